@@ -1,0 +1,34 @@
+# run: the notebook against stand-ins · test: everything · notebook: build it · real: with the real AUTOMATIC1111 · bench: against other tools
+PYTHON := .venv/bin/python
+HOME_FOLDER ?= run/stand-ins
+
+.PHONY: run test check notebook real bench setup clean
+
+run: setup
+	$(PYTHON) -m launcher.notebook.build
+	exec $(PYTHON) -m tests.world.run --python .venv-colab/bin/python --home $(HOME_FOLDER)
+
+test: setup check
+	$(PYTHON) -m pytest
+
+check: setup
+	$(PYTHON) -m ruff check launcher tests
+	$(PYTHON) -m ruff format --check launcher tests
+	$(PYTHON) -m mypy --strict launcher
+
+notebook: setup
+	$(PYTHON) -m launcher.notebook.build
+
+real: setup
+	@test -n "$(UPSTREAMS)" || { echo "Say where the repositories are: make real UPSTREAMS=DIR (DIR/OWNER/NAME.git)"; exit 2; }
+	$(PYTHON) -m launcher.notebook.build
+	$(PYTHON) -m tests.world.real --upstreams $(UPSTREAMS) --home run/real
+
+bench: setup
+	$(PYTHON) -m tests.bench
+
+setup:
+	@python3 tests/prepare.py
+
+clean:
+	rm -rf .venv .venv-colab .cache run

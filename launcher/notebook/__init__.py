@@ -1,0 +1,1 @@
+"""The notebook: its cells and how it is built."""

@@ -1,0 +1,109 @@
+"""The cells' text and form fields. Owner, name and branch stand here and nowhere else: a fork changes them."""
+
+from typing import Final
+
+from launcher.catalog import CHECKPOINT_NAMES, DEFAULT_MODEL, MODELS
+from launcher.links import KIND_FOLDERS
+from launcher.process import RUN_LINE
+from launcher.settings import KEEP_ON_DRIVE, KEEP_THIS_SESSION, LINK_CHOICES
+
+OWNER: Final = "beothorn"
+REPOSITORY: Final = "OneClickStableDifusionAutomatic1111Colab"
+BRANCH: Final = "main"
+NOTEBOOK: Final = "OneClickLauncher.ipynb"
+
+COLAB_LINK: Final = f"https://colab.research.google.com/github/{OWNER}/{REPOSITORY}/blob/{BRANCH}/{NOTEBOOK}"
+BADGE: Final = f'<a href="{COLAB_LINK}" target="_parent"><img src="https://colab.research.google.com/assets/colab-badge.svg" alt="Open In Colab"/></a>'
+
+TITLE: Final = f"""\
+# One-click Stable Diffusion
+
+Press ▶ on the cell below, allow Google Drive, and a few minutes later click the link to your own, password-protected AUTOMATIC1111 web UI.
+Models, images and settings stay on your Drive; the next start downloads none of them again.
+Help and the source: [github.com/{OWNER}/{REPOSITORY}](https://github.com/{OWNER}/{REPOSITORY})
+
+> **What Google says:** on runtimes that are free of charge, Colab does not allow «bypassing the notebook UI to interact primarily via a web UI», \
+and may end such a runtime at any time without warning. With a positive balance of compute units this restriction does not apply. \
+[Colab's FAQ](https://research.google.com/colaboratory/faq.html#limitations-and-restrictions)"""
+
+NEEDED_PACKAGES: Final = ("aiohttp", "psutil", "requests", "huggingface_hub", "IPython")
+
+
+def choices(names: tuple[str, ...]) -> str:
+    """A form's list of choices."""
+    return "[" + ", ".join(f'"{name}"' for name in names) + "]"
+
+
+LAUNCH_FORM: Final = f"""\
+#@title ▶ Start {{ display-mode: "form" }}
+checkpoint = "{DEFAULT_MODEL}" #@param {choices(CHECKPOINT_NAMES)} {{allow-input: true}}
+#@markdown The model to paint with. A link to a model file can be pasted too. If your folder has models already, the first choice downloads nothing.
+keep_models_on = "{KEEP_ON_DRIVE}" #@param {choices((KEEP_ON_DRIVE, KEEP_THIS_SESSION))}
+#@markdown Where models are kept. «{KEEP_THIS_SESSION}» needs no room on Drive, but they are downloaded again next time.
+drive_folder = "asd1111" #@param {{type:"string"}}
+#@markdown The folder on your Google Drive. It is made if it is not there.
+update = True #@param {{type:"boolean"}}
+#@markdown Use the newest AUTOMATIC1111. If it does not start, the last one that did is used.
+api = False #@param {{type:"boolean"}}
+#@markdown Let programs (plug-ins for Krita, Photoshop, GIMP) use it, with the same user and password.
+link = "automatic" #@param {choices(LINK_CHOICES)}
+#@markdown How the web UI is reached. «automatic» tries gradio, cloudflared and pinggy, and then Colab's own link.
+give_back_after = 0 #@param {{type:"integer"}}
+#@markdown Minutes without any use after which the machine is given back to Google, so that it costs nothing more. 0 means never.
+extra_arguments = "" #@param {{type:"string"}}
+#@markdown More arguments for AUTOMATIC1111, for people who know them. Leave it empty otherwise.
+"""
+
+CHECK_PACKAGES: Final = f"""\
+import importlib.util
+
+_missing = [name for name in {NEEDED_PACKAGES!r} if importlib.util.find_spec(name) is None]
+if _missing:
+    raise SystemExit(f"This Jupyter lacks {{', '.join(_missing)}}. Run «%pip install {{' '.join(_missing)}}» in a new cell, then press ▶ again.")
+"""
+
+LAUNCH_CALL: Final = """\
+await launch(
+    checkpoint=checkpoint,
+    keep_models_on=keep_models_on,
+    drive_folder=drive_folder,
+    update=update,
+    api=api,
+    link=link,
+    give_back_after=give_back_after,
+    extra_arguments=extra_arguments,
+)
+"""
+
+
+def needs(function: str) -> str:
+    """Lines that make a function of the first cell known where ▶ has not run it yet, by asking Colab for the notebook's text."""
+    return f"""\
+if "{function}" not in globals():
+    from google.colab import _message
+
+    _cells = _message.blocking_request("get_ipynb", timeout_sec=30)["ipynb"]["cells"]
+    _text = next(text for text in ("".join(cell["source"]) for cell in _cells) if "\\n{RUN_LINE}" in text)
+    exec(compile(_text.partition("\\n{RUN_LINE}")[0], "the first cell", "exec"), globals())
+"""
+
+
+ADD_MODEL: Final = f"""\
+#@title ▶ Add a model {{ display-mode: "form" }}
+what = "{MODELS[1].name}" #@param {choices(tuple(model.name for model in MODELS))} {{allow-input: true}}
+#@markdown A model of the list, or links (with spaces between): Hugging Face, Civitai, Google Drive, GitHub, or any https link to a model file.
+kind = "detect" #@param {choices(("detect", *KIND_FOLDERS))}
+#@markdown What it is. «detect» asks the source, or looks into the file.
+file_name = "" #@param {{type:"string"}}
+#@markdown The name to give it. Empty: the name it has.
+{needs("add_model")}
+await add_model(what, kind, file_name)
+"""
+
+STOP: Final = f"""\
+#@title ▶ Stop {{ display-mode: "form" }}
+give_back_the_machine = False #@param {{type:"boolean"}}
+#@markdown Ends the web UI and its link after the last image is kept. On request it gives the machine and its GPU back too.
+{needs("stop")}
+await stop(give_back_the_machine)
+"""

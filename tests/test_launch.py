@@ -1,0 +1,489 @@
+"""The notebook file itself in real kernels, from ▶ to an image and back, in Colab's stand-in."""
+
+import html
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+import pytest
+import requests
+
+from launcher.process import end_process
+from tests.conftest import COLAB_PYTHON, CURRENT_PYTHON, ROOT
+from tests.world import MODEL_LINK, MODEL_REPO, WEBUI, World, safetensors
+from tests.world.browser import chromium, images, log_in, paint
+from tests.world.kernel import Kernel, cell_source
+from tests.world.walk import walk
+
+STACKS = [pytest.param(COLAB_PYTHON, id="colab"), pytest.param(CURRENT_PYTHON, id="current")]
+Kernels = Callable[..., Kernel]
+
+
+class Place:
+    """One person's Colab: a machine that can vanish, and a Drive that stays."""
+
+    def __init__(self, world: World, root: Path) -> None:
+        self.world, self.machine, self.drive = world, root / "content", root / "drive"
+        self.kept = self.drive / "asd1111" / "stable-diffusion-webui"
+        self.session = self.machine / "oneclick" / "session"
+        self.environment = world.colab_environment(self.machine, self.drive)
+
+    def pid(self, name: str) -> int:
+        """The pid in the session's file; 0 for the moment in which one process has ended and the next is not noted yet."""
+        path = self.session / f"{name}.pid"
+        return int(json.loads(path.read_text())["pid"]) if path.exists() else 0
+
+    def processes(self) -> list[str]:
+        """Our programs that run now."""
+        found = []
+        for process in psutil.process_iter(["cmdline", "cwd"]):
+            line = " ".join(process.info["cmdline"] or [])
+            if str(self.machine) in line or str(self.machine) in (process.info["cwd"] or ""):
+                found.append(line[:150])
+        return [line for line in found if "ipykernel_launcher" not in line]
+
+
+@pytest.fixture
+def place(world: World, tmp_path: Path) -> Place:
+    return Place(world, tmp_path)
+
+
+def card(kernel: Kernel) -> tuple[str, str, str]:
+    """(the button's link, the plain link, the password) as the card shows them, or "" each."""
+    text = kernel.html()
+    button = re.search(r'class="go" href="([^"]+)"', text)
+    shown = re.findall(r"<code>([^<]+)</code>", text)
+    return (html.unescape(button[1]), shown[0], shown[2]) if button and len(shown) == 3 else ("", "", "")
+
+
+def wait_ready(kernel: Kernel, patience: float = 120) -> tuple[str, str, str]:
+    kernel.wait(lambda: card(kernel)[0] and "Your image generator is ready" in kernel.html(), patience, "the card")
+    return card(kernel)
+
+
+def wait_problem(kernel: Kernel, patience: float = 60) -> str:
+    kernel.wait(lambda: 'class="trouble"' in kernel.html(), patience, "a problem")
+    return html.unescape(re.sub(r"<[^>]+>", " ", " ".join(re.findall(r'class="trouble".*?</div>', kernel.html(), re.DOTALL))))
+
+
+@pytest.mark.parametrize("python", STACKS)
+def test_from_one_click_to_an_image_and_all_that_may_happen_then(place: Place, kernels: Kernels, python: Path) -> None:
+    world = place.world
+    kernel = kernels(python, place.environment, place.machine)
+    cell = kernel.start(cell_source("launch", checkpoint=MODEL_LINK))
+    button, url, password = wait_ready(kernel)
+    assert password not in url
+
+    # the card's link opens logged in, and an image is made and kept
+    with chromium() as browser:
+        page = browser.new_page()
+        page.goto(button)
+        image = paint(page, "a lighthouse", place.kept)
+        assert image.read_bytes().startswith(b"\x89PNG")
+        stranger = requests.get(url, timeout=10)
+        assert stranger.status_code == 401
+
+    # ■ lets go: everything stays
+    webui, door = place.pid("webui"), place.pid("door")
+    kernel.interrupt()
+    kernel.wait_done(cell, 60)
+    assert kernel.errors == []
+    assert "Let go: the web UI and its link go on" in kernel.html()
+    assert requests.get(f"{url}/robots.txt", timeout=10).ok
+
+    # ▶ again takes hold: the same link and password
+    kernel.widgets.clear()
+    cell = kernel.start(cell_source("launch", checkpoint=MODEL_LINK))
+    assert wait_ready(kernel)[1:] == (url, password)
+    kernel.interrupt()
+    kernel.wait_done(cell, 60)
+
+    # ▶ with another checkpoint adds it, and nothing is started anew
+    world.hub.add(MODEL_REPO, "other.safetensors", safetensors(50_000, 1))
+    kernel.widgets.clear()
+    cell = kernel.start(cell_source("launch", checkpoint=MODEL_LINK.replace("paint.", "other."), api=True))
+    assert wait_ready(kernel)[1:] == (url, password)
+    assert place.pid("webui") == webui
+    who = requests.auth.HTTPBasicAuth("user", password)
+    models = [model["title"] for model in requests.get(f"{url}/sdapi/v1/sd-models", auth=who, timeout=10).json()]
+    assert models == ["other.safetensors", "paint.safetensors"]
+    assert requests.get(f"{url}/sdapi/v1/options", auth=who, timeout=10).json()["sd_model_checkpoint"] == "other.safetensors"
+
+    # the panel's button starts it anew behind the same link
+    kernel.press_button("Restart the web UI")
+    kernel.wait(lambda: place.pid("webui") not in (0, webui), 60, "the restart")
+    kernel.wait(lambda: requests.get(f"{url}/internal/ping", auth=who, timeout=10).status_code == 200, 90, "the web UI to be back")
+
+    # it dies: it is started again, the reason is said, the link is the same
+    webui = place.pid("webui")
+    os.kill(webui, signal.SIGKILL)
+    kernel.wait(lambda: "ran out of memory" in kernel.html(), 60, "the reason")
+    kernel.wait(lambda: requests.get(f"{url}/internal/ping", auth=who, timeout=10).status_code == 200, 90, "the web UI to be back")
+    webui = place.pid("webui")
+    assert wait_ready(kernel)[1:] == (url, password)
+    assert place.pid("door") == door
+
+    # the kernel dies: a new one takes it all over
+    kernel.kill()
+    assert requests.get(f"{url}/internal/ping", auth=who, timeout=10).status_code == 200
+    kernel = kernels(python, place.environment, place.machine)
+    cell = kernel.start(cell_source("launch", checkpoint=MODEL_LINK.replace("paint.", "other."), api=True))
+    assert wait_ready(kernel)[1:] == (url, password)
+    assert place.pid("webui") == webui
+
+    # other arguments need a restart, behind the same link
+    kernel.interrupt()
+    kernel.wait_done(cell, 60)
+    kernel.widgets.clear()
+    cell = kernel.start(cell_source("launch", checkpoint=MODEL_LINK, api=True, extra_arguments="--no-hashing"))
+    assert wait_ready(kernel)[1:] == (url, password)
+    assert place.pid("webui") != webui
+    assert "--no-hashing" in (place.session / "webui.log").read_text()
+
+    # the stop cell ends it all; ipykernel 6 runs it while the first cell is busy, later ones after ■
+    kernel.interrupt()
+    kernel.wait_done(cell, 60)
+    kernel.run(cell_source("stop"), 120)
+    assert "the web UI and its link are off" in kernel.html()
+    assert place.processes() == []
+    assert images(place.kept) == {image}
+    kernel.shutdown()
+
+    # another day, another machine, the same Drive: nothing is fetched again
+    shutil.rmtree(place.machine)
+    world.hub.log.clear()
+    world.git.log.clear()
+    kernel = kernels(python, place.environment, place.machine)
+    kernel.start(cell_source("launch", checkpoint=MODEL_LINK))
+    new = wait_ready(kernel)
+    assert new[2] != password, "each launch has a new password"
+    assert (world.hub.sent(), world.git.fetches()) == (0, [])
+    kernel.interrupt()
+    kernel.run(cell_source("stop"), 120)
+    assert place.processes() == []
+
+
+def test_no_secret_is_left_anywhere(place: Place, kernels: Kernels) -> None:
+    token = "hf_TheSecretToken123"
+    place.world.hub.tokens[token], place.world.hub.gated[MODEL_REPO] = {"name": "me"}, {token}
+    kernel = kernels(COLAB_PYTHON, {**place.environment, "WORLD_SECRET_HF_TOKEN": token, "ONECLICK_PANEL": "text"}, place.machine)
+    cell = kernel.start(cell_source("launch", checkpoint=MODEL_LINK))
+    kernel.wait_for_text("Ready after", 120)
+    password = re.findall(r"^Password: (.+)$", kernel.text, re.MULTILINE)[0]
+    token_holders, password_holders = set(), set()
+    for root in (place.machine, place.drive):
+        for path in (p for p in root.rglob("*") if p.is_file() and not p.is_symlink()):
+            content = path.read_bytes()
+            token_holders |= {path} if token.encode() in content else set()
+            password_holders |= {path.name} if password.encode() in content else set()
+    assert token_holders == set()
+    assert password_holders == {"login.json"}
+    assert (place.session / "login.json").stat().st_mode & 0o077 == 0
+    checked = 0
+    for process in psutil.process_iter(["pid", "cmdline", "cwd"]):
+        line = " ".join(process.info["cmdline"] or [])
+        assert token not in line
+        assert password not in line
+        if str(place.machine) in line and process.pid != kernel.pid:
+            environment = " ".join(f"{k}={v}" for k, v in process.environ().items() if k != "WORLD_SECRET_HF_TOKEN")
+            assert token not in environment
+            assert password not in environment
+            checked += 1
+    assert checked >= 3, "the door, the tunnel and the web UI should run"
+    assert token not in kernel.text
+    kernel.interrupt()
+    kernel.wait_done(cell, 60)
+    kernel.run(cell_source("stop"), 120)
+
+
+def test_a_token_is_asked_for_hidden_and_only_when_a_source_wants_one(place: Place, kernels: Kernels) -> None:
+    place.world.hub.tokens["hf_typed"], place.world.hub.gated[MODEL_REPO] = {"name": "me"}, {"hf_typed"}
+    kernel = kernels(COLAB_PYTHON, place.environment, place.machine)
+    kernel.answer = "hf_typed"
+    kernel.start(cell_source("launch", checkpoint=MODEL_LINK))
+    wait_ready(kernel)
+    assert len(kernel.asked) == 1
+    assert "world/paint is given only to people who accepted its conditions. Paste your token (HF_TOKEN)" in kernel.asked[0]
+    kernel.interrupt()
+    kernel.run(cell_source("stop"), 120)
+
+
+@pytest.mark.parametrize(
+    ("fields", "says"),
+    [
+        ({"checkpoint": "Stable Difusion"}, "The field checkpoint says 'Stable Difusion'"),
+        ({"drive_folder": "../x"}, "The field drive_folder says '../x'"),
+        ({"extra_arguments": "--share"}, "The field extra_arguments has --share"),
+    ],
+)
+def test_a_wrong_field_is_said_before_anything_begins(place: Place, kernels: Kernels, fields: dict[str, str], says: str) -> None:
+    kernel = kernels(COLAB_PYTHON, place.environment, place.machine)
+    kernel.run(cell_source("launch", **fields), 120)
+    assert says in wait_problem(kernel)
+    assert kernel.errors == []
+    assert list(place.drive.iterdir()) == []
+
+
+def test_an_argument_the_web_ui_does_not_have_is_said_before_it_starts(place: Place, kernels: Kernels) -> None:
+    kernel = kernels(COLAB_PYTHON, place.environment, place.machine)
+    kernel.run(cell_source("launch", checkpoint=MODEL_LINK, extra_arguments="--thmee dark"), 120)
+    assert "extra_arguments has --thmee, which the web UI does not know" in wait_problem(kernel)
+    assert not (place.session / "webui.log").exists()
+    kernel.run(cell_source("stop"), 120)
+    assert place.processes() == []
+
+
+@pytest.mark.parametrize(
+    ("failure", "says"),
+    [
+        ("denied", "Google Drive was not allowed. What to do: Press ▶ again and choose «Connect to Google Drive»"),
+        ("The domain policy has disabled Drive File Stream", "Your organisation does not allow Google Drive"),
+        ("mount failed: timeout during initial read of root folder", "did not list its first folder in time"),
+        ("Mountpoint must not already contain files", "already has files in it"),
+        ("mount failed", "Google Drive could not be mounted (ValueError: mount failed)"),
+    ],
+)
+def test_a_drive_that_cannot_be_mounted_is_explained(place: Place, kernels: Kernels, failure: str, says: str) -> None:
+    kernel = kernels(COLAB_PYTHON, {**place.environment, "WORLD_MOUNT_FAILS": failure}, place.machine)
+    kernel.run(cell_source("launch", checkpoint=MODEL_LINK), 120)
+    assert says in re.sub(r"\s+", " ", wait_problem(kernel))
+    kernel.run(cell_source("stop"), 120)
+    assert place.processes() == []
+
+
+def test_after_a_failure_is_mended_the_next_click_goes_on(place: Place, kernels: Kernels) -> None:
+    place.world.hub.fail["paint.safetensors"] = (404, {"X-Error-Code": "EntryNotFound"}, b"")
+    kernel = kernels(CURRENT_PYTHON, place.environment, place.machine)
+    kernel.run(cell_source("launch", checkpoint=MODEL_LINK), 120)
+    assert "paint.safetensors is not in world/paint any more" in wait_problem(kernel)
+    place.world.hub.fail.clear()
+    place.world.git.log.clear()
+    kernel.widgets.clear()
+    kernel.start(cell_source("launch", checkpoint=MODEL_LINK))
+    wait_ready(kernel)
+    assert place.world.git.fetches() == []
+    kernel.interrupt()
+    kernel.run(cell_source("stop"), 120)
+
+
+def test_no_network_at_all_is_said_plainly(place: Place, kernels: Kernels) -> None:
+    place.world.git.down = True
+    kernel = kernels(COLAB_PYTHON, {**place.environment, "HF_ENDPOINT": "http://127.0.0.1:9"}, place.machine)
+    kernel.run(cell_source("launch", checkpoint=MODEL_LINK), 120)
+    assert "The source of AUTOMATIC1111 could not be fetched" in wait_problem(kernel)
+    kernel.run(cell_source("stop"), 120)
+
+
+def test_a_new_version_that_does_not_start_is_left_for_the_last_good_one(place: Place, kernels: Kernels) -> None:
+    kernel = kernels(COLAB_PYTHON, place.environment, place.machine)
+    kernel.start(cell_source("launch", checkpoint=MODEL_LINK))
+    wait_ready(kernel)
+    kernel.interrupt()
+    kernel.run(cell_source("stop"), 120)
+    files = {path: (ROOT / "tests/world/webui" / path).read_bytes() for path in ("requirements_versions.txt", "modules/cmd_args.py")}
+    utils = (place.machine / "oneclick/stable-diffusion-webui/modules/launch_utils.py").read_bytes()
+    broken = place.world.git.add(WEBUI, {**files, "modules/launch_utils.py": utils, "launch.py": b"raise SystemExit('broken by an update')"})
+    kernel.widgets.clear()
+    kernel.start(cell_source("launch", checkpoint=MODEL_LINK))
+    wait_ready(kernel)
+    assert f"The new version of AUTOMATIC1111 ({broken[:8]}) did not start" in kernel.html()
+    kernel.interrupt()
+    kernel.run(cell_source("stop"), 120)
+
+
+def test_add_a_model_while_it_runs_needs_no_restart(place: Place, kernels: Kernels) -> None:
+    place.world.hub.add(MODEL_REPO, "more.safetensors", safetensors(60_000, 2))
+    kernel = kernels(COLAB_PYTHON, place.environment, place.machine)
+    cell = kernel.start(cell_source("launch", checkpoint=MODEL_LINK, api=True))
+    _, url, password = wait_ready(kernel)
+    kernel.interrupt()
+    kernel.wait_done(cell, 60)
+    kernel.run(cell_source("add-model", what=MODEL_LINK.replace("paint.", "more."), kind="checkpoint"), 60)
+    assert "more.safetensors: choose it in the web UI" in kernel.html()
+    models = requests.get(f"{url}/sdapi/v1/sd-models", auth=("user", password), timeout=10).json()
+    assert "more.safetensors" in [model["title"] for model in models]
+    kernel.run(cell_source("stop"), 120)
+
+
+def test_add_a_model_before_the_first_launch_brings_several_side_by_side(place: Place, kernels: Kernels) -> None:
+    header = {"lora_unet_down.lora_down.weight": {"dtype": "U8", "shape": [4], "data_offsets": [0, 4]}}
+    text = json.dumps(header).encode()
+    place.world.hub.add(MODEL_REPO, "style.safetensors", len(text).to_bytes(8, "little") + text + b"1234")
+    place.world.hub.add(MODEL_REPO, "odd.safetensors", safetensors(5_000, 3))
+    kernel = kernels(COLAB_PYTHON, place.environment, place.machine)
+    links = "\n".join(MODEL_LINK.replace("paint.", f"{name}.") for name in ("style", "odd", "gone"))
+    kernel.run(cell_source("add-model", what=links), 120)
+    told = html.unescape(kernel.html())
+    assert kernel.errors == []
+    assert "style.safetensors: it will be there at the next start" in told
+    assert (place.kept / "models/Lora/style.safetensors").exists()
+    assert "Nobody can tell what odd.safetensors is" in told
+    assert "gone.safetensors is not in world/paint any more" in told
+
+
+def test_models_can_stay_off_drive(place: Place, kernels: Kernels) -> None:
+    kernel = kernels(COLAB_PYTHON, place.environment, place.machine)
+    kernel.start(cell_source("launch", checkpoint=MODEL_LINK, keep_models_on="this session only"))
+    wait_ready(kernel)
+    assert list(place.kept.rglob("*.safetensors")) == []
+    assert list((place.machine / "oneclick" / "models").rglob("*.safetensors"))
+    kernel.interrupt()
+    kernel.run(cell_source("stop"), 120)
+
+
+def test_gradio_down_leads_to_colabs_own_link_and_that_is_said(world: World, place: Place, kernels: Kernels) -> None:
+    world.share.mode = "login_error"
+    kernel = kernels(COLAB_PYTHON, place.environment, place.machine)
+    kernel.start(cell_source("launch", checkpoint=MODEL_LINK))
+    _, url, password = wait_ready(kernel)
+    assert "Colab's own link is used instead" in html.unescape(kernel.html())
+    with chromium() as browser:
+        page = browser.new_page()
+        log_in(page, url, password)
+        page.locator("#txt2img_generate").first.wait_for(timeout=30_000)
+    kernel.interrupt()
+    kernel.run(cell_source("stop"), 120)
+
+
+def test_make_run_prints_the_way_in_and_ctrl_c_leaves_nothing_behind(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    command = [sys.executable, "-m", "tests.world.run", "--python", str(COLAB_PYTHON), "--home", str(home)]
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    seen, end = "", time.monotonic() + 170
+    while "Ready after" not in seen and time.monotonic() < end:
+        seen += process.stdout.readline()
+    url, password = re.findall(r"^(?:Link|Password): (.+)$", seen, re.MULTILINE)
+    assert requests.get(f"{url}/internal/ping", auth=("user", password), timeout=10).status_code == 200
+    process.send_signal(signal.SIGINT)
+    assert process.wait(60) == 0
+    left = [p.info["cmdline"] for p in psutil.process_iter(["cmdline"]) if str(home) in " ".join(p.info["cmdline"] or [])]
+    assert left == []
+
+
+def test_gradio_down_leads_to_cloudflared_where_that_answers(world: World, place: Place, kernels: Kernels) -> None:
+    world.share.mode = "login_error"
+    path = f"{ROOT / 'tests/world/bin'}{os.pathsep}{os.environ['PATH']}"
+    kernel = kernels(COLAB_PYTHON, {**place.environment, "PATH": path}, place.machine)
+    kernel.start(cell_source("launch", checkpoint=MODEL_LINK))
+    _, url, password = wait_ready(kernel)
+    told = html.unescape(kernel.html())
+    assert "gradio's share server gave no link: it refused the connection. Cloudflare's quick tunnel is used instead." in told
+    assert requests.get(f"{url}/internal/ping", auth=("user", password), timeout=10).status_code == 200
+    kernel.interrupt()
+    kernel.run(cell_source("stop"), 120)
+    assert place.processes() == []
+
+
+def test_a_killed_tunnel_comes_back_with_the_same_link(place: Place, kernels: Kernels) -> None:
+    kernel = kernels(CURRENT_PYTHON, place.environment, place.machine)
+    kernel.start(cell_source("launch", checkpoint=MODEL_LINK))
+    _, url, password = wait_ready(kernel)
+    frpc = json.loads((place.session / "tunnel.json").read_text())["program"]
+    os.kill(frpc, signal.SIGKILL)
+
+    def back() -> bool:
+        try:
+            return requests.get(f"{url}/internal/ping", auth=("user", password), timeout=5).status_code == 200
+        except requests.RequestException:
+            return False
+
+    kernel.wait(lambda: not psutil.pid_exists(frpc) and back(), 120, "the link to be back")
+    assert wait_ready(kernel)[1:] == (url, password)
+    kernel.interrupt()
+    kernel.run(cell_source("stop"), 120)
+
+
+def test_a_web_ui_that_dies_again_and_again_is_given_up_with_the_reason(place: Place, kernels: Kernels) -> None:
+    kernel = kernels(COLAB_PYTHON, place.environment, place.machine)
+    kernel.start(cell_source("launch", checkpoint=MODEL_LINK))
+    _, url, password = wait_ready(kernel)
+    for _ in range(4):
+        kernel.wait(lambda: requests.get(f"{url}/internal/ping", auth=("user", password), timeout=10).status_code == 200, 90, "the web UI")
+        pid = place.pid("webui")
+        assert pid
+        os.kill(pid, signal.SIGKILL)
+        kernel.wait(lambda old=pid: place.pid("webui") not in (0, old) or 'class="trouble"' in kernel.html(), 90, "what comes next")
+    assert "Web UI: The runtime ran out of memory (RAM)" in wait_problem(kernel)
+    page = requests.get(url, auth=("user", password), headers={"Accept": "text/html"}, timeout=10)
+    assert "The web UI did not start" in page.text
+    assert "ran out of memory" in page.text
+    kernel.interrupt()
+    kernel.run(cell_source("stop"), 120)
+
+
+def test_an_unused_machine_is_given_back_after_it_was_announced(place: Place, kernels: Kernels) -> None:
+    kernel = kernels(COLAB_PYTHON, place.environment, place.machine)
+    cell = kernel.start(cell_source("launch", checkpoint=MODEL_LINK, give_back_after=1))
+    wait_ready(kernel)
+    kernel.wait(lambda: "the machine is given back" in kernel.html(), 90, "the announcement")
+    assert not (place.drive / "unassigned").exists()
+    long_ago = time.time() - 120
+    os.utime(place.session / "last-use", (long_ago, long_ago))
+    kernel.wait_done(cell, 60)
+    assert (place.drive / "unassigned").exists()
+    assert place.processes() == []
+
+
+def test_stopped_in_the_middle_the_next_click_goes_on(place: Place, kernels: Kernels) -> None:
+    world = place.world
+    world.hub.add(MODEL_REPO, "paint.safetensors", safetensors(30_000_000))
+    world.hub.rate = 500_000
+    kernel = kernels(CURRENT_PYTHON, place.environment, place.machine)
+    cell = kernel.start(cell_source("launch", checkpoint=MODEL_LINK))
+    kernel.wait(lambda: re.search(r"MB of 30\.0 MB", kernel.html()), 60, "the download to move")
+    kernel.interrupt()
+    kernel.wait_done(cell, 60)
+    kernel.kill()
+    assert not (place.kept / "models/Stable-diffusion/paint.safetensors").exists()
+    world.hub.rate = None
+    kernel = kernels(CURRENT_PYTHON, place.environment, place.machine)
+    kernel.start(cell_source("launch", checkpoint=MODEL_LINK))
+    wait_ready(kernel)
+    assert world.hub.sent("paint.safetensors") <= 30_000_000 + 4_000_000
+    kernel.interrupt()
+    kernel.run(cell_source("stop"), 120)
+    assert place.processes() == []
+
+
+def test_a_front_end_without_widgets_keeps_the_same_lines_as_text(place: Place) -> None:
+    """nbclient shows no widgets: what it saves of the cell is its text, without the password."""
+    import nbformat
+    from nbclient import NotebookClient
+
+    place.machine.mkdir(parents=True)
+    book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell_source("launch", checkpoint=MODEL_LINK, extra_arguments="--thmee"))])
+    environment = dict(os.environ)
+    os.environ.update(place.environment)
+    try:
+        NotebookClient(book, timeout=120, resources={"metadata": {"path": str(place.machine)}}).execute()
+    finally:
+        os.environ.clear()
+        os.environ.update(environment)
+    text = "\n".join(output.get("data", {}).get("text/plain", "") for output in book.cells[0].outputs)
+    assert "✓ Google Drive: My Drive/asd1111/stable-diffusion-webui" in text
+    assert "The field extra_arguments has --thmee" in text
+    assert "What to do: Correct it or take it out" in text
+    for name in ("door", "tunnel", "webui"):
+        end_process(place.session / f"{name}.pid")
+
+
+@pytest.mark.parametrize("stranger", [True, False])
+def test_every_route_of_the_web_ui_is_behind_the_door(place: Place, kernels: Kernels, stranger: bool) -> None:
+    kernel = kernels(COLAB_PYTHON, place.environment, place.machine)
+    kernel.start(cell_source("launch", checkpoint=MODEL_LINK, api=True))
+    _, url, password = wait_ready(kernel)
+    webui = json.loads((place.session / "webui.json").read_text())["port"]
+    walked = walk(url, f"http://127.0.0.1:{webui}", None if stranger else ("user", password))
+    print(f"{walked} requests on the stand-in's routes, {'as a stranger: all refused' if stranger else 'logged in: all as directly'}")
+    assert walked > 60
+    kernel.interrupt()
+    kernel.run(cell_source("stop"), 120)

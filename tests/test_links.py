@@ -1,0 +1,394 @@
+"""What a link means, and the four different refusals of the hub."""
+
+import hashlib
+import json
+import os
+import pickle
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import ClassVar
+
+import pytest
+from huggingface_hub import HfApi
+
+from launcher.catalog import HubFile, Model
+from launcher.folder import Folder
+from launcher.links import KIND_FOLDERS, TokenNeeded, hub_file_of, resolve_hub_file, resolve_link, safe_name
+from launcher.models import Fetcher, bring_checkpoint, bring_link, bring_model
+from launcher.problem import Problem
+from tests.world import safetensors
+from tests.world.hub import Hub
+
+
+@pytest.fixture
+def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
+    made = Hub(tmp_path / "hub")
+    made.add("own/model", "model.safetensors", safetensors(100_000))
+    monkeypatch.setattr("launcher.links.hf_hub_url", lambda repo, name, revision: f"{made.url}/{repo}/resolve/{revision}/{name}")
+    yield made
+    made.close()
+
+
+class Told:
+    def __init__(self, folder: Folder, token: str = "") -> None:
+        self.asked: list[str] = []
+        self.notices: list[str] = []
+        self.fetcher = Fetcher(
+            folder,
+            "Google Drive",
+            lambda name, reason: self.asked.append(name) or token,
+            lambda done, size: None,
+            lambda text: None,
+            self.notices.append,
+            threading.Event(),
+        )
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Folder:
+    made = Folder(tmp_path / "drive" / "asd1111" / "stable-diffusion-webui", tmp_path / "machine")
+    made.prepare()
+    return made
+
+
+FILE = HubFile("own/model", "model.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("link", "file"),
+    [
+        ("https://huggingface.co/a/b/blob/main/c.safetensors", HubFile("a/b", "c.safetensors")),
+        ("https://huggingface.co/a/b/resolve/v1/sub/c%20d.ckpt?download=true", HubFile("a/b", "sub/c d.ckpt", revision="v1")),
+        ("https://hf.co/a/b/blob/main/c.pt", HubFile("a/b", "c.pt")),
+        ("https://huggingface.co/a/b", None),
+        ("https://example.com/a/b/blob/main/c.safetensors", None),
+    ],
+)
+def test_a_hugging_face_link_is_understood(link: str, file: HubFile | None) -> None:
+    assert hub_file_of(link) == file
+
+
+@pytest.mark.parametrize(
+    ("link", "says"),
+    [
+        ("https://huggingface.co/docs/hub/security-tokens/x", "a page of Hugging Face, not to a model"),
+        ("http://example.com/a.safetensors", "not encrypted"),
+        ("ftp://example.com/a.safetensors", "not encrypted"),
+    ],
+)
+def test_a_link_that_leads_nowhere_is_said(link: str, says: str) -> None:
+    with pytest.raises(Problem, match=says):
+        resolve_link(link, "")
+
+
+@pytest.mark.parametrize(
+    ("name", "safe"),
+    [("../../etc/x.safetensors", "x.safetensors"), (".hidden.ckpt", "hidden.ckpt"), ("a\\b\\c?.pt", "c_.pt"), ("ü (1).safetensors", "ü (1).safetensors")],
+)
+def test_a_name_is_made_safe(name: str, safe: str) -> None:
+    assert safe_name(name) == safe
+
+
+@pytest.mark.parametrize("name", ["", "..", "page.html", "run.sh", "model"])
+def test_a_name_that_is_no_models_is_refused(name: str) -> None:
+    with pytest.raises(Problem, match="is not the name of a model file"):
+        safe_name(name)
+
+
+def test_gated_without_a_token_asks_for_one(hub: Hub) -> None:
+    hub.gated["own/model"] = set()
+    with pytest.raises(TokenNeeded) as caught:
+        resolve_hub_file(FILE, "")
+    assert caught.value.name == "HF_TOKEN"
+
+
+@pytest.mark.parametrize(
+    ("prepare", "token", "says", "page"),
+    [
+        ("not accepted", "hf_mine", "has not accepted the conditions", "https://huggingface.co/own/model"),
+        ("no right", "hf_mine", "may not read gated repositories", "settings/tokens"),
+        ("accepted", "hf_wrong", "does not know your token", "settings/tokens"),
+        ("gone", "", "is gone from Hugging Face, or private", "https://huggingface.co/own/other"),
+        ("renamed", "", "is not in own/model any more", "/tree/main"),
+        ("busy", "", "too many requests", "Wait"),
+        ("broken", "", "fault of its own", "Wait"),
+        ("off", "", "does not answer", "Wait"),
+    ],
+)
+def test_each_refusal_of_the_hub_has_a_sentence_and_a_page(hub: Hub, monkeypatch: pytest.MonkeyPatch, prepare: str, token: str, says: str, page: str) -> None:
+    file = FILE
+    hub.tokens["hf_mine"] = {"name": "me", "gated_ok": prepare != "no right"}
+    if prepare in ("not accepted", "no right"):
+        hub.gated["own/model"] = set()
+    elif prepare == "gone":
+        file = HubFile("own/other", "model.safetensors")
+    elif prepare == "renamed":
+        file = HubFile("own/model", "old.safetensors")
+    elif prepare in ("busy", "broken"):
+        hub.fail["model.safetensors"] = (429 if prepare == "busy" else 500, {}, b"")
+        monkeypatch.setattr("launcher.links.HUB_RETRIES", False)
+    elif prepare == "off":
+        monkeypatch.setattr("launcher.links.HUB_RETRIES", False)
+        monkeypatch.setattr("launcher.links.hf_hub_url", lambda repo, name, revision: "http://127.0.0.1:9/a/b/resolve/main/c.safetensors")
+    with pytest.raises(Problem) as caught:
+        resolve_hub_file(file, token)
+    assert says in caught.value.what
+    assert page in caught.value.do
+
+
+TENSORS = {
+    "LoRA": "lora_te_text_model.lora_down.weight",
+    "checkpoint": "model.diffusion_model.input_blocks.0.0.weight",
+    "VAE": "first_stage_model.encoder.conv_in.weight",
+    "ControlNet": "control_model.input_hint_block.0.weight",
+    "embedding": "emb_params",
+    "upscaler": "body.0.rdb1.conv1.weight",
+}
+
+
+def file_with(tensor: str) -> bytes:
+    text = json.dumps({tensor: {"dtype": "U8", "shape": [4], "data_offsets": [0, 4]}}).encode()
+    return len(text).to_bytes(8, "little") + text + b"1234"
+
+
+@pytest.mark.parametrize("kind", TENSORS)
+def test_what_a_file_is_shows_in_its_tensors_and_decides_its_folder(hub: Hub, folder: Folder, kind: str) -> None:
+    hub.add("own/model", "thing.safetensors", file_with(TENSORS[kind]))
+    name = bring_link(Told(folder).fetcher, "https://huggingface.co/own/model/blob/main/thing.safetensors")
+    assert (folder.kept / KIND_FOLDERS[kind] / name).exists()
+
+
+def test_a_model_a1111_cannot_run_is_refused_before_it_is_fetched(hub: Hub, folder: Folder) -> None:
+    hub.add("own/model", "flux.safetensors", file_with("model.diffusion_model.double_blocks.0.img_attn.weight"))
+    hub.log.clear()
+    with pytest.raises(Problem, match="cannot run"):
+        bring_link(Told(folder).fetcher, "https://huggingface.co/own/model/blob/main/flux.safetensors")
+    assert hub.sent() < 1000
+
+
+def test_a_name_of_ones_own_keeps_its_ending_and_stays_in_the_folder(hub: Hub, folder: Folder) -> None:
+    link = "https://huggingface.co/own/model/blob/main/model.safetensors"
+    assert bring_link(Told(folder).fetcher, link, "checkpoint", "../mine") == "mine.safetensors"
+
+
+def test_an_old_file_that_would_run_a_program_is_never_put_in_place(hub: Hub, folder: Folder) -> None:
+    class Evil:
+        def __reduce__(self) -> tuple[object, tuple[str]]:
+            return (os.system, ("echo evil",))
+
+    hub.add("own/model", "evil.ckpt", pickle.dumps(Evil()))
+    with pytest.raises(Problem, match=r"evil.ckpt is no usable model file: it would run (posix|os|nt)\.system on loading"):
+        bring_link(Told(folder).fetcher, "https://huggingface.co/own/model/blob/main/evil.ckpt", "checkpoint")
+    assert list((folder.models / "Stable-diffusion").iterdir()) == []
+
+
+def test_an_old_file_of_plain_tensors_is_taken_with_a_word_about_safetensors(hub: Hub, folder: Folder) -> None:
+    hub.add("own/model", "old.ckpt", pickle.dumps({"weights": [1, 2, 3]}))
+    told = Told(folder)
+    bring_link(told.fetcher, "https://huggingface.co/own/model/blob/main/old.ckpt", "checkpoint")
+    assert "take a .safetensors file" in told.notices[0]
+
+
+def test_a_repository_with_one_model_is_enough_and_with_several_one_is_named(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("launcher.links.HfApi", lambda: HfApi(endpoint=hub.url))
+    assert resolve_link("https://huggingface.co/own/model", "").remote.name == "model.safetensors"
+    hub.add("own/model", "second.safetensors", safetensors(1000))
+    with pytest.raises(Problem, match=r"own/model has 2 model files: model\.safetensors, second\.safetensors.*#model\.safetensors"):
+        resolve_link("https://huggingface.co/own/model", "")
+    assert resolve_link("https://huggingface.co/own/model/tree/main#second.safetensors", "").remote.name == "second.safetensors"
+
+
+class Civitai(BaseHTTPRequestHandler):
+    """A stand-in for Civitai's list and downloads, as facts/models.md §6 has them."""
+
+    base, status, needs_key = "SD 1.5", 200, False
+    asked: ClassVar[list[tuple[str, str | None]]] = []
+
+    def do_GET(self) -> None:
+        Civitai.asked.append((self.path, self.headers.get("Authorization")))
+        content = file_with("lora_unet.lora_down.weight")
+        port = self.server.server_address[1]
+        if Civitai.status != 200 or (Civitai.needs_key and not self.headers.get("Authorization")):
+            self.answer(401 if Civitai.needs_key else Civitai.status, b"{}", "application/json")
+        elif self.path.startswith("/dl/"):
+            self.send_response(206)
+            start, end = (int(n) for n in self.headers["Range"].removeprefix("bytes=").split("-"))
+            self.send_header("Content-Range", f"bytes {start}-{min(end, len(content) - 1)}/{len(content)}")
+            self.send_header("Content-Disposition", 'attachment; filename="nice style.safetensors"')
+            self.send_header("Content-Length", str(min(end, len(content) - 1) - start + 1))
+            self.end_headers()
+            self.wfile.write(content[start : end + 1])
+        else:
+            file = {
+                "primary": True,
+                "name": "nice style.safetensors",
+                "hashes": {"SHA256": hashlib.sha256(content).hexdigest().upper()},
+                "downloadUrl": f"http://127.0.0.1:{port}/dl/7",
+            }
+            version = {"id": 7, "modelId": 3, "baseModel": Civitai.base, "model": {"type": "LORA"}, "files": [file]}
+            told = version if "/model-versions/" in self.path else {"type": "LORA", "modelVersions": [version]}
+            self.answer(200, json.dumps(told).encode(), "application/json")
+
+    def answer(self, status: int, body: bytes, kind: str) -> None:
+        self.send_response(status)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *arguments: object) -> None:
+        pass
+
+
+@pytest.fixture
+def civitai(monkeypatch: pytest.MonkeyPatch) -> Iterator[type[Civitai]]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Civitai)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    monkeypatch.setattr("launcher.links.civitai_url", lambda host, path: f"http://127.0.0.1:{server.server_address[1]}/{host}/{path}")
+    Civitai.base, Civitai.status, Civitai.needs_key = "SD 1.5", 200, False
+    Civitai.asked.clear()
+    yield Civitai
+    server.shutdown()
+
+
+@pytest.mark.parametrize(
+    ("link", "asks"),
+    [
+        ("https://civitai.com/models/3/nice-style?modelVersionId=7", "/civitai.com/model-versions/7"),
+        ("https://civitai.com/models/3/nice-style", "/civitai.com/models/3"),
+        ("https://civitai.red/models/3", "/civitai.red/models/3"),
+        ("https://civitai.green/models/3?modelVersionId=7", "/civitai.green/model-versions/7"),
+        ("https://civitai.com/api/download/models/7", "/civitai.com/model-versions/7"),
+        ("urn:air:sd1:lora:civitai:3@7", "/civitai.com/model-versions/7"),
+    ],
+)
+def test_every_way_to_name_a_model_of_civitai_leads_to_its_file(civitai: type[Civitai], folder: Folder, link: str, asks: str) -> None:
+    assert bring_link(Told(folder).fetcher, link) == "nice style.safetensors"
+    assert (folder.kept / "models/Lora/nice style.safetensors").exists()
+    assert civitai.asked[0] == (asks, None)
+
+
+def test_civitai_is_asked_with_a_key_only_when_it_wants_one(civitai: type[Civitai], folder: Folder) -> None:
+    civitai.needs_key = True
+    told = Told(folder, "my-key")
+    bring_link(told.fetcher, "https://civitai.com/models/3?modelVersionId=7")
+    assert told.asked == ["CIVITAI_TOKEN"]
+    assert all("my-key" not in path for path, _ in civitai.asked)
+
+
+def test_a_base_model_a1111_cannot_run_is_refused(civitai: type[Civitai], folder: Folder) -> None:
+    civitai.base = "Flux.1 D"
+    with pytest.raises(Problem, match=r"made for Flux\.1 D, which AUTOMATIC1111 cannot run"):
+        bring_link(Told(folder).fetcher, "https://civitai.com/models/3?modelVersionId=7")
+
+
+@pytest.mark.parametrize(
+    ("status", "says"), [(404, "not on Civitai any more"), (410, "archived"), (429, "too many"), (451, "country"), (500, "fault of its own")]
+)
+def test_civitais_refusals_each_have_a_sentence(civitai: type[Civitai], folder: Folder, status: int, says: str) -> None:
+    civitai.status = status
+    with pytest.raises(Problem, match=says):
+        bring_link(Told(folder).fetcher, "https://civitai.com/models/3?modelVersionId=7")
+
+
+@pytest.mark.parametrize(
+    ("link", "direct"),
+    [
+        ("https://drive.google.com/file/d/abc-123/view?usp=sharing", "https://drive.usercontent.google.com/download?id=abc-123&export=download&confirm=t"),
+        ("https://drive.google.com/open?id=abc-123", "https://drive.usercontent.google.com/download?id=abc-123&export=download&confirm=t"),
+        ("https://github.com/a/b/releases/download/v1/x.pth", "https://github.com/a/b/releases/download/v1/x.pth"),
+        ("https://example.com/models/x.safetensors", "https://example.com/models/x.safetensors"),
+    ],
+)
+def test_shared_and_direct_links_lead_to_the_file_itself(monkeypatch: pytest.MonkeyPatch, link: str, direct: str) -> None:
+    monkeypatch.setattr("launcher.links.with_size", lambda remote: remote)
+    assert resolve_link(link, "").remote.url == direct
+
+
+def test_a_folder_of_google_drive_is_no_file() -> None:
+    with pytest.raises(Problem, match="a folder of Google Drive"):
+        resolve_link("https://drive.google.com/drive/folders", "")
+
+
+def test_a_public_model_is_fetched_without_any_token(hub: Hub, folder: Folder) -> None:
+    told = Told(folder, "hf_wrong")
+    assert bring_link(told.fetcher, "https://huggingface.co/own/model/blob/main/model.safetensors", "checkpoint") == "model.safetensors"
+    assert told.asked == []
+    assert [entry for entry in hub.log if entry["auth"]] == []
+
+
+def test_a_gated_model_is_fetched_with_the_token_that_was_asked_for(hub: Hub, folder: Folder) -> None:
+    hub.tokens["hf_mine"], hub.gated["own/model"] = {"name": "me"}, {"hf_mine"}
+    told = Told(folder, "hf_mine")
+    bring_link(told.fetcher, "https://huggingface.co/own/model/blob/main/model.safetensors", "checkpoint")
+    assert told.asked == ["HF_TOKEN"]
+
+
+def test_the_next_source_is_tried_and_that_is_said(hub: Hub, folder: Folder) -> None:
+    hub.add("other/model", "full.safetensors", safetensors(50_000))
+    model = Model("A model", "SD 1.5", "MIT", (HubFile("gone/model", "a.safetensors"), HubFile("other/model", "full.safetensors")))
+    told = Told(folder)
+    assert bring_model(told.fetcher, model) == "full.safetensors"
+    assert "gone/model is gone" in told.notices[0]
+    assert "The next source is tried" in told.notices[0]
+
+
+def test_a_file_whose_checksum_changed_at_its_source_is_not_taken(hub: Hub, folder: Folder) -> None:
+    model = Model("A model", "SD 1.5", "MIT", (HubFile("own/model", "model.safetensors", sha256="0" * 64),))
+    with pytest.raises(Problem, match="is not the file it was"):
+        bring_model(Told(folder).fetcher, model)
+    assert hub.sent() == 0
+
+
+def test_a_vae_is_bound_to_its_model_by_name(hub: Hub, folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
+    hub.add("own/vae", "v.safetensors", safetensors(5_000))
+    vae = Model("The VAE", "SD 1.5", "MIT", (HubFile("own/vae", "v.safetensors"),), folder="VAE")
+    monkeypatch.setattr("launcher.models.model_named", lambda name: vae if name == "The VAE" else None)
+    model = Model("A model", "SD 1.5", "MIT", (FILE,), beside="The VAE")
+    bring_model(Told(folder).fetcher, model)
+    assert (folder.models / "VAE" / "model.vae.safetensors").read_bytes() == (folder.models / "VAE" / "v.safetensors").read_bytes()
+
+
+def test_a_non_commercial_licence_is_said_before_the_download(hub: Hub, folder: Folder) -> None:
+    model = Model("A model", "SDXL", "for fun only", (FILE,), non_commercial=True)
+    told = Told(folder)
+    bring_model(told.fetcher, model)
+    assert "licensed «for fun only»" in told.notices[0]
+
+
+def test_nothing_is_fetched_when_a_checkpoint_is_there_and_none_was_chosen(hub: Hub, folder: Folder) -> None:
+    (folder.models / "Stable-diffusion" / "mine.safetensors").write_bytes(b"x")
+    assert bring_checkpoint(Told(folder).fetcher, "The default", "The default") == "mine.safetensors"
+    assert hub.log == []
+
+
+def test_another_file_of_the_same_name_is_not_overwritten(hub: Hub, folder: Folder) -> None:
+    hub.add("own/other", "mine.safetensors", safetensors(70_000))
+    mine = folder.models / "Stable-diffusion" / "mine.safetensors"
+    other = safetensors(30_000)
+    mine.write_bytes(other)
+    with pytest.raises(Problem, match=r"another file called mine\.safetensors"):
+        bring_link(Told(folder).fetcher, "https://huggingface.co/own/other/blob/main/mine.safetensors", "checkpoint")
+    assert mine.read_bytes() == other
+
+
+def test_a_web_page_saved_as_a_model_is_set_aside_and_named(hub: Hub, folder: Folder) -> None:
+    broken = folder.models / "Stable-diffusion" / "model.safetensors"
+    broken.write_bytes(b"<!doctype html>" + b" " * 1000)
+    told = Told(folder)
+    bring_model(told.fetcher, Model("A model", "SD 1.5", "MIT", (FILE,)))
+    assert "model.safetensors was there, but it is no usable model file" in told.notices[0]
+    assert broken.with_name("model.safetensors.broken").read_bytes().startswith(b"<!doctype")
+    assert broken.read_bytes() == (hub.root / "own/model/model.safetensors").read_bytes()
+
+
+def test_a_file_that_is_there_is_used_when_its_source_is_down(hub: Hub, folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
+    told = Told(folder)
+    link = "https://huggingface.co/own/model/blob/main/model.safetensors"
+    bring_link(told.fetcher, link, "checkpoint")
+    monkeypatch.setattr("launcher.links.HUB_RETRIES", False)
+    hub.fail["model.safetensors"] = (500, {}, b"")
+    assert bring_link(told.fetcher, link, "checkpoint") == "model.safetensors"
+    assert "is used as it is" in told.notices[0]

@@ -1,0 +1,120 @@
+"""What the web UI writes is on Drive soon after, whole; settings come back."""
+
+import errno
+import os
+import shutil
+import time
+from pathlib import Path
+
+import pytest
+
+from launcher import mirror as room
+from launcher.mirror import Mirror
+
+
+@pytest.fixture
+def mirror(tmp_path: Path) -> Mirror:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "kept").mkdir()
+    return Mirror(tmp_path / "data", tmp_path / "kept", lambda text: None)
+
+
+def write(path: Path, content: bytes = b"x") -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+
+
+def test_a_new_image_is_on_drive_within_ten_seconds(mirror: Mirror) -> None:
+    mirror.start()
+    write(mirror.data / "outputs" / "txt2img-images" / "a.png", b"image")
+    target = mirror.kept / "outputs" / "txt2img-images" / "a.png"
+    end = time.monotonic() + 10
+    while not target.exists() and time.monotonic() < end:
+        time.sleep(0.1)
+    assert target.read_bytes() == b"image"
+    mirror.stop()
+    assert mirror.summary() == "1 image kept"
+
+
+def test_a_file_that_is_still_written_waits(mirror: Mirror) -> None:
+    write(mirror.data / "outputs" / "a.png")
+    mirror.look(settled=60)
+    assert not (mirror.kept / "outputs" / "a.png").exists()
+    assert mirror.waiting == 1
+    mirror.look(settled=0)
+    assert (mirror.kept / "outputs" / "a.png").exists()
+
+
+def test_a_changed_file_is_copied_again_and_an_unchanged_one_is_not(mirror: Mirror) -> None:
+    write(mirror.data / "config.json", b"1")
+    mirror.look(settled=0)
+    (mirror.kept / "config.json").unlink()
+    mirror.look(settled=0)
+    assert not (mirror.kept / "config.json").exists(), "what is deleted on Drive is not brought back without a change"
+    write(mirror.data / "config.json", b"22")
+    mirror.look(settled=0)
+    assert (mirror.kept / "config.json").read_bytes() == b"22"
+
+
+def test_models_caches_and_half_files_are_not_copied(mirror: Mirror, tmp_path: Path) -> None:
+    (tmp_path / "models").mkdir()
+    write(tmp_path / "models" / "m.safetensors")
+    (mirror.data / "models").symlink_to(tmp_path / "models")
+    for name in ("cache/x.db", "tmp/x", "a.part", "a.lock", "outputs/__pycache__/x.pyc"):
+        write(mirror.data / name)
+    mirror.look(settled=0)
+    assert [p for p in mirror.kept.rglob("*") if p.is_file()] == []
+
+
+def test_settings_and_embeddings_come_back_and_images_do_not(mirror: Mirror) -> None:
+    for name in ("config.json", "ui-config.json", "styles.csv", "embeddings/e.pt", "huggingface/hub/vocab.json", "outputs/a.png", "package.json"):
+        write(mirror.kept / name)
+    assert mirror.restore() == 5
+    assert sorted(str(p.relative_to(mirror.data)) for p in mirror.data.rglob("*") if p.is_file()) == [
+        "config.json", "embeddings/e.pt", "huggingface/hub/vocab.json", "styles.csv", "ui-config.json",
+    ]  # fmt: skip
+    mirror.look(settled=0)
+    assert mirror.images == 0
+
+
+def test_a_file_that_is_newer_on_the_machine_is_not_replaced(mirror: Mirror) -> None:
+    write(mirror.kept / "config.json", b"old")
+    os.utime(mirror.kept / "config.json", (1, 1))
+    write(mirror.data / "config.json", b"new")
+    mirror.restore()
+    assert (mirror.data / "config.json").read_bytes() == b"new"
+    mirror.look(settled=0)
+    assert (mirror.kept / "config.json").read_bytes() == b"new"
+
+
+def test_while_drive_is_away_files_wait_and_follow_later(mirror: Mirror, monkeypatch: pytest.MonkeyPatch) -> None:
+    def away(source: Path, target: Path) -> None:
+        raise OSError(errno.ENOTCONN, "Transport endpoint is not connected")
+
+    for number in range(3):
+        write(mirror.data / "outputs" / f"{number}.png", bytes([number]))
+    whole = room.copy_whole
+    monkeypatch.setattr(room, "copy_whole", away)
+    mirror.look(settled=0)
+    assert mirror.summary() == "0 images kept, 3 files on the way (Google Drive takes none now: Transport endpoint is not connected)"
+    monkeypatch.setattr(room, "copy_whole", whole)
+    mirror.look(settled=0)
+    assert mirror.summary() == "3 images kept"
+    assert sorted(p.name for p in (mirror.kept / "outputs").iterdir()) == ["0.png", "1.png", "2.png"]
+
+
+def test_a_copy_that_is_not_whole_is_never_named(mirror: Mirror, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(mirror.data / "outputs" / "a.png", b"image")
+    monkeypatch.setattr(shutil, "copyfileobj", lambda read, write, size: write.write(b"im"))
+    mirror.look(settled=0)
+    assert mirror.waiting == 1
+    assert not (mirror.kept / "outputs" / "a.png").exists()
+
+
+def test_what_an_earlier_kernel_kept_is_not_copied_again(mirror: Mirror, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(mirror.data / "outputs" / "a.png", b"image")
+    mirror.look(settled=0)
+    again = Mirror(mirror.data, mirror.kept, lambda text: None)
+    monkeypatch.setattr(room, "copy_whole", lambda source, target: pytest.fail(f"{source} was copied again"))
+    again.look(settled=0)
+    assert again.waiting == 0

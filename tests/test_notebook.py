@@ -1,0 +1,94 @@
+"""The notebook file: a fresh build of the sources, whole, and fit for Colab."""
+
+import ast
+import json
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+from launcher.notebook import build
+from launcher.notebook.cells import BRANCH, OWNER, REPOSITORY
+from launcher.process import RUN_LINE
+from tests.conftest import ROOT
+
+NOTEBOOK = json.loads((ROOT / "OneClickLauncher.ipynb").read_text())
+CELLS = {cell["id"]: cell for cell in NOTEBOOK["cells"]}
+
+
+def source(identity: str) -> str:
+    return "".join(CELLS[identity]["source"])
+
+
+def test_the_notebook_equals_a_fresh_build() -> None:
+    assert (ROOT / "OneClickLauncher.ipynb").read_text() == build.notebook_text(), "run `make notebook`"
+
+
+def test_two_builds_are_the_same_byte_by_byte() -> None:
+    assert build.notebook_text() == build.notebook_text()
+
+
+def test_the_badge_leads_to_the_users_own_repository() -> None:
+    assert f"https://colab.research.google.com/github/{OWNER}/{REPOSITORY}/blob/{BRANCH}/OneClickLauncher.ipynb" in source("view-in-github")
+    assert (OWNER, REPOSITORY, BRANCH) == ("beothorn", "OneClickStableDifusionAutomatic1111Colab", "main")
+
+
+def test_owner_and_name_stand_in_one_place() -> None:
+    holders = [path.name for path in (ROOT / "launcher").rglob("*.py") if OWNER in path.read_text()]
+    assert holders == ["cells.py"]
+
+
+def test_it_asks_colab_for_a_t4_and_carries_no_output() -> None:
+    assert NOTEBOOK["metadata"]["accelerator"] == "GPU"
+    assert NOTEBOOK["metadata"]["colab"]["gpuType"] == "T4"
+    assert all(not cell.get("outputs") and cell.get("execution_count") is None for cell in NOTEBOOK["cells"])
+
+
+def test_the_title_cell_says_what_google_says() -> None:
+    assert "bypassing the notebook UI to interact primarily via a web UI" in source("title")
+    assert "https://research.google.com/colaboratory/faq.html" in source("title")
+
+
+@pytest.mark.parametrize("identity", [i for i, cell in CELLS.items() if cell["cell_type"] == "code"])
+def test_every_cell_is_python_and_folded_under_a_form(identity: str) -> None:
+    compile(source(identity), identity, "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+    assert CELLS[identity]["metadata"]["cellView"] == "form"
+    assert source(identity).startswith("#@title ▶")
+
+
+def test_every_field_has_a_sentence_under_it_and_none_asks_for_a_token() -> None:
+    for identity, cell in CELLS.items():
+        lines = source(identity).splitlines()
+        fields = [number for number, line in enumerate(lines) if re.search(r"#\s*@param", line)]
+        assert cell["cell_type"] == "markdown" or fields
+        for number in fields:
+            assert re.match(r"#@markdown .+\.$", lines[number + 1]), lines[number]
+            assert not re.match(r"\w*(token|password|key)\w* =", lines[number], re.IGNORECASE)
+
+
+def test_the_form_has_the_fields_the_issue_names() -> None:
+    fields = re.findall(r"(?m)^(\w+) = .*#@param", source("launch"))
+    assert fields == ["checkpoint", "keep_models_on", "drive_folder", "update", "api", "link", "give_back_after", "extra_arguments"]
+
+
+def test_it_needs_no_other_file_of_the_repository() -> None:
+    assert "from launcher" not in source("launch")
+    assert source("launch").count("\n" + RUN_LINE) == 1
+
+
+def test_it_needs_no_package_that_colab_lacks() -> None:
+    colab = {"aiohttp", "huggingface_hub", "IPython", "ipywidgets", "multidict", "psutil", "requests", "yarl"}
+    tree = ast.parse(source("launch").partition("\n" + RUN_LINE)[0])
+    imported = {(node.module or "").partition(".")[0] for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+    imported |= {name.name.partition(".")[0] for node in ast.walk(tree) if isinstance(node, ast.Import) for name in node.names}
+    assert imported - set(sys.stdlib_module_names) <= colab
+
+
+def test_a_name_used_in_two_rooms_stops_the_build(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "one.py").write_text("def same() -> None: ...\n")
+    (tmp_path / "two.py").write_text("same = 1\n")
+    monkeypatch.setattr(build, "SOURCES", tmp_path)
+    monkeypatch.setattr(build, "ROOMS", ("one", "two"))
+    with pytest.raises(SystemExit, match=r"same is defined in both one.py and two.py"):
+        build.check_names()

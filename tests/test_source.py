@@ -1,0 +1,130 @@
+"""A1111's source: kept on Drive as history, files on the machine; mends itself and is never fetched twice."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from launcher.folder import Folder
+from launcher.problem import Problem
+from launcher.source import bring_sub_repositories, bring_webui
+from tests.world import WEBUI, World
+from tests.world.githost import git
+
+SEED_EDIT = "print('my own change')\n"
+
+
+@pytest.fixture
+def folder(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Folder:
+    for name, value in world.git.environment().items():
+        monkeypatch.setenv(name, value)
+    return Folder(tmp_path / "drive" / "asd1111" / "stable-diffusion-webui", tmp_path / "machine")
+
+
+def bring(folder: Folder, update: bool = True, commit: str = "") -> tuple[str, list[str]]:
+    told: list[str] = []
+    got = bring_webui(folder, update, lambda text: None, told.append, commit=commit)
+    bring_sub_repositories(folder, lambda text: None, told.append)
+    return got, told
+
+
+def test_the_history_is_on_drive_without_files_and_the_files_are_on_the_machine(world: World, folder: Folder) -> None:
+    commit, told = bring(folder)
+    assert commit == world.webui_commit
+    assert sorted(p.name for p in folder.kept.iterdir()) == [".git", "repositories"]
+    assert (folder.code / "launch.py").exists()
+    for name in ("k-diffusion", "BLIP", "generative-models", "stable-diffusion-stability-ai", "stable-diffusion-webui-assets"):
+        assert (folder.code / "repositories" / name / "README").exists()
+    assert told == []
+
+
+def test_the_second_time_nothing_is_fetched_also_on_a_new_machine(world: World, folder: Folder, tmp_path: Path) -> None:
+    bring(folder)
+    world.git.log.clear()
+    bring(folder)
+    new = Folder(folder.kept, tmp_path / "new machine")
+    bring(new)
+    assert (new.code / "launch.py").exists()
+    assert world.git.fetches() == []
+
+
+def test_an_update_comes_and_without_the_field_it_does_not(world: World, folder: Folder) -> None:
+    first, _ = bring(folder)
+    newer = world.git.add(WEBUI, {"modules/launch_utils.py": b"", "launch.py": b"new"})
+    assert bring(folder, update=False)[0] == first
+    assert bring(folder, update=True)[0] == newer
+    assert (folder.code / "launch.py").read_text() == "new"
+
+
+def test_an_earlier_version_can_be_taken_again(world: World, folder: Folder) -> None:
+    first, _ = bring(folder)
+    world.git.add(WEBUI, {"modules/launch_utils.py": b"", "launch.py": b"broken"})
+    bring(folder)
+    assert bring(folder, update=False, commit=first)[0] == first
+    assert (folder.code / "launch.py").read_text() != "broken"
+
+
+def test_without_network_the_version_on_drive_is_used_and_that_is_said(world: World, folder: Folder) -> None:
+    first, _ = bring(folder)
+    world.git.down = True
+    commit, told = bring(folder)
+    assert commit == first
+    assert "GitHub did not answer, so the version kept on Drive is used" in told[0]
+
+
+def test_without_network_and_without_history_it_is_said_what_to_do(world: World, folder: Folder) -> None:
+    world.git.down = True
+    with pytest.raises(Problem, match=r"The source of AUTOMATIC1111 could not be fetched.*press ▶ again"):
+        bring(folder)
+
+
+def test_the_original_of_a_dead_repository_is_never_missed(world: World, folder: Folder) -> None:
+    bring(folder)
+    assert not any("Stability-AI/stablediffusion" in entry for entry in world.git.log)
+    assert any("w-e-w/stablediffusion" in entry for entry in world.git.log)
+
+
+def test_the_next_mirror_is_tried_when_the_first_is_gone(world: World, folder: Folder) -> None:
+    commit = world.git.add("NUROISEA/stablediffusion", {"README": b"w-e-w/stablediffusion, a stand-in\n"})
+    git("fetch", "-q", str(world.git.root / "w-e-w/stablediffusion.git"), "master:refs/heads/copy", at=world.git.root / "NUROISEA/stablediffusion.git")
+    world.git.gone.add("w-e-w/stablediffusion")
+    bring(folder)
+    assert commit
+    assert (folder.code / "repositories" / "stable-diffusion-stability-ai" / "README").exists()
+
+
+def test_stale_locks_and_a_clone_cut_in_half_mend_themselves(world: World, folder: Folder) -> None:
+    commit, _ = bring(folder)
+    for repository in (folder.kept, folder.kept / "repositories" / "BLIP", folder.code):
+        for lock in ("index.lock", "shallow.lock", "config.lock", "HEAD.lock"):
+            (repository / ".git" / lock).touch()
+    (folder.kept / ".git" / "objects" / "pack" / "tmp_pack_abc").write_bytes(b"half")
+    world.git.add(WEBUI, {"modules/launch_utils.py": b"", "launch.py": b"new"})
+    assert bring(folder)[0] != commit
+    assert not list(folder.kept.rglob("tmp_pack*"))
+
+
+def test_a_history_with_missing_objects_is_fetched_again(world: World, folder: Folder, tmp_path: Path) -> None:
+    bring(folder)
+    for pack in (folder.kept / ".git" / "objects" / "pack").iterdir():
+        pack.unlink()
+    again = Folder(folder.kept, tmp_path / "new machine")
+    assert bring(again)[0] == world.webui_commit
+
+
+def test_an_existing_seed_folder_is_taken_over_and_nothing_in_it_changes(world: World, folder: Folder) -> None:
+    folder.kept.parent.mkdir(parents=True)
+    git("clone", "-q", f"{world.git.url}{WEBUI}.git", str(folder.kept))
+    (folder.kept / "launch.py").write_text(SEED_EDIT)
+    (folder.kept / "model.ckpt").write_bytes(b"weights")
+    (folder.kept / "models").mkdir()
+    (folder.kept / "models" / "mine.txt").write_text("mine")
+    head = git("rev-parse", "HEAD", at=folder.kept)
+    newer = world.git.add(WEBUI, {"modules/launch_utils.py": b"", "launch.py": b"new"})
+    before = {p: p.read_bytes() for p in folder.kept.rglob("*") if p.is_file() and ".git" not in p.parts}
+    assert bring(folder)[0] == newer
+    after = {p: p.read_bytes() for p in folder.kept.rglob("*") if p.is_file() and ".git" not in p.parts}
+    assert after == before
+    assert git("rev-parse", "HEAD", at=folder.kept) == head
+    assert git("log", "--oneline", at=folder.kept)
+    assert subprocess.run(["git", "-C", folder.kept, "diff", "--quiet"], check=False).returncode == 1, "the local edit is still there"

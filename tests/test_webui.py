@@ -1,0 +1,171 @@
+"""The web UI's process: started, ready, explained when it ends. The children misbehave on purpose."""
+
+import json
+import socket
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from launcher.explain import EXPLANATIONS, explain
+from launcher.folder import Folder
+from launcher.problem import Problem
+from launcher.process import CommandError, end_process, run, running_pid, start_detached
+from launcher.webui import Plan, WebUI, check_arguments, check_settings_file, free_port, machine_arguments
+
+READY = (
+    "import sys, time\nprint('Running on local URL:  http://127.0.0.1:1', flush=True)\ntime.sleep(.3)\nprint('Startup time: 1s', flush=True)\ntime.sleep(60)\n"
+)
+
+
+@pytest.fixture
+def webui(tmp_path: Path) -> WebUI:
+    folder = Folder(tmp_path / "drive" / "asd1111" / "web", tmp_path / "machine")
+    folder.prepare()
+    folder.code.mkdir(parents=True)
+    return WebUI(folder)
+
+
+def begin(webui: WebUI, script: str) -> Plan:
+    (webui.folder.code / "launch.py").write_text(script)
+    plan = Plan(Path(sys.executable), ("--api",), {"PYTHONUNBUFFERED": "1"})
+    webui.start(plan)
+    return plan
+
+
+def test_it_is_ready_when_it_says_so_and_not_before(webui: WebUI) -> None:
+    plan = begin(webui, READY)
+    try:
+        assert not webui.ready
+        assert webui.wait_until_ready(lambda text: None, lambda: False)
+        assert webui.ready
+        assert webui.started_with(plan)
+        assert not webui.started_with(Plan(plan.python, ("--other",), {}))
+        assert webui.started_with(Plan(plan.python, ("--api", "--ckpt", "/x"), {})), "another checkpoint is no reason to start anew"
+    finally:
+        webui.stop()
+    assert not webui.running
+
+
+def test_another_object_finds_the_same_process_again(webui: WebUI) -> None:
+    begin(webui, READY)
+    try:
+        again = WebUI(webui.folder)
+        assert again.running
+        assert again.port == webui.port
+    finally:
+        webui.stop()
+
+
+def test_stop_ends_its_children_and_one_that_does_not_listen(webui: WebUI, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    deaf = "import signal, subprocess, sys, time\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
+    deaf += f"p = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(99)'])\nopen({str(tmp_path / 'child')!r}, 'w').write(str(p.pid))\ntime.sleep(99)\n"
+    begin(webui, deaf)
+    while not (tmp_path / "child").exists() or not (tmp_path / "child").read_text():
+        time.sleep(0.05)
+    end_process(webui.pid_file, patience=0.5)
+    child = Path("/proc", (tmp_path / "child").read_text())
+    assert not child.exists() or "zombie" in (child / "status").read_text()
+
+
+@pytest.mark.parametrize(
+    ("script", "says"),
+    [
+        ("import os, signal\nos.kill(os.getpid(), signal.SIGKILL)", "ran out of memory"),
+        ("raise RuntimeError('CUDA out of memory. Tried to allocate')", "graphics card ran out"),
+        ("raise OSError(28, 'No space left on device')", "disk is full"),
+        ("raise OSError(107, 'Transport endpoint is not connected')", "Google Drive was disconnected"),
+        ("raise ValueError('numpy.dtype size changed, may indicate binary incompatibility')", "changed numpy"),
+        ("raise OSError('Cannot find empty port in range: 7868-7868')", "port"),
+        ("import no_such_package", "no_such_package"),
+        (
+            "print('  File \"/content/extensions/nice-one/scripts/x.py\", line 3, in <module>\\n    a\\nAttributeError: a')\nraise SystemExit(1)",
+            "extension nice-one",
+        ),
+        ("print('something odd')\nraise SystemExit(3)", "something odd"),
+        ("", "exit code 0"),
+    ],
+)
+def test_a_start_that_fails_is_explained(webui: WebUI, script: str, says: str) -> None:
+    begin(webui, script)
+    with pytest.raises(Problem) as caught:
+        webui.wait_until_ready(lambda text: None, lambda: False)
+    assert says in caught.value.what
+    assert "▶" in caught.value.do
+
+
+def test_every_explanation_can_be_reached_and_says_what_to_do() -> None:
+    for known in EXPLANATIONS:
+        assert known.do.endswith(".")
+        assert known.what.endswith(".")
+    assert explain("", None, "/x.log").do.endswith("/x.log.")
+
+
+def test_a_pid_that_another_process_got_is_not_ours(webui: WebUI) -> None:
+    begin(webui, READY)
+    noted = json.loads(webui.pid_file.read_text())
+    webui.stop()
+    webui.pid_file.write_text(json.dumps({"pid": 1, "created": noted["created"]}))
+    assert running_pid(webui.pid_file) == 0
+
+
+def test_a_damaged_settings_file_is_set_aside_and_said(webui: WebUI) -> None:
+    path = webui.folder.data / "config.json"
+    assert check_settings_file(webui.folder.data) == ""
+    path.write_text('{"half": ')
+    told = check_settings_file(webui.folder.data)
+    assert "kept as config.broken-" in told
+    assert not path.exists()
+    assert next(webui.folder.data.glob("config.broken-*.json")).read_text() == '{"half": '
+    path.write_text("{}")
+    assert check_settings_file(webui.folder.data) == ""
+
+
+def test_an_argument_the_web_ui_does_not_have_is_refused_by_name(webui: WebUI) -> None:
+    modules = webui.folder.code / "modules"
+    modules.mkdir()
+    (modules / "cmd_args.py").write_text("parser.add_argument('--theme', type=str)\nparser.add_argument('--share', action='store_true')\n")
+    extension = webui.folder.data / "extensions" / "x"
+    extension.mkdir(parents=True)
+    (extension / "preload.py").write_text("def preload(parser):\n    parser.add_argument('--from-extension')\n")
+    check_arguments(webui.folder.code, webui.folder.data, ("--theme", "dark", "--from-extension=1"))
+    for wrong in ("--thmee", "--shar", "-x"):
+        with pytest.raises(Problem, match=f"extra_arguments has {wrong}, which the web UI does not know"):
+            check_arguments(webui.folder.code, webui.folder.data, (wrong,))
+
+
+def test_the_flags_follow_the_machine() -> None:
+    assert "--use-cpu" in machine_arguments("", 12 * 10**9)
+    assert machine_arguments("Tesla T4", 12_700_000_000) == ("--opt-sdp-attention", "--lowram")
+    assert "--medvram-sdxl" in machine_arguments("Tesla T4", 51_000_000_000)
+
+
+def test_a_command_that_fails_says_what_it_said() -> None:
+    with pytest.raises(CommandError) as caught:
+        run([sys.executable, "-c", "print('why'); raise SystemExit(7)"])
+    assert caught.value.code == 7
+    assert "why" in caught.value.output
+
+
+def test_a_command_that_falls_silent_is_ended() -> None:
+    began = time.monotonic()
+    with pytest.raises(CommandError, match="ended"):
+        run([sys.executable, "-c", "import time; print('x', flush=True); time.sleep(60)"], timeout=2)
+    assert time.monotonic() - began < 30
+
+
+def test_a_detached_process_leaves_no_secret_behind(tmp_path: Path) -> None:
+    start_detached([sys.executable, "-c", "pass"], log=tmp_path / "log", pid_file=tmp_path / "pid", env={}, cwd=tmp_path)
+    assert (tmp_path / "pid").stat().st_mode & 0o077 == 0
+    end_process(tmp_path / "pid")
+
+
+def test_a_port_that_is_taken_is_never_chosen() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        assert free_port() != taken.getsockname()[1]
+
+
+def test_a_place_that_gradio_would_not_serve_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(Problem, match="begins with a dot"):
+        Folder(tmp_path / "drive" / "a" / "b", tmp_path / ".hidden" / "machine").prepare()

@@ -1,0 +1,97 @@
+"""Small honest stand-ins for what is outside: a hub, git hosts, a share server, Google Colab, and a web UI.
+
+They are for tests and for `make run`. Nothing in `launcher/` knows them: it is led here by variables that exist for people
+anyway (HF_ENDPOINT, git's insteadOf, GRADIO_SHARE_SERVER_ADDRESS, ONECLICK_HOME).
+"""
+
+import json
+import os
+import struct
+from pathlib import Path
+from typing import Any
+
+from tests.world.githost import GitHost
+from tests.world.hub import Hub
+from tests.world.share import FakeShare
+
+HERE = Path(__file__).resolve().parent
+NOTEBOOK = HERE.parents[1] / "OneClickLauncher.ipynb"
+CLIP_REPO = "openai/clip-vit-large-patch14"
+CLIP_FILES = ("vocab.json", "merges.txt", "special_tokens_map.json", "tokenizer_config.json", "config.json")
+MODEL_REPO = "world/paint"
+MODEL_LINK = f"https://huggingface.co/{MODEL_REPO}/blob/main/paint.safetensors"
+SUB_REPOSITORIES = {
+    "ASSETS": "AUTOMATIC1111/stable-diffusion-webui-assets",
+    "STABLE_DIFFUSION": "w-e-w/stablediffusion",  # the original is gone here, too
+    "STABLE_DIFFUSION_XL": "Stability-AI/generative-models",
+    "K_DIFFUSION": "crowsonkb/k-diffusion",
+    "BLIP": "salesforce/BLIP",
+}
+WEBUI = "AUTOMATIC1111/stable-diffusion-webui"
+
+
+def safetensors(size: int, seed: int = 0) -> bytes:
+    """A .safetensors file of about `size` bytes with one tensor, different for each seed."""
+    body = struct.pack("<Q", seed) + os.urandom(16) + bytes(max(0, size - 24))
+    header = json.dumps({"model.weight": {"dtype": "U8", "shape": [len(body)], "data_offsets": [0, len(body)]}}).encode()
+    return struct.pack("<Q", len(header)) + header + body
+
+
+def webui_files(commits: dict[str, str]) -> dict[str, bytes]:
+    """The stand-in web UI's files, with the sub-repositories' commits filled in."""
+    root, files = HERE / "webui", {}
+    for path in sorted(p for p in root.rglob("*") if p.is_file() and "__pycache__" not in p.parts):
+        text = path.read_text()
+        for name, commit in commits.items():
+            text = text.replace(f"@{name}@", commit)
+        files[str(path.relative_to(root))] = text.encode()
+    return files
+
+
+class World:
+    """Everything outside, under the folder `root`. Its git repositories and hub files outlive it, as the real ones do."""
+
+    def __init__(self, root: Path, model_bytes: int = 3_000_000, share: str = "ok") -> None:
+        self.root = root
+        self.hub = Hub(root / "hub")
+        self.git = GitHost(root / "git")
+        self.share = FakeShare(mode=share)
+        if not (root / "git" / f"{WEBUI}.git").exists():
+            self.commits = {name: self.git.add(repo, {"README": f"{repo}, a stand-in\n".encode()}) for name, repo in SUB_REPOSITORIES.items()}
+            self.webui_commit = self.git.add(WEBUI, webui_files(self.commits))
+        if not (self.hub.root / MODEL_REPO).exists():
+            self.hub.add(MODEL_REPO, "paint.safetensors", safetensors(model_bytes))
+            for name in CLIP_FILES:
+                self.hub.add(CLIP_REPO, name, b"{}")
+
+    def environment(self, home: Path) -> dict[str, str]:
+        """What a kernel needs to live in this world, with its machine and its «Drive» below `home`."""
+        return {
+            "ONECLICK_HOME": str(home),
+            "HF_ENDPOINT": self.hub.url,
+            "HF_HUB_DISABLE_TELEMETRY": "1",
+            "GRADIO_SHARE_SERVER_ADDRESS": f"127.0.0.1:{self.share.frps_port}",
+            "NO_PROXY": "127.0.0.1,localhost",
+            **self.git.environment(),
+        }
+
+    def colab_environment(self, home: Path, drive: Path) -> dict[str, str]:
+        """The same for a kernel that believes to be in Colab; `drive` outlives the machine."""
+        drive.mkdir(parents=True, exist_ok=True)
+        return self.environment(home) | {
+            "COLAB_RELEASE_TAG": "world",
+            "PYTHONPATH": str(HERE / "colab"),
+            "WORLD_DRIVE": str(drive),
+            "WORLD_NOTEBOOK": str(NOTEBOOK),
+        }
+
+    def close(self) -> None:
+        self.hub.close()
+        self.git.close()
+        self.share.close()
+
+    def __enter__(self) -> "World":
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self.close()

@@ -1,0 +1,49 @@
+"""A real Chromium, as a person's browser: opens links, logs in, paints."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+CHROMIUM = "/usr/bin/chromium"
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
+
+
+@contextmanager
+def chromium(**context: Any) -> Iterator[Any]:
+    """A browser context. Nothing but this machine is asked: other addresses fail at once."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS, headless=True)
+        page = browser.new_context(**context)
+        page.route(lambda url: not url.startswith(("http://127.0.0.1", "http://localhost", "data:", "blob:")), lambda route: route.abort())
+        yield page
+        browser.close()
+
+
+def log_in(page: Any, url: str, password: str) -> None:
+    """Type the password on the login page, as a person does."""
+    page.goto(url, wait_until="domcontentloaded")
+    page.get_by_label("Password").fill(password)
+    page.get_by_role("button", name="Log in").click()
+
+
+def paint(page: Any, prompt: str, kept: Path, patience: float = 60) -> Path:
+    """Press Generate and wait for the image in the kept folder; return its path."""
+    before = images(kept)
+    box = page.locator("#txt2img_prompt textarea").first
+    box.wait_for(timeout=patience * 1000)
+    box.fill(prompt)
+    page.locator("#txt2img_generate").first.click()
+    for _ in range(int(patience * 5)):
+        new = images(kept) - before
+        if new:
+            return min(new)
+        page.wait_for_timeout(200)
+    raise TimeoutError(f"no image in {kept} after {patience} s")
+
+
+def images(kept: Path) -> set[Path]:
+    """The finished images in a kept folder."""
+    return {path for path in (kept / "outputs").rglob("*.png") if not path.name.startswith(".")}

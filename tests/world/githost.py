@@ -1,0 +1,120 @@
+"""A stand-in for GitHub: bare repositories on disk behind git's own smart HTTP server (`git http-backend`)."""
+
+import os
+import subprocess
+import threading
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+
+def git(*arguments: str, at: Path | None = None) -> str:
+    """Run git, quietly, as somebody with a name."""
+    who = {f"GIT_{role}_{what}": value for role in ("AUTHOR", "COMMITTER") for what, value in (("NAME", "world"), ("EMAIL", "world@example.invalid"))}
+    where = ["-C", str(at)] if at else []
+    return subprocess.run(["git", *where, *arguments], env={**os.environ, **who}, check=True, capture_output=True, text=True).stdout.strip()
+
+
+@dataclass
+class GitHost:
+    """`root`/OWNER/NAME.git. `gone`: repositories answered with 404. `down`: every answer is 503. `log`: what was asked."""
+
+    root: Path
+    gone: set[str] = field(default_factory=set)
+    down: bool = False
+    log: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.root.mkdir(parents=True, exist_ok=True)
+        host = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                host.handle(self)
+
+            def do_POST(self) -> None:
+                host.handle(self)
+
+            def log_message(self, *arguments: object) -> None:
+                pass
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.server.daemon_threads = True
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        self.url = f"http://127.0.0.1:{self.server.server_address[1]}/"
+
+    def close(self) -> None:
+        self.server.shutdown()
+        self.server.server_close()
+
+    def environment(self) -> dict[str, str]:
+        """Variables that lead git here in place of github.com."""
+        return {"GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": f"url.{self.url}.insteadOf", "GIT_CONFIG_VALUE_0": "https://github.com/"}
+
+    def fetches(self) -> list[str]:
+        """Repositories from which objects were sent."""
+        return [entry.split()[1] for entry in self.log if entry.startswith("POST") and "sent" in entry]
+
+    def add(self, name: str, files: dict[str, bytes]) -> str:
+        """A commit with just these files on the branch master of OWNER/NAME; returns it."""
+        bare = self.root / f"{name}.git"
+        if not bare.exists():
+            git("init", "--quiet", "--bare", "--initial-branch=master", str(bare))
+        index = {"GIT_INDEX_FILE": str(bare / "world-index")}
+        os.environ.update(index)
+        try:
+            git("read-tree", "--empty", at=bare)
+            for path, content in files.items():
+                blob = (
+                    subprocess.run(["git", "-C", str(bare), "hash-object", "-w", "--stdin"], input=content, check=True, capture_output=True)
+                    .stdout.decode()
+                    .strip()
+                )
+                git("update-index", "--add", "--cacheinfo", f"100644,{blob},{path}", at=bare)
+            tree = git("write-tree", at=bare)
+        finally:
+            del os.environ["GIT_INDEX_FILE"]
+        parent = git("for-each-ref", "--format=%(objectname)", "refs/heads/master", at=bare)
+        commit = git("commit-tree", tree, "-m", "world", *(["-p", parent] if parent else []), at=bare)
+        git("update-ref", "refs/heads/master", commit, at=bare)
+        return commit
+
+    def handle(self, request: Any) -> None:
+        path, _, query = request.path.partition("?")
+        name = path.strip("/").split(".git")[0]
+        body = request.rfile.read(int(request.headers.get("Content-Length") or 0))
+        if request.headers.get("Transfer-Encoding") == "chunked":
+            while size := int(request.rfile.readline(), 16):
+                body += request.rfile.read(size)
+                request.rfile.readline()
+        if self.down or name in self.gone or not (self.root / f"{name}.git").is_dir():
+            self.log.append(f"{request.command} {name} refused")
+            request.send_error(503 if self.down else 404)
+            return
+        inside = path.split(".git", 1)[1]
+        environment = {
+            **os.environ,
+            "GIT_PROJECT_ROOT": str(self.root),
+            "GIT_HTTP_EXPORT_ALL": "1",
+            "GIT_PROTOCOL": request.headers.get("Git-Protocol", ""),
+            "PATH_INFO": f"/{name}.git{inside}",
+            "QUERY_STRING": query,
+            "REQUEST_METHOD": request.command,
+            "CONTENT_TYPE": request.headers.get("Content-Type", ""),
+            "CONTENT_LENGTH": str(len(body)),
+            "HTTP_CONTENT_ENCODING": request.headers.get("Content-Encoding", ""),
+            "GIT_CONFIG_COUNT": "1",
+            "GIT_CONFIG_KEY_0": "safe.directory",
+            "GIT_CONFIG_VALUE_0": "*",
+        }
+        answer = subprocess.run(["git", "http-backend"], input=body, env=environment, capture_output=True, check=False).stdout
+        head, _, content = answer.partition(b"\r\n\r\n")
+        self.log.append(f"{request.command} {name} {'sent' if b'packfile' in content else 'told'} {len(content)}")
+        headers = dict(line.split(": ", 1) for line in head.decode().splitlines())
+        request.send_response(int(headers.pop("Status", "200").split()[0]))
+        for key, value in headers.items():
+            request.send_header(key, value)
+        request.send_header("Content-Length", str(len(content)))
+        request.end_headers()
+        request.wfile.write(content)

@@ -1,0 +1,217 @@
+"""A stand-in for the Hugging Face hub: what `huggingface_hub` and plain ranged GETs need over plain HTTP (no xet).
+
+Repositories are folders ROOT/OWNER/NAME; every revision is the same. What is asked for is written to `log`.
+"""
+
+import hashlib
+import json
+import re
+import socket
+import threading
+import time
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+COMMIT = "a" * 40
+
+
+@dataclass
+class Hub:
+    """`gated`: repository -> tokens that were granted access; `tokens`: token -> {"name", "gated_ok"}, others are invalid.
+
+    `fail`: part of a path -> (status, headers, body). `cut_after`: bytes after which one answer is cut off, once.
+    `rate`: bytes a second of one answer. `redirect`: answer 302 to another origin, as the hub does to its CDN.
+    """
+
+    root: Path
+    gated: dict[str, set[str]] = field(default_factory=dict)
+    tokens: dict[str, dict[str, Any]] = field(default_factory=dict)
+    fail: dict[str, tuple[int, dict[str, str], bytes]] = field(default_factory=dict)
+    cut_after: int | None = None
+    rate: int | None = None
+    redirect: bool = False
+    stall: bool = False
+    lie: dict[str, str] = field(default_factory=dict)  # file name -> a wrong SHA-256 to state
+    log: list[dict[str, Any]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.root.mkdir(parents=True, exist_ok=True)
+        self._sums: dict[tuple[Path, int, int], str] = {}
+        hub = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_HEAD(self) -> None:
+                hub.handle(self)
+
+            def do_GET(self) -> None:
+                hub.handle(self)
+
+            def log_message(self, *arguments: object) -> None:
+                pass
+
+        self.servers = []
+        for _ in range(2):  # the hub, and its CDN on another origin
+            server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+            server.daemon_threads = True
+            threading.Thread(target=server.serve_forever, daemon=True).start()
+            self.servers.append(server)
+        self.port, self.cdn_port = (server.server_address[1] for server in self.servers)
+        self.url = f"http://127.0.0.1:{self.port}"
+
+    def close(self) -> None:
+        for server in self.servers:
+            server.shutdown()
+            server.server_close()
+
+    def add(self, repo: str, name: str, content: bytes) -> Path:
+        """Put a file into a repository."""
+        path = self.root / repo / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+        return path
+
+    def sent(self, part: str = "") -> int:
+        """Bytes of files sent for paths that contain `part`."""
+        return sum(entry["sent"] for entry in self.log if part in entry["path"] and entry["method"] == "GET")
+
+    def sha256(self, path: Path) -> str:
+        info = path.stat()
+        key = (path, info.st_mtime_ns, info.st_size)
+        if key not in self._sums:
+            with path.open("rb") as file:
+                self._sums[key] = hashlib.file_digest(file, "sha256").hexdigest()
+        return self.lie.get(path.name, self._sums[key])
+
+    def handle(self, request: Any) -> None:
+        entry = {
+            "method": request.command,
+            "path": request.path,
+            "auth": request.headers.get("Authorization"),
+            "range": request.headers.get("Range"),
+            "cdn": request.server is self.servers[1],
+            "status": None,
+            "sent": 0,
+        }
+        self.log.append(entry)
+        try:
+            self._route(request, entry)
+        except (BrokenPipeError, ConnectionResetError):
+            entry["cut"] = "by the client"
+            request.close_connection = True
+
+    def _route(self, request: Any, entry: dict[str, Any]) -> None:
+        path = request.path.split("?")[0]
+        for part, (status, headers, body) in self.fail.items():
+            if part in request.path:
+                return self._reply(request, entry, status, headers, body)
+        if entry["cdn"]:
+            return self._file(request, entry, self.root / path.lstrip("/"))
+        token = (entry["auth"] or "").removeprefix("Bearer ") or None
+        if token and token not in self.tokens:
+            return self._error(request, entry, 401, None, "Invalid credentials in Authorization header")
+        found = re.fullmatch(r"/api/models/([^/]+/[^/]+)(?:/revision/[^/]+)?", path)
+        if found:
+            return self._repository(request, entry, found[1], token)
+        found = re.fullmatch(r"/([^/]+/[^/]+)/resolve/([^/]+)/(.+)", path)
+        if not found:
+            return self._error(request, entry, 404, None, "Sorry, we can't find the page you are looking for.")
+        repo, file = found[1], self.root / found[1] / found[3]
+        if not (self.root / repo).is_dir():
+            return self._error(request, entry, 404 if token else 401, "RepoNotFound", "Repository not found")
+        if not self._gate(request, entry, repo, token):
+            return None
+        if not file.is_file():
+            return self._error(request, entry, 404, "EntryNotFound", "Entry not found")
+        if self.redirect:
+            size, etag = file.stat().st_size, f'"{self.sha256(file)}"'
+            headers = {"X-Repo-Commit": COMMIT, "X-Linked-Size": size, "X-Linked-Etag": etag, "Accept-Ranges": "bytes"}
+            return self._reply(request, entry, 302, {"Location": f"http://127.0.0.1:{self.cdn_port}/{repo}/{found[3]}", **headers})
+        return self._file(request, entry, file, {"X-Repo-Commit": COMMIT})
+
+    def _repository(self, request: Any, entry: dict[str, Any], repo: str, token: str | None) -> None:
+        if not (self.root / repo).is_dir():
+            return self._error(request, entry, 404 if token else 401, "RepoNotFound", "Repository not found")
+        files = [p for p in sorted((self.root / repo).rglob("*")) if p.is_file()]
+        siblings = [
+            {
+                "rfilename": str(p.relative_to(self.root / repo)),
+                "size": p.stat().st_size,
+                "lfs": {"size": p.stat().st_size, "sha256": self.sha256(p), "pointerSize": 135},
+            }
+            for p in files
+        ]
+        body = {"id": repo, "modelId": repo, "sha": COMMIT, "private": False, "gated": repo in self.gated, "siblings": siblings}
+        return self._reply(request, entry, 200, {"Content-Type": "application/json"}, json.dumps(body).encode())
+
+    def _gate(self, request: Any, entry: dict[str, Any], repo: str, token: str | None) -> bool:
+        if repo not in self.gated:
+            return True
+        start = f"Access to model {repo} is restricted"
+        if not token:
+            self._error(request, entry, 401, "GatedRepo", f"{start}. You must have access to it and be authenticated to access it. Please log in.")
+        elif not self.tokens[token].get("gated_ok", True):
+            self._error(
+                request, entry, 403, None, "Please enable access to public gated repositories in your fine-grained token settings to view this repository."
+            )
+        elif token not in self.gated[repo]:
+            self._error(
+                request, entry, 403, "GatedRepo", f"{start} and you are not in the authorized list. Visit https://huggingface.co/{repo} to ask for access."
+            )
+        else:
+            return True
+        return False
+
+    def _error(self, request: Any, entry: dict[str, Any], status: int, code: str | None, message: str) -> None:
+        headers = {"X-Error-Message": message} | ({"X-Error-Code": code} if code else {})
+        self._reply(request, entry, status, headers, json.dumps({"error": message}).encode())
+
+    def _reply(self, request: Any, entry: dict[str, Any], status: int, headers: dict[str, Any], body: bytes = b"") -> None:
+        entry["status"] = status
+        request.send_response(status)
+        for name, value in {**headers, "Content-Length": len(body)}.items():
+            request.send_header(name, str(value))
+        request.end_headers()
+        if request.command != "HEAD":
+            request.wfile.write(body)
+
+    def _file(self, request: Any, entry: dict[str, Any], path: Path, extra: dict[str, str] | None = None) -> None:
+        size, start, status = path.stat().st_size, 0, 200
+        end = size - 1
+        headers = {"ETag": f'"{self.sha256(path)}"', "Accept-Ranges": "bytes", "Content-Type": "application/octet-stream", **(extra or {})}
+        if entry["range"]:
+            found = re.fullmatch(r"bytes=(\d+)-(\d*)", entry["range"])
+            assert found
+            start, end = int(found[1]), min(int(found[2] or size - 1), size - 1)
+            if start >= size:
+                return self._reply(request, entry, 416, {"Content-Range": f"bytes */{size}"})
+            status, headers["Content-Range"] = 206, f"bytes {start}-{end}/{size}"
+        entry["status"] = status
+        request.send_response(status)
+        for name, value in {**headers, "Content-Length": end - start + 1}.items():
+            request.send_header(name, str(value))
+        request.end_headers()
+        if request.command == "HEAD":
+            return None
+        cut, self.cut_after = self.cut_after, None
+        if self.stall:
+            time.sleep(3600)
+        began, left = time.monotonic(), end - start + 1
+        with path.open("rb") as file:
+            file.seek(start)
+            while left:
+                if cut is not None and entry["sent"] >= cut:
+                    entry["cut"] = "by the server"
+                    request.close_connection = True
+                    request.connection.shutdown(socket.SHUT_RDWR)
+                    return None
+                piece = file.read(min(1 << 16, left) if self.rate or cut is not None else min(1 << 20, left))
+                request.wfile.write(piece)
+                entry["sent"] += len(piece)
+                left -= len(piece)
+                if self.rate:
+                    time.sleep(max(0.0, entry["sent"] / self.rate - (time.monotonic() - began)))
+        return None

@@ -1,0 +1,143 @@
+"""A real Jupyter kernel, driven as a front end drives it: run a cell, hear what it says, press ■, press a button."""
+
+import re
+import signal
+import subprocess
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import zmq
+from jupyter_client import BlockingKernelClient, KernelManager
+
+NOTEBOOK = Path(__file__).resolve().parents[2] / "OneClickLauncher.ipynb"
+
+
+def cell_source(identity: str, notebook: Path = NOTEBOOK, **fields: Any) -> str:
+    """A cell's text with form fields filled in, as Colab does it: the line of the field is rewritten."""
+    import json
+
+    cells = {cell["id"]: "".join(cell["source"]) for cell in json.loads(notebook.read_text())["cells"]}
+    text = cells[identity]
+    for name, value in fields.items():
+        text, count = re.subn(rf"(?m)^{name} = .*?(?= #@param)", lambda _, n=name, v=value: f"{n} = {v!r}", text, count=1)
+        assert count == 1, f"the form has no field {name}"
+    return text
+
+
+class Kernel:
+    """One kernel process of the given Python, with its own session and environment."""
+
+    def __init__(self, python: str | Path, environment: dict[str, str], cwd: Path) -> None:
+        for last in (False, False, True):
+            self.manager = KernelManager()
+            self.manager.kernel_cmd = [str(python), "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+            self.manager.start_kernel(env=environment, cwd=str(cwd), stderr=subprocess.DEVNULL)
+            self.client = BlockingKernelClient(context=zmq.Context.instance())
+            self.client.load_connection_info(self.manager.get_connection_info())
+            self.client.start_channels(stdin=True)
+            try:
+                self.client.wait_for_ready(timeout=60)
+                break
+            except RuntimeError:  # jupyter_client chose a port that somebody took meanwhile (jupyter/jupyter_client#487)
+                self.client.stop_channels()
+                self.manager.shutdown_kernel(now=True)
+                if last:
+                    raise
+        self.text = ""
+        self.errors: list[str] = []
+        self.displays: list[dict[str, Any]] = []
+        self.widgets: dict[str, dict[str, Any]] = {}
+        self.idle: set[str] = set()
+        self.asked: list[str] = []
+        self.answer = ""
+        self._open = True
+        self._thread = threading.Thread(target=self._listen, daemon=True)
+        self._thread.start()
+
+    @property
+    def pid(self) -> int:
+        return int(self.manager.provisioner.process.pid)
+
+    def _listen(self) -> None:
+        while self._open:
+            for channel in (self.client.iopub_channel, self.client.stdin_channel):
+                try:
+                    self._hear(channel.get_msg(timeout=0.05))
+                except Exception as error:
+                    if type(error).__name__ != "Empty" and self._open:
+                        raise
+
+    def _hear(self, message: dict[str, Any]) -> None:
+        kind, content = message["msg_type"], message["content"]
+        if kind == "stream":
+            self.text += content["text"]
+        elif kind == "error":
+            self.errors.append(f"{content['ename']}: {content['evalue']}")
+        elif kind in ("display_data", "update_display_data"):
+            self.displays.append(content)
+        elif kind == "comm_open":
+            self.widgets[content["comm_id"]] = dict(content["data"].get("state", {}))
+        elif kind == "comm_msg" and content["data"].get("method") == "update":
+            self.widgets.setdefault(content["comm_id"], {}).update(content["data"]["state"])
+        elif kind == "status" and content["execution_state"] == "idle":
+            self.idle.add(message["parent_header"].get("msg_id", ""))
+        elif kind == "input_request":
+            self.asked.append(content["prompt"])
+            self.client.input(self.answer)
+
+    def start(self, code: str) -> str:
+        """Send a cell and go on."""
+        return str(self.client.execute(code, allow_stdin=True, store_history=True))
+
+    def run(self, code: str, timeout: float = 120) -> None:
+        """Send a cell and wait until it is done."""
+        self.wait_done(self.start(code), timeout)
+
+    def wait_done(self, message: str, timeout: float = 120) -> None:
+        self.wait(lambda: message in self.idle, timeout, "the cell to end")
+
+    def html(self) -> str:
+        """What the widgets show."""
+        return "\n".join(str(state.get("value", "")) for state in self.widgets.values() if state.get("_model_name") == "HTMLModel")
+
+    def wait(self, condition: Any, timeout: float, what: str) -> Any:
+        end = time.monotonic() + timeout
+        while True:
+            value = condition()
+            if value:
+                return value
+            if time.monotonic() > end:
+                raise TimeoutError(f"waited {timeout} s for {what}; the kernel said:\n{self.text[-3000:]}\n{self.errors}\n{self.html()[-3000:]}")
+            time.sleep(0.05)
+
+    def wait_for_text(self, pattern: str, timeout: float) -> "re.Match[str]":
+        found: re.Match[str] = self.wait(lambda: re.search(pattern, self.text, re.MULTILINE), timeout, pattern)
+        return found
+
+    def press_button(self, label: str) -> None:
+        """Click a widget button."""
+        identity = next(i for i, s in self.widgets.items() if s.get("description") == label)
+        content = {"comm_id": identity, "data": {"method": "custom", "content": {"event": "click"}}}
+        self.client.shell_channel.send(self.client.session.msg("comm_msg", content))
+
+    def interrupt(self) -> None:
+        """■, as jupyter does it: SIGINT to the kernel's process group."""
+        self.manager.interrupt_kernel()
+
+    def kill(self) -> None:
+        """The kernel dies at once, as when the system runs out of memory."""
+        self.manager.provisioner.process.send_signal(signal.SIGKILL)
+        self.manager.provisioner.process.wait()
+        self._close()
+
+    def shutdown(self) -> None:
+        """End it in order."""
+        self._close()
+        self.manager.shutdown_kernel(now=False)
+
+    def _close(self) -> None:
+        self._open = False
+        self._thread.join(5)
+        self.client.stop_channels()

@@ -1,0 +1,146 @@
+"""A stand-in for A1111's web UI: its flags, its log lines in its order, gradio 3.41.2 with the real queue.
+
+It paints one colour instead of a picture. Like the real one it dies if anybody asks it for anything before its line
+`Startup time:` (facts/a1111.md §3), fetches CLIP's words from the hub once, and lists checkpoints on request.
+"""
+
+import datetime
+import hashlib
+import json
+import os
+import random
+import sys
+import time
+from pathlib import Path
+
+from modules.cmd_args import parser
+
+started = time.time()
+args = parser.parse_args()
+data = Path(args.data_dir)
+for name in ("assets", "stable-diffusion-stability-ai", "generative-models", "k-diffusion", "BLIP"):
+    folder = name if name != "assets" else "stable-diffusion-webui-assets"
+    if not Path("repositories", folder, ".git").exists():
+        sys.exit(f"RuntimeError: Couldn't clone {name}")
+print(f"Python {sys.version}")
+print("Version: v1.10.1")
+print("Commit hash: 0000000000000000000000000000000000000000")
+print(f"Launching Web UI with arguments: {' '.join(sys.argv[1:])}", flush=True)
+if os.environ.get("MPLBACKEND", "").startswith("module://"):
+    sys.exit("ValueError: Key backend: 'module://matplotlib_inline.backend_inline' is not a valid value for backend")
+json.loads((data / "config.json").read_text() if (data / "config.json").exists() else "{}")
+
+import gradio as gr  # noqa: E402
+from fastapi import Body, Request  # noqa: E402
+from fastapi.middleware.gzip import GZipMiddleware  # noqa: E402
+from huggingface_hub import hf_hub_download  # noqa: E402
+from PIL import Image, PngImagePlugin  # noqa: E402
+
+CLIP = ("vocab.json", "merges.txt", "special_tokens_map.json", "tokenizer_config.json", "config.json")
+loaded = {"checkpoint": ""}
+
+
+def checkpoints() -> list[str]:
+    """What the real one lists."""
+    root = data / "models" / "Stable-diffusion"
+    found = [os.path.relpath(Path(w, n), root) for w, _, names in os.walk(root, followlinks=True) for n in names]
+    return sorted(n for n in found if n.endswith((".safetensors", ".ckpt")) and ".vae." not in n)
+
+
+listed = checkpoints()
+
+
+def paint(prompt: str) -> Image.Image:
+    """One image in the kept folder, with its infotext, as the real one writes it."""
+    time.sleep(0.3)
+    seed = random.randrange(1 << 32)
+    image = Image.new("RGB", (64, 64), f"#{hashlib.sha256(prompt.encode()).hexdigest()[:6]}")
+    folder = data / "outputs" / "txt2img-images" / datetime.date.today().isoformat()
+    folder.mkdir(parents=True, exist_ok=True)
+    info = PngImagePlugin.PngInfo()
+    info.add_text("parameters", f"{prompt}\nSteps: 1, Seed: {seed}, Model: {loaded['checkpoint']}")
+    image.save(folder / f"{len(list(folder.iterdir())):05}-{seed}.png", pnginfo=info)
+    return image
+
+
+with gr.Blocks(title="Stable Diffusion", analytics_enabled=False) as demo:
+    gr.Markdown("# Stand-in for AUTOMATIC1111")
+    prompt = gr.Textbox(label="Prompt", elem_id="txt2img_prompt")
+    button = gr.Button("Generate", elem_id="txt2img_generate")
+    result = gr.Image(label="Result", elem_id="txt2img_result")
+    button.click(paint, prompt, result)
+
+app, url, _ = demo.queue().launch(server_name=args.server_name, server_port=args.port, prevent_thread_lock=True, quiet=True, share=args.share)
+print(f"Running on local URL:  http://127.0.0.1:{args.port}", flush=True)
+
+
+app.middleware_stack = None
+
+
+@app.get("/internal/ping")
+def ping() -> dict:
+    return {}
+
+
+@app.get("/internal/sysinfo")
+def sysinfo() -> dict:
+    return {"command line": sys.argv}
+
+
+if args.api:
+
+    @app.get("/sdapi/v1/sd-models")
+    def sd_models() -> list:
+        return [{"title": name, "model_name": Path(name).stem} for name in listed]
+
+    @app.post("/sdapi/v1/refresh-checkpoints")
+    def refresh_checkpoints() -> None:
+        listed[:] = checkpoints()
+
+    @app.get("/sdapi/v1/options")
+    def options() -> dict:
+        return {"sd_model_checkpoint": loaded["checkpoint"]}
+
+    @app.post("/sdapi/v1/options")
+    def set_options(wanted: dict = Body(...)) -> None:  # noqa: B008
+        if wanted.get("sd_model_checkpoint") in listed:
+            loaded["checkpoint"] = wanted["sd_model_checkpoint"]
+
+    @app.post("/sdapi/v1/txt2img")
+    def txt2img(wanted: dict = Body(...)) -> dict:  # noqa: B008
+        paint(wanted.get("prompt", ""))
+        return {"images": ["made"]}
+
+    @app.api_route("/echo", methods=["GET", "POST", "PUT", "DELETE", "OPTIONS", "HEAD"])
+    async def echo(request: Request) -> dict:
+        size = 0
+        async for piece in request.stream():
+            size += len(piece)
+        return {"method": request.method, "size": size, "headers": dict(request.headers), "query": request.url.query}
+
+
+app.router.routes.sort(key=lambda route: getattr(route, "path", "") in ("/{path:path}", "/"))
+time.sleep(float(os.environ.get("STAND_IN_SLOW", "0.5")))
+try:
+    app.add_middleware(GZipMiddleware, minimum_size=1 << 30)  # dies if a request came, as the real one's create_api does
+except RuntimeError as error:
+    print(f"RuntimeError: {error}", flush=True)
+    os._exit(1)
+app.middleware_stack = app.build_middleware_stack()
+print(f"Startup time: {time.time() - started:.1f}s (stand-in).", flush=True)
+
+if listed:
+    chosen = os.path.relpath(args.ckpt, data / "models" / "Stable-diffusion") if args.ckpt else listed[0]
+    content = (data / "models" / "Stable-diffusion" / chosen).read_bytes()
+    print(f"Loading weights [{hashlib.sha256(content).hexdigest()[:10]}] from {chosen}", flush=True)
+    for name in CLIP:
+        try:
+            hf_hub_download("openai/clip-vit-large-patch14", name, local_files_only=True)
+        except OSError:
+            hf_hub_download("openai/clip-vit-large-patch14", name)
+    loaded["checkpoint"] = chosen
+    print(f"Model loaded in {time.time() - started:.1f}s (stand-in).", flush=True)
+else:
+    print("FileNotFoundError: No checkpoints found. When searching for checkpoints, looked at:", flush=True)
+while True:
+    time.sleep(3600)
