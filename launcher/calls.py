@@ -8,18 +8,24 @@ import traceback
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import Any
+from functools import partial
+from typing import Any, Final
 
 from launcher.board import Board
 from launcher.catalog import CHECKPOINT_NAMES, DEFAULT_MODEL, model_named
+from launcher.controls import chosen_controls
 from launcher.door import door_part
+from launcher.extensions import CONTROLNET_URL, add_extension, change_one
+from launcher.folder import require_room
 from launcher.launch import Launch, unexpected
-from launcher.models import bring_link, bring_model
+from launcher.models import Fetcher, bring_link, bring_model
 from launcher.panel import new_panel, show_until
 from launcher.problem import Problem
 from launcher.runtime import MainThread, flush_drive, look_at_machine, mount_drive, release_machine
 from launcher.settings import KEEP_ON_DRIVE, Settings
 from launcher.tunnel import tunnel_part
+
+MOST_SIDE_BY_SIDE: Final = 4  # downloads at a time, each over several connections
 
 # The one running launch, for ▶ again and for the other cells. ▶ runs these lines anew: what ran before is kept.
 running: Launch | None = globals().get("running")
@@ -50,6 +56,14 @@ async def stop(give_back: bool) -> None:
         if last is None:
             return "nothing was running"
         last.end_everything()
+        if last.mirror.waiting:  # Drive was away: connect it once more before anything is given up
+            main.call(lambda: mount_drive(last.machine))
+            last.mirror.look(settled=0)
+        if last.mirror.waiting:
+            raise Problem(
+                f"The web UI and its link are off, but {last.mirror.waiting} files could not be kept on Google Drive: {last.mirror.summary()}.",
+                "They are still on this machine. Make room on Google Drive, or connect it, and press ▶ here again.",
+            )
         if give_back:
             board.note("work", "waiting until Google Drive has everything")
             main.call(lambda: flush_drive(last.machine))
@@ -64,39 +78,91 @@ async def add_model(what: str, kind: str, file_name: str) -> None:
     """The «Add a model» cell: a name of the catalog, or links with spaces or new lines between; they are fetched side by side."""
     last = running or found() or Launch(default_settings(), look_at_machine())
     wanted = what.split() if "://" in what or what.startswith("urn:") else [line.strip() for line in what.splitlines() if line.strip()]
-    board, main, over = Board("Adding models", "Done"), MainThread(), threading.Event()
-    for number, line in enumerate(wanted):
-        board.add(str(number), line if len(line) < 80 else f"{line[:77]}…")
 
-    def one(number: int, line: str) -> None:
+    def one(line: str, fetcher: Fetcher) -> str:
+        if len(wanted) > 1 and file_name:
+            raise Problem("There are several models, but one name in the field file_name.", "Empty the field, or add the models one by one.", field="file_name")
+        model = model_named(line)
+        name = bring_model(fetcher, model) if model else bring_link(fetcher, line, "" if kind == "detect" else kind, file_name)
+        if last.webui.ready:
+            last.webui.refresh_checkpoints()
+            last.mirror.restore()  # an embedding goes from Drive to the machine
+        return f"{name}: {'choose it in the web UI' if last.webui.ready else 'it will be there at the next start'}"
+
+    if not wanted:
+        await show_work("Adding models", "Done", fails_with(Problem("The field what is empty.", "Choose a model of the list, or paste a link.", field="what")))
+        return
+    await show_jobs("Adding models", last, [(line, partial(one, line)) for line in wanted])
+
+
+async def add_controlnet(for_models: str, controls: str) -> None:
+    """The «Add ControlNet» cell: the extension and the models chosen, side by side."""
+    last = running or found() or Launch(default_settings(), look_at_machine())
+    try:
+        models = chosen_controls(for_models, controls)
+    except Problem as problem:
+        await show_work("Adding ControlNet", "Done", fails_with(problem))
+        return
+
+    def room() -> None:
+        missing = [m.sources[0] for m in models if not (last.folder.models / m.folder / m.sources[0].saved_name).exists()]
+        needed, what = sum(source.size for source in missing), f"ControlNet with {len(models)} models"
+        require_room(last.folder.models, needed, "Google Drive" if last.machine.colab else "the disk", what)
+        require_room(last.folder.machine, needed, "the runtime's disk", what)
+
+    def extension(fetcher: Fetcher) -> str:
+        return restart_words(last, add_extension(last.folder, CONTROLNET_URL, fetcher.say, fetcher.notice))
+
+    jobs: list[tuple[str, Callable[[Fetcher], str]]] = [
+        ("The extension ControlNet", extension),
+        *((model.name, lambda fetcher, m=model: f"{bring_model(fetcher, m)} is there") for model in models),
+    ]
+    await show_jobs("Adding ControlNet", last, jobs, room)
+
+
+async def change_extensions(action: str, what: str) -> None:
+    """The «Add or update an extension» cell."""
+    last = running or found() or Launch(default_settings(), look_at_machine())
+
+    def change(fetcher: Fetcher) -> str:
+        told = change_one(last.folder, action, what, fetcher.say, fetcher.notice)
+        return told if action == "list" else restart_words(last, told)
+
+    await show_jobs("Extensions", last, [(f"{action} {what}".strip(), change)])
+
+
+def restart_words(last: Launch, told: str) -> str:
+    """A sentence on a change, with what must be done for it to count."""
+    if not last.webui.running:
+        return f"{told}. It counts from the next start."
+    last.board.notice(f"{told}. Press «Restart the web UI» for it to count.")
+    return f"{told}. Press «Restart the web UI» for it to count."
+
+
+async def show_jobs(title: str, last: Launch, jobs: list[tuple[str, Callable[[Fetcher], str]]], before: Callable[[], None] = lambda: None) -> None:
+    """Jobs that need Drive, side by side, a row each on one panel; `before` may refuse them all."""
+    board, main, over = Board(title, "Done"), MainThread(), threading.Event()
+    for number, (name, _) in enumerate(jobs):
+        board.add(str(number), name if len(name) < 80 else f"{name[:77]}…")
+
+    def one(number: int, work: Callable[[Fetcher], str]) -> None:
         with guarded(board, str(number)):
-            if len(wanted) > 1 and file_name:
-                raise Problem(
-                    "There are several models, but one name in the field file_name.", "Empty the field, or add the models one by one.", field="file_name"
-                )
-            model = model_named(line)
-            fetcher = last.fetcher(board, str(number), main, over)
-            name = bring_model(fetcher, model) if model else bring_link(fetcher, line, "" if kind == "detect" else kind, file_name)
-            if last.webui.ready:
-                last.webui.refresh_checkpoints()
-                last.mirror.restore()  # an embedding goes from Drive to the machine
-            board.finish(str(number), f"{name}: {'choose it in the web UI' if last.webui.ready else 'it will be there at the next start'}")
+            board.finish(str(number), work(last.fetcher(board, str(number), main, over)))
 
     def all_of_it() -> None:
         with guarded(board, "0"):
             board.start("0", "waiting for Google Drive")
             main.call(lambda: mount_drive(last.machine))
             last.folder.prepare()
-            with ThreadPoolExecutor(len(wanted)) as pool:
-                for number, line in enumerate(wanted):
-                    pool.submit(one, number, line)
+            before()
+            with ThreadPoolExecutor(MOST_SIDE_BY_SIDE) as pool:
+                for number, (_, work) in enumerate(jobs):
+                    pool.submit(one, number, work)
         over.set()
 
-    if not wanted:
-        await show_work("Adding models", "Done", fails_with(Problem("The field what is empty.", "Choose a model of the list, or paste a link.", field="what")))
-        return
     threading.Thread(target=all_of_it, daemon=True).start()
-    await show_until(new_panel(board, {}), over.is_set, main.serve, lambda: "")
+    buttons = {"Restart the web UI": last.ask_for_restart} if last.webui.running else {}
+    await show_until(new_panel(board, buttons, usable=lambda shown: "Restart" in str(shown.steps)), over.is_set, main.serve, lambda: "")
 
 
 @contextmanager

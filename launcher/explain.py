@@ -14,6 +14,7 @@ class Explanation:
     pattern: str
     what: str
     do: str
+    by_extension: bool = False  # an extension may be the cause: the next start is tried without
 
 
 EXPLANATIONS: Final = (
@@ -21,6 +22,7 @@ EXPLANATIONS: Final = (
         r"numpy\.dtype size changed|numpy\.core\.multiarray failed to import",
         "An extension changed numpy, and the web UI's other packages cannot work with that.",
         "Delete the folder «python» of the launcher (Runtime → Disconnect and delete runtime does it) and press ▶ again; the right packages come back.",
+        by_extension=True,
     ),
     Explanation(
         r"CUDA out of memory|OutOfMemoryError",
@@ -48,9 +50,14 @@ EXPLANATIONS: Final = (
         "Free some space (empty the bin of Google Drive too) and press ▶ again.",
     ),
     Explanation(
-        r"Errno 107|Transport endpoint is not connected",
+        r"Errno 10[37]|Transport endpoint is not connected",
         "Google Drive was disconnected.",
         "Press ▶ again; it is connected anew.",
+    ),
+    Explanation(
+        r"Errno 5\b|Input/output error",
+        "Google Drive answered with an error: it does that when a folder has thousands of files, or when it is too busy.",
+        "Wait a minute and press ▶ again; if it stays so, move files of that folder into folders of their own.",
     ),
     Explanation(
         r"Cannot add middleware after an application has started",
@@ -71,11 +78,13 @@ EXPLANATIONS: Final = (
         r"extensions/(?P<name>[^/\"]+)/[^\n]*\n(?:.*\n){0,6}?\S*(Error|Exception)\b",
         "The extension {name} stopped the web UI.",
         "Take its folder out of the folder «extensions» on Google Drive, and press ▶ again.",
+        by_extension=True,
     ),
     Explanation(
         r"(ModuleNotFoundError|ImportError): (?P<name>.+)",
         "A part of the web UI's Python is missing ({name}).",
         "Press ▶ again; if it stays so, choose Runtime → Disconnect and delete runtime and start anew.",
+        by_extension=True,
     ),
     Explanation(
         r"\^C\s*$|exit -9\b",
@@ -93,7 +102,15 @@ def explain(log: str, code: int | None, log_path: str) -> Problem:
         found = re.search(known.pattern, text, re.MULTILINE)
         if found:
             names = {key: value.strip() for key, value in found.groupdict().items()}
-            return Problem(known.what.format(**names), known.do)
+            return Problem(known.what.format(**names), known.do, field="extensions" if known.by_extension else "")
     last = " / ".join(line.strip() for line in tail.splitlines()[-3:] if line.strip()) or "it printed nothing"
     ended = f"The web UI ended (exit code {code})" if code is not None else "The web UI ended"
-    return Problem(f"{ended}; its last words: {last[:400]}", f"Press ▶ again. The whole log is the file {log_path}.")
+    return Problem(f"{ended}; its last words: {last[:400]}", f"Press ▶ again. The whole log is the file {log_path}.", field="extensions")
+
+
+def problem_of(error: Exception) -> Problem | None:
+    """The explanation of an error of the operating system (Drive is gone, a disk is full), or None for any other."""
+    if not isinstance(error, OSError):
+        return None
+    known = next((known for known in EXPLANATIONS if re.search(known.pattern, str(error))), None)
+    return Problem(known.what, known.do) if known and "{" not in known.what else None

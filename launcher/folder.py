@@ -75,13 +75,27 @@ class Folder:
         if not self.models_kept and on_drive.is_dir() and not beside.is_symlink():
             beside.symlink_to(on_drive)
 
+    @property
+    def old_checkpoint(self) -> Path:
+        """Where launchers of 2023 put their one checkpoint: beside A1111's files."""
+        return self.kept / "model.ckpt"
+
     def checkpoints(self) -> list[Path]:
         """Every checkpoint A1111 would list, on Drive or on the machine."""
         found: list[Path] = []
         for root in dict.fromkeys((self.models, self.kept / "models")):
             for where, _, names in os.walk(root / "Stable-diffusion", followlinks=True):
                 found += [Path(where, n) for n in names if is_checkpoint_name(n)]
-        return sorted(found)
+        return sorted(found) or ([self.old_checkpoint] if self.old_checkpoint.exists() else [])
+
+
+def largest_files(root: Path, count: int = 3) -> list[tuple[str, int]]:
+    """The largest files below `root` that a person could delete: (path relative to it, bytes)."""
+    found = []
+    for where, folders, names in os.walk(root):
+        folders[:] = [f for f in folders if f != ".git"]
+        found += [(path.stat().st_size, str(path.relative_to(root))) for path in (Path(where, n) for n in names)]
+    return [(name, size) for size, name in sorted(found, reverse=True)[:count]]
 
 
 def is_checkpoint_name(name: str) -> bool:

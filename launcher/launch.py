@@ -8,45 +8,48 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any, Final
 
 import requests
 
 from launcher.board import Board, Card
 from launcher.catalog import DEFAULT_MODEL
-from launcher.door import OWN
 from launcher.download import Interrupted
-from launcher.folder import Folder, write_safely
-from launcher.login import USER, Login
+from launcher.entrance import Entrance
+from launcher.explain import problem_of
+from launcher.extensions import (
+    CONTROLNET,
+    described,
+    extension_arguments,
+    kept_extensions,
+    put_extensions,
+    run_installers,
+    suspects,
+    switch,
+    switched_off,
+    unchanged_files,
+)
+from launcher.folder import GB, Folder, largest_files, write_safely
+from launcher.lock import LOCKED_COMMIT, LOCKED_PACKAGES
+from launcher.login import USER
 from launcher.mirror import Mirror
-from launcher.models import Fetcher, bring_checkpoint, read_ahead
+from launcher.models import Fetcher, bring_checkpoint, broken_models, read_ahead
 from launcher.panel import new_panel, show_until
 from launcher.problem import Problem
-from launcher.process import end_process, own_program, running_pid, start_detached
-from launcher.python_env import (
-    LOCKED_COMMIT,
-    LOCKED_PACKAGES,
-    USED_LIST,
-    child_environment,
-    compile_what_was_used,
-    packages_for,
-    prepare_python,
-    remember_what_was_used,
-)
-from launcher.runtime import Machine, MainThread, ask_hidden, find_secret, mount_drive, private_link, release_machine
+from launcher.python_env import USED_LIST, child_environment, compile_what_was_used, packages_for, prepare_python, remember_what_was_used
+from launcher.runtime import Machine, MainThread, ask_hidden, drive_is_mounted, find_secret, mount_drive, release_machine
 from launcher.settings import KEEP_ON_DRIVE, Settings
-from launcher.source import bring_sub_repositories, bring_webui, newest_commit
-from launcher.tunnel import SERVICES, Tunnel, answers
+from launcher.source import bring_sub_repositories, bring_webui, keep_edits, newest_commit
 from launcher.webui import Plan, WebUI, check_arguments, check_settings_file, fixed_arguments, machine_arguments
 
 SEED_FOLDER: Final = "stable-diffusion-webui"  # below drive_folder, as the launchers before this one had it
 WATCH_EVERY: Final = 0.5  # seconds between two looks at the web UI
 WATCH_LINK_EVERY: Final = 60.0  # seconds
+WATCH_DRIVE_EVERY: Final = 5.0  # seconds
+ASK_AGAIN_AFTER: Final = 60.0  # seconds between two questions for a Drive that was disconnected
 RESTARTS_ALLOWED: Final = 3
 RESTARTS_WITHIN: Final = 600.0  # seconds
 GIVE_BACK_WARNING: Final = 60.0  # seconds
-DOOR_PATIENCE: Final = 20.0  # seconds
 
 STEPS: Final = (
     ("drive", "Google Drive"),
@@ -54,6 +57,7 @@ STEPS: Final = (
     ("python", "Python packages"),
     ("model", "Checkpoint"),
     ("link", "Link and login"),
+    ("extensions", "Extensions"),
     ("webui", "Web UI"),
 )
 
@@ -70,13 +74,13 @@ class Launch:
         kept = machine.drive / settings.drive_folder / SEED_FOLDER
         self.folder = Folder(kept, machine.disk, settings.keep_models_on == KEEP_ON_DRIVE)
         self.board, self.main = Board("Starting your image generator", "Your image generator is ready"), MainThread()
-        self.webui, self.tunnel = WebUI(self.folder), Tunnel(self.folder.session)
-        self.mirror = Mirror(self.folder.data, kept, self.board.show_kept)
+        self.webui, self.entrance = WebUI(self.folder), Entrance(self.folder, machine, settings.link, self.main)
+        self.mirror = Mirror(self.folder.data, kept, self.board.show_kept, unchanged_files)
         self.over = threading.Event()  # let go: our threads end, the processes stay
-        self.restart_wanted = threading.Event()
         self._files_there: Future[str] = Future()
         self._threads: list[threading.Thread] = []
-        self._url = ""
+        self._mounting: Future[None] | None = None
+        self._drive_seen = 0.0  # time.monotonic() of the next look at Drive
         for name, title in STEPS:
             self.board.add(name, title if machine.colab or name != "drive" else "Your folder")
 
@@ -96,10 +100,11 @@ class Launch:
             where = " Choose Runtime → Change runtime type → T4 GPU for a card." if self.machine.colab else ""
             self.board.notice(f"This runtime has no graphics card: an image takes minutes instead of seconds.{where}")
         with ThreadPoolExecutor(len(STEPS)) as pool:
+            newest = pool.submit(newest_commit) if self.settings.update and not self.webui.running else finished("")
             link = pool.submit(self._link)
             drive = pool.submit(self._drive)
-            source = pool.submit(self._source, drive)
-            python = pool.submit(self._python)
+            source = pool.submit(self._source, drive, newest)
+            python = pool.submit(self._python, newest)
             model = pool.submit(self._model, drive)
             webui = pool.submit(self._webui, source, python, model)
         try:
@@ -109,6 +114,7 @@ class Launch:
             self.over.set()
             return
         self._show_card()
+        threading.Thread(target=self._look_around, name="look around", daemon=True).start()
         self._watch()
 
     def _drive(self) -> None:
@@ -121,18 +127,19 @@ class Launch:
             self.mirror.start()
             self.board.finish("drive", self._in_words(self.folder.kept) + (f", {restored} settings files brought back" if restored else ""))
 
-    def _source(self, drive: "Future[None]") -> str:
+    def _source(self, drive: "Future[None]", newest: "Future[str]") -> str:
         try:
             with self._step("source", "waiting for Google Drive", after=(drive,)):
                 if self.webui.running:
-                    commit = self._last_good()
+                    commit = str(self._noted().get("last_good", ""))
                     self._files_there.set_result("")
                     self.board.finish("source", "in use by the running web UI")
                     return commit
                 say, notice = self._say("source"), self.board.notice
-                commit = bring_webui(self.folder, self.settings.update, say, notice)
+                commit = bring_webui(self.folder, self.settings.update, say, notice, newest=newest.result())
                 self._files_there.set_result(commit)
                 bring_sub_repositories(self.folder, say, notice)
+                put_extensions(self.folder, notice)
                 check_arguments(self.folder.code, self.folder.data, self.settings.extra_arguments)
                 self.board.finish("source", f"version {commit[:8]}")
                 return commit
@@ -140,17 +147,17 @@ class Launch:
             if not self._files_there.done():
                 self._files_there.set_exception(Failed())
 
-    def _python(self) -> None:
+    def _python(self, newest: "Future[str]") -> None:
         with self._step("python", "waiting for AUTOMATIC1111's list of packages"):
             new = False
             # GitHub says in a second whether it has the version the lock is for: then Drive need not be waited for.
-            if self.settings.update and not self.webui.running and newest_commit() == LOCKED_COMMIT:
+            if newest.result() == LOCKED_COMMIT:
                 new = self._install(list(LOCKED_PACKAGES))
             self._files_there.result()
             if self.webui.running:
                 self.board.finish("python", "in use by the running web UI")
                 return
-            packages = packages_for(self._requirements())
+            packages = self._packages()
             new = self._install(packages) or new
             if new:
                 self.board.note("python", "preparing them for a fast start")
@@ -174,9 +181,7 @@ class Launch:
 
     def _link(self) -> None:
         with self._step("link", "opening the door"):
-            port = self._open_door()
-            self._url = self._open_link(port)
-            self.board.finish("link", self._url)
+            self.board.finish("link", self.entrance.open(self.webui.running, self._say("link"), self.board.notice))
 
     def _webui(self, source: "Future[str]", python: "Future[None]", model: "Future[str]") -> None:
         with self._step("webui", "waiting for the steps above", after=(source, python, model)):
@@ -184,6 +189,7 @@ class Launch:
             plan = self._plan(checkpoint)
             if self.webui.started_with(plan):
                 self.board.note("webui", "it runs already")
+                self.board.finish("extensions", "in use by the running web UI")
                 self._wait_for_webui()
                 self._use_checkpoint(checkpoint)
             else:
@@ -193,7 +199,7 @@ class Launch:
 
     def _start_or_roll_back(self, plan: Plan, commit: str) -> None:
         """Start it; if a new version does not come up, take the last one that did."""
-        good = self._last_good()
+        good = str(self._noted().get("last_good", ""))
         try:
             self._start(plan)
         except Problem as problem:
@@ -202,20 +208,44 @@ class Launch:
             self.board.notice(f"The new version of AUTOMATIC1111 ({commit[:8]}) did not start: {problem.what} The last good one ({good[:8]}) is used.")
             bring_webui(self.folder, False, self._say("webui"), self.board.notice, commit=good)
             bring_sub_repositories(self.folder, self._say("webui"), self.board.notice)
-            prepare_python(self.folder, packages_for(self._requirements()), self._say("webui"), lambda done, all_: None)
             self._start(plan)
             commit = good
         if not (self.folder.kept / USED_LIST).exists():
             remember_what_was_used(self.folder)
-        write_safely(self.folder.kept / "oneclick.json", json.dumps({"last_good": commit}))
+        self._note_down(last_good=commit, extensions={name: described(self.folder, name).commit for name in kept_extensions(self.folder)})
 
     def _start(self, plan: Plan) -> None:
+        """Start it; extensions that keep it from starting are switched off, and it is started again without them."""
+        self.webui.stop()
+        put_extensions(self.folder, self.board.notice)
+        self._install(self._packages())
         broken = check_settings_file(self.folder.data)
         if broken:
             self.board.notice(broken)
-        self.board.note("webui", "starting Python")
-        self.webui.start(plan)
-        self._wait_for_webui()
+        self.board.start("extensions", "looking for new ones")
+        ran = run_installers(self.folder, self._say("extensions"), self.board.notice)
+        blamed: list[str] = []
+        while True:
+            names = [name for name in kept_extensions(self.folder) if name not in switched_off(self.folder)]
+            self.board.finish("extensions", (", ".join(names) or "none") + (f" ({ran} installed now)" if ran else ""))
+            try:
+                self.board.note("webui", "starting Python")
+                self.webui.start(plan)
+                self._wait_for_webui()
+                break
+            except Problem as problem:
+                found = suspects(self.folder, self.webui.last_words, self._noted().get("extensions", {})) if problem.field == "extensions" else []
+                if not found:
+                    switch(self.folder, on=set(blamed))  # it was none of them
+                    raise
+                blamed += found
+                switch(self.folder, off=set(found))
+                self.board.note("webui", f"starting again without {', '.join(found)}")
+        if blamed:
+            who = f"The extension {blamed[0]}" if len(blamed) == 1 else f"One of the extensions {', '.join(blamed)}"
+            self.board.notice(
+                f"{who} kept the web UI from starting and is switched off. It is kept; the cell «Add or update an extension» switches it on again or removes it."
+            )
 
     def _wait_for_webui(self) -> None:
         if not self.webui.wait_until_ready(self._say("webui"), self.over.is_set):
@@ -223,16 +253,27 @@ class Launch:
 
     # ---- afterwards
 
+    def _look_around(self) -> None:
+        """Off the main way: say what is broken in a folder that was taken over, and keep a person's changes in it."""
+        with self._reported("looking through your folder"):
+            if (self.folder.kept / ".git" / "index").exists():
+                keep_edits(self.folder.kept, self.folder.kept, self.board.notice)
+            known = set(self._noted().get("looked_at", []))
+            looked, broken = broken_models(self.folder, known)
+            if broken:
+                told = "; ".join(f"{name} ({fault})" for name, fault in broken.items())
+                self.board.notice(f"Broken files in your folder, left as they are: {told}. Delete them on Google Drive, or download them again.")
+            self._note_down(looked_at=sorted(looked))
+
     def _watch(self) -> None:
-        """While it runs: restart a web UI that died or should, and reopen a dead link."""
+        """While it runs: restart a web UI that died or should, reopen a dead link, connect a lost Drive again."""
         restarts: list[float] = []
-        link_seen, tunneled = time.monotonic(), self.tunnel.running
+        link_seen, tunneled = time.monotonic(), self.entrance.tunnel.running
         (self.folder.session / "last-use").touch()
         wanted = self.folder.session / "restart.wanted"
         while not self.over.wait(WATCH_EVERY):
-            if wanted.exists() or self.restart_wanted.is_set():
-                wanted.unlink(missing_ok=True)
-                self.restart_wanted.clear()
+            if wanted.exists():
+                wanted.unlink()
                 self._again("restarting, as you asked")
             elif not self.webui.running:
                 problem = self.webui.why_it_ended()
@@ -243,26 +284,55 @@ class Launch:
                     return
                 self.board.notice(f"The web UI was started again ({time.strftime('%H:%M')}): {problem.what}")
                 self._again("starting again")
-            tunnel_died = tunneled and not self.tunnel.running
+            tunnel_died = tunneled and not self.entrance.tunnel.running
             if tunnel_died or time.monotonic() - link_seen > WATCH_LINK_EVERY:
                 self._keep_link()
-                link_seen, tunneled = time.monotonic(), self.tunnel.running
+                link_seen, tunneled = time.monotonic(), self.entrance.tunnel.running
+            self._keep_drive()
             if self.settings.give_back_after:
                 self._give_back_if_unused()
 
     def _again(self, note: str) -> None:
         """End the web UI and start it anew, behind the same link."""
-        arguments = self.webui.noted.get("arguments")
+        checkpoint = self.webui.chosen_checkpoint
         self.board.webui_answers_on(0)
         self.board.start("webui", note)
-        try:
-            plan = self._plan("")
-            self._start(Plan(plan.python, tuple(arguments), plan.environment) if isinstance(arguments, list) else plan)
-        except Problem as problem:
-            self.board.note("webui", problem.what)
-            return  # the next look tries again, or gives up
-        self.board.webui_answers_on(self.webui.port)
-        self.board.finish("webui", "running")
+        with self._reported("restarting the web UI"):
+            try:
+                self._start(self._plan(checkpoint))
+            except (Problem, Failed) as problem:
+                self.board.note("webui", problem.what if isinstance(problem, Problem) else "stopped; it goes on at the next ▶")
+                return  # the next look tries again, or gives up
+            self.board.webui_answers_on(self.webui.port)
+            self.board.finish("webui", "running")
+
+    def _keep_drive(self) -> None:
+        """Connect a Drive that was disconnected. Only the cell's own thread may ask Google for it, so this never waits."""
+        if self._mounting is None:
+            if time.monotonic() < self._drive_seen:
+                return
+            self._drive_seen = time.monotonic() + WATCH_DRIVE_EVERY
+            if drive_is_mounted(self.machine):
+                self._say_if_full()
+                return
+            self.board.start("drive", "it was disconnected; what you make waits on this machine, and Google is asked to connect it again")
+            self._mounting = self.main.submit(lambda: mount_drive(self.machine))
+        if not self._mounting.done():
+            return
+        error, self._mounting = self._mounting.exception(), None
+        if error is None:
+            self.board.finish("drive", f"{self._in_words(self.folder.kept)}, connected again at {time.strftime('%H:%M')}")
+        else:
+            self._drive_seen = time.monotonic() + ASK_AGAIN_AFTER
+            self.board.fail("drive", error if isinstance(error, Problem) else unexpected(error, str(self._log)))
+
+    def _say_if_full(self) -> None:
+        if self.mirror.full:
+            sizes = ", ".join(f"{name} ({size / GB:.1f} GB)" for name, size in largest_files(self.folder.kept))
+            self.board.notice(
+                f"Google Drive is full: {self.mirror.waiting_bytes / GB:.2f} GB of new files wait on this machine and are lost if it is taken away. "
+                f"Delete what you do not need and empty Drive's bin; they follow by themselves. The largest of your folder: {sizes}."
+            )
 
     def _give_back_if_unused(self) -> None:
         """Give the machine back after the minutes the form says, announced a minute before."""
@@ -279,17 +349,14 @@ class Launch:
 
     def _keep_link(self) -> None:
         """Open the link again if it does not answer."""
-        if answers(self._url, patience=15):
+        if self.entrance.answers():
             return
         self.board.start("link", "the link does not answer; opening it again")
         try:
-            port = self._open_door()
-            self.tunnel.close()
-            self._url = self._open_link(port)
+            self.board.finish("link", self.entrance.open_again(self._say("link"), self.board.notice))
         except Problem as problem:
             self.board.fail("link", problem)
             return
-        self.board.finish("link", self._url)
         self._show_card()
 
     def let_go(self) -> None:
@@ -308,20 +375,19 @@ class Launch:
         self.board.webui_answers_on(0)
         self.webui.stop()
         self.mirror.stop()
-        self.tunnel.close()
-        end_process(self.folder.session / "door.pid")
-        for name in ("login.json", "tunnel.token", "board.json", "launch.json", "door.json"):
+        self.entrance.close()
+        for name in ("board.json", "launch.json"):
             (self.folder.session / name).unlink(missing_ok=True)
         self.board.show_card(None)
 
+    def ask_for_restart(self) -> None:
+        """Have the web UI restarted by the launch that watches it, also from another cell or from the door's page."""
+        (self.folder.session / "restart.wanted").touch()
+
     async def show(self) -> None:
         """Keep the cell on it until it is over, or ■."""
-        panel = new_panel(self.board, {"Restart the web UI": self.restart_wanted.set, "Stop everything": self._stop_in_thread})
-        await show_until(panel, self.over.is_set, self.main.serve, self.fresh_link)
-
-    def fresh_link(self) -> str:
-        """The link with a one-time ticket, so that it opens logged in."""
-        return f"{self._url}{OWN}enter/{self._login().new_ticket()}"
+        panel = new_panel(self.board, {"Restart the web UI": self.ask_for_restart, "Stop everything": self._stop_in_thread})
+        await show_until(panel, self.over.is_set, self.main.serve, self.entrance.fresh_link)
 
     # ---- parts of the steps
 
@@ -337,12 +403,29 @@ class Launch:
             self.board.note(name, "stopped; it goes on at the next ▶")
             raise Failed from None
         except Exception as error:
-            log = self.folder.session / "launcher.log"
-            with log.open("a") as file:
-                traceback.print_exc(file=file)
-            problem = error if isinstance(error, Problem) else unexpected(error, str(log))
-            self.board.fail(name, problem)
+            self.board.fail(name, self._problem(error))
             raise Failed from error
+
+    @contextmanager
+    def _reported(self, what: str) -> Iterator[None]:
+        """Whatever goes wrong beside the main way is said, and ends nothing else."""
+        try:
+            yield
+        except Exception as error:
+            problem = self._problem(error)
+            self.board.notice(f"Something went wrong while {what}: {problem.what} {problem.do}")
+
+    def _problem(self, error: Exception) -> Problem:
+        """An error as a person reads it; the traceback goes to the launcher's log."""
+        with self._log.open("a") as file:
+            traceback.print_exception(error, file=file)
+        if isinstance(error, Problem):
+            return error
+        return problem_of(error) or unexpected(error, str(self._log))
+
+    @property
+    def _log(self) -> Any:
+        return self.folder.session / "launcher.log"
 
     def _say(self, step: str) -> Callable[[str], None]:
         return lambda text: self.board.note(step, text)
@@ -368,7 +451,9 @@ class Launch:
     def _plan(self, checkpoint: str) -> Plan:
         flags = (
             *fixed_arguments(self.folder, checkpoint if self.settings.checkpoint != DEFAULT_MODEL else ""),
+            *extension_arguments(self.folder),
             *machine_arguments(self.machine.gpu, self.machine.memory),
+            *(("--enable-insecure-extension-access",) if self.settings.extensions_tab else ()),
             *self.settings.extra_arguments,
         )
         return Plan(self.folder.python / "bin" / "python", flags, child_environment(self.folder))
@@ -382,81 +467,25 @@ class Launch:
         except requests.RequestException as error:
             self.board.notice(f"The running web UI did not take the checkpoint ({type(error).__name__}). Choose it at the top left of the web UI.")
 
-    def _requirements(self) -> bytes:
-        return (self.folder.code / "requirements_versions.txt").read_bytes()
+    def _packages(self) -> list[str]:
+        return packages_for((self.folder.code / "requirements_versions.txt").read_bytes(), CONTROLNET in kept_extensions(self.folder))
 
-    def _last_good(self) -> str:
+    def _noted(self) -> dict[str, Any]:
+        """What launches before this one noted on Drive: {"last_good": commit, "extensions": {name: commit}, "looked_at": [name]}."""
         try:
-            return str(json.loads((self.folder.kept / "oneclick.json").read_text()).get("last_good", ""))
+            noted = json.loads((self.folder.kept / "oneclick.json").read_text())
         except (FileNotFoundError, ValueError):
-            return ""
+            return {}
+        return noted if isinstance(noted, dict) else {}
 
-    def _login(self) -> Login:
-        return Login.of_this_launch(self.folder.session / "login.json")
-
-    def _tunnel_kinds(self) -> tuple[str, ...]:
-        """The kinds of public link to try, in order; none outside of Colab unless one was chosen."""
-        if self.settings.link == "automatic":
-            return tuple(SERVICES) if self.machine.colab else ()
-        return (self.settings.link,) if self.settings.link in SERVICES else ()
-
-    def _open_door(self) -> int:
-        """The door's port; opens it if it is not open."""
-        session = self.folder.session
-        if running_pid(session / "door.pid") and (session / "door.json").exists():
-            return int(json.loads((session / "door.json").read_text())["port"])
-        if not (self.webui.running or self.tunnel.running):  # nothing goes on from before: a new launch, a new password
-            for name in ("login.json", "tunnel.token"):
-                (session / name).unlink(missing_ok=True)
-        self._login()
-        (session / "door.json").unlink(missing_ok=True)
-        command = [*own_program(session), "door", str(session), str(self.tunnel.port)]  # a running tunnel leads to its old port
-        start_detached(command, log=session / "door.log", pid_file=session / "door.pid", env=child_environment(self.folder), cwd=session)
-        end = time.monotonic() + DOOR_PATIENCE
-        while not (session / "door.json").exists():
-            if time.monotonic() > end or not running_pid(session / "door.pid"):
-                raise Problem("The login page could not be started.", f"Press ▶ again. Its log is the file {session / 'door.log'}.")
-            time.sleep(0.05)
-        return int(json.loads((session / "door.json").read_text())["port"])
-
-    def _open_link(self, port: int) -> str:
-        """A link that has answered once from outside: a public one, else Colab's own."""
-        if self.tunnel.url and self.tunnel.port == port and answers(self.tunnel.url):
-            return self.tunnel.url
-        kinds, last = self._tunnel_kinds(), None
-        for kind in kinds:
-            try:
-                self.board.note("link", f"asking {SERVICES[kind]} for a link")
-                url = self.tunnel.open(kind, own_program(self.folder.session), port)
-                if not answers(url):
-                    raise Problem(
-                        f"{SERVICES[kind]} gave a link that does not answer.", "Press ▶ again in some minutes, or choose another way in the field link."
-                    )
-                if last:
-                    self.board.notice(f"{last.what} {SERVICES[kind].capitalize()} is used instead.")
-                return url
-            except Problem as problem:
-                last = last or problem
-                self.tunnel.close()
-        if last and self.settings.link != "automatic":
-            raise last
-        if last:
-            self.board.notice(f"{last.what} Colab's own link is used instead: it works only in this browser and for your account.")
-        return self._private_link(port) if last or self.settings.link == "Colab's own" else f"http://127.0.0.1:{port}"
-
-    def _private_link(self, port: int) -> str:
-        if not self.machine.colab:
-            return f"http://127.0.0.1:{port}"
-        url = self.main.call(lambda: private_link(port)).rstrip("/")
-        if not url:
-            raise Problem("Colab gave no link of its own.", "Allow third-party cookies for colab.research.google.com and press ▶ again.")
-        return url
+    def _note_down(self, **what: object) -> None:
+        write_safely(self.folder.kept / "oneclick.json", json.dumps(self._noted() | what))
 
     def _show_card(self) -> None:
         where = self._in_words(self.folder.kept / "outputs")
-        self.board.show_card(Card(self._url, USER, self._login().password, where, time.time() - self.board.started))
+        self.board.show_card(Card(self.entrance.url, USER, self.entrance.login.password, where, time.time() - self.board.started))
 
-    def _in_words(self, path: Path) -> str:
+    def _in_words(self, path: Any) -> str:
         """A place as the person finds it: on «My Drive», or on this machine."""
         return f"My Drive/{path.relative_to(self.machine.drive)}" if self.machine.colab else str(path)
 
@@ -475,7 +504,14 @@ class Launch:
                 return
 
 
-def unexpected(error: Exception, log: str) -> Problem:
+def finished(value: str) -> "Future[str]":
+    """A future that is done."""
+    future: Future[str] = Future()
+    future.set_result(value)
+    return future
+
+
+def unexpected(error: BaseException, log: str) -> Problem:
     """A fault nobody foresaw, said plainly."""
     return Problem(
         f"Something unforeseen happened: {type(error).__name__}: {str(error)[:300]}", f"Press ▶ again. If it stays so, report it with the file {log}."

@@ -4,6 +4,7 @@ import json
 import os
 import sys
 import threading
+import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,6 +18,7 @@ from launcher.problem import Problem
 from launcher.process import CommandError, run
 
 OLD_KINDS: Final = (".ckpt", ".pt", ".pth", ".bin")
+HALF_DOWNLOADS: Final = (".crdownload", ".aria2", ".download", ".partial", ".incomplete")
 
 # Run in a process of its own: FILE NAME -> one line of JSON.
 SCAN: Final = """
@@ -172,7 +174,33 @@ def fault_of(path: Path, size: int) -> str:
     if path.suffix.lower() == ".safetensors":
         return safetensors_fault(path)
     with path.open("rb") as file:
-        return "it is a web page" if file.read(1) == b"<" else ""
+        first = file.read(4)
+    if first.startswith(b"<"):
+        return "it is a web page"
+    return "it is cut off" if first == b"PK\x03\x04" and not zipfile.is_zipfile(path) else ""
+
+
+def broken_models(folder: Folder, known: set[str]) -> tuple[set[str], dict[str, str]]:
+    """Look at the model files on Drive that are not `known`: (names that are sound or known, name -> what is wrong).
+
+    Names are relative to the kept folder. Only the beginning and the end of a file are read.
+    """
+    sound, broken = set(), {}
+    roots = [folder.kept / "models", *folder.kept.glob("extensions/*/models")]
+    places = [Path(where, name) for root in roots for where, _, names in os.walk(root) for name in names]
+    for path in (*places, *folder.kept.glob("*.ckpt")):
+        name = str(path.relative_to(folder.kept))
+        if name in known:
+            sound.add(name)
+        elif path.name.lower().endswith(HALF_DOWNLOADS):
+            broken[name] = "it is half downloaded"
+        elif path.suffix.lower() in (*OLD_KINDS, ".safetensors"):
+            fault = fault_of(path, 0)
+            if fault:
+                broken[name] = fault
+            else:
+                sound.add(name)
+    return sound, broken
 
 
 def with_token(fetcher: Fetcher, resolve: Callable[[str], T_found]) -> T_found:

@@ -208,11 +208,11 @@ class TextPanel:
 class WidgetPanel:
     """The panel with ipywidgets. Parts that do not change are not drawn again: they keep the focus and the selection."""
 
-    def __init__(self, board: Board, buttons: dict[str, Callable[[], None]]) -> None:
+    def __init__(self, board: Board, buttons: dict[str, Callable[[], None]], usable: Callable[[Snapshot], bool]) -> None:
         import ipywidgets as widgets
         from IPython.display import display
 
-        self._board = board
+        self._board, self._usable = board, usable
         self._shown: dict[str, str] = {}
         self._link, self._link_time = "", 0.0
         self._parts = {name: widgets.HTML() for name in ("head", "steps", "told", "card", "foot")}
@@ -252,7 +252,7 @@ class WidgetPanel:
                 self._shown[name] = text
                 self._parts[name].value = text
         for button in self._buttons:
-            button.disabled = board.card is None
+            button.disabled = not self._usable(board)
 
     def _button(self, widgets: Any, label: str, action: Callable[[], None]) -> Any:
         button = widgets.Button(description=label, disabled=True, layout=widgets.Layout(width="auto"))
@@ -260,12 +260,17 @@ class WidgetPanel:
         return button
 
 
-def new_panel(board: Board, buttons: dict[str, Callable[[], None]]) -> TextPanel | WidgetPanel:
-    """The panel that this front end can show. ONECLICK_PANEL=text asks for lines."""
+def has_card(board: Snapshot) -> bool:
+    """True while there is a way in."""
+    return board.card is not None
+
+
+def new_panel(board: Board, buttons: dict[str, Callable[[], None]], usable: Callable[[Snapshot], bool] = has_card) -> TextPanel | WidgetPanel:
+    """The panel that this front end can show; its buttons work while the board is `usable`. ONECLICK_PANEL=text asks for lines."""
     if os.environ.get("ONECLICK_PANEL") == "text":
         return TextPanel(board)
     try:
-        return WidgetPanel(board, buttons)
+        return WidgetPanel(board, buttons, usable)
     except ImportError:
         return TextPanel(board)
 

@@ -5,7 +5,7 @@ class Problem(Exception):
     """Something a person must know: what happened, and what to do about it.
 
     Both are whole sentences for somebody who has never opened a terminal. `field` names the form
-    field that is to be changed, where there is one.
+    field, or the part of the launch, that is to be changed, where there is one.
     """
 
     def __init__(self, what: str, do: str, field: str = "") -> None:

@@ -19,6 +19,10 @@ from launcher.folder import write_safely
 RUN_LINE: Final = "# ==== what ▶ runs ===="  # the built notebook's cell is a program up to this line
 
 
+# What we started and left running. Popen remembers how a process ended; asking the system twice would lose it.
+detached: Final[dict[int, "subprocess.Popen[bytes]"]] = globals().get("detached", {})  # ▶ runs this line anew
+
+
 class CommandError(Exception):
     """A command that ended badly. `output` is what it said, at most the last 4,000 characters."""
 
@@ -100,6 +104,7 @@ def start_detached(command: list[str], *, log: Path, pid_file: Path, env: Mappin
     """
     with log.open("ab") as out:
         process = subprocess.Popen(command, env=env, cwd=cwd, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT, start_new_session=True)
+    detached[process.pid] = process
     created = psutil.Process(process.pid).create_time()
     write_safely(pid_file, json.dumps({"pid": process.pid, "created": created}), 0o600)
 
@@ -119,11 +124,10 @@ def running_pid(pid_file: Path) -> int:
 def exit_code(pid_file: Path) -> int | None:
     """How the process in the file ended (negative: by a signal), or None if nobody can know any more."""
     try:
-        pid = int(json.loads(pid_file.read_text())["pid"])
-        done, status = os.waitpid(pid, os.WNOHANG)
-    except (FileNotFoundError, ValueError, KeyError, ChildProcessError):
+        process = detached.get(int(json.loads(pid_file.read_text())["pid"]))
+    except (FileNotFoundError, ValueError, KeyError):
         return None
-    return os.waitstatus_to_exitcode(status) if done else None
+    return process.poll() if process else None
 
 
 def end_process(pid_file: Path, patience: float = 10) -> None:
@@ -131,6 +135,7 @@ def end_process(pid_file: Path, patience: float = 10) -> None:
     pid = running_pid(pid_file)
     if pid:
         end_group(pid, patience)
+    exit_code(pid_file)  # nothing of it stays in the system's table
     pid_file.unlink(missing_ok=True)
 
 
@@ -149,16 +154,12 @@ def end_group(pid: int, patience: float = 10) -> None:
 
 
 def group_lives(group: int) -> bool:
-    """True while a process of the group lives (a zombie of ours is reaped and does not count)."""
+    """True while a process of the group lives; one that ended and waits for its parent to notice does not count."""
     for process in psutil.process_iter(["pid", "status"]):
         try:
-            if os.getpgid(process.pid) != group:
-                continue
-            if process.info["status"] != psutil.STATUS_ZOMBIE:
+            if os.getpgid(process.pid) == group and process.info["status"] != psutil.STATUS_ZOMBIE:
                 return True
-            if process.ppid() == os.getpid():
-                os.waitpid(process.pid, os.WNOHANG)
-        except (ProcessLookupError, psutil.NoSuchProcess, ChildProcessError):
+        except ProcessLookupError:
             continue
     return False
 

@@ -14,180 +14,15 @@ from pathlib import Path
 from typing import Final
 
 from launcher.folder import GB, Folder, require_room, write_safely
+from launcher.lock import BUILD_CONSTRAINTS, CONSTRAINTS, CONTROLNET_PACKAGES, LOCKED_PACKAGES, LOCKED_REQUIREMENTS
 from launcher.problem import Problem
 from launcher.process import CommandError, run
 
 PYTHON_VERSION: Final = "3.11"  # Pillow 9.5 and others have no wheels for 3.12 and later
 ROOM_NEEDED: Final = 9 * GB  # 7.3 GB installed (measured) and what uv needs on the way
 USED_LIST: Final = "oneclick-used.txt.gz"  # on Drive: the files worth compiling on a new machine
+COMPLETE: Final = "complete.json"  # in the environment: what it was finished with
 UV_SILENCE: Final = 300.0  # seconds uv may say nothing
-
-# A1111 v1.10.1, and the fingerprint of its requirements_versions.txt: what this lock was resolved for.
-LOCKED_COMMIT: Final = "82a973c04367123ae98bd9abdf80d9eda9b910e2"
-LOCKED_REQUIREMENTS: Final = "76d90436b579f3d7a5f6ff55657ffc56476e2dd0c2c79f09e2ceedc122d5db48"
-
-# Every package for that file, torch 2.8.0 (T4 to Blackwell), and clip-anytorch in place of CLIP's zip, which no
-# longer builds (AUTOMATIC1111#17284: setup.py imports pkg_resources, gone from setuptools 82).
-LOCK: Final = """\
-accelerate==0.21.0
-aenum==3.1.17
-aiofiles==23.2.1
-aiohappyeyeballs==2.7.1
-aiohttp==3.14.5
-aiosignal==1.4.0
-altair==5.5.0
-antlr4-python3-runtime==4.9.3
-anyio==3.7.1
-attrs==26.1.0
-blendmodes==2022
-certifi==2026.10.18
-charset-normalizer==3.5.2
-clean-fid==0.1.35
-click==8.5.1
-clip-anytorch==2.6.0
-contourpy==1.3.3
-cycler==0.12.1
-deprecation==2.1.0
-diskcache==5.6.3
-einops==0.4.1
-facexlib==0.3.0
-fastapi==0.94.0
-ffmpy==1.0.0
-filelock==4.2.11
-filterpy==2.0.0
-fonttools==4.68.0
-frozenlist==1.8.0
-fsspec==2026.9.0
-ftfy==6.3.1
-gitdb==4.0.12
-gitpython==3.1.32
-gradio==3.41.2
-gradio-client==0.5.0
-h11==0.12.0
-hf-xet==1.8.0
-httpcore==0.15.0
-httpx==0.24.1
-huggingface-hub==0.36.2
-idna==3.20
-imageio==2.38.1
-importlib-resources==6.5.2
-inflection==0.5.1
-jinja2==3.1.6
-jsonmerge==1.8.0
-jsonschema==4.26.0
-jsonschema-specifications==2025.9.1
-kiwisolver==1.5.1
-kornia==0.6.7
-lark==1.1.2
-lazy-loader==0.6
-lightning-utilities==0.15.3
-llvmlite==0.50.0
-markupsafe==2.1.5
-matplotlib==3.11.2
-mpmath==1.3.0
-multidict==7.2.1
-narwhals==2.29.0
-networkx==3.6.1
-numba==0.68.1
-numpy==1.26.2
-nvidia-cublas-cu12==12.8.4.1
-nvidia-cuda-cupti-cu12==12.8.90
-nvidia-cuda-nvrtc-cu12==12.8.93
-nvidia-cuda-runtime-cu12==12.8.90
-nvidia-cudnn-cu12==9.10.2.21
-nvidia-cufft-cu12==11.3.3.83
-nvidia-cufile-cu12==1.13.1.3
-nvidia-curand-cu12==10.3.9.90
-nvidia-cusolver-cu12==11.7.3.90
-nvidia-cusparse-cu12==12.5.8.93
-nvidia-cusparselt-cu12==0.7.1
-nvidia-nccl-cu12==2.27.3
-nvidia-nvjitlink-cu12==12.8.93
-nvidia-nvtx-cu12==12.8.90
-omegaconf==2.2.3
-open-clip-torch==2.20.0
-opencv-python==4.11.0.86
-orjson==3.13.0
-packaging==26.3
-pandas==2.3.3
-piexif==1.1.3
-pillow==9.5.0
-pillow-avif-plugin==1.4.3
-propcache==0.5.4
-protobuf==3.20.0
-psutil==5.9.5
-pydantic==1.10.27
-pydub==0.25.1
-pyparsing==3.3.3
-python-dateutil==4.0.0
-python-multipart==0.0.34
-pytorch-lightning==1.9.4
-pytz==2026.6
-pywavelets==1.9.0
-pyyaml==6.0.3
-referencing==0.37.0
-regex==2026.11.15
-requests==2.34.2
-resize-right==0.0.2
-rpds-py==2026.9.1
-safetensors==0.4.2
-scikit-image==0.21.0
-scipy==1.16.3
-semantic-version==2.10.0
-sentencepiece==0.2.3
-setuptools==69.5.1
-smmap==5.0.3
-sniffio==1.3.1
-spandrel==0.3.4
-spandrel-extra-arches==0.1.1
-starlette==0.26.1
-sympy==1.14.0
-tifffile==2026.3.3
-timm==1.0.31
-tokenizers==0.13.3
-tomesd==0.1.3
-torch==2.8.0
-torchdiffeq==0.2.3
-torchmetrics==1.9.0
-torchsde==0.2.6
-torchvision==0.23.0
-tqdm==4.70.1
-trampoline==0.1.2
-transformers==4.30.2
-triton==3.4.0
-typing-extensions==4.16.0
-tzdata==2026.6
-urllib3==2.8.0
-uvicorn==0.54.0
-wcwidth==0.9.4
-websockets==11.0.3
-yarl==1.25.1
-"""
-
-LOCKED_PACKAGES: Final = tuple(LOCK.split())
-
-# What no extension's installer may move: numpy 2 or protobuf 7 and the next start dies (facts/a1111.md §8).
-CONSTRAINTS: Final = """\
-setuptools==69.5.1
-torch==2.8.0
-torchvision==0.23.0
-numpy==1.26.2
-protobuf==3.20.0
-Pillow==9.5.0
-pydantic==1.10.17
-fastapi==0.94.0
-gradio==3.41.2
-transformers==4.30.2
-httpx==0.24.1
-httpcore==0.15
-opencv-python==4.11.0.86
-opencv-contrib-python==4.11.0.86
-opencv-python-headless==4.11.0.86
-timm==0.9.5
-mediapipe==0.10.9
-"""
-
-BUILD_CONSTRAINTS: Final = "setuptools<82\n"  # old setup.py files import pkg_resources
 
 # A1111's launch.py installs these itself, from addresses that are gone or not locked.
 BESIDE_TORCH: Final = ("torchvision", "clip-anytorch==2.6.0")
@@ -278,12 +113,12 @@ def works(program: str) -> bool:
 def prepare_python(folder: Folder, packages: list[str], say: Callable[[str], None], progress: Callable[[int, int], None]) -> PythonEnvironment:
     """Make the environment with these `packages` (`packages_for` chooses them).
 
-    It is complete or absent: a marker with the fingerprint of all that went in is written last, and an
+    It is complete or absent: a marker with all that went in is written last, and an
     environment without it is made anew. `progress` gets (packages ready, packages in all).
     """
-    wanted = hashlib.sha256("\n".join([PYTHON_VERSION, CONSTRAINTS, *packages]).encode()).hexdigest()
-    marker, python = folder.python / "complete.json", folder.python / "bin" / "python"
-    if is_complete(marker, wanted) and python.exists() and works(str(python)):
+    rules = hashlib.sha256(f"{PYTHON_VERSION}\n{CONSTRAINTS}".encode()).hexdigest()
+    marker, python = folder.python / COMPLETE, folder.python / "bin" / "python"
+    if is_complete(marker, rules, packages) and python.exists() and works(str(python)):
         return PythonEnvironment(python, False)
     require_room(folder.machine, ROOM_NEEDED if "torch" in "".join(packages) else GB, "the runtime's disk", "Installing the web UI's packages")
     uv = find_uv(folder)
@@ -292,23 +127,28 @@ def prepare_python(folder: Folder, packages: list[str], say: Callable[[str], Non
         make_environment(uv, folder, say)
     write_safely(folder.python / "constraints.txt", CONSTRAINTS)
     write_safely(folder.python / "build-constraints.txt", BUILD_CONSTRAINTS)
-    install(uv, folder, packages, locked=packages == list(LOCKED_PACKAGES), say=say, progress=progress)
-    write_safely(marker, json.dumps({"fingerprint": wanted}))
+    locked = packages[: len(LOCKED_PACKAGES)] == list(LOCKED_PACKAGES)
+    install(uv, folder, packages, locked=locked, say=say, progress=progress)
+    write_safely(marker, json.dumps({"rules": rules, "wanted": packages, "packages": installed_packages(folder)}))
     return PythonEnvironment(python, True)
 
 
-def is_complete(marker: Path, wanted: str) -> bool:
-    """True if the environment was finished with exactly these packages."""
+def is_complete(marker: Path, rules: str, wanted: list[str]) -> bool:
+    """True if the environment was finished with all these packages, under these rules."""
     try:
-        return bool(json.loads(marker.read_text())["fingerprint"] == wanted)
+        finished = json.loads(marker.read_text())
+        return bool(finished["rules"] == rules and set(wanted) <= set(finished["wanted"]))
     except (FileNotFoundError, ValueError, KeyError):
         return False
 
 
-def packages_for(requirements: bytes) -> list[str]:
-    """The lock if requirements_versions.txt is the one it was made for, byte by byte; else what stands in it."""
+def packages_for(requirements: bytes, controlnet: bool = False) -> list[str]:
+    """The lock if requirements_versions.txt is the one it was made for, byte by byte; else what stands in it.
+
+    With `controlnet` the packages of that extension too.
+    """
     if hashlib.sha256(requirements).hexdigest() == LOCKED_REQUIREMENTS:
-        return list(LOCKED_PACKAGES)
+        return [*LOCKED_PACKAGES, *(CONTROLNET_PACKAGES if controlnet else ())]
     lines = [line.split("#")[0].strip() for line in requirements.decode().splitlines()]
     packages = [line for line in lines if line]
     if any(re.match(r"torch\b", package) for package in packages):
@@ -330,7 +170,10 @@ def make_environment(uv: str, folder: Folder, say: Callable[[str], None]) -> Non
 
 
 def install(uv: str, folder: Folder, packages: list[str], *, locked: bool, say: Callable[[str], None], progress: Callable[[int, int], None]) -> None:
-    """Install the packages with uv, telling how far it is by what uv says."""
+    """Install the packages with uv, telling how far it is by what uv says.
+
+    A version of the lock that is gone from the index is replaced by the nearest the constraints allow.
+    """
     wanted = folder.python / "requirements.txt"
     write_safely(wanted, "\n".join(packages) + "\n")
     total, sizes, ready = len(packages), {}, [0]
@@ -362,10 +205,61 @@ def install(uv: str, folder: Folder, packages: list[str], *, locked: bool, say: 
     try:
         run(command, env=uv_environment(folder), on_line=on_line, timeout=UV_SILENCE)
     except CommandError as error:
+        gone = re.search(r"there is no version of (\S+)==(\S+)", re.sub(r"\s+", " ", error.output))
+        if locked and gone and (pin := f"{gone[1]}=={gone[2].rstrip(',')}") in packages:
+            say(f"{pin} is gone from the package index; another version is taken")
+            loosened = [gone[1] if package == pin else package for package in packages]
+            install(uv, folder, loosened, locked=True, say=say, progress=progress)
+            return
         raise Problem(
             f"The web UI's packages could not be installed: {uv_words(error.output)}",
             "Wait a minute and press ▶ again; what is downloaded already is kept. If it fails again, please report it.",
         ) from error
+
+
+def installed_packages(folder: Folder) -> dict[str, str]:
+    """Name (as packaging writes it) to version, of all that is in the environment."""
+    found = {}
+    for info in site_packages(folder).glob("*.dist-info"):
+        name, _, version = info.name.removesuffix(".dist-info").rpartition("-")
+        found[re.sub(r"[-_.]+", "-", name).lower()] = version
+    return found
+
+
+def moved_packages(folder: Folder) -> dict[str, str]:
+    """Packages of the finished environment that are not as they were: name to the version now, "" if gone or not whole."""
+    try:
+        finished: dict[str, str] = json.loads((folder.python / COMPLETE).read_text())["packages"]
+    except (FileNotFoundError, ValueError, KeyError):
+        return {}
+    now = installed_packages(folder)
+    moved = {name: now.get(name, "") for name, version in finished.items() if now.get(name) != version}
+    place = site_packages(folder)
+    for info in place.glob("*.dist-info"):
+        record = info / "RECORD"
+        files = [line.split(",")[0] for line in record.read_text().splitlines()] if record.exists() else ["RECORD"]
+        name = re.sub(r"[-_.]+", "-", info.name.removesuffix(".dist-info").rpartition("-")[0]).lower()
+        if name in finished and not all(os.path.exists(place / file) for file in files if not file.startswith('"') and "__pycache__" not in file):
+            moved[name] = ""
+    return moved
+
+
+def put_packages_back(folder: Folder, names: list[str]) -> None:
+    """Install those packages again as they were when the environment was finished. Raises `Problem` if uv cannot."""
+    finished = json.loads((folder.python / COMPLETE).read_text())["packages"]
+    command = [find_uv(folder), "pip", "install", "--python", str(folder.python / "bin" / "python"), "--no-deps", "--reinstall"]
+    try:
+        run([*command, *(f"{name}=={finished[name]}" for name in names)], env=uv_environment(folder), timeout=UV_SILENCE)
+    except CommandError as error:
+        raise Problem(
+            f"Packages that an extension changed could not be put back: {uv_words(error.output)}",
+            "Choose Runtime → Disconnect and delete runtime, and press ▶ again.",
+        ) from error
+
+
+def site_packages(folder: Folder) -> Path:
+    """Where the environment's packages lie."""
+    return folder.python / "lib" / f"python{PYTHON_VERSION}" / "site-packages"
 
 
 def uv_environment(folder: Folder) -> dict[str, str]:

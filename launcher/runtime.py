@@ -42,11 +42,13 @@ class MainThread:
 
     def call(self, work: Callable[[], T]) -> T:
         """From a worker: have `work` done in the main thread; return or raise what it does."""
-        if threading.current_thread() is threading.main_thread():
-            return work()
+        return work() if threading.current_thread() is threading.main_thread() else self.submit(work).result()
+
+    def submit(self, work: Callable[[], T]) -> "Future[T]":
+        """Have `work` done in the main thread some time: it waits while no cell of ours runs."""
         future: Future[T] = Future()
         self._work.put((work, future))
-        return future.result()
+        return future
 
     def serve(self) -> None:
         """From the main thread: do what waits."""

@@ -27,6 +27,8 @@ RESERVED_ARGUMENTS: Final = {
     "--api": "Use the field api instead.",
     "--nowebui": "The launcher always starts the web UI.",
     "--subpath": "The launcher serves the web UI at the root of the link.",
+    "--skip-install": "The launcher installs extensions itself and sets it already.",
+    "--enable-insecure-extension-access": "Use the field extensions_tab instead.",
     "--tls-keyfile": "The link is encrypted already.",
     "--tls-certfile": "The link is encrypted already.",
 }
@@ -44,6 +46,7 @@ class Settings:
     link: str
     extra_arguments: tuple[str, ...]
     give_back_after: int = 0  # minutes without any request; 0: never
+    extensions_tab: bool = False  # A1111's own tab, through which anyone logged in can install programs
 
     @classmethod
     def from_form(
@@ -57,6 +60,7 @@ class Settings:
         link: str,
         extra_arguments: str,
         give_back_after: int,
+        extensions_tab: bool,
         known_checkpoints: Iterable[str],
     ) -> "Settings":
         """Check every field; raise a `Problem` that names the field and the remedy."""
@@ -69,6 +73,7 @@ class Settings:
             link=checked_choice("link", link, LINK_CHOICES),
             extra_arguments=checked_arguments(extra_arguments),
             give_back_after=checked_minutes(give_back_after),
+            extensions_tab=bool(extensions_tab),
         )
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from launcher.folder import Folder
+from launcher.folder import Folder, write_safely
 from launcher.problem import Problem
 from launcher.process import CommandError, run
 
@@ -59,22 +59,23 @@ def git(*arguments: str, at: Path | None = None, on_line: Callable[[str], None] 
 
 
 def newest_commit(url: str = WEBUI_URL, branch: str = WEBUI_BRANCH) -> str:
-    """The commit at a branch's tip now, or "" if the host does not say so."""
+    """The commit at a branch's tip now ("HEAD": of the main branch), or "" if the host does not say so."""
     try:
-        return git("ls-remote", url, f"refs/heads/{branch}").partition("\t")[0]
+        return git("ls-remote", url, branch if branch == "HEAD" else f"refs/heads/{branch}").partition("\t")[0]
     except CommandError:
         return ""
 
 
-def bring_webui(folder: Folder, update: bool, say: Callable[[str], None], notice: Callable[[str], None], commit: str = "") -> str:
+def bring_webui(folder: Folder, update: bool, say: Callable[[str], None], notice: Callable[[str], None], commit: str = "", newest: str = "") -> str:
     """Bring A1111 itself to the machine, by way of Drive; return its commit.
 
-    With `commit` that very commit is used. Raises `Problem` if neither the network nor Drive has it.
+    With `commit` that very commit is used; `newest` is the newest one where somebody has asked already.
+    Raises `Problem` if neither the network nor Drive has it.
     """
     say("asking GitHub for the newest version" if update and not commit else "reading the version kept on Drive")
     webui = Repository("", (WEBUI_URL,), commit or WEBUI_BRANCH)
-    now = keep_history(folder.kept, webui, refresh=update, notice=notice, say=say)
-    put_files(folder.kept, now, folder.code)
+    now = keep_history(folder.kept, webui, refresh=update, notice=notice, say=say, newest=newest)
+    put_files(folder.kept, now, folder.code, notice)
     return now
 
 
@@ -86,7 +87,7 @@ def bring_sub_repositories(folder: Folder, say: Callable[[str], None], notice: C
     def one(repository: Repository) -> None:
         kept = folder.kept / repository.folder
         commit = keep_history(kept, repository, refresh=False, notice=notice, say=lambda text: None)
-        put_files(kept, commit, folder.code / repository.folder)
+        put_files(kept, commit, folder.code / repository.folder, notice)
 
     with ThreadPoolExecutor(len(repositories) or 1) as pool:
         for future in as_completed([pool.submit(one, repository) for repository in repositories]):
@@ -95,11 +96,11 @@ def bring_sub_repositories(folder: Folder, say: Callable[[str], None], notice: C
             say(f"{ready} of {len(repositories)} parts ready")
 
 
-def keep_history(kept: Path, repository: Repository, *, refresh: bool, notice: Callable[[str], None], say: Callable[[str], None]) -> str:
+def keep_history(kept: Path, repository: Repository, *, refresh: bool, notice: Callable[[str], None], say: Callable[[str], None], newest: str = "") -> str:
     """Make sure that the history on Drive has what is wanted; return the commit.
 
     Only `.git` is written: files people have in a checked-out folder stay as they are, and so do their branches.
-    Every step may be cut and done again: `init` and `fetch` are safe to repeat.
+    Every step may be cut and done again.
     """
     mend(kept)
     have = wanted_commit(kept, repository)
@@ -108,12 +109,11 @@ def keep_history(kept: Path, repository: Repository, *, refresh: bool, notice: C
             git("update-ref", OUR_REF, have, at=kept)
         return have
     if not (kept / ".git" / "HEAD").exists():
-        kept.mkdir(parents=True, exist_ok=True)
-        git("init", "--quiet", "--template=", str(kept))
+        begin_history(kept, repository.urls[-1])
     failures: list[str] = []
     for url in repository.urls:
         try:
-            if have and not repository.pinned and have == newest_commit(url, repository.wanted):
+            if have and not repository.pinned and have == (newest or newest_commit(url, repository.wanted)):
                 return have
             fetch(kept, url, repository.wanted, say)
             commit = git("rev-parse", "--verify", "FETCH_HEAD^{commit}", at=kept)
@@ -129,6 +129,15 @@ def keep_history(kept: Path, repository: Repository, *, refresh: bool, notice: C
         f"The source of {name} could not be fetched: {last_line(failures)}.",
         "Check that the runtime is connected to the internet, wait a minute, and press ▶ again.",
     )
+
+
+def begin_history(kept: Path, url: str) -> None:
+    """An empty history. `git init` itself dies where chmod is refused, as on Drive («could not set 'core.filemode'»)."""
+    for name in ("objects", "refs/heads"):
+        (kept / ".git" / name).mkdir(parents=True, exist_ok=True)
+    settings = f'[core]\n\trepositoryformatversion = 0\n\tfilemode = false\n\tbare = false\n[remote "origin"]\n\turl = {url}\n'
+    write_safely(kept / ".git" / "config", settings)
+    write_safely(kept / ".git" / "HEAD", "ref: refs/heads/master\n")  # last: with it the history counts as begun
 
 
 def wanted_commit(kept: Path, repository: Repository) -> str:
@@ -167,16 +176,59 @@ def used_or_head(kept: Path) -> str:
         return ""
 
 
-def put_files(kept: Path, commit: str, files: Path) -> None:
+def put_files(kept: Path, commit: str, files: Path, notice: Callable[[str], None]) -> None:
     """Check `commit` out at `files` on the machine, from the history on Drive. HEAD moves last, so HEAD tells."""
     mend(files)
-    if (files / ".git" / "HEAD").exists() and used_or_head(files) == commit:
+    busy = files / ".git" / "oneclick-busy"
+    if used_or_head(files) == commit and not busy.exists():
         return
+    if not busy.exists():  # a checkout that was cut off in the middle looks like changes of a person
+        keep_edits(files, kept, notice)
     if not (files / ".git" / "HEAD").exists():
         files.mkdir(parents=True, exist_ok=True)
         git("init", "--quiet", "--template=", str(files))
+    busy.touch()
     git("fetch", "--quiet", "--no-tags", "--depth=1", f"file://{kept}", commit, at=files)
     git("checkout", "--quiet", "--force", "--detach", commit, at=files)
+    busy.unlink()
+
+
+def changed_files(checkout: Path) -> list[str]:
+    """The files that git knows and that somebody changed or deleted, relative to the checkout."""
+    if not used_or_head(checkout) or not (checkout / ".git" / "index").exists():
+        return []
+    told = git("--no-optional-locks", "diff", "--name-only", "-z", "--no-renames", "HEAD", at=checkout)
+    return [name for name in told.split("\0") if name]
+
+
+def restore_missing(checkout: Path) -> list[str]:
+    """Bring back files that somebody deleted from a checkout; return their names."""
+    lost = [name for name in changed_files(checkout) if not os.path.lexists(checkout / name)]
+    if lost:
+        mend(checkout)
+        git("checkout", "--quiet", "HEAD", "--", *lost, at=checkout)
+    return lost
+
+
+def keep_edits(files: Path, kept: Path, notice: Callable[[str], None]) -> str:
+    """Put changes people made to a checkout's files into a branch of the history on Drive; return its name, or "" if there are none.
+
+    `files` may be the folder on Drive itself. Nothing in it changes. The branch is named by its content, so that it is made once.
+    """
+    changed = [name for name in changed_files(files) if (files / name).exists()]
+    if not changed:
+        return ""
+    who = ("-c", "user.name=one-click launcher", "-c", "user.email=launcher@localhost")
+    commit = git(*who, "stash", "create", "changes kept by the one-click launcher", at=files)
+    branch = f"kept-changes-{git('rev-parse', f'{commit}^{{tree}}', at=files)[:8]}"
+    if git("for-each-ref", f"refs/heads/{branch}", at=kept):
+        return branch
+    git("update-ref", f"refs/heads/{branch}", commit, at=files)
+    if files != kept:
+        git("fetch", "--quiet", "--no-tags", f"file://{files}", f"refs/heads/{branch}:refs/heads/{branch}", at=kept)
+    names = ", ".join(changed[:3]) + (f" and {len(changed) - 3} more" if len(changed) > 3 else "")
+    notice(f"{kept.name} has changes of yours ({names}). They are kept in its branch {branch}; the web UI uses the files as they were published.")
+    return branch
 
 
 def sub_repositories(code: Path) -> list[Repository]:

@@ -3,6 +3,7 @@
 import ast
 import json
 import os
+import signal
 import socket
 import time
 from collections.abc import Callable
@@ -59,10 +60,13 @@ def fixed_arguments(folder: Folder, checkpoint: str) -> tuple[str, ...]:
         "127.0.0.1",
         "--no-download-sd-model",
         "--skip-python-version-check",
+        "--skip-install",  # of extensions: the launcher does it, so that none can harm the rest
         "--skip-torch-cuda-test",
     )
     chosen = folder.data / "models" / "Stable-diffusion" / checkpoint
-    return (*arguments, "--api", *(("--ckpt", str(chosen)) if checkpoint and chosen.exists() else ()))
+    if folder.checkpoints() == [folder.old_checkpoint]:
+        chosen = folder.old_checkpoint
+    return (*arguments, "--api", *(("--ckpt", str(chosen)) if chosen.is_file() else ()))
 
 
 def check_arguments(code: Path, data: Path, wanted: tuple[str, ...]) -> None:
@@ -169,6 +173,7 @@ class WebUI:
             "HF_HOME": str(self.folder.data / "huggingface"),  # CLIP's words, kept on Drive: the hub is asked once
             "GRADIO_TEMP_DIR": str(self.folder.machine / "tmp"),
             "GRADIO_ANALYTICS_ENABLED": "False",
+            "PYTHONFAULTHANDLER": "1",  # a crash in C code or a hang leaves the line it was in
         }
         command = [str(plan.python), "launch.py", *plan.arguments, "--port", str(port)]
         start_detached(command, log=self.log, pid_file=self.pid_file, env=environment, cwd=self.folder.code)
@@ -189,10 +194,21 @@ class WebUI:
             if cancelled():
                 return False
             time.sleep(0.1)
-        raise Problem(
-            f"The web UI was not ready after {START_LIMIT / 60:.0f} minutes.",
-            f"Press ▶ again. Its log is the file {self.log}.",
-        )
+        os.kill(running_pid(self.pid_file), signal.SIGABRT)  # with PYTHONFAULTHANDLER its last words say where it hangs
+        time.sleep(2)
+        raise Problem(f"The web UI was not ready after {START_LIMIT / 60:.0f} minutes.", f"Press ▶ again. Its log is the file {self.log}.", field="extensions")
+
+    @property
+    def chosen_checkpoint(self) -> str:
+        """The file name of the checkpoint it was started with, or ""."""
+        arguments = self.noted.get("arguments")
+        words = arguments if isinstance(arguments, list) else []
+        return os.path.basename(words[words.index("--ckpt") + 1]) if "--ckpt" in words else ""
+
+    @property
+    def last_words(self) -> str:
+        """What it said, to its end."""
+        return self._log_text()
 
     def why_it_ended(self) -> Problem:
         """The reason in words, from its log and exit code."""

@@ -4,12 +4,11 @@ import html
 import json
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psutil
@@ -21,57 +20,17 @@ from tests.conftest import COLAB_PYTHON, CURRENT_PYTHON, ROOT
 from tests.world import MODEL_LINK, MODEL_REPO, WEBUI, World, safetensors
 from tests.world.browser import chromium, images, log_in, paint
 from tests.world.kernel import Kernel, cell_source
+from tests.world.place import Place, wait_problem, wait_ready
 from tests.world.walk import walk
 
 STACKS = [pytest.param(COLAB_PYTHON, id="colab"), pytest.param(CURRENT_PYTHON, id="current")]
 Kernels = Callable[..., Kernel]
 
 
-class Place:
-    """One person's Colab: a machine that can vanish, and a Drive that stays."""
-
-    def __init__(self, world: World, root: Path) -> None:
-        self.world, self.machine, self.drive = world, root / "content", root / "drive"
-        self.kept = self.drive / "asd1111" / "stable-diffusion-webui"
-        self.session = self.machine / "oneclick" / "session"
-        self.environment = world.colab_environment(self.machine, self.drive)
-
-    def pid(self, name: str) -> int:
-        """The pid in the session's file; 0 for the moment in which one process has ended and the next is not noted yet."""
-        path = self.session / f"{name}.pid"
-        return int(json.loads(path.read_text())["pid"]) if path.exists() else 0
-
-    def processes(self) -> list[str]:
-        """Our programs that run now."""
-        found = []
-        for process in psutil.process_iter(["cmdline", "cwd"]):
-            line = " ".join(process.info["cmdline"] or [])
-            if str(self.machine) in line or str(self.machine) in (process.info["cwd"] or ""):
-                found.append(line[:150])
-        return [line for line in found if "ipykernel_launcher" not in line]
-
-
 @pytest.fixture
-def place(world: World, tmp_path: Path) -> Place:
-    return Place(world, tmp_path)
-
-
-def card(kernel: Kernel) -> tuple[str, str, str]:
-    """(the button's link, the plain link, the password) as the card shows them, or "" each."""
-    text = kernel.html()
-    button = re.search(r'class="go" href="([^"]+)"', text)
-    shown = re.findall(r"<code>([^<]+)</code>", text)
-    return (html.unescape(button[1]), shown[0], shown[2]) if button and len(shown) == 3 else ("", "", "")
-
-
-def wait_ready(kernel: Kernel, patience: float = 120) -> tuple[str, str, str]:
-    kernel.wait(lambda: card(kernel)[0] and "Your image generator is ready" in kernel.html(), patience, "the card")
-    return card(kernel)
-
-
-def wait_problem(kernel: Kernel, patience: float = 60) -> str:
-    kernel.wait(lambda: 'class="trouble"' in kernel.html(), patience, "a problem")
-    return html.unescape(re.sub(r"<[^>]+>", " ", " ".join(re.findall(r'class="trouble".*?</div>', kernel.html(), re.DOTALL))))
+def place(world: World, tmp_path: Path) -> Iterator[Place]:
+    with Place(world, tmp_path) as made:
+        yield made
 
 
 @pytest.mark.parametrize("python", STACKS)
@@ -158,7 +117,7 @@ def test_from_one_click_to_an_image_and_all_that_may_happen_then(place: Place, k
     kernel.shutdown()
 
     # another day, another machine, the same Drive: nothing is fetched again
-    shutil.rmtree(place.machine)
+    place.lose_machine()
     world.hub.log.clear()
     world.git.log.clear()
     kernel = kernels(python, place.environment, place.machine)
@@ -425,11 +384,11 @@ def test_an_unused_machine_is_given_back_after_it_was_announced(place: Place, ke
     cell = kernel.start(cell_source("launch", checkpoint=MODEL_LINK, give_back_after=1))
     wait_ready(kernel)
     kernel.wait(lambda: "the machine is given back" in kernel.html(), 90, "the announcement")
-    assert not (place.drive / "unassigned").exists()
+    assert not (place.google / "unassigned").exists()
     long_ago = time.time() - 120
     os.utime(place.session / "last-use", (long_ago, long_ago))
     kernel.wait_done(cell, 60)
-    assert (place.drive / "unassigned").exists()
+    assert (place.google / "unassigned").exists()
     assert place.processes() == []
 
 

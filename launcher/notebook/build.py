@@ -7,15 +7,15 @@ import sys
 from pathlib import Path
 from typing import Any, Final
 
-from launcher.notebook.cells import ADD_MODEL, BADGE, CHECK_PACKAGES, LAUNCH_CALL, LAUNCH_FORM, NOTEBOOK, STOP, TITLE
+from launcher.notebook.cells import ADD_CONTROLNET, ADD_EXTENSION, ADD_MODEL, BADGE, CHECK_PACKAGES, LAUNCH_CALL, LAUNCH_FORM, NOTEBOOK, STOP, TITLE
 from launcher.process import RUN_LINE
 
 SOURCES: Final = Path(__file__).resolve().parent.parent
 
 # In the order in which they may be read: each needs only those before it.
 ROOMS: Final = (
-    "problem", "settings", "board", "folder", "process", "explain", "runtime", "source", "python_env", "catalog", "download",
-    "links", "models", "webui", "login", "door", "tunnel", "mirror", "panel", "launch", "calls",
+    "problem", "settings", "board", "folder", "process", "explain", "runtime", "source", "lock", "python_env", "catalog", "controls", "download",
+    "links", "models", "webui", "login", "door", "tunnel", "entrance", "mirror", "extensions", "panel", "launch", "calls",
 )  # fmt: skip
 
 OUR_IMPORT: Final = re.compile(r"^from launcher\.\w+ import (\([^)]*\)|[^\n]*)\n", re.MULTILINE)
@@ -63,6 +63,8 @@ def notebook() -> dict[str, Any]:
             cell("markdown", "title", TITLE, id="title"),
             cell("code", "launch", program_text(), id="launch", cellView="form", jupyter={"source_hidden": True}),
             cell("code", "add-model", ADD_MODEL, id="add-model", cellView="form"),
+            cell("code", "add-controlnet", ADD_CONTROLNET, id="add-controlnet", cellView="form"),
+            cell("code", "add-extension", ADD_EXTENSION, id="add-extension", cellView="form"),
             cell("code", "stop", STOP, id="stop", cellView="form"),
         ],
         "metadata": {

@@ -3,6 +3,8 @@
 from typing import Final
 
 from launcher.catalog import CHECKPOINT_NAMES, DEFAULT_MODEL, MODELS
+from launcher.controls import CONTROL_FAMILIES, ESSENTIALS, EVERYTHING, OLD_FILES
+from launcher.extensions import EXTENSION_ACTIONS
 from launcher.links import KIND_FOLDERS
 from launcher.process import RUN_LINE
 from launcher.settings import KEEP_ON_DRIVE, KEEP_THIS_SESSION, LINK_CHOICES
@@ -50,6 +52,8 @@ link = "automatic" #@param {choices(LINK_CHOICES)}
 #@markdown How the web UI is reached. «automatic» tries gradio, cloudflared and pinggy, and then Colab's own link.
 give_back_after = 0 #@param {{type:"integer"}}
 #@markdown Minutes without any use after which the machine is given back to Google, so that it costs nothing more. 0 means never.
+extensions_tab = False #@param {{type:"boolean"}}
+#@markdown A1111's own Extensions tab can install programs: with this on, everybody who is logged in can run anything on this machine and on your Drive. The cell below adds extensions without it.
 extra_arguments = "" #@param {{type:"string"}}
 #@markdown More arguments for AUTOMATIC1111, for people who know them. Leave it empty otherwise.
 """
@@ -71,6 +75,7 @@ await launch(
     api=api,
     link=link,
     give_back_after=give_back_after,
+    extensions_tab=extensions_tab,
     extra_arguments=extra_arguments,
 )
 """
@@ -98,6 +103,26 @@ file_name = "" #@param {{type:"string"}}
 #@markdown The name to give it. Empty: the name it has.
 {needs("add_model")}
 await add_model(what, kind, file_name)
+"""
+
+ADD_CONTROLNET: Final = f"""\
+#@title ▶ Add ControlNet {{ display-mode: "form" }}
+for_models = "{CONTROL_FAMILIES[0]}" #@param {choices((*CONTROL_FAMILIES, ", ".join(CONTROL_FAMILIES)))}
+#@markdown The checkpoints it is for: each family has ControlNet models of its own.
+controls = "{ESSENTIALS}" #@param {choices((ESSENTIALS, EVERYTHING, "canny, depth, openpose", *OLD_FILES))} {{allow-input: true}}
+#@markdown What to steer with. «{ESSENTIALS}» is canny, depth and openpose (2.2 GB for Stable Diffusion 1.5, 2.5 GB for XL). Names can be written with commas between.
+{needs("add_controlnet")}
+await add_controlnet(for_models, controls)
+"""
+
+ADD_EXTENSION: Final = f"""\
+#@title ▶ Add or update an extension {{ display-mode: "form" }}
+action = "add" #@param {choices(EXTENSION_ACTIONS)}
+#@markdown «add» also brings one up to date that is there; «update all» and «list» need no address.
+what = "" #@param {{type:"string", placeholder:"https://github.com/owner/name"}}
+#@markdown The address of the extension's page, or for the last three actions its name. An extension is a program: add only those you trust.
+{needs("change_extensions")}
+await change_extensions(action, what)
 """
 
 STOP: Final = f"""\

@@ -7,6 +7,7 @@ anyway (HF_ENDPOINT, git's insteadOf, GRADIO_SHARE_SERVER_ADDRESS, ONECLICK_HOME
 import json
 import os
 import struct
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -76,12 +77,14 @@ class World:
         }
 
     def colab_environment(self, home: Path, drive: Path) -> dict[str, str]:
-        """The same for a kernel that believes to be in Colab; `drive` outlives the machine."""
-        drive.mkdir(parents=True, exist_ok=True)
+        """The same for a kernel that believes to be in Colab; the folder `drive` behind its Drive outlives the machine."""
+        (drive / "MyDrive").mkdir(parents=True, exist_ok=True)
         return self.environment(home) | {
             "COLAB_RELEASE_TAG": "world",
             "PYTHONPATH": str(HERE / "colab"),
             "WORLD_DRIVE": str(drive),
+            "WORLD_DRIVE_PROGRAM": str(HERE / "drive.py"),
+            "WORLD_DRIVE_PYTHON": sys.executable,
             "WORLD_NOTEBOOK": str(NOTEBOOK),
         }
 

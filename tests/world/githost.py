@@ -22,7 +22,9 @@ class GitHost:
 
     root: Path
     gone: set[str] = field(default_factory=set)
+    private: set[str] = field(default_factory=set)  # answered with 401
     down: bool = False
+    limited: bool = False  # every answer is 429
     log: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -88,9 +90,13 @@ class GitHost:
             while size := int(request.rfile.readline(), 16):
                 body += request.rfile.read(size)
                 request.rfile.readline()
-        if self.down or name in self.gone or not (self.root / f"{name}.git").is_dir():
+        code = 503 if self.down else 429 if self.limited else 401 if name in self.private else 0
+        if code or name in self.gone or not (self.root / f"{name}.git").is_dir():
             self.log.append(f"{request.command} {name} refused")
-            request.send_error(503 if self.down else 404)
+            request.send_response(code or 404)
+            request.send_header("WWW-Authenticate", 'Basic realm="GitHub"') if code == 401 else None
+            request.send_header("Content-Length", "0")
+            request.end_headers()
             return
         inside = path.split(".git", 1)[1]
         environment = {

@@ -11,6 +11,7 @@ import os
 import random
 import sys
 import time
+import traceback
 from pathlib import Path
 
 from modules.cmd_args import parser
@@ -35,6 +36,16 @@ from fastapi import Body, Request  # noqa: E402
 from fastapi.middleware.gzip import GZipMiddleware  # noqa: E402
 from huggingface_hub import hf_hub_download  # noqa: E402
 from PIL import Image, PngImagePlugin  # noqa: E402
+
+off = json.loads((data / "config.json").read_text()).get("disabled_extensions", []) if (data / "config.json").exists() else []
+for script in sorted(data.glob("extensions/*/scripts/*.py")):
+    if script.parts[-3] in off:
+        continue
+    try:  # as A1111's modules/script_loading.py and scripts.py do it
+        exec(compile(script.read_text(), str(script), "exec"), {"__name__": script.stem, "__file__": str(script)})
+        print(f"Extension {script.parts[-3]} loaded", flush=True)
+    except Exception:
+        print(f"*** Error loading script: {script.name}\n{traceback.format_exc()}", flush=True)
 
 CLIP = ("vocab.json", "merges.txt", "special_tokens_map.json", "tokenizer_config.json", "config.json")
 loaded = {"checkpoint": ""}

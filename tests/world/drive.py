@@ -1,0 +1,181 @@
+"""A stand-in for Google Drive's FUSE mount: a real FUSE file system over a folder, with Drive's manners.
+
+    python tests/world/drive.py FOLDER MOUNTPOINT CONTROL
+
+As on Colab's Drive: no symbolic or hard links (Errno 95), no exec bits, chmod and chown refused (Errno 1). CONTROL is a JSON
+file that may change at any time; see `Manners`. «Drive drops» is this process killed: the mount then answers with the real
+Errno 107 until it is unmounted, as Google's does (googlecolab/colabtools#5970).
+"""
+
+import errno
+import json
+import os
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import mfusepy
+from mfusepy import FuseOSError
+
+
+@dataclass(frozen=True)
+class Manners:
+    """How this Drive behaves just now."""
+
+    latency: float = 0.0  # seconds an operation takes
+    rate: float = 0.0  # bytes a second read or written, 0: no limit
+    free: int = -1  # bytes that may still be written, -1: as much as the disk has
+    big_folder: int = 0  # a folder with more entries answers with Errno 5, 0: none does
+    appears_after: float = 0.0  # seconds until a file that was put there from elsewhere is seen
+
+
+class Drive(mfusepy.Operations):
+    """The file system. Paths come as FUSE gives them: absolute, below the mount point."""
+
+    use_ns = True
+
+    def __init__(self, folder: Path, control: Path) -> None:
+        self.folder, self.control = str(folder), control
+        self._manners, self._read_at, self._written = Manners(), -1, 0
+        self._ours: set[str] = set()  # written through this mount, so seen at once
+
+    # ---- manners
+
+    def _step(self, size: int = 0) -> Manners:
+        """One operation that moves `size` bytes: it takes its time."""
+        if self.control.exists() and (changed := self.control.stat().st_mtime_ns) != self._read_at:
+            self._manners, self._read_at, self._written = Manners(**json.loads(self.control.read_text())), changed, 0
+        manners = self._manners
+        if seconds := manners.latency + (size / manners.rate if manners.rate else 0):
+            time.sleep(seconds)
+        return manners
+
+    def _at(self, path: str) -> str:
+        return self.folder + path
+
+    def _hidden(self, manners: Manners, path: str) -> bool:
+        if not manners.appears_after or path in self._ours:
+            return False
+        found = os.lstat(self._at(path))
+        return not os.path.isdir(self._at(path)) and time.time() - found.st_ctime < manners.appears_after
+
+    # ---- looking
+
+    def getattr(self, path: str, fh: int | None = None) -> dict[str, Any]:
+        manners = self._step()
+        found = os.lstat(self._at(path))
+        if self._hidden(manners, path):
+            raise FuseOSError(errno.ENOENT)
+        keys = ("st_mode", "st_nlink", "st_uid", "st_gid", "st_size", "st_blocks")
+        told = {key: getattr(found, key) for key in keys}
+        told |= {"st_atime": found.st_atime_ns, "st_mtime": found.st_mtime_ns, "st_ctime": found.st_ctime_ns}
+        told["st_mode"] = (found.st_mode & ~0o777) | (0o700 if os.path.isdir(self._at(path)) else 0o600)
+        return told
+
+    def readdir(self, path: str, fh: int) -> Any:
+        manners = self._step()
+        names = os.listdir(self._at(path))
+        if manners.big_folder and len(names) > manners.big_folder:
+            raise FuseOSError(errno.EIO)
+        return [".", "..", *(n for n in names if not self._hidden(manners, f"{path.rstrip('/')}/{n}"))]
+
+    def access(self, path: str, amode: int) -> int:
+        self._step()
+        os.lstat(self._at(path))
+        return 0
+
+    def statfs(self, path: str) -> dict[str, int]:
+        manners, disk = self._step(), os.statvfs(self._at(path))
+        told = {key: getattr(disk, key) for key in ("f_bavail", "f_bfree", "f_blocks", "f_bsize", "f_files", "f_ffree", "f_frsize", "f_namemax")}
+        if manners.free >= 0:
+            told["f_bavail"] = told["f_bfree"] = max(0, manners.free - self._written) // told["f_frsize"]
+        return told
+
+    # ---- reading and writing
+
+    def open(self, path: str, flags: int) -> int:
+        self._step()
+        return os.open(self._at(path), flags & ~os.O_EXCL)
+
+    def create(self, path: str, mode: int, fi: Any = None) -> int:
+        self._step()
+        self._ours.add(path)
+        return os.open(self._at(path), os.O_RDWR | os.O_CREAT, 0o600)
+
+    def read(self, path: str, size: int, offset: int, fh: int) -> bytes:
+        content = os.pread(fh, size, offset)
+        self._step(len(content))
+        return content
+
+    def write(self, path: str, data: bytes, offset: int, fh: int) -> int:
+        manners = self._step(len(data))
+        if 0 <= manners.free < self._written + len(data):
+            raise FuseOSError(errno.ENOSPC)
+        self._written += len(data)
+        return os.pwrite(fh, data, offset)
+
+    def truncate(self, path: str, length: int, fh: int | None = None) -> int:
+        self._step()
+        os.truncate(self._at(path), length)
+        return 0
+
+    def flush(self, path: str, fh: int) -> int:
+        return 0
+
+    def fsync(self, path: str, datasync: int, fh: int) -> int:
+        self._step()
+        return 0
+
+    def release(self, path: str, fh: int) -> int:
+        os.close(fh)
+        return 0
+
+    # ---- names
+
+    def mkdir(self, path: str, mode: int) -> int:
+        self._step()
+        os.mkdir(self._at(path))
+        return 0
+
+    def rmdir(self, path: str) -> int:
+        self._step()
+        os.rmdir(self._at(path))
+        return 0
+
+    def unlink(self, path: str) -> int:
+        self._step()
+        os.unlink(self._at(path))
+        return 0
+
+    def rename(self, old: str, new: str) -> int:
+        self._step()
+        os.rename(self._at(old), self._at(new))
+        self._ours.add(new)
+        return 0
+
+    def utimens(self, path: str, times: tuple[int, int] | None = None) -> int:
+        self._step()
+        os.utime(self._at(path), ns=times)
+        return 0
+
+    # ---- what Drive does not do
+
+    def chmod(self, path: str, mode: int) -> int:
+        raise FuseOSError(errno.EPERM)
+
+    def chown(self, path: str, uid: int, gid: int) -> int:
+        raise FuseOSError(errno.EPERM)
+
+    def symlink(self, target: str, source: str) -> int:
+        raise FuseOSError(errno.ENOTSUP)
+
+    def link(self, target: str, source: str) -> int:
+        raise FuseOSError(errno.ENOTSUP)
+
+
+if __name__ == "__main__":
+    folder, mountpoint, control = sys.argv[1:]
+    Path(f"{control}.pid").write_text(str(os.getpid()))
+    mfusepy.FUSE(Drive(Path(folder), Path(control)), mountpoint, foreground=True, fsname="drive", subtype="drive", big_writes=False)

@@ -1,0 +1,111 @@
+"""One person's Colab: a machine that can vanish, and a Drive that stays and sometimes drops."""
+
+import html
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from tests.world import World
+from tests.world.drive import Manners
+from tests.world.kernel import Kernel
+
+
+class Place:
+    """A machine below `root` with a Drive of FUSE. Use it in a `with`, so that nothing stays mounted or running."""
+
+    def __init__(self, world: World, root: Path) -> None:
+        self.world, self.machine = world, root / "content"
+        self.google = root / "google"  # what is behind Drive: here nothing fails
+        self.drive = self.google / "MyDrive"
+        self.kept = self.drive / "asd1111" / "stable-diffusion-webui"
+        self.data = self.machine / "oneclick" / "data" / "asd1111"
+        self.session = self.machine / "oneclick" / "session"
+        self.mountpoint = self.machine / "drive"
+        self.environment = world.colab_environment(self.machine, self.google)
+
+    def manners(self, **changed: Any) -> None:
+        """How Drive behaves from now on."""
+        part = self.google.with_suffix(".part")
+        part.write_text(json.dumps(asdict(Manners(**changed))))
+        part.replace(f"{self.google}.json")
+
+    def drop_drive(self) -> None:
+        """Drive dies as it does in Colab: every access answers with Errno 107 until it is mounted again."""
+        pid = Path(f"{self.google}.json.pid")
+        if pid.exists():
+            try:
+                os.kill(int(pid.read_text()), signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+            pid.unlink()
+
+    def unmount(self) -> None:
+        self.drop_drive()
+        if self.mountpoint.parent.exists():
+            subprocess.run(["fusermount3", "-u", "-z", "-q", str(self.mountpoint)], check=False)
+
+    def lose_machine(self) -> None:
+        """Colab takes the machine away, with all that runs on it; Drive stays."""
+        self.end_processes()
+        self.unmount()
+        shutil.rmtree(self.machine)
+
+    def pid(self, name: str) -> int:
+        """The pid in the session's file; 0 for the moment in which one process has ended and the next is not noted yet."""
+        path = self.session / f"{name}.pid"
+        return int(json.loads(path.read_text())["pid"]) if path.exists() else 0
+
+    def running(self) -> list[psutil.Process]:
+        """Our programs that run now, without the kernel and without what stands for Google's own."""
+        found = []
+        for process in psutil.process_iter(["cmdline", "cwd"]):
+            line = " ".join(process.info["cmdline"] or [])
+            ours = str(self.machine) in line or str(self.machine) in (process.info["cwd"] or "")
+            if ours and "ipykernel_launcher" not in line and "world/drive.py" not in line:
+                found.append(process)
+        return found
+
+    def processes(self) -> list[str]:
+        """The command lines of `running`."""
+        return [" ".join(process.info["cmdline"])[:150] for process in self.running()]
+
+    def end_processes(self) -> None:
+        """End what a test that failed left running."""
+        for process in self.running():
+            try:
+                process.kill()
+            except psutil.NoSuchProcess:
+                continue
+
+    def __enter__(self) -> "Place":
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self.end_processes()
+        self.unmount()
+
+
+def card(kernel: Kernel) -> tuple[str, str, str]:
+    """(the button's link, the plain link, the password) as the card shows them, or "" each."""
+    text = kernel.html()
+    button = re.search(r'class="go" href="([^"]+)"', text)
+    shown = re.findall(r"<code>([^<]+)</code>", text)
+    return (html.unescape(button[1]), shown[0], shown[2]) if button and len(shown) == 3 else ("", "", "")
+
+
+def wait_ready(kernel: Kernel, patience: float = 120) -> tuple[str, str, str]:
+    kernel.wait(lambda: card(kernel)[0] and "Your image generator is ready" in kernel.html(), patience, "the card")
+    return card(kernel)
+
+
+def wait_problem(kernel: Kernel, patience: float = 60) -> str:
+    kernel.wait(lambda: 'class="trouble"' in kernel.html(), patience, "a problem")
+    return html.unescape(re.sub(r"<[^>]+>", " ", " ".join(re.findall(r'class="trouble".*?</div>', kernel.html(), re.DOTALL))))
