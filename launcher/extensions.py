@@ -24,6 +24,7 @@ CONTROLNET_URL: Final = f"https://github.com/Mikubill/{CONTROLNET}.git"
 INSTALLER_SILENCE: Final = float(os.environ.get("ONECLICK_INSTALLER_SILENCE", "180"))
 ROOM_FOR_ONE: Final = GB // 2
 EXTENSION_ACTIONS: Final = ("add", "update all", "list", "remove", "switch off", "switch on")
+MOST_TRIALS: Final = 4  # starts without one extension each, before all suspects are left out
 REMOVED: Final = "removed-extensions"  # the folder on Drive
 
 # What git says about an address -> what a person is told.
@@ -116,17 +117,18 @@ def origin(kept: Path) -> str:
 
 def checked_address(text: str) -> tuple[str, str]:
     """(address for git, name) of what a person pasted; raises `Problem` for what is no https address of a repository."""
-    found = re.fullmatch(r"https://(?P<login>[^/@\s]*@)?(?P<place>[\w.-]+(?::\d+)?(?:/[\w.~+-]+)+?)(?:\.git)?/?(?:/-)?(?:/(?:tree|blob)/\S*)?", text.strip())
+    found = re.fullmatch(r"https://(?P<login>[^/@\s]*@)?(?P<place>[\w.-]+(?::\d+)?(?:/[\w.~+-]+)+?)/?(?:/-)?(?:/(?:tree|blob)/\S*)?", text.strip())
     if not found:
         raise Problem(f"«{text.strip()[:100]}» is no address of a git repository.", "Paste an address like https://github.com/owner/name.", field="what")
     if found["login"]:
         raise Problem(
             "The address has a user name or a password in it, which would be kept on Google Drive.", "Paste it without what stands before the @.", field="what"
         )
-    name = found["place"].rpartition("/")[2]
+    place = found["place"].removesuffix(".git")
+    name = place.rpartition("/")[2]
     if not re.fullmatch(r"\w[\w.-]*", name):
         raise Problem(f"«{name}» cannot be the name of a folder.", "Paste an address like https://github.com/owner/name.", field="what")
-    return f"https://{found['place']}.git", name
+    return f"https://{place}.git", name
 
 
 def add_extension(folder: Folder, address: str, say: Callable[[str], None], notice: Callable[[str], None]) -> str:
@@ -401,20 +403,58 @@ def known_name(folder: Folder, word: str) -> str:
 
 def switch(folder: Folder, *, off: set[str] = frozenset(), on: set[str] = frozenset()) -> None:  # type: ignore[assignment]
     """Switch extensions off or on in A1111's own settings, where its Extensions tab shows it."""
+    if not off and not on:
+        return
     path = folder.data / "config.json"
     settings = json.loads(path.read_text()) if path.exists() else {}
     write_safely(path, json.dumps(settings | {"disabled_extensions": sorted((switched_off(folder) | off) - on)}, indent=4))
 
 
-def suspects(folder: Folder, log: str, good: dict[str, str]) -> list[str]:
-    """Which extensions may have kept the web UI from starting: the one its last words name, else the new ones, else all.
+class Suspicion:
+    """Finds the extension that keeps the web UI from starting, by starting without it.
 
-    `good` has the versions with which it started last.
+    `good` has the versions (name to commit) with which it started last.
     """
+
+    def __init__(self, folder: Folder, good: dict[str, str]) -> None:
+        self.folder, self.good = folder, good
+        self._sure: set[str] = set()
+        self._trial: set[str] = set()
+        self._trials: Iterator[set[str]] | None = None
+
+    @property
+    def blamed(self) -> list[str]:
+        """The extensions that are switched off now because of it."""
+        return sorted(self._sure | self._trial)
+
+    def switch_next(self, log: str) -> bool:
+        """After a start that failed with this log: switch off the next to try. False if nothing is left to try."""
+        switch(self.folder, on=self._trial)
+        self._trial = set()
+        found = suspects(self.folder, log, self.good)
+        if len(found) == 1:
+            self._sure |= set(found)
+            switch(self.folder, off=self._sure)
+            return True
+        if self._trials is None:
+            self._trials = iter([*({name} for name in found[:MOST_TRIALS]), set(found)])
+        self._trial = next(self._trials, set())
+        switch(self.folder, off=self._trial)
+        return bool(self._trial)
+
+    def acquit(self) -> None:
+        """It was none of them: switch them on again."""
+        switch(self.folder, on=self._sure | self._trial)
+        self._sure, self._trial = set(), set()
+
+
+def suspects(folder: Folder, log: str, good: dict[str, str]) -> list[str]:
+    """Which extensions may have kept the web UI from starting: the one its last words name, else the new ones, else all; newest first."""
     off = switched_off(folder)
     names = [name for name in kept_extensions(folder) if name not in off]
     tail = "\n".join(log.splitlines()[-60:])
     named = [name for name in names if f"extensions/{name}/" in tail]
     if named:
         return [max(named, key=lambda name: tail.rfind(f"extensions/{name}/"))]
-    return [name for name in names if good.get(name) != kept_commit(kept_place(folder, name))] or names
+    new = [name for name in names if good.get(name) != kept_commit(kept_place(folder, name))] or names
+    return sorted(new, key=lambda name: kept_place(folder, name).stat().st_mtime, reverse=True)

@@ -19,13 +19,12 @@ from launcher.entrance import Entrance
 from launcher.explain import problem_of
 from launcher.extensions import (
     CONTROLNET,
+    Suspicion,
     described,
     extension_arguments,
     kept_extensions,
     put_extensions,
     run_installers,
-    suspects,
-    switch,
     switched_off,
     unchanged_files,
 )
@@ -224,25 +223,25 @@ class Launch:
             self.board.notice(broken)
         self.board.start("extensions", "looking for new ones")
         ran = run_installers(self.folder, self._say("extensions"), self.board.notice)
-        blamed: list[str] = []
-        while True:
+        suspicion = Suspicion(self.folder, self._noted().get("extensions", {}))
+        while not self.over.is_set():
             names = [name for name in kept_extensions(self.folder) if name not in switched_off(self.folder)]
             self.board.finish("extensions", (", ".join(names) or "none") + (f" ({ran} installed now)" if ran else ""))
             try:
-                self.board.note("webui", "starting Python")
+                self.board.note("webui", f"starting Python{' without ' if suspicion.blamed else ''}{', '.join(suspicion.blamed)}")
                 self.webui.start(plan)
                 self._wait_for_webui()
                 break
             except Problem as problem:
-                found = suspects(self.folder, self.webui.last_words, self._noted().get("extensions", {})) if problem.field == "extensions" else []
-                if not found:
-                    switch(self.folder, on=set(blamed))  # it was none of them
+                if self.over.is_set():  # it was ended on purpose
+                    raise Failed from problem
+                if problem.field != "extensions" or not suspicion.switch_next(self.webui.last_words):
+                    suspicion.acquit()
                     raise
-                blamed += found
-                switch(self.folder, off=set(found))
-                self.board.note("webui", f"starting again without {', '.join(found)}")
-        if blamed:
-            who = f"The extension {blamed[0]}" if len(blamed) == 1 else f"One of the extensions {', '.join(blamed)}"
+        else:
+            raise Failed
+        if suspicion.blamed:
+            who = f"The extension {suspicion.blamed[0]}" if len(suspicion.blamed) == 1 else f"One of the extensions {', '.join(suspicion.blamed)}"
             self.board.notice(
                 f"{who} kept the web UI from starting and is switched off. It is kept; the cell «Add or update an extension» switches it on again or removes it."
             )
@@ -373,6 +372,10 @@ class Launch:
 
     def _end_processes(self) -> None:
         self.board.webui_answers_on(0)
+        self.webui.stop()
+        for thread in self._threads:  # one may just be starting it again
+            if thread is not threading.current_thread():
+                thread.join(timeout=60)
         self.webui.stop()
         self.mirror.stop()
         self.entrance.close()

@@ -15,6 +15,7 @@ GOOD = {
     "link": "automatic",
     "extra_arguments": "",
     "give_back_after": 0,
+    "extensions_tab": False,
 }
 
 

@@ -1,0 +1,335 @@
+"""Extensions: kept on Drive as history, files on the machine, and none can break the web UI."""
+
+import html
+import json
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import requests
+
+from launcher.controls import CONTROL_FAMILIES, chosen_controls
+from launcher.extensions import (
+    add_extension,
+    change_one,
+    checked_address,
+    kept_extensions,
+    kept_place,
+    listed,
+    put_extensions,
+    remove_extension,
+    suspects,
+    switch,
+    switched_off,
+    unchanged_files,
+    update_extension,
+)
+from launcher.folder import Folder
+from launcher.mirror import COMES_BACK, Mirror
+from launcher.problem import Problem
+from tests.conftest import COLAB_PYTHON
+from tests.world import MODEL_LINK, World, safetensors
+from tests.world.githost import git
+from tests.world.kernel import Kernel, cell_source
+from tests.world.place import Place, wait_problem, wait_ready
+
+NICE = "person/sd-nice"
+ADDRESS = f"https://github.com/{NICE}"
+Kernels = Callable[..., Kernel]
+
+
+@pytest.fixture
+def folder(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Folder:
+    for name, value in world.git.environment().items():
+        monkeypatch.setenv(name, value)
+    made = Folder(tmp_path / "drive" / "asd1111" / "stable-diffusion-webui", tmp_path / "machine")
+    made.prepare()
+    world.git.add(NICE, {"scripts/nice.py": b"one\n", "README": b"nice\n"})
+    return made
+
+
+def change(folder: Folder, action: str, what: str = "") -> tuple[str, list[str]]:
+    told: list[str] = []
+    return change_one(folder, action, what, lambda text: None, told.append), told
+
+
+# ---- adding, updating, removing
+
+
+def test_an_added_extension_is_on_drive_as_history_and_on_the_machine_as_files(folder: Folder) -> None:
+    told, _ = change(folder, "add", ADDRESS)
+    assert re.fullmatch(r"sd-nice: version \w{8} of \d{4}-\d\d-\d\d, added", told)
+    assert [p.name for p in kept_place(folder, "sd-nice").iterdir()] == [".git"]
+    assert (folder.data / "extensions/sd-nice/scripts/nice.py").read_text() == "one\n"
+
+
+def test_adding_it_twice_is_said_and_brings_it_up_to_date(world: World, folder: Folder) -> None:
+    change(folder, "add", ADDRESS)
+    assert change(folder, "add", ADDRESS + ".git/")[0].endswith("there already and up to date")
+    newer = world.git.add(NICE, {"scripts/nice.py": b"two\n"})
+    assert change(folder, "add", ADDRESS)[0].startswith(f"sd-nice: version {newer[:8]}")
+    assert (folder.data / "extensions/sd-nice/scripts/nice.py").read_text() == "two\n"
+    assert not (folder.data / "extensions/sd-nice/README").exists()
+
+
+def test_updating_one_with_local_edits_keeps_them_in_a_branch_that_is_named(world: World, folder: Folder) -> None:
+    change(folder, "add", ADDRESS)
+    (folder.data / "extensions/sd-nice/scripts/nice.py").write_text("mine\n")
+    world.git.add(NICE, {"scripts/nice.py": b"two\n"})
+    _, told = change(folder, "update all")
+    branch = re.search(r"kept-changes-\w{8}", told[0])
+    assert branch, told
+    assert "scripts/nice.py" in told[0]
+    assert git("show", f"{branch[0]}:scripts/nice.py", at=kept_place(folder, "sd-nice")) == "mine"
+    assert (folder.data / "extensions/sd-nice/scripts/nice.py").read_text() == "two\n"
+
+
+def test_the_list_has_commit_and_date(folder: Folder) -> None:
+    assert change(folder, "list")[0] == "there are no extensions"
+    change(folder, "add", ADDRESS)
+    assert re.fullmatch(r"sd-nice: version \w{8} of \d{4}-\d\d-\d\d", change(folder, "list")[0])
+
+
+def test_a_removed_extension_is_gone_and_kept_aside(folder: Folder) -> None:
+    change(folder, "add", ADDRESS)
+    told = remove_extension(folder, "SD-Nice")
+    assert "kept as removed-extensions/sd-nice-" in told
+    assert kept_extensions(folder) == []
+    assert not (folder.data / "extensions/sd-nice").exists()
+    assert list((folder.kept / "removed-extensions").glob("sd-nice-*/.git"))
+
+
+def test_one_that_cannot_be_updated_does_not_keep_the_others_from_it(world: World, folder: Folder) -> None:
+    world.git.add("person/a-dead-one", {"x": b"x"})
+    change(folder, "add", "https://github.com/person/a-dead-one")
+    change(folder, "add", ADDRESS)
+    world.git.gone.add("person/a-dead-one")
+    newer = world.git.add(NICE, {"scripts/nice.py": b"two\n"})
+    told, notices = change(folder, "update all")
+    assert newer[:8] in told
+    assert "a-dead-one stays as it is. There is no git repository at" in notices[0]
+
+
+@pytest.mark.parametrize(
+    ("address", "says"),
+    [
+        ("https://github.com/person/nothing-here", "There is no git repository at https://github.com/person/nothing-here.git."),
+        ("https://github.com/person/private", "https://github.com/person/private.git wants a login, or there is no such repository."),
+        ("https://someone:secret@github.com/person/x", "The address has a user name or a password in it"),
+        ("git@github.com:person/x.git", "is no address of a git repository"),
+        ("sd-nice", "is no address of a git repository"),
+        ("https://127.0.0.1:9/person/x", "https://127.0.0.1:9/person/x.git does not answer."),
+        ("https://github.com/person/..", "«..» cannot be the name of a folder"),
+        ("", "The field what is empty."),
+    ],
+)
+def test_an_address_that_does_not_work_is_said_in_one_sentence(world: World, folder: Folder, address: str, says: str) -> None:
+    world.git.add("person/private", {"x": b"x"})
+    world.git.private.add("person/private")
+    with pytest.raises(Problem) as caught:
+        change(folder, "add", address)
+    assert says in caught.value.what
+    assert "secret" not in str(caught.value)
+    assert kept_extensions(folder) == [], "nothing half-made is left"
+
+
+def test_a_page_of_the_repository_is_as_good_as_its_address() -> None:
+    for spelling in (ADDRESS, f"{ADDRESS}.git", f"{ADDRESS}/", f"{ADDRESS}/tree/main/scripts", f"{ADDRESS}/blob/main/README.md"):
+        assert checked_address(spelling) == (f"{ADDRESS}.git", "sd-nice")
+    assert checked_address("https://gitlab.com/group/below/name/-/tree/main") == ("https://gitlab.com/group/below/name.git", "name")
+
+
+# ---- its own files, and what was there before
+
+
+def test_an_extensions_own_files_and_edits_come_back_on_a_new_machine(folder: Folder, tmp_path: Path) -> None:
+    change(folder, "add", ADDRESS)
+    mirror = Mirror(folder.data, folder.kept, lambda text: None, unchanged_files)
+    mirror.look(settled=0)
+    assert [p.name for p in kept_place(folder, "sd-nice").iterdir()] == [".git"], "what git has is not copied"
+    (folder.data / "extensions/sd-nice/wildcards.txt").write_text("cat\n")
+    (folder.data / "extensions/sd-nice/README").write_text("changed\n")
+    mirror.look(settled=0)
+    new = Folder(folder.kept, tmp_path / "new machine")
+    new.prepare()
+    put_extensions(new, lambda text: None)
+    assert (new.data / "extensions/sd-nice/wildcards.txt").read_text() == "cat\n"
+    assert (new.data / "extensions/sd-nice/README").read_text() == "changed\n"
+    assert (new.data / "extensions/sd-nice/scripts/nice.py").read_text() == "one\n"
+
+
+def test_an_extension_of_an_old_folder_is_loaded_with_its_large_files_linked(world: World, folder: Folder) -> None:
+    old = kept_place(folder, "sd-nice")
+    git("clone", "-q", f"{world.git.url}{NICE}.git", str(old))
+    (old / "models").mkdir()
+    with (old / "models" / "big.pth").open("wb") as file:
+        file.truncate(COMES_BACK + 1)
+    (old / "README").write_text("an edit of 2023\n")
+    put_extensions(folder, lambda text: None)
+    placed = folder.data / "extensions/sd-nice"
+    assert (placed / "models/big.pth").resolve() == (old / "models/big.pth").resolve()
+    assert (placed / "README").read_text() == "nice\n"
+    assert (old / "README").read_text() == "an edit of 2023\n", "nothing in the old folder changes"
+
+
+def test_a_folder_without_history_is_loaded_too(folder: Folder) -> None:
+    (kept_place(folder, "by-hand") / "scripts").mkdir(parents=True)
+    (kept_place(folder, "by-hand") / "scripts" / "x.py").write_text("x\n")
+    put_extensions(folder, lambda text: None)
+    assert (folder.data / "extensions/by-hand/scripts/x.py").read_text() == "x\n"
+    assert update_extension(folder, "by-hand", lambda text: None, lambda text: None) == "by-hand: it has no history, so it cannot be updated"
+
+
+def test_one_that_a1111s_own_tab_installed_gets_its_history_on_drive(world: World, folder: Folder) -> None:
+    git("clone", "-q", f"{world.git.url}{NICE}.git", str(folder.data / "extensions" / "sd-nice"))
+    put_extensions(folder, lambda text: None)
+    assert [extension.name for extension in listed(folder)] == ["sd-nice"]
+    assert listed(folder)[0].url == f"{world.git.url}{NICE}.git"
+
+
+# ---- who is to blame
+
+
+def test_the_one_in_the_last_words_is_blamed_else_the_new_ones_else_all(world: World, folder: Folder) -> None:
+    for name in ("a", "b", "c"):
+        world.git.add(f"person/{name}", {"x": b"x"})
+        add_extension(folder, f"https://github.com/person/{name}", lambda text: None, lambda text: None)
+    versions = {extension.name: extension.commit for extension in listed(folder)}
+    assert suspects(folder, 'File "/content/oneclick/data/asd1111/extensions/b/scripts/x.py", line 3', {}) == ["b"]
+    assert suspects(folder, "nothing to see", {**versions, "c": "0" * 40}) == ["c"]
+    assert suspects(folder, "nothing to see", versions) == ["a", "b", "c"]
+    switch(folder, off={"a", "b"})
+    assert switched_off(folder) == {"a", "b"}
+    assert suspects(folder, "nothing to see", versions) == ["c"]
+    switch(folder, on={"a"})
+    assert switched_off(folder) == {"b"}
+
+
+# ---- ControlNet's models
+
+
+def test_the_choice_of_controls_means_files() -> None:
+    def names(family: str, controls: str) -> list[str]:
+        return [model.sources[0].saved_name for model in chosen_controls(family, controls)]
+
+    assert names("Stable Diffusion 1.5", "essentials") == [
+        "control_v11p_sd15_canny_fp16.safetensors", "control_v11f1p_sd15_depth_fp16.safetensors", "control_v11p_sd15_openpose_fp16.safetensors",
+    ]  # fmt: skip
+    assert len(names("Stable Diffusion 1.5", "all")) == 14
+    assert names("Stable Diffusion XL", "canny, depth") == ["controlnet-union-sdxl-1.0-promax.safetensors"], "one file for all controls"
+    assert names("Stable Diffusion 2.1", "hed,canny") == ["control_v11p_sd21_hed.safetensors", "control_v11p_sd21_canny.safetensors"]
+    assert names("Stable Diffusion 1.5", "control_canny-fp16") == ["control_canny-fp16.safetensors"], "the old names are kept as choices"
+    assert len(names(", ".join(CONTROL_FAMILIES), "essentials")) == 7
+    with pytest.raises(Problem, match=r"There is no ControlNet «cany» for Stable Diffusion 1.5"):
+        names("Stable Diffusion 1.5", "cany")
+
+
+# ---- in the notebook, with extensions that misbehave
+
+GREEDY = b"""
+import os, subprocess, sys
+free = {name: value for name, value in os.environ.items() if not name.startswith("PIP_CONSTRAINT")}
+subprocess.run([sys.executable, "-m", "pip", "install", "-q", "--no-deps", "-U", "numpy==1.26.4"], env=free, check=True)
+"""
+DELETES = b"""
+import pathlib, sys
+code = pathlib.Path.cwd()
+(code / "launch.py").unlink()
+(code / "repositories" / "BLIP" / "README").unlink()
+import markupsafe
+pathlib.Path(markupsafe.__file__).unlink()
+"""
+MISBEHAVE = {
+    "upgrades-numpy": (
+        {"install.py": GREEDY},
+        r"The extension upgrades-numpy changed packages the web UI needs \(numpy 1.26.4\); the right ones were put back",
+    ),
+    "raises": ({"install.py": b"raise RuntimeError('no such wheel')"}, r"The extension raises could not install all it wanted: RuntimeError: no such wheel"),
+    "hangs": (
+        {"install.py": b"import time\ntime.sleep(999)"},
+        r"The extension hangs could not install all it wanted: it said nothing for 4 seconds and was ended",
+    ),
+    "deletes-files": ({"install.py": DELETES}, r"The extension deletes-files deleted 2 of the web UI's files .*launch.py"),
+    "crashes": (
+        {"scripts/x.py": b"import os\nprint('bye', flush=True)\nos._exit(3)"},
+        r"The extension crashes kept the web UI from starting and is switched off",
+    ),
+}
+
+
+@pytest.fixture
+def place(world: World, tmp_path: Path) -> Iterator[Place]:
+    with Place(world, tmp_path) as made:
+        yield made
+
+
+@pytest.mark.parametrize("name", list(MISBEHAVE))
+def test_the_web_ui_comes_up_and_the_culprit_is_named(place: Place, kernels: Kernels, name: str) -> None:
+    files, says = MISBEHAVE[name]
+    place.world.git.add(f"person/{name}", files)
+    place.world.git.add(NICE, {"scripts/nice.py": b"print('nice')"})
+    kernel = kernels(COLAB_PYTHON, {**place.environment, "ONECLICK_INSTALLER_SILENCE": "4"}, place.machine)
+    for address in (ADDRESS, f"https://github.com/person/{name}"):
+        kernel.run(cell_source("add-extension", what=address), 60)
+        assert "It counts from the next start" in kernel.html()
+    kernel.widgets.clear()
+    cell = kernel.start(cell_source("launch", checkpoint=MODEL_LINK, api=True))
+    _, url, password = wait_ready(kernel)
+    shown = html.unescape(kernel.html())
+    assert re.search(says, shown), shown[shown.index('class="oneclick told"') :]
+    assert requests.get(f"{url}/sdapi/v1/sd-models", auth=("user", password), timeout=10).ok
+    log = (place.session / "webui.log").read_text()
+    if name != "crashes":
+        assert "Extension sd-nice loaded" in log
+    kernel.interrupt()
+    kernel.wait_done(cell, 60)
+    kernel.run(cell_source("stop"), 120)
+    noted = json.loads((place.kept / "config.json").read_text()).get("disabled_extensions", []) if (place.kept / "config.json").exists() else []
+    assert ("crashes" in noted) == (name == "crashes"), "switched off for the next start, and only the one that stops it"
+    assert (place.kept / "extensions" / name / ".git").exists(), "kept"
+
+
+def test_an_extension_added_while_it_runs_counts_after_the_offered_restart(place: Place, kernels: Kernels) -> None:
+    place.world.git.add(NICE, {"scripts/nice.py": b"print('nice')"})
+    kernel = kernels(COLAB_PYTHON, place.environment, place.machine)
+    cell = kernel.start(cell_source("launch", checkpoint=MODEL_LINK))
+    wait_ready(kernel)
+    kernel.interrupt()
+    kernel.wait_done(cell, 60)
+    before = set(kernel.widgets)
+    kernel.run(cell_source("add-extension", what=ADDRESS), 60)
+    assert "Press «Restart the web UI» for it to count." in kernel.html()
+    webui = place.pid("webui")
+    for identity in before:
+        kernel.widgets[identity].pop("description", None)  # the button of the second cell is meant
+    kernel.press_button("Restart the web UI")
+    kernel.wait(lambda: place.pid("webui") not in (0, webui), 60, "the restart")
+    kernel.wait(lambda: "Extension sd-nice loaded" in (place.session / "webui.log").read_text(), 60, "the extension")
+    kernel.run(cell_source("stop"), 120)
+    assert place.processes() == []
+
+
+def test_controlnet_and_a_model_come_with_one_cell(place: Place, kernels: Kernels) -> None:
+    place.world.git.add("Mikubill/sd-webui-controlnet", {"scripts/controlnet.py": b"print('control')"})
+    place.world.hub.add("webui/ControlNet-modules-safetensors", "control_canny-fp16.safetensors", safetensors(50_000))
+    kernel = kernels(COLAB_PYTHON, place.environment, place.machine)
+    kernel.run(cell_source("add-controlnet", controls="control_canny-fp16"), 60)
+    assert (place.kept / "models/ControlNet/control_canny-fp16.safetensors").stat().st_size > 50_000
+    assert kept_extensions(Folder(place.kept, place.machine)) == ["sd-webui-controlnet"]
+    place.world.hub.log.clear()
+    place.world.git.log.clear()
+    kernel.run(cell_source("add-controlnet", controls="control_canny-fp16"), 60)
+    assert (place.world.hub.sent(), place.world.git.fetches()) == (0, [])
+    kernel.widgets.clear()
+    kernel.run(cell_source("add-controlnet", controls="cany"), 60)
+    assert "There is no ControlNet «cany»" in wait_problem(kernel)
+
+
+def test_controlnet_that_does_not_fit_is_refused_before_the_first_byte(place: Place, kernels: Kernels) -> None:
+    place.world.git.add("Mikubill/sd-webui-controlnet", {"x": b"x"})
+    place.manners(free=1_000_000_000)
+    kernel = kernels(COLAB_PYTHON, place.environment, place.machine)
+    kernel.run(cell_source("add-controlnet", controls="essentials"), 60)
+    assert "ControlNet with 3 models needs 2.2 GB, but Google Drive has only 1.0 GB free" in wait_problem(kernel)
+    assert place.world.hub.sent() == 0
