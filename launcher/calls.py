@@ -71,7 +71,7 @@ async def stop(give_back: bool) -> None:
         return f"the web UI and its link are off; {last.mirror.summary()}"
 
     await show_work("Stopping", "Stopped", work)
-    running = None
+    running = last if last and last.mirror.waiting else None
 
 
 async def add_model(what: str, kind: str, file_name: str) -> None:

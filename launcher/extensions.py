@@ -368,9 +368,10 @@ def our_checkouts(folder: Folder) -> list[Path]:
 
 def extension_arguments(folder: Folder) -> tuple[str, ...]:
     """A1111's flags for the extensions that are there: ControlNet's preprocessors are kept with the models."""
-    if CONTROLNET in kept_extensions(folder) and CONTROLNET not in switched_off(folder):
-        return ("--controlnet-annotator-models-path", str(folder.data / "models" / "ControlNet-preprocessors"))
-    return ()
+    flag, preload = "--controlnet-annotator-models-path", placed_at(folder, CONTROLNET) / "preload.py"
+    if CONTROLNET in switched_off(folder) or not preload.exists() or flag not in preload.read_text():
+        return ()
+    return (flag, str(folder.data / "models" / "ControlNet-preprocessors"))
 
 
 # ---- switching off

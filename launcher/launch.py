@@ -77,7 +77,7 @@ class Launch:
         self.mirror = Mirror(self.folder.data, kept, self.board.show_kept, unchanged_files)
         self.over = threading.Event()  # let go: our threads end, the processes stay
         self._files_there: Future[str] = Future()
-        self._threads: list[threading.Thread] = []
+        self._threads = [threading.Thread(target=work, name=work.__name__, daemon=True) for work in (self._story, self._publish)]
         self._mounting: Future[None] | None = None
         self._drive_seen = 0.0  # time.monotonic() of the next look at Drive
         for name, title in STEPS:
@@ -89,10 +89,8 @@ class Launch:
         """Start the threads."""
         self.folder.session.mkdir(parents=True, exist_ok=True, mode=0o700)
         write_safely(self.folder.session / "launch.json", json.dumps(asdict(self.settings)), 0o600)
-        for work in (self._story, self._publish):
-            thread = threading.Thread(target=work, name=work.__name__, daemon=True)
+        for thread in self._threads:
             thread.start()
-            self._threads.append(thread)
 
     def _story(self) -> None:
         if not self.machine.gpu:
@@ -363,7 +361,8 @@ class Launch:
         self.over.set()
         self.mirror.stop()
         for thread in self._threads:
-            thread.join(timeout=600)
+            if thread.is_alive():
+                thread.join(timeout=600)
 
     def end_everything(self) -> None:
         """End the web UI, keep its last files, then end the link and the door."""
@@ -373,10 +372,10 @@ class Launch:
     def _end_processes(self) -> None:
         self.board.webui_answers_on(0)
         self.webui.stop()
-        for thread in self._threads:  # one may just be starting it again
-            if thread is not threading.current_thread():
-                thread.join(timeout=60)
-        self.webui.stop()
+        story = self._threads[0]
+        if story.is_alive() and story is not threading.current_thread():  # it may just be starting it again
+            story.join(timeout=60)
+            self.webui.stop()
         self.mirror.stop()
         self.entrance.close()
         for name in ("board.json", "launch.json"):

@@ -88,7 +88,7 @@ def test_a_file_that_is_newer_on_the_machine_is_not_replaced(mirror: Mirror) -> 
 
 
 def test_while_drive_is_away_files_wait_and_follow_later(mirror: Mirror, monkeypatch: pytest.MonkeyPatch) -> None:
-    def away(source: Path, target: Path) -> None:
+    def away(source: Path, target: Path, part: Path) -> None:
         raise OSError(errno.ENOTCONN, "Transport endpoint is not connected")
 
     for number in range(3):
@@ -96,7 +96,7 @@ def test_while_drive_is_away_files_wait_and_follow_later(mirror: Mirror, monkeyp
     whole = room.copy_whole
     monkeypatch.setattr(room, "copy_whole", away)
     mirror.look(settled=0)
-    assert mirror.summary() == "0 images kept, 3 files on the way (Google Drive takes none now: Transport endpoint is not connected)"
+    assert mirror.summary() == "0 images kept, 3 files on the way (Google Drive takes none now: it was disconnected)"
     monkeypatch.setattr(room, "copy_whole", whole)
     mirror.look(settled=0)
     assert mirror.summary() == "3 images kept"
@@ -115,6 +115,68 @@ def test_what_an_earlier_kernel_kept_is_not_copied_again(mirror: Mirror, monkeyp
     write(mirror.data / "outputs" / "a.png", b"image")
     mirror.look(settled=0)
     again = Mirror(mirror.data, mirror.kept, lambda text: None)
-    monkeypatch.setattr(room, "copy_whole", lambda source, target: pytest.fail(f"{source} was copied again"))
+    monkeypatch.setattr(room, "copy_whole", lambda source, target, part: pytest.fail(f"{source} was copied again"))
     again.look(settled=0)
     assert again.waiting == 0
+
+
+def kept_now(mirror: Mirror) -> list[str]:
+    return sorted(str(p.relative_to(mirror.kept)) for p in mirror.kept.rglob("*") if p.is_file())
+
+
+def test_what_is_deleted_in_the_web_ui_is_deleted_on_drive_at_the_second_look(mirror: Mirror) -> None:
+    write(mirror.data / "outputs" / "a.png")
+    write(mirror.data / "outputs" / "b.png")
+    mirror.look(settled=0)
+    (mirror.data / "outputs" / "a.png").unlink()
+    mirror.look(settled=0)
+    assert kept_now(mirror) == ["outputs/a.png", "outputs/b.png"]
+    mirror.look(settled=0)
+    assert kept_now(mirror) == ["outputs/b.png"]
+
+
+def test_a_renamed_folder_is_renamed_on_drive_and_nothing_is_copied(mirror: Mirror, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(3):
+        write(mirror.data / "outputs" / "old" / f"{number}.png", bytes([number]))
+    mirror.look(settled=0)
+    (mirror.data / "outputs" / "old").rename(mirror.data / "outputs" / "new")
+    monkeypatch.setattr(room, "copy_whole", lambda source, target, part: pytest.fail(f"{source} was copied again"))
+    mirror.look(settled=0)
+    assert kept_now(mirror) == ["outputs/new/0.png", "outputs/new/1.png", "outputs/new/2.png"]
+
+
+def test_what_somebody_changed_on_drive_is_not_deleted_with_the_machines_copy(mirror: Mirror) -> None:
+    write(mirror.data / "styles.csv", b"old")
+    mirror.look(settled=0)
+    write(mirror.kept / "styles.csv", b"changed on Drive")
+    (mirror.data / "styles.csv").unlink()
+    for _ in range(3):
+        mirror.look(settled=0)
+    assert (mirror.kept / "styles.csv").read_bytes() == b"changed on Drive"
+
+
+def test_a_machine_whose_folder_is_gone_deletes_nothing_on_drive(mirror: Mirror) -> None:
+    write(mirror.data / "outputs" / "a.png")
+    mirror.look(settled=0)
+    shutil.rmtree(mirror.data)
+    for _ in range(3):
+        mirror.look(settled=0)
+    assert kept_now(mirror) == ["outputs/a.png"]
+
+
+def test_a_full_drive_is_told_from_other_troubles(mirror: Mirror, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(source: Path, target: Path, part: Path) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    write(mirror.data / "outputs" / "a.png", b"x" * 1000)
+    monkeypatch.setattr(room, "copy_whole", full)
+    mirror.look(settled=0)
+    assert mirror.full
+    assert (mirror.waiting, mirror.waiting_bytes) == (1, 1000)
+    assert "it is full" in mirror.summary()
+
+
+def test_copies_that_a_kill_cut_off_are_swept_away_at_the_next_start(mirror: Mirror) -> None:
+    write(mirror.kept / room.UNFINISHED / "1-a.png", b"ha")
+    mirror.restore()
+    assert kept_now(mirror) == []

@@ -69,7 +69,7 @@ def test_every_field_has_a_sentence_under_it_and_none_asks_for_a_token() -> None
 
 def test_the_form_has_the_fields_the_issue_names() -> None:
     fields = re.findall(r"(?m)^(\w+) = .*#@param", source("launch"))
-    assert fields == ["checkpoint", "keep_models_on", "drive_folder", "update", "api", "link", "give_back_after", "extra_arguments"]
+    assert fields == ["checkpoint", "keep_models_on", "drive_folder", "update", "api", "link", "give_back_after", "extensions_tab", "extra_arguments"]
 
 
 def test_it_needs_no_other_file_of_the_repository() -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from launcher.folder import Folder
 from launcher.problem import Problem
-from launcher.source import bring_sub_repositories, bring_webui
+from launcher.source import bring_sub_repositories, bring_webui, keep_edits, restore_missing
 from tests.world import WEBUI, World
 from tests.world.githost import git
 
@@ -98,6 +98,7 @@ def test_stale_locks_and_a_clone_cut_in_half_mend_themselves(world: World, folde
     for repository in (folder.kept, folder.kept / "repositories" / "BLIP", folder.code):
         for lock in ("index.lock", "shallow.lock", "config.lock", "HEAD.lock"):
             (repository / ".git" / lock).touch()
+    (folder.kept / ".git" / "objects" / "pack").mkdir(exist_ok=True)
     (folder.kept / ".git" / "objects" / "pack" / "tmp_pack_abc").write_bytes(b"half")
     world.git.add(WEBUI, {"modules/launch_utils.py": b"", "launch.py": b"new"})
     assert bring(folder)[0] != commit
@@ -106,10 +107,38 @@ def test_stale_locks_and_a_clone_cut_in_half_mend_themselves(world: World, folde
 
 def test_a_history_with_missing_objects_is_fetched_again(world: World, folder: Folder, tmp_path: Path) -> None:
     bring(folder)
-    for pack in (folder.kept / ".git" / "objects" / "pack").iterdir():
-        pack.unlink()
+    for thing in (p for p in (folder.kept / ".git" / "objects").rglob("*") if p.is_file()):
+        thing.unlink()
     again = Folder(folder.kept, tmp_path / "new machine")
     assert bring(again)[0] == world.webui_commit
+
+
+def test_changes_on_the_machine_are_kept_in_a_branch_before_an_update_replaces_them(world: World, folder: Folder) -> None:
+    bring(folder)
+    (folder.code / "launch.py").write_text(SEED_EDIT)
+    newer = world.git.add(WEBUI, {"modules/launch_utils.py": b"", "launch.py": b"new"})
+    commit, told = bring(folder)
+    assert commit == newer
+    assert (folder.code / "launch.py").read_text() == "new"
+    branch = next(word.rstrip(";.") for word in told[0].split() if word.startswith("kept-changes-"))
+    assert git("show", f"{branch}:launch.py", at=folder.kept) + "\n" == SEED_EDIT
+    assert bring(folder)[1] == [], "said once"
+
+
+def test_a_checkout_cut_off_in_the_middle_is_no_change_of_a_person(world: World, folder: Folder) -> None:
+    bring(folder)
+    (folder.code / "launch.py").write_text("half of a new")
+    (folder.code / ".git" / "oneclick-busy").touch()
+    world.git.add(WEBUI, {"modules/launch_utils.py": b"", "launch.py": b"new"})
+    assert bring(folder)[1] == []
+    assert (folder.code / "launch.py").read_text() == "new"
+
+
+def test_files_somebody_deleted_come_back(world: World, folder: Folder) -> None:
+    bring(folder)
+    (folder.code / "launch.py").unlink()
+    assert restore_missing(folder.code) == ["launch.py"]
+    assert (folder.code / "launch.py").exists()
 
 
 def test_an_existing_seed_folder_is_taken_over_and_nothing_in_it_changes(world: World, folder: Folder) -> None:
@@ -126,5 +155,10 @@ def test_an_existing_seed_folder_is_taken_over_and_nothing_in_it_changes(world: 
     after = {p: p.read_bytes() for p in folder.kept.rglob("*") if p.is_file() and ".git" not in p.parts}
     assert after == before
     assert git("rev-parse", "HEAD", at=folder.kept) == head
+    told: list[str] = []
+    branch = keep_edits(folder.kept, folder.kept, told.append)
+    assert git("show", f"{branch}:launch.py", at=folder.kept) + "\n" == SEED_EDIT
+    assert "launch.py" in told[0]
+    assert {p: p.read_bytes() for p in folder.kept.rglob("*") if p.is_file() and ".git" not in p.parts} == before
     assert git("log", "--oneline", at=folder.kept)
     assert subprocess.run(["git", "-C", folder.kept, "diff", "--quiet"], check=False).returncode == 1, "the local edit is still there"

@@ -73,8 +73,17 @@ class World:
             "HF_HUB_DISABLE_TELEMETRY": "1",
             "GRADIO_SHARE_SERVER_ADDRESS": f"127.0.0.1:{self.share.frps_port}",
             "NO_PROXY": "127.0.0.1,localhost",
+            "PATH": f"{self.programs()}{os.pathsep}{os.environ['PATH']}",
             **self.git.environment(),
         }
+
+    def programs(self) -> Path:
+        """A folder with uv, which Colab has on its PATH (facts/colab.md §7)."""
+        folder, uv = self.root / "bin", Path(sys.prefix) / "bin" / "uv"
+        folder.mkdir(parents=True, exist_ok=True)
+        if not (folder / "uv").exists():
+            (folder / "uv").symlink_to(uv)
+        return folder
 
     def colab_environment(self, home: Path, drive: Path) -> dict[str, str]:
         """The same for a kernel that believes to be in Colab; the folder `drive` behind its Drive outlives the machine."""

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import threading
+import time
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -25,6 +26,7 @@ class GitHost:
     private: set[str] = field(default_factory=set)  # answered with 401
     down: bool = False
     limited: bool = False  # every answer is 429
+    delay: float = 0.0  # seconds before objects are sent
     log: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -98,6 +100,8 @@ class GitHost:
             request.send_header("Content-Length", "0")
             request.end_headers()
             return
+        if request.command == "POST":
+            time.sleep(self.delay)
         inside = path.split(".git", 1)[1]
         environment = {
             **os.environ,

@@ -16,7 +16,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from tests.world import CLIP_REPO, WEBUI, World
+import requests
+
+from tests.world import CLIP_REPO, WEBUI, World, safetensors
 from tests.world.browser import chromium, log_in, paint
 from tests.world.githost import git
 from tests.world.kernel import Kernel, cell_source
@@ -30,6 +32,8 @@ PINNED = {
     "K_DIFFUSION": ("crowsonkb/k-diffusion", "ab527a9a6d347f364e3d185ba6d714e22d80cb3c"),
     "BLIP": ("salesforce/BLIP", "48211a1594f1321b00f14c9f7a5b4813144b2fb9"),
 }
+CONTROLNET, CONTROLNET_COMMIT = "Mikubill/sd-webui-controlnet", "56cec5b2958edf3b1807b7e7b2b1b5186dbd2f81"  # v1.1.455
+CONTROL_MODEL = "control_canny-fp16"
 LIVE_MIRROR = {"Stability-AI/stablediffusion": "w-e-w/stablediffusion"}  # where the launcher looks for it
 REAL_MODEL = "world/random-weights"
 REAL_LINK = f"https://huggingface.co/{REAL_MODEL}/blob/main/random-weights.safetensors"
@@ -49,6 +53,7 @@ def prepare_upstreams(upstreams: Path, root: Path) -> dict[str, str]:
     Stored snapshots lack a few pictures. A commit with the same files but those takes their place.
     """
     variables: dict[str, str] = {}
+    share(upstream(upstreams, CONTROLNET), root / f"{CONTROLNET}.git", CONTROLNET_COMMIT)
     webui = root / f"{WEBUI}.git"
     share(upstream(upstreams, WEBUI), webui, A1111)
     for variable, (name, commit) in PINNED.items():
@@ -128,6 +133,7 @@ class RealWorld(World):
             for name, content in clip_words(clip_package(root)).items():
                 self.hub.add(CLIP_REPO, name, content)
             self.hub.add(REAL_MODEL, "random-weights.safetensors", random_weights())
+            self.hub.add("webui/ControlNet-modules-safetensors", f"{CONTROL_MODEL}.safetensors", safetensors(100_000))
 
     def environment(self, home: Path) -> dict[str, str]:
         return super().environment(home) | self.variables
@@ -182,11 +188,36 @@ def one_launch(world: RealWorld, options: argparse.Namespace, shot: Path | None,
             print(f"the real web UI's routes: {refused} requests of a stranger, all refused; {same} logged in, all as directly", flush=True)
         times = step_times(kernel.text)
         times["▶ to the card"] = re.findall(r"^Ready after (.+)\.$", kernel.text, re.MULTILINE)[0]
+        log = home / "machine" / "session" / "webui.log"
+        if walked:
+            assert "ControlNet" not in log.read_text()
+            add_controlnet(kernel, cell)
+        check_controlnet(url, password, log)
         return times
     finally:
         kernel.interrupt()
         kernel.run(cell_source("stop"), timeout=120)
         kernel.shutdown()
+
+
+def add_controlnet(kernel: Kernel, cell: str) -> None:
+    """■, the cell «Add ControlNet», ▶ again: the web UI starts anew behind the same link, with ControlNet."""
+    kernel.interrupt()
+    kernel.wait_done(cell, 60)
+    kernel.run(cell_source("add-controlnet", controls=CONTROL_MODEL), 120)
+    told, cards = len(kernel.text), kernel.text.count("Ready after")
+    kernel.start(cell_source("launch", checkpoint=REAL_LINK, link="gradio", extra_arguments="--disable-nan-check", api=True))
+    kernel.wait(lambda: kernel.text.count("Ready after") > cards, 600, "the web UI with ControlNet")
+    print(kernel.text[told:], flush=True)
+
+
+def check_controlnet(url: str, password: str, log: Path) -> None:
+    """The real extension is loaded and lists the model that the cell added, asked through the door."""
+    models = requests.get(f"{url}/controlnet/model_list", auth=("user", password), timeout=120).json()["model_list"]
+    print(f"/controlnet/model_list through the door: {models}", flush=True)
+    assert any(CONTROL_MODEL in model for model in models)
+    assert requests.get(f"{url}/controlnet/model_list", timeout=20).status_code == 401
+    assert re.search(r"ControlNet v1\.1\.455", log.read_text()), "the log should have ControlNet's line"
 
 
 def main() -> None:

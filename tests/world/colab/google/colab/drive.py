@@ -23,6 +23,7 @@ def mount(mountpoint: str, force_remount: bool = False) -> None:
     if os.path.isdir(f"{mountpoint}/MyDrive") and not force_remount:
         print(f"Drive already mounted at {mountpoint}; to attempt to forcibly remount, call drive.mount(force_remount=True).")
         return
+    time.sleep(float(os.environ.get("WORLD_CONSENT_SECONDS", "0")))
     subprocess.run(["fusermount3", "-u", "-z", "-q", mountpoint], check=False)
     where = Path(mountpoint)
     if where.is_dir() and any(where.iterdir()):

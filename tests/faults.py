@@ -1,0 +1,409 @@
+"""`make faults`: everything is cut at every moment, and everything outside dies; two tables, each row run for real.
+
+    python -m tests.faults [--only WORD] [--write docs/faults.md]
+
+A row of the first table: a launch in Colab's stand-in is brought to a moment, then struck (the kernel killed, a child killed,
+■, Drive drops); then ▶ again until there is a card. A row of the second: something outside is dead.
+"""
+
+import argparse
+import contextlib
+import datetime
+import html
+import os
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psutil
+import requests
+
+from tests.conftest import COLAB_PYTHON, ROOT
+from tests.world import CLIP_REPO, MODEL_LINK, MODEL_REPO, WEBUI, World
+from tests.world.githost import git
+from tests.world.kernel import Kernel, cell_source
+from tests.world.place import Place, card, wait_ready
+
+MODEL_BYTES = 3_000_000
+STRIKES = ("kernel killed", "child killed", "■", "Drive drops")
+
+
+@dataclass(frozen=True)
+class Moment:
+    """A moment in a launch: when it has come, and what makes it last long enough to be met."""
+
+    step: str
+    name: str
+    has_come: Callable[[Place, Kernel], bool]
+    slow: dict[str, float] = field(default_factory=dict)  # attributes of the world and the place while it is awaited
+    has_child: bool = True
+
+
+def shown(kernel: Kernel) -> str:
+    return html.unescape(kernel.html())
+
+
+def parts_of_model(place: Place) -> int:
+    """Bytes of the checkpoint on Drive so far, whole or not."""
+    folder = place.kept / "models" / "Stable-diffusion"
+    return sum(p.stat().st_blocks * 512 for p in folder.glob("*paint.safetensors*")) if folder.is_dir() else 0
+
+
+def code(place: Place) -> Path:
+    return place.machine / "oneclick" / "stable-diffusion-webui"
+
+
+def python(place: Place) -> Path:
+    return place.machine / "oneclick" / "python"
+
+
+def unkept_images(place: Place) -> bool:
+    """True while some of the images written here are not on Drive."""
+    folder = place.data / "outputs"
+    if not folder.exists():
+        folder.mkdir(parents=True)
+        for number in range(12):
+            (folder / f"{number}.png").write_bytes(image(number))
+    kept = place.kept / "outputs"
+    return kept.is_dir() and 0 < len(list(kept.glob("*.png"))) < 12
+
+
+def image(number: int) -> bytes:
+    return b"\x89PNG" + bytes([number]) * 5000
+
+
+def ready(kernel: Kernel) -> bool:
+    return bool(card(kernel)[0]) and "Your image generator is ready" in kernel.html()
+
+
+MOMENTS = (
+    Moment("drive", "the permission is asked for", lambda p, k: "waiting for your permission" in shown(k), {"consent": 1.0}, has_child=False),
+    Moment("drive", "the folder is made", lambda p, k: p.kept.is_dir() and not p.data.is_dir(), {"latency": 0.1}, has_child=False),
+    Moment("source", "the history is fetched", lambda p, k: (p.kept / ".git" / "HEAD").exists() and "version" not in shown(k), {"delay": 1.0}),
+    Moment("source", "files are put on the machine", lambda p, k: (code(p) / ".git").is_dir() and "of 5 parts" not in shown(k), {"latency": 0.02}),
+    Moment("source", "the five parts are fetched", lambda p, k: (p.kept / "repositories").is_dir() and "5 of 5" not in shown(k), {"delay": 0.7}),
+    Moment("python", "the environment is made", lambda p, k: python(p).is_dir() and not (python(p) / "requirements.txt").exists()),
+    Moment("python", "packages are put in place", lambda p, k: (python(p) / "requirements.txt").exists() and not (python(p) / "complete.json").exists()),
+    Moment("model", "a third is there", lambda p, k: parts_of_model(p) > MODEL_BYTES / 3, {"rate": 500_000}, has_child=False),
+    Moment("model", "nearly all is there", lambda p, k: parts_of_model(p) > MODEL_BYTES * 0.9, {"rate": 500_000}, has_child=False),
+    Moment("link", "the door opens", lambda p, k: (p.session / "door.pid").exists() and not (p.session / "door.json").exists()),
+    Moment("link", "gradio is asked", lambda p, k: (p.session / "tunnel.pid").exists() and "http" not in shown(k)),
+    Moment("extensions", "an installer runs", lambda p, k: "installing slow" in shown(k)),
+    Moment("web UI", "it starts", lambda p, k: p.pid("webui") > 0 and not ready(k)),
+    Moment("running", "images are copied", lambda p, k: ready(k) and unkept_images(p), {"latency": 0.15}),
+    Moment("running", "it restarts", lambda p, k: "restarting, as you asked" in shown(k) or "starting Python" in shown(k)),
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Row:
+    """What became of one row."""
+
+    step: str
+    moment: str
+    strike: str
+    seconds: float  # from the strike to the card
+    presses: int  # of ▶ after the strike
+    fetched_again: int  # bytes of the checkpoint beyond its size, or of a finished one
+    damaged: tuple[str, ...]
+    left_over: tuple[str, ...]
+    failed: str = ""
+
+    @property
+    def good(self) -> bool:
+        return not (self.failed or self.damaged or self.left_over or self.fetched_again)
+
+    def cells(self) -> list[str]:
+        end = self.failed or f"running after {self.seconds:.0f} s"
+        return [
+            self.step,
+            self.moment,
+            self.strike,
+            end,
+            str(self.presses),
+            str(self.fetched_again),
+            ", ".join(self.damaged) or "0",
+            ", ".join(self.left_over) or "0",
+        ]
+
+
+def one_row(moment: Moment, strike: str, root: Path) -> Row:
+    """Run one row in a world of its own below `root`."""
+    kernels: list[Kernel] = []
+
+    def new_kernel(place: Place, consent: float) -> Kernel:
+        place.machine.mkdir(parents=True, exist_ok=True)
+        base = {k: v for k, v in os.environ.items() if not k.startswith(("HF_", "ONECLICK_", "CIVITAI_"))}
+        kernels.append(Kernel(COLAB_PYTHON, {**base, **place.environment, "WORLD_CONSENT_SECONDS": str(consent)}, place.machine))
+        return kernels[-1]
+
+    fields = {"checkpoint": MODEL_LINK, "api": True}
+    with World(root / "outside", MODEL_BYTES) as world, Place(world, root) as place:
+        try:
+            (place.kept / "extensions" / "slow").mkdir(parents=True)
+            (place.kept / "extensions" / "slow" / "install.py").write_text("import time\ntime.sleep(1.5)\n")
+            slow = dict(moment.slow)
+            world.git.delay, world.hub.rate = slow.pop("delay", 0.0), int(slow.pop("rate", 0)) or None
+            consent = slow.pop("consent", 0.0)
+            if moment.name == "images are copied":
+                place.manners()
+            elif slow:
+                place.manners(**slow)
+            kernel = new_kernel(place, consent)
+            cell = kernel.start(cell_source("launch", **fields))
+            if moment.step == "running":
+                wait_ready(kernel)
+                place.manners(**slow)
+                if moment.name == "it restarts":
+                    kernel.press_button("Restart the web UI")
+            kernel.wait(lambda: moment.has_come(place, kernel) or cell in kernel.idle, 60, moment.name)
+            whole = any(p.name == "paint.safetensors" for p in (place.kept / "models").rglob("*.safetensors"))
+            sent = world.hub.sent("paint.safetensors")
+            began, presses = time.monotonic(), 0
+            hit(strike, place, kernel)
+            place.manners()
+            world.git.delay, world.hub.rate = 0.0, None
+            if strike == "kernel killed":
+                kernel = new_kernel(place, 0.0)
+                cell, presses = kernel.start(cell_source("launch", **fields)), 1
+            elif strike == "■":
+                kernel.wait_done(cell, 60)
+                kernel.widgets.clear()
+                cell, presses = kernel.start(cell_source("launch", **fields)), 1
+            while not up(place, kernel, cell):
+                presses += 1
+                if presses > 3:
+                    raise TimeoutError(f"no card after ▶ was pressed three times: {shown(kernel)[-600:]}")
+                kernel.widgets.clear()
+                cell = kernel.start(cell_source("launch", **fields))
+            seconds = time.monotonic() - began
+            again = world.hub.sent("paint.safetensors") - (sent if whole else MODEL_BYTES + 200_000)
+            written = (place.data / "outputs").is_dir()
+            kernel.interrupt()
+            kernel.wait_done(cell, 60)
+            kernel.run(cell_source("stop"), 120)
+            damaged = damages(world, place, written)
+            time.sleep(0.5)
+            return Row(moment.step, moment.name, strike, seconds, presses, max(0, again), damaged, tuple(place.processes()))
+        except (TimeoutError, AssertionError, RuntimeError) as error:
+            return Row(moment.step, moment.name, strike, 0, 0, 0, (), (), f"{type(error).__name__}: {str(error)[-300:]}")
+        finally:
+            for kernel in kernels:
+                if kernel.manager.is_alive():
+                    kernel.shutdown()
+
+
+def hit(strike: str, place: Place, kernel: Kernel) -> None:
+    """Strike once."""
+    if strike == "kernel killed":
+        kernel.kill()
+    elif strike == "■":
+        kernel.interrupt()
+    elif strike == "Drive drops":
+        place.drop_drive()
+    else:
+        children = sorted(place.running(), key=lambda process: process.create_time())
+        with contextlib.suppress(psutil.NoSuchProcess):  # it ended by itself just now
+            if children:
+                children[-1].send_signal(signal.SIGKILL)
+
+
+def up(place: Place, kernel: Kernel, cell: str) -> bool:
+    """Wait until the web UI answers behind the door, or the cell ends with a problem."""
+
+    def answers() -> bool:
+        if not ready(kernel):
+            return False
+        _, url, password = card(kernel)
+        try:
+            return requests.get(f"{url}/sdapi/v1/sd-models", auth=("user", password), timeout=10).ok
+        except requests.RequestException:
+            return False
+
+    kernel.wait(lambda: answers() or cell in kernel.idle, 120, "the card or a problem")
+    return answers()
+
+
+def damages(world: World, place: Place, written: bool) -> tuple[str, ...]:
+    """What on Drive is not as it should be."""
+    found = []
+    model = place.kept / "models" / "Stable-diffusion" / "paint.safetensors"
+    if model.read_bytes() != (world.hub.root / MODEL_REPO / "paint.safetensors").read_bytes():
+        found.append("paint.safetensors")
+    if written:
+        found += [f"{n}.png" for n in range(12) if (place.kept / "outputs" / f"{n}.png").read_bytes() != image(n)]
+    for repository in (place.kept, *(place.kept / "repositories").glob("*")):
+        if subprocess.run(["git", "-C", str(repository), "fsck", "--connectivity-only"], capture_output=True, check=False).returncode:
+            found.append(f"history of {repository.name}")
+    found += [str(p.relative_to(place.kept)) for p in place.kept.rglob("*") if p.name.endswith(".part") or p.name.endswith(".lock")]
+    return tuple(found)
+
+
+# ---- what is dead outside
+
+
+@dataclass(frozen=True)
+class Drill:
+    """Something outside dies before a launch (or after a first one), and what a person then sees."""
+
+    dead: str
+    kill: Callable[[World, dict[str, str]], None]
+    sees: str  # a pattern in the panel
+    runs: bool  # True if the web UI comes up all the same
+    after_first: bool = False
+    fields: dict[str, str] = field(default_factory=dict)
+
+
+def set_gone(name: str) -> Callable[[World, dict[str, str]], None]:
+    return lambda world, environment: world.git.gone.add(name)
+
+
+def second_mirror(world: World, environment: dict[str, str]) -> None:
+    world.git.add("NUROISEA/stablediffusion", {"README": b"w-e-w/stablediffusion, a stand-in\n"})
+    source = world.git.root / "w-e-w/stablediffusion.git"
+    git("fetch", "-q", str(source), "master:refs/heads/copy", at=world.git.root / "NUROISEA/stablediffusion.git")
+    world.git.gone.add("w-e-w/stablediffusion")
+
+
+def attribute(part: str, name: str, value: object) -> Callable[[World, dict[str, str]], None]:
+    return lambda world, environment: setattr(getattr(world, part), name, value)
+
+
+def variable(name: str, value: str) -> Callable[[World, dict[str, str]], None]:
+    return lambda world, environment: environment.update({name: value})
+
+
+def model_gone(world: World, environment: dict[str, str]) -> None:
+    world.hub.fail["paint.safetensors"] = (404, {"X-Error-Code": "RepoNotFound"}, b"")
+
+
+def clip_gone(world: World, environment: dict[str, str]) -> None:
+    world.hub.fail[CLIP_REPO] = (404, {"X-Error-Code": "RepoNotFound"}, b"")
+
+
+def no_uv(world: World, environment: dict[str, str]) -> None:
+    """A runtime without uv whose package index is unreachable."""
+    environment["PATH"] = os.pathsep.join(p for p in environment["PATH"].split(os.pathsep) if not (Path(p) / "uv").exists())
+    environment |= {
+        "PIP_INDEX_URL": "http://127.0.0.1:9/simple",
+        "PIP_RETRIES": "0",
+        "PIP_CONFIG_FILE": "/dev/null",
+        "PIP_EXTRA_INDEX_URL": "",
+        "PIP_FIND_LINKS": "",
+    }
+
+
+def no_packages(world: World, environment: dict[str, str]) -> None:
+    """A package index that does not answer, and nothing in uv's cache."""
+    environment |= {"UV_DEFAULT_INDEX": "http://127.0.0.1:9/simple", "UV_CACHE_DIR": str(world.root / "empty-cache")}
+
+
+def broken_update(world: World, environment: dict[str, str]) -> None:
+    bare = world.git.root / f"{WEBUI}.git"
+    names = git("ls-tree", "-r", "--name-only", "master", at=bare).splitlines()
+    files = {name: subprocess.run(["git", "-C", str(bare), "show", f"master:{name}"], capture_output=True, check=True).stdout for name in names}
+    world.git.add(WEBUI, {**files, "launch.py": b"raise SystemExit('broken by an update')"})
+
+
+DRILLS = (
+    Drill("Stability-AI/stablediffusion (since 2025-12)", set_gone("Stability-AI/stablediffusion"), "Your image generator is ready", True),
+    Drill("its first copy, w-e-w/stablediffusion", second_mirror, "Your image generator is ready", True),
+    Drill("AUTOMATIC1111's repository, first run", set_gone(WEBUI), r"The source of AUTOMATIC1111 could not be fetched", False),
+    Drill("AUTOMATIC1111's repository, later", set_gone(WEBUI), "so the version kept on Drive is used", True, after_first=True),
+    Drill("GitHub's rate limit is reached, later", attribute("git", "limited", True), "so the version kept on Drive is used", True, after_first=True),
+    Drill("a model's repository was removed", model_gone, r"paint.safetensors is not in world/paint any more|world/paint", False),
+    Drill("the hub is down, first run", variable("HF_ENDPOINT", "http://127.0.0.1:9"), r"hub|Hugging Face", False),
+    Drill("the hub is down, later", variable("HF_ENDPOINT", "http://127.0.0.1:9"), "The file is there already and is used as it is", True, after_first=True),
+    Drill("the hub is slow (300 kB/s a connection)", attribute("hub", "rate", 300_000), "Your image generator is ready", True),
+    Drill("CLIP's files are gone from the hub, later", clip_gone, "Your image generator is ready", True, after_first=True),
+    Drill("gradio's share server is down", attribute("share", "mode", "login_error"), "is used instead", True),
+    Drill("uv is missing and cannot be fetched", no_uv, "uv, the installer the launcher uses, could not be fetched", False),
+    Drill("the package index does not answer", no_packages, "The web UI's packages could not be installed", False),
+    Drill("A1111's newest version does not start, later", broken_update, "did not start.*The last good one", True, after_first=True),
+)  # fmt: skip
+
+
+def one_drill(drill: Drill, root: Path) -> list[str]:
+    """Run one drill; returns its row: what is dead, what the person sees, whether that is as it should be."""
+    fields = {"checkpoint": MODEL_LINK, **drill.fields}
+    with World(root / "outside", MODEL_BYTES) as world, Place(world, root) as place:
+        environment = {k: v for k, v in os.environ.items() if not k.startswith(("HF_", "ONECLICK_", "CIVITAI_"))} | place.environment
+        for first in (True, False):
+            if first and not drill.after_first:
+                continue
+            if not first:
+                drill.kill(world, environment)
+            place.machine.mkdir(parents=True, exist_ok=True)
+            kernel = Kernel(COLAB_PYTHON, environment, place.machine)
+            try:
+                cell = kernel.start(cell_source("launch", **fields))
+                kernel.wait(lambda k=kernel, c=cell: ready(k) or c in k.idle, 180, "an end")
+                text = re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", shown(kernel).partition("</style>")[2]))
+                came_up = ready(kernel)
+                kernel.interrupt()
+                kernel.wait_done(cell, 60)
+                kernel.run(cell_source("stop"), 120)
+            finally:
+                kernel.shutdown()
+            if first:
+                place.lose_machine()  # another day, another machine
+        told = re.search(rf"[^.·✓!]*(?:{drill.sees})[^.]*\.?", text)
+        right = bool(told) and came_up == drill.runs
+        return [drill.dead, (told[0].strip() if told else text[-300:]), "runs" if came_up else "says so", "as it should" if right else "WRONG"]
+
+
+def in_a_folder(work: str, number: int, strike: str = "") -> Row | list[str]:
+    """One row or drill, by its number, in a folder of its own (for worker processes)."""
+    with tempfile.TemporaryDirectory(prefix="faults-", ignore_cleanup_errors=True) as root:
+        return one_row(MOMENTS[number], strike, Path(root)) if work == "row" else one_drill(DRILLS[number], Path(root))
+
+
+def table(head: list[str], rows: list[list[str]]) -> str:
+    lines = ["| " + " | ".join(head) + " |", "|" + " --- |" * len(head)]
+    return "\n".join([*lines, *("| " + " | ".join(cell.replace("|", "/") for cell in row) + " |" for row in rows)])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--only", default="", help="rows with this word only")
+    parser.add_argument("--write", type=Path)
+    parser.add_argument("--side-by-side", type=int, default=2)
+    options = parser.parse_args()
+    wanted = [(n, s) for n, m in enumerate(MOMENTS) for s in STRIKES if (s != "child killed" or m.has_child) and options.only in f"{m.step} {m.name} {s}"]
+    drilled = [n for n, drill in enumerate(DRILLS) if options.only in f"drill {drill.dead}"]
+    with ProcessPoolExecutor(options.side_by_side) as pool:
+        rows = [pool.submit(in_a_folder, "row", number, strike) for number, strike in wanted]
+        drills = [pool.submit(in_a_folder, "drill", number) for number in drilled]
+        results, told = [], []
+        for future in rows:
+            results.append(future.result())
+            print(" · ".join(results[-1].cells()), flush=True)  # type: ignore[union-attr]
+        for future in drills:
+            told.append(future.result())
+            print(" · ".join(told[-1]), flush=True)  # type: ignore[arg-type]
+    bad = [row for row in results if isinstance(row, Row) and not row.good]
+    first = table(
+        ["step", "moment", "struck by", "end", "▶ pressed", "bytes fetched again", "damaged files", "processes left"], [row.cells() for row in results]
+    )  # type: ignore[union-attr]
+    second = table(["dead", "what the person sees", "web UI", ""], told)  # type: ignore[arg-type]
+    when = f"{datetime.date.today()}, {os.cpu_count()} cores"
+    text = (
+        f"# Faults\n\nMade by `make faults` ({when}): each row was run for real, with stand-ins for what is outside and a real FUSE Drive.\n\n"
+        f"## Cut at any moment\n\n{first}\n\n{len(results)} rows, {len(bad)} of them bad.\n\n## Dead upstreams\n\n{second}\n"
+    )
+    print(f"\n{text}")
+    if options.write:
+        options.write.write_text(text)
+    sys.exit(1 if bad or any(row[-1] == "WRONG" for row in told) else 0)
+
+
+if __name__ == "__main__":
+    assert ROOT
+    main()
