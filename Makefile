@@ -31,4 +31,4 @@ setup:
 	@python3 tests/prepare.py
 
 clean:
-	rm -rf .venv .venv-colab .cache run
+	rm -rf .venv .venv-colab .venv-server .cache run

@@ -11,12 +11,15 @@ import os
 import shutil
 import subprocess
 import sys
+import tarfile
+import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 CACHE = ROOT / ".cache"
-SYSTEM_PACKAGES = {"git": "git", "chromium": "chromium", "fusermount3": "fuse3"}
+SYSTEM_PACKAGES = {"git": "git", "chromium": "chromium", "fusermount3": "fuse3", "npm": "npm"}
 COLAB_PYTHON = "3.13"
+AXE = "4.14.1"
 
 
 def main() -> None:
@@ -27,6 +30,8 @@ def main() -> None:
     uv, python = find_uv(), find_python()
     environment(uv, python, ROOT / ".venv", ROOT / "tests" / "requirements.txt")
     environment(uv, python, ROOT / ".venv-colab", ROOT / "tests" / "requirements-colab.txt")
+    environment(uv, python, ROOT / ".venv-server", ROOT / "tests" / "requirements-server.txt")
+    accessibility_checker()
 
 
 def system_packages(missing: list[str]) -> None:
@@ -47,6 +52,20 @@ def works(command: list[str]) -> bool:
         return subprocess.run(command, capture_output=True, check=False).returncode == 0
     except OSError:
         return False
+
+
+def accessibility_checker() -> None:
+    """axe-core, one file of JavaScript, out of the npm package that carries it."""
+    target = CACHE / "axe.min.js"
+    if target.exists():
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        subprocess.run(["npm", "pack", "--silent", f"axe-core@{AXE}"], cwd=folder, check=True, stdout=subprocess.DEVNULL)
+        with tarfile.open(Path(folder) / f"axe-core-{AXE}.tgz") as package:
+            content = package.extractfile("package/axe.min.js")
+            assert content is not None
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(content.read())
 
 
 def find_uv() -> str:

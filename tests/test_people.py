@@ -1,0 +1,140 @@
+"""What a person sees and presses, in real browsers: the notebook in JupyterLab and Notebook 7, from ▶ to the image and on."""
+
+import json
+import re
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import COLAB_PYTHON, CURRENT_PYTHON, ROOT
+from tests.world import MODEL_LINK, MODEL_REPO, NOTEBOOK, World, safetensors
+from tests.world.browser import chromium, images, log_in, paint
+from tests.world.kernel import Kernel, cell_source
+from tests.world.lab import open_book, server, violations, wait
+from tests.world.place import Place
+
+AXE = ROOT / ".cache" / "axe.min.js"
+SHOTS = ROOT / "tests" / "shots"
+SERVER_PYTHON = ROOT / ".venv-server" / "bin" / "python"
+STACKS = [
+    pytest.param("lab", CURRENT_PYTHON, CURRENT_PYTHON, id="JupyterLab, current stack"),
+    pytest.param("lab", SERVER_PYTHON, COLAB_PYTHON, id="JupyterLab, Colab's pins"),
+    pytest.param("notebook", CURRENT_PYTHON, CURRENT_PYTHON, id="Notebook 7"),
+]
+
+
+@pytest.fixture
+def place(world: World, tmp_path: Path) -> Iterator[Place]:
+    with Place(world, tmp_path) as made:
+        made.machine.mkdir(parents=True)
+        shutil.copy(NOTEBOOK, made.machine / "book.ipynb")
+        yield made
+
+
+@pytest.mark.parametrize(("app", "python", "kernel"), STACKS)
+def test_a_person_gets_from_the_open_notebook_to_an_image_and_back(place: Place, app: str, python: Path, kernel: Path) -> None:
+    world = place.world
+    world.hub.add(MODEL_REPO, "paint.safetensors", safetensors(6_000_000))
+    world.hub.add(MODEL_REPO, "more.safetensors", safetensors(60_000, 2))
+    world.hub.rate = 600_000
+    with server(app, python, kernel, place.machine, place.environment) as url, open_book(url) as (book, browser):
+        steps = ["▶"]
+        book.fill("launch", checkpoint=MODEL_LINK)
+        book.run("launch")
+
+        # the panel moves: the bar rises, the time left falls
+        bars, left = [], []
+        bar = book.output("launch").locator(".bar[role=progressbar]")
+
+        def watch() -> bool:
+            text = book.text("launch")
+            if bar.count():
+                bars.append(float(bar.first.get_attribute("aria-valuenow") or 0))
+            left.extend(int(found) for found in re.findall(r"MB/s · (\d+) s left|kB/s · (\d+) s left", text) for found in found if found)
+            return "Open the web UI" in text
+
+        wait(watch, 120, "the card", book.page)
+        assert bars == sorted(bars) or len(set(bars)) > 3
+        assert max(bars) > min(bars)
+        assert left, "the time left should be told"
+        assert left[-1] <= max(left)
+        assert violations(book.page, AXE, ".oneclick.head", ".oneclick.steps", ".oneclick.card", ".oneclick.foot") == []
+
+        # the card's link opens the web UI, logged in, and an image is made and kept
+        steps.append("allow Drive")  # Google's own window; the stand-in allows it by itself
+        with browser.expect_page() as opened:
+            book.output("launch").get_by_role("link", name="Open the web UI").click()
+        steps.append("click the link")
+        image = paint(opened.value, "a lighthouse", place.kept)
+        assert image.exists()
+        assert steps == ["▶", "allow Drive", "click the link"], "the way before this one took nine"
+        opened.value.close()
+
+        # ■ lets go, a model is added, ▶ takes hold again, stop ends it
+        book.interrupt()
+        book.wait_for("launch", "Let go: the web UI and its link go on", 30)
+        book.fill("add-model", what=MODEL_LINK.replace("paint.", "more."), kind="checkpoint")
+        book.run("add-model")
+        book.wait_for("add-model", "more.safetensors: choose it in the web UI", 60)
+        webui = place.pid("webui")
+        book.run("launch")
+        wait(lambda: "Let go" not in book.text("launch") and "Your image generator is ready" in book.text("launch"), 60, "▶ to take hold", book.page)
+        assert place.pid("webui") == webui
+        book.interrupt()
+        book.wait_for("launch", "Let go", 30)
+        book.run("stop")
+        book.wait_for("stop", "the web UI and its link are off", 120)
+    assert images(place.kept) == {image}
+    assert place.processes() == []
+
+
+def test_a_failed_step_is_red_with_what_to_do_and_the_others_keep_their_state(place: Place) -> None:
+    place.world.hub.fail["paint.safetensors"] = (404, {"X-Error-Code": "EntryNotFound"}, b"")
+    with server("lab", CURRENT_PYTHON, CURRENT_PYTHON, place.machine, place.environment) as url, open_book(url) as (book, _):
+        book.fill("launch", checkpoint=MODEL_LINK)
+        book.run("launch")
+        shown = book.wait_for("launch", "What to do:", 90)
+        assert "It stopped: something needs you" in shown
+        assert book.output("launch").locator("[role=alert]").count() == 1
+        states = book.output("launch").locator("li").evaluate_all("all => all.map(one => one.className)")
+        assert states.count("failed") == 1
+        assert states.count("done") >= 3
+        assert violations(book.page, AXE, ".oneclick.head", ".oneclick.steps", ".oneclick.told") == []
+        book.run("stop")
+        book.wait_for("stop", "the web UI and its link are off", 120)
+
+
+def test_without_widgets_the_same_is_told_in_lines(place: Place, kernels: Callable[..., Kernel]) -> None:
+    kernel = kernels(COLAB_PYTHON, {**place.environment, "ONECLICK_PANEL": "text"}, place.machine)
+    cell = kernel.start(cell_source("launch", checkpoint=MODEL_LINK))
+    kernel.wait_for_text("Ready after", 120)
+    assert kernel.widgets == {}
+    for line in ("✓ Checkpoint: paint.safetensors", "Link: http", "User: user", "Password: "):
+        assert line in kernel.text
+    kernel.interrupt()
+    kernel.wait_done(cell, 60)
+    kernel.run(cell_source("stop"), 120)
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+def test_axe_finds_nothing_serious_on_the_login_page_and_the_waiting_page(place: Place, kernels: Callable[..., Kernel], dark: bool) -> None:
+    kernel = kernels(COLAB_PYTHON, {**place.environment, "STAND_IN_SLOW": "8", "ONECLICK_PANEL": "text"}, place.machine)
+    cell = kernel.start(cell_source("launch", checkpoint=MODEL_LINK))
+    kernel.wait((place.session / "door.json").exists, 60, "the door")
+    url = f"http://127.0.0.1:{json.loads((place.session / 'door.json').read_text())['port']}"
+    password = json.loads((place.session / "login.json").read_text())["password"]
+    with chromium(viewport={"width": 400, "height": 800}, color_scheme="dark" if dark else "light") as browser:
+        page = browser.new_page()
+        page.goto(url)
+        assert violations(page, AXE) == []
+        page.screenshot(path=str(SHOTS / f"login-400-{'dark' if dark else 'light'}.png"))
+        log_in(page, url, password)
+        page.get_by_text("Python packages").wait_for(timeout=20_000)
+        assert violations(page, AXE) == []
+        page.screenshot(path=str(SHOTS / f"waiting-400-{'dark' if dark else 'light'}.png"))
+        page.locator("#txt2img_prompt textarea").first.wait_for(timeout=90_000)  # it changes into the web UI by itself
+    kernel.interrupt()
+    kernel.wait_done(cell, 60)
+    kernel.run(cell_source("stop"), 120)

@@ -1,0 +1,150 @@
+"""A real JupyterLab or Notebook 7 with the launcher's notebook open in Chromium: what a person sees and presses."""
+
+import contextlib
+import json
+import os
+import secrets
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import requests
+
+from tests.world.browser import chromium
+
+CELLS = ("view-in-github", "title", "launch", "add-model", "add-controlnet", "add-extension", "stop")
+DARK = {"@jupyterlab/apputils-extension:themes": {"theme": "JupyterLab Dark"}}
+QUIET = {"@jupyterlab/apputils-extension:notification": {"fetchNews": "false", "checkForUpdates": False, "doNotDisturbMode": True}}
+WHOLE = {"@jupyterlab/notebook-extension:tracker": {"windowingMode": "none"}}  # every cell is in the page
+
+
+def wait(condition: Callable[[], Any], patience: float, what: str, page: Any = None) -> Any:
+    """Wait until `condition` is true; with a page its own clock is used, so that it can go on drawing."""
+    end = time.monotonic() + patience
+    while not (value := condition()):
+        if time.monotonic() > end:
+            raise TimeoutError(f"waited {patience} s for {what}")
+        page.wait_for_timeout(100) if page else time.sleep(0.1)
+    return value
+
+
+@contextlib.contextmanager
+def server(app: str, python: Path, kernel: Path, root: Path, environment: dict[str, str], dark: bool = False) -> Iterator[str]:
+    """A Jupyter server («lab» or «notebook») of its own, whose only kernel is `kernel`; yields its address with the token."""
+    home, token = root / "jupyter", secrets.token_hex(16)
+    for plugin, values in {**QUIET, **WHOLE, **(DARK if dark else {})}.items():
+        extension, _, name = plugin.rpartition(":")
+        path = home / "settings" / extension / f"{name}.jupyterlab-settings"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(values))
+    spec = home / "data" / "kernels" / "python3" / "kernel.json"
+    spec.parent.mkdir(parents=True, exist_ok=True)
+    spec.write_text(
+        json.dumps({"argv": [str(kernel), "-m", "ipykernel_launcher", "-f", "{connection_file}"], "display_name": "Python 3", "language": "python"})
+    )
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    places = {"JUPYTER_CONFIG_DIR": "config", "JUPYTER_DATA_DIR": "data", "JUPYTER_RUNTIME_DIR": "runtime", "IPYTHONDIR": "ipython"}
+    places |= {"JUPYTERLAB_SETTINGS_DIR": "settings", "JUPYTERLAB_WORKSPACES_DIR": "workspaces"}
+    env = {k: v for k, v in os.environ.items() if not k.startswith(("HF_", "ONECLICK_", "CIVITAI_"))}
+    env |= {**environment, "JUPYTER_TOKEN": token, **{name: str(home / folder) for name, folder in places.items()}}
+    module = "jupyterlab" if app == "lab" else "notebook"
+    command = [
+        str(python), "-m", module, "--no-browser", "--ip=127.0.0.1", f"--port={port}", f"--ServerApp.root_dir={root}", "--ServerApp.terminals_enabled=False",
+        "--expose-app-in-browser", "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate", "--LabApp.extension_manager=readonly",
+        "--LanguageServerManager.autodetect=False", "--KernelSpecManager.ensure_native_kernel=False", "--allow-root",
+    ]  # fmt: skip
+    with (root / "server.log").open("wb") as log:
+        process = subprocess.Popen(command, cwd=root, env=env, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+    url = f"http://127.0.0.1:{port}"
+    try:
+
+        def answers() -> bool:
+            try:
+                return requests.get(f"{url}/api/status?token={token}", timeout=5).ok
+            except requests.RequestException:
+                return False
+
+        wait(answers, 90, "the Jupyter server")
+        yield f"{url}/{'lab/tree' if app == 'lab' else 'notebooks'}/book.ipynb?token={token}"
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+class Book:
+    """The notebook open in a page. Cells are named by their ids."""
+
+    def __init__(self, page: Any) -> None:
+        self.page = page
+
+    def cell(self, name: str) -> Any:
+        return self.page.locator(".jp-Notebook .jp-Cell").nth(CELLS.index(name))
+
+    def output(self, name: str) -> Any:
+        return self.cell(name).locator(".jp-Cell-outputArea")
+
+    def text(self, name: str) -> str:
+        shown = self.output(name)
+        return str(shown.first.inner_text()) if shown.count() else ""
+
+    def run(self, name: str) -> None:
+        """▶: select the cell and press Ctrl+Enter."""
+        self.cell(name).locator(".jp-InputPrompt").first.click()
+        self.page.keyboard.press("Control+Enter")
+
+    def fill(self, name: str, **fields: Any) -> None:
+        """Fill in form fields as Colab does it: the field's line of the cell is rewritten."""
+        self.page.evaluate(
+            """([i, fields]) => { const m = jupyterapp.shell.currentWidget.content.widgets[i].model.sharedModel; let t = m.getSource();
+               for (const [n, v] of Object.entries(fields)) t = t.replace(new RegExp('^' + n + ' = .*?(?= #@param)', 'm'), () => n + ' = ' + v);
+               m.setSource(t); }""",
+            [CELLS.index(name), {field: repr(value) for field, value in fields.items()}],
+        )
+
+    def wait_for(self, name: str, text: str, patience: float = 120) -> str:
+        """Wait until a cell's output shows a text; return all it shows."""
+        try:
+            return str(wait(lambda: text in (shown := self.text(name)) and shown, patience, text, self.page))
+        except TimeoutError as error:
+            raise TimeoutError(f"{error}; cell {name} shows:\n{self.text(name)[-1500:]}") from None
+
+    def interrupt(self) -> None:
+        """■"""
+        self.page.evaluate("() => jupyterapp.commands.execute('notebook:interrupt-kernel').then(() => null)")
+
+    def shot(self, name: str, path: Path) -> None:
+        """A picture of what a cell shows."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self.output(name).first.screenshot(path=str(path))
+
+
+@contextlib.contextmanager
+def open_book(url: str, width: int = 1300, dark: bool = False) -> Iterator[tuple[Book, Any]]:
+    """Chromium with the notebook open and its kernel idle; yields the book and the browser's context."""
+    scheme = "dark" if dark else "light"
+    with chromium(viewport={"width": width, "height": 1000}, color_scheme=scheme) as browser:
+        page = browser.new_page()
+        page.goto(url, wait_until="domcontentloaded")
+        page.locator(".jp-Notebook .jp-Cell").first.wait_for(timeout=90_000)
+        idle = "() => { const k = window.jupyterapp?.shell?.currentWidget?.sessionContext?.session?.kernel; return !!k && k.connectionStatus === 'connected' && k.status === 'idle'; }"
+        dialog = page.locator(".jp-Dialog button.jp-mod-accept")
+
+        def ready() -> bool:
+            if dialog.count():
+                dialog.first.click()
+            return bool(page.evaluate(idle))
+
+        wait(ready, 90, "the kernel", page)
+        yield Book(page), browser
+
+
+def violations(page: Any, axe: Path, *selectors: str) -> list[str]:
+    """What axe finds serious or critical on a page, or in parts of it."""
+    page.add_script_tag(content=axe.read_text())
+    context = json.dumps([[s] for s in selectors]) if selectors else "document"
+    found = page.evaluate(f"() => axe.run({context}, {{resultTypes: ['violations']}})")["violations"]
+    return [f"{one['id']}: {one['help']} at {[node['target'] for node in one['nodes'][:3]]}" for one in found if one["impact"] in ("serious", "critical")]
