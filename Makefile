@@ -1,8 +1,8 @@
-# run: the notebook against stand-ins · test: everything · notebook: build it · real: with the real AUTOMATIC1111 · bench: against other tools
+# run: the notebook against stand-ins · test: everything · notebook: build it · real: with the real AUTOMATIC1111 · faults: kills and dead upstreams · shots: the README's pictures · bench: against other tools
 PYTHON := .venv/bin/python
 HOME_FOLDER ?= run/stand-ins
 
-.PHONY: run test check notebook real bench setup clean
+.PHONY: run test check notebook real faults shots bench setup clean
 
 run: setup
 	$(PYTHON) -m launcher.notebook.build
@@ -23,6 +23,14 @@ real: setup
 	@test -n "$(UPSTREAMS)" || { echo "Say where the repositories are: make real UPSTREAMS=DIR (DIR/OWNER/NAME.git)"; exit 2; }
 	$(PYTHON) -m launcher.notebook.build
 	$(PYTHON) -m tests.world.real --upstreams $(UPSTREAMS) --home run/real
+
+faults: setup
+	$(PYTHON) -m launcher.notebook.build
+	$(PYTHON) -m tests.faults --write docs/faults.md
+
+shots: setup
+	$(PYTHON) -m launcher.notebook.build
+	$(PYTHON) -m tests.shots $(if $(UPSTREAMS),--upstreams $(UPSTREAMS))
 
 bench: setup
 	$(PYTHON) -m tests.bench

@@ -50,6 +50,11 @@ def shown(kernel: Kernel) -> str:
     return html.unescape(kernel.html())
 
 
+def plain(text: str) -> str:
+    """HTML as a person reads it."""
+    return re.sub(r"\s+", " ", re.sub(r"<[^>]*>", " ", re.sub(r"<style>.*?</style>", " ", html.unescape(text), flags=re.DOTALL)))
+
+
 def parts_of_model(place: Place) -> int:
     """Bytes of the checkpoint on Drive so far, whole or not."""
     folder = place.kept / "models" / "Stable-diffusion"
@@ -85,7 +90,7 @@ def ready(kernel: Kernel) -> bool:
 
 MOMENTS = (
     Moment("drive", "the permission is asked for", lambda p, k: "waiting for your permission" in shown(k), {"consent": 1.0}, has_child=False),
-    Moment("drive", "the folder is made", lambda p, k: p.kept.is_dir() and not p.data.is_dir(), {"latency": 0.1}, has_child=False),
+    Moment("drive", "the folder is made", lambda p, k: "looking for your folder" in shown(k) or p.mountpoint.is_dir() and not p.data.is_dir(), {"latency": 0.1}, has_child=False),
     Moment("source", "the history is fetched", lambda p, k: (p.kept / ".git" / "HEAD").exists() and "version" not in shown(k), {"delay": 1.0}),
     Moment("source", "files are put on the machine", lambda p, k: (code(p) / ".git").is_dir() and "of 5 parts" not in shown(k), {"latency": 0.02}),
     Moment("source", "the five parts are fetched", lambda p, k: (p.kept / "repositories").is_dir() and "5 of 5" not in shown(k), {"delay": 0.7}),
@@ -98,7 +103,7 @@ MOMENTS = (
     Moment("extensions", "an installer runs", lambda p, k: "installing slow" in shown(k)),
     Moment("web UI", "it starts", lambda p, k: p.pid("webui") > 0 and not ready(k)),
     Moment("running", "images are copied", lambda p, k: ready(k) and unkept_images(p), {"latency": 0.15}),
-    Moment("running", "it restarts", lambda p, k: "restarting, as you asked" in shown(k) or "starting Python" in shown(k)),
+    Moment("running", "it restarts", lambda p, k: not ready(k) and "starting Python" in shown(k)),
 )  # fmt: skip
 
 
@@ -111,7 +116,8 @@ class Row:
     strike: str
     seconds: float  # from the strike to the card
     presses: int  # of ▶ after the strike
-    fetched_again: int  # bytes of the checkpoint beyond its size, or of a finished one
+    fetched_again: int  # bytes of a checkpoint that was finished before the strike
+    fetched_twice: int  # bytes of an unfinished one that came twice: what was on its way is lost
     damaged: tuple[str, ...]
     left_over: tuple[str, ...]
     failed: str = ""
@@ -129,6 +135,7 @@ class Row:
             end,
             str(self.presses),
             str(self.fetched_again),
+            str(self.fetched_twice),
             ", ".join(self.damaged) or "0",
             ", ".join(self.left_over) or "0",
         ]
@@ -184,16 +191,17 @@ def one_row(moment: Moment, strike: str, root: Path) -> Row:
                 kernel.widgets.clear()
                 cell = kernel.start(cell_source("launch", **fields))
             seconds = time.monotonic() - began
-            again = world.hub.sent("paint.safetensors") - (sent if whole else MODEL_BYTES + 200_000)
+            now = world.hub.sent("paint.safetensors")
+            again, twice = (now - sent, 0) if whole else (0, max(0, now - (world.hub.root / MODEL_REPO / "paint.safetensors").stat().st_size))
             written = (place.data / "outputs").is_dir()
             kernel.interrupt()
             kernel.wait_done(cell, 60)
             kernel.run(cell_source("stop"), 120)
             damaged = damages(world, place, written)
             time.sleep(0.5)
-            return Row(moment.step, moment.name, strike, seconds, presses, max(0, again), damaged, tuple(place.processes()))
+            return Row(moment.step, moment.name, strike, seconds, presses, again, twice, damaged, tuple(place.processes()))
         except (TimeoutError, AssertionError, RuntimeError) as error:
-            return Row(moment.step, moment.name, strike, 0, 0, 0, (), (), f"{type(error).__name__}: {str(error)[-300:]}")
+            return Row(moment.step, moment.name, strike, 0, 0, 0, 0, (), (), f"{type(error).__name__}: {plain(str(error))[-700:]}")
         finally:
             for kernel in kernels:
                 if kernel.manager.is_alive():
@@ -345,7 +353,7 @@ def one_drill(drill: Drill, root: Path) -> list[str]:
             try:
                 cell = kernel.start(cell_source("launch", **fields))
                 kernel.wait(lambda k=kernel, c=cell: ready(k) or c in k.idle, 180, "an end")
-                text = re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", shown(kernel).partition("</style>")[2]))
+                text = plain(kernel.html())
                 came_up = ready(kernel)
                 kernel.interrupt()
                 kernel.wait_done(cell, 60)
@@ -390,7 +398,18 @@ def main() -> None:
             print(" · ".join(told[-1]), flush=True)  # type: ignore[arg-type]
     bad = [row for row in results if isinstance(row, Row) and not row.good]
     first = table(
-        ["step", "moment", "struck by", "end", "▶ pressed", "bytes fetched again", "damaged files", "processes left"], [row.cells() for row in results]
+        [
+            "step",
+            "moment",
+            "struck by",
+            "end",
+            "▶ pressed",
+            "bytes of a finished download fetched again",
+            "bytes of an unfinished one that came twice",
+            "damaged files",
+            "processes left",
+        ],
+        [row.cells() for row in results],
     )  # type: ignore[union-attr]
     second = table(["dead", "what the person sees", "web UI", ""], told)  # type: ignore[arg-type]
     when = f"{datetime.date.today()}, {os.cpu_count()} cores"

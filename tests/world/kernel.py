@@ -100,7 +100,7 @@ class Kernel:
 
     def html(self) -> str:
         """What the widgets show."""
-        return "\n".join(str(state.get("value", "")) for state in self.widgets.values() if state.get("_model_name") == "HTMLModel")
+        return "\n".join(str(state.get("value", "")) for state in list(self.widgets.values()) if state.get("_model_name") == "HTMLModel")
 
     def wait(self, condition: Any, timeout: float, what: str) -> Any:
         end = time.monotonic() + timeout

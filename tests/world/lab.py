@@ -50,7 +50,7 @@ def server(app: str, python: Path, kernel: Path, root: Path, environment: dict[s
     places = {"JUPYTER_CONFIG_DIR": "config", "JUPYTER_DATA_DIR": "data", "JUPYTER_RUNTIME_DIR": "runtime", "IPYTHONDIR": "ipython"}
     places |= {"JUPYTERLAB_SETTINGS_DIR": "settings", "JUPYTERLAB_WORKSPACES_DIR": "workspaces"}
     env = {k: v for k, v in os.environ.items() if not k.startswith(("HF_", "ONECLICK_", "CIVITAI_"))}
-    env |= {**environment, "JUPYTER_TOKEN": token, **{name: str(home / folder) for name, folder in places.items()}}
+    env |= {**environment, "JUPYTER_TOKEN": token, "JUPYTER_PREFER_ENV_PATH": "0", **{name: str(home / folder) for name, folder in places.items()}}
     module = "jupyterlab" if app == "lab" else "notebook"
     command = [
         str(python), "-m", module, "--no-browser", "--ip=127.0.0.1", f"--port={port}", f"--ServerApp.root_dir={root}", "--ServerApp.terminals_enabled=False",
