@@ -1,0 +1,91 @@
+"""`make shots`: the pictures in docs/pictures/, taken from real runs in Chromium, so that they never go stale.
+
+    python -m tests.shots [--upstreams DIR]
+
+With bare repositories DIR/OWNER/NAME.git the web UI's own picture comes from the real AUTOMATIC1111 (`make real`).
+"""
+
+import argparse
+import json
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from tests.conftest import CURRENT_PYTHON, ROOT
+from tests.world import MODEL_LINK, MODEL_REPO, NOTEBOOK, World, safetensors
+from tests.world.browser import chromium, log_in
+from tests.world.lab import open_book, server, wait
+from tests.world.place import Place
+
+PICTURES = ROOT / "docs" / "pictures"
+LOOKS = (("light", 400), ("dark", 400))
+
+
+def one_look(root: Path, theme: str, width: int) -> None:
+    """Panel and card in one theme and width, and in the narrow ones the door's pages."""
+    name = theme if width > 400 else f"{theme}-narrow"
+    with World(root / "outside") as world, Place(world, root) as place:
+        place.machine.mkdir(parents=True)
+        shutil.copy(NOTEBOOK, place.machine / "book.ipynb")
+        world.hub.add(MODEL_REPO, "paint.safetensors", safetensors(8_000_000))
+        world.hub.rate = 500_000
+        environment = {**place.environment, "STAND_IN_SLOW": "6"}
+        with (
+            server("lab", CURRENT_PYTHON, CURRENT_PYTHON, place.machine, environment, theme == "dark") as url,
+            open_book(url, width, theme == "dark") as (book, _),
+        ):
+            if width > 400:
+                book.page.screenshot(path=str(PICTURES / f"notebook-{name}.png"))
+            book.fill("launch", checkpoint=MODEL_LINK)
+            book.run("launch")
+            wait(lambda: "s left" in book.text("launch"), 90, "the download", book.page)
+            book.page.wait_for_timeout(1500)
+            book.shot("launch", PICTURES / f"panel-{name}.png")
+            if width == 400:
+                door_pages(place, theme)
+            book.wait_for("launch", "Open the web UI", 120)
+            book.page.wait_for_timeout(500)
+            book.shot("launch", PICTURES / f"card-{name}.png")
+            book.interrupt()
+            book.wait_for("launch", "Let go", 30)
+            book.run("stop")
+            book.wait_for("stop", "the web UI and its link are off", 120)
+
+
+def door_pages(place: Place, theme: str) -> None:
+    """The login page and the waiting page, as on a phone."""
+    port = json.loads((place.session / "door.json").read_text())["port"]
+    password = json.loads((place.session / "login.json").read_text())["password"]
+    script = "import sys; from tests.shots import photograph; photograph(*sys.argv[1:])"  # Playwright has one session a process
+    subprocess.run([sys.executable, "-c", script, str(port), theme], input=password, text=True, check=True, cwd=ROOT)
+
+
+def photograph(port: str, theme: str) -> None:
+    """In a process of its own: the door's two pages; the password comes by standard input."""
+    with chromium(viewport={"width": 400, "height": 640}, color_scheme=theme) as browser:
+        page = browser.new_page()
+        page.goto(f"http://127.0.0.1:{port}")
+        page.screenshot(path=str(PICTURES / f"login-{theme}.png"))
+        log_in(page, f"http://127.0.0.1:{port}", sys.stdin.read())
+        page.get_by_text("Python packages").wait_for(timeout=20_000)
+        page.screenshot(path=str(PICTURES / f"waiting-{theme}.png"))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--upstreams", type=Path)
+    options = parser.parse_args()
+    PICTURES.mkdir(parents=True, exist_ok=True)
+    for theme, width in LOOKS:
+        with tempfile.TemporaryDirectory(prefix="shots-", ignore_cleanup_errors=True) as root:
+            one_look(Path(root), theme, width)
+    if options.upstreams:
+        command = [sys.executable, "-m", "tests.world.real", "--upstreams", str(options.upstreams), "--home", "run/real"]
+        subprocess.run([*command, "--shot", str(PICTURES / "webui.png")], check=True, cwd=ROOT)
+    print("\n".join(sorted(path.name for path in PICTURES.glob("*.png"))))
+
+
+if __name__ == "__main__":
+    main()
