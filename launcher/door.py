@@ -5,6 +5,8 @@ of the launch it reads from two files: the login, and the board as the kernel la
 """
 
 import asyncio
+import base64
+import hashlib
 import html
 import json
 import os
@@ -52,9 +54,19 @@ progress{width:100%;height:8px;accent-color:var(--main)}
 """
 
 
-def page(title: str, body: str, refresh: int = 0) -> str:
-    """One of the door's own pages."""
-    again = f'<meta http-equiv="refresh" content="{refresh}">' if refresh else ""
+# Draws the steps anew where they stand: a page that is loaded again every two seconds loses a screen reader's place. A request
+# that fails is made again two seconds later.
+WAITING_SCRIPT: Final = (
+    "setInterval(async()=>{let r;try{r=await fetch(location.href,{headers:{Accept:'text/html'}})}catch(e){return}"
+    "if(r.status!==503)return location.reload();"
+    "const d=new DOMParser().parseFromString(await r.text(),'text/html');"
+    "document.querySelector('main').innerHTML=d.querySelector('main').innerHTML},2000)"
+)
+
+
+def page(title: str, body: str, live: bool = False) -> str:
+    """One of the door's own pages; a `live` one keeps itself up to date, without JavaScript by being loaded again."""
+    again = f'<noscript><meta http-equiv="refresh" content="2"></noscript><script>{WAITING_SCRIPT}</script>' if live else ""
     return (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1">{again}'
         f'<meta name="robots" content="noindex"><title>{html.escape(title)}</title><link rel="stylesheet" href="{OWN}style.css"></head>'
@@ -92,7 +104,7 @@ def waiting_page(board: dict[str, Any]) -> str:
     failed = any(step["state"] == "failed" for step in board.get("steps", []))
     head = "The web UI did not start" if failed else "The web UI is starting"
     told = "What to do stands below." if failed else "This page changes into it by itself; there is nothing to press."
-    return page(head, f"<h1>{head}</h1><p>{told}</p><ol>{''.join(rows)}</ol>", refresh=2)
+    return page(head, f"<h1>{head}</h1><p>{told}</p><ol>{''.join(rows)}</ol>", live=True)
 
 
 def control_page(board: dict[str, Any]) -> str:
@@ -327,7 +339,10 @@ SAFE_HEADERS: Final = {
     "X-Frame-Options": "SAMEORIGIN",
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
-    "Content-Security-Policy": "default-src 'none'; style-src 'self' 'unsafe-inline'; form-action 'self'; base-uri 'none'",
+    "Content-Security-Policy": (
+        "default-src 'none'; style-src 'self' 'unsafe-inline'; form-action 'self'; base-uri 'none'; connect-src 'self'; "
+        f"script-src 'sha256-{base64.b64encode(hashlib.sha256(WAITING_SCRIPT.encode()).digest()).decode()}'"
+    ),
 }
 
 

@@ -2,14 +2,13 @@
 
 import re
 import signal
-import subprocess
+import tempfile
 import threading
 import time
 from pathlib import Path
 from typing import Any
 
-import zmq
-from jupyter_client import BlockingKernelClient, KernelManager
+from jupyter_client import KernelManager
 
 NOTEBOOK = Path(__file__).resolve().parents[2] / "OneClickLauncher.ipynb"
 
@@ -30,21 +29,19 @@ class Kernel:
     """One kernel process of the given Python, with its own session and environment."""
 
     def __init__(self, python: str | Path, environment: dict[str, str], cwd: Path) -> None:
-        for last in (False, False, True):
-            self.manager = KernelManager()
-            self.manager.kernel_cmd = [str(python), "-m", "ipykernel_launcher", "-f", "{connection_file}"]
-            self.manager.start_kernel(env=environment, cwd=str(cwd), stderr=subprocess.DEVNULL)
-            self.client = BlockingKernelClient(context=zmq.Context.instance())
-            self.client.load_connection_info(self.manager.get_connection_info())
-            self.client.start_channels(stdin=True)
-            try:
-                self.client.wait_for_ready(timeout=60)
-                break
-            except RuntimeError:  # jupyter_client chose a port that somebody took meanwhile (jupyter/jupyter_client#487)
-                self.client.stop_channels()
-                self.manager.shutdown_kernel(now=True)
-                if last:
-                    raise
+        # Unix sockets, as in Colab (COLAB_JUPYTER_TRANSPORT=ipc): ports that are chosen beforehand can be taken meanwhile (jupyter_client#487).
+        self._folder = tempfile.TemporaryDirectory(prefix="kernel-", ignore_cleanup_errors=True)
+        place = Path(self._folder.name)
+        self.manager = KernelManager(transport="ipc", ip=str(place / "socket"), connection_file=str(place / "connection.json"))
+        self.manager.kernel_cmd = [str(python), "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+        with (place / "stderr").open("w") as stderr:
+            self.manager.start_kernel(env=environment, cwd=str(cwd), stderr=stderr)
+        self.client = self.manager.client()  # its own: it looks at the process, where a free client believes a busy machine's late heartbeat
+        self.client.start_channels(stdin=True)
+        try:
+            self.client.wait_for_ready(timeout=60)
+        except RuntimeError as error:
+            raise RuntimeError(f"{error}: {(place / 'stderr').read_text()[-1000:]}") from error
         self.text = ""
         self.errors: list[str] = []
         self.displays: list[dict[str, Any]] = []
