@@ -103,7 +103,7 @@ MOMENTS = (
     Moment("extensions", "an installer runs", lambda p, k: "installing slow" in shown(k)),
     Moment("web UI", "it starts", lambda p, k: p.pid("webui") > 0 and not ready(k)),
     Moment("running", "images are copied", lambda p, k: ready(k) and unkept_images(p), {"latency": 0.15}),
-    Moment("running", "it restarts", lambda p, k: not ready(k) and "starting Python" in shown(k)),
+    Moment("running", "it restarts", lambda p, k: not ready(k)),
 )  # fmt: skip
 
 

@@ -189,7 +189,7 @@ def one_launch(world: RealWorld, options: argparse.Namespace, shot: Path | None,
         times = step_times(kernel.text)
         times["▶ to the card"] = re.findall(r"^Ready after (.+)\.$", kernel.text, re.MULTILINE)[0]
         log = home / "machine" / "session" / "webui.log"
-        if walked:
+        if not (kept / "extensions" / "sd-webui-controlnet").exists():
             assert "ControlNet" not in log.read_text()
             add_controlnet(kernel, cell)
         check_controlnet(url, password, log)
