@@ -171,10 +171,11 @@ def fault_of(path: Path, size: int) -> str:
     """What is wrong with a model file, or "". A `size` of 0 means that nobody knows how long it should be."""
     if size and path.stat().st_size != size:
         return f"it has {path.stat().st_size} bytes instead of {size}"
-    if path.suffix.lower() == ".safetensors":
-        return safetensors_fault(path)
     with path.open("rb") as file:
         first = file.read(4)
+    if path.suffix.lower() == ".safetensors":  # a sound one may begin with «<» too: its header's length does
+        fault = safetensors_fault(path)
+        return "it is a web page" if fault and first.startswith(b"<") else fault
     if first.startswith(b"<"):
         return "it is a web page"
     return "it is cut off" if first == b"PK\x03\x04" and not zipfile.is_zipfile(path) else ""
