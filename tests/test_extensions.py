@@ -198,7 +198,7 @@ def test_the_one_in_the_last_words_is_blamed_else_the_new_ones_else_all(world: W
     versions = {extension.name: extension.commit for extension in listed(folder)}
     assert suspects(folder, 'File "/content/oneclick/data/asd1111/extensions/b/scripts/x.py", line 3', {}) == ["b"]
     assert suspects(folder, "nothing to see", {**versions, "c": "0" * 40}) == ["c"]
-    assert suspects(folder, "nothing to see", versions) == ["a", "b", "c"]
+    assert suspects(folder, "nothing to see", versions) == ["c", "b", "a"], "the newest first"
     switch(folder, off={"a", "b"})
     assert switched_off(folder) == {"a", "b"}
     assert suspects(folder, "nothing to see", versions) == ["c"]
