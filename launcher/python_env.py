@@ -164,8 +164,8 @@ def make_environment(uv: str, folder: Folder, say: Callable[[str], None]) -> Non
         run([uv, "venv", "--quiet", "--seed", "--python", PYTHON_VERSION, str(folder.python)], env=uv_environment(folder), timeout=UV_SILENCE)
     except CommandError as error:
         raise Problem(
-            f"Python {PYTHON_VERSION} could not be fetched: {error.output.strip()[-300:]}",
-            "It comes from GitHub; wait a few minutes and press ▶ again.",
+            f"The web UI's Python {PYTHON_VERSION} could not be set up: {uv_words(error.output)}",
+            "Check that the runtime is connected to the internet, wait a few minutes, and press ▶ again.",
         ) from error
 
 
@@ -264,7 +264,8 @@ def site_packages(folder: Folder) -> Path:
 
 def uv_environment(folder: Folder) -> dict[str, str]:
     """The scrubbed environment for uv, without a chosen environment."""
-    return {name: value for name, value in child_environment(folder).items() if not name.startswith(("PIP_", "VIRTUAL_ENV"))}
+    environment = {name: value for name, value in child_environment(folder).items() if not name.startswith(("PIP_", "VIRTUAL_ENV"))}
+    return environment | {"NO_COLOR": "1"}  # its words are shown on the panel
 
 
 def uv_words(output: str) -> str:

@@ -333,7 +333,7 @@ DRILLS = (
     Drill("CLIP's files are gone from the hub, later", clip_gone, "Your image generator is ready", True, after_first=True),
     Drill("gradio's share server is down", attribute("share", "mode", "login_error"), "is used instead", True),
     Drill("uv is missing and cannot be fetched", no_uv, "uv, the installer the launcher uses, could not be fetched", False),
-    Drill("the package index does not answer", no_packages, "The web UI's packages could not be installed", False),
+    Drill("the package index does not answer", no_packages, "The web UI's Python 3.11 could not be set up", False),
     Drill("A1111's newest version does not start, later", broken_update, "did not start.*The last good one", True, after_first=True),
 )  # fmt: skip
 
