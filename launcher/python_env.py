@@ -172,7 +172,7 @@ def make_environment(uv: str, folder: Folder, say: Callable[[str], None]) -> Non
 def install(uv: str, folder: Folder, packages: list[str], *, locked: bool, say: Callable[[str], None], progress: Callable[[int, int], None]) -> None:
     """Install the packages with uv, telling how far it is by what uv says.
 
-    A version of the lock that is gone from the index is replaced by the nearest the constraints allow.
+    A version of the lock that is gone from the index is replaced by the newest before it that the constraints allow.
     """
     wanted = folder.python / "requirements.txt"
     write_safely(wanted, "\n".join(packages) + "\n")
@@ -199,7 +199,7 @@ def install(uv: str, folder: Folder, packages: list[str], *, locked: bool, say: 
         elif re.match(r"\s*\+ \S+==", line):
             ready[0] += 1
 
-    exact = ["--no-deps"] if locked else ["--constraint", str(folder.python / "constraints.txt")]
+    exact = [*(["--no-deps"] if locked else []), "--constraint", str(folder.python / "constraints.txt")]
     command = [uv, "pip", "install", "--python", str(folder.python / "bin" / "python"), *exact]
     command += ["--build-constraint", str(folder.python / "build-constraints.txt"), "--requirement", str(wanted)]
     try:
@@ -208,7 +208,7 @@ def install(uv: str, folder: Folder, packages: list[str], *, locked: bool, say: 
         gone = re.search(r"there is no version of (\S+)==(\S+)", re.sub(r"\s+", " ", error.output))
         if locked and gone and (pin := f"{gone[1]}=={gone[2].rstrip(',')}") in packages:
             say(f"{pin} is gone from the package index; another version is taken")
-            loosened = [gone[1] if package == pin else package for package in packages]
+            loosened = [pin.replace("==", "<=") if package == pin else package for package in packages]
             install(uv, folder, loosened, locked=True, say=say, progress=progress)
             return
         raise Problem(
