@@ -79,6 +79,7 @@ class Launch:
         self._files_there: Future[str] = Future()
         self._threads = [threading.Thread(target=work, name=work.__name__, daemon=True) for work in (self._story, self._publish)]
         self._mounting: Future[None] | None = None
+        self._full_said = False
         self._drive_seen = 0.0  # time.monotonic() of the next look at Drive
         for name, title in STEPS:
             self.board.add(name, title if machine.colab or name != "drive" else "Your folder")
@@ -324,7 +325,11 @@ class Launch:
             self.board.fail("drive", error if isinstance(error, Problem) else unexpected(error, str(self._log)))
 
     def _say_if_full(self) -> None:
-        if self.mirror.full:
+        """Say once, until everything is kept again, that Drive is full: the folder on Drive is walked for it."""
+        if not self.mirror.waiting:
+            self._full_said = False
+        elif self.mirror.full and not self._full_said:
+            self._full_said = True
             sizes = ", ".join(f"{name} ({size / GB:.1f} GB)" for name, size in largest_files(self.folder.kept))
             self.board.notice(
                 f"Google Drive is full: {self.mirror.waiting_bytes / GB:.2f} GB of new files wait on this machine and are lost if it is taken away. "

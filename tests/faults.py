@@ -25,7 +25,7 @@ from pathlib import Path
 import psutil
 import requests
 
-from tests.conftest import COLAB_PYTHON, ROOT
+from tests.conftest import COLAB_PYTHON
 from tests.world import CLIP_REPO, MODEL_LINK, MODEL_REPO, WEBUI, World
 from tests.world.githost import git
 from tests.world.kernel import Kernel, cell_source
@@ -424,5 +424,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    assert ROOT
     main()
