@@ -90,7 +90,7 @@ def download(
     megabyte or two. `check` looks at the whole file before it gets its name, and says what is wrong with it. `progress` gets (bytes done, bytes in all). `where` names the disk in messages ("Google Drive").
     Raises `Problem`; what is fetched already is kept, except when it turned out to be wrong.
     """
-    target.parent.mkdir(parents=True, exist_ok=True)
+    target.parent.mkdir(exist_ok=True)  # never with what is above it: see make_folder_below
     part = target.with_name(f"{target.name}.{remote.tag}{PART}")
     for other in target.parent.glob(f"{glob_escape(target.name)}.????????????{PART}"):
         if other != part:

@@ -1,5 +1,6 @@
 """Where everything lives, how much room there is, and how a file is written so that a cut never hurts."""
 
+import errno
 import os
 import shutil
 from dataclasses import dataclass
@@ -57,8 +58,12 @@ class Folder:
                 f"The web UI cannot live in {self.machine}: it shows no files from folders whose name begins with a dot.",
                 "Set ONECLICK_HOME to another folder and press ▶ again.",
             )
-        for path in (self.kept, self.data, self.models / "Stable-diffusion"):
-            path.mkdir(parents=True, exist_ok=True)
+        on_drive = self.kept / "models" / "Stable-diffusion"
+        for path in (on_drive, self.kept / "repositories", self.kept / "extensions"):
+            make_folder_below(self.kept.parent.parent, path)
+        self.data.mkdir(parents=True, exist_ok=True)
+        if not self.models_kept:
+            (self.models / "Stable-diffusion").mkdir(parents=True, exist_ok=True)
         self.session.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.session.chmod(0o700)
         link = self.data / "models"
@@ -71,8 +76,7 @@ class Folder:
             link.unlink(missing_ok=True)
             link.symlink_to(self.models)
         beside = self.models / "Stable-diffusion" / "Google Drive"
-        on_drive = self.kept / "models" / "Stable-diffusion"
-        if not self.models_kept and on_drive.is_dir() and not beside.is_symlink():
+        if not self.models_kept and not beside.is_symlink():
             beside.symlink_to(on_drive)
 
     @property
@@ -119,6 +123,24 @@ def require_room(path: Path, needed: int, where: str, what: str) -> None:
             f"{what} needs {needed / GB:.1f} GB, but {where} has only {free / GB:.1f} GB free.",
             f"Free {(needed - free) / GB:.1f} GB on {where} (empty its bin too), or choose a smaller model, and press ▶ again.",
         )
+
+
+def make_folder_below(root: Path, path: Path) -> None:
+    """Make `path` and the folders between it and `root`, but never `root` itself.
+
+    While Drive is away its mount point is an empty folder of the machine's own disk. What was made there would be taken for
+    what is on Drive, and Google refuses to mount on it ever again («must not already contain files»). Raises `OSError`
+    (ENOTCONN, as a dead mount does) where `root` is not there.
+    """
+    if path == root:
+        if not root.is_dir():
+            raise OSError(errno.ENOTCONN, "Google Drive is not there", str(root))
+        return
+    try:
+        path.mkdir(exist_ok=True)
+    except FileNotFoundError:
+        make_folder_below(root, path.parent)
+        path.mkdir(exist_ok=True)
 
 
 def write_safely(path: Path, content: bytes | str, mode: int = 0o644) -> None:

@@ -5,13 +5,13 @@ import os
 import shutil
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from launcher.folder import PART
+from launcher.folder import PART, make_folder_below
 
 INTERVAL: Final = 2.0  # seconds between two looks
 SETTLED: Final = 1.0  # seconds a file must be unchanged before it is copied
@@ -27,6 +27,7 @@ TROUBLES: Final = {
     errno.ENOSPC: "it is full",
     errno.EDQUOT: "it is full",
     errno.ENOTCONN: "it was disconnected",
+    errno.ENOENT: "it was disconnected",  # unmounted: its folder is not there at all
     errno.ECONNABORTED: "it was disconnected",
     errno.EIO: "it answers with errors",
 }
@@ -102,14 +103,16 @@ class Mirror:
             if not self.data.is_dir():
                 return
             self.trouble = 0
+            there = dict(kept_files(self.data))
             try:
+                self.kept.stat()  # while Drive is away nothing counts as deleted there
                 self._accept_checkouts()
-                there = dict(kept_files(self.data))
                 todo = {name: mark for name, mark in there.items() if self._is_new(name, mark)}
                 self._follow_the_missing(there, todo)
                 self._keep_all(todo, settled)
             except OSError as error:
                 self._note_trouble(error)
+                self._count([mark for name, mark in there.items() if self._seen.get(name) != mark])
             self.tell(self.summary())
 
     def summary(self) -> str:
@@ -130,7 +133,7 @@ class Mirror:
         return self._seen.get(name) != mark
 
     def _keep_all(self, todo: dict[str, Mark], settled: float) -> None:
-        self.waiting, self.waiting_bytes = len(todo), sum(mark.size for mark in todo.values())
+        self._count(todo.values())
         old = time.time() - settled
         ready = [name for name, mark in todo.items() if not settled or mark.changed / 1e9 <= old or mark.changed / 1e9 > time.time()]
         with ThreadPoolExecutor(SIDE_BY_SIDE) as pool:
@@ -144,7 +147,7 @@ class Mirror:
         part = self.kept / UNFINISHED / f"{mark.inode}-{target.name}"
         try:
             for folder in (target.parent, part.parent):
-                folder.mkdir(parents=True, exist_ok=True)
+                make_folder_below(self.kept, folder)
             copy_whole(self.data / name, target, part)
         except FileNotFoundError:
             if (self.data / name).exists():
@@ -172,7 +175,7 @@ class Mirror:
                 continue
             if is_same(mark, self.kept / name):  # our copy; a file that somebody changed on Drive stays
                 if new:
-                    (self.kept / new).parent.mkdir(parents=True, exist_ok=True)
+                    make_folder_below(self.kept, (self.kept / new).parent)
                     os.replace(self.kept / name, self.kept / new)
                     self._seen[new] = todo.pop(new)
                 else:
@@ -192,6 +195,9 @@ class Mirror:
                 if path.exists():
                     self._seen[f"{name}/{inside}"] = mark_of(path.lstat())
             self._checkouts[name] = changed
+
+    def _count(self, new: Collection[Mark]) -> None:
+        self.waiting, self.waiting_bytes = len(new), sum(mark.size for mark in new)
 
     def _note_trouble(self, error: OSError) -> None:
         self.trouble = error.errno or errno.EIO

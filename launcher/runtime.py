@@ -100,9 +100,11 @@ def gpu_name() -> str:
 
 
 def drive_is_mounted(machine: Machine) -> bool:
-    """True if Drive answers. A dead FUSE mount raises OSError 107 on listing and counts as not mounted."""
+    """True if Drive is mounted and answers. A dead FUSE mount raises OSError 107 on listing and counts as not mounted."""
     if not machine.colab:
         return True
+    if not os.path.ismount(machine.base / "drive"):
+        return False
     try:
         with os.scandir(machine.drive) as entries:
             next(entries, None)

@@ -133,8 +133,8 @@ def keep_history(kept: Path, repository: Repository, *, refresh: bool, notice: C
 
 def begin_history(kept: Path, url: str) -> None:
     """An empty history. `git init` itself dies where chmod is refused, as on Drive («could not set 'core.filemode'»)."""
-    for name in ("objects", "refs/heads"):
-        (kept / ".git" / name).mkdir(parents=True, exist_ok=True)
+    for name in ("", ".git", ".git/objects", ".git/refs", ".git/refs/heads"):
+        (kept / name).mkdir(exist_ok=True)  # never with what is above it: see make_folder_below
     settings = f'[core]\n\trepositoryformatversion = 0\n\tfilemode = false\n\tbare = false\n[remote "origin"]\n\turl = {url}\n'
     write_safely(kept / ".git" / "config", settings)
     write_safely(kept / ".git" / "HEAD", "ref: refs/heads/master\n")  # last: with it the history counts as begun

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from launcher.folder import Folder
 from tests.world import World
 from tests.world.kernel import Kernel
 
@@ -16,6 +17,14 @@ COLAB_PYTHON = ROOT / ".venv-colab" / "bin" / "python"
 CURRENT_PYTHON = ROOT / ".venv" / "bin" / "python"
 
 os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
+
+
+def new_folder(root: Path) -> Folder:
+    """A fresh Drive below `root`, with a machine beside it."""
+    (root / "drive").mkdir()
+    folder = Folder(root / "drive" / "asd1111" / "stable-diffusion-webui", root / "machine")
+    folder.prepare()
+    return folder
 
 
 def pytest_report_header() -> str:

@@ -28,7 +28,7 @@ from launcher.extensions import (
 from launcher.folder import Folder
 from launcher.mirror import COMES_BACK, Mirror
 from launcher.problem import Problem
-from tests.conftest import COLAB_PYTHON
+from tests.conftest import COLAB_PYTHON, new_folder
 from tests.world import MODEL_LINK, World, safetensors
 from tests.world.githost import git
 from tests.world.kernel import Kernel, cell_source
@@ -43,10 +43,8 @@ Kernels = Callable[..., Kernel]
 def folder(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Folder:
     for name, value in world.git.environment().items():
         monkeypatch.setenv(name, value)
-    made = Folder(tmp_path / "drive" / "asd1111" / "stable-diffusion-webui", tmp_path / "machine")
-    made.prepare()
     world.git.add(NICE, {"scripts/nice.py": b"one\n", "README": b"nice\n"})
-    return made
+    return new_folder(tmp_path)
 
 
 def change(folder: Folder, action: str, what: str = "") -> tuple[str, list[str]]:

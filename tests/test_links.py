@@ -18,6 +18,7 @@ from launcher.folder import Folder
 from launcher.links import KIND_FOLDERS, TokenNeeded, hub_file_of, resolve_hub_file, resolve_link, safe_name
 from launcher.models import Fetcher, bring_checkpoint, bring_link, bring_model
 from launcher.problem import Problem
+from tests.conftest import new_folder
 from tests.world import safetensors
 from tests.world.hub import Hub
 
@@ -48,9 +49,7 @@ class Told:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Folder:
-    made = Folder(tmp_path / "drive" / "asd1111" / "stable-diffusion-webui", tmp_path / "machine")
-    made.prepare()
-    return made
+    return new_folder(tmp_path)
 
 
 FILE = HubFile("own/model", "model.safetensors")

@@ -36,6 +36,23 @@ def test_a_new_image_is_on_drive_within_ten_seconds(mirror: Mirror) -> None:
     assert mirror.summary() == "1 image kept"
 
 
+def test_nothing_is_made_where_drive_should_be_and_what_waits_is_counted(mirror: Mirror) -> None:
+    """An unmounted Drive is an empty folder of the machine: what is written there is on no Drive, and Google mounts no more."""
+    write(mirror.data / "outputs" / "old.png")
+    mirror.look(settled=0)
+    mirror.kept.rename(mirror.kept.with_name("elsewhere"))
+    write(mirror.data / "outputs" / "a" / "new.png", b"image")
+    (mirror.data / "outputs" / "old.png").unlink()
+    for _ in range(3):
+        mirror.look(settled=0)
+    assert not mirror.kept.exists()
+    assert mirror.summary() == "1 image kept, 1 file on the way (Google Drive takes none now: it was disconnected)"
+    mirror.kept.with_name("elsewhere").rename(mirror.kept)
+    for _ in range(3):
+        mirror.look(settled=0)
+    assert [p.name for p in mirror.kept.rglob("*.png")] == ["new.png"], "what was deleted meanwhile is deleted now"
+
+
 def test_a_file_that_is_still_written_waits(mirror: Mirror) -> None:
     write(mirror.data / "outputs" / "a.png")
     mirror.look(settled=60)

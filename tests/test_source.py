@@ -1,5 +1,6 @@
 """A1111's source: kept on Drive as history, files on the machine; mends itself and is never fetched twice."""
 
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 from launcher.folder import Folder
 from launcher.problem import Problem
 from launcher.source import bring_sub_repositories, bring_webui, keep_edits, restore_missing
+from tests.conftest import new_folder
 from tests.world import WEBUI, World
 from tests.world.githost import git
 
@@ -18,7 +20,7 @@ SEED_EDIT = "print('my own change')\n"
 def folder(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Folder:
     for name, value in world.git.environment().items():
         monkeypatch.setenv(name, value)
-    return Folder(tmp_path / "drive" / "asd1111" / "stable-diffusion-webui", tmp_path / "machine")
+    return new_folder(tmp_path)
 
 
 def bring(folder: Folder, update: bool = True, commit: str = "") -> tuple[str, list[str]]:
@@ -31,7 +33,7 @@ def bring(folder: Folder, update: bool = True, commit: str = "") -> tuple[str, l
 def test_the_history_is_on_drive_without_files_and_the_files_are_on_the_machine(world: World, folder: Folder) -> None:
     commit, told = bring(folder)
     assert commit == world.webui_commit
-    assert sorted(p.name for p in folder.kept.iterdir()) == [".git", "repositories"]
+    assert sorted(p.name for p in folder.kept.iterdir()) == [".git", "extensions", "models", "repositories"]
     assert (folder.code / "launch.py").exists()
     for name in ("k-diffusion", "BLIP", "generative-models", "stable-diffusion-stability-ai", "stable-diffusion-webui-assets"):
         assert (folder.code / "repositories" / name / "README").exists()
@@ -142,11 +144,11 @@ def test_files_somebody_deleted_come_back(world: World, folder: Folder) -> None:
 
 
 def test_an_existing_seed_folder_is_taken_over_and_nothing_in_it_changes(world: World, folder: Folder) -> None:
-    folder.kept.parent.mkdir(parents=True)
+    shutil.rmtree(folder.kept)
     git("clone", "-q", f"{world.git.url}{WEBUI}.git", str(folder.kept))
+    folder.prepare()
     (folder.kept / "launch.py").write_text(SEED_EDIT)
     (folder.kept / "model.ckpt").write_bytes(b"weights")
-    (folder.kept / "models").mkdir()
     (folder.kept / "models" / "mine.txt").write_text("mine")
     head = git("rev-parse", "HEAD", at=folder.kept)
     newer = world.git.add(WEBUI, {"modules/launch_utils.py": b"", "launch.py": b"new"})

@@ -13,6 +13,7 @@ from launcher.folder import Folder
 from launcher.problem import Problem
 from launcher.process import CommandError, end_process, run, running_pid, start_detached
 from launcher.webui import Plan, WebUI, check_arguments, check_settings_file, free_port, machine_arguments
+from tests.conftest import new_folder
 
 READY = (
     "import sys, time\nprint('Running on local URL:  http://127.0.0.1:1', flush=True)\ntime.sleep(.3)\nprint('Startup time: 1s', flush=True)\ntime.sleep(60)\n"
@@ -21,8 +22,7 @@ READY = (
 
 @pytest.fixture
 def webui(tmp_path: Path) -> WebUI:
-    folder = Folder(tmp_path / "drive" / "asd1111" / "web", tmp_path / "machine")
-    folder.prepare()
+    folder = new_folder(tmp_path)
     folder.code.mkdir(parents=True)
     return WebUI(folder)
 
