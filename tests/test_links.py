@@ -244,7 +244,7 @@ class Civitai(BaseHTTPRequestHandler):
 @pytest.fixture
 def civitai(monkeypatch: pytest.MonkeyPatch) -> Iterator[type[Civitai]]:
     server = ThreadingHTTPServer(("127.0.0.1", 0), Civitai)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
     monkeypatch.setattr("launcher.links.civitai_url", lambda host, path: f"http://127.0.0.1:{server.server_address[1]}/{host}/{path}")
     Civitai.base, Civitai.status, Civitai.needs_key = "SD 1.5", 200, False
     Civitai.asked.clear()

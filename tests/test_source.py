@@ -32,7 +32,7 @@ def bring(folder: Folder, update: bool = True, commit: str = "") -> tuple[str, l
 
 def test_the_history_is_on_drive_without_files_and_the_files_are_on_the_machine(world: World, folder: Folder) -> None:
     commit, told = bring(folder)
-    assert commit == world.webui_commit
+    assert commit == world.git.tip(WEBUI)
     assert sorted(p.name for p in folder.kept.iterdir()) == [".git", "extensions", "models", "repositories"]
     assert (folder.code / "launch.py").exists()
     for name in ("k-diffusion", "BLIP", "generative-models", "stable-diffusion-stability-ai", "stable-diffusion-webui-assets"):
@@ -112,7 +112,7 @@ def test_a_history_with_missing_objects_is_fetched_again(world: World, folder: F
     for thing in (p for p in (folder.kept / ".git" / "objects").rglob("*") if p.is_file()):
         thing.unlink()
     again = Folder(folder.kept, tmp_path / "new machine")
-    assert bring(again)[0] == world.webui_commit
+    assert bring(again)[0] == world.git.tip(WEBUI)
 
 
 def test_changes_on_the_machine_are_kept_in_a_branch_before_an_update_replaces_them(world: World, folder: Folder) -> None:

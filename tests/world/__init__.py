@@ -58,8 +58,8 @@ class World:
         self.git = GitHost(root / "git")
         self.share = FakeShare(mode=share)
         if not (root / "git" / f"{WEBUI}.git").exists():
-            self.commits = {name: self.git.add(repo, {"README": f"{repo}, a stand-in\n".encode()}) for name, repo in SUB_REPOSITORIES.items()}
-            self.webui_commit = self.git.add(WEBUI, webui_files(self.commits))
+            commits = {name: self.git.add(repo, {"README": f"{repo}, a stand-in\n".encode()}) for name, repo in SUB_REPOSITORIES.items()}
+            self.git.add(WEBUI, webui_files(commits))
         if not (self.hub.root / MODEL_REPO).exists():
             self.hub.add(MODEL_REPO, "paint.safetensors", safetensors(model_bytes))
             for name in CLIP_FILES:

@@ -45,7 +45,7 @@ class GitHost:
 
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.server.daemon_threads = True
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        threading.Thread(target=self.server.serve_forever, args=(0.02,), daemon=True).start()
         self.url = f"http://127.0.0.1:{self.server.server_address[1]}/"
 
     def close(self) -> None:
@@ -59,6 +59,10 @@ class GitHost:
     def fetches(self) -> list[str]:
         """Repositories from which objects were sent."""
         return [entry.split()[1] for entry in self.log if entry.startswith("POST") and "sent" in entry]
+
+    def tip(self, name: str) -> str:
+        """The newest commit of OWNER/NAME."""
+        return git("rev-parse", "master", at=self.root / f"{name}.git")
 
     def add(self, name: str, files: dict[str, bytes]) -> str:
         """A commit with just these files on the branch master of OWNER/NAME; returns it."""

@@ -57,7 +57,7 @@ class Hub:
         for _ in range(2):  # the hub, and its CDN on another origin
             server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
             server.daemon_threads = True
-            threading.Thread(target=server.serve_forever, daemon=True).start()
+            threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
             self.servers.append(server)
         self.port, self.cdn_port = (server.server_address[1] for server in self.servers)
         self.url = f"http://127.0.0.1:{self.port}"
