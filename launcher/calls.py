@@ -17,6 +17,7 @@ from launcher.controls import chosen_controls
 from launcher.door import door_part
 from launcher.extensions import CONTROLNET_URL, add_extension, change_one
 from launcher.folder import require_room
+from launcher.known import exchange_known
 from launcher.launch import Launch, unexpected
 from launcher.models import Fetcher, bring_link, bring_model
 from launcher.panel import new_panel, show_until
@@ -85,6 +86,7 @@ async def add_model(what: str, kind: str, file_name: str) -> None:
         model = model_named(line)
         name = bring_model(fetcher, model) if model else bring_link(fetcher, line, "" if kind == "detect" else kind, file_name)
         if last.webui.ready:
+            exchange_known(last.folder)
             last.webui.refresh_checkpoints()
             last.mirror.restore()  # an embedding goes from Drive to the machine
         return f"{name}: {'choose it in the web UI' if last.webui.ready else 'it will be there at the next start'}"

@@ -83,8 +83,8 @@ def download(
     progress: Callable[[int, int], None],
     stop: threading.Event | None = None,
     check: Callable[[Path, str], str] = nothing_wrong,
-) -> Path:
-    """Fetch `remote` to `target`, which appears only when it is whole and verified.
+) -> str:
+    """Fetch `remote` to `target`, which appears only when it is whole and verified; return its SHA-256.
 
     The unfinished file knows which of its bytes are there, so any cut, in this session or an earlier one, costs a
     megabyte or two. `check` looks at the whole file before it gets its name, and says what is wrong with it. `progress` gets (bytes done, bytes in all). `where` names the disk in messages ("Google Drive").
@@ -114,7 +114,7 @@ def download(
         raise disk_problem(error, where, part) from error
     verify(remote, part, digest, check)
     os.replace(part, target)
-    return target
+    return digest
 
 
 def fetch_all(remote: Remote, part: Path, progress: Callable[[int, int], None], stop: threading.Event) -> str:

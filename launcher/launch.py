@@ -29,6 +29,7 @@ from launcher.extensions import (
     unchanged_files,
 )
 from launcher.folder import GB, Folder, largest_files, write_safely
+from launcher.known import exchange_known
 from launcher.lock import LOCKED_COMMIT, LOCKED_PACKAGES
 from launcher.login import USER
 from launcher.mirror import Mirror
@@ -222,6 +223,8 @@ class Launch:
             self.board.notice(broken)
         self.board.start("extensions", "looking for new ones")
         ran = run_installers(self.folder, self._say("extensions"), self.board.notice)
+        with self._reported("handing over what is known of your models"):
+            exchange_known(self.folder)
         suspicion = Suspicion(self.folder, self._noted().get("extensions", {}))
         while not self.over.is_set():
             names = [name for name in kept_extensions(self.folder) if name not in switched_off(self.folder)]
@@ -262,6 +265,9 @@ class Launch:
                 told = "; ".join(f"{name} ({fault})" for name, fault in broken.items())
                 self.board.notice(f"Broken files in your folder, left as they are: {told}. Delete them on Google Drive, or download them again.")
             self._note_down(looked_at=sorted(looked))
+        with self._reported("keeping what the web UI found out about your models"):
+            if self.webui.wait_for_model(self.over):
+                exchange_known(self.folder)
 
     def _watch(self) -> None:
         """While it runs: restart a web UI that died or should, reopen a dead link, connect a lost Drive again."""
@@ -467,6 +473,8 @@ class Launch:
 
     def _use_checkpoint(self, name: str) -> None:
         """Make a running web UI list, and if it was asked for, load a checkpoint."""
+        with self._reported("handing over what is known of your models"):
+            exchange_known(self.folder)
         try:
             self.webui.refresh_checkpoints()
             if self.settings.checkpoint != DEFAULT_MODEL:

@@ -13,6 +13,7 @@ from typing import Final, TypeVar
 from launcher.catalog import HubFile, Model, model_named
 from launcher.download import Remote, download, safetensors_fault
 from launcher.folder import Folder, require_room
+from launcher.known import note_checksum
 from launcher.links import KIND_FOLDERS, TokenNeeded, hub_file_of, kind_of, resolve_hub_file, resolve_link, safe_name
 from launcher.problem import Problem
 from launcher.process import CommandError, run
@@ -144,7 +145,7 @@ def fetch_remote(fetcher: Fetcher, remote: Remote, folder: Path) -> None:
     fetcher.say(remote.name)
     # What is written to Google Drive lies on the runtime's disk until it is uploaded (googlecolab/colabtools#659).
     require_room(fetcher.folder.machine, remote.size, "the runtime's disk", f"The model {remote.name}")
-    download(
+    digest = download(
         remote,
         folder / remote.name,
         where=fetcher.where,
@@ -152,6 +153,7 @@ def fetch_remote(fetcher: Fetcher, remote: Remote, folder: Path) -> None:
         stop=fetcher.stop,
         check=lambda part, name: pickle_fault(fetcher.folder.tools, part, name),
     )
+    note_checksum(fetcher.folder, folder / remote.name, digest)
 
 
 def is_there(fetcher: Fetcher, path: Path, size: int) -> bool:

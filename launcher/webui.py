@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import socket
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from launcher.problem import Problem
 from launcher.process import end_process, exit_code, running_pid, start_detached
 
 READY_LINE: Final = "Startup time:"  # nothing may ask it for anything before: facts/a1111.md §3
+MODEL_LINE: Final = "Model loaded in"
 START_LIMIT: Final = 900.0  # seconds; a cold disk and a slow Drive have been seen to take minutes
 HIGH_RAM: Final = 20 * GB
 
@@ -197,6 +199,13 @@ class WebUI:
         os.kill(running_pid(self.pid_file), signal.SIGABRT)  # with PYTHONFAULTHANDLER its last words say where it hangs
         time.sleep(2)
         raise Problem(f"The web UI was not ready after {START_LIMIT / 60:.0f} minutes.", f"Press ▶ again. Its log is the file {self.log}.", field="extensions")
+
+    def wait_for_model(self, over: threading.Event) -> bool:
+        """Wait until the first model is loaded, a while after the ready line; False if `over` or the process's end comes first."""
+        while self.running and not over.wait(2):
+            if MODEL_LINE in self._log_text():
+                return True
+        return False
 
     @property
     def chosen_checkpoint(self) -> str:

@@ -125,6 +125,7 @@ def test_from_one_click_to_an_image_and_all_that_may_happen_then(place: Place, k
     new = wait_ready(kernel)
     assert new[2] != password, "each launch has a new password"
     assert (world.hub.sent(), world.git.fetches()) == (0, [])
+    assert "Calculating sha256" not in (place.session / "webui.log").read_text(), "the checksum was computed while it was fetched"
     kernel.interrupt()
     kernel.run(cell_source("stop"), 120)
     assert place.processes() == []

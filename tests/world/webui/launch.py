@@ -32,6 +32,7 @@ if os.environ.get("MPLBACKEND", "").startswith("module://"):
 json.loads((data / "config.json").read_text() if (data / "config.json").exists() else "{}")
 
 import gradio as gr  # noqa: E402
+from diskcache import Cache  # noqa: E402
 from fastapi import Body, Request  # noqa: E402
 from fastapi.middleware.gzip import GZipMiddleware  # noqa: E402
 from huggingface_hub import hf_hub_download  # noqa: E402
@@ -56,6 +57,18 @@ def checkpoints() -> list[str]:
     root = data / "models" / "Stable-diffusion"
     found = [os.path.relpath(Path(w, n), root) for w, _, names in os.walk(root, followlinks=True) for n in names]
     return sorted(n for n in found if n.endswith((".safetensors", ".ckpt")) and ".vae." not in n)
+
+
+def checksum(name: str) -> str:
+    """As modules/hashes.py: computed once for a file, and remembered in the cache directory."""
+    path = data / "models" / "Stable-diffusion" / name
+    with Cache(Path(os.environ["SD_WEBUI_CACHE_DIR"]) / "hashes") as hashes:
+        known = hashes.get(f"checkpoint/{name}")
+        if not known or os.path.getmtime(path) > known["mtime"]:
+            print(f"Calculating sha256 for {path}", flush=True)
+            known = {"mtime": os.path.getmtime(path), "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
+            hashes[f"checkpoint/{name}"] = known
+        return known["sha256"]
 
 
 listed = checkpoints()
@@ -142,8 +155,7 @@ print(f"Startup time: {time.time() - started:.1f}s (stand-in).", flush=True)
 
 if listed:
     chosen = os.path.relpath(args.ckpt, data / "models" / "Stable-diffusion") if args.ckpt else listed[0]
-    content = (data / "models" / "Stable-diffusion" / chosen).read_bytes()
-    print(f"Loading weights [{hashlib.sha256(content).hexdigest()[:10]}] from {chosen}", flush=True)
+    print(f"Loading weights [{checksum(chosen)[:10]}] from {chosen}", flush=True)
     for name in CLIP:
         try:
             hf_hub_download("openai/clip-vit-large-patch14", name, local_files_only=True)

@@ -1,0 +1,77 @@
+"""What A1111 found out about model files is kept on Drive, and told to a new machine's A1111."""
+
+import sys
+from pathlib import Path
+
+import pytest
+from diskcache import Cache
+
+from launcher.folder import Folder
+from launcher.known import KNOWN_LIST, LARGEST_KNOWN, exchange_known, note_checksum, read_known
+from tests.conftest import new_folder
+
+
+def with_python(folder: Folder) -> Folder:
+    (folder.python / "bin").mkdir(parents=True)
+    python = folder.python / "bin" / "python"
+    python.write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
+    python.chmod(0o755)
+    return folder
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Folder:
+    return with_python(new_folder(tmp_path))
+
+
+def a1111_knows(folder: Folder, section: str = "hashes") -> dict[str, object]:
+    with Cache(folder.machine / "cache" / section) as cache:
+        return {title: cache[title] for title in cache}
+
+
+def test_a_checksum_computed_while_fetching_is_told_to_a1111(folder: Folder) -> None:
+    path = folder.models / "Stable-diffusion" / "mine" / "m.safetensors"
+    path.parent.mkdir()
+    path.write_bytes(b"weights")
+    note_checksum(folder, path, "abc")
+    exchange_known(folder)
+    assert a1111_knows(folder) == {"checkpoint/mine/m.safetensors": {"mtime": path.stat().st_mtime, "sha256": "abc"}}
+
+
+def test_other_kinds_of_model_are_left_to_a1111(folder: Folder) -> None:
+    path = folder.models / "Lora" / "l.safetensors"
+    path.parent.mkdir()
+    path.write_bytes(b"weights")
+    note_checksum(folder, path, "abc")
+    assert read_known(folder) == {}
+
+
+def test_what_a1111_found_out_comes_to_the_next_machine(folder: Folder, tmp_path: Path) -> None:
+    told = {"mtime": 5.0, "value": {"ss_tag": "x"}}
+    with Cache(folder.machine / "cache" / "safetensors-metadata") as cache:
+        cache["lora/l"], cache["lora/book"] = told, {"mtime": 5.0, "value": "x" * LARGEST_KNOWN}
+    exchange_known(folder)
+    new = with_python(Folder(folder.kept, tmp_path / "new machine"))
+    exchange_known(new)
+    assert a1111_knows(new, "safetensors-metadata") == {"lora/l": told}
+
+
+def test_what_is_newer_wins(folder: Folder) -> None:
+    path = folder.models / "Stable-diffusion" / "m.safetensors"
+    path.write_bytes(b"weights")
+    with Cache(folder.machine / "cache" / "hashes") as cache:
+        cache["checkpoint/m.safetensors"] = {"mtime": 1.0, "sha256": "old"}
+    note_checksum(folder, path, "new")
+    exchange_known(folder)
+    assert a1111_knows(folder)["checkpoint/m.safetensors"]["sha256"] == "new"
+    with Cache(folder.machine / "cache" / "hashes") as cache:
+        cache["checkpoint/m.safetensors"] = {"mtime": path.stat().st_mtime + 1, "sha256": "newest"}
+    exchange_known(folder)
+    assert read_known(folder)["hashes"]["checkpoint/m.safetensors"]["sha256"] == "newest"
+
+
+@pytest.mark.parametrize("content", [b"", b"no gzip", b"\x1f\x8b\x08\x00half"])
+def test_a_damaged_list_is_begun_anew(folder: Folder, content: bytes) -> None:
+    (folder.kept / KNOWN_LIST).write_bytes(content)
+    exchange_known(folder)
+    assert read_known(folder) == {"hashes": {}, "hashes-addnet": {}, "safetensors-metadata": {}}
