@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import Final
 
 from launcher.folder import GB, Folder, write_safely
+from launcher.history import pull_history, push_history
 from launcher.mirror import COMES_BACK, UNFINISHED
 from launcher.problem import Problem
 from launcher.process import CommandError, run
 from launcher.python_env import child_environment, moved_packages, put_packages_back
-from launcher.source import Repository, changed_files, git, keep_edits, keep_history, last_words, put_files, restore_missing, wanted_commit
+from launcher.source import Repository, bring, changed_files, git, keep_edits, last_words, put_files, restore_missing, wanted_commit
 
 CONTROLNET: Final = "sd-webui-controlnet"
 CONTROLNET_URL: Final = f"https://github.com/Mikubill/{CONTROLNET}.git"
@@ -86,28 +87,35 @@ def kept_extensions(folder: Folder) -> list[str]:
 
 def listed(folder: Folder) -> list[Extension]:
     """Every extension with its version."""
-    off = switched_off(folder)
-    return [described(folder, name, name not in off) for name in kept_extensions(folder)]
+    off, names = switched_off(folder), kept_extensions(folder)
+    for name in names:
+        pull_history(folder, kept_place(folder, name))
+    return [described(folder, name, name not in off) for name in names]
 
 
 def described(folder: Folder, name: str, on: bool = True) -> Extension:
-    """An extension as it is on Drive; without a history its version is empty."""
-    kept = kept_place(folder, name)
-    commit = kept_commit(kept)
+    """An extension as it was brought from Drive; without a history its version is empty."""
+    history = history_of(folder, name)
+    commit = used_commit(folder, name)
     if not commit:
         return Extension(name, "", "without history", "an unknown date", on)
-    return Extension(name, origin(kept), commit, git("show", "--no-patch", "--format=%cs", commit, at=kept), on)
+    return Extension(name, origin(history), commit, git("show", "--no-patch", "--format=%cs", commit, at=history), on)
 
 
-def kept_commit(kept: Path) -> str:
-    """The commit that is used of an extension on Drive, or ""."""
-    return wanted_commit(kept, Repository("", (), "HEAD"))
+def history_of(folder: Folder, name: str) -> Path:
+    """The machine's copy of an extension's history."""
+    return folder.history(kept_place(folder, name))
 
 
-def origin(kept: Path) -> str:
-    """Where an extension on Drive came from, or ""."""
+def used_commit(folder: Folder, name: str) -> str:
+    """The commit that is used of an extension that was brought from Drive, or ""."""
+    return wanted_commit(history_of(folder, name), Repository("", (), "HEAD"))
+
+
+def origin(history: Path) -> str:
+    """Where a history came from, or ""."""
     try:
-        return git("config", "--get", "remote.origin.url", at=kept)
+        return git("config", "--get", "remote.origin.url", at=history)
     except CommandError:
         return ""
 
@@ -136,7 +144,7 @@ def add_extension(folder: Folder, address: str, say: Callable[[str], None], noti
     url, name = checked_address(address)
     there = next((other for other in kept_extensions(folder) if other.lower() == name.lower()), "")
     if there:
-        known = origin(kept_place(folder, there))
+        known = origin(pull_history(folder, kept_place(folder, there)))
         if known and same_address(known, url):
             return update_extension(folder, there, say, notice)
         raise Problem(
@@ -145,7 +153,7 @@ def add_extension(folder: Folder, address: str, say: Callable[[str], None], noti
     say(f"asking {url}")
     tip(url)
     try:
-        keep_history(kept_place(folder, name), Repository("", (url,), "HEAD"), refresh=True, notice=notice, say=say)
+        bring(folder, repository(name, url), placed_at(folder, name), refresh=True, notice=notice, say=say)
         put_extension(folder, name, notice)
     except BaseException:
         forget(folder, name)  # nothing half-made is left to be trusted
@@ -155,20 +163,21 @@ def add_extension(folder: Folder, address: str, say: Callable[[str], None], noti
 
 def update_extension(folder: Folder, name: str, say: Callable[[str], None], notice: Callable[[str], None]) -> str:
     """Bring one extension to its newest version. Changes people made to its files are kept in a branch, which is named."""
-    kept, files = kept_place(folder, name), placed_at(folder, name)
-    before, url = kept_commit(kept), origin(kept)
+    put_extension(folder, name, notice)
+    kept, files, history = kept_place(folder, name), placed_at(folder, name), history_of(folder, name)
+    before, url = used_commit(folder, name), origin(history)
     if not before or not url:
         return f"{name}: it has no history, so it cannot be updated"
-    put_extension(folder, name, notice)
     say(f"asking {url}")
     newest = tip(url)
     if newest == before:
         return f"{described(folder, name).in_words()}, there already and up to date"
     changed = changed_files(files)
-    if keep_edits(files, kept, notice) and not (kept / ".git" / "index").exists():
+    if keep_edits(files, history, notice) and not (kept / ".git" / "index").exists():
+        push_history(folder, kept)
         for inside in changed:  # the copies that Mirror made; they belong to the old version
             (kept / inside).unlink(missing_ok=True)
-    keep_history(kept, Repository("", (url,), "HEAD"), refresh=True, notice=notice, say=say, newest=newest)
+    bring(folder, repository(name, url), files, refresh=True, notice=notice, say=say, newest=newest)
     put_extension(folder, name, notice)
     return f"{described(folder, name).in_words()}, updated from {before[:8]}"
 
@@ -204,14 +213,15 @@ def remove_extension(folder: Folder, word: str) -> str:
     name = known_name(folder, word)
     aside = folder.kept / REMOVED / f"{name}-{time.strftime('%Y%m%d-%H%M%S')}"
     aside.parent.mkdir(exist_ok=True)
-    shutil.rmtree(placed_at(folder, name), ignore_errors=True)
+    for place in (placed_at(folder, name), history_of(folder, name)):
+        shutil.rmtree(place, ignore_errors=True)
     os.replace(kept_place(folder, name), aside)
     return f"{name} is removed; its folder is kept as {REMOVED}/{aside.name} on your Drive, delete it if you do not need it"
 
 
 def forget(folder: Folder, name: str) -> None:
     """Take away what a failed attempt to add an extension left."""
-    for place in (kept_place(folder, name), placed_at(folder, name)):
+    for place in (kept_place(folder, name), placed_at(folder, name), history_of(folder, name)):
         shutil.rmtree(place, ignore_errors=True)
 
 
@@ -242,28 +252,31 @@ def put_extensions(folder: Folder, notice: Callable[[str], None]) -> list[str]:
 
     What A1111's own tab installed there since gets its history on Drive first.
     """
-    for checkout in folder.data.glob("extensions/*/.git"):
-        if not kept_place(folder, checkout.parent.name).exists():
-            keep_history(kept_place(folder, checkout.parent.name), here(checkout.parent), refresh=True, notice=notice, say=lambda text: None)
     names = kept_extensions(folder)
+    for checkout in (path.parent for path in folder.data.glob("extensions/*/.git") if path.parent.name not in names):
+        places = (f"file://{checkout}", origin(checkout))
+        bring(folder, repository(checkout.name, *places), checkout, refresh=True, notice=notice, say=lambda text: None)
+        names.append(checkout.name)
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda name: put_extension(folder, name, notice), names))
     return names
 
 
-def here(checkout: Path) -> Repository:
-    """A checkout on the machine as the place to fetch its history from."""
-    return Repository("", (f"file://{checkout}", origin(checkout)), "HEAD")
+def repository(name: str, *urls: str) -> Repository:
+    """An extension's repository, to be had at the first of `urls` that has it."""
+    return Repository(f"extensions/{name}", urls, "HEAD")
 
 
 def put_extension(folder: Folder, name: str, notice: Callable[[str], None]) -> None:
     """Bring one extension's files to the machine: its version from the history, then files of its own from Drive."""
     kept, files = kept_place(folder, name), placed_at(folder, name)
-    commit, tracked = kept_commit(kept), set[str]()
+    history = pull_history(folder, kept)
+    commit, tracked = used_commit(folder, name), set[str]()
     if commit:
-        put_files(kept, commit, files, notice)
-        git("config", "remote.origin.url", origin(kept) or "unknown", at=files)  # A1111 shows it
-        tracked = set(git("ls-tree", "-r", "--name-only", "-z", commit, at=kept).split("\0"))
+        if put_files(history, commit, files, notice):
+            push_history(folder, kept)
+        git("config", "remote.origin.url", origin(history) or "unknown", at=files)  # A1111 shows it
+        tracked = set(git("ls-tree", "-r", "--name-only", "-z", commit, at=history).split("\0"))
     checked_out_on_drive = (kept / ".git" / "index").exists()
     for inside in own_files(kept):
         if inside not in tracked or not checked_out_on_drive:
@@ -310,7 +323,7 @@ def run_installers(folder: Folder, say: Callable[[str], None], notice: Callable[
     off, count = switched_off(folder), 0
     for installer in sorted(folder.data.glob("extensions/*/install.py")):
         name = installer.parent.name
-        version = kept_commit(kept_place(folder, name)) or str(installer.stat().st_mtime_ns)
+        version = used_commit(folder, name) or str(installer.stat().st_mtime_ns)
         if name in off or done.get(name) == version:
             continue
         say(f"installing {name}")
@@ -457,5 +470,5 @@ def suspects(folder: Folder, log: str, good: dict[str, str]) -> list[str]:
     named = [name for name in names if f"extensions/{name}/" in tail]
     if named:
         return [max(named, key=lambda name: tail.rfind(f"extensions/{name}/"))]
-    new = [name for name in names if good.get(name) != kept_commit(kept_place(folder, name))] or names
+    new = [name for name in names if good.get(name) != used_commit(folder, name)] or names
     return sorted(new, key=lambda name: kept_place(folder, name).stat().st_mtime, reverse=True)

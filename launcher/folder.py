@@ -51,6 +51,10 @@ class Folder:
         """Where models are put: on Drive, or on the runtime's disk."""
         return self.kept / "models" if self.models_kept else self.machine / "models"
 
+    def history(self, kept: Path) -> Path:
+        """Where the machine's copy of the git history at `kept` on Drive is (`pull_history` brings it)."""
+        return self.machine / "history" / kept.relative_to(self.kept)
+
     def prepare(self) -> None:
         """Make the folders and the data directory's link to the models. Raises `Problem` for a place A1111 cannot live in."""
         if any(part.startswith(".") for part in self.machine.parts):

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Final
 
 from launcher.folder import Folder, write_safely
+from launcher.history import OUR_BRANCHES, OUR_REF, pull_history, push_history
 from launcher.problem import Problem
 from launcher.process import CommandError, run
 
 WEBUI_URL: Final = "https://github.com/AUTOMATIC1111/stable-diffusion-webui.git"
 WEBUI_BRANCH: Final = "master"
-OUR_REF: Final = "refs/oneclick/used"  # the commit we run; the person's own branches are never moved
 SILENCE: Final = 120.0  # seconds git may say nothing
 
 # Where to look when a repository is not at the address A1111 v1.10.1 has for it.
@@ -54,7 +54,7 @@ def git(*arguments: str, at: Path | None = None, on_line: Callable[[str], None] 
     """Run git without ever asking for a password, and without cleaning up behind our back."""
     env = {**os.environ, "GIT_TERMINAL_PROMPT": "0", "GIT_ASKPASS": "true", "GCM_INTERACTIVE": "never", "LC_ALL": "C"}
     where = ["-C", str(at)] if at else []
-    options = ["-c", "gc.auto=0", "-c", "maintenance.auto=false", "-c", "core.fileMode=false", "-c", "advice.detachedHead=false"]
+    options = ["-c", "fetch.unpackLimit=1", "-c", "gc.auto=0", "-c", "maintenance.auto=false", "-c", "core.fileMode=false", "-c", "advice.detachedHead=false"]
     return run(["git", *where, *options, *arguments], env=env, on_line=on_line, timeout=SILENCE).strip()
 
 
@@ -74,9 +74,7 @@ def bring_webui(folder: Folder, update: bool, say: Callable[[str], None], notice
     """
     say("asking GitHub for the newest version" if update and not commit else "reading the version kept on Drive")
     webui = Repository("", (WEBUI_URL,), commit or WEBUI_BRANCH)
-    now = keep_history(folder.kept, webui, refresh=update, notice=notice, say=say, newest=newest)
-    put_files(folder.kept, now, folder.code, notice)
-    return now
+    return bring(folder, webui, folder.code, refresh=update, notice=notice, say=say, newest=newest)
 
 
 def bring_sub_repositories(folder: Folder, say: Callable[[str], None], notice: Callable[[str], None]) -> None:
@@ -85,9 +83,7 @@ def bring_sub_repositories(folder: Folder, say: Callable[[str], None], notice: C
     ready = 0
 
     def one(repository: Repository) -> None:
-        kept = folder.kept / repository.folder
-        commit = keep_history(kept, repository, refresh=False, notice=notice, say=lambda text: None)
-        put_files(kept, commit, folder.code / repository.folder, notice)
+        bring(folder, repository, folder.code / repository.folder, refresh=False, notice=notice, say=lambda text: None)
 
     with ThreadPoolExecutor(len(repositories) or 1) as pool:
         for future in as_completed([pool.submit(one, repository) for repository in repositories]):
@@ -96,28 +92,40 @@ def bring_sub_repositories(folder: Folder, say: Callable[[str], None], notice: C
             say(f"{ready} of {len(repositories)} parts ready")
 
 
-def keep_history(kept: Path, repository: Repository, *, refresh: bool, notice: Callable[[str], None], say: Callable[[str], None], newest: str = "") -> str:
-    """Make sure that the history on Drive has what is wanted; return the commit.
+def bring(
+    folder: Folder, repository: Repository, files: Path, *, refresh: bool, notice: Callable[[str], None], say: Callable[[str], None], newest: str = ""
+) -> str:
+    """Bring a repository's files to the machine, and keep its history on Drive; return the commit. See `keep_history`."""
+    kept = folder.kept / repository.folder
+    history = pull_history(folder, kept)
+    commit = keep_history(history, repository, refresh=refresh, notice=notice, say=say, newest=newest)
+    push_history(folder, kept)
+    if put_files(history, commit, files, notice):
+        push_history(folder, kept)
+    return commit
 
-    Only `.git` is written: files people have in a checked-out folder stay as they are, and so do their branches.
-    Every step may be cut and done again.
+
+def keep_history(history: Path, repository: Repository, *, refresh: bool, notice: Callable[[str], None], say: Callable[[str], None], newest: str = "") -> str:
+    """Make sure that a history has what is wanted; return the commit.
+
+    Only `.git` is written, and no branch of a person is moved. Every step may be cut and done again.
     """
-    mend(kept)
-    have = wanted_commit(kept, repository)
+    mend(history)
+    have = wanted_commit(history, repository)
     if have and (repository.pinned or not refresh):
         if not repository.pinned:
-            git("update-ref", OUR_REF, have, at=kept)
+            git("update-ref", OUR_REF, have, at=history)
         return have
-    if not (kept / ".git" / "HEAD").exists():
-        begin_history(kept, repository.urls[-1])
+    if not (history / ".git" / "HEAD").exists():
+        begin_history(history, repository.urls[-1])
     failures: list[str] = []
     for url in repository.urls:
         try:
             if have and not repository.pinned and have == (newest or newest_commit(url, repository.wanted)):
                 return have
-            fetch(kept, url, repository.wanted, say)
-            commit = git("rev-parse", "--verify", "FETCH_HEAD^{commit}", at=kept)
-            git("update-ref", OUR_REF, commit, at=kept)
+            fetch(history, url, repository.wanted, say)
+            commit = git("rev-parse", "--verify", "FETCH_HEAD^{commit}", at=history)
+            git("update-ref", OUR_REF, commit, at=history)
             return commit
         except CommandError as error:
             failures.append(f"{url}: {last_words(error)}")
@@ -131,33 +139,33 @@ def keep_history(kept: Path, repository: Repository, *, refresh: bool, notice: C
     )
 
 
-def begin_history(kept: Path, url: str) -> None:
-    """An empty history. `git init` itself dies where chmod is refused, as on Drive («could not set 'core.filemode'»)."""
-    for name in ("", ".git", ".git/objects", ".git/refs", ".git/refs/heads"):
-        (kept / name).mkdir(exist_ok=True)  # never with what is above it: see make_folder_below
+def begin_history(history: Path, url: str) -> None:
+    """An empty history, with settings that suit Drive too: it is kept there."""
+    for name in ("objects", "refs"):
+        (history / ".git" / name).mkdir(parents=True, exist_ok=True)
     settings = f'[core]\n\trepositoryformatversion = 0\n\tfilemode = false\n\tbare = false\n[remote "origin"]\n\turl = {url}\n'
-    write_safely(kept / ".git" / "config", settings)
-    write_safely(kept / ".git" / "HEAD", "ref: refs/heads/master\n")  # last: with it the history counts as begun
+    write_safely(history / ".git" / "config", settings)
+    write_safely(history / ".git" / "HEAD", "ref: refs/heads/master\n")  # last: with it the history counts as begun
 
 
-def wanted_commit(kept: Path, repository: Repository) -> str:
-    """The commit to use if the history on Drive already has it whole, else ""."""
-    if not (kept / ".git" / "HEAD").exists():
+def wanted_commit(history: Path, repository: Repository) -> str:
+    """The commit to use if the history has it whole, else ""."""
+    if not (history / ".git" / "HEAD").exists():
         return ""
     names = [repository.wanted] if repository.pinned else [OUR_REF, "HEAD"]
     for name in names:
         try:
-            commit = git("rev-parse", "--verify", "--quiet", f"{name}^{{commit}}", at=kept)
-            git("rev-list", "--objects", "--quiet", "--max-count=1", commit, at=kept)
+            commit = git("rev-parse", "--verify", "--quiet", f"{name}^{{commit}}", at=history)
+            git("rev-list", "--objects", "--quiet", "--max-count=1", commit, at=history)
             return commit
         except CommandError:
             continue
     return ""
 
 
-def fetch(kept: Path, url: str, wanted: str, say: Callable[[str], None]) -> None:
+def fetch(history: Path, url: str, wanted: str, say: Callable[[str], None]) -> None:
     """Fetch one branch or commit. A history that is whole stays whole; a new one is shallow (2 MB, not 40)."""
-    whole = (kept / ".git" / "HEAD").exists() and not (kept / ".git" / "shallow").exists() and bool(used_or_head(kept))
+    whole = (history / ".git" / "HEAD").exists() and not (history / ".git" / "shallow").exists() and bool(used_or_head(history))
     depth = [] if whole else ["--depth=1"]
 
     def on_line(line: str) -> None:
@@ -165,32 +173,33 @@ def fetch(kept: Path, url: str, wanted: str, say: Callable[[str], None]) -> None
         if found:
             say(f"fetching: {found[1]} %{found[2] or ''}")
 
-    git("fetch", "--progress", "--no-tags", "--no-write-commit-graph", "--force", *depth, url, wanted, at=kept, on_line=on_line)
+    git("fetch", "--progress", "--no-tags", "--no-write-commit-graph", "--force", *depth, url, wanted, at=history, on_line=on_line)
 
 
-def used_or_head(kept: Path) -> str:
+def used_or_head(history: Path) -> str:
     """The commit of the history, whatever it is, or ""."""
     try:
-        return git("rev-parse", "--verify", "--quiet", "HEAD^{commit}", at=kept)
+        return git("rev-parse", "--verify", "--quiet", "HEAD^{commit}", at=history)
     except CommandError:
         return ""
 
 
-def put_files(kept: Path, commit: str, files: Path, notice: Callable[[str], None]) -> None:
-    """Check `commit` out at `files` on the machine, from the history on Drive. HEAD moves last, so HEAD tells."""
+def put_files(history: Path, commit: str, files: Path, notice: Callable[[str], None]) -> str:
+    """Check `commit` out at `files`, from the history. HEAD moves last, so HEAD tells. Returns the branch with a person's changes, if any."""
     mend(files)
-    busy = files / ".git" / "oneclick-busy"
+    busy, branch = files / ".git" / "oneclick-busy", ""
     if used_or_head(files) == commit and not busy.exists():
-        return
+        return branch
     if not busy.exists():  # a checkout that was cut off in the middle looks like changes of a person
-        keep_edits(files, kept, notice)
+        branch = keep_edits(files, history, notice)
     if not (files / ".git" / "HEAD").exists():
         files.mkdir(parents=True, exist_ok=True)
         git("init", "--quiet", "--template=", str(files))
     busy.touch()
-    git("fetch", "--quiet", "--no-tags", "--depth=1", f"file://{kept}", commit, at=files)
+    git("fetch", "--quiet", "--no-tags", "--depth=1", f"file://{history}", commit, at=files)
     git("checkout", "--quiet", "--force", "--detach", commit, at=files)
     busy.unlink()
+    return branch
 
 
 def changed_files(checkout: Path) -> list[str]:
@@ -210,24 +219,25 @@ def restore_missing(checkout: Path) -> list[str]:
     return lost
 
 
-def keep_edits(files: Path, kept: Path, notice: Callable[[str], None]) -> str:
-    """Put changes people made to a checkout's files into a branch of the history on Drive; return its name, or "" if there are none.
+def keep_edits(files: Path, history: Path, notice: Callable[[str], None]) -> str:
+    """Put changes people made to a checkout's files into a branch of a history; return its name, or "" if there are none.
 
     `files` may be the folder on Drive itself. Nothing in it changes. The branch is named by its content, so that it is made once.
     """
+    mend(files)
     changed = [name for name in changed_files(files) if (files / name).exists()]
     if not changed:
         return ""
     who = ("-c", "user.name=one-click launcher", "-c", "user.email=launcher@localhost")
     commit = git(*who, "stash", "create", "changes kept by the one-click launcher", at=files)
-    branch = f"kept-changes-{git('rev-parse', f'{commit}^{{tree}}', at=files)[:8]}"
-    if git("for-each-ref", f"refs/heads/{branch}", at=kept):
+    branch = f"{OUR_BRANCHES}{git('rev-parse', f'{commit}^{{tree}}', at=files)[:8]}"
+    if git("for-each-ref", f"refs/heads/{branch}", at=history):
         return branch
     git("update-ref", f"refs/heads/{branch}", commit, at=files)
-    if files != kept:
-        git("fetch", "--quiet", "--no-tags", f"file://{files}", f"refs/heads/{branch}:refs/heads/{branch}", at=kept)
+    if files != history:
+        git("fetch", "--quiet", "--no-tags", f"file://{files}", f"refs/heads/{branch}:refs/heads/{branch}", at=history)
     names = ", ".join(changed[:3]) + (f" and {len(changed) - 3} more" if len(changed) > 3 else "")
-    notice(f"{kept.name} has changes of yours ({names}). They are kept in its branch {branch}; the web UI uses the files as they were published.")
+    notice(f"{files.name} has changes of yours ({names}). They are kept in its branch {branch}; the web UI uses the files as they were published.")
     return branch
 
 

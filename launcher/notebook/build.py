@@ -14,7 +14,7 @@ SOURCES: Final = Path(__file__).resolve().parent.parent
 
 # In the order in which they may be read: each needs only those before it.
 ROOMS: Final = (
-    "problem", "settings", "board", "folder", "process", "explain", "runtime", "source", "lock", "python_env", "known", "catalog", "controls", "download",
+    "problem", "settings", "board", "folder", "process", "explain", "runtime", "history", "source", "lock", "python_env", "known", "catalog", "controls", "download",
     "links", "models", "webui", "login", "door", "tunnel", "entrance", "mirror", "extensions", "panel", "launch", "calls",
 )  # fmt: skip
 

@@ -11,6 +11,7 @@ import errno
 import json
 import os
 import sys
+import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,6 +40,7 @@ class Drive(mfusepy.Operations):
     def __init__(self, folder: Path, control: Path) -> None:
         self.folder, self.control = str(folder), control
         self._manners, self._read_at, self._written = Manners(), -1, 0
+        self._line, self._line_free = threading.Lock(), 0.0
         self._ours: set[str] = set()  # written through this mount, so seen at once
 
     # ---- manners
@@ -48,8 +50,12 @@ class Drive(mfusepy.Operations):
         if self.control.exists() and (changed := self.control.stat().st_mtime_ns) != self._read_at:
             self._manners, self._read_at, self._written = Manners(**json.loads(self.control.read_text())), changed, 0
         manners = self._manners
-        if seconds := manners.latency + (size / manners.rate if manners.rate else 0):
-            time.sleep(seconds)
+        end = time.monotonic() + manners.latency
+        if size and manners.rate:
+            with self._line:  # all share one line
+                self._line_free = max(self._line_free, time.monotonic()) + size / manners.rate
+                end = max(end, self._line_free)
+        time.sleep(max(0.0, end - time.monotonic()))
         return manners
 
     def _at(self, path: str) -> str:
