@@ -33,7 +33,8 @@ shots: setup
 	$(PYTHON) -m tests.shots $(if $(UPSTREAMS),--upstreams $(UPSTREAMS))
 
 bench: setup
-	$(PYTHON) -m tests.bench
+	$(PYTHON) -m launcher.notebook.build
+	$(PYTHON) -m tests.bench $(if $(UPSTREAMS),--upstreams $(UPSTREAMS))
 
 setup:
 	@python3 tests/prepare.py

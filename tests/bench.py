@@ -3,6 +3,7 @@
 Timings of this machine mean little by themselves: it is noisy and its link is fast. The ratios are what counts.
 """
 
+import argparse
 import asyncio
 import datetime
 import hashlib
@@ -28,9 +29,10 @@ from launcher.folder import write_safely
 from launcher.login import Login
 from launcher.notebook.build import notebook_text, program_text
 from launcher.process import RUN_LINE
+from tests.bench_growth import growth
+from tests.bench_launches import launch_rows
 from tests.conftest import ROOT
 from tests.prepare import system_packages
-from tests.world import safetensors
 
 REPEATS = 5
 BIG = 500 << 20
@@ -178,25 +180,63 @@ class Doors:
 
         return memory(), asyncio.run(open_tabs())
 
+    def small_with_tabs(self, tabs: int) -> float:
+        """ms of a small request, the median, while so many tabs ask for something all the time."""
+
+        async def ask_all() -> float:
+            times: list[float] = []
+            end = time.monotonic() + 3
+
+            async def tab(client: aiohttp.ClientSession) -> None:
+                while time.monotonic() < end:
+                    began = time.perf_counter()
+                    async with client.get(f"{self.urls['door']}/small") as answer:
+                        await answer.read()
+                    times.append(time.perf_counter() - began)
+                    await asyncio.sleep(0.05)
+
+            async with aiohttp.ClientSession(headers=self.headers) as client:
+                await asyncio.gather(*(tab(client) for _ in range(tabs)))
+            return statistics.median(times) * 1000
+
+        return asyncio.run(ask_all())
+
     def close(self) -> None:
         for process in self.processes:
             process.terminate()
             process.wait(10)
 
 
-def downloads(folder: Path, rate: int, peers: tuple[str, ...]) -> dict[str, tuple[float, float]]:
+def write_model(path: Path, size: int) -> None:
+    """A .safetensors file of about `size` bytes, most of which take no room on the disk."""
+    header = json.dumps({"model.weight": {"dtype": "U8", "shape": [size], "data_offsets": [0, size]}}).encode()
+    with path.open("wb") as file:
+        file.write(len(header).to_bytes(8, "little") + header)
+        file.truncate(8 + len(header) + size)
+
+
+def download_seconds(folder: Path, size: int) -> dict[str, float]:
+    """Seconds for a file of `size` bytes, without a limit, by tool."""
+    folder.mkdir()
+    speeds = downloads(folder, 0, ("wget",), size)
+    shutil.rmtree(folder)
+    return {{"launcher": "launcher, with SHA-256", "wget": "wget, unchecked"}[name]: size / 1e6 / speed for name, (speed, _) in speeds.items()}
+
+
+def downloads(folder: Path, rate: int, peers: tuple[str, ...], wanted: int = DOWNLOAD) -> dict[str, tuple[float, float]]:
     """MB/s of our download (with SHA-256) and of the peers (without any check) from nginx; `rate` in MB/s a connection, 0: no limit."""
     files = folder / f"files{rate}"
     original = files / "own" / "model" / "resolve" / "main" / "m.safetensors"
     original.parent.mkdir(parents=True)
-    original.write_bytes(safetensors(DOWNLOAD))
+    write_model(original, wanted)
     (port,) = free_ports(1)
     (folder / f"files{rate}.conf").write_text(FILES.format(folder=folder, root=files, port=port, limit=f"limit_rate {rate}m;" if rate else ""))
     server = subprocess.Popen(["nginx", "-c", str(folder / f"files{rate}.conf")], stderr=subprocess.DEVNULL)
     time.sleep(0.5)
     url = f"http://127.0.0.1:{port}/own/model/resolve/main/m.safetensors"
     size = original.stat().st_size
-    sha256 = hashlib.sha256(original.read_bytes()).hexdigest()
+    with original.open("rb") as file:
+        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
     target = folder / "got"
 
     def timed(work: Callable[[], object]) -> Callable[[], float]:
@@ -228,10 +268,17 @@ def downloads(folder: Path, rate: int, peers: tuple[str, ...]) -> dict[str, tupl
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--upstreams", type=Path, help="bare repositories OWNER/NAME.git: the real A1111 too")
+    parser.add_argument("--only", action="append", help="environment, first, real, slow, full, idle: these rows, printed and not written")
+    options = parser.parse_args()
+    if options.only:
+        launch_rows(options)
+        return
+    rows = launch_rows(options)
     system_packages(
         [package for program, package in {"nginx": "nginx-light", "aria2c": "aria2", "wget": "wget", "curl": "curl"}.items() if not shutil.which(program)]
     )
-    rows: list[tuple[str, str, str, str, str]] = []
     began = time.monotonic()
     folder = Path(tempfile.mkdtemp(prefix="bench"))
     doors = Doors(folder)
@@ -267,6 +314,7 @@ def main() -> None:
         notebook_text()
         took = time.perf_counter() - began
         rows.append(("building the notebook", "", "< 2 s", f"{took:.2f} s", "yes" if took < 2 else "no"))
+        curves = growth(doors, download_seconds)
     finally:
         doors.close()
         shutil.rmtree(folder, ignore_errors=True)
@@ -277,7 +325,7 @@ def main() -> None:
     text = page.read_text()
     head, _, rest = text.partition(MARK)
     _, _, tail = rest.partition(MARK)
-    page.write_text(f"{head}{MARK}\n{machine}\n\n" + "\n".join(table) + f"\n{MARK}{tail}")
+    page.write_text(f"{head}{MARK}\n{machine}\n\n" + "\n".join(table) + f"\n\n## How each grows\n{curves}{MARK}{tail}")
 
 
 if __name__ == "__main__":

@@ -1,0 +1,306 @@
+"""The rows of `make bench` that launch the notebook: in a real kernel, on a real FUSE Drive, against the stand-ins or the real A1111."""
+
+import json
+import os
+import re
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from argparse import Namespace
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+
+from launcher.folder import Folder
+from launcher.lock import LOCKED_PACKAGES
+from launcher.process import RUN_LINE
+from launcher.python_env import child_environment, prepare_python
+from tests.conftest import COLAB_PYTHON
+from tests.world import MODEL_LINK, World, safetensors
+from tests.world.kernel import Kernel, cell_source
+from tests.world.place import Place, wait_ready
+from tests.world.real import REAL_LINK, RealWorld
+
+ROUNDS = 3
+SLOW_DRIVE = {"latency": 0.02, "rate": 80e6}  # seconds an operation, bytes a second
+CHECKPOINT = 200_000_000  # bytes
+BASE = {name: value for name, value in os.environ.items() if not name.startswith(("HF_", "ONECLICK_", "CIVITAI_"))}
+
+Row = tuple[str, str, str, str, str]
+
+# Run in place of ▶: every leg alone, one after the other; prints the seconds of each.
+LEGS_IN_A_ROW = """
+import json, time
+one = Launch(Settings.from_form(known_checkpoints=CHECKPOINT_NAMES, checkpoint={checkpoint!r}, keep_models_on=KEEP_ON_DRIVE, drive_folder="asd1111",
+             update=True, api=False, link="gradio", extra_arguments="", give_back_after=0, extensions_tab=False), look_at_machine())
+one.folder.session.mkdir(parents=True, exist_ok=True, mode=0o700)
+seconds = {{}}
+def leg(name, work):
+    began = time.monotonic()
+    value = work()
+    seconds[name] = time.monotonic() - began
+    return finished(value)
+newest = leg("asking for the newest version", newest_commit)
+link = leg("link", one._link)
+drive = leg("drive", one._drive)
+source = leg("source", lambda: one._source(drive, newest))
+python = leg("python", lambda: one._python(newest))
+model = leg("model", lambda: one._model(drive))
+webui = leg("webui", lambda: one._webui(source, python, model))
+one.over.set()
+print("LEGS", json.dumps(seconds))
+"""
+
+
+@contextmanager
+def kernel_at(environment: dict[str, str], machine: Path) -> Iterator[Kernel]:
+    """A kernel with Colab's pins; at the end everything it started is stopped."""
+    machine.mkdir(parents=True, exist_ok=True)
+    kernel = Kernel(COLAB_PYTHON, {**BASE, **environment}, machine)
+    try:
+        yield kernel
+    finally:
+        kernel.interrupt()
+        kernel.run(cell_source("stop"), 120)
+        kernel.shutdown()
+
+
+def launch_seconds(environment: dict[str, str], machine: Path, **fields: object) -> float:
+    """From ▶ to the card."""
+    with kernel_at({**environment, "ONECLICK_PANEL": "text"}, machine) as kernel:
+        began = time.monotonic()
+        kernel.start(cell_source("launch", **{"checkpoint": MODEL_LINK, "link": "none", **fields}))
+        kernel.wait_for_text(r"^Ready after", 900)
+        return time.monotonic() - began
+
+
+def spread(values: list[float]) -> str:
+    return f"{statistics.median(values):.1f} s ({min(values):.1f} to {max(values):.1f})"
+
+
+def met(ratio: float, target: float) -> str:
+    return "yes" if ratio <= target else f"no, by {100 * (ratio / target - 1):.0f} %"
+
+
+def first_run(root: Path) -> list[Row]:
+    """All legs of a first run side by side, and one after the other."""
+    whole, legs = list[float](), list[dict[str, float]]()
+    for number in range(ROUNDS + 1):  # the first of each fills uv's cache and does not count
+        for side_by_side in (True, False):
+            place_root = root / f"first{number}{side_by_side}"
+            with World(place_root / "outside", model_bytes=40_000_000) as world, Place(world, place_root) as place:
+                world.hub.rate, world.git.delay = 250_000, 1.0  # bytes a second and connection; seconds
+                if side_by_side:
+                    whole.append(launch_seconds(place.environment, place.machine, link="gradio"))
+                    continue
+                program = cell_source("launch").partition("\n" + RUN_LINE)[0]
+                with kernel_at(place.environment, place.machine) as kernel:
+                    kernel.start(f"{program}\n\n{RUN_LINE}\n{LEGS_IN_A_ROW.format(checkpoint=MODEL_LINK)}")
+                    legs.append(json.loads(kernel.wait_for_text(r"^LEGS (.+)$", 300)[1]))
+    del whole[0], legs[0]
+    one = {name: statistics.median([each[name] for each in legs]) for name in legs[0]}
+    longest = max(one["drive"] + one["source"], one["drive"] + one["model"], one["python"], one["link"]) + one["webui"]
+    ratio = statistics.median(whole) / longest
+    told = ", ".join(f"{name} {seconds:.1f}" for name, seconds in one.items())
+    measured = f"{ratio:.2f} × ({spread(whole)}; longest chain of legs that need each other {longest:.1f} s; sum {sum(one.values()):.1f} s: {told})"
+    return [("first run, stand-ins, all legs", "its longest chain of legs, each leg alone", "≤ 1.15 ×", measured, met(ratio, 1.15))]
+
+
+def slow_drive(root: Path) -> list[Row]:
+    """A new machine with everything on Drive: a slow Drive against a folder on the local disk."""
+    slow, local = list[float](), list[float]()
+    with World(root / "outside", model_bytes=CHECKPOINT) as world, Place(world, root) as place:
+        home = root / "home"
+        launch_seconds(place.environment, place.machine)
+        launch_seconds(world.environment(home), home)
+        for _ in range(ROUNDS):
+            place.lose_machine()
+            place.manners(**SLOW_DRIVE)
+            slow.append(launch_seconds(place.environment, place.machine))
+            place.manners()
+            shutil.rmtree(home / "machine")
+            local.append(launch_seconds(world.environment(home), home))
+    reading = CHECKPOINT / SLOW_DRIVE["rate"]
+    ratio = (statistics.median(slow) - reading) / statistics.median(local)
+    measured = f"{ratio:.2f} × ({spread(slow)}, of it {reading:.1f} s for the model; local {spread(local)})"
+    return [
+        (
+            "launch on a slow Drive (20 ms an operation, 80 MB/s)",
+            "the same on a local disk, minus the reading of the model",
+            "≤ 1.2 ×",
+            measured,
+            met(ratio, 1.2),
+        )
+    ]
+
+
+def fill(place: Place, models: int, images: int) -> None:
+    """So many models and images on Drive, and no more."""
+    checkpoints, pictures = place.kept / "models" / "Stable-diffusion", place.kept / "outputs" / "txt2img-images"
+    for folder in (checkpoints / "many", pictures):
+        shutil.rmtree(folder, ignore_errors=True)
+    (checkpoints / "many").mkdir(parents=True)
+    small = safetensors(100)
+    for number in range(models):
+        (checkpoints / "many" / f"m{number}.safetensors").write_bytes(small)
+    for number in range(images):
+        day = pictures / f"2026-01-{1 + number % 28:02}"
+        day.mkdir(parents=True, exist_ok=True)
+        (day / f"{number:05}.png").write_bytes(b"\x89PNG" + number.to_bytes(4))
+
+
+def full_folder(root: Path, counts: list[tuple[int, int]], rounds: int = ROUNDS) -> dict[tuple[int, int], list[float]]:
+    """Seconds of a launch on a new machine, by (models, images) that are on Drive already."""
+    seconds: dict[tuple[int, int], list[float]] = {count: [] for count in counts}
+    with World(root / "outside") as world, Place(world, root) as place:
+        launch_seconds(place.environment, place.machine)
+        for _ in range(rounds):
+            for count in counts:
+                place.lose_machine()
+                fill(place, *count)
+                seconds[count].append(launch_seconds(place.environment, place.machine))
+    return seconds
+
+
+def full_folder_row(root: Path) -> list[Row]:
+    seconds = full_folder(root, [(0, 0), (1000, 20_000)])
+    ratio = statistics.median(seconds[1000, 20_000]) / statistics.median(seconds[0, 0])
+    measured = f"{ratio:.2f} × ({spread(seconds[1000, 20_000])}; empty {spread(seconds[0, 0])})"
+    return [("1,000 models and 20,000 images already on Drive", "an empty folder", "≤ 1.2 ×", measured, met(ratio, 1.2))]
+
+
+def idle(root: Path) -> list[Row]:
+    """What the launcher costs while nobody does anything, over 60 s."""
+    with World(root / "outside") as world, Place(world, root) as place:
+        place.machine.mkdir(parents=True)
+        bare = Kernel(COLAB_PYTHON, {**BASE, **place.environment}, place.machine)
+        with kernel_at(place.environment, place.machine) as kernel:
+            kernel.start(cell_source("launch", checkpoint=MODEL_LINK, link="gradio"))
+            wait_ready(kernel)
+            time.sleep(15)
+            tunnel = psutil.Process(place.pid("tunnel"))
+            ours = {"loop and mirror": [kernel.pid], "door": [place.pid("door")], "tunnel": [tunnel.pid, *(p.pid for p in tunnel.children(recursive=True))]}
+
+            def cpu(pids: list[int]) -> float:
+                return sum(sum(psutil.Process(pid).cpu_times()[:2]) for pid in pids)
+
+            def memory(pids: list[int]) -> float:
+                return sum(psutil.Process(pid).memory_info().rss for pid in pids) / 1e6
+
+            before = {name: cpu(pids) for name, pids in ours.items()}
+            time.sleep(60)
+            used = {name: (cpu(pids) - before[name]) / 60 * 100 for name, pids in ours.items()}
+            size = {name: memory(pids) for name, pids in ours.items()}
+            size["loop and mirror"] -= memory([bare.pid])
+        bare.shutdown()
+    core, over = used["loop and mirror"] + used["door"], size["loop and mirror"] + size["door"]
+    told = ", ".join(f"{name} {used[name]:.1f} % and {size[name]:.0f} MB" for name in ours)
+    return [
+        ("idle: the loop, the mirror and the door, of one core", "a bare kernel", "< 1 %", f"{core:.1f} % ({told})", "yes" if core < 1 else "no"),
+        (
+            "idle: the same, memory",
+            "a bare kernel",
+            "< 150 MB",
+            f"{over:.0f} MB (with the tunnel {over + size['tunnel']:.0f} MB)",
+            "yes" if over < 150 else "no",
+        ),
+    ]
+
+
+def environment_row(root: Path) -> list[Row]:
+    """The locked packages into an empty environment with empty caches: ours, and pip as A1111's launch.py calls it."""
+    ours, pip = list[float](), list[float]()
+    lock = root / "lock.txt"
+    root.mkdir(parents=True, exist_ok=True)
+    lock.write_text("\n".join(LOCKED_PACKAGES) + "\n")
+    for _ in range(2):
+        os.environ["UV_CACHE_DIR"] = str(root / "uv-cache")
+        folder = Folder(root / "drive" / "a" / "b", root / "machine")
+        began = time.monotonic()
+        prepare_python(folder, list(LOCKED_PACKAGES), lambda text: None, lambda done, total: None)
+        ours.append(time.monotonic() - began)
+        python = folder.python / "bin" / "python"
+        size = sum(path.lstat().st_size for path in folder.python.rglob("*") if not path.is_symlink()) / 1e9
+        base = subprocess.run([python, "-c", "import sys; print(sys._base_executable)"], capture_output=True, text=True, check=True).stdout.strip()
+        shutil.rmtree(root / "uv-cache")
+        shutil.rmtree(folder.machine)
+        subprocess.run([base, "-m", "venv", str(root / "venv")], check=True)
+        began = time.monotonic()
+        command = [str(root / "venv" / "bin" / "python"), "-m", "pip", "install", "--quiet", "--no-cache-dir", "--prefer-binary", "--no-deps", "-r", str(lock)]
+        subprocess.run(command, check=True, env={**child_environment(folder), "PIP_CONSTRAINT": "", "PIP_BUILD_CONSTRAINT": "", "VIRTUAL_ENV": ""})
+        pip.append(time.monotonic() - began)
+        shutil.rmtree(root / "venv")
+    del os.environ["UV_CACHE_DIR"]
+    ratio = statistics.median(pip) / statistics.median(ours)
+    measured = f"{ratio:.1f} × ({spread(ours)} against {spread(pip)}; {size:.1f} GB)"
+    return [
+        (
+            "environment from nothing, nothing cached",
+            "`pip install` of the same lock",
+            "≥ 3 × faster",
+            measured,
+            "yes" if ratio >= 3 else f"no, by {100 * (1 - ratio / 3):.0f} %",
+        )
+    ]
+
+
+def next_run_real(root: Path, upstreams: Path) -> list[Row]:
+    """▶ to the card on a machine that was used before, and A1111 started bare with the same arguments."""
+    ours, bare = list[float](), list[float]()
+    fields = {"checkpoint": REAL_LINK, "extra_arguments": "--disable-nan-check"}
+    with RealWorld(root / "outside", upstreams) as world:
+        environment = world.environment(root)
+        launch_seconds(environment, root, **fields)
+        for _ in range(ROUNDS + 1):
+            with kernel_at({**environment, "ONECLICK_PANEL": "text"}, root) as kernel:
+                began = time.monotonic()
+                kernel.start(cell_source("launch", link="none", **fields))
+                kernel.wait_for_text(r"^Ready after", 300)
+                ours.append(time.monotonic() - began)
+                webui = psutil.Process(json.loads((root / "machine" / "session" / "webui.pid").read_text())["pid"])
+                command, cwd, variables = webui.cmdline(), webui.cwd(), webui.environ()
+            command.insert(2, "--skip-prepare-environment")
+            bare.append(bare_seconds(command, cwd, variables, root / "bare.log"))
+    del ours[0], bare[0]
+    ratio = statistics.median(ours) / statistics.median(bare)
+    measured = f"{ratio:.2f} × ({spread(ours)}; bare {spread(bare)})"
+    return [("next run to the card, real A1111", "bare `python launch.py --skip-prepare-environment`", "≤ 1.1 ×", measured, met(ratio, 1.1))]
+
+
+def bare_seconds(command: list[str], cwd: str, variables: dict[str, str], log: Path) -> float:
+    """From the start of A1111 to its line `Startup time:`."""
+    with log.open("w") as out:
+        began = time.monotonic()
+        process = subprocess.Popen(command, cwd=cwd, env=variables, stdout=out, stderr=out, start_new_session=True)
+        while not re.search("^Startup time:", log.read_text(errors="replace"), re.MULTILINE):
+            if process.poll() is not None:
+                sys.exit(log.read_text()[-2000:])
+            time.sleep(0.05)
+        seconds = time.monotonic() - began
+        process.kill()
+        process.wait()
+    return seconds
+
+
+def launch_rows(options: Namespace) -> list[Row]:
+    """All rows; each in a folder of its own, which goes away."""
+    works: dict[str, Callable[[Path], list[Row]]] = {"environment": environment_row, "first": first_run}
+    if options.upstreams:
+        works["real"] = lambda root: next_run_real(root, options.upstreams.resolve())
+    works |= {"slow": slow_drive, "full": full_folder_row, "idle": idle}
+    rows = []
+    for name, work in works.items():
+        if options.only and name not in options.only:
+            continue
+        root = Path(tempfile.mkdtemp(prefix=f"bench-{name}-"))
+        try:
+            rows += work(root)
+            print(rows[-1], flush=True)
+        finally:
+            shutil.rmtree(root, ignore_errors=True)
+    return rows
