@@ -104,6 +104,12 @@ class Board:
         self._kept = ""
         self._webui_port = 0
         self._version = 0
+        self._turn = 0
+
+    @property
+    def turn(self) -> int:
+        """Counts what a person waits for: a step that begins, ends or fails, a sentence, the card."""
+        return self._turn
 
     def add(self, name: str, title: str) -> None:
         """Announce a step that is still to come."""
@@ -115,6 +121,7 @@ class Board:
         """The step begins, or begins again."""
         with self._lock:
             self._samples[name] = deque(maxlen=200)
+            self._turn += 1
             self._set(name, Step(name, self._steps[name].title, RUNNING, note, started=time.time()))
 
     def progress(self, name: str, done: int, total: int = 0, unit: str = "bytes") -> None:
@@ -141,12 +148,14 @@ class Board:
         """The step is done."""
         with self._lock:
             step = self._steps[name]
+            self._turn += 1
             self._set(name, replace(step, state=DONE, note=note, started=step.started or time.time(), ended=time.time()))
 
     def fail(self, name: str, problem: Problem) -> None:
         """The step failed; the panel shows the problem and the remedy."""
         with self._lock:
             step = self._steps[name]
+            self._turn += 1
             self._set(name, replace(step, state=FAILED, ended=time.time(), problem=problem.what, remedy=problem.do))
 
     def notice(self, text: str) -> None:
@@ -154,12 +163,14 @@ class Board:
         with self._lock:
             if text not in self._notices:
                 self._notices.append(text)
+                self._turn += 1
                 self._version += 1
 
     def show_card(self, card: Card | None) -> None:
         """Show the way in, or take it away."""
         with self._lock:
             self._card = card
+            self._turn += 1
             self._version += 1
 
     def show_kept(self, text: str) -> None:

@@ -14,15 +14,16 @@ import secrets
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
-from typing import Any, Final
-
-import aiohttp
-from aiohttp import web, web_response
-from multidict import CIMultiDict
-from yarl import URL
+from typing import TYPE_CHECKING, Any, Final
 
 from launcher.folder import write_safely
 from launcher.login import COOKIE, USER, Login, Patience
+
+if TYPE_CHECKING:
+    import aiohttp
+    from aiohttp import web, web_response
+    from multidict import CIMultiDict
+    from yarl import URL
 
 OWN: Final = "/oneclick/"  # the door's own pages; A1111 has nothing there
 FORM_LIMIT: Final = 4096  # bytes of a login form
@@ -142,14 +143,14 @@ class Door:
             self._board = {}
         return self._board
 
-    def application(self) -> web.Application:
+    def application(self) -> "web.Application":
         """The aiohttp application."""
         app = web.Application(client_max_size=FORM_LIMIT)
         app.cleanup_ctx.append(self._with_client)
         app.router.add_route("*", "/{path:.*}", self.handle)
         return app
 
-    async def _with_client(self, app: web.Application) -> AsyncIterator[None]:
+    async def _with_client(self, app: "web.Application") -> AsyncIterator[None]:
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=10)
         connector = aiohttp.TCPConnector(limit=0, force_close=False, keepalive_timeout=30)
         self._client = aiohttp.ClientSession(
@@ -160,7 +161,7 @@ class Door:
 
     # ---- who comes
 
-    async def handle(self, request: web.Request) -> web.StreamResponse:
+    async def handle(self, request: "web.Request") -> "web.StreamResponse":
         """Every request: the few things a stranger may have, then the login, then the web UI."""
         if request.path == "/robots.txt" and request.method in ("GET", "HEAD"):
             return web.Response(text="User-agent: *\nDisallow: /\n")
@@ -185,7 +186,7 @@ class Door:
             self._use_noted = time.monotonic()
             (self.session / "last-use").touch()
 
-    async def is_known(self, request: web.Request) -> bool:
+    async def is_known(self, request: "web.Request") -> bool:
         """Whether the request carries this launch's cookie, or the right user and password."""
         if secrets.compare_digest(request.cookies.get(COOKIE, "").encode(), self.login.cookie.encode()):
             return True
@@ -199,7 +200,7 @@ class Door:
         self.patience.was(right, place)
         return right
 
-    def turn_away(self, request: web.Request, message: str = "", status: int = 401) -> web.Response:
+    def turn_away(self, request: "web.Request", message: str = "", status: int = 401) -> "web.Response":
         """The login page for a person, 401 for a program."""
         headers = {"Cache-Control": "no-store"} | SAFE_HEADERS
         if wants_html(request):
@@ -208,7 +209,7 @@ class Door:
             headers["WWW-Authenticate"] = 'Basic realm="one-click launcher", charset="UTF-8"'
         return web.Response(status=status, text="Log in first.\n", headers=headers)
 
-    async def log_in(self, request: web.Request) -> web.Response:
+    async def log_in(self, request: "web.Request") -> "web.Response":
         """The login form was sent."""
         if comes_from_elsewhere(request) or request.content_length is None or request.content_length > FORM_LIMIT:
             return self.turn_away(request, "Please log in on this page.", 400)
@@ -225,7 +226,7 @@ class Door:
             return self.turn_away(request, "That was not right. User and password stand on the card in the notebook.")
         return self.let_in(request)
 
-    def enter(self, request: web.Request) -> web.Response:
+    def enter(self, request: "web.Request") -> "web.Response":
         """The card's link: a ticket that opens once."""
         ticket, now = request.path.removeprefix(f"{OWN}enter/"), time.time()
         self.used_tickets = {used: until for used, until in self.used_tickets.items() if until > now}
@@ -238,13 +239,13 @@ class Door:
             request, "This link has opened once already, or is older than ten minutes. Log in with the password, or press the button in the notebook again."
         )
 
-    def let_in(self, request: web.Request) -> web.Response:
+    def let_in(self, request: "web.Request") -> "web.Response":
         """Give the cookie and show the web UI. It ends with the browser's session or the launch."""
         answer = web.Response(status=303, headers={"Location": "/", "Cache-Control": "no-store"})
         answer.set_cookie(COOKIE, self.login.cookie, httponly=True, secure=True, samesite="Lax", path="/")
         return answer
 
-    async def own_page(self, request: web.Request) -> web.Response:
+    async def own_page(self, request: "web.Request") -> "web.Response":
         """The door's pages for people who are in."""
         if request.path == OWN and request.method in ("GET", "HEAD"):
             return web.Response(text=control_page(self.board), content_type="text/html", headers={"Cache-Control": "no-store"} | SAFE_HEADERS)
@@ -257,7 +258,7 @@ class Door:
 
     # ---- on to the web UI
 
-    async def to_webui(self, request: web.Request) -> web.StreamResponse:
+    async def to_webui(self, request: "web.Request") -> "web.StreamResponse":
         """Pass the request on, or show the waiting page: nothing reaches a web UI that is not ready."""
         port = self.board.get("webui_port", 0)
         if not port:
@@ -273,14 +274,14 @@ class Door:
         async with answer:
             return await self.pass_answer(request, answer)
 
-    def not_yet(self, request: web.Request) -> web.Response:
+    def not_yet(self, request: "web.Request") -> "web.Response":
         """The web UI is not ready."""
         headers = {"Cache-Control": "no-store", "Retry-After": "2"} | SAFE_HEADERS
         if wants_html(request):
             return web.Response(status=503, text=waiting_page(self.board), content_type="text/html", headers=headers)
         return web.json_response({"detail": "The web UI is starting."}, status=503, headers=headers)
 
-    async def ask_webui(self, request: web.Request, port: int) -> aiohttp.ClientResponse:
+    async def ask_webui(self, request: "web.Request", port: int) -> "aiohttp.ClientResponse":
         """Send the visitor's request to the web UI, its body streamed; return the answer once its headers are there."""
         assert self._client is not None
         body = request.content.iter_chunked(PIECE_OF_BODY) if request.body_exists else None
@@ -291,7 +292,7 @@ class Door:
         skip = ("User-Agent", "Accept", "Accept-Encoding", "Content-Type")
         return await self._client.request(request.method, url, data=body, headers=headers, allow_redirects=False, skip_auto_headers=skip)
 
-    async def pass_answer(self, request: web.Request, answer: aiohttp.ClientResponse) -> web.StreamResponse:
+    async def pass_answer(self, request: "web.Request", answer: "aiohttp.ClientResponse") -> "web.StreamResponse":
         """Pass the web UI's answer on piece by piece: memory does not grow with its size."""
         response = web.StreamResponse(status=answer.status, reason=answer.reason)
         for name, value in answer.headers.items():
@@ -309,7 +310,7 @@ class Door:
         await response.write_eof()
         return response
 
-    async def pass_websocket(self, request: web.Request, port: int) -> web.StreamResponse:
+    async def pass_websocket(self, request: "web.Request", port: int) -> "web.StreamResponse":
         """A WebSocket, both ways, until either side closes."""
         assert self._client is not None
         wanted = [p.strip() for p in request.headers.get("Sec-WebSocket-Protocol", "").split(",") if p.strip()]
@@ -362,7 +363,7 @@ async def pump(source: Any, target: Any) -> None:
     await target.close(code=source.close_code if source.close_code and source.close_code not in (1005, 1006, 1015) else 1000)
 
 
-def forwarded_headers(request: web.Request) -> "CIMultiDict[str]":
+def forwarded_headers(request: "web.Request") -> "CIMultiDict[str]":
     """The visitor's headers for the web UI: without our cookie, the password, and what belongs to one hop."""
     named = {word.strip().lower() for word in request.headers.get("Connection", "").split(",")}
     headers: CIMultiDict[str] = CIMultiDict()
@@ -380,7 +381,7 @@ def forwarded_headers(request: web.Request) -> "CIMultiDict[str]":
     return headers
 
 
-def comes_from_elsewhere(request: web.Request) -> bool:
+def comes_from_elsewhere(request: "web.Request") -> bool:
     """True for a request that another site's page makes this browser send (CSRF, WebSocket hijacking)."""
     harmless = request.method in ("GET", "HEAD", "OPTIONS") and "upgrade" not in request.headers
     if harmless:
@@ -395,12 +396,12 @@ def comes_from_elsewhere(request: web.Request) -> bool:
     return host not in (request.headers.get("Host", ""), request.headers.get("X-Forwarded-Host", ""))
 
 
-def wants_html(request: web.Request) -> bool:
+def wants_html(request: "web.Request") -> bool:
     """True for a person's browser that opens a page."""
     return request.method in ("GET", "HEAD", "POST") and "text/html" in request.headers.get("Accept", "")
 
 
-def place_of(request: web.Request) -> str:
+def place_of(request: "web.Request") -> str:
     """Where a request comes from, as far as the tunnel's servers tell.
 
     gradio's is a web server in front of frps: each adds one address to X-Forwarded-For, so the last two are theirs.
@@ -437,6 +438,16 @@ async def forever() -> None:
     await asyncio.Event().wait()
 
 
+def load_web_server() -> None:
+    """Bring in what only the door's own process needs: 0.3 s for which ▶ need not wait."""
+    global aiohttp, web, web_response, CIMultiDict, URL
+    import aiohttp
+    from aiohttp import web, web_response
+    from multidict import CIMultiDict
+    from yarl import URL
+
+
 def door_part(arguments: list[str]) -> None:
     """The door's process: SESSION_FOLDER PORT."""
+    load_web_server()
     asyncio.run(serve(Path(arguments[0]), int(arguments[1]), forever))

@@ -7,7 +7,6 @@ from typing import Any, Final
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 import requests
-from huggingface_hub import HfApi, get_hf_file_metadata, hf_hub_url
 
 from launcher.catalog import HubFile
 from launcher.download import TIMEOUT, USER_AGENT, Refused, Remote, refused_problem
@@ -103,6 +102,8 @@ def resolve_hub_link(link: str, token: str) -> Found:
         raise Problem("The link leads to a page of Hugging Face, not to a model.", "Open «Files and versions» there and copy the link of the model file.")
     repo, revision = match[1], match[2] or "main"
     page = HubFile(repo, "")
+    from huggingface_hub import HfApi
+
     try:
         names = [file.rfilename for file in HfApi().model_info(repo, revision=revision, token=token or False).siblings or []]
     except OSError as error:
@@ -269,6 +270,8 @@ def resolve_hub_file(file: HubFile, token: str) -> Remote:
     Raises `TokenNeeded` where a token would help, else a `Problem`. The statuses and codes are those of
     facts/tunnel_hub.md B.2; 401 without a code means «no such repository», not «token wanted».
     """
+    from huggingface_hub import get_hf_file_metadata, hf_hub_url  # here: it takes half a second, and most starts fetch nothing
+
     url = hf_hub_url(file.repo, file.filename, revision=file.revision)
     try:
         meta = get_hf_file_metadata(url, token=token or False, timeout=10, retry_on_errors=HUB_RETRIES)

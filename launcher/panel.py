@@ -10,7 +10,7 @@ from typing import Any, Final
 from launcher.board import DONE, FAILED, RUNNING, Board, Card, Snapshot, Step
 
 TICK: Final = 0.1  # seconds between two looks at the kernel and the board
-REDRAW: Final = 0.3  # seconds between two drawings
+REDRAW: Final = 0.3  # seconds between two drawings of what only moves: bars, clocks
 
 STYLE_OF_PANEL: Final = """<style>
 .oneclick{--ink:#1d1d28;--box:#fff;--line:#d8d8e4;--soft:#5a5a6e;--main:#4a3fc9;--on:#fff;--bad:#b3261e;--good:#1b7a3d;--tint:#f1f0fb;
@@ -192,14 +192,14 @@ class TextPanel:
     """For places without widgets: prints each line once, when it changes."""
 
     def __init__(self, board: Board) -> None:
-        self._board, self._said = board, set[str]()
+        self.board, self._said = board, set[str]()
 
     def close(self) -> None:
         """Nothing is left to say."""
 
     def draw(self, fresh_link: Callable[[], str], let_go: bool = False) -> None:
         """Print what is new. Steps at work are told once a state, not at every byte."""
-        for line in text_lines(self._board.snapshot(), with_password=True):
+        for line in text_lines(self.board.snapshot(), with_password=True):
             if line[0] not in "·…" and line not in self._said:
                 self._said.add(line)
                 print(line, flush=True)
@@ -212,7 +212,7 @@ class WidgetPanel:
         import ipywidgets as widgets
         from IPython.display import display
 
-        self._board, self._usable = board, usable
+        self.board, self._usable = board, usable
         self._shown: dict[str, str] = {}
         self._link, self._link_time = "", 0.0
         self._parts = {name: widgets.HTML() for name in ("head", "steps", "told", "card", "foot")}
@@ -228,7 +228,7 @@ class WidgetPanel:
 
     def _bundle(self, view: dict[str, Any]) -> dict[str, Any]:
         """The widget, and the same as text for front ends that show no widgets. The password stays out of saved notebooks."""
-        text = "\n".join(text_lines(self._board.snapshot(), with_password=False))
+        text = "\n".join(text_lines(self.board.snapshot(), with_password=False))
         return {"application/vnd.jupyter.widget-view+json": view, "text/plain": text or "Without widgets the lines come at the end."}
 
     def close(self) -> None:
@@ -237,7 +237,7 @@ class WidgetPanel:
 
     def draw(self, fresh_link: Callable[[], str], let_go: bool = False) -> None:
         """Draw what changed. `fresh_link` makes a new one-time link; it is asked every five minutes."""
-        board, now = self._board.snapshot(), time.time()
+        board, now = self.board.snapshot(), time.time()
         if board.card and (not self._link.startswith(board.card.url) or now - self._link_time > 300):
             self._link, self._link_time = fresh_link(), now
         drawn = {
@@ -285,15 +285,15 @@ async def show_until(panel: TextPanel | WidgetPanel, over: Callable[[], bool], m
     step = getattr(kernel, "do_one_iteration", None)
     if step:
         parent, identity = kernel.get_parent("shell"), getattr(kernel, "_parent_ident", {}).get("shell")
-    drawn = 0.0
+    drawn, turn = 0.0, -1
     try:
         while not over():
             if step:
                 await step()
                 kernel.set_parent(identity, parent, channel="shell")
             main_work()
-            if time.monotonic() - drawn > REDRAW:
-                drawn = time.monotonic()
+            if panel.board.turn != turn or time.monotonic() - drawn > REDRAW:
+                drawn, turn = time.monotonic(), panel.board.turn
                 panel.draw(fresh_link)
             await asyncio.sleep(TICK)
     except (KeyboardInterrupt, asyncio.CancelledError):

@@ -27,6 +27,8 @@ RESERVED_ARGUMENTS: Final = {
     "--api": "Use the field api instead.",
     "--nowebui": "The launcher always starts the web UI.",
     "--subpath": "The launcher serves the web UI at the root of the link.",
+    "--skip-prepare-environment": "The launcher prepares everything itself and sets it already.",
+    "--update-all-extensions": "Use the cell «Add or update an extension» instead.",
     "--skip-install": "The launcher installs extensions itself and sets it already.",
     "--enable-insecure-extension-access": "Use the field extensions_tab instead.",
     "--tls-keyfile": "The link is encrypted already.",

@@ -61,9 +61,8 @@ def fixed_arguments(folder: Folder, checkpoint: str) -> tuple[str, ...]:
         "--server-name",
         "127.0.0.1",
         "--no-download-sd-model",
-        "--skip-python-version-check",
+        "--skip-prepare-environment",  # launch.py would look for packages and repositories; all is there, and dead addresses are not asked
         "--skip-install",  # of extensions: the launcher does it, so that none can harm the rest
-        "--skip-torch-cuda-test",
     )
     chosen = folder.data / "models" / "Stable-diffusion" / checkpoint
     if folder.checkpoints() == [folder.old_checkpoint]:
@@ -195,7 +194,7 @@ class WebUI:
                 raise self.why_it_ended()
             if cancelled():
                 return False
-            time.sleep(0.1)
+            time.sleep(0.05)
         os.kill(running_pid(self.pid_file), signal.SIGABRT)  # with PYTHONFAULTHANDLER its last words say where it hangs
         time.sleep(2)
         raise Problem(f"The web UI was not ready after {START_LIMIT / 60:.0f} minutes.", f"Press ▶ again. Its log is the file {self.log}.", field="extensions")
