@@ -304,7 +304,7 @@ def main() -> None:
         rows.append(("door, 20 tabs open", "none open", "", f"{after:.0f} MB ({before:.0f} MB before)", ""))
         for told, rate, peers, best in (
             ("download, unlimited, with SHA-256", 0, ("wget", "aria2c -x16", "huggingface_hub"), "wget"),
-            ("download, 40 MB/s a connection, with SHA-256", 40, ("aria2c -x16",), "aria2c -x16"),
+            ("download, 40 MB/s a connection, with SHA-256", 40, ("wget", "aria2c -x16", "huggingface_hub"), "aria2c -x16"),
         ):
             speeds = downloads(folder, rate, peers)
             ratio, target = speeds["launcher"][0] / speeds[best][0], 0.9 if best == "wget" else 1.0

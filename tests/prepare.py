@@ -7,6 +7,7 @@ had, else on the Python there is, which is said.
 """
 
 import glob
+import json
 import os
 import shutil
 import subprocess
@@ -19,7 +20,7 @@ ROOT = Path(__file__).resolve().parent.parent
 CACHE = ROOT / ".cache"
 SYSTEM_PACKAGES = {"git": "git", "chromium": "chromium", "fusermount3": "fuse3", "npm": "npm"}
 COLAB_PYTHON = "3.13"
-AXE = "4.14.1"
+NPM_PACKAGES = {"axe-core": "4.14.1", "pyodide": "314.0.7"}  # the checker of accessibility; CPython 3.14 for WebAssembly
 
 
 def main() -> None:
@@ -31,7 +32,8 @@ def main() -> None:
     environment(uv, python, ROOT / ".venv", ROOT / "tests" / "requirements.txt")
     environment(uv, python, ROOT / ".venv-colab", ROOT / "tests" / "requirements-colab.txt")
     environment(uv, python, ROOT / ".venv-server", ROOT / "tests" / "requirements-server.txt")
-    accessibility_checker()
+    for name, version in NPM_PACKAGES.items():
+        npm_package(name, version)
 
 
 def system_packages(missing: list[str]) -> None:
@@ -54,18 +56,18 @@ def works(command: list[str]) -> bool:
         return False
 
 
-def accessibility_checker() -> None:
-    """axe-core, one file of JavaScript, out of the npm package that carries it."""
-    target = CACHE / "axe.min.js"
-    if target.exists():
+def npm_package(name: str, version: str) -> None:
+    """The files of an npm package, without what it needs: axe is one file of JavaScript, Pyodide is a Python in a few."""
+    target = CACHE / name
+    if (target / "package.json").exists() and json.loads((target / "package.json").read_text())["version"] == version:
         return
+    shutil.rmtree(target, ignore_errors=True)
     with tempfile.TemporaryDirectory() as folder:
-        subprocess.run(["npm", "pack", "--silent", f"axe-core@{AXE}"], cwd=folder, check=True, stdout=subprocess.DEVNULL)
-        with tarfile.open(Path(folder) / f"axe-core-{AXE}.tgz") as package:
-            content = package.extractfile("package/axe.min.js")
-            assert content is not None
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_bytes(content.read())
+        subprocess.run(["npm", "pack", "--silent", f"{name}@{version}"], cwd=folder, check=True, stdout=subprocess.DEVNULL)
+        with tarfile.open(Path(folder) / f"{name}-{version}.tgz") as package:
+            package.extractall(folder, filter="data")
+        CACHE.mkdir(exist_ok=True)
+        shutil.move(Path(folder) / "package", target)
 
 
 def find_uv() -> str:

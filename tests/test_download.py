@@ -277,7 +277,7 @@ def test_an_unfinished_file_of_an_older_version_does_not_stay_for_ever(hub: Hub,
 
 
 def test_the_hubs_size_and_checksum_are_known_before_the_first_byte(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("launcher.links.hf_hub_url", lambda repo, name, revision: f"{hub.url}/{repo}/resolve/{revision}/{name}")
+    monkeypatch.setattr("huggingface_hub.hf_hub_url", lambda repo, name, revision: f"{hub.url}/{repo}/resolve/{revision}/{name}")
     got = resolve_hub_file(HubFile("own/model", "model.safetensors"), "")
     assert (got.size, got.sha256) == (remote(hub).size, remote(hub).sha256)
     assert hub.sent() == 0

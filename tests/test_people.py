@@ -15,7 +15,7 @@ from tests.world.kernel import Kernel, cell_source
 from tests.world.lab import open_book, server, violations, wait
 from tests.world.place import Place
 
-AXE = ROOT / ".cache" / "axe.min.js"
+AXE = ROOT / ".cache" / "axe-core" / "axe.min.js"
 SHOTS = ROOT / "tests" / "shots"
 SERVER_PYTHON = ROOT / ".venv-server" / "bin" / "python"
 STACKS = [
@@ -46,7 +46,7 @@ def test_a_person_gets_from_the_open_notebook_to_an_image_and_back(place: Place,
 
         # the panel moves: the bar rises, the time left falls
         bars, left = [], []
-        bar = book.output("launch").locator(".bar[role=progressbar]")
+        bar = book.output("launch").locator('.bar[aria-label="Checkpoint"]')
 
         def watch() -> bool:
             text = book.text("launch")
@@ -56,8 +56,9 @@ def test_a_person_gets_from_the_open_notebook_to_an_image_and_back(place: Place,
             return "Open the web UI" in text
 
         wait(watch, 120, "the card", book.page)
-        assert bars == sorted(bars) or len(set(bars)) > 3
-        assert max(bars) > min(bars)
+        fetched = bars[: bars.index(max(bars)) + 1]  # afterwards the file is read once, with a bar of its own
+        assert fetched == sorted(fetched)
+        assert len(set(fetched)) > 3
         assert left, "the time left should be told"
         assert left[-1] <= max(left)
         assert violations(book.page, AXE, ".oneclick.head", ".oneclick.steps", ".oneclick.card", ".oneclick.foot") == []
