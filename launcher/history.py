@@ -9,6 +9,7 @@ import hashlib
 import os
 import re
 import shutil
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -118,13 +119,13 @@ def content_of(path: Path) -> bytes:
 def copy_object(source: Path, target: Path) -> None:
     """Copy one file of objects. It gets its name when it is whole; until then it has one that git gives such files."""
     target.parent.mkdir(exist_ok=True)
-    part = target.with_name(f"tmp_{target.name}")
+    part = target.with_name(f"tmp_{threading.get_ident()}_{target.name}")
     shutil.copyfile(source, part)
     os.replace(part, target)
 
 
 def write_name(path: Path, content: bytes) -> None:
     """Write a file that says which commit a name stands for, as git does it: beside it under .lock, then in its place."""
-    part = path.with_name(f"{path.name}.lock")
+    part = path.with_name(f"{path.name}.{threading.get_ident()}.lock")
     part.write_bytes(content)
     os.replace(part, path)

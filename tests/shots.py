@@ -14,12 +14,14 @@ import tempfile
 from pathlib import Path
 
 from tests.conftest import CURRENT_PYTHON, ROOT
+from tests.prepare import system_packages
 from tests.world import MODEL_LINK, MODEL_REPO, NOTEBOOK, World, safetensors
 from tests.world.browser import chromium, log_in
 from tests.world.lab import open_book, server, wait
 from tests.world.place import Place
 
 PICTURES = ROOT / "docs" / "pictures"
+EMOJI = Path("/usr/share/fonts/truetype/noto/NotoColorEmoji.ttf")
 LOOKS = (("light", 1300), ("dark", 1300), ("light", 400), ("dark", 400))
 
 
@@ -79,6 +81,8 @@ def main() -> None:
     parser.add_argument("--upstreams", type=Path)
     options = parser.parse_args()
     PICTURES.mkdir(parents=True, exist_ok=True)
+    if not EMOJI.exists():  # A1111's buttons are emoji
+        system_packages(["fonts-noto-color-emoji"])
     for theme, width in LOOKS:
         with tempfile.TemporaryDirectory(prefix="shots-", ignore_cleanup_errors=True) as root:
             one_look(Path(root), theme, width)

@@ -117,9 +117,9 @@ class Book:
         self.page.evaluate("() => jupyterapp.commands.execute('notebook:interrupt-kernel').then(() => null)")
 
     def shot(self, name: str, path: Path) -> None:
-        """A picture of what a cell shows."""
+        """A picture of a cell's panel, without what other programs print under it."""
         path.parent.mkdir(parents=True, exist_ok=True)
-        self.output(name).first.screenshot(path=str(path))
+        self.output(name).first.locator(".jp-OutputArea-child:has(.oneclick)").screenshot(path=str(path))
 
 
 @contextlib.contextmanager
