@@ -39,8 +39,8 @@ def what_becomes_of(link: str) -> str:
         raise Sent
 
     with (
-        mock.patch("launcher.links.get_hf_file_metadata", lambda url, **_: write_down(url)),
-        mock.patch("launcher.links.HfApi", lambda: mock.Mock(model_info=lambda repo, **_: write_down(f"the files of {repo}"))),
+        mock.patch("huggingface_hub.get_hf_file_metadata", lambda url, **_: write_down(url)),
+        mock.patch("huggingface_hub.HfApi", lambda: mock.Mock(model_info=lambda repo, **_: write_down(f"the files of {repo}"))),
         mock.patch("launcher.links.ask_civitai", lambda host, path, token: write_down(f"{host}/api/v1/{path}")),
         mock.patch("launcher.links.with_size", lambda remote: write_down(remote.url)),
     ):

@@ -27,7 +27,7 @@ from tests.world.hub import Hub
 def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
     made = Hub(tmp_path / "hub")
     made.add("own/model", "model.safetensors", safetensors(100_000))
-    monkeypatch.setattr("launcher.links.hf_hub_url", lambda repo, name, revision: f"{made.url}/{repo}/resolve/{revision}/{name}")
+    monkeypatch.setattr("huggingface_hub.hf_hub_url", lambda repo, name, revision: f"{made.url}/{repo}/resolve/{revision}/{name}")
     yield made
     made.close()
 
@@ -130,7 +130,7 @@ def test_each_refusal_of_the_hub_has_a_sentence_and_a_page(hub: Hub, monkeypatch
         monkeypatch.setattr("launcher.links.HUB_RETRIES", False)
     elif prepare == "off":
         monkeypatch.setattr("launcher.links.HUB_RETRIES", False)
-        monkeypatch.setattr("launcher.links.hf_hub_url", lambda repo, name, revision: "http://127.0.0.1:9/a/b/resolve/main/c.safetensors")
+        monkeypatch.setattr("huggingface_hub.hf_hub_url", lambda repo, name, revision: "http://127.0.0.1:9/a/b/resolve/main/c.safetensors")
     with pytest.raises(Problem) as caught:
         resolve_hub_file(file, token)
     assert says in caught.value.what
@@ -191,7 +191,7 @@ def test_an_old_file_of_plain_tensors_is_taken_with_a_word_about_safetensors(hub
 
 
 def test_a_repository_with_one_model_is_enough_and_with_several_one_is_named(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("launcher.links.HfApi", lambda: HfApi(endpoint=hub.url))
+    monkeypatch.setattr("huggingface_hub.HfApi", lambda: HfApi(endpoint=hub.url))
     assert resolve_link("https://huggingface.co/own/model", "").remote.name == "model.safetensors"
     hub.add("own/model", "second.safetensors", safetensors(1000))
     with pytest.raises(Problem, match=r"own/model has 2 model files: model\.safetensors, second\.safetensors.*#model\.safetensors"):
