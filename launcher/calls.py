@@ -18,10 +18,10 @@ from launcher.door import door_part
 from launcher.extensions import CONTROLNET_URL, add_extension, change_one
 from launcher.folder import require_room
 from launcher.known import exchange_known
-from launcher.launch import Launch, unexpected
+from launcher.launch import Launch
 from launcher.models import Fetcher, bring_link, bring_model
 from launcher.panel import new_panel, show_until
-from launcher.problem import Problem
+from launcher.problem import Problem, unexpected
 from launcher.runtime import MainThread, flush_drive, look_at_machine, mount_drive, release_machine
 from launcher.settings import KEEP_ON_DRIVE, Settings
 from launcher.tunnel import tunnel_part

@@ -13,6 +13,7 @@ from typing import Any, Final
 import requests
 
 from launcher.board import Board, Card
+from launcher.care import DriveCare, LinkCare, MachineCare
 from launcher.catalog import DEFAULT_MODEL
 from launcher.download import Interrupted
 from launcher.entrance import Entrance
@@ -28,28 +29,24 @@ from launcher.extensions import (
     switched_off,
     unchanged_files,
 )
-from launcher.folder import GB, Folder, largest_files, write_safely
+from launcher.folder import Folder, write_safely
 from launcher.known import exchange_known
 from launcher.lock import LOCKED_COMMIT, LOCKED_PACKAGES
 from launcher.login import USER
 from launcher.mirror import Mirror
 from launcher.models import Fetcher, bring_checkpoint, broken_models, read_ahead
 from launcher.panel import new_panel, show_until
-from launcher.problem import Problem
+from launcher.problem import Problem, unexpected
 from launcher.python_env import USED_LIST, child_environment, compile_what_was_used, packages_for, prepare_python, remember_what_was_used
-from launcher.runtime import Machine, MainThread, ask_hidden, drive_is_mounted, find_secret, mount_drive, release_machine
+from launcher.runtime import Machine, MainThread, ask_hidden, find_secret, mount_drive
 from launcher.settings import KEEP_ON_DRIVE, Settings
 from launcher.source import bring_sub_repositories, bring_webui, keep_edits, newest_commit
 from launcher.webui import Plan, WebUI, check_arguments, check_settings_file, fixed_arguments, machine_arguments
 
 SEED_FOLDER: Final = "stable-diffusion-webui"  # below drive_folder, as the launchers before this one had it
 WATCH_EVERY: Final = 0.5  # seconds between two looks at the web UI
-WATCH_LINK_EVERY: Final = 60.0  # seconds
-WATCH_DRIVE_EVERY: Final = 5.0  # seconds
-ASK_AGAIN_AFTER: Final = 60.0  # seconds between two questions for a Drive that was disconnected
 RESTARTS_ALLOWED: Final = 3
 RESTARTS_WITHIN: Final = 600.0  # seconds
-GIVE_BACK_WARNING: Final = 60.0  # seconds
 
 STEPS: Final = (
     ("drive", "Google Drive"),
@@ -79,9 +76,6 @@ class Launch:
         self.over = threading.Event()  # let go: our threads end, the processes stay
         self._files_there: Future[str] = Future()
         self._threads = [threading.Thread(target=work, name=work.__name__, daemon=True) for work in (self._story, self._publish)]
-        self._mounting: Future[None] | None = None
-        self._full_said = False
-        self._drive_seen = 0.0  # time.monotonic() of the next look at Drive
         for name, title in STEPS:
             self.board.add(name, title if machine.colab or name != "drive" else "Your folder")
 
@@ -270,11 +264,13 @@ class Launch:
                 exchange_known(self.folder)
 
     def _watch(self) -> None:
-        """While it runs: restart a web UI that died or should, reopen a dead link, connect a lost Drive again."""
+        """While it runs: restart a web UI that died or should, and look after Drive, the link and the machine."""
         restarts: list[float] = []
-        link_seen, tunneled = time.monotonic(), self.entrance.tunnel.running
-        (self.folder.session / "last-use").touch()
-        wanted = self.folder.session / "restart.wanted"
+        wanted, last_use = self.folder.session / "restart.wanted", self.folder.session / "last-use"
+        last_use.touch()
+        link = LinkCare(self.board, self.entrance, self._show_card)
+        drive = DriveCare(self.board, self.machine, self.main, self.mirror, self._in_words(self.folder.kept), str(self._log))
+        machine = MachineCare(self.board, self.machine, self.main, self.settings.give_back_after, last_use, self._end_processes)
         while not self.over.wait(WATCH_EVERY):
             if wanted.exists():
                 wanted.unlink()
@@ -288,13 +284,11 @@ class Launch:
                     return
                 self.board.notice(f"The web UI was started again ({time.strftime('%H:%M')}): {problem.what}")
                 self._again("starting again")
-            tunnel_died = tunneled and not self.entrance.tunnel.running
-            if tunnel_died or time.monotonic() - link_seen > WATCH_LINK_EVERY:
-                self._keep_link()
-                link_seen, tunneled = time.monotonic(), self.entrance.tunnel.running
-            self._keep_drive()
-            if self.settings.give_back_after:
-                self._give_back_if_unused()
+            with self._reported("looking after the link and Google Drive"):
+                link.look()
+                drive.look()
+            if machine.look():
+                self.over.set()  # the cell has served the giving back, and ends
 
     def _again(self, note: str) -> None:
         """End the web UI and start it anew, behind the same link."""
@@ -309,63 +303,6 @@ class Launch:
                 return  # the next look tries again, or gives up
             self.board.webui_answers_on(self.webui.port)
             self.board.finish("webui", "running")
-
-    def _keep_drive(self) -> None:
-        """Connect a Drive that was disconnected. Only the cell's own thread may ask Google for it, so this never waits."""
-        if self._mounting is None:
-            if time.monotonic() < self._drive_seen:
-                return
-            self._drive_seen = time.monotonic() + WATCH_DRIVE_EVERY
-            if drive_is_mounted(self.machine):
-                self._say_if_full()
-                return
-            self.board.start("drive", "it was disconnected; what you make waits on this machine, and Google is asked to connect it again")
-            self._mounting = self.main.submit(lambda: mount_drive(self.machine))
-        if not self._mounting.done():
-            return
-        error, self._mounting = self._mounting.exception(), None
-        if error is None:
-            self.board.finish("drive", f"{self._in_words(self.folder.kept)}, connected again at {time.strftime('%H:%M')}")
-        else:
-            self._drive_seen = time.monotonic() + ASK_AGAIN_AFTER
-            self.board.fail("drive", error if isinstance(error, Problem) else unexpected(error, str(self._log)))
-
-    def _say_if_full(self) -> None:
-        """Say once, until everything is kept again, that Drive is full: the folder on Drive is walked for it."""
-        if not self.mirror.waiting:
-            self._full_said = False
-        elif self.mirror.full and not self._full_said:
-            self._full_said = True
-            sizes = ", ".join(f"{name} ({size / GB:.1f} GB)" for name, size in largest_files(self.folder.kept))
-            self.board.notice(
-                f"Google Drive is full: {self.mirror.waiting_bytes / GB:.2f} GB of new files wait on this machine and are lost if it is taken away. "
-                f"Delete what you do not need and empty Drive's bin; they follow by themselves. The largest of your folder: {sizes}."
-            )
-
-    def _give_back_if_unused(self) -> None:
-        """Give the machine back after the minutes the form says, announced a minute before."""
-        unused = time.time() - (self.folder.session / "last-use").stat().st_mtime
-        left = self.settings.give_back_after * 60 - unused
-        if left > GIVE_BACK_WARNING:
-            return
-        self.board.notice(f"Nobody used the web UI for a while: at {time.strftime('%H:%M', time.localtime(time.time() + left))} the machine is given back.")
-        if left <= 0:
-            self._end_processes()
-            self.board.notice("The machine was given back, as the field give_back_after says. Press ▶ to start again.")
-            self.main.call(lambda: release_machine(self.machine))  # served by the cell, which ends with `over`
-            self.over.set()
-
-    def _keep_link(self) -> None:
-        """Open the link again if it does not answer."""
-        if self.entrance.answers():
-            return
-        self.board.start("link", "the link does not answer; opening it again")
-        try:
-            self.board.finish("link", self.entrance.open_again(self._say("link"), self.board.notice))
-        except Problem as problem:
-            self.board.fail("link", problem)
-            return
-        self._show_card()
 
     def let_go(self) -> None:
         """End our threads; the web UI, the door and the link stay."""
@@ -524,10 +461,3 @@ def finished(value: str) -> "Future[str]":
     future: Future[str] = Future()
     future.set_result(value)
     return future
-
-
-def unexpected(error: BaseException, log: str) -> Problem:
-    """A fault nobody foresaw, said plainly."""
-    return Problem(
-        f"Something unforeseen happened: {type(error).__name__}: {str(error)[:300]}", f"Press ▶ again. If it stays so, report it with the file {log}."
-    )

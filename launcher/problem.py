@@ -13,3 +13,10 @@ class Problem(Exception):
         self.what = what
         self.do = do
         self.field = field
+
+
+def unexpected(error: BaseException, log: str) -> Problem:
+    """A fault nobody foresaw, said plainly."""
+    return Problem(
+        f"Something unforeseen happened: {type(error).__name__}: {str(error)[:300]}", f"Press ▶ again. If it stays so, report it with the file {log}."
+    )

@@ -15,7 +15,7 @@ SOURCES: Final = Path(__file__).resolve().parent.parent
 # In the order in which they may be read: each needs only those before it.
 ROOMS: Final = (
     "problem", "settings", "board", "folder", "process", "explain", "runtime", "history", "source", "lock", "python_env", "known", "catalog", "controls", "download",
-    "links", "models", "webui", "login", "door", "tunnel", "entrance", "mirror", "extensions", "panel", "launch", "calls",
+    "links", "models", "webui", "login", "door", "tunnel", "entrance", "mirror", "care", "extensions", "panel", "launch", "calls",
 )  # fmt: skip
 
 OUR_IMPORT: Final = re.compile(r"^from launcher\.\w+ import (\([^)]*\)|[^\n]*)\n", re.MULTILINE)
