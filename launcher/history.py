@@ -64,9 +64,10 @@ def push_history(folder: Folder, kept: Path) -> None:
         content, there_now = content_of(local / name), content_of(target / name)
         if content != there_now and not (there_now and name in ("config", "HEAD")):
             write_name(target / name, content)
-    for name in names_in(target / "objects" / "pack"):
-        if name.startswith("tmp_"):  # what a killed git, or we, left half written
-            (target / "objects" / "pack" / name).unlink()
+    for place in (target, target / "objects" / "pack", target / "refs" / "heads", target / "refs" / "oneclick"):
+        for name in names_in(place):
+            if name.startswith("tmp_") or name.endswith(".lock"):  # what a killed git, or we, left half written
+                (place / name).unlink()
     write_name(local / KEPT_MARK, state)
 
 

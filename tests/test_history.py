@@ -65,9 +65,11 @@ def test_what_a_killed_git_left_half_written_is_swept_away(world: World, folder:
     fetched(folder)
     packs = folder.kept / "extensions" / "nice" / ".git" / "objects" / "pack"
     (packs / "tmp_pack_abc").write_bytes(b"half")
+    (packs.parents[1] / "shallow.lock").write_bytes(b"half")
     world.git.add(NICE, {"one": b"new\n"})
     fetched(folder)
     assert not list(packs.glob("tmp_*"))
+    assert not (packs.parents[1] / "shallow.lock").exists()
 
 
 def test_a_persons_own_head_and_settings_stay(folder: Folder) -> None:
