@@ -33,6 +33,18 @@ def place(world: World, tmp_path: Path) -> Iterator[Place]:
         yield made
 
 
+def test_the_kernels_are_what_they_are_called(kernels: Kernels, tmp_path: Path) -> None:
+    told = {}
+    for python in (COLAB_PYTHON, CURRENT_PYTHON):
+        kernel = kernels(python, {}, tmp_path)
+        kernel.run("import sys, ipykernel, IPython, ipywidgets; print(sys.executable, ipykernel.__version__, IPython.__version__, ipywidgets.__version__)")
+        kernel.wait(lambda k=kernel: k.text, 10, "the versions")
+        told[python] = kernel.text.split()
+    assert told[COLAB_PYTHON] == [str(COLAB_PYTHON), "6.17.1", "7.34.0", "7.7.1"]
+    assert told[CURRENT_PYTHON][0] == str(CURRENT_PYTHON)
+    assert int(told[CURRENT_PYTHON][1].split(".")[0]) >= 7
+
+
 @pytest.mark.parametrize("python", STACKS)
 def test_from_one_click_to_an_image_and_all_that_may_happen_then(place: Place, kernels: Kernels, python: Path) -> None:
     world = place.world

@@ -1,5 +1,6 @@
 """A real Jupyter kernel, driven as a front end drives it: run a cell, hear what it says, press ■, press a button."""
 
+import json
 import re
 import signal
 import tempfile
@@ -9,14 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from jupyter_client import KernelManager
+from jupyter_client.kernelspec import KernelSpecManager
 
 NOTEBOOK = Path(__file__).resolve().parents[2] / "OneClickLauncher.ipynb"
 
 
 def cell_source(identity: str, notebook: Path = NOTEBOOK, **fields: Any) -> str:
     """A cell's text with form fields filled in, as Colab does it: the line of the field is rewritten."""
-    import json
-
     cells = {cell["id"]: "".join(cell["source"]) for cell in json.loads(notebook.read_text())["cells"]}
     text = cells[identity]
     for name, value in fields.items():
@@ -32,8 +32,12 @@ class Kernel:
         # Unix sockets, as in Colab (COLAB_JUPYTER_TRANSPORT=ipc): ports that are chosen beforehand can be taken meanwhile (jupyter_client#487).
         self._folder = tempfile.TemporaryDirectory(prefix="kernel-", ignore_cleanup_errors=True)
         place = Path(self._folder.name)
-        self.manager = KernelManager(transport="ipc", ip=str(place / "socket"), connection_file=str(place / "connection.json"))
-        self.manager.kernel_cmd = [str(python), "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+        (place / "this").mkdir()
+        spec = {"argv": [str(python), "-m", "ipykernel_launcher", "-f", "{connection_file}"], "display_name": "this", "language": "python"}
+        (place / "this" / "kernel.json").write_text(json.dumps(spec))
+        specs = KernelSpecManager(kernel_dirs=[str(place)], ensure_native_kernel=False)
+        files = {"ip": str(place / "socket"), "connection_file": str(place / "connection.json")}
+        self.manager = KernelManager(transport="ipc", kernel_name="this", kernel_spec_manager=specs, **files)
         with (place / "stderr").open("w") as stderr:
             self.manager.start_kernel(env=environment, cwd=str(cwd), stderr=stderr)
         self.client = self.manager.client()  # its own: it looks at the process, where a free client believes a busy machine's late heartbeat
