@@ -20,6 +20,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 import aiohttp
 import requests
@@ -30,14 +31,16 @@ from launcher.login import Login
 from launcher.notebook.build import notebook_text, program_text
 from launcher.process import RUN_LINE
 from tests.bench_growth import growth
-from tests.bench_launches import launch_rows
+from tests.bench_launches import Row, launch_works, next_run_real
 from tests.conftest import ROOT
 from tests.prepare import system_packages
 
 REPEATS = 5
 BIG = 500 << 20
 DOWNLOAD = 600_000_000
-MARK = "<!-- made by make bench -->"
+PAGE = ROOT / "docs" / "benchmarks.md"
+MARK, GROWTH_MARK = "<!-- made by make bench -->", "<!-- drawn by make bench -->"
+T = TypeVar("T")
 
 FILES = """
 user root; daemon off; pid {folder}/files.pid; error_log {folder}/error.log; worker_processes 1;
@@ -267,65 +270,97 @@ def downloads(folder: Path, rate: int, peers: tuple[str, ...], wanted: int = DOW
         server.wait()
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--upstreams", type=Path, help="bare repositories OWNER/NAME.git: the real A1111 too")
-    parser.add_argument("--only", action="append", help="environment, first, real, slow, full, idle: these rows, printed and not written")
-    options = parser.parse_args()
-    if options.only:
-        launch_rows(options)
-        return
-    rows = launch_rows(options)
-    system_packages(
-        [package for program, package in {"nginx": "nginx-light", "aria2c": "aria2", "wget": "wget", "curl": "curl"}.items() if not shutil.which(program)]
-    )
-    began = time.monotonic()
-    folder = Path(tempfile.mkdtemp(prefix="bench"))
+def door_rows(doors: Doors) -> list[Row]:
+    """What the door costs."""
+    small = medians({way: doors.small(way) for way in doors.urls})
+    added = small["door"][0] - small["direct"][0]
+    told = f"+{added:.2f} ms (nginx: +{small['nginx'][0] - small['direct'][0]:.2f} ms)"
+    rows = [("door, small request, median", "direct, and nginx as proxy", "≤ +2 ms", told, "yes" if added <= 2 else "no")]
+    for name, ways in (("download", doors.get), ("upload", doors.put)):
+        speed = medians({way: ways(way) for way in doors.urls})
+        ratio = speed["door"][0] / speed["nginx"][0]
+        told = f"{ratio:.2f} × ({speed['door'][0]:.0f} of {speed['nginx'][0]:.0f} MB/s, spread {speed['door'][1]:.0f}; direct {speed['direct'][0]:.0f})"
+        rows.append((f"door, 500 MB {name}", "nginx as proxy", "≥ 0.5 ×", told, "yes" if ratio >= 0.5 else "no"))
+    before, after = doors.memory_with_tabs(20)
+    return [*rows, ("door, 20 tabs open", "none open", "", f"{after:.0f} MB ({before:.0f} MB before)", "")]
+
+
+def download_rows(root: Path) -> list[Row]:
+    """Our download against every peer, without a limit and with one on each connection."""
+    rows = []
+    for figure, rate, best, target in (
+        ("download, unlimited, with SHA-256", 0, "wget", 0.9),
+        ("download, 40 MB/s a connection, with SHA-256", 40, "aria2c -x16", 1.0),
+    ):
+        speeds = downloads(root, rate, ("wget", "aria2c -x16", "huggingface_hub"))
+        ratio = speeds["launcher"][0] / speeds[best][0]
+        others = ", ".join(f"{name} {speed:.0f}" for name, (speed, _) in speeds.items())
+        rows.append((figure, best, f"≥ {target} ×", f"{ratio:.2f} × (MB/s: {others})", "yes" if ratio >= target else "no"))
+    return rows
+
+
+def build_row(root: Path) -> list[Row]:
+    """How long `make notebook` takes."""
+    began = time.perf_counter()
+    notebook_text()
+    took = time.perf_counter() - began
+    return [("building the notebook", "", "< 2 s", f"{took:.2f} s", "yes" if took < 2 else "no")]
+
+
+def with_doors(work: Callable[[Doors], T]) -> T:
+    """Do `work` with the door and its peers open."""
+    folder = Path(tempfile.mkdtemp(prefix="bench-doors-"))
     doors = Doors(folder)
     try:
-        small = medians({way: doors.small(way) for way in doors.urls})
-        added = small["door"][0] - small["direct"][0]
-        rows.append(
-            (
-                "door, small request, median",
-                "direct, and nginx as proxy",
-                "≤ +2 ms",
-                f"+{added:.2f} ms (nginx: +{small['nginx'][0] - small['direct'][0]:.2f} ms)",
-                "yes" if added <= 2 else "no",
-            )
-        )
-        for name, ways in (("download", doors.get), ("upload", doors.put)):
-            speed = medians({way: ways(way) for way in doors.urls})
-            ratio = speed["door"][0] / speed["nginx"][0]
-            told = f"{ratio:.2f} × ({speed['door'][0]:.0f} of {speed['nginx'][0]:.0f} MB/s, spread {speed['door'][1]:.0f}; direct {speed['direct'][0]:.0f})"
-            rows.append((f"door, 500 MB {name}", "nginx as proxy", "≥ 0.5 ×", told, "yes" if ratio >= 0.5 else "no"))
-        before, after = doors.memory_with_tabs(20)
-        print(f"the door: {time.monotonic() - began:.0f} s", flush=True)
-        rows.append(("door, 20 tabs open", "none open", "", f"{after:.0f} MB ({before:.0f} MB before)", ""))
-        for told, rate, peers, best in (
-            ("download, unlimited, with SHA-256", 0, ("wget", "aria2c -x16", "huggingface_hub"), "wget"),
-            ("download, 40 MB/s a connection, with SHA-256", 40, ("wget", "aria2c -x16", "huggingface_hub"), "aria2c -x16"),
-        ):
-            speeds = downloads(folder, rate, peers)
-            ratio, target = speeds["launcher"][0] / speeds[best][0], 0.9 if best == "wget" else 1.0
-            others = ", ".join(f"{name} {speed:.0f}" for name, (speed, _) in speeds.items())
-            rows.append((told, best, f"≥ {target} ×", f"{ratio:.2f} × (MB/s: {others})", "yes" if ratio >= target else "no"))
-        began = time.perf_counter()
-        notebook_text()
-        took = time.perf_counter() - began
-        rows.append(("building the notebook", "", "< 2 s", f"{took:.2f} s", "yes" if took < 2 else "no"))
-        curves = growth(doors, download_seconds)
+        return work(doors)
     finally:
         doors.close()
         shutil.rmtree(folder, ignore_errors=True)
-    table = ["| figure | peer in the same run | target | measured | met |", "| --- | --- | --- | --- | --- |", *(f"| {' | '.join(row)} |" for row in rows)]
-    machine = f"{datetime.date.today()}, {os.cpu_count()} cores, Linux {platform.release().split('-')[0]}, Python {platform.python_version()}; {REPEATS} rounds, interleaved, medians."
-    print("\n".join([machine, *table]))
-    page = ROOT / "docs" / "benchmarks.md"
-    text = page.read_text()
-    head, _, rest = text.partition(MARK)
-    _, _, tail = rest.partition(MARK)
-    page.write_text(f"{head}{MARK}\n{machine}\n\n" + "\n".join(table) + f"\n\n## How each grows\n{curves}{MARK}{tail}")
+
+
+def main() -> None:
+    works: dict[str, Callable[[Path], list[Row]]] = {
+        **launch_works(),
+        "doors": lambda root: with_doors(door_rows),
+        "downloads": download_rows,
+        "notebook": build_row,
+    }
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--upstreams", type=Path, help="bare repositories OWNER/NAME.git: the real A1111 too")
+    parser.add_argument("--only", action="append", choices=[*works, "real", "growth"], help="measure these anew; the other rows of the page stay")
+    options = parser.parse_args()
+    if options.upstreams:
+        works["real"] = lambda root: next_run_real(root, options.upstreams.resolve())
+    wanted = options.only or [*works, "growth"]
+    programs = {"nginx": "nginx-light", "aria2c": "aria2", "wget": "wget", "curl": "curl", "zstd": "zstd"}
+    system_packages([package for program, package in programs.items() if not shutil.which(program)])
+    for name, work in works.items():
+        if name in wanted:
+            root = Path(tempfile.mkdtemp(prefix=f"bench-{name}-"))
+            try:
+                keep_rows(work(root))
+            finally:
+                shutil.rmtree(root, ignore_errors=True)
+    if "growth" in wanted:
+        rewrite(GROWTH_MARK, "## How each grows\n" + with_doors(lambda doors: growth(doors, download_seconds)))
+
+
+def keep_rows(rows: list[Row]) -> None:
+    """Put rows into the page's table, each with its day, in place of those with the same figure."""
+    old = dict(re.findall(r"^(\| ([^|]+) \| .*)$", PAGE.read_text().split(MARK)[1], re.MULTILINE)[2:])
+    table = {figure: line for line, figure in old.items()}
+    for row in rows:
+        table[row[0]] = f"| {' | '.join((*row, str(datetime.date.today())))} |"
+        print(table[row[0]], flush=True)
+    machine = f"{os.cpu_count()} cores, Linux {platform.release().split('-')[0]}, Python {platform.python_version()}; interleaved rounds, medians."
+    head = ["| figure | peer in the same run | target | measured | met | day |", "| --- | --- | --- | --- | --- | --- |"]
+    rewrite(MARK, "\n".join([machine, "", *head, *table.values()]))
+
+
+def rewrite(mark: str, text: str) -> None:
+    """Replace what stands between two marks on the page."""
+    head, _, tail = PAGE.read_text().split(mark)
+    PAGE.write_text(f"{head}{mark}\n{text}\n{mark}{tail}")
 
 
 if __name__ == "__main__":

@@ -7,9 +7,7 @@ import shutil
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
-from argparse import Namespace
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,7 +19,6 @@ from launcher.lock import LOCKED_PACKAGES
 from launcher.process import RUN_LINE
 from launcher.python_env import child_environment, prepare_python
 from tests.conftest import COLAB_PYTHON
-from tests.prepare import system_packages
 from tests.world import MODEL_LINK, World, safetensors
 from tests.world.kernel import Kernel, cell_source
 from tests.world.place import Place, wait_ready
@@ -236,7 +233,6 @@ def restored(python: Path, root: Path) -> tuple[float, float]:
 
 def environment_row(root: Path) -> list[Row]:
     """The locked packages into an empty environment with empty caches: ours, and pip as A1111's launch.py calls it."""
-    system_packages([] if shutil.which("zstd") else ["zstd"])
     ours, pip, kept = list[float](), list[float](), list[tuple[float, float]]()
     lock = root / "lock.txt"
     root.mkdir(parents=True, exist_ok=True)
@@ -320,20 +316,6 @@ def bare_seconds(command: list[str], cwd: str, variables: dict[str, str], log: P
     return seconds
 
 
-def launch_rows(options: Namespace) -> list[Row]:
-    """All rows; each in a folder of its own, which goes away."""
-    works: dict[str, Callable[[Path], list[Row]]] = {"environment": environment_row, "first": first_run}
-    if options.upstreams:
-        works["real"] = lambda root: next_run_real(root, options.upstreams.resolve())
-    works |= {"slow": slow_drive, "full": full_folder_row, "idle": idle}
-    rows = []
-    for name, work in works.items():
-        if options.only and name not in options.only:
-            continue
-        root = Path(tempfile.mkdtemp(prefix=f"bench-{name}-"))
-        try:
-            rows += work(root)
-            print(rows[-1], flush=True)
-        finally:
-            shutil.rmtree(root, ignore_errors=True)
-    return rows
+def launch_works() -> dict[str, Callable[[Path], list[Row]]]:
+    """The rows by name; each is measured in a folder of its own."""
+    return {"environment": environment_row, "first": first_run, "slow": slow_drive, "full": full_folder_row, "idle": idle}
