@@ -75,6 +75,7 @@ class Launch:
         self.mirror = Mirror(self.folder.data, kept, self.board.show_kept, unchanged_files)
         self.over = threading.Event()  # let go: our threads end, the processes stay
         self._files_there: Future[str] = Future()
+        self._told, self._telling = -1, threading.Lock()  # the version of the board that the door knows
         self._threads = [threading.Thread(target=work, name=work.__name__, daemon=True) for work in (self._story, self._publish)]
         for name, title in STEPS:
             self.board.add(name, title if machine.colab or name != "drive" else "Your folder")
@@ -434,6 +435,7 @@ class Launch:
         write_safely(self.folder.kept / "oneclick.json", json.dumps(self._noted() | what))
 
     def _show_card(self) -> None:
+        self._tell_door()  # whoever clicks at once should not meet the waiting page
         where = self._in_words(self.folder.kept / "outputs")
         self.board.show_card(Card(self.entrance.url, USER, self.entrance.login.password, where, time.time() - self.board.started))
 
@@ -446,14 +448,17 @@ class Launch:
 
     def _publish(self) -> None:
         """Write the board where the door reads it, whenever it has changed."""
-        version = -1
         while True:
-            board = self.board.snapshot()
-            if board.version != version:
-                version = board.version
-                write_safely(self.folder.session / "board.json", json.dumps(board.as_json() | {"api": self.settings.api}), 0o600)
+            self._tell_door()
             if self.over.wait(0.2):
                 return
+
+    def _tell_door(self) -> None:
+        with self._telling:
+            board = self.board.snapshot()
+            if board.version != self._told:
+                self._told = board.version
+                write_safely(self.folder.session / "board.json", json.dumps(board.as_json() | {"api": self.settings.api}), 0o600)
 
 
 def finished(value: str) -> "Future[str]":
