@@ -22,10 +22,13 @@ from launcher.problem import Problem
 CHUNK: Final = 8 << 20  # bytes asked for in one ranged request
 SLOTS: Final = 32  # stretches that may be begun at once: how far the fastest connection runs ahead
 NOTE_EVERY: Final = 512 << 10  # bytes after which it is noted which are there: what a kill may cost
-CONNECTIONS: Final = 16  # side by side, as aria2c -x16: a limit per connection is common (facts/tunnel_hub.md B.1)
+CONNECTIONS: Final = 16  # side by side at most, as aria2c -x16: a limit per connection is common (facts/tunnel_hub.md B.1)
+CONNECTIONS_AT_FIRST: Final = 4  # the others follow once it is slower than PLENTY
+PLENTY: Final = 400_000_000  # bytes a second; beyond it more connections only wait for each other on two cores (docs/benchmarks.md)
+LOOK_AT_SPEED_EVERY: Final = 0.06  # seconds
 PIECE: Final = 64 << 10  # bytes read at once: what a kill may cost a connection
 FAST_PIECE: Final = 512 << 10  # the same on a connection faster than FAST, where a kill costs little time
-FAST: Final = 30_000_000  # bytes a second
+FAST: Final = 8_000_000  # bytes a second
 HASH_PIECE: Final = 4 << 20  # bytes hashed at once
 TIMEOUT: Final = (10, 30)  # seconds to connect, and between two pieces: a stalled socket is given up
 TRIES: Final = 7  # in a row without a single new byte
@@ -125,10 +128,16 @@ def fetch_all(remote: Remote, part: Path, progress: Callable[[int, int], None], 
         source = RangedSource(remote, file, progress, stop)
         digest, hashed = hashlib.sha256(), 0
         with ThreadPoolExecutor(CONNECTIONS) as pool:
-            workers = [pool.submit(source.work) for _ in range(CONNECTIONS)]
+            workers = [pool.submit(source.work) for _ in range(CONNECTIONS_AT_FIRST)]
+            looked, there = time.monotonic(), source.received
             try:
                 while hashed < remote.size:
                     ready = file.wait_beyond(hashed)
+                    since, came = time.monotonic() - looked, source.received - there
+                    if since > LOOK_AT_SPEED_EVERY:
+                        if came < PLENTY * since and len(workers) < CONNECTIONS:
+                            workers += [pool.submit(source.work) for _ in range(CONNECTIONS - len(workers))]
+                        looked, there = time.monotonic(), source.received
                     for worker in workers:
                         if worker.done() and worker.exception():
                             worker.result()
@@ -288,9 +297,9 @@ class RangedSource:
     def __init__(self, remote: Remote, file: PartFile, progress: Callable[[int, int], None], stop: threading.Event) -> None:
         self.remote, self.file, self.stop, self.given_up = remote, file, stop, threading.Event()
         self.direct = ""
-        self._received, self._progress, self._lock = file.have, progress, threading.Lock()
+        self.received, self._progress, self._lock = file.have, progress, threading.Lock()
         self._sessions = threading.local()
-        progress(self._received, remote.size)
+        progress(self.received, remote.size)
 
     def work(self) -> None:
         """One connection's work: stretch after stretch. Gives up after `TRIES` answers without a new byte."""
@@ -346,8 +355,8 @@ class RangedSource:
 
     def _tell(self, count: int) -> None:
         with self._lock:
-            self._received += count
-            self._progress(self._received, self.remote.size)
+            self.received += count
+            self._progress(self.received, self.remote.size)
 
     def _session(self) -> requests.Session:
         if not hasattr(self._sessions, "session"):
