@@ -132,6 +132,8 @@ def fetch_all(remote: Remote, part: Path, progress: Callable[[int, int], None], 
             looked, there = time.monotonic(), source.received
             try:
                 while hashed < remote.size:
+                    if stop.is_set():  # also where no connection has begun yet, which would say so
+                        raise Interrupted
                     ready = file.wait_beyond(hashed)
                     since, came = time.monotonic() - looked, source.received - there
                     if since > LOOK_AT_SPEED_EVERY:

@@ -14,6 +14,8 @@ from typing import Final, NamedTuple
 from launcher.folder import PART, make_folder_below
 
 INTERVAL: Final = 2.0  # seconds between two looks
+LONGEST_INTERVAL: Final = 6.0  # seconds; with what a look takes it stays below the ten that are promised
+REST: Final = 50  # times as long as the last look for files took: 20,000 of them take 0.13 s (docs/benchmarks.md)
 SETTLED: Final = 1.0  # seconds a file must be unchanged before it is copied
 SAME_TIME: Final = 2.0  # seconds; some disks store whole or even seconds only
 SIDE_BY_SIDE: Final = 4  # copies at a time: an operation on Drive takes long, whatever its size
@@ -60,6 +62,7 @@ class Mirror:
     _seen: dict[str, Mark] = field(default_factory=dict)
     _missing: set[str] = field(default_factory=set)
     _checkouts: dict[str, int] = field(default_factory=dict)
+    _pause: float = INTERVAL
 
     def __post_init__(self) -> None:
         self._stop = threading.Event()
@@ -103,7 +106,9 @@ class Mirror:
             if not self.data.is_dir():
                 return
             self.trouble = 0
+            began = time.monotonic()
             there = dict(kept_files(self.data))
+            self._pause = min(LONGEST_INTERVAL, max(INTERVAL, REST * (time.monotonic() - began)))
             try:
                 self.kept.stat()  # while Drive is away nothing counts as deleted there
                 self._accept_checkouts()
@@ -203,7 +208,7 @@ class Mirror:
         self.trouble = error.errno or errno.EIO
 
     def _watch(self) -> None:
-        while not self._stop.wait(INTERVAL):
+        while not self._stop.wait(self._pause):
             self.look()
 
 

@@ -80,6 +80,13 @@ def test_a_download_stopped_by_the_person_goes_on_where_it_stopped(hub: Hub, tmp
     assert hub.sent() <= remote(hub).size + 5_000_000, "what was fetched before the stop was fetched again"
 
 
+def test_a_download_that_is_stopped_before_it_begins_ends_at_once(hub: Hub, tmp_path: Path) -> None:
+    stop = threading.Event()
+    stop.set()
+    with pytest.raises(Interrupted):
+        download(remote(hub), tmp_path / "model.safetensors", where="Drive", progress=lambda done, size: None, stop=stop)
+
+
 def test_killed_at_five_points_it_fetches_hardly_more_than_once(hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.undo()  # the children use the real size of a chunk
     hub.add("own/model", "big.safetensors", safetensors(300_000_000))
