@@ -38,7 +38,7 @@ from launcher.models import Fetcher, bring_checkpoint, broken_models, read_ahead
 from launcher.panel import new_panel, show_until
 from launcher.problem import Problem, unexpected
 from launcher.python_env import USED_LIST, child_environment, compile_what_was_used, packages_for, prepare_python, remember_what_was_used
-from launcher.runtime import Machine, MainThread, ask_hidden, find_secret, mount_drive
+from launcher.runtime import Machine, MainThread, ask_hidden, drive_is_mounted, find_secret, mount_drive
 from launcher.settings import KEEP_ON_DRIVE, Settings
 from launcher.source import bring_sub_repositories, bring_webui, keep_edits, newest_commit
 from launcher.webui import Plan, WebUI, check_arguments, check_settings_file, fixed_arguments, machine_arguments
@@ -273,7 +273,10 @@ class Launch:
         drive = DriveCare(self.board, self.machine, self.main, self.mirror, self._in_words(self.folder.kept), str(self._log))
         machine = MachineCare(self.board, self.machine, self.main, self.settings.give_back_after, last_use, self._end_processes)
         while not self.over.wait(WATCH_EVERY):
-            if wanted.exists():
+            if (wanted.exists() or not self.webui.running) and not drive_is_mounted(self.machine):
+                with self._reported("connecting Google Drive"):
+                    drive.look()  # a start needs Drive: it waits, and does not count as one that failed
+            elif wanted.exists():
                 wanted.unlink()
                 self._again("restarting, as you asked")
             elif not self.webui.running:

@@ -8,6 +8,7 @@ import queue
 import shutil
 import subprocess
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from launcher.problem import Problem
 
 T = TypeVar("T")
 
+LOOKS_ALIVE: Final = 2.0  # seconds; the system remembers what it saw in a mount for one
 MOUNT_DO_AGAIN: Final = "press ▶ again"
 
 # What `drive.mount` says when it fails (google.colab/drive.py, read 2026-04) -> what a person can do.
@@ -127,15 +129,18 @@ def mount_drive(machine: Machine) -> None:
     if drive_is_mounted(machine):
         return
     drive = importlib.import_module("google.colab.drive")
-    try:
-        drive.mount(str(machine.base / "drive"))
-    except Exception as error:
-        raise mount_problem(error) from error
-    if not drive_is_mounted(machine):
-        raise Problem(
-            "Google Drive did not answer after it was mounted; the permission may not have been given in time.",
-            "Press ▶ again and allow Google Drive in the window that opens.",
-        )
+    for pause in (LOOKS_ALIVE, 0.0):
+        try:
+            drive.mount(str(machine.base / "drive"))
+        except Exception as error:
+            raise mount_problem(error) from error
+        if drive_is_mounted(machine):
+            return
+        time.sleep(pause)  # a mount that has just died still looks like a folder, and mount() says «already mounted»
+    raise Problem(
+        "Google Drive did not answer after it was mounted; the permission may not have been given in time.",
+        "Press ▶ again and allow Google Drive in the window that opens.",
+    )
 
 
 def mount_problem(error: Exception) -> Problem:
