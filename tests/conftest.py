@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from launcher.folder import Folder
+from launcher.core.folder import Folder
 from tests.world import World
 from tests.world.kernel import Kernel
 
@@ -65,8 +65,8 @@ def world(tmp_path: Path, repositories: Path) -> Iterator[World]:
 @pytest.fixture(scope="session")
 def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The notebook's program as a file: what the door and the tunnel run."""
+    from launcher.core.process import RUN_LINE
     from launcher.notebook.build import program_text
-    from launcher.process import RUN_LINE
 
     path = tmp_path_factory.mktemp("program") / "oneclick_program.py"
     path.write_text(program_text().partition("\n" + RUN_LINE)[0] + "\n\nrun_part()\n")

@@ -20,7 +20,10 @@ ROOT = Path(__file__).resolve().parent.parent
 CACHE = ROOT / ".cache"
 SYSTEM_PACKAGES = {"git": "git", "chromium": "chromium", "fusermount3": "fuse3", "npm": "npm"}
 COLAB_PYTHON = "3.13"
-NPM_PACKAGES = {"axe-core": "4.14.1", "pyodide": "314.0.7"}  # the checker of accessibility; CPython 3.14 for WebAssembly
+NPM_PACKAGES = {
+    "axe-core": "4.14.1",
+    "pyodide": "314.0.7",
+}  # the checker of accessibility; CPython 3.14 for WebAssembly
 
 
 def main() -> None:
@@ -63,7 +66,9 @@ def npm_package(name: str, version: str) -> None:
         return
     shutil.rmtree(target, ignore_errors=True)
     with tempfile.TemporaryDirectory() as folder:
-        subprocess.run(["npm", "pack", "--silent", f"{name}@{version}"], cwd=folder, check=True, stdout=subprocess.DEVNULL)
+        subprocess.run(
+            ["npm", "pack", "--silent", f"{name}@{version}"], cwd=folder, check=True, stdout=subprocess.DEVNULL
+        )
         with tarfile.open(Path(folder) / f"{name}-{version}.tgz") as package:
             package.extractall(folder, filter="data")
         CACHE.mkdir(exist_ok=True)
@@ -84,10 +89,16 @@ def find_uv() -> str:
 def find_python() -> str:
     """Colab's Python, where this machine has it, else the one that runs this."""
     pyenv = os.environ.get("PYENV_ROOT") or str(Path.home() / ".pyenv")
-    for candidate in (f"python{COLAB_PYTHON}", *sorted(glob.glob(f"{pyenv}/versions/{COLAB_PYTHON}*/bin/python{COLAB_PYTHON}"))):
+    for candidate in (
+        f"python{COLAB_PYTHON}",
+        *sorted(glob.glob(f"{pyenv}/versions/{COLAB_PYTHON}*/bin/python{COLAB_PYTHON}")),
+    ):
         if works([candidate, "-c", "import ssl, ctypes"]):
             return shutil.which(candidate) or candidate
-    print(f"There is no Python {COLAB_PYTHON} here; Colab's packages are tested on {sys.version.split()[0]} instead.", flush=True)
+    print(
+        f"There is no Python {COLAB_PYTHON} here; Colab's packages are tested on {sys.version.split()[0]} instead.",
+        flush=True,
+    )
     return sys.executable
 
 
@@ -98,7 +109,10 @@ def environment(uv: str, python: str, folder: Path, requirements: Path) -> None:
         return
     print(f"making {folder.name}", flush=True)
     subprocess.run([uv, "venv", "--quiet", "--seed", "--clear", "--python", python, str(folder)], check=True)
-    subprocess.run([uv, "pip", "install", "--quiet", "--python", str(folder / "bin" / "python"), "-r", str(requirements)], check=True)
+    subprocess.run(
+        [uv, "pip", "install", "--quiet", "--python", str(folder / "bin" / "python"), "-r", str(requirements)],
+        check=True,
+    )
     mark.write_text(wanted)
 
 

@@ -9,25 +9,20 @@ from pathlib import Path
 import pytest
 import requests
 
-from launcher.controls import CONTROL_FAMILIES, chosen_controls
-from launcher.extensions import (
+from launcher.core.folder import Folder
+from launcher.core.problem import Problem
+from launcher.drive.mirror import COMES_BACK, Mirror
+from launcher.extensions.files import kept_extensions, kept_place, put_extensions, switch, switched_off, unchanged_files
+from launcher.extensions.manage import (
     add_extension,
     change_one,
     checked_address,
-    kept_extensions,
-    kept_place,
     listed,
-    put_extensions,
     remove_extension,
-    suspects,
-    switch,
-    switched_off,
-    unchanged_files,
     update_extension,
 )
-from launcher.folder import Folder
-from launcher.mirror import COMES_BACK, Mirror
-from launcher.problem import Problem
+from launcher.extensions.suspects import suspects
+from launcher.models.controlnet import CONTROL_FAMILIES, chosen_controls
 from tests.conftest import COLAB_PYTHON, new_folder
 from tests.world import MODEL_LINK, World, safetensors
 from tests.world.githost import git
@@ -112,8 +107,14 @@ def test_one_that_cannot_be_updated_does_not_keep_the_others_from_it(world: Worl
 @pytest.mark.parametrize(
     ("address", "says"),
     [
-        ("https://github.com/person/nothing-here", "There is no git repository at https://github.com/person/nothing-here.git."),
-        ("https://github.com/person/private", "https://github.com/person/private.git wants a login, or there is no such repository."),
+        (
+            "https://github.com/person/nothing-here",
+            "There is no git repository at https://github.com/person/nothing-here.git.",
+        ),
+        (
+            "https://github.com/person/private",
+            "https://github.com/person/private.git wants a login, or there is no such repository.",
+        ),
         ("https://someone:secret@github.com/person/x", "The address has a user name or a password in it"),
         ("git@github.com:person/x.git", "is no address of a git repository"),
         ("sd-nice", "is no address of a git repository"),
@@ -122,7 +123,9 @@ def test_one_that_cannot_be_updated_does_not_keep_the_others_from_it(world: Worl
         ("", "The field what is empty."),
     ],
 )
-def test_an_address_that_does_not_work_is_said_in_one_sentence(world: World, folder: Folder, address: str, says: str) -> None:
+def test_an_address_that_does_not_work_is_said_in_one_sentence(
+    world: World, folder: Folder, address: str, says: str
+) -> None:
     world.git.add("person/private", {"x": b"x"})
     world.git.private.add("person/private")
     with pytest.raises(Problem) as caught:
@@ -133,9 +136,18 @@ def test_an_address_that_does_not_work_is_said_in_one_sentence(world: World, fol
 
 
 def test_a_page_of_the_repository_is_as_good_as_its_address() -> None:
-    for spelling in (ADDRESS, f"{ADDRESS}.git", f"{ADDRESS}/", f"{ADDRESS}/tree/main/scripts", f"{ADDRESS}/blob/main/README.md"):
+    for spelling in (
+        ADDRESS,
+        f"{ADDRESS}.git",
+        f"{ADDRESS}/",
+        f"{ADDRESS}/tree/main/scripts",
+        f"{ADDRESS}/blob/main/README.md",
+    ):
         assert checked_address(spelling) == (f"{ADDRESS}.git", "sd-nice")
-    assert checked_address("https://gitlab.com/group/below/name/-/tree/main") == ("https://gitlab.com/group/below/name.git", "name")
+    assert checked_address("https://gitlab.com/group/below/name/-/tree/main") == (
+        "https://gitlab.com/group/below/name.git",
+        "name",
+    )
 
 
 # ---- its own files, and what was there before
@@ -176,7 +188,10 @@ def test_a_folder_without_history_is_loaded_too(folder: Folder) -> None:
     (kept_place(folder, "by-hand") / "scripts" / "x.py").write_text("x\n")
     put_extensions(folder, lambda text: None)
     assert (folder.data / "extensions/by-hand/scripts/x.py").read_text() == "x\n"
-    assert update_extension(folder, "by-hand", lambda text: None, lambda text: None) == "by-hand: it has no history, so it cannot be updated"
+    assert (
+        update_extension(folder, "by-hand", lambda text: None, lambda text: None)
+        == "by-hand: it has no history, so it cannot be updated"
+    )
 
 
 def test_one_that_a1111s_own_tab_installed_gets_its_history_on_drive(world: World, folder: Folder) -> None:
@@ -215,9 +230,16 @@ def test_the_choice_of_controls_means_files() -> None:
         "control_v11p_sd15_canny_fp16.safetensors", "control_v11f1p_sd15_depth_fp16.safetensors", "control_v11p_sd15_openpose_fp16.safetensors",
     ]  # fmt: skip
     assert len(names("Stable Diffusion 1.5", "all")) == 14
-    assert names("Stable Diffusion XL", "canny, depth") == ["controlnet-union-sdxl-1.0-promax.safetensors"], "one file for all controls"
-    assert names("Stable Diffusion 2.1", "hed,canny") == ["control_v11p_sd21_hed.safetensors", "control_v11p_sd21_canny.safetensors"]
-    assert names("Stable Diffusion 1.5", "control_canny-fp16") == ["control_canny-fp16.safetensors"], "the old names are kept as choices"
+    assert names("Stable Diffusion XL", "canny, depth") == ["controlnet-union-sdxl-1.0-promax.safetensors"], (
+        "one file for all controls"
+    )
+    assert names("Stable Diffusion 2.1", "hed,canny") == [
+        "control_v11p_sd21_hed.safetensors",
+        "control_v11p_sd21_canny.safetensors",
+    ]
+    assert names("Stable Diffusion 1.5", "control_canny-fp16") == ["control_canny-fp16.safetensors"], (
+        "the old names are kept as choices"
+    )
     assert len(names(", ".join(CONTROL_FAMILIES), "essentials")) == 7
     with pytest.raises(Problem, match=r"There is no ControlNet «cany» for Stable Diffusion 1.5"):
         names("Stable Diffusion 1.5", "cany")
@@ -243,12 +265,18 @@ MISBEHAVE = {
         {"install.py": GREEDY},
         r"The extension upgrades-numpy changed packages the web UI needs \(numpy 1.26.4\); the right ones were put back",
     ),
-    "raises": ({"install.py": b"raise RuntimeError('no such wheel')"}, r"The extension raises could not install all it wanted: RuntimeError: no such wheel"),
+    "raises": (
+        {"install.py": b"raise RuntimeError('no such wheel')"},
+        r"The extension raises could not install all it wanted: RuntimeError: no such wheel",
+    ),
     "hangs": (
         {"install.py": b"import time\ntime.sleep(999)"},
         r"The extension hangs could not install all it wanted: it said nothing for 4 seconds and was ended",
     ),
-    "deletes-files": ({"install.py": DELETES}, r"The extension deletes-files deleted 2 of the web UI's files .*launch.py"),
+    "deletes-files": (
+        {"install.py": DELETES},
+        r"The extension deletes-files deleted 2 of the web UI's files .*launch.py",
+    ),
     "crashes": (
         {"scripts/x.py": b"import os\nprint('bye', flush=True)\nos._exit(3)"},
         r"The extension crashes kept the web UI from starting and is switched off",
@@ -283,8 +311,14 @@ def test_the_web_ui_comes_up_and_the_culprit_is_named(place: Place, kernels: Ker
     kernel.interrupt()
     kernel.wait_done(cell, 60)
     kernel.run(cell_source("stop"), 120)
-    noted = json.loads((place.kept / "config.json").read_text()).get("disabled_extensions", []) if (place.kept / "config.json").exists() else []
-    assert ("crashes" in noted) == (name == "crashes"), "switched off for the next start, and only the one that stops it"
+    noted = (
+        json.loads((place.kept / "config.json").read_text()).get("disabled_extensions", [])
+        if (place.kept / "config.json").exists()
+        else []
+    )
+    assert ("crashes" in noted) == (name == "crashes"), (
+        "switched off for the next start, and only the one that stops it"
+    )
     assert (place.kept / "extensions" / name / ".git").exists(), "kept"
 
 

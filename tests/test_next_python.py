@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from launcher.core.process import RUN_LINE
 from launcher.notebook.build import ROOMS, program_text, room_text
-from launcher.process import RUN_LINE
 from tests.conftest import ROOT
 
 PYODIDE = ROOT / ".cache" / "pyodide"
@@ -66,7 +66,13 @@ def test_the_first_cell_is_read_and_works_on_the_next_python(tmp_path: Path) -> 
     (tmp_path / "run.mjs").write_text(IN_NODE)
     (tmp_path / "check.py").write_text(CHECK)
     (tmp_path / "program.py").write_text("\n\n".join(room_text(room) for room in ROOMS))
-    command = ["node", str(tmp_path / "run.mjs"), str(PYODIDE), str(tmp_path / "program.py"), str(tmp_path / "check.py")]
+    command = [
+        "node",
+        str(tmp_path / "run.mjs"),
+        str(PYODIDE),
+        str(tmp_path / "program.py"),
+        str(tmp_path / "check.py"),
+    ]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
     told = json.loads(next(line for line in done.stdout.splitlines() if line.startswith("TOLD "))[5:])
@@ -80,5 +86,7 @@ def test_the_first_cell_is_read_and_works_on_the_next_python(tmp_path: Path) -> 
 def test_nothing_in_it_is_about_to_go(tmp_path: Path, warning: str) -> None:
     program = tmp_path / "program.py"
     program.write_text(program_text().partition("\n" + RUN_LINE)[0])
-    done = subprocess.run([sys.executable, "-W", f"error::{warning}", str(program)], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-W", f"error::{warning}", str(program)], capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr[-3000:]

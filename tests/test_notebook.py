@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from launcher.core.process import RUN_LINE
 from launcher.notebook import build
 from launcher.notebook.cells import BRANCH, OWNER, REPOSITORY
-from launcher.process import RUN_LINE
 from tests.conftest import ROOT
 
 NOTEBOOK = json.loads((ROOT / "OneClickLauncher.ipynb").read_text())
@@ -30,7 +30,10 @@ def test_two_builds_are_the_same_byte_by_byte() -> None:
 
 
 def test_the_badge_leads_to_the_users_own_repository() -> None:
-    assert f"https://colab.research.google.com/github/{OWNER}/{REPOSITORY}/blob/{BRANCH}/OneClickLauncher.ipynb" in source("view-in-github")
+    assert (
+        f"https://colab.research.google.com/github/{OWNER}/{REPOSITORY}/blob/{BRANCH}/OneClickLauncher.ipynb"
+        in source("view-in-github")
+    )
     assert (OWNER, REPOSITORY, BRANCH) == ("beothorn", "OneClickStableDifusionAutomatic1111Colab", "main")
 
 
@@ -69,7 +72,17 @@ def test_every_field_has_a_sentence_under_it_and_none_asks_for_a_token() -> None
 
 def test_the_form_has_the_fields_the_issue_names() -> None:
     fields = re.findall(r"(?m)^(\w+) = .*#@param", source("launch"))
-    assert fields == ["checkpoint", "keep_models_on", "drive_folder", "update", "api", "link", "give_back_after", "extensions_tab", "extra_arguments"]
+    assert fields == [
+        "checkpoint",
+        "keep_models_on",
+        "drive_folder",
+        "update",
+        "api",
+        "link",
+        "give_back_after",
+        "extensions_tab",
+        "extra_arguments",
+    ]
 
 
 def test_it_needs_no_other_file_of_the_repository() -> None:
@@ -81,7 +94,9 @@ def test_it_needs_no_package_that_colab_lacks() -> None:
     colab = {"aiohttp", "huggingface_hub", "IPython", "ipywidgets", "multidict", "psutil", "requests", "yarl"}
     tree = ast.parse(source("launch").partition("\n" + RUN_LINE)[0])
     imported = {(node.module or "").partition(".")[0] for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
-    imported |= {name.name.partition(".")[0] for node in ast.walk(tree) if isinstance(node, ast.Import) for name in node.names}
+    imported |= {
+        name.name.partition(".")[0] for node in ast.walk(tree) if isinstance(node, ast.Import) for name in node.names
+    }
     assert imported - set(sys.stdlib_module_names) <= colab
 
 

@@ -4,9 +4,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-from launcher.folder import Folder
-from launcher.lock import CONSTRAINTS, CONTROLNET_PACKAGES, LOCKED_PACKAGES
-from launcher.python_env import install, installed_packages
+from launcher.core.folder import Folder
+from launcher.python.environment import install
+from launcher.python.pins import CONSTRAINTS, CONTROLNET_PACKAGES, LOCKED_PACKAGES
+from launcher.python.uv import installed_packages
 
 UV = Path(sys.prefix) / "bin" / "uv"
 
@@ -24,6 +25,13 @@ def test_a_version_that_is_gone_from_the_index_is_replaced_by_the_newest_before_
     subprocess.run([UV, "venv", "--quiet", "--python", "3.11", folder.python], check=True)
     (folder.python / "constraints.txt").write_text("markupsafe!=2.1.5\n")
     (folder.python / "build-constraints.txt").write_text("")
-    install(str(UV), folder, ["markupsafe==2.1.999", "six==1.16.0"], locked=True, say=told.append, progress=lambda done, total: None)
+    install(
+        str(UV),
+        folder,
+        ["markupsafe==2.1.999", "six==1.16.0"],
+        locked=True,
+        say=told.append,
+        progress=lambda done, total: None,
+    )
     assert "markupsafe==2.1.999 is gone from the package index; another version is taken" in told
     assert installed_packages(folder) == {"markupsafe": "2.1.4", "six": "1.16.0"}

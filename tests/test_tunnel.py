@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 import requests
 
-from launcher.problem import Problem
-from launcher.tunnel import Tunnel, answers
+from launcher.access.tunnel import Tunnel, answers
+from launcher.core.problem import Problem
 from tests.world.share import FakeShare
 
 
@@ -67,7 +67,9 @@ def command(program: Path) -> list[str]:
     return [sys.executable, str(program)]
 
 
-def test_a_link_through_gradios_own_api_and_tls(tunnel: Tunnel, share: Callable[..., FakeShare], port: int, program: Path) -> None:
+def test_a_link_through_gradios_own_api_and_tls(
+    tunnel: Tunnel, share: Callable[..., FakeShare], port: int, program: Path
+) -> None:
     server = share()
     url = tunnel.open("gradio", command(program), port)
     assert answers(url)
@@ -89,7 +91,9 @@ FAILURES = {
 
 
 @pytest.mark.parametrize("mode", FAILURES)
-def test_every_failure_ends_in_a_sentence_within_a_minute(tunnel: Tunnel, share: Callable[..., FakeShare], port: int, program: Path, mode: str) -> None:
+def test_every_failure_ends_in_a_sentence_within_a_minute(
+    tunnel: Tunnel, share: Callable[..., FakeShare], port: int, program: Path, mode: str
+) -> None:
     share(mode)
     began = time.monotonic()
     with pytest.raises(Problem, match=f"gradio's share server gave no link: {FAILURES[mode]}"):
@@ -98,14 +102,18 @@ def test_every_failure_ends_in_a_sentence_within_a_minute(tunnel: Tunnel, share:
     assert not tunnel.running
 
 
-def test_a_dropped_connection_comes_back_with_the_same_link(tunnel: Tunnel, share: Callable[..., FakeShare], port: int, program: Path) -> None:
+def test_a_dropped_connection_comes_back_with_the_same_link(
+    tunnel: Tunnel, share: Callable[..., FakeShare], port: int, program: Path
+) -> None:
     server = share(through_api=False)
     url = tunnel.open("gradio", command(program), port)
     server.drop()
     assert answers(url, patience=30)
 
 
-def test_a_share_server_that_was_restarted_is_found_again(tunnel: Tunnel, port: int, program: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_share_server_that_was_restarted_is_found_again(
+    tunnel: Tunnel, port: int, program: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     first = FakeShare()
     monkeypatch.setenv("GRADIO_SHARE_SERVER_ADDRESS", f"127.0.0.1:{first.frps_port}")
     url = tunnel.open("gradio", command(program), port)
@@ -118,7 +126,9 @@ def test_a_share_server_that_was_restarted_is_found_again(tunnel: Tunnel, port: 
     second.close()
 
 
-def test_an_expired_link_is_noticed_and_a_new_one_has_the_same_address(tunnel: Tunnel, share: Callable[..., FakeShare], port: int, program: Path) -> None:
+def test_an_expired_link_is_noticed_and_a_new_one_has_the_same_address(
+    tunnel: Tunnel, share: Callable[..., FakeShare], port: int, program: Path
+) -> None:
     server = share(through_api=False)
     url = tunnel.open("gradio", command(program), port)
     server.kill_clients()
@@ -130,7 +140,9 @@ def test_an_expired_link_is_noticed_and_a_new_one_has_the_same_address(tunnel: T
     assert tunnel.open("gradio", command(program), port) == url
 
 
-def test_a_killed_frpc_ends_the_helper_too(tunnel: Tunnel, share: Callable[..., FakeShare], port: int, program: Path) -> None:
+def test_a_killed_frpc_ends_the_helper_too(
+    tunnel: Tunnel, share: Callable[..., FakeShare], port: int, program: Path
+) -> None:
     share(through_api=False)
     url = tunnel.open("gradio", command(program), port)
     os.kill(tunnel._said()["program"], signal.SIGKILL)
@@ -141,7 +153,9 @@ def test_a_killed_frpc_ends_the_helper_too(tunnel: Tunnel, share: Callable[..., 
     assert tunnel.open("gradio", command(program), port) == url
 
 
-def test_a_flood_of_failed_requests_does_not_stop_it(tunnel: Tunnel, share: Callable[..., FakeShare], program: Path, port: int) -> None:
+def test_a_flood_of_failed_requests_does_not_stop_it(
+    tunnel: Tunnel, share: Callable[..., FakeShare], program: Path, port: int
+) -> None:
     """frpc writes a line for each; a full pipe would keep it from reconnecting."""
     server = share(through_api=False)
     closed = 9
@@ -155,7 +169,9 @@ def test_a_flood_of_failed_requests_does_not_stop_it(tunnel: Tunnel, share: Call
     assert any("login" in line for line in server.lines[-5:]), "it did not come back"
 
 
-def test_the_share_token_stays_on_the_machine_and_out_of_the_log(tunnel: Tunnel, share: Callable[..., FakeShare], port: int, program: Path) -> None:
+def test_the_share_token_stays_on_the_machine_and_out_of_the_log(
+    tunnel: Tunnel, share: Callable[..., FakeShare], port: int, program: Path
+) -> None:
     share(through_api=False)
     tunnel.open("gradio", command(program), port)
     token = (tunnel.session / "tunnel.token").read_text()

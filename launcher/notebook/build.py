@@ -7,8 +7,19 @@ import sys
 from pathlib import Path
 from typing import Any, Final
 
-from launcher.notebook.cells import ADD_CONTROLNET, ADD_EXTENSION, ADD_MODEL, BADGE, CHECK_PACKAGES, LAUNCH_CALL, LAUNCH_FORM, NOTEBOOK, STOP, TITLE
-from launcher.process import RUN_LINE
+from launcher.core.process import RUN_LINE
+from launcher.notebook.cells import (
+    ADD_CONTROLNET,
+    ADD_EXTENSION,
+    ADD_MODEL,
+    BADGE,
+    CHECK_PACKAGES,
+    LAUNCH_CALL,
+    LAUNCH_FORM,
+    NOTEBOOK,
+    STOP,
+    TITLE,
+)
 
 SOURCES: Final = Path(__file__).resolve().parent.parent
 
@@ -49,7 +60,12 @@ def check_names() -> None:
 
 def cell(kind: str, identity: str, text: str, **metadata: Any) -> dict[str, Any]:
     """One cell, with an id that does not change from build to build."""
-    built: dict[str, Any] = {"cell_type": kind, "id": identity, "metadata": metadata, "source": text.rstrip().splitlines(keepends=True)}
+    built: dict[str, Any] = {
+        "cell_type": kind,
+        "id": identity,
+        "metadata": metadata,
+        "source": text.rstrip().splitlines(keepends=True),
+    }
     if kind == "code":
         built |= {"execution_count": None, "outputs": []}
     return built

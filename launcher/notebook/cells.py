@@ -2,12 +2,12 @@
 
 from typing import Final
 
-from launcher.catalog import CHECKPOINT_NAMES, DEFAULT_MODEL, MODELS
-from launcher.controls import CONTROL_FAMILIES, ESSENTIALS, EVERYTHING, OLD_FILES
-from launcher.extensions import EXTENSION_ACTIONS
-from launcher.links import KIND_FOLDERS
-from launcher.process import RUN_LINE
-from launcher.settings import KEEP_ON_DRIVE, KEEP_THIS_SESSION, LINK_CHOICES
+from launcher.core.process import RUN_LINE
+from launcher.core.settings import KEEP_ON_DRIVE, KEEP_THIS_SESSION, LINK_CHOICES
+from launcher.extensions.manage import EXTENSION_ACTIONS
+from launcher.models.catalog import CHECKPOINT_NAMES, DEFAULT_MODEL, MODELS
+from launcher.models.controlnet import CONTROL_FAMILIES, ESSENTIALS, EVERYTHING, OLD_FILES
+from launcher.models.kinds import KIND_FOLDERS
 
 OWNER: Final = "beothorn"
 REPOSITORY: Final = "OneClickStableDifusionAutomatic1111Colab"
