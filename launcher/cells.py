@@ -134,7 +134,7 @@ async def add_controlnet(for_models: str, controls: str) -> None:
         require_room(last.folder.machine, needed, "the runtime's disk", what)
 
     def extension(fetcher: Fetcher) -> str:
-        return restart_words(last, add_extension(last.folder, CONTROLNET_URL, fetcher.say, fetcher.notice))
+        return restart_words(last, add_extension(last.folder, CONTROLNET_URL, fetcher.reporter))
 
     jobs: list[tuple[str, Callable[[Fetcher], str]]] = [
         ("The extension ControlNet", extension),
@@ -148,7 +148,7 @@ async def change_extensions(action: str, what: str) -> None:
     last = running or found() or Launch(default_settings(), look_at_machine())
 
     def change(fetcher: Fetcher) -> str:
-        told = change_one(last.folder, action, what, fetcher.say, fetcher.notice)
+        told = change_one(last.folder, action, what, fetcher.reporter)
         return told if action == "list" else restart_words(last, told)
 
     await show_jobs("Extensions", last, [(f"{action} {what}".strip(), change)])

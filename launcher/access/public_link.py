@@ -2,7 +2,6 @@
 
 import json
 import time
-from collections.abc import Callable
 from typing import Final
 
 from launcher.access.login import Login
@@ -13,6 +12,7 @@ from launcher.colab.machine import Machine
 from launcher.core.folder import Folder
 from launcher.core.problem import Problem
 from launcher.core.process import end_process, own_program, running_pid, start_detached
+from launcher.core.reporter import Reporter
 from launcher.python.uv import child_environment
 
 DOOR_PATIENCE: Final = 20.0  # seconds
@@ -36,23 +36,23 @@ class Entrance:
         """The link with a one-time ticket, so that it opens logged in."""
         return f"{self.url}{OWN}enter/{self.login.new_ticket()}"
 
-    def open(self, goes_on: bool, say: Callable[[str], None], notice: Callable[[str], None]) -> str:
+    def open(self, goes_on: bool, reporter: Reporter) -> str:
         """Open the door and a link to it, unless they are open; return the link, which has answered once from outside.
 
         `goes_on` says that something still runs from before, so that the password stays. Raises `Problem`.
         """
-        self.url = self._open_link(self._open_door(goes_on or self.tunnel.running), say, notice)
+        self.url = self._open_link(self._open_door(goes_on or self.tunnel.running), reporter)
         return self.url
 
     def answers(self) -> bool:
         """True if the link answers from outside."""
         return answers(self.url, patience=15)
 
-    def open_again(self, say: Callable[[str], None], notice: Callable[[str], None]) -> str:
+    def open_again(self, reporter: Reporter) -> str:
         """Open the link anew, with the same password. Raises `Problem`."""
         port = self._open_door(goes_on=True)
         self.tunnel.close()
-        self.url = self._open_link(port, say, notice)
+        self.url = self._open_link(port, reporter)
         return self.url
 
     def close(self) -> None:
@@ -87,14 +87,14 @@ class Entrance:
             time.sleep(0.05)
         return int(json.loads(told.read_text())["port"])
 
-    def _open_link(self, port: int, say: Callable[[str], None], notice: Callable[[str], None]) -> str:
+    def _open_link(self, port: int, reporter: Reporter) -> str:
         """A link that has answered once from outside: a public one, else Colab's own."""
         if self.tunnel.url and self.tunnel.port == port and answers(self.tunnel.url):
             return self.tunnel.url
         last: Problem | None = None
         for kind in self._kinds():
             try:
-                say(f"asking {SERVICES[kind]} for a link")
+                reporter.say(f"asking {SERVICES[kind]} for a link")
                 url = self.tunnel.open(kind, own_program(self.session), port)
                 if not answers(url):
                     raise Problem(
@@ -102,7 +102,7 @@ class Entrance:
                         "Press ▶ again in some minutes, or choose another way in the field link.",
                     )
                 if last:
-                    notice(f"{last.what} {SERVICES[kind].capitalize()} is used instead.")
+                    reporter.notice(f"{last.what} {SERVICES[kind].capitalize()} is used instead.")
                 return url
             except Problem as problem:
                 last = last or problem
@@ -110,7 +110,9 @@ class Entrance:
         if last and self.wanted != "automatic":
             raise last
         if last:
-            notice(f"{last.what} Colab's own link is used instead: it works only in this browser and for your account.")
+            reporter.notice(
+                f"{last.what} Colab's own link is used instead: it works only in this browser and for your account."
+            )
         return self._private_link(port) if last or self.wanted == "Colab's own" else f"http://127.0.0.1:{port}"
 
     def _kinds(self) -> tuple[str, ...]:

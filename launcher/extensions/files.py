@@ -3,13 +3,14 @@
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 from launcher.core.folder import Folder, write_safely
 from launcher.core.process import CommandError
+from launcher.core.reporter import Reporter
 from launcher.drive.mirror import COMES_BACK, UNFINISHED
 from launcher.git.git import changed_files, git
 from launcher.git.history import pull_history, push_history
@@ -77,7 +78,7 @@ def origin(history: Path) -> str:
         return ""
 
 
-def put_extensions(folder: Folder, notice: Callable[[str], None]) -> list[str]:
+def put_extensions(folder: Folder, reporter: Reporter) -> list[str]:
     """Bring the files of every extension to the machine, side by side; return their names.
 
     What A1111's own tab installed there since gets its history on Drive first.
@@ -85,10 +86,10 @@ def put_extensions(folder: Folder, notice: Callable[[str], None]) -> list[str]:
     names = kept_extensions(folder)
     for checkout in (path.parent for path in folder.data.glob("extensions/*/.git") if path.parent.name not in names):
         places = (f"file://{checkout}", origin(checkout))
-        bring(folder, repository(checkout.name, *places), checkout, refresh=True, notice=notice, say=lambda text: None)
+        bring(folder, repository(checkout.name, *places), checkout, refresh=True, reporter=reporter)
         names.append(checkout.name)
     with ThreadPoolExecutor(8) as pool:
-        list(pool.map(lambda name: put_extension(folder, name, notice), names))
+        list(pool.map(lambda name: put_extension(folder, name, reporter), names))
     return names
 
 
@@ -97,13 +98,13 @@ def repository(name: str, *urls: str) -> Repository:
     return Repository(f"extensions/{name}", urls, "HEAD")
 
 
-def put_extension(folder: Folder, name: str, notice: Callable[[str], None]) -> None:
+def put_extension(folder: Folder, name: str, reporter: Reporter) -> None:
     """Bring one extension's files to the machine: its version from the history, then files of its own from Drive."""
     kept, files = kept_place(folder, name), placed_at(folder, name)
     history = pull_history(folder, kept)
     commit, tracked = used_commit(folder, name), set[str]()
     if commit:
-        if put_files(history, commit, files, notice):
+        if put_files(history, commit, files, reporter):
             push_history(folder, kept)
         git("config", "remote.origin.url", origin(history) or "unknown", at=files)  # A1111 shows it
         tracked = set(git("ls-tree", "-r", "--name-only", "-z", commit, at=history).split("\0"))

@@ -2,12 +2,12 @@
 
 import json
 import os
-from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
 from launcher.core.folder import Folder, write_safely
 from launcher.core.process import CommandError, run
+from launcher.core.reporter import Reporter
 from launcher.extensions.files import switched_off, used_commit
 from launcher.git.git import restore_missing
 from launcher.python.repair import moved_packages, put_packages_back
@@ -17,7 +17,7 @@ from launcher.python.uv import child_environment
 INSTALLER_SILENCE: Final = float(os.environ.get("ONECLICK_INSTALLER_SILENCE", "180"))
 
 
-def run_installers(folder: Folder, say: Callable[[str], None], notice: Callable[[str], None]) -> int:
+def run_installers(folder: Folder, reporter: Reporter) -> int:
     """Run each new extension's install.py, as A1111 would, but so that none can harm the rest; return how many ran.
 
     Under the constraints, with an end to its patience, and with a look afterwards: packages it moved and files of the web UI it
@@ -31,22 +31,24 @@ def run_installers(folder: Folder, say: Callable[[str], None], notice: Callable[
         version = used_commit(folder, name) or str(installer.stat().st_mtime_ns)
         if name in off or done.get(name) == version:
             continue
-        say(f"installing {name}")
-        run_installer(folder, installer, lambda line, name=name: say(f"installing {name}: {line[:80]}"), notice)  # type: ignore[misc]
-        mend_after(folder, name, notice)
+        reporter.say(f"installing {name}")
+        run_installer(folder, installer, reporter)
+        mend_after(folder, name, reporter)
         done[name] = version
         write_safely(noted, json.dumps(done))
         count += 1
     return count
 
 
-def run_installer(
-    folder: Folder, installer: Path, on_line: Callable[[str], None], notice: Callable[[str], None]
-) -> None:
+def run_installer(folder: Folder, installer: Path, reporter: Reporter) -> None:
     """Run one install.py; a failure is said and nothing more, as the web UI often works without what it wanted."""
     name, before = installer.parent.name, precious_files(folder)
     environment = child_environment(folder) | {"PYTHONPATH": str(folder.code), "PIP_RETRIES": "1", "PIP_NO_INPUT": "1"}
     command = [str(folder.python / "bin" / "python"), str(installer)]
+
+    def on_line(line: str) -> None:
+        reporter.say(f"installing {name}: {line[:80]}")
+
     try:
         run(command, env=environment, cwd=folder.code, on_line=on_line, timeout=INSTALLER_SILENCE)
     except CommandError as error:
@@ -56,13 +58,13 @@ def run_installer(
             if "was ended" in error.output
             else (lines or ["it printed nothing"])[-1]
         )
-        notice(
+        reporter.notice(
             f"The extension {name} could not install all it wanted: {reason[:200]}. The web UI starts all the same; parts of that extension may not work."
         )
     lost = before - precious_files(folder)
     if lost:
         names = ", ".join(sorted(lost)[:3])
-        notice(
+        reporter.notice(
             f"The extension {name} deleted {len(lost)} of your files ({names}). They are in Google Drive's bin; «remove» takes the extension away."
         )
 
@@ -76,16 +78,18 @@ def precious_files(folder: Folder) -> set[str]:
     return found
 
 
-def mend_after(folder: Folder, name: str, notice: Callable[[str], None]) -> None:
+def mend_after(folder: Folder, name: str, reporter: Reporter) -> None:
     """Put back what an installer did to the web UI's packages and files, and say so."""
     moved = moved_packages(folder)
     if moved:
         put_packages_back(folder, list(moved))
         names = ", ".join(f"{package} {now or 'gone'}" for package, now in list(moved.items())[:3])
-        notice(f"The extension {name} changed packages the web UI needs ({names}); the right ones were put back.")
+        reporter.notice(
+            f"The extension {name} changed packages the web UI needs ({names}); the right ones were put back."
+        )
     lost = [f"{path.name}/{inside}" for path in our_checkouts(folder) for inside in restore_missing(path)]
     if lost:
-        notice(
+        reporter.notice(
             f"The extension {name} deleted {len(lost)} of the web UI's files ({', '.join(lost[:3])}); they were put back."
         )
 

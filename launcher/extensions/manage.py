@@ -4,12 +4,12 @@ import os
 import re
 import shutil
 import time
-from collections.abc import Callable
 from typing import Final
 
 from launcher.core.folder import GB, Folder
 from launcher.core.problem import Problem
 from launcher.core.process import CommandError
+from launcher.core.reporter import Reporter
 from launcher.extensions.files import (
     Extension,
     described,
@@ -90,56 +90,54 @@ def checked_address(text: str) -> tuple[str, str]:
     return f"https://{place}.git", name
 
 
-def add_extension(folder: Folder, address: str, say: Callable[[str], None], notice: Callable[[str], None]) -> str:
+def add_extension(folder: Folder, address: str, reporter: Reporter) -> str:
     """Fetch an extension, or bring it up to date if it is there; return a sentence."""
     url, name = checked_address(address)
     there = next((other for other in kept_extensions(folder) if other.lower() == name.lower()), "")
     if there:
         known = origin(pull_history(folder, kept_place(folder, there)))
         if known and same_address(known, url):
-            return update_extension(folder, there, say, notice)
+            return update_extension(folder, there, reporter)
         raise Problem(
             f"There is another extension called {there} already" + (f", from {known}." if known else "."),
             "Remove that one first, with the action «remove».",
         )
-    say(f"asking {url}")
+    reporter.say(f"asking {url}")
     tip(url)
     try:
-        bring(folder, repository(name, url), placed_at(folder, name), refresh=True, notice=notice, say=say)
-        put_extension(folder, name, notice)
+        bring(folder, repository(name, url), placed_at(folder, name), refresh=True, reporter=reporter)
+        put_extension(folder, name, reporter)
     except BaseException:
         forget(folder, name)  # nothing half-made is left to be trusted
         raise
     return f"{described(folder, name).in_words()}, added"
 
 
-def update_extension(folder: Folder, name: str, say: Callable[[str], None], notice: Callable[[str], None]) -> str:
+def update_extension(folder: Folder, name: str, reporter: Reporter) -> str:
     """Bring one extension to its newest version. Changes people made to its files are kept in a branch, which is named."""
-    put_extension(folder, name, notice)
+    put_extension(folder, name, reporter)
     kept, files, history = kept_place(folder, name), placed_at(folder, name), history_of(folder, name)
     before, url = used_commit(folder, name), origin(history)
     if not before or not url:
         return f"{name}: it has no history, so it cannot be updated"
-    say(f"asking {url}")
+    reporter.say(f"asking {url}")
     newest = tip(url)
     if newest == before:
         return f"{described(folder, name).in_words()}, there already and up to date"
     changed = changed_files(files)
-    if keep_edits(files, history, notice) and not (kept / ".git" / "index").exists():
+    if keep_edits(files, history, reporter) and not (kept / ".git" / "index").exists():
         push_history(folder, kept)
         for inside in changed:  # the copies that Mirror made; they belong to the old version
             (kept / inside).unlink(missing_ok=True)
-    bring(folder, repository(name, url), files, refresh=True, notice=notice, say=say, newest=newest)
-    put_extension(folder, name, notice)
+    bring(folder, repository(name, url), files, refresh=True, reporter=reporter, newest=newest)
+    put_extension(folder, name, reporter)
     return f"{described(folder, name).in_words()}, updated from {before[:8]}"
 
 
-def change_one(
-    folder: Folder, action: str, what: str, say: Callable[[str], None], notice: Callable[[str], None]
-) -> str:
+def change_one(folder: Folder, action: str, what: str, reporter: Reporter) -> str:
     """Do what the cell «Add or update an extension» asks for; return a sentence. Raises `Problem`."""
     if action == "update all":
-        return update_all(folder, say, notice)
+        return update_all(folder, reporter)
     if action == "list":
         return "; ".join(extension.in_words() for extension in listed(folder)) or "there are no extensions"
     if not what.strip():
@@ -147,20 +145,20 @@ def change_one(
             "The field what is empty.", "Paste the address of an extension's page, or write its name.", field="what"
         )
     if action == "add":
-        return add_extension(folder, what, say, notice)
+        return add_extension(folder, what, reporter)
     if action == "remove":
         return remove_extension(folder, what)
     return switch_by_name(folder, what, on=action == "switch on")
 
 
-def update_all(folder: Folder, say: Callable[[str], None], notice: Callable[[str], None]) -> str:
+def update_all(folder: Folder, reporter: Reporter) -> str:
     """Update every extension; one that fails does not keep the others from it."""
     told = []
     for name in kept_extensions(folder):
         try:
-            told.append(update_extension(folder, name, say, notice))
+            told.append(update_extension(folder, name, reporter))
         except Problem as problem:
-            notice(f"{name} stays as it is. {problem.what}")
+            reporter.notice(f"{name} stays as it is. {problem.what}")
     return "; ".join(told) or "there are no extensions"
 
 

@@ -8,6 +8,7 @@ from typing import Final
 
 from launcher.core.folder import write_safely
 from launcher.core.process import CommandError, run
+from launcher.core.reporter import Reporter
 
 OUR_REF: Final = "refs/oneclick/used"  # the commit we run; the person's own branches are never moved
 OUR_BRANCHES: Final = "kept-changes-"  # branches with what people changed in files
@@ -44,7 +45,7 @@ def begin_history(history: Path, url: str) -> None:
     write_safely(history / ".git" / "HEAD", "ref: refs/heads/master\n")  # last: with it the history counts as begun
 
 
-def fetch(history: Path, url: str, wanted: str, say: Callable[[str], None]) -> None:
+def fetch(history: Path, url: str, wanted: str, reporter: Reporter) -> None:
     """Fetch one branch or commit. A history that is whole stays whole; a new one is shallow (2 MB, not 40)."""
     whole = (
         (history / ".git" / "HEAD").exists()
@@ -56,7 +57,7 @@ def fetch(history: Path, url: str, wanted: str, say: Callable[[str], None]) -> N
     def on_line(line: str) -> None:
         found = re.search(r"Receiving objects:\s+(\d+)%.*?(, [\d.]+ \w+ \| [\d.]+ \w+/s)?$", line)
         if found:
-            say(f"fetching: {found[1]} %{found[2] or ''}")
+            reporter.say(f"fetching: {found[1]} %{found[2] or ''}")
 
     git(
         "fetch",

@@ -1,7 +1,6 @@
 """One repository: its history kept on Drive, its files on the machine."""
 
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -9,6 +8,7 @@ from typing import Final
 from launcher.core.folder import Folder
 from launcher.core.problem import Problem
 from launcher.core.process import CommandError
+from launcher.core.reporter import Reporter
 from launcher.git.git import (
     OUR_BRANCHES,
     OUR_REF,
@@ -55,16 +55,15 @@ def bring(
     files: Path,
     *,
     refresh: bool,
-    notice: Callable[[str], None],
-    say: Callable[[str], None],
+    reporter: Reporter,
     newest: str = "",
 ) -> str:
     """Bring a repository's files to the machine, and keep its history on Drive; return the commit. See `keep_history`."""
     kept = folder.kept / repository.folder
     history = pull_history(folder, kept)
-    commit = keep_history(history, repository, refresh=refresh, notice=notice, say=say, newest=newest)
+    commit = keep_history(history, repository, refresh=refresh, reporter=reporter, newest=newest)
     push_history(folder, kept)
-    if put_files(history, commit, files, notice):
+    if put_files(history, commit, files, reporter):
         push_history(folder, kept)
     return commit
 
@@ -74,8 +73,7 @@ def keep_history(
     repository: Repository,
     *,
     refresh: bool,
-    notice: Callable[[str], None],
-    say: Callable[[str], None],
+    reporter: Reporter,
     newest: str = "",
 ) -> str:
     """Make sure that a history has what is wanted; return the commit.
@@ -95,14 +93,14 @@ def keep_history(
         try:
             if have and not repository.pinned and have == (newest or newest_commit(url, repository.wanted)):
                 return have
-            fetch(history, url, repository.wanted, say)
+            fetch(history, url, repository.wanted, reporter)
             commit = git("rev-parse", "--verify", "FETCH_HEAD^{commit}", at=history)
             git("update-ref", OUR_REF, commit, at=history)
             return commit
         except CommandError as error:
             failures.append(f"{url}: {last_words(error)}")
     if have:
-        notice(f"GitHub did not answer, so the version kept on Drive is used ({last_line(failures)}).")
+        reporter.notice(f"GitHub did not answer, so the version kept on Drive is used ({last_line(failures)}).")
         return have
     name = repository.folder or "AUTOMATIC1111"
     raise Problem(
@@ -126,14 +124,14 @@ def wanted_commit(history: Path, repository: Repository) -> str:
     return ""
 
 
-def put_files(history: Path, commit: str, files: Path, notice: Callable[[str], None]) -> str:
+def put_files(history: Path, commit: str, files: Path, reporter: Reporter) -> str:
     """Check `commit` out at `files`, from the history. HEAD moves last, so HEAD tells. Returns the branch with a person's changes, if any."""
     mend(files)
     busy, branch = files / ".git" / "oneclick-busy", ""
     if used_or_head(files) == commit and not busy.exists():
         return branch
     if not busy.exists():  # a checkout that was cut off in the middle looks like changes of a person
-        branch = keep_edits(files, history, notice)
+        branch = keep_edits(files, history, reporter)
     if not (files / ".git" / "HEAD").exists():
         files.mkdir(parents=True, exist_ok=True)
         git("init", "--quiet", "--template=", str(files))
@@ -144,7 +142,7 @@ def put_files(history: Path, commit: str, files: Path, notice: Callable[[str], N
     return branch
 
 
-def keep_edits(files: Path, history: Path, notice: Callable[[str], None]) -> str:
+def keep_edits(files: Path, history: Path, reporter: Reporter) -> str:
     """Put changes people made to a checkout's files into a branch of a history; return its name, or "" if there are none.
 
     `files` may be the folder on Drive itself. Nothing in it changes. The branch is named by its content, so that it is made once.
@@ -162,7 +160,7 @@ def keep_edits(files: Path, history: Path, notice: Callable[[str], None]) -> str
     if files != history:
         git("fetch", "--quiet", "--no-tags", f"file://{files}", f"refs/heads/{branch}:refs/heads/{branch}", at=history)
     names = ", ".join(changed[:3]) + (f" and {len(changed) - 3} more" if len(changed) > 3 else "")
-    notice(
+    reporter.notice(
         f"{files.name} has changes of yours ({names}). They are kept in its branch {branch}; the web UI uses the files as they were published."
     )
     return branch

@@ -2,12 +2,12 @@
 
 import os
 import re
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from typing import Final
 
 from launcher.core.folder import Folder
+from launcher.core.reporter import Reporter
 from launcher.git.repository import WEBUI_BRANCH, WEBUI_URL, Repository, bring
 
 # Where to look when a repository is not at the address A1111 v1.10.1 has for it.
@@ -31,8 +31,7 @@ SUB_REPOSITORIES: Final = {
 def bring_webui(
     folder: Folder,
     update: bool,
-    say: Callable[[str], None],
-    notice: Callable[[str], None],
+    reporter: Reporter,
     commit: str = "",
     newest: str = "",
 ) -> str:
@@ -41,24 +40,26 @@ def bring_webui(
     With `commit` that very commit is used; `newest` is the newest one where somebody has asked already.
     Raises `Problem` if neither the network nor Drive has it.
     """
-    say("asking GitHub for the newest version" if update and not commit else "reading the version kept on Drive")
+    reporter.say(
+        "asking GitHub for the newest version" if update and not commit else "reading the version kept on Drive"
+    )
     webui = Repository("", (WEBUI_URL,), commit or WEBUI_BRANCH)
-    return bring(folder, webui, folder.code, refresh=update, notice=notice, say=say, newest=newest)
+    return bring(folder, webui, folder.code, refresh=update, reporter=reporter, newest=newest)
 
 
-def bring_sub_repositories(folder: Folder, say: Callable[[str], None], notice: Callable[[str], None]) -> None:
+def bring_sub_repositories(folder: Folder, reporter: Reporter) -> None:
     """Bring the five repositories A1111 needs, side by side, by way of Drive; fetch only what Drive has not."""
     repositories = sub_repositories(folder.code)
     ready = 0
 
     def one(repository: Repository) -> None:
-        bring(folder, repository, folder.code / repository.folder, refresh=False, notice=notice, say=lambda text: None)
+        bring(folder, repository, folder.code / repository.folder, refresh=False, reporter=reporter)
 
     with ThreadPoolExecutor(len(repositories) or 1) as pool:
         for future in as_completed([pool.submit(one, repository) for repository in repositories]):
             future.result()
             ready += 1
-            say(f"{ready} of {len(repositories)} parts ready")
+            reporter.say(f"{ready} of {len(repositories)} parts ready")
 
 
 def sub_repositories(code: Path) -> list[Repository]:

@@ -13,6 +13,7 @@ from launcher.colab.machine import Machine, release_machine
 from launcher.core.board import Board
 from launcher.core.folder import GB, largest_files
 from launcher.core.problem import Problem, unexpected
+from launcher.core.reporter import Reporter
 from launcher.drive.mirror import Mirror
 from launcher.drive.mount import drive_is_mounted, mount_drive
 
@@ -90,9 +91,7 @@ class LinkCare:
     def _open_again(self) -> None:
         self.board.start("link", "the link does not answer; opening it again")
         try:
-            self.board.finish(
-                "link", self.entrance.open_again(lambda text: self.board.note("link", text), self.board.notice)
-            )
+            self.board.finish("link", self.entrance.open_again(Reporter(self.board, "link")))
         except Problem as problem:
             self.board.fail("link", problem)
             return

@@ -4,7 +4,7 @@ import json
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -19,6 +19,7 @@ from launcher.colab.machine import Machine
 from launcher.core.board import Board, Card
 from launcher.core.folder import Folder, write_safely
 from launcher.core.problem import Problem, unexpected
+from launcher.core.reporter import Reporter
 from launcher.core.settings import KEEP_ON_DRIVE, Settings
 from launcher.drive.mirror import Mirror
 from launcher.drive.mount import drive_is_mounted, mount_drive
@@ -122,11 +123,11 @@ class Launch:
                     self._files_there.set_result("")
                     self.board.finish("source", "in use by the running web UI")
                     return commit
-                say, notice = self._say("source"), self.board.notice
-                commit = bring_webui(self.folder, self.settings.update, say, notice, newest=newest.result())
+                reporter = self._reporter("source")
+                commit = bring_webui(self.folder, self.settings.update, reporter, newest=newest.result())
                 self._files_there.set_result(commit)
-                bring_sub_repositories(self.folder, say, notice)
-                put_extensions(self.folder, notice)
+                bring_sub_repositories(self.folder, reporter)
+                put_extensions(self.folder, reporter)
                 check_arguments(self.folder.code, self.folder.data, self.settings.extra_arguments)
                 self.board.finish("source", f"version {commit[:8]}")
                 return commit
@@ -152,12 +153,7 @@ class Launch:
             self.board.finish("python", f"{len(packages)} packages" + ("" if new else ", there already"))
 
     def _install(self, packages: list[str]) -> bool:
-        made = prepare_python(
-            self.folder,
-            packages,
-            self._say("python"),
-            lambda done, all_: self.board.progress("python", done, all_, "packages"),
-        )
+        made = prepare_python(self.folder, packages, self._reporter("python"))
         self.board.note("python", f"{len(packages)} packages")
         return made.installed_now
 
@@ -175,7 +171,7 @@ class Launch:
 
     def _link(self) -> None:
         with self._step("link", "opening the door"):
-            self.board.finish("link", self.entrance.open(self.webui.running, self._say("link"), self.board.notice))
+            self.board.finish("link", self.entrance.open(self.webui.running, self._reporter("link")))
 
     def _webui(self, source: "Future[str]", python: "Future[None]", model: "Future[str]") -> None:
         with self._step("webui", "waiting for the steps above", after=(source, python, model)):
@@ -202,8 +198,8 @@ class Launch:
             self.board.notice(
                 f"The new version of AUTOMATIC1111 ({commit[:8]}) did not start: {problem.what} The last good one ({good[:8]}) is used."
             )
-            bring_webui(self.folder, False, self._say("webui"), self.board.notice, commit=good)
-            bring_sub_repositories(self.folder, self._say("webui"), self.board.notice)
+            bring_webui(self.folder, False, self._reporter("webui"), commit=good)
+            bring_sub_repositories(self.folder, self._reporter("webui"))
             self._start(plan)
             commit = good
         if not (self.folder.kept / USED_LIST).exists():
@@ -216,13 +212,13 @@ class Launch:
     def _start(self, plan: Plan) -> None:
         """Start it; extensions that keep it from starting are switched off, and it is started again without them."""
         self.webui.stop()
-        put_extensions(self.folder, self.board.notice)
+        put_extensions(self.folder, self._reporter("webui"))
         self._install(self._packages())
         broken = check_settings_file(self.folder.data)
         if broken:
             self.board.notice(broken)
         self.board.start("extensions", "looking for new ones")
-        ran = run_installers(self.folder, self._say("extensions"), self.board.notice)
+        ran = run_installers(self.folder, self._reporter("extensions"))
         with self._reported("handing over what is known of your models"):
             exchange_known(self.folder)
         suspicion = Suspicion(self.folder, self._noted().get("extensions", {}))
@@ -255,7 +251,7 @@ class Launch:
             )
 
     def _wait_for_webui(self) -> None:
-        if not self.webui.wait_until_ready(self._say("webui"), self.over.is_set):
+        if not self.webui.wait_until_ready(self._reporter("webui"), self.over.is_set):
             raise Failed
 
     # ---- afterwards
@@ -264,7 +260,7 @@ class Launch:
         """Off the main way: say what is broken in a folder that was taken over, and keep a person's changes in it."""
         with self._reported("looking through your folder"):
             if (self.folder.kept / ".git" / "index").exists():
-                keep_edits(self.folder.kept, self.folder.kept, self.board.notice)
+                keep_edits(self.folder.kept, self.folder.kept, self._reporter("source"))
             known = set(self._noted().get("looked_at", []))
             looked, broken = broken_models(self.folder, known)
             if broken:
@@ -402,8 +398,8 @@ class Launch:
     def _log(self) -> Any:
         return self.folder.session / "launcher.log"
 
-    def _say(self, step: str) -> Callable[[str], None]:
-        return lambda text: self.board.note(step, text)
+    def _reporter(self, step: str) -> Reporter:
+        return Reporter(self.board, step, self.over)
 
     def fetcher(self, board: Board, step: str, main: MainThread, stop: threading.Event) -> Fetcher:
         """How models are fetched for this launch, told on that step of that board."""
@@ -417,10 +413,7 @@ class Launch:
             folder=self.folder,
             where="Google Drive" if on_drive else "the disk",
             ask_token=ask_token,
-            progress=lambda done, size: board.progress(step, done, size),
-            say=lambda text: board.note(step, text),
-            notice=board.notice,
-            stop=stop,
+            reporter=Reporter(board, step, stop),
         )
 
     def _plan(self, checkpoint: str) -> Plan:

@@ -10,6 +10,7 @@ from typing import Final, TypeVar
 
 from launcher.core.folder import Folder, require_room
 from launcher.core.problem import Problem
+from launcher.core.reporter import Reporter
 from launcher.models.catalog import HubFile, Model, model_named
 from launcher.models.checksums import note_checksum
 from launcher.models.download import download
@@ -31,10 +32,7 @@ class Fetcher:
     folder: Folder
     where: str  # the disk's name in messages
     ask_token: Callable[[str, str], str]  # (name of the secret, reason) -> token; "" where nobody answers
-    progress: Callable[[int, int], None]
-    say: Callable[[str], None]
-    notice: Callable[[str], None]
-    stop: threading.Event
+    reporter: Reporter
 
 
 def bring_checkpoint(fetcher: Fetcher, wanted: str, default: str) -> str:
@@ -47,7 +45,7 @@ def bring_checkpoint(fetcher: Fetcher, wanted: str, default: str) -> str:
     if wanted == default and there:
         usual = {source.saved_name for source in sources_of(default)}
         chosen = next((path for path in there if path.name in usual), there[0])
-        fetcher.say(f"{len(there)} on {fetcher.where}")
+        fetcher.reporter.say(f"{len(there)} on {fetcher.where}")
         return chosen.name
     model = model_named(wanted)
     return bring_model(fetcher, model) if model else bring_link(fetcher, wanted, "checkpoint")
@@ -64,23 +62,23 @@ def bring_model(fetcher: Fetcher, model: Model) -> str:
     folder = fetcher.folder.models / model.folder
     for source in model.sources:
         if is_there(fetcher, folder / source.saved_name, source.size):
-            fetcher.say(f"{source.saved_name} is there")
+            fetcher.reporter.say(f"{source.saved_name} is there")
             return bound(fetcher, model, source.saved_name)
     if model.non_commercial:
-        fetcher.notice(
+        fetcher.reporter.notice(
             f"{model.name} is licensed «{model.licence}»: see {model.sources[0].page} before you use it for work."
         )
     failures: list[Problem] = []
     for source in model.sources:
         try:
-            fetcher.say(f"asking {source.repo}")
+            fetcher.reporter.say(f"asking {source.repo}")
             remote = with_token(fetcher, lambda token, file=source: resolve_hub_file(file, token))  # type: ignore[misc]
             fetch_remote(fetcher, remote, folder)
             return bound(fetcher, model, remote.name)
         except Problem as problem:
             failures.append(problem)
             if source is not model.sources[-1]:
-                fetcher.notice(f"{problem.what} The next source is tried.")
+                fetcher.reporter.notice(f"{problem.what} The next source is tried.")
     raise failures[0]
 
 
@@ -90,14 +88,14 @@ def bring_link(fetcher: Fetcher, link: str, kind: str = "", name: str = "") -> s
     `kind` ("checkpoint", "LoRA" …) decides the folder; with "" the source's own word for it does, else the names of the
     tensors in the file. `name` is the file name to give it, with or without its ending.
     """
-    fetcher.say("asking where the link leads")
+    fetcher.reporter.say("asking where the link leads")
     try:
         found = with_token(fetcher, lambda token: resolve_link(link, token))
     except Problem as problem:
         hub_file = hub_file_of(link)
         folder = place_for(fetcher.folder, kind or "checkpoint")
         if hub_file and is_there(fetcher, folder / safe_name(hub_file.saved_name), 0):
-            fetcher.notice(f"{problem.what} The file is there already and is used as it is.")
+            fetcher.reporter.notice(f"{problem.what} The file is there already and is used as it is.")
             return safe_name(hub_file.saved_name)
         raise
     remote = found.remote
@@ -114,7 +112,7 @@ def bring_link(fetcher: Fetcher, link: str, kind: str = "", name: str = "") -> s
     target = place_for(fetcher.folder, sure)
     path = target / remote.name
     if path.exists() and not fault_of(path, remote.size):
-        fetcher.say(f"{remote.name} is there")
+        fetcher.reporter.say(f"{remote.name} is there")
         return remote.name
     if path.exists() and not fault_of(path, 0):
         raise Problem(
@@ -135,18 +133,18 @@ def place_for(folder: Folder, kind: str) -> Path:
 def fetch_remote(fetcher: Fetcher, remote: Remote, folder: Path) -> None:
     """Download one file into its folder."""
     if remote.name.lower().endswith(OLD_KINDS):
-        fetcher.notice(
+        fetcher.reporter.notice(
             f"{remote.name} is an old kind of file that can carry programs; take a .safetensors file of the same model where there is one."
         )
-    fetcher.say(remote.name)
+    fetcher.reporter.say(remote.name)
     # What is written to Google Drive lies on the runtime's disk until it is uploaded (googlecolab/colabtools#659).
     require_room(fetcher.folder.machine, remote.size, "the runtime's disk", f"The model {remote.name}")
     digest = download(
         remote,
         folder / remote.name,
         where=fetcher.where,
-        progress=fetcher.progress,
-        stop=fetcher.stop,
+        progress=fetcher.reporter.progress,
+        stop=fetcher.reporter.stop,
         check=lambda part, name: pickle_fault(fetcher.folder.tools, part, name),
     )
     note_checksum(fetcher.folder, folder / remote.name, digest)
@@ -161,7 +159,7 @@ def is_there(fetcher: Fetcher, path: Path, size: int) -> bool:
         return True
     aside = path.with_name(f"{path.name}.broken")
     os.replace(path, aside)
-    fetcher.notice(
+    fetcher.reporter.notice(
         f"{path.name} was there, but it is no usable model file: {fault}. It is kept as {aside.name}; delete it if you do not need it."
     )
     return False

@@ -4,7 +4,6 @@ import hashlib
 import json
 import re
 import shutil
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -12,6 +11,7 @@ from typing import Final
 from launcher.core.folder import GB, Folder, require_room, write_safely
 from launcher.core.problem import Problem
 from launcher.core.process import CommandError, run
+from launcher.core.reporter import Reporter
 from launcher.python.pins import (
     BUILD_CONSTRAINTS,
     CONSTRAINTS,
@@ -35,9 +35,7 @@ class PythonEnvironment:
     installed_now: bool
 
 
-def prepare_python(
-    folder: Folder, packages: list[str], say: Callable[[str], None], progress: Callable[[int, int], None]
-) -> PythonEnvironment:
+def prepare_python(folder: Folder, packages: list[str], reporter: Reporter) -> PythonEnvironment:
     """Make the environment with these `packages` (`packages_for` chooses them).
 
     It is complete or absent: a marker with all that went in is written last, and an
@@ -56,11 +54,11 @@ def prepare_python(
     uv = find_uv(folder)
     marker.unlink(missing_ok=True)
     if not (python.exists() and works(str(python))):
-        make_environment(uv, folder, say)
+        make_environment(uv, folder, reporter)
     write_safely(folder.python / "constraints.txt", CONSTRAINTS)
     write_safely(folder.python / "build-constraints.txt", BUILD_CONSTRAINTS)
     locked = packages[: len(LOCKED_PACKAGES)] == list(LOCKED_PACKAGES)
-    install(uv, folder, packages, locked=locked, say=say, progress=progress)
+    install(uv, folder, packages, locked=locked, reporter=reporter)
     write_safely(marker, json.dumps({"rules": rules, "wanted": packages, "packages": installed_packages(folder)}))
     return PythonEnvironment(python, True)
 
@@ -88,9 +86,9 @@ def packages_for(requirements: bytes, controlnet: bool = False) -> list[str]:
     return packages
 
 
-def make_environment(uv: str, folder: Folder, say: Callable[[str], None]) -> None:
+def make_environment(uv: str, folder: Folder, reporter: Reporter) -> None:
     """An empty environment with pip (`--seed`: extensions call `python -m pip`)."""
-    say(f"making room for Python {PYTHON_VERSION}")
+    reporter.say(f"making room for Python {PYTHON_VERSION}")
     shutil.rmtree(folder.python, ignore_errors=True)
     try:
         run(
@@ -111,8 +109,7 @@ def install(
     packages: list[str],
     *,
     locked: bool,
-    say: Callable[[str], None],
-    progress: Callable[[int, int], None],
+    reporter: Reporter,
 ) -> None:
     """Install the packages with uv, telling how far it is by what uv says.
 
@@ -128,18 +125,18 @@ def install(
         ends = re.match(r"\s*Downloaded (\S+)", line)
         prepared = re.search(r"Prepared (\d+) packages", line)
         if resolved:
-            say(f"{resolved[1]} packages")
+            reporter.say(f"{resolved[1]} packages")
         elif starts:
             sizes[starts[1]] = starts[2]
-            say("downloading " + ", ".join(f"{name} ({size})" for name, size in list(sizes.items())[-3:]))
+            reporter.say("downloading " + ", ".join(f"{name} ({size})" for name, size in list(sizes.items())[-3:]))
         elif ends:
             sizes.pop(ends[1], None)
             ready[0] += 1
-            progress(ready[0], total)
+            reporter.progress(ready[0], total, "packages")
             if sizes:
-                say("downloading " + ", ".join(f"{name} ({size})" for name, size in list(sizes.items())[-3:]))
+                reporter.say("downloading " + ", ".join(f"{name} ({size})" for name, size in list(sizes.items())[-3:]))
         elif prepared:
-            say("downloaded; putting the packages in place")
+            reporter.say("downloaded; putting the packages in place")
         elif re.match(r"\s*\+ \S+==", line):
             ready[0] += 1
 
@@ -151,9 +148,9 @@ def install(
     except CommandError as error:
         gone = re.search(r"there is no version of (\S+)==(\S+)", re.sub(r"\s+", " ", error.output))
         if locked and gone and (pin := f"{gone[1]}=={gone[2].rstrip(',')}") in packages:
-            say(f"{pin} is gone from the package index; another version is taken")
+            reporter.say(f"{pin} is gone from the package index; another version is taken")
             loosened = [pin.replace("==", "<=") if package == pin else package for package in packages]
-            install(uv, folder, loosened, locked=True, say=say, progress=progress)
+            install(uv, folder, loosened, locked=True, reporter=reporter)
             return
         raise Problem(
             f"The web UI's packages could not be installed: {uv_words(error.output)}",

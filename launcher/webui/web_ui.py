@@ -16,6 +16,7 @@ import requests
 from launcher.core.folder import Folder, write_safely
 from launcher.core.problem import Problem
 from launcher.core.process import end_process, exit_code, running_pid, start_detached
+from launcher.core.reporter import Reporter
 from launcher.webui.explain import explain
 from launcher.webui.settings_file import without_checkpoint
 
@@ -105,7 +106,7 @@ class WebUI:
         command = [str(plan.python), "launch.py", *plan.arguments, "--port", str(port)]
         start_detached(command, log=self.log, pid_file=self.pid_file, env=environment, cwd=self.folder.code)
 
-    def wait_until_ready(self, say: Callable[[str], None], cancelled: Callable[[], bool]) -> bool:
+    def wait_until_ready(self, reporter: Reporter, cancelled: Callable[[], bool]) -> bool:
         """Wait for the ready line, telling the stages. False if `cancelled`; raises a `Problem` if it ends before."""
         end = time.monotonic() + START_LIMIT
         while time.monotonic() < end:
@@ -114,7 +115,7 @@ class WebUI:
                 return True
             for line, told in reversed(STAGES):
                 if line in text:
-                    say(told)
+                    reporter.say(told)
                     break
             if not self.running:
                 raise self.why_it_ended()
