@@ -11,8 +11,6 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any, Final
 
-from launcher.access.door import door_part
-from launcher.access.tunnel import tunnel_part
 from launcher.colab.dialogs import MainThread
 from launcher.colab.machine import look_at_machine, release_machine
 from launcher.core.board import Board
@@ -30,7 +28,7 @@ from launcher.ui.panel import new_panel, show_until
 
 MOST_SIDE_BY_SIDE: Final = 4  # downloads at a time, each over several connections
 # The one running launch, for ▶ again and for the other cells. ▶ runs these lines anew: what ran before is kept.
-running: Launch | None = globals().get("running")
+running: Launch | None = None
 
 
 async def launch(**form: Any) -> None:
@@ -49,7 +47,7 @@ async def launch(**form: Any) -> None:
     await running.show()
 
 
-async def stop(give_back: bool) -> None:
+async def stop(give_back_the_machine: bool) -> None:
     """The stop cell: end the web UI, the door and the link; on request give the machine back."""
     global running
     last = running or found()
@@ -66,7 +64,7 @@ async def stop(give_back: bool) -> None:
                 f"The web UI and its link are off, but {last.mirror.waiting} files could not be kept on Google Drive: {last.mirror.summary()}.",
                 "They are still on this machine. Make room on Google Drive, or connect it, and press ▶ here again.",
             )
-        if give_back:
+        if give_back_the_machine:
             board.note("work", "waiting until Google Drive has everything")
             main.call(lambda: flush_drive(last.machine))
             main.call(lambda: release_machine(last.machine))
@@ -247,9 +245,3 @@ async def show_work(title: str, done_title: str, work: Callable[[Board, MainThre
 
     threading.Thread(target=run_work, daemon=True).start()
     await show_until(new_panel(board, {}), over.is_set, main.serve, lambda: "")
-
-
-def run_part() -> None:
-    """The program as a process of its own: the part named on the command line."""
-    parts = {"door": door_part, "tunnel": tunnel_part}
-    parts[sys.argv[1]](sys.argv[2:])

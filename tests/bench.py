@@ -27,10 +27,9 @@ import requests
 
 from launcher.access.login import Login
 from launcher.core.folder import write_safely
-from launcher.core.process import RUN_LINE
 from launcher.models.download import download
 from launcher.models.remote import Remote
-from launcher.notebook.build import notebook_text, program_text
+from launcher.notebook.build import notebook_text
 from tests.bench_growth import growth
 from tests.bench_launches import Row, launch_works, next_run_real
 from tests.conftest import ROOT
@@ -112,8 +111,6 @@ class Doors:
         with (folder / "www" / "big").open("wb") as file:
             file.truncate(BIG)
         (folder / "nginx.conf").write_text(NGINX.format(folder=folder, files=files, upstream=upstream, proxy=proxy))
-        program = folder / "oneclick_program.py"
-        program.write_text(program_text().partition("\n" + RUN_LINE)[0] + "\n\nrun_part()\n")
         session = folder / "session"
         session.mkdir()
         login = Login.of_this_launch(session / "login.json")
@@ -121,7 +118,7 @@ class Doors:
         self.processes = [
             subprocess.Popen([sys.executable, "-c", UPSTREAM, str(upstream)]),
             subprocess.Popen(["nginx", "-c", str(folder / "nginx.conf")], stderr=subprocess.DEVNULL),
-            subprocess.Popen([sys.executable, str(program), "door", str(session), "0"]),
+            subprocess.Popen([sys.executable, "-m", "launcher.access.door", str(session), "0"], cwd=ROOT),
         ]
         while not (session / "door.json").exists():
             time.sleep(0.05)

@@ -62,17 +62,6 @@ def world(tmp_path: Path, repositories: Path) -> Iterator[World]:
         yield made
 
 
-@pytest.fixture(scope="session")
-def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The notebook's program as a file: what the door and the tunnel run."""
-    from launcher.core.process import RUN_LINE
-    from launcher.notebook.build import program_text
-
-    path = tmp_path_factory.mktemp("program") / "oneclick_program.py"
-    path.write_text(program_text().partition("\n" + RUN_LINE)[0] + "\n\nrun_part()\n")
-    return path
-
-
 @pytest.fixture
 def kernels() -> Iterator[Callable[..., Kernel]]:
     """Starts kernels; ends those that still live."""

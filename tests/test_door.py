@@ -20,6 +20,7 @@ from aiohttp import web
 
 from launcher.access.login import FREE_TRIES, LETTERS, Login, Patience
 from launcher.core.folder import write_safely
+from tests.conftest import ROOT
 
 HTML = {"Accept": "text/html,application/xhtml+xml"}
 
@@ -104,14 +105,14 @@ class Upstream:
 class OpenDoor:
     """The real door process in front of an upstream."""
 
-    def __init__(
-        self, session: Path, program: Path, upstream: Upstream | None, api: bool = True, port: int = 0
-    ) -> None:
+    def __init__(self, session: Path, upstream: Upstream | None, api: bool = True, port: int = 0) -> None:
         session.mkdir(mode=0o700)
         self.session, self.login = session, Login.of_this_launch(session / "login.json")
         self.board = {"webui_port": upstream.port if upstream else 0, "api": api, "steps": [], "notices": []}
         self.write_board()
-        self.process = subprocess.Popen([sys.executable, str(program), "door", str(session), str(port)])
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "launcher.access.door", str(session), str(port)], cwd=ROOT
+        )
         end = time.monotonic() + 20
         while not (session / "door.json").exists():
             assert time.monotonic() < end
@@ -135,9 +136,9 @@ def upstream() -> Upstream:
 
 
 @pytest.fixture
-def door(tmp_path: Path, program: Path, upstream: Upstream) -> Iterator[OpenDoor]:
+def door(tmp_path: Path, upstream: Upstream) -> Iterator[OpenDoor]:
     upstream.seen.clear()
-    made = OpenDoor(tmp_path / "session", program, upstream)
+    made = OpenDoor(tmp_path / "session", upstream)
     yield made
     made.close()
 
@@ -562,9 +563,9 @@ def test_bad_requests_and_slow_clients_do_not_disturb_somebody_who_is_in(door: O
     assert door.process.poll() is None
 
 
-def test_a_door_whose_port_is_taken_opens_another(tmp_path: Path, program: Path) -> None:
+def test_a_door_whose_port_is_taken_opens_another(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
-        made = OpenDoor(tmp_path / "session", program, None, port=taken.getsockname()[1])
+        made = OpenDoor(tmp_path / "session", None, port=taken.getsockname()[1])
         assert made.port != taken.getsockname()[1]
         assert requests.get(made.url, timeout=10).status_code == 401
         made.close()

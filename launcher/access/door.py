@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 import secrets
+import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
@@ -402,3 +403,7 @@ def door_part(arguments: list[str]) -> None:
     """The door's process: SESSION_FOLDER PORT."""
     load_web_server()
     asyncio.run(serve(Path(arguments[0]), int(arguments[1]), forever))
+
+
+if __name__ == "__main__":
+    door_part(sys.argv[1:])

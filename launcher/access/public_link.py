@@ -11,7 +11,7 @@ from launcher.colab.dialogs import MainThread, private_link
 from launcher.colab.machine import Machine
 from launcher.core.folder import Folder
 from launcher.core.problem import Problem
-from launcher.core.process import end_process, own_program, running_pid, start_detached
+from launcher.core.process import PACKAGE, end_process, own_part, running_pid, start_detached
 from launcher.core.reporter import Reporter
 from launcher.python.uv import child_environment
 
@@ -73,13 +73,12 @@ class Entrance:
         assert self.login
         told.unlink(missing_ok=True)
         command = [
-            *own_program(self.session),
-            "door",
+            *own_part("launcher.access.door"),
             str(self.session),
             str(self.tunnel.port),
         ]  # a running tunnel leads to its old port
         log, pid_file = self.session / "door.log", self.session / "door.pid"
-        start_detached(command, log=log, pid_file=pid_file, env=child_environment(self.folder), cwd=self.session)
+        start_detached(command, log=log, pid_file=pid_file, env=child_environment(self.folder), cwd=PACKAGE)
         end = time.monotonic() + DOOR_PATIENCE
         while not told.exists():
             if time.monotonic() > end or not running_pid(pid_file):
@@ -95,7 +94,7 @@ class Entrance:
         for kind in self._kinds():
             try:
                 reporter.say(f"asking {SERVICES[kind]} for a link")
-                url = self.tunnel.open(kind, own_program(self.session), port)
+                url = self.tunnel.open(kind, port)
                 if not answers(url):
                     raise Problem(
                         f"{SERVICES[kind]} gave a link that does not answer.",

@@ -21,7 +21,7 @@ import requests
 
 from launcher.core.folder import write_safely
 from launcher.core.problem import Problem
-from launcher.core.process import CommandError, end_process, run, running_pid, start_detached
+from launcher.core.process import PACKAGE, CommandError, end_process, own_part, run, running_pid, start_detached
 
 SHARE_API: Final = "https://api.gradio.app/v3/tunnel-request"  # gradio/networking.py, 6.24 to 6.31
 CLOUDFLARED_URL: Final = "https://github.com/cloudflare/cloudflared/releases/latest/download/cloudflared-linux-amd64"
@@ -75,18 +75,18 @@ class Tunnel:
         port = self._said().get("port", 0)
         return port if isinstance(port, int) else 0
 
-    def open(self, kind: str, program: list[str], port: int) -> str:
+    def open(self, kind: str, port: int) -> str:
         """Start a tunnel of that kind to `port` and return its link. Raises `Problem` within a minute if there is none."""
         self.close()
         token = self._token()
         environment = {name: value for name, value in os.environ.items() if name not in ("HF_TOKEN", "CIVITAI_TOKEN")}
         environment |= {"ONECLICK_SHARE_TOKEN": token, "PYTHONUNBUFFERED": "1"}
         start_detached(
-            [*program, "tunnel", kind, str(self.session), str(port)],
+            [*own_part("launcher.access.tunnel"), kind, str(self.session), str(port)],
             log=self.log,
             pid_file=self.pid_file,
             env=environment,
-            cwd=self.session,
+            cwd=PACKAGE,
         )
         end = time.monotonic() + START_PATIENCE + 10
         while time.monotonic() < end:
@@ -315,3 +315,7 @@ def frpc_from_package(session: Path, name: str) -> bytes:
         if path.is_file() and path.name.startswith(name.partition("_v")[0]):
             return path.read_bytes()
     return b""
+
+
+if __name__ == "__main__":
+    tunnel_part(sys.argv[1:])

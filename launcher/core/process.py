@@ -1,7 +1,6 @@
 """Running other programs: a command to its end, or a process of its own that outlives the kernel."""
 
 import json
-import linecache
 import os
 import signal
 import subprocess
@@ -16,9 +15,10 @@ import psutil
 
 from launcher.core.folder import write_safely
 
-RUN_LINE: Final = "# ==== what ▶ runs ===="  # the built notebook's cell is a program up to this line
+PACKAGE: Final = Path(__file__).resolve().parents[2]  # the folder that holds this package
+
 # What we started and left running. Popen remembers how a process ended; asking the system twice would lose it.
-detached: Final[dict[int, "subprocess.Popen[bytes]"]] = globals().get("detached", {})  # ▶ runs this line anew
+detached: Final[dict[int, "subprocess.Popen[bytes]"]] = {}
 
 
 class CommandError(Exception):
@@ -170,16 +170,6 @@ def group_lives(group: int) -> bool:
     return False
 
 
-def own_program(folder: Path) -> list[str]:
-    """The command that runs this very program in another process: add the name of a part ("door").
-
-    In the notebook the program is the cell itself. IPython gives its text to `linecache`, as a file on disk
-    does, so one way serves both; it is written to `folder` for the other process to run.
-    """
-    text = "".join(linecache.getlines(own_program.__code__.co_filename))
-    program, mark, _ = text.partition("\n" + RUN_LINE)
-    if not mark:
-        raise RuntimeError("this is not the built program: run `make notebook` and use OneClickLauncher.ipynb")
-    path = folder / "oneclick_program.py"
-    write_safely(path, program + "\n\nrun_part()\n", 0o600)
-    return [sys.executable, str(path)]
+def own_part(module: str) -> list[str]:
+    """The command that runs a module of this very package as a process; its working directory must be `PACKAGE`."""
+    return [sys.executable, "-m", module]
