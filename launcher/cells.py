@@ -16,6 +16,7 @@ from launcher.colab.machine import look_at_machine, release_machine
 from launcher.core.board import Board
 from launcher.core.folder import require_room
 from launcher.core.problem import Problem, unexpected
+from launcher.core.session import Session
 from launcher.core.settings import KEEP_ON_DRIVE, Settings
 from launcher.drive.mount import flush_drive, mount_drive
 from launcher.extensions.manage import CONTROLNET_URL, add_extension, change_one
@@ -213,7 +214,7 @@ def found() -> Launch | None:
     """The launch an earlier kernel left running on this machine, or None."""
     machine = look_at_machine()
     try:
-        noted = json.loads((machine.disk / "session" / "launch.json").read_text())
+        noted = json.loads(Session(machine.disk / "session").launch_file.read_text())
     except (FileNotFoundError, ValueError):
         return None
     return Launch(Settings(**noted | {"extra_arguments": tuple(noted["extra_arguments"])}), machine)

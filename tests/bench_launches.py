@@ -21,6 +21,7 @@ from launcher.python.pins import LOCKED_PACKAGES
 from launcher.python.uv import child_environment
 from tests.conftest import COLAB_PYTHON
 from tests.world import MODEL_LINK, World, safetensors
+from tests.world.heard import Heard
 from tests.world.kernel import Kernel, cell_source
 from tests.world.place import Place, wait_ready
 from tests.world.real import REAL_LINK, RealWorld
@@ -265,7 +266,7 @@ def environment_row(root: Path) -> list[Row]:
         os.environ["UV_CACHE_DIR"] = str(root / "uv-cache")
         folder = Folder(root / "drive" / "a" / "b", root / "machine")
         began = time.monotonic()
-        prepare_python(folder, list(LOCKED_PACKAGES), lambda text: None, lambda done, total: None)
+        prepare_python(folder, list(LOCKED_PACKAGES), Heard())
         ours.append(time.monotonic() - began)
         python = folder.python / "bin" / "python"
         size = sum(path.lstat().st_size for path in folder.python.rglob("*") if not path.is_symlink()) / 1e9

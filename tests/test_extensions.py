@@ -26,6 +26,7 @@ from launcher.models.controlnet import CONTROL_FAMILIES, chosen_controls
 from tests.conftest import COLAB_PYTHON, new_folder
 from tests.world import MODEL_LINK, World, safetensors
 from tests.world.githost import git
+from tests.world.heard import Heard
 from tests.world.kernel import Kernel, cell_source
 from tests.world.place import Place, wait_problem, wait_ready
 
@@ -43,8 +44,8 @@ def folder(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Fol
 
 
 def change(folder: Folder, action: str, what: str = "") -> tuple[str, list[str]]:
-    told: list[str] = []
-    return change_one(folder, action, what, lambda text: None, told.append), told
+    heard = Heard()
+    return change_one(folder, action, what, heard), heard.notices
 
 
 # ---- adding, updating, removing
@@ -163,7 +164,7 @@ def test_an_extensions_own_files_and_edits_come_back_on_a_new_machine(folder: Fo
     mirror.look(settled=0)
     new = Folder(folder.kept, tmp_path / "new machine")
     new.prepare()
-    put_extensions(new, lambda text: None)
+    put_extensions(new, Heard())
     assert (new.data / "extensions/sd-nice/wildcards.txt").read_text() == "cat\n"
     assert (new.data / "extensions/sd-nice/README").read_text() == "changed\n"
     assert (new.data / "extensions/sd-nice/scripts/nice.py").read_text() == "one\n"
@@ -176,7 +177,7 @@ def test_an_extension_of_an_old_folder_is_loaded_with_its_large_files_linked(wor
     with (old / "models" / "big.pth").open("wb") as file:
         file.truncate(COMES_BACK + 1)
     (old / "README").write_text("an edit of 2023\n")
-    put_extensions(folder, lambda text: None)
+    put_extensions(folder, Heard())
     placed = folder.data / "extensions/sd-nice"
     assert (placed / "models/big.pth").resolve() == (old / "models/big.pth").resolve()
     assert (placed / "README").read_text() == "nice\n"
@@ -186,17 +187,14 @@ def test_an_extension_of_an_old_folder_is_loaded_with_its_large_files_linked(wor
 def test_a_folder_without_history_is_loaded_too(folder: Folder) -> None:
     (kept_place(folder, "by-hand") / "scripts").mkdir(parents=True)
     (kept_place(folder, "by-hand") / "scripts" / "x.py").write_text("x\n")
-    put_extensions(folder, lambda text: None)
+    put_extensions(folder, Heard())
     assert (folder.data / "extensions/by-hand/scripts/x.py").read_text() == "x\n"
-    assert (
-        update_extension(folder, "by-hand", lambda text: None, lambda text: None)
-        == "by-hand: it has no history, so it cannot be updated"
-    )
+    assert update_extension(folder, "by-hand", Heard()) == "by-hand: it has no history, so it cannot be updated"
 
 
 def test_one_that_a1111s_own_tab_installed_gets_its_history_on_drive(world: World, folder: Folder) -> None:
     git("clone", "-q", f"{world.git.url}{NICE}.git", str(folder.data / "extensions" / "sd-nice"))
-    put_extensions(folder, lambda text: None)
+    put_extensions(folder, Heard())
     assert [extension.name for extension in listed(folder)] == ["sd-nice"]
     assert listed(folder)[0].url == f"{world.git.url}{NICE}.git"
 
@@ -207,7 +205,7 @@ def test_one_that_a1111s_own_tab_installed_gets_its_history_on_drive(world: Worl
 def test_the_one_in_the_last_words_is_blamed_else_the_new_ones_else_all(world: World, folder: Folder) -> None:
     for name in ("a", "b", "c"):
         world.git.add(f"person/{name}", {"x": b"x"})
-        add_extension(folder, f"https://github.com/person/{name}", lambda text: None, lambda text: None)
+        add_extension(folder, f"https://github.com/person/{name}", Heard())
     versions = {extension.name: extension.commit for extension in listed(folder)}
     assert suspects(folder, 'File "/content/oneclick/data/asd1111/extensions/b/scripts/x.py", line 3', {}) == ["b"]
     assert suspects(folder, "nothing to see", {**versions, "c": "0" * 40}) == ["c"]

@@ -10,6 +10,7 @@ from launcher.git.repository import Repository, bring
 from tests.conftest import new_folder
 from tests.world import World
 from tests.world.githost import git
+from tests.world.heard import Heard
 
 NICE = "somebody/nice"
 
@@ -29,8 +30,7 @@ def fetched(folder: Folder) -> str:
         repository,
         folder.data / "extensions" / "nice",
         refresh=True,
-        notice=lambda text: None,
-        say=lambda text: None,
+        reporter=Heard(),
     )
 
 

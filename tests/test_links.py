@@ -22,6 +22,7 @@ from launcher.models.links import resolve_link
 from launcher.models.sources.hugging_face import hub_file_of, resolve_hub_file
 from tests.conftest import new_folder
 from tests.world import safetensors
+from tests.world.heard import Heard
 from tests.world.hub import Hub
 
 
@@ -39,15 +40,13 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
 class Told:
     def __init__(self, folder: Folder, token: str = "") -> None:
         self.asked: list[str] = []
-        self.notices: list[str] = []
+        self.heard = Heard()
+        self.notices = self.heard.notices
         self.fetcher = Fetcher(
             folder,
             "Google Drive",
             lambda name, reason: self.asked.append(name) or token,
-            lambda done, size: None,
-            lambda text: None,
-            self.notices.append,
-            threading.Event(),
+            self.heard,
         )
 
 

@@ -14,6 +14,7 @@ from launcher.git.webui_source import bring_sub_repositories, bring_webui
 from tests.conftest import new_folder
 from tests.world import WEBUI, World
 from tests.world.githost import git
+from tests.world.heard import Heard
 
 SEED_EDIT = "print('my own change')\n"
 
@@ -26,10 +27,10 @@ def folder(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Fol
 
 
 def bring(folder: Folder, update: bool = True, commit: str = "") -> tuple[str, list[str]]:
-    told: list[str] = []
-    got = bring_webui(folder, update, lambda text: None, told.append, commit=commit)
-    bring_sub_repositories(folder, lambda text: None, told.append)
-    return got, told
+    heard = Heard()
+    got = bring_webui(folder, update, heard, commit=commit)
+    bring_sub_repositories(folder, heard)
+    return got, heard.notices
 
 
 def test_the_history_is_on_drive_without_files_and_the_files_are_on_the_machine(world: World, folder: Folder) -> None:
@@ -173,10 +174,10 @@ def test_an_existing_seed_folder_is_taken_over_and_nothing_in_it_changes(world: 
     after = {p: p.read_bytes() for p in folder.kept.rglob("*") if p.is_file() and ".git" not in p.parts}
     assert after == before
     assert git("rev-parse", "HEAD", at=folder.kept) == head
-    told: list[str] = []
-    branch = keep_edits(folder.kept, folder.kept, told.append)
+    heard = Heard()
+    branch = keep_edits(folder.kept, folder.kept, heard)
     assert git("show", f"{branch}:launch.py", at=folder.kept) + "\n" == SEED_EDIT
-    assert "launch.py" in told[0]
+    assert "launch.py" in heard.notices[0]
     assert {p: p.read_bytes() for p in folder.kept.rglob("*") if p.is_file() and ".git" not in p.parts} == before
     assert git("log", "--oneline", at=folder.kept)
     assert subprocess.run(["git", "-C", folder.kept, "diff", "--quiet"], check=False).returncode == 1, (

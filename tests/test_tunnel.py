@@ -168,4 +168,4 @@ def test_the_share_token_stays_on_the_machine_and_out_of_the_log(
     token = (tunnel.session / "tunnel.token").read_text()
     assert (tunnel.session / "tunnel.token").stat().st_mode & 0o077 == 0
     assert token not in tunnel.log.read_text()
-    assert token not in tunnel.said.read_text()
+    assert token not in tunnel.part.said_file.read_text()

@@ -16,6 +16,7 @@ from launcher.webui.explain import EXPLANATIONS, explain
 from launcher.webui.settings_file import check_settings_file
 from launcher.webui.web_ui import Plan, WebUI, free_port
 from tests.conftest import new_folder
+from tests.world.heard import Heard
 
 READY = "import sys, time\nprint('Running on local URL:  http://127.0.0.1:1', flush=True)\ntime.sleep(.3)\nprint('Startup time: 1s', flush=True)\ntime.sleep(60)\n"
 
@@ -38,7 +39,7 @@ def test_it_is_ready_when_it_says_so_and_not_before(webui: WebUI) -> None:
     plan = begin(webui, READY)
     try:
         assert not webui.ready
-        assert webui.wait_until_ready(lambda text: None, lambda: False)
+        assert webui.wait_until_ready(Heard(), lambda: False)
         assert webui.ready
         assert webui.started_with(plan)
         assert not webui.started_with(Plan(plan.python, ("--other",), {}))
@@ -94,7 +95,7 @@ def test_stop_ends_its_children_and_one_that_does_not_listen(
 def test_a_start_that_fails_is_explained(webui: WebUI, script: str, says: str) -> None:
     begin(webui, script)
     with pytest.raises(Problem) as caught:
-        webui.wait_until_ready(lambda text: None, lambda: False)
+        webui.wait_until_ready(Heard(), lambda: False)
     assert says in caught.value.what
     assert "▶" in caught.value.do
 

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 from launcher.access.login import COOKIE, Login, Patience
 from launcher.access.pages import OWN, STYLE, WAITING_SCRIPT, control_page, login_page, waiting_page
 from launcher.core.folder import write_safely
+from launcher.core.session import Session
 
 if TYPE_CHECKING:
     import aiohttp
@@ -50,9 +51,9 @@ API_PATHS: Final = ("/sdapi", "/docs", "/redoc", "/openapi.json")
 class Door:
     """One door. `session` is the folder with login.json and board.json; `api` whether plug-ins may use /sdapi."""
 
-    def __init__(self, session: Path) -> None:
+    def __init__(self, session: Session) -> None:
         self.session = session
-        self.login = Login.of_this_launch(session / "login.json")
+        self.login = Login.of_this_launch(session.login)
         self.patience = Patience()
         self.used_tickets: dict[str, float] = {}
         self._use_noted = -USE_NOTED_EVERY
@@ -63,7 +64,7 @@ class Door:
     @property
     def board(self) -> dict[str, Any]:
         """The board as the kernel last wrote it."""
-        path = self.session / "board.json"
+        path = self.session.board
         try:
             mark = path.stat().st_mtime_ns
             if mark != self._board_mark:
@@ -117,7 +118,7 @@ class Door:
         """Leave a mark of the last use, every few seconds at most: an unused machine may be given back."""
         if time.monotonic() - self._use_noted > USE_NOTED_EVERY:
             self._use_noted = time.monotonic()
-            (self.session / "last-use").touch()
+            self.session.last_use.touch()
 
     async def is_known(self, request: "web.Request") -> bool:
         """Whether the request carries this launch's cookie, or the right user and password."""
@@ -190,7 +191,7 @@ class Door:
         if request.path == f"{OWN}board" and request.method == "GET":
             return web.json_response(self.board, headers={"Cache-Control": "no-store"})
         if request.path == f"{OWN}restart" and request.method == "POST":
-            write_safely(self.session / "restart.wanted", str(time.time()), 0o600)
+            write_safely(self.session.restart_wanted, str(time.time()), 0o600)
             return web.Response(status=303, headers={"Location": "/"})
         return web.Response(status=404, text="There is nothing here.\n")
 
@@ -362,7 +363,7 @@ def place_of(request: "web.Request") -> str:
     return " ".join([request.remote or "", *(address.strip()[:45] for address in passed)])
 
 
-async def serve(session: Path, port: int, stop: Callable[[], Awaitable[None]]) -> None:
+async def serve(session: Session, port: int, stop: Callable[[], Awaitable[None]]) -> None:
     """Serve on `port` (0: any) until `stop` returns. Only this machine can connect: the tunnel does."""
     web_response.SERVER_SOFTWARE = "door"  # type: ignore[attr-defined]  # strangers are told no versions, not even with a 400
     runner = web.AppRunner(
@@ -380,7 +381,7 @@ async def serve(session: Path, port: int, stop: Callable[[], Awaitable[None]]) -
     except OSError:  # somebody else has it now: any other will do
         await web.TCPSite(runner, "127.0.0.1", 0, backlog=512).start()
     address = runner.addresses[0]
-    write_safely(session / "door.json", json.dumps({"port": address[1], "pid": os.getpid()}), 0o600)
+    session.door.note(port=address[1], pid=os.getpid())
     await stop()
     await runner.cleanup()
 
@@ -402,7 +403,7 @@ def load_web_server() -> None:
 def door_part(arguments: list[str]) -> None:
     """The door's process: SESSION_FOLDER PORT."""
     load_web_server()
-    asyncio.run(serve(Path(arguments[0]), int(arguments[1]), forever))
+    asyncio.run(serve(Session(Path(arguments[0])), int(arguments[1]), forever))
 
 
 if __name__ == "__main__":

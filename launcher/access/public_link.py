@@ -1,18 +1,18 @@
 """The way in: the door as a process, and the link that leads to it."""
 
-import json
 import time
+from collections.abc import Callable
 from typing import Final
 
 from launcher.access.login import Login
 from launcher.access.pages import OWN
 from launcher.access.tunnel import SERVICES, Tunnel, answers
-from launcher.colab.dialogs import MainThread, private_link
 from launcher.colab.machine import Machine
 from launcher.core.folder import Folder
 from launcher.core.problem import Problem
 from launcher.core.process import PACKAGE, end_process, own_part, running_pid, start_detached
 from launcher.core.reporter import Reporter
+from launcher.core.session import Session
 from launcher.python.uv import child_environment
 
 DOOR_PATIENCE: Final = 20.0  # seconds
@@ -21,16 +21,16 @@ DOOR_PATIENCE: Final = 20.0  # seconds
 class Entrance:
     """The door and its link. Both outlive the kernel; a new one finds them again by their files in the session folder."""
 
-    def __init__(self, folder: Folder, machine: Machine, wanted: str, main: MainThread) -> None:
-        self.folder, self.machine, self.wanted, self.main = folder, machine, wanted, main
-        self.session = folder.session
-        self.tunnel = Tunnel(self.session)
+    def __init__(self, folder: Folder, machine: Machine, wanted: str, private_link: Callable[[int], str]) -> None:
+        self.folder, self.machine, self.wanted, self.private_link = folder, machine, wanted, private_link
+        self.session = Session(folder.session)
+        self.tunnel = Tunnel(folder.session)
         self.url = ""
 
     @property
     def login(self) -> Login:
         """User and password of this launch."""
-        return Login.of_this_launch(self.session / "login.json")
+        return Login.of_this_launch(self.session.login)
 
     def fresh_link(self) -> str:
         """The link with a one-time ticket, so that it opens logged in."""
@@ -58,33 +58,32 @@ class Entrance:
     def close(self) -> None:
         """End the link and the door; the password is worth nothing afterwards."""
         self.tunnel.close()
-        end_process(self.session / "door.pid")
-        for name in ("login.json", "tunnel.token", "door.json"):
-            (self.session / name).unlink(missing_ok=True)
+        end_process(self.session.door.pid_file)
+        self.session.door.forget()
+        self._forget_login()
+
+    def _forget_login(self) -> None:
+        for path in (self.session.login, self.session.tunnel_token):
+            path.unlink(missing_ok=True)
 
     def _open_door(self, goes_on: bool) -> int:
         """The door's port; opens it if it is not open."""
-        told = self.session / "door.json"
-        if running_pid(self.session / "door.pid") and told.exists():
-            return int(json.loads(told.read_text())["port"])
+        door = self.session.door
+        if running_pid(door.pid_file) and door.port:
+            return door.port
         if not goes_on:  # a new launch, a new password
-            for name in ("login.json", "tunnel.token"):
-                (self.session / name).unlink(missing_ok=True)
-        assert self.login
-        told.unlink(missing_ok=True)
-        command = [
-            *own_part("launcher.access.door"),
-            str(self.session),
-            str(self.tunnel.port),
-        ]  # a running tunnel leads to its old port
-        log, pid_file = self.session / "door.log", self.session / "door.pid"
-        start_detached(command, log=log, pid_file=pid_file, env=child_environment(self.folder), cwd=PACKAGE)
+            self._forget_login()
+        Login.of_this_launch(self.session.login)  # the door reads it
+        door.forget()
+        # A running tunnel leads to the door's old port.
+        command = [*own_part("launcher.access.door"), str(self.session.place), str(self.tunnel.port)]
+        start_detached(command, log=door.log, pid_file=door.pid_file, env=child_environment(self.folder), cwd=PACKAGE)
         end = time.monotonic() + DOOR_PATIENCE
-        while not told.exists():
-            if time.monotonic() > end or not running_pid(pid_file):
-                raise Problem("The login page could not be started.", f"Press ▶ again. Its log is the file {log}.")
+        while not door.port:
+            if time.monotonic() > end or not running_pid(door.pid_file):
+                raise Problem("The login page could not be started.", f"Press ▶ again. Its log is the file {door.log}.")
             time.sleep(0.05)
-        return int(json.loads(told.read_text())["port"])
+        return door.port
 
     def _open_link(self, port: int, reporter: Reporter) -> str:
         """A link that has answered once from outside: a public one, else Colab's own."""
@@ -123,7 +122,7 @@ class Entrance:
     def _private_link(self, port: int) -> str:
         if not self.machine.colab:
             return f"http://127.0.0.1:{port}"
-        url = self.main.call(lambda: private_link(port)).rstrip("/")
+        url = self.private_link(port).rstrip("/")
         if not url:
             raise Problem(
                 "Colab gave no link of its own.",

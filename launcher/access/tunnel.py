@@ -3,7 +3,6 @@
 import hashlib
 import importlib
 import importlib.util
-import json
 import os
 import re
 import secrets
@@ -22,6 +21,7 @@ import requests
 from launcher.core.folder import write_safely
 from launcher.core.problem import Problem
 from launcher.core.process import PACKAGE, CommandError, end_process, own_part, run, running_pid, start_detached
+from launcher.core.session import Session
 
 SHARE_API: Final = "https://api.gradio.app/v3/tunnel-request"  # gradio/networking.py, 6.24 to 6.31
 CLOUDFLARED_URL: Final = "https://github.com/cloudflare/cloudflared/releases/latest/download/cloudflared-linux-amd64"
@@ -55,9 +55,8 @@ class Tunnel:
 
     def __init__(self, session: Path) -> None:
         self.session = session
-        self.pid_file = session / "tunnel.pid"
-        self.log = session / "tunnel.log"
-        self.said = session / "tunnel.json"
+        self.part = Session(session).tunnel
+        self.pid_file, self.log = self.part.pid_file, self.part.log
 
     @property
     def running(self) -> bool:
@@ -72,8 +71,7 @@ class Tunnel:
     @property
     def port(self) -> int:
         """The port on this machine that the running tunnel leads to, or 0."""
-        port = self._said().get("port", 0)
-        return port if isinstance(port, int) else 0
+        return self.part.port
 
     def open(self, kind: str, port: int) -> str:
         """Start a tunnel of that kind to `port` and return its link. Raises `Problem` within a minute if there is none."""
@@ -106,18 +104,14 @@ class Tunnel:
     def close(self) -> None:
         """End the tunnel."""
         end_process(self.pid_file, patience=3)
-        self.said.unlink(missing_ok=True)
+        self.part.forget()
 
     def _said(self) -> dict[str, Any]:
-        try:
-            said = json.loads(self.said.read_text())
-        except (FileNotFoundError, ValueError):
-            return {}
-        return said if isinstance(said, dict) else {}
+        return self.part.said
 
     def _token(self) -> str:
         """The same token gives the same link again, so it is kept for the launch, readable by the owner only."""
-        path = self.session / "tunnel.token"
+        path = Session(self.session).tunnel_token
         if not path.exists():
             write_safely(path, secrets.token_urlsafe(32), 0o600)
         return path.read_text()
@@ -153,7 +147,7 @@ def tunnel_part(arguments: list[str]) -> None:
     kind, session, port = arguments[0], Path(arguments[1]), int(arguments[2])
 
     def say(**what: Any) -> None:
-        write_safely(session / "tunnel.json", json.dumps(what), 0o600)
+        Session(session).tunnel.note(**what)
 
     token = os.environ.pop("ONECLICK_SHARE_TOKEN")
     try:

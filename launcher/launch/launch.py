@@ -14,12 +14,13 @@ import requests
 
 from launcher.access.login import USER
 from launcher.access.public_link import Entrance
-from launcher.colab.dialogs import MainThread, ask_hidden, find_secret
+from launcher.colab.dialogs import MainThread, ask_hidden, find_secret, private_link
 from launcher.colab.machine import Machine
 from launcher.core.board import Board, Card
 from launcher.core.folder import Folder, write_safely
 from launcher.core.problem import Problem, unexpected
 from launcher.core.reporter import Reporter
+from launcher.core.session import Session
 from launcher.core.settings import KEEP_ON_DRIVE, Settings
 from launcher.drive.mirror import Mirror
 from launcher.drive.mount import drive_is_mounted, mount_drive
@@ -60,7 +61,10 @@ class Launch:
         kept = machine.drive / settings.drive_folder / SEED_FOLDER
         self.folder = Folder(kept, machine.disk, settings.keep_models_on == KEEP_ON_DRIVE)
         self.board, self.main = Board("Starting your image generator", "Your image generator is ready"), MainThread()
-        self.webui, self.entrance = WebUI(self.folder), Entrance(self.folder, machine, settings.link, self.main)
+        self.session, self.webui = Session(self.folder.session), WebUI(self.folder)
+        self.entrance = Entrance(
+            self.folder, machine, settings.link, lambda port: self.main.call(lambda: private_link(port))
+        )
         self.mirror = Mirror(self.folder.data, kept, self.board.show_kept, unchanged_files)
         self.over = threading.Event()  # let go: our threads end, the processes stay
         self._files_there: Future[str] = Future()
@@ -76,7 +80,7 @@ class Launch:
     def begin(self) -> None:
         """Start the threads."""
         self.folder.session.mkdir(parents=True, exist_ok=True, mode=0o700)
-        write_safely(self.folder.session / "launch.json", json.dumps(asdict(self.settings)), 0o600)
+        write_safely(self.session.launch_file, json.dumps(asdict(self.settings)), 0o600)
         for thread in self._threads:
             thread.start()
 
@@ -276,7 +280,7 @@ class Launch:
     def _watch(self) -> None:
         """While it runs: restart a web UI that died or should, and look after Drive, the link and the machine."""
         restarts: list[float] = []
-        wanted, last_use = self.folder.session / "restart.wanted", self.folder.session / "last-use"
+        wanted, last_use = self.session.restart_wanted, self.session.last_use
         last_use.touch()
         link = LinkCare(self.board, self.entrance, self._show_card)
         drive = DriveCare(
@@ -345,13 +349,13 @@ class Launch:
             self.webui.stop()
         self.mirror.stop()
         self.entrance.close()
-        for name in ("board.json", "launch.json"):
-            (self.folder.session / name).unlink(missing_ok=True)
+        for path in (self.session.board, self.session.launch_file):
+            path.unlink(missing_ok=True)
         self.board.show_card(None)
 
     def ask_for_restart(self) -> None:
         """Have the web UI restarted by the launch that watches it, also from another cell or from the door's page."""
-        (self.folder.session / "restart.wanted").touch()
+        self.session.restart_wanted.touch()
 
     async def show(self) -> None:
         """Keep the cell on it until it is over, or ■."""
@@ -396,7 +400,7 @@ class Launch:
 
     @property
     def _log(self) -> Any:
-        return self.folder.session / "launcher.log"
+        return self.session.log
 
     def _reporter(self, step: str) -> Reporter:
         return Reporter(self.board, step, self.over)
@@ -481,6 +485,4 @@ class Launch:
             board = self.board.snapshot()
             if board.version != self._told:
                 self._told = board.version
-                write_safely(
-                    self.folder.session / "board.json", json.dumps(board.as_json() | {"api": self.settings.api}), 0o600
-                )
+                write_safely(self.session.board, json.dumps(board.as_json() | {"api": self.settings.api}), 0o600)

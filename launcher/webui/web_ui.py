@@ -1,6 +1,5 @@
 """A1111's process: its command line, its start, whether it is ready, its end. Knows nothing of tunnels."""
 
-import json
 import os
 import signal
 import socket
@@ -13,10 +12,11 @@ from typing import Final
 
 import requests
 
-from launcher.core.folder import Folder, write_safely
+from launcher.core.folder import Folder
 from launcher.core.problem import Problem
 from launcher.core.process import end_process, exit_code, running_pid, start_detached
 from launcher.core.reporter import Reporter
+from launcher.core.session import Session
 from launcher.webui.explain import explain
 from launcher.webui.settings_file import without_checkpoint
 
@@ -53,9 +53,8 @@ class WebUI:
 
     def __init__(self, folder: Folder) -> None:
         self.folder = folder
-        self.pid_file = folder.session / "webui.pid"
-        self.log = folder.session / "webui.log"
-        self.state = folder.session / "webui.json"
+        self.part = Session(folder.session).webui
+        self.pid_file, self.log = self.part.pid_file, self.part.log
 
     @property
     def running(self) -> bool:
@@ -65,17 +64,12 @@ class WebUI:
     @property
     def noted(self) -> dict[str, object]:
         """What the running process was started with: {"port": int, "arguments": [str]}; empty if there is none."""
-        try:
-            noted = json.loads(self.state.read_text())
-        except (FileNotFoundError, ValueError):
-            return {}
-        return noted if isinstance(noted, dict) else {}
+        return self.part.said
 
     @property
     def port(self) -> int:
         """The port it listens on, or is about to."""
-        port = self.noted.get("port", 0)
-        return port if isinstance(port, int) else 0
+        return self.part.port
 
     @property
     def ready(self) -> bool:
@@ -95,7 +89,7 @@ class WebUI:
         if self.log.exists():
             os.replace(self.log, self.log.with_suffix(".before.log"))
         port = free_port()
-        write_safely(self.state, json.dumps({"port": port, "arguments": list(plan.arguments)}), 0o600)
+        self.part.note(port=port, arguments=list(plan.arguments))
         environment = plan.environment | {
             "SD_WEBUI_CACHE_DIR": str(self.folder.machine / "cache"),  # SQLite does not live on Drive
             "HF_HOME": str(self.folder.data / "huggingface"),  # CLIP's words, kept on Drive: the hub is asked once
@@ -156,7 +150,7 @@ class WebUI:
     def stop(self) -> None:
         """End it with all it started, politely first."""
         end_process(self.pid_file)
-        self.state.unlink(missing_ok=True)
+        self.part.forget()
 
     def refresh_checkpoints(self) -> None:
         """Make it list checkpoints that were added while it runs. Raises `requests.RequestException`."""
