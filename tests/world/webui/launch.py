@@ -38,11 +38,7 @@ from fastapi.middleware.gzip import GZipMiddleware  # noqa: E402
 from huggingface_hub import hf_hub_download  # noqa: E402
 from PIL import Image, PngImagePlugin  # noqa: E402
 
-off = (
-    json.loads((data / "config.json").read_text()).get("disabled_extensions", [])
-    if (data / "config.json").exists()
-    else []
-)
+off = json.loads((data / "config.json").read_text()).get("disabled_extensions", []) if (data / "config.json").exists() else []
 for script in sorted(data.glob("extensions/*/scripts/*.py")):
     if script.parts[-3] in off:
         continue
@@ -98,9 +94,7 @@ with gr.Blocks(title="Stable Diffusion", analytics_enabled=False) as demo:
     result = gr.Image(label="Result", elem_id="txt2img_result")
     button.click(paint, prompt, result)
 
-app, url, _ = demo.queue().launch(
-    server_name=args.server_name, server_port=args.port, prevent_thread_lock=True, quiet=True, share=args.share
-)
+app, url, _ = demo.queue().launch(server_name=args.server_name, server_port=args.port, prevent_thread_lock=True, quiet=True, share=args.share)
 print(f"Running on local URL:  http://127.0.0.1:{args.port}", flush=True)
 
 
@@ -152,9 +146,7 @@ if args.api:
 app.router.routes.sort(key=lambda route: getattr(route, "path", "") in ("/{path:path}", "/"))
 time.sleep(float(os.environ.get("STAND_IN_SLOW", "0.5")))
 try:
-    app.add_middleware(
-        GZipMiddleware, minimum_size=1 << 30
-    )  # dies if a request came, as the real one's create_api does
+    app.add_middleware(GZipMiddleware, minimum_size=1 << 30)  # dies if a request came, as the real one's create_api does
 except RuntimeError as error:
     print(f"RuntimeError: {error}", flush=True)
     os._exit(1)
