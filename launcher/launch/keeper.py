@@ -64,6 +64,7 @@ class Keeper:
                 launch = self.launched(request.fields)
                 window.finish_with(launch.place.finished)
                 window.show(launch.board, launch.place.entrance.fresh_link)
+                launch.running.somebody_looks()
             else:
                 self._begin_job(request, board, stop, window)
                 window.show(board)

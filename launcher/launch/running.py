@@ -41,6 +41,11 @@ class Running:
         self.board.show_foot(RUNNING)
         self.board.show_login_box(self.place.login_box())
 
+    def somebody_looks(self) -> None:
+        """A window was opened: a Drive that was disconnected meanwhile can be asked for."""
+        if self.drive_watch.away:
+            self.drive_watch.connect()
+
     def look_around(self) -> None:
         """Off the main way: say what is broken in a folder that was taken over, and keep a person's changes in it."""
         with self.steps.beside("looking through your folder"):
