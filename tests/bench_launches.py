@@ -18,7 +18,7 @@ from launcher.core.folder import Folder
 from launcher.python.environment import prepare_python
 from launcher.python.pins import LOCKED_PACKAGES
 from launcher.python.uv import child_environment
-from tests.conftest import COLAB_PYTHON
+from tests.conftest import COLAB_PYTHON, ROOT
 from tests.world import MODEL_LINK, World, safetensors
 from tests.world.heard import Heard
 from tests.world.kernel import Kernel, cell_source
