@@ -19,6 +19,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 CACHE = ROOT / ".cache"
 SYSTEM_PACKAGES = {"git": "git", "chromium": "chromium", "fusermount3": "fuse3", "npm": "npm"}
+REQUIREMENTS = ROOT / "tests" / "requirements.txt"
 COLAB_PYTHON = "3.13"
 NPM_PACKAGES = {"axe-core": "4.14.1", "pyodide": "314.0.7"}  # the checker of accessibility; CPython 3.14 for WebAssembly
 
@@ -29,7 +30,7 @@ def main() -> None:
         wanted.pop("chromium")
     system_packages([package for program, package in wanted.items() if not shutil.which(program)])
     uv, python = find_uv(), find_python()
-    environment(uv, python, ROOT / ".venv", ROOT / "tests" / "requirements.txt")
+    environment(uv, python, ROOT / ".venv", REQUIREMENTS)
     environment(uv, python, ROOT / ".venv-colab", ROOT / "tests" / "requirements-colab.txt")
     environment(uv, python, ROOT / ".venv-server", ROOT / "tests" / "requirements-server.txt")
     for name, version in NPM_PACKAGES.items():
@@ -77,14 +78,22 @@ def find_uv() -> str:
         if candidate and works([candidate, "--version"]):
             return candidate
     subprocess.run([sys.executable, "-m", "venv", str(CACHE / "uv")], check=True)
-    subprocess.run([str(CACHE / "uv" / "bin" / "pip"), "install", "-q", "uv"], check=True)
+    subprocess.run([str(CACHE / "uv" / "bin" / "pip"), "install", "-q", pinned("uv")], check=True)
     return str(ours)
+
+
+def pinned(name: str) -> str:
+    """NAME==VERSION as the tests' requirements have it."""
+    return next(line for line in REQUIREMENTS.read_text().splitlines() if line.startswith(f"{name}=="))
 
 
 def find_python() -> str:
     """Colab's Python, where this machine has it, else the one that runs this."""
-    pyenv = os.environ.get("PYENV_ROOT") or str(Path.home() / ".pyenv")
-    for candidate in (f"python{COLAB_PYTHON}", *sorted(glob.glob(f"{pyenv}/versions/{COLAB_PYTHON}*/bin/python{COLAB_PYTHON}"))):
+    name = f"python{COLAB_PYTHON}"
+    # pyenv's versions lie side by side: this Python's neighbours are found even where HOME and PYENV_ROOT say nothing
+    pyenv = {os.environ.get("PYENV_ROOT", ""), str(Path.home() / ".pyenv"), str(Path(sys.base_prefix).parent.parent)} - {""}
+    versions = [found for root in sorted(pyenv) for found in sorted(glob.glob(f"{root}/versions/{COLAB_PYTHON}*/bin/{name}"))]
+    for candidate in (name, *versions):
         if works([candidate, "-c", "import ssl, ctypes"]):
             return shutil.which(candidate) or candidate
     print(f"There is no Python {COLAB_PYTHON} here; Colab's packages are tested on {sys.version.split()[0]} instead.", flush=True)
