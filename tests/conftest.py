@@ -24,7 +24,7 @@ CURRENT_PYTHON = ROOT / ".venv" / "bin" / "python"
 
 MACHINES = {"x86_64": "amd64", "aarch64": "arm64"}  # Python's names -> Go's
 
-os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
+os.environ["UV_CACHE_DIR"] = str(ROOT / ".cache" / "uv-packages")  # with byte code: tests/prepare.py
 
 
 def new_folder(root: Path) -> Folder:

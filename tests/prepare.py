@@ -21,7 +21,10 @@ CACHE = ROOT / ".cache"
 SYSTEM_PACKAGES = {"git": "git", "chromium": "chromium", "fusermount3": "fuse3", "npm": "npm"}
 REQUIREMENTS = ROOT / "tests" / "requirements.txt"
 COLAB_PYTHON = "3.13"
-NPM_PACKAGES = {"axe-core": "4.14.1", "pyodide": "314.0.7"}  # the checker of accessibility; CPython 3.14 for WebAssembly
+NPM_PACKAGES = {
+    "axe-core": "4.14.1",
+    "pyodide": "314.0.7",
+}  # the checker of accessibility; CPython 3.14 for WebAssembly
 
 
 def main() -> None:
@@ -33,6 +36,7 @@ def main() -> None:
     environment(uv, python, ROOT / ".venv", REQUIREMENTS)
     environment(uv, python, ROOT / ".venv-colab", ROOT / "tests" / "requirements-colab.txt")
     environment(uv, python, ROOT / ".venv-server", ROOT / "tests" / "requirements-server.txt")
+    stand_in_packages(uv)
     for name, version in NPM_PACKAGES.items():
         npm_package(name, version)
 
@@ -64,7 +68,9 @@ def npm_package(name: str, version: str) -> None:
         return
     shutil.rmtree(target, ignore_errors=True)
     with tempfile.TemporaryDirectory() as folder:
-        subprocess.run(["npm", "pack", "--silent", f"{name}@{version}"], cwd=folder, check=True, stdout=subprocess.DEVNULL)
+        subprocess.run(
+            ["npm", "pack", "--silent", f"{name}@{version}"], cwd=folder, check=True, stdout=subprocess.DEVNULL
+        )
         with tarfile.open(Path(folder) / f"{name}-{version}.tgz") as package:
             package.extractall(folder, filter="data")
         CACHE.mkdir(exist_ok=True)
@@ -91,23 +97,57 @@ def find_python() -> str:
     """Colab's Python, where this machine has it, else the one that runs this."""
     name = f"python{COLAB_PYTHON}"
     # pyenv's versions lie side by side: this Python's neighbours are found even where HOME and PYENV_ROOT say nothing
-    pyenv = {os.environ.get("PYENV_ROOT", ""), str(Path.home() / ".pyenv"), str(Path(sys.base_prefix).parent.parent)} - {""}
-    versions = [found for root in sorted(pyenv) for found in sorted(glob.glob(f"{root}/versions/{COLAB_PYTHON}*/bin/{name}"))]
+    pyenv = {
+        os.environ.get("PYENV_ROOT", ""),
+        str(Path.home() / ".pyenv"),
+        str(Path(sys.base_prefix).parent.parent),
+    } - {""}
+    versions = [
+        found for root in sorted(pyenv) for found in sorted(glob.glob(f"{root}/versions/{COLAB_PYTHON}*/bin/{name}"))
+    ]
     for candidate in (name, *versions):
         if works([candidate, "-c", "import ssl, ctypes"]):
             return shutil.which(candidate) or candidate
-    print(f"There is no Python {COLAB_PYTHON} here; Colab's packages are tested on {sys.version.split()[0]} instead.", flush=True)
+    print(
+        f"There is no Python {COLAB_PYTHON} here; Colab's packages are tested on {sys.version.split()[0]} instead.",
+        flush=True,
+    )
     return sys.executable
 
 
 def environment(uv: str, python: str, folder: Path, requirements: Path) -> None:
     """A virtual environment with just these packages."""
-    mark, wanted = folder / "made-for", f"{python}\n{requirements.read_text()}"
+    lines = [line for line in requirements.read_text().splitlines() if not line.startswith("#")]
+    mark, wanted = folder / "made-for", "\n".join([python, *lines])
     if mark.exists() and mark.read_text() == wanted and works([str(folder / "bin" / "python"), "--version"]):
         return
     print(f"making {folder.name}", flush=True)
     subprocess.run([uv, "venv", "--quiet", "--seed", "--clear", "--python", python, str(folder)], check=True)
-    subprocess.run([uv, "pip", "install", "--quiet", "--python", str(folder / "bin" / "python"), "-r", str(requirements)], check=True)
+    subprocess.run(
+        [uv, "pip", "install", "--quiet", "--python", str(folder / "bin" / "python"), "-r", str(requirements)],
+        check=True,
+    )
+    mark.write_text(wanted)
+
+
+def stand_in_packages(uv: str) -> None:
+    """A cache of uv with the stand-in web UI's packages and their byte code: else every test compiles gradio anew, 4 s each."""
+    requirements = ROOT / "tests" / "world" / "webui" / "requirements_versions.txt"
+    cache, wanted = CACHE / "uv-packages", requirements.read_text()
+    mark = cache / "made-for"
+    if mark.exists() and mark.read_text() == wanted:
+        return
+    print("fetching the stand-in web UI's packages", flush=True)
+    environment = {**os.environ, "UV_CACHE_DIR": str(cache)}
+    with tempfile.TemporaryDirectory() as folder:
+        python = f"{folder}/bin/python"
+        making = [uv, "venv", "--quiet", "--seed", "--clear", "--python", "3.11", folder]
+        filling = [uv, "pip", "install", "--quiet", "--python", python, "-r", str(requirements)]
+        compiling = [python, "-m", "compileall", "-q", "-j", "0", "--invalidation-mode", "checked-hash"]
+        subprocess.run(making, env=environment, check=True)
+        subprocess.run(filling, env=environment, check=True)
+        # some packages hold broken files as tests: that is no failure
+        subprocess.run([*compiling, str(cache / "archive-v0")], stdout=subprocess.DEVNULL, env=environment, check=False)
     mark.write_text(wanted)
 
 

@@ -1,6 +1,7 @@
 """A real Jupyter kernel, driven as a front end drives it: run a cell, hear what it says, press ■, press a button."""
 
 import json
+import os
 import re
 import signal
 import tempfile
@@ -33,7 +34,9 @@ class Kernel:
         self._folder = tempfile.TemporaryDirectory(prefix="kernel-", ignore_cleanup_errors=True)
         place = Path(self._folder.name)
         (place / "this").mkdir()
-        spec = {"argv": [str(python), "-m", "ipykernel_launcher", "-f", "{connection_file}"], "display_name": "this", "language": "python"}
+        # The interpreter's path is made absolute, and no link in it is followed: a spec's command runs in the kernel's own folder.
+        program = os.path.abspath(python) if os.sep in str(python) else str(python)
+        spec = {"argv": [program, "-m", "ipykernel_launcher", "-f", "{connection_file}"], "display_name": "this", "language": "python"}
         (place / "this" / "kernel.json").write_text(json.dumps(spec))
         specs = KernelSpecManager(kernel_dirs=[str(place)], ensure_native_kernel=False)
         files = {"ip": str(place / "socket"), "connection_file": str(place / "connection.json")}
