@@ -21,6 +21,7 @@ from launcher.problem import Problem
 from tests.conftest import ROOT
 from tests.world import safetensors
 from tests.world.hub import Hub
+from tests.world.wait import wait
 
 SIZE = 40_000_000
 
@@ -98,15 +99,13 @@ def test_killed_at_five_points_it_fetches_hardly_more_than_once(hub: Hub, tmp_pa
     )
     for _ in range(5):
         before, child = hub.sent(), subprocess.Popen([sys.executable, "-c", script], cwd=ROOT)
-        while hub.sent() < before + 20_000_000:
-            time.sleep(0.05)
+        wait(lambda b=before: hub.sent() >= b + 20_000_000, 60, "20 MB to be on their way")
         assert not target.exists()
         child.send_signal(signal.SIGKILL)
         child.wait()
     assert hub.sent() >= 100_000_000, "the kills came before anything was fetched"
     hub.rate = None
     fetch(what, target)
-    time.sleep(0.5)
     assert hub.sent() <= what.size + 10_000_000
     assert hashlib.sha256(target.read_bytes()).hexdigest() == what.sha256
 
