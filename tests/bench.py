@@ -25,11 +25,11 @@ from typing import TypeVar
 import aiohttp
 import requests
 
-from launcher.download import Remote, download
-from launcher.folder import write_safely
-from launcher.login import Login
-from launcher.notebook.build import notebook_text, program_text
-from launcher.process import RUN_LINE
+from launcher.access.login import Login
+from launcher.core.folder import write_safely
+from launcher.models.download import download
+from launcher.models.remote import Remote
+from launcher.notebook.build import notebook_text
 from tests.bench_growth import growth
 from tests.bench_launches import Row, launch_works, next_run_real
 from tests.conftest import ROOT
@@ -111,8 +111,6 @@ class Doors:
         with (folder / "www" / "big").open("wb") as file:
             file.truncate(BIG)
         (folder / "nginx.conf").write_text(NGINX.format(folder=folder, files=files, upstream=upstream, proxy=proxy))
-        program = folder / "oneclick_program.py"
-        program.write_text(program_text().partition("\n" + RUN_LINE)[0] + "\n\nrun_part()\n")
         session = folder / "session"
         session.mkdir()
         login = Login.of_this_launch(session / "login.json")
@@ -120,14 +118,18 @@ class Doors:
         self.processes = [
             subprocess.Popen([sys.executable, "-c", UPSTREAM, str(upstream)]),
             subprocess.Popen(["nginx", "-c", str(folder / "nginx.conf")], stderr=subprocess.DEVNULL),
-            subprocess.Popen([sys.executable, str(program), "door", str(session), "0"]),
+            subprocess.Popen([sys.executable, "-m", "launcher.access.door", str(session), "0"], cwd=ROOT),
         ]
         while not (session / "door.json").exists():
             time.sleep(0.05)
         time.sleep(1)
         door = json.loads((session / "door.json").read_text())["port"]
         self.headers = {"Cookie": f"oneclick={login.cookie}"}
-        self.urls = {"direct": f"http://127.0.0.1:{files}", "nginx": f"http://127.0.0.1:{proxy}", "door": f"http://127.0.0.1:{door}"}
+        self.urls = {
+            "direct": f"http://127.0.0.1:{files}",
+            "nginx": f"http://127.0.0.1:{proxy}",
+            "door": f"http://127.0.0.1:{door}",
+        }
 
     def small(self, way: str) -> Callable[[], float]:
         session = requests.Session()
@@ -146,7 +148,10 @@ class Doors:
     def get(self, way: str) -> Callable[[], float]:
         def once() -> float:
             began = time.perf_counter()
-            subprocess.run(["curl", "-sSf", "-H", f"Cookie: {self.headers['Cookie']}", "-o", "/dev/null", f"{self.urls[way]}/big"], check=True)
+            subprocess.run(
+                ["curl", "-sSf", "-H", f"Cookie: {self.headers['Cookie']}", "-o", "/dev/null", f"{self.urls[way]}/big"],
+                check=True,
+            )
             return BIG / (time.perf_counter() - began) / 1e6
 
         return once
@@ -154,7 +159,16 @@ class Doors:
     def put(self, way: str) -> Callable[[], float]:
         def once() -> float:
             began = time.perf_counter()
-            body = ["-H", "Expect:", "-H", f"Cookie: {self.headers['Cookie']}", "-T", str(self.folder / "www" / "big"), "-X", "POST"]
+            body = [
+                "-H",
+                "Expect:",
+                "-H",
+                f"Cookie: {self.headers['Cookie']}",
+                "-T",
+                str(self.folder / "www" / "big"),
+                "-X",
+                "POST",
+            ]
             subprocess.run(["curl", "-sSf", *body, "-o", "/dev/null", f"{self.urls[way]}/take"], check=True)
             return BIG / (time.perf_counter() - began) / 1e6
 
@@ -223,17 +237,24 @@ def download_seconds(folder: Path, size: int) -> dict[str, float]:
     folder.mkdir()
     speeds = downloads(folder, 0, ("wget",), size)
     shutil.rmtree(folder)
-    return {{"launcher": "launcher, with SHA-256", "wget": "wget, unchecked"}[name]: size / 1e6 / speed for name, (speed, _) in speeds.items()}
+    return {
+        {"launcher": "launcher, with SHA-256", "wget": "wget, unchecked"}[name]: size / 1e6 / speed
+        for name, (speed, _) in speeds.items()
+    }
 
 
-def downloads(folder: Path, rate: int, peers: tuple[str, ...], wanted: int = DOWNLOAD) -> dict[str, tuple[float, float]]:
+def downloads(
+    folder: Path, rate: int, peers: tuple[str, ...], wanted: int = DOWNLOAD
+) -> dict[str, tuple[float, float]]:
     """MB/s of our download (with SHA-256) and of the peers (without any check) from nginx; `rate` in MB/s a connection, 0: no limit."""
     files = folder / f"files{rate}"
     original = files / "own" / "model" / "resolve" / "main" / "m.safetensors"
     original.parent.mkdir(parents=True)
     write_model(original, wanted)
     (port,) = free_ports(1)
-    (folder / f"files{rate}.conf").write_text(FILES.format(folder=folder, root=files, port=port, limit=f"limit_rate {rate}m;" if rate else ""))
+    (folder / f"files{rate}.conf").write_text(
+        FILES.format(folder=folder, root=files, port=port, limit=f"limit_rate {rate}m;" if rate else "")
+    )
     server = subprocess.Popen(["nginx", "-c", str(folder / f"files{rate}.conf")], stderr=subprocess.DEVNULL)
     time.sleep(0.5)
     url = f"http://127.0.0.1:{port}/own/model/resolve/main/m.safetensors"
@@ -275,7 +296,9 @@ def door_rows(doors: Doors) -> list[Row]:
     small = medians({way: doors.small(way) for way in doors.urls})
     added = small["door"][0] - small["direct"][0]
     told = f"+{added:.2f} ms (nginx: +{small['nginx'][0] - small['direct'][0]:.2f} ms)"
-    rows = [("door, small request, median", "direct, and nginx as proxy", "≤ +2 ms", told, "yes" if added <= 2 else "no")]
+    rows = [
+        ("door, small request, median", "direct, and nginx as proxy", "≤ +2 ms", told, "yes" if added <= 2 else "no")
+    ]
     for name, ways in (("download", doors.get), ("upload", doors.put)):
         speed = medians({way: ways(way) for way in doors.urls})
         ratio = speed["door"][0] / speed["nginx"][0]
@@ -295,7 +318,9 @@ def download_rows(root: Path) -> list[Row]:
         speeds = downloads(root, rate, ("wget", "aria2c -x16", "huggingface_hub"))
         ratio = speeds["launcher"][0] / speeds[best][0]
         others = ", ".join(f"{name} {speed:.0f}" for name, (speed, _) in speeds.items())
-        rows.append((figure, best, f"≥ {target} ×", f"{ratio:.2f} × (MB/s: {others})", "yes" if ratio >= target else "no"))
+        rows.append(
+            (figure, best, f"≥ {target} ×", f"{ratio:.2f} × (MB/s: {others})", "yes" if ratio >= target else "no")
+        )
     return rows
 
 
@@ -327,7 +352,12 @@ def main() -> None:
     }
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--upstreams", type=Path, help="bare repositories OWNER/NAME.git: the real A1111 too")
-    parser.add_argument("--only", action="append", choices=[*works, "real", "growth"], help="measure these anew; the other rows of the page stay")
+    parser.add_argument(
+        "--only",
+        action="append",
+        choices=[*works, "real", "growth"],
+        help="measure these anew; the other rows of the page stay",
+    )
     options = parser.parse_args()
     if options.upstreams:
         works["real"] = lambda root: next_run_real(root, options.upstreams.resolve())
@@ -353,7 +383,10 @@ def keep_rows(rows: list[Row]) -> None:
         table[row[0]] = f"| {' | '.join((*row, str(datetime.date.today())))} |"
         print(table[row[0]], flush=True)
     machine = f"{os.cpu_count()} cores, Linux {platform.release().split('-')[0]}, Python {platform.python_version()}; interleaved rounds, medians."
-    head = ["| figure | peer in the same run | target | measured | met | day |", "| --- | --- | --- | --- | --- | --- |"]
+    head = [
+        "| figure | peer in the same run | target | measured | met | day |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
     rewrite(MARK, "\n".join([machine, "", *head, *table.values()]))
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from launcher.mirror import Mirror
+from launcher.drive.mirror import Mirror
 from tests.bench_launches import full_folder
 from tests.conftest import ROOT
 
@@ -43,7 +43,18 @@ def draw(name: str, title: str, x_name: str, y_name: str, curves: dict[str, dict
     try:
         from matplotlib import pyplot
     except ImportError:
-        subprocess.run([str(Path(sys.prefix) / "bin" / "uv"), "pip", "install", "--quiet", "--python", sys.executable, "matplotlib"], check=True)
+        subprocess.run(
+            [
+                str(Path(sys.prefix) / "bin" / "uv"),
+                "pip",
+                "install",
+                "--quiet",
+                "--python",
+                sys.executable,
+                "matplotlib",
+            ],
+            check=True,
+        )
         from matplotlib import pyplot
     figure, axes = pyplot.subplots(figsize=(6, 3.2), dpi=110)
     for label, points in curves.items():
@@ -55,7 +66,9 @@ def draw(name: str, title: str, x_name: str, y_name: str, curves: dict[str, dict
     figure.tight_layout()
     figure.savefig(ROOT / "docs" / "pictures" / f"growth-{name}.png", metadata={"Software": None})
     pyplot.close(figure)
-    told = "; ".join(f"{label}: " + ", ".join(f"{x:,} → {y:.3g}" for x, y in points.items()) for label, points in curves.items())
+    told = "; ".join(
+        f"{label}: " + ", ".join(f"{x:,} → {y:.3g}" for x, y in points.items()) for label, points in curves.items()
+    )
     return f"![{title}](pictures/growth-{name}.png)\n\n{title} ({x_name} → {y_name}): {told}.\n"
 
 
@@ -77,11 +90,35 @@ def growth(doors: Any, download_seconds: Callable[[Path, int], dict[str, float]]
     medians = [{sum(key): statistics.median(values) for key, values in seconds.items()} for seconds in (models, images)]
     return "\n".join(
         [
-            draw("models", "▶ to the card, by models on Drive", "models", "seconds", {"launch on a new machine": medians[0]}),
-            draw("images", "▶ to the card, by images on Drive", "images", "seconds", {"launch on a new machine": medians[1]}),
-            draw("mirror", "One look for new images, by images there are", "images on the machine", "ms every 2 s", {"mirror": looks}),
+            draw(
+                "models",
+                "▶ to the card, by models on Drive",
+                "models",
+                "seconds",
+                {"launch on a new machine": medians[0]},
+            ),
+            draw(
+                "images",
+                "▶ to the card, by images on Drive",
+                "images",
+                "seconds",
+                {"launch on a new machine": medians[1]},
+            ),
+            draw(
+                "mirror",
+                "One look for new images, by images there are",
+                "images on the machine",
+                "ms every 2 s",
+                {"mirror": looks},
+            ),
             draw("download", "A download, by its size", "MB", "seconds", files),
             draw("tabs", "The door, by tabs open", "tabs", "MB of memory", {"door": tabs}),
-            draw("latency", "A small request through the door, by tabs that load", "tabs", "ms, median", {"door": latency}),
+            draw(
+                "latency",
+                "A small request through the door, by tabs that load",
+                "tabs",
+                "ms, median",
+                {"door": latency},
+            ),
         ]
     )

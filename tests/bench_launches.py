@@ -14,12 +14,14 @@ from pathlib import Path
 
 import psutil
 
-from launcher.folder import Folder
-from launcher.lock import LOCKED_PACKAGES
-from launcher.process import RUN_LINE
-from launcher.python_env import child_environment, prepare_python
+from launcher.core.folder import Folder
+from launcher.core.process import RUN_LINE
+from launcher.python.environment import prepare_python
+from launcher.python.pins import LOCKED_PACKAGES
+from launcher.python.uv import child_environment
 from tests.conftest import COLAB_PYTHON
 from tests.world import MODEL_LINK, World, safetensors
+from tests.world.heard import Heard
 from tests.world.kernel import Kernel, cell_source
 from tests.world.place import Place, wait_ready
 from tests.world.real import REAL_LINK, RealWorld
@@ -106,7 +108,15 @@ def first_run(root: Path) -> list[Row]:
     ratio = statistics.median(whole) / longest
     told = ", ".join(f"{name} {seconds:.1f}" for name, seconds in one.items())
     measured = f"{ratio:.2f} × ({spread(whole)}; longest chain of legs that need each other {longest:.1f} s; sum {sum(one.values()):.1f} s: {told})"
-    return [("first run, stand-ins, all legs", "its longest chain of legs, each leg alone", "≤ 1.15 ×", measured, met(ratio, 1.15))]
+    return [
+        (
+            "first run, stand-ins, all legs",
+            "its longest chain of legs, each leg alone",
+            "≤ 1.15 ×",
+            measured,
+            met(ratio, 1.15),
+        )
+    ]
 
 
 def slow_drive(root: Path) -> list[Row]:
@@ -169,7 +179,9 @@ def full_folder_row(root: Path) -> list[Row]:
     seconds = full_folder(root, [(0, 0), (1000, 20_000)])
     ratio = statistics.median(seconds[1000, 20_000]) / statistics.median(seconds[0, 0])
     measured = f"{ratio:.2f} × ({spread(seconds[1000, 20_000])}; empty {spread(seconds[0, 0])})"
-    return [("1,000 models and 20,000 images already on Drive", "an empty folder", "≤ 1.2 ×", measured, met(ratio, 1.2))]
+    return [
+        ("1,000 models and 20,000 images already on Drive", "an empty folder", "≤ 1.2 ×", measured, met(ratio, 1.2))
+    ]
 
 
 def idle(root: Path) -> list[Row]:
@@ -182,7 +194,11 @@ def idle(root: Path) -> list[Row]:
             wait_ready(kernel)
             time.sleep(15)
             tunnel = psutil.Process(place.pid("tunnel"))
-            ours = {"loop and mirror": [kernel.pid], "door": [place.pid("door")], "tunnel": [tunnel.pid, *(p.pid for p in tunnel.children(recursive=True))]}
+            ours = {
+                "loop and mirror": [kernel.pid],
+                "door": [place.pid("door")],
+                "tunnel": [tunnel.pid, *(p.pid for p in tunnel.children(recursive=True))],
+            }
 
             def cpu(pids: list[int]) -> float:
                 return sum(sum(psutil.Process(pid).cpu_times()[:2]) for pid in pids)
@@ -199,7 +215,13 @@ def idle(root: Path) -> list[Row]:
     core, over = used["loop and mirror"] + used["door"], size["loop and mirror"] + size["door"]
     told = ", ".join(f"{name} {used[name]:.1f} % and {size[name]:.0f} MB" for name in ours)
     return [
-        ("idle: the loop, the mirror and the door, of one core", "a bare kernel", "< 1 %", f"{core:.1f} % ({told})", "yes" if core < 1 else "no"),
+        (
+            "idle: the loop, the mirror and the door, of one core",
+            "a bare kernel",
+            "< 1 %",
+            f"{core:.1f} % ({told})",
+            "yes" if core < 1 else "no",
+        ),
         (
             "idle: the same, memory",
             "a bare kernel",
@@ -213,7 +235,10 @@ def idle(root: Path) -> list[Row]:
 def restored(python: Path, root: Path) -> tuple[float, float]:
     """(seconds, GB) to get the environment from one file on a Drive of 80 MB/s, without what A1111 never loads, unpacked as it comes."""
     archive, target = root / "python.tar.zst", root / "restored"
-    left_out = [f"--exclude=*/{name}" for name in ("__pycache__", "torch/include", "torch/test", "triton", "nvidia/*/include", "tests", "test", "*.a")]
+    left_out = [
+        f"--exclude=*/{name}"
+        for name in ("__pycache__", "torch/include", "torch/test", "triton", "nvidia/*/include", "tests", "test", "*.a")
+    ]
     packing = subprocess.Popen(["tar", "-C", str(python), *left_out, "-cf", "-", "."], stdout=subprocess.PIPE)
     subprocess.run(["zstd", "-q", "-3", "-T0", "-o", str(archive)], stdin=packing.stdout, check=True)
     target.mkdir()
@@ -241,18 +266,35 @@ def environment_row(root: Path) -> list[Row]:
         os.environ["UV_CACHE_DIR"] = str(root / "uv-cache")
         folder = Folder(root / "drive" / "a" / "b", root / "machine")
         began = time.monotonic()
-        prepare_python(folder, list(LOCKED_PACKAGES), lambda text: None, lambda done, total: None)
+        prepare_python(folder, list(LOCKED_PACKAGES), Heard())
         ours.append(time.monotonic() - began)
         python = folder.python / "bin" / "python"
         size = sum(path.lstat().st_size for path in folder.python.rglob("*") if not path.is_symlink()) / 1e9
         kept.append(restored(folder.python, root))
-        base = subprocess.run([python, "-c", "import sys; print(sys._base_executable)"], capture_output=True, text=True, check=True).stdout.strip()
+        base = subprocess.run(
+            [python, "-c", "import sys; print(sys._base_executable)"], capture_output=True, text=True, check=True
+        ).stdout.strip()
         shutil.rmtree(root / "uv-cache")
         shutil.rmtree(folder.machine)
         subprocess.run([base, "-m", "venv", str(root / "venv")], check=True)
         began = time.monotonic()
-        command = [str(root / "venv" / "bin" / "python"), "-m", "pip", "install", "--quiet", "--no-cache-dir", "--prefer-binary", "--no-deps", "-r", str(lock)]
-        subprocess.run(command, check=True, env={**child_environment(folder), "PIP_CONSTRAINT": "", "PIP_BUILD_CONSTRAINT": "", "VIRTUAL_ENV": ""})
+        command = [
+            str(root / "venv" / "bin" / "python"),
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            "--no-cache-dir",
+            "--prefer-binary",
+            "--no-deps",
+            "-r",
+            str(lock),
+        ]
+        subprocess.run(
+            command,
+            check=True,
+            env={**child_environment(folder), "PIP_CONSTRAINT": "", "PIP_BUILD_CONSTRAINT": "", "VIRTUAL_ENV": ""},
+        )
         pip.append(time.monotonic() - began)
         shutil.rmtree(root / "venv")
     del os.environ["UV_CACHE_DIR"]
@@ -298,7 +340,15 @@ def next_run_real(root: Path, upstreams: Path) -> list[Row]:
     del ours[0], bare[0]
     ratio = statistics.median(ours) / statistics.median(bare)
     measured = f"{ratio:.2f} × ({spread(ours)}; bare {spread(bare)})"
-    return [("next run to the card, real A1111", "bare `python launch.py --skip-prepare-environment`", "≤ 1.1 ×", measured, met(ratio, 1.1))]
+    return [
+        (
+            "next run to the card, real A1111",
+            "bare `python launch.py --skip-prepare-environment`",
+            "≤ 1.1 ×",
+            measured,
+            met(ratio, 1.1),
+        )
+    ]
 
 
 def bare_seconds(command: list[str], cwd: str, variables: dict[str, str], log: Path) -> float:
@@ -318,4 +368,10 @@ def bare_seconds(command: list[str], cwd: str, variables: dict[str, str], log: P
 
 def launch_works() -> dict[str, Callable[[Path], list[Row]]]:
     """The rows by name; each is measured in a folder of its own."""
-    return {"environment": environment_row, "first": first_run, "slow": slow_drive, "full": full_folder_row, "idle": idle}
+    return {
+        "environment": environment_row,
+        "first": first_run,
+        "slow": slow_drive,
+        "full": full_folder_row,
+        "idle": idle,
+    }

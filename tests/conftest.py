@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from huggingface_hub.constants import HF_HOME
 
-from launcher.folder import Folder
+from launcher.core.folder import Folder
 from tests.world import World
 from tests.world.kernel import Kernel
 
@@ -47,7 +47,10 @@ def frpc() -> None:
     Neither package is imported (gradio takes twelve seconds): the file's name and checksum are read from gradio's source.
     """
     source = (package_folder("gradio") / "tunneling.py").read_text()
-    version, system = re.findall(r'^VERSION = "(.+)"$', source, re.MULTILINE)[0], f"frpc_linux_{MACHINES[platform.machine()]}"
+    version, system = (
+        re.findall(r'^VERSION = "(.+)"$', source, re.MULTILINE)[0],
+        f"frpc_linux_{MACHINES[platform.machine()]}",
+    )
     wanted = re.findall(rf'frpc-gradio-{version}/{system}": "(\w+)"', source)[0]
     path = Path(HF_HOME) / "gradio" / "frpc" / f"{system}_v{version}"
     if path.exists() and hashlib.sha256(path.read_bytes()).hexdigest() == wanted:
@@ -78,17 +81,6 @@ def world(tmp_path: Path, repositories: Path) -> Iterator[World]:
     shutil.copytree(repositories, tmp_path / "outside" / "git")
     with World(tmp_path / "outside") as made:
         yield made
-
-
-@pytest.fixture(scope="session")
-def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The notebook's program as a file: what the door and the tunnel run."""
-    from launcher.notebook.build import program_text
-    from launcher.process import RUN_LINE
-
-    path = tmp_path_factory.mktemp("program") / "oneclick_program.py"
-    path.write_text(program_text().partition("\n" + RUN_LINE)[0] + "\n\nrun_part()\n")
-    return path
 
 
 @pytest.fixture

@@ -52,7 +52,9 @@ def shown(kernel: Kernel) -> str:
 
 def plain(text: str) -> str:
     """HTML as a person reads it."""
-    return re.sub(r"\s+", " ", re.sub(r"<[^>]*>", " ", re.sub(r"<style>.*?</style>", " ", html.unescape(text), flags=re.DOTALL)))
+    return re.sub(
+        r"\s+", " ", re.sub(r"<[^>]*>", " ", re.sub(r"<style>.*?</style>", " ", html.unescape(text), flags=re.DOTALL))
+    )
 
 
 def parts_of_model(place: Place) -> int:
@@ -153,7 +155,9 @@ def one_row(moment: Moment, strike: str, root: Path) -> Row:
     def new_kernel(place: Place, consent: float) -> Kernel:
         place.machine.mkdir(parents=True, exist_ok=True)
         base = {k: v for k, v in os.environ.items() if not k.startswith(("HF_", "ONECLICK_", "CIVITAI_"))}
-        kernels.append(Kernel(COLAB_PYTHON, {**base, **place.environment, "WORLD_CONSENT_SECONDS": str(consent)}, place.machine))
+        kernels.append(
+            Kernel(COLAB_PYTHON, {**base, **place.environment, "WORLD_CONSENT_SECONDS": str(consent)}, place.machine)
+        )
         return kernels[-1]
 
     fields = {"checkpoint": MODEL_LINK, "api": True}
@@ -197,16 +201,33 @@ def one_row(moment: Moment, strike: str, root: Path) -> Row:
                 cell = kernel.start(cell_source("launch", **fields))
             seconds = time.monotonic() - began
             now = world.hub.sent("paint.safetensors")
-            again, twice = (now - sent, 0) if whole else (0, max(0, now - (world.hub.root / MODEL_REPO / "paint.safetensors").stat().st_size))
+            again, twice = (
+                (now - sent, 0)
+                if whole
+                else (0, max(0, now - (world.hub.root / MODEL_REPO / "paint.safetensors").stat().st_size))
+            )
             written = (place.data / "outputs").is_dir()
             kernel.interrupt()
             kernel.wait_done(cell, 60)
             kernel.run(cell_source("stop"), 120)
             damaged = damages(world, place, written)
             time.sleep(0.5)
-            return Row(moment.step, moment.name, strike, seconds, presses, again, twice, damaged, tuple(place.processes()))
+            return Row(
+                moment.step, moment.name, strike, seconds, presses, again, twice, damaged, tuple(place.processes())
+            )
         except (TimeoutError, AssertionError, RuntimeError) as error:
-            return Row(moment.step, moment.name, strike, 0, 0, 0, 0, (), (), f"{type(error).__name__}: {plain(str(error))[-700:]}")
+            return Row(
+                moment.step,
+                moment.name,
+                strike,
+                0,
+                0,
+                0,
+                0,
+                (),
+                (),
+                f"{type(error).__name__}: {plain(str(error))[-700:]}",
+            )
         finally:
             for kernel in kernels:
                 if kernel.manager.is_alive():
@@ -253,9 +274,15 @@ def damages(world: World, place: Place, written: bool) -> tuple[str, ...]:
     if written:
         found += [f"{n}.png" for n in range(12) if (place.kept / "outputs" / f"{n}.png").read_bytes() != image(n)]
     for repository in (place.kept, *(place.kept / "repositories").glob("*")):
-        if subprocess.run(["git", "-C", str(repository), "fsck", "--connectivity-only"], capture_output=True, check=False).returncode:
+        if subprocess.run(
+            ["git", "-C", str(repository), "fsck", "--connectivity-only"], capture_output=True, check=False
+        ).returncode:
             found.append(f"history of {repository.name}")
-    found += [str(p.relative_to(place.kept)) for p in place.kept.rglob("*") if p.name.endswith(".part") or p.name.endswith(".lock")]
+    found += [
+        str(p.relative_to(place.kept))
+        for p in place.kept.rglob("*")
+        if p.name.endswith(".part") or p.name.endswith(".lock")
+    ]
     return tuple(found)
 
 
@@ -303,7 +330,9 @@ def clip_gone(world: World, environment: dict[str, str]) -> None:
 
 def no_uv(world: World, environment: dict[str, str]) -> None:
     """A runtime without uv whose package index is unreachable."""
-    environment["PATH"] = os.pathsep.join(p for p in environment["PATH"].split(os.pathsep) if not (Path(p) / "uv").exists())
+    environment["PATH"] = os.pathsep.join(
+        p for p in environment["PATH"].split(os.pathsep) if not (Path(p) / "uv").exists()
+    )
     environment |= {
         "PIP_INDEX_URL": "http://127.0.0.1:9/simple",
         "PIP_RETRIES": "0",
@@ -321,7 +350,10 @@ def no_packages(world: World, environment: dict[str, str]) -> None:
 def broken_update(world: World, environment: dict[str, str]) -> None:
     bare = world.git.root / f"{WEBUI}.git"
     names = git("ls-tree", "-r", "--name-only", "master", at=bare).splitlines()
-    files = {name: subprocess.run(["git", "-C", str(bare), "show", f"master:{name}"], capture_output=True, check=True).stdout for name in names}
+    files = {
+        name: subprocess.run(["git", "-C", str(bare), "show", f"master:{name}"], capture_output=True, check=True).stdout
+        for name in names
+    }
     world.git.add(WEBUI, {**files, "launch.py": b"raise SystemExit('broken by an update')"})
 
 
@@ -347,7 +379,9 @@ def one_drill(drill: Drill, root: Path) -> list[str]:
     """Run one drill; returns its row: what is dead, what the person sees, whether that is as it should be."""
     fields = {"checkpoint": MODEL_LINK, **drill.fields}
     with World(root / "outside", MODEL_BYTES) as world, Place(world, root) as place:
-        environment = {k: v for k, v in os.environ.items() if not k.startswith(("HF_", "ONECLICK_", "CIVITAI_"))} | place.environment
+        environment = {
+            k: v for k, v in os.environ.items() if not k.startswith(("HF_", "ONECLICK_", "CIVITAI_"))
+        } | place.environment
         for first in (True, False):
             if first and not drill.after_first:
                 continue
@@ -369,7 +403,12 @@ def one_drill(drill: Drill, root: Path) -> list[str]:
                 place.lose_machine()  # another day, another machine
         told = re.search(rf"[^.·✓!]*(?:{drill.sees})[^.]*\.?", text)
         right = bool(told) and came_up == drill.runs
-        return [drill.dead, (told[0].strip() if told else text[-300:]), "runs" if came_up else "says so", "as it should" if right else "WRONG"]
+        return [
+            drill.dead,
+            (told[0].strip() if told else text[-300:]),
+            "runs" if came_up else "says so",
+            "as it should" if right else "WRONG",
+        ]
 
 
 def in_a_folder(work: str, number: int, strike: str = "") -> Row | list[str]:
@@ -389,7 +428,12 @@ def main() -> None:
     parser.add_argument("--write", type=Path)
     parser.add_argument("--side-by-side", type=int, default=2)
     options = parser.parse_args()
-    wanted = [(n, s) for n, m in enumerate(MOMENTS) for s in STRIKES if (s != "child killed" or m.has_child) and options.only in f"{m.step} {m.name} {s}"]
+    wanted = [
+        (n, s)
+        for n, m in enumerate(MOMENTS)
+        for s in STRIKES
+        if (s != "child killed" or m.has_child) and options.only in f"{m.step} {m.name} {s}"
+    ]
     drilled = [n for n, drill in enumerate(DRILLS) if options.only in f"drill {drill.dead}"]
     with ProcessPoolExecutor(options.side_by_side) as pool:
         rows = [pool.submit(in_a_folder, "row", number, strike) for number, strike in wanted]

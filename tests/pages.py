@@ -2,10 +2,11 @@
 
 from unittest import mock
 
-from launcher.catalog import MODELS, Model
-from launcher.explain import EXPLANATIONS
-from launcher.links import KIND_FOLDERS, resolve_link
-from launcher.problem import Problem
+from launcher.core.problem import Problem
+from launcher.models.catalog import MODELS, Model
+from launcher.models.kinds import KIND_FOLDERS
+from launcher.models.links import resolve_link
+from launcher.webui.explain import EXPLANATIONS
 from tests.conftest import ROOT
 
 # Twelve kinds of link and more, as people paste them.
@@ -40,9 +41,13 @@ def what_becomes_of(link: str) -> str:
 
     with (
         mock.patch("huggingface_hub.get_hf_file_metadata", lambda url, **_: write_down(url)),
-        mock.patch("huggingface_hub.HfApi", lambda: mock.Mock(model_info=lambda repo, **_: write_down(f"the files of {repo}"))),
-        mock.patch("launcher.links.ask_civitai", lambda host, path, token: write_down(f"{host}/api/v1/{path}")),
-        mock.patch("launcher.links.with_size", lambda remote: write_down(remote.url)),
+        mock.patch(
+            "huggingface_hub.HfApi", lambda: mock.Mock(model_info=lambda repo, **_: write_down(f"the files of {repo}"))
+        ),
+        mock.patch(
+            "launcher.models.sources.civitai.ask_civitai", lambda host, path, token: write_down(f"{host}/api/v1/{path}")
+        ),
+        mock.patch("launcher.models.sources.direct.with_size", lambda remote: write_down(remote.url)),
     ):
         try:
             resolve_link(link, "")

@@ -68,7 +68,9 @@ def npm_package(name: str, version: str) -> None:
         return
     shutil.rmtree(target, ignore_errors=True)
     with tempfile.TemporaryDirectory() as folder:
-        subprocess.run(["npm", "pack", "--silent", f"{name}@{version}"], cwd=folder, check=True, stdout=subprocess.DEVNULL)
+        subprocess.run(
+            ["npm", "pack", "--silent", f"{name}@{version}"], cwd=folder, check=True, stdout=subprocess.DEVNULL
+        )
         with tarfile.open(Path(folder) / f"{name}-{version}.tgz") as package:
             package.extractall(folder, filter="data")
         CACHE.mkdir(exist_ok=True)
@@ -100,7 +102,9 @@ def find_python() -> str:
         str(Path.home() / ".pyenv"),
         str(Path(sys.base_prefix).parent.parent),
     } - {""}
-    versions = [found for root in sorted(pyenv) for found in sorted(glob.glob(f"{root}/versions/{COLAB_PYTHON}*/bin/{name}"))]
+    versions = [
+        found for root in sorted(pyenv) for found in sorted(glob.glob(f"{root}/versions/{COLAB_PYTHON}*/bin/{name}"))
+    ]
     for candidate in (name, *versions):
         if works([candidate, "-c", "import ssl, ctypes"]):
             return shutil.which(candidate) or candidate

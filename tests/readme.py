@@ -92,7 +92,9 @@ def visit(said: str, environment: dict[str, str]) -> None:
     """Log in with what the command printed and make an image. Link and password go through a pipe, not by arguments."""
     way_in = re.findall(r"^(Link|User|Password|Images): (.+)$", said, re.MULTILINE)
     if len(way_in) != 4:
-        raise Broken(f"it printed {[name for name, _ in way_in]} instead of a link, user, password and the images' folder")
+        raise Broken(
+            f"it printed {[name for name, _ in way_in]} instead of a link, user, password and the images' folder"
+        )
     lines = "\n".join(value for _, value in way_in)
     done = subprocess.run(VISITOR, input=lines, text=True, cwd=ROOT, env=environment, check=False, timeout=300)
     if done.returncode:

@@ -87,7 +87,15 @@ def main() -> None:
         with tempfile.TemporaryDirectory(prefix="shots-", ignore_cleanup_errors=True) as root:
             one_look(Path(root), theme, width)
     if options.upstreams:
-        command = [sys.executable, "-m", "tests.world.real", "--upstreams", str(options.upstreams), "--home", "run/real"]
+        command = [
+            sys.executable,
+            "-m",
+            "tests.world.real",
+            "--upstreams",
+            str(options.upstreams),
+            "--home",
+            "run/real",
+        ]
         subprocess.run([*command, "--shot", str(PICTURES / "webui.png")], check=True, cwd=ROOT)
     print("\n".join(sorted(path.name for path in PICTURES.glob("*.png"))))
 

@@ -18,8 +18,9 @@ import pytest
 import requests
 from aiohttp import web
 
-from launcher.folder import write_safely
-from launcher.login import FREE_TRIES, LETTERS, Login, Patience
+from launcher.access.login import FREE_TRIES, LETTERS, Login, Patience
+from launcher.core.folder import write_safely
+from tests.conftest import ROOT
 from tests.world.wait import wait
 
 HTML = {"Accept": "text/html,application/xhtml+xml"}
@@ -105,12 +106,14 @@ class Upstream:
 class OpenDoor:
     """The real door process in front of an upstream."""
 
-    def __init__(self, session: Path, program: Path, upstream: Upstream | None, api: bool = True, port: int = 0) -> None:
+    def __init__(self, session: Path, upstream: Upstream | None, api: bool = True, port: int = 0) -> None:
         session.mkdir(mode=0o700)
         self.session, self.login = session, Login.of_this_launch(session / "login.json")
         self.board = {"webui_port": upstream.port if upstream else 0, "api": api, "steps": [], "notices": []}
         self.write_board()
-        self.process = subprocess.Popen([sys.executable, str(program), "door", str(session), str(port)])
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "launcher.access.door", str(session), str(port)], cwd=ROOT
+        )
         wait((session / "door.json").exists, 20, "the door")
         self.port = json.loads((session / "door.json").read_text())["port"]
         self.url = f"http://127.0.0.1:{self.port}"
@@ -131,20 +134,20 @@ def upstream() -> Upstream:
 
 
 @pytest.fixture(scope="module")
-def standing_door(tmp_path_factory: pytest.TempPathFactory, program: Path, upstream: Upstream) -> Iterator[OpenDoor]:
-    made = OpenDoor(tmp_path_factory.mktemp("door") / "session", program, upstream)
+def standing_door(tmp_path_factory: pytest.TempPathFactory, upstream: Upstream) -> Iterator[OpenDoor]:
+    made = OpenDoor(tmp_path_factory.mktemp("door") / "session", upstream)
     yield made
     made.close()
 
 
 @pytest.fixture
-def door(request: pytest.FixtureRequest, tmp_path: Path, program: Path, upstream: Upstream) -> Iterator[OpenDoor]:
-    """The one door that most tests share; one of its own for a test marked `own_door`, which guesses or changes what it reads."""
+def door(request: pytest.FixtureRequest, tmp_path: Path, upstream: Upstream) -> Iterator[OpenDoor]:
+    """The one door most tests share; one of its own for a test marked `own_door`, which guesses or changes what it reads."""
     upstream.seen.clear()
     if request.node.get_closest_marker("own_door") is None:
         yield request.getfixturevalue("standing_door")
         return
-    made = OpenDoor(tmp_path / "session", program, upstream)
+    made = OpenDoor(tmp_path / "session", upstream)
     yield made
     made.close()
 
@@ -157,7 +160,19 @@ def basic(user: str, password: str) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("method", ["GET", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"])
-@pytest.mark.parametrize("path", ["/", "/internal/sysinfo", "/sdapi/v1/loras", "/file=/etc/passwd", "/oneclick/board", "/oneclick/restart", "/%2e%2e/x", "//x"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/",
+        "/internal/sysinfo",
+        "/sdapi/v1/loras",
+        "/file=/etc/passwd",
+        "/oneclick/board",
+        "/oneclick/restart",
+        "/%2e%2e/x",
+        "//x",
+    ],
+)
 def test_a_stranger_gets_the_login_page_or_401(door: OpenDoor, upstream: Upstream, method: str, path: str) -> None:
     person = requests.request(method, door.url + path, headers=HTML, timeout=10)
     program = requests.request(method, door.url + path, timeout=10)
@@ -209,7 +224,11 @@ def test_the_password_is_readable_and_has_128_bits_and_more(door: OpenDoor) -> N
 
 def test_the_right_password_opens_and_the_cookie_is_kept_from_scripts(door: OpenDoor, upstream: Upstream) -> None:
     answer = requests.post(
-        f"{door.url}/oneclick/login", data={"user": "user", "password": door.login.password}, headers=HTML, allow_redirects=False, timeout=10
+        f"{door.url}/oneclick/login",
+        data={"user": "user", "password": door.login.password},
+        headers=HTML,
+        allow_redirects=False,
+        timeout=10,
     )
     assert (answer.status_code, answer.headers["Location"]) == (303, "/")
     cookie = answer.headers["Set-Cookie"]
@@ -220,13 +239,17 @@ def test_the_right_password_opens_and_the_cookie_is_kept_from_scripts(door: Open
 
 def test_a_typed_password_may_have_spaces_capitals_and_no_dashes(door: OpenDoor) -> None:
     typed = f" {door.login.password.replace('-', ' ').upper()} "
-    answer = requests.post(f"{door.url}/oneclick/login", data={"user": "User", "password": typed}, allow_redirects=False, timeout=10)
+    answer = requests.post(
+        f"{door.url}/oneclick/login", data={"user": "User", "password": typed}, allow_redirects=False, timeout=10
+    )
     assert answer.status_code == 303
 
 
 @pytest.mark.own_door
 def test_a_wrong_password_is_said_on_the_login_page(door: OpenDoor) -> None:
-    answer = requests.post(f"{door.url}/oneclick/login", data={"user": "user", "password": "guess"}, headers=HTML, timeout=10)
+    answer = requests.post(
+        f"{door.url}/oneclick/login", data={"user": "user", "password": "guess"}, headers=HTML, timeout=10
+    )
     assert answer.status_code == 401
     assert "That was not right" in answer.text
 
@@ -238,14 +261,19 @@ def test_a_ticket_opens_once(door: OpenDoor) -> None:
     again = requests.get(ticket, headers=HTML, allow_redirects=False, timeout=10)
     assert again.status_code == 401
     assert "has opened once already" in again.text
-    assert requests.get(ticket, headers=door.cookie, allow_redirects=False, timeout=10).status_code == 303, "who is in stays in"
+    assert requests.get(ticket, headers=door.cookie, allow_redirects=False, timeout=10).status_code == 303, (
+        "who is in stays in"
+    )
 
 
 @pytest.mark.own_door
 def test_an_old_or_forged_ticket_does_not_open(door: OpenDoor) -> None:
     old, forged = door.login.new_ticket(now=time.time() - 601), Login.new().new_ticket()
     for ticket in (old, forged, "x", "..", f"{int(time.time()) + 999}.a.b", "9" * 5000):
-        assert requests.get(f"{door.url}/oneclick/enter/{ticket}", allow_redirects=False, timeout=10).status_code in (401, 400)
+        assert requests.get(f"{door.url}/oneclick/enter/{ticket}", allow_redirects=False, timeout=10).status_code in (
+            401,
+            400,
+        )
 
 
 @pytest.mark.own_door
@@ -264,7 +292,12 @@ def test_another_site_cannot_use_the_browser_of_somebody_who_is_in(door: OpenDoo
         {"Sec-Fetch-Site": "same-site", "Origin": "https://evil.gradio.live"},
     ):
         assert requests.post(f"{door.url}/x", headers={**door.cookie, **headers}, timeout=10).status_code == 403
-        assert requests.post(f"{door.url}/x", headers={**basic("user", door.login.password), **headers}, timeout=10).status_code == 403
+        assert (
+            requests.post(
+                f"{door.url}/x", headers={**basic("user", door.login.password), **headers}, timeout=10
+            ).status_code
+            == 403
+        )
     assert upstream.seen == []
     assert requests.post(f"{door.url}/x", headers={**door.cookie, "Origin": door.url}, timeout=10).status_code == 200
 
@@ -286,7 +319,10 @@ def test_guesses_get_slower_and_somebody_else_gets_in_meanwhile(door: OpenDoor) 
         while not over.is_set():
             try:
                 answer = requests.post(
-                    f"{door.url}/oneclick/login", data={"user": "user", "password": "guess"}, headers={"X-Forwarded-For": "6.6.6.6"}, timeout=60
+                    f"{door.url}/oneclick/login",
+                    data={"user": "user", "password": "guess"},
+                    headers={"X-Forwarded-For": "6.6.6.6"},
+                    timeout=60,
                 )
                 answered.append(answer.status_code)
             except requests.RequestException:
@@ -418,7 +454,10 @@ def test_large_up_and_downloads_pass_in_constant_memory(door: OpenDoor, upstream
 
 def test_websockets_pass_text_bytes_and_the_close_code(door: OpenDoor) -> None:
     async def talk() -> tuple[str, int, int | None]:
-        async with aiohttp.ClientSession(headers=door.cookie) as client, client.ws_connect(f"{door.url}/ws", max_msg_size=0) as socket:
+        async with (
+            aiohttp.ClientSession(headers=door.cookie) as client,
+            client.ws_connect(f"{door.url}/ws", max_msg_size=0) as socket,
+        ):
             await socket.send_str("hello")
             text = await socket.receive_str()
             await socket.send_bytes(bytes(10 << 20))
@@ -452,13 +491,22 @@ def test_with_the_api_off_programs_get_none(door: OpenDoor, upstream: Upstream) 
 
 @pytest.mark.own_door
 def test_a_web_ui_that_is_not_ready_is_not_asked_anything(door: OpenDoor, upstream: Upstream) -> None:
-    step = {"title": "Web UI", "state": "running", "note": "almost <there>", "fraction": 0.5, "problem": "", "remedy": ""}
+    step = {
+        "title": "Web UI",
+        "state": "running",
+        "note": "almost <there>",
+        "fraction": 0.5,
+        "problem": "",
+        "remedy": "",
+    }
     door.write_board(webui_port=0, steps=[step])
     page = requests.get(f"{door.url}/", headers={**HTML, **door.cookie}, timeout=10)
     assert page.status_code == 503
     assert "almost &lt;there&gt;" in page.text
     assert 'http-equiv="refresh"' in page.text
-    assert requests.post(f"{door.url}/run/predict", headers=door.cookie, timeout=10).json() == {"detail": "The web UI is starting."}
+    assert requests.post(f"{door.url}/run/predict", headers=door.cookie, timeout=10).json() == {
+        "detail": "The web UI is starting."
+    }
     assert upstream.seen == []
     assert requests.get(f"{door.url}/", headers=HTML, timeout=10).status_code == 401, "strangers do not see the steps"
 
@@ -531,9 +579,9 @@ def test_bad_requests_and_slow_clients_do_not_disturb_somebody_who_is_in(door: O
     assert door.process.poll() is None
 
 
-def test_a_door_whose_port_is_taken_opens_another(tmp_path: Path, program: Path) -> None:
+def test_a_door_whose_port_is_taken_opens_another(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
-        made = OpenDoor(tmp_path / "session", program, None, port=taken.getsockname()[1])
+        made = OpenDoor(tmp_path / "session", None, port=taken.getsockname()[1])
         assert made.port != taken.getsockname()[1]
         assert requests.get(made.url, timeout=10).status_code == 401
         made.close()

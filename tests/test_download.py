@@ -13,11 +13,13 @@ from pathlib import Path
 
 import pytest
 
-from launcher import download as room
-from launcher.catalog import HubFile
-from launcher.download import Interrupted, Remote, download, safetensors_fault
-from launcher.links import resolve_hub_file
-from launcher.problem import Problem
+from launcher.core.problem import Problem
+from launcher.models import download as room
+from launcher.models.catalog import HubFile
+from launcher.models.download import download
+from launcher.models.model_file import safetensors_fault
+from launcher.models.remote import Interrupted, Remote
+from launcher.models.sources.hugging_face import resolve_hub_file
 from tests.conftest import ROOT
 from tests.world import safetensors
 from tests.world.hub import Hub
@@ -35,7 +37,9 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
     made.close()
 
 
-def remote(hub: Hub, token: str = "", name: str = "model.safetensors", size: int | None = None, sha256: str | None = None) -> Remote:
+def remote(
+    hub: Hub, token: str = "", name: str = "model.safetensors", size: int | None = None, sha256: str | None = None
+) -> Remote:
     path = hub.root / "own/model" / name
     return Remote(
         f"{hub.url}/own/model/resolve/main/{name}",
@@ -73,7 +77,13 @@ def test_a_download_stopped_by_the_person_goes_on_where_it_stopped(hub: Hub, tmp
     target, stop = tmp_path / "model.safetensors", threading.Event()
     hub.rate = 5_000_000  # a connection: otherwise the whole file lies in the sockets' buffers already
     with pytest.raises(Interrupted):
-        download(remote(hub), target, where="Drive", progress=lambda done, size: stop.set() if done > 10_000_000 else None, stop=stop)
+        download(
+            remote(hub),
+            target,
+            where="Drive",
+            progress=lambda done, size: stop.set() if done > 10_000_000 else None,
+            stop=stop,
+        )
     assert not target.exists()
     hub_sent = hub.sent()
     assert hub_sent > 10_000_000
@@ -85,16 +95,20 @@ def test_a_download_that_is_stopped_before_it_begins_ends_at_once(hub: Hub, tmp_
     stop = threading.Event()
     stop.set()
     with pytest.raises(Interrupted):
-        download(remote(hub), tmp_path / "model.safetensors", where="Drive", progress=lambda done, size: None, stop=stop)
+        download(
+            remote(hub), tmp_path / "model.safetensors", where="Drive", progress=lambda done, size: None, stop=stop
+        )
 
 
-def test_killed_at_five_points_it_fetches_hardly_more_than_once(hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_killed_at_five_points_it_fetches_hardly_more_than_once(
+    hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.undo()  # the children use the real size of a chunk
     hub.add("own/model", "big.safetensors", safetensors(300_000_000))
     hub.rate = 3_000_000  # a connection
     what, target = remote(hub, name="big.safetensors"), tmp_path / "big.safetensors"
     script = (
-        "import sys; from pathlib import Path; from launcher.download import Remote, download\n"
+        "import sys; from pathlib import Path; from launcher.models.download import Remote, download\n"
         f"download(Remote({what.url!r}, {what.name!r}, {what.size}, {what.sha256!r}), Path({str(target)!r}), where='Drive', progress=lambda d, s: None)"
     )
     for _ in range(5):
@@ -196,10 +210,14 @@ def test_too_little_room_is_said_before_the_first_byte(hub: Hub, tmp_path: Path)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="a small file system can be mounted by root only")
-def test_a_disk_that_fills_up_is_said_and_what_came_is_kept(hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_disk_that_fills_up_is_said_and_what_came_is_kept(
+    hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     small = tmp_path / "small"
     small.mkdir()
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16m", "tmpfs", small], check=False, capture_output=True).returncode:
+    if subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=16m", "tmpfs", small], check=False, capture_output=True
+    ).returncode:
         pytest.skip("no file system can be mounted here")
     try:
         monkeypatch.setattr(room, "require_room", lambda *_: None)
@@ -218,7 +236,9 @@ def test_the_token_never_reaches_another_host(hub: Hub, tmp_path: Path) -> None:
     assert len([entry for entry in hub.log if entry["cdn"]]) >= 10
 
 
-def test_a_signed_address_that_ran_out_is_asked_for_anew(hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_signed_address_that_ran_out_is_asked_for_anew(
+    hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(room, "CONNECTIONS", 1)
     hub.redirect = True
     real, count = hub._file, [0]
@@ -256,7 +276,9 @@ def test_a_server_without_ranges_and_size_is_read_in_one_go(tmp_path: Path) -> N
     assert (tmp_path / "a.safetensors").read_bytes() == content
 
 
-def test_a_server_that_ignores_ranges_is_read_in_one_go(hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_server_that_ignores_ranges_is_read_in_one_go(
+    hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     real = hub._file
 
     def no_ranges(request: object, entry: dict[str, object], path: Path, extra: dict[str, str] | None = None) -> None:
@@ -283,7 +305,9 @@ def test_an_unfinished_file_of_an_older_version_does_not_stay_for_ever(hub: Hub,
 
 
 def test_the_hubs_size_and_checksum_are_known_before_the_first_byte(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("huggingface_hub.hf_hub_url", lambda repo, name, revision: f"{hub.url}/{repo}/resolve/{revision}/{name}")
+    monkeypatch.setattr(
+        "huggingface_hub.hf_hub_url", lambda repo, name, revision: f"{hub.url}/{repo}/resolve/{revision}/{name}"
+    )
     got = resolve_hub_file(HubFile("own/model", "model.safetensors"), "")
     assert (got.size, got.sha256) == (remote(hub).size, remote(hub).sha256)
     assert hub.sent() == 0

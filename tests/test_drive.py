@@ -54,7 +54,9 @@ def write_images(folder: Path, first: int, last: int) -> None:
         time.sleep(0.02)
 
 
-def test_500_images_are_all_on_drive_though_it_drops_twice_and_the_kernel_is_killed(place: Place, kernels: Kernels) -> None:
+def test_500_images_are_all_on_drive_though_it_drops_twice_and_the_kernel_is_killed(
+    place: Place, kernels: Kernels
+) -> None:
     kernel, _ = launched(place, kernels)
     folder, kept = place.data / "outputs" / "txt2img-images", place.kept / "outputs" / "txt2img-images"
     painter = threading.Thread(target=write_images, args=(folder, 0, 400))
@@ -86,7 +88,11 @@ def test_the_web_ui_goes_on_while_drive_is_gone(place: Place, kernels: Kernels) 
     kernel.wait_done(message, 60)
     place.drop_drive()
     assert requests.post(f"{url}/sdapi/v1/txt2img", json={"prompt": "x"}, auth=("user", password), timeout=30).ok
-    kernel.wait(lambda: "1 file on the way" in json.dumps(list(kernel.widgets.values())) or not list(place.kept.rglob("*.png")), 20, "the image to wait")
+    kernel.wait(
+        lambda: "1 file on the way" in json.dumps(list(kernel.widgets.values())) or not list(place.kept.rglob("*.png")),
+        20,
+        "the image to wait",
+    )
     message = kernel.start(cell_source("launch", checkpoint=MODEL_LINK, api=True))
     kernel.wait(lambda: list((place.kept / "outputs").rglob("*.png")), 60, "the image to follow after ▶")
     assert place.pid("webui") == webui
@@ -98,7 +104,9 @@ def test_a_full_drive_is_said_with_numbers_and_what_can_go(place: Place, kernels
     place.manners(free=1_000_000)
     (place.data / "outputs").mkdir(exist_ok=True)
     (place.data / "outputs" / "big.png").write_bytes(b"x" * 12_000_000)
-    kernel.wait(lambda: "Google Drive is full: 0.01 GB of new files wait on this machine" in kernel.html(), 30, "the notice")
+    kernel.wait(
+        lambda: "Google Drive is full: 0.01 GB of new files wait on this machine" in kernel.html(), 30, "the notice"
+    )
     assert "models/Stable-diffusion/paint.safetensors" in kernel.html()
     place.manners()
     kernel.wait((place.kept / "outputs" / "big.png").exists, 30, "it to follow when there is room")
@@ -134,11 +142,16 @@ def test_what_is_deleted_and_renamed_in_the_web_ui_follows(place: Place, kernels
 
 
 @pytest.mark.parametrize(
-    "manners", [{"latency": 0.02, "rate": 80e6}, {"big_folder": 30}, {"appears_after": 5.0}], ids=["slow", "big folders fail", "files appear late"]
+    "manners",
+    [{"latency": 0.02, "rate": 80e6}, {"big_folder": 30}, {"appears_after": 5.0}],
+    ids=["slow", "big folders fail", "files appear late"],
 )
 def test_a_launch_lives_with_drives_manners(place: Place, kernels: Kernels, manners: dict[str, float]) -> None:
     (place.kept / "models" / "Stable-diffusion").mkdir(parents=True)
-    shutil.copy(place.world.hub.root / MODEL_REPO / "paint.safetensors", place.kept / "models" / "Stable-diffusion" / "paint.safetensors")
+    shutil.copy(
+        place.world.hub.root / MODEL_REPO / "paint.safetensors",
+        place.kept / "models" / "Stable-diffusion" / "paint.safetensors",
+    )
     (place.kept / "outputs" / "txt2img-images").mkdir(parents=True)
     for number in range(50):
         (place.kept / "outputs" / "txt2img-images" / f"{number:05}.png").write_bytes(png(number))
@@ -156,7 +169,9 @@ def test_a_launch_lives_with_drives_manners(place: Place, kernels: Kernels, mann
     stopped(kernel, message)
 
 
-def test_a_folder_of_2023_is_taken_over_nothing_is_deleted_and_what_is_broken_is_named(world: World, place: Place, kernels: Kernels) -> None:
+def test_a_folder_of_2023_is_taken_over_nothing_is_deleted_and_what_is_broken_is_named(
+    world: World, place: Place, kernels: Kernels
+) -> None:
     kept = place.kept
     kept.parent.mkdir(parents=True)
     git("clone", "-q", f"{world.git.url}{WEBUI}.git", str(kept))
@@ -182,7 +197,11 @@ def test_a_folder_of_2023_is_taken_over_nothing_is_deleted_and_what_is_broken_is
     assert "other.safetensors.crdownload (it is half downloaded)" in told
     assert "extensions/sd-webui-controlnet/models/control_canny.safetensors (it is a web page)" in told
     assert "good.safetensors (" not in told
-    kernel.wait(lambda: "has changes of yours (launch.py). They are kept in its branch kept-changes-" in kernel.html(), 30, "the changes")
+    kernel.wait(
+        lambda: "has changes of yours (launch.py). They are kept in its branch kept-changes-" in kernel.html(),
+        30,
+        "the changes",
+    )
     assert world.hub.sent("paint.safetensors") == 0, "a checkpoint was there"
     stopped(kernel, message)
     assert {p: p.read_bytes() for p in before} == before
@@ -194,5 +213,8 @@ def test_the_one_checkpoint_beside_a1111s_files_is_used(world: World, place: Pla
     kernel = kernels(COLAB_PYTHON, place.environment, place.machine)
     message = kernel.start(cell_source("launch"))
     wait_ready(kernel)
-    assert "model.ckpt" in json.loads((place.session / "webui.json").read_text())["arguments"][-1] or "--ckpt" in (place.session / "webui.log").read_text()
+    assert (
+        "model.ckpt" in json.loads((place.session / "webui.json").read_text())["arguments"][-1]
+        or "--ckpt" in (place.session / "webui.log").read_text()
+    )
     stopped(kernel, message)

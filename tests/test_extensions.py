@@ -9,28 +9,24 @@ from pathlib import Path
 import pytest
 import requests
 
-from launcher.controls import CONTROL_FAMILIES, chosen_controls
-from launcher.extensions import (
+from launcher.core.folder import Folder
+from launcher.core.problem import Problem
+from launcher.drive.mirror import COMES_BACK, Mirror
+from launcher.extensions.files import kept_extensions, kept_place, put_extensions, switch, switched_off, unchanged_files
+from launcher.extensions.manage import (
     add_extension,
     change_one,
     checked_address,
-    kept_extensions,
-    kept_place,
     listed,
-    put_extensions,
     remove_extension,
-    suspects,
-    switch,
-    switched_off,
-    unchanged_files,
     update_extension,
 )
-from launcher.folder import Folder
-from launcher.mirror import COMES_BACK, Mirror
-from launcher.problem import Problem
+from launcher.extensions.suspects import suspects
+from launcher.models.controlnet import CONTROL_FAMILIES, chosen_controls
 from tests.conftest import COLAB_PYTHON, new_folder
 from tests.world import MODEL_LINK, World, safetensors
 from tests.world.githost import git
+from tests.world.heard import Heard
 from tests.world.kernel import Kernel, cell_source
 from tests.world.place import Place, wait_problem, wait_ready
 
@@ -48,8 +44,8 @@ def folder(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Fol
 
 
 def change(folder: Folder, action: str, what: str = "") -> tuple[str, list[str]]:
-    told: list[str] = []
-    return change_one(folder, action, what, lambda text: None, told.append), told
+    heard = Heard()
+    return change_one(folder, action, what, heard), heard.notices
 
 
 # ---- adding, updating, removing
@@ -112,8 +108,14 @@ def test_one_that_cannot_be_updated_does_not_keep_the_others_from_it(world: Worl
 @pytest.mark.parametrize(
     ("address", "says"),
     [
-        ("https://github.com/person/nothing-here", "There is no git repository at https://github.com/person/nothing-here.git."),
-        ("https://github.com/person/private", "https://github.com/person/private.git wants a login, or there is no such repository."),
+        (
+            "https://github.com/person/nothing-here",
+            "There is no git repository at https://github.com/person/nothing-here.git.",
+        ),
+        (
+            "https://github.com/person/private",
+            "https://github.com/person/private.git wants a login, or there is no such repository.",
+        ),
         ("https://someone:secret@github.com/person/x", "The address has a user name or a password in it"),
         ("git@github.com:person/x.git", "is no address of a git repository"),
         ("sd-nice", "is no address of a git repository"),
@@ -122,7 +124,9 @@ def test_one_that_cannot_be_updated_does_not_keep_the_others_from_it(world: Worl
         ("", "The field what is empty."),
     ],
 )
-def test_an_address_that_does_not_work_is_said_in_one_sentence(world: World, folder: Folder, address: str, says: str) -> None:
+def test_an_address_that_does_not_work_is_said_in_one_sentence(
+    world: World, folder: Folder, address: str, says: str
+) -> None:
     world.git.add("person/private", {"x": b"x"})
     world.git.private.add("person/private")
     with pytest.raises(Problem) as caught:
@@ -133,9 +137,18 @@ def test_an_address_that_does_not_work_is_said_in_one_sentence(world: World, fol
 
 
 def test_a_page_of_the_repository_is_as_good_as_its_address() -> None:
-    for spelling in (ADDRESS, f"{ADDRESS}.git", f"{ADDRESS}/", f"{ADDRESS}/tree/main/scripts", f"{ADDRESS}/blob/main/README.md"):
+    for spelling in (
+        ADDRESS,
+        f"{ADDRESS}.git",
+        f"{ADDRESS}/",
+        f"{ADDRESS}/tree/main/scripts",
+        f"{ADDRESS}/blob/main/README.md",
+    ):
         assert checked_address(spelling) == (f"{ADDRESS}.git", "sd-nice")
-    assert checked_address("https://gitlab.com/group/below/name/-/tree/main") == ("https://gitlab.com/group/below/name.git", "name")
+    assert checked_address("https://gitlab.com/group/below/name/-/tree/main") == (
+        "https://gitlab.com/group/below/name.git",
+        "name",
+    )
 
 
 # ---- its own files, and what was there before
@@ -151,7 +164,7 @@ def test_an_extensions_own_files_and_edits_come_back_on_a_new_machine(folder: Fo
     mirror.look(settled=0)
     new = Folder(folder.kept, tmp_path / "new machine")
     new.prepare()
-    put_extensions(new, lambda text: None)
+    put_extensions(new, Heard())
     assert (new.data / "extensions/sd-nice/wildcards.txt").read_text() == "cat\n"
     assert (new.data / "extensions/sd-nice/README").read_text() == "changed\n"
     assert (new.data / "extensions/sd-nice/scripts/nice.py").read_text() == "one\n"
@@ -164,7 +177,7 @@ def test_an_extension_of_an_old_folder_is_loaded_with_its_large_files_linked(wor
     with (old / "models" / "big.pth").open("wb") as file:
         file.truncate(COMES_BACK + 1)
     (old / "README").write_text("an edit of 2023\n")
-    put_extensions(folder, lambda text: None)
+    put_extensions(folder, Heard())
     placed = folder.data / "extensions/sd-nice"
     assert (placed / "models/big.pth").resolve() == (old / "models/big.pth").resolve()
     assert (placed / "README").read_text() == "nice\n"
@@ -174,14 +187,14 @@ def test_an_extension_of_an_old_folder_is_loaded_with_its_large_files_linked(wor
 def test_a_folder_without_history_is_loaded_too(folder: Folder) -> None:
     (kept_place(folder, "by-hand") / "scripts").mkdir(parents=True)
     (kept_place(folder, "by-hand") / "scripts" / "x.py").write_text("x\n")
-    put_extensions(folder, lambda text: None)
+    put_extensions(folder, Heard())
     assert (folder.data / "extensions/by-hand/scripts/x.py").read_text() == "x\n"
-    assert update_extension(folder, "by-hand", lambda text: None, lambda text: None) == "by-hand: it has no history, so it cannot be updated"
+    assert update_extension(folder, "by-hand", Heard()) == "by-hand: it has no history, so it cannot be updated"
 
 
 def test_one_that_a1111s_own_tab_installed_gets_its_history_on_drive(world: World, folder: Folder) -> None:
     git("clone", "-q", f"{world.git.url}{NICE}.git", str(folder.data / "extensions" / "sd-nice"))
-    put_extensions(folder, lambda text: None)
+    put_extensions(folder, Heard())
     assert [extension.name for extension in listed(folder)] == ["sd-nice"]
     assert listed(folder)[0].url == f"{world.git.url}{NICE}.git"
 
@@ -192,7 +205,7 @@ def test_one_that_a1111s_own_tab_installed_gets_its_history_on_drive(world: Worl
 def test_the_one_in_the_last_words_is_blamed_else_the_new_ones_else_all(world: World, folder: Folder) -> None:
     for name in ("a", "b", "c"):
         world.git.add(f"person/{name}", {"x": b"x"})
-        add_extension(folder, f"https://github.com/person/{name}", lambda text: None, lambda text: None)
+        add_extension(folder, f"https://github.com/person/{name}", Heard())
     versions = {extension.name: extension.commit for extension in listed(folder)}
     assert suspects(folder, 'File "/content/oneclick/data/asd1111/extensions/b/scripts/x.py", line 3', {}) == ["b"]
     assert suspects(folder, "nothing to see", {**versions, "c": "0" * 40}) == ["c"]
@@ -215,9 +228,16 @@ def test_the_choice_of_controls_means_files() -> None:
         "control_v11p_sd15_canny_fp16.safetensors", "control_v11f1p_sd15_depth_fp16.safetensors", "control_v11p_sd15_openpose_fp16.safetensors",
     ]  # fmt: skip
     assert len(names("Stable Diffusion 1.5", "all")) == 14
-    assert names("Stable Diffusion XL", "canny, depth") == ["controlnet-union-sdxl-1.0-promax.safetensors"], "one file for all controls"
-    assert names("Stable Diffusion 2.1", "hed,canny") == ["control_v11p_sd21_hed.safetensors", "control_v11p_sd21_canny.safetensors"]
-    assert names("Stable Diffusion 1.5", "control_canny-fp16") == ["control_canny-fp16.safetensors"], "the old names are kept as choices"
+    assert names("Stable Diffusion XL", "canny, depth") == ["controlnet-union-sdxl-1.0-promax.safetensors"], (
+        "one file for all controls"
+    )
+    assert names("Stable Diffusion 2.1", "hed,canny") == [
+        "control_v11p_sd21_hed.safetensors",
+        "control_v11p_sd21_canny.safetensors",
+    ]
+    assert names("Stable Diffusion 1.5", "control_canny-fp16") == ["control_canny-fp16.safetensors"], (
+        "the old names are kept as choices"
+    )
     assert len(names(", ".join(CONTROL_FAMILIES), "essentials")) == 7
     with pytest.raises(Problem, match=r"There is no ControlNet «cany» for Stable Diffusion 1.5"):
         names("Stable Diffusion 1.5", "cany")
@@ -247,12 +267,18 @@ MISBEHAVE = {
         {"install.py": GREEDY},
         r"The extension upgrades-numpy changed packages the web UI needs \(numpy 1.26.4\); the right ones were put back",
     ),
-    "raises": ({"install.py": b"raise RuntimeError('no such wheel')"}, r"The extension raises could not install all it wanted: RuntimeError: no such wheel"),
+    "raises": (
+        {"install.py": b"raise RuntimeError('no such wheel')"},
+        r"The extension raises could not install all it wanted: RuntimeError: no such wheel",
+    ),
     "hangs": (
         {"install.py": b"import time\ntime.sleep(999)"},
         r"The extension hangs could not install all it wanted: it said nothing for 4 seconds and was ended",
     ),
-    "deletes-files": ({"install.py": DELETES}, r"The extension deletes-files deleted 2 of the web UI's files .*launch.py"),
+    "deletes-files": (
+        {"install.py": DELETES},
+        r"The extension deletes-files deleted 2 of the web UI's files .*launch.py",
+    ),
     "crashes": (
         {"scripts/x.py": b"import os\nprint('bye', flush=True)\nos._exit(3)"},
         r"The extension crashes kept the web UI from starting and is switched off",
@@ -266,7 +292,9 @@ def place(world: World, tmp_path: Path) -> Iterator[Place]:
         yield made
 
 
-@pytest.mark.parametrize("names", [[name for name in MISBEHAVE if name != "crashes"], ["crashes"]], ids=["installers", "crashes"])
+@pytest.mark.parametrize(
+    "names", [[name for name in MISBEHAVE if name != "crashes"], ["crashes"]], ids=["installers", "crashes"]
+)
 def test_the_web_ui_comes_up_and_the_culprit_is_named(place: Place, kernels: Kernels, names: list[str]) -> None:
     for name in names:
         place.world.git.add(f"person/{name}", MISBEHAVE[name][0])
@@ -288,7 +316,11 @@ def test_the_web_ui_comes_up_and_the_culprit_is_named(place: Place, kernels: Ker
     kernel.interrupt()
     kernel.wait_done(cell, 60)
     kernel.run(cell_source("stop"), 120)
-    noted = json.loads((place.kept / "config.json").read_text()).get("disabled_extensions", []) if (place.kept / "config.json").exists() else []
+    noted = (
+        json.loads((place.kept / "config.json").read_text()).get("disabled_extensions", [])
+        if (place.kept / "config.json").exists()
+        else []
+    )
     assert noted == [name for name in names if name == "crashes"], "only the one that stops it is switched off"
     assert all((place.kept / "extensions" / name / ".git").exists() for name in names), "kept"
 

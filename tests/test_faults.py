@@ -8,13 +8,20 @@ from tests.faults import DRILLS, MOMENTS, STRIKES, one_drill, one_row
 
 
 def test_the_matrix_has_at_least_forty_rows_and_ten_drills() -> None:
-    rows = [(moment, strike) for moment in MOMENTS for strike in STRIKES if strike != "child killed" or moment.has_child]
+    rows = [
+        (moment, strike) for moment in MOMENTS for strike in STRIKES if strike != "child killed" or moment.has_child
+    ]
     assert len(rows) >= 40
     assert len(DRILLS) >= 10
 
 
 @pytest.mark.parametrize(
-    ("name", "strike"), [("packages are put in place", "child killed"), ("nearly all is there", "Drive drops"), ("images are copied", "kernel killed")]
+    ("name", "strike"),
+    [
+        ("packages are put in place", "child killed"),
+        ("nearly all is there", "Drive drops"),
+        ("images are copied", "kernel killed"),
+    ],
 )
 def test_a_launch_cut_there_ends_in_a_running_web_ui(tmp_path: Path, name: str, strike: str) -> None:
     row = one_row(next(moment for moment in MOMENTS if moment.name == name), strike, tmp_path)

@@ -4,12 +4,13 @@ from pathlib import Path
 
 import pytest
 
-from launcher.folder import Folder
-from launcher.history import pull_history, push_history
-from launcher.source import Repository, bring
+from launcher.core.folder import Folder
+from launcher.git.history import pull_history, push_history
+from launcher.git.repository import Repository, bring
 from tests.conftest import new_folder
 from tests.world import World
 from tests.world.githost import git
+from tests.world.heard import Heard
 
 NICE = "somebody/nice"
 
@@ -24,7 +25,13 @@ def folder(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Fol
 
 def fetched(folder: Folder) -> str:
     repository = Repository("extensions/nice", (f"https://github.com/{NICE}.git",), "HEAD")
-    return bring(folder, repository, folder.data / "extensions" / "nice", refresh=True, notice=lambda text: None, say=lambda text: None)
+    return bring(
+        folder,
+        repository,
+        folder.data / "extensions" / "nice",
+        refresh=True,
+        reporter=Heard(),
+    )
 
 
 def test_what_is_kept_is_a_sound_repository(folder: Folder) -> None:
@@ -37,7 +44,11 @@ def test_what_is_kept_is_a_sound_repository(folder: Folder) -> None:
 def test_nothing_of_gits_own_work_is_left_on_drive(folder: Folder) -> None:
     fetched(folder)
     names = {path.name for path in (folder.kept / "extensions" / "nice" / ".git").rglob("*")}
-    assert not [name for name in names if name.endswith((".lock", ".part")) or name.startswith("tmp_") or name in ("FETCH_HEAD", "index", "hooks")]
+    assert not [
+        name
+        for name in names
+        if name.endswith((".lock", ".part")) or name.startswith("tmp_") or name in ("FETCH_HEAD", "index", "hooks")
+    ]
 
 
 def test_a_pack_whose_index_did_not_come_does_not_count(folder: Folder, tmp_path: Path) -> None:

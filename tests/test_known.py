@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from diskcache import Cache
 
-from launcher.folder import Folder
-from launcher.known import KNOWN_LIST, LARGEST_KNOWN, exchange_known, note_checksum, read_known
+from launcher.core.folder import Folder
+from launcher.models.checksums import KNOWN_LIST, LARGEST_KNOWN, exchange_known, note_checksum, read_known
 from tests.conftest import new_folder
 
 

@@ -15,7 +15,7 @@ import psutil
 import pytest
 import requests
 
-from launcher.process import end_process
+from launcher.core.process import end_process
 from tests.conftest import COLAB_PYTHON, CURRENT_PYTHON, ROOT
 from tests.world import MODEL_LINK, MODEL_REPO, WEBUI, World, safetensors
 from tests.world.browser import chromium, images, log_in, paint
@@ -37,7 +37,9 @@ def test_the_kernels_are_what_they_are_called(kernels: Kernels, tmp_path: Path) 
     told = {}
     for python in (COLAB_PYTHON, CURRENT_PYTHON):
         kernel = kernels(python, {}, tmp_path)
-        kernel.run("import sys, ipykernel, IPython, ipywidgets; print(sys.executable, ipykernel.__version__, IPython.__version__, ipywidgets.__version__)")
+        kernel.run(
+            "import sys, ipykernel, IPython, ipywidgets; print(sys.executable, ipykernel.__version__, IPython.__version__, ipywidgets.__version__)"
+        )
         kernel.wait(lambda k=kernel: k.text, 10, "the versions")
         told[python] = kernel.text.split()
     assert told[COLAB_PYTHON] == [str(COLAB_PYTHON), "6.17.1", "7.34.0", "7.7.1"]
@@ -46,7 +48,9 @@ def test_the_kernels_are_what_they_are_called(kernels: Kernels, tmp_path: Path) 
 
 
 @pytest.mark.parametrize("python", STACKS)
-def test_from_one_click_to_an_image_and_what_may_happen_in_the_notebook_then(place: Place, kernels: Kernels, python: Path) -> None:
+def test_from_one_click_to_an_image_and_what_may_happen_in_the_notebook_then(
+    place: Place, kernels: Kernels, python: Path
+) -> None:
     """On both stacks: they differ in widgets, in what ■ does, and in which cells run while another is busy."""
     kernel = kernels(python, place.environment, place.machine)
     cell = kernel.start(cell_source("launch", checkpoint=MODEL_LINK))
@@ -80,13 +84,21 @@ def test_from_one_click_to_an_image_and_what_may_happen_in_the_notebook_then(pla
     who = requests.auth.HTTPBasicAuth("user", password)
     kernel.press_button("Restart the web UI")
     kernel.wait(lambda: place.pid("webui") not in (0, webui), 60, "the restart")
-    kernel.wait(lambda: requests.get(f"{url}/internal/ping", auth=who, timeout=10).status_code == 200, 90, "the web UI to be back")
+    kernel.wait(
+        lambda: requests.get(f"{url}/internal/ping", auth=who, timeout=10).status_code == 200,
+        90,
+        "the web UI to be back",
+    )
 
     # it dies: it is started again, the reason is said, the link is the same
     webui = place.pid("webui")
     os.kill(webui, signal.SIGKILL)
     kernel.wait(lambda: "ran out of memory" in kernel.html(), 60, "the reason")
-    kernel.wait(lambda: requests.get(f"{url}/internal/ping", auth=who, timeout=10).status_code == 200, 90, "the web UI to be back")
+    kernel.wait(
+        lambda: requests.get(f"{url}/internal/ping", auth=who, timeout=10).status_code == 200,
+        90,
+        "the web UI to be back",
+    )
     assert wait_ready(kernel)[1:] == (url, password)
     assert place.pid("door") == door
 
@@ -117,7 +129,10 @@ def test_from_one_kernel_and_machine_to_the_next(place: Place, kernels: Kernels)
     who = requests.auth.HTTPBasicAuth("user", password)
     models = [model["title"] for model in requests.get(f"{url}/sdapi/v1/sd-models", auth=who, timeout=10).json()]
     assert models == ["other.safetensors", "paint.safetensors"]
-    assert requests.get(f"{url}/sdapi/v1/options", auth=who, timeout=10).json()["sd_model_checkpoint"] == "other.safetensors"
+    assert (
+        requests.get(f"{url}/sdapi/v1/options", auth=who, timeout=10).json()["sd_model_checkpoint"]
+        == "other.safetensors"
+    )
 
     # the kernel dies: a new one takes it all over
     kernel.kill()
@@ -150,7 +165,9 @@ def test_from_one_kernel_and_machine_to_the_next(place: Place, kernels: Kernels)
     new = wait_ready(kernel)
     assert new[2] != password, "each launch has a new password"
     assert (world.hub.sent(), world.git.fetches()) == (0, [])
-    assert "Calculating sha256" not in (place.session / "webui.log").read_text(), "the checksum was computed while it was fetched"
+    assert "Calculating sha256" not in (place.session / "webui.log").read_text(), (
+        "the checksum was computed while it was fetched"
+    )
     kernel.interrupt()
     kernel.run(cell_source("stop"), 120)
     assert place.processes() == []
@@ -159,7 +176,9 @@ def test_from_one_kernel_and_machine_to_the_next(place: Place, kernels: Kernels)
 def test_no_secret_is_left_anywhere(place: Place, kernels: Kernels) -> None:
     token = "hf_TheSecretToken123"
     place.world.hub.tokens[token], place.world.hub.gated[MODEL_REPO] = {"name": "me"}, {token}
-    kernel = kernels(COLAB_PYTHON, {**place.environment, "WORLD_SECRET_HF_TOKEN": token, "ONECLICK_PANEL": "text"}, place.machine)
+    kernel = kernels(
+        COLAB_PYTHON, {**place.environment, "WORLD_SECRET_HF_TOKEN": token, "ONECLICK_PANEL": "text"}, place.machine
+    )
     cell = kernel.start(cell_source("launch", checkpoint=MODEL_LINK))
     kernel.wait_for_text("Ready after", 120)
     password = re.findall(r"^Password: (.+)$", kernel.text, re.MULTILINE)[0]
@@ -196,7 +215,10 @@ def test_a_token_is_asked_for_hidden_and_only_when_a_source_wants_one(place: Pla
     kernel.start(cell_source("launch", checkpoint=MODEL_LINK))
     wait_ready(kernel)
     assert len(kernel.asked) == 1
-    assert "world/paint is given only to people who accepted its conditions. Paste your token (HF_TOKEN)" in kernel.asked[0]
+    assert (
+        "world/paint is given only to people who accepted its conditions. Paste your token (HF_TOKEN)"
+        in kernel.asked[0]
+    )
     kernel.interrupt()
     kernel.run(cell_source("stop"), 120)
 
@@ -273,9 +295,14 @@ def test_a_new_version_that_does_not_start_is_left_for_the_last_good_one(place: 
     wait_ready(kernel)
     kernel.interrupt()
     kernel.run(cell_source("stop"), 120)
-    files = {path: (ROOT / "tests/world/webui" / path).read_bytes() for path in ("requirements_versions.txt", "modules/cmd_args.py")}
+    files = {
+        path: (ROOT / "tests/world/webui" / path).read_bytes()
+        for path in ("requirements_versions.txt", "modules/cmd_args.py")
+    }
     utils = (place.machine / "oneclick/stable-diffusion-webui/modules/launch_utils.py").read_bytes()
-    broken = place.world.git.add(WEBUI, {**files, "modules/launch_utils.py": utils, "launch.py": b"raise SystemExit('broken by an update')"})
+    broken = place.world.git.add(
+        WEBUI, {**files, "modules/launch_utils.py": utils, "launch.py": b"raise SystemExit('broken by an update')"}
+    )
     kernel.widgets.clear()
     kernel.start(cell_source("launch", checkpoint=MODEL_LINK))
     wait_ready(kernel)
@@ -350,7 +377,9 @@ def test_make_run_prints_the_way_in_and_ctrl_c_leaves_nothing_behind(tmp_path: P
     assert requests.get(f"{url}/internal/ping", auth=("user", password), timeout=10).status_code == 200
     process.send_signal(signal.SIGINT)
     assert process.wait(60) == 0
-    left = [p.info["cmdline"] for p in psutil.process_iter(["cmdline"]) if str(home) in " ".join(p.info["cmdline"] or [])]
+    left = [
+        p.info["cmdline"] for p in psutil.process_iter(["cmdline"]) if str(home) in " ".join(p.info["cmdline"] or [])
+    ]
     assert left == []
 
 
@@ -361,7 +390,10 @@ def test_gradio_down_leads_to_cloudflared_where_that_answers(world: World, place
     kernel.start(cell_source("launch", checkpoint=MODEL_LINK))
     _, url, password = wait_ready(kernel)
     told = html.unescape(kernel.html())
-    assert "gradio's share server gave no link: it refused the connection. Cloudflare's quick tunnel is used instead." in told
+    assert (
+        "gradio's share server gave no link: it refused the connection. Cloudflare's quick tunnel is used instead."
+        in told
+    )
     assert requests.get(f"{url}/internal/ping", auth=("user", password), timeout=10).status_code == 200
     kernel.interrupt()
     kernel.run(cell_source("stop"), 120)
@@ -392,11 +424,19 @@ def test_a_web_ui_that_dies_again_and_again_is_given_up_with_the_reason(place: P
     kernel.start(cell_source("launch", checkpoint=MODEL_LINK))
     _, url, password = wait_ready(kernel)
     for _ in range(4):
-        kernel.wait(lambda: requests.get(f"{url}/internal/ping", auth=("user", password), timeout=10).status_code == 200, 90, "the web UI")
+        kernel.wait(
+            lambda: requests.get(f"{url}/internal/ping", auth=("user", password), timeout=10).status_code == 200,
+            90,
+            "the web UI",
+        )
         pid = place.pid("webui")
         assert pid
         os.kill(pid, signal.SIGKILL)
-        kernel.wait(lambda old=pid: place.pid("webui") not in (0, old) or 'class="trouble"' in kernel.html(), 90, "what comes next")
+        kernel.wait(
+            lambda old=pid: place.pid("webui") not in (0, old) or 'class="trouble"' in kernel.html(),
+            90,
+            "what comes next",
+        )
     assert "Web UI: The runtime ran out of memory (RAM)" in wait_problem(kernel)
 
     def page() -> str:
@@ -448,7 +488,9 @@ def test_a_front_end_without_widgets_keeps_the_same_lines_as_text(place: Place) 
     from nbclient import NotebookClient
 
     place.machine.mkdir(parents=True)
-    book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell_source("launch", checkpoint=MODEL_LINK, extra_arguments="--thmee"))])
+    book = nbformat.v4.new_notebook(
+        cells=[nbformat.v4.new_code_cell(cell_source("launch", checkpoint=MODEL_LINK, extra_arguments="--thmee"))]
+    )
     environment = dict(os.environ)
     os.environ.update(place.environment)
     try:

@@ -13,13 +13,16 @@ from typing import ClassVar
 import pytest
 from huggingface_hub import HfApi
 
-from launcher.catalog import HubFile, Model
-from launcher.folder import Folder
-from launcher.links import KIND_FOLDERS, TokenNeeded, hub_file_of, resolve_hub_file, resolve_link, safe_name
-from launcher.models import Fetcher, bring_checkpoint, bring_link, bring_model
-from launcher.problem import Problem
+from launcher.core.folder import Folder
+from launcher.core.problem import Problem
+from launcher.models.bring import Fetcher, bring_checkpoint, bring_link, bring_model
+from launcher.models.catalog import HubFile, Model
+from launcher.models.kinds import KIND_FOLDERS, TokenNeeded, safe_name
+from launcher.models.links import resolve_link
+from launcher.models.sources.hugging_face import hub_file_of, resolve_hub_file
 from tests.conftest import new_folder
 from tests.world import safetensors
+from tests.world.heard import Heard
 from tests.world.hub import Hub
 
 
@@ -27,7 +30,9 @@ from tests.world.hub import Hub
 def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
     made = Hub(tmp_path / "hub")
     made.add("own/model", "model.safetensors", safetensors(100_000))
-    monkeypatch.setattr("huggingface_hub.hf_hub_url", lambda repo, name, revision: f"{made.url}/{repo}/resolve/{revision}/{name}")
+    monkeypatch.setattr(
+        "huggingface_hub.hf_hub_url", lambda repo, name, revision: f"{made.url}/{repo}/resolve/{revision}/{name}"
+    )
     yield made
     made.close()
 
@@ -35,15 +40,13 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
 class Told:
     def __init__(self, folder: Folder, token: str = "") -> None:
         self.asked: list[str] = []
-        self.notices: list[str] = []
+        self.heard = Heard()
+        self.notices = self.heard.notices
         self.fetcher = Fetcher(
             folder,
             "Google Drive",
             lambda name, reason: self.asked.append(name) or token,
-            lambda done, size: None,
-            lambda text: None,
-            self.notices.append,
-            threading.Event(),
+            self.heard,
         )
 
 
@@ -59,7 +62,10 @@ FILE = HubFile("own/model", "model.safetensors")
     ("link", "file"),
     [
         ("https://huggingface.co/a/b/blob/main/c.safetensors", HubFile("a/b", "c.safetensors")),
-        ("https://huggingface.co/a/b/resolve/v1/sub/c%20d.ckpt?download=true", HubFile("a/b", "sub/c d.ckpt", revision="v1")),
+        (
+            "https://huggingface.co/a/b/resolve/v1/sub/c%20d.ckpt?download=true",
+            HubFile("a/b", "sub/c d.ckpt", revision="v1"),
+        ),
         ("https://hf.co/a/b/blob/main/c.pt", HubFile("a/b", "c.pt")),
         ("https://huggingface.co/a/b", None),
         ("https://example.com/a/b/blob/main/c.safetensors", None),
@@ -84,7 +90,12 @@ def test_a_link_that_leads_nowhere_is_said(link: str, says: str) -> None:
 
 @pytest.mark.parametrize(
     ("name", "safe"),
-    [("../../etc/x.safetensors", "x.safetensors"), (".hidden.ckpt", "hidden.ckpt"), ("a\\b\\c?.pt", "c_.pt"), ("ü (1).safetensors", "ü (1).safetensors")],
+    [
+        ("../../etc/x.safetensors", "x.safetensors"),
+        (".hidden.ckpt", "hidden.ckpt"),
+        ("a\\b\\c?.pt", "c_.pt"),
+        ("ü (1).safetensors", "ü (1).safetensors"),
+    ],
 )
 def test_a_name_is_made_safe(name: str, safe: str) -> None:
     assert safe_name(name) == safe
@@ -116,7 +127,9 @@ def test_gated_without_a_token_asks_for_one(hub: Hub) -> None:
         ("off", "", "does not answer", "Wait"),
     ],
 )
-def test_each_refusal_of_the_hub_has_a_sentence_and_a_page(hub: Hub, monkeypatch: pytest.MonkeyPatch, prepare: str, token: str, says: str, page: str) -> None:
+def test_each_refusal_of_the_hub_has_a_sentence_and_a_page(
+    hub: Hub, monkeypatch: pytest.MonkeyPatch, prepare: str, token: str, says: str, page: str
+) -> None:
     file = FILE
     hub.tokens["hf_mine"] = {"name": "me", "gated_ok": prepare != "no right"}
     if prepare in ("not accepted", "no right"):
@@ -127,10 +140,13 @@ def test_each_refusal_of_the_hub_has_a_sentence_and_a_page(hub: Hub, monkeypatch
         file = HubFile("own/model", "old.safetensors")
     elif prepare in ("busy", "broken"):
         hub.fail["model.safetensors"] = (429 if prepare == "busy" else 500, {}, b"")
-        monkeypatch.setattr("launcher.links.HUB_RETRIES", False)
+        monkeypatch.setattr("launcher.models.sources.hugging_face.HUB_RETRIES", False)
     elif prepare == "off":
-        monkeypatch.setattr("launcher.links.HUB_RETRIES", False)
-        monkeypatch.setattr("huggingface_hub.hf_hub_url", lambda repo, name, revision: "http://127.0.0.1:9/a/b/resolve/main/c.safetensors")
+        monkeypatch.setattr("launcher.models.sources.hugging_face.HUB_RETRIES", False)
+        monkeypatch.setattr(
+            "huggingface_hub.hf_hub_url",
+            lambda repo, name, revision: "http://127.0.0.1:9/a/b/resolve/main/c.safetensors",
+        )
     with pytest.raises(Problem) as caught:
         resolve_hub_file(file, token)
     assert says in caught.value.what
@@ -178,7 +194,9 @@ def test_an_old_file_that_would_run_a_program_is_never_put_in_place(hub: Hub, fo
             return (os.system, ("echo evil",))
 
     hub.add("own/model", "evil.ckpt", pickle.dumps(Evil()))
-    with pytest.raises(Problem, match=r"evil.ckpt is no usable model file: it would run (posix|os|nt)\.system on loading"):
+    with pytest.raises(
+        Problem, match=r"evil.ckpt is no usable model file: it would run (posix|os|nt)\.system on loading"
+    ):
         bring_link(Told(folder).fetcher, "https://huggingface.co/own/model/blob/main/evil.ckpt", "checkpoint")
     assert list((folder.models / "Stable-diffusion").iterdir()) == []
 
@@ -190,13 +208,20 @@ def test_an_old_file_of_plain_tensors_is_taken_with_a_word_about_safetensors(hub
     assert "take a .safetensors file" in told.notices[0]
 
 
-def test_a_repository_with_one_model_is_enough_and_with_several_one_is_named(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_repository_with_one_model_is_enough_and_with_several_one_is_named(
+    hub: Hub, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("huggingface_hub.HfApi", lambda: HfApi(endpoint=hub.url))
     assert resolve_link("https://huggingface.co/own/model", "").remote.name == "model.safetensors"
     hub.add("own/model", "second.safetensors", safetensors(1000))
-    with pytest.raises(Problem, match=r"own/model has 2 model files: model\.safetensors, second\.safetensors.*#model\.safetensors"):
+    with pytest.raises(
+        Problem, match=r"own/model has 2 model files: model\.safetensors, second\.safetensors.*#model\.safetensors"
+    ):
         resolve_link("https://huggingface.co/own/model", "")
-    assert resolve_link("https://huggingface.co/own/model/tree/main#second.safetensors", "").remote.name == "second.safetensors"
+    assert (
+        resolve_link("https://huggingface.co/own/model/tree/main#second.safetensors", "").remote.name
+        == "second.safetensors"
+    )
 
 
 class Civitai(BaseHTTPRequestHandler):
@@ -245,7 +270,10 @@ class Civitai(BaseHTTPRequestHandler):
 def civitai(monkeypatch: pytest.MonkeyPatch) -> Iterator[type[Civitai]]:
     server = ThreadingHTTPServer(("127.0.0.1", 0), Civitai)
     threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
-    monkeypatch.setattr("launcher.links.civitai_url", lambda host, path: f"http://127.0.0.1:{server.server_address[1]}/{host}/{path}")
+    monkeypatch.setattr(
+        "launcher.models.sources.civitai.civitai_url",
+        lambda host, path: f"http://127.0.0.1:{server.server_address[1]}/{host}/{path}",
+    )
     Civitai.base, Civitai.status, Civitai.needs_key = "SD 1.5", 200, False
     Civitai.asked.clear()
     yield Civitai
@@ -263,7 +291,9 @@ def civitai(monkeypatch: pytest.MonkeyPatch) -> Iterator[type[Civitai]]:
         ("urn:air:sd1:lora:civitai:3@7", "/civitai.com/model-versions/7"),
     ],
 )
-def test_every_way_to_name_a_model_of_civitai_leads_to_its_file(civitai: type[Civitai], folder: Folder, link: str, asks: str) -> None:
+def test_every_way_to_name_a_model_of_civitai_leads_to_its_file(
+    civitai: type[Civitai], folder: Folder, link: str, asks: str
+) -> None:
     assert bring_link(Told(folder).fetcher, link) == "nice style.safetensors"
     assert (folder.kept / "models/Lora/nice style.safetensors").exists()
     assert civitai.asked[0] == (asks, None)
@@ -284,7 +314,14 @@ def test_a_base_model_a1111_cannot_run_is_refused(civitai: type[Civitai], folder
 
 
 @pytest.mark.parametrize(
-    ("status", "says"), [(404, "not on Civitai any more"), (410, "archived"), (429, "too many"), (451, "country"), (500, "fault of its own")]
+    ("status", "says"),
+    [
+        (404, "not on Civitai any more"),
+        (410, "archived"),
+        (429, "too many"),
+        (451, "country"),
+        (500, "fault of its own"),
+    ],
 )
 def test_civitais_refusals_each_have_a_sentence(civitai: type[Civitai], folder: Folder, status: int, says: str) -> None:
     civitai.status = status
@@ -295,14 +332,22 @@ def test_civitais_refusals_each_have_a_sentence(civitai: type[Civitai], folder: 
 @pytest.mark.parametrize(
     ("link", "direct"),
     [
-        ("https://drive.google.com/file/d/abc-123/view?usp=sharing", "https://drive.usercontent.google.com/download?id=abc-123&export=download&confirm=t"),
-        ("https://drive.google.com/open?id=abc-123", "https://drive.usercontent.google.com/download?id=abc-123&export=download&confirm=t"),
+        (
+            "https://drive.google.com/file/d/abc-123/view?usp=sharing",
+            "https://drive.usercontent.google.com/download?id=abc-123&export=download&confirm=t",
+        ),
+        (
+            "https://drive.google.com/open?id=abc-123",
+            "https://drive.usercontent.google.com/download?id=abc-123&export=download&confirm=t",
+        ),
         ("https://github.com/a/b/releases/download/v1/x.pth", "https://github.com/a/b/releases/download/v1/x.pth"),
         ("https://example.com/models/x.safetensors", "https://example.com/models/x.safetensors"),
     ],
 )
-def test_shared_and_direct_links_lead_to_the_file_itself(monkeypatch: pytest.MonkeyPatch, link: str, direct: str) -> None:
-    monkeypatch.setattr("launcher.links.with_size", lambda remote: remote)
+def test_shared_and_direct_links_lead_to_the_file_itself(
+    monkeypatch: pytest.MonkeyPatch, link: str, direct: str
+) -> None:
+    monkeypatch.setattr("launcher.models.sources.direct.with_size", lambda remote: remote)
     assert resolve_link(link, "").remote.url == direct
 
 
@@ -313,7 +358,10 @@ def test_a_folder_of_google_drive_is_no_file() -> None:
 
 def test_a_public_model_is_fetched_without_any_token(hub: Hub, folder: Folder) -> None:
     told = Told(folder, "hf_wrong")
-    assert bring_link(told.fetcher, "https://huggingface.co/own/model/blob/main/model.safetensors", "checkpoint") == "model.safetensors"
+    assert (
+        bring_link(told.fetcher, "https://huggingface.co/own/model/blob/main/model.safetensors", "checkpoint")
+        == "model.safetensors"
+    )
     assert told.asked == []
     assert [entry for entry in hub.log if entry["auth"]] == []
 
@@ -327,7 +375,9 @@ def test_a_gated_model_is_fetched_with_the_token_that_was_asked_for(hub: Hub, fo
 
 def test_the_next_source_is_tried_and_that_is_said(hub: Hub, folder: Folder) -> None:
     hub.add("other/model", "full.safetensors", safetensors(50_000))
-    model = Model("A model", "SD 1.5", "MIT", (HubFile("gone/model", "a.safetensors"), HubFile("other/model", "full.safetensors")))
+    model = Model(
+        "A model", "SD 1.5", "MIT", (HubFile("gone/model", "a.safetensors"), HubFile("other/model", "full.safetensors"))
+    )
     told = Told(folder)
     assert bring_model(told.fetcher, model) == "full.safetensors"
     assert "gone/model is gone" in told.notices[0]
@@ -344,10 +394,12 @@ def test_a_file_whose_checksum_changed_at_its_source_is_not_taken(hub: Hub, fold
 def test_a_vae_is_bound_to_its_model_by_name(hub: Hub, folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
     hub.add("own/vae", "v.safetensors", safetensors(5_000))
     vae = Model("The VAE", "SD 1.5", "MIT", (HubFile("own/vae", "v.safetensors"),), folder="VAE")
-    monkeypatch.setattr("launcher.models.model_named", lambda name: vae if name == "The VAE" else None)
+    monkeypatch.setattr("launcher.models.bring.model_named", lambda name: vae if name == "The VAE" else None)
     model = Model("A model", "SD 1.5", "MIT", (FILE,), beside="The VAE")
     bring_model(Told(folder).fetcher, model)
-    assert (folder.models / "VAE" / "model.vae.safetensors").read_bytes() == (folder.models / "VAE" / "v.safetensors").read_bytes()
+    assert (folder.models / "VAE" / "model.vae.safetensors").read_bytes() == (
+        folder.models / "VAE" / "v.safetensors"
+    ).read_bytes()
 
 
 def test_a_non_commercial_licence_is_said_before_the_download(hub: Hub, folder: Folder) -> None:
@@ -383,11 +435,13 @@ def test_a_web_page_saved_as_a_model_is_set_aside_and_named(hub: Hub, folder: Fo
     assert broken.read_bytes() == (hub.root / "own/model/model.safetensors").read_bytes()
 
 
-def test_a_file_that_is_there_is_used_when_its_source_is_down(hub: Hub, folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_that_is_there_is_used_when_its_source_is_down(
+    hub: Hub, folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
     told = Told(folder)
     link = "https://huggingface.co/own/model/blob/main/model.safetensors"
     bring_link(told.fetcher, link, "checkpoint")
-    monkeypatch.setattr("launcher.links.HUB_RETRIES", False)
+    monkeypatch.setattr("launcher.models.sources.hugging_face.HUB_RETRIES", False)
     hub.fail["model.safetensors"] = (500, {}, b"")
     assert bring_link(told.fetcher, link, "checkpoint") == "model.safetensors"
     assert "is used as it is" in told.notices[0]

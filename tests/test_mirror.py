@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from launcher import mirror as room
-from launcher.mirror import Mirror
+from launcher.drive import mirror as room
+from launcher.drive.mirror import Mirror
 from tests.world.wait import wait
 
 
@@ -82,7 +82,15 @@ def test_models_caches_and_half_files_are_not_copied(mirror: Mirror, tmp_path: P
 
 
 def test_settings_and_embeddings_come_back_and_images_do_not(mirror: Mirror) -> None:
-    for name in ("config.json", "ui-config.json", "styles.csv", "embeddings/e.pt", "huggingface/hub/vocab.json", "outputs/a.png", "package.json"):
+    for name in (
+        "config.json",
+        "ui-config.json",
+        "styles.csv",
+        "embeddings/e.pt",
+        "huggingface/hub/vocab.json",
+        "outputs/a.png",
+        "package.json",
+    ):
         write(mirror.kept / name)
     assert mirror.restore() == 5
     assert sorted(str(p.relative_to(mirror.data)) for p in mirror.data.rglob("*") if p.is_file()) == [
@@ -150,7 +158,9 @@ def test_what_is_deleted_in_the_web_ui_is_deleted_on_drive_at_the_second_look(mi
     assert kept_now(mirror) == ["outputs/b.png"]
 
 
-def test_a_renamed_folder_is_renamed_on_drive_and_nothing_is_copied(mirror: Mirror, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_renamed_folder_is_renamed_on_drive_and_nothing_is_copied(
+    mirror: Mirror, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for number in range(3):
         write(mirror.data / "outputs" / "old" / f"{number}.png", bytes([number]))
     mirror.look(settled=0)

@@ -5,14 +5,14 @@ npm package. It has no processes and no threads, so there everything is defined 
 """
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from launcher.notebook.build import ROOMS, program_text, room_text
-from launcher.process import RUN_LINE
+from launcher.notebook.build import package_files
 from tests.conftest import ROOT
 
 PYODIDE = ROOT / ".cache" / "pyodide"
@@ -32,32 +32,44 @@ try {
 """
 
 CHECK = """
-import ast, json, sys, types, warnings
+import ast, importlib, json, pathlib, sys, types, warnings
 warnings.simplefilter("error")
-compile(program, "the first cell", "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
-for name in ("psutil", "requests"):  # compiled or networked: only named while the cell is read
+files, cells = json.loads(program)
+for text in cells:
+    compile(text, "a cell", "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+for name in ("psutil", "requests"):  # compiled or networked: only named while the package is read
     sys.modules[name] = types.ModuleType(name)
 sys.modules["requests"].Response = sys.modules["requests"].Session = object
-room = {"__name__": "oneclick"}
-sys.modules["oneclick"] = types.ModuleType("oneclick")
-exec(compile(program, "the first cell", "exec"), room)
-for value in list(room.values()):  # 3.14 looks at annotations late: look now
-    if isinstance(value, type | types.FunctionType) and value.__module__ == "oneclick":
-        value.__annotations__
-board = room["Board"]("Starting", "Done")
+for name, text in files.items():
+    path = pathlib.Path("/oneclick", name)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+sys.path.insert(0, "/oneclick")
+rooms = [name.removesuffix(".py").replace("/", ".").removesuffix(".__init__") for name in files]
+for name in rooms:
+    for value in list(vars(importlib.import_module(name)).values()):  # 3.14 looks at annotations late: look now
+        if isinstance(value, type | types.FunctionType) and value.__module__ == name:
+            value.__annotations__
+from launcher.core.board import Board
+from launcher.core.settings import Settings
+from launcher.models.catalog import CHECKPOINT_NAMES, DEFAULT_MODEL
+from launcher.ui.html import steps_html
+from launcher.webui.explain import explain
+board = Board("Starting", "Done")
 board.add("a", "A step")
 board.start("a", "at work")
 board.progress("a", 1, 2)
 board.finish("a")
-settings = room["Settings"].from_form(
+settings = Settings.from_form(
     checkpoint="Stable Diffusion 1.5", keep_models_on="Google Drive", drive_folder="asd1111", update=True, api=False, link="none",
-    extra_arguments="--theme dark", give_back_after=0, extensions_tab=False, known_checkpoints=room["CHECKPOINT_NAMES"])
+    extra_arguments="--theme dark", give_back_after=0, extensions_tab=False, known_checkpoints=CHECKPOINT_NAMES)
 json.dumps({
     "python": sys.version.split()[0],
-    "panel": room["steps_html"](board.snapshot(), 0.0),
+    "rooms": len(rooms),
+    "panel": steps_html(board.snapshot(), 0.0),
     "arguments": settings.extra_arguments,
-    "explained": room["explain"]("CUDA out of memory", 1, "log").what,
-    "notebook": room["DEFAULT_MODEL"],
+    "explained": explain("CUDA out of memory", 1, "log").what,
+    "notebook": DEFAULT_MODEL,
 })
 """
 
@@ -65,8 +77,16 @@ json.dumps({
 def test_the_first_cell_is_read_and_works_on_the_next_python(tmp_path: Path) -> None:
     (tmp_path / "run.mjs").write_text(IN_NODE)
     (tmp_path / "check.py").write_text(CHECK)
-    (tmp_path / "program.py").write_text("\n\n".join(room_text(room) for room in ROOMS))
-    command = ["node", str(tmp_path / "run.mjs"), str(PYODIDE), str(tmp_path / "program.py"), str(tmp_path / "check.py")]
+    notebook = json.loads((ROOT / "OneClickLauncher.ipynb").read_text())
+    cells = ["".join(cell["source"]) for cell in notebook["cells"] if cell["cell_type"] == "code"]
+    (tmp_path / "program.json").write_text(json.dumps([package_files(), cells]))
+    command = [
+        "node",
+        str(tmp_path / "run.mjs"),
+        str(PYODIDE),
+        str(tmp_path / "program.json"),
+        str(tmp_path / "check.py"),
+    ]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
     told = json.loads(next(line for line in done.stdout.splitlines() if line.startswith("TOLD "))[5:])
@@ -78,7 +98,9 @@ def test_the_first_cell_is_read_and_works_on_the_next_python(tmp_path: Path) -> 
 
 @pytest.mark.parametrize("warning", ["DeprecationWarning", "PendingDeprecationWarning", "SyntaxWarning"])
 def test_nothing_in_it_is_about_to_go(tmp_path: Path, warning: str) -> None:
-    program = tmp_path / "program.py"
-    program.write_text(program_text().partition("\n" + RUN_LINE)[0])
-    done = subprocess.run([sys.executable, "-W", f"error::{warning}", str(program)], capture_output=True, text=True, check=False)
+    rooms = [name.removesuffix(".py").replace("/", ".").removesuffix(".__init__") for name in package_files()]
+    done = subprocess.run(
+        [sys.executable, "-W", f"error::{warning}", "-c", f"import {', '.join(rooms)}"],
+        cwd=ROOT, env={**os.environ, "PYTHONPYCACHEPREFIX": str(tmp_path)}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]

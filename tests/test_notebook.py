@@ -12,7 +12,6 @@ import pytest
 
 from launcher.notebook import build
 from launcher.notebook.cells import BRANCH, OWNER, REPOSITORY
-from launcher.process import RUN_LINE
 from tests.conftest import ROOT
 
 NOTEBOOK = json.loads((ROOT / "OneClickLauncher.ipynb").read_text())
@@ -38,7 +37,10 @@ def test_it_is_the_same_wherever_and_however_it_is_built(tmp_path: Path) -> None
 
 
 def test_the_badge_leads_to_the_users_own_repository() -> None:
-    assert f"https://colab.research.google.com/github/{OWNER}/{REPOSITORY}/blob/{BRANCH}/OneClickLauncher.ipynb" in source("view-in-github")
+    assert (
+        f"https://colab.research.google.com/github/{OWNER}/{REPOSITORY}/blob/{BRANCH}/OneClickLauncher.ipynb"
+        in source("view-in-github")
+    )
     assert (OWNER, REPOSITORY, BRANCH) == ("beothorn", "OneClickStableDifusionAutomatic1111Colab", "main")
 
 
@@ -77,26 +79,43 @@ def test_every_field_has_a_sentence_under_it_and_none_asks_for_a_token() -> None
 
 def test_the_form_has_the_fields_the_issue_names() -> None:
     fields = re.findall(r"(?m)^(\w+) = .*#@param", source("launch"))
-    assert fields == ["checkpoint", "keep_models_on", "drive_folder", "update", "api", "link", "give_back_after", "extensions_tab", "extra_arguments"]
+    assert fields == [
+        "checkpoint",
+        "keep_models_on",
+        "drive_folder",
+        "update",
+        "api",
+        "link",
+        "give_back_after",
+        "extensions_tab",
+        "extra_arguments",
+    ]
 
 
-def test_it_needs_no_other_file_of_the_repository() -> None:
-    assert "from launcher" not in source("launch")
-    assert source("launch").count("\n" + RUN_LINE) == 1
+def test_it_needs_no_other_file_of_the_repository_and_carries_each_of_the_package_as_it_is() -> None:
+    calls = [node for node in ast.walk(ast.parse(source("launch"))) if isinstance(node, ast.Call)]
+    call = next(node for node in calls if getattr(node.func, "id", "") == "oneclick")
+    carried = ast.literal_eval(call.args[3])
+    sources = {path.relative_to(ROOT).as_posix(): path.read_text() for path in (ROOT / "launcher").rglob("*.py")}
+    assert carried == {name: text for name, text in sources.items() if "/notebook/" not in name}
+    assert "launcher.notebook" not in "".join(carried.values())
 
 
 def test_it_needs_no_package_that_colab_lacks() -> None:
     colab = {"aiohttp", "huggingface_hub", "IPython", "ipywidgets", "multidict", "psutil", "requests", "yarl"}
-    tree = ast.parse(source("launch").partition("\n" + RUN_LINE)[0])
-    imported = {(node.module or "").partition(".")[0] for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
-    imported |= {name.name.partition(".")[0] for node in ast.walk(tree) if isinstance(node, ast.Import) for name in node.names}
-    assert imported - set(sys.stdlib_module_names) <= colab
+    imported = set()
+    for text in build.package_files().values():
+        nodes = list(ast.walk(ast.parse(text)))
+        imported |= {(node.module or "").partition(".")[0] for node in nodes if isinstance(node, ast.ImportFrom)}
+        imported |= {a.name.partition(".")[0] for node in nodes if isinstance(node, ast.Import) for a in node.names}
+    assert imported - set(sys.stdlib_module_names) - {"launcher"} <= colab
 
 
-def test_a_name_used_in_two_rooms_stops_the_build(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    (tmp_path / "one.py").write_text("def same() -> None: ...\n")
-    (tmp_path / "two.py").write_text("same = 1\n")
+@pytest.mark.parametrize("text", ["a = '''b'''\n", "#@title a\n", "a = 1"])
+def test_a_text_that_a_cell_cannot_hold_stops_the_build(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, text: str
+) -> None:
+    (tmp_path / "one.py").write_text(text)
     monkeypatch.setattr(build, "SOURCES", tmp_path)
-    monkeypatch.setattr(build, "ROOMS", ("one", "two"))
-    with pytest.raises(SystemExit, match=r"same is defined in both one.py and two.py"):
-        build.check_names()
+    with pytest.raises(SystemExit, match=r"/one.py"):
+        build.package_files()

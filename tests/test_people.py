@@ -34,7 +34,9 @@ def place(world: World, tmp_path: Path) -> Iterator[Place]:
 
 
 @pytest.mark.parametrize(("app", "python", "kernel"), STACKS)
-def test_a_person_gets_from_the_open_notebook_to_an_image_and_back(place: Place, app: str, python: Path, kernel: Path) -> None:
+def test_a_person_gets_from_the_open_notebook_to_an_image_and_back(
+    place: Place, app: str, python: Path, kernel: Path
+) -> None:
     world = place.world
     world.hub.add(MODEL_REPO, "paint.safetensors", safetensors(6_000_000))
     world.hub.add(MODEL_REPO, "more.safetensors", safetensors(60_000, 2))
@@ -51,7 +53,12 @@ def test_a_person_gets_from_the_open_notebook_to_an_image_and_back(place: Place,
             text = book.text("launch")
             if bar.count():
                 bars.append(float(bar.first.get_attribute("aria-valuenow") or 0))
-            left.extend(int(found) for found in re.findall(r"MB/s · (\d+) s left|kB/s · (\d+) s left", text) for found in found if found)
+            left.extend(
+                int(found)
+                for found in re.findall(r"MB/s · (\d+) s left|kB/s · (\d+) s left", text)
+                for found in found
+                if found
+            )
             return "Open the web UI" in text
 
         wait(watch, 120, "the card", book.page)
@@ -78,7 +85,12 @@ def test_a_person_gets_from_the_open_notebook_to_an_image_and_back(place: Place,
         book.wait_for("add-model", "more.safetensors: choose it in the web UI", 60)
         webui = place.pid("webui")
         book.run("launch")
-        wait(lambda: "Let go" not in book.text("launch") and "Your image generator is ready" in book.text("launch"), 60, "▶ to take hold", book.page)
+        wait(
+            lambda: "Let go" not in book.text("launch") and "Your image generator is ready" in book.text("launch"),
+            60,
+            "▶ to take hold",
+            book.page,
+        )
         assert place.pid("webui") == webui
         book.interrupt()
         book.wait_for("launch", "Let go", 30)
@@ -90,7 +102,10 @@ def test_a_person_gets_from_the_open_notebook_to_an_image_and_back(place: Place,
 
 def test_a_failed_step_is_red_with_what_to_do_and_the_others_keep_their_state(place: Place) -> None:
     place.world.hub.fail["paint.safetensors"] = (404, {"X-Error-Code": "EntryNotFound"}, b"")
-    with server("lab", CURRENT_PYTHON, CURRENT_PYTHON, place.machine, place.environment) as url, open_book(url) as (book, _):
+    with (
+        server("lab", CURRENT_PYTHON, CURRENT_PYTHON, place.machine, place.environment) as url,
+        open_book(url) as (book, _),
+    ):
         book.fill("launch", checkpoint=MODEL_LINK)
         book.run("launch")
         shown = book.wait_for("launch", "What to do:", 90)
@@ -121,13 +136,19 @@ def test_without_widgets_the_same_is_told_in_lines(place: Place, kernels: Callab
 
 
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
-def test_axe_finds_nothing_serious_on_the_login_page_and_the_waiting_page(place: Place, kernels: Callable[..., Kernel], dark: bool) -> None:
-    kernel = kernels(COLAB_PYTHON, {**place.environment, "STAND_IN_SLOW": "14", "ONECLICK_PANEL": "text"}, place.machine)
+def test_axe_finds_nothing_serious_on_the_login_page_and_the_waiting_page(
+    place: Place, kernels: Callable[..., Kernel], dark: bool
+) -> None:
+    kernel = kernels(
+        COLAB_PYTHON, {**place.environment, "STAND_IN_SLOW": "14", "ONECLICK_PANEL": "text"}, place.machine
+    )
     cell = kernel.start(cell_source("launch", checkpoint=MODEL_LINK))
     kernel.wait((place.session / "door.json").exists, 60, "the door")
     url = f"http://127.0.0.1:{json.loads((place.session / 'door.json').read_text())['port']}"
     password = json.loads((place.session / "login.json").read_text())["password"]
-    with chromium(viewport={"width": 400, "height": 800}, color_scheme="dark" if dark else "light", bypass_csp=True) as browser:
+    with chromium(
+        viewport={"width": 400, "height": 800}, color_scheme="dark" if dark else "light", bypass_csp=True
+    ) as browser:
         page = browser.new_page()
         page.goto(url)
         assert violations(page, AXE) == []
@@ -140,7 +161,9 @@ def test_axe_finds_nothing_serious_on_the_login_page_and_the_waiting_page(place:
         page = browser.new_page()
         log_in(page, url, password)
         page.get_by_text("Python packages").wait_for(timeout=20_000)
-        page.locator("#txt2img_prompt textarea" if not dark else "gradio-app").first.wait_for(timeout=90_000, state="attached")  # it changes by itself
+        page.locator("#txt2img_prompt textarea" if not dark else "gradio-app").first.wait_for(
+            timeout=90_000, state="attached"
+        )  # it changes by itself
     kernel.interrupt()
     kernel.wait_done(cell, 60)
     kernel.run(cell_source("stop"), 120)

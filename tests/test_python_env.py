@@ -4,9 +4,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-from launcher.folder import Folder
-from launcher.lock import CONSTRAINTS, CONTROLNET_PACKAGES, LOCKED_PACKAGES
-from launcher.python_env import install, installed_packages
+from launcher.core.folder import Folder
+from launcher.python.environment import install
+from launcher.python.pins import CONSTRAINTS, CONTROLNET_PACKAGES, LOCKED_PACKAGES
+from launcher.python.uv import installed_packages
+from tests.world.heard import Heard
 
 UV = Path(sys.prefix) / "bin" / "uv"
 
@@ -20,10 +22,16 @@ def test_the_lock_keeps_the_constraints_and_names_each_package_once() -> None:
 
 
 def test_a_version_that_is_gone_from_the_index_is_replaced_by_the_newest_before_it(tmp_path: Path) -> None:
-    folder, told = Folder(tmp_path / "drive" / "a" / "b", tmp_path / "machine"), list[str]()
+    folder, heard = Folder(tmp_path / "drive" / "a" / "b", tmp_path / "machine"), Heard()
     subprocess.run([UV, "venv", "--quiet", "--python", "3.11", folder.python], check=True)
     (folder.python / "constraints.txt").write_text("markupsafe!=2.1.5\n")
     (folder.python / "build-constraints.txt").write_text("")
-    install(str(UV), folder, ["markupsafe==2.1.999", "six==1.16.0"], locked=True, say=told.append, progress=lambda done, total: None)
-    assert "markupsafe==2.1.999 is gone from the package index; another version is taken" in told
+    install(
+        str(UV),
+        folder,
+        ["markupsafe==2.1.999", "six==1.16.0"],
+        locked=True,
+        reporter=heard,
+    )
+    assert "markupsafe==2.1.999 is gone from the package index; another version is taken" in heard.said
     assert installed_packages(folder) == {"markupsafe": "2.1.4", "six": "1.16.0"}

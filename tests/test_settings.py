@@ -2,9 +2,9 @@
 
 import pytest
 
-from launcher.catalog import CHECKPOINT_NAMES, DEFAULT_MODEL
-from launcher.problem import Problem
-from launcher.settings import Settings
+from launcher.core.problem import Problem
+from launcher.core.settings import Settings
+from launcher.models.catalog import CHECKPOINT_NAMES, DEFAULT_MODEL
 
 GOOD = {
     "checkpoint": DEFAULT_MODEL,
@@ -36,7 +36,12 @@ def test_a_link_is_a_checkpoint_too() -> None:
 
 
 def test_arguments_are_split_as_a_shell_does() -> None:
-    assert filled(extra_arguments='--theme dark --ckpt-dir "/a b"').extra_arguments == ("--theme", "dark", "--ckpt-dir", "/a b")
+    assert filled(extra_arguments='--theme dark --ckpt-dir "/a b"').extra_arguments == (
+        "--theme",
+        "dark",
+        "--ckpt-dir",
+        "/a b",
+    )
 
 
 @pytest.mark.parametrize(

@@ -6,12 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from launcher.folder import Folder
-from launcher.problem import Problem
-from launcher.source import bring_sub_repositories, bring_webui, keep_edits, restore_missing
+from launcher.core.folder import Folder
+from launcher.core.problem import Problem
+from launcher.git.git import restore_missing
+from launcher.git.repository import keep_edits
+from launcher.git.webui_source import bring_sub_repositories, bring_webui
 from tests.conftest import new_folder
 from tests.world import WEBUI, World
 from tests.world.githost import git
+from tests.world.heard import Heard
 
 SEED_EDIT = "print('my own change')\n"
 
@@ -24,10 +27,10 @@ def folder(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Fol
 
 
 def bring(folder: Folder, update: bool = True, commit: str = "") -> tuple[str, list[str]]:
-    told: list[str] = []
-    got = bring_webui(folder, update, lambda text: None, told.append, commit=commit)
-    bring_sub_repositories(folder, lambda text: None, told.append)
-    return got, told
+    heard = Heard()
+    got = bring_webui(folder, update, heard, commit=commit)
+    bring_sub_repositories(folder, heard)
+    return got, heard.notices
 
 
 def test_the_history_is_on_drive_without_files_and_the_files_are_on_the_machine(world: World, folder: Folder) -> None:
@@ -35,7 +38,13 @@ def test_the_history_is_on_drive_without_files_and_the_files_are_on_the_machine(
     assert commit == world.git.tip(WEBUI)
     assert sorted(p.name for p in folder.kept.iterdir()) == [".git", "extensions", "models", "repositories"]
     assert (folder.code / "launch.py").exists()
-    for name in ("k-diffusion", "BLIP", "generative-models", "stable-diffusion-stability-ai", "stable-diffusion-webui-assets"):
+    for name in (
+        "k-diffusion",
+        "BLIP",
+        "generative-models",
+        "stable-diffusion-stability-ai",
+        "stable-diffusion-webui-assets",
+    ):
         assert (folder.code / "repositories" / name / "README").exists()
     assert told == []
 
@@ -88,7 +97,13 @@ def test_the_original_of_a_dead_repository_is_never_missed(world: World, folder:
 
 def test_the_next_mirror_is_tried_when_the_first_is_gone(world: World, folder: Folder) -> None:
     commit = world.git.add("NUROISEA/stablediffusion", {"README": b"w-e-w/stablediffusion, a stand-in\n"})
-    git("fetch", "-q", str(world.git.root / "w-e-w/stablediffusion.git"), "master:refs/heads/copy", at=world.git.root / "NUROISEA/stablediffusion.git")
+    git(
+        "fetch",
+        "-q",
+        str(world.git.root / "w-e-w/stablediffusion.git"),
+        "master:refs/heads/copy",
+        at=world.git.root / "NUROISEA/stablediffusion.git",
+    )
     world.git.gone.add("w-e-w/stablediffusion")
     bring(folder)
     assert commit
@@ -115,7 +130,9 @@ def test_a_history_with_missing_objects_is_fetched_again(world: World, folder: F
     assert bring(again)[0] == world.git.tip(WEBUI)
 
 
-def test_changes_on_the_machine_are_kept_in_a_branch_before_an_update_replaces_them(world: World, folder: Folder) -> None:
+def test_changes_on_the_machine_are_kept_in_a_branch_before_an_update_replaces_them(
+    world: World, folder: Folder
+) -> None:
     bring(folder)
     (folder.code / "launch.py").write_text(SEED_EDIT)
     newer = world.git.add(WEBUI, {"modules/launch_utils.py": b"", "launch.py": b"new"})
@@ -157,10 +174,12 @@ def test_an_existing_seed_folder_is_taken_over_and_nothing_in_it_changes(world: 
     after = {p: p.read_bytes() for p in folder.kept.rglob("*") if p.is_file() and ".git" not in p.parts}
     assert after == before
     assert git("rev-parse", "HEAD", at=folder.kept) == head
-    told: list[str] = []
-    branch = keep_edits(folder.kept, folder.kept, told.append)
+    heard = Heard()
+    branch = keep_edits(folder.kept, folder.kept, heard)
     assert git("show", f"{branch}:launch.py", at=folder.kept) + "\n" == SEED_EDIT
-    assert "launch.py" in told[0]
+    assert "launch.py" in heard.notices[0]
     assert {p: p.read_bytes() for p in folder.kept.rglob("*") if p.is_file() and ".git" not in p.parts} == before
     assert git("log", "--oneline", at=folder.kept)
-    assert subprocess.run(["git", "-C", folder.kept, "diff", "--quiet"], check=False).returncode == 1, "the local edit is still there"
+    assert subprocess.run(["git", "-C", folder.kept, "diff", "--quiet"], check=False).returncode == 1, (
+        "the local edit is still there"
+    )

@@ -2,7 +2,6 @@
 
 import os
 import signal
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -12,8 +11,8 @@ from pathlib import Path
 import pytest
 import requests
 
-from launcher.problem import Problem
-from launcher.tunnel import Tunnel, answers
+from launcher.access.tunnel import Tunnel, answers
+from launcher.core.problem import Problem
 from tests.world.share import FakeShare
 from tests.world.wait import wait
 
@@ -64,13 +63,9 @@ def share(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., FakeShare]]
         server.close()
 
 
-def command(program: Path) -> list[str]:
-    return [sys.executable, str(program)]
-
-
-def test_a_link_through_gradios_own_api_and_tls(tunnel: Tunnel, share: Callable[..., FakeShare], port: int, program: Path) -> None:
+def test_a_link_through_gradios_own_api_and_tls(tunnel: Tunnel, share: Callable[..., FakeShare], port: int) -> None:
     server = share()
-    url = tunnel.open("gradio", command(program), port)
+    url = tunnel.open("gradio", port)
     assert answers(url)
     assert any("GET /v3/tunnel-request" in line for line in server.lines)
     assert any("frps connection TLS" in line for line in server.lines)
@@ -90,26 +85,32 @@ FAILURES = {
 
 
 @pytest.mark.parametrize("mode", FAILURES)
-def test_every_failure_ends_in_a_sentence_within_a_minute(tunnel: Tunnel, share: Callable[..., FakeShare], port: int, program: Path, mode: str) -> None:
+def test_every_failure_ends_in_a_sentence_within_a_minute(
+    tunnel: Tunnel, share: Callable[..., FakeShare], port: int, mode: str
+) -> None:
     share(mode)
     began = time.monotonic()
     with pytest.raises(Problem, match=f"gradio's share server gave no link: {FAILURES[mode]}"):
-        tunnel.open("gradio", command(program), port)
+        tunnel.open("gradio", port)
     assert time.monotonic() - began < 60
     assert not tunnel.running
 
 
-def test_a_dropped_connection_comes_back_with_the_same_link(tunnel: Tunnel, share: Callable[..., FakeShare], port: int, program: Path) -> None:
+def test_a_dropped_connection_comes_back_with_the_same_link(
+    tunnel: Tunnel, share: Callable[..., FakeShare], port: int
+) -> None:
     server = share(through_api=False)
-    url = tunnel.open("gradio", command(program), port)
+    url = tunnel.open("gradio", port)
     server.drop()
     assert answers(url, patience=30)
 
 
-def test_a_share_server_that_was_restarted_is_found_again(tunnel: Tunnel, port: int, program: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_share_server_that_was_restarted_is_found_again(
+    tunnel: Tunnel, port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     first = FakeShare()
     monkeypatch.setenv("GRADIO_SHARE_SERVER_ADDRESS", f"127.0.0.1:{first.frps_port}")
-    url = tunnel.open("gradio", command(program), port)
+    url = tunnel.open("gradio", port)
     first.drop()
     first.close()
     assert not answers(url, patience=0)
@@ -119,28 +120,32 @@ def test_a_share_server_that_was_restarted_is_found_again(tunnel: Tunnel, port: 
     second.close()
 
 
-def test_an_expired_link_is_noticed_and_a_new_one_has_the_same_address(tunnel: Tunnel, share: Callable[..., FakeShare], port: int, program: Path) -> None:
+def test_an_expired_link_is_noticed_and_a_new_one_has_the_same_address(
+    tunnel: Tunnel, share: Callable[..., FakeShare], port: int
+) -> None:
     server = share(through_api=False)
-    url = tunnel.open("gradio", command(program), port)
+    url = tunnel.open("gradio", port)
     server.kill_clients()
     wait(lambda: not tunnel.running, 20, "the tunnel to end")
     assert tunnel.url == ""
-    assert tunnel.open("gradio", command(program), port) == url
+    assert tunnel.open("gradio", port) == url
 
 
-def test_a_killed_frpc_ends_the_helper_too(tunnel: Tunnel, share: Callable[..., FakeShare], port: int, program: Path) -> None:
+def test_a_killed_frpc_ends_the_helper_too(tunnel: Tunnel, share: Callable[..., FakeShare], port: int) -> None:
     share(through_api=False)
-    url = tunnel.open("gradio", command(program), port)
+    url = tunnel.open("gradio", port)
     os.kill(tunnel._said()["program"], signal.SIGKILL)
     wait(lambda: not tunnel.running, 20, "the tunnel to end")
-    assert tunnel.open("gradio", command(program), port) == url
+    assert tunnel.open("gradio", port) == url
 
 
-def test_a_flood_of_failed_requests_does_not_stop_it(tunnel: Tunnel, share: Callable[..., FakeShare], program: Path, port: int) -> None:
+def test_a_flood_of_failed_requests_does_not_stop_it(
+    tunnel: Tunnel, share: Callable[..., FakeShare], port: int
+) -> None:
     """frpc writes a line for each; a full pipe would keep it from reconnecting."""
     server = share(through_api=False)
     closed = 9
-    url = tunnel.open("gradio", command(program), closed)
+    url = tunnel.open("gradio", closed)
     for _ in range(400):
         with pytest.raises(requests.RequestException):
             requests.get(url, timeout=5)
@@ -150,10 +155,12 @@ def test_a_flood_of_failed_requests_does_not_stop_it(tunnel: Tunnel, share: Call
     assert tunnel.running
 
 
-def test_the_share_token_stays_on_the_machine_and_out_of_the_log(tunnel: Tunnel, share: Callable[..., FakeShare], port: int, program: Path) -> None:
+def test_the_share_token_stays_on_the_machine_and_out_of_the_log(
+    tunnel: Tunnel, share: Callable[..., FakeShare], port: int
+) -> None:
     share(through_api=False)
-    tunnel.open("gradio", command(program), port)
+    tunnel.open("gradio", port)
     token = (tunnel.session / "tunnel.token").read_text()
     assert (tunnel.session / "tunnel.token").stat().st_mode & 0o077 == 0
     assert token not in tunnel.log.read_text()
-    assert token not in tunnel.said.read_text()
+    assert token not in tunnel.part.said_file.read_text()

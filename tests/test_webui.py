@@ -8,17 +8,18 @@ from pathlib import Path
 
 import pytest
 
-from launcher.explain import EXPLANATIONS, explain
-from launcher.folder import Folder
-from launcher.problem import Problem
-from launcher.process import CommandError, end_process, run, running_pid, start_detached
-from launcher.webui import Plan, WebUI, check_arguments, check_settings_file, free_port, machine_arguments
+from launcher.core.folder import Folder
+from launcher.core.problem import Problem
+from launcher.core.process import CommandError, end_process, run, running_pid, start_detached
+from launcher.webui.arguments import check_arguments, machine_arguments
+from launcher.webui.explain import EXPLANATIONS, explain
+from launcher.webui.settings_file import check_settings_file
+from launcher.webui.web_ui import Plan, WebUI, free_port
 from tests.conftest import new_folder
+from tests.world.heard import Heard
 from tests.world.wait import wait
 
-READY = (
-    "import sys, time\nprint('Running on local URL:  http://127.0.0.1:1', flush=True)\ntime.sleep(.3)\nprint('Startup time: 1s', flush=True)\ntime.sleep(60)\n"
-)
+READY = "import sys, time\nprint('Running on local URL:  http://127.0.0.1:1', flush=True)\ntime.sleep(.3)\nprint('Startup time: 1s', flush=True)\ntime.sleep(60)\n"
 
 
 @pytest.fixture
@@ -39,11 +40,13 @@ def test_it_is_ready_when_it_says_so_and_not_before(webui: WebUI) -> None:
     plan = begin(webui, READY)
     try:
         assert not webui.ready
-        assert webui.wait_until_ready(lambda text: None, lambda: False)
+        assert webui.wait_until_ready(Heard(), lambda: False)
         assert webui.ready
         assert webui.started_with(plan)
         assert not webui.started_with(Plan(plan.python, ("--other",), {}))
-        assert webui.started_with(Plan(plan.python, ("--api", "--ckpt", "/x"), {})), "another checkpoint is no reason to start anew"
+        assert webui.started_with(Plan(plan.python, ("--api", "--ckpt", "/x"), {})), (
+            "another checkpoint is no reason to start anew"
+        )
     finally:
         webui.stop()
     assert not webui.running
@@ -59,7 +62,9 @@ def test_another_object_finds_the_same_process_again(webui: WebUI) -> None:
         webui.stop()
 
 
-def test_stop_ends_its_children_and_one_that_does_not_listen(webui: WebUI, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_stop_ends_its_children_and_one_that_does_not_listen(
+    webui: WebUI, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     deaf = "import signal, subprocess, sys, time\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
     deaf += f"p = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(99)'])\nopen({str(tmp_path / 'child')!r}, 'w').write(str(p.pid))\ntime.sleep(99)\n"
     begin(webui, deaf)
@@ -90,7 +95,7 @@ def test_stop_ends_its_children_and_one_that_does_not_listen(webui: WebUI, tmp_p
 def test_a_start_that_fails_is_explained(webui: WebUI, script: str, says: str) -> None:
     begin(webui, script)
     with pytest.raises(Problem) as caught:
-        webui.wait_until_ready(lambda text: None, lambda: False)
+        webui.wait_until_ready(Heard(), lambda: False)
     assert says in caught.value.what
     assert "▶" in caught.value.do
 
@@ -125,7 +130,9 @@ def test_a_damaged_settings_file_is_set_aside_and_said(webui: WebUI) -> None:
 def test_an_argument_the_web_ui_does_not_have_is_refused_by_name(webui: WebUI) -> None:
     modules = webui.folder.code / "modules"
     modules.mkdir()
-    (modules / "cmd_args.py").write_text("parser.add_argument('--theme', type=str)\nparser.add_argument('--share', action='store_true')\n")
+    (modules / "cmd_args.py").write_text(
+        "parser.add_argument('--theme', type=str)\nparser.add_argument('--share', action='store_true')\n"
+    )
     extension = webui.folder.data / "extensions" / "x"
     extension.mkdir(parents=True)
     (extension / "preload.py").write_text("def preload(parser):\n    parser.add_argument('--from-extension')\n")
@@ -156,7 +163,9 @@ def test_a_command_that_falls_silent_is_ended() -> None:
 
 
 def test_a_detached_process_leaves_no_secret_behind(tmp_path: Path) -> None:
-    start_detached([sys.executable, "-c", "pass"], log=tmp_path / "log", pid_file=tmp_path / "pid", env={}, cwd=tmp_path)
+    start_detached(
+        [sys.executable, "-c", "pass"], log=tmp_path / "log", pid_file=tmp_path / "pid", env={}, cwd=tmp_path
+    )
     assert (tmp_path / "pid").stat().st_mode & 0o077 == 0
     end_process(tmp_path / "pid")
 

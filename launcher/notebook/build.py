@@ -1,55 +1,78 @@
 """Builds `OneClickLauncher.ipynb` from `launcher/`: many files for people who edit, one for people who press ▶."""
 
-import ast
+import hashlib
 import json
 import re
 import sys
 from pathlib import Path
 from typing import Any, Final
 
-from launcher.notebook.cells import ADD_CONTROLNET, ADD_EXTENSION, ADD_MODEL, BADGE, CHECK_PACKAGES, LAUNCH_CALL, LAUNCH_FORM, NOTEBOOK, STOP, TITLE
-from launcher.process import RUN_LINE
+from launcher.notebook.cells import (
+    ADD_CONTROLNET,
+    ADD_EXTENSION,
+    ADD_MODEL,
+    BADGE,
+    LAUNCH_FORM,
+    NOTEBOOK,
+    STOP,
+    TITLE,
+)
 
 SOURCES: Final = Path(__file__).resolve().parent.parent
-
-# In the order in which they may be read: each needs only those before it.
-ROOMS: Final = (
-    "problem", "settings", "board", "folder", "process", "explain", "runtime", "history", "source", "lock", "python_env", "known", "catalog", "controls", "download",
-    "links", "models", "webui", "login", "door", "tunnel", "entrance", "mirror", "care", "extensions", "panel", "launch", "calls",
-)  # fmt: skip
-
-OUR_IMPORT: Final = re.compile(r"^from launcher\.\w+ import (\([^)]*\)|[^\n]*)\n", re.MULTILINE)
+NOT_IN_THE_NOTEBOOK: Final = "notebook"  # the room that builds it
 
 
-def room_text(room: str) -> str:
-    """A module as it stands in the notebook: under a ruler, without the imports of other rooms."""
-    text = OUR_IMPORT.sub("", (SOURCES / f"{room}.py").read_text())
-    return f"# {'=' * 30} {room} {'=' * (48 - len(room))}\n{text.strip()}\n"
+def package_files() -> dict[str, str]:
+    """The package as the notebook carries it: path -> text. Raises `SystemExit` for a text that a cell cannot hold."""
+    files = {}
+    for path in sorted(SOURCES.rglob("*.py")):
+        name = path.relative_to(SOURCES.parent).as_posix()
+        if name.startswith(f"launcher/{NOT_IN_THE_NOTEBOOK}/"):
+            continue
+        text = path.read_text()
+        if "'''" in text or re.search(r"(?m)^\s*#\s*@", text):
+            raise SystemExit(f"{name} has three single quotes in a row, or a line that Colab takes for a form field")
+        if text and not text.endswith("\n"):
+            raise SystemExit(f"{name} does not end with a new line")
+        files[name] = text
+    return files
 
 
-def program_text() -> str:
-    """The launch cell: the form, the rooms, and what ▶ runs."""
-    check_names()
-    rooms = "\n\n".join(room_text(room) for room in ROOMS)
-    return f"{LAUNCH_FORM}\n{CHECK_PACKAGES}\n\n{rooms}\n\n{RUN_LINE}\n{LAUNCH_CALL}"
+def digest_of(files: dict[str, str]) -> str:
+    """The hash that names the package's folder, as `unpack.oneclick` computes it."""
+    return hashlib.sha256("".join(f"{name}\0{files[name]}\0" for name in sorted(files)).encode()).hexdigest()[:16]
 
 
-def check_names() -> None:
-    """Raise if two rooms give the same name to different things: in one cell the later would replace the earlier."""
-    owner: dict[str, str] = {}
-    for room in ROOMS:
-        for node in ast.parse((SOURCES / f"{room}.py").read_text()).body:
-            targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
-            names = [getattr(node, "name", None), *(getattr(target, "id", None) for target in targets)]
-            for name in filter(None, names):
-                if name in owner and owner[name] != room:
-                    raise SystemExit(f"{name} is defined in both {owner[name]}.py and {room}.py")
-                owner[name] = room
+def unpacking() -> str:
+    """The function that every cell has."""
+    text = (SOURCES / NOT_IN_THE_NOTEBOOK / "unpack.py").read_text()
+    return text[text.index("async def oneclick") :].strip() + "\n"
+
+
+def call(function: str, form: str, files: dict[str, str], *, with_files: bool = False) -> str:
+    """The line that calls the launcher with the form's fields."""
+    names = re.findall(r"(?m)^(\w+) = .*#@param", form)
+    fields = ", ".join(f"{name!r}: {name}" for name in names)
+    start = f'await oneclick("{function}", "{digest_of(files)}", {{{fields}}}'.replace("'", '"')
+    if not with_files:
+        return f"{start})\n"
+    sources = "".join(f"'{name}': r'''{text}''',\n" for name, text in files.items())
+    return f"{start}, {{\n{sources}}})\n"
+
+
+def code_text(identity: str, function: str, form: str, files: dict[str, str]) -> str:
+    """A code cell: its form, the function that unpacks, the call."""
+    return f"{form.rstrip()}\n\n{unpacking()}\n\n{call(function, form, files, with_files=identity == 'launch')}"
 
 
 def cell(kind: str, identity: str, text: str, **metadata: Any) -> dict[str, Any]:
     """One cell, with an id that does not change from build to build."""
-    built: dict[str, Any] = {"cell_type": kind, "id": identity, "metadata": metadata, "source": text.rstrip().splitlines(keepends=True)}
+    built: dict[str, Any] = {
+        "cell_type": kind,
+        "id": identity,
+        "metadata": metadata,
+        "source": text.rstrip().splitlines(keepends=True),
+    }
     if kind == "code":
         built |= {"execution_count": None, "outputs": []}
     return built
@@ -57,15 +80,20 @@ def cell(kind: str, identity: str, text: str, **metadata: Any) -> dict[str, Any]
 
 def notebook() -> dict[str, Any]:
     """The whole notebook."""
+    files = package_files()
+    codes = (
+        ("launch", "launch", LAUNCH_FORM),
+        ("add-model", "add_model", ADD_MODEL),
+        ("add-controlnet", "add_controlnet", ADD_CONTROLNET),
+        ("add-extension", "change_extensions", ADD_EXTENSION),
+        ("stop", "stop", STOP),
+    )
+    folded = {"cellView": "form", "jupyter": {"source_hidden": True}}
     return {
         "cells": [
             cell("markdown", "view-in-github", BADGE, id="view-in-github", colab_type="text"),
             cell("markdown", "title", TITLE, id="title"),
-            cell("code", "launch", program_text(), id="launch", cellView="form", jupyter={"source_hidden": True}),
-            cell("code", "add-model", ADD_MODEL, id="add-model", cellView="form"),
-            cell("code", "add-controlnet", ADD_CONTROLNET, id="add-controlnet", cellView="form"),
-            cell("code", "add-extension", ADD_EXTENSION, id="add-extension", cellView="form"),
-            cell("code", "stop", STOP, id="stop", cellView="form"),
+            *(cell("code", i, code_text(i, function, form, files), id=i, **folded) for i, function, form in codes),
         ],
         "metadata": {
             "accelerator": "GPU",

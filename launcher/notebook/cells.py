@@ -2,12 +2,11 @@
 
 from typing import Final
 
-from launcher.catalog import CHECKPOINT_NAMES, DEFAULT_MODEL, MODELS
-from launcher.controls import CONTROL_FAMILIES, ESSENTIALS, EVERYTHING, OLD_FILES
-from launcher.extensions import EXTENSION_ACTIONS
-from launcher.links import KIND_FOLDERS
-from launcher.process import RUN_LINE
-from launcher.settings import KEEP_ON_DRIVE, KEEP_THIS_SESSION, LINK_CHOICES
+from launcher.core.settings import KEEP_ON_DRIVE, KEEP_THIS_SESSION, LINK_CHOICES
+from launcher.extensions.manage import EXTENSION_ACTIONS
+from launcher.models.catalog import CHECKPOINT_NAMES, DEFAULT_MODEL, MODELS
+from launcher.models.controlnet import CONTROL_FAMILIES, ESSENTIALS, EVERYTHING, OLD_FILES
+from launcher.models.kinds import KIND_FOLDERS
 
 OWNER: Final = "beothorn"
 REPOSITORY: Final = "OneClickStableDifusionAutomatic1111Colab"
@@ -27,8 +26,6 @@ Help and the source: [github.com/{OWNER}/{REPOSITORY}](https://github.com/{OWNER
 > **What Google says:** on runtimes that are free of charge, Colab does not allow «bypassing the notebook UI to interact primarily via a web UI», \
 and may end such a runtime at any time without warning. With a positive balance of compute units this restriction does not apply. \
 [Colab's FAQ](https://research.google.com/colaboratory/faq.html#limitations-and-restrictions)"""
-
-NEEDED_PACKAGES: Final = ("aiohttp", "psutil", "requests", "huggingface_hub", "IPython")
 
 
 def choices(names: tuple[str, ...]) -> str:
@@ -58,41 +55,6 @@ extra_arguments = "" #@param {{type:"string"}}
 #@markdown More arguments for AUTOMATIC1111, for people who know them. Leave it empty otherwise.
 """
 
-CHECK_PACKAGES: Final = f"""\
-import importlib.util
-
-_missing = [name for name in {NEEDED_PACKAGES!r} if importlib.util.find_spec(name) is None]
-if _missing:
-    raise SystemExit(f"This Jupyter lacks {{', '.join(_missing)}}. Run «%pip install {{' '.join(_missing)}}» in a new cell, then press ▶ again.")
-"""
-
-LAUNCH_CALL: Final = """\
-await launch(
-    checkpoint=checkpoint,
-    keep_models_on=keep_models_on,
-    drive_folder=drive_folder,
-    update=update,
-    api=api,
-    link=link,
-    give_back_after=give_back_after,
-    extensions_tab=extensions_tab,
-    extra_arguments=extra_arguments,
-)
-"""
-
-
-def needs(function: str) -> str:
-    """Lines that make a function of the first cell known where ▶ has not run it yet, by asking Colab for the notebook's text."""
-    return f"""\
-if "{function}" not in globals():
-    from google.colab import _message
-
-    _cells = _message.blocking_request("get_ipynb", timeout_sec=30)["ipynb"]["cells"]
-    _text = next(text for text in ("".join(cell["source"]) for cell in _cells) if "\\n{RUN_LINE}" in text)
-    exec(compile(_text.partition("\\n{RUN_LINE}")[0], "the first cell", "exec"), globals())
-"""
-
-
 ADD_MODEL: Final = f"""\
 #@title ▶ Add a model {{ display-mode: "form" }}
 what = "{MODELS[1].name}" #@param {choices(tuple(model.name for model in MODELS))} {{allow-input: true}}
@@ -101,8 +63,6 @@ kind = "detect" #@param {choices(("detect", *KIND_FOLDERS))}
 #@markdown What it is. «detect» asks the source, or looks into the file.
 file_name = "" #@param {{type:"string"}}
 #@markdown The name to give it. Empty: the name it has.
-{needs("add_model")}
-await add_model(what, kind, file_name)
 """
 
 ADD_CONTROLNET: Final = f"""\
@@ -111,8 +71,6 @@ for_models = "{CONTROL_FAMILIES[0]}" #@param {choices((*CONTROL_FAMILIES, ", ".j
 #@markdown The checkpoints it is for: each family has ControlNet models of its own.
 controls = "{ESSENTIALS}" #@param {choices((ESSENTIALS, EVERYTHING, "canny, depth, openpose", *OLD_FILES))} {{allow-input: true}}
 #@markdown What to steer with. «{ESSENTIALS}» is canny, depth and openpose (2.2 GB for Stable Diffusion 1.5, 2.5 GB for XL). Names can be written with commas between.
-{needs("add_controlnet")}
-await add_controlnet(for_models, controls)
 """
 
 ADD_EXTENSION: Final = f"""\
@@ -121,14 +79,10 @@ action = "add" #@param {choices(EXTENSION_ACTIONS)}
 #@markdown «add» also brings one up to date that is there; «update all» and «list» need no address.
 what = "" #@param {{type:"string", placeholder:"https://github.com/owner/name"}}
 #@markdown The address of the extension's page, or for the last three actions its name. An extension is a program: add only those you trust.
-{needs("change_extensions")}
-await change_extensions(action, what)
 """
 
-STOP: Final = f"""\
-#@title ▶ Stop {{ display-mode: "form" }}
-give_back_the_machine = False #@param {{type:"boolean"}}
+STOP: Final = """\
+#@title ▶ Stop { display-mode: "form" }
+give_back_the_machine = False #@param {type:"boolean"}
 #@markdown Ends the web UI and its link after the last image is kept. On request it gives the machine and its GPU back too.
-{needs("stop")}
-await stop(give_back_the_machine)
 """

@@ -34,7 +34,9 @@ WEBUI = "AUTOMATIC1111/stable-diffusion-webui"
 def safetensors(size: int, seed: int = 0) -> bytes:
     """A .safetensors file of about `size` bytes with one tensor, different for each seed."""
     body = struct.pack("<Q", seed) + os.urandom(16) + bytes(max(0, size - 24))
-    header = json.dumps({"model.weight": {"dtype": "U8", "shape": [len(body)], "data_offsets": [0, len(body)]}}).encode()
+    header = json.dumps(
+        {"model.weight": {"dtype": "U8", "shape": [len(body)], "data_offsets": [0, len(body)]}}
+    ).encode()
     return struct.pack("<Q", len(header)) + header + body
 
 
@@ -58,7 +60,10 @@ class World:
         self.git = GitHost(root / "git")
         self.share = FakeShare(mode=share)
         if not (root / "git" / f"{WEBUI}.git").exists():
-            commits = {name: self.git.add(repo, {"README": f"{repo}, a stand-in\n".encode()}) for name, repo in SUB_REPOSITORIES.items()}
+            commits = {
+                name: self.git.add(repo, {"README": f"{repo}, a stand-in\n".encode()})
+                for name, repo in SUB_REPOSITORIES.items()
+            }
             self.git.add(WEBUI, webui_files(commits))
         if not (self.hub.root / MODEL_REPO).exists():
             self.hub.add(MODEL_REPO, "paint.safetensors", safetensors(model_bytes))

@@ -6,7 +6,15 @@ from pathlib import Path
 from typing import Any
 
 CHROMIUM = "/usr/bin/chromium"
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
 
 
 @contextmanager
@@ -17,7 +25,10 @@ def chromium(**context: Any) -> Iterator[Any]:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS, headless=True)
         page = browser.new_context(**context)
-        page.route(lambda url: not url.startswith(("http://127.0.0.1", "http://localhost", "data:", "blob:")), lambda route: route.abort())
+        page.route(
+            lambda url: not url.startswith(("http://127.0.0.1", "http://localhost", "data:", "blob:")),
+            lambda route: route.abort(),
+        )
         yield page
         browser.close()
 

@@ -94,7 +94,10 @@ class Drive(mfusepy.Operations):
 
     def statfs(self, path: str) -> dict[str, int]:
         manners, disk = self._step(), os.statvfs(self._at(path))
-        told = {key: getattr(disk, key) for key in ("f_bavail", "f_bfree", "f_blocks", "f_bsize", "f_files", "f_ffree", "f_frsize", "f_namemax")}
+        told = {
+            key: getattr(disk, key)
+            for key in ("f_bavail", "f_bfree", "f_blocks", "f_bsize", "f_files", "f_ffree", "f_frsize", "f_namemax")
+        }
         if manners.free >= 0:
             told["f_bavail"] = told["f_bfree"] = max(0, manners.free - self._written) // told["f_frsize"]
         return told
@@ -184,4 +187,11 @@ class Drive(mfusepy.Operations):
 if __name__ == "__main__":
     folder, mountpoint, control = sys.argv[1:]
     Path(f"{control}.pid").write_text(str(os.getpid()))
-    mfusepy.FUSE(Drive(Path(folder), Path(control)), mountpoint, foreground=True, fsname="drive", subtype="drive", big_writes=False)
+    mfusepy.FUSE(
+        Drive(Path(folder), Path(control)),
+        mountpoint,
+        foreground=True,
+        fsname="drive",
+        subtype="drive",
+        big_writes=False,
+    )

@@ -12,9 +12,15 @@ from typing import Any
 
 def git(*arguments: str, at: Path | None = None) -> str:
     """Run git, quietly, as somebody with a name."""
-    who = {f"GIT_{role}_{what}": value for role in ("AUTHOR", "COMMITTER") for what, value in (("NAME", "world"), ("EMAIL", "world@example.invalid"))}
+    who = {
+        f"GIT_{role}_{what}": value
+        for role in ("AUTHOR", "COMMITTER")
+        for what, value in (("NAME", "world"), ("EMAIL", "world@example.invalid"))
+    }
     where = ["-C", str(at)] if at else []
-    return subprocess.run(["git", *where, *arguments], env={**os.environ, **who}, check=True, capture_output=True, text=True).stdout.strip()
+    return subprocess.run(
+        ["git", *where, *arguments], env={**os.environ, **who}, check=True, capture_output=True, text=True
+    ).stdout.strip()
 
 
 @dataclass
@@ -54,7 +60,11 @@ class GitHost:
 
     def environment(self) -> dict[str, str]:
         """Variables that lead git here in place of github.com."""
-        return {"GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": f"url.{self.url}.insteadOf", "GIT_CONFIG_VALUE_0": "https://github.com/"}
+        return {
+            "GIT_CONFIG_COUNT": "1",
+            "GIT_CONFIG_KEY_0": f"url.{self.url}.insteadOf",
+            "GIT_CONFIG_VALUE_0": "https://github.com/",
+        }
 
     def fetches(self) -> list[str]:
         """Repositories from which objects were sent."""
@@ -75,7 +85,12 @@ class GitHost:
             git("read-tree", "--empty", at=bare)
             for path, content in files.items():
                 blob = (
-                    subprocess.run(["git", "-C", str(bare), "hash-object", "-w", "--stdin"], input=content, check=True, capture_output=True)
+                    subprocess.run(
+                        ["git", "-C", str(bare), "hash-object", "-w", "--stdin"],
+                        input=content,
+                        check=True,
+                        capture_output=True,
+                    )
                     .stdout.decode()
                     .strip()
                 )
@@ -122,7 +137,9 @@ class GitHost:
             "GIT_CONFIG_KEY_0": "safe.directory",
             "GIT_CONFIG_VALUE_0": "*",
         }
-        answer = subprocess.run(["git", "http-backend"], input=body, env=environment, capture_output=True, check=False).stdout
+        answer = subprocess.run(
+            ["git", "http-backend"], input=body, env=environment, capture_output=True, check=False
+        ).stdout
         head, _, content = answer.partition(b"\r\n\r\n")
         self.log.append(f"{request.command} {name} {'sent' if b'packfile' in content else 'told'} {len(content)}")
         headers = dict(line.split(": ", 1) for line in head.decode().splitlines())

@@ -129,7 +129,9 @@ class Hub:
         if self.redirect:
             size, etag = file.stat().st_size, f'"{self.sha256(file)}"'
             headers = {"X-Repo-Commit": COMMIT, "X-Linked-Size": size, "X-Linked-Etag": etag, "Accept-Ranges": "bytes"}
-            return self._reply(request, entry, 302, {"Location": f"http://127.0.0.1:{self.cdn_port}/{repo}/{found[3]}", **headers})
+            return self._reply(
+                request, entry, 302, {"Location": f"http://127.0.0.1:{self.cdn_port}/{repo}/{found[3]}", **headers}
+            )
         return self._file(request, entry, file, {"X-Repo-Commit": COMMIT})
 
     def _repository(self, request: Any, entry: dict[str, Any], repo: str, token: str | None) -> None:
@@ -144,7 +146,14 @@ class Hub:
             }
             for p in files
         ]
-        body = {"id": repo, "modelId": repo, "sha": COMMIT, "private": False, "gated": repo in self.gated, "siblings": siblings}
+        body = {
+            "id": repo,
+            "modelId": repo,
+            "sha": COMMIT,
+            "private": False,
+            "gated": repo in self.gated,
+            "siblings": siblings,
+        }
         return self._reply(request, entry, 200, {"Content-Type": "application/json"}, json.dumps(body).encode())
 
     def _gate(self, request: Any, entry: dict[str, Any], repo: str, token: str | None) -> bool:
@@ -152,14 +161,28 @@ class Hub:
             return True
         start = f"Access to model {repo} is restricted"
         if not token:
-            self._error(request, entry, 401, "GatedRepo", f"{start}. You must have access to it and be authenticated to access it. Please log in.")
+            self._error(
+                request,
+                entry,
+                401,
+                "GatedRepo",
+                f"{start}. You must have access to it and be authenticated to access it. Please log in.",
+            )
         elif not self.tokens[token].get("gated_ok", True):
             self._error(
-                request, entry, 403, None, "Please enable access to public gated repositories in your fine-grained token settings to view this repository."
+                request,
+                entry,
+                403,
+                None,
+                "Please enable access to public gated repositories in your fine-grained token settings to view this repository.",
             )
         elif token not in self.gated[repo]:
             self._error(
-                request, entry, 403, "GatedRepo", f"{start} and you are not in the authorized list. Visit https://huggingface.co/{repo} to ask for access."
+                request,
+                entry,
+                403,
+                "GatedRepo",
+                f"{start} and you are not in the authorized list. Visit https://huggingface.co/{repo} to ask for access.",
             )
         else:
             return True
@@ -169,7 +192,9 @@ class Hub:
         headers = {"X-Error-Message": message} | ({"X-Error-Code": code} if code else {})
         self._reply(request, entry, status, headers, json.dumps({"error": message}).encode())
 
-    def _reply(self, request: Any, entry: dict[str, Any], status: int, headers: dict[str, Any], body: bytes = b"") -> None:
+    def _reply(
+        self, request: Any, entry: dict[str, Any], status: int, headers: dict[str, Any], body: bytes = b""
+    ) -> None:
         entry["status"] = status
         request.send_response(status)
         for name, value in {**headers, "Content-Length": len(body)}.items():
@@ -181,7 +206,12 @@ class Hub:
     def _file(self, request: Any, entry: dict[str, Any], path: Path, extra: dict[str, str] | None = None) -> None:
         size, start, status = path.stat().st_size, 0, 200
         end = size - 1
-        headers = {"ETag": f'"{self.sha256(path)}"', "Accept-Ranges": "bytes", "Content-Type": "application/octet-stream", **(extra or {})}
+        headers = {
+            "ETag": f'"{self.sha256(path)}"',
+            "Accept-Ranges": "bytes",
+            "Content-Type": "application/octet-stream",
+            **(extra or {}),
+        }
         if entry["range"]:
             found = re.fullmatch(r"bytes=(\d+)-(\d*)", entry["range"])
             assert found

@@ -21,7 +21,9 @@ def cell_source(identity: str, notebook: Path = NOTEBOOK, **fields: Any) -> str:
     cells = {cell["id"]: "".join(cell["source"]) for cell in json.loads(notebook.read_text())["cells"]}
     text = cells[identity]
     for name, value in fields.items():
-        text, count = re.subn(rf"(?m)^{name} = .*?(?= #@param)", lambda _, n=name, v=value: f"{n} = {v!r}", text, count=1)
+        text, count = re.subn(
+            rf"(?m)^{name} = .*?(?= #@param)", lambda _, n=name, v=value: f"{n} = {v!r}", text, count=1
+        )
         assert count == 1, f"the form has no field {name}"
     return text
 
@@ -36,14 +38,20 @@ class Kernel:
         (place / "this").mkdir()
         # The interpreter's path is made absolute, and no link in it is followed: a spec's command runs in the kernel's own folder.
         program = os.path.abspath(python) if os.sep in str(python) else str(python)
-        spec = {"argv": [program, "-m", "ipykernel_launcher", "-f", "{connection_file}"], "display_name": "this", "language": "python"}
+        spec = {
+            "argv": [program, "-m", "ipykernel_launcher", "-f", "{connection_file}"],
+            "display_name": "this",
+            "language": "python",
+        }
         (place / "this" / "kernel.json").write_text(json.dumps(spec))
         specs = KernelSpecManager(kernel_dirs=[str(place)], ensure_native_kernel=False)
         files = {"ip": str(place / "socket"), "connection_file": str(place / "connection.json")}
         self.manager = KernelManager(transport="ipc", kernel_name="this", kernel_spec_manager=specs, **files)
         with (place / "stderr").open("w") as stderr:
             self.manager.start_kernel(env=environment, cwd=str(cwd), stderr=stderr)
-        self.client = self.manager.client()  # its own: it looks at the process, where a free client believes a busy machine's late heartbeat
+        self.client = (
+            self.manager.client()
+        )  # its own: it looks at the process, where a free client believes a busy machine's late heartbeat
         self.client.start_channels(stdin=True)
         try:
             self.client.wait_for_ready(timeout=60)
@@ -104,7 +112,11 @@ class Kernel:
 
     def html(self) -> str:
         """What the widgets show."""
-        return "\n".join(str(state.get("value", "")) for state in list(self.widgets.values()) if state.get("_model_name") == "HTMLModel")
+        return "\n".join(
+            str(state.get("value", ""))
+            for state in list(self.widgets.values())
+            if state.get("_model_name") == "HTMLModel"
+        )
 
     def wait(self, condition: Any, timeout: float, what: str) -> Any:
         end = time.monotonic() + timeout
@@ -113,7 +125,9 @@ class Kernel:
             if value:
                 return value
             if time.monotonic() > end:
-                raise TimeoutError(f"waited {timeout} s for {what}; the kernel said:\n{self.text[-3000:]}\n{self.errors}\n{self.html()[-3000:]}")
+                raise TimeoutError(
+                    f"waited {timeout} s for {what}; the kernel said:\n{self.text[-3000:]}\n{self.errors}\n{self.html()[-3000:]}"
+                )
             time.sleep(0.05)
 
     def wait_for_text(self, pattern: str, timeout: float) -> "re.Match[str]":

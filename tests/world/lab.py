@@ -17,7 +17,13 @@ from tests.world.browser import chromium
 
 CELLS = ("view-in-github", "title", "launch", "add-model", "add-controlnet", "add-extension", "stop")
 DARK = {"@jupyterlab/apputils-extension:themes": {"theme": "JupyterLab Dark"}}
-QUIET = {"@jupyterlab/apputils-extension:notification": {"fetchNews": "false", "checkForUpdates": False, "doNotDisturbMode": True}}
+QUIET = {
+    "@jupyterlab/apputils-extension:notification": {
+        "fetchNews": "false",
+        "checkForUpdates": False,
+        "doNotDisturbMode": True,
+    }
+}
 WHOLE = {"@jupyterlab/notebook-extension:tracker": {"windowingMode": "none"}}  # every cell is in the page
 
 
@@ -32,7 +38,9 @@ def wait(condition: Callable[[], Any], patience: float, what: str, page: Any = N
 
 
 @contextlib.contextmanager
-def server(app: str, python: Path, kernel: Path, root: Path, environment: dict[str, str], dark: bool = False) -> Iterator[str]:
+def server(
+    app: str, python: Path, kernel: Path, root: Path, environment: dict[str, str], dark: bool = False
+) -> Iterator[str]:
     """A Jupyter server («lab» or «notebook») of its own, whose only kernel is `kernel`; yields its address with the token."""
     home, token = root / "jupyter", secrets.token_hex(16)
     for plugin, values in {**QUIET, **WHOLE, **(DARK if dark else {})}.items():
@@ -43,14 +51,30 @@ def server(app: str, python: Path, kernel: Path, root: Path, environment: dict[s
     spec = home / "data" / "kernels" / "python3" / "kernel.json"
     spec.parent.mkdir(parents=True, exist_ok=True)
     spec.write_text(
-        json.dumps({"argv": [str(kernel), "-m", "ipykernel_launcher", "-f", "{connection_file}"], "display_name": "Python 3", "language": "python"})
+        json.dumps(
+            {
+                "argv": [str(kernel), "-m", "ipykernel_launcher", "-f", "{connection_file}"],
+                "display_name": "Python 3",
+                "language": "python",
+            }
+        )
     )
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
-    places = {"JUPYTER_CONFIG_DIR": "config", "JUPYTER_DATA_DIR": "data", "JUPYTER_RUNTIME_DIR": "runtime", "IPYTHONDIR": "ipython"}
+    places = {
+        "JUPYTER_CONFIG_DIR": "config",
+        "JUPYTER_DATA_DIR": "data",
+        "JUPYTER_RUNTIME_DIR": "runtime",
+        "IPYTHONDIR": "ipython",
+    }
     places |= {"JUPYTERLAB_SETTINGS_DIR": "settings", "JUPYTERLAB_WORKSPACES_DIR": "workspaces"}
     env = {k: v for k, v in os.environ.items() if not k.startswith(("HF_", "ONECLICK_", "CIVITAI_"))}
-    env |= {**environment, "JUPYTER_TOKEN": token, "JUPYTER_PREFER_ENV_PATH": "0", **{name: str(home / folder) for name, folder in places.items()}}
+    env |= {
+        **environment,
+        "JUPYTER_TOKEN": token,
+        "JUPYTER_PREFER_ENV_PATH": "0",
+        **{name: str(home / folder) for name, folder in places.items()},
+    }
     module = "jupyterlab" if app == "lab" else "notebook"
     command = [
         str(python), "-m", module, "--no-browser", "--ip=127.0.0.1", f"--port={port}", f"--ServerApp.root_dir={root}", "--ServerApp.terminals_enabled=False",
@@ -155,4 +179,8 @@ def violations(page: Any, axe: Path, *selectors: str) -> list[str]:
     page.add_script_tag(content=axe.read_text())
     context = json.dumps([[s] for s in selectors]) if selectors else "document"
     found = page.evaluate(f"() => axe.run({context}, {{resultTypes: ['violations']}})")["violations"]
-    return [f"{one['id']}: {one['help']} at {[node['target'] for node in one['nodes'][:3]]}" for one in found if one["impact"] in ("serious", "critical")]
+    return [
+        f"{one['id']}: {one['help']} at {[node['target'] for node in one['nodes'][:3]]}"
+        for one in found
+        if one["impact"] in ("serious", "critical")
+    ]

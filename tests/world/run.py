@@ -30,7 +30,11 @@ def main() -> None:
     for which in (signal.SIGINT, signal.SIGTERM):
         signal.signal(which, lambda *_: over.set())
     began = time.monotonic()
-    fields = {"checkpoint": REAL_LINK, "extra_arguments": "--disable-nan-check"} if options.upstreams else {"checkpoint": MODEL_LINK}
+    fields = (
+        {"checkpoint": REAL_LINK, "extra_arguments": "--disable-nan-check"}
+        if options.upstreams
+        else {"checkpoint": MODEL_LINK}
+    )
     with RealWorld(home / "outside", options.upstreams) if options.upstreams else World(home / "outside") as world:
         environment = {**os.environ, **world.environment(home), "ONECLICK_PANEL": "text"}
         kernel = Kernel(options.python, environment, home)
@@ -45,7 +49,9 @@ def main() -> None:
                     ready = time.monotonic() - began
                     before = f"; the run before took {times.read_text()} s" if times.exists() else ""
                     times.write_text(f"{ready:.1f}")
-                    print(f"\n{ready:.1f} s in all{before}. Fetched: {world.hub.sent()} bytes from the hub, {len(world.git.fetches())} packs from git hosts.")
+                    print(
+                        f"\n{ready:.1f} s in all{before}. Fetched: {world.hub.sent()} bytes from the hub, {len(world.git.fetches())} packs from git hosts."
+                    )
                     print("Ctrl-C ends it.", flush=True)
                     if options.once:
                         break

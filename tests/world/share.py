@@ -90,7 +90,9 @@ def make_pki(folder: Path, expired=False, ip="127.0.0.1"):
         p = folder / f"{name}.pem"
         p.write_bytes(
             c.public_bytes(serialization.Encoding.PEM)
-            + k.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+            + k.private_bytes(
+                serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+            )
         )
         ctx = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         ctx.load_cert_chain(p)
@@ -293,7 +295,9 @@ class FakeShare:
     def __init__(self, frpc: str | None = None, mode="ok", log=None, folder=None, port=0, links=None):
         self.frpc, self.mode = frpc, mode
         self.dir = Path(folder or tempfile.mkdtemp(prefix="fakeshare"))
-        self.ca_pem, self.web_ctx, self.frps_ctx = make_pki(self.dir, mode == "expired_cert", "127.0.0.9" if mode == "wrong_host" else "127.0.0.1")
+        self.ca_pem, self.web_ctx, self.frps_ctx = make_pki(
+            self.dir, mode == "expired_cert", "127.0.0.9" if mode == "wrong_host" else "127.0.0.1"
+        )
         self.lines, self._log = [], log
         self.clients, self.links, self.wanted_port = {}, dict(links or {}), port
         self.bytes_up = self.bytes_down = 0
@@ -318,7 +322,11 @@ class FakeShare:
 
     def env(self):
         """What a child process needs so that unmodified gradio talks to us."""
-        return {"HTTPS_PROXY": f"http://127.0.0.1:{self.proxy_port}", "SSL_CERT_FILE": str(self.dir / "ca.pem"), "NO_PROXY": "127.0.0.1,localhost"}
+        return {
+            "HTTPS_PROXY": f"http://127.0.0.1:{self.proxy_port}",
+            "SSL_CERT_FILE": str(self.dir / "ca.pem"),
+            "NO_PROXY": "127.0.0.1,localhost",
+        }
 
     async def _start(self):
         srv = await asyncio.start_server(self._proxy, "127.0.0.1", 0)
@@ -351,7 +359,10 @@ class FakeShare:
                 pass
             status, ctype, body = self._web(host, req)
             self.log("https", host, req, "->", status, len(body))
-            w.write(f"HTTP/1.1 {status}\r\nContent-Type: {ctype}\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n".encode() + body)
+            w.write(
+                f"HTTP/1.1 {status}\r\nContent-Type: {ctype}\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n".encode()
+                + body
+            )
             await w.drain()
         except Exception as e:
             self.log("proxy error", repr(e))
@@ -363,7 +374,11 @@ class FakeShare:
         if host == "api.gradio.app" and path == "/v3/tunnel-request":
             if self.mode == "api_500":
                 return "500 Internal Server Error", "text/plain", b"oops"
-            return "200 OK", "application/json", json.dumps([{"host": "127.0.0.1", "port": self.frps_port, "root_ca": self.ca_pem}]).encode()
+            return (
+                "200 OK",
+                "application/json",
+                json.dumps([{"host": "127.0.0.1", "port": self.frps_port, "root_ca": self.ca_pem}]).encode(),
+            )
         if host == "cdn-media.huggingface.co" and "/frpc-gradio-" in path:
             if self.mode == "cdn_403":
                 return "403 Forbidden", "text/plain", b"AccessDenied"
@@ -440,7 +455,9 @@ class FakeShare:
                     await write_msg(x, "2", {"proxy_name": name, "error": f"new proxy [{name}] error"})
                     continue
                 port = self.links.get(name, 0)
-                srv = await asyncio.start_server(lambda r, w, name=name, m=m: self._visitor(c, x, name, m, r, w), "127.0.0.1", port)
+                srv = await asyncio.start_server(
+                    lambda r, w, name=name, m=m: self._visitor(c, x, name, m, r, w), "127.0.0.1", port
+                )
                 c["servers"].append(srv)
                 port = self.links[name] = srv.sockets[0].getsockname()[1]
                 await write_msg(x, "2", {"proxy_name": name, "remote_addr": f"http://127.0.0.1:{port}"})

@@ -21,7 +21,9 @@ def mount(mountpoint: str, force_remount: bool = False) -> None:
     if told:
         raise ValueError(told)
     if os.path.isdir(f"{mountpoint}/MyDrive") and not force_remount:
-        print(f"Drive already mounted at {mountpoint}; to attempt to forcibly remount, call drive.mount(force_remount=True).")
+        print(
+            f"Drive already mounted at {mountpoint}; to attempt to forcibly remount, call drive.mount(force_remount=True)."
+        )
         return
     time.sleep(float(os.environ.get("WORLD_CONSENT_SECONDS", "0")))
     subprocess.run(["fusermount3", "-u", "-z", "-q", mountpoint], check=False)
@@ -32,7 +34,14 @@ def mount(mountpoint: str, force_remount: bool = False) -> None:
     drive, control = os.environ["WORLD_DRIVE"], os.environ["WORLD_DRIVE"] + ".json"
     command = [os.environ["WORLD_DRIVE_PYTHON"], os.environ["WORLD_DRIVE_PROGRAM"], drive, mountpoint, control]
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    process = subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+    process = subprocess.Popen(
+        command,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
     end = time.monotonic() + 30
     while not os.path.isdir(f"{mountpoint}/MyDrive"):
         if process.poll() is not None or time.monotonic() > end:

@@ -1,0 +1,1 @@
+"""The way in: the door, the login, and the public link that leads to them."""

@@ -1,0 +1,1 @@
+"""Google Colab: the machine and its dialogs."""

@@ -1,0 +1,1 @@
+"""What every room needs: problems, settings, the board, folders, processes."""

@@ -1,0 +1,175 @@
+"""Running other programs: a command to its end, or a process of its own that outlives the kernel."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Final
+
+import psutil
+
+from launcher.core.folder import write_safely
+
+PACKAGE: Final = Path(__file__).resolve().parents[2]  # the folder that holds this package
+
+# What we started and left running. Popen remembers how a process ended; asking the system twice would lose it.
+detached: Final[dict[int, "subprocess.Popen[bytes]"]] = {}
+
+
+class CommandError(Exception):
+    """A command that ended badly. `output` is what it said, at most the last 4,000 characters."""
+
+    def __init__(self, command: list[str], code: int, output: str) -> None:
+        super().__init__(f"{' '.join(command[:6])} ended with {code}: {output[-400:]}")
+        self.code = code
+        self.output = output[-4000:]
+
+
+def run(
+    command: list[str],
+    *,
+    env: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
+    on_line: Callable[[str], None] = lambda line: None,
+    timeout: float | None = None,
+) -> str:
+    """Run a command to its end and return what it printed; `on_line` hears each line as it comes.
+
+    A carriage return counts as a line's end (progress meters). The command gets a session of its own, so
+    that ■ in the notebook does not reach it. Raises `CommandError` on any exit but 0 and on a time-out in seconds
+    in which the command printed nothing.
+    """
+    process = subprocess.Popen(
+        command, env=env, cwd=cwd, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        start_new_session=True, text=True, errors="replace", bufsize=1,
+    )  # fmt: skip
+    assert process.stdout is not None
+    lines: list[str] = []
+    watchdog = Watchdog(process, timeout) if timeout else None
+    try:
+        for line in process.stdout:
+            if watchdog:
+                watchdog.feed()
+            lines.append(line)
+            on_line(line.rstrip())
+        code = process.wait()
+    finally:
+        if watchdog:
+            watchdog.stop()
+        if process.poll() is None:
+            end_group(process.pid)
+    if code:
+        late = "(it said nothing for too long and was ended)\n" if watchdog and watchdog.barked else ""
+        raise CommandError(command, code, late + "".join(lines))
+    return "".join(lines)
+
+
+class Watchdog:
+    """Ends a process that has been silent for `seconds`."""
+
+    def __init__(self, process: "subprocess.Popen[str]", seconds: float) -> None:
+        self.barked = False
+        self._process, self._seconds, self._last = process, seconds, time.monotonic()
+        self._stop = threading.Event()
+        threading.Thread(target=self._watch, daemon=True).start()
+
+    def feed(self) -> None:
+        """The process has said something."""
+        self._last = time.monotonic()
+
+    def stop(self) -> None:
+        """No more watching."""
+        self._stop.set()
+
+    def _watch(self) -> None:
+        while not self._stop.wait(1):
+            if time.monotonic() - self._last > self._seconds and self._process.poll() is None:
+                self.barked = True
+                end_group(self._process.pid)
+                return
+
+
+def start_detached(command: list[str], *, log: Path, pid_file: Path, env: Mapping[str, str], cwd: Path) -> None:
+    """Start a process that outlives the cell, ■ and the kernel; its output goes to the file `log`.
+
+    A session of its own (■ is sent to the kernel's process group) and a file rather than a pipe (which would
+    kill it at the first print after the kernel's end): both measured, facts/jupyter.md.
+    """
+    with log.open("ab") as out:
+        process = subprocess.Popen(
+            command,
+            env=env,
+            cwd=cwd,
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    detached[process.pid] = process
+    created = psutil.Process(process.pid).create_time()
+    write_safely(pid_file, json.dumps({"pid": process.pid, "created": created}), 0o600)
+
+
+def running_pid(pid_file: Path) -> int:
+    """The pid in the file if that very process still runs, else 0. A reused pid is recognised by its start time."""
+    try:
+        noted = json.loads(pid_file.read_text())
+        process = psutil.Process(noted["pid"])
+        if process.status() == psutil.STATUS_ZOMBIE:  # it ended; `exit_code` asks how
+            return 0
+        return process.pid if abs(process.create_time() - noted["created"]) < 1 else 0
+    except (FileNotFoundError, ValueError, KeyError, psutil.NoSuchProcess):
+        return 0
+
+
+def exit_code(pid_file: Path) -> int | None:
+    """How the process in the file ended (negative: by a signal), or None if nobody can know any more."""
+    try:
+        process = detached.get(int(json.loads(pid_file.read_text())["pid"]))
+    except (FileNotFoundError, ValueError, KeyError):
+        return None
+    return process.poll() if process else None
+
+
+def end_process(pid_file: Path, patience: float = 10) -> None:
+    """End the process in the file with its whole session: SIGTERM, and SIGKILL after `patience` seconds."""
+    pid = running_pid(pid_file)
+    if pid:
+        end_group(pid, patience)
+    exit_code(pid_file)  # nothing of it stays in the system's table
+    pid_file.unlink(missing_ok=True)
+
+
+def end_group(pid: int, patience: float = 10) -> None:
+    """End a process that leads its own group, and all in that group."""
+    for which, seconds in ((signal.SIGTERM, patience), (signal.SIGKILL, 5.0)):
+        try:
+            os.killpg(pid, which)
+        except (ProcessLookupError, PermissionError):
+            return
+        end = time.monotonic() + seconds
+        while time.monotonic() < end and group_lives(pid):
+            time.sleep(0.05)
+        if not group_lives(pid):
+            return
+
+
+def group_lives(group: int) -> bool:
+    """True while a process of the group lives; one that ended and waits for its parent to notice does not count."""
+    for process in psutil.process_iter(["pid", "status"]):
+        try:
+            if os.getpgid(process.pid) == group and process.info["status"] != psutil.STATUS_ZOMBIE:
+                return True
+        except ProcessLookupError:
+            continue
+    return False
+
+
+def own_part(module: str) -> list[str]:
+    """The command that runs a module of this very package as a process; its working directory must be `PACKAGE`."""
+    return [sys.executable, "-m", module]

@@ -1,0 +1,145 @@
+"""What the person asked for: the form's fields, checked before anything runs."""
+
+import difflib
+import re
+import shlex
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from launcher.core.problem import Problem
+
+KEEP_ON_DRIVE: Final = "Google Drive"
+KEEP_THIS_SESSION: Final = "this session only"
+LINK_CHOICES: Final = ("automatic", "gradio", "cloudflared", "pinggy", "Colab's own", "none")
+# Arguments of A1111 that the launcher sets itself, or that would open the web UI past the login.
+RESERVED_ARGUMENTS: Final = {
+    "--port": "The launcher chooses the port itself.",
+    "--server-name": "The web UI listens only to this machine, so that nobody gets past the login.",
+    "--listen": "The web UI listens only to this machine, so that nobody gets past the login.",
+    "--share": "The launcher makes the public link itself, with a login in front of it.",
+    "--ngrok": "The launcher makes the public link itself, with a login in front of it.",
+    "--gradio-auth": "The launcher has a login of its own.",
+    "--gradio-auth-path": "The launcher has a login of its own.",
+    "--api-auth": "The launcher has a login of its own, and the API uses it too.",
+    "--data-dir": "The launcher keeps the data folder itself; use the field drive_folder.",
+    "--api": "Use the field api instead.",
+    "--nowebui": "The launcher always starts the web UI.",
+    "--subpath": "The launcher serves the web UI at the root of the link.",
+    "--skip-prepare-environment": "The launcher prepares everything itself and sets it already.",
+    "--update-all-extensions": "Use the cell «Add or update an extension» instead.",
+    "--skip-install": "The launcher installs extensions itself and sets it already.",
+    "--enable-insecure-extension-access": "Use the field extensions_tab instead.",
+    "--tls-keyfile": "The link is encrypted already.",
+    "--tls-certfile": "The link is encrypted already.",
+}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """One filled-in form. Made by `Settings.from_form`, which checks it."""
+
+    checkpoint: str
+    keep_models_on: str
+    drive_folder: str
+    update: bool
+    api: bool
+    link: str
+    extra_arguments: tuple[str, ...]
+    give_back_after: int = 0  # minutes without any request; 0: never
+    extensions_tab: bool = False  # A1111's own tab, through which anyone logged in can install programs
+
+    @classmethod
+    def from_form(
+        cls,
+        *,
+        checkpoint: str,
+        keep_models_on: str,
+        drive_folder: str,
+        update: bool,
+        api: bool,
+        link: str,
+        extra_arguments: str,
+        give_back_after: int,
+        extensions_tab: bool,
+        known_checkpoints: Iterable[str],
+    ) -> "Settings":
+        """Check every field; raise a `Problem` that names the field and the remedy."""
+        return cls(
+            checkpoint=checked_checkpoint(checkpoint, known_checkpoints),
+            keep_models_on=checked_choice("keep_models_on", keep_models_on, (KEEP_ON_DRIVE, KEEP_THIS_SESSION)),
+            drive_folder=checked_folder(drive_folder),
+            update=bool(update),
+            api=bool(api),
+            link=checked_choice("link", link, LINK_CHOICES),
+            extra_arguments=checked_arguments(extra_arguments),
+            give_back_after=checked_minutes(give_back_after),
+            extensions_tab=bool(extensions_tab),
+        )
+
+
+def checked_checkpoint(value: str, known: Iterable[str]) -> str:
+    """A name of the catalog, or an https link; raises `Problem` with the nearest names."""
+    value, names = value.strip(), list(known)
+    by_lower = {name.lower(): name for name in names}
+    if value.lower() in by_lower:
+        return by_lower[value.lower()]
+    if re.match(r"https?://\S+$", value):
+        return value
+    near = difflib.get_close_matches(value.lower(), by_lower, n=3, cutoff=0.3) or list(by_lower)[:3]
+    raise Problem(
+        f"The field checkpoint says {value!r}, which is neither a known model nor a link.",
+        f"Choose one of the list (nearest: {', '.join(by_lower[n] for n in near)}), or paste a link that starts with https://.",
+        field="checkpoint",
+    )
+
+
+def checked_choice(field: str, value: str, choices: tuple[str, ...]) -> str:
+    """One of `choices`; raises `Problem` otherwise."""
+    if value not in choices:
+        raise Problem(f"The field {field} says {value!r}.", f"Choose one of: {', '.join(choices)}.", field=field)
+    return value
+
+
+def checked_folder(value: str) -> str:
+    """One plain folder name inside the Drive; raises `Problem` for anything that could lead elsewhere."""
+    value = value.strip()
+    if not re.fullmatch(r"[^\W_][\w \-]{0,60}", value):
+        raise Problem(
+            f"The field drive_folder says {value!r}, which is not a plain folder name.",
+            "Use letters, digits, spaces, - or _, without slashes or dots, for example asd1111.",
+            field="drive_folder",
+        )
+    return value
+
+
+def checked_minutes(value: object) -> int:
+    """Whole minutes, 0 for never; raises `Problem` otherwise."""
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= 1440:
+        raise Problem(
+            f"The field give_back_after says {value!r}.",
+            "Write the minutes as a whole number from 0 (never) to 1440.",
+            field="give_back_after",
+        )
+    return value
+
+
+def checked_arguments(value: str) -> tuple[str, ...]:
+    """The extra arguments, split as a shell would; refuses those the launcher must set itself."""
+    try:
+        words = tuple(shlex.split(value))
+    except ValueError as error:
+        raise Problem(
+            f"The field extra_arguments cannot be read: a quotation mark is not closed ({error}).",
+            "Close the quotation mark, or empty the field.",
+            field="extra_arguments",
+        ) from error
+    for word in words:
+        name = word.split("=")[0]
+        if name in RESERVED_ARGUMENTS:
+            raise Problem(
+                f"The field extra_arguments has {name}. {RESERVED_ARGUMENTS[name]}",
+                f"Take {name} out of the field.",
+                field="extra_arguments",
+            )
+    return words

@@ -1,0 +1,161 @@
+"""Extensions as files: histories on Drive, checkouts on the machine, which are switched off."""
+
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from launcher.core.folder import Folder, write_safely
+from launcher.core.process import CommandError
+from launcher.core.reporter import Reporter
+from launcher.drive.mirror import COMES_BACK, UNFINISHED
+from launcher.git.git import changed_files, git
+from launcher.git.history import pull_history, push_history
+from launcher.git.repository import Repository, bring, put_files, wanted_commit
+
+
+@dataclass(frozen=True)
+class Extension:
+    """One extension as it is kept."""
+
+    name: str
+    url: str
+    commit: str
+    date: str  # of the commit, YYYY-MM-DD
+    on: bool
+
+    def in_words(self) -> str:
+        """One line for the panel."""
+        return f"{self.name}: version {self.commit[:8]} of {self.date}{'' if self.on else ', switched off'}"
+
+
+def kept_place(folder: Folder, name: str) -> Path:
+    """An extension's folder on Drive."""
+    return folder.kept / "extensions" / name
+
+
+def placed_at(folder: Folder, name: str) -> Path:
+    """An extension's folder on the machine, where A1111 looks."""
+    return folder.data / "extensions" / name
+
+
+def kept_extensions(folder: Folder) -> list[str]:
+    """The names of all extensions on Drive, also of those that are plain folders without a history."""
+    try:
+        with os.scandir(folder.kept / "extensions") as entries:
+            return sorted(entry.name for entry in entries if entry.is_dir() and not entry.name.startswith("."))
+    except FileNotFoundError:
+        return []
+
+
+def described(folder: Folder, name: str, on: bool = True) -> Extension:
+    """An extension as it was brought from Drive; without a history its version is empty."""
+    history = history_of(folder, name)
+    commit = used_commit(folder, name)
+    if not commit:
+        return Extension(name, "", "without history", "an unknown date", on)
+    return Extension(name, origin(history), commit, git("show", "--no-patch", "--format=%cs", commit, at=history), on)
+
+
+def history_of(folder: Folder, name: str) -> Path:
+    """The machine's copy of an extension's history."""
+    return folder.history(kept_place(folder, name))
+
+
+def used_commit(folder: Folder, name: str) -> str:
+    """The commit that is used of an extension that was brought from Drive, or ""."""
+    return wanted_commit(history_of(folder, name), Repository("", (), "HEAD"))
+
+
+def origin(history: Path) -> str:
+    """Where a history came from, or ""."""
+    try:
+        return git("config", "--get", "remote.origin.url", at=history)
+    except CommandError:
+        return ""
+
+
+def put_extensions(folder: Folder, reporter: Reporter) -> list[str]:
+    """Bring the files of every extension to the machine, side by side; return their names.
+
+    What A1111's own tab installed there since gets its history on Drive first.
+    """
+    names = kept_extensions(folder)
+    for checkout in (path.parent for path in folder.data.glob("extensions/*/.git") if path.parent.name not in names):
+        places = (f"file://{checkout}", origin(checkout))
+        bring(folder, repository(checkout.name, *places), checkout, refresh=True, reporter=reporter)
+        names.append(checkout.name)
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda name: put_extension(folder, name, reporter), names))
+    return names
+
+
+def repository(name: str, *urls: str) -> Repository:
+    """An extension's repository, to be had at the first of `urls` that has it."""
+    return Repository(f"extensions/{name}", urls, "HEAD")
+
+
+def put_extension(folder: Folder, name: str, reporter: Reporter) -> None:
+    """Bring one extension's files to the machine: its version from the history, then files of its own from Drive."""
+    kept, files = kept_place(folder, name), placed_at(folder, name)
+    history = pull_history(folder, kept)
+    commit, tracked = used_commit(folder, name), set[str]()
+    if commit:
+        if put_files(history, commit, files, reporter):
+            push_history(folder, kept)
+        git("config", "remote.origin.url", origin(history) or "unknown", at=files)  # A1111 shows it
+        tracked = set(git("ls-tree", "-r", "--name-only", "-z", commit, at=history).split("\0"))
+    checked_out_on_drive = (kept / ".git" / "index").exists()
+    for inside in own_files(kept):
+        if inside not in tracked or not checked_out_on_drive:
+            bring_own_file(kept / inside, files / inside)
+
+
+def own_files(kept: Path) -> Iterator[str]:
+    """The files beside an extension's history on Drive, relative to its folder."""
+    for where, folders, names in os.walk(kept):
+        folders[:] = [f for f in folders if f not in (".git", "__pycache__", UNFINISHED)]
+        for name in names:
+            yield os.path.relpath(os.path.join(where, name), kept)
+
+
+def bring_own_file(kept: Path, target: Path) -> None:
+    """Copy a file of an extension's own from Drive, or link to it if it is large. What is newer on the machine stays."""
+    info = kept.stat()
+    if target.is_symlink() or (
+        target.exists() and target.stat().st_mtime >= info.st_mtime - 1 and target.stat().st_size == info.st_size
+    ):
+        return
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if info.st_size > COMES_BACK:
+        target.symlink_to(kept)
+    else:
+        shutil.copy2(kept, target)
+
+
+def unchanged_files(checkout: Path) -> list[str]:
+    """The files of a checkout that are as git has them: nothing need be kept of those but the history."""
+    changed = set(changed_files(checkout))
+    return [name for name in git("ls-files", "-z", at=checkout).split("\0") if name and name not in changed]
+
+
+def switched_off(folder: Folder) -> set[str]:
+    """The extensions A1111's own settings have switched off."""
+    try:
+        return set(json.loads((folder.data / "config.json").read_text()).get("disabled_extensions", []))
+    except (FileNotFoundError, ValueError):
+        return set()
+
+
+def switch(folder: Folder, *, off: set[str] = frozenset(), on: set[str] = frozenset()) -> None:  # type: ignore[assignment]
+    """Switch extensions off or on in A1111's own settings, where its Extensions tab shows it."""
+    if not off and not on:
+        return
+    path = folder.data / "config.json"
+    settings = json.loads(path.read_text()) if path.exists() else {}
+    write_safely(
+        path, json.dumps(settings | {"disabled_extensions": sorted((switched_off(folder) | off) - on)}, indent=4)
+    )

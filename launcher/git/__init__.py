@@ -1,0 +1,1 @@
+"""Histories kept on Drive and files on the machine, with git."""

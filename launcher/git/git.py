@@ -1,0 +1,120 @@
+"""Commands of git on one history or checkout."""
+
+import os
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from launcher.core.folder import write_safely
+from launcher.core.process import CommandError, run
+from launcher.core.reporter import Reporter
+
+OUR_REF: Final = "refs/oneclick/used"  # the commit we run; the person's own branches are never moved
+OUR_BRANCHES: Final = "kept-changes-"  # branches with what people changed in files
+SILENCE: Final = 120.0  # seconds git may say nothing
+
+
+def git(*arguments: str, at: Path | None = None, on_line: Callable[[str], None] = lambda line: None) -> str:
+    """Run git without ever asking for a password, and without cleaning up behind our back."""
+    env = {**os.environ, "GIT_TERMINAL_PROMPT": "0", "GIT_ASKPASS": "true", "GCM_INTERACTIVE": "never", "LC_ALL": "C"}
+    where = ["-C", str(at)] if at else []
+    options = [
+        "-c",
+        "fetch.unpackLimit=1",
+        "-c",
+        "gc.auto=0",
+        "-c",
+        "maintenance.auto=false",
+        "-c",
+        "core.fileMode=false",
+        "-c",
+        "advice.detachedHead=false",
+    ]
+    return run(["git", *where, *options, *arguments], env=env, on_line=on_line, timeout=SILENCE).strip()
+
+
+def begin_history(history: Path, url: str) -> None:
+    """An empty history, with settings that suit Drive too: it is kept there."""
+    for name in ("objects", "refs"):
+        (history / ".git" / name).mkdir(parents=True, exist_ok=True)
+    settings = (
+        f'[core]\n\trepositoryformatversion = 0\n\tfilemode = false\n\tbare = false\n[remote "origin"]\n\turl = {url}\n'
+    )
+    write_safely(history / ".git" / "config", settings)
+    write_safely(history / ".git" / "HEAD", "ref: refs/heads/master\n")  # last: with it the history counts as begun
+
+
+def fetch(history: Path, url: str, wanted: str, reporter: Reporter) -> None:
+    """Fetch one branch or commit. A history that is whole stays whole; a new one is shallow (2 MB, not 40)."""
+    whole = (
+        (history / ".git" / "HEAD").exists()
+        and not (history / ".git" / "shallow").exists()
+        and bool(used_or_head(history))
+    )
+    depth = [] if whole else ["--depth=1"]
+
+    def on_line(line: str) -> None:
+        found = re.search(r"Receiving objects:\s+(\d+)%.*?(, [\d.]+ \w+ \| [\d.]+ \w+/s)?$", line)
+        if found:
+            reporter.say(f"fetching: {found[1]} %{found[2] or ''}")
+
+    git(
+        "fetch",
+        "--progress",
+        "--no-tags",
+        "--no-write-commit-graph",
+        "--force",
+        *depth,
+        url,
+        wanted,
+        at=history,
+        on_line=on_line,
+    )
+
+
+def used_or_head(history: Path) -> str:
+    """The commit of the history, whatever it is, or ""."""
+    try:
+        return git("rev-parse", "--verify", "--quiet", "HEAD^{commit}", at=history)
+    except CommandError:
+        return ""
+
+
+def changed_files(checkout: Path) -> list[str]:
+    """The files that git knows and that somebody changed or deleted, relative to the checkout."""
+    if not used_or_head(checkout) or not (checkout / ".git" / "index").exists():
+        return []
+    told = git("--no-optional-locks", "diff", "--name-only", "-z", "--no-renames", "HEAD", at=checkout)
+    return [name for name in told.split("\0") if name]
+
+
+def restore_missing(checkout: Path) -> list[str]:
+    """Bring back files that somebody deleted from a checkout; return their names."""
+    lost = [name for name in changed_files(checkout) if not os.path.lexists(checkout / name)]
+    if lost:
+        mend(checkout)
+        git("checkout", "--quiet", "HEAD", "--", *lost, at=checkout)
+    return lost
+
+
+def mend(repository: Path) -> None:
+    """Take away what a killed git leaves behind: lock files and unfinished packs. No other git runs here."""
+    inside = repository / ".git"
+    if not inside.is_dir():
+        return
+    for pattern in ("*.lock", "refs/**/*.lock", "objects/pack/tmp_*", "objects/pack/*.lock"):
+        for stale in inside.glob(pattern):
+            stale.unlink(missing_ok=True)
+
+
+def last_words(error: CommandError) -> str:
+    """The line in which git says what is wrong."""
+    lines = [line.strip() for line in error.output.splitlines() if line.strip()]
+    told = [line for line in lines if line.startswith(("fatal:", "error:", "remote:"))]
+    return (told or lines or [f"git ended with {error.code}"])[0]
+
+
+def last_line(failures: list[str]) -> str:
+    """The last failure, short."""
+    return failures[-1][:200] if failures else "no address"

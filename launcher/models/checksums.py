@@ -1,0 +1,87 @@
+"""What A1111 knows of model files, checksums and headers: kept on Drive, so that no new machine reads every model for it again.
+
+A1111 has it in diskcache databases, which must not lie on Drive (SQLite). Computing one checksum of a 2 GB checkpoint took
+9.2 of the 11.9 s of its first load (facts/a1111.md §3).
+"""
+
+import gzip
+import json
+import threading
+import zlib
+from pathlib import Path
+from typing import Any, Final
+
+from launcher.core.folder import Folder, write_safely
+from launcher.core.process import run
+
+KNOWN_LIST: Final = "oneclick-known.json.gz"  # on Drive: {section: {title: {"mtime": seconds, …}}}
+ALL_KNOWN: Final = (
+    "hashes",
+    "hashes-addnet",
+    "safetensors-metadata",
+)  # the databases of A1111 v1.10.1 that cost a look into a model
+LARGEST_KNOWN: Final = 16_384  # characters; some LoRAs carry a book on their training
+# Run by A1111's own Python, which has diskcache: FILE FOLDER. What is newer wins, as A1111 itself decides by the time of change.
+EXCHANGE: Final = """
+import json, sys
+from diskcache import Cache
+file, folder, largest, *sections = sys.argv[1:]
+known = json.load(open(file))
+for section in sections:
+    with Cache(f"{folder}/{section}", size_limit=2**32, disk_min_file_size=2**18) as cache:
+        for title, told in known.get(section, {}).items():
+            if told["mtime"] > cache.get(title, {}).get("mtime", 0):
+                cache[title] = told
+        known[section] = {title: cache[title] for title in cache if len(json.dumps(cache[title])) < int(largest)}
+with open(file, "w") as out:
+    json.dump(known, out)
+"""
+known_lock: Final = threading.Lock()  # downloads end side by side
+
+
+def note_checksum(folder: Folder, path: Path, sha256: str) -> None:
+    """Remember the checksum of a checkpoint that was computed while it was fetched."""
+    place = folder.models / "Stable-diffusion"
+    if place not in path.parents:
+        return
+    with known_lock:
+        known = read_known(folder)
+        told = {"mtime": path.stat().st_mtime, "sha256": sha256}
+        known.setdefault("hashes", {})[f"checkpoint/{path.relative_to(place).as_posix()}"] = told
+        write_known(folder, known)
+
+
+def exchange_known(folder: Folder) -> None:
+    """Tell A1111 what is known on Drive, and keep on Drive what it found out since. Raises `CommandError`, `OSError`."""
+    file = folder.machine / "known.json"
+    with known_lock:
+        before = read_known(folder)
+        write_safely(file, json.dumps(before))
+        run(
+            [
+                str(folder.python / "bin" / "python"),
+                "-c",
+                EXCHANGE,
+                str(file),
+                str(folder.machine / "cache"),
+                str(LARGEST_KNOWN),
+                *ALL_KNOWN,
+            ]
+        )
+        after = json.loads(file.read_text())
+        if after != before:
+            write_known(folder, after)
+
+
+def read_known(folder: Folder) -> dict[str, Any]:
+    """What Drive has; nothing where the list is missing or damaged, for A1111 finds it out again."""
+    try:
+        known = json.loads(gzip.decompress((folder.kept / KNOWN_LIST).read_bytes()))
+    except (FileNotFoundError, gzip.BadGzipFile, EOFError, zlib.error, ValueError):
+        return {}
+    return known if isinstance(known, dict) else {}
+
+
+def write_known(folder: Folder, known: dict[str, Any]) -> None:
+    """Put it on Drive."""
+    write_safely(folder.kept / KNOWN_LIST, gzip.compress(json.dumps(known).encode(), mtime=0))

@@ -1,0 +1,73 @@
+"""The one function every cell has: it unpacks the launcher's package and calls it. Its text is put into the cells as it is.
+
+It stands alone: nothing of the launcher can be imported before it has run.
+"""
+
+
+# fmt: off
+async def oneclick(call: str, digest: str, fields: dict[str, object], files: dict[str, str] | None = None) -> None:
+    """Run one function of the launcher, whose package lies on this machine's disk in a folder named by its hash."""
+    import hashlib
+    import importlib.util
+    import os
+    import shutil
+    import sys
+    from pathlib import Path
+
+    def digest_of(files: dict[str, str]) -> str:
+        return hashlib.sha256("".join(f"{name}\0{files[name]}\0" for name in sorted(files)).encode()).hexdigest()[:16]
+
+    def on_disk() -> dict[str, str]:
+        return {path.relative_to(place).as_posix(): path.read_bytes().decode(errors="replace")
+                for path in place.rglob("*") if path.is_file() and path.suffix != ".pyc"}
+
+    def in_the_notebook() -> dict[str, str] | None:
+        """The package out of the notebook's text, which Colab's page knows; None where it does not answer."""
+        import ast
+
+        try:
+            message = importlib.import_module("google.colab._message")
+            cells = message.blocking_request("get_ipynb", timeout_sec=10)["ipynb"]["cells"]
+        except Exception as error:  # Colab's errors share no base class; whichever it was, ▶ on the first cell helps
+            why.append(f" (Colab did not hand out the notebook's text: {type(error).__name__}.)")
+            return None
+        for text in ("".join(cell.get("source", "")) for cell in cells):
+            if f'oneclick("launch", "{digest}"' in text:
+                calls = [node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Call)]
+                return dict(ast.literal_eval(next(c for c in calls if getattr(c.func, "id", "") == "oneclick").args[3]))
+        return None
+
+    why: list[str] = []
+    missing = [name for name in ("aiohttp", "psutil", "requests", "huggingface_hub") if importlib.util.find_spec(name) is None]
+    if sys.version_info < (3, 11) or missing:
+        print(f"This Jupyter lacks {', '.join(missing) or 'Python 3.11'}. Colab has all that is needed: open the notebook there" +
+              (f", or run %pip install {' '.join(missing)} in a new cell, and press ▶ again." if missing else "."))
+        return
+    colab = bool(os.environ.get("COLAB_RELEASE_TAG"))
+    base = Path(os.environ.get("ONECLICK_HOME") or ("/content" if colab else "~/oneclick")).expanduser().absolute()
+    place = base / ("oneclick" if colab else "machine") / "program" / digest
+    if digest_of(on_disk()) != digest:
+        files = files or in_the_notebook()
+        if files is None or digest_of(files) != digest:
+            print("Press ▶ on the first cell once, then press ▶ here again." + "".join(why))
+            return
+        part = place.with_name(f".{digest}.{os.getpid()}")
+        for name, text in files.items():
+            (part / name).parent.mkdir(parents=True, exist_ok=True)
+            (part / name).write_bytes(text.encode())
+        if place.exists():  # somebody changed it
+            os.rename(place, place.with_name(f".{digest}.{os.getpid()}.changed"))
+        os.rename(part, place)
+        shutil.rmtree(place.with_name(f".{digest}.{os.getpid()}.changed"), ignore_errors=True)
+    for name in [name for name in sys.modules if name.partition(".")[0] == "launcher"]:
+        origin = getattr(sys.modules[name], "__file__", None) or ""
+        if origin.startswith(f"{place}{os.sep}"):
+            continue
+        if f"{os.sep}program{os.sep}" not in origin:
+            print(f"This notebook has imported another module called launcher ({origin or 'without a file'}). " +
+                  "Choose Runtime → Restart session, and press ▶ again.")
+            return
+        del sys.modules[name]  # another version of the launcher; what it left running is found by its files
+    sys.path[:] = [str(place), *(entry for entry in sys.path if Path(entry).parent != place.parent)]
+    importlib.invalidate_caches()
+    await getattr(importlib.import_module("launcher.cells"), call)(**fields)

@@ -1,0 +1,1 @@
+"""The panel that draws a board."""

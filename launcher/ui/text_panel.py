@@ -1,0 +1,50 @@
+"""The panel as lines of text, for places without widgets."""
+
+import time
+from collections.abc import Callable
+
+from launcher.core.board import DONE, FAILED, Board, Snapshot
+from launcher.ui.html import MARKS, STATE_WORDS
+from launcher.ui.words import in_time
+
+
+def text_lines(board: Snapshot, with_password: bool) -> list[str]:
+    """The same as lines of text."""
+    lines = []
+    for step in board.steps:
+        when = (
+            f" ({in_time((step.ended or time.time()) - step.started)})"
+            if step.started and step.state in (DONE, FAILED)
+            else ""
+        )
+        lines.append(f"{MARKS[step.state]} {step.title}: {step.note or STATE_WORDS[step.state]}{when}")
+        if step.state == FAILED:
+            lines += [f"  {step.problem}", f"  What to do: {step.remedy}"]
+    lines += [f"! {text}" for text in board.notices]
+    if board.card:
+        secret = board.card.password if with_password else "on the card (or run with ONECLICK_PANEL=text)"
+        lines += [
+            f"Link: {board.card.url}",
+            f"User: {board.card.user}",
+            f"Password: {secret}",
+            f"Images: {board.card.kept_in}",
+            f"Ready after {in_time(board.card.seconds)}.",
+        ]
+    return lines
+
+
+class TextPanel:
+    """For places without widgets: prints each line once, when it changes."""
+
+    def __init__(self, board: Board) -> None:
+        self.board, self._said = board, set[str]()
+
+    def close(self) -> None:
+        """Nothing is left to say."""
+
+    def draw(self, fresh_link: Callable[[], str], let_go: bool = False) -> None:
+        """Print what is new. Steps at work are told once a state, not at every byte."""
+        for line in text_lines(self.board.snapshot(), with_password=True):
+            if line[0] not in "·…" and line not in self._said:
+                self._said.add(line)
+                print(line, flush=True)

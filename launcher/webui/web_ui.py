@@ -1,0 +1,168 @@
+"""A1111's process: its command line, its start, whether it is ready, its end. Knows nothing of tunnels."""
+
+import os
+import signal
+import socket
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import requests
+
+from launcher.core.folder import Folder
+from launcher.core.problem import Problem
+from launcher.core.process import end_process, exit_code, running_pid, start_detached
+from launcher.core.reporter import Reporter
+from launcher.core.session import Session
+from launcher.webui.explain import explain
+from launcher.webui.settings_file import without_checkpoint
+
+READY_LINE: Final = "Startup time:"  # nothing may ask it for anything before: facts/a1111.md §3
+MODEL_LINE: Final = "Model loaded in"
+START_LIMIT: Final = 900.0  # seconds; a cold disk and a slow Drive have been seen to take minutes
+# What a start prints, in order -> what a person is told.
+STAGES: Final = (
+    ("Launching Web UI with arguments", "A1111 has begun"),
+    ("Loading weights [", "reading the checkpoint"),
+    ("Creating model from config", "building the model"),
+    ("Running on local URL", "almost there"),
+)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How to start the web UI."""
+
+    python: Path
+    arguments: tuple[str, ...]  # without the port
+    environment: dict[str, str]
+
+
+def free_port() -> int:
+    """A free port of this machine, which the system chooses. Nobody but the door needs to know it."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class WebUI:
+    """The one web UI process of this machine, found again by its files in the session folder."""
+
+    def __init__(self, folder: Folder) -> None:
+        self.folder = folder
+        self.part = Session(folder.session).webui
+        self.pid_file, self.log = self.part.pid_file, self.part.log
+
+    @property
+    def running(self) -> bool:
+        """True while the process lives."""
+        return bool(running_pid(self.pid_file))
+
+    @property
+    def noted(self) -> dict[str, object]:
+        """What the running process was started with: {"port": int, "arguments": [str]}; empty if there is none."""
+        return self.part.said
+
+    @property
+    def port(self) -> int:
+        """The port it listens on, or is about to."""
+        return self.part.port
+
+    @property
+    def ready(self) -> bool:
+        """True once it said so in its log. The only sign that may be trusted."""
+        return self.running and READY_LINE in self._log_text()
+
+    def started_with(self, plan: Plan) -> bool:
+        """True if it runs with just these arguments; another checkpoint is no reason to start anew."""
+        return self.running and without_checkpoint(self.noted.get("arguments")) == without_checkpoint(
+            list(plan.arguments)
+        )
+
+    def start(self, plan: Plan) -> None:
+        """Start it. Its output goes to the file `log`; the log of the start before is kept beside it."""
+        self.stop()
+        (self.folder.code / "tmp").mkdir(exist_ok=True)  # A1111 moves a bad settings file there and dies without it
+        if self.log.exists():
+            os.replace(self.log, self.log.with_suffix(".before.log"))
+        port = free_port()
+        self.part.note(port=port, arguments=list(plan.arguments))
+        environment = plan.environment | {
+            "SD_WEBUI_CACHE_DIR": str(self.folder.machine / "cache"),  # SQLite does not live on Drive
+            "HF_HOME": str(self.folder.data / "huggingface"),  # CLIP's words, kept on Drive: the hub is asked once
+            "GRADIO_TEMP_DIR": str(self.folder.machine / "tmp"),
+            "GRADIO_ANALYTICS_ENABLED": "False",
+            "PYTHONFAULTHANDLER": "1",  # a crash in C code or a hang leaves the line it was in
+        }
+        command = [str(plan.python), "launch.py", *plan.arguments, "--port", str(port)]
+        start_detached(command, log=self.log, pid_file=self.pid_file, env=environment, cwd=self.folder.code)
+
+    def wait_until_ready(self, reporter: Reporter, cancelled: Callable[[], bool]) -> bool:
+        """Wait for the ready line, telling the stages. False if `cancelled`; raises a `Problem` if it ends before."""
+        end = time.monotonic() + START_LIMIT
+        while time.monotonic() < end:
+            text = self._log_text()
+            if READY_LINE in text:
+                return True
+            for line, told in reversed(STAGES):
+                if line in text:
+                    reporter.say(told)
+                    break
+            if not self.running:
+                raise self.why_it_ended()
+            if cancelled():
+                return False
+            time.sleep(0.05)
+        os.kill(running_pid(self.pid_file), signal.SIGABRT)  # with PYTHONFAULTHANDLER its last words say where it hangs
+        time.sleep(2)
+        raise Problem(
+            f"The web UI was not ready after {START_LIMIT / 60:.0f} minutes.",
+            f"Press ▶ again. Its log is the file {self.log}.",
+            field="extensions",
+        )
+
+    def wait_for_model(self, over: threading.Event) -> bool:
+        """Wait until the first model is loaded, a while after the ready line; False if `over` or the process's end comes first."""
+        while self.running and not over.wait(2):
+            if MODEL_LINE in self._log_text():
+                return True
+        return False
+
+    @property
+    def chosen_checkpoint(self) -> str:
+        """The file name of the checkpoint it was started with, or ""."""
+        arguments = self.noted.get("arguments")
+        words = arguments if isinstance(arguments, list) else []
+        return os.path.basename(words[words.index("--ckpt") + 1]) if "--ckpt" in words else ""
+
+    @property
+    def last_words(self) -> str:
+        """What it said, to its end."""
+        return self._log_text()
+
+    def why_it_ended(self) -> Problem:
+        """The reason in words, from its log and exit code."""
+        return explain(self._log_text(), exit_code(self.pid_file), str(self.log))
+
+    def stop(self) -> None:
+        """End it with all it started, politely first."""
+        end_process(self.pid_file)
+        self.part.forget()
+
+    def refresh_checkpoints(self) -> None:
+        """Make it list checkpoints that were added while it runs. Raises `requests.RequestException`."""
+        requests.post(f"http://127.0.0.1:{self.port}/sdapi/v1/refresh-checkpoints", timeout=60).raise_for_status()
+
+    def choose_checkpoint(self, name: str) -> None:
+        """Make it load a checkpoint by its file name. Raises `requests.RequestException`."""
+        url = f"http://127.0.0.1:{self.port}/sdapi/v1/options"
+        requests.post(url, json={"sd_model_checkpoint": name}, timeout=600).raise_for_status()
+
+    def _log_text(self) -> str:
+        try:
+            return self.log.read_text(errors="replace")
+        except FileNotFoundError:
+            return ""
