@@ -7,6 +7,7 @@ COLAB_PYTHON := $(CURDIR)/.venv-colab/bin/python
 UV := $(CURDIR)/.venv/bin/uv
 HOME_FOLDER ?= run/stand-ins
 WORKERS ?= 2
+unexport PYTHONDONTWRITEBYTECODE  # else every kernel compiles IPython anew, 3 s each
 
 .PHONY: run test check notebook real faults shots bench lock pins setup clean
 
@@ -15,7 +16,7 @@ run: setup
 	exec $(PYTHON) -m tests.world.run --python $(COLAB_PYTHON) --home $(HOME_FOLDER)
 
 test: setup check
-	$(PYTHON) -m pytest --numprocesses $(WORKERS) --dist loadgroup --no-loadscope-reorder
+	$(PYTHON) -m pytest --numprocesses $(WORKERS) --dist loadgroup
 
 check: setup
 	$(PYTHON) -m ruff check launcher tests

@@ -24,6 +24,7 @@ CURRENT_PYTHON = ROOT / ".venv" / "bin" / "python"
 
 MACHINES = {"x86_64": "amd64", "aarch64": "arm64"}  # Python's names -> Go's
 
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # Colab has it not, and every kernel would compile IPython anew
 os.environ["UV_CACHE_DIR"] = str(ROOT / ".cache" / "uv-packages")  # with byte code: tests/prepare.py
 
 
@@ -33,6 +34,15 @@ def new_folder(root: Path) -> Folder:
     folder = Folder(root / "drive" / "asd1111" / "stable-diffusion-webui", root / "machine")
     folder.prepare()
     return folder
+
+
+LONG_FIRST = ("test_people", "test_faults", "test_launch", "test_drive", "test_extensions", "test_tunnel")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The long stories first: two workers then end at about the same time."""
+    order = {name: number for number, name in enumerate(LONG_FIRST)}
+    items.sort(key=lambda item: order.get(item.path.stem, len(order)))
 
 
 def pytest_report_header() -> str:
