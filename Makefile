@@ -21,7 +21,7 @@ test: setup check
 check: setup
 	$(PYTHON) -m ruff check launcher tests
 	$(PYTHON) -m ruff format --check launcher tests
-	$(PYTHON) -m mypy --strict launcher
+	$(PYTHON) -m mypy --strict launcher tests
 
 notebook: setup
 	$(PYTHON) -m launcher.notebook.build

@@ -48,10 +48,10 @@ def system_packages(missing: list[str]) -> None:
     command = ["apt-get", "install", "-y", "-qq", *missing]
     if os.geteuid() != 0 or not shutil.which("apt-get"):
         sys.exit(f"Please run this once, then again what you ran now:\n\n    sudo {' '.join(command)}\n")
-    quiet = {"stdout": subprocess.DEVNULL, "env": {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}}
+    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     print(f"installing {', '.join(missing)}", flush=True)
-    subprocess.run(["apt-get", "update", "-qq"], check=True, **quiet)
-    subprocess.run(command, check=True, **quiet)
+    for step in (["apt-get", "update", "-qq"], command):
+        subprocess.run(step, check=True, stdout=subprocess.DEVNULL, env=environment)
 
 
 def works(command: list[str]) -> bool:

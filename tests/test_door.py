@@ -109,7 +109,12 @@ class OpenDoor:
     def __init__(self, session: Path, upstream: Upstream | None, api: bool = True, port: int = 0) -> None:
         session.mkdir(mode=0o700)
         self.session, self.login = session, Login.of_this_launch(session / "login.json")
-        self.board = {"webui_port": upstream.port if upstream else 0, "api": api, "steps": [], "notices": []}
+        self.board: dict[str, Any] = {
+            "webui_port": upstream.port if upstream else 0,
+            "api": api,
+            "steps": [],
+            "notices": [],
+        }
         self.write_board()
         self.process = subprocess.Popen(
             [sys.executable, "-m", "launcher.access.door", str(session), str(port)], cwd=ROOT

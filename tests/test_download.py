@@ -1,5 +1,6 @@
 """Bytes to a file: resumed after any cut, verified, named only when whole."""
 
+import functools
 import hashlib
 import os
 import signal
@@ -100,6 +101,10 @@ def test_a_download_that_is_stopped_before_it_begins_ends_at_once(hub: Hub, tmp_
         )
 
 
+def more_was_sent(hub: Hub, count: int) -> bool:
+    return hub.sent() >= count
+
+
 def test_killed_at_five_points_it_fetches_hardly_more_than_once(
     hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -113,7 +118,7 @@ def test_killed_at_five_points_it_fetches_hardly_more_than_once(
     )
     for _ in range(5):
         before, child = hub.sent(), subprocess.Popen([sys.executable, "-c", script], cwd=ROOT)
-        wait(lambda b=before: hub.sent() >= b + 20_000_000, 60, "20 MB to be on their way")
+        wait(functools.partial(more_was_sent, hub, before + 20_000_000), 60, "20 MB to be on their way")
         assert not target.exists()
         child.send_signal(signal.SIGKILL)
         child.wait()

@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -488,9 +489,9 @@ def test_a_front_end_without_widgets_keeps_the_same_lines_as_text(place: Place) 
     from nbclient import NotebookClient
 
     place.machine.mkdir(parents=True)
-    book = nbformat.v4.new_notebook(
-        cells=[nbformat.v4.new_code_cell(cell_source("launch", checkpoint=MODEL_LINK, extra_arguments="--thmee"))]
-    )
+    cell: dict[str, Any] = {"cell_type": "code", "id": "launch", "metadata": {}, "outputs": [], "execution_count": None}
+    cell["source"] = cell_source("launch", checkpoint=MODEL_LINK, extra_arguments="--thmee")
+    book = nbformat.from_dict({"cells": [cell], "metadata": {}, "nbformat": 4, "nbformat_minor": 5})
     environment = dict(os.environ)
     os.environ.update(place.environment)
     try:

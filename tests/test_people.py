@@ -46,7 +46,8 @@ def test_a_person_gets_from_the_open_notebook_to_an_image_and_back(
         book.run("launch")
 
         # the panel moves: the bar rises, the time left falls
-        bars, left = [], []
+        bars: list[float] = []
+        left: list[int] = []
         bar = book.output("launch").locator('.bar[aria-label="Checkpoint"]')
 
         def watch() -> bool:
