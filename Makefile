@@ -43,6 +43,9 @@ bench: setup
 	$(PYTHON) -m launcher.notebook.build
 	$(PYTHON) -m tests.bench $(if $(UPSTREAMS),--upstreams $(UPSTREAMS))
 
+lock: setup
+	$(PYTHON) -m tests.lock
+
 pins: setup
 	cd tests && for name in requirements requirements-colab requirements-server; do \
 		$(UV) pip compile --quiet --universal --python-version 3.11 --no-annotate --no-emit-index-url --upgrade \

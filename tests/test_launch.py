@@ -108,7 +108,7 @@ def test_from_one_click_to_an_image_and_what_may_happen_in_the_notebook_then(
     kernel.wait_done(cell, 60)
     kernel.run(cell_source("stop"), 120)
     assert "the web UI and its link are off" in kernel.html()
-    assert place.processes() == []
+    place.wait_until_nothing_runs()
     assert images(place.kept) == {image}
 
 
