@@ -3,13 +3,13 @@
 import errno
 import os
 import shutil
-import time
 from pathlib import Path
 
 import pytest
 
 from launcher.drive import mirror as room
 from launcher.drive.mirror import Mirror
+from tests.world.wait import wait
 
 
 @pytest.fixture
@@ -28,9 +28,7 @@ def test_a_new_image_is_on_drive_within_ten_seconds(mirror: Mirror) -> None:
     mirror.start()
     write(mirror.data / "outputs" / "txt2img-images" / "a.png", b"image")
     target = mirror.kept / "outputs" / "txt2img-images" / "a.png"
-    end = time.monotonic() + 10
-    while not target.exists() and time.monotonic() < end:
-        time.sleep(0.1)
+    wait(target.exists, 10, "the image")
     assert target.read_bytes() == b"image"
     mirror.stop()
     assert mirror.summary() == "1 image kept"

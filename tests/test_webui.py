@@ -17,6 +17,7 @@ from launcher.webui.settings_file import check_settings_file
 from launcher.webui.web_ui import Plan, WebUI, free_port
 from tests.conftest import new_folder
 from tests.world.heard import Heard
+from tests.world.wait import wait
 
 READY = "import sys, time\nprint('Running on local URL:  http://127.0.0.1:1', flush=True)\ntime.sleep(.3)\nprint('Startup time: 1s', flush=True)\ntime.sleep(60)\n"
 
@@ -67,8 +68,7 @@ def test_stop_ends_its_children_and_one_that_does_not_listen(
     deaf = "import signal, subprocess, sys, time\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
     deaf += f"p = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(99)'])\nopen({str(tmp_path / 'child')!r}, 'w').write(str(p.pid))\ntime.sleep(99)\n"
     begin(webui, deaf)
-    while not (tmp_path / "child").exists() or not (tmp_path / "child").read_text():
-        time.sleep(0.05)
+    wait(lambda: (tmp_path / "child").exists() and (tmp_path / "child").read_text(), 20, "the child")
     end_process(webui.pid_file, patience=0.5)
     child = Path("/proc", (tmp_path / "child").read_text())
     assert not child.exists() or "zombie" in (child / "status").read_text()
@@ -170,9 +170,11 @@ def test_a_detached_process_leaves_no_secret_behind(tmp_path: Path) -> None:
     end_process(tmp_path / "pid")
 
 
-def test_a_port_that_is_taken_is_never_chosen() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        assert free_port() != taken.getsockname()[1]
+def test_a_port_that_was_chosen_can_be_taken_and_then_another_is_chosen() -> None:
+    with socket.create_server(("127.0.0.1", free_port())) as taken:
+        other = free_port()
+        assert other != taken.getsockname()[1]
+        socket.create_server(("127.0.0.1", other)).close()
 
 
 def test_a_place_that_gradio_would_not_serve_is_refused(tmp_path: Path) -> None:

@@ -32,7 +32,7 @@ class Manners:
     appears_after: float = 0.0  # seconds until a file that was put there from elsewhere is seen
 
 
-class Drive(mfusepy.Operations):
+class Drive(mfusepy.Operations):  # type: ignore[misc]  # mfusepy has no types
     """The file system. Paths come as FUSE gives them: absolute, below the mount point."""
 
     use_ns = True
@@ -166,7 +166,10 @@ class Drive(mfusepy.Operations):
 
     def utimens(self, path: str, times: tuple[int, int] | None = None) -> int:
         self._step()
-        os.utime(self._at(path), ns=times)
+        if times is None:
+            os.utime(self._at(path))
+        else:
+            os.utime(self._at(path), ns=times)
         return 0
 
     # ---- what Drive does not do
