@@ -11,8 +11,9 @@ import requests
 
 from launcher.core.folder import Folder
 from launcher.core.problem import Problem
-from launcher.drive.mirror import COMES_BACK, Mirror
-from launcher.extensions.files import kept_extensions, kept_place, put_extensions, switch, switched_off, unchanged_files
+from launcher.drive.kept import COMES_BACK
+from launcher.drive.mirror import Mirror
+from launcher.extensions.files import kept_extensions, kept_place, put_extensions, switch, switched_off
 from launcher.extensions.manage import (
     add_extension,
     change_one,
@@ -156,7 +157,7 @@ def test_a_page_of_the_repository_is_as_good_as_its_address() -> None:
 
 def test_an_extensions_own_files_and_edits_come_back_on_a_new_machine(folder: Folder, tmp_path: Path) -> None:
     change(folder, "add", ADDRESS)
-    mirror = Mirror(folder.data, folder.kept, lambda text: None, unchanged_files)
+    mirror = Mirror(folder.data, folder.kept, lambda text: None)
     mirror.look(settled=0)
     assert [p.name for p in kept_place(folder, "sd-nice").iterdir()] == [".git"], "what git has is not copied"
     (folder.data / "extensions/sd-nice/wildcards.txt").write_text("cat\n")

@@ -11,8 +11,9 @@ from pathlib import Path
 from launcher.core.folder import Folder, write_safely
 from launcher.core.process import CommandError
 from launcher.core.reporter import Reporter
-from launcher.drive.mirror import COMES_BACK, UNFINISHED
-from launcher.git.git import changed_files, git
+from launcher.drive.copying import UNFINISHED
+from launcher.drive.kept import COMES_BACK
+from launcher.git.git import git
 from launcher.git.history import pull_history, push_history
 from launcher.git.repository import Repository, bring, put_files, wanted_commit
 
@@ -134,12 +135,6 @@ def bring_own_file(kept: Path, target: Path) -> None:
         target.symlink_to(kept)
     else:
         shutil.copy2(kept, target)
-
-
-def unchanged_files(checkout: Path) -> list[str]:
-    """The files of a checkout that are as git has them: nothing need be kept of those but the history."""
-    changed = set(changed_files(checkout))
-    return [name for name in git("ls-files", "-z", at=checkout).split("\0") if name and name not in changed]
 
 
 def switched_off(folder: Folder) -> set[str]:

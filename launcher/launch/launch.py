@@ -24,7 +24,7 @@ from launcher.core.session import Session
 from launcher.core.settings import KEEP_ON_DRIVE, Settings
 from launcher.drive.mirror import Mirror
 from launcher.drive.mount import drive_is_mounted, mount_drive
-from launcher.extensions.files import described, kept_extensions, put_extensions, switched_off, unchanged_files
+from launcher.extensions.files import described, kept_extensions, put_extensions, switched_off
 from launcher.extensions.installers import run_installers
 from launcher.extensions.manage import CONTROLNET, extension_arguments
 from launcher.extensions.suspects import Suspicion
@@ -65,7 +65,7 @@ class Launch:
         self.entrance = Entrance(
             self.folder, machine, settings.link, lambda port: self.main.call(lambda: private_link(port))
         )
-        self.mirror = Mirror(self.folder.data, kept, self.board.show_kept, unchanged_files)
+        self.mirror = Mirror(self.folder.data, kept, self.board.show_kept, say=self.board.notice)
         self.over = threading.Event()  # let go: our threads end, the processes stay
         self._files_there: Future[str] = Future()
         self._told, self._telling = -1, threading.Lock()  # the version of the board that the door knows
