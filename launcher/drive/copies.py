@@ -11,7 +11,16 @@ from typing import Final
 
 from launcher.core.folder import make_folder_below
 from launcher.drive.checkouts import Checkouts
-from launcher.drive.copying import IN_THE_WAY, NAME_TROUBLE, copy_to_drive, is_copy, is_same, name_on_drive
+from launcher.drive.copying import (
+    IN_THE_WAY,
+    NAME_TROUBLE,
+    around_files,
+    copy_to_drive,
+    is_copy,
+    is_same,
+    name_on_drive,
+    shortened,
+)
 from launcher.drive.kept import Mark, is_output, mark_of
 from launcher.drive.scan import Scan
 from launcher.drive.troubles import is_drives_fault, printable, reason_of
@@ -111,9 +120,7 @@ class Copies:
         try:
             if mark_of(os.stat(source)) != mark:
                 return  # it is still written; the next look knows more
-            name, there = self._name_for(source, mark)
-            if not there:
-                copy_to_drive(Path(source), self.kept, name)
+            name, there = self._copy(source, mark)
             first = source not in self.ledger.seen
             self.ledger.remember(source, mark, name)
         except Exception as error:
@@ -136,12 +143,27 @@ class Copies:
                 self.waiting_bytes -= mark.size
             self._on_sign(True)
 
-    def _name_for(self, source: str, mark: Mark) -> tuple[str, bool]:
+    def _copy(self, source: str, mark: Mark) -> tuple[str, bool]:
+        """Copy one file under a name that Drive takes; returns it, and whether the copy was there already."""
+        wanted = ""
+        for last in (False, False, True):
+            name, there = self._name_for(source, mark, wanted)
+            try:
+                if not there:
+                    copy_to_drive(Path(source), self.kept, name)
+                return name, there
+            except OSError as error:
+                if last or error.errno not in NAME_TROUBLE | IN_THE_WAY:
+                    raise
+                wanted = around_files(self.kept, name) if error.errno in IN_THE_WAY else shortened(name)
+        raise AssertionError  # the last try returns or raises
+
+    def _name_for(self, source: str, mark: Mark, wanted: str = "") -> tuple[str, bool]:
         """The name on Drive, and whether its copy is there. What people make never replaces another file."""
         mine = self.ledger.seen.get(source)
         return name_on_drive(
             self.kept,
-            mine.name if mine else self.scan.name_of(source),
+            wanted or (mine.name if mine else self.scan.name_of(source)),
             mark,
             may_replace=lambda name, info: (
                 not is_output(name) or (mine is not None and name == mine.name and is_same(mine.mark, info))

@@ -1,6 +1,5 @@
 """Extensions as files: histories on Drive, checkouts on the machine, which are switched off."""
 
-import json
 import os
 import shutil
 from collections.abc import Iterator
@@ -8,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from launcher.core.folder import Folder, write_safely
+from launcher.core.folder import Folder, leads_nowhere
 from launcher.core.process import CommandError
 from launcher.core.reporter import Reporter
 from launcher.drive.copying import UNFINISHED
@@ -16,6 +15,7 @@ from launcher.drive.kept import COMES_BACK
 from launcher.git.git import git
 from launcher.git.history import pull_history, push_history
 from launcher.git.repository import Repository, bring, put_files, wanted_commit
+from launcher.webui.settings_file import SWITCHED_OFF, check_settings_file, read_settings, write_settings
 
 
 @dataclass(frozen=True)
@@ -120,7 +120,8 @@ def own_files(kept: Path) -> Iterator[str]:
     for where, folders, names in os.walk(kept):
         folders[:] = [f for f in folders if f not in (".git", "__pycache__", UNFINISHED)]
         for name in names:
-            yield os.path.relpath(os.path.join(where, name), kept)
+            if not leads_nowhere(Path(where, name)):
+                yield os.path.relpath(os.path.join(where, name), kept)
 
 
 def bring_own_file(kept: Path, target: Path) -> None:
@@ -139,18 +140,14 @@ def bring_own_file(kept: Path, target: Path) -> None:
 
 def switched_off(folder: Folder) -> set[str]:
     """The extensions A1111's own settings have switched off."""
-    try:
-        return set(json.loads((folder.data / "config.json").read_text()).get("disabled_extensions", []))
-    except (FileNotFoundError, ValueError):
-        return set()
+    found = (read_settings(folder.data) or {}).get(SWITCHED_OFF)
+    return {name for name in found if isinstance(name, str)} if isinstance(found, list) else set()
 
 
 def switch(folder: Folder, *, off: set[str] = frozenset(), on: set[str] = frozenset()) -> None:  # type: ignore[assignment]
     """Switch extensions off or on in A1111's own settings, where its Extensions tab shows it."""
     if not off and not on:
         return
-    path = folder.data / "config.json"
-    settings = json.loads(path.read_text()) if path.exists() else {}
-    write_safely(
-        path, json.dumps(settings | {"disabled_extensions": sorted((switched_off(folder) | off) - on)}, indent=4)
-    )
+    check_settings_file(folder.data)  # one that cannot be read is set aside, never overwritten
+    settings = read_settings(folder.data) or {}
+    write_settings(folder.data, settings | {SWITCHED_OFF: sorted((switched_off(folder) | off) - on)})

@@ -1,7 +1,7 @@
 """Where A1111 writes images, by its own settings; whatever they name ends in what is kept on Drive.
 
-Settings that came from another machine, another launcher or another folder on Drive name places that nobody keeps. A1111
-takes a path relative to its code folder, does not know `~`, and makes every folder it lacks, so nobody would notice.
+Settings that came from another machine, another launcher or another folder on Drive name places that nobody keeps.
+A1111 takes a path relative to its code folder, does not know `~`, and makes every folder it lacks, so nobody would notice.
 """
 
 import os
@@ -137,7 +137,7 @@ def relative_to(place: Path, folder: Path) -> tuple[str, ...] | None:
 
 
 def drives(kept: Path, data: Path) -> tuple[Path, ...]:
-    """What counts as Drive: the folder that holds the person's folder, and the mount around it with its shared drives."""
+    """What counts as Drive: the folder that holds the person's folder, and the mount around it (shared drives)."""
     mount = next((folder for folder in kept.parents if os.path.ismount(folder)), kept.parent)
     return (kept.parent.parent, *(() if data.is_relative_to(mount) else (mount,)))
 
