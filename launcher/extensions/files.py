@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from launcher.core.process import CommandError
 from launcher.core.reporter import Reporter
 from launcher.drive.copying import UNFINISHED
 from launcher.drive.kept import COMES_BACK
-from launcher.git.git import git
+from launcher.git.git import PLACED_MARK, git
 from launcher.git.history import pull_history, push_history
 from launcher.git.repository import Repository, bring, put_files, wanted_commit
 from launcher.webui.settings_file import SWITCHED_OFF, check_settings_file, read_settings, write_settings
@@ -82,16 +83,28 @@ def origin(history: Path) -> str:
 def put_extensions(folder: Folder, reporter: Reporter) -> list[str]:
     """Bring the files of every extension to the machine, side by side; return their names.
 
-    What A1111's own tab installed there since gets its history on Drive first.
+    What A1111's own tab installed there since gets its history on Drive first. What somebody took away on Drive goes from here.
     """
     names = kept_extensions(folder)
-    for checkout in (path.parent for path in folder.data.glob("extensions/*/.git") if path.parent.name not in names):
-        places = (f"file://{checkout}", origin(checkout))
-        bring(folder, repository(checkout.name, *places), checkout, refresh=True, reporter=reporter)
-        names.append(checkout.name)
+    for checkout in [path.parent for path in folder.data.glob("extensions/*/.git")]:
+        if (checkout / ".git" / PLACED_MARK).exists():
+            if checkout.name not in names and (folder.kept / "extensions").is_dir():
+                put_aside(folder, checkout)
+        elif not (kept_place(folder, checkout.name) / ".git" / "HEAD").exists():
+            places = (f"file://{checkout}", origin(checkout))
+            bring(folder, repository(checkout.name, *places), checkout, refresh=True, reporter=reporter)
+            names = sorted({*names, checkout.name})
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda name: put_extension(folder, name, reporter), names))
     return names
+
+
+def put_aside(folder: Folder, checkout: Path) -> None:
+    """Take an extension off the machine without deleting a file of it."""
+    aside = folder.machine / "removed-extensions" / f"{checkout.name}-{time.time_ns()}"
+    aside.parent.mkdir(parents=True, exist_ok=True)
+    os.replace(checkout, aside)
+    shutil.rmtree(history_of(folder, checkout.name), ignore_errors=True)
 
 
 def repository(name: str, *urls: str) -> Repository:
