@@ -69,6 +69,11 @@ class Mirror:
         return self._copies.waiting
 
     @property
+    def unkept(self) -> int:
+        """How many files are not on Drive: on their way, or not taken by it."""
+        return self.waiting + len(self._scan.ledger.left_out)
+
+    @property
     def waiting_bytes(self) -> int:
         """Their size."""
         return self._copies.waiting_bytes
@@ -107,6 +112,8 @@ class Mirror:
         """Make Drive equal once. `settled` in seconds: younger files wait for the next look."""
         with self._lock:
             self._look(None, settled)
+            while self.waiting and not self.trouble and self._look(set(), settled):
+                continue
 
     def summary(self) -> str:
         """One line for the panel."""
