@@ -11,8 +11,9 @@ import requests
 
 from launcher.core.folder import Folder
 from launcher.core.problem import Problem
-from launcher.drive.mirror import COMES_BACK, Mirror
-from launcher.extensions.files import kept_extensions, kept_place, put_extensions, switch, switched_off, unchanged_files
+from launcher.drive.kept import COMES_BACK
+from launcher.drive.mirror import Mirror
+from launcher.extensions.files import kept_extensions, kept_place, put_extensions, switch, switched_off
 from launcher.extensions.manage import (
     add_extension,
     change_one,
@@ -156,7 +157,7 @@ def test_a_page_of_the_repository_is_as_good_as_its_address() -> None:
 
 def test_an_extensions_own_files_and_edits_come_back_on_a_new_machine(folder: Folder, tmp_path: Path) -> None:
     change(folder, "add", ADDRESS)
-    mirror = Mirror(folder.data, folder.kept, lambda text: None, unchanged_files)
+    mirror = Mirror(folder.data, folder.kept, lambda text: None)
     mirror.look(settled=0)
     assert [p.name for p in kept_place(folder, "sd-nice").iterdir()] == [".git"], "what git has is not copied"
     (folder.data / "extensions/sd-nice/wildcards.txt").write_text("cat\n")
@@ -168,6 +169,32 @@ def test_an_extensions_own_files_and_edits_come_back_on_a_new_machine(folder: Fo
     assert (new.data / "extensions/sd-nice/wildcards.txt").read_text() == "cat\n"
     assert (new.data / "extensions/sd-nice/README").read_text() == "changed\n"
     assert (new.data / "extensions/sd-nice/scripts/nice.py").read_text() == "one\n"
+
+
+def test_an_extension_taken_away_on_drive_stays_away_and_its_files_on_the_machine_are_put_aside(folder: Folder) -> None:
+    change(folder, "add", ADDRESS)
+    own = folder.data / "extensions/sd-nice/wildcards.txt"
+    own.write_text("cat\n")
+    kept_place(folder, "sd-nice").rename(folder.kept / "taken away")
+    mirror = Mirror(folder.data, folder.kept, lambda text: None)
+    for _ in range(2):
+        mirror.look(settled=0)
+        put_extensions(folder, Heard())
+    assert kept_extensions(folder) == []
+    assert not own.parent.exists()
+    assert next((folder.machine / "removed-extensions").rglob("wildcards.txt")).read_text() == "cat\n"
+    assert change(folder, "add", ADDRESS)[0].endswith("added"), "it may come back"
+
+
+def test_what_a1111s_own_tab_installed_gets_its_history_on_drive_though_it_has_own_files_there(
+    world: World, folder: Folder
+) -> None:
+    git("clone", "-q", f"{world.git.url}{NICE}.git", str(folder.data / "extensions" / "sd-nice"))
+    (folder.data / "extensions/sd-nice/wildcards.txt").write_text("cat\n")
+    Mirror(folder.data, folder.kept, lambda text: None).look(settled=0)
+    assert [p.name for p in kept_place(folder, "sd-nice").iterdir()] == ["wildcards.txt"]
+    put_extensions(folder, Heard())
+    assert (kept_place(folder, "sd-nice") / ".git" / "HEAD").exists()
 
 
 def test_an_extension_of_an_old_folder_is_loaded_with_its_large_files_linked(world: World, folder: Folder) -> None:

@@ -19,6 +19,7 @@ from launcher.python.bytecode import USED_LIST, remember_what_was_used
 from launcher.python.environment import packages_for, prepare_python
 from launcher.python.uv import child_environment
 from launcher.webui.arguments import fixed_arguments, machine_arguments
+from launcher.webui.outputs import OutputPlaces
 from launcher.webui.settings_file import check_settings_file
 from launcher.webui.web_ui import Plan, WebUI
 
@@ -29,6 +30,7 @@ class WebUIStart:
     def __init__(self, settings: Settings, machine: Machine, folder: Folder, steps: Steps) -> None:
         self.settings, self.machine, self.folder, self.steps = settings, machine, folder, steps
         self.board, self.webui, self.notes = steps.board, WebUI(folder), Notes(folder.kept)
+        self.outputs = OutputPlaces(folder.code, folder.data, folder.kept, self.board.notice)
 
     def install(self, packages: list[str]) -> bool:
         """Have these packages in the web UI's Python; True if any had to be fetched."""
@@ -79,9 +81,10 @@ class WebUIStart:
         self.webui.stop()
         put_extensions(self.folder, self.steps.reporter("extensions"))
         self.install(self.packages())
-        broken = check_settings_file(self.folder.data)
+        broken = check_settings_file(self.folder.data, self.folder.code)
         if broken:
             self.board.notice(broken)
+        self.outputs.prepare()
         self.board.start("extensions", "looking for new ones")
         ran = run_installers(self.folder, self.steps.reporter("extensions"))
         with self.steps.beside("handing over what is known of your models"):

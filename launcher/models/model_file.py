@@ -8,7 +8,7 @@ import zipfile
 from pathlib import Path
 from typing import Final
 
-from launcher.core.folder import Folder
+from launcher.core.folder import Folder, leads_nowhere
 from launcher.core.problem import Problem
 from launcher.core.process import CommandError, run
 
@@ -76,6 +76,8 @@ def broken_models(folder: Folder, known: set[str]) -> tuple[set[str], dict[str, 
     places = [Path(where, name) for root in roots for where, _, names in os.walk(root) for name in names]
     for path in (*places, *folder.kept.glob("*.ckpt")):
         name = str(path.relative_to(folder.kept))
+        if leads_nowhere(path):
+            continue  # `Folder.dead_shortcuts` names it
         if name in known:
             sound.add(name)
         elif path.name.lower().endswith(HALF_DOWNLOADS):
