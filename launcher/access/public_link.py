@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Final
 
 from launcher.access.login import Login
-from launcher.access.pages import OWN
+from launcher.access.pages import OWN_PAGES
 from launcher.access.tunnel import SERVICES, Tunnel, answers
 from launcher.colab.machine import Machine
 from launcher.core.folder import Folder
@@ -34,7 +34,7 @@ class Entrance:
 
     def fresh_link(self) -> str:
         """The link with a one-time ticket, so that it opens logged in."""
-        return f"{self.url}{OWN}enter/{self.login.new_ticket()}"
+        return f"{self.url}{OWN_PAGES}enter/{self.login.new_ticket()}"
 
     def open(self, goes_on: bool, reporter: Reporter) -> str:
         """Open the door and a link to it, unless they are open; return the link, which has answered once from outside.
