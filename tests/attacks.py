@@ -1,7 +1,7 @@
 """What strangers can do to the door, and what its owner notices meanwhile: `python -m tests.attacks --write FILE`.
 
-Each attack ends by itself and goes to this machine only. The owner has a page and an open WebSocket; `--before FOLDER` runs the
-same against another version of the launcher, whose package lies in that folder.
+Each attack ends by itself and goes to this machine only. The owner has a page and an open WebSocket; `--before FOLDER`
+runs the same against another version of the launcher, whose package lies in that folder.
 """
 
 import argparse
@@ -151,7 +151,7 @@ async def websockets(port: int) -> None:
 
 
 async def uploads(port: int) -> None:
-    reader, writer = await connect(port)
+    _, writer = await connect(port)
     writer.write(b"POST /upload HTTP/1.1\r\nContent-Length: 1000000000\r\n" + HEAD + b"\r\n")
     for _ in range(1000):
         writer.write(bytes(1 << 20))
@@ -283,13 +283,10 @@ class Owner:
         self.log = self.session / "door.log"
         with self.log.open("wb") as log:
             self._door = subprocess.Popen(
-                [sys.executable, "-m", "launcher.access.door", str(self.session), "0"],
+                ["prlimit", f"--nofile={files}:", sys.executable, "-m", "launcher.access.door", str(self.session), "0"],
                 cwd=package,
                 stdout=log,
                 stderr=log,
-                preexec_fn=lambda: resource.setrlimit(
-                    resource.RLIMIT_NOFILE, (files, resource.getrlimit(resource.RLIMIT_NOFILE)[1])
-                ),
             )
         while not (self.session / "door.json").exists():
             time.sleep(0.02)

@@ -1,7 +1,7 @@
 """Connections of strangers: how many, how long, how much they may send, and that nothing of it gets into the log.
 
-A stranger is whoever has not shown on this connection to be in. All bounds are on bytes and seconds of one connection, and on
-the number of all; nothing is remembered about who or where anybody is.
+A stranger is whoever has not shown on this connection to be in. All bounds are on bytes and seconds of one connection,
+and on the number of all; nothing is remembered about who or where anybody is.
 """
 
 import asyncio
@@ -25,7 +25,10 @@ ACCEPTED_AT_ONCE: Final = 8  # connections a round of the event loop
 WAITING_TO_BE_ACCEPTED: Final = 1024
 LINES_A_MINUTE: Final = 20
 OPEN_FILES: Final = 65536
-TOO_LARGE: Final = "Your browser sends more cookies than fit. Delete the cookies of this site, or use a private window, and open the link again.\n"
+TOO_LARGE: Final = (
+    "Your browser sends more cookies than fit. Delete the cookies of this site, or use a private window, and open the "
+    "link again.\n"
+)
 
 Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
@@ -61,7 +64,7 @@ class Connection(web.RequestHandler):
         """End it at once."""
         self.strangers.forget(self)
         if self.transport is not None:
-            self.transport.abort()  # type: ignore[attr-defined]
+            self.transport.abort()
 
     def log_exception(self, *_: Any, **__: Any) -> None:
         """Faults are logged where they are answered."""
@@ -124,7 +127,7 @@ class Strangers:
         return connection in self._reading
 
     async def turn(self) -> None:
-        """Wait until a stranger's request may be answered: a flood of them leaves the time between to those who are in."""
+        """Wait until a stranger's request may be answered: a flood of them leaves the time between to who is in."""
         async with self._one_at_a_time:
             await asyncio.sleep(PAUSE)
 

@@ -1,7 +1,8 @@
 """The door: every request from the link comes here. Login, then on to the web UI; a waiting page while it starts.
 
-`python -m launcher.access.door SESSION_FOLDER PORT`: a process of its own, so that neither ■ nor a crash of the kernel or the
-web UI shuts it. What it knows of the launch it reads from two files: the login, and the board as the keeper last wrote it.
+`python -m launcher.access.door SESSION_FOLDER PORT`: a process of its own, so that neither ■ nor a crash of the kernel
+or the web UI shuts it. What it knows of the launch it reads from two files: the login, and the board as the keeper last
+wrote it.
 """
 
 import asyncio
@@ -41,8 +42,8 @@ USED: Final = (
     "the notebook again."
 )
 NOT_KEPT: Final = (
-    "The password was right, but this browser did not keep the cookie that says so. Allow cookies for this page, then log "
-    "in again."
+    "The password was right, but this browser did not keep the cookie that says so. Allow cookies for this page, then "
+    "log in again."
 )
 API_OFF: Final = "The API is off. Tick the field api in the notebook and press ▶ again.\n"
 
@@ -122,7 +123,7 @@ class Door:
         return self.let_in() if right else turn_away(request, WRONG)
 
     def enter(self, request: web.BaseRequest) -> web.Response:
-        """The link of the notebook's button: a ticket that opens once, when it is sent and not when it is only looked at."""
+        """The link of the notebook's button: a ticket that opens once, when it is sent, not when it is looked at."""
         ticket, now = request.path.removeprefix(f"{OWN_PAGES}enter/"), time.time()
         self.used_tickets = {used: end for used, end in self.used_tickets.items() if end > now}
         if not self.login.ticket_is_good(ticket) or ticket in self.used_tickets:
@@ -204,8 +205,8 @@ HERE: Final = ("same-origin", "none")  # Sec-Fetch-Site of this very address, an
 def comes_from_elsewhere(request: web.BaseRequest) -> bool:
     """True for what another site's page makes this browser ask for, unless the person followed a link.
 
-    The host names that lead here are not known (Colab's own link passes through servers of Colab), so `Host` itself is not
-    judged: a browser has a cookie only for the host that gave it.
+    The host names that lead here are not known (Colab's own link passes through servers of Colab), so `Host` itself is
+    not judged: a browser has a cookie only for the host that gave it.
     """
     site, origin = request.headers.get("Sec-Fetch-Site", ""), request.headers.get("Origin", "")
     hosts = (request.headers.get("Host"), request.headers.get("X-Forwarded-Host"))

@@ -33,7 +33,7 @@ class Pieces(io.RawIOBase):
 
 
 def images_in(folders: list[Path]) -> list[tuple[Path, str]]:
-    """Every finished image below the folders, with its name in the zip; names that begin with a dot are not finished."""
+    """Every finished image below the folders, with its name in the zip; those with a dot in front are not finished."""
     found = []
     for folder in folders:
         for path in sorted(folder.rglob("*")):

@@ -1,6 +1,7 @@
 """Who may come in: the password, the session's cookie, and one-time tickets.
 
-Guesses are not slowed down: 138 random bits are out of reach at any speed, and a brake would be a way to lock the owner out.
+Guesses are not slowed down: 138 random bits are out of reach at any speed, and a brake would be a way to lock the owner
+out.
 """
 
 import base64
@@ -16,8 +17,8 @@ from typing import Final
 from launcher.core.folder import write_safely
 
 USER: Final = "user"
-# The prefix keeps other addresses under gradio.live from setting one for this address: browsers take a `__Host-` cookie only
-# from the very host it is for.
+# The prefix keeps other addresses under gradio.live from setting one for this address: browsers take a `__Host-` cookie
+# only from the very host it is for.
 COOKIE: Final = "__Host-oneclick"
 LETTERS: Final = "abcdefghjkmnpqrstuvwxyz23456789"  # without 0 o 1 l i, which look alike
 PASSWORD_GROUPS: Final = 7  # of 4 letters: 28 * log2(31) = 138 bits

@@ -65,7 +65,8 @@ def page(title: str, body: str, head: str = "") -> str:
     """One of the door's own pages."""
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
-        f'<meta name="viewport" content="width=device-width,initial-scale=1">{head}<meta name="robots" content="noindex">'
+        f'<meta name="viewport" content="width=device-width,initial-scale=1">{head}'
+        '<meta name="robots" content="noindex">'
         f'<title>{html.escape(title)}</title><link rel="stylesheet" href="{OWN_PAGES}style.css"></head>'
         f"<body><main>{body}</main></body></html>"
     )
@@ -120,7 +121,7 @@ def control_page(board: dict[str, Any]) -> str:
     images = f'<p><a href="{OWN_PAGES}images.zip" download>Download my images</a></p>' if board.get("images") else ""
     return page(
         "The web UI",
-        f"<h1>The web UI</h1><p>{state} If it hangs, start it anew: the link and your login stay, an image that is being "
-        f'made is lost.</p><form method="post" action="{OWN_PAGES}restart"><button>Restart the web UI</button></form>'
-        f'<p></p>{images}<p><a href="/">Back to the web UI</a></p>',
+        f"<h1>The web UI</h1><p>{state} If it hangs, start it anew: the link and your login stay, an image that is "
+        f'being made is lost.</p><form method="post" action="{OWN_PAGES}restart"><button>Restart the web UI</button>'
+        f'</form><p></p>{images}<p><a href="/">Back to the web UI</a></p>',
     )

@@ -24,11 +24,11 @@ CONNECTION_HEADERS: Final = frozenset({
 # The parts of A1111's API, which it has only with --api.
 API_PARTS: Final = frozenset({"sdapi", "docs", "redoc", "openapi.json"})
 LORA_PATHS: Final = ("/sdapi/v1/loras", "/sdapi/v1/refresh-loras")  # the web UI's own page uses these
-# The first parts of all routes that A1111 1.10.1 with gradio 3.41.2 has without --api. What is not here is an extension's.
+# The first parts of all routes that A1111 1.10.1 with gradio 3.41.2 has without --api. All others are extensions'.
 WEB_UI_PARTS: Final = frozenset({
     "", "api", "app_id", "assets", "config", "favicon.ico", "file", "info", "internal", "login", "login_check", "proxy",
-    "queue", "reset", "robots.txt", "run", "sd_extra_networks", "startup-events", "static", "stream", "theme.css", "token",
-    "upload", "user", "webui-assets",
+    "queue", "reset", "robots.txt", "run", "sd_extra_networks", "startup-events", "static", "stream", "theme.css",
+    "token", "upload", "user", "webui-assets",
 })  # fmt: skip
 
 
@@ -40,8 +40,8 @@ class WebUI:
     """The web UI behind the door."""
 
     def __init__(self) -> None:
-        # A connection for each request: gradio's server closes idle ones after 5 s, and a POST that meets one that is just
-        # being closed is lost. On one machine a new connection costs 0.1 ms.
+        # A connection for each request: gradio's server closes idle ones after 5 s, and a POST that meets one that is
+        # just being closed is lost. On one machine a new connection costs 0.1 ms.
         self._client = aiohttp.ClientSession(
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=10),
             connector=aiohttp.TCPConnector(limit=0, force_close=True),
@@ -105,7 +105,7 @@ class WebUI:
         try:
             await asyncio.wait([from_web_ui, from_visitor], return_when=asyncio.FIRST_COMPLETED)
             if from_web_ui.done() and not from_web_ui.result() and request.transport is not None:
-                request.transport.abort()  # type: ignore[attr-defined]  # gradio's page says "Connection errored out" only then
+                request.transport.abort()  # only then does gradio's page say "Connection errored out"
         finally:
             for way in (from_web_ui, from_visitor):
                 way.cancel()
