@@ -38,9 +38,10 @@ from launcher.models.checksums import exchange_known
 from launcher.models.model_file import broken_models
 from launcher.models.remote import Interrupted
 from launcher.python.bytecode import USED_LIST, compile_what_was_used, remember_what_was_used
-from launcher.python.environment import packages_for, prepare_python
+from launcher.python.environment import prepare_python
+from launcher.python.packages import packages_for
 from launcher.python.pins import LOCKED_COMMIT, LOCKED_PACKAGES
-from launcher.python.uv import child_environment
+from launcher.python.uv import webui_environment
 from launcher.ui.panel import new_panel, show_until
 from launcher.webui.arguments import check_arguments, fixed_arguments, machine_arguments
 from launcher.webui.explain import problem_of
@@ -428,7 +429,7 @@ class Launch:
             *(("--enable-insecure-extension-access",) if self.settings.extensions_tab else ()),
             *self.settings.extra_arguments,
         )
-        return Plan(self.folder.python / "bin" / "python", flags, child_environment(self.folder))
+        return Plan(self.folder.python / "bin" / "python", flags, webui_environment(self.folder))
 
     def _use_checkpoint(self, name: str) -> None:
         """Make a running web UI list, and if it was asked for, load a checkpoint."""
