@@ -8,10 +8,9 @@ from launcher.access.login import Login
 from launcher.access.pages import OWN
 from launcher.access.tunnel import SERVICES, Tunnel, answers
 from launcher.colab.machine import Machine
-from launcher.core.child_environment import OWN_PARTS, child_environment
 from launcher.core.folder import Folder
 from launcher.core.problem import Problem
-from launcher.core.process import PACKAGE, end_process, own_part, running_pid, start_detached
+from launcher.core.process import PACKAGE, end_process, own_environment, own_part, running_pid, start_detached
 from launcher.core.reporter import Reporter
 from launcher.core.session import Session
 
@@ -77,7 +76,7 @@ class Entrance:
         door.forget()
         # A running tunnel leads to the door's old port.
         command = [*own_part("launcher.access.door"), str(self.session.place), str(self.tunnel.port)]
-        start_detached(command, log=door.log, pid_file=door.pid_file, env=child_environment(*OWN_PARTS), cwd=PACKAGE)
+        start_detached(command, log=door.log, pid_file=door.pid_file, env=own_environment(), cwd=PACKAGE)
         end = time.monotonic() + DOOR_PATIENCE
         while not door.port:
             if time.monotonic() > end or not running_pid(door.pid_file):

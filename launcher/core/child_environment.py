@@ -55,6 +55,8 @@ OWN_PARTS: Final = (
     "COLAB_*",
     "TBE_*",
     "VERTEX_PRODUCT",
+    "*_REPO",  # A1111's own names for other places of its sub-repositories, and for other commits of them
+    "*_COMMIT_HASH",
     "LD_LIBRARY_PATH",  # whole: the kernel's own Python may need it
 )
 LOOPBACK: Final = ("127.0.0.1", "localhost", "::1")

@@ -16,7 +16,7 @@ from typing import Final
 
 import psutil
 
-from launcher.core.child_environment import child_environment
+from launcher.core.child_environment import OWN_PARTS, child_environment
 from launcher.core.folder import write_safely
 from launcher.core.problem import Problem
 
@@ -210,10 +210,15 @@ def group_lives(group: int) -> bool:
     return False
 
 
-def own_part(module: str) -> list[str]:
-    """The command that runs a module of this very package as a process; its working directory must be `PACKAGE`.
+def own_environment() -> dict[str, str]:
+    """The environment of a part of the launcher: the short list, and the places where this very Python finds its packages.
 
-    Its environment is `child_environment(*OWN_PARTS)`. It finds the packages that this process finds (`launcher.core.part`).
+    A kernel may find them by PYTHONPATH, by a .pth file or by lines of code; what it starts does not.
     """
-    places = [os.path.abspath(place) for place in sys.path if place and os.path.abspath(place) != str(PACKAGE)]
-    return [sys.executable, "-m", "launcher.core.part", os.pathsep.join(places), module]
+    places = [place for place in sys.path if place and place != str(PACKAGE)]
+    return child_environment(*OWN_PARTS) | {"PYTHONPATH": os.pathsep.join(places)}
+
+
+def own_part(module: str) -> list[str]:
+    """The command that runs a module of this very package as a process, in `own_environment()` and the folder `PACKAGE`."""
+    return [sys.executable, "-m", module]
