@@ -119,7 +119,10 @@ def noticed(change: Change) -> str:
     text = change.path.read_text()
     change.path.write_text(text[: change.start] + change.new + text[change.end :])
     try:
-        if subprocess.run([sys.executable, "-m", "launcher.notebook.build"], cwd=ROOT, capture_output=True).returncode:
+        built = subprocess.run(
+            [sys.executable, "-m", "launcher.notebook.build"], cwd=ROOT, capture_output=True, check=False
+        )
+        if built.returncode:
             return "the notebook cannot be built"
         command = [sys.executable, "-m", "pytest", "-x", "-q", "--durations=0", "-p", "no:cacheprovider"]
         try:
