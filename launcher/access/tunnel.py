@@ -1,4 +1,4 @@
-"""The public link: gradio's share tunnel, then cloudflared, then pinggy; each in a process of its own. Knows only a port."""
+"""The public link: gradio's share tunnel, then cloudflared; each in a process of its own. Knows only a port."""
 
 import hashlib
 import importlib
@@ -27,7 +27,6 @@ from launcher.core.process import (
     end_process,
     own_environment,
     own_part,
-    run,
     running_pid,
     start_detached,
 )
@@ -40,8 +39,8 @@ START_PATIENCE: Final = 45.0  # seconds; gradio itself would wait for ever when 
 PROBE_PATIENCE: Final = 20.0  # seconds in which a new link must answer once from outside
 PROBE_PATH: Final = "/robots.txt"  # the door answers it to everybody
 # The kinds of public link, in the order in which they are tried.
-SERVICES: Final = {"gradio": "gradio's share server", "cloudflared": "Cloudflare's quick tunnel", "pinggy": "pinggy"}
-# What frpc and gradio say (facts/tunnel_hub.md A.1) -> why there is no link. The first that fits.
+SERVICES: Final = {"gradio": "gradio's share server", "cloudflared": "Cloudflare's quick tunnel"}
+# What frpc and gradio say -> why there is no link. The first that fits.
 REASONS: Final = (
     (
         r"certificate|session shutdown|x509",
@@ -54,7 +53,7 @@ REASONS: Final = (
     (r"proxy added", "it did not answer in time"),
     (r"ConnectionError|ProxyError|HTTPError|JSONDecodeError", "its address could not be asked for"),
     (
-        r"no such host|Failed to request quick|quick [Tt]unnel|No module named pinggy|CommandError",
+        r"no such host|Failed to request quick|quick [Tt]unnel|CommandError",
         "it could not be reached",
     ),
     (r"right checksum", "its program could not be fetched"),
@@ -163,10 +162,8 @@ def tunnel_part(arguments: list[str]) -> None:
     try:
         if kind == "gradio":
             url, process = start_gradio(session, port, token)
-        elif kind == "cloudflared":
-            url, process = start_cloudflared(session, port)
         else:
-            url, process = start_pinggy(session, port)
+            url, process = start_cloudflared(session, port)
     except Exception as error:
         cause = f" ({type(error.__cause__).__name__})" if error.__cause__ else ""
         say(error=f"{type(error).__name__}: {str(error).strip()[-400:]}{cause}")
@@ -206,20 +203,6 @@ def bring_cloudflared(session: Path) -> Path:
     return path
 
 
-def start_pinggy(session: Path, port: int) -> tuple[str, "subprocess.Popen[bytes]"]:
-    """pinggy: no account, one hour a link; its package carries the program."""
-    package = session / "pinggy"
-    run(
-        [sys.executable, "-m", "pip", "install", "--quiet", "--target", str(package), "--upgrade", "pinggy"],
-        timeout=120,
-    )
-    code = (
-        f"import sys; sys.path.insert(0, {str(package)!r}); import pinggy, time\n"
-        f"tunnel = pinggy.start_tunnel(forwardto='localhost:{port}')\nprint('link:', *tunnel.urls, flush=True)\nwhile True: time.sleep(60)"
-    )
-    return start_and_read([sys.executable, "-c", code], r"link:.*?(https://\S+)")
-
-
 def start_and_read(command: list[str], link: str) -> tuple[str, "subprocess.Popen[bytes]"]:
     """Start a program and wait until it prints its link. It stays in our process group and ends with us."""
     process = subprocess.Popen(
@@ -244,7 +227,7 @@ def start_and_read(command: list[str], link: str) -> tuple[str, "subprocess.Pope
 
 
 def keep_log_short(lines: Any, tell: Callable[[str], None]) -> None:
-    """Read frpc's output to its end: it stops reconnecting when its pipe is full (facts/tunnel_hub.md A.1)."""
+    """Read frpc's output to its end: it stops reconnecting when its pipe is full."""
     told = 0
     for line in lines:
         told += len(line)
