@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from launcher.access.tunnel import Tunnel, answers
+from launcher.access.tunnels.tunnel import Tunnel, answers
 from launcher.core.problem import Problem
 from tests.world.share import FakeShare
 from tests.world.wait import wait
