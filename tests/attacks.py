@@ -345,6 +345,8 @@ class Owner:
             memory = max(memory, door.memory_info().rss / 1e6)
             time.sleep(0.05)
         came.join(30)
+        if self._door.poll() is not None:
+            raise RuntimeError(f"the door ended with {self._door.returncode}: {self.log.read_text()[-500:]}")
         with suppress(OSError, websocket.WebSocketException):
             socket.close()
         return Noticed(pages, failed, echoes, logins[0], memory, (self.log.stat().st_size - log) * 60 / seconds)

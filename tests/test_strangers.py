@@ -1,4 +1,4 @@
-"""Whatever strangers send, the owner's page, WebSocket and login work, memory stays, and nothing of it is in the log."""
+"""Whatever strangers send: the owner's page, WebSocket and login work, memory stays, and the log has nothing of it."""
 
 import asyncio
 import socket

@@ -16,9 +16,10 @@ from typing import Any, Final
 
 from aiohttp import web
 
-MOST_STRANGERS: Final = 128  # connections; for one more, the oldest is dropped
+MOST_STRANGERS: Final = 384  # connections; for one more, the oldest that has not sent its request yet is dropped
 STRANGERS_TIME: Final = 20.0  # seconds from the connection to the end of the answer
-HEAD_LIMIT: Final = 64 << 10  # bytes, of one header line and of a stranger's whole head
+HEAD_LIMIT: Final = 64 << 10  # bytes, of one header line and of a stranger's whole request
+READ_AT_ONCE: Final = 16 << 10  # bytes, of strangers; asyncio's own 256 kB for those who are in
 KEEP_ALIVE: Final = 120.0  # seconds; longer than the 90 of cloudflared's pool, so that this side never closes first
 PAUSE: Final = 0.002  # seconds between two strangers' requests
 ACCEPTED_AT_ONCE: Final = 8  # connections a round of the event loop
@@ -43,8 +44,15 @@ class Connection(web.RequestHandler):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Somebody connected: a stranger so far."""
+        transport.max_size = READ_AT_ONCE  # type: ignore[attr-defined]
         super().connection_made(transport)
         self.strangers.add(self)
+
+    def is_in(self) -> None:
+        """It is no stranger's."""
+        self.strangers.forget(self)
+        if self.transport is not None and "max_size" in vars(self.transport):
+            del self.transport.max_size  # type: ignore[attr-defined]
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """It is over."""
@@ -53,7 +61,7 @@ class Connection(web.RequestHandler):
 
     def data_received(self, data: bytes) -> None:
         """Bytes of a stranger are counted until their request is whole."""
-        if self.strangers.still_sends_a_head(self):
+        if self.strangers.still_sends(self):
             if self._received > HEAD_LIMIT:
                 self.drop()
                 return
@@ -92,7 +100,7 @@ class Connection(web.RequestHandler):
         """A request that cannot be read waits for its turn like every stranger's."""
 
         async def refuse(request: web.BaseRequest) -> web.StreamResponse:
-            await self.strangers.turn()
+            await self.strangers.turn(self)
             return self.handle_error(request, err_info.status, err_info.exc, err_info.message)
 
         return refuse
@@ -103,31 +111,28 @@ class Strangers:
 
     def __init__(self) -> None:
         self._since: dict[Connection, float] = {}
-        self._reading: set[Connection] = set()
+        self._sending: dict[Connection, None] = {}  # their request is not whole yet; the oldest first
         self._one_at_a_time = asyncio.Lock()
 
     def add(self, connection: Connection) -> None:
-        """A new connection. The oldest goes if there are too many."""
+        """A new connection. If there are too many, one goes that keeps others waiting rather than waits."""
         self._since[connection] = time.monotonic()
-        self._reading.add(connection)
-        while len(self._since) > MOST_STRANGERS:
-            next(iter(self._since)).drop()
+        self._sending[connection] = None
+        if len(self._since) > MOST_STRANGERS:
+            next(iter(self._sending)).drop()
 
     def forget(self, connection: Connection) -> None:
         """It is over, or it is no stranger's."""
         self._since.pop(connection, None)
-        self._reading.discard(connection)
+        self._sending.pop(connection, None)
 
-    def head_is_whole(self, connection: Connection) -> None:
-        """Its request has come; what comes now is a body, which nobody keeps."""
-        self._reading.discard(connection)
+    def still_sends(self, connection: Connection) -> bool:
+        """True until its request is whole."""
+        return connection in self._sending
 
-    def still_sends_a_head(self, connection: Connection) -> bool:
-        """True until its first request is whole."""
-        return connection in self._reading
-
-    async def turn(self) -> None:
-        """Wait until a stranger's request may be answered: a flood of them leaves the time between to who is in."""
+    async def turn(self, connection: Connection) -> None:
+        """Its request is whole: wait until it may be answered, so that a flood leaves time between to who is in."""
+        self._sending.pop(connection, None)
         async with self._one_at_a_time:
             await asyncio.sleep(PAUSE)
 

@@ -80,11 +80,11 @@ class Door:
         # A path of another kind is another host's address, or "*": this is no proxy.
         known = request.raw_path.startswith("/") and self.is_known(request)
         if known:
-            self.server.strangers.forget(request.protocol)
+            request.protocol.is_in()
             return await self.for_who_is_in(request)
-        self.server.strangers.head_is_whole(request.protocol)
-        await self.server.strangers.turn()
-        answer = await self.for_a_stranger(request)
+        form = await read_form(request) if sends_a_login(request) else None
+        await self.server.strangers.turn(request.protocol)
+        answer = self.for_a_stranger(request, form)
         answer.force_close()  # the next visitor of this connection may be another one, and a flood gets no further
         return answer
 
@@ -94,25 +94,24 @@ class Door:
             return True
         return self.login.basic_is_right(request.headers.get("Authorization", ""))
 
-    async def for_a_stranger(self, request: web.BaseRequest) -> web.Response:
-        """What everybody may have: the login."""
+    def for_a_stranger(self, request: web.BaseRequest, form: dict[str, str] | None) -> web.Response:
+        """What everybody may have: the login. `form` is what a login form says."""
         reads = request.method in ("GET", "HEAD")
         if request.path == "/robots.txt" and reads:
             return web.Response(text=ROBOTS)
         if request.path == f"{OWN_PAGES}style.css" and reads:
             return web.Response(text=STYLE, content_type="text/css", headers={"Cache-Control": "max-age=3600"})
-        if request.method == "POST" and request.path in (f"{OWN_PAGES}login", *GRADIO_LOGIN):
-            return await self.log_in(request)
+        if sends_a_login(request):
+            return self.log_in(request, form)
         if request.path.startswith(f"{OWN_PAGES}enter/") and request.method in ("GET", "POST"):
             return self.enter(request)
         if request.path == f"{OWN_PAGES}entered":
             return turn_away(request, NOT_KEPT)
         return turn_away(request)
 
-    async def log_in(self, request: web.BaseRequest) -> web.Response:
+    def log_in(self, request: web.BaseRequest, form: dict[str, str] | None) -> web.Response:
         """A login form was sent, by our page or by gradio's client."""
-        form = None if comes_from_elsewhere(request) else await read_form(request)
-        if form is None:
+        if form is None or comes_from_elsewhere(request):
             return turn_away(request, "Please log in on this page.", 400)
         program = request.path in GRADIO_LOGIN
         right = self.login.is_right(form.get("username" if program else "user", ""), form.get("password", ""))
@@ -154,10 +153,10 @@ class Door:
         if time.monotonic() - self._use_noted > USE_NOTED_EVERY:  # an unused machine may be given back
             self._use_noted = time.monotonic()
             self.session.last_use.touch()
-        if request.path in ("/robots.txt", f"{OWN_PAGES}style.css") or (
-            request.method == "POST" and request.path in (f"{OWN_PAGES}login", *GRADIO_LOGIN)
-        ):
-            return await self.for_a_stranger(request)
+        if request.path in ("/robots.txt", f"{OWN_PAGES}style.css"):
+            return self.for_a_stranger(request, None)
+        if sends_a_login(request):
+            return self.log_in(request, await read_form(request))
         if request.path.startswith(OWN_PAGES):
             return await self.own_page(request)
         board = self.board
@@ -218,6 +217,11 @@ def comes_from_elsewhere(request: web.BaseRequest) -> bool:
             and request.headers.get("Sec-Fetch-Dest", "document") == "document"
         )
     return bool(site or origin)
+
+
+def sends_a_login(request: web.BaseRequest) -> bool:
+    """Whether it is a login form."""
+    return request.method == "POST" and request.path in (f"{OWN_PAGES}login", *GRADIO_LOGIN)
 
 
 async def read_form(request: web.BaseRequest) -> dict[str, str] | None:

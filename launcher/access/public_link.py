@@ -6,8 +6,9 @@ from typing import Final
 
 from launcher.access.login import Login
 from launcher.access.pages import OWN_PAGES
-from launcher.access.tunnel import SERVICES, Tunnel, answers
+from launcher.access.tunnels.tunnel import SERVICES, TRY_LATER, Tunnel, answers, last_words_of
 from launcher.colab.machine import Machine
+from launcher.core.fields import AUTOMATIC, NO_LINK
 from launcher.core.folder import Folder
 from launcher.core.problem import Problem
 from launcher.core.process import PACKAGE, end_process, own_environment, own_part, running_pid, start_detached
@@ -15,16 +16,20 @@ from launcher.core.reporter import Reporter
 from launcher.core.session import Session
 
 DOOR_PATIENCE: Final = 20.0  # seconds
+DOOR_ANSWERS_WITHIN: Final = 5.0  # seconds
+CHOSEN_PATIENCE: Final = 60.0  # seconds in which a link that a person chose must answer once
+LIVING_PATIENCE: Final = 15.0  # seconds in which a link that has answered before must answer
 
 
 class Entrance:
-    """The door and its link. Both outlive the kernel; a new one finds them again by their files in the session folder."""
+    """The door and its link. They outlive whoever opened them, and are found again by their files in the session."""
 
     def __init__(self, folder: Folder, machine: Machine, wanted: str, private_link: Callable[[int], str]) -> None:
-        self.folder, self.machine, self.wanted, self.private_link = folder, machine, wanted, private_link
+        self.machine, self.wanted, self.private_link = machine, wanted, private_link
         self.session = Session(folder.session)
         self.tunnel = Tunnel(folder.session)
         self.url = ""
+        self._private_port = 0  # where Colab's own link leads, if that is the link
 
     @property
     def login(self) -> Login:
@@ -44,14 +49,18 @@ class Entrance:
         return self.url
 
     def answers(self) -> bool:
-        """True if the link answers from outside."""
-        return answers(self.url, patience=15)
+        """True if the link answers. Colab's own answers its person's browser only: then the door itself is asked."""
+        return answers(door_url(self._private_port) if self._private_port else self.url, LIVING_PATIENCE)
 
     def open_again(self, reporter: Reporter) -> str:
         """Open the link anew, with the same password. Raises `Problem`."""
         port = self._open_door(goes_on=True)
-        self.tunnel.close()
-        self.url = self._open_link(port, reporter)
+        if not answers(door_url(port), DOOR_ANSWERS_WITHIN):  # it hangs, or is just ending
+            end_process(self.session.door.pid_file)
+            port = self._open_door(goes_on=True)
+        if not self._private_port or self._private_port != port:  # Colab's own leads to the same door again
+            self.tunnel.close()
+            self.url = self._open_link(port, reporter)
         return self.url
 
     def close(self) -> None:
@@ -66,65 +75,75 @@ class Entrance:
             path.unlink(missing_ok=True)
 
     def _open_door(self, goes_on: bool) -> int:
-        """The door's port; opens it if it is not open."""
-        door = self.session.door
-        if running_pid(door.pid_file) and door.port:
-            return door.port
-        if not goes_on:  # a new launch, a new password
+        """The door's port; opens it if it is not open, and anew if another version of the launcher opened it."""
+        door, port = self.session.door, self.session.door.port
+        if running_pid(door.pid_file) and port:
+            if door.said.get("package") == str(PACKAGE):
+                return port
+            end_process(door.pid_file)
+        elif not goes_on:  # a new launch, a new password
             self._forget_login()
         Login.of_this_launch(self.session.login)  # the door reads it
         door.forget()
-        # A running tunnel leads to the door's old port.
-        command = [*own_part("launcher.access.door"), str(self.session.place), str(self.tunnel.port)]
+        # The links there are lead to the door's old port.
+        command = [*own_part("launcher.access.door"), str(self.session.place), str(self.tunnel.port or port)]
         start_detached(command, log=door.log, pid_file=door.pid_file, env=own_environment(), cwd=PACKAGE)
         end = time.monotonic() + DOOR_PATIENCE
         while not door.port:
             if time.monotonic() > end or not running_pid(door.pid_file):
-                raise Problem("The login page could not be started.", f"Press ▶ again. Its log is the file {door.log}.")
+                raise Problem(
+                    f"The login page could not be started: {last_words_of(door.log)}.",
+                    f"Press ▶ again. If it stays so, report it with the file {door.log}.",
+                )
             time.sleep(0.05)
         return door.port
 
     def _open_link(self, port: int, reporter: Reporter) -> str:
         """A link that has answered once from outside: a public one, else Colab's own."""
-        if self.tunnel.url and self.tunnel.port == port and answers(self.tunnel.url):
-            return self.tunnel.url
-        last: Problem | None = None
-        for kind in self._kinds():
+        kinds, self._private_port = self._kinds(), 0
+        kept = self.tunnel.url if self.tunnel.port == port and self.tunnel.kind in ("", *kinds) else ""
+        if kept and answers(kept, LIVING_PATIENCE):
+            return kept
+        self.tunnel.close()
+        first: Problem | None = None
+        for kind in kinds:
             try:
-                reporter.say(f"asking {SERVICES[kind]} for a link")
-                url = self.tunnel.open(kind, port)
-                if not answers(url):
-                    raise Problem(
-                        f"{SERVICES[kind]} gave a link that does not answer.",
-                        "Press ▶ again in some minutes, or choose another way in the field link.",
-                    )
-                if last:
-                    reporter.notice(f"{last.what} {SERVICES[kind].capitalize()} is used instead.")
-                return url
+                url = self._open_tunnel(kind, port, reporter)
             except Problem as problem:
-                last = last or problem
-                self.tunnel.close()
-        if last and self.wanted != "automatic":
-            raise last
-        if last:
+                first = first or problem
+                continue
+            if first:
+                reporter.notice(f"{first.what} {SERVICES[kind].title.capitalize()} is used instead.")
+            return url
+        if first and self.wanted != AUTOMATIC:
+            raise first
+        if not self.machine.colab or self.wanted == NO_LINK:
+            return door_url(port)
+        if first:
             reporter.notice(
-                f"{last.what} Colab's own link is used instead: it works only in this browser and for your account."
+                f"{first.what} Colab's own link is used instead: it works only in this browser and for your account."
             )
-        return self._private_link(port) if last or self.wanted == "Colab's own" else f"http://127.0.0.1:{port}"
+        url, self._private_port = self.private_link(port).rstrip("/"), port
+        return url
+
+    def _open_tunnel(self, kind: str, port: int, reporter: Reporter) -> str:
+        """A tunnel of that kind whose link has answered once. Raises `Problem`."""
+        service = SERVICES[kind]
+        reporter.say(f"asking {service.title} for a link")
+        url = self.tunnel.open(kind, port)
+        reporter.say(f"waiting for {service.title} to answer")
+        if not answers(url, service.patience if self.wanted == AUTOMATIC else CHOSEN_PATIENCE):
+            self.tunnel.close()
+            raise Problem(f"{service.title} gave a link that does not answer.", TRY_LATER)
+        return url
 
     def _kinds(self) -> tuple[str, ...]:
         """The kinds of public link to try, in order; none outside of Colab unless one was chosen."""
-        if self.wanted == "automatic":
+        if self.wanted == AUTOMATIC:
             return tuple(SERVICES) if self.machine.colab else ()
         return (self.wanted,) if self.wanted in SERVICES else ()
 
-    def _private_link(self, port: int) -> str:
-        if not self.machine.colab:
-            return f"http://127.0.0.1:{port}"
-        url = self.private_link(port).rstrip("/")
-        if not url:
-            raise Problem(
-                "Colab gave no link of its own.",
-                "Allow third-party cookies for colab.research.google.com and press ▶ again.",
-            )
-        return url
+
+def door_url(port: int) -> str:
+    """The door itself, for this machine."""
+    return f"http://127.0.0.1:{port}"

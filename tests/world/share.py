@@ -10,7 +10,7 @@ What it serves, on 127.0.0.1 only:
   * one public HTTP port per share link (raw TCP pass-through, so websockets work)
 
 Modes (--mode / FakeShare(mode=...)) reproduce failures:
-  ok | login_error | proxy_error | silent | proxy_silent | api_500 | api_refuse | cdn_403 | cdn_bad |
+  ok | login_error | proxy_error | silent | proxy_silent | api_500 | api_429 | api_empty | api_refuse | cdn_403 | cdn_bad |
   expired_cert | wrong_host
 Live controls: .drop() closes the client's connection, .kill_clients() sends frp's Kill message
 (what gradio's server does when a link expires).
@@ -378,6 +378,10 @@ class FakeShare:
         if host == "api.gradio.app" and path == "/v3/tunnel-request":
             if self.mode == "api_500":
                 return "500 Internal Server Error", "text/plain", b"oops"
+            if self.mode == "api_429":
+                return "429 Too Many Requests", "text/plain", b"slow down"
+            if self.mode == "api_empty":
+                return "200 OK", "application/json", b"[]"
             return (
                 "200 OK",
                 "application/json",

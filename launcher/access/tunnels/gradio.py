@@ -6,17 +6,49 @@ import importlib.util
 import os
 import subprocess
 import sys
+import threading
 import types
 from pathlib import Path
 from typing import Any, Final
 
 import requests
 
+from launcher.access.tunnels.service import START_PATIENCE, Reason, Service
 from launcher.core.folder import write_safely
 from launcher.core.process import CommandError
 from launcher.core.tools import install_tool
 
 SHARE_API: Final = "https://api.gradio.app/v3/tunnel-request"  # gradio/networking.py, 6.24 to 6.31
+CERTIFICATE: Final = "its certificate is not valid, which has happened when gradio forgot to renew it"
+# What frpc 0.44 and gradio's API say. "session shutdown" is a refused certificate in another order of events.
+REASONS: Final = (
+    Reason(r"certificate|session shutdown|x509", CERTIFICATE),
+    Reason(r"HTTPError: 429|Too Many Requests", "it has been asked for too many links from here; wait an hour"),
+    Reason(
+        r"no such host|NameResolution|Temporary failure in name",
+        "its address was not found: this machine may be offline",
+    ),
+    Reason(r":\d+: i/o timeout", "the port it needs (7000) is closed from here, or it is down"),
+    Reason(r"i/o deadline|Timeout", "it did not answer in time"),
+    Reason(r"start error|new proxy \[\w*\] error", "it refused to make one", again=True),
+    Reason(r"connection refused|register control error", "it refused the connection"),
+    Reason(r"login to server failed", "it broke off the connection"),
+    Reason(r"proxy added", "it did not answer in time"),
+    Reason(r"list of share servers", "gradio names no share server at the moment"),
+    Reason(r"ConnectionError|ProxyError|HTTPError|JSONDecodeError", "its address could not be asked for"),
+    Reason(r"right checksum", "its program could not be fetched"),
+)
+
+
+def start(session: Path, port: int, token: str) -> tuple[str, "subprocess.Popen[bytes]"]:
+    """gradio's share tunnel. Its own start waits for ever for a silent server, hence the watchdog."""
+    tunnel = new_tunnel(session, port, token)
+    watchdog = threading.Timer(START_PATIENCE, lambda: tunnel.proc and tunnel.proc.kill())
+    watchdog.daemon = True
+    watchdog.start()
+    url = str(tunnel.start_tunnel())
+    watchdog.cancel()
+    return url, tunnel.proc
 
 
 def new_tunnel(session: Path, port: int, token: str) -> Any:
@@ -38,7 +70,10 @@ def new_tunnel(session: Path, port: int, token: str) -> Any:
     if not address:
         answer = requests.get(SHARE_API, timeout=30)
         answer.raise_for_status()
-        server = answer.json()[0]
+        servers = answer.json()
+        if not servers:
+            raise RuntimeError("the list of share servers is empty")
+        server = servers[0]
         address, certificate = f"{server['host']}:{server['port']}", str(session / "share-ca.pem")
         write_safely(Path(certificate), server["root_ca"])
     host, _, server_port = address.rpartition(":")
@@ -81,3 +116,6 @@ def frpc_from_package(session: Path, name: str) -> bytes:
         if path.is_file() and path.name.startswith(name.partition("_v")[0]):
             return path.read_bytes()
     return b""
+
+
+GRADIO: Final = Service("gradio's share server", start, REASONS, patience=20.0)

@@ -1,0 +1,68 @@
+"""Cloudflare's quick tunnel: no account; the link stands in a box in what its program prints."""
+
+import re
+import shutil
+import subprocess
+import threading
+from pathlib import Path
+from typing import Final
+
+import requests
+
+from launcher.access.tunnels.service import START_PATIENCE, Reason, Service
+from launcher.core.child_environment import child_environment
+from launcher.core.folder import write_safely
+
+PROGRAM_URL: Final = "https://github.com/cloudflare/cloudflared/releases/latest/download/cloudflared-linux-amd64"
+LINK: Final = re.compile(r"\|\s+(https?://\S+)\s+\|")
+# What cloudflared says; the status codes come from api.trycloudflare.com.
+REASONS: Final = (
+    Reason(r"\b1015\b|429 Too Many|HTTPError: 429", "it has been asked for too many links from here; wait an hour"),
+    Reason(r"HTTPError|certificate verify failed.*github", "its program could not be fetched"),
+    Reason(
+        r"no such host|Temporary failure in name|NameResolution",
+        "its address was not found: this machine may be offline",
+    ),
+    Reason(r":7844.*(i/o timeout|refused)|quic.*timeout", "the port it needs (7844) is closed from here"),
+    Reason(r"deadline exceeded|Timeout|i/o timeout|it ended with -9", "it did not answer in time"),
+    Reason(r"connection refused|ConnectionError|ProxyError|connection reset", "it could not be reached"),
+    Reason(r"\b1101\b|500 Internal|50\d |unmarshal|invalid character", "its service is out of order"),
+)
+
+
+def start(session: Path, port: int, token: str) -> tuple[str, "subprocess.Popen[bytes]"]:
+    """Start it and wait until it prints its link. It stays in our process group and ends with us."""
+    program = shutil.which("cloudflared") or str(bring_program(session))
+    configuration = session / "cloudflared.yml"  # an empty one of its own: one that lies around would be obeyed
+    write_safely(configuration, "")
+    # http2 from the start: where UDP is blocked, QUIC is given up only after minutes.
+    command = [program, "tunnel", "--config", str(configuration), "--no-autoupdate", "--protocol", "http2"]
+    process = subprocess.Popen(
+        [*command, "--url", f"http://127.0.0.1:{port}"],
+        env=child_environment(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+    )  # fmt: skip
+    watchdog = threading.Timer(START_PATIENCE, process.kill)
+    watchdog.daemon = True
+    watchdog.start()
+    said = ""
+    assert process.stdout is not None
+    for line in process.stdout:
+        said += line.decode(errors="replace")
+        found = LINK.search(said)
+        if found:
+            watchdog.cancel()
+            return found[1], process
+    raise RuntimeError(said.strip()[-300:] or f"it ended with {process.wait()}")
+
+
+def bring_program(session: Path) -> Path:
+    """cloudflared from its releases page."""
+    path = session / "cloudflared"
+    if not path.exists():
+        answer = requests.get(PROGRAM_URL, timeout=60)
+        answer.raise_for_status()
+        write_safely(path, answer.content, 0o700)
+    return path
+
+
+CLOUDFLARED: Final = Service("Cloudflare's quick tunnel", start, REASONS, patience=60.0)

@@ -1,0 +1,36 @@
+"""What a service of public links is: its name, how it is started, and what its program's words mean."""
+
+import re
+import subprocess
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+START_PATIENCE: Final = 45.0  # seconds; gradio itself would wait for ever when the server is silent
+
+Program = "subprocess.Popen[bytes]"
+
+
+@dataclass(frozen=True)
+class Reason:
+    """Why there is no link: words that its program or its library says, and what a person is told."""
+
+    pattern: str
+    words: str
+    again: bool = False  # it may be different half a minute later
+
+
+@dataclass(frozen=True)
+class Service:
+    """One service. `start(session, port, token)` returns the link and the program that keeps it, or raises."""
+
+    title: str
+    start: Callable[[Path, int, str], tuple[str, "subprocess.Popen[bytes]"]]
+    reasons: tuple[Reason, ...]  # the first that fits
+    patience: float  # seconds in which a new link must answer once from outside
+
+    def reason(self, said: str) -> Reason:
+        """Why there is no link; the program's own words where nobody knows better."""
+        own_words = Reason("", " ".join(said.split())[-200:])
+        return next((reason for reason in self.reasons if re.search(reason.pattern, said)), own_words)

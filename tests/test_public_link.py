@@ -1,0 +1,137 @@
+"""The way in as a whole: the door's process, whose version it is, and links that only a browser may ask."""
+
+import json
+import os
+import signal
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+from launcher.access import public_link
+from launcher.access.public_link import Entrance
+from launcher.access.tunnels.tunnel import SERVICES
+from launcher.colab.machine import Machine
+from launcher.core.fields import AUTOMATIC, COLABS_OWN, NO_LINK
+from launcher.core.problem import Problem
+from launcher.core.process import PACKAGE, running_pid
+from tests.conftest import new_folder
+from tests.world.heard import Heard
+
+COLAB = "https://only-in-its-browser.example"
+
+
+@pytest.fixture
+def way_in(tmp_path: Path) -> Iterator[Callable[..., Entrance]]:
+    folder, made = new_folder(tmp_path), list[Entrance]()
+
+    def make(wanted: str = NO_LINK, private_link: Callable[[int], str] = lambda port: COLAB) -> Entrance:
+        machine = Machine(wanted != NO_LINK, tmp_path, gpu="", memory=0, mountpoint=None)
+        made.append(Entrance(folder, machine, wanted, private_link))
+        return made[-1]
+
+    yield make
+    for entrance in made:
+        entrance.close()
+
+
+def test_a_door_of_another_version_is_opened_anew_at_the_same_place_with_the_same_login(
+    way_in: Callable[..., Entrance],
+) -> None:
+    old = way_in()
+    url = old.open(False, Heard())
+    door, login = old.session.door, old.login
+    pid = running_pid(door.pid_file)
+    assert way_in().open(True, Heard()) == url
+    assert running_pid(door.pid_file) == pid, "a door of this version stays"
+    door.note(port=door.port, pid=pid)  # as versions before wrote it
+    assert way_in().open(True, Heard()) == url
+    assert running_pid(door.pid_file) not in (0, pid)
+    assert door.said["package"] == str(PACKAGE)
+    assert way_in().login == login
+    assert requests.get(f"{url}/robots.txt", timeout=10).ok
+
+
+def test_why_the_door_could_not_be_opened_is_said(
+    way_in: Callable[..., Entrance], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        public_link, "own_environment", lambda: os.environ | {"PYTHONPATH": "/nowhere", "PYTHONHOME": ""}
+    )
+    monkeypatch.setattr(public_link, "own_part", lambda module: ["/usr/bin/env", "python3", "-c", "import none_such"])
+    with pytest.raises(Problem, match="could not be started: ModuleNotFoundError: No module named 'none_such'"):
+        way_in().open(False, Heard())
+
+
+def test_colabs_own_link_counts_as_well_while_the_door_answers(way_in: Callable[..., Entrance]) -> None:
+    """Colab answers everybody but the person's own browser with 403."""
+    asked: list[int] = []
+    entrance = way_in(COLABS_OWN, lambda port: asked.append(port) or COLAB)
+    assert entrance.open(False, Heard()) == COLAB
+    assert entrance.answers()
+    assert entrance.open_again(Heard()) == COLAB
+    for how in (signal.SIGKILL, signal.SIGSTOP):  # it died, and it hangs
+        os.kill(running_pid(entrance.session.door.pid_file), how)
+        assert entrance.open_again(Heard()) == COLAB
+        assert entrance.answers()
+    assert len(asked) == 1, "the person was asked again although the link leads to the same door"
+
+
+def test_a_refused_link_of_colabs_own_is_said(way_in: Callable[..., Entrance]) -> None:
+    def refuse(port: int) -> str:
+        raise Problem("Colab gave no link of its own.", "Allow cookies.")
+
+    with pytest.raises(Problem, match=r"Colab gave no link of its own\."):
+        way_in(COLABS_OWN, refuse).open(False, Heard())
+
+
+def test_a_link_that_a_person_chose_and_a_quick_tunnel_get_a_minute(
+    way_in: Callable[..., Entrance], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waited: list[float] = []
+
+    def answers(url: str, patience: float) -> bool:
+        waited.append(patience)
+        return False
+
+    monkeypatch.setattr(public_link, "answers", answers)
+    heard = Heard()
+    for wanted in (AUTOMATIC, "gradio"):
+        entrance = way_in(wanted)
+        monkeypatch.setattr(entrance.tunnel, "open", lambda kind, port: f"https://{kind}.example")
+        if wanted == AUTOMATIC:
+            assert entrance.open(False, heard) == COLAB
+        else:
+            with pytest.raises(Problem, match="gave a link that does not answer"):
+                entrance.open(False, heard)
+    assert waited == [20, 60, 60]
+    assert heard.notices == [
+        "gradio's share server gave a link that does not answer. Colab's own link is used instead: "
+        "it works only in this browser and for your account."
+    ]
+    assert "asking Cloudflare's quick tunnel for a link" in heard.said
+
+
+def test_a_tunnel_of_another_kind_than_was_chosen_is_ended(
+    way_in: Callable[..., Entrance], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    closed: list[str] = []
+    entrance = way_in(NO_LINK)
+    port = entrance._open_door(False)
+    said: dict[str, Any] = {"url": "https://x.gradio.live", "port": port, "kind": "gradio"}
+    entrance.tunnel.part.said_file.write_text(json.dumps(said))
+    monkeypatch.setattr(type(entrance.tunnel), "running", property(lambda tunnel: True))
+    monkeypatch.setattr(entrance.tunnel, "close", lambda: closed.append("closed"))
+    monkeypatch.setattr(public_link, "answers", lambda url, patience: True)
+    assert entrance.open(True, Heard()) == f"http://127.0.0.1:{port}"
+    assert closed == ["closed"]
+    entrance.wanted = "gradio"
+    assert entrance.open(True, Heard()) == "https://x.gradio.live", "what was chosen goes on"
+
+
+def test_every_service_has_words_for_its_failures() -> None:
+    for service in SERVICES.values():
+        assert service.reasons
+        assert all(reason.words[0].islower() and not reason.words.endswith(".") for reason in service.reasons)
