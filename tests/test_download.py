@@ -33,7 +33,7 @@ SIZE = 40_000_000
 def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
     made = Hub(tmp_path / "hub")
     made.add("own/model", "model.safetensors", safetensors(SIZE))
-    monkeypatch.setattr(room, "CHUNK", 4 << 20)
+    monkeypatch.setattr("launcher.models.part_file.CHUNK", 4 << 20)
     yield made
     made.close()
 

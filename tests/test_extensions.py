@@ -329,7 +329,7 @@ def test_the_web_ui_comes_up_and_the_culprit_is_named(place: Place, kernels: Ker
     kernel = kernels(COLAB_PYTHON, {**place.environment, "ONECLICK_INSTALLER_SILENCE": "4"}, place.machine)
     for address in (ADDRESS, *(f"https://github.com/person/{name}" for name in names)):
         kernel.run(cell_source("add-extension", what=address), 60)
-        assert "It counts from the next start" in kernel.html()
+        assert "It takes effect at the next start" in kernel.html()
     kernel.widgets.clear()
     cell = kernel.start(cell_source("launch", checkpoint=MODEL_LINK, api=True))
     _, url, password = wait_ready(kernel)
@@ -361,7 +361,7 @@ def test_an_extension_added_while_it_runs_counts_after_the_offered_restart(place
     kernel.wait_done(cell, 60)
     before = set(kernel.widgets)
     kernel.run(cell_source("add-extension", what=ADDRESS), 60)
-    assert "Press «Restart the web UI» for it to count." in kernel.html()
+    assert "Press Restart the web UI for it to take effect." in kernel.html()
     webui = place.pid("webui")
     for identity in before:
         kernel.widgets[identity].pop("description", None)  # the button of the second cell is meant

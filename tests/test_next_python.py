@@ -37,7 +37,7 @@ warnings.simplefilter("error")
 files, cells = json.loads(program)
 for text in cells:
     compile(text, "a cell", "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
-for name in ("psutil", "requests"):  # compiled or networked: only named while the package is read
+for name in ("psutil", "requests", "resource"):  # compiled or networked: only named while the package is read
     sys.modules[name] = types.ModuleType(name)
 sys.modules["requests"].Response = sys.modules["requests"].Session = object
 for name, text in files.items():
