@@ -145,6 +145,27 @@ def test_what_was_written_before_the_settings_named_another_place_is_kept_all_th
     assert person.on_drive() == [f"outputs{person.root}/first/a.png", f"outputs{person.root}/second/b.png"]
 
 
+def test_what_a1111_fetches_into_its_own_folder_is_kept_and_found_again_on_a_new_machine(
+    person: Person, tmp_path: Path
+) -> None:
+    person.outputs.prepare()
+    (person.folder.code / "interrogate_tmp").mkdir()
+    (person.folder.code / "interrogate_tmp" / "artists.txt").write_text("Monet")
+    (person.folder.code / "interrogate_tmp").rename(person.folder.code / "interrogate")  # as A1111 does it
+    person.mirror.look(settled=0)
+    assert person.on_drive(".txt") == ["interrogate/artists.txt"]
+    new = Folder(person.folder.kept, tmp_path / "new machine")
+    new.prepare()
+    new.code.mkdir()
+    outputs = OutputPlaces(new.code, new.data, new.kept, person.said.append)
+    mirror = Mirror(new.data, new.kept, lambda text: None, elsewhere=outputs.look)
+    mirror.restore()
+    outputs.prepare()
+    assert (new.code / "interrogate" / "artists.txt").read_text() == "Monet"
+    mirror.look(settled=0)
+    assert person.on_drive(".txt") == ["interrogate/artists.txt"]
+
+
 def test_the_settings_are_found_in_a1111s_own_list(person: Person) -> None:
     assert "outdir_save" in output_settings(person.folder.code)
     assert {s.name: s.kind for s in own_settings(person.folder.code)}["img_max_size_mp"] is int

@@ -14,6 +14,7 @@ from launcher.webui.own_settings import output_settings
 from launcher.webui.settings_file import NAME, read_settings, write_settings
 
 KEPT_TOPS: Final = ("outputs", "output", "log")  # the folders of the data directory that hold what people make
+FETCHED: Final = ("interrogate",)  # lists of words that A1111 fetches into its own folder at first use
 SUBFOLDERS: Final = "directories_filename_pattern"  # may lead out of the folder it belongs to
 
 
@@ -29,6 +30,7 @@ class OutputPlaces:
 
     def prepare(self) -> None:
         """Before a start of the web UI: lead everything to its place, and take back settings that cannot work here."""
+        self._lead_fetched()
         settings = read_settings(self.data) or {}
         self._read = self._changed()
         unusable = self._redirect(settings, running=False)
@@ -44,7 +46,19 @@ class OutputPlaces:
             if settings is not None:  # else it is being written just now
                 self._read = changed
                 self._redirect(settings, running=True)
+        for name in FETCHED:
+            if (self.code / name).is_dir() and not (self.code / name).is_symlink():
+                self._places[self.code / name] = name
         return self._places
+
+    def _lead_fetched(self) -> None:
+        """What A1111 fetched on an earlier machine came back to the data directory: it finds it there."""
+        for name in FETCHED:
+            here, there = self.code / name, self.data / name
+            if not os.path.lexists(here) and there.is_dir():
+                here.symlink_to(there)
+            elif here.is_symlink() and not here.exists():
+                here.unlink()  # A1111 renames a new folder to this name
 
     def _changed(self) -> int:
         try:
