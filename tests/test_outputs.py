@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -111,6 +112,29 @@ def test_images_that_an_earlier_launcher_left_below_the_code_are_kept_and_none_r
     person.mirror.look(settled=0)
     assert person.on_drive() == ["outputs/txt2img-images/day/1 (2).png", "outputs/txt2img-images/day/1.png"]
     assert (person.folder.code / "outputs" / "txt2img-images").resolve().is_relative_to(person.folder.data.resolve())
+
+
+def test_links_made_for_another_drive_folder_or_a_data_directory_that_is_gone_are_made_anew(
+    person: Person, tmp_path: Path
+) -> None:
+    person.sets(**{LAST: "outputs/x"})
+    person.outputs.prepare()
+    person.paints()
+    other = Folder(tmp_path / "drive" / "other" / "stable-diffusion-webui", person.folder.machine)
+    other.prepare()
+    (other.data / "config.json").write_text(json.dumps({LAST: "outputs/x"}))
+    OutputPlaces(other.code, other.data, other.kept, person.said.append).prepare()
+    (other.code / "outputs" / "x" / "b.png").parent.mkdir(parents=True, exist_ok=True)
+    (other.code / "outputs" / "x" / "b.png").write_bytes(b"other")
+    Mirror(other.data, other.kept, lambda text: None).look(settled=0)
+    person.mirror.look(settled=0)
+    assert [p.name for p in other.kept.rglob("*.png")] == ["b.png"]
+    assert person.on_drive() == ["outputs/x/a.png"]
+    shutil.rmtree(person.folder.data / "outputs")
+    person.outputs.prepare()
+    person.paints("c.png")
+    person.mirror.look(settled=0)
+    assert "outputs/x/c.png" in person.on_drive()
 
 
 def test_a_pattern_for_subfolders_that_leads_out_is_followed(person: Person) -> None:

@@ -70,10 +70,8 @@ class OutputPlaces:
         """Take care of every place the settings name; returns the settings whose places cannot be written to."""
         unusable = []
         for name, place in self._named_places(settings):
-            if self._is_kept(place):
-                continue
             inside = relative_to(place, self.code)
-            if inside and self._link(inside, running):
+            if (inside and self._link(inside, running)) or self._is_kept(place):
                 continue
             if inside == () or place in self.code.parents or not can_be_written(place):
                 self._tell_unusable(name, str(settings.get(name)), running)
@@ -113,9 +111,12 @@ class OutputPlaces:
         for depth in range(1, len(inside) + 1):
             here = self.code.joinpath(*inside[:depth])
             there = Path(*aim.parts[: len(aim.parts) - len(inside) + depth])
-            if not os.path.lexists(here):
+            ours = here.is_symlink() and Path(os.readlink(here)).is_relative_to(self.data.parent)
+            if ours or not os.path.lexists(here):
                 there.mkdir(parents=True, exist_ok=True)
-                here.symlink_to(there)
+                if not ours or Path(os.readlink(here)) != there:  # made for another drive_folder
+                    here.unlink(missing_ok=True)
+                    here.symlink_to(there)
                 return True
             if here.is_symlink() or not here.is_dir():
                 return False
