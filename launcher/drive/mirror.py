@@ -33,8 +33,8 @@ NEW_FOLDER: Final = 5.0  # seconds in which what happens in a new folder may not
 class Mirror:
     """Keeps `kept` on Drive equal to `data` on the machine while it runs; never the other way round.
 
-    New and changed files are copied, renamed ones renamed, deleted ones deleted. What somebody deletes on Drive stays on the
-    machine. `elsewhere` names folders outside of `data` that are kept too, each with its name on Drive; what is deleted
+    New and changed files are copied, renamed ones renamed, deleted ones deleted. What somebody deletes on Drive stays on
+    the machine. `elsewhere` names folders outside of `data` that are kept too, each with its name on Drive; what is deleted
     there stays on Drive.
     """
 
@@ -139,6 +139,8 @@ class Mirror:
         self.heartbeat = time.monotonic()
         if not self.data.is_dir():
             return 0
+        if self._scan.is_another_folder():
+            changed = None
         places, copies, done = self.elsewhere(), self._copies, 0
         if changed is None:
             gone = self._scan.everything(places)

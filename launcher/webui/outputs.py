@@ -1,7 +1,7 @@
 """Where A1111 writes images, by its own settings; whatever they name ends in what is kept on Drive.
 
 Settings that came from another machine, another launcher or another folder on Drive name places that nobody keeps.
-A1111 takes a path relative to its code folder, does not know `~`, and makes every folder it lacks, so nobody would notice.
+A1111 takes a path relative to its code folder, does not know `~`, and makes every folder it lacks: nobody would notice.
 """
 
 import os

@@ -2,8 +2,8 @@
 
     python -m tests.world.real_outputs --upstreams DIR --home DIR
 
-Six config.json files, their settings named by A1111's own source of six versions. With each the real A1111 is started by ▶ on
-what is a new machine but for its packages; Chromium presses Generate (two images and a grid) and Save.
+Six config.json files, their settings named by A1111's own source of six versions. With each the real A1111 is started by ▶
+on what is a new machine but for its packages; Chromium presses Generate (two images and a grid) and Save.
 """
 
 import argparse
@@ -89,7 +89,7 @@ def one_case(world: RealWorld, case: Case, options: argparse.Namespace) -> str:
     shutil.rmtree(machine / "data", ignore_errors=True)
     settings = settings_of(case, upstream(options.upstreams, WEBUI), home)
     (kept / "config.json").write_text(json.dumps({**settings, "samples_format": "png"}))
-    written = [machine, home / "gdrive", Path("/proc/pictures")]
+    written = [machine / "data", machine / "stable-diffusion-webui", home / "gdrive"]
     kernel = Kernel(options.python, {**os.environ, **world.environment(home), "ONECLICK_PANEL": "text"}, home)
     try:
         cell = kernel.start(
@@ -129,7 +129,8 @@ def one_case(world: RealWorld, case: Case, options: argparse.Namespace) -> str:
         seconds = f"{time.monotonic() - began:.1f} s"
         version = "v1.10.1" if case.version == A1111 else case.version
         kept_as = ", ".join(f"`{name}`" for name in where)
-        return f"| {version} | {case.title} | {made.total()} | {seconds} | {kept_as} | {'as it was' if same else 'those settings taken out'} |"
+        left = "as it was" if same else "those settings taken out"
+        return f"| {version} | {case.title} | {made.total()} | {seconds} | {kept_as} | {left} |"
     finally:
         kernel.interrupt()
         kernel.run(cell_source("stop"), timeout=120)
