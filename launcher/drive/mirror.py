@@ -33,9 +33,9 @@ NEW_FOLDER: Final = 5.0  # seconds in which what happens in a new folder may not
 class Mirror:
     """Keeps `kept` on Drive equal to `data` on the machine while it runs; never the other way round.
 
-    New and changed files are copied, renamed ones renamed, deleted ones deleted. What somebody deletes on Drive stays on
-    the machine. `elsewhere` names folders outside of `data` that are kept too, each with its name on Drive; what is deleted
-    there stays on Drive.
+    New and changed files are copied, renamed ones renamed, deleted ones deleted. What somebody deletes on Drive stays
+    on the machine. `elsewhere` names folders outside of `data` that are kept too, each with its name on Drive; what
+    is deleted there stays on Drive.
     """
 
     data: Path

@@ -44,7 +44,7 @@ class Scan:
         return top | {str(folder) for folder in elsewhere if folder.is_dir()}
 
     def is_another_folder(self) -> bool:
-        """True if the data directory was deleted and made anew: it is forgotten what was in it, and nothing is deleted."""
+        """True if the data directory was deleted and made anew: what was in it is forgotten, nothing deleted."""
         before, self._inode = self._inode, os.stat(self.data).st_ino
         if before in (0, self._inode):
             return False

@@ -2,9 +2,9 @@
 
     python tests/world/drive.py FOLDER MOUNTPOINT CONTROL
 
-As on Colab's Drive: no symbolic or hard links (Errno 95), no exec bits, chmod and chown refused (Errno 1). CONTROL is a
-JSON file that may change at any time; see `Manners`. "Drive drops" is this process killed: the mount then answers with the real
-Errno 107 until it is unmounted, as Google's does (googlecolab/colabtools#5970).
+As on Colab's Drive: no symbolic or hard links (Errno 95), no exec bits, chmod and chown refused (Errno 1). CONTROL is
+a JSON file that may change at any time; see `Manners`. "Drive drops" is this process killed: the mount then answers
+with the real Errno 107 until it is unmounted, as Google's does (googlecolab/colabtools#5970).
 """
 
 import errno

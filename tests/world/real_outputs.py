@@ -2,8 +2,8 @@
 
     python -m tests.world.real_outputs --upstreams DIR --home DIR
 
-Six config.json files, their settings named by A1111's own source of six versions. With each the real A1111 is started by ▶
-on what is a new machine but for its packages; Chromium presses Generate (two images and a grid) and Save.
+Six config.json files, their settings named by A1111's own source of six versions. With each the real A1111 is started
+by ▶ on what is a new machine but for its packages; Chromium presses Generate (two images and a grid) and Save.
 """
 
 import argparse
