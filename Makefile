@@ -30,6 +30,7 @@ real: setup
 	@test -n "$(UPSTREAMS)" || { echo "Say where the repositories are: make real UPSTREAMS=DIR (DIR/OWNER/NAME.git)"; exit 2; }
 	$(PYTHON) -m launcher.notebook.build
 	$(PYTHON) -m tests.world.real --upstreams $(UPSTREAMS) --home run/real
+	$(PYTHON) -m tests.world.real_outputs --upstreams $(UPSTREAMS) --home run/real-outputs
 
 faults: setup
 	$(PYTHON) -m launcher.notebook.build

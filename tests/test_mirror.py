@@ -35,7 +35,7 @@ def test_a_new_image_is_on_drive_within_ten_seconds(mirror: Mirror) -> None:
 
 
 def test_nothing_is_made_where_drive_should_be_and_what_waits_is_counted(mirror: Mirror) -> None:
-    """An unmounted Drive is an empty folder of the machine: what is written there is lost, and Google mounts no more."""
+    """An unmounted Drive is an empty folder of the machine: what is written there is lost."""
     write(mirror.data / "outputs" / "old.png")
     mirror.look(settled=0)
     mirror.kept.rename(mirror.kept.with_name("elsewhere"))
@@ -190,6 +190,32 @@ def test_a_machine_whose_folder_is_gone_deletes_nothing_on_drive(mirror: Mirror)
     for _ in range(3):
         mirror.look(settled=0)
     assert kept_now(mirror) == ["outputs/a.png"]
+
+
+def test_a_data_directory_that_is_made_anew_or_loses_a_whole_folder_deletes_nothing_on_drive(mirror: Mirror) -> None:
+    write(mirror.data / "outputs" / "a.png")
+    write(mirror.data / "log" / "images" / "b.png")
+    mirror.look(settled=0)
+    shutil.rmtree(mirror.data / "log")
+    for _ in range(3):
+        mirror.look(settled=0)
+    for number in range(12):
+        write(mirror.data / "embeddings" / f"{number}.pt")
+    mirror.look(settled=0)
+    for number in range(12):
+        (mirror.data / "embeddings" / f"{number}.pt").unlink()
+    for _ in range(3):
+        mirror.look(settled=0)
+    assert len(list((mirror.kept / "embeddings").iterdir())) == 12
+    shutil.rmtree(mirror.kept / "embeddings")
+    before = mirror.data.rename(mirror.data.with_name("before"))  # it stays, so that the new one has another inode
+    mirror.data.mkdir()
+    write(mirror.data / "outputs" / "c.png")
+    for _ in range(3):
+        mirror.look(settled=0)
+    assert before.is_dir()
+    assert kept_now(mirror) == ["log/images/b.png", "outputs/a.png", "outputs/c.png"]
+    assert mirror.summary() == "1 image kept in outputs"
 
 
 def test_a_full_drive_is_told_from_other_troubles(mirror: Mirror, monkeypatch: pytest.MonkeyPatch) -> None:

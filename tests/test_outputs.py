@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -113,6 +114,29 @@ def test_images_that_an_earlier_launcher_left_below_the_code_are_kept_and_none_r
     assert (person.folder.code / "outputs" / "txt2img-images").resolve().is_relative_to(person.folder.data.resolve())
 
 
+def test_links_made_for_another_drive_folder_or_a_data_directory_that_is_gone_are_made_anew(
+    person: Person, tmp_path: Path
+) -> None:
+    person.sets(**{LAST: "outputs/x"})
+    person.outputs.prepare()
+    person.paints()
+    other = Folder(tmp_path / "drive" / "other" / "stable-diffusion-webui", person.folder.machine)
+    other.prepare()
+    (other.data / "config.json").write_text(json.dumps({LAST: "outputs/x"}))
+    OutputPlaces(other.code, other.data, other.kept, person.said.append).prepare()
+    (other.code / "outputs" / "x" / "b.png").parent.mkdir(parents=True, exist_ok=True)
+    (other.code / "outputs" / "x" / "b.png").write_bytes(b"other")
+    Mirror(other.data, other.kept, lambda text: None).look(settled=0)
+    person.mirror.look(settled=0)
+    assert [p.name for p in other.kept.rglob("*.png")] == ["b.png"]
+    assert person.on_drive() == ["outputs/x/a.png"]
+    shutil.rmtree(person.folder.data / "outputs")
+    person.outputs.prepare()
+    person.paints("c.png")
+    person.mirror.look(settled=0)
+    assert "outputs/x/c.png" in person.on_drive()
+
+
 def test_a_pattern_for_subfolders_that_leads_out_is_followed(person: Person) -> None:
     person.sets(directories_filename_pattern=f"{person.root}/days/[date]", **{LAST: "outputs/x"})
     person.outputs.prepare()
@@ -143,6 +167,27 @@ def test_what_was_written_before_the_settings_named_another_place_is_kept_all_th
     person.paints("b.png")
     person.mirror.look(settled=0)
     assert person.on_drive() == [f"outputs{person.root}/first/a.png", f"outputs{person.root}/second/b.png"]
+
+
+def test_what_a1111_fetches_into_its_own_folder_is_kept_and_found_again_on_a_new_machine(
+    person: Person, tmp_path: Path
+) -> None:
+    person.outputs.prepare()
+    (person.folder.code / "interrogate_tmp").mkdir()
+    (person.folder.code / "interrogate_tmp" / "artists.txt").write_text("Monet")
+    (person.folder.code / "interrogate_tmp").rename(person.folder.code / "interrogate")  # as A1111 does it
+    person.mirror.look(settled=0)
+    assert person.on_drive(".txt") == ["interrogate/artists.txt"]
+    new = Folder(person.folder.kept, tmp_path / "new machine")
+    new.prepare()
+    new.code.mkdir()
+    outputs = OutputPlaces(new.code, new.data, new.kept, person.said.append)
+    mirror = Mirror(new.data, new.kept, lambda text: None, elsewhere=outputs.look)
+    mirror.restore()
+    outputs.prepare()
+    assert (new.code / "interrogate" / "artists.txt").read_text() == "Monet"
+    mirror.look(settled=0)
+    assert person.on_drive(".txt") == ["interrogate/artists.txt"]
 
 
 def test_the_settings_are_found_in_a1111s_own_list(person: Person) -> None:

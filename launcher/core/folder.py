@@ -63,7 +63,8 @@ class Folder:
         """
         if any(part.startswith(".") for part in self.machine.parts):
             raise Problem(
-                f"The web UI cannot live in {self.machine}: it shows no files from folders whose name begins with a dot.",
+                f"The web UI cannot live in {self.machine}: it shows no files from folders "
+                "whose name begins with a dot.",
                 "Set ONECLICK_HOME to another folder and press ▶ again.",
             )
         on_drive = self.kept / "models" / "Stable-diffusion"
@@ -198,9 +199,9 @@ def require_room(path: Path, needed: int, where: str, what: str, largest_below: 
 def make_folder_below(root: Path, path: Path) -> None:
     """Make `path` and the folders between it and `root`, but never `root` itself.
 
-    While Drive is away its mount point is an empty folder of the machine's own disk. What was made there would be taken for
-    what is on Drive, and Google refuses to mount on it ever again ("must not already contain files"). Raises `OSError`
-    (ENOTCONN, as a dead mount does) where `root` is not there.
+    While Drive is away its mount point is an empty folder of the machine's own disk. What was made there would be
+    taken for what is on Drive, and Google refuses to mount on it ever again ("must not already contain files").
+    Raises `OSError` (ENOTCONN, as a dead mount does) where `root` is not there.
     """
     if path == root:
         if not root.is_dir():

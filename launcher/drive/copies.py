@@ -82,11 +82,14 @@ class Copies:
     def follow_the_gone(self, gone: Collection[str]) -> None:
         """What is gone here is renamed on Drive if it is here under a new name, else deleted at the second look."""
         new_names = {mark: source for source, mark in self.ledger.new.items()} if gone else {}
-        waits = set()
+        waits, swept = set(), self.scan.swept_away([source for source in gone if source in self._gone])
         for source in gone:
             new = new_names.pop(self.ledger.seen[source].mark, "")
             if not new and source not in self._gone:
                 waits.add(source)
+                continue
+            if source in swept and not new:
+                self.ledger.forget(source)
                 continue
             try:
                 self._follow(source, new)

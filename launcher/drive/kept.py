@@ -15,7 +15,7 @@ NEVER_KEPT: Final = frozenset({"__pycache__", ".locks", ".git"})
 NOT_KEPT_ENDINGS: Final = (PART, ".lock", ".tmp", ".incomplete")  # A1111 writes an image as NAME.tmp and renames it
 IMAGES: Final = (".png", ".jpg", ".jpeg", ".webp", ".avif", ".jxl", ".gif", ".bmp", ".tif", ".tiff")
 COMES_BACK: Final = 50_000_000  # bytes; larger files stay on Drive, images are not brought back at all
-SMALL_FOLDERS: Final = ("embeddings", "huggingface", "config_states")
+SMALL_FOLDERS: Final = ("embeddings", "huggingface", "config_states", "interrogate")
 
 
 class Mark(NamedTuple):

@@ -11,13 +11,14 @@ from typing import Final
 
 from launcher.drive.changes import Changes
 from launcher.drive.checkouts import Checkouts
-from launcher.drive.copies import Copies
+from launcher.drive.copies import AT_ONCE, Copies
 from launcher.drive.ledger import Ledger
 from launcher.drive.restore import restore
 from launcher.drive.scan import Scan
 from launcher.drive.troubles import FULL, TROUBLES, printable
 
 INTERVAL: Final = 2.0  # seconds between two looks at least
+BUSY_INTERVAL: Final = 0.3  # seconds while more waits than one look takes
 LONGEST_INTERVAL: Final = (
     6.0  # seconds without the system's help; with what a look takes it stays below the ten promised
 )
@@ -32,9 +33,9 @@ NEW_FOLDER: Final = 5.0  # seconds in which what happens in a new folder may not
 class Mirror:
     """Keeps `kept` on Drive equal to `data` on the machine while it runs; never the other way round.
 
-    New and changed files are copied, renamed ones renamed, deleted ones deleted. What somebody deletes on Drive stays on the
-    machine. `elsewhere` names folders outside of `data` that are kept too, each with its name on Drive; what is deleted
-    there stays on Drive.
+    New and changed files are copied, renamed ones renamed, deleted ones deleted. What somebody deletes on Drive stays
+    on the machine. `elsewhere` names folders outside of `data` that are kept too, each with its name on Drive; what
+    is deleted there stays on Drive.
     """
 
     data: Path
@@ -138,6 +139,8 @@ class Mirror:
         self.heartbeat = time.monotonic()
         if not self.data.is_dir():
             return 0
+        if self._scan.is_another_folder():
+            changed = None
         places, copies, done = self.elsewhere(), self._copies, 0
         if changed is None:
             gone = self._scan.everything(places)
@@ -167,24 +170,25 @@ class Mirror:
 
     def _watch(self) -> None:
         """Look whenever something changes, and at everything now and then. Nothing that goes wrong ends this."""
+        busy = False
         while not self._stop.is_set():
             try:
-                changed = self._wait_for_changes()
+                changed = self._wait_for_changes(BUSY_INTERVAL if busy else INTERVAL)
             except Exception as error:
                 self._note_fault(error)
                 self._stop.wait(INTERVAL)
                 changed = None
             if not self._stop.is_set():
-                self._look_safely(changed, SETTLED)
+                busy = self._look_safely(changed, SETTLED) >= AT_ONCE
         self._changes.close()
 
-    def _wait_for_changes(self) -> set[str] | None:
-        """Wait a while; returns the paths that changed, or None if it is time to look at everything."""
+    def _wait_for_changes(self, seconds: float) -> set[str] | None:
+        """Wait so long at most; returns the paths that changed, or None if it is time to look at everything."""
         new = self._changes.follow(self._scan.roots(self.elsewhere()))
         if not self._changes.works:
-            self._stop.wait(self._pause)
+            self._stop.wait(max(self._pause, seconds) if seconds == INTERVAL else seconds)
             return None
-        changed = new | self._changes.wait(INTERVAL, self._stop)
+        changed = new | self._changes.wait(seconds, self._stop)
         now = time.monotonic()
         if now >= self._everything_due:
             return None

@@ -4,10 +4,13 @@ import os
 import time
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
+from typing import Final
 
 from launcher.drive.kept import NOT_ON_TOP, enters, files_below, is_kept_name, mark_of
 from launcher.drive.ledger import Ledger
 from launcher.drive.troubles import printable
+
+MANY: Final = 10  # files of one folder that are gone at once
 
 
 class Scan:
@@ -16,6 +19,7 @@ class Scan:
     def __init__(self, data: Path, ledger: Ledger, say: Callable[[str], None]) -> None:
         self.data, self.ledger, self.say = str(data), ledger, say
         self.seconds = 0.0  # how long the last look at everything took
+        self._inode = 0  # of the data directory
         self._elsewhere: dict[str, str] = {}  # folder outside of the data directory -> its name on Drive
         self._unreadable: set[str] = set()
         self._said: set[str] = set()
@@ -33,9 +37,37 @@ class Scan:
 
     def roots(self, elsewhere: Mapping[Path, str]) -> set[str]:
         """The folders to follow: no links, which lead to Drive, and nothing that is not kept."""
+        if not os.path.isdir(self.data):
+            return set()
         with os.scandir(self.data) as entries:
             top = {e.path for e in entries if not e.is_symlink() and e.is_dir() and e.name not in NOT_ON_TOP}
         return top | {str(folder) for folder in elsewhere if folder.is_dir()}
+
+    def is_another_folder(self) -> bool:
+        """True if the data directory was deleted and made anew: what was in it is forgotten, nothing deleted."""
+        before, self._inode = self._inode, os.stat(self.data).st_ino
+        if before in (0, self._inode):
+            return False
+        for source in [source for source in (*self.ledger.seen, *self.ledger.new) if not self.is_elsewhere(source)]:
+            self.ledger.forget(source)
+        return True
+
+    def swept_away(self, gone: Collection[str]) -> set[str]:
+        """Of the files that are gone: those whose whole folder at the top of the data directory went, or lost all.
+
+        Nobody deletes that much in the web UI. It is the machine's disk that was cleared, and Drive keeps it.
+        """
+        by_top: dict[str, list[str]] = {}
+        for source in gone:
+            top, below, _ = os.path.relpath(source, self.data).partition("/")
+            if below:
+                by_top.setdefault(os.path.join(self.data, top), []).append(source)
+        swept: set[str] = set()
+        for top, sources in by_top.items():
+            all_of_it = len(sources) >= MANY and len(sources) == len(self.ledger.below([top]))
+            if all_of_it or not os.path.isdir(top):
+                swept |= set(sources)
+        return swept
 
     def everything(self, elsewhere: Mapping[Path, str]) -> list[str]:
         """Look at all files; returns those that are kept and gone."""
@@ -53,7 +85,7 @@ class Scan:
         return [source for source in self.ledger.seen if source not in found and not self._hidden(source)]
 
     def some(self, elsewhere: Mapping[Path, str], changed: Collection[str], gone: Collection[str]) -> list[str]:
-        """Look at these paths and at the top of the data directory; returns what is kept and gone of them and of `gone`."""
+        """Look at these paths and at the top of the data directory; returns what of them and of `gone` is gone."""
         self._know(elsewhere)
         paths = {os.path.dirname(path) if "\ufffd" in path else path for path in changed}  # no letters: look around it
         with os.scandir(self.data) as entries:

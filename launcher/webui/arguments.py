@@ -39,6 +39,8 @@ def fixed_arguments(folder: Folder, checkpoint: str) -> tuple[str, ...]:
         "--no-download-sd-model",
         # launch.py would look for packages and repositories; all is there, and dead addresses are not asked.
         "--skip-prepare-environment",
+        "--clip-models-path",  # the interrogator's CLIP, 0.9 GB: else it is fetched anew on each machine
+        str(folder.data / "models" / "CLIP"),
         "--skip-install",  # of extensions: the launcher does it, so that none can harm the rest
     )
     chosen = folder.data / "models" / "Stable-diffusion" / checkpoint

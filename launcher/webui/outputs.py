@@ -1,7 +1,7 @@
 """Where A1111 writes images, by its own settings; whatever they name ends in what is kept on Drive.
 
 Settings that came from another machine, another launcher or another folder on Drive name places that nobody keeps.
-A1111 takes a path relative to its code folder, does not know `~`, and makes every folder it lacks, so nobody would notice.
+A1111 takes a path relative to its code folder, does not know `~`, and makes every folder it lacks: nobody would notice.
 """
 
 import os
@@ -14,6 +14,7 @@ from launcher.webui.own_settings import output_settings
 from launcher.webui.settings_file import NAME, read_settings, write_settings
 
 KEPT_TOPS: Final = ("outputs", "output", "log")  # the folders of the data directory that hold what people make
+FETCHED: Final = ("interrogate",)  # lists of words that A1111 fetches into its own folder at first use
 SUBFOLDERS: Final = "directories_filename_pattern"  # may lead out of the folder it belongs to
 
 
@@ -29,6 +30,7 @@ class OutputPlaces:
 
     def prepare(self) -> None:
         """Before a start of the web UI: lead everything to its place, and take back settings that cannot work here."""
+        self._lead_fetched()
         settings = read_settings(self.data) or {}
         self._read = self._changed()
         unusable = self._redirect(settings, running=False)
@@ -44,7 +46,19 @@ class OutputPlaces:
             if settings is not None:  # else it is being written just now
                 self._read = changed
                 self._redirect(settings, running=True)
+        for name in FETCHED:
+            if (self.code / name).is_dir() and not (self.code / name).is_symlink():
+                self._places[self.code / name] = name
         return self._places
+
+    def _lead_fetched(self) -> None:
+        """What A1111 fetched on an earlier machine came back to the data directory: it finds it there."""
+        for name in FETCHED:
+            here, there = self.code / name, self.data / name
+            if not os.path.lexists(here) and there.is_dir():
+                here.symlink_to(there)
+            elif here.is_symlink() and not here.exists():
+                here.unlink()  # A1111 renames a new folder to this name
 
     def _changed(self) -> int:
         try:
@@ -56,10 +70,8 @@ class OutputPlaces:
         """Take care of every place the settings name; returns the settings whose places cannot be written to."""
         unusable = []
         for name, place in self._named_places(settings):
-            if self._is_kept(place):
-                continue
             inside = relative_to(place, self.code)
-            if inside and self._link(inside, running):
+            if (inside and self._link(inside, running)) or self._is_kept(place):
                 continue
             if inside == () or place in self.code.parents or not can_be_written(place):
                 self._tell_unusable(name, str(settings.get(name)), running)
@@ -99,9 +111,12 @@ class OutputPlaces:
         for depth in range(1, len(inside) + 1):
             here = self.code.joinpath(*inside[:depth])
             there = Path(*aim.parts[: len(aim.parts) - len(inside) + depth])
-            if not os.path.lexists(here):
+            ours = here.is_symlink() and Path(os.readlink(here)).is_relative_to(self.data.parent)
+            if ours or not os.path.lexists(here):
                 there.mkdir(parents=True, exist_ok=True)
-                here.symlink_to(there)
+                if not ours or Path(os.readlink(here)) != there:  # made for another drive_folder
+                    here.unlink(missing_ok=True)
+                    here.symlink_to(there)
                 return True
             if here.is_symlink() or not here.is_dir():
                 return False

@@ -27,11 +27,11 @@ def read_settings(data: Path) -> dict[str, Any] | None:
 
 
 def check_settings_file(data: Path, code: Path | None = None) -> str:
-    """Set aside a config.json that A1111 could not start with, take out settings of the wrong kind; returns what to say.
+    """Set aside a config.json that A1111 could not start with, and settings of the wrong kind; returns what to say.
 
-    A1111 v1.10.1 moves a file that is no JSON to CODE/tmp, and dies if that folder is missing or on another disk; of `null`
-    or a list, or of a number where a list belongs, it dies later. `code` holds A1111's files, whose own list says what kind
-    a setting has.
+    A1111 v1.10.1 moves a file that is no JSON to CODE/tmp, and dies if that folder is missing or on another disk. Of
+    `null`, of a list, or of a number where a list belongs it dies later. `code` holds A1111's files: its own list
+    says of what kind a setting is.
     """
     path = data / NAME
     settings = read_settings(data)

@@ -2,9 +2,9 @@
 
     python tests/world/drive.py FOLDER MOUNTPOINT CONTROL
 
-As on Colab's Drive: no symbolic or hard links (Errno 95), no exec bits, chmod and chown refused (Errno 1). CONTROL is a JSON
-file that may change at any time; see `Manners`. "Drive drops" is this process killed: the mount then answers with the real
-Errno 107 until it is unmounted, as Google's does (googlecolab/colabtools#5970).
+As on Colab's Drive: no symbolic or hard links (Errno 95), no exec bits, chmod and chown refused (Errno 1). CONTROL is
+a JSON file that may change at any time; see `Manners`. "Drive drops" is this process killed: the mount then answers
+with the real Errno 107 until it is unmounted, as Google's does (googlecolab/colabtools#5970).
 """
 
 import errno
@@ -108,7 +108,7 @@ class Drive(mfusepy.Operations):  # type: ignore[misc]  # mfusepy has no types
         return [".", "..", *(n for n in names if not self._hidden(manners, f"{path.rstrip('/')}/{n}"))]
 
     def readlink(self, path: str) -> str:
-        """A shortcut. None can be made through the mount; those that are there lead to other folders of Drive, or nowhere."""
+        """A shortcut. None can be made through the mount; those there are lead elsewhere on Drive, or nowhere."""
         self._step()
         return os.readlink(self._at(path))
 

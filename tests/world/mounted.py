@@ -14,7 +14,7 @@ from tests.world.drive import Manners
 
 
 class MountedDrive:
-    """`behind` is what Google has, `mountpoint` what the machine sees. Use it in a `with`, so that nothing stays mounted."""
+    """`behind` is what Google has, `mountpoint` what the machine sees. In a `with` nothing stays mounted."""
 
     def __init__(self, root: Path) -> None:
         self.behind, self.mountpoint, self.control = root / "google", root / "drive", root / "google.json"
