@@ -239,7 +239,7 @@ class Launch:
             except Problem as problem:
                 if self.over.is_set():  # it was ended on purpose
                     raise Failed from problem
-                if problem.field != "extensions" or not suspicion.switch_next(self.webui.last_words):
+                if not problem.by_extension or not suspicion.switch_next(self.webui.last_words):
                     suspicion.acquit()
                     raise
         else:

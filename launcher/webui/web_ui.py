@@ -121,7 +121,7 @@ class WebUI:
         raise Problem(
             f"The web UI was not ready after {START_LIMIT / 60:.0f} minutes.",
             f"Press ▶ again. Its log is the file {self.log}.",
-            field="extensions",
+            by_extension=True,
         )
 
     def wait_for_model(self, over: threading.Event) -> bool:
