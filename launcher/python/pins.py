@@ -93,7 +93,7 @@ piexif==1.1.3
 pillow==9.5.0
 pillow-avif-plugin==1.4.3
 propcache==0.5.4
-protobuf==3.20.0
+protobuf==4.25.9
 psutil==5.9.5
 pydantic==1.10.17
 pydub==0.25.1
@@ -143,7 +143,8 @@ websockets==11.0.3
 yarl==1.25.1
 """
 LOCKED_PACKAGES: Final = tuple(LOCK.split())
-# What ControlNet v1.1.455 wants beside them, of versions that live with numpy 1.26 and protobuf 3.20 (facts/a1111.md §8).
+# What ControlNet v1.1.455 wants beside them, of versions that live with numpy 1.26. mediapipe 0.10.15 is the newest that ADetailer
+# takes too, and needs protobuf 4.25; A1111 itself names 3.20, and works with 4.25 as well (docs/extensions.md).
 CONTROLNET_LOCK: Final = """\
 absl-py==2.5.1
 addict==2.4.0
@@ -156,13 +157,17 @@ flatbuffers==25.12.19
 fvcore==0.1.5.post20221221
 importlib-metadata==10.2.0
 iopath==0.1.10
+jax==0.7.1
+jaxlib==0.7.1
 joblib==1.6.0
 lazy-importer==0.1.0
 lxml==6.1.3
-mediapipe==0.10.9
+mediapipe==0.10.15
+ml-dtypes==0.5.4
 onnxruntime-gpu==1.26.0
 opencv-contrib-python==4.11.0.86
 opencv-python-headless==4.11.0.86
+opt-einsum==3.4.0
 platformdirs==4.14.7
 portalocker==4.4.2
 pycparser==3.12
@@ -175,19 +180,19 @@ termcolor==3.3.0
 threadpoolctl==3.8.0
 tinycss2==1.5.1
 webencodings==0.6.1
-wheel==0.48.0
 yacs==0.1.8
 yapf==0.43.0
 zipp==4.1.2
 """
 CONTROLNET_PACKAGES: Final = tuple(CONTROLNET_LOCK.split())
-# What no extension's installer may move: numpy 2 or protobuf 7 and the next start dies (facts/a1111.md §8).
+# What no extension's installer may move, and how far it may move the rest: the widest ranges in which the requirements of the
+# extensions in docs/extensions.md resolve together. With numpy 2 or protobuf 7 the next start dies; opencv 4.12 needs numpy 2.
 CONSTRAINTS: Final = """\
 setuptools==69.5.1
 torch==2.8.0
 torchvision==0.23.0
 numpy==1.26.2
-protobuf==3.20.0
+protobuf>=3.20,<5
 Pillow==9.5.0
 pydantic==1.10.17
 fastapi==0.94.0
@@ -195,10 +200,10 @@ gradio==3.41.2
 transformers==4.30.2
 httpx==0.24.1
 httpcore==0.15
-opencv-python==4.11.0.86
-opencv-contrib-python==4.11.0.86
-opencv-python-headless==4.11.0.86
-timm==0.9.5
-mediapipe==0.10.9
+opencv-python>=4.7,<4.12
+opencv-contrib-python>=4.7,<4.12
+opencv-python-headless>=4.7,<4.12
+timm<=0.9.5
+mediapipe>=0.10.9,<=0.10.15
 """
 BUILD_CONSTRAINTS: Final = "setuptools<82\n"  # old setup.py files import pkg_resources
