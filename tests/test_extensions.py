@@ -337,7 +337,7 @@ def test_an_extension_added_while_it_runs_counts_after_the_offered_restart(place
     kernel.wait(lambda: place.pid("webui") not in (0, webui), 60, "the restart")
     kernel.wait(lambda: "Extension sd-nice loaded" in (place.session / "webui.log").read_text(), 60, "the extension")
     kernel.run(cell_source("stop"), 120)
-    assert place.processes() == []
+    place.wait_until_nothing_runs()
 
 
 def test_controlnet_and_a_model_come_with_one_cell(place: Place, kernels: Kernels) -> None:

@@ -82,25 +82,28 @@ def test_a_person_gets_from_the_open_notebook_to_an_image_and_back(
 
         # ■ lets go, a model is added, ▶ takes hold again, stop ends it
         book.interrupt()
-        book.wait_for("launch", "Let go: the web UI and its link go on", 30)
+        book.wait_for("launch", "This cell stopped; the web UI is still running", 30)
         book.fill("add-model", what=MODEL_LINK.replace("paint.", "more."), kind="checkpoint")
         book.run("add-model")
         book.wait_for("add-model", "more.safetensors: choose it in the web UI", 60)
         webui = place.pid("webui")
         book.run("launch")
         wait(
-            lambda: "Let go" not in book.text("launch") and "Your image generator is ready" in book.text("launch"),
+            lambda: (
+                "This cell stopped" not in book.text("launch")
+                and "Your image generator is ready" in book.text("launch")
+            ),
             60,
             "▶ to take hold",
             book.page,
         )
         assert place.pid("webui") == webui
         book.interrupt()
-        book.wait_for("launch", "Let go", 30)
+        book.wait_for("launch", "This cell stopped", 30)
         book.run("stop")
         book.wait_for("stop", "the web UI and its link are off", 120)
     assert images(place.kept) == {image}
-    assert place.processes() == []
+    place.wait_until_nothing_runs()
 
 
 def test_a_failed_step_is_red_with_what_to_do_and_the_others_keep_their_state(place: Place) -> None:

@@ -6,17 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from launcher.core.fields import LAST_GOOD, NEWEST
 from launcher.core.folder import Folder
 from launcher.core.problem import Problem
 from launcher.git.versions import MOST_UNFINISHED, PACKAGES, SOURCE, START, Stage, Tries, Versions
-from launcher.git.webui_source import (
-    LAST_GOOD,
-    NEWEST,
-    bring_sub_repositories,
-    bring_version,
-    keep_as_good,
-    versions_to_try,
-)
+from launcher.git.webui_source import bring_sub_repositories, bring_version, keep_as_good, versions_to_try
 from tests.conftest import new_folder
 from tests.world import WEBUI, World
 from tests.world.githost import git

@@ -170,6 +170,11 @@ def group_lives(group: int) -> bool:
     return False
 
 
+def own_paths() -> dict[str, str]:
+    """The variable by which another process of this very Python finds its packages where this one does."""
+    return {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path and path != str(PACKAGE))}
+
+
 def own_part(module: str) -> list[str]:
     """The command that runs a module of this very package as a process; its working directory must be `PACKAGE`."""
     return [sys.executable, "-m", module]

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from launcher.core.fields import NEWEST
 from launcher.core.folder import write_safely
 from launcher.core.problem import Problem
 from launcher.core.process import PACKAGE
@@ -151,6 +152,10 @@ class Tries:
         """The version is about to be started."""
         self.versions.note_try(self.commit)
 
+    def give_up(self) -> None:
+        """The start was ended on purpose, which says nothing about the version."""
+        self.versions.forget_try(self.commit)
+
     def worked(self) -> None:
         """The version has started: from now on it is the one that worked last."""
         self.versions.note_good(self.commit, self.failed)
@@ -171,7 +176,7 @@ class Tries:
 
     def _in_the_end(self, stage: Stage, problem: Problem) -> Problem:
         """The problem that ends the launch. An old version whose packages conflict is helped by a newer one, and by nothing else."""
-        if stage.fails != PACKAGES or not re.search(CONFLICT, problem.what) or self.wanted == "newest":
+        if stage.fails != PACKAGES or not re.search(CONFLICT, problem.what) or self.wanted == NEWEST:
             return problem
         return Problem(
             f"This version of AUTOMATIC1111 ({self.commit[:8]}) cannot be installed any more: {problem.what}",

@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from typing import Final
 
+from launcher.core.fields import LAST_GOOD, NEWEST
 from launcher.core.folder import Folder
 from launcher.core.problem import Problem
 from launcher.core.reporter import Reporter
@@ -13,10 +14,6 @@ from launcher.git.git import OUR_REF, NoSuchName, git, tip_of
 from launcher.git.history import pull_history, push_history
 from launcher.git.repository import WEBUI_BRANCH, WEBUI_URL, Repository, bring, newest_commit, wanted_commit
 from launcher.git.versions import Tries, Versions
-
-# What the field `version` says beside names of A1111's own (`core.fields`).
-NEWEST: Final = "newest"
-LAST_GOOD: Final = "the one that worked last"
 
 # Where to look when a repository is not at the address A1111 v1.10.1 has for it.
 MIRRORS: Final = {
@@ -105,25 +102,6 @@ def keep_as_good(folder: Folder, tries: Tries) -> None:
     git("update-ref", OUR_REF, tries.commit, at=history)
     push_history(folder, folder.kept)
     tries.worked()
-
-
-def bring_webui(
-    folder: Folder,
-    update: bool,
-    reporter: Reporter,
-    commit: str = "",
-    newest: str = "",
-) -> str:
-    """Bring A1111 itself to the machine, by way of Drive; return its commit.
-
-    With `commit` that very commit is used; `newest` is the newest one where somebody has asked already.
-    Raises `Problem` if neither the network nor Drive has it.
-    """
-    reporter.say(
-        "asking GitHub for the newest version" if update and not commit else "reading the version kept on Drive"
-    )
-    webui = Repository("", (WEBUI_URL,), commit or WEBUI_BRANCH)
-    return bring(folder, webui, folder.code, refresh=update, reporter=reporter, newest=newest)
 
 
 def bring_sub_repositories(folder: Folder, reporter: Reporter) -> None:
