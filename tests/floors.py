@@ -26,7 +26,9 @@ def imports() -> dict[str, set[str]]:
         name = ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
         nodes = ast.walk(ast.parse(path.read_text()))
         found[name] = {
-            n.module for n in nodes if isinstance(n, ast.ImportFrom) and (n.module or "").startswith("launcher.")
+            n.module
+            for n in nodes
+            if isinstance(n, ast.ImportFrom) and n.module is not None and n.module.startswith("launcher.")
         }
     return found
 

@@ -2,7 +2,9 @@
 
 import ast
 import json
+import os
 import re
+import subprocess
 import sys
 from pathlib import Path
 
@@ -23,6 +25,16 @@ def source(identity: str) -> str:
 
 def test_the_notebook_equals_a_fresh_build() -> None:
     assert (ROOT / "OneClickLauncher.ipynb").read_text() == build.notebook_text(), "run `make notebook`"
+
+
+def test_it_is_the_same_wherever_and_however_it_is_built(tmp_path: Path) -> None:
+    """Sets are walked in another order with another hash seed; encodings and times differ from machine to machine."""
+    machines = ({"PYTHONHASHSEED": "1", "LC_ALL": "C", "TZ": "Asia/Tokyo"}, {"PYTHONHASHSEED": "2", "PYTHONUTF8": "0"})
+    for number, machine in enumerate(machines):
+        environment = {**os.environ, "PYTHONPATH": str(ROOT), **machine}
+        command = [sys.executable, "-m", "launcher.notebook.build", str(tmp_path / f"{number}.ipynb")]
+        subprocess.run(command, cwd=tmp_path, env=environment, check=True)
+        assert (tmp_path / f"{number}.ipynb").read_bytes() == (ROOT / "OneClickLauncher.ipynb").read_bytes()
 
 
 def test_the_readmes_table_is_the_table_of_fields() -> None:
@@ -86,7 +98,17 @@ def test_it_needs_no_other_file_of_the_repository_and_carries_each_of_the_packag
 
 
 def test_it_needs_no_package_that_colab_lacks() -> None:
-    colab = {"aiohttp", "huggingface_hub", "IPython", "ipywidgets", "multidict", "psutil", "requests", "yarl"}
+    colab = {
+        "aiohttp",
+        "huggingface_hub",
+        "IPython",
+        "ipywidgets",
+        "multidict",
+        "psutil",
+        "requests",
+        "watchfiles",
+        "yarl",
+    }
     imported = set()
     for text in build.package_files().values():
         nodes = list(ast.walk(ast.parse(text)))

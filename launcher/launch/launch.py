@@ -124,7 +124,9 @@ class Launch:
                 )
             connect_drive(self.place.machine, self.place.ask_here)
             self.board.note("drive", "looking for your folder")
-            self.place.folder.prepare()
+            told = self.place.folder.prepare()
+            if told:
+                self.board.notice(told)
             restored = self.place.mirror.restore()
             self.place.mirror.start()
             where = self.place.machine.in_words(self.place.folder.kept)

@@ -51,6 +51,9 @@ class Running:
         with self.steps.beside("looking through your folder"):
             if (self.place.folder.kept / ".git" / "index").exists():
                 keep_edits(self.place.folder.kept, self.place.folder.kept, self.steps.reporter("source"))
+            dead = self.place.folder.dead_shortcuts()
+            if dead:
+                self.board.notice(f"These shortcuts on your Drive lead nowhere and are left out: {', '.join(dead)}.")
             looked, broken = broken_models(self.place.folder, self.place.notes.looked_at)
             if broken:
                 told = "; ".join(f"{name} ({fault})" for name, fault in broken.items())
@@ -161,9 +164,9 @@ class Running:
 
     def give_back(self, board: Board) -> None:
         """Flush Drive and give the machine back; raises `Problem`, and then nothing is given back."""
-        if self.place.mirror.waiting:
+        if self.place.mirror.unkept:
             raise Problem(
-                f"{self.place.mirror.waiting} files are not on Google Drive yet: {self.place.mirror.summary()}.",
+                f"{self.place.mirror.unkept} files are not on Google Drive yet: {self.place.mirror.summary()}.",
                 "The machine is still yours, and they are on it. Press ▶ on the first cell to connect Drive again.",
             )
         flush_drive(self.place.machine)

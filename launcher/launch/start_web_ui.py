@@ -18,9 +18,11 @@ from launcher.launch.notes import Notes
 from launcher.launch.steps import Failed, Steps
 from launcher.models.checksums import exchange_known
 from launcher.python.bytecode import USED_LIST, remember_what_was_used
-from launcher.python.environment import packages_for, prepare_python
-from launcher.python.uv import child_environment
+from launcher.python.environment import prepare_python
+from launcher.python.packages import packages_for
+from launcher.python.uv import webui_environment
 from launcher.webui.arguments import fixed_arguments, machine_arguments
+from launcher.webui.outputs import OutputPlaces
 from launcher.webui.settings_file import check_settings_file
 from launcher.webui.web_ui import Plan, WebUI
 
@@ -33,6 +35,7 @@ class WebUIStart:
     def __init__(self, settings: Settings, machine: Machine, folder: Folder, steps: Steps) -> None:
         self.settings, self.machine, self.folder, self.steps = settings, machine, folder, steps
         self.board, self.webui, self.notes = steps.board, WebUI(folder), Notes(folder.kept)
+        self.outputs = OutputPlaces(folder.code, folder.data, folder.kept, self.board.notice)
 
     def install(self, packages: list[str]) -> bool:
         """Have these packages in the web UI's Python; True if any had to be fetched."""
@@ -47,14 +50,16 @@ class WebUIStart:
 
     def plan(self, checkpoint: str) -> Plan:
         """How to start it."""
+        sizes = [path.stat().st_size for path in self.folder.checkpoints() if path.name == checkpoint]
+        model = max(sizes, default=0)
         flags = (
             *fixed_arguments(self.folder, checkpoint if self.settings.checkpoint != DEFAULT_CHECKPOINT else ""),
             *extension_arguments(self.folder),
-            *machine_arguments(self.machine.gpu, self.machine.memory),
+            *machine_arguments(self.machine.gpu, self.machine.memory, self.machine.card_memory, model),
             *(("--enable-insecure-extension-access",) if self.settings.extensions_tab else ()),
             *self.settings.extra_arguments,
         )
-        return Plan(self.folder.python / "bin" / "python", flags, child_environment(self.folder))
+        return Plan(self.folder.python / "bin" / "python", flags, webui_environment(self.folder))
 
     def choose_version(self, newest: str, reporter: Reporter) -> None:
         """Choose which versions of A1111 may be used; `newest` is the newest, where GitHub was asked already."""
@@ -103,9 +108,10 @@ class WebUIStart:
         self.webui.stop()
         put_extensions(self.folder, self.steps.reporter("extensions"))
         self.install(self.packages())
-        broken = check_settings_file(self.folder.data)
+        broken = check_settings_file(self.folder.data, self.folder.code)
         if broken:
             self.board.notice(broken)
+        self.outputs.prepare()
         self.board.start("extensions", "looking for new ones")
         ran = run_installers(self.folder, self.steps.reporter("extensions"))
         with self.steps.beside("handing over what is known of your models"):

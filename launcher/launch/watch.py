@@ -18,6 +18,7 @@ from launcher.launch.steps import Steps
 
 WATCH_LINK_EVERY: Final = 60.0  # seconds
 WATCH_DRIVE_EVERY: Final = 5.0  # seconds
+STUCK_AFTER: Final = 120.0  # seconds without a sign of life of the mirror
 GIVE_BACK_WARNING: Final = 60.0  # seconds
 
 CONNECT_DRIVE: Final = "Connect Google Drive"
@@ -54,6 +55,7 @@ class DriveWatch:
             if self._away:
                 self._is_back()
             self._say_if_full()
+            self._say_if_stuck()
         elif not self._away:
             self._away = True
             self.steps.board.start("drive", "Google Drive was disconnected; what you make waits on this machine")
@@ -107,6 +109,18 @@ class DriveWatch:
                 f"follow by themselves. The largest in your folder: {sizes}.",
                 about="full",
             )
+
+    def _say_if_stuck(self) -> None:
+        """Say when nothing was heard of the mirror for long: it waits for an answer of Drive that does not come."""
+        silent = time.monotonic() - self.mirror.heartbeat
+        if self.mirror.heartbeat and silent > STUCK_AFTER:
+            self.steps.board.notice(
+                f"Google Drive has not answered for {silent / 60:.0f} minutes: what you make waits on this machine. "
+                "Download what you need before you stop.",
+                about="stuck",
+            )
+        else:
+            self.steps.board.withdraw("stuck")
 
 
 class LinkWatch:

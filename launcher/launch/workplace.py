@@ -15,7 +15,6 @@ from launcher.core.problem import Problem
 from launcher.core.session import PRIVATE, Session
 from launcher.core.settings import Settings
 from launcher.drive.mirror import Mirror
-from launcher.extensions.files import unchanged_files
 from launcher.launch.start_web_ui import WebUIStart
 from launcher.launch.steps import STEPS, Steps
 from launcher.models.bring import Fetcher
@@ -39,7 +38,10 @@ class Workplace:
         self.starter = WebUIStart(settings, self.machine, self.folder, self.steps)
         self.webui, self.notes = self.starter.webui, self.starter.notes
         self.entrance = Entrance(self.folder, machine, settings.link, self._colabs_link)
-        self.mirror = Mirror(self.folder.data, kept, self.board.show_kept, unchanged_files)
+        outputs = self.starter.outputs
+        self.mirror = Mirror(
+            self.folder.data, kept, self.board.show_kept, say=self.board.notice, elsewhere=outputs.look
+        )
         self._told, self._telling = -1, threading.Lock()  # the version of the board that the door knows
         for name, title in STEPS:
             self.board.add(name, title if self.machine.mountpoint or name != "drive" else "Your folder")

@@ -8,9 +8,11 @@ import zipfile
 from pathlib import Path
 from typing import Final
 
-from launcher.core.folder import Folder
+from launcher.core.child_environment import child_environment
+from launcher.core.folder import Folder, leads_nowhere
 from launcher.core.problem import Problem
 from launcher.core.process import CommandError, run
+from launcher.core.tools import install_tool
 
 HEADER_LIMIT: Final = 100_000_000  # bytes; what safetensors itself allows for a header
 
@@ -76,6 +78,8 @@ def broken_models(folder: Folder, known: set[str]) -> tuple[set[str], dict[str, 
     places = [Path(where, name) for root in roots for where, _, names in os.walk(root) for name in names]
     for path in (*places, *folder.kept.glob("*.ckpt")):
         name = str(path.relative_to(folder.kept))
+        if leads_nowhere(path):
+            continue  # `Folder.dead_shortcuts` names it
         if name in known:
             sound.add(name)
         elif path.name.lower().endswith(HALF_DOWNLOADS):
@@ -99,23 +103,9 @@ def pickle_fault(tools: Path, path: Path, name: str) -> str:
     package = tools / "picklescan"
     try:
         if not (package / "picklescan").is_dir():
-            run(
-                [
-                    sys.executable,
-                    "-m",
-                    "pip",
-                    "install",
-                    "--quiet",
-                    "--no-deps",
-                    "--target",
-                    str(package),
-                    "picklescan",
-                ],
-                timeout=120,
-            )
-        told = run(
-            [sys.executable, "-c", SCAN, str(path), name], env={**os.environ, "PYTHONPATH": str(package)}, timeout=600
-        )
+            install_tool("picklescan", package)
+        environment = child_environment() | {"PYTHONPATH": str(package)}
+        told = run([sys.executable, "-c", SCAN, str(path), name], env=environment, timeout=600)
     except CommandError as error:
         raise Problem(
             f"{name} is an old kind of file that can carry programs, and it could not be looked through: {error.output.strip()[-120:]}",

@@ -3,6 +3,7 @@
 import json
 from typing import Final
 
+from launcher import __version__
 from launcher.core.fields import FIELDS, Field
 from launcher.extensions.manage import EXTENSION_ACTIONS
 from launcher.models.catalog import CHECKPOINT_NAMES, MODELS
@@ -22,7 +23,7 @@ TITLE: Final = f"""\
 
 Press ▶ on the cell below, allow Google Drive, and a few minutes later click the link to your own, password-protected AUTOMATIC1111 web UI.
 Models, images and settings stay on your Drive; the next start downloads none of them again.
-Help and the source: [github.com/{OWNER}/{REPOSITORY}](https://github.com/{OWNER}/{REPOSITORY})
+Help and the source: [github.com/{OWNER}/{REPOSITORY}](https://github.com/{OWNER}/{REPOSITORY}) · Version {__version__}
 
 > **What Google says:** on runtimes that are free of charge, Colab does not allow "bypassing the notebook UI to interact primarily via a web UI", \
 and may end such a runtime at any time without warning. With a positive balance of compute units this restriction does not apply. \

@@ -5,6 +5,7 @@ import re
 import time
 from typing import Final
 
+from launcher import __version__
 from launcher.core.board import FAILED, RUNNING, LoginBox, Snapshot
 from launcher.ui.words import amount, in_time
 
@@ -123,7 +124,7 @@ def login_box_html(box: LoginBox | None, link: str) -> str:
 def foot_html(board: Snapshot, closed: bool) -> str:
     """What is kept, and how to go on."""
     kept = f"{html.escape(board.kept)} · " if board.kept else ""
-    return f'<div class="oneclick foot">{kept}{sentence_html(foot_text(board, closed))}</div>'
+    return f'<div class="oneclick foot">{kept}{sentence_html(foot_text(board, closed))} · Version {__version__}</div>'
 
 
 def foot_text(board: Snapshot, closed: bool) -> str:
