@@ -12,7 +12,7 @@ from launcher.core.problem import Problem
 from launcher.core.reporter import Reporter
 from launcher.git.git import OUR_REF, NoSuchName, git, tip_of
 from launcher.git.history import pull_history, push_history
-from launcher.git.repository import WEBUI_BRANCH, WEBUI_URL, Repository, bring, newest_commit, wanted_commit
+from launcher.git.repository import WEBUI_URL, Repository, bring, newest_commit, wanted_commit
 from launcher.git.versions import Tries, Versions
 
 # Where to look when a repository is not at the address A1111 v1.10.1 has for it.
@@ -45,12 +45,12 @@ def versions_to_try(
     good = versions.good
     if version == LAST_GOOD:
         reporter.say("reading the version kept on Drive")
-        commit = good or kept_commit(folder) or named_commit(versions, WEBUI_BRANCH, newest)
+        commit = good or kept_commit(folder) or newest or newest_commit()
     else:
         reporter.say("asking GitHub for the version")
-        commit = named_commit(versions, WEBUI_BRANCH if version == NEWEST else version, newest)
+        commit = (newest or newest_commit()) if version == NEWEST else named_commit(versions, version)
     if version == NEWEST and not commit and (commit := good or kept_commit(folder)):
-        reporter.notice(f"GitHub did not answer, so the version kept on Drive ({commit[:8]}) is used.")
+        reporter.notice(f"GitHub did not answer, so the version kept on Drive is used ({commit[:8]}).")
     why = versions.failure(commit) if version == NEWEST and good not in ("", commit) else ""
     if why:
         reporter.notice(
@@ -66,7 +66,7 @@ def versions_to_try(
     return Tries(versions, tuple(dict.fromkeys(found for found in (commit, good) if found)), version)
 
 
-def named_commit(versions: Versions, name: str, newest: str = "") -> str:
+def named_commit(versions: Versions, name: str) -> str:
     """The commit that a branch, tag or (part of a) commit of A1111 means, or "" where GitHub does not answer and never did.
 
     Raises `Problem` for a name that A1111 does not have.
@@ -74,7 +74,7 @@ def named_commit(versions: Versions, name: str, newest: str = "") -> str:
     if re.fullmatch(r"[0-9a-f]{40}", name):
         return name
     try:
-        commit = (newest or newest_commit()) if name == WEBUI_BRANCH else tip_of(WEBUI_URL, name)
+        commit = tip_of(WEBUI_URL, name)
     except NoSuchName as error:
         raise Problem(
             f"AUTOMATIC1111 has no version called {name}.",
