@@ -22,6 +22,7 @@ from launcher.python.environment import prepare_python
 from launcher.python.packages import packages_for
 from launcher.python.uv import webui_environment
 from launcher.webui.arguments import fixed_arguments, machine_arguments
+from launcher.webui.explain import not_loaded
 from launcher.webui.outputs import OutputPlaces
 from launcher.webui.settings_file import check_settings_file
 from launcher.webui.web_ui import Plan, WebUI
@@ -105,15 +106,16 @@ class WebUIStart:
 
     def start(self, plan: Plan) -> None:
         """Start it; extensions that keep it from starting are switched off, and it is started again without them."""
-        self.webui.stop()
         put_extensions(self.folder, self.steps.reporter("extensions"))
         self.install(self.packages())
+        self.board.start("extensions", "looking for new ones")
+        ran = run_installers(self.folder, self.steps.reporter("extensions"))  # the web UI before may work on meanwhile
+        self.board.webui_answers_on(0)
+        self.webui.stop()
         broken = check_settings_file(self.folder.data, self.folder.code)
         if broken:
             self.board.notice(broken)
         self.outputs.prepare()
-        self.board.start("extensions", "looking for new ones")
-        ran = run_installers(self.folder, self.steps.reporter("extensions"))
         with self.steps.beside("handing over what is known of your models"):
             exchange_known(self.folder)
         suspicion = Suspicion(self.folder, self.notes.good_extensions)
@@ -134,6 +136,7 @@ class WebUIStart:
                     raise
         else:
             raise Failed
+        self._say_what_did_not_load()
         if suspicion.blamed:
             one = len(suspicion.blamed) == 1
             who = (
@@ -145,6 +148,19 @@ class WebUIStart:
                 f"{who} kept the web UI from starting and was switched off. It was not deleted: "
                 "the cell **Add or update an extension** switches it on again or removes it."
             )
+
+    def _say_what_did_not_load(self) -> None:
+        """Name the extensions that A1111 went on without."""
+        told = not_loaded(self.webui.last_words)
+        sentences = [f"{name} ({reason})" for name, reason in told.items()]
+        if sentences:
+            self.board.notice(
+                f"These extensions did not load as a whole: {'; '.join(sentences)}. The rest of the web UI works. "
+                "The cell **Add or update an extension** updates them, switches them off or removes them.",
+                about="not loaded",
+            )
+        else:
+            self.board.withdraw("not loaded")
 
     def wait(self) -> None:
         """Wait until it is ready; raises `Problem` where it ends, `Failed` where the launch does."""

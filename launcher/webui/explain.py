@@ -164,3 +164,29 @@ def problem_of(error: Exception) -> Problem | None:
         (known for known in EXPLANATIONS if "{" not in known.what and re.search(known.pattern, str(error))), None
     )
     return Problem(known.what, known.do) if known else None
+
+
+def not_loaded(log: str) -> dict[str, str]:
+    """The extensions of which A1111 could not load something, and survived it: name to the reason in words.
+
+    A1111 tells it under a line with `***`, with an indented traceback (modules/errors.py of v1.10.1, `report`).
+    """
+    found: dict[str, str] = {}
+    for block in re.findall(r"^\*\*\* Error[^\n]*\n(?:(?:\*\*\* |    )[^\n]*\n|\n)+", f"{log}\n", re.MULTILINE):
+        names = re.findall(r"/extensions/([^/\n]+)/", block)
+        errors = re.findall(
+            r"^    (\w[\w.]*(?:Error|Exception|Exit|Interrupt|Warning)?\b:? ?[^\n]*)$", block, re.MULTILINE
+        )
+        if names and names[0] not in found:
+            found[names[0]] = error_in_words(errors[-1] if errors else "")
+    return found
+
+
+def error_in_words(line: str) -> str:
+    """The last line of a traceback for a person."""
+    missing = re.match(r"ModuleNotFoundError: No module named '([^'.]+)", line)
+    if missing:
+        return f"the Python package {missing[1]} is missing"
+    if re.match(r"FileNotFoundError|OSError: \[Errno 2\]", line):
+        return f"a file of it is missing ({line.partition(': ')[2][:120]})"
+    return line[:160] or "A1111 does not say why"
