@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from launcher.core.fields import LAST_GOOD, NEWEST
 from launcher.core.folder import Folder
 from launcher.core.problem import Problem
 from launcher.git.git import restore_missing
 from launcher.git.repository import keep_edits
-from launcher.git.webui_source import bring_sub_repositories, bring_webui
+from launcher.git.webui_source import bring_sub_repositories, bring_version, keep_as_good, versions_to_try
 from tests.conftest import new_folder
 from tests.world import WEBUI, World
 from tests.world.githost import git
@@ -28,15 +29,23 @@ def folder(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Fol
 
 def bring(folder: Folder, update: bool = True, commit: str = "") -> tuple[str, list[str]]:
     heard = Heard()
-    got = bring_webui(folder, update, heard, commit=commit)
+    tries = versions_to_try(folder, commit or (NEWEST if update else LAST_GOOD), heard)
+    bring_version(folder, tries.commit, heard)
     bring_sub_repositories(folder, heard)
-    return got, heard.notices
+    keep_as_good(folder, tries)
+    return tries.commit, heard.notices
 
 
 def test_the_history_is_on_drive_without_files_and_the_files_are_on_the_machine(world: World, folder: Folder) -> None:
     commit, told = bring(folder)
     assert commit == world.git.tip(WEBUI)
-    assert sorted(p.name for p in folder.kept.iterdir()) == [".git", "extensions", "models", "repositories"]
+    assert sorted(p.name for p in folder.kept.iterdir()) == [
+        ".git",
+        "extensions",
+        "models",
+        "repositories",
+        "versions.json",
+    ]
     assert (folder.code / "launch.py").exists()
     for name in (
         "k-diffusion",
@@ -85,7 +94,7 @@ def test_without_network_the_version_on_drive_is_used_and_that_is_said(world: Wo
 
 def test_without_network_and_without_history_it_is_said_what_to_do(world: World, folder: Folder) -> None:
     world.git.down = True
-    with pytest.raises(Problem, match=r"The source of AUTOMATIC1111 could not be fetched.*press ▶ again"):
+    with pytest.raises(Problem, match=r"GitHub does not answer, and no version .* is kept on Drive yet.*press ▶ again"):
         bring(folder)
 
 
@@ -172,12 +181,15 @@ def test_an_existing_seed_folder_is_taken_over_and_nothing_in_it_changes(world: 
     before = {p: p.read_bytes() for p in folder.kept.rglob("*") if p.is_file() and ".git" not in p.parts}
     assert bring(folder)[0] == newer
     after = {p: p.read_bytes() for p in folder.kept.rglob("*") if p.is_file() and ".git" not in p.parts}
+    ours = folder.kept / "versions.json"
+    assert after.pop(ours)
     assert after == before
     assert git("rev-parse", "HEAD", at=folder.kept) == head
     heard = Heard()
     branch = keep_edits(folder.kept, folder.kept, heard)
     assert git("show", f"{branch}:launch.py", at=folder.kept) + "\n" == SEED_EDIT
     assert "launch.py" in heard.notices[0]
+    ours.unlink()
     assert {p: p.read_bytes() for p in folder.kept.rglob("*") if p.is_file() and ".git" not in p.parts} == before
     assert git("log", "--oneline", at=folder.kept)
     assert subprocess.run(["git", "-C", folder.kept, "diff", "--quiet"], check=False).returncode == 1, (

@@ -86,7 +86,7 @@ def test_stop_ends_its_children_and_one_that_does_not_listen(
         ("raise OSError('Cannot find empty port in range: 7868-7868')", "port"),
         ("import no_such_package", "no_such_package"),
         (
-            "print('  File \"/content/extensions/nice-one/scripts/x.py\", line 3, in <module>\\n    a\\nAttributeError: a')\nraise SystemExit(1)",
+            "exec(compile('raise AttributeError', '/content/oneclick/data/asd1111/extensions/nice-one/scripts/x.py', 'exec'))",
             "extension nice-one",
         ),
         ("print('something odd')\nraise SystemExit(3)", "something odd"),
@@ -99,6 +99,43 @@ def test_a_start_that_fails_is_explained(webui: WebUI, script: str, says: str) -
         webui.wait_until_ready(Heard(), lambda: False)
     assert says in caught.value.what
     assert "▶" in caught.value.do
+
+
+MEMMON = "Warning: caught exception 'Found no NVIDIA driver on your system. Please check', memory monitor disabled\n"
+AT_EXTENSION = '  File "/content/oneclick/data/asd1111/extensions/odd/scripts/x.py", line 3, in <module>\n    go()\n'
+TRACEBACK = 'Traceback (most recent call last):\n  File "/content/oneclick/stable-diffusion-webui/launch.py", line 48, in <module>\n'
+SURVIVED = "*** Error loading script: nice.py\n" + "".join(
+    f"    {line}\n" for line in f"{TRACEBACK}{AT_EXTENSION.replace('odd', 'nice')}ModuleNotFoundError: No module named 'x'".split("\n")
+) + "\n---\n"  # fmt: skip
+NO_MODEL = f"loading stable diffusion model: OutOfMemoryError\n{TRACEBACK}torch.OutOfMemoryError: CUDA out of memory.\nStable diffusion model failed to load\n"
+MANY = "".join(f"line {number}\n" for number in range(20))
+
+
+@pytest.mark.parametrize(
+    ("log", "code", "says", "by_extension"),
+    [
+        (MEMMON + "bye\n", 3, "its last words: ", True),  # without a card, every early death was the card's
+        (MEMMON + TRACEBACK + AT_EXTENSION + "AttributeError: a\n", 1, "The extension odd stopped", True),
+        (MEMMON + TRACEBACK + "RuntimeError: Torch is not able to use GPU; add --skip\n", 1, "no graphics card", False),
+        (TRACEBACK + AT_EXTENSION + "RuntimeError: Found no NVIDIA driver on your system\n", 1, "The extension odd stopped", True),
+        ("RuntimeError: CUDA out of memory.\n" + MANY + "bye\n", 3, "its last words: ", True),  # long ago
+        (NO_MODEL + TRACEBACK + AT_EXTENSION + "KeyError: 1\n", 1, "The extension odd stopped", True),
+        (NO_MODEL + "bye\n", 3, "ran out of memory", False),  # nothing else was said
+        (SURVIVED + TRACEBACK + "OSError: [Errno 28] No space left on device\n", 1, "disk is full", False),
+        (SURVIVED + "bye\n", 3, "its last words: ", True),
+        (TRACEBACK + AT_EXTENSION + "OSError: [Errno 28] No space left on device\n", 1, "disk is full", True),
+        (TRACEBACK + AT_EXTENSION + "ValueError: 1\n" + MEMMON, -9, "ran out of memory (RAM)", False),
+        ("Fatal Python error: Segmentation fault\n\nCurrent thread 0x1 (most recent call first):\n" + AT_EXTENSION, -11, "The extension odd", True),
+        (TRACEBACK + AT_EXTENSION + "KeyError: 1\n" + MANY + "launch.py: error: unrecognized arguments: --odd\n", 2, "argument --odd", False),
+        (TRACEBACK + "ModuleNotFoundError: No module named 'x'\n", 1, "is missing (No module named 'x')", True),
+    ],
+)  # fmt: skip
+def test_how_it_ended_and_its_last_traceback_decide_before_any_single_line(
+    log: str, code: int, says: str, by_extension: bool
+) -> None:
+    problem = explain(log, code, "/x.log")
+    assert says in problem.what
+    assert problem.by_extension == by_extension
 
 
 def test_every_explanation_can_be_reached_and_says_what_to_do() -> None:

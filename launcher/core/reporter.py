@@ -27,9 +27,13 @@ class Reporter:
         """`done` of `total` units; a total of 0 means that nobody knows."""
         self.board.progress(self.step, done, total, unit)
 
-    def notice(self, text: str) -> None:
-        """A sentence that stays on the panel."""
-        self.board.notice(text)
+    def notice(self, text: str, about: str = "") -> None:
+        """A sentence that stays on the panel; it replaces the one before `about` the same thing."""
+        self.board.notice(text, about)
+
+    def withdraw(self, about: str) -> None:
+        """Take back the sentence about a thing, if there is one."""
+        self.board.withdraw(about)
 
     def on_step(self, step: str) -> "Reporter":
         """The same for another step."""

@@ -2,71 +2,170 @@
 
 import json
 import os
+import shlex
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
+
+import psutil
 
 from launcher.core.folder import Folder, write_safely
 from launcher.core.process import CommandError, run
 from launcher.core.reporter import Reporter
+from launcher.core.session import read_object
 from launcher.extensions.files import switched_off, used_commit
+from launcher.extensions.requirements import pip_failures, within
 from launcher.git.git import restore_missing
+from launcher.python.pins import CONSTRAINTS
 from launcher.python.repair import moved_packages, put_packages_back
 from launcher.python.uv import webui_environment
 
-# Seconds an installer may print nothing before it is ended. Slow links can ask for more.
+# Seconds an installer may print nothing and compute nothing before it is ended. Slow links can ask for more.
 INSTALLER_SILENCE: Final = float(os.environ.get("ONECLICK_INSTALLER_SILENCE", "180"))
+MOST_RUNS: Final = 3  # on one machine, for an installer that does not get all it wants
+LONGEST_LINE: Final = 80  # characters of what an installer prints
+NAMED: Final = 3  # files or packages named in a sentence
+
+
+@dataclass(frozen=True)
+class Installer:
+    """One extension's install.py. `version` changes whenever it must run again."""
+
+    script: Path
+    version: str
+
+    @property
+    def name(self) -> str:
+        """The extension."""
+        return self.script.parent.name
 
 
 def run_installers(folder: Folder, reporter: Reporter) -> int:
     """Run each new extension's install.py, as A1111 would, but so that none can harm the rest; return how many ran.
 
-    Under the constraints, with an end to its patience, and with a look afterwards: packages it moved and files of the web UI it
-    deleted are put back, and the panel says who did it.
+    Under the constraints, with an end to its patience, and with a look afterwards: packages it moved and files of the web UI
+    it deleted are put back, and the panel says who did it. One that failed runs again at the next start.
     """
     noted = folder.python / "installers.json"
-    done = json.loads(noted.read_text()) if noted.exists() else {}
-    off, count = switched_off(folder), 0
-    for installer in sorted(folder.data.glob("extensions/*/install.py")):
-        name = installer.parent.name
-        version = used_commit(folder, name) or str(installer.stat().st_mtime_ns)
-        if name in off or done.get(name) == version:
-            continue
-        reporter.say(f"installing {name}")
-        run_installer(folder, installer, reporter)
-        mend_after(folder, name, reporter)
-        done[name] = version
+    done: dict[str, Any] = read_object(noted)
+    todo = waiting_installers(folder, done)
+    if not todo:
+        return 0
+    names = [installer.name for installer in todo]
+    reporter.say(
+        f"{', '.join(names)}: installing what {'it needs' if len(names) == 1 else 'they need'} can take minutes"
+    )
+    before = precious_files(folder)
+    for number, installer in enumerate(todo, 1):
+        place = f" ({number} of {len(todo)})" if len(todo) > 1 else ""
+        whole = run_installer(folder, installer, reporter, f"installing {installer.name}{place}")
+        mend_after(folder, installer.name, reporter)
+        runs = MOST_RUNS if whole else 1 + runs_noted(done.get(installer.name), installer.version)
+        done[installer.name] = {"version": installer.version, "runs": runs}
         write_safely(noted, json.dumps(done))
-        count += 1
-    return count
-
-
-def run_installer(folder: Folder, installer: Path, reporter: Reporter) -> None:
-    """Run one install.py; a failure is said and nothing more, as the web UI often works without what it wanted."""
-    name, before = installer.parent.name, precious_files(folder)
-    environment = webui_environment(folder) | {"PYTHONPATH": str(folder.code), "PIP_RETRIES": "1", "PIP_NO_INPUT": "1"}
-    command = [str(folder.python / "bin" / "python"), str(installer)]
-
-    def on_line(line: str) -> None:
-        reporter.say(f"installing {name}: {line[:80]}")
-
-    try:
-        run(command, env=environment, cwd=folder.code, on_line=on_line, timeout=INSTALLER_SILENCE)
-    except CommandError as error:
-        lines = [line.strip() for line in error.output.splitlines() if line.strip()]
-        reason = (
-            f"it said nothing for {INSTALLER_SILENCE:.0f} seconds and was ended"
-            if error.silent
-            else (lines or ["it printed nothing"])[-1]
-        )
-        reporter.notice(
-            f"The extension {name} could not install all it wanted: {reason[:200]}. The web UI starts all the same; parts of that extension may not work."
-        )
     lost = before - precious_files(folder)
     if lost:
-        names = ", ".join(sorted(lost)[:3])
+        who = f"The extension {names[0]}" if len(names) == 1 else f"One of the extensions {', '.join(names)}"
         reporter.notice(
-            f"The extension {name} deleted {len(lost)} of your files ({names}). They are in Google Drive's bin; «remove» takes the extension away."
+            f"{who} deleted {len(lost)} of your files ({', '.join(sorted(lost)[:NAMED])}). They are in Google Drive's bin."
         )
+    return len(todo)
+
+
+def waiting_installers(folder: Folder, done: dict[str, Any]) -> list[Installer]:
+    """Those that have not run for this version, or did not get all they wanted."""
+    off, waiting = switched_off(folder), []
+    for script in sorted(folder.data.glob("extensions/*/install.py")):
+        name = script.parent.name
+        version = used_commit(folder, name) or str(script.stat().st_mtime_ns)
+        if name not in off and runs_noted(done.get(name), version) < MOST_RUNS:
+            waiting.append(Installer(script, version))
+    return waiting
+
+
+def runs_noted(noted: Any, version: str) -> int:
+    """How often the installer of that version ran; `MOST_RUNS` once it got all it wanted."""
+    if noted == version:  # as launchers before this one noted it
+        return MOST_RUNS
+    runs = noted.get("runs", 0) if isinstance(noted, dict) and noted.get("version") == version else 0
+    return runs if isinstance(runs, int) else 0
+
+
+def installer_environment(folder: Folder) -> dict[str, str]:
+    """What an installer gets: A1111's modules, the constraints, and by A1111's own variable where the data is."""
+    return webui_environment(folder) | {
+        "PYTHONPATH": str(folder.code),
+        "PIP_RETRIES": "1",
+        "PIP_NO_INPUT": "1",
+        "COMMANDLINE_ARGS": f"--data-dir {shlex.quote(str(folder.data))}",  # else models land beside A1111's code
+    }
+
+
+def run_installer(folder: Folder, installer: Installer, reporter: Reporter, title: str) -> bool:
+    """Run one install.py; a failure is said, as the web UI often works without. True if it got all it wanted."""
+    lines: list[str] = []
+    alive = SignsOfLife(installer.script, lambda seconds: reporter.say(f"{title}: at work for {seconds:.0f} s"))
+
+    def on_line(line: str) -> None:
+        lines.append(line)
+        alive.spoke()
+        if line.strip():
+            reporter.say(f"{title}: {line.strip()[:LONGEST_LINE]}")
+
+    reporter.say(title)
+    command, failed = [str(folder.python / "bin" / "python"), str(installer.script)], ""
+    try:
+        run(
+            command,
+            env=installer_environment(folder),
+            cwd=folder.code,
+            on_line=on_line,
+            timeout=INSTALLER_SILENCE,
+            signs_of_life=alive,
+        )
+    except CommandError as error:
+        said = [line.strip() for line in lines if line.strip()]
+        quoted = f"its last words were: {said[-1][:200]}" if said else "it printed nothing"
+        failed = f"it did nothing for {INSTALLER_SILENCE:.0f} seconds and was ended" if error.silent else quoted
+    reason = pip_failures(lines) or failed
+    if reason:
+        reporter.notice(
+            f"The extension {installer.name} could not install all it wanted: {reason}. The web UI works, but parts of that "
+            "extension may not. It is tried again at the next start.",
+            about=f"installing {installer.name}",
+        )
+    else:
+        reporter.withdraw(f"installing {installer.name}")
+    return not reason
+
+
+class SignsOfLife:
+    """Asked every second: changes while an installer or what it started computes. Tells when it has been silent for a while."""
+
+    SILENT: Final = 5.0  # seconds
+
+    def __init__(self, script: Path, tell: Callable[[float], None]) -> None:
+        self.script, self.tell = str(script), tell
+        self.began = self.last = time.monotonic()
+
+    def spoke(self) -> None:
+        """It has printed something."""
+        self.last = time.monotonic()
+
+    def __call__(self) -> object:
+        """The processor time of all its processes."""
+        if time.monotonic() - self.last > self.SILENT:
+            self.tell(time.monotonic() - self.began)
+        used = []
+        for process in psutil.Process().children():
+            try:
+                if self.script in process.cmdline():
+                    used = [(one.pid, sum(one.cpu_times()[:2])) for one in (process, *process.children(recursive=True))]
+            except psutil.NoSuchProcess:
+                continue
+        return used
 
 
 def precious_files(folder: Folder) -> set[str]:
@@ -79,22 +178,30 @@ def precious_files(folder: Folder) -> set[str]:
 
 
 def mend_after(folder: Folder, name: str, reporter: Reporter) -> None:
-    """Put back what an installer did to the web UI's packages and files, and say so."""
-    moved = moved_packages(folder)
+    """Put back what an installer did to the web UI's packages and files, and say so.
+
+    What it moved within the constraints stays: those are made for that.
+    """
+    moved = {
+        package: now
+        for package, now in moved_packages(folder).items()
+        if not (now and within(CONSTRAINTS, package, now))
+    }
     if moved:
         put_packages_back(folder, list(moved))
-        names = ", ".join(f"{package} {now or 'gone'}" for package, now in list(moved.items())[:3])
+        names = ", ".join(f"{package} {now or 'gone'}" for package, now in list(moved.items())[:NAMED])
         reporter.notice(
             f"The extension {name} changed packages the web UI needs ({names}); the right ones were put back."
         )
     lost = [f"{path.name}/{inside}" for path in our_checkouts(folder) for inside in restore_missing(path)]
     if lost:
         reporter.notice(
-            f"The extension {name} deleted {len(lost)} of the web UI's files ({', '.join(lost[:3])}); they were put back."
+            f"The extension {name} deleted {len(lost)} of the web UI's files ({', '.join(lost[:NAMED])}); "
+            "they were put back."
         )
 
 
 def our_checkouts(folder: Folder) -> list[Path]:
     """Every checkout on the machine that an installer could damage."""
     places = (folder.code, *folder.code.glob("repositories/*"), *folder.data.glob("extensions/*"))
-    return [place for place in places if (place / ".git").exists()]
+    return [place for place in places if (place / ".git").is_dir()]

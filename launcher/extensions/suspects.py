@@ -5,6 +5,7 @@ from typing import Final
 
 from launcher.core.folder import Folder
 from launcher.extensions.files import kept_extensions, kept_place, switch, switched_off, used_commit
+from launcher.webui.explain import fatal_part, last_lines
 
 MOST_TRIALS: Final = 4  # starts without one extension each, before all suspects are left out
 
@@ -48,10 +49,13 @@ class Suspicion:
 
 
 def suspects(folder: Folder, log: str, good: dict[str, str]) -> list[str]:
-    """Which extensions may have kept the web UI from starting: the one its last words name, else the new ones, else all; newest first."""
+    """Which extensions may have kept the web UI from starting, the newest first.
+
+    The one its last words name, else those that changed since it started last, else all.
+    """
     off = switched_off(folder)
     names = [name for name in kept_extensions(folder) if name not in off]
-    tail = "\n".join(log.splitlines()[-60:])
+    tail = fatal_part(log) or last_lines(log)
     named = [name for name in names if f"extensions/{name}/" in tail]
     if named:
         return [max(named, key=lambda name: tail.rfind(f"extensions/{name}/"))]

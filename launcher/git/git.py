@@ -76,6 +76,33 @@ def fetch(history: Path, url: str, wanted: str, reporter: Reporter) -> None:
     )
 
 
+class NoSuchName(Exception):
+    """A repository has no branch, tag or commit of that name."""
+
+
+def tip_of(url: str, name: str) -> str:
+    """The commit that a branch, a tag, or the first digits of a commit mean at an address; "" if the host does not answer.
+
+    Raises `NoSuchName` where the host answers that there is none.
+    """
+    try:
+        told = git("ls-remote", "--heads", "--tags", url)
+    except CommandError:
+        return ""
+    refs = {ref: commit for commit, _, ref in (line.partition("\t") for line in told.splitlines())}
+    for ref in (
+        f"refs/tags/{name}^{{}}",
+        f"refs/tags/{name}",
+        f"refs/heads/{name}",
+    ):  # ^{}: what a signed tag stands for
+        if ref in refs:
+            return refs[ref]
+    starts = {commit for commit in refs.values() if len(name) >= 7 and commit.startswith(name)}
+    if len(starts) != 1:
+        raise NoSuchName(name)
+    return starts.pop()
+
+
 def used_or_head(history: Path) -> str:
     """The commit of the history, whatever it is, or ""."""
     try:

@@ -58,11 +58,12 @@ def bring(
     refresh: bool,
     reporter: Reporter,
     newest: str = "",
+    used: bool = True,
 ) -> str:
     """Bring a repository's files to the machine, and keep its history on Drive; return the commit. See `keep_history`."""
     kept = folder.kept / repository.folder
     history = pull_history(folder, kept)
-    commit = keep_history(history, repository, refresh=refresh, reporter=reporter, newest=newest)
+    commit = keep_history(history, repository, refresh=refresh, reporter=reporter, newest=newest, used=used)
     push_history(folder, kept)
     if put_files(history, commit, files, reporter):
         push_history(folder, kept)
@@ -76,10 +77,12 @@ def keep_history(
     refresh: bool,
     reporter: Reporter,
     newest: str = "",
+    used: bool = True,
 ) -> str:
     """Make sure that a history has what is wanted; return the commit.
 
-    Only `.git` is written, and no branch of a person is moved. Every step may be cut and done again.
+    Only `.git` is written, and no branch of a person is moved. Every step may be cut and done again. Unless `used`, the name of
+    the commit that is used (`OUR_REF`) stays where it is: whoever wants a version that may yet fail moves it later.
     """
     mend(history)
     have = wanted_commit(history, repository)
@@ -96,7 +99,8 @@ def keep_history(
                 return have
             fetch(history, url, repository.wanted, reporter)
             commit = git("rev-parse", "--verify", "FETCH_HEAD^{commit}", at=history)
-            git("update-ref", OUR_REF, commit, at=history)
+            if used:
+                git("update-ref", OUR_REF, commit, at=history)
             return commit
         except CommandError as error:
             failures.append(f"{url}: {last_words(error)}")

@@ -6,9 +6,14 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from typing import Final
 
+from launcher.core.fields import LAST_GOOD, NEWEST
 from launcher.core.folder import Folder
+from launcher.core.problem import Problem
 from launcher.core.reporter import Reporter
-from launcher.git.repository import WEBUI_BRANCH, WEBUI_URL, Repository, bring
+from launcher.git.git import OUR_REF, NoSuchName, git, tip_of
+from launcher.git.history import pull_history, push_history
+from launcher.git.repository import WEBUI_URL, Repository, bring, newest_commit, wanted_commit
+from launcher.git.versions import Tries, Versions
 
 # Where to look when a repository is not at the address A1111 v1.10.1 has for it.
 MIRRORS: Final = {
@@ -28,23 +33,75 @@ SUB_REPOSITORIES: Final = {
 }
 
 
-def bring_webui(
-    folder: Folder,
-    update: bool,
-    reporter: Reporter,
-    commit: str = "",
-    newest: str = "",
-) -> str:
-    """Bring A1111 itself to the machine, by way of Drive; return its commit.
+def versions_to_try(
+    folder: Folder, version: str, reporter: Reporter, newest: str = "", versions: Versions | None = None
+) -> Tries:
+    """The versions this launch may use, best first: what the field `version` says, then the one that worked last.
 
-    With `commit` that very commit is used; `newest` is the newest one where somebody has asked already.
-    Raises `Problem` if neither the network nor Drive has it.
+    `version` is `NEWEST`, `LAST_GOOD`, or the name of a branch, a tag or a commit; `newest` is the newest commit where somebody
+    has asked for it already. Raises `Problem` where there is none: a name that A1111 does not have, no network and nothing kept.
     """
-    reporter.say(
-        "asking GitHub for the newest version" if update and not commit else "reading the version kept on Drive"
-    )
-    webui = Repository("", (WEBUI_URL,), commit or WEBUI_BRANCH)
-    return bring(folder, webui, folder.code, refresh=update, reporter=reporter, newest=newest)
+    versions = versions or Versions(folder.kept)
+    good = versions.good
+    if version == LAST_GOOD:
+        reporter.say("reading the version kept on Drive")
+        commit = good or kept_commit(folder) or newest or newest_commit()
+    else:
+        reporter.say("asking GitHub for the version")
+        commit = (newest or newest_commit()) if version == NEWEST else named_commit(versions, version)
+    if version == NEWEST and not commit and (commit := good or kept_commit(folder)):
+        reporter.notice(f"GitHub did not answer, so the version kept on Drive is used ({commit[:8]}).")
+    why = versions.failure(commit) if version == NEWEST and good not in ("", commit) else ""
+    if why:
+        reporter.notice(
+            f"The newest AUTOMATIC1111 ({commit[:8]}) did not work before ({why.rstrip('.')}), so the version that worked "
+            f"last ({good[:8]}) is used until there is a newer one."
+        )
+        commit = good
+    if not commit:
+        raise Problem(
+            "GitHub does not answer, and no version of AUTOMATIC1111 is kept on Drive yet.",
+            "Check that the runtime is connected to the internet, wait a minute, and press ▶ again.",
+        )
+    return Tries(versions, tuple(dict.fromkeys(found for found in (commit, good) if found)), version)
+
+
+def named_commit(versions: Versions, name: str) -> str:
+    """The commit that a branch, tag or (part of a) commit of A1111 means, or "" where GitHub does not answer and never did.
+
+    Raises `Problem` for a name that A1111 does not have.
+    """
+    if re.fullmatch(r"[0-9a-f]{40}", name):
+        return name
+    try:
+        commit = tip_of(WEBUI_URL, name)
+    except NoSuchName as error:
+        raise Problem(
+            f"AUTOMATIC1111 has no version called {name}.",
+            "Write a version such as v1.10.1, a branch such as dev, or all 40 digits of a commit in the field version.",
+            field="version",
+        ) from error
+    if commit:
+        versions.note_wanted(name, commit)
+    return commit or versions.meant_by(name)
+
+
+def kept_commit(folder: Folder) -> str:
+    """The version in a folder that no launcher has noted anything about: what stands in its history, or ""."""
+    return wanted_commit(pull_history(folder, folder.kept), Repository("", (), "HEAD"))
+
+
+def bring_version(folder: Folder, commit: str, reporter: Reporter) -> None:
+    """Bring that very commit of A1111 to the machine, by way of Drive. Raises `Problem` if neither Drive nor GitHub has it."""
+    bring(folder, Repository("", (WEBUI_URL,), commit), folder.code, refresh=False, reporter=reporter, used=False)
+
+
+def keep_as_good(folder: Folder, tries: Tries) -> None:
+    """The version has started: it is the one that worked last, and the history on Drive says so too."""
+    history = pull_history(folder, folder.kept)
+    git("update-ref", OUR_REF, tries.commit, at=history)
+    push_history(folder, folder.kept)
+    tries.worked()
 
 
 def bring_sub_repositories(folder: Folder, reporter: Reporter) -> None:

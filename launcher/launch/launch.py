@@ -7,13 +7,13 @@ from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from dataclasses import asdict
 from typing import Any, Final
 
-from launcher.core.fields import DEFAULT_CHECKPOINT, LAST_GOOD, NEWEST
+from launcher.core.fields import DEFAULT_CHECKPOINT, NEWEST
 from launcher.core.folder import write_safely
+from launcher.core.problem import Problem
 from launcher.core.session import PRIVATE
 from launcher.drive.mount import connect_drive
 from launcher.extensions.files import put_extensions
 from launcher.git.repository import newest_commit
-from launcher.git.webui_source import bring_sub_repositories, bring_webui
 from launcher.launch.running import Running
 from launcher.launch.steps import STEPS, Failed, finished
 from launcher.launch.workplace import Workplace
@@ -31,7 +31,7 @@ class Launch:
     def __init__(self, place: Workplace, somebody: Callable[[], bool]) -> None:
         self.place, self.board, self.steps, self.starter = place, place.board, place.steps, place.starter
         self.running = Running(place, somebody)
-        self._files_there: Future[str] = Future()
+        self._files_there: Future[None] = Future()
         self._story_thread = threading.Thread(target=self._run, name="launch", daemon=True)
 
     def begin(self, previous: "Launch | None" = None) -> None:
@@ -132,49 +132,46 @@ class Launch:
             where = self.place.machine.in_words(self.place.folder.kept)
             self.board.finish("drive", where + (f", {restored} settings files brought back" if restored else ""))
 
-    def _source(self, drive: "Future[None]", newest: "Future[str]") -> str:
+    def _source(self, drive: "Future[None]", newest: "Future[str]") -> None:
         try:
             with self.steps.step("source", "waiting for Google Drive", after=(drive,)):
                 if self.place.webui.running:
-                    self._files_there.set_result("")
+                    self._files_there.set_result(None)
                     self.board.finish("source", "in use by the running web UI")
-                    return self.place.notes.last_good
-                commit = self._bring_source(newest.result())
-                self._files_there.set_result(commit)
+                    return
                 reporter = self.steps.reporter("source")
-                bring_sub_repositories(self.place.folder, reporter)
+                self.starter.choose_version(newest.result(), reporter)
+                self.starter.bring_source(reporter)
+                self._files_there.set_result(None)
                 put_extensions(self.place.folder, reporter)
                 check_arguments(self.place.folder.code, self.place.folder.data, self.place.settings.extra_arguments)
-                self.board.finish("source", f"version {commit[:8]}")
-                return commit
+                self.board.finish("source", f"version {self.starter.tries.commit[:8]}")
         finally:
             if not self._files_there.done():
                 self._files_there.set_exception(Failed())
 
-    def _bring_source(self, newest: str) -> str:
-        version, reporter = self.place.settings.version, self.steps.reporter("source")
-        if version == NEWEST:
-            return bring_webui(self.place.folder, True, reporter, newest=newest)
-        if version == LAST_GOOD:
-            return bring_webui(self.place.folder, False, reporter, commit=self.place.notes.last_good)
-        return bring_webui(self.place.folder, True, reporter, commit=version)
-
     def _python(self, newest: "Future[str]") -> None:
         with self.steps.step("python", "waiting for AUTOMATIC1111's list of packages"):
-            new = False
             # GitHub says in a second whether it has the version the lock is for: then Drive need not be waited for.
-            if newest.result() == LOCKED_COMMIT:
-                new = self.starter.install(list(LOCKED_PACKAGES))
+            early = newest.result() == LOCKED_COMMIT and self._install_early()
             self._files_there.result()
             if self.place.webui.running:
                 self.board.finish("python", "in use by the running web UI")
                 return
-            packages = self.starter.packages()
-            new = self.starter.install(packages) or new
-            if new:
+            packages, new = self.starter.install_packages(self.steps.reporter("python"))
+            if new or early:
                 self.board.note("python", "preparing them for a fast start")
                 compile_what_was_used(self.place.folder)
-            self.board.finish("python", f"{len(packages)} packages" + ("" if new else ", there already"))
+            self.board.finish("python", f"{packages} packages" + ("" if new or early else ", there already"))
+
+    def _install_early(self) -> bool:
+        try:
+            return self.starter.install(list(LOCKED_PACKAGES))
+        except (
+            Problem
+        ) as problem:  # it is tried again once the source is there; then another version may take its place
+            self.board.note("python", f"waiting for AUTOMATIC1111's source, after: {problem.what}")
+            return False
 
     def _model(self, drive: "Future[None]") -> str:
         with self.steps.step("model", "waiting for Google Drive", after=(drive,)):
@@ -191,7 +188,7 @@ class Launch:
         with self.steps.step("link", "opening the door"):
             self.board.finish("link", self.place.entrance.open(self.place.webui.running, self.steps.reporter("link")))
 
-    def _webui(self, source: "Future[str]", python: "Future[None]", model: "Future[str]") -> None:
+    def _webui(self, source: "Future[None]", python: "Future[None]", model: "Future[str]") -> None:
         with self.steps.step("webui", "waiting for the steps above", after=(source, python, model)):
             plan = self.starter.plan(model.result())
             if self.place.webui.started_with(plan):
@@ -200,6 +197,6 @@ class Launch:
                 self.starter.wait()
                 self.starter.use_checkpoint(model.result())
             else:
-                self.starter.start_or_roll_back(plan, source.result())
+                self.starter.start_some_version(plan)
             self.board.webui_answers_on(self.place.webui.port)
             self.board.finish("webui", "running")

@@ -1,4 +1,4 @@
-"""What launches note on Drive for those after them: the version that worked, the extensions it had, the models looked at."""
+"""What launches note on Drive for those after them: the extensions that worked, the models looked at."""
 
 import json
 from dataclasses import dataclass
@@ -22,13 +22,8 @@ class Notes:
         return read_object(self.kept / NOTES)
 
     @property
-    def last_good(self) -> str:
-        """The commit of A1111 that started last, or ""."""
-        return str(self._all.get("last_good", ""))
-
-    @property
     def good_extensions(self) -> dict[str, str]:
-        """The extensions that it started with: name -> commit."""
+        """The extensions that A1111 started with last: name -> commit."""
         found = self._all.get("extensions", {})
         return found if isinstance(found, dict) else {}
 

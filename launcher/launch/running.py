@@ -97,9 +97,10 @@ class Running:
                 self._give_back()
 
     def _again(self, note: str) -> None:
-        """End the web UI and start it anew, behind the same link."""
+        """Start the web UI anew, behind the same link. The one before answers until everything for the next is ready."""
         checkpoint = self.place.webui.chosen_checkpoint
-        self.board.webui_answers_on(0)
+        if not self.place.webui.running:
+            self.board.webui_answers_on(0)
         self.board.start("webui", note)
         with self.steps.beside("restarting the web UI"):
             try:
@@ -107,7 +108,9 @@ class Running:
             except (Problem, Failed) as problem:
                 what = problem.what if isinstance(problem, Problem) else "stopped; the next ▶ goes on from here"
                 self.board.note("webui", what)
-                return  # the next look tries again, or gives up
+                if not self.place.webui.running:
+                    return  # the next look tries again, or gives up
+                self.board.notice(f"The web UI was not restarted, and runs on as it was: {what}", about="again")
             self.board.webui_answers_on(self.place.webui.port)
             self.board.finish("webui", "running")
 

@@ -6,12 +6,14 @@ from launcher.colab.machine import Machine
 from launcher.core.fields import DEFAULT_CHECKPOINT
 from launcher.core.folder import Folder
 from launcher.core.problem import Problem
+from launcher.core.reporter import Reporter
 from launcher.core.settings import Settings
 from launcher.extensions.files import described, kept_extensions, put_extensions, switched_off
 from launcher.extensions.installers import run_installers
 from launcher.extensions.manage import CONTROLNET, extension_arguments
 from launcher.extensions.suspects import Suspicion
-from launcher.git.webui_source import bring_sub_repositories, bring_webui
+from launcher.git.versions import PACKAGES, SOURCE, START, Stage, Tries
+from launcher.git.webui_source import bring_sub_repositories, bring_version, keep_as_good, versions_to_try
 from launcher.launch.notes import Notes
 from launcher.launch.steps import Failed, Steps
 from launcher.models.checksums import exchange_known
@@ -20,6 +22,7 @@ from launcher.python.environment import prepare_python
 from launcher.python.packages import packages_for
 from launcher.python.uv import webui_environment
 from launcher.webui.arguments import fixed_arguments, machine_arguments
+from launcher.webui.explain import not_loaded
 from launcher.webui.outputs import OutputPlaces
 from launcher.webui.settings_file import check_settings_file
 from launcher.webui.web_ui import Plan, WebUI
@@ -27,6 +30,8 @@ from launcher.webui.web_ui import Plan, WebUI
 
 class WebUIStart:
     """Starts the web UI of one launch."""
+
+    tries: Tries  # set by `choose_version`
 
     def __init__(self, settings: Settings, machine: Machine, folder: Folder, steps: Steps) -> None:
         self.settings, self.machine, self.folder, self.steps = settings, machine, folder, steps
@@ -57,39 +62,60 @@ class WebUIStart:
         )
         return Plan(self.folder.python / "bin" / "python", flags, webui_environment(self.folder))
 
-    def start_or_roll_back(self, plan: Plan, commit: str) -> None:
-        """Start it; if a new version does not come up, take the last one that did."""
-        good = self.notes.last_good
-        try:
-            self.start(plan)
-        except Problem as problem:
-            if not good or good == commit:
+    def choose_version(self, newest: str, reporter: Reporter) -> None:
+        """Choose which versions of A1111 may be used; `newest` is the newest, where GitHub was asked already."""
+        self.tries = versions_to_try(self.folder, self.settings.version, reporter, newest)
+
+    def bring_source(self, reporter: Reporter) -> None:
+        """Bring A1111's files and parts, of the first version that can be had."""
+        self.tries.run(reporter, self._source(reporter))
+
+    def install_packages(self, reporter: Reporter) -> tuple[int, bool]:
+        """Install the packages of the first version that can be had; how many, and whether any had to be fetched."""
+        new: list[bool] = []
+        packages = Stage(PACKAGES, lambda commit: new.append(self.install(self.packages())))
+        self.tries.run(reporter, self._source(reporter), packages)
+        return len(self.packages()), any(new)
+
+    def start_some_version(self, plan: Plan) -> None:
+        """Start the first version that comes up, and note which it was."""
+        reporter = self.steps.reporter("webui")
+
+        def start(commit: str) -> None:
+            self.tries.begin()
+            try:
+                self.start(plan)
+            except Failed:  # it was ended on purpose: no fault of the version
+                self.tries.give_up()
                 raise
-            self.board.notice(
-                f"The new version of AUTOMATIC1111 ({commit[:8]}) did not start: {problem.what} "
-                f"The last one that did ({good[:8]}) is used."
-            )
-            reporter = self.steps.reporter("webui")
-            bring_webui(self.folder, False, reporter, commit=good)
-            bring_sub_repositories(self.folder, reporter)
-            self.start(plan)
-            commit = good
+
+        packages = Stage(PACKAGES, lambda commit: self.install(self.packages()))
+        self.tries.run(reporter, self._source(reporter), packages, Stage(START, start))
+        keep_as_good(self.folder, self.tries)
         if not (self.folder.kept / USED_LIST).exists():
             remember_what_was_used(self.folder)
         commits = {name: described(self.folder, name).commit for name in kept_extensions(self.folder)}
-        self.notes.note(last_good=commit, extensions=commits)
+        self.notes.note(extensions=commits)
+
+    def _source(self, reporter: Reporter) -> Stage:
+        def bring(commit: str) -> None:
+            bring_version(self.folder, commit, reporter)
+            bring_sub_repositories(self.folder, reporter)
+
+        return Stage(SOURCE, bring)
 
     def start(self, plan: Plan) -> None:
         """Start it; extensions that keep it from starting are switched off, and it is started again without them."""
-        self.webui.stop()
         put_extensions(self.folder, self.steps.reporter("extensions"))
         self.install(self.packages())
+        self.board.start("extensions", "looking for new ones")
+        ran = run_installers(self.folder, self.steps.reporter("extensions"))  # the web UI before may work on meanwhile
+        self.board.webui_answers_on(0)
+        self.webui.stop()
         broken = check_settings_file(self.folder.data, self.folder.code)
         if broken:
             self.board.notice(broken)
         self.outputs.prepare()
-        self.board.start("extensions", "looking for new ones")
-        ran = run_installers(self.folder, self.steps.reporter("extensions"))
         with self.steps.beside("handing over what is known of your models"):
             exchange_known(self.folder)
         suspicion = Suspicion(self.folder, self.notes.good_extensions)
@@ -110,6 +136,7 @@ class WebUIStart:
                     raise
         else:
             raise Failed
+        self._say_what_did_not_load()
         if suspicion.blamed:
             one = len(suspicion.blamed) == 1
             who = (
@@ -121,6 +148,19 @@ class WebUIStart:
                 f"{who} kept the web UI from starting and was switched off. It was not deleted: "
                 "the cell **Add or update an extension** switches it on again or removes it."
             )
+
+    def _say_what_did_not_load(self) -> None:
+        """Name the extensions that A1111 went on without."""
+        told = not_loaded(self.webui.last_words)
+        sentences = [f"{name} ({reason})" for name, reason in told.items()]
+        if sentences:
+            self.board.notice(
+                f"These extensions did not load as a whole: {'; '.join(sentences)}. The rest of the web UI works. "
+                "The cell **Add or update an extension** updates them, switches them off or removes them.",
+                about="not loaded",
+            )
+        else:
+            self.board.withdraw("not loaded")
 
     def wait(self) -> None:
         """Wait until it is ready; raises `Problem` where it ends, `Failed` where the launch does."""

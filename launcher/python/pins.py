@@ -14,7 +14,8 @@ LOCKED_REQUIREMENTS: Final = "76d90436b579f3d7a5f6ff55657ffc56476e2dd0c2c79f09e2
 # - opencv's headless build: the other needs libGL.so.1, a system library that a bare machine lacks;
 # - no triton (156 MB): torch asks for it, but only `torch.compile` uses it, and A1111 never calls that (it ran without).
 LOCK_PINS: Final = read_pins(LOCK)
-# What ControlNet v1.1.455 wants beside them, of versions that live with numpy 1.26 and protobuf 3.20.
+# What ControlNet v1.1.455 wants beside them, of versions that live with numpy 1.26. mediapipe 0.10.15 is the newest that
+# ADetailer takes too; it needs protobuf 4.25, where A1111 itself names 3.20 and works with both (docs/extensions.md).
 CONTROLNET_PINS: Final = read_pins(CONTROLNET_LOCK)
 BUILD_PINS: Final = read_pins(BUILD_TOOLS)
 LOCKED_PACKAGES: Final = tuple(pin.requirement for pin in LOCK_PINS.values())
@@ -25,13 +26,14 @@ ALSO_CALLED: Final = {
     "opencv-python-headless": "opencv-python",
     "opencv-contrib-python-headless": "opencv-contrib-python",
 }
-# What no extension's installer may move: numpy 2 or protobuf 7 and the next start dies.
+# What no extension's installer may move, and how far it may move the rest: the widest ranges in which the requirements of the
+# extensions in docs/extensions.md resolve together. With numpy 2 or protobuf 7 the next start dies; opencv 4.12 needs numpy 2.
 CONSTRAINTS: Final = """\
 setuptools==69.5.1
 torch==2.8.0
 torchvision==0.23.0
 numpy==1.26.2
-protobuf==3.20.0
+protobuf>=3.20,<5
 Pillow==9.5.0
 pydantic==1.10.17
 fastapi==0.94.0
@@ -39,12 +41,12 @@ gradio==3.41.2
 transformers==4.30.2
 httpx==0.24.1
 httpcore==0.15
-opencv-python==4.11.0.86
-opencv-contrib-python==4.11.0.86
-opencv-contrib-python-headless==4.11.0.86
-opencv-python-headless==4.11.0.86
-timm==0.9.5
-mediapipe==0.10.9
+opencv-python>=4.7,<4.12
+opencv-contrib-python>=4.7,<4.12
+opencv-contrib-python-headless>=4.7,<4.12
+opencv-python-headless>=4.7,<4.12
+timm<=0.9.5
+mediapipe>=0.10.9,<=0.10.15
 triton==3.4.0
 """
 BUILD_CONSTRAINTS: Final = "setuptools<82\n"  # old setup.py files import pkg_resources

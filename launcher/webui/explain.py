@@ -9,19 +9,34 @@ from launcher.core.problem import Problem
 
 @dataclass(frozen=True)
 class Explanation:
-    """One known failure: `pattern` is searched in the last lines of A1111's log (or "exit -9")."""
+    """One known failure: `pattern` is searched in the traceback A1111 ended with, else in its last lines."""
 
     pattern: str
     what: str
     do: str
     by_extension: bool = False  # an extension may be the cause: the next start is tried without
+    unless_extension: bool = False  # not if the traceback leads through an extension: that one is the cause
 
 
+FAR_ENOUGH: Final = 400  # lines from the end; what is above them did not end it
+LAST_LINES: Final = 15
+KILLED: Final = (-9, 137)  # the system ended it
+OUT_OF_MEMORY: Final = Explanation(
+    r"\^C\s*\Z",
+    "The runtime ran out of memory (RAM), and the system ended the web UI.",
+    "Use a smaller model, or choose a runtime with High-RAM under Runtime → Change runtime type, and press ▶ again.",
+)
+EXTENSION: Final = Explanation(
+    "",
+    "The extension {name} stopped the web UI.",
+    "Switch it off with the cell **Add or update an extension** and press ▶ again.",
+    by_extension=True,
+)
 EXPLANATIONS: Final = (
     Explanation(
         r"numpy\.dtype size changed|numpy\.core\.multiarray failed to import",
         "An extension changed numpy, and the web UI's other packages cannot work with that.",
-        "Delete the folder «python» of the launcher (Runtime → Disconnect and delete runtime does it) and press ▶ again; the right packages come back.",
+        "Choose Runtime → Disconnect and delete runtime, and press ▶ again: the right packages come back.",
         by_extension=True,
     ),
     Explanation(
@@ -42,7 +57,7 @@ EXPLANATIONS: Final = (
     Explanation(
         r"Cannot find empty port|address already in use",
         "The port the web UI wanted was taken by another program.",
-        "Press ▶ again; another port is chosen.",
+        "Press ▶ again to use another port.",
     ),
     Explanation(
         r"No space left on device|Errno 28",
@@ -52,12 +67,12 @@ EXPLANATIONS: Final = (
     Explanation(
         r"Errno 10[37]|Transport endpoint is not connected",
         "Google Drive was disconnected.",
-        "Press ▶ again; it is connected anew.",
+        "Press ▶ again to connect it.",
     ),
     Explanation(
         r"Errno 5\b|Input/output error",
-        "Google Drive answered with an error: it does that when a folder has thousands of files, or when it is too busy.",
-        "Wait a minute and press ▶ again; if it stays so, move files of that folder into folders of their own.",
+        "Google Drive answered with an error. It does that when it is busy, or when a folder has thousands of files.",
+        "Wait a minute and press ▶ again. If it happens again, move some of the folder's files into new folders.",
     ),
     Explanation(
         r"Cannot add middleware after an application has started",
@@ -70,40 +85,37 @@ EXPLANATIONS: Final = (
         "Take it out of the field extra_arguments and press ▶ again.",
     ),
     Explanation(
-        r"Found no NVIDIA driver|Torch is not able to use GPU|no NVIDIA GPU",
+        # A1111's own "Warning: caught exception 'Found no NVIDIA driver …', memory monitor disabled" is harmless.
+        r"^(RuntimeError|AssertionError): .*(Found no NVIDIA driver|Torch is not able to use GPU|No CUDA GPUs)",
         "There is no graphics card in this runtime.",
         "Choose Runtime → Change runtime type → T4 GPU, and press ▶ again.",
+        unless_extension=True,
     ),
     Explanation(
-        r"extensions/(?P<name>[^/\"]+)/[^\n]*\n(?:.*\n){0,6}?\S*(Error|Exception)\b",
-        "The extension {name} stopped the web UI.",
-        "Take its folder out of the folder «extensions» on Google Drive, and press ▶ again.",
-        by_extension=True,
-    ),
-    Explanation(
-        r"(ModuleNotFoundError|ImportError): (?P<name>.+)",
+        r"^(ModuleNotFoundError|ImportError): (?P<name>.+)",
         "A part of the web UI's Python is missing ({name}).",
-        "Press ▶ again; if it stays so, choose Runtime → Disconnect and delete runtime and start anew.",
+        "Press ▶ again. If it happens again, choose Runtime → Disconnect and delete runtime, and press ▶.",
         by_extension=True,
+        unless_extension=True,
     ),
-    Explanation(
-        r"\^C\s*$|exit -9\b",
-        "The runtime ran out of memory (RAM), and the system ended the web UI.",
-        "Use a smaller model, or choose a runtime with High-RAM under Runtime → Change runtime type, and press ▶ again.",
-    ),
+    OUT_OF_MEMORY,
 )
 
 
 def explain(log: str, code: int | None, log_path: str) -> Problem:
-    """The failure in words: the first explanation whose pattern is in the last lines, else the lines themselves."""
-    tail = "\n".join(log.splitlines()[-60:])
-    text = f"{tail}\nexit {code}" if code is not None else tail
+    """The failure in words: by how it ended, else by its last own traceback, else by its last lines."""
+    if code in KILLED:
+        return Problem(OUT_OF_MEMORY.what, OUT_OF_MEMORY.do)
+    text = fatal_part(log) or last_lines(log)
+    name = extension_in(text)
     for known in EXPLANATIONS:
         found = re.search(known.pattern, text, re.MULTILINE)
-        if found:
+        if found and not (name and known.unless_extension):
             names = {key: value.strip() for key, value in found.groupdict().items()}
-            return Problem(known.what.format(**names), known.do, by_extension=known.by_extension)
-    last = " / ".join(line.strip() for line in tail.splitlines()[-3:] if line.strip()) or "it printed nothing"
+            return Problem(known.what.format(**names), known.do, by_extension=known.by_extension or bool(name))
+    if name:
+        return Problem(EXTENSION.what.format(name=name), EXTENSION.do, by_extension=True)
+    last = " / ".join(line.strip() for line in log.splitlines()[-3:] if line.strip()) or "it printed nothing"
     ended = f"The web UI ended (exit code {code})" if code is not None else "The web UI ended"
     return Problem(
         f"{ended}; its last words: {last[:400]}",
@@ -112,9 +124,69 @@ def explain(log: str, code: int | None, log_path: str) -> Problem:
     )
 
 
+def fatal_part(log: str) -> str:
+    """The traceback with which it ended, or "". One that A1111 survived, or that much was printed after, is not it.
+
+    A1111 indents a traceback that it survives, under a line with `***`; that of a model that does not load follows
+    a line with what failed (modules/errors.py of v1.10.1). A crash in C code leaves faulthandler's stack.
+    """
+    lines = log.splitlines()[-FAR_ENOUGH:]
+    crashes = [at for at, line in enumerate(lines) if line.startswith("Fatal Python error:")]
+    if crashes:
+        return "\n".join(lines[crashes[-1] :])
+    starts = [at for at, line in enumerate(lines) if line.startswith("Traceback (most recent call last)")]
+    if not starts:
+        return ""
+    start = starts[-1]
+    end = next((at for at in range(start + 1, len(lines)) if lines[at][:1].strip()), len(lines) - 1)
+    reported = start > 0 and re.fullmatch(r"[\w .]+: \w*(Error|Exception)", lines[start - 1])
+    return "" if reported or len(lines) - end > LAST_LINES else "\n".join(lines[start:])
+
+
+def last_lines(log: str) -> str:
+    """What it printed last, less the tracebacks that A1111 survived."""
+    lines = [line for line in log.splitlines() if line.strip() and not line.startswith(("***", "    ", "---"))]
+    return "\n".join(lines[-LAST_LINES:])
+
+
+def extension_in(text: str) -> str:
+    """The extension whose file is innermost in a traceback, or ""."""
+    named = re.findall(r'File "[^"\n]*/extensions/([^/"\n]+)/[^"\n]*"', text)
+    innermost = 0 if text.startswith("Fatal Python error:") else -1  # faulthandler begins with the innermost
+    return named[innermost] if named else ""
+
+
 def problem_of(error: Exception) -> Problem | None:
     """The explanation of an error of the operating system (Drive is gone, a disk is full), or None for any other."""
     if not isinstance(error, OSError):
         return None
-    known = next((known for known in EXPLANATIONS if re.search(known.pattern, str(error))), None)
-    return Problem(known.what, known.do) if known and "{" not in known.what else None
+    known = next(
+        (known for known in EXPLANATIONS if "{" not in known.what and re.search(known.pattern, str(error))), None
+    )
+    return Problem(known.what, known.do) if known else None
+
+
+def not_loaded(log: str) -> dict[str, str]:
+    """The extensions of which A1111 could not load something, and survived it: name to the reason in words.
+
+    A1111 tells it under a line with `***`, with an indented traceback (modules/errors.py of v1.10.1, `report`).
+    """
+    found: dict[str, str] = {}
+    for block in re.findall(r"^\*\*\* Error[^\n]*\n(?:(?:\*\*\* |    )[^\n]*\n|\n)+", f"{log}\n", re.MULTILINE):
+        names = re.findall(r"/extensions/([^/\n]+)/", block)
+        errors = re.findall(
+            r"^    (\w[\w.]*(?:Error|Exception|Exit|Interrupt|Warning)?\b:? ?[^\n]*)$", block, re.MULTILINE
+        )
+        if names and names[0] not in found:
+            found[names[0]] = error_in_words(errors[-1] if errors else "")
+    return found
+
+
+def error_in_words(line: str) -> str:
+    """The last line of a traceback for a person."""
+    missing = re.match(r"ModuleNotFoundError: No module named '([^'.]+)", line)
+    if missing:
+        return f"the Python package {missing[1]} is missing"
+    if re.match(r"FileNotFoundError|OSError: \[Errno 2\]", line):
+        return f"a file of it is missing ({line.partition(': ')[2][:120]})"
+    return line[:160] or "A1111 does not say why"

@@ -21,6 +21,6 @@ class Heard(Reporter):
         super().say(text)
         self.said.append(text)
 
-    def notice(self, text: str) -> None:
-        super().notice(text)
+    def notice(self, text: str, about: str = "") -> None:
+        super().notice(text, about)
         self.notices.append(text)

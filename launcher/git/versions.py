@@ -1,0 +1,185 @@
+"""Which versions of A1111 started and which did not: `versions.json` on Drive, and the order in which a launch tries them."""
+
+import json
+import re
+import threading
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from launcher.core.fields import NEWEST
+from launcher.core.folder import write_safely
+from launcher.core.problem import Problem
+from launcher.core.process import PACKAGE
+from launcher.core.reporter import Reporter
+from launcher.core.session import read_object
+
+VERSIONS: Final = "versions.json"
+OLD_NOTES: Final = "oneclick.json"  # launchers before this one noted {"last_good": commit} there
+MOST_UNFINISHED: Final = 3  # times a version may be tried without an end; then it counts as one that fails
+
+# What a version fails at, as the panel says it.
+SOURCE: Final = "its source could not be brought"
+PACKAGES: Final = "its packages could not be installed"
+START: Final = "it did not start"
+CONFLICT: Final = r"No solution found|unsatisfiable|incompatible|conflict"  # as uv says it
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A part of a launch that may fail because of the version: the work for a commit, and what is said when it fails."""
+
+    fails: str
+    work: Callable[[str], object]
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a version is not tried again."""
+
+    why: str
+    launcher: str  # the launcher that tried it: with other pins it may work
+
+
+@dataclass(frozen=True)
+class Versions:
+    """The one owner of `versions.json` in the folder on Drive. Nothing else reads or writes it.
+
+    good: the commit that started last. wanted: what names in the field `version` meant when GitHub last answered.
+    failed: commits that failed while another one worked. unfinished: commit to how often its start saw no end.
+    """
+
+    kept: Path
+    launcher: str = field(default=PACKAGE.name)
+
+    @property
+    def good(self) -> str:
+        """The commit that started last, or ""."""
+        return str(self._noted.get("good") or read_object(self.kept / OLD_NOTES).get("last_good") or "")
+
+    def failure(self, commit: str) -> str:
+        """Why that commit should not be tried again, or ""."""
+        found = self._table("failed").get(commit)
+        if isinstance(found, dict) and found.get("launcher") == self.launcher:
+            return str(found.get("why"))
+        if self._times_unfinished(commit) >= MOST_UNFINISHED:
+            return "each time the machine went away before it had started"
+        return ""
+
+    def meant_by(self, name: str) -> str:
+        """The commit that a branch or tag meant when GitHub last said so, or ""."""
+        return str(self._table("wanted").get(name, ""))
+
+    def note_wanted(self, name: str, commit: str) -> None:
+        """A branch or tag means this commit now."""
+        if self.meant_by(name) != commit:
+            self._write(wanted=self._table("wanted") | {name: commit})
+
+    def note_try(self, commit: str) -> None:
+        """That commit is about to be started."""
+        if commit != self.good:
+            self._write(unfinished=self._table("unfinished") | {commit: self._times_unfinished(commit) + 1})
+
+    def note_good(self, commit: str, failed: dict[str, str]) -> None:
+        """That commit has started, and those failed (commit to the reason) before it did."""
+        gone = {commit, *failed}
+        old = {other: why for other, why in self._table("failed").items() if other != commit}
+        new = {other: asdict(Failure(why, self.launcher)) for other, why in failed.items()}
+        unfinished = {other: times for other, times in self._table("unfinished").items() if other not in gone}
+        self._write(good=commit, failed=old | new, unfinished=unfinished)
+
+    def forget_try(self, commit: str) -> None:
+        """The try of that commit came to an end."""
+        if commit in self._table("unfinished"):
+            left = {other: times for other, times in self._table("unfinished").items() if other != commit}
+            self._write(unfinished=left)
+
+    def _times_unfinished(self, commit: str) -> int:
+        times = self._table("unfinished").get(commit, 0)
+        return times if isinstance(times, int) else 0
+
+    @property
+    def _noted(self) -> dict[str, Any]:
+        return read_object(self.kept / VERSIONS)
+
+    def _table(self, name: str) -> dict[str, Any]:
+        found = self._noted.get(name)
+        return found if isinstance(found, dict) else {}
+
+    def _write(self, **what: object) -> None:
+        write_safely(self.kept / VERSIONS, json.dumps(self._noted | what, indent=1))
+
+
+class Tries:
+    """The versions one launch may use, best first: `run` goes on to the next when one fails.
+
+    A failure is noted on Drive only once a later version has worked: if none does, the versions are not to blame.
+    """
+
+    def __init__(self, versions: Versions, commits: tuple[str, ...], wanted: str) -> None:
+        self.versions, self.commits, self.wanted = versions, commits, wanted
+        self.failed: dict[str, str] = {}
+        self._at = 0
+        self._done: set[tuple[str, str]] = set()
+        self._lock = threading.RLock()  # legs of a launch run side by side; a stage goes on with one version at a time
+
+    @property
+    def commit(self) -> str:
+        """The version to use now."""
+        return self.commits[self._at]
+
+    def run(self, reporter: Reporter, *stages: Stage) -> None:
+        """Do the work of these stages, in their order, with the first version for which all of them succeed.
+
+        What is done for a version already is not done again, but for the last stage. Raises the `Problem` of the last version.
+        """
+        with self._lock:
+            while True:
+                commit = self.commit
+                try:
+                    for stage in stages:
+                        if stage is stages[-1] or (commit, stage.fails) not in self._done:
+                            stage.work(commit)
+                            self._done.add((commit, stage.fails))
+                    return
+                except Problem as problem:
+                    if not self._go_on(stage, problem, reporter):
+                        raise self._in_the_end(stage, problem) from problem
+                    self._done.clear()  # files and packages are about to be another version's
+
+    def begin(self) -> None:
+        """The version is about to be started."""
+        self.versions.note_try(self.commit)
+
+    def give_up(self) -> None:
+        """The start was ended on purpose, which says nothing about the version."""
+        self.versions.forget_try(self.commit)
+
+    def worked(self) -> None:
+        """The version has started: from now on it is the one that worked last."""
+        self.versions.note_good(self.commit, self.failed)
+
+    def _go_on(self, stage: Stage, problem: Problem, reporter: Reporter) -> bool:
+        """The version failed. True if there is another to use, which is said; False if there is none."""
+        failed = self.commit
+        self.versions.forget_try(failed)
+        if self._at + 1 == len(self.commits):
+            return False
+        self._at += 1
+        self.failed[failed] = f"{stage.fails}: {problem.what}"
+        reporter.notice(
+            f"AUTOMATIC1111 {failed[:8]} is not used, because {stage.fails}: {problem.what} "
+            f"The version that worked last ({self.commit[:8]}) is used instead."
+        )
+        return True
+
+    def _in_the_end(self, stage: Stage, problem: Problem) -> Problem:
+        """The problem that ends the launch. An old version whose packages conflict is helped by a newer one, and by nothing else."""
+        if stage.fails != PACKAGES or not re.search(CONFLICT, problem.what) or self.wanted == NEWEST:
+            return problem
+        return Problem(
+            f"This version of AUTOMATIC1111 ({self.commit[:8]}) cannot be installed any more: {problem.what}",
+            "Choose newest in the field version, and press ▶ again.",
+            field="version",
+        )

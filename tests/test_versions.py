@@ -1,0 +1,230 @@
+"""Always a way back: a version of A1111 counts once it has started; whatever fails with a new one, the last good one is used."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from launcher.core.fields import LAST_GOOD, NEWEST
+from launcher.core.folder import Folder
+from launcher.core.problem import Problem
+from launcher.git.versions import MOST_UNFINISHED, PACKAGES, SOURCE, START, Stage, Tries, Versions
+from launcher.git.webui_source import bring_sub_repositories, bring_version, keep_as_good, versions_to_try
+from tests.conftest import new_folder
+from tests.world import WEBUI, World
+from tests.world.githost import git
+from tests.world.heard import Heard
+
+FAILURES = ("source", "part", "package", "start")
+NOWHERE = "f" * 40  # a commit that GitHub tells of and then does not have
+
+
+@pytest.fixture
+def folder(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Folder:
+    for name, value in world.git.environment().items():
+        monkeypatch.setenv(name, value)
+    world.git.add(WEBUI, {"modules/launch_utils.py": b"", "launch.py": b"first"})  # without sub-repositories: faster
+    return new_folder(tmp_path)
+
+
+class OneLaunch:
+    """What a launch does with versions, less the packages and the web UI: those fail for the commits in `broken`."""
+
+    def __init__(self, folder: Folder, broken: dict[str, str]) -> None:
+        self.folder, self.broken = folder, broken
+        self.heard, self.did = Heard(), list[tuple[str, str]]()
+
+    def run(self, version: str, newest: str = "") -> str:
+        tries = versions_to_try(self.folder, version, self.heard, newest)
+        self._stages(tries)
+        keep_as_good(self.folder, tries)
+        return tries.commit
+
+    def _stages(self, tries: Tries) -> None:
+        source, packages = Stage(SOURCE, self.bring), Stage(PACKAGES, self.doing("package"))
+        tries.run(self.heard, source)  # the launch's steps: source, packages, web UI
+        tries.run(self.heard, source, packages)
+        tries.begin()
+        tries.run(self.heard, source, packages, Stage(START, self.doing("start")))
+
+    def bring(self, commit: str) -> None:
+        self.did.append(("source", commit))
+        bring_version(self.folder, commit, self.heard)
+        bring_sub_repositories(self.folder, self.heard)
+
+    def doing(self, what: str) -> Callable[[str], None]:
+        def work(commit: str) -> None:
+            self.did.append((what, commit))
+            if self.broken.get(commit) == what:
+                raise Problem(f"The {what} is broken.", "Press ▶ again.")
+
+        return work
+
+
+def publish(world: World, failure: str) -> tuple[str, str]:
+    """A new version whose use fails so; (its commit, what GitHub says the newest is)."""
+    files = {"modules/launch_utils.py": b"", "launch.py": failure.encode()}
+    if failure == "part":
+        files["modules/launch_utils.py"] = (
+            b'x = os.environ.get("BLIP_REPO", "https://github.com/nobody/gone.git")\n'
+            b'y = os.environ.get("BLIP_COMMIT_HASH", "' + b"a" * 40 + b'")\n'
+        )
+    commit = world.git.add(WEBUI, files)
+    return (NOWHERE, NOWHERE) if failure == "source" else (commit, commit)
+
+
+@pytest.mark.parametrize("failure", FAILURES)
+def test_a_new_version_that_fails_is_replaced_by_the_last_good_one_and_not_tried_again_until_there_is_a_newer(
+    world: World, folder: Folder, failure: str
+) -> None:
+    good = OneLaunch(folder, {}).run(NEWEST)
+    bad, newest = publish(world, failure)
+
+    first = OneLaunch(folder, {bad: failure})
+    assert first.run(NEWEST, newest) == good
+    assert git("rev-parse", "HEAD", at=folder.code) == good
+    assert first.did[-1] == ("start", good), "the good one was started in the same launch"
+    assert len(first.heard.notices) == 1
+    assert f"{bad[:8]} is not used" in first.heard.notices[0]
+    assert f"({good[:8]}) is used instead" in first.heard.notices[0]
+
+    again = OneLaunch(folder, {bad: failure})
+    assert again.run(NEWEST, newest) == good
+    assert {commit for _, commit in again.did} == {good}, "the bad one is left alone"
+    assert "did not work before" in again.heard.notices[0]
+
+    newer = world.git.add(WEBUI, {"modules/launch_utils.py": b"", "launch.py": b"mended"})
+    last = OneLaunch(folder, {bad: failure})
+    assert last.run(NEWEST, newer) == newer
+    assert last.heard.notices == []
+    assert Versions(folder.kept).good == newer
+
+
+@pytest.mark.parametrize("failure", FAILURES)
+def test_whoever_wants_the_one_that_worked_last_never_meets_the_new_one(
+    world: World, folder: Folder, failure: str
+) -> None:
+    good = OneLaunch(folder, {}).run(NEWEST)
+    bad, newest = publish(world, failure)
+    for _ in range(2):
+        launch = OneLaunch(folder, {bad: failure})
+        assert launch.run(LAST_GOOD) == good
+        assert {commit for _, commit in launch.did} == {good}
+        assert launch.heard.notices == []
+    assert OneLaunch(folder, {bad: failure}).run(NEWEST, newest) == good
+    assert OneLaunch(folder, {}).run(LAST_GOOD) == good
+
+
+@pytest.mark.parametrize("failure", FAILURES)
+@pytest.mark.parametrize("version", [NEWEST, LAST_GOOD])
+def test_the_very_first_launch_with_a_version_that_fails_says_one_sentence_and_blames_nobody(
+    world: World, folder: Folder, failure: str, version: str
+) -> None:
+    bad, newest = publish(world, failure)
+    launch = OneLaunch(folder, {bad: failure})
+    with pytest.raises(Problem) as caught:
+        launch.run(version, newest)
+    assert caught.value.what.count(". ") == 0
+    assert launch.heard.notices == []
+    assert Versions(folder.kept).failure(bad) == "", "the next ▶ tries it again: there is no other"
+    newer = world.git.add(WEBUI, {"modules/launch_utils.py": b"", "launch.py": b"mended"})
+    assert OneLaunch(folder, {}).run(version, newer) == newer
+
+
+@pytest.mark.parametrize("failure", FAILURES)
+def test_a_new_machine_goes_back_too(world: World, folder: Folder, tmp_path: Path, failure: str) -> None:
+    good = OneLaunch(folder, {}).run(NEWEST)
+    bad, newest = publish(world, failure)
+    new = Folder(folder.kept, tmp_path / "new machine")
+    new.prepare()
+    assert OneLaunch(new, {bad: failure}).run(NEWEST, newest) == good
+    newer = Folder(folder.kept, tmp_path / "newer machine")
+    newer.prepare()
+    world.git.down = True
+    assert OneLaunch(newer, {}).run(LAST_GOOD) == good, "nothing of it is asked of GitHub"
+
+
+def test_when_the_good_one_fails_too_the_new_one_is_not_to_blame(world: World, folder: Folder) -> None:
+    good = OneLaunch(folder, {}).run(NEWEST)
+    new, newest = publish(world, "start")
+    with pytest.raises(Problem, match="The package is broken"):
+        OneLaunch(folder, {new: "package", good: "package"}).run(
+            NEWEST, newest
+        )  # the network is away, or the disk is full
+    assert OneLaunch(folder, {}).run(NEWEST, newest) == new
+
+
+def test_a_version_that_takes_the_machine_with_it_is_tried_a_few_times_only(world: World, folder: Folder) -> None:
+    good = OneLaunch(folder, {}).run(NEWEST)
+    bad, newest = publish(world, "start")
+    for _ in range(MOST_UNFINISHED):
+        tries = versions_to_try(folder, NEWEST, Heard(), newest)
+        assert tries.commit == bad
+        tries.begin()  # and nothing is heard of it any more
+    assert OneLaunch(folder, {}).run(NEWEST, newest) == good
+
+
+def test_another_launcher_tries_a_version_that_failed_once_more(world: World, folder: Folder) -> None:
+    OneLaunch(folder, {}).run(NEWEST)
+    bad, newest = publish(world, "package")
+    OneLaunch(folder, {bad: "package"}).run(NEWEST, newest)
+    heard = Heard()
+    tries = versions_to_try(folder, NEWEST, heard, newest, Versions(folder.kept, launcher="with other pins"))
+    assert (tries.commit, heard.notices) == (bad, [])
+
+
+def test_the_version_may_be_a_tag_a_branch_or_a_commit(world: World, folder: Folder) -> None:
+    first = world.git.tip(WEBUI)
+    bare = world.git.root / f"{WEBUI}.git"
+    git("tag", "-a", "v1.0", "-m", "signed", first, at=bare)
+    git("update-ref", "refs/heads/dev", first, at=bare)
+    newer = world.git.add(WEBUI, {"modules/launch_utils.py": b"", "launch.py": b"new"})
+    assert OneLaunch(folder, {}).run(NEWEST) == newer
+    for name in ("v1.0", "dev", first, first[:8]):
+        assert OneLaunch(folder, {}).run(name) == first
+        assert git("rev-parse", "HEAD", at=folder.code) == first
+    assert OneLaunch(folder, {first: "start"}).run(newer) == newer
+    world.git.down = True
+    launch = OneLaunch(folder, {})
+    assert launch.run("dev") == first, "GitHub is away: what the name meant before"
+    with pytest.raises(Problem, match="GitHub does not answer"):
+        versions_to_try(Folder(folder.kept.parent / "empty", folder.machine), "v9", Heard())
+
+
+def test_a_version_that_is_asked_for_by_name_and_fails_leads_back_as_well(world: World, folder: Folder) -> None:
+    git("update-ref", "refs/heads/dev", world.git.add(WEBUI, {"modules/launch_utils.py": b"", "launch.py": b"dev"}),
+        at=world.git.root / f"{WEBUI}.git")  # fmt: skip
+    dev = world.git.tip(WEBUI)
+    good = world.git.add(WEBUI, {"modules/launch_utils.py": b"", "launch.py": b"newest"})
+    assert OneLaunch(folder, {}).run(NEWEST) == good
+    for _ in range(2):
+        launch = OneLaunch(folder, {dev: "start"})
+        assert launch.run("dev") == good
+        assert ("start", dev) in launch.did, "whoever asks for it by name has it tried each time"
+
+
+def test_a_name_that_a1111_does_not_have_is_said(world: World, folder: Folder) -> None:
+    with pytest.raises(Problem, match=r"AUTOMATIC1111 has no version called v9\.9\. Write") as caught:
+        versions_to_try(folder, "v9.9", Heard())
+    assert caught.value.field == "version"
+
+
+def test_an_old_version_whose_packages_conflict_names_the_remedy(world: World, folder: Folder) -> None:
+    old = world.git.tip(WEBUI)
+    tries = Tries(Versions(folder.kept), (old,), LAST_GOOD)
+
+    def conflict(commit: str) -> None:
+        raise Problem("The web UI's packages could not be installed: No solution found.", "Wait a minute.")
+
+    with pytest.raises(Problem) as caught:
+        tries.run(Heard(), Stage(PACKAGES, conflict))
+    assert caught.value.do == "Choose newest in the field version, and press ▶ again."
+    assert f"({old[:8]}) cannot be installed any more" in caught.value.what
+
+
+def test_what_launchers_before_noted_counts(world: World, folder: Folder) -> None:
+    old = world.git.tip(WEBUI)
+    (folder.kept / "oneclick.json").write_text(json.dumps({"last_good": old}))
+    world.git.add(WEBUI, {"modules/launch_utils.py": b"", "launch.py": b"new"})
+    assert OneLaunch(folder, {}).run(LAST_GOOD) == old
