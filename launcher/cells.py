@@ -21,10 +21,11 @@ from launcher.core.settings import KEEP_ON_DRIVE, Settings
 from launcher.drive.mount import flush_drive, mount_drive
 from launcher.extensions.manage import CONTROLNET_URL, add_extension, change_one
 from launcher.launch.launch import Launch
-from launcher.models.bring import Fetcher, bring_link, bring_model
+from launcher.models.bring import bring_link, bring_model
 from launcher.models.catalog import CHECKPOINT_NAMES, DEFAULT_MODEL, model_named
 from launcher.models.checksums import exchange_known
 from launcher.models.controlnet import chosen_controls
+from launcher.models.fetcher import Fetcher
 from launcher.ui.panel import new_panel, show_until
 
 MOST_SIDE_BY_SIDE: Final = 4  # downloads at a time, each over several connections

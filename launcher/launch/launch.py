@@ -32,11 +32,12 @@ from launcher.git.repository import keep_edits, newest_commit
 from launcher.git.webui_source import bring_sub_repositories, bring_webui
 from launcher.launch.care import DriveCare, LinkCare, MachineCare
 from launcher.launch.steps import STEPS, Failed, finished
-from launcher.models.bring import Fetcher, bring_checkpoint, read_ahead
+from launcher.models.bring import bring_checkpoint
 from launcher.models.catalog import DEFAULT_MODEL
 from launcher.models.checksums import exchange_known
-from launcher.models.model_file import broken_models
+from launcher.models.fetcher import Fetcher
 from launcher.models.remote import Interrupted
+from launcher.models.taken_over import broken_models, read_ahead
 from launcher.python.bytecode import USED_LIST, compile_what_was_used, remember_what_was_used
 from launcher.python.environment import packages_for, prepare_python
 from launcher.python.pins import LOCKED_COMMIT, LOCKED_PACKAGES

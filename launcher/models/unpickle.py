@@ -51,10 +51,19 @@ class Dummy:
     """Stands for whatever the file asks for. Holds what it is given."""
 
     name = ""
+    arguments: tuple[Any, ...]
+    items: dict[Any, Any]
+    state: Any
+
+    def __new__(cls, *arguments: Any) -> "Dummy":
+        """Made by a call or without one: the unpickler does both."""
+        check_arguments(cls.name, arguments)
+        made = super().__new__(cls)
+        made.arguments, made.items, made.state = arguments, {}, None
+        return made
 
     def __init__(self, *arguments: Any) -> None:
-        self.arguments, self.items, self.state = arguments, {}, None  # type: ignore[var-annotated]
-        check_arguments(self.name, arguments)
+        """All is done already."""
 
     def __setitem__(self, key: Any, value: Any) -> None:
         self.items[key] = value
@@ -69,7 +78,7 @@ def check_arguments(name: str, arguments: tuple[Any, ...]) -> None:
     """Some of what is allowed is so for what real files do with it only."""
     if name == "_codecs.encode" and arguments[1:] != ("latin1",):
         raise Refused("it calls an encoder that no model calls")
-    if name == "numpy.dtype" and not (isinstance(arguments[0], str) and PLAIN_DTYPE.fullmatch(arguments[0])):
+    if name == "numpy.dtype" and not (arguments and isinstance(arguments[0], str) and PLAIN_DTYPE.fullmatch(arguments[0])):
         raise Refused("it holds data that no model has")
 
 
@@ -81,11 +90,13 @@ class Reader(pickle.Unpickler):
         self.storages: dict[str, int] = {}  # key -> bytes
 
     def find_class(self, module: str, name: str) -> type[Dummy]:
+        """A dummy for each name on the list; anything else ends it."""
         if name not in ALLOWED.get(module, ()):
             raise Refused(f"it would run {module[:60]}.{name[:60]} on loading")
         return type("Stand_in", (Dummy,), {"name": f"{module}.{name}"})
 
     def persistent_load(self, pid: Any) -> Dummy:
+        """The bytes of a tensor, which lie outside of the pickle; their length is noted."""
         if not (isinstance(pid, tuple) and len(pid) in (5, 6) and pid[0] == "storage" and isinstance(pid[1], type)):
             raise Refused("it holds something that is no tensor")
         kind, key, count = pid[1].name.rpartition(".")[2], str(pid[2]), pid[4]  # type: ignore[attr-defined]
@@ -109,12 +120,15 @@ def read_zip(path: str, whole: bool) -> Any:
             raise Refused("it is no file of weights")
         root = pickles[0].removesuffix("data.pkl")
         with open(path, "rb") as file:
+            file.seek(-22, 2)
+            if not re.fullmatch(rb"PK\x05\x06.{16}\0\0", file.read(), re.DOTALL):
+                raise Refused("it holds more than a model")
             for member in archive.infolist():  # other readers go by the local header: both must say the same
                 file.seek(member.header_offset)
                 header = file.read(30)
-                name = file.read(int.from_bytes(header[26:28], "little"))
+                local_name = file.read(int.from_bytes(header[26:28], "little")).decode("utf-8", "replace")
                 flags = int.from_bytes(header[6:8], "little")
-                if header[:4] != b"PK\x03\x04" or name.decode("utf-8", "replace") != member.filename or flags & 1:
+                if header[:4] != b"PK\x03\x04" or local_name != member.filename or flags & 1:
                     raise Refused("it is put together as no program for models does it")
         if whole and archive.testzip():
             raise Refused("it is damaged")
@@ -161,7 +175,7 @@ def tensors(found: Any) -> dict[str, list[int]]:
             size = inner.arguments[2] if isinstance(inner, Dummy) and len(inner.arguments) > 3 else ()
             told[name] = [n for n in size if type(n) is int] if isinstance(size, tuple) else []
         elif isinstance(value, (dict, Dummy)) and depth < 8:
-            state = value.state if isinstance(value, Dummy) and isinstance(value.state, dict) else {}
+            state: Any = value.state if isinstance(value, Dummy) and isinstance(value.state, dict) else {}
             items = {**state, **(value.items if isinstance(value, Dummy) else value)}
             waiting += [(f"{name}.{key}".lstrip("."), one, depth + 1) for key, one in items.items()]
         elif isinstance(value, (list, tuple)) and depth < 8:
@@ -185,7 +199,17 @@ def main(path: str, whole: bool) -> dict[str, Any]:
         return {"fault": "it is cut off", "tensors": {}}
     except (
         *(pickle.UnpicklingError, zipfile.BadZipFile, struct.error, MemoryError, RecursionError, NotImplementedError),
-        *(ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError, ImportError, OSError, RuntimeError),
+        *(
+            ValueError,
+            TypeError,
+            KeyError,
+            IndexError,
+            AttributeError,
+            OverflowError,
+            ImportError,
+            OSError,
+            RuntimeError,
+        ),
     ):
         return {"fault": "it cannot be read as a file of weights", "tensors": {}}
 
