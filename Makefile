@@ -1,20 +1,27 @@
-# run: the notebook against stand-ins · test: everything · notebook: build it · real: with the real AUTOMATIC1111 · faults: kills and dead upstreams · shots: the README's pictures · bench: against other tools
-PYTHON := .venv/bin/python
+# run: the notebook against stand-ins · test: everything · notebook: build it · real: with the real AUTOMATIC1111
+# faults: kills and dead upstreams · shots: the README's pictures · bench: against other tools
+# lock: the launcher's pins and hashes anew · pins: the tests' own packages anew
+# Programs are named by their whole path: what is started runs in folders of its own.
+PYTHON := $(CURDIR)/.venv/bin/python
+COLAB_PYTHON := $(CURDIR)/.venv-colab/bin/python
+UV := $(CURDIR)/.venv/bin/uv
 HOME_FOLDER ?= run/stand-ins
+WORKERS ?= 2
+unexport PYTHONDONTWRITEBYTECODE  # else every kernel compiles IPython anew, 3 s each
 
-.PHONY: run test check notebook real faults shots bench setup clean
+.PHONY: run test check notebook real faults shots bench lock pins setup clean
 
 run: setup
 	$(PYTHON) -m launcher.notebook.build
-	exec $(PYTHON) -m tests.world.run --python .venv-colab/bin/python --home $(HOME_FOLDER)
+	exec $(PYTHON) -m tests.world.run --python $(COLAB_PYTHON) --home $(HOME_FOLDER)
 
 test: setup check
-	$(PYTHON) -m pytest
+	$(PYTHON) -m pytest --numprocesses $(WORKERS) --dist loadgroup
 
 check: setup
 	$(PYTHON) -m ruff check launcher tests
 	$(PYTHON) -m ruff format --check launcher tests
-	$(PYTHON) -m mypy --strict launcher
+	$(PYTHON) -m mypy --strict launcher tests
 
 notebook: setup
 	$(PYTHON) -m launcher.notebook.build
@@ -35,6 +42,14 @@ shots: setup
 bench: setup
 	$(PYTHON) -m launcher.notebook.build
 	$(PYTHON) -m tests.bench $(if $(UPSTREAMS),--upstreams $(UPSTREAMS))
+
+lock: setup
+	$(PYTHON) -m tests.lock
+
+pins: setup
+	cd tests && for name in requirements requirements-colab requirements-server; do \
+		$(UV) pip compile --quiet --universal --python-version 3.11 --no-annotate --no-emit-index-url --upgrade \
+			--custom-compile-command "make pins" --output-file $$name.txt $$name.in; done
 
 setup:
 	@python3 tests/prepare.py

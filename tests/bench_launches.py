@@ -15,11 +15,10 @@ from pathlib import Path
 import psutil
 
 from launcher.core.folder import Folder
-from launcher.core.process import RUN_LINE
 from launcher.python.environment import prepare_python
 from launcher.python.pins import LOCKED_PACKAGES
 from launcher.python.uv import child_environment
-from tests.conftest import COLAB_PYTHON
+from tests.conftest import COLAB_PYTHON, ROOT
 from tests.world import MODEL_LINK, World, safetensors
 from tests.world.heard import Heard
 from tests.world.kernel import Kernel, cell_source
@@ -35,10 +34,19 @@ Row = tuple[str, str, str, str, str]
 
 # Run in place of ▶: every leg alone, one after the other; prints the seconds of each.
 LEGS_IN_A_ROW = """
-import json, time
-one = Launch(Settings.from_form(known_checkpoints=CHECKPOINT_NAMES, checkpoint={checkpoint!r}, keep_models_on=KEEP_ON_DRIVE, drive_folder="asd1111",
-             update=True, api=False, link="gradio", extra_arguments="", give_back_after=0, extensions_tab=False), look_at_machine())
-one.folder.session.mkdir(parents=True, exist_ok=True, mode=0o700)
+import json, sys, time
+sys.path.insert(0, {root!r})
+from launcher.colab.dialogs import DIALOGS
+from launcher.colab.machine import look_at_machine
+from launcher.core.settings import Settings
+from launcher.git.repository import newest_commit
+from launcher.launch.launch import Launch
+from launcher.launch.steps import finished
+from launcher.launch.workplace import Workplace
+settings = Settings.from_form({{"checkpoint": {checkpoint!r}, "link": "gradio"}}, ())
+place = Workplace(settings, look_at_machine(), lambda board, kind, **about: DIALOGS[kind](**about))
+one = Launch(place, lambda: True)
+place.session.prepare()
 seconds = {{}}
 def leg(name, work):
     began = time.monotonic()
@@ -52,7 +60,6 @@ source = leg("source", lambda: one._source(drive, newest))
 python = leg("python", lambda: one._python(newest))
 model = leg("model", lambda: one._model(drive))
 webui = leg("webui", lambda: one._webui(source, python, model))
-one.over.set()
 print("LEGS", json.dumps(seconds))
 """
 
@@ -98,9 +105,8 @@ def first_run(root: Path) -> list[Row]:
                 if side_by_side:
                     whole.append(launch_seconds(place.environment, place.machine, link="gradio"))
                     continue
-                program = cell_source("launch").partition("\n" + RUN_LINE)[0]
                 with kernel_at(place.environment, place.machine) as kernel:
-                    kernel.start(f"{program}\n\n{RUN_LINE}\n{LEGS_IN_A_ROW.format(checkpoint=MODEL_LINK)}")
+                    kernel.start(LEGS_IN_A_ROW.format(root=str(ROOT), checkpoint=MODEL_LINK))
                     legs.append(json.loads(kernel.wait_for_text(r"^LEGS (.+)$", 300)[1]))
     del whole[0], legs[0]
     one = {name: statistics.median([each[name] for each in legs]) for name in legs[0]}

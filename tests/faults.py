@@ -21,6 +21,7 @@ from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import psutil
 import requests
@@ -438,13 +439,14 @@ def main() -> None:
     with ProcessPoolExecutor(options.side_by_side) as pool:
         rows = [pool.submit(in_a_folder, "row", number, strike) for number, strike in wanted]
         drills = [pool.submit(in_a_folder, "drill", number) for number in drilled]
-        results, told = [], []
+        results: list[Any] = []
+        told: list[Any] = []
         for future in rows:
             results.append(future.result())
-            print(" · ".join(results[-1].cells()), flush=True)  # type: ignore[union-attr]
+            print(" · ".join(results[-1].cells()), flush=True)
         for future in drills:
             told.append(future.result())
-            print(" · ".join(told[-1]), flush=True)  # type: ignore[arg-type]
+            print(" · ".join(told[-1]), flush=True)
     bad = [row for row in results if isinstance(row, Row) and not row.good]
     first = table(
         [
@@ -459,8 +461,8 @@ def main() -> None:
             "processes left",
         ],
         [row.cells() for row in results],
-    )  # type: ignore[union-attr]
-    second = table(["dead", "what the person sees", "web UI", ""], told)  # type: ignore[arg-type]
+    )
+    second = table(["dead", "what the person sees", "web UI", ""], told)
     when = f"{datetime.date.today()}, {os.cpu_count()} cores"
     text = (
         f"# Faults\n\nMade by `make faults` ({when}): each row was run for real, with stand-ins for what is outside and a real FUSE Drive.\n\n"

@@ -19,6 +19,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 CACHE = ROOT / ".cache"
 SYSTEM_PACKAGES = {"git": "git", "chromium": "chromium", "fusermount3": "fuse3", "npm": "npm"}
+REQUIREMENTS = ROOT / "tests" / "requirements.txt"
 COLAB_PYTHON = "3.13"
 NPM_PACKAGES = {
     "axe-core": "4.14.1",
@@ -32,9 +33,10 @@ def main() -> None:
         wanted.pop("chromium")
     system_packages([package for program, package in wanted.items() if not shutil.which(program)])
     uv, python = find_uv(), find_python()
-    environment(uv, python, ROOT / ".venv", ROOT / "tests" / "requirements.txt")
+    environment(uv, python, ROOT / ".venv", REQUIREMENTS)
     environment(uv, python, ROOT / ".venv-colab", ROOT / "tests" / "requirements-colab.txt")
     environment(uv, python, ROOT / ".venv-server", ROOT / "tests" / "requirements-server.txt")
+    stand_in_packages(uv)
     for name, version in NPM_PACKAGES.items():
         npm_package(name, version)
 
@@ -46,10 +48,10 @@ def system_packages(missing: list[str]) -> None:
     command = ["apt-get", "install", "-y", "-qq", *missing]
     if os.geteuid() != 0 or not shutil.which("apt-get"):
         sys.exit(f"Please run this once, then again what you ran now:\n\n    sudo {' '.join(command)}\n")
-    quiet = {"stdout": subprocess.DEVNULL, "env": {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}}
+    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     print(f"installing {', '.join(missing)}", flush=True)
-    subprocess.run(["apt-get", "update", "-qq"], check=True, **quiet)
-    subprocess.run(command, check=True, **quiet)
+    for step in (["apt-get", "update", "-qq"], command):
+        subprocess.run(step, check=True, stdout=subprocess.DEVNULL, env=environment)
 
 
 def works(command: list[str]) -> bool:
@@ -82,17 +84,28 @@ def find_uv() -> str:
         if candidate and works([candidate, "--version"]):
             return candidate
     subprocess.run([sys.executable, "-m", "venv", str(CACHE / "uv")], check=True)
-    subprocess.run([str(CACHE / "uv" / "bin" / "pip"), "install", "-q", "uv"], check=True)
+    subprocess.run([str(CACHE / "uv" / "bin" / "pip"), "install", "-q", pinned("uv")], check=True)
     return str(ours)
+
+
+def pinned(name: str) -> str:
+    """NAME==VERSION as the tests' requirements have it."""
+    return next(line for line in REQUIREMENTS.read_text().splitlines() if line.startswith(f"{name}=="))
 
 
 def find_python() -> str:
     """Colab's Python, where this machine has it, else the one that runs this."""
-    pyenv = os.environ.get("PYENV_ROOT") or str(Path.home() / ".pyenv")
-    for candidate in (
-        f"python{COLAB_PYTHON}",
-        *sorted(glob.glob(f"{pyenv}/versions/{COLAB_PYTHON}*/bin/python{COLAB_PYTHON}")),
-    ):
+    name = f"python{COLAB_PYTHON}"
+    # pyenv's versions lie side by side: this Python's neighbours are found even where HOME and PYENV_ROOT say nothing
+    pyenv = {
+        os.environ.get("PYENV_ROOT", ""),
+        str(Path.home() / ".pyenv"),
+        str(Path(sys.base_prefix).parent.parent),
+    } - {""}
+    versions = [
+        found for root in sorted(pyenv) for found in sorted(glob.glob(f"{root}/versions/{COLAB_PYTHON}*/bin/{name}"))
+    ]
+    for candidate in (name, *versions):
         if works([candidate, "-c", "import ssl, ctypes"]):
             return shutil.which(candidate) or candidate
     print(
@@ -104,7 +117,8 @@ def find_python() -> str:
 
 def environment(uv: str, python: str, folder: Path, requirements: Path) -> None:
     """A virtual environment with just these packages."""
-    mark, wanted = folder / "made-for", f"{python}\n{requirements.read_text()}"
+    lines = [line for line in requirements.read_text().splitlines() if not line.startswith("#")]
+    mark, wanted = folder / "made-for", "\n".join([python, *lines])
     if mark.exists() and mark.read_text() == wanted and works([str(folder / "bin" / "python"), "--version"]):
         return
     print(f"making {folder.name}", flush=True)
@@ -113,6 +127,27 @@ def environment(uv: str, python: str, folder: Path, requirements: Path) -> None:
         [uv, "pip", "install", "--quiet", "--python", str(folder / "bin" / "python"), "-r", str(requirements)],
         check=True,
     )
+    mark.write_text(wanted)
+
+
+def stand_in_packages(uv: str) -> None:
+    """A cache of uv with the stand-in web UI's packages and their byte code: else every test compiles gradio anew, 4 s each."""
+    requirements = ROOT / "tests" / "world" / "webui" / "requirements_versions.txt"
+    cache, wanted = CACHE / "uv-packages", requirements.read_text()
+    mark = cache / "made-for"
+    if mark.exists() and mark.read_text() == wanted:
+        return
+    print("fetching the stand-in web UI's packages", flush=True)
+    environment = {**os.environ, "UV_CACHE_DIR": str(cache)}
+    with tempfile.TemporaryDirectory() as folder:
+        python = f"{folder}/bin/python"
+        making = [uv, "venv", "--quiet", "--seed", "--clear", "--python", "3.11", folder]
+        filling = [uv, "pip", "install", "--quiet", "--python", python, "-r", str(requirements)]
+        compiling = [python, "-m", "compileall", "-q", "-j", "0", "--invalidation-mode", "checked-hash"]
+        subprocess.run(making, env=environment, check=True)
+        subprocess.run(filling, env=environment, check=True)
+        # some packages hold broken files as tests: that is no failure
+        subprocess.run([*compiling, str(cache / "archive-v0")], stdout=subprocess.DEVNULL, env=environment, check=False)
     mark.write_text(wanted)
 
 

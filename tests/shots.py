@@ -52,7 +52,7 @@ def one_look(root: Path, theme: str, width: int) -> None:
             book.page.wait_for_timeout(500)
             book.shot("launch", PICTURES / f"card-{name}.png")
             book.interrupt()
-            book.wait_for("launch", "Let go", 30)
+            book.wait_for("launch", "This cell stopped", 30)
             book.run("stop")
             book.wait_for("stop", "the web UI and its link are off", 120)
 

@@ -21,6 +21,7 @@ from aiohttp import web
 from launcher.access.login import FREE_TRIES, LETTERS, Login, Patience
 from launcher.core.folder import write_safely
 from tests.conftest import ROOT
+from tests.world.wait import wait
 
 HTML = {"Accept": "text/html,application/xhtml+xml"}
 
@@ -78,7 +79,7 @@ class Upstream:
         await response.prepare(request)
         for number in range(3):
             await response.write(f"data: {number}\n\n".encode())
-            await asyncio.sleep(1)
+            await asyncio.sleep(0.3)
         return response
 
     async def slow(self, request: web.Request) -> web.Response:
@@ -108,15 +109,17 @@ class OpenDoor:
     def __init__(self, session: Path, upstream: Upstream | None, api: bool = True, port: int = 0) -> None:
         session.mkdir(mode=0o700)
         self.session, self.login = session, Login.of_this_launch(session / "login.json")
-        self.board = {"webui_port": upstream.port if upstream else 0, "api": api, "steps": [], "notices": []}
+        self.board: dict[str, Any] = {
+            "webui_port": upstream.port if upstream else 0,
+            "api": api,
+            "steps": [],
+            "notices": [],
+        }
         self.write_board()
         self.process = subprocess.Popen(
             [sys.executable, "-m", "launcher.access.door", str(session), str(port)], cwd=ROOT
         )
-        end = time.monotonic() + 20
-        while not (session / "door.json").exists():
-            assert time.monotonic() < end
-            time.sleep(0.02)
+        wait((session / "door.json").exists, 20, "the door")
         self.port = json.loads((session / "door.json").read_text())["port"]
         self.url = f"http://127.0.0.1:{self.port}"
         self.cookie = {"Cookie": f"oneclick={self.login.cookie}"}
@@ -135,9 +138,20 @@ def upstream() -> Upstream:
     return Upstream()
 
 
+@pytest.fixture(scope="module")
+def standing_door(tmp_path_factory: pytest.TempPathFactory, upstream: Upstream) -> Iterator[OpenDoor]:
+    made = OpenDoor(tmp_path_factory.mktemp("door") / "session", upstream)
+    yield made
+    made.close()
+
+
 @pytest.fixture
-def door(tmp_path: Path, upstream: Upstream) -> Iterator[OpenDoor]:
+def door(request: pytest.FixtureRequest, tmp_path: Path, upstream: Upstream) -> Iterator[OpenDoor]:
+    """The one door most tests share; one of its own for a test marked `own_door`, which guesses or changes what it reads."""
     upstream.seen.clear()
+    if request.node.get_closest_marker("own_door") is None:
+        yield request.getfixturevalue("standing_door")
+        return
     made = OpenDoor(tmp_path / "session", upstream)
     yield made
     made.close()
@@ -179,6 +193,7 @@ def test_a_stranger_gets_nothing_else_than_the_style_and_robots_txt(door: OpenDo
     assert "--ink" in requests.get(f"{door.url}/oneclick/style.css", timeout=10).text
 
 
+@pytest.mark.own_door
 def test_a_strangers_websocket_is_refused(door: OpenDoor, upstream: Upstream) -> None:
     async def join(headers: dict[str, str]) -> int:
         async with aiohttp.ClientSession() as client:
@@ -235,6 +250,7 @@ def test_a_typed_password_may_have_spaces_capitals_and_no_dashes(door: OpenDoor)
     assert answer.status_code == 303
 
 
+@pytest.mark.own_door
 def test_a_wrong_password_is_said_on_the_login_page(door: OpenDoor) -> None:
     answer = requests.post(
         f"{door.url}/oneclick/login", data={"user": "user", "password": "guess"}, headers=HTML, timeout=10
@@ -255,6 +271,7 @@ def test_a_ticket_opens_once(door: OpenDoor) -> None:
     )
 
 
+@pytest.mark.own_door
 def test_an_old_or_forged_ticket_does_not_open(door: OpenDoor) -> None:
     old, forged = door.login.new_ticket(now=time.time() - 601), Login.new().new_ticket()
     for ticket in (old, forged, "x", "..", f"{int(time.time()) + 999}.a.b", "9" * 5000):
@@ -264,6 +281,7 @@ def test_an_old_or_forged_ticket_does_not_open(door: OpenDoor) -> None:
         )
 
 
+@pytest.mark.own_door
 def test_programs_log_in_with_basic(door: OpenDoor) -> None:
     assert requests.get(f"{door.url}/x", headers=basic("user", door.login.password), timeout=10).status_code == 200
     wrong = requests.get(f"{door.url}/x", headers=basic("user", "guess"), timeout=10)
@@ -298,6 +316,7 @@ def test_a_forged_host_changes_nothing(door: OpenDoor) -> None:
 # ---- guessing
 
 
+@pytest.mark.own_door
 def test_guesses_get_slower_and_somebody_else_gets_in_meanwhile(door: OpenDoor) -> None:
     over, answered = threading.Event(), []
 
@@ -318,7 +337,7 @@ def test_guesses_get_slower_and_somebody_else_gets_in_meanwhile(door: OpenDoor) 
     began = time.monotonic()
     for one in crowd:
         one.start()
-    time.sleep(4)
+    wait(lambda: answered.count(401) >= FREE_TRIES, 60, "the crowd to use up the free tries")
     right = requests.post(
         f"{door.url}/oneclick/login",
         data={"user": "user", "password": door.login.password},
@@ -373,11 +392,9 @@ def test_who_was_in_before_is_not_kept_waiting_by_others() -> None:
         assert not waiting.done()
         for _ in range(FREE_TRIES):
             patience.was(False, "mine")
-        late = asyncio.create_task(patience.my_turn("mine"))
-        await asyncio.sleep(0.05)
-        assert not late.done(), "after mistakes of its own it waits too"
-        for task in (waiting, late):
-            task.cancel()
+        with pytest.raises(TimeoutError):  # after mistakes of its own it waits too
+            await asyncio.wait_for(patience.my_turn("mine"), 0.3)
+        waiting.cancel()
 
     asyncio.run(story())
 
@@ -421,6 +438,7 @@ def test_events_come_one_by_one(door: OpenDoor) -> None:
         assert first == b"data: 0\n\n", "it waited for all of them"
 
 
+@pytest.mark.own_door
 def test_large_up_and_downloads_pass_in_constant_memory(door: OpenDoor, upstream: Upstream) -> None:
     def memory() -> int:
         status = Path(f"/proc/{door.process.pid}/status").read_text()
@@ -460,15 +478,13 @@ def test_a_visitor_who_leaves_is_cancelled_upstream(door: OpenDoor, upstream: Up
     before = upstream.cancelled
     with pytest.raises(requests.Timeout):
         requests.get(f"{door.url}/slow", headers=door.cookie, timeout=0.5)
-    end = time.monotonic() + 5
-    while upstream.cancelled == before and time.monotonic() < end:
-        time.sleep(0.05)
+    wait(lambda: upstream.cancelled > before, 5, "the upstream to be told")
     assert upstream.cancelled == before + 1
 
 
+@pytest.mark.own_door
 def test_with_the_api_off_programs_get_none(door: OpenDoor, upstream: Upstream) -> None:
     door.write_board(api=False)
-    time.sleep(0.05)
     answer = requests.get(f"{door.url}/sdapi/v1/options", headers=door.cookie, timeout=10)
     assert answer.status_code == 404
     assert "Set the field api" in answer.text
@@ -478,6 +494,7 @@ def test_with_the_api_off_programs_get_none(door: OpenDoor, upstream: Upstream) 
 # ---- while the web UI is away
 
 
+@pytest.mark.own_door
 def test_a_web_ui_that_is_not_ready_is_not_asked_anything(door: OpenDoor, upstream: Upstream) -> None:
     step = {
         "title": "Web UI",
@@ -499,17 +516,20 @@ def test_a_web_ui_that_is_not_ready_is_not_asked_anything(door: OpenDoor, upstre
     assert requests.get(f"{door.url}/", headers=HTML, timeout=10).status_code == 401, "strangers do not see the steps"
 
 
+@pytest.mark.own_door
 def test_a_web_ui_that_died_gives_the_waiting_page(door: OpenDoor) -> None:
     door.write_board(webui_port=9)
     assert requests.get(f"{door.url}/", headers={**HTML, **door.cookie}, timeout=10).status_code == 503
 
 
+@pytest.mark.own_door
 def test_a_restart_can_be_asked_for_by_people_who_are_in(door: OpenDoor) -> None:
     requests.post(f"{door.url}/oneclick/restart", headers=door.cookie, allow_redirects=False, timeout=10)
     assert (door.session / "restart.wanted").exists()
     assert "Restart the web UI" in requests.get(f"{door.url}/oneclick/", headers=door.cookie, timeout=10).text
 
 
+@pytest.mark.own_door
 def test_use_is_noted_and_strangers_do_not_count(door: OpenDoor) -> None:
     requests.get(door.url, timeout=10)
     assert not (door.session / "last-use").exists()
@@ -539,6 +559,7 @@ BAD_REQUESTS = [
 ]
 
 
+@pytest.mark.own_door
 def test_bad_requests_and_slow_clients_do_not_disturb_somebody_who_is_in(door: OpenDoor, upstream: Upstream) -> None:
     for bad in BAD_REQUESTS:
         with socket.create_connection(("127.0.0.1", door.port), timeout=5) as connection:

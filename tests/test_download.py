@@ -1,5 +1,6 @@
 """Bytes to a file: resumed after any cut, verified, named only when whole."""
 
+import functools
 import hashlib
 import os
 import signal
@@ -25,6 +26,7 @@ from tests.conftest import ROOT
 from tests.world import safetensors
 from tests.world.heard import Heard
 from tests.world.hub import Hub
+from tests.world.wait import wait
 
 SIZE = 40_000_000
 
@@ -109,6 +111,10 @@ def test_a_download_that_is_stopped_before_it_begins_ends_at_once(hub: Hub, tmp_
     assert hub.log == []
 
 
+def more_was_sent(hub: Hub, count: int) -> bool:
+    return hub.sent() >= count
+
+
 def test_killed_at_five_points_it_fetches_hardly_more_than_once(hub: Hub, tmp_path: Path) -> None:
     hub.add("own/model", "big.safetensors", safetensors(300_000_000))
     hub.rate = 3_000_000  # a connection
@@ -119,15 +125,13 @@ def test_killed_at_five_points_it_fetches_hardly_more_than_once(hub: Hub, tmp_pa
     )
     for _ in range(5):
         before, child = hub.sent(), subprocess.Popen([sys.executable, "-c", script], cwd=ROOT)
-        while hub.sent() < before + 20_000_000:
-            time.sleep(0.05)
+        wait(functools.partial(more_was_sent, hub, before + 20_000_000), 60, "20 MB to be on their way")
         assert not target.exists()
         child.send_signal(signal.SIGKILL)
         child.wait()
     assert hub.sent() >= 100_000_000, "the kills came before anything was fetched"
     hub.rate = None
     fetch(what, target)
-    time.sleep(0.5)
     assert hub.sent() <= what.size + 10_000_000
     assert hashlib.sha256(target.read_bytes()).hexdigest() == what.sha256
 

@@ -18,6 +18,7 @@ from tests.world import MODEL_LINK, MODEL_REPO, WEBUI, World, safetensors
 from tests.world.githost import git
 from tests.world.kernel import Kernel, cell_source
 from tests.world.place import Place, wait_problem, wait_ready
+from tests.world.wait import wait
 
 Kernels = Callable[..., Kernel]
 
@@ -58,15 +59,16 @@ def test_500_images_are_all_on_drive_though_it_drops_twice_and_the_kernel_is_kil
 ) -> None:
     kernel, _ = launched(place, kernels)
     folder, kept = place.data / "outputs" / "txt2img-images", place.kept / "outputs" / "txt2img-images"
-    painter = threading.Thread(target=write_images, args=(folder, 0, 500))
+    painter = threading.Thread(target=write_images, args=(folder, 0, 400))
     painter.start()
-    for _ in range(2):
-        time.sleep(2.5)
+    for kept_by_then in (40, 200):
+        kernel.wait(lambda n=kept_by_then: len(list(kept.glob("*.png"))) >= n, 60, f"{kept_by_then} images on Drive")
         place.drop_drive()
-        kernel.wait(lambda: "it was disconnected" in kernel.html(), 30, "the panel to say that Drive is gone")
+        kernel.wait(lambda: "was disconnected" in kernel.html(), 30, "the panel to say that Drive is gone")
         kernel.wait(lambda: "connected again" in kernel.html(), 30, "Drive to be back")
-    kernel.kill()
     painter.join()
+    kernel.kill()
+    write_images(folder, 400, 500)  # nobody keeps them now
     kernel = kernels(COLAB_PYTHON, place.environment, place.machine)
     message = kernel.start(cell_source("launch", checkpoint=MODEL_LINK))
     wait_ready(kernel)
@@ -75,7 +77,7 @@ def test_500_images_are_all_on_drive_though_it_drops_twice_and_the_kernel_is_kil
     assert [p.name for p in sorted(kept.iterdir())] == [f"{number:05}.png" for number in range(500)]
     assert all((kept / f"{number:05}.png").read_bytes() == png(number) for number in range(500))
     assert [p for p in place.kept.rglob("*") if p.name.endswith(".part") or p.parent.name == ".oneclick"] == []
-    assert place.processes() == []
+    place.wait_until_nothing_runs()
 
 
 def test_the_web_ui_goes_on_while_drive_is_gone(place: Place, kernels: Kernels) -> None:
@@ -156,7 +158,8 @@ def test_a_launch_lives_with_drives_manners(place: Place, kernels: Kernels, mann
     old = time.time() - 100
     for path in place.kept.rglob("*"):
         os.utime(path, (old, old))
-    time.sleep(5.1 if "appears_after" in manners else 0)
+    newest = max(path.stat().st_ctime for path in place.kept.rglob("*"))
+    wait(lambda: time.time() - newest > manners.get("appears_after", 0.0), 10, "this Drive to show the old files")
     place.manners(**manners)
     kernel, message = launched(place, kernels)
     (place.data / "outputs" / "txt2img-images").mkdir(parents=True)

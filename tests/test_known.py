@@ -2,6 +2,7 @@
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from diskcache import Cache
@@ -24,7 +25,7 @@ def folder(tmp_path: Path) -> Folder:
     return with_python(new_folder(tmp_path))
 
 
-def a1111_knows(folder: Folder, section: str = "hashes") -> dict[str, object]:
+def a1111_knows(folder: Folder, section: str = "hashes") -> dict[str, Any]:
     with Cache(folder.machine / "cache" / section) as cache:
         return {title: cache[title] for title in cache}
 

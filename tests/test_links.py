@@ -6,7 +6,7 @@ import os
 import pickle
 import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler, HTTPServer, ThreadingHTTPServer
 from pathlib import Path
 from typing import ClassVar
 
@@ -42,12 +42,12 @@ class Told:
         self.asked: list[str] = []
         self.heard = Heard()
         self.notices = self.heard.notices
-        self.fetcher = Fetcher(
-            folder,
-            "Google Drive",
-            lambda name, reason: self.asked.append(name) or token,
-            self.heard,
-        )
+        self.token = token
+        self.fetcher = Fetcher(folder, "Google Drive", self.ask, self.heard)
+
+    def ask(self, name: str, reason: str) -> str:
+        self.asked.append(name)
+        return self.token
 
 
 @pytest.fixture
@@ -225,6 +225,7 @@ def test_a_repository_with_one_model_is_enough_and_with_several_one_is_named(
 
 
 class Civitai(BaseHTTPRequestHandler):
+    server: HTTPServer
     """A stand-in for Civitai's list and downloads, as facts/models.md §6 has them."""
 
     base, status, needs_key = "SD 1.5", 200, False
@@ -233,7 +234,7 @@ class Civitai(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         Civitai.asked.append((self.path, self.headers.get("Authorization")))
         content = file_with("lora_unet.lora_down.weight")
-        port = self.server.server_address[1]
+        port = self.server.server_port
         if Civitai.status != 200 or (Civitai.needs_key and not self.headers.get("Authorization")):
             self.answer(401 if Civitai.needs_key else Civitai.status, b"{}", "application/json")
         elif self.path.startswith("/dl/"):

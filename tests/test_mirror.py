@@ -3,13 +3,13 @@
 import errno
 import os
 import shutil
-import time
 from pathlib import Path
 
 import pytest
 
-from launcher.drive import mirror as room
+from launcher.drive import copying as room
 from launcher.drive.mirror import Mirror
+from tests.world.wait import wait
 
 
 @pytest.fixture
@@ -28,16 +28,14 @@ def test_a_new_image_is_on_drive_within_ten_seconds(mirror: Mirror) -> None:
     mirror.start()
     write(mirror.data / "outputs" / "txt2img-images" / "a.png", b"image")
     target = mirror.kept / "outputs" / "txt2img-images" / "a.png"
-    end = time.monotonic() + 10
-    while not target.exists() and time.monotonic() < end:
-        time.sleep(0.1)
+    wait(target.exists, 10, "the image")
     assert target.read_bytes() == b"image"
     mirror.stop()
-    assert mirror.summary() == "1 image kept"
+    assert mirror.summary() == "1 image kept in outputs"
 
 
 def test_nothing_is_made_where_drive_should_be_and_what_waits_is_counted(mirror: Mirror) -> None:
-    """An unmounted Drive is an empty folder of the machine: what is written there is on no Drive, and Google mounts no more."""
+    """An unmounted Drive is an empty folder of the machine: what is written there is lost, and Google mounts no more."""
     write(mirror.data / "outputs" / "old.png")
     mirror.look(settled=0)
     mirror.kept.rename(mirror.kept.with_name("elsewhere"))
@@ -46,7 +44,10 @@ def test_nothing_is_made_where_drive_should_be_and_what_waits_is_counted(mirror:
     for _ in range(3):
         mirror.look(settled=0)
     assert not mirror.kept.exists()
-    assert mirror.summary() == "1 image kept, 1 file on the way (Google Drive takes none now: it was disconnected)"
+    assert (
+        mirror.summary()
+        == "1 image kept in outputs, 1 file on the way (Google Drive takes none now: it was disconnected)"
+    )
     mirror.kept.with_name("elsewhere").rename(mirror.kept)
     for _ in range(3):
         mirror.look(settled=0)
@@ -124,7 +125,7 @@ def test_while_drive_is_away_files_wait_and_follow_later(mirror: Mirror, monkeyp
     assert mirror.summary() == "0 images kept, 3 files on the way (Google Drive takes none now: it was disconnected)"
     monkeypatch.setattr(room, "copy_whole", whole)
     mirror.look(settled=0)
-    assert mirror.summary() == "3 images kept"
+    assert mirror.summary() == "3 images kept in outputs"
     assert sorted(p.name for p in (mirror.kept / "outputs").iterdir()) == ["0.png", "1.png", "2.png"]
 
 

@@ -52,7 +52,7 @@ for name in rooms:
             value.__annotations__
 from launcher.core.board import Board
 from launcher.core.settings import Settings
-from launcher.models.catalog import CHECKPOINT_NAMES, DEFAULT_MODEL
+from launcher.models.catalog import CHECKPOINT_NAMES
 from launcher.ui.html import steps_html
 from launcher.webui.explain import explain
 board = Board("Starting", "Done")
@@ -60,16 +60,13 @@ board.add("a", "A step")
 board.start("a", "at work")
 board.progress("a", 1, 2)
 board.finish("a")
-settings = Settings.from_form(
-    checkpoint="Stable Diffusion 1.5", keep_models_on="Google Drive", drive_folder="asd1111", update=True, api=False, link="none",
-    extra_arguments="--theme dark", give_back_after=0, extensions_tab=False, known_checkpoints=CHECKPOINT_NAMES)
+settings = Settings.from_form({"extra_arguments": "--theme dark"}, CHECKPOINT_NAMES)
 json.dumps({
     "python": sys.version.split()[0],
     "rooms": len(rooms),
     "panel": steps_html(board.snapshot(), 0.0),
     "arguments": settings.extra_arguments,
     "explained": explain("CUDA out of memory", 1, "log").what,
-    "notebook": DEFAULT_MODEL,
 })
 """
 

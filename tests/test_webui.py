@@ -6,17 +6,19 @@ import sys
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from launcher.core.folder import Folder
 from launcher.core.problem import Problem
-from launcher.core.process import CommandError, end_process, run, running_pid, start_detached
+from launcher.core.process import PACKAGE, CommandError, end_process, run, running_pid, start_detached
 from launcher.webui.arguments import check_arguments, machine_arguments
 from launcher.webui.explain import EXPLANATIONS, explain
 from launcher.webui.settings_file import check_settings_file
 from launcher.webui.web_ui import Plan, WebUI, free_port
 from tests.conftest import new_folder
 from tests.world.heard import Heard
+from tests.world.wait import wait
 
 READY = "import sys, time\nprint('Running on local URL:  http://127.0.0.1:1', flush=True)\ntime.sleep(.3)\nprint('Startup time: 1s', flush=True)\ntime.sleep(60)\n"
 
@@ -67,8 +69,7 @@ def test_stop_ends_its_children_and_one_that_does_not_listen(
     deaf = "import signal, subprocess, sys, time\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
     deaf += f"p = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(99)'])\nopen({str(tmp_path / 'child')!r}, 'w').write(str(p.pid))\ntime.sleep(99)\n"
     begin(webui, deaf)
-    while not (tmp_path / "child").exists() or not (tmp_path / "child").read_text():
-        time.sleep(0.05)
+    wait(lambda: (tmp_path / "child").exists() and (tmp_path / "child").read_text(), 20, "the child")
     end_process(webui.pid_file, patience=0.5)
     child = Path("/proc", (tmp_path / "child").read_text())
     assert not child.exists() or "zombie" in (child / "status").read_text()
@@ -113,6 +114,41 @@ def test_a_pid_that_another_process_got_is_not_ours(webui: WebUI) -> None:
     webui.stop()
     webui.pid_file.write_text(json.dumps({"pid": 1, "created": noted["created"]}))
     assert running_pid(webui.pid_file) == 0
+
+
+def test_a_child_whose_parent_has_died_is_ended_too_and_a_stranger_is_not(tmp_path: Path) -> None:
+    script = "import subprocess, sys, os; p = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(99)'])\n"
+    script += f"open({str(tmp_path / 'part')!r}, 'w').write(str(p.pid)); os.rename({str(tmp_path / 'part')!r}, {str(tmp_path / 'child')!r})"
+    pid_file = tmp_path / "pid"
+    start_detached([sys.executable, "-c", script], log=tmp_path / "log", pid_file=pid_file, env={}, cwd=tmp_path)
+    noted = json.loads(pid_file.read_text())
+    end = time.monotonic() + 20
+    while running_pid(pid_file) or not (tmp_path / "child").exists():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    child = psutil.Process(int((tmp_path / "child").read_text()))
+    pid_file.write_text(json.dumps({"pid": noted["pid"], "created": time.time() + 100}))
+    end_process(pid_file, patience=1)
+    assert child.is_running(), "a group that is older than the note is not ours"
+    pid_file.write_text(json.dumps(noted))
+    end_process(pid_file, patience=1)
+    gone, _ = psutil.wait_procs([child], timeout=10)
+    assert gone
+    assert not pid_file.exists()
+
+
+@pytest.mark.parametrize(
+    "content", ["", "null", "[]", "{}", "7", '{"pid": 0, "created": 1}', '{"pid": -1, "created": 1}',
+                '{"pid": 1, "created": 1}', '{"pid": null, "created": 1}', '{"pid": "x"}', '{"pid": 1e99, "created": 1}']
+)  # fmt: skip
+def test_a_pid_file_with_anything_in_it_ends_nobody(tmp_path: Path, content: str) -> None:
+    """`os.kill(0)` ends the own process group: the kernel with all it started."""
+    program = "import signal, sys; from pathlib import Path; from launcher.core import process\n"
+    program += "file = Path(sys.argv[1]); print(process.send_signal(file, signal.SIGTERM), process.exit_code(file))\n"
+    program += "process.end_process(file); print('alive', file.exists())"
+    (tmp_path / "pid").write_text(content)
+    told = run([sys.executable, "-c", program, str(tmp_path / "pid")], cwd=PACKAGE)
+    assert told == "False None\nalive False\n"
 
 
 def test_a_damaged_settings_file_is_set_aside_and_said(webui: WebUI) -> None:
@@ -170,9 +206,11 @@ def test_a_detached_process_leaves_no_secret_behind(tmp_path: Path) -> None:
     end_process(tmp_path / "pid")
 
 
-def test_a_port_that_is_taken_is_never_chosen() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        assert free_port() != taken.getsockname()[1]
+def test_a_port_that_was_chosen_can_be_taken_and_then_another_is_chosen() -> None:
+    with socket.create_server(("127.0.0.1", free_port())) as taken:
+        other = free_port()
+        assert other != taken.getsockname()[1]
+        socket.create_server(("127.0.0.1", other)).close()
 
 
 def test_a_place_that_gradio_would_not_serve_is_refused(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import html
 from typing import Any, Final
 
+from launcher import __version__
 from launcher.access.login import USER
 
 OWN: Final = "/oneclick/"  # the door's own pages; A1111 has nothing there
@@ -89,5 +90,6 @@ def control_page(board: dict[str, Any]) -> str:
     return page(
         "The web UI",
         f"<h1>The web UI</h1><p>{state} If it hangs, start it anew: the link and your login stay, a picture that is being made is lost.</p>"
-        f'<form method="post" action="{OWN}restart"><button>Restart the web UI</button></form><p style="margin:16px 0 0"><a href="/">Back to the web UI</a></p>',
+        f'<form method="post" action="{OWN}restart"><button>Restart the web UI</button></form><p style="margin:16px 0 0"><a href="/">Back to the web UI</a></p>'
+        f"<p><small>Version {__version__}</small></p>",
     )

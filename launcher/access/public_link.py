@@ -10,7 +10,7 @@ from launcher.access.tunnel import SERVICES, Tunnel, answers
 from launcher.colab.machine import Machine
 from launcher.core.folder import Folder
 from launcher.core.problem import Problem
-from launcher.core.process import PACKAGE, end_process, own_part, running_pid, start_detached
+from launcher.core.process import PACKAGE, end_process, own_part, own_paths, running_pid, start_detached
 from launcher.core.reporter import Reporter
 from launcher.core.session import Session
 from launcher.python.uv import child_environment
@@ -77,7 +77,9 @@ class Entrance:
         door.forget()
         # A running tunnel leads to the door's old port.
         command = [*own_part("launcher.access.door"), str(self.session.place), str(self.tunnel.port)]
-        start_detached(command, log=door.log, pid_file=door.pid_file, env=child_environment(self.folder), cwd=PACKAGE)
+        start_detached(
+            command, log=door.log, pid_file=door.pid_file, env=child_environment(self.folder) | own_paths(), cwd=PACKAGE
+        )
         end = time.monotonic() + DOOR_PATIENCE
         while not door.port:
             if time.monotonic() > end or not running_pid(door.pid_file):

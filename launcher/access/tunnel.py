@@ -20,7 +20,16 @@ import requests
 
 from launcher.core.folder import write_safely
 from launcher.core.problem import Problem
-from launcher.core.process import PACKAGE, CommandError, end_process, own_part, run, running_pid, start_detached
+from launcher.core.process import (
+    PACKAGE,
+    CommandError,
+    end_process,
+    own_part,
+    own_paths,
+    run,
+    running_pid,
+    start_detached,
+)
 from launcher.core.session import Session
 
 SHARE_API: Final = "https://api.gradio.app/v3/tunnel-request"  # gradio/networking.py, 6.24 to 6.31
@@ -78,7 +87,7 @@ class Tunnel:
         self.close()
         token = self._token()
         environment = {name: value for name, value in os.environ.items() if name not in ("HF_TOKEN", "CIVITAI_TOKEN")}
-        environment |= {"ONECLICK_SHARE_TOKEN": token, "PYTHONUNBUFFERED": "1"}
+        environment |= own_paths() | {"ONECLICK_SHARE_TOKEN": token, "PYTHONUNBUFFERED": "1"}
         start_detached(
             [*own_part("launcher.access.tunnel"), kind, str(self.session), str(port)],
             log=self.log,

@@ -1,86 +1,85 @@
-"""What only a person at the notebook can answer: secrets, a hidden prompt, Colab's own link."""
+"""What only a person at the notebook can answer. Runs in the kernel, in its main thread, one dialog at a time.
+
+Each dialog takes plain data and gives plain data, for it is asked through a socket. ■ ends it with `KeyboardInterrupt`.
+"""
 
 import getpass
 import importlib
-import importlib.util
 import os
-import queue
-import threading
+import time
 from collections.abc import Callable
-from concurrent.futures import Future
-from typing import Any, TypeVar
+from typing import Any, Final
 
-from launcher.colab.machine import Machine
-from launcher.core.problem import Problem
-
-T = TypeVar("T")
+COLABS_LINK_PATIENCE: Final = 15  # seconds
+TRIES_AT_A_TOKEN: Final = 5  # answers that were none: a late reply to Colab's own question, for example
 
 
-class MainThread:
-    """Work for the main thread, where Colab's dialogs and questions must run; workers wait for its result."""
+def mount(mountpoint: str) -> dict[str, Any]:
+    """Mount Google Drive, which asks for permission; {} or {"error": text, "types": names, "seconds": float}.
 
-    def __init__(self) -> None:
-        self._work: queue.SimpleQueue[tuple[Callable[[], Any], Future[Any]]] = queue.SimpleQueue()
-
-    def call(self, work: Callable[[], T]) -> T:
-        """From a worker: have `work` done in the main thread; return or raise what it does."""
-        return work() if threading.current_thread() is threading.main_thread() else self.submit(work).result()
-
-    def submit(self, work: Callable[[], T]) -> "Future[T]":
-        """Have `work` done in the main thread some time: it waits while no cell of ours runs."""
-        future: Future[T] = Future()
-        self._work.put((work, future))
-        return future
-
-    def serve(self) -> None:
-        """From the main thread: do what waits."""
-        while not self._work.empty():
-            work, future = self._work.get()
-            try:
-                future.set_result(work())
-            except Exception as error:
-                future.set_exception(error)
-            except BaseException:  # ■ while a dialog was open
-                future.set_exception(Problem("It was stopped while a question was open.", "Press ▶ again."))
-                raise
-
-
-def find_secret(machine: Machine, name: str) -> str:
-    """A token from Colab's secrets, else from the environment, else "". Main thread only.
-
-    Colab answers «no such secret», «no access» and «nobody answered» with exceptions that share no base
-    class (google.colab/userdata.py), so any of them means: not there.
+    Any exception can come out of `drive.mount`, pexpect's too (googlecolab/colabtools#5964).
     """
-    if machine.colab:
-        userdata = importlib.import_module("google.colab.userdata")
-        names = ("SecretNotFoundError", "NotebookAccessError", "TimeoutException")
-        known = tuple(getattr(userdata, n) for n in names if hasattr(userdata, n))
-        try:
-            value = str(userdata.get(name) or "").strip()
-        except known:
-            value = ""
-        if value:
-            return value
-    return os.environ.get(name, "").strip()
-
-
-def ask_hidden(prompt: str, ask: Callable[[str], str] = getpass.getpass) -> str:
-    """Ask for a token without showing it. Main thread only. "" where nobody can be asked."""
+    began = time.monotonic()
     try:
-        return ask(prompt).strip()
-    except (EOFError, OSError) as error:
-        raise Problem(
-            f"A token is needed, but nobody could be asked for it here ({error}).",
-            "Save it as a Colab secret (the key symbol at the left), or set it in the environment, and press ▶ again.",
-        ) from error
+        importlib.import_module("google.colab.drive").mount(mountpoint)
     except Exception as error:
-        if type(error).__name__ == "StdinNotImplementedError":  # ipykernel without a person in front of it
+        types = [kind.__name__ for kind in type(error).__mro__]
+        return {"error": str(error)[:1000], "types": types, "seconds": time.monotonic() - began}
+    return {}
+
+
+def token(name: str, reason: str) -> dict[str, Any]:
+    """{"token": a token, or ""}: from Colab's secrets, else the environment, else typed by the person."""
+    found = secret(name) or os.environ.get(name, "").strip()
+    return {"token": found or typed(name, reason)}
+
+
+def secret(name: str) -> str:
+    """One of Colab's secrets; "" where there is none, or none for this notebook, or nobody answered.
+
+    Colab says each of these with an exception, which share no base class (google.colab/userdata.py), and page errors with others:
+    whichever comes, the person is asked.
+    """
+    try:
+        value = importlib.import_module("google.colab.userdata").get(name)
+    except ModuleNotFoundError:  # no Colab
+        return ""
+    except Exception as error:
+        print(f"(No token from Colab's secrets: {type(error).__name__}.)")
+        return ""
+    return value.strip() if isinstance(value, str) else ""
+
+
+def typed(name: str, reason: str, ask: Callable[[str], Any] = getpass.getpass) -> str:
+    """A token typed without showing it; "" where nobody can be asked.
+
+    Colab's late reply to the question for a secret reaches the prompt as a dictionary: by then the secret can be had.
+    """
+    for _ in range(TRIES_AT_A_TOKEN):
+        try:
+            answer = ask(f"{reason} Paste your token ({name}) and press Enter: ")
+        except (EOFError, OSError):
             return ""
-        raise
+        except Exception as error:
+            if type(error).__name__ == "StdinNotImplementedError":  # ipykernel without a person in front of it
+                return ""
+            raise
+        if isinstance(answer, str):
+            return answer.strip()
+        late = secret(name)
+        if late:
+            return late
+    return ""
 
 
-def private_link(port: int) -> str:
-    """Colab's own address for a port of this machine: it works only for this person, in this browser."""
-    output: Any = importlib.import_module("google.colab.output")
-    link = output.eval_js(f"google.colab.kernel.proxyPort({port})", timeout_sec=20)
-    return str(link or "")
+def proxy(port: int) -> dict[str, Any]:
+    """Colab's own address for a port of this machine; {"url": ""} where it gives none, with an error's text if there was one."""
+    try:
+        output: Any = importlib.import_module("google.colab.output")
+        link = output.eval_js(f"google.colab.kernel.proxyPort({port})", timeout_sec=COLABS_LINK_PATIENCE)
+    except Exception as error:  # a MessageError with the page's words, mostly
+        return {"url": "", "error": f"{type(error).__name__}: {error}"[:300]}
+    return {"url": str(link or "")}
+
+
+DIALOGS: Final[dict[str, Callable[..., dict[str, Any]]]] = {"mount": mount, "token": token, "proxy": proxy}

@@ -1,14 +1,20 @@
-"""The machine: Google Colab or any other Jupyter. Mounting, secrets, what is in it. Knows nothing of A1111."""
+"""The machine: Google Colab or any other Jupyter, and what is in it. Knows nothing of A1111."""
 
-import importlib
 import importlib.util
 import os
+import re
 import shutil
 import subprocess
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Final
 
 import psutil
+
+from launcher.core.problem import Problem
+
+MOUNTS: Final = Path("/proc/mounts")
+UNASSIGN_PATIENCE: Final = 60  # seconds
 
 
 @dataclass(frozen=True)
@@ -19,23 +25,61 @@ class Machine:
     base: Path  # /content in Colab, ONECLICK_HOME elsewhere
     gpu: str  # the card's name, "" where there is none
     memory: int  # bytes of RAM
+    mountpoint: Path | None  # where Google Drive is or is to be mounted; None where there is none, or none is wanted
 
     @property
     def drive(self) -> Path:
-        """The folder that outlives the runtime: «My Drive» in Colab, a local folder elsewhere."""
-        return self.base / "drive" / "MyDrive" if self.colab else self.base / "drive"
+        """The folder things are kept in: My Drive, or a folder of this machine where there is no Drive."""
+        if self.mountpoint:
+            return self.mountpoint / "MyDrive"
+        return self.disk / "kept" if self.colab else self.base / "drive"
 
     @property
     def disk(self) -> Path:
         """Our folder on the runtime's own disk."""
-        return self.base / "oneclick" if self.colab else self.base / "machine"
+        return self.base / ("oneclick" if self.colab else "machine")
+
+    def without_drive(self) -> "Machine":
+        """The same machine, on which nothing is kept on Google Drive."""
+        return replace(self, mountpoint=None)
+
+    def in_words(self, path: Path) -> str:
+        """A place as the person finds it: on My Drive, or on this machine."""
+        return f"My Drive/{path.relative_to(self.drive)}" if self.mountpoint else str(path)
+
+
+def is_colab() -> bool:
+    """True in one of Colab's runtimes."""
+    return bool(os.environ.get("COLAB_RELEASE_TAG")) and importlib.util.find_spec("google.colab") is not None
+
+
+def base_folder() -> Path:
+    """`ONECLICK_HOME`, else /content in Colab and ~/oneclick elsewhere."""
+    base = os.environ.get("ONECLICK_HOME") or ("/content" if is_colab() else "~/oneclick")
+    return Path(base).expanduser().absolute()
+
+
+def place_of_machine() -> Path:
+    """`Machine.disk`, without looking at the rest of the machine."""
+    return base_folder() / ("oneclick" if is_colab() else "machine")
 
 
 def look_at_machine() -> Machine:
-    """Find out where we run. `ONECLICK_HOME` sets the base folder; the default is /content or ~/oneclick."""
-    colab = bool(os.environ.get("COLAB_RELEASE_TAG")) and importlib.util.find_spec("google.colab") is not None
-    base = os.environ.get("ONECLICK_HOME") or ("/content" if colab else "~/oneclick")
-    return Machine(colab, Path(base).expanduser().absolute(), gpu_name(), psutil.virtual_memory().total)
+    """Find out where we run and what is here."""
+    colab, base = is_colab(), base_folder()
+    mountpoint = (mounted_below(base) or base / "drive") if colab else None
+    return Machine(colab, base, gpu_name(), psutil.virtual_memory().total, mountpoint)
+
+
+def mounted_below(base: Path) -> Path | None:
+    """Where below `base` Google Drive is mounted now: people also use /content/gdrive, and there is one Drive a machine."""
+    for line in MOUNTS.read_text(errors="replace").splitlines():
+        words = line.split()
+        if len(words) > 2 and words[2] == "fuse.drive":
+            place = Path(re.sub(r"\\([0-7]{3})", lambda octal: chr(int(octal[1], 8)), words[1]))
+            if place.is_relative_to(base):
+                return place
+    return None
 
 
 def gpu_name() -> str:
@@ -48,6 +92,21 @@ def gpu_name() -> str:
 
 
 def release_machine(machine: Machine) -> None:
-    """Give the machine and its GPU back to Colab. Everything on its own disk is gone afterwards."""
-    if machine.colab:
-        importlib.import_module("google.colab.runtime").unassign()
+    """Give the machine and its GPU back to Colab: everything on its own disk is gone afterwards. Raises `Problem`.
+
+    One POST to the machine's own manager, as google.colab/runtime.py (colabtools 3c07d77) sends it; any process may.
+    """
+    if not machine.colab:
+        return
+    by_hand = "Give it back by hand: Runtime → Disconnect and delete runtime."
+    address = os.environ.get("TBE_RUNTIME_ADDR")
+    if not address:
+        raise Problem("This runtime has no way to give the machine back by itself.", by_hand)
+    import requests
+
+    with requests.Session() as session:
+        session.trust_env = False  # it is this machine's own address: no proxy knows it
+        try:
+            session.post(f"http://{address}/unassign", timeout=UNASSIGN_PATIENCE).raise_for_status()
+        except requests.RequestException as error:
+            raise Problem(f"Colab did not take the machine back ({type(error).__name__}).", by_hand) from error

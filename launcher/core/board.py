@@ -3,7 +3,7 @@
 import threading
 import time
 from collections import deque
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Final
 
 from launcher.core.problem import Problem
@@ -17,7 +17,7 @@ SPEED_WINDOW: Final = 8.0  # seconds over which speed is measured
 
 @dataclass(frozen=True)
 class Step:
-    """One step of the launch. `done` and `total` are in `unit`; a total of 0 means «not known»."""
+    """One step of the launch. `done` and `total` are in `unit`; a total of 0 means not known."""
 
     name: str
     title: str
@@ -46,14 +46,15 @@ class Step:
 
 
 @dataclass(frozen=True)
-class Card:
+class LoginBox:
     """What a person needs to get in."""
 
     url: str
     user: str
     password: str
-    kept_in: str
-    seconds: float  # from ▶ to this card
+    kept_in: str  # where the images go, in words
+    seconds: float  # from ▶ to this box
+    images: str = ""  # the address of a zip of all images, where nothing is kept on Drive
 
 
 @dataclass(frozen=True)
@@ -61,21 +62,46 @@ class Snapshot:
     """The whole board at one moment."""
 
     title: str
-    done_title: str
-    steps: tuple[Step, ...]
-    notices: tuple[str, ...]
-    card: Card | None
-    kept: str  # one line on what is kept on Drive
-    started: float
-    webui_port: int  # 0 while the web UI must not be asked anything
-    version: int
+    done_title: str = ""
+    steps: tuple[Step, ...] = ()
+    notices: tuple[str, ...] = ()
+    login_box: LoginBox | None = None
+    kept: str = ""  # one line on what is kept on Drive
+    buttons: tuple[str, ...] = ()  # those that may be pressed now
+    foot: str = ""  # how to go on from here
+    started: float = 0.0  # time.time()
+    webui_port: int = 0  # 0 while the web UI must not be asked anything
+    version: int = 0
 
     @property
     def failed(self) -> Step | None:
         """The first step that failed, if any."""
         return next((step for step in self.steps if step.state == FAILED), None)
 
+    @property
+    def all_done(self) -> bool:
+        """True once every step is done."""
+        return bool(self.steps) and all(step.state == DONE for step in self.steps)
+
     def as_json(self) -> dict[str, Any]:
+        """All of it, the password too: for the socket between keeper and window only."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, told: dict[str, Any]) -> "Snapshot":
+        """The snapshot that `as_json` made."""
+        box = told["login_box"]
+        return cls(
+            **told
+            | {
+                "steps": tuple(Step(**step) for step in told["steps"]),
+                "notices": tuple(told["notices"]),
+                "buttons": tuple(told["buttons"]),
+                "login_box": LoginBox(**box) if box else None,
+            }
+        )
+
+    def public(self) -> dict[str, Any]:
         """What the door's waiting page may show: no link and no password."""
         return {
             "webui_port": self.webui_port,
@@ -103,37 +129,36 @@ class Board:
     started: float = field(default_factory=time.time)
 
     def __post_init__(self) -> None:
-        self._lock = threading.Lock()
+        self._changed = threading.Condition(threading.RLock())
         self._steps: dict[str, Step] = {}
         self._samples: dict[str, deque[tuple[float, int]]] = {}
-        self._notices: list[str] = []
-        self._card: Card | None = None
-        self._kept = ""
-        self._webui_port = 0
-        self._version = 0
-        self._turn = 0
+        self._notices: dict[str, str] = {}
+        self._now = Snapshot(self.title, self.done_title, started=self.started)
+        self._urgent = 0
 
     @property
-    def turn(self) -> int:
-        """Counts what a person waits for: a step that begins, ends or fails, a sentence, the card."""
-        return self._turn
+    def urgent(self) -> int:
+        """Counts what a person waits for: a step that begins, ends or fails, a sentence, the login box."""
+        return self._urgent
+
+    def wait_for_change(self, version: int, seconds: float) -> bool:
+        """Wait until the board is newer than `version`, at most so long; True if it is."""
+        with self._changed:
+            return self._changed.wait_for(lambda: self._now.version != version, seconds)
 
     def add(self, name: str, title: str) -> None:
-        """Announce a step that is still to come."""
-        with self._lock:
-            self._steps[name] = Step(name, title)
-            self._version += 1
+        """Add a step that waits. Steps are shown in the order in which they are added."""
+        self._set(Step(name, title))
 
     def start(self, name: str, note: str = "") -> None:
-        """The step begins, or begins again."""
-        with self._lock:
-            self._samples[name] = deque(maxlen=200)
-            self._turn += 1
-            self._set(name, Step(name, self._steps[name].title, RUNNING, note, started=time.time()))
+        """The step is at work from now on."""
+        with self._changed:
+            self._samples.pop(name, None)
+            self._set(Step(name, self._steps[name].title, RUNNING, note, started=time.time()), urgent=True)
 
     def progress(self, name: str, done: int, total: int = 0, unit: str = "bytes") -> None:
         """`done` of `total` units; the speed is measured here."""
-        with self._lock:
+        with self._changed:
             now, samples = time.monotonic(), self._samples.setdefault(name, deque(maxlen=200))
             if samples and done < samples[-1][1]:
                 samples.clear()
@@ -143,73 +168,83 @@ class Board:
                 samples.popleft()
             span = now - samples[0][0]
             speed = (done - samples[0][1]) / span if span > 0.5 else 0.0
-            self._set(name, replace(self._steps[name], done=done, total=total, unit=unit, speed=speed))
+            self._set(replace(self._steps[name], done=done, total=total, unit=unit, speed=speed))
 
     def note(self, name: str, text: str) -> None:
         """Say what the step does just now."""
-        with self._lock:
+        with self._changed:
             if self._steps[name].note != text:
-                self._set(name, replace(self._steps[name], note=text))
+                self._set(replace(self._steps[name], note=text))
 
     def finish(self, name: str, note: str = "") -> None:
         """The step is done."""
-        with self._lock:
-            step = self._steps[name]
-            self._turn += 1
-            self._set(
-                name, replace(step, state=DONE, note=note, started=step.started or time.time(), ended=time.time())
-            )
+        with self._changed:
+            step, now = self._steps[name], time.time()
+            self._set(replace(step, state=DONE, note=note, started=step.started or now, ended=now), urgent=True)
+
+    def rest(self, name: str, note: str = "") -> None:
+        """The step is neither at work nor done: it was stopped, or what it stands for is off."""
+        with self._changed:
+            self._set(Step(name, self._steps[name].title, WAITING, note), urgent=True)
 
     def fail(self, name: str, problem: Problem) -> None:
         """The step failed; the panel shows the problem and the remedy."""
-        with self._lock:
+        with self._changed:
             step = self._steps[name]
-            self._turn += 1
-            self._set(name, replace(step, state=FAILED, ended=time.time(), problem=problem.what, remedy=problem.do))
+            now = time.time()
+            self._set(replace(step, state=FAILED, ended=now, problem=problem.what, remedy=problem.do), urgent=True)
 
-    def notice(self, text: str) -> None:
-        """A sentence that stays on the panel. The same sentence is said once."""
-        with self._lock:
-            if text not in self._notices:
-                self._notices.append(text)
-                self._turn += 1
-                self._version += 1
+    def notice(self, text: str, about: str = "") -> None:
+        """A sentence that stays on the panel. The same sentence is said once; one `about` a thing replaces the one before."""
+        with self._changed:
+            if self._notices.get(about or text) != text:
+                self._notices.pop(about or text, None)
+                self._notices[about or text] = text
+                self._show(urgent=True, notices=tuple(self._notices.values()))
 
-    def show_card(self, card: Card | None) -> None:
+    def withdraw(self, about: str) -> None:
+        """Take back the sentence about a thing, if there is one."""
+        with self._changed:
+            if self._notices.pop(about, None) is not None:
+                self._show(urgent=True, notices=tuple(self._notices.values()))
+
+    def show_login_box(self, box: LoginBox | None) -> None:
         """Show the way in, or take it away."""
-        with self._lock:
-            self._card = card
-            self._turn += 1
-            self._version += 1
+        self._show(urgent=True, login_box=box)
 
     def show_kept(self, text: str) -> None:
         """One line on what is kept on Drive and what is on its way."""
-        with self._lock:
-            if text != self._kept:
-                self._kept = text
-                self._version += 1
+        self._show(kept=text)
+
+    def show_buttons(self, *names: str) -> None:
+        """These buttons, and no others, may be pressed from now on."""
+        self._show(urgent=True, buttons=names)
+
+    def show_foot(self, text: str) -> None:
+        """How to go on from here."""
+        self._show(foot=text)
+
+    def entitle(self, title: str, done_title: str) -> None:
+        """Another headline."""
+        self._show(urgent=True, title=title, done_title=done_title)
 
     def webui_answers_on(self, port: int) -> None:
         """From now on requests may go to this port; 0 means that none may."""
-        with self._lock:
-            self._webui_port = port
-            self._version += 1
+        self._show(webui_port=port)
 
     def snapshot(self) -> Snapshot:
         """The board as it is now."""
-        with self._lock:
-            return Snapshot(
-                self.title,
-                self.done_title,
-                tuple(self._steps.values()),
-                tuple(self._notices),
-                self._card,
-                self._kept,
-                self.started,
-                self._webui_port,
-                self._version,
-            )
+        return self._now
 
-    def _set(self, name: str, step: Step) -> None:
-        self._steps[name] = step
-        self._version += 1
+    def _set(self, step: Step, *, urgent: bool = False) -> None:
+        with self._changed:
+            self._steps[step.name] = step
+            self._show(urgent=urgent, steps=tuple(self._steps.values()))
+
+    def _show(self, *, urgent: bool = False, **changes: Any) -> None:
+        with self._changed:
+            now = replace(self._now, **changes)
+            if now != self._now:
+                self._urgent += urgent
+                self._now = replace(now, version=self._now.version + 1)
+                self._changed.notify_all()

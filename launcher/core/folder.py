@@ -10,6 +10,7 @@ from typing import Final
 from launcher.core.problem import Problem
 
 GB: Final = 1_000_000_000
+WRITABLE: Final = ".oneclick-try"  # written and deleted at each start: may the folder on Drive be written to?
 PART: Final = ".part"  # ending of a file that is not whole yet; nothing trusts such a file
 
 
@@ -55,16 +56,24 @@ class Folder:
         """Where the machine's copy of the git history at `kept` on Drive is (`pull_history` brings it)."""
         return self.machine / "history" / kept.relative_to(self.kept)
 
-    def prepare(self) -> None:
-        """Make the folders and the data directory's link to the models. Raises `Problem` for a place A1111 cannot live in."""
+    def prepare(self) -> str:
+        """Make the folders and the data directory's link to the models; returns a sentence a person should know, or "".
+
+        Raises `Problem` for a place A1111 cannot live in, and for a folder on Drive that cannot be used.
+        """
         if any(part.startswith(".") for part in self.machine.parts):
             raise Problem(
                 f"The web UI cannot live in {self.machine}: it shows no files from folders whose name begins with a dot.",
                 "Set ONECLICK_HOME to another folder and press ▶ again.",
             )
         on_drive = self.kept / "models" / "Stable-diffusion"
-        for path in (on_drive, self.kept / "repositories", self.kept / "extensions"):
-            make_folder_below(self.kept.parent.parent, path)
+        try:
+            for path in (on_drive, self.kept / "repositories", self.kept / "extensions"):
+                make_folder_below(self.kept.parent.parent, path)
+            write_safely(self.kept / WRITABLE, "")
+            (self.kept / WRITABLE).unlink()
+        except OSError as error:
+            raise unusable_folder(self.kept, error) from error
         self.data.mkdir(parents=True, exist_ok=True)
         if not self.models_kept:
             (self.models / "Stable-diffusion").mkdir(parents=True, exist_ok=True)
@@ -82,6 +91,10 @@ class Folder:
         beside = self.models / "Stable-diffusion" / "Google Drive"
         if not self.models_kept and not beside.is_symlink():
             beside.symlink_to(on_drive)
+        shortcut = next((part for part in (self.kept.parent, self.kept) if part.is_symlink()), None)
+        if shortcut:
+            return f"{shortcut.name} on your Drive is a shortcut: everything is kept in the folder it leads to."
+        return ""
 
     @property
     def old_checkpoint(self) -> Path:
@@ -93,8 +106,22 @@ class Folder:
         found: list[Path] = []
         for root in dict.fromkeys((self.models, self.kept / "models")):
             for where, _, names in os.walk(root / "Stable-diffusion", followlinks=True):
-                found += [Path(where, n) for n in names if is_checkpoint_name(n)]
+                found += [Path(where, n) for n in names if is_checkpoint_name(n) and not leads_nowhere(Path(where, n))]
         return sorted(found) or ([self.old_checkpoint] if self.old_checkpoint.exists() else [])
+
+    def dead_shortcuts(self) -> list[str]:
+        """The shortcuts in the folder on Drive that lead nowhere, relative to it: a launch leaves them out."""
+        found = [path for path in self.kept.glob("*") if leads_nowhere(path)]
+        for root in (self.kept / "models", self.kept / "embeddings", self.kept / "extensions"):
+            for where, folders, names in os.walk(root):
+                folders[:] = [name for name in folders if name != ".git"]
+                found += [path for path in (Path(where, name) for name in (*names, *folders)) if leads_nowhere(path)]
+        return sorted(str(path.relative_to(self.kept)) for path in found)
+
+
+def leads_nowhere(path: Path) -> bool:
+    """True for a shortcut (a link) whose file is gone. Only links cost a look at what they lead to."""
+    return path.is_symlink() and not path.exists()
 
 
 def largest_files(root: Path, count: int = 3) -> list[tuple[str, int]]:
@@ -102,8 +129,40 @@ def largest_files(root: Path, count: int = 3) -> list[tuple[str, int]]:
     found = []
     for where, folders, names in os.walk(root):
         folders[:] = [f for f in folders if f != ".git"]
-        found += [(path.stat().st_size, str(path.relative_to(root))) for path in (Path(where, n) for n in names)]
+        for name in names:
+            try:
+                found.append((os.lstat(os.path.join(where, name)).st_size, os.path.relpath(f"{where}/{name}", root)))
+            except OSError:  # it was deleted meanwhile
+                continue
     return [(name, size) for size, name in sorted(found, reverse=True)[:count]]
+
+
+def unusable_folder(kept: Path, error: OSError) -> Problem:
+    """Why the folder on Drive cannot be used, in one sentence; raises `error` again where nobody foresaw it."""
+    again = "or write another name into the field drive_folder, and press ▶ again."
+    for part in (kept.parent, kept, kept / "models", kept / "models" / "Stable-diffusion", kept / "extensions"):
+        name = part.relative_to(kept.parent.parent)
+        if leads_nowhere(part):
+            return Problem(
+                f"{name} on your Drive is a shortcut that leads nowhere: the folder it led to is gone.",
+                f"Delete the shortcut on Google Drive, {again}",
+                field="drive_folder",
+            )
+        if part.exists() and not part.is_dir():
+            return Problem(
+                f"{name} on your Drive is a file, where the launcher needs a folder.",
+                f"Rename the file on Google Drive, {again}",
+                field="drive_folder",
+            )
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return Problem(
+            f"{kept.parent.name} on your Drive may not be written to: it is probably shared with you for reading only.",
+            f"Ask its owner to let you edit it, {again}",
+            field="drive_folder",
+        )
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return Problem("Google Drive is full.", "Delete what you do not need, empty Drive's bin, and press ▶ again.")
+    raise error
 
 
 def is_checkpoint_name(name: str) -> bool:
@@ -119,21 +178,28 @@ def free_bytes(path: Path) -> int:
     return shutil.disk_usage(path).free
 
 
-def require_room(path: Path, needed: int, where: str, what: str) -> None:
-    """Raise a `Problem` with the number missing if `needed` bytes do not fit on the disk of `path`."""
+def require_room(path: Path, needed: int, where: str, what: str, largest_below: Path | None = None) -> None:
+    """Raise a `Problem` with the number missing if `needed` bytes do not fit on the disk of `path`.
+
+    The largest files below the folder `largest_below` are named.
+    """
     free = free_bytes(path)
-    if free < needed:
-        raise Problem(
-            f"{what} needs {needed / GB:.1f} GB, but {where} has only {free / GB:.1f} GB free.",
-            f"Free {(needed - free) / GB:.1f} GB on {where} (empty its bin too), or choose a smaller model, and press ▶ again.",
-        )
+    if free >= needed:
+        return
+    largest = [f"{name} ({size / GB:.1f} GB)" for name, size in largest_files(largest_below)] if largest_below else []
+    named = f" The largest there: {', '.join(largest)}." if largest else ""
+    raise Problem(
+        f"{what} needs {needed / GB:.1f} GB, but {where} has only {free / GB:.1f} GB free.{named}",
+        f"Free {(needed - free) / GB:.1f} GB on {where} (empty its bin too), or choose a smaller model, "
+        "and press ▶ again.",
+    )
 
 
 def make_folder_below(root: Path, path: Path) -> None:
     """Make `path` and the folders between it and `root`, but never `root` itself.
 
     While Drive is away its mount point is an empty folder of the machine's own disk. What was made there would be taken for
-    what is on Drive, and Google refuses to mount on it ever again («must not already contain files»). Raises `OSError`
+    what is on Drive, and Google refuses to mount on it ever again ("must not already contain files"). Raises `OSError`
     (ENOTCONN, as a dead mount does) where `root` is not there.
     """
     if path == root:

@@ -4,20 +4,21 @@
 class Problem(Exception):
     """Something a person must know: what happened, and what to do about it.
 
-    Both are whole sentences for somebody who has never opened a terminal. `field` names the form
-    field, or the part of the launch, that is to be changed, where there is one.
+    Both are whole sentences for somebody who has never opened a terminal. `field` names the form field that is to be changed,
+    where there is one. `by_extension` says that an extension of A1111 may be the cause.
     """
 
-    def __init__(self, what: str, do: str, field: str = "") -> None:
+    def __init__(self, what: str, do: str, field: str = "", *, by_extension: bool = False) -> None:
         super().__init__(f"{what} {do}")
         self.what = what
         self.do = do
         self.field = field
+        self.by_extension = by_extension
 
 
 def unexpected(error: BaseException, log: str) -> Problem:
     """A fault nobody foresaw, said plainly."""
     return Problem(
-        f"Something unforeseen happened: {type(error).__name__}: {str(error)[:300]}",
-        f"Press ▶ again. If it stays so, report it with the file {log}.",
+        f"Unexpected error: {type(error).__name__}: {str(error)[:300]}",
+        f"Press ▶ again. If this keeps happening, please report it with the file {log}.",
     )

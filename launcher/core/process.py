@@ -117,28 +117,77 @@ def start_detached(command: list[str], *, log: Path, pid_file: Path, env: Mappin
 
 def running_pid(pid_file: Path) -> int:
     """The pid in the file if that very process still runs, else 0. A reused pid is recognised by its start time."""
+    pid, created = noted_process(pid_file)
+    try:
+        process = psutil.Process(pid) if pid else None
+        if process is None or process.status() == psutil.STATUS_ZOMBIE:  # it ended; `exit_code` asks how
+            return 0
+        return pid if abs(process.create_time() - created) < 1 else 0
+    except psutil.NoSuchProcess:
+        return 0
+
+
+def noted_process(pid_file: Path) -> tuple[int, float]:
+    """(pid, start time) as noted in the file; (0, 0.0) where nothing of the kind is in it.
+
+    0 and 1 are never taken for pids: a signal to 0 goes to our own process group, to -1 to everything.
+    """
     try:
         noted = json.loads(pid_file.read_text())
-        process = psutil.Process(noted["pid"])
-        if process.status() == psutil.STATUS_ZOMBIE:  # it ended; `exit_code` asks how
-            return 0
-        return process.pid if abs(process.create_time() - noted["created"]) < 1 else 0
-    except (FileNotFoundError, ValueError, KeyError, psutil.NoSuchProcess):
+        pid, created = int(noted["pid"]), float(noted["created"])
+    except (OSError, ValueError, KeyError, TypeError, OverflowError):
+        return 0, 0.0
+    return (pid, created) if 1 < pid < 1 << 31 else (0, 0.0)
+
+
+def left_group(pid_file: Path) -> int:
+    """The process group in the file if its leader has ended and others of it live on, else 0.
+
+    A pid is not given to a new process while a group has that number. So if there is a process with it, it is a stranger who
+    came after the whole group had ended.
+    """
+    group, created = noted_process(pid_file)
+    members = [p for p in psutil.process_iter(["status"]) if group and group_of(p.pid) == group]
+    alive = [p for p in members if p.info["status"] != psutil.STATUS_ZOMBIE]
+    if not alive or any(p.pid == group for p in alive):
         return 0
+    try:
+        return group if all(p.create_time() >= created - 1 for p in alive) else 0
+    except psutil.NoSuchProcess:
+        return 0
+
+
+def group_of(pid: int) -> int:
+    """The process group of a process, 0 once it is gone."""
+    try:
+        return os.getpgid(pid)
+    except ProcessLookupError:
+        return 0
+
+
+def send_signal(pid_file: Path, which: signal.Signals) -> bool:
+    """Send a signal to the process in the file; False if it does not run."""
+    pid = running_pid(pid_file)
+    try:
+        if pid:
+            os.kill(pid, which)
+        return bool(pid)
+    except ProcessLookupError:
+        return False
 
 
 def exit_code(pid_file: Path) -> int | None:
     """How the process in the file ended (negative: by a signal), or None if nobody can know any more."""
-    try:
-        process = detached.get(int(json.loads(pid_file.read_text())["pid"]))
-    except (FileNotFoundError, ValueError, KeyError):
-        return None
+    process = detached.get(noted_process(pid_file)[0])
     return process.poll() if process else None
 
 
 def end_process(pid_file: Path, patience: float = 10) -> None:
-    """End the process in the file with its whole session: SIGTERM, and SIGKILL after `patience` seconds."""
-    pid = running_pid(pid_file)
+    """End the process in the file with its whole session: SIGTERM, and SIGKILL after `patience` seconds.
+
+    Its children are ended too if it has ended already and left them behind.
+    """
+    pid = running_pid(pid_file) or left_group(pid_file)
     if pid:
         end_group(pid, patience)
     exit_code(pid_file)  # nothing of it stays in the system's table
@@ -168,6 +217,11 @@ def group_lives(group: int) -> bool:
         except ProcessLookupError:
             continue
     return False
+
+
+def own_paths() -> dict[str, str]:
+    """The variable by which another process of this very Python finds its packages where this one does."""
+    return {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path and path != str(PACKAGE))}
 
 
 def own_part(module: str) -> list[str]:

@@ -3,15 +3,13 @@
 import difflib
 import re
 import shlex
-from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Final
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields
+from typing import Any, Final
 
+from launcher.core.fields import DEFAULTS, EVERYTHING, LAST_GOOD, NEWEST, NOTHING, field_named
 from launcher.core.problem import Problem
 
-KEEP_ON_DRIVE: Final = "Google Drive"
-KEEP_THIS_SESSION: Final = "this session only"
-LINK_CHOICES: Final = ("automatic", "gradio", "cloudflared", "pinggy", "Colab's own", "none")
 # Arguments of A1111 that the launcher sets itself, or that would open the web UI past the login.
 RESERVED_ARGUMENTS: Final = {
     "--port": "The launcher chooses the port itself.",
@@ -27,7 +25,7 @@ RESERVED_ARGUMENTS: Final = {
     "--nowebui": "The launcher always starts the web UI.",
     "--subpath": "The launcher serves the web UI at the root of the link.",
     "--skip-prepare-environment": "The launcher prepares everything itself and sets it already.",
-    "--update-all-extensions": "Use the cell «Add or update an extension» instead.",
+    "--update-all-extensions": "Use the cell **Add or update an extension** instead.",
     "--skip-install": "The launcher installs extensions itself and sets it already.",
     "--enable-insecure-extension-access": "Use the field extensions_tab instead.",
     "--tls-keyfile": "The link is encrypted already.",
@@ -40,42 +38,50 @@ class Settings:
     """One filled-in form. Made by `Settings.from_form`, which checks it."""
 
     checkpoint: str
-    keep_models_on: str
+    keep_on_drive: str
     drive_folder: str
-    update: bool
+    version: str
     api: bool
     link: str
+    give_back_after: int  # minutes without any request; 0: never
+    extensions_tab: bool  # A1111's own tab, through which anyone logged in can install programs
     extra_arguments: tuple[str, ...]
-    give_back_after: int = 0  # minutes without any request; 0: never
-    extensions_tab: bool = False  # A1111's own tab, through which anyone logged in can install programs
 
     @classmethod
-    def from_form(
-        cls,
-        *,
-        checkpoint: str,
-        keep_models_on: str,
-        drive_folder: str,
-        update: bool,
-        api: bool,
-        link: str,
-        extra_arguments: str,
-        give_back_after: int,
-        extensions_tab: bool,
-        known_checkpoints: Iterable[str],
-    ) -> "Settings":
-        """Check every field; raise a `Problem` that names the field and the remedy."""
+    def from_form(cls, form: Mapping[str, Any], known_checkpoints: Iterable[str]) -> "Settings":
+        """Check every field (`core.fields`); one that is missing has its default.
+
+        Raises a `Problem` that names the field and the remedy.
+        """
+        values = DEFAULTS | {name: value for name, value in form.items() if name in DEFAULTS}
         return cls(
-            checkpoint=checked_checkpoint(checkpoint, known_checkpoints),
-            keep_models_on=checked_choice("keep_models_on", keep_models_on, (KEEP_ON_DRIVE, KEEP_THIS_SESSION)),
-            drive_folder=checked_folder(drive_folder),
-            update=bool(update),
-            api=bool(api),
-            link=checked_choice("link", link, LINK_CHOICES),
-            extra_arguments=checked_arguments(extra_arguments),
-            give_back_after=checked_minutes(give_back_after),
-            extensions_tab=bool(extensions_tab),
+            checkpoint=checked_checkpoint(values["checkpoint"], known_checkpoints),
+            keep_on_drive=checked_choice("keep_on_drive", values["keep_on_drive"]),
+            drive_folder=checked_folder(values["drive_folder"]),
+            version=checked_version(values["version"]),
+            api=bool(values["api"]),
+            link=checked_choice("link", values["link"]),
+            give_back_after=checked_minutes(values["give_back_after"]),
+            extensions_tab=bool(values["extensions_tab"]),
+            extra_arguments=checked_arguments(values["extra_arguments"]),
         )
+
+    @classmethod
+    def noted(cls, told: Mapping[str, Any]) -> "Settings | None":
+        """The settings that a launch noted (`asdict`); None where another version of the launcher noted others."""
+        if set(told) != {field.name for field in fields(cls)}:
+            return None
+        return cls(**{**told, "extra_arguments": tuple(told["extra_arguments"])})
+
+    @property
+    def models_on_drive(self) -> bool:
+        """True where models are kept, too."""
+        return self.keep_on_drive == EVERYTHING
+
+    @property
+    def uses_drive(self) -> bool:
+        """True where anything is kept on Google Drive."""
+        return self.keep_on_drive != NOTHING
 
 
 def checked_checkpoint(value: str, known: Iterable[str]) -> str:
@@ -94,10 +100,25 @@ def checked_checkpoint(value: str, known: Iterable[str]) -> str:
     )
 
 
-def checked_choice(field: str, value: str, choices: tuple[str, ...]) -> str:
-    """One of `choices`; raises `Problem` otherwise."""
+def checked_choice(name: str, value: str) -> str:
+    """One of the field's choices; raises `Problem` otherwise."""
+    choices = field_named(name).choices
     if value not in choices:
-        raise Problem(f"The field {field} says {value!r}.", f"Choose one of: {', '.join(choices)}.", field=field)
+        raise Problem(f"The field {name} says {value!r}.", f"Choose one of: {', '.join(choices)}.", field=name)
+    return value
+
+
+def checked_version(value: str) -> str:
+    """A choice, a branch, a tag or a commit of A1111; raises `Problem` for what cannot be the name of one."""
+    value = value.strip()
+    if value in field_named("version").choices:
+        return value
+    if not re.fullmatch(r"[0-9A-Za-z][\w./-]{0,99}", value) or ".." in value:
+        raise Problem(
+            f"The field version says {value!r}, which cannot be a version of AUTOMATIC1111.",
+            f"Choose {NEWEST} or {LAST_GOOD}, or write a version such as v1.10.1.",
+            field="version",
+        )
     return value
 
 

@@ -1,93 +1,100 @@
 """What the web UI writes on the machine is kept on Drive, and comes back at the next start."""
 
-import errno
 import os
-import shutil
 import threading
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+import traceback
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import KW_ONLY, dataclass, field
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final
 
-from launcher.core.folder import PART, make_folder_below
+from launcher.drive.changes import Changes
+from launcher.drive.checkouts import Checkouts
+from launcher.drive.copies import Copies
+from launcher.drive.ledger import Ledger
+from launcher.drive.restore import restore
+from launcher.drive.scan import Scan
+from launcher.drive.troubles import FULL, TROUBLES, printable
 
-INTERVAL: Final = 2.0  # seconds between two looks
-LONGEST_INTERVAL: Final = 6.0  # seconds; with what a look takes it stays below the ten that are promised
-REST: Final = 50  # times as long as the last look for files took: 20,000 of them take 0.13 s (docs/benchmarks.md)
+INTERVAL: Final = 2.0  # seconds between two looks at least
+LONGEST_INTERVAL: Final = (
+    6.0  # seconds without the system's help; with what a look takes it stays below the ten promised
+)
+REST: Final = 50  # without the system's help: times as long as the last look took
+NET: Final = 30.0  # seconds between two looks at everything while the system tells what changes
+SHARE_OF_A_CORE: Final = 0.003  # what those may cost
 SETTLED: Final = 1.0  # seconds a file must be unchanged before it is copied
-SAME_TIME: Final = 2.0  # seconds; some disks store whole or even seconds only
-SIDE_BY_SIDE: Final = 4  # copies at a time: an operation on Drive takes long, whatever its size
-NOT_KEPT: Final = frozenset({"models", "cache", "tmp", "__pycache__", ".locks", ".git", "log"})
-NOT_KEPT_ENDINGS: Final = (PART, ".lock", ".tmp", ".incomplete")
-COMES_BACK: Final = 50_000_000  # bytes; larger files stay on Drive, images are not brought back at all
-OUTPUTS: Final = ("outputs", "output")
-UNFINISHED: Final = ".oneclick"  # the folder on Drive for copies that are not whole yet
-TROUBLES: Final = {
-    errno.ENOSPC: "it is full",
-    errno.EDQUOT: "it is full",
-    errno.ENOTCONN: "it was disconnected",
-    errno.ENOENT: "it was disconnected",  # unmounted: its folder is not there at all
-    errno.ECONNABORTED: "it was disconnected",
-    errno.EIO: "it answers with errors",
-}
-
-
-class Mark(NamedTuple):
-    """How a file looked when it was kept."""
-
-    size: int  # bytes
-    changed: int  # nanoseconds
-    inode: int  # the same for a file that was only renamed
+NEW_FOLDER: Final = 5.0  # seconds in which what happens in a new folder may not be told
 
 
 @dataclass
 class Mirror:
     """Keeps `kept` on Drive equal to `data` on the machine while it runs; never the other way round.
 
-    New and changed files are copied, renamed ones renamed, deleted ones deleted. What is deleted on Drive from elsewhere stays
-    on the machine. `unchanged` tells which files of a git checkout are as git has them: those need not be kept again.
+    New and changed files are copied, renamed ones renamed, deleted ones deleted. What somebody deletes on Drive stays on the
+    machine. `elsewhere` names folders outside of `data` that are kept too, each with its name on Drive; what is deleted
+    there stays on Drive.
     """
 
     data: Path
     kept: Path
-    tell: Callable[[str], None]
-    unchanged: Callable[[Path], Iterable[str]] = lambda checkout: ()
-    waiting: int = 0
-    waiting_bytes: int = 0
-    images: int = 0
-    trouble: int = 0  # the errno of the last failure, 0 while all is well
-    _seen: dict[str, Mark] = field(default_factory=dict)
-    _missing: set[str] = field(default_factory=set)
-    _checkouts: dict[str, int] = field(default_factory=dict)
-    _pause: float = INTERVAL
+    tell: Callable[[str], None]  # one line that changes
+    _: KW_ONLY
+    say: Callable[[str], None] = lambda text: None  # a sentence that stays
+    elsewhere: Callable[[], Mapping[Path, str]] = dict
+    fault: str = ""  # what went wrong in the last look that nobody foresaw
+    heartbeat: float = 0.0  # time.monotonic() of the last sign of life
+    _new_folders: dict[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self._stop = threading.Event()
+        self._stop, self._lock = threading.Event(), threading.Lock()
         self._thread: threading.Thread | None = None
-        self._lock, self._counting = threading.Lock(), threading.Lock()
+        self._changes = Changes()
+        self._scan = Scan(self.data, Ledger(), self.say)
+        checkouts = Checkouts(self.data, self.kept, self.say)
+        self._checkouts = checkouts
+        self._copies = Copies(self.kept, self._scan, checkouts, self.say, self._sign_of_life)
+        self._everything_due = 0.0  # time.monotonic() of the next look at everything
+        self._pause = INTERVAL
+
+    @property
+    def images(self) -> int:
+        """How many images of this machine are on Drive."""
+        return self._scan.ledger.images
+
+    @property
+    def waiting(self) -> int:
+        """How many files are on their way. Those that Drive does not take are not among them."""
+        return self._copies.waiting
+
+    @property
+    def unkept(self) -> int:
+        """How many files are not on Drive: on their way, or not taken by it."""
+        return self.waiting + len(self._scan.ledger.left_out)
+
+    @property
+    def waiting_bytes(self) -> int:
+        """Their size."""
+        return self._copies.waiting_bytes
+
+    @property
+    def trouble(self) -> int:
+        """The errno of Drive's last failure, 0 while all is well."""
+        return self._copies.trouble
+
+    @property
+    def full(self) -> bool:
+        """True while Drive takes no more for want of room."""
+        return self.trouble in FULL
 
     def restore(self) -> int:
-        """Bring settings, styles, embeddings and the like from Drive; return how many files came.
-
-        A file that is newer on the machine stays: it is on its way to Drive.
-        """
-        shutil.rmtree(self.kept / UNFINISHED, ignore_errors=True)  # copies that a kill cut off
-        count = 0
-        for name in small_kept_files(self.kept):
-            source, target = self.kept / name, self.data / name
-            info = source.stat()
-            if target.exists() and target.stat().st_mtime >= info.st_mtime - 1:
-                continue
-            target.parent.mkdir(parents=True, exist_ok=True)
-            copy_whole(source, target, target.with_name(f".{target.name}{PART}"))
-            self._seen[name] = mark_of(target.stat())
-            count += 1
-        return count
+        """Bring settings, styles, embeddings and the like from Drive; return how many files came."""
+        with self._lock:
+            return restore(self.kept, self.data, self._scan.ledger, self.say)
 
     def start(self) -> None:
-        """Begin to look every few seconds, in a thread."""
+        """Begin to look, in a thread."""
         self._thread = threading.Thread(target=self._watch, name="mirror", daemon=True)
         self._thread.start()
 
@@ -96,180 +103,111 @@ class Mirror:
         self._stop.set()
         if self._thread:
             self._thread.join(timeout=60)
-        for _ in range(2):  # what is gone is believed at the second look
-            self.look(settled=0)
+        for _ in range(3):  # what is gone is believed at the second look, what fails thrice is left out
+            self._look_safely(None, 0)
+            while self.waiting and not (self.trouble or self.fault) and self._look_safely(set(), 0):
+                continue
 
     def look(self, settled: float = SETTLED) -> None:
         """Make Drive equal once. `settled` in seconds: younger files wait for the next look."""
         with self._lock:
-            if not self.data.is_dir():
-                return
-            self.trouble = 0
-            began = time.monotonic()
-            there = dict(kept_files(self.data))
-            self._pause = min(LONGEST_INTERVAL, max(INTERVAL, REST * (time.monotonic() - began)))
-            try:
-                self.kept.stat()  # while Drive is away nothing counts as deleted there
-                self._accept_checkouts()
-                todo = {name: mark for name, mark in there.items() if self._is_new(name, mark)}
-                self._follow_the_missing(there, todo)
-                self._keep_all(todo, settled)
-            except OSError as error:
-                self._note_trouble(error)
-                self._count([mark for name, mark in there.items() if self._seen.get(name) != mark])
-            self.tell(self.summary())
+            self._look(None, settled)
+            while self.waiting and not self.trouble and self._look(set(), settled):
+                continue
 
     def summary(self) -> str:
         """One line for the panel."""
+        ledger = self._scan.ledger
         text = f"{self.images} images kept" if self.images != 1 else "1 image kept"
+        if self.images:
+            text += f" in {' and '.join(ledger.image_folders)}"
         if self.waiting:
             text += f", {self.waiting} {'files' if self.waiting != 1 else 'file'} on the way"
-        return text + (
-            f" (Google Drive takes none now: {TROUBLES.get(self.trouble, os.strerror(self.trouble))})"
-            if self.trouble
-            else ""
-        )
-
-    @property
-    def full(self) -> bool:
-        """True while Drive takes no more for want of room."""
-        return self.trouble in (errno.ENOSPC, errno.EDQUOT)
-
-    def _is_new(self, name: str, mark: Mark) -> bool:
-        if name not in self._seen and is_same(mark, self.kept / name):
-            self._seen[name] = mark  # kept by an earlier kernel
-        return self._seen.get(name) != mark
-
-    def _keep_all(self, todo: dict[str, Mark], settled: float) -> None:
-        self._count(todo.values())
-        old = time.time() - settled
-        ready = [
-            name
-            for name, mark in todo.items()
-            if not settled or mark.changed / 1e9 <= old or mark.changed / 1e9 > time.time()
-        ]
-        with ThreadPoolExecutor(SIDE_BY_SIDE) as pool:
-            list(pool.map(lambda name: self._keep(name, todo[name]), ready))
-
-    def _keep(self, name: str, mark: Mark) -> None:
-        """Copy one file, unless Drive is in trouble."""
+        refused = list(ledger.left_out)
+        if refused:
+            text += f", {len(refused)} that Google Drive does not take ({printable(os.path.basename(refused[0]))}"
+            text += ", ...)" if len(refused) > 1 else ")"
         if self.trouble:
-            return
-        target = self.kept / name
-        part = self.kept / UNFINISHED / f"{mark.inode}-{target.name}"
+            text += f" (Google Drive takes none now: {TROUBLES.get(self.trouble, os.strerror(self.trouble))})"
+        return text + (f" (keeping files failed and is tried again: {self.fault})" if self.fault else "")
+
+    # ---- one look
+
+    def _look(self, changed: Collection[str] | None, settled: float) -> int:
+        """Look at what changed, or with None at everything; returns how many files got to Drive."""
+        self.heartbeat = time.monotonic()
+        if not self.data.is_dir():
+            return 0
+        places, copies, done = self.elsewhere(), self._copies, 0
+        if changed is None:
+            gone = self._scan.everything(places)
+            self._everything_due = time.monotonic() + max(NET, self._scan.seconds / SHARE_OF_A_CORE)
+            self._pause = min(LONGEST_INTERVAL, max(INTERVAL, REST * self._scan.seconds))
+        else:
+            gone = self._scan.some(places, changed, copies.gone)
+        copies.trouble, self.fault = 0, ""
         try:
-            for folder in (target.parent, part.parent):
-                make_folder_below(self.kept, folder)
-            copy_whole(self.data / name, target, part)
-        except FileNotFoundError:
-            if (self.data / name).exists():
-                raise
-            return  # it was deleted meanwhile
+            self.kept.stat()  # while Drive is away nothing counts as deleted there
+            for source, mark, name in self._checkouts.accept():
+                self._scan.ledger.remember(source, mark, name)
+            copies.follow_the_gone(gone)
+            done = copies.keep_new(settled)
         except OSError as error:
-            self._note_trouble(error)
-            return
-        with self._counting:
-            self._seen[name] = mark
-            self.waiting -= 1
-            self.waiting_bytes -= mark.size
-            self.images += name.startswith(OUTPUTS)
-            text = self.summary()
-        self.tell(text)
+            copies.note_trouble(error)
+            copies.count()
+        self._sign_of_life(True)
+        return done
 
-    def _follow_the_missing(self, there: dict[str, Mark], todo: dict[str, Mark]) -> None:
-        """What was kept and is gone here: renamed on Drive if it is here under a new name, else deleted at the second look."""
-        gone = [name for name in self._seen if name not in there]
-        for name in gone:
-            mark = self._seen[name]
-            new = next((other for other, found in todo.items() if found == mark), "")
-            if not new and name not in self._missing:
-                self._missing.add(name)
-                continue
-            if is_same(mark, self.kept / name):  # our copy; a file that somebody changed on Drive stays
-                if new:
-                    make_folder_below(self.kept, (self.kept / new).parent)
-                    os.replace(self.kept / name, self.kept / new)
-                    self._seen[new] = todo.pop(new)
-                else:
-                    (self.kept / name).unlink()
-            del self._seen[name]
-        self._missing &= set(gone) & set(self._seen)
+    def _sign_of_life(self, news: bool) -> None:
+        self.heartbeat = time.monotonic()
+        if news:
+            self.tell(self.summary())
 
-    def _accept_checkouts(self) -> None:
-        """Take what git has as kept, whenever a checkout has changed."""
-        for index in self.data.glob("extensions/*/.git/index"):
-            checkout, changed = index.parent.parent, index.stat().st_mtime_ns
-            name = str(checkout.relative_to(self.data))
-            if self._checkouts.get(name) == changed:
-                continue
-            for inside in self.unchanged(checkout):
-                path = checkout / inside
-                if path.exists():
-                    self._seen[f"{name}/{inside}"] = mark_of(path.lstat())
-            self._checkouts[name] = changed
-
-    def _count(self, new: Collection[Mark]) -> None:
-        self.waiting, self.waiting_bytes = len(new), sum(mark.size for mark in new)
-
-    def _note_trouble(self, error: OSError) -> None:
-        self.trouble = error.errno or errno.EIO
+    # ---- the thread
 
     def _watch(self) -> None:
-        while not self._stop.wait(self._pause):
-            self.look()
-
-
-def mark_of(info: os.stat_result) -> Mark:
-    """A file's mark from what `stat` says."""
-    return Mark(info.st_size, info.st_mtime_ns, info.st_ino)
-
-
-def is_same(mark: Mark, kept: Path) -> bool:
-    """True if the kept file is the copy of the one with this mark, by size and time of change."""
-    try:
-        other = kept.stat()
-    except FileNotFoundError:
-        return False
-    return mark.size == other.st_size and abs(mark.changed - other.st_mtime_ns) < SAME_TIME * 1e9
-
-
-def kept_files(root: Path, below: str = "") -> Iterator[tuple[str, Mark]]:
-    """The files below `root` that are to be kept, as paths relative to it, with their marks. Links lead to Drive and are left out."""
-    with os.scandir(root / below) as entries:
-        for entry in entries:
-            name = f"{below}/{entry.name}" if below else entry.name
+        """Look whenever something changes, and at everything now and then. Nothing that goes wrong ends this."""
+        while not self._stop.is_set():
             try:
-                if entry.is_symlink():
-                    continue
-                if entry.is_dir():
-                    if entry.name not in NOT_KEPT:
-                        yield from kept_files(root, name)
-                elif not entry.name.endswith(NOT_KEPT_ENDINGS):
-                    yield name, mark_of(entry.stat())
-            except FileNotFoundError:  # deleted while we looked
-                continue
+                changed = self._wait_for_changes()
+            except Exception as error:
+                self._note_fault(error)
+                self._stop.wait(INTERVAL)
+                changed = None
+            if not self._stop.is_set():
+                self._look_safely(changed, SETTLED)
+        self._changes.close()
 
+    def _wait_for_changes(self) -> set[str] | None:
+        """Wait a while; returns the paths that changed, or None if it is time to look at everything."""
+        new = self._changes.follow(self._scan.roots(self.elsewhere()))
+        if not self._changes.works:
+            self._stop.wait(self._pause)
+            return None
+        changed = new | self._changes.wait(INTERVAL, self._stop)
+        now = time.monotonic()
+        if now >= self._everything_due:
+            return None
+        self._new_folders |= {path: now + NEW_FOLDER for path in changed if os.path.isdir(path)}
+        self._new_folders = {path: until for path, until in self._new_folders.items() if until > now}
+        return changed | set(self._new_folders)
 
-def small_kept_files(kept: Path) -> Iterator[str]:
-    """What a start brings back: the files at the top that A1111 keeps there, and a few folders of small files."""
-    for pattern in ("config.json", "ui-config.json", "*.csv", "params.txt"):
-        for path in sorted(kept.glob(pattern)):
-            yield path.name
-    for folder in ("embeddings", "huggingface", "config_states"):
-        for where, _, names in os.walk(kept / folder):
-            for name in names:
-                path = Path(where, name)
-                if not name.endswith(NOT_KEPT_ENDINGS) and path.stat().st_size <= COMES_BACK:
-                    yield str(path.relative_to(kept))
+    def _look_safely(self, changed: Collection[str] | None, settled: float) -> int:
+        """Look; what nobody foresaw is said and ends nothing."""
+        try:
+            with self._lock:
+                return self._look(changed, settled)
+        except Exception as error:
+            self._note_fault(error)
+            return 0
 
-
-def copy_whole(source: Path, target: Path, part: Path) -> None:
-    """Copy under the temporary name `part`, check the size, rename; the time of change is copied too."""
-    with source.open("rb") as read, part.open("wb") as write:
-        shutil.copyfileobj(read, write, 1 << 20)
-    info = source.stat()
-    if part.stat().st_size != info.st_size:
-        part.unlink()
-        raise OSError(errno.EIO, "the copy is not whole")
-    os.utime(part, ns=(info.st_atime_ns, info.st_mtime_ns))
-    os.replace(part, target)
+    def _note_fault(self, error: Exception) -> None:
+        traceback.print_exception(error)
+        news, self.fault = not self.fault, f"{type(error).__name__}: {str(error)[:200]}"
+        self.heartbeat = time.monotonic()
+        try:
+            if news:
+                self.say(f"Keeping your files failed ({type(error).__name__}); it is tried again every few seconds.")
+            self.tell(self.summary())
+        except Exception as second:
+            traceback.print_exception(second)

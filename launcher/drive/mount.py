@@ -1,83 +1,138 @@
-"""Google Drive: is it mounted, mounting it, waiting until Google has everything."""
+"""Google Drive: is it mounted, connecting it, waiting until Google has everything."""
 
-import importlib
-import importlib.util
+import errno
 import os
+import sys
 import time
-from typing import Final
+from collections.abc import Callable
+from typing import Any, Final
 
 from launcher.colab.machine import Machine
 from launcher.core.problem import Problem
+from launcher.core.process import CommandError, own_paths, run
 
 LOOKS_ALIVE: Final = 2.0  # seconds; the system remembers what it saw in a mount for one
-MOUNT_DO_AGAIN: Final = "press ▶ again"
+CONSENT_PATIENCE: Final = 100.0  # seconds; Google's own question is open for 120 and says nothing when they are over
+FLUSH_SILENCE: Final = 3600.0  # seconds
+
+AGAIN: Final = "press ▶ again"
+NEW_MACHINE: Final = f"Choose Runtime → Disconnect and delete runtime, then {AGAIN}."
+WITHOUT_DRIVE: Final = f"Use a private Google account, or set keep_on_drive to **nothing**, and {AGAIN}."
+
 # What `drive.mount` says when it fails (google.colab/drive.py, read 2026-04) -> what a person can do.
 MOUNT_FAILURES: Final = (
-    ("credential propagation", "Google Drive was not allowed.", f"Press ▶ again and choose «Connect to Google Drive» in the window that opens. If no window opens, allow pop-ups and third-party cookies for colab.research.google.com and {MOUNT_DO_AGAIN}."),
-    ("domain policy", "Your organisation does not allow Google Drive in Colab.", f"Use a private Google account, or set keep_models_on to «this session only», and {MOUNT_DO_AGAIN}."),
-    ("must not already contain files", "The place for Google Drive (/content/drive) already has files in it, so Drive cannot be mounted there.", f"Choose Runtime → Disconnect and delete runtime, then {MOUNT_DO_AGAIN}."),
-    ("must not be a symlink", "The place for Google Drive (/content/drive) is a link, so Drive cannot be mounted there.", f"Choose Runtime → Disconnect and delete runtime, then {MOUNT_DO_AGAIN}."),
-    ("timeout during initial read", "Google Drive did not list its first folder in time. That happens when «My Drive» has thousands of files at the top.", f"Wait a minute and {MOUNT_DO_AGAIN}; if it stays so, move files of «My Drive» into folders."),
-    ("Enterprise", "Colab Enterprise has no Google Drive.", "Use colab.research.google.com."),
-    ("unsupported in this environment", "This Colab runtime cannot mount Google Drive.", "Open the notebook at colab.research.google.com."),
-)  # fmt: skip
+    (
+        "credential propagation",
+        "Google Drive was not allowed.",
+        f"Press ▶ again and choose **Connect to Google Drive** in the window that opens. If no window opens, allow pop-ups and third-party cookies for colab.research.google.com and {AGAIN}. To do without Drive, set keep_on_drive to **nothing**.",
+    ),
+    ("domain policy", "Your organization does not allow Google Drive in Colab.", WITHOUT_DRIVE),
+    (
+        "must not already contain files",
+        "The place for Google Drive (/content/drive) already has files in it, so Drive cannot be connected there.",
+        NEW_MACHINE,
+    ),
+    (
+        "must not be a symlink",
+        "The place for Google Drive (/content/drive) is a link, so Drive cannot be connected there.",
+        NEW_MACHINE,
+    ),
+    (
+        "timeout during initial read",
+        "Google Drive did not list its first folder in time. That happens when My Drive has thousands of files at the top.",
+        f"Wait a minute and {AGAIN}. If this keeps happening, move files of My Drive into folders.",
+    ),
+    ("Enterprise", "Colab Enterprise has no Google Drive.", f"Set keep_on_drive to **nothing** and {AGAIN}."),
+    (
+        "unsupported in this environment",
+        "This Colab runtime cannot connect Google Drive.",
+        f"Open the notebook at colab.research.google.com, or set keep_on_drive to **nothing** and {AGAIN}.",
+    ),
+)
 
 
 def drive_is_mounted(machine: Machine) -> bool:
-    """True if Drive is mounted and answers. A dead FUSE mount raises OSError 107 on listing and counts as not mounted."""
-    if not machine.colab:
+    """True if Drive is mounted, or none is wanted. Only a mount that answers with Errno 107 is dead.
+
+    Any other error is a Drive that is there: a first folder with thousands of files answers with Errno 5.
+    """
+    if machine.mountpoint is None:
         return True
-    if not os.path.ismount(machine.base / "drive"):
-        return False
     try:
+        if not os.path.ismount(machine.mountpoint):
+            return False
         with os.scandir(machine.drive) as entries:
             next(entries, None)
-        return True
-    except OSError:
-        return False
+    except OSError as error:
+        return error.errno not in (errno.ENOTCONN, errno.ENOENT)
+    return True
 
 
-def mount_drive(machine: Machine) -> None:
-    """Mount Google Drive if it is not mounted. Main thread only.
+def connect_drive(machine: Machine, ask: Callable[..., dict[str, Any]]) -> None:
+    """Mount Google Drive if it is not mounted. `ask` puts a question to the person (`colab.dialogs.mount`).
 
-    A second `drive.mount()` asks for consent again and can kill a working mount
-    (google.colab/drive.py runs `pkill drive` before its own checks), hence the look beforehand.
-    Raises `Problem` for every known failure. Any exception can come out of mount(), pexpect's too
-    (googlecolab/colabtools#5964).
+    `drive.mount()` asks for consent before it looks whether Drive is mounted, and kills a mount that works
+    (google.colab/drive.py runs `pkill drive` before its own checks), hence the look beforehand. Raises `Problem`.
     """
-    if not machine.colab:
+    if machine.mountpoint is None:
         machine.drive.mkdir(parents=True, exist_ok=True)
         return
     if drive_is_mounted(machine):
         return
-    drive = importlib.import_module("google.colab.drive")
     for pause in (LOOKS_ALIVE, 0.0):
-        try:
-            drive.mount(str(machine.base / "drive"))
-        except Exception as error:
-            raise mount_problem(error) from error
+        told = ask("mount", mountpoint=str(machine.mountpoint))
+        if "error" in told:
+            raise mount_problem(told["error"], told["types"], told["seconds"])
         if drive_is_mounted(machine):
             return
-        time.sleep(pause)  # a mount that has just died still looks like a folder, and mount() says «already mounted»
+        time.sleep(
+            pause
+        )  # a mount that has just died still looks like a folder, and mount() says it is mounted already
     raise Problem(
-        "Google Drive did not answer after it was mounted; the permission may not have been given in time.",
+        "Google Drive did not answer after it was connected; the permission may not have been given in time.",
         "Press ▶ again and allow Google Drive in the window that opens.",
     )
 
 
-def mount_problem(error: Exception) -> Problem:
-    """The failure of `drive.mount` in one sentence with what to do."""
-    text = f"{type(error).__name__}: {error}"
+def mount_problem(text: str, types: list[str], seconds: float) -> Problem:
+    """The failure of `drive.mount` in one sentence with what to do.
+
+    `types` are the names of the exception's classes. They decide before words do: pexpect's time-out lists all it waited for.
+    """
+    if "TIMEOUT" in types or "EOF" in types:
+        return Problem(
+            "Google Drive took too long to connect.",
+            f"Wait a minute and {AGAIN}. If this keeps happening, choose Runtime → Disconnect and delete runtime and start again.",
+            field="drive",
+        )
     for pattern, what, do in MOUNT_FAILURES:
         if pattern.lower() in text.lower():
             return Problem(what, do, field="drive")
+    if seconds > CONSENT_PATIENCE:
+        return Problem(
+            "Google Drive was not connected: nobody answered Google's question in time.",
+            "Press ▶ again and choose **Connect to Google Drive** in the window that opens, in the tab in which you pressed ▶.",
+            field="drive",
+        )
     return Problem(
-        f"Google Drive could not be mounted ({text.strip()[:200]}).",
-        f"Wait a minute and {MOUNT_DO_AGAIN}. If it fails again, choose Runtime → Disconnect and delete runtime and start anew.",
+        f"Google Drive could not be connected ({types[0]}: {text.strip()[:200]}).",
+        f"Wait a minute and {AGAIN}. If it fails again, choose Runtime → Disconnect and delete runtime and start again.",
+        field="drive",
     )
 
 
 def flush_drive(machine: Machine) -> None:
-    """Wait until Google Drive has uploaded what was written, and unmount it. Main thread only."""
-    if machine.colab:
-        importlib.import_module("google.colab.drive").flush_and_unmount()
+    """Wait until Google Drive has uploaded what was written, and disconnect it. Raises `Problem` if Google did not say so.
+
+    Google's own push is a program that needs no notebook. It runs in a session of its own: in the kernel's, ■ would end it.
+    """
+    if machine.mountpoint is None:
+        return
+    code = "from google.colab import drive; drive.flush_and_unmount()"
+    try:
+        run([sys.executable, "-c", code], env={**os.environ, **own_paths()}, timeout=FLUSH_SILENCE)
+    except CommandError as error:
+        raise Problem(
+            "Google Drive has not taken everything yet: its upload failed.",
+            "The machine is still yours, and your files are on it. Press ▶ on the first cell to connect Drive again, wait a minute, and press ▶ here again.",
+        ) from error

@@ -1,20 +1,22 @@
 """Extensions as files: histories on Drive, checkouts on the machine, which are switched off."""
 
-import json
 import os
 import shutil
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from launcher.core.folder import Folder, write_safely
+from launcher.core.folder import Folder, leads_nowhere
 from launcher.core.process import CommandError
 from launcher.core.reporter import Reporter
-from launcher.drive.mirror import COMES_BACK, UNFINISHED
-from launcher.git.git import changed_files, git
+from launcher.drive.copying import UNFINISHED
+from launcher.drive.kept import COMES_BACK
+from launcher.git.git import PLACED_MARK, git
 from launcher.git.history import pull_history, push_history
 from launcher.git.repository import Repository, bring, put_files, wanted_commit
+from launcher.webui.settings_file import SWITCHED_OFF, check_settings_file, read_settings, write_settings
 
 
 @dataclass(frozen=True)
@@ -81,16 +83,28 @@ def origin(history: Path) -> str:
 def put_extensions(folder: Folder, reporter: Reporter) -> list[str]:
     """Bring the files of every extension to the machine, side by side; return their names.
 
-    What A1111's own tab installed there since gets its history on Drive first.
+    What A1111's own tab installed there since gets its history on Drive first. What somebody took away on Drive goes from here.
     """
     names = kept_extensions(folder)
-    for checkout in (path.parent for path in folder.data.glob("extensions/*/.git") if path.parent.name not in names):
-        places = (f"file://{checkout}", origin(checkout))
-        bring(folder, repository(checkout.name, *places), checkout, refresh=True, reporter=reporter)
-        names.append(checkout.name)
+    for checkout in [path.parent for path in folder.data.glob("extensions/*/.git")]:
+        if (checkout / ".git" / PLACED_MARK).exists():
+            if checkout.name not in names and (folder.kept / "extensions").is_dir():
+                put_aside(folder, checkout)
+        elif not (kept_place(folder, checkout.name) / ".git" / "HEAD").exists():
+            places = (f"file://{checkout}", origin(checkout))
+            bring(folder, repository(checkout.name, *places), checkout, refresh=True, reporter=reporter)
+            names = sorted({*names, checkout.name})
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda name: put_extension(folder, name, reporter), names))
     return names
+
+
+def put_aside(folder: Folder, checkout: Path) -> None:
+    """Take an extension off the machine without deleting a file of it."""
+    aside = folder.machine / "removed-extensions" / f"{checkout.name}-{time.time_ns()}"
+    aside.parent.mkdir(parents=True, exist_ok=True)
+    os.replace(checkout, aside)
+    shutil.rmtree(history_of(folder, checkout.name), ignore_errors=True)
 
 
 def repository(name: str, *urls: str) -> Repository:
@@ -119,7 +133,8 @@ def own_files(kept: Path) -> Iterator[str]:
     for where, folders, names in os.walk(kept):
         folders[:] = [f for f in folders if f not in (".git", "__pycache__", UNFINISHED)]
         for name in names:
-            yield os.path.relpath(os.path.join(where, name), kept)
+            if not leads_nowhere(Path(where, name)):
+                yield os.path.relpath(os.path.join(where, name), kept)
 
 
 def bring_own_file(kept: Path, target: Path) -> None:
@@ -136,26 +151,16 @@ def bring_own_file(kept: Path, target: Path) -> None:
         shutil.copy2(kept, target)
 
 
-def unchanged_files(checkout: Path) -> list[str]:
-    """The files of a checkout that are as git has them: nothing need be kept of those but the history."""
-    changed = set(changed_files(checkout))
-    return [name for name in git("ls-files", "-z", at=checkout).split("\0") if name and name not in changed]
-
-
 def switched_off(folder: Folder) -> set[str]:
     """The extensions A1111's own settings have switched off."""
-    try:
-        return set(json.loads((folder.data / "config.json").read_text()).get("disabled_extensions", []))
-    except (FileNotFoundError, ValueError):
-        return set()
+    found = (read_settings(folder.data) or {}).get(SWITCHED_OFF)
+    return {name for name in found if isinstance(name, str)} if isinstance(found, list) else set()
 
 
 def switch(folder: Folder, *, off: set[str] = frozenset(), on: set[str] = frozenset()) -> None:  # type: ignore[assignment]
     """Switch extensions off or on in A1111's own settings, where its Extensions tab shows it."""
     if not off and not on:
         return
-    path = folder.data / "config.json"
-    settings = json.loads(path.read_text()) if path.exists() else {}
-    write_safely(
-        path, json.dumps(settings | {"disabled_extensions": sorted((switched_off(folder) | off) - on)}, indent=4)
-    )
+    check_settings_file(folder.data)  # one that cannot be read is set aside, never overwritten
+    settings = read_settings(folder.data) or {}
+    write_settings(folder.data, settings | {SWITCHED_OFF: sorted((switched_off(folder) | off) - on)})

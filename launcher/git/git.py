@@ -13,6 +13,7 @@ from launcher.core.reporter import Reporter
 OUR_REF: Final = "refs/oneclick/used"  # the commit we run; the person's own branches are never moved
 OUR_BRANCHES: Final = "kept-changes-"  # branches with what people changed in files
 SILENCE: Final = 120.0  # seconds git may say nothing
+PLACED_MARK: Final = "oneclick-placed"  # in a checkout's .git: its history is kept on Drive
 
 
 def git(*arguments: str, at: Path | None = None, on_line: Callable[[str], None] = lambda line: None) -> str:
@@ -87,6 +88,12 @@ def changed_files(checkout: Path) -> list[str]:
         return []
     told = git("--no-optional-locks", "diff", "--name-only", "-z", "--no-renames", "HEAD", at=checkout)
     return [name for name in told.split("\0") if name]
+
+
+def unchanged_files(checkout: Path) -> list[str]:
+    """The files of a checkout that are as git has them: nothing need be kept of those but the history."""
+    changed = set(changed_files(checkout))
+    return [name for name in git("ls-files", "-z", at=checkout).split("\0") if name and name not in changed]
 
 
 def restore_missing(checkout: Path) -> list[str]:

@@ -12,6 +12,7 @@ from launcher.core.reporter import Reporter
 from launcher.git.git import (
     OUR_BRANCHES,
     OUR_REF,
+    PLACED_MARK,
     begin_history,
     changed_files,
     fetch,
@@ -127,8 +128,9 @@ def wanted_commit(history: Path, repository: Repository) -> str:
 def put_files(history: Path, commit: str, files: Path, reporter: Reporter) -> str:
     """Check `commit` out at `files`, from the history. HEAD moves last, so HEAD tells. Returns the branch with a person's changes, if any."""
     mend(files)
-    busy, branch = files / ".git" / "oneclick-busy", ""
+    busy, placed, branch = files / ".git" / "oneclick-busy", files / ".git" / PLACED_MARK, ""
     if used_or_head(files) == commit and not busy.exists():
+        placed.touch()
         return branch
     if not busy.exists():  # a checkout that was cut off in the middle looks like changes of a person
         branch = keep_edits(files, history, reporter)
@@ -138,6 +140,7 @@ def put_files(history: Path, commit: str, files: Path, reporter: Reporter) -> st
     busy.touch()
     git("fetch", "--quiet", "--no-tags", "--depth=1", f"file://{history}", commit, at=files)
     git("checkout", "--quiet", "--force", "--detach", commit, at=files)
+    placed.touch()
     busy.unlink()
     return branch
 

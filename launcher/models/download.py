@@ -67,7 +67,7 @@ def download(
                 other.unlink()
         if remote.size:
             there = part.stat().st_blocks * 512 if part.exists() else 0
-            require_room(target.parent, remote.size - there, where, f"The model {remote.name}")
+            require_room(target.parent, remote.size - there, where, f"The model {remote.name}", target.parent.parent)
         try:
             digest = fetch(remote, part, reporter)
         except Problem:

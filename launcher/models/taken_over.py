@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
 
-from launcher.core.folder import Folder
+from launcher.core.folder import Folder, leads_nowhere
 from launcher.models.model_file import WEIGHTS, look_at
 
 HALF_DOWNLOADS: Final = (".crdownload", ".aria2", ".download", ".partial", ".incomplete")
@@ -33,6 +33,8 @@ def broken_models(folder: Folder, known: set[str]) -> tuple[set[str], dict[str, 
     sound, broken = set(), {}
     for path in model_files(folder):
         name = str(path.relative_to(folder.kept))
+        if leads_nowhere(path):
+            continue  # `Folder.dead_shortcuts` names it
         if name in known:
             sound.add(name)
         elif path.name.lower().endswith(HALF_DOWNLOADS):

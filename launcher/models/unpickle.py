@@ -78,7 +78,9 @@ def check_arguments(name: str, arguments: tuple[Any, ...]) -> None:
     """Some of what is allowed is so for what real files do with it only."""
     if name == "_codecs.encode" and arguments[1:] != ("latin1",):
         raise Refused("it calls an encoder that no model calls")
-    if name == "numpy.dtype" and not (arguments and isinstance(arguments[0], str) and PLAIN_DTYPE.fullmatch(arguments[0])):
+    if name == "numpy.dtype" and not (
+        arguments and isinstance(arguments[0], str) and PLAIN_DTYPE.fullmatch(arguments[0])
+    ):
         raise Refused("it holds data that no model has")
 
 

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any, Final
 
+from launcher.core.fields import FIELDS
 from launcher.notebook.cells import (
     ADD_CONTROLNET,
     ADD_EXTENSION,
@@ -19,6 +20,9 @@ from launcher.notebook.cells import (
 )
 
 SOURCES: Final = Path(__file__).resolve().parent.parent
+README: Final = SOURCES.parent / "README.md"
+TABLE_BEGINS: Final = "<!-- fields: made by `make notebook` -->"
+TABLE_ENDS: Final = "<!-- end of fields -->"
 NOT_IN_THE_NOTEBOOK: Final = "notebook"  # the room that builds it
 
 
@@ -106,6 +110,13 @@ def notebook() -> dict[str, Any]:
     }
 
 
+def with_table_of_fields(readme: str) -> str:
+    """The README with its table of the first cell's fields, between two marks."""
+    rows = "".join(f"| `{field.name}` | {field.about} |\n" for field in FIELDS)
+    table = f"{TABLE_BEGINS}\n| field | what it does |\n| --- | --- |\n{rows}{TABLE_ENDS}"
+    return re.sub(f"{re.escape(TABLE_BEGINS)}.*?{re.escape(TABLE_ENDS)}", lambda _: table, readme, flags=re.DOTALL)
+
+
 def notebook_text() -> str:
     """The file's text: the same for the same sources, byte by byte."""
     return json.dumps(notebook(), indent=1, ensure_ascii=False) + "\n"
@@ -114,4 +125,6 @@ def notebook_text() -> str:
 if __name__ == "__main__":
     target = Path(sys.argv[1]) if len(sys.argv) > 1 else SOURCES.parent / NOTEBOOK
     target.write_text(notebook_text())
+    if len(sys.argv) == 1:
+        README.write_text(with_table_of_fields(README.read_text()))
     print(f"{target.name}: {target.stat().st_size / 1000:.0f} kB")

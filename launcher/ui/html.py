@@ -1,10 +1,12 @@
 """The panel as HTML."""
 
 import html
+import re
 import time
 from typing import Final
 
-from launcher.core.board import DONE, FAILED, RUNNING, Card, Snapshot
+from launcher import __version__
+from launcher.core.board import FAILED, RUNNING, LoginBox, Snapshot
 from launcher.ui.words import amount, in_time
 
 STYLE_OF_PANEL: Final = """<style>
@@ -28,6 +30,7 @@ html[theme=dark] .oneclick,body[data-jp-theme-light=false] .oneclick,body.vscode
 .oneclick .trouble{border:1px solid var(--bad);border-inline-start-width:5px;border-radius:8px;padding:10px 12px;margin:8px 0}.oneclick .trouble b{color:var(--bad)}
 .oneclick .notice{border-inline-start:3px solid var(--main);padding:2px 10px;margin:8px 0;color:var(--ink)}
 .oneclick .box{background:var(--tint);border-radius:10px;padding:14px;margin:10px 0}
+.oneclick a.also{color:var(--main);font-weight:600;white-space:nowrap}
 .oneclick a.go{display:inline-block;background:var(--main);color:var(--on);font-weight:700;font-size:16px;padding:10px 20px;border-radius:8px;text-decoration:none}
 .oneclick a.go:focus-visible,.oneclick button:focus-visible{outline:3px solid var(--ink);outline-offset:2px}
 .oneclick .field{display:flex;flex-wrap:wrap;align-items:center;gap:2px 12px;margin-top:10px}
@@ -50,12 +53,13 @@ def head_html(board: Snapshot, now: float) -> str:
     failed, running = board.failed, [s for s in board.steps if s.state == RUNNING]
     if failed:
         text = "It stopped: something needs you"
-    elif not running and all(step.state == DONE for step in board.steps):
+    elif board.all_done:
         text = board.done_title
     else:
         text = board.title
     clock = time.strftime("%H:%M:%S", time.localtime(now))
-    since = f"ready after {in_time(board.card.seconds)}" if board.card and not running else in_time(now - board.started)
+    box = board.login_box
+    since = f"ready after {in_time(box.seconds)}" if box and not running else in_time(now - board.started)
     return f'{STYLE_OF_PANEL}<div class="oneclick head" role="status"><span>{since} · {clock}</span><b>{html.escape(text)}</b></div>'
 
 
@@ -79,42 +83,56 @@ def steps_html(board: Snapshot, now: float) -> str:
     return f'<div class="oneclick steps"><ol>{"".join(rows)}</ol></div>'
 
 
+def sentence_html(text: str) -> str:
+    """A sentence as HTML; what stands between two pairs of asterisks is bold."""
+    return re.sub(r"\*\*(.+?)\*\*", r"<b>\1</b>", html.escape(text))
+
+
 def told_html(board: Snapshot) -> str:
     """Notices, and the problem with its remedy."""
-    parts = [f'<div class="notice">{html.escape(text)}</div>' for text in board.notices]
+    parts = [f'<div class="notice">{sentence_html(text)}</div>' for text in board.notices]
     for step in board.steps:
         if step.state == FAILED:
+            what, do = sentence_html(step.problem), sentence_html(step.remedy)
             parts.append(
-                f'<div class="trouble" role="alert"><b>{html.escape(step.title)}: {html.escape(step.problem)}</b><br>What to do: {html.escape(step.remedy)}</div>'
+                f'<div class="trouble" role="alert"><b>{html.escape(step.title)}: {what}</b><br>What to do: {do}</div>'
             )
     return f'<div class="oneclick told">{"".join(parts)}</div>'
 
 
-def card_html(card: Card | None, link: str) -> str:
+def login_box_html(box: LoginBox | None, link: str) -> str:
     """The way in: the button, user and password to copy, where the images go."""
-    if card is None:
+    if box is None:
         return '<div class="oneclick card"></div>'
     copy = f'<button type="button" onclick="{html.escape(COPY_SCRIPT)}">Copy</button>'
-    rows = [("Link", card.url), ("User", card.user), ("Password", card.password)]
+    rows = [("Link", box.url), ("User", box.user), ("Password", box.password)]
     fields = "".join(
         f'<div class="field"><span>{name}</span><div><code>{html.escape(value)}</code></div>{copy}</div>'
         for name, value in rows
     )
+    images = html.escape(box.kept_in)
+    if box.images:
+        zipped = f'href="{html.escape(box.images)}" target="_blank" rel="noopener"'
+        images += f' <a class="also" {zipped}>Download my images</a>'
+    enter = f'<a class="go" href="{html.escape(link or box.url)}" target="_blank" rel="noopener">Open the web UI</a>'
     return (
-        f'<div class="oneclick card"><div class="box"><a class="go" href="{html.escape(link)}" target="_blank" rel="noopener">Open the web UI</a>'
-        f'{fields}<div class="field"><span>Images</span><div>{html.escape(card.kept_in)}</div></div></div></div>'
+        f'<div class="oneclick card"><div class="box">{enter}{fields}'
+        f'<div class="field"><span>Images</span><div>{images}</div></div></div></div>'
     )
 
 
-def foot_html(board: Snapshot, let_go: bool) -> str:
-    """What is kept, and how to stop."""
-    if let_go:
-        text = "Let go: the web UI and its link go on. Press ▶ to come back here; the stop cell below ends them."
-    elif board.card:
-        text = "■ lets go of this cell while the web UI goes on; the stop cell below ends it."
-    elif all(step.state in (DONE, FAILED) for step in board.steps):
-        text = ""
-    else:
-        text = "You can leave this page open and do something else."
+def foot_html(board: Snapshot, closed: bool) -> str:
+    """What is kept, and how to go on."""
     kept = f"{html.escape(board.kept)} · " if board.kept else ""
-    return f'<div class="oneclick foot">{kept}{text}</div>'
+    return f'<div class="oneclick foot">{kept}{sentence_html(foot_text(board, closed))} · Version {__version__}</div>'
+
+
+def foot_text(board: Snapshot, closed: bool) -> str:
+    """How to go on from here; once the cell is `closed`, what became of the rest."""
+    if not closed:
+        return board.foot
+    if board.login_box:
+        return "This cell stopped; the web UI is still running. Press ▶ to see this again; the cell **Stop** ends it."
+    if any(step.state == RUNNING for step in board.steps):
+        return "This cell stopped; the work goes on. Press ▶ to see it again."
+    return "This cell stopped."

@@ -1,129 +1,113 @@
-"""Draws a Board in the notebook with ipywidgets, or as lines of text where there are none. Knows no step's work."""
+"""Draws a board in the notebook with ipywidgets, or as lines of text where there are none. Knows no step's work."""
 
-import asyncio
 import os
 import time
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
-from launcher.core.board import Board, Snapshot
-from launcher.ui.html import card_html, foot_html, head_html, steps_html, told_html
+from launcher.core.board import Snapshot
+from launcher.ui.html import foot_html, head_html, login_box_html, steps_html, told_html
 from launcher.ui.text_panel import TextPanel, text_lines
 
 TICK: Final = 0.1  # seconds between two looks at the kernel and the board
-REDRAW: Final = 0.3  # seconds between two drawings of what only moves: bars, clocks
+REDRAW: Final = 0.5  # seconds between two drawings of what only moves: clocks
+
+
+class Panel(Protocol):
+    """What shows a board in a cell."""
+
+    def draw(self, board: Snapshot, link: str, closed: bool = False) -> None:
+        """Draw what changed. `link` opens the web UI logged in; `closed` says that the cell ends, and why not the board."""
+
+    def show_again(self) -> None:
+        """Something has wiped the cell's output: put the panel there once."""
+
+    def close(self) -> None:
+        """The cell ends."""
 
 
 class WidgetPanel:
     """The panel with ipywidgets. Parts that do not change are not drawn again: they keep the focus and the selection."""
 
-    def __init__(
-        self, board: Board, buttons: dict[str, Callable[[], None]], usable: Callable[[Snapshot], bool]
-    ) -> None:
+    def __init__(self, board: Snapshot, press: Callable[[str], None]) -> None:
         import ipywidgets as widgets
-        from IPython.display import display
+        from IPython.display import clear_output, display
 
-        self.board, self._usable = board, usable
+        self._widgets: Any = widgets
+        self._display: Any = display
+        self._clear: Any = clear_output
+        self._press, self._board = press, board
         self._shown: dict[str, str] = {}
-        self._link, self._link_time = "", 0.0
-        self._parts = {name: widgets.HTML() for name in ("head", "steps", "told", "card", "foot")}
-        self._buttons = [self._button(widgets, label, action) for label, action in buttons.items()]
-        row = widgets.HBox(self._buttons, layout=widgets.Layout(flex_flow="row wrap"))
+        self._drawn, self._version = 0.0, -1
+        self._parts = {name: widgets.HTML() for name in ("head", "steps", "told", "box", "foot")}
+        self._buttons: dict[str, Any] = {}
+        self._row = widgets.HBox(layout=widgets.Layout(flex_flow="row wrap"))
         for part in self._parts.values():
             part.layout.margin = "0"
-        box = widgets.VBox([*self._parts.values(), row], layout=widgets.Layout(max_width="46rem"))
-        self.draw(lambda: "")
-        view = {"version_major": 2, "version_minor": 0, "model_id": box.model_id}
-        self._handle = display(self._bundle(view), raw=True, display_id=True)  # type: ignore[no-untyped-call]
-        self._view, self._box = view, box
+        self._box = widgets.VBox([*self._parts.values(), self._row], layout=widgets.Layout(max_width="46rem"))
+        self.draw(board, "")
+        self._handle: Any = self._show()
 
-    def _bundle(self, view: dict[str, Any]) -> dict[str, Any]:
+    def _show(self) -> Any:
+        return self._display(self._bundle(), raw=True, display_id=True)
+
+    def _bundle(self) -> dict[str, Any]:
         """The widget, and the same as text for front ends that show no widgets. The password stays out of saved notebooks."""
-        text = "\n".join(text_lines(self.board.snapshot(), with_password=False))
+        text = "\n".join(text_lines(self._board, with_password=False))
+        view = {"version_major": 2, "version_minor": 0, "model_id": self._box.model_id}
         return {
             "application/vnd.jupyter.widget-view+json": view,
             "text/plain": text or "Without widgets the lines come at the end.",
         }
 
-    def close(self) -> None:
-        """The cell ends: leave the last lines for front ends without widgets."""
-        self._handle.update(self._bundle(self._view), raw=True)
+    def show_again(self) -> None:
+        """Clear the output, whatever is in it, and show the panel."""
+        self._clear(wait=True)
+        self._handle = self._show()
 
-    def draw(self, fresh_link: Callable[[], str], let_go: bool = False) -> None:
-        """Draw what changed. `fresh_link` makes a new one-time link; it is asked every five minutes."""
-        board, now = self.board.snapshot(), time.time()
-        if board.card and (not self._link.startswith(board.card.url) or now - self._link_time > 300):
-            self._link, self._link_time = fresh_link(), now
+    def close(self) -> None:
+        """Leave the last lines for front ends without widgets."""
+        self._handle.update(self._bundle(), raw=True)
+
+    def draw(self, board: Snapshot, link: str, closed: bool = False) -> None:
+        """Draw what changed since the last time; clocks twice a second."""
+        now = time.time()
+        if board.version == self._version and not closed and now - self._drawn < REDRAW and link:
+            return
+        self._board, self._drawn, self._version = board, now, board.version
+        for name in board.buttons:
+            if name not in self._buttons:
+                self._buttons[name] = self._button(name)
+                self._row.children = tuple(self._buttons.values())
+        for name, button in self._buttons.items():
+            if button.disabled != (name not in board.buttons):
+                button.disabled = name not in board.buttons
         drawn = {
             "head": head_html(board, now),
             "steps": steps_html(board, now),
             "told": told_html(board),
-            "card": card_html(board.card, self._link),
-            "foot": foot_html(board, let_go),
+            "box": login_box_html(board.login_box, link),
+            "foot": foot_html(board, closed),
         }
         for name, text in drawn.items():
             if self._shown.get(name) != text:
                 self._shown[name] = text
                 self._parts[name].value = text
-        for button in self._buttons:
-            button.disabled = not self._usable(board)
 
-    def _button(self, widgets: Any, label: str, action: Callable[[], None]) -> Any:
-        button = widgets.Button(description=label, disabled=True, layout=widgets.Layout(width="auto"))
-        button.on_click(lambda _: action())
+    def _button(self, label: str) -> Any:
+        button = self._widgets.Button(description=label, layout=self._widgets.Layout(width="auto"))
+        button.on_click(lambda _: self._press(label))
         return button
 
 
-def has_card(board: Snapshot) -> bool:
-    """True while there is a way in."""
-    return board.card is not None
-
-
-def new_panel(
-    board: Board, buttons: dict[str, Callable[[], None]], usable: Callable[[Snapshot], bool] = has_card
-) -> TextPanel | WidgetPanel:
-    """The panel that this front end can show; its buttons work while the board is `usable`. ONECLICK_PANEL=text asks for lines."""
+def new_panel(board: Snapshot, press: Callable[[str], None]) -> Panel:
+    """The panel that this front end can show; `press` hears its buttons. ONECLICK_PANEL=text asks for lines."""
     if os.environ.get("ONECLICK_PANEL") == "text":
-        return TextPanel(board)
+        return TextPanel()
     try:
-        return WidgetPanel(board, buttons, usable)
+        return WidgetPanel(board, press)
     except ImportError:
-        return TextPanel(board)
-
-
-async def show_until(
-    panel: TextPanel | WidgetPanel,
-    over: Callable[[], bool],
-    main_work: Callable[[], None],
-    fresh_link: Callable[[], str],
-) -> bool:
-    """Keep the cell alive: draw, serve the buttons, do the main thread's work. True if ■ ended it.
-
-    ipykernel 6 must be asked to look at its messages while a cell runs; 7.4 and later does so whenever the cell awaits.
-    Without giving the parent back, the cell would never show as finished (facts/jupyter.md).
-    """
-    kernel = running_kernel()
-    step = getattr(kernel, "do_one_iteration", None)
-    if step:
-        parent, identity = kernel.get_parent("shell"), getattr(kernel, "_parent_ident", {}).get("shell")
-    drawn, turn = 0.0, -1
-    try:
-        while not over():
-            if step:
-                await step()
-                kernel.set_parent(identity, parent, channel="shell")
-            main_work()
-            if panel.board.turn != turn or time.monotonic() - drawn > REDRAW:
-                drawn, turn = time.monotonic(), panel.board.turn
-                panel.draw(fresh_link)
-            await asyncio.sleep(TICK)
-    except (KeyboardInterrupt, asyncio.CancelledError):
-        panel.draw(fresh_link, let_go=True)
-        panel.close()
-        return True
-    panel.draw(fresh_link)
-    panel.close()
-    return False
+        return TextPanel()
 
 
 def running_kernel() -> Any:

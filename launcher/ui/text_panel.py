@@ -1,9 +1,8 @@
 """The panel as lines of text, for places without widgets."""
 
 import time
-from collections.abc import Callable
 
-from launcher.core.board import DONE, FAILED, Board, Snapshot
+from launcher.core.board import DONE, FAILED, Snapshot
 from launcher.ui.html import MARKS, STATE_WORDS
 from launcher.ui.words import in_time
 
@@ -21,14 +20,14 @@ def text_lines(board: Snapshot, with_password: bool) -> list[str]:
         if step.state == FAILED:
             lines += [f"  {step.problem}", f"  What to do: {step.remedy}"]
     lines += [f"! {text}" for text in board.notices]
-    if board.card:
-        secret = board.card.password if with_password else "on the card (or run with ONECLICK_PANEL=text)"
+    if board.login_box:
+        secret = board.login_box.password if with_password else "in the login box (or run with ONECLICK_PANEL=text)"
         lines += [
-            f"Link: {board.card.url}",
-            f"User: {board.card.user}",
+            f"Link: {board.login_box.url}",
+            f"User: {board.login_box.user}",
             f"Password: {secret}",
-            f"Images: {board.card.kept_in}",
-            f"Ready after {in_time(board.card.seconds)}.",
+            f"Images: {board.login_box.kept_in}",
+            f"Ready after {in_time(board.login_box.seconds)}.",
         ]
     return lines
 
@@ -36,15 +35,18 @@ def text_lines(board: Snapshot, with_password: bool) -> list[str]:
 class TextPanel:
     """For places without widgets: prints each line once, when it changes."""
 
-    def __init__(self, board: Board) -> None:
-        self.board, self._said = board, set[str]()
+    def __init__(self) -> None:
+        self._said = set[str]()
 
     def close(self) -> None:
         """Nothing is left to say."""
 
-    def draw(self, fresh_link: Callable[[], str], let_go: bool = False) -> None:
+    def show_again(self) -> None:
+        """What is printed once is not printed twice."""
+
+    def draw(self, board: Snapshot, link: str, closed: bool = False) -> None:
         """Print what is new. Steps at work are told once a state, not at every byte."""
-        for line in text_lines(self.board.snapshot(), with_password=True):
+        for line in text_lines(board, with_password=True):
             if line[0] not in "·…" and line not in self._said:
                 self._said.add(line)
-                print(line, flush=True)
+                print(line.replace("**", ""), flush=True)

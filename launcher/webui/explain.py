@@ -102,13 +102,13 @@ def explain(log: str, code: int | None, log_path: str) -> Problem:
         found = re.search(known.pattern, text, re.MULTILINE)
         if found:
             names = {key: value.strip() for key, value in found.groupdict().items()}
-            return Problem(known.what.format(**names), known.do, field="extensions" if known.by_extension else "")
+            return Problem(known.what.format(**names), known.do, by_extension=known.by_extension)
     last = " / ".join(line.strip() for line in tail.splitlines()[-3:] if line.strip()) or "it printed nothing"
     ended = f"The web UI ended (exit code {code})" if code is not None else "The web UI ended"
     return Problem(
         f"{ended}; its last words: {last[:400]}",
         f"Press ▶ again. The whole log is the file {log_path}.",
-        field="extensions",
+        by_extension=True,
     )
 
 

@@ -14,7 +14,7 @@ import requests
 
 from launcher.core.folder import Folder
 from launcher.core.problem import Problem
-from launcher.core.process import end_process, exit_code, running_pid, start_detached
+from launcher.core.process import end_process, exit_code, running_pid, send_signal, start_detached
 from launcher.core.reporter import Reporter
 from launcher.core.session import Session
 from launcher.webui.explain import explain
@@ -116,12 +116,12 @@ class WebUI:
             if cancelled():
                 return False
             time.sleep(0.05)
-        os.kill(running_pid(self.pid_file), signal.SIGABRT)  # with PYTHONFAULTHANDLER its last words say where it hangs
-        time.sleep(2)
+        if send_signal(self.pid_file, signal.SIGABRT):  # with PYTHONFAULTHANDLER its last words say where it hangs
+            time.sleep(2)
         raise Problem(
             f"The web UI was not ready after {START_LIMIT / 60:.0f} minutes.",
             f"Press ▶ again. Its log is the file {self.log}.",
-            field="extensions",
+            by_extension=True,
         )
 
     def wait_for_model(self, over: threading.Event) -> bool:

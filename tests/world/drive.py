@@ -3,13 +3,14 @@
     python tests/world/drive.py FOLDER MOUNTPOINT CONTROL
 
 As on Colab's Drive: no symbolic or hard links (Errno 95), no exec bits, chmod and chown refused (Errno 1). CONTROL is a JSON
-file that may change at any time; see `Manners`. «Drive drops» is this process killed: the mount then answers with the real
+file that may change at any time; see `Manners`. "Drive drops" is this process killed: the mount then answers with the real
 Errno 107 until it is unmounted, as Google's does (googlecolab/colabtools#5970).
 """
 
 import errno
 import json
 import os
+import random
 import sys
 import threading
 import time
@@ -30,9 +31,15 @@ class Manners:
     free: int = -1  # bytes that may still be written, -1: as much as the disk has
     big_folder: int = 0  # a folder with more entries answers with Errno 5, 0: none does
     appears_after: float = 0.0  # seconds until a file that was put there from elsewhere is seen
+    read_only: str = (
+        ""  # what is written below this path (as on the mount) answers with Errno 13, as a folder shared for reading
+    )
+    longest_name: int = 255  # bytes; a longer name answers with Errno 36
+    refuses: str = ""  # a name that holds this cannot be written: Errno 22
+    errors: float = 0.0  # of so many of all writes (0.0 to 1.0) the answer is Errno 5
 
 
-class Drive(mfusepy.Operations):
+class Drive(mfusepy.Operations):  # type: ignore[misc]  # mfusepy has no types
     """The file system. Paths come as FUSE gives them: absolute, below the mount point."""
 
     use_ns = True
@@ -61,6 +68,19 @@ class Drive(mfusepy.Operations):
     def _at(self, path: str) -> str:
         return self.folder + path
 
+    def _writes(self, path: str, size: int = 0) -> Manners:
+        """One operation that changes what is at `path`: it may be refused."""
+        manners, name = self._step(size), os.path.basename(path)
+        if manners.read_only and f"{path}/".startswith(manners.read_only):
+            raise FuseOSError(errno.EACCES)
+        if len(os.fsencode(name)) > manners.longest_name:
+            raise FuseOSError(errno.ENAMETOOLONG)
+        if manners.refuses and manners.refuses in name:
+            raise FuseOSError(errno.EINVAL)
+        if manners.errors and random.random() < manners.errors:
+            raise FuseOSError(errno.EIO)
+        return manners
+
     def _hidden(self, manners: Manners, path: str) -> bool:
         if not manners.appears_after or path in self._ours:
             return False
@@ -87,6 +107,11 @@ class Drive(mfusepy.Operations):
             raise FuseOSError(errno.EIO)
         return [".", "..", *(n for n in names if not self._hidden(manners, f"{path.rstrip('/')}/{n}"))]
 
+    def readlink(self, path: str) -> str:
+        """A shortcut. None can be made through the mount; those that are there lead to other folders of Drive, or nowhere."""
+        self._step()
+        return os.readlink(self._at(path))
+
     def access(self, path: str, amode: int) -> int:
         self._step()
         os.lstat(self._at(path))
@@ -109,7 +134,7 @@ class Drive(mfusepy.Operations):
         return os.open(self._at(path), flags & ~os.O_EXCL)
 
     def create(self, path: str, mode: int, fi: Any = None) -> int:
-        self._step()
+        self._writes(path)
         self._ours.add(path)
         return os.open(self._at(path), os.O_RDWR | os.O_CREAT, 0o600)
 
@@ -119,7 +144,7 @@ class Drive(mfusepy.Operations):
         return content
 
     def write(self, path: str, data: bytes, offset: int, fh: int) -> int:
-        manners = self._step(len(data))
+        manners = self._writes(path, len(data))
         if 0 <= manners.free < self._written + len(data):
             raise FuseOSError(errno.ENOSPC)
         self._written += len(data)
@@ -144,29 +169,32 @@ class Drive(mfusepy.Operations):
     # ---- names
 
     def mkdir(self, path: str, mode: int) -> int:
-        self._step()
+        self._writes(path)
         os.mkdir(self._at(path))
         return 0
 
     def rmdir(self, path: str) -> int:
-        self._step()
+        self._writes(path)
         os.rmdir(self._at(path))
         return 0
 
     def unlink(self, path: str) -> int:
-        self._step()
+        self._writes(path)
         os.unlink(self._at(path))
         return 0
 
     def rename(self, old: str, new: str) -> int:
-        self._step()
+        self._writes(new)
         os.rename(self._at(old), self._at(new))
         self._ours.add(new)
         return 0
 
     def utimens(self, path: str, times: tuple[int, int] | None = None) -> int:
         self._step()
-        os.utime(self._at(path), ns=times)
+        if times is None:
+            os.utime(self._at(path))
+        else:
+            os.utime(self._at(path), ns=times)
         return 0
 
     # ---- what Drive does not do

@@ -128,7 +128,12 @@ class Hub:
             return self._error(request, entry, 404, "EntryNotFound", "Entry not found")
         if self.redirect:
             size, etag = file.stat().st_size, f'"{self.sha256(file)}"'
-            headers = {"X-Repo-Commit": COMMIT, "X-Linked-Size": size, "X-Linked-Etag": etag, "Accept-Ranges": "bytes"}
+            headers = {
+                "X-Repo-Commit": COMMIT,
+                "X-Linked-Size": str(size),
+                "X-Linked-Etag": etag,
+                "Accept-Ranges": "bytes",
+            }
             return self._reply(
                 request, entry, 302, {"Location": f"http://127.0.0.1:{self.cdn_port}/{repo}/{found[3]}", **headers}
             )

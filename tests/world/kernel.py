@@ -1,6 +1,7 @@
 """A real Jupyter kernel, driven as a front end drives it: run a cell, hear what it says, press ■, press a button."""
 
 import json
+import os
 import re
 import signal
 import tempfile
@@ -9,21 +10,20 @@ import time
 from pathlib import Path
 from typing import Any
 
-from jupyter_client import KernelManager
 from jupyter_client.kernelspec import KernelSpecManager
+from jupyter_client.manager import KernelManager
 
 NOTEBOOK = Path(__file__).resolve().parents[2] / "OneClickLauncher.ipynb"
 
 
-def cell_source(identity: str, notebook: Path = NOTEBOOK, **fields: Any) -> str:
+def cell_source(identity: str, **fields: Any) -> str:
     """A cell's text with form fields filled in, as Colab does it: the line of the field is rewritten."""
-    cells = {cell["id"]: "".join(cell["source"]) for cell in json.loads(notebook.read_text())["cells"]}
+    cells = {cell["id"]: "".join(cell["source"]) for cell in json.loads(NOTEBOOK.read_text())["cells"]}
     text = cells[identity]
     for name, value in fields.items():
-        text, count = re.subn(
-            rf"(?m)^{name} = .*?(?= #@param)", lambda _, n=name, v=value: f"{n} = {v!r}", text, count=1
-        )
-        assert count == 1, f"the form has no field {name}"
+        field = re.search(rf"(?m)^{name} = .*?(?= #@param)", text)
+        assert field, f"the form has no field {name}"
+        text = f"{text[: field.start()]}{name} = {value!r}{text[field.end() :]}"
     return text
 
 
@@ -35,8 +35,10 @@ class Kernel:
         self._folder = tempfile.TemporaryDirectory(prefix="kernel-", ignore_cleanup_errors=True)
         place = Path(self._folder.name)
         (place / "this").mkdir()
+        # The interpreter's path is made absolute, and no link in it is followed: a spec's command runs in the kernel's own folder.
+        program = os.path.abspath(python) if os.sep in str(python) else str(python)
         spec = {
-            "argv": [str(python), "-m", "ipykernel_launcher", "-f", "{connection_file}"],
+            "argv": [program, "-m", "ipykernel_launcher", "-f", "{connection_file}"],
             "display_name": "this",
             "language": "python",
         }
@@ -66,8 +68,13 @@ class Kernel:
         self._thread.start()
 
     @property
+    def _process(self) -> Any:
+        assert self.manager.provisioner is not None
+        return self.manager.provisioner.process  # type: ignore[attr-defined]  # the local provisioner's Popen
+
+    @property
     def pid(self) -> int:
-        return int(self.manager.provisioner.process.pid)
+        return int(self._process.pid)
 
     def _listen(self) -> None:
         while self._open:
@@ -143,8 +150,8 @@ class Kernel:
 
     def kill(self) -> None:
         """The kernel dies at once, as when the system runs out of memory."""
-        self.manager.provisioner.process.send_signal(signal.SIGKILL)
-        self.manager.provisioner.process.wait()
+        self._process.send_signal(signal.SIGKILL)
+        self._process.wait()
         self._close()
 
     def shutdown(self) -> None:

@@ -104,6 +104,7 @@ class Book:
 
     def __init__(self, page: Any) -> None:
         self.page = page
+        self.pressed: list[str] = []  # what the person pressed, in this order
 
     def cell(self, name: str) -> Any:
         return self.page.locator(".jp-Notebook .jp-Cell").nth(CELLS.index(name))
@@ -117,6 +118,7 @@ class Book:
 
     def run(self, name: str) -> None:
         """▶: select the cell and press Ctrl+Enter."""
+        self.pressed.append(f"▶ {name}")
         self.cell(name).locator(".jp-InputPrompt").first.click()
         self.page.keyboard.press("Control+Enter")
 
@@ -138,7 +140,13 @@ class Book:
 
     def interrupt(self) -> None:
         """■"""
+        self.pressed.append("■")
         self.page.evaluate("() => jupyterapp.commands.execute('notebook:interrupt-kernel').then(() => null)")
+
+    def follow(self, name: str, link: str) -> None:
+        """Click a link in a cell's output."""
+        self.pressed.append(link)
+        self.output(name).get_by_role("link", name=link).click()
 
     def shot(self, name: str, path: Path) -> None:
         """A picture of a cell's panel, without what other programs print under it."""

@@ -7,6 +7,7 @@ import re
 import shutil
 import signal
 import subprocess
+import time
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -76,6 +77,13 @@ class Place:
     def processes(self) -> list[str]:
         """The command lines of `running`."""
         return [" ".join(process.info["cmdline"])[:150] for process in self.running()]
+
+    def wait_until_nothing_runs(self, patience: float = 30) -> None:
+        """The keeper ends some seconds after the last thing it kept."""
+        end = time.monotonic() + patience
+        while self.running():
+            assert time.monotonic() < end, self.processes()
+            time.sleep(0.1)
 
     def end_processes(self) -> None:
         """End what a test that failed left running."""

@@ -5,6 +5,7 @@ file inside clip-anytorch, and a checkpoint of random weights), the share server
 """
 
 import argparse
+import contextlib
 import gzip
 import json
 import math
@@ -288,7 +289,7 @@ def main() -> None:
     }  # the CPU is slow
     (kept / "ui-config.json").write_text(json.dumps(small))
     runs, fetched = [], []
-    with RealWorld(options.home / "outside", options.upstreams.resolve()) as world:
+    with contextlib.closing(RealWorld(options.home / "outside", options.upstreams.resolve())) as world:
         for first in (True, False):
             sent, packs = world.hub.sent(), len(world.git.fetches())
             runs.append(one_launch(world, options, options.shot, walked=first))

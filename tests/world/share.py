@@ -22,6 +22,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import datetime as dt
+import functools
 import hashlib
 import ipaddress
 import json
@@ -36,6 +37,7 @@ import threading
 import time
 import warnings
 from pathlib import Path
+from typing import Any
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -239,7 +241,7 @@ class Session:
                     s = self.streams[sid] = Stream(self, sid)
                     self.frame(1, 2, sid, 0)  # ACK
                     self.keep(self.on_stream(s))
-                s = self.streams.get(sid)
+                s = self.streams.get(sid)  # type: ignore[assignment]
                 body = await self.r.readexactly(length) if typ == 0 else b""
                 if s is None:
                     continue
@@ -298,8 +300,10 @@ class FakeShare:
         self.ca_pem, self.web_ctx, self.frps_ctx = make_pki(
             self.dir, mode == "expired_cert", "127.0.0.9" if mode == "wrong_host" else "127.0.0.1"
         )
-        self.lines, self._log = [], log
-        self.clients, self.links, self.wanted_port = {}, dict(links or {}), port
+        self.lines: list[str] = []
+        self._log = log
+        self.clients: dict[Any, dict[str, Any]] = {}
+        self.links, self.wanted_port = dict(links or {}), port
         self.bytes_up = self.bytes_down = 0
         self.loop = asyncio.new_event_loop()
         ready = threading.Event()
@@ -320,7 +324,7 @@ class FakeShare:
         if self._log:
             print(line, file=self._log, flush=True)
 
-    def env(self):
+    def env(self) -> dict[str, str]:
         """What a child process needs so that unmodified gradio talks to us."""
         return {
             "HTTPS_PROXY": f"http://127.0.0.1:{self.proxy_port}",
@@ -406,7 +410,7 @@ class FakeShare:
             tr, _ = await self.loop.connect_accepted_socket(lambda: proto, sock, ssl=self.frps_ctx if tls else None)
             self.log("frps connection", "TLS" if tls else "plain")
             w = asyncio.StreamWriter(tr, proto, reader, self.loop)
-            ses = Session(reader, w, lambda s: self._stream(ses, s))
+            ses: Session = Session(reader, w, lambda s: self._stream(ses, s))
             await ses.run()
             self.log("frps connection closed")
             c = self.clients.pop(getattr(ses, "run_id", None), None)
@@ -455,9 +459,8 @@ class FakeShare:
                     await write_msg(x, "2", {"proxy_name": name, "error": f"new proxy [{name}] error"})
                     continue
                 port = self.links.get(name, 0)
-                srv = await asyncio.start_server(
-                    lambda r, w, name=name, m=m: self._visitor(c, x, name, m, r, w), "127.0.0.1", port
-                )
+                visitor = functools.partial(self._visitor, c, x, name, m)
+                srv = await asyncio.start_server(visitor, "127.0.0.1", port)
                 c["servers"].append(srv)
                 port = self.links[name] = srv.sockets[0].getsockname()[1]
                 await write_msg(x, "2", {"proxy_name": name, "remote_addr": f"http://127.0.0.1:{port}"})
@@ -527,14 +530,14 @@ class FakeShare:
     def _do(self, coro):
         return asyncio.run_coroutine_threadsafe(coro, self.loop).result(10)
 
-    def drop(self):
+    def drop(self) -> None:
         async def f():
             for c in list(self.clients.values()):
                 c["ses"].w.close()
 
         self._do(f())
 
-    def kill_clients(self):
+    def kill_clients(self) -> None:
         async def f():
             for c in list(self.clients.values()):
                 await write_msg(c["ctl"], "k", {})

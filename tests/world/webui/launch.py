@@ -15,6 +15,7 @@ import traceback
 from pathlib import Path
 
 from modules.cmd_args import parser
+from modules.shared_options import templates
 
 started = time.time()
 args = parser.parse_args()
@@ -74,12 +75,18 @@ def checksum(name: str) -> str:
 listed = checkpoints()
 
 
+def setting(name: str) -> str:
+    """A setting as it is now; a relative folder counts from the code folder, and `~` is a name like any other."""
+    told = json.loads((data / "config.json").read_text()) if (data / "config.json").exists() else {}
+    return told.get(name, templates(str(data), str(data / "outputs"))[name].default)
+
+
 def paint(prompt: str) -> Image.Image:
-    """One image in the kept folder, with its infotext, as the real one writes it."""
+    """One image where the settings say, with its infotext, as the real one writes it."""
     time.sleep(0.3)
     seed = random.randrange(1 << 32)
     image = Image.new("RGB", (64, 64), f"#{hashlib.sha256(prompt.encode()).hexdigest()[:6]}")
-    folder = data / "outputs" / "txt2img-images" / datetime.date.today().isoformat()
+    folder = Path(setting("outdir_samples") or setting("outdir_txt2img_samples"), datetime.date.today().isoformat())
     folder.mkdir(parents=True, exist_ok=True)
     info = PngImagePlugin.PngInfo()
     info.add_text("parameters", f"{prompt}\nSteps: 1, Seed: {seed}, Model: {loaded['checkpoint']}")

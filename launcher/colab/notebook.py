@@ -1,0 +1,38 @@
+"""The open notebook's own text, which only Colab's page knows."""
+
+import ast
+import importlib
+from typing import Any, Final
+
+from launcher.core.fields import DEFAULTS
+
+PATIENCE: Final = 5  # seconds
+
+
+def first_cells_values() -> dict[str, Any] | None:
+    """The values of the first cell's form as they stand in the page; None where nobody says."""
+    try:
+        message: Any = importlib.import_module("google.colab._message")
+        cells = message.blocking_request("get_ipynb", timeout_sec=PATIENCE)["ipynb"]["cells"]
+        sources = ["".join(cell.get("source", "")) for cell in cells if cell.get("cell_type") == "code"]
+    except ModuleNotFoundError:  # no Colab
+        return None
+    except Exception as error:  # Colab's errors share no base class, and an answer may have any shape
+        print(f"(Colab did not say what the first cell's fields are: {type(error).__name__}.)")
+        return None
+    first = next((text for text in sources if 'await oneclick("launch"' in text), "")
+    return values_in(first.partition("async def oneclick")[0]) or None
+
+
+def values_in(form: str) -> dict[str, Any]:
+    """The fields' values in the text of a form; without those that are none of ours."""
+    try:
+        nodes = ast.parse(form).body
+    except SyntaxError:
+        return {}
+    values = {
+        getattr(node.targets[0], "id", ""): node.value.value
+        for node in nodes
+        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant)
+    }
+    return {name: value for name, value in values.items() if name in DEFAULTS}

@@ -1,0 +1,226 @@
+"""The keeper: the one process of this machine that holds a launch. Cells of notebooks are its windows.
+
+    python -m launcher.launch.keeper SESSION_FOLDER
+
+It lives as long as there is something to keep: a web UI, work that a cell asked for, or a window. The lock beside its socket makes
+it the only one; whoever comes second ends at once.
+"""
+
+import fcntl
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+
+from launcher.core.board import Board
+from launcher.core.problem import Problem, unexpected
+from launcher.core.session import Session, read_object
+from launcher.core.wire import Finish, Request, address_of
+from launcher.launch.windows import Window, Windows, pressed, stops
+
+IDLE: Final = 3.0  # seconds without anything to keep, after which it ends
+VERSION: Final = Path(__file__).resolve().parents[2].name  # the hash that names the package's folder
+
+
+class Keeper:
+    """Holds the launch, and the jobs of the other cells."""
+
+    def __init__(self, session: Session) -> None:
+        self.session, self.windows = session, Windows()
+        self.launch: Any = None  # a Launch; its module is loaded when it is needed: the first board is there sooner
+        self._lock = threading.Lock()
+        self._jobs: list[threading.Thread] = []
+        self._finishing = threading.Event()
+
+    # ---- windows
+
+    def serve(self, connection: socket.socket) -> None:
+        """One window, from its request to its end."""
+        window = Window(connection)
+        self.windows.add(window)
+        try:
+            request = window.receive()
+            if isinstance(request, Finish):
+                self.finish()
+            elif isinstance(request, Request):
+                self._do(window, request)
+        finally:
+            self.windows.remove(window)
+
+    def _do(self, window: Window, request: Request) -> None:
+        board, stop = Board(*TITLES.get(request.do, ("The launcher", "Done"))), threading.Event()
+        try:
+            if request.do == "press":
+                if self.launch:
+                    self.launch.running.press(**request.fields)
+                return
+            if request.do == "launch":
+                launch = self.launched(request.fields)
+                window.finish_with(launch.place.finished)
+                window.show(launch.board, launch.place.entrance.fresh_link)
+                launch.running.somebody_looks()
+            else:
+                self._begin_job(request, board, stop, window)
+                window.show(board)
+        except Problem as problem:  # the form
+            board.add("form", "The form")
+            board.fail("form", problem)
+            window.show(board)
+            window.finish()
+        except Exception as error:
+            self._log(error)
+            board.add("form", board.title)
+            board.fail("form", unexpected(error, str(self.session.log)))
+            window.show(board)
+            window.finish()
+        while message := window.receive():
+            self.windows.hear(message)
+            if pressed(message) and self.launch:
+                self.launch.running.press(pressed(message))
+            if stops(message):
+                stop.set()
+
+    # ---- what they ask for
+
+    def launched(self, form: dict[str, Any]) -> Any:
+        """The launch with these values: the one that runs, or a new one. Raises `Problem` for a field that is wrong."""
+        from launcher.core.settings import Settings
+        from launcher.models.catalog import CHECKPOINT_NAMES
+
+        settings = Settings.from_form(form, CHECKPOINT_NAMES)
+        with self._lock:
+            before = self.launch
+            if before is None or not before.alive or before.place.settings != settings:
+                self.launch = self._new_launch(settings)
+                self.launch.begin(before)
+            return self.launch
+
+    def _new_launch(self, settings: Any) -> Any:
+        from launcher.colab.machine import look_at_machine
+        from launcher.launch.launch import Launch
+        from launcher.launch.workplace import Workplace
+
+        place = Workplace(settings, look_at_machine(), self.windows.ask)
+        return Launch(place, lambda: self.windows.open_for(place.board))
+
+    def _begin_job(self, request: Request, board: Board, stop: threading.Event, window: Window) -> None:
+        from launcher.launch import jobs
+
+        job = jobs.Job(self._launch_for(request).running, board, stop)
+        work: Callable[..., None] = getattr(jobs, request.do)
+        thread = threading.Thread(target=self._run_job, args=(partial(work, job, **request.fields), board, window))
+        self._jobs.append(thread)
+        thread.start()
+
+    def _run_job(self, work: Callable[[], None], board: Board, window: Window) -> None:
+        from launcher.launch.steps import Failed
+
+        try:
+            work()
+        except Failed:
+            pass  # its step has said so
+        except Exception as error:
+            self._log(error)
+            board.notice(unexpected(error, str(self.session.log)).what)
+        window.finish()
+
+    def _launch_for(self, request: Request) -> Any:
+        """The launch a cell means: the one that runs; else, not begun, one of the first cell's values, of the last launch, or the defaults."""
+        from launcher.core.settings import Settings
+        from launcher.models.catalog import CHECKPOINT_NAMES
+
+        with self._lock:
+            if self.launch:
+                return self.launch
+            settings = Settings.noted(read_object(self.session.launch_file).get("settings", {}))
+            if settings is None or request.form:
+                settings = Settings.from_form(request.form or {}, CHECKPOINT_NAMES)
+            launch = self._new_launch(settings)
+            if request.do == "stop":
+                self.launch = launch
+            elif launch.place.webui.running:  # an earlier keeper died: this one keeps its images from now on
+                self.launch = launch
+                launch.begin()
+            return launch
+
+    def finish(self) -> None:
+        """Another version takes over: copy what is still to be copied. The web UI, the door and the link stay."""
+        if self.launch:
+            self.launch.let_go()
+        self._finishing.set()
+
+    # ---- the end
+
+    @property
+    def busy(self) -> bool:
+        """True while there is something to keep."""
+        self._jobs = [job for job in self._jobs if job.is_alive()]
+        return bool(self._jobs or len(self.windows) or (self.launch and self.launch.busy))
+
+    def live(self) -> None:
+        """Wait until there is nothing to keep any more, or another version takes over."""
+        last = time.monotonic()
+        while not self._finishing.wait(0.5):
+            if self.busy:
+                last = time.monotonic()
+            elif time.monotonic() - last > IDLE:
+                return
+
+    def _log(self, error: Exception) -> None:
+        import traceback
+
+        with self.session.log.open("a") as file:
+            traceback.print_exception(error, file=file)
+
+
+TITLES: Final = {
+    "launch": ("Starting your image generator", "Your image generator is ready"),
+    "add_model": ("Adding models", "Done"),
+    "add_controlnet": ("Adding ControlNet", "Done"),
+    "change_extensions": ("Extensions", "Done"),
+    "stop": ("Stopping", "Stopped"),
+}
+
+
+def main(session: Session) -> None:
+    """Be the keeper, if nobody else is."""
+    session.prepare()
+    with session.keeper_lock.open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        os.environ.pop("PYTHONPATH", None)  # ours is not for the Pythons that are started from here
+        os.umask(0o077)
+        session.keeper.note(version=VERSION)
+        session.keeper_socket.unlink(missing_ok=True)
+        with socket.socket(socket.AF_UNIX) as server:
+            with address_of(session.keeper_socket) as address:
+                server.bind(address)
+            server.listen(16)
+            keeper = Keeper(session)
+            threading.Thread(target=accept, args=(server, keeper), name="accept", daemon=True).start()
+            keeper.live()
+            session.keeper_socket.unlink(missing_ok=True)
+            session.keeper.forget()
+
+
+def accept(server: socket.socket, keeper: Keeper) -> None:
+    """Take in windows, each in a thread of its own."""
+    while True:
+        try:
+            connection, _ = server.accept()
+        except OSError:  # closed: the keeper ends
+            return
+        threading.Thread(target=keeper.serve, args=(connection,), name="window", daemon=True).start()
+
+
+if __name__ == "__main__":
+    main(Session(Path(sys.argv[1])))

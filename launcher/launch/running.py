@@ -1,0 +1,173 @@
+"""A web UI that runs: what is done beside it, when it dies, when a button is pressed, and how everything ends."""
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Final
+
+from launcher.colab.machine import release_machine
+from launcher.core.board import Board
+from launcher.core.problem import Problem
+from launcher.drive.mount import flush_drive
+from launcher.git.repository import keep_edits
+from launcher.launch.steps import Failed
+from launcher.launch.watch import CONNECT_DRIVE, DriveWatch, LinkWatch, UseWatch
+from launcher.launch.workplace import Workplace
+from launcher.models.checksums import exchange_known
+from launcher.models.taken_over import broken_models
+
+WATCH_EVERY: Final = 0.5  # seconds between two looks at the web UI
+RESTARTS_ALLOWED: Final = 3
+RESTARTS_WITHIN: Final = 600.0  # seconds
+
+RESTART: Final = "Restart the web UI"
+STOP: Final = "Stop everything"
+RUNNING: Final = "■ closes this panel; the web UI keeps running. The cell **Stop** ends it."
+
+
+class Running:
+    """Watches over the web UI of one workplace. `somebody` says whether a window looks at it."""
+
+    def __init__(self, place: Workplace, somebody: Callable[[], bool]) -> None:
+        self.place, self.board, self.steps = place, place.board, place.steps
+        self.drive_watch = DriveWatch(place.steps, place.machine, place.ask_here, somebody, place.mirror)
+        self._story: threading.Thread | None = None
+
+    def show_login_box(self) -> None:
+        """Show the way in, and the buttons."""
+        self.place.tell_door()
+        drive = (CONNECT_DRIVE,) if self.place.machine.mountpoint else ()
+        self.board.show_buttons(RESTART, STOP, *drive)
+        self.board.show_foot(RUNNING)
+        self.board.show_login_box(self.place.login_box())
+
+    def somebody_looks(self) -> None:
+        """A window was opened: a Drive that was disconnected meanwhile can be asked for."""
+        if self.drive_watch.away:
+            self.drive_watch.connect()
+
+    def look_around(self) -> None:
+        """Off the main way: say what is broken in a folder that was taken over, and keep a person's changes in it."""
+        with self.steps.beside("looking through your folder"):
+            if (self.place.folder.kept / ".git" / "index").exists():
+                keep_edits(self.place.folder.kept, self.place.folder.kept, self.steps.reporter("source"))
+            dead = self.place.folder.dead_shortcuts()
+            if dead:
+                self.board.notice(f"These shortcuts on your Drive lead nowhere and are left out: {', '.join(dead)}.")
+            looked, broken = broken_models(self.place.folder, self.place.notes.looked_at)
+            if broken:
+                told = "; ".join(f"{name} ({fault})" for name, fault in broken.items())
+                self.board.notice(
+                    f"Broken files in your folder, left as they are: {told}. Delete them on Google Drive, or download them again."
+                )
+            self.place.notes.note(looked_at=sorted(looked))
+        with self.steps.beside("keeping what the web UI found out about your models"):
+            if self.place.webui.wait_for_model(self.place.over):
+                exchange_known(self.place.folder)
+
+    def watch(self) -> None:
+        """While it runs: restart a web UI that died or should, and look after Drive, the link and the machine."""
+        self._story = threading.current_thread()
+        restarts: list[float] = []
+        self.place.session.last_use.touch()
+        link = LinkWatch(self.steps, self.place.entrance, self.show_login_box)
+        use = UseWatch(self.board, self.place.settings.give_back_after, self.place.session.last_use)
+        while not self.place.over.wait(WATCH_EVERY):
+            self.drive_watch.look()
+            link.look()
+            if self.drive_watch.away:  # a start needs Drive: it waits, and does not count as one that failed
+                if self.place.session.restart_wanted.exists() or not self.place.webui.running:
+                    self.board.note("webui", "it starts again once Google Drive is connected")
+            elif self.place.session.restart_wanted.exists():
+                self.place.session.restart_wanted.unlink()
+                self._again("restarting, as you asked")
+            elif not self.place.webui.running:
+                problem = self.place.webui.why_it_ended()
+                restarts = [t for t in restarts if time.monotonic() - t < RESTARTS_WITHIN] + [time.monotonic()]
+                if len(restarts) > RESTARTS_ALLOWED:
+                    self.board.webui_answers_on(0)
+                    self.board.fail("webui", problem)
+                    self.board.show_login_box(None)
+                    return
+                self.board.notice(
+                    f"The web UI was started again ({time.strftime('%H:%M')}): {problem.what}", about="again"
+                )
+                self._again("starting again")
+            if use.look():
+                self._give_back()
+
+    def _again(self, note: str) -> None:
+        """End the web UI and start it anew, behind the same link."""
+        checkpoint = self.place.webui.chosen_checkpoint
+        self.board.webui_answers_on(0)
+        self.board.start("webui", note)
+        with self.steps.beside("restarting the web UI"):
+            try:
+                self.place.starter.start(self.place.starter.plan(checkpoint))
+            except (Problem, Failed) as problem:
+                what = problem.what if isinstance(problem, Problem) else "stopped; the next ▶ goes on from here"
+                self.board.note("webui", what)
+                return  # the next look tries again, or gives up
+            self.board.webui_answers_on(self.place.webui.port)
+            self.board.finish("webui", "running")
+
+    def press(self, button: str) -> None:
+        """A button of the panel was pressed."""
+        if button == RESTART:
+            self.place.session.restart_wanted.touch()
+        elif button == CONNECT_DRIVE:
+            self.drive_watch.connect()
+        elif button == STOP:
+            threading.Thread(target=self._stop_everything, name="stop", daemon=True).start()
+
+    def _stop_everything(self) -> None:
+        with self.steps.beside("stopping"):
+            self.end_everything()
+        self.close("Everything is off")
+
+    def close(self, headline: str) -> None:
+        """Everything has ended: say so; the windows close."""
+        self.board.entitle(headline, headline)
+        self.place.finished.set()
+
+    def end_everything(self) -> None:
+        """End the web UI, keep its last files, then end the link and the door. The panel says what is."""
+        self.place.ending.set()
+        self.place.over.set()
+        self.board.webui_answers_on(0)
+        self.board.show_login_box(None)
+        self.board.show_buttons()
+        self.board.show_foot("Press ▶ to start again.")
+        for name, note in (("webui", "ending"), ("link", "ending")):
+            self.board.start(name, note)
+        self.place.webui.stop()
+        if self._story and self._story is not threading.current_thread():
+            self._story.join(timeout=60)  # it may just be starting it again
+            self.place.webui.stop()
+        self.place.mirror.stop()
+        self.place.entrance.close()
+        for name in ("webui", "link"):
+            self.board.rest(name, "off")
+        for path in (self.place.session.board, self.place.session.launch_file):
+            path.unlink(missing_ok=True)
+
+    def _give_back(self) -> None:
+        """Nobody uses the machine: end everything, have Google take what is on its way, and give the machine back."""
+        self.end_everything()
+        self.board.withdraw("give back")
+        with self.steps.beside("giving the machine back"):
+            self.give_back(self.board)
+            self.board.notice("The machine was given back, as the field give_back_after says. Press ▶ to start again.")
+            self.close("The machine was given back")
+            return
+        self.close("Everything is off")
+
+    def give_back(self, board: Board) -> None:
+        """Flush Drive and give the machine back; raises `Problem`, and then nothing is given back."""
+        if self.place.mirror.unkept:
+            raise Problem(
+                f"{self.place.mirror.unkept} files are not on Google Drive yet: {self.place.mirror.summary()}.",
+                "The machine is still yours, and they are on it. Press ▶ on the first cell to connect Drive again.",
+            )
+        flush_drive(self.place.machine)
+        release_machine(self.place.machine)

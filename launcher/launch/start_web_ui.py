@@ -1,0 +1,139 @@
+"""Starting the web UI, and what it is started with: a version that does not come up is replaced by the last one that did."""
+
+import requests
+
+from launcher.colab.machine import Machine
+from launcher.core.fields import DEFAULT_CHECKPOINT
+from launcher.core.folder import Folder
+from launcher.core.problem import Problem
+from launcher.core.settings import Settings
+from launcher.extensions.files import described, kept_extensions, put_extensions, switched_off
+from launcher.extensions.installers import run_installers
+from launcher.extensions.manage import CONTROLNET, extension_arguments
+from launcher.extensions.suspects import Suspicion
+from launcher.git.webui_source import bring_sub_repositories, bring_webui
+from launcher.launch.notes import Notes
+from launcher.launch.steps import Failed, Steps
+from launcher.models.checksums import exchange_known
+from launcher.python.bytecode import USED_LIST, remember_what_was_used
+from launcher.python.environment import packages_for, prepare_python
+from launcher.python.uv import child_environment
+from launcher.webui.arguments import fixed_arguments, machine_arguments
+from launcher.webui.outputs import OutputPlaces
+from launcher.webui.settings_file import check_settings_file
+from launcher.webui.web_ui import Plan, WebUI
+
+
+class WebUIStart:
+    """Starts the web UI of one launch."""
+
+    def __init__(self, settings: Settings, machine: Machine, folder: Folder, steps: Steps) -> None:
+        self.settings, self.machine, self.folder, self.steps = settings, machine, folder, steps
+        self.board, self.webui, self.notes = steps.board, WebUI(folder), Notes(folder.kept)
+        self.outputs = OutputPlaces(folder.code, folder.data, folder.kept, self.board.notice)
+
+    def install(self, packages: list[str]) -> bool:
+        """Have these packages in the web UI's Python; True if any had to be fetched."""
+        made = prepare_python(self.folder, packages, self.steps.reporter("python"))
+        self.board.note("python", f"{len(packages)} packages")
+        return made.installed_now
+
+    def packages(self) -> list[str]:
+        """What A1111, as it lies on the machine, and the extensions want."""
+        requirements = (self.folder.code / "requirements_versions.txt").read_bytes()
+        return packages_for(requirements, CONTROLNET in kept_extensions(self.folder))
+
+    def plan(self, checkpoint: str) -> Plan:
+        """How to start it."""
+        flags = (
+            *fixed_arguments(self.folder, checkpoint if self.settings.checkpoint != DEFAULT_CHECKPOINT else ""),
+            *extension_arguments(self.folder),
+            *machine_arguments(self.machine.gpu, self.machine.memory),
+            *(("--enable-insecure-extension-access",) if self.settings.extensions_tab else ()),
+            *self.settings.extra_arguments,
+        )
+        return Plan(self.folder.python / "bin" / "python", flags, child_environment(self.folder))
+
+    def start_or_roll_back(self, plan: Plan, commit: str) -> None:
+        """Start it; if a new version does not come up, take the last one that did."""
+        good = self.notes.last_good
+        try:
+            self.start(plan)
+        except Problem as problem:
+            if not good or good == commit:
+                raise
+            self.board.notice(
+                f"The new version of AUTOMATIC1111 ({commit[:8]}) did not start: {problem.what} "
+                f"The last one that did ({good[:8]}) is used."
+            )
+            reporter = self.steps.reporter("webui")
+            bring_webui(self.folder, False, reporter, commit=good)
+            bring_sub_repositories(self.folder, reporter)
+            self.start(plan)
+            commit = good
+        if not (self.folder.kept / USED_LIST).exists():
+            remember_what_was_used(self.folder)
+        commits = {name: described(self.folder, name).commit for name in kept_extensions(self.folder)}
+        self.notes.note(last_good=commit, extensions=commits)
+
+    def start(self, plan: Plan) -> None:
+        """Start it; extensions that keep it from starting are switched off, and it is started again without them."""
+        self.webui.stop()
+        put_extensions(self.folder, self.steps.reporter("extensions"))
+        self.install(self.packages())
+        broken = check_settings_file(self.folder.data, self.folder.code)
+        if broken:
+            self.board.notice(broken)
+        self.outputs.prepare()
+        self.board.start("extensions", "looking for new ones")
+        ran = run_installers(self.folder, self.steps.reporter("extensions"))
+        with self.steps.beside("handing over what is known of your models"):
+            exchange_known(self.folder)
+        suspicion = Suspicion(self.folder, self.notes.good_extensions)
+        while not self.steps.over.is_set():
+            names = [name for name in kept_extensions(self.folder) if name not in switched_off(self.folder)]
+            self.board.finish("extensions", (", ".join(names) or "none") + (f" ({ran} installed now)" if ran else ""))
+            try:
+                without = f" without {', '.join(suspicion.blamed)}" if suspicion.blamed else ""
+                self.board.note("webui", f"starting Python{without}")
+                self.webui.start(plan)
+                self.wait()
+                break
+            except Problem as problem:
+                if self.steps.over.is_set():  # it was ended on purpose
+                    raise Failed from problem
+                if not problem.by_extension or not suspicion.switch_next(self.webui.last_words):
+                    suspicion.acquit()
+                    raise
+        else:
+            raise Failed
+        if suspicion.blamed:
+            one = len(suspicion.blamed) == 1
+            who = (
+                f"The extension {suspicion.blamed[0]}"
+                if one
+                else f"One of the extensions {', '.join(suspicion.blamed)}"
+            )
+            self.board.notice(
+                f"{who} kept the web UI from starting and was switched off. It was not deleted: "
+                "the cell **Add or update an extension** switches it on again or removes it."
+            )
+
+    def wait(self) -> None:
+        """Wait until it is ready; raises `Problem` where it ends, `Failed` where the launch does."""
+        if not self.webui.wait_until_ready(self.steps.reporter("webui"), self.steps.over.is_set):
+            raise Failed
+
+    def use_checkpoint(self, name: str) -> None:
+        """Make a running web UI list, and if it was asked for, load a checkpoint."""
+        with self.steps.beside("handing over what is known of your models"):
+            exchange_known(self.folder)
+        try:
+            self.webui.refresh_checkpoints()
+            if self.settings.checkpoint != DEFAULT_CHECKPOINT:
+                self.webui.choose_checkpoint(name)
+        except requests.RequestException as error:
+            self.board.notice(
+                f"The running web UI did not take the checkpoint ({type(error).__name__}). "
+                "Choose it at the top left of the web UI."
+            )

@@ -1,0 +1,180 @@
+"""What is looked after while the web UI runs: a Drive that drops or fills up, a link that dies, a machine that nobody uses."""
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from launcher.access.public_link import Entrance
+from launcher.colab.machine import Machine
+from launcher.core.board import Board
+from launcher.core.folder import GB, largest_files
+from launcher.core.problem import Problem
+from launcher.drive.mirror import Mirror
+from launcher.drive.mount import connect_drive, drive_is_mounted
+from launcher.launch.steps import Steps
+
+WATCH_LINK_EVERY: Final = 60.0  # seconds
+WATCH_DRIVE_EVERY: Final = 5.0  # seconds
+STUCK_AFTER: Final = 120.0  # seconds without a sign of life of the mirror
+GIVE_BACK_WARNING: Final = 60.0  # seconds
+
+CONNECT_DRIVE: Final = "Connect Google Drive"
+
+
+@dataclass
+class DriveWatch:
+    """Has a Drive that was disconnected connected again, and says when it is full. `look` never waits.
+
+    An open window is asked once, for Google's dialog holds up its notebook; afterwards there is a button for it.
+    """
+
+    steps: Steps
+    machine: Machine
+    ask: Callable[..., dict[str, Any]]  # puts a question to the person
+    somebody: Callable[[], bool]  # is there a window that could be asked?
+    mirror: Mirror
+    _connecting: threading.Thread | None = None
+    _away: bool = False
+    _next: float = 0.0  # time.monotonic() of the next look
+    _full_said: bool = False
+
+    @property
+    def away(self) -> bool:
+        """True while Drive is not there."""
+        return self._away
+
+    def look(self) -> None:
+        """Look after it, every five seconds."""
+        if time.monotonic() < self._next or self._busy:
+            return
+        self._next = time.monotonic() + WATCH_DRIVE_EVERY
+        if drive_is_mounted(self.machine):
+            if self._away:
+                self._is_back()
+            self._say_if_full()
+            self._say_if_stuck()
+        elif not self._away:
+            self._away = True
+            self.steps.board.start("drive", "Google Drive was disconnected; what you make waits on this machine")
+            if self.somebody():
+                self.connect()
+            else:
+                self._say_how()
+
+    def connect(self) -> None:
+        """Ask the person to connect it, in a thread of its own."""
+        if not self._busy:
+            self._connecting = threading.Thread(target=self._connect, name="connect drive", daemon=True)
+            self._connecting.start()
+
+    @property
+    def _busy(self) -> bool:
+        return self._connecting is not None and self._connecting.is_alive()
+
+    def _connect(self) -> None:
+        self.steps.board.note("drive", "Google asks for your permission again, in the tab in which you pressed ▶")
+        try:
+            connect_drive(self.machine, self.ask)
+        except Problem as problem:
+            self.steps.board.notice(problem.what, about="drive")
+            self._say_how()
+            return
+        self._is_back()
+
+    def _say_how(self) -> None:
+        self.steps.board.note(
+            "drive", f"disconnected; what you make waits on this machine until you press {CONNECT_DRIVE} below"
+        )
+
+    def _is_back(self) -> None:
+        self._away = False
+        self.steps.board.withdraw("drive")
+        where = self.machine.in_words(self.mirror.kept)
+        self.steps.board.finish("drive", f"{where}, connected again at {time.strftime('%H:%M')}")
+
+    def _say_if_full(self) -> None:
+        """Say once, until everything is kept again, that Drive is full: the folder on Drive is walked for it."""
+        if not self.mirror.waiting:
+            self._full_said = False
+            self.steps.board.withdraw("full")
+        elif self.mirror.full and not self._full_said:
+            self._full_said = True
+            sizes = ", ".join(f"{name} ({size / GB:.1f} GB)" for name, size in largest_files(self.mirror.kept))
+            self.steps.board.notice(
+                f"Google Drive is full: {self.mirror.waiting_bytes / GB:.2f} GB of new files wait on this machine, "
+                "and are lost if it is taken away. Delete what you do not need and empty Drive's bin; the files "
+                f"follow by themselves. The largest in your folder: {sizes}.",
+                about="full",
+            )
+
+    def _say_if_stuck(self) -> None:
+        """Say when nothing was heard of the mirror for long: it waits for an answer of Drive that does not come."""
+        silent = time.monotonic() - self.mirror.heartbeat
+        if self.mirror.heartbeat and silent > STUCK_AFTER:
+            self.steps.board.notice(
+                f"Google Drive has not answered for {silent / 60:.0f} minutes: what you make waits on this machine. "
+                "Download what you need before you stop.",
+                about="stuck",
+            )
+        else:
+            self.steps.board.withdraw("stuck")
+
+
+class LinkWatch:
+    """Opens the link again when its tunnel ended, or when it does not answer."""
+
+    def __init__(self, steps: Steps, entrance: Entrance, show_login_box: Callable[[], None]) -> None:
+        self.steps, self.entrance, self.show_login_box = steps, entrance, show_login_box
+        self._seen, self._tunneled = time.monotonic(), entrance.tunnel.running
+        self._busy: threading.Thread | None = None
+
+    def look(self) -> None:
+        """Look after it. Asking the link and opening it take their time, in a thread of their own."""
+        if self._busy and self._busy.is_alive():
+            return
+        died = self._tunneled and not self.entrance.tunnel.running
+        if died or time.monotonic() - self._seen > WATCH_LINK_EVERY:
+            self._busy = threading.Thread(target=self._look, name="link", daemon=True)
+            self._busy.start()
+
+    def _look(self) -> None:
+        with self.steps.beside("looking after the link"):
+            if not self.entrance.answers() and not self.steps.over.is_set():
+                self._open_again()
+            self._seen, self._tunneled = time.monotonic(), self.entrance.tunnel.running
+
+    def _open_again(self) -> None:
+        board = self.steps.board
+        board.start("link", "the link does not answer; opening it again")
+        try:
+            board.finish("link", self.entrance.open_again(self.steps.reporter("link")))
+        except Problem as problem:
+            board.fail("link", problem)
+            return
+        self.show_login_box()
+
+
+@dataclass(frozen=True)
+class UseWatch:
+    """Says when nobody has used the web UI for so many `minutes` (0: never), and a minute before."""
+
+    board: Board
+    minutes: int
+    last_use: Path  # the door touches it
+
+    def look(self) -> bool:
+        """Look after it; True once the machine is to be given back."""
+        if not self.minutes:
+            return False
+        left = self.minutes * 60 - (time.time() - self.last_use.stat().st_mtime)
+        if left > GIVE_BACK_WARNING:
+            self.board.withdraw("give back")
+            return False
+        when = time.strftime("%H:%M", time.localtime(time.time() + left))
+        self.board.notice(
+            f"Nobody has used the web UI for a while: at {when} the machine is given back.", about="give back"
+        )
+        return left <= 0

@@ -1,0 +1,228 @@
+"""A cell as a window: connect to the keeper, draw its board, pass buttons on, put its questions to the person. ■ closes it."""
+
+import asyncio
+import os
+import signal
+import socket
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, Final
+
+from launcher.colab.dialogs import DIALOGS
+from launcher.core.board import Snapshot
+from launcher.core.process import PACKAGE, end_process, own_part, own_paths, running_pid, start_detached
+from launcher.core.session import Session
+from launcher.core.wire import (
+    FINISH,
+    LONGEST_LINE,
+    Answer,
+    Ask,
+    Enter,
+    Message,
+    Over,
+    Press,
+    Request,
+    Show,
+    StopJob,
+    Unanswered,
+    address_of,
+    decode,
+    encode,
+)
+from launcher.ui.panel import TICK, Panel, new_panel, running_kernel
+
+VERSION: Final = PACKAGE.name  # the hash that names the package's folder
+CONNECT_PATIENCE: Final = 20.0  # seconds
+FINISH_PATIENCE: Final = 60.0  # seconds in which an older keeper copies what is to be copied
+LAST_BOARD: Final = 0.4  # seconds after ■ in which the board may still change
+# What no keeper needs: tokens are asked for, and a Python of its own must not be led astray.
+NOT_FOR_THE_KEEPER: Final = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "CIVITAI_TOKEN", "PYTHONSTARTUP", "PYTHONHOME")
+
+
+class Window:
+    """One connection to the keeper, and the panel that shows what it says."""
+
+    def __init__(self, session: Session, request: Request, title: str) -> None:
+        self.session, self.request = session, request
+        self.snapshot, self.link = Snapshot(title, started=time.time()), ""
+        self.panel: Panel = new_panel(self.snapshot, self.press)
+        self._writer: asyncio.StreamWriter | None = None
+        self._told: asyncio.Queue[Message | None] = asyncio.Queue()
+        self._over = False
+
+    async def show(self) -> None:
+        """Until there is nothing left to show, or ■."""
+        try:
+            while not self._over:
+                await self._show_one_keeper()
+        except (KeyboardInterrupt, asyncio.CancelledError):
+            await self._close()
+        finally:
+            self.panel.close()
+
+    async def _show_one_keeper(self) -> None:
+        reader, self._writer = await connect(self.session)
+        listening = asyncio.create_task(self._listen(reader))
+        self._writer.write(encode(self.request))
+        try:
+            with pumped_kernel() as pump:
+                while not self._over:
+                    await pump()
+                    while not self._told.empty():
+                        message = self._told.get_nowait()
+                        if message is None:  # the keeper died: start another
+                            return
+                        self._hear(message)
+                    self.panel.draw(self.snapshot, self.link)
+                    await asyncio.sleep(TICK)
+        finally:
+            listening.cancel()
+            if self._over:
+                self._writer.close()
+
+    async def _listen(self, reader: asyncio.StreamReader) -> None:
+        try:
+            while line := await reader.readline():
+                self._told.put_nowait(decode(line))
+        except ConnectionError:
+            pass  # the keeper died, as an empty line says too
+        self._told.put_nowait(None)
+
+    def _hear(self, message: Message) -> None:
+        if isinstance(message, Show):
+            self.snapshot = Snapshot.from_json(message.board)
+        elif isinstance(message, Enter):
+            self.link = message.link
+        elif isinstance(message, Over):
+            self._over = True
+        elif isinstance(message, Ask):
+            self.panel.draw(self.snapshot, self.link)  # what is waited for stands there before the dialog opens
+            self._answer(message)
+
+    def _answer(self, question: Ask) -> None:
+        """Put a question. ■ ends it at once: ipykernel's own handler would only end the cell after the dialog."""
+        before = signal.signal(signal.SIGINT, signal.default_int_handler)
+        try:
+            value = DIALOGS[question.kind](**question.about)
+        except KeyboardInterrupt:
+            self._send(Unanswered(question.number))
+            raise
+        finally:
+            signal.signal(signal.SIGINT, before)
+        self._send(Answer(question.number, value))
+        if question.kind == "mount":
+            self.panel.show_again()
+
+    def press(self, button: str) -> None:
+        """Pass a button on, also after the cell has ended."""
+        if self._writer and not self._writer.is_closing():
+            self._send(Press(button))
+        else:
+            send_once(self.session, Request("press", {"button": button}))
+
+    def _send(self, message: Message) -> None:
+        assert self._writer is not None
+        self._writer.write(encode(message))
+
+    async def _close(self) -> None:
+        """■: tell the keeper, wait a moment for the last board, and leave the panel as it is."""
+        if self._writer:
+            self._send(StopJob())
+            end = time.monotonic() + LAST_BOARD
+            while time.monotonic() < end:
+                await asyncio.sleep(0.05)
+                while not self._told.empty():
+                    message = self._told.get_nowait()
+                    if isinstance(message, Show | Over | Enter):
+                        self._hear(message)
+            self._writer.close()
+        self.panel.draw(self.snapshot, self.link, closed=True)
+
+
+async def connect(session: Session) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """A connection to the keeper of this version; starts one, which outlives us, if there is none."""
+    if keeper_version(session) not in ("", VERSION):
+        await asyncio.to_thread(retire, session)
+    end, started = time.monotonic() + CONNECT_PATIENCE, False
+    while True:
+        try:
+            with address_of(session.keeper_socket) as address:
+                return await asyncio.open_unix_connection(address, limit=LONGEST_LINE)
+        except (FileNotFoundError, ConnectionRefusedError):
+            if not started or not running_pid(session.keeper.pid_file):
+                start_keeper(session)
+                started = True
+            if time.monotonic() > end:
+                raise
+            await asyncio.sleep(0.03)
+
+
+def keeper_version(session: Session) -> str:
+    """The version of the keeper that runs, or ""."""
+    return str(session.keeper.said.get("version", "")) if running_pid(session.keeper.pid_file) else ""
+
+
+def start_keeper(session: Session) -> None:
+    """Start a keeper. It runs this kernel's Python, finds its packages where the kernel does, and knows no token."""
+    session.prepare()
+    environment = {name: value for name, value in os.environ.items() if name not in NOT_FOR_THE_KEEPER}
+    start_detached(
+        [*own_part("launcher.launch.keeper"), str(session.place)],
+        log=session.keeper.log,
+        pid_file=session.keeper.pid_file,
+        env=environment | own_paths(),
+        cwd=PACKAGE,
+    )
+
+
+def retire(session: Session) -> None:
+    """Have another version's keeper copy what is to be copied and end. Where it does not, it is ended."""
+    try:
+        with socket.socket(socket.AF_UNIX) as connection, address_of(session.keeper_socket) as address:
+            connection.settimeout(FINISH_PATIENCE)
+            connection.connect(address)
+            connection.sendall(FINISH)
+            while connection.recv(65536):
+                pass
+    except OSError:
+        pass  # it does not answer: it is ended below
+    end_process(session.keeper.pid_file)
+
+
+def send_once(session: Session, request: Request) -> None:
+    """Tell the keeper something without showing anything; nobody hears it where none runs."""
+    try:
+        with socket.socket(socket.AF_UNIX) as connection, address_of(session.keeper_socket) as address:
+            connection.settimeout(5)
+            connection.connect(address)
+            connection.sendall(encode(request))
+            while connection.recv(65536):  # whoever closes at once may lose what they sent
+                pass
+    except OSError:
+        print("Nothing runs any more. Press ▶ on the first cell.")
+
+
+@contextmanager
+def pumped_kernel() -> Iterator[Callable[[], Any]]:
+    """A function to await in a loop, which lets the kernel hear buttons while this cell runs.
+
+    ipykernel 6 must be asked to look at its messages; 7.4 and later does so whenever the cell awaits. Without giving the parent back,
+    the cell would never show as finished.
+    """
+    kernel = running_kernel()
+    step = getattr(kernel, "do_one_iteration", None)
+    if not step:
+
+        async def nothing() -> None:
+            pass
+
+        yield nothing
+        return
+    parent, identity = kernel.get_parent("shell"), getattr(kernel, "_parent_ident", {}).get("shell")
+
+    async def look() -> None:
+        await step()
+        kernel.set_parent(identity, parent, channel="shell")
+
+    yield look

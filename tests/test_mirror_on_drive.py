@@ -1,0 +1,330 @@
+"""The mirror on a real FUSE mount with Drive's faults: each file by itself, nothing a person owns is harmed."""
+
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from launcher.core.folder import Folder
+from launcher.core.problem import Problem
+from launcher.drive import checkouts
+from launcher.drive.mirror import Mirror
+from tests.world.mounted import MountedDrive
+
+
+@pytest.fixture
+def drive(tmp_path: Path) -> Iterator[MountedDrive]:
+    with MountedDrive(tmp_path) as made:
+        yield made
+
+
+@pytest.fixture
+def mirror(drive: MountedDrive, tmp_path: Path) -> Mirror:
+    (drive.mydrive / "asd1111" / "stable-diffusion-webui").mkdir(parents=True)
+    (tmp_path / "data").mkdir()
+    said: list[str] = []
+    made = Mirror(
+        tmp_path / "data", drive.mydrive / "asd1111" / "stable-diffusion-webui", lambda text: None, say=said.append
+    )
+    made.said = said  # type: ignore[attr-defined]
+    return made
+
+
+def said(mirror: Mirror) -> str:
+    return "\n".join(mirror.said)  # type: ignore[attr-defined]
+
+
+def write(path: Path, content: bytes = b"x") -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+
+
+def kept(mirror: Mirror) -> list[str]:
+    return sorted(str(p.relative_to(mirror.kept)) for p in mirror.kept.rglob("*") if p.is_file())
+
+
+def soon(condition: Callable[[], object], seconds: float = 10) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it did not happen in time"
+        time.sleep(0.05)
+
+
+def test_the_save_buttons_folder_and_folders_with_any_name_below_outputs_are_kept(mirror: Mirror) -> None:
+    names = [
+        "log/images/2026/1.png", "log/images/log.csv", "outputs/log/1.png", "outputs/tmp/1.png", "outputs/cache/1.png",
+        "outputs/models/1.png", "outputs/txt2img-images/.hidden.png", "output/models/tmp/1.jpg",
+    ]  # fmt: skip
+    for name in names:
+        write(mirror.data / name)
+    mirror.look(settled=0)
+    assert kept(mirror) == sorted(names)
+    assert mirror.summary() == "7 images kept in log and output and outputs"
+
+
+def test_files_that_drive_does_not_take_keep_no_others_back_and_get_a_name_that_it_takes(
+    mirror: Mirror, drive: MountedDrive
+) -> None:
+    long = "夜" * 80 + ".png"  # 244 bytes
+    for number in range(31):
+        write(mirror.data / "outputs" / f"{number:02}.png", bytes([number]))
+    write(mirror.data / "outputs" / long, b"long")
+    write(mirror.data / "outputs" / "what?.png", b"odd")
+    write(mirror.data / "outputs" / "folder" / "1.png", b"behind a file")
+    (mirror.data / "outputs" / "dead.png").symlink_to("nowhere")
+    write(mirror.kept / "outputs" / "folder", b"a file where a folder should be")
+    drive.manners(longest_name=200, refuses="?")
+    mirror.look(settled=0)
+    found = kept(mirror)
+    assert len([name for name in found if name.startswith("outputs/")]) == 31 + 3 + 1
+    assert (mirror.kept / "outputs" / "folder").read_bytes() == b"a file where a folder should be"
+    assert (mirror.kept / "outputs" / "folder (2)" / "1.png").read_bytes() == b"behind a file"
+    short = next(name for name in found if "~" in name and "what" not in name)
+    assert (mirror.kept / short).read_bytes() == b"long"
+    assert short.endswith(".png")
+    assert f"outputs/{long} is kept on your Drive as {short}." in said(mirror)
+    mirror.stop()
+    assert mirror.waiting == 0, "Stop ends"
+    assert kept(mirror) == found, "and nothing is copied twice"
+
+
+def test_a_file_that_drive_does_not_take_at_all_is_named_and_stop_ends(mirror: Mirror, drive: MountedDrive) -> None:
+    for number in range(5):
+        write(mirror.data / "outputs" / f"{number}.png")
+    write(mirror.data / "outputs" / "shared" / "1.png")
+    (mirror.kept / "outputs" / "shared").mkdir(parents=True)
+    drive.manners(read_only="/MyDrive/asd1111/stable-diffusion-webui/outputs/shared")
+    mirror.look(settled=0)
+    assert len(kept(mirror)) == 5
+    mirror.stop()
+    assert mirror.waiting == 0
+    assert "Google Drive does not take outputs/shared/1.png (Permission denied). It stays on this machine." in said(
+        mirror
+    )
+    assert "1 that Google Drive does not take (1.png)" in mirror.summary()
+
+
+def test_an_image_never_replaces_another_one_that_is_on_drive(mirror: Mirror, tmp_path: Path) -> None:
+    """A new machine numbers from 0 again: with the same seed the name is the same on the same day."""
+    write(mirror.kept / "outputs" / "00000-1.png", b"of the machine before")
+    write(mirror.data / "outputs" / "00000-1.png", b"of this machine, longer")
+    mirror.look(settled=0)
+    assert (mirror.kept / "outputs" / "00000-1.png").read_bytes() == b"of the machine before"
+    assert (mirror.kept / "outputs" / "00000-1 (2).png").read_bytes() == b"of this machine, longer"
+    again = Mirror(mirror.data, mirror.kept, lambda text: None)
+    again.look(settled=0)
+    assert kept(mirror) == ["outputs/00000-1 (2).png", "outputs/00000-1.png"], "the next keeper knows its copy"
+    (mirror.data / "outputs" / "00000-1.png").unlink()
+    for _ in range(3):
+        again.look(settled=0)
+    assert kept(mirror) == ["outputs/00000-1.png"]
+
+
+def test_images_are_counted_and_texts_and_overwritten_ones_are_not(mirror: Mirror) -> None:
+    for name in ("1.png", "1.txt", "2.webp"):
+        write(mirror.data / "outputs" / name)
+    write(mirror.data / "extensions" / "e" / "icon.png")
+    mirror.look(settled=0)
+    write(mirror.data / "outputs" / "1.png", b"again")
+    mirror.look(settled=0)
+    assert (mirror.images, mirror.summary()) == (2, "2 images kept in outputs")
+    again = Mirror(mirror.data, mirror.kept, lambda text: None)
+    again.look(settled=0)
+    assert again.images == 2, "the next ▶ counts what this machine made"
+
+
+def test_a_full_drive_takes_the_small_ones_and_the_rest_when_there_is_room(mirror: Mirror, drive: MountedDrive) -> None:
+    for number in range(4):
+        write(mirror.data / "outputs" / f"{number}.png", b"x" * 10_000)
+    write(mirror.data / "outputs" / "big.png", b"x" * 900_000)
+    drive.manners(free=200_000)
+    mirror.look(settled=0)
+    assert mirror.full
+    assert (mirror.waiting, mirror.waiting_bytes, mirror.images) == (1, 900_000, 4)
+    drive.manners()
+    mirror.look(settled=0)
+    assert not mirror.full
+    assert mirror.summary() == "5 images kept in outputs"
+    assert [name for name in kept(mirror) if name.startswith(".")] == [], "no half copy stays"
+
+
+def test_a_drive_that_answers_nothing_but_errors_is_said_and_no_file_is_given_up(
+    mirror: Mirror, drive: MountedDrive
+) -> None:
+    for number in range(6):
+        write(mirror.data / "outputs" / f"{number}.png")
+    drive.manners(errors=1.0)
+    for _ in range(4):
+        mirror.look(settled=0)
+    assert mirror.summary() == "0 images kept, 6 files on the way (Google Drive takes none now: it answers with errors)"
+    drive.manners(errors=0.3)
+    for _ in range(4):
+        mirror.look(settled=0)
+    drive.manners()
+    mirror.stop()
+    assert mirror.images + len(mirror._scan.ledger.left_out) == 6
+
+
+def test_the_thread_outlives_whatever_goes_wrong_and_says_it(mirror: Mirror, monkeypatch: pytest.MonkeyPatch) -> None:
+    broken = threading.Event()
+    whole = mirror._copies.keep_new
+
+    def keep_new(settled: float) -> int:
+        if broken.is_set():
+            raise UnicodeError("nobody foresaw it")
+        return whole(settled)
+
+    monkeypatch.setattr(mirror._copies, "keep_new", keep_new)
+    broken.set()
+    mirror.start()
+    try:
+        write(mirror.data / "outputs" / "1.png")
+        soon(lambda: "nobody foresaw it" in mirror.summary())
+        assert "Keeping your files failed (UnicodeError)" in said(mirror)
+        beat = mirror.heartbeat
+        soon(lambda: mirror.heartbeat > beat)
+        broken.clear()
+        soon(lambda: mirror.summary() == "1 image kept in outputs")
+    finally:
+        broken.clear()
+        mirror.stop()
+
+
+def test_one_broken_extension_keeps_nothing_else_back(mirror: Mirror) -> None:
+    for name in ("broken", "sound"):
+        write(mirror.data / "extensions" / name / ".git" / "index", b"\0" * 40)
+        write(mirror.data / "extensions" / name / "own.txt")
+    write(mirror.data / "outputs" / "1.png")
+
+    def unchanged(checkout: Path) -> list[str]:
+        if checkout.name == "broken":
+            raise ValueError("bad index file")
+        return []
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(checkouts, "unchanged_files", unchanged)
+        mirror.look(settled=0)
+        assert kept(mirror) == ["extensions/sound/own.txt", "outputs/1.png"]
+        assert "Changes in the extension broken are not kept" in said(mirror)
+        mirror.stop()
+        assert mirror.waiting == 0
+
+
+def test_an_extension_that_somebody_took_away_on_drive_is_not_pushed_back(mirror: Mirror) -> None:
+    checkout = mirror.data / "extensions" / "gone"
+    write(checkout / ".git" / checkouts.PLACED_MARK)
+    write(checkout / "cache.json")
+    mirror.look(settled=0)
+    assert kept(mirror) == []
+    assert mirror.waiting == 0
+    (mirror.kept / "extensions" / "gone").mkdir(parents=True)
+    mirror.look(settled=0)
+    assert kept(mirror) == ["extensions/gone/cache.json"]
+
+
+def test_a_new_image_is_seen_at_once_in_new_folders_too_and_a_kept_one_costs_nothing(mirror: Mirror) -> None:
+    mirror.start()
+    try:
+        soon(lambda: mirror.heartbeat)
+        for day in range(3):
+            write(mirror.data / "outputs" / "txt2img-images" / f"2026-11-{day}" / "1.png", b"%d" % day)
+        soon(lambda: mirror.images == 3)
+        for number in range(20):
+            write(mirror.data / "outputs" / "new" / f"{number}" / "deep" / "1.png")
+        soon(lambda: mirror.images == 23)
+        (mirror.data / "outputs" / "new").rename(mirror.data / "outputs" / "renamed")
+        soon(lambda: len(list((mirror.kept / "outputs" / "renamed").rglob("*.png"))) == 20)
+        soon(lambda: not list((mirror.kept / "outputs" / "new").rglob("*.png")))
+        (mirror.data / "outputs" / "renamed" / "3" / "deep" / "1.png").unlink()
+        soon(lambda: mirror.images == 22)
+    finally:
+        mirror.stop()
+
+
+def test_without_the_systems_help_everything_is_looked_through(mirror: Mirror, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mirror._changes, "_gave_up", True)
+    mirror.start()
+    try:
+        write(mirror.data / "outputs" / "1.png")
+        soon(lambda: mirror.images == 1)
+        assert not mirror._changes.works
+    finally:
+        mirror.stop()
+
+
+def test_names_of_any_bytes_are_kept(mirror: Mirror) -> None:
+    names = [
+        b"new\nline.png", b"tab\t.png", b"-rf.png", b" .png", b"...png", b"'\"`$(x).png", b"a|b&c;d.png", b"%s%n.png",
+        b"\xff\xfe.png", b"\xe2\x80\xae.png", "é.png".encode(), "e\u0301.png".encode(), "😀.png".encode(),
+        "夜".encode() * 83 + b".png", b"CON.png", b"a:b.png", b"x" * 251 + b".png", b"#.png", b"<b>.png", b"\x01.png",
+    ]  # fmt: skip
+    (mirror.data / "outputs").mkdir()
+    mirror.start()
+    try:
+        for name in names:
+            Path(os.fsdecode(os.path.join(os.fsencode(mirror.data / "outputs"), name))).write_bytes(name)
+        soon(lambda: mirror.images == len(names), 15)
+    finally:
+        mirror.stop()
+    found = {path.read_bytes() for path in (mirror.kept / "outputs").iterdir()}
+    assert found == set(names)
+
+
+# ---- the folder itself
+
+
+def folder_on(drive: MountedDrive, root: Path, name: str = "asd1111") -> Folder:
+    return Folder(drive.mydrive / name / "stable-diffusion-webui", root / "machine")
+
+
+def test_a_folder_on_drive_that_cannot_be_used_is_explained_in_one_sentence(
+    drive: MountedDrive, tmp_path: Path
+) -> None:
+    behind = drive.behind / "MyDrive"
+    (behind / "file").write_text("a file")
+    with pytest.raises(Problem, match="file on your Drive is a file, where the launcher needs a folder"):
+        folder_on(drive, tmp_path, "file").prepare()
+    assert (behind / "file").read_text() == "a file"
+    (behind / "inside" / "stable-diffusion-webui").mkdir(parents=True)
+    (behind / "inside" / "stable-diffusion-webui" / "models").write_text("a file")
+    with pytest.raises(Problem, match="inside/stable-diffusion-webui/models on your Drive is a file"):
+        folder_on(drive, tmp_path, "inside").prepare()
+    (behind / "dead").symlink_to(drive.mountpoint / ".shortcut-targets-by-id" / "gone")
+    with pytest.raises(Problem, match="dead on your Drive is a shortcut that leads nowhere"):
+        folder_on(drive, tmp_path, "dead").prepare()
+    assert folder_on(drive, tmp_path).prepare() == ""
+    (behind / "empty").mkdir()
+    drive.manners(read_only="/MyDrive/")
+    for name in ("empty", "asd1111"):  # in the latter all folders are there, and yet nothing could be kept
+        with pytest.raises(Problem, match=f"{name} on your Drive may not be written to"):
+            folder_on(drive, tmp_path, name).prepare()
+    drive.manners(free=0)
+    assert folder_on(drive, tmp_path).prepare() == "", "a full Drive still has what is on it"
+
+
+def test_a_folder_reached_by_a_shortcut_is_used_and_said(drive: MountedDrive, tmp_path: Path) -> None:
+    (drive.behind / ".shortcut-targets-by-id" / "x" / "theirs").mkdir(parents=True)
+    (drive.behind / "MyDrive" / "asd1111").symlink_to(drive.mountpoint / ".shortcut-targets-by-id" / "x" / "theirs")
+    told = folder_on(drive, tmp_path).prepare()
+    assert told == "asd1111 on your Drive is a shortcut: everything is kept in the folder it leads to."
+    assert (drive.behind / ".shortcut-targets-by-id" / "x" / "theirs" / "stable-diffusion-webui" / "models").is_dir()
+
+
+def test_dead_shortcuts_are_left_out_and_named(drive: MountedDrive, tmp_path: Path) -> None:
+    folder = folder_on(drive, tmp_path)
+    folder.prepare()
+    behind = drive.behind / "MyDrive" / "asd1111" / "stable-diffusion-webui"
+    dead = ["models/Stable-diffusion/dead.safetensors", "embeddings/dead.pt", "styles.csv", "extensions/dead"]
+    for name in dead:
+        (behind / name).parent.mkdir(parents=True, exist_ok=True)
+        (behind / name).symlink_to(drive.mountpoint / "gone")
+    write(behind / "embeddings" / "sound.pt")
+    write(behind / "models" / "Stable-diffusion" / "sound.safetensors")
+    told: list[str] = []
+    assert Mirror(folder.data, folder.kept, lambda text: None, say=told.append).restore() == 1
+    assert [path.name for path in folder.checkpoints()] == ["sound.safetensors"]
+    assert folder.dead_shortcuts() == sorted(dead)
+    assert told == ["These files on your Drive cannot be read and are left out: styles.csv, embeddings/dead.pt."]

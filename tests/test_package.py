@@ -1,0 +1,216 @@
+"""The notebook is a package that unpacks itself: in real kernels, without a launch."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from launcher.core.fields import FIELDS
+from launcher.notebook import build
+from launcher.notebook.cells import ADD_MODEL, LAUNCH_FORM
+from tests.conftest import COLAB_PYTHON, CURRENT_PYTHON, ROOT
+from tests.world import World
+from tests.world.kernel import Kernel, cell_source
+
+STACKS = [pytest.param(COLAB_PYTHON, id="colab"), pytest.param(CURRENT_PYTHON, id="current")]
+Kernels = Callable[..., Kernel]
+WRONG = "nope"  # a checkpoint that ends a launch before it begins
+SAYS = "neither a known model nor a link"
+ONCE = "Press ▶ on the first cell once, then press ▶ here again."
+PRINT_FILE = "import launcher.cells; print('FILE', launcher.cells.__file__)"
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    return tmp_path / "home"
+
+
+def at_home(home: Path) -> dict[str, str]:
+    return {"ONECLICK_HOME": str(home)}
+
+
+def press(kernel: Kernel, source: str) -> str:
+    kernel.text = ""
+    kernel.widgets.clear()
+    kernel.run(source, 60)
+    assert kernel.errors == []
+    return kernel.text + kernel.html()
+
+
+def other_version(cell: str, form: str) -> str:
+    """The same notebook with another comment in it: another version of the launcher."""
+    files = build.package_files()
+    files["launcher/__init__.py"] += "# another version\n"
+    identity = "launch" if cell == "launch" else "add-model"
+    return build.code_text(identity, cell, form, files)
+
+
+@pytest.mark.parametrize("python", STACKS)
+def test_it_leaves_no_name_but_the_fields_and_one_function(kernels: Kernels, home: Path, python: Path) -> None:
+    kernel = kernels(python, at_home(home), home)
+    kernel.run("before = set(globals())")
+    assert SAYS in press(kernel, cell_source("launch", checkpoint=WRONG))
+    kernel.run("print('NEW', sorted(n for n in set(globals()) - before if not n.lstrip('_i').isdigit()))")
+    new = set(eval(kernel.wait_for_text(r"^NEW (.+)$", 10)[1])) - {"before", "_", "__", "___", "_i", "_ii", "_iii"}
+    assert new == {field.name for field in FIELDS} | {"oneclick"}
+
+
+def test_a_cell_that_takes_common_names_breaks_nothing(kernels: Kernels, home: Path) -> None:
+    kernel = kernels(COLAB_PYTHON, at_home(home), home)
+    kernel.run("run = git = page = stop = launch = os = sys = Path = running = 1")
+    assert SAYS in press(kernel, cell_source("launch", checkpoint=WRONG))
+    assert "The field what is empty" in press(kernel, cell_source("add-model", what=""))
+    kernel.run("print('STILL', run, git, page, stop, launch, os, sys, Path, running)")
+    kernel.wait_for_text(r"^STILL( 1){9}$", 10)
+
+
+def test_an_extra_cell_uses_the_package_on_the_disk_in_a_new_kernel_too(kernels: Kernels, home: Path) -> None:
+    kernel = kernels(COLAB_PYTHON, at_home(home), home)
+    press(kernel, cell_source("launch", checkpoint=WRONG))
+    kernel.shutdown()
+    kernel = kernels(COLAB_PYTHON, at_home(home), home)
+    assert "The field what is empty" in press(kernel, cell_source("add-model", what=""))
+
+
+@pytest.mark.parametrize("python", STACKS)
+def test_outside_of_colab_an_extra_cell_without_the_package_says_one_sentence(
+    kernels: Kernels, home: Path, python: Path
+) -> None:
+    kernel = kernels(python, at_home(home), home)
+    for identity in ("add-model", "add-controlnet", "add-extension", "stop"):
+        assert press(kernel, cell_source(identity)).startswith(ONCE)
+    assert not list(home.rglob("*.py"))
+
+
+@pytest.mark.parametrize(
+    ("answer", "says"),
+    [
+        ("{'ipynb': json.load(open(NOTEBOOK))}", "The field what is empty"),
+        ("None", ONCE),
+        ("{}", ONCE),
+        ("{'ipynb': {'cells': []}}", ONCE),
+        ("{'ipynb': {'cells': [{'source': ['await oneclick(\"launch\", \"0\", {}, {})']}]}}", ONCE),
+        ("1 / 0", ONCE),
+    ],
+)
+def test_colab_may_answer_anything_when_asked_for_the_notebook(
+    kernels: Kernels, tmp_path: Path, home: Path, answer: str, says: str
+) -> None:
+    package = tmp_path / "colab" / "google" / "colab"
+    package.mkdir(parents=True)
+    (package / "__init__.py").write_text("")
+    (package / "_message.py").write_text(
+        f"import json\nNOTEBOOK = {str(ROOT / 'OneClickLauncher.ipynb')!r}\n"
+        f"def blocking_request(kind, request='', timeout_sec=5):\n    assert kind == 'get_ipynb'\n    return {answer}\n"
+    )
+    kernel = kernels(COLAB_PYTHON, {**at_home(home), "PYTHONPATH": str(tmp_path / "colab")}, home)
+    assert says in press(kernel, cell_source("add-model", what=""))
+
+
+def test_a_file_that_was_changed_on_the_disk_is_never_run(kernels: Kernels, home: Path) -> None:
+    kernel = kernels(COLAB_PYTHON, at_home(home), home)
+    press(kernel, cell_source("launch", checkpoint=WRONG))
+    (place,) = (home / "machine" / "program").iterdir()
+    (place / "launcher" / "cells.py").write_text("raise SystemExit('changed')\n")
+    (place / "launcher" / "more.py").write_text("raise SystemExit('added')\n")
+    kernel.shutdown()
+    kernel = kernels(COLAB_PYTHON, at_home(home), home)
+    assert press(kernel, cell_source("add-model", what="")).startswith(ONCE)
+    assert SAYS in press(kernel, cell_source("launch", checkpoint=WRONG))
+    assert [path.name for path in place.parent.iterdir()] == [place.name]
+    assert not (place / "launcher" / "more.py").exists()
+
+
+def test_another_version_in_the_same_kernel_takes_its_place(kernels: Kernels, home: Path) -> None:
+    kernel = kernels(COLAB_PYTHON, at_home(home), home)
+    press(kernel, cell_source("launch", checkpoint=WRONG))
+    first = press(kernel, PRINT_FILE)
+    assert SAYS in press(kernel, other_version("launch", LAUNCH_FORM.replace('checkpoint = "', 'checkpoint = "nope ')))
+    second = press(kernel, PRINT_FILE)
+    assert first != second
+    assert "The field what is empty" in press(
+        kernel, other_version("add_model", ADD_MODEL.replace('what = "', 'what = "" or "" #'))
+    )
+    assert press(kernel, PRINT_FILE) == second
+
+
+def test_somebody_elses_module_called_launcher_is_recognised(kernels: Kernels, home: Path) -> None:
+    home.mkdir()
+    (home / "launcher.py").write_text("mine = 1\n")
+    kernel = kernels(COLAB_PYTHON, at_home(home), home)
+    kernel.run("import launcher")
+    told = press(kernel, cell_source("launch", checkpoint=WRONG))
+    assert f"This notebook has imported another module called launcher ({home / 'launcher.py'})" in told
+    assert "Restart session" in told
+
+
+# A function of each floor, called so that it raises.
+ERRORS = {
+    "core": "from launcher.core.wire import decode; decode(b'[1]')",
+    "models": "from launcher.models.kinds import safe_name; safe_name(1)",
+    "ui": "from launcher.ui.words import in_bytes; in_bytes('x')",
+    "git": "from launcher.git.git import last_words; last_words(None)",
+    "webui": "from launcher.webui.arguments import argument_names; argument_names('(')",
+    "colab": "from launcher.colab.notebook import values_in; values_in(1)",
+    "python": "from launcher.python.environment import packages_for; packages_for(1)",
+    "drive": "from launcher.drive.mount import mount_problem; mount_problem('x', [], 0.0)",
+    "access": "from launcher.access.pages import waiting_page; waiting_page(1)",
+    "extensions": "from launcher.extensions.manage import checked_address; checked_address(1)",
+    "launch": "from launcher.launch.notes import Notes; Notes(None).last_good",
+    "cells": "import launcher.cells, asyncio; asyncio.run(launcher.cells.ask_keeper('x', 1, None))",
+}
+
+
+@pytest.mark.parametrize("floor", ERRORS)
+def test_a_traceback_names_the_file_and_the_line_of_the_repository(tmp_path: Path, floor: str) -> None:
+    for name, text in build.package_files().items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    code = f"""
+import linecache, sys, traceback
+try:
+    {ERRORS[floor]}
+except Exception as error:
+    for frame in traceback.extract_tb(error.__traceback__):
+        if 'launcher' in frame.filename:
+            print(frame.filename, frame.lineno, sep='\\t')
+"""
+    environment = {**os.environ, "ONECLICK_HOME": str(tmp_path / "home")}
+    told = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True, check=True
+    )
+    frames = [line.split("\t") for line in told.stdout.splitlines()]
+    assert any(f"/launcher/{floor}" in name for name, _ in frames), told.stdout
+    for name, line in frames:
+        repository = ROOT / Path(name).relative_to(tmp_path)
+        assert repository.read_text().splitlines()[int(line) - 1] == Path(name).read_text().splitlines()[int(line) - 1]
+
+
+def test_the_notebook_of_the_release_before_is_let_go_and_what_it_runs_is_taken_over(
+    kernels: Kernels, world: World, tmp_path: Path
+) -> None:
+    """What a poured notebook leaves in the kernel is a `running` of a class `Launch` of __main__."""
+    kernel = kernels(COLAB_PYTHON, at_home(tmp_path / "home"), tmp_path / "home")
+    kernel.run(
+        "import threading\n"
+        "class Launch:\n"
+        "    def __init__(self): self.over, self.went = threading.Event(), threading.Event()\n"
+        "    def let_go(self): self.went.set()\n"
+        "running = old = Launch()"
+    )
+    assert SAYS in press(kernel, cell_source("launch", checkpoint=WRONG))
+    kernel.run("print('GONE', old.went.wait(5), old.over.is_set(), running)")
+    kernel.wait_for_text(r"^GONE True True None$", 10)
+
+
+def test_a_note_of_another_version_is_no_type_error(kernels: Kernels, home: Path) -> None:
+    session = home / "machine" / "session"
+    session.mkdir(parents=True)
+    (session / "launch.json").write_text(json.dumps({"checkpoint": "x", "lottery": True}))
+    kernel = kernels(COLAB_PYTHON, at_home(home), home)
+    press(kernel, cell_source("launch", checkpoint=WRONG))
+    assert "The field what is empty" in press(kernel, cell_source("add-model", what=""))
