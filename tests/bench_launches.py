@@ -17,7 +17,7 @@ import psutil
 from launcher.core.folder import Folder
 from launcher.python.environment import prepare_python
 from launcher.python.pins import LOCKED_PACKAGES
-from launcher.python.uv import child_environment
+from launcher.python.uv import webui_environment
 from tests.conftest import COLAB_PYTHON, ROOT
 from tests.world import MODEL_LINK, World, safetensors
 from tests.world.heard import Heard
@@ -299,7 +299,7 @@ def environment_row(root: Path) -> list[Row]:
         subprocess.run(
             command,
             check=True,
-            env={**child_environment(folder), "PIP_CONSTRAINT": "", "PIP_BUILD_CONSTRAINT": "", "VIRTUAL_ENV": ""},
+            env={**webui_environment(folder), "PIP_CONSTRAINT": "", "PIP_BUILD_CONSTRAINT": "", "VIRTUAL_ENV": ""},
         )
         pip.append(time.monotonic() - began)
         shutil.rmtree(root / "venv")

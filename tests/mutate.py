@@ -119,12 +119,20 @@ def noticed(change: Change) -> str:
     text = change.path.read_text()
     change.path.write_text(text[: change.start] + change.new + text[change.end :])
     try:
-        if subprocess.run([sys.executable, "-m", "launcher.notebook.build"], cwd=ROOT, capture_output=True).returncode:
+        built = subprocess.run(
+            [sys.executable, "-m", "launcher.notebook.build"], cwd=ROOT, capture_output=True, check=False
+        )
+        if built.returncode:
             return "the notebook cannot be built"
         command = [sys.executable, "-m", "pytest", "-x", "-q", "--durations=0", "-p", "no:cacheprovider"]
         try:
             done = subprocess.run(
-                [*command, *tests_for(change.path)], cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE
+                [*command, *tests_for(change.path)],
+                cwd=ROOT,
+                capture_output=True,
+                text=True,
+                check=False,
+                timeout=PATIENCE,
             )
         except subprocess.TimeoutExpired:
             return f"no end within {PATIENCE:.0f} s"

@@ -12,6 +12,7 @@ from launcher.core.folder import Folder
 from launcher.core.problem import Problem
 from launcher.drive import checkouts
 from launcher.drive.mirror import Mirror
+from launcher.git.git import PLACED_MARK
 from tests.world.mounted import MountedDrive
 
 
@@ -215,7 +216,7 @@ def test_one_broken_extension_keeps_nothing_else_back(mirror: Mirror) -> None:
 
 def test_an_extension_that_somebody_took_away_on_drive_is_not_pushed_back(mirror: Mirror) -> None:
     checkout = mirror.data / "extensions" / "gone"
-    write(checkout / ".git" / checkouts.PLACED_MARK)
+    write(checkout / ".git" / PLACED_MARK)
     write(checkout / "cache.json")
     mirror.look(settled=0)
     assert kept(mirror) == []

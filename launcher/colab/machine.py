@@ -4,7 +4,6 @@ import importlib.util
 import os
 import re
 import shutil
-import subprocess
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -12,6 +11,7 @@ from typing import Final
 import psutil
 
 from launcher.core.problem import Problem
+from launcher.core.process import CommandError, run
 
 MOUNTS: Final = Path("/proc/mounts")
 UNASSIGN_PATIENCE: Final = 60  # seconds
@@ -26,6 +26,7 @@ class Machine:
     gpu: str  # the card's name, "" where there is none
     memory: int  # bytes of RAM
     mountpoint: Path | None  # where Google Drive is or is to be mounted; None where there is none, or none is wanted
+    card_memory: int = 0  # bytes of the card's memory, 0 where nobody knows
 
     @property
     def drive(self) -> Path:
@@ -68,7 +69,8 @@ def look_at_machine() -> Machine:
     """Find out where we run and what is here."""
     colab, base = is_colab(), base_folder()
     mountpoint = (mounted_below(base) or base / "drive") if colab else None
-    return Machine(colab, base, gpu_name(), psutil.virtual_memory().total, mountpoint)
+    card, card_memory = look_at_card()
+    return Machine(colab, base, card, psutil.virtual_memory().total, mountpoint, card_memory)
 
 
 def mounted_below(base: Path) -> Path | None:
@@ -82,13 +84,17 @@ def mounted_below(base: Path) -> Path | None:
     return None
 
 
-def gpu_name() -> str:
-    """The NVIDIA card's name as nvidia-smi tells it, or "" where there is no card or no driver."""
+def look_at_card() -> tuple[str, int]:
+    """The NVIDIA card's name and memory in bytes as nvidia-smi tells them, or "" and 0 where there is no card or no driver."""
     if not shutil.which("nvidia-smi"):
-        return ""
-    command = ["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"]
-    answer = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
-    return answer.stdout.strip().splitlines()[0] if answer.returncode == 0 and answer.stdout.strip() else ""
+        return "", 0
+    command = ["nvidia-smi", "--query-gpu=name,memory.total", "--format=csv,noheader,nounits"]
+    try:
+        lines = run(command, timeout=30).strip().splitlines()
+    except CommandError:  # a driver without a card
+        return "", 0
+    name, _, memory = lines[0].rpartition(", ") if lines else ("", "", "")
+    return (name, int(memory) * 2**20) if memory.isdigit() else (lines[0] if lines else "", 0)
 
 
 def release_machine(machine: Machine) -> None:

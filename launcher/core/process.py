@@ -1,4 +1,7 @@
-"""Running other programs: a command to its end, or a process of its own that outlives the kernel."""
+"""Running other programs: a command to its end, or a process of its own that outlives the kernel.
+
+The only place that starts processes, and none of them inherits the kernel's environment: see `child_environment`.
+"""
 
 import json
 import os
@@ -13,7 +16,9 @@ from typing import Final
 
 import psutil
 
+from launcher.core.child_environment import OWN_PARTS, child_environment
 from launcher.core.folder import write_safely
+from launcher.core.problem import Problem
 
 PACKAGE: Final = Path(__file__).resolve().parents[2]  # the folder that holds this package
 
@@ -22,12 +27,16 @@ detached: Final[dict[int, "subprocess.Popen[bytes]"]] = {}
 
 
 class CommandError(Exception):
-    """A command that ended badly. `output` is what it said, at most the last 4,000 characters."""
+    """A command that ended badly. `output` is what it said, at most the last 4,000 characters.
 
-    def __init__(self, command: list[str], code: int, output: str) -> None:
+    `silent`: it was ended because it showed no sign of life for too long.
+    """
+
+    def __init__(self, command: list[str], code: int, output: str, silent: bool = False) -> None:
         super().__init__(f"{' '.join(command[:6])} ended with {code}: {output[-400:]}")
         self.code = code
         self.output = output[-4000:]
+        self.silent = silent
 
 
 def run(
@@ -37,44 +46,69 @@ def run(
     cwd: Path | None = None,
     on_line: Callable[[str], None] = lambda line: None,
     timeout: float | None = None,
+    signs_of_life: Callable[[], object] = lambda: None,
 ) -> str:
     """Run a command to its end and return what it printed; `on_line` hears each line as it comes.
 
     A carriage return counts as a line's end (progress meters). The command gets a session of its own, so
-    that ■ in the notebook does not reach it. Raises `CommandError` on any exit but 0 and on a time-out in seconds
-    in which the command printed nothing.
+    that ■ in the notebook does not reach it, and `child_environment()` where no other is given. Raises `CommandError` on any
+    exit but 0 and after `timeout` seconds in which it printed nothing and `signs_of_life` (asked every second) gave
+    the same value again and again; `Problem` where there is no such program.
     """
-    process = subprocess.Popen(
-        command, env=env, cwd=cwd, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-        start_new_session=True, text=True, errors="replace", bufsize=1,
-    )  # fmt: skip
+    try:
+        process = subprocess.Popen(
+            command, env=child_environment() if env is None else env, cwd=cwd, stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True, text=True, errors="replace",
+            bufsize=1,
+        )  # fmt: skip
+    except FileNotFoundError as error:
+        raise missing_program(command[0], error) from error
     assert process.stdout is not None
     lines: list[str] = []
-    watchdog = Watchdog(process, timeout) if timeout else None
+    watchdog = Watchdog(process, timeout, signs_of_life)
     try:
         for line in process.stdout:
-            if watchdog:
-                watchdog.feed()
+            watchdog.feed()
             lines.append(line)
             on_line(line.rstrip())
         code = process.wait()
     finally:
-        if watchdog:
-            watchdog.stop()
+        watchdog.stop()
         if process.poll() is None:
             end_group(process.pid)
     if code:
-        late = "(it said nothing for too long and was ended)\n" if watchdog and watchdog.barked else ""
-        raise CommandError(command, code, late + "".join(lines))
+        late = "(it said nothing for too long and was ended)\n" if watchdog.barked else ""
+        raise CommandError(command, code, late + "".join(lines), watchdog.barked)
     return "".join(lines)
 
 
-class Watchdog:
-    """Ends a process that has been silent for `seconds`."""
+def missing_program(program: str, error: OSError) -> Exception:
+    """What to raise where a program is not there: a sentence for one that people can install."""
+    if os.path.isabs(program):
+        return CommandError([program], 127, str(error))
+    return Problem(
+        f"This runtime has no program called {program}, which the launcher needs.",
+        f"Install it (in Colab: a new cell with `!apt-get install -y {program}`) and press ▶ again.",
+    )
 
-    def __init__(self, process: "subprocess.Popen[str]", seconds: float) -> None:
+
+def works(program: str) -> bool:
+    """True if the program starts: a pyenv shim, for one, exists without what it stands for."""
+    try:
+        run([program, "--version"], timeout=60)
+    except (CommandError, OSError, Problem):
+        return False
+    return True
+
+
+class Watchdog:
+    """Ends a process that shows no sign of life for `seconds` (None: never)."""
+
+    def __init__(
+        self, process: "subprocess.Popen[str]", seconds: float | None, signs_of_life: Callable[[], object]
+    ) -> None:
         self.barked = False
-        self._process, self._seconds, self._last = process, seconds, time.monotonic()
+        self._process, self._seconds, self._signs, self._last = process, seconds, signs_of_life, time.monotonic()
         self._stop = threading.Event()
         threading.Thread(target=self._watch, daemon=True).start()
 
@@ -87,8 +121,14 @@ class Watchdog:
         self._stop.set()
 
     def _watch(self) -> None:
+        seen = self._signs()
         while not self._stop.wait(1):
-            if time.monotonic() - self._last > self._seconds and self._process.poll() is None:
+            now = self._signs()
+            if now != seen:
+                seen = now
+                self.feed()
+            late = self._seconds is not None and time.monotonic() - self._last > self._seconds
+            if late and self._process.poll() is None:
                 self.barked = True
                 end_group(self._process.pid)
                 return
@@ -98,7 +138,7 @@ def start_detached(command: list[str], *, log: Path, pid_file: Path, env: Mappin
     """Start a process that outlives the cell, ■ and the kernel; its output goes to the file `log`.
 
     A session of its own (■ is sent to the kernel's process group) and a file rather than a pipe (which would
-    kill it at the first print after the kernel's end): both measured, facts/jupyter.md.
+    kill it at the first print after the kernel's end): both measured on real kernels.
     """
     with log.open("ab") as out:
         process = subprocess.Popen(
@@ -219,11 +259,15 @@ def group_lives(group: int) -> bool:
     return False
 
 
-def own_paths() -> dict[str, str]:
-    """The variable by which another process of this very Python finds its packages where this one does."""
-    return {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path and path != str(PACKAGE))}
+def own_environment() -> dict[str, str]:
+    """The environment of a part of the launcher: the short list, and the places where this very Python finds its packages.
+
+    A kernel may find them by PYTHONPATH, by a .pth file or by lines of code; what it starts does not.
+    """
+    places = [place for place in sys.path if place and place != str(PACKAGE)]
+    return child_environment(*OWN_PARTS) | {"PYTHONPATH": os.pathsep.join(places)}
 
 
 def own_part(module: str) -> list[str]:
-    """The command that runs a module of this very package as a process; its working directory must be `PACKAGE`."""
+    """The command that runs a module of this very package as a process, in `own_environment()` and the folder `PACKAGE`."""
     return [sys.executable, "-m", module]

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from launcher.colab.machine import Machine
 from launcher.core.problem import Problem
-from launcher.core.process import CommandError, own_paths, run
+from launcher.core.process import CommandError, own_environment, run
 
 LOOKS_ALIVE: Final = 2.0  # seconds; the system remembers what it saw in a mount for one
 CONSENT_PATIENCE: Final = 100.0  # seconds; Google's own question is open for 120 and says nothing when they are over
@@ -130,7 +130,7 @@ def flush_drive(machine: Machine) -> None:
         return
     code = "from google.colab import drive; drive.flush_and_unmount()"
     try:
-        run([sys.executable, "-c", code], env={**os.environ, **own_paths()}, timeout=FLUSH_SILENCE)
+        run([sys.executable, "-c", code], env=own_environment(), timeout=FLUSH_SILENCE)
     except CommandError as error:
         raise Problem(
             "Google Drive has not taken everything yet: its upload failed.",

@@ -11,7 +11,7 @@ from launcher.core.reporter import Reporter
 from launcher.extensions.files import switched_off, used_commit
 from launcher.git.git import restore_missing
 from launcher.python.repair import moved_packages, put_packages_back
-from launcher.python.uv import child_environment
+from launcher.python.uv import webui_environment
 
 # Seconds an installer may print nothing before it is ended. Slow links can ask for more.
 INSTALLER_SILENCE: Final = float(os.environ.get("ONECLICK_INSTALLER_SILENCE", "180"))
@@ -43,7 +43,7 @@ def run_installers(folder: Folder, reporter: Reporter) -> int:
 def run_installer(folder: Folder, installer: Path, reporter: Reporter) -> None:
     """Run one install.py; a failure is said and nothing more, as the web UI often works without what it wanted."""
     name, before = installer.parent.name, precious_files(folder)
-    environment = child_environment(folder) | {"PYTHONPATH": str(folder.code), "PIP_RETRIES": "1", "PIP_NO_INPUT": "1"}
+    environment = webui_environment(folder) | {"PYTHONPATH": str(folder.code), "PIP_RETRIES": "1", "PIP_NO_INPUT": "1"}
     command = [str(folder.python / "bin" / "python"), str(installer)]
 
     def on_line(line: str) -> None:
@@ -55,7 +55,7 @@ def run_installer(folder: Folder, installer: Path, reporter: Reporter) -> None:
         lines = [line.strip() for line in error.output.splitlines() if line.strip()]
         reason = (
             f"it said nothing for {INSTALLER_SILENCE:.0f} seconds and was ended"
-            if "was ended" in error.output
+            if error.silent
             else (lines or ["it printed nothing"])[-1]
         )
         reporter.notice(

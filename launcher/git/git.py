@@ -6,19 +6,21 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+from launcher.core.child_environment import GIT, child_environment
 from launcher.core.folder import write_safely
 from launcher.core.process import CommandError, run
 from launcher.core.reporter import Reporter
 
 OUR_REF: Final = "refs/oneclick/used"  # the commit we run; the person's own branches are never moved
 OUR_BRANCHES: Final = "kept-changes-"  # branches with what people changed in files
+NEVER_ASK: Final = {"GIT_TERMINAL_PROMPT": "0", "GIT_ASKPASS": "true", "GCM_INTERACTIVE": "never", "LC_ALL": "C"}
 SILENCE: Final = 120.0  # seconds git may say nothing
 PLACED_MARK: Final = "oneclick-placed"  # in a checkout's .git: its history is kept on Drive
 
 
 def git(*arguments: str, at: Path | None = None, on_line: Callable[[str], None] = lambda line: None) -> str:
     """Run git without ever asking for a password, and without cleaning up behind our back."""
-    env = {**os.environ, "GIT_TERMINAL_PROMPT": "0", "GIT_ASKPASS": "true", "GCM_INTERACTIVE": "never", "LC_ALL": "C"}
+    env = child_environment(*GIT) | NEVER_ASK
     where = ["-C", str(at)] if at else []
     options = [
         "-c",

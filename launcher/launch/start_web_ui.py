@@ -16,8 +16,9 @@ from launcher.launch.notes import Notes
 from launcher.launch.steps import Failed, Steps
 from launcher.models.checksums import exchange_known
 from launcher.python.bytecode import USED_LIST, remember_what_was_used
-from launcher.python.environment import packages_for, prepare_python
-from launcher.python.uv import child_environment
+from launcher.python.environment import prepare_python
+from launcher.python.packages import packages_for
+from launcher.python.uv import webui_environment
 from launcher.webui.arguments import fixed_arguments, machine_arguments
 from launcher.webui.outputs import OutputPlaces
 from launcher.webui.settings_file import check_settings_file
@@ -45,14 +46,16 @@ class WebUIStart:
 
     def plan(self, checkpoint: str) -> Plan:
         """How to start it."""
+        sizes = [path.stat().st_size for path in self.folder.checkpoints() if path.name == checkpoint]
+        model = max(sizes, default=0)
         flags = (
             *fixed_arguments(self.folder, checkpoint if self.settings.checkpoint != DEFAULT_CHECKPOINT else ""),
             *extension_arguments(self.folder),
-            *machine_arguments(self.machine.gpu, self.machine.memory),
+            *machine_arguments(self.machine.gpu, self.machine.memory, self.machine.card_memory, model),
             *(("--enable-insecure-extension-access",) if self.settings.extensions_tab else ()),
             *self.settings.extra_arguments,
         )
-        return Plan(self.folder.python / "bin" / "python", flags, child_environment(self.folder))
+        return Plan(self.folder.python / "bin" / "python", flags, webui_environment(self.folder))
 
     def start_or_roll_back(self, plan: Plan, commit: str) -> None:
         """Start it; if a new version does not come up, take the last one that did."""

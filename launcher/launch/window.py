@@ -1,7 +1,6 @@
 """A cell as a window: connect to the keeper, draw its board, pass buttons on, put its questions to the person. ■ closes it."""
 
 import asyncio
-import os
 import signal
 import socket
 import time
@@ -11,7 +10,7 @@ from typing import Any, Final
 
 from launcher.colab.dialogs import DIALOGS
 from launcher.core.board import Snapshot
-from launcher.core.process import PACKAGE, end_process, own_part, own_paths, running_pid, start_detached
+from launcher.core.process import PACKAGE, end_process, own_environment, own_part, running_pid, start_detached
 from launcher.core.session import Session
 from launcher.core.wire import (
     FINISH,
@@ -36,8 +35,6 @@ VERSION: Final = PACKAGE.name  # the hash that names the package's folder
 CONNECT_PATIENCE: Final = 20.0  # seconds
 FINISH_PATIENCE: Final = 60.0  # seconds in which an older keeper copies what is to be copied
 LAST_BOARD: Final = 0.4  # seconds after ■ in which the board may still change
-# What no keeper needs: tokens are asked for, and a Python of its own must not be led astray.
-NOT_FOR_THE_KEEPER: Final = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "CIVITAI_TOKEN", "PYTHONSTARTUP", "PYTHONHOME")
 
 
 class Window:
@@ -166,12 +163,11 @@ def keeper_version(session: Session) -> str:
 def start_keeper(session: Session) -> None:
     """Start a keeper. It runs this kernel's Python, finds its packages where the kernel does, and knows no token."""
     session.prepare()
-    environment = {name: value for name, value in os.environ.items() if name not in NOT_FOR_THE_KEEPER}
     start_detached(
         [*own_part("launcher.launch.keeper"), str(session.place)],
         log=session.keeper.log,
         pid_file=session.keeper.pid_file,
-        env=environment | own_paths(),
+        env=own_environment(),
         cwd=PACKAGE,
     )
 

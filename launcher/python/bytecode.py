@@ -2,11 +2,12 @@
 
 import gzip
 import os
-import subprocess
+from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
 from launcher.core.folder import Folder, write_safely
-from launcher.python.uv import child_environment
+from launcher.core.process import run
+from launcher.python.uv import webui_environment
 
 USED_LIST: Final = "oneclick-used.txt.gz"  # on Drive: the files worth compiling on a new machine
 
@@ -21,16 +22,21 @@ def compile_what_was_used(folder: Folder) -> int:
         files = gzip.decompress((folder.kept / USED_LIST).read_bytes()).decode().splitlines()
     except (FileNotFoundError, OSError):
         return 0
-    code = "import compileall, sys\nfor line in sys.stdin: compileall.compile_file(line.rstrip(), quiet=2)"
+    code = "import compileall, sys\nfor line in open(sys.argv[1]): compileall.compile_file(line.rstrip(), quiet=2)"
     workers = os.cpu_count() or 1
-    command = [str(folder.python / "bin" / "python"), "-c", code]
     there = [str(path) for name in files if (path := folder.python / name).exists()]
-    running = [
-        subprocess.Popen(command, cwd=folder.python, env=child_environment(folder), stdin=subprocess.PIPE, text=True)
-        for _ in range(workers)
-    ]
-    for number, process in enumerate(running):
-        process.communicate("\n".join(there[number::workers]))
+
+    def compile_share(number: int) -> None:
+        share = folder.python / f"compile-{number}.txt"
+        write_safely(share, "".join(f"{name}\n" for name in there[number::workers]))
+        run(
+            [str(folder.python / "bin" / "python"), "-c", code, str(share)],
+            env=webui_environment(folder),
+            cwd=folder.python,
+        )
+
+    with ThreadPoolExecutor(workers) as pool:
+        list(pool.map(compile_share, range(workers)))
     return len(there)
 
 

@@ -1,30 +1,35 @@
-"""The web UI's own Python 3.11, installed by uv from a lock. Knows nothing of git."""
+"""The web UI's own Python environment: borrowed from the kernel's and installed by uv from a lock. Knows nothing of git."""
 
 import hashlib
 import json
 import re
-import shutil
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from launcher.core.folder import GB, Folder, require_room, write_safely
 from launcher.core.problem import Problem
-from launcher.core.process import CommandError, run
+from launcher.core.process import CommandError, run, works
 from launcher.core.reporter import Reporter
-from launcher.python.pins import (
-    BUILD_CONSTRAINTS,
-    CONSTRAINTS,
-    CONTROLNET_PACKAGES,
-    LOCKED_PACKAGES,
-    LOCKED_REQUIREMENTS,
-)
-from launcher.python.uv import PYTHON_VERSION, UV_SILENCE, find_uv, installed_packages, uv_environment, uv_words, works
+from launcher.python import probe
+from launcher.python.borrow import borrow, give_up, lent_by_kernel, lost, read_borrowed
+from launcher.python.install import UNPACKED, install
+from launcher.python.interpreter import make_environment
+from launcher.python.metadata import ask_for_less, stand_in_for_other_names
+from launcher.python.packages import absent, is_lock
+from launcher.python.pins import ALL_PINS, BUILD_CONSTRAINTS, CONSTRAINTS
+from launcher.python.uv import PYTHON_VERSION, find_uv, installed_packages, uv_words, webui_environment
 
-ROOM_NEEDED: Final = 9 * GB  # 7.3 GB installed (measured) and what uv needs on the way
+ROOM_BESIDE: Final = GB // 2  # Python itself, pip, what sdists need to be built
+ROOM_UNKNOWN: Final = 9 * GB  # for torch and all it needs, where no sizes are known
 COMPLETE: Final = "complete.json"  # in the environment: what it was finished with
-# A1111's launch.py installs these itself, from addresses that are gone or not locked.
-BESIDE_TORCH: Final = ("torchvision", "clip-anytorch==2.6.0")
+# Packages with parts in C -> what to import to see that all they need is on the machine.
+MUST_IMPORT: Final = {"torch": "torch", "torchvision": "torchvision", "opencv-python-headless": "cv2", "numpy": "numpy"}
+# NVIDIA's libraries that torch loads; the driver's own (libcuda, libnvidia-*) are the machine's.
+CUDA: Final = re.compile(
+    r"/lib(cublas|cudnn|cufft|curand|cusolver|cusparse|cupti|cufile|nvJitLink|nvrtc|nccl|cudart)[^/]*$"
+)
 
 
 @dataclass(frozen=True)
@@ -36,123 +41,119 @@ class PythonEnvironment:
 
 
 def prepare_python(folder: Folder, packages: list[str], reporter: Reporter) -> PythonEnvironment:
-    """Make the environment with these `packages` (`packages_for` chooses them).
+    """Make the environment with these `packages` (`packages.packages_for` chooses them). Raises `Problem`.
 
-    It is complete or absent: a marker with all that went in is written last, and an
-    environment without it is made anew. `progress` gets (packages ready, packages in all).
+    It is complete or absent: a marker with all that went in is written last, after a look at what is there, and an
+    environment without it is finished anew.
     """
     rules = hashlib.sha256(f"{PYTHON_VERSION}\n{CONSTRAINTS}".encode()).hexdigest()
     marker, python = folder.python / COMPLETE, folder.python / "bin" / "python"
-    if is_complete(marker, rules, packages) and python.exists() and works(str(python)):
+    if is_complete(folder, rules, packages) and works(str(python)):
         return PythonEnvironment(python, False)
-    require_room(
-        folder.machine,
-        ROOM_NEEDED if "torch" in "".join(packages) else GB,
-        "the runtime's disk",
-        "Installing the web UI's packages",
-    )
     uv = find_uv(folder)
     marker.unlink(missing_ok=True)
-    if not (python.exists() and works(str(python))):
+    if not works(str(python)):
         make_environment(uv, folder, reporter)
     write_safely(folder.python / "constraints.txt", CONSTRAINTS)
     write_safely(folder.python / "build-constraints.txt", BUILD_CONSTRAINTS)
-    locked = packages[: len(LOCKED_PACKAGES)] == list(LOCKED_PACKAGES)
-    install(uv, folder, packages, locked=locked, reporter=reporter)
-    write_safely(marker, json.dumps({"rules": rules, "wanted": packages, "packages": installed_packages(folder)}))
+    give_up(folder, lost(folder))
+    fill(uv, folder, packages, reporter, borrowing=True)
+    trouble = look_at(folder, packages)
+    if trouble and read_borrowed(folder):
+        reporter.notice(
+            f"The CUDA libraries of this machine do not suit the web UI ({trouble}). The ones it was made with are fetched."
+        )
+        give_up(folder, read_borrowed(folder))
+        fill(uv, folder, packages, reporter, borrowing=False)
+        trouble = look_at(folder, packages)
+    if trouble:
+        raise Problem(f"The web UI's Python does not work on this machine: {trouble}.", remedy_for(trouble))
+    finished = {"rules": rules, "wanted": packages, "packages": installed_packages(folder)}
+    write_safely(marker, json.dumps(finished))
     return PythonEnvironment(python, True)
 
 
-def is_complete(marker: Path, rules: str, wanted: list[str]) -> bool:
-    """True if the environment was finished with all these packages, under these rules."""
+def is_complete(folder: Folder, rules: str, wanted: list[str]) -> bool:
+    """True if the environment was finished with all these packages, under these rules, and they are still there."""
     try:
-        finished = json.loads(marker.read_text())
-        return bool(finished["rules"] == rules and set(wanted) <= set(finished["wanted"]))
+        finished = json.loads((folder.python / COMPLETE).read_text())
+        same = finished["rules"] == rules and set(wanted) <= set(finished["wanted"])
     except (FileNotFoundError, ValueError, KeyError):
         return False
+    return bool(same) and not lost(folder) and not absent(folder, wanted)
 
 
-def packages_for(requirements: bytes, controlnet: bool = False) -> list[str]:
-    """The lock if requirements_versions.txt is the one it was made for, byte by byte; else what stands in it.
-
-    With `controlnet` the packages of that extension too.
-    """
-    if hashlib.sha256(requirements).hexdigest() == LOCKED_REQUIREMENTS:
-        return [*LOCKED_PACKAGES, *(CONTROLNET_PACKAGES if controlnet else ())]
-    lines = [line.split("#")[0].strip() for line in requirements.decode().splitlines()]
-    packages = [line for line in lines if line]
-    if any(re.match(r"torch\b", package) for package in packages):
-        packages += BESIDE_TORCH
-    return packages
-
-
-def make_environment(uv: str, folder: Folder, reporter: Reporter) -> None:
-    """An empty environment with pip (`--seed`: extensions call `python -m pip`)."""
-    reporter.say(f"making room for Python {PYTHON_VERSION}")
-    shutil.rmtree(folder.python, ignore_errors=True)
-    try:
-        run(
-            [uv, "venv", "--quiet", "--seed", "--python", PYTHON_VERSION, str(folder.python)],
-            env=uv_environment(folder),
-            timeout=UV_SILENCE,
+def fill(uv: str, folder: Folder, packages: list[str], reporter: Reporter, *, borrowing: bool) -> None:
+    """Borrow what may be borrowed, install the rest, and see that all is there. Raises `Problem`."""
+    locked = is_lock(packages)
+    if locked and borrowing:
+        borrow(folder, lent_by_kernel(ALL_PINS[package] for package in absent(folder, packages)))
+    missing = absent(folder, packages)
+    sizes = [ALL_PINS[package].size for package in missing] if locked else []
+    unknown = ROOM_UNKNOWN if any(re.match(r"torch\b", package) for package in missing) else GB
+    room = int(sum(sizes) * UNPACKED) + ROOM_BESIDE if locked else unknown
+    require_room(folder.machine, room, "the runtime's disk", "Installing the web UI's packages")
+    borrowed = sum(pin.size for pin in ALL_PINS.values() if pin.name in read_borrowed(folder))
+    if borrowed:
+        reporter.say(f"{sum(sizes) / GB:.1f} GB to fetch, {borrowed / GB:.1f} GB borrowed from this machine")
+    if missing or not locked:
+        install(uv, folder, missing if locked else packages, locked=locked, reporter=reporter)
+    if locked:
+        ask_for_less(folder)
+        stand_in_for_other_names(folder)
+    missing = absent(folder, packages)
+    if missing:
+        raise Problem(
+            f"The installer says it is done, but {', '.join(missing[:3])}{' and others are' if missing[3:] else ' is'} missing.",
+            "Press ▶ again. If it happens again, please report it.",
         )
-    except CommandError as error:
-        raise Problem(
-            f"The web UI's Python {PYTHON_VERSION} could not be set up: {uv_words(error.output)}",
-            "Check that the runtime is connected to the internet, wait a few minutes, and press ▶ again.",
-        ) from error
 
 
-def install(
-    uv: str,
-    folder: Folder,
-    packages: list[str],
-    *,
-    locked: bool,
-    reporter: Reporter,
-) -> None:
-    """Install the packages with uv, telling how far it is by what uv says.
-
-    A version of the lock that is gone from the index is replaced by the newest before it that the constraints allow.
-    """
-    wanted = folder.python / "requirements.txt"
-    write_safely(wanted, "\n".join(packages) + "\n")
-    total, sizes, ready = len(packages), {}, [0]
-
-    def on_line(line: str) -> None:
-        resolved = re.search(r"Resolved (\d+) packages", line)
-        starts = re.match(r"\s*Downloading (\S+) \(([\d.]+\w+)\)", line)
-        ends = re.match(r"\s*Downloaded (\S+)", line)
-        prepared = re.search(r"Prepared (\d+) packages", line)
-        if resolved:
-            reporter.say(f"{resolved[1]} packages")
-        elif starts:
-            sizes[starts[1]] = starts[2]
-            reporter.say("downloading " + ", ".join(f"{name} ({size})" for name, size in list(sizes.items())[-3:]))
-        elif ends:
-            sizes.pop(ends[1], None)
-            ready[0] += 1
-            reporter.progress(ready[0], total, "packages")
-            if sizes:
-                reporter.say("downloading " + ", ".join(f"{name} ({size})" for name, size in list(sizes.items())[-3:]))
-        elif prepared:
-            reporter.say("downloaded; putting the packages in place")
-        elif re.match(r"\s*\+ \S+==", line):
-            ready[0] += 1
-
-    exact = [*(["--no-deps"] if locked else []), "--constraint", str(folder.python / "constraints.txt")]
-    command = [uv, "pip", "install", "--python", str(folder.python / "bin" / "python"), *exact]
-    command += ["--build-constraint", str(folder.python / "build-constraints.txt"), "--requirement", str(wanted)]
+def look_at(folder: Folder, packages: list[str]) -> str:
+    """Import what must work, in the environment, and compute a little on the card; what is wrong, or ""."""
+    names = {package.partition("==")[0] for package in packages}
+    modules = [module for package, module in MUST_IMPORT.items() if package in names]
+    command = [str(folder.python / "bin" / "python"), str(Path(probe.__file__)), *modules]
     try:
-        run(command, env=uv_environment(folder), on_line=on_line, timeout=UV_SILENCE)
+        told = json.loads(run(command, env=webui_environment(folder), timeout=300).splitlines()[-1])
     except CommandError as error:
-        gone = re.search(r"there is no version of (\S+)==(\S+)", re.sub(r"\s+", " ", error.output))
-        if locked and gone and (pin := f"{gone[1]}=={gone[2].rstrip(',')}") in packages:
-            reporter.say(f"{pin} is gone from the package index; another version is taken")
-            loosened = [pin.replace("==", "<=") if package == pin else package for package in packages]
-            install(uv, folder, loosened, locked=True, reporter=reporter)
-            return
-        raise Problem(
-            f"The web UI's packages could not be installed: {uv_words(error.output)}",
-            "Wait a minute and press ▶ again; what is downloaded already is kept. If it fails again, please report it.",
-        ) from error
+        return f"a look at its packages ended with {error.code}: {uv_words(error.output)}"[:300]
+    if told["failed"]:
+        return "; ".join(told["failed"].values())[:300]
+    foreign = foreign_libraries(folder, told["libraries"])
+    return str(told["card"]) or (f"{foreign[0]} is loaded in place of the right one" if foreign else "")
+
+
+def foreign_libraries(folder: Folder, loaded: Iterable[str]) -> list[str]:
+    """CUDA libraries among the loaded files that are neither the environment's own nor borrowed ones."""
+    lent = {str(target) for noted in read_borrowed(folder).values() for target, _, _ in noted["files"].values()}
+    ours = (f"{folder.python}/", f"{folder.python.resolve()}/")
+    return [path for path in loaded if CUDA.search(path) and path not in lent and not path.startswith(ours)]
+
+
+def loaded_libraries(pid: int) -> list[str]:
+    """The libraries a running process has loaded; [] if it is gone."""
+    try:
+        lines = Path(f"/proc/{pid}/maps").read_text().splitlines()
+    except OSError:
+        return []
+    return sorted({line.split(maxsplit=5)[5] for line in lines if ".so" in line})
+
+
+def remedy_for(trouble: str) -> str:
+    """What to do where packages do not work: a missing library of the system is not mended by ▶."""
+    library = re.search(r"(lib[\w+.-]+\.so[\w.]*): cannot open shared object", trouble)
+    if library:
+        return (
+            f"This machine lacks the system library {library[1]}. Install the package that has it, and press ▶ again."
+        )
+    return "Choose Runtime → Disconnect and delete runtime, and press ▶ again. If it happens again, please report it."
+
+
+def read_finished(folder: Folder) -> dict[str, Any]:
+    """Name to version of the packages when the environment was finished; {} where it was not."""
+    try:
+        packages: dict[str, Any] = json.loads((folder.python / COMPLETE).read_text())["packages"]
+    except (FileNotFoundError, ValueError, KeyError):
+        return {}
+    return packages

@@ -1,87 +1,134 @@
-"""uv, which makes the web UI's Python environment, and the environment variables children get."""
+"""uv, which makes the web UI's Python environment: where it is, what it gets, and what its failures mean."""
 
 import os
 import re
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 from typing import Final
 
-from launcher.core.folder import Folder
+from launcher.core.child_environment import CARD, HUB, PACKAGES, child_environment
+from launcher.core.folder import GB, Folder, free_bytes
 from launcher.core.problem import Problem
-from launcher.core.process import CommandError, run
+from launcher.core.process import CommandError, run, works
+from launcher.core.tools import install_tool, installer_environment
 
 PYTHON_VERSION: Final = "3.11"  # Pillow 9.5 and others have no wheels for 3.12 and later
-UV_SILENCE: Final = 300.0  # seconds uv may say nothing
-# Variables of Colab's kernel that break a Python of its own (facts/colab.md §4).
-NOT_FOR_CHILDREN: Final = re.compile(
-    r"PYTHON(PATH|HOME|WARNINGS|STARTUP|DONTWRITEBYTECODE)|MPLBACKEND|JPY_.*|TF_.*|VIRTUAL_ENV|LD_PRELOAD"
-    r"|PIP_(CONSTRAINT|BUILD_CONSTRAINT|TARGET|PREFIX|USER)|HF_TOKEN|HUGGING_FACE_HUB_TOKEN|CIVITAI_TOKEN|COMMANDLINE_ARGS"
-    r"|UV_(?!CACHE_DIR|PYTHON_INSTALL_MIRROR|DEFAULT_INDEX|INDEX_URL|NATIVE_TLS).*"
+UV_SILENCE: Final = 120.0  # seconds in which uv may say nothing and no byte arrive
+OLDEST_UV: Final = (0, 5, 0)  # before it some of the options and variables we use are unknown
+ROOM_FOR_CACHE: Final = 10 * GB  # on another disk than the launcher's folder uv's cache needs at least that
+REPORT: Final = "If it fails again, please report it."
+AGAIN: Final = "Wait a few minutes and press ▶ again; packages that arrived whole are kept."
+CONNECTED: Final = "Check that the runtime is connected to the internet and press ▶ again."
+# What uv says -> what happened, and what to do. The first that fits. {0}, {1}: what the groups hold.
+FAILURES: Final = (
+    (
+        r"Hash mismatch for `([^`]+)`|([\w.-]+==\S+) .{0,40}(?:hash|Hash)",
+        "The package {0} is not the one this launcher was made with: its checksum is another.",
+        "Press ▶ again. If it fails again, the package index or something on the way to it changes files: please report it.",
+    ),
+    (
+        r"429 Too Many Requests",
+        "The {place} has had too many requests from here and asks for patience (429).",
+        AGAIN,
+    ),
+    (r"HTTP status server error \((\d+)", "The {place} does not work just now (it answers {0}).", AGAIN),
+    (
+        r"HTTP status client error \((\d+)|returned an? (\d+) ",
+        "The {place} does not hand out what is needed (it answers {0}).",
+        f"Wait a few minutes and press ▶ again. {REPORT}",
+    ),
+    (
+        r"UnknownIssuer|invalid peer certificate|CertificateRequired|certificate verify failed",
+        "The connection to the {place} is not trusted: its certificate is signed by somebody this machine does not know.",
+        "If a company's proxy stands between, set SSL_CERT_FILE to its certificate and press ▶ again.",
+    ),
+    (
+        r"dns error|failed to lookup|Connection refused|tcp connect|Network is unreachable|[Cc]onnect(?:ion)? error"
+        r"|error sending request|client error \(Connect\)",
+        "The {place} cannot be reached from this runtime.",
+        CONNECTED,
+    ),
+    (
+        r"[Uu]nexpected HTML|[Uu]nsupported [Cc]ontent-?[Tt]ype|expected.*(?:json|JSON)|invalid gzip|zlib|unexpected end of file"
+        r"|unexpected EOF|IncompleteMessage|error decoding response|end of file before|Failed to (?:extract|unzip|untar)"
+        r"|body error|[Mm]ismatched content length|missing end of central directory|decompression",
+        "What the {place} sent is damaged, or cut off on the way.",
+        AGAIN,
+    ),
+    (r"[Tt]imed? ?out|said nothing for too long", "The {place} stopped sending.", AGAIN),
+    (
+        r"(?:Permission denied|Read-only file system|os error (?:13|30))",
+        "The launcher's folder cannot be written to.",
+        "Choose Runtime → Disconnect and delete runtime, and press ▶ again.",
+    ),
 )
 
 
-def child_environment(folder: Folder) -> dict[str, str]:
-    """The environment for the web UI and whatever it starts: scrubbed, with the constraints always set.
+def find_uv(folder: Folder) -> str:
+    """The path of uv; installs it beside our things (never into the kernel's packages) if it is missing or too old."""
+    own = folder.tools / "uv" / "bin" / "uv"
+    for place in (shutil.which("uv", path=child_environment()["PATH"]), own):
+        if place and uv_version(str(place)) >= OLDEST_UV:
+            return str(place)
+    try:
+        install_tool("uv", folder.tools / "uv")
+    except CommandError as error:
+        raise uv_problem(folder, error, "package index", "uv, the installer that the launcher uses") from error
+    return str(own)
+
+
+def uv_version(program: str) -> tuple[int, ...]:
+    """The version of that uv, () if it does not start."""
+    if not os.path.exists(program) or not works(program):
+        return ()
+    found = re.search(r"uv (\d+)\.(\d+)\.(\d+)", run([program, "--version"], timeout=60))
+    return tuple(int(number) for number in found.groups()) if found else ()
+
+
+def uv_environment(folder: Folder) -> dict[str, str]:
+    """What uv gets. Its cache and its Pythons lie where the person has them, or in the launcher's folder."""
+    env = installer_environment()
+    home = Path(env["HOME"])
+    cache = Path(env.get("UV_CACHE_DIR") or Path(env.get("XDG_CACHE_HOME") or home / ".cache") / "uv")
+    pythons = home / ".local" / "share" / "uv" / "python"
+    return env | {
+        "UV_CACHE_DIR": str(cache if suits(cache, folder) else folder.machine / "cache-of-uv"),
+        "UV_PYTHON_INSTALL_DIR": str(pythons if suits(pythons, folder) else folder.machine / "pythons"),
+    }
+
+
+def suits(place: Path, folder: Folder) -> bool:
+    """True if that folder can be written to and is on the launcher's own disk, or on another with much room."""
+    try:
+        place.mkdir(parents=True, exist_ok=True)
+        trial = place / f".oneclick-{os.getpid()}"
+        trial.touch()
+        trial.unlink()
+        folder.machine.mkdir(parents=True, exist_ok=True)
+        return place.stat().st_dev == folder.machine.stat().st_dev or free_bytes(place) >= ROOM_FOR_CACHE
+    except OSError:
+        return False
+
+
+def webui_environment(folder: Folder) -> dict[str, str]:
+    """The environment for the web UI and whatever it starts: the short list, with the constraints always set.
 
     No token is in it. Both PIP_CONSTRAINT and PIP_BUILD_CONSTRAINT are needed: pip 23 reads the first for build
-    environments, pip 26 only the second (measured, facts/a1111.md §1).
+    environments, pip 26 only the second (measured).
     """
-    env = {name: value for name, value in os.environ.items() if not NOT_FOR_CHILDREN.fullmatch(name)}
+    env = child_environment(*PACKAGES, *HUB, *CARD) | installer_environment()
     return env | {
-        "PATH": f"{folder.python / 'bin'}{os.pathsep}{env.get('PATH', '')}",
+        "PATH": f"{folder.python / 'bin'}{os.pathsep}{env['PATH']}",
         "VIRTUAL_ENV": str(folder.python),
         "MPLBACKEND": "Agg",  # the kernel's inline backend is not there: TheLastBen#3125
         "PYTHONUNBUFFERED": "1",
         "PIP_CONSTRAINT": str(folder.python / "constraints.txt"),
         "PIP_BUILD_CONSTRAINT": str(folder.python / "build-constraints.txt"),
-        "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+        "UV_CONSTRAINT": str(folder.python / "constraints.txt"),
+        "UV_BUILD_CONSTRAINT": str(folder.python / "build-constraints.txt"),
         # Checkpoints of old carry pickled callbacks, which torch >= 2.6 refuses; A1111's own check of pickles stays.
         "TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD": "1",
     }
-
-
-def find_uv(folder: Folder) -> str:
-    """The path of uv; installs it beside our things (never into the kernel's packages) if it is missing."""
-    for place in (shutil.which("uv"), folder.tools / "uv" / "bin" / "uv"):
-        if place and Path(place).exists() and works(str(place)):
-            return str(place)
-    try:
-        run(
-            [
-                sys.executable,
-                "-m",
-                "pip",
-                "install",
-                "--quiet",
-                "--target",
-                str(folder.tools / "uv"),
-                "--upgrade",
-                "uv",
-            ],
-            timeout=UV_SILENCE,
-        )
-    except CommandError as error:
-        raise Problem(
-            f"uv, the installer the launcher uses, could not be fetched: {error.output.strip()[-200:]}",
-            "Check that the runtime is connected to the internet and press ▶ again.",
-        ) from error
-    return str(folder.tools / "uv" / "bin" / "uv")
-
-
-def works(program: str) -> bool:
-    """True if the program starts: a pyenv shim, for one, exists without what it stands for."""
-    return subprocess.run([program, "--version"], capture_output=True, check=False).returncode == 0
-
-
-def installed_packages(folder: Folder) -> dict[str, str]:
-    """Name (as packaging writes it) to version, of all that is in the environment."""
-    found = {}
-    for info in site_packages(folder).glob("*.dist-info"):
-        name, _, version = info.name.removesuffix(".dist-info").rpartition("-")
-        found[re.sub(r"[-_.]+", "-", name).lower()] = version
-    return found
 
 
 def site_packages(folder: Folder) -> Path:
@@ -89,12 +136,39 @@ def site_packages(folder: Folder) -> Path:
     return folder.python / "lib" / f"python{PYTHON_VERSION}" / "site-packages"
 
 
-def uv_environment(folder: Folder) -> dict[str, str]:
-    """The scrubbed environment for uv, without a chosen environment."""
-    environment = {
-        name: value for name, value in child_environment(folder).items() if not name.startswith(("PIP_", "VIRTUAL_ENV"))
-    }
-    return environment | {"NO_COLOR": "1"}  # its words are shown on the panel
+def installed_packages(folder: Folder) -> dict[str, str]:
+    """Name (as packaging writes it) to version, of all that is in the environment."""
+    found = {}
+    for info in site_packages(folder).glob("*.dist-info"):
+        name, _, version = info.name.removesuffix(".dist-info").rpartition("-")
+        found[plain_name(name)] = version
+    return found
+
+
+def plain_name(name: str) -> str:
+    """A distribution's name as the index writes it."""
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def uv_problem(folder: Folder, error: CommandError, place: str, what: str) -> Problem:
+    """What to tell a person about uv's failure: `place` did not give `what`."""
+    said = re.sub(r"\s+", " ", error.output)
+    if re.search(r"No space left|os error 28|Disk quota exceeded", said):
+        free = free_bytes(folder.machine) / GB
+        return Problem(
+            f"The runtime's disk became full while {what} was installed: {free:.1f} GB are free.",
+            "Delete what you do not need under Files on the left, or choose Runtime → Disconnect and delete runtime; "
+            "then press ▶ again.",
+        )
+    for pattern, happened, remedy in FAILURES:
+        found = re.search(pattern, said)
+        if found:
+            groups = [group for group in found.groups() if group] or [""]
+            return Problem(happened.format(*groups, place=place), remedy)
+    return Problem(
+        f"{what[0].upper()}{what[1:]} could not be installed: {uv_words(error.output)}",
+        f"Wait a minute and press ▶ again. {REPORT}",
+    )
 
 
 def uv_words(output: str) -> str:

@@ -1,0 +1,106 @@
+"""The environment of every program the launcher starts: a short list of what passes, and nothing else.
+
+A kernel's environment is full of what others need: Colab's kernel has MPLBACKEND, PYTHONPATH, UV_CONSTRAINT and PIP_* variables
+that name files of its image (astral-sh/uv#12724), a company's machine has proxies without NO_PROXY, a person has tokens. What we
+start must depend on none of it, so each name that passes stands here, with the reason.
+"""
+
+import fnmatch
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Final
+
+# Who we are, the language, and where temporary files go.
+EVERYWHERE: Final = ("HOME", "USER", "LOGNAME", "SHELL", "LANG", "LANGUAGE", "LC_*", "TZ", "TMPDIR", "XDG_CACHE_HOME")
+# The way to the internet.
+NETWORK: Final = tuple(
+    spelled
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
+    for spelled in (name, name.lower())
+)  # fmt: skip
+# Certificates of a company's proxy. They pass only while what they name is there.
+CERTIFICATES: Final = (
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+    "REQUESTS_CA_BUNDLE",
+    "CURL_CA_BUNDLE",
+    "GIT_SSL_CAINFO",
+    "PIP_CERT",
+)
+# The graphics card.
+CARD: Final = ("CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER", "NVIDIA_*", "PYTORCH_CUDA_ALLOC_CONF", "PYTORCH_ALLOC_CONF")
+# Another package index, and where uv finds a Python: for people behind a mirror.
+PACKAGES: Final = (
+    "PIP_INDEX_URL",
+    "PIP_EXTRA_INDEX_URL",
+    "UV_DEFAULT_INDEX",
+    "UV_INDEX_URL",
+    "UV_PYTHON_INSTALL_MIRROR",
+    "UV_CACHE_DIR",
+    "UV_SYSTEM_CERTS",
+    "UV_NATIVE_TLS",
+)
+# A mirror of the model hub, for the web UI and what extensions download.
+HUB: Final = ("HF_ENDPOINT", "HF_HOME", "HF_HUB_OFFLINE", "HF_HUB_DISABLE_TELEMETRY")
+# Settings of git that came with the environment ("insteadOf" leads to a mirror).
+GIT: Final = ("GIT_CONFIG_COUNT", "GIT_CONFIG_KEY_*", "GIT_CONFIG_VALUE_*")
+# What the launcher's own parts hand on to what they start, and what Colab's machine tells about itself.
+OWN_PARTS: Final = (
+    *PACKAGES,
+    *HUB,
+    *GIT,
+    "ONECLICK_*",
+    "GRADIO_SHARE_SERVER_ADDRESS",
+    "COLAB_*",
+    "TBE_*",
+    "VERTEX_PRODUCT",
+    "*_REPO",  # A1111's own names for other places of its sub-repositories, and for other commits of them
+    "*_COMMIT_HASH",
+    "LD_LIBRARY_PATH",  # whole: the kernel's own Python may need it
+)
+LOOPBACK: Final = ("127.0.0.1", "localhost", "::1")
+USUAL_PLACES: Final = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin")
+DRIVER: Final = "libcuda.so.1"  # comes with the card's driver, on Colab in /usr/lib64-nvidia
+
+
+def child_environment(*also: str) -> dict[str, str]:
+    """What passes to a program: the lists above that are everybody's, and the names or patterns in `also`.
+
+    Loopback never goes through a proxy. PATH ends with the system's usual places, so that one without git finds it. LD_LIBRARY_PATH
+    keeps the places of the card's driver only: a second cuDNN in it would be loaded in place of the environment's own.
+    """
+    passes = (*EVERYWHERE, *NETWORK, *CARD, *also)
+    env = {name: value for name, value in os.environ.items() if any(fnmatch.fnmatchcase(name, one) for one in passes)}
+    env |= {name: os.environ[name] for name in CERTIFICATES if os.path.exists(os.environ.get(name, ""))}
+    env["PATH"] = os.pathsep.join(dict.fromkeys([*os.environ.get("PATH", "").split(os.pathsep), *USUAL_PLACES])).strip(
+        ":"
+    )
+    if "LD_LIBRARY_PATH" not in env:
+        places = os.environ.get("LD_LIBRARY_PATH", "").split(os.pathsep)
+        drivers = [place for place in places if place and Path(place, DRIVER).exists()]
+        env |= {"LD_LIBRARY_PATH": os.pathsep.join(drivers)} if drivers else {}
+    direct = without_proxy(value for name, value in env.items() if name.lower() == "no_proxy")
+    return env | {"NO_PROXY": direct, "no_proxy": direct} | existing_home(env)
+
+
+def without_proxy(known: Iterable[str]) -> str:
+    """A NO_PROXY with all that is in the known ones, and loopback."""
+    names = [name.strip() for value in known for name in value.split(",") if name.strip()]
+    return ",".join(dict.fromkeys([*names, *LOOPBACK]))
+
+
+def existing_home(env: dict[str, str]) -> dict[str, str]:
+    """Another HOME and TMPDIR where the ones in `env` are not there or nothing can be written to them."""
+    fallback = "/tmp"
+    broken: list[str] = [
+        name for name in ("HOME", "TMPDIR", "XDG_CACHE_HOME") if name in env and not writable(Path(env[name]))
+    ]
+    return {name: fallback for name in broken} | ({} if "HOME" in env else {"HOME": os.path.expanduser("~")})
+
+
+def writable(place: Path) -> bool:
+    """True for a folder that can be written to, or could be made."""
+    while not place.exists() and place != place.parent:
+        place = place.parent
+    return place.is_dir() and os.access(place, os.W_OK)

@@ -1,0 +1,89 @@
+"""Programs the launcher itself needs, from the package index, with their version and checksum: the one way to call pip."""
+
+import os
+import shutil
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from launcher.core.child_environment import PACKAGES, child_environment
+from launcher.core.folder import write_safely
+from launcher.core.process import CommandError, run
+from launcher.core.tool_pins import TOOLS
+
+SILENCE: Final = 120.0  # seconds an installer of a small package may say nothing
+
+
+@dataclass(frozen=True)
+class Pin:
+    """A package of one version, and the one file it comes in."""
+
+    name: str
+    version: str
+    sha256: str
+    size: int  # bytes
+
+    @property
+    def requirement(self) -> str:
+        """As pip and uv take it, without the checksum."""
+        return f"{self.name}=={self.version}"
+
+    @property
+    def line(self) -> str:
+        """A line of a requirements file, with the checksum."""
+        return f"{self.requirement} --hash=sha256:{self.sha256}"
+
+
+def read_pins(table: str) -> dict[str, Pin]:
+    """The pins of a table of lines `name==version sha256 bytes`, by name."""
+    rows = [line.split() for line in table.splitlines() if line]
+    pins = [
+        Pin(requirement.partition("==")[0], requirement.partition("==")[2], sha256, int(size))
+        for requirement, sha256, size in rows
+    ]
+    return {pin.name: pin for pin in pins}
+
+
+TOOL_PINS: Final = read_pins(TOOLS)
+
+
+def installer_environment() -> dict[str, str]:
+    """What passes to pip and uv: no configuration that lies around, only which index to ask and how to reach it."""
+    return child_environment(*PACKAGES) | {
+        "PIP_CONFIG_FILE": os.devnull,
+        "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+        "PIP_NO_INPUT": "1",
+        "UV_NO_CONFIG": "1",  # neither uv.toml nor the pyproject.toml of the kernel's folder (six faults were seen)
+        "UV_PYTHON_DOWNLOADS": "automatic",
+        "UV_HTTP_TIMEOUT": "60",  # seconds without a byte
+        "NO_COLOR": "1",  # its words are shown on the panel
+    }
+
+
+def install_tool(name: str, target: Path, env: Mapping[str, str] | None = None) -> None:
+    """Install that tool (a name in TOOLS) into a folder of its own, never among the kernel's packages.
+
+    By uv where it is there, by the kernel's pip else. Raises `CommandError`; then the folder is not there.
+    """
+    wanted = target.with_name(f"{target.name}.txt")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    write_safely(wanted, TOOL_PINS[name].line + "\n")
+    env = installer_environment() if env is None else env
+    uv = shutil.which("uv", path=env["PATH"]) if name != "uv" else None
+    with_uv = [[uv, "pip", "install", "--quiet", "--python", sys.executable]] if uv else []
+    for number, installer in enumerate([*with_uv, [sys.executable, "-m", "pip", "install", "--quiet"]]):
+        command = [*installer, "--no-deps", "--require-hashes", "--only-binary", ":all:"]
+        part = target.with_name(f".{target.name}.part")
+        shutil.rmtree(part, ignore_errors=True)
+        try:
+            run([*command, "--target", str(part), "--requirement", str(wanted)], env=env, timeout=SILENCE)
+        except CommandError:
+            shutil.rmtree(part, ignore_errors=True)
+            if number < len(with_uv):  # a broken or very old uv: pip then
+                continue
+            raise
+        shutil.rmtree(target, ignore_errors=True)
+        os.replace(part, target)
+        return

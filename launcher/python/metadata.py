@@ -1,0 +1,41 @@
+"""What installers believe of the environment: corrected, so that an extension's does not undo what was chosen."""
+
+import re
+
+from launcher.core.folder import Folder, write_safely
+from launcher.python.pins import ALSO_CALLED
+from launcher.python.uv import installed_packages, site_packages
+
+NOT_TORCHS_MATTER = re.compile(r"Requires-Dist: (nvidia-|triton\b)")
+
+
+def ask_for_less(folder: Folder) -> None:
+    """Take CUDA's libraries and triton out of what torch says it needs.
+
+    pip and uv would replace a borrowed newer cuDNN by the one torch names, and fetch 1.2 GB, as soon as a package that
+    needs torch (ultralytics, say) is installed. A new file takes the place of the old one, which uv's cache shares.
+    """
+    for metadata in site_packages(folder).glob("torch-*.dist-info/METADATA"):
+        lines = metadata.read_text().splitlines(keepends=True)
+        kept = [line for line in lines if not NOT_TORCHS_MATTER.match(line)]
+        if kept != lines:
+            write_safely(metadata, "".join(kept))
+
+
+def stand_in_for_other_names(folder: Folder) -> None:
+    """Empty distributions under the names by which others ask for what is there: opencv-python is its headless build here."""
+    there = installed_packages(folder)
+    for name, other in ALSO_CALLED.items():
+        if name not in there or other in there:
+            continue
+        info = site_packages(folder) / f"{other.replace('-', '_')}-{there[name]}.dist-info"
+        info.mkdir()
+        note = f"Stands for {name}, which has the same modules. Made by the one-click launcher.\n"
+        files = {
+            "METADATA": f"Metadata-Version: 2.1\nName: {other}\nVersion: {there[name]}\n\n{note}",
+            "WHEEL": "Wheel-Version: 1.0\nGenerator: oneclick\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+            "INSTALLER": "oneclick\n",
+        }
+        for file, text in files.items():
+            write_safely(info / file, text)
+        write_safely(info / "RECORD", "".join(f"{info.name}/{file},,\n" for file in (*files, "RECORD")))

@@ -1,0 +1,402 @@
+"""What strangers can do to the door, and what its owner notices meanwhile: `python -m tests.attacks --write FILE`.
+
+Each attack ends by itself and goes to this machine only. The owner has a page and an open WebSocket; `--before FOLDER`
+runs the same against another version of the launcher, whose package lies in that folder.
+"""
+
+import argparse
+import asyncio
+import gzip
+import http.client
+import json
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import psutil
+import websocket
+
+from launcher.access.login import Login
+from launcher.core.folder import write_safely
+
+ROOT: Final = Path(__file__).resolve().parents[1]
+SECONDS: Final = 15.0
+HEAD: Final = b"Host: x\r\n"
+ZEROS: Final = gzip.compress(bytes(64 << 20))
+PAGE: Final = 30_000  # bytes of the owner's page
+
+
+# ---- the attacks: each is one connection's behaviour, done again and again on many connections
+
+
+async def connect(port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    return await asyncio.wait_for(asyncio.open_connection("127.0.0.1", port), 5)
+
+
+async def answered(port: int, request: bytes) -> None:
+    """Send a request, wait for the beginning of its answer, go."""
+    reader, writer = await connect(port)
+    writer.write(request)
+    await asyncio.wait_for(reader.read(65536), 30)
+    writer.close()
+
+
+def login_form(body: bytes) -> bytes:
+    form = b"Content-Type: application/x-www-form-urlencoded\r\n"
+    return b"POST /oneclick/login HTTP/1.1\r\n" + HEAD + form + b"Content-Length: %d\r\n\r\n" % len(body) + body
+
+
+async def guesses(port: int) -> None:
+    await answered(port, login_form(b"user=user&password=" + os.urandom(8).hex().encode()))
+
+
+async def guesses_with_basic(port: int) -> None:
+    await answered(port, b"GET / HTTP/1.1\r\nAuthorization: Basic dXNlcjpndWVzcw==\r\n" + HEAD + b"\r\n")
+
+
+async def zipped_bodies(port: int) -> None:
+    """64 MB of zeros in 65 kB, one a second on each connection."""
+    reader, writer = await connect(port)
+    head = b"POST / HTTP/1.1\r\nContent-Encoding: gzip\r\nContent-Length: %d\r\n" % len(ZEROS)
+    writer.write(head + HEAD + b"\r\n" + ZEROS)
+    await asyncio.wait_for(reader.read(100), 60)
+    writer.close()
+
+
+async def silence(port: int) -> None:
+    reader, writer = await connect(port)
+    with suppress(TimeoutError):
+        await asyncio.wait_for(reader.read(1), 60)
+    writer.close()
+
+
+async def unfinished_headers(port: int) -> None:
+    reader, writer = await connect(port)
+    writer.write(b"GET / HTTP/1.1\r\n" + HEAD)
+    for number in range(120):
+        writer.write(b"X%d: " % number + b"a" * 16000 + b"\r\n")
+        await writer.drain()
+    with suppress(TimeoutError):
+        await asyncio.wait_for(reader.read(1), 60)
+    writer.close()
+
+
+async def slow_headers(port: int) -> None:
+    reader, writer = await connect(port)
+    writer.write(b"GET / HTTP/1.1\r\n" + HEAD)
+    for _ in range(200):
+        writer.write(b"X: a\r\n")
+        await writer.drain()
+        await asyncio.sleep(0.3)
+    await asyncio.wait_for(reader.read(1), 60)
+    writer.close()
+
+
+async def endless_logins(port: int) -> None:
+    """A login form that is never whole."""
+    reader, writer = await connect(port)
+    writer.write(login_form(b"user=user&password=x").replace(b"Length: 20", b"Length: 4000"))
+    with suppress(TimeoutError):
+        await asyncio.wait_for(reader.read(1), 60)
+    writer.close()
+
+
+ODD = [
+    b"GET / HTTP/1.1\r\nCookie: __Host-oneclick=\xff; oneclick=\xff\r\n" + HEAD + b"\r\n",
+    b"GET /\xff\xfe%00%zz HTTP/1.1\r\n" + HEAD + b"\r\n",
+    b"GET /oneclick/enter/\xff.\xff.\xff HTTP/1.1\r\n" + HEAD + b"\r\n",
+    b"GET / HTTP/1.1\r\nAuthorization: Basic \xff\xfe\r\n" + HEAD + b"\r\n",
+    login_form(b"user=\xff&password=%ff").replace(b"urlencoded", b"urlencoded; charset=none-such"),
+    login_form(b"--x\r\n\r\n").replace(b"application/x-www-form-urlencoded", b"multipart/form-data; boundary=x"),
+    login_form(b"x").replace(b"application/x-www-form-urlencoded", b'multipart/form-data; boundary="\xff'),
+    b"GET http://elsewhere.example/ HTTP/1.1\r\n" + HEAD + b"\r\n",
+    b"GET http://[::1/ HTTP/1.1\r\n" + HEAD + b"\r\n",
+    b"OPTIONS * HTTP/1.1\r\n" + HEAD + b"\r\n",
+    b"CONNECT elsewhere.example:443 HTTP/1.1\r\n" + HEAD + b"\r\n",
+    b"POST /oneclick/login HTTP/1.1\r\nTransfer-Encoding: chunked\r\n" + HEAD + b"\r\nzz\r\n",
+    b"POST /oneclick/login HTTP/1.1\r\nContent-Length: 5\r\nContent-Length: 6\r\n" + HEAD + b"\r\nabcdef",
+    b"GET / HTTP/1.1\r\nSec-WebSocket-Key: \xff\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n" + HEAD + b"\r\n",
+    b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+    b"GET / HTTP/9.9\r\n" + HEAD + b"\r\n",
+    b"GET / HTTP/1.1\r\nX: " + b"\xff" * 200_000 + b"\r\n\r\n",
+    b"GET / HTTP/1.1\r\nContent-Type: \xff/\xff; charset=\xff\r\nContent-Length: -1\r\n" + HEAD + b"\r\n",
+]
+
+
+async def odd_bytes(port: int) -> None:
+    for request in ODD:
+        with suppress(TimeoutError, OSError):
+            reader, writer = await connect(port)
+            writer.write(request)
+            await asyncio.wait_for(reader.read(65536), 2)
+            writer.close()
+
+
+async def websockets(port: int) -> None:
+    handshake = b"Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+    await answered(
+        port,
+        b"GET /queue/join HTTP/1.1\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n" + handshake + HEAD + b"\r\n",
+    )
+
+
+async def uploads(port: int) -> None:
+    _, writer = await connect(port)
+    writer.write(b"POST /upload HTTP/1.1\r\nContent-Length: 1000000000\r\n" + HEAD + b"\r\n")
+    for _ in range(1000):
+        writer.write(bytes(1 << 20))
+        await writer.drain()
+    writer.close()
+
+
+async def pipelines(port: int) -> None:
+    """Thousands of requests in one go on one connection."""
+    reader, writer = await connect(port)
+    writer.write((b"GET / HTTP/1.1\r\n" + HEAD + b"\r\n") * 20_000)
+    while await asyncio.wait_for(reader.read(1 << 20), 30):
+        pass
+    writer.close()
+
+
+async def connections(port: int) -> None:
+    _, writer = await connect(port)
+    writer.transport.abort()
+
+
+@dataclass(frozen=True)
+class Attack:
+    what: str
+    one: Callable[[int], Awaitable[None]]
+    many: int  # connections at once
+
+
+async def nothing(port: int) -> None:
+    """The owner alone, to compare with."""
+    await asyncio.sleep(0.1)
+
+
+ATTACKS: Final = {
+    "nothing": Attack("nobody attacks", nothing, 1),
+    "guesses": Attack("100 connections guess the password at full speed", guesses, 100),
+    "guesses-basic": Attack("100 connections guess it as programs do", guesses_with_basic, 100),
+    "zipped": Attack("bodies of zipped zeros, 20 connections", zipped_bodies, 20),
+    "silence": Attack("1,100 silent connections", silence, 1100),
+    "unfinished": Attack("300 connections with headers that never end", unfinished_headers, 300),
+    "slow": Attack("500 connections with a header each 0.3 s", slow_headers, 500),
+    "endless": Attack("500 login forms that are never whole", endless_logins, 500),
+    "odd": Attack("odd bytes, charsets, forms, addresses, 20 connections", odd_bytes, 20),
+    "websockets": Attack("50 connections ask for WebSockets", websockets, 50),
+    "uploads": Attack("uploads at full speed, 8 connections", uploads, 8),
+    "pipelines": Attack("20,000 requests at once on a connection, 4 connections", pipelines, 4),
+    "connections": Attack("20 connect and go, at full speed", connections, 20),
+}
+
+
+async def attack(name: str, port: int, seconds: float) -> None:
+    """One attack, for so many seconds."""
+    chosen = ATTACKS[name]
+    end = time.monotonic() + seconds
+    print("go", flush=True)  # on a busy machine a process needs seconds to start
+
+    async def again_and_again() -> None:
+        while time.monotonic() < end:
+            try:
+                await chosen.one(port)
+            except (OSError, TimeoutError):
+                await asyncio.sleep(0.1)
+
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await asyncio.gather(*(again_and_again() for _ in range(chosen.many)))
+
+
+# ---- the owner
+
+
+async def upstream() -> None:
+    """What stands behind the door: a page, and a WebSocket that answers."""
+    from aiohttp import web
+
+    async def page(request: web.Request) -> web.Response:
+        return web.Response(text="x" * PAGE)
+
+    async def join(request: web.Request) -> web.WebSocketResponse:
+        socket = web.WebSocketResponse()
+        await socket.prepare(request)
+        async for message in socket:
+            await socket.send_str(message.data)
+        return socket
+
+    app = web.Application()
+    app.router.add_get("/ws", join)
+    app.router.add_get("/{rest:.*}", page)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    print(runner.addresses[0][1], flush=True)
+    await asyncio.Event().wait()
+
+
+@dataclass(frozen=True)
+class Noticed:
+    """What the owner of the door noticed during an attack."""
+
+    pages: list[float]  # seconds
+    failed: int
+    echoes: list[float]  # seconds of a message through the WebSocket and back
+    login: float  # seconds; infinity if it was refused
+    memory: float  # MB, the most
+    log_a_minute: float  # bytes
+
+    @property
+    def median(self) -> float:
+        return statistics.median(self.pages) if self.pages else float("inf")
+
+    @property
+    def worst(self) -> float:
+        return max(self.pages) if self.pages and not self.failed else float("inf")
+
+
+class Owner:
+    """A door of some version with a web UI behind it, and the person who uses both."""
+
+    def __init__(self, folder: Path, package: Path = ROOT, files: int = 1024) -> None:
+        self.session = folder / "session"
+        self.session.mkdir(mode=0o700)
+        self.login = Login.of_this_launch(self.session / "login.json")
+        self._upstream = subprocess.Popen(
+            [sys.executable, "-m", "tests.attacks", "--upstream"], cwd=ROOT, stdout=subprocess.PIPE, text=True
+        )
+        assert self._upstream.stdout is not None
+        board = {"webui_port": int(self._upstream.stdout.readline()), "api": True, "steps": []}
+        write_safely(self.session / "board.json", json.dumps(board))
+        self.log = self.session / "door.log"
+        with self.log.open("wb") as log:
+            self._door = subprocess.Popen(
+                ["prlimit", f"--nofile={files}:", sys.executable, "-m", "launcher.access.door", str(self.session), "0"],
+                cwd=package,
+                stdout=log,
+                stderr=log,
+            )
+        while not (self.session / "door.json").exists():
+            time.sleep(0.02)
+        self.port = int(json.loads((self.session / "door.json").read_text())["port"])
+        self.headers = {"Cookie": f"__Host-oneclick={self.login.cookie}; oneclick={self.login.cookie}"}
+
+    def page(self) -> float:
+        """Seconds for one page, on a new connection."""
+        began = time.perf_counter()
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
+        connection.request("GET", "/page", headers=self.headers)
+        answer = connection.getresponse()
+        whole = answer.status == 200 and len(answer.read()) == PAGE
+        connection.close()
+        if not whole:
+            raise OSError(f"the page was answered with {answer.status}")
+        return time.perf_counter() - began
+
+    def log_in(self) -> float:
+        """Seconds for a login with the right password."""
+        began = time.perf_counter()
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
+        form = f"user=user&password={self.login.password}"
+        kind = {"Content-Type": "application/x-www-form-urlencoded"}
+        connection.request("POST", "/oneclick/login", form, kind)
+        status = connection.getresponse().status
+        connection.close()
+        return time.perf_counter() - began if status == 303 else float("inf")
+
+    def during(self, name: str, seconds: float) -> Noticed:
+        """Use it while strangers attack."""
+        log, pages, echoes, failed, memory = self.log.stat().st_size, [], [], 0, 0.0
+        socket = websocket.create_connection(f"ws://127.0.0.1:{self.port}/ws", header=self.headers, timeout=20)
+        command = [sys.executable, "-m", "tests.attacks", "--attack", name, str(self.port), str(seconds)]
+        strangers = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE)
+        assert strangers.stdout is not None
+        strangers.stdout.readline()
+        door, logins = psutil.Process(self._door.pid), [float("inf")]
+        time.sleep(1)
+
+        def log_in() -> None:
+            with suppress(OSError, http.client.HTTPException):
+                logins[0] = self.log_in()
+
+        came = threading.Thread(target=log_in, daemon=True)
+        came.start()
+        while strangers.poll() is None:
+            try:
+                pages.append(self.page())
+                began = time.perf_counter()
+                socket.send("hello")
+                assert socket.recv() == "hello"
+                echoes.append(time.perf_counter() - began)
+            except (OSError, http.client.HTTPException, websocket.WebSocketException):
+                failed += 1
+            memory = max(memory, door.memory_info().rss / 1e6)
+            time.sleep(0.05)
+        came.join(30)
+        with suppress(OSError, websocket.WebSocketException):
+            socket.close()
+        return Noticed(pages, failed, echoes, logins[0], memory, (self.log.stat().st_size - log) * 60 / seconds)
+
+    def close(self) -> None:
+        for process in (self._door, self._upstream):
+            process.terminate()
+            process.wait(10)
+
+
+def row(name: str, package: Path, seconds: float) -> str:
+    """One attack on one version, in numbers."""
+    with tempfile.TemporaryDirectory() as folder:
+        owner = Owner(Path(folder), package)
+        try:
+            noticed = owner.during(name, seconds)
+        finally:
+            owner.close()
+    lost = f", {noticed.failed} lost" if noticed.failed else ""
+    login = "none" if noticed.login == float("inf") else f"{noticed.login:.2f} s"
+    worst = max(noticed.pages, default=float("inf"))
+    told = f"{noticed.median * 1000:.0f} ms, {worst * 1000:.0f} ms{lost} | {login} | {noticed.memory:.0f} MB"
+    print(name, told, f"{noticed.log_a_minute / 1000:.1f} kB", flush=True)
+    return f"{told} | {noticed.log_a_minute / 1000:.1f} kB"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--attack", nargs=3, metavar=("NAME", "PORT", "SECONDS"))
+    parser.add_argument("--upstream", action="store_true")
+    parser.add_argument("--before", type=Path, help="the folder of another version's package")
+    parser.add_argument("--seconds", type=float, default=SECONDS)
+    parser.add_argument("--only", nargs="*", default=list(ATTACKS))
+    parser.add_argument("--write", type=Path)
+    options = parser.parse_args()
+    if options.upstream:
+        asyncio.run(upstream())
+    elif options.attack:
+        files = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+        resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))
+        asyncio.run(attack(options.attack[0], int(options.attack[1]), float(options.attack[2])))
+    else:
+        head = "page: median, worst | a login | memory | log a minute"
+        rows = ["| attack | " + (f"before: {head} | after: {head} |" if options.before else f"{head} |")]
+        rows.append("|" + " --- |" * (rows[0].count("|") - 1))
+        for name in options.only:
+            versions = [options.before, ROOT] if options.before else [ROOT]
+            cells = [row(name, version, options.seconds) for version in versions]
+            rows.append(f"| {ATTACKS[name].what} | " + " | ".join(cells) + " |")
+        if options.write:
+            options.write.write_text("\n".join([*rows, ""]))
+
+
+if __name__ == "__main__":
+    main()

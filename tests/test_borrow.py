@@ -1,0 +1,198 @@
+"""Packages that the kernel's Python has are borrowed, and that lasts; nothing of the kernel is written to."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from launcher.core.tools import Pin
+from launcher.python.borrow import borrow, lent_by_kernel, lost, read_borrowed, version_will_do
+from launcher.python.environment import foreign_libraries, prepare_python
+from launcher.python.repair import moved_packages, put_packages_back
+from launcher.python.uv import installed_packages, site_packages, uv_environment, webui_environment
+from tests.world.heard import Heard
+from tests.world.toy_lock import CUBLAS, CUDNN, OLD_CUDNN, TORCH, ToyLock, toy_lock
+
+NEWER = "9.19.0.56"
+
+
+@pytest.fixture
+def toys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ToyLock]:
+    with toy_lock(tmp_path, monkeypatch) as made:
+        yield made
+
+
+def in_environment(toys: ToyLock, *command: str) -> None:
+    """Run an installer as an extension's install.py would."""
+    env = webui_environment(toys.folder)
+    subprocess.run(command, env=env, check=True, capture_output=True)
+
+
+def pip(toys: ToyLock, *arguments: str) -> None:
+    python = str(toys.folder.python / "bin" / "python")
+    in_environment(toys, sys.executable, "-m", "pip", "--python", python, *arguments)
+
+
+def uv(toys: ToyLock, *arguments: str) -> None:
+    python = str(toys.folder.python / "bin" / "python")
+    in_environment(toys, "uv", "pip", *arguments, "--python", python)
+
+
+def test_what_the_kernel_has_is_linked_and_only_the_rest_is_fetched(toys: ToyLock) -> None:
+    toys.kernel_has(CUBLAS, "12.8.4.1")
+    toys.kernel_has(CUDNN, NEWER)
+    heard = Heard()
+    made = prepare_python(toys.folder, toys.packages, heard)
+    assert made.installed_now
+    assert toys.sent("nvidia") == 0
+    assert toys.sent("torch") > 0
+    library = site_packages(toys.folder) / "nvidia" / "cudnn" / "lib" / "libcudnn.so.9"
+    assert library.resolve().is_relative_to(toys.kernel)
+    assert not (site_packages(toys.folder) / "nvidia" / "cudnn").is_symlink()
+    assert not (site_packages(toys.folder) / "nvidia" / "cudnn" / "include" / "cudnn.h").is_symlink()
+    assert installed_packages(toys.folder)[CUDNN] == NEWER
+    assert any("borrowed from this machine" in line for line in heard.said)
+    assert not prepare_python(toys.folder, toys.packages, Heard()).installed_now
+
+
+def test_nothing_equal_on_the_machine_and_all_is_fetched(toys: ToyLock) -> None:
+    toys.kernel_has(CUBLAS, "12.9.0.0")
+    toys.kernel_has(CUDNN, "10.0.0.1")
+    prepare_python(toys.folder, toys.packages, Heard())
+    assert not read_borrowed(toys.folder)
+    assert installed_packages(toys.folder)[CUDNN] == OLD_CUDNN
+
+
+@pytest.mark.parametrize("harm", ["a file is missing", "a file is shorter", "built for one Python"])
+def test_a_distribution_that_is_not_whole_is_not_borrowed(toys: ToyLock, harm: str) -> None:
+    toys.kernel_has(CUBLAS, "12.8.4.1")
+    library = toys.kernel / "nvidia" / "cublas" / "lib" / "libcublas.so.9"
+    if harm == "a file is missing":
+        library.unlink()
+    elif harm == "a file is shorter":
+        os.truncate(library, 1_100_000)
+    else:
+        tags = toys.kernel / "nvidia_cublas_cu12-12.8.4.1.dist-info" / "WHEEL"
+        tags.write_text(tags.read_text().replace("py3-none-any", "cp313-cp313-linux_x86_64"))
+    assert lent_by_kernel(toys.table.values()) == []
+
+
+def test_a_newer_version_will_do_only_for_cudnn_and_nccl_within_the_major_version() -> None:
+    def pin(name: str, version: str) -> Pin:
+        return Pin(name, version, "", 0)
+
+    assert version_will_do(pin(CUDNN, OLD_CUDNN), NEWER)
+    assert version_will_do(pin("nvidia-nccl-cu12", "2.27.3"), "2.28.9")
+    assert not version_will_do(pin(CUDNN, OLD_CUDNN), "9.9.0.1")  # torch refuses an older one
+    assert not version_will_do(pin(CUDNN, OLD_CUDNN), "10.1.0.0")
+    assert not version_will_do(pin(CUDNN, OLD_CUDNN), "9.19.0rc1")
+    assert not version_will_do(pin(CUBLAS, "12.8.4.1"), "12.8.5.0")
+
+
+def test_a_package_that_needs_torch_fetches_nothing_of_nvidia_or_triton(toys: ToyLock) -> None:
+    toys.kernel_has(CUBLAS, "12.8.4.1")
+    toys.kernel_has(CUDNN, NEWER)
+    prepare_python(toys.folder, toys.packages, Heard())
+    pip(toys, "install", "ultralytics")
+    uv(toys, "uninstall", "ultralytics")
+    uv(toys, "install", "ultralytics")
+    assert toys.sent("ultralytics") > 0
+    assert toys.sent("nvidia") == toys.sent("triton") == 0
+    assert installed_packages(toys.folder)[CUDNN] == NEWER
+    toys.add("controlnet-aux", "0.0.10")  # adding ControlNet runs the installation again
+    prepare_python(toys.folder, toys.packages, Heard())
+    assert toys.sent("nvidia") == toys.sent("triton") == 0
+    assert not moved_packages(toys.folder)
+
+
+def test_torchs_metadata_in_uvs_cache_stays_as_it_is(toys: ToyLock) -> None:
+    prepare_python(toys.folder, toys.packages, Heard())
+    cache = Path(uv_environment(toys.folder)["UV_CACHE_DIR"])
+    kept = [path.read_text() for path in cache.glob("archive-v0/*/torch-2.8.0.dist-info/METADATA")]
+    assert kept and all("nvidia-cudnn-cu12" in text for text in kept)
+    assert "nvidia" not in next(site_packages(toys.folder).glob("torch-*.dist-info/METADATA")).read_text()
+
+
+def test_installers_that_move_borrowed_packages_only_lose_the_links(toys: ToyLock) -> None:
+    toys.kernel_has(CUBLAS, "12.8.4.1")
+    toys.kernel_has(CUDNN, NEWER)
+    before = toys.kernel_files()
+    moves = (
+        lambda: pip(toys, "uninstall", "-y", CUDNN, CUBLAS),
+        lambda: uv(toys, "uninstall", CUDNN),
+        lambda: pip(toys, "install", f"{CUDNN}=={OLD_CUDNN}"),
+        lambda: uv(toys, "install", "--link-mode=copy", f"{CUDNN}=={OLD_CUDNN}"),
+        lambda: uv(toys, "install", "--reinstall", "--link-mode=copy", f"{CUBLAS}==12.8.4.1"),
+    )
+    prepare_python(toys.folder, toys.packages, Heard())
+    for launch in range(10):
+        moves[launch % len(moves)]()
+        moved = moved_packages(toys.folder)
+        assert moved
+        put_packages_back(toys.folder, list(moved))
+        assert not moved_packages(toys.folder)
+        assert not lost(toys.folder)
+        assert installed_packages(toys.folder)[CUDNN] == NEWER
+        prepare_python(toys.folder, toys.packages, Heard())
+    assert toys.kernel_files() == before
+
+
+def test_a_kernel_whose_packages_were_upgraded_no_longer_lends_them(toys: ToyLock) -> None:
+    toys.kernel_has(CUDNN, NEWER)
+    prepare_python(toys.folder, toys.packages, Heard())
+    for path in toys.kernel.glob("nvidia_cudnn*/*"):
+        path.unlink()
+    (toys.kernel / "nvidia" / "cudnn" / "lib" / "libcudnn.so.9").write_bytes(b"another")
+    assert lost(toys.folder) == [CUDNN]
+    assert prepare_python(toys.folder, toys.packages, Heard()).installed_now
+    library = site_packages(toys.folder) / "nvidia" / "cudnn" / "lib" / "libcudnn.so.9"
+    assert installed_packages(toys.folder)[CUDNN] == OLD_CUDNN
+    assert not library.is_symlink() and library.stat().st_size > 1_000_000
+    assert (toys.kernel / "nvidia" / "cudnn" / "lib" / "libcudnn.so.9").read_bytes() == b"another"
+
+
+def test_put_back_fetches_the_locks_own_where_the_kernel_lends_no_more(toys: ToyLock) -> None:
+    toys.kernel_has(CUDNN, NEWER)
+    prepare_python(toys.folder, toys.packages, Heard())
+    (toys.kernel / "nvidia" / "cudnn" / "lib" / "libcudnn.so.9").unlink()
+    assert moved_packages(toys.folder) == {CUDNN: ""}
+    put_packages_back(toys.folder, [CUDNN])
+    assert installed_packages(toys.folder)[CUDNN] == OLD_CUDNN
+    assert not moved_packages(toys.folder)
+
+
+def test_borrowed_libraries_that_fail_on_the_card_are_replaced_by_the_locks_own(toys: ToyLock) -> None:
+    # This torch computes wrongly as long as cuDNN is a link.
+    more = (
+        "import os\nlink = os.path.dirname(__file__) + '/nvidia/cudnn/lib/libcudnn.so.9'\n"
+        "float16 = None\ndef ones(*shape, **more):\n"
+        "    if os.path.islink(link):\n        raise RuntimeError('CUDNN_STATUS_NOT_SUPPORTED')\n"
+        "    return T()\nclass T:\n"
+        "    __truediv__ = lambda self, by: self\n    __matmul__ = lambda self, by: T(64)\n"
+        "    __init__ = lambda self, value=1: setattr(self, 'value', value)\n    __float__ = lambda self: float(self.value)\n"
+        "    __getitem__ = lambda self, place: self\n    mean = lambda self: self\n"
+        "class nn:\n    class functional:\n        conv2d = staticmethod(lambda *a, **k: T())\n"
+        "        scaled_dot_product_attention = staticmethod(lambda *a: T())\n"
+        "cuda.synchronize = staticmethod(lambda: None)\n"
+    )
+    toys.add("torch", "2.8.0", {"torch.py": TORCH.format(card="True", more=more).encode()})
+    toys.kernel_has(CUDNN, NEWER)
+    heard = Heard()
+    prepare_python(toys.folder, toys.packages, heard)
+    assert not read_borrowed(toys.folder)
+    assert installed_packages(toys.folder)[CUDNN] == OLD_CUDNN
+    assert "CUDNN_STATUS_NOT_SUPPORTED" in heard.notices[0]
+    assert not prepare_python(toys.folder, toys.packages, Heard()).installed_now
+
+
+def test_a_second_cudnn_in_a_process_is_seen(toys: ToyLock) -> None:
+    toys.kernel_has(CUDNN, NEWER)
+    (toys.folder.python / "lib" / "python3.11" / "site-packages").mkdir(parents=True)
+    borrow(toys.folder, lent_by_kernel(toys.table.values()))
+    right = str(toys.kernel / "nvidia" / "cudnn" / "lib" / "libcudnn.so.9")
+    loaded = [right, "/usr/lib64-nvidia/libcuda.so.1", f"{toys.folder.python}/x/libcublas.so.12", "/lib/libc.so.6"]
+    assert foreign_libraries(toys.folder, loaded) == []
+    assert foreign_libraries(toys.folder, [*loaded, "/usr/lib/libcudnn.so.8"]) == ["/usr/lib/libcudnn.so.8"]

@@ -1,0 +1,96 @@
+"""A lock of toy packages on an index of our own, and a kernel's Python that has some of them."""
+
+import io
+import os
+import sys
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from launcher.core.folder import Folder
+from launcher.core.tools import Pin
+from launcher.python import environment, install, packages, pins, repair
+from tests.world.index import Index, wheel, wheel_name
+
+LIBRARY = 1_200_000  # bytes: large enough to be linked
+CUDNN, CUBLAS, OLD_CUDNN = "nvidia-cudnn-cu12", "nvidia-cublas-cu12", "9.10.2.21"
+TORCH = "class cuda:\n    is_available = staticmethod(lambda: {card})\n{more}"
+
+
+def nvidia_files(name: str, version: str) -> dict[str, bytes]:
+    part = name.split("-")[1]
+    library = f"{name} {version} ".encode() * (LIBRARY // (len(name) + len(version) + 2) + 1)
+    return {
+        "nvidia/__init__.py": b"",
+        f"nvidia/{part}/__init__.py": b"",
+        f"nvidia/{part}/lib/lib{part}.so.9": library,
+        f"nvidia/{part}/include/{part}.h": b"/* small */\n",
+    }
+
+
+class ToyLock:
+    """Puts a small lock in the place of the real one."""
+
+    def __init__(self, root: Path, index: Index, patch: pytest.MonkeyPatch) -> None:
+        self.root, self.index, self.patch = root, index, patch
+        self.folder = Folder(root / "drive" / "a" / "b", root / "machine")
+        self.folder.machine.mkdir(parents=True)
+        self.kernel = root / "kernel-site"
+        self.kernel.mkdir()
+        self.table: dict[str, Pin] = {}
+        needs = (f"{CUDNN}==9.10.2.21", "triton==3.4.0", "plain")
+        self.add("plain", "1.0")
+        self.add("torch", "2.8.0", {"torch.py": TORCH.format(card="False", more="").encode()}, requires=needs)
+        self.add(CUDNN, OLD_CUDNN, nvidia_files(CUDNN, OLD_CUDNN))
+        self.add(CUBLAS, "12.8.4.1", nvidia_files(CUBLAS, "12.8.4.1"))
+        for seed in ("pip", "setuptools", "wheel", "packaging"):
+            index.add(seed, "26.0")
+        index.add("triton", "3.4.0")
+        index.add("ultralytics", "8.0", requires=("torch>=1.8",))
+        patch.setenv("UV_DEFAULT_INDEX", index.url)
+        patch.setenv("PIP_INDEX_URL", index.url)
+        patch.setenv("UV_CACHE_DIR", str(root / "uv-cache"))
+        patch.syspath_prepend(str(self.kernel))
+
+    def add(
+        self, name: str, version: str, files: dict[str, bytes] | None = None, requires: tuple[str, ...] = ()
+    ) -> None:
+        """One more package of the lock."""
+        sha256 = self.index.add(name, version, files, requires=requires)
+        size = len(self.index.files[wheel_name(name, version)])
+        self.table = {**self.table, name: Pin(name, version, sha256, size)}
+        everything = {pin.requirement: pin for pin in self.table.values()}
+        for module in (pins, environment, install, repair):
+            self.patch.setattr(module, "ALL_PINS", everything)
+        self.patch.setattr(packages, "LOCKED_PACKAGES", tuple(everything))
+        self.patch.setattr(install, "BUILD_PINS", {})
+        self.patch.setattr(environment, "CONSTRAINTS", "plain==1.0\n")
+
+    @property
+    def packages(self) -> list[str]:
+        return [pin.requirement for pin in self.table.values()]
+
+    def kernel_has(self, name: str, version: str) -> None:
+        """Install a toy of NVIDIA's among the kernel's packages."""
+        made = wheel(name, version, nvidia_files(name, version))
+        with zipfile.ZipFile(io.BytesIO(made)) as archive:
+            archive.extractall(self.kernel)
+
+    def kernel_files(self) -> dict[str, tuple[bytes, int]]:
+        """All the kernel's files, byte for byte."""
+        files = [path for path in self.kernel.rglob("*") if path.is_file()]
+        return {str(path): (path.read_bytes(), path.stat().st_mtime_ns) for path in files}
+
+    def sent(self, part: str) -> int:
+        """Bytes of all wheels whose name begins so that the index sent."""
+        return sum(size for name, size in self.index.sent.items() if name.startswith(part))
+
+
+@contextmanager
+def toy_lock(root: Path, patch: pytest.MonkeyPatch) -> Iterator[ToyLock]:
+    with Index() as index:
+        patch.setenv("PATH", f"{Path(sys.prefix) / 'bin'}{os.pathsep}{os.environ['PATH']}")  # Colab has uv on it
+        yield ToyLock(root, index, patch)
