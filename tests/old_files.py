@@ -1,6 +1,6 @@
 """Old files of weights as torch writes them, and crafted ones. torch itself is not needed: its files are pickles with rules.
 
-`python -m tests.old_files` prints the table of docs/old-files.md: sound files that must pass, crafted ones that must not.
+`python -m tests.old_files` makes the tables of docs/old-files.md: sound files that must pass, crafted ones that must not.
 """
 
 import io
@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
+MADE: Final = "## What becomes of them"
 MAGIC: Final = 0x1950A86A20F9469CFC6C
 STORAGE_BYTES: Final = {"FloatStorage": 4, "HalfStorage": 2, "LongStorage": 8, "BFloat16Storage": 2, "DoubleStorage": 8, "IntStorage": 4, "ByteStorage": 1}  # fmt: skip
 
@@ -265,20 +266,28 @@ def judged(content: bytes, look: Callable[[Path], Any]) -> Any:
         return look(path)
 
 
-if __name__ == "__main__":
+def tables() -> str:
+    """What becomes of each file."""
     from launcher.models.model_file import look_at
 
     passed, refused = [], []
-    print("| sound file | is taken for | fault |\n| --- | --- | --- |")
+    rows = ["| sound file | taken for | fault |", "| --- | --- | --- |"]
     for name, (content, _) in SOUND.items():
         seen = judged(content, look_at)
         passed.append(not seen.fault)
-        print(f"| {name} | {seen.kind} {seen.base} | {seen.fault} |")
-    print("\n| crafted file | what is said of it |\n| --- | --- |")
+        rows.append(f"| {name} | {seen.kind} {seen.base} | {seen.fault} |")
+    rows += ["", "| crafted file | what is said of it |", "| --- | --- |"]
     for name, content in crafted().items():
         seen = judged(content, look_at)
         refused.append(bool(seen.fault))
-        print(f"| {name} | {seen.fault or 'PASSED'} |")
-    print(
-        f"\n{sum(passed)} of {len(passed)} sound files pass, {sum(refused)} of {len(refused)} crafted files are refused."
+        rows.append(f"| {name} | {seen.fault or 'PASSED'} |")
+    count = (
+        f"{sum(passed)} of {len(passed)} sound files pass, {sum(refused)} of {len(refused)} crafted ones are refused."
     )
+    return "\n".join([count, "", *rows, ""])
+
+
+if __name__ == "__main__":
+    page = Path(__file__).parents[1] / "docs" / "old-files.md"
+    kept = page.read_text().partition(MADE)[0].rstrip()
+    page.write_text(f"{kept}\n\n{MADE}\n\nMade by `python -m tests.old_files`. {tables()}")

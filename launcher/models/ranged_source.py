@@ -137,10 +137,11 @@ class RangedSource:
             self._check(answer, at - seam, end)
             if store_of(answer, self.remote.url):
                 self.direct = answer.url
-            self.answered.set()
-            self.file.stir()
             before = b""
             for come in answer.iter_content(size):
+                if not self.answered.is_set():
+                    self.answered.set()
+                    self.file.stir()
                 if at == 0:
                     refuse_a_page(self.remote, come)
                 missing = seam - len(before)
