@@ -95,13 +95,12 @@ def refuse_other_kind(name: str, seen: ModelFile, wanted: str) -> None:
 
 
 def ending_for(ending: str, seen: ModelFile, wanted: str) -> str:
-    """The ending by which A1111 reads the file as what it is, whatever it was called."""
-    kind = wanted or seen.kind
-    listed = KIND_ENDINGS.get(kind, ())
+    """The ending by which A1111 reads the file as what it is, whatever it was called. A `wanted` of "" is a known file."""
+    listed = KIND_ENDINGS.get(wanted, ())
     if seen.format is Format.SAFETENSORS:
         if listed and ".safetensors" not in listed:
             raise Problem(
-                f"AUTOMATIC1111 reads no .safetensors file as {kind}.",
+                f"AUTOMATIC1111 reads no .safetensors file as {wanted}.",
                 f"Choose one of the same that ends in {' or '.join(listed)}.",
             )
         return ".safetensors"
