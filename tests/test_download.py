@@ -8,7 +8,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -19,60 +18,15 @@ from launcher.models import download as room
 from launcher.models import ranged_source
 from launcher.models.catalog import HubFile
 from launcher.models.download import download
-from launcher.models.receive import Receiver
 from launcher.models.remote import Interrupted, Remote
 from launcher.models.sources.hugging_face import resolve_hub_file
 from tests.conftest import ROOT
+from tests.downloading import SIZE, Watcher, fetch, hub, more_was_sent, remote
 from tests.world import safetensors
-from tests.world.heard import Heard
 from tests.world.hub import Hub
 from tests.world.wait import wait
 
-SIZE = 40_000_000
-
-
-@pytest.fixture
-def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
-    made = Hub(tmp_path / "hub")
-    made.add("own/model", "model.safetensors", safetensors(SIZE))
-    monkeypatch.setattr("launcher.models.part_file.CHUNK", 4 << 20)
-    yield made
-    made.close()
-
-
-def remote(
-    hub: Hub, token: str = "", name: str = "model.safetensors", size: int | None = None, sha256: str | None = None
-) -> Remote:
-    path = hub.root / "own/model" / name
-    return Remote(
-        f"{hub.url}/own/model/resolve/main/{name}",
-        name,
-        path.stat().st_size if size is None else size,
-        hub.sha256(path) if sha256 is None else sha256,
-        "https://huggingface.co/own/model",
-        token,
-    )
-
-
-class Watcher(Heard):
-    """Remembers the progress, and presses ■ once so many bytes are there."""
-
-    def __init__(self, stop_beyond: int | None = None) -> None:
-        super().__init__()
-        object.__setattr__(self, "seen", [])
-        object.__setattr__(self, "stop_beyond", stop_beyond)
-
-    def progress(self, done: int, total: int = 0, unit: str = "bytes") -> None:
-        self.seen.append(done)  # type: ignore[attr-defined]
-        if self.stop_beyond is not None and done > self.stop_beyond:  # type: ignore[attr-defined]
-            self.stop.set()
-
-
-def fetch(what: Remote, target: Path, kind: str = "") -> list[int]:
-    watcher = Watcher()
-    receive = Receiver(kind, "Google Drive", watcher.stop, bool(what.sha256))
-    download(what, target, where="Google Drive", reporter=watcher, receive=receive)
-    return watcher.seen  # type: ignore[attr-defined, no-any-return]
+__all__ = ["hub"]
 
 
 def test_a_file_arrives_whole_with_progress_that_only_rises(hub: Hub, tmp_path: Path) -> None:
@@ -109,10 +63,6 @@ def test_a_download_that_is_stopped_before_it_begins_ends_at_once(hub: Hub, tmp_
     with pytest.raises(Interrupted):
         download(remote(hub), tmp_path / "model.safetensors", where="Drive", reporter=watcher)
     assert hub.log == []
-
-
-def more_was_sent(hub: Hub, count: int) -> bool:
-    return hub.sent() >= count
 
 
 def test_killed_at_five_points_it_fetches_hardly_more_than_once(
