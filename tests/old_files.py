@@ -17,6 +17,9 @@ MAGIC: Final = 0x1950A86A20F9469CFC6C
 STORAGE_BYTES: Final = {"FloatStorage": 4, "HalfStorage": 2, "LongStorage": 8, "BFloat16Storage": 2, "DoubleStorage": 8, "IntStorage": 4, "ByteStorage": 1}  # fmt: skip
 
 
+Names = dict[str, tuple[int, ...]]
+
+
 class Program:
     """Writes a pickle by hand, opcode by opcode."""
 
@@ -58,13 +61,15 @@ class Program:
             self.raw(b"\x88").named("collections", "OrderedDict").raw(b")RtR")
         return self
 
+    def code(self) -> bytes:
+        """The same as a part of another one."""
+        return bytes(self.out[2:])
+
     def done(self) -> bytes:
         return bytes(self.out + b".")
 
 
-def state_dict(
-    names: dict[str, tuple[int, ...]], storage: str = "FloatStorage", extra: bytes = b"", wrap: bool = False
-) -> bytes:
+def state_dict(names: Names, storage: str = "FloatStorage", extra: bytes = b"", wrap: bool = False) -> bytes:
     """A pickle of an OrderedDict of tensors; `extra` is code whose value stands under the key `extra`."""
     made = Program()
     if wrap:
@@ -79,7 +84,7 @@ def state_dict(
     return made.done()
 
 
-def sizes(names: dict[str, tuple[int, ...]], storage: str) -> dict[str, int]:
+def sizes(names: Names, storage: str) -> dict[str, int]:
     out = {}
     for key, shape in enumerate(names.values()):
         count = 1
@@ -112,22 +117,22 @@ def torch_old(data: bytes, storages: dict[str, int]) -> bytes:
     return head + data + pickle.dumps(sorted(storages), 2) + bodies
 
 
-CHECKPOINT: Final = {
+CHECKPOINT: Final[Names] = {
     "model.diffusion_model.input_blocks.0.0.weight": (4, 4, 3, 3),
     "cond_stage_model.transformer.text_model.embeddings.position_ids": (1, 77),
     "first_stage_model.decoder.conv_in.weight": (4, 4, 3, 3),
 }
-LIGHTNING: Final = Program().named("pytorch_lightning.callbacks.model_checkpoint", "ModelCheckpoint").raw(b")\x81}").text("best").named("numpy.core.multiarray", "scalar").raw(b"(").named("numpy", "dtype").raw(b"(").text("f8").raw(b"K\x00K\x01tR(K\x03").text("<").raw(b"NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00tb").named("_codecs", "encode").raw(b"(").text("\x00" * 8).text("latin1").raw(b"tRtRsb").out[2:]  # fmt: skip
+LIGHTNING: Final = Program().named("pytorch_lightning.callbacks.model_checkpoint", "ModelCheckpoint").raw(b")\x81}").text("best").named("numpy.core.multiarray", "scalar").raw(b"(").named("numpy", "dtype").raw(b"(").text("f8").raw(b"K\x00K\x01tR(K\x03").text("<").raw(b"NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00tb").named("_codecs", "encode").raw(b"(").text("\x00" * 8).text("latin1").raw(b"tRtRsb").code()  # fmt: skip
 EMBEDDING: Final = Program().raw(b"}").text("string_to_token").raw(b"}").text("*").number(265).raw(b"ss").text("string_to_param").named("torch.nn.modules.container", "ParameterDict").raw(b")\x81}").text("_parameters").named("collections", "OrderedDict").raw(b")R").text("*").tensor("0", (2, 768), parameter=True).raw(b"ss").text("_non_persistent_buffers_set").named("__builtin__", "set").raw(b"(]tRsbs").text("name").text("x").raw(b"s").done()  # fmt: skip
 HYPERNETWORK: Final = Program().raw(b"}").number(768).raw(b"(}").text("linear.0.weight").tensor("0", (8, 8)).raw(b"s}").text("linear.0.weight").tensor("1", (8, 8)).raw(b"sts").text("name").text("h").raw(b"s").done()  # fmt: skip
 DIRECTML: Final = Program().raw(b"}").text("emb_params").named("torch._utils", "_rebuild_device_tensor_from_numpy").raw(b"(").named("numpy.core.multiarray", "_reconstruct").raw(b"(").named("numpy", "ndarray").raw(b"K\x00\x85").named("_codecs", "encode").raw(b"(").text("b").text("latin1").raw(b"tRtR").named("torch", "float32").text("privateuseone:0").raw(b"\x89tRs").done()  # fmt: skip
-UPSCALER: Final = {"model.0.weight": (8, 3, 3, 3), "model.1.sub.0.RDB1.conv1.0.weight": (4, 8, 3, 3)}
-VAE: Final = {"encoder.conv_in.weight": (4, 3, 3, 3), "decoder.conv_in.weight": (4, 4, 3, 3)}
-LORA: Final = {"lora_unet_down_blocks_0_attentions_0_transformer_blocks_0_attn2_to_k.lora_down.weight": (4, 768)}
-CONTROL: Final = {"control_model.input_hint_block.0.weight": (16, 3, 3, 3)}
+UPSCALER: Final[Names] = {"model.0.weight": (8, 3, 3, 3), "model.1.sub.0.RDB1.conv1.0.weight": (4, 8, 3, 3)}
+VAE: Final[Names] = {"encoder.conv_in.weight": (4, 3, 3, 3), "decoder.conv_in.weight": (4, 4, 3, 3)}
+LORA: Final[Names] = {"lora_unet_down_blocks_0_attentions_0_transformer_blocks_0_attn2_to_k.lora_down.weight": (4, 768)}
+CONTROL: Final[Names] = {"control_model.input_hint_block.0.weight": (16, 3, 3, 3)}
 
 
-def zipped(names: dict[str, tuple[int, ...]], storage: str = "FloatStorage", **more: Any) -> bytes:
+def zipped(names: Names, storage: str = "FloatStorage", **more: Any) -> bytes:
     return torch_zip(state_dict(names, storage, **more), sizes(names, storage))
 
 
@@ -154,7 +159,7 @@ SOUND: Final[dict[str, tuple[bytes, str]]] = {
 
 def call(module: str, name: str, argument: str = "true") -> bytes:
     """The classic: a function of Python's with one text."""
-    return Program().named(module, name).raw(b"(").text(argument).raw(b"tR").out[2:]
+    return Program().named(module, name).raw(b"(").text(argument).raw(b"tR").code()
 
 
 CALLS: Final = [
@@ -184,19 +189,19 @@ def crafted() -> dict[str, bytes]:
     good, bodies = state_dict(CHECKPOINT), sizes(CHECKPOINT, "FloatStorage")
     evil = state_dict(CHECKPOINT, extra=call("os", "system"))
     sound = torch_zip(good, bodies)
-    stack = Program().raw(b"\x8c\x02os\x8c\x06system\x93\x8c\x04true\x85R").out[2:]
-    memo = Program().raw(b"\x8c\x02os\x940\x8c\x06system\x940h\x00h\x01\x93(").text("true").raw(b"tR").out[2:]
+    stack = Program().raw(b"\x8c\x02os\x8c\x06system\x93\x8c\x04true\x85R").code()
+    memo = Program().raw(b"\x8c\x02os\x940\x8c\x06system\x940h\x00h\x01\x93(").text("true").raw(b"tR").code()
     files |= {
         "STACK_GLOBAL": torch_zip(state_dict(CHECKPOINT, extra=stack), bodies),
         "STACK_GLOBAL out of the memo": torch_zip(state_dict(CHECKPOINT, extra=memo), bodies),
         "INST": torch_zip(state_dict(CHECKPOINT, extra=b"(Vtrue\nios\nsystem\n"), bodies),
         "OBJ": torch_zip(state_dict(CHECKPOINT, extra=b"(cos\nsystem\nVtrue\no"), bodies),
         "NEWOBJ": torch_zip(state_dict(CHECKPOINT, extra=b"cos\nsystem\n(Vtrue\nt\x81"), bodies),
-        "BUILD on a class": torch_zip(state_dict(CHECKPOINT, extra=Program().named("pytorch_lightning.callbacks.model_checkpoint", "ModelCheckpoint").raw(b"N}").text("__setstate__").named("_codecs", "encode").raw(b"s\x86b").out[2:]), bodies),
+        "BUILD on a class": torch_zip(state_dict(CHECKPOINT, extra=Program().named("pytorch_lightning.callbacks.model_checkpoint", "ModelCheckpoint").raw(b"N}").text("__setstate__").named("_codecs", "encode").raw(b"s\x86b").code()), bodies),
         "EXT1": torch_zip(state_dict(CHECKPOINT, extra=b"\x82\x01"), bodies),
         "an attribute of an allowed name": torch_zip(state_dict(CHECKPOINT, extra=b"\x8c\x0bcollections\x8c\x1aOrderedDict.__init__.x\x20\x20\x20\x20\x93"[:2] + call("collections", "OrderedDict.fromkeys")), bodies),
-        "an encoder nobody needs": torch_zip(state_dict(CHECKPOINT, extra=Program().named("_codecs", "encode").raw(b"(").text("x").text("zip").raw(b"tR").out[2:]), bodies),
-        "a dtype of objects": torch_zip(state_dict(CHECKPOINT, extra=Program().named("numpy", "dtype").raw(b"(").text("O8").raw(b"K\x00K\x01tR").out[2:]), bodies),
+        "an encoder nobody needs": torch_zip(state_dict(CHECKPOINT, extra=Program().named("_codecs", "encode").raw(b"(").text("x").text("zip").raw(b"tR").code()), bodies),
+        "a dtype of objects": torch_zip(state_dict(CHECKPOINT, extra=Program().named("numpy", "dtype").raw(b"(").text("O8").raw(b"K\x00K\x01tR").code()), bodies),
         "a persistent id that is no storage": torch_zip(state_dict(CHECKPOINT, extra=b"(Vmodule\nVx\nVy\nVz\ntQ"), bodies),
         "nested pickle as bytes": torch_zip(state_dict(CHECKPOINT, extra=call("pickle", "loads", "cos\nsystem\n(S'true'\ntR.")), bodies),
         "before torch 1.6": torch_old(evil, bodies),

@@ -1,15 +1,11 @@
 """What a link means, and the four different refusals of the hub."""
 
-import hashlib
 import json
 import os
 import pickle
 import re
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer, ThreadingHTTPServer
 from pathlib import Path
-from typing import ClassVar
 from urllib.parse import quote
 
 import pytest
@@ -233,115 +229,6 @@ def test_a_repository_with_one_model_is_enough_and_with_several_one_is_named(
         resolve_link("https://huggingface.co/own/model/tree/main#second.safetensors", "").remote.name
         == "second.safetensors"
     )
-
-
-class Civitai(BaseHTTPRequestHandler):
-    server: HTTPServer
-    """A stand-in for Civitai's list and downloads, as facts/models.md §6 has them."""
-
-    base, status, needs_key = "SD 1.5", 200, False
-    asked: ClassVar[list[tuple[str, str | None]]] = []
-
-    def do_GET(self) -> None:
-        Civitai.asked.append((self.path, self.headers.get("Authorization")))
-        content = file_with(TENSORS["LoRA"])
-        port = self.server.server_port
-        if Civitai.status != 200 or (Civitai.needs_key and not self.headers.get("Authorization")):
-            self.answer(401 if Civitai.needs_key else Civitai.status, b"{}", "application/json")
-        elif self.path.startswith("/dl/"):
-            self.send_response(206)
-            start, end = (int(n) for n in self.headers["Range"].removeprefix("bytes=").split("-"))
-            self.send_header("Content-Range", f"bytes {start}-{min(end, len(content) - 1)}/{len(content)}")
-            self.send_header("Content-Disposition", 'attachment; filename="nice style.safetensors"')
-            self.send_header("Content-Length", str(min(end, len(content) - 1) - start + 1))
-            self.end_headers()
-            self.wfile.write(content[start : end + 1])
-        else:
-            file = {
-                "primary": True,
-                "name": "nice style.safetensors",
-                "hashes": {"SHA256": hashlib.sha256(content).hexdigest().upper()},
-                "downloadUrl": f"http://127.0.0.1:{port}/dl/7",
-            }
-            version = {"id": 7, "modelId": 3, "baseModel": Civitai.base, "model": {"type": "LORA"}, "files": [file]}
-            told = version if "/model-versions/" in self.path else {"type": "LORA", "modelVersions": [version]}
-            self.answer(200, json.dumps(told).encode(), "application/json")
-
-    def answer(self, status: int, body: bytes, kind: str) -> None:
-        self.send_response(status)
-        self.send_header("Content-Type", kind)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *arguments: object) -> None:
-        pass
-
-
-@pytest.fixture
-def civitai(monkeypatch: pytest.MonkeyPatch) -> Iterator[type[Civitai]]:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Civitai)
-    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
-    monkeypatch.setattr(
-        "launcher.models.sources.civitai.api",
-        lambda host, path: f"http://127.0.0.1:{server.server_address[1]}/{host}/{path}",
-    )
-    Civitai.base, Civitai.status, Civitai.needs_key = "SD 1.5", 200, False
-    Civitai.asked.clear()
-    yield Civitai
-    server.shutdown()
-
-
-@pytest.mark.parametrize(
-    ("link", "asks"),
-    [
-        ("https://civitai.com/models/3/nice-style?modelVersionId=7", "/civitai.com/model-versions/7"),
-        ("https://civitai.com/models/3/nice-style", "/civitai.com/models/3"),
-        ("https://civitai.red/models/3", "/civitai.red/models/3"),
-        ("https://civitai.green/models/3?modelVersionId=7", "/civitai.green/model-versions/7"),
-        ("https://civitai.com/api/download/models/7", "/civitai.com/model-versions/7"),
-        ("urn:air:sd1:lora:civitai:3@7", "/civitai.com/model-versions/7"),
-    ],
-)
-def test_every_way_to_name_a_model_of_civitai_leads_to_its_file(
-    civitai: type[Civitai], folder: Folder, link: str, asks: str
-) -> None:
-    assert bring_link(Told(folder).fetcher, link) == "nice style.safetensors"
-    assert (folder.kept / "models/Lora/nice style.safetensors").exists()
-    assert civitai.asked[0] == (asks, None)
-
-
-def test_civitai_is_asked_with_a_key_only_when_it_wants_one(civitai: type[Civitai], folder: Folder) -> None:
-    civitai.needs_key = True
-    told = Told(folder, "my-key")
-    bring_link(told.fetcher, "https://civitai.com/models/3?modelVersionId=7")
-    assert told.asked == ["CIVITAI_TOKEN"]
-    assert all("my-key" not in path for path, _ in civitai.asked)
-
-
-def test_a_base_model_a1111_cannot_run_is_refused(civitai: type[Civitai], folder: Folder) -> None:
-    civitai.base = "Flux.1 D"
-    with pytest.raises(Problem, match=r"made for Flux\.1 D, which AUTOMATIC1111 cannot run"):
-        bring_link(Told(folder).fetcher, "https://civitai.com/models/3?modelVersionId=7")
-    civitai.base = "Pony V7"
-    with pytest.raises(Problem, match=r"made for Pony V7, which AUTOMATIC1111 cannot run"):
-        bring_link(Told(folder).fetcher, "https://civitai.com/models/3?modelVersionId=7")
-
-
-@pytest.mark.parametrize(
-    ("status", "says"),
-    [
-        (404, "not on Civitai any more"),
-        (410, "archived"),
-        (429, "too many"),
-        (451, "country"),
-        (500, "fault of its own"),
-    ],
-)
-def test_civitais_refusals_each_have_a_sentence(civitai: type[Civitai], folder: Folder, status: int, says: str) -> None:
-    civitai.status = status
-    with pytest.raises(Problem, match=says):
-        bring_link(Told(folder).fetcher, "https://civitai.com/models/3?modelVersionId=7")
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+import traceback
 from pathlib import Path
 
 import pytest
@@ -178,3 +179,14 @@ def test_no_secret_of_a_link_stands_in_a_message(hub: Hub, tmp_path: Path) -> No
     with pytest.raises(Problem) as caught:
         download(what, tmp_path / "model.safetensors", where="Drive", reporter=Watcher())
     assert "secret" not in f"{caught.value} {what!r} {caught.value.__cause__}"
+
+
+def test_no_secret_of_a_link_comes_to_the_log_with_a_traceback(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("launcher.models.probe.WAITS", ())
+    monkeypatch.setattr("launcher.models.download.WHOLE_WAITS", ())
+    key = "".join(["s3", "cr3t"])  # a traceback shows these lines, too
+    nobody = Remote(f"http://127.0.0.1:9/x?token={key}", "x.pt")
+    for ask in (lambda: probe(nobody), lambda: download(nobody, tmp_path / "x.pt", where="Drive", reporter=Watcher())):
+        with pytest.raises(Problem) as caught:
+            ask()
+        assert key not in "".join(traceback.format_exception(caught.value))

@@ -21,7 +21,16 @@ from launcher.models.part_file import PartFile
 from launcher.models.ranged_source import FAST_PIECE, RangedSource, RangesIgnored, Untrue, refuse_a_page
 from launcher.models.refusals import LONGEST_WAIT, Refused, check_status, disk_problem, goes_on, refused_problem
 from launcher.models.remote import Interrupted, Remote
-from launcher.models.web import STOP_LATENCY, TIMEOUT, Session, headers_for, sha256_told, size_told, until_stopped
+from launcher.models.web import (
+    STOP_LATENCY,
+    TIMEOUT,
+    Session,
+    harmless,
+    headers_for,
+    sha256_told,
+    size_told,
+    until_stopped,
+)
 
 CONNECTIONS: Final = 16  # side by side at most, as aria2c -x16: many servers limit each connection
 CONNECTIONS_AT_FIRST: Final = 4  # the others follow once it is slower than PLENTY
@@ -79,7 +88,7 @@ def download(
             raise Problem(
                 f"{remote.name} could not be fetched: {remote.host} does not answer ({type(error).__name__}).",
                 f"Check the connection and press ▶ again{goes_on(remote)}.",
-            ) from error
+            ) from harmless(error)
         except OSError as error:
             raise disk_problem(error, where, part, remote) from error
         verify(remote, part, digest)

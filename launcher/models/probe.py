@@ -10,7 +10,16 @@ import requests
 from launcher.core.problem import Problem
 from launcher.models.refusals import Refused, check_status, refused_problem, seconds_to_wait, store_of
 from launcher.models.remote import Remote
-from launcher.models.web import TIMEOUT, Session, headers_for, name_told, sha256_told, size_told, validator_told
+from launcher.models.web import (
+    TIMEOUT,
+    Session,
+    harmless,
+    headers_for,
+    name_told,
+    sha256_told,
+    size_told,
+    validator_told,
+)
 
 PAGE_MOST: Final = 200_000  # bytes of a page that are read to see what it says
 SMALL: Final = 1024  # bytes; a file so small is a message or a pointer, and is read
@@ -38,7 +47,9 @@ def probe(remote: Remote) -> Probe:
                 return found
         except requests.RequestException as error:
             if wait is None:
-                raise Problem(f"{remote.host} does not answer.", "Check the link, and press ▶ again.") from error
+                raise Problem(f"{remote.host} does not answer.", "Check the link, and press ▶ again.") from harmless(
+                    error
+                )
         time.sleep(wait)
     raise AssertionError
 
@@ -92,6 +103,8 @@ def read_range(remote: Remote, start: int, end: int) -> bytes:
                 raise refused_problem(remote, error) from error
         except requests.RequestException as error:
             if wait is None:
-                raise Problem(f"{remote.host} does not answer.", "Check the link, and press ▶ again.") from error
+                raise Problem(f"{remote.host} does not answer.", "Check the link, and press ▶ again.") from harmless(
+                    error
+                )
         time.sleep(wait)
     raise AssertionError

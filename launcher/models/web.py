@@ -45,6 +45,11 @@ def headers_for(remote: Remote) -> dict[str, str]:
     return {"Authorization": f"Bearer {remote.token}"} if remote.token else {}
 
 
+def harmless(error: Exception) -> Exception:
+    """The same for a log: requests puts whole addresses into its messages, with the keys that stand in them."""
+    return ConnectionError(f"{type(error).__name__}: {re.sub(r'[?#][^ ]*', '?…', str(error))}")
+
+
 def until_stopped(stop: threading.Event, work: Callable[[], T_made]) -> T_made:
     """Do `work` where nobody waits for it any longer once `stop` is set: a silent server answers after half a minute.
 

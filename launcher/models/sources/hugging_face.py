@@ -79,10 +79,7 @@ def resolve(wanted: Wanted, token: str) -> Found:
     if failures:
         raise failures[0]
     if not wanted.repo:
-        raise Problem(
-            "The link leads to a page of Hugging Face, not to a model.",
-            "Open **Files and versions** there and copy the link of the model file.",
-        )
+        raise no_model()
     return Found(resolve_hub_file(only_model(wanted.repo, wanted.fragment, token), token))
 
 
@@ -120,7 +117,10 @@ def resolve_hub_file(file: HubFile, token: str) -> Remote:
     )  # here: it takes half a second, and most starts need none
 
     more = {} if file.repo_type == "model" else {"repo_type": file.repo_type}
-    url = hf_hub_url(file.repo, file.filename, revision=file.revision, **more)
+    try:
+        url = hf_hub_url(file.repo, file.filename, revision=file.revision, **more)
+    except ValueError as error:
+        raise hub_problem(file, error, bool(token)) from error
     for wait in (*WAITS, None):
         try:
             meta = get_hf_file_metadata(url, token=token or False, timeout=10)
@@ -157,6 +157,14 @@ def is_silence(error: Exception) -> bool:
     return isinstance(error, OSError) or type(error).__module__.partition(".")[0] in ("httpx", "httpx2", "httpcore")
 
 
+def no_model() -> Problem:
+    """For what is no file and no repository."""
+    return Problem(
+        "The link leads to a page of Hugging Face, not to a model.",
+        "Open **Files and versions** there and copy the link of the model file.",
+    )
+
+
 class NoSuchRevision(Problem):
     """The repository is there, the branch is not."""
 
@@ -164,6 +172,8 @@ class NoSuchRevision(Problem):
 def hub_problem(file: HubFile, error: Exception, with_token: bool) -> Exception:
     """The hub's refusals, each with its sentence and the page to open. An error that is none of them is given back."""
     response: Any = getattr(error, "response", None)
+    if isinstance(error, ValueError):  # what cannot be the name of a repository
+        return no_model()
     if response is None:
         if not is_silence(error):
             return error
