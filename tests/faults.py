@@ -95,6 +95,8 @@ def ready(kernel: Kernel) -> bool:
     return bool(card(kernel)[0]) and "Your image generator is ready" in kernel.html()
 
 
+KEEPER_PATIENCE = 20.0  # seconds: the keeper ends some seconds after the last thing it kept
+
 MOMENTS = (
     Moment("drive", "the permission is asked for", lambda p, k: "waiting for your permission" in shown(k), {"consent": 1.0}, has_child=False),
     Moment("drive", "the folder is made", lambda p, k: "looking for your folder" in shown(k) or (p.mountpoint.is_dir() and not p.data.is_dir()), {"latency": 0.1}, has_child=False),
@@ -212,7 +214,9 @@ def one_row(moment: Moment, strike: str, root: Path) -> Row:
             kernel.wait_done(cell, 60)
             kernel.run(cell_source("stop"), 120)
             damaged = damages(world, place, written)
-            time.sleep(0.5)
+            end = time.monotonic() + KEEPER_PATIENCE
+            while place.running() and time.monotonic() < end:
+                time.sleep(0.1)
             return Row(
                 moment.step, moment.name, strike, seconds, presses, again, twice, damaged, tuple(place.processes())
             )

@@ -61,13 +61,9 @@ class Keeper:
                     self.launch.running.press(**request.fields)
                 return
             if request.do == "launch":
-                launch = self.launched(request.fields)
-                window.finish_with(launch.place.finished)
-                window.show(launch.board, launch.place.entrance.fresh_link)
-                launch.running.somebody_looks()
+                self._launch(request.fields, window)
             else:
                 self._begin_job(request, board, stop, window)
-                window.show(board)
         except Problem as problem:  # the form
             board.add("form", "The form")
             board.fail("form", problem)
@@ -88,18 +84,26 @@ class Keeper:
 
     # ---- what they ask for
 
-    def launched(self, form: dict[str, Any]) -> Any:
-        """The launch with these values: the one that runs, or a new one. Raises `Problem` for a field that is wrong."""
+    def _launch(self, form: dict[str, Any], window: Window) -> None:
+        """Show the launch with these values: the one that runs, or a new one. Raises `Problem` for a field that is wrong.
+
+        The window shows its board before anything begins: a first question must find somebody to put it to.
+        """
         from launcher.core.settings import Settings
         from launcher.models.catalog import CHECKPOINT_NAMES
 
         settings = Settings.from_form(form, CHECKPOINT_NAMES)
         with self._lock:
             before = self.launch
-            if before is None or not before.alive or before.place.settings != settings:
-                self.launch = self._new_launch(settings)
-                self.launch.begin(before)
-            return self.launch
+            goes_on = before is not None and before.alive and before.place.settings == settings
+            launch = before if goes_on else self._new_launch(settings)
+            window.finish_with(launch.place.finished)
+            window.show(launch.board, launch.place.entrance.fresh_link)
+            if goes_on:
+                launch.running.somebody_looks()
+            else:
+                self.launch = launch
+                launch.begin(before)
 
     def _new_launch(self, settings: Any) -> Any:
         from launcher.colab.machine import look_at_machine
@@ -116,6 +120,7 @@ class Keeper:
         work: Callable[..., None] = getattr(jobs, request.do)
         thread = threading.Thread(target=self._run_job, args=(partial(work, job, **request.fields), board, window))
         self._jobs.append(thread)
+        window.show(board)
         thread.start()
 
     def _run_job(self, work: Callable[[], None], board: Board, window: Window) -> None:

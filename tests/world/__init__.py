@@ -13,6 +13,7 @@ from typing import Any
 
 from tests.world.githost import GitHost
 from tests.world.hub import Hub
+from tests.world.manager import Manager
 from tests.world.share import FakeShare
 
 HERE = Path(__file__).resolve().parent
@@ -64,6 +65,7 @@ class World:
         self.hub = Hub(root / "hub")
         self.git = GitHost(root / "git")
         self.share = FakeShare(mode=share)
+        self.manager = Manager()
         if not (root / "git" / f"{WEBUI}.git").exists():
             commits = {
                 name: self.git.add(repo, {"README": f"{repo}, a stand-in\n".encode()})
@@ -98,8 +100,10 @@ class World:
     def colab_environment(self, home: Path, drive: Path) -> dict[str, str]:
         """The same for a kernel that believes to be in Colab; the folder `drive` behind its Drive outlives the machine."""
         (drive / "MyDrive").mkdir(parents=True, exist_ok=True)
+        self.manager.marks.add(drive / "unassigned")
         return self.environment(home) | {
             "COLAB_RELEASE_TAG": "world",
+            "TBE_RUNTIME_ADDR": self.manager.address,
             "PYTHONPATH": str(HERE / "colab"),
             "WORLD_DRIVE": str(drive),
             "WORLD_DRIVE_PROGRAM": str(HERE / "drive.py"),
@@ -111,6 +115,7 @@ class World:
         self.hub.close()
         self.git.close()
         self.share.close()
+        self.manager.close()
 
     def __enter__(self) -> "World":
         return self

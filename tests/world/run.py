@@ -11,9 +11,12 @@ import threading
 import time
 from pathlib import Path
 
+from launcher.core.process import running_pid
 from tests.world import MODEL_LINK, World
 from tests.world.kernel import Kernel, cell_source
 from tests.world.real import REAL_LINK, RealWorld
+
+KEEPER_PATIENCE = 20.0  # seconds
 
 
 def main() -> None:
@@ -63,6 +66,10 @@ def main() -> None:
             kernel.interrupt()
             kernel.run(cell_source("stop"), timeout=60)
             kernel.shutdown()
+            keeper = home / "machine" / "session" / "keeper.pid"
+            end = time.monotonic() + KEEPER_PATIENCE
+            while running_pid(keeper) and time.monotonic() < end:  # it ends some seconds after the last thing it kept
+                time.sleep(0.1)
     sys.exit(1 if failed else 0)
 
 
