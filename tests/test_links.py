@@ -1,26 +1,29 @@
 """What a link means, and the four different refusals of the hub."""
 
-import hashlib
 import json
 import os
 import pickle
-import threading
+import re
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer, ThreadingHTTPServer
 from pathlib import Path
-from typing import ClassVar
+from urllib.parse import quote
 
 import pytest
 from huggingface_hub import HfApi
 
 from launcher.core.folder import Folder
 from launcher.core.problem import Problem
-from launcher.models.bring import Fetcher, bring_checkpoint, bring_link, bring_model
+from launcher.models.bring import bring_checkpoint, bring_link, bring_model
 from launcher.models.catalog import HubFile, Model
-from launcher.models.kinds import KIND_FOLDERS, TokenNeeded, safe_name
+from launcher.models.fetcher import Fetcher
+from launcher.models.found import TokenNeeded, safe_name
+from launcher.models.kinds import KIND_FOLDERS
 from launcher.models.links import resolve_link
+from launcher.models.probe import Probe
+from launcher.models.remote import Remote
 from launcher.models.sources.hugging_face import hub_file_of, resolve_hub_file
 from tests.conftest import new_folder
+from tests.old_files import SOUND, torch_zip
 from tests.world import safetensors
 from tests.world.heard import Heard
 from tests.world.hub import Hub
@@ -31,7 +34,8 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
     made = Hub(tmp_path / "hub")
     made.add("own/model", "model.safetensors", safetensors(100_000))
     monkeypatch.setattr(
-        "huggingface_hub.hf_hub_url", lambda repo, name, revision: f"{made.url}/{repo}/resolve/{revision}/{name}"
+        "huggingface_hub.hf_hub_url",
+        lambda repo, name, revision, **_: f"{made.url}/{repo}/resolve/{quote(revision, safe='')}/{quote(name)}",
     )
     yield made
     made.close()
@@ -122,7 +126,7 @@ def test_gated_without_a_token_asks_for_one(hub: Hub) -> None:
         ("accepted", "hf_wrong", "does not know your token", "settings/tokens"),
         ("gone", "", "is gone from Hugging Face, or private", "https://huggingface.co/own/other"),
         ("renamed", "", "is not in own/model any more", "/tree/main"),
-        ("busy", "", "too many requests", "Wait"),
+        ("busy", "hf_mine", "too many requests", "Wait"),
         ("broken", "", "fault of its own", "Wait"),
         ("off", "", "does not answer", "Wait"),
     ],
@@ -140,12 +144,12 @@ def test_each_refusal_of_the_hub_has_a_sentence_and_a_page(
         file = HubFile("own/model", "old.safetensors")
     elif prepare in ("busy", "broken"):
         hub.fail["model.safetensors"] = (429 if prepare == "busy" else 500, {}, b"")
-        monkeypatch.setattr("launcher.models.sources.hugging_face.HUB_RETRIES", False)
+        monkeypatch.setattr("launcher.models.sources.hugging_face.WAITS", ())
     elif prepare == "off":
-        monkeypatch.setattr("launcher.models.sources.hugging_face.HUB_RETRIES", False)
+        monkeypatch.setattr("launcher.models.sources.hugging_face.WAITS", ())
         monkeypatch.setattr(
             "huggingface_hub.hf_hub_url",
-            lambda repo, name, revision: "http://127.0.0.1:9/a/b/resolve/main/c.safetensors",
+            lambda repo, name, revision, **_: "http://127.0.0.1:9/a/b/resolve/main/c.safetensors",
         )
     with pytest.raises(Problem) as caught:
         resolve_hub_file(file, token)
@@ -154,23 +158,26 @@ def test_each_refusal_of_the_hub_has_a_sentence_and_a_page(
 
 
 TENSORS = {
-    "LoRA": "lora_te_text_model.lora_down.weight",
+    "LoRA": "lora_unet_down_blocks_0_attentions_0_transformer_blocks_0_attn1_to_q.lora_down.weight",
     "checkpoint": "model.diffusion_model.input_blocks.0.0.weight",
     "VAE": "first_stage_model.encoder.conv_in.weight",
     "ControlNet": "control_model.input_hint_block.0.weight",
     "embedding": "emb_params",
-    "upscaler": "body.0.rdb1.conv1.weight",
 }
 
 
-def file_with(tensor: str) -> bytes:
-    text = json.dumps({tensor: {"dtype": "U8", "shape": [4], "data_offsets": [0, 4]}}).encode()
-    return len(text).to_bytes(8, "little") + text + b"1234"
+def file_with(*tensors: str) -> bytes:
+    header = {
+        name: {"dtype": "U8", "shape": [4], "data_offsets": [at * 4, at * 4 + 4]} for at, name in enumerate(tensors)
+    }
+    text = json.dumps(header).encode()
+    return len(text).to_bytes(8, "little") + text + b"1234" * len(tensors)
 
 
 @pytest.mark.parametrize("kind", TENSORS)
 def test_what_a_file_is_shows_in_its_tensors_and_decides_its_folder(hub: Hub, folder: Folder, kind: str) -> None:
-    hub.add("own/model", "thing.safetensors", file_with(TENSORS[kind]))
+    tensors = (TENSORS[kind], "cond_stage_model.transformer.x") if kind == "checkpoint" else (TENSORS[kind],)
+    hub.add("own/model", "thing.safetensors", file_with(*tensors))
     name = bring_link(Told(folder).fetcher, "https://huggingface.co/own/model/blob/main/thing.safetensors")
     assert (folder.kept / KIND_FOLDERS[kind] / name).exists()
 
@@ -193,7 +200,7 @@ def test_an_old_file_that_would_run_a_program_is_never_put_in_place(hub: Hub, fo
         def __reduce__(self) -> tuple[object, tuple[str]]:
             return (os.system, ("echo evil",))
 
-    hub.add("own/model", "evil.ckpt", pickle.dumps(Evil()))
+    hub.add("own/model", "evil.ckpt", torch_zip(pickle.dumps(Evil(), 2), {}))
     with pytest.raises(
         Problem, match=r"evil.ckpt is no usable model file: it would run (posix|os|nt)\.system on loading"
     ):
@@ -202,7 +209,7 @@ def test_an_old_file_that_would_run_a_program_is_never_put_in_place(hub: Hub, fo
 
 
 def test_an_old_file_of_plain_tensors_is_taken_with_a_word_about_safetensors(hub: Hub, folder: Folder) -> None:
-    hub.add("own/model", "old.ckpt", pickle.dumps({"weights": [1, 2, 3]}))
+    hub.add("own/model", "old.ckpt", SOUND["pruned, half precision"][0])
     told = Told(folder)
     bring_link(told.fetcher, "https://huggingface.co/own/model/blob/main/old.ckpt", "checkpoint")
     assert "take a .safetensors file" in told.notices[0]
@@ -224,112 +231,6 @@ def test_a_repository_with_one_model_is_enough_and_with_several_one_is_named(
     )
 
 
-class Civitai(BaseHTTPRequestHandler):
-    server: HTTPServer
-    """A stand-in for Civitai's list and downloads, as facts/models.md §6 has them."""
-
-    base, status, needs_key = "SD 1.5", 200, False
-    asked: ClassVar[list[tuple[str, str | None]]] = []
-
-    def do_GET(self) -> None:
-        Civitai.asked.append((self.path, self.headers.get("Authorization")))
-        content = file_with("lora_unet.lora_down.weight")
-        port = self.server.server_port
-        if Civitai.status != 200 or (Civitai.needs_key and not self.headers.get("Authorization")):
-            self.answer(401 if Civitai.needs_key else Civitai.status, b"{}", "application/json")
-        elif self.path.startswith("/dl/"):
-            self.send_response(206)
-            start, end = (int(n) for n in self.headers["Range"].removeprefix("bytes=").split("-"))
-            self.send_header("Content-Range", f"bytes {start}-{min(end, len(content) - 1)}/{len(content)}")
-            self.send_header("Content-Disposition", 'attachment; filename="nice style.safetensors"')
-            self.send_header("Content-Length", str(min(end, len(content) - 1) - start + 1))
-            self.end_headers()
-            self.wfile.write(content[start : end + 1])
-        else:
-            file = {
-                "primary": True,
-                "name": "nice style.safetensors",
-                "hashes": {"SHA256": hashlib.sha256(content).hexdigest().upper()},
-                "downloadUrl": f"http://127.0.0.1:{port}/dl/7",
-            }
-            version = {"id": 7, "modelId": 3, "baseModel": Civitai.base, "model": {"type": "LORA"}, "files": [file]}
-            told = version if "/model-versions/" in self.path else {"type": "LORA", "modelVersions": [version]}
-            self.answer(200, json.dumps(told).encode(), "application/json")
-
-    def answer(self, status: int, body: bytes, kind: str) -> None:
-        self.send_response(status)
-        self.send_header("Content-Type", kind)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *arguments: object) -> None:
-        pass
-
-
-@pytest.fixture
-def civitai(monkeypatch: pytest.MonkeyPatch) -> Iterator[type[Civitai]]:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Civitai)
-    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
-    monkeypatch.setattr(
-        "launcher.models.sources.civitai.civitai_url",
-        lambda host, path: f"http://127.0.0.1:{server.server_address[1]}/{host}/{path}",
-    )
-    Civitai.base, Civitai.status, Civitai.needs_key = "SD 1.5", 200, False
-    Civitai.asked.clear()
-    yield Civitai
-    server.shutdown()
-
-
-@pytest.mark.parametrize(
-    ("link", "asks"),
-    [
-        ("https://civitai.com/models/3/nice-style?modelVersionId=7", "/civitai.com/model-versions/7"),
-        ("https://civitai.com/models/3/nice-style", "/civitai.com/models/3"),
-        ("https://civitai.red/models/3", "/civitai.red/models/3"),
-        ("https://civitai.green/models/3?modelVersionId=7", "/civitai.green/model-versions/7"),
-        ("https://civitai.com/api/download/models/7", "/civitai.com/model-versions/7"),
-        ("urn:air:sd1:lora:civitai:3@7", "/civitai.com/model-versions/7"),
-    ],
-)
-def test_every_way_to_name_a_model_of_civitai_leads_to_its_file(
-    civitai: type[Civitai], folder: Folder, link: str, asks: str
-) -> None:
-    assert bring_link(Told(folder).fetcher, link) == "nice style.safetensors"
-    assert (folder.kept / "models/Lora/nice style.safetensors").exists()
-    assert civitai.asked[0] == (asks, None)
-
-
-def test_civitai_is_asked_with_a_key_only_when_it_wants_one(civitai: type[Civitai], folder: Folder) -> None:
-    civitai.needs_key = True
-    told = Told(folder, "my-key")
-    bring_link(told.fetcher, "https://civitai.com/models/3?modelVersionId=7")
-    assert told.asked == ["CIVITAI_TOKEN"]
-    assert all("my-key" not in path for path, _ in civitai.asked)
-
-
-def test_a_base_model_a1111_cannot_run_is_refused(civitai: type[Civitai], folder: Folder) -> None:
-    civitai.base = "Flux.1 D"
-    with pytest.raises(Problem, match=r"made for Flux\.1 D, which AUTOMATIC1111 cannot run"):
-        bring_link(Told(folder).fetcher, "https://civitai.com/models/3?modelVersionId=7")
-
-
-@pytest.mark.parametrize(
-    ("status", "says"),
-    [
-        (404, "not on Civitai any more"),
-        (410, "archived"),
-        (429, "too many"),
-        (451, "country"),
-        (500, "fault of its own"),
-    ],
-)
-def test_civitais_refusals_each_have_a_sentence(civitai: type[Civitai], folder: Folder, status: int, says: str) -> None:
-    civitai.status = status
-    with pytest.raises(Problem, match=says):
-        bring_link(Told(folder).fetcher, "https://civitai.com/models/3?modelVersionId=7")
-
-
 @pytest.mark.parametrize(
     ("link", "direct"),
     [
@@ -348,8 +249,16 @@ def test_civitais_refusals_each_have_a_sentence(civitai: type[Civitai], folder: 
 def test_shared_and_direct_links_lead_to_the_file_itself(
     monkeypatch: pytest.MonkeyPatch, link: str, direct: str
 ) -> None:
-    monkeypatch.setattr("launcher.models.sources.direct.with_size", lambda remote: remote)
-    assert resolve_link(link, "").remote.url == direct
+    asked: list[str] = []
+
+    def nobody(remote: Remote) -> Probe:
+        asked.append(remote.url)
+        return Probe(remote, 206)
+
+    monkeypatch.setattr("launcher.models.sources.direct.probe", nobody)
+    monkeypatch.setattr("launcher.models.sources.google_drive.probe", nobody)
+    resolve_link(link, "")
+    assert asked == [direct]
 
 
 def test_a_folder_of_google_drive_is_no_file() -> None:
@@ -407,11 +316,11 @@ def test_a_non_commercial_licence_is_said_before_the_download(hub: Hub, folder: 
     model = Model("A model", "SDXL", "for fun only", (FILE,), non_commercial=True)
     told = Told(folder)
     bring_model(told.fetcher, model)
-    assert "licensed «for fun only»" in told.notices[0]
+    assert "licensed as for fun only" in told.notices[0]
 
 
 def test_nothing_is_fetched_when_a_checkpoint_is_there_and_none_was_chosen(hub: Hub, folder: Folder) -> None:
-    (folder.models / "Stable-diffusion" / "mine.safetensors").write_bytes(b"x")
+    (folder.models / "Stable-diffusion" / "mine.safetensors").write_bytes(safetensors(100))
     assert bring_checkpoint(Told(folder).fetcher, "The default", "The default") == "mine.safetensors"
     assert hub.log == []
 
@@ -421,9 +330,24 @@ def test_another_file_of_the_same_name_is_not_overwritten(hub: Hub, folder: Fold
     mine = folder.models / "Stable-diffusion" / "mine.safetensors"
     other = safetensors(30_000)
     mine.write_bytes(other)
-    with pytest.raises(Problem, match=r"another file called mine\.safetensors"):
-        bring_link(Told(folder).fetcher, "https://huggingface.co/own/other/blob/main/mine.safetensors", "checkpoint")
+    link, told = "https://huggingface.co/own/other/blob/main/mine.safetensors", Told(folder)
+    name = bring_link(told.fetcher, link, "checkpoint")
+    assert re.fullmatch(r"mine-[0-9a-f]{8}\.safetensors", name)
     assert mine.read_bytes() == other
+    assert mine.with_name(name).read_bytes() == (hub.root / "own/other/mine.safetensors").read_bytes()
+    assert "Another file called mine.safetensors is there already" in told.notices[0]
+    assert bring_link(told.fetcher, link, "checkpoint") == name, "the second time it is there"
+
+
+def test_the_same_name_and_size_is_not_the_same_file(hub: Hub, folder: Folder) -> None:
+    hub.add("own/other", "mine.safetensors", safetensors(30_000))
+    mine = folder.models / "Stable-diffusion" / "mine.safetensors"
+    mine.write_bytes(safetensors(30_000))
+    told = Told(folder)
+    name = bring_link(told.fetcher, "https://huggingface.co/own/other/blob/main/mine.safetensors", "checkpoint")
+    assert (
+        mine.with_name(name).read_bytes() == (hub.root / "own/other/mine.safetensors").read_bytes() != mine.read_bytes()
+    )
 
 
 def test_a_web_page_saved_as_a_model_is_set_aside_and_named(hub: Hub, folder: Folder) -> None:
@@ -442,7 +366,7 @@ def test_a_file_that_is_there_is_used_when_its_source_is_down(
     told = Told(folder)
     link = "https://huggingface.co/own/model/blob/main/model.safetensors"
     bring_link(told.fetcher, link, "checkpoint")
-    monkeypatch.setattr("launcher.models.sources.hugging_face.HUB_RETRIES", False)
+    monkeypatch.setattr("launcher.models.sources.hugging_face.WAITS", ())
     hub.fail["model.safetensors"] = (500, {}, b"")
     assert bring_link(told.fetcher, link, "checkpoint") == "model.safetensors"
     assert "is used as it is" in told.notices[0]

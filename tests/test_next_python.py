@@ -37,9 +37,10 @@ warnings.simplefilter("error")
 files, cells = json.loads(program)
 for text in cells:
     compile(text, "a cell", "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
-for name in ("psutil", "requests", "resource"):  # compiled or networked: only named while the package is read
+for name in ("filelock", "psutil", "requests", "resource"):  # compiled, networked, or not in a browser: only named while the package is read
     sys.modules[name] = types.ModuleType(name)
 sys.modules["requests"].Response = sys.modules["requests"].Session = object
+sys.modules["requests"].RequestException = OSError
 for name, text in files.items():
     path = pathlib.Path("/oneclick", name)
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -100,6 +100,7 @@ def test_it_needs_no_other_file_of_the_repository_and_carries_each_of_the_packag
 def test_it_needs_no_package_that_colab_lacks() -> None:
     colab = {
         "aiohttp",
+        "filelock",
         "huggingface_hub",
         "IPython",
         "ipywidgets",

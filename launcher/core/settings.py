@@ -53,7 +53,7 @@ class Settings:
 
         Raises a `Problem` that names the field and the remedy.
         """
-        values = DEFAULTS | {name: value for name, value in form.items() if name in DEFAULTS}
+        values = DEFAULTS | {name: as_text(name, value) for name, value in form.items() if name in DEFAULTS}
         return cls(
             checkpoint=checked_checkpoint(values["checkpoint"], known_checkpoints),
             keep_on_drive=checked_choice("keep_on_drive", values["keep_on_drive"]),
@@ -71,7 +71,10 @@ class Settings:
         """The settings that a launch noted (`asdict`); None where another version of the launcher noted others."""
         if set(told) != {field.name for field in fields(cls)}:
             return None
-        return cls(**{**told, "extra_arguments": tuple(told["extra_arguments"])})
+        arguments = told["extra_arguments"]
+        if not isinstance(arguments, list | tuple):
+            return None
+        return cls(**{**told, "extra_arguments": tuple(arguments)})
 
     @property
     def models_on_drive(self) -> bool:
@@ -84,13 +87,18 @@ class Settings:
         return self.keep_on_drive != NOTHING
 
 
+def as_text(name: str, value: Any) -> Any:
+    """The value of a field for text as text: a form whose cell was edited may hold anything."""
+    return str(value) if isinstance(DEFAULTS[name], str) else value
+
+
 def checked_checkpoint(value: str, known: Iterable[str]) -> str:
-    """A name of the catalog, or an https link; raises `Problem` with the nearest names."""
+    """A name of the catalog, or a text with a link or an AIR in it; raises `Problem` with the nearest names."""
     value, names = value.strip(), list(known)
     by_lower = {name.lower(): name for name in names}
     if value.lower() in by_lower:
         return by_lower[value.lower()]
-    if re.match(r"https?://\S+$", value):
+    if re.search(r"https?://|urn:air:", value, re.IGNORECASE):
         return value
     near = difflib.get_close_matches(value.lower(), by_lower, n=3, cutoff=0.3) or list(by_lower)[:3]
     raise Problem(

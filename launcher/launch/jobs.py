@@ -15,10 +15,12 @@ from launcher.extensions.manage import CONTROLNET_URL, add_extension, change_one
 from launcher.launch.running import RESTART, Running
 from launcher.launch.steps import Failed, Steps
 from launcher.launch.workplace import Workplace
-from launcher.models.bring import Fetcher, bring_link, bring_model
+from launcher.models.bring import bring_link, bring_model
 from launcher.models.catalog import model_named
 from launcher.models.checksums import exchange_known
 from launcher.models.controlnet import chosen_controls
+from launcher.models.fetcher import Fetcher
+from launcher.models.pasted import links_in, without_secrets
 
 MOST_SIDE_BY_SIDE: Final = 4  # downloads at a time, each over several connections
 LONGEST_TITLE: Final = 80  # characters
@@ -51,15 +53,17 @@ class Job:
 
 def add_model(job: Job, what: str, kind: str, file_name: str) -> None:
     """Names of the catalog, or links with spaces or new lines between; they are fetched side by side."""
-    one_line = "://" not in what and not what.startswith("urn:")
-    wanted = [line.strip() for line in what.splitlines() if line.strip()] if one_line else what.split()
+    lines = [line.strip() for line in what.splitlines() if line.strip()]
+    wanted = [one for line in lines for one in links_in(line) or [line]]
     if not wanted:
         refuse(job, Problem("The field what is empty.", "Choose a model of the list, or paste a link.", field="what"))
     elif len(wanted) > 1 and file_name:
         do = "Empty the field, or add the models one by one."
         refuse(job, Problem("There are several models, but one name in the field file_name.", do, field="file_name"))
     else:
-        run_side_by_side(job, [(line, partial(_add_one, job, line, kind, file_name)) for line in wanted])
+        run_side_by_side(
+            job, [(without_secrets(line), partial(_add_one, job, line, kind, file_name)) for line in wanted]
+        )
 
 
 def _add_one(job: Job, line: str, kind: str, file_name: str, fetcher: Fetcher) -> str:

@@ -17,7 +17,9 @@ from launcher.git.repository import newest_commit
 from launcher.launch.running import Running
 from launcher.launch.steps import STEPS, Failed, finished
 from launcher.launch.workplace import Workplace
-from launcher.models.bring import bring_checkpoint, read_ahead
+from launcher.models.bring import bring_checkpoint
+from launcher.models.pasted import without_secrets
+from launcher.models.taken_over import read_ahead
 from launcher.python.bytecode import compile_what_was_used
 from launcher.python.pins import LOCKED_COMMIT, LOCKED_PACKAGES
 from launcher.webui.arguments import check_arguments
@@ -67,7 +69,8 @@ class Launch:
             self.board.note("drive", "waiting for the launch before to let go")
             self.previous.let_go()
             self.previous = None
-        note = {"settings": asdict(self.place.settings)}
+        settings = asdict(self.place.settings)
+        note = {"settings": settings | {"checkpoint": without_secrets(settings["checkpoint"])}}
         write_safely(self.place.session.launch_file, json.dumps(note), PRIVATE)
         try:
             self._story()

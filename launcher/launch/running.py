@@ -14,7 +14,7 @@ from launcher.launch.steps import Failed
 from launcher.launch.watch import CONNECT_DRIVE, DriveWatch, LinkWatch, UseWatch
 from launcher.launch.workplace import Workplace
 from launcher.models.checksums import exchange_known
-from launcher.models.model_file import broken_models
+from launcher.models.taken_over import broken_models
 
 WATCH_EVERY: Final = 0.5  # seconds between two looks at the web UI
 RESTARTS_ALLOWED: Final = 3

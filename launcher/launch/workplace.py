@@ -17,7 +17,7 @@ from launcher.core.settings import Settings
 from launcher.drive.mirror import Mirror
 from launcher.launch.start_web_ui import WebUIStart
 from launcher.launch.steps import STEPS, Steps
-from launcher.models.bring import Fetcher
+from launcher.models.fetcher import Fetcher
 
 SEED_FOLDER: Final = "stable-diffusion-webui"  # below drive_folder, as the launchers before this one had it
 STARTING: Final = ("Starting your image generator", "Your image generator is ready")

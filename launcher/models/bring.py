@@ -1,52 +1,40 @@
 """Bringing the models that are wanted to their folder: catalog and links on one side, downloads on the other."""
 
-import os
-import threading
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Final, TypeVar
 
-from launcher.core.folder import Folder, require_room
+from launcher.core.folder import Folder
 from launcher.core.problem import Problem
-from launcher.core.reporter import Reporter
-from launcher.models.catalog import HubFile, Model, model_named
-from launcher.models.checksums import note_checksum
-from launcher.models.download import download
-from launcher.models.kinds import KIND_FOLDERS, TokenNeeded, kind_of, safe_name
+from launcher.models.catalog import CHECKPOINTS_FOLDER, HubFile, Model, model_named
+from launcher.models.fetcher import Fetcher, bring_previews, fetch_remote, is_same, is_there, with_token
+from launcher.models.found import Found, safe_name
+from launcher.models.kinds import KIND_ENDINGS, KIND_FOLDERS
 from launcher.models.links import resolve_link
-from launcher.models.model_file import OLD_KINDS, READERS, fault_of, pickle_fault
+from launcher.models.model_file import OLD_ENDINGS, Format, ModelFile, look_at, look_from_afar
+from launcher.models.pasted import one_link
+from launcher.models.probe import read_range
+from launcher.models.receive import copy_or_link, ending_for, no_use, refuse_other_kind
 from launcher.models.remote import Remote
 from launcher.models.sources.hugging_face import hub_file_of, resolve_hub_file
-
-STRETCH: Final = 16 << 20  # bytes
-READ_AT_ONCE: Final = 2 << 20  # bytes
-T_found = TypeVar("T_found")
-
-
-@dataclass(frozen=True)
-class Fetcher:
-    """What a download needs of the rest: how to ask for a token, and whom to tell."""
-
-    folder: Folder
-    where: str  # the disk's name in messages
-    ask_token: Callable[[str, str], str]  # (name of the secret, reason) -> token; "" where nobody answers
-    reporter: Reporter
+from launcher.models.taken_over import fault_of, usable_checkpoint
+from launcher.models.web import until_stopped
 
 
 def bring_checkpoint(fetcher: Fetcher, wanted: str, default: str) -> str:
     """Make sure a checkpoint is there; return its file name below models/Stable-diffusion.
 
-    With the default untouched, any checkpoint already there will do and nothing is downloaded; a name or link
+    With the default untouched, any checkpoint there that A1111 can load will do and nothing is downloaded; a name or link
     chosen on purpose is fetched if it is missing.
     """
-    there = fetcher.folder.checkpoints()
-    if wanted == default and there:
+    if wanted == default:
         usual = {source.saved_name for source in sources_of(default)}
-        chosen = next((path for path in there if path.name in usual), there[0])
-        fetcher.reporter.say(f"{len(there)} on {fetcher.where}")
-        return chosen.name
+        chosen, useless = usable_checkpoint(fetcher.folder, usual)
+        for name, fault in useless.items():
+            fetcher.reporter.notice(f"{name} is in your folder of checkpoints, but it is no use there: {fault}.")
+        if chosen:
+            fetcher.reporter.say(f"{chosen.name} is there")
+            bring_previews(fetcher, look_at(chosen).base)
+            return chosen.name
     model = model_named(wanted)
     return bring_model(fetcher, model) if model else bring_link(fetcher, wanted, "checkpoint")
 
@@ -61,20 +49,20 @@ def bring_model(fetcher: Fetcher, model: Model) -> str:
     """Fetch a model of the catalog from its first source that has it; return its file name."""
     folder = fetcher.folder.models / model.folder
     for source in model.sources:
-        if is_there(fetcher, folder / source.saved_name, source.size):
+        if is_there(fetcher, folder / source.saved_name, source.size, source.sha256):
             fetcher.reporter.say(f"{source.saved_name} is there")
-            return bound(fetcher, model, source.saved_name)
+            return with_companions(fetcher, model, source.saved_name)
     if model.non_commercial:
         fetcher.reporter.notice(
-            f"{model.name} is licensed «{model.licence}»: see {model.sources[0].page} before you use it for work."
+            f"{model.name} is licensed as {model.licence}: see {model.sources[0].page} before you use it for work."
         )
     failures: list[Problem] = []
     for source in model.sources:
         try:
             fetcher.reporter.say(f"asking {source.repo}")
             remote = with_token(fetcher, lambda token, file=source: resolve_hub_file(file, token))  # type: ignore[misc]
-            fetch_remote(fetcher, remote, folder)
-            return bound(fetcher, model, remote.name)
+            path = fetch_remote(fetcher, remote, folder)
+            return with_companions(fetcher, model, path.name)
         except Problem as problem:
             failures.append(problem)
             if source is not model.sources[-1]:
@@ -92,36 +80,87 @@ def bring_link(fetcher: Fetcher, link: str, kind: str = "", name: str = "") -> s
     try:
         found = with_token(fetcher, lambda token: resolve_link(link, token))
     except Problem as problem:
-        hub_file = hub_file_of(link)
-        folder = place_for(fetcher.folder, kind or "checkpoint")
-        if hub_file and is_there(fetcher, folder / safe_name(hub_file.saved_name), 0):
+        there = file_there(fetcher.folder, link, kind or "checkpoint")
+        if there:
             fetcher.reporter.notice(f"{problem.what} The file is there already and is used as it is.")
-            return safe_name(hub_file.saved_name)
+            return there
         raise
-    remote = found.remote
-    if name:
-        ending = Path(remote.name).suffix
-        remote = replace(remote, name=safe_name(name if name.lower().endswith(ending.lower()) else name + ending))
-    sure = kind or found.kind or kind_of(remote)
+    remote = replace(found.remote, name=chosen_name(found.remote.name, name))
+    seen = until_stopped(fetcher.reporter.stop, lambda: look_before(remote))
+    sure, remote = decide(found, remote, seen, kind)
+    folder = place_for(fetcher.folder, sure)
+    for target in (folder / remote.name, folder / told_apart(remote)):
+        if not is_there(fetcher, target, 0, "") and not target.exists():
+            path = fetch_remote(fetcher, replace(remote, name=target.name), folder, sure)
+            break
+        if until_stopped(fetcher.reporter.stop, lambda path=target: is_same(fetcher, path, remote)):  # type: ignore[misc]
+            fetcher.reporter.say(f"{target.name} is there")
+            path = target
+            break
+        fetcher.reporter.notice(f"Another file called {target.name} is there already; it stays as it is.")
+    else:
+        raise Problem(
+            f"Two other files called {remote.name} are in your models folder already.",
+            "Write another name into the field file_name, and press ▶ again.",
+        )
+    if sure == "checkpoint":
+        bring_previews(fetcher, look_at(path).base)
+    return path.name
+
+
+def chosen_name(told: str, wanted: str) -> str:
+    """The name a person wants for the file, with the ending it has at its source. Raises `Problem` where there is none."""
+    ending = Path(told).suffix or ".safetensors"  # another one is given once the file is there
+    if not wanted.strip():
+        return safe_name(told)
+    own = wanted.strip()
+    return safe_name(own if own.lower().endswith((ending.lower(), ".safetensors", *OLD_ENDINGS)) else own + ending)
+
+
+def file_there(folder: Folder, link: str, kind: str) -> str:
+    """The name of the file a link to the hub leads to, if it is there and sound."""
+    try:
+        hub_file = hub_file_of(one_link(link))
+        name = safe_name(hub_file.saved_name) if hub_file else ""
+    except Problem:
+        return ""
+    path = place_for(folder, kind) / name
+    return name if name and path.exists() and not fault_of(path) else ""
+
+
+def look_before(remote: Remote) -> ModelFile | None:
+    """What the file is, by its first bytes at its source; None where they do not tell."""
+    return look_from_afar(lambda start, end: read_range(remote, start, end), remote.size)
+
+
+def decide(found: Found, remote: Remote, seen: ModelFile | None, kind: str) -> tuple[str, Remote]:
+    """(the kind, the remote with the ending for it), before the download. Raises `Problem` for what is no use."""
+    if seen and seen.fault and seen.format is not Format.OTHER:
+        raise no_use(remote.name, seen.fault)
+    word = kind or found.kind
+    if seen and seen.format is Format.SAFETENSORS and word:
+        refuse_other_kind(remote.name, seen, word)
+    if found.kind and kind and found.kind != kind:
+        refuse_other_kind(remote.name, ModelFile(Format.SAFETENSORS, found.kind), kind)
+    sure = word or (seen.kind if seen else "")
     if not sure:
         raise Problem(
             f"Nobody can tell what {remote.name} is: a checkpoint, a LoRA, something else?",
             "Choose it in the field kind, and press ▶ again.",
             field="kind",
         )
-    target = place_for(fetcher.folder, sure)
-    path = target / remote.name
-    if path.exists() and not fault_of(path, remote.size):
-        fetcher.reporter.say(f"{remote.name} is there")
-        return remote.name
-    if path.exists() and not fault_of(path, 0):
-        raise Problem(
-            f"There is another file called {remote.name} in your models folder already.",
-            "Rename the old one on Google Drive, or delete it, or write another name into file_name, and press ▶ again.",
-        )
-    is_there(fetcher, path, remote.size)
-    fetch_remote(fetcher, remote, target)
-    return remote.name
+    if seen and seen.format is Format.SAFETENSORS:
+        ending = ending_for(Path(remote.name).suffix, seen, sure)
+        return sure, replace(remote, name=Path(remote.name).stem + ending)
+    if not seen and remote.name.lower().endswith(".safetensors") and ".safetensors" not in KIND_ENDINGS[sure]:
+        ending_for(".safetensors", ModelFile(Format.SAFETENSORS), sure)
+    return sure, remote
+
+
+def told_apart(remote: Remote) -> str:
+    """Another name for another file of the same name; always the same one for the same file."""
+    path = Path(remote.name)
+    return f"{path.stem}-{remote.tag[:8]}{path.suffix}"
 
 
 def place_for(folder: Folder, kind: str) -> Path:
@@ -130,97 +169,14 @@ def place_for(folder: Folder, kind: str) -> Path:
     return folder.models / below.removeprefix("models/") if below.startswith("models/") else folder.kept / below
 
 
-def fetch_remote(fetcher: Fetcher, remote: Remote, folder: Path) -> None:
-    """Download one file into its folder."""
-    if remote.name.lower().endswith(OLD_KINDS):
-        fetcher.reporter.notice(
-            f"{remote.name} is an old kind of file that can carry programs; take a .safetensors file of the same model where there is one."
-        )
-    fetcher.reporter.say(remote.name)
-    # What is written to Google Drive lies on the runtime's disk until it is uploaded (googlecolab/colabtools#659).
-    require_room(fetcher.folder.machine, remote.size, "the runtime's disk", f"The model {remote.name}")
-    digest = download(
-        remote,
-        folder / remote.name,
-        where=fetcher.where,
-        progress=fetcher.reporter.progress,
-        stop=fetcher.reporter.stop,
-        check=lambda part, name: pickle_fault(fetcher.folder.tools, part, name),
-    )
-    note_checksum(fetcher.folder, folder / remote.name, digest)
-
-
-def is_there(fetcher: Fetcher, path: Path, size: int) -> bool:
-    """True if the file is there and whole. A broken one (cut off, a web page) is kept under another name, and said."""
-    if not path.exists():
-        return False
-    fault = fault_of(path, size)
-    if not fault:
-        return True
-    aside = path.with_name(f"{path.name}.broken")
-    os.replace(path, aside)
-    fetcher.reporter.notice(
-        f"{path.name} was there, but it is no usable model file: {fault}. It is kept as {aside.name}; delete it if you do not need it."
-    )
-    return False
-
-
-def with_token(fetcher: Fetcher, resolve: Callable[[str], T_found]) -> T_found:
-    """Resolve without a token first (a wrong one breaks public files too); ask only where the source wants one."""
-    try:
-        return resolve("")
-    except TokenNeeded as needed:
-        token = fetcher.ask_token(needed.name, needed.reason)
-        if not token:
-            raise Problem(
-                f"{needed.reason} A token is needed, and there is none.",
-                f"Accept the conditions at {needed.page}, save a token as the Colab secret {needed.name} (the key symbol at the left), and press ▶ again.",
-            ) from needed
-        try:
-            return resolve(token)
-        except TokenNeeded as refused:
-            raise Problem(
-                f"{refused.reason} Your token {needed.name} did not open it.",
-                f"Look at {refused.page}, make a new token, save it as the Colab secret {needed.name}, and press ▶ again.",
-            ) from refused
-
-
-def bound(fetcher: Fetcher, model: Model, filename: str) -> str:
-    """Bring the VAE a model needs and give it the name by which A1111 finds it for that model only."""
+def with_companions(fetcher: Fetcher, model: Model, filename: str) -> str:
+    """Bring what goes with a model: the VAE it needs, under the name by which A1111 finds it for that model only."""
     beside = model_named(model.beside) if model.beside else None
     if beside:
         vae = bring_model(fetcher, beside)
         alias = fetcher.folder.models / beside.folder / f"{Path(filename).stem}.vae.safetensors"
         if not alias.exists():
             copy_or_link(alias.with_name(vae), alias)
+    if model.folder == CHECKPOINTS_FOLDER:
+        bring_previews(fetcher, model.family)
     return filename
-
-
-def copy_or_link(original: Path, alias: Path) -> None:
-    """A second name for a file; a copy where the disk knows no links (Google Drive)."""
-    part = alias.with_name(f".{alias.name}.part")
-    part.unlink(missing_ok=True)
-    try:
-        part.symlink_to(original.name)
-    except OSError:
-        part.write_bytes(original.read_bytes())
-    os.replace(part, alias)
-
-
-def read_ahead(path: Path, progress: Callable[[int, int], None]) -> None:
-    """Read a file once, so that A1111 finds it in the machine's memory and not on Drive.
-
-    Several stretches at once: the system asks Drive for 128 kB at a time and waits for each (on 20 ms an answer, 200 MB took
-    17 s in a row, docs/benchmarks.md).
-    """
-    size, done, lock = path.stat().st_size, [0], threading.Lock()
-
-    def read(start: int) -> None:
-        for offset in range(start, min(start + STRETCH, size), READ_AT_ONCE):
-            piece = os.pread(file.fileno(), READ_AT_ONCE, offset)
-            with lock:
-                done[0] += len(piece)
-                progress(done[0], size)
-
-    with path.open("rb", buffering=0) as file, ThreadPoolExecutor(READERS) as pool:
-        list(pool.map(read, range(0, size, STRETCH)))

@@ -16,6 +16,7 @@ class HubFile:
     size: int = 0
     sha256: str = ""
     save_as: str = ""
+    repo_type: str = "model"  # or "dataset", "space"
 
     @property
     def saved_name(self) -> str:
@@ -25,7 +26,7 @@ class HubFile:
     @property
     def page(self) -> str:
         """The page a person would open."""
-        return f"https://huggingface.co/{self.repo}"
+        return f"https://huggingface.co/{'' if self.repo_type == 'model' else f'{self.repo_type}s/'}{self.repo}"
 
 
 @dataclass(frozen=True)
@@ -95,7 +96,7 @@ MODELS: Final = (
             HubFile(
                 "webui/stable-diffusion-inpainting",
                 "sd-v1-5-inpainting.safetensors",
-                revision="c510a60",
+                # the checksum pins it; no source states the whole revision
                 size=4_265_203_873,
                 sha256="0ec8f8585b104417a8c34a9fbcc1e922a70b8c15490ec4553087f01c8cf33673",
             ),

@@ -1,7 +1,7 @@
 """What A1111 knows of model files, checksums and headers: kept on Drive, so that no new machine reads every model for it again.
 
 A1111 has it in diskcache databases, which must not lie on Drive (SQLite). Computing one checksum of a 2 GB checkpoint took
-9.2 of the 11.9 s of its first load (facts/a1111.md §3).
+9.2 of the 11.9 s of its first load.
 """
 
 import gzip
@@ -49,6 +49,23 @@ def note_checksum(folder: Folder, path: Path, sha256: str) -> None:
         told = {"mtime": path.stat().st_mtime, "sha256": sha256}
         known.setdefault("hashes", {})[f"checkpoint/{path.relative_to(place).as_posix()}"] = told
         write_known(folder, known)
+
+
+def known_checksum(folder: Folder, path: Path) -> str:
+    """The SHA-256 of a checkpoint as it was computed once, if the file has not changed since; else ""."""
+    place = folder.models / "Stable-diffusion"
+    if place not in path.parents:
+        return ""
+    with known_lock:
+        hashes = read_known(folder).get("hashes")
+    told = hashes.get(f"checkpoint/{path.relative_to(place).as_posix()}") if isinstance(hashes, dict) else None
+    if (
+        not isinstance(told, dict)
+        or told.get("mtime") != path.stat().st_mtime
+        or not isinstance(told.get("sha256"), str)
+    ):
+        return ""
+    return str(told["sha256"])
 
 
 def exchange_known(folder: Folder) -> None:

@@ -2,47 +2,53 @@
 
 import hashlib
 import os
-import random
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from glob import escape
 from pathlib import Path
 from typing import Final
-from urllib.parse import urlsplit
 
+import filelock
 import requests
 
 from launcher.core.folder import PART, require_room
 from launcher.core.problem import Problem
-from launcher.models.model_file import safetensors_fault
+from launcher.core.reporter import Reporter
 from launcher.models.part_file import PartFile
-from launcher.models.refusals import LONGEST_WAIT, Refused, check_status, disk_problem, refused_problem
-from launcher.models.remote import USER_AGENT, Interrupted, Remote
-
-CONNECTIONS: Final = (
-    16  # side by side at most, as aria2c -x16: a limit per connection is common (facts/tunnel_hub.md B.1)
+from launcher.models.ranged_source import FAST_PIECE, RangedSource, RangesIgnored, Untrue, refuse_a_page
+from launcher.models.refusals import LONGEST_WAIT, Refused, check_status, disk_problem, goes_on, refused_problem
+from launcher.models.remote import Interrupted, Remote
+from launcher.models.web import (
+    STOP_LATENCY,
+    TIMEOUT,
+    Session,
+    harmless,
+    headers_for,
+    sha256_told,
+    size_told,
+    until_stopped,
 )
+
+CONNECTIONS: Final = 16  # side by side at most, as aria2c -x16: many servers limit each connection
 CONNECTIONS_AT_FIRST: Final = 4  # the others follow once it is slower than PLENTY
-PLENTY: Final = (
-    400_000_000  # bytes a second; beyond it more connections only wait for each other on two cores (docs/benchmarks.md)
-)
+PLENTY: Final = 400_000_000  # bytes a second; beyond it connections only wait for each other (docs/benchmarks.md)
 LOOK_AT_SPEED_EVERY: Final = 0.06  # seconds
-PIECE: Final = 64 << 10  # bytes read at once: what a kill may cost a connection
-FAST_PIECE: Final = 512 << 10  # the same on a connection faster than FAST, where a kill costs little time
-FAST: Final = 8_000_000  # bytes a second
 HASH_PIECE: Final = 4 << 20  # bytes hashed at once
-TIMEOUT: Final = (10, 30)  # seconds to connect, and between two pieces: a stalled socket is given up
-TRIES: Final = 7  # in a row without a single new byte
+WHOLE_WAITS: Final = (2.0, 4.0)  # seconds before asking again for a file that comes in one go or not at all
 
 
-class RangesIgnored(Exception):
-    """The server sent the whole file although a range was asked for."""
-
-
-def nothing_wrong(path: Path, name: str) -> str:
-    """The check of a file about which nothing more is known."""
-    return ""
+def put_in_place(part: Path, target: Path) -> Path:
+    """Give a verified file its name; nothing that is there already is overwritten."""
+    if target.exists():
+        raise Problem(
+            f"There is another file called {target.name} already.",
+            "Rename the old one, or delete it, and press ▶ again.",
+        )
+    os.replace(part, target)
+    return target
 
 
 def download(
@@ -50,211 +56,196 @@ def download(
     target: Path,
     *,
     where: str,
-    progress: Callable[[int, int], None],
-    stop: threading.Event | None = None,
-    check: Callable[[Path, str], str] = nothing_wrong,
-) -> str:
-    """Fetch `remote` to `target`, which appears only when it is whole and verified; return its SHA-256.
+    reporter: Reporter,
+    receive: Callable[[Path, Path], Path] = put_in_place,
+) -> tuple[Path, str]:
+    """Fetch `remote` to `target`, which appears only when it is whole and verified; return its path and SHA-256.
 
     The unfinished file knows which of its bytes are there, so any cut, in this session or an earlier one, costs a
-    megabyte or two. `check` looks at the whole file before it gets its name, and says what is wrong with it. `progress` gets (bytes done, bytes in all). `where` names the disk in messages ("Google Drive").
-    Raises `Problem`; what is fetched already is kept, except when it turned out to be wrong.
+    megabyte or two. `receive` gets the whole file and its target, looks at it, and gives it its name, perhaps another one.
+    `where` names the disk in messages ("Google Drive"). Raises `Problem`, or `Interrupted` within a moment of ■; what is
+    fetched already is kept, except when it turned out to be wrong.
     """
     target.parent.mkdir(exist_ok=True)  # never with what is above it: see make_folder_below
-    part = target.with_name(f"{target.name}.{remote.tag}{PART}")
-    for other in target.parent.glob(f"{glob_escape(target.name)}.????????????{PART}"):
-        if other != part:
-            other.unlink()
-    if remote.size:
-        there = part.stat().st_blocks * 512 if part.exists() else 0
-        require_room(target.parent, remote.size - there, where, f"The model {remote.name}", target.parent.parent)
-    try:
+    with only_writer(target, reporter) as waited:
+        if waited and target.exists() and (digest := same_file(remote, target)):
+            return target, digest  # another cell has just fetched it
+        part = target.with_name(f"{target.name}.{remote.tag}{PART}")
+        for other in target.parent.glob(f"{escape(target.name)}.????????????{PART}"):
+            if other != part or not remote.can_go_on:
+                other.unlink()
+        if remote.size:
+            there = part.stat().st_blocks * 512 if part.exists() else 0
+            require_room(target.parent, remote.size - there, where, f"The model {remote.name}", target.parent.parent)
         try:
-            digest = fetch_all(remote, part, progress, stop or threading.Event())
+            digest = fetch(remote, part, reporter)
+        except Problem:
+            part.unlink(missing_ok=True)
+            raise
+        except Refused as error:
+            raise refused_problem(remote, error) from error
+        except requests.RequestException as error:
+            raise Problem(
+                f"{remote.name} could not be fetched: {remote.host} does not answer ({type(error).__name__}).",
+                f"Check the connection and press ▶ again{goes_on(remote)}.",
+            ) from harmless(error)
+        except OSError as error:
+            raise disk_problem(error, where, part, remote) from error
+        verify(remote, part, digest)
+        return receive(part, target), digest
+
+
+@contextmanager
+def only_writer(target: Path, reporter: Reporter) -> Iterator[bool]:
+    """Nobody else on this machine writes that file: other cells, kernels and keepers wait. Yields whether this one did.
+
+    The lock lies on the machine's own disk, for Google Drive knows none; the system frees it when its holder dies.
+    """
+    place = Path(tempfile.gettempdir()) / f"oneclick-downloads-{os.getuid()}"
+    place.mkdir(mode=0o700, exist_ok=True)
+    lock = filelock.FileLock(place / f"{hashlib.sha256(str(target.absolute()).encode()).hexdigest()[:32]}.lock")
+    waited = False
+    while True:
+        if reporter.stopped:
+            raise Interrupted
+        try:
+            lock.acquire(timeout=0)
+            break
+        except filelock.Timeout:
+            if not waited:
+                reporter.say(f"{target.name} is being fetched already; waiting for it")
+            waited = True
+            reporter.stop.wait(STOP_LATENCY)
+    try:
+        yield waited
+    finally:
+        lock.release()
+
+
+def same_file(remote: Remote, path: Path) -> str:
+    """The SHA-256 of the file there if it is what `remote` leads to, else ""."""
+    if remote.size and path.stat().st_size != remote.size:
+        return ""
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    return digest if remote.sha256 in ("", digest) else ""
+
+
+def fetch(remote: Remote, part: Path, reporter: Reporter) -> str:
+    """Bring all bytes into `part`; return their SHA-256, computed on the way: one pass over the data.
+
+    Ranges side by side where parts can be told to belong together, and where the server answers what it was asked;
+    else one answer from the beginning to the end.
+    """
+    if remote.can_go_on:
+        try:
+            return fetch_ranges(remote, part, reporter)
         except RangesIgnored:
-            digest = fetch_whole(remote, part, progress, stop or threading.Event())
-    except Refused as error:
-        raise refused_problem(remote, error) from error
-    except requests.RequestException as error:
-        raise Problem(
-            f"{remote.name} could not be fetched: {urlsplit(remote.url).hostname} does not answer ({type(error).__name__}).",
-            "Check the connection and press ▶ again; it goes on where it stopped.",
-        ) from error
-    except OSError as error:
-        raise disk_problem(error, where, part) from error
-    verify(remote, part, digest, check)
-    os.replace(part, target)
-    return digest
+            pass
+        except Untrue:
+            part.unlink()
+    for wait in (*WHOLE_WAITS, None):
+        try:
+            return until_stopped(reporter.stop, lambda: fetch_whole(remote, part, reporter))
+        except Refused as error:
+            if wait is None or not error.may_pass:
+                raise
+            reporter.stop.wait(min(LONGEST_WAIT, error.retry_after or wait))
+        except requests.RequestException:
+            if wait is None:
+                raise
+            reporter.stop.wait(wait)
+    raise AssertionError
 
 
-def fetch_all(remote: Remote, part: Path, progress: Callable[[int, int], None], stop: threading.Event) -> str:
-    """Bring all bytes into `part`; return their SHA-256, computed on the way: one pass over the data."""
-    if not remote.size:
-        return fetch_whole(remote, part, progress, stop)
+def fetch_ranges(remote: Remote, part: Path, reporter: Reporter) -> str:
+    """The file in ranges, several at once."""
     with PartFile(part, remote.size) as file:
-        source = RangedSource(remote, file, progress, stop)
-        digest, hashed = hashlib.sha256(), 0
-        with ThreadPoolExecutor(CONNECTIONS) as pool:
-            workers = [pool.submit(source.work) for _ in range(CONNECTIONS_AT_FIRST)]
-            looked, there = time.monotonic(), source.received
+        source = RangedSource(remote, file, reporter)
+        failures: list[Exception] = []
+
+        def work() -> None:
             try:
-                while hashed < remote.size:
-                    if stop.is_set():  # also where no connection has begun yet, which would say so
-                        raise Interrupted
-                    ready = file.wait_beyond(hashed)
-                    since, came = time.monotonic() - looked, source.received - there
-                    if since > LOOK_AT_SPEED_EVERY:
-                        if came < PLENTY * since and len(workers) < CONNECTIONS:
-                            workers += [pool.submit(source.work) for _ in range(CONNECTIONS - len(workers))]
-                        looked, there = time.monotonic(), source.received
-                    for worker in workers:
-                        if worker.done() and worker.exception():
-                            worker.result()
-                    if ready > hashed:
-                        digest.update(file.read(hashed, min(ready - hashed, HASH_PIECE)))
-                        hashed += min(ready - hashed, HASH_PIECE)
-            finally:
-                source.given_up.set()
-                file.wake()
+                source.work()
+            except Exception as error:  # it is raised again below, in the thread that waits
+                failures.append(error)
+                file.stir()
+
+        def begin(count: int) -> None:
+            for _ in range(count):
+                threading.Thread(target=work, daemon=True).start()
+
+        digest, hashed, begun = hashlib.sha256(), 0, 1
+        begin(1)
+        looked, there = time.monotonic(), source.received
+        try:
+            while hashed < remote.size:
+                if reporter.stopped:
+                    raise Interrupted
+                ready = file.wait_beyond(hashed)
+                since, came = time.monotonic() - looked, source.received - there
+                if begun == 1 and source.answered.is_set():
+                    begin(CONNECTIONS_AT_FIRST - 1)
+                    begun, looked, there = CONNECTIONS_AT_FIRST, time.monotonic(), source.received
+                elif since > LOOK_AT_SPEED_EVERY and begun > 1:
+                    if came < PLENTY * since and begun < CONNECTIONS:
+                        begin(CONNECTIONS - begun)
+                        begun = CONNECTIONS
+                    looked, there = time.monotonic(), source.received
+                if failures:
+                    raise failures[0]
+                if ready > hashed:
+                    digest.update(file.read(hashed, min(ready - hashed, HASH_PIECE)))
+                    hashed += min(ready - hashed, HASH_PIECE)
+        finally:
+            source.given_up.set()
+            file.wake()
+        for offset, seam in source.seams.items():
+            if file.read(offset, len(seam)) != seam:
+                raise Untrue("its parts do not fit together")
         file.finish()
     return digest.hexdigest()
 
 
-def fetch_whole(remote: Remote, part: Path, progress: Callable[[int, int], None], stop: threading.Event) -> str:
-    """The file in one go from its beginning, from a server that tells no size or knows no ranges."""
+def fetch_whole(remote: Remote, part: Path, reporter: Reporter) -> str:
+    """The file in one answer, from its beginning to its end."""
     digest, have = hashlib.sha256(), 0
-    with part.open("wb") as file:
-        for piece in whole_pieces(remote):
+    with (
+        part.open("wb") as file,
+        Session() as session,
+        session.get(remote.url, headers=headers_for(remote), stream=True, timeout=TIMEOUT) as answer,
+    ):
+        check_status(answer, remote.url)
+        if answer.status_code != 200:
+            raise Refused(502, 0.0)  # part of a file nobody asked a part of
+        told, stated = size_told(answer), sha256_told(answer)
+        if (remote.size and told and told != remote.size) or (remote.sha256 and stated not in ("", remote.sha256)):
+            raise Problem(f"{remote.name} has changed at {remote.host} in the meantime.", "Press ▶ again.")
+        for piece in answer.iter_content(FAST_PIECE):
             if not have:
                 refuse_a_page(remote, piece)
+            if reporter.stopped:
+                raise Interrupted
             file.write(piece)
             digest.update(piece)
             have += len(piece)
-            progress(have, remote.size)
-            if stop.is_set():
-                raise Interrupted
+            reporter.progress(have, remote.size or told)
+        if told and have != told:
+            raise requests.ConnectionError("the answer was cut off")
+        if stated and digest.hexdigest() != stated:
+            raise requests.ConnectionError("the answer is not what its checksum says")
     return digest.hexdigest()
 
 
-class RangedSource:
-    """Fetches stretches of one remote file, patiently. Remembers where a redirect led, as long as that works."""
-
-    def __init__(
-        self, remote: Remote, file: PartFile, progress: Callable[[int, int], None], stop: threading.Event
-    ) -> None:
-        self.remote, self.file, self.stop, self.given_up = remote, file, stop, threading.Event()
-        self.direct = ""
-        self.received, self._progress, self._lock = file.have, progress, threading.Lock()
-        self._sessions = threading.local()
-        progress(self.received, remote.size)
-
-    def work(self) -> None:
-        """One connection's work: stretch after stretch. Gives up after `TRIES` answers without a new byte."""
-        size = PIECE
-        while not self._is_over() and (taken := self.file.take()):
-            start, at, end = taken
-            first, began, tries = at, time.monotonic(), 0
-            while at < end:
-                before, pause = at, 0.0
-                try:
-                    for piece in self._pieces(at, end, size):
-                        self.file.write(start, at, piece)
-                        at += len(piece)
-                        self._tell(len(piece))
-                        if self._is_over():
-                            raise Interrupted
-                except Refused as error:
-                    if self.direct and error.status in (401, 403, 404, 410):
-                        self.direct = ""  # a signed address has run out: ask for a new one
-                    elif (error.status not in (408, 425, 429) and error.status < 500) or tries >= TRIES:
-                        raise
-                    pause = error.retry_after
-                except requests.RequestException:
-                    if tries >= TRIES:
-                        raise
-                tries = 0 if at > before else tries + 1
-                if at < end and tries:
-                    self.given_up.wait(min(LONGEST_WAIT, pause or 0.5 * 2**tries * random.uniform(0.7, 1.3)))
-                if self._is_over():
-                    raise Interrupted
-            size = FAST_PIECE if (end - first) > FAST * (time.monotonic() - began) else PIECE
-
-    def _is_over(self) -> bool:
-        return self.stop.is_set() or self.given_up.is_set()
-
-    def _pieces(self, at: int, end: int, size: int) -> Iterator[bytes]:
-        """The bytes [at, end) as they come, `size` at a time, or an exception."""
-        headers = {"Range": f"bytes={at}-{end - 1}", "Accept-Encoding": "identity"}
-        url = self.direct or self.remote.url
-        if not self.direct and self.remote.token:
-            headers["Authorization"] = (
-                f"Bearer {self.remote.token}"  # requests drops it when a redirect leaves the host
-            )
-        with self._session().get(url, headers=headers, stream=True, timeout=TIMEOUT) as answer:
-            check_status(answer)
-            if answer.history and answer.url != self.remote.url:
-                self.direct = answer.url
-            if answer.status_code != 206 and (at, end) != (0, self.remote.size):
-                raise RangesIgnored
-            for piece in answer.iter_content(size):
-                if at == 0:
-                    refuse_a_page(self.remote, piece)
-                yield piece[: end - at]
-                at += len(piece)
-
-    def _tell(self, count: int) -> None:
-        with self._lock:
-            self.received += count
-            self._progress(self.received, self.remote.size)
-
-    def _session(self) -> requests.Session:
-        if not hasattr(self._sessions, "session"):
-            self._sessions.session = requests.Session()
-            self._sessions.session.headers["User-Agent"] = USER_AGENT
-        session: requests.Session = self._sessions.session
-        return session
-
-
-def whole_pieces(remote: Remote) -> Iterator[bytes]:
-    """The whole file in one go, from a server that does not tell the size."""
-    headers = {"User-Agent": USER_AGENT, "Accept-Encoding": "identity"}
-    if remote.token:
-        headers["Authorization"] = f"Bearer {remote.token}"
-    with requests.get(remote.url, headers=headers, stream=True, timeout=TIMEOUT) as answer:
-        check_status(answer)
-        yield from answer.iter_content(FAST_PIECE)
-
-
-def refuse_a_page(remote: Remote, beginning: bytes) -> None:
-    """A web page where weights should be: a login page, or an error with status 200."""
-    if beginning.lstrip()[:1] == b"<":
-        raise Problem(
-            f"{remote.name} is a web page, not a model: the link leads to a page that wants something of you first.",
-            f"Open {remote.page or 'the link'} in your browser, see what it asks for, and paste the link of the download button.",
-        )
-
-
-def verify(remote: Remote, part: Path, digest: str, check: Callable[[Path, str], str]) -> None:
-    """Size, SHA-256 and the file's own header; a file that is wrong is deleted, so that nothing trusts it later."""
+def verify(remote: Remote, part: Path, digest: str) -> None:
+    """Size and SHA-256; a file that is wrong is deleted, so that nothing trusts it later."""
     size = part.stat().st_size
     if remote.size and size != remote.size:
-        raise Problem(
-            f"{remote.name} is not whole: {size} of {remote.size} bytes.", "Press ▶ again; it goes on where it stopped."
-        )
+        part.unlink()
+        raise Problem(f"{remote.name} is not whole: {size} of {remote.size} bytes.", "Press ▶ again.")
     if remote.sha256 and digest != remote.sha256:
         part.unlink()
         raise Problem(
             f"{remote.name} arrived damaged: its checksum is not the one its source states. It was deleted.",
             "Press ▶ again to fetch it anew. If it happens twice, do not use this source.",
         )
-    fault = safetensors_fault(part) if remote.name.lower().endswith(".safetensors") else check(part, remote.name)
-    if fault:
-        part.unlink()
-        raise Problem(
-            f"{remote.name} is no usable model file: {fault}. It was deleted.", "Choose another source for this model."
-        )
-
-
-def glob_escape(name: str) -> str:
-    """A file name as a pattern that matches only itself."""
-    return "".join(f"[{c}]" if c in "*?[" else c for c in name)

@@ -1,27 +1,24 @@
-"""What a catalog entry or a pasted link means: a file to download. Knows nothing of disks."""
+"""What a pasted link means: a file to download. Knows nothing of disks."""
 
-from urllib.parse import urlsplit
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any, Final
 
-from launcher.core.problem import Problem
-from launcher.models.kinds import Found
-from launcher.models.sources.civitai import CIVITAI_HOSTS, resolve_civitai
-from launcher.models.sources.direct import resolve_direct
-from launcher.models.sources.google_drive import resolve_google_drive
-from launcher.models.sources.hugging_face import HUB_HOSTS, resolve_hub_link
+from launcher.models.found import Found
+from launcher.models.pasted import one_link
+from launcher.models.sources import civitai, direct, google_drive, hugging_face
+
+# Each has detect(link) -> what it wants, or None, and resolve(wanted, token) -> Found. The first that knows a link has it.
+SOURCES: Final[tuple[ModuleType, ...]] = (civitai, hugging_face, google_drive, direct)
 
 
-def resolve_link(link: str, token: str) -> Found:
-    """What a pasted link leads to; raises `Problem` or `TokenNeeded`. The first source that knows the link has it."""
-    if link.startswith("urn:air:"):
-        return resolve_civitai(link, token)
-    parts = urlsplit(link)
-    host = (parts.hostname or "").removeprefix("www.")
-    if parts.scheme != "https":
-        raise Problem(f"The link {link[:80]!r} is not encrypted.", "Use a link that starts with https://.")
-    if host in HUB_HOSTS:
-        return resolve_hub_link(link, token)
-    if host in CIVITAI_HOSTS:
-        return resolve_civitai(link, token)
-    if host == "drive.google.com":
-        return resolve_google_drive(link)
-    return resolve_direct(link)
+def resolve_link(text: str, token: str) -> Found:
+    """What a pasted link leads to; raises `Problem` or `TokenNeeded`."""
+    link = one_link(text)
+    for source in SOURCES:
+        detect: Callable[[str], Any] = source.detect
+        wanted = detect(link)
+        if wanted is not None:
+            found: Found = source.resolve(wanted, token)
+            return found
+    raise AssertionError("a direct link knows every link")

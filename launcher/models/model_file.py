@@ -1,117 +1,161 @@
-"""What a model file is, and what is wrong with it."""
+"""The one place that says what a file is: its format, its kind, the model it belongs to, and what is wrong with it.
+
+Used for what was downloaded, for a folder that is taken over, and for what counts as a checkpoint.
+"""
 
 import json
 import os
-import struct
+import re
 import sys
 import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
 from pathlib import Path
 from typing import Final
 
-from launcher.core.child_environment import child_environment
-from launcher.core.folder import Folder, leads_nowhere
 from launcher.core.problem import Problem
 from launcher.core.process import CommandError, run
-from launcher.core.tools import install_tool
+from launcher.models.kinds import Contents, contents_of
+from launcher.models.safetensors_header import Unreadable, header_length, shapes_in
 
-HEADER_LIMIT: Final = 100_000_000  # bytes; what safetensors itself allows for a header
+OLD_ENDINGS: Final = (".ckpt", ".pt", ".pth", ".bin")
+WEIGHTS: Final = (".safetensors", *OLD_ENDINGS)
+BEGINNING: Final = 512  # bytes that tell the format
+UNPICKLE: Final = Path(__file__).with_name("unpickle.py")
+LFS_POINTER: Final = b"version https://git-lfs.github.com/spec/"
 
 
-def safetensors_fault(path: Path) -> str:
-    """What is wrong with a .safetensors file's header and length, or "" where nothing is.
+class Format(Enum):
+    """What the bytes are, whatever the name says."""
 
-    The format: 8 bytes length (little endian), that many bytes of JSON, then the tensors' bytes.
+    SAFETENSORS = "safetensors"
+    OLD = "an old kind of file"  # torch's zip since 1.6, and its five pickles before
+    ZIP = "a zip archive"
+    OTHER = ""
+
+
+@dataclass(frozen=True)
+class ModelFile:
+    """`fault` is half a sentence that begins with "it" or "its", or ""; `kind` and `base` are as in `Contents`.
+
+    `foreign`: the file is sound, but it is for another program or model, which is what `fault` says.
+    """
+
+    format: Format
+    kind: str = ""
+    base: str = ""
+    fault: str = ""
+    foreign: bool = False
+
+
+def look_at(path: Path, *, inside: bool = True, whole: bool = False) -> ModelFile:
+    """What the file at `path` is. Raises `OSError` only.
+
+    Old files are read by an unpickler in a process of its own unless `inside` is False; `whole` checks all their bytes.
     """
     size = path.stat().st_size
     with path.open("rb") as file:
-        raw = file.read(8)
-        if len(raw) < 8:
-            return "it is cut off"
-        (length,) = struct.unpack("<Q", raw)
-        if length > min(HEADER_LIMIT, size - 8):
-            return "its header is longer than the file allows"
-        try:
-            header = json.loads(file.read(length))
-            ends = [entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__"]
-        except (ValueError, KeyError, TypeError, AttributeError, IndexError):
-            return "its header cannot be read"
-    if 8 + length + max(ends, default=0) != size:
-        return "it is cut off"
-    return ""
+        beginning = file.read(BEGINNING)
+        found, fault = format_of(beginning, size)
+        if found is Format.SAFETENSORS:
+            raw = file.seek(8) and file.read(header_length(beginning, size))
+            return safetensors_file(raw or b"", size)
+    if fault:
+        return ModelFile(found, fault=fault)
+    if beginning.startswith(b"PK") and not is_torch_zip(path):
+        sound = zipfile.is_zipfile(path)
+        return ModelFile(
+            Format.ZIP if sound else Format.OTHER, fault="it is a zip archive" if sound else "it is cut off"
+        )
+    return old_file(path, whole) if inside else ModelFile(Format.OLD)
 
 
-OLD_KINDS: Final = (".ckpt", ".pt", ".pth", ".bin")
-READERS: Final = 16  # stretches of a file read side by side
-HALF_DOWNLOADS: Final = (".crdownload", ".aria2", ".download", ".partial", ".incomplete")
-# Run in a process of its own: FILE NAME -> one line of JSON.
-SCAN: Final = """
-import json, sys
-from picklescan.scanner import scan_bytes
-with open(sys.argv[1], "rb") as file:
-    result = scan_bytes(file, sys.argv[2])
-dangerous = [f"{one.module}.{one.name}" for one in result.globals if one.safety.name == "Dangerous"]
-print(json.dumps({"dangerous": dangerous, "error": result.scan_err}))
-"""
-
-
-def fault_of(path: Path, size: int) -> str:
-    """What is wrong with a model file, or "". A `size` of 0 means that nobody knows how long it should be."""
-    if size and path.stat().st_size != size:
-        return f"it has {path.stat().st_size} bytes instead of {size}"
-    with path.open("rb") as file:
-        first = file.read(4)
-    if path.suffix.lower() == ".safetensors":  # a sound one may begin with «<» too: its header's length does
-        fault = safetensors_fault(path)
-        return "it is a web page" if fault and first.startswith(b"<") else fault
-    if first.startswith(b"<"):
-        return "it is a web page"
-    return "it is cut off" if first == b"PK\x03\x04" and not zipfile.is_zipfile(path) else ""
-
-
-def broken_models(folder: Folder, known: set[str]) -> tuple[set[str], dict[str, str]]:
-    """Look at the model files on Drive that are not `known`: (names that are sound or known, name -> what is wrong).
-
-    Names are relative to the kept folder. Only the beginning and the end of a file are read.
-    """
-    sound, broken = set(), {}
-    roots = [folder.kept / "models", *folder.kept.glob("extensions/*/models")]
-    places = [Path(where, name) for root in roots for where, _, names in os.walk(root) for name in names]
-    for path in (*places, *folder.kept.glob("*.ckpt")):
-        name = str(path.relative_to(folder.kept))
-        if leads_nowhere(path):
-            continue  # `Folder.dead_shortcuts` names it
-        if name in known:
-            sound.add(name)
-        elif path.name.lower().endswith(HALF_DOWNLOADS):
-            broken[name] = "it is half downloaded"
-        elif path.suffix.lower() in (*OLD_KINDS, ".safetensors"):
-            fault = fault_of(path, 0)
-            if fault:
-                broken[name] = fault
-            else:
-                sound.add(name)
-    return sound, broken
-
-
-def pickle_fault(tools: Path, path: Path, name: str) -> str:
-    """What is dangerous in an old-style file of weights, or "" where nothing is. Programs in it are named, never run.
-
-    picklescan (mmaitre314) looks at it, in a folder of its own and in another process: the kernel's packages stay as they are.
-    """
-    if not name.lower().endswith(OLD_KINDS):
-        return ""
-    package = tools / "picklescan"
+def format_of(beginning: bytes, size: int) -> tuple[Format, str]:
+    """The format by the first bytes, and what is wrong already."""
     try:
-        if not (package / "picklescan").is_dir():
-            install_tool("picklescan", package)
-        environment = child_environment() | {"PYTHONPATH": str(package)}
-        told = run([sys.executable, "-c", SCAN, str(path), name], env=environment, timeout=600)
+        if beginning[8:9] == b"{" and header_length(beginning, size):
+            return Format.SAFETENSORS, ""
+    except Unreadable as why:
+        if beginning[8:9] == b"{" or not beginning[3:8].strip(b"\0"):
+            return Format.OTHER, str(why)
+    text = beginning.lstrip(b"\xef\xbb\xbf \r\n\t")
+    signs = (
+        (not size, "it is empty"),
+        (not beginning.strip(b"\0"), "it holds nothing but zeros"),
+        (text.startswith(b"<"), "it is a web page"),
+        (text.startswith(LFS_POINTER), "it is only a pointer to the file (Git LFS)"),
+        (text[:1] in (b"{", b"["), "it is a message of a server, no model"),
+        (beginning.startswith(b"Rar!"), "it is a RAR archive: unpack it on your computer first"),
+        (beginning.startswith(b"7z\xbc\xaf\x27\x1c"), "it is a 7-Zip archive: unpack it on your computer first"),
+        (beginning.startswith(b"\x1f\x8b"), "it is packed with gzip: unpack it on your computer first"),
+        (beginning.startswith(b"GGUF"), "it is a GGUF file, which AUTOMATIC1111 cannot load"),
+        (len(beginning) < 8, "it is cut off"),
+        (
+            not beginning.startswith((b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05", b"PK\x03\x04")),
+            "it is no model file",
+        ),
+    )
+    fault = next((fault for sign, fault in signs if sign), "")
+    return (Format.OTHER if fault else Format.OLD), fault
+
+
+def safetensors_file(raw: bytes, size: int) -> ModelFile:
+    """What a .safetensors file of `size` bytes with the header `raw` is."""
+    try:
+        return described(Format.SAFETENSORS, contents_of(shapes_in(raw, size)))
+    except Unreadable as why:
+        return ModelFile(Format.SAFETENSORS, fault=str(why))
+
+
+def described(found: Format, contents: Contents) -> ModelFile:
+    """Format and contents together."""
+    return ModelFile(found, contents.kind, contents.base, contents.fault, foreign=bool(contents.fault))
+
+
+def is_torch_zip(path: Path) -> bool:
+    """True for a zip that torch wrote; what is wrong in it is said later."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return any(name.endswith("/data.pkl") for name in archive.namelist())
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
+        return False
+
+
+def old_file(path: Path, whole: bool) -> ModelFile:
+    """What an old-style file is. Its programs are named, never run. Raises `Problem` where it cannot be looked through."""
+    command = [sys.executable, "-I", str(UNPICKLE), str(path), *(["--whole"] if whole else [])]
+    try:
+        told = json.loads(run(command, env={"PATH": os.environ.get("PATH", "")}, timeout=600).strip().splitlines()[-1])
     except CommandError as error:
+        if error.code < 0:  # ended by the limits on memory and time
+            return ModelFile(Format.OLD, fault="it cannot be read as a file of weights")
         raise Problem(
-            f"{name} is an old kind of file that can carry programs, and it could not be looked through: {error.output.strip()[-120:]}",
-            "Press ▶ again later, or take a .safetensors file of the same model.",
+            f"{path.name.partition('.part')[0]} is an old kind of file that can carry programs, and it could not be looked through.",
+            "Press ▶ again, or take a .safetensors file of the same model.",
         ) from error
-    found = json.loads(told.strip().splitlines()[-1])
-    if found["dangerous"]:
-        return f"it would run {', '.join(found['dangerous'][:3])} on loading"
-    return "it cannot be read" if found["error"] else ""
+    if told["fault"]:
+        return ModelFile(Format.OLD, fault=told["fault"])
+    return described(Format.OLD, contents_of({name: tuple(shape) for name, shape in told["tensors"].items()}))
+
+
+def look_from_afar(read: Callable[[int, int], bytes], size: int) -> ModelFile | None:
+    """What a file at its source is, by `read(start, end)`; None where the beginning does not tell."""
+    if size < 8:
+        return None
+    beginning = read(0, min(BEGINNING, size))
+    found, fault = format_of(beginning, size)
+    if found is not Format.SAFETENSORS:
+        return ModelFile(found, fault=fault) if fault else None
+    return safetensors_file(read(8, 8 + header_length(beginning, size)), size)
+
+
+def model_in_zip(path: Path) -> str:
+    """The name of the one model in a zip archive; "" where there is none or are several."""
+    with zipfile.ZipFile(path) as archive:
+        models = [
+            one.filename
+            for one in archive.infolist()
+            if one.filename.lower().endswith(WEIGHTS) and not re.search(r"(^|/)(__MACOSX/|\._)", one.filename)
+        ]
+    return models[0] if len(models) == 1 else ""

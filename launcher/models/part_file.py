@@ -1,13 +1,18 @@
 """An unfinished download on the disk: which stretches are there, and a note of them."""
 
+import errno
 import os
 import struct
 import threading
+import zlib
 from pathlib import Path
 from typing import Final
 
+from launcher.models.remote import Interrupted
+
 CHUNK: Final = 8 << 20  # bytes asked for in one ranged request
 SLOTS: Final = 32  # stretches that may be begun at once: how far the fastest connection runs ahead
+LONGEST_PAUSE: Final = 0.1  # seconds until whoever waits looks whether it was stopped
 NOTE_EVERY: Final = 512 << 10  # bytes after which it is noted which are there: what a kill may cost
 
 
@@ -18,8 +23,8 @@ class PartFile:
     It is written after the bytes it tells of, so after a kill at any moment it tells at most too little.
     """
 
-    FORMAT: Final = struct.Struct(f"<8sQ{2 * SLOTS}Q")
-    MAGIC: Final = b"oneclick"
+    FORMAT: Final = struct.Struct(f"<8sIQ{2 * SLOTS}Q")  # magic, CRC-32 of what follows, frontier, (start, done) …
+    MAGIC: Final = b"oneclic2"
 
     def __init__(self, path: Path, size: int) -> None:
         self.size, self.frontier = size, 0
@@ -27,6 +32,7 @@ class PartFile:
         self._taken: set[int] = set()
         self._unnoted = 0
         self.given_up = False
+        self._closed, self._writing = False, 0
         self._changed = threading.Condition()
         self._file = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
         self._recall()
@@ -36,21 +42,47 @@ class PartFile:
 
     def __exit__(self, *error: object) -> None:
         with self._changed:
-            if self._unnoted:
-                self._note()
-        os.close(self._file)
+            self._closed = True
+            try:
+                if self._unnoted:
+                    self._note()
+            finally:
+                if not self._writing:
+                    os.close(self._file)
 
     def _recall(self) -> None:
         note = os.pread(self._file, self.FORMAT.size, self.size)
-        if os.fstat(self._file).st_size == self.size + self.FORMAT.size and note.startswith(self.MAGIC):
-            _, self.frontier, *numbers = self.FORMAT.unpack(note)
-            pairs = zip(numbers[::2], numbers[1::2], strict=True)
-            self._stretches = {start: done for start, done in pairs if done and start >= self.frontier}
+        if os.fstat(self._file).st_size == self.size + self.FORMAT.size and self._believe(note):
             self._advance()
         else:
+            self.frontier, self._stretches = 0, {}
             os.ftruncate(self._file, 0)
             os.ftruncate(self._file, self.size + self.FORMAT.size)
             self._note()
+
+    def _believe(self, note: bytes) -> bool:
+        """Take over what the note says, unless it cannot be so: damaged, or about bytes that are a hole in the file."""
+        magic, checksum, self.frontier, *numbers = self.FORMAT.unpack(note)
+        if magic != self.MAGIC or checksum != zlib.crc32(note[12:]):
+            return False
+        pairs = zip(numbers[::2], numbers[1::2], strict=True)
+        self._stretches = {start: done for start, done in pairs if done}
+        if self.frontier != self.size and (self.frontier > self.size or self.frontier % CHUNK):
+            return False
+        for start, done in self._stretches.items():
+            if start % CHUNK or not self.frontier <= start < self.size or start + done > self._end(start):
+                return False
+        told = [(0, self.frontier), *self._stretches.items()]
+        return all(self._is_written(start, start + done) for start, done in told if done)
+
+    def _is_written(self, start: int, end: int) -> bool:
+        """False if the disk knows that there is a hole. One that does not know of holes says there is none."""
+        try:
+            return os.lseek(self._file, start, os.SEEK_HOLE) >= end
+        except OSError as error:
+            if error.errno in (errno.ENXIO, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP):
+                return error.errno != errno.ENXIO  # ENXIO: there is nothing at all there
+            raise
 
     @property
     def have(self) -> int:
@@ -80,11 +112,23 @@ class PartFile:
 
     def write(self, start: int, at: int, data: bytes) -> None:
         """Put `data` of the stretch that begins at `start` at offset `at`."""
-        view, offset = memoryview(data), at
-        while view:
-            written = os.pwrite(self._file, view, offset)
-            view, offset = view[written:], offset + written
         with self._changed:
+            if self._closed:
+                raise Interrupted
+            self._writing += 1
+        try:
+            view, offset = memoryview(data), at
+            while view:
+                written = os.pwrite(self._file, view, offset)
+                view, offset = view[written:], offset + written
+        finally:
+            with self._changed:
+                self._writing -= 1
+                if self._closed and not self._writing:
+                    os.close(self._file)  # who closed it did not wait for a disk that hangs
+        with self._changed:
+            if self._closed:
+                raise Interrupted
             self._stretches[start] = at + len(data) - start
             self._unnoted += len(data)
             before = self.frontier
@@ -98,8 +142,13 @@ class PartFile:
         """Wait a little for bytes beyond `offset`; return up to where all is there."""
         with self._changed:
             if self._reach() <= offset:
-                self._changed.wait(0.1)
+                self._changed.wait(LONGEST_PAUSE)
             return self._reach()
+
+    def stir(self) -> None:
+        """Let whoever waits look around."""
+        with self._changed:
+            self._changed.notify_all()
 
     def wake(self) -> None:
         """Let nobody wait any longer."""
@@ -133,7 +182,7 @@ class PartFile:
 
     def _note(self) -> None:
         pairs = [number for pair in self._stretches.items() for number in pair]
-        os.pwrite(
-            self._file, self.FORMAT.pack(self.MAGIC, self.frontier, *pairs, *[0] * (2 * SLOTS - len(pairs))), self.size
-        )
+        note = self.FORMAT.pack(self.MAGIC, 0, self.frontier, *pairs, *[0] * (2 * SLOTS - len(pairs)))
+        checked = self.MAGIC + zlib.crc32(note[12:]).to_bytes(4, "little") + note[12:]
+        os.pwrite(self._file, checked, self.size)
         self._unnoted = 0

@@ -10,61 +10,89 @@ from launcher.core.problem import Problem
 from launcher.models.remote import Remote
 
 LONGEST_WAIT: Final = 60.0  # seconds
+ADDRESS_RAN_OUT: Final = (400, 401, 403, 404, 410)  # from a store behind a redirect: its signed address is too old
 
 
 class Refused(Exception):
-    """The server answered, and the answer is no. `retry_after` in seconds, 0.0 where it does not say."""
+    """The server answered, and the answer is no. `retry_after` in seconds, 0.0 where it does not say.
 
-    def __init__(self, status: int, retry_after: float) -> None:
+    `store` is the host a redirect led to, or "" where the source itself refused.
+    """
+
+    def __init__(self, status: int, retry_after: float, store: str = "") -> None:
         super().__init__(f"HTTP {status}")
-        self.status, self.retry_after = status, retry_after
+        self.status, self.retry_after, self.store = status, retry_after, store
+
+    @property
+    def may_pass(self) -> bool:
+        """True if asking again may help."""
+        ran_out = bool(self.store) and self.status in ADDRESS_RAN_OUT
+        return ran_out or self.status in (408, 425, 429) or self.status >= 500
 
 
-def check_status(answer: requests.Response) -> None:
-    """Raise `Refused` unless bytes follow."""
+def store_of(answer: requests.Response, source: str) -> str:
+    """The host that answered, if it is not the one that was asked at first."""
+    there, asked = urlsplit(answer.url), urlsplit(source)
+    return there.hostname or "" if there.netloc != asked.netloc else ""
+
+
+def check_status(answer: requests.Response, source: str) -> None:
+    """Raise `Refused` unless bytes follow. `source` is the address that was asked at first."""
     if answer.status_code in (200, 206):
         return
-    raise Refused(answer.status_code, retry_after(answer.headers.get("Retry-After", "")))
+    told = seconds_to_wait(answer.headers.get("Retry-After", ""))
+    raise Refused(answer.status_code, told, store_of(answer, source))
 
 
-def retry_after(value: str) -> float:
-    """Seconds the server asks to wait; 0.0 where it does not say (a date is rare and counts as one minute)."""
+def seconds_to_wait(value: str) -> float:
+    """What a Retry-After asks for; 0.0 where there is none (a date is rare and counts as one minute)."""
     if not value:
         return 0.0
-    return min(LONGEST_WAIT, float(value)) if value.replace(".", "", 1).isdigit() else LONGEST_WAIT
+    digits = value.isascii() and value.replace(".", "", 1).isdigit()
+    return min(LONGEST_WAIT, float(value)) if digits else LONGEST_WAIT
 
 
 def refused_problem(remote: Remote, error: Refused) -> Problem:
     """What the server's answer means for a person."""
-    host = urlsplit(remote.url).hostname
+    page = remote.page or "its page"
+    if error.store and error.status in ADDRESS_RAN_OUT:
+        return Problem(
+            f"{remote.host} sends the download on to {error.store}, which refuses it (HTTP {error.status}).",
+            "The fault is theirs: wait some minutes and press ▶ again, or choose another source.",
+        )
     meanings = {
-        401: (f"{host} wants a login for {remote.name}.", f"Open {remote.page or 'its page'} and see what it asks for; then save a token as a Colab secret."),
-        403: (f"{host} does not let you have {remote.name}.", f"Open {remote.page or 'its page'} and accept its conditions, then press ▶ again."),
+        401: (f"{remote.host} wants a login for {remote.name}.", f"Open {page} and see what it asks for; then save a token as a Colab secret."),
+        403: (f"{remote.host} does not let you have {remote.name}.", f"Open {page} and accept its conditions, then press ▶ again."),
         404: (f"{remote.name} is not there any more.", "Choose another model, or another source of this one."),
         410: (f"{remote.name} was taken away by its owner.", "Choose another model."),
-        429: (f"{host} says that too many downloads were asked for.", "Wait some minutes and press ▶ again; it goes on where it stopped."),
-        451: (f"{host} does not serve the country this runtime is in.", "Choose another source of the model."),
+        429: (f"{remote.host} says that too many downloads were asked for.", f"Wait some minutes and press ▶ again{goes_on(remote)}."),
+        451: (f"{remote.host} does not serve the country this runtime is in.", "Choose another source of the model."),
     }  # fmt: skip
     what, do = meanings.get(
         error.status,
         (
-            f"{host} has a fault of its own (HTTP {error.status}).",
-            "Wait some minutes and press ▶ again; it goes on where it stopped.",
+            f"{error.store or remote.host} has a fault of its own (HTTP {error.status}).",
+            f"Wait some minutes and press ▶ again{goes_on(remote)}.",
         ),
     )
     return Problem(what, do)
 
 
-def disk_problem(error: OSError, where: str, part: Path) -> Problem:
+def goes_on(remote: Remote) -> str:
+    """Said only where it is so."""
+    return "; it goes on where it stopped" if remote.can_go_on else ""
+
+
+def disk_problem(error: OSError, where: str, part: Path, remote: Remote) -> Problem:
     """A write that failed, in words."""
     if error.errno == 28:
         return Problem(
             f"{where} is full.",
-            f"Free some space on {where} (empty its bin too) and press ▶ again; what is fetched stays.",
+            f"Free some space on {where} (empty its bin too) and press ▶ again{goes_on(remote)}.",
         )
     if error.errno in (5, 107):
         return Problem(
             f"{where} does not answer any more.",
-            "Press ▶ again; it is connected anew, and the download goes on where it stopped.",
+            f"Press ▶ again; it is connected anew{', and the download goes on' if remote.can_go_on else ''}.",
         )
     return Problem(f"{part.name} could not be written: {error.strerror or error}.", "Press ▶ again.")

@@ -2,15 +2,12 @@
 
 import hashlib
 from dataclasses import dataclass
-from typing import Final
 from urllib.parse import urlsplit
-
-USER_AGENT: Final = "oneclick-launcher/1.0"  # a browser's name would get HTML pages (facts/models.md §6)
 
 
 @dataclass(frozen=True)
 class Remote:
-    """A file to fetch. `size` in bytes and `sha256` are 0 and "" where the source does not tell them."""
+    """A file to fetch. `size` in bytes, `sha256` and `validator` are 0 and "" where the source does not tell them."""
 
     url: str
     name: str  # what it is called in messages, and its file name
@@ -18,14 +15,26 @@ class Remote:
     sha256: str = ""
     page: str = ""  # where a person can look it up
     token: str = ""  # sent to this url's host only
+    validator: str = ""  # ETag or Last-Modified: another one means that the file changed at its source
 
     def __repr__(self) -> str:  # a token must not reach a log through a traceback
-        return f"Remote({urlsplit(self.url).hostname}, {self.name}, {self.size})"
+        return f"Remote({self.host}, {self.name}, {self.size})"
+
+    @property
+    def host(self) -> str:
+        """The host that is asked first."""
+        return urlsplit(self.url).hostname or ""
 
     @property
     def tag(self) -> str:
         """Marks the unfinished file, so that a file that changed at its source is begun anew."""
-        return self.sha256[:12] or hashlib.sha256(f"{self.url}{self.size}".encode()).hexdigest()[:12]
+        what = f"{self.url.partition('?')[0]} {self.size} {self.validator}"
+        return self.sha256[:12] or hashlib.sha256(what.encode()).hexdigest()[:12]
+
+    @property
+    def can_go_on(self) -> bool:
+        """True if parts from different answers can be told to belong to the same file."""
+        return bool(self.size and (self.sha256 or self.validator))
 
 
 class Interrupted(Exception):

@@ -33,10 +33,15 @@ WEBUI = "AUTOMATIC1111/stable-diffusion-webui"
 
 
 def safetensors(size: int, seed: int = 0) -> bytes:
-    """A .safetensors file of about `size` bytes with one tensor, different for each seed."""
+    """A .safetensors file of about `size` bytes with the names of an SD 1.5 checkpoint, different for each seed."""
     body = struct.pack("<Q", seed) + os.urandom(16) + bytes(max(0, size - 24))
+    weight = {"dtype": "U8", "shape": [len(body)], "data_offsets": [0, len(body)]}
+    nothing = {"dtype": "U8", "shape": [0], "data_offsets": [len(body), len(body)]}
     header = json.dumps(
-        {"model.weight": {"dtype": "U8", "shape": [len(body)], "data_offsets": [0, len(body)]}}
+        {
+            "model.diffusion_model.input_blocks.0.0.weight": weight,
+            "cond_stage_model.transformer.text_model.final_layer_norm.weight": nothing,
+        }
     ).encode()
     return struct.pack("<Q", len(header)) + header + body
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 COMMIT = "a" * 40
 
@@ -33,6 +34,7 @@ class Hub:
     rate: int | None = None
     redirect: bool = False
     stall: bool = False
+    branches: dict[str, set[str]] = field(default_factory=dict)  # repository -> its branches, where not all are taken
     lie: dict[str, str] = field(default_factory=dict)  # file name -> a wrong SHA-256 to state
     log: list[dict[str, Any]] = field(default_factory=list)
 
@@ -116,7 +118,7 @@ class Hub:
         found = re.fullmatch(r"/api/models/([^/]+/[^/]+)(?:/revision/[^/]+)?", path)
         if found:
             return self._repository(request, entry, found[1], token)
-        found = re.fullmatch(r"/([^/]+/[^/]+)/resolve/([^/]+)/(.+)", path)
+        found = re.fullmatch(r"(?:/datasets|/spaces)?/([^/]+/[^/]+)/resolve/([^/]+)/(.+)", path)
         if not found:
             return self._error(request, entry, 404, None, "Sorry, we can't find the page you are looking for.")
         repo, file = found[1], self.root / found[1] / found[3]
@@ -124,6 +126,8 @@ class Hub:
             return self._error(request, entry, 404 if token else 401, "RepoNotFound", "Repository not found")
         if not self._gate(request, entry, repo, token):
             return None
+        if unquote(found[2]) not in self.branches.get(repo, {unquote(found[2])}):
+            return self._error(request, entry, 404, "RevisionNotFound", "Invalid rev id")
         if not file.is_file():
             return self._error(request, entry, 404, "EntryNotFound", "Entry not found")
         if self.redirect:

@@ -1,87 +1,200 @@
-"""Links to Civitai."""
+"""Links to Civitai: a model's page, a download link, or an AIR."""
 
 import re
+from dataclasses import dataclass, replace
 from typing import Any, Final
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import requests
 
 from launcher.core.problem import Problem
-from launcher.models.download import TIMEOUT
-from launcher.models.kinds import RUNS, Found, safe_name
-from launcher.models.remote import USER_AGENT, Remote
-from launcher.models.sources.direct import civitai_problem, with_size
+from launcher.models.found import Found, TokenNeeded, safe_name
+from launcher.models.kinds import FAMILIES, RUNS_ON
+from launcher.models.probe import probe, raise_refusal
+from launcher.models.remote import Remote
+from launcher.models.web import TIMEOUT, Session
 
-CIVITAI_HOSTS: Final = (
-    "civitai.com",
-    "civitai.red",
-    "civitai.green",
-)  # the same models and keys; some ids answer only on .red
-CIVITAI_KINDS: Final = {
+HOSTS: Final = ("civitai.com", "civitai.red", "civitai.green")  # the same models; some ids answer on one only
+KEY_PAGE: Final = "https://civitai.com/user/account"
+KEY: Final = "CIVITAI_TOKEN"  # the secret's name
+KINDS: Final = {
     "checkpoint": "checkpoint", "lora": "LoRA", "locon": "LoRA", "dora": "LoRA", "textualinversion": "embedding", "vae": "VAE",
     "controlnet": "ControlNet", "upscaler": "upscaler", "hypernetwork": "hypernetwork",
 }  # fmt: skip
+MODELS: Final = ("model", "pruned model", "")  # of a version's files, those that are the model itself
 
 
-def resolve_civitai(link: str, token: str) -> Found:
-    """A model's page (with or without modelVersionId), a download link, or an AIR; by Civitai's own list of the version."""
-    air = re.fullmatch(r"urn:air:[^:]+:[^:]+:civitai:(\d+)(?:@(\d+))?", link)
+@dataclass(frozen=True)
+class Wanted:
+    """What a link to Civitai asks for. `key` is one that stood in the link: it is used, and shown nowhere."""
+
+    host: str
+    model: str
+    version: str
+    choice: tuple[tuple[str, str], ...] = ()  # type, format, size, fp, fileId
+    key: str = ""
+
+    def __repr__(self) -> str:
+        return f"Wanted({self.host}, {self.model}, {self.version})"
+
+
+def detect(link: str) -> Wanted | None:
+    """A link to Civitai or one of its siblings, or an AIR of one of its models."""
+    air = re.fullmatch(r"urn:air:[^:]+:[^:]+:civitai:(\d+)(?:@(\d+))?(?:[.?].*)?", link, re.IGNORECASE)
+    if air:
+        return Wanted(HOSTS[0], air[1], air[2] or "")
+    if link.lower().startswith("urn:air:"):
+        raise Problem("Only AIRs of Civitai are known.", "Paste the link of the model's page instead.")
     parts = urlsplit(link)
-    host = parts.hostname if parts.hostname and not air else CIVITAI_HOSTS[0]
-    page = re.search(r"/models/(\d+)", parts.path)
-    download = re.search(r"/api/download/models/(\d+)", parts.path)
-    version = (air and air[2]) or (download and download[1]) or dict(parse_qsl(parts.query)).get("modelVersionId", "")
-    model = (air and air[1]) or ("" if download else page and page[1]) or ""
-    if not version and not model:
+    host = (parts.hostname or "").removeprefix("www.")
+    if host not in HOSTS:
+        return None
+    asked = dict(parse_qsl(parts.query))
+    page, download = re.search(r"/models/(\d+)", parts.path), re.search(r"/api/download/models/(\d+)", parts.path)
+    version = download[1] if download else asked.get("modelVersionId", "")
+    choice = tuple((name, asked[name]) for name in ("type", "format", "size", "fp", "fileId") if name in asked)
+    return Wanted(
+        host,
+        page[1] if page and not download else "",
+        version if version.isdigit() else "",
+        choice,
+        asked.get("token", ""),
+    )
+
+
+def resolve(wanted: Wanted, token: str) -> Found:
+    """By Civitai's own list of the version. Raises `Problem` or `TokenNeeded`."""
+    if not wanted.version and not wanted.model:
         raise Problem(
             "The link leads to a page of Civitai, not to a model.", "Open the model's page there and copy its address."
         )
-    told = ask_civitai(host or "", f"model-versions/{version}" if version else f"models/{model}", token)
-    if not version:
-        versions = told.get("modelVersions") or []
-        if not versions:
-            raise Problem("This model has no version that can be downloaded.", "Choose another model.")
-        told = {**versions[0], "model": {"type": told.get("type", "")}}
-    base, kind = told.get("baseModel", ""), CIVITAI_KINDS.get(str(told.get("model", {}).get("type", "")).lower(), "")
-    if base and not RUNS.search(base):
-        raise Problem(
-            f"This model is made for {base}, which AUTOMATIC1111 cannot run.",
-            "Choose one for Stable Diffusion 1.5, 2.1 or XL.",
-        )
-    files = told.get("files") or []
-    file = next((f for f in files if f.get("primary")), files[0] if files else None)
-    if not file:
-        raise Problem("This version has no file that can be downloaded.", "Choose another version on the model's page.")
-    sha256 = str(file.get("hashes", {}).get("SHA256", "")).lower()
-    page_link = f"https://{host}/models/{told.get('modelId') or model}"
+    key = token or wanted.key
+    path = f"model-versions/{wanted.version}" if wanted.version else f"models/{wanted.model}"
+    host, told = ask(wanted.host, path, key)
+    version = told if wanted.version else newest(told)
+    file = chosen(version, dict(wanted.choice))
+    kind = KINDS.get(text_of(version.get("model"), "type").lower(), "")
+    kind = "VAE" if text_of(file, "type").lower() == "vae" else kind
+    base = text_of(version, "baseModel")
+    if base and kind != "upscaler" and not RUNS_ON.search(base):
+        raise Problem(f"This model is made for {base}, which AUTOMATIC1111 cannot run.", f"Choose one for {FAMILIES}.")
+    sha256 = text_of(file.get("hashes"), "SHA256").lower()
+    page = f"https://{host}/models/{version.get('modelId') or wanted.model}"
+    if version.get("id"):
+        page += f"?modelVersionId={version['id']}"
+    address = download_address(host, version, file)
     remote = Remote(
-        file["downloadUrl"],
-        safe_name(file["name"]),
+        address,
+        safe_name(text_of(file, "name")),
         sha256=sha256 if re.fullmatch(r"[0-9a-f]{64}", sha256) else "",
-        page=page_link,
-        token=token,
+        page=page,
+        token=key if host == wanted.host and urlsplit(address).netloc == urlsplit(api(host, "")).netloc else "",
     )
-    return Found(with_size(remote), kind)
+    return Found(asked_for_size(remote), kind)
 
 
-def ask_civitai(host: str, path: str, token: str) -> dict[str, Any]:
-    """Civitai's list entry, from the pasted host and then its siblings. Raises `Problem` or `TokenNeeded`."""
-    headers = {"User-Agent": USER_AGENT} | ({"Authorization": f"Bearer {token}"} if token else {})
-    status = 0
-    for one in dict.fromkeys((host, *CIVITAI_HOSTS)):
+def newest(told: dict[str, Any]) -> dict[str, Any]:
+    """The newest version that everybody can download, else the newest."""
+    versions = [one for one in told.get("modelVersions") or [] if isinstance(one, dict)]
+    if not versions:
+        raise Problem("This model has no version that can be downloaded.", "Choose another model.")
+    public = [one for one in versions if one.get("availability", "Public") == "Public"]
+    return {"modelId": told.get("id"), **(public or versions)[0], "model": {"type": text_of(told, "type")}}
+
+
+def chosen(version: dict[str, Any], choice: dict[str, str]) -> dict[str, Any]:
+    """The file of a version that the link asks for, else the model itself and not its training data or pictures."""
+    files = [one for one in version.get("files") or [] if isinstance(one, dict) and isinstance(one.get("name"), str)]
+    if "fileId" in choice:
+        files = [one for one in files if str(one.get("id")) == choice["fileId"]]
+    elif "type" in choice:
+        files = [one for one in files if text_of(one, "type").lower() == choice["type"].lower()]
+    else:
+        files = [one for one in files if text_of(one, "type").lower() in MODELS]
+    for name in ("format", "size", "fp"):
+        fits = [one for one in files if text_of(one.get("metadata"), name).lower() == choice.get(name, "").lower()]
+        files = fits if name in choice and fits else files
+    files.sort(key=lambda one: (not one.get("primary"), not one["name"].lower().endswith(".safetensors")))
+    if not files:
+        raise Problem(
+            "This version has no such file that can be downloaded.", "Choose another version on the model's page."
+        )
+    return files[0]
+
+
+def download_address(host: str, version: dict[str, Any], file: dict[str, Any]) -> str:
+    """Where the file is, on the host that was asked; what else Civitai's list may name is not followed."""
+    told = urlsplit(text_of(file, "downloadUrl"))
+    if told.scheme == "https" and (told.hostname or "").removeprefix("www.") in HOSTS:
+        return f"https://{host}{told.path}{f'?{told.query}' if told.query else ''}"
+    if told.netloc == urlsplit(api(host, "")).netloc:
+        return text_of(file, "downloadUrl")
+    which = urlencode({"fileId": file["id"]}) if file.get("id") else ""
+    return f"https://{host}/api/download/models/{version.get('id')}?{which}"
+
+
+def asked_for_size(remote: Remote) -> Remote:
+    """Size and version of the file, and whether one may have it."""
+    found = probe(remote)
+    if found.status in (401, 403) and not found.store:
+        raise refusal(found.status, bool(remote.token), found.text, remote.page)
+    raise_refusal(found)
+    return replace(found.remote, name=remote.name)
+
+
+def ask(host: str, path: str, key: str) -> tuple[str, dict[str, Any]]:
+    """(host that answered, its list entry): the pasted host, then its siblings, which never get the key."""
+    status, said = 0, ""
+    for one in dict.fromkeys((host, *HOSTS)):
+        headers = {"Authorization": f"Bearer {key}"} if key and one == host else {}
         try:
-            answer = requests.get(civitai_url(one, path), headers=headers, timeout=TIMEOUT)
-        except requests.RequestException:
+            with Session() as session:
+                answer = session.get(api(one, path), headers=headers, timeout=TIMEOUT)
+            told = answer.json() if answer.ok else None
+        except requests.RequestException:  # a page instead of JSON is one, too
             continue
-        status = answer.status_code
-        if answer.ok and "json" in answer.headers.get("Content-Type", ""):
-            told = answer.json()
-            return told if isinstance(told, dict) else {}
-        if status in (401, 403):
+        if isinstance(told, dict):
+            return one, told
+        if one == host or not status:
+            status, said = answer.status_code, answer.text
+        if answer.status_code in (401, 403, 429, 451):
             break
-    raise civitai_problem(status, bool(token))
+    raise refusal(status, bool(key), said, f"https://{host}/{path.replace('model-versions', 'models')}")
 
 
-def civitai_url(host: str, path: str) -> str:
+def api(host: str, path: str) -> str:
     """Where Civitai's list is asked."""
     return f"https://{host}/api/v1/{path}"
+
+
+def refusal(status: int, with_key: bool, said: str, page: str) -> Problem | TokenNeeded:
+    """Civitai's refusals, each in a sentence. A 401 is not always about the key: its text tells."""
+    said = said.lower()
+    if status in (401, 403) and "early access" in said:
+        return Problem(
+            "This version is in early access on Civitai.", f"Wait, or buy it at {page}; or choose another one."
+        )
+    if status in (401, 403) and "disabled" in said:
+        return Problem("Its creator has switched off downloads of this model on Civitai.", "Choose another model.")
+    if status == 401 and not with_key:
+        return TokenNeeded(KEY, "Civitai gives this model only to people who are logged in.", KEY_PAGE)
+    meanings = {
+        0: ("Civitai does not answer.", "Wait some minutes and press ▶ again."),
+        401: (
+            "Civitai does not take your key for this model.",
+            f"See at {page} whether you can download it there; if so, make a new key at {KEY_PAGE} and save it as the secret {KEY}.",
+        ),
+        403: ("Civitai does not let you have this model.", f"See at {page} what it asks for."),
+        404: ("This model is not on Civitai any more.", "Choose another model."),
+        410: ("This model was archived by its owner.", "Choose another model."),
+        429: ("Civitai says that too many downloads were asked for.", "Wait some minutes and press ▶ again."),
+        451: ("Civitai does not serve the country this runtime is in.", "Choose another source of the model, for example Hugging Face."),
+    }  # fmt: skip
+    fault = (f"Civitai has a fault of its own (HTTP {status}).", "Wait some minutes and press ▶ again.")
+    return Problem(*meanings.get(status, fault))
+
+
+def text_of(entry: Any, name: str) -> str:
+    """A text in Civitai's list, or "" where there is none."""
+    value = entry.get(name) if isinstance(entry, dict) else None
+    return value if isinstance(value, str) else ""

@@ -1,67 +1,63 @@
-"""Links straight to a file."""
+"""Links straight to a file, on any server."""
 
 import re
 from dataclasses import replace
 from typing import Final
-from urllib.parse import unquote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
-import requests
+from launcher.models.found import Found, safe_name
+from launcher.models.model_file import WEIGHTS
+from launcher.models.pasted import bare_link
+from launcher.models.probe import Probe, probe, raise_refusal
+from launcher.models.remote import Remote
 
-from launcher.core.problem import Problem
-from launcher.models.download import TIMEOUT
-from launcher.models.kinds import Found, TokenNeeded, safe_name
-from launcher.models.refusals import Refused, refused_problem
-from launcher.models.remote import USER_AGENT, Remote
-
-CIVITAI_KEYS: Final = "https://civitai.com/user/account"
+POINTER: Final = re.compile(r"oid sha256:([0-9a-f]{64})\nsize ([0-9]{1,15})")
 
 
-def civitai_problem(status: int, with_token: bool) -> Problem | TokenNeeded:
-    """Civitai's refusals (facts/models.md §6), each in a sentence."""
-    if status == 401 and not with_token:
-        return TokenNeeded("CIVITAI_TOKEN", "Civitai gives this model only to people who are logged in.", CIVITAI_KEYS)
-    meanings = {
-        0: ("Civitai does not answer.", "Wait some minutes and press ▶ again."),
-        401: ("Civitai does not know your key.", f"Make a new one at {CIVITAI_KEYS}, save it as the secret CIVITAI_TOKEN, and press ▶ again."),
-        403: ("Civitai does not let you have this model: it may be in early access.", "Look at its page."),
-        404: ("This model is not on Civitai any more.", "Choose another model."),
-        410: ("This model was archived by its owner.", "Choose another model."),
-        429: ("Civitai says that too many downloads were asked for.", "Wait some minutes and press ▶ again."),
-        451: ("Civitai does not serve the country this runtime is in.", "Choose another source of the model, for example Hugging Face."),
-    }  # fmt: skip
-    return Problem(
-        *meanings.get(
-            status, (f"Civitai has a fault of its own (HTTP {status}).", "Wait some minutes and press ▶ again.")
-        )
-    )
+def detect(link: str) -> str | None:
+    """Every link is one."""
+    return file_address(link)
 
 
-def resolve_direct(link: str, page: str = "") -> Found:
+def resolve(address: str, token: str) -> Found:
     """A file behind any https link; name and size from the server where it tells them."""
-    return Found(with_size(Remote(link, unquote(urlsplit(link).path.rpartition("/")[2]), page=page or link)))
+    found = probe(Remote(address, name_in(address), page=bare_link(address)))
+    raise_refusal(found)
+    return Found(named(behind_pointer(found)))
 
 
-def with_size(remote: Remote) -> Remote:
-    """Ask the server for the size, and for the name if the link has none. A token goes to the link's own host only."""
-    headers = {"User-Agent": USER_AGENT, "Accept-Encoding": "identity", "Range": "bytes=0-0"}
-    if remote.token:
-        headers["Authorization"] = f"Bearer {remote.token}"
-    try:
-        with requests.get(remote.url, headers=headers, stream=True, timeout=TIMEOUT) as answer:
-            status, told = answer.status_code, answer.headers
-    except requests.RequestException as error:
-        raise Problem(
-            f"{urlsplit(remote.url).hostname} does not answer.", "Check the link, and press ▶ again."
-        ) from error
-    if "civitai" in (urlsplit(remote.url).hostname or "") and status in (401, 403):
-        raise civitai_problem(status, bool(remote.token))
-    if status >= 400:
-        raise refused_problem(remote, Refused(status, 0.0))
-    if "text/html" in told.get("Content-Type", ""):
-        raise Problem(
-            "The link leads to a web page, not to a model file.", "Copy the link of the page's download button instead."
-        )
-    named = re.search(r"filename\*?=(?:UTF-8'')?\"?([^\";]+)", told.get("Content-Disposition", ""))
-    whole = re.search(r"/(\d+)$", told.get("Content-Range", "")) if status == 206 else None
-    name = safe_name(unquote(named[1]) if named else remote.name)
-    return replace(remote, name=name, size=int(whole[1]) if whole else 0)
+def file_address(link: str) -> str:
+    """GitHub's and Dropbox's pages of a file lead to the file itself."""
+    parts = urlsplit(link)
+    github = re.fullmatch(r"/([^/]+/[^/]+)/(?:blob|raw)/(.+)", parts.path)
+    if parts.hostname in ("github.com", "www.github.com") and github:
+        return f"https://raw.githubusercontent.com/{github[1]}/{github[2]}"
+    if (parts.hostname or "").endswith("dropbox.com"):
+        return re.sub(r"([?&])dl=0\b", r"\1dl=1", link)
+    return link
+
+
+def behind_pointer(found: Probe) -> Remote:
+    """GitHub answers with a pointer for a large file (Git LFS): it states size and checksum, and the file is elsewhere."""
+    pointer = POINTER.search(found.text)
+    parts = urlsplit(found.remote.url)
+    if not pointer or parts.hostname != "raw.githubusercontent.com":
+        return found.remote
+    address = f"https://media.githubusercontent.com/media{quote(unquote(parts.path))}"
+    return replace(found.remote, url=address, size=int(pointer[2]), sha256=pointer[1], validator="")
+
+
+def name_in(address: str) -> str:
+    """The file name at the end of an address; also one in its query, as some servers have it."""
+    parts = urlsplit(address)
+    last = unquote(parts.path.rpartition("/")[2])
+    if last.lower().endswith((*WEIGHTS, ".zip")):
+        return last
+    inside = re.search(r"(?:^|[&/=])([^&/=]+\.(?:safetensors|ckpt|pth?))(?:&|$)", unquote(parts.query), re.IGNORECASE)
+    return inside[1] if inside else last
+
+
+def named(remote: Remote) -> Remote:
+    """With a safe name, or none where the server has no name that a model could have: `file_name` may have one."""
+    has_ending = re.search(r"\.(?!\d+$)[A-Za-z0-9]{1,12}$", remote.name)
+    return replace(remote, name=safe_name(remote.name) if has_ending else "")

@@ -1,85 +1,135 @@
-"""Links to Hugging Face."""
+"""Links to Hugging Face: a file, its page, or a repository with one model."""
 
 import re
+import time
+from dataclasses import dataclass, replace
 from typing import Any, Final
 from urllib.parse import unquote, urlsplit
 
 from launcher.core.problem import Problem
 from launcher.models.catalog import HubFile
-from launcher.models.kinds import Found, TokenNeeded, safe_name
+from launcher.models.found import Found, TokenNeeded, safe_name
 from launcher.models.remote import Remote
 
-HUB_HOSTS: Final = ("huggingface.co", "hf.co")
+HOSTS: Final = ("huggingface.co", "hf.co")
+TOKEN: Final = "HF_TOKEN"  # the secret's name
 TOKEN_PAGE: Final = "https://huggingface.co/settings/tokens/new?canReadGatedRepos=true&tokenType=fineGrained"
-HUB_RETRIES: Final = True  # the hub's own client waits and asks again when it is busy
+WAITS: Final = (1.0, 2.0, 4.0)  # seconds before asking again where it is busy or silent
+LONGEST_WAIT: Final = 10.0  # seconds; one that asks for more is asked with a token instead
+KNOWN_REFS: Final = re.compile(r"refs/(?:pr|convert)/[^/]+")
+REPO_TYPES: Final = {"datasets": "dataset", "spaces": "space"}
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a link to Hugging Face asks for: files it may mean, likeliest first, or a repository."""
+
+    files: tuple[HubFile, ...] = ()
+    repo: HubFile | None = None  # with "" as its file name
+    fragment: str = ""  # a file's name behind a #
+
+
+def detect(link: str) -> Wanted | None:
+    """Any link to the hub."""
+    parts = urlsplit(link)
+    if (parts.hostname or "").removeprefix("www.") not in HOSTS:
+        return None
+    first, _, rest = parts.path.lstrip("/").partition("/")
+    repo_type = REPO_TYPES.get(first, "model")
+    path = rest if first in (*REPO_TYPES, "models") else f"{first}/{rest}"
+    match = re.fullmatch(r"([^/]+/[^/]+)/(?:blob|resolve|raw)/(.+)", path)
+    if match:
+        return Wanted(files=tuple(files_meant(unquote(match[1]), repo_type, match[2])))
+    match = re.fullmatch(r"([^/]+/[^/]+)(?:/tree/([^?]+?))?/?", path)
+    if match and first not in ("docs", "blog", "settings", "spaces", "papers", "collections"):
+        revision = unquote(match[2]) if match[2] else "main"
+        return Wanted(
+            repo=HubFile(unquote(match[1]), "", revision, repo_type=repo_type), fragment=unquote(parts.fragment)
+        )
+    return Wanted()
+
+
+def files_meant(repo: str, repo_type: str, behind: str) -> list[HubFile]:
+    """A branch's name may hold slashes, encoded or not: every cut that can be meant, likeliest first."""
+    known = KNOWN_REFS.match(behind)
+    words = behind.split("/")
+    cuts = [(known[0], behind[len(known[0]) + 1 :])] if known else []
+    cuts += [("/".join(words[:at]), "/".join(words[at:])) for at in range(1, len(words))]
+    return [
+        HubFile(repo, unquote(name), unquote(revision), repo_type=repo_type)
+        for revision, name in cuts
+        if name and revision
+    ]
 
 
 def hub_file_of(link: str) -> HubFile | None:
-    """The file a Hugging Face link leads to (its page, /blob/, or the file itself, /resolve/), else None."""
-    parts = urlsplit(link)
-    match = re.fullmatch(r"/([^/]+/[^/]+)/(?:blob|resolve|raw)/([^/]+)/(.+)", unquote(parts.path))
-    if parts.hostname not in HUB_HOSTS or not match:
-        return None
-    return HubFile(match[1], match[3], revision=match[2])
+    """The file a link to Hugging Face leads to, else None."""
+    wanted = detect(link)
+    return wanted.files[0] if wanted and wanted.files else None
 
 
-def resolve_hub_link(link: str, token: str) -> Found:
+def resolve(wanted: Wanted, token: str) -> Found:
     """A file's page, a file, or a repository with one file of weights (or one named behind a #)."""
-    file = hub_file_of(link)
-    if file:
-        return Found(resolve_hub_file(file, token))
-    parts = urlsplit(link)
-    match = re.fullmatch(r"/([^/]+/[^/]+)(?:/tree/([^/]+))?/?", unquote(parts.path))
-    if not match:
-        raise Problem(
-            "The link leads to a page of Hugging Face, not to a model.",
-            "Open «Files and versions» there and copy the link of the model file.",
-        )
-    repo, revision = match[1], match[2] or "main"
-    page = HubFile(repo, "")
+    failures: list[Problem] = []
+    for file in wanted.files:
+        try:
+            return Found(resolve_hub_file(file, token))
+        except NoSuchRevision as problem:
+            failures.append(problem)
+    if failures:
+        raise failures[0]
+    if not wanted.repo:
+        raise no_model()
+    return Found(resolve_hub_file(only_model(wanted.repo, wanted.fragment, token), token))
+
+
+def only_model(repo: HubFile, fragment: str, token: str) -> HubFile:
+    """The one model file in a repository."""
     from huggingface_hub import HfApi
 
     try:
-        names = [
-            file.rfilename for file in HfApi().model_info(repo, revision=revision, token=token or False).siblings or []
-        ]
-    except OSError as error:
-        raise hub_problem(page, error, bool(token)) from error
-    weights = [name for name in names if name.lower().endswith((".safetensors", ".ckpt")) and "/" not in name]
-    chosen = [name for name in weights if name == unquote(parts.fragment)] or weights
-    if len(chosen) != 1:
-        told = (
-            f"{len(weights)} model files: {', '.join(weights[:8])}" if weights else "no model file that A1111 could use"
-        )
-        do = (
-            f"Add # and one of the names to the link, for example {page.page}#{weights[0]}."
-            if weights
-            else f"Look at {page.page} for another link."
-        )
-        raise Problem(f"{repo} has {told}.", do)
-    return Found(resolve_hub_file(HubFile(repo, chosen[0], revision=revision), token))
+        told = HfApi().repo_info(repo.repo, revision=repo.revision, repo_type=repo.repo_type, token=token or False)
+    except Exception as error:
+        raise hub_problem(repo, error, bool(token)) from error
+    names = [file.rfilename for file in getattr(told, "siblings", None) or []]
+    weights = [name for name in names if name.lower().endswith((".safetensors", ".ckpt"))]
+    at_top = [name for name in weights if "/" not in name]
+    picked = [name for name in weights if name == fragment] or at_top
+    if len(picked) == 1:
+        return replace(repo, filename=picked[0])
+    if not at_top:
+        raise Problem(f"{repo.repo} has no model file that A1111 could use.", f"Look at {repo.page} for another link.")
+    raise Problem(
+        f"{repo.repo} has {len(at_top)} model files: {', '.join(at_top[:8])}.",
+        f"Add # and one of the names to the link, for example {repo.page}#{at_top[0]}.",
+    )
 
 
 def resolve_hub_file(file: HubFile, token: str) -> Remote:
     """Ask the hub for size and SHA-256 before the first byte.
 
-    Raises `TokenNeeded` where a token would help, else a `Problem`. The statuses and codes are those of
-    facts/tunnel_hub.md B.2; 401 without a code means «no such repository», not «token wanted».
+    Raises `TokenNeeded` where a token would help, else a `Problem`. To the hub a 401 without a code means that there is no
+    such repository, not that a token is wanted (huggingface_hub, utils/_http.py).
     """
-    from huggingface_hub import (  # here: it takes half a second, and most starts fetch nothing
+    from huggingface_hub import (
         get_hf_file_metadata,
         hf_hub_url,
-    )
+    )  # here: it takes half a second, and most starts need none
 
-    url = hf_hub_url(file.repo, file.filename, revision=file.revision)
+    more = {} if file.repo_type == "model" else {"repo_type": file.repo_type}
     try:
-        meta = get_hf_file_metadata(url, token=token or False, timeout=10, retry_on_errors=HUB_RETRIES)
-    except OSError as error:  # HfHubHTTPError and every connection error of httpx1/2 that the hub wraps
+        url = hf_hub_url(file.repo, file.filename, revision=file.revision, **more)
+    except ValueError as error:
         raise hub_problem(file, error, bool(token)) from error
-    except Exception as error:
-        if type(error).__module__.partition(".")[0] in ("httpx", "httpx2", "httpcore"):
-            raise unreachable_hub(error) from error
-        raise
+    for wait in (*WAITS, None):
+        try:
+            meta = get_hf_file_metadata(url, token=token or False, timeout=10)
+            break
+        except Exception as error:
+            asked = seconds_asked(error)
+            if wait is None or asked is None or asked > LONGEST_WAIT:
+                raise hub_problem(file, error, bool(token)) from error
+            time.sleep(max(wait, asked))
     etag = (meta.etag or "").strip('"')
     sha256 = etag if re.fullmatch(r"[0-9a-f]{64}", etag) else ""
     if (file.sha256 and sha256 and file.sha256 != sha256) or (file.size and meta.size and file.size != meta.size):
@@ -90,23 +140,54 @@ def resolve_hub_file(file: HubFile, token: str) -> Remote:
     return Remote(url, safe_name(file.saved_name), meta.size or file.size, sha256 or file.sha256, file.page, token)
 
 
-def unreachable_hub(error: Exception) -> Problem:
-    """The hub did not answer at all."""
+def seconds_asked(error: Exception) -> float | None:
+    """How long to wait before asking again, where that may help: the hub is busy, broken, or silent. Else None."""
+    response: Any = getattr(error, "response", None)
+    if response is None:
+        return 0.0 if is_silence(error) else None
+    if response.status_code not in (408, 429) and response.status_code < 500:
+        return None
+    told = f"{response.headers.get('ratelimit', '')};{response.headers.get('Retry-After', '')}"
+    numbers = [float(number) for number in re.findall(r"(?:t=|;)([0-9]{1,6})", told)]
+    return max(numbers, default=0.0)
+
+
+def is_silence(error: Exception) -> bool:
+    """True for what the hub's client raises when nobody answers, whichever HTTP library it uses."""
+    return isinstance(error, OSError) or type(error).__module__.partition(".")[0] in ("httpx", "httpx2", "httpcore")
+
+
+def no_model() -> Problem:
+    """For what is no file and no repository."""
     return Problem(
-        f"Hugging Face does not answer ({type(error).__name__}).",
-        "Wait some minutes and press ▶ again; what is fetched already stays.",
+        "The link leads to a page of Hugging Face, not to a model.",
+        "Open **Files and versions** there and copy the link of the model file.",
     )
 
 
-def hub_problem(file: HubFile, error: OSError, with_token: bool) -> Problem | TokenNeeded:
-    """Four different refusals, four different sentences, each with the page to open."""
+class NoSuchRevision(Problem):
+    """The repository is there, the branch is not."""
+
+
+def hub_problem(file: HubFile, error: Exception, with_token: bool) -> Exception:
+    """The hub's refusals, each with its sentence and the page to open. An error that is none of them is given back."""
     response: Any = getattr(error, "response", None)
+    if isinstance(error, ValueError):  # what cannot be the name of a repository
+        return no_model()
     if response is None:
-        return unreachable_hub(error)
+        if not is_silence(error):
+            return error
+        return Problem(
+            f"Hugging Face does not answer ({type(error).__name__}).", "Wait some minutes and press ▶ again."
+        )
     status, code = response.status_code, response.headers.get("X-Error-Code", "")
     said = f"{getattr(error, 'server_message', '') or ''} {error}".lower()
     if status == 401 and code == "GatedRepo":
-        return TokenNeeded("HF_TOKEN", f"{file.repo} is given only to people who accepted its conditions.", file.page)
+        return TokenNeeded(TOKEN, f"{file.repo} is given only to people who accepted its conditions.", file.page)
+    if status == 429:
+        busy = Problem("Hugging Face says that too many requests were made.", "Wait some minutes and press ▶ again.")
+        why = "Hugging Face is asked too much from this runtime's address; a token has a share of its own."
+        return busy if with_token else TokenNeeded(TOKEN, why, TOKEN_PAGE, without=busy)
     if status == 403 and code == "GatedRepo":
         return Problem(
             f"Your Hugging Face account has not accepted the conditions of {file.repo}.",
@@ -115,13 +196,15 @@ def hub_problem(file: HubFile, error: OSError, with_token: bool) -> Problem | To
     if status == 403 and "fine-grained" in said:
         return Problem(
             "Your Hugging Face token may not read gated repositories.",
-            f"Make one that may at {TOKEN_PAGE}, save it as the secret HF_TOKEN, and press ▶ again.",
+            f"Make one that may at {TOKEN_PAGE}, save it as the secret {TOKEN}, and press ▶ again.",
         )
     if status == 401 and "invalid credentials" in said:
         return Problem(
             "Hugging Face does not know your token: it is mistyped or was deleted.",
-            f"Make a new one at {TOKEN_PAGE}, save it as the secret HF_TOKEN, and press ▶ again.",
+            f"Make a new one at {TOKEN_PAGE}, save it as the secret {TOKEN}, and press ▶ again.",
         )
+    if status == 404 and code == "RevisionNotFound":
+        return NoSuchRevision(f"{file.repo} has no branch {file.revision[:40]!r}.", f"Look at {file.page}/tree/main.")
     if code in ("RepoNotFound", "") and status in (401, 404):
         return Problem(
             f"{file.repo} is gone from Hugging Face, or private.",
@@ -132,6 +215,4 @@ def hub_problem(file: HubFile, error: OSError, with_token: bool) -> Problem | To
             f"{file.filename} is not in {file.repo} any more.",
             f"Look at {file.page}/tree/main for its new name, or choose another model.",
         )
-    if status == 429:
-        return Problem("Hugging Face says that too many requests were made.", "Wait some minutes and press ▶ again.")
     return Problem(f"Hugging Face has a fault of its own (HTTP {status}).", "Wait some minutes and press ▶ again.")

@@ -1,0 +1,165 @@
+"""One file to its folder: fetched, or found there already. What both the catalog and pasted links need."""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final, TypeVar
+
+from launcher.core.folder import Folder, require_room
+from launcher.core.problem import Problem
+from launcher.core.reporter import Reporter
+from launcher.models.checksums import known_checksum, note_checksum
+from launcher.models.download import download
+from launcher.models.found import TokenNeeded
+from launcher.models.model_file import OLD_ENDINGS
+from launcher.models.probe import probe, raise_refusal, read_range
+from launcher.models.receive import Receiver, set_aside
+from launcher.models.remote import Interrupted, Remote
+from launcher.models.taken_over import fault_of
+from launcher.models.web import until_stopped
+
+# A1111 shows an SDXL image as it grows with this file, which it fetches in the middle of the first image (its
+# modules/sd_vae_approx.py); where that fails, so does every image.
+PREVIEWS_OF_XL: Final = "vaeapprox-sdxl.pt"
+PREVIEWS_SOURCES: Final = (
+    f"https://github.com/AUTOMATIC1111/stable-diffusion-webui/releases/download/v1.0.0-pre/{PREVIEWS_OF_XL}",
+    f"https://huggingface.co/licyk/sd-vae/resolve/main/vae-approx/{PREVIEWS_OF_XL}",
+)
+SAMPLES: Final = 8  # stretches of two files that are compared where no checksum is known
+SAMPLE: Final = 64 << 10  # bytes
+HASHED_AT_ONCE: Final = 4 << 20  # bytes
+T_found = TypeVar("T_found")
+
+
+@dataclass(frozen=True)
+class Fetcher:
+    """What a download needs of the rest: how to ask for a token, and whom to tell."""
+
+    folder: Folder
+    where: str  # the disk's name in messages
+    ask_token: Callable[[str, str], str]  # (name of the secret, reason) -> token; "" where nobody answers
+    reporter: Reporter
+
+
+def fetch_remote(fetcher: Fetcher, remote: Remote, folder: Path, kind: str = "") -> Path:
+    """Download one file into its folder; return where it is."""
+    if remote.name.lower().endswith(OLD_ENDINGS):
+        fetcher.reporter.notice(
+            f"{remote.name} is an old kind of file that can carry programs; take a .safetensors file of the same model where there is one."
+        )
+    fetcher.reporter.say(remote.name)
+    # What is written to Google Drive lies on the runtime's disk until it is uploaded (googlecolab/colabtools#659).
+    require_room(fetcher.folder.machine, remote.size, "the runtime's disk", f"The model {remote.name}")
+    path, digest = download(
+        remote,
+        folder / remote.name,
+        where=fetcher.where,
+        reporter=fetcher.reporter,
+        receive=Receiver(kind, fetcher.where, fetcher.reporter.stop, bool(remote.sha256)),
+    )
+    if path.suffix.lower() != ".zip" and not remote.name.lower().endswith(".zip"):
+        note_checksum(fetcher.folder, path, digest)
+    return path
+
+
+def is_there(fetcher: Fetcher, path: Path, size: int, sha256: str) -> bool:
+    """True if the file is there and whole. A broken one (cut off, a web page) is set aside under another name, and said."""
+    if not path.exists():
+        return False
+    fault = fault_of(path)
+    known = known_checksum(fetcher.folder, path)
+    if not fault and size and path.stat().st_size != size:
+        fetcher.reporter.notice(f"Another file called {path.name} is there already; it is used as it is.")
+        return True
+    if not fault and sha256 and known and known != sha256:
+        fetcher.reporter.notice(f"Another file called {path.name} is there already; it is used as it is.")
+        return True
+    if not fault:
+        return True
+    aside = set_aside(path)
+    fetcher.reporter.notice(
+        f"{path.name} was there, but it is no usable model file: {fault}. It is kept as {aside.name}; delete it if you do not need it."
+    )
+    return False
+
+
+def is_same(fetcher: Fetcher, path: Path, remote: Remote) -> bool:
+    """True if the file there is the one at its source: by checksum, else by its size and parts of it."""
+    size = path.stat().st_size
+    if remote.size and size != remote.size:
+        return False
+    if remote.sha256:
+        known = known_checksum(fetcher.folder, path)
+        if not known:
+            fetcher.reporter.say(f"comparing {path.name} with its source")
+            known = hashed(fetcher, path)
+            note_checksum(fetcher.folder, path, known)
+        return known == remote.sha256
+    starts = sorted({max(0, min(size - SAMPLE, size * at // SAMPLES)) for at in range(SAMPLES + 1)})
+    with path.open("rb") as file:
+        for start in starts if remote.size else ():
+            file.seek(start)
+            here = file.read(SAMPLE)
+            there = read_range(remote, start, start + len(here))
+            if here != there:
+                return False
+    return bool(remote.size)
+
+
+def hashed(fetcher: Fetcher, path: Path) -> str:
+    """The SHA-256 of a file, with progress. Raises `Interrupted`."""
+    digest, done, size = hashlib.sha256(), 0, path.stat().st_size
+    with path.open("rb") as file:
+        while piece := file.read(HASHED_AT_ONCE):
+            if fetcher.reporter.stopped:
+                raise Interrupted
+            digest.update(piece)
+            done += len(piece)
+            fetcher.reporter.progress(done, size)
+    return digest.hexdigest()
+
+
+def with_token(fetcher: Fetcher, resolve: Callable[[str], T_found]) -> T_found:
+    """Resolve without a token first (a wrong one breaks public files too); ask only where the source wants one."""
+    stop = fetcher.reporter.stop
+    try:
+        return until_stopped(stop, lambda: resolve(""))
+    except TokenNeeded as needed:
+        token = fetcher.ask_token(needed.name, needed.reason)
+        if not token:
+            raise needed.without or Problem(
+                f"{needed.reason} A token is needed, and there is none.",
+                f"Accept the conditions at {needed.page}, save a token as the Colab secret {needed.name} (the key symbol at the left), and press ▶ again.",
+            ) from needed
+        try:
+            return until_stopped(stop, lambda: resolve(token))
+        except TokenNeeded as refused:
+            raise Problem(
+                f"{refused.reason} Your token {needed.name} did not open it.",
+                f"Look at {refused.page}, make a new token, save it as the Colab secret {needed.name}, and press ▶ again.",
+            ) from refused
+
+
+def bring_previews(fetcher: Fetcher, base: str) -> None:
+    """Bring what A1111 needs to show an SDXL image as it grows. Where nobody has it, that is said, and nothing fails."""
+    folder = fetcher.folder.models / "VAE-approx"
+    if not base.startswith("SDXL") or (folder / PREVIEWS_OF_XL).exists():
+        return
+    for address in PREVIEWS_SOURCES:
+        try:
+            found = until_stopped(fetcher.reporter.stop, lambda at=address: probe(Remote(at, PREVIEWS_OF_XL)))  # type: ignore[misc]
+            raise_refusal(found)
+            download(
+                replace(found.remote, name=PREVIEWS_OF_XL),
+                folder / PREVIEWS_OF_XL,
+                where=fetcher.where,
+                reporter=fetcher.reporter,
+                receive=Receiver("", fetcher.where, fetcher.reporter.stop, bool(found.remote.sha256)),
+            )
+            return
+        except Problem:
+            continue  # the next source; that none has it is said below
+    fetcher.reporter.notice(
+        f"{PREVIEWS_OF_XL} could not be fetched: if images fail, set **Live preview method** to **Approx cheap** in the web UI's settings."
+    )

@@ -1,0 +1,94 @@
+"""The models that are there already: which are broken, which one is used, and reading it ahead."""
+
+import os
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Final
+
+from launcher.core.folder import Folder, leads_nowhere
+from launcher.models.model_file import WEIGHTS, look_at
+
+HALF_DOWNLOADS: Final = (".crdownload", ".aria2", ".download", ".partial", ".incomplete")
+READERS: Final = 16  # stretches of a file read side by side
+STRETCH: Final = 16 << 20  # bytes
+READ_AT_ONCE: Final = 2 << 20  # bytes
+
+
+def model_files(folder: Folder) -> Iterator[Path]:
+    """Every file in the models folders on Drive, and A1111's old place for a checkpoint."""
+    for root in (folder.kept / "models", *folder.kept.glob("extensions/*/models")):
+        for where, _, names in os.walk(root):
+            yield from (Path(where, name) for name in names)
+    yield from folder.kept.glob("*.ckpt")
+
+
+def broken_models(folder: Folder, known: set[str]) -> tuple[set[str], dict[str, str]]:
+    """Look at the model files on Drive that are not `known`: (names that are sound or known, name -> what is wrong).
+
+    Names are relative to the kept folder. Only the beginning and the end of a file are read; one that cannot be read at all
+    is named, and hides no other.
+    """
+    sound, broken = set(), {}
+    for path in model_files(folder):
+        name = str(path.relative_to(folder.kept))
+        if leads_nowhere(path):
+            continue  # `Folder.dead_shortcuts` names it
+        if name in known:
+            sound.add(name)
+        elif path.name.lower().endswith(HALF_DOWNLOADS):
+            broken[name] = "it is half downloaded"
+        elif path.suffix.lower() in WEIGHTS:
+            fault = fault_of(path)
+            if fault:
+                broken[name] = fault
+            else:
+                sound.add(name)
+    return sound, broken
+
+
+def fault_of(path: Path, size: int = 0) -> str:
+    """What makes a file unreadable as weights, by its beginning and end, or "". A `size` of 0 means that nobody knows it."""
+    try:
+        there = path.stat().st_size
+        seen = look_at(path, inside=False)
+    except OSError as error:
+        return f"it cannot be read ({error.strerror})"
+    if seen.fault and not seen.foreign:  # what is sound, but made for another program, is not broken
+        return seen.fault
+    return f"it has {there} bytes instead of {size}" if size and there != size else ""
+
+
+def usable_checkpoint(folder: Folder, usual: set[str]) -> tuple[Path | None, dict[str, str]]:
+    """(a checkpoint A1111 can load, those looked at before it with what is wrong). One named as in `usual` goes first."""
+    useless: dict[str, str] = {}
+    for path in sorted(folder.checkpoints(), key=lambda path: path.name not in usual):
+        try:
+            seen = look_at(path)
+        except OSError as error:
+            useless[path.name] = f"it cannot be read ({error.strerror})"
+            continue
+        if seen.kind == "checkpoint" and not seen.fault:
+            return path, useless
+        useless[path.name] = seen.fault or (f"it is a {seen.kind}" if seen.kind else "it holds no checkpoint")
+    return None, useless
+
+
+def read_ahead(path: Path, progress: Callable[[int, int], None]) -> None:
+    """Read a file once, so that A1111 finds it in the machine's memory and not on Drive.
+
+    Several stretches at once: the system asks Drive for 128 kB at a time and waits for each (on 20 ms an answer, 200 MB took
+    17 s in a row, docs/benchmarks.md).
+    """
+    size, done, lock = path.stat().st_size, [0], threading.Lock()
+
+    def read(start: int) -> None:
+        for offset in range(start, min(start + STRETCH, size), READ_AT_ONCE):
+            piece = os.pread(file.fileno(), READ_AT_ONCE, offset)
+            with lock:
+                done[0] += len(piece)
+                progress(done[0], size)
+
+    with path.open("rb", buffering=0) as file, ThreadPoolExecutor(READERS) as pool:
+        list(pool.map(read, range(0, size, STRETCH)))

@@ -1,0 +1,63 @@
+"""What the tests of downloads share: a hub with one model, and a reporter that remembers the progress."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from launcher.models.download import download
+from launcher.models.receive import Receiver
+from launcher.models.remote import Remote
+from tests.world import safetensors
+from tests.world.heard import Heard
+from tests.world.hub import Hub
+
+SIZE = 40_000_000
+
+
+@pytest.fixture
+def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
+    made = Hub(tmp_path / "hub")
+    made.add("own/model", "model.safetensors", safetensors(SIZE))
+    monkeypatch.setattr("launcher.models.part_file.CHUNK", 4 << 20)
+    yield made
+    made.close()
+
+
+def remote(
+    hub: Hub, token: str = "", name: str = "model.safetensors", size: int | None = None, sha256: str | None = None
+) -> Remote:
+    path = hub.root / "own/model" / name
+    return Remote(
+        f"{hub.url}/own/model/resolve/main/{name}",
+        name,
+        path.stat().st_size if size is None else size,
+        hub.sha256(path) if sha256 is None else sha256,
+        "https://huggingface.co/own/model",
+        token,
+    )
+
+
+class Watcher(Heard):
+    """Remembers the progress, and presses ■ once so many bytes are there."""
+
+    def __init__(self, stop_beyond: int | None = None) -> None:
+        super().__init__()
+        object.__setattr__(self, "seen", [])
+        object.__setattr__(self, "stop_beyond", stop_beyond)
+
+    def progress(self, done: int, total: int = 0, unit: str = "bytes") -> None:
+        self.seen.append(done)  # type: ignore[attr-defined]
+        if self.stop_beyond is not None and done > self.stop_beyond:  # type: ignore[attr-defined]
+            self.stop.set()
+
+
+def fetch(what: Remote, target: Path, kind: str = "") -> list[int]:
+    watcher = Watcher()
+    receive = Receiver(kind, "Google Drive", watcher.stop, bool(what.sha256))
+    download(what, target, where="Google Drive", reporter=watcher, receive=receive)
+    return watcher.seen  # type: ignore[attr-defined, no-any-return]
+
+
+def more_was_sent(hub: Hub, count: int) -> bool:
+    return hub.sent() >= count

@@ -1,0 +1,252 @@
+"""What people paste is read as they mean it, or one sentence says what is wrong; file names survive every server."""
+
+import pytest
+import requests
+
+from launcher.core.problem import Problem
+from launcher.models.found import safe_name
+from launcher.models.pasted import links_in, one_link, without_secrets
+from launcher.models.sources import civitai, google_drive, hugging_face
+from launcher.models.sources.direct import behind_pointer, file_address, name_in
+from launcher.models.web import Session, content_range, name_told
+from tests.world.liar import Liar
+
+HUB = "https://huggingface.co/a/b/blob/main/c.safetensors"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        HUB,
+        f"<{HUB}>",
+        f'"{HUB}"',
+        f"“{HUB}”,",
+        f"  {HUB}.  ",
+        f"[the model]({HUB})",
+        f"see {HUB}, it is good!",
+        HUB.replace("https://huggingface.co", "HTTPS://HuggingFace.co"),
+        HUB.removeprefix("https://"),
+    ],
+)
+def test_a_link_is_found_in_what_stands_around_it(text: str) -> None:
+    assert one_link(text) == HUB
+
+
+def test_a_bracket_that_belongs_to_a_link_stays() -> None:
+    assert one_link("(https://example.com/a_(1).safetensors)") == "https://example.com/a_(1).safetensors"
+    assert one_link("https://example.com/model_(v2)") == "https://example.com/model_(v2)"
+
+
+def test_several_links_are_all_found_once() -> None:
+    other = "urn:air:sd1:lora:civitai:3@7"
+    assert links_in(f"{HUB}, {other}\n{HUB}; http://example.com/x.pt") == [HUB, other, "http://example.com/x.pt"]
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("", "is not a link"),
+        ("a model", "is not a link"),
+        ("https://[x", "not whole"),
+        ("https:///x.safetensors", "not whole"),
+        ("https://a:b/x", "not whole"),
+        (f"{HUB} and https://example.com/x.pt", "There are 2 links"),
+        ("http://example.com/x.pt", "not encrypted"),
+        ("/content/drive/MyDrive/models/x.safetensors", "a file on Google Drive"),
+        ("MyDrive/x.ckpt", "a file on Google Drive"),
+    ],
+)
+def test_what_is_no_link_gets_one_sentence(text: str, says: str) -> None:
+    with pytest.raises(Problem, match=says):
+        one_link(text)
+
+
+@pytest.mark.parametrize(
+    ("link", "shown"),
+    [
+        (
+            "https://civitai.com/api/download/models/7?type=VAE&token=secret",
+            "https://civitai.com/api/download/models/7?type=VAE",
+        ),
+        ("https://me:secret@example.com/x.pt", "https://example.com/x.pt"),
+        ("https://store.example.com/x.pt?X-Amz-Signature=secret&id=3#secret", "https://store.example.com/x.pt?id=3"),
+        ("take https://example.com/x?key=secret please", "take https://example.com/x please"),
+        (HUB, HUB),
+    ],
+)
+def test_secrets_in_a_link_are_never_shown(link: str, shown: str) -> None:
+    assert without_secrets(link) == shown
+
+
+@pytest.mark.parametrize(
+    ("header", "name"),
+    [
+        ('attachment; filename="a b.safetensors"', "a b.safetensors"),
+        ("attachment; filename=a.ckpt; size=3", "a.ckpt"),
+        ("attachment; filename=\"old.ckpt\"; filename*=UTF-8''n%C3%A9w.ckpt", "néw.ckpt"),
+        ("attachment; filename*=utf-8''%E7%8C%AB.safetensors", "猫.safetensors"),
+        ("attachment; filename*=iso-8859-1'en'%E4.pt", "ä.pt"),
+        ("attachment; FileName*=nonsense''a.pt", "a.pt"),
+        ('attachment; filename="' + "猫.pt".encode().decode("latin-1") + '"', "猫.pt"),
+        ('attachment; filename="=?UTF-8?B?54yrLnB0?="', "猫.pt"),
+        ('attachment; filename="=?UTF-8?Q?=E7=8C=AB=2Ept?="', "猫.pt"),
+        ('attachment; filename="a%20b.pt"', "a b.pt"),
+        ('attachment; filename="a\\"b.pt"', 'a"b.pt'),
+        ("inline", ""),
+        ("", ""),
+    ],
+)
+def test_the_name_a_server_states_is_read_in_each_way_it_is_written(header: str, name: str) -> None:
+    assert name_told(header) == name
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["style [v2].safetensors", "🐈 cat.safetensors", "👩‍🎨.pt", "a (1).ckpt", "日本語のモデル.safetensors", "a+b,c.pt"],
+)
+def test_brackets_emoji_and_spaces_stay_in_a_name(name: str) -> None:
+    assert safe_name(name) == name
+
+
+def test_a_name_that_is_too_long_is_shortened_and_keeps_its_ending() -> None:
+    name = safe_name("猫" * 200 + ".safetensors")
+    assert len(name.encode()) <= 200
+    assert name.endswith("猫.safetensors")
+
+
+@pytest.mark.parametrize("name", ["a\x00b.pt", "a\u202etp.exe.pt", "\ud800.pt", "a/../b.pt", "a:b|c.pt"])
+def test_what_could_mislead_is_taken_out_of_a_name(name: str) -> None:
+    safe = safe_name(name)
+    assert not set(safe) & set("\x00\u202e\ud800/:|")
+    assert safe.endswith(".pt")
+
+
+@pytest.mark.parametrize("name", ["model.rar", "model.7z", "model.tar.gz"])
+def test_a_packed_file_is_said(name: str) -> None:
+    with pytest.raises(Problem, match="is packed"):
+        safe_name(name)
+
+
+@pytest.mark.parametrize(
+    ("value", "range_"),
+    [
+        ("bytes 0-9/10", (0, 10, 10)),
+        ("bytes 5-9/*", None),
+        ("bytes */10", None),
+        ("bytes 9-5/10", None),
+        ("bytes 0-10/10", None),
+        ("items 0-9/10", None),
+        ("bytes 0-9/²", None),
+    ],
+)
+def test_a_content_range_is_taken_only_if_it_can_be_true(value: str, range_: tuple[int, int, int] | None) -> None:
+    assert content_range(value) == range_
+
+
+@pytest.mark.parametrize(
+    ("link", "revision", "name", "kind"),
+    [
+        ("https://huggingface.co/a/b/blob/refs%2Fpr%2F1/c.pt", "refs/pr/1", "c.pt", "model"),
+        ("https://huggingface.co/a/b/blob/refs/pr/1/c.pt", "refs/pr/1", "c.pt", "model"),
+        ("https://huggingface.co/a/b/resolve/feature%2Fx/sub/c.pt", "feature/x", "sub/c.pt", "model"),
+        ("https://www.huggingface.co/a/b/blob/main/c.pt", "main", "c.pt", "model"),
+        ("https://hf.co/datasets/a/b/resolve/main/c.pt", "main", "c.pt", "dataset"),
+        ("https://huggingface.co/spaces/a/b/blob/main/c%20d.pt", "main", "c d.pt", "space"),
+    ],
+)
+def test_every_way_to_name_a_file_of_the_hub_is_read(link: str, revision: str, name: str, kind: str) -> None:
+    file = hugging_face.hub_file_of(link)
+    assert file
+    assert (file.repo, file.revision, file.filename, file.repo_type) == ("a/b", revision, name, kind)
+
+
+def test_a_branch_with_a_slash_is_tried_after_one_without() -> None:
+    wanted = hugging_face.detect("https://huggingface.co/a/b/blob/feature/x/c.pt")
+    assert wanted
+    assert [(file.revision, file.filename) for file in wanted.files] == [("feature", "x/c.pt"), ("feature/x", "c.pt")]
+
+
+def test_a_key_in_a_link_to_civitai_is_used_and_never_shown() -> None:
+    wanted = civitai.detect("https://civitai.com/api/download/models/7?type=Model&token=secret")
+    assert wanted
+    assert wanted.key == "secret"
+    assert "secret" not in repr(wanted)
+
+
+@pytest.mark.parametrize(
+    ("link", "id_"),
+    [
+        ("https://drive.google.com/file/d/abc-1/view?usp=sharing", "abc-1"),
+        ("https://drive.google.com/file/u/1/d/abc-1/view", "abc-1"),
+        ("https://drive.google.com/open?id=abc-1", "abc-1"),
+        ("https://drive.google.com/uc?export=download&id=abc-1", "abc-1"),
+        ("https://docs.google.com/uc?id=abc-1", "abc-1"),
+        ("https://drive.usercontent.google.com/download?id=abc-1&export=download", "abc-1"),
+    ],
+)
+def test_every_way_to_name_a_file_of_google_drive_is_read(link: str, id_: str) -> None:
+    assert google_drive.detect(link) == link
+    assert google_drive.file_id(link) == id_
+
+
+def test_a_resource_key_goes_with_its_file() -> None:
+    address = google_drive.download_address("https://drive.google.com/file/d/abc-1/view?resourcekey=0-xyz")
+    assert address.endswith("id=abc-1&export=download&confirm=t&resourcekey=0-xyz")
+
+
+@pytest.mark.parametrize(
+    "link", ["https://drive.google.com/drive/folders/abc", "https://drive.google.com/drive/u/0/folders/abc?x=1"]
+)
+def test_a_folder_of_google_drive_is_said(link: str) -> None:
+    with pytest.raises(Problem, match="a folder of Google Drive"):
+        google_drive.file_id(link)
+
+
+@pytest.mark.parametrize(
+    ("link", "address"),
+    [
+        ("https://github.com/a/b/blob/main/x.pth", "https://raw.githubusercontent.com/a/b/main/x.pth"),
+        ("https://github.com/a/b/raw/main/d/x.pth", "https://raw.githubusercontent.com/a/b/main/d/x.pth"),
+        ("https://github.com/a/b/releases/download/v1/x.pth", "https://github.com/a/b/releases/download/v1/x.pth"),
+        ("https://www.dropbox.com/s/abc/x.pt?dl=0", "https://www.dropbox.com/s/abc/x.pt?dl=1"),
+    ],
+)
+def test_a_page_of_a_file_leads_to_the_file(link: str, address: str) -> None:
+    assert file_address(link) == address
+
+
+def test_a_name_in_a_query_is_found() -> None:
+    assert name_in("https://example.com/get?file=models/x.safetensors&v=2") == "x.safetensors"
+
+
+def test_a_pointer_of_git_lfs_leads_to_its_file_with_size_and_checksum() -> None:
+    from launcher.models.probe import Probe
+    from launcher.models.remote import Remote
+
+    text = f"version https://git-lfs.github.com/spec/v1\noid sha256:{'a' * 64}\nsize 123\n"
+    found = behind_pointer(Probe(Remote("https://raw.githubusercontent.com/a/b/main/x.pth", "x.pth", 130), 200, text))
+    assert (found.url, found.size, found.sha256) == (
+        "https://media.githubusercontent.com/media/a/b/main/x.pth", 123, "a" * 64,
+    )  # fmt: skip
+
+
+def test_a_redirect_out_of_the_encryption_is_refused() -> None:
+    answer = requests.Response()
+    answer.status_code, answer.url = 302, "https://example.com/x.pt"
+    answer.headers["Location"] = "http://example.com/x.pt"
+    with pytest.raises(Problem, match="not encrypted"):
+        Session().get_redirect_target(answer)
+    answer.headers["Location"] = "/y.pt"
+    assert Session().get_redirect_target(answer) == "/y.pt"
+
+
+def test_a_server_that_is_asked_says_size_and_version() -> None:
+    from launcher.models.probe import probe
+    from launcher.models.remote import Remote
+
+    liar = Liar(b"x" * 5000)
+    try:
+        found = probe(Remote(liar.url, "x.pt")).remote
+        assert (found.size, found.validator) == (5000, liar.etag())
+    finally:
+        liar.close()
