@@ -160,7 +160,7 @@ ERRORS = {
     "drive": "from launcher.drive.mount import mount_problem; mount_problem('x', [], 0.0)",
     "access": "from launcher.access.pages import waiting_page; waiting_page(1)",
     "extensions": "from launcher.extensions.manage import checked_address; checked_address(1)",
-    "launch": "from launcher.launch.notes import Notes; Notes(None).last_good",
+    "launch": "from launcher.launch.windows import NotAnswered; NotAnswered('x', 'y')",
     "cells": "import launcher.cells, asyncio; asyncio.run(launcher.cells.ask_keeper('x', 1, None))",
 }
 

@@ -68,7 +68,12 @@ def test_why_the_door_could_not_be_opened_is_said(
 def test_colabs_own_link_counts_as_well_while_the_door_answers(way_in: Callable[..., Entrance]) -> None:
     """Colab answers everybody but the person's own browser with 403."""
     asked: list[int] = []
-    entrance = way_in(COLABS_OWN, lambda port: asked.append(port) or COLAB)
+
+    def colabs_link(port: int) -> str:
+        asked.append(port)
+        return COLAB
+
+    entrance = way_in(COLABS_OWN, colabs_link)
     assert entrance.open(False, Heard()) == COLAB
     assert entrance.answers()
     assert entrance.open_again(Heard()) == COLAB
