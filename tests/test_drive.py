@@ -14,6 +14,7 @@ import pytest
 import requests
 
 from tests.conftest import COLAB_PYTHON
+from tests.old_files import SOUND
 from tests.world import MODEL_LINK, MODEL_REPO, WEBUI, World, safetensors
 from tests.world.githost import git
 from tests.world.kernel import Kernel, cell_source
@@ -181,7 +182,7 @@ def test_a_folder_of_2023_is_taken_over_nothing_is_deleted_and_what_is_broken_is
     (models / "good.safetensors").write_bytes(safetensors(100_000))
     (models / "half.safetensors").write_bytes(safetensors(100_000)[:50_000])
     (models / "other.safetensors.crdownload").write_bytes(b"half")
-    (kept / "model.ckpt").write_bytes(b"\x80\x02weights of old")
+    (kept / "model.ckpt").write_bytes(SOUND["SD 1.4 as published (Lightning, before torch 1.6)"][0])
     control = kept / "extensions" / "sd-webui-controlnet" / "models"
     control.mkdir(parents=True)
     (control / "control_canny.safetensors").write_bytes(b"<!doctype html><html>404</html>")
@@ -209,7 +210,7 @@ def test_a_folder_of_2023_is_taken_over_nothing_is_deleted_and_what_is_broken_is
 
 def test_the_one_checkpoint_beside_a1111s_files_is_used(world: World, place: Place, kernels: Kernels) -> None:
     place.kept.mkdir(parents=True)
-    (place.kept / "model.ckpt").write_bytes(b"\x80\x02weights of old")
+    (place.kept / "model.ckpt").write_bytes(SOUND["SD 1.4 as published (Lightning, before torch 1.6)"][0])
     kernel = kernels(COLAB_PYTHON, place.environment, place.machine)
     message = kernel.start(cell_source("launch"))
     wait_ready(kernel)

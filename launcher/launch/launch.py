@@ -138,11 +138,12 @@ class Launch:
     def _source(self, drive: "Future[None]", newest: "Future[str]") -> None:
         try:
             with self.steps.step("source", "waiting for Google Drive", after=(drive,)):
+                reporter = self.steps.reporter("source")
                 if self.place.webui.running:
+                    self.starter.keep_version(reporter)
                     self._files_there.set_result(None)
                     self.board.finish("source", "in use by the running web UI")
                     return
-                reporter = self.steps.reporter("source")
                 self.starter.choose_version(newest.result(), reporter)
                 self.starter.bring_source(reporter)
                 self._files_there.set_result(None)

@@ -3,7 +3,7 @@
 import requests
 
 from launcher.colab.machine import Machine
-from launcher.core.fields import DEFAULT_CHECKPOINT
+from launcher.core.fields import DEFAULT_CHECKPOINT, LAST_GOOD
 from launcher.core.folder import Folder
 from launcher.core.problem import Problem
 from launcher.core.reporter import Reporter
@@ -65,6 +65,10 @@ class WebUIStart:
     def choose_version(self, newest: str, reporter: Reporter) -> None:
         """Choose which versions of A1111 may be used; `newest` is the newest, where GitHub was asked already."""
         self.tries = versions_to_try(self.folder, self.settings.version, reporter, newest)
+
+    def keep_version(self, reporter: Reporter) -> None:
+        """Stay with the version that runs, which is the one that started last."""
+        self.tries = versions_to_try(self.folder, LAST_GOOD, reporter)
 
     def bring_source(self, reporter: Reporter) -> None:
         """Bring A1111's files and parts, of the first version that can be had."""

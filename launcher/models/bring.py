@@ -86,6 +86,10 @@ def bring_link(fetcher: Fetcher, link: str, kind: str = "", name: str = "") -> s
             return there
         raise
     remote = replace(found.remote, name=chosen_name(found.remote.name, name))
+    same = place_for(fetcher.folder, kind or found.kind or "checkpoint") / remote.name
+    if remote.sha256 and same.exists() and not fault_of(same) and is_same(fetcher, same, remote):
+        fetcher.reporter.say(f"{same.name} is there")
+        return same.name
     seen = until_stopped(fetcher.reporter.stop, lambda: look_before(remote))
     sure, remote = decide(found, remote, seen, kind)
     folder = place_for(fetcher.folder, sure)
