@@ -366,7 +366,7 @@ def broken_update(world: World, environment: dict[str, str]) -> None:
 DRILLS = (
     Drill("Stability-AI/stablediffusion (since 2025-12)", set_gone("Stability-AI/stablediffusion"), "Your image generator is ready", True),
     Drill("its first copy, w-e-w/stablediffusion", second_mirror, "Your image generator is ready", True),
-    Drill("AUTOMATIC1111's repository, first run", set_gone(WEBUI), r"The source of AUTOMATIC1111 could not be fetched", False),
+    Drill("AUTOMATIC1111's repository, first run", set_gone(WEBUI), "GitHub does not answer, and no version of AUTOMATIC1111 is kept on Drive yet", False),
     Drill("AUTOMATIC1111's repository, later", set_gone(WEBUI), "so the version kept on Drive is used", True, after_first=True),
     Drill("GitHub's rate limit is reached, later", attribute("git", "limited", True), "so the version kept on Drive is used", True, after_first=True),
     Drill("a model's repository was removed", model_gone, r"paint.safetensors is not in world/paint any more|world/paint", False),

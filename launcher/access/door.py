@@ -153,7 +153,7 @@ class Door:
         if time.monotonic() - self._use_noted > USE_NOTED_EVERY:  # an unused machine may be given back
             self._use_noted = time.monotonic()
             self.session.last_use.touch()
-        if request.path in ("/robots.txt", f"{OWN_PAGES}style.css"):
+        if request.path in ("/robots.txt", f"{OWN_PAGES}style.css") and request.method in ("GET", "HEAD"):
             return self.for_a_stranger(request, None)
         if sends_a_login(request):
             return self.log_in(request, await read_form(request))

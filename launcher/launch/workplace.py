@@ -4,9 +4,11 @@ import json
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Final
 
 from launcher.access.login import USER
+from launcher.access.pages import OWN_PAGES
 from launcher.access.public_link import Entrance
 from launcher.colab.machine import Machine
 from launcher.core.board import Board, LoginBox
@@ -76,8 +78,16 @@ class Workplace:
         """The way in as it is now."""
         before = self.board.snapshot().login_box
         seconds = before.seconds if before else time.time() - self.board.started
-        where = self.machine.in_words(self.folder.kept / "outputs")
-        return LoginBox(self.entrance.url, USER, self.entrance.login.password, where, seconds)
+        if self.machine.colab and not self.machine.mountpoint:
+            where, images = "on this machine only", f"{self.entrance.url}{OWN_PAGES}images.zip"
+        else:
+            where, images = self.machine.in_words(self.folder.kept / "outputs"), ""
+        return LoginBox(self.entrance.url, USER, self.entrance.login.password, where, seconds, images)
+
+    @property
+    def image_places(self) -> tuple[Path, ...]:
+        """Where the web UI's images and those of its Save button are, as long as this machine lives."""
+        return self.folder.data / "outputs", self.folder.data / "log" / "images"
 
     def publish(self) -> None:
         """Write the board where the door reads it, whenever it has changed, until the launch is over."""
@@ -92,5 +102,8 @@ class Workplace:
             board = self.board.snapshot()
             if board.version != self._told and not self.ending.is_set():
                 self._told = board.version
-                told = board.public() | {"api": self.settings.api}
+                told = board.public() | {
+                    "api": self.settings.api,
+                    "images": [str(place) for place in self.image_places],
+                }
                 write_safely(self.session.board, json.dumps(told), PRIVATE)
