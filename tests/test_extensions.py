@@ -296,11 +296,11 @@ MISBEHAVE = {
     ),
     "raises": (
         {"install.py": b"raise RuntimeError('no such wheel')"},
-        r"The extension raises could not install all it wanted: RuntimeError: no such wheel",
+        r"The extension raises could not install all it wanted: its last words were: RuntimeError: no such wheel",
     ),
     "hangs": (
         {"install.py": b"import time\ntime.sleep(999)"},
-        r"The extension hangs could not install all it wanted: it said nothing for 4 seconds and was ended",
+        r"The extension hangs could not install all it wanted: it did nothing for 4 seconds and was ended",
     ),
     "deletes-files": (
         {"install.py": DELETES},
@@ -308,7 +308,7 @@ MISBEHAVE = {
     ),
     "crashes": (
         {"scripts/x.py": b"import os\nprint('bye', flush=True)\nos._exit(3)"},
-        r"The extension crashes kept the web UI from starting and is switched off",
+        r"The extension crashes kept the web UI from starting and was switched off",
     ),
 }
 
