@@ -471,8 +471,9 @@ def test_stopped_in_the_middle_the_next_click_goes_on(place: Place, kernels: Ker
     kernel.wait(lambda: re.search(r"MB of 30\.0 MB", kernel.html()), 60, "the download to move")
     kernel.interrupt()
     kernel.wait_done(cell, 60)
+    kernel.run(cell_source("stop"), 60)
+    place.wait_until_nothing_runs()
     kernel.kill()
-    os.kill(place.pid("keeper"), signal.SIGKILL)
     assert not (place.kept / "models/Stable-diffusion/paint.safetensors").exists()
     world.hub.rate = None
     kernel = kernels(CURRENT_PYTHON, place.environment, place.machine)

@@ -33,12 +33,16 @@ try {
 
 CHECK = """
 import ast, importlib, json, pathlib, sys, types, warnings
+from unittest import mock
 warnings.simplefilter("error")
 files, cells = json.loads(program)
 for text in cells:
     compile(text, "a cell", "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
 for name in ("filelock", "psutil", "requests", "resource"):  # compiled, networked, or not in a browser: only named while the package is read
     sys.modules[name] = types.ModuleType(name)
+for name in ("aiohttp", "aiohttp.web", "aiohttp.web_protocol", "multidict", "yarl", "packaging", "packaging.requirements",
+             "packaging.utils", "packaging.version"):
+    sys.modules[name] = mock.MagicMock()
 sys.modules["requests"].Response = sys.modules["requests"].Session = object
 sys.modules["requests"].RequestException = OSError
 for name, text in files.items():

@@ -101,6 +101,7 @@ def test_it_needs_no_package_that_colab_lacks() -> None:
     colab = {
         "aiohttp",
         "filelock",
+        "packaging",
         "huggingface_hub",
         "IPython",
         "ipywidgets",

@@ -135,3 +135,8 @@ def copy_whole(source: Path, target: Path, part: Path) -> None:
         except OSError:
             pass  # Drive is away; the next start sweeps it up
         raise
+
+
+def sweep_unfinished(kept: Path) -> None:
+    """Take away copies that were cut off; where Drive is away, the next start does."""
+    shutil.rmtree(kept / UNFINISHED, ignore_errors=True)

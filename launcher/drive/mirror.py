@@ -12,6 +12,7 @@ from typing import Final
 from launcher.drive.changes import Changes
 from launcher.drive.checkouts import Checkouts
 from launcher.drive.copies import AT_ONCE, Copies
+from launcher.drive.copying import sweep_unfinished
 from launcher.drive.ledger import Ledger
 from launcher.drive.restore import restore
 from launcher.drive.scan import Scan
@@ -108,6 +109,7 @@ class Mirror:
             self._look_safely(None, 0)
             while self.waiting and not (self.trouble or self.fault) and self._look_safely(set(), 0):
                 continue
+        sweep_unfinished(self.kept)
 
     def look(self, settled: float = SETTLED) -> None:
         """Make Drive equal once. `settled` in seconds: younger files wait for the next look."""

@@ -1,11 +1,10 @@
 """Settings, styles, embeddings and the like come from Drive to a new machine."""
 
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 from launcher.core.folder import PART
-from launcher.drive.copying import UNFINISHED, copy_whole
+from launcher.drive.copying import copy_whole, sweep_unfinished
 from launcher.drive.kept import COMES_BACK, mark_of, small_kept_files
 from launcher.drive.ledger import Ledger
 from launcher.drive.troubles import is_drives_fault, printable
@@ -16,7 +15,7 @@ def restore(kept: Path, data: Path, ledger: Ledger, say: Callable[[str], None]) 
 
     A file that is newer on the machine stays: it is on its way to Drive. One that cannot be read is named and left out.
     """
-    shutil.rmtree(kept / UNFINISHED, ignore_errors=True)  # copies that a kill cut off
+    sweep_unfinished(kept)
     count, unreadable = 0, []
     for name in small_kept_files(kept):
         source, target = kept / name, data / name
