@@ -247,7 +247,9 @@ def download_seconds(folder: Path, size: int) -> dict[str, float]:
 def downloads(
     folder: Path, rate: int, peers: tuple[str, ...], wanted: int = DOWNLOAD
 ) -> dict[str, tuple[float, float]]:
-    """MB/s of our download (with SHA-256) and of the peers (without any check) from nginx; `rate` in MB/s a connection, 0: no limit."""
+    """MB/s of our download (with SHA-256) and of the peers (without any check) from nginx; `rate` in MB/s a connection,
+    0: no limit.
+    """
     files = folder / f"files{rate}"
     original = files / "own" / "model" / "resolve" / "main" / "m.safetensors"
     original.parent.mkdir(parents=True)
@@ -280,7 +282,8 @@ def downloads(
         "aria2c -x16": timed(lambda: subprocess.run(["aria2c", "-q", "-x16", "-s16", "-k1M", "--file-allocation=none", "-d", str(target), "-o", "m", url], check=True)),
         "huggingface_hub": timed(
             lambda: subprocess.run(
-                [sys.executable, "-c", f"from huggingface_hub import hf_hub_download; hf_hub_download('own/model', 'm.safetensors', local_dir={str(target)!r})"],
+                [sys.executable, "-c", "from huggingface_hub import hf_hub_download; hf_hub_download('own/model', "
+                    f"'m.safetensors', local_dir={str(target)!r})"],
                 check=True, capture_output=True, env={**os.environ, "HF_ENDPOINT": url.split("/own", maxsplit=1)[0], "HF_HUB_DISABLE_XET": "1"},
             )
         ),
@@ -303,7 +306,11 @@ def door_rows(doors: Doors) -> list[Row]:
     for name, ways in (("download", doors.get), ("upload", doors.put)):
         speed = medians({way: ways(way) for way in doors.urls})
         ratio = speed["door"][0] / speed["nginx"][0]
-        told = f"{ratio:.2f} × ({speed['door'][0]:.0f} of {speed['nginx'][0]:.0f} MB/s, spread {speed['door'][1]:.0f}; direct {speed['direct'][0]:.0f})"
+        told = (
+            f"{ratio:.2f} × ({speed['door'][0]:.0f} of {speed['nginx'][0]:.0f} MB/s, spread "
+            f"{speed['door'][1]:.0f}; "
+            f"direct {speed['direct'][0]:.0f})"
+        )
         rows.append((f"door, 500 MB {name}", "nginx as proxy", "≥ 0.5 ×", told, "yes" if ratio >= 0.5 else "no"))
     before, after = doors.memory_with_tabs(20)
     return [*rows, ("door, 20 tabs open", "none open", "", f"{after:.0f} MB ({before:.0f} MB before)", "")]
@@ -383,7 +390,10 @@ def keep_rows(rows: list[Row]) -> None:
     for row in rows:
         table[row[0]] = f"| {' | '.join((*row, str(datetime.date.today())))} |"
         print(table[row[0]], flush=True)
-    machine = f"{os.cpu_count()} cores, Linux {platform.release().split('-')[0]}, Python {platform.python_version()}; interleaved rounds, medians."
+    machine = (
+        f"{os.cpu_count()} cores, Linux {platform.release().split('-')[0]}, Python {platform.python_version()}; "
+        "interleaved rounds, medians."
+    )
     head = [
         "| figure | peer in the same run | target | measured | met | day |",
         "| --- | --- | --- | --- | --- | --- |",

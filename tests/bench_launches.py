@@ -1,4 +1,6 @@
-"""The rows of `make bench` that launch the notebook: in a real kernel, on a real FUSE Drive, against the stand-ins or the real A1111."""
+"""The rows of `make bench` that launch the notebook: in a real kernel, on a real FUSE Drive, against the stand-ins or
+the real A1111.
+"""
 
 import json
 import os
@@ -113,7 +115,10 @@ def first_run(root: Path) -> list[Row]:
     longest = max(one["drive"] + one["source"], one["drive"] + one["model"], one["python"], one["link"]) + one["webui"]
     ratio = statistics.median(whole) / longest
     told = ", ".join(f"{name} {seconds:.1f}" for name, seconds in one.items())
-    measured = f"{ratio:.2f} × ({spread(whole)}; longest chain of legs that need each other {longest:.1f} s; sum {sum(one.values()):.1f} s: {told})"
+    measured = (
+        f"{ratio:.2f} × ({spread(whole)}; longest chain of legs that need each other {longest:.1f} s; sum "
+        f"{sum(one.values()):.1f} s: {told})"
+    )
     return [
         (
             "first run, stand-ins, all legs",
@@ -239,7 +244,9 @@ def idle(root: Path) -> list[Row]:
 
 
 def restored(python: Path, root: Path) -> tuple[float, float]:
-    """(seconds, GB) to get the environment from one file on a Drive of 80 MB/s, without what A1111 never loads, unpacked as it comes."""
+    """(seconds, GB) to get the environment from one file on a Drive of 80 MB/s, without what A1111 never loads,
+    unpacked as it comes.
+    """
     archive, target = root / "python.tar.zst", root / "restored"
     left_out = [
         f"--exclude=*/{name}"

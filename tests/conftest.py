@@ -54,7 +54,8 @@ def pytest_report_header() -> str:
 def frpc() -> None:
     """gradio's real frpc, out of the package that carries it: the address gradio has for it is not to be had here.
 
-    Neither package is imported (gradio takes twelve seconds): the file's name and checksum are read from gradio's source.
+    Neither package is imported (gradio takes twelve seconds): the file's name and checksum are read from gradio's
+    source.
     """
     source = (package_folder("gradio") / "tunneling.py").read_text()
     version, system = (

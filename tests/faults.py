@@ -2,8 +2,8 @@
 
     python -m tests.faults [--only WORD] [--write docs/faults.md]
 
-A row of the first table: a launch in Colab's stand-in is brought to a moment, then struck (the kernel killed, a child killed,
-■, Drive drops); then ▶ again until there is a card. A row of the second: something outside is dead.
+A row of the first table: a launch in Colab's stand-in is brought to a moment, then struck (the kernel killed, a child
+killed, ■, Drive drops); then ▶ again until there is a card. A row of the second: something outside is dead.
 """
 
 import argparse
@@ -99,7 +99,8 @@ def ready(kernel: Kernel) -> bool:
 KEEPER_PATIENCE = 20.0  # seconds: the keeper ends some seconds after the last thing it kept
 
 MOMENTS = (
-    Moment("drive", "the permission is asked for", lambda p, k: "waiting for your permission" in shown(k), {"consent": 1.0}, has_child=False),
+    Moment("drive", "the permission is asked for", lambda p, k: "waiting for your "
+        "permission" in shown(k), {"consent": 1.0}, has_child=False),
     Moment("drive", "the folder is made", lambda p, k: "looking for your folder" in shown(k) or (p.mountpoint.is_dir() and not p.data.is_dir()), {"latency": 0.1}, has_child=False),
     Moment("source", "the history is fetched", lambda p, k: (history(p) / ".git" / "HEAD").exists() and "version" not in shown(k), {"delay": 1.0}),
     Moment("source", "the history goes to Drive", lambda p, k: (p.kept / ".git").is_dir() and not (p.kept / ".git" / "HEAD").exists(), {"latency": 0.1}, has_child=False),
@@ -364,20 +365,30 @@ def broken_update(world: World, environment: dict[str, str]) -> None:
 
 
 DRILLS = (
-    Drill("Stability-AI/stablediffusion (since 2025-12)", set_gone("Stability-AI/stablediffusion"), "Your image generator is ready", True),
+    Drill("Stability-AI/stablediffusion (since 2025-12)", set_gone("Stability-AI/stablediffusion"), "Your image "
+        "generator is ready", True),
     Drill("its first copy, w-e-w/stablediffusion", second_mirror, "Your image generator is ready", True),
-    Drill("AUTOMATIC1111's repository, first run", set_gone(WEBUI), "GitHub does not answer, and no version of AUTOMATIC1111 is kept on Drive yet", False),
-    Drill("AUTOMATIC1111's repository, later", set_gone(WEBUI), "so the version kept on Drive is used", True, after_first=True),
-    Drill("GitHub's rate limit is reached, later", attribute("git", "limited", True), "so the version kept on Drive is used", True, after_first=True),
-    Drill("a model's repository was removed", model_gone, r"paint.safetensors is not in world/paint any more|world/paint", False),
+    Drill("AUTOMATIC1111's repository, first run", set_gone(WEBUI), "GitHub does not answer, and no version of "
+        "AUTOMATIC1111 is kept on Drive yet", False),
+    Drill("AUTOMATIC1111's repository, later", set_gone(WEBUI), "so the version kept on "
+        "Drive is used", True, after_first=True),
+    Drill("GitHub's rate limit is reached, later", attribute("git", "limited", True), "so the version kept on "
+        "Drive is used", True, after_first=True),
+    Drill("a model's repository was removed", model_gone, r"paint.safetensors is not in world/paint any "
+        r"more|world/paint", False),
     Drill("the hub is down, first run", variable("HF_ENDPOINT", "http://127.0.0.1:9"), r"hub|Hugging Face", False),
-    Drill("the hub is down, later", variable("HF_ENDPOINT", "http://127.0.0.1:9"), "The file is there already and is used as it is", True, after_first=True),
-    Drill("the hub is slow (300 kB/s a connection)", attribute("hub", "rate", 300_000), "Your image generator is ready", True),
-    Drill("CLIP's files are gone from the hub, later", clip_gone, "Your image generator is ready", True, after_first=True),
+    Drill("the hub is down, later", variable("HF_ENDPOINT", "http://127.0.0.1:9"), "The file is there already and is "
+        "used as it is", True, after_first=True),
+    Drill("the hub is slow (300 kB/s a connection)", attribute("hub", "rate", 300_000), "Your image generator "
+        "is ready", True),
+    Drill("CLIP's files are gone from the hub, later", clip_gone, "Your image generator "
+        "is ready", True, after_first=True),
     Drill("gradio's share server is down", attribute("share", "mode", "login_error"), "is used instead", True),
-    Drill("uv is missing and cannot be fetched", no_uv, "uv, the installer the launcher uses, could not be fetched", False),
+    Drill("uv is missing and cannot be fetched", no_uv, "uv, the installer the launcher uses, could not "
+        "be fetched", False),
     Drill("the package index does not answer", no_packages, "The web UI's Python 3.11 could not be set up", False),
-    Drill("A1111's newest version does not start, later", broken_update, "did not start.*The last good one", True, after_first=True),
+    Drill("A1111's newest version does not start, later", broken_update, "did not start.*The last "
+        "good one", True, after_first=True),
 )  # fmt: skip
 
 
@@ -470,8 +481,10 @@ def main() -> None:
     second = table(["dead", "what the person sees", "web UI", ""], told)
     when = f"{datetime.date.today()}, {os.cpu_count()} cores"
     text = (
-        f"# Faults\n\nMade by `make faults` ({when}): each row was run for real, with stand-ins for what is outside and a real FUSE Drive.\n\n"
-        f"## Cut at any moment\n\n{first}\n\n{len(results)} rows, {len(bad)} of them bad.\n\n## Dead upstreams\n\n{second}\n"
+        f"# Faults\n\nMade by `make faults` ({when}): each row was run for real, with stand-ins for what is outside "
+        "and a real FUSE Drive.\n\n"
+        f"## Cut at any moment\n\n{first}\n\n{len(results)} rows, {len(bad)} of them bad.\n\n## Dead "
+        f"upstreams\n\n{second}\n"
     )
     print(f"\n{text}")
     if options.write:

@@ -1,4 +1,6 @@
-"""The house of six floors, drawn from the imports: `python -m tests.floors --write` puts it into docs/how-it-works.md."""
+"""The house of six floors, drawn from the imports: `python -m tests.floors --write` puts it into
+docs/how-it-works.md.
+"""
 
 import ast
 import re

@@ -1,7 +1,8 @@
-"""The liars' table: what becomes of each lie of tests/world/liar.py: `python -m tests.liars --write` makes docs/downloads.md.
+"""The liars' table: what becomes of each lie of tests/world/liar.py: `python -m tests.liars --write` makes
+docs/downloads.md.
 
-Every lie is tried with the file's SHA-256 known and unknown. "right bytes": the file is there, and equal to the honest one (or to
-what it was changed to, whole). "refused": a sentence, and no file. Anything else is a fault.
+Every lie is tried with the file's SHA-256 known and unknown. "right bytes": the file is there, and equal to the honest
+one (or to what it was changed to, whole). "refused": a sentence, and no file. Anything else is a fault.
 """
 
 import hashlib
@@ -85,8 +86,10 @@ def page() -> str:
         does = LIES.get(lie, "it tells the truth")
         rows.append(f"| {does} | {'known' if known else 'unknown'} | {outcome.result} | {outcome.sentence} |")
     return "\n".join([
-        "# Servers that lie", "", "Made by `python -m tests.liars --write`: a file of 40 MB from a server that lies in one way, whose SHA-256",
-        "a source states, or none does. Wrong bytes are never put in place; an honest whole answer is taken where ranges are not honest.", "",
+        "# Servers that lie", "", "Made by `python -m tests.liars --write`: a file of 40 MB from a server that lies in "
+            "one way, whose SHA-256",
+        "a source states, or none does. Wrong bytes are never put in place; an honest whole answer is taken where "
+            "ranges are not honest.", "",
         "| what the server does | SHA-256 | outcome | what is said |", "| --- | --- | --- | --- |", *rows, "",
         f"{len(rows)} runs, {wrong} with wrong bytes.", "",
     ])  # fmt: skip

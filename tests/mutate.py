@@ -2,9 +2,9 @@
 
     python -m tests.mutate [--seed N] [--count 20] [--list]
 
-A change is one of: a comparison turned round, a condition negated, a call left out, a number moved by one, True for False. For
-each, the test files run that reach the changed module by their imports, and a few end to end, until the first failure. The
-launcher in this work tree is changed meanwhile and put back after each.
+A change is one of: a comparison turned round, a condition negated, a call left out, a number moved by one, True for
+False. For each, the test files run that reach the changed module by their imports, and a few end to end, until the
+first failure. The launcher in this work tree is changed meanwhile and put back after each.
 """
 
 import argparse
@@ -98,7 +98,9 @@ def drawn(seed: int, count: int) -> list[Change]:
 
 
 def tests_for(path: Path) -> list[str]:
-    """The test files that import the module, directly or by way of others, nearest first, and some that launch it all."""
+    """The test files that import the module, directly or by way of others, nearest first, and some that launch it
+    all.
+    """
     module = ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
     graph, reach = imports(), {module}
     near: list[str] = []

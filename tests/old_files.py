@@ -1,6 +1,8 @@
-"""Old files of weights as torch writes them, and crafted ones. torch itself is not needed: its files are pickles with rules.
+"""Old files of weights as torch writes them, and crafted ones. torch itself is not needed: its files are pickles with
+rules.
 
-`python -m tests.old_files` makes the tables of docs/old-files.md: sound files that must pass, crafted ones that must not.
+`python -m tests.old_files` makes the tables of docs/old-files.md: sound files that must pass, crafted ones that must
+not.
 """
 
 import io
@@ -247,7 +249,9 @@ def twice(good: bytes, evil: bytes, bodies: dict[str, int]) -> bytes:
 
 
 def flagged(data: bytes) -> bytes:
-    """The bit for encryption set in the local headers only: Python's zipfile and torch's reader go by different ones."""
+    """The bit for encryption set in the local headers only: Python's zipfile and torch's reader go by different
+    ones.
+    """
     return data.replace(b"PK\x03\x04\x14\x00\x00\x00", b"PK\x03\x04\x14\x00\x01\x00")
 
 

@@ -71,7 +71,9 @@ VERSION = {
 
 
 def what_becomes_of(link: str) -> str:
-    """What the launcher asks for when that is pasted: its real code, with the question for a file written down instead of sent."""
+    """What the launcher asks for when that is pasted: its real code, with the question for a file written down instead
+    of sent.
+    """
     asked: list[str] = []
 
     class Sent(Exception):
@@ -117,7 +119,8 @@ def links_page() -> str:
     return "\n".join([
         "# Links that can be pasted", "", "Made by `python -m tests.pages` from the code itself.", "",
         "| link | what is fetched |", "| --- | --- |", *rows, "",
-        "What a file is decides its folder and its ending: the names of the tensors in it, else the source's own word, else the field",
+        "What a file is decides its folder and its ending: the names of the tensors in it, else the source's own word, "
+            "else the field",
         "`kind`. What AUTOMATIC1111 cannot use there is refused, before the download where its first bytes tell.", "",
         "| kind | folder | endings AUTOMATIC1111 lists |", "| --- | --- | --- |", *folders, "",
     ])  # fmt: skip
@@ -125,8 +128,10 @@ def links_page() -> str:
 
 def models_page() -> str:
     return "\n".join([
-        "# Models in the list", "", "Made by `python -m tests.pages` from `launcher/models/catalog.py`. A later source is tried when the one before it is gone.", "",
-        "| name | for | size | licence | sources |", "| --- | --- | --- | --- | --- |", *(model_row(model) for model in MODELS), "",
+        "# Models in the list", "", "Made by `python -m tests.pages` from `launcher/models/catalog.py`. A later source "
+            "is tried when the one before it is gone.", "",
+        "| name | for | size | licence | sources |", "| --- | --- | --- | "
+            "--- | --- |", *(model_row(model) for model in MODELS), "",
     ])  # fmt: skip
 
 
@@ -139,7 +144,8 @@ def model_row(model: Model) -> str:
 def troubleshooting_page() -> str:
     rows = [f"| {known.what} | {known.do} |".replace("{name}", "NAME") for known in EXPLANATIONS]
     return "\n".join([
-        "# When something fails", "", "The panel says these sentences by itself. Made by `python -m tests.pages` from `launcher/webui/explain.py`.", "",
+        "# When something fails", "", "The panel says these sentences by itself. Made by `python -m tests.pages` from "
+            "`launcher/webui/explain.py`.", "",
         "| what happened | what to do |", "| --- | --- |", *rows, "",
     ])  # fmt: skip
 

@@ -2,8 +2,8 @@
 
     python3 tests/prepare.py [--no-browser]
 
-`.venv` has the tools and the current Jupyter stack. `.venv-colab` has Colab's pins, on Colab's Python 3.13 where that can be
-had, else on the Python there is, which is said.
+`.venv` has the tools and the current Jupyter stack. `.venv-colab` has Colab's pins, on Colab's Python 3.13 where that
+can be had, else on the Python there is, which is said.
 """
 
 import glob
@@ -62,7 +62,9 @@ def works(command: list[str]) -> bool:
 
 
 def npm_package(name: str, version: str) -> None:
-    """The files of an npm package, without what it needs: axe is one file of JavaScript, Pyodide is a Python in a few."""
+    """The files of an npm package, without what it needs: axe is one file of JavaScript, Pyodide is a Python in a
+    few.
+    """
     target = CACHE / name
     if (target / "package.json").exists() and json.loads((target / "package.json").read_text())["version"] == version:
         return
@@ -131,7 +133,9 @@ def environment(uv: str, python: str, folder: Path, requirements: Path) -> None:
 
 
 def stand_in_packages(uv: str) -> None:
-    """A cache of uv with the stand-in web UI's packages and their byte code: else every test compiles gradio anew, 4 s each."""
+    """A cache of uv with the stand-in web UI's packages and their byte code: else every test compiles gradio anew, 4 s
+    each.
+    """
     requirements = ROOT / "tests" / "world" / "webui" / "requirements_versions.txt"
     cache, wanted = CACHE / "uv-packages", requirements.read_text()
     mark = cache / "made-for"

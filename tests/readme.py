@@ -2,8 +2,8 @@
 
     python3 tests/readme.py [README]
 
-A command that prints a link and waits for Ctrl-C is visited as a person would (log in, make one image) and ended; any other
-must end well by itself. Standard library only: the first command is what makes the environments.
+A command that prints a link and waits for Ctrl-C is visited as a person would (log in, make one image) and ended; any
+other must end well by itself. Standard library only: the first command is what makes the environments.
 """
 
 import ctypes

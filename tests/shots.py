@@ -61,7 +61,8 @@ def door_pages(place: Place, theme: str) -> None:
     """The login page and the waiting page, as on a phone."""
     port = json.loads((place.session / "door.json").read_text())["port"]
     password = json.loads((place.session / "login.json").read_text())["password"]
-    script = "import sys; from tests.shots import photograph; photograph(*sys.argv[1:])"  # Playwright has one session a process
+    # Playwright has one session a process
+    script = "import sys; from tests.shots import photograph; photograph(*sys.argv[1:])"
     subprocess.run([sys.executable, "-c", script, str(port), theme], input=password, text=True, check=True, cwd=ROOT)
 
 

@@ -158,9 +158,11 @@ def test_nonsense_in_civitais_list_is_one_sentence(web: Web, told: Any, says: st
 @pytest.mark.parametrize(
     ("name", "content", "kind", "link_kind", "says"),
     [
-        ("l.safetensors", tensors({"lora_unet_down_blocks_0_x.lora_down.weight": (4,)}), "Checkpoint", "", "is a LoRA, not a checkpoint"),
+        ("l.safetensors", tensors({"lora_unet_down_blocks_0_x.lora_down.weight": (4,)}), "Checkpoint", "", "is a LoRA, "
+            "not a checkpoint"),
         ("l.safetensors", tensors({"lora_unet_double_blocks_0_img_attn_proj.lora_down.weight": (4,)}), "LORA", "", "made for Flux"),
-        ("l.safetensors", tensors({"lora_unet_down_blocks_0_x.lora_down.weight": (4,)}), "LORA", "checkpoint", "is a LoRA, not a checkpoint"),
+        ("l.safetensors", tensors({"lora_unet_down_blocks_0_x.lora_down.weight": (4,)}), "LORA", "checkpoint", "is a LoRA, "
+            "not a checkpoint"),
         ("u.safetensors", tensors(UPSCALER), "Upscaler", "", r"reads no \.safetensors file as upscaler"),
     ],
 )  # fmt: skip

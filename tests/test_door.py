@@ -172,7 +172,9 @@ def standing_door(tmp_path_factory: pytest.TempPathFactory, upstream: Upstream) 
 
 @pytest.fixture
 def door(request: pytest.FixtureRequest, tmp_path: Path, upstream: Upstream) -> Iterator[OpenDoor]:
-    """The one door most tests share; one of its own for a test marked `own_door`, which guesses or changes what it reads."""
+    """The one door most tests share; one of its own for a test marked `own_door`, which guesses or changes what it
+    reads.
+    """
     upstream.seen.clear()
     if request.node.get_closest_marker("own_door") is None:
         yield request.getfixturevalue("standing_door")

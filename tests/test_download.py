@@ -73,8 +73,10 @@ def test_killed_at_five_points_it_fetches_hardly_more_than_once(
     hub.rate = 3_000_000  # a connection
     what, target = remote(hub, name="big.safetensors"), tmp_path / "big.safetensors"
     script = (
-        "from pathlib import Path; from launcher.models.download import Remote, download; from tests.world.heard import Heard\n"
-        f"download(Remote({what.url!r}, {what.name!r}, {what.size}, {what.sha256!r}), Path({str(target)!r}), where='Drive', reporter=Heard())"
+        "from pathlib import Path; from launcher.models.download import Remote, download; from tests.world.heard "
+        "import Heard\n"
+        f"download(Remote({what.url!r}, {what.name!r}, {what.size}, {what.sha256!r}), Path({str(target)!r}), "
+        "where='Drive', reporter=Heard())"
     )
     for _ in range(5):
         before, child = hub.sent(), subprocess.Popen([sys.executable, "-c", script], cwd=ROOT)

@@ -252,7 +252,8 @@ def test_the_choice_of_controls_means_files() -> None:
         return [model.sources[0].saved_name for model in chosen_controls(family, controls)]
 
     assert names("Stable Diffusion 1.5", "essentials") == [
-        "control_v11p_sd15_canny_fp16.safetensors", "control_v11f1p_sd15_depth_fp16.safetensors", "control_v11p_sd15_openpose_fp16.safetensors",
+        "control_v11p_sd15_canny_fp16.safetensors", "control_v11f1p_sd15_depth_fp16.safetensors",
+        "control_v11p_sd15_openpose_fp16.safetensors",
     ]  # fmt: skip
     assert len(names("Stable Diffusion 1.5", "all")) == 14
     assert names("Stable Diffusion XL", "canny, depth") == ["controlnet-union-sdxl-1.0-promax.safetensors"], (
@@ -292,7 +293,8 @@ pathlib.Path(markupsafe.__file__).unlink()
 MISBEHAVE = {
     "upgrades-numpy": (
         {"install.py": GREEDY},
-        r"The extension upgrades-numpy changed packages the web UI needs \(numpy 1.26.4\); the right ones were put back",
+        r"The extension upgrades-numpy changed packages the web UI needs \(numpy 1.26.4\); the right ones were "
+        r"put back",
     ),
     "raises": (
         {"install.py": b"raise RuntimeError('no such wheel')"},

@@ -39,7 +39,8 @@ def test_the_kernels_are_what_they_are_called(kernels: Kernels, tmp_path: Path) 
     for python in (COLAB_PYTHON, CURRENT_PYTHON):
         kernel = kernels(python, {}, tmp_path)
         kernel.run(
-            "import sys, ipykernel, IPython, ipywidgets; print(sys.executable, ipykernel.__version__, IPython.__version__, ipywidgets.__version__)"
+            "import sys, ipykernel, IPython, ipywidgets; print(sys.executable, ipykernel.__version__, "
+            "IPython.__version__, ipywidgets.__version__)"
         )
         kernel.wait(lambda k=kernel: k.text, 10, "the versions")
         told[python] = kernel.text.split()

@@ -36,7 +36,8 @@ def tensors(names: dict[str, tuple[int, ...]], dtype: str = "F16", size: int = 2
     return len(text).to_bytes(8, "little") + text + bytes(at)
 
 
-# (what it is, the names as its makers write them, kind, base): ldm, sgm, kohya's scripts, LyCORIS, PEFT, diffusers, spandrel.
+# (what it is, the names as its makers write them, kind, base): ldm, sgm, kohya's scripts, LyCORIS, PEFT, diffusers,
+# spandrel.
 KINDS: list[tuple[str, dict[str, tuple[int, ...]], str, str]] = [
     ("SD 1.x", {UNET: (320, 4, 3, 3), CLIP: (768,)}, "checkpoint", "SD 1"),
     ("SD 2.x", {UNET: (320, 4, 3, 3), "cond_stage_model.model.ln_final.weight": (1024,)}, "checkpoint", "SD 2"),

@@ -1,7 +1,8 @@
 """Colab's Python will change: the first cell must not depend on the one of today.
 
-No CPython 3.14 is to be had on the machines this project is tested on, but Pyodide's is: the same interpreter for WebAssembly, from an
-npm package. It has no processes and no threads, so there everything is defined and what needs neither is run.
+No CPython 3.14 is to be had on the machines this project is tested on, but Pyodide's is: the same interpreter for
+WebAssembly, from an npm package. It has no processes and no threads, so there everything is defined and what needs
+neither is run.
 """
 
 import json

@@ -1,4 +1,6 @@
-"""What a person sees and presses, in real browsers: the notebook in JupyterLab and Notebook 7, from ▶ to the image and on."""
+"""What a person sees and presses, in real browsers: the notebook in JupyterLab and Notebook 7, from ▶ to the image and
+on.
+"""
 
 import json
 import re

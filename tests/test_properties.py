@@ -1,4 +1,6 @@
-"""Whatever comes from outside, no parser ends in an exception but a sentence for people. hypothesis makes the nonsense up."""
+"""Whatever comes from outside, no parser ends in an exception but a sentence for people. hypothesis makes the nonsense
+up.
+"""
 
 import contextlib
 import json

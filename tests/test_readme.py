@@ -12,7 +12,8 @@ from tests.conftest import ROOT
 def what_ci_says(tmp_path: Path, block: str) -> tuple[int, str]:
     readme = tmp_path / "README.md"
     readme.write_text(
-        f"# A title\n```\nmake nothing-of-this\n```\n## For developers\nTwo commands:\n\n{block}\n## Next\n```\nx\n```\n"
+        f"# A title\n```\nmake nothing-of-this\n```\n## For developers\nTwo commands:\n\n{block}\n## "
+        "Next\n```\nx\n```\n"
     )
     command = [sys.executable, "tests/readme.py", str(readme)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=60)

@@ -54,7 +54,10 @@ def test_each_refusal_of_google_drive_has_its_sentence(
 
 
 def test_the_page_before_a_large_file_is_passed(web: Web, monkeypatch: pytest.MonkeyPatch) -> None:
-    form = '<form id="download-form" action="{}/download" method="get"><input type="hidden" name="id" value="abc-1"><input type="hidden" name="uuid" value="u-1"></form>'
+    form = (
+        '<form id="download-form" action="{}/download" method="get"><input type="hidden" name="id" '
+        'value="abc-1"><input type="hidden" name="uuid" value="u-1"></form>'
+    )
 
     def answer(path: str, headers: Any) -> Answer:
         if dict(parse_qsl(urlsplit(path).query)).get("uuid") == "u-1":

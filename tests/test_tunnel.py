@@ -105,10 +105,14 @@ def test_every_failure_ends_in_a_sentence_within_a_minute(
 
 
 SAID = [
-    ("gradio", "[W] [service.go:132] login to server failed: dial tcp 1.2.3.4:7000: connect: connection refused", "refused the connection"),
+    ("gradio", "[W] [service.go:132] login to server failed: dial tcp 1.2.3.4:7000: connect: "
+        "connection refused", "refused the connection"),
     ("gradio", "login to server failed: dial tcp 1.2.3.4:7000: i/o timeout", "(7000) is closed from here"),
-    ("gradio", "login to server failed: dial tcp: lookup gradio-live.com on 127.0.0.1:53: no such host", "address was not found"),
-    ("gradio", "login to server failed: tls: failed to verify certificate: x509: certificate has expired", "certificate is not valid"),
+    ("gradio", "login to server failed: dial tcp: lookup gradio-live.com on 127.0.0.1:53: no "
+        "such host", "address was not found"),
+    ("gradio", "login to server failed: tls: failed to verify certificate: x509: certificate "
+        "has expired", "certificate "
+        "is not valid"),
     ("gradio", "login to server failed: session shutdown", "certificate is not valid"),
     ("gradio", "login to server failed: i/o deadline reached", "did not answer in time"),
     ("gradio", "login to server failed: EOF", "broke off the connection"),
@@ -124,11 +128,15 @@ SAID = [
     ("cloudflared", 'error code: 1101 status_code="500 Internal Server Error"', "out of order"),
     ("cloudflared", 'failed to request quick Tunnel: Post "https://api.trycloudflare.com/tunnel": dial tcp: lookup '
      "api.trycloudflare.com: no such host", "address was not found"),
-    ("cloudflared", 'failed to request quick Tunnel: Post "https://api.trycloudflare.com/tunnel": context deadline exceeded '
+    ("cloudflared", 'failed to request quick Tunnel: Post "https://api.trycloudflare.com/tunnel": context deadline '
+        'exceeded '
      "(Client.Timeout exceeded while awaiting headers)", "did not answer in time"),
-    ("cloudflared", "failed to unmarshal quick Tunnel: invalid character '<' looking for beginning of value", "out of order"),
-    ("cloudflared", "Unable to establish connection with Cloudflare edge error=dial tcp 198.41.192.7:7844: i/o timeout", "(7844)"),
-    ("cloudflared", "HTTPError: 404 Client Error: Not Found for url: https://github.com/", "program could not be fetched"),
+    ("cloudflared", "failed to unmarshal quick Tunnel: invalid character '<' looking for beginning "
+        "of value", "out of order"),
+    ("cloudflared", "Unable to establish connection with Cloudflare edge error=dial tcp 198.41.192.7:7844: "
+        "i/o timeout", "(7844)"),
+    ("cloudflared", "HTTPError: 404 Client Error: Not Found for url: https://github.com/", "program could not "
+        "be fetched"),
     ("cloudflared", "something nobody has seen", "something nobody has seen"),
 ]  # fmt: skip
 

@@ -51,8 +51,10 @@ def test_a_writer_in_another_process_is_waited_for_and_its_death_frees_the_file(
     hub.rate = 500_000  # a connection
     what, target = remote(hub), tmp_path / "model.safetensors"
     script = (
-        "from pathlib import Path; from launcher.models.download import Remote, download; from tests.world.heard import Heard\n"
-        f"download(Remote({what.url!r}, {what.name!r}, {what.size}, {what.sha256!r}), Path({str(target)!r}), where='Drive', reporter=Heard())"
+        "from pathlib import Path; from launcher.models.download import Remote, download; from tests.world.heard "
+        "import Heard\n"
+        f"download(Remote({what.url!r}, {what.name!r}, {what.size}, {what.sha256!r}), Path({str(target)!r}), "
+        "where='Drive', reporter=Heard())"
     )
     child = subprocess.Popen([sys.executable, "-c", script], cwd=ROOT)
     wait(functools.partial(more_was_sent, hub, 2_000_000), 60, "the other process to be at it")

@@ -1,4 +1,6 @@
-"""Always a way back: a version of A1111 counts once it has started; whatever fails with a new one, the last good one is used."""
+"""Always a way back: a version of A1111 counts once it has started; whatever fails with a new one, the last good one is
+used.
+"""
 
 import json
 from collections.abc import Callable

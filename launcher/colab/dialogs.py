@@ -37,8 +37,8 @@ def token(name: str, reason: str) -> dict[str, Any]:
 def secret(name: str) -> str:
     """One of Colab's secrets; "" where there is none, or none for this notebook, or nobody answered.
 
-    Colab says each of these with an exception, which share no base class (google.colab/userdata.py), and page errors with others:
-    whichever comes, the person is asked.
+    Colab says each of these with an exception, which share no base class (google.colab/userdata.py), and page errors
+    with others: whichever comes, the person is asked.
     """
     try:
         value = importlib.import_module("google.colab.userdata").get(name)
@@ -73,7 +73,9 @@ def typed(name: str, reason: str, ask: Callable[[str], Any] = getpass.getpass) -
 
 
 def proxy(port: int) -> dict[str, Any]:
-    """Colab's own address for a port of this machine; {"url": ""} where it gives none, with an error's text if there was one."""
+    """Colab's own address for a port of this machine; {"url": ""} where it gives none, with an error's text if there
+    was one.
+    """
     try:
         output: Any = importlib.import_module("google.colab.output")
         link = output.eval_js(f"google.colab.kernel.proxyPort({port})", timeout_sec=COLABS_LINK_PATIENCE)

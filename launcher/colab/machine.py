@@ -74,7 +74,9 @@ def look_at_machine() -> Machine:
 
 
 def mounted_below(base: Path) -> Path | None:
-    """Where below `base` Google Drive is mounted now: people also use /content/gdrive, and there is one Drive a machine."""
+    """Where below `base` Google Drive is mounted now: people also use /content/gdrive, and there is one Drive a
+    machine.
+    """
     for line in MOUNTS.read_text(errors="replace").splitlines():
         words = line.split()
         if len(words) > 2 and words[2] == "fuse.drive":
@@ -85,7 +87,9 @@ def mounted_below(base: Path) -> Path | None:
 
 
 def look_at_card() -> tuple[str, int]:
-    """The NVIDIA card's name and memory in bytes as nvidia-smi tells them, or "" and 0 where there is no card or no driver."""
+    """The NVIDIA card's name and memory in bytes as nvidia-smi tells them, or "" and 0 where there is no card or no
+    driver.
+    """
     if not shutil.which("nvidia-smi"):
         return "", 0
     command = ["nvidia-smi", "--query-gpu=name,memory.total", "--format=csv,noheader,nounits"]

@@ -195,7 +195,9 @@ class Board:
             self._set(replace(step, state=FAILED, ended=now, problem=problem.what, remedy=problem.do), urgent=True)
 
     def notice(self, text: str, about: str = "") -> None:
-        """A sentence that stays on the panel. The same sentence is said once; one `about` a thing replaces the one before."""
+        """A sentence that stays on the panel. The same sentence is said once; one `about` a thing replaces the one
+        before.
+        """
         with self._changed:
             if self._notices.get(about or text) != text:
                 self._notices.pop(about or text, None)

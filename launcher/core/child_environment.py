@@ -1,8 +1,8 @@
 """The environment of every program the launcher starts: a short list of what passes, and nothing else.
 
-A kernel's environment is full of what others need: Colab's kernel has MPLBACKEND, PYTHONPATH, UV_CONSTRAINT and PIP_* variables
-that name files of its image (astral-sh/uv#12724), a company's machine has proxies without NO_PROXY, a person has tokens. What we
-start must depend on none of it, so each name that passes stands here, with the reason.
+A kernel's environment is full of what others need: Colab's kernel has MPLBACKEND, PYTHONPATH, UV_CONSTRAINT and PIP_*
+variables that name files of its image (astral-sh/uv#12724), a company's machine has proxies without NO_PROXY, a person
+has tokens. What we start must depend on none of it, so each name that passes stands here, with the reason.
 """
 
 import fnmatch
@@ -67,8 +67,9 @@ DRIVER: Final = "libcuda.so.1"  # comes with the card's driver, on Colab in /usr
 def child_environment(*also: str) -> dict[str, str]:
     """What passes to a program: the lists above that are everybody's, and the names or patterns in `also`.
 
-    Loopback never goes through a proxy. PATH ends with the system's usual places, so that one without git finds it. LD_LIBRARY_PATH
-    keeps the places of the card's driver only: a second cuDNN in it would be loaded in place of the environment's own.
+    Loopback never goes through a proxy. PATH ends with the system's usual places, so that one without git finds it.
+    LD_LIBRARY_PATH keeps the places of the card's driver only: a second cuDNN in it would be loaded in place of the
+    environment's own.
     """
     passes = (*EVERYWHERE, *NETWORK, *CARD, *also)
     env = {name: value for name, value in os.environ.items() if any(fnmatch.fnmatchcase(name, one) for one in passes)}

@@ -32,20 +32,23 @@ FIELDS: Final = (
     Field(
         "checkpoint",
         DEFAULT_CHECKPOINT,
-        "The model to paint with. You can paste a link to a model file, too. If your folder already has models, the first choice downloads nothing.",
+        "The model to paint with. You can paste a link to a model file, too. If your folder already has models, the "
+        "first choice downloads nothing.",
         free=True,  # the choices are the catalog's
     ),
     Field(
         "keep_on_drive",
         EVERYTHING,
-        "What is kept on your Google Drive. With **images and settings**, models are downloaded again next time. With **nothing**, Google is not asked for your Drive, and everything is gone when the machine is.",
+        "What is kept on your Google Drive. With **images and settings**, models are downloaded again next time. With "
+        "**nothing**, Google is not asked for your Drive, and everything is gone when the machine is.",
         choices=(EVERYTHING, NOT_MODELS, NOTHING),
     ),
     Field("drive_folder", "asd1111", "The folder on your Google Drive. It is created if missing."),
     Field(
         "version",
         NEWEST,
-        "Which AUTOMATIC1111 to use. If the newest does not start, the one that worked last is used. You can also write a version such as v1.10.1.",
+        "Which AUTOMATIC1111 to use. If the newest does not start, the one that worked last is used. You can also "
+        "write a version such as v1.10.1.",
         choices=(NEWEST, LAST_GOOD, "v1.10.1", "dev"),
         free=True,
     ),
@@ -59,12 +62,14 @@ FIELDS: Final = (
     Field(
         "give_back_after",
         0,
-        "After how many minutes without use the machine is given back to Google, so that it costs nothing more. 0 means never.",
+        "After how many minutes without use the machine is given back to Google, so that it costs nothing more. 0 "
+        "means never.",
     ),
     Field(
         "extensions_tab",
         False,
-        "AUTOMATIC1111's own Extensions tab can install programs: with this on, anyone who is logged in can run anything on this machine and on your Drive. The cell below adds extensions without it.",
+        "AUTOMATIC1111's own Extensions tab can install programs: with this on, anyone who is logged in can run "
+        "anything on this machine and on your Drive. The cell below adds extensions without it.",
     ),
     Field("extra_arguments", "", "More arguments for AUTOMATIC1111, if you know them. Leave it empty otherwise."),
 )

@@ -4,8 +4,8 @@
 class Problem(Exception):
     """Something a person must know: what happened, and what to do about it.
 
-    Both are whole sentences for somebody who has never opened a terminal. `field` names the form field that is to be changed,
-    where there is one. `by_extension` says that an extension of A1111 may be the cause.
+    Both are whole sentences for somebody who has never opened a terminal. `field` names the form field that is to be
+    changed, where there is one. `by_extension` says that an extension of A1111 may be the cause.
     """
 
     def __init__(self, what: str, do: str, field: str = "", *, by_extension: bool = False) -> None:

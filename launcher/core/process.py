@@ -51,9 +51,9 @@ def run(
     """Run a command to its end and return what it printed; `on_line` hears each line as it comes.
 
     A carriage return counts as a line's end (progress meters). The command gets a session of its own, so
-    that ■ in the notebook does not reach it, and `child_environment()` where no other is given. Raises `CommandError` on any
-    exit but 0 and after `timeout` seconds in which it printed nothing and `signs_of_life` (asked every second) gave
-    the same value again and again; `Problem` where there is no such program.
+    that ■ in the notebook does not reach it, and `child_environment()` where no other is given. Raises `CommandError`
+    on any exit but 0 and after `timeout` seconds in which it printed nothing and `signs_of_life` (asked every second)
+    gave the same value again and again; `Problem` where there is no such program.
     """
     try:
         process = subprocess.Popen(
@@ -183,8 +183,8 @@ def noted_process(pid_file: Path) -> tuple[int, float]:
 def left_group(pid_file: Path) -> int:
     """The process group in the file if its leader has ended and others of it live on, else 0.
 
-    A pid is not given to a new process while a group has that number. So if there is a process with it, it is a stranger who
-    came after the whole group had ended.
+    A pid is not given to a new process while a group has that number. So if there is a process with it, it is a
+    stranger who came after the whole group had ended.
     """
     group, created = noted_process(pid_file)
     members = [p for p in psutil.process_iter(["status"]) if group and group_of(p.pid) == group]
@@ -260,7 +260,8 @@ def group_lives(group: int) -> bool:
 
 
 def own_environment() -> dict[str, str]:
-    """The environment of a part of the launcher: the short list, and the places where this very Python finds its packages.
+    """The environment of a part of the launcher: the short list, and the places where this very Python finds its
+    packages.
 
     A kernel may find them by PYTHONPATH, by a .pth file or by lines of code; what it starts does not.
     """
@@ -269,5 +270,7 @@ def own_environment() -> dict[str, str]:
 
 
 def own_part(module: str) -> list[str]:
-    """The command that runs a module of this very package as a process, in `own_environment()` and the folder `PACKAGE`."""
+    """The command that runs a module of this very package as a process, in `own_environment()` and the folder
+    `PACKAGE`.
+    """
     return [sys.executable, "-m", module]

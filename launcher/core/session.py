@@ -1,7 +1,7 @@
 """The one owner of the files in `session/`: what runs on this machine, and how it is found again.
 
-Processes outlive kernels, keepers and versions of the launcher. Names and contents of the files below change only with care:
-pid files, login and ports must stay readable by every later version.
+Processes outlive kernels, keepers and versions of the launcher. Names and contents of the files below change only with
+care: pid files, login and ports must stay readable by every later version.
 """
 
 import json
@@ -17,7 +17,9 @@ PRIVATE = 0o600  # nobody else on the machine reads passwords and ports
 
 @dataclass(frozen=True)
 class Part:
-    """The files of one process of ours: `NAME.pid`, `NAME.log`, and `NAME.json`, in which it or its starter says its port."""
+    """The files of one process of ours: `NAME.pid`, `NAME.log`, and `NAME.json`, in which it or its starter says its
+    port.
+    """
 
     session: Path
     name: str

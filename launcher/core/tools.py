@@ -1,4 +1,6 @@
-"""Programs the launcher itself needs, from the package index, with their version and checksum: the one way to call pip."""
+"""Programs the launcher itself needs, from the package index, with their version and checksum: the one way to call
+pip.
+"""
 
 import os
 import shutil

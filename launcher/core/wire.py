@@ -1,10 +1,10 @@
 """The socket between the keeper and a window, which is a cell of the notebook: one JSON object a line.
 
-A window says one `Request`, then any of `Press`, `Answer`, `Unanswered`, `StopJob`. The keeper says `Show`, `Ask`, `Enter`, and
-`Over` when there is nothing left to show. Whoever closes the connection without that has died.
+A window says one `Request`, then any of `Press`, `Answer`, `Unanswered`, `StopJob`. The keeper says `Show`, `Ask`,
+`Enter`, and `Over` when there is nothing left to show. Whoever closes the connection without that has died.
 
-One message never changes, so that every later version of the launcher can have an older keeper end: `FINISH`. The keeper copies
-what is still to be copied, leaves the web UI, the door and the link running, and ends.
+One message never changes, so that every later version of the launcher can have an older keeper end: `FINISH`. The
+keeper copies what is still to be copied, leaves the web UI, the door and the link running, and ends.
 """
 
 import json
@@ -28,7 +28,8 @@ class Finish:
 class Request:
     """What a cell wants: `do` names it ("launch", "add_model" …), `fields` are its form's values.
 
-    `form` holds the first cell's values, where the window knows them and no keeper does. `version` is the package's hash.
+    `form` holds the first cell's values, where the window knows them and no keeper does. `version` is the package's
+    hash.
     """
 
     do: str
@@ -115,7 +116,9 @@ def decode(line: bytes) -> Message:
 
 @contextmanager
 def address_of(place: Path) -> Iterator[str]:
-    """An address for the socket at `place` that is short enough: the system allows 107 bytes, and folders have long names."""
+    """An address for the socket at `place` that is short enough: the system allows 107 bytes, and folders have long
+    names.
+    """
     folder = os.open(place.parent, os.O_PATH)
     try:
         yield f"/proc/self/fd/{folder}/{place.name}"

@@ -24,7 +24,9 @@ MOUNT_FAILURES: Final = (
     (
         "credential propagation",
         "Google Drive was not allowed.",
-        f"Press ▶ again and choose **Connect to Google Drive** in the window that opens. If no window opens, allow pop-ups and third-party cookies for colab.research.google.com and {AGAIN}. To do without Drive, set keep_on_drive to **nothing**.",
+        "Press ▶ again and choose **Connect to Google Drive** in the window that opens. If no window opens, allow "
+        f"pop-ups and third-party cookies for colab.research.google.com and {AGAIN}. To do without Drive, set "
+        "keep_on_drive to **nothing**.",
     ),
     ("domain policy", "Your organization does not allow Google Drive in Colab.", WITHOUT_DRIVE),
     (
@@ -39,7 +41,8 @@ MOUNT_FAILURES: Final = (
     ),
     (
         "timeout during initial read",
-        "Google Drive did not list its first folder in time. That happens when My Drive has thousands of files at the top.",
+        "Google Drive did not list its first folder in time. That happens when My Drive has thousands of files at "
+        "the top.",
         f"Wait a minute and {AGAIN}. If this keeps happening, move files of My Drive into folders.",
     ),
     ("Enterprise", "Colab Enterprise has no Google Drive.", f"Set keep_on_drive to **nothing** and {AGAIN}."),
@@ -97,12 +100,14 @@ def connect_drive(machine: Machine, ask: Callable[..., dict[str, Any]]) -> None:
 def mount_problem(text: str, types: list[str], seconds: float) -> Problem:
     """The failure of `drive.mount` in one sentence with what to do.
 
-    `types` are the names of the exception's classes. They decide before words do: pexpect's time-out lists all it waited for.
+    `types` are the names of the exception's classes. They decide before words do: pexpect's time-out lists all it
+    waited for.
     """
     if "TIMEOUT" in types or "EOF" in types:
         return Problem(
             "Google Drive took too long to connect.",
-            f"Wait a minute and {AGAIN}. If this keeps happening, choose Runtime → Disconnect and delete runtime and start again.",
+            f"Wait a minute and {AGAIN}. If this keeps happening, choose Runtime → Disconnect and delete runtime and "
+            "start again.",
             field="drive",
         )
     for pattern, what, do in MOUNT_FAILURES:
@@ -111,20 +116,24 @@ def mount_problem(text: str, types: list[str], seconds: float) -> Problem:
     if seconds > CONSENT_PATIENCE:
         return Problem(
             "Google Drive was not connected: nobody answered Google's question in time.",
-            "Press ▶ again and choose **Connect to Google Drive** in the window that opens, in the tab in which you pressed ▶.",
+            "Press ▶ again and choose **Connect to Google Drive** in the window that opens, in the tab in which you "
+            "pressed ▶.",
             field="drive",
         )
     return Problem(
         f"Google Drive could not be connected ({types[0]}: {text.strip()[:200]}).",
-        f"Wait a minute and {AGAIN}. If it fails again, choose Runtime → Disconnect and delete runtime and start again.",
+        f"Wait a minute and {AGAIN}. If it fails again, choose Runtime → Disconnect and delete runtime and "
+        "start again.",
         field="drive",
     )
 
 
 def flush_drive(machine: Machine) -> None:
-    """Wait until Google Drive has uploaded what was written, and disconnect it. Raises `Problem` if Google did not say so.
+    """Wait until Google Drive has uploaded what was written, and disconnect it. Raises `Problem` if Google did not say
+    so.
 
-    Google's own push is a program that needs no notebook. It runs in a session of its own: in the kernel's, ■ would end it.
+    Google's own push is a program that needs no notebook. It runs in a session of its own: in the kernel's, ■ would end
+    it.
     """
     if machine.mountpoint is None:
         return
@@ -134,5 +143,6 @@ def flush_drive(machine: Machine) -> None:
     except CommandError as error:
         raise Problem(
             "Google Drive has not taken everything yet: its upload failed.",
-            "The machine is still yours, and your files are on it. Press ▶ on the first cell to connect Drive again, wait a minute, and press ▶ here again.",
+            "The machine is still yours, and your files are on it. Press ▶ on the first cell to connect Drive again, "
+            "wait a minute, and press ▶ here again.",
         ) from error

@@ -83,7 +83,8 @@ def origin(history: Path) -> str:
 def put_extensions(folder: Folder, reporter: Reporter) -> list[str]:
     """Bring the files of every extension to the machine, side by side; return their names.
 
-    What A1111's own tab installed there since gets its history on Drive first. What somebody took away on Drive goes from here.
+    What A1111's own tab installed there since gets its history on Drive first. What somebody took away on Drive goes
+    from here.
     """
     names = kept_extensions(folder)
     for checkout in [path.parent for path in folder.data.glob("extensions/*/.git")]:
@@ -138,7 +139,9 @@ def own_files(kept: Path) -> Iterator[str]:
 
 
 def bring_own_file(kept: Path, target: Path) -> None:
-    """Copy a file of an extension's own from Drive, or link to it if it is large. What is newer on the machine stays."""
+    """Copy a file of an extension's own from Drive, or link to it if it is large. What is newer on the machine
+    stays.
+    """
     info = kept.stat()
     if target.is_symlink() or (
         target.exists() and target.stat().st_mtime >= info.st_mtime - 1 and target.stat().st_size == info.st_size

@@ -45,8 +45,8 @@ class Installer:
 def run_installers(folder: Folder, reporter: Reporter) -> int:
     """Run each new extension's install.py, as A1111 would, but so that none can harm the rest; return how many ran.
 
-    Under the constraints, with an end to its patience, and with a look afterwards: packages it moved and files of the web UI
-    it deleted are put back, and the panel says who did it. One that failed runs again at the next start.
+    Under the constraints, with an end to its patience, and with a look afterwards: packages it moved and files of the
+    web UI it deleted are put back, and the panel says who did it. One that failed runs again at the next start.
     """
     noted = folder.python / "installers.json"
     done: dict[str, Any] = read_object(noted)
@@ -69,7 +69,8 @@ def run_installers(folder: Folder, reporter: Reporter) -> int:
     if lost:
         who = f"The extension {names[0]}" if len(names) == 1 else f"One of the extensions {', '.join(names)}"
         reporter.notice(
-            f"{who} deleted {len(lost)} of your files ({', '.join(sorted(lost)[:NAMED])}). They are in Google Drive's bin."
+            f"{who} deleted {len(lost)} of your files ({', '.join(sorted(lost)[:NAMED])}). They are in Google "
+            "Drive's bin."
         )
     return len(todo)
 
@@ -132,7 +133,8 @@ def run_installer(folder: Folder, installer: Installer, reporter: Reporter, titl
     reason = pip_failures(lines) or failed
     if reason:
         reporter.notice(
-            f"The extension {installer.name} could not install all it wanted: {reason}. The web UI works, but parts of that "
+            f"The extension {installer.name} could not install all it wanted: {reason}. The web UI works, but parts "
+            "of that "
             "extension may not. It is tried again at the next start.",
             about=f"installing {installer.name}",
         )
@@ -142,7 +144,9 @@ def run_installer(folder: Folder, installer: Installer, reporter: Reporter, titl
 
 
 class SignsOfLife:
-    """Asked every second: changes while an installer or what it started computes. Tells when it has been silent for a while."""
+    """Asked every second: changes while an installer or what it started computes. Tells when it has been silent for a
+    while.
+    """
 
     SILENT: Final = 5.0  # seconds
 

@@ -62,7 +62,9 @@ def listed(folder: Folder) -> list[Extension]:
 
 
 def checked_address(text: str) -> tuple[str, str]:
-    """(address for git, name) of what a person pasted; raises `Problem` for what is no https address of a repository."""
+    """(address for git, name) of what a person pasted; raises `Problem` for what is no https address of a
+    repository.
+    """
     found = re.fullmatch(
         r"https://(?P<login>[^/@\s]*@)?(?P<place>[\w.-]+(?::\d+)?(?:/[\w.~+-]+)+?)/?(?:/-)?(?:/(?:tree|blob)/\S*)?",
         text.strip(),
@@ -114,7 +116,9 @@ def add_extension(folder: Folder, address: str, reporter: Reporter) -> str:
 
 
 def update_extension(folder: Folder, name: str, reporter: Reporter) -> str:
-    """Bring one extension to its newest version. Changes people made to its files are kept in a branch, which is named."""
+    """Bring one extension to its newest version. Changes people made to its files are kept in a branch, which is
+    named.
+    """
     put_extension(folder, name, reporter)
     kept, files, history = kept_place(folder, name), placed_at(folder, name), history_of(folder, name)
     before, url = used_commit(folder, name), origin(history)
@@ -170,7 +174,10 @@ def remove_extension(folder: Folder, word: str) -> str:
     for place in (placed_at(folder, name), history_of(folder, name)):
         shutil.rmtree(place, ignore_errors=True)
     os.replace(kept_place(folder, name), aside)
-    return f"{name} is removed; its folder is kept as {REMOVED}/{aside.name} on your Drive, delete it if you do not need it"
+    return (
+        f"{name} is removed; its folder is kept as {REMOVED}/{aside.name} on your Drive, delete it if you do "
+        "not need it"
+    )
 
 
 def forget(folder: Folder, name: str) -> None:

@@ -81,7 +81,8 @@ class NoSuchName(Exception):
 
 
 def tip_of(url: str, name: str) -> str:
-    """The commit that a branch, a tag, or the first digits of a commit mean at an address; "" if the host does not answer.
+    """The commit that a branch, a tag, or the first digits of a commit mean at an address; "" if the host does not
+    answer.
 
     Raises `NoSuchName` where the host answers that there is none.
     """

@@ -1,8 +1,8 @@
 """Git histories on Drive, worked on as copies on the machine: git itself never touches Drive.
 
-One git command opens some forty files. Each takes 20 ms or more on Drive, and git dies of what Drive does not know (chmod) or
-leaves its locks there when it is cut. So only whole files go to and fro, a few at a time side by side, and what is named last
-counts: objects, then the names of commits.
+One git command opens some forty files. Each takes 20 ms or more on Drive, and git dies of what Drive does not know
+(chmod) or leaves its locks there when it is cut. So only whole files go to and fro, a few at a time side by side, and
+what is named last counts: objects, then the names of commits.
 """
 
 import hashlib
@@ -24,7 +24,9 @@ KEPT_MARK: Final = "oneclick-kept"  # in the copy: what Drive has of it, so that
 
 
 def pull_history(folder: Folder, kept: Path) -> Path:
-    """Bring what is new of the history at `kept` on Drive to the machine; return the copy's place, which may hold nothing yet."""
+    """Bring what is new of the history at `kept` on Drive to the machine; return the copy's place, which may hold
+    nothing yet.
+    """
     origin, local = kept / ".git", folder.history(kept) / ".git"
     for name in ("objects/pack", "refs/heads", "refs/oneclick"):
         (local / name).mkdir(parents=True, exist_ok=True)
@@ -46,7 +48,9 @@ def pull_history(folder: Folder, kept: Path) -> Path:
 
 
 def push_history(folder: Folder, kept: Path) -> None:
-    """Keep on Drive what the machine's copy of the history has and Drive has not. Files people have there stay as they are."""
+    """Keep on Drive what the machine's copy of the history has and Drive has not. Files people have there stay as they
+    are.
+    """
     target, local = kept / ".git", folder.history(kept) / ".git"
     state = fingerprint(local)
     if content_of(local / KEPT_MARK) == state:
@@ -89,7 +93,9 @@ def our_branches(repository: Path) -> list[str]:
 
 
 def objects_in(repository: Path, pool: ThreadPoolExecutor) -> Iterator[str]:
-    """The files of a repository that hold objects, as paths relative to it: packs that have an index, and single objects."""
+    """The files of a repository that hold objects, as paths relative to it: packs that have an index, and single
+    objects.
+    """
     packs = set(names_in(repository / "objects" / "pack"))
     for name in packs:
         stem, _, ending = name.rpartition(".")
@@ -133,7 +139,9 @@ def copy_object(source: Path, target: Path) -> None:
 
 
 def write_name(path: Path, content: bytes) -> None:
-    """Write a file that says which commit a name stands for, as git does it: beside it under .lock, then in its place."""
+    """Write a file that says which commit a name stands for, as git does it: beside it under .lock, then in its
+    place.
+    """
     part = path.with_name(f"{path.name}.{threading.get_ident()}.lock")
     part.write_bytes(content)
     os.replace(part, path)

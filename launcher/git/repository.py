@@ -60,7 +60,9 @@ def bring(
     newest: str = "",
     used: bool = True,
 ) -> str:
-    """Bring a repository's files to the machine, and keep its history on Drive; return the commit. See `keep_history`."""
+    """Bring a repository's files to the machine, and keep its history on Drive; return the commit. See
+    `keep_history`.
+    """
     kept = folder.kept / repository.folder
     history = pull_history(folder, kept)
     commit = keep_history(history, repository, refresh=refresh, reporter=reporter, newest=newest, used=used)
@@ -81,8 +83,9 @@ def keep_history(
 ) -> str:
     """Make sure that a history has what is wanted; return the commit.
 
-    Only `.git` is written, and no branch of a person is moved. Every step may be cut and done again. Unless `used`, the name of
-    the commit that is used (`OUR_REF`) stays where it is: whoever wants a version that may yet fail moves it later.
+    Only `.git` is written, and no branch of a person is moved. Every step may be cut and done again. Unless `used`, the
+    name of the commit that is used (`OUR_REF`) stays where it is: whoever wants a version that may yet fail moves it
+    later.
     """
     mend(history)
     have = wanted_commit(history, repository)
@@ -130,7 +133,9 @@ def wanted_commit(history: Path, repository: Repository) -> str:
 
 
 def put_files(history: Path, commit: str, files: Path, reporter: Reporter) -> str:
-    """Check `commit` out at `files`, from the history. HEAD moves last, so HEAD tells. Returns the branch with a person's changes, if any."""
+    """Check `commit` out at `files`, from the history. HEAD moves last, so HEAD tells. Returns the branch with a
+    person's changes, if any.
+    """
     mend(files)
     busy, placed, branch = files / ".git" / "oneclick-busy", files / ".git" / PLACED_MARK, ""
     if used_or_head(files) == commit and not busy.exists():
@@ -150,9 +155,11 @@ def put_files(history: Path, commit: str, files: Path, reporter: Reporter) -> st
 
 
 def keep_edits(files: Path, history: Path, reporter: Reporter) -> str:
-    """Put changes people made to a checkout's files into a branch of a history; return its name, or "" if there are none.
+    """Put changes people made to a checkout's files into a branch of a history; return its name, or "" if there are
+    none.
 
-    `files` may be the folder on Drive itself. Nothing in it changes. The branch is named by its content, so that it is made once.
+    `files` may be the folder on Drive itself. Nothing in it changes. The branch is named by its content, so that it is
+    made once.
     """
     mend(files)
     changed = [name for name in changed_files(files) if (files / name).exists()]
@@ -168,6 +175,7 @@ def keep_edits(files: Path, history: Path, reporter: Reporter) -> str:
         git("fetch", "--quiet", "--no-tags", f"file://{files}", f"refs/heads/{branch}:refs/heads/{branch}", at=history)
     names = ", ".join(changed[:3]) + (f" and {len(changed) - 3} more" if len(changed) > 3 else "")
     reporter.notice(
-        f"{files.name} has changes of yours ({names}). They are kept in its branch {branch}; the web UI uses the files as they were published."
+        f"{files.name} has changes of yours ({names}). They are kept in its branch {branch}; the web UI uses the files "
+        "as they were published."
     )
     return branch

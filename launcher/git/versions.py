@@ -1,4 +1,6 @@
-"""Which versions of A1111 started and which did not: `versions.json` on Drive, and the order in which a launch tries them."""
+"""Which versions of A1111 started and which did not: `versions.json` on Drive, and the order in which a launch tries
+them.
+"""
 
 import json
 import re
@@ -28,7 +30,9 @@ CONFLICT: Final = r"No solution found|unsatisfiable|incompatible|conflict"  # as
 
 @dataclass(frozen=True)
 class Stage:
-    """A part of a launch that may fail because of the version: the work for a commit, and what is said when it fails."""
+    """A part of a launch that may fail because of the version: the work for a commit, and what is said when it
+    fails.
+    """
 
     fails: str
     work: Callable[[str], object]
@@ -132,7 +136,8 @@ class Tries:
     def run(self, reporter: Reporter, *stages: Stage) -> None:
         """Do the work of these stages, in their order, with the first version for which all of them succeed.
 
-        What is done for a version already is not done again, but for the last stage. Raises the `Problem` of the last version.
+        What is done for a version already is not done again, but for the last stage. Raises the `Problem` of the last
+        version.
         """
         with self._lock:
             while True:
@@ -175,7 +180,9 @@ class Tries:
         return True
 
     def _in_the_end(self, stage: Stage, problem: Problem) -> Problem:
-        """The problem that ends the launch. An old version whose packages conflict is helped by a newer one, and by nothing else."""
+        """The problem that ends the launch. An old version whose packages conflict is helped by a newer one, and by
+        nothing else.
+        """
         if stage.fails != PACKAGES or not re.search(CONFLICT, problem.what) or self.wanted == NEWEST:
             return problem
         return Problem(

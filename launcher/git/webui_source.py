@@ -38,8 +38,9 @@ def versions_to_try(
 ) -> Tries:
     """The versions this launch may use, best first: what the field `version` says, then the one that worked last.
 
-    `version` is `NEWEST`, `LAST_GOOD`, or the name of a branch, a tag or a commit; `newest` is the newest commit where somebody
-    has asked for it already. Raises `Problem` where there is none: a name that A1111 does not have, no network and nothing kept.
+    `version` is `NEWEST`, `LAST_GOOD`, or the name of a branch, a tag or a commit; `newest` is the newest commit where
+    somebody has asked for it already. Raises `Problem` where there is none: a name that A1111 does not have, no network
+    and nothing kept.
     """
     versions = versions or Versions(folder.kept)
     good = versions.good
@@ -54,7 +55,8 @@ def versions_to_try(
     why = versions.failure(commit) if version == NEWEST and good not in ("", commit) else ""
     if why:
         reporter.notice(
-            f"The newest AUTOMATIC1111 ({commit[:8]}) did not work before ({why.rstrip('.')}), so the version that worked "
+            f"The newest AUTOMATIC1111 ({commit[:8]}) did not work before ({why.rstrip('.')}), so the version "
+            "that worked "
             f"last ({good[:8]}) is used until there is a newer one."
         )
         commit = good
@@ -67,7 +69,8 @@ def versions_to_try(
 
 
 def named_commit(versions: Versions, name: str) -> str:
-    """The commit that a branch, tag or (part of a) commit of A1111 means, or "" where GitHub does not answer and never did.
+    """The commit that a branch, tag or (part of a) commit of A1111 means, or "" where GitHub does not answer and never
+    did.
 
     Raises `Problem` for a name that A1111 does not have.
     """
@@ -92,7 +95,9 @@ def kept_commit(folder: Folder) -> str:
 
 
 def bring_version(folder: Folder, commit: str, reporter: Reporter) -> None:
-    """Bring that very commit of A1111 to the machine, by way of Drive. Raises `Problem` if neither Drive nor GitHub has it."""
+    """Bring that very commit of A1111 to the machine, by way of Drive. Raises `Problem` if neither Drive nor GitHub has
+    it.
+    """
     bring(folder, Repository("", (WEBUI_URL,), commit), folder.code, refresh=False, reporter=reporter, used=False)
 
 

@@ -2,8 +2,8 @@
 
     python -m launcher.launch.keeper SESSION_FOLDER
 
-It lives as long as there is something to keep: a web UI, work that a cell asked for, or a window. The lock beside its socket makes
-it the only one; whoever comes second ends at once.
+It lives as long as there is something to keep: a web UI, work that a cell asked for, or a window. The lock beside its
+socket makes it the only one; whoever comes second ends at once.
 """
 
 import fcntl
@@ -85,7 +85,8 @@ class Keeper:
     # ---- what they ask for
 
     def _launch(self, form: dict[str, Any], window: Window) -> None:
-        """Show the launch with these values: the one that runs, or a new one. Raises `Problem` for a field that is wrong.
+        """Show the launch with these values: the one that runs, or a new one. Raises `Problem` for a field that is
+        wrong.
 
         The window shows its board before anything begins: a first question must find somebody to put it to.
         """
@@ -136,7 +137,9 @@ class Keeper:
         window.finish()
 
     def _launch_for(self, request: Request) -> Any:
-        """The launch a cell means: the one that runs; else, not begun, one of the first cell's values, of the last launch, or the defaults."""
+        """The launch a cell means: the one that runs; else, not begun, one of the first cell's values, of the last
+        launch, or the defaults.
+        """
         from launcher.core.settings import Settings
         from launcher.models.catalog import CHECKPOINT_NAMES
 

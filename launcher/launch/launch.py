@@ -51,7 +51,9 @@ class Launch:
 
     @property
     def busy(self) -> bool:
-        """True while the keeper must not end: something of it is at work, or a web UI runs whose images must be kept."""
+        """True while the keeper must not end: something of it is at work, or a web UI runs whose images must be
+        kept.
+        """
         ending = self.place.ending.is_set() and not self.place.finished.is_set()
         return self._story_thread.is_alive() or ending or self.place.webui.running
 
@@ -115,7 +117,8 @@ class Launch:
             self.board.notice(f"This runtime has no graphics card: an image takes minutes instead of seconds.{where}")
         if self.place.machine.colab and not self.place.machine.mountpoint:
             self.board.notice(
-                "Nothing is kept on Google Drive, as you chose: models, images and settings are gone when this machine is. "
+                "Nothing is kept on Google Drive, as you chose: models, images and settings are gone when this "
+                "machine is. "
                 "Download your images before you stop."
             )
 

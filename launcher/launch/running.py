@@ -58,7 +58,8 @@ class Running:
             if broken:
                 told = "; ".join(f"{name} ({fault})" for name, fault in broken.items())
                 self.board.notice(
-                    f"Broken files in your folder, left as they are: {told}. Delete them on Google Drive, or download them again."
+                    f"Broken files in your folder, left as they are: {told}. Delete them on Google Drive, or download "
+                    "them again."
                 )
             self.place.notes.note(looked_at=sorted(looked))
         with self.steps.beside("keeping what the web UI found out about your models"):
@@ -97,7 +98,9 @@ class Running:
                 self._give_back()
 
     def _again(self, note: str) -> None:
-        """Start the web UI anew, behind the same link. The one before answers until everything for the next is ready."""
+        """Start the web UI anew, behind the same link. The one before answers until everything for the next is
+        ready.
+        """
         checkpoint = self.place.webui.chosen_checkpoint
         if not self.place.webui.running:
             self.board.webui_answers_on(0)

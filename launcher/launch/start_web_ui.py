@@ -1,4 +1,6 @@
-"""Starting the web UI, and what it is started with: a version that does not come up is replaced by the last one that did."""
+"""Starting the web UI, and what it is started with: a version that does not come up is replaced by the last one that
+did.
+"""
 
 import requests
 

@@ -1,4 +1,6 @@
-"""What is looked after while the web UI runs: a Drive that drops or fills up, a link that dies, a machine that nobody uses."""
+"""What is looked after while the web UI runs: a Drive that drops or fills up, a link that dies, a machine that nobody
+uses.
+"""
 
 import threading
 import time

@@ -1,4 +1,6 @@
-"""A cell as a window: connect to the keeper, draw its board, pass buttons on, put its questions to the person. ■ closes it."""
+"""A cell as a window: connect to the keeper, draw its board, pass buttons on, put its questions to the person. ■ closes
+it.
+"""
 
 import asyncio
 import signal
@@ -203,8 +205,8 @@ def send_once(session: Session, request: Request) -> None:
 def pumped_kernel() -> Iterator[Callable[[], Any]]:
     """A function to await in a loop, which lets the kernel hear buttons while this cell runs.
 
-    ipykernel 6 must be asked to look at its messages; 7.4 and later does so whenever the cell awaits. Without giving the parent back,
-    the cell would never show as finished.
+    ipykernel 6 must be asked to look at its messages; 7.4 and later does so whenever the cell awaits. Without giving
+    the parent back, the cell would never show as finished.
     """
     kernel = running_kernel()
     step = getattr(kernel, "do_one_iteration", None)

@@ -43,7 +43,9 @@ class NotAnswered(Problem):
 
 
 class Window:
-    """One connection. Sending never makes anybody wait: each window has a thread for it, and only the newest board counts."""
+    """One connection. Sending never makes anybody wait: each window has a thread for it, and only the newest board
+    counts.
+    """
 
     def __init__(self, connection: socket.socket) -> None:
         self._connection, self._lines = connection, connection.makefile("rb")

@@ -23,8 +23,8 @@ from launcher.models.web import until_stopped
 def bring_checkpoint(fetcher: Fetcher, wanted: str, default: str) -> str:
     """Make sure a checkpoint is there; return its file name below models/Stable-diffusion.
 
-    With the default untouched, any checkpoint there that A1111 can load will do and nothing is downloaded; a name or link
-    chosen on purpose is fetched if it is missing.
+    With the default untouched, any checkpoint there that A1111 can load will do and nothing is downloaded; a name or
+    link chosen on purpose is fetched if it is missing.
     """
     if wanted == default:
         usual = {source.saved_name for source in sources_of(default)}
@@ -113,7 +113,9 @@ def bring_link(fetcher: Fetcher, link: str, kind: str = "", name: str = "") -> s
 
 
 def chosen_name(told: str, wanted: str) -> str:
-    """The name a person wants for the file, with the ending it has at its source. Raises `Problem` where there is none."""
+    """The name a person wants for the file, with the ending it has at its source. Raises `Problem` where there is
+    none.
+    """
     ending = Path(told).suffix or ".safetensors"  # another one is given once the file is there
     if not wanted.strip():
         return safe_name(told)

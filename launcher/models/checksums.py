@@ -1,6 +1,8 @@
-"""What A1111 knows of model files, checksums and headers: kept on Drive, so that no new machine reads every model for it again.
+"""What A1111 knows of model files, checksums and headers: kept on Drive, so that no new machine reads every model for
+it again.
 
-A1111 has it in diskcache databases, which must not lie on Drive (SQLite). Computing one checksum of a 2 GB checkpoint took
+A1111 has it in diskcache databases, which must not lie on Drive (SQLite). Computing one checksum of a 2 GB checkpoint
+took
 9.2 of the 11.9 s of its first load.
 """
 
@@ -21,7 +23,8 @@ ALL_KNOWN: Final = (
     "safetensors-metadata",
 )  # the databases of A1111 v1.10.1 that cost a look into a model
 LARGEST_KNOWN: Final = 16_384  # characters; some LoRAs carry a book on their training
-# Run by A1111's own Python, which has diskcache: FILE FOLDER. What is newer wins, as A1111 itself decides by the time of change.
+# Run by A1111's own Python, which has diskcache: FILE FOLDER. What is newer wins, as A1111 itself decides by the time
+# of change.
 EXCHANGE: Final = """
 import json, sys
 from diskcache import Cache
@@ -69,7 +72,9 @@ def known_checksum(folder: Folder, path: Path) -> str:
 
 
 def exchange_known(folder: Folder) -> None:
-    """Tell A1111 what is known on Drive, and keep on Drive what it found out since. Raises `CommandError`, `OSError`."""
+    """Tell A1111 what is known on Drive, and keep on Drive what it found out since. Raises `CommandError`,
+    `OSError`.
+    """
     file = folder.machine / "known.json"
     with known_lock:
         before = read_known(folder)

@@ -68,7 +68,8 @@ OLD_FILES: Final = {
     "control_canny-fp16": ("Stable Diffusion 1.5", "webui/ControlNet-modules-safetensors", 0, ""),
     "t2iadapter_sketch-fp16": ("Stable Diffusion 1.5", "webui/ControlNet-modules-safetensors", 0, ""),
     "diffusers_xl_canny_mid": (
-        "Stable Diffusion XL", "lllyasviel/sd_control_collection", 545_197_704, "a9440e186177ddaf4e6d4ef606a8bc8a7d77b3e895c322e19b663a61e0d46447",
+        "Stable Diffusion XL", "lllyasviel/sd_control_collection", 545_197_704,
+        "a9440e186177ddaf4e6d4ef606a8bc8a7d77b3e895c322e19b663a61e0d46447",
     ),
     "diffusers_xl_depth_mid": ("Stable Diffusion XL", "lllyasviel/sd_control_collection", 0, ""),
     "thibaud_xl_openpose_256lora": ("Stable Diffusion XL", "lllyasviel/sd_control_collection", 0, ""),
@@ -100,7 +101,10 @@ CONTROL_MODELS: Final = {
         for control, (file, size, sha256) in CONTROLS_15.items()
     },
     "Stable Diffusion 2.1": {
-        control: control_model(f"{control} (SD 2.1)", "SD 2.1", "see its page", HubFile("thibaud/controlnet-sd21", f"control_v11p_sd21_{control}.safetensors"))
+        control: control_model(
+            f"{control} (SD 2.1)", "SD 2.1", "see its page",
+            HubFile("thibaud/controlnet-sd21", f"control_v11p_sd21_{control}.safetensors"),
+        )
         for control in CONTROLS_21
     },
     "Stable Diffusion XL": {"union": control_model("union ProMax (SDXL)", "SDXL", "Apache 2.0", UNION)},
@@ -123,8 +127,8 @@ ESSENTIAL_CONTROLS: Final = ("canny", "depth", "openpose", "union")
 def chosen_controls(families: str, controls: str) -> list[Model]:
     """The models for `families` (one of `CONTROL_FAMILIES`, or several with commas) and `controls`.
 
-    `controls` is "essentials", "all", or names with commas; a name may be a control or the name of an old file. Raises `Problem`
-    for a name that the family does not have. Stable Diffusion XL has one file for every control.
+    `controls` is "essentials", "all", or names with commas; a name may be a control or the name of an old file. Raises
+    `Problem` for a name that the family does not have. Stable Diffusion XL has one file for every control.
     """
     found: dict[str, Model] = {}
     for family in (name.strip() for name in families.split(",")):
@@ -155,7 +159,8 @@ def control_models_named(word: str, family: str, table: dict[str, Model]) -> lis
     if word not in table:
         raise Problem(
             f"There is no ControlNet «{word}» for {family}.",
-            f"Write «essentials», «all», or some of: {', '.join(CONTROLS_15 if 'union' in table else table)}, with commas between.",
+            f"Write «essentials», «all», or some of: {', '.join(CONTROLS_15 if 'union' in table else table)}, with "
+            "commas between.",
             field="controls",
         )
     return [table[word]]

@@ -62,9 +62,10 @@ def download(
     """Fetch `remote` to `target`, which appears only when it is whole and verified; return its path and SHA-256.
 
     The unfinished file knows which of its bytes are there, so any cut, in this session or an earlier one, costs a
-    megabyte or two. `receive` gets the whole file and its target, looks at it, and gives it its name, perhaps another one.
-    `where` names the disk in messages ("Google Drive"). Raises `Problem`, or `Interrupted` within a moment of ■; what is
-    fetched already is kept, except when it turned out to be wrong.
+    megabyte or two. `receive` gets the whole file and its target, looks at it, and gives it its name, perhaps another
+    one.
+    `where` names the disk in messages ("Google Drive"). Raises `Problem`, or `Interrupted` within a moment of ■; what
+    is fetched already is kept, except when it turned out to be wrong.
     """
     target.parent.mkdir(exist_ok=True)  # never with what is above it: see make_folder_below
     with only_writer(target, reporter) as waited:

@@ -46,7 +46,8 @@ def fetch_remote(fetcher: Fetcher, remote: Remote, folder: Path, kind: str = "")
     """Download one file into its folder; return where it is."""
     if remote.name.lower().endswith(OLD_ENDINGS):
         fetcher.reporter.notice(
-            f"{remote.name} is an old kind of file that can carry programs; take a .safetensors file of the same model where there is one."
+            f"{remote.name} is an old kind of file that can carry programs; take a .safetensors file of the same model "
+            "where there is one."
         )
     fetcher.reporter.say(remote.name)
     # What is written to Google Drive lies on the runtime's disk until it is uploaded (googlecolab/colabtools#659).
@@ -64,7 +65,9 @@ def fetch_remote(fetcher: Fetcher, remote: Remote, folder: Path, kind: str = "")
 
 
 def is_there(fetcher: Fetcher, path: Path, size: int, sha256: str) -> bool:
-    """True if the file is there and whole. A broken one (cut off, a web page) is set aside under another name, and said."""
+    """True if the file is there and whole. A broken one (cut off, a web page) is set aside under another name, and
+    said.
+    """
     if not path.exists():
         return False
     fault = fault_of(path)
@@ -79,7 +82,8 @@ def is_there(fetcher: Fetcher, path: Path, size: int, sha256: str) -> bool:
         return True
     aside = set_aside(path)
     fetcher.reporter.notice(
-        f"{path.name} was there, but it is no usable model file: {fault}. It is kept as {aside.name}; delete it if you do not need it."
+        f"{path.name} was there, but it is no usable model file: {fault}. It is kept as {aside.name}; delete it if you "
+        "do not need it."
     )
     return False
 
@@ -130,19 +134,23 @@ def with_token(fetcher: Fetcher, resolve: Callable[[str], T_found]) -> T_found:
         if not token:
             raise needed.without or Problem(
                 f"{needed.reason} A token is needed, and there is none.",
-                f"Accept the conditions at {needed.page}, save a token as the Colab secret {needed.name} (the key symbol at the left), and press ▶ again.",
+                f"Accept the conditions at {needed.page}, save a token as the Colab secret {needed.name} (the key "
+                "symbol at the left), and press ▶ again.",
             ) from needed
         try:
             return until_stopped(stop, lambda: resolve(token))
         except TokenNeeded as refused:
             raise Problem(
                 f"{refused.reason} Your token {needed.name} did not open it.",
-                f"Look at {refused.page}, make a new token, save it as the Colab secret {needed.name}, and press ▶ again.",
+                f"Look at {refused.page}, make a new token, save it as the Colab secret {needed.name}, and press "
+                "▶ again.",
             ) from refused
 
 
 def bring_previews(fetcher: Fetcher, base: str) -> None:
-    """Bring what A1111 needs to show an SDXL image as it grows. Where nobody has it, that is said, and nothing fails."""
+    """Bring what A1111 needs to show an SDXL image as it grows. Where nobody has it, that is said, and nothing
+    fails.
+    """
     folder = fetcher.folder.models / "VAE-approx"
     if not base.startswith("SDXL") or (folder / PREVIEWS_OF_XL).exists():
         return
@@ -161,5 +169,6 @@ def bring_previews(fetcher: Fetcher, base: str) -> None:
         except Problem:
             continue  # the next source; that none has it is said below
     fetcher.reporter.notice(
-        f"{PREVIEWS_OF_XL} could not be fetched: if images fail, set **Live preview method** to **Approx cheap** in the web UI's settings."
+        f"{PREVIEWS_OF_XL} could not be fetched: if images fail, set **Live preview method** to **Approx cheap** in "
+        "the web UI's settings."
     )

@@ -15,7 +15,9 @@ UNPACK_FIRST: Final = (".rar", ".7z", ".tar", ".gz")
 
 @dataclass(frozen=True)
 class TokenNeeded(Exception):
-    """The source wants a token. `name` is the secret's name; `reason` a sentence; `without` what to say where there is none."""
+    """The source wants a token. `name` is the secret's name; `reason` a sentence; `without` what to say where there is
+    none.
+    """
 
     name: str
     reason: str

@@ -1,6 +1,7 @@
 """Kinds of model, the folders they belong in, and how the names of its tensors tell what a file is.
 
-The names are those that the tools which write such files use (ldm, diffusers, kohya's scripts, LyCORIS, PEFT, spandrel).
+The names are those that the tools which write such files use (ldm, diffusers, kohya's scripts, LyCORIS, PEFT,
+spandrel).
 """
 
 import re
@@ -33,10 +34,16 @@ FAMILIES: Final = "Stable Diffusion 1.5, 2.1 or XL"
 
 # Names that only models A1111 cannot run have. The first that fits.
 FOREIGN: Final = (
-    ("Flux", r"double_blocks[._]\d+[._](img|txt)_|single_transformer_blocks[._]\d|single_blocks[._]\d+[._](linear|mod)"),
+    (
+        "Flux",
+        r"double_blocks[._]\d+[._](img|txt)_|single_transformer_blocks[._]\d|single_blocks[._]\d+[._](linear|mod)",
+    ),
     ("Stable Diffusion 3", r"joint_blocks[._]|joint_transformer_blocks[._]|context_block[._]"),
     ("AuraFlow (Pony V7)", r"double_layers[._]\d|single_layers[._]\d|cond_seq_linear"),
-    ("Z-Image or Lumina", r"noise_refiner[._]|context_refiner[._]|cap_embedder[._]|[._]layers[._]\d+[._](attention|adaLN)"),
+    (
+        "Z-Image or Lumina",
+        r"noise_refiner[._]|context_refiner[._]|cap_embedder[._]|[._]layers[._]\d+[._](attention|adaLN)",
+    ),
     ("Qwen-Image", r"transformer_blocks[._]\d+[._](img_mod|txt_mod|img_mlp|txt_mlp|attn[._](to_out[._]0[._]|add_))"),
     ("Wan", r"(^|[._])blocks[._]\d+[._](cross_attn|self_attn)[._](q|k|v|o|norm)"),
     ("HiDream", r"(double|single)_stream_(blocks|layers)[._]"),

@@ -123,7 +123,9 @@ def is_torch_zip(path: Path) -> bool:
 
 
 def old_file(path: Path, whole: bool) -> ModelFile:
-    """What an old-style file is. Its programs are named, never run. Raises `Problem` where it cannot be looked through."""
+    """What an old-style file is. Its programs are named, never run. Raises `Problem` where it cannot be looked
+    through.
+    """
     command = [sys.executable, "-I", str(UNPICKLE), str(path), *(["--whole"] if whole else [])]
     try:
         told = json.loads(run(command, env={"PATH": os.environ.get("PATH", "")}, timeout=600).strip().splitlines()[-1])
@@ -131,7 +133,8 @@ def old_file(path: Path, whole: bool) -> ModelFile:
         if error.code < 0:  # ended by the limits on memory and time
             return ModelFile(Format.OLD, fault="it cannot be read as a file of weights")
         raise Problem(
-            f"{path.name.partition('.part')[0]} is an old kind of file that can carry programs, and it could not be looked through.",
+            f"{path.name.partition('.part')[0]} is an old kind of file that can carry programs, and it could not be "
+            "looked through.",
             "Press ▶ again, or take a .safetensors file of the same model.",
         ) from error
     if told["fault"]:

@@ -90,7 +90,9 @@ class PartFile:
         return self.frontier + sum(self._stretches.values())
 
     def take(self) -> tuple[int, int, int] | None:
-        """A stretch to fetch: (its start, first byte missing, its end); None when none is left. Waits for a free slot."""
+        """A stretch to fetch: (its start, first byte missing, its end); None when none is left. Waits for a free
+        slot.
+        """
         with self._changed:
             while True:
                 for start, done in self._stretches.items():

@@ -10,7 +10,9 @@ AROUND: Final = " \t\r\n<>\"'`“”‘’«»„()[]{}"
 BEHIND: Final = ".,;:!?)]}>\"'`”’»"
 LINK: Final = re.compile(r"(?:https?://|ftp://|urn:air:)[^\s<>\"`“”«»]+", re.IGNORECASE)
 # What a link may say of itself where others can read it. Everything else behind a `?` may be a key.
-HARMLESS: Final = ("modelversionid", "type", "format", "size", "fp", "fileid", "id", "resourcekey", "export", "download", "dl")  # fmt: skip
+HARMLESS: Final = (
+    "modelversionid", "type", "format", "size", "fp", "fileid", "id", "resourcekey", "export", "download", "dl"
+)  # fmt: skip
 
 
 def links_in(text: str) -> list[str]:
@@ -61,7 +63,9 @@ def one_link(text: str) -> str:
 
 
 def without_secrets(text: str) -> str:
-    """The same with every link reduced to what may be shown, logged and written down: no keys, no signatures, no names."""
+    """The same with every link reduced to what may be shown, logged and written down: no keys, no signatures, no
+    names.
+    """
     return LINK.sub(lambda match: bare_link(match[0]), text)
 
 

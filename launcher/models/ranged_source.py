@@ -1,4 +1,6 @@
-"""Stretches of one remote file, fetched side by side, patiently, and with every answer checked against what was asked."""
+"""Stretches of one remote file, fetched side by side, patiently, and with every answer checked against what was
+asked.
+"""
 
 import contextlib
 import random
@@ -38,8 +40,8 @@ class Silent(requests.RequestException):
 class RangedSource:
     """Fetches stretches of one remote file. Remembers where a redirect led, as long as that works.
 
-    The first answer is waited for before other connections begin. After a failure only one connection asks at a time, so
-    that a server that is down, or lies, is asked `TRIES` times and not `TRIES` times a connection.
+    The first answer is waited for before other connections begin. After a failure only one connection asks at a time,
+    so that a server that is down, or lies, is asked `TRIES` times and not `TRIES` times a connection.
     """
 
     def __init__(self, remote: Remote, file: PartFile, reporter: Reporter) -> None:
@@ -182,7 +184,8 @@ def refuse_a_page(remote: Remote, beginning: bytes) -> None:
     if beginning.lstrip()[:1] == b"<" and not is_safetensors(beginning):
         raise Problem(
             f"{remote.name} is a web page, not a model: the link leads to a page that wants something of you first.",
-            f"Open {remote.page or 'the link'} in your browser, see what it asks for, and paste the link of the download button.",
+            f"Open {remote.page or 'the link'} in your browser, see what it asks for, and paste the link of the "
+            "download button.",
         )
 
 

@@ -95,7 +95,9 @@ def refuse_other_kind(name: str, seen: ModelFile, wanted: str) -> None:
 
 
 def ending_for(ending: str, seen: ModelFile, wanted: str) -> str:
-    """The ending by which A1111 reads the file as what it is, whatever it was called. A `wanted` of "" is a known file."""
+    """The ending by which A1111 reads the file as what it is, whatever it was called. A `wanted` of "" is a known
+    file.
+    """
     listed = KIND_ENDINGS.get(wanted, ())
     if seen.format is Format.SAFETENSORS:
         if listed and ".safetensors" not in listed:

@@ -61,11 +61,14 @@ def refused_problem(remote: Remote, error: Refused) -> Problem:
             "The fault is theirs: wait some minutes and press ▶ again, or choose another source.",
         )
     meanings = {
-        401: (f"{remote.host} wants a login for {remote.name}.", f"Open {page} and see what it asks for; then save a token as a Colab secret."),
-        403: (f"{remote.host} does not let you have {remote.name}.", f"Open {page} and accept its conditions, then press ▶ again."),
+        401: (f"{remote.host} wants a login for {remote.name}.", f"Open {page} and see what it asks for; then save a "
+            "token as a Colab secret."),
+        403: (f"{remote.host} does not let you have {remote.name}.", f"Open {page} and accept its conditions, then "
+            "press ▶ again."),
         404: (f"{remote.name} is not there any more.", "Choose another model, or another source of this one."),
         410: (f"{remote.name} was taken away by its owner.", "Choose another model."),
-        429: (f"{remote.host} says that too many downloads were asked for.", f"Wait some minutes and press ▶ again{goes_on(remote)}."),
+        429: (f"{remote.host} says that too many downloads were asked for.", "Wait some minutes and press ▶ "
+            f"again{goes_on(remote)}."),
         451: (f"{remote.host} does not serve the country this runtime is in.", "Choose another source of the model."),
     }  # fmt: skip
     what, do = meanings.get(

@@ -1,4 +1,6 @@
-"""The header of a .safetensors file: 8 bytes length (little endian), that many bytes of JSON, then the tensors' bytes."""
+"""The header of a .safetensors file: 8 bytes length (little endian), that many bytes of JSON, then the tensors'
+bytes.
+"""
 
 import json
 import math

@@ -27,8 +27,8 @@ def model_files(folder: Folder) -> Iterator[Path]:
 def broken_models(folder: Folder, known: set[str]) -> tuple[set[str], dict[str, str]]:
     """Look at the model files on Drive that are not `known`: (names that are sound or known, name -> what is wrong).
 
-    Names are relative to the kept folder. Only the beginning and the end of a file are read; one that cannot be read at all
-    is named, and hides no other.
+    Names are relative to the kept folder. Only the beginning and the end of a file are read; one that cannot be read at
+    all is named, and hides no other.
     """
     sound, broken = set(), {}
     for path in model_files(folder):
@@ -49,7 +49,9 @@ def broken_models(folder: Folder, known: set[str]) -> tuple[set[str], dict[str, 
 
 
 def fault_of(path: Path, size: int = 0) -> str:
-    """What makes a file unreadable as weights, by its beginning and end, or "". A `size` of 0 means that nobody knows it."""
+    """What makes a file unreadable as weights, by its beginning and end, or "". A `size` of 0 means that nobody knows
+    it.
+    """
     try:
         there = path.stat().st_size
         seen = look_at(path, inside=False)
@@ -61,7 +63,9 @@ def fault_of(path: Path, size: int = 0) -> str:
 
 
 def usable_checkpoint(folder: Folder, usual: set[str]) -> tuple[Path | None, dict[str, str]]:
-    """(a checkpoint A1111 can load, those looked at before it with what is wrong). One named as in `usual` goes first."""
+    """(a checkpoint A1111 can load, those looked at before it with what is wrong). One named as in `usual` goes
+    first.
+    """
     useless: dict[str, str] = {}
     for path in sorted(folder.checkpoints(), key=lambda path: path.name not in usual):
         try:
@@ -78,8 +82,8 @@ def usable_checkpoint(folder: Folder, usual: set[str]) -> tuple[Path | None, dic
 def read_ahead(path: Path, progress: Callable[[int, int], None]) -> None:
     """Read a file once, so that A1111 finds it in the machine's memory and not on Drive.
 
-    Several stretches at once: the system asks Drive for 128 kB at a time and waits for each (on 20 ms an answer, 200 MB took
-    17 s in a row, docs/benchmarks.md).
+    Several stretches at once: the system asks Drive for 128 kB at a time and waits for each (on 20 ms an answer, 200 MB
+    took 17 s in a row, docs/benchmarks.md).
     """
     size, done, lock = path.stat().st_size, [0], threading.Lock()
 

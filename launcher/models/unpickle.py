@@ -1,8 +1,8 @@
 """Run as a program of its own: what an old-style file of weights holds. Nothing in the file is ever run.
 
-`python -I unpickle.py FILE [--whole]` prints one line of JSON: {"fault": text, "tensors": {name: shape}}. It imports nothing
-but the standard library, and gives every name a file asks for a dummy of its own, so that Python's real unpickler decides what
-is asked for, and nothing else than dummies can ever be called.
+`python -I unpickle.py FILE [--whole]` prints one line of JSON: {"fault": text, "tensors": {name: shape}}. It imports
+nothing but the standard library, and gives every name a file asks for a dummy of its own, so that Python's real
+unpickler decides what is asked for, and nothing else than dummies can ever be called.
 """
 
 import json

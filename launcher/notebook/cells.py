@@ -16,17 +16,20 @@ BRANCH: Final = "main"
 NOTEBOOK: Final = "OneClickLauncher.ipynb"
 
 COLAB_LINK: Final = f"https://colab.research.google.com/github/{OWNER}/{REPOSITORY}/blob/{BRANCH}/{NOTEBOOK}"
-BADGE: Final = f'<a href="{COLAB_LINK}" target="_parent"><img src="https://colab.research.google.com/assets/colab-badge.svg" alt="Open In Colab"/></a>'
+BADGE_IMAGE: Final = "https://colab.research.google.com/assets/colab-badge.svg"
+BADGE: Final = f'<a href="{COLAB_LINK}" target="_parent"><img src="{BADGE_IMAGE}" alt="Open In Colab"/></a>'
 
 TITLE: Final = f"""\
 # One-click Stable Diffusion
 
-Press ▶ on the cell below, allow Google Drive, and a few minutes later click the link to your own, password-protected AUTOMATIC1111 web UI.
+Press ▶ on the cell below, allow Google Drive, and a few minutes later click the link to your own, \
+password-protected AUTOMATIC1111 web UI.
 Models, images and settings stay on your Drive; the next start downloads none of them again.
 Help and the source: [github.com/{OWNER}/{REPOSITORY}](https://github.com/{OWNER}/{REPOSITORY}) · Version {__version__}
 
-> **What Google says:** on runtimes that are free of charge, Colab does not allow "bypassing the notebook UI to interact primarily via a web UI", \
-and may end such a runtime at any time without warning. With a positive balance of compute units this restriction does not apply. \
+> **What Google says:** on runtimes that are free of charge, Colab does not allow "bypassing the notebook UI to \
+interact primarily via a web UI", and may end such a runtime at any time without warning. \
+With a positive balance of compute units this restriction does not apply. \
 [Colab's FAQ](https://research.google.com/colaboratory/faq.html#limitations-and-restrictions)"""
 
 
@@ -52,19 +55,22 @@ LAUNCH_FORM: Final = '#@title ▶ Start { display-mode: "form" }\n' + "".join(
 ADD_MODEL: Final = f"""\
 #@title ▶ Add a model {{ display-mode: "form" }}
 what = "{MODELS[1].name}" #@param {choices(tuple(model.name for model in MODELS))} {{allow-input: true}}
-#@markdown A model of the list, or links (with spaces between): Hugging Face, Civitai, Google Drive, GitHub, or any https link to a model file.
+#@markdown A model of the list, or links (with spaces between): Hugging Face, Civitai, Google Drive, GitHub, \
+or any https link to a model file.
 kind = "detect" #@param {choices(("detect", *KIND_FOLDERS))}
 #@markdown What it is. **detect** asks the source, or looks into the file.
 file_name = "" #@param {{type:"string"}}
 #@markdown The name to give it. Empty: the name it has.
 """
 
+CONTROLS: Final = (ESSENTIALS, EVERYTHING, "canny, depth, openpose", *OLD_FILES)
 ADD_CONTROLNET: Final = f"""\
 #@title ▶ Add ControlNet {{ display-mode: "form" }}
 for_models = "{CONTROL_FAMILIES[0]}" #@param {choices((*CONTROL_FAMILIES, ", ".join(CONTROL_FAMILIES)))}
 #@markdown The checkpoints it is for: each family has ControlNet models of its own.
-controls = "{ESSENTIALS}" #@param {choices((ESSENTIALS, EVERYTHING, "canny, depth, openpose", *OLD_FILES))} {{allow-input: true}}
-#@markdown Which controls to install. **{ESSENTIALS}** is canny, depth and openpose (2.2 GB for Stable Diffusion 1.5, 2.5 GB for XL). Names can be written with commas between.
+controls = "{ESSENTIALS}" #@param {choices(CONTROLS)} {{allow-input: true}}
+#@markdown Which controls to install. **{ESSENTIALS}** is canny, depth and openpose (2.2 GB for Stable Diffusion 1.5, \
+2.5 GB for XL). Names can be written with commas between.
 """
 
 ADD_EXTENSION: Final = f"""\
@@ -72,11 +78,13 @@ ADD_EXTENSION: Final = f"""\
 action = "add" #@param {choices(EXTENSION_ACTIONS)}
 #@markdown **add** also updates one that is there; **update all** and **list** need no address.
 what = "" #@param {{type:"string", placeholder:"https://github.com/owner/name"}}
-#@markdown The address of the extension's page, or for the last three actions its name. An extension is a program: add only those you trust.
+#@markdown The address of the extension's page, or for the last three actions its name. \
+An extension is a program: add only those you trust.
 """
 
 STOP: Final = """\
 #@title ▶ Stop { display-mode: "form" }
 give_back_the_machine = False #@param {type:"boolean"}
-#@markdown Ends the web UI and its link after the last image is kept. On request it gives the machine and its GPU back too.
+#@markdown Ends the web UI and its link after the last image is kept. \
+On request it gives the machine and its GPU back too.
 """

@@ -1,4 +1,4 @@
-"""The one function every cell has: it unpacks the launcher's package and calls it. Its text is put into the cells as it is.
+"""The one function every cell has: it unpacks the launcher's package and calls it. Its text is put into the cells.
 
 It stands alone: nothing of the launcher can be imported before it has run.
 """
@@ -38,9 +38,11 @@ async def oneclick(call: str, digest: str, fields: dict[str, object], files: dic
         return None
 
     why: list[str] = []
-    missing = [name for name in ("aiohttp", "psutil", "requests", "huggingface_hub") if importlib.util.find_spec(name) is None]
+    needed = ("aiohttp", "psutil", "requests", "huggingface_hub")
+    missing = [name for name in needed if importlib.util.find_spec(name) is None]
     if sys.version_info < (3, 11) or missing:
-        print(f"This Jupyter lacks {', '.join(missing) or 'Python 3.11'}. Colab has all that is needed: open the notebook there" +
+        print(f"This Jupyter lacks {', '.join(missing) or 'Python 3.11'}. "
+              "Colab has all that is needed: open the notebook there" +
               (f", or run %pip install {' '.join(missing)} in a new cell, and press ▶ again." if missing else "."))
         return
     colab = bool(os.environ.get("COLAB_RELEASE_TAG"))

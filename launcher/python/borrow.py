@@ -1,8 +1,8 @@
 """Packages that the kernel's Python already has, linked into the web UI's environment instead of fetched again.
 
-NVIDIA's wheels are `py3-none`: the same files for every Python. Colab's image holds 2.9 of the 4.1 GB that the lock needs. Large files
-become links, one a file (through a linked folder an uninstall would delete the kernel's own files); small ones are copied, so
-that nothing that is written in place can reach the kernel's.
+NVIDIA's wheels are `py3-none`: the same files for every Python. Colab's image holds 2.9 of the 4.1 GB that the lock
+needs. Large files become links, one a file (through a linked folder an uninstall would delete the kernel's own files);
+small ones are copied, so that nothing that is written in place can reach the kernel's.
 """
 
 import csv
@@ -23,7 +23,8 @@ BORROWED: Final = (
     "borrowed.json"  # in the environment: {name: {"version": …, "files": {path: [target, bytes, mtime in ns]}}}
 )
 KIND: Final = "nvidia-"
-# torch refuses an older cuDNN only, and NCCL keeps its interface within a major version; `probe` looks whether they work.
+# torch refuses an older cuDNN only, and NCCL keeps its interface within a major version; `probe` looks whether they
+# work.
 NEWER_WILL_DO: Final = ("nvidia-cudnn-cu12", "nvidia-nccl-cu12")
 LARGE: Final = 1_000_000  # bytes from which a file is linked
 
@@ -65,7 +66,9 @@ def numbers(version: str) -> list[int]:
 
 
 def whole_files(distribution: Distribution) -> dict[str, Path]:
-    """All files of a distribution for every Python 3, {} if one is missing, of another size, or outside site-packages."""
+    """All files of a distribution for every Python 3, {} if one is missing, of another size, or outside
+    site-packages.
+    """
     tags = [
         line.split()[-1] for line in (distribution.read_text("WHEEL") or "").splitlines() if line.startswith("Tag:")
     ]

@@ -1,4 +1,6 @@
-"""The web UI's own Python environment: borrowed from the kernel's and installed by uv from a lock. Knows nothing of git."""
+"""The web UI's own Python environment: borrowed from the kernel's and installed by uv from a lock. Knows nothing of
+git.
+"""
 
 import hashlib
 import json
@@ -61,7 +63,8 @@ def prepare_python(folder: Folder, packages: list[str], reporter: Reporter) -> P
     trouble = look_at(folder, packages)
     if trouble and read_borrowed(folder):
         reporter.notice(
-            f"The CUDA libraries of this machine do not suit the web UI ({trouble}). The ones it was made with are fetched."
+            f"The CUDA libraries of this machine do not suit the web UI ({trouble}). The ones it was made with are "
+            "fetched."
         )
         give_up(folder, read_borrowed(folder))
         fill(uv, folder, packages, reporter, borrowing=False)
@@ -104,7 +107,8 @@ def fill(uv: str, folder: Folder, packages: list[str], reporter: Reporter, *, bo
     missing = absent(folder, packages)
     if missing:
         raise Problem(
-            f"The installer says it is done, but {', '.join(missing[:3])}{' and others are' if missing[3:] else ' is'} missing.",
+            f"The installer says it is done, but {', '.join(missing[:3])}{' and others are' if missing[3:] else ' is'} "
+            "missing.",
             "Press ▶ again. If it happens again, please report it.",
         )
 

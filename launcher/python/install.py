@@ -64,8 +64,8 @@ def size_of(path: Path) -> int:
 def install(uv: str, folder: Folder, packages: list[str], *, locked: bool, reporter: Reporter) -> None:
     """Install the packages with uv. Where a package is one of the lock's, its checksum must be right.
 
-    A version of the lock that is gone from the index is replaced by the newest before it that the constraints allow, without
-    a checksum, and said. Raises `Problem`.
+    A version of the lock that is gone from the index is replaced by the newest before it that the constraints allow,
+    without a checksum, and said. Raises `Problem`.
     """
     loosened: list[str] = []
     while True:
@@ -87,8 +87,10 @@ def installation_problem(folder: Folder, error: CommandError, loosened: list[str
     """What to tell a person."""
     if len(loosened) >= MOST_GONE:
         return Problem(
-            f"The package index has lost {len(loosened)} and more of the web UI's packages ({', '.join(loosened[:3])} …).",
-            "If this network has a login page or a mirror of its own, use another one; else wait an hour and press ▶ again.",
+            f"The package index has lost {len(loosened)} and more of the web UI's packages "
+            f"({', '.join(loosened[:3])} …).",
+            "If this network has a login page or a mirror of its own, use another one; else wait an hour and press "
+            "▶ again.",
         )
     return uv_problem(folder, error, "package index", "the web UI's packages")
 

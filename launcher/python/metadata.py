@@ -23,7 +23,9 @@ def ask_for_less(folder: Folder) -> None:
 
 
 def stand_in_for_other_names(folder: Folder) -> None:
-    """Empty distributions under the names by which others ask for what is there: opencv-python is its headless build here."""
+    """Empty distributions under the names by which others ask for what is there: opencv-python is its headless build
+    here.
+    """
     there = installed_packages(folder)
     for name, other in ALSO_CALLED.items():
         if name not in there or other in there:

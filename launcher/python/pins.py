@@ -9,13 +9,15 @@ from launcher.python.lock import BUILD_TOOLS, CONTROLNET_LOCK, LOCK
 LOCKED_COMMIT: Final = "82a973c04367123ae98bd9abdf80d9eda9b910e2"
 LOCKED_REQUIREMENTS: Final = "76d90436b579f3d7a5f6ff55657ffc56476e2dd0c2c79f09e2ceedc122d5db48"
 # Every package for that file, torch 2.8.0 (T4 to Blackwell), with three differences:
-# - clip-anytorch in place of CLIP's zip, which no longer builds (AUTOMATIC1111#17284: setup.py imports pkg_resources, gone
-#   from setuptools 82);
+# - clip-anytorch in place of CLIP's zip, which no longer builds (AUTOMATIC1111#17284: setup.py imports pkg_resources,
+# gone   from setuptools 82);
 # - opencv's headless build: the other needs libGL.so.1, a system library that a bare machine lacks;
-# - no triton (156 MB): torch asks for it, but only `torch.compile` uses it, and A1111 never calls that (it ran without).
+# - no triton (156 MB): torch asks for it, but only `torch.compile` uses it, and A1111 never calls that (it ran
+# without).
 LOCK_PINS: Final = read_pins(LOCK)
-# What ControlNet v1.1.455 wants beside them, of versions that live with numpy 1.26. mediapipe 0.10.15 is the newest that
-# ADetailer takes too; it needs protobuf 4.25, where A1111 itself names 3.20 and works with both (docs/extensions.md).
+# What ControlNet v1.1.455 wants beside them, of versions that live with numpy 1.26. mediapipe 0.10.15 is the newest
+# that ADetailer takes too; it needs protobuf 4.25, where A1111 itself names 3.20 and works with both
+# (docs/extensions.md).
 CONTROLNET_PINS: Final = read_pins(CONTROLNET_LOCK)
 BUILD_PINS: Final = read_pins(BUILD_TOOLS)
 LOCKED_PACKAGES: Final = tuple(pin.requirement for pin in LOCK_PINS.values())
@@ -26,8 +28,9 @@ ALSO_CALLED: Final = {
     "opencv-python-headless": "opencv-python",
     "opencv-contrib-python-headless": "opencv-contrib-python",
 }
-# What no extension's installer may move, and how far it may move the rest: the widest ranges in which the requirements of the
-# extensions in docs/extensions.md resolve together. With numpy 2 or protobuf 7 the next start dies; opencv 4.12 needs numpy 2.
+# What no extension's installer may move, and how far it may move the rest: the widest ranges in which the requirements
+# of the extensions in docs/extensions.md resolve together. With numpy 2 or protobuf 7 the next start dies; opencv 4.12
+# needs numpy 2.
 CONSTRAINTS: Final = """\
 setuptools==69.5.1
 torch==2.8.0

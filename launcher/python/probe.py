@@ -1,7 +1,7 @@
 """Run by the web UI's own Python: what must work there? Prints one line of JSON (`environment.look_at`).
 
-Arguments: modules to import. With torch and a card one convolution, one matrix product and one attention are computed in half
-precision, as an image would.
+Arguments: modules to import. With torch and a card one convolution, one matrix product and one attention are computed
+in half precision, as an image would.
 """
 
 import importlib

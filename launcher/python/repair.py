@@ -21,7 +21,9 @@ from launcher.python.uv import (
 
 
 def moved_packages(folder: Folder) -> dict[str, str]:
-    """Packages of the finished environment that are not as they were: name to the version now, "" if gone or not whole."""
+    """Packages of the finished environment that are not as they were: name to the version now, "" if gone or not
+    whole.
+    """
     finished = read_finished(folder)
     now = installed_packages(folder)
     moved = {name: now.get(name, "") for name, version in finished.items() if now.get(name) != version}

@@ -24,7 +24,8 @@ FAILURES: Final = (
     (
         r"Hash mismatch for `([^`]+)`|([\w.-]+==\S+) .{0,40}(?:hash|Hash)",
         "The package {0} is not the one this launcher was made with: its checksum is another.",
-        "Press ▶ again. If it fails again, the package index or something on the way to it changes files: please report it.",
+        "Press ▶ again. If it fails again, the package index or something on the way to it changes files: please "
+        "report it.",
     ),
     (
         r"429 Too Many Requests",
@@ -39,7 +40,8 @@ FAILURES: Final = (
     ),
     (
         r"UnknownIssuer|invalid peer certificate|CertificateRequired|certificate verify failed",
-        "The connection to the {place} is not trusted: its certificate is signed by somebody this machine does not know.",
+        "The connection to the {place} is not trusted: its certificate is signed by somebody this machine does "
+        "not know.",
         "If a company's proxy stands between, set SSL_CERT_FILE to its certificate and press ▶ again.",
     ),
     (
@@ -49,8 +51,10 @@ FAILURES: Final = (
         CONNECTED,
     ),
     (
-        r"[Uu]nexpected HTML|[Uu]nsupported [Cc]ontent-?[Tt]ype|expected.*(?:json|JSON)|invalid gzip|zlib|unexpected end of file"
-        r"|unexpected EOF|IncompleteMessage|error decoding response|end of file before|Failed to (?:extract|unzip|untar)"
+        r"[Uu]nexpected HTML|[Uu]nsupported [Cc]ontent-?[Tt]ype|expected.*(?:json|JSON)|invalid gzip|zlib|unexpected "
+        r"end of file"
+        r"|unexpected EOF|IncompleteMessage|error decoding response|end of file before|Failed to "
+        r"(?:extract|unzip|untar)"
         r"|body error|[Mm]ismatched content length|missing end of central directory|decompression",
         "What the {place} sent is damaged, or cut off on the way.",
         AGAIN,

@@ -10,40 +10,53 @@ from launcher.core.board import FAILED, RUNNING, LoginBox, Snapshot
 from launcher.ui.words import amount, in_time
 
 STYLE_OF_PANEL: Final = """<style>
-.oneclick{--ink:#1d1d28;--box:#fff;--line:#d8d8e4;--soft:#5a5a6e;--main:#4a3fc9;--on:#fff;--bad:#b3261e;--good:#1b7a3d;--tint:#f1f0fb;
+.oneclick{--ink:#1d1d28;--box:#fff;--line:#d8d8e4;--soft:#5a5a6e;--main:#4a3fc9;--on:#fff;--bad:#b3261e;--good:#1b7a3d;
+--tint:#f1f0fb;
 font:14px/1.5 system-ui,sans-serif;color:var(--ink);background:var(--box);max-width:46rem;text-align:start}
-html[theme=dark] .oneclick,body[data-jp-theme-light=false] .oneclick,body.vscode-dark .oneclick,body[data-vscode-theme-kind=vscode-dark] .oneclick
-{--ink:#ececf4;--box:#1f1f2b;--line:#45455a;--soft:#b4b4c6;--main:#a79fff;--on:#14141c;--bad:#ff9d95;--good:#7fd99b;--tint:#2a2a3d}
+html[theme=dark] .oneclick,body[data-jp-theme-light=false] .oneclick,body.vscode-dark .oneclick,
+body[data-vscode-theme-kind=vscode-dark] .oneclick
+{--ink:#ececf4;--box:#1f1f2b;--line:#45455a;--soft:#b4b4c6;--main:#a79fff;--on:#14141c;--bad:#ff9d95;--good:#7fd99b;
+--tint:#2a2a3d}
 .oneclick *{box-sizing:border-box}
 .oneclick.head{padding:14px 16px 6px;border:1px solid var(--line);border-bottom:0;border-radius:12px 12px 0 0}
 .oneclick.head b{font-size:16px}.oneclick.head span{color:var(--soft);float:inline-end}
 .oneclick.steps,.oneclick.told,.oneclick.card{padding:0 16px;border-inline:1px solid var(--line);display:flow-root}
-.oneclick.foot{padding:8px 16px 12px;border:1px solid var(--line);border-top:0;border-radius:0 0 12px 12px;color:var(--soft)}
+.oneclick.foot{padding:8px 16px 12px;border:1px solid var(--line);border-top:0;border-radius:0 0 12px 12px;
+color:var(--soft)}
 .oneclick ol{list-style:none;margin:0;padding:0}
 .oneclick li{display:flex;gap:10px;padding:6px 0;border-top:1px solid var(--line)}
 .oneclick .mark{flex:none;width:1.3em;text-align:center;font-weight:700;color:var(--soft)}
-.oneclick .done .mark{color:var(--good)}.oneclick .failed .mark{color:var(--bad)}.oneclick .running .mark{color:var(--main)}
-.oneclick .what{flex:1;min-width:0}.oneclick .what b{font-weight:600}.oneclick .waiting b{color:var(--soft);font-weight:400}
-.oneclick small{display:block;color:var(--soft);font-size:12.5px;overflow-wrap:anywhere;font-variant-numeric:tabular-nums}
+.oneclick .done .mark{color:var(--good)}.oneclick .failed .mark{color:var(--bad)}
+.oneclick .running .mark{color:var(--main)}
+.oneclick .what{flex:1;min-width:0}.oneclick .what b{font-weight:600}.oneclick .waiting b{color:var(--soft);
+font-weight:400}
+.oneclick small{display:block;color:var(--soft);font-size:12.5px;overflow-wrap:anywhere;
+font-variant-numeric:tabular-nums}
 .oneclick .when{flex:none;color:var(--soft);font-size:12.5px;font-variant-numeric:tabular-nums}
-.oneclick .bar{height:6px;border-radius:3px;background:var(--line);margin:4px 0;overflow:hidden}.oneclick .bar i{display:block;height:100%;background:var(--main)}
-.oneclick .trouble{border:1px solid var(--bad);border-inline-start-width:5px;border-radius:8px;padding:10px 12px;margin:8px 0}.oneclick .trouble b{color:var(--bad)}
+.oneclick .bar{height:6px;border-radius:3px;background:var(--line);margin:4px 0;overflow:hidden}
+.oneclick .bar i{display:block;height:100%;background:var(--main)}
+.oneclick .trouble{border:1px solid var(--bad);border-inline-start-width:5px;border-radius:8px;padding:10px 12px;
+margin:8px 0}.oneclick .trouble b{color:var(--bad)}
 .oneclick .notice{border-inline-start:3px solid var(--main);padding:2px 10px;margin:8px 0;color:var(--ink)}
 .oneclick .box{background:var(--tint);border-radius:10px;padding:14px;margin:10px 0}
 .oneclick a.also{color:var(--main);font-weight:600;white-space:nowrap}
-.oneclick a.go{display:inline-block;background:var(--main);color:var(--on);font-weight:700;font-size:16px;padding:10px 20px;border-radius:8px;text-decoration:none}
+.oneclick a.go{display:inline-block;background:var(--main);color:var(--on);font-weight:700;font-size:16px;
+padding:10px 20px;border-radius:8px;text-decoration:none}
 .oneclick a.go:focus-visible,.oneclick button:focus-visible{outline:3px solid var(--ink);outline-offset:2px}
 .oneclick .field{display:flex;flex-wrap:wrap;align-items:center;gap:2px 12px;margin-top:10px}
-.oneclick .field span{flex:0 0 4.8em;color:var(--soft)}.oneclick .field div{flex:1 1 12em;min-width:0;overflow-wrap:anywhere}
+.oneclick .field span{flex:0 0 4.8em;color:var(--soft)}.oneclick .field div{flex:1 1 12em;min-width:0;
+overflow-wrap:anywhere}
 .oneclick code{font:600 14px ui-monospace,monospace;color:var(--ink);background:none}
-.oneclick button{font:inherit;font-size:12.5px;padding:3px 10px;border:1px solid var(--soft);border-radius:6px;background:var(--box);color:var(--ink);cursor:pointer}
+.oneclick button{font:inherit;font-size:12.5px;padding:3px 10px;border:1px solid var(--soft);border-radius:6px;
+background:var(--box);color:var(--ink);cursor:pointer}
 </style>"""
 MARKS: Final = {"waiting": "·", "running": "…", "done": "✓", "failed": "✕"}
 STATE_WORDS: Final = {"waiting": "waiting", "running": "at work", "done": "done", "failed": "failed"}
 # Copies the text before the button; selects it where the page may not use the clipboard.
 COPY_SCRIPT: Final = (
     "const c=this.previousElementSibling.querySelector('code'),s=getSelection(),r=document.createRange();"
-    "r.selectNodeContents(c);s.removeAllRanges();s.addRange(r);let ok=false;try{ok=document.execCommand('copy')}catch(e){}"
+    "r.selectNodeContents(c);s.removeAllRanges();s.addRange(r);let "
+    "ok=false;try{ok=document.execCommand('copy')}catch(e){}"
     "if(!ok&&navigator.clipboard)navigator.clipboard.writeText(c.textContent);this.textContent='Copied'"
 )
 
@@ -60,7 +73,10 @@ def head_html(board: Snapshot, now: float) -> str:
     clock = time.strftime("%H:%M:%S", time.localtime(now))
     box = board.login_box
     since = f"ready after {in_time(box.seconds)}" if box and not running else in_time(now - board.started)
-    return f'{STYLE_OF_PANEL}<div class="oneclick head" role="status"><span>{since} · {clock}</span><b>{html.escape(text)}</b></div>'
+    return (
+        f'{STYLE_OF_PANEL}<div class="oneclick head" role="status"><span>{since} · '
+        f"{clock}</span><b>{html.escape(text)}</b></div>"
+    )
 
 
 def steps_html(board: Snapshot, now: float) -> str:
@@ -73,12 +89,15 @@ def steps_html(board: Snapshot, now: float) -> str:
         if step.state == RUNNING and step.fraction is not None:
             percent = f"{100 * step.fraction:.1f}"
             bar = (
-                f'<div class="bar" role="progressbar" aria-label="{html.escape(step.title)}" aria-valuemin="0" aria-valuemax="100" '
+                f'<div class="bar" role="progressbar" aria-label="{html.escape(step.title)}" aria-valuemin="0" '
+                'aria-valuemax="100" '
                 f'aria-valuenow="{percent}"><i style="width:{percent}%"></i></div>'
             )
         rows.append(
-            f'<li class="{step.state}"><span class="mark" role="img" aria-label="{STATE_WORDS[step.state]}">{MARKS[step.state]}</span>'
-            f'<div class="what"><b>{html.escape(step.title)}</b>{bar}<small>{html.escape(told)}</small></div><span class="when">{when}</span></li>'
+            f'<li class="{step.state}"><span class="mark" role="img" '
+            f'aria-label="{STATE_WORDS[step.state]}">{MARKS[step.state]}</span>'
+            f'<div class="what"><b>{html.escape(step.title)}</b>{bar}<small>{html.escape(told)}</small></div><span '
+            f'class="when">{when}</span></li>'
         )
     return f'<div class="oneclick steps"><ol>{"".join(rows)}</ol></div>'
 

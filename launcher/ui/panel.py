@@ -17,7 +17,9 @@ class Panel(Protocol):
     """What shows a board in a cell."""
 
     def draw(self, board: Snapshot, link: str, closed: bool = False) -> None:
-        """Draw what changed. `link` opens the web UI logged in; `closed` says that the cell ends, and why not the board."""
+        """Draw what changed. `link` opens the web UI logged in; `closed` says that the cell ends, and why not the
+        board.
+        """
 
     def show_again(self) -> None:
         """Something has wiped the cell's output: put the panel there once."""
@@ -27,7 +29,9 @@ class Panel(Protocol):
 
 
 class WidgetPanel:
-    """The panel with ipywidgets. Parts that do not change are not drawn again: they keep the focus and the selection."""
+    """The panel with ipywidgets. Parts that do not change are not drawn again: they keep the focus and the
+    selection.
+    """
 
     def __init__(self, board: Snapshot, press: Callable[[str], None]) -> None:
         import ipywidgets as widgets
@@ -52,7 +56,9 @@ class WidgetPanel:
         return self._display(self._bundle(), raw=True, display_id=True)
 
     def _bundle(self) -> dict[str, Any]:
-        """The widget, and the same as text for front ends that show no widgets. The password stays out of saved notebooks."""
+        """The widget, and the same as text for front ends that show no widgets. The password stays out of saved
+        notebooks.
+        """
         text = "\n".join(text_lines(self._board, with_password=False))
         view = {"version_major": 2, "version_minor": 0, "model_id": self._box.model_id}
         return {

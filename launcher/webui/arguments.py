@@ -7,19 +7,22 @@ from typing import Final
 from launcher.core.folder import GB, Folder
 from launcher.core.problem import Problem
 
-# What SDXL needs (measured on an H100 with A1111 v1.10.1, docs/benchmarks.md): its weights in half precision, and what a batch of
-# four at 1024² with its decoding takes beside them. Another checkpoint can be chosen in the page, so no model counts as smaller.
+# What SDXL needs (measured on an H100 with A1111 v1.10.1, docs/benchmarks.md): its weights in half precision, and what
+# a batch of four at 1024² with its decoding takes beside them. Another checkpoint can be chosen in the page, so no
+# model counts as smaller.
 SDXL: Final = 6_900_000_000  # bytes
 WORKING: Final = 7_000_000_000
 MUCH_RAM: Final = 20 * GB  # `--medvram-sdxl` keeps 11 GB more in RAM
 
 
 def machine_arguments(card: str, memory: int, card_memory: int, model: int = 0) -> tuple[str, ...]:
-    """A1111's flags for this machine: its card's name ("" for none), RAM and the card's memory in bytes, the model's size.
+    """A1111's flags for this machine: its card's name ("" for none), RAM and the card's memory in bytes, the model's
+    size.
 
-    `--opt-sdp-attention` needs no wheel of its own and is 1.5 times as fast as A1111's choice. `--medvram-sdxl` moves parts of
-    the model to RAM and back, which makes SDXL 1.6 times slower: only where the card's memory would not do. `--lowram` reads
-    weights straight to the card, which costs nothing: where RAM is short. Unknown memory of a card (0) counts as enough.
+    `--opt-sdp-attention` needs no wheel of its own and is 1.5 times as fast as A1111's choice. `--medvram-sdxl` moves
+    parts of the model to RAM and back, which makes SDXL 1.6 times slower: only where the card's memory would not do.
+    `--lowram` reads weights straight to the card, which costs nothing: where RAM is short. Unknown memory of a card (0)
+    counts as enough.
     """
     if not card:
         return ("--use-cpu", "all", "--no-half", "--skip-torch-cuda-test", "--opt-sdp-attention")

@@ -125,7 +125,9 @@ class WebUI:
         )
 
     def wait_for_model(self, over: threading.Event) -> bool:
-        """Wait until the first model is loaded, a while after the ready line; False if `over` or the process's end comes first."""
+        """Wait until the first model is loaded, a while after the ready line; False if `over` or the process's end
+        comes first.
+        """
         while self.running and not over.wait(2):
             if MODEL_LINE in self._log_text():
                 return True

@@ -1,7 +1,7 @@
 """Small honest stand-ins for what is outside: a hub, git hosts, a share server, Google Colab, and a web UI.
 
-They are for tests and for `make run`. Nothing in `launcher/` knows them: it is led here by variables that exist for people
-anyway (HF_ENDPOINT, git's insteadOf, GRADIO_SHARE_SERVER_ADDRESS, ONECLICK_HOME).
+They are for tests and for `make run`. Nothing in `launcher/` knows them: it is led here by variables that exist for
+people anyway (HF_ENDPOINT, git's insteadOf, GRADIO_SHARE_SERVER_ADDRESS, ONECLICK_HOME).
 """
 
 import json
@@ -58,7 +58,9 @@ def webui_files(commits: dict[str, str]) -> dict[str, bytes]:
 
 
 class World:
-    """Everything outside, under the folder `root`. Its git repositories and hub files outlive it, as the real ones do."""
+    """Everything outside, under the folder `root`. Its git repositories and hub files outlive it, as the real ones
+    do.
+    """
 
     def __init__(self, root: Path, model_bytes: int = 3_000_000, share: str = "ok") -> None:
         self.root = root
@@ -98,7 +100,9 @@ class World:
         return folder
 
     def colab_environment(self, home: Path, drive: Path) -> dict[str, str]:
-        """The same for a kernel that believes to be in Colab; the folder `drive` behind its Drive outlives the machine."""
+        """The same for a kernel that believes to be in Colab; the folder `drive` behind its Drive outlives the
+        machine.
+        """
         (drive / "MyDrive").mkdir(parents=True, exist_ok=True)
         self.manager.marks.add(drive / "unassigned")
         return self.environment(home) | {

@@ -25,7 +25,9 @@ def git(*arguments: str, at: Path | None = None) -> str:
 
 @dataclass
 class GitHost:
-    """`root`/OWNER/NAME.git. `gone`: repositories answered with 404. `down`: every answer is 503. `log`: what was asked."""
+    """`root`/OWNER/NAME.git. `gone`: repositories answered with 404. `down`: every answer is 503. `log`: what was
+    asked.
+    """
 
     root: Path
     gone: set[str] = field(default_factory=set)

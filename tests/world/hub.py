@@ -20,7 +20,8 @@ COMMIT = "a" * 40
 
 @dataclass
 class Hub:
-    """`gated`: repository -> tokens that were granted access; `tokens`: token -> {"name", "gated_ok"}, others are invalid.
+    """`gated`: repository -> tokens that were granted access; `tokens`: token -> {"name", "gated_ok"}, others are
+    invalid.
 
     `fail`: part of a path -> (status, headers, body). `cut_after`: bytes after which one answer is cut off, once.
     `rate`: bytes a second of one answer. `redirect`: answer 302 to another origin, as the hub does to its CDN.
@@ -183,7 +184,8 @@ class Hub:
                 entry,
                 403,
                 None,
-                "Please enable access to public gated repositories in your fine-grained token settings to view this repository.",
+                "Please enable access to public gated repositories in your fine-grained token settings to view this "
+                "repository.",
             )
         elif token not in self.gated[repo]:
             self._error(
@@ -191,7 +193,8 @@ class Hub:
                 entry,
                 403,
                 "GatedRepo",
-                f"{start} and you are not in the authorized list. Visit https://huggingface.co/{repo} to ask for access.",
+                f"{start} and you are not in the authorized list. Visit https://huggingface.co/{repo} to ask "
+                "for access.",
             )
         else:
             return True

@@ -31,11 +31,13 @@ class Kernel:
     """One kernel process of the given Python, with its own session and environment."""
 
     def __init__(self, python: str | Path, environment: dict[str, str], cwd: Path) -> None:
-        # Unix sockets, as in Colab (COLAB_JUPYTER_TRANSPORT=ipc): ports that are chosen beforehand can be taken meanwhile (jupyter_client#487).
+        # Unix sockets, as in Colab (COLAB_JUPYTER_TRANSPORT=ipc): ports that are chosen beforehand can be taken
+        # meanwhile (jupyter_client#487).
         self._folder = tempfile.TemporaryDirectory(prefix="kernel-", ignore_cleanup_errors=True)
         place = Path(self._folder.name)
         (place / "this").mkdir()
-        # The interpreter's path is made absolute, and no link in it is followed: a spec's command runs in the kernel's own folder.
+        # The interpreter's path is made absolute, and no link in it is followed: a spec's command runs in the kernel's
+        # own folder.
         program = os.path.abspath(python) if os.sep in str(python) else str(python)
         spec = {
             "argv": [program, "-m", "ipykernel_launcher", "-f", "{connection_file}"],
@@ -130,7 +132,8 @@ class Kernel:
                 return value
             if time.monotonic() > end:
                 raise TimeoutError(
-                    f"waited {timeout} s for {what}; the kernel said:\n{self.text[-3000:]}\n{self.errors}\n{self.html()[-3000:]}"
+                    f"waited {timeout} s for {what}; the kernel "
+                    f"said:\n{self.text[-3000:]}\n{self.errors}\n{self.html()[-3000:]}"
                 )
             time.sleep(0.05)
 

@@ -41,7 +41,9 @@ def wait(condition: Callable[[], Any], patience: float, what: str, page: Any = N
 def server(
     app: str, python: Path, kernel: Path, root: Path, environment: dict[str, str], dark: bool = False
 ) -> Iterator[str]:
-    """A Jupyter server («lab» or «notebook») of its own, whose only kernel is `kernel`; yields its address with the token."""
+    """A Jupyter server («lab» or «notebook») of its own, whose only kernel is `kernel`; yields its address with the
+    token.
+    """
     home, token = root / "jupyter", secrets.token_hex(16)
     for plugin, values in {**QUIET, **WHOLE, **(DARK if dark else {})}.items():
         extension, _, name = plugin.rpartition(":")
@@ -162,7 +164,11 @@ def open_book(url: str, width: int = 1300, dark: bool = False) -> Iterator[tuple
         page = browser.new_page()
         page.goto(url, wait_until="domcontentloaded")
         page.locator(".jp-Notebook .jp-Cell").first.wait_for(timeout=90_000)
-        idle = "() => { const k = window.jupyterapp?.shell?.currentWidget?.sessionContext?.session?.kernel; return !!k && k.connectionStatus === 'connected' && k.status === 'idle'; }"
+        idle = (
+            "() => { const k = window.jupyterapp?.shell?.currentWidget?.sessionContext?.session?.kernel; "
+            "return !!k "
+            "&& k.connectionStatus === 'connected' && k.status === 'idle'; }"
+        )
         dialog = page.locator(".jp-Dialog button.jp-mod-accept")
 
         def ready() -> bool:

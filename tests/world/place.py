@@ -60,7 +60,9 @@ class Place:
         shutil.rmtree(self.machine)
 
     def pid(self, name: str) -> int:
-        """The pid in the session's file; 0 for the moment in which one process has ended and the next is not noted yet."""
+        """The pid in the session's file; 0 for the moment in which one process has ended and the next is not noted
+        yet.
+        """
         path = self.session / f"{name}.pid"
         return int(json.loads(path.read_text())["pid"]) if path.exists() else 0
 

@@ -1,7 +1,9 @@
-"""`make real UPSTREAMS=DIR`: the notebook launches the real AUTOMATIC1111 from bare repositories DIR/OWNER/NAME.git, on CPU.
+"""`make real UPSTREAMS=DIR`: the notebook launches the real AUTOMATIC1111 from bare repositories DIR/OWNER/NAME.git, on
+CPU.
 
-Real: A1111 v1.10.1 and its packages, git, uv, the kernel, the door, frpc. Stand-ins: the hub (serving CLIP's words from the
-file inside clip-anytorch, and a checkpoint of random weights), the share server, github.com (the bare repositories).
+Real: A1111 v1.10.1 and its packages, git, uv, the kernel, the door, frpc. Stand-ins: the hub (serving CLIP's words from
+the file inside clip-anytorch, and a checkpoint of random weights), the share server, github.com (the bare
+repositories).
 """
 
 import argparse
@@ -233,7 +235,8 @@ def one_launch(world: RealWorld, options: argparse.Namespace, shot: Path | None,
                 walk(url, f"http://127.0.0.1:{port}", ("user", password)),
             )
             print(
-                f"the real web UI's routes: {refused} requests of a stranger, all refused; {same} logged in, all as directly",
+                f"the real web UI's routes: {refused} requests of a stranger, all refused; {same} logged in, all as "
+                "directly",
                 flush=True,
             )
         times = step_times(kernel.text)

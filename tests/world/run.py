@@ -1,4 +1,5 @@
-"""`make run`: the notebook's first cell in a real kernel against the stand-ins; prints link, user and password, keeps running.
+"""`make run`: the notebook's first cell in a real kernel against the stand-ins; prints link, user and password, keeps
+running.
 
 python -m tests.world.run --python KERNEL_PYTHON --home FOLDER [--checkpoint LINK] [--once]
 """
@@ -53,7 +54,8 @@ def main() -> None:
                     before = f"; the run before took {times.read_text()} s" if times.exists() else ""
                     times.write_text(f"{ready:.1f}")
                     print(
-                        f"\n{ready:.1f} s in all{before}. Fetched: {world.hub.sent()} bytes from the hub, {len(world.git.fetches())} packs from git hosts."
+                        f"\n{ready:.1f} s in all{before}. Fetched: {world.hub.sent()} bytes from the hub, "
+                        f"{len(world.git.fetches())} packs from git hosts."
                     )
                     print("Ctrl-C ends it.", flush=True)
                     if options.once:

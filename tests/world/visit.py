@@ -1,5 +1,5 @@
-"""A person's visit in a real browser: `python -m tests.world.visit` reads link, user, password and the images' folder from its
-standard input, a line each, logs in and makes one image. CI's way into `make run`."""
+"""A person's visit in a real browser: `python -m tests.world.visit` reads link, user, password and the images' folder
+from its standard input, a line each, logs in and makes one image. CI's way into `make run`."""
 
 import sys
 from pathlib import Path

@@ -40,7 +40,9 @@ def routes(direct: str) -> list[str]:
 
 
 def walk(door: str, direct: str, login: tuple[str, str] | None) -> int:
-    """Ask for every route with every method; without a login all must be refused, with it all must answer as directly."""
+    """Ask for every route with every method; without a login all must be refused, with it all must answer as
+    directly.
+    """
     asked = 0
     for path in routes(direct):
         if path.startswith(LISTENS_FOR_EVER) and login:

@@ -18,8 +18,8 @@ HOSTS: Final = ("civitai.com", "civitai.red", "civitai.green")  # the same model
 KEY_PAGE: Final = "https://civitai.com/user/account"
 KEY: Final = "CIVITAI_TOKEN"  # the secret's name
 KINDS: Final = {
-    "checkpoint": "checkpoint", "lora": "LoRA", "locon": "LoRA", "dora": "LoRA", "textualinversion": "embedding", "vae": "VAE",
-    "controlnet": "ControlNet", "upscaler": "upscaler", "hypernetwork": "hypernetwork",
+    "checkpoint": "checkpoint", "lora": "LoRA", "locon": "LoRA", "dora": "LoRA", "textualinversion": "embedding",
+    "vae": "VAE", "controlnet": "ControlNet", "upscaler": "upscaler", "hypernetwork": "hypernetwork",
 }  # fmt: skip
 MODELS: Final = ("model", "pruned model", "")  # of a version's files, those that are the model itself
 
@@ -182,13 +182,15 @@ def refusal(status: int, with_key: bool, said: str, page: str) -> Problem | Toke
         0: ("Civitai does not answer.", "Wait some minutes and press ▶ again."),
         401: (
             "Civitai does not take your key for this model.",
-            f"See at {page} whether you can download it there; if so, make a new key at {KEY_PAGE} and save it as the secret {KEY}.",
+            f"See at {page} whether you can download it there; if so, make a new key at {KEY_PAGE} and save it as the "
+                f"secret {KEY}.",
         ),
         403: ("Civitai does not let you have this model.", f"See at {page} what it asks for."),
         404: ("This model is not on Civitai any more.", "Choose another model."),
         410: ("This model was archived by its owner.", "Choose another model."),
         429: ("Civitai says that too many downloads were asked for.", "Wait some minutes and press ▶ again."),
-        451: ("Civitai does not serve the country this runtime is in.", "Choose another source of the model, for example Hugging Face."),
+        451: ("Civitai does not serve the country this runtime is in.", "Choose another source of the model, for "
+            "example Hugging Face."),
     }  # fmt: skip
     fault = (f"Civitai has a fault of its own (HTTP {status}).", "Wait some minutes and press ▶ again.")
     return Problem(*meanings.get(status, fault))

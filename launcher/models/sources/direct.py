@@ -38,7 +38,9 @@ def file_address(link: str) -> str:
 
 
 def behind_pointer(found: Probe) -> Remote:
-    """GitHub answers with a pointer for a large file (Git LFS): it states size and checksum, and the file is elsewhere."""
+    """GitHub answers with a pointer for a large file (Git LFS): it states size and checksum, and the file is
+    elsewhere.
+    """
     pointer = POINTER.search(found.text)
     parts = urlsplit(found.remote.url)
     if not pointer or parts.hostname != "raw.githubusercontent.com":

@@ -70,7 +70,8 @@ def refuse(found: Probe, page: str) -> None:
     if found.status in (401, 403) or "accounts.google.com" in found.store or "you need access" in said:
         raise Problem(
             "The file on Google Drive is not shared with everybody who has the link.",
-            f"Ask its owner to share it ({page}); if it is yours, press Share there and choose **Anyone with the link**.",
+            f"Ask its owner to share it ({page}); if it is yours, press Share there and choose **Anyone with "
+            "the link**.",
         )
     if found.status == 404:
         raise Problem("The file is not on Google Drive any more.", "Choose another source.")

@@ -108,8 +108,8 @@ def only_model(repo: HubFile, fragment: str, token: str) -> HubFile:
 def resolve_hub_file(file: HubFile, token: str) -> Remote:
     """Ask the hub for size and SHA-256 before the first byte.
 
-    Raises `TokenNeeded` where a token would help, else a `Problem`. To the hub a 401 without a code means that there is no
-    such repository, not that a token is wanted (huggingface_hub, utils/_http.py).
+    Raises `TokenNeeded` where a token would help, else a `Problem`. To the hub a 401 without a code means that there is
+    no such repository, not that a token is wanted (huggingface_hub, utils/_http.py).
     """
     from huggingface_hub import (
         get_hf_file_metadata,

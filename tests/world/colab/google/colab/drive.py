@@ -1,7 +1,8 @@
-"""google.colab.drive: "Drive" is a FUSE mount of the folder WORLD_DRIVE, which outlives the runtime (tests/world/drive.py).
+"""google.colab.drive: "Drive" is a FUSE mount of the folder WORLD_DRIVE, which outlives the runtime
+(tests/world/drive.py).
 
-What `mount` does in what order is as read in Google's source (facts/colab.md §1): consent, a look whether it is mounted, the end of
-any mount there is, the checks of the mount point, the mount.
+What `mount` does in what order is as read in Google's source (facts/colab.md §1): consent, a look whether it is
+mounted, the end of any mount there is, the checks of the mount point, the mount.
 """
 
 import os
@@ -22,7 +23,8 @@ def mount(mountpoint: str, force_remount: bool = False) -> None:
         raise ValueError(told)
     if os.path.isdir(f"{mountpoint}/MyDrive") and not force_remount:
         print(
-            f"Drive already mounted at {mountpoint}; to attempt to forcibly remount, call drive.mount(force_remount=True)."
+            f"Drive already mounted at {mountpoint}; to attempt to forcibly remount, call "
+            "drive.mount(force_remount=True)."
         )
         return
     time.sleep(float(os.environ.get("WORLD_CONSENT_SECONDS", "0")))
