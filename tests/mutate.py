@@ -106,14 +106,22 @@ def tests_for(path: Path) -> list[str]:
     near: list[str] = []
     for _ in range(3):
         for test in sorted((ROOT / "tests").glob("test_*.py")):
-            name, used = (
-                f"tests/{test.name}",
-                set(re.findall(r"(?m)^\s*from (launcher[\w.]*) import", test.read_text())),
-            )
-            if used & reach and name not in near and test.stem not in ("test_launch", "test_people", "test_faults"):
+            name = f"tests/{test.name}"
+            if (
+                imported(test) & reach
+                and name not in near
+                and test.stem not in ("test_launch", "test_people", "test_faults")
+            ):
                 near.append(name)
         reach |= {one for one, needs in graph.items() if needs & reach}
     return [*dict.fromkeys((*near, *ALWAYS, *END_TO_END))]
+
+
+def imported(test: Path) -> set[str]:
+    """The launcher's modules that a file imports, wherever in it, and `a.b` for `from a import b`."""
+    nodes = [node for node in ast.walk(ast.parse(test.read_text())) if isinstance(node, ast.ImportFrom)]
+    modules = {node.module: node.names for node in nodes if (node.module or "").startswith("launcher")}
+    return {*filter(None, modules), *(f"{module}.{alias.name}" for module, names in modules.items() for alias in names)}
 
 
 def noticed(change: Change) -> str:
