@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import huggingface_hub
 import pytest
 
 from launcher.core.folder import Folder
@@ -272,6 +273,38 @@ def test_names_of_any_bytes_are_kept(mirror: Mirror) -> None:
         mirror.stop()
     found = {path.read_bytes() for path in (mirror.kept / "outputs").iterdir()}
     assert found == set(names)
+
+
+@pytest.mark.parametrize("when", ["before the first look", "while it looks"])
+def test_what_the_hubs_client_fetched_is_found_again_on_a_new_machine(mirror: Mirror, tmp_path: Path, when: str) -> None:
+    words = b'{"a</w>": 1}'
+    hub = mirror.data / "huggingface" / "hub"
+
+    def fetch() -> None:  # as huggingface_hub 0.36 does it
+        write(hub / "models--openai--clip" / "blobs" / "1234", words)
+        write(hub / "models--openai--clip" / "refs" / "main", b"aaaa")
+        (hub / "models--openai--clip" / "snapshots" / "aaaa").mkdir(parents=True)
+        (hub / "models--openai--clip" / "snapshots" / "aaaa" / "vocab.json").symlink_to("../../blobs/1234")
+
+    if when == "before the first look":
+        fetch()
+    mirror.start()
+    try:
+        soon(lambda: mirror.heartbeat)
+        if when == "while it looks":
+            fetch()
+        soon(lambda: any("vocab.json" in name for name in kept(mirror)))
+    finally:
+        mirror.stop()
+    below = "huggingface/hub/models--openai--clip"
+    assert kept(mirror) == [f"{below}/refs/main", f"{below}/snapshots/aaaa/vocab.json"]
+    new = Mirror(tmp_path / "new machine", mirror.kept, lambda text: None)
+    new.restore()
+    cache = tmp_path / "new machine" / "huggingface" / "hub"
+    found = huggingface_hub.try_to_load_from_cache("openai/clip", "vocab.json", cache_dir=cache)
+    assert isinstance(found, str) and Path(found).read_bytes() == words
+    new.look(settled=0)
+    assert kept(mirror) == [f"{below}/refs/main", f"{below}/snapshots/aaaa/vocab.json"]
 
 
 # ---- the folder itself
