@@ -276,7 +276,9 @@ def test_names_of_any_bytes_are_kept(mirror: Mirror) -> None:
 
 
 @pytest.mark.parametrize("when", ["before the first look", "while it looks"])
-def test_what_the_hubs_client_fetched_is_found_again_on_a_new_machine(mirror: Mirror, tmp_path: Path, when: str) -> None:
+def test_what_the_hubs_client_fetched_is_found_again_on_a_new_machine(
+    mirror: Mirror, tmp_path: Path, when: str
+) -> None:
     words = b'{"a</w>": 1}'
     hub = mirror.data / "huggingface" / "hub"
 
