@@ -237,7 +237,7 @@ def idle(root: Path) -> list[Row]:
     over = size["keeper"] + size["door"] + size["open panel"]
     told = ", ".join(f"{name} {megabytes:.0f} MB" for name, megabytes in size.items())
     figure = f"idle with {IDLE_IMAGES[-1]:,} images, memory without the tunnel"
-    return [*rows, (figure, "a bare kernel", "< 250 MB", f"{over:.0f} MB ({told})", "yes" if over < 250 else "no")]
+    return [*rows, (figure, "a bare kernel", "< 150 MB", f"{over:.0f} MB ({told})", "yes" if over < 150 else "no")]
 
 
 def cpu_seconds(pids: list[int]) -> float:

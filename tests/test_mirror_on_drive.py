@@ -4,12 +4,13 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import huggingface_hub
 import pytest
 
-from launcher.core.folder import Folder
+from launcher.core.folder import Folder, write_safely
 from launcher.core.problem import Problem
 from launcher.drive import checkouts
 from launcher.drive.mirror import Mirror
@@ -314,6 +315,18 @@ def test_what_the_hubs_client_fetched_is_found_again_on_a_new_machine(
 
 def folder_on(drive: MountedDrive, root: Path, name: str = "asd1111") -> Folder:
     return Folder(drive.mydrive / name / "stable-diffusion-webui", root / "machine")
+
+
+def test_cells_that_prepare_the_folder_and_write_a_file_at_once_do_not_hinder_each_other(
+    drive: MountedDrive, tmp_path: Path
+) -> None:
+    drive.manners(latency=0.005)
+    folder = folder_on(drive, tmp_path)
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(lambda _: folder.prepare(), range(8))) == [""] * 8
+        list(pool.map(lambda number: write_safely(folder.kept / "notes", str(number) * 1000), range(8)))
+    assert (folder.kept / "notes").read_text() in {str(number) * 1000 for number in range(8)}
+    assert [path for path in folder.kept.rglob("*") if path.name.endswith(".part")] == []
 
 
 def test_a_folder_on_drive_that_cannot_be_used_is_explained_in_one_sentence(

@@ -17,6 +17,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -50,7 +51,7 @@ SITES = {
     "modules/face_restoration_utils.py": "face restorer GFPGAN",  # facexlib's two, into the folder of GFPGAN
     "modules/deepbooru.py": "Interrogate DeepBooru",
     "modules/interrogate.py": "Interrogate CLIP",
-    "modules/sd_vae_taesd.py": "live preview TAESD",
+    "modules/sd_vae_taesd.py": "TAESD",
     "modules/sd_vae_approx.py": "live preview of SDXL",
     "modules/sd_models.py": "(a checkpoint, which the launcher forbids; depth models, into models/midas)",
     "modules/models/sd3/sd3_cond.py": "(text encoders of SD 3, into models/CLIP)",
@@ -86,6 +87,7 @@ class Real:
     log: Path
     data: Path
     code: Path
+    told: str = ""  # what A1111 said in a process of its own
 
     def ask(self, path: str, **body: Any) -> requests.Response:
         return requests.post(f"{self.url}/sdapi/v1/{path}", json=body, timeout=600)
@@ -93,7 +95,7 @@ class Real:
     def painted(self, answer: requests.Response) -> str:
         """What became of an image."""
         if not answer.ok:
-            return f"fails: {answer.json().get('errors') or answer.json().get('detail')}"[:160]
+            return failure(answer)
         image = answer.json().get("image") or answer.json()["images"][0]
         width, height = Image.open(io.BytesIO(base64.b64decode(image))).size
         return f"the image is made without it ({width} × {height})"
@@ -107,16 +109,27 @@ class Real:
 
     def interrogated(self, model: str) -> str:
         answer = self.ask("interrogate", image=PICTURE, model=model)
-        return f"the prompt says {answer.json()['caption']!r}" if answer.ok else f"fails: {answer.text}"[:160]
+        return f"the prompt says `{answer.json()['caption']}`" if answer.ok else failure(answer)
 
     def with_option(self, name: str, value: str) -> str:
+        """An image with another setting, while somebody asks for its preview."""
         before = requests.get(f"{self.url}/sdapi/v1/options", timeout=60).json()
         self.ask("options", **{name: value, "show_progress_every_n_steps": 1}).raise_for_status()
         try:
-            return self.painted(self.ask("txt2img", prompt="x", steps=2, width=64, height=64))
+            with ThreadPoolExecutor(1) as pool:
+                image = pool.submit(self.ask, "txt2img", prompt="x", steps=10, width=64, height=64)
+                while not image.done():
+                    requests.get(f"{self.url}/sdapi/v1/progress", timeout=60)
+            return self.painted(image.result())
         finally:
             known = {key: before[key] for key in (name, "show_progress_every_n_steps")}
             self.ask("options", **known).raise_for_status()
+
+
+def failure(answer: requests.Response) -> str:
+    """What A1111's answer says."""
+    told = answer.json()
+    return f"fails: `{told['error']}: {told['errors'] or told['detail']}`"[:160]
 
 
 def picture() -> str:
@@ -137,7 +150,8 @@ def previewed(real: Real) -> str:
     aside.rename(stand_in)
     with_it = run_preview(real)
     assert "URLError" in without, f"without the stand-in A1111 should fail: {without}"
-    assert "PREVIEW (64, 64)" in with_it or "PREVIEW (8, 8)" in with_it, with_it
+    assert "PREVIEW (16, 16)" in with_it, with_it
+    real.told = without
     return "the image is made; its previews have wrong colors (without the launcher: `URLError`, and no image)"
 
 
@@ -150,8 +164,8 @@ ROWS: dict[str, Callable[[Real], str]] = {
     "face restorer CodeFormer": lambda real: real.restored(codeformer_visibility=1),
     "Interrogate CLIP": lambda real: real.interrogated("clip"),
     "Interrogate DeepBooru": lambda real: real.interrogated("deepdanbooru"),
-    "live preview TAESD": lambda real: real.with_option("show_progress_type", "TAESD"),
-    "VAE decoder TAESD": lambda real: real.with_option("sd_vae_decode_method", "TAESD"),
+    "TAESD, live preview": lambda real: real.with_option("show_progress_type", "TAESD"),
+    "TAESD, VAE decoder": lambda real: real.with_option("sd_vae_decode_method", "TAESD"),
     "live preview of SDXL": previewed,
 }
 
@@ -178,22 +192,24 @@ def sites(bare: Path) -> set[str]:
     return {line.partition(":")[2] for line in found.splitlines()}
 
 
-def fetched_since(log: Path, start: int, data: Path, code: Path) -> tuple[str, str]:
-    """(hosts, folders on Drive) of what the web UI tried to fetch since `start`, a place in its log. Raises
-    `AssertionError` for a folder that nobody keeps.
+def hosts_of(row: str, bare: Path) -> str:
+    """Where A1111's source says that it fetches that from."""
+    modules = [module for module, belongs in SITES.items() if row.startswith(belongs)]
+    shown = [subprocess.check_output(["git", "-C", bare, "show", f"{A1111}:{module}"], text=True) for module in modules]
+    return ", ".join(sorted({host for text in shown for host in re.findall(r"[\"']https://([^/]+)/", text)}))
+
+
+def folders_of(text: str, real: Real) -> str:
+    """The folders on Drive that what A1111 says it fetches is kept in. Raises `AssertionError` where nobody keeps it, or
+    where nothing was fetched.
     """
-    text = log.read_text(errors="replace")[start:]
-    told = re.findall(r'Downloading: "(\S+)" to (.+)|Downloading (?:TAESD|VAEApprox) model to: (.+)', text)
-    hosts = {url.split("/")[2] for url, _, _ in told if url}
+    told = re.findall(r'Downloading: "\S+" to (.+)|Downloading (?:TAESD|VAEApprox) model to: (.+)', text)
     folders = set()
-    for _, target, other in told:
-        path = Path((target or other).strip())
-        assert path.is_relative_to(data / "models"), f"{path} is not on Drive"
-        folders.add(f"models/{path.relative_to(data / 'models').parts[0]}")
-    if "Downloading CLIP categories" in text:
-        assert not (code / "interrogate").exists(), "half a list of words is no list"
-        folders.add("interrogate")
-    return ", ".join(sorted(hosts)), ", ".join(f"`{folder}`" for folder in sorted(folders))
+    for target in (Path((one or other).strip()) for one, other in told):
+        assert target.is_relative_to(real.data / "models"), f"{target} is not on Drive"
+        folders.add(f"models/{target.relative_to(real.data / 'models').parts[0]}")
+    assert folders, f"nothing was fetched: {text[-500:]}"
+    return ", ".join(f"`{folder}`" for folder in sorted(folders))
 
 
 def main() -> None:
@@ -204,7 +220,8 @@ def main() -> None:
     parser.add_argument("--write", type=Path, help="the page that gets the table")
     options = parser.parse_args()
     home, upstreams = options.home.resolve(), options.upstreams.resolve()
-    found = sites(upstream(upstreams, WEBUI))
+    bare = upstream(upstreams, WEBUI)
+    found = sites(bare)
     assert found == set(SITES), f"A1111's source fetches in other places: {sorted(found ^ set(SITES))}"
     assert {row for row in SITES.values() if not row.startswith("(")} <= set(ROWS)
     (home / "drive" / "asd1111" / "stable-diffusion-webui").mkdir(parents=True, exist_ok=True)
@@ -229,8 +246,8 @@ def main() -> None:
             for name, work in ROWS.items():
                 start = len(log.read_text(errors="replace"))
                 end = work(real)
-                hosts, folders = fetched_since(log, start, real.data, real.code)
-                lines.append(f"| {name} | {hosts} | {folders} | {end} |")
+                folders = folders_of(real.told or log.read_text(errors="replace")[start:], real)
+                lines.append(f"| {name} | {hosts_of(name, bare)} | {folders} | {end} |")
                 print(lines[-1], flush=True)
         finally:
             kernel.interrupt()
