@@ -200,7 +200,7 @@ def hosts_of(row: str, bare: Path) -> str:
 
 
 def folders_of(text: str, real: Real) -> str:
-    """The folders on Drive that what A1111 says it fetches is kept in. Raises `AssertionError` where nobody keeps it, or
+    """The folders on Drive that keep what A1111 says it fetches. Raises `AssertionError` where nobody keeps it, or
     where nothing was fetched.
     """
     told = re.findall(r'Downloading: "\S+" to (.+)|Downloading (?:TAESD|VAEApprox) model to: (.+)', text)
