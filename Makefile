@@ -52,7 +52,7 @@ bench: setup
 	$(PYTHON) -m tests.bench $(if $(UPSTREAMS),--upstreams $(UPSTREAMS))
 
 lock: setup
-	$(PYTHON) -m tests.lock
+	$(PYTHON) -m tests.lock $(if $(UPSTREAMS),--upstreams $(UPSTREAMS)) $(if $(UPGRADE),--upgrade)
 
 pins: setup
 	cd tests && for name in requirements requirements-colab requirements-server; do \

@@ -1,15 +1,18 @@
 """The web UI's packages: the lock, and what happens when the index no longer has it whole."""
 
+import dataclasses
 import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from launcher.core.folder import Folder
+from launcher.core.problem import Problem
 from launcher.python.install import install
-from launcher.python.pins import ALSO_CALLED, CONSTRAINTS, CONTROLNET_PACKAGES, LOCKED_PACKAGES
+from launcher.python.pins import ALL_PINS, ALSO_CALLED, CONSTRAINTS, CONTROLNET_PACKAGES, LOCKED_PACKAGES
 from launcher.python.uv import installed_packages
 from tests.world.heard import Heard
 
@@ -44,3 +47,24 @@ def test_a_version_that_is_gone_from_the_index_is_replaced_by_the_newest_before_
     )
     assert "markupsafe==2.1.999 is gone from the package index; another version is taken" in heard.said
     assert installed_packages(folder) == {"markupsafe": "2.1.4", "six": "1.16.0"}
+
+
+def test_a_flipped_digit_of_a_checksum_stops_the_installation_and_names_the_package(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = Folder(tmp_path / "drive" / "a" / "b", tmp_path / "machine")
+    subprocess.run([UV, "venv", "--quiet", "--python", "3.11", folder.python], check=True)
+    for name in ("constraints.txt", "build-constraints.txt"):
+        (folder.python / name).write_text("")
+    pin = next(pin for pin in ALL_PINS.values() if pin.name == "filelock")
+    flipped = ("1" if pin.sha256[0] == "0" else "0") + pin.sha256[1:]
+    monkeypatch.setitem(ALL_PINS, pin.requirement, dataclasses.replace(pin, sha256=flipped))
+    with pytest.raises(Problem) as told:
+        install(str(UV), folder, [pin.requirement], locked=True, reporter=Heard())
+    assert str(told.value).startswith(
+        f"The package {pin.requirement} is not the one this launcher was made with: its checksum is another."
+    )
+    assert not installed_packages(folder)
+    monkeypatch.setitem(ALL_PINS, pin.requirement, pin)
+    install(str(UV), folder, [pin.requirement], locked=True, reporter=Heard())
+    assert "filelock" in installed_packages(folder)

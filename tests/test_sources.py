@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
@@ -118,6 +119,19 @@ def test_a_busy_hub_is_asked_with_the_token_that_is_there(hub: Hub, folder: Fold
     made, _, asked = fetcher(folder, "")
     with pytest.raises(Problem, match="too many requests"):
         bring_link(made, "https://huggingface.co/own/model/blob/main/model.safetensors", "LoRA")
+
+
+def test_a_busy_hub_is_asked_again_as_late_as_it_says(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    slept: list[float] = []
+
+    def recovers(seconds: float) -> None:
+        slept.append(seconds)
+        hub.fail.clear()
+
+    monkeypatch.setattr("launcher.models.sources.hugging_face.time", SimpleNamespace(sleep=recovers))
+    hub.fail["model.safetensors"] = (429, {"Retry-After": "3"}, b"")
+    assert hugging_face.resolve_hub_file(HubFile("own/model", "model.safetensors"), "").size
+    assert slept == [3.0]
 
 
 def test_a_store_that_refuses_is_asked_for_anew_and_then_named(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,7 +22,7 @@ CONNECTED: Final = "Check that the runtime is connected to the internet and pres
 # What uv says -> what happened, and what to do. The first that fits. {0}, {1}: what the groups hold.
 FAILURES: Final = (
     (
-        r"Hash mismatch for `([^`]+)`|([\w.-]+==\S+) .{0,40}(?:hash|Hash)",
+        r"([\w.-]+==[\w.!+-]+)\W.{0,40}[Hh]ash",
         "The package {0} is not the one this launcher was made with: its checksum is another.",
         "Press ▶ again. If it fails again, the package index or something on the way to it changes files: please "
         "report it.",
