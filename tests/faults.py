@@ -368,7 +368,7 @@ DRILLS = (
     Drill("Stability-AI/stablediffusion (since 2025-12)", set_gone("Stability-AI/stablediffusion"), "Your image "
         "generator is ready", True),
     Drill("its first copy, w-e-w/stablediffusion", second_mirror, "Your image generator is ready", True),
-    Drill("AUTOMATIC1111's repository, first run", set_gone(WEBUI), "GitHub does not answer, and no version of "
+    Drill("AUTOMATIC1111's repository, first run", set_gone(WEBUI), "GitHub is not answering, and no version of "
         "AUTOMATIC1111 is kept on Drive yet", False),
     Drill("AUTOMATIC1111's repository, later", set_gone(WEBUI), "so the version kept on "
         "Drive is used", True, after_first=True),
@@ -385,7 +385,7 @@ DRILLS = (
         "is ready", True, after_first=True),
     Drill("gradio's share server is down", attribute("share", "mode", "login_error"), "is used instead", True),
     Drill("uv is missing and cannot be fetched", no_uv, "uv, the installer the launcher uses, could not "
-        "be fetched", False),
+        "be downloaded", False),
     Drill("the package index does not answer", no_packages, "The web UI's Python 3.11 could not be set up", False),
     Drill("A1111's newest version does not start, later", broken_update, "did not start.*The last "
         "good one", True, after_first=True),

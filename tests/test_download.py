@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from launcher.core.folder import require_room
 from launcher.core.problem import Problem
 from launcher.models import download as room
 from launcher.models import ranged_source
@@ -253,7 +254,7 @@ def test_a_server_that_ignores_ranges_is_read_in_one_go(
 
 @pytest.mark.parametrize("size", [1, 4 << 20, (4 << 20) + 1, 37 << 20])
 def test_files_of_any_length_arrive(hub: Hub, tmp_path: Path, size: int) -> None:
-    content = b"\x80" + os.urandom(size - 1)  # a first byte «<» would be taken for a web page
+    content = b"\x80" + os.urandom(size - 1)  # a first byte "<" would be taken for a web page
     hub.add("own/model", "any.ckpt", content)
     download(remote(hub, name="any.ckpt"), tmp_path / "any.ckpt", where="Drive", reporter=Watcher())
     assert (tmp_path / "any.ckpt").read_bytes() == content
@@ -273,3 +274,10 @@ def test_the_hubs_size_and_checksum_are_known_before_the_first_byte(hub: Hub, mo
     got = resolve_hub_file(HubFile("own/model", "model.safetensors"), "")
     assert (got.size, got.sha256) == (remote(hub).size, remote(hub).sha256)
     assert hub.sent() == 0
+
+
+def test_only_google_drive_has_a_trash_to_empty(tmp_path: Path) -> None:
+    for where, said in (("Google Drive", True), ("the runtime's disk", False)):
+        with pytest.raises(Problem) as caught:
+            require_room(tmp_path, 10**18, where, "The model")
+        assert ("empty its trash too" in caught.value.do) == said

@@ -168,7 +168,7 @@ def test_a_folder_of_2023_is_taken_over_nothing_is_deleted_and_what_is_broken_is
     kernel.wait(lambda: "Broken files in your folder" in kernel.html(), 30, "what is broken")
     told = kernel.html()
     assert re.search(r"models/Stable-diffusion/half.safetensors \([^)]+\)", told)
-    assert "other.safetensors.crdownload (it is half downloaded)" in told
+    assert "other.safetensors.crdownload (it is only partly downloaded)" in told
     assert "extensions/sd-webui-controlnet/models/control_canny.safetensors (it is a web page)" in told
     assert "good.safetensors (" not in told
     kernel.wait(

@@ -115,14 +115,14 @@ def test_one_that_cannot_be_updated_does_not_keep_the_others_from_it(world: Worl
         ),
         (
             "https://github.com/person/private",
-            "https://github.com/person/private.git wants a login, or there is no such repository.",
+            "https://github.com/person/private.git asks for a login, or does not exist.",
         ),
         ("https://someone:secret@github.com/person/x", "The address has a user name or a password in it"),
         ("git@github.com:person/x.git", "is no address of a git repository"),
         ("sd-nice", "is no address of a git repository"),
         ("https://127.0.0.1:9/person/x", "https://127.0.0.1:9/person/x.git does not answer."),
-        ("https://github.com/person/..", "«..» cannot be the name of a folder"),
-        ("", "The field what is empty."),
+        ("https://github.com/person/..", "'..' cannot be the name of a folder"),
+        ("", "The field **what** is empty."),
     ],
 )
 def test_an_address_that_does_not_work_is_said_in_one_sentence(
@@ -216,7 +216,9 @@ def test_a_folder_without_history_is_loaded_too(folder: Folder) -> None:
     (kept_place(folder, "by-hand") / "scripts" / "x.py").write_text("x\n")
     put_extensions(folder, Heard())
     assert (folder.data / "extensions/by-hand/scripts/x.py").read_text() == "x\n"
-    assert update_extension(folder, "by-hand", Heard()) == "by-hand: it has no history, so it cannot be updated"
+    assert (
+        update_extension(folder, "by-hand", Heard()) == "by-hand: it was not installed by git, so it cannot be updated"
+    )
 
 
 def test_one_that_a1111s_own_tab_installed_gets_its_history_on_drive(world: World, folder: Folder) -> None:
@@ -267,7 +269,7 @@ def test_the_choice_of_controls_means_files() -> None:
         "the old names are kept as choices"
     )
     assert len(names(", ".join(CONTROL_FAMILIES), "essentials")) == 7
-    with pytest.raises(Problem, match=r"There is no ControlNet «cany» for Stable Diffusion 1.5"):
+    with pytest.raises(Problem, match=r"There is no ControlNet model 'cany' for Stable Diffusion 1.5"):
         names("Stable Diffusion 1.5", "cany")
 
 
@@ -298,11 +300,12 @@ MISBEHAVE = {
     ),
     "raises": (
         {"install.py": b"raise RuntimeError('no such wheel')"},
-        r"The extension raises could not install all it wanted: its last words were: RuntimeError: no such wheel",
+        r"The extension raises could not install everything it needs: its last message was: RuntimeError: no such "
+        r"wheel",
     ),
     "hangs": (
         {"install.py": b"import time\ntime.sleep(999)"},
-        r"The extension hangs could not install all it wanted: it did nothing for 4 seconds and was ended",
+        r"The extension hangs could not install everything it needs: it did nothing for 4 seconds and was ended",
     ),
     "deletes-files": (
         {"install.py": DELETES},
@@ -387,7 +390,7 @@ def test_controlnet_and_a_model_come_with_one_cell(place: Place, kernels: Kernel
     assert (place.world.hub.sent(), place.world.git.fetches()) == (0, [])
     kernel.widgets.clear()
     kernel.run(cell_source("add-controlnet", controls="cany"), 60)
-    assert "There is no ControlNet «cany»" in wait_problem(kernel)
+    assert "There is no ControlNet model 'cany'" in wait_problem(kernel)
 
 
 def test_controlnet_that_does_not_fit_is_refused_before_the_first_byte(place: Place, kernels: Kernels) -> None:

@@ -218,7 +218,7 @@ def test_a_token_is_asked_for_hidden_and_only_when_a_source_wants_one(place: Pla
     wait_ready(kernel)
     assert len(kernel.asked) == 1
     assert (
-        "world/paint is given only to people who accepted its conditions. Paste your token (HF_TOKEN)"
+        "world/paint is available only to people who have accepted its conditions. Paste your token (HF_TOKEN)"
         in kernel.asked[0]
     )
     kernel.interrupt()
@@ -228,9 +228,9 @@ def test_a_token_is_asked_for_hidden_and_only_when_a_source_wants_one(place: Pla
 def test_a_wrong_field_is_said_before_anything_begins(place: Place, kernels: Kernels) -> None:
     kernel = kernels(COLAB_PYTHON, place.environment, place.machine)
     for fields, says in (
-        ({"checkpoint": "Stable Difusion"}, "The field checkpoint says 'Stable Difusion'"),
-        ({"drive_folder": "../x"}, "The field drive_folder says '../x'"),
-        ({"extra_arguments": "--share"}, "The field extra_arguments has --share"),
+        ({"checkpoint": "Stable Difusion"}, "The field **checkpoint** says 'Stable Difusion'"),
+        ({"drive_folder": "../x"}, "The field **drive_folder** says '../x'"),
+        ({"extra_arguments": "--share"}, "The field **extra_arguments** has --share"),
     ):
         kernel.widgets.clear()
         kernel.run(cell_source("launch", **fields), 120)
@@ -249,7 +249,7 @@ def test_an_argument_the_web_ui_does_not_have_is_said_before_it_starts(place: Pl
 
 
 MOUNT_FAILURES = (
-    ("denied", "Google Drive was not allowed. What to do: Press ▶ again and choose Connect to Google Drive"),
+    ("denied", "You did not allow Google Drive. What to do: Press ▶ again and choose Connect to Google Drive"),
     ("The domain policy has disabled Drive File Stream", "Your organization does not allow Google Drive"),
     ("mount failed: timeout during initial read of root folder", "did not list its first folder in time"),
     ("Mountpoint must not already contain files", "already has files in it"),
@@ -287,7 +287,7 @@ def test_no_network_at_all_is_said_plainly(place: Place, kernels: Kernels) -> No
     place.world.git.down = True
     kernel = kernels(COLAB_PYTHON, {**place.environment, "HF_ENDPOINT": "http://127.0.0.1:9"}, place.machine)
     kernel.run(cell_source("launch", checkpoint=MODEL_LINK), 120)
-    assert "GitHub does not answer, and no version of AUTOMATIC1111 is kept on Drive yet" in wait_problem(kernel)
+    assert "GitHub is not answering, and no version of AUTOMATIC1111 is kept on Drive yet" in wait_problem(kernel)
     kernel.run(cell_source("stop"), 120)
 
 
@@ -549,7 +549,7 @@ def test_a_front_end_without_widgets_keeps_the_same_lines_as_text(place: Place) 
         os.environ.update(environment)
     text = "\n".join(output.get("data", {}).get("text/plain", "") for output in book.cells[0].outputs)
     assert "✓ Google Drive: My Drive/asd1111/stable-diffusion-webui" in text
-    assert "The field extra_arguments has --thmee" in text
+    assert "The field **extra_arguments** has --thmee" in text
     assert "What to do: Correct it or take it out" in text
     for name in ("door", "tunnel", "webui"):
         end_process(place.session / f"{name}.pid")

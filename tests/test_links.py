@@ -202,7 +202,7 @@ def test_an_old_file_that_would_run_a_program_is_never_put_in_place(hub: Hub, fo
 
     hub.add("own/model", "evil.ckpt", torch_zip(pickle.dumps(Evil(), 2), {}))
     with pytest.raises(
-        Problem, match=r"evil.ckpt is no usable model file: it would run (posix|os|nt)\.system on loading"
+        Problem, match=r"evil.ckpt is not a usable model file: it would run (posix|os|nt)\.system on loading"
     ):
         ensure_linked_model(Told(folder).fetcher, "https://huggingface.co/own/model/blob/main/evil.ckpt", "checkpoint")
     assert list((folder.models / "Stable-diffusion").iterdir()) == []

@@ -79,13 +79,13 @@ def test_a_link_through_gradios_own_api_and_tls(tunnel: Tunnel, share: Callable[
 
 FAILURES = {
     "login_error": "it refused the connection",
-    "proxy_error": "it refused to make one",
+    "proxy_error": "it refused to make a link",
     "expired_cert": "its certificate is not valid",
     "wrong_host": "its certificate is not valid",
     "api_429": "it has been asked for too many links",
     "api_empty": "gradio names no share server",
-    "api_500": "its address could not be asked for",
-    "api_refuse": "its address could not be asked for",
+    "api_500": "its address could not be looked up",
+    "api_refuse": "its address could not be looked up",
     "silent": "it did not answer in time",
     "proxy_silent": "it did not answer in time",
 }
@@ -107,7 +107,7 @@ def test_every_failure_ends_in_a_sentence_within_a_minute(
 SAID = [
     ("gradio", "[W] [service.go:132] login to server failed: dial tcp 1.2.3.4:7000: connect: "
         "connection refused", "refused the connection"),
-    ("gradio", "login to server failed: dial tcp 1.2.3.4:7000: i/o timeout", "(7000) is closed from here"),
+    ("gradio", "login to server failed: dial tcp 1.2.3.4:7000: i/o timeout", "(7000) is blocked here"),
     ("gradio", "login to server failed: dial tcp: lookup gradio-live.com on 127.0.0.1:53: no "
         "such host", "address was not found"),
     ("gradio", "login to server failed: tls: failed to verify certificate: x509: certificate "
@@ -123,7 +123,7 @@ SAID = [
     ("gradio", "ConnectionError: NameResolutionError: Failed to resolve 'api.gradio.app'", "address was not found"),
     ("gradio", "JSONDecodeError: Expecting value: line 1 column 1 (char 0)", "address could not be asked for"),
     ("gradio", "RuntimeError: the list of share servers is empty", "names no share server"),
-    ("gradio", "RuntimeError: frpc could not be fetched with the right checksum", "program could not be fetched"),
+    ("gradio", "RuntimeError: frpc could not be downloaded with the right checksum", "program could not be downloaded"),
     ("cloudflared", 'error code: 1015 status_code="429 Too Many Requests"', "too many links"),
     ("cloudflared", 'error code: 1101 status_code="500 Internal Server Error"', "out of order"),
     ("cloudflared", 'failed to request quick Tunnel: Post "https://api.trycloudflare.com/tunnel": dial tcp: lookup '

@@ -221,7 +221,7 @@ def test_an_old_version_whose_packages_conflict_names_the_remedy(world: World, f
 
     with pytest.raises(Problem) as caught:
         tries.run(Heard(), Stage(PACKAGES, conflict))
-    assert caught.value.do == "Choose newest in the field version, and press ▶ again."
+    assert caught.value.do == "Choose **newest** in the field **version**, and press ▶ again."
     assert f"({old[:8]}) cannot be installed any more" in caught.value.what
 
 

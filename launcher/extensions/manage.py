@@ -37,13 +37,13 @@ REMOVED: Final = "removed-extensions"  # the folder on Drive
 ADDRESS_FAILURES: Final = (
     (
         r"could not read Username|Authentication failed|terminal prompts disabled|error: 40[13]|not granted",
-        "{url} wants a login, or there is no such repository.",
+        "{url} asks for a login, or does not exist.",
         "Check the address. The launcher fetches public extensions only.",
     ),
     (
         r"not found|does not exist|error: 404|not valid: is this a git repository|dumb http|info/refs",
         "There is no git repository at {url}.",
-        "Open the extension's page, copy the address of its front page, and press ▶ again.",
+        "Open the extension's main page, copy its address from your browser, and press ▶ again.",
     ),
     (
         r"Could not resolve host|Failed to connect|Connection refused|timed out|error: 5\d\d",
@@ -71,21 +71,21 @@ def checked_address(text: str) -> tuple[str, str]:
     )
     if not found:
         raise Problem(
-            f"«{text.strip()[:100]}» is no address of a git repository.",
+            f"{text.strip()[:100]!r} is not the address of a git repository.",
             "Paste an address like https://github.com/owner/name.",
             field="what",
         )
     if found["login"]:
         raise Problem(
-            "The address has a user name or a password in it, which would be kept on Google Drive.",
-            "Paste it without what stands before the @.",
+            "The address has a user name or a password in it, which would end up on Google Drive.",
+            "Paste it without the part before the @.",
             field="what",
         )
     place = found["place"].removesuffix(".git")
     name = place.rpartition("/")[2]
     if not re.fullmatch(r"\w[\w.-]*", name):
         raise Problem(
-            f"«{name}» cannot be the name of a folder.",
+            f"{name!r} cannot be the name of a folder.",
             "Paste an address like https://github.com/owner/name.",
             field="what",
         )
@@ -102,7 +102,7 @@ def add_extension(folder: Folder, address: str, reporter: Reporter) -> str:
             return update_extension(folder, there, reporter)
         raise Problem(
             f"There is another extension called {there} already" + (f", from {known}." if known else "."),
-            "Remove that one first, with the action «remove».",
+            "Remove that one first, with the action **remove**.",
         )
     reporter.say(f"asking {url}")
     head_commit(url)
@@ -123,11 +123,11 @@ def update_extension(folder: Folder, name: str, reporter: Reporter) -> str:
     kept, files, history = kept_place(folder, name), placed_at(folder, name), history_of(folder, name)
     before, url = used_commit(folder, name), origin(history)
     if not before or not url:
-        return f"{name}: it has no history, so it cannot be updated"
+        return f"{name}: it was not installed by git, so it cannot be updated"
     reporter.say(f"asking {url}")
     newest = head_commit(url)
     if newest == before:
-        return f"{described(folder, name).in_words()}, there already and up to date"
+        return f"{described(folder, name).in_words()}, already there and up to date"
     changed = changed_files(files)
     if keep_edits(files, history, reporter) and not (kept / ".git" / "index").exists():
         push_history(folder, kept)
@@ -139,14 +139,14 @@ def update_extension(folder: Folder, name: str, reporter: Reporter) -> str:
 
 
 def change_one(folder: Folder, action: str, what: str, reporter: Reporter) -> str:
-    """Do what the cell «Add or update an extension» asks for; return a sentence. Raises `Problem`."""
+    """Do what the cell "Add or update an extension" asks for; return a sentence. Raises `Problem`."""
     if action == "update all":
         return update_all(folder, reporter)
     if action == "list":
         return "; ".join(extension.in_words() for extension in listed(folder)) or "there are no extensions"
     if not what.strip():
         raise Problem(
-            "The field what is empty.", "Paste the address of an extension's page, or write its name.", field="what"
+            "The field **what** is empty.", "Paste the address of an extension's page, or write its name.", field="what"
         )
     if action == "add":
         return add_extension(folder, what, reporter)
@@ -162,7 +162,7 @@ def update_all(folder: Folder, reporter: Reporter) -> str:
         try:
             told.append(update_extension(folder, name, reporter))
         except Problem as problem:
-            reporter.notice(f"{name} stays as it is. {problem.what}")
+            reporter.notice(f"{name} was left as it is. {problem.what}")
     return "; ".join(told) or "there are no extensions"
 
 

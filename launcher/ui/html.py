@@ -65,7 +65,7 @@ def head_html(board: Snapshot, now: float) -> str:
     """The first line: what goes on, and a clock that shows it is alive."""
     failed, running = board.failed, [s for s in board.steps if s.state == RUNNING]
     if failed:
-        text = "It stopped: something needs you"
+        text = "It stopped and needs your help"
     elif board.all_done:
         text = board.done_title
     else:
@@ -153,5 +153,5 @@ def foot_text(board: Snapshot, closed: bool) -> str:
     if board.login_box:
         return "This cell stopped; the web UI is still running. Press ▶ to see this again; the cell **Stop** ends it."
     if any(step.state == RUNNING for step in board.steps):
-        return "This cell stopped; the work goes on. Press ▶ to see it again."
+        return "This cell stopped; the work continues. Press ▶ to see it again."
     return "This cell stopped."
