@@ -377,7 +377,7 @@ DRILLS = (
     Drill("a model's repository was removed", model_gone, r"paint.safetensors is not in world/paint any "
         r"more|world/paint", False),
     Drill("the hub is down, first run", variable("HF_ENDPOINT", "http://127.0.0.1:9"), r"hub|Hugging Face", False),
-    Drill("the hub is down, later", variable("HF_ENDPOINT", "http://127.0.0.1:9"), "The file is there already and is "
+    Drill("the hub is down, later", variable("HF_ENDPOINT", "http://127.0.0.1:9"), "The file is already there and is "
         "used as it is", True, after_first=True),
     Drill("the hub is slow (300 kB/s a connection)", attribute("hub", "rate", 300_000), "Your image generator "
         "is ready", True),

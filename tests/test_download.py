@@ -117,7 +117,7 @@ def test_a_web_page_is_never_taken_for_weights(hub: Hub, tmp_path: Path) -> None
 )
 def test_a_safetensors_file_that_cannot_be_one_is_refused(hub: Hub, tmp_path: Path, content: bytes, fault: str) -> None:
     hub.add("own/model", "bad.safetensors", content)
-    with pytest.raises(Problem, match=f"is no usable model file: .*{fault}"):
+    with pytest.raises(Problem, match=f"is not a usable model file: .*{fault}"):
         fetch(remote(hub, name="bad.safetensors"), tmp_path / "bad.safetensors")
     assert not list(tmp_path.glob("bad*"))
 
@@ -125,11 +125,11 @@ def test_a_safetensors_file_that_cannot_be_one_is_refused(hub: Hub, tmp_path: Pa
 @pytest.mark.parametrize(
     ("status", "says"),
     [
-        (401, "wants a login"),
-        (403, "does not let you have"),
-        (404, "is not there any more"),
-        (410, "was taken away"),
-        (451, "does not serve the country"),
+        (401, "requires a login"),
+        (403, "denies you access"),
+        (404, "is no longer there"),
+        (410, "was removed by its owner"),
+        (451, "is not available in the country"),
     ],
 )
 def test_every_refusal_has_its_own_sentence(hub: Hub, tmp_path: Path, status: int, says: str) -> None:
@@ -139,7 +139,7 @@ def test_every_refusal_has_its_own_sentence(hub: Hub, tmp_path: Path, status: in
     assert caught.value.do.endswith(".")
 
 
-@pytest.mark.parametrize(("status", "says"), [(429, "too many downloads"), (500, "fault of its own")])
+@pytest.mark.parametrize(("status", "says"), [(429, "there were too many downloads"), (500, "problem of its own")])
 def test_a_busy_server_is_asked_again_as_late_as_it_says_and_then_given_up(
     hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, status: int, says: str
 ) -> None:

@@ -61,7 +61,7 @@ def test_an_added_extension_is_on_drive_as_history_and_on_the_machine_as_files(f
 
 def test_adding_it_twice_is_said_and_brings_it_up_to_date(world: World, folder: Folder) -> None:
     change(folder, "add", ADDRESS)
-    assert change(folder, "add", ADDRESS + ".git/")[0].endswith("there already and up to date")
+    assert change(folder, "add", ADDRESS + ".git/")[0].endswith("already there and up to date")
     newer = world.git.add(NICE, {"scripts/nice.py": b"two\n"})
     assert change(folder, "add", ADDRESS)[0].startswith(f"sd-nice: version {newer[:8]}")
     assert (folder.data / "extensions/sd-nice/scripts/nice.py").read_text() == "two\n"
@@ -103,7 +103,7 @@ def test_one_that_cannot_be_updated_does_not_keep_the_others_from_it(world: Worl
     newer = world.git.add(NICE, {"scripts/nice.py": b"two\n"})
     told, notices = change(folder, "update all")
     assert newer[:8] in told
-    assert "a-dead-one stays as it is. There is no git repository at" in notices[0]
+    assert "a-dead-one was left as it is. There is no git repository at" in notices[0]
 
 
 @pytest.mark.parametrize(
@@ -118,8 +118,8 @@ def test_one_that_cannot_be_updated_does_not_keep_the_others_from_it(world: Worl
             "https://github.com/person/private.git asks for a login, or does not exist.",
         ),
         ("https://someone:secret@github.com/person/x", "The address has a user name or a password in it"),
-        ("git@github.com:person/x.git", "is no address of a git repository"),
-        ("sd-nice", "is no address of a git repository"),
+        ("git@github.com:person/x.git", "is not the address of a git repository"),
+        ("sd-nice", "is not the address of a git repository"),
         ("https://127.0.0.1:9/person/x", "https://127.0.0.1:9/person/x.git does not answer."),
         ("https://github.com/person/..", "'..' cannot be the name of a folder"),
         ("", "The field **what** is empty."),

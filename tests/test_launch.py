@@ -228,9 +228,9 @@ def test_a_token_is_asked_for_hidden_and_only_when_a_source_wants_one(place: Pla
 def test_a_wrong_field_is_said_before_anything_begins(place: Place, kernels: Kernels) -> None:
     kernel = kernels(COLAB_PYTHON, place.environment, place.machine)
     for fields, says in (
-        ({"checkpoint": "Stable Difusion"}, "The field **checkpoint** says 'Stable Difusion'"),
-        ({"drive_folder": "../x"}, "The field **drive_folder** says '../x'"),
-        ({"extra_arguments": "--share"}, "The field **extra_arguments** has --share"),
+        ({"checkpoint": "Stable Difusion"}, "The field checkpoint says 'Stable Difusion'"),
+        ({"drive_folder": "../x"}, "The field drive_folder says '../x'"),
+        ({"extra_arguments": "--share"}, "The field extra_arguments has --share"),
     ):
         kernel.widgets.clear()
         kernel.run(cell_source("launch", **fields), 120)
@@ -251,7 +251,7 @@ def test_an_argument_the_web_ui_does_not_have_is_said_before_it_starts(place: Pl
 MOUNT_FAILURES = (
     ("denied", "You did not allow Google Drive. What to do: Press ▶ again and choose Connect to Google Drive"),
     ("The domain policy has disabled Drive File Stream", "Your organization does not allow Google Drive"),
-    ("mount failed: timeout during initial read of root folder", "did not list its first folder in time"),
+    ("mount failed: timeout during initial read of root folder", "took too long to list My Drive"),
     ("Mountpoint must not already contain files", "already has files in it"),
     ("mount failed", "Google Drive could not be connected (ValueError: mount failed)"),
 )
@@ -339,7 +339,7 @@ def test_add_a_model_before_the_first_launch_brings_several_side_by_side(place: 
     assert kernel.errors == []
     assert "style.safetensors: it will be there at the next start" in told
     assert (place.kept / "models/Lora/style.safetensors").exists()
-    assert "Nobody can tell what odd.safetensors is" in told
+    assert "The launcher cannot tell what odd.safetensors is" in told
     assert "gone.safetensors is not in world/paint any more" in told
 
 
@@ -383,7 +383,8 @@ def test_a_model_that_does_not_fit_on_drive_is_said_before_the_long_steps_with_w
     kernel.start(cell_source("launch", checkpoint=MODEL_LINK))
     told = wait_problem(kernel)
     assert "paint.safetensors needs 0.0 GB, but Google Drive has only 0.0 GB free." in told
-    assert "The largest there: Lora/a.safetensors (3.0 GB), VAE/b.safetensors (2.0 GB), Lora/c.pt (1.0 GB)." in told
+    assert "The largest files there: Lora/a.safetensors (3.0 GB), VAE/b.safetensors (2.0 GB), Lora/c.pt (1.0 "
+        "GB)." in told
     assert place.world.hub.sent("paint.safetensors") < 100_000, "its header only"
     assert not (place.machine / "oneclick" / "python" / "complete.json").exists(), "said before the packages are there"
 
@@ -499,7 +500,7 @@ def test_an_unused_machine_is_given_back_after_it_was_announced(place: Place, ke
     kernel = kernels(COLAB_PYTHON, place.environment, place.machine)
     cell = kernel.start(cell_source("launch", checkpoint=MODEL_LINK, give_back_after=1))
     wait_ready(kernel)
-    kernel.wait(lambda: "the machine is given back" in kernel.html(), 90, "the announcement")
+    kernel.wait(lambda: "the machine will be given back" in kernel.html(), 90, "the announcement")
     assert not (place.google / "unassigned").exists()
     long_ago = time.time() - 120
     os.utime(place.session / "last-use", (long_ago, long_ago))
@@ -549,8 +550,8 @@ def test_a_front_end_without_widgets_keeps_the_same_lines_as_text(place: Place) 
         os.environ.update(environment)
     text = "\n".join(output.get("data", {}).get("text/plain", "") for output in book.cells[0].outputs)
     assert "✓ Google Drive: My Drive/asd1111/stable-diffusion-webui" in text
-    assert "The field **extra_arguments** has --thmee" in text
-    assert "What to do: Correct it or take it out" in text
+    assert "The field extra_arguments has --thmee" in text
+    assert "What to do: Correct or remove it" in text
     for name in ("door", "tunnel", "webui"):
         end_process(place.session / f"{name}.pid")
 

@@ -336,7 +336,7 @@ def test_a_folder_on_drive_that_cannot_be_used_is_explained_in_one_sentence(
 ) -> None:
     behind = drive.behind / "MyDrive"
     (behind / "file").write_text("a file")
-    with pytest.raises(Problem, match="file on your Drive is a file, where the launcher needs a folder"):
+    with pytest.raises(Problem, match="file on your Drive is a file, but the launcher needs a folder"):
         folder_on(drive, tmp_path, "file").prepare()
     assert (behind / "file").read_text() == "a file"
     (behind / "inside" / "stable-diffusion-webui").mkdir(parents=True)
@@ -344,13 +344,13 @@ def test_a_folder_on_drive_that_cannot_be_used_is_explained_in_one_sentence(
     with pytest.raises(Problem, match="inside/stable-diffusion-webui/models on your Drive is a file"):
         folder_on(drive, tmp_path, "inside").prepare()
     (behind / "dead").symlink_to(drive.mountpoint / ".shortcut-targets-by-id" / "gone")
-    with pytest.raises(Problem, match="dead on your Drive is a shortcut that leads nowhere"):
+    with pytest.raises(Problem, match="dead on your Drive is a shortcut to a folder that no longer exists"):
         folder_on(drive, tmp_path, "dead").prepare()
     assert folder_on(drive, tmp_path).prepare() == ""
     (behind / "empty").mkdir()
     drive.manners(read_only="/MyDrive/")
     for name in ("empty", "asd1111"):  # in the latter all folders are there, and yet nothing could be kept
-        with pytest.raises(Problem, match=f"{name} on your Drive may not be written to"):
+        with pytest.raises(Problem, match=f"{name} on your Drive is read-only"):
             folder_on(drive, tmp_path, name).prepare()
     drive.manners(free=0)
     assert folder_on(drive, tmp_path).prepare() == "", "a full Drive still has what is on it"

@@ -109,7 +109,7 @@ def test_a_link_that_a_person_chose_and_a_quick_tunnel_get_a_minute(
         if wanted == AUTOMATIC:
             assert way.open(False, heard) == COLAB
         else:
-            with pytest.raises(Problem, match="gave a link that does not answer"):
+            with pytest.raises(Problem, match="gave a link that does not work"):
                 way.open(False, heard)
     assert waited == [20, 60, 60]
     assert heard.notices == [
