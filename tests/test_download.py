@@ -110,8 +110,8 @@ def test_a_web_page_is_never_taken_for_weights(hub: Hub, tmp_path: Path) -> None
     [
         (safetensors(1000)[:-100], "cut off"),
         (b"\xff" * 8 + b"{}", "header is longer"),
-        ((10**12).to_bytes(8, "little") + b"x" * 100, "no model file"),
-        ((2).to_bytes(8, "little") + b"[]" + b"x" * 100, "no model file"),
+        ((10**12).to_bytes(8, "little") + b"x" * 100, "not a model file"),
+        ((2).to_bytes(8, "little") + b"[]" + b"x" * 100, "not a model file"),
         (b"abc", "cut off"),
     ],
 )

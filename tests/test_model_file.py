@@ -229,7 +229,7 @@ def test_what_a_file_is_decides_its_ending(tmp_path: Path, name: str, content: b
         (b'{"error": "not found"}', "an error message from a server"),
         (b"<!doctype html>", "a web page"),
         (b"\xef\xbb\xbf\n <html>", "a web page"),
-        (bytes(range(1, 256)) * 9, "no model file"),
+        (bytes(range(1, 256)) * 9, "not a model file"),
         (bytes(1000), "nothing but zeros"),
         (b"", "empty"),
         (b"Rar!\x1a\x07\x00" + bytes(50), "a RAR archive"),

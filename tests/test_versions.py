@@ -190,7 +190,7 @@ def test_the_version_may_be_a_tag_a_branch_or_a_commit(world: World, folder: Fol
     world.git.down = True
     launch = OneLaunch(folder, {})
     assert launch.run("dev") == first, "GitHub is away: what the name meant before"
-    with pytest.raises(Problem, match="GitHub does not answer"):
+    with pytest.raises(Problem, match="GitHub is not answering"):
         versions_to_try(Folder(folder.kept.parent / "empty", folder.machine), "v9", Heard())
 
 
