@@ -316,7 +316,7 @@ def test_a_non_commercial_licence_is_said_before_the_download(hub: Hub, folder: 
     model = Model("A model", "SDXL", "for fun only", (FILE,), non_commercial=True)
     told = Told(folder)
     ensure_model(told.fetcher, model)
-    assert "licensed as for fun only" in told.notices[0]
+    assert "licensed under for fun only" in told.notices[0]
 
 
 def test_nothing_is_fetched_when_a_checkpoint_is_there_and_none_was_chosen(hub: Hub, folder: Folder) -> None:

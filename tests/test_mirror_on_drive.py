@@ -104,7 +104,7 @@ def test_a_file_that_drive_does_not_take_at_all_is_named_and_stop_ends(mirror: M
     assert len(kept(mirror)) == 5
     mirror.stop()
     assert mirror.waiting == 0
-    assert "Google Drive does not take outputs/shared/1.png (Permission denied). It stays on this machine." in said(
+    assert "Google Drive does not accept outputs/shared/1.png (Permission denied). It stays on this machine." in said(
         mirror
     )
     assert "1 that Google Drive does not accept (1.png)" in mirror.summary()

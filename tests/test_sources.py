@@ -169,7 +169,7 @@ def test_useless_files_are_named_and_the_default_is_fetched(
     made, heard, _ = fetcher(folder)
     link = "https://huggingface.co/own/model/blob/main/model.safetensors"
     assert ensure_checkpoint(made, link, link) == "model.safetensors"
-    assert "page.safetensors is in your checkpoint folder, but cannot be used:  it is a web page." in heard.notices
+    assert "page.safetensors is in your checkpoint folder, but cannot be used: it is a web page." in heard.notices
 
 
 def test_what_shows_sdxl_images_as_they_grow_is_brought(
