@@ -6,12 +6,13 @@ from pathlib import Path
 from launcher.core.folder import Folder
 from launcher.core.problem import Problem
 from launcher.models.catalog import CHECKPOINTS_FOLDER, HubFile, Model, model_named
-from launcher.models.fetcher import Fetcher, fetch_previews, fetch_remote, is_same, reuse_or_set_aside, with_token
+from launcher.models.fetcher import Fetcher, fetch_remote, is_same, reuse_or_set_aside, with_token
 from launcher.models.kinds import KIND_ENDINGS, KIND_FOLDERS
 from launcher.models.link_target import LinkTarget, safe_name
 from launcher.models.links import resolve_link
 from launcher.models.model_file import OLD_ENDINGS, Format, ModelFile, look_at, look_from_afar
 from launcher.models.pasted import one_link
+from launcher.models.previews import fetch_previews
 from launcher.models.probe import read_range
 from launcher.models.receive import copy_or_link, ending_for, no_use, refuse_other_kind
 from launcher.models.remote import Remote
