@@ -119,13 +119,13 @@ def test_one_that_cannot_be_updated_does_not_keep_the_others_from_it(world: Worl
             "https://github.com/person/private.git asks for a login, or does not exist.",
         ),
         ("https://someone:secret@github.com/person/x", "The address has a user name or a password in it"),
-        ("git@github.com:person/private.git", "https://github.com/person/private.git wants a login"),
+        ("git@github.com:person/private.git", "https://github.com/person/private.git asks for a login"),
         ("sd-nice", '"sd-nice" is not the address of a git repository'),
         (f"{ADDRESS}/tree/nowhere", "has no branch called nowhere"),
         ("ftp://github.com/person/x", "is not the address of a git repository"),
         ("https://127.0.0.1:9/person/x", "https://127.0.0.1:9/person/x.git does not answer."),
         ("https://github.com/person/..", '".." cannot be the name of a folder'),
-        ("", "The field what is empty."),
+        ("", "The field **what** is empty."),
     ],
 )
 def test_an_address_that_does_not_work_is_said_in_one_sentence(
@@ -211,7 +211,7 @@ def test_a_repository_inside_it_that_is_gone_is_said_and_the_rest_is_there(world
     add_submodules(world, {"lib/gone": ("https://github.com/person/gone.git", "1" * 40)})
     told, notices = change(folder, "add", ADDRESS)
     assert told.endswith("added")
-    assert any("A part of sd-nice could not be fetched (lib/gone)" in notice for notice in notices)
+    assert any("A part of sd-nice could not be downloaded (lib/gone)" in notice for notice in notices)
     assert (folder.data / "extensions/sd-nice/README").exists()
 
 

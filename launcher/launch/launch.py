@@ -174,7 +174,7 @@ class Launch:
             borrowed = borrowed_bytes(self.place.folder)
             if borrowed:
                 self.board.show_fact("Borrowed from this machine:", f"{borrowed / GB:.1f} GB")
-            self.board.finish("python", f"{packages} packages" + ("" if new or early else ", there already"))
+            self.board.finish("python", f"{packages} packages" + ("" if new or early else ", already there"))
 
     def _install_early(self) -> bool:
         try:

@@ -77,7 +77,7 @@ REPORT_SCRIPT: Final = (
 def headline(board: Snapshot) -> str:
     """What goes on, in a few words."""
     if board.failed:
-        return "It stopped: something needs you"
+        return "It stopped and needs your help"
     return board.done_title if board.all_done else board.title
 
 
