@@ -92,14 +92,14 @@ def growth(doors: Any, download_seconds: Callable[[Path, int], dict[str, float]]
         [
             draw(
                 "models",
-                "▶ to the card, by models on Drive",
+                "▶ to the login box, by models on Drive",
                 "models",
                 "seconds",
                 {"launch on a new machine": medians[0]},
             ),
             draw(
                 "images",
-                "▶ to the card, by images on Drive",
+                "▶ to the login box, by images on Drive",
                 "images",
                 "seconds",
                 {"launch on a new machine": medians[1]},

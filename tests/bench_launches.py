@@ -83,7 +83,7 @@ def kernel_at(environment: dict[str, str], machine: Path) -> Iterator[Kernel]:
 
 
 def launch_seconds(environment: dict[str, str], machine: Path, **fields: object) -> float:
-    """From ▶ to the card."""
+    """From ▶ to the login box."""
     with kernel_at({**environment, "ONECLICK_PANEL": "text"}, machine) as kernel:
         began = time.monotonic()
         kernel.start(cell_source("launch", **{"checkpoint": MODEL_LINK, "link": "none", **fields}))
@@ -336,7 +336,7 @@ def environment_row(root: Path) -> list[Row]:
 
 
 def next_run_real(root: Path, upstreams: Path) -> list[Row]:
-    """▶ to the card on a machine that was used before, and A1111 started bare with the same arguments."""
+    """▶ to the login box on a machine that was used before, and A1111 started bare with the same arguments."""
     ours, bare = list[float](), list[float]()
     fields: dict[str, object] = {"extra_arguments": "--disable-nan-check"}
     with RealWorld(root / "outside", upstreams) as world:
@@ -357,7 +357,7 @@ def next_run_real(root: Path, upstreams: Path) -> list[Row]:
     measured = f"{ratio:.2f} × ({spread(ours)}; bare {spread(bare)})"
     return [
         (
-            "next run to the card, real A1111",
+            "next run to the login box, real A1111",
             "bare `python launch.py --skip-prepare-environment`",
             "≤ 1.1 ×",
             measured,

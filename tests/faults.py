@@ -126,7 +126,7 @@ class Row:
     step: str
     moment: str
     strike: str
-    seconds: float  # from the strike to the card
+    seconds: float  # from the strike to the login box
     presses: int  # of ▶ after the strike
     fetched_again: int  # bytes of a checkpoint that was finished before the strike
     fetched_twice: int  # bytes of an unfinished one that came twice: what was on its way is lost

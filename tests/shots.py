@@ -26,7 +26,7 @@ LOOKS = (("light", 1300), ("dark", 1300), ("light", 400), ("dark", 400))
 
 
 def one_look(root: Path, theme: str, width: int) -> None:
-    """Panel and card in one theme and width, and in the narrow ones the door's pages."""
+    """Panel and login box in one theme and width, and in the narrow ones the door's pages."""
     name = theme if width > 400 else f"{theme}-narrow"
     with World(root / "outside") as world, Place(world, root) as place:
         place.machine.mkdir(parents=True)
@@ -50,7 +50,7 @@ def one_look(root: Path, theme: str, width: int) -> None:
                 door_pages(place, theme)
             book.wait_for("launch", "Open the web UI", 120)
             book.page.wait_for_timeout(500)
-            book.shot("launch", PICTURES / f"card-{name}.png")
+            book.shot("launch", PICTURES / f"login-box-{name}.png")
             book.interrupt()
             book.wait_for("launch", "This cell stopped", 30)
             book.run("stop")
@@ -71,7 +71,7 @@ def photograph(port: str, theme: str) -> None:
     with chromium(viewport={"width": 400, "height": 640}, color_scheme=theme) as browser:
         page = browser.new_page()
         page.goto(f"http://127.0.0.1:{port}")
-        page.screenshot(path=str(PICTURES / f"login-{theme}.png"))
+        page.screenshot(path=str(PICTURES / f"login-page-{theme}.png"))
         log_in(page, f"http://127.0.0.1:{port}", sys.stdin.read())
         page.get_by_text("Python packages").wait_for(timeout=20_000)
         page.screenshot(path=str(PICTURES / f"waiting-{theme}.png"))

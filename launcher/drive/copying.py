@@ -126,7 +126,7 @@ def copy_whole(source: Path, target: Path, part: Path) -> None:
             shutil.copyfileobj(read, write, 1 << 20)
         info = source.stat()
         if part.stat().st_size != info.st_size:
-            raise OSError(errno.EIO, "the copy is not whole")
+            raise OSError(errno.EIO, "the copy is incomplete")
         os.utime(part, ns=(info.st_atime_ns, info.st_mtime_ns))
         os.replace(part, target)
     except OSError:

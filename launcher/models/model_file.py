@@ -30,7 +30,7 @@ class Format(Enum):
     """What the bytes are, whatever the name says."""
 
     SAFETENSORS = "safetensors"
-    OLD = "an old kind of file"  # torch's zip since 1.6, and its five pickles before
+    OLD = "a pickle file"  # torch's zip since 1.6, and its five pickles before
     ZIP = "a zip archive"
     OTHER = ""
 

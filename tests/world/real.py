@@ -240,7 +240,7 @@ def one_launch(world: RealWorld, options: argparse.Namespace, shot: Path | None,
                 flush=True,
             )
         times = step_times(kernel.text)
-        times["▶ to the card"] = re.findall(r"^Ready after (.+)\.$", kernel.text, re.MULTILINE)[0]
+        times["▶ to the login box"] = re.findall(r"^Ready after (.+)\.$", kernel.text, re.MULTILINE)[0]
         log = home / "machine" / "session" / "webui.log"
         if not (kept / "extensions" / "sd-webui-controlnet").exists():
             assert "ControlNet" not in log.read_text()
