@@ -39,6 +39,11 @@ real-outputs: setup
 	$(PYTHON) -m tests.world.real_outputs --upstreams $(UPSTREAMS) --home run/real-outputs --write docs/faults.md
 	$(PYTHON) -m tests.world.real_fetches --upstreams $(UPSTREAMS) --home run/real-outputs --write docs/faults.md
 
+real-extensions: setup
+	@test -n "$(UPSTREAMS)" || { echo "Say where the repositories are: make real-extensions UPSTREAMS=DIR"; exit 2; }
+	$(PYTHON) -m launcher.notebook.build
+	$(PYTHON) -m tests.world.real_extensions --upstreams $(UPSTREAMS) --home run/real-extensions
+
 faults: setup
 	$(PYTHON) -m launcher.notebook.build
 	$(PYTHON) -m tests.faults --write docs/faults.md
