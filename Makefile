@@ -10,7 +10,7 @@ HOME_FOLDER ?= run/stand-ins
 WORKERS ?= 2
 unexport PYTHONDONTWRITEBYTECODE  # else every kernel compiles IPython anew, 3 s each
 
-.PHONY: run test check notebook real real-outputs faults shots bench lock pins setup clean
+.PHONY: run test check notebook real real-outputs faults real-extensions shots bench lock pins setup clean
 
 run: setup
 	$(PYTHON) -m launcher.notebook.build

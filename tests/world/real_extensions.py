@@ -1,8 +1,8 @@
 """`make real-extensions UPSTREAMS=DIR`: the most used extensions on the real AUTOMATIC1111, added by the cells.
 
 Each is added from a bare repository DIR/OWNER/NAME.git, installed at one restart, and then used through the door: an
-API of it answers, or an image is made with its script. A second launch shows that nothing is installed again. What cannot
-be had here (the extensions' own weights) makes some answers errors; they are quoted. Writes docs/extensions.md.
+API of it answers, or an image is made with its script. A second launch shows that nothing is installed again. Weights
+of their own cannot be had here and make some answers errors, which are quoted. Writes docs/extensions.md.
 """
 
 import argparse
