@@ -93,6 +93,7 @@ def mount(conduct: Conduct, arguments: str) -> None:
     server = re.findall(r"--metadata_server_auth_uri=(\S+)", arguments)[0]
     logs = Path(os.environ["HOME"], ".config", "Google", "DriveFS", "Logs")
     logs.mkdir(parents=True, exist_ok=True)
+    (logs / "drive_fs.txt").touch()
     if conduct.domain_forbids:
         print("The domain policy has disabled Drive File Stream", flush=True)
         time.sleep(3600)
@@ -120,10 +121,9 @@ def permitted(server: str, patience: float) -> bool:
     end = time.monotonic() + patience
     while True:
         try:
-            urllib.request.urlopen(f"{server}/instance/service-accounts/default/token", timeout=3).close()
+            urllib.request.urlopen(f"http://{server}/instance/service-accounts/default/token", timeout=3).close()
             return True
         except OSError:
             if time.monotonic() > end:
                 return False
             time.sleep(0.1)
-

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import requests
-from jupyter_client.blocking import BlockingKernelClient
+from jupyter_client.blocking.client import BlockingKernelClient
 
 from tests.world.browser import chromium
 from tests.world.page import Page

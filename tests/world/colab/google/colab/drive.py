@@ -86,7 +86,7 @@ def start(mountpoint, server, patience):
     place = root() / Path(PROGRAM).parent
     said, log = home / "said", home / ".config" / "Google" / "DriveFS" / "Logs" / "drive_fs.txt"
     home.mkdir(exist_ok=True)
-    command = [str(place / "drive"), f"--metadata_server_auth_uri=http://{server}/computeMetadata/v1",
+    command = [str(place / "drive"), f"--metadata_server_auth_uri={server}/computeMetadata/v1",
                f"--preferences=feature_flag_restart_seconds:129600,mount_point_path:{mountpoint}"]  # fmt: skip
     with said.open("wb") as out:
         program = subprocess.Popen(
