@@ -1,4 +1,4 @@
-"""The scenes of tests/colab on the stand-in for google.colab. `make colab` plays them on the real one, long ones too."""
+"""The scenes of tests/colab on the stand-in; `make colab` plays them on the real google.colab, too."""
 
 from collections.abc import Iterator
 from pathlib import Path

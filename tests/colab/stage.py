@@ -31,7 +31,8 @@ class Stage:
         self.real = colabtools is not None
         self.world = World(root / "outside")
         self.place = Place(self.world, root, colabtools)
-        self.root, self._kernel = root, None
+        self.root = root
+        self._kernel: Kernel | None = None
         self.sentences: dict[str, None] = {}  # everything a person read, once, in order
         self.place.machine.mkdir(parents=True)
         self._python = REAL_PYTHON if colabtools else COLAB_PYTHON
@@ -179,7 +180,5 @@ def telling(tab: Tab) -> list[str]:
     found += re.findall(r'class="trouble" role="alert">(.*?)</div>', shown, re.DOTALL)
     found += [foot.partition(" · Version")[0] for foot in re.findall(r'class="oneclick foot">(.*?)</div>', shown)]
     found += tab.text.strip().splitlines()
-    cleaned = [
-        re.sub(r"\d+ s · |/\S*?/content/", lambda m: "/content/" if "/" in m[0] else "", plain(one)) for one in found
-    ]
+    cleaned = [re.sub(r"/\S*?/content/", "/content/", plain(one)) for one in found]
     return [one for one in cleaned if one and not one.startswith((CARDLESS, "Mounted at "))]
