@@ -10,6 +10,7 @@ import signal
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 from tests.colab.stage import Stage, words
@@ -569,6 +570,11 @@ def closed_tab(stage: Stage) -> float:
     return stage.stop(cell)
 
 
+def noticed(stage: Stage, pid: int) -> bool:
+    """Was that web UI's end noticed?"""
+    return stage.place.pid("webui") != pid or stage.shows("It stopped")
+
+
 @scene("The web UI crashes four times: the panel says so, and ▶ starts it", 20, "crashes")
 def crashes(stage: Stage) -> float:
     cell = stage.running()
@@ -576,7 +582,7 @@ def crashes(stage: Stage) -> float:
         pid = stage.place.pid("webui")
         stage.until(lambda: stage.shows("Web UI running"), 60, "the web UI")
         os.kill(pid, signal.SIGKILL)
-        stage.until(lambda before=pid: stage.place.pid("webui") != before or stage.shows("It stopped"), 60, "a look")
+        wait_for(partial(noticed, stage, pid), 60, "the keeper to notice")
         stage.told()
     stage.says("It stopped: something needs you", 60)
     assert not stage.shows("Password"), stage.told()

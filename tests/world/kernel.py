@@ -128,7 +128,8 @@ class Tab:
             if time.monotonic() > end:
                 raise TimeoutError(
                     f"waited {timeout} s for {what}; the kernel "
-                    f"said:\n{self.text[-3000:]}\n{self.errors}\n{self.html()[-3000:]}"
+                    f"said:\n{self.text[-3000:]}\n{self.errors}\n"
+                    + re.sub(r"<style>.*?</style>", "", self.html(), flags=re.DOTALL)[-3000:]
                 )
             time.sleep(0.05)
 
