@@ -30,6 +30,7 @@ from tests.conftest import COLAB_PYTHON
 from tests.world import CLIP_REPO, MODEL_LINK, MODEL_REPO, WEBUI, World
 from tests.world.githost import git
 from tests.world.kernel import Kernel, cell_source
+from tests.world.page import CONSENT, Reply
 from tests.world.place import Place, card, wait_ready
 
 MODEL_BYTES = 3_000_000
@@ -160,9 +161,8 @@ def one_row(moment: Moment, strike: str, root: Path) -> Row:
     def new_kernel(place: Place, consent: float) -> Kernel:
         place.machine.mkdir(parents=True, exist_ok=True)
         base = {k: v for k, v in os.environ.items() if not k.startswith(("HF_", "ONECLICK_", "CIVITAI_"))}
-        kernels.append(
-            Kernel(COLAB_PYTHON, {**base, **place.environment, "WORLD_CONSENT_SECONDS": str(consent)}, place.machine)
-        )
+        kernels.append(Kernel(COLAB_PYTHON, {**base, **place.environment}, place.machine))
+        kernels[-1].page.replies[CONSENT] = Reply({}, consent)
         return kernels[-1]
 
     fields = {"checkpoint": MODEL_LINK, "api": True}

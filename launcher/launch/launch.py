@@ -103,6 +103,7 @@ class Launch:
             legs: tuple[Future[Any], ...] = (drive, source, python, model, link, webui)
             if any(leg.exception() for leg in wait(legs, return_when=FIRST_EXCEPTION).done):
                 self.place.over.set()  # the others stop at once; what is fetched stays
+                self.board.show_foot("")
         for leg in legs:
             leg.result()
         self.running.show_login_box()
