@@ -414,10 +414,10 @@ def document(seconds: float, now: dict[str, Noticed], before: dict[str, Noticed]
         "# What strangers can do, and what the owner notices",
         "",
         f"`make attacks` writes this page. Each attack goes on for {seconds:.0f} s, on one machine with "
-        f"{os.cpu_count()} cores that runs the attackers, the door, the web UI behind it and the owner. The owner opens "
-        "a page (30 kB, each time on a new connection), sends a message through an open WebSocket, and once logs in with "
-        "the right password. `pages` is how many were opened, `lost` how many failed; `memory` is the most the door's "
-        "process had.",
+        f"{os.cpu_count()} cores that runs the attackers, the door, the web UI behind it and the owner. The owner "
+        "opens a page (30 kB, each time on a new connection), sends a message through an open WebSocket, and once "
+        "logs in with the right password. `pages` is how many were opened, `lost` how many failed; `memory` is the "
+        "most the door's process had.",
         "",
         f"It fails if a page is lost or takes more than {MOST_WORST * 1000:.0f} ms, if the median is over "
         f"{MOST_MEDIAN * 1000:.0f} ms, the memory over {MOST_MEMORY:.0f} MB or the log over {MOST_LOG / 1000:.0f} kB a "

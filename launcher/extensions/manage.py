@@ -189,7 +189,7 @@ def forget(folder: Folder, name: str) -> None:
 def tip(url: str) -> str:
     """The newest commit at an address; raises `Problem` with one sentence if there is none to be had."""
     try:
-        told = git("ls-remote", url, "HEAD")
+        told = git("ls-remote", "--", url, "HEAD")
     except CommandError as error:
         for pattern, what, do in ADDRESS_FAILURES:
             if re.search(pattern, error.output, re.IGNORECASE):

@@ -69,6 +69,7 @@ def fetch(history: Path, url: str, wanted: str, reporter: Reporter) -> None:
         "--no-write-commit-graph",
         "--force",
         *depth,
+        "--",
         url,
         wanted,
         at=history,
@@ -87,7 +88,7 @@ def tip_of(url: str, name: str) -> str:
     Raises `NoSuchName` where the host answers that there is none.
     """
     try:
-        told = git("ls-remote", "--heads", "--tags", url)
+        told = git("ls-remote", "--heads", "--tags", "--", url)
     except CommandError:
         return ""
     refs = {ref: commit for commit, _, ref in (line.partition("\t") for line in told.splitlines())}
