@@ -10,10 +10,10 @@ from launcher.core.fields import LAST_GOOD, NEWEST
 from launcher.core.folder import Folder
 from launcher.core.problem import Problem
 from launcher.core.process import CommandError
-from launcher.extensions.manage import tip
-from launcher.git.git import begin_history, fetch, restore_missing, tip_of
+from launcher.extensions.manage import head_commit
+from launcher.git.git import begin_history, fetch, resolve_ref, restore_missing
 from launcher.git.repository import keep_edits, newest_commit
-from launcher.git.webui_source import bring_sub_repositories, bring_version, keep_as_good, versions_to_try
+from launcher.git.webui_source import check_out_sub_repositories, check_out_version, keep_as_good, versions_to_try
 from tests.conftest import new_folder
 from tests.world import WEBUI, World
 from tests.world.githost import git
@@ -32,8 +32,8 @@ def folder(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Fol
 def bring(folder: Folder, update: bool = True, commit: str = "") -> tuple[str, list[str]]:
     heard = Heard()
     tries = versions_to_try(folder, commit or (NEWEST if update else LAST_GOOD), heard)
-    bring_version(folder, tries.commit, heard)
-    bring_sub_repositories(folder, heard)
+    check_out_version(folder, tries.commit, heard)
+    check_out_sub_repositories(folder, heard)
     keep_as_good(folder, tries)
     return tries.commit, heard.notices
 
@@ -206,9 +206,9 @@ def test_an_address_that_looks_like_an_option_is_not_one(tmp_path: Path) -> None
     for address in (f"--upload-pack=touch {ran};", f"-u touch {ran};"):
         newest_commit(address, "HEAD")
         newest_commit(address, "main")
-        tip_of(address, "main")
+        resolve_ref(address, "main")
         with pytest.raises(Problem):
-            tip(address)
+            head_commit(address)
         with pytest.raises(CommandError):
             fetch(history, address, "HEAD", Heard())
     assert not ran.exists()
