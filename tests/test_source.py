@@ -10,7 +10,7 @@ from launcher.core.fields import LAST_GOOD, NEWEST
 from launcher.core.folder import Folder
 from launcher.core.problem import Problem
 from launcher.core.process import CommandError
-from launcher.extensions.manage import head_commit
+from launcher.extensions.address import head_commit
 from launcher.git.git import begin_history, fetch, resolve_ref, restore_missing
 from launcher.git.repository import keep_edits, newest_commit
 from launcher.git.webui_source import check_out_sub_repositories, check_out_version, keep_as_good, versions_to_try
