@@ -54,6 +54,7 @@ class Upstream:
         app.router.add_get("/many-headers", self.many_headers)
         app.router.add_route("*", "/cached", self.cached)
         app.router.add_get("/gone", self.gone)
+        app.router.add_get("/framed", self.framed)
         app.router.add_route("*", "/{rest:.*}", self.tell)
         runner = self.runner = web.AppRunner(app, handler_cancellation=True, auto_decompress=False)
         self.loop.run_until_complete(runner.setup())
@@ -88,6 +89,10 @@ class Upstream:
 
     async def cached(self, request: web.Request) -> web.Response:
         return web.Response(headers={"Cache-Control": "max-age=60"})
+
+    async def framed(self, request: web.Request) -> web.Response:
+        """A page that asks for something of its own when a browser shows it."""
+        return web.Response(text='<!doctype html><script src="/shown.js"></script>', content_type="text/html")
 
     async def gone(self, request: web.Request) -> web.WebSocketResponse:
         """A WebSocket that ends as in a crash: the connection is gone, without a close frame."""

@@ -75,6 +75,7 @@ def fetch(history: Path, url: str, wanted: str, reporter: Reporter) -> None:
         "--no-write-commit-graph",
         "--force",
         *depth,
+        "--",
         url,
         wanted,
         at=history,
@@ -124,7 +125,7 @@ def resolve_ref(url: str, name: str) -> str:
     Raises `NoSuchName` where the host answers that there is none.
     """
     try:
-        told = git("ls-remote", "--heads", "--tags", url)
+        told = git("ls-remote", "--heads", "--tags", "--", url)
     except CommandError:
         return ""
     refs = {ref: commit for commit, _, ref in (line.partition("\t") for line in told.splitlines())}
