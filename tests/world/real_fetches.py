@@ -122,6 +122,7 @@ class Real:
                 image = pool.submit(self.ask, "txt2img", prompt="x", steps=10, width=64, height=64)
                 while not image.done():
                     requests.get(f"{self.url}/sdapi/v1/progress", timeout=60)
+                    time.sleep(0.5)
             return self.painted(image.result())
         finally:
             known = {key: before[key] for key in (name, "show_progress_every_n_steps")}
