@@ -119,7 +119,7 @@ class Real:
         self.ask("options", **{name: value, "show_progress_every_n_steps": 1}).raise_for_status()
         try:
             with ThreadPoolExecutor(1) as pool:
-                image = pool.submit(self.ask, "txt2img", prompt="x", steps=10, width=64, height=64)
+                image = pool.submit(self.ask, "txt2img", prompt="x", steps=2, width=64, height=64)
                 while not image.done():
                     requests.get(f"{self.url}/sdapi/v1/progress", timeout=60)
                     time.sleep(0.5)
