@@ -10,16 +10,19 @@ from launcher.core.problem import Problem
 from launcher.core.process import CommandError
 from launcher.core.reporter import Reporter
 from launcher.git.git import (
+    BUSY_MARK,
     OUR_BRANCHES,
     OUR_REF,
     PLACED_MARK,
     begin_history,
+    branch_of,
     changed_files,
+    clear_stale_locks,
     fetch,
     git,
     last_line,
     last_words,
-    mend,
+    main_branch,
     used_or_head,
 )
 from launcher.git.history import pull_history, push_history
@@ -50,7 +53,7 @@ def newest_commit(url: str = WEBUI_URL, branch: str = WEBUI_BRANCH) -> str:
         return ""
 
 
-def bring(
+def check_out(
     folder: Folder,
     repository: Repository,
     files: Path,
@@ -60,9 +63,7 @@ def bring(
     newest: str = "",
     used: bool = True,
 ) -> str:
-    """Bring a repository's files to the machine, and keep its history on Drive; return the commit. See
-    `keep_history`.
-    """
+    """Check a repository out on the machine, and keep its history on Drive; return the commit. See `keep_history`."""
     kept = folder.kept / repository.folder
     history = pull_history(folder, kept)
     commit = keep_history(history, repository, refresh=refresh, reporter=reporter, newest=newest, used=used)
@@ -87,14 +88,16 @@ def keep_history(
     name of the commit that is used (`OUR_REF`) stays where it is: whoever wants a version that may yet fail moves it
     later.
     """
-    mend(history)
+    clear_stale_locks(history)
     have = wanted_commit(history, repository)
     if have and (repository.pinned or not refresh):
         if not repository.pinned:
             git("update-ref", OUR_REF, have, at=history)
         return have
     if not (history / ".git" / "HEAD").exists():
-        begin_history(history, repository.urls[-1])
+        followed = "" if repository.wanted == "HEAD" or repository.pinned else repository.wanted
+        branch = followed or ("" if repository.pinned else main_branch(repository.urls[0])) or WEBUI_BRANCH
+        begin_history(history, repository.urls[-1], branch, followed)
     failures: list[str] = []
     for url in repository.urls:
         try:
@@ -136,10 +139,10 @@ def put_files(history: Path, commit: str, files: Path, reporter: Reporter) -> st
     """Check `commit` out at `files`, from the history. HEAD moves last, so HEAD tells. Returns the branch with a
     person's changes, if any.
     """
-    mend(files)
-    busy, placed, branch = files / ".git" / "oneclick-busy", files / ".git" / PLACED_MARK, ""
+    clear_stale_locks(files)
+    busy, placed, branch = files / ".git" / BUSY_MARK, files / ".git" / PLACED_MARK, ""
     if used_or_head(files) == commit and not busy.exists():
-        placed.touch()
+        placed.write_text(commit)
         return branch
     if not busy.exists():  # a checkout that was cut off in the middle looks like changes of a person
         branch = keep_edits(files, history, reporter)
@@ -148,8 +151,9 @@ def put_files(history: Path, commit: str, files: Path, reporter: Reporter) -> st
         git("init", "--quiet", "--template=", str(files))
     busy.touch()
     git("fetch", "--quiet", "--no-tags", "--depth=1", f"file://{history}", commit, at=files)
-    git("checkout", "--quiet", "--force", "--detach", commit, at=files)
-    placed.touch()
+    # On a branch: A1111 cannot read an extension that is on none (modules/extensions.py asks for the active branch).
+    git("checkout", "--quiet", "--force", "-B", branch_of(history), commit, at=files)
+    placed.write_text(commit)
     busy.unlink()
     return branch
 
@@ -161,7 +165,7 @@ def keep_edits(files: Path, history: Path, reporter: Reporter) -> str:
     `files` may be the folder on Drive itself. Nothing in it changes. The branch is named by its content, so that it is
     made once.
     """
-    mend(files)
+    clear_stale_locks(files)
     changed = [name for name in changed_files(files) if (files / name).exists()]
     if not changed:
         return ""

@@ -28,7 +28,7 @@ SOURCES: Final = (
 )
 
 
-def bring_previews(fetcher: Fetcher, base: str) -> None:
+def fetch_previews(fetcher: Fetcher, base: str) -> None:
     """Bring it for a model of that base. Where nobody has it, that is said, and nothing fails."""
     folder = fetcher.folder.models / FOLDER
     if not base.startswith("SDXL") or (folder / OF_XL).exists():
@@ -53,10 +53,10 @@ def bring_previews(fetcher: Fetcher, base: str) -> None:
     )
 
 
-def bring_missing_previews(fetcher: Fetcher) -> None:
+def fetch_missing_previews(fetcher: Fetcher) -> None:
     """Bring it if any checkpoint there is an SDXL one, however it came: it may be chosen in the page."""
     if not (fetcher.folder.models / FOLDER / OF_XL).exists() and has_sdxl(fetcher.folder):
-        bring_previews(fetcher, "SDXL")
+        fetch_previews(fetcher, "SDXL")
 
 
 def has_sdxl(folder: Folder) -> bool:
