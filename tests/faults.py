@@ -395,7 +395,7 @@ DRILLS = (
 def sentence_with(pattern: str, shown: str) -> str:
     """The notice, problem, headline or line of the panel's HTML with what a person should see, or ""."""
     without_clock = re.sub(r"<span>[^<]*</span>", "", shown)
-    blocks = (plain(block) for block in re.split(r"</?(?:div|li|ol)\b[^>]*>", without_clock))
+    blocks = (plain(block) for block in re.split(r"</?(?:div|li|ol|details|summary)\b[^>]*>", without_clock))
     return next((block.strip() for block in blocks if re.search(pattern, block)), "")
 
 
