@@ -14,6 +14,7 @@ import io
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -231,7 +232,10 @@ def main() -> None:
     found = sites(bare)
     assert found == set(SITES), f"A1111's source fetches in other places: {sorted(found ^ set(SITES))}"
     assert all(one.startswith("(") or any(row.startswith(one) for row in ROWS) for one in SITES.values())
-    (home / "drive" / "asd1111" / "stable-diffusion-webui").mkdir(parents=True, exist_ok=True)
+    kept = home / "drive" / "asd1111" / "stable-diffusion-webui"
+    kept.mkdir(parents=True, exist_ok=True)
+    (kept / "config.json").write_text("{}")  # A1111's own settings, whatever a run before left
+    shutil.rmtree(home / "machine" / "data", ignore_errors=True)
     machine, lines = home / "machine", list[str]()
     with contextlib.closing(RealWorld(home / "outside", upstreams)) as world:
         kernel = Kernel(
