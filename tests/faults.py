@@ -369,7 +369,7 @@ DRILLS = (
     Drill("Stability-AI/stablediffusion (since 2025-12)", set_gone("Stability-AI/stablediffusion"), "Your image "
         "generator is ready", True),
     Drill("its first copy, w-e-w/stablediffusion", second_mirror, "Your image generator is ready", True),
-    Drill("AUTOMATIC1111's repository, first run", set_gone(WEBUI), "GitHub does not answer, and no version of "
+    Drill("AUTOMATIC1111's repository, first run", set_gone(WEBUI), "GitHub is not answering, and no version of "
         "AUTOMATIC1111 is kept on Drive yet", False),
     Drill("AUTOMATIC1111's repository, later", set_gone(WEBUI), "so the version kept on "
         "Drive is used", True, after_first=True),
@@ -378,7 +378,7 @@ DRILLS = (
     Drill("a model's repository was removed", model_gone, r"paint.safetensors is not in world/paint any "
         r"more|world/paint", False),
     Drill("the hub is down, first run", variable("HF_ENDPOINT", "http://127.0.0.1:9"), r"hub|Hugging Face", False),
-    Drill("the hub is down, later", variable("HF_ENDPOINT", "http://127.0.0.1:9"), "The file is there already and is "
+    Drill("the hub is down, later", variable("HF_ENDPOINT", "http://127.0.0.1:9"), "The file is already there and is "
         "used as it is", True, after_first=True),
     Drill("the hub is slow (300 kB/s a connection)", attribute("hub", "rate", 300_000), "Your image generator "
         "is ready", True),
@@ -387,8 +387,8 @@ DRILLS = (
     Drill("gradio's share server is down", attribute("share", "mode", "login_error"), "is used instead", True),
     Drill("uv is missing and cannot be fetched", no_uv, "The package index cannot be reached", False),
     Drill("the package index does not answer", no_packages, "The package index cannot be reached", False),
-    Drill("A1111's newest version does not start, later", broken_update, "did not start.*that "
-        "worked last", True, after_first=True),
+    Drill("A1111's newest version does not start, later", broken_update, "did not start.*The last "
+        "good one", True, after_first=True),
 )  # fmt: skip
 
 

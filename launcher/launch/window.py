@@ -197,7 +197,7 @@ def send_once(session: Session, request: Request) -> None:
             while connection.recv(65536):  # whoever closes at once may lose what they sent
                 pass
     except OSError:
-        print("Nothing runs any more. Press ▶ on the first cell.")
+        print("Nothing is running any more. Press ▶ on the first cell.")
 
 
 @contextmanager

@@ -109,8 +109,8 @@ def denied(stage: Stage) -> float:
     kernel = stage.fresh()
     kernel.page.replies[CONSENT] = NO
     stage.press()
-    seconds = stage.says("Google Drive was not allowed.")
-    stage.says("It stopped: something needs you")
+    seconds = stage.says("You did not allow Google Drive.")
+    stage.says("It stopped and needs your help")
     stage.until(lambda: not stage.shows("You can leave this page open"), 2, "the foot to say what is")
     return seconds
 
@@ -172,7 +172,7 @@ def first_folder(stage: Stage) -> float:
     stage.fresh()
     stage.place.conduct(first_folder_hangs=True)
     stage.press()
-    return stage.says("Google Drive did not list its first folder in time.")
+    return stage.says("Google Drive took too long to list My Drive.")
 
 
 @scene("The place for Drive has files in it, then is a link", MOUNTED, "drive")
@@ -359,7 +359,7 @@ def nothing_typed(stage: Stage) -> float:
     launch_with_gate(stage)
     stage.kernel.types = True
     stage.press()
-    return stage.says("It stopped: something needs you", 40)
+    return stage.says("It stopped and needs your help", 40)
 
 
 # ---- Colab's own link
@@ -530,7 +530,7 @@ def dropped_buttons(stage: Stage) -> float:
     cell = stage.running()
     stage.kernel.page.replies[CONSENT] = NO
     stage.place.drop_drive()
-    stage.says("disconnected; what you make waits on this machine until you press Connect Google Drive below", 40)
+    stage.says("disconnected; new files wait on this machine until you press Connect Google Drive below", 40)
     stage.told()
     stage.kernel.press_button(RESTART)
     seconds = stage.says("it starts again once Google Drive is connected", 20)
@@ -584,7 +584,7 @@ def crashes(stage: Stage) -> float:
         os.kill(pid, signal.SIGKILL)
         wait_for(partial(noticed, stage, pid), 60, "the keeper to notice")
         stage.told()
-    stage.says("It stopped: something needs you", 60)
+    stage.says("It stopped and needs your help", 60)
     assert not stage.shows("Password"), stage.told()
     stage.kernel.wait_done(cell, 30)
     cell, _ = stage.press()
@@ -610,7 +610,7 @@ def run_all(stage: Stage) -> float:
     stage.stop(first_cell)
     for cell in cells:
         kernel.wait_done(cell, 30)
-    assert kernel.text.count("Run all also ran this cell: nothing was done.") == 4, kernel.text
+    assert kernel.text.count("Run all also started this cell, so it did nothing.") == 4, kernel.text
     assert kernel.html().count("oneclick head") == 1
     assert stage.place.pid("webui")
     assert kernel.errors == []
