@@ -66,7 +66,7 @@ def fetch(history: Path, url: str, wanted: str, reporter: Reporter) -> None:
     def on_line(line: str) -> None:
         found = re.search(r"Receiving objects:\s+(\d+)%.*?(, [\d.]+ \w+ \| [\d.]+ \w+/s)?$", line)
         if found:
-            reporter.say(f"fetching: {found[1]} %{found[2] or ''}")
+            reporter.say(f"downloading: {found[1]}%{found[2] or ''}")
 
     git(
         "fetch",
@@ -75,6 +75,7 @@ def fetch(history: Path, url: str, wanted: str, reporter: Reporter) -> None:
         "--no-write-commit-graph",
         "--force",
         *depth,
+        "--",
         url,
         wanted,
         at=history,
@@ -124,7 +125,7 @@ def resolve_ref(url: str, name: str) -> str:
     Raises `NoSuchName` where the host answers that there is none.
     """
     try:
-        told = git("ls-remote", "--heads", "--tags", url)
+        told = git("ls-remote", "--heads", "--tags", "--", url)
     except CommandError:
         return ""
     refs = {ref: commit for commit, _, ref in (line.partition("\t") for line in told.splitlines())}

@@ -22,9 +22,15 @@ from typing import Any, Final
 import requests
 from PIL import Image
 
+from launcher.core.process import running_pid
+from launcher.core.session import Session
+from launcher.core.wire import Request
+from launcher.launch.running import RESTART
+from launcher.launch.window import send_once
 from tests.world.githost import git
 from tests.world.kernel import Kernel, cell_source
 from tests.world.real import REAL_LINK, RealWorld, share, upstream, whole_commit
+from tests.world.wait import wait
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 PAGE: Final = ROOT / "docs" / "extensions.md"
@@ -175,6 +181,14 @@ class Watch:
                 self.silent += 0.0 if port and answers(port) else passed
 
 
+def ready(session: Path) -> bool:
+    """Does the board say that the web UI runs?"""
+    with contextlib.suppress(OSError, ValueError):
+        board = json.loads((session / "board.json").read_text())
+        return bool(board["webui_port"]) and all(step["state"] == "done" for step in board["steps"])
+    return False
+
+
 def answers(port: int) -> bool:
     try:
         return requests.get(f"http://127.0.0.1:{port}/internal/ping", timeout=10).ok
@@ -235,7 +249,9 @@ def both_launches(python: str, world: RealWorld, home: Path, rows: list[Row], se
             print(row.name, row.added, flush=True)
         threading.Thread(target=watch.run, daemon=True).start()
         began = time.monotonic()
-        second = cell(kernel)
+        pid = running_pid(session / "webui.pid")
+        send_once(Session(session), Request("press", {"button": RESTART}))
+        wait(lambda: running_pid(session / "webui.pid") not in (0, pid) and ready(session), 1800, "the restart")
         restart = time.monotonic() - began
         watch.over.set()
         door = door_of(kernel)
@@ -246,8 +262,6 @@ def both_launches(python: str, world: RealWorld, home: Path, rows: list[Row], se
             print(f"{row.name}: installer {row.installer:.0f} s; {row.notice} {row.used}", flush=True)
         listed = {one["name"]: one["version"] for one in door.get("/sdapi/v1/extensions")}
         versions = sum(bool(listed.get(row.name)) for row in rows)
-        kernel.interrupt()
-        kernel.wait_done(second, 60)
         kernel.run(cell_source("stop"), 120)
         again = Watch(session)
         threading.Thread(target=again.run, daemon=True).start()
