@@ -13,11 +13,7 @@ WORKERS ?= 2
 MINUTES ?= 120
 unexport PYTHONDONTWRITEBYTECODE  # else every kernel compiles IPython anew, 3 s each
 
-<<<<<<< HEAD
-.PHONY: run test check notebook real real-outputs faults real-extensions shots bench lock pins setup clean
-=======
-.PHONY: run test check notebook real real-outputs colab faults attacks long-run shots bench lock pins setup clean
->>>>>>> main
+.PHONY: run test check notebook real real-outputs colab real-extensions faults attacks long-run shots bench lock pins setup clean
 
 run: setup
 	$(PYTHON) -m launcher.notebook.build
@@ -46,18 +42,11 @@ real-outputs: setup
 	$(PYTHON) -m tests.world.real_outputs --upstreams $(UPSTREAMS) --home run/real-outputs --write docs/faults.md
 	$(PYTHON) -m tests.world.real_fetches --upstreams $(UPSTREAMS) --home run/real-outputs --write docs/faults.md
 
-<<<<<<< HEAD
-real-extensions: setup
-	@test -n "$(UPSTREAMS)" || { echo "Say where the repositories are: make real-extensions UPSTREAMS=DIR"; exit 2; }
-	$(PYTHON) -m launcher.notebook.build
-	$(PYTHON) -m tests.world.real_extensions --upstreams $(UPSTREAMS) --home run/real-extensions
-=======
 colab: setup
 	@test -d "$(COLABTOOLS)/google/colab" || { echo "Say where the real google.colab is, a checkout of googlecolab/colabtools: make colab COLABTOOLS=DIR"; exit 2; }
 	$(PYTHON) -m launcher.notebook.build
 	python3 tests/prepare.py --colabtools
 	$(PYTHON) -m tests.colab --colabtools $(COLABTOOLS) --write docs/scenes.md
->>>>>>> main
 
 faults: setup
 	$(PYTHON) -m launcher.notebook.build
