@@ -54,7 +54,6 @@ class Upstream:
         app.router.add_get("/many-headers", self.many_headers)
         app.router.add_route("*", "/cached", self.cached)
         app.router.add_get("/gone", self.gone)
-        app.router.add_get("/framed", self.framed)
         app.router.add_route("*", "/{rest:.*}", self.tell)
         runner = self.runner = web.AppRunner(app, handler_cancellation=True, auto_decompress=False)
         self.loop.run_until_complete(runner.setup())
@@ -70,6 +69,8 @@ class Upstream:
             size += len(piece)
         told = {"method": request.method, "path": request.raw_path, "size": size, "headers": dict(request.headers)}
         self.seen.append(told)
+        if "text/html" in request.headers.get("Accept", ""):  # a browser that shows it asks for the script, too
+            return web.Response(text='<!doctype html><script src="/shown.js"></script>', content_type="text/html")
         response = web.json_response(told, headers={"X-Upstream": "yes"})
         response.set_cookie("theirs", "1")
         return response
@@ -89,10 +90,6 @@ class Upstream:
 
     async def cached(self, request: web.Request) -> web.Response:
         return web.Response(headers={"Cache-Control": "max-age=60"})
-
-    async def framed(self, request: web.Request) -> web.Response:
-        """A page that asks for something of its own when a browser shows it."""
-        return web.Response(text='<!doctype html><script src="/shown.js"></script>', content_type="text/html")
 
     async def gone(self, request: web.Request) -> web.WebSocketResponse:
         """A WebSocket that ends as in a crash: the connection is gone, without a close frame."""
