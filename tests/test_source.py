@@ -96,7 +96,9 @@ def test_without_network_the_version_on_drive_is_used_and_that_is_said(world: Wo
 
 def test_without_network_and_without_history_it_is_said_what_to_do(world: World, folder: Folder) -> None:
     world.git.down = True
-    with pytest.raises(Problem, match=r"GitHub does not answer, and no version .* is kept on Drive yet.*press ▶ again"):
+    with pytest.raises(
+        Problem, match=r"GitHub is not answering, and no version .* is kept on Drive yet.*press ▶ again"
+    ):
         bring(folder)
 
 

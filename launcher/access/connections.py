@@ -27,8 +27,8 @@ WAITING_TO_BE_ACCEPTED: Final = 1024
 LINES_A_MINUTE: Final = 20
 OPEN_FILES: Final = 65536
 TOO_LARGE: Final = (
-    "Your browser sends more cookies than fit. Delete the cookies of this site, or use a private window, and open the "
-    "link again.\n"
+    "Your browser sent more cookies than this page accepts. Delete the cookies for this site, or use a private "
+    "window, and open the link again.\n"
 )
 
 Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
@@ -89,7 +89,7 @@ class Connection(web.RequestHandler):
             logging.getLogger("door").error("a fault", exc_info=exc)
         if request.writer.output_size > 0:
             raise ConnectionError("the answer has begun already")
-        text = "This request could not be read.\n" if status < 500 else "Something went wrong in the login page.\n"
+        text = "This request could not be read.\n" if status < 500 else "Something went wrong on the login page.\n"
         if "bytes" in str(message) or type(exc).__name__ == "LineTooLong":
             status, text = 431, TOO_LARGE
         answer = web.Response(status=status, text=text)

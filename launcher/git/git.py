@@ -66,7 +66,7 @@ def fetch(history: Path, url: str, wanted: str, reporter: Reporter) -> None:
     def on_line(line: str) -> None:
         found = re.search(r"Receiving objects:\s+(\d+)%.*?(, [\d.]+ \w+ \| [\d.]+ \w+/s)?$", line)
         if found:
-            reporter.say(f"fetching: {found[1]} %{found[2] or ''}")
+            reporter.say(f"downloading: {found[1]}%{found[2] or ''}")
 
     git(
         "fetch",
