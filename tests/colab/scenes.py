@@ -6,7 +6,6 @@ cannot tell which. A scene returns the seconds for which its bound holds.
 
 import os
 import shutil
-import signal
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -579,9 +578,8 @@ def noticed(stage: Stage, pid: int) -> bool:
 def crashes(stage: Stage) -> float:
     cell = stage.running()
     for _ in range(4):
-        pid = stage.place.pid("webui")
         stage.until(lambda: stage.shows("Web UI running"), 60, "the web UI")
-        os.kill(pid, signal.SIGKILL)
+        pid = stage.kill("webui")
         wait_for(partial(noticed, stage, pid), 60, "the keeper to notice")
         stage.told()
     stage.says("It stopped: something needs you", 60)
@@ -787,8 +785,7 @@ def kernel_killed(stage: Stage) -> float:
         if number == 20:
             stage.kernel.kill()
         if number == 30:
-            webui = stage.place.pid("webui")
-            os.kill(webui, signal.SIGKILL)
+            webui = stage.kill("webui")
     wait_for(lambda: len(list(kept.glob("*.png"))) == 50, 60, "50 of 50 on Drive")
     assert all((kept / f"{n:05}.png").read_bytes() == b"\x89PNG" + bytes([n]) * 20_000 for n in range(50))
     wait_for(lambda: stage.place.pid("webui") not in (0, webui), 60, "the web UI to be back")
@@ -804,9 +801,8 @@ def kernel_killed(stage: Stage) -> float:
 @scene("SIGKILL for the keeper: the open window has a new one, and the web UI runs on", 3, "killed")
 def keeper_killed(stage: Stage) -> float:
     cell = stage.running()
-    keeper, webui = stage.place.pid("keeper"), stage.place.pid("webui")
-    before = card(stage.kernel)
-    os.kill(keeper, signal.SIGKILL)
+    webui, before = stage.place.pid("webui"), card(stage.kernel)
+    keeper = stage.kill("keeper")
     seconds = stage.until(lambda: stage.place.pid("keeper") not in (0, keeper), 30, "a new keeper")
     seconds += stage.until((stage.place.session / "keeper.sock").exists, 30, "its socket")
     stage.until(lambda: card(stage.kernel)[1:] == before[1:] and stage.shows("ready"), 30, "the way in")
@@ -824,7 +820,7 @@ def keeper_killed_alone(stage: Stage) -> float:
     cell = stage.running()
     before, webui = card(stage.kernel), stage.place.pid("webui")
     stage.stop(cell)
-    os.kill(stage.place.pid("keeper"), signal.SIGKILL)
+    stage.kill("keeper")
     cell, seconds = stage.press()
     stage.until(lambda: card(stage.kernel)[1:] == before[1:], 30, "the way in")
     assert stage.place.pid("webui") == webui
