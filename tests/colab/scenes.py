@@ -583,7 +583,7 @@ def crashes(stage: Stage) -> float:
         wait_for(partial(noticed, stage, pid), 60, "the keeper to notice")
         stage.told()
     stage.says("It stopped: something needs you", 60)
-    assert not stage.shows("Password"), stage.told()
+    stage.until(lambda: not stage.shows("Password") and not stage.shows("keeps running"), 3, "the way in to be gone")
     stage.kernel.wait_done(cell, 30)
     cell, _ = stage.press()
     seconds = stage.until(lambda: card(stage.kernel)[0], 60, "the way in")
