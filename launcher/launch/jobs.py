@@ -143,7 +143,10 @@ def stop(job: Job, give_back_the_machine: bool) -> None:
                 "They are still on this machine. Make room on Google Drive, or connect it, and press ▶ here again.",
             )
         if give_back_the_machine:
-            board.note("work", "waiting until Google Drive has everything")
+            board.note(
+                "work",
+                "waiting until Google Drive has everything; then the machine is given back, even if you press ■",
+            )
             running.give_back(board)
             board.finish("work", "everything is off, and the machine was given back")
         else:
