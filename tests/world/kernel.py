@@ -1,5 +1,6 @@
 """A real Jupyter kernel, driven as a front end drives it: run a cell, hear what it says, press ■, press a button."""
 
+import gzip
 import json
 import os
 import re
@@ -14,12 +15,20 @@ from jupyter_client.kernelspec import KernelSpecManager
 from jupyter_client.manager import KernelManager
 
 NOTEBOOK = Path(__file__).resolve().parents[2] / "OneClickLauncher.ipynb"
+# The notebook of ca7154c, the last whose first cell poured all modules into the person's own namespace.
+BEFORE = Path(__file__).resolve().parent / "before.ipynb.gz"
 
 
-def cell_source(identity: str, notebook: Path = NOTEBOOK, **fields: Any) -> str:
+def cell_source(identity: str, **fields: Any) -> str:
     """A cell's text with form fields filled in, as Colab does it: the line of the field is rewritten."""
-    cells = {cell["id"]: "".join(cell["source"]) for cell in json.loads(notebook.read_text())["cells"]}
-    text = cells[identity]
+    return filled_in(NOTEBOOK, identity, fields)
+
+
+def filled_in(notebook: Path, identity: str, fields: dict[str, Any]) -> str:
+    """The same of another notebook."""
+    content = notebook.read_bytes()
+    book = json.loads(gzip.decompress(content) if notebook.suffix == ".gz" else content)
+    text = {cell["id"]: "".join(cell["source"]) for cell in book["cells"]}[identity]
     for name, value in fields.items():
         field = re.search(rf"(?m)^{name} = .*?(?= #@param)", text)
         assert field, f"the form has no field {name}"
