@@ -10,7 +10,8 @@ from pathlib import Path
 
 from tests.bench_launches import BASE, Row, met
 from tests.conftest import COLAB_PYTHON, CURRENT_PYTHON
-from tests.world.kernel import BEFORE, NOTEBOOK, Kernel, filled_in
+from tests.world.kernel import BEFORE, Kernel, cell_source
+from tests.world.page import NOTEBOOK
 
 ROUNDS = 7
 FIRST, SECOND = 0.3, 0.2  # seconds
@@ -56,7 +57,7 @@ def times(python: Path, home: Path, notebook: Path) -> Times:
 
     The form asks for a checkpoint that nobody knows: it ends there, and nothing but the way to the panel is measured.
     """
-    source, seen = filled_in(notebook, "launch", {"checkpoint": "nope"}), Times()
+    source, seen = cell_source("launch", notebook, checkpoint="nope"), Times()
     for kind in ("new machine", "new kernel"):
         with watched_kernel(python, home) as kernel:
             seen[kind] = [press(kernel, source)]

@@ -11,7 +11,7 @@ import requests
 
 from tests.conftest import COLAB_PYTHON, CURRENT_PYTHON
 from tests.world import MODEL_LINK, MODEL_REPO, World, safetensors
-from tests.world.kernel import BEFORE, Kernel, cell_source, filled_in
+from tests.world.kernel import BEFORE, Kernel, cell_source
 from tests.world.place import Place, wait_ready
 
 STACKS = [pytest.param(COLAB_PYTHON, id="colab"), pytest.param(CURRENT_PYTHON, id="current")]
@@ -51,7 +51,7 @@ def address(kernel: Kernel, patience: float = 120) -> tuple[str, str]:
 @pytest.mark.parametrize("then", ["■ was pressed", "the cell is open", "new kernel"])
 def test_what_the_notebook_of_before_runs_is_taken_over_and_ended(place: Place, kernels: Kernels, then: str) -> None:
     kernel = kernels(COLAB_PYTHON, place.environment, place.machine)
-    old = kernel.start(filled_in(BEFORE, "launch", {"checkpoint": MODEL_LINK}))
+    old = kernel.start(cell_source("launch", BEFORE, checkpoint=MODEL_LINK))
     way_in, webui, tunnel = address(kernel), place.pid("webui"), place.pid("tunnel")
     if then != "the cell is open":
         done(kernel, old)

@@ -3,6 +3,7 @@
 import ast
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -17,7 +18,7 @@ from launcher.notebook import build
 from launcher.notebook.cells import ADD_MODEL, LAUNCH_FORM
 from tests.conftest import COLAB_PYTHON, CURRENT_PYTHON, ROOT
 from tests.world import World
-from tests.world.kernel import Kernel, cell_source, filled_in
+from tests.world.kernel import Kernel, cell_source
 
 STACKS = [pytest.param(COLAB_PYTHON, id="colab"), pytest.param(CURRENT_PYTHON, id="current")]
 Kernels = Callable[..., Kernel]
@@ -41,7 +42,7 @@ def press(kernel: Kernel, source: str) -> str:
     kernel.widgets.clear()
     kernel.run(source, 60)
     assert kernel.errors == []
-    return kernel.text + kernel.html()
+    return kernel.text + re.sub("</?b>", "", kernel.html())
 
 
 def other_version(cell: str, form: str) -> str:
@@ -63,7 +64,7 @@ def test_it_opens_and_runs_as_one_file_with_nothing_else_of_the_repository(
     kernel = kernels(python, at_home(home), home)
     kernel.run("import importlib.util, sys; print('BEFORE', importlib.util.find_spec('launcher'))")
     kernel.wait_for_text(r"^BEFORE None$", 10)
-    assert SAYS in press(kernel, filled_in(alone, "launch", {"checkpoint": WRONG}))
+    assert SAYS in press(kernel, cell_source("launch", alone, checkpoint=WRONG))
     kernel.run("print(sorted(m.__file__ for n, m in sys.modules.items() if n.split('.')[0] == 'launcher'))")
     files = ast.literal_eval(kernel.text.splitlines()[-1])
     assert len(files) > 10

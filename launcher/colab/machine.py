@@ -10,6 +10,7 @@ from typing import Final
 
 import psutil
 
+from launcher.core.folder import GB
 from launcher.core.problem import Problem
 from launcher.core.process import CommandError, run
 
@@ -39,6 +40,12 @@ class Machine:
     def disk(self) -> Path:
         """Our folder on the runtime's own disk."""
         return self.base / ("oneclick" if self.colab else "machine")
+
+    @property
+    def described(self) -> str:
+        """What it is, for a report."""
+        card = f"{self.gpu}, {self.card_memory / GB:.0f} GB" if self.gpu else "no graphics card"
+        return f"{'Google Colab' if self.colab else 'another Jupyter'}, {card}, {self.memory / GB:.0f} GB of RAM"
 
     def without_drive(self) -> "Machine":
         """The same machine, on which nothing is kept on Google Drive."""
@@ -108,10 +115,10 @@ def release_machine(machine: Machine) -> None:
     """
     if not machine.colab:
         return
-    by_hand = "Give it back by hand: Runtime → Disconnect and delete runtime."
+    by_hand = "To stop it, choose Runtime → Disconnect and delete runtime."
     address = os.environ.get("TBE_RUNTIME_ADDR")
     if not address:
-        raise Problem("This runtime has no way to give the machine back by itself.", by_hand)
+        raise Problem("The launcher cannot give this machine back for you.", by_hand)
     import requests
 
     with requests.Session() as session:

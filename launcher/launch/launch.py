@@ -8,7 +8,7 @@ from dataclasses import asdict
 from typing import Any, Final
 
 from launcher.core.fields import DEFAULT_CHECKPOINT, NEWEST
-from launcher.core.folder import write_safely
+from launcher.core.folder import GB, write_safely
 from launcher.core.problem import Problem
 from launcher.core.session import PRIVATE
 from launcher.drive.mount import connect_drive
@@ -21,6 +21,7 @@ from launcher.models.ensure import ensure_checkpoint
 from launcher.models.pasted import without_secrets
 from launcher.models.taken_over import read_ahead
 from launcher.python.bytecode import compile_what_was_used
+from launcher.python.environment import borrowed_bytes
 from launcher.python.pins import LOCKED_COMMIT, LOCKED_PACKAGES
 from launcher.webui.arguments import check_arguments
 
@@ -59,7 +60,7 @@ class Launch:
 
     def let_go(self) -> None:
         """End the story; the web UI, the door and the link stay. Waits until nothing of it is at work any more."""
-        self.board.show_foot("▶ was pressed again with other values: that cell shows what runs now.")
+        self.board.show_foot("▶ was pressed again with different values: that cell now shows what is running.")
         self.board.show_buttons()
         self.place.over.set()
         if self._story_thread.is_alive():
@@ -68,7 +69,7 @@ class Launch:
 
     def _run(self) -> None:
         if self.previous:
-            self.board.note("drive", "waiting for the launch before to let go")
+            self.board.note("drive", "waiting for the previous launch to finish")
             self.previous.let_go()
             self.previous = None
         settings = asdict(self.place.settings)
@@ -102,6 +103,7 @@ class Launch:
             legs: tuple[Future[Any], ...] = (drive, source, python, model, link, webui)
             if any(leg.exception() for leg in wait(legs, return_when=FIRST_EXCEPTION).done):
                 self.place.over.set()  # the others stop at once; what is fetched stays
+                self.board.show_foot("")
         for leg in legs:
             leg.result()
         self.running.show_login_box()
@@ -112,13 +114,14 @@ class Launch:
         return self.place.settings.version == NEWEST and not self.place.webui.running
 
     def _say_what_machine(self) -> None:
+        self.board.show_fact("Machine", self.place.machine.described)
         if not self.place.machine.gpu:
-            where = " Choose Runtime → Change runtime type → T4 GPU for one." if self.place.machine.colab else ""
+            where = " Choose Runtime → Change runtime type → T4 GPU to get one." if self.place.machine.colab else ""
             self.board.notice(f"This runtime has no graphics card: an image takes minutes instead of seconds.{where}")
         if self.place.machine.colab and not self.place.machine.mountpoint:
             self.board.notice(
-                "Nothing is kept on Google Drive, as you chose: models, images and settings are gone when this "
-                "machine is. "
+                "Nothing is kept on Google Drive, as you chose: models, images and settings are lost when this "
+                "machine goes away. "
                 "Download your images before you stop."
             )
 
@@ -136,7 +139,7 @@ class Launch:
             restored = self.place.mirror.restore()
             self.place.mirror.start()
             where = self.place.machine.in_words(self.place.folder.kept)
-            self.board.finish("drive", where + (f", {restored} settings files brought back" if restored else ""))
+            self.board.finish("drive", where + (f", {restored} settings files restored" if restored else ""))
 
     def _source(self, drive: "Future[None]", newest: "Future[str]") -> None:
         try:
@@ -152,7 +155,7 @@ class Launch:
                 self._files_there.set_result(None)
                 put_extensions(self.place.folder, reporter)
                 check_arguments(self.place.folder.code, self.place.folder.data, self.place.settings.extra_arguments)
-                self.board.finish("source", f"version {self.starter.tries.commit[:8]}")
+                self.board.finish("source", f"version {self.starter.version}")
         finally:
             if not self._files_there.done():
                 self._files_there.set_exception(Failed())
@@ -169,14 +172,16 @@ class Launch:
             if new or early:
                 self.board.note("python", "preparing them for a fast start")
                 compile_what_was_used(self.place.folder)
-            self.board.finish("python", f"{packages} packages" + ("" if new or early else ", there already"))
+            borrowed = borrowed_bytes(self.place.folder)
+            if borrowed:
+                self.board.show_fact("Borrowed from this machine:", f"{borrowed / GB:.1f} GB")
+            self.board.finish("python", f"{packages} packages" + ("" if new or early else ", already there"))
 
     def _install_early(self) -> bool:
         try:
             return self.starter.install(list(LOCKED_PACKAGES))
-        except (
-            Problem
-        ) as problem:  # it is tried again once the source is there; then another version may take its place
+        except Problem as problem:
+            # It is tried again once the source is there; then another version may take its place.
             self.board.note("python", f"waiting for AUTOMATIC1111's source, after: {problem.what}")
             return False
 
@@ -186,13 +191,13 @@ class Launch:
             name = ensure_checkpoint(fetcher, self.place.settings.checkpoint, DEFAULT_CHECKPOINT)
             path = next((p for p in self.place.folder.checkpoints() if p.name == name), None)
             if path and not self.place.webui.running:
-                self.board.note("model", "reading it, so that the web UI finds it in memory")
+                self.board.note("model", "reading it into memory, so that the web UI loads it faster")
                 read_ahead(path, self.steps.reporter("model").progress)
             self.board.finish("model", name)
             return name
 
     def _link(self) -> None:
-        with self.steps.step("link", "opening the door"):
+        with self.steps.step("link", "starting the login page"):
             self.board.finish(
                 "link", self.place.public_link.open(self.place.webui.running, self.steps.reporter("link"))
             )
@@ -201,11 +206,12 @@ class Launch:
         with self.steps.step("webui", "waiting for the steps above", after=(source, python, model)):
             plan = self.starter.plan(model.result())
             if self.place.webui.started_with(plan):
-                self.board.note("webui", "it runs already")
+                self.board.note("webui", "already running")
                 self.board.finish("extensions", "in use by the running web UI")
                 self.starter.wait()
                 self.starter.use_checkpoint(model.result())
             else:
                 self.starter.start_some_version(plan)
             self.board.webui_answers_on(self.place.webui.port)
+            self.board.show_fact("AUTOMATIC1111", self.starter.version)
             self.board.finish("webui", "running")

@@ -23,6 +23,7 @@ from launcher.models.previews import lend_previews
 from launcher.python.bytecode import USED_LIST, remember_what_was_used
 from launcher.python.environment import prepare_python
 from launcher.python.packages import packages_for
+from launcher.python.pins import LOCKED_COMMIT, LOCKED_VERSION
 from launcher.python.uv import webui_environment
 from launcher.webui.arguments import fixed_arguments, machine_arguments
 from launcher.webui.explain import not_loaded
@@ -68,6 +69,12 @@ class WebUIStart:
     def choose_version(self, newest: str, reporter: Reporter) -> None:
         """Choose which versions of A1111 may be used; `newest` is the newest, where GitHub was asked already."""
         self.tries = versions_to_try(self.folder, self.settings.version, reporter, newest)
+
+    @property
+    def version(self) -> str:
+        """The version that is used, as people know it: the name of the release, or the first digits of the commit."""
+        commit = self.tries.commit
+        return LOCKED_VERSION if commit == LOCKED_COMMIT else commit[:8]
 
     def keep_version(self, reporter: Reporter) -> None:
         """Stay with the version that runs, which is the one that started last."""
@@ -124,7 +131,7 @@ class WebUIStart:
             self.board.notice(broken)
         self.outputs.prepare()
         lend_previews(self.folder.code)
-        with self.steps.beside("handing over what is known of your models"):
+        with self.steps.beside("passing on the checksums of your models"):
             sync_checksums(self.folder)
         suspicion = Suspicion(self.folder, self.notes.good_extensions)
         while not self.steps.over.is_set():
@@ -163,7 +170,7 @@ class WebUIStart:
         sentences = [f"{name} ({reason})" for name, reason in told.items()]
         if sentences:
             self.board.notice(
-                f"These extensions did not load as a whole: {'; '.join(sentences)}. The rest of the web UI works. "
+                f"These extensions did not load completely: {'; '.join(sentences)}. The rest of the web UI works. "
                 "The cell **Add or update an extension** updates them, switches them off or removes them.",
                 about="not loaded",
             )
@@ -177,7 +184,7 @@ class WebUIStart:
 
     def use_checkpoint(self, name: str) -> None:
         """Make a running web UI list, and if it was asked for, load a checkpoint."""
-        with self.steps.beside("handing over what is known of your models"):
+        with self.steps.beside("passing on the checksums of your models"):
             sync_checksums(self.folder)
         try:
             self.webui.refresh_checkpoints()
@@ -185,6 +192,6 @@ class WebUIStart:
                 self.webui.choose_checkpoint(name)
         except requests.RequestException as error:
             self.board.notice(
-                f"The running web UI did not take the checkpoint ({type(error).__name__}). "
+                f"The web UI could not be switched to the checkpoint ({type(error).__name__}). "
                 "Choose it at the top left of the web UI."
             )

@@ -12,7 +12,7 @@ from typing import Any, Final
 from launcher.access.public_link import PublicLink
 from launcher.colab.machine import Machine
 from launcher.core.board import Board
-from launcher.core.folder import GB, largest_files
+from launcher.core.folder import GB, free_bytes, largest_files
 from launcher.core.problem import Problem
 from launcher.drive.mirror import Mirror
 from launcher.drive.mount import connect_drive, drive_is_mounted
@@ -20,6 +20,7 @@ from launcher.launch.steps import Steps
 
 WATCH_LINK_EVERY: Final = 60.0  # seconds
 WATCH_DRIVE_EVERY: Final = 5.0  # seconds
+WATCH_ROOM_EVERY: Final = 60.0  # seconds
 STUCK_AFTER: Final = 120.0  # seconds without a sign of life of the mirror
 GIVE_BACK_WARNING: Final = 60.0  # seconds
 
@@ -41,6 +42,7 @@ class DriveWatch:
     _connecting: threading.Thread | None = None
     _away: bool = False
     _next: float = 0.0  # time.monotonic() of the next look
+    _next_room: float = 0.0
     _full_said: bool = False
 
     @property
@@ -58,9 +60,10 @@ class DriveWatch:
                 self._is_back()
             self._say_if_full()
             self._say_if_stuck()
+            self._say_room()
         elif not self._away:
             self._away = True
-            self.steps.board.start("drive", "Google Drive was disconnected; what you make waits on this machine")
+            self.steps.board.start("drive", "Google Drive was disconnected; new files wait on this machine")
             if self.somebody():
                 self.connect()
             else:
@@ -88,7 +91,7 @@ class DriveWatch:
 
     def _say_how(self) -> None:
         self.steps.board.note(
-            "drive", f"disconnected; what you make waits on this machine until you press {CONNECT_DRIVE} below"
+            "drive", f"disconnected; new files wait on this machine until you press {CONNECT_DRIVE} below"
         )
 
     def _is_back(self) -> None:
@@ -107,18 +110,24 @@ class DriveWatch:
             sizes = ", ".join(f"{name} ({size / GB:.1f} GB)" for name, size in largest_files(self.mirror.kept))
             self.steps.board.notice(
                 f"Google Drive is full: {self.mirror.waiting_bytes / GB:.2f} GB of new files wait on this machine, "
-                "and are lost if it is taken away. Delete what you do not need and empty Drive's bin; the files "
-                f"follow by themselves. The largest in your folder: {sizes}.",
+                "and are lost when it goes away. Delete what you do not need and empty Drive's trash; the files "
+                f"are then saved by themselves. The largest files in your folder: {sizes}.",
                 about="full",
             )
+
+    def _say_room(self) -> None:
+        """How much Drive still takes, once a minute."""
+        if self.machine.mountpoint and time.monotonic() > self._next_room:
+            self._next_room = time.monotonic() + WATCH_ROOM_EVERY
+            self.steps.board.show_fact("Free on Google Drive:", f"{free_bytes(self.mirror.kept) / GB:.1f} GB")
 
     def _say_if_stuck(self) -> None:
         """Say when nothing was heard of the mirror for long: it waits for an answer of Drive that does not come."""
         silent = time.monotonic() - self.mirror.heartbeat
         if self.mirror.heartbeat and silent > STUCK_AFTER:
             self.steps.board.notice(
-                f"Google Drive has not answered for {silent / 60:.0f} minutes: what you make waits on this machine. "
-                "Download what you need before you stop.",
+                f"Google Drive has not answered for {silent / 60:.0f} minutes: new files wait on this machine. "
+                "Download what you want to keep before you stop.",
                 about="stuck",
             )
         else:
@@ -143,7 +152,7 @@ class LinkWatch:
             self._busy.start()
 
     def _look(self) -> None:
-        with self.steps.beside("looking after the link"):
+        with self.steps.beside("checking the link"):
             if not self.public_link.answers() and not self.steps.over.is_set():
                 self._open_again()
             self._seen, self._tunneled = time.monotonic(), self.public_link.tunnel.running
@@ -177,6 +186,6 @@ class UseWatch:
             return False
         when = time.strftime("%H:%M", time.localtime(time.time() + left))
         self.board.notice(
-            f"Nobody has used the web UI for a while: at {when} the machine is given back.", about="give back"
+            f"Nobody has used the web UI for a while, so the machine will be given back at {when}.", about="give back"
         )
         return left <= 0
