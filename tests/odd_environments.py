@@ -157,7 +157,8 @@ def pip_has(**values: str) -> Make:
 
 REACHED = r"The package index cannot be reached from this runtime\."
 AGAIN = r"Wait a few minutes and press ▶ again"
-TELLS_WHICH = r"{} is set .*: correct it or take it away"
+TELLS_WHICH = r"Look at [\w ]*{}[\w ]* too"
+NO_LINK_FROM_GRADIO = r"gradio's share server gave no link"
 
 ROWS = (
     # ---- uv: variables
@@ -182,7 +183,7 @@ ROWS = (
         f"{REACHED}.*{TELLS_WHICH.format('UV_DEFAULT_INDEX')}"),
     Odd("`HTTPS_PROXY` names a proxy that is dead", "uv",
         all_of(variables(HTTPS_PROXY=DEAD, UV_CACHE_DIR="{root}/empty-cache", UV_DEFAULT_INDEX="https://index.example/simple")),
-        f"{REACHED}.*HTTPS_PROXY"),
+        f"{REACHED}.*{TELLS_WHICH.format('HTTPS_PROXY')}"),
     # ---- uv: files
     Odd("`uv.toml` in the notebook's folder: offline", "uv", file_in("folder", "uv.toml", "offline = true\n")),
     Odd("`uv.toml` in the notebook's folder is broken", "uv", file_in("folder", "uv.toml", "index = [[[\n")),
@@ -196,13 +197,14 @@ ROWS = (
         file_in("folder", "uv.toml", '[pip]\ntarget = "{root}/elsewhere"\n')),
     Odd("`pyproject.toml` in the notebook's folder overrides versions", "uv",
         file_in("folder", "pyproject.toml",
-                '[project]\nname = "x"\nversion = "1"\n[tool.uv]\noverride-dependencies = ["plain==0.5", "numpy==2.0.0"]\n')),
+                '[project]\nname = "x"\nversion = "1"\n[tool.uv]\noverride-dependencies = ["plain==0.5"]\n')),
     Odd("`pyproject.toml` in the notebook's folder is broken", "uv", file_in("folder", "pyproject.toml", "[[[\n")),
     Odd("`.python-version` in the notebook's folder asks for another Python", "uv",
         file_in("folder", ".python-version", "3.8\n")),
     Odd("`~/.config/uv/uv.toml`: offline", "uv", file_in("home", ".config/uv/uv.toml", "offline = true\n")),
     # ---- the package index, and where Python comes from
-    Odd("the package index is out of order (503)", "uv", index_is(status=503), rf"does not work just now.*503.*{AGAIN}"),
+    Odd("the package index is out of order (503)", "uv", index_is(status=503),
+        rf"does not work just now.*503.*{AGAIN}"),
     Odd("the package index asks for patience (429)", "uv", index_is(status=429), rf"too many requests.*{AGAIN}"),
     Odd("the network answers everything with its login page", "uv", index_is(html=True), r"login page"),
     Odd("wheels are cut off on the way", "uv", index_is(cut=True), rf"damaged, or cut off on the way\..*{AGAIN}",
@@ -212,7 +214,7 @@ ROWS = (
     Odd("Python's archive: too many requests (429)", "python", pythons_are(status=429),
         rf"place Python comes from \(GitHub\) has had too many requests.*{AGAIN}", whole=False),
     Odd("Python's archive is a login page", "python", pythons_are(html=True),
-        r"place Python comes from \(GitHub\) (sent|sends).*|What the place Python comes from \(GitHub\) sent is damaged",
+        r"What the place Python comes from \(GitHub\) sent is damaged",
         whole=False),
     # ---- pip, where there is no uv
     Odd("no uv on `PATH`", "pip", no_uv),
@@ -231,15 +233,18 @@ ROWS = (
     Odd("`GIT_SSL_CAINFO` names a file that is gone", "git", variables(GIT_SSL_CAINFO=NOWHERE)),
     Odd("`~/.gitconfig` is broken", "git", file_in("home", ".gitconfig", "[[[\n")),
     Odd("`~/.gitconfig` signs commits, and changes the ends of lines", "git",
-        file_in("home", ".gitconfig", "[commit]\n\tgpgsign = true\n[core]\n\tautocrlf = true\n\thooksPath = /nowhere\n")),
+        file_in("home", ".gitconfig",
+                "[commit]\n\tgpgsign = true\n[core]\n\tautocrlf = true\n\thooksPath = /nowhere\n")),
     Odd("`PATH` has neither git nor anything else of the system", "git", variables(PATH="/nowhere")),
     # ---- the machine
     Odd("`HOME` names a folder that is gone", "uv", variables(HOME=NOWHERE)),
     Odd("`HOME` is a file", "uv", variables(HOME="/dev/null")),
     Odd("`HOME` is not set", "uv", without("HOME")),
     Odd("`TMPDIR` names a folder that is gone", "uv", variables(TMPDIR=NOWHERE)),
-    Odd("`XDG_CACHE_HOME` cannot be written", "uv", all_of(without("UV_CACHE_DIR"), variables(XDG_CACHE_HOME="/dev/null"))),
-    Odd("`SSL_CERT_FILE` and `SSL_CERT_DIR` name nothing", "uv", variables(SSL_CERT_FILE=NOWHERE, SSL_CERT_DIR=NOWHERE)),
+    Odd("`XDG_CACHE_HOME` cannot be written", "uv",
+        all_of(without("UV_CACHE_DIR"), variables(XDG_CACHE_HOME="/dev/null"))),
+    Odd("`SSL_CERT_FILE` and `SSL_CERT_DIR` name nothing", "uv",
+        variables(SSL_CERT_FILE=NOWHERE, SSL_CERT_DIR=NOWHERE)),
     Odd("`REQUESTS_CA_BUNDLE` and `CURL_CA_BUNDLE` name files that are gone", "door",
         variables(REQUESTS_CA_BUNDLE=NOWHERE, CURL_CA_BUNDLE=NOWHERE)),
     Odd("`HTTP_PROXY` is set, and `NO_PROXY` is not", "door",
@@ -255,7 +260,7 @@ ROWS = (
         variables(GRADIO_SERVER_NAME="0.0.0.0", GRADIO_SERVER_PORT="1", GRADIO_SHARE="True", GRADIO_ROOT_PATH="/x"),
         fields={"link": "gradio"}),
     Odd("`http_proxy` names a proxy that is dead, and gradio's link is wanted", "frpc",
-        variables(http_proxy=DEAD), r"gradio's share server gave no link.*http_proxy", fields={"link": "gradio"}),
+        variables(http_proxy=DEAD), rf"{NO_LINK_FROM_GRADIO}.*{TELLS_WHICH.format('http_proxy')}", fields={"link": "gradio"}),
     # ---- the web UI
     Odd("`MPLBACKEND` is the notebook's", "web UI",
         variables(MPLBACKEND="module://matplotlib_inline.backend_inline")),
@@ -267,8 +272,9 @@ ROWS = (
         all_of(variables(HTTP_PROXY=DEAD, http_proxy=""), without("NO_PROXY", "no_proxy"))),
     # ---- models
     Odd("`HF_TOKEN` is no token of the hub", "model", variables(HF_TOKEN="hf_wrong")),
-    Odd("`HF_HUB_OFFLINE` is set", "model", variables(HF_HUB_OFFLINE="1"), r"HF_HUB_OFFLINE"),
-    Odd("`HF_ENDPOINT` names a mirror that is dead", "model", variables(HF_ENDPOINT=DEAD), r"HF_ENDPOINT"),
+    Odd("`HF_HUB_OFFLINE` is set", "model", variables(HF_HUB_OFFLINE="1"), TELLS_WHICH.format("HF_HUB_OFFLINE")),
+    Odd("`HF_ENDPOINT` names a mirror that is dead", "model", variables(HF_ENDPOINT=DEAD),
+        TELLS_WHICH.format("HF_ENDPOINT")),
 )  # fmt: skip
 
 

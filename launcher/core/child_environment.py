@@ -14,11 +14,8 @@ from typing import Final
 # Who we are, the language, and where temporary files go.
 EVERYWHERE: Final = ("HOME", "USER", "LOGNAME", "SHELL", "LANG", "LANGUAGE", "LC_*", "TZ", "TMPDIR", "XDG_CACHE_HOME")
 # The way to the internet.
-NETWORK: Final = tuple(
-    spelled
-    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
-    for spelled in (name, name.lower())
-)  # fmt: skip
+PROXIES: Final = ("HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy")
+NETWORK: Final = (*PROXIES, "NO_PROXY", "no_proxy")
 # Certificates of a company's proxy. They pass only while what they name is there.
 CERTIFICATES: Final = (
     "SSL_CERT_FILE",
@@ -89,6 +86,17 @@ def without_proxy(known: Iterable[str]) -> str:
     """A NO_PROXY with all that is in the known ones, and loopback."""
     names = [name.strip() for value in known for name in value.split(",") if name.strip()]
     return ",".join(dict.fromkeys([*names, *LOOPBACK]))
+
+
+def also_look_at(names: Iterable[str]) -> str:
+    """A second remedy, or "": which of those variables are set, as they may be the cause. Their values may be
+    secret.
+    """
+    there = [name for name in names if os.environ.get(name)]
+    if not there:
+        return ""
+    it_is = "it is" if len(there) == 1 else "they are"
+    return f" Look at {' and '.join(there)} too: {it_is} set on this machine, and may lead to the wrong place."
 
 
 def existing_home(env: dict[str, str]) -> dict[str, str]:

