@@ -46,7 +46,7 @@ from tests.world.kernel import Kernel, cell_source
 from tests.world.toy_lock import ToyLock
 
 PAGE = ROOT / "docs" / "machines.md"
-NOWHERE = "/nowhere/that/is"
+NOWHERE = "/proc/nowhere/at/all"  # not even root can make it
 DEAD = "http://127.0.0.1:9"  # nobody listens at the port called discard
 RUNS = "the web UI runs"
 
@@ -234,8 +234,8 @@ ROWS = (
     Odd("`~/.gitconfig` is broken", "git", file_in("home", ".gitconfig", "[[[\n")),
     Odd("`~/.gitconfig` signs commits, and changes the ends of lines", "git",
         file_in("home", ".gitconfig",
-                "[commit]\n\tgpgsign = true\n[core]\n\tautocrlf = true\n\thooksPath = /nowhere\n")),
-    Odd("`PATH` has neither git nor anything else of the system", "git", variables(PATH="/nowhere")),
+                "[commit]\n\tgpgsign = true\n[core]\n\tautocrlf = true\n\thooksPath = /proc/nowhere\n")),
+    Odd("`PATH` has neither git nor anything else of the system", "git", variables(PATH=NOWHERE)),
     # ---- the machine
     Odd("`HOME` names a folder that is gone", "uv", variables(HOME=NOWHERE)),
     Odd("`HOME` is a file", "uv", variables(HOME="/dev/null")),
@@ -253,14 +253,15 @@ ROWS = (
     Odd("`PYTHONOPTIMIZE`, `PYTHONNOUSERSITE`, `PYTHONSTARTUP` are set", "door",
         variables(PYTHONOPTIMIZE="2", PYTHONNOUSERSITE="1", PYTHONSTARTUP=NOWHERE)),
     Odd("`LC_ALL` names a language that is not installed", "git", variables(LC_ALL="xx_YY.UTF-8", LANG="xx_YY.UTF-8")),
-    Odd("`LD_PRELOAD` names a library that is gone", "door", variables(LD_PRELOAD="/nowhere/libtcmalloc.so.4")),
+    Odd("`LD_PRELOAD` names a library that is gone", "door", variables(LD_PRELOAD=f"{NOWHERE}/libtcmalloc.so.4")),
     # ---- the link
     Odd("`HF_HOME` cannot be written", "frpc", variables(HF_HOME="/proc/hugging-face"), fields={"link": "gradio"}),
     Odd("gradio's variables are set", "frpc",
         variables(GRADIO_SERVER_NAME="0.0.0.0", GRADIO_SERVER_PORT="1", GRADIO_SHARE="True", GRADIO_ROOT_PATH="/x"),
         fields={"link": "gradio"}),
     Odd("`http_proxy` names a proxy that is dead, and gradio's link is wanted", "frpc",
-        variables(http_proxy=DEAD), rf"{NO_LINK_FROM_GRADIO}.*{TELLS_WHICH.format('http_proxy')}", fields={"link": "gradio"}),
+        variables(http_proxy=DEAD),
+        rf"{NO_LINK_FROM_GRADIO}.*{TELLS_WHICH.format('http_proxy')}", fields={"link": "gradio"}),
     # ---- the web UI
     Odd("`MPLBACKEND` is the notebook's", "web UI",
         variables(MPLBACKEND="module://matplotlib_inline.backend_inline")),

@@ -100,16 +100,13 @@ def also_look_at(names: Iterable[str]) -> str:
 
 
 def existing_home(env: dict[str, str]) -> dict[str, str]:
-    """Another HOME and TMPDIR where the ones in `env` are not there or nothing can be written to them."""
-    fallback = "/tmp"
-    broken: list[str] = [
-        name for name in ("HOME", "TMPDIR", "XDG_CACHE_HOME") if name in env and not writable(Path(env[name]))
-    ]
-    return {name: fallback for name in broken} | ({} if "HOME" in env else {"HOME": os.path.expanduser("~")})
-
-
-def writable(place: Path) -> bool:
-    """True for a folder that can be written to, or could be made."""
-    while not place.exists() and place != place.parent:
-        place = place.parent
-    return place.is_dir() and os.access(place, os.W_OK)
+    """Another HOME and TMPDIR where the ones in `env` are not there or nothing can be written to them. A cache may be
+    made.
+    """
+    env = {"HOME": os.path.expanduser("~")} | env
+    places = {name: Path(env[name]) for name in ("HOME", "TMPDIR", "XDG_CACHE_HOME") if name in env}
+    cache = places.get("XDG_CACHE_HOME")
+    while cache and not cache.exists():
+        places["XDG_CACHE_HOME"] = cache = cache.parent
+    broken = [name for name, place in places.items() if not (place.is_dir() and os.access(place, os.W_OK))]
+    return {"HOME": env["HOME"]} | dict.fromkeys(broken, "/tmp")
