@@ -1,5 +1,5 @@
 # run: the notebook against stand-ins · test: everything · notebook: build it · real: with the real AUTOMATIC1111
-# faults: kills and dead upstreams · shots: the README's pictures · bench: against other tools
+# faults: kills and dead upstreams · machines: odd variables and files · shots: the README's pictures · bench: against other tools
 # lock: the launcher's pins and hashes anew · pins: the tests' own packages anew
 # Programs are named by their whole path: what is started runs in folders of its own.
 PYTHON := $(CURDIR)/.venv/bin/python
@@ -9,7 +9,7 @@ HOME_FOLDER ?= run/stand-ins
 WORKERS ?= 2
 unexport PYTHONDONTWRITEBYTECODE  # else every kernel compiles IPython anew, 3 s each
 
-.PHONY: run test check notebook real faults shots bench lock pins setup clean
+.PHONY: run test check notebook real faults machines shots bench lock pins setup clean
 
 run: setup
 	$(PYTHON) -m launcher.notebook.build
@@ -35,6 +35,10 @@ real: setup
 faults: setup
 	$(PYTHON) -m launcher.notebook.build
 	$(PYTHON) -m tests.faults --write docs/faults.md
+
+machines: setup
+	$(PYTHON) -m launcher.notebook.build
+	$(PYTHON) -m tests.odd_environments --write docs/machines.md
 
 shots: setup
 	$(PYTHON) -m launcher.notebook.build

@@ -476,9 +476,9 @@ def launched(odd: Odd, root: Path) -> str:
         finally:
             kernel.shutdown()
     assert not kernel.errors, kernel.errors
-    troubles = [plain(one) for one in re.findall(r'class="trouble".*?</div>', shown, re.DOTALL)]
+    troubles = [plain(one) for one in re.findall(r'class="trouble"[^>]*>(.*?)</div>', shown, re.DOTALL)]
     assert runs or troubles, plain(shown)[-500:]
-    return "" if runs else troubles[0].removeprefix('class="trouble">').strip()
+    return "" if runs else troubles[0].strip()
 
 
 def in_a_folder(number: int) -> tuple[str, bool]:

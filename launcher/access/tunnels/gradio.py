@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import requests
 
-from launcher.access.tunnels.service import START_PATIENCE, Reason, Service
+from launcher.access.tunnels.service import NOT_STARTED, OFFLINE, START_PATIENCE, Reason, Service
 from launcher.core.folder import write_safely
 from launcher.core.process import CommandError
 from launcher.core.tools import install_tool
@@ -24,10 +24,8 @@ CERTIFICATE: Final = "its certificate is not valid, which has happened when grad
 REASONS: Final = (
     Reason(r"certificate|session shutdown|x509", CERTIFICATE),
     Reason(r"HTTPError: 429|Too Many Requests", "it has been asked for too many links from here; wait an hour"),
-    Reason(
-        r"no such host|NameResolution|Temporary failure in name",
-        "its address was not found: this machine may be offline",
-    ),
+    OFFLINE,
+    NOT_STARTED,
     Reason(r":\d+: i/o timeout", "the port it needs (7000) is closed from here, or it is down"),
     Reason(r"i/o deadline|Timeout", "it did not answer in time"),
     Reason(r"start error|new proxy \[\w*\] error", "it refused to make one", again=True),
@@ -37,6 +35,8 @@ REASONS: Final = (
     Reason(r"list of share servers", "gradio names no share server at the moment"),
     Reason(r"ConnectionError|ProxyError|HTTPError|JSONDecodeError", "its address could not be asked for"),
     Reason(r"right checksum", "its program could not be fetched"),
+    Reason(r"gradio is not installed", "gradio is not installed on this machine"),
+    Reason(r"for more information:\s*$", "its program ended without a word"),
 )
 
 
@@ -71,7 +71,7 @@ def new_tunnel(session: Path, port: int, token: str) -> Any:
         answer = requests.get(SHARE_API, timeout=30)
         answer.raise_for_status()
         servers = answer.json()
-        if not servers:
+        if not isinstance(servers, list) or not servers:
             raise RuntimeError("the list of share servers is empty")
         server = servers[0]
         address, certificate = f"{server['host']}:{server['port']}", str(session / "share-ca.pem")
