@@ -22,7 +22,7 @@ from typing import Any
 
 import pytest
 
-from launcher.access.public_link import Entrance
+from launcher.access.public_link import PublicLink
 from launcher.access.tunnels.tunnel import Tunnel
 from launcher.colab.machine import Machine
 from launcher.core import tools
@@ -31,7 +31,7 @@ from launcher.core.problem import Problem
 from launcher.core.process import PACKAGE, own_environment, run
 from launcher.core.tools import Pin, install_tool
 from launcher.git.repository import newest_commit
-from launcher.git.webui_source import bring_sub_repositories, bring_version
+from launcher.git.webui_source import check_out_sub_repositories, check_out_version
 from launcher.python import interpreter
 from launcher.python.environment import prepare_python
 from launcher.python.uv import uv_environment, webui_environment
@@ -326,8 +326,8 @@ def with_git(at: Surroundings, world: World) -> Callable[[], object]:
 
     def bring() -> None:
         folder, heard = new_folder(at.root), Heard()
-        bring_version(folder, newest_commit(), heard)
-        bring_sub_repositories(folder, heard)
+        check_out_version(folder, newest_commit(), heard)
+        check_out_sub_repositories(folder, heard)
         assert b"\r\n" not in (folder.code / "launch.py").read_bytes()
 
     return bring
@@ -353,12 +353,12 @@ def with_door(at: Surroundings) -> Callable[[], object]:
 
     def open_it() -> None:
         machine = Machine(False, at.root, gpu="", memory=0, mountpoint=None)
-        entrance = Entrance(new_folder(at.root), machine, NO_LINK, lambda port: "")
+        link = PublicLink(new_folder(at.root), machine, NO_LINK, lambda port: "")
         try:
-            entrance.open(False, Heard())
-            assert entrance.answers()
+            link.open(False, Heard())
+            assert link.answers()
         finally:
-            entrance.close()
+            link.close()
 
     return open_it
 
@@ -394,8 +394,8 @@ def with_webui(at: Surroundings, world: World) -> Callable[[], object]:
     def start() -> None:
         folder, heard = new_folder(at.root), Heard()
         folder.machine.mkdir(exist_ok=True)
-        bring_version(folder, newest_commit(), heard)
-        bring_sub_repositories(folder, heard)
+        check_out_version(folder, newest_commit(), heard)
+        check_out_sub_repositories(folder, heard)
         folder.python.symlink_to(webui_python())
         arguments = (*fixed_arguments(folder, ""), *machine_arguments("", 0, 0))
         webui = WebUI(folder)

@@ -10,14 +10,14 @@ import pytest
 
 from launcher.core.folder import Folder
 from launcher.core.problem import Problem
-from launcher.models.bring import bring_checkpoint, bring_link
 from launcher.models.catalog import HubFile
-from launcher.models.fetcher import PREVIEWS_OF_XL, bring_previews
+from launcher.models.ensure import ensure_checkpoint, ensure_linked_model
+from launcher.models.previews import OF_SD1, OF_XL, fetch_missing_previews, fetch_previews, lend_previews
 from launcher.models.probe import probe, read_range
 from launcher.models.sources import google_drive, hugging_face
 from tests.fetching import fetcher, folder, web
 from tests.old_files import SOUND
-from tests.test_model_file import tensors
+from tests.test_model_file import UNET, tensors
 from tests.world import safetensors
 from tests.world.hub import Hub
 from tests.world.web import Answer, Web
@@ -114,11 +114,11 @@ def test_a_busy_hub_is_asked_with_the_token_that_is_there(hub: Hub, folder: Fold
 
     hub._route = busy_for_strangers  # type: ignore[method-assign]
     made, _, asked = fetcher(folder, "hf_mine")
-    assert bring_link(made, "https://huggingface.co/own/model/blob/main/model.safetensors", "checkpoint")
+    assert ensure_linked_model(made, "https://huggingface.co/own/model/blob/main/model.safetensors", "checkpoint")
     assert asked == ["HF_TOKEN"]
     made, _, asked = fetcher(folder, "")
     with pytest.raises(Problem, match="too many requests"):
-        bring_link(made, "https://huggingface.co/own/model/blob/main/model.safetensors", "LoRA")
+        ensure_linked_model(made, "https://huggingface.co/own/model/blob/main/model.safetensors", "LoRA")
 
 
 def test_a_busy_hub_is_asked_again_as_late_as_it_says(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -158,7 +158,7 @@ def test_a_link_to_a_lora_in_the_field_checkpoint_is_refused(hub: Hub, folder: F
     hub.add("own/model", "l.safetensors", tensors({"lora_unet_down_blocks_0_x.lora_down.weight": (4,)}))
     made, _, _ = fetcher(folder)
     with pytest.raises(Problem, match="is a LoRA, not a checkpoint") as caught:
-        bring_checkpoint(made, "https://huggingface.co/own/model/blob/main/l.safetensors", "the default")
+        ensure_checkpoint(made, "https://huggingface.co/own/model/blob/main/l.safetensors", "the default")
     assert "Add a model" in caught.value.do
 
 
@@ -168,7 +168,7 @@ def test_useless_files_are_named_and_the_default_is_fetched(
     (folder.models / "Stable-diffusion" / "page.safetensors").write_bytes(b"<html>")
     made, heard, _ = fetcher(folder)
     link = "https://huggingface.co/own/model/blob/main/model.safetensors"
-    assert bring_checkpoint(made, link, link) == "model.safetensors"
+    assert ensure_checkpoint(made, link, link) == "model.safetensors"
     assert (
         "page.safetensors is in your folder of checkpoints, but it is no use there: it is a web page." in heard.notices
     )
@@ -180,11 +180,45 @@ def test_what_shows_sdxl_images_as_they_grow_is_brought(
     content = SOUND["pruned, half precision"][0]
     web.answer = lambda path, headers: (200, {"ETag": '"1"'}, content) if "good" in path else (404, {}, b"")
     made, heard, _ = fetcher(folder)
-    monkeypatch.setattr("launcher.models.fetcher.PREVIEWS_SOURCES", (f"{web.url}/gone",))
-    bring_previews(made, "SDXL")
-    assert "Live preview method" in heard.notices[-1]
-    monkeypatch.setattr("launcher.models.fetcher.PREVIEWS_SOURCES", (f"{web.url}/gone", f"{web.url}/good"))
-    bring_previews(made, "SD 1")
+    monkeypatch.setattr("launcher.models.previews.SOURCES", (f"{web.url}/gone",))
+    fetch_previews(made, "SDXL")
+    assert "The finished images are as they should be" in heard.notices[-1]
+    monkeypatch.setattr("launcher.models.previews.SOURCES", (f"{web.url}/gone", f"{web.url}/good"))
+    fetch_previews(made, "SD 1")
     assert not (folder.models / "VAE-approx").exists()
-    bring_previews(made, "SDXL refiner")
-    assert (folder.models / "VAE-approx" / PREVIEWS_OF_XL).read_bytes() == content
+    fetch_previews(made, "SDXL refiner")
+    assert (folder.models / "VAE-approx" / OF_XL).read_bytes() == content
+
+
+def test_it_is_brought_for_an_sdxl_checkpoint_that_came_by_itself_and_for_no_other(
+    web: Web, folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content = SOUND["pruned, half precision"][0]
+    web.answer = lambda path, headers: (200, {"ETag": '"1"'}, content)
+    monkeypatch.setattr("launcher.models.previews.SOURCES", (f"{web.url}/good",))
+    checkpoints = folder.models / "Stable-diffusion"
+    xl = {UNET: (320, 4, 3, 3), "conditioner.embedders.1.model.ln_final.weight": (1280,)}
+    (checkpoints / "sd1.safetensors").write_bytes(tensors({UNET: (320, 4, 3, 3), "cond_stage_model.x": (1,)}))
+    (checkpoints / "damaged.safetensors").write_bytes(b"<html>")
+    made, _, _ = fetcher(folder)
+    fetch_missing_previews(made)
+    assert not (folder.models / "VAE-approx").exists()
+    (checkpoints / "mine").mkdir()
+    (checkpoints / "mine" / "xl.safetensors").write_bytes(tensors(xl))
+    fetch_missing_previews(made)
+    assert (folder.models / "VAE-approx" / OF_XL).read_bytes() == content
+
+
+def test_until_it_is_there_a1111s_own_file_for_sd1_stands_in(tmp_path: Path) -> None:
+    folder = tmp_path / "models" / "VAE-approx"
+    lend_previews(tmp_path)
+    assert not folder.exists()
+    folder.mkdir(parents=True)
+    (folder / OF_SD1).write_bytes(b"of the same shape")
+    for _ in range(2):
+        lend_previews(tmp_path)
+        assert (folder / OF_XL).read_bytes() == b"of the same shape"
+    (folder / OF_XL).unlink()
+    (folder / OF_XL).write_bytes(b"the right one")
+    lend_previews(tmp_path)
+    assert (folder / OF_XL).read_bytes() == b"the right one"

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from typing import Any, Final
 
 from launcher.core.fields import DEFAULT_CHECKPOINT, NEWEST
-from launcher.core.folder import write_safely
+from launcher.core.folder import GB, write_safely
 from launcher.core.problem import Problem
 from launcher.core.session import PRIVATE
 from launcher.drive.mount import connect_drive
@@ -17,10 +17,11 @@ from launcher.git.repository import newest_commit
 from launcher.launch.running import Running
 from launcher.launch.steps import STEPS, Failed, finished
 from launcher.launch.workplace import Workplace
-from launcher.models.bring import bring_checkpoint
+from launcher.models.ensure import ensure_checkpoint
 from launcher.models.pasted import without_secrets
 from launcher.models.taken_over import read_ahead
 from launcher.python.bytecode import compile_what_was_used
+from launcher.python.environment import borrowed_bytes
 from launcher.python.pins import LOCKED_COMMIT, LOCKED_PACKAGES
 from launcher.webui.arguments import check_arguments
 
@@ -112,6 +113,7 @@ class Launch:
         return self.place.settings.version == NEWEST and not self.place.webui.running
 
     def _say_what_machine(self) -> None:
+        self.board.show_fact("Machine", self.place.machine.described)
         if not self.place.machine.gpu:
             where = " Choose Runtime → Change runtime type → T4 GPU for one." if self.place.machine.colab else ""
             self.board.notice(f"This runtime has no graphics card: an image takes minutes instead of seconds.{where}")
@@ -148,11 +150,11 @@ class Launch:
                     self.board.finish("source", "in use by the running web UI")
                     return
                 self.starter.choose_version(newest.result(), reporter)
-                self.starter.bring_source(reporter)
+                self.starter.check_out_source(reporter)
                 self._files_there.set_result(None)
                 put_extensions(self.place.folder, reporter)
                 check_arguments(self.place.folder.code, self.place.folder.data, self.place.settings.extra_arguments)
-                self.board.finish("source", f"version {self.starter.tries.commit[:8]}")
+                self.board.finish("source", f"version {self.starter.version}")
         finally:
             if not self._files_there.done():
                 self._files_there.set_exception(Failed())
@@ -169,21 +171,23 @@ class Launch:
             if new or early:
                 self.board.note("python", "preparing them for a fast start")
                 compile_what_was_used(self.place.folder)
+            borrowed = borrowed_bytes(self.place.folder)
+            if borrowed:
+                self.board.show_fact("Borrowed from this machine:", f"{borrowed / GB:.1f} GB")
             self.board.finish("python", f"{packages} packages" + ("" if new or early else ", there already"))
 
     def _install_early(self) -> bool:
         try:
             return self.starter.install(list(LOCKED_PACKAGES))
-        except (
-            Problem
-        ) as problem:  # it is tried again once the source is there; then another version may take its place
+        except Problem as problem:
+            # It is tried again once the source is there; then another version may take its place.
             self.board.note("python", f"waiting for AUTOMATIC1111's source, after: {problem.what}")
             return False
 
     def _model(self, drive: "Future[None]") -> str:
         with self.steps.step("model", "waiting for Google Drive", after=(drive,)):
             fetcher = self.place.fetcher(self.board, "model", self.place.over)
-            name = bring_checkpoint(fetcher, self.place.settings.checkpoint, DEFAULT_CHECKPOINT)
+            name = ensure_checkpoint(fetcher, self.place.settings.checkpoint, DEFAULT_CHECKPOINT)
             path = next((p for p in self.place.folder.checkpoints() if p.name == name), None)
             if path and not self.place.webui.running:
                 self.board.note("model", "reading it, so that the web UI finds it in memory")
@@ -193,7 +197,9 @@ class Launch:
 
     def _link(self) -> None:
         with self.steps.step("link", "opening the door"):
-            self.board.finish("link", self.place.entrance.open(self.place.webui.running, self.steps.reporter("link")))
+            self.board.finish(
+                "link", self.place.public_link.open(self.place.webui.running, self.steps.reporter("link"))
+            )
 
     def _webui(self, source: "Future[None]", python: "Future[None]", model: "Future[str]") -> None:
         with self.steps.step("webui", "waiting for the steps above", after=(source, python, model)):
@@ -206,4 +212,5 @@ class Launch:
             else:
                 self.starter.start_some_version(plan)
             self.board.webui_answers_on(self.place.webui.port)
+            self.board.show_fact("AUTOMATIC1111", self.starter.version)
             self.board.finish("webui", "running")

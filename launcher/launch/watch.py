@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from launcher.access.public_link import Entrance
+from launcher.access.public_link import PublicLink
 from launcher.colab.machine import Machine
 from launcher.core.board import Board
-from launcher.core.folder import GB, largest_files
+from launcher.core.folder import GB, free_bytes, largest_files
 from launcher.core.problem import Problem
 from launcher.drive.mirror import Mirror
 from launcher.drive.mount import connect_drive, drive_is_mounted
@@ -20,6 +20,7 @@ from launcher.launch.steps import Steps
 
 WATCH_LINK_EVERY: Final = 60.0  # seconds
 WATCH_DRIVE_EVERY: Final = 5.0  # seconds
+WATCH_ROOM_EVERY: Final = 60.0  # seconds
 STUCK_AFTER: Final = 120.0  # seconds without a sign of life of the mirror
 GIVE_BACK_WARNING: Final = 60.0  # seconds
 
@@ -41,6 +42,7 @@ class DriveWatch:
     _connecting: threading.Thread | None = None
     _away: bool = False
     _next: float = 0.0  # time.monotonic() of the next look
+    _next_room: float = 0.0
     _full_said: bool = False
 
     @property
@@ -58,6 +60,7 @@ class DriveWatch:
                 self._is_back()
             self._say_if_full()
             self._say_if_stuck()
+            self._say_room()
         elif not self._away:
             self._away = True
             self.steps.board.start("drive", "Google Drive was disconnected; what you make waits on this machine")
@@ -112,6 +115,12 @@ class DriveWatch:
                 about="full",
             )
 
+    def _say_room(self) -> None:
+        """How much Drive still takes, once a minute."""
+        if self.machine.mountpoint and time.monotonic() > self._next_room:
+            self._next_room = time.monotonic() + WATCH_ROOM_EVERY
+            self.steps.board.show_fact("Free on Google Drive:", f"{free_bytes(self.mirror.kept) / GB:.1f} GB")
+
     def _say_if_stuck(self) -> None:
         """Say when nothing was heard of the mirror for long: it waits for an answer of Drive that does not come."""
         silent = time.monotonic() - self.mirror.heartbeat
@@ -128,31 +137,31 @@ class DriveWatch:
 class LinkWatch:
     """Opens the link again when its tunnel ended, or when it does not answer."""
 
-    def __init__(self, steps: Steps, entrance: Entrance, show_login_box: Callable[[], None]) -> None:
-        self.steps, self.entrance, self.show_login_box = steps, entrance, show_login_box
-        self._seen, self._tunneled = time.monotonic(), entrance.tunnel.running
+    def __init__(self, steps: Steps, public_link: PublicLink, show_login_box: Callable[[], None]) -> None:
+        self.steps, self.public_link, self.show_login_box = steps, public_link, show_login_box
+        self._seen, self._tunneled = time.monotonic(), public_link.tunnel.running
         self._busy: threading.Thread | None = None
 
     def look(self) -> None:
         """Look after it. Asking the link and opening it take their time, in a thread of their own."""
         if self._busy and self._busy.is_alive():
             return
-        died = self._tunneled and not self.entrance.tunnel.running
+        died = self._tunneled and not self.public_link.tunnel.running
         if died or time.monotonic() - self._seen > WATCH_LINK_EVERY:
             self._busy = threading.Thread(target=self._look, name="link", daemon=True)
             self._busy.start()
 
     def _look(self) -> None:
         with self.steps.beside("looking after the link"):
-            if not self.entrance.answers() and not self.steps.over.is_set():
+            if not self.public_link.answers() and not self.steps.over.is_set():
                 self._open_again()
-            self._seen, self._tunneled = time.monotonic(), self.entrance.tunnel.running
+            self._seen, self._tunneled = time.monotonic(), self.public_link.tunnel.running
 
     def _open_again(self) -> None:
         board = self.steps.board
         board.start("link", "the link does not answer; opening it again")
         try:
-            board.finish("link", self.entrance.open_again(self.steps.reporter("link")))
+            board.finish("link", self.public_link.open_again(self.steps.reporter("link")))
         except Problem as problem:
             board.fail("link", problem)
             return
