@@ -1,6 +1,6 @@
 """Odd machines: variables and files that lie around, and what becomes of a launch among them.
 
-    python -m tests.odd_environments [--only WORD] [--write docs/machines.md]
+    python -m tests.odd_environments [--only WORD] [--launch PROGRAM …] [--write docs/machines.md]
 
 Each row of `ROWS` is one variable or file. `tried` starts the one program it concerns (`make test`); `launched` runs
 the whole notebook (the command above, which makes the page). Either way the end is "" where all works, else what a
@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from huggingface_hub.constants import HF_HOME
 
 from launcher.access.public_link import PublicLink
 from launcher.access.tunnels.tunnel import Tunnel
@@ -61,6 +62,7 @@ class Surroundings:
         ours = ("UV_", "PIP_", "HF_", "ONECLICK_", "CIVITAI_", "GIT_CONFIG")
         self.environment = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
         self.environment |= {"HOME": str(self.home), "UV_CACHE_DIR": str(ROOT / ".cache" / "uv-packages")}
+        self.environment["HF_HOME"] = HF_HOME  # with frpc: `tests.conftest`
 
     def __enter__(self) -> "Surroundings":
         return self
@@ -481,13 +483,13 @@ def launched(odd: Odd, root: Path) -> str:
     return "" if runs else troubles[0].strip()
 
 
-def in_a_folder(number: int) -> tuple[str, bool]:
+def in_a_folder(number: int, whole: bool) -> tuple[str, bool]:
     """What becomes of the row of that number, and whether that is as it should be (for worker processes)."""
     odd = ROWS[number]
     with tempfile.TemporaryDirectory(prefix="odd-", ignore_cleanup_errors=True) as folder:
         root = Path(folder)
         try:
-            if odd.whole:
+            if whole:
                 told = launched(odd, root)
             else:
                 with World(root / "outside") as world:
@@ -505,24 +507,31 @@ def as_it_should(odd: Odd, told: str) -> bool:
 def page(rows: list[list[str]]) -> str:
     """docs/machines.md."""
     return "\n".join([
-        "# Odd machines", "", "Made by `make machines`: each row is one variable of the notebook's kernel, or one file "
-            "or service, and a whole launch",
-        "there (a smaller run where the machine of the tests cannot be made so), with stand-ins for what is outside.",
-        "", table(["what is odd", "concerns", "what happens"], rows), "",
+        "# Odd machines", "",
+        "Made by `make machines`: each row is one variable of the notebook's kernel, or one file or service, tried for "
+            "real: by a whole",
+        "launch there with stand-ins, or by starting the one program it concerns. `make test` tries",
+        "each row by its program, and launches once where nearly all of it is odd at the same time",
+        "(`tests/test_hostile_machine.py`).",
+        "", table(["what is odd", "concerns", "tried by", "what happens"], rows), "",
     ])  # fmt: skip
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", default="", help="rows with this word only")
+    parser.add_argument("--launch", nargs="*", default=[odd.program for odd in ROWS], help="whole launches for these")
     parser.add_argument("--write", type=Path)
     parser.add_argument("--side-by-side", type=int, default=2)
     options = parser.parse_args()
     numbers = [number for number, odd in enumerate(ROWS) if options.only in f"{odd.program}: {odd.what}"]
+    wholes = [ROWS[number].whole and ROWS[number].program in options.launch for number in numbers]
     rows, wrong = [], 0
     with ProcessPoolExecutor(options.side_by_side) as pool:
-        for number, (told, right) in zip(numbers, pool.map(in_a_folder, numbers), strict=True):
-            rows.append([ROWS[number].what, ROWS[number].program, told])
+        made = zip(numbers, wholes, pool.map(in_a_folder, numbers, wholes), strict=True)
+        for number, whole, (told, right) in made:
+            how = "a whole launch" if whole else "the program"
+            rows.append([ROWS[number].what, ROWS[number].program, how, told])
             wrong += not right
             print("  " if right else "✗ ", " · ".join(rows[-1]), flush=True)
     print(f"{len(rows)} rows, {wrong} of them wrong")
