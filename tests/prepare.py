@@ -1,6 +1,6 @@
 """Sets up all that the tests and `make run` need: system packages, uv, and two Jupyter stacks. Standard library only.
 
-    python3 tests/prepare.py [--no-browser]
+    python3 tests/prepare.py [--no-browser] [--colabtools]
 
 `.venv` has the tools and the current Jupyter stack. `.venv-colab` has Colab's pins, on Colab's Python 3.13 where that
 can be had, else on the Python there is, which is said.
@@ -36,6 +36,8 @@ def main() -> None:
     environment(uv, python, ROOT / ".venv", REQUIREMENTS)
     environment(uv, python, ROOT / ".venv-colab", ROOT / "tests" / "requirements-colab.txt")
     environment(uv, python, ROOT / ".venv-server", ROOT / "tests" / "requirements-server.txt")
+    if "--colabtools" in sys.argv:
+        environment(uv, python, ROOT / ".venv-colabtools", ROOT / "tests" / "requirements-colabtools.txt")
     stand_in_packages(uv)
     for name, version in NPM_PACKAGES.items():
         npm_package(name, version)

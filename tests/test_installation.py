@@ -138,7 +138,7 @@ def test_a_home_that_cannot_be_written_moves_uvs_cache_and_its_pythons(
 def test_a_full_disk_is_said_with_its_numbers(toys: ToyLock) -> None:
     said = "error: Failed to extract archive\n  Caused by: failed to write: No space left on device (os error 28)"
     told = uv_problem(toys.folder, CommandError(["uv"], 2, said), "package index", "the web UI's packages")
-    assert told.what.startswith("The runtime's disk became full while the web UI's packages was installed")
+    assert told.what.startswith("The runtime's disk filled up while the web UI's packages was installed")
     assert "GB are free" in told.what
 
 
@@ -162,7 +162,7 @@ def test_another_python_on_the_machine_is_used_where_none_can_be_fetched(
 
     monkeypatch.setattr(interpreter, "other_pythons", other_pythons)
     assert prepare_python(toys.folder, toys.packages, heard).installed_now
-    assert "Python 3.11 could not be fetched; this machine's own is used" in heard.said
+    assert "Python 3.11 could not be downloaded; this machine's own is used" in heard.said
 
 
 APT = """#!/bin/sh

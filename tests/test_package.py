@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -38,7 +39,7 @@ def press(kernel: Kernel, source: str) -> str:
     kernel.widgets.clear()
     kernel.run(source, 60)
     assert kernel.errors == []
-    return kernel.text + kernel.html()
+    return kernel.text + re.sub("</?b>", "", kernel.html())
 
 
 def other_version(cell: str, form: str) -> str:

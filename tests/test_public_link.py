@@ -109,11 +109,11 @@ def test_a_link_that_a_person_chose_and_a_quick_tunnel_get_a_minute(
         if wanted == AUTOMATIC:
             assert way.open(False, heard) == COLAB
         else:
-            with pytest.raises(Problem, match="gave a link that does not answer"):
+            with pytest.raises(Problem, match="gave a link that does not work"):
                 way.open(False, heard)
     assert waited == [20, 60, 60]
     assert heard.notices == [
-        "gradio's share server gave a link that does not answer. Colab's own link is used instead: "
+        "gradio's share server gave a link that does not work. Colab's own link is used instead: "
         "it works only in this browser and for your account."
     ]
     assert "asking Cloudflare's quick tunnel for a link" in heard.said

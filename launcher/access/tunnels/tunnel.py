@@ -22,7 +22,7 @@ from launcher.core.process import PACKAGE, end_process, own_environment, own_par
 from launcher.core.session import Session
 
 SERVICES: Final = {"gradio": GRADIO, "cloudflared": CLOUDFLARED}  # in the order in which they are tried
-TRY_LATER: Final = "Press ▶ again in some minutes, or choose another way in the field link."
+TRY_LATER: Final = "Press ▶ again in a few minutes, or choose something else in the field **link**."
 PROBE_PATH: Final = "/robots.txt"  # the door answers it to everybody
 PROBE_TIMEOUT: Final = 10.0  # seconds
 MOST_LOGGED: Final = 1_000_000  # bytes
