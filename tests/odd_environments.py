@@ -214,7 +214,7 @@ ROWS = (
     Odd("Python's archive is gone (404), and the machine has no Python 3.11", "python", pythons_are(status=404),
         r"place Python comes from \(GitHub\) refuses the download.*404", whole=False),
     Odd("Python's archive: too many requests (429)", "python", pythons_are(status=429),
-        rf"place Python comes from \(GitHub\) has had too many requests.*{AGAIN}", whole=False),
+        rf"place Python comes from \(GitHub\) has received too many requests.*{AGAIN}", whole=False),
     Odd("Python's archive is a login page", "python", pythons_are(html=True),
         r"The download from the place Python comes from \(GitHub\) arrived damaged",
         whole=False),
