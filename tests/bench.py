@@ -32,6 +32,7 @@ from launcher.models.remote import Remote
 from launcher.notebook.build import notebook_text
 from tests.bench_growth import growth
 from tests.bench_launches import Row, launch_works, next_run_real
+from tests.bench_packages import environment_rows
 from tests.conftest import ROOT
 from tests.prepare import system_packages
 from tests.world.heard import Heard
@@ -353,6 +354,7 @@ def with_doors(work: Callable[[Doors], T]) -> T:
 
 def main() -> None:
     works: dict[str, Callable[[Path], list[Row]]] = {
+        "environment": environment_rows,
         **launch_works(),
         "doors": lambda root: with_doors(door_rows),
         "downloads": download_rows,
