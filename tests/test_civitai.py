@@ -12,8 +12,8 @@ import pytest
 
 from launcher.core.folder import Folder
 from launcher.core.problem import Problem
-from launcher.models.bring import bring_link
-from launcher.models.found import TokenNeeded
+from launcher.models.ensure import ensure_linked_model
+from launcher.models.link_target import TokenNeeded
 from launcher.models.remote import Remote
 from launcher.models.sources import civitai
 from tests.fetching import fetcher, folder, web
@@ -79,7 +79,7 @@ def test_training_data_is_never_taken_for_the_model(web: Web) -> None:
 def test_a_key_in_the_link_is_used_and_stands_in_no_message(web: Web, folder: Folder) -> None:
     web.answer = listing(version(web, MODEL), {"1": safetensors(900)})
     made, heard, asked = fetcher(folder)
-    bring_link(made, "https://civitai.com/api/download/models/7?token=secret-key", "checkpoint")
+    ensure_linked_model(made, "https://civitai.com/api/download/models/7?token=secret-key", "checkpoint")
     assert asked == []
     assert {auth for _, auth in web.asked} == {"Bearer secret-key"}
     assert "secret-key" not in " ".join([*heard.said, *heard.notices])
@@ -171,14 +171,14 @@ def test_what_a1111_cannot_use_is_refused_before_the_download(
 ) -> None:
     web.answer = listing(version(web, {**MODEL, "name": name}, kind=kind), {"1": content})
     with pytest.raises(Problem, match=says):
-        bring_link(fetcher(folder)[0], "https://civitai.com/models/3?modelVersionId=7", link_kind)
+        ensure_linked_model(fetcher(folder)[0], "https://civitai.com/models/3?modelVersionId=7", link_kind)
     assert not list((folder.kept / "models").rglob("*.part"))
 
 
 def test_an_upscaler_goes_where_a1111_lists_it(web: Web, folder: Folder) -> None:
     told = version(web, {**MODEL, "name": "u.pth"}, kind="Upscaler", base="Other")
     web.answer = listing(told, {"1": SOUND["upscaler (ESRGAN, old)"][0]})
-    assert bring_link(fetcher(folder)[0], "https://civitai.com/models/3?modelVersionId=7") == "u.pth"
+    assert ensure_linked_model(fetcher(folder)[0], "https://civitai.com/models/3?modelVersionId=7") == "u.pth"
     assert (folder.models / "ESRGAN" / "u.pth").exists()
 
 
@@ -253,7 +253,7 @@ def site(monkeypatch: pytest.MonkeyPatch) -> Iterator[type[Civitai]]:
 def test_every_way_to_name_a_model_of_civitai_leads_to_its_file(
     site: type[Civitai], folder: Folder, link: str, asks: str
 ) -> None:
-    assert bring_link(Told(folder).fetcher, link) == "nice style.safetensors"
+    assert ensure_linked_model(Told(folder).fetcher, link) == "nice style.safetensors"
     assert (folder.kept / "models/Lora/nice style.safetensors").exists()
     assert site.asked[0] == (asks, None)
 
@@ -261,7 +261,7 @@ def test_every_way_to_name_a_model_of_civitai_leads_to_its_file(
 def test_civitai_is_asked_with_a_key_only_when_it_wants_one(site: type[Civitai], folder: Folder) -> None:
     site.needs_key = True
     told = Told(folder, "my-key")
-    bring_link(told.fetcher, "https://civitai.com/models/3?modelVersionId=7")
+    ensure_linked_model(told.fetcher, "https://civitai.com/models/3?modelVersionId=7")
     assert told.asked == ["CIVITAI_TOKEN"]
     assert all("my-key" not in path for path, _ in site.asked)
 
@@ -269,10 +269,10 @@ def test_civitai_is_asked_with_a_key_only_when_it_wants_one(site: type[Civitai],
 def test_a_base_model_a1111_cannot_run_is_refused(site: type[Civitai], folder: Folder) -> None:
     site.base = "Flux.1 D"
     with pytest.raises(Problem, match=r"made for Flux\.1 D, which AUTOMATIC1111 cannot run"):
-        bring_link(Told(folder).fetcher, "https://civitai.com/models/3?modelVersionId=7")
+        ensure_linked_model(Told(folder).fetcher, "https://civitai.com/models/3?modelVersionId=7")
     site.base = "Pony V7"
     with pytest.raises(Problem, match=r"made for Pony V7, which AUTOMATIC1111 cannot run"):
-        bring_link(Told(folder).fetcher, "https://civitai.com/models/3?modelVersionId=7")
+        ensure_linked_model(Told(folder).fetcher, "https://civitai.com/models/3?modelVersionId=7")
 
 
 @pytest.mark.parametrize(
@@ -288,4 +288,4 @@ def test_a_base_model_a1111_cannot_run_is_refused(site: type[Civitai], folder: F
 def test_civitais_refusals_each_have_a_sentence(site: type[Civitai], folder: Folder, status: int, says: str) -> None:
     site.status = status
     with pytest.raises(Problem, match=says):
-        bring_link(Told(folder).fetcher, "https://civitai.com/models/3?modelVersionId=7")
+        ensure_linked_model(Told(folder).fetcher, "https://civitai.com/models/3?modelVersionId=7")

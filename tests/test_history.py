@@ -6,7 +6,7 @@ import pytest
 
 from launcher.core.folder import Folder
 from launcher.git.history import pull_history, push_history
-from launcher.git.repository import Repository, bring
+from launcher.git.repository import Repository, check_out
 from tests.conftest import new_folder
 from tests.world import World
 from tests.world.githost import git
@@ -25,7 +25,7 @@ def folder(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Fol
 
 def fetched(folder: Folder) -> str:
     repository = Repository("extensions/nice", (f"https://github.com/{NICE}.git",), "HEAD")
-    return bring(
+    return check_out(
         folder,
         repository,
         folder.data / "extensions" / "nice",

@@ -13,10 +13,10 @@ from huggingface_hub import HfApi
 
 from launcher.core.folder import Folder
 from launcher.core.problem import Problem
-from launcher.models.bring import bring_checkpoint, bring_link, bring_model
+from launcher.models.ensure import ensure_checkpoint, ensure_linked_model, ensure_model
 from launcher.models.catalog import HubFile, Model
 from launcher.models.fetcher import Fetcher
-from launcher.models.found import TokenNeeded, safe_name
+from launcher.models.link_target import TokenNeeded, safe_name
 from launcher.models.kinds import KIND_FOLDERS
 from launcher.models.links import resolve_link
 from launcher.models.probe import Probe
@@ -178,7 +178,7 @@ def file_with(*tensors: str) -> bytes:
 def test_what_a_file_is_shows_in_its_tensors_and_decides_its_folder(hub: Hub, folder: Folder, kind: str) -> None:
     tensors = (TENSORS[kind], "cond_stage_model.transformer.x") if kind == "checkpoint" else (TENSORS[kind],)
     hub.add("own/model", "thing.safetensors", file_with(*tensors))
-    name = bring_link(Told(folder).fetcher, "https://huggingface.co/own/model/blob/main/thing.safetensors")
+    name = ensure_linked_model(Told(folder).fetcher, "https://huggingface.co/own/model/blob/main/thing.safetensors")
     assert (folder.kept / KIND_FOLDERS[kind] / name).exists()
 
 
@@ -186,13 +186,13 @@ def test_a_model_a1111_cannot_run_is_refused_before_it_is_fetched(hub: Hub, fold
     hub.add("own/model", "flux.safetensors", file_with("model.diffusion_model.double_blocks.0.img_attn.weight"))
     hub.log.clear()
     with pytest.raises(Problem, match="cannot run"):
-        bring_link(Told(folder).fetcher, "https://huggingface.co/own/model/blob/main/flux.safetensors")
+        ensure_linked_model(Told(folder).fetcher, "https://huggingface.co/own/model/blob/main/flux.safetensors")
     assert hub.sent() < 1000
 
 
 def test_a_name_of_ones_own_keeps_its_ending_and_stays_in_the_folder(hub: Hub, folder: Folder) -> None:
     link = "https://huggingface.co/own/model/blob/main/model.safetensors"
-    assert bring_link(Told(folder).fetcher, link, "checkpoint", "../mine") == "mine.safetensors"
+    assert ensure_linked_model(Told(folder).fetcher, link, "checkpoint", "../mine") == "mine.safetensors"
 
 
 def test_an_old_file_that_would_run_a_program_is_never_put_in_place(hub: Hub, folder: Folder) -> None:
@@ -204,14 +204,14 @@ def test_an_old_file_that_would_run_a_program_is_never_put_in_place(hub: Hub, fo
     with pytest.raises(
         Problem, match=r"evil.ckpt is no usable model file: it would run (posix|os|nt)\.system on loading"
     ):
-        bring_link(Told(folder).fetcher, "https://huggingface.co/own/model/blob/main/evil.ckpt", "checkpoint")
+        ensure_linked_model(Told(folder).fetcher, "https://huggingface.co/own/model/blob/main/evil.ckpt", "checkpoint")
     assert list((folder.models / "Stable-diffusion").iterdir()) == []
 
 
 def test_an_old_file_of_plain_tensors_is_taken_with_a_word_about_safetensors(hub: Hub, folder: Folder) -> None:
     hub.add("own/model", "old.ckpt", SOUND["pruned, half precision"][0])
     told = Told(folder)
-    bring_link(told.fetcher, "https://huggingface.co/own/model/blob/main/old.ckpt", "checkpoint")
+    ensure_linked_model(told.fetcher, "https://huggingface.co/own/model/blob/main/old.ckpt", "checkpoint")
     assert "take a .safetensors file" in told.notices[0]
 
 
@@ -269,7 +269,7 @@ def test_a_folder_of_google_drive_is_no_file() -> None:
 def test_a_public_model_is_fetched_without_any_token(hub: Hub, folder: Folder) -> None:
     told = Told(folder, "hf_wrong")
     assert (
-        bring_link(told.fetcher, "https://huggingface.co/own/model/blob/main/model.safetensors", "checkpoint")
+        ensure_linked_model(told.fetcher, "https://huggingface.co/own/model/blob/main/model.safetensors", "checkpoint")
         == "model.safetensors"
     )
     assert told.asked == []
@@ -279,7 +279,7 @@ def test_a_public_model_is_fetched_without_any_token(hub: Hub, folder: Folder) -
 def test_a_gated_model_is_fetched_with_the_token_that_was_asked_for(hub: Hub, folder: Folder) -> None:
     hub.tokens["hf_mine"], hub.gated["own/model"] = {"name": "me"}, {"hf_mine"}
     told = Told(folder, "hf_mine")
-    bring_link(told.fetcher, "https://huggingface.co/own/model/blob/main/model.safetensors", "checkpoint")
+    ensure_linked_model(told.fetcher, "https://huggingface.co/own/model/blob/main/model.safetensors", "checkpoint")
     assert told.asked == ["HF_TOKEN"]
 
 
@@ -289,7 +289,7 @@ def test_the_next_source_is_tried_and_that_is_said(hub: Hub, folder: Folder) -> 
         "A model", "SD 1.5", "MIT", (HubFile("gone/model", "a.safetensors"), HubFile("other/model", "full.safetensors"))
     )
     told = Told(folder)
-    assert bring_model(told.fetcher, model) == "full.safetensors"
+    assert ensure_model(told.fetcher, model) == "full.safetensors"
     assert "gone/model is gone" in told.notices[0]
     assert "The next source is tried" in told.notices[0]
 
@@ -297,16 +297,16 @@ def test_the_next_source_is_tried_and_that_is_said(hub: Hub, folder: Folder) -> 
 def test_a_file_whose_checksum_changed_at_its_source_is_not_taken(hub: Hub, folder: Folder) -> None:
     model = Model("A model", "SD 1.5", "MIT", (HubFile("own/model", "model.safetensors", sha256="0" * 64),))
     with pytest.raises(Problem, match="is not the file it was"):
-        bring_model(Told(folder).fetcher, model)
+        ensure_model(Told(folder).fetcher, model)
     assert hub.sent() == 0
 
 
 def test_a_vae_is_bound_to_its_model_by_name(hub: Hub, folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
     hub.add("own/vae", "v.safetensors", safetensors(5_000))
     vae = Model("The VAE", "SD 1.5", "MIT", (HubFile("own/vae", "v.safetensors"),), folder="VAE")
-    monkeypatch.setattr("launcher.models.bring.model_named", lambda name: vae if name == "The VAE" else None)
+    monkeypatch.setattr("launcher.models.ensure.model_named", lambda name: vae if name == "The VAE" else None)
     model = Model("A model", "SD 1.5", "MIT", (FILE,), beside="The VAE")
-    bring_model(Told(folder).fetcher, model)
+    ensure_model(Told(folder).fetcher, model)
     assert (folder.models / "VAE" / "model.vae.safetensors").read_bytes() == (
         folder.models / "VAE" / "v.safetensors"
     ).read_bytes()
@@ -315,13 +315,13 @@ def test_a_vae_is_bound_to_its_model_by_name(hub: Hub, folder: Folder, monkeypat
 def test_a_non_commercial_licence_is_said_before_the_download(hub: Hub, folder: Folder) -> None:
     model = Model("A model", "SDXL", "for fun only", (FILE,), non_commercial=True)
     told = Told(folder)
-    bring_model(told.fetcher, model)
+    ensure_model(told.fetcher, model)
     assert "licensed as for fun only" in told.notices[0]
 
 
 def test_nothing_is_fetched_when_a_checkpoint_is_there_and_none_was_chosen(hub: Hub, folder: Folder) -> None:
     (folder.models / "Stable-diffusion" / "mine.safetensors").write_bytes(safetensors(100))
-    assert bring_checkpoint(Told(folder).fetcher, "The default", "The default") == "mine.safetensors"
+    assert ensure_checkpoint(Told(folder).fetcher, "The default", "The default") == "mine.safetensors"
     assert hub.log == []
 
 
@@ -331,12 +331,12 @@ def test_another_file_of_the_same_name_is_not_overwritten(hub: Hub, folder: Fold
     other = safetensors(30_000)
     mine.write_bytes(other)
     link, told = "https://huggingface.co/own/other/blob/main/mine.safetensors", Told(folder)
-    name = bring_link(told.fetcher, link, "checkpoint")
+    name = ensure_linked_model(told.fetcher, link, "checkpoint")
     assert re.fullmatch(r"mine-[0-9a-f]{8}\.safetensors", name)
     assert mine.read_bytes() == other
     assert mine.with_name(name).read_bytes() == (hub.root / "own/other/mine.safetensors").read_bytes()
     assert "Another file called mine.safetensors is there already" in told.notices[0]
-    assert bring_link(told.fetcher, link, "checkpoint") == name, "the second time it is there"
+    assert ensure_linked_model(told.fetcher, link, "checkpoint") == name, "the second time it is there"
 
 
 def test_the_same_name_and_size_is_not_the_same_file(hub: Hub, folder: Folder) -> None:
@@ -344,7 +344,7 @@ def test_the_same_name_and_size_is_not_the_same_file(hub: Hub, folder: Folder) -
     mine = folder.models / "Stable-diffusion" / "mine.safetensors"
     mine.write_bytes(safetensors(30_000))
     told = Told(folder)
-    name = bring_link(told.fetcher, "https://huggingface.co/own/other/blob/main/mine.safetensors", "checkpoint")
+    name = ensure_linked_model(told.fetcher, "https://huggingface.co/own/other/blob/main/mine.safetensors", "checkpoint")
     assert (
         mine.with_name(name).read_bytes() == (hub.root / "own/other/mine.safetensors").read_bytes() != mine.read_bytes()
     )
@@ -354,7 +354,7 @@ def test_a_web_page_saved_as_a_model_is_set_aside_and_named(hub: Hub, folder: Fo
     broken = folder.models / "Stable-diffusion" / "model.safetensors"
     broken.write_bytes(b"<!doctype html>" + b" " * 1000)
     told = Told(folder)
-    bring_model(told.fetcher, Model("A model", "SD 1.5", "MIT", (FILE,)))
+    ensure_model(told.fetcher, Model("A model", "SD 1.5", "MIT", (FILE,)))
     assert "model.safetensors was there, but it is no usable model file" in told.notices[0]
     assert broken.with_name("model.safetensors.broken").read_bytes().startswith(b"<!doctype")
     assert broken.read_bytes() == (hub.root / "own/model/model.safetensors").read_bytes()
@@ -365,8 +365,8 @@ def test_a_file_that_is_there_is_used_when_its_source_is_down(
 ) -> None:
     told = Told(folder)
     link = "https://huggingface.co/own/model/blob/main/model.safetensors"
-    bring_link(told.fetcher, link, "checkpoint")
+    ensure_linked_model(told.fetcher, link, "checkpoint")
     monkeypatch.setattr("launcher.models.sources.hugging_face.WAITS", ())
     hub.fail["model.safetensors"] = (500, {}, b"")
-    assert bring_link(told.fetcher, link, "checkpoint") == "model.safetensors"
+    assert ensure_linked_model(told.fetcher, link, "checkpoint") == "model.safetensors"
     assert "is used as it is" in told.notices[0]

@@ -4,7 +4,7 @@ import pytest
 import requests
 
 from launcher.core.problem import Problem
-from launcher.models.found import safe_name
+from launcher.models.link_target import safe_name
 from launcher.models.pasted import links_in, one_link, without_secrets
 from launcher.models.sources import civitai, google_drive, hugging_face
 from launcher.models.sources.direct import behind_pointer, file_address, name_in

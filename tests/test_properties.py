@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from launcher.core.problem import Problem
 from launcher.core.settings import Settings
-from launcher.models.checksums import KNOWN_LIST, known_checksum, read_known
-from launcher.models.found import Found, TokenNeeded, safe_name
+from launcher.models.checksums import CHECKSUMS_FILE, known_checksum, read_kept
+from launcher.models.link_target import LinkTarget, TokenNeeded, safe_name
 from launcher.models.kinds import contents_of
 from launcher.models.links import SOURCES
 from launcher.models.model_file import Format, format_of, look_at
@@ -174,8 +174,8 @@ def test_any_note_in_an_unfinished_file_is_believed_only_if_it_can_be_true(note:
 def test_any_list_of_checksums_is_read(content: bytes) -> None:
     with tempfile.TemporaryDirectory() as root:
         folder = new_folder(Path(root))
-        (folder.kept / KNOWN_LIST).write_bytes(content)
-        assert isinstance(read_known(folder), dict)
+        (folder.kept / CHECKSUMS_FILE).write_bytes(content)
+        assert isinstance(read_kept(folder), dict)
         model = folder.models / "Stable-diffusion" / "m.safetensors"
         model.write_bytes(b"x")
         assert known_checksum(folder, model) == ""
@@ -193,7 +193,7 @@ def test_anything_civitai_says_is_a_file_or_a_sentence(told: Any) -> None:
             wanted = civitai.detect(link)
             assert wanted
             with contextlib.suppress(Problem, TokenNeeded):
-                assert isinstance(civitai.resolve(wanted, ""), Found)
+                assert isinstance(civitai.resolve(wanted, ""), LinkTarget)
 
 
 @quick

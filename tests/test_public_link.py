@@ -11,7 +11,7 @@ import pytest
 import requests
 
 from launcher.access import public_link
-from launcher.access.public_link import Entrance
+from launcher.access.public_link import PublicLink
 from launcher.access.tunnels.tunnel import SERVICES
 from launcher.colab.machine import Machine
 from launcher.core.fields import AUTOMATIC, COLABS_OWN, NO_LINK
@@ -24,21 +24,21 @@ COLAB = "https://only-in-its-browser.example"
 
 
 @pytest.fixture
-def way_in(tmp_path: Path) -> Iterator[Callable[..., Entrance]]:
-    folder, made = new_folder(tmp_path), list[Entrance]()
+def way_in(tmp_path: Path) -> Iterator[Callable[..., PublicLink]]:
+    folder, made = new_folder(tmp_path), list[PublicLink]()
 
-    def make(wanted: str = NO_LINK, private_link: Callable[[int], str] = lambda port: COLAB) -> Entrance:
+    def make(wanted: str = NO_LINK, private_link: Callable[[int], str] = lambda port: COLAB) -> PublicLink:
         machine = Machine(wanted != NO_LINK, tmp_path, gpu="", memory=0, mountpoint=None)
-        made.append(Entrance(folder, machine, wanted, private_link))
+        made.append(PublicLink(folder, machine, wanted, private_link))
         return made[-1]
 
     yield make
-    for entrance in made:
-        entrance.close()
+    for way in made:
+        way.close()
 
 
 def test_a_door_of_another_version_is_opened_anew_at_the_same_place_with_the_same_login(
-    way_in: Callable[..., Entrance],
+    way_in: Callable[..., PublicLink],
 ) -> None:
     old = way_in()
     url = old.open(False, Heard())
@@ -55,7 +55,7 @@ def test_a_door_of_another_version_is_opened_anew_at_the_same_place_with_the_sam
 
 
 def test_why_the_door_could_not_be_opened_is_said(
-    way_in: Callable[..., Entrance], monkeypatch: pytest.MonkeyPatch
+    way_in: Callable[..., PublicLink], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
         public_link, "own_environment", lambda: os.environ | {"PYTHONPATH": "/nowhere", "PYTHONHOME": ""}
@@ -65,7 +65,7 @@ def test_why_the_door_could_not_be_opened_is_said(
         way_in().open(False, Heard())
 
 
-def test_colabs_own_link_counts_as_well_while_the_door_answers(way_in: Callable[..., Entrance]) -> None:
+def test_colabs_own_link_counts_as_well_while_the_door_answers(way_in: Callable[..., PublicLink]) -> None:
     """Colab answers everybody but the person's own browser with 403."""
     asked: list[int] = []
 
@@ -73,18 +73,18 @@ def test_colabs_own_link_counts_as_well_while_the_door_answers(way_in: Callable[
         asked.append(port)
         return COLAB
 
-    entrance = way_in(COLABS_OWN, colabs_link)
-    assert entrance.open(False, Heard()) == COLAB
-    assert entrance.answers()
-    assert entrance.open_again(Heard()) == COLAB
+    way = way_in(COLABS_OWN, colabs_link)
+    assert way.open(False, Heard()) == COLAB
+    assert way.answers()
+    assert way.open_again(Heard()) == COLAB
     for how in (signal.SIGKILL, signal.SIGSTOP):  # it died, and it hangs
-        os.kill(running_pid(entrance.session.door.pid_file), how)
-        assert entrance.open_again(Heard()) == COLAB
-        assert entrance.answers()
+        os.kill(running_pid(way.session.door.pid_file), how)
+        assert way.open_again(Heard()) == COLAB
+        assert way.answers()
     assert len(asked) == 1, "the person was asked again although the link leads to the same door"
 
 
-def test_a_refused_link_of_colabs_own_is_said(way_in: Callable[..., Entrance]) -> None:
+def test_a_refused_link_of_colabs_own_is_said(way_in: Callable[..., PublicLink]) -> None:
     def refuse(port: int) -> str:
         raise Problem("Colab gave no link of its own.", "Allow cookies.")
 
@@ -93,7 +93,7 @@ def test_a_refused_link_of_colabs_own_is_said(way_in: Callable[..., Entrance]) -
 
 
 def test_a_link_that_a_person_chose_and_a_quick_tunnel_get_a_minute(
-    way_in: Callable[..., Entrance], monkeypatch: pytest.MonkeyPatch
+    way_in: Callable[..., PublicLink], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     waited: list[float] = []
 
@@ -104,13 +104,13 @@ def test_a_link_that_a_person_chose_and_a_quick_tunnel_get_a_minute(
     monkeypatch.setattr(public_link, "answers", answers)
     heard = Heard()
     for wanted in (AUTOMATIC, "gradio"):
-        entrance = way_in(wanted)
-        monkeypatch.setattr(entrance.tunnel, "open", lambda kind, port: f"https://{kind}.example")
+        way = way_in(wanted)
+        monkeypatch.setattr(way.tunnel, "open", lambda kind, port: f"https://{kind}.example")
         if wanted == AUTOMATIC:
-            assert entrance.open(False, heard) == COLAB
+            assert way.open(False, heard) == COLAB
         else:
             with pytest.raises(Problem, match="gave a link that does not answer"):
-                entrance.open(False, heard)
+                way.open(False, heard)
     assert waited == [20, 60, 60]
     assert heard.notices == [
         "gradio's share server gave a link that does not answer. Colab's own link is used instead: "
@@ -120,20 +120,20 @@ def test_a_link_that_a_person_chose_and_a_quick_tunnel_get_a_minute(
 
 
 def test_a_tunnel_of_another_kind_than_was_chosen_is_ended(
-    way_in: Callable[..., Entrance], monkeypatch: pytest.MonkeyPatch
+    way_in: Callable[..., PublicLink], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     closed: list[str] = []
-    entrance = way_in(NO_LINK)
-    port = entrance._open_door(False)
+    way = way_in(NO_LINK)
+    port = way._open_door(False)
     said: dict[str, Any] = {"url": "https://x.gradio.live", "port": port, "kind": "gradio"}
-    entrance.tunnel.part.said_file.write_text(json.dumps(said))
-    monkeypatch.setattr(type(entrance.tunnel), "running", property(lambda tunnel: True))
-    monkeypatch.setattr(entrance.tunnel, "close", lambda: closed.append("closed"))
+    way.tunnel.part.said_file.write_text(json.dumps(said))
+    monkeypatch.setattr(type(way.tunnel), "running", property(lambda tunnel: True))
+    monkeypatch.setattr(way.tunnel, "close", lambda: closed.append("closed"))
     monkeypatch.setattr(public_link, "answers", lambda url, patience: True)
-    assert entrance.open(True, Heard()) == f"http://127.0.0.1:{port}"
+    assert way.open(True, Heard()) == f"http://127.0.0.1:{port}"
     assert closed == ["closed"]
-    entrance.wanted = "gradio"
-    assert entrance.open(True, Heard()) == "https://x.gradio.live", "what was chosen goes on"
+    way.wanted = "gradio"
+    assert way.open(True, Heard()) == "https://x.gradio.live", "what was chosen goes on"
 
 
 def test_every_service_has_words_for_its_failures() -> None:

@@ -11,7 +11,7 @@ from launcher.core.folder import Folder
 from launcher.core.problem import Problem
 from launcher.git.git import restore_missing
 from launcher.git.repository import keep_edits
-from launcher.git.webui_source import bring_sub_repositories, bring_version, keep_as_good, versions_to_try
+from launcher.git.webui_source import check_out_sub_repositories, check_out_version, keep_as_good, versions_to_try
 from tests.conftest import new_folder
 from tests.world import WEBUI, World
 from tests.world.githost import git
@@ -30,8 +30,8 @@ def folder(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Fol
 def bring(folder: Folder, update: bool = True, commit: str = "") -> tuple[str, list[str]]:
     heard = Heard()
     tries = versions_to_try(folder, commit or (NEWEST if update else LAST_GOOD), heard)
-    bring_version(folder, tries.commit, heard)
-    bring_sub_repositories(folder, heard)
+    check_out_version(folder, tries.commit, heard)
+    check_out_sub_repositories(folder, heard)
     keep_as_good(folder, tries)
     return tries.commit, heard.notices
 

@@ -9,9 +9,9 @@ import pytest
 
 from launcher.core.folder import Folder
 from launcher.core.problem import Problem
-from launcher.models.bring import bring_checkpoint, bring_link
+from launcher.models.ensure import ensure_checkpoint, ensure_linked_model
 from launcher.models.catalog import HubFile
-from launcher.models.fetcher import PREVIEWS_OF_XL, bring_previews
+from launcher.models.fetcher import PREVIEWS_OF_XL, fetch_previews
 from launcher.models.probe import probe, read_range
 from launcher.models.sources import google_drive, hugging_face
 from tests.fetching import fetcher, folder, web
@@ -113,11 +113,11 @@ def test_a_busy_hub_is_asked_with_the_token_that_is_there(hub: Hub, folder: Fold
 
     hub._route = busy_for_strangers  # type: ignore[method-assign]
     made, _, asked = fetcher(folder, "hf_mine")
-    assert bring_link(made, "https://huggingface.co/own/model/blob/main/model.safetensors", "checkpoint")
+    assert ensure_linked_model(made, "https://huggingface.co/own/model/blob/main/model.safetensors", "checkpoint")
     assert asked == ["HF_TOKEN"]
     made, _, asked = fetcher(folder, "")
     with pytest.raises(Problem, match="too many requests"):
-        bring_link(made, "https://huggingface.co/own/model/blob/main/model.safetensors", "LoRA")
+        ensure_linked_model(made, "https://huggingface.co/own/model/blob/main/model.safetensors", "LoRA")
 
 
 def test_a_store_that_refuses_is_asked_for_anew_and_then_named(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -144,7 +144,7 @@ def test_a_link_to_a_lora_in_the_field_checkpoint_is_refused(hub: Hub, folder: F
     hub.add("own/model", "l.safetensors", tensors({"lora_unet_down_blocks_0_x.lora_down.weight": (4,)}))
     made, _, _ = fetcher(folder)
     with pytest.raises(Problem, match="is a LoRA, not a checkpoint") as caught:
-        bring_checkpoint(made, "https://huggingface.co/own/model/blob/main/l.safetensors", "the default")
+        ensure_checkpoint(made, "https://huggingface.co/own/model/blob/main/l.safetensors", "the default")
     assert "Add a model" in caught.value.do
 
 
@@ -154,7 +154,7 @@ def test_useless_files_are_named_and_the_default_is_fetched(
     (folder.models / "Stable-diffusion" / "page.safetensors").write_bytes(b"<html>")
     made, heard, _ = fetcher(folder)
     link = "https://huggingface.co/own/model/blob/main/model.safetensors"
-    assert bring_checkpoint(made, link, link) == "model.safetensors"
+    assert ensure_checkpoint(made, link, link) == "model.safetensors"
     assert (
         "page.safetensors is in your folder of checkpoints, but it is no use there: it is a web page." in heard.notices
     )
@@ -167,10 +167,10 @@ def test_what_shows_sdxl_images_as_they_grow_is_brought(
     web.answer = lambda path, headers: (200, {"ETag": '"1"'}, content) if "good" in path else (404, {}, b"")
     made, heard, _ = fetcher(folder)
     monkeypatch.setattr("launcher.models.fetcher.PREVIEWS_SOURCES", (f"{web.url}/gone",))
-    bring_previews(made, "SDXL")
+    fetch_previews(made, "SDXL")
     assert "Live preview method" in heard.notices[-1]
     monkeypatch.setattr("launcher.models.fetcher.PREVIEWS_SOURCES", (f"{web.url}/gone", f"{web.url}/good"))
-    bring_previews(made, "SD 1")
+    fetch_previews(made, "SD 1")
     assert not (folder.models / "VAE-approx").exists()
-    bring_previews(made, "SDXL refiner")
+    fetch_previews(made, "SDXL refiner")
     assert (folder.models / "VAE-approx" / PREVIEWS_OF_XL).read_bytes() == content

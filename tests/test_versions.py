@@ -12,7 +12,7 @@ from launcher.core.fields import LAST_GOOD, NEWEST
 from launcher.core.folder import Folder
 from launcher.core.problem import Problem
 from launcher.git.versions import MOST_UNFINISHED, PACKAGES, SOURCE, START, Stage, Tries, Versions
-from launcher.git.webui_source import bring_sub_repositories, bring_version, keep_as_good, versions_to_try
+from launcher.git.webui_source import check_out_sub_repositories, check_out_version, keep_as_good, versions_to_try
 from tests.conftest import new_folder
 from tests.world import WEBUI, World
 from tests.world.githost import git
@@ -52,8 +52,8 @@ class OneLaunch:
 
     def bring(self, commit: str) -> None:
         self.did.append(("source", commit))
-        bring_version(self.folder, commit, self.heard)
-        bring_sub_repositories(self.folder, self.heard)
+        check_out_version(self.folder, commit, self.heard)
+        check_out_sub_repositories(self.folder, self.heard)
 
     def doing(self, what: str) -> Callable[[str], None]:
         def work(commit: str) -> None:

@@ -100,7 +100,7 @@ class Connection(web.RequestHandler):
         """A request that cannot be read waits for its turn like every stranger's."""
 
         async def refuse(request: web.BaseRequest) -> web.StreamResponse:
-            await self.strangers.turn(self)
+            await self.strangers.wait_turn(self)
             return self.handle_error(request, err_info.status, err_info.exc, err_info.message)
 
         return refuse
@@ -130,7 +130,7 @@ class Strangers:
         """True until its request is whole."""
         return connection in self._sending
 
-    async def turn(self, connection: Connection) -> None:
+    async def wait_turn(self, connection: Connection) -> None:
         """Its request is whole: wait until it may be answered, so that a flood leaves time between to who is in."""
         self._sending.pop(connection, None)
         async with self._one_at_a_time:

@@ -83,7 +83,7 @@ class Door:
             request.protocol.is_in()
             return await self.for_who_is_in(request)
         form = await read_form(request) if sends_a_login(request) else None
-        await self.server.strangers.turn(request.protocol)
+        await self.server.strangers.wait_turn(request.protocol)
         answer = self.for_a_stranger(request, form)
         answer.force_close()  # the next visitor of this connection may be another one, and a flood gets no further
         return answer

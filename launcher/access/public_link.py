@@ -21,7 +21,7 @@ CHOSEN_PATIENCE: Final = 60.0  # seconds in which a link that a person chose mus
 LIVING_PATIENCE: Final = 15.0  # seconds in which a link that has answered before must answer
 
 
-class Entrance:
+class PublicLink:
     """The door and its link. They outlive whoever opened them, and are found again by their files in the session."""
 
     def __init__(self, folder: Folder, machine: Machine, wanted: str, private_link: Callable[[int], str]) -> None:

@@ -15,7 +15,7 @@ from launcher.drive.copying import UNFINISHED
 from launcher.drive.kept import COMES_BACK
 from launcher.git.git import PLACED_MARK, git
 from launcher.git.history import pull_history, push_history
-from launcher.git.repository import Repository, bring, put_files, wanted_commit
+from launcher.git.repository import Repository, check_out, put_files, wanted_commit
 from launcher.webui.settings_file import SWITCHED_OFF, check_settings_file, read_settings, write_settings
 
 
@@ -93,7 +93,7 @@ def put_extensions(folder: Folder, reporter: Reporter) -> list[str]:
                 put_aside(folder, checkout)
         elif not (kept_place(folder, checkout.name) / ".git" / "HEAD").exists():
             places = (f"file://{checkout}", origin(checkout))
-            bring(folder, repository(checkout.name, *places), checkout, refresh=True, reporter=reporter)
+            check_out(folder, repository(checkout.name, *places), checkout, refresh=True, reporter=reporter)
             names = sorted({*names, checkout.name})
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda name: put_extension(folder, name, reporter), names))
@@ -126,7 +126,7 @@ def put_extension(folder: Folder, name: str, reporter: Reporter) -> None:
     checked_out_on_drive = (kept / ".git" / "index").exists()
     for inside in own_files(kept):
         if inside not in tracked or not checked_out_on_drive:
-            bring_own_file(kept / inside, files / inside)
+            restore_own_file(kept / inside, files / inside)
 
 
 def own_files(kept: Path) -> Iterator[str]:
@@ -138,7 +138,7 @@ def own_files(kept: Path) -> Iterator[str]:
                 yield os.path.relpath(os.path.join(where, name), kept)
 
 
-def bring_own_file(kept: Path, target: Path) -> None:
+def restore_own_file(kept: Path, target: Path) -> None:
     """Copy a file of an extension's own from Drive, or link to it if it is large. What is newer on the machine
     stays.
     """

@@ -61,7 +61,7 @@ def run_installers(folder: Folder, reporter: Reporter) -> int:
     for number, installer in enumerate(todo, 1):
         place = f" ({number} of {len(todo)})" if len(todo) > 1 else ""
         whole = run_installer(folder, installer, reporter, f"installing {installer.name}{place}")
-        mend_after(folder, installer.name, reporter)
+        repair_after(folder, installer.name, reporter)
         runs = MOST_RUNS if whole else 1 + runs_noted(done.get(installer.name), installer.version)
         done[installer.name] = {"version": installer.version, "runs": runs}
         write_safely(noted, json.dumps(done))
@@ -181,7 +181,7 @@ def precious_files(folder: Folder) -> set[str]:
     return found
 
 
-def mend_after(folder: Folder, name: str, reporter: Reporter) -> None:
+def repair_after(folder: Folder, name: str, reporter: Reporter) -> None:
     """Put back what an installer did to the web UI's packages and files, and say so.
 
     What it moved within the constraints stays: those are made for that.

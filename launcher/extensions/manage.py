@@ -26,7 +26,7 @@ from launcher.extensions.files import (
 )
 from launcher.git.git import changed_files, git, last_words
 from launcher.git.history import pull_history, push_history
-from launcher.git.repository import bring, keep_edits
+from launcher.git.repository import check_out, keep_edits
 
 CONTROLNET: Final = "sd-webui-controlnet"
 CONTROLNET_URL: Final = f"https://github.com/Mikubill/{CONTROLNET}.git"
@@ -105,9 +105,9 @@ def add_extension(folder: Folder, address: str, reporter: Reporter) -> str:
             "Remove that one first, with the action «remove».",
         )
     reporter.say(f"asking {url}")
-    tip(url)
+    head_commit(url)
     try:
-        bring(folder, repository(name, url), placed_at(folder, name), refresh=True, reporter=reporter)
+        check_out(folder, repository(name, url), placed_at(folder, name), refresh=True, reporter=reporter)
         put_extension(folder, name, reporter)
     except BaseException:
         forget(folder, name)  # nothing half-made is left to be trusted
@@ -125,7 +125,7 @@ def update_extension(folder: Folder, name: str, reporter: Reporter) -> str:
     if not before or not url:
         return f"{name}: it has no history, so it cannot be updated"
     reporter.say(f"asking {url}")
-    newest = tip(url)
+    newest = head_commit(url)
     if newest == before:
         return f"{described(folder, name).in_words()}, there already and up to date"
     changed = changed_files(files)
@@ -133,7 +133,7 @@ def update_extension(folder: Folder, name: str, reporter: Reporter) -> str:
         push_history(folder, kept)
         for inside in changed:  # the copies that Mirror made; they belong to the old version
             (kept / inside).unlink(missing_ok=True)
-    bring(folder, repository(name, url), files, refresh=True, reporter=reporter, newest=newest)
+    check_out(folder, repository(name, url), files, refresh=True, reporter=reporter, newest=newest)
     put_extension(folder, name, reporter)
     return f"{described(folder, name).in_words()}, updated from {before[:8]}"
 
@@ -168,7 +168,7 @@ def update_all(folder: Folder, reporter: Reporter) -> str:
 
 def remove_extension(folder: Folder, word: str) -> str:
     """Take an extension away, by its name or address. On Drive it is moved aside, not deleted; returns a sentence."""
-    name = known_name(folder, word)
+    name = installed_name(folder, word)
     aside = folder.kept / REMOVED / f"{name}-{time.strftime('%Y%m%d-%H%M%S')}"
     aside.parent.mkdir(exist_ok=True)
     for place in (placed_at(folder, name), history_of(folder, name)):
@@ -186,7 +186,7 @@ def forget(folder: Folder, name: str) -> None:
         shutil.rmtree(place, ignore_errors=True)
 
 
-def tip(url: str) -> str:
+def head_commit(url: str) -> str:
     """The newest commit at an address; raises `Problem` with one sentence if there is none to be had."""
     try:
         told = git("ls-remote", url, "HEAD")
@@ -217,12 +217,12 @@ def extension_arguments(folder: Folder) -> tuple[str, ...]:
 
 def switch_by_name(folder: Folder, word: str, on: bool) -> str:
     """Switch one extension on or off by its name; return a sentence. Raises `Problem` for a name that is not there."""
-    name = known_name(folder, word)
+    name = installed_name(folder, word)
     switch(folder, on={name} if on else set(), off=set() if on else {name})
     return f"{name} is switched {'on' if on else 'off'}"
 
 
-def known_name(folder: Folder, word: str) -> str:
+def installed_name(folder: Folder, word: str) -> str:
     """The extension a person means by its name or address; raises `Problem` if it is not there."""
     wanted = checked_address(word)[1] if "://" in word else word.strip()
     names = kept_extensions(folder)

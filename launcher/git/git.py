@@ -80,7 +80,7 @@ class NoSuchName(Exception):
     """A repository has no branch, tag or commit of that name."""
 
 
-def tip_of(url: str, name: str) -> str:
+def resolve_ref(url: str, name: str) -> str:
     """The commit that a branch, a tag, or the first digits of a commit mean at an address; "" if the host does not
     answer.
 
@@ -130,12 +130,12 @@ def restore_missing(checkout: Path) -> list[str]:
     """Bring back files that somebody deleted from a checkout; return their names."""
     lost = [name for name in changed_files(checkout) if not os.path.lexists(checkout / name)]
     if lost:
-        mend(checkout)
+        clear_stale_locks(checkout)
         git("checkout", "--quiet", "HEAD", "--", *lost, at=checkout)
     return lost
 
 
-def mend(repository: Path) -> None:
+def clear_stale_locks(repository: Path) -> None:
     """Take away what a killed git leaves behind: lock files and unfinished packs. No other git runs here."""
     inside = repository / ".git"
     if not inside.is_dir():

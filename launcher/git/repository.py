@@ -19,7 +19,7 @@ from launcher.git.git import (
     git,
     last_line,
     last_words,
-    mend,
+    clear_stale_locks,
     used_or_head,
 )
 from launcher.git.history import pull_history, push_history
@@ -50,7 +50,7 @@ def newest_commit(url: str = WEBUI_URL, branch: str = WEBUI_BRANCH) -> str:
         return ""
 
 
-def bring(
+def check_out(
     folder: Folder,
     repository: Repository,
     files: Path,
@@ -87,7 +87,7 @@ def keep_history(
     name of the commit that is used (`OUR_REF`) stays where it is: whoever wants a version that may yet fail moves it
     later.
     """
-    mend(history)
+    clear_stale_locks(history)
     have = wanted_commit(history, repository)
     if have and (repository.pinned or not refresh):
         if not repository.pinned:
@@ -136,7 +136,7 @@ def put_files(history: Path, commit: str, files: Path, reporter: Reporter) -> st
     """Check `commit` out at `files`, from the history. HEAD moves last, so HEAD tells. Returns the branch with a
     person's changes, if any.
     """
-    mend(files)
+    clear_stale_locks(files)
     busy, placed, branch = files / ".git" / "oneclick-busy", files / ".git" / PLACED_MARK, ""
     if used_or_head(files) == commit and not busy.exists():
         placed.touch()
@@ -161,7 +161,7 @@ def keep_edits(files: Path, history: Path, reporter: Reporter) -> str:
     `files` may be the folder on Drive itself. Nothing in it changes. The branch is named by its content, so that it is
     made once.
     """
-    mend(files)
+    clear_stale_locks(files)
     changed = [name for name in changed_files(files) if (files / name).exists()]
     if not changed:
         return ""

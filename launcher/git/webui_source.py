@@ -10,9 +10,9 @@ from launcher.core.fields import LAST_GOOD, NEWEST
 from launcher.core.folder import Folder
 from launcher.core.problem import Problem
 from launcher.core.reporter import Reporter
-from launcher.git.git import OUR_REF, NoSuchName, git, tip_of
+from launcher.git.git import OUR_REF, NoSuchName, git, resolve_ref
 from launcher.git.history import pull_history, push_history
-from launcher.git.repository import WEBUI_URL, Repository, bring, newest_commit, wanted_commit
+from launcher.git.repository import WEBUI_URL, Repository, check_out, newest_commit, wanted_commit
 from launcher.git.versions import Tries, Versions
 
 # Where to look when a repository is not at the address A1111 v1.10.1 has for it.
@@ -77,7 +77,7 @@ def named_commit(versions: Versions, name: str) -> str:
     if re.fullmatch(r"[0-9a-f]{40}", name):
         return name
     try:
-        commit = tip_of(WEBUI_URL, name)
+        commit = resolve_ref(WEBUI_URL, name)
     except NoSuchName as error:
         raise Problem(
             f"AUTOMATIC1111 has no version called {name}.",
@@ -94,11 +94,11 @@ def kept_commit(folder: Folder) -> str:
     return wanted_commit(pull_history(folder, folder.kept), Repository("", (), "HEAD"))
 
 
-def bring_version(folder: Folder, commit: str, reporter: Reporter) -> None:
+def check_out_version(folder: Folder, commit: str, reporter: Reporter) -> None:
     """Bring that very commit of A1111 to the machine, by way of Drive. Raises `Problem` if neither Drive nor GitHub has
     it.
     """
-    bring(folder, Repository("", (WEBUI_URL,), commit), folder.code, refresh=False, reporter=reporter, used=False)
+    check_out(folder, Repository("", (WEBUI_URL,), commit), folder.code, refresh=False, reporter=reporter, used=False)
 
 
 def keep_as_good(folder: Folder, tries: Tries) -> None:
@@ -109,13 +109,13 @@ def keep_as_good(folder: Folder, tries: Tries) -> None:
     tries.worked()
 
 
-def bring_sub_repositories(folder: Folder, reporter: Reporter) -> None:
+def check_out_sub_repositories(folder: Folder, reporter: Reporter) -> None:
     """Bring the five repositories A1111 needs, side by side, by way of Drive; fetch only what Drive has not."""
     repositories = sub_repositories(folder.code)
     ready = 0
 
     def one(repository: Repository) -> None:
-        bring(folder, repository, folder.code / repository.folder, refresh=False, reporter=reporter)
+        check_out(folder, repository, folder.code / repository.folder, refresh=False, reporter=reporter)
 
     with ThreadPoolExecutor(len(repositories) or 1) as pool:
         for future in as_completed([pool.submit(one, repository) for repository in repositories]):

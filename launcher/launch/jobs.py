@@ -15,9 +15,9 @@ from launcher.extensions.manage import CONTROLNET_URL, add_extension, change_one
 from launcher.launch.running import RESTART, Running
 from launcher.launch.steps import Failed, Steps
 from launcher.launch.workplace import Workplace
-from launcher.models.bring import bring_link, bring_model
+from launcher.models.ensure import ensure_linked_model, ensure_model
 from launcher.models.catalog import model_named
-from launcher.models.checksums import exchange_known
+from launcher.models.checksums import sync_checksums
 from launcher.models.controlnet import chosen_controls
 from launcher.models.fetcher import Fetcher
 from launcher.models.pasted import links_in, without_secrets
@@ -69,10 +69,10 @@ def add_model(job: Job, what: str, kind: str, file_name: str) -> None:
 def _add_one(job: Job, line: str, kind: str, file_name: str, fetcher: Fetcher) -> str:
     place, model = job.place, model_named(line)
     kind = "" if kind == "detect" else kind
-    name = bring_model(fetcher, model) if model else bring_link(fetcher, line, kind, file_name)
+    name = ensure_model(fetcher, model) if model else ensure_linked_model(fetcher, line, kind, file_name)
     if not place.webui.ready:
         return f"{name}: it will be there at the next start"
-    exchange_known(place.folder)
+    sync_checksums(place.folder)
     place.webui.refresh_checkpoints()
     place.mirror.restore()  # an embedding goes from Drive to the machine
     return f"{name}: choose it in the web UI"
@@ -99,7 +99,7 @@ def add_controlnet(job: Job, for_models: str, controls: str) -> None:
         return effect_of(job, add_extension(place.folder, CONTROLNET_URL, fetcher.reporter))
 
     def model_work(model: Any) -> Work:
-        return lambda fetcher: f"{bring_model(fetcher, model)} is there"
+        return lambda fetcher: f"{ensure_model(fetcher, model)} is there"
 
     works = [("The extension ControlNet", extension), *((model.name, model_work(model)) for model in models)]
     run_side_by_side(job, works, require_room_for_all)

@@ -99,7 +99,7 @@ class Keeper:
             goes_on = before is not None and before.alive and before.place.settings == settings
             launch = before if goes_on else self._new_launch(settings)
             window.finish_with(launch.place.finished)
-            window.show(launch.board, launch.place.entrance.fresh_link)
+            window.show(launch.board, launch.place.public_link.fresh_link)
             if goes_on:
                 launch.running.somebody_looks()
             else:

@@ -17,7 +17,7 @@ from launcher.git.repository import newest_commit
 from launcher.launch.running import Running
 from launcher.launch.steps import STEPS, Failed, finished
 from launcher.launch.workplace import Workplace
-from launcher.models.bring import bring_checkpoint
+from launcher.models.ensure import ensure_checkpoint
 from launcher.models.pasted import without_secrets
 from launcher.models.taken_over import read_ahead
 from launcher.python.bytecode import compile_what_was_used
@@ -148,7 +148,7 @@ class Launch:
                     self.board.finish("source", "in use by the running web UI")
                     return
                 self.starter.choose_version(newest.result(), reporter)
-                self.starter.bring_source(reporter)
+                self.starter.check_out_source(reporter)
                 self._files_there.set_result(None)
                 put_extensions(self.place.folder, reporter)
                 check_arguments(self.place.folder.code, self.place.folder.data, self.place.settings.extra_arguments)
@@ -183,7 +183,7 @@ class Launch:
     def _model(self, drive: "Future[None]") -> str:
         with self.steps.step("model", "waiting for Google Drive", after=(drive,)):
             fetcher = self.place.fetcher(self.board, "model", self.place.over)
-            name = bring_checkpoint(fetcher, self.place.settings.checkpoint, DEFAULT_CHECKPOINT)
+            name = ensure_checkpoint(fetcher, self.place.settings.checkpoint, DEFAULT_CHECKPOINT)
             path = next((p for p in self.place.folder.checkpoints() if p.name == name), None)
             if path and not self.place.webui.running:
                 self.board.note("model", "reading it, so that the web UI finds it in memory")
@@ -193,7 +193,7 @@ class Launch:
 
     def _link(self) -> None:
         with self.steps.step("link", "opening the door"):
-            self.board.finish("link", self.place.entrance.open(self.place.webui.running, self.steps.reporter("link")))
+            self.board.finish("link", self.place.public_link.open(self.place.webui.running, self.steps.reporter("link")))
 
     def _webui(self, source: "Future[None]", python: "Future[None]", model: "Future[str]") -> None:
         with self.steps.step("webui", "waiting for the steps above", after=(source, python, model)):

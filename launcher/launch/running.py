@@ -13,7 +13,7 @@ from launcher.git.repository import keep_edits
 from launcher.launch.steps import Failed
 from launcher.launch.watch import CONNECT_DRIVE, DriveWatch, LinkWatch, UseWatch
 from launcher.launch.workplace import Workplace
-from launcher.models.checksums import exchange_known
+from launcher.models.checksums import sync_checksums
 from launcher.models.taken_over import broken_models
 
 WATCH_EVERY: Final = 0.5  # seconds between two looks at the web UI
@@ -64,14 +64,14 @@ class Running:
             self.place.notes.note(looked_at=sorted(looked))
         with self.steps.beside("keeping what the web UI found out about your models"):
             if self.place.webui.wait_for_model(self.place.over):
-                exchange_known(self.place.folder)
+                sync_checksums(self.place.folder)
 
     def watch(self) -> None:
         """While it runs: restart a web UI that died or should, and look after Drive, the link and the machine."""
         self._story = threading.current_thread()
         restarts: list[float] = []
         self.place.session.last_use.touch()
-        link = LinkWatch(self.steps, self.place.entrance, self.show_login_box)
+        link = LinkWatch(self.steps, self.place.public_link, self.show_login_box)
         use = UseWatch(self.board, self.place.settings.give_back_after, self.place.session.last_use)
         while not self.place.over.wait(WATCH_EVERY):
             self.drive_watch.look()
@@ -151,7 +151,7 @@ class Running:
             self._story.join(timeout=60)  # it may just be starting it again
             self.place.webui.stop()
         self.place.mirror.stop()
-        self.place.entrance.close()
+        self.place.public_link.close()
         for name in ("webui", "link"):
             self.board.rest(name, "off")
         for path in (self.place.session.board, self.place.session.launch_file):

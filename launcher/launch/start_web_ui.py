@@ -15,10 +15,10 @@ from launcher.extensions.installers import run_installers
 from launcher.extensions.manage import CONTROLNET, extension_arguments
 from launcher.extensions.suspects import Suspicion
 from launcher.git.versions import PACKAGES, SOURCE, START, Stage, Tries
-from launcher.git.webui_source import bring_sub_repositories, bring_version, keep_as_good, versions_to_try
+from launcher.git.webui_source import check_out_sub_repositories, check_out_version, keep_as_good, versions_to_try
 from launcher.launch.notes import Notes
 from launcher.launch.steps import Failed, Steps
-from launcher.models.checksums import exchange_known
+from launcher.models.checksums import sync_checksums
 from launcher.python.bytecode import USED_LIST, remember_what_was_used
 from launcher.python.environment import prepare_python
 from launcher.python.packages import packages_for
@@ -72,7 +72,7 @@ class WebUIStart:
         """Stay with the version that runs, which is the one that started last."""
         self.tries = versions_to_try(self.folder, LAST_GOOD, reporter)
 
-    def bring_source(self, reporter: Reporter) -> None:
+    def check_out_source(self, reporter: Reporter) -> None:
         """Bring A1111's files and parts, of the first version that can be had."""
         self.tries.run(reporter, self._source(reporter))
 
@@ -104,11 +104,11 @@ class WebUIStart:
         self.notes.note(extensions=commits)
 
     def _source(self, reporter: Reporter) -> Stage:
-        def bring(commit: str) -> None:
-            bring_version(self.folder, commit, reporter)
-            bring_sub_repositories(self.folder, reporter)
+        def check_out(commit: str) -> None:
+            check_out_version(self.folder, commit, reporter)
+            check_out_sub_repositories(self.folder, reporter)
 
-        return Stage(SOURCE, bring)
+        return Stage(SOURCE, check_out)
 
     def start(self, plan: Plan) -> None:
         """Start it; extensions that keep it from starting are switched off, and it is started again without them."""
@@ -123,7 +123,7 @@ class WebUIStart:
             self.board.notice(broken)
         self.outputs.prepare()
         with self.steps.beside("handing over what is known of your models"):
-            exchange_known(self.folder)
+            sync_checksums(self.folder)
         suspicion = Suspicion(self.folder, self.notes.good_extensions)
         while not self.steps.over.is_set():
             names = [name for name in kept_extensions(self.folder) if name not in switched_off(self.folder)]
@@ -176,7 +176,7 @@ class WebUIStart:
     def use_checkpoint(self, name: str) -> None:
         """Make a running web UI list, and if it was asked for, load a checkpoint."""
         with self.steps.beside("handing over what is known of your models"):
-            exchange_known(self.folder)
+            sync_checksums(self.folder)
         try:
             self.webui.refresh_checkpoints()
             if self.settings.checkpoint != DEFAULT_CHECKPOINT:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from launcher.access.public_link import Entrance
+from launcher.access.public_link import PublicLink
 from launcher.colab.machine import Machine
 from launcher.core.board import Board
 from launcher.core.folder import GB, largest_files
@@ -128,31 +128,31 @@ class DriveWatch:
 class LinkWatch:
     """Opens the link again when its tunnel ended, or when it does not answer."""
 
-    def __init__(self, steps: Steps, entrance: Entrance, show_login_box: Callable[[], None]) -> None:
-        self.steps, self.entrance, self.show_login_box = steps, entrance, show_login_box
-        self._seen, self._tunneled = time.monotonic(), entrance.tunnel.running
+    def __init__(self, steps: Steps, public_link: PublicLink, show_login_box: Callable[[], None]) -> None:
+        self.steps, self.public_link, self.show_login_box = steps, public_link, show_login_box
+        self._seen, self._tunneled = time.monotonic(), public_link.tunnel.running
         self._busy: threading.Thread | None = None
 
     def look(self) -> None:
         """Look after it. Asking the link and opening it take their time, in a thread of their own."""
         if self._busy and self._busy.is_alive():
             return
-        died = self._tunneled and not self.entrance.tunnel.running
+        died = self._tunneled and not self.public_link.tunnel.running
         if died or time.monotonic() - self._seen > WATCH_LINK_EVERY:
             self._busy = threading.Thread(target=self._look, name="link", daemon=True)
             self._busy.start()
 
     def _look(self) -> None:
         with self.steps.beside("looking after the link"):
-            if not self.entrance.answers() and not self.steps.over.is_set():
+            if not self.public_link.answers() and not self.steps.over.is_set():
                 self._open_again()
-            self._seen, self._tunneled = time.monotonic(), self.entrance.tunnel.running
+            self._seen, self._tunneled = time.monotonic(), self.public_link.tunnel.running
 
     def _open_again(self) -> None:
         board = self.steps.board
         board.start("link", "the link does not answer; opening it again")
         try:
-            board.finish("link", self.entrance.open_again(self.steps.reporter("link")))
+            board.finish("link", self.public_link.open_again(self.steps.reporter("link")))
         except Problem as problem:
             board.fail("link", problem)
             return

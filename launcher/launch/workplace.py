@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from launcher.access.login import USER
 from launcher.access.pages import OWN_PAGES
-from launcher.access.public_link import Entrance
+from launcher.access.public_link import PublicLink
 from launcher.colab.machine import Machine
 from launcher.core.board import Board, LoginBox
 from launcher.core.folder import Folder, write_safely
@@ -39,7 +39,7 @@ class Workplace:
         self.steps = Steps(self.board, self.session.log, self.over)
         self.starter = WebUIStart(settings, self.machine, self.folder, self.steps)
         self.webui, self.notes = self.starter.webui, self.starter.notes
-        self.entrance = Entrance(self.folder, machine, settings.link, self._colabs_link)
+        self.public_link = PublicLink(self.folder, machine, settings.link, self._colabs_link)
         outputs = self.starter.outputs
         self.mirror = Mirror(
             self.folder.data, kept, self.board.show_kept, say=self.board.notice, elsewhere=outputs.look
@@ -79,10 +79,10 @@ class Workplace:
         before = self.board.snapshot().login_box
         seconds = before.seconds if before else time.time() - self.board.started
         if self.machine.colab and not self.machine.mountpoint:
-            where, images = "on this machine only", f"{self.entrance.url}{OWN_PAGES}images.zip"
+            where, images = "on this machine only", f"{self.public_link.url}{OWN_PAGES}images.zip"
         else:
             where, images = self.machine.in_words(self.folder.kept / "outputs"), ""
-        return LoginBox(self.entrance.url, USER, self.entrance.login.password, where, seconds, images)
+        return LoginBox(self.public_link.url, USER, self.public_link.login.password, where, seconds, images)
 
     @property
     def image_places(self) -> tuple[Path, ...]:

@@ -16,13 +16,13 @@ from typing import Any, Final
 from launcher.core.folder import Folder, write_safely
 from launcher.core.process import run
 
-KNOWN_LIST: Final = "oneclick-known.json.gz"  # on Drive: {section: {title: {"mtime": seconds, …}}}
-ALL_KNOWN: Final = (
+CHECKSUMS_FILE: Final = "oneclick-known.json.gz"  # on Drive: {section: {title: {"mtime": seconds, …}}}
+SECTIONS: Final = (
     "hashes",
     "hashes-addnet",
     "safetensors-metadata",
 )  # the databases of A1111 v1.10.1 that cost a look into a model
-LARGEST_KNOWN: Final = 16_384  # characters; some LoRAs carry a book on their training
+LARGEST_ENTRY: Final = 16_384  # characters; some LoRAs carry a book on their training
 # Run by A1111's own Python, which has diskcache: FILE FOLDER. What is newer wins, as A1111 itself decides by the time
 # of change.
 EXCHANGE: Final = """
@@ -39,7 +39,7 @@ for section in sections:
 with open(file, "w") as out:
     json.dump(known, out)
 """
-known_lock: Final = threading.Lock()  # downloads end side by side
+file_lock: Final = threading.Lock()  # downloads end side by side
 
 
 def note_checksum(folder: Folder, path: Path, sha256: str) -> None:
@@ -47,11 +47,11 @@ def note_checksum(folder: Folder, path: Path, sha256: str) -> None:
     place = folder.models / "Stable-diffusion"
     if place not in path.parents:
         return
-    with known_lock:
-        known = read_known(folder)
+    with file_lock:
+        known = read_kept(folder)
         told = {"mtime": path.stat().st_mtime, "sha256": sha256}
         known.setdefault("hashes", {})[f"checkpoint/{path.relative_to(place).as_posix()}"] = told
-        write_known(folder, known)
+        write_kept(folder, known)
 
 
 def known_checksum(folder: Folder, path: Path) -> str:
@@ -59,8 +59,8 @@ def known_checksum(folder: Folder, path: Path) -> str:
     place = folder.models / "Stable-diffusion"
     if place not in path.parents:
         return ""
-    with known_lock:
-        hashes = read_known(folder).get("hashes")
+    with file_lock:
+        hashes = read_kept(folder).get("hashes")
     told = hashes.get(f"checkpoint/{path.relative_to(place).as_posix()}") if isinstance(hashes, dict) else None
     if (
         not isinstance(told, dict)
@@ -71,13 +71,13 @@ def known_checksum(folder: Folder, path: Path) -> str:
     return str(told["sha256"])
 
 
-def exchange_known(folder: Folder) -> None:
+def sync_checksums(folder: Folder) -> None:
     """Tell A1111 what is known on Drive, and keep on Drive what it found out since. Raises `CommandError`,
     `OSError`.
     """
     file = folder.machine / "known.json"
-    with known_lock:
-        before = read_known(folder)
+    with file_lock:
+        before = read_kept(folder)
         write_safely(file, json.dumps(before))
         run(
             [
@@ -86,24 +86,24 @@ def exchange_known(folder: Folder) -> None:
                 EXCHANGE,
                 str(file),
                 str(folder.machine / "cache"),
-                str(LARGEST_KNOWN),
-                *ALL_KNOWN,
+                str(LARGEST_ENTRY),
+                *SECTIONS,
             ]
         )
         after = json.loads(file.read_text())
         if after != before:
-            write_known(folder, after)
+            write_kept(folder, after)
 
 
-def read_known(folder: Folder) -> dict[str, Any]:
+def read_kept(folder: Folder) -> dict[str, Any]:
     """What Drive has; nothing where the list is missing or damaged, for A1111 finds it out again."""
     try:
-        known = json.loads(gzip.decompress((folder.kept / KNOWN_LIST).read_bytes()))
+        known = json.loads(gzip.decompress((folder.kept / CHECKSUMS_FILE).read_bytes()))
     except (FileNotFoundError, gzip.BadGzipFile, EOFError, zlib.error, ValueError):
         return {}
     return known if isinstance(known, dict) else {}
 
 
-def write_known(folder: Folder, known: dict[str, Any]) -> None:
+def write_kept(folder: Folder, known: dict[str, Any]) -> None:
     """Put it on Drive."""
-    write_safely(folder.kept / KNOWN_LIST, gzip.compress(json.dumps(known).encode(), mtime=0))
+    write_safely(folder.kept / CHECKSUMS_FILE, gzip.compress(json.dumps(known).encode(), mtime=0))

@@ -11,7 +11,7 @@ from launcher.core.problem import Problem
 from launcher.core.reporter import Reporter
 from launcher.models.checksums import known_checksum, note_checksum
 from launcher.models.download import download
-from launcher.models.found import TokenNeeded
+from launcher.models.link_target import TokenNeeded
 from launcher.models.model_file import OLD_ENDINGS
 from launcher.models.probe import probe, raise_refusal, read_range
 from launcher.models.receive import Receiver, set_aside
@@ -29,7 +29,7 @@ PREVIEWS_SOURCES: Final = (
 SAMPLES: Final = 8  # stretches of two files that are compared where no checksum is known
 SAMPLE: Final = 64 << 10  # bytes
 HASHED_AT_ONCE: Final = 4 << 20  # bytes
-T_found = TypeVar("T_found")
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ def fetch_remote(fetcher: Fetcher, remote: Remote, folder: Path, kind: str = "")
     return path
 
 
-def is_there(fetcher: Fetcher, path: Path, size: int, sha256: str) -> bool:
+def reuse_or_set_aside(fetcher: Fetcher, path: Path, size: int, sha256: str) -> bool:
     """True if the file is there and whole. A broken one (cut off, a web page) is set aside under another name, and
     said.
     """
@@ -124,7 +124,7 @@ def hashed(fetcher: Fetcher, path: Path) -> str:
     return digest.hexdigest()
 
 
-def with_token(fetcher: Fetcher, resolve: Callable[[str], T_found]) -> T_found:
+def with_token(fetcher: Fetcher, resolve: Callable[[str], T]) -> T:
     """Resolve without a token first (a wrong one breaks public files too); ask only where the source wants one."""
     stop = fetcher.reporter.stop
     try:
@@ -147,7 +147,7 @@ def with_token(fetcher: Fetcher, resolve: Callable[[str], T_found]) -> T_found:
             ) from refused
 
 
-def bring_previews(fetcher: Fetcher, base: str) -> None:
+def fetch_previews(fetcher: Fetcher, base: str) -> None:
     """Bring what A1111 needs to show an SDXL image as it grows. Where nobody has it, that is said, and nothing
     fails.
     """

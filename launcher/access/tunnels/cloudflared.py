@@ -32,7 +32,7 @@ REASONS: Final = (
 
 def start(session: Path, port: int, token: str) -> tuple[str, "subprocess.Popen[bytes]"]:
     """Start it and wait until it prints its link. It stays in our process group and ends with us."""
-    program = shutil.which("cloudflared") or str(bring_program(session))
+    program = shutil.which("cloudflared") or str(fetch_program(session))
     configuration = session / "cloudflared.yml"  # an empty one of its own: one that lies around would be obeyed
     write_safely(configuration, "")
     # http2 from the start: where UDP is blocked, QUIC is given up only after minutes.
@@ -55,7 +55,7 @@ def start(session: Path, port: int, token: str) -> tuple[str, "subprocess.Popen[
     raise RuntimeError(said.strip()[-300:] or f"it ended with {process.wait()}")
 
 
-def bring_program(session: Path) -> Path:
+def fetch_program(session: Path) -> Path:
     """cloudflared from its releases page."""
     path = session / "cloudflared"
     if not path.exists():

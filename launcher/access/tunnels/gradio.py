@@ -65,7 +65,7 @@ def new_tunnel(session: Path, port: int, token: str) -> Any:
     package.__spec__ = spec
     sys.modules["gradio"] = package
     tunneling = importlib.import_module("gradio.tunneling")
-    bring_frpc(tunneling, session)
+    fetch_frpc(tunneling, session)
     address, certificate = os.environ.get("GRADIO_SHARE_SERVER_ADDRESS", ""), None
     if not address:
         answer = requests.get(SHARE_API, timeout=30)
@@ -80,7 +80,7 @@ def new_tunnel(session: Path, port: int, token: str) -> Any:
     return tunneling.Tunnel(host, int(server_port), "127.0.0.1", port, token, certificate)
 
 
-def bring_frpc(tunneling: Any, session: Path) -> None:
+def fetch_frpc(tunneling: Any, session: Path) -> None:
     """Put gradio's frpc where gradio looks for it, with the right checksum.
 
     gradio checks a file only just after its download and runs a half-written one at the next start. Its address is

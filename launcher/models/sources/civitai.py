@@ -8,7 +8,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 import requests
 
 from launcher.core.problem import Problem
-from launcher.models.found import Found, TokenNeeded, safe_name
+from launcher.models.link_target import LinkTarget, TokenNeeded, safe_name
 from launcher.models.kinds import FAMILIES, RUNS_ON
 from launcher.models.probe import probe, raise_refusal
 from launcher.models.remote import Remote
@@ -62,7 +62,7 @@ def detect(link: str) -> Wanted | None:
     )
 
 
-def resolve(wanted: Wanted, token: str) -> Found:
+def resolve(wanted: Wanted, token: str) -> LinkTarget:
     """By Civitai's own list of the version. Raises `Problem` or `TokenNeeded`."""
     if not wanted.version and not wanted.model:
         raise Problem(
@@ -90,7 +90,7 @@ def resolve(wanted: Wanted, token: str) -> Found:
         page=page,
         token=key if host == wanted.host and urlsplit(address).netloc == urlsplit(api(host, "")).netloc else "",
     )
-    return Found(asked_for_size(remote), kind)
+    return LinkTarget(asked_for_size(remote), kind)
 
 
 def newest(told: dict[str, Any]) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Final
 from urllib.parse import quote, unquote, urlsplit
 
-from launcher.models.found import Found, safe_name
+from launcher.models.link_target import LinkTarget, safe_name
 from launcher.models.model_file import WEIGHTS
 from launcher.models.pasted import bare_link
 from launcher.models.probe import Probe, probe, raise_refusal
@@ -19,11 +19,11 @@ def detect(link: str) -> str | None:
     return file_address(link)
 
 
-def resolve(address: str, token: str) -> Found:
+def resolve(address: str, token: str) -> LinkTarget:
     """A file behind any https link; name and size from the server where it tells them."""
     found = probe(Remote(address, name_in(address), page=bare_link(address)))
     raise_refusal(found)
-    return Found(named(behind_pointer(found)))
+    return LinkTarget(named(behind_pointer(found)))
 
 
 def file_address(link: str) -> str:

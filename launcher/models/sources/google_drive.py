@@ -6,7 +6,7 @@ from typing import Final
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from launcher.core.problem import Problem
-from launcher.models.found import Found
+from launcher.models.link_target import LinkTarget
 from launcher.models.probe import Probe, probe, raise_refusal
 from launcher.models.remote import Remote
 from launcher.models.sources.direct import named
@@ -21,7 +21,7 @@ def detect(link: str) -> str | None:
     return link if urlsplit(link).hostname in HOSTS else None
 
 
-def resolve(link: str, token: str) -> Found:
+def resolve(link: str, token: str) -> LinkTarget:
     """A file shared on Google Drive. Large ones have a page in between, which its direct address leaves out."""
     page = f"https://drive.google.com/file/d/{file_id(link)}/view"
     found = probe(Remote(download_address(link), "", page=page))
@@ -31,7 +31,7 @@ def resolve(link: str, token: str) -> Found:
         if hidden and urlsplit(action).hostname in HOSTS:
             found = probe(Remote(f"{action.partition('?')[0]}?{urlencode(hidden)}", "", page=page))
     refuse(found, page)
-    return Found(named(found.remote))
+    return LinkTarget(named(found.remote))
 
 
 def file_id(link: str) -> str:

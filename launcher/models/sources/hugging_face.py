@@ -8,7 +8,7 @@ from urllib.parse import unquote, urlsplit
 
 from launcher.core.problem import Problem
 from launcher.models.catalog import HubFile
-from launcher.models.found import Found, TokenNeeded, safe_name
+from launcher.models.link_target import LinkTarget, TokenNeeded, safe_name
 from launcher.models.remote import Remote
 
 HOSTS: Final = ("huggingface.co", "hf.co")
@@ -68,19 +68,19 @@ def hub_file_of(link: str) -> HubFile | None:
     return wanted.files[0] if wanted and wanted.files else None
 
 
-def resolve(wanted: Wanted, token: str) -> Found:
+def resolve(wanted: Wanted, token: str) -> LinkTarget:
     """A file's page, a file, or a repository with one file of weights (or one named behind a #)."""
     failures: list[Problem] = []
     for file in wanted.files:
         try:
-            return Found(resolve_hub_file(file, token))
+            return LinkTarget(resolve_hub_file(file, token))
         except NoSuchRevision as problem:
             failures.append(problem)
     if failures:
         raise failures[0]
     if not wanted.repo:
         raise no_model()
-    return Found(resolve_hub_file(only_model(wanted.repo, wanted.fragment, token), token))
+    return LinkTarget(resolve_hub_file(only_model(wanted.repo, wanted.fragment, token), token))
 
 
 def only_model(repo: HubFile, fragment: str, token: str) -> HubFile:

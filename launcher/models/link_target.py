@@ -26,7 +26,7 @@ class TokenNeeded(Exception):
 
 
 @dataclass(frozen=True)
-class Found:
+class LinkTarget:
     """What a link leads to. `kind` is a key of KIND_FOLDERS, or "" where the source does not tell."""
 
     remote: Remote

@@ -8,7 +8,7 @@ import pytest
 from diskcache import Cache
 
 from launcher.core.folder import Folder
-from launcher.models.checksums import KNOWN_LIST, LARGEST_KNOWN, exchange_known, note_checksum, read_known
+from launcher.models.checksums import CHECKSUMS_FILE, LARGEST_ENTRY, sync_checksums, note_checksum, read_kept
 from tests.conftest import new_folder
 
 
@@ -35,7 +35,7 @@ def test_a_checksum_computed_while_fetching_is_told_to_a1111(folder: Folder) -> 
     path.parent.mkdir()
     path.write_bytes(b"weights")
     note_checksum(folder, path, "abc")
-    exchange_known(folder)
+    sync_checksums(folder)
     assert a1111_knows(folder) == {"checkpoint/mine/m.safetensors": {"mtime": path.stat().st_mtime, "sha256": "abc"}}
 
 
@@ -44,16 +44,16 @@ def test_other_kinds_of_model_are_left_to_a1111(folder: Folder) -> None:
     path.parent.mkdir()
     path.write_bytes(b"weights")
     note_checksum(folder, path, "abc")
-    assert read_known(folder) == {}
+    assert read_kept(folder) == {}
 
 
 def test_what_a1111_found_out_comes_to_the_next_machine(folder: Folder, tmp_path: Path) -> None:
     told = {"mtime": 5.0, "value": {"ss_tag": "x"}}
     with Cache(folder.machine / "cache" / "safetensors-metadata") as cache:
-        cache["lora/l"], cache["lora/book"] = told, {"mtime": 5.0, "value": "x" * LARGEST_KNOWN}
-    exchange_known(folder)
+        cache["lora/l"], cache["lora/book"] = told, {"mtime": 5.0, "value": "x" * LARGEST_ENTRY}
+    sync_checksums(folder)
     new = with_python(Folder(folder.kept, tmp_path / "new machine"))
-    exchange_known(new)
+    sync_checksums(new)
     assert a1111_knows(new, "safetensors-metadata") == {"lora/l": told}
 
 
@@ -63,16 +63,16 @@ def test_what_is_newer_wins(folder: Folder) -> None:
     with Cache(folder.machine / "cache" / "hashes") as cache:
         cache["checkpoint/m.safetensors"] = {"mtime": 1.0, "sha256": "old"}
     note_checksum(folder, path, "new")
-    exchange_known(folder)
+    sync_checksums(folder)
     assert a1111_knows(folder)["checkpoint/m.safetensors"]["sha256"] == "new"
     with Cache(folder.machine / "cache" / "hashes") as cache:
         cache["checkpoint/m.safetensors"] = {"mtime": path.stat().st_mtime + 1, "sha256": "newest"}
-    exchange_known(folder)
-    assert read_known(folder)["hashes"]["checkpoint/m.safetensors"]["sha256"] == "newest"
+    sync_checksums(folder)
+    assert read_kept(folder)["hashes"]["checkpoint/m.safetensors"]["sha256"] == "newest"
 
 
 @pytest.mark.parametrize("content", [b"", b"no gzip", b"\x1f\x8b\x08\x00half"])
 def test_a_damaged_list_is_begun_anew(folder: Folder, content: bytes) -> None:
-    (folder.kept / KNOWN_LIST).write_bytes(content)
-    exchange_known(folder)
-    assert read_known(folder) == {"hashes": {}, "hashes-addnet": {}, "safetensors-metadata": {}}
+    (folder.kept / CHECKSUMS_FILE).write_bytes(content)
+    sync_checksums(folder)
+    assert read_kept(folder) == {"hashes": {}, "hashes-addnet": {}, "safetensors-metadata": {}}

@@ -6,8 +6,8 @@ from pathlib import Path
 from launcher.core.folder import Folder
 from launcher.core.problem import Problem
 from launcher.models.catalog import CHECKPOINTS_FOLDER, HubFile, Model, model_named
-from launcher.models.fetcher import Fetcher, bring_previews, fetch_remote, is_same, is_there, with_token
-from launcher.models.found import Found, safe_name
+from launcher.models.fetcher import Fetcher, fetch_previews, fetch_remote, is_same, reuse_or_set_aside, with_token
+from launcher.models.link_target import LinkTarget, safe_name
 from launcher.models.kinds import KIND_ENDINGS, KIND_FOLDERS
 from launcher.models.links import resolve_link
 from launcher.models.model_file import OLD_ENDINGS, Format, ModelFile, look_at, look_from_afar
@@ -20,7 +20,7 @@ from launcher.models.taken_over import fault_of, usable_checkpoint
 from launcher.models.web import until_stopped
 
 
-def bring_checkpoint(fetcher: Fetcher, wanted: str, default: str) -> str:
+def ensure_checkpoint(fetcher: Fetcher, wanted: str, default: str) -> str:
     """Make sure a checkpoint is there; return its file name below models/Stable-diffusion.
 
     With the default untouched, any checkpoint there that A1111 can load will do and nothing is downloaded; a name or
@@ -33,10 +33,10 @@ def bring_checkpoint(fetcher: Fetcher, wanted: str, default: str) -> str:
             fetcher.reporter.notice(f"{name} is in your folder of checkpoints, but it is no use there: {fault}.")
         if chosen:
             fetcher.reporter.say(f"{chosen.name} is there")
-            bring_previews(fetcher, look_at(chosen).base)
+            fetch_previews(fetcher, look_at(chosen).base)
             return chosen.name
     model = model_named(wanted)
-    return bring_model(fetcher, model) if model else bring_link(fetcher, wanted, "checkpoint")
+    return ensure_model(fetcher, model) if model else ensure_linked_model(fetcher, wanted, "checkpoint")
 
 
 def sources_of(name: str) -> tuple[HubFile, ...]:
@@ -45,11 +45,11 @@ def sources_of(name: str) -> tuple[HubFile, ...]:
     return model.sources if model else ()
 
 
-def bring_model(fetcher: Fetcher, model: Model) -> str:
+def ensure_model(fetcher: Fetcher, model: Model) -> str:
     """Fetch a model of the catalog from its first source that has it; return its file name."""
     folder = fetcher.folder.models / model.folder
     for source in model.sources:
-        if is_there(fetcher, folder / source.saved_name, source.size, source.sha256):
+        if reuse_or_set_aside(fetcher, folder / source.saved_name, source.size, source.sha256):
             fetcher.reporter.say(f"{source.saved_name} is there")
             return with_companions(fetcher, model, source.saved_name)
     if model.non_commercial:
@@ -70,7 +70,7 @@ def bring_model(fetcher: Fetcher, model: Model) -> str:
     raise failures[0]
 
 
-def bring_link(fetcher: Fetcher, link: str, kind: str = "", name: str = "") -> str:
+def ensure_linked_model(fetcher: Fetcher, link: str, kind: str = "", name: str = "") -> str:
     """Fetch what a pasted link leads to; return its file name. Uses what is there if its source does not answer.
 
     `kind` ("checkpoint", "LoRA" …) decides the folder; with "" the source's own word for it does, else the names of the
@@ -94,7 +94,7 @@ def bring_link(fetcher: Fetcher, link: str, kind: str = "", name: str = "") -> s
     sure, remote = decide(found, remote, seen, kind)
     folder = place_for(fetcher.folder, sure)
     for target in (folder / remote.name, folder / told_apart(remote)):
-        if not is_there(fetcher, target, 0, "") and not target.exists():
+        if not reuse_or_set_aside(fetcher, target, 0, "") and not target.exists():
             path = fetch_remote(fetcher, replace(remote, name=target.name), folder, sure)
             break
         if until_stopped(fetcher.reporter.stop, lambda path=target: is_same(fetcher, path, remote)):  # type: ignore[misc]
@@ -108,7 +108,7 @@ def bring_link(fetcher: Fetcher, link: str, kind: str = "", name: str = "") -> s
             "Write another name into the field file_name, and press ▶ again.",
         )
     if sure == "checkpoint":
-        bring_previews(fetcher, look_at(path).base)
+        fetch_previews(fetcher, look_at(path).base)
     return path.name
 
 
@@ -139,7 +139,7 @@ def look_before(remote: Remote) -> ModelFile | None:
     return look_from_afar(lambda start, end: read_range(remote, start, end), remote.size)
 
 
-def decide(found: Found, remote: Remote, seen: ModelFile | None, kind: str) -> tuple[str, Remote]:
+def decide(found: LinkTarget, remote: Remote, seen: ModelFile | None, kind: str) -> tuple[str, Remote]:
     """(the kind, the remote with the ending for it), before the download. Raises `Problem` for what is no use."""
     if seen and seen.fault and seen.format is not Format.OTHER:
         raise no_use(remote.name, seen.fault)
@@ -179,10 +179,10 @@ def with_companions(fetcher: Fetcher, model: Model, filename: str) -> str:
     """Bring what goes with a model: the VAE it needs, under the name by which A1111 finds it for that model only."""
     beside = model_named(model.beside) if model.beside else None
     if beside:
-        vae = bring_model(fetcher, beside)
+        vae = ensure_model(fetcher, beside)
         alias = fetcher.folder.models / beside.folder / f"{Path(filename).stem}.vae.safetensors"
         if not alias.exists():
             copy_or_link(alias.with_name(vae), alias)
     if model.folder == CHECKPOINTS_FOLDER:
-        bring_previews(fetcher, model.family)
+        fetch_previews(fetcher, model.family)
     return filename
