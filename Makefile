@@ -1,5 +1,6 @@
 # run: the notebook against stand-ins · test: everything · notebook: build it · real: with the real AUTOMATIC1111
-# faults: kills and dead upstreams · shots: the README's pictures · bench: against other tools
+# real-outputs: that what it writes and fetches is kept · faults: kills and dead upstreams
+# shots: the README's pictures · bench: against other tools
 # lock: the launcher's pins and hashes anew · pins: the tests' own packages anew
 # Programs are named by their whole path: what is started runs in folders of its own.
 PYTHON := $(CURDIR)/.venv/bin/python
@@ -9,7 +10,7 @@ HOME_FOLDER ?= run/stand-ins
 WORKERS ?= 2
 unexport PYTHONDONTWRITEBYTECODE  # else every kernel compiles IPython anew, 3 s each
 
-.PHONY: run test check notebook real faults shots bench lock pins setup clean
+.PHONY: run test check notebook real real-outputs faults shots bench lock pins setup clean
 
 run: setup
 	$(PYTHON) -m launcher.notebook.build
@@ -30,7 +31,13 @@ real: setup
 	@test -n "$(UPSTREAMS)" || { echo "Say where the repositories are: make real UPSTREAMS=DIR (DIR/OWNER/NAME.git)"; exit 2; }
 	$(PYTHON) -m launcher.notebook.build
 	$(PYTHON) -m tests.world.real --upstreams $(UPSTREAMS) --home run/real
-	$(PYTHON) -m tests.world.real_outputs --upstreams $(UPSTREAMS) --home run/real-outputs
+	$(MAKE) real-outputs
+
+real-outputs: setup
+	@test -n "$(UPSTREAMS)" || { echo "Say where the repositories are: make real-outputs UPSTREAMS=DIR"; exit 2; }
+	$(PYTHON) -m launcher.notebook.build
+	$(PYTHON) -m tests.world.real_outputs --upstreams $(UPSTREAMS) --home run/real-outputs --write docs/faults.md
+	$(PYTHON) -m tests.world.real_fetches --upstreams $(UPSTREAMS) --home run/real-outputs --write docs/faults.md
 
 faults: setup
 	$(PYTHON) -m launcher.notebook.build

@@ -34,6 +34,7 @@ from tests.bench_growth import growth
 from tests.bench_launches import Row, launch_works, next_run_real
 from tests.bench_packages import environment_rows
 from tests.conftest import ROOT
+from tests.marks import rewrite
 from tests.prepare import system_packages
 from tests.world.heard import Heard
 
@@ -382,7 +383,7 @@ def main() -> None:
             finally:
                 shutil.rmtree(root, ignore_errors=True)
     if "growth" in wanted:
-        rewrite(GROWTH_MARK, "## How each grows\n" + with_doors(lambda doors: growth(doors, download_seconds)))
+        rewrite(PAGE, GROWTH_MARK, "## How each grows\n" + with_doors(lambda doors: growth(doors, download_seconds)))
 
 
 def keep_rows(rows: list[Row]) -> None:
@@ -400,13 +401,7 @@ def keep_rows(rows: list[Row]) -> None:
         "| figure | peer in the same run | target | measured | met | day |",
         "| --- | --- | --- | --- | --- | --- |",
     ]
-    rewrite(MARK, "\n".join([machine, "", *head, *table.values()]))
-
-
-def rewrite(mark: str, text: str) -> None:
-    """Replace what stands between two marks on the page."""
-    head, _, tail = PAGE.read_text().split(mark)
-    PAGE.write_text(f"{head}{mark}\n{text}\n{mark}{tail}")
+    rewrite(PAGE, MARK, "\n".join([machine, "", *head, *table.values()]))
 
 
 if __name__ == "__main__":

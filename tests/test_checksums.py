@@ -8,7 +8,7 @@ import pytest
 from diskcache import Cache
 
 from launcher.core.folder import Folder
-from launcher.models.checksums import CHECKSUMS_FILE, LARGEST_ENTRY, sync_checksums, note_checksum, read_kept
+from launcher.models.checksums import CHECKSUMS_FILE, LARGEST_ENTRY, note_checksum, read_kept, sync_checksums
 from tests.conftest import new_folder
 
 

@@ -184,7 +184,7 @@ def test_an_upscaler_goes_where_a1111_lists_it(web: Web, folder: Folder) -> None
 
 class Civitai(BaseHTTPRequestHandler):
     server: HTTPServer
-    """A stand-in for Civitai's list and downloads, as facts/models.md §6 has them."""
+    """A stand-in for Civitai's list and downloads."""
 
     base, status, needs_key = "SD 1.5", 200, False
     asked: ClassVar[list[tuple[str, str | None]]] = []

@@ -343,6 +343,51 @@ def test_add_a_model_before_the_first_launch_brings_several_side_by_side(place: 
     assert "gone.safetensors is not in world/paint any more" in told
 
 
+def test_stop_in_add_a_model_ends_its_download_and_two_cells_at_once_fetch_the_rest_once(
+    place: Place, kernels: Kernels
+) -> None:
+    hub, link = place.world.hub, MODEL_LINK.replace("paint.", "big.")
+    content = safetensors(20_000_000, 2)
+    hub.add(MODEL_REPO, "big.safetensors", content)
+    hub.rate = 200_000  # bytes a second of each connection
+    folder = place.kept / "models" / "Stable-diffusion"
+    kernel = kernels(COLAB_PYTHON, place.environment, place.machine)
+    cell = kernel.start(cell_source("add-model", what=link, kind="checkpoint"))
+    kernel.wait(lambda: hub.sent("big.safetensors") > 3_000_000, 60, "a part of it")
+    kernel.interrupt()
+    kernel.wait_done(cell, 20)
+    place.wait_until_nothing_runs()  # the keeper, too, which ends once its last work has
+    assert [p.suffix for p in folder.iterdir()] == [".part"]
+    hub.rate = None
+    other = kernels(COLAB_PYTHON, place.environment, place.machine)
+    cells = [k.start(cell_source("add-model", what=link, kind="checkpoint")) for k in (kernel, other)]
+    kernel.wait_done(cells[0], 60)
+    other.wait_done(cells[1], 60)
+    for each in (kernel, other):
+        log = place.session / "launcher.log"
+        assert "big.safetensors: it will be there at the next start" in each.html(), log.read_text()
+    assert [p.name for p in folder.iterdir()] == ["big.safetensors"]
+    assert (folder / "big.safetensors").read_bytes() == content
+    assert hub.sent("big.safetensors") < 1.2 * len(content)
+
+
+def test_a_model_that_does_not_fit_on_drive_is_said_before_the_long_steps_with_what_could_go(
+    place: Place, kernels: Kernels
+) -> None:
+    place.manners(free=1_000_000)
+    for name, size in (("Lora/a.safetensors", 3), ("VAE/b.safetensors", 2), ("Lora/c.pt", 1), ("Lora/d.pt", 0.5)):
+        (place.kept / "models" / name).parent.mkdir(parents=True, exist_ok=True)
+        with (place.kept / "models" / name).open("wb") as file:
+            file.truncate(int(size * 1e9))
+    kernel = kernels(COLAB_PYTHON, place.environment, place.machine)
+    kernel.start(cell_source("launch", checkpoint=MODEL_LINK))
+    told = wait_problem(kernel)
+    assert "paint.safetensors needs 0.0 GB, but Google Drive has only 0.0 GB free." in told
+    assert "The largest there: Lora/a.safetensors (3.0 GB), VAE/b.safetensors (2.0 GB), Lora/c.pt (1.0 GB)." in told
+    assert place.world.hub.sent("paint.safetensors") < 100_000, "its header only"
+    assert not (place.machine / "oneclick" / "python" / "complete.json").exists(), "said before the packages are there"
+
+
 def test_models_can_stay_off_drive(place: Place, kernels: Kernels) -> None:
     kernel = kernels(COLAB_PYTHON, place.environment, place.machine)
     kernel.start(cell_source("launch", checkpoint=MODEL_LINK, keep_on_drive="images and settings"))

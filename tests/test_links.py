@@ -13,11 +13,11 @@ from huggingface_hub import HfApi
 
 from launcher.core.folder import Folder
 from launcher.core.problem import Problem
-from launcher.models.ensure import ensure_checkpoint, ensure_linked_model, ensure_model
 from launcher.models.catalog import HubFile, Model
+from launcher.models.ensure import ensure_checkpoint, ensure_linked_model, ensure_model
 from launcher.models.fetcher import Fetcher
-from launcher.models.link_target import TokenNeeded, safe_name
 from launcher.models.kinds import KIND_FOLDERS
+from launcher.models.link_target import TokenNeeded, safe_name
 from launcher.models.links import resolve_link
 from launcher.models.probe import Probe
 from launcher.models.remote import Remote
@@ -344,7 +344,9 @@ def test_the_same_name_and_size_is_not_the_same_file(hub: Hub, folder: Folder) -
     mine = folder.models / "Stable-diffusion" / "mine.safetensors"
     mine.write_bytes(safetensors(30_000))
     told = Told(folder)
-    name = ensure_linked_model(told.fetcher, "https://huggingface.co/own/other/blob/main/mine.safetensors", "checkpoint")
+    name = ensure_linked_model(
+        told.fetcher, "https://huggingface.co/own/other/blob/main/mine.safetensors", "checkpoint"
+    )
     assert (
         mine.with_name(name).read_bytes() == (hub.root / "own/other/mine.safetensors").read_bytes() != mine.read_bytes()
     )

@@ -4,11 +4,13 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import huggingface_hub
 import pytest
 
-from launcher.core.folder import Folder
+from launcher.core.folder import Folder, write_safely
 from launcher.core.problem import Problem
 from launcher.drive import checkouts
 from launcher.drive.mirror import Mirror
@@ -274,11 +276,57 @@ def test_names_of_any_bytes_are_kept(mirror: Mirror) -> None:
     assert found == set(names)
 
 
+@pytest.mark.parametrize("when", ["before the first look", "while it looks"])
+def test_what_the_hubs_client_fetched_is_found_again_on_a_new_machine(
+    mirror: Mirror, tmp_path: Path, when: str
+) -> None:
+    words = b'{"a</w>": 1}'
+    hub = mirror.data / "huggingface" / "hub"
+
+    def fetch() -> None:  # as huggingface_hub 0.36 does it
+        write(hub / "models--openai--clip" / "blobs" / "1234", words)
+        write(hub / "models--openai--clip" / "refs" / "main", b"aaaa")
+        (hub / "models--openai--clip" / "snapshots" / "aaaa").mkdir(parents=True)
+        (hub / "models--openai--clip" / "snapshots" / "aaaa" / "vocab.json").symlink_to("../../blobs/1234")
+
+    if when == "before the first look":
+        fetch()
+    mirror.start()
+    try:
+        soon(lambda: mirror.heartbeat)
+        if when == "while it looks":
+            fetch()
+        soon(lambda: any("vocab.json" in name for name in kept(mirror)))
+    finally:
+        mirror.stop()
+    below = "huggingface/hub/models--openai--clip"
+    assert kept(mirror) == [f"{below}/refs/main", f"{below}/snapshots/aaaa/vocab.json"]
+    new = Mirror(tmp_path / "new machine", mirror.kept, lambda text: None)
+    new.restore()
+    cache = tmp_path / "new machine" / "huggingface" / "hub"
+    found = huggingface_hub.try_to_load_from_cache("openai/clip", "vocab.json", cache_dir=cache)
+    assert isinstance(found, str) and Path(found).read_bytes() == words
+    new.look(settled=0)
+    assert kept(mirror) == [f"{below}/refs/main", f"{below}/snapshots/aaaa/vocab.json"]
+
+
 # ---- the folder itself
 
 
 def folder_on(drive: MountedDrive, root: Path, name: str = "asd1111") -> Folder:
     return Folder(drive.mydrive / name / "stable-diffusion-webui", root / "machine")
+
+
+def test_cells_that_prepare_the_folder_and_write_a_file_at_once_do_not_hinder_each_other(
+    drive: MountedDrive, tmp_path: Path
+) -> None:
+    drive.manners(latency=0.005)
+    folder = folder_on(drive, tmp_path)
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(lambda _: folder.prepare(), range(8))) == [""] * 8
+        list(pool.map(lambda number: write_safely(folder.kept / "notes", str(number) * 1000), range(8)))
+    assert (folder.kept / "notes").read_text() in {str(number) * 1000 for number in range(8)}
+    assert [path for path in folder.kept.rglob("*") if path.name.endswith(".part")] == []
 
 
 def test_a_folder_on_drive_that_cannot_be_used_is_explained_in_one_sentence(

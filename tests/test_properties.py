@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from launcher.core.problem import Problem
 from launcher.core.settings import Settings
 from launcher.models.checksums import CHECKSUMS_FILE, known_checksum, read_kept
-from launcher.models.link_target import LinkTarget, TokenNeeded, safe_name
 from launcher.models.kinds import contents_of
+from launcher.models.link_target import LinkTarget, TokenNeeded, safe_name
 from launcher.models.links import SOURCES
 from launcher.models.model_file import Format, format_of, look_at
 from launcher.models.part_file import PartFile

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
@@ -9,14 +10,14 @@ import pytest
 
 from launcher.core.folder import Folder
 from launcher.core.problem import Problem
-from launcher.models.ensure import ensure_checkpoint, ensure_linked_model
 from launcher.models.catalog import HubFile
-from launcher.models.fetcher import PREVIEWS_OF_XL, fetch_previews
+from launcher.models.ensure import ensure_checkpoint, ensure_linked_model
+from launcher.models.previews import OF_SD1, OF_XL, fetch_missing_previews, fetch_previews, lend_previews
 from launcher.models.probe import probe, read_range
 from launcher.models.sources import google_drive, hugging_face
 from tests.fetching import fetcher, folder, web
 from tests.old_files import SOUND
-from tests.test_model_file import tensors
+from tests.test_model_file import UNET, tensors
 from tests.world import safetensors
 from tests.world.hub import Hub
 from tests.world.web import Answer, Web
@@ -120,6 +121,19 @@ def test_a_busy_hub_is_asked_with_the_token_that_is_there(hub: Hub, folder: Fold
         ensure_linked_model(made, "https://huggingface.co/own/model/blob/main/model.safetensors", "LoRA")
 
 
+def test_a_busy_hub_is_asked_again_as_late_as_it_says(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    slept: list[float] = []
+
+    def recovers(seconds: float) -> None:
+        slept.append(seconds)
+        hub.fail.clear()
+
+    monkeypatch.setattr("launcher.models.sources.hugging_face.time", SimpleNamespace(sleep=recovers))
+    hub.fail["model.safetensors"] = (429, {"Retry-After": "3"}, b"")
+    assert hugging_face.resolve_hub_file(HubFile("own/model", "model.safetensors"), "").size
+    assert slept == [3.0]
+
+
 def test_a_store_that_refuses_is_asked_for_anew_and_then_named(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
     hub.redirect = True
     monkeypatch.setattr("launcher.models.probe.WAITS", (0.01, 0.01))
@@ -166,11 +180,45 @@ def test_what_shows_sdxl_images_as_they_grow_is_brought(
     content = SOUND["pruned, half precision"][0]
     web.answer = lambda path, headers: (200, {"ETag": '"1"'}, content) if "good" in path else (404, {}, b"")
     made, heard, _ = fetcher(folder)
-    monkeypatch.setattr("launcher.models.fetcher.PREVIEWS_SOURCES", (f"{web.url}/gone",))
+    monkeypatch.setattr("launcher.models.previews.SOURCES", (f"{web.url}/gone",))
     fetch_previews(made, "SDXL")
-    assert "Live preview method" in heard.notices[-1]
-    monkeypatch.setattr("launcher.models.fetcher.PREVIEWS_SOURCES", (f"{web.url}/gone", f"{web.url}/good"))
+    assert "The finished images are as they should be" in heard.notices[-1]
+    monkeypatch.setattr("launcher.models.previews.SOURCES", (f"{web.url}/gone", f"{web.url}/good"))
     fetch_previews(made, "SD 1")
     assert not (folder.models / "VAE-approx").exists()
     fetch_previews(made, "SDXL refiner")
-    assert (folder.models / "VAE-approx" / PREVIEWS_OF_XL).read_bytes() == content
+    assert (folder.models / "VAE-approx" / OF_XL).read_bytes() == content
+
+
+def test_it_is_brought_for_an_sdxl_checkpoint_that_came_by_itself_and_for_no_other(
+    web: Web, folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content = SOUND["pruned, half precision"][0]
+    web.answer = lambda path, headers: (200, {"ETag": '"1"'}, content)
+    monkeypatch.setattr("launcher.models.previews.SOURCES", (f"{web.url}/good",))
+    checkpoints = folder.models / "Stable-diffusion"
+    xl = {UNET: (320, 4, 3, 3), "conditioner.embedders.1.model.ln_final.weight": (1280,)}
+    (checkpoints / "sd1.safetensors").write_bytes(tensors({UNET: (320, 4, 3, 3), "cond_stage_model.x": (1,)}))
+    (checkpoints / "damaged.safetensors").write_bytes(b"<html>")
+    made, _, _ = fetcher(folder)
+    fetch_missing_previews(made)
+    assert not (folder.models / "VAE-approx").exists()
+    (checkpoints / "mine").mkdir()
+    (checkpoints / "mine" / "xl.safetensors").write_bytes(tensors(xl))
+    fetch_missing_previews(made)
+    assert (folder.models / "VAE-approx" / OF_XL).read_bytes() == content
+
+
+def test_until_it_is_there_a1111s_own_file_for_sd1_stands_in(tmp_path: Path) -> None:
+    folder = tmp_path / "models" / "VAE-approx"
+    lend_previews(tmp_path)
+    assert not folder.exists()
+    folder.mkdir(parents=True)
+    (folder / OF_SD1).write_bytes(b"of the same shape")
+    for _ in range(2):
+        lend_previews(tmp_path)
+        assert (folder / OF_XL).read_bytes() == b"of the same shape"
+    (folder / OF_XL).unlink()
+    (folder / OF_XL).write_bytes(b"the right one")
+    lend_previews(tmp_path)
+    assert (folder / OF_XL).read_bytes() == b"the right one"

@@ -3,6 +3,7 @@
 import errno
 import os
 import shutil
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -12,6 +13,9 @@ from launcher.core.problem import Problem
 GB: Final = 1_000_000_000
 WRITABLE: Final = ".oneclick-try"  # written and deleted at each start: may the folder on Drive be written to?
 PART: Final = ".part"  # ending of a file that is not whole yet; nothing trusts such a file
+# Launches and cells are threads of one keeper: they prepare the folder, and write a file, one after the other.
+preparing: Final = threading.Lock()
+writing: Final[dict[Path, threading.Lock]] = {}
 
 
 @dataclass(frozen=True)
@@ -61,6 +65,10 @@ class Folder:
 
         Raises `Problem` for a place A1111 cannot live in, and for a folder on Drive that cannot be used.
         """
+        with preparing:
+            return self._prepare()
+
+    def _prepare(self) -> str:
         if any(part.startswith(".") for part in self.machine.parts):
             raise Problem(
                 f"The web UI cannot live in {self.machine}: it shows no files from folders "
@@ -218,7 +226,8 @@ def write_safely(path: Path, content: bytes | str, mode: int = 0o644) -> None:
     """Write a small file so that a reader sees the old or the new content, never half of it."""
     part = path.with_name(f".{path.name}{PART}")
     data = content.encode() if isinstance(content, str) else content
-    descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(data)
-    os.replace(part, path)
+    with writing.setdefault(path, threading.Lock()):
+        descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+        os.replace(part, path)

@@ -12,10 +12,14 @@ EXTENSIONS: Final = "extensions"
 NOT_ON_TOP: Final = frozenset({"models", "cache", "tmp"})  # models is a link to Drive; the others are made anew
 NOT_IN_EXTENSIONS: Final = frozenset({*NOT_ON_TOP, "log"})
 NEVER_KEPT: Final = frozenset({"__pycache__", ".locks", ".git"})
+# The hub's cache keeps contents in blobs/, and their names in snapshots/ as links to them. Google Drive has no links: a
+# name is kept as the file that it leads to, which is all that the hub's client asks for.
+HUB_CACHE: Final = "huggingface"
+NOT_IN_HUB_CACHE: Final = frozenset({"blobs", "xet"})  # xet: pieces of files that are whole elsewhere
 NOT_KEPT_ENDINGS: Final = (PART, ".lock", ".tmp", ".incomplete")  # A1111 writes an image as NAME.tmp and renames it
 IMAGES: Final = (".png", ".jpg", ".jpeg", ".webp", ".avif", ".jxl", ".gif", ".bmp", ".tif", ".tiff")
 COMES_BACK: Final = 50_000_000  # bytes; larger files stay on Drive, images are not brought back at all
-SMALL_FOLDERS: Final = ("embeddings", "huggingface", "config_states", "interrogate")
+SMALL_FOLDERS: Final = ("embeddings", HUB_CACHE, "config_states", "interrogate")
 
 
 class Mark(NamedTuple):
@@ -46,7 +50,14 @@ def enters(folders: Sequence[str]) -> bool:
     if not folders:
         return True
     barred = NEVER_KEPT | NOT_IN_EXTENSIONS if folders[0] == EXTENSIONS else NEVER_KEPT
+    if folders[0] == HUB_CACHE and not NOT_IN_HUB_CACHE.isdisjoint(folders[:4]):  # huggingface/hub/models--x--y/blobs
+        return False
     return folders[0] not in NOT_ON_TOP and barred.isdisjoint(folders)
+
+
+def is_kept_link(folder: Sequence[str], path: str) -> bool:
+    """True for a link in this folder (as in `enters`) that is kept as the file it leads to."""
+    return folder[:1] == (HUB_CACHE,) and os.path.isfile(path)
 
 
 def is_kept_name(name: str) -> bool:
@@ -57,7 +68,8 @@ def is_kept_name(name: str) -> bool:
 def files_below(
     folder: str, folders: tuple[str, ...], on_fault: Callable[[str, OSError], None]
 ) -> Iterator[tuple[str, Mark]]:
-    """The files below `folder` that are kept, with their marks. Links lead to Drive, or nowhere, and are left out.
+    """The files below `folder` that are kept, with their marks. Links lead to Drive, or nowhere, and are left out, but
+    for those in the hub's cache.
 
     `folders` are the parts of its path relative to the data directory. What cannot be read is told and left out.
     """
@@ -71,7 +83,7 @@ def files_below(
         return
     for entry in found:
         try:
-            if entry.is_symlink():
+            if entry.is_symlink() and not is_kept_link(folders, entry.path):
                 continue
             if entry.is_dir():
                 if enters((*folders, entry.name)):

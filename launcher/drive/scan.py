@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Final
 
-from launcher.drive.kept import NOT_ON_TOP, enters, files_below, is_kept_name, mark_of
+from launcher.drive.kept import NOT_ON_TOP, enters, files_below, is_kept_link, is_kept_name, mark_of
 from launcher.drive.ledger import Ledger
 from launcher.drive.troubles import printable
 
@@ -92,7 +92,8 @@ class Scan:
             paths |= {e.path for e in entries if not e.is_symlink() and e.is_file()}
         missing = {source for source in (*gone, *self.ledger.new) if not os.path.lexists(source)}
         for path in paths:
-            if os.path.islink(path) or not os.path.lexists(path):
+            link = os.path.islink(path) and not is_kept_link(self._folders(os.path.dirname(path)), path)
+            if link or not os.path.lexists(path):
                 missing.add(path)
             else:
                 self._look_at(path)

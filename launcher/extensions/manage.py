@@ -93,7 +93,7 @@ def checked_address(text: str) -> tuple[str, str]:
 
 
 def add_extension(folder: Folder, address: str, reporter: Reporter) -> str:
-    """Fetch an extension, or bring it up to date if it is there; return a sentence."""
+    """Fetch an extension, or update it if it is there; return a sentence."""
     url, name = checked_address(address)
     there = next((other for other in kept_extensions(folder) if other.lower() == name.lower()), "")
     if there:

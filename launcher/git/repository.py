@@ -15,11 +15,11 @@ from launcher.git.git import (
     PLACED_MARK,
     begin_history,
     changed_files,
+    clear_stale_locks,
     fetch,
     git,
     last_line,
     last_words,
-    clear_stale_locks,
     used_or_head,
 )
 from launcher.git.history import pull_history, push_history
@@ -60,9 +60,7 @@ def check_out(
     newest: str = "",
     used: bool = True,
 ) -> str:
-    """Bring a repository's files to the machine, and keep its history on Drive; return the commit. See
-    `keep_history`.
-    """
+    """Check a repository out on the machine, and keep its history on Drive; return the commit. See `keep_history`."""
     kept = folder.kept / repository.folder
     history = pull_history(folder, kept)
     commit = keep_history(history, repository, refresh=refresh, reporter=reporter, newest=newest, used=used)

@@ -95,9 +95,7 @@ def kept_commit(folder: Folder) -> str:
 
 
 def check_out_version(folder: Folder, commit: str, reporter: Reporter) -> None:
-    """Bring that very commit of A1111 to the machine, by way of Drive. Raises `Problem` if neither Drive nor GitHub has
-    it.
-    """
+    """Check that very commit of A1111 out on the machine. Raises `Problem` if neither Drive nor GitHub has it."""
     check_out(folder, Repository("", (WEBUI_URL,), commit), folder.code, refresh=False, reporter=reporter, used=False)
 
 
@@ -110,7 +108,7 @@ def keep_as_good(folder: Folder, tries: Tries) -> None:
 
 
 def check_out_sub_repositories(folder: Folder, reporter: Reporter) -> None:
-    """Bring the five repositories A1111 needs, side by side, by way of Drive; fetch only what Drive has not."""
+    """Check out the five repositories A1111 needs, side by side, by way of Drive; fetch only what Drive has not."""
     repositories = sub_repositories(folder.code)
     ready = 0
 

@@ -15,10 +15,10 @@ from launcher.extensions.manage import CONTROLNET_URL, add_extension, change_one
 from launcher.launch.running import RESTART, Running
 from launcher.launch.steps import Failed, Steps
 from launcher.launch.workplace import Workplace
-from launcher.models.ensure import ensure_linked_model, ensure_model
 from launcher.models.catalog import model_named
 from launcher.models.checksums import sync_checksums
 from launcher.models.controlnet import chosen_controls
+from launcher.models.ensure import ensure_linked_model, ensure_model
 from launcher.models.fetcher import Fetcher
 from launcher.models.pasted import links_in, without_secrets
 

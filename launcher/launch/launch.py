@@ -193,7 +193,9 @@ class Launch:
 
     def _link(self) -> None:
         with self.steps.step("link", "opening the door"):
-            self.board.finish("link", self.place.public_link.open(self.place.webui.running, self.steps.reporter("link")))
+            self.board.finish(
+                "link", self.place.public_link.open(self.place.webui.running, self.steps.reporter("link"))
+            )
 
     def _webui(self, source: "Future[None]", python: "Future[None]", model: "Future[str]") -> None:
         with self.steps.step("webui", "waiting for the steps above", after=(source, python, model)):

@@ -14,6 +14,7 @@ from launcher.launch.steps import Failed
 from launcher.launch.watch import CONNECT_DRIVE, DriveWatch, LinkWatch, UseWatch
 from launcher.launch.workplace import Workplace
 from launcher.models.checksums import sync_checksums
+from launcher.models.previews import fetch_missing_previews
 from launcher.models.taken_over import broken_models
 
 WATCH_EVERY: Final = 0.5  # seconds between two looks at the web UI
@@ -62,6 +63,8 @@ class Running:
                     "them again."
                 )
             self.place.notes.note(looked_at=sorted(looked))
+        with self.steps.beside("fetching what shows SDXL images while they grow"):
+            fetch_missing_previews(self.place.fetcher(self.board, "model", self.place.over))
         with self.steps.beside("keeping what the web UI found out about your models"):
             if self.place.webui.wait_for_model(self.place.over):
                 sync_checksums(self.place.folder)

@@ -19,6 +19,7 @@ from launcher.git.webui_source import check_out_sub_repositories, check_out_vers
 from launcher.launch.notes import Notes
 from launcher.launch.steps import Failed, Steps
 from launcher.models.checksums import sync_checksums
+from launcher.models.previews import lend_previews
 from launcher.python.bytecode import USED_LIST, remember_what_was_used
 from launcher.python.environment import prepare_python
 from launcher.python.packages import packages_for
@@ -122,6 +123,7 @@ class WebUIStart:
         if broken:
             self.board.notice(broken)
         self.outputs.prepare()
+        lend_previews(self.folder.code)
         with self.steps.beside("handing over what is known of your models"):
             sync_checksums(self.folder)
         suspicion = Suspicion(self.folder, self.notes.good_extensions)

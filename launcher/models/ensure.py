@@ -1,4 +1,4 @@
-"""Bringing the models that are wanted to their folder: catalog and links on one side, downloads on the other."""
+"""Making sure that the models that are wanted are in their folder: of the catalog, or behind a pasted link."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -6,12 +6,13 @@ from pathlib import Path
 from launcher.core.folder import Folder
 from launcher.core.problem import Problem
 from launcher.models.catalog import CHECKPOINTS_FOLDER, HubFile, Model, model_named
-from launcher.models.fetcher import Fetcher, fetch_previews, fetch_remote, is_same, reuse_or_set_aside, with_token
-from launcher.models.link_target import LinkTarget, safe_name
+from launcher.models.fetcher import Fetcher, fetch_remote, is_same, reuse_or_set_aside, with_token
 from launcher.models.kinds import KIND_ENDINGS, KIND_FOLDERS
+from launcher.models.link_target import LinkTarget, safe_name
 from launcher.models.links import resolve_link
 from launcher.models.model_file import OLD_ENDINGS, Format, ModelFile, look_at, look_from_afar
 from launcher.models.pasted import one_link
+from launcher.models.previews import fetch_previews
 from launcher.models.probe import read_range
 from launcher.models.receive import copy_or_link, ending_for, no_use, refuse_other_kind
 from launcher.models.remote import Remote
@@ -176,7 +177,7 @@ def place_for(folder: Folder, kind: str) -> Path:
 
 
 def with_companions(fetcher: Fetcher, model: Model, filename: str) -> str:
-    """Bring what goes with a model: the VAE it needs, under the name by which A1111 finds it for that model only."""
+    """Have what goes with a model: the VAE it needs, under the name by which A1111 finds it for that model only."""
     beside = model_named(model.beside) if model.beside else None
     if beside:
         vae = ensure_model(fetcher, beside)

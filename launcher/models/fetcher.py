@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -13,19 +13,12 @@ from launcher.models.checksums import known_checksum, note_checksum
 from launcher.models.download import download
 from launcher.models.link_target import TokenNeeded
 from launcher.models.model_file import OLD_ENDINGS
-from launcher.models.probe import probe, raise_refusal, read_range
+from launcher.models.probe import read_range
 from launcher.models.receive import Receiver, set_aside
 from launcher.models.remote import Interrupted, Remote
 from launcher.models.taken_over import fault_of
 from launcher.models.web import until_stopped
 
-# A1111 shows an SDXL image as it grows with this file, which it fetches in the middle of the first image (its
-# modules/sd_vae_approx.py); where that fails, so does every image.
-PREVIEWS_OF_XL: Final = "vaeapprox-sdxl.pt"
-PREVIEWS_SOURCES: Final = (
-    f"https://github.com/AUTOMATIC1111/stable-diffusion-webui/releases/download/v1.0.0-pre/{PREVIEWS_OF_XL}",
-    f"https://huggingface.co/licyk/sd-vae/resolve/main/vae-approx/{PREVIEWS_OF_XL}",
-)
 SAMPLES: Final = 8  # stretches of two files that are compared where no checksum is known
 SAMPLE: Final = 64 << 10  # bytes
 HASHED_AT_ONCE: Final = 4 << 20  # bytes
@@ -145,30 +138,3 @@ def with_token(fetcher: Fetcher, resolve: Callable[[str], T]) -> T:
                 f"Look at {refused.page}, make a new token, save it as the Colab secret {needed.name}, and press "
                 "▶ again.",
             ) from refused
-
-
-def fetch_previews(fetcher: Fetcher, base: str) -> None:
-    """Bring what A1111 needs to show an SDXL image as it grows. Where nobody has it, that is said, and nothing
-    fails.
-    """
-    folder = fetcher.folder.models / "VAE-approx"
-    if not base.startswith("SDXL") or (folder / PREVIEWS_OF_XL).exists():
-        return
-    for address in PREVIEWS_SOURCES:
-        try:
-            found = until_stopped(fetcher.reporter.stop, lambda at=address: probe(Remote(at, PREVIEWS_OF_XL)))  # type: ignore[misc]
-            raise_refusal(found)
-            download(
-                replace(found.remote, name=PREVIEWS_OF_XL),
-                folder / PREVIEWS_OF_XL,
-                where=fetcher.where,
-                reporter=fetcher.reporter,
-                receive=Receiver("", fetcher.where, fetcher.reporter.stop, bool(found.remote.sha256)),
-            )
-            return
-        except Problem:
-            continue  # the next source; that none has it is said below
-    fetcher.reporter.notice(
-        f"{PREVIEWS_OF_XL} could not be fetched: if images fail, set **Live preview method** to **Approx cheap** in "
-        "the web UI's settings."
-    )

@@ -13,7 +13,7 @@ LONGEST_NAME: Final = 200  # bytes; Drive and Linux take 255, and an unfinished 
 UNPACK_FIRST: Final = (".rar", ".7z", ".tar", ".gz")
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)  # not frozen: what passes it on sets __traceback__
 class TokenNeeded(Exception):
     """The source wants a token. `name` is the secret's name; `reason` a sentence; `without` what to say where there is
     none.

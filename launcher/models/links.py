@@ -8,8 +8,8 @@ from launcher.models.link_target import LinkTarget
 from launcher.models.pasted import one_link
 from launcher.models.sources import civitai, direct, google_drive, hugging_face
 
-# Each has detect(link) -> what it wants, or None, and resolve(wanted, token) -> LinkTarget. The first that knows a link has
-# it.
+# Each has detect(link) -> what it wants, or None, and resolve(wanted, token) -> LinkTarget. The first that knows a link
+# has it.
 SOURCES: Final[tuple[ModuleType, ...]] = (civitai, hugging_face, google_drive, direct)
 
 

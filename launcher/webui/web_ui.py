@@ -20,7 +20,7 @@ from launcher.core.session import Session
 from launcher.webui.explain import explain
 from launcher.webui.settings_file import without_checkpoint
 
-READY_LINE: Final = "Startup time:"  # nothing may ask it for anything before: facts/a1111.md §3
+READY_LINE: Final = "Startup time:"  # nothing may ask it for anything before: see docs/how-it-works.md
 MODEL_LINE: Final = "Model loaded in"
 START_LIMIT: Final = 900.0  # seconds; a cold disk and a slow Drive have been seen to take minutes
 # What a start prints, in order -> what a person is told.

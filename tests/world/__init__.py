@@ -92,7 +92,7 @@ class World:
         }
 
     def programs(self) -> Path:
-        """A folder with uv, which Colab has on its PATH (facts/colab.md §7)."""
+        """A folder with uv, which Colab has on its PATH."""
         folder, uv = self.root / "bin", Path(sys.prefix) / "bin" / "uv"
         folder.mkdir(parents=True, exist_ok=True)
         if not (folder / "uv").exists():

@@ -1,19 +1,16 @@
-"""Two processes for tests of what is kept: one that paints and notes what it painted, one that keeps.
+"""A process outside of the launcher that paints and knows what it painted, and one that counts it on Drive.
 
 python -m tests.world.images paint DATA LEDGER COUNT SECONDS
-python -m tests.world.images keep DATA KEPT SAID
+python -m tests.world.images count LEDGER FOLDER...
 """
 
 import hashlib
 import os
 import random
-import signal
 import sys
-import threading
 import time
+from collections import Counter
 from pathlib import Path
-
-from launcher.drive.mirror import Mirror
 
 HOSTILE = (
     b"new\nline.png", b"tab\t.png", b"-rf.png", b" .png", b"...png", b"'\"`$(x).png", b"a|b&c;d.png", b"%s%n.png",
@@ -23,7 +20,7 @@ HOSTILE = (
 
 
 def paint(data: Path, ledger: Path, count: int, seconds: float) -> None:
-    """Write images as A1111 does, under a temporary name first; after each its SHA-256 and name go to the ledger."""
+    """Write images as A1111 does, under a temporary name first; after each its SHA-256 goes to the ledger."""
     dice = random.Random(1)
     with ledger.open("ab", buffering=0) as noted:
         for number in range(count):
@@ -41,25 +38,17 @@ def paint(data: Path, ledger: Path, count: int, seconds: float) -> None:
             time.sleep(seconds / count)
 
 
-def keep(data: Path, kept: Path, said: Path) -> None:
-    """Keep until SIGTERM, and then what is left; every sentence goes to `said`."""
-    over = threading.Event()
-    signal.signal(signal.SIGTERM, lambda *_: over.set())
-    with said.open("a", buffering=1) as noted:
-
-        def say(text: str) -> None:
-            noted.write(f"{text}\n")
-
-        mirror = Mirror(data, kept, say, say=say)
-        mirror.restore()
-        mirror.start()
-        over.wait()
-        mirror.stop()
-        say(f"at the end: {mirror.unkept} not kept")
+def count(ledger: Path, folders: list[Path]) -> str:
+    """How many of the images in the ledger are in the folders just once, and how many files are there that are none."""
+    painted = Counter(ledger.read_text().split())
+    paths = [path for folder in folders for path in folder.rglob("*") if path.is_file()]
+    found = Counter(hashlib.sha256(path.read_bytes()).hexdigest() for path in paths)
+    same = sum(found[digest] == times for digest, times in painted.items())
+    return f"{same} of {painted.total()} with equal SHA-256, {(found - painted).total()} other files"
 
 
 if __name__ == "__main__":
     if sys.argv[1] == "paint":
         paint(Path(sys.argv[2]), Path(sys.argv[3]), int(sys.argv[4]), float(sys.argv[5]))
     else:
-        keep(*(Path(word) for word in sys.argv[2:5]))
+        print(count(Path(sys.argv[2]), [Path(word) for word in sys.argv[3:]]))

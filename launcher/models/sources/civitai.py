@@ -8,8 +8,8 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 import requests
 
 from launcher.core.problem import Problem
-from launcher.models.link_target import LinkTarget, TokenNeeded, safe_name
 from launcher.models.kinds import FAMILIES, RUNS_ON
+from launcher.models.link_target import LinkTarget, TokenNeeded, safe_name
 from launcher.models.probe import probe, raise_refusal
 from launcher.models.remote import Remote
 from launcher.models.web import TIMEOUT, Session

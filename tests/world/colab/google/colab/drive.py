@@ -1,7 +1,7 @@
 """google.colab.drive: "Drive" is a FUSE mount of the folder WORLD_DRIVE, which outlives the runtime
 (tests/world/drive.py).
 
-What `mount` does in what order is as read in Google's source (facts/colab.md §1): consent, a look whether it is
+What `mount` does in what order is as read in Google's source (colabtools 3c07d77): consent, a look whether it is
 mounted, the end of any mount there is, the checks of the mount point, the mount.
 """
 

@@ -1,0 +1,77 @@
+"""What A1111 shows an SDXL image with while it grows: brought beforehand, and another file where it cannot be had.
+
+A1111 v1.10.1 looks for it in its models folder, which is on Drive, then beside its code, and else fetches it in the
+middle of the first image (modules/sd_vae_approx.py); where that fails, so does every SDXL image.
+"""
+
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+from launcher.core.folder import Folder
+from launcher.core.problem import Problem
+from launcher.models.download import download
+from launcher.models.fetcher import Fetcher
+from launcher.models.model_file import look_at
+from launcher.models.probe import probe, raise_refusal
+from launcher.models.receive import Receiver
+from launcher.models.remote import Remote
+from launcher.models.web import until_stopped
+
+FOLDER: Final = "VAE-approx"
+OF_XL: Final = "vaeapprox-sdxl.pt"  # 0.2 MB
+OF_SD1: Final = "model.pt"  # of the same shape; comes with A1111's source
+SOURCES: Final = (
+    f"https://github.com/AUTOMATIC1111/stable-diffusion-webui/releases/download/v1.0.0-pre/{OF_XL}",
+    f"https://huggingface.co/licyk/sd-vae/resolve/main/vae-approx/{OF_XL}",
+)
+
+
+def fetch_previews(fetcher: Fetcher, base: str) -> None:
+    """Bring it for a model of that base. Where nobody has it, that is said, and nothing fails."""
+    folder = fetcher.folder.models / FOLDER
+    if not base.startswith("SDXL") or (folder / OF_XL).exists():
+        return
+    for address in SOURCES:
+        try:
+            found = until_stopped(fetcher.reporter.stop, lambda at=address: probe(Remote(at, OF_XL)))  # type: ignore[misc]
+            raise_refusal(found)
+            download(
+                replace(found.remote, name=OF_XL),
+                folder / OF_XL,
+                where=fetcher.where,
+                reporter=fetcher.reporter,
+                receive=Receiver("", fetcher.where, fetcher.reporter.stop, bool(found.remote.sha256)),
+            )
+            return
+        except Problem:
+            continue  # the next source; that none has it is said below
+    fetcher.reporter.notice(
+        f"{OF_XL}, which shows SDXL images while they grow, could not be fetched: until it can, they have wrong colors "
+        "while they grow. The finished images are as they should be."
+    )
+
+
+def fetch_missing_previews(fetcher: Fetcher) -> None:
+    """Bring it if any checkpoint there is an SDXL one, however it came: it may be chosen in the page."""
+    if not (fetcher.folder.models / FOLDER / OF_XL).exists() and has_sdxl(fetcher.folder):
+        fetch_previews(fetcher, "SDXL")
+
+
+def has_sdxl(folder: Folder) -> bool:
+    """True if there is an SDXL checkpoint. One that cannot be read counts for nothing."""
+    for path in folder.checkpoints():
+        try:
+            if look_at(path, inside=False).base.startswith("SDXL"):
+                return True
+        except OSError:  # `broken_models` names it
+            continue
+    return False
+
+
+def lend_previews(code: Path) -> None:
+    """Let the file for Stable Diffusion 1 stand in beside A1111's code; the right one on Drive goes before it."""
+    folder = code / "models" / FOLDER
+    if (folder / OF_SD1).exists() and not os.path.lexists(folder / OF_XL):
+        (folder / OF_XL).symlink_to(OF_SD1)
