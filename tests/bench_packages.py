@@ -30,6 +30,7 @@ from tests.world.counter import Counter
 
 ROUNDS: Final = 2
 BEFORE: Final = "26d7fec747e74953b7913dc4480d77239b5f21ea"  # the commit before packages were borrowed
+CUDA: Final = r"nvidia-.+-cu\d+$|triton$"  # nvidia-ml-py is 50 kB of Python that reads how busy a card is
 NEEDS_TORCH: Final = "ultralytics"  # what ADetailer's installer installs
 UV: Final = Path(sys.prefix) / "bin" / "uv"
 PREPARE: Final = """
@@ -200,7 +201,7 @@ def addition_row(python: Path, root: Path, counter: Counter) -> Row:
     settings = webui_environment(folder) | counter.environment()
     subprocess.run([*command, f"--report={report}"], env=settings, check=True)
     by_pip = {item["metadata"]["name"] for item in json.loads(report.read_text())["install"]}
-    heavy = sorted(name for name in by_uv | by_pip if re.match("nvidia|triton", name))
+    heavy = sorted(name for name in by_uv | by_pip if re.match(CUDA, name))
     lasted = not heavy and borrowed == set(read_borrowed(folder)) and len(borrowed) > 10
     told = (
         f"{len(heavy)} packages of nvidia and triton ({(counter.came - came) / 1e6:.0f} MB in all for {len(by_uv)} "

@@ -14,7 +14,7 @@ class Counter:
 
     def __init__(self) -> None:
         self.came = 0
-        self._lock = threading.Lock()
+        self._lock, self._addresses = threading.Lock(), dict[str, str]()
         counter = self
 
         class Handler(socketserver.StreamRequestHandler):
@@ -28,7 +28,7 @@ class Counter:
                     self.wfile.write(b"HTTP/1.1 405 Only CONNECT\r\n\r\n")
                     return
                 host, _, port = target.rpartition(":")
-                with socket.create_connection((host.strip("[]"), int(port)), timeout=30) as server:
+                with socket.create_connection((counter.address_of(host), int(port)), timeout=30) as server:
                     server.settimeout(None)
                     self.wfile.write(b"HTTP/1.1 200 Connected\r\n\r\n")
                     up = threading.Thread(target=counter.move, args=(self.connection, server, False), daemon=True)
@@ -42,6 +42,13 @@ class Counter:
         self.server = Server(("127.0.0.1", 0), Handler)
         threading.Thread(target=self.server.serve_forever, args=(0.05,), daemon=True).start()
         self.url = f"http://127.0.0.1:{self.server.server_address[1]}"
+
+    def address_of(self, host: str) -> str:
+        """Asked once: a resolver that is asked fifty times at once answers some of them with a failure."""
+        with self._lock:
+            if host not in self._addresses:
+                self._addresses[host] = str(socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)[0][4][0])
+            return self._addresses[host]
 
     def move(self, source: socket.socket, target: socket.socket, counts: bool) -> None:
         """All that `source` sends, until it ends or the other one does not want it any more."""
