@@ -33,6 +33,7 @@ from launcher.notebook.build import notebook_text
 from tests.bench_growth import growth
 from tests.bench_launches import Row, launch_works, next_run_real
 from tests.bench_packages import environment_rows
+from tests.bench_press import press_rows
 from tests.conftest import ROOT
 from tests.marks import rewrite
 from tests.prepare import system_packages
@@ -357,6 +358,7 @@ def main() -> None:
     works: dict[str, Callable[[Path], list[Row]]] = {
         "environment": environment_rows,
         **launch_works(),
+        "press": press_rows,
         "doors": lambda root: with_doors(door_rows),
         "downloads": download_rows,
         "notebook": build_row,

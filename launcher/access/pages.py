@@ -7,7 +7,8 @@ from typing import Any, Final
 
 from launcher import __version__
 from launcher.access.login import USER
-from launcher.ui.html import MARKS, STATE_WORDS
+from launcher.ui.html import MARKS
+from launcher.ui.words import STATE_WORDS
 
 OWN_PAGES: Final = "/oneclick/"  # A1111 has nothing there
 STYLE: Final = """

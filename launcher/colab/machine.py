@@ -10,6 +10,7 @@ from typing import Final
 
 import psutil
 
+from launcher.core.folder import GB
 from launcher.core.problem import Problem
 from launcher.core.process import CommandError, run
 
@@ -39,6 +40,12 @@ class Machine:
     def disk(self) -> Path:
         """Our folder on the runtime's own disk."""
         return self.base / ("oneclick" if self.colab else "machine")
+
+    @property
+    def described(self) -> str:
+        """What it is, for a report."""
+        card = f"{self.gpu}, {self.card_memory / GB:.0f} GB" if self.gpu else "no graphics card"
+        return f"{'Google Colab' if self.colab else 'another Jupyter'}, {card}, {self.memory / GB:.0f} GB of RAM"
 
     def without_drive(self) -> "Machine":
         """The same machine, on which nothing is kept on Google Drive."""

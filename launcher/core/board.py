@@ -69,6 +69,7 @@ class Snapshot:
     kept: str = ""  # one line on what is kept on Drive
     buttons: tuple[str, ...] = ()  # those that may be pressed now
     foot: str = ""  # how to go on from here
+    facts: tuple[tuple[str, str], ...] = ()  # versions and the like: name, value
     started: float = 0.0  # time.time()
     webui_port: int = 0  # 0 while the web UI must not be asked anything
     version: int = 0
@@ -97,6 +98,7 @@ class Snapshot:
                 "steps": tuple(Step(**step) for step in told["steps"]),
                 "notices": tuple(told["notices"]),
                 "buttons": tuple(told["buttons"]),
+                "facts": tuple((name, value) for name, value in told["facts"]),
                 "login_box": LoginBox(**box) if box else None,
             }
         )
@@ -133,6 +135,7 @@ class Board:
         self._steps: dict[str, Step] = {}
         self._samples: dict[str, deque[tuple[float, int]]] = {}
         self._notices: dict[str, str] = {}
+        self._facts: dict[str, str] = {}
         self._now = Snapshot(self.title, self.done_title, started=self.started)
         self._urgent = 0
 
@@ -225,6 +228,12 @@ class Board:
     def show_foot(self, text: str) -> None:
         """How to go on from here."""
         self._show(foot=text)
+
+    def show_fact(self, name: str, value: str) -> None:
+        """A version, or something the machine has: under the panel, and in the report that can be copied."""
+        with self._changed:
+            self._facts[name] = value
+            self._show(facts=tuple(self._facts.items()))
 
     def entitle(self, title: str, done_title: str) -> None:
         """Another headline."""

@@ -10,16 +10,19 @@ from launcher.core.problem import Problem
 from launcher.core.process import CommandError
 from launcher.core.reporter import Reporter
 from launcher.git.git import (
+    BUSY_MARK,
     OUR_BRANCHES,
     OUR_REF,
     PLACED_MARK,
     begin_history,
+    branch_of,
     changed_files,
     clear_stale_locks,
     fetch,
     git,
     last_line,
     last_words,
+    main_branch,
     used_or_head,
 )
 from launcher.git.history import pull_history, push_history
@@ -92,7 +95,9 @@ def keep_history(
             git("update-ref", OUR_REF, have, at=history)
         return have
     if not (history / ".git" / "HEAD").exists():
-        begin_history(history, repository.urls[-1])
+        followed = "" if repository.wanted == "HEAD" or repository.pinned else repository.wanted
+        branch = followed or ("" if repository.pinned else main_branch(repository.urls[0])) or WEBUI_BRANCH
+        begin_history(history, repository.urls[-1], branch, followed)
     failures: list[str] = []
     for url in repository.urls:
         try:
@@ -135,9 +140,9 @@ def put_files(history: Path, commit: str, files: Path, reporter: Reporter) -> st
     person's changes, if any.
     """
     clear_stale_locks(files)
-    busy, placed, branch = files / ".git" / "oneclick-busy", files / ".git" / PLACED_MARK, ""
+    busy, placed, branch = files / ".git" / BUSY_MARK, files / ".git" / PLACED_MARK, ""
     if used_or_head(files) == commit and not busy.exists():
-        placed.touch()
+        placed.write_text(commit)
         return branch
     if not busy.exists():  # a checkout that was cut off in the middle looks like changes of a person
         branch = keep_edits(files, history, reporter)
@@ -146,8 +151,9 @@ def put_files(history: Path, commit: str, files: Path, reporter: Reporter) -> st
         git("init", "--quiet", "--template=", str(files))
     busy.touch()
     git("fetch", "--quiet", "--no-tags", "--depth=1", f"file://{history}", commit, at=files)
-    git("checkout", "--quiet", "--force", "--detach", commit, at=files)
-    placed.touch()
+    # On a branch: A1111 cannot read an extension that is on none (modules/extensions.py asks for the active branch).
+    git("checkout", "--quiet", "--force", "-B", branch_of(history), commit, at=files)
+    placed.write_text(commit)
     busy.unlink()
     return branch
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from launcher.core.fields import DEFAULT_CHECKPOINT, NEWEST
-from launcher.core.folder import write_safely
+from launcher.core.folder import GB, write_safely
 from launcher.core.problem import Problem
 from launcher.core.session import PRIVATE
 from launcher.drive.mount import connect_drive
@@ -22,6 +22,7 @@ from launcher.models.ensure import ensure_checkpoint
 from launcher.models.pasted import without_secrets
 from launcher.models.taken_over import read_ahead
 from launcher.python.bytecode import compile_what_was_used
+from launcher.python.environment import borrowed_bytes
 from launcher.python.pins import LOCKED_COMMIT, LOCKED_PACKAGES
 from launcher.webui.arguments import check_arguments
 
@@ -113,6 +114,7 @@ class Launch:
         return self.place.settings.version == NEWEST and not self.place.webui.running
 
     def _say_what_machine(self) -> None:
+        self.board.show_fact("Machine", self.place.machine.described)
         if not self.place.machine.gpu:
             where = " Choose Runtime → Change runtime type → T4 GPU for one." if self.place.machine.colab else ""
             self.board.notice(f"This runtime has no graphics card: an image takes minutes instead of seconds.{where}")
@@ -153,7 +155,7 @@ class Launch:
                 self._files_there.set_result(None)
                 put_extensions(self.place.folder, reporter)
                 check_arguments(self.place.folder.code, self.place.folder.data, self.place.settings.extra_arguments)
-                self.board.finish("source", f"version {self.starter.tries.commit[:8]}")
+                self.board.finish("source", f"version {self.starter.version}")
         finally:
             if not self._files_there.done():
                 self._files_there.set_exception(Failed())
@@ -170,14 +172,16 @@ class Launch:
             if new or early:
                 self.board.note("python", "preparing them for a fast start")
                 compile_what_was_used(self.place.folder)
+            borrowed = borrowed_bytes(self.place.folder)
+            if borrowed:
+                self.board.show_fact("Borrowed from this machine:", f"{borrowed / GB:.1f} GB")
             self.board.finish("python", f"{packages} packages" + ("" if new or early else ", there already"))
 
     def _install_early(self) -> bool:
         try:
             return self.starter.install(list(LOCKED_PACKAGES))
-        except (
-            Problem
-        ) as problem:  # it is tried again once the source is there; then another version may take its place
+        except Problem as problem:
+            # It is tried again once the source is there; then another version may take its place.
             self.board.note("python", f"waiting for AUTOMATIC1111's source, after: {problem.what}")
             return False
 
@@ -213,4 +217,5 @@ class Launch:
             else:
                 self.starter.start_some_version(plan)
             self.board.webui_answers_on(self.place.webui.port)
+            self.board.show_fact("AUTOMATIC1111", self.starter.version)
             self.board.finish("webui", "running")

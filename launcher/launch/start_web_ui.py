@@ -23,6 +23,7 @@ from launcher.models.previews import lend_previews
 from launcher.python.bytecode import USED_LIST, remember_what_was_used
 from launcher.python.environment import prepare_python
 from launcher.python.packages import packages_for
+from launcher.python.pins import LOCKED_COMMIT, LOCKED_VERSION
 from launcher.python.uv import webui_environment
 from launcher.webui.arguments import fixed_arguments, machine_arguments
 from launcher.webui.explain import not_loaded
@@ -68,6 +69,12 @@ class WebUIStart:
     def choose_version(self, newest: str, reporter: Reporter) -> None:
         """Choose which versions of A1111 may be used; `newest` is the newest, where GitHub was asked already."""
         self.tries = versions_to_try(self.folder, self.settings.version, reporter, newest)
+
+    @property
+    def version(self) -> str:
+        """The version that is used, as people know it: the name of the release, or the first digits of the commit."""
+        commit = self.tries.commit
+        return LOCKED_VERSION if commit == LOCKED_COMMIT else commit[:8]
 
     def keep_version(self, reporter: Reporter) -> None:
         """Stay with the version that runs, which is the one that started last."""

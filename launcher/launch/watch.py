@@ -12,7 +12,7 @@ from typing import Any, Final
 from launcher.access.public_link import PublicLink
 from launcher.colab.machine import Machine
 from launcher.core.board import Board
-from launcher.core.folder import GB, largest_files
+from launcher.core.folder import GB, free_bytes, largest_files
 from launcher.core.problem import Problem
 from launcher.drive.mirror import Mirror
 from launcher.drive.mount import connect_drive, drive_is_mounted
@@ -20,6 +20,7 @@ from launcher.launch.steps import Steps
 
 WATCH_LINK_EVERY: Final = 60.0  # seconds
 WATCH_DRIVE_EVERY: Final = 5.0  # seconds
+WATCH_ROOM_EVERY: Final = 60.0  # seconds
 STUCK_AFTER: Final = 120.0  # seconds without a sign of life of the mirror
 GIVE_BACK_WARNING: Final = 60.0  # seconds
 
@@ -41,6 +42,7 @@ class DriveWatch:
     _connecting: threading.Thread | None = None
     _away: bool = False
     _next: float = 0.0  # time.monotonic() of the next look
+    _next_room: float = 0.0
     _full_said: bool = False
 
     @property
@@ -58,6 +60,7 @@ class DriveWatch:
                 self._is_back()
             self._say_if_full()
             self._say_if_stuck()
+            self._say_room()
         elif not self._away:
             self._away = True
             self.steps.board.start("drive", "Google Drive was disconnected; what you make waits on this machine")
@@ -111,6 +114,12 @@ class DriveWatch:
                 f"follow by themselves. The largest in your folder: {sizes}.",
                 about="full",
             )
+
+    def _say_room(self) -> None:
+        """How much Drive still takes, once a minute."""
+        if self.machine.mountpoint and time.monotonic() > self._next_room:
+            self._next_room = time.monotonic() + WATCH_ROOM_EVERY
+            self.steps.board.show_fact("Free on Google Drive:", f"{free_bytes(self.mirror.kept) / GB:.1f} GB")
 
     def _say_if_stuck(self) -> None:
         """Say when nothing was heard of the mirror for long: it waits for an answer of Drive that does not come."""

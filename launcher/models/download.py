@@ -236,7 +236,7 @@ def fetch_whole(remote: Remote, part: Path, reporter: Reporter) -> str:
             reporter.progress(have, remote.size or told)
         if told and have != told:
             raise requests.ConnectionError("the answer was cut off")
-        if stated and digest.hexdigest() != stated:
+        if stated and not remote.sha256 and digest.hexdigest() != stated:  # a known one is compared by `verify`
             raise requests.ConnectionError("the answer is not what its checksum says")
     return digest.hexdigest()
 

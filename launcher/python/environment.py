@@ -96,7 +96,7 @@ def fill(uv: str, folder: Folder, packages: list[str], reporter: Reporter, *, bo
     unknown = ROOM_UNKNOWN if any(re.match(r"torch\b", package) for package in missing) else GB
     room = int(sum(sizes) * UNPACKED) + ROOM_BESIDE if locked else unknown
     require_room(folder.machine, room, "the runtime's disk", "Installing the web UI's packages")
-    borrowed = sum(pin.size for pin in ALL_PINS.values() if pin.name in read_borrowed(folder))
+    borrowed = borrowed_bytes(folder)
     if borrowed:
         reporter.say(f"{sum(sizes) / GB:.1f} GB to fetch, {borrowed / GB:.1f} GB borrowed from this machine")
     if missing or not locked:
@@ -111,6 +111,11 @@ def fill(uv: str, folder: Folder, packages: list[str], reporter: Reporter, *, bo
             "missing.",
             "Press ▶ again. If it happens again, please report it.",
         )
+
+
+def borrowed_bytes(folder: Folder) -> int:
+    """Bytes that were not fetched, because this machine lends the files."""
+    return sum(pin.size for pin in ALL_PINS.values() if pin.name in read_borrowed(folder))
 
 
 def look_at(folder: Folder, packages: list[str]) -> str:

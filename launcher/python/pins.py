@@ -6,6 +6,7 @@ from launcher.core.tools import Pin, read_pins
 from launcher.python.lock import BUILD_TOOLS, CONTROLNET_LOCK, LOCK
 
 # A1111 v1.10.1, and the fingerprint of its requirements_versions.txt: what this lock was resolved for.
+LOCKED_VERSION: Final = "v1.10.1"
 LOCKED_COMMIT: Final = "82a973c04367123ae98bd9abdf80d9eda9b910e2"
 LOCKED_REQUIREMENTS: Final = "76d90436b579f3d7a5f6ff55657ffc56476e2dd0c2c79f09e2ceedc122d5db48"
 # Every package for that file, torch 2.8.0 (T4 to Blackwell), with three differences:

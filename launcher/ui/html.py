@@ -6,8 +6,9 @@ import time
 from typing import Final
 
 from launcher import __version__
-from launcher.core.board import FAILED, RUNNING, LoginBox, Snapshot
-from launcher.ui.words import amount, in_time
+from launcher.core.board import DONE, FAILED, RUNNING, LoginBox, Snapshot
+from launcher.ui.report import report
+from launcher.ui.words import STATE_WORDS, amount, in_time
 
 STYLE_OF_PANEL: Final = """<style>
 .oneclick{--ink:#1d1d28;--box:#fff;--line:#d8d8e4;--soft:#5a5a6e;--main:#4a3fc9;--on:#fff;--bad:#b3261e;--good:#1b7a3d;
@@ -46,12 +47,17 @@ padding:10px 20px;border-radius:8px;text-decoration:none}
 .oneclick .field{display:flex;flex-wrap:wrap;align-items:center;gap:2px 12px;margin-top:10px}
 .oneclick .field span{flex:0 0 4.8em;color:var(--soft)}.oneclick .field div{flex:1 1 12em;min-width:0;
 overflow-wrap:anywhere}
+.oneclick .facts{display:flex;flex-wrap:wrap;gap:4px 12px;align-items:center;justify-content:space-between;
+margin-top:6px;font-size:12.5px}
+.oneclick.unseen{position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%);white-space:nowrap}
+.oneclick details{margin:8px 0;color:var(--soft)}.oneclick summary{cursor:pointer}
 .oneclick code{font:600 14px ui-monospace,monospace;color:var(--ink);background:none}
 .oneclick button{font:inherit;font-size:12.5px;padding:3px 10px;border:1px solid var(--soft);border-radius:6px;
 background:var(--box);color:var(--ink);cursor:pointer}
 </style>"""
 MARKS: Final = {"waiting": "·", "running": "…", "done": "✓", "failed": "✕"}
-STATE_WORDS: Final = {"waiting": "waiting", "running": "at work", "done": "done", "failed": "failed"}
+IN_THE_FOOT: Final = ("AUTOMATIC1111", "Free on Google Drive:", "Borrowed from this machine:")
+NOTICES_SHOWN: Final = 3  # the newest; the others are folded
 # Copies the text before the button; selects it where the page may not use the clipboard.
 COPY_SCRIPT: Final = (
     "const c=this.previousElementSibling.querySelector('code'),s=getSelection(),r=document.createRange();"
@@ -59,24 +65,41 @@ COPY_SCRIPT: Final = (
     "ok=false;try{ok=document.execCommand('copy')}catch(e){}"
     "if(!ok&&navigator.clipboard)navigator.clipboard.writeText(c.textContent);this.textContent='Copied'"
 )
+# Copies the report, wherever in the panel it is.
+REPORT_SCRIPT: Final = (
+    "let p=this;while(p&&!p.querySelector('.oneclick-report'))p=p.parentElement;"
+    "const a=p.querySelector('.oneclick-report');a.hidden=false;a.select();let ok=false;"
+    "try{ok=document.execCommand('copy')}catch(e){}a.hidden=true;"
+    "if(!ok&&navigator.clipboard)navigator.clipboard.writeText(a.value);this.textContent='Copied'"
+)
+
+
+def headline(board: Snapshot) -> str:
+    """What goes on, in a few words."""
+    if board.failed:
+        return "It stopped: something needs you"
+    return board.done_title if board.all_done else board.title
+
+
+def live_html(board: Snapshot) -> str:
+    """What a screen reader says by itself: it changes when a step begins or ends, not with every byte and second."""
+    done = sum(step.state == DONE for step in board.steps)
+    at_work = ", ".join(step.title for step in board.steps if step.state == RUNNING)
+    far = f" {done} of {len(board.steps)} steps done." if board.steps else ""
+    return (
+        f'<div class="oneclick unseen" role="status">{html.escape(headline(board))}.{far}'
+        f"{f' At work: {html.escape(at_work)}.' if at_work else ''}</div>"
+    )
 
 
 def head_html(board: Snapshot, now: float) -> str:
     """The first line: what goes on, and a clock that shows it is alive."""
-    failed, running = board.failed, [s for s in board.steps if s.state == RUNNING]
-    if failed:
-        text = "It stopped: something needs you"
-    elif board.all_done:
-        text = board.done_title
-    else:
-        text = board.title
+    running = [s for s in board.steps if s.state == RUNNING]
+    text = headline(board)
     clock = time.strftime("%H:%M:%S", time.localtime(now))
     box = board.login_box
     since = f"ready after {in_time(box.seconds)}" if box and not running else in_time(now - board.started)
-    return (
-        f'{STYLE_OF_PANEL}<div class="oneclick head" role="status"><span>{since} · '
-        f"{clock}</span><b>{html.escape(text)}</b></div>"
-    )
+    return f'{STYLE_OF_PANEL}<div class="oneclick head"><span>{since} · {clock}</span><b>{html.escape(text)}</b></div>'
 
 
 def steps_html(board: Snapshot, now: float) -> str:
@@ -108,8 +131,12 @@ def sentence_html(text: str) -> str:
 
 
 def told_html(board: Snapshot) -> str:
-    """Notices, and the problem with its remedy."""
-    parts = [f'<div class="notice">{sentence_html(text)}</div>' for text in board.notices]
+    """Messages, the older ones folded, and the problem with its remedy."""
+    notices = [f'<div class="notice">{sentence_html(text)}</div>' for text in board.notices]
+    older, parts = notices[:-NOTICES_SHOWN], notices[-NOTICES_SHOWN:]
+    if older:
+        title = f"{len(older)} earlier message{'s' if older[1:] else ''}"
+        parts.insert(0, f"<details><summary>{title}</summary>{''.join(older)}</details>")
     for step in board.steps:
         if step.state == FAILED:
             what, do = sentence_html(step.problem), sentence_html(step.remedy)
@@ -141,9 +168,20 @@ def login_box_html(box: LoginBox | None, link: str) -> str:
 
 
 def foot_html(board: Snapshot, closed: bool) -> str:
-    """What is kept, and how to go on."""
-    kept = f"{html.escape(board.kept)} · " if board.kept else ""
-    return f'<div class="oneclick foot">{kept}{sentence_html(foot_text(board, closed))} · Version {__version__}</div>'
+    """What is kept, how to go on, what runs here, and the button that copies a report."""
+    lines = [board.kept and html.escape(board.kept), sentence_html(foot_text(board, closed))]
+    facts = [f"Version {__version__}", *(f"{name} {value}" for name, value in board.facts if name in IN_THE_FOOT)]
+    button = f'<button type="button" onclick="{html.escape(REPORT_SCRIPT)}">Copy a report</button>'
+    return (
+        f'<div class="oneclick foot">{" · ".join(filter(None, lines))}'
+        f'<div class="facts"><span>{html.escape(" · ".join(facts))}</span>{button}</div></div>'
+    )
+
+
+def report_html(board: Snapshot) -> str:
+    """The report, not shown: a part of its own, for it changes often and the button must keep the focus."""
+    text = html.escape(report(board))
+    return f'<textarea class="oneclick-report" aria-label="Report" readonly hidden>{text}</textarea>'
 
 
 def foot_text(board: Snapshot, closed: bool) -> str:

@@ -6,10 +6,11 @@ from collections.abc import Callable
 from typing import Any, Final, Protocol
 
 from launcher.core.board import Snapshot
-from launcher.ui.html import foot_html, head_html, login_box_html, steps_html, told_html
+from launcher.ui.html import foot_html, head_html, live_html, login_box_html, report_html, steps_html, told_html
 from launcher.ui.text_panel import TextPanel, text_lines
 
 TICK: Final = 0.1  # seconds between two looks at the kernel and the board
+PARTS: Final = ("live", "head", "steps", "told", "box", "foot", "report")
 REDRAW: Final = 0.5  # seconds between two drawings of what only moves: clocks
 
 
@@ -43,7 +44,7 @@ class WidgetPanel:
         self._press, self._board = press, board
         self._shown: dict[str, str] = {}
         self._drawn, self._version = 0.0, -1
-        self._parts = {name: widgets.HTML() for name in ("head", "steps", "told", "box", "foot")}
+        self._parts = {name: widgets.HTML() for name in PARTS}
         self._buttons: dict[str, Any] = {}
         self._row = widgets.HBox(layout=widgets.Layout(flex_flow="row wrap"))
         for part in self._parts.values():
@@ -89,11 +90,13 @@ class WidgetPanel:
             if button.disabled != (name not in board.buttons):
                 button.disabled = name not in board.buttons
         drawn = {
+            "live": live_html(board),
             "head": head_html(board, now),
             "steps": steps_html(board, now),
             "told": told_html(board),
             "box": login_box_html(board.login_box, link),
             "foot": foot_html(board, closed),
+            "report": report_html(board),
         }
         for name, text in drawn.items():
             if self._shown.get(name) != text:

@@ -3,8 +3,8 @@
 import time
 
 from launcher.core.board import DONE, FAILED, Snapshot
-from launcher.ui.html import MARKS, STATE_WORDS
-from launcher.ui.words import in_time
+from launcher.ui.html import MARKS
+from launcher.ui.words import STATE_WORDS, in_time
 
 
 def text_lines(board: Snapshot, with_password: bool) -> list[str]:

@@ -1,8 +1,11 @@
 """Numbers in words."""
 
 from collections.abc import Callable
+from typing import Final
 
 from launcher.core.board import RUNNING, Step
+
+STATE_WORDS: Final = {"waiting": "waiting", "running": "at work", "done": "done", "failed": "failed"}
 
 
 def in_bytes(count: float) -> str:

@@ -16,9 +16,9 @@ from jupyter_client.manager import KernelManager
 NOTEBOOK = Path(__file__).resolve().parents[2] / "OneClickLauncher.ipynb"
 
 
-def cell_source(identity: str, **fields: Any) -> str:
+def cell_source(identity: str, notebook: Path = NOTEBOOK, /, **fields: Any) -> str:
     """A cell's text with form fields filled in, as Colab does it: the line of the field is rewritten."""
-    cells = {cell["id"]: "".join(cell["source"]) for cell in json.loads(NOTEBOOK.read_text())["cells"]}
+    cells = {cell["id"]: "".join(cell["source"]) for cell in json.loads(notebook.read_text())["cells"]}
     text = cells[identity]
     for name, value in fields.items():
         field = re.search(rf"(?m)^{name} = .*?(?= #@param)", text)
