@@ -18,7 +18,7 @@ import psutil
 
 from tests.conftest import COLAB_PYTHON, ROOT
 from tests.world import MODEL_LINK, World, safetensors
-from tests.world.kernel import Kernel, cell_source
+from tests.world.kernel import NOTEBOOK, Kernel, cell_source
 from tests.world.place import Place, wait_ready
 from tests.world.real import REAL_LINK, RealWorld
 
@@ -65,23 +65,32 @@ print("LEGS", json.dumps(seconds))
 
 
 @contextmanager
-def kernel_at(environment: dict[str, str], machine: Path) -> Iterator[Kernel]:
+def kernel_at(
+    environment: dict[str, str], machine: Path, python: Path = COLAB_PYTHON, notebook: Path = NOTEBOOK
+) -> Iterator[Kernel]:
     """A kernel with Colab's pins; at the end everything it started is stopped."""
     machine.mkdir(parents=True, exist_ok=True)
-    kernel = Kernel(COLAB_PYTHON, {**BASE, **environment}, machine)
+    kernel = Kernel(python, {**BASE, **environment}, machine)
     try:
         yield kernel
     finally:
         kernel.interrupt()
-        kernel.run(cell_source("stop"), 120)
+        kernel.run(cell_source("stop", notebook), 120)
         kernel.shutdown()
 
 
-def launch_seconds(environment: dict[str, str], machine: Path, **fields: object) -> float:
+def launch_seconds(
+    environment: dict[str, str],
+    machine: Path,
+    python: Path = COLAB_PYTHON,
+    notebook: Path = NOTEBOOK,
+    /,
+    **fields: object,
+) -> float:
     """From ▶ to the card."""
-    with kernel_at({**environment, "ONECLICK_PANEL": "text"}, machine) as kernel:
+    with kernel_at({**environment, "ONECLICK_PANEL": "text"}, machine, python, notebook) as kernel:
         began = time.monotonic()
-        kernel.start(cell_source("launch", **{"checkpoint": MODEL_LINK, "link": "none", **fields}))
+        kernel.start(cell_source("launch", notebook, **{"checkpoint": MODEL_LINK, "link": "none", **fields}))
         kernel.wait_for_text(r"^Ready after", 900)
         return time.monotonic() - began
 

@@ -5,6 +5,7 @@ peers, in turn with ours: the launcher before it borrowed anything, and pip as A
 takes some 25 GB of disk.
 """
 
+import hashlib
 import json
 import os
 import re
@@ -48,6 +49,43 @@ began = time.monotonic()
 prepare_python(Folder(root / "a" / "b" / "c", root / "machine"), packages, Reporter(board, "python"))
 print("SECONDS", time.monotonic() - began)
 """
+
+
+LAUNCHES: Final = 10
+# Ten launches without the web UI's own process: the environment is seen to, each extension's installer runs as after an
+# update, and the environment is seen to again.
+LAUNCH: Final = """
+import json, os, sys
+from pathlib import Path
+from launcher.core.board import Board
+from launcher.core.folder import Folder
+from launcher.core.reporter import Reporter
+from launcher.extensions.installers import run_installers
+from launcher.python.borrow import lost, read_borrowed
+from launcher.python.environment import prepare_python
+from launcher.python.pins import LOCKED_PACKAGES
+from launcher.python.repair import moved_packages
+root, launches, board = Path(sys.argv[1]), int(sys.argv[2]), Board("Bench", "Done")
+board.add("python", "Packages")
+folder, reporter = Folder(root / "a" / "b" / "c", root / "machine"), Reporter(board, "python")
+folder.code.mkdir(parents=True, exist_ok=True)
+ran = 0
+for launch in range(launches):
+    for script in folder.data.glob("extensions/*/install.py"):
+        os.utime(script, (launch, launch))
+    prepare_python(folder, list(LOCKED_PACKAGES), reporter)
+    ran += run_installers(folder, reporter)
+    prepare_python(folder, list(LOCKED_PACKAGES), reporter)
+    assert not moved_packages(folder) and not lost(folder)
+print("TOLD", json.dumps({"ran": ran, "borrowed": len(read_borrowed(folder)), "notices": str(board.snapshot())}))
+"""
+INSTALL: Final = "import subprocess, sys\nsubprocess.run({command}, check=True)\n"
+PIP: Final = "[sys.executable, '-m', 'pip'"
+MOVERS: Final = {
+    "takes-away": f"{PIP}, 'uninstall', '--yes', 'nvidia-cublas-cu12', 'nvidia-cudnn-cu12']",
+    "wants-older": f"{PIP}, 'install', 'nvidia-nvtx-cu12<12.8.90', 'nvidia-cuda-runtime-cu12<12.8.90']",
+    "uses-uv": "['uv', 'pip', 'install', '--python', sys.executable, '--reinstall', 'nvidia-cufile-cu12>1.13.1.3']",
+}
 
 
 @dataclass
@@ -146,6 +184,7 @@ def environment_rows(root: Path) -> list[Row]:
                     shutil.rmtree(place)
         kept = restored(Folder(root / "x" / "y" / "z", root / "ours" / "machine").python, root)
         added = addition_row(python, root / "ours", counter)
+        stays = kernel_row(python, root / "ours", counter)
     faster, than_pip = (statistics.median(way.seconds) / statistics.median(ours.seconds) for way in (before, pip))
     fetched, slower = statistics.median(ours.fetched) / 1e9, kept[0] / statistics.median(ours.seconds)
     small = fetched <= 1.25 and ours.disk <= 3.5
@@ -156,6 +195,7 @@ def environment_rows(root: Path) -> list[Row]:
         (f"{figure}, again", "`pip install` of the same lock", "≥ 9 × faster", f"{than_pip:.1f} × (pip: {pip.told()})",
             "yes" if than_pip >= 9 else f"no, by {100 * (1 - than_pip / 9):.0f} %"),
         added,
+        stays,
         ("environment kept on Drive as one tar.zst (80 MB/s)", "installing it anew", "< 1 ×, else it is not kept",
             f"{slower:.1f} × ({kept[0]:.1f} s against {spread(ours.seconds)}; the file has {kept[1]:.1f} GB)",
             "yes" if slower < 1 else "no: not kept"),
@@ -219,3 +259,42 @@ def addition_row(python: Path, root: Path, counter: Counter) -> Row:
 def uv_wheels(root: Path) -> set[str]:
     """Names of the packages in uv's cache."""
     return {path.name for path in (root / "uv-cache").glob("wheels-v*/*/*")}
+
+
+def kernel_row(python: Path, root: Path, counter: Counter) -> Row:
+    """The kernel's own packages, byte for byte, after launches with extensions whose installers move them."""
+    folder = Folder(root / "a" / "b" / "c", root / "machine")
+    for name, command in MOVERS.items():
+        script = folder.data / "extensions" / name / "install.py"
+        script.parent.mkdir(parents=True, exist_ok=True)
+        script.write_text(INSTALL.format(command=command))
+    site = next((python.parent.parent / "lib").glob("python3.*/site-packages"))
+    before = digests(site)
+    made = subprocess.run(
+        [str(python), "-c", LAUNCH, str(root), str(LAUNCHES)],
+        cwd=ROOT, env=environment_for(root, counter), capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    if made.returncode:
+        sys.exit(made.stderr[-3000:])
+    told = json.loads(re.findall(r"^TOLD (.+)$", made.stdout, re.MULTILINE)[0])
+    after = digests(site)
+    changed = [name for name in before.keys() | after.keys() if before.get(name) != after.get(name)]
+    whole = not changed and told["ran"] == LAUNCHES * len(MOVERS) and all(name in told["notices"] for name in MOVERS)
+    return (
+        f"the kernel's packages after {LAUNCHES} launches with {len(MOVERS)} extensions that move NVIDIA's",
+        "the same before",
+        "byte for byte the same",
+        f"{len(before) - len(changed)} of {len(before)} files ({told['ran']} installers ran, each said and put back; "
+        f"{told['borrowed']} packages borrowed at the end)",
+        "yes" if whole else f"no: {', '.join(changed[:5])}",
+    )
+
+
+def digests(site: Path) -> dict[str, str]:
+    """SHA-256 of every file of the kernel's packages but byte code, which any start may write."""
+    found = {}
+    for path in site.rglob("*"):
+        if path.is_file() and path.suffix != ".pyc":
+            with path.open("rb") as file:
+                found[str(path.relative_to(site))] = hashlib.file_digest(file, "sha256").hexdigest()
+    return found
