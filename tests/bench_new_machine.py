@@ -18,7 +18,7 @@ from tests.world.kernel import NOTEBOOK
 from tests.world.place import Place
 from tests.world.real import REAL_LINK, RealWorld
 
-ROUNDS: Final = 2
+ROUNDS: Final = 1  # each takes minutes
 PAGE: Final = ROOT / "docs" / "benchmarks.md"
 CHAIN_MARK: Final = "<!-- chain drawn by make bench -->"
 # Leg -> the legs it waits for. `newest` is GitHub's word that the newest A1111 is the one the lock is for.
