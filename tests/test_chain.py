@@ -1,4 +1,4 @@
-"""What a launch waits for, and what it does not."""
+"""What a launch waits for, what it does not, and what it looks at once the web UI is there."""
 
 import threading
 from concurrent.futures import Future
@@ -71,3 +71,13 @@ def test_a_checkpoint_is_not_read_on_once_the_launch_is_over(launch: Launch, mon
     monkeypatch.setattr("launcher.models.taken_over.READERS", 1)
     read_ahead(launch.place.folder.models / "Stable-diffusion" / "mine.safetensors", over)
     assert len(asked) == 3 + 6, "three pieces, then one look for each of the six stretches"
+
+
+def test_a_second_cudnn_in_the_web_ui_is_said_until_it_is_gone(launch: Launch, monkeypatch: pytest.MonkeyPatch) -> None:
+    loaded = ["/usr/lib/libcudnn.so.8", "/lib/libc.so.6"]
+    monkeypatch.setattr("launcher.launch.start_web_ui.loaded_libraries", lambda pid: loaded)
+    launch.starter._say_foreign_libraries()
+    assert "has loaded /usr/lib/libcudnn.so.8" in str(launch.board.snapshot())
+    del loaded[0]
+    launch.starter._say_foreign_libraries()
+    assert "libcudnn" not in str(launch.board.snapshot())
