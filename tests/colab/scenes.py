@@ -721,7 +721,7 @@ def flush_fails(stage: Stage) -> float:
     stage.stop(stage.running())
     stage.place.conduct(flush_fails=True)
     seconds = stop_cell(stage, give_back_the_machine=True)
-    assert stage.shows("Google Drive has not taken everything yet: its upload failed."), stage.told()
+    assert stage.shows("Not everything is on Google Drive yet: an upload failed."), stage.told()
     assert stage.world.manager.asked == 0
     return seconds
 
@@ -781,7 +781,7 @@ def give_back_after_fails(stage: Stage) -> float:
     stage.place.conduct(flush_fails=True)
     old = time.time() - 600
     os.utime(stage.place.session / "last-use", (old, old))
-    seconds = stage.says("Google Drive has not taken everything yet: its upload failed.", 60)
+    seconds = stage.says("Not everything is on Google Drive yet: an upload failed.", 60)
     stage.kernel.wait_done(cell, 30)
     assert stage.world.manager.asked == 0
     return seconds
