@@ -50,13 +50,14 @@ async def ask_keeper(do: str, fields: Mapping[str, Any], title: str) -> None:
     asked = asked_at()
     if do != "launch" and asked and _launched and abs((asked - _launched).total_seconds()) < TOGETHER:
         print(
-            "**Run all** also ran this cell: nothing was done. Press ▶ on this cell when you need it.".replace("**", "")
+            "**Run all** also started this cell, so it did nothing. Press ▶ on it when you need it.".replace("**", "")
         )
         return
     end_poured_notebook()
     session = Session(place_of_machine() / "session")
-    form = first_cells_values() if do not in ("launch", "stop") and not keeper_version(session) else None
-    await Window(session, Request(do, dict(fields), form, VERSION), title).show()
+    ask = do not in ("launch", "stop") and not keeper_version(session)
+    form = first_cells_values if ask else lambda: None
+    await Window(session, Request(do, dict(fields), None, VERSION), title, form).show()
 
 
 def asked_at() -> datetime.datetime | None:

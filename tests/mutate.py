@@ -97,7 +97,7 @@ def drawn(seed: int, count: int) -> list[Change]:
     return [chance.choice(every[line]) for line in chance.sample(sorted(every), count)]
 
 
-def tests_for(path: Path) -> list[str]:
+def tests_for(path: Path, near_only: bool) -> list[str]:
     """The test files that import the module, directly or by way of others, nearest first, and some that launch it
     all.
     """
@@ -114,7 +114,7 @@ def tests_for(path: Path) -> list[str]:
             ):
                 near.append(name)
         reach |= {one for one, needs in graph.items() if needs & reach}
-    return [*dict.fromkeys((*near, *ALWAYS, *END_TO_END))]
+    return [*dict.fromkeys((*near, *ALWAYS, *(() if near_only else END_TO_END)))]
 
 
 def imported(test: Path) -> set[str]:
@@ -124,7 +124,7 @@ def imported(test: Path) -> set[str]:
     return {*filter(None, modules), *(f"{module}.{alias.name}" for module, names in modules.items() for alias in names)}
 
 
-def noticed(change: Change) -> str:
+def noticed(change: Change, near_only: bool) -> str:
     """The first test that fails with this change, "it is not built" or "too long"; "" if none does."""
     text = change.path.read_text()
     change.path.write_text(text[: change.start] + change.new + text[change.end :])
@@ -137,7 +137,7 @@ def noticed(change: Change) -> str:
         command = [sys.executable, "-m", "pytest", "-x", "-q", "--durations=0", "-p", "no:cacheprovider"]
         try:
             done = subprocess.run(
-                [*command, *tests_for(change.path)],
+                [*command, *tests_for(change.path, near_only)],
                 cwd=ROOT,
                 capture_output=True,
                 text=True,
@@ -156,17 +156,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seed", type=int, default=11)
     parser.add_argument("--count", type=int, default=20)
+    parser.add_argument("--first", type=int, default=1, help="begin with this one of them")
+    parser.add_argument("--near", action="store_true", help="leave the tests out that launch everything")
     parser.add_argument(
         "--list", action="store_true", help="say what would be changed, and by which tests it is looked for"
     )
     options = parser.parse_args()
     slept = 0
     for number, change in enumerate(drawn(options.seed, options.count), start=1):
+        if number < options.first:
+            continue
         if options.list:
-            print(f"{number}. {change} -> {change.new[:60]!r}: {' '.join(tests_for(change.path))}")
+            print(f"{number}. {change} -> {change.new[:60]!r}: {' '.join(tests_for(change.path, options.near))}")
             continue
         began = time.monotonic()
-        by = noticed(change)
+        by = noticed(change, options.near)
         slept += not by
         print(f"{number}. {change}: {by or 'NOBODY NOTICED'} ({time.monotonic() - began:.0f} s)", flush=True)
     if not options.list:

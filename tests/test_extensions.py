@@ -5,6 +5,7 @@ import json
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from unittest import mock
 
 import pytest
 import requests
@@ -13,11 +14,11 @@ from launcher.core.folder import Folder
 from launcher.core.problem import Problem
 from launcher.drive.kept import COMES_BACK
 from launcher.drive.mirror import Mirror
+from launcher.extensions.address import Address, checked_address
 from launcher.extensions.files import kept_extensions, kept_place, put_extensions, switch, switched_off
 from launcher.extensions.manage import (
     add_extension,
     change_one,
-    checked_address,
     listed,
     remove_extension,
     update_extension,
@@ -61,7 +62,7 @@ def test_an_added_extension_is_on_drive_as_history_and_on_the_machine_as_files(f
 
 def test_adding_it_twice_is_said_and_brings_it_up_to_date(world: World, folder: Folder) -> None:
     change(folder, "add", ADDRESS)
-    assert change(folder, "add", ADDRESS + ".git/")[0].endswith("there already and up to date")
+    assert change(folder, "add", ADDRESS + ".git/")[0].endswith("already there and up to date")
     newer = world.git.add(NICE, {"scripts/nice.py": b"two\n"})
     assert change(folder, "add", ADDRESS)[0].startswith(f"sd-nice: version {newer[:8]}")
     assert (folder.data / "extensions/sd-nice/scripts/nice.py").read_text() == "two\n"
@@ -103,7 +104,7 @@ def test_one_that_cannot_be_updated_does_not_keep_the_others_from_it(world: Worl
     newer = world.git.add(NICE, {"scripts/nice.py": b"two\n"})
     told, notices = change(folder, "update all")
     assert newer[:8] in told
-    assert "a-dead-one stays as it is. There is no git repository at" in notices[0]
+    assert "a-dead-one was left as it is. There is no git repository at" in notices[0]
 
 
 @pytest.mark.parametrize(
@@ -115,14 +116,16 @@ def test_one_that_cannot_be_updated_does_not_keep_the_others_from_it(world: Worl
         ),
         (
             "https://github.com/person/private",
-            "https://github.com/person/private.git wants a login, or there is no such repository.",
+            "https://github.com/person/private.git asks for a login, or does not exist.",
         ),
         ("https://someone:secret@github.com/person/x", "The address has a user name or a password in it"),
-        ("git@github.com:person/x.git", "is no address of a git repository"),
-        ("sd-nice", "is no address of a git repository"),
+        ("git@github.com:person/private.git", "https://github.com/person/private.git asks for a login"),
+        ("sd-nice", '"sd-nice" is not the address of a git repository'),
+        (f"{ADDRESS}/tree/nowhere", "has no branch called nowhere"),
+        ("ftp://github.com/person/x", "is not the address of a git repository"),
         ("https://127.0.0.1:9/person/x", "https://127.0.0.1:9/person/x.git does not answer."),
-        ("https://github.com/person/..", "«..» cannot be the name of a folder"),
-        ("", "The field what is empty."),
+        ("https://github.com/person/..", '".." cannot be the name of a folder'),
+        ("", "The field **what** is empty."),
     ],
 )
 def test_an_address_that_does_not_work_is_said_in_one_sentence(
@@ -144,12 +147,125 @@ def test_a_page_of_the_repository_is_as_good_as_its_address() -> None:
         f"{ADDRESS}/",
         f"{ADDRESS}/tree/main/scripts",
         f"{ADDRESS}/blob/main/README.md",
+        f"{ADDRESS}?tab=readme-ov-file",
+        f"{ADDRESS}#readme",
+        f"{ADDRESS}/issues/12",
+        ADDRESS.replace("https:", "http:"),
+        ADDRESS.removeprefix("https://"),
+        "git@github.com:person/sd-nice.git",
+        "ssh://git@github.com/person/sd-nice.git",
+        f"<{ADDRESS}>",
     ):
-        assert checked_address(spelling) == (f"{ADDRESS}.git", "sd-nice")
-    assert checked_address("https://gitlab.com/group/below/name/-/tree/main") == (
-        "https://gitlab.com/group/below/name.git",
-        "name",
-    )
+        address = checked_address(spelling)
+        assert (address.url, address.name) == (f"{ADDRESS}.git", "sd-nice"), spelling
+    address = checked_address("https://gitlab.com/group/below/name/-/tree/new/look")
+    assert address == Address("https://gitlab.com/group/below/name.git", "name", "new/look")
+
+
+# ---- branches, repositories inside it, files outside of git, and A1111's own tab
+
+
+def test_a_link_to_a_branch_means_that_branch_from_then_on(world: World, folder: Folder, tmp_path: Path) -> None:
+    bare = world.git.root / f"{NICE}.git"
+    git("branch", "new/look", at=bare)
+    at_branch = git("commit-tree", "-p", "new/look", "-m", "look", "new/look^{tree}", at=bare)
+    git("update-ref", "refs/heads/new/look", at_branch, at=bare)
+    told, _ = change(folder, "add", f"{ADDRESS}/tree/new/look/scripts")
+    assert told.startswith(f"sd-nice: version {at_branch[:8]}")
+    again = Folder(folder.kept, tmp_path / "another machine")
+    again.prepare()
+    put_extensions(again, Heard())
+    newer = git("commit-tree", "-p", "new/look", "-m", "newer", "new/look^{tree}", at=bare)
+    git("update-ref", "refs/heads/new/look", newer, at=bare)
+    assert change(again, "update all")[0].startswith(f"sd-nice: version {newer[:8]}")
+    with pytest.raises(Problem, match="is there already, from the branch new/look"):
+        git("branch", "other", at=bare)
+        change(again, "add", f"{ADDRESS}/tree/other")
+
+
+def test_a_repository_inside_it_comes_with_it_and_is_not_fetched_twice(
+    world: World, folder: Folder, tmp_path: Path
+) -> None:
+    inner = world.git.add("person/inner", {"inner.py": b"1\n"})
+    add_submodules(world, {"lib/inner": ("../inner.git", inner), "../out": ("../inner.git", inner)})
+    change(folder, "add", ADDRESS)
+    assert (folder.data / "extensions/sd-nice/lib/inner/inner.py").read_text() == "1\n"
+    assert not (folder.data / "extensions/out").exists(), "nothing is put beside it"
+    mirror = Mirror(folder.data, folder.kept, lambda text: None)
+    mirror.look(settled=0)
+    on_drive = {path.name for path in (kept_place(folder, "sd-nice") / "lib" / "inner").iterdir()}
+    assert on_drive == {".git"}, "what git has is not copied"
+    fetched = len(world.git.fetches())
+    again = Folder(folder.kept, tmp_path / "another machine")
+    again.prepare()
+    put_extensions(again, Heard())
+    assert (again.data / "extensions/sd-nice/lib/inner/inner.py").read_text() == "1\n"
+    assert len(world.git.fetches()) == fetched
+    newer = world.git.add("person/inner", {"inner.py": b"2\n"})
+    add_submodules(world, {"lib/inner": ("../inner.git", newer)})
+    change(again, "update all")
+    assert (again.data / "extensions/sd-nice/lib/inner/inner.py").read_text() == "2\n"
+
+
+def test_a_repository_inside_it_that_is_gone_is_said_and_the_rest_is_there(world: World, folder: Folder) -> None:
+    add_submodules(world, {"lib/gone": ("https://github.com/person/gone.git", "1" * 40)})
+    told, notices = change(folder, "add", ADDRESS)
+    assert told.endswith("added")
+    assert any("A part of sd-nice could not be downloaded (lib/gone)" in notice for notice in notices)
+    assert (folder.data / "extensions/sd-nice/README").exists()
+
+
+def add_submodules(world: World, places: dict[str, tuple[str, str]]) -> None:
+    """A commit of the nice extension with links to other repositories."""
+    text = "".join(f'[submodule "{path}"]\n\tpath = {path}\n\turl = {url}\n' for path, (url, _) in places.items())
+    commit = world.git.add(NICE, {"README": b"nice\n", ".gitmodules": text.encode()})
+    bare = world.git.root / f"{NICE}.git"
+    index = {"GIT_INDEX_FILE": str(bare / "made")}
+    with mock.patch.dict("os.environ", index):
+        git("read-tree", commit, at=bare)
+        for path, (_, pinned) in places.items():
+            if ".." not in path:
+                git("update-index", "--add", "--cacheinfo", f"160000,{pinned},{path}", at=bare)
+        made = git("commit-tree", "-p", commit, "-m", "inner", git("write-tree", at=bare), at=bare)
+    git("update-ref", "refs/heads/master", made, at=bare)
+
+
+def test_files_that_its_author_keeps_outside_of_git_are_named(world: World, folder: Folder) -> None:
+    pointer = b"version https://git-lfs.github.com/spec/v1\noid sha256:" + b"0" * 64 + b"\nsize 5000000\n"
+    world.git.add(NICE, {"models/big.onnx": pointer, "README": b"nice\n"})
+    told, notices = change(folder, "add", ADDRESS)
+    assert told.endswith("added")
+    assert "sd-nice keeps large files outside of its repository (Git LFS): models/big.onnx." in notices[0]
+
+
+def test_a1111_can_read_it_and_what_its_tab_updates_stays_updated(world: World, folder: Folder, tmp_path: Path) -> None:
+    change(folder, "add", ADDRESS)
+    files = folder.data / "extensions/sd-nice"
+    assert git("symbolic-ref", "--short", "HEAD", at=files) == "master"
+    assert git("config", "remote.origin.url", at=files) == f"{ADDRESS}.git"
+    assert git("rev-parse", "origin/master", at=files) == git("rev-parse", "HEAD", at=files)
+    newer = world.git.add(NICE, {"scripts/nice.py": b"two\n"})
+    git("fetch", "--all", at=files)  # these two are what A1111's button does (modules/extensions.py)
+    git("reset", "--hard", "origin/master", at=files)
+    put_extensions(folder, Heard())
+    assert git("rev-parse", "HEAD", at=files) == newer
+    again = Folder(folder.kept, tmp_path / "another machine")
+    again.prepare()
+    put_extensions(again, Heard())
+    assert (again.data / "extensions/sd-nice/scripts/nice.py").read_text() == "two\n"
+
+
+def test_one_whose_history_is_elsewhere_is_loaded_as_plain_files(folder: Folder) -> None:
+    part = kept_place(folder, "part-of-another")
+    part.mkdir(parents=True)
+    (part / ".git").write_text("gitdir: ../../.git/modules/part-of-another\n")
+    (part / "part.py").write_text("1\n")
+    beside = folder.data / "extensions" / "beside"
+    beside.mkdir(parents=True)
+    (beside / ".git").write_text("gitdir: /nowhere\n")
+    put_extensions(folder, Heard())
+    assert (folder.data / "extensions/part-of-another/part.py").read_text() == "1\n"
+    assert "part-of-another: version" in change(folder, "list")[0]
 
 
 # ---- its own files, and what was there before
@@ -216,7 +332,9 @@ def test_a_folder_without_history_is_loaded_too(folder: Folder) -> None:
     (kept_place(folder, "by-hand") / "scripts" / "x.py").write_text("x\n")
     put_extensions(folder, Heard())
     assert (folder.data / "extensions/by-hand/scripts/x.py").read_text() == "x\n"
-    assert update_extension(folder, "by-hand", Heard()) == "by-hand: it has no history, so it cannot be updated"
+    assert (
+        update_extension(folder, "by-hand", Heard()) == "by-hand: it was not installed by git, so it cannot be updated"
+    )
 
 
 def test_one_that_a1111s_own_tab_installed_gets_its_history_on_drive(world: World, folder: Folder) -> None:
@@ -267,7 +385,7 @@ def test_the_choice_of_controls_means_files() -> None:
         "the old names are kept as choices"
     )
     assert len(names(", ".join(CONTROL_FAMILIES), "essentials")) == 7
-    with pytest.raises(Problem, match=r"There is no ControlNet «cany» for Stable Diffusion 1.5"):
+    with pytest.raises(Problem, match=r"There is no ControlNet model 'cany' for Stable Diffusion 1.5"):
         names("Stable Diffusion 1.5", "cany")
 
 
@@ -298,11 +416,12 @@ MISBEHAVE = {
     ),
     "raises": (
         {"install.py": b"raise RuntimeError('no such wheel')"},
-        r"The extension raises could not install all it wanted: its last words were: RuntimeError: no such wheel",
+        r"The extension raises could not install everything it needs: its last message was: RuntimeError: no such "
+        r"wheel",
     ),
     "hangs": (
         {"install.py": b"import time\ntime.sleep(999)"},
-        r"The extension hangs could not install all it wanted: it did nothing for 4 seconds and was ended",
+        r"The extension hangs could not install everything it needs: it did nothing for 4 seconds and was ended",
     ),
     "deletes-files": (
         {"install.py": DELETES},
@@ -387,7 +506,7 @@ def test_controlnet_and_a_model_come_with_one_cell(place: Place, kernels: Kernel
     assert (place.world.hub.sent(), place.world.git.fetches()) == (0, [])
     kernel.widgets.clear()
     kernel.run(cell_source("add-controlnet", controls="cany"), 60)
-    assert "There is no ControlNet «cany»" in wait_problem(kernel)
+    assert "There is no ControlNet model 'cany'" in wait_problem(kernel)
 
 
 def test_controlnet_that_does_not_fit_is_refused_before_the_first_byte(place: Place, kernels: Kernels) -> None:

@@ -116,7 +116,7 @@ def test_a_failed_step_is_red_with_what_to_do_and_the_others_keep_their_state(pl
         book.fill("launch", checkpoint=MODEL_LINK)
         book.run("launch")
         shown = book.wait_for("launch", "What to do:", 90)
-        assert "It stopped: something needs you" in shown
+        assert "It stopped and needs your help" in shown
         assert book.output("launch").locator("[role=alert]").count() == 1
 
         def states() -> list[str]:

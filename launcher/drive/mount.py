@@ -18,35 +18,34 @@ FLUSH_SILENCE: Final = 3600.0  # seconds
 
 AGAIN: Final = "press ▶ again"
 NEW_MACHINE: Final = f"Choose Runtime → Disconnect and delete runtime, then {AGAIN}."
-WITHOUT_DRIVE: Final = f"Use a private Google account, or set keep_on_drive to **nothing**, and {AGAIN}."
+WITHOUT_DRIVE: Final = f"Use a personal Google account, or set keep_on_drive to **nothing**, and {AGAIN}."
 
 # What `drive.mount` says when it fails (google.colab/drive.py, read 2026-04) -> what a person can do.
 MOUNT_FAILURES: Final = (
     (
         "credential propagation",
-        "Google Drive was not allowed.",
+        "You did not allow Google Drive.",
         "Press ▶ again and choose **Connect to Google Drive** in the window that opens. If no window opens, allow "
-        f"pop-ups and third-party cookies for colab.research.google.com and {AGAIN}. To do without Drive, set "
+        f"pop-ups and third-party cookies for colab.research.google.com and {AGAIN}. To work without Drive, set "
         "keep_on_drive to **nothing**.",
     ),
     ("domain policy", "Your organization does not allow Google Drive in Colab.", WITHOUT_DRIVE),
     (
         "must not already contain files",
-        "The place for Google Drive (/content/drive) already has files in it, so Drive cannot be connected there.",
+        "The folder /content/drive already has files in it, so Google Drive cannot be connected there.",
         NEW_MACHINE,
     ),
     (
         "must not be a symlink",
-        "The place for Google Drive (/content/drive) is a link, so Drive cannot be connected there.",
+        "/content/drive is a link to another folder, so Google Drive cannot be connected there.",
         NEW_MACHINE,
     ),
     (
         "timeout during initial read",
-        "Google Drive did not list its first folder in time. That happens when My Drive has thousands of files at "
-        "the top.",
-        f"Wait a minute and {AGAIN}. If this keeps happening, move files of My Drive into folders.",
+        "Google Drive took too long to list My Drive. That happens when thousands of files are in My Drive itself.",
+        f"Wait a minute and {AGAIN}. If this keeps happening, move files from My Drive into folders.",
     ),
-    ("Enterprise", "Colab Enterprise has no Google Drive.", f"Set keep_on_drive to **nothing** and {AGAIN}."),
+    ("Enterprise", "Colab Enterprise cannot connect Google Drive.", f"Set keep_on_drive to **nothing** and {AGAIN}."),
     (
         "unsupported in this environment",
         "This Colab runtime cannot connect Google Drive.",
@@ -144,7 +143,7 @@ def flush_drive(machine: Machine) -> None:
         run([sys.executable, "-c", code], env=own_environment(), timeout=FLUSH_SILENCE)
     except CommandError as error:
         raise Problem(
-            "Google Drive has not taken everything yet: its upload failed.",
-            "The machine is still yours, and your files are on it. Press ▶ on the first cell to connect Drive again, "
-            "wait a minute, and press ▶ here again.",
+            "Not everything is on Google Drive yet: an upload failed.",
+            "The machine was not given back, and your files are still on it. Press ▶ on the first cell to connect "
+            "Drive again. A minute later, run the cell **Stop** once more.",
         ) from error

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from launcher.core.folder import Folder, leads_nowhere
-from launcher.core.process import CommandError
 from launcher.core.reporter import Reporter
 from launcher.drive.copying import UNFINISHED
 from launcher.drive.kept import COMES_BACK
-from launcher.git.git import PLACED_MARK, git
+from launcher.git.git import BUSY_MARK, PLACED_MARK, branch_of, git, setting, used_or_head
 from launcher.git.history import pull_history, push_history
-from launcher.git.repository import Repository, check_out, put_files, wanted_commit
+from launcher.git.repository import Repository, check_out, keep_history, put_files, wanted_commit
+from launcher.git.submodules import check_out_submodules
 from launcher.webui.settings_file import SWITCHED_OFF, check_settings_file, read_settings, write_settings
 
 
@@ -74,10 +74,7 @@ def used_commit(folder: Folder, name: str) -> str:
 
 def origin(history: Path) -> str:
     """Where a history came from, or ""."""
-    try:
-        return git("config", "--get", "remote.origin.url", at=history)
-    except CommandError:
-        return ""
+    return setting(history, "remote.origin.url")
 
 
 def put_extensions(folder: Folder, reporter: Reporter) -> list[str]:
@@ -87,7 +84,7 @@ def put_extensions(folder: Folder, reporter: Reporter) -> list[str]:
     from here.
     """
     names = kept_extensions(folder)
-    for checkout in [path.parent for path in folder.data.glob("extensions/*/.git")]:
+    for checkout in [path.parent for path in folder.data.glob("extensions/*/.git") if path.is_dir()]:
         if (checkout / ".git" / PLACED_MARK).exists():
             if checkout.name not in names and (folder.kept / "extensions").is_dir():
                 put_aside(folder, checkout)
@@ -108,25 +105,52 @@ def put_aside(folder: Folder, checkout: Path) -> None:
     shutil.rmtree(history_of(folder, checkout.name), ignore_errors=True)
 
 
-def repository(name: str, *urls: str) -> Repository:
-    """An extension's repository, to be had at the first of `urls` that has it."""
-    return Repository(f"extensions/{name}", urls, "HEAD")
+def repository(name: str, *urls: str, branch: str = "") -> Repository:
+    """An extension's repository, to be had at the first of `urls` that has it; of its main branch, or the one given."""
+    return Repository(f"extensions/{name}", urls, branch or "HEAD")
 
 
 def put_extension(folder: Folder, name: str, reporter: Reporter) -> None:
     """Bring one extension's files to the machine: its version from the history, then files of its own from Drive."""
     kept, files = kept_place(folder, name), placed_at(folder, name)
     history = pull_history(folder, kept)
+    take_over_update(folder, name, reporter)
     commit, tracked = used_commit(folder, name), set[str]()
     if commit:
         if put_files(history, commit, files, reporter):
             push_history(folder, kept)
-        git("config", "remote.origin.url", origin(history) or "unknown", at=files)  # A1111 shows it
+        url = origin(history)
+        check_out_submodules(folder, f"extensions/{name}", history, files, commit, url, reporter)
+        look_cloned(files, url or "unknown", branch_of(history), commit)
         tracked = set(git("ls-tree", "-r", "--name-only", "-z", commit, at=history).split("\0"))
     checked_out_on_drive = (kept / ".git" / "index").exists()
     for inside in own_files(kept):
         if inside not in tracked or not checked_out_on_drive:
             restore_own_file(kept / inside, files / inside)
+
+
+def take_over_update(folder: Folder, name: str, reporter: Reporter) -> None:
+    """Keep the version that A1111's own Extensions tab has moved a checkout to: the person asked for it there."""
+    files, kept = placed_at(folder, name), kept_place(folder, name)
+    mark = files / ".git" / PLACED_MARK
+    placed, now = mark.read_text() if mark.exists() else "", used_or_head(files)
+    if placed and now not in ("", placed) and not (files / ".git" / BUSY_MARK).exists():
+        keep_history(
+            folder.history(kept), repository(name, f"file://{files}"), refresh=True, reporter=reporter, newest=now
+        )
+        push_history(folder, kept)
+
+
+def look_cloned(files: Path, url: str, branch: str, commit: str) -> None:
+    """What `git clone` would have written beside the files: A1111's Extensions tab shows it, and updates by it."""
+    for key, value in (
+        ("remote.origin.url", url),
+        ("remote.origin.fetch", "+refs/heads/*:refs/remotes/origin/*"),
+        (f"branch.{branch}.remote", "origin"),
+        (f"branch.{branch}.merge", f"refs/heads/{branch}"),
+    ):
+        git("config", key, value, at=files)
+    git("update-ref", f"refs/remotes/origin/{branch}", commit, at=files)
 
 
 def own_files(kept: Path) -> Iterator[str]:

@@ -1,7 +1,6 @@
 """Extensions of A1111: kept on Drive as history, files on the machine, installed so that none can harm the rest."""
 
 import os
-import re
 import shutil
 import time
 from typing import Final
@@ -10,6 +9,7 @@ from launcher.core.folder import GB, Folder
 from launcher.core.problem import Problem
 from launcher.core.process import CommandError
 from launcher.core.reporter import Reporter
+from launcher.extensions.address import branch_meant, checked_address, head_commit, same_address
 from launcher.extensions.files import (
     Extension,
     described,
@@ -24,7 +24,7 @@ from launcher.extensions.files import (
     switched_off,
     used_commit,
 )
-from launcher.git.git import changed_files, git, last_words
+from launcher.git.git import changed_files, git, setting
 from launcher.git.history import pull_history, push_history
 from launcher.git.repository import check_out, keep_edits
 
@@ -33,24 +33,9 @@ CONTROLNET_URL: Final = f"https://github.com/Mikubill/{CONTROLNET}.git"
 ROOM_FOR_ONE: Final = GB // 2
 EXTENSION_ACTIONS: Final = ("add", "update all", "list", "remove", "switch off", "switch on")
 REMOVED: Final = "removed-extensions"  # the folder on Drive
-# What git says about an address -> what a person is told.
-ADDRESS_FAILURES: Final = (
-    (
-        r"could not read Username|Authentication failed|terminal prompts disabled|error: 40[13]|not granted",
-        "{url} wants a login, or there is no such repository.",
-        "Check the address. The launcher fetches public extensions only.",
-    ),
-    (
-        r"not found|does not exist|error: 404|not valid: is this a git repository|dumb http|info/refs",
-        "There is no git repository at {url}.",
-        "Open the extension's page, copy the address of its front page, and press ▶ again.",
-    ),
-    (
-        r"Could not resolve host|Failed to connect|Connection refused|timed out|error: 5\d\d",
-        "{url} does not answer.",
-        "Check the address, wait a minute, and press ▶ again.",
-    ),
-)
+FOLLOWED: Final = "oneclick.branch"  # git's setting: a branch that the person chose in place of the main one
+LFS_POINTER: Final = "^version https://git-lfs.github.com/spec/v1$"
+NAMED: Final = 3  # files that a sentence names
 
 
 def listed(folder: Folder) -> list[Extension]:
@@ -61,57 +46,39 @@ def listed(folder: Folder) -> list[Extension]:
     return [described(folder, name, name not in off) for name in names]
 
 
-def checked_address(text: str) -> tuple[str, str]:
-    """(address for git, name) of what a person pasted; raises `Problem` for what is no https address of a
-    repository.
-    """
-    found = re.fullmatch(
-        r"https://(?P<login>[^/@\s]*@)?(?P<place>[\w.-]+(?::\d+)?(?:/[\w.~+-]+)+?)/?(?:/-)?(?:/(?:tree|blob)/\S*)?",
-        text.strip(),
-    )
-    if not found:
-        raise Problem(
-            f"«{text.strip()[:100]}» is no address of a git repository.",
-            "Paste an address like https://github.com/owner/name.",
-            field="what",
-        )
-    if found["login"]:
-        raise Problem(
-            "The address has a user name or a password in it, which would be kept on Google Drive.",
-            "Paste it without what stands before the @.",
-            field="what",
-        )
-    place = found["place"].removesuffix(".git")
-    name = place.rpartition("/")[2]
-    if not re.fullmatch(r"\w[\w.-]*", name):
-        raise Problem(
-            f"«{name}» cannot be the name of a folder.",
-            "Paste an address like https://github.com/owner/name.",
-            field="what",
-        )
-    return f"https://{place}.git", name
-
-
 def add_extension(folder: Folder, address: str, reporter: Reporter) -> str:
     """Fetch an extension, or update it if it is there; return a sentence."""
-    url, name = checked_address(address)
+    asked = checked_address(address)
+    url, name = asked.url, asked.name
     there = next((other for other in kept_extensions(folder) if other.lower() == name.lower()), "")
     if there:
-        known = origin(pull_history(folder, kept_place(folder, there)))
+        history = pull_history(folder, kept_place(folder, there))
+        known = origin(history)
         if known and same_address(known, url):
+            head_commit(url)
+            followed, meant = setting(history, FOLLOWED), branch_meant(asked)
+            if meant and meant != followed:
+                raise Problem(
+                    f"{there} is there already, from {f'the branch {followed}' if followed else 'its main branch'}.",
+                    "Remove it first, with the action **remove**, then add the other branch.",
+                )
             return update_extension(folder, there, reporter)
         raise Problem(
             f"There is another extension called {there} already" + (f", from {known}." if known else "."),
-            "Remove that one first, with the action «remove».",
+            "Remove that one first, with the action **remove**.",
         )
     reporter.say(f"asking {url}")
     head_commit(url)
+    branch = branch_meant(asked)
     try:
-        check_out(folder, repository(name, url), placed_at(folder, name), refresh=True, reporter=reporter)
+        check_out(
+            folder, repository(name, url, branch=branch), placed_at(folder, name), refresh=True, reporter=reporter
+        )
         put_extension(folder, name, reporter)
     except BaseException:
         forget(folder, name)  # nothing half-made is left to be trusted
         raise
+    say_if_parts_are_elsewhere(folder, name, reporter)
     return f"{described(folder, name).in_words()}, added"
 
 
@@ -123,30 +90,33 @@ def update_extension(folder: Folder, name: str, reporter: Reporter) -> str:
     kept, files, history = kept_place(folder, name), placed_at(folder, name), history_of(folder, name)
     before, url = used_commit(folder, name), origin(history)
     if not before or not url:
-        return f"{name}: it has no history, so it cannot be updated"
+        return f"{name}: it was not installed by git, so it cannot be updated"
     reporter.say(f"asking {url}")
-    newest = head_commit(url)
+    followed = setting(history, FOLLOWED)
+    newest = head_commit(url, f"refs/heads/{followed}" if followed else "HEAD")
     if newest == before:
-        return f"{described(folder, name).in_words()}, there already and up to date"
+        return f"{described(folder, name).in_words()}, already there and up to date"
     changed = changed_files(files)
     if keep_edits(files, history, reporter) and not (kept / ".git" / "index").exists():
         push_history(folder, kept)
         for inside in changed:  # the copies that Mirror made; they belong to the old version
             (kept / inside).unlink(missing_ok=True)
-    check_out(folder, repository(name, url), files, refresh=True, reporter=reporter, newest=newest)
+    wanted = repository(name, url, branch=followed)
+    check_out(folder, wanted, files, refresh=True, reporter=reporter, newest=newest)
     put_extension(folder, name, reporter)
+    say_if_parts_are_elsewhere(folder, name, reporter)
     return f"{described(folder, name).in_words()}, updated from {before[:8]}"
 
 
 def change_one(folder: Folder, action: str, what: str, reporter: Reporter) -> str:
-    """Do what the cell «Add or update an extension» asks for; return a sentence. Raises `Problem`."""
+    """Do what the cell "Add or update an extension" asks for; return a sentence. Raises `Problem`."""
     if action == "update all":
         return update_all(folder, reporter)
     if action == "list":
         return "; ".join(extension.in_words() for extension in listed(folder)) or "there are no extensions"
     if not what.strip():
         raise Problem(
-            "The field what is empty.", "Paste the address of an extension's page, or write its name.", field="what"
+            "The field **what** is empty.", "Paste the address of an extension's page, or write its name.", field="what"
         )
     if action == "add":
         return add_extension(folder, what, reporter)
@@ -162,7 +132,7 @@ def update_all(folder: Folder, reporter: Reporter) -> str:
         try:
             told.append(update_extension(folder, name, reporter))
         except Problem as problem:
-            reporter.notice(f"{name} stays as it is. {problem.what}")
+            reporter.notice(f"{name} was left as it is. {problem.what}")
     return "; ".join(told) or "there are no extensions"
 
 
@@ -186,25 +156,25 @@ def forget(folder: Folder, name: str) -> None:
         shutil.rmtree(place, ignore_errors=True)
 
 
-def head_commit(url: str) -> str:
-    """The newest commit at an address; raises `Problem` with one sentence if there is none to be had."""
+def say_if_parts_are_elsewhere(folder: Folder, name: str, reporter: Reporter) -> None:
+    """Say which files of an extension its author keeps outside of git (Git LFS): only notes about them are here.
+
+    GitHub counts their downloads and refuses them when an author's allowance is used up: they are left to the person.
+    """
+    history, commit = history_of(folder, name), used_commit(folder, name)
     try:
-        told = git("ls-remote", url, "HEAD")
-    except CommandError as error:
-        for pattern, what, do in ADDRESS_FAILURES:
-            if re.search(pattern, error.output, re.IGNORECASE):
-                raise Problem(what.format(url=url), do, field="what") from error
-        raise Problem(
-            f"{url} could not be read: {last_words(error)}.", "Check the address and press ▶ again.", field="what"
-        ) from error
-    if not told:
-        raise Problem(f"The repository at {url} is empty.", "Check the address.", field="what")
-    return told.split()[0]
-
-
-def same_address(one: str, other: str) -> bool:
-    """True for two spellings of one address."""
-    return one.lower().removesuffix("/").removesuffix(".git") == other.lower().removesuffix("/").removesuffix(".git")
+        told = git("grep", "--name-only", "-z", "-e", LFS_POINTER, commit, at=history)
+    except CommandError:  # git's way of saying that there are none
+        return
+    names = [entry.partition(":")[2] for entry in told.split("\0") if entry]
+    if names:
+        more = f" and {len(names) - NAMED} more" if names[NAMED:] else ""
+        reporter.notice(
+            f"{name} keeps large files outside of its repository (Git LFS): {', '.join(names[:NAMED])}{more}. "
+            f"They are not here. If it needs them, download them from its page and put them on your Drive, "
+            f"at the same place in extensions/{name}.",
+            about=f"lfs {name}",
+        )
 
 
 def extension_arguments(folder: Folder) -> tuple[str, ...]:
@@ -224,7 +194,7 @@ def switch_by_name(folder: Folder, word: str, on: bool) -> str:
 
 def installed_name(folder: Folder, word: str) -> str:
     """The extension a person means by its name or address; raises `Problem` if it is not there."""
-    wanted = checked_address(word)[1] if "://" in word else word.strip()
+    wanted = checked_address(word).name if "/" in word else word.strip()
     names = kept_extensions(folder)
     found = next((name for name in names if name.lower() == wanted.lower()), "")
     if not found:

@@ -115,10 +115,10 @@ def objects_of(local: Path) -> list[str]:
 
 
 def names_in(folder: Path) -> list[str]:
-    """What a folder holds; nothing where it is not there."""
+    """What a folder holds; nothing where it is not there, as in a `.git` that is a file: its history is elsewhere."""
     try:
         return os.listdir(folder)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return []
 
 
@@ -126,7 +126,7 @@ def content_of(path: Path) -> bytes:
     """A small file's content; nothing where it is not there."""
     try:
         return path.read_bytes()
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return b""
 
 

@@ -10,16 +10,19 @@ from launcher.core.problem import Problem
 from launcher.core.process import CommandError
 from launcher.core.reporter import Reporter
 from launcher.git.git import (
+    BUSY_MARK,
     OUR_BRANCHES,
     OUR_REF,
     PLACED_MARK,
     begin_history,
+    branch_of,
     changed_files,
     clear_stale_locks,
     fetch,
     git,
     last_line,
     last_words,
+    main_branch,
     used_or_head,
 )
 from launcher.git.history import pull_history, push_history
@@ -45,7 +48,7 @@ class Repository:
 def newest_commit(url: str = WEBUI_URL, branch: str = WEBUI_BRANCH) -> str:
     """The commit at a branch's tip now ("HEAD": of the main branch), or "" if the host does not say so."""
     try:
-        return git("ls-remote", url, branch if branch == "HEAD" else f"refs/heads/{branch}").partition("\t")[0]
+        return git("ls-remote", "--", url, branch if branch == "HEAD" else f"refs/heads/{branch}").partition("\t")[0]
     except CommandError:
         return ""
 
@@ -92,7 +95,9 @@ def keep_history(
             git("update-ref", OUR_REF, have, at=history)
         return have
     if not (history / ".git" / "HEAD").exists():
-        begin_history(history, repository.urls[-1])
+        followed = "" if repository.wanted == "HEAD" or repository.pinned else repository.wanted
+        branch = followed or ("" if repository.pinned else main_branch(repository.urls[0])) or WEBUI_BRANCH
+        begin_history(history, repository.urls[-1], branch, followed)
     failures: list[str] = []
     for url in repository.urls:
         try:
@@ -110,7 +115,7 @@ def keep_history(
         return have
     name = repository.folder or "AUTOMATIC1111"
     raise Problem(
-        f"The source of {name} could not be fetched: {last_line(failures)}.",
+        f"The source of {name} could not be downloaded: {last_line(failures)}.",
         "Check that the runtime is connected to the internet, wait a minute, and press ▶ again.",
     )
 
@@ -135,9 +140,9 @@ def put_files(history: Path, commit: str, files: Path, reporter: Reporter) -> st
     person's changes, if any.
     """
     clear_stale_locks(files)
-    busy, placed, branch = files / ".git" / "oneclick-busy", files / ".git" / PLACED_MARK, ""
+    busy, placed, branch = files / ".git" / BUSY_MARK, files / ".git" / PLACED_MARK, ""
     if used_or_head(files) == commit and not busy.exists():
-        placed.touch()
+        placed.write_text(commit)
         return branch
     if not busy.exists():  # a checkout that was cut off in the middle looks like changes of a person
         branch = keep_edits(files, history, reporter)
@@ -146,8 +151,9 @@ def put_files(history: Path, commit: str, files: Path, reporter: Reporter) -> st
         git("init", "--quiet", "--template=", str(files))
     busy.touch()
     git("fetch", "--quiet", "--no-tags", "--depth=1", f"file://{history}", commit, at=files)
-    git("checkout", "--quiet", "--force", "--detach", commit, at=files)
-    placed.touch()
+    # On a branch: A1111 cannot read an extension that is on none (modules/extensions.py asks for the active branch).
+    git("checkout", "--quiet", "--force", "-B", branch_of(history), commit, at=files)
+    placed.write_text(commit)
     busy.unlink()
     return branch
 
@@ -173,7 +179,7 @@ def keep_edits(files: Path, history: Path, reporter: Reporter) -> str:
         git("fetch", "--quiet", "--no-tags", f"file://{files}", f"refs/heads/{branch}:refs/heads/{branch}", at=history)
     names = ", ".join(changed[:3]) + (f" and {len(changed) - 3} more" if len(changed) > 3 else "")
     reporter.notice(
-        f"{files.name} has changes of yours ({names}). They are kept in its branch {branch}; the web UI uses the files "
-        "as they were published."
+        f"{files.name} contains changes you made ({names}). They are kept in the branch {branch}; the web UI uses the "
+        "published files."
     )
     return branch

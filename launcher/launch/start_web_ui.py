@@ -21,7 +21,7 @@ from launcher.launch.steps import Failed, Steps
 from launcher.models.checksums import sync_checksums
 from launcher.models.previews import lend_previews
 from launcher.python.bytecode import USED_LIST, remember_what_was_used
-from launcher.python.environment import prepare_python
+from launcher.python.environment import foreign_libraries, loaded_libraries, prepare_python
 from launcher.python.packages import packages_for
 from launcher.python.pins import LOCKED_COMMIT, LOCKED_VERSION
 from launcher.python.uv import webui_environment
@@ -131,7 +131,7 @@ class WebUIStart:
             self.board.notice(broken)
         self.outputs.prepare()
         lend_previews(self.folder.code)
-        with self.steps.beside("handing over what is known of your models"):
+        with self.steps.beside("passing on the checksums of your models"):
             sync_checksums(self.folder)
         suspicion = Suspicion(self.folder, self.notes.good_extensions)
         while not self.steps.over.is_set():
@@ -152,6 +152,7 @@ class WebUIStart:
         else:
             raise Failed
         self._say_what_did_not_load()
+        self._say_foreign_libraries()
         if suspicion.blamed:
             one = len(suspicion.blamed) == 1
             who = (
@@ -170,12 +171,25 @@ class WebUIStart:
         sentences = [f"{name} ({reason})" for name, reason in told.items()]
         if sentences:
             self.board.notice(
-                f"These extensions did not load as a whole: {'; '.join(sentences)}. The rest of the web UI works. "
+                f"These extensions did not load completely: {'; '.join(sentences)}. The rest of the web UI works. "
                 "The cell **Add or update an extension** updates them, switches them off or removes them.",
                 about="not loaded",
             )
         else:
             self.board.withdraw("not loaded")
+
+    def _say_foreign_libraries(self) -> None:
+        """Name a CUDA library that came from elsewhere than the web UI's own packages, and with it a second cuDNN."""
+        foreign = foreign_libraries(self.folder, loaded_libraries(self.webui.pid))
+        if foreign:
+            self.board.notice(
+                f"The web UI has loaded {foreign[0]}, which is not the CUDA library it was made with: images can fail. "
+                "If they do, choose Runtime → Disconnect and delete runtime, and press ▶ again; if it happens again, "
+                "switch off the extension you added last.",
+                about="CUDA libraries",
+            )
+        else:
+            self.board.withdraw("CUDA libraries")
 
     def wait(self) -> None:
         """Wait until it is ready; raises `Problem` where it ends, `Failed` where the launch does."""
@@ -184,7 +198,7 @@ class WebUIStart:
 
     def use_checkpoint(self, name: str) -> None:
         """Make a running web UI list, and if it was asked for, load a checkpoint."""
-        with self.steps.beside("handing over what is known of your models"):
+        with self.steps.beside("passing on the checksums of your models"):
             sync_checksums(self.folder)
         try:
             self.webui.refresh_checkpoints()
@@ -192,6 +206,6 @@ class WebUIStart:
                 self.webui.choose_checkpoint(name)
         except requests.RequestException as error:
             self.board.notice(
-                f"The running web UI did not take the checkpoint ({type(error).__name__}). "
+                f"The web UI could not be switched to the checkpoint ({type(error).__name__}). "
                 "Choose it at the top left of the web UI."
             )

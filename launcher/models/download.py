@@ -44,7 +44,7 @@ def put_in_place(part: Path, target: Path) -> Path:
     """Give a verified file its name; nothing that is there already is overwritten."""
     if target.exists():
         raise Problem(
-            f"There is another file called {target.name} already.",
+            f"There is already another file called {target.name}.",
             "Rename the old one, or delete it, and press ▶ again.",
         )
     os.replace(part, target)
@@ -87,7 +87,7 @@ def download(
             raise refused_problem(remote, error) from error
         except requests.RequestException as error:
             raise Problem(
-                f"{remote.name} could not be fetched: {remote.host} does not answer ({type(error).__name__}).",
+                f"{remote.name} could not be downloaded: {remote.host} does not answer ({type(error).__name__}).",
                 f"Check the connection and press ▶ again{goes_on(remote)}.",
             ) from harmless(error)
         except OSError as error:
@@ -114,7 +114,7 @@ def only_writer(target: Path, reporter: Reporter) -> Iterator[bool]:
             break
         except filelock.Timeout:
             if not waited:
-                reporter.say(f"{target.name} is being fetched already; waiting for it")
+                reporter.say(f"{target.name} is already being downloaded; waiting for it")
             waited = True
             reporter.stop.wait(STOP_LATENCY)
     try:
@@ -136,11 +136,14 @@ def fetch(remote: Remote, part: Path, reporter: Reporter) -> str:
     """Bring all bytes into `part`; return their SHA-256, computed on the way: one pass over the data.
 
     Ranges side by side where parts can be told to belong together, and where the server answers what it was asked;
-    else one answer from the beginning to the end.
+    else, or where what came is not what its checksum says, one answer from the beginning to the end.
     """
     if remote.can_go_on:
         try:
-            return fetch_ranges(remote, part, reporter)
+            digest = fetch_ranges(remote, part, reporter)
+            if remote.sha256 in ("", digest):
+                return digest
+            reporter.say(f"{remote.name} came with wrong bytes; it is fetched again in one go")
         except RangesIgnored:
             pass
         except Untrue:
@@ -233,7 +236,7 @@ def fetch_whole(remote: Remote, part: Path, reporter: Reporter) -> str:
             reporter.progress(have, remote.size or told)
         if told and have != told:
             raise requests.ConnectionError("the answer was cut off")
-        if stated and digest.hexdigest() != stated:
+        if stated and not remote.sha256 and digest.hexdigest() != stated:  # a known one is compared by `verify`
             raise requests.ConnectionError("the answer is not what its checksum says")
     return digest.hexdigest()
 
@@ -243,10 +246,10 @@ def verify(remote: Remote, part: Path, digest: str) -> None:
     size = part.stat().st_size
     if remote.size and size != remote.size:
         part.unlink()
-        raise Problem(f"{remote.name} is not whole: {size} of {remote.size} bytes.", "Press ▶ again.")
+        raise Problem(f"{remote.name} is incomplete: {size} of {remote.size} bytes.", "Press ▶ again.")
     if remote.sha256 and digest != remote.sha256:
         part.unlink()
         raise Problem(
-            f"{remote.name} arrived damaged: its checksum is not the one its source states. It was deleted.",
-            "Press ▶ again to fetch it anew. If it happens twice, do not use this source.",
+            f"{remote.name} arrived damaged: its checksum does not match. It was deleted.",
+            "Press ▶ to download it again. If this happens twice, use another source.",
         )

@@ -111,8 +111,8 @@ def denied(stage: Stage) -> float:
     kernel = stage.fresh()
     kernel.page.replies[CONSENT] = NO
     stage.press()
-    seconds = stage.says("Google Drive was not allowed.")
-    stage.says("It stopped: something needs you")
+    seconds = stage.says("You did not allow Google Drive.")
+    stage.says("It stopped and needs your help")
     stage.until(lambda: not stage.shows("You can leave this page open"), 2, "the foot to say what is")
     return seconds
 
@@ -174,7 +174,7 @@ def first_folder(stage: Stage) -> float:
     stage.fresh()
     stage.place.conduct(first_folder_hangs=True)
     stage.press()
-    return stage.says("Google Drive did not list its first folder in time.")
+    return stage.says("Google Drive took too long to list My Drive.")
 
 
 @scene("The place for Drive has files in it, then is a link", MOUNTED, "drive")
@@ -361,7 +361,7 @@ def nothing_typed(stage: Stage) -> float:
     launch_with_gate(stage)
     stage.kernel.types = True
     stage.press()
-    return stage.says("It stopped: something needs you", 40)
+    return stage.says("It stopped and needs your help", 40)
 
 
 # ---- Colab's own link
@@ -532,7 +532,7 @@ def dropped_buttons(stage: Stage) -> float:
     cell = stage.running()
     stage.kernel.page.replies[CONSENT] = NO
     stage.place.drop_drive()
-    stage.says("disconnected; what you make waits on this machine until you press Connect Google Drive below", 40)
+    stage.says("disconnected; new files wait on this machine until you press Connect Google Drive below", 40)
     stage.told()
     stage.kernel.press_button(RESTART)
     seconds = stage.says("it starts again once Google Drive is connected", 20)
@@ -550,11 +550,11 @@ def clock(stage: Stage) -> float:
     cell = stage.running()
     stage.kernel.page.replies[CONSENT] = NO
     stage.place.drop_drive()
-    stage.says("disconnected; what you make waits on this machine until you press Connect Google Drive below", 40)
+    stage.says("disconnected; new files wait on this machine until you press Connect Google Drive below", 40)
     seen, stood_still, last = "", 0.0, time.monotonic()
     end = last + 8
     while time.monotonic() < end:
-        shown = "".join(re.findall(r'role="status"><span>(.*?)</span>', stage.kernel.html()))
+        shown = "".join(re.findall(r'class="oneclick head"><span>(.*?)</span>', stage.kernel.html()))
         if shown != seen:
             stood_still, last, seen = max(stood_still, time.monotonic() - last), time.monotonic(), shown
         time.sleep(0.02)
@@ -602,7 +602,7 @@ def crashes(stage: Stage) -> float:
         pid = stage.kill("webui")
         wait_for(partial(noticed, stage, pid), 60, "the keeper to notice")
         stage.told()
-    stage.says("It stopped: something needs you", 60)
+    stage.says("It stopped and needs your help", 60)
     stage.until(lambda: not stage.shows("Password") and not stage.shows("keeps running"), 3, "the way in to be gone")
     stage.kernel.wait_done(cell, 30)
     cell, _ = stage.press()
@@ -628,34 +628,57 @@ def run_all(stage: Stage) -> float:
     stage.stop(first_cell)
     for cell in cells:
         kernel.wait_done(cell, 30)
-    assert kernel.text.count("Run all also ran this cell: nothing was done.") == 4, kernel.text
+    assert kernel.text.count("Run all also started this cell, so it did nothing.") == 4, kernel.text
     assert kernel.html().count("oneclick head") == 1
     assert stage.place.pid("webui")
     assert kernel.errors == []
     return seconds
 
 
-@scene("An extra cell before ▶: the fields come from the page", MOUNTED, "cells")
+@scene("An extra cell before ▶: the fields come from the page", PANEL, "cells")
 def extra_first(stage: Stage) -> float:
     kernel = stage.fresh()
-    cell, _ = stage.press("add-extension", action="list")
+    cell, seconds = stage.press("add-extension", action="list")
     kernel.wait_done(cell, 30)
-    stage.until(lambda: cell in kernel.idle, 30, "the list")
     assert kernel.errors == [], kernel.errors
-    began = kernel.page.asked_for(NOTEBOOK_TEXT)
-    assert began, "the page was asked for the notebook's text"
-    return 0.0
+    assert kernel.page.asked_for(NOTEBOOK_TEXT)
+    return seconds
 
 
-@scene("An extra cell before ▶, and the page does not answer: one sentence, or the defaults", MOUNTED, "cells")
+@scene("An extra cell before ▶, and the page does not answer: the panel, and then the defaults", PANEL, "cells")
 def extra_first_silent(stage: Stage) -> float:
     kernel = stage.fresh()
     kernel.page.replies[NOTEBOOK_TEXT] = NOBODY
-    began = time.monotonic()
-    cell, _ = stage.press("add-extension", action="list")
+    cell, seconds = stage.press("add-extension", action="list")
     kernel.wait_done(cell, 30)
     assert kernel.errors == [], kernel.errors
-    return time.monotonic() - began
+    assert stage.place.kept.is_dir(), "the defaults' folder"
+    return seconds
+
+
+@scene("■ while the page is asked for the first cell's fields", STOP, "cells")
+def stop_in_fields(stage: Stage) -> float:
+    kernel = stage.fresh()
+    kernel.page.replies[NOTEBOOK_TEXT] = NOBODY
+    cell, _ = stage.press("add-extension", action="list")
+    stage.until(lambda: kernel.page.asked_for(NOTEBOOK_TEXT), 20, "the question")
+    seconds = stage.stop(cell)
+    assert kernel.errors == [], kernel.errors
+    return seconds
+
+
+@scene("An extra cell on a machine that has no launcher yet, and the page does not answer: ■", STOP, "cells")
+def stop_in_unpacking(stage: Stage) -> float:
+    kernel = stage.fresh()
+    shutil.rmtree(stage.place.machine / "oneclick" / "program")
+    kernel.page.replies[NOTEBOOK_TEXT] = NOBODY
+    kernel.text = ""
+    cell = kernel.start(cell_source("add-extension", action="list"))
+    stage.says("Asking Colab for the launcher, which this machine does not have yet.", 20)
+    seconds = stage.stop(cell)
+    assert stage.shows("Press ▶ on the first cell once, then press ▶ here again."), stage.told()
+    assert kernel.errors == [], kernel.errors
+    return seconds
 
 
 @scene("Stop where nothing runs", MOUNTED, "cells")
@@ -723,7 +746,7 @@ def flush_fails(stage: Stage) -> float:
     stage.stop(stage.running())
     stage.place.conduct(flush_fails=True)
     seconds = stop_cell(stage, give_back_the_machine=True)
-    assert stage.shows("Google Drive has not taken everything yet: its upload failed."), stage.told()
+    assert stage.shows("Not everything is on Google Drive yet: an upload failed."), stage.told()
     assert stage.world.manager.asked == 0
     return seconds
 
@@ -783,7 +806,7 @@ def give_back_after_fails(stage: Stage) -> float:
     stage.place.conduct(flush_fails=True)
     old = time.time() - 600
     os.utime(stage.place.session / "last-use", (old, old))
-    seconds = stage.says("Google Drive has not taken everything yet: its upload failed.", 60)
+    seconds = stage.says("Not everything is on Google Drive yet: an upload failed.", 60)
     stage.kernel.wait_done(cell, 30)
     assert stage.world.manager.asked == 0
     return seconds

@@ -85,7 +85,7 @@ class World:
                 self.hub.add(CLIP_REPO, name, b"{}")
 
     def environment(self, home: Path) -> dict[str, str]:
-        """What a kernel needs to live in this world, with its machine and its «Drive» below `home`."""
+        """What a kernel needs to live in this world, with its machine and its "Drive" below `home`."""
         return {
             "ONECLICK_HOME": str(home),
             "HF_ENDPOINT": self.hub.url,

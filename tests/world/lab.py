@@ -44,7 +44,7 @@ def wait(condition: Callable[[], Any], patience: float, what: str, page: Any = N
 def server(
     app: str, python: Path, kernel: Path, root: Path, environment: dict[str, str], dark: bool = False
 ) -> Iterator[str]:
-    """A Jupyter server («lab» or «notebook») of its own, whose only kernel is `kernel`; yields its address with the
+    """A Jupyter server ("lab" or "notebook") of its own, whose only kernel is `kernel`; yields its address with the
     token.
     """
     home, token = root / "jupyter", secrets.token_hex(16)

@@ -131,6 +131,5 @@ def wait_ready(kernel: Kernel, patience: float = 120) -> tuple[str, str, str]:
 
 def wait_problem(kernel: Kernel, patience: float = 60) -> str:
     kernel.wait(lambda: 'class="trouble"' in kernel.html(), patience, "a problem")
-    return html.unescape(
-        re.sub(r"<[^>]+>", " ", " ".join(re.findall(r'class="trouble".*?</div>', kernel.html(), re.DOTALL)))
-    )
+    troubles = " ".join(re.findall(r'class="trouble".*?</div>', kernel.html(), re.DOTALL))
+    return html.unescape(re.sub(r"<[^>]+>", " ", re.sub("</?b>", "", troubles)))
