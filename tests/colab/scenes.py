@@ -189,7 +189,7 @@ def files_there(stage: Stage) -> float:
     shutil.rmtree(stage.place.mountpoint)
     stage.place.mountpoint.symlink_to("/tmp")
     stage.press()
-    stage.says("is a link, so Drive cannot be connected there")
+    stage.says("is a link to another folder")
     stage.told()
     stage.place.mountpoint.unlink()
     return seconds
@@ -765,7 +765,7 @@ def unassign_fails(stage: Stage) -> float:
     stage.stop(stage.running())
     stage.world.manager.status = 500
     seconds = stop_cell(stage, give_back_the_machine=True)
-    assert stage.shows("Colab did not take the machine back (HTTPError). What to do: Give it back by hand"), (
+    assert stage.shows("Colab did not take the machine back (HTTPError). What to do: To stop it, choose Runtime"), (
         stage.told()
     )
     return seconds
