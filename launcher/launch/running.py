@@ -186,7 +186,7 @@ class Running:
             )
             self.close("The machine was given back")
             return
-        self.close("Everything is off")
+        self.close("Everything is off, but the machine was not given back")
 
     def give_back(self, board: Board) -> None:
         """Flush Drive and give the machine back; raises `Problem`, and then nothing is given back."""
