@@ -19,6 +19,7 @@ ROOM_FOR_CACHE: Final = 10 * GB  # on another disk than the launcher's folder uv
 REPORT: Final = "If it fails again, please report it."
 AGAIN: Final = "Wait a few minutes and press ▶ again; packages that arrived whole are kept."
 CONNECTED: Final = "Check that the runtime is connected to the internet and press ▶ again."
+CONFLICT: Final = r"No solution found|unsatisfiable|incompatible|conflict"  # as uv says that packages exclude others
 # What uv says -> what happened, and what to do. The first that fits. {0}, {1}: what the groups hold.
 FAILURES: Final = (
     (
@@ -171,6 +172,7 @@ def uv_problem(folder: Folder, error: CommandError, place: str, what: str) -> Pr
     return Problem(
         f"{what[0].upper()}{what[1:]} could not be installed: {uv_words(error.output)}",
         f"Wait a minute and press ▶ again. {REPORT}",
+        by_version=bool(re.search(CONFLICT, said)),
     )
 
 
