@@ -50,7 +50,7 @@ async def ask_keeper(do: str, fields: Mapping[str, Any], title: str) -> None:
     asked = asked_at()
     if do != "launch" and asked and _launched and abs((asked - _launched).total_seconds()) < TOGETHER:
         print(
-            "**Run all** also ran this cell: nothing was done. Press ▶ on this cell when you need it.".replace("**", "")
+            "**Run all** also started this cell, so it did nothing. Press ▶ on it when you need it.".replace("**", "")
         )
         return
     end_poured_notebook()

@@ -117,11 +117,11 @@ def test_the_key_goes_to_the_pasted_host_only(web: Web) -> None:
     ("status", "said", "key", "says"),
     [
         (401, "The creator of this asset requires you to be logged in", "", None),
-        (401, "The creator of this asset requires you to be logged in", "k", "does not take your key for this model"),
+        (401, "The creator of this asset requires you to be logged in", "k", "does not accept your key for this model"),
         (401, '{"error": "Early Access", "deadline": "…"}', "", "in early access"),
         (403, '{"error": "Early Access", "deadline": "…"}', "k", "in early access"),
         (401, "The creator of this asset has disabled downloads", "k", "switched off downloads"),
-        (403, "", "k", "does not let you have"),
+        (403, "", "k", "denies you access"),
         (451, "REGION_BLOCKED", "", "country"),
     ],
 )
@@ -143,7 +143,7 @@ def test_each_refusal_of_civitai_is_what_its_text_says(
 @pytest.mark.parametrize(
     ("told", "says"),
     [
-        ([], "fault of its own"), ({"files": "x"}, "no such file"), ({"files": [1, {"name": 3}]}, "no such file"),
+        ([], "problem of its own"), ({"files": "x"}, "no such file"), ({"files": [1, {"name": 3}]}, "no such file"),
         ({"model": [], "baseModel": 7, "files": [{"name": "x.exe"}]}, "not the name of a model"),
     ],
 )  # fmt: skip
@@ -163,7 +163,7 @@ def test_nonsense_in_civitais_list_is_one_sentence(web: Web, told: Any, says: st
         ("l.safetensors", tensors({"lora_unet_double_blocks_0_img_attn_proj.lora_down.weight": (4,)}), "LORA", "", "made for Flux"),
         ("l.safetensors", tensors({"lora_unet_down_blocks_0_x.lora_down.weight": (4,)}), "LORA", "checkpoint", "is a LoRA, "
             "not a checkpoint"),
-        ("u.safetensors", tensors(UPSCALER), "Upscaler", "", r"reads no \.safetensors file as upscaler"),
+        ("u.safetensors", tensors(UPSCALER), "Upscaler", "", r"cannot use a \.safetensors file as upscaler"),
     ],
 )  # fmt: skip
 def test_what_a1111_cannot_use_is_refused_before_the_download(
@@ -278,11 +278,11 @@ def test_a_base_model_a1111_cannot_run_is_refused(site: type[Civitai], folder: F
 @pytest.mark.parametrize(
     ("status", "says"),
     [
-        (404, "not on Civitai any more"),
+        (404, "no longer on Civitai"),
         (410, "archived"),
         (429, "too many"),
         (451, "country"),
-        (500, "fault of its own"),
+        (500, "problem of its own"),
     ],
 )
 def test_civitais_refusals_each_have_a_sentence(site: type[Civitai], folder: Folder, status: int, says: str) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from launcher.core.folder import require_room
 from launcher.core.problem import Problem
 from launcher.models import download as room
 from launcher.models import ranged_source
@@ -109,14 +110,14 @@ def test_a_web_page_is_never_taken_for_weights(hub: Hub, tmp_path: Path) -> None
     [
         (safetensors(1000)[:-100], "cut off"),
         (b"\xff" * 8 + b"{}", "header is longer"),
-        ((10**12).to_bytes(8, "little") + b"x" * 100, "no model file"),
-        ((2).to_bytes(8, "little") + b"[]" + b"x" * 100, "no model file"),
+        ((10**12).to_bytes(8, "little") + b"x" * 100, "not a model file"),
+        ((2).to_bytes(8, "little") + b"[]" + b"x" * 100, "not a model file"),
         (b"abc", "cut off"),
     ],
 )
 def test_a_safetensors_file_that_cannot_be_one_is_refused(hub: Hub, tmp_path: Path, content: bytes, fault: str) -> None:
     hub.add("own/model", "bad.safetensors", content)
-    with pytest.raises(Problem, match=f"is no usable model file: .*{fault}"):
+    with pytest.raises(Problem, match=f"is not a usable model file: .*{fault}"):
         fetch(remote(hub, name="bad.safetensors"), tmp_path / "bad.safetensors")
     assert not list(tmp_path.glob("bad*"))
 
@@ -124,11 +125,11 @@ def test_a_safetensors_file_that_cannot_be_one_is_refused(hub: Hub, tmp_path: Pa
 @pytest.mark.parametrize(
     ("status", "says"),
     [
-        (401, "wants a login"),
-        (403, "does not let you have"),
-        (404, "is not there any more"),
-        (410, "was taken away"),
-        (451, "does not serve the country"),
+        (401, "requires a login"),
+        (403, "denies you access"),
+        (404, "is no longer there"),
+        (410, "was removed by its owner"),
+        (451, "is not available in the country"),
     ],
 )
 def test_every_refusal_has_its_own_sentence(hub: Hub, tmp_path: Path, status: int, says: str) -> None:
@@ -138,7 +139,7 @@ def test_every_refusal_has_its_own_sentence(hub: Hub, tmp_path: Path, status: in
     assert caught.value.do.endswith(".")
 
 
-@pytest.mark.parametrize(("status", "says"), [(429, "too many downloads"), (500, "fault of its own")])
+@pytest.mark.parametrize(("status", "says"), [(429, "there were too many downloads"), (500, "problem of its own")])
 def test_a_busy_server_is_asked_again_as_late_as_it_says_and_then_given_up(
     hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, status: int, says: str
 ) -> None:
@@ -253,7 +254,7 @@ def test_a_server_that_ignores_ranges_is_read_in_one_go(
 
 @pytest.mark.parametrize("size", [1, 4 << 20, (4 << 20) + 1, 37 << 20])
 def test_files_of_any_length_arrive(hub: Hub, tmp_path: Path, size: int) -> None:
-    content = b"\x80" + os.urandom(size - 1)  # a first byte «<» would be taken for a web page
+    content = b"\x80" + os.urandom(size - 1)  # a first byte "<" would be taken for a web page
     hub.add("own/model", "any.ckpt", content)
     download(remote(hub, name="any.ckpt"), tmp_path / "any.ckpt", where="Drive", reporter=Watcher())
     assert (tmp_path / "any.ckpt").read_bytes() == content
@@ -273,3 +274,10 @@ def test_the_hubs_size_and_checksum_are_known_before_the_first_byte(hub: Hub, mo
     got = resolve_hub_file(HubFile("own/model", "model.safetensors"), "")
     assert (got.size, got.sha256) == (remote(hub).size, remote(hub).sha256)
     assert hub.sent() == 0
+
+
+def test_only_google_drive_has_a_trash_to_empty(tmp_path: Path) -> None:
+    for where, said in (("Google Drive", True), ("the runtime's disk", False)):
+        with pytest.raises(Problem) as caught:
+            require_room(tmp_path, 10**18, where, "The model")
+        assert ("empty its trash too" in caught.value.do) == said

@@ -96,7 +96,7 @@ def test_stop_says_what_could_not_be_kept_and_goes_on_when_pressed_again(place: 
     (place.data / "outputs" / "a.png").write_bytes(png(1))
     kernel.widgets.clear()
     kernel.run(cell_source("stop"), 120)
-    assert "files could not be kept on Google Drive" in wait_problem(kernel)
+    assert "files could not be saved on Google Drive" in wait_problem(kernel)
     place.manners()
     kernel.run(cell_source("stop"), 120)
     assert (place.kept / "outputs" / "a.png").read_bytes() == png(1)
@@ -165,14 +165,14 @@ def test_a_folder_of_2023_is_taken_over_nothing_is_deleted_and_what_is_broken_is
     kernel = kernels(COLAB_PYTHON, place.environment, place.machine)
     message = kernel.start(cell_source("launch"))
     wait_ready(kernel)
-    kernel.wait(lambda: "Broken files in your folder" in kernel.html(), 30, "what is broken")
+    kernel.wait(lambda: "Damaged files in your folder" in kernel.html(), 30, "what is broken")
     told = kernel.html()
     assert re.search(r"models/Stable-diffusion/half.safetensors \([^)]+\)", told)
-    assert "other.safetensors.crdownload (it is half downloaded)" in told
+    assert "other.safetensors.crdownload (it is only partly downloaded)" in told
     assert "extensions/sd-webui-controlnet/models/control_canny.safetensors (it is a web page)" in told
     assert "good.safetensors (" not in told
     kernel.wait(
-        lambda: "has changes of yours (launch.py). They are kept in its branch kept-changes-" in kernel.html(),
+        lambda: "contains changes you made (launch.py). They are kept in the branch kept-changes-" in kernel.html(),
         30,
         "the changes",
     )

@@ -62,7 +62,7 @@ def test_an_added_extension_is_on_drive_as_history_and_on_the_machine_as_files(f
 
 def test_adding_it_twice_is_said_and_brings_it_up_to_date(world: World, folder: Folder) -> None:
     change(folder, "add", ADDRESS)
-    assert change(folder, "add", ADDRESS + ".git/")[0].endswith("there already and up to date")
+    assert change(folder, "add", ADDRESS + ".git/")[0].endswith("already there and up to date")
     newer = world.git.add(NICE, {"scripts/nice.py": b"two\n"})
     assert change(folder, "add", ADDRESS)[0].startswith(f"sd-nice: version {newer[:8]}")
     assert (folder.data / "extensions/sd-nice/scripts/nice.py").read_text() == "two\n"
@@ -104,7 +104,7 @@ def test_one_that_cannot_be_updated_does_not_keep_the_others_from_it(world: Worl
     newer = world.git.add(NICE, {"scripts/nice.py": b"two\n"})
     told, notices = change(folder, "update all")
     assert newer[:8] in told
-    assert "a-dead-one stays as it is. There is no git repository at" in notices[0]
+    assert "a-dead-one was left as it is. There is no git repository at" in notices[0]
 
 
 @pytest.mark.parametrize(
@@ -116,16 +116,16 @@ def test_one_that_cannot_be_updated_does_not_keep_the_others_from_it(world: Worl
         ),
         (
             "https://github.com/person/private",
-            "https://github.com/person/private.git wants a login, or there is no such repository.",
+            "https://github.com/person/private.git asks for a login, or does not exist.",
         ),
         ("https://someone:secret@github.com/person/x", "The address has a user name or a password in it"),
-        ("git@github.com:person/private.git", "https://github.com/person/private.git wants a login"),
+        ("git@github.com:person/private.git", "https://github.com/person/private.git asks for a login"),
         ("sd-nice", '"sd-nice" is not the address of a git repository'),
         (f"{ADDRESS}/tree/nowhere", "has no branch called nowhere"),
         ("ftp://github.com/person/x", "is not the address of a git repository"),
         ("https://127.0.0.1:9/person/x", "https://127.0.0.1:9/person/x.git does not answer."),
         ("https://github.com/person/..", '".." cannot be the name of a folder'),
-        ("", "The field what is empty."),
+        ("", "The field **what** is empty."),
     ],
 )
 def test_an_address_that_does_not_work_is_said_in_one_sentence(
@@ -211,7 +211,7 @@ def test_a_repository_inside_it_that_is_gone_is_said_and_the_rest_is_there(world
     add_submodules(world, {"lib/gone": ("https://github.com/person/gone.git", "1" * 40)})
     told, notices = change(folder, "add", ADDRESS)
     assert told.endswith("added")
-    assert any("A part of sd-nice could not be fetched (lib/gone)" in notice for notice in notices)
+    assert any("A part of sd-nice could not be downloaded (lib/gone)" in notice for notice in notices)
     assert (folder.data / "extensions/sd-nice/README").exists()
 
 
@@ -332,7 +332,9 @@ def test_a_folder_without_history_is_loaded_too(folder: Folder) -> None:
     (kept_place(folder, "by-hand") / "scripts" / "x.py").write_text("x\n")
     put_extensions(folder, Heard())
     assert (folder.data / "extensions/by-hand/scripts/x.py").read_text() == "x\n"
-    assert update_extension(folder, "by-hand", Heard()) == "by-hand: it has no history, so it cannot be updated"
+    assert (
+        update_extension(folder, "by-hand", Heard()) == "by-hand: it was not installed by git, so it cannot be updated"
+    )
 
 
 def test_one_that_a1111s_own_tab_installed_gets_its_history_on_drive(world: World, folder: Folder) -> None:
@@ -383,7 +385,7 @@ def test_the_choice_of_controls_means_files() -> None:
         "the old names are kept as choices"
     )
     assert len(names(", ".join(CONTROL_FAMILIES), "essentials")) == 7
-    with pytest.raises(Problem, match=r"There is no ControlNet «cany» for Stable Diffusion 1.5"):
+    with pytest.raises(Problem, match=r"There is no ControlNet model 'cany' for Stable Diffusion 1.5"):
         names("Stable Diffusion 1.5", "cany")
 
 
@@ -414,11 +416,12 @@ MISBEHAVE = {
     ),
     "raises": (
         {"install.py": b"raise RuntimeError('no such wheel')"},
-        r"The extension raises could not install all it wanted: its last words were: RuntimeError: no such wheel",
+        r"The extension raises could not install everything it needs: its last message was: RuntimeError: no such "
+        r"wheel",
     ),
     "hangs": (
         {"install.py": b"import time\ntime.sleep(999)"},
-        r"The extension hangs could not install all it wanted: it did nothing for 4 seconds and was ended",
+        r"The extension hangs could not install everything it needs: it did nothing for 4 seconds and was ended",
     ),
     "deletes-files": (
         {"install.py": DELETES},
@@ -503,7 +506,7 @@ def test_controlnet_and_a_model_come_with_one_cell(place: Place, kernels: Kernel
     assert (place.world.hub.sent(), place.world.git.fetches()) == (0, [])
     kernel.widgets.clear()
     kernel.run(cell_source("add-controlnet", controls="cany"), 60)
-    assert "There is no ControlNet «cany»" in wait_problem(kernel)
+    assert "There is no ControlNet model 'cany'" in wait_problem(kernel)
 
 
 def test_controlnet_that_does_not_fit_is_refused_before_the_first_byte(place: Place, kernels: Kernels) -> None:

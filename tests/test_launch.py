@@ -21,6 +21,7 @@ from tests.conftest import COLAB_PYTHON, CURRENT_PYTHON, ROOT
 from tests.world import MODEL_LINK, MODEL_REPO, WEBUI, World, safetensors
 from tests.world.browser import chromium, images, log_in, paint
 from tests.world.kernel import Kernel, cell_source
+from tests.world.page import CONSENT, Reply
 from tests.world.place import Place, wait_problem, wait_ready
 from tests.world.walk import walk
 
@@ -178,9 +179,8 @@ def test_from_one_kernel_and_machine_to_the_next(place: Place, kernels: Kernels)
 def test_no_secret_is_left_anywhere(place: Place, kernels: Kernels) -> None:
     token = "hf_TheSecretToken123"
     place.world.hub.tokens[token], place.world.hub.gated[MODEL_REPO] = {"name": "me"}, {token}
-    kernel = kernels(
-        COLAB_PYTHON, {**place.environment, "WORLD_SECRET_HF_TOKEN": token, "ONECLICK_PANEL": "text"}, place.machine
-    )
+    kernel = kernels(COLAB_PYTHON, {**place.environment, "ONECLICK_PANEL": "text"}, place.machine)
+    kernel.page.secrets["HF_TOKEN"] = token
     cell = kernel.start(cell_source("launch", checkpoint=MODEL_LINK))
     kernel.wait_for_text("Ready after", 120)
     password = re.findall(r"^Password: (.+)$", kernel.text, re.MULTILINE)[0]
@@ -199,7 +199,7 @@ def test_no_secret_is_left_anywhere(place: Place, kernels: Kernels) -> None:
         assert token not in line
         assert password not in line
         if str(place.machine) in line and process.pid != kernel.pid:
-            environment = " ".join(f"{k}={v}" for k, v in process.environ().items() if k != "WORLD_SECRET_HF_TOKEN")
+            environment = " ".join(f"{k}={v}" for k, v in process.environ().items())
             assert token not in environment
             assert password not in environment
             checked += 1
@@ -218,7 +218,7 @@ def test_a_token_is_asked_for_hidden_and_only_when_a_source_wants_one(place: Pla
     wait_ready(kernel)
     assert len(kernel.asked) == 1
     assert (
-        "world/paint is given only to people who accepted its conditions. Paste your token (HF_TOKEN)"
+        "world/paint is available only to people who have accepted its conditions. Paste your token (HF_TOKEN)"
         in kernel.asked[0]
     )
     kernel.interrupt()
@@ -242,28 +242,36 @@ def test_a_wrong_field_is_said_before_anything_begins(place: Place, kernels: Ker
 def test_an_argument_the_web_ui_does_not_have_is_said_before_it_starts(place: Place, kernels: Kernels) -> None:
     kernel = kernels(COLAB_PYTHON, place.environment, place.machine)
     kernel.run(cell_source("launch", checkpoint=MODEL_LINK, extra_arguments="--thmee dark"), 120)
-    assert "extra_arguments has --thmee, which the web UI does not know" in wait_problem(kernel)
+    assert "extra_arguments** has --thmee, which the web UI does not know" in wait_problem(kernel)
     assert not (place.session / "webui.log").exists()
     kernel.run(cell_source("stop"), 120)
     place.wait_until_nothing_runs()
 
 
+DENIED = {"reply": Reply(Exception("Error: credential propagation was unsuccessful"))}
 MOUNT_FAILURES = (
-    ("denied", "Google Drive was not allowed. What to do: Press ▶ again and choose Connect to Google Drive"),
-    ("The domain policy has disabled Drive File Stream", "Your organization does not allow Google Drive"),
-    ("mount failed: timeout during initial read of root folder", "did not list its first folder in time"),
-    ("Mountpoint must not already contain files", "already has files in it"),
-    ("mount failed", "Google Drive could not be connected (ValueError: mount failed)"),
+    (DENIED, "You did not allow Google Drive. What to do: Press ▶ again and choose Connect to Google Drive"),
+    ({"domain_forbids": True}, "Your organization does not allow Google Drive"),
+    ({"crashes": True}, "Google Drive could not be connected (ValueError: mount"),
+    ({"first_folder_hangs": True}, "took too long to list My Drive"),
+    ({"files": True}, "already has files in it"),
 )
 
 
 def test_a_drive_that_cannot_be_mounted_is_explained(place: Place, kernels: Kernels) -> None:
     kernel = kernels(COLAB_PYTHON, place.environment, place.machine)
     for failure, says in MOUNT_FAILURES:
-        kernel.run(f"import os; os.environ['WORLD_MOUNT_FAILS'] = {failure!r}")
+        conduct: dict[str, Any] = dict(failure)
+        kernel.page.replies[CONSENT] = conduct.pop("reply", Reply({}))
+        files = place.mountpoint / "files"
+        if conduct.pop("files", False):
+            files.mkdir(parents=True)
+        place.conduct(**conduct)
         kernel.widgets.clear()
         kernel.run(cell_source("launch", checkpoint=MODEL_LINK), 120)
         assert says in re.sub(r"\s+", " ", wait_problem(kernel))
+        if files.exists():
+            files.rmdir()
     kernel.run(cell_source("stop"), 120)
     place.wait_until_nothing_runs()
 
@@ -287,7 +295,7 @@ def test_no_network_at_all_is_said_plainly(place: Place, kernels: Kernels) -> No
     place.world.git.down = True
     kernel = kernels(COLAB_PYTHON, {**place.environment, "HF_ENDPOINT": "http://127.0.0.1:9"}, place.machine)
     kernel.run(cell_source("launch", checkpoint=MODEL_LINK), 120)
-    assert "GitHub does not answer, and no version of AUTOMATIC1111 is kept on Drive yet" in wait_problem(kernel)
+    assert "GitHub is not answering, and no version of AUTOMATIC1111 is kept on Drive yet" in wait_problem(kernel)
     kernel.run(cell_source("stop"), 120)
 
 
@@ -339,7 +347,7 @@ def test_add_a_model_before_the_first_launch_brings_several_side_by_side(place: 
     assert kernel.errors == []
     assert "style.safetensors: it will be there at the next start" in told
     assert (place.kept / "models/Lora/style.safetensors").exists()
-    assert "Nobody can tell what odd.safetensors is" in told
+    assert "The launcher cannot tell what odd.safetensors is" in told
     assert "gone.safetensors is not in world/paint any more" in told
 
 
@@ -383,7 +391,7 @@ def test_a_model_that_does_not_fit_on_drive_is_said_before_the_long_steps_with_w
     kernel.start(cell_source("launch", checkpoint=MODEL_LINK))
     told = wait_problem(kernel)
     assert "paint.safetensors needs 0.0 GB, but Google Drive has only 0.0 GB free." in told
-    assert "The largest there: Lora/a.safetensors (3.0 GB), VAE/b.safetensors (2.0 GB), Lora/c.pt (1.0 GB)." in told
+    assert "The largest files there: Lora/a.safetensors (3.0 GB), VAE/b.safetensors (2.0 GB), Lora/c.pt (" in told
     assert place.world.hub.sent("paint.safetensors") < 100_000, "its header only"
     assert not (place.machine / "oneclick" / "python" / "complete.json").exists(), "said before the packages are there"
 
@@ -499,7 +507,7 @@ def test_an_unused_machine_is_given_back_after_it_was_announced(place: Place, ke
     kernel = kernels(COLAB_PYTHON, place.environment, place.machine)
     cell = kernel.start(cell_source("launch", checkpoint=MODEL_LINK, give_back_after=1))
     wait_ready(kernel)
-    kernel.wait(lambda: "the machine is given back" in kernel.html(), 90, "the announcement")
+    kernel.wait(lambda: "the machine will be given back" in kernel.html(), 90, "the announcement")
     assert not (place.google / "unassigned").exists()
     long_ago = time.time() - 120
     os.utime(place.session / "last-use", (long_ago, long_ago))
@@ -550,7 +558,7 @@ def test_a_front_end_without_widgets_keeps_the_same_lines_as_text(place: Place) 
     text = "\n".join(output.get("data", {}).get("text/plain", "") for output in book.cells[0].outputs)
     assert "✓ Google Drive: My Drive/asd1111/stable-diffusion-webui" in text
     assert "The field extra_arguments has --thmee" in text
-    assert "What to do: Correct it or take it out" in text
+    assert "What to do: Correct or remove it" in text
     for name in ("door", "tunnel", "webui"):
         end_process(place.session / f"{name}.pid")
 

@@ -6,7 +6,7 @@ import pytest
 
 from launcher.models.ranged_source import TRIES
 from tests.liars import what_becomes_of
-from tests.world.liar import HONEST, LIES
+from tests.world.liar import HONEST, LIES, WEAK
 
 SIZE, STRETCH = 3_000_000, 1 << 19
 
@@ -22,6 +22,12 @@ def test_a_lie_brings_the_right_bytes_or_a_sentence(tmp_path: Path, lie: str, kn
 @pytest.mark.parametrize("known", [True, False], ids=["checksum known", "checksum unknown"])
 def test_an_honest_server_is_believed(tmp_path: Path, known: bool) -> None:
     assert what_becomes_of(HONEST, known, tmp_path, SIZE, STRETCH).result == "right bytes"
+
+
+def test_a_weak_etag_is_not_asked_by_and_ranges_are_used_all_the_same(tmp_path: Path) -> None:
+    outcome = what_becomes_of(WEAK, False, tmp_path, SIZE, STRETCH)
+    assert outcome.result == "right bytes"
+    assert outcome.answers == what_becomes_of(HONEST, False, tmp_path / "other", SIZE, STRETCH).answers
 
 
 HONEST_IN_ONE_GO = ["other offset", "other offset, hidden", "one byte off", "page as a range, hidden", "total grows"]

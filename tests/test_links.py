@@ -82,7 +82,7 @@ def test_a_hugging_face_link_is_understood(link: str, file: HubFile | None) -> N
 @pytest.mark.parametrize(
     ("link", "says"),
     [
-        ("https://huggingface.co/docs/hub/security-tokens/x", "a page of Hugging Face, not to a model"),
+        ("https://huggingface.co/docs/hub/security-tokens/x", "a page on Hugging Face that is not a model"),
         ("http://example.com/a.safetensors", "not encrypted"),
         ("ftp://example.com/a.safetensors", "not encrypted"),
     ],
@@ -122,12 +122,12 @@ def test_gated_without_a_token_asks_for_one(hub: Hub) -> None:
     ("prepare", "token", "says", "page"),
     [
         ("not accepted", "hf_mine", "has not accepted the conditions", "https://huggingface.co/own/model"),
-        ("no right", "hf_mine", "may not read gated repositories", "settings/tokens"),
+        ("no right", "hf_mine", "does not have permission to read gated repositories", "settings/tokens"),
         ("accepted", "hf_wrong", "does not know your token", "settings/tokens"),
         ("gone", "", "is gone from Hugging Face, or private", "https://huggingface.co/own/other"),
         ("renamed", "", "is not in own/model any more", "/tree/main"),
         ("busy", "hf_mine", "too many requests", "Wait"),
-        ("broken", "", "fault of its own", "Wait"),
+        ("broken", "", "problem of its own", "Wait"),
         ("off", "", "does not answer", "Wait"),
     ],
 )
@@ -202,7 +202,7 @@ def test_an_old_file_that_would_run_a_program_is_never_put_in_place(hub: Hub, fo
 
     hub.add("own/model", "evil.ckpt", torch_zip(pickle.dumps(Evil(), 2), {}))
     with pytest.raises(
-        Problem, match=r"evil.ckpt is no usable model file: it would run (posix|os|nt)\.system on loading"
+        Problem, match=r"evil.ckpt is not a usable model file: it would run (posix|os|nt)\.system on loading"
     ):
         ensure_linked_model(Told(folder).fetcher, "https://huggingface.co/own/model/blob/main/evil.ckpt", "checkpoint")
     assert list((folder.models / "Stable-diffusion").iterdir()) == []
@@ -212,7 +212,7 @@ def test_an_old_file_of_plain_tensors_is_taken_with_a_word_about_safetensors(hub
     hub.add("own/model", "old.ckpt", SOUND["pruned, half precision"][0])
     told = Told(folder)
     ensure_linked_model(told.fetcher, "https://huggingface.co/own/model/blob/main/old.ckpt", "checkpoint")
-    assert "take a .safetensors file" in told.notices[0]
+    assert "Choose a .safetensors file" in told.notices[0]
 
 
 def test_a_repository_with_one_model_is_enough_and_with_several_one_is_named(
@@ -296,7 +296,7 @@ def test_the_next_source_is_tried_and_that_is_said(hub: Hub, folder: Folder) -> 
 
 def test_a_file_whose_checksum_changed_at_its_source_is_not_taken(hub: Hub, folder: Folder) -> None:
     model = Model("A model", "SD 1.5", "MIT", (HubFile("own/model", "model.safetensors", sha256="0" * 64),))
-    with pytest.raises(Problem, match="is not the file it was"):
+    with pytest.raises(Problem, match="its size or checksum is different now"):
         ensure_model(Told(folder).fetcher, model)
     assert hub.sent() == 0
 
@@ -316,7 +316,7 @@ def test_a_non_commercial_licence_is_said_before_the_download(hub: Hub, folder: 
     model = Model("A model", "SDXL", "for fun only", (FILE,), non_commercial=True)
     told = Told(folder)
     ensure_model(told.fetcher, model)
-    assert "licensed as for fun only" in told.notices[0]
+    assert "licensed under for fun only" in told.notices[0]
 
 
 def test_nothing_is_fetched_when_a_checkpoint_is_there_and_none_was_chosen(hub: Hub, folder: Folder) -> None:
@@ -335,7 +335,7 @@ def test_another_file_of_the_same_name_is_not_overwritten(hub: Hub, folder: Fold
     assert re.fullmatch(r"mine-[0-9a-f]{8}\.safetensors", name)
     assert mine.read_bytes() == other
     assert mine.with_name(name).read_bytes() == (hub.root / "own/other/mine.safetensors").read_bytes()
-    assert "Another file called mine.safetensors is there already" in told.notices[0]
+    assert "There is already another file called mine.safetensors" in told.notices[0]
     assert ensure_linked_model(told.fetcher, link, "checkpoint") == name, "the second time it is there"
 
 
@@ -357,7 +357,7 @@ def test_a_web_page_saved_as_a_model_is_set_aside_and_named(hub: Hub, folder: Fo
     broken.write_bytes(b"<!doctype html>" + b" " * 1000)
     told = Told(folder)
     ensure_model(told.fetcher, Model("A model", "SD 1.5", "MIT", (FILE,)))
-    assert "model.safetensors was there, but it is no usable model file" in told.notices[0]
+    assert "model.safetensors was already there, but is not a usable model file" in told.notices[0]
     assert broken.with_name("model.safetensors.broken").read_bytes().startswith(b"<!doctype")
     assert broken.read_bytes() == (hub.root / "own/model/model.safetensors").read_bytes()
 

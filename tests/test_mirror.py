@@ -46,7 +46,7 @@ def test_nothing_is_made_where_drive_should_be_and_what_waits_is_counted(mirror:
     assert not mirror.kept.exists()
     assert (
         mirror.summary()
-        == "1 image kept in outputs, 1 file on the way (Google Drive takes none now: it was disconnected)"
+        == "1 image kept in outputs, 1 file on the way (Google Drive is not accepting files: it was disconnected)"
     )
     mirror.kept.with_name("elsewhere").rename(mirror.kept)
     for _ in range(3):
@@ -122,7 +122,10 @@ def test_while_drive_is_away_files_wait_and_follow_later(mirror: Mirror, monkeyp
     whole = room.copy_whole
     monkeypatch.setattr(room, "copy_whole", away)
     mirror.look(settled=0)
-    assert mirror.summary() == "0 images kept, 3 files on the way (Google Drive takes none now: it was disconnected)"
+    assert (
+        mirror.summary()
+        == "0 images kept, 3 files on the way (Google Drive is not accepting files: it was disconnected)"
+    )
     monkeypatch.setattr(room, "copy_whole", whole)
     mirror.look(settled=0)
     assert mirror.summary() == "3 images kept in outputs"

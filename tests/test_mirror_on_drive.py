@@ -104,10 +104,10 @@ def test_a_file_that_drive_does_not_take_at_all_is_named_and_stop_ends(mirror: M
     assert len(kept(mirror)) == 5
     mirror.stop()
     assert mirror.waiting == 0
-    assert "Google Drive does not take outputs/shared/1.png (Permission denied). It stays on this machine." in said(
+    assert "Google Drive does not accept outputs/shared/1.png (Permission denied). It stays on this machine." in said(
         mirror
     )
-    assert "1 that Google Drive does not take (1.png)" in mirror.summary()
+    assert "1 that Google Drive does not accept (1.png)" in mirror.summary()
 
 
 def test_an_image_never_replaces_another_one_that_is_on_drive(mirror: Mirror, tmp_path: Path) -> None:
@@ -162,7 +162,9 @@ def test_a_drive_that_answers_nothing_but_errors_is_said_and_no_file_is_given_up
     drive.manners(errors=1.0)
     for _ in range(4):
         mirror.look(settled=0)
-    assert mirror.summary() == "0 images kept, 6 files on the way (Google Drive takes none now: it answers with errors)"
+    assert (
+        mirror.summary() == "0 images kept, 6 files on the way (Google Drive is not accepting files: it reports errors)"
+    )
     drive.manners(errors=0.3)
     for _ in range(4):
         mirror.look(settled=0)
@@ -186,7 +188,7 @@ def test_the_thread_outlives_whatever_goes_wrong_and_says_it(mirror: Mirror, mon
     try:
         write(mirror.data / "outputs" / "1.png")
         soon(lambda: "nobody foresaw it" in mirror.summary())
-        assert "Keeping your files failed (UnicodeError)" in said(mirror)
+        assert "Saving your files failed (UnicodeError)" in said(mirror)
         beat = mirror.heartbeat
         soon(lambda: mirror.heartbeat > beat)
         broken.clear()
@@ -334,7 +336,7 @@ def test_a_folder_on_drive_that_cannot_be_used_is_explained_in_one_sentence(
 ) -> None:
     behind = drive.behind / "MyDrive"
     (behind / "file").write_text("a file")
-    with pytest.raises(Problem, match="file on your Drive is a file, where the launcher needs a folder"):
+    with pytest.raises(Problem, match="file on your Drive is a file, but the launcher needs a folder"):
         folder_on(drive, tmp_path, "file").prepare()
     assert (behind / "file").read_text() == "a file"
     (behind / "inside" / "stable-diffusion-webui").mkdir(parents=True)
@@ -342,13 +344,13 @@ def test_a_folder_on_drive_that_cannot_be_used_is_explained_in_one_sentence(
     with pytest.raises(Problem, match="inside/stable-diffusion-webui/models on your Drive is a file"):
         folder_on(drive, tmp_path, "inside").prepare()
     (behind / "dead").symlink_to(drive.mountpoint / ".shortcut-targets-by-id" / "gone")
-    with pytest.raises(Problem, match="dead on your Drive is a shortcut that leads nowhere"):
+    with pytest.raises(Problem, match="dead on your Drive is a shortcut to a folder that no longer exists"):
         folder_on(drive, tmp_path, "dead").prepare()
     assert folder_on(drive, tmp_path).prepare() == ""
     (behind / "empty").mkdir()
     drive.manners(read_only="/MyDrive/")
     for name in ("empty", "asd1111"):  # in the latter all folders are there, and yet nothing could be kept
-        with pytest.raises(Problem, match=f"{name} on your Drive may not be written to"):
+        with pytest.raises(Problem, match=f"{name} on your Drive is read-only"):
             folder_on(drive, tmp_path, name).prepare()
     drive.manners(free=0)
     assert folder_on(drive, tmp_path).prepare() == "", "a full Drive still has what is on it"
@@ -358,7 +360,7 @@ def test_a_folder_reached_by_a_shortcut_is_used_and_said(drive: MountedDrive, tm
     (drive.behind / ".shortcut-targets-by-id" / "x" / "theirs").mkdir(parents=True)
     (drive.behind / "MyDrive" / "asd1111").symlink_to(drive.mountpoint / ".shortcut-targets-by-id" / "x" / "theirs")
     told = folder_on(drive, tmp_path).prepare()
-    assert told == "asd1111 on your Drive is a shortcut: everything is kept in the folder it leads to."
+    assert told == "asd1111 on your Drive is a shortcut: everything is kept in the folder it points to."
     assert (drive.behind / ".shortcut-targets-by-id" / "x" / "theirs" / "stable-diffusion-webui" / "models").is_dir()
 
 
@@ -376,4 +378,4 @@ def test_dead_shortcuts_are_left_out_and_named(drive: MountedDrive, tmp_path: Pa
     assert Mirror(folder.data, folder.kept, lambda text: None, say=told.append).restore() == 1
     assert [path.name for path in folder.checkpoints()] == ["sound.safetensors"]
     assert folder.dead_shortcuts() == sorted(dead)
-    assert told == ["These files on your Drive cannot be read and are left out: styles.csv, embeddings/dead.pt."]
+    assert told == ["These files on your Drive cannot be read and were skipped: styles.csv, embeddings/dead.pt."]

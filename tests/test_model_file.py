@@ -94,10 +94,10 @@ FOREIGN: list[tuple[str, dict[str, tuple[int, ...]], str]] = [
     ("Wan LoRA", {"diffusion_model.blocks.0.cross_attn.k.lora_A.weight": (1,)}, "Wan"),
     ("LoRA of something unheard of", {"diffusion_model.novel_blocks.0.q.lora_A.weight": (1,)}, "a LoRA for a model"),
     ("Flux VAE", {"decoder.conv_in.weight": (512, 16, 3, 3)}, "a VAE for a model"),
-    ("VAE of diffusers", {"decoder.up_blocks.0.resnets.0.conv1.weight": (1,), "decoder.conv_in.weight": (512, 4, 3, 3)}, "layout of diffusers"),
-    ("U-Net of diffusers", {"down_blocks.0.resnets.0.conv1.weight": (1,), "up_blocks.0.resnets.0.conv1.weight": (1,)}, "layout of diffusers"),
-    ("text encoder of diffusers", {"text_model.encoder.layers.0.mlp.fc1.weight": (1,)}, "layout of diffusers"),
-    ("U-Net alone", {UNET: (320, 4, 3, 3)}, "its text encoder is not in it"),
+    ("VAE of diffusers", {"decoder.up_blocks.0.resnets.0.conv1.weight": (1,), "decoder.conv_in.weight": (512, 4, 3, 3)}, "diffusers layout"),
+    ("U-Net of diffusers", {"down_blocks.0.resnets.0.conv1.weight": (1,), "up_blocks.0.resnets.0.conv1.weight": (1,)}, "diffusers layout"),
+    ("text encoder of diffusers", {"text_model.encoder.layers.0.mlp.fc1.weight": (1,)}, "diffusers layout"),
+    ("U-Net alone", {UNET: (320, 4, 3, 3)}, "the text encoder is missing"),
 ]  # fmt: skip
 
 
@@ -226,10 +226,10 @@ def test_what_a_file_is_decides_its_ending(tmp_path: Path, name: str, content: b
     ("content", "says"),
     [
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:abc\nsize 7\n", "only a pointer"),
-        (b'{"error": "not found"}', "a message of a server"),
+        (b'{"error": "not found"}', "an error message from a server"),
         (b"<!doctype html>", "a web page"),
         (b"\xef\xbb\xbf\n <html>", "a web page"),
-        (bytes(range(1, 256)) * 9, "no model file"),
+        (bytes(range(1, 256)) * 9, "not a model file"),
         (bytes(1000), "nothing but zeros"),
         (b"", "empty"),
         (b"Rar!\x1a\x07\x00" + bytes(50), "a RAR archive"),
@@ -238,13 +238,13 @@ def test_what_a_file_is_decides_its_ending(tmp_path: Path, name: str, content: b
         (SOUND["SD 1.5 (Lightning, zip)"][0][:-30], "cut off"),
         (safetensors(1000)[:-1], "cut off"),
         (safetensors(1000) + b"x", "longer than its header says"),
-        (packed(["a.ckpt", "b.ckpt"], b"x"), "without exactly one model"),
-        (packed(["readme.txt"], b"x"), "without exactly one model"),
+        (packed(["a.ckpt", "b.ckpt"], b"x"), "does not contain exactly one model"),
+        (packed(["readme.txt"], b"x"), "does not contain exactly one model"),
         (packed(["a.ckpt"], b"<html>"), "a web page"),
         (zipped(LORA), "is a LoRA, not a checkpoint"),
         (tensors({"lora_unet_double_blocks_0_img_attn_proj.lora_down.weight": (4,)}), "made for Flux"),
-        (tensors({"down_blocks.0.resnets.0.conv1.weight": (4,)}), "layout of diffusers"),
-        (tensors({"something.else": (4, 4, 4)}), "holds no checkpoint"),
+        (tensors({"down_blocks.0.resnets.0.conv1.weight": (4,)}), "diffusers layout"),
+        (tensors({"something.else": (4, 4, 4)}), "does not contain a checkpoint"),
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("ending", [".ckpt", ".safetensors"])
@@ -255,7 +255,7 @@ def test_what_is_of_no_use_is_refused_under_every_name(tmp_path: Path, ending: s
 
 
 def test_an_upscaler_that_a1111_would_not_list_is_said(tmp_path: Path) -> None:
-    with pytest.raises(Problem, match=r"reads no \.safetensors file as upscaler"):
+    with pytest.raises(Problem, match=r"cannot use a \.safetensors file as upscaler"):
         received(tmp_path, "u.safetensors", tensors(UPSCALER), "upscaler")
 
 

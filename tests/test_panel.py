@@ -17,7 +17,7 @@ def a_launch_that_failed() -> Board:
     board.show_fact("AUTOMATIC1111", "v1.10.1")
     board.show_fact("Machine", "Google Colab, Tesla T4, 16 GB, 13 GB of RAM")
     board.start("drive")
-    board.finish("drive", "My Drive/jane-doe/stable-diffusion-webui, 3 settings files brought back")
+    board.finish("drive", "My Drive/jane-doe/stable-diffusion-webui, 3 settings files restored")
     board.start("model")
     board.fail("model", Problem("https://civitai.com/x?token=secret needs a key.", "Ask jane.doe@example.org."))
     board.notice("Look at /content/drive/MyDrive/jane-doe/oneclick.log, not at hf_abcDEF123456789012345678901234.")
@@ -27,7 +27,7 @@ def a_launch_that_failed() -> Board:
 
 def test_a_report_says_what_happened_and_names_nobody() -> None:
     text = report(a_launch_that_failed().snapshot())
-    for told in ("AUTOMATIC1111: v1.10.1", "Tesla T4", "Google Drive: done", "3 settings files brought back",
+    for told in ("AUTOMATIC1111: v1.10.1", "Tesla T4", "Google Drive: done", "3 settings files restored",
                  "Checkpoint: failed", "needs a key", "What to do: Ask", "Ready after: 2 min 14 s"):  # fmt: skip
         assert told in text
     for private in ("jane", "http", "secret", "hf_", PASSWORD, "gradio.live", "/content", "example.org"):

@@ -47,9 +47,9 @@ def test_several_links_are_all_found_once() -> None:
     [
         ("", "is not a link"),
         ("a model", "is not a link"),
-        ("https://[x", "not whole"),
-        ("https:///x.safetensors", "not whole"),
-        ("https://a:b/x", "not whole"),
+        ("https://[x", "incomplete"),
+        ("https:///x.safetensors", "incomplete"),
+        ("https://a:b/x", "incomplete"),
         (f"{HUB} and https://example.com/x.pt", "There are 2 links"),
         ("http://example.com/x.pt", "not encrypted"),
         ("/content/drive/MyDrive/models/x.safetensors", "a file on Google Drive"),
@@ -123,7 +123,7 @@ def test_what_could_mislead_is_taken_out_of_a_name(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["model.rar", "model.7z", "model.tar.gz"])
 def test_a_packed_file_is_said(name: str) -> None:
-    with pytest.raises(Problem, match="is packed"):
+    with pytest.raises(Problem, match="is an archive"):
         safe_name(name)
 
 

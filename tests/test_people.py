@@ -11,10 +11,11 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import COLAB_PYTHON, CURRENT_PYTHON, ROOT
-from tests.world import MODEL_LINK, MODEL_REPO, NOTEBOOK, World, safetensors
+from tests.world import MODEL_LINK, MODEL_REPO, World, safetensors
 from tests.world.browser import chromium, images, log_in, paint
 from tests.world.kernel import Kernel, cell_source
 from tests.world.lab import open_book, server, violations, wait
+from tests.world.page import NOTEBOOK
 from tests.world.place import Place
 
 AXE = ROOT / ".cache" / "axe-core" / "axe.min.js"
@@ -115,7 +116,7 @@ def test_a_failed_step_is_red_with_what_to_do_and_the_others_keep_their_state(pl
         book.fill("launch", checkpoint=MODEL_LINK)
         book.run("launch")
         shown = book.wait_for("launch", "What to do:", 90)
-        assert "It stopped: something needs you" in shown
+        assert "It stopped and needs your help" in shown
         assert book.output("launch").locator("[role=alert]").count() == 1
 
         def states() -> list[str]:

@@ -39,10 +39,10 @@ HTML = {"Content-Type": "text/html; charset=utf-8"}
     [
         (200, "<p>Too many users have viewed or downloaded this file recently.", "Too many people"),
         (429, "<title>Google Drive - Quota exceeded</title>", "Too many people"),
-        (403, "<p>You need access", "not shared with everybody"),
-        (401, "", "not shared with everybody"),
-        (200, "<h1>You need access</h1> Request access", "not shared with everybody"),
-        (404, "<p>Sorry, the file you have requested does not exist.", "not on Google Drive any more"),
+        (403, "<p>You need access", "The file on Google Drive is private"),
+        (401, "", "The file on Google Drive is private"),
+        (200, "<h1>You need access</h1> Request access", "The file on Google Drive is private"),
+        (404, "<p>Sorry, the file you have requested does not exist.", "no longer on Google Drive"),
         (200, "<p>something else", "leads to a web page"),
     ],
 )
@@ -149,7 +149,7 @@ def test_a_store_that_refuses_is_asked_for_anew_and_then_named(hub: Hub, monkeyp
     monkeypatch.setattr(hub, "_file", expired)
     assert len(read_range(remote, 0, 100)) == 100
     refusals[0] = 1000
-    with pytest.raises(Problem, match=r"sends the download on to 127\.0\.0\.1, which refuses it \(HTTP 403\)"):
+    with pytest.raises(Problem, match=r"redirects the download to 127\.0\.0\.1, which refuses it \(HTTP 403\)"):
         read_range(remote, 0, 100)
     assert probe(remote).store == "127.0.0.1"
 
@@ -169,9 +169,7 @@ def test_useless_files_are_named_and_the_default_is_fetched(
     made, heard, _ = fetcher(folder)
     link = "https://huggingface.co/own/model/blob/main/model.safetensors"
     assert ensure_checkpoint(made, link, link) == "model.safetensors"
-    assert (
-        "page.safetensors is in your folder of checkpoints, but it is no use there: it is a web page." in heard.notices
-    )
+    assert "page.safetensors is in your checkpoint folder, but cannot be used: it is a web page." in heard.notices
 
 
 def test_what_shows_sdxl_images_as_they_grow_is_brought(
@@ -182,7 +180,7 @@ def test_what_shows_sdxl_images_as_they_grow_is_brought(
     made, heard, _ = fetcher(folder)
     monkeypatch.setattr("launcher.models.previews.SOURCES", (f"{web.url}/gone",))
     fetch_previews(made, "SDXL")
-    assert "The finished images are as they should be" in heard.notices[-1]
+    assert "finished images are not affected" in heard.notices[-1]
     monkeypatch.setattr("launcher.models.previews.SOURCES", (f"{web.url}/gone", f"{web.url}/good"))
     fetch_previews(made, "SD 1")
     assert not (folder.models / "VAE-approx").exists()

@@ -79,13 +79,13 @@ def test_a_link_through_gradios_own_api_and_tls(tunnel: Tunnel, share: Callable[
 
 FAILURES = {
     "login_error": "it refused the connection",
-    "proxy_error": "it refused to make one",
-    "expired_cert": "its certificate is not valid",
-    "wrong_host": "its certificate is not valid",
-    "api_429": "it has been asked for too many links",
-    "api_empty": "gradio names no share server",
-    "api_500": "its address could not be asked for",
-    "api_refuse": "its address could not be asked for",
+    "proxy_error": "it refused to make a link",
+    "expired_cert": "its security certificate is not valid",
+    "wrong_host": "its security certificate is not valid",
+    "api_429": "too many links were requested",
+    "api_empty": "gradio has no share server",
+    "api_500": "its address could not be looked up",
+    "api_refuse": "its address could not be looked up",
     "silent": "it did not answer in time",
     "proxy_silent": "it did not answer in time",
 }
@@ -107,7 +107,7 @@ def test_every_failure_ends_in_a_sentence_within_a_minute(
 SAID = [
     ("gradio", "[W] [service.go:132] login to server failed: dial tcp 1.2.3.4:7000: connect: "
         "connection refused", "refused the connection"),
-    ("gradio", "login to server failed: dial tcp 1.2.3.4:7000: i/o timeout", "(7000) is closed from here"),
+    ("gradio", "login to server failed: dial tcp 1.2.3.4:7000: i/o timeout", "(7000) is blocked here"),
     ("gradio", "login to server failed: dial tcp: lookup gradio-live.com on 127.0.0.1:53: no "
         "such host", "address was not found"),
     ("gradio", "login to server failed: tls: failed to verify certificate: x509: certificate "
@@ -115,28 +115,50 @@ SAID = [
         "is not valid"),
     ("gradio", "login to server failed: session shutdown", "certificate is not valid"),
     ("gradio", "login to server failed: i/o deadline reached", "did not answer in time"),
-    ("gradio", "login to server failed: EOF", "broke off the connection"),
-    ("gradio", "[control.go:176] [name] start error: new proxy [name] error", "refused to make one"),
+    ("gradio", "login to server failed: EOF", "closed the connection"),
+    ("gradio", "[control.go:176] [name] start error: new proxy [name] error", "refused to make a link"),
     ("gradio", "[proxy_manager.go:147] [RUN] proxy added: [name]", "did not answer in time"),
     ("gradio", "HTTPError: 429 Client Error: Too Many Requests for url: x", "too many links"),
-    ("gradio", "HTTPError: 503 Server Error: Service Unavailable for url: x", "address could not be asked for"),
+    ("gradio", "HTTPError: 503 Server Error: Service Unavailable for url: x", "address could not be looked up"),
     ("gradio", "ConnectionError: NameResolutionError: Failed to resolve 'api.gradio.app'", "address was not found"),
-    ("gradio", "JSONDecodeError: Expecting value: line 1 column 1 (char 0)", "address could not be asked for"),
-    ("gradio", "RuntimeError: the list of share servers is empty", "names no share server"),
-    ("gradio", "RuntimeError: frpc could not be fetched with the right checksum", "program could not be fetched"),
+    ("gradio", "JSONDecodeError: Expecting value: line 1 column 1 (char 0)", "address could not be looked up"),
+    ("gradio", "RuntimeError: the list of share servers is empty", "has no share server"),
+    ("gradio", "RuntimeError: frpc could not be downloaded with the right checksum", "program could not be downloaded"),
+    ("gradio", "ValueError: Could not create share URL. Please check the appended log from frpc for more information:",
+     "ended without a word"),
+    ("gradio", "ValueError: Could not create share URL. Please check the appended log from frpc for more "
+     "information:\n[W] [service.go:132] login to server failed: dial tcp 127.0.0.1:1: connect: connection refused",
+     "refused the connection"),
+    ("gradio", "PermissionError: [Errno 13] Permission denied: '/drive/frpc_linux_amd64_v0.3'", "cannot be started"),
+    ("gradio", "OSError: [Errno 8] Exec format error: '/x/frpc_linux_amd64_v0.3'", "cannot be started"),
+    ("gradio", "ModuleNotFoundError: gradio is not installed here", "gradio is not installed"),
+    ("gradio", "ReadTimeout: HTTPSConnectionPool(host='api.gradio.app', port=443): Read timed out.", "in time"),
+    ("gradio", "ProxyError: HTTPSConnectionPool(host='api.gradio.app', port=443): Max retries exceeded",
+     "address could not be looked up"),
+    ("gradio", "login to server failed: dial tcp: lookup gradio-live.com on 127.0.0.53:53: server misbehaving",
+     "address was not found"),
+    ("gradio", "login to server failed: dial tcp 1.2.3.4:7000: connect: network is unreachable", "may be offline"),
+    ("gradio", "[W] [control.go:176] [RUN] [name] start error: proxy name [name] is already in use", "refused to make"),
+    ("cloudflared", "Unable to reach the origin service: failed to dial to edge with quic: timeout: no recent network "
+     "activity", "(7844)"),
+    ("cloudflared", "PermissionError: [Errno 13] Permission denied: '/session/cloudflared'", "cannot be started"),
+    ("cloudflared", 'failed to request quick Tunnel: Post "https://api.trycloudflare.com/tunnel": dial tcp 104.16.0.1: '
+     "connect: connection refused", "could not be reached"),
+    ("cloudflared", "HTTPError: 429 Client Error: Too Many Requests for url: https://github.com/", "program could "
+     "not be downloaded"),
     ("cloudflared", 'error code: 1015 status_code="429 Too Many Requests"', "too many links"),
-    ("cloudflared", 'error code: 1101 status_code="500 Internal Server Error"', "out of order"),
+    ("cloudflared", 'error code: 1101 status_code="500 Internal Server Error"', "not working properly"),
     ("cloudflared", 'failed to request quick Tunnel: Post "https://api.trycloudflare.com/tunnel": dial tcp: lookup '
      "api.trycloudflare.com: no such host", "address was not found"),
     ("cloudflared", 'failed to request quick Tunnel: Post "https://api.trycloudflare.com/tunnel": context deadline '
         'exceeded '
      "(Client.Timeout exceeded while awaiting headers)", "did not answer in time"),
     ("cloudflared", "failed to unmarshal quick Tunnel: invalid character '<' looking for beginning "
-        "of value", "out of order"),
+        "of value", "not working properly"),
     ("cloudflared", "Unable to establish connection with Cloudflare edge error=dial tcp 198.41.192.7:7844: "
         "i/o timeout", "(7844)"),
     ("cloudflared", "HTTPError: 404 Client Error: Not Found for url: https://github.com/", "program could not "
-        "be fetched"),
+        "be downloaded"),
     ("cloudflared", "something nobody has seen", "something nobody has seen"),
 ]  # fmt: skip
 

@@ -44,7 +44,7 @@ def test_two_writers_of_one_file_fetch_it_once(hub: Hub, tmp_path: Path) -> None
         thread.join()
     assert done == [what.sha256, what.sha256]
     assert hub.sent() <= what.size + 2_000_000
-    assert any("is being fetched already" in text for watcher in watchers for text in watcher.said)
+    assert any("is already being downloaded" in text for watcher in watchers for text in watcher.said)
 
 
 def test_a_writer_in_another_process_is_waited_for_and_its_death_frees_the_file(hub: Hub, tmp_path: Path) -> None:
@@ -171,7 +171,7 @@ def test_goes_on_where_it_stopped_is_said_only_where_it_does() -> None:
     busy = Refused(503, 0.0)
     known = Remote("https://example.com/x", "x.pt", 10, "a" * 64)
     unknown = Remote("https://example.com/x", "x.pt")
-    assert "goes on where it stopped" in refused_problem(known, busy).do
+    assert "continues where it stopped" in refused_problem(known, busy).do
     assert "goes on" not in refused_problem(unknown, busy).do
 
 

@@ -190,7 +190,7 @@ def test_the_version_may_be_a_tag_a_branch_or_a_commit(world: World, folder: Fol
     world.git.down = True
     launch = OneLaunch(folder, {})
     assert launch.run("dev") == first, "GitHub is away: what the name meant before"
-    with pytest.raises(Problem, match="GitHub does not answer"):
+    with pytest.raises(Problem, match="GitHub is not answering"):
         versions_to_try(Folder(folder.kept.parent / "empty", folder.machine), "v9", Heard())
 
 
@@ -221,7 +221,7 @@ def test_an_old_version_whose_packages_conflict_names_the_remedy(world: World, f
 
     with pytest.raises(Problem) as caught:
         tries.run(Heard(), Stage(PACKAGES, conflict))
-    assert caught.value.do == "Choose newest in the field version, and press ▶ again."
+    assert caught.value.do == "Choose **newest** in the field **version**, and press ▶ again."
     assert f"({old[:8]}) cannot be installed any more" in caught.value.what
 
 

@@ -22,13 +22,13 @@ HEAD_LIMIT: Final = 64 << 10  # bytes, of one header line and of a stranger's wh
 READ_AT_ONCE: Final = 16 << 10  # bytes, of strangers; asyncio's own 256 kB for those who are in
 KEEP_ALIVE: Final = 120.0  # seconds; longer than the 90 of cloudflared's pool, so that this side never closes first
 PAUSE: Final = 0.002  # seconds between two strangers' requests
-ACCEPTED_AT_ONCE: Final = 8  # connections a round of the event loop
+ACCEPTED_AT_ONCE: Final = 1  # connections a round of the event loop: whoever is in comes between any two
 WAITING_TO_BE_ACCEPTED: Final = 1024
 LINES_A_MINUTE: Final = 20
 OPEN_FILES: Final = 65536
 TOO_LARGE: Final = (
-    "Your browser sends more cookies than fit. Delete the cookies of this site, or use a private window, and open the "
-    "link again.\n"
+    "Your browser sent more cookies than this page accepts. Delete the cookies for this site, or use a private "
+    "window, and open the link again.\n"
 )
 
 Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
@@ -89,7 +89,7 @@ class Connection(web.RequestHandler):
             logging.getLogger("door").error("a fault", exc_info=exc)
         if request.writer.output_size > 0:
             raise ConnectionError("the answer has begun already")
-        text = "This request could not be read.\n" if status < 500 else "Something went wrong in the login page.\n"
+        text = "This request could not be read.\n" if status < 500 else "Something went wrong on the login page.\n"
         if "bytes" in str(message) or type(exc).__name__ == "LineTooLong":
             status, text = 431, TOO_LARGE
         answer = web.Response(status=status, text=text)

@@ -36,13 +36,13 @@ FORM_LIMIT: Final = 4096  # bytes of a login form
 USE_NOTED_EVERY: Final = 5.0  # seconds
 ROBOTS: Final = "User-agent: *\nDisallow: /\n"
 GRADIO_LOGIN: Final = ("/login", "/login/")  # where gradio_client sends `auth=(user, password)`
-WRONG: Final = "That was not right. User and password stand in the notebook, below the ▶ cell."
+WRONG: Final = "Wrong user name or password. You find both in the notebook, below the first cell."
 USED: Final = (
-    "This link has opened once already, or is older than ten minutes. Log in with the password, or press the button in "
-    "the notebook again."
+    "This link works once, for ten minutes, and has been used or has expired. Log in with the password, or press the "
+    "button in the notebook again."
 )
 NOT_KEPT: Final = (
-    "The password was right, but this browser did not keep the cookie that says so. Allow cookies for this page, then "
+    "The password was right, but your browser did not save the login cookie. Allow cookies for this page, then "
     "log in again."
 )
 API_OFF: Final = "The API is off. Tick the field api in the notebook and press ▶ again.\n"
@@ -149,7 +149,7 @@ class Door:
     async def for_who_is_in(self, request: web.BaseRequest) -> web.StreamResponse:
         """The door's own pages, and all else from the web UI."""
         if comes_from_elsewhere(request):
-            return web.Response(status=403, text="This request comes from another web site.\n")
+            return web.Response(status=403, text="This request comes from another website.\n")
         if time.monotonic() - self._use_noted > USE_NOTED_EVERY:  # an unused machine may be given back
             self._use_noted = time.monotonic()
             self.session.last_use.touch()

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from launcher import __version__
 from launcher.access.login import USER
-from launcher.ui.html import MARKS
+from launcher.ui.html import MARKS, sentence_html
 from launcher.ui.words import STATE_WORDS
 
 OWN_PAGES: Final = "/oneclick/"  # A1111 has nothing there
@@ -80,7 +80,7 @@ def login_page(message: str = "") -> str:
     return page(
         "Log in",
         "<h1>Your image generator</h1>"
-        f"<p>User name and password stand in the notebook, below the ▶ cell.</p>{told}"
+        f"<p>You find the user name and password in the notebook, below the first cell.</p>{told}"
         f'<form method="post" action="{OWN_PAGES}login">'
         f'<label for="u">User</label><input id="u" name="user" value="{USER}" autocomplete="username" '
         'autocapitalize="none" spellcheck="false" required>'
@@ -108,23 +108,23 @@ def waiting_page(board: dict[str, Any]) -> str:
             bar = f'<progress max="100" value="{100 * step["fraction"]:.0f}" aria-label="{title}"></progress>'
         rows.append(
             f'<li class="{step["state"]}"><span class="mark" role="img" aria-label="{STATE_WORDS[step["state"]]}">'
-            f"{MARKS[step['state']]}</span><span><b>{title}</b><small>{html.escape(note)}</small>{bar}</span></li>"
+            f"{MARKS[step['state']]}</span><span><b>{title}</b><small>{sentence_html(note)}</small>{bar}</span></li>"
         )
     failed = any(step["state"] == "failed" for step in board.get("steps", []))
     head = "The web UI did not start" if failed else "The web UI is starting"
-    told = "What to do stands below." if failed else "This page changes into it by itself; there is nothing to press."
+    told = "What to do is written below." if failed else "The web UI opens here by itself as soon as it is ready."
     again = f'<noscript><meta http-equiv="refresh" content="2"></noscript><script>{WAITING_SCRIPT}</script>'
     return page(head, f"<h1>{head}</h1><p>{told}</p><ol>{''.join(rows)}</ol>", again)
 
 
 def control_page(board: dict[str, Any]) -> str:
     """The door's own page: what runs, a button to start the web UI anew, and all images in one file."""
-    state = "It runs." if board.get("webui_port") else "It is starting."
+    state = "It is running." if board.get("webui_port") else "It is starting."
     images = f'<p><a href="{OWN_PAGES}images.zip" download>Download my images</a></p>' if board.get("images") else ""
     return page(
         "The web UI",
-        f"<h1>The web UI</h1><p>{state} If it hangs, start it anew: the link and your login stay, an image that is "
-        f'being made is lost.</p><form method="post" action="{OWN_PAGES}restart"><button>Restart the web UI</button>'
-        f'</form><p></p>{images}<p><a href="/">Back to the web UI</a></p>'
+        f"<h1>The web UI</h1><p>{state} If it hangs, restart it. The link and your login stay the same; an "
+        f'image in progress is lost.</p><form method="post" action="{OWN_PAGES}restart"><button>Restart the web '
+        f'UI</button></form><p></p>{images}<p><a href="/">Back to the web UI</a></p>'
         f"<p><small>Version {__version__}</small></p>",
     )

@@ -93,7 +93,7 @@ class PublicLink:
             if time.monotonic() > end or not running_pid(door.pid_file):
                 raise Problem(
                     f"The login page could not be started: {last_words_of(door.log)}.",
-                    f"Press ▶ again. If it stays so, report it with the file {door.log}.",
+                    f"Press ▶ again. If this keeps happening, please report it with the file {door.log}.",
                 )
             time.sleep(0.05)
         return door.port
@@ -134,7 +134,7 @@ class PublicLink:
         reporter.say(f"waiting for {service.title} to answer")
         if not answers(url, service.patience if self.wanted == AUTOMATIC else CHOSEN_PATIENCE):
             self.tunnel.close()
-            raise Problem(f"{service.title} gave a link that does not answer.", TRY_LATER)
+            raise Problem(f"{service.title} gave a link that does not work.", TRY_LATER)
         return url
 
     def _kinds(self) -> tuple[str, ...]:

@@ -45,7 +45,7 @@ def secret(name: str) -> str:
     except ModuleNotFoundError:  # no Colab
         return ""
     except Exception as error:
-        print(f"(No token from Colab's secrets: {type(error).__name__}.)")
+        print(f"(Colab's secrets could not be read: {type(error).__name__}.)")
         return ""
     return value.strip() if isinstance(value, str) else ""
 

@@ -115,10 +115,10 @@ def release_machine(machine: Machine) -> None:
     """
     if not machine.colab:
         return
-    by_hand = "Give it back by hand: Runtime → Disconnect and delete runtime."
+    by_hand = "To stop it, choose Runtime → Disconnect and delete runtime."
     address = os.environ.get("TBE_RUNTIME_ADDR")
     if not address:
-        raise Problem("This runtime has no way to give the machine back by itself.", by_hand)
+        raise Problem("The launcher cannot give this machine back for you.", by_hand)
     import requests
 
     with requests.Session() as session:

@@ -32,23 +32,23 @@ FIELDS: Final = (
     Field(
         "checkpoint",
         DEFAULT_CHECKPOINT,
-        "The model to paint with. You can paste a link to a model file, too. If your folder already has models, the "
-        "first choice downloads nothing.",
+        "The model that makes your images. You can also paste a link to a model file. If your folder already has "
+        "models, the first choice downloads nothing.",
         free=True,  # the choices are the catalog's
     ),
     Field(
         "keep_on_drive",
         EVERYTHING,
         "What is kept on your Google Drive. With **images and settings**, models are downloaded again next time. With "
-        "**nothing**, Google is not asked for your Drive, and everything is gone when the machine is.",
+        "**nothing**, Google is not asked for your Drive, and everything is lost when the machine goes away.",
         choices=(EVERYTHING, NOT_MODELS, NOTHING),
     ),
     Field("drive_folder", "asd1111", "The folder on your Google Drive. It is created if missing."),
     Field(
         "version",
         NEWEST,
-        "Which AUTOMATIC1111 to use. If the newest does not start, the one that worked last is used. You can also "
-        "write a version such as v1.10.1.",
+        "Which version of AUTOMATIC1111 to use. If the newest does not start, the one that worked last is used. You "
+        "can also write a version such as v1.10.1.",
         choices=(NEWEST, LAST_GOOD, "v1.10.1", "dev"),
         free=True,
     ),
@@ -62,8 +62,8 @@ FIELDS: Final = (
     Field(
         "give_back_after",
         0,
-        "After how many minutes without use the machine is given back to Google, so that it costs nothing more. 0 "
-        "means never.",
+        "The machine is given back to Google after this many minutes without use, so that it costs nothing more. "
+        "0 means never.",
     ),
     Field(
         "extensions_tab",

@@ -71,8 +71,8 @@ class Folder:
     def _prepare(self) -> str:
         if any(part.startswith(".") for part in self.machine.parts):
             raise Problem(
-                f"The web UI cannot live in {self.machine}: it shows no files from folders "
-                "whose name begins with a dot.",
+                f"The web UI cannot run in {self.machine}: it does not show files in "
+                "folders whose names begin with a dot.",
                 "Set ONECLICK_HOME to another folder and press ▶ again.",
             )
         on_drive = self.kept / "models" / "Stable-diffusion"
@@ -92,7 +92,7 @@ class Folder:
         if not link.is_symlink() and link.is_dir():
             raise Problem(
                 f"{link} is a folder, but the launcher needs that place for a link to your models.",
-                "Move what is in it to your models folder, delete it, and press ▶ again.",
+                "Move its contents to your models folder, delete it, and press ▶ again.",
             )
         if not link.is_symlink() or Path(os.readlink(link)) != self.models:
             link.unlink(missing_ok=True)
@@ -102,7 +102,7 @@ class Folder:
             beside.symlink_to(on_drive)
         shortcut = next((part for part in (self.kept.parent, self.kept) if part.is_symlink()), None)
         if shortcut:
-            return f"{shortcut.name} on your Drive is a shortcut: everything is kept in the folder it leads to."
+            return f"{shortcut.name} on your Drive is a shortcut: everything is kept in the folder it points to."
         return ""
 
     @property
@@ -148,29 +148,30 @@ def largest_files(root: Path, count: int = 3) -> list[tuple[str, int]]:
 
 def unusable_folder(kept: Path, error: OSError) -> Problem:
     """Why the folder on Drive cannot be used, in one sentence; raises `error` again where nobody foresaw it."""
-    again = "or write another name into the field drive_folder, and press ▶ again."
+    again = "or write another name into the field **drive_folder**, and press ▶ again."
     for part in (kept.parent, kept, kept / "models", kept / "models" / "Stable-diffusion", kept / "extensions"):
         name = part.relative_to(kept.parent.parent)
         if leads_nowhere(part):
             return Problem(
-                f"{name} on your Drive is a shortcut that leads nowhere: the folder it led to is gone.",
+                f"{name} on your Drive is a shortcut to a folder that no longer exists.",
                 f"Delete the shortcut on Google Drive, {again}",
                 field="drive_folder",
             )
         if part.exists() and not part.is_dir():
             return Problem(
-                f"{name} on your Drive is a file, where the launcher needs a folder.",
+                f"{name} on your Drive is a file, but the launcher needs a folder with that name.",
                 f"Rename the file on Google Drive, {again}",
                 field="drive_folder",
             )
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         return Problem(
-            f"{kept.parent.name} on your Drive may not be written to: it is probably shared with you for reading only.",
+            f"{kept.parent.name} on your Drive is read-only: it was probably shared with you without permission to "
+            "edit.",
             f"Ask its owner to let you edit it, {again}",
             field="drive_folder",
         )
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return Problem("Google Drive is full.", "Delete what you do not need, empty Drive's bin, and press ▶ again.")
+        return Problem("Google Drive is full.", "Delete what you do not need, empty Drive's trash, and press ▶ again.")
     raise error
 
 
@@ -187,6 +188,11 @@ def free_bytes(path: Path) -> int:
     return shutil.disk_usage(path).free
 
 
+def to_be_emptied(where: str) -> str:
+    """The disk, as a person frees room on it: what is deleted on Google Drive takes room until its trash is emptied."""
+    return f"{where} (empty its trash too)" if where == "Google Drive" else where
+
+
 def require_room(path: Path, needed: int, where: str, what: str, largest_below: Path | None = None) -> None:
     """Raise a `Problem` with the number missing if `needed` bytes do not fit on the disk of `path`.
 
@@ -196,11 +202,10 @@ def require_room(path: Path, needed: int, where: str, what: str, largest_below: 
     if free >= needed:
         return
     largest = [f"{name} ({size / GB:.1f} GB)" for name, size in largest_files(largest_below)] if largest_below else []
-    named = f" The largest there: {', '.join(largest)}." if largest else ""
+    named = f" The largest files there: {', '.join(largest)}." if largest else ""
     raise Problem(
         f"{what} needs {needed / GB:.1f} GB, but {where} has only {free / GB:.1f} GB free.{named}",
-        f"Free {(needed - free) / GB:.1f} GB on {where} (empty its bin too), or choose a smaller model, "
-        "and press ▶ again.",
+        f"Free {(needed - free) / GB:.1f} GB on {to_be_emptied(where)}, or choose a smaller model, and press ▶ again.",
     )
 
 

@@ -20,14 +20,14 @@ RESERVED_ARGUMENTS: Final = {
     "--gradio-auth": "The launcher has a login of its own.",
     "--gradio-auth-path": "The launcher has a login of its own.",
     "--api-auth": "The launcher has a login of its own, and the API uses it too.",
-    "--data-dir": "The launcher keeps the data folder itself; use the field drive_folder.",
-    "--api": "Use the field api instead.",
+    "--data-dir": "The launcher keeps the data folder itself; use the field **drive_folder**.",
+    "--api": "Use the field **api** instead.",
     "--nowebui": "The launcher always starts the web UI.",
     "--subpath": "The launcher serves the web UI at the root of the link.",
-    "--skip-prepare-environment": "The launcher prepares everything itself and sets it already.",
+    "--skip-prepare-environment": "The launcher prepares everything itself and already sets it.",
     "--update-all-extensions": "Use the cell **Add or update an extension** instead.",
-    "--skip-install": "The launcher installs extensions itself and sets it already.",
-    "--enable-insecure-extension-access": "Use the field extensions_tab instead.",
+    "--skip-install": "The launcher installs extensions itself and already sets it.",
+    "--enable-insecure-extension-access": "Use the field **extensions_tab** instead.",
     "--tls-keyfile": "The link is encrypted already.",
     "--tls-certfile": "The link is encrypted already.",
 }
@@ -102,8 +102,8 @@ def checked_checkpoint(value: str, known: Iterable[str]) -> str:
         return value
     near = difflib.get_close_matches(value.lower(), by_lower, n=3, cutoff=0.3) or list(by_lower)[:3]
     raise Problem(
-        f"The field checkpoint says {value!r}, which is neither a known model nor a link.",
-        f"Choose one of the list (nearest: {', '.join(by_lower[n] for n in near)}), or paste a link that starts with https://.",
+        f"The field **checkpoint** says {value!r}, which is neither a known model nor a link.",
+        f"Choose one from the list (closest: {', '.join(by_lower[n] for n in near)}), or paste a link that starts with https://.",
         field="checkpoint",
     )
 
@@ -112,7 +112,11 @@ def checked_choice(name: str, value: str) -> str:
     """One of the field's choices; raises `Problem` otherwise."""
     choices = field_named(name).choices
     if value not in choices:
-        raise Problem(f"The field {name} says {value!r}.", f"Choose one of: {', '.join(choices)}.", field=name)
+        raise Problem(
+            f"The field **{name}** says {value!r}, which is not one of its choices.",
+            f"Choose one of: {', '.join(choices)}.",
+            field=name,
+        )
     return value
 
 
@@ -123,7 +127,7 @@ def checked_version(value: str) -> str:
         return value
     if not re.fullmatch(r"[0-9A-Za-z][\w./-]{0,99}", value) or ".." in value:
         raise Problem(
-            f"The field version says {value!r}, which cannot be a version of AUTOMATIC1111.",
+            f"The field **version** says {value!r}, which cannot be a version of AUTOMATIC1111.",
             f"Choose {NEWEST} or {LAST_GOOD}, or write a version such as v1.10.1.",
             field="version",
         )
@@ -135,7 +139,7 @@ def checked_folder(value: str) -> str:
     value = value.strip()
     if not re.fullmatch(r"[^\W_][\w \-]{0,60}", value):
         raise Problem(
-            f"The field drive_folder says {value!r}, which is not a plain folder name.",
+            f"The field **drive_folder** says {value!r}, which is not a plain folder name.",
             "Use letters, digits, spaces, - or _, without slashes or dots, for example asd1111.",
             field="drive_folder",
         )
@@ -146,8 +150,8 @@ def checked_minutes(value: object) -> int:
     """Whole minutes, 0 for never; raises `Problem` otherwise."""
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= 1440:
         raise Problem(
-            f"The field give_back_after says {value!r}.",
-            "Write the minutes as a whole number from 0 (never) to 1440.",
+            f"The field **give_back_after** says {value!r}, which is not a number of minutes.",
+            "Write a whole number from 0 (never) to 1440.",
             field="give_back_after",
         )
     return value
@@ -159,7 +163,7 @@ def checked_arguments(value: str) -> tuple[str, ...]:
         words = tuple(shlex.split(value))
     except ValueError as error:
         raise Problem(
-            f"The field extra_arguments cannot be read: a quotation mark is not closed ({error}).",
+            f"The field **extra_arguments** cannot be read: a quotation mark is not closed ({error}).",
             "Close the quotation mark, or empty the field.",
             field="extra_arguments",
         ) from error
@@ -167,8 +171,8 @@ def checked_arguments(value: str) -> tuple[str, ...]:
         name = word.split("=")[0]
         if name in RESERVED_ARGUMENTS:
             raise Problem(
-                f"The field extra_arguments has {name}. {RESERVED_ARGUMENTS[name]}",
-                f"Take {name} out of the field.",
+                f"The field **extra_arguments** has {name}. {RESERVED_ARGUMENTS[name]}",
+                f"Remove {name} from the field.",
                 field="extra_arguments",
             )
     return words

@@ -183,7 +183,7 @@ class Copies:
             for_good = not isinstance(error, OSError) or error.errno in NAME_TROUBLE | IN_THE_WAY
             if self.ledger.failed(source, mark, reason_of(error), for_good=for_good):
                 name = printable(self.scan.name_of(source))
-                self._sentence(f"Google Drive does not take {name} ({reason_of(error)}). It stays on this machine.")
+                self._sentence(f"Google Drive does not accept {name} ({reason_of(error)}). It stays on this machine.")
 
     def _sentence(self, text: str) -> None:
         with self._lock:

@@ -128,11 +128,11 @@ class Mirror:
             text += f", {self.waiting} {'files' if self.waiting != 1 else 'file'} on the way"
         refused = list(ledger.left_out)
         if refused:
-            text += f", {len(refused)} that Google Drive does not take ({printable(os.path.basename(refused[0]))}"
+            text += f", {len(refused)} that Google Drive does not accept ({printable(os.path.basename(refused[0]))}"
             text += ", ...)" if len(refused) > 1 else ")"
         if self.trouble:
-            text += f" (Google Drive takes none now: {TROUBLES.get(self.trouble, os.strerror(self.trouble))})"
-        return text + (f" (keeping files failed and is tried again: {self.fault})" if self.fault else "")
+            text += f" (Google Drive is not accepting files: {TROUBLES.get(self.trouble, os.strerror(self.trouble))})"
+        return text + (f" (saving files failed and is being tried again: {self.fault})" if self.fault else "")
 
     # ---- one look
 
@@ -213,7 +213,7 @@ class Mirror:
         self.heartbeat = time.monotonic()
         try:
             if news:
-                self.say(f"Keeping your files failed ({type(error).__name__}); it is tried again every few seconds.")
+                self.say(f"Saving your files failed ({type(error).__name__}); it is tried again every few seconds.")
             self.tell(self.summary())
         except Exception as second:
             traceback.print_exception(second)

@@ -13,39 +13,39 @@ from launcher.core.process import CommandError, own_environment, run
 
 LOOKS_ALIVE: Final = 2.0  # seconds; the system remembers what it saw in a mount for one
 CONSENT_PATIENCE: Final = 100.0  # seconds; Google's own question is open for 120 and says nothing when they are over
+MOUNT_PATIENCE: Final = 140.0  # seconds; pexpect waits for the mount for 150 after that
 FLUSH_SILENCE: Final = 3600.0  # seconds
 
 AGAIN: Final = "press ▶ again"
 NEW_MACHINE: Final = f"Choose Runtime → Disconnect and delete runtime, then {AGAIN}."
-WITHOUT_DRIVE: Final = f"Use a private Google account, or set keep_on_drive to **nothing**, and {AGAIN}."
+WITHOUT_DRIVE: Final = f"Use a personal Google account, or set keep_on_drive to **nothing**, and {AGAIN}."
 
 # What `drive.mount` says when it fails (google.colab/drive.py, read 2026-04) -> what a person can do.
 MOUNT_FAILURES: Final = (
     (
         "credential propagation",
-        "Google Drive was not allowed.",
+        "You did not allow Google Drive.",
         "Press ▶ again and choose **Connect to Google Drive** in the window that opens. If no window opens, allow "
-        f"pop-ups and third-party cookies for colab.research.google.com and {AGAIN}. To do without Drive, set "
+        f"pop-ups and third-party cookies for colab.research.google.com and {AGAIN}. To work without Drive, set "
         "keep_on_drive to **nothing**.",
     ),
     ("domain policy", "Your organization does not allow Google Drive in Colab.", WITHOUT_DRIVE),
     (
         "must not already contain files",
-        "The place for Google Drive (/content/drive) already has files in it, so Drive cannot be connected there.",
+        "The folder /content/drive already has files in it, so Google Drive cannot be connected there.",
         NEW_MACHINE,
     ),
     (
         "must not be a symlink",
-        "The place for Google Drive (/content/drive) is a link, so Drive cannot be connected there.",
+        "/content/drive is a link to another folder, so Google Drive cannot be connected there.",
         NEW_MACHINE,
     ),
     (
         "timeout during initial read",
-        "Google Drive did not list its first folder in time. That happens when My Drive has thousands of files at "
-        "the top.",
-        f"Wait a minute and {AGAIN}. If this keeps happening, move files of My Drive into folders.",
+        "Google Drive took too long to list My Drive. That happens when thousands of files are in My Drive itself.",
+        f"Wait a minute and {AGAIN}. If this keeps happening, move files from My Drive into folders.",
     ),
-    ("Enterprise", "Colab Enterprise has no Google Drive.", f"Set keep_on_drive to **nothing** and {AGAIN}."),
+    ("Enterprise", "Colab Enterprise cannot connect Google Drive.", f"Set keep_on_drive to **nothing** and {AGAIN}."),
     (
         "unsupported in this environment",
         "This Colab runtime cannot connect Google Drive.",
@@ -101,9 +101,10 @@ def mount_problem(text: str, types: list[str], seconds: float) -> Problem:
     """The failure of `drive.mount` in one sentence with what to do.
 
     `types` are the names of the exception's classes. They decide before words do: pexpect's time-out lists all it
-    waited for.
+    waited for. Nothing but the `seconds` tells that nobody answered: the mount then fails later, for want of a permit.
     """
-    if "TIMEOUT" in types or "EOF" in types:
+    timed_out = "TIMEOUT" in types or "EOF" in types
+    if timed_out and seconds < CONSENT_PATIENCE + MOUNT_PATIENCE:
         return Problem(
             "Google Drive took too long to connect.",
             f"Wait a minute and {AGAIN}. If this keeps happening, choose Runtime → Disconnect and delete runtime and "
@@ -111,7 +112,7 @@ def mount_problem(text: str, types: list[str], seconds: float) -> Problem:
             field="drive",
         )
     for pattern, what, do in MOUNT_FAILURES:
-        if pattern.lower() in text.lower():
+        if pattern.lower() in text.lower() and not timed_out:
             return Problem(what, do, field="drive")
     if seconds > CONSENT_PATIENCE:
         return Problem(
@@ -121,7 +122,7 @@ def mount_problem(text: str, types: list[str], seconds: float) -> Problem:
             field="drive",
         )
     return Problem(
-        f"Google Drive could not be connected ({types[0]}: {text.strip()[:200]}).",
+        f"Google Drive could not be connected ({': '.join(part for part in (types[0], text.strip()[:200]) if part)}).",
         f"Wait a minute and {AGAIN}. If it fails again, choose Runtime → Disconnect and delete runtime and "
         "start again.",
         field="drive",
@@ -142,7 +143,7 @@ def flush_drive(machine: Machine) -> None:
         run([sys.executable, "-c", code], env=own_environment(), timeout=FLUSH_SILENCE)
     except CommandError as error:
         raise Problem(
-            "Google Drive has not taken everything yet: its upload failed.",
-            "The machine is still yours, and your files are on it. Press ▶ on the first cell to connect Drive again, "
-            "wait a minute, and press ▶ here again.",
+            "Not everything is on Google Drive yet: an upload failed.",
+            "The machine was not given back, and your files are still on it. Press ▶ on the first cell to connect "
+            "Drive again, wait a minute, and press ▶ here again.",
         ) from error

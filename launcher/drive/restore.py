@@ -33,5 +33,5 @@ def restore(kept: Path, data: Path, ledger: Ledger, say: Callable[[str], None]) 
         ledger.remember(str(target), mark_of(target.stat()), name)
         count += 1
     if unreadable:
-        say(f"These files on your Drive cannot be read and are left out: {', '.join(unreadable)}.")
+        say(f"These files on your Drive cannot be read and were skipped: {', '.join(unreadable)}.")
     return count

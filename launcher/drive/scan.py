@@ -144,4 +144,4 @@ class Scan:
         self._unreadable.add(path)
         if path not in self._said:
             self._said.add(path)
-            self.say(f"{printable(path)} cannot be read ({os.strerror(error.errno or 0)}), so nothing of it is kept.")
+            self.say(f"{printable(path)} cannot be read ({os.strerror(error.errno or 0)}), so nothing in it is kept.")

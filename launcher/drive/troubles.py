@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 from typing import Final
 
-# What says something of all of Drive, not of one file -> how it ends the sentence "Google Drive takes none now: ...".
+# What says something of all of Drive, not of one file -> how it ends "Google Drive is not accepting files: ...".
 TROUBLES: Final = {
     errno.ENOSPC: "it is full",
     errno.EDQUOT: "it is full",
@@ -13,8 +13,8 @@ TROUBLES: Final = {
     errno.ENOENT: "it was disconnected",  # unmounted: its folder is not there at all
     errno.ENODEV: "it was disconnected",
     errno.ECONNABORTED: "it was disconnected",
-    errno.EROFS: "it may not be written to",
-    errno.EIO: "it answers with errors",
+    errno.EROFS: "it is read-only",
+    errno.EIO: "it reports errors",
 }
 FULL: Final = (errno.ENOSPC, errno.EDQUOT)
 

@@ -12,13 +12,13 @@ from launcher.git.git import branches, git, last_words, main_branch
 ADDRESS_FAILURES: Final = (
     (
         r"could not read Username|Authentication failed|terminal prompts disabled|error: 40[13]|not granted",
-        "{url} wants a login, or there is no such repository.",
+        "{url} asks for a login, or does not exist.",
         "Check the address. The launcher fetches public extensions only.",
     ),
     (
         r"not found|does not exist|error: 404|not valid: is this a git repository|dumb http|info/refs",
         "There is no git repository at {url}.",
-        "Open the extension's page, copy the address of its front page, and press ▶ again.",
+        "Open the extension's main page, copy its address from your browser, and press ▶ again.",
     ),
     (
         r"Could not resolve host|Failed to connect|Connection refused|timed out|error: 5\d\d",
@@ -59,7 +59,7 @@ def checked_address(text: str) -> Address:
         )
     if found["login"]:
         raise Problem(
-            "The address has a user name or a password in it, which would be kept on Google Drive.",
+            "The address has a user name or a password in it, which would end up on Google Drive.",
             "Paste it without the part before the @.",
             field="what",
         )

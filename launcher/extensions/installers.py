@@ -55,7 +55,7 @@ def run_installers(folder: Folder, reporter: Reporter) -> int:
         return 0
     names = [installer.name for installer in todo]
     reporter.say(
-        f"{', '.join(names)}: installing what {'it needs' if len(names) == 1 else 'they need'} can take minutes"
+        f"{', '.join(names)}: installing what {'it needs' if len(names) == 1 else 'they need'} can take several minutes"
     )
     before = precious_files(folder)
     for number, installer in enumerate(todo, 1):
@@ -70,7 +70,7 @@ def run_installers(folder: Folder, reporter: Reporter) -> int:
         who = f"The extension {names[0]}" if len(names) == 1 else f"One of the extensions {', '.join(names)}"
         reporter.notice(
             f"{who} deleted {len(lost)} of your files ({', '.join(sorted(lost)[:NAMED])}). They are in Google "
-            "Drive's bin."
+            "Drive's trash."
         )
     return len(todo)
 
@@ -107,7 +107,7 @@ def installer_environment(folder: Folder) -> dict[str, str]:
 def run_installer(folder: Folder, installer: Installer, reporter: Reporter, title: str) -> bool:
     """Run one install.py; a failure is said, as the web UI often works without. True if it got all it wanted."""
     lines: list[str] = []
-    alive = SignsOfLife(installer.script, lambda seconds: reporter.say(f"{title}: at work for {seconds:.0f} s"))
+    alive = SignsOfLife(installer.script, lambda seconds: reporter.say(f"{title}: running for {seconds:.0f} s"))
 
     def on_line(line: str) -> None:
         lines.append(line)
@@ -128,14 +128,14 @@ def run_installer(folder: Folder, installer: Installer, reporter: Reporter, titl
         )
     except CommandError as error:
         said = [line.strip() for line in lines if line.strip()]
-        quoted = f"its last words were: {said[-1][:200]}" if said else "it printed nothing"
-        failed = f"it did nothing for {INSTALLER_SILENCE:.0f} seconds and was ended" if error.silent else quoted
+        quoted = f"its last message was: {said[-1][:200]}" if said else "it printed nothing"
+        failed = f"it did nothing for {INSTALLER_SILENCE:.0f} seconds and was stopped" if error.silent else quoted
     reason = pip_failures(lines) or failed
     if reason:
         reporter.notice(
-            f"The extension {installer.name} could not install all it wanted: {reason}. The web UI works, but parts "
-            "of that "
-            "extension may not. It is tried again at the next start.",
+            f"The extension {installer.name} could not install everything it needs: {reason}. The web UI works, but "
+            "parts of that "
+            "extension may not. The next start tries again.",
             about=f"installing {installer.name}",
         )
     else:

@@ -90,12 +90,12 @@ def update_extension(folder: Folder, name: str, reporter: Reporter) -> str:
     kept, files, history = kept_place(folder, name), placed_at(folder, name), history_of(folder, name)
     before, url = used_commit(folder, name), origin(history)
     if not before or not url:
-        return f"{name}: it has no history, so it cannot be updated"
+        return f"{name}: it was not installed by git, so it cannot be updated"
     reporter.say(f"asking {url}")
     followed = setting(history, FOLLOWED)
     newest = head_commit(url, f"refs/heads/{followed}" if followed else "HEAD")
     if newest == before:
-        return f"{described(folder, name).in_words()}, there already and up to date"
+        return f"{described(folder, name).in_words()}, already there and up to date"
     changed = changed_files(files)
     if keep_edits(files, history, reporter) and not (kept / ".git" / "index").exists():
         push_history(folder, kept)
@@ -116,7 +116,7 @@ def change_one(folder: Folder, action: str, what: str, reporter: Reporter) -> st
         return "; ".join(extension.in_words() for extension in listed(folder)) or "there are no extensions"
     if not what.strip():
         raise Problem(
-            "The field what is empty.", "Paste the address of an extension's page, or write its name.", field="what"
+            "The field **what** is empty.", "Paste the address of an extension's page, or write its name.", field="what"
         )
     if action == "add":
         return add_extension(folder, what, reporter)
@@ -132,7 +132,7 @@ def update_all(folder: Folder, reporter: Reporter) -> str:
         try:
             told.append(update_extension(folder, name, reporter))
         except Problem as problem:
-            reporter.notice(f"{name} stays as it is. {problem.what}")
+            reporter.notice(f"{name} was left as it is. {problem.what}")
     return "; ".join(told) or "there are no extensions"
 
 

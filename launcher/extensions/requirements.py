@@ -14,7 +14,7 @@ from packaging.version import InvalidVersion, Version
 PIP_FAILURES: Final = (
     (
         r"No matching distribution found for ([\w.\[\]-]+[^\s(]*)",
-        "{} is not in the package index in a version that fits",
+        "{} has no suitable version in the package index",
     ),
     (r"(?:Failed building wheel for|Failed to build ['\"]?)([\w.-]+)", "{} could not be built on this machine"),
     (r"Cannot install (.+?) because these package versions have conflicting", "{} cannot be installed together"),
@@ -54,10 +54,12 @@ def conflicts(name: str, wanted: Iterable[Requirement], constraints: str, others
         for other, theirs in others.items():
             rival = next((r for r in theirs if canonicalize_name(r.name) == canonicalize_name(one.name)), None)
             if rival and exclude_each_other(one, rival):
-                told.append(f"{one} (the extension {other} wants {rival})")
+                told.append(f"{one} (the extension {other} needs {rival})")
                 break
     return (
-        f"{name} wants packages that cannot be had here: {', '.join(told)}. Parts of it may not work." if told else ""
+        f"{name} needs packages that cannot be installed here: {', '.join(told)}. Parts of it may not work."
+        if told
+        else ""
     )
 
 

@@ -48,7 +48,7 @@ class Repository:
 def newest_commit(url: str = WEBUI_URL, branch: str = WEBUI_BRANCH) -> str:
     """The commit at a branch's tip now ("HEAD": of the main branch), or "" if the host does not say so."""
     try:
-        return git("ls-remote", url, branch if branch == "HEAD" else f"refs/heads/{branch}").partition("\t")[0]
+        return git("ls-remote", "--", url, branch if branch == "HEAD" else f"refs/heads/{branch}").partition("\t")[0]
     except CommandError:
         return ""
 
@@ -115,7 +115,7 @@ def keep_history(
         return have
     name = repository.folder or "AUTOMATIC1111"
     raise Problem(
-        f"The source of {name} could not be fetched: {last_line(failures)}.",
+        f"The source of {name} could not be downloaded: {last_line(failures)}.",
         "Check that the runtime is connected to the internet, wait a minute, and press ▶ again.",
     )
 
@@ -179,7 +179,7 @@ def keep_edits(files: Path, history: Path, reporter: Reporter) -> str:
         git("fetch", "--quiet", "--no-tags", f"file://{files}", f"refs/heads/{branch}:refs/heads/{branch}", at=history)
     names = ", ".join(changed[:3]) + (f" and {len(changed) - 3} more" if len(changed) > 3 else "")
     reporter.notice(
-        f"{files.name} has changes of yours ({names}). They are kept in its branch {branch}; the web UI uses the files "
-        "as they were published."
+        f"{files.name} contains changes you made ({names}). They are kept in the branch {branch}; the web UI uses the "
+        "published files."
     )
     return branch

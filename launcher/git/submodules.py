@@ -87,7 +87,8 @@ def check_out_submodules(
             )
         except Problem as problem:
             reporter.notice(
-                f"A part of {PurePosixPath(around).name} could not be fetched ({one.path}): {problem.what}", about=place
+                f"A part of {PurePosixPath(around).name} could not be downloaded ({one.path}): {problem.what}",
+                about=place,
             )
             continue
         if depth < DEEPEST:

@@ -22,7 +22,7 @@ OLD_NOTES: Final = "oneclick.json"  # launchers before this one noted {"last_goo
 MOST_UNFINISHED: Final = 3  # times a version may be tried without an end; then it counts as one that fails
 
 # What a version fails at, as the panel says it.
-SOURCE: Final = "its source could not be brought"
+SOURCE: Final = "its source could not be downloaded"
 PACKAGES: Final = "its packages could not be installed"
 START: Final = "it did not start"
 CONFLICT: Final = r"No solution found|unsatisfiable|incompatible|conflict"  # as uv says it
@@ -68,7 +68,7 @@ class Versions:
         if isinstance(found, dict) and found.get("launcher") == self.launcher:
             return str(found.get("why"))
         if self._times_unfinished(commit) >= MOST_UNFINISHED:
-            return "each time the machine went away before it had started"
+            return "the machine went away each time before it had started"
         return ""
 
     def meant_by(self, name: str) -> str:
@@ -187,6 +187,6 @@ class Tries:
             return problem
         return Problem(
             f"This version of AUTOMATIC1111 ({self.commit[:8]}) cannot be installed any more: {problem.what}",
-            "Choose newest in the field version, and press ▶ again.",
+            "Choose **newest** in the field **version**, and press ▶ again.",
             field="version",
         )

@@ -62,7 +62,7 @@ def versions_to_try(
         commit = good
     if not commit:
         raise Problem(
-            "GitHub does not answer, and no version of AUTOMATIC1111 is kept on Drive yet.",
+            "GitHub is not answering, and no version of AUTOMATIC1111 is kept on Drive yet.",
             "Check that the runtime is connected to the internet, wait a minute, and press ▶ again.",
         )
     return Tries(versions, tuple(dict.fromkeys(found for found in (commit, good) if found)), version)
@@ -81,7 +81,8 @@ def named_commit(versions: Versions, name: str) -> str:
     except NoSuchName as error:
         raise Problem(
             f"AUTOMATIC1111 has no version called {name}.",
-            "Write a version such as v1.10.1, a branch such as dev, or all 40 digits of a commit in the field version.",
+            "Write a version such as v1.10.1, a branch such as dev, or all 40 digits of a commit in the field "
+            "**version**.",
             field="version",
         ) from error
     if commit:

@@ -56,10 +56,17 @@ def add_model(job: Job, what: str, kind: str, file_name: str) -> None:
     lines = [line.strip() for line in what.splitlines() if line.strip()]
     wanted = [one for line in lines for one in links_in(line) or [line]]
     if not wanted:
-        refuse(job, Problem("The field what is empty.", "Choose a model of the list, or paste a link.", field="what"))
+        refuse(
+            job, Problem("The field **what** is empty.", "Choose a model from the list, or paste a link.", field="what")
+        )
     elif len(wanted) > 1 and file_name:
         do = "Empty the field, or add the models one by one."
-        refuse(job, Problem("There are several models, but one name in the field file_name.", do, field="file_name"))
+        refuse(
+            job,
+            Problem(
+                "You are adding several models, but the field **file_name** has only one name.", do, field="file_name"
+            ),
+        )
     else:
         run_side_by_side(
             job, [(without_secrets(line), partial(_add_one, job, line, kind, file_name)) for line in wanted]
@@ -99,7 +106,7 @@ def add_controlnet(job: Job, for_models: str, controls: str) -> None:
         return effect_of(job, add_extension(place.folder, CONTROLNET_URL, fetcher.reporter))
 
     def model_work(model: Any) -> Work:
-        return lambda fetcher: f"{ensure_model(fetcher, model)} is there"
+        return lambda fetcher: f"{ensure_model(fetcher, model)} is ready"
 
     works = [("The extension ControlNet", extension), *((model.name, model_work(model)) for model in models)]
     run_side_by_side(job, works, require_room_for_all)
@@ -133,17 +140,21 @@ def stop(job: Job, give_back_the_machine: bool) -> None:
         running.end_everything()
         running.close("Everything is off")
         if place.mirror.waiting:  # Drive was away: connect it once more before anything is given up
-            board.note("work", "Google asks for your permission in this tab, so that the last files can be kept")
+            board.note("work", "Google is asking for your permission in this tab, so that the last files can be saved")
             connect_drive(place.machine, job.ask)
             place.mirror.look(settled=0)
         if place.mirror.waiting:
             raise Problem(
-                f"The web UI and its link are off, but {place.mirror.waiting} files could not be kept on Google Drive: "
-                f"{place.mirror.summary()}.",
-                "They are still on this machine. Make room on Google Drive, or connect it, and press ▶ here again.",
+                f"The web UI and its link are off, but {place.mirror.waiting} files could not be saved on Google "
+                f"Drive: {place.mirror.summary()}.",
+                "They are still on this machine. Free some space on Google Drive, or connect it, and press ▶ here "
+                "again.",
             )
         if give_back_the_machine:
-            board.note("work", "waiting until Google Drive has everything")
+            board.note(
+                "work",
+                "waiting until Google Drive has everything; then the machine is given back, even if you press ■",
+            )
             running.give_back(board)
             board.finish("work", "everything is off, and the machine was given back")
         else:

@@ -61,7 +61,7 @@ class Launch:
 
     def let_go(self) -> None:
         """End the story; the web UI, the door and the link stay. Waits until nothing of it is at work any more."""
-        self.board.show_foot("▶ was pressed again with other values: that cell shows what runs now.")
+        self.board.show_foot("▶ was pressed again with different values: that cell now shows what is running.")
         self.board.show_buttons()
         self.place.over.set()
         if self._story_thread.is_alive():
@@ -70,7 +70,7 @@ class Launch:
 
     def _run(self) -> None:
         if self.previous:
-            self.board.note("drive", "waiting for the launch before to let go")
+            self.board.note("drive", "waiting for the previous launch to finish")
             self.previous.let_go()
             self.previous = None
         settings = asdict(self.place.settings)
@@ -104,6 +104,7 @@ class Launch:
             legs: tuple[Future[Any], ...] = (drive, source, python, model, link, webui)
             if any(leg.exception() for leg in wait(legs, return_when=FIRST_EXCEPTION).done):
                 self.place.over.set()  # the others stop at once; what is fetched stays
+                self.board.show_foot("")
         for leg in legs:
             leg.result()
         self.running.show_login_box()
@@ -116,12 +117,12 @@ class Launch:
     def _say_what_machine(self) -> None:
         self.board.show_fact("Machine", self.place.machine.described)
         if not self.place.machine.gpu:
-            where = " Choose Runtime → Change runtime type → T4 GPU for one." if self.place.machine.colab else ""
+            where = " Choose Runtime → Change runtime type → T4 GPU to get one." if self.place.machine.colab else ""
             self.board.notice(f"This runtime has no graphics card: an image takes minutes instead of seconds.{where}")
         if self.place.machine.colab and not self.place.machine.mountpoint:
             self.board.notice(
-                "Nothing is kept on Google Drive, as you chose: models, images and settings are gone when this "
-                "machine is. "
+                "Nothing is kept on Google Drive, as you chose: models, images and settings are lost when this "
+                "machine goes away. "
                 "Download your images before you stop."
             )
 
@@ -139,7 +140,7 @@ class Launch:
             restored = self.place.mirror.restore()
             self.place.mirror.start()
             where = self.place.machine.in_words(self.place.folder.kept)
-            self.board.finish("drive", where + (f", {restored} settings files brought back" if restored else ""))
+            self.board.finish("drive", where + (f", {restored} settings files restored" if restored else ""))
 
     def _source(self, drive: "Future[None]", newest: "Future[str]") -> None:
         try:
@@ -175,7 +176,7 @@ class Launch:
             borrowed = borrowed_bytes(self.place.folder)
             if borrowed:
                 self.board.show_fact("Borrowed from this machine:", f"{borrowed / GB:.1f} GB")
-            self.board.finish("python", f"{packages} packages" + ("" if new or early else ", there already"))
+            self.board.finish("python", f"{packages} packages" + ("" if new or early else ", already there"))
 
     def _install_early(self) -> bool:
         try:
@@ -201,7 +202,7 @@ class Launch:
             read_ahead(checkpoint, self.place.over.is_set)
 
     def _link(self) -> None:
-        with self.steps.step("link", "opening the door"):
+        with self.steps.step("link", "starting the login page"):
             self.board.finish(
                 "link", self.place.public_link.open(self.place.webui.running, self.steps.reporter("link"))
             )
@@ -210,7 +211,7 @@ class Launch:
         with self.steps.step("webui", "waiting for the steps above", after=(source, python, model)):
             plan = self.starter.plan(model.result())
             if self.place.webui.started_with(plan):
-                self.board.note("webui", "it runs already")
+                self.board.note("webui", "already running")
                 self.board.finish("extensions", "in use by the running web UI")
                 self.starter.wait()
                 self.starter.use_checkpoint(model.result())

@@ -54,18 +54,20 @@ class Running:
                 keep_edits(self.place.folder.kept, self.place.folder.kept, self.steps.reporter("source"))
             dead = self.place.folder.dead_shortcuts()
             if dead:
-                self.board.notice(f"These shortcuts on your Drive lead nowhere and are left out: {', '.join(dead)}.")
+                self.board.notice(
+                    f"These shortcuts on your Drive point to nothing and were skipped: {', '.join(dead)}."
+                )
             looked, broken = broken_models(self.place.folder, self.place.notes.looked_at)
             if broken:
                 told = "; ".join(f"{name} ({fault})" for name, fault in broken.items())
                 self.board.notice(
-                    f"Broken files in your folder, left as they are: {told}. Delete them on Google Drive, or download "
-                    "them again."
+                    f"Damaged files in your folder: {told}. Nothing was changed. Delete them on Google Drive, or "
+                    "download them again."
                 )
             self.place.notes.note(looked_at=sorted(looked))
-        with self.steps.beside("fetching what shows SDXL images while they grow"):
+        with self.steps.beside("downloading the previewer for SDXL"):
             fetch_missing_previews(self.place.fetcher(self.board, "model", self.place.over))
-        with self.steps.beside("keeping what the web UI found out about your models"):
+        with self.steps.beside("saving the checksums of your models"):
             if self.place.webui.wait_for_model(self.place.over):
                 sync_checksums(self.place.folder)
 
@@ -93,9 +95,7 @@ class Running:
                     self.board.fail("webui", problem)
                     self.board.show_login_box(None)
                     return
-                self.board.notice(
-                    f"The web UI was started again ({time.strftime('%H:%M')}): {problem.what}", about="again"
-                )
+                self.board.notice(f"The web UI was restarted ({time.strftime('%H:%M')}): {problem.what}", about="again")
                 self._again("starting again")
             if use.look():
                 self._give_back()
@@ -112,11 +112,11 @@ class Running:
             try:
                 self.place.starter.start(self.place.starter.plan(checkpoint))
             except (Problem, Failed) as problem:
-                what = problem.what if isinstance(problem, Problem) else "stopped; the next ▶ goes on from here"
+                what = problem.what if isinstance(problem, Problem) else "stopped; press ▶ to continue from here"
                 self.board.note("webui", what)
                 if not self.place.webui.running:
                     return  # the next look tries again, or gives up
-                self.board.notice(f"The web UI was not restarted, and runs on as it was: {what}", about="again")
+                self.board.notice(f"The web UI was not restarted and keeps running as before: {what}", about="again")
             self.board.webui_answers_on(self.place.webui.port)
             self.board.finish("webui", "running")
 
@@ -166,7 +166,9 @@ class Running:
         self.board.withdraw("give back")
         with self.steps.beside("giving the machine back"):
             self.give_back(self.board)
-            self.board.notice("The machine was given back, as the field give_back_after says. Press ▶ to start again.")
+            self.board.notice(
+                "The machine was given back, as set in the field **give_back_after**. Press ▶ to start again."
+            )
             self.close("The machine was given back")
             return
         self.close("Everything is off")
@@ -176,7 +178,8 @@ class Running:
         if self.place.mirror.unkept:
             raise Problem(
                 f"{self.place.mirror.unkept} files are not on Google Drive yet: {self.place.mirror.summary()}.",
-                "The machine is still yours, and they are on it. Press ▶ on the first cell to connect Drive again.",
+                "The machine was not given back, and they are still on it. Press ▶ on the first cell to "
+                "connect Drive again.",
             )
         flush_drive(self.place.machine)
         release_machine(self.place.machine)

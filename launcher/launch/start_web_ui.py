@@ -131,7 +131,7 @@ class WebUIStart:
             self.board.notice(broken)
         self.outputs.prepare()
         lend_previews(self.folder.code)
-        with self.steps.beside("handing over what is known of your models"):
+        with self.steps.beside("passing on the checksums of your models"):
             sync_checksums(self.folder)
         suspicion = Suspicion(self.folder, self.notes.good_extensions)
         while not self.steps.over.is_set():
@@ -171,7 +171,7 @@ class WebUIStart:
         sentences = [f"{name} ({reason})" for name, reason in told.items()]
         if sentences:
             self.board.notice(
-                f"These extensions did not load as a whole: {'; '.join(sentences)}. The rest of the web UI works. "
+                f"These extensions did not load completely: {'; '.join(sentences)}. The rest of the web UI works. "
                 "The cell **Add or update an extension** updates them, switches them off or removes them.",
                 about="not loaded",
             )
@@ -198,7 +198,7 @@ class WebUIStart:
 
     def use_checkpoint(self, name: str) -> None:
         """Make a running web UI list, and if it was asked for, load a checkpoint."""
-        with self.steps.beside("handing over what is known of your models"):
+        with self.steps.beside("passing on the checksums of your models"):
             sync_checksums(self.folder)
         try:
             self.webui.refresh_checkpoints()
@@ -206,6 +206,6 @@ class WebUIStart:
                 self.webui.choose_checkpoint(name)
         except requests.RequestException as error:
             self.board.notice(
-                f"The running web UI did not take the checkpoint ({type(error).__name__}). "
+                f"The web UI could not be switched to the checkpoint ({type(error).__name__}). "
                 "Choose it at the top left of the web UI."
             )

@@ -53,11 +53,11 @@ class Steps:
         try:
             yield
         except (Failed, Interrupted):
-            self.board.rest(name, "stopped; the next ▶ goes on from here")
+            self.board.rest(name, "stopped; press ▶ to continue from here")
             raise Failed from None
         except Exception as error:
             if self.over.is_set() and not isinstance(error, Problem):
-                self.board.rest(name, "stopped; the next ▶ goes on from here")
+                self.board.rest(name, "stopped; press ▶ to continue from here")
             else:
                 self.board.fail(name, self.problem(error))
             raise Failed from error

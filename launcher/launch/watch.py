@@ -63,7 +63,7 @@ class DriveWatch:
             self._say_room()
         elif not self._away:
             self._away = True
-            self.steps.board.start("drive", "Google Drive was disconnected; what you make waits on this machine")
+            self.steps.board.start("drive", "Google Drive was disconnected; new files wait on this machine")
             if self.somebody():
                 self.connect()
             else:
@@ -91,7 +91,7 @@ class DriveWatch:
 
     def _say_how(self) -> None:
         self.steps.board.note(
-            "drive", f"disconnected; what you make waits on this machine until you press {CONNECT_DRIVE} below"
+            "drive", f"disconnected; new files wait on this machine until you press {CONNECT_DRIVE} below"
         )
 
     def _is_back(self) -> None:
@@ -110,8 +110,8 @@ class DriveWatch:
             sizes = ", ".join(f"{name} ({size / GB:.1f} GB)" for name, size in largest_files(self.mirror.kept))
             self.steps.board.notice(
                 f"Google Drive is full: {self.mirror.waiting_bytes / GB:.2f} GB of new files wait on this machine, "
-                "and are lost if it is taken away. Delete what you do not need and empty Drive's bin; the files "
-                f"follow by themselves. The largest in your folder: {sizes}.",
+                "and are lost when it goes away. Delete what you do not need and empty Drive's trash; the files "
+                f"are then saved by themselves. The largest files in your folder: {sizes}.",
                 about="full",
             )
 
@@ -126,8 +126,8 @@ class DriveWatch:
         silent = time.monotonic() - self.mirror.heartbeat
         if self.mirror.heartbeat and silent > STUCK_AFTER:
             self.steps.board.notice(
-                f"Google Drive has not answered for {silent / 60:.0f} minutes: what you make waits on this machine. "
-                "Download what you need before you stop.",
+                f"Google Drive has not answered for {silent / 60:.0f} minutes: new files wait on this machine. "
+                "Download what you want to keep before you stop.",
                 about="stuck",
             )
         else:
@@ -152,7 +152,7 @@ class LinkWatch:
             self._busy.start()
 
     def _look(self) -> None:
-        with self.steps.beside("looking after the link"):
+        with self.steps.beside("checking the link"):
             if not self.public_link.answers() and not self.steps.over.is_set():
                 self._open_again()
             self._seen, self._tunneled = time.monotonic(), self.public_link.tunnel.running
@@ -186,6 +186,6 @@ class UseWatch:
             return False
         when = time.strftime("%H:%M", time.localtime(time.time() + left))
         self.board.notice(
-            f"Nobody has used the web UI for a while: at {when} the machine is given back.", about="give back"
+            f"Nobody has used the web UI for a while, so the machine will be given back at {when}.", about="give back"
         )
         return left <= 0

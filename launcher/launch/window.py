@@ -47,6 +47,7 @@ class Window:
         self.snapshot, self.link = Snapshot(title, started=time.time()), ""
         self.panel: Panel = new_panel(self.snapshot, self.press)
         self._writer: asyncio.StreamWriter | None = None
+        self._listening: asyncio.Task[None] | None = None
         self._told: asyncio.Queue[Message | None] = asyncio.Queue()
         self._over = False
 
@@ -58,27 +59,25 @@ class Window:
         except (KeyboardInterrupt, asyncio.CancelledError):
             await self._close()
         finally:
+            if self._listening:
+                self._listening.cancel()
             self.panel.close()
 
     async def _show_one_keeper(self) -> None:
         reader, self._writer = await connect(self.session)
-        listening = asyncio.create_task(self._listen(reader))
+        self._listening = asyncio.create_task(self._listen(reader))
         self._writer.write(encode(self.request))
-        try:
-            with pumped_kernel() as pump:
-                while not self._over:
-                    await pump()
-                    while not self._told.empty():
-                        message = self._told.get_nowait()
-                        if message is None:  # the keeper died: start another
-                            return
-                        self._hear(message)
-                    self.panel.draw(self.snapshot, self.link)
-                    await asyncio.sleep(TICK)
-        finally:
-            listening.cancel()
-            if self._over:
-                self._writer.close()
+        with pumped_kernel() as pump:
+            while not self._over:
+                await pump()
+                while not self._told.empty():
+                    message = self._told.get_nowait()
+                    if message is None:  # the keeper died: start another
+                        return
+                    self._hear(message)
+                self.panel.draw(self.snapshot, self.link)
+                await asyncio.sleep(TICK)
+        self._writer.close()
 
     async def _listen(self, reader: asyncio.StreamReader) -> None:
         try:
@@ -198,7 +197,7 @@ def send_once(session: Session, request: Request) -> None:
             while connection.recv(65536):  # whoever closes at once may lose what they sent
                 pass
     except OSError:
-        print("Nothing runs any more. Press ▶ on the first cell.")
+        print("Nothing is running any more. Press ▶ on the first cell.")
 
 
 @contextmanager

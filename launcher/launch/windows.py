@@ -30,7 +30,7 @@ NEW_LINK_EVERY: Final = 300.0  # seconds: a link that opens logged in is worth s
 # What is asked -> what it is called, when nobody answered it.
 QUESTIONS: Final = {
     "mount": "Google's question about your Drive was not answered",
-    "token": "The question for your token was not answered",
+    "token": "The question about your token was not answered",
     "proxy": "Colab was not asked for its own link",
 }
 

@@ -76,7 +76,7 @@ OLD_FILES: Final = {
     "sai_xl_sketch_256lora": ("Stable Diffusion XL", "lllyasviel/sd_control_collection", 0, ""),
     "sai_xl_recolor_128lora": ("Stable Diffusion XL", "lllyasviel/sd_control_collection", 0, ""),
 }  # fmt: skip
-# One file holds all controls of SDXL. The extension knows it by «union» and «xl» in its name (v1.1.454 and later).
+# One file holds all controls of SDXL. The extension knows it by "union" and "xl" in its name (v1.1.454 and later).
 UNION: Final = HubFile(
     "xinsir/controlnet-union-sdxl-1.0",
     "diffusion_pytorch_model_promax.safetensors",
@@ -134,7 +134,7 @@ def chosen_controls(families: str, controls: str) -> list[Model]:
     for family in (name.strip() for name in families.split(",")):
         if family not in CONTROL_MODELS:
             raise Problem(
-                f"The field for_models says {family!r}.",
+                f"The field **for_models** says {family!r}, which is not one of its choices.",
                 f"Choose one of: {', '.join(CONTROL_FAMILIES)}.",
                 field="for_models",
             )
@@ -158,9 +158,9 @@ def control_models_named(word: str, family: str, table: dict[str, Model]) -> lis
         return [table["union"]]
     if word not in table:
         raise Problem(
-            f"There is no ControlNet «{word}» for {family}.",
-            f"Write «essentials», «all», or some of: {', '.join(CONTROLS_15 if 'union' in table else table)}, with "
-            "commas between.",
+            f"There is no ControlNet model {word!r} for {family}.",
+            f"Write **essentials**, **all**, or some of: {', '.join(CONTROLS_15 if 'union' in table else table)}, "
+            "separated by commas.",
             field="controls",
         )
     return [table[word]]

@@ -44,7 +44,7 @@ def put_in_place(part: Path, target: Path) -> Path:
     """Give a verified file its name; nothing that is there already is overwritten."""
     if target.exists():
         raise Problem(
-            f"There is another file called {target.name} already.",
+            f"There is already another file called {target.name}.",
             "Rename the old one, or delete it, and press ▶ again.",
         )
     os.replace(part, target)
@@ -87,7 +87,7 @@ def download(
             raise refused_problem(remote, error) from error
         except requests.RequestException as error:
             raise Problem(
-                f"{remote.name} could not be fetched: {remote.host} does not answer ({type(error).__name__}).",
+                f"{remote.name} could not be downloaded: {remote.host} does not answer ({type(error).__name__}).",
                 f"Check the connection and press ▶ again{goes_on(remote)}.",
             ) from harmless(error)
         except OSError as error:
@@ -114,7 +114,7 @@ def only_writer(target: Path, reporter: Reporter) -> Iterator[bool]:
             break
         except filelock.Timeout:
             if not waited:
-                reporter.say(f"{target.name} is being fetched already; waiting for it")
+                reporter.say(f"{target.name} is already being downloaded; waiting for it")
             waited = True
             reporter.stop.wait(STOP_LATENCY)
     try:
@@ -246,10 +246,10 @@ def verify(remote: Remote, part: Path, digest: str) -> None:
     size = part.stat().st_size
     if remote.size and size != remote.size:
         part.unlink()
-        raise Problem(f"{remote.name} is not whole: {size} of {remote.size} bytes.", "Press ▶ again.")
+        raise Problem(f"{remote.name} is incomplete: {size} of {remote.size} bytes.", "Press ▶ again.")
     if remote.sha256 and digest != remote.sha256:
         part.unlink()
         raise Problem(
-            f"{remote.name} arrived damaged: its checksum is not the one its source states. It was deleted.",
-            "Press ▶ again to fetch it anew. If it happens twice, do not use this source.",
+            f"{remote.name} arrived damaged: its checksum does not match. It was deleted.",
+            "Press ▶ to download it again. If this happens twice, use another source.",
         )

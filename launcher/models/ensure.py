@@ -31,9 +31,9 @@ def ensure_checkpoint(fetcher: Fetcher, wanted: str, default: str) -> str:
         usual = {source.saved_name for source in sources_of(default)}
         chosen, useless = usable_checkpoint(fetcher.folder, usual)
         for name, fault in useless.items():
-            fetcher.reporter.notice(f"{name} is in your folder of checkpoints, but it is no use there: {fault}.")
+            fetcher.reporter.notice(f"{name} is in your checkpoint folder, but cannot be used: {fault}.")
         if chosen:
-            fetcher.reporter.say(f"{chosen.name} is there")
+            fetcher.reporter.say(f"{chosen.name} is ready")
             fetch_previews(fetcher, look_at(chosen).base)
             return chosen.name
     model = model_named(wanted)
@@ -51,11 +51,12 @@ def ensure_model(fetcher: Fetcher, model: Model) -> str:
     folder = fetcher.folder.models / model.folder
     for source in model.sources:
         if reuse_or_set_aside(fetcher, folder / source.saved_name, source.size, source.sha256):
-            fetcher.reporter.say(f"{source.saved_name} is there")
+            fetcher.reporter.say(f"{source.saved_name} is ready")
             return with_companions(fetcher, model, source.saved_name)
     if model.non_commercial:
         fetcher.reporter.notice(
-            f"{model.name} is licensed as {model.licence}: see {model.sources[0].page} before you use it for work."
+            f"{model.name} is licensed under {model.licence}: read {model.sources[0].page} before you use it "
+            "commercially."
         )
     failures: list[Problem] = []
     for source in model.sources:
@@ -77,19 +78,19 @@ def ensure_linked_model(fetcher: Fetcher, link: str, kind: str = "", name: str =
     `kind` ("checkpoint", "LoRA" …) decides the folder; with "" the source's own word for it does, else the names of the
     tensors in the file. `name` is the file name to give it, with or without its ending.
     """
-    fetcher.reporter.say("asking where the link leads")
+    fetcher.reporter.say("checking the link")
     try:
         found = with_token(fetcher, lambda token: resolve_link(link, token))
     except Problem as problem:
         there = file_there(fetcher.folder, link, kind or "checkpoint")
         if there:
-            fetcher.reporter.notice(f"{problem.what} The file is there already and is used as it is.")
+            fetcher.reporter.notice(f"{problem.what} The file is already there and is used as it is.")
             return there
         raise
     remote = replace(found.remote, name=chosen_name(found.remote.name, name))
     same = place_for(fetcher.folder, kind or found.kind or "checkpoint") / remote.name
     if remote.sha256 and same.exists() and not fault_of(same) and is_same(fetcher, same, remote):
-        fetcher.reporter.say(f"{same.name} is there")
+        fetcher.reporter.say(f"{same.name} is ready")
         return same.name
     seen = until_stopped(fetcher.reporter.stop, lambda: look_before(remote))
     sure, remote = decide(found, remote, seen, kind)
@@ -99,14 +100,14 @@ def ensure_linked_model(fetcher: Fetcher, link: str, kind: str = "", name: str =
             path = fetch_remote(fetcher, replace(remote, name=target.name), folder, sure)
             break
         if until_stopped(fetcher.reporter.stop, lambda path=target: is_same(fetcher, path, remote)):  # type: ignore[misc]
-            fetcher.reporter.say(f"{target.name} is there")
+            fetcher.reporter.say(f"{target.name} is ready")
             path = target
             break
-        fetcher.reporter.notice(f"Another file called {target.name} is there already; it stays as it is.")
+        fetcher.reporter.notice(f"There is already another file called {target.name}; it was left as it is.")
     else:
         raise Problem(
-            f"Two other files called {remote.name} are in your models folder already.",
-            "Write another name into the field file_name, and press ▶ again.",
+            f"There are already two other files called {remote.name} in your models folder.",
+            "Write another name into the field **file_name**, and press ▶ again.",
         )
     if sure == "checkpoint":
         fetch_previews(fetcher, look_at(path).base)
@@ -152,8 +153,8 @@ def decide(found: LinkTarget, remote: Remote, seen: ModelFile | None, kind: str)
     sure = word or (seen.kind if seen else "")
     if not sure:
         raise Problem(
-            f"Nobody can tell what {remote.name} is: a checkpoint, a LoRA, something else?",
-            "Choose it in the field kind, and press ▶ again.",
+            f"The launcher cannot tell what {remote.name} is: a checkpoint, a LoRA, or something else.",
+            "Choose it in the field **kind**, and press ▶ again.",
             field="kind",
         )
     if seen and seen.format is Format.SAFETENSORS:

@@ -39,8 +39,8 @@ def fetch_remote(fetcher: Fetcher, remote: Remote, folder: Path, kind: str = "")
     """Download one file into its folder; return where it is."""
     if remote.name.lower().endswith(OLD_ENDINGS):
         fetcher.reporter.notice(
-            f"{remote.name} is an old kind of file that can carry programs; take a .safetensors file of the same model "
-            "where there is one."
+            f"{remote.name} is a pickle file, which can contain code. Choose a .safetensors file of the same model if "
+            "there is one."
         )
     fetcher.reporter.say(remote.name)
     # What is written to Google Drive lies on the runtime's disk until it is uploaded (googlecolab/colabtools#659).
@@ -66,17 +66,17 @@ def reuse_or_set_aside(fetcher: Fetcher, path: Path, size: int, sha256: str) -> 
     fault = fault_of(path)
     known = known_checksum(fetcher.folder, path)
     if not fault and size and path.stat().st_size != size:
-        fetcher.reporter.notice(f"Another file called {path.name} is there already; it is used as it is.")
+        fetcher.reporter.notice(f"There is already another file called {path.name}; it is used as it is.")
         return True
     if not fault and sha256 and known and known != sha256:
-        fetcher.reporter.notice(f"Another file called {path.name} is there already; it is used as it is.")
+        fetcher.reporter.notice(f"There is already another file called {path.name}; it is used as it is.")
         return True
     if not fault:
         return True
     aside = set_aside(path)
     fetcher.reporter.notice(
-        f"{path.name} was there, but it is no usable model file: {fault}. It is kept as {aside.name}; delete it if you "
-        "do not need it."
+        f"{path.name} was already there, but is not a usable model file: {fault}. It was renamed to {aside.name}; "
+        "delete it if you do not need it."
     )
     return False
 
@@ -126,15 +126,15 @@ def with_token(fetcher: Fetcher, resolve: Callable[[str], T]) -> T:
         token = fetcher.ask_token(needed.name, needed.reason)
         if not token:
             raise needed.without or Problem(
-                f"{needed.reason} A token is needed, and there is none.",
+                f"{needed.reason} It needs a token, and there is none.",
                 f"Accept the conditions at {needed.page}, save a token as the Colab secret {needed.name} (the key "
-                "symbol at the left), and press ▶ again.",
+                "symbol on the left), and press ▶ again.",
             ) from needed
         try:
             return until_stopped(stop, lambda: resolve(token))
         except TokenNeeded as refused:
             raise Problem(
-                f"{refused.reason} Your token {needed.name} did not open it.",
+                f"{refused.reason} Your token {needed.name} does not give access to it.",
                 f"Look at {refused.page}, make a new token, save it as the Colab secret {needed.name}, and press "
                 "▶ again.",
             ) from refused

@@ -114,7 +114,7 @@ def checkpoint(shapes: Mapping[str, tuple[int, ...]], names: str) -> Contents:
     elif re.search(r"^(cond_stage_model|embedder)\.", names, re.MULTILINE):
         base = "SD 1"
     else:
-        return Contents("checkpoint", fault="it holds only a part of a model: its text encoder is not in it")
+        return Contents("checkpoint", fault="it contains only part of a model: the text encoder is missing")
     channels = shapes.get(f"{UNET}input_blocks.0.0.weight", ())
     task = {9: " inpainting", 8: " pix2pix"}.get(channels[1] if len(channels) == 4 else 4, "")
     return Contents("checkpoint", base + task)
@@ -164,7 +164,7 @@ def vae(shapes: Mapping[str, tuple[int, ...]], names: str) -> Contents | None:
     if not any(re.match(r"(encoder|decoder)\.(conv_in|mid|up|down)", name) for name in bare):
         return None
     if any(re.match(r"(encoder|decoder)\.(up_blocks|down_blocks|mid_block)\.", name) for name in bare):
-        return Contents("VAE", fault="it is a VAE in the layout of diffusers, which AUTOMATIC1111 cannot load")
+        return Contents("VAE", fault="it is a VAE in the diffusers layout, which AUTOMATIC1111 cannot load")
     latent = bare.get("decoder.conv_in.weight", ())
     if len(latent) == 4 and latent[1] != 4:
         return Contents("VAE", fault="it is a VAE for a model that AUTOMATIC1111 cannot run")
@@ -189,5 +189,5 @@ def upscaler(shapes: Mapping[str, tuple[int, ...]], names: str) -> Contents | No
 def part_of_a_model(shapes: Mapping[str, tuple[int, ...]], names: str) -> Contents | None:
     """A file out of a folder of diffusers."""
     if re.search(r"^(down_blocks|up_blocks|mid_block|text_model|vision_model)\.", names, re.MULTILINE):
-        return Contents(fault="it is one part of a model in the layout of diffusers, which AUTOMATIC1111 cannot load")
+        return Contents(fault="it is one part of a model in the diffusers layout, which AUTOMATIC1111 cannot load")
     return None

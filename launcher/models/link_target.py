@@ -36,7 +36,7 @@ class LinkTarget:
 def safe_name(name: str) -> str:
     """A file name without any path, dot at the front, control character, or too many bytes.
 
-    Raises `Problem` if it is no model file. Brackets, emoji and spaces stay.
+    Raises `Problem` if it is not a model file. Brackets, emoji and spaces stay.
     """
     sound = name.encode("utf-8", "replace").decode()
     last = unicodedata.normalize("NFC", sound).replace("\\", "/").rpartition("/")[2]
@@ -44,12 +44,15 @@ def safe_name(name: str) -> str:
     clean = re.sub(r'[<>:"|?*]', "_", shown).lstrip(". ").rstrip(". ")
     lower = clean.lower()
     if lower.endswith(UNPACK_FIRST):
-        raise Problem(f"{short(clean)!r} is packed.", "Unpack it on your computer, and take the model that is in it.")
+        raise Problem(
+            f"{short(clean)!r} is an archive.",
+            "Unpack it on your computer, and put the model inside it into your models folder on Google Drive.",
+        )
     ending = next((ending for ending in (*WEIGHTS, ".zip") if lower.endswith(ending)), "")
     if not ending or len(lower) == len(ending):
         raise Problem(
             f"{short(clean) or 'The link'!r} is not the name of a model file.",
-            f"Use a link to a file that ends in {', '.join(WEIGHTS)}; or write its name into the field file_name.",
+            f"Use a link to a file that ends in {', '.join(WEIGHTS)}; or write its name into the field **file_name**.",
         )
     stem = clean[: -len(ending)].encode()[: LONGEST_NAME - len(ending)].decode("utf-8", "ignore").rstrip()
     return stem + clean[-len(ending) :]

@@ -82,10 +82,10 @@ def format_of(beginning: bytes, size: int) -> tuple[Format, str]:
     text = beginning.lstrip(b"\xef\xbb\xbf \r\n\t")
     signs = (
         (not size, "it is empty"),
-        (not beginning.strip(b"\0"), "it holds nothing but zeros"),
+        (not beginning.strip(b"\0"), "it contains nothing but zeros"),
         (text.startswith(b"<"), "it is a web page"),
         (text.startswith(LFS_POINTER), "it is only a pointer to the file (Git LFS)"),
-        (text[:1] in (b"{", b"["), "it is a message of a server, no model"),
+        (text[:1] in (b"{", b"["), "it is an error message from a server, not a model"),
         (beginning.startswith(b"Rar!"), "it is a RAR archive: unpack it on your computer first"),
         (beginning.startswith(b"7z\xbc\xaf\x27\x1c"), "it is a 7-Zip archive: unpack it on your computer first"),
         (beginning.startswith(b"\x1f\x8b"), "it is packed with gzip: unpack it on your computer first"),
@@ -93,7 +93,7 @@ def format_of(beginning: bytes, size: int) -> tuple[Format, str]:
         (len(beginning) < 8, "it is cut off"),
         (
             not beginning.startswith((b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05", b"PK\x03\x04")),
-            "it is no model file",
+            "it is not a model file",
         ),
     )
     fault = next((fault for sign, fault in signs if sign), "")
@@ -131,11 +131,10 @@ def old_file(path: Path, whole: bool) -> ModelFile:
         told = json.loads(run(command, env={"PATH": os.environ.get("PATH", "")}, timeout=600).strip().splitlines()[-1])
     except CommandError as error:
         if error.code < 0:  # ended by the limits on memory and time
-            return ModelFile(Format.OLD, fault="it cannot be read as a file of weights")
+            return ModelFile(Format.OLD, fault="it cannot be read as a model file")
         raise Problem(
-            f"{path.name.partition('.part')[0]} is an old kind of file that can carry programs, and it could not be "
-            "looked through.",
-            "Press ▶ again, or take a .safetensors file of the same model.",
+            f"{path.name.partition('.part')[0]} is a pickle file, which can contain code, and it could not be checked.",
+            "Press ▶ again, or choose a .safetensors file of the same model.",
         ) from error
     if told["fault"]:
         return ModelFile(Format.OLD, fault=told["fault"])

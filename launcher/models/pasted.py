@@ -6,9 +6,9 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from launcher.core.problem import Problem
 
-AROUND: Final = " \t\r\n<>\"'`“”‘’«»„()[]{}"
-BEHIND: Final = ".,;:!?)]}>\"'`”’»"
-LINK: Final = re.compile(r"(?:https?://|ftp://|urn:air:)[^\s<>\"`“”«»]+", re.IGNORECASE)
+AROUND: Final = " \t\r\n<>\"'`“”‘’\xab\xbb„()[]{}"
+BEHIND: Final = ".,;:!?)]}>\"'`”’\xbb"
+LINK: Final = re.compile(r"(?:https?://|ftp://|urn:air:)[^\s<>\"`“”\xab\xbb]+", re.IGNORECASE)
 # What a link may say of itself where others can read it. Everything else behind a `?` may be a key.
 HARMLESS: Final = (
     "modelversionid", "type", "format", "size", "fp", "fileid", "id", "resourcekey", "export", "download", "dl"
@@ -34,14 +34,15 @@ def one_link(text: str) -> str:
     links = links_in(text)
     if len(links) > 1:
         raise Problem(
-            f"There are {len(links)} links where one is wanted.",
-            "Paste one, or use the cell **Add a model** for several.",
+            f"There are {len(links)} links, but only one is needed.",
+            "Paste only one, or use the cell **Add a model** for several.",
         )
     bare = text.strip(AROUND)
     if not links and re.search(r"(^|/)(content/drive|MyDrive|My Drive)/", bare):
         raise Problem(
             "That is a file on Google Drive, not a link.",
-            "Move it to the folder models/Stable-diffusion of the web UI on your Drive, then it is in the list there.",
+            "Move it to the folder models/Stable-diffusion of the web UI on your Drive; it then appears in the web "
+            "UI's list.",
         )
     if not links and re.match(r"(www\.)?(huggingface\.co|civitai\.(com|red|green)|drive\.google\.com)/", bare):
         links = [f"https://{bare}"]
@@ -56,7 +57,7 @@ def one_link(text: str) -> str:
     except ValueError:
         host, port = "", None
     if not host or not re.fullmatch(r"[\w.-]+", host):
-        raise Problem("The link is not whole.", "Copy it again, from the address line of your browser.")
+        raise Problem("The link is incomplete.", "Copy it again, from your browser's address bar.")
     if parts.scheme.lower() != "https":
         raise Problem("The link is not encrypted.", "Use a link that starts with https://.")
     return urlunsplit(("https", f"{host.lower()}{f':{port}' if port else ''}", *parts[2:]))

@@ -1,7 +1,8 @@
 """What A1111 shows an SDXL image with while it grows: brought beforehand, and another file where it cannot be had.
 
 A1111 v1.10.1 looks for it in its models folder, which is on Drive, then beside its code, and else fetches it in the
-middle of the first image (modules/sd_vae_approx.py); where that fails, so does every SDXL image.
+middle of the first image (modules/sd_vae_approx.py). Where that fails, with `--medvram-sdxl` and the like every SDXL
+image fails with it (`store_latent` in modules/sd_samplers_common.py).
 """
 
 import os
@@ -48,8 +49,8 @@ def fetch_previews(fetcher: Fetcher, base: str) -> None:
         except Problem:
             continue  # the next source; that none has it is said below
     fetcher.reporter.notice(
-        f"{OF_XL}, which shows SDXL images while they grow, could not be fetched: until it can, they have wrong colors "
-        "while they grow. The finished images are as they should be."
+        f"{OF_XL}, which draws the previews of SDXL images, could not be downloaded. Until it can be, previews have "
+        "the wrong colours; finished images are not affected."
     )
 
 

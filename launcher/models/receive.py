@@ -49,7 +49,7 @@ class Receiver:
         """The one model in a zip archive, in its place."""
         inside = model_in_zip(archive)
         if not inside:
-            raise no_use(target.name, "it is a zip archive without exactly one model in it")
+            raise no_use(target.name, "it is a zip archive that does not contain exactly one model")
         unpacked = archive.with_name(f"{target.name}.unpacked{PART}")
         try:
             with zipfile.ZipFile(archive) as file, file.open(inside) as source, unpacked.open("wb") as out:
@@ -76,7 +76,9 @@ class Receiver:
 
 def no_use(name: str, fault: str) -> Problem:
     """For a file that nobody can use."""
-    return Problem(f"{name} is no usable model file: {fault}.", "It was not kept. Choose another source of this model.")
+    return Problem(
+        f"{name} is not a usable model file: {fault}.", "It was not kept. Choose another source of this model."
+    )
 
 
 def refuse_other_kind(name: str, seen: ModelFile, wanted: str) -> None:
@@ -84,12 +86,12 @@ def refuse_other_kind(name: str, seen: ModelFile, wanted: str) -> None:
     if seen.kind == wanted or (not seen.kind and wanted != "checkpoint"):
         return
     if not seen.kind:
-        raise Problem(f"{name} holds no checkpoint.", f"Choose a checkpoint for {FAMILIES}.")
+        raise Problem(f"{name} does not contain a checkpoint.", f"Choose a checkpoint for {FAMILIES}.")
     article = "an" if seen.kind[0] in "aeiou" else "a"
     other = "an" if wanted[0] in "aeiou" else "a"
     raise Problem(
         f"{name} is {article} {seen.kind}, not {other} {wanted}.",
-        f"Add it with the cell **Add a model**, with {seen.kind} in its field kind.",
+        f"Add it with the cell **Add a model**, with {seen.kind} in its field **kind**.",
         field="kind",
     )
 
@@ -102,8 +104,8 @@ def ending_for(ending: str, seen: ModelFile, wanted: str) -> str:
     if seen.format is Format.SAFETENSORS:
         if listed and ".safetensors" not in listed:
             raise Problem(
-                f"AUTOMATIC1111 reads no .safetensors file as {wanted}.",
-                f"Choose one of the same that ends in {' or '.join(listed)}.",
+                f"AUTOMATIC1111 cannot use a .safetensors file as {wanted}.",
+                f"Choose a file of the same model that ends in {' or '.join(listed)}.",
             )
         return ".safetensors"
     old = [one for one in listed if one != ".safetensors"]

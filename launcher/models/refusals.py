@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 
 import requests
 
+from launcher.core.folder import to_be_emptied
 from launcher.core.problem import Problem
 from launcher.models.remote import Remote
 
@@ -57,25 +58,27 @@ def refused_problem(remote: Remote, error: Refused) -> Problem:
     page = remote.page or "its page"
     if error.store and error.status in ADDRESS_RAN_OUT:
         return Problem(
-            f"{remote.host} sends the download on to {error.store}, which refuses it (HTTP {error.status}).",
-            "The fault is theirs: wait some minutes and press ▶ again, or choose another source.",
+            f"{remote.host} redirects the download to {error.store}, which refuses it (HTTP {error.status}).",
+            "The problem is on their side: wait a few minutes and press ▶ again, or choose another source.",
         )
     meanings = {
-        401: (f"{remote.host} wants a login for {remote.name}.", f"Open {page} and see what it asks for; then save a "
+        401: (f"{remote.host} requires a login for "
+            f"{remote.name}.", f"Open {page} and see what it asks for; then save a "
             "token as a Colab secret."),
-        403: (f"{remote.host} does not let you have {remote.name}.", f"Open {page} and accept its conditions, then "
+        403: (f"{remote.host} denies you access to {remote.name}.", f"Open {page} and accept its conditions, then "
             "press ▶ again."),
-        404: (f"{remote.name} is not there any more.", "Choose another model, or another source of this one."),
-        410: (f"{remote.name} was taken away by its owner.", "Choose another model."),
-        429: (f"{remote.host} says that too many downloads were asked for.", "Wait some minutes and press ▶ "
+        404: (f"{remote.name} is no longer there.", "Choose another model, or another source of this one."),
+        410: (f"{remote.name} was removed by its owner.", "Choose another model."),
+        429: (f"{remote.host} says there were too many downloads.", "Wait a few minutes and press ▶ "
             f"again{goes_on(remote)}."),
-        451: (f"{remote.host} does not serve the country this runtime is in.", "Choose another source of the model."),
+        451: (f"{remote.host} is not available in the country this runtime is in.", "Choose another source of the "
+            "model."),
     }  # fmt: skip
     what, do = meanings.get(
         error.status,
         (
-            f"{error.store or remote.host} has a fault of its own (HTTP {error.status}).",
-            f"Wait some minutes and press ▶ again{goes_on(remote)}.",
+            f"{error.store or remote.host} has a problem of its own (HTTP {error.status}).",
+            f"Wait a few minutes and press ▶ again{goes_on(remote)}.",
         ),
     )
     return Problem(what, do)
@@ -83,7 +86,7 @@ def refused_problem(remote: Remote, error: Refused) -> Problem:
 
 def goes_on(remote: Remote) -> str:
     """Said only where it is so."""
-    return "; it goes on where it stopped" if remote.can_go_on else ""
+    return "; the download continues where it stopped" if remote.can_go_on else ""
 
 
 def disk_problem(error: OSError, where: str, part: Path, remote: Remote) -> Problem:
@@ -91,11 +94,11 @@ def disk_problem(error: OSError, where: str, part: Path, remote: Remote) -> Prob
     if error.errno == 28:
         return Problem(
             f"{where} is full.",
-            f"Free some space on {where} (empty its bin too) and press ▶ again{goes_on(remote)}.",
+            f"Free some space on {to_be_emptied(where)} and press ▶ again{goes_on(remote)}.",
         )
     if error.errno in (5, 107):
         return Problem(
-            f"{where} does not answer any more.",
-            f"Press ▶ again; it is connected anew{', and the download goes on' if remote.can_go_on else ''}.",
+            f"{where} no longer answers.",
+            f"Press ▶ again; it is reconnected{', and the download continues' if remote.can_go_on else ''}.",
         )
     return Problem(f"{part.name} could not be written: {error.strerror or error}.", "Press ▶ again.")

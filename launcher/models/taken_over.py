@@ -37,7 +37,7 @@ def broken_models(folder: Folder, known: set[str]) -> tuple[set[str], dict[str, 
         if name in known:
             sound.add(name)
         elif path.name.lower().endswith(HALF_DOWNLOADS):
-            broken[name] = "it is half downloaded"
+            broken[name] = "it is only partly downloaded"
         elif path.suffix.lower() in WEIGHTS:
             fault = fault_of(path)
             if fault:
@@ -74,7 +74,7 @@ def usable_checkpoint(folder: Folder, usual: set[str]) -> tuple[Path | None, dic
             continue
         if seen.kind == "checkpoint" and not seen.fault:
             return path, useless
-        useless[path.name] = seen.fault or (f"it is a {seen.kind}" if seen.kind else "it holds no checkpoint")
+        useless[path.name] = seen.fault or (f"it is a {seen.kind}" if seen.kind else "it does not contain a checkpoint")
     return None, useless
 
 

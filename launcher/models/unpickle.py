@@ -44,7 +44,7 @@ NAMES_MOST: Final = 20_000
 
 
 class Refused(Exception):
-    """Why the file must not be loaded, as half a sentence that begins with «it»."""
+    """Why the file must not be loaded, as half a sentence that begins with "it"."""
 
 
 class Dummy:
@@ -70,7 +70,7 @@ class Dummy:
 
     def __setstate__(self, state: Any) -> None:
         if self.name == "numpy.dtype" and any(state[2:5]):  # fields of its own: objects could hide there
-            raise Refused("it holds data that no model has")
+            raise Refused("it contains data that no model has")
         self.state = state
 
 
@@ -81,7 +81,7 @@ def check_arguments(name: str, arguments: tuple[Any, ...]) -> None:
     if name == "numpy.dtype" and not (
         arguments and isinstance(arguments[0], str) and PLAIN_DTYPE.fullmatch(arguments[0])
     ):
-        raise Refused("it holds data that no model has")
+        raise Refused("it contains data that no model has")
 
 
 class Reader(pickle.Unpickler):
@@ -100,10 +100,10 @@ class Reader(pickle.Unpickler):
     def persistent_load(self, pid: Any) -> Dummy:
         """The bytes of a tensor, which lie outside of the pickle; their length is noted."""
         if not (isinstance(pid, tuple) and len(pid) in (5, 6) and pid[0] == "storage" and isinstance(pid[1], type)):
-            raise Refused("it holds something that is no tensor")
+            raise Refused("it contains something that is not a tensor")
         kind, key, count = pid[1].name.rpartition(".")[2], str(pid[2]), pid[4]  # type: ignore[attr-defined]
         if kind not in ITEM_BYTES or type(count) is not int or count < 0:
-            raise Refused("it holds something that is no tensor")
+            raise Refused("it contains something that is not a tensor")
         self.storages[key] = max(self.storages.get(key, 0), count * ITEM_BYTES[kind])
         return Dummy()
 
@@ -117,9 +117,9 @@ def read_zip(path: str, whole: bool) -> Any:
             if NEWER_MEMBER.fullmatch(name):
                 raise Refused("it was saved by a newer PyTorch than AUTOMATIC1111 can read")
             if not MEMBER.fullmatch(name):
-                raise Refused(f"it holds {name[:60]}, which no file of weights has")
+                raise Refused(f"it holds {name[:60]}, which no model file has")
         if len(pickles) != 1 or len(set(names)) != len(names):
-            raise Refused("it is no file of weights")
+            raise Refused("it is not a model file")
         root = pickles[0].removesuffix("data.pkl")
         with open(path, "rb") as file:
             file.seek(-22, 2)
@@ -131,7 +131,7 @@ def read_zip(path: str, whole: bool) -> Any:
                 local_name = file.read(int.from_bytes(header[26:28], "little")).decode("utf-8", "replace")
                 flags = int.from_bytes(header[6:8], "little")
                 if header[:4] != b"PK\x03\x04" or local_name != member.filename or flags & 1:
-                    raise Refused("it is put together as no program for models does it")
+                    raise Refused("it is built in a way that no program for models builds it")
         if whole and archive.testzip():
             raise Refused("it is damaged")
         with archive.open(pickles[0]) as file:
@@ -148,19 +148,19 @@ def read_zip(path: str, whole: bool) -> Any:
 def read_old(path: str) -> Any:
     """torch's files before 1.6: five pickles, then the tensors' bytes."""
     if tarfile.is_tarfile(path):
-        raise Refused("it is an archive, no file of weights")
+        raise Refused("it is an archive, not a model file")
     with open(path, "rb") as file:
         size = file.seek(0, 2)
         file.seek(0)
         if Reader(file).load() != MAGIC:
-            raise Refused("it is no file of weights")
+            raise Refused("it is not a model file")
         Reader(file).load()
         Reader(file).load()
         reader = Reader(file)
         found = reader.load()
         keys = Reader(file).load()
         if not isinstance(keys, list) or {str(key) for key in keys} != set(reader.storages):
-            raise Refused("it is no file of weights")
+            raise Refused("it is not a model file")
         if file.tell() + sum(8 + length for length in reader.storages.values()) > size:
             raise Refused("it is cut off")
     return found
@@ -194,7 +194,7 @@ def main(path: str, whole: bool) -> dict[str, Any]:
             return {"fault": "it is cut off" if begins_as_zip else "it is two kinds of file in one", "tensors": {}}
         found = read_zip(path, whole) if begins_as_zip else read_old(path)
         names = tensors(found)
-        return {"fault": "" if names else "there are no weights in it", "tensors": names}
+        return {"fault": "" if names else "it contains no weights", "tensors": names}
     except Refused as why:
         return {"fault": str(why), "tensors": {}}
     except EOFError:
@@ -213,7 +213,7 @@ def main(path: str, whole: bool) -> dict[str, Any]:
             RuntimeError,
         ),
     ):
-        return {"fault": "it cannot be read as a file of weights", "tensors": {}}
+        return {"fault": "it cannot be read as a model file", "tensors": {}}
 
 
 if __name__ == "__main__":

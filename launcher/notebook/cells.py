@@ -55,22 +55,22 @@ LAUNCH_FORM: Final = '#@title ▶ Start { display-mode: "form" }\n' + "".join(
 ADD_MODEL: Final = f"""\
 #@title ▶ Add a model {{ display-mode: "form" }}
 what = "{MODELS[1].name}" #@param {choices(tuple(model.name for model in MODELS))} {{allow-input: true}}
-#@markdown A model of the list, or links (with spaces between): Hugging Face, Civitai, Google Drive, GitHub, \
+#@markdown A model from the list, or links separated by spaces: Hugging Face, Civitai, Google Drive, GitHub, \
 or any https link to a model file.
 kind = "detect" #@param {choices(("detect", *KIND_FOLDERS))}
-#@markdown What it is. **detect** asks the source, or looks into the file.
+#@markdown What kind of file it is. **detect** finds out.
 file_name = "" #@param {{type:"string"}}
-#@markdown The name to give it. Empty: the name it has.
+#@markdown A new name for the file. Leave it empty to keep its own name.
 """
 
 CONTROLS: Final = (ESSENTIALS, EVERYTHING, "canny, depth, openpose", *OLD_FILES)
 ADD_CONTROLNET: Final = f"""\
 #@title ▶ Add ControlNet {{ display-mode: "form" }}
 for_models = "{CONTROL_FAMILIES[0]}" #@param {choices((*CONTROL_FAMILIES, ", ".join(CONTROL_FAMILIES)))}
-#@markdown The checkpoints it is for: each family has ControlNet models of its own.
+#@markdown The kind of checkpoint you use: each has its own ControlNet models.
 controls = "{ESSENTIALS}" #@param {choices(CONTROLS)} {{allow-input: true}}
 #@markdown Which controls to install. **{ESSENTIALS}** is canny, depth and openpose (2.2 GB for Stable Diffusion 1.5, \
-2.5 GB for XL). Names can be written with commas between.
+2.5 GB for XL). You can also write names, separated by commas.
 """
 
 ADD_EXTENSION: Final = f"""\
@@ -85,6 +85,6 @@ An extension is a program: add only those you trust.
 STOP: Final = """\
 #@title ▶ Stop { display-mode: "form" }
 give_back_the_machine = False #@param {type:"boolean"}
-#@markdown Ends the web UI and its link after the last image is kept. \
-On request it gives the machine and its GPU back too.
+#@markdown Ends the web UI and its link once your last image is saved. \
+Tick the box to give the machine and its GPU back to Google, too.
 """

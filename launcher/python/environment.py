@@ -63,8 +63,7 @@ def prepare_python(folder: Folder, packages: list[str], reporter: Reporter) -> P
     trouble = look_at(folder, packages)
     if trouble and read_borrowed(folder):
         reporter.notice(
-            f"The CUDA libraries of this machine do not suit the web UI ({trouble}). The ones it was made with are "
-            "fetched."
+            f"This machine's CUDA libraries do not work with the web UI ({trouble}), so the right ones are downloaded."
         )
         give_up(folder, read_borrowed(folder))
         fill(uv, folder, packages, reporter, borrowing=False)
@@ -98,7 +97,7 @@ def fill(uv: str, folder: Folder, packages: list[str], reporter: Reporter, *, bo
     require_room(folder.machine, room, "the runtime's disk", "Installing the web UI's packages")
     borrowed = borrowed_bytes(folder)
     if borrowed:
-        reporter.say(f"{sum(sizes) / GB:.1f} GB to fetch, {borrowed / GB:.1f} GB borrowed from this machine")
+        reporter.say(f"{sum(sizes) / GB:.1f} GB to download, {borrowed / GB:.1f} GB borrowed from this machine")
     if missing or not locked:
         install(uv, folder, missing if locked else packages, locked=locked, reporter=reporter)
     if locked:

@@ -36,7 +36,7 @@ class Arrivals:
             self.whole += self.sizes.get(plain_name(ends[1]), 0)
         elif re.search(r"Prepared \d+ packages?", line):
             self.coming = {}
-            self.reporter.say("downloaded; putting the packages in place")
+            self.reporter.say("downloaded; installing the packages")
             return
         if (starts or ends) and self.coming:
             last = list(self.coming.items())[-3:]
@@ -77,7 +77,7 @@ def install(uv: str, folder: Folder, packages: list[str], *, locked: bool, repor
             gone = re.search(r"there is no version of (\S+?)==(\S+?),? ", said)
             pin = f"{gone[1]}=={gone[2]}" if gone else ""
             if locked and pin in packages and pin not in loosened and len(loosened) < MOST_GONE:
-                reporter.say(f"{pin} is gone from the package index; another version is taken")
+                reporter.say(f"{pin} is no longer in the package index; another version is used")
                 loosened.append(pin)
                 continue
             raise installation_problem(folder, error, loosened) from error
@@ -89,8 +89,8 @@ def installation_problem(folder: Folder, error: CommandError, loosened: list[str
         return Problem(
             f"The package index has lost {len(loosened)} and more of the web UI's packages "
             f"({', '.join(loosened[:3])} …).",
-            "If this network has a login page or a mirror of its own, use another one; else wait an hour and press "
-            "▶ again.",
+            "If this network has a login page or a mirror of its own, use another network; otherwise wait an hour and "
+            "press ▶ again.",
         )
     return uv_problem(folder, error, "package index", "the web UI's packages")
 

@@ -47,7 +47,7 @@ def make_environment(uv: str, folder: Folder, reporter: Reporter) -> None:
             make_with(uv, folder, python, reporter)
         except CommandError:  # not this one either; the first failure is what a person is told
             continue
-        reporter.say(f"Python {PYTHON_VERSION} could not be fetched; this machine's own is used")
+        reporter.say(f"Python {PYTHON_VERSION} could not be downloaded; this machine's own is used")
         return
     raise uv_problem(folder, first, "place Python comes from (GitHub)", f"Python {PYTHON_VERSION}") from first
 
@@ -78,7 +78,7 @@ def other_pythons(reporter: Reporter) -> Iterator[str]:
         found = re.search(r"Candidate: (\S+)", run(["apt-cache", "policy", NAME], env=env, timeout=60))
         if not found or "(none)" in found[0] or "rc" in found[1]:  # Ubuntu 22.04 has only a release candidate
             return
-        reporter.say(f"Python {PYTHON_VERSION} could not be fetched; taking the system's")
+        reporter.say(f"Python {PYTHON_VERSION} could not be downloaded; using the system's")
         run(["apt-get", "install", "-y", "-qq", NAME, f"{NAME}-venv"], env=env, timeout=300)
     except CommandError:  # without it there is no other Python; the first failure is what a person is told
         return

@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 from typing import Final
 
-from launcher.core.child_environment import CARD, HUB, PACKAGES, child_environment
+from launcher.core.child_environment import CARD, HUB, PACKAGES, PROXIES, also_look_at, child_environment
 from launcher.core.folder import GB, Folder, free_bytes
 from launcher.core.problem import Problem
 from launcher.core.process import CommandError, run, works
@@ -19,30 +19,39 @@ ROOM_FOR_CACHE: Final = 10 * GB  # on another disk than the launcher's folder uv
 REPORT: Final = "If it fails again, please report it."
 AGAIN: Final = "Wait a few minutes and press ▶ again; packages that arrived whole are kept."
 CONNECTED: Final = "Check that the runtime is connected to the internet and press ▶ again."
+ANOTHER_NETWORK: Final = (
+    "If this network has a login page, log in there. If it has a mirror of its own, set UV_DEFAULT_INDEX to the "
+    "mirror's address. Then press ▶ again."
+)
+LEAD_THERE: Final = (*PROXIES, "UV_DEFAULT_INDEX", "UV_INDEX_URL", "UV_PYTHON_INSTALL_MIRROR", "PIP_INDEX_URL")
 # What uv says -> what happened, and what to do. The first that fits. {0}, {1}: what the groups hold.
 FAILURES: Final = (
     (
         r"([\w.-]+==[\w.!+-]+)\W.{0,40}[Hh]ash",
-        "The package {0} is not the one this launcher was made with: its checksum is another.",
-        "Press ▶ again. If it fails again, the package index or something on the way to it changes files: please "
-        "report it.",
+        "The package {0} is not the one this launcher was made with: its checksum is different.",
+        "Press ▶ again. If it fails again, the package index or something on the way changes files: please report it.",
+    ),
+    (
+        r"there are no versions of (pip|setuptools|wheel)\b",
+        "What answers in place of the {place} is something else: it does not have {0}.",
+        ANOTHER_NETWORK,
     ),
     (
         r"429 Too Many Requests",
-        "The {place} has had too many requests from here and asks for patience (429).",
+        "The {place} has received too many requests from here (429).",
         AGAIN,
     ),
-    (r"HTTP status server error \((\d+)", "The {place} does not work just now (it answers {0}).", AGAIN),
+    (r"HTTP status server error \((\d+)", "The {place} is not working right now (it answers {0}).", AGAIN),
     (
         r"HTTP status client error \((\d+)|returned an? (\d+) ",
-        "The {place} does not hand out what is needed (it answers {0}).",
+        "The {place} refuses the download (it answers {0}).",
         f"Wait a few minutes and press ▶ again. {REPORT}",
     ),
     (
         r"UnknownIssuer|invalid peer certificate|CertificateRequired|certificate verify failed",
-        "The connection to the {place} is not trusted: its certificate is signed by somebody this machine does "
-        "not know.",
-        "If a company's proxy stands between, set SSL_CERT_FILE to its certificate and press ▶ again.",
+        "The connection to the {place} is not trusted: its certificate is signed by an authority this machine "
+        "does not know.",
+        "If you are behind a company's proxy, set SSL_CERT_FILE to its certificate and press ▶ again.",
     ),
     (
         r"dns error|failed to lookup|Connection refused|tcp connect|Network is unreachable|[Cc]onnect(?:ion)? error"
@@ -56,7 +65,7 @@ FAILURES: Final = (
         r"|unexpected EOF|IncompleteMessage|error decoding response|end of file before|Failed to "
         r"(?:extract|unzip|untar)"
         r"|body error|[Mm]ismatched content length|missing end of central directory|decompression",
-        "What the {place} sent is damaged, or cut off on the way.",
+        "The download from the {place} arrived damaged or incomplete.",
         AGAIN,
     ),
     (r"[Tt]imed? ?out|said nothing for too long", "The {place} stopped sending.", AGAIN),
@@ -160,7 +169,7 @@ def uv_problem(folder: Folder, error: CommandError, place: str, what: str) -> Pr
     if re.search(r"No space left|os error 28|Disk quota exceeded", said):
         free = free_bytes(folder.machine) / GB
         return Problem(
-            f"The runtime's disk became full while {what} was installed: {free:.1f} GB are free.",
+            f"The runtime's disk filled up while {what} was installed: {free:.1f} GB are free.",
             "Delete what you do not need under Files on the left, or choose Runtime → Disconnect and delete runtime; "
             "then press ▶ again.",
         )
@@ -168,7 +177,8 @@ def uv_problem(folder: Folder, error: CommandError, place: str, what: str) -> Pr
         found = re.search(pattern, said)
         if found:
             groups = [group for group in found.groups() if group] or [""]
-            return Problem(happened.format(*groups, place=place), remedy)
+            more = also_look_at(LEAD_THERE) if remedy in (CONNECTED, ANOTHER_NETWORK) else ""
+            return Problem(happened.format(*groups, place=place), remedy + more)
     return Problem(
         f"{what[0].upper()}{what[1:]} could not be installed: {uv_words(error.output)}",
         f"Wait a minute and press ▶ again. {REPORT}",

@@ -77,7 +77,7 @@ REPORT_SCRIPT: Final = (
 def headline(board: Snapshot) -> str:
     """What goes on, in a few words."""
     if board.failed:
-        return "It stopped: something needs you"
+        return "It stopped and needs your help"
     return board.done_title if board.all_done else board.title
 
 
@@ -190,6 +190,6 @@ def foot_text(board: Snapshot, closed: bool) -> str:
         return board.foot
     if board.login_box:
         return "This cell stopped; the web UI is still running. Press ▶ to see this again; the cell **Stop** ends it."
-    if any(step.state == RUNNING for step in board.steps):
-        return "This cell stopped; the work goes on. Press ▶ to see it again."
+    if not board.failed and any(step.state == RUNNING for step in board.steps):
+        return "This cell stopped; the work continues. Press ▶ to see it again."
     return "This cell stopped."

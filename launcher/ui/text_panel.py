@@ -29,7 +29,7 @@ def text_lines(board: Snapshot, with_password: bool) -> list[str]:
             f"Images: {board.login_box.kept_in}",
             f"Ready after {in_time(board.login_box.seconds)}.",
         ]
-    return lines
+    return [line.replace("**", "") for line in lines]
 
 
 class TextPanel:
@@ -49,4 +49,4 @@ class TextPanel:
         for line in text_lines(board, with_password=True):
             if line[0] not in "·…" and line not in self._said:
                 self._said.add(line)
-                print(line.replace("**", ""), flush=True)
+                print(line, flush=True)

@@ -42,7 +42,7 @@ EXPLANATIONS: Final = (
     Explanation(
         r"CUDA out of memory|OutOfMemoryError",
         "The graphics card ran out of memory.",
-        "Make the image smaller or the batch 1, or add --medvram to extra_arguments, and press ▶ again.",
+        "Make the image smaller, set the batch size to 1, or add --medvram to extra_arguments, and press ▶ again.",
     ),
     Explanation(
         r"HeaderTooLarge|MetadataIncompleteBuffer|InvalidHeaderDeserialization",
@@ -51,7 +51,7 @@ EXPLANATIONS: Final = (
     ),
     Explanation(
         r"bad file inside .*The file may be malicious|Global '.*' is forbidden",
-        "A1111 refused a model file because it could carry a program.",
+        "A1111 refused a model file because it could contain code.",
         "Use the .safetensors file of the same model.",
     ),
     Explanation(
@@ -62,7 +62,7 @@ EXPLANATIONS: Final = (
     Explanation(
         r"No space left on device|Errno 28",
         "The disk is full.",
-        "Free some space (empty the bin of Google Drive too) and press ▶ again.",
+        "Free some space (empty Google Drive's trash too) and press ▶ again.",
     ),
     Explanation(
         r"Errno 10[37]|Transport endpoint is not connected",
@@ -82,7 +82,7 @@ EXPLANATIONS: Final = (
     Explanation(
         r"unrecognized arguments?: (?P<name>.+)",
         "The web UI does not know the argument {name}.",
-        "Take it out of the field extra_arguments and press ▶ again.",
+        "Remove it from the field **extra_arguments** and press ▶ again.",
     ),
     Explanation(
         # A1111's own "Warning: caught exception 'Found no NVIDIA driver …', memory monitor disabled" is harmless.
@@ -118,7 +118,7 @@ def explain(log: str, code: int | None, log_path: str) -> Problem:
     last = " / ".join(line.strip() for line in log.splitlines()[-3:] if line.strip()) or "it printed nothing"
     ended = f"The web UI ended (exit code {code})" if code is not None else "The web UI ended"
     return Problem(
-        f"{ended}; its last words: {last[:400]}",
+        f"{ended}; its last message was: {last[:400]}",
         f"Press ▶ again. The whole log is the file {log_path}.",
         by_extension=True,
     )

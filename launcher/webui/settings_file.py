@@ -39,7 +39,7 @@ def check_settings_file(data: Path, code: Path | None = None) -> str:
         os.replace(path, aside := aside_name(path, "broken"))
         return (
             f"The web UI's settings ({NAME}) were damaged. They are kept as {aside.name}, and the web UI starts with "
-            "its own settings."
+            "its default settings."
         )
     wrong = wrong_settings(settings, code) if code else []
     if not wrong:
@@ -47,8 +47,8 @@ def check_settings_file(data: Path, code: Path | None = None) -> str:
     shutil.copy2(path, aside := aside_name(path, "before"))
     write_settings(data, {name: value for name, value in settings.items() if name not in wrong})
     return (
-        f"Some of the web UI's settings had values it cannot work with ({', '.join(wrong)}). They are as in a new "
-        f"installation now; the file as it was is kept as {aside.name}."
+        f"Some of the web UI's settings had values it cannot work with ({', '.join(wrong)}). They were reset to "
+        f"their defaults; the old file is kept as {aside.name}."
     )
 
 

@@ -25,7 +25,7 @@ MODEL_LINE: Final = "Model loaded in"
 START_LIMIT: Final = 900.0  # seconds; a cold disk and a slow Drive have been seen to take minutes
 # What a start prints, in order -> what a person is told.
 STAGES: Final = (
-    ("Launching Web UI with arguments", "A1111 has begun"),
+    ("Launching Web UI with arguments", "A1111 is starting"),
     ("Loading weights [", "reading the checkpoint"),
     ("Creating model from config", "building the model"),
     ("Running on local URL", "almost there"),

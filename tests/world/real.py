@@ -254,7 +254,7 @@ def one_launch(world: RealWorld, options: argparse.Namespace, shot: Path | None,
 
 
 def add_controlnet(kernel: Kernel, cell: str) -> None:
-    """■, the cell «Add ControlNet», ▶ again: the web UI starts anew behind the same link, with ControlNet."""
+    """■, the cell "Add ControlNet", ▶ again: the web UI starts anew behind the same link, with ControlNet."""
     kernel.interrupt()
     kernel.wait_done(cell, 60)
     kernel.run(cell_source("add-controlnet", controls=CONTROL_MODEL), 120)

@@ -9,7 +9,7 @@ from typing import Final
 
 import requests
 
-from launcher.access.tunnels.service import START_PATIENCE, Reason, Service
+from launcher.access.tunnels.service import NOT_STARTED, OFFLINE, START_PATIENCE, Reason, Service
 from launcher.core.child_environment import child_environment
 from launcher.core.folder import write_safely
 
@@ -17,16 +17,14 @@ PROGRAM_URL: Final = "https://github.com/cloudflare/cloudflared/releases/latest/
 LINK: Final = re.compile(r"\|\s+(https?://\S+)\s+\|")
 # What cloudflared says; the status codes come from api.trycloudflare.com.
 REASONS: Final = (
-    Reason(r"\b1015\b|429 Too Many|HTTPError: 429", "it has been asked for too many links from here; wait an hour"),
-    Reason(r"HTTPError|certificate verify failed.*github", "its program could not be fetched"),
-    Reason(
-        r"no such host|Temporary failure in name|NameResolution",
-        "its address was not found: this machine may be offline",
-    ),
-    Reason(r":7844.*(i/o timeout|refused)|quic.*timeout", "the port it needs (7844) is closed from here"),
+    Reason(r"\b1015\b|429 Too Many", "too many links were requested from here; try again in an hour"),
+    Reason(r"HTTPError|certificate verify failed.*github", "its program could not be downloaded"),
+    OFFLINE,
+    NOT_STARTED,
+    Reason(r":7844.*(i/o timeout|refused)|quic.*timeout", "the port it needs (7844) is blocked here"),
     Reason(r"deadline exceeded|Timeout|i/o timeout|it ended with -9", "it did not answer in time"),
     Reason(r"connection refused|ConnectionError|ProxyError|connection reset", "it could not be reached"),
-    Reason(r"\b1101\b|500 Internal|50\d |unmarshal|invalid character", "its service is out of order"),
+    Reason(r"\b1101\b|500 Internal|50\d |unmarshal|invalid character", "its service is not working properly"),
 )
 
 

@@ -15,13 +15,14 @@ import requests
 from launcher.access.tunnels.cloudflared import CLOUDFLARED
 from launcher.access.tunnels.gradio import GRADIO
 from launcher.access.tunnels.service import START_PATIENCE, Reason
+from launcher.core.child_environment import PROXIES, also_look_at
 from launcher.core.folder import write_safely
 from launcher.core.problem import Problem
 from launcher.core.process import PACKAGE, end_process, own_environment, own_part, running_pid, start_detached
 from launcher.core.session import Session
 
 SERVICES: Final = {"gradio": GRADIO, "cloudflared": CLOUDFLARED}  # in the order in which they are tried
-TRY_LATER: Final = "Press ▶ again in some minutes, or choose another way in the field link."
+TRY_LATER: Final = "Press ▶ again in a few minutes, or choose something else in the field **link**."
 PROBE_PATH: Final = "/robots.txt"  # the door answers it to everybody
 PROBE_TIMEOUT: Final = 10.0  # seconds
 MOST_LOGGED: Final = 1_000_000  # bytes
@@ -66,7 +67,7 @@ class Tunnel:
             reason = self._try(kind, port)
         if reason:
             self.close()
-            raise Problem(f"{SERVICES[kind].title} gave no link: {reason.words}.", TRY_LATER)
+            raise Problem(f"{SERVICES[kind].title} gave no link: {reason.words}.", TRY_LATER + also_look_at(PROXIES))
         return self.url
 
     def _try(self, kind: str, port: int) -> Reason | None:

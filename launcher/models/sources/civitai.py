@@ -44,7 +44,7 @@ def detect(link: str) -> Wanted | None:
     if air:
         return Wanted(HOSTS[0], air[1], air[2] or "")
     if link.lower().startswith("urn:air:"):
-        raise Problem("Only AIRs of Civitai are known.", "Paste the link of the model's page instead.")
+        raise Problem("Only AIR names from Civitai are supported.", "Paste the link of the model's page instead.")
     parts = urlsplit(link)
     host = (parts.hostname or "").removeprefix("www.")
     if host not in HOSTS:
@@ -66,7 +66,8 @@ def resolve(wanted: Wanted, token: str) -> LinkTarget:
     """By Civitai's own list of the version. Raises `Problem` or `TokenNeeded`."""
     if not wanted.version and not wanted.model:
         raise Problem(
-            "The link leads to a page of Civitai, not to a model.", "Open the model's page there and copy its address."
+            "The link leads to a page on Civitai that is not a model.",
+            "Open the model's page there and copy its address.",
         )
     key = token or wanted.key
     path = f"model-versions/{wanted.version}" if wanted.version else f"models/{wanted.model}"
@@ -179,20 +180,20 @@ def refusal(status: int, with_key: bool, said: str, page: str) -> Problem | Toke
     if status == 401 and not with_key:
         return TokenNeeded(KEY, "Civitai gives this model only to people who are logged in.", KEY_PAGE)
     meanings = {
-        0: ("Civitai does not answer.", "Wait some minutes and press ▶ again."),
+        0: ("Civitai does not answer.", "Wait a few minutes and press ▶ again."),
         401: (
-            "Civitai does not take your key for this model.",
+            "Civitai does not accept your key for this model.",
             f"See at {page} whether you can download it there; if so, make a new key at {KEY_PAGE} and save it as the "
                 f"secret {KEY}.",
         ),
-        403: ("Civitai does not let you have this model.", f"See at {page} what it asks for."),
-        404: ("This model is not on Civitai any more.", "Choose another model."),
+        403: ("Civitai denies you access to this model.", f"See at {page} what it asks for."),
+        404: ("This model is no longer on Civitai.", "Choose another model."),
         410: ("This model was archived by its owner.", "Choose another model."),
-        429: ("Civitai says that too many downloads were asked for.", "Wait some minutes and press ▶ again."),
-        451: ("Civitai does not serve the country this runtime is in.", "Choose another source of the model, for "
+        429: ("Civitai says there were too many downloads.", "Wait a few minutes and press ▶ again."),
+        451: ("Civitai is not available in the country this runtime is in.", "Choose another source of the model, for "
             "example Hugging Face."),
     }  # fmt: skip
-    fault = (f"Civitai has a fault of its own (HTTP {status}).", "Wait some minutes and press ▶ again.")
+    fault = (f"Civitai has a problem of its own (HTTP {status}).", "Wait a few minutes and press ▶ again.")
     return Problem(*meanings.get(status, fault))
 
 

@@ -47,7 +47,7 @@ def file_id(link: str) -> str:
     if not ID.fullmatch(found):
         raise Problem(
             "The link leads to a page of Google Drive, not to a file.",
-            "Press Share at the file there, and copy its link.",
+            "Press **Share** next to the file there, and copy its link.",
         )
     return found
 
@@ -65,14 +65,14 @@ def refuse(found: Probe, page: str) -> None:
     if "quota" in said or "too many users have viewed or downloaded" in said:
         raise Problem(
             "Too many people have downloaded this file from Google Drive today.",
-            f"Open {page}, choose **Make a copy**, move the copy to your models folder; or wait a day.",
+            f"Open {page}, choose **Make a copy**, and move the copy to your models folder. Or wait a day.",
         )
     if found.status in (401, 403) or "accounts.google.com" in found.store or "you need access" in said:
         raise Problem(
-            "The file on Google Drive is not shared with everybody who has the link.",
-            f"Ask its owner to share it ({page}); if it is yours, press Share there and choose **Anyone with "
+            "The file on Google Drive is private.",
+            f"Ask its owner to share it ({page}); if it is yours, press **Share** there and choose **Anyone with "
             "the link**.",
         )
     if found.status == 404:
-        raise Problem("The file is not on Google Drive any more.", "Choose another source.")
+        raise Problem("The file is no longer on Google Drive.", "Choose another source.")
     raise_refusal(found)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 from urllib.parse import unquote, urlsplit
 
+from launcher.core.child_environment import PROXIES, also_look_at
 from launcher.core.problem import Problem
 from launcher.models.catalog import HubFile
 from launcher.models.link_target import LinkTarget, TokenNeeded, safe_name
@@ -98,7 +99,7 @@ def only_model(repo: HubFile, fragment: str, token: str) -> HubFile:
     if len(picked) == 1:
         return replace(repo, filename=picked[0])
     if not at_top:
-        raise Problem(f"{repo.repo} has no model file that A1111 could use.", f"Look at {repo.page} for another link.")
+        raise Problem(f"{repo.repo} has no model file that A1111 can use.", f"Look at {repo.page} for another link.")
     raise Problem(
         f"{repo.repo} has {len(at_top)} model files: {', '.join(at_top[:8])}.",
         f"Add # and one of the names to the link, for example {repo.page}#{at_top[0]}.",
@@ -134,7 +135,7 @@ def resolve_hub_file(file: HubFile, token: str) -> Remote:
     sha256 = etag if re.fullmatch(r"[0-9a-f]{64}", etag) else ""
     if (file.sha256 and sha256 and file.sha256 != sha256) or (file.size and meta.size and file.size != meta.size):
         raise Problem(
-            f"{file.saved_name} at {file.repo} is not the file it was: its size or checksum changed.",
+            f"{file.saved_name} at {file.repo} has changed: its size or checksum is different now.",
             "Another source is tried; if there is none, choose another model.",
         )
     return Remote(url, safe_name(file.saved_name), meta.size or file.size, sha256 or file.sha256, file.page, token)
@@ -160,7 +161,7 @@ def is_silence(error: Exception) -> bool:
 def no_model() -> Problem:
     """For what is no file and no repository."""
     return Problem(
-        "The link leads to a page of Hugging Face, not to a model.",
+        "The link leads to a page on Hugging Face that is not a model.",
         "Open **Files and versions** there and copy the link of the model file.",
     )
 
@@ -178,15 +179,18 @@ def hub_problem(file: HubFile, error: Exception, with_token: bool) -> Exception:
         if not is_silence(error):
             return error
         return Problem(
-            f"Hugging Face does not answer ({type(error).__name__}).", "Wait some minutes and press ▶ again."
+            f"Hugging Face does not answer ({type(error).__name__}).",
+            "Wait a few minutes and press ▶ again." + also_look_at(("HF_ENDPOINT", "HF_HUB_OFFLINE", *PROXIES)),
         )
     status, code = response.status_code, response.headers.get("X-Error-Code", "")
     said = f"{getattr(error, 'server_message', '') or ''} {error}".lower()
     if status == 401 and code == "GatedRepo":
-        return TokenNeeded(TOKEN, f"{file.repo} is given only to people who accepted its conditions.", file.page)
+        return TokenNeeded(
+            TOKEN, f"{file.repo} is available only to people who have accepted its conditions.", file.page
+        )
     if status == 429:
-        busy = Problem("Hugging Face says that too many requests were made.", "Wait some minutes and press ▶ again.")
-        why = "Hugging Face is asked too much from this runtime's address; a token has a share of its own."
+        busy = Problem("Hugging Face says that too many requests were made.", "Wait a few minutes and press ▶ again.")
+        why = "Hugging Face gets too many requests from this runtime's address; a token has a limit of its own."
         return busy if with_token else TokenNeeded(TOKEN, why, TOKEN_PAGE, without=busy)
     if status == 403 and code == "GatedRepo":
         return Problem(
@@ -195,8 +199,8 @@ def hub_problem(file: HubFile, error: Exception, with_token: bool) -> Exception:
         )
     if status == 403 and "fine-grained" in said:
         return Problem(
-            "Your Hugging Face token may not read gated repositories.",
-            f"Make one that may at {TOKEN_PAGE}, save it as the secret {TOKEN}, and press ▶ again.",
+            "Your Hugging Face token does not have permission to read gated repositories.",
+            f"Make one with that permission at {TOKEN_PAGE}, save it as the secret {TOKEN}, and press ▶ again.",
         )
     if status == 401 and "invalid credentials" in said:
         return Problem(
@@ -215,4 +219,4 @@ def hub_problem(file: HubFile, error: Exception, with_token: bool) -> Exception:
             f"{file.filename} is not in {file.repo} any more.",
             f"Look at {file.page}/tree/main for its new name, or choose another model.",
         )
-    return Problem(f"Hugging Face has a fault of its own (HTTP {status}).", "Wait some minutes and press ▶ again.")
+    return Problem(f"Hugging Face has a problem of its own (HTTP {status}).", "Wait a few minutes and press ▶ again.")

@@ -1,0 +1,148 @@
+"""`make colab COLABTOOLS=DIR`: every scene on the real google.colab and on the stand-in, as a table.
+
+    python -m tests.colab --colabtools DIR [--only WORD] [--write docs/scenes.md] [--side-by-side N]
+
+DIR is a checkout of googlecolab/colabtools. Each group of scenes on the real package has mounts and processes of its
+own, for `drive.mount` runs `pkill drive` and wants the file /var/colab/hostname: that takes root, or `unshare -r`.
+"""
+
+import argparse
+import datetime
+import json
+import subprocess
+import sys
+import tempfile
+import time
+import traceback
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Final
+
+from tests.colab.scenes import SCENES, Scene
+from tests.colab.stage import Stage
+from tests.world import World
+
+NAMESPACES: Final = ("unshare", "--mount", "--pid", "--fork", "--mount-proc", "--propagation", "private")
+# Over /var and the person's .config lies a layer that is gone afterwards.
+LAYERS: Final = """
+for place in /var "$HOME/.config"; do
+  mkdir -p "$place" "$1/layers"; mount -t tmpfs layers "$1/layers"; mkdir "$1/layers/upper" "$1/layers/work"
+  mount -t overlay overlay -o "lowerdir=$place,upperdir=$1/layers/upper,workdir=$1/layers/work" "$place" || exit 1
+done
+mkdir -p /var/colab && touch /var/colab/hostname && shift && exec "$@"
+"""
+
+
+@dataclass(frozen=True)
+class Played:
+    """How one scene went on one of the two packages."""
+
+    name: str
+    seconds: float
+    told: str
+    fault: str
+    sentences: tuple[str, ...]
+
+
+def play(scenes: list[Scene], colabtools: Path | None, root: Path) -> list[Played]:
+    """Play them one after the other on one machine."""
+    with World(root / "made") as made:
+        stage = Stage(root / "stage", made.git.root, colabtools)
+    results = []
+    try:
+        for scene in scenes:
+            stage.sentences.clear()
+            seconds, fault = 0.0, ""
+            try:
+                seconds = scene.play(stage)
+            except (AssertionError, TimeoutError, OSError, RuntimeError) as error:
+                fault = f"{type(error).__name__}: {error}"[:3000]
+                traceback.print_exc()
+            time.sleep(1)  # what a person reads then
+            told = stage.told()
+            results.append(Played(scene.name, seconds, told, fault, tuple(stage.sentences)))
+            print(f"{seconds:7.2f} s  {'FAILED ' if fault else ''}{scene.name}", flush=True)
+    finally:
+        stage.close()
+    return results
+
+
+def play_group(group: str, only: str, colabtools: Path | None) -> list[Played]:
+    """One group in a process of its own; with the real package in namespaces of its own."""
+    with tempfile.TemporaryDirectory(prefix="scenes-", ignore_cleanup_errors=True) as root:
+        told = Path(root, "told.json")
+        command = [sys.executable, "-m", "tests.colab", "--group", group, "--only", only, "--told", str(told)]
+        if colabtools:
+            layered = ["bash", "-c", LAYERS, "layers", root]
+            command = [*NAMESPACES, *layered, *command, "--colabtools", str(colabtools)]
+        subprocess.run(command, check=False)
+        return [Played(**one) for one in json.loads(told.read_text())] if told.exists() else []
+
+
+def table(real: dict[str, Played], stand_in: dict[str, Played]) -> str:
+    """The page."""
+    lines = [
+        "# Scenes: dialogs, buttons and stops",
+        "",
+        f"Made by `make colab` on {datetime.date.today()}: {len(SCENES)} scenes, each on the real `google.colab` "
+        "(colabtools 3c07d77, Colab's kernel and shell classes) and on the stand-in of `tests/world/colab`. "
+        "Seconds are those the bound is for: from ■ to the end of the cell, from ▶ to the panel, from a button to "
+        "what it does, or from what happened to what the panel says.",
+        "",
+        "| scene | bound | real | stand-in | what the panel says then |",
+        "| --- | --: | --: | --: | --- |",
+    ]
+    for scene in SCENES:
+        cells = [scene.name, f"{scene.bound:g} s"]
+        for played in (real.get(scene.name), stand_in.get(scene.name)):
+            good = played and not played.fault and played.seconds <= scene.bound
+            cells.append("not played" if not played else f"{'' if good else '**failed** '}{played.seconds:.2f} s")
+        said = real.get(scene.name) or stand_in.get(scene.name)
+        cells.append(said.told.replace("|", "\\|") if said else "")
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--colabtools", type=Path)
+    parser.add_argument("--only", default="")
+    parser.add_argument("--group", default="")
+    parser.add_argument("--told", type=Path)
+    parser.add_argument("--write", type=Path)
+    parser.add_argument("--sentences", type=Path)
+    parser.add_argument("--side-by-side", type=int, default=2)
+    options = parser.parse_args()
+    scenes = [scene for scene in SCENES if options.only in scene.name and options.group in ("", scene.group)]
+    if options.told:
+        with tempfile.TemporaryDirectory(prefix="stage-", ignore_cleanup_errors=True) as root:
+            played = play(scenes, options.colabtools, Path(root))
+        options.told.write_text(json.dumps([asdict(one) for one in played]))
+        return
+    colabtools = options.colabtools.resolve() if options.colabtools else None
+    groups = list(dict.fromkeys(scene.group for scene in scenes))
+    with ThreadPoolExecutor(options.side_by_side) as pool:
+        ways = [(group, tools) for tools in dict.fromkeys((colabtools, None)) for group in groups]
+        done = list(pool.map(lambda way: play_group(way[0], options.only, way[1]), ways))
+    by_name = [{}, {}]  # type: list[dict[str, Played]]
+    for (_, tools), results in zip(ways, done, strict=True):
+        by_name[tools is None] |= {one.name: one for one in results}
+    page = table(*by_name)
+    if options.write:
+        options.write.write_text(page)
+    if options.sentences:
+        every = dict.fromkeys(text for named in by_name for one in named.values() for text in one.sentences)
+        options.sentences.write_text("\n".join(every) + "\n")
+    print(page)
+    bad = [
+        one.name
+        for named in by_name
+        for one in named.values()
+        if one.fault or one.seconds > next(scene.bound for scene in SCENES if scene.name == one.name)
+    ]
+    sys.exit(f"{len(bad)} failed: {'; '.join(bad)}" if bad else 0)
+
+
+if __name__ == "__main__":
+    main()
