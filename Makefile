@@ -1,7 +1,11 @@
 # run: the notebook against stand-ins · test: everything · notebook: build it · real: with the real AUTOMATIC1111
 # real-outputs: that what it writes and fetches is kept · faults: kills and dead upstreams
+<<<<<<< HEAD
 # real-extensions: the most used extensions on the real AUTOMATIC1111
 # colab: every dialog and stop on the real google.colab
+=======
+# colab: every dialog and stop on the real google.colab · machines: odd variables and files
+>>>>>>> main
 # attacks: strangers at the door, and what its owner notices · long-run: one page through the link for two hours
 # shots: the README's pictures · bench: against other tools
 # lock: the launcher's pins and hashes anew · pins: the tests' own packages anew
@@ -14,7 +18,11 @@ WORKERS ?= 2
 MINUTES ?= 120
 unexport PYTHONDONTWRITEBYTECODE  # else every kernel compiles IPython anew, 3 s each
 
+<<<<<<< HEAD
 .PHONY: run test check notebook real real-outputs colab real-extensions faults attacks long-run shots bench lock pins setup clean
+=======
+.PHONY: run test check notebook real real-outputs colab faults machines attacks long-run shots bench lock pins setup clean
+>>>>>>> main
 
 run: setup
 	$(PYTHON) -m launcher.notebook.build
@@ -57,6 +65,10 @@ colab: setup
 faults: setup
 	$(PYTHON) -m launcher.notebook.build
 	$(PYTHON) -m tests.faults --write docs/faults.md
+
+machines: setup
+	$(PYTHON) -m launcher.notebook.build
+	$(PYTHON) -m tests.odd_environments --write docs/machines.md
 
 attacks: setup
 	$(PYTHON) -m tests.attacks --write docs/attacks.md $(if $(BEFORE),--before $(BEFORE))

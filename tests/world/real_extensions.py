@@ -60,7 +60,7 @@ class Door:
         answer = self.post("/sdapi/v1/txt2img", body)
         if not isinstance(answer, dict) or "images" not in answer:
             return f"error: {str(answer)[:150]}"
-        return f"an image of {json.loads(answer['info'])['prompt']!r}"
+        return f"an image of {json.loads(answer['info'])['all_prompts'][0]!r}"
 
     def script(self, start: str) -> str:
         """The full title of a script whose title starts so, in small letters; "" if there is none."""
@@ -220,6 +220,9 @@ def main() -> None:
     home = options.home.resolve()
     kept, session = home / "drive" / "asd1111" / "stable-diffusion-webui", home / "machine" / "session"
     kept.mkdir(parents=True, exist_ok=True)
+    weights = kept / "models" / "insightface" / "inswapper_128.onnx"  # else ReActor's installer ends early
+    weights.parent.mkdir(parents=True, exist_ok=True)
+    weights.write_bytes(b"a stand-in")
     rows = [row for row in ROWS if (options.upstreams / f"{row.repository}.git").is_dir()]
     with contextlib.closing(RealWorld(home / "outside", options.upstreams.resolve())) as world:
         for row in rows:
@@ -257,7 +260,7 @@ def both_launches(python: str, world: RealWorld, home: Path, rows: list[Row], se
         door = door_of(kernel)
         for row in rows:
             row.installer = watch.installing.get(row.name, 0.0)
-            row.notice = next((text for text in watch.notices if row.name in text), "")
+            row.notice = next((text for text in watch.notices if row.name in text and "added" not in text), "")
             row.used = row.use(door)
             print(f"{row.name}: installer {row.installer:.0f} s; {row.notice} {row.used}", flush=True)
         listed = {one["name"]: one["version"] for one in door.get("/sdapi/v1/extensions")}

@@ -21,6 +21,15 @@ class Reason:
     again: bool = False  # it may be different half a minute later
 
 
+# Of every service: its program is there and cannot be started (a folder on Drive, another kind of processor).
+NOT_STARTED: Final = Reason(r"PermissionError|Exec format error", "its program cannot be started on this machine")
+OFFLINE: Final = Reason(
+    r"no such host|server misbehaving|NameResolution|Temporary failure in name|no route to host"
+    r"|[Nn]etwork is unreachable",
+    "its address was not found; the runtime may be offline",
+)
+
+
 @dataclass(frozen=True)
 class Service:
     """One service. `start(session, port, token)` returns the link and the program that keeps it, or raises."""
