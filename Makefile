@@ -1,11 +1,7 @@
 # run: the notebook against stand-ins · test: everything · notebook: build it · real: with the real AUTOMATIC1111
 # real-outputs: that what it writes and fetches is kept · faults: kills and dead upstreams
-<<<<<<< HEAD
 # real-extensions: the most used extensions on the real AUTOMATIC1111
-# colab: every dialog and stop on the real google.colab
-=======
 # colab: every dialog and stop on the real google.colab · machines: odd variables and files
->>>>>>> main
 # attacks: strangers at the door, and what its owner notices · long-run: one page through the link for two hours
 # shots: the README's pictures · bench: against other tools
 # lock: the launcher's pins and hashes anew · pins: the tests' own packages anew
@@ -18,11 +14,7 @@ WORKERS ?= 2
 MINUTES ?= 120
 unexport PYTHONDONTWRITEBYTECODE  # else every kernel compiles IPython anew, 3 s each
 
-<<<<<<< HEAD
-.PHONY: run test check notebook real real-outputs colab real-extensions faults attacks long-run shots bench lock pins setup clean
-=======
-.PHONY: run test check notebook real real-outputs colab faults machines attacks long-run shots bench lock pins setup clean
->>>>>>> main
+.PHONY: run test check notebook real real-outputs real-extensions colab faults machines attacks long-run shots bench lock pins setup clean
 
 run: setup
 	$(PYTHON) -m launcher.notebook.build
