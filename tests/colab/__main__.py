@@ -1,6 +1,8 @@
 """`make colab COLABTOOLS=DIR`: every scene on the real google.colab and on the stand-in, as a table.
 
-    python -m tests.colab --colabtools DIR [--only WORD] [--write docs/scenes.md] [--side-by-side N]
+    python -m tests.colab --colabtools DIR [--group NAME] [--only WORD] [--write docs/scenes.md] [--side-by-side N]
+
+The results lie in `run/scenes.json`; a part that is played again replaces its own.
 
 DIR is a checkout of googlecolab/colabtools. Each group of scenes on the real package has mounts and processes of its
 own, for `drive.mount` runs `pkill drive` and wants the file /var/colab/hostname: that takes root, or sudo.
@@ -113,7 +115,7 @@ def main() -> None:
     parser.add_argument("--group", default="")
     parser.add_argument("--told", type=Path)
     parser.add_argument("--write", type=Path)
-    parser.add_argument("--sentences", type=Path)
+    parser.add_argument("--results", type=Path, default=Path("run/scenes.json"))
     parser.add_argument("--side-by-side", type=int, default=2)
     options = parser.parse_args()
     scenes = [scene for scene in SCENES if options.only in scene.name and options.group in ("", scene.group)]
@@ -123,25 +125,26 @@ def main() -> None:
         options.told.write_text(json.dumps([asdict(one) for one in played]))
         return
     colabtools = options.colabtools.resolve() if options.colabtools else None
-    groups = list(dict.fromkeys(scene.group for scene in scenes))
+    groups = sorted({scene.group for scene in scenes}, key=lambda group: not group.startswith("long"))
     with ThreadPoolExecutor(options.side_by_side) as pool:
         ways = [(group, tools) for tools in dict.fromkeys((colabtools, None)) for group in groups]
         done = list(pool.map(lambda way: play_group(way[0], options.only, way[1]), ways))
-    by_name = [{}, {}]  # type: list[dict[str, Played]]
+    kept = json.loads(options.results.read_text()) if options.results.exists() else [{}, {}]
     for (_, tools), results in zip(ways, done, strict=True):
-        by_name[tools is None] |= {one.name: one for one in results}
+        kept[tools is None] |= {one.name: asdict(one) for one in results}
+    options.results.parent.mkdir(exist_ok=True)
+    options.results.write_text(json.dumps(kept))
+    by_name = [{name: Played(**one) for name, one in named.items()} for named in kept]
     page = table(*by_name)
     if options.write:
         options.write.write_text(page)
-    if options.sentences:
-        every = dict.fromkeys(text for named in by_name for one in named.values() for text in one.sentences)
-        options.sentences.write_text("\n".join(every) + "\n")
     print(page)
     missing = [scene.name for scene in scenes for named in by_name[colabtools is None :] if scene.name not in named]
     bad = [
         one.name
         for named in by_name
         for one in named.values()
+        if one.name in {scene.name for scene in scenes}
         if one.fault or one.seconds > next(scene.bound for scene in SCENES if scene.name == one.name)
     ] + missing
     sys.exit(f"{len(bad)} failed: {'; '.join(bad)}" if bad else 0)
