@@ -217,7 +217,9 @@ def test_an_old_version_whose_packages_conflict_names_the_remedy(world: World, f
     tries = Tries(Versions(folder.kept), (old,), LAST_GOOD)
 
     def conflict(commit: str) -> None:
-        raise Problem("The web UI's packages could not be installed: No solution found.", "Wait a minute.")
+        raise Problem(
+            "The web UI's packages could not be installed: No solution found.", "Wait a minute.", by_version=True
+        )
 
     with pytest.raises(Problem) as caught:
         tries.run(Heard(), Stage(PACKAGES, conflict))

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from launcher.colab.dialogs import DIALOGS
 from launcher.core.board import Snapshot
-from launcher.core.process import PACKAGE, end_process, own_environment, own_part, running_pid, start_detached
+from launcher.core.process import PACKAGE, end_process, running_pid, start_part
 from launcher.core.session import Session
 from launcher.core.wire import (
     FINISH,
@@ -37,6 +37,7 @@ from launcher.ui.panel import TICK, Panel, new_panel, running_kernel
 VERSION: Final = PACKAGE.name  # the hash that names the package's folder
 CONNECT_PATIENCE: Final = 20.0  # seconds
 FINISH_PATIENCE: Final = 60.0  # seconds in which an older keeper copies what is to be copied
+PRESS_PATIENCE: Final = 5.0  # seconds in which it hears a button of a cell that has ended
 LAST_BOARD: Final = 0.4  # seconds after ■ in which the board may still change
 
 
@@ -124,8 +125,11 @@ class Window:
         """Pass a button on, also after the cell has ended."""
         if self._writer and not self._writer.is_closing():
             self._send(Press(button))
-        else:
-            send_once(self.session, Request("press", {"button": button}))
+            return
+        try:
+            tell_keeper(self.session, encode(Request("press", {"button": button})), PRESS_PATIENCE)
+        except OSError:
+            print("Nothing is running any more. Press ▶ on the first cell.")
 
     def _send(self, message: Message) -> None:
         assert self._writer is not None
@@ -172,40 +176,26 @@ def keeper_version(session: Session) -> str:
 def start_keeper(session: Session) -> None:
     """Start a keeper. It runs this kernel's Python, finds its packages where the kernel does, and knows no token."""
     session.prepare()
-    start_detached(
-        [*own_part("launcher.launch.keeper"), str(session.place)],
-        log=session.keeper.log,
-        pid_file=session.keeper.pid_file,
-        env=own_environment(),
-        cwd=PACKAGE,
-    )
+    start_part(session.keeper, "launcher.launch.keeper", str(session.place))
 
 
 def retire(session: Session) -> None:
     """Have another version's keeper copy what is to be copied and end. Where it does not, it is ended."""
     try:
-        with socket.socket(socket.AF_UNIX) as connection, address_of(session.keeper_socket) as address:
-            connection.settimeout(FINISH_PATIENCE)
-            connection.connect(address)
-            connection.sendall(FINISH)
-            while connection.recv(65536):
-                pass
+        tell_keeper(session, FINISH, FINISH_PATIENCE)
     except OSError:
         pass  # it does not answer: it is ended below
     end_process(session.keeper.pid_file)
 
 
-def send_once(session: Session, request: Request) -> None:
-    """Tell the keeper something without showing anything; nobody hears it where none runs."""
-    try:
-        with socket.socket(socket.AF_UNIX) as connection, address_of(session.keeper_socket) as address:
-            connection.settimeout(5)
-            connection.connect(address)
-            connection.sendall(encode(request))
-            while connection.recv(65536):  # whoever closes at once may lose what they sent
-                pass
-    except OSError:
-        print("Nothing is running any more. Press ▶ on the first cell.")
+def tell_keeper(session: Session, line: bytes, patience: float) -> None:
+    """Tell the keeper something without showing anything, and wait until it has done it. Raises `OSError`."""
+    with socket.socket(socket.AF_UNIX) as connection, address_of(session.keeper_socket) as address:
+        connection.settimeout(patience)
+        connection.connect(address)
+        connection.sendall(line)
+        while connection.recv(65536):  # whoever closes at once may lose what they sent
+            pass
 
 
 @contextmanager

@@ -24,6 +24,7 @@ ANOTHER_NETWORK: Final = (
     "mirror's address. Then press ▶ again."
 )
 LEAD_THERE: Final = (*PROXIES, "UV_DEFAULT_INDEX", "UV_INDEX_URL", "UV_PYTHON_INSTALL_MIRROR", "PIP_INDEX_URL")
+CONFLICT: Final = r"No solution found|unsatisfiable|incompatible|conflict"  # as uv says that packages exclude others
 # What uv says -> what happened, and what to do. The first that fits. {0}, {1}: what the groups hold.
 FAILURES: Final = (
     (
@@ -182,6 +183,7 @@ def uv_problem(folder: Folder, error: CommandError, place: str, what: str) -> Pr
     return Problem(
         f"{what[0].upper()}{what[1:]} could not be installed: {uv_words(error.output)}",
         f"Wait a minute and press ▶ again. {REPORT}",
+        by_version=bool(re.search(CONFLICT, said)),
     )
 
 
