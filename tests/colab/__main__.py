@@ -46,6 +46,7 @@ class Played:
     told: str
     fault: str
     sentences: tuple[str, ...]
+    load: float = 0.0  # of the machine, processes a core
 
 
 def play(scenes: list[Scene], colabtools: Path | None, root: Path) -> list[Played]:
@@ -64,7 +65,8 @@ def play(scenes: list[Scene], colabtools: Path | None, root: Path) -> list[Playe
                 traceback.print_exc()
             time.sleep(1)  # what a person reads then
             told = stage.told()
-            results.append(Played(scene.name, seconds, told, fault, tuple(stage.sentences)))
+            load = os.getloadavg()[0] / (os.cpu_count() or 1)
+            results.append(Played(scene.name, seconds, told, fault, tuple(stage.sentences), load))
             print(f"{seconds:7.2f} s  {'FAILED ' if fault else ''}{scene.name}", flush=True)
     finally:
         stage.close()
@@ -84,6 +86,13 @@ def play_group(group: str, only: str, colabtools: Path | None) -> list[Played]:
         return [Played(**one) for one in json.loads(told.read_text())] if told.exists() else []  # shown as not played
 
 
+def shown(played: Played, bound: float) -> str:
+    """The seconds, as a cell of the table."""
+    if played.fault:
+        return "**failed**"
+    return f"{played.seconds:.2f} s" if played.seconds <= bound else f"**{played.seconds:.2f} s** ({played.load:.0f})"
+
+
 def table(real: dict[str, Played], stand_in: dict[str, Played]) -> str:
     """The page."""
     lines = [
@@ -92,7 +101,8 @@ def table(real: dict[str, Played], stand_in: dict[str, Played]) -> str:
         f"Made by `make colab` on {datetime.date.today()}: {len(SCENES)} scenes, each on the real `google.colab` "
         "(colabtools 3c07d77, Colab's kernel and shell classes) and on the stand-in of `tests/world/colab`. "
         "Seconds are those the bound is for: from ■ to the end of the cell, from ▶ to the panel, from a button to "
-        "what it does, or from what happened to what the panel says.",
+        "what it does, or from what happened to what the panel says. Bold is more than the bound; beside it stands how "
+        "many processes wanted each core then, for the bounds are meant for a machine with nothing else to do.",
         "",
         "| scene | bound | real | stand-in | what the panel says then |",
         "| --- | --: | --: | --: | --- |",
@@ -100,8 +110,7 @@ def table(real: dict[str, Played], stand_in: dict[str, Played]) -> str:
     for scene in SCENES:
         cells = [scene.name, f"{scene.bound:g} s"]
         for played in (real.get(scene.name), stand_in.get(scene.name)):
-            good = played and not played.fault and played.seconds <= scene.bound
-            cells.append("not played" if not played else f"{'' if good else '**failed** '}{played.seconds:.2f} s")
+            cells.append(shown(played, scene.bound) if played else "not played")
         said = real.get(scene.name) or stand_in.get(scene.name)
         cells.append(said.told.replace("|", "\\|") if said else "")
         lines.append("| " + " | ".join(cells) + " |")
