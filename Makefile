@@ -1,6 +1,6 @@
 # run: the notebook against stand-ins · test: everything · notebook: build it · real: with the real AUTOMATIC1111
 # real-outputs: that what it writes and fetches is kept · faults: kills and dead upstreams
-# colab: every dialog and stop on the real google.colab
+# colab: every dialog and stop on the real google.colab · machines: odd variables and files
 # attacks: strangers at the door, and what its owner notices · long-run: one page through the link for two hours
 # shots: the README's pictures · bench: against other tools
 # lock: the launcher's pins and hashes anew · pins: the tests' own packages anew
@@ -13,7 +13,7 @@ WORKERS ?= 2
 MINUTES ?= 120
 unexport PYTHONDONTWRITEBYTECODE  # else every kernel compiles IPython anew, 3 s each
 
-.PHONY: run test check notebook real real-outputs colab faults attacks long-run shots bench lock pins setup clean
+.PHONY: run test check notebook real real-outputs colab faults machines attacks long-run shots bench lock pins setup clean
 
 run: setup
 	$(PYTHON) -m launcher.notebook.build
@@ -51,6 +51,10 @@ colab: setup
 faults: setup
 	$(PYTHON) -m launcher.notebook.build
 	$(PYTHON) -m tests.faults --write docs/faults.md
+
+machines: setup
+	$(PYTHON) -m launcher.notebook.build
+	$(PYTHON) -m tests.odd_environments --write docs/machines.md
 
 attacks: setup
 	$(PYTHON) -m tests.attacks --write docs/attacks.md $(if $(BEFORE),--before $(BEFORE))

@@ -139,6 +139,15 @@ def foreign_libraries(folder: Folder, loaded: Iterable[str]) -> list[str]:
     return [path for path in loaded if CUDA.search(path) and path not in lent and not path.startswith(ours)]
 
 
+def loaded_libraries(pid: int) -> list[str]:
+    """The libraries a running process has loaded; [] if it is gone."""
+    try:
+        lines = Path(f"/proc/{pid}/maps").read_text().splitlines()
+    except OSError:
+        return []
+    return sorted({line.split(maxsplit=5)[5] for line in lines if ".so" in line})
+
+
 def remedy_for(trouble: str) -> str:
     """What to do where packages do not work: a missing library of the system is not mended by ▶."""
     library = re.search(r"(lib[\w+.-]+\.so[\w.]*): cannot open shared object", trouble)

@@ -62,6 +62,11 @@ class WebUI:
         return bool(running_pid(self.pid_file))
 
     @property
+    def pid(self) -> int:
+        """The process's number, 0 where none runs."""
+        return running_pid(self.pid_file)
+
+    @property
     def port(self) -> int:
         """The port it listens on, or is about to."""
         return self.part.port

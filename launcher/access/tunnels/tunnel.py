@@ -15,6 +15,7 @@ import requests
 from launcher.access.tunnels.cloudflared import CLOUDFLARED
 from launcher.access.tunnels.gradio import GRADIO
 from launcher.access.tunnels.service import START_PATIENCE, Reason
+from launcher.core.child_environment import PROXIES, also_look_at
 from launcher.core.folder import write_safely
 from launcher.core.problem import Problem
 from launcher.core.process import end_process, running_pid, start_part
@@ -66,7 +67,7 @@ class Tunnel:
             reason = self._try(kind, port)
         if reason:
             self.close()
-            raise Problem(f"{SERVICES[kind].title} gave no link: {reason.words}.", TRY_LATER)
+            raise Problem(f"{SERVICES[kind].title} gave no link: {reason.words}.", TRY_LATER + also_look_at(PROXIES))
         return self.url
 
     def _try(self, kind: str, port: int) -> Reason | None:
