@@ -53,8 +53,9 @@ async def ask_keeper(do: str, fields: Mapping[str, Any], title: str) -> None:
         return
     end_poured_notebook()
     session = Session(place_of_machine() / "session")
-    form = first_cells_values() if do not in ("launch", "stop") and not keeper_version(session) else None
-    await Window(session, Request(do, dict(fields), form, VERSION), title).show()
+    ask = do not in ("launch", "stop") and not keeper_version(session)
+    form = first_cells_values if ask else lambda: None
+    await Window(session, Request(do, dict(fields), None, VERSION), title, form).show()
 
 
 def asked_at() -> datetime.datetime | None:

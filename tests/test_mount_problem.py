@@ -19,7 +19,7 @@ VALUE = ["ValueError", "Exception", "BaseException"]
         ("mount failed", VALUE, 124.0, "nobody answered Google's question in time"),
         ("mount failed", VALUE, 3.0, "Google Drive could not be connected (ValueError: mount failed)."),
         ("The domain policy has disabled Drive File Stream", VALUE, 3.0, "Your organization does not allow"),
-        ("Error: credential propagation was unsuccessful", ["MessageError"], 110.0, "Google Drive was not allowed."),
+        ("Error: credential propagation was unsuccessful", ["MessageError"], 110.0, "You did not allow Google Drive."),
         ("", ["AssertionError"], 3.0, "Google Drive could not be connected (AssertionError)."),
     ],
 )

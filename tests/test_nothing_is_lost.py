@@ -47,6 +47,7 @@ def test_500_images_reach_drive_through_drops_kills_a_full_drive_hostile_names_a
 
         def until(kernel: Kernel, sentence: str) -> None:
             kernel.wait(lambda: re.search(sentence, plain(kernel.html())), 60, sentence)
+            assert "Something went wrong" not in plain(kernel.html()), "Drive's troubles have their own sentences"
             told[re.findall(rf"[^.·✓]*(?:{sentence})[^·✓]{{0,90}}", plain(kernel.html()))[0].strip()] = None
 
         kernel, _ = new_window()

@@ -145,5 +145,5 @@ def flush_drive(machine: Machine) -> None:
         raise Problem(
             "Not everything is on Google Drive yet: an upload failed.",
             "The machine was not given back, and your files are still on it. Press ▶ on the first cell to connect "
-            "Drive again, wait a minute, and press ▶ here again.",
+            "Drive again. A minute later, run the cell **Stop** once more.",
         ) from error

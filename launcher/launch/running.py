@@ -9,9 +9,10 @@ from launcher.colab.machine import release_machine
 from launcher.core.board import Board
 from launcher.core.problem import Problem
 from launcher.drive.mount import flush_drive
+from launcher.drive.troubles import is_drives_fault
 from launcher.git.repository import keep_edits
 from launcher.launch.steps import Failed
-from launcher.launch.watch import CONNECT_DRIVE, DriveWatch, LinkWatch, UseWatch
+from launcher.launch.watch import CONNECT_DRIVE, WATCH_DRIVE_EVERY, DriveWatch, LinkWatch, UseWatch
 from launcher.launch.workplace import Workplace
 from launcher.models.checksums import sync_checksums
 from launcher.models.previews import fetch_missing_previews
@@ -50,28 +51,42 @@ class Running:
             self.drive_watch.connect()
 
     def look_around(self) -> None:
-        """Off the main way: say what is broken in a folder that was taken over, and keep a person's changes in it."""
-        with self.steps.beside("looking through your folder"):
-            if (self.folder.kept / ".git" / "index").exists():
-                keep_edits(self.folder.kept, self.folder.kept, self.steps.reporter("source"))
-            dead = self.folder.dead_shortcuts()
-            if dead:
-                self.board.notice(
-                    f"These shortcuts on your Drive point to nothing and were skipped: {', '.join(dead)}."
-                )
-            looked, broken = broken_models(self.folder, self.place.notes.looked_at)
-            if broken:
-                told = "; ".join(f"{name} ({fault})" for name, fault in broken.items())
-                self.board.notice(
-                    f"Damaged files in your folder: {told}. Nothing was changed. Delete them on Google Drive, or "
-                    "download them again."
-                )
-            self.place.notes.note(looked_at=sorted(looked))
-        with self.steps.beside("downloading the previewer for SDXL"):
-            fetch_missing_previews(self.place.fetcher(self.board, "model", self.over))
-        with self.steps.beside("saving the checksums of your models"):
-            if self.webui.wait_for_model(self.over):
-                sync_checksums(self.folder)
+        """Off the main way: say what is broken in a folder that was taken over, keep a person's changes in it, and
+        bring what its models need.
+        """
+        self._while_drive_is_there("looking through your folder", self._look_through_folder)
+        self._while_drive_is_there(
+            "downloading the previewer for SDXL",
+            lambda: fetch_missing_previews(self.place.fetcher(self.board, "model", self.over)),
+        )
+        if self.webui.wait_for_model(self.over):
+            self._while_drive_is_there("saving the checksums of your models", lambda: sync_checksums(self.folder))
+
+    def _while_drive_is_there(self, what: str, work: Callable[[], None]) -> None:
+        """Do it; a Drive that is away meanwhile is waited for: `DriveWatch` says so, and asks for it."""
+        with self.steps.beside(what):
+            while True:
+                try:
+                    work()
+                    return
+                except OSError as error:
+                    if not is_drives_fault(error, self.folder.kept) or self.over.wait(WATCH_DRIVE_EVERY):
+                        raise
+
+    def _look_through_folder(self) -> None:
+        if (self.folder.kept / ".git" / "index").exists():
+            keep_edits(self.folder.kept, self.folder.kept, self.steps.reporter("source"))
+        dead = self.folder.dead_shortcuts()
+        if dead:
+            self.board.notice(f"These shortcuts on your Drive point to nothing and were skipped: {', '.join(dead)}.")
+        looked, broken = broken_models(self.folder, self.place.notes.looked_at)
+        if broken:
+            told = "; ".join(f"{name} ({fault})" for name, fault in broken.items())
+            self.board.notice(
+                f"Damaged files in your folder: {told}. Nothing was changed. Delete them on Google Drive, or "
+                "download them again."
+            )
+        self.place.notes.note(looked_at=sorted(looked))
 
     def watch(self) -> None:
         """While it runs: restart a web UI that died or should, and look after Drive, the link and the machine."""
@@ -173,7 +188,7 @@ class Running:
             )
             self.close("The machine was given back")
             return
-        self.close("Everything is off")
+        self.close("Everything is off, but the machine was not given back")
 
     def give_back(self, board: Board) -> None:
         """Flush Drive and give the machine back; raises `Problem`, and then nothing is given back."""

@@ -8,6 +8,7 @@ import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any, Final
 
 from launcher.colab.dialogs import DIALOGS
@@ -43,8 +44,15 @@ LAST_BOARD: Final = 0.4  # seconds after ■ in which the board may still change
 class Window:
     """One connection to the keeper, and the panel that shows what it says."""
 
-    def __init__(self, session: Session, request: Request, title: str) -> None:
-        self.session, self.request = session, request
+    def __init__(
+        self,
+        session: Session,
+        request: Request,
+        title: str,
+        form: Callable[[], dict[str, Any] | None] = lambda: None,
+    ) -> None:
+        """`form` asks the page for the first cell's values; that may take seconds, so the panel comes first."""
+        self.session, self.request, self.form = session, request, form
         self.snapshot, self.link = Snapshot(title, started=time.time()), ""
         self.panel: Panel = new_panel(self.snapshot, self.press)
         self._writer: asyncio.StreamWriter | None = None
@@ -55,6 +63,8 @@ class Window:
     async def show(self) -> None:
         """Until there is nothing left to show, or ■."""
         try:
+            with ended_by_stop():
+                self.request = replace(self.request, form=self.form())
             while not self._over:
                 await self._show_one_keeper()
         except (KeyboardInterrupt, asyncio.CancelledError):
@@ -100,15 +110,13 @@ class Window:
             self._answer(message)
 
     def _answer(self, question: Ask) -> None:
-        """Put a question. ■ ends it at once: ipykernel's own handler would only end the cell after the dialog."""
-        before = signal.signal(signal.SIGINT, signal.default_int_handler)
+        """Put a question."""
         try:
-            value = DIALOGS[question.kind](**question.about)
+            with ended_by_stop():
+                value = DIALOGS[question.kind](**question.about)
         except KeyboardInterrupt:
             self._send(Unanswered(question.number))
             raise
-        finally:
-            signal.signal(signal.SIGINT, before)
         self._send(Answer(question.number, value))
         if question.kind == "mount":
             self.panel.show_again()
@@ -188,6 +196,16 @@ def tell_keeper(session: Session, line: bytes, patience: float) -> None:
         connection.sendall(line)
         while connection.recv(65536):  # whoever closes at once may lose what they sent
             pass
+
+
+@contextmanager
+def ended_by_stop() -> Iterator[None]:
+    """■ raises `KeyboardInterrupt` here at once: ipykernel's own handler would only end the cell after the dialog."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 @contextmanager

@@ -19,12 +19,12 @@ ROOM_FOR_CACHE: Final = 10 * GB  # on another disk than the launcher's folder uv
 REPORT: Final = "If it fails again, please report it."
 AGAIN: Final = "Wait a few minutes and press ▶ again; packages that arrived whole are kept."
 CONNECTED: Final = "Check that the runtime is connected to the internet and press ▶ again."
-CONFLICT: Final = r"No solution found|unsatisfiable|incompatible|conflict"  # as uv says that packages exclude others
 ANOTHER_NETWORK: Final = (
     "If this network has a login page, log in there. If it has a mirror of its own, set UV_DEFAULT_INDEX to the "
     "mirror's address. Then press ▶ again."
 )
 LEAD_THERE: Final = (*PROXIES, "UV_DEFAULT_INDEX", "UV_INDEX_URL", "UV_PYTHON_INSTALL_MIRROR", "PIP_INDEX_URL")
+CONFLICT: Final = r"No solution found|unsatisfiable|incompatible|conflict"  # as uv says that packages exclude others
 # What uv says -> what happened, and what to do. The first that fits. {0}, {1}: what the groups hold.
 FAILURES: Final = (
     (

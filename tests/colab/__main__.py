@@ -3,12 +3,13 @@
     python -m tests.colab --colabtools DIR [--only WORD] [--write docs/scenes.md] [--side-by-side N]
 
 DIR is a checkout of googlecolab/colabtools. Each group of scenes on the real package has mounts and processes of its
-own, for `drive.mount` runs `pkill drive` and wants the file /var/colab/hostname: that takes root, or `unshare -r`.
+own, for `drive.mount` runs `pkill drive` and wants the file /var/colab/hostname: that takes root, or sudo.
 """
 
 import argparse
 import datetime
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -75,9 +76,10 @@ def play_group(group: str, only: str, colabtools: Path | None) -> list[Played]:
         command = [sys.executable, "-m", "tests.colab", "--group", group, "--only", only, "--told", str(told)]
         if colabtools:
             layered = ["bash", "-c", LAYERS, "layers", root]
-            command = [*NAMESPACES, *layered, *command, "--colabtools", str(colabtools)]
+            as_root = () if os.geteuid() == 0 else ("sudo", "--preserve-env")
+            command = [*as_root, *NAMESPACES, *layered, *command, "--colabtools", str(colabtools)]
         subprocess.run(command, check=False)
-        return [Played(**one) for one in json.loads(told.read_text())] if told.exists() else []
+        return [Played(**one) for one in json.loads(told.read_text())] if told.exists() else []  # shown as not played
 
 
 def table(real: dict[str, Played], stand_in: dict[str, Played]) -> str:
@@ -135,12 +137,13 @@ def main() -> None:
         every = dict.fromkeys(text for named in by_name for one in named.values() for text in one.sentences)
         options.sentences.write_text("\n".join(every) + "\n")
     print(page)
+    missing = [scene.name for scene in scenes for named in by_name[colabtools is None :] if scene.name not in named]
     bad = [
         one.name
         for named in by_name
         for one in named.values()
         if one.fault or one.seconds > next(scene.bound for scene in SCENES if scene.name == one.name)
-    ]
+    ] + missing
     sys.exit(f"{len(bad)} failed: {'; '.join(bad)}" if bad else 0)
 
 
