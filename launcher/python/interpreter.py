@@ -12,7 +12,7 @@ from launcher.core.child_environment import child_environment
 from launcher.core.folder import Folder
 from launcher.core.process import CommandError, run, works
 from launcher.core.reporter import Reporter
-from launcher.python.install import Arrivals
+from launcher.python.install import Arrivals, bytes_below
 from launcher.python.uv import PYTHON_VERSION, UV_SILENCE, uv_environment, uv_problem
 
 NAME: Final = f"python{PYTHON_VERSION}"
@@ -40,7 +40,7 @@ def make_environment(uv: str, folder: Folder, reporter: Reporter) -> None:
         return
     except CommandError as error:
         first = error
-    if not NO_PYTHON.search(first.output):
+    if not lacks_python(first.output):
         raise uv_problem(folder, first, "package index", "pip") from first
     for python in other_pythons(reporter):
         try:
@@ -52,19 +52,20 @@ def make_environment(uv: str, folder: Folder, reporter: Reporter) -> None:
     raise uv_problem(folder, first, "place Python comes from (GitHub)", f"Python {PYTHON_VERSION}") from first
 
 
+def lacks_python(said: str) -> bool:
+    """True if uv got no interpreter: what it said names one among its errors, or as coming and never as come."""
+    progress = re.compile(r"(?m)^ *(Download\w+) cpython-.*$")
+    return progress.findall(said) == ["Downloading"] or bool(NO_PYTHON.search(progress.sub("", said)))
+
+
 def make_with(uv: str, folder: Folder, python: str, reporter: Reporter) -> None:
     """Make the environment from that Python (a version or a path)."""
     shutil.rmtree(folder.python, ignore_errors=True)
     env = uv_environment(folder)
     arrivals = Arrivals(Path(env["UV_CACHE_DIR"]), [], reporter)
-    pythons = Path(env["UV_PYTHON_INSTALL_DIR"])
-    command = [uv, "venv", "--quiet", "--seed", "--python", python, str(folder.python)]
-    run(
-        command,
-        env=env,
-        timeout=UV_SILENCE,
-        signs_of_life=lambda: (arrivals.measure(), sum(1 for _ in pythons.rglob("*"))),
-    )
+    coming = Path(env["UV_PYTHON_INSTALL_DIR"], ".temp")  # where uv unpacks an archive as it comes
+    command = [uv, "venv", "--seed", "--python", python, str(folder.python)]
+    run(command, env=env, timeout=UV_SILENCE, signs_of_life=lambda: (arrivals.measure(), bytes_below(coming)))
 
 
 def other_pythons(reporter: Reporter) -> Iterator[str]:
