@@ -30,6 +30,12 @@ def toys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ToyLock]:
         yield made
 
 
+@pytest.fixture
+def anywhere() -> dict[str, str]:
+    """The variables as they are, before `toys` changes them."""
+    return dict(os.environ)
+
+
 class Bar(Heard):
     """Remembers how far the bar was."""
 
@@ -150,14 +156,15 @@ def test_a_full_disk_is_said_with_its_numbers(toys: ToyLock) -> None:
 
 
 def test_another_python_on_the_machine_is_used_where_none_can_be_fetched(
-    toys: ToyLock, monkeypatch: pytest.MonkeyPatch
+    anywhere: dict[str, str], toys: ToyLock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     toys.index.status = 403  # for the archive; the seeds come from the index, which is well again by then
     monkeypatch.setenv("UV_PYTHON_INSTALL_MIRROR", toys.index.base)
     fetched_only = {"UV_PYTHON_PREFERENCE": "only-managed", "UV_PYTHON_INSTALL_DIR": str(toys.root / "pythons")}
     monkeypatch.setattr(interpreter, "uv_environment", lambda folder: uv_environment(folder) | fetched_only)
     uv, heard = Path(sys.prefix) / "bin" / "uv", Heard()
-    there = subprocess.run([uv, "python", "find", "3.11"], check=True, capture_output=True, text=True).stdout.strip()
+    find = [str(uv), "python", "find", "3.11"]
+    there = subprocess.run(find, env=anywhere, check=True, capture_output=True, text=True).stdout.strip()
 
     def other_pythons(reporter: Reporter) -> Iterator[str]:
         toys.index.status = 200

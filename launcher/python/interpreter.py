@@ -40,7 +40,7 @@ def make_environment(uv: str, folder: Folder, reporter: Reporter) -> None:
         return
     except CommandError as error:
         first = error
-    if not lacks_python(first.output):
+    if not lacks_python(first):
         raise uv_problem(folder, first, "package index", "pip") from first
     for python in other_pythons(reporter):
         try:
@@ -52,10 +52,10 @@ def make_environment(uv: str, folder: Folder, reporter: Reporter) -> None:
     raise uv_problem(folder, first, "place Python comes from (GitHub)", f"Python {PYTHON_VERSION}") from first
 
 
-def lacks_python(said: str) -> bool:
-    """True if uv got no interpreter: what it said names one among its errors, or as coming and never as come."""
-    progress = re.compile(r"(?m)^ *(Download\w+) cpython-.*$")
-    return progress.findall(said) == ["Downloading"] or bool(NO_PYTHON.search(progress.sub("", said)))
+def lacks_python(error: CommandError) -> bool:
+    """True if uv got no interpreter. Once it has one it says that it makes the environment."""
+    has = "Creating virtual environment" in error.output
+    return not has and (error.silent or bool(NO_PYTHON.search(error.output)))
 
 
 def make_with(uv: str, folder: Folder, python: str, reporter: Reporter) -> None:
