@@ -56,7 +56,7 @@ def test_500_images_reach_drive_through_drops_kills_a_full_drive_hostile_names_a
             until(kernel, "Changes in the extension broken are not kept")
             for _ in range(2):
                 place.drop_drive()
-                until(kernel, "was disconnected; what you make waits|asks for your permission again")
+                until(kernel, "was disconnected; new files wait|asks for your permission again")
                 before = there()
                 until(kernel, "connected again")
                 kernel.wait(lambda n=before: there() > n, 60, "images to follow")

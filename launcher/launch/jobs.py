@@ -151,7 +151,10 @@ def stop(job: Job, give_back_the_machine: bool) -> None:
                 "again.",
             )
         if give_back_the_machine:
-            board.note("work", "waiting until Google Drive has everything")
+            board.note(
+                "work",
+                "waiting until Google Drive has everything; then the machine is given back, even if you press ■",
+            )
             running.give_back(board)
             board.finish("work", "everything is off, and the machine was given back")
         else:

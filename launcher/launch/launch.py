@@ -5,6 +5,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any, Final
 
 from launcher.core.fields import DEFAULT_CHECKPOINT, NEWEST
@@ -191,10 +192,14 @@ class Launch:
             name = ensure_checkpoint(fetcher, self.place.settings.checkpoint, DEFAULT_CHECKPOINT)
             path = next((p for p in self.place.folder.checkpoints() if p.name == name), None)
             if path and not self.place.webui.running:
-                self.board.note("model", "reading it into memory, so that the web UI loads it faster")
-                read_ahead(path, self.steps.reporter("model").progress)
+                threading.Thread(target=self._read_ahead, args=(path,), name="read ahead", daemon=True).start()
             self.board.finish("model", name)
             return name
+
+    def _read_ahead(self, checkpoint: Path) -> None:
+        """Read the checkpoint from Drive while the web UI imports its packages: it finds it in memory then."""
+        with self.steps.beside("reading the checkpoint ahead"):
+            read_ahead(checkpoint, self.place.over.is_set)
 
     def _link(self) -> None:
         with self.steps.step("link", "starting the login page"):

@@ -62,6 +62,11 @@ class WebUI:
         return bool(running_pid(self.pid_file))
 
     @property
+    def pid(self) -> int:
+        """The process's number, 0 where none runs."""
+        return running_pid(self.pid_file) or 0
+
+    @property
     def noted(self) -> dict[str, object]:
         """What the running process was started with: {"port": int, "arguments": [str]}; empty if there is none."""
         return self.part.said

@@ -4,6 +4,7 @@ import html
 import os
 import re
 import shutil
+import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -86,6 +87,14 @@ class Stage:
         found = telling(self.kernel)
         self.sentences.update(dict.fromkeys(found))
         return " · ".join(found)
+
+    def kill(self, name: str) -> int:
+        """SIGKILL for one of the launcher's processes; its pid."""
+        self.until(lambda: self.place.pid(name), 20, f"the pid of {name}")
+        pid = self.place.pid(name)
+        assert pid > 1
+        os.kill(pid, signal.SIGKILL)
+        return pid
 
     # ---- states
 
