@@ -546,8 +546,8 @@ def main() -> None:
             print("  " if right else "✗ ", " · ".join(rows[-1]), flush=True)
     print(f"{len(rows)} rows, {wrong} of them wrong")
     if options.write:
-        made = rows_of(options.write) | {row[0]: row for row in rows}
-        options.write.write_text(page([made[odd.what] for odd in ROWS if odd.what in made]))
+        all_rows = rows_of(options.write) | {row[0]: row for row in rows}
+        options.write.write_text(page([all_rows[odd.what] for odd in ROWS if odd.what in all_rows]))
     sys.exit(bool(wrong))
 
 
