@@ -24,9 +24,9 @@ from PIL import Image
 
 from launcher.core.process import running_pid
 from launcher.core.session import Session
-from launcher.core.wire import Request
+from launcher.core.wire import Request, encode
 from launcher.launch.running import RESTART
-from launcher.launch.window import send_once
+from launcher.launch.window import tell_keeper
 from tests.world.githost import git
 from tests.world.kernel import Kernel, cell_source
 from tests.world.real import REAL_LINK, RealWorld, share, upstream, whole_commit
@@ -253,7 +253,7 @@ def both_launches(python: str, world: RealWorld, home: Path, rows: list[Row], se
         threading.Thread(target=watch.run, daemon=True).start()
         began = time.monotonic()
         pid = running_pid(session / "webui.pid")
-        send_once(Session(session), Request("press", {"button": RESTART}))
+        tell_keeper(Session(session), encode(Request("press", {"button": RESTART})), 20)
         wait(lambda: running_pid(session / "webui.pid") not in (0, pid) and ready(session), 1800, "the restart")
         restart = time.monotonic() - began
         watch.over.set()
