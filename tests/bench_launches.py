@@ -75,11 +75,7 @@ def kernel_at(
         yield kernel
     finally:
         kernel.interrupt()
-<<<<<<< HEAD
-        kernel.run(cell_source("stop", notebook), 120)
-=======
-        kernel.run(cell_source("stop"), 600)
->>>>>>> mirror
+        kernel.run(cell_source("stop", notebook), 600)
         kernel.shutdown()
 
 
