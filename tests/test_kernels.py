@@ -91,7 +91,7 @@ def test_two_kernels_share_one_launch_and_a_second_press_lets_go_of_nothing(
     assert pids(place) == before
     assert (place.session / "launch.json").stat().st_mtime_ns == noted, "no launch was begun anew"
     assert cells[1] not in pair[1].idle
-    assert "other values" not in pair[1].html()
+    assert "different values" not in pair[1].html()
 
     # a changed field in the second: what need not be started anew is not, and the first's panel says where to look
     pair[1].interrupt()
@@ -103,7 +103,7 @@ def test_two_kernels_share_one_launch_and_a_second_press_lets_go_of_nothing(
         lambda: requests.get(f"{one[0]}/sdapi/v1/options", auth=("user", one[1]), timeout=10).ok, 30, "the API"
     )
     pair[0].wait_done(cell, 60)
-    assert "▶ was pressed again with other values" in pair[0].html()
+    assert "▶ was pressed again with different values" in pair[0].html()
 
     # a new kernel for the first
     pair[0].kill()
@@ -141,7 +141,7 @@ def test_with_common_names_taken_every_cell_and_button_works(place: Place, kerne
     link = MODEL_LINK.replace("paint.", "more.")
     for identity, fields, says in (
         ("add-model", {"what": link, "kind": "checkpoint"}, "more.safetensors: choose it in the web UI"),
-        ("add-controlnet", {"controls": "control_canny-fp16"}, "control_canny-fp16.safetensors is there"),
+        ("add-controlnet", {"controls": "control_canny-fp16"}, "control_canny-fp16.safetensors is ready"),
         ("add-extension", {"what": "https://github.com/person/sd-nice"}, ", added"),
         ("add-extension", {"action": "list"}, "sd-nice: version"),
     ):

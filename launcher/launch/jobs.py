@@ -142,7 +142,7 @@ def stop(job: Job, give_back_the_machine: bool) -> None:
         if place.mirror.waiting:  # Drive was away: connect it once more before anything is given up
             board.note("work", "Google is asking for your permission in this tab, so that the last files can be saved")
             connect_drive(place.machine, job.ask)
-            place.mirror.look(settled=0)
+            place.mirror.stop()
         if place.mirror.waiting:
             raise Problem(
                 f"The web UI and its link are off, but {place.mirror.waiting} files could not be saved on Google "

@@ -64,7 +64,7 @@ class WebUI:
     @property
     def pid(self) -> int:
         """The process's number, 0 where none runs."""
-        return running_pid(self.pid_file) or 0
+        return running_pid(self.pid_file)
 
     @property
     def port(self) -> int:

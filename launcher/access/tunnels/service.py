@@ -9,8 +9,6 @@ from typing import Final
 
 START_PATIENCE: Final = 45.0  # seconds; gradio itself would wait for ever when the server is silent
 
-Program = "subprocess.Popen[bytes]"
-
 
 @dataclass(frozen=True)
 class Reason:
