@@ -31,6 +31,7 @@ from tests.world.githost import git
 from tests.world.heard import Heard
 from tests.world.kernel import Kernel, cell_source
 from tests.world.place import Place, wait_problem, wait_ready
+from tests.world.wait import wait
 
 NICE = "person/sd-nice"
 ADDRESS = f"https://github.com/{NICE}"
@@ -496,6 +497,11 @@ def test_the_web_ui_comes_up_and_the_culprit_is_named(place: Place, kernels: Ker
     assert all((place.kept / "extensions" / name / ".git").exists() for name in names), "kept"
 
 
+def notices(place: Place) -> list[str]:
+    """The sentences on the first panel."""
+    return list(json.loads((place.session / "board.json").read_text())["notices"])
+
+
 def test_an_extension_added_while_it_runs_counts_after_the_offered_restart(place: Place, kernels: Kernels) -> None:
     place.world.git.add(NICE, {"scripts/nice.py": b"print('nice')"})
     kernel = kernels(COLAB_PYTHON, place.environment, place.machine)
@@ -506,12 +512,15 @@ def test_an_extension_added_while_it_runs_counts_after_the_offered_restart(place
     before = set(kernel.widgets)
     kernel.run(cell_source("add-extension", what=ADDRESS), 60)
     assert "Press Restart the web UI for it to take effect." in kernel.html()
+    changed = "Extensions have changed. Press Restart the web UI for that to take effect."
+    wait(lambda: changed in notices(place), 10, "the notice on the first panel")
     webui = place.pid("webui")
     for identity in before:
         kernel.widgets[identity].pop("description", None)  # the button of the second cell is meant
     kernel.press_button("Restart the web UI")
     kernel.wait(lambda: place.pid("webui") not in (0, webui), 60, "the restart")
     kernel.wait(lambda: "Extension sd-nice loaded" in (place.session / "webui.log").read_text(), 60, "the extension")
+    wait(lambda: changed not in notices(place), 10, "the end of the notice: it has taken effect")
     kernel.widgets.clear()
     kernel.run(cell_source("add-extension", action="update all"), 60)
     assert "everything is up to date" in kernel.html()

@@ -24,7 +24,9 @@ UV = ROOT / ".venv" / "bin" / "uv"
 def folder(tmp_path: Path) -> Folder:
     made = new_folder(tmp_path)
     made.code.mkdir(parents=True, exist_ok=True)
-    subprocess.run([UV, "venv", "--quiet", "--python", "3.11", made.python], check=True)
+    made.python.mkdir(parents=True)
+    (made.python / "constraints.txt").write_text(CONSTRAINTS)  # as `prepare_python` writes it
+    subprocess.run([UV, "venv", "--allow-existing", "--quiet", "--python", "3.11", made.python], check=True)
     return made
 
 

@@ -130,7 +130,7 @@ def run_installer(folder: Folder, installer: Installer, reporter: Reporter, titl
         said = [line.strip() for line in lines if line.strip()]
         quoted = f"its last message was: {said[-1][:200]}" if said else "it printed nothing"
         failed = f"it did nothing for {INSTALLER_SILENCE:.0f} seconds and was stopped" if error.silent else quoted
-    reason = pip_failures(lines) or failed
+    reason = pip_failures(lines) or failed.rstrip(".")
     if reason:
         again = (
             "The next start tries again."

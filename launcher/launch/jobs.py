@@ -13,6 +13,7 @@ from launcher.core.problem import Problem
 from launcher.drive.mount import connect_drive
 from launcher.extensions.manage import CONTROLNET_URL, Change, add_extension, change_one
 from launcher.launch.running import RESTART, Running
+from launcher.launch.start_web_ui import CHANGED
 from launcher.launch.steps import Failed, Steps
 from launcher.launch.workplace import Workplace
 from launcher.models.catalog import model_named
@@ -127,10 +128,9 @@ def effect_of(job: Job, change: Change) -> str:
         return change.told
     if not job.place.webui.running:
         return f"{change.told}. It takes effect at the next start."
-    told = f"{change.told}. Press {RESTART} for it to take effect."
-    job.place.board.notice(told)
+    job.place.board.notice(f"Extensions have changed. Press {RESTART} for that to take effect.", about=CHANGED)
     job.board.show_buttons(RESTART)
-    return told
+    return f"{change.told}. Press {RESTART} for it to take effect."
 
 
 def stop(job: Job, give_back_the_machine: bool) -> None:
