@@ -11,7 +11,7 @@ from launcher.extensions import installers
 from launcher.extensions.installers import MOST_RUNS, run_installers
 from launcher.extensions.manage import add_extension
 from launcher.extensions.requirements import conflicts, wanted_packages
-from launcher.python.pins import CONSTRAINTS
+from launcher.python.pins import BUILD_CONSTRAINTS, CONSTRAINTS
 from launcher.webui.explain import not_loaded
 from tests.conftest import ROOT, new_folder
 from tests.world import World
@@ -25,7 +25,8 @@ def folder(tmp_path: Path) -> Folder:
     made = new_folder(tmp_path)
     made.code.mkdir(parents=True, exist_ok=True)
     made.python.mkdir(parents=True)
-    (made.python / "constraints.txt").write_text(CONSTRAINTS)  # as `prepare_python` writes it
+    (made.python / "constraints.txt").write_text(CONSTRAINTS)  # both as `prepare_python` writes them
+    (made.python / "build-constraints.txt").write_text(BUILD_CONSTRAINTS)
     subprocess.run([UV, "venv", "--allow-existing", "--quiet", "--python", "3.11", made.python], check=True)
     return made
 
