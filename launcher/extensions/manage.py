@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass
 from typing import Final
 
-from launcher.core.folder import GB, Folder
+from launcher.core.folder import Folder
 from launcher.core.problem import Problem
 from launcher.core.process import CommandError
 from launcher.core.reporter import Reporter
@@ -33,7 +33,6 @@ from launcher.python.pins import CONSTRAINTS
 
 CONTROLNET: Final = "sd-webui-controlnet"
 CONTROLNET_URL: Final = f"https://github.com/Mikubill/{CONTROLNET}.git"
-ROOM_FOR_ONE: Final = GB // 2
 EXTENSION_ACTIONS: Final = ("add", "update all", "list", "remove", "switch off", "switch on")
 REMOVED: Final = "removed-extensions"  # the folder on Drive
 FOLLOWED: Final = "oneclick.branch"  # git's setting: a branch that the person chose in place of the main one
