@@ -16,14 +16,9 @@ from pathlib import Path
 
 import psutil
 
-from launcher.core.folder import Folder
-from launcher.python.environment import prepare_python
-from launcher.python.pins import LOCKED_PACKAGES
-from launcher.python.uv import webui_environment
 from tests.conftest import COLAB_PYTHON, ROOT
 from tests.world import MODEL_LINK, World, safetensors
-from tests.world.heard import Heard
-from tests.world.kernel import Kernel, cell_source
+from tests.world.kernel import NOTEBOOK, Kernel, cell_source
 from tests.world.place import Place, wait_ready
 from tests.world.real import REAL_LINK, RealWorld
 
@@ -70,23 +65,32 @@ print("LEGS", json.dumps(seconds))
 
 
 @contextmanager
-def kernel_at(environment: dict[str, str], machine: Path) -> Iterator[Kernel]:
+def kernel_at(
+    environment: dict[str, str], machine: Path, python: Path = COLAB_PYTHON, notebook: Path = NOTEBOOK
+) -> Iterator[Kernel]:
     """A kernel with Colab's pins; at the end everything it started is stopped."""
     machine.mkdir(parents=True, exist_ok=True)
-    kernel = Kernel(COLAB_PYTHON, {**BASE, **environment}, machine)
+    kernel = Kernel(python, {**BASE, **environment}, machine)
     try:
         yield kernel
     finally:
         kernel.interrupt()
-        kernel.run(cell_source("stop"), 600)
+        kernel.run(cell_source("stop", notebook), 600)
         kernel.shutdown()
 
 
-def launch_seconds(environment: dict[str, str], machine: Path, **fields: object) -> float:
+def launch_seconds(
+    environment: dict[str, str],
+    machine: Path,
+    python: Path = COLAB_PYTHON,
+    notebook: Path = NOTEBOOK,
+    /,
+    **fields: object,
+) -> float:
     """From ▶ to the card."""
-    with kernel_at({**environment, "ONECLICK_PANEL": "text"}, machine) as kernel:
+    with kernel_at({**environment, "ONECLICK_PANEL": "text"}, machine, python, notebook) as kernel:
         began = time.monotonic()
-        kernel.start(cell_source("launch", **{"checkpoint": MODEL_LINK, "link": "none", **fields}))
+        kernel.start(cell_source("launch", notebook, **{"checkpoint": MODEL_LINK, "link": "none", **fields}))
         kernel.wait_for_text(r"^Ready after", 900)
         return time.monotonic() - began
 
@@ -253,96 +257,6 @@ def cpu_seconds(pids: list[int]) -> float:
     return sum(sum(psutil.Process(pid).cpu_times()[:2]) for pid in pids)
 
 
-def restored(python: Path, root: Path) -> tuple[float, float]:
-    """(seconds, GB) to get the environment from one file on a Drive of 80 MB/s, without what A1111 never loads,
-    unpacked as it comes.
-    """
-    archive, target = root / "python.tar.zst", root / "restored"
-    left_out = [
-        f"--exclude=*/{name}"
-        for name in ("__pycache__", "torch/include", "torch/test", "triton", "nvidia/*/include", "tests", "test", "*.a")
-    ]
-    packing = subprocess.Popen(["tar", "-C", str(python), *left_out, "-cf", "-", "."], stdout=subprocess.PIPE)
-    subprocess.run(["zstd", "-q", "-3", "-T0", "-o", str(archive)], stdin=packing.stdout, check=True)
-    target.mkdir()
-    began = time.monotonic()
-    unpacking = subprocess.Popen(f"zstd -dc | tar -C '{target}' -xf -", shell=True, stdin=subprocess.PIPE)
-    assert unpacking.stdin is not None
-    with archive.open("rb") as file, unpacking.stdin as pipe:
-        while piece := file.read(1 << 20):
-            pipe.write(piece)
-            time.sleep(max(0.0, began + file.tell() / SLOW_DRIVE["rate"] - time.monotonic()))
-    unpacking.wait()
-    seconds, size = time.monotonic() - began, archive.stat().st_size / 1e9
-    archive.unlink()
-    shutil.rmtree(target)
-    return seconds, size
-
-
-def environment_row(root: Path) -> list[Row]:
-    """The locked packages into an empty environment with empty caches: ours, and pip as A1111's launch.py calls it."""
-    ours, pip, kept = list[float](), list[float](), list[tuple[float, float]]()
-    lock = root / "lock.txt"
-    root.mkdir(parents=True, exist_ok=True)
-    lock.write_text("\n".join(LOCKED_PACKAGES) + "\n")
-    for _ in range(2):
-        os.environ["UV_CACHE_DIR"] = str(root / "uv-cache")
-        folder = Folder(root / "drive" / "a" / "b", root / "machine")
-        began = time.monotonic()
-        prepare_python(folder, list(LOCKED_PACKAGES), Heard())
-        ours.append(time.monotonic() - began)
-        python = folder.python / "bin" / "python"
-        size = sum(path.lstat().st_size for path in folder.python.rglob("*") if not path.is_symlink()) / 1e9
-        kept.append(restored(folder.python, root))
-        base = subprocess.run(
-            [python, "-c", "import sys; print(sys._base_executable)"], capture_output=True, text=True, check=True
-        ).stdout.strip()
-        shutil.rmtree(root / "uv-cache")
-        shutil.rmtree(folder.machine)
-        subprocess.run([base, "-m", "venv", str(root / "venv")], check=True)
-        began = time.monotonic()
-        command = [
-            str(root / "venv" / "bin" / "python"),
-            "-m",
-            "pip",
-            "install",
-            "--quiet",
-            "--no-cache-dir",
-            "--prefer-binary",
-            "--no-deps",
-            "-r",
-            str(lock),
-        ]
-        subprocess.run(
-            command,
-            check=True,
-            env={**webui_environment(folder), "PIP_CONSTRAINT": "", "PIP_BUILD_CONSTRAINT": "", "VIRTUAL_ENV": ""},
-        )
-        pip.append(time.monotonic() - began)
-        shutil.rmtree(root / "venv")
-    del os.environ["UV_CACHE_DIR"]
-    ratio, from_drive = statistics.median(pip) / statistics.median(ours), [seconds for seconds, _ in kept]
-    slower = statistics.median(from_drive) / statistics.median(ours)
-    kept_told = f"{slower:.1f} × ({spread(from_drive)} against {spread(ours)}; the file has {kept[0][1]:.1f} GB)"
-    measured = f"{ratio:.1f} × ({spread(ours)} against {spread(pip)}; {size:.1f} GB)"
-    return [
-        (
-            "environment from nothing, nothing cached",
-            "`pip install` of the same lock",
-            "≥ 3 × faster",
-            measured,
-            "yes" if ratio >= 3 else f"no, by {100 * (1 - ratio / 3):.0f} %",
-        ),
-        (
-            "environment kept on Drive as one tar.zst (80 MB/s)",
-            "installing it anew",
-            "< 1 ×, else it is not kept",
-            kept_told,
-            "yes" if slower < 1 else "no: not kept",
-        ),
-    ]
-
-
 def next_run_real(root: Path, upstreams: Path) -> list[Row]:
     """▶ to the card on a machine that was used before, and A1111 started bare with the same arguments."""
     ours, bare = list[float](), list[float]()
@@ -392,7 +306,6 @@ def bare_seconds(command: list[str], cwd: str, variables: dict[str, str], log: P
 def launch_works() -> dict[str, Callable[[Path], list[Row]]]:
     """The rows by name; each is measured in a folder of its own."""
     return {
-        "environment": environment_row,
         "first": first_run,
         "slow": slow_drive,
         "full": full_folder_row,

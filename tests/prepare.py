@@ -18,7 +18,13 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 CACHE = ROOT / ".cache"
-SYSTEM_PACKAGES = {"git": "git", "chromium": "chromium", "fusermount3": "fuse3", "npm": "npm"}
+SYSTEM_PACKAGES = {
+    "git": "git",
+    "chromium": "chromium",
+    "firefox-esr": "firefox-esr",
+    "fusermount3": "fuse3",
+    "npm": "npm",
+}
 REQUIREMENTS = ROOT / "tests" / "requirements.txt"
 COLAB_PYTHON = "3.13"
 NPM_PACKAGES = {
@@ -31,6 +37,8 @@ def main() -> None:
     wanted = dict(SYSTEM_PACKAGES)
     if "--no-browser" in sys.argv:
         wanted.pop("chromium")
+    if "--no-browser" in sys.argv or shutil.which("firefox"):
+        wanted.pop("firefox-esr")
     system_packages([package for program, package in wanted.items() if not shutil.which(program)])
     uv, python = find_uv(), find_python()
     environment(uv, python, ROOT / ".venv", REQUIREMENTS)

@@ -11,8 +11,10 @@ import pytest
 from launcher.core.fields import LAST_GOOD, NEWEST
 from launcher.core.folder import Folder
 from launcher.core.problem import Problem
+from launcher.core.process import CommandError
 from launcher.git.versions import MOST_UNFINISHED, PACKAGES, SOURCE, START, Stage, Tries, Versions
 from launcher.git.webui_source import check_out_sub_repositories, check_out_version, keep_as_good, versions_to_try
+from launcher.python.uv import uv_problem
 from tests.conftest import new_folder
 from tests.world import WEBUI, World
 from tests.world.githost import git
@@ -217,7 +219,9 @@ def test_an_old_version_whose_packages_conflict_names_the_remedy(world: World, f
     tries = Tries(Versions(folder.kept), (old,), LAST_GOOD)
 
     def conflict(commit: str) -> None:
-        raise Problem("The web UI's packages could not be installed: No solution found.", "Wait a minute.")
+        raise Problem(
+            "The web UI's packages could not be installed: No solution found.", "Wait a minute.", by_version=True
+        )
 
     with pytest.raises(Problem) as caught:
         tries.run(Heard(), Stage(PACKAGES, conflict))
@@ -230,3 +234,8 @@ def test_what_launchers_before_noted_counts(world: World, folder: Folder) -> Non
     (folder.kept / "oneclick.json").write_text(json.dumps({"last_good": old}))
     world.git.add(WEBUI, {"modules/launch_utils.py": b"", "launch.py": b"new"})
     assert OneLaunch(folder, {}).run(LAST_GOOD) == old
+
+
+@pytest.mark.parametrize(("said", "by_version"), [("× No solution found when resolving", True), ("it sank", False)])
+def test_packages_that_exclude_each_other_are_the_versions_fault(folder: Folder, said: str, by_version: bool) -> None:
+    assert uv_problem(folder, CommandError(["uv"], 1, said), "package index", "packages").by_version is by_version

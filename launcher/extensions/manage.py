@@ -5,7 +5,7 @@ import shutil
 import time
 from typing import Final
 
-from launcher.core.folder import GB, Folder
+from launcher.core.folder import Folder
 from launcher.core.problem import Problem
 from launcher.core.process import CommandError
 from launcher.core.reporter import Reporter
@@ -30,7 +30,6 @@ from launcher.git.repository import check_out, keep_edits
 
 CONTROLNET: Final = "sd-webui-controlnet"
 CONTROLNET_URL: Final = f"https://github.com/Mikubill/{CONTROLNET}.git"
-ROOM_FOR_ONE: Final = GB // 2
 EXTENSION_ACTIONS: Final = ("add", "update all", "list", "remove", "switch off", "switch on")
 REMOVED: Final = "removed-extensions"  # the folder on Drive
 FOLLOWED: Final = "oneclick.branch"  # git's setting: a branch that the person chose in place of the main one

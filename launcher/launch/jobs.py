@@ -151,7 +151,10 @@ def stop(job: Job, give_back_the_machine: bool) -> None:
                 "again.",
             )
         if give_back_the_machine:
-            board.note("work", "waiting until Google Drive has everything")
+            board.note(
+                "work",
+                "waiting until Google Drive has everything; then the machine is given back, even if you press ■",
+            )
             running.give_back(board)
             board.finish("work", "everything is off, and the machine was given back")
         else:
@@ -183,3 +186,12 @@ def run_side_by_side(job: Job, works: Sequence[tuple[str, Work]], before: Callab
         error = work_done.exception()
         if error and not isinstance(error, Failed):
             raise error
+
+
+# What a cell asks for -> the headline while it is done and afterwards, and the work.
+JOBS: Final[dict[str, tuple[str, str, Callable[..., None]]]] = {
+    "add_model": ("Adding models", "Done", add_model),
+    "add_controlnet": ("Adding ControlNet", "Done", add_controlnet),
+    "change_extensions": ("Extensions", "Done", change_extensions),
+    "stop": ("Stopping", "Stopped", stop),
+}

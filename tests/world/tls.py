@@ -43,6 +43,15 @@ def relay(port: int, context: ssl.SSLContext, old_browser: bool = False) -> Iter
     starting = asyncio.start_server(visitor, "127.0.0.1", 0, ssl=context)
     server = asyncio.run_coroutine_threadsafe(starting, loop).result(10)
     yield server.sockets[0].getsockname()[1]
+
+    async def end() -> None:
+        server.close()
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in others:
+            task.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
+
+    asyncio.run_coroutine_threadsafe(end(), loop).result(10)
     loop.call_soon_threadsafe(loop.stop)
     thread.join(5)
 
