@@ -1,5 +1,8 @@
 # run: the notebook against stand-ins · test: everything · notebook: build it · real: with the real AUTOMATIC1111
 # real-outputs: that what it writes and fetches is kept · faults: kills and dead upstreams
+# real-extensions: the most used extensions on the real AUTOMATIC1111
+# colab: every dialog and stop on the real google.colab · machines: odd variables and files
+# attacks: strangers at the door, and what its owner notices · long-run: one page through the link for two hours
 # shots: the README's pictures · bench: against other tools
 # lock: the launcher's pins and hashes anew · pins: the tests' own packages anew
 # Programs are named by their whole path: what is started runs in folders of its own.
@@ -8,9 +11,10 @@ COLAB_PYTHON := $(CURDIR)/.venv-colab/bin/python
 UV := $(CURDIR)/.venv/bin/uv
 HOME_FOLDER ?= run/stand-ins
 WORKERS ?= 2
+MINUTES ?= 120
 unexport PYTHONDONTWRITEBYTECODE  # else every kernel compiles IPython anew, 3 s each
 
-.PHONY: run test check notebook real real-outputs faults shots bench lock pins setup clean
+.PHONY: run test check notebook real real-outputs real-extensions colab faults machines attacks long-run shots bench lock pins setup clean
 
 run: setup
 	$(PYTHON) -m launcher.notebook.build
@@ -39,9 +43,31 @@ real-outputs: setup
 	$(PYTHON) -m tests.world.real_outputs --upstreams $(UPSTREAMS) --home run/real-outputs --write docs/faults.md
 	$(PYTHON) -m tests.world.real_fetches --upstreams $(UPSTREAMS) --home run/real-outputs --write docs/faults.md
 
+real-extensions: setup
+	@test -n "$(UPSTREAMS)" || { echo "Say where the repositories are: make real-extensions UPSTREAMS=DIR"; exit 2; }
+	$(PYTHON) -m launcher.notebook.build
+	$(PYTHON) -m tests.world.real_extensions --upstreams $(UPSTREAMS) --home run/real-extensions
+
+colab: setup
+	@test -d "$(COLABTOOLS)/google/colab" || { echo "Say where the real google.colab is, a checkout of googlecolab/colabtools: make colab COLABTOOLS=DIR"; exit 2; }
+	$(PYTHON) -m launcher.notebook.build
+	python3 tests/prepare.py --colabtools
+	$(PYTHON) -m tests.colab --colabtools $(COLABTOOLS) --write docs/scenes.md
+
 faults: setup
 	$(PYTHON) -m launcher.notebook.build
 	$(PYTHON) -m tests.faults --write docs/faults.md
+
+machines: setup
+	$(PYTHON) -m launcher.notebook.build
+	$(PYTHON) -m tests.odd_environments --write docs/machines.md
+
+attacks: setup
+	$(PYTHON) -m tests.attacks --write docs/attacks.md $(if $(BEFORE),--before $(BEFORE))
+
+long-run: setup
+	$(PYTHON) -m launcher.notebook.build
+	$(PYTHON) -m tests.long_run --minutes $(MINUTES)
 
 shots: setup
 	$(PYTHON) -m launcher.notebook.build
@@ -55,7 +81,7 @@ lock: setup
 	$(PYTHON) -m tests.lock $(if $(UPSTREAMS),--upstreams $(UPSTREAMS)) $(if $(UPGRADE),--upgrade)
 
 pins: setup
-	cd tests && for name in requirements requirements-colab requirements-server; do \
+	cd tests && for name in requirements requirements-colab requirements-server requirements-colabtools; do \
 		$(UV) pip compile --quiet --universal --python-version 3.11 --no-annotate --no-emit-index-url --upgrade \
 			--custom-compile-command "make pins" --output-file $$name.txt $$name.in; done
 
@@ -63,4 +89,4 @@ setup:
 	@python3 tests/prepare.py
 
 clean:
-	rm -rf .venv .venv-colab .venv-server .cache run
+	rm -rf .venv .venv-colab .venv-server .venv-colabtools .cache run

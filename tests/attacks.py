@@ -1,7 +1,8 @@
 """What strangers can do to the door, and what its owner notices meanwhile: `python -m tests.attacks --write FILE`.
 
 Each attack ends by itself and goes to this machine only. The owner has a page and an open WebSocket; `--before FOLDER`
-runs the same against another version of the launcher, whose package lies in that folder.
+runs the same against another version of the launcher, whose package lies in that folder. It fails where this version
+is out of bounds.
 """
 
 import argparse
@@ -34,6 +35,11 @@ SECONDS: Final = 15.0
 HEAD: Final = b"Host: x\r\n"
 ZEROS: Final = gzip.compress(bytes(64 << 20))
 PAGE: Final = 30_000  # bytes of the owner's page
+MOST_MEDIAN: Final = 0.020  # seconds for the page
+MOST_WORST: Final = 0.200
+MOST_MEMORY: Final = 150.0  # MB
+MOST_LOG: Final = 10_000  # bytes a minute
+OLD_DOOR: Final = "import sys; from launcher.door import door_part; door_part(sys.argv[1:])"  # before it had rooms
 
 
 # ---- the attacks: each is one connection's behaviour, done again and again on many connections
@@ -281,9 +287,10 @@ class Owner:
         board = {"webui_port": int(self._upstream.stdout.readline()), "api": True, "steps": []}
         write_safely(self.session / "board.json", json.dumps(board))
         self.log = self.session / "door.log"
+        program = ["-m", "launcher.access.door"] if (package / "launcher" / "access").exists() else ["-c", OLD_DOOR]
         with self.log.open("wb") as log:
             self._door = subprocess.Popen(
-                ["prlimit", f"--nofile={files}:", sys.executable, "-m", "launcher.access.door", str(self.session), "0"],
+                ["prlimit", f"--nofile={files}:", sys.executable, *program, str(self.session), "0"],
                 cwd=package,
                 stdout=log,
                 stderr=log,
@@ -357,20 +364,75 @@ class Owner:
             process.wait(10)
 
 
-def row(name: str, package: Path, seconds: float) -> str:
-    """One attack on one version, in numbers."""
+def notice(name: str, package: Path, seconds: float) -> Noticed:
+    """One attack on one version."""
     with tempfile.TemporaryDirectory() as folder:
         owner = Owner(Path(folder), package)
         try:
-            noticed = owner.during(name, seconds)
+            return owner.during(name, seconds)
         finally:
             owner.close()
-    lost = f", {noticed.failed} lost" if noticed.failed else ""
-    login = "none" if noticed.login == float("inf") else f"{noticed.login:.2f} s"
-    worst = max(noticed.pages, default=float("inf"))
-    told = f"{noticed.median * 1000:.0f} ms, {worst * 1000:.0f} ms{lost} | {login} | {noticed.memory:.0f} MB"
-    print(name, told, f"{noticed.log_a_minute / 1000:.1f} kB", flush=True)
-    return f"{told} | {noticed.log_a_minute / 1000:.1f} kB"
+
+
+def row(name: str, noticed: Noticed) -> str:
+    """It in numbers."""
+    median, worst, echo = (
+        f"{1000 * seconds:.0f} ms" if seconds < float("inf") else "never"
+        for seconds in (
+            noticed.median,
+            max(noticed.pages, default=float("inf")),
+            max(noticed.echoes, default=float("inf")),
+        )
+    )
+    login = f"{noticed.login:.2f} s" if noticed.login < float("inf") else "refused"
+    numbers = f"{len(noticed.pages)} | {noticed.failed} | {median} | {worst} | {echo} | {login}"
+    text = f"| {ATTACKS[name].what} | {numbers} | {noticed.memory:.0f} MB | {noticed.log_a_minute / 1000:.1f} kB |"
+    print(text, flush=True)
+    return text
+
+
+def table(noticed: dict[str, Noticed]) -> list[str]:
+    head = "| attack | pages | lost | median | worst | WebSocket's worst | a login | memory | log a minute |"
+    return [head, "|" + " --- |" * (head.count("|") - 1), *(row(name, seen) for name, seen in noticed.items())]
+
+
+def out_of_bounds(noticed: dict[str, Noticed]) -> list[str]:
+    """The attacks that the owner noticed."""
+    return [
+        name
+        for name, seen in noticed.items()
+        if seen.median > MOST_MEDIAN
+        or seen.worst > MOST_WORST
+        or seen.login == float("inf")
+        or seen.memory > MOST_MEMORY
+        or seen.log_a_minute > MOST_LOG
+    ]
+
+
+def document(seconds: float, now: dict[str, Noticed], before: dict[str, Noticed]) -> str:
+    lines = [
+        "# What strangers can do, and what the owner notices",
+        "",
+        f"`make attacks` writes this page. Each attack goes on for {seconds:.0f} s, on one machine with "
+        f"{os.cpu_count()} cores that runs the attackers, the door, the web UI behind it and the owner. The owner "
+        "opens a page (30 kB, each time on a new connection), sends a message through an open WebSocket, and once "
+        "logs in with the right password. `pages` is how many were opened, `lost` how many failed; `memory` is the "
+        "most the door's process had.",
+        "",
+        f"It fails if a page is lost or takes more than {MOST_WORST * 1000:.0f} ms, if the median is over "
+        f"{MOST_MEDIAN * 1000:.0f} ms, the memory over {MOST_MEMORY:.0f} MB or the log over {MOST_LOG / 1000:.0f} kB a "
+        "minute.",
+        "",
+        *table(now),
+    ]
+    if before:
+        lines += [
+            "",
+            "The same attacks on the version of 24 November 2026 (ca7154c), before strangers were bounded:",
+            "",
+        ]
+        lines += table(before)
+    return "\n".join([*lines, ""])
 
 
 def main() -> None:
@@ -389,15 +451,15 @@ def main() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))
         asyncio.run(attack(options.attack[0], int(options.attack[1]), float(options.attack[2])))
     else:
-        head = "page: median, worst | a login | memory | log a minute"
-        rows = ["| attack | " + (f"before: {head} | after: {head} |" if options.before else f"{head} |")]
-        rows.append("|" + " --- |" * (rows[0].count("|") - 1))
-        for name in options.only:
-            versions = [options.before, ROOT] if options.before else [ROOT]
-            cells = [row(name, version, options.seconds) for version in versions]
-            rows.append(f"| {ATTACKS[name].what} | " + " | ".join(cells) + " |")
+        now = {name: notice(name, ROOT, options.seconds) for name in options.only}
+        before = (
+            {name: notice(name, options.before, options.seconds) for name in options.only} if options.before else {}
+        )
+        text = document(options.seconds, now, before)
         if options.write:
-            options.write.write_text("\n".join([*rows, ""]))
+            options.write.write_text(text)
+        noticed = out_of_bounds(now)
+        sys.exit(f"the owner noticed: {', '.join(noticed)}" if noticed else 0)
 
 
 if __name__ == "__main__":

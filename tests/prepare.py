@@ -1,6 +1,6 @@
 """Sets up all that the tests and `make run` need: system packages, uv, and two Jupyter stacks. Standard library only.
 
-    python3 tests/prepare.py [--no-browser]
+    python3 tests/prepare.py [--no-browser] [--colabtools]
 
 `.venv` has the tools and the current Jupyter stack. `.venv-colab` has Colab's pins, on Colab's Python 3.13 where that
 can be had, else on the Python there is, which is said.
@@ -18,7 +18,13 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 CACHE = ROOT / ".cache"
-SYSTEM_PACKAGES = {"git": "git", "chromium": "chromium", "fusermount3": "fuse3", "npm": "npm"}
+SYSTEM_PACKAGES = {
+    "git": "git",
+    "chromium": "chromium",
+    "firefox-esr": "firefox-esr",
+    "fusermount3": "fuse3",
+    "npm": "npm",
+}
 REQUIREMENTS = ROOT / "tests" / "requirements.txt"
 COLAB_PYTHON = "3.13"
 NPM_PACKAGES = {
@@ -31,11 +37,15 @@ def main() -> None:
     wanted = dict(SYSTEM_PACKAGES)
     if "--no-browser" in sys.argv:
         wanted.pop("chromium")
+    if "--no-browser" in sys.argv or shutil.which("firefox"):
+        wanted.pop("firefox-esr")
     system_packages([package for program, package in wanted.items() if not shutil.which(program)])
     uv, python = find_uv(), find_python()
     environment(uv, python, ROOT / ".venv", REQUIREMENTS)
     environment(uv, python, ROOT / ".venv-colab", ROOT / "tests" / "requirements-colab.txt")
     environment(uv, python, ROOT / ".venv-server", ROOT / "tests" / "requirements-server.txt")
+    if "--colabtools" in sys.argv:
+        environment(uv, python, ROOT / ".venv-colabtools", ROOT / "tests" / "requirements-colabtools.txt")
     stand_in_packages(uv)
     for name, version in NPM_PACKAGES.items():
         npm_package(name, version)

@@ -15,9 +15,10 @@ from pathlib import Path
 
 from tests.conftest import CURRENT_PYTHON, ROOT
 from tests.prepare import system_packages
-from tests.world import MODEL_LINK, MODEL_REPO, NOTEBOOK, World, safetensors
+from tests.world import MODEL_LINK, MODEL_REPO, World, safetensors
 from tests.world.browser import chromium, log_in
 from tests.world.lab import open_book, server, wait
+from tests.world.page import NOTEBOOK
 from tests.world.place import Place
 
 PICTURES = ROOT / "docs" / "pictures"

@@ -29,6 +29,7 @@ from launcher.core.folder import write_safely
 from tests.conftest import ROOT
 from tests.world.wait import wait
 
+CLOSES = {"bye": 4001, "restart": 1012, "end": 1000}
 HTML = {"Accept": "text/html,application/xhtml+xml"}
 
 
@@ -38,6 +39,7 @@ class Upstream:
     def __init__(self) -> None:
         self.seen: list[dict[str, Any]] = []
         self.cancelled = 0
+        self.closed: list[int | None] = []  # WebSockets, by the codes they ended with
         self.loop = asyncio.new_event_loop()
         ready = threading.Event()
         threading.Thread(target=self._run, args=(ready,), daemon=True).start()
@@ -69,6 +71,8 @@ class Upstream:
             size += len(piece)
         told = {"method": request.method, "path": request.raw_path, "size": size, "headers": dict(request.headers)}
         self.seen.append(told)
+        if "text/html" in request.headers.get("Accept", ""):  # a browser that shows it asks for the script, too
+            return web.Response(text='<!doctype html><script src="/shown.js"></script>', content_type="text/html")
         response = web.json_response(told, headers={"X-Upstream": "yes"})
         response.set_cookie("theirs", "1")
         return response
@@ -118,12 +122,16 @@ class Upstream:
         socket = web.WebSocketResponse(max_msg_size=0)
         await socket.prepare(request)
         async for message in socket:
-            if message.data in ("bye", "restart"):
-                await socket.close(code=4001 if message.data == "bye" else 1012)
+            if message.data in CLOSES:
+                await socket.close(code=CLOSES[message.data])
+            elif message.data == "no code":
+                assert request.transport is not None
+                request.transport.write(b"\x88\x00")  # a close frame without anything in it
             elif message.type == aiohttp.WSMsgType.TEXT:
                 await socket.send_str("echo:" + message.data)
             else:
                 await socket.send_bytes(message.data)
+        self.closed.append(socket.close_code)
         return socket
 
 
@@ -487,7 +495,15 @@ def close_code(door: OpenDoor, path: str, word: str) -> int:
 def test_a_websocket_that_dies_dies_for_the_visitor_too(door: OpenDoor) -> None:
     """gradio's page goes on "processing" for ever after a clean close, and says "Connection errored out" after this."""
     assert close_code(door, "/gone", "x") == 1006
-    assert close_code(door, "/ws", "restart") == 1012
+    assert [close_code(door, "/ws", word) for word in ("restart", "end", "no code")] == [1012, 1000, 1000]
+
+
+def test_a_visitors_close_without_a_code_reaches_the_web_ui(door: OpenDoor, upstream: Upstream) -> None:
+    """A browser's `socket.close()` sends none."""
+    socket = websocket.create_connection(f"ws://127.0.0.1:{door.port}/ws", header=door.cookie, timeout=10)
+    upstream.closed.clear()
+    socket.send(b"", opcode=websocket.ABNF.OPCODE_CLOSE)
+    wait(lambda: upstream.closed == [1000], 10, "the web UI to be told")
 
 
 def test_long_and_many_headers_of_an_answer_come_through(door: OpenDoor) -> None:

@@ -21,6 +21,7 @@ from tests.conftest import COLAB_PYTHON, CURRENT_PYTHON, ROOT
 from tests.world import MODEL_LINK, MODEL_REPO, WEBUI, World, safetensors
 from tests.world.browser import chromium, images, log_in, paint
 from tests.world.kernel import Kernel, cell_source
+from tests.world.page import CONSENT, Reply
 from tests.world.place import Place, wait_problem, wait_ready
 from tests.world.walk import walk
 
@@ -178,9 +179,8 @@ def test_from_one_kernel_and_machine_to_the_next(place: Place, kernels: Kernels)
 def test_no_secret_is_left_anywhere(place: Place, kernels: Kernels) -> None:
     token = "hf_TheSecretToken123"
     place.world.hub.tokens[token], place.world.hub.gated[MODEL_REPO] = {"name": "me"}, {token}
-    kernel = kernels(
-        COLAB_PYTHON, {**place.environment, "WORLD_SECRET_HF_TOKEN": token, "ONECLICK_PANEL": "text"}, place.machine
-    )
+    kernel = kernels(COLAB_PYTHON, {**place.environment, "ONECLICK_PANEL": "text"}, place.machine)
+    kernel.page.secrets["HF_TOKEN"] = token
     cell = kernel.start(cell_source("launch", checkpoint=MODEL_LINK))
     kernel.wait_for_text("Ready after", 120)
     password = re.findall(r"^Password: (.+)$", kernel.text, re.MULTILINE)[0]
@@ -199,7 +199,7 @@ def test_no_secret_is_left_anywhere(place: Place, kernels: Kernels) -> None:
         assert token not in line
         assert password not in line
         if str(place.machine) in line and process.pid != kernel.pid:
-            environment = " ".join(f"{k}={v}" for k, v in process.environ().items() if k != "WORLD_SECRET_HF_TOKEN")
+            environment = " ".join(f"{k}={v}" for k, v in process.environ().items())
             assert token not in environment
             assert password not in environment
             checked += 1
@@ -248,22 +248,30 @@ def test_an_argument_the_web_ui_does_not_have_is_said_before_it_starts(place: Pl
     place.wait_until_nothing_runs()
 
 
+DENIED = {"reply": Reply(Exception("Error: credential propagation was unsuccessful"))}
 MOUNT_FAILURES = (
-    ("denied", "You did not allow Google Drive. What to do: Press ▶ again and choose Connect to Google Drive"),
-    ("The domain policy has disabled Drive File Stream", "Your organization does not allow Google Drive"),
-    ("mount failed: timeout during initial read of root folder", "took too long to list My Drive"),
-    ("Mountpoint must not already contain files", "already has files in it"),
-    ("mount failed", "Google Drive could not be connected (ValueError: mount failed)"),
+    (DENIED, "You did not allow Google Drive. What to do: Press ▶ again and choose Connect to Google Drive"),
+    ({"domain_forbids": True}, "Your organization does not allow Google Drive"),
+    ({"crashes": True}, "Google Drive could not be connected (ValueError: mount"),
+    ({"first_folder_hangs": True}, "took too long to list My Drive"),
+    ({"files": True}, "already has files in it"),
 )
 
 
 def test_a_drive_that_cannot_be_mounted_is_explained(place: Place, kernels: Kernels) -> None:
     kernel = kernels(COLAB_PYTHON, place.environment, place.machine)
     for failure, says in MOUNT_FAILURES:
-        kernel.run(f"import os; os.environ['WORLD_MOUNT_FAILS'] = {failure!r}")
+        conduct: dict[str, Any] = dict(failure)
+        kernel.page.replies[CONSENT] = conduct.pop("reply", Reply({}))
+        files = place.mountpoint / "files"
+        if conduct.pop("files", False):
+            files.mkdir(parents=True)
+        place.conduct(**conduct)
         kernel.widgets.clear()
         kernel.run(cell_source("launch", checkpoint=MODEL_LINK), 120)
         assert says in re.sub(r"\s+", " ", wait_problem(kernel))
+        if files.exists():
+            files.rmdir()
     kernel.run(cell_source("stop"), 120)
     place.wait_until_nothing_runs()
 
@@ -291,7 +299,7 @@ def test_no_network_at_all_is_said_plainly(place: Place, kernels: Kernels) -> No
     kernel.run(cell_source("stop"), 120)
 
 
-def test_a_new_version_that_does_not_start_is_left_for_the_last_good_one(place: Place, kernels: Kernels) -> None:
+def test_a_new_version_that_fails_anywhere_is_left_for_the_last_good_one(place: Place, kernels: Kernels) -> None:
     kernel = kernels(COLAB_PYTHON, place.environment, place.machine)
     kernel.start(cell_source("launch", checkpoint=MODEL_LINK))
     wait_ready(kernel)
@@ -302,15 +310,21 @@ def test_a_new_version_that_does_not_start_is_left_for_the_last_good_one(place: 
         for path in ("requirements_versions.txt", "modules/cmd_args.py")
     }
     utils = (place.machine / "oneclick/stable-diffusion-webui/modules/launch_utils.py").read_bytes()
-    broken = place.world.git.add(
-        WEBUI, {**files, "modules/launch_utils.py": utils, "launch.py": b"raise SystemExit('broken by an update')"}
-    )
-    kernel.widgets.clear()
-    kernel.start(cell_source("launch", checkpoint=MODEL_LINK))
-    wait_ready(kernel)
-    assert f"AUTOMATIC1111 {broken[:8]} is not used, because it did not start" in kernel.html()
-    kernel.interrupt()
-    kernel.run(cell_source("stop"), 120)
+    gone = re.sub(rb'(BLIP_COMMIT_HASH", ")\w+', rb"\g<1>" + b"a" * 40, utils.replace(b"salesforce/", b"nobody/"))
+    failures = {
+        "it did not start": {"launch.py": b"raise SystemExit('broken by an update')"},
+        "its packages could not be installed": {"requirements_versions.txt": b"six==1.16.0\nsix==1.15.0\n"},
+        "its source could not be downloaded": {"modules/launch_utils.py": gone},
+    }
+    for why, changed in failures.items():
+        new = {**files, "modules/launch_utils.py": utils, "launch.py": b"x", **changed}
+        broken = place.world.git.add(WEBUI, new)
+        kernel.widgets.clear()
+        kernel.start(cell_source("launch", checkpoint=MODEL_LINK))
+        wait_ready(kernel)
+        assert f"AUTOMATIC1111 {broken[:8]} is not used, because {why}" in kernel.html()
+        kernel.interrupt()
+        kernel.run(cell_source("stop"), 120)
 
 
 def test_add_a_model_while_it_runs_needs_no_restart(place: Place, kernels: Kernels) -> None:

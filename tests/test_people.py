@@ -11,10 +11,11 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import COLAB_PYTHON, CURRENT_PYTHON, ROOT
-from tests.world import MODEL_LINK, MODEL_REPO, NOTEBOOK, World, safetensors
+from tests.world import MODEL_LINK, MODEL_REPO, World, safetensors
 from tests.world.browser import chromium, images, log_in, paint
 from tests.world.kernel import Kernel, cell_source
 from tests.world.lab import open_book, server, violations, wait
+from tests.world.page import NOTEBOOK
 from tests.world.place import Place
 
 AXE = ROOT / ".cache" / "axe-core" / "axe.min.js"

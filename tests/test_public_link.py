@@ -3,6 +3,9 @@
 import json
 import os
 import signal
+import subprocess
+import sys
+import sysconfig
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +17,7 @@ from launcher.access import public_link
 from launcher.access.public_link import PublicLink
 from launcher.access.tunnels.tunnel import SERVICES
 from launcher.colab.machine import Machine
+from launcher.core import process
 from launcher.core.fields import AUTOMATIC, COLABS_OWN, NO_LINK
 from launcher.core.problem import Problem
 from launcher.core.process import PACKAGE, running_pid
@@ -54,13 +58,37 @@ def test_a_door_of_another_version_is_opened_anew_at_the_same_place_with_the_sam
     assert requests.get(f"{url}/robots.txt", timeout=10).ok
 
 
+OPEN = """
+import sys
+from pathlib import Path
+from launcher.access.public_link import PublicLink
+from launcher.colab.machine import Machine
+from launcher.core.fields import NO_LINK
+from launcher.core.folder import Folder
+from tests.world.heard import Heard
+folder, machine = Folder(Path(sys.argv[1]), Path(sys.argv[2])), Machine(False, Path(sys.argv[2]), "", 0, None)
+print(PublicLink(folder, machine, NO_LINK, str).open(False, Heard()))
+"""
+
+
+def test_the_door_opens_where_packages_are_found_by_pythonpath_only(
+    way_in: Callable[..., PublicLink], tmp_path: Path
+) -> None:
+    """The packages of some machines lie in a folder that only the kernel's environment names."""
+    python, door = str(sys._base_executable), way_in().session.door  # type: ignore[attr-defined]
+    assert subprocess.run([python, "-c", "import aiohttp"], check=False, capture_output=True).returncode == 1
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(PACKAGE), sysconfig.get_path("purelib")])}
+    command = [python, "-c", OPEN, str(tmp_path / "drive"), str(tmp_path / "machine")]
+    url = subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout.strip()
+    assert requests.get(f"{url}/robots.txt", timeout=10).ok
+    assert running_pid(door.pid_file)
+
+
 def test_why_the_door_could_not_be_opened_is_said(
     way_in: Callable[..., PublicLink], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(
-        public_link, "own_environment", lambda: os.environ | {"PYTHONPATH": "/nowhere", "PYTHONHOME": ""}
-    )
-    monkeypatch.setattr(public_link, "own_part", lambda module: ["/usr/bin/env", "python3", "-c", "import none_such"])
+    start, dies = process.start_detached, ["/usr/bin/env", "python3", "-c", "import none_such"]
+    monkeypatch.setattr(process, "start_detached", lambda command, **places: start(dies, **places))
     with pytest.raises(Problem, match="could not be started: ModuleNotFoundError: No module named 'none_such'"):
         way_in().open(False, Heard())
 

@@ -9,8 +9,10 @@ import pytest
 from launcher.core.fields import LAST_GOOD, NEWEST
 from launcher.core.folder import Folder
 from launcher.core.problem import Problem
-from launcher.git.git import restore_missing
-from launcher.git.repository import keep_edits
+from launcher.core.process import CommandError
+from launcher.extensions.address import head_commit
+from launcher.git.git import begin_history, fetch, resolve_ref, restore_missing
+from launcher.git.repository import keep_edits, newest_commit
 from launcher.git.webui_source import check_out_sub_repositories, check_out_version, keep_as_good, versions_to_try
 from tests.conftest import new_folder
 from tests.world import WEBUI, World
@@ -197,3 +199,18 @@ def test_an_existing_seed_folder_is_taken_over_and_nothing_in_it_changes(world: 
     assert subprocess.run(["git", "-C", folder.kept, "diff", "--quiet"], check=False).returncode == 1, (
         "the local edit is still there"
     )
+
+
+def test_an_address_that_looks_like_an_option_is_not_one(tmp_path: Path) -> None:
+    """A repository's address comes from a file on Drive; git runs the program that `--upload-pack` names."""
+    ran, history = tmp_path / "ran", tmp_path / "history"
+    begin_history(history, "unused")
+    for address in (f"--upload-pack=touch {ran};", f"-u touch {ran};"):
+        newest_commit(address, "HEAD")
+        newest_commit(address, "main")
+        resolve_ref(address, "main")
+        with pytest.raises(Problem):
+            head_commit(address)
+        with pytest.raises(CommandError):
+            fetch(history, address, "HEAD", Heard())
+    assert not ran.exists()

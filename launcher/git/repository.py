@@ -48,7 +48,7 @@ class Repository:
 def newest_commit(url: str = WEBUI_URL, branch: str = WEBUI_BRANCH) -> str:
     """The commit at a branch's tip now ("HEAD": of the main branch), or "" if the host does not say so."""
     try:
-        return git("ls-remote", url, branch if branch == "HEAD" else f"refs/heads/{branch}").partition("\t")[0]
+        return git("ls-remote", "--", url, branch if branch == "HEAD" else f"refs/heads/{branch}").partition("\t")[0]
     except CommandError:
         return ""
 

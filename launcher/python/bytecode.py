@@ -12,16 +12,16 @@ from launcher.python.uv import webui_environment
 USED_LIST: Final = "oneclick-used.txt.gz"  # on Drive: the files worth compiling on a new machine
 
 
-def compile_what_was_used(folder: Folder) -> int:
-    """Byte-compile, on all cores, what the web UI imported at an earlier start; return how many files that are.
+def compile_what_was_used(folder: Folder) -> None:
+    """Byte-compile, on all cores, what the web UI imported at an earlier start.
 
     Without it A1111's own first import compiles them one after the other: 20 to 23 s instead of 6 + 8 (measured on
     2 cores, docs/benchmarks.md). Compiling every file of the environment would take longer than it saves.
     """
     try:
         files = gzip.decompress((folder.kept / USED_LIST).read_bytes()).decode().splitlines()
-    except (FileNotFoundError, OSError):
-        return 0
+    except OSError:  # nothing is noted yet, or it is damaged
+        return
     code = "import compileall, sys\nfor line in open(sys.argv[1]): compileall.compile_file(line.rstrip(), quiet=2)"
     workers = os.cpu_count() or 1
     there = [str(path) for name in files if (path := folder.python / name).exists()]
@@ -37,7 +37,6 @@ def compile_what_was_used(folder: Folder) -> int:
 
     with ThreadPoolExecutor(workers) as pool:
         list(pool.map(compile_share, range(workers)))
-    return len(there)
 
 
 def remember_what_was_used(folder: Folder) -> None:

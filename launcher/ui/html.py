@@ -190,6 +190,6 @@ def foot_text(board: Snapshot, closed: bool) -> str:
         return board.foot
     if board.login_box:
         return "This cell stopped; the web UI is still running. Press ▶ to see this again; the cell **Stop** ends it."
-    if any(step.state == RUNNING for step in board.steps):
+    if not board.failed and any(step.state == RUNNING for step in board.steps):
         return "This cell stopped; the work continues. Press ▶ to see it again."
     return "This cell stopped."

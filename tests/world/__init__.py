@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from tests.world.githost import GitHost
+from tests.world.google_program import install
 from tests.world.hub import Hub
 from tests.world.manager import Manager
 from tests.world.share import FakeShare
 
 HERE = Path(__file__).resolve().parent
-NOTEBOOK = HERE.parents[1] / "OneClickLauncher.ipynb"
 CLIP_REPO = "openai/clip-vit-large-patch14"
 CLIP_FILES = ("vocab.json", "merges.txt", "special_tokens_map.json", "tokenizer_config.json", "config.json")
 MODEL_REPO = "world/paint"
@@ -29,6 +29,11 @@ SUB_REPOSITORIES = {
     "K_DIFFUSION": "crowsonkb/k-diffusion",
     "BLIP": "salesforce/BLIP",
 }
+REAL_KERNEL = """\
+c = get_config()
+c.InteractiveShellApp.extensions = ["google.colab"]
+c.IPKernelApp.kernel_class = "google.colab._kernel.Kernel"
+"""
 WEBUI = "AUTOMATIC1111/stable-diffusion-webui"
 
 
@@ -99,21 +104,29 @@ class World:
             (folder / "uv").symlink_to(uv)
         return folder
 
-    def colab_environment(self, home: Path, drive: Path) -> dict[str, str]:
+    def colab_environment(self, home: Path, drive: Path, colabtools: Path | None = None) -> dict[str, str]:
         """The same for a kernel that believes to be in Colab; the folder `drive` behind its Drive outlives the
         machine.
+
+        `colabtools` has the real google.colab; without it the stand-in is used. `home` is the machine's /content.
         """
         (drive / "MyDrive").mkdir(parents=True, exist_ok=True)
         self.manager.marks.add(drive / "unassigned")
-        return self.environment(home) | {
+        install(home.parent, drive)
+        environment = self.environment(home) | {
             "COLAB_RELEASE_TAG": "world",
+            "CLOUDSDK_CONFIG": str(home / ".config"),
+            "TBE_EPHEM_CREDS_ADDR": self.manager.address,
+            "TBE_CREDS_ADDR": self.manager.address,
             "TBE_RUNTIME_ADDR": self.manager.address,
-            "PYTHONPATH": str(HERE / "colab"),
-            "WORLD_DRIVE": str(drive),
-            "WORLD_DRIVE_PROGRAM": str(HERE / "drive.py"),
-            "WORLD_DRIVE_PYTHON": sys.executable,
-            "WORLD_NOTEBOOK": str(NOTEBOOK),
+            "PYTHONPATH": str(colabtools or HERE / "colab"),
         }
+        if colabtools:  # its kernel and its shell, too
+            profile = home.parent / "ipython" / "profile_default"
+            profile.mkdir(parents=True, exist_ok=True)
+            (profile / "ipython_kernel_config.py").write_text(REAL_KERNEL)
+            environment["IPYTHONDIR"] = str(profile.parent)
+        return environment
 
     def close(self) -> None:
         self.hub.close()

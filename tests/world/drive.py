@@ -66,7 +66,9 @@ class Drive(mfusepy.Operations):  # type: ignore[misc]  # mfusepy has no types
         return manners
 
     def _at(self, path: str) -> str:
-        return self.folder + path
+        """Google's mount shows MyDrive, and as "My Drive" once more; `drive.mount` looks for that name."""
+        first, *rest = path.lstrip("/").split("/")
+        return self.folder + ("/".join(["/MyDrive", *rest]) if first == "My Drive" else path)
 
     def _writes(self, path: str, size: int = 0) -> Manners:
         """One operation that changes what is at `path`: it may be refused."""

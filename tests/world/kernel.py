@@ -1,5 +1,9 @@
-"""A real Jupyter kernel, driven as a front end drives it: run a cell, hear what it says, press ■, press a button."""
+"""A real Jupyter kernel, driven as a front end drives it: run a cell, hear what it says, press ■, press a button.
 
+The front end is Colab's: it answers google.colab (`page.Page`). It ignores the tags of `clear_output`, as others do.
+"""
+
+import gzip
 import json
 import os
 import re
@@ -7,19 +11,25 @@ import signal
 import tempfile
 import threading
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from jupyter_client.blocking.client import BlockingKernelClient
 from jupyter_client.kernelspec import KernelSpecManager
 from jupyter_client.manager import KernelManager
 
-NOTEBOOK = Path(__file__).resolve().parents[2] / "OneClickLauncher.ipynb"
+from tests.world.page import NOTEBOOK, Page
+
+# The notebook of ca7154c, the last whose first cell poured all modules into the person's own namespace.
+BEFORE = Path(__file__).resolve().parent / "before.ipynb.gz"
 
 
 def cell_source(identity: str, notebook: Path = NOTEBOOK, /, **fields: Any) -> str:
     """A cell's text with form fields filled in, as Colab does it: the line of the field is rewritten."""
-    cells = {cell["id"]: "".join(cell["source"]) for cell in json.loads(notebook.read_text())["cells"]}
-    text = cells[identity]
+    content = notebook.read_bytes()
+    book = json.loads(gzip.decompress(content) if notebook.suffix == ".gz" else content)
+    text = {cell["id"]: "".join(cell["source"]) for cell in book["cells"]}[identity]
     for name, value in fields.items():
         field = re.search(rf"(?m)^{name} = .*?(?= #@param)", text)
         assert field, f"the form has no field {name}"
@@ -27,62 +37,33 @@ def cell_source(identity: str, notebook: Path = NOTEBOOK, /, **fields: Any) -> s
     return text
 
 
-class Kernel:
-    """One kernel process of the given Python, with its own session and environment."""
+class Tab:
+    """One tab of the notebook, on a kernel that runs. Ours is the client, so it is closed here."""
 
-    def __init__(self, python: str | Path, environment: dict[str, str], cwd: Path) -> None:
-        # Unix sockets, as in Colab (COLAB_JUPYTER_TRANSPORT=ipc): ports that are chosen beforehand can be taken
-        # meanwhile (jupyter_client#487).
-        self._folder = tempfile.TemporaryDirectory(prefix="kernel-", ignore_cleanup_errors=True)
-        place = Path(self._folder.name)
-        (place / "this").mkdir()
-        # The interpreter's path is made absolute, and no link in it is followed: a spec's command runs in the kernel's
-        # own folder.
-        program = os.path.abspath(python) if os.sep in str(python) else str(python)
-        spec = {
-            "argv": [program, "-m", "ipykernel_launcher", "-f", "{connection_file}"],
-            "display_name": "this",
-            "language": "python",
-        }
-        (place / "this" / "kernel.json").write_text(json.dumps(spec))
-        specs = KernelSpecManager(kernel_dirs=[str(place)], ensure_native_kernel=False)
-        files = {"ip": str(place / "socket"), "connection_file": str(place / "connection.json")}
-        self.manager = KernelManager(transport="ipc", kernel_name="this", kernel_spec_manager=specs, **files)
-        with (place / "stderr").open("w") as stderr:
-            self.manager.start_kernel(env=environment, cwd=str(cwd), stderr=stderr)
-        self.client = (
-            self.manager.client()
-        )  # its own: it looks at the process, where a free client believes a busy machine's late heartbeat
-        self.client.start_channels(stdin=True)
-        try:
-            self.client.wait_for_ready(timeout=60)
-        except RuntimeError as error:
-            raise RuntimeError(f"{error}: {(place / 'stderr').read_text()[-1000:]}") from error
+    def __init__(self, client: Any, environment: Mapping[str, str]) -> None:
+        self.client = client
+        self.page = Page(environment, client.session.session)
         self.text = ""
         self.errors: list[str] = []
         self.displays: list[dict[str, Any]] = []
         self.widgets: dict[str, dict[str, Any]] = {}
+        self.outputs: dict[str, list[str]] = {}  # cell -> the widgets its output shows
+        self._to_clear: set[str] = set()
         self.idle: set[str] = set()
         self.asked: list[str] = []
         self.answer = ""
+        self.types = True  # does somebody answer a hidden prompt?
         self._open = True
         self._thread = threading.Thread(target=self._listen, daemon=True)
         self._thread.start()
 
-    @property
-    def _process(self) -> Any:
-        assert self.manager.provisioner is not None
-        return self.manager.provisioner.process  # type: ignore[attr-defined]  # the local provisioner's Popen
-
-    @property
-    def pid(self) -> int:
-        return int(self._process.pid)
-
     def _listen(self) -> None:
         while self._open:
+            for value in self.page.due():
+                self.client.stdin_channel.send(self.client.session.msg("input_reply", {"value": value}))
             for channel in (self.client.iopub_channel, self.client.stdin_channel):
                 try:
-                    self._hear(channel.get_msg(timeout=0.05))
+                    self._hear(channel.get_msg(timeout=0.03))
                 except Exception as error:
                     if type(error).__name__ != "Empty" and self._open:
                         raise
@@ -91,10 +72,21 @@ class Kernel:
         kind, content = message["msg_type"], message["content"]
         if kind == "stream":
             self.text += content["text"]
+            self._output(message["parent_header"].get("msg_id", ""), [])
         elif kind == "error":
             self.errors.append(f"{content['ename']}: {content['evalue']}")
         elif kind in ("display_data", "update_display_data"):
             self.displays.append(content)
+            view = content["data"].get("application/vnd.jupyter.widget-view+json")
+            if kind == "display_data":
+                self._output(message["parent_header"].get("msg_id", ""), [view["model_id"]] if view else [])
+        elif kind == "clear_output":
+            cell = message["parent_header"].get("msg_id", "")
+            self._to_clear.add(cell)
+            if not content["wait"]:
+                self._output(cell, [])
+        elif kind == "colab_request":
+            self.page.hear(message)
         elif kind == "comm_open":
             self.widgets[content["comm_id"]] = dict(content["data"].get("state", {}))
         elif kind == "comm_msg" and content["data"].get("method") == "update":
@@ -103,7 +95,15 @@ class Kernel:
             self.idle.add(message["parent_header"].get("msg_id", ""))
         elif kind == "input_request":
             self.asked.append(content["prompt"])
-            self.client.input(self.answer)
+            if self.types:
+                self.client.input(self.answer)
+
+    def _output(self, cell: str, widgets: list[str]) -> None:
+        """A cell shows something more, after what was to be cleared."""
+        if cell in self._to_clear:
+            self._to_clear.discard(cell)
+            self.outputs[cell] = []
+        self.outputs.setdefault(cell, []).extend(widgets)
 
     def start(self, code: str) -> str:
         """Send a cell and go on."""
@@ -133,7 +133,8 @@ class Kernel:
             if time.monotonic() > end:
                 raise TimeoutError(
                     f"waited {timeout} s for {what}; the kernel "
-                    f"said:\n{self.text[-3000:]}\n{self.errors}\n{self.html()[-3000:]}"
+                    f"said:\n{self.text[-3000:]}\n{self.errors}\n"
+                    + re.sub(r"<style>.*?</style>", "", self.html(), flags=re.DOTALL)[-3000:]
                 )
             time.sleep(0.05)
 
@@ -142,10 +143,66 @@ class Kernel:
         return found
 
     def press_button(self, label: str) -> None:
-        """Click a widget button."""
-        identity = next(i for i, s in self.widgets.items() if s.get("description") == label)
+        """Click a widget button, on the panel that was drawn last."""
+        identity = [i for i, s in self.widgets.items() if s.get("description") == label][-1]
         content = {"comm_id": identity, "data": {"method": "custom", "content": {"event": "click"}}}
         self.client.shell_channel.send(self.client.session.msg("comm_msg", content))
+
+    def close(self) -> None:
+        self._open = False
+        self._thread.join(5)
+        self.client.stop_channels()
+
+
+class Kernel(Tab):
+    """One kernel process of the given Python, with its own session and environment."""
+
+    def __init__(self, python: str | Path, environment: dict[str, str], cwd: Path) -> None:
+        # Unix sockets, as in Colab (COLAB_JUPYTER_TRANSPORT=ipc): ports that are chosen beforehand can be taken
+        # meanwhile (jupyter_client#487).
+        self._folder = tempfile.TemporaryDirectory(prefix="kernel-", ignore_cleanup_errors=True)
+        place = Path(self._folder.name)
+        (place / "this").mkdir()
+        # The interpreter's path is made absolute, and no link in it is followed: a spec's command runs in the kernel's
+        # own folder.
+        program = os.path.abspath(python) if os.sep in str(python) else str(python)
+        spec = {
+            "argv": [program, "-m", "ipykernel_launcher", "-f", "{connection_file}"],
+            "display_name": "this",
+            "language": "python",
+        }
+        (place / "this" / "kernel.json").write_text(json.dumps(spec))
+        specs = KernelSpecManager(kernel_dirs=[str(place)], ensure_native_kernel=False)
+        files = {"ip": str(place / "socket"), "connection_file": str(place / "connection.json")}
+        self.manager = KernelManager(transport="ipc", kernel_name="this", kernel_spec_manager=specs, **files)
+        with (place / "stderr").open("w") as stderr:
+            self.manager.start_kernel(env=environment, cwd=str(cwd), stderr=stderr)
+        # Its own: it looks at the process, where a free client believes a busy machine's late heartbeat.
+        client = self.manager.client()
+        client.start_channels(stdin=True)
+        try:
+            client.wait_for_ready(timeout=60)
+        except RuntimeError as error:
+            raise RuntimeError(f"{error}: {(place / 'stderr').read_text()[-1000:]}") from error
+        self._environment = environment
+        super().__init__(client, environment)
+
+    @property
+    def _process(self) -> Any:
+        assert self.manager.provisioner is not None
+        return self.manager.provisioner.process  # type: ignore[attr-defined]  # the local provisioner's Popen
+
+    @property
+    def pid(self) -> int:
+        return int(self._process.pid)
+
+    def another_tab(self) -> Tab:
+        """The notebook opened a second time, or reloaded: another session on the same kernel."""
+        client = BlockingKernelClient(connection_file=self.manager.connection_file)
+        client.load_connection_file()
+        client.start_channels(stdin=True)
+        client.wait_for_ready(timeout=60)
+        return Tab(client, self._environment)
 
     def interrupt(self) -> None:
         """■, as jupyter does it: SIGINT to the kernel's process group."""
@@ -155,14 +212,9 @@ class Kernel:
         """The kernel dies at once, as when the system runs out of memory."""
         self._process.send_signal(signal.SIGKILL)
         self._process.wait()
-        self._close()
+        self.close()
 
     def shutdown(self) -> None:
         """End it in order."""
-        self._close()
+        self.close()
         self.manager.shutdown_kernel(now=False)
-
-    def _close(self) -> None:
-        self._open = False
-        self._thread.join(5)
-        self.client.stop_channels()

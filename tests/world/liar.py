@@ -35,6 +35,7 @@ LIES: Final = {
     "other hash": "an X-Checksum-Sha256 that is not the file's",
 }
 HONEST: Final = "honest"
+WEAK: Final = "honest, with a weak ETag"  # one that stands for many versions: If-Range never fits it (RFC 9110, 13.1.5)
 HEADER: Final = 400  # bytes that stay when the file changes, so that it is still a model
 PAGE: Final = b"<!doctype html><title>Log in</title>"
 
@@ -97,7 +98,10 @@ class Liar:
         if lie == "other hash":
             headers["X-Checksum-Sha256"] = "0" * 64
         asked = re.fullmatch(r"bytes=(\d+)-(\d*)", request.headers.get("Range", ""))
-        fresh = request.headers.get("If-Range") in (None, headers.get("ETag")) or lie == "ignores if-range"
+        if lie == WEAK:
+            headers["ETag"] = f"W/{headers['ETag']}"
+        condition = request.headers.get("If-Range")
+        fresh = condition is None or (condition == headers.get("ETag") and lie != WEAK) or lie == "ignores if-range"
         if not asked or not fresh or lie == "ignores ranges":
             body = PAGE.ljust(size) if lie == "page" else content
             return send(request, 200, headers, body, half=False)

@@ -16,13 +16,14 @@ import psutil
 
 from tests.world import World
 from tests.world.drive import Manners
+from tests.world.google_program import PROGRAM, install
 from tests.world.kernel import Kernel
 
 
 class Place:
     """A machine below `root` with a Drive of FUSE. Use it in a `with`, so that nothing stays mounted or running."""
 
-    def __init__(self, world: World, root: Path) -> None:
+    def __init__(self, world: World, root: Path, colabtools: Path | None = None) -> None:
         self.world, self.machine = world, root / "content"
         self.google = root / "google"  # what is behind Drive: here nothing fails
         self.drive = self.google / "MyDrive"
@@ -30,7 +31,18 @@ class Place:
         self.data = self.machine / "oneclick" / "data" / "asd1111"
         self.session = self.machine / "oneclick" / "session"
         self.mountpoint = self.machine / "drive"
-        self.environment = world.colab_environment(self.machine, self.google)
+        self.environment = world.colab_environment(self.machine, self.google, colabtools)
+
+    def conduct(self, **changed: Any) -> None:
+        """How Google's Drive program behaves from now on (`google_program.Conduct`)."""
+        install(self.machine.parent, self.google, **changed)
+
+    @property
+    def pushes(self) -> list[tuple[float, str]]:
+        """When Google's program was told to push everything, and how each push ended: (time.time(), words)."""
+        path = Path(f"{self.google}.json.pushes")
+        lines = path.read_text().splitlines() if path.exists() else []
+        return [(float(when), what) for when, _, what in (line.partition(" ") for line in lines)]
 
     def manners(self, **changed: Any) -> None:
         """How Drive behaves from now on."""
@@ -57,6 +69,7 @@ class Place:
         """Colab takes the machine away, with all that runs on it; Drive stays."""
         self.end_processes()
         self.unmount()
+        self.world.manager.allowed = False
         shutil.rmtree(self.machine)
 
     def pid(self, name: str) -> int:
@@ -72,7 +85,7 @@ class Place:
         for process in psutil.process_iter(["cmdline", "cwd"]):
             line = " ".join(process.info["cmdline"] or [])
             ours = str(self.machine) in line or str(self.machine) in (process.info["cwd"] or "")
-            if ours and "ipykernel_launcher" not in line and "world/drive.py" not in line:
+            if ours and "ipykernel_launcher" not in line and PROGRAM not in line:
                 found.append(process)
         return found
 

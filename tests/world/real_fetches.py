@@ -14,8 +14,10 @@ import io
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -31,6 +33,7 @@ from tests.world.kernel import Kernel, cell_source
 from tests.world.real import A1111, REAL_LINK, RealWorld, upstream
 
 MARK = "<!-- made by make real-outputs: fetches -->"
+PATIENCE = 60.0  # seconds until A1111's log says what it did
 NO_WAY_OUT = {name: "http://127.0.0.1:9" for name in ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy")}
 FETCHING = re.compile(
     r"load_file_from_url\(|download_url_to_file\(|load_models\(|urlretrieve\(|requests\.get\(|\.from_pretrained\(|"
@@ -117,9 +120,10 @@ class Real:
         self.ask("options", **{name: value, "show_progress_every_n_steps": 1}).raise_for_status()
         try:
             with ThreadPoolExecutor(1) as pool:
-                image = pool.submit(self.ask, "txt2img", prompt="x", steps=10, width=64, height=64)
+                image = pool.submit(self.ask, "txt2img", prompt="x", steps=2, width=64, height=64)
                 while not image.done():
                     requests.get(f"{self.url}/sdapi/v1/progress", timeout=60)
+                    time.sleep(0.5)
             return self.painted(image.result())
         finally:
             known = {key: before[key] for key in (name, "show_progress_every_n_steps")}
@@ -152,7 +156,8 @@ def previewed(real: Real) -> str:
     assert "URLError" in without, f"without the stand-in A1111 should fail: {without}"
     assert "PREVIEW (16, 16)" in with_it, with_it
     real.told = without
-    return "the image is made; its previews have wrong colours (without the launcher: `URLError`, and no image)"
+    without_us = "without the launcher, with `--medvram-sdxl`: `URLError`, and no image"
+    return f"the image is made; its previews have wrong colours ({without_us})"
 
 
 ROWS: dict[str, Callable[[Real], str]] = {
@@ -199,16 +204,20 @@ def hosts_of(row: str, bare: Path) -> str:
     return ", ".join(sorted({host for text in shown for host in re.findall(r"[\"']https://([^/]+)/", text)}))
 
 
-def folders_of(text: str, real: Real) -> str:
-    """The folders on Drive that keep what A1111 says it fetches. Raises `AssertionError` where nobody keeps it, or
-    where nothing was fetched.
+def folders_of(real: Real, start: int) -> str:
+    """The folders on Drive that keep what A1111 says, since a place in its log, that it fetches.
+
+    Raises `AssertionError` where nobody keeps it, or where nothing was fetched.
     """
-    told = re.findall(r'Downloading: "\S+" to (.+)|Downloading (?:TAESD|VAEApprox) model to: (.+)', text)
-    folders = set()
-    for target in (Path((one or other).strip()) for one, other in told):
-        assert target.is_relative_to(real.data / "models"), f"{target} is not on Drive"
-        folders.add(f"models/{target.relative_to(real.data / 'models').parts[0]}")
-    assert folders, f"nothing was fetched: {text[-500:]}"
+    end, folders = time.monotonic() + PATIENCE, set[str]()
+    while not folders:
+        text = real.told or real.log.read_text(errors="replace")[start:]
+        told = re.findall(r'Downloading: "\S+" to (.+)|Downloading (?:TAESD|VAEApprox) model to: (.+)', text)
+        for target in (Path((one or other).strip()) for one, other in told):
+            assert target.is_relative_to(real.data / "models"), f"{target} is not on Drive"
+            folders.add(f"models/{target.relative_to(real.data / 'models').parts[0]}")
+        assert folders or time.monotonic() < end, f"nothing was fetched: {text[-500:]}"
+        time.sleep(0.1)
     return ", ".join(f"`{folder}`" for folder in sorted(folders))
 
 
@@ -223,8 +232,11 @@ def main() -> None:
     bare = upstream(upstreams, WEBUI)
     found = sites(bare)
     assert found == set(SITES), f"A1111's source fetches in other places: {sorted(found ^ set(SITES))}"
-    assert {row for row in SITES.values() if not row.startswith("(")} <= set(ROWS)
-    (home / "drive" / "asd1111" / "stable-diffusion-webui").mkdir(parents=True, exist_ok=True)
+    assert all(one.startswith("(") or any(row.startswith(one) for row in ROWS) for one in SITES.values())
+    kept = home / "drive" / "asd1111" / "stable-diffusion-webui"
+    kept.mkdir(parents=True, exist_ok=True)
+    (kept / "config.json").write_text("{}")  # A1111's own settings, whatever a run before left
+    shutil.rmtree(home / "machine" / "data", ignore_errors=True)
     machine, lines = home / "machine", list[str]()
     with contextlib.closing(RealWorld(home / "outside", upstreams)) as world:
         kernel = Kernel(
@@ -246,7 +258,7 @@ def main() -> None:
             for name, work in ROWS.items():
                 start = len(log.read_text(errors="replace"))
                 end = work(real)
-                folders = folders_of(real.told or log.read_text(errors="replace")[start:], real)
+                folders = folders_of(real, start)
                 lines.append(f"| {name} | {hosts_of(name, bare)} | {folders} | {end} |")
                 print(lines[-1], flush=True)
         finally:

@@ -102,7 +102,9 @@ def make_pki(folder: Path, expired=False, ip="127.0.0.1"):
 
     ca_pem = ca.public_bytes(serialization.Encoding.PEM).decode()
     (folder / "ca.pem").write_text(ca_pem)
-    web = leaf("web", [x509.DNSName(h) for h in ("api.gradio.app", "cdn-media.huggingface.co", "localhost")])
+    web = leaf(
+        "web", [x509.DNSName(h) for h in ("api.gradio.app", "cdn-media.huggingface.co", "localhost", "*.gradio.live")]
+    )
     frps = leaf("frps", [x509.IPAddress(ipaddress.ip_address(ip))], expired)
     return ca_pem, web, frps
 

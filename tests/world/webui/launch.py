@@ -4,12 +4,15 @@ It paints one colour instead of a picture. Like the real one it dies if anybody 
 `Startup time:` (see docs/how-it-works.md), fetches CLIP's words from the hub once, and lists checkpoints on request.
 """
 
+import base64
 import datetime
 import hashlib
+import io
 import json
 import os
 import random
 import sys
+import textwrap
 import time
 import traceback
 from pathlib import Path
@@ -46,8 +49,8 @@ for script in sorted(data.glob("extensions/*/scripts/*.py")):
     try:  # as A1111's modules/script_loading.py and scripts.py do it
         exec(compile(script.read_text(), str(script), "exec"), {"__name__": script.stem, "__file__": str(script)})
         print(f"Extension {script.parts[-3]} loaded", flush=True)
-    except Exception:
-        print(f"*** Error loading script: {script.name}\n{traceback.format_exc()}", flush=True)
+    except Exception:  # told as modules/errors.py does it
+        print(f"*** Error loading script: {script.name}", textwrap.indent(traceback.format_exc(), "    "), "\n---", sep="\n", flush=True)
 
 CLIP = ("vocab.json", "merges.txt", "special_tokens_map.json", "tokenizer_config.json", "config.json")
 loaded = {"checkpoint": ""}
@@ -81,9 +84,32 @@ def setting(name: str) -> str:
     return told.get(name, templates(str(data), str(data / "outputs"))[name].default)
 
 
-def paint(prompt: str) -> Image.Image:
+# As javascript/progressbar.js: the page asks twice a second while an image is made, and shows what comes.
+WATCH = """(prompt, steps) => {
+  const began = Date.now(), picture = new Image();
+  let seen = -1, active = false;
+  picture.className = "livePreview";
+  document.querySelector("#txt2img_result").prepend(picture);
+  const ask = async () => {
+    const body = JSON.stringify({id_live_preview: seen}), headers = {"Content-Type": "application/json"};
+    const told = await (await fetch("./internal/progress", {method: "POST", headers, body})).json();
+    if (told.live_preview) { picture.src = told.live_preview; seen = told.id_live_preview; }
+    active ||= told.active;
+    if (told.active || (!active && Date.now() - began < 5000)) setTimeout(ask, 500);
+    else picture.remove();
+  };
+  ask();
+  return [prompt, steps];
+}"""
+STEP = 0.3  # seconds
+painting = {"since": 0.0}
+
+
+def paint(prompt: str, steps: int = 1) -> Image.Image:
     """One image where the settings say, with its infotext, as the real one writes it."""
-    time.sleep(0.3)
+    painting["since"] = time.time()
+    time.sleep(STEP * steps)
+    painting["since"] = 0.0
     seed = random.randrange(1 << 32)
     image = Image.new("RGB", (64, 64), f"#{hashlib.sha256(prompt.encode()).hexdigest()[:6]}")
     folder = Path(setting("outdir_samples") or setting("outdir_txt2img_samples"), datetime.date.today().isoformat())
@@ -97,9 +123,10 @@ def paint(prompt: str) -> Image.Image:
 with gr.Blocks(title="Stable Diffusion", analytics_enabled=False) as demo:
     gr.Markdown("# Stand-in for AUTOMATIC1111")
     prompt = gr.Textbox(label="Prompt", elem_id="txt2img_prompt")
+    steps = gr.Slider(1, 150, 1, step=1, label="Sampling steps", elem_id="txt2img_steps")
     button = gr.Button("Generate", elem_id="txt2img_generate")
     result = gr.Image(label="Result", elem_id="txt2img_result")
-    button.click(paint, prompt, result)
+    button.click(paint, [prompt, steps], result, _js=WATCH)
 
 app, url, _ = demo.queue().launch(server_name=args.server_name, server_port=args.port, prevent_thread_lock=True, quiet=True, share=args.share)
 print(f"Running on local URL:  http://127.0.0.1:{args.port}", flush=True)
@@ -111,6 +138,19 @@ app.middleware_stack = None
 @app.get("/internal/ping")
 def ping() -> dict:
     return {}
+
+
+@app.post("/internal/progress")
+def progress(asked: dict = Body(...)) -> dict:  # noqa: B008
+    """Live preview, as modules/progress.py: a picture in the answer if there is a newer one than was seen."""
+    if not painting["since"]:
+        return {"active": False}
+    number, data = int((time.time() - painting["since"]) * 2), io.BytesIO()
+    if number == asked["id_live_preview"]:
+        return {"active": True, "id_live_preview": number}
+    Image.frombytes("RGB", (128, 128), os.urandom(128 * 128 * 3)).save(data, "PNG", compress_level=1)
+    preview = f"data:image/png;base64,{base64.b64encode(data.getvalue()).decode()}"
+    return {"active": True, "id_live_preview": number, "live_preview": preview}
 
 
 @app.get("/internal/sysinfo")

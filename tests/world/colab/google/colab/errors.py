@@ -1,0 +1,5 @@
+"""Errors of google.colab that share a base class."""
+
+
+class Error(Exception):
+    """The base class."""
