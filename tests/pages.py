@@ -160,7 +160,7 @@ CARDS = (
     ("NVIDIA A100-SXM4-80GB", 80, 167, "room for all"),
     ("NVIDIA H100 80GB HBM3", 80, 125, "room for all"),
     ("NVIDIA RTX PRO 6000 Blackwell Server Edition", 95, 176, "Colab's G4: room for all"),
-    ("NVIDIA H100 80GB HBM3", 80, 12.7, "RAM is short: weights are read straight to the card"),
+    ("NVIDIA H100 80GB HBM3", 80, 12.7, "RAM is short: weights are read straight into the memory of the graphics card"),
     ("NVIDIA GeForce RTX 3060", 12, 32, "SDXL does not fit: parts of it wait in RAM"),
     ("NVIDIA GeForce RTX 4060", 8, 32, "SDXL does not fit: parts of it wait in RAM"),
     ("NVIDIA GeForce RTX 4060", 8, 16, "SDXL does not fit, and its parts have no room in RAM either"),

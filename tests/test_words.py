@@ -89,7 +89,7 @@ def test_every_problem_ends_as_a_sentence() -> None:
         for call in ast.walk(ast.parse(path.read_text())):
             if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == "Problem":
                 for said in (argument for argument in call.args[:2] if isinstance(argument, ast.Constant)):
-                    assert str(said.value)[-1] in ".?!", f"{path}:{said.lineno}: {said.value}"
+                    assert str(said.value)[-1] in ".?!", f"{path}:{said.lineno}: {said.value!r}"
 
 
 def figures(pattern: str, document: str = "README.md") -> list[float]:
