@@ -49,14 +49,13 @@ async def ask_keeper(do: str, fields: Mapping[str, Any], title: str) -> None:
     """Ask for something and show it, unless "Run all" sent it together with ▶."""
     asked = asked_at()
     if do != "launch" and asked and _launched and abs((asked - _launched).total_seconds()) < TOGETHER:
-        print(
-            "**Run all** also started this cell, so it did nothing. Press ▶ on it when you need it.".replace("**", "")
-        )
+        print("Run all also started this cell, so it did nothing. Press ▶ on it when you need it.")
         return
     end_poured_notebook()
     session = Session(place_of_machine() / "session")
-    form = first_cells_values() if do not in ("launch", "stop") and not keeper_version(session) else None
-    await Window(session, Request(do, dict(fields), form, VERSION), title).show()
+    ask = do not in ("launch", "stop") and not keeper_version(session)
+    form = first_cells_values if ask else lambda: None
+    await Window(session, Request(do, dict(fields), None, VERSION), title, form).show()
 
 
 def asked_at() -> datetime.datetime | None:

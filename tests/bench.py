@@ -32,6 +32,8 @@ from launcher.models.remote import Remote
 from launcher.notebook.build import notebook_text
 from tests.bench_growth import growth
 from tests.bench_launches import Row, launch_works, next_run_real
+from tests.bench_new_machine import new_machine_rows
+from tests.bench_packages import environment_rows
 from tests.bench_press import press_rows
 from tests.conftest import ROOT
 from tests.marks import rewrite
@@ -355,6 +357,7 @@ def with_doors(work: Callable[[Doors], T]) -> T:
 
 def main() -> None:
     works: dict[str, Callable[[Path], list[Row]]] = {
+        "environment": environment_rows,
         **launch_works(),
         "press": press_rows,
         "doors": lambda root: with_doors(door_rows),
@@ -366,12 +369,13 @@ def main() -> None:
     parser.add_argument(
         "--only",
         action="append",
-        choices=[*works, "real", "growth"],
+        choices=[*works, "real", "new-machine", "growth"],
         help="measure these anew; the other rows of the page stay",
     )
     options = parser.parse_args()
     if options.upstreams:
         works["real"] = lambda root: next_run_real(root, options.upstreams.resolve())
+        works["new-machine"] = lambda root: new_machine_rows(root, options.upstreams.resolve())
     wanted = options.only or [*works, "growth"]
     programs = {"nginx": "nginx-light", "aria2c": "aria2", "wget": "wget", "curl": "curl", "zstd": "zstd"}
     system_packages([package for program, package in programs.items() if not shutil.which(program)])

@@ -16,21 +16,16 @@ from pathlib import Path
 
 import psutil
 
-from launcher.core.folder import Folder
-from launcher.python.environment import prepare_python
-from launcher.python.pins import LOCKED_PACKAGES
-from launcher.python.uv import webui_environment
 from tests.conftest import COLAB_PYTHON, ROOT
 from tests.world import MODEL_LINK, World, safetensors
-from tests.world.heard import Heard
-from tests.world.kernel import Kernel, cell_source
+from tests.world.kernel import NOTEBOOK, Kernel, cell_source
 from tests.world.place import Place, wait_ready
 from tests.world.real import REAL_LINK, RealWorld
 
 ROUNDS = 3
 IDLE_IMAGES = (0, 2_000, 20_000)
-SETTLED = 15.0  # seconds until what came last is done with
-IDLE_WINDOW = 120.0  # seconds
+SETTLED = 10.0  # seconds until what came last is done with
+IDLE_WINDOW = 60.0  # seconds
 SLOW_DRIVE = {"latency": 0.02, "rate": 80e6}  # seconds an operation, bytes a second
 CHECKPOINT = 200_000_000  # bytes
 BASE = {name: value for name, value in os.environ.items() if not name.startswith(("HF_", "ONECLICK_", "CIVITAI_"))}
@@ -70,23 +65,32 @@ print("LEGS", json.dumps(seconds))
 
 
 @contextmanager
-def kernel_at(environment: dict[str, str], machine: Path) -> Iterator[Kernel]:
+def kernel_at(
+    environment: dict[str, str], machine: Path, python: Path = COLAB_PYTHON, notebook: Path = NOTEBOOK
+) -> Iterator[Kernel]:
     """A kernel with Colab's pins; at the end everything it started is stopped."""
     machine.mkdir(parents=True, exist_ok=True)
-    kernel = Kernel(COLAB_PYTHON, {**BASE, **environment}, machine)
+    kernel = Kernel(python, {**BASE, **environment}, machine)
     try:
         yield kernel
     finally:
         kernel.interrupt()
-        kernel.run(cell_source("stop"), 120)
+        kernel.run(cell_source("stop", notebook), 600)
         kernel.shutdown()
 
 
-def launch_seconds(environment: dict[str, str], machine: Path, **fields: object) -> float:
+def launch_seconds(
+    environment: dict[str, str],
+    machine: Path,
+    python: Path = COLAB_PYTHON,
+    notebook: Path = NOTEBOOK,
+    /,
+    **fields: object,
+) -> float:
     """From ▶ to the card."""
-    with kernel_at({**environment, "ONECLICK_PANEL": "text"}, machine) as kernel:
+    with kernel_at({**environment, "ONECLICK_PANEL": "text"}, machine, python, notebook) as kernel:
         began = time.monotonic()
-        kernel.start(cell_source("launch", **{"checkpoint": MODEL_LINK, "link": "none", **fields}))
+        kernel.start(cell_source("launch", notebook, **{"checkpoint": MODEL_LINK, "link": "none", **fields}))
         kernel.wait_for_text(r"^Ready after", 900)
         return time.monotonic() - began
 
@@ -199,26 +203,33 @@ def full_folder_row(root: Path) -> list[Row]:
 
 
 def idle(root: Path) -> list[Row]:
-    """What the launcher costs while nobody does anything, by how many images there are: CPU time, so that what else the
-    machine does counts for nothing.
+    """What the launcher costs while nobody does anything, by how many images there are.
+
+    It is CPU time, so that what else the machine does counts for nothing; Drive is a folder, for what the stand-in for
+    Google's program costs is not the launcher's.
     """
-    rows = list[Row]()
-    with World(root / "outside") as world, Place(world, root) as place:
-        place.machine.mkdir(parents=True)
-        bare = Kernel(COLAB_PYTHON, {**BASE, **place.environment}, place.machine)
-        with kernel_at(place.environment, place.machine) as kernel:
+    rows, home = list[Row](), root / "home"
+    with World(root / "outside") as world:
+        home.mkdir(parents=True)
+        machine = home / "machine"
+        bare = Kernel(COLAB_PYTHON, {**BASE, **world.environment(home)}, home)
+        with kernel_at(world.environment(home), home) as kernel:
             kernel.start(cell_source("launch", checkpoint=MODEL_LINK, link="gradio"))
-            wait_ready(kernel)
-            tunnel = psutil.Process(place.pid("tunnel"))
+            wait_ready(kernel, 400)
+
+            def pid(name: str) -> int:
+                return int(json.loads((machine / "session" / f"{name}.pid").read_text())["pid"])
+
+            tunnel = psutil.Process(pid("tunnel"))
             ours = {
-                "keeper": [place.pid("keeper")],
-                "door": [place.pid("door")],
+                "keeper": [pid("keeper")],
+                "door": [pid("door")],
                 "open panel": [kernel.pid],
                 "bare kernel": [bare.pid],
                 "tunnel": [tunnel.pid, *(p.pid for p in tunnel.children(recursive=True))],
             }
             for count in IDLE_IMAGES:
-                folder = place.data / "outputs" / "txt2img-images"
+                folder = machine / "data" / "asd1111" / "outputs" / "txt2img-images"
                 folder.mkdir(parents=True, exist_ok=True)
                 for number in range(len(os.listdir(folder)), count):
                     (folder / f"{number:05}.png").write_bytes(b"\x89PNG" + number.to_bytes(4))
@@ -231,6 +242,7 @@ def idle(root: Path) -> list[Row]:
                 good = max(used["keeper"], used["door"]) <= 0.5
                 figure = f"idle with {count:,} images, of one core"
                 rows.append((figure, "a bare kernel", "keeper and door ≤ 0.5 % each", told, "yes" if good else "no"))
+                print(rows[-1], flush=True)
             size = {name: sum(psutil.Process(pid).memory_info().rss for pid in ours[name]) / 1e6 for name in ours}
         bare.shutdown()
     size["open panel"] -= size.pop("bare kernel")
@@ -243,96 +255,6 @@ def idle(root: Path) -> list[Row]:
 def cpu_seconds(pids: list[int]) -> float:
     """CPU time that processes have used, in seconds, from /proc."""
     return sum(sum(psutil.Process(pid).cpu_times()[:2]) for pid in pids)
-
-
-def restored(python: Path, root: Path) -> tuple[float, float]:
-    """(seconds, GB) to get the environment from one file on a Drive of 80 MB/s, without what A1111 never loads,
-    unpacked as it comes.
-    """
-    archive, target = root / "python.tar.zst", root / "restored"
-    left_out = [
-        f"--exclude=*/{name}"
-        for name in ("__pycache__", "torch/include", "torch/test", "triton", "nvidia/*/include", "tests", "test", "*.a")
-    ]
-    packing = subprocess.Popen(["tar", "-C", str(python), *left_out, "-cf", "-", "."], stdout=subprocess.PIPE)
-    subprocess.run(["zstd", "-q", "-3", "-T0", "-o", str(archive)], stdin=packing.stdout, check=True)
-    target.mkdir()
-    began = time.monotonic()
-    unpacking = subprocess.Popen(f"zstd -dc | tar -C '{target}' -xf -", shell=True, stdin=subprocess.PIPE)
-    assert unpacking.stdin is not None
-    with archive.open("rb") as file, unpacking.stdin as pipe:
-        while piece := file.read(1 << 20):
-            pipe.write(piece)
-            time.sleep(max(0.0, began + file.tell() / SLOW_DRIVE["rate"] - time.monotonic()))
-    unpacking.wait()
-    seconds, size = time.monotonic() - began, archive.stat().st_size / 1e9
-    archive.unlink()
-    shutil.rmtree(target)
-    return seconds, size
-
-
-def environment_row(root: Path) -> list[Row]:
-    """The locked packages into an empty environment with empty caches: ours, and pip as A1111's launch.py calls it."""
-    ours, pip, kept = list[float](), list[float](), list[tuple[float, float]]()
-    lock = root / "lock.txt"
-    root.mkdir(parents=True, exist_ok=True)
-    lock.write_text("\n".join(LOCKED_PACKAGES) + "\n")
-    for _ in range(2):
-        os.environ["UV_CACHE_DIR"] = str(root / "uv-cache")
-        folder = Folder(root / "drive" / "a" / "b", root / "machine")
-        began = time.monotonic()
-        prepare_python(folder, list(LOCKED_PACKAGES), Heard())
-        ours.append(time.monotonic() - began)
-        python = folder.python / "bin" / "python"
-        size = sum(path.lstat().st_size for path in folder.python.rglob("*") if not path.is_symlink()) / 1e9
-        kept.append(restored(folder.python, root))
-        base = subprocess.run(
-            [python, "-c", "import sys; print(sys._base_executable)"], capture_output=True, text=True, check=True
-        ).stdout.strip()
-        shutil.rmtree(root / "uv-cache")
-        shutil.rmtree(folder.machine)
-        subprocess.run([base, "-m", "venv", str(root / "venv")], check=True)
-        began = time.monotonic()
-        command = [
-            str(root / "venv" / "bin" / "python"),
-            "-m",
-            "pip",
-            "install",
-            "--quiet",
-            "--no-cache-dir",
-            "--prefer-binary",
-            "--no-deps",
-            "-r",
-            str(lock),
-        ]
-        subprocess.run(
-            command,
-            check=True,
-            env={**webui_environment(folder), "PIP_CONSTRAINT": "", "PIP_BUILD_CONSTRAINT": "", "VIRTUAL_ENV": ""},
-        )
-        pip.append(time.monotonic() - began)
-        shutil.rmtree(root / "venv")
-    del os.environ["UV_CACHE_DIR"]
-    ratio, from_drive = statistics.median(pip) / statistics.median(ours), [seconds for seconds, _ in kept]
-    slower = statistics.median(from_drive) / statistics.median(ours)
-    kept_told = f"{slower:.1f} × ({spread(from_drive)} against {spread(ours)}; the file has {kept[0][1]:.1f} GB)"
-    measured = f"{ratio:.1f} × ({spread(ours)} against {spread(pip)}; {size:.1f} GB)"
-    return [
-        (
-            "environment from nothing, nothing cached",
-            "`pip install` of the same lock",
-            "≥ 3 × faster",
-            measured,
-            "yes" if ratio >= 3 else f"no, by {100 * (1 - ratio / 3):.0f} %",
-        ),
-        (
-            "environment kept on Drive as one tar.zst (80 MB/s)",
-            "installing it anew",
-            "< 1 ×, else it is not kept",
-            kept_told,
-            "yes" if slower < 1 else "no: not kept",
-        ),
-    ]
 
 
 def next_run_real(root: Path, upstreams: Path) -> list[Row]:
@@ -384,7 +306,6 @@ def bare_seconds(command: list[str], cwd: str, variables: dict[str, str], log: P
 def launch_works() -> dict[str, Callable[[Path], list[Row]]]:
     """The rows by name; each is measured in a folder of its own."""
     return {
-        "environment": environment_row,
         "first": first_run,
         "slow": slow_drive,
         "full": full_folder_row,

@@ -3,17 +3,16 @@ on the disk were compared. Against the notebook as it was before it became a pac
 """
 
 import statistics
-import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from tests.bench_launches import BASE, Row, met
-from tests.conftest import COLAB_PYTHON, CURRENT_PYTHON, ROOT
-from tests.world.kernel import NOTEBOOK, Kernel, cell_source
+from tests.conftest import COLAB_PYTHON, CURRENT_PYTHON
+from tests.world.kernel import BEFORE, Kernel, cell_source
+from tests.world.page import NOTEBOOK
 
-BEFORE = "ca7154c"  # the last commit whose first cell poured all modules into the person's own namespace
 ROUNDS = 7
 FIRST, SECOND = 0.3, 0.2  # seconds
 STACKS = {"Colab's pins": COLAB_PYTHON, "the current stack": CURRENT_PYTHON}
@@ -68,21 +67,19 @@ def times(python: Path, home: Path, notebook: Path) -> Times:
 
 def press_rows(root: Path) -> list[Row]:
     """The notebook of today and the one before it, in turns."""
-    before = root / "before.ipynb"
-    before.write_bytes(subprocess.check_output(["git", "show", f"{BEFORE}:{NOTEBOOK.name}"], cwd=ROOT))
     rows = []
     for stack, python in STACKS.items():
-        seen: dict[Path, Times] = {before: {}, NOTEBOOK: {}}
+        seen: dict[Path, Times] = {BEFORE: {}, NOTEBOOK: {}}
         for number in range(ROUNDS):
             for notebook, so_far in seen.items():
                 for kind, measured in times(python, root / f"{stack}{number}{notebook.stem}", notebook).items():
                     so_far.setdefault(kind, []).extend(measured)
         for kind, target in (("new machine", FIRST), ("new kernel", FIRST), ("again", SECOND)):
-            now, then = seen[NOTEBOOK][kind], seen[before][kind]
+            now, then = seen[NOTEBOOK][kind], seen[BEFORE][kind]
             middle = statistics.median(seconds for seconds, _ in now)
             figure = f"▶ to the first line of our code, {kind}, {stack}"
             rows.append(
-                (figure, f"the notebook of {BEFORE}: {told(then)}", f"≤ {target} s", told(now), met(middle / target, 1))
+                (figure, f"the notebook of ca7154c: {told(then)}", f"≤ {target} s", told(now), met(middle / target, 1))
             )
     return rows
 

@@ -36,7 +36,7 @@ def new_folder(root: Path) -> Folder:
     return folder
 
 
-LONG_FIRST = ("test_people", "test_faults", "test_launch", "test_drive", "test_extensions", "test_tunnel")
+LONG_FIRST = [f"test_{name}" for name in ("people", "faults", "launch", "kernels", "drive", "extensions", "tunnel")]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -387,8 +387,8 @@ DRILLS = (
     Drill("gradio's share server is down", attribute("share", "mode", "login_error"), "is used instead", True),
     Drill("uv is missing and cannot be fetched", no_uv, "The package index cannot be reached", False),
     Drill("the package index does not answer", no_packages, "The package index cannot be reached", False),
-    Drill("A1111's newest version does not start, later", broken_update, "did not start.*The last "
-        "good one", True, after_first=True),
+    Drill("A1111's newest version does not start, later", broken_update, "did not start.*that "
+        "worked last", True, after_first=True),
 )  # fmt: skip
 
 

@@ -28,7 +28,7 @@ WEBUI: Final = "AUTOMATIC1111/stable-diffusion-webui"
 # What A1111 installs beside its requirements file, and what takes another's place (why: launcher/python/pins.py).
 BESIDE: Final = "torch==2.8.0\ntorchvision==0.23.0\nclip-anytorch==2.6.0\nopencv-python-headless\n"
 BESIDE_CONTROLNET: Final = "opencv-contrib-python-headless\nonnxruntime-gpu\nmediapipe==0.10.15\n"
-LEFT_OUT: Final = ("opencv-python", "opencv-contrib-python", "triton")
+LEFT_OUT: Final = ("opencv-python", "opencv-contrib-python", "triton", "numba", "llvmlite", "filterpy")
 OVERRIDES: Final = "protobuf>=3.20,<5\n" + "".join(f"{name}; sys_platform == 'never'\n" for name in LEFT_OUT)
 FOR: Final = ("--no-config", "--python-version", "3.11", "--python-platform", "x86_64-manylinux_2_35")
 

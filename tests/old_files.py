@@ -1,8 +1,8 @@
 """Old files of weights as torch writes them, and crafted ones. torch itself is not needed: its files are pickles with
 rules.
 
-`python -m tests.old_files` makes the tables of docs/old-files.md: sound files that must pass, crafted ones that must
-not.
+`python -m tests.old_files` makes the tables of docs/old-files.md: sound files that must pass, sound ones that
+are refused all the same, and crafted ones that must not pass.
 """
 
 import io
@@ -159,6 +159,24 @@ SOUND: Final[dict[str, tuple[bytes, str]]] = {
 }  # fmt: skip
 
 
+def wrapped(module: str, name: str) -> bytes:
+    """A checkpoint that holds an object of that class beside its tensors."""
+    return zipped(CHECKPOINT, extra=Program().named(module, name).raw(b")\x81}").text("x").number(1).raw(b"sb").code())
+
+
+# Files that do no harm, and are refused all the same, with what AUTOMATIC1111 itself does with them.
+REFUSED_ALTHOUGH_SOUND: Final[dict[str, tuple[bytes, str]]] = {
+    "saved by PyTorch 2.6 or later": (torch_zip(state_dict(CHECKPOINT), sizes(CHECKPOINT, "FloatStorage"), more={"archive/.format_version": b"1"}), "refuses it"),
+    "saved by PyTorch 2.8 or later": (torch_zip(state_dict(CHECKPOINT), sizes(CHECKPOINT, "FloatStorage"), more={"archive/.storage_alignment": b"64"}), "refuses it"),
+    "TorchScript (an upscaler)": (torch_zip(state_dict(UPSCALER), sizes(UPSCALER, "FloatStorage"), more={"archive/constants.pkl": pickle.dumps(()), "archive/code/x.py": b"def f(): pass"}), "refuses it"),
+    "numbers of NumPy 2 (Lightning)": (zipped(CHECKPOINT, extra=LIGHTNING.replace(b"numpy.core.multiarray", b"numpy._core.multiarray"), wrap=True), "refuses it"),
+    "a configuration of OmegaConf beside the weights": (wrapped("omegaconf.dictconfig", "DictConfig"), "refuses it"),
+    "a whole model of ultralytics (ADetailer's face_yolov8n.pt)": (wrapped("ultralytics.nn.tasks", "DetectionModel"), "refuses it; ADetailer fetches its own"),
+    "another callback of Lightning": (wrapped("pytorch_lightning.callbacks.early_stopping", "EarlyStopping"), "refuses it"),
+    "8-bit numbers": (torch_zip(state_dict(CHECKPOINT).replace(b"_rebuild_tensor_v2", b"_rebuild_tensor_v3"), sizes(CHECKPOINT, "FloatStorage")), "refuses it"),
+}  # fmt: skip
+
+
 def call(module: str, name: str, argument: str = "true") -> bytes:
     """The classic: a function of Python's with one text."""
     return Program().named(module, name).raw(b"(").text(argument).raw(b"tR").code()
@@ -214,7 +232,6 @@ def crafted() -> dict[str, bytes]:
         "a second data.pkl": torch_zip(good, bodies, more={"other/data.pkl": evil}),
         "data.pkl twice": twice(good, evil, bodies),
         "a pickle beside the tensors": torch_zip(good, bodies, more={"archive/evil.pkl": evil}),
-        "TorchScript": torch_zip(good, bodies, more={"archive/constants.pkl": pickle.dumps(()), "archive/code/x.py": b"import os"}),
         "two pickles in one": torch_zip(good + evil, bodies),
         "pickle in front of a zip": evil + sound,
         "zip in front of a pickle": sound + evil,
@@ -228,7 +245,6 @@ def crafted() -> dict[str, bytes]:
         "cut off, before torch 1.6": torch_old(good, bodies)[:-100],
         "cut off in the pickle": torch_old(good, bodies)[:200],
         "no tensors": torch_zip(pickle.dumps({"a": 1}, 2), {}),
-        "saved by torch 2.8": torch_zip(good, bodies, more={"archive/.format_version": b"1"}),
         "a memo of four billion entries": torch_zip(b"\x80\x02Nr\xff\xff\xff\xff.", {}),
         "a text of two gigabytes": torch_zip(b"\x80\x02X\xff\xff\xff\x7fabc.", {}),
         "random bytes": bytes(range(7, 256)) * 40,
@@ -285,13 +301,21 @@ def tables() -> str:
         seen = judged(content, look_at)
         passed.append(not seen.fault)
         rows.append(f"| {name} | {seen.kind} {seen.base} | {seen.fault} |")
+    rows += [
+        "",
+        "| sound, and refused all the same | what is said of it | AUTOMATIC1111 itself |",
+        "| --- | --- | --- |",
+    ]
+    lost = {name: judged(content, look_at).fault for name, (content, _) in REFUSED_ALTHOUGH_SOUND.items()}
+    rows += [f"| {name} | {fault or 'PASSED'} | {REFUSED_ALTHOUGH_SOUND[name][1]} |" for name, fault in lost.items()]
     rows += ["", "| crafted file | what is said of it |", "| --- | --- |"]
     for name, content in crafted().items():
         seen = judged(content, look_at)
         refused.append(bool(seen.fault))
         rows.append(f"| {name} | {seen.fault or 'PASSED'} |")
     count = (
-        f"{sum(passed)} of {len(passed)} sound files pass, {sum(refused)} of {len(refused)} crafted ones are refused."
+        f"{sum(passed)} of {len(passed)} sound files that AUTOMATIC1111 loads pass; {len(lost)} sound ones are refused, "
+        f"as AUTOMATIC1111 refuses them; {sum(refused)} of {len(refused)} crafted ones are refused."
     )
     return "\n".join([count, "", *rows, ""])
 

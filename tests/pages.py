@@ -8,6 +8,7 @@ from launcher.models.catalog import MODELS, Model
 from launcher.models.kinds import KIND_ENDINGS, KIND_FOLDERS
 from launcher.models.links import resolve_link
 from launcher.models.remote import Remote
+from launcher.webui.arguments import machine_arguments
 from launcher.webui.explain import EXPLANATIONS
 from tests.conftest import ROOT
 
@@ -150,7 +151,61 @@ def troubleshooting_page() -> str:
     ])  # fmt: skip
 
 
-PAGES = {"links.md": links_page, "models.md": models_page, "troubleshooting.md": troubleshooting_page}
+# (runtime, the card's memory in GiB, RAM in GB, why these flags)
+CARDS = (
+    ("Tesla T4", 15, 12.7, "Colab, free of charge: SDXL fits on the card, but not a second time in RAM"),
+    ("Tesla T4", 15, 51, "a batch of four SDXL images takes 14 GB: nothing needs to be moved"),
+    ("NVIDIA L4", 22.5, 53, "room for all"),
+    ("NVIDIA A100-SXM4-40GB", 40, 83, "room for all"),
+    ("NVIDIA A100-SXM4-80GB", 80, 167, "room for all"),
+    ("NVIDIA H100 80GB HBM3", 80, 125, "room for all"),
+    ("NVIDIA RTX PRO 6000 Blackwell Server Edition", 95, 176, "Colab's G4: room for all"),
+    ("NVIDIA H100 80GB HBM3", 80, 12.7, "RAM is short: weights are read straight to the card"),
+    ("NVIDIA GeForce RTX 3060", 12, 32, "SDXL does not fit: parts of it wait in RAM"),
+    ("NVIDIA GeForce RTX 4060", 8, 32, "SDXL does not fit: parts of it wait in RAM"),
+    ("NVIDIA GeForce RTX 4060", 8, 16, "SDXL does not fit, and its parts have no room in RAM either"),
+    ("a card whose memory nobody knows", 0, 51, "counts as enough"),
+    ("", 0, 12.7, "no card: everything runs on the processor"),
+)
+
+
+def cards_page() -> str:
+    rows = []
+    for card, gib, ram, why in CARDS:
+        flags = machine_arguments(card, int(ram * 1e9), int(gib * 2**30), 2_100_000_000)
+        memory = f"{gib} GiB" if gib else ""
+        rows.append(f"| {card or 'none'} | {memory} | {ram} GB | `{' '.join(flags)}` | {why} |")
+    return "\n".join([
+        "# Flags by the graphics card", "",
+        "Made by `python -m tests.pages` from `launcher/webui/arguments.py`. What stands in the field `extra_arguments` "
+            "comes behind these.", "",
+        "| card | its memory | RAM | flags | why |", "| --- | --- | --- | --- | --- |", *rows, "", MEASURED,
+    ])  # fmt: skip
+
+
+MEASURED = """\
+## What they cost
+AUTOMATIC1111 v1.10.1 alone on an NVIDIA H100 (80 GB, 125 GB of RAM), Euler, 20 steps, medians of 5, 2026-11-25. Checkpoints with random
+weights in the true shapes. Memory of the card is what `/sdapi/v1/memory` says after batches of 4.
+
+| SDXL, 1024 × 1024 | first image | one image | batch of 4 | the card's memory | RAM |
+| --- | --- | --- | --- | --- | --- |
+| `--opt-sdp-attention --medvram-sdxl` | 22.0 s | 5.0 s | 8.3 s | 11.9 GB | 13.8 GB |
+| `--opt-sdp-attention` | 7.2 s | 3.1 s | 6.3 s | 13.7 GB | 2.3 GB |
+| `--opt-sdp-attention --lowram` | 7.9 s | 3.2 s | 6.3 s | 13.9 GB | 2.3 GB |
+
+| SD 1.5, 512 × 512 | one image | batch of 4 | the card's memory |
+| --- | --- | --- | --- |
+| no flag | 1.85 s | 2.46 s | 8.9 GB |
+| `--opt-sdp-attention` (also with `--lowram`) | 1.02 s | 1.64 s | 3.8 GB |
+"""
+
+PAGES = {
+    "cards.md": cards_page,
+    "links.md": links_page,
+    "models.md": models_page,
+    "troubleshooting.md": troubleshooting_page,
+}
 
 if __name__ == "__main__":
     for name, make in PAGES.items():

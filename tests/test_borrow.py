@@ -10,7 +10,7 @@ import pytest
 
 from launcher.core.tools import Pin
 from launcher.python.borrow import borrow, lent_by_kernel, lost, read_borrowed, version_will_do
-from launcher.python.environment import foreign_libraries, prepare_python
+from launcher.python.environment import foreign_libraries, loaded_libraries, prepare_python
 from launcher.python.repair import moved_packages, put_packages_back
 from launcher.python.uv import installed_packages, site_packages, uv_environment, webui_environment
 from tests.world.heard import Heard
@@ -197,3 +197,24 @@ def test_a_second_cudnn_in_a_process_is_seen(toys: ToyLock) -> None:
     loaded = [right, "/usr/lib64-nvidia/libcuda.so.1", f"{toys.folder.python}/x/libcublas.so.12", "/lib/libc.so.6"]
     assert foreign_libraries(toys.folder, loaded) == []
     assert foreign_libraries(toys.folder, [*loaded, "/usr/lib/libcudnn.so.8"]) == ["/usr/lib/libcudnn.so.8"]
+
+
+def test_a_library_that_a_running_process_has_loaded_from_elsewhere_is_seen(toys: ToyLock, tmp_path: Path) -> None:
+    (toys.folder.python / "lib" / "python3.11" / "site-packages").mkdir(parents=True)
+    toys.kernel_has(CUDNN, NEWER)
+    borrow(toys.folder, lent_by_kernel(toys.table.values()))
+    own = site_packages(toys.folder) / "nvidia" / "cudnn" / "lib" / "libcudnn.so.9"
+    other = tmp_path / "libcudnn.so.8"
+    other.write_bytes(b"x" * 8192)
+    maps = (
+        "import mmap, sys\nfiles = [open(path, 'rb') for path in sys.argv[1:]]\n"
+        "kept = [mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ) for file in files]\n"
+        "print('mapped', flush=True)\nsys.stdin.read()"
+    )
+    for loaded, foreign in (([own], []), ([own, other], [str(other)])):
+        command = [sys.executable, "-c", maps, *map(str, loaded)]
+        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+            assert process.stdout and process.stdout.readline() == "mapped\n"
+            assert foreign_libraries(toys.folder, loaded_libraries(process.pid)) == foreign
+            process.communicate("")
+    assert loaded_libraries(0) == []

@@ -281,3 +281,11 @@ def test_only_google_drive_has_a_trash_to_empty(tmp_path: Path) -> None:
         with pytest.raises(Problem) as caught:
             require_room(tmp_path, 10**18, where, "The model")
         assert ("empty its trash too" in caught.value.do) == said
+
+
+def test_a_file_of_the_wrong_size_is_deleted_and_not_trusted_later(tmp_path: Path) -> None:
+    part = tmp_path / "model.part"
+    part.write_bytes(b"half")
+    with pytest.raises(Problem, match="4 of 8 bytes"):
+        room.verify(Remote("https://host/model", "model", 8), part, "")
+    assert not part.exists()

@@ -1,17 +1,25 @@
 """Drive drops, Drive is full, an old folder is taken over. On a real FUSE mount."""
 
+import errno
 import json
 import os
 import re
 import shutil
 import struct
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import requests
 
+from launcher.core.board import Board
+from launcher.core.folder import Folder
+from launcher.launch.running import Running
+from launcher.launch.steps import Steps
 from tests.conftest import COLAB_PYTHON
 from tests.old_files import SOUND
 from tests.world import MODEL_LINK, MODEL_REPO, WEBUI, World, safetensors
@@ -71,6 +79,28 @@ def test_the_web_ui_goes_on_while_drive_is_gone(place: Place, kernels: Kernels) 
     kernel.wait(lambda: list((place.kept / "outputs").rglob("*.png")), 60, "the image to follow after ▶")
     assert place.pid("webui") == webui
     stopped(kernel, message)
+
+
+@pytest.mark.parametrize(("code", "said"), [(errno.ENOTCONN, False), (errno.EINVAL, True)])
+def test_work_beside_waits_for_a_drive_that_is_away_and_says_any_other_trouble(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int, said: bool
+) -> None:
+    monkeypatch.setattr("launcher.launch.running.WATCH_DRIVE_EVERY", 0.01)
+    tries, board, over = list[int](), Board("", ""), threading.Event()
+    steps = Steps(board, tmp_path / "log", over)
+    folder = Folder(tmp_path, tmp_path)
+    place: Any = SimpleNamespace(
+        board=board, steps=steps, over=over, folder=folder, machine=None, ask_here=None, mirror=None
+    )
+
+    def work() -> None:
+        tries.append(1)
+        if len(tries) < 3:
+            raise OSError(code, "no")
+
+    Running(place, lambda: True)._while_drive_is_there("saving", work)
+    assert len(tries) == (1 if said else 3)
+    assert bool(board.snapshot().notices) is said
 
 
 def test_a_full_drive_is_said_with_numbers_and_what_can_go(place: Place, kernels: Kernels) -> None:

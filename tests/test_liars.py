@@ -30,9 +30,19 @@ def test_a_weak_etag_is_not_asked_by_and_ranges_are_used_all_the_same(tmp_path: 
     assert outcome.answers == what_becomes_of(HONEST, False, tmp_path / "other", SIZE, STRETCH).answers
 
 
-@pytest.mark.parametrize("lie", ["other offset", "one byte off", "page as a range, hidden", "changes", "total grows"])
-def test_a_server_that_is_honest_without_ranges_gives_the_file(tmp_path: Path, lie: str) -> None:
-    assert what_becomes_of(lie, False, tmp_path, SIZE, STRETCH).result == "right bytes"
+HONEST_IN_ONE_GO = ["other offset", "other offset, hidden", "one byte off", "page as a range, hidden", "total grows"]
+
+
+@pytest.mark.parametrize("known", [True, False], ids=["checksum known", "checksum unknown"])
+@pytest.mark.parametrize("lie", HONEST_IN_ONE_GO)
+def test_a_server_that_is_honest_without_ranges_gives_the_file(tmp_path: Path, lie: str, known: bool) -> None:
+    assert what_becomes_of(lie, known, tmp_path, SIZE, STRETCH).result == "right bytes"
+
+
+def test_a_file_that_changed_at_its_source_is_taken_whole_only_where_no_checksum_is_known(tmp_path: Path) -> None:
+    (tmp_path / "known").mkdir()
+    assert what_becomes_of("changes", False, tmp_path, SIZE, STRETCH).result == "right bytes"
+    assert what_becomes_of("changes", True, tmp_path / "known", SIZE, STRETCH).result == "refused"
 
 
 def test_empty_answers_are_not_asked_for_for_ever(tmp_path: Path) -> None:

@@ -47,6 +47,7 @@ def test_500_images_reach_drive_through_drops_kills_a_full_drive_hostile_names_a
 
         def until(kernel: Kernel, sentence: str) -> None:
             kernel.wait(lambda: re.search(sentence, plain(kernel.html())), 60, sentence)
+            assert "Something went wrong" not in plain(kernel.html()), "Drive's troubles have their own sentences"
             told[re.findall(rf"[^.·✓]*(?:{sentence})[^·✓]{{0,90}}", plain(kernel.html()))[0].strip()] = None
 
         kernel, _ = new_window()
@@ -56,7 +57,7 @@ def test_500_images_reach_drive_through_drops_kills_a_full_drive_hostile_names_a
             until(kernel, "Changes in the extension broken are not kept")
             for _ in range(2):
                 place.drop_drive()
-                until(kernel, "was disconnected; what you make waits|asks for your permission again")
+                until(kernel, "was disconnected; new files wait|asks for your permission again")
                 before = there()
                 until(kernel, "connected again")
                 kernel.wait(lambda n=before: there() > n, 60, "images to follow")

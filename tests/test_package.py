@@ -1,13 +1,16 @@
 """The notebook is a package that unpacks itself: in real kernels, without a launch."""
 
+import ast
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import nbformat
 import pytest
 
 from launcher.core.fields import FIELDS
@@ -48,6 +51,26 @@ def other_version(cell: str, form: str) -> str:
     files["launcher/__init__.py"] += "# another version\n"
     identity = "launch" if cell == "launch" else "add-model"
     return build.code_text(identity, cell, form, files)
+
+
+@pytest.mark.parametrize("python", STACKS)
+def test_it_opens_and_runs_as_one_file_with_nothing_else_of_the_repository(
+    kernels: Kernels, home: Path, python: Path
+) -> None:
+    home.mkdir()
+    alone = home / "OneClickLauncher.ipynb"
+    shutil.copy(ROOT / alone.name, alone)
+    nbformat.validate(nbformat.read(alone, as_version=4))
+    kernel = kernels(python, at_home(home), home)
+    kernel.run("import importlib.util, sys; print('BEFORE', importlib.util.find_spec('launcher'))")
+    kernel.wait_for_text(r"^BEFORE None$", 10)
+    assert SAYS in press(kernel, cell_source("launch", alone, checkpoint=WRONG))
+    kernel.run("print(sorted(m.__file__ for n, m in sys.modules.items() if n.split('.')[0] == 'launcher'))")
+    files = ast.literal_eval(kernel.text.splitlines()[-1])
+    assert len(files) > 10
+    assert all(Path(file).is_relative_to(home / "machine" / "program") for file in files)
+    kernel.run("print([p for p in sys.path if 'program' not in p])")
+    assert str(ROOT) not in ast.literal_eval(kernel.text.splitlines()[-1])
 
 
 @pytest.mark.parametrize("python", STACKS)

@@ -17,6 +17,7 @@ from launcher.access import public_link
 from launcher.access.public_link import PublicLink
 from launcher.access.tunnels.tunnel import SERVICES
 from launcher.colab.machine import Machine
+from launcher.core import process
 from launcher.core.fields import AUTOMATIC, COLABS_OWN, NO_LINK
 from launcher.core.problem import Problem
 from launcher.core.process import PACKAGE, running_pid
@@ -86,10 +87,8 @@ def test_the_door_opens_where_packages_are_found_by_pythonpath_only(
 def test_why_the_door_could_not_be_opened_is_said(
     way_in: Callable[..., PublicLink], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(
-        public_link, "own_environment", lambda: os.environ | {"PYTHONPATH": "/nowhere", "PYTHONHOME": ""}
-    )
-    monkeypatch.setattr(public_link, "own_part", lambda module: ["/usr/bin/env", "python3", "-c", "import none_such"])
+    start, dies = process.start_detached, ["/usr/bin/env", "python3", "-c", "import none_such"]
+    monkeypatch.setattr(process, "start_detached", lambda command, **places: start(dies, **places))
     with pytest.raises(Problem, match="could not be started: ModuleNotFoundError: No module named 'none_such'"):
         way_in().open(False, Heard())
 

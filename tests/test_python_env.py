@@ -11,6 +11,7 @@ from packaging.utils import canonicalize_name
 
 from launcher.core.folder import Folder
 from launcher.core.problem import Problem
+from launcher.core.tools import install_tool
 from launcher.python.install import install
 from launcher.python.pins import ALL_PINS, ALSO_CALLED, CONSTRAINTS, CONTROLNET_PACKAGES, LOCKED_PACKAGES
 from launcher.python.uv import installed_packages
@@ -68,3 +69,13 @@ def test_a_flipped_digit_of_a_checksum_stops_the_installation_and_names_the_pack
     monkeypatch.setitem(ALL_PINS, pin.requirement, pin)
     install(str(UV), folder, [pin.requirement], locked=True, reporter=Heard())
     assert "filelock" in installed_packages(folder)
+
+
+def test_what_a_killed_installation_of_a_tool_left_is_not_taken_over(tmp_path: Path) -> None:
+    target = tmp_path / "picklescan"
+    left = target.with_name(f".{target.name}.part") / "picklescan" / "half.py"
+    left.parent.mkdir(parents=True)
+    left.write_text("raise SystemExit")
+    install_tool("picklescan", target)
+    assert (target / "picklescan").is_dir()
+    assert not (target / "picklescan" / "half.py").exists()

@@ -124,6 +124,28 @@ SAID = [
     ("gradio", "JSONDecodeError: Expecting value: line 1 column 1 (char 0)", "address could not be looked up"),
     ("gradio", "RuntimeError: the list of share servers is empty", "has no share server"),
     ("gradio", "RuntimeError: frpc could not be downloaded with the right checksum", "program could not be downloaded"),
+    ("gradio", "ValueError: Could not create share URL. Please check the appended log from frpc for more information:",
+     "ended without a word"),
+    ("gradio", "ValueError: Could not create share URL. Please check the appended log from frpc for more "
+     "information:\n[W] [service.go:132] login to server failed: dial tcp 127.0.0.1:1: connect: connection refused",
+     "refused the connection"),
+    ("gradio", "PermissionError: [Errno 13] Permission denied: '/drive/frpc_linux_amd64_v0.3'", "cannot be started"),
+    ("gradio", "OSError: [Errno 8] Exec format error: '/x/frpc_linux_amd64_v0.3'", "cannot be started"),
+    ("gradio", "ModuleNotFoundError: gradio is not installed here", "gradio is not installed"),
+    ("gradio", "ReadTimeout: HTTPSConnectionPool(host='api.gradio.app', port=443): Read timed out.", "in time"),
+    ("gradio", "ProxyError: HTTPSConnectionPool(host='api.gradio.app', port=443): Max retries exceeded",
+     "address could not be looked up"),
+    ("gradio", "login to server failed: dial tcp: lookup gradio-live.com on 127.0.0.53:53: server misbehaving",
+     "address was not found"),
+    ("gradio", "login to server failed: dial tcp 1.2.3.4:7000: connect: network is unreachable", "may be offline"),
+    ("gradio", "[W] [control.go:176] [RUN] [name] start error: proxy name [name] is already in use", "refused to make"),
+    ("cloudflared", "Unable to reach the origin service: failed to dial to edge with quic: timeout: no recent network "
+     "activity", "(7844)"),
+    ("cloudflared", "PermissionError: [Errno 13] Permission denied: '/session/cloudflared'", "cannot be started"),
+    ("cloudflared", 'failed to request quick Tunnel: Post "https://api.trycloudflare.com/tunnel": dial tcp 104.16.0.1: '
+     "connect: connection refused", "could not be reached"),
+    ("cloudflared", "HTTPError: 429 Client Error: Too Many Requests for url: https://github.com/", "program could "
+     "not be downloaded"),
     ("cloudflared", 'error code: 1015 status_code="429 Too Many Requests"', "too many links"),
     ("cloudflared", 'error code: 1101 status_code="500 Internal Server Error"', "not working properly"),
     ("cloudflared", 'failed to request quick Tunnel: Post "https://api.trycloudflare.com/tunnel": dial tcp: lookup '

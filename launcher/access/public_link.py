@@ -11,7 +11,7 @@ from launcher.colab.machine import Machine
 from launcher.core.fields import AUTOMATIC, NO_LINK
 from launcher.core.folder import Folder
 from launcher.core.problem import Problem
-from launcher.core.process import PACKAGE, end_process, own_environment, own_part, running_pid, start_detached
+from launcher.core.process import PACKAGE, end_process, running_pid, start_part
 from launcher.core.reporter import Reporter
 from launcher.core.session import Session
 
@@ -85,9 +85,8 @@ class PublicLink:
             self._forget_login()
         Login.of_this_launch(self.session.login)  # the door reads it
         door.forget()
-        # The links there are lead to the door's old port.
-        command = [*own_part("launcher.access.door"), str(self.session.place), str(self.tunnel.port or port)]
-        start_detached(command, log=door.log, pid_file=door.pid_file, env=own_environment(), cwd=PACKAGE)
+        port = self.tunnel.port or port  # the links there are lead to the door's old port
+        start_part(door, "launcher.access.door", str(self.session.place), str(port))
         end = time.monotonic() + DOOR_PATIENCE
         while not door.port:
             if time.monotonic() > end or not running_pid(door.pid_file):

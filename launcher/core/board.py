@@ -137,12 +137,6 @@ class Board:
         self._notices: dict[str, str] = {}
         self._facts: dict[str, str] = {}
         self._now = Snapshot(self.title, self.done_title, started=self.started)
-        self._urgent = 0
-
-    @property
-    def urgent(self) -> int:
-        """Counts what a person waits for: a step that begins, ends or fails, a sentence, the login box."""
-        return self._urgent
 
     def wait_for_change(self, version: int, seconds: float) -> bool:
         """Wait until the board is newer than `version`, at most so long; True if it is."""
@@ -157,7 +151,7 @@ class Board:
         """The step is at work from now on."""
         with self._changed:
             self._samples.pop(name, None)
-            self._set(Step(name, self._steps[name].title, RUNNING, note, started=time.time()), urgent=True)
+            self._set(Step(name, self._steps[name].title, RUNNING, note, started=time.time()))
 
     def progress(self, name: str, done: int, total: int = 0, unit: str = "bytes") -> None:
         """`done` of `total` units; the speed is measured here."""
@@ -183,19 +177,19 @@ class Board:
         """The step is done."""
         with self._changed:
             step, now = self._steps[name], time.time()
-            self._set(replace(step, state=DONE, note=note, started=step.started or now, ended=now), urgent=True)
+            self._set(replace(step, state=DONE, note=note, started=step.started or now, ended=now))
 
     def rest(self, name: str, note: str = "") -> None:
         """The step is neither at work nor done: it was stopped, or what it stands for is off."""
         with self._changed:
-            self._set(Step(name, self._steps[name].title, WAITING, note), urgent=True)
+            self._set(Step(name, self._steps[name].title, WAITING, note))
 
     def fail(self, name: str, problem: Problem) -> None:
         """The step failed; the panel shows the problem and the remedy."""
         with self._changed:
             step = self._steps[name]
             now = time.time()
-            self._set(replace(step, state=FAILED, ended=now, problem=problem.what, remedy=problem.do), urgent=True)
+            self._set(replace(step, state=FAILED, ended=now, problem=problem.what, remedy=problem.do))
 
     def notice(self, text: str, about: str = "") -> None:
         """A sentence that stays on the panel. The same sentence is said once; one `about` a thing replaces the one
@@ -205,17 +199,17 @@ class Board:
             if self._notices.get(about or text) != text:
                 self._notices.pop(about or text, None)
                 self._notices[about or text] = text
-                self._show(urgent=True, notices=tuple(self._notices.values()))
+                self._show(notices=tuple(self._notices.values()))
 
     def withdraw(self, about: str) -> None:
         """Take back the sentence about a thing, if there is one."""
         with self._changed:
             if self._notices.pop(about, None) is not None:
-                self._show(urgent=True, notices=tuple(self._notices.values()))
+                self._show(notices=tuple(self._notices.values()))
 
     def show_login_box(self, box: LoginBox | None) -> None:
         """Show the way in, or take it away."""
-        self._show(urgent=True, login_box=box)
+        self._show(login_box=box)
 
     def show_kept(self, text: str) -> None:
         """One line on what is kept on Drive and what is on its way."""
@@ -223,7 +217,7 @@ class Board:
 
     def show_buttons(self, *names: str) -> None:
         """These buttons, and no others, may be pressed from now on."""
-        self._show(urgent=True, buttons=names)
+        self._show(buttons=names)
 
     def show_foot(self, text: str) -> None:
         """How to go on from here."""
@@ -237,7 +231,7 @@ class Board:
 
     def entitle(self, title: str, done_title: str) -> None:
         """Another headline."""
-        self._show(urgent=True, title=title, done_title=done_title)
+        self._show(title=title, done_title=done_title)
 
     def webui_answers_on(self, port: int) -> None:
         """From now on requests may go to this port; 0 means that none may."""
@@ -247,15 +241,14 @@ class Board:
         """The board as it is now."""
         return self._now
 
-    def _set(self, step: Step, *, urgent: bool = False) -> None:
+    def _set(self, step: Step) -> None:
         with self._changed:
             self._steps[step.name] = step
-            self._show(urgent=urgent, steps=tuple(self._steps.values()))
+            self._show(steps=tuple(self._steps.values()))
 
-    def _show(self, *, urgent: bool = False, **changes: Any) -> None:
+    def _show(self, **changes: Any) -> None:
         with self._changed:
             now = replace(self._now, **changes)
             if now != self._now:
-                self._urgent += urgent
                 self._now = replace(now, version=self._now.version + 1)
                 self._changed.notify_all()

@@ -14,11 +14,8 @@ from typing import Final
 # Who we are, the language, and where temporary files go.
 EVERYWHERE: Final = ("HOME", "USER", "LOGNAME", "SHELL", "LANG", "LANGUAGE", "LC_*", "TZ", "TMPDIR", "XDG_CACHE_HOME")
 # The way to the internet.
-NETWORK: Final = tuple(
-    spelled
-    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
-    for spelled in (name, name.lower())
-)  # fmt: skip
+PROXIES: Final = ("HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy")
+NETWORK: Final = (*PROXIES, "NO_PROXY", "no_proxy")
 # Certificates of a company's proxy. They pass only while what they name is there.
 CERTIFICATES: Final = (
     "SSL_CERT_FILE",
@@ -92,17 +89,25 @@ def without_proxy(known: Iterable[str]) -> str:
     return ",".join(dict.fromkeys([*names, *LOOPBACK]))
 
 
+def also_look_at(names: Iterable[str]) -> str:
+    """A second remedy, or "": which of those variables are set, as they may be the cause. Their values may be
+    secret.
+    """
+    there = [name for name in names if os.environ.get(name)]
+    if not there:
+        return ""
+    it_is = "it is" if len(there) == 1 else "they are"
+    return f" Look at {' and '.join(there)} too: {it_is} set on this machine, and may lead to the wrong place."
+
+
 def existing_home(env: dict[str, str]) -> dict[str, str]:
-    """Another HOME and TMPDIR where the ones in `env` are not there or nothing can be written to them."""
-    fallback = "/tmp"
-    broken: list[str] = [
-        name for name in ("HOME", "TMPDIR", "XDG_CACHE_HOME") if name in env and not writable(Path(env[name]))
-    ]
-    return {name: fallback for name in broken} | ({} if "HOME" in env else {"HOME": os.path.expanduser("~")})
-
-
-def writable(place: Path) -> bool:
-    """True for a folder that can be written to, or could be made."""
-    while not place.exists() and place != place.parent:
-        place = place.parent
-    return place.is_dir() and os.access(place, os.W_OK)
+    """Another HOME and TMPDIR where the ones in `env` are not there or nothing can be written to them. A cache may be
+    made.
+    """
+    env = {"HOME": os.path.expanduser("~")} | env
+    places = {name: Path(env[name]) for name in ("HOME", "TMPDIR", "XDG_CACHE_HOME") if name in env}
+    cache = places.get("XDG_CACHE_HOME")
+    while cache and not cache.exists():
+        places["XDG_CACHE_HOME"] = cache = cache.parent
+    broken = [name for name, place in places.items() if not (place.is_dir() and os.access(place, os.W_OK))]
+    return {"HOME": env["HOME"]} | dict.fromkeys(broken, "/tmp")

@@ -19,6 +19,7 @@ import psutil
 from launcher.core.child_environment import OWN_PARTS, child_environment
 from launcher.core.folder import write_safely
 from launcher.core.problem import Problem
+from launcher.core.session import Part
 
 PACKAGE: Final = Path(__file__).resolve().parents[2]  # the folder that holds this package
 
@@ -269,8 +270,7 @@ def own_environment() -> dict[str, str]:
     return child_environment(*OWN_PARTS) | {"PYTHONPATH": os.pathsep.join(places)}
 
 
-def own_part(module: str) -> list[str]:
-    """The command that runs a module of this very package as a process, in `own_environment()` and the folder
-    `PACKAGE`.
-    """
-    return [sys.executable, "-m", module]
+def start_part(part: Part, module: str, *arguments: str, **variables: str) -> None:
+    """Start a module of this very package as a process that outlives us, with more `variables` in its environment."""
+    command, env = [sys.executable, "-m", module, *arguments], own_environment() | variables
+    start_detached(command, log=part.log, pid_file=part.pid_file, env=env, cwd=PACKAGE)

@@ -34,7 +34,3 @@ class Reporter:
     def withdraw(self, about: str) -> None:
         """Take back the sentence about a thing, if there is one."""
         self.board.withdraw(about)
-
-    def on_step(self, step: str) -> "Reporter":
-        """The same for another step."""
-        return Reporter(self.board, step, self.stop)

@@ -5,7 +5,6 @@ care: pid files, login and ports must stay readable by every later version.
 """
 
 import json
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -59,85 +58,29 @@ class Part:
         self.said_file.unlink(missing_ok=True)
 
 
-@dataclass(frozen=True)
 class Session:
     """The folder `session/` of this machine, owner only, outside of what A1111 serves."""
 
-    place: Path
-
-    @property
-    def webui(self) -> Part:
-        """A1111: said is {"port", "arguments"}, noted when it is started."""
-        return Part(self.place, "webui")
-
-    @property
-    def door(self) -> Part:
-        """The door: said is {"port", "pid"}, written by itself once it listens."""
-        return Part(self.place, "door")
-
-    @property
-    def tunnel(self) -> Part:
-        """The public link: said is {"url", "port", "program"} or {"error"}, written by its process."""
-        return Part(self.place, "tunnel")
-
-    @property
-    def keeper(self) -> Part:
-        """The keeper: said is {"version"}."""
-        return Part(self.place, "keeper")
-
-    @property
-    def keeper_socket(self) -> Path:
-        """Where windows meet the keeper."""
-        return self.place / "keeper.sock"
-
-    @property
-    def keeper_lock(self) -> Path:
-        """Whoever holds this file's lock is the one keeper."""
-        return self.place / "keeper.lock"
-
-    @property
-    def login(self) -> Path:
-        """User, password and secrets of the door (`access.login`)."""
-        return self.place / "login.json"
-
-    @property
-    def tunnel_token(self) -> Path:
-        """gradio's share token: the same token gives the same link again."""
-        return self.place / "tunnel.token"
-
-    @property
-    def board(self) -> Path:
-        """What the door's pages show, written by the keeper."""
-        return self.place / "board.json"
-
-    @property
-    def last_use(self) -> Path:
-        """Touched by the door at each use of the web UI."""
-        return self.place / "last-use"
-
-    @property
-    def restart_wanted(self) -> Path:
-        """Made by the door's control page; the keeper restarts the web UI and deletes it."""
-        return self.place / "restart.wanted"
-
-    @property
-    def log(self) -> Path:
-        """The launcher's own log: tracebacks of what went wrong."""
-        return self.place / "launcher.log"
-
-    @property
-    def launch_file(self) -> Path:
-        """The settings of the launch that runs, and the launcher's version."""
-        return self.place / "launch.json"
+    def __init__(self, place: Path) -> None:
+        self.place = place
+        self.webui = Part(place, "webui")  # A1111: said is {"port", "arguments"}, noted when it is started
+        self.door = Part(place, "door")  # said is {"port", "package"}, written by itself once it listens
+        self.tunnel = Part(place, "tunnel")  # said is {"url", "port", "kind", "program"} or {"error"}, by its process
+        self.keeper = Part(place, "keeper")  # said is {"version"}
+        self.keeper_socket = place / "keeper.sock"  # where windows meet the keeper
+        self.keeper_lock = place / "keeper.lock"  # whoever holds this file's lock is the one keeper
+        self.login = place / "login.json"  # user, password and secrets of the door (`access.login`)
+        self.tunnel_token = place / "tunnel.token"  # gradio's share token: the same token gives the same link again
+        self.board = place / "board.json"  # what the door's pages show, written by the keeper
+        self.last_use = place / "last-use"  # touched by the door at each use of the web UI
+        self.restart_wanted = place / "restart.wanted"  # made by the door's control page, deleted by the keeper
+        self.log = place / "launcher.log"  # tracebacks of what went wrong
+        self.launch_file = place / "launch.json"  # the settings of the launch that runs
 
     def prepare(self) -> None:
         """Make the folder, for the owner only."""
         self.place.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.place.chmod(0o700)
-
-    def set_aside(self, path: Path) -> None:
-        """Keep a file that this version cannot read under another name."""
-        os.replace(path, path.with_name(f"{path.name}.unknown"))
 
 
 def read_object(path: Path) -> dict[str, Any]:

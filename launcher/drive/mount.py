@@ -13,6 +13,7 @@ from launcher.core.process import CommandError, own_environment, run
 
 LOOKS_ALIVE: Final = 2.0  # seconds; the system remembers what it saw in a mount for one
 CONSENT_PATIENCE: Final = 100.0  # seconds; Google's own question is open for 120 and says nothing when they are over
+MOUNT_PATIENCE: Final = 140.0  # seconds; pexpect waits for the mount for 150 after that
 FLUSH_SILENCE: Final = 3600.0  # seconds
 
 AGAIN: Final = "press ▶ again"
@@ -100,9 +101,10 @@ def mount_problem(text: str, types: list[str], seconds: float) -> Problem:
     """The failure of `drive.mount` in one sentence with what to do.
 
     `types` are the names of the exception's classes. They decide before words do: pexpect's time-out lists all it
-    waited for.
+    waited for. Nothing but the `seconds` tells that nobody answered: the mount then fails later, for want of a permit.
     """
-    if "TIMEOUT" in types or "EOF" in types:
+    timed_out = "TIMEOUT" in types or "EOF" in types
+    if timed_out and seconds < CONSENT_PATIENCE + MOUNT_PATIENCE:
         return Problem(
             "Google Drive took too long to connect.",
             f"Wait a minute and {AGAIN}. If this keeps happening, choose Runtime → Disconnect and delete runtime and "
@@ -110,7 +112,7 @@ def mount_problem(text: str, types: list[str], seconds: float) -> Problem:
             field="drive",
         )
     for pattern, what, do in MOUNT_FAILURES:
-        if pattern.lower() in text.lower():
+        if pattern.lower() in text.lower() and not timed_out:
             return Problem(what, do, field="drive")
     if seconds > CONSENT_PATIENCE:
         return Problem(
@@ -120,7 +122,7 @@ def mount_problem(text: str, types: list[str], seconds: float) -> Problem:
             field="drive",
         )
     return Problem(
-        f"Google Drive could not be connected ({types[0]}: {text.strip()[:200]}).",
+        f"Google Drive could not be connected ({': '.join(part for part in (types[0], text.strip()[:200]) if part)}).",
         f"Wait a minute and {AGAIN}. If it fails again, choose Runtime → Disconnect and delete runtime and "
         "start again.",
         field="drive",
@@ -143,5 +145,5 @@ def flush_drive(machine: Machine) -> None:
         raise Problem(
             "Not everything is on Google Drive yet: an upload failed.",
             "The machine was not given back, and your files are still on it. Press ▶ on the first cell to connect "
-            "Drive again, wait a minute, and press ▶ here again.",
+            "Drive again. A minute later, run the cell **Stop** once more.",
         ) from error

@@ -13,6 +13,8 @@ from launcher.core.reporter import Reporter
 
 OUR_REF: Final = "refs/oneclick/used"  # the commit we run; the person's own branches are never moved
 OUR_BRANCHES: Final = "kept-changes-"  # branches with what people changed in files
+# Settings that lie around would change the ends of lines, sign commits or run programs; a broken file stops git.
+NO_SETTINGS: Final = {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"}
 NEVER_ASK: Final = {"GIT_TERMINAL_PROMPT": "0", "GIT_ASKPASS": "true", "GCM_INTERACTIVE": "never", "LC_ALL": "C"}
 SILENCE: Final = 120.0  # seconds git may say nothing
 PLACED_MARK: Final = "oneclick-placed"  # in a checkout's .git: its history is kept on Drive; the commit we put there
@@ -21,7 +23,7 @@ BUSY_MARK: Final = "oneclick-busy"  # in a checkout's .git while its files are p
 
 def git(*arguments: str, at: Path | None = None, on_line: Callable[[str], None] = lambda line: None) -> str:
     """Run git without ever asking for a password, and without cleaning up behind our back."""
-    env = child_environment(*GIT) | NEVER_ASK
+    env = child_environment(*GIT) | NEVER_ASK | NO_SETTINGS
     where = ["-C", str(at)] if at else []
     options = [
         "-c",

@@ -3,10 +3,9 @@ them.
 """
 
 import json
-import re
 import threading
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -25,7 +24,6 @@ MOST_UNFINISHED: Final = 3  # times a version may be tried without an end; then 
 SOURCE: Final = "its source could not be downloaded"
 PACKAGES: Final = "its packages could not be installed"
 START: Final = "it did not start"
-CONFLICT: Final = r"No solution found|unsatisfiable|incompatible|conflict"  # as uv says it
 
 
 @dataclass(frozen=True)
@@ -39,19 +37,12 @@ class Stage:
 
 
 @dataclass(frozen=True)
-class Failure:
-    """Why a version is not tried again."""
-
-    why: str
-    launcher: str  # the launcher that tried it: with other pins it may work
-
-
-@dataclass(frozen=True)
 class Versions:
     """The one owner of `versions.json` in the folder on Drive. Nothing else reads or writes it.
 
     good: the commit that started last. wanted: what names in the field `version` meant when GitHub last answered.
-    failed: commits that failed while another one worked. unfinished: commit to how often its start saw no end.
+    failed: commits that failed while another one worked, why, and with which launcher: with other pins one may work.
+    unfinished: commit to how often its start saw no end.
     """
 
     kept: Path
@@ -89,7 +80,7 @@ class Versions:
         """That commit has started, and those failed (commit to the reason) before it did."""
         gone = {commit, *failed}
         old = {other: why for other, why in self._table("failed").items() if other != commit}
-        new = {other: asdict(Failure(why, self.launcher)) for other, why in failed.items()}
+        new = {other: {"why": why, "launcher": self.launcher} for other, why in failed.items()}
         unfinished = {other: times for other, times in self._table("unfinished").items() if other not in gone}
         self._write(good=commit, failed=old | new, unfinished=unfinished)
 
@@ -183,7 +174,7 @@ class Tries:
         """The problem that ends the launch. An old version whose packages conflict is helped by a newer one, and by
         nothing else.
         """
-        if stage.fails != PACKAGES or not re.search(CONFLICT, problem.what) or self.wanted == NEWEST:
+        if stage.fails != PACKAGES or not problem.by_version or self.wanted == NEWEST:
             return problem
         return Problem(
             f"This version of AUTOMATIC1111 ({self.commit[:8]}) cannot be installed any more: {problem.what}",

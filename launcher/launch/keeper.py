@@ -21,8 +21,8 @@ from typing import Any, Final
 from launcher.core.board import Board
 from launcher.core.problem import Problem, unexpected
 from launcher.core.session import Session, read_object
-from launcher.core.wire import Finish, Request, address_of
-from launcher.launch.windows import Window, Windows, pressed, stops
+from launcher.core.wire import Finish, Press, Request, StopJob, Unanswered, address_of
+from launcher.launch.windows import Window, Windows
 
 IDLE: Final = 3.0  # seconds without anything to keep, after which it ends
 VERSION: Final = Path(__file__).resolve().parents[2].name  # the hash that names the package's folder
@@ -54,33 +54,39 @@ class Keeper:
             self.windows.remove(window)
 
     def _do(self, window: Window, request: Request) -> None:
-        board, stop = Board(*TITLES.get(request.do, ("The launcher", "Done"))), threading.Event()
+        stop = threading.Event()
+        if request.do == "press":  # by a cell that has ended
+            self._press(**request.fields)
+            return
         try:
-            if request.do == "press":
-                if self.launch:
-                    self.launch.running.press(**request.fields)
-                return
             if request.do == "launch":
                 self._launch(request.fields, window)
             else:
-                self._begin_job(request, board, stop, window)
-        except Problem as problem:  # the form
-            board.add("form", "The form")
-            board.fail("form", problem)
-            window.show(board)
-            window.finish()
+                self._begin_job(request, stop, window)
+        except Problem as problem:
+            self._refuse(window, "The form", problem)
         except Exception as error:
             self._log(error)
-            board.add("form", board.title)
-            board.fail("form", unexpected(error, str(self.session.log)))
-            window.show(board)
-            window.finish()
+            self._refuse(window, "The launcher", unexpected(error, str(self.session.log)))
         while message := window.receive():
             self.windows.hear(message)
-            if pressed(message) and self.launch:
-                self.launch.running.press(pressed(message))
-            if stops(message):
-                stop.set()
+            match message:
+                case Press(button):
+                    self._press(button)
+                case StopJob() | Unanswered():
+                    stop.set()
+
+    def _press(self, button: str) -> None:
+        if self.launch:
+            self.launch.running.press(button)
+
+    def _refuse(self, window: Window, at_fault: str, problem: Problem) -> None:
+        """Say why nothing was begun."""
+        board = Board(at_fault, "")
+        board.add("request", at_fault)
+        board.fail("request", problem)
+        window.show(board)
+        window.finish()
 
     # ---- what they ask for
 
@@ -114,11 +120,12 @@ class Keeper:
         place = Workplace(settings, look_at_machine(), self.windows.ask)
         return Launch(place, lambda: self.windows.open_for(place.board))
 
-    def _begin_job(self, request: Request, board: Board, stop: threading.Event, window: Window) -> None:
-        from launcher.launch import jobs
+    def _begin_job(self, request: Request, stop: threading.Event, window: Window) -> None:
+        from launcher.launch.jobs import JOBS, Job
 
-        job = jobs.Job(self._launch_for(request).running, board, stop)
-        work: Callable[..., None] = getattr(jobs, request.do)
+        title, done_title, work = JOBS[request.do]
+        board = Board(title, done_title)
+        job = Job(self._launch_for(request).running, board, stop)
         thread = threading.Thread(target=self._run_job, args=(partial(work, job, **request.fields), board, window))
         self._jobs.append(thread)
         window.show(board)
@@ -185,15 +192,6 @@ class Keeper:
 
         with self.session.log.open("a") as file:
             traceback.print_exception(error, file=file)
-
-
-TITLES: Final = {
-    "launch": ("Starting your image generator", "Your image generator is ready"),
-    "add_model": ("Adding models", "Done"),
-    "add_controlnet": ("Adding ControlNet", "Done"),
-    "change_extensions": ("Extensions", "Done"),
-    "stop": ("Stopping", "Stopped"),
-}
 
 
 def main(session: Session) -> None:

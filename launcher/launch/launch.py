@@ -5,6 +5,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any, Final
 
 from launcher.core.fields import DEFAULT_CHECKPOINT, NEWEST
@@ -33,6 +34,8 @@ class Launch:
 
     def __init__(self, place: Workplace, somebody: Callable[[], bool]) -> None:
         self.place, self.board, self.steps, self.starter = place, place.board, place.steps, place.starter
+        self.session, self.folder, self.machine = place.session, place.folder, place.machine
+        self.webui, self.mirror, self.over = place.webui, place.mirror, place.over
         self.running = Running(place, somebody)
         self._files_there: Future[None] = Future()
         self._story_thread = threading.Thread(target=self._run, name="launch", daemon=True)
@@ -40,7 +43,7 @@ class Launch:
     def begin(self, previous: "Launch | None" = None) -> None:
         """Start it. It takes over from a `previous` launch, which is let go first."""
         self.board.show_foot(ON_ITS_WAY)
-        self.place.session.prepare()
+        self.session.prepare()
         self.previous = previous
         self._story_thread.start()
         threading.Thread(target=self.place.publish, name="publish", daemon=True).start()
@@ -48,7 +51,7 @@ class Launch:
     @property
     def alive(self) -> bool:
         """True while it is on its way, or watches over a web UI."""
-        return self._story_thread.is_alive() and not self.place.over.is_set()
+        return self._story_thread.is_alive() and not self.over.is_set()
 
     @property
     def busy(self) -> bool:
@@ -56,16 +59,16 @@ class Launch:
         kept.
         """
         ending = self.place.ending.is_set() and not self.place.finished.is_set()
-        return self._story_thread.is_alive() or ending or self.place.webui.running
+        return self._story_thread.is_alive() or ending or self.webui.running
 
     def let_go(self) -> None:
         """End the story; the web UI, the door and the link stay. Waits until nothing of it is at work any more."""
         self.board.show_foot("▶ was pressed again with different values: that cell now shows what is running.")
         self.board.show_buttons()
-        self.place.over.set()
+        self.over.set()
         if self._story_thread.is_alive():
             self._story_thread.join()
-        self.place.mirror.stop()
+        self.mirror.stop()
 
     def _run(self) -> None:
         if self.previous:
@@ -74,13 +77,13 @@ class Launch:
             self.previous = None
         settings = asdict(self.place.settings)
         note = {"settings": settings | {"checkpoint": without_secrets(settings["checkpoint"])}}
-        write_safely(self.place.session.launch_file, json.dumps(note), PRIVATE)
+        write_safely(self.session.launch_file, json.dumps(note), PRIVATE)
         try:
             self._story()
             self.running.watch()
         except Failed:
             pass  # its step has said so
-        self.place.over.set()
+        self.over.set()
         if not self.board.snapshot().login_box:
             self.board.show_foot("")
             self.board.show_buttons()
@@ -90,8 +93,8 @@ class Launch:
 
     def _story(self) -> None:
         self._say_what_machine()
-        if self.place.webui.ready:
-            self.board.webui_answers_on(self.place.webui.port)
+        if self.webui.ready:
+            self.board.webui_answers_on(self.webui.port)
         with ThreadPoolExecutor(len(STEPS) + 1) as pool:  # each leg below has a thread of its own
             newest = pool.submit(newest_commit) if self._wants_newest else finished("")
             link = pool.submit(self._link)
@@ -102,7 +105,7 @@ class Launch:
             webui = pool.submit(self._webui, source, python, model)
             legs: tuple[Future[Any], ...] = (drive, source, python, model, link, webui)
             if any(leg.exception() for leg in wait(legs, return_when=FIRST_EXCEPTION).done):
-                self.place.over.set()  # the others stop at once; what is fetched stays
+                self.over.set()  # the others stop at once; what is fetched stays
                 self.board.show_foot("")
         for leg in legs:
             leg.result()
@@ -111,14 +114,14 @@ class Launch:
 
     @property
     def _wants_newest(self) -> bool:
-        return self.place.settings.version == NEWEST and not self.place.webui.running
+        return self.place.settings.version == NEWEST and not self.webui.running
 
     def _say_what_machine(self) -> None:
-        self.board.show_fact("Machine", self.place.machine.described)
-        if not self.place.machine.gpu:
-            where = " Choose Runtime → Change runtime type → T4 GPU to get one." if self.place.machine.colab else ""
+        self.board.show_fact("Machine", self.machine.described)
+        if not self.machine.gpu:
+            where = " Choose Runtime → Change runtime type → T4 GPU to get one." if self.machine.colab else ""
             self.board.notice(f"This runtime has no graphics card: an image takes minutes instead of seconds.{where}")
-        if self.place.machine.colab and not self.place.machine.mountpoint:
+        if self.machine.colab and not self.machine.mountpoint:
             self.board.notice(
                 "Nothing is kept on Google Drive, as you chose: models, images and settings are lost when this "
                 "machine goes away. "
@@ -127,25 +130,25 @@ class Launch:
 
     def _drive(self) -> None:
         with self.steps.step("drive", "looking for your folder"):
-            if self.place.machine.mountpoint:
+            if self.machine.mountpoint:
                 self.board.note(
                     "drive", "waiting for your permission: Google asks for it in the tab in which you pressed ▶"
                 )
-            connect_drive(self.place.machine, self.place.ask_here)
+            connect_drive(self.machine, self.place.ask_here)
             self.board.note("drive", "looking for your folder")
-            told = self.place.folder.prepare()
+            told = self.folder.prepare()
             if told:
                 self.board.notice(told)
-            restored = self.place.mirror.restore()
-            self.place.mirror.start()
-            where = self.place.machine.in_words(self.place.folder.kept)
+            restored = self.mirror.restore()
+            self.mirror.start()
+            where = self.machine.in_words(self.folder.kept)
             self.board.finish("drive", where + (f", {restored} settings files restored" if restored else ""))
 
     def _source(self, drive: "Future[None]", newest: "Future[str]") -> None:
         try:
             with self.steps.step("source", "waiting for Google Drive", after=(drive,)):
                 reporter = self.steps.reporter("source")
-                if self.place.webui.running:
+                if self.webui.running:
                     self.starter.keep_version(reporter)
                     self._files_there.set_result(None)
                     self.board.finish("source", "in use by the running web UI")
@@ -153,8 +156,8 @@ class Launch:
                 self.starter.choose_version(newest.result(), reporter)
                 self.starter.check_out_source(reporter)
                 self._files_there.set_result(None)
-                put_extensions(self.place.folder, reporter)
-                check_arguments(self.place.folder.code, self.place.folder.data, self.place.settings.extra_arguments)
+                put_extensions(self.folder, reporter)
+                check_arguments(self.folder.code, self.folder.data, self.place.settings.extra_arguments)
                 self.board.finish("source", f"version {self.starter.version}")
         finally:
             if not self._files_there.done():
@@ -165,14 +168,14 @@ class Launch:
             # GitHub says in a second whether it has the version the lock is for: then Drive need not be waited for.
             early = newest.result() == LOCKED_COMMIT and self._install_early()
             self._files_there.result()
-            if self.place.webui.running:
+            if self.webui.running:
                 self.board.finish("python", "in use by the running web UI")
                 return
             packages, new = self.starter.install_packages(self.steps.reporter("python"))
             if new or early:
                 self.board.note("python", "preparing them for a fast start")
-                compile_what_was_used(self.place.folder)
-            borrowed = borrowed_bytes(self.place.folder)
+                compile_what_was_used(self.folder)
+            borrowed = borrowed_bytes(self.folder)
             if borrowed:
                 self.board.show_fact("Borrowed from this machine:", f"{borrowed / GB:.1f} GB")
             self.board.finish("python", f"{packages} packages" + ("" if new or early else ", already there"))
@@ -187,31 +190,33 @@ class Launch:
 
     def _model(self, drive: "Future[None]") -> str:
         with self.steps.step("model", "waiting for Google Drive", after=(drive,)):
-            fetcher = self.place.fetcher(self.board, "model", self.place.over)
+            fetcher = self.place.fetcher(self.board, "model", self.over)
             name = ensure_checkpoint(fetcher, self.place.settings.checkpoint, DEFAULT_CHECKPOINT)
-            path = next((p for p in self.place.folder.checkpoints() if p.name == name), None)
-            if path and not self.place.webui.running:
-                self.board.note("model", "reading it into memory, so that the web UI loads it faster")
-                read_ahead(path, self.steps.reporter("model").progress)
+            path = next((p for p in self.folder.checkpoints() if p.name == name), None)
+            if path and not self.webui.running:
+                threading.Thread(target=self._read_ahead, args=(path,), name="read ahead", daemon=True).start()
             self.board.finish("model", name)
             return name
 
+    def _read_ahead(self, checkpoint: Path) -> None:
+        """Read the checkpoint from Drive while the web UI imports its packages: it finds it in memory then."""
+        with self.steps.beside("reading the checkpoint ahead"):
+            read_ahead(checkpoint, self.over.is_set)
+
     def _link(self) -> None:
         with self.steps.step("link", "starting the login page"):
-            self.board.finish(
-                "link", self.place.public_link.open(self.place.webui.running, self.steps.reporter("link"))
-            )
+            self.board.finish("link", self.place.public_link.open(self.webui.running, self.steps.reporter("link")))
 
     def _webui(self, source: "Future[None]", python: "Future[None]", model: "Future[str]") -> None:
         with self.steps.step("webui", "waiting for the steps above", after=(source, python, model)):
             plan = self.starter.plan(model.result())
-            if self.place.webui.started_with(plan):
+            if self.webui.started_with(plan):
                 self.board.note("webui", "already running")
                 self.board.finish("extensions", "in use by the running web UI")
                 self.starter.wait()
                 self.starter.use_checkpoint(model.result())
             else:
                 self.starter.start_some_version(plan)
-            self.board.webui_answers_on(self.place.webui.port)
+            self.board.webui_answers_on(self.webui.port)
             self.board.show_fact("AUTOMATIC1111", self.starter.version)
             self.board.finish("webui", "running")

@@ -9,9 +9,10 @@ from launcher.colab.machine import release_machine
 from launcher.core.board import Board
 from launcher.core.problem import Problem
 from launcher.drive.mount import flush_drive
+from launcher.drive.troubles import is_drives_fault
 from launcher.git.repository import keep_edits
 from launcher.launch.steps import Failed
-from launcher.launch.watch import CONNECT_DRIVE, DriveWatch, LinkWatch, UseWatch
+from launcher.launch.watch import CONNECT_DRIVE, WATCH_DRIVE_EVERY, DriveWatch, LinkWatch, UseWatch
 from launcher.launch.workplace import Workplace
 from launcher.models.checksums import sync_checksums
 from launcher.models.previews import fetch_missing_previews
@@ -31,13 +32,15 @@ class Running:
 
     def __init__(self, place: Workplace, somebody: Callable[[], bool]) -> None:
         self.place, self.board, self.steps = place, place.board, place.steps
+        self.session, self.folder, self.machine = place.session, place.folder, place.machine
+        self.webui, self.mirror, self.over = place.webui, place.mirror, place.over
         self.drive_watch = DriveWatch(place.steps, place.machine, place.ask_here, somebody, place.mirror)
         self._story: threading.Thread | None = None
 
     def show_login_box(self) -> None:
         """Show the way in, and the buttons."""
         self.place.tell_door()
-        drive = (CONNECT_DRIVE,) if self.place.machine.mountpoint else ()
+        drive = (CONNECT_DRIVE,) if self.machine.mountpoint else ()
         self.board.show_buttons(RESTART, STOP, *drive)
         self.board.show_foot(RUNNING)
         self.board.show_login_box(self.place.login_box())
@@ -48,47 +51,61 @@ class Running:
             self.drive_watch.connect()
 
     def look_around(self) -> None:
-        """Off the main way: say what is broken in a folder that was taken over, and keep a person's changes in it."""
-        with self.steps.beside("looking through your folder"):
-            if (self.place.folder.kept / ".git" / "index").exists():
-                keep_edits(self.place.folder.kept, self.place.folder.kept, self.steps.reporter("source"))
-            dead = self.place.folder.dead_shortcuts()
-            if dead:
-                self.board.notice(
-                    f"These shortcuts on your Drive point to nothing and were skipped: {', '.join(dead)}."
-                )
-            looked, broken = broken_models(self.place.folder, self.place.notes.looked_at)
-            if broken:
-                told = "; ".join(f"{name} ({fault})" for name, fault in broken.items())
-                self.board.notice(
-                    f"Damaged files in your folder: {told}. Nothing was changed. Delete them on Google Drive, or "
-                    "download them again."
-                )
-            self.place.notes.note(looked_at=sorted(looked))
-        with self.steps.beside("downloading the previewer for SDXL"):
-            fetch_missing_previews(self.place.fetcher(self.board, "model", self.place.over))
-        with self.steps.beside("saving the checksums of your models"):
-            if self.place.webui.wait_for_model(self.place.over):
-                sync_checksums(self.place.folder)
+        """Off the main way: say what is broken in a folder that was taken over, keep a person's changes in it, and
+        bring what its models need.
+        """
+        self._while_drive_is_there("looking through your folder", self._look_through_folder)
+        self._while_drive_is_there(
+            "downloading the previewer for SDXL",
+            lambda: fetch_missing_previews(self.place.fetcher(self.board, "model", self.over)),
+        )
+        if self.webui.wait_for_model(self.over):
+            self._while_drive_is_there("saving the checksums of your models", lambda: sync_checksums(self.folder))
+
+    def _while_drive_is_there(self, what: str, work: Callable[[], None]) -> None:
+        """Do it; a Drive that is away meanwhile is waited for: `DriveWatch` says so, and asks for it."""
+        with self.steps.beside(what):
+            while True:
+                try:
+                    work()
+                    return
+                except OSError as error:
+                    if not is_drives_fault(error, self.folder.kept) or self.over.wait(WATCH_DRIVE_EVERY):
+                        raise
+
+    def _look_through_folder(self) -> None:
+        if (self.folder.kept / ".git" / "index").exists():
+            keep_edits(self.folder.kept, self.folder.kept, self.steps.reporter("source"))
+        dead = self.folder.dead_shortcuts()
+        if dead:
+            self.board.notice(f"These shortcuts on your Drive point to nothing and were skipped: {', '.join(dead)}.")
+        looked, broken = broken_models(self.folder, self.place.notes.looked_at)
+        if broken:
+            told = "; ".join(f"{name} ({fault})" for name, fault in broken.items())
+            self.board.notice(
+                f"Damaged files in your folder: {told}. Nothing was changed. Delete them on Google Drive, or "
+                "download them again."
+            )
+        self.place.notes.note(looked_at=sorted(looked))
 
     def watch(self) -> None:
         """While it runs: restart a web UI that died or should, and look after Drive, the link and the machine."""
         self._story = threading.current_thread()
         restarts: list[float] = []
-        self.place.session.last_use.touch()
+        self.session.last_use.touch()
         link = LinkWatch(self.steps, self.place.public_link, self.show_login_box)
-        use = UseWatch(self.board, self.place.settings.give_back_after, self.place.session.last_use)
-        while not self.place.over.wait(WATCH_EVERY):
+        use = UseWatch(self.board, self.place.settings.give_back_after, self.session.last_use)
+        while not self.over.wait(WATCH_EVERY):
             self.drive_watch.look()
             link.look()
             if self.drive_watch.away:  # a start needs Drive: it waits, and does not count as one that failed
-                if self.place.session.restart_wanted.exists() or not self.place.webui.running:
+                if self.session.restart_wanted.exists() or not self.webui.running:
                     self.board.note("webui", "it starts again once Google Drive is connected")
-            elif self.place.session.restart_wanted.exists():
-                self.place.session.restart_wanted.unlink()
+            elif self.session.restart_wanted.exists():
+                self.session.restart_wanted.unlink()
                 self._again("restarting, as you asked")
-            elif not self.place.webui.running:
-                problem = self.place.webui.why_it_ended()
+            elif not self.webui.running:
+                problem = self.webui.why_it_ended()
                 restarts = [t for t in restarts if time.monotonic() - t < RESTARTS_WITHIN] + [time.monotonic()]
                 if len(restarts) > RESTARTS_ALLOWED:
                     self.board.webui_answers_on(0)
@@ -104,8 +121,8 @@ class Running:
         """Start the web UI anew, behind the same link. The one before answers until everything for the next is
         ready.
         """
-        checkpoint = self.place.webui.chosen_checkpoint
-        if not self.place.webui.running:
+        checkpoint = self.webui.chosen_checkpoint
+        if not self.webui.running:
             self.board.webui_answers_on(0)
         self.board.start("webui", note)
         with self.steps.beside("restarting the web UI"):
@@ -114,16 +131,16 @@ class Running:
             except (Problem, Failed) as problem:
                 what = problem.what if isinstance(problem, Problem) else "stopped; press ▶ to continue from here"
                 self.board.note("webui", what)
-                if not self.place.webui.running:
+                if not self.webui.running:
                     return  # the next look tries again, or gives up
                 self.board.notice(f"The web UI was not restarted and keeps running as before: {what}", about="again")
-            self.board.webui_answers_on(self.place.webui.port)
+            self.board.webui_answers_on(self.webui.port)
             self.board.finish("webui", "running")
 
     def press(self, button: str) -> None:
         """A button of the panel was pressed."""
         if button == RESTART:
-            self.place.session.restart_wanted.touch()
+            self.session.restart_wanted.touch()
         elif button == CONNECT_DRIVE:
             self.drive_watch.connect()
         elif button == STOP:
@@ -142,22 +159,22 @@ class Running:
     def end_everything(self) -> None:
         """End the web UI, keep its last files, then end the link and the door. The panel says what is."""
         self.place.ending.set()
-        self.place.over.set()
+        self.over.set()
         self.board.webui_answers_on(0)
         self.board.show_login_box(None)
         self.board.show_buttons()
         self.board.show_foot("Press ▶ to start again.")
         for name, note in (("webui", "ending"), ("link", "ending")):
             self.board.start(name, note)
-        self.place.webui.stop()
+        self.webui.stop()
         if self._story and self._story is not threading.current_thread():
             self._story.join(timeout=60)  # it may just be starting it again
-            self.place.webui.stop()
-        self.place.mirror.stop()
+            self.webui.stop()
+        self.mirror.stop()
         self.place.public_link.close()
         for name in ("webui", "link"):
             self.board.rest(name, "off")
-        for path in (self.place.session.board, self.place.session.launch_file):
+        for path in (self.session.board, self.session.launch_file):
             path.unlink(missing_ok=True)
 
     def _give_back(self) -> None:
@@ -171,15 +188,15 @@ class Running:
             )
             self.close("The machine was given back")
             return
-        self.close("Everything is off")
+        self.close("Everything is off, but the machine was not given back")
 
     def give_back(self, board: Board) -> None:
         """Flush Drive and give the machine back; raises `Problem`, and then nothing is given back."""
-        if self.place.mirror.unkept:
+        if self.mirror.unkept:
             raise Problem(
-                f"{self.place.mirror.unkept} files are not on Google Drive yet: {self.place.mirror.summary()}.",
+                f"{self.mirror.unkept} files are not on Google Drive yet: {self.mirror.summary()}.",
                 "The machine was not given back, and they are still on it. Press ▶ on the first cell to "
                 "connect Drive again.",
             )
-        flush_drive(self.place.machine)
-        release_machine(self.place.machine)
+        flush_drive(self.machine)
+        release_machine(self.machine)

@@ -2,6 +2,8 @@
 did.
 """
 
+from typing import Final
+
 import requests
 
 from launcher.colab.machine import Machine
@@ -21,7 +23,7 @@ from launcher.launch.steps import Failed, Steps
 from launcher.models.checksums import sync_checksums
 from launcher.models.previews import lend_previews
 from launcher.python.bytecode import USED_LIST, remember_what_was_used
-from launcher.python.environment import prepare_python
+from launcher.python.environment import foreign_libraries, loaded_libraries, prepare_python
 from launcher.python.packages import packages_for
 from launcher.python.pins import LOCKED_COMMIT, LOCKED_VERSION
 from launcher.python.uv import webui_environment
@@ -30,6 +32,8 @@ from launcher.webui.explain import not_loaded
 from launcher.webui.outputs import OutputPlaces
 from launcher.webui.settings_file import check_settings_file
 from launcher.webui.web_ui import Plan, WebUI
+
+CHANGED: Final = "extensions changed"  # what the notice is about that a restart makes untrue
 
 
 class WebUIStart:
@@ -120,6 +124,7 @@ class WebUIStart:
 
     def start(self, plan: Plan) -> None:
         """Start it; extensions that keep it from starting are switched off, and it is started again without them."""
+        self.board.withdraw(CHANGED)
         put_extensions(self.folder, self.steps.reporter("extensions"))
         self.install(self.packages())
         self.board.start("extensions", "looking for new ones")
@@ -152,6 +157,7 @@ class WebUIStart:
         else:
             raise Failed
         self._say_what_did_not_load()
+        self._say_foreign_libraries()
         if suspicion.blamed:
             one = len(suspicion.blamed) == 1
             who = (
@@ -176,6 +182,19 @@ class WebUIStart:
             )
         else:
             self.board.withdraw("not loaded")
+
+    def _say_foreign_libraries(self) -> None:
+        """Name a CUDA library that came from elsewhere than the web UI's own packages, and with it a second cuDNN."""
+        foreign = foreign_libraries(self.folder, loaded_libraries(self.webui.pid))
+        if foreign:
+            self.board.notice(
+                f"The web UI has loaded {foreign[0]}, which is not the CUDA library it was made with: images can fail. "
+                "If they do, choose Runtime → Disconnect and delete runtime, and press ▶ again; if it happens again, "
+                "switch off the extension you added last.",
+                about="CUDA libraries",
+            )
+        else:
+            self.board.withdraw("CUDA libraries")
 
     def wait(self) -> None:
         """Wait until it is ready; raises `Problem` where it ends, `Failed` where the launch does."""

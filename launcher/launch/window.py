@@ -8,11 +8,12 @@ import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any, Final
 
 from launcher.colab.dialogs import DIALOGS
 from launcher.core.board import Snapshot
-from launcher.core.process import PACKAGE, end_process, own_environment, own_part, running_pid, start_detached
+from launcher.core.process import PACKAGE, end_process, running_pid, start_part
 from launcher.core.session import Session
 from launcher.core.wire import (
     FINISH,
@@ -36,14 +37,22 @@ from launcher.ui.panel import TICK, Panel, new_panel, running_kernel
 VERSION: Final = PACKAGE.name  # the hash that names the package's folder
 CONNECT_PATIENCE: Final = 20.0  # seconds
 FINISH_PATIENCE: Final = 60.0  # seconds in which an older keeper copies what is to be copied
+PRESS_PATIENCE: Final = 5.0  # seconds in which it hears a button of a cell that has ended
 LAST_BOARD: Final = 0.4  # seconds after ■ in which the board may still change
 
 
 class Window:
     """One connection to the keeper, and the panel that shows what it says."""
 
-    def __init__(self, session: Session, request: Request, title: str) -> None:
-        self.session, self.request = session, request
+    def __init__(
+        self,
+        session: Session,
+        request: Request,
+        title: str,
+        form: Callable[[], dict[str, Any] | None] = lambda: None,
+    ) -> None:
+        """`form` asks the page for the first cell's values; that may take seconds, so the panel comes first."""
+        self.session, self.request, self.form = session, request, form
         self.snapshot, self.link = Snapshot(title, started=time.time()), ""
         self.panel: Panel = new_panel(self.snapshot, self.press)
         self._writer: asyncio.StreamWriter | None = None
@@ -54,6 +63,8 @@ class Window:
     async def show(self) -> None:
         """Until there is nothing left to show, or ■."""
         try:
+            with ended_by_stop():
+                self.request = replace(self.request, form=self.form())
             while not self._over:
                 await self._show_one_keeper()
         except (KeyboardInterrupt, asyncio.CancelledError):
@@ -99,15 +110,13 @@ class Window:
             self._answer(message)
 
     def _answer(self, question: Ask) -> None:
-        """Put a question. ■ ends it at once: ipykernel's own handler would only end the cell after the dialog."""
-        before = signal.signal(signal.SIGINT, signal.default_int_handler)
+        """Put a question."""
         try:
-            value = DIALOGS[question.kind](**question.about)
+            with ended_by_stop():
+                value = DIALOGS[question.kind](**question.about)
         except KeyboardInterrupt:
             self._send(Unanswered(question.number))
             raise
-        finally:
-            signal.signal(signal.SIGINT, before)
         self._send(Answer(question.number, value))
         if question.kind == "mount":
             self.panel.show_again()
@@ -116,8 +125,11 @@ class Window:
         """Pass a button on, also after the cell has ended."""
         if self._writer and not self._writer.is_closing():
             self._send(Press(button))
-        else:
-            send_once(self.session, Request("press", {"button": button}))
+            return
+        try:
+            tell_keeper(self.session, encode(Request("press", {"button": button})), PRESS_PATIENCE)
+        except OSError:
+            print("Nothing is running any more. Press ▶ on the first cell.")
 
     def _send(self, message: Message) -> None:
         assert self._writer is not None
@@ -164,40 +176,36 @@ def keeper_version(session: Session) -> str:
 def start_keeper(session: Session) -> None:
     """Start a keeper. It runs this kernel's Python, finds its packages where the kernel does, and knows no token."""
     session.prepare()
-    start_detached(
-        [*own_part("launcher.launch.keeper"), str(session.place)],
-        log=session.keeper.log,
-        pid_file=session.keeper.pid_file,
-        env=own_environment(),
-        cwd=PACKAGE,
-    )
+    start_part(session.keeper, "launcher.launch.keeper", str(session.place))
 
 
 def retire(session: Session) -> None:
     """Have another version's keeper copy what is to be copied and end. Where it does not, it is ended."""
     try:
-        with socket.socket(socket.AF_UNIX) as connection, address_of(session.keeper_socket) as address:
-            connection.settimeout(FINISH_PATIENCE)
-            connection.connect(address)
-            connection.sendall(FINISH)
-            while connection.recv(65536):
-                pass
+        tell_keeper(session, FINISH, FINISH_PATIENCE)
     except OSError:
         pass  # it does not answer: it is ended below
     end_process(session.keeper.pid_file)
 
 
-def send_once(session: Session, request: Request) -> None:
-    """Tell the keeper something without showing anything; nobody hears it where none runs."""
+def tell_keeper(session: Session, line: bytes, patience: float) -> None:
+    """Tell the keeper something without showing anything, and wait until it has done it. Raises `OSError`."""
+    with socket.socket(socket.AF_UNIX) as connection, address_of(session.keeper_socket) as address:
+        connection.settimeout(patience)
+        connection.connect(address)
+        connection.sendall(line)
+        while connection.recv(65536):  # whoever closes at once may lose what they sent
+            pass
+
+
+@contextmanager
+def ended_by_stop() -> Iterator[None]:
+    """■ raises `KeyboardInterrupt` here at once: ipykernel's own handler would only end the cell after the dialog."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
-        with socket.socket(socket.AF_UNIX) as connection, address_of(session.keeper_socket) as address:
-            connection.settimeout(5)
-            connection.connect(address)
-            connection.sendall(encode(request))
-            while connection.recv(65536):  # whoever closes at once may lose what they sent
-                pass
-    except OSError:
-        print("Nothing is running any more. Press ▶ on the first cell.")
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 @contextmanager

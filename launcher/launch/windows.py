@@ -16,9 +16,7 @@ from launcher.core.wire import (
     Enter,
     Message,
     Over,
-    Press,
     Show,
-    StopJob,
     Unanswered,
     decode,
     encode,
@@ -172,13 +170,3 @@ class Windows:
     def open_for(self, board: Board) -> bool:
         """True while a window shows that board."""
         return any(window.board is board for window in self._open)
-
-
-def pressed(message: Message) -> str:
-    """The button's name where one was pressed, else ""."""
-    return message.button if isinstance(message, Press) else ""
-
-
-def stops(message: Message) -> bool:
-    """True for ■."""
-    return isinstance(message, StopJob | Unanswered)

@@ -307,7 +307,6 @@ MODELS: Final = (
         non_commercial=True,
     ),
 )
-DEFAULT_MODEL: Final = MODELS[0].name
 CHECKPOINT_NAMES: Final = tuple(model.name for model in MODELS if model.is_checkpoint)
 
 

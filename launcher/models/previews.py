@@ -1,7 +1,8 @@
 """What A1111 shows an SDXL image with while it grows: brought beforehand, and another file where it cannot be had.
 
 A1111 v1.10.1 looks for it in its models folder, which is on Drive, then beside its code, and else fetches it in the
-middle of the first image (modules/sd_vae_approx.py); where that fails, so does every SDXL image.
+middle of the first image (modules/sd_vae_approx.py). Where that fails, with `--medvram-sdxl` and the like every SDXL
+image fails with it (`store_latent` in modules/sd_samplers_common.py).
 """
 
 import os

@@ -1,7 +1,6 @@
 """The models that are there already: which are broken, which one is used, and reading it ahead."""
 
 import os
-import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -79,20 +78,19 @@ def usable_checkpoint(folder: Folder, usual: set[str]) -> tuple[Path | None, dic
     return None, useless
 
 
-def read_ahead(path: Path, progress: Callable[[int, int], None]) -> None:
-    """Read a file once, so that A1111 finds it in the machine's memory and not on Drive.
+def read_ahead(path: Path, over: Callable[[], bool]) -> None:
+    """Read a file once, so that A1111 finds it in the machine's memory and not on Drive. Ends early once it is `over`.
 
     Several stretches at once: the system asks Drive for 128 kB at a time and waits for each (on 20 ms an answer, 200 MB
     took 17 s in a row, docs/benchmarks.md).
     """
-    size, done, lock = path.stat().st_size, [0], threading.Lock()
+    size = path.stat().st_size
 
     def read(start: int) -> None:
         for offset in range(start, min(start + STRETCH, size), READ_AT_ONCE):
-            piece = os.pread(file.fileno(), READ_AT_ONCE, offset)
-            with lock:
-                done[0] += len(piece)
-                progress(done[0], size)
+            if over():
+                return
+            os.pread(file.fileno(), READ_AT_ONCE, offset)
 
     with path.open("rb", buffering=0) as file, ThreadPoolExecutor(READERS) as pool:
         list(pool.map(read, range(0, size, STRETCH)))

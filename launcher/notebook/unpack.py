@@ -5,7 +5,9 @@ It stands alone: nothing of the launcher can be imported before it has run.
 
 
 # fmt: off
-async def oneclick(call: str, digest: str, fields: dict[str, object], files: dict[str, str] | None = None) -> None:
+async def oneclick(  # noqa: PLR0915  # it stands alone
+    call: str, digest: str, fields: dict[str, object], files: dict[str, str] | None = None
+) -> None:
     """Run one function of the launcher, whose package lies on this machine's disk in a folder named by its hash."""
     import hashlib
     import importlib.util
@@ -24,13 +26,20 @@ async def oneclick(call: str, digest: str, fields: dict[str, object], files: dic
     def in_the_notebook() -> dict[str, str] | None:
         """The package out of the notebook's text, which Colab's page knows; None where it does not answer."""
         import ast
+        import signal
 
+        before = signal.signal(signal.SIGINT, signal.default_int_handler)  # else ■ would wait for the answer
         try:
             message = importlib.import_module("google.colab._message")
+            print("Asking Colab for the launcher, which this machine does not have yet.")
             cells = message.blocking_request("get_ipynb", timeout_sec=10)["ipynb"]["cells"]
         except Exception as error:  # Colab's errors share no base class; whichever it was, ▶ on the first cell helps
             why.append(f" (Colab did not hand out the notebook's text: {type(error).__name__}.)")
             return None
+        except KeyboardInterrupt:
+            return None
+        finally:
+            signal.signal(signal.SIGINT, before)
         for text in ("".join(cell.get("source", "")) for cell in cells):
             if f'oneclick("launch", "{digest}"' in text:
                 calls = [node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Call)]

@@ -1,25 +1,29 @@
 """What installers believe of the environment: corrected, so that an extension's does not undo what was chosen."""
 
 import re
+from typing import Final
 
 from launcher.core.folder import Folder, write_safely
 from launcher.python.pins import ALSO_CALLED
 from launcher.python.uv import installed_packages, site_packages
 
-NOT_TORCHS_MATTER = re.compile(r"Requires-Dist: (nvidia-|triton\b)")
+# Package -> what it says it needs and does not get here. facexlib needs numba (64 MB with llvmlite) and filterpy for
+# following a face through a video only, which nothing of A1111's does.
+NOT_NEEDED: Final = {"torch": r"nvidia-|triton\b", "facexlib": r"numba\b|filterpy\b"}
 
 
 def ask_for_less(folder: Folder) -> None:
-    """Take CUDA's libraries and triton out of what torch says it needs.
+    """Take out of what packages say they need what they do not need here: of torch's, CUDA's libraries and triton.
 
     pip and uv would replace a borrowed newer cuDNN by the one torch names, and fetch 1.2 GB, as soon as a package that
     needs torch (ultralytics, say) is installed. A new file takes the place of the old one, which uv's cache shares.
     """
-    for metadata in site_packages(folder).glob("torch-*.dist-info/METADATA"):
-        lines = metadata.read_text().splitlines(keepends=True)
-        kept = [line for line in lines if not NOT_TORCHS_MATTER.match(line)]
-        if kept != lines:
-            write_safely(metadata, "".join(kept))
+    for name, needs in NOT_NEEDED.items():
+        for metadata in site_packages(folder).glob(f"{name}-*.dist-info/METADATA"):
+            lines = metadata.read_text().splitlines(keepends=True)
+            kept = [line for line in lines if not re.match(f"Requires-Dist: ({needs})", line)]
+            if kept != lines:
+                write_safely(metadata, "".join(kept))
 
 
 def stand_in_for_other_names(folder: Folder) -> None:

@@ -14,7 +14,9 @@ LOCKED_REQUIREMENTS: Final = "76d90436b579f3d7a5f6ff55657ffc56476e2dd0c2c79f09e2
 # gone   from setuptools 82);
 # - opencv's headless build: the other needs libGL.so.1, a system library that a bare machine lacks;
 # - no triton (156 MB): torch asks for it, but only `torch.compile` uses it, and A1111 never calls that (it ran
-# without).
+# without);
+# - no numba, llvmlite (64 MB) and filterpy: facexlib asks for them, but only to follow a face through a video, which
+# nothing of A1111's does.
 LOCK_PINS: Final = read_pins(LOCK)
 # What ControlNet v1.1.455 wants beside them, of versions that live with numpy 1.26. mediapipe 0.10.15 is the newest
 # that ADetailer takes too; it needs protobuf 4.25, where A1111 itself names 3.20 and works with both

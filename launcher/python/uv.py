@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 from typing import Final
 
-from launcher.core.child_environment import CARD, HUB, PACKAGES, child_environment
+from launcher.core.child_environment import CARD, HUB, PACKAGES, PROXIES, also_look_at, child_environment
 from launcher.core.folder import GB, Folder, free_bytes
 from launcher.core.problem import Problem
 from launcher.core.process import CommandError, run, works
@@ -18,13 +18,26 @@ OLDEST_UV: Final = (0, 5, 0)  # before it some of the options and variables we u
 ROOM_FOR_CACHE: Final = 10 * GB  # on another disk than the launcher's folder uv's cache needs at least that
 REPORT: Final = "If it fails again, please report it."
 AGAIN: Final = "Wait a few minutes and press ▶ again; packages that arrived whole are kept."
+CHANGED: Final = "Press ▶ again. If it fails again, the place or something on the way changes files: please report it."
 CONNECTED: Final = "Check that the runtime is connected to the internet and press ▶ again."
+ANOTHER_NETWORK: Final = (
+    "If this network has a login page, log in there. If it has a mirror of its own, set UV_DEFAULT_INDEX to the "
+    "mirror's address. Then press ▶ again."
+)
+LEAD_THERE: Final = (*PROXIES, "UV_DEFAULT_INDEX", "UV_INDEX_URL", "UV_PYTHON_INSTALL_MIRROR", "PIP_INDEX_URL")
+CONFLICT: Final = r"No solution found|unsatisfiable|incompatible|conflict"  # as uv says that packages exclude others
 # What uv says -> what happened, and what to do. The first that fits. {0}, {1}: what the groups hold.
 FAILURES: Final = (
     (
         r"([\w.-]+==[\w.!+-]+)\W.{0,40}[Hh]ash",
         "The package {0} is not the one this launcher was made with: its checksum is different.",
-        "Press ▶ again. If it fails again, the package index or something on the way changes files: please report it.",
+        CHANGED,
+    ),
+    (r"[Hh]ash mismatch", "What the {place} sent is not what it should be: its checksum is different.", CHANGED),
+    (
+        r"there are no versions of (pip|setuptools|wheel)\b",
+        "What answers in place of the {place} is something else: it does not have {0}.",
+        ANOTHER_NETWORK,
     ),
     (
         r"429 Too Many Requests",
@@ -167,10 +180,12 @@ def uv_problem(folder: Folder, error: CommandError, place: str, what: str) -> Pr
         found = re.search(pattern, said)
         if found:
             groups = [group for group in found.groups() if group] or [""]
-            return Problem(happened.format(*groups, place=place), remedy)
+            more = also_look_at(LEAD_THERE) if remedy in (CONNECTED, ANOTHER_NETWORK) else ""
+            return Problem(happened.format(*groups, place=place), remedy + more)
     return Problem(
         f"{what[0].upper()}{what[1:]} could not be installed: {uv_words(error.output)}",
         f"Wait a minute and press ▶ again. {REPORT}",
+        by_version=bool(re.search(CONFLICT, said)),
     )
 
 

@@ -62,9 +62,9 @@ class WebUI:
         return bool(running_pid(self.pid_file))
 
     @property
-    def noted(self) -> dict[str, object]:
-        """What the running process was started with: {"port": int, "arguments": [str]}; empty if there is none."""
-        return self.part.said
+    def pid(self) -> int:
+        """The process's number, 0 where none runs."""
+        return running_pid(self.pid_file)
 
     @property
     def port(self) -> int:
@@ -74,11 +74,11 @@ class WebUI:
     @property
     def ready(self) -> bool:
         """True once it said so in its log. The only sign that may be trusted."""
-        return self.running and READY_LINE in self._log_text()
+        return self.running and READY_LINE in self.last_words
 
     def started_with(self, plan: Plan) -> bool:
         """True if it runs with just these arguments; another checkpoint is no reason to start anew."""
-        return self.running and without_checkpoint(self.noted.get("arguments")) == without_checkpoint(
+        return self.running and without_checkpoint(self.part.said.get("arguments")) == without_checkpoint(
             list(plan.arguments)
         )
 
@@ -104,7 +104,7 @@ class WebUI:
         """Wait for the ready line, telling the stages. False if `cancelled`; raises a `Problem` if it ends before."""
         end = time.monotonic() + START_LIMIT
         while time.monotonic() < end:
-            text = self._log_text()
+            text = self.last_words
             if READY_LINE in text:
                 return True
             for line, told in reversed(STAGES):
@@ -129,25 +129,20 @@ class WebUI:
         comes first.
         """
         while self.running and not over.wait(2):
-            if MODEL_LINE in self._log_text():
+            if MODEL_LINE in self.last_words:
                 return True
         return False
 
     @property
     def chosen_checkpoint(self) -> str:
         """The file name of the checkpoint it was started with, or ""."""
-        arguments = self.noted.get("arguments")
+        arguments = self.part.said.get("arguments")
         words = arguments if isinstance(arguments, list) else []
         return os.path.basename(words[words.index("--ckpt") + 1]) if "--ckpt" in words else ""
 
-    @property
-    def last_words(self) -> str:
-        """What it said, to its end."""
-        return self._log_text()
-
     def why_it_ended(self) -> Problem:
         """The reason in words, from its log and exit code."""
-        return explain(self._log_text(), exit_code(self.pid_file), str(self.log))
+        return explain(self.last_words, exit_code(self.pid_file), str(self.log))
 
     def stop(self) -> None:
         """End it with all it started, politely first."""
@@ -163,7 +158,9 @@ class WebUI:
         url = f"http://127.0.0.1:{self.port}/sdapi/v1/options"
         requests.post(url, json={"sd_model_checkpoint": name}, timeout=600).raise_for_status()
 
-    def _log_text(self) -> str:
+    @property
+    def last_words(self) -> str:
+        """What it said, to its end."""
         try:
             return self.log.read_text(errors="replace")
         except FileNotFoundError:

@@ -5,14 +5,16 @@ cannot tell which. A scene returns the seconds for which its bound holds.
 """
 
 import os
+import re
 import shutil
-import signal
+import socket
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
 
+from launcher.core.wire import address_of
 from tests.colab.stage import Stage, words
 from tests.world import MODEL_LINK
 from tests.world.kernel import cell_source
@@ -187,7 +189,7 @@ def files_there(stage: Stage) -> float:
     shutil.rmtree(stage.place.mountpoint)
     stage.place.mountpoint.symlink_to("/tmp")
     stage.press()
-    stage.says("is a link, so Drive cannot be connected there")
+    stage.says("is a link to another folder")
     stage.told()
     stage.place.mountpoint.unlink()
     return seconds
@@ -251,7 +253,7 @@ def launch_with_gate(stage: Stage) -> None:
 
 def model_there(stage: Stage, patience: float = 40.0) -> float:
     """Seconds until the checkpoint is there."""
-    return stage.until(lambda: "paint.safetensors" in words(stage.kernel), patience, "the checkpoint")
+    return stage.until(lambda: stage.shows("Checkpoint paint.safetensors"), patience, "the checkpoint")
 
 
 @scene("The token is among Colab's secrets", TOKEN, "tokens")
@@ -543,6 +545,23 @@ def dropped_buttons(stage: Stage) -> float:
     return seconds
 
 
+@scene("Drive is away, and Google was refused: the panel's clock goes on", HEARD, "running")
+def clock(stage: Stage) -> float:
+    cell = stage.running()
+    stage.kernel.page.replies[CONSENT] = NO
+    stage.place.drop_drive()
+    stage.says("disconnected; new files wait on this machine until you press Connect Google Drive below", 40)
+    seen, stood_still, last = "", 0.0, time.monotonic()
+    end = last + 8
+    while time.monotonic() < end:
+        shown = "".join(re.findall(r'class="oneclick head"><span>(.*?)</span>', stage.kernel.html()))
+        if shown != seen:
+            stood_still, last, seen = max(stood_still, time.monotonic() - last), time.monotonic(), shown
+        time.sleep(0.02)
+    stage.stop(cell)
+    return max(stood_still, end - last)
+
+
 @scene("A second tab presses ▶: it shows the same, and Google's question comes to it", PANEL, "running")
 def second_tab(stage: Stage) -> float:
     cell = stage.running()
@@ -579,13 +598,12 @@ def noticed(stage: Stage, pid: int) -> bool:
 def crashes(stage: Stage) -> float:
     cell = stage.running()
     for _ in range(4):
-        pid = stage.place.pid("webui")
         stage.until(lambda: stage.shows("Web UI running"), 60, "the web UI")
-        os.kill(pid, signal.SIGKILL)
+        pid = stage.kill("webui")
         wait_for(partial(noticed, stage, pid), 60, "the keeper to notice")
         stage.told()
     stage.says("It stopped and needs your help", 60)
-    assert not stage.shows("Password"), stage.told()
+    stage.until(lambda: not stage.shows("Password") and not stage.shows("keeps running"), 3, "the way in to be gone")
     stage.kernel.wait_done(cell, 30)
     cell, _ = stage.press()
     seconds = stage.until(lambda: card(stage.kernel)[0], 60, "the way in")
@@ -617,27 +635,50 @@ def run_all(stage: Stage) -> float:
     return seconds
 
 
-@scene("An extra cell before ▶: the fields come from the page", MOUNTED, "cells")
+@scene("An extra cell before ▶: the fields come from the page", PANEL, "cells")
 def extra_first(stage: Stage) -> float:
     kernel = stage.fresh()
-    cell, _ = stage.press("add-extension", action="list")
+    cell, seconds = stage.press("add-extension", action="list")
     kernel.wait_done(cell, 30)
-    stage.until(lambda: cell in kernel.idle, 30, "the list")
     assert kernel.errors == [], kernel.errors
-    began = kernel.page.asked_for(NOTEBOOK_TEXT)
-    assert began, "the page was asked for the notebook's text"
-    return 0.0
+    assert kernel.page.asked_for(NOTEBOOK_TEXT)
+    return seconds
 
 
-@scene("An extra cell before ▶, and the page does not answer: one sentence, or the defaults", MOUNTED, "cells")
+@scene("An extra cell before ▶, and the page does not answer: the panel, and then the defaults", PANEL, "cells")
 def extra_first_silent(stage: Stage) -> float:
     kernel = stage.fresh()
     kernel.page.replies[NOTEBOOK_TEXT] = NOBODY
-    began = time.monotonic()
-    cell, _ = stage.press("add-extension", action="list")
+    cell, seconds = stage.press("add-extension", action="list")
     kernel.wait_done(cell, 30)
     assert kernel.errors == [], kernel.errors
-    return time.monotonic() - began
+    assert stage.place.kept.is_dir(), "the defaults' folder"
+    return seconds
+
+
+@scene("■ while the page is asked for the first cell's fields", STOP, "cells")
+def stop_in_fields(stage: Stage) -> float:
+    kernel = stage.fresh()
+    kernel.page.replies[NOTEBOOK_TEXT] = NOBODY
+    cell, _ = stage.press("add-extension", action="list")
+    stage.until(lambda: kernel.page.asked_for(NOTEBOOK_TEXT), 20, "the question")
+    seconds = stage.stop(cell)
+    assert kernel.errors == [], kernel.errors
+    return seconds
+
+
+@scene("An extra cell on a machine that has no launcher yet, and the page does not answer: ■", STOP, "cells")
+def stop_in_unpacking(stage: Stage) -> float:
+    kernel = stage.fresh()
+    shutil.rmtree(stage.place.machine / "oneclick" / "program")
+    kernel.page.replies[NOTEBOOK_TEXT] = NOBODY
+    kernel.text = ""
+    cell = kernel.start(cell_source("add-extension", action="list"))
+    stage.says("Asking Colab for the launcher, which this machine does not have yet.", 20)
+    seconds = stage.stop(cell)
+    assert stage.shows("Press ▶ on the first cell once, then press ▶ here again."), stage.told()
+    assert kernel.errors == [], kernel.errors
+    return seconds
 
 
 @scene("Stop where nothing runs", MOUNTED, "cells")
@@ -705,7 +746,7 @@ def flush_fails(stage: Stage) -> float:
     stage.stop(stage.running())
     stage.place.conduct(flush_fails=True)
     seconds = stop_cell(stage, give_back_the_machine=True)
-    assert stage.shows("Google Drive has not taken everything yet: its upload failed."), stage.told()
+    assert stage.shows("Not everything is on Google Drive yet: an upload failed."), stage.told()
     assert stage.world.manager.asked == 0
     return seconds
 
@@ -724,13 +765,13 @@ def unassign_fails(stage: Stage) -> float:
     stage.stop(stage.running())
     stage.world.manager.status = 500
     seconds = stop_cell(stage, give_back_the_machine=True)
-    assert stage.shows("Colab did not take the machine back (HTTPError). What to do: Give it back by hand"), (
+    assert stage.shows("Colab did not take the machine back (HTTPError). What to do: To stop it, choose Runtime"), (
         stage.told()
     )
     return seconds
 
 
-@scene("■ while Google takes what is on its way: the push goes on", STOP, "back")
+@scene("■ while Google takes what is on its way: the push goes on, then one POST, as the panel says", STOP, "back")
 def stop_in_flush(stage: Stage) -> float:
     stage.stop(stage.running())
     stage.place.conduct(flush_seconds=6.0)
@@ -741,7 +782,8 @@ def stop_in_flush(stage: Stage) -> float:
     seconds = stage.stop(cell)
     assert not stage.shows("still running"), stage.told()
     stage.until(lambda: len(stage.place.pushes) == 2, 30, "the push to end")
-    assert stage.place.pushes[-1][1] == "push done"
+    stage.until(lambda: stage.world.manager.asked, 20, "the machine to be given back")
+    posted_after_push(stage)
     return seconds
 
 
@@ -764,7 +806,7 @@ def give_back_after_fails(stage: Stage) -> float:
     stage.place.conduct(flush_fails=True)
     old = time.time() - 600
     os.utime(stage.place.session / "last-use", (old, old))
-    seconds = stage.says("Google Drive has not taken everything yet: its upload failed.", 60)
+    seconds = stage.says("Not everything is on Google Drive yet: an upload failed.", 60)
     stage.kernel.wait_done(cell, 30)
     assert stage.world.manager.asked == 0
     return seconds
@@ -787,8 +829,7 @@ def kernel_killed(stage: Stage) -> float:
         if number == 20:
             stage.kernel.kill()
         if number == 30:
-            webui = stage.place.pid("webui")
-            os.kill(webui, signal.SIGKILL)
+            webui = stage.kill("webui")
     wait_for(lambda: len(list(kept.glob("*.png"))) == 50, 60, "50 of 50 on Drive")
     assert all((kept / f"{n:05}.png").read_bytes() == b"\x89PNG" + bytes([n]) * 20_000 for n in range(50))
     wait_for(lambda: stage.place.pid("webui") not in (0, webui), 60, "the web UI to be back")
@@ -801,14 +842,22 @@ def kernel_killed(stage: Stage) -> float:
     return seconds
 
 
+def answers(stage: Stage) -> bool:
+    """Does somebody listen where windows meet the keeper?"""
+    with socket.socket(socket.AF_UNIX) as connection, address_of(stage.place.session / "keeper.sock") as address:
+        try:
+            connection.connect(address)
+        except (ConnectionRefusedError, FileNotFoundError):
+            return False
+    return True
+
+
 @scene("SIGKILL for the keeper: the open window has a new one, and the web UI runs on", 3, "killed")
 def keeper_killed(stage: Stage) -> float:
     cell = stage.running()
-    keeper, webui = stage.place.pid("keeper"), stage.place.pid("webui")
-    before = card(stage.kernel)
-    os.kill(keeper, signal.SIGKILL)
-    seconds = stage.until(lambda: stage.place.pid("keeper") not in (0, keeper), 30, "a new keeper")
-    seconds += stage.until((stage.place.session / "keeper.sock").exists, 30, "its socket")
+    webui, before = stage.place.pid("webui"), card(stage.kernel)
+    keeper = stage.kill("keeper")
+    seconds = stage.until(lambda: stage.place.pid("keeper") not in (0, keeper) and answers(stage), 30, "a new keeper")
     stage.until(lambda: card(stage.kernel)[1:] == before[1:] and stage.shows("ready"), 30, "the way in")
     assert stage.place.pid("webui") == webui
     image = stage.place.data / "outputs" / f"after-{time.time():.0f}.png"
@@ -824,7 +873,7 @@ def keeper_killed_alone(stage: Stage) -> float:
     cell = stage.running()
     before, webui = card(stage.kernel), stage.place.pid("webui")
     stage.stop(cell)
-    os.kill(stage.place.pid("keeper"), signal.SIGKILL)
+    stage.kill("keeper")
     cell, seconds = stage.press()
     stage.until(lambda: card(stage.kernel)[1:] == before[1:], 30, "the way in")
     assert stage.place.pid("webui") == webui

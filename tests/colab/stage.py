@@ -4,6 +4,7 @@ import html
 import os
 import re
 import shutil
+import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -87,6 +88,14 @@ class Stage:
         self.sentences.update(dict.fromkeys(found))
         return " · ".join(found)
 
+    def kill(self, name: str) -> int:
+        """SIGKILL for one of the launcher's processes; its pid."""
+        self.until(lambda: self.place.pid(name), 20, f"the pid of {name}")
+        pid = self.place.pid(name)
+        assert pid > 1
+        os.kill(pid, signal.SIGKILL)
+        return pid
+
     # ---- states
 
     def fresh(self) -> Kernel:
@@ -164,21 +173,21 @@ def words(tab: Tab) -> str:
 
 def plain(text: str) -> str:
     """HTML as text."""
-    text = re.sub(r"<style>.*?</style>", " ", text, flags=re.DOTALL)
+    text = re.sub(r"<style>.*?</style>|<textarea.*?</textarea>", " ", text, flags=re.DOTALL)  # a report, not shown
     return re.sub(r"\s+", " ", html.unescape(re.sub(r"<[^>]*>", " ", text))).strip()
 
 
 def telling(tab: Tab) -> list[str]:
     """The headline, the notes of steps that are not done, notices, problems, and how to go on."""
     shown = tab.html()
-    found = re.findall(r'role="status">.*?<b>(.*?)</b>', shown)
+    found = re.findall(r'class="oneclick head"><span>.*?</span><b>(.*?)</b>', shown)
     for state, body in re.findall(r'<li class="(\w+)">(.*?)</li>', shown, re.DOTALL):
         title, note = re.findall(r"<b>(.*?)</b>.*?<small>(.*?)</small>", body, re.DOTALL)[0]
         if state == "running" or (state == "waiting" and note):
             found.append(f"{title}: {note}")
     found += re.findall(r'class="notice">(.*?)</div>', shown, re.DOTALL)
     found += re.findall(r'class="trouble" role="alert">(.*?)</div>', shown, re.DOTALL)
-    found += [foot.partition(" · Version")[0] for foot in re.findall(r'class="oneclick foot">(.*?)</div>', shown)]
+    found += re.findall(r'class="oneclick foot">(.*?)<div class="facts">', shown)
     found += tab.text.strip().splitlines()
     cleaned = [re.sub(r"/\S*?/content/", "/content/", plain(one)) for one in found]
     return [one for one in cleaned if one and not one.startswith((CARDLESS, "Mounted at "))]

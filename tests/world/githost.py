@@ -39,7 +39,7 @@ class GitHost:
 
     def __post_init__(self) -> None:
         self.root.mkdir(parents=True, exist_ok=True)
-        host = self
+        host, self.surroundings = self, dict(os.environ)  # a test may change this process's own later
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
@@ -125,7 +125,7 @@ class GitHost:
             time.sleep(self.delay)
         inside = path.split(".git", 1)[1]
         environment = {
-            **os.environ,
+            **self.surroundings,
             "GIT_PROJECT_ROOT": str(self.root),
             "GIT_HTTP_EXPORT_ALL": "1",
             "GIT_PROTOCOL": request.headers.get("Git-Protocol", ""),

@@ -47,6 +47,9 @@ class Index:
         self.html = False  # a login page in place of everything
         self.cut = False  # wheels end after half their bytes
         self.rate = 0.0  # bytes a second of a wheel; 0: as fast as can be
+        self.stalls: set[str] = set()  # names of packages (with _) whose wheels stop after half their bytes
+        self.anything = b""  # the content of every file that is not there
+        self.over = threading.Event()
         index = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -87,6 +90,8 @@ class Index:
             body = "".join(f'<a href="/files/{file}#sha256={hashes[file]}">{file}</a>\n' for file in mine).encode()
         elif status == 200 and name in self.files:
             body, kind = self.files[name], "application/octet-stream"
+        elif status == 200 and self.anything:
+            body, kind = self.anything, "application/octet-stream"
         elif status == 200:
             status = 404
         request.send_response(status)
@@ -102,19 +107,26 @@ class Index:
         self.send(request, name, body, kind != "text/html")
 
     def send(self, request: Any, name: str, body: bytes, counts: bool) -> None:
-        step = max(1, int(self.rate / 10)) if self.rate and counts else len(body) or 1
+        step = max(1, int(self.rate / 10)) if self.rate and counts else len(body) // 4 or 1
         try:
             for start in range(0, len(body), step):
                 piece = body[start : start + step]
                 request.wfile.write(piece)
                 if counts:
                     self.sent[name] = self.sent.get(name, 0) + len(piece)
+                if (
+                    counts
+                    and name.split("-", maxsplit=1)[0].replace("_", "-") in self.stalls
+                    and start >= len(body) / 2
+                ):
+                    self.over.wait()
                 if self.rate and counts:
                     time.sleep(0.1)
         except (BrokenPipeError, ConnectionResetError):
             request.close_connection = True
 
     def close(self) -> None:
+        self.over.set()
         self.server.shutdown()
         self.server.server_close()
 

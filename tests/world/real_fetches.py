@@ -156,7 +156,8 @@ def previewed(real: Real) -> str:
     assert "URLError" in without, f"without the stand-in A1111 should fail: {without}"
     assert "PREVIEW (16, 16)" in with_it, with_it
     real.told = without
-    return "the image is made; its previews have wrong colours (without the launcher: `URLError`, and no image)"
+    without_us = "without the launcher, with `--medvram-sdxl`: `URLError`, and no image"
+    return f"the image is made; its previews have wrong colours ({without_us})"
 
 
 ROWS: dict[str, Callable[[Real], str]] = {

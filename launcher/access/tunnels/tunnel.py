@@ -15,9 +15,10 @@ import requests
 from launcher.access.tunnels.cloudflared import CLOUDFLARED
 from launcher.access.tunnels.gradio import GRADIO
 from launcher.access.tunnels.service import START_PATIENCE, Reason
+from launcher.core.child_environment import PROXIES, also_look_at
 from launcher.core.folder import write_safely
 from launcher.core.problem import Problem
-from launcher.core.process import PACKAGE, end_process, own_environment, own_part, running_pid, start_detached
+from launcher.core.process import end_process, running_pid, start_part
 from launcher.core.session import Session
 
 SERVICES: Final = {"gradio": GRADIO, "cloudflared": CLOUDFLARED}  # in the order in which they are tried
@@ -66,16 +67,15 @@ class Tunnel:
             reason = self._try(kind, port)
         if reason:
             self.close()
-            raise Problem(f"{SERVICES[kind].title} gave no link: {reason.words}.", TRY_LATER)
+            raise Problem(f"{SERVICES[kind].title} gave no link: {reason.words}.", TRY_LATER + also_look_at(PROXIES))
         return self.url
 
     def _try(self, kind: str, port: int) -> Reason | None:
         """Start it and wait for its link; why there is none, else."""
         self.close()
         self._make_token()
-        command = [*own_part("launcher.access.tunnels.tunnel"), kind, str(self.session), str(port)]
-        environment = own_environment() | {"PYTHONUNBUFFERED": "1"}
-        start_detached(command, log=self.log, pid_file=self.pid_file, env=environment, cwd=PACKAGE)
+        arguments = (kind, str(self.session), str(port))
+        start_part(self.part, "launcher.access.tunnels.tunnel", *arguments, PYTHONUNBUFFERED="1")
         end = time.monotonic() + START_PATIENCE + 10
         while time.monotonic() < end and self.running and not self.part.said:
             time.sleep(0.1)

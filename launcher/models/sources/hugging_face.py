@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 from urllib.parse import unquote, urlsplit
 
+from launcher.core.child_environment import PROXIES, also_look_at
 from launcher.core.problem import Problem
 from launcher.models.catalog import HubFile
 from launcher.models.link_target import LinkTarget, TokenNeeded, safe_name
@@ -178,7 +179,8 @@ def hub_problem(file: HubFile, error: Exception, with_token: bool) -> Exception:
         if not is_silence(error):
             return error
         return Problem(
-            f"Hugging Face does not answer ({type(error).__name__}).", "Wait a few minutes and press ▶ again."
+            f"Hugging Face does not answer ({type(error).__name__}).",
+            "Wait a few minutes and press ▶ again." + also_look_at(("HF_ENDPOINT", "HF_HUB_OFFLINE", *PROXIES)),
         )
     status, code = response.status_code, response.headers.get("X-Error-Code", "")
     said = f"{getattr(error, 'server_message', '') or ''} {error}".lower()

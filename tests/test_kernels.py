@@ -1,0 +1,161 @@
+"""A launch in kernels as people use them: names taken, pressed twice, two at once, after a notebook of before."""
+
+import html
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+import requests
+
+from tests.conftest import COLAB_PYTHON, CURRENT_PYTHON
+from tests.world import MODEL_LINK, MODEL_REPO, World, safetensors
+from tests.world.kernel import BEFORE, Kernel, cell_source
+from tests.world.place import Place, wait_ready
+
+STACKS = [pytest.param(COLAB_PYTHON, id="colab"), pytest.param(CURRENT_PYTHON, id="current")]
+Kernels = Callable[..., Kernel]
+TAKEN = "run = git = page = stop = launch = os = sys = Path = running = json = asyncio = 1"
+OUTSIDE = ("keeper", "webui", "door", "tunnel")
+
+
+@pytest.fixture
+def place(world: World, tmp_path: Path) -> Iterator[Place]:
+    with Place(world, tmp_path) as made:
+        yield made
+
+
+def pids(place: Place) -> dict[str, int]:
+    return {name: place.pid(name) for name in OUTSIDE}
+
+
+def lives(pid: int) -> bool:
+    """True unless it has ended; whoever started it may not have noticed yet."""
+    return psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+
+
+def done(kernel: Kernel, cell: str) -> None:
+    """■, and the cell has ended."""
+    kernel.interrupt()
+    kernel.wait_done(cell, 60)
+    assert kernel.errors == []
+    kernel.widgets.clear()
+
+
+def address(kernel: Kernel, patience: float = 120) -> tuple[str, str]:
+    """(link, password) of the login box."""
+    return wait_ready(kernel, patience)[1:]
+
+
+@pytest.mark.parametrize("then", ["■ was pressed", "the cell is open", "new kernel"])
+def test_what_the_notebook_of_before_runs_is_taken_over_and_ended(place: Place, kernels: Kernels, then: str) -> None:
+    kernel = kernels(COLAB_PYTHON, place.environment, place.machine)
+    old = kernel.start(cell_source("launch", BEFORE, checkpoint=MODEL_LINK))
+    way_in, webui, tunnel = address(kernel), place.pid("webui"), place.pid("tunnel")
+    if then != "the cell is open":
+        done(kernel, old)
+    if then == "new kernel":
+        kernel.shutdown()
+        kernel = kernels(COLAB_PYTHON, place.environment, place.machine)
+    kernel.widgets.clear()
+    new = kernel.start(cell_source("launch", checkpoint=MODEL_LINK))
+    assert address(kernel) == way_in
+    assert place.pid("tunnel") == tunnel, "it was found by its file"
+    assert place.pid("webui") == webui or not lives(webui)
+    done(kernel, new)
+    if then != "new kernel":  # under ipykernel 6 the new cell ran within the old one, which hears it at its end
+        kernel.wait_done(old, 60)
+    kernel.run(cell_source("stop"), 120)
+    assert "the web UI and its link are off" in kernel.html()
+    place.wait_until_nothing_runs()
+
+
+@pytest.mark.parametrize("python", STACKS)
+def test_two_kernels_share_one_launch_and_a_second_press_lets_go_of_nothing(
+    place: Place, kernels: Kernels, python: Path
+) -> None:
+    source = cell_source("launch", checkpoint=MODEL_LINK)
+    pair = [kernels(python, place.environment, place.machine) for _ in range(2)]
+    cells = [kernel.start(source) for kernel in pair]
+    one, other = (address(kernel) for kernel in pair)
+    assert one == other
+    before, noted = pids(place), (place.session / "launch.json").stat().st_mtime_ns
+    assert all(before.values())
+
+    # ▶ in the first, whose panel is closed; the second's stays open
+    done(pair[0], cells[0])
+    pressed, cell = time.monotonic(), pair[0].start(source)
+    assert address(pair[0]) == one
+    print(f"▶ again to the login box: {time.monotonic() - pressed:.2f} s")
+    assert pids(place) == before
+    assert (place.session / "launch.json").stat().st_mtime_ns == noted, "no launch was begun anew"
+    assert cells[1] not in pair[1].idle
+    assert "different values" not in pair[1].html()
+
+    # a changed field in the second: what need not be started anew is not, and the first's panel says where to look
+    pair[1].interrupt()
+    pair[1].wait_done(cells[1], 60)
+    pair[1].widgets.clear()
+    pair[1].start(cell_source("launch", checkpoint=MODEL_LINK, api=True))
+    assert address(pair[1]) == one
+    pair[1].wait(
+        lambda: requests.get(f"{one[0]}/sdapi/v1/options", auth=("user", one[1]), timeout=10).ok, 30, "the API"
+    )
+    pair[0].wait_done(cell, 60)
+    assert "▶ was pressed again with different values" in pair[0].html()
+
+    # a new kernel for the first
+    pair[0].kill()
+    kernel = kernels(python, place.environment, place.machine)
+    cell = kernel.start(cell_source("launch", checkpoint=MODEL_LINK, api=True))
+    assert address(kernel) == one
+    assert place.pid("keeper") == before["keeper"]
+
+    # the Stop cell of one ends the cells of both
+    done(kernel, cell)
+    kernel.run(cell_source("stop"), 120)
+    pair[1].wait(lambda: "Everything is off" in pair[1].html(), 60, "the other panel to say so")
+    place.wait_until_nothing_runs()
+
+
+def test_with_common_names_taken_every_cell_and_button_works(place: Place, kernels: Kernels) -> None:
+    world = place.world
+    world.hub.add(MODEL_REPO, "more.safetensors", safetensors(60_000, 2))
+    world.hub.add("webui/ControlNet-modules-safetensors", "control_canny-fp16.safetensors", safetensors(50_000))
+    world.git.add("Mikubill/sd-webui-controlnet", {"scripts/controlnet.py": b"print('control')"})
+    world.git.add("person/sd-nice", {"scripts/nice.py": b"one\n"})
+    kernel = kernels(COLAB_PYTHON, place.environment, place.machine)
+    kernel.run(TAKEN)
+    cell = kernel.start(cell_source("launch", checkpoint=MODEL_LINK))
+    url, password = address(kernel)
+    webui = place.pid("webui")
+    kernel.press_button("Restart the web UI")
+    kernel.wait(lambda: place.pid("webui") not in (0, webui), 60, "the restart")
+    kernel.wait(lambda: requests.get(f"{url}/internal/ping", auth=("user", password), timeout=10).ok, 90, "it is back")
+    place.drop_drive()
+    kernel.wait(lambda: "connected again" in kernel.html(), 60, "Drive to be asked for")
+    kernel.press_button("Connect Google Drive")
+    done(kernel, cell)
+
+    link = MODEL_LINK.replace("paint.", "more.")
+    for identity, fields, says in (
+        ("add-model", {"what": link, "kind": "checkpoint"}, "more.safetensors: choose it in the web UI"),
+        ("add-controlnet", {"controls": "control_canny-fp16"}, "control_canny-fp16.safetensors is ready"),
+        ("add-extension", {"what": "https://github.com/person/sd-nice"}, ", added"),
+        ("add-extension", {"action": "list"}, "sd-nice: version"),
+    ):
+        kernel.run(cell_source(identity, **fields), 120)
+        assert says in html.unescape(kernel.html()), identity
+        assert kernel.errors == []
+        kernel.widgets.clear()
+
+    kernel.start(cell_source("launch", checkpoint=MODEL_LINK))
+    address(kernel)
+    kernel.press_button("Stop everything")
+    place.wait_until_nothing_runs(60)
+    kernel.widgets.clear()
+    kernel.run(cell_source("stop"), 60)
+    assert "the web UI and its link are off" in kernel.html()
+    kernel.run(f"print('STILL', {', '.join(TAKEN.split(' = ')[:-1])})")
+    kernel.wait_for_text(rf"^STILL( 1){{{TAKEN.count('=')}}}$", 10)
