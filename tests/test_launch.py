@@ -12,9 +12,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import gradio_client
 import psutil
 import pytest
 import requests
+from gradio_client.exceptions import AuthenticationError
 
 from launcher.core.process import end_process
 from tests.conftest import COLAB_PYTHON, CURRENT_PYTHON, ROOT
@@ -578,5 +580,20 @@ def test_every_route_of_the_web_ui_is_behind_the_door(place: Place, kernels: Ker
     print(f"the stand-in's routes: {refused} requests of a stranger, all refused; {same} logged in, all as directly")
     assert refused > 60
     assert same > 60
+
+    program = gradio_client.Client(url, auth=("user", password), verbose=False)
+    assert program.config["version"] == "3.41.2"  # what it asked for after its login
+    with pytest.raises(AuthenticationError, match="Invalid credentials"):
+        gradio_client.Client(url, auth=("user", "guess"), verbose=False)
+
+    with chromium() as browser:  # a page that waits for an image is told when the web UI dies
+        page = browser.new_page()
+        log_in(page, url, password)
+        page.locator("#txt2img_steps input[type=number]").fill("150")
+        page.locator("#txt2img_prompt textarea").first.fill("a lighthouse")
+        with page.expect_response("**/internal/progress"):
+            page.locator("#txt2img_generate").first.click()
+        os.kill(place.pid("webui"), signal.SIGKILL)
+        page.get_by_text("Connection errored out").first.wait_for(timeout=20_000)
     kernel.interrupt()
     kernel.run(cell_source("stop"), 120)

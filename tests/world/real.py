@@ -9,6 +9,7 @@ repositories).
 import argparse
 import contextlib
 import gzip
+import importlib
 import json
 import math
 import os
@@ -144,25 +145,36 @@ def clip_words(bpe: bytes) -> dict[str, bytes]:
     }
 
 
-def clip_package(folder: Path) -> bytes:
-    """The list of merges out of clip-anytorch, from the package index."""
-    target = folder / "clip-anytorch"
+def fetched_package(folder: Path, requirement: str) -> Path:
+    """The files of a package from the package index."""
+    target = folder / requirement.partition("==")[0]
     if not target.exists():
-        subprocess.run(
-            [
-                sys.executable,
-                "-m",
-                "pip",
-                "install",
-                "--quiet",
-                "--no-deps",
-                "--target",
-                str(target),
-                "clip-anytorch==2.6.0",
-            ],
-            check=True,
-        )
-    return next(target.rglob("bpe_simple_vocab_16e6.txt.gz")).read_bytes()
+        command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", str(target), requirement]
+        subprocess.run(command, check=True)
+    return target
+
+
+def clip_package(folder: Path) -> bytes:
+    """The list of merges out of clip-anytorch."""
+    return next(fetched_package(folder, "clip-anytorch==2.6.0").rglob("bpe_simple_vocab_16e6.txt.gz")).read_bytes()
+
+
+def paint_with_webuiapi(url: str, password: str, folder: Path) -> None:
+    """The library by which most programs use A1111: it logs in with HTTP Basic, and is refused with another password."""
+    sys.path.append(str(fetched_package(folder, "webuiapi==0.9.17")))
+    library = importlib.import_module("webuiapi")
+    small = {"prompt": "a lighthouse", "steps": 1, "width": 64, "height": 64}
+    program, stranger = (library.WebUIApi(baseurl=f"{url}/sdapi/v1", username="user", password=word)
+                         for word in (password, "guess"))  # fmt: skip
+    image = program.txt2img(**small).image
+    assert image.size == (64, 64), image
+    try:
+        stranger.txt2img(**small)
+    except RuntimeError as error:
+        assert error.args[0] == 401, error
+    else:
+        raise AssertionError("a wrong password painted")
+    print(f"webuiapi through the door: an image of {image.size}; with a wrong password 401", flush=True)
 
 
 class RealWorld(World):
@@ -239,6 +251,7 @@ def one_launch(world: RealWorld, options: argparse.Namespace, shot: Path | None,
                 "directly",
                 flush=True,
             )
+            paint_with_webuiapi(url, password, world.root)
         times = step_times(kernel.text)
         times["▶ to the login box"] = re.findall(r"^Ready after (.+)\.$", kernel.text, re.MULTILINE)[0]
         log = home / "machine" / "session" / "webui.log"

@@ -179,8 +179,9 @@ if args.api:
 
     @app.post("/sdapi/v1/txt2img")
     def txt2img(wanted: dict = Body(...)) -> dict:  # noqa: B008
-        paint(wanted.get("prompt", ""))
-        return {"images": ["made"]}
+        data = io.BytesIO()
+        paint(wanted.get("prompt", "")).save(data, "PNG")
+        return {"images": [base64.b64encode(data.getvalue()).decode()], "parameters": wanted, "info": "{}"}
 
     @app.api_route("/echo", methods=["GET", "POST", "PUT", "DELETE", "OPTIONS", "HEAD"])
     async def echo(request: Request) -> dict:
