@@ -1,5 +1,6 @@
 # run: the notebook against stand-ins · test: everything · notebook: build it · real: with the real AUTOMATIC1111
 # real-outputs: that what it writes and fetches is kept · faults: kills and dead upstreams
+# real-extensions: the most used extensions on the real AUTOMATIC1111
 # colab: every dialog and stop on the real google.colab · machines: odd variables and files
 # attacks: strangers at the door, and what its owner notices · long-run: one page through the link for two hours
 # shots: the README's pictures · bench: against other tools
@@ -13,7 +14,7 @@ WORKERS ?= 2
 MINUTES ?= 120
 unexport PYTHONDONTWRITEBYTECODE  # else every kernel compiles IPython anew, 3 s each
 
-.PHONY: run test check notebook real real-outputs colab faults machines attacks long-run shots bench lock pins setup clean
+.PHONY: run test check notebook real real-outputs real-extensions colab faults machines attacks long-run shots bench lock pins setup clean
 
 run: setup
 	$(PYTHON) -m launcher.notebook.build
@@ -41,6 +42,11 @@ real-outputs: setup
 	$(PYTHON) -m launcher.notebook.build
 	$(PYTHON) -m tests.world.real_outputs --upstreams $(UPSTREAMS) --home run/real-outputs --write docs/faults.md
 	$(PYTHON) -m tests.world.real_fetches --upstreams $(UPSTREAMS) --home run/real-outputs --write docs/faults.md
+
+real-extensions: setup
+	@test -n "$(UPSTREAMS)" || { echo "Say where the repositories are: make real-extensions UPSTREAMS=DIR"; exit 2; }
+	$(PYTHON) -m launcher.notebook.build
+	$(PYTHON) -m tests.world.real_extensions --upstreams $(UPSTREAMS) --home run/real-extensions
 
 colab: setup
 	@test -d "$(COLABTOOLS)/google/colab" || { echo "Say where the real google.colab is, a checkout of googlecolab/colabtools: make colab COLABTOOLS=DIR"; exit 2; }

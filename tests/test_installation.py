@@ -1,8 +1,10 @@
 """The web UI's Python, made by the real uv from an index of our own: slow lines, dead ones, and when it is complete."""
 
+import io
 import os
 import subprocess
 import sys
+import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,13 +19,21 @@ from launcher.python.uv import site_packages, suits, uv_environment, uv_problem
 from tests.world.heard import Heard
 from tests.world.toy_lock import ToyLock, toy_lock
 
+SILENCE = 8.0  # seconds: on a busy machine a program needs some to begin
 SLOW = 1_000_000  # bytes a second; uv writes what came in steps of a megabyte
 
 
 @pytest.fixture
 def toys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ToyLock]:
     with toy_lock(tmp_path, monkeypatch) as made:
+        monkeypatch.setenv("PATH", str(Path(sys.prefix) / "bin"))  # uv asks every Python that it finds, shims too
         yield made
+
+
+@pytest.fixture
+def anywhere() -> dict[str, str]:
+    """The variables as they are, before `toys` changes them."""
+    return dict(os.environ)
 
 
 class Bar(Heard):
@@ -43,11 +53,11 @@ class Bar(Heard):
 def test_a_wheel_that_comes_slowly_is_waited_for_and_moves_the_bar(
     toys: ToyLock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    toys.add("large", "1.0", {"large.py": b"", "large.bin": os.urandom(8 * SLOW)})
-    monkeypatch.setattr(install, "UV_SILENCE", 4.0)  # the wheel takes eight, and uv says nothing meanwhile
+    toys.add("large", "1.0", {"large.py": b"", "large.bin": os.urandom(12 * SLOW)})
+    monkeypatch.setattr(install, "UV_SILENCE", SILENCE)  # the wheel takes longer, and uv says nothing meanwhile
     toys.index.rate, bar = SLOW, Bar()
     prepare_python(toys.folder, toys.packages, bar)
-    assert (site_packages(toys.folder) / "large.bin").stat().st_size == 8 * SLOW
+    assert (site_packages(toys.folder) / "large.bin").stat().st_size == 12 * SLOW
     assert bar.at == sorted(bar.at) and len(set(bar.at)) > 4
 
 
@@ -56,7 +66,7 @@ def test_a_wheel_that_stops_is_given_up_and_what_came_whole_is_not_fetched_again
 ) -> None:
     toys.add("large", "1.0", {"large.py": b"", "large.bin": os.urandom(200_000)})
     toys.index.stalls.add("large")
-    monkeypatch.setattr(install, "UV_SILENCE", 4.0)
+    monkeypatch.setattr(install, "UV_SILENCE", SILENCE)
     with pytest.raises(Problem) as told:
         prepare_python(toys.folder, toys.packages, Heard())
     assert told.value.what == "The package index stopped sending."
@@ -146,14 +156,15 @@ def test_a_full_disk_is_said_with_its_numbers(toys: ToyLock) -> None:
 
 
 def test_another_python_on_the_machine_is_used_where_none_can_be_fetched(
-    toys: ToyLock, monkeypatch: pytest.MonkeyPatch
+    anywhere: dict[str, str], toys: ToyLock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     toys.index.status = 403  # for the archive; the seeds come from the index, which is well again by then
     monkeypatch.setenv("UV_PYTHON_INSTALL_MIRROR", toys.index.base)
     fetched_only = {"UV_PYTHON_PREFERENCE": "only-managed", "UV_PYTHON_INSTALL_DIR": str(toys.root / "pythons")}
     monkeypatch.setattr(interpreter, "uv_environment", lambda folder: uv_environment(folder) | fetched_only)
     uv, heard = Path(sys.prefix) / "bin" / "uv", Heard()
-    there = subprocess.run([uv, "python", "find", "3.11"], check=True, capture_output=True, text=True).stdout.strip()
+    find = [str(uv), "python", "find", "3.11"]
+    there = subprocess.run(find, env=anywhere, check=True, capture_output=True, text=True).stdout.strip()
 
     def other_pythons(reporter: Reporter) -> Iterator[str]:
         toys.index.status = 200
@@ -163,6 +174,40 @@ def test_another_python_on_the_machine_is_used_where_none_can_be_fetched(
     monkeypatch.setattr(interpreter, "other_pythons", other_pythons)
     assert prepare_python(toys.folder, toys.packages, heard).installed_now
     assert "Python 3.11 could not be downloaded; this machine's own is used" in heard.said
+
+
+ARCHIVE = 12 * SLOW  # bytes; that it is not the right one is seen at its end
+
+
+@pytest.fixture
+def only_fetched(toys: ToyLock, monkeypatch: pytest.MonkeyPatch) -> ToyLock:
+    """A machine whose only Python 3.11 is one that comes from our index, which sends another archive."""
+    made = io.BytesIO()
+    with tarfile.open(fileobj=made, mode="w:gz") as archive:
+        inside = tarfile.TarInfo("python/bin/python3.11")
+        inside.size = ARCHIVE
+        archive.addfile(inside, io.BytesIO(os.urandom(ARCHIVE)))
+    toys.index.anything = made.getvalue()
+    monkeypatch.setenv("UV_PYTHON_INSTALL_MIRROR", toys.index.base)
+    fetched_only = {"UV_PYTHON_PREFERENCE": "only-managed", "UV_PYTHON_INSTALL_DIR": str(toys.root / "pythons")}
+    monkeypatch.setattr(interpreter, "uv_environment", lambda folder: uv_environment(folder) | fetched_only)
+    monkeypatch.setattr(interpreter, "other_pythons", lambda reporter: iter(()))
+    monkeypatch.setattr(interpreter, "UV_SILENCE", SILENCE)
+    return toys
+
+
+def test_an_archive_of_python_that_comes_slowly_is_waited_for(only_fetched: ToyLock) -> None:
+    only_fetched.index.rate = SLOW
+    with pytest.raises(Problem) as told:
+        prepare_python(only_fetched.folder, only_fetched.packages, Heard())
+    assert told.value.what.startswith("What the place Python comes from (GitHub) sent is not what it should be")
+
+
+def test_an_archive_of_python_that_stops_is_given_up_and_named(only_fetched: ToyLock) -> None:
+    only_fetched.index.stalls.add("cpython")
+    with pytest.raises(Problem) as told:
+        prepare_python(only_fetched.folder, only_fetched.packages, Heard())
+    assert told.value.what == "The place Python comes from (GitHub) stopped sending."
 
 
 APT = """#!/bin/sh

@@ -13,6 +13,7 @@ import pytest
 from launcher.core.folder import Folder, write_safely
 from launcher.core.problem import Problem
 from launcher.drive import checkouts
+from launcher.drive.copying import UNFINISHED
 from launcher.drive.mirror import Mirror
 from launcher.git.git import PLACED_MARK
 from tests.world.mounted import MountedDrive
@@ -108,6 +109,24 @@ def test_a_file_that_drive_does_not_take_at_all_is_named_and_stop_ends(mirror: M
         mirror
     )
     assert "1 that Google Drive does not accept (1.png)" in mirror.summary()
+
+
+def test_stop_pressed_again_once_drive_is_back_keeps_everything_and_leaves_no_half_copy(
+    mirror: Mirror, drive: MountedDrive
+) -> None:
+    for number in range(30):
+        write(mirror.data / "outputs" / f"{number}.png", b"%d" % number)
+    drive.manners(latency=0.1)
+    half = drive.behind / "MyDrive" / "asd1111" / "stable-diffusion-webui" / UNFINISHED
+    mirror.start()
+    soon(lambda: half.is_dir() and list(half.iterdir()))
+    drive.drop()
+    mirror.stop()
+    assert mirror.waiting and list(half.iterdir()), "what was half copied is still there"
+    drive.mount()
+    drive.manners()
+    mirror.stop()
+    assert kept(mirror) == sorted(f"outputs/{number}.png" for number in range(30))
 
 
 def test_an_image_never_replaces_another_one_that_is_on_drive(mirror: Mirror, tmp_path: Path) -> None:

@@ -28,10 +28,10 @@ async def oneclick(  # noqa: PLR0915  # it stands alone
         import ast
         import signal
 
-        print("Asking Colab for the launcher, which this machine does not have yet.")
         before = signal.signal(signal.SIGINT, signal.default_int_handler)  # else ■ would wait for the answer
         try:
             message = importlib.import_module("google.colab._message")
+            print("Asking Colab for the launcher, which this machine does not have yet.")
             cells = message.blocking_request("get_ipynb", timeout_sec=10)["ipynb"]["cells"]
         except Exception as error:  # Colab's errors share no base class; whichever it was, ▶ on the first cell helps
             why.append(f" (Colab did not hand out the notebook's text: {type(error).__name__}.)")

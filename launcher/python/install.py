@@ -44,13 +44,16 @@ class Arrivals:
 
     def measure(self) -> int:
         """Bytes on the disk of what is on its way; a sign of life."""
-        written = 0
-        for part in (*self.cache.glob(".tmp*"), *self.cache.parent.glob("*/.temp")):
-            written += sum(size_of(path) for path in part.rglob("*"))
+        written = sum(bytes_below(part) for part in self.cache.glob(".tmp*"))
         if self.total:
             self.most = max(self.most, min(self.total, self.whole + int(written / UNPACKED)))
             self.reporter.progress(self.most, self.total)
         return written
+
+
+def bytes_below(folder: Path) -> int:
+    """Bytes of all files in a folder, which may change meanwhile."""
+    return sum(size_of(path) for path in folder.rglob("*"))
 
 
 def size_of(path: Path) -> int:

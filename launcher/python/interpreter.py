@@ -12,7 +12,7 @@ from launcher.core.child_environment import child_environment
 from launcher.core.folder import Folder
 from launcher.core.process import CommandError, run, works
 from launcher.core.reporter import Reporter
-from launcher.python.install import Arrivals
+from launcher.python.install import Arrivals, bytes_below
 from launcher.python.uv import PYTHON_VERSION, UV_SILENCE, uv_environment, uv_problem
 
 NAME: Final = f"python{PYTHON_VERSION}"
@@ -40,7 +40,7 @@ def make_environment(uv: str, folder: Folder, reporter: Reporter) -> None:
         return
     except CommandError as error:
         first = error
-    if not NO_PYTHON.search(first.output):
+    if not lacks_python(first):
         raise uv_problem(folder, first, "package index", "pip") from first
     for python in other_pythons(reporter):
         try:
@@ -52,19 +52,20 @@ def make_environment(uv: str, folder: Folder, reporter: Reporter) -> None:
     raise uv_problem(folder, first, "place Python comes from (GitHub)", f"Python {PYTHON_VERSION}") from first
 
 
+def lacks_python(error: CommandError) -> bool:
+    """True if uv got no interpreter. Once it has one it says that it makes the environment."""
+    has = "Creating virtual environment" in error.output
+    return not has and (error.silent or bool(NO_PYTHON.search(error.output)))
+
+
 def make_with(uv: str, folder: Folder, python: str, reporter: Reporter) -> None:
     """Make the environment from that Python (a version or a path)."""
     shutil.rmtree(folder.python, ignore_errors=True)
     env = uv_environment(folder)
     arrivals = Arrivals(Path(env["UV_CACHE_DIR"]), [], reporter)
-    pythons = Path(env["UV_PYTHON_INSTALL_DIR"])
-    command = [uv, "venv", "--quiet", "--seed", "--python", python, str(folder.python)]
-    run(
-        command,
-        env=env,
-        timeout=UV_SILENCE,
-        signs_of_life=lambda: (arrivals.measure(), sum(1 for _ in pythons.rglob("*"))),
-    )
+    coming = Path(env["UV_PYTHON_INSTALL_DIR"], ".temp")  # where uv unpacks an archive as it comes
+    command = [uv, "venv", "--seed", "--python", python, str(folder.python)]
+    run(command, env=env, timeout=UV_SILENCE, signs_of_life=lambda: (arrivals.measure(), bytes_below(coming)))
 
 
 def other_pythons(reporter: Reporter) -> Iterator[str]:

@@ -18,6 +18,7 @@ OLDEST_UV: Final = (0, 5, 0)  # before it some of the options and variables we u
 ROOM_FOR_CACHE: Final = 10 * GB  # on another disk than the launcher's folder uv's cache needs at least that
 REPORT: Final = "If it fails again, please report it."
 AGAIN: Final = "Wait a few minutes and press ▶ again; packages that arrived whole are kept."
+CHANGED: Final = "Press ▶ again. If it fails again, the place or something on the way changes files: please report it."
 CONNECTED: Final = "Check that the runtime is connected to the internet and press ▶ again."
 ANOTHER_NETWORK: Final = (
     "If this network has a login page, log in there. If it has a mirror of its own, set UV_DEFAULT_INDEX to the "
@@ -30,8 +31,9 @@ FAILURES: Final = (
     (
         r"([\w.-]+==[\w.!+-]+)\W.{0,40}[Hh]ash",
         "The package {0} is not the one this launcher was made with: its checksum is different.",
-        "Press ▶ again. If it fails again, the package index or something on the way changes files: please report it.",
+        CHANGED,
     ),
+    (r"[Hh]ash mismatch", "What the {place} sent is not what it should be: its checksum is different.", CHANGED),
     (
         r"there are no versions of (pip|setuptools|wheel)\b",
         "What answers in place of the {place} is something else: it does not have {0}.",

@@ -1,6 +1,8 @@
 """`make colab COLABTOOLS=DIR`: every scene on the real google.colab and on the stand-in, as a table.
 
-    python -m tests.colab --colabtools DIR [--only WORD] [--write docs/scenes.md] [--side-by-side N]
+    python -m tests.colab --colabtools DIR [--group NAME] [--only WORD] [--write docs/scenes.md] [--side-by-side N]
+
+The results lie in `run/scenes.json`; a part that is played again replaces its own.
 
 DIR is a checkout of googlecolab/colabtools. Each group of scenes on the real package has mounts and processes of its
 own, for `drive.mount` runs `pkill drive` and wants the file /var/colab/hostname: that takes root, or sudo.
@@ -44,6 +46,7 @@ class Played:
     told: str
     fault: str
     sentences: tuple[str, ...]
+    load: float = 0.0  # of the machine, processes a core
 
 
 def play(scenes: list[Scene], colabtools: Path | None, root: Path) -> list[Played]:
@@ -62,7 +65,8 @@ def play(scenes: list[Scene], colabtools: Path | None, root: Path) -> list[Playe
                 traceback.print_exc()
             time.sleep(1)  # what a person reads then
             told = stage.told()
-            results.append(Played(scene.name, seconds, told, fault, tuple(stage.sentences)))
+            load = os.getloadavg()[0] / (os.cpu_count() or 1)
+            results.append(Played(scene.name, seconds, told, fault, tuple(stage.sentences), load))
             print(f"{seconds:7.2f} s  {'FAILED ' if fault else ''}{scene.name}", flush=True)
     finally:
         stage.close()
@@ -82,6 +86,13 @@ def play_group(group: str, only: str, colabtools: Path | None) -> list[Played]:
         return [Played(**one) for one in json.loads(told.read_text())] if told.exists() else []  # shown as not played
 
 
+def shown(played: Played, bound: float) -> str:
+    """The seconds, as a cell of the table."""
+    if played.fault:
+        return "**failed**"
+    return f"{played.seconds:.2f} s" if played.seconds <= bound else f"**{played.seconds:.2f} s** ({played.load:.0f})"
+
+
 def table(real: dict[str, Played], stand_in: dict[str, Played]) -> str:
     """The page."""
     lines = [
@@ -90,7 +101,8 @@ def table(real: dict[str, Played], stand_in: dict[str, Played]) -> str:
         f"Made by `make colab` on {datetime.date.today()}: {len(SCENES)} scenes, each on the real `google.colab` "
         "(colabtools 3c07d77, Colab's kernel and shell classes) and on the stand-in of `tests/world/colab`. "
         "Seconds are those the bound is for: from ■ to the end of the cell, from ▶ to the panel, from a button to "
-        "what it does, or from what happened to what the panel says.",
+        "what it does, or from what happened to what the panel says. Bold is more than the bound; beside it stands how "
+        "many processes wanted each core then, for the bounds are meant for a machine with nothing else to do.",
         "",
         "| scene | bound | real | stand-in | what the panel says then |",
         "| --- | --: | --: | --: | --- |",
@@ -98,8 +110,7 @@ def table(real: dict[str, Played], stand_in: dict[str, Played]) -> str:
     for scene in SCENES:
         cells = [scene.name, f"{scene.bound:g} s"]
         for played in (real.get(scene.name), stand_in.get(scene.name)):
-            good = played and not played.fault and played.seconds <= scene.bound
-            cells.append("not played" if not played else f"{'' if good else '**failed** '}{played.seconds:.2f} s")
+            cells.append(shown(played, scene.bound) if played else "not played")
         said = real.get(scene.name) or stand_in.get(scene.name)
         cells.append(said.told.replace("|", "\\|") if said else "")
         lines.append("| " + " | ".join(cells) + " |")
@@ -113,7 +124,7 @@ def main() -> None:
     parser.add_argument("--group", default="")
     parser.add_argument("--told", type=Path)
     parser.add_argument("--write", type=Path)
-    parser.add_argument("--sentences", type=Path)
+    parser.add_argument("--results", type=Path, default=Path("run/scenes.json"))
     parser.add_argument("--side-by-side", type=int, default=2)
     options = parser.parse_args()
     scenes = [scene for scene in SCENES if options.only in scene.name and options.group in ("", scene.group)]
@@ -123,25 +134,26 @@ def main() -> None:
         options.told.write_text(json.dumps([asdict(one) for one in played]))
         return
     colabtools = options.colabtools.resolve() if options.colabtools else None
-    groups = list(dict.fromkeys(scene.group for scene in scenes))
+    groups = sorted({scene.group for scene in scenes}, key=lambda group: not group.startswith("long"))
     with ThreadPoolExecutor(options.side_by_side) as pool:
         ways = [(group, tools) for tools in dict.fromkeys((colabtools, None)) for group in groups]
         done = list(pool.map(lambda way: play_group(way[0], options.only, way[1]), ways))
-    by_name = [{}, {}]  # type: list[dict[str, Played]]
+    kept = json.loads(options.results.read_text()) if options.results.exists() else [{}, {}]
     for (_, tools), results in zip(ways, done, strict=True):
-        by_name[tools is None] |= {one.name: one for one in results}
+        kept[tools is None] |= {one.name: asdict(one) for one in results}
+    options.results.parent.mkdir(exist_ok=True)
+    options.results.write_text(json.dumps(kept))
+    by_name = [{name: Played(**one) for name, one in named.items()} for named in kept]
     page = table(*by_name)
     if options.write:
         options.write.write_text(page)
-    if options.sentences:
-        every = dict.fromkeys(text for named in by_name for one in named.values() for text in one.sentences)
-        options.sentences.write_text("\n".join(every) + "\n")
     print(page)
     missing = [scene.name for scene in scenes for named in by_name[colabtools is None :] if scene.name not in named]
     bad = [
         one.name
         for named in by_name
         for one in named.values()
+        if one.name in {scene.name for scene in scenes}
         if one.fault or one.seconds > next(scene.bound for scene in SCENES if scene.name == one.name)
     ] + missing
     sys.exit(f"{len(bad)} failed: {'; '.join(bad)}" if bad else 0)

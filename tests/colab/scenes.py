@@ -253,7 +253,7 @@ def launch_with_gate(stage: Stage) -> None:
 
 def model_there(stage: Stage, patience: float = 40.0) -> float:
     """Seconds until the checkpoint is there."""
-    return stage.until(lambda: "paint.safetensors" in words(stage.kernel), patience, "the checkpoint")
+    return stage.until(lambda: stage.shows("Checkpoint paint.safetensors"), patience, "the checkpoint")
 
 
 @scene("The token is among Colab's secrets", TOKEN, "tokens")
