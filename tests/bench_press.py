@@ -13,7 +13,7 @@ from tests.conftest import COLAB_PYTHON, CURRENT_PYTHON
 from tests.world.kernel import BEFORE, Kernel, cell_source
 from tests.world.page import NOTEBOOK
 
-ROUNDS = 7
+ROUNDS = 3
 FIRST, SECOND = 0.3, 0.2  # seconds
 STACKS = {"Colab's pins": COLAB_PYTHON, "the current stack": CURRENT_PYTHON}
 # In the kernel: when the first thing was displayed since the last look, and the processor time until then.
