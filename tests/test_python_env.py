@@ -13,8 +13,9 @@ from launcher.core.folder import Folder
 from launcher.core.problem import Problem
 from launcher.core.tools import install_tool
 from launcher.python.install import install
+from launcher.python.metadata import forget_half_installed
 from launcher.python.pins import ALL_PINS, ALSO_CALLED, CONSTRAINTS, CONTROLNET_PACKAGES, LOCKED_PACKAGES
-from launcher.python.uv import installed_packages
+from launcher.python.uv import installed_packages, site_packages
 from tests.world.heard import Heard
 
 UV = Path(sys.prefix) / "bin" / "uv"
@@ -69,6 +70,23 @@ def test_a_flipped_digit_of_a_checksum_stops_the_installation_and_names_the_pack
     monkeypatch.setitem(ALL_PINS, pin.requirement, pin)
     install(str(UV), folder, [pin.requirement], locked=True, reporter=Heard())
     assert "filelock" in installed_packages(folder)
+
+
+def test_a_package_that_a_killed_installer_left_half_is_installed_anew(tmp_path: Path) -> None:
+    folder = Folder(tmp_path / "drive", tmp_path / "machine")
+    place = site_packages(folder)
+    whole = {"METADATA": "Name: x", "RECORD": "", "INSTALLER": "uv"}
+    for name, parts in {
+        "cut-1.0": {"RECORD": ""},  # killed while its files were put in place
+        "not_quite-1.0": {"METADATA": "Name: x", "RECORD": ""},
+        "lent-1.0": {"METADATA": "Name: x"},  # the kernel's own
+        "whole-1.0": whole,
+    }.items():
+        (place / f"{name}.dist-info").mkdir(parents=True)
+        for part, text in parts.items():
+            (place / f"{name}.dist-info" / part).write_text(text)
+    forget_half_installed(folder, {"lent"})
+    assert set(installed_packages(folder)) == {"lent", "whole"}
 
 
 def test_what_a_killed_installation_of_a_tool_left_is_not_taken_over(tmp_path: Path) -> None:

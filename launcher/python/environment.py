@@ -18,7 +18,7 @@ from launcher.python import probe
 from launcher.python.borrow import borrow, give_up, lent_by_kernel, lost, read_borrowed
 from launcher.python.install import UNPACKED, install
 from launcher.python.interpreter import make_environment
-from launcher.python.metadata import ask_for_less, stand_in_for_other_names
+from launcher.python.metadata import ask_for_less, forget_half_installed, stand_in_for_other_names
 from launcher.python.packages import absent, is_lock
 from launcher.python.pins import ALL_PINS, BUILD_CONSTRAINTS, CONSTRAINTS
 from launcher.python.uv import PYTHON_VERSION, find_uv, installed_packages, uv_words, webui_environment
@@ -59,6 +59,7 @@ def prepare_python(folder: Folder, packages: list[str], reporter: Reporter) -> P
     write_safely(folder.python / "constraints.txt", CONSTRAINTS)
     write_safely(folder.python / "build-constraints.txt", BUILD_CONSTRAINTS)
     give_up(folder, lost(folder))
+    forget_half_installed(folder, read_borrowed(folder))
     fill(uv, folder, packages, reporter, borrowing=True)
     trouble = look_at(folder, packages)
     if trouble and read_borrowed(folder):

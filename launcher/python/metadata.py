@@ -1,15 +1,30 @@
 """What installers believe of the environment: corrected, so that an extension's does not undo what was chosen."""
 
 import re
+import shutil
+from collections.abc import Container
 from typing import Final
 
 from launcher.core.folder import Folder, write_safely
 from launcher.python.pins import ALSO_CALLED
-from launcher.python.uv import installed_packages, site_packages
+from launcher.python.uv import installed_packages, plain_name, site_packages
 
 # Package -> what it says it needs and does not get here. facexlib needs numba (64 MB with llvmlite) and filterpy for
 # following a face through a video only, which nothing of A1111's does.
 NOT_NEEDED: Final = {"torch": r"nvidia-|triton\b", "facexlib": r"numba\b|filterpy\b"}
+
+
+def forget_half_installed(folder: Folder, borrowed: Container[str]) -> None:
+    """Take away what says that packages are there which a killed installer left half: they are installed anew.
+
+    uv puts a wheel's files in place one by one, and writes INSTALLER beside METADATA and RECORD at the end. Packages
+    borrowed from the kernel are looked after by `borrow.lost`.
+    """
+    for info in site_packages(folder).glob("*.dist-info"):
+        name = plain_name(info.name.removesuffix(".dist-info").rpartition("-")[0])
+        whole = all((info / part).exists() for part in ("METADATA", "RECORD", "INSTALLER"))
+        if not whole and name not in borrowed:
+            shutil.rmtree(info)
 
 
 def ask_for_less(folder: Folder) -> None:
