@@ -54,12 +54,9 @@ def run_installers(folder: Folder, reporter: Reporter) -> int:
     if not todo:
         return 0
     names = [installer.name for installer in todo]
-    reporter.say(
-        f"{', '.join(names)}: installing what {'it needs' if len(names) == 1 else 'they need'} can take several minutes"
-    )
     before = precious_files(folder)
     for number, installer in enumerate(todo, 1):
-        place = f" ({number} of {len(todo)})" if len(todo) > 1 else ""
+        place = f" ({f'{number} of {len(todo)}, ' if len(todo) > 1 else ''}may take minutes)"
         runs = 1 + runs_noted(done.get(installer.name), installer.version)
         whole = run_installer(folder, installer, reporter, f"installing {installer.name}{place}", runs)
         repair_after(folder, installer.name, reporter)
