@@ -10,8 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
+from unittest import mock
 
 import pytest
 import requests
@@ -89,9 +88,7 @@ def test_work_beside_waits_for_a_drive_that_is_away_and_says_any_other_trouble(
     tries, board, over = list[int](), Board("", ""), threading.Event()
     steps = Steps(board, tmp_path / "log", over)
     folder = Folder(tmp_path, tmp_path)
-    place: Any = SimpleNamespace(
-        board=board, steps=steps, over=over, folder=folder, machine=None, ask_here=None, mirror=None
-    )
+    place = mock.Mock(board=board, steps=steps, over=over, folder=folder)
 
     def work() -> None:
         tries.append(1)

@@ -17,11 +17,11 @@ from launcher.drive.mirror import Mirror
 from launcher.extensions.address import Address, checked_address
 from launcher.extensions.files import kept_extensions, kept_place, put_extensions, switch, switched_off
 from launcher.extensions.manage import (
+    Change,
     add_extension,
     change_one,
     listed,
     remove_extension,
-    update_extension,
 )
 from launcher.extensions.suspects import suspects
 from launcher.models.controlnet import CONTROL_FAMILIES, chosen_controls
@@ -31,6 +31,7 @@ from tests.world.githost import git
 from tests.world.heard import Heard
 from tests.world.kernel import Kernel, cell_source
 from tests.world.place import Place, wait_problem, wait_ready
+from tests.world.wait import wait
 
 NICE = "person/sd-nice"
 ADDRESS = f"https://github.com/{NICE}"
@@ -47,7 +48,7 @@ def folder(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Fol
 
 def change(folder: Folder, action: str, what: str = "") -> tuple[str, list[str]]:
     heard = Heard()
-    return change_one(folder, action, what, heard), heard.notices
+    return change_one(folder, action, what, heard).told, heard.notices
 
 
 # ---- adding, updating, removing
@@ -81,6 +82,25 @@ def test_updating_one_with_local_edits_keeps_them_in_a_branch_that_is_named(worl
     assert (folder.data / "extensions/sd-nice/scripts/nice.py").read_text() == "two\n"
 
 
+def test_what_changes_nothing_says_so_shortly_and_asks_for_no_restart(world: World, folder: Folder) -> None:
+    for name in ("a", "b"):
+        world.git.add(f"person/{name}", {"x": b"x"})
+        assert change_one(folder, "add", f"https://github.com/person/{name}", Heard()).new
+    assert change_one(folder, "update all", "", Heard()) == Change("everything is up to date", new=False)
+    newer = world.git.add("person/a", {"x": b"y"})
+    some = change_one(folder, "update all", "", Heard())
+    assert some.new
+    assert re.fullmatch(rf"a: version {newer[:8]} of [\d-]+, updated from \w+; 1 already up to date", some.told)
+    assert not change_one(folder, "add", "https://github.com/person/a", Heard()).new
+    assert not change_one(folder, "list", "", Heard()).new
+    assert change_one(folder, "switch off", "a", Heard()).new
+    assert change_one(folder, "switch off", "a", Heard()) == Change("a is switched off already", new=False)
+    assert change_one(folder, "switch on", "a", Heard()).new
+    assert change_one(folder, "remove", "a", Heard()).new
+    world.git.gone.add("person/b")
+    assert change_one(folder, "update all", "", Heard()) == Change("nothing was updated", new=False)
+
+
 def test_the_list_has_commit_and_date(folder: Folder) -> None:
     assert change(folder, "list")[0] == "there are no extensions"
     change(folder, "add", ADDRESS)
@@ -89,7 +109,7 @@ def test_the_list_has_commit_and_date(folder: Folder) -> None:
 
 def test_a_removed_extension_is_gone_and_kept_aside(folder: Folder) -> None:
     change(folder, "add", ADDRESS)
-    told = remove_extension(folder, "SD-Nice")
+    told = remove_extension(folder, "SD-Nice").told
     assert "kept as removed-extensions/sd-nice-" in told
     assert kept_extensions(folder) == []
     assert not (folder.data / "extensions/sd-nice").exists()
@@ -332,9 +352,9 @@ def test_a_folder_without_history_is_loaded_too(folder: Folder) -> None:
     (kept_place(folder, "by-hand") / "scripts" / "x.py").write_text("x\n")
     put_extensions(folder, Heard())
     assert (folder.data / "extensions/by-hand/scripts/x.py").read_text() == "x\n"
-    assert (
-        update_extension(folder, "by-hand", Heard()) == "by-hand: it was not installed by git, so it cannot be updated"
-    )
+    told, notices = change(folder, "update all")
+    assert told == "nothing was updated"
+    assert notices == ["by-hand was left as it is. It was not installed by git, so it cannot be updated."]
 
 
 def test_one_that_a1111s_own_tab_installed_gets_its_history_on_drive(world: World, folder: Folder) -> None:
@@ -421,11 +441,15 @@ MISBEHAVE = {
     ),
     "hangs": (
         {"install.py": b"import time\ntime.sleep(999)"},
-        r"The extension hangs could not install everything it needs: it did nothing for 4 seconds and was ended",
+        r"The extension hangs could not install everything it needs: it did nothing for 4 seconds and was stopped",
     ),
     "deletes-files": (
         {"install.py": DELETES},
         r"The extension deletes-files deleted 2 of the web UI's files .*launch.py",
+    ),
+    "cannot-load": (
+        {"scripts/x.py": b"import no_such_part"},
+        r"These extensions did not load completely: cannot-load \(the Python package no_such_part is missing\)",
     ),
     "crashes": (
         {"scripts/x.py": b"import os\nprint('bye', flush=True)\nos._exit(3)"},
@@ -473,6 +497,11 @@ def test_the_web_ui_comes_up_and_the_culprit_is_named(place: Place, kernels: Ker
     assert all((place.kept / "extensions" / name / ".git").exists() for name in names), "kept"
 
 
+def notices(place: Place) -> list[str]:
+    """The sentences on the first panel."""
+    return list(json.loads((place.session / "board.json").read_text())["notices"])
+
+
 def test_an_extension_added_while_it_runs_counts_after_the_offered_restart(place: Place, kernels: Kernels) -> None:
     place.world.git.add(NICE, {"scripts/nice.py": b"print('nice')"})
     kernel = kernels(COLAB_PYTHON, place.environment, place.machine)
@@ -483,12 +512,19 @@ def test_an_extension_added_while_it_runs_counts_after_the_offered_restart(place
     before = set(kernel.widgets)
     kernel.run(cell_source("add-extension", what=ADDRESS), 60)
     assert "Press Restart the web UI for it to take effect." in kernel.html()
+    changed = "Extensions have changed. Press Restart the web UI for that to take effect."
+    wait(lambda: changed in notices(place), 10, "the notice on the first panel")
     webui = place.pid("webui")
     for identity in before:
         kernel.widgets[identity].pop("description", None)  # the button of the second cell is meant
     kernel.press_button("Restart the web UI")
     kernel.wait(lambda: place.pid("webui") not in (0, webui), 60, "the restart")
     kernel.wait(lambda: "Extension sd-nice loaded" in (place.session / "webui.log").read_text(), 60, "the extension")
+    wait(lambda: changed not in notices(place), 10, "the end of the notice: it has taken effect")
+    kernel.widgets.clear()
+    kernel.run(cell_source("add-extension", action="update all"), 60)
+    assert "everything is up to date" in kernel.html()
+    assert "for it to take effect" not in kernel.html(), "nothing is new: no restart is asked for"
     kernel.run(cell_source("stop"), 120)
     place.wait_until_nothing_runs()
 

@@ -299,7 +299,7 @@ def test_no_network_at_all_is_said_plainly(place: Place, kernels: Kernels) -> No
     kernel.run(cell_source("stop"), 120)
 
 
-def test_a_new_version_that_does_not_start_is_left_for_the_last_good_one(place: Place, kernels: Kernels) -> None:
+def test_a_new_version_that_fails_anywhere_is_left_for_the_last_good_one(place: Place, kernels: Kernels) -> None:
     kernel = kernels(COLAB_PYTHON, place.environment, place.machine)
     kernel.start(cell_source("launch", checkpoint=MODEL_LINK))
     wait_ready(kernel)
@@ -310,15 +310,21 @@ def test_a_new_version_that_does_not_start_is_left_for_the_last_good_one(place: 
         for path in ("requirements_versions.txt", "modules/cmd_args.py")
     }
     utils = (place.machine / "oneclick/stable-diffusion-webui/modules/launch_utils.py").read_bytes()
-    broken = place.world.git.add(
-        WEBUI, {**files, "modules/launch_utils.py": utils, "launch.py": b"raise SystemExit('broken by an update')"}
-    )
-    kernel.widgets.clear()
-    kernel.start(cell_source("launch", checkpoint=MODEL_LINK))
-    wait_ready(kernel)
-    assert f"AUTOMATIC1111 {broken[:8]} is not used, because it did not start" in kernel.html()
-    kernel.interrupt()
-    kernel.run(cell_source("stop"), 120)
+    gone = re.sub(rb'(BLIP_COMMIT_HASH", ")\w+', rb"\g<1>" + b"a" * 40, utils.replace(b"salesforce/", b"nobody/"))
+    failures = {
+        "it did not start": {"launch.py": b"raise SystemExit('broken by an update')"},
+        "its packages could not be installed": {"requirements_versions.txt": b"six==1.16.0\nsix==1.15.0\n"},
+        "its source could not be downloaded": {"modules/launch_utils.py": gone},
+    }
+    for why, changed in failures.items():
+        new = {**files, "modules/launch_utils.py": utils, "launch.py": b"x", **changed}
+        broken = place.world.git.add(WEBUI, new)
+        kernel.widgets.clear()
+        kernel.start(cell_source("launch", checkpoint=MODEL_LINK))
+        wait_ready(kernel)
+        assert f"AUTOMATIC1111 {broken[:8]} is not used, because {why}" in kernel.html()
+        kernel.interrupt()
+        kernel.run(cell_source("stop"), 120)
 
 
 def test_add_a_model_while_it_runs_needs_no_restart(place: Place, kernels: Kernels) -> None:

@@ -120,33 +120,57 @@ def test_whoever_wants_the_one_that_worked_last_never_meets_the_new_one(
     assert OneLaunch(folder, {}).run(LAST_GOOD) == good
 
 
-@pytest.mark.parametrize("failure", FAILURES)
-@pytest.mark.parametrize("version", [NEWEST, LAST_GOOD])
-def test_the_very_first_launch_with_a_version_that_fails_says_one_sentence_and_blames_nobody(
-    world: World, folder: Folder, failure: str, version: str
+BY_NAME = "by its name"  # a branch, a tag or a commit in the field `version`
+FIRST, LATER, ELSEWHERE = "the very first launch", "a later one", "a later one on a new machine"
+SENTENCE = "one sentence"
+# What fails with the new version × what the field says × when -> what runs in the end, and how much is said meanwhile.
+ORDERS = {
+    (failure, version, when): (SENTENCE, 0)
+    if when == FIRST
+    else ("the one that worked last", 0 if version == LAST_GOOD else 1)
+    for failure in FAILURES
+    for version in (NEWEST, LAST_GOOD, BY_NAME)
+    for when in (FIRST, LATER, ELSEWHERE)
+}
+
+
+@pytest.mark.parametrize("order", ORDERS, ids=", ".join)
+def test_every_order_of_failures_ends_in_a_running_web_ui_or_at_first_in_one_sentence(
+    world: World, folder: Folder, tmp_path: Path, order: tuple[str, str, str]
 ) -> None:
+    failure, version, when = order
+    ends_in, sentences = ORDERS[order]
+    good = "" if when == FIRST else OneLaunch(folder, {}).run(NEWEST)
     bad, newest = publish(world, failure)
+    if when == ELSEWHERE:
+        folder = Folder(folder.kept, tmp_path / "new machine")
+        folder.prepare()
     launch = OneLaunch(folder, {bad: failure})
-    with pytest.raises(Problem) as caught:
-        launch.run(version, newest)
-    assert caught.value.what.count(". ") == 0
-    assert launch.heard.notices == []
-    assert Versions(folder.kept).failure(bad) == "", "the next ▶ tries it again: there is no other"
-    newer = world.git.add(WEBUI, {"modules/launch_utils.py": b"", "launch.py": b"mended"})
-    assert OneLaunch(folder, {}).run(version, newer) == newer
+    field = bad if version == BY_NAME else version
+    if ends_in == SENTENCE:
+        with pytest.raises(Problem) as caught:
+            launch.run(field, newest)
+        assert caught.value.what.count(". ") == 0
+        assert caught.value.do
+        assert Versions(folder.kept).failure(bad) == "", "the next ▶ tries it again: there is no other"
+    else:
+        assert launch.run(field, newest) == good
+        assert git("rev-parse", "HEAD", at=folder.code) == good
+        assert launch.did[-1] == ("start", good)
+    assert len(launch.heard.notices) == sentences
+    assert Versions(folder.kept).good == good, "only what has started counts"
+    mended = world.git.add(WEBUI, {"modules/launch_utils.py": b"", "launch.py": b"mended"})
+    last = OneLaunch(folder, {bad: failure})
+    assert last.run(NEWEST, mended) == mended, "a newer one is tried at once"
+    assert last.heard.notices == []
 
 
-@pytest.mark.parametrize("failure", FAILURES)
-def test_a_new_machine_goes_back_too(world: World, folder: Folder, tmp_path: Path, failure: str) -> None:
+def test_the_one_that_worked_last_needs_nothing_of_github(world: World, folder: Folder, tmp_path: Path) -> None:
     good = OneLaunch(folder, {}).run(NEWEST)
-    bad, newest = publish(world, failure)
     new = Folder(folder.kept, tmp_path / "new machine")
     new.prepare()
-    assert OneLaunch(new, {bad: failure}).run(NEWEST, newest) == good
-    newer = Folder(folder.kept, tmp_path / "newer machine")
-    newer.prepare()
     world.git.down = True
-    assert OneLaunch(newer, {}).run(LAST_GOOD) == good, "nothing of it is asked of GitHub"
+    assert OneLaunch(new, {}).run(LAST_GOOD) == good
 
 
 def test_when_the_good_one_fails_too_the_new_one_is_not_to_blame(world: World, folder: Folder) -> None:

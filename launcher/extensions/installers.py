@@ -60,10 +60,10 @@ def run_installers(folder: Folder, reporter: Reporter) -> int:
     before = precious_files(folder)
     for number, installer in enumerate(todo, 1):
         place = f" ({number} of {len(todo)})" if len(todo) > 1 else ""
-        whole = run_installer(folder, installer, reporter, f"installing {installer.name}{place}")
+        runs = 1 + runs_noted(done.get(installer.name), installer.version)
+        whole = run_installer(folder, installer, reporter, f"installing {installer.name}{place}", runs)
         repair_after(folder, installer.name, reporter)
-        runs = MOST_RUNS if whole else 1 + runs_noted(done.get(installer.name), installer.version)
-        done[installer.name] = {"version": installer.version, "runs": runs}
+        done[installer.name] = {"version": installer.version, "runs": MOST_RUNS if whole else runs}
         write_safely(noted, json.dumps(done))
     lost = before - precious_files(folder)
     if lost:
@@ -104,7 +104,7 @@ def installer_environment(folder: Folder) -> dict[str, str]:
     }
 
 
-def run_installer(folder: Folder, installer: Installer, reporter: Reporter, title: str) -> bool:
+def run_installer(folder: Folder, installer: Installer, reporter: Reporter, title: str, run_number: int) -> bool:
     """Run one install.py; a failure is said, as the web UI often works without. True if it got all it wanted."""
     lines: list[str] = []
     alive = SignsOfLife(installer.script, lambda seconds: reporter.say(f"{title}: running for {seconds:.0f} s"))
@@ -130,12 +130,16 @@ def run_installer(folder: Folder, installer: Installer, reporter: Reporter, titl
         said = [line.strip() for line in lines if line.strip()]
         quoted = f"its last message was: {said[-1][:200]}" if said else "it printed nothing"
         failed = f"it did nothing for {INSTALLER_SILENCE:.0f} seconds and was stopped" if error.silent else quoted
-    reason = pip_failures(lines) or failed
+    reason = pip_failures(lines) or failed.rstrip(".")
     if reason:
+        again = (
+            "The next start tries again."
+            if run_number < MOST_RUNS
+            else f"After {MOST_RUNS} tries this machine does not try again until the extension is updated."
+        )
         reporter.notice(
             f"The extension {installer.name} could not install everything it needs: {reason}. The web UI works, but "
-            "parts of that "
-            "extension may not. The next start tries again.",
+            f"parts of that extension may not. {again}",
             about=f"installing {installer.name}",
         )
     else:

@@ -3,6 +3,7 @@
 import os
 import shutil
 import time
+from dataclasses import dataclass
 from typing import Final
 
 from launcher.core.folder import Folder
@@ -24,9 +25,11 @@ from launcher.extensions.files import (
     switched_off,
     used_commit,
 )
+from launcher.extensions.requirements import conflicts, wanted_packages
 from launcher.git.git import changed_files, git, setting
 from launcher.git.history import pull_history, push_history
 from launcher.git.repository import check_out, keep_edits
+from launcher.python.pins import CONSTRAINTS
 
 CONTROLNET: Final = "sd-webui-controlnet"
 CONTROLNET_URL: Final = f"https://github.com/Mikubill/{CONTROLNET}.git"
@@ -35,6 +38,15 @@ REMOVED: Final = "removed-extensions"  # the folder on Drive
 FOLLOWED: Final = "oneclick.branch"  # git's setting: a branch that the person chose in place of the main one
 LFS_POINTER: Final = "^version https://git-lfs.github.com/spec/v1$"
 NAMED: Final = 3  # files that a sentence names
+NONE: Final = "there are no extensions"
+
+
+@dataclass(frozen=True)
+class Change:
+    """What came of an action, as a sentence. `new`: something is not as it was, which counts from the next start on."""
+
+    told: str
+    new: bool = True
 
 
 def listed(folder: Folder) -> list[Extension]:
@@ -45,8 +57,8 @@ def listed(folder: Folder) -> list[Extension]:
     return [described(folder, name, name not in off) for name in names]
 
 
-def add_extension(folder: Folder, address: str, reporter: Reporter) -> str:
-    """Fetch an extension, or update it if it is there; return a sentence."""
+def add_extension(folder: Folder, address: str, reporter: Reporter) -> Change:
+    """Fetch an extension, or update it if it is there. Raises `Problem`."""
     asked = checked_address(address)
     url, name = asked.url, asked.name
     there = next((other for other in kept_extensions(folder) if other.lower() == name.lower()), "")
@@ -77,24 +89,27 @@ def add_extension(folder: Folder, address: str, reporter: Reporter) -> str:
     except BaseException:
         forget(folder, name)  # nothing half-made is left to be trusted
         raise
-    say_if_parts_are_elsewhere(folder, name, reporter)
-    return f"{described(folder, name).in_words()}, added"
+    say_what_is_missing(folder, name, reporter)
+    return Change(f"{described(folder, name).in_words()}, added")
 
 
-def update_extension(folder: Folder, name: str, reporter: Reporter) -> str:
+def update_extension(folder: Folder, name: str, reporter: Reporter) -> Change:
     """Bring one extension to its newest version. Changes people made to its files are kept in a branch, which is
-    named.
+    named. Raises `Problem`.
     """
     put_extension(folder, name, reporter)
     kept, files, history = kept_place(folder, name), placed_at(folder, name), history_of(folder, name)
     before, url = used_commit(folder, name), origin(history)
     if not before or not url:
-        return f"{name}: it was not installed by git, so it cannot be updated"
+        raise Problem(
+            "It was not installed by git, so it cannot be updated.",
+            "Remove it with the action **remove**, then add it again by the address of its page.",
+        )
     reporter.say(f"asking {url}")
     followed = setting(history, FOLLOWED)
     newest = head_commit(url, f"refs/heads/{followed}" if followed else "HEAD")
     if newest == before:
-        return f"{described(folder, name).in_words()}, already there and up to date"
+        return Change(f"{described(folder, name).in_words()}, already there and up to date", new=False)
     changed = changed_files(files)
     if keep_edits(files, history, reporter) and not (kept / ".git" / "index").exists():
         push_history(folder, kept)
@@ -103,16 +118,17 @@ def update_extension(folder: Folder, name: str, reporter: Reporter) -> str:
     wanted = repository(name, url, branch=followed)
     check_out(folder, wanted, files, refresh=True, reporter=reporter, newest=newest)
     put_extension(folder, name, reporter)
-    say_if_parts_are_elsewhere(folder, name, reporter)
-    return f"{described(folder, name).in_words()}, updated from {before[:8]}"
+    say_what_is_missing(folder, name, reporter)
+    return Change(f"{described(folder, name).in_words()}, updated from {before[:8]}")
 
 
-def change_one(folder: Folder, action: str, what: str, reporter: Reporter) -> str:
-    """Do what the cell "Add or update an extension" asks for; return a sentence. Raises `Problem`."""
+def change_one(folder: Folder, action: str, what: str, reporter: Reporter) -> Change:
+    """Do what the cell "Add or update an extension" asks for. Raises `Problem`."""
     if action == "update all":
         return update_all(folder, reporter)
     if action == "list":
-        return "; ".join(extension.in_words() for extension in listed(folder)) or "there are no extensions"
+        names = "; ".join(extension.in_words() for extension in listed(folder))
+        return Change(names or NONE, new=False)
     if not what.strip():
         raise Problem(
             "The field **what** is empty.", "Paste the address of an extension's page, or write its name.", field="what"
@@ -124,26 +140,33 @@ def change_one(folder: Folder, action: str, what: str, reporter: Reporter) -> st
     return switch_by_name(folder, what, on=action == "switch on")
 
 
-def update_all(folder: Folder, reporter: Reporter) -> str:
-    """Update every extension; one that fails does not keep the others from it."""
-    told = []
-    for name in kept_extensions(folder):
+def update_all(folder: Folder, reporter: Reporter) -> Change:
+    """Update every extension; one that fails does not keep the others from it. Only what is new is told one by one."""
+    names, told, same = kept_extensions(folder), list[str](), 0
+    for name in names:
         try:
-            told.append(update_extension(folder, name, reporter))
+            change = update_extension(folder, name, reporter)
         except Problem as problem:
             reporter.notice(f"{name} was left as it is. {problem.what}")
-    return "; ".join(told) or "there are no extensions"
+            continue
+        if change.new:
+            told.append(change.told)
+        else:
+            same += 1
+    if same:
+        told.append("everything is up to date" if same == len(names) else f"{same} already up to date")
+    return Change("; ".join(told) or ("nothing was updated" if names else NONE), new=len(told) > bool(same))
 
 
-def remove_extension(folder: Folder, word: str) -> str:
-    """Take an extension away, by its name or address. On Drive it is moved aside, not deleted; returns a sentence."""
+def remove_extension(folder: Folder, word: str) -> Change:
+    """Take an extension away, by its name or address. On Drive it is moved aside, not deleted. Raises `Problem`."""
     name = installed_name(folder, word)
     aside = folder.kept / REMOVED / f"{name}-{time.strftime('%Y%m%d-%H%M%S')}"
     aside.parent.mkdir(exist_ok=True)
     for place in (placed_at(folder, name), history_of(folder, name)):
         shutil.rmtree(place, ignore_errors=True)
     os.replace(kept_place(folder, name), aside)
-    return (
+    return Change(
         f"{name} is removed; its folder is kept as {REMOVED}/{aside.name} on your Drive, delete it if you do "
         "not need it"
     )
@@ -153,6 +176,19 @@ def forget(folder: Folder, name: str) -> None:
     """Take away what a failed attempt to add an extension left."""
     for place in (kept_place(folder, name), placed_at(folder, name), history_of(folder, name)):
         shutil.rmtree(place, ignore_errors=True)
+
+
+def say_what_is_missing(folder: Folder, name: str, reporter: Reporter) -> None:
+    """Say what an extension will not find here: packages that cannot live beside the others, and files kept elsewhere.
+
+    Said when it is added or updated, before minutes of installing.
+    """
+    others = [other for other in kept_extensions(folder) if other not in (name, *switched_off(folder))]
+    wishes = {other: wanted_packages(placed_at(folder, other)) for other in others}
+    told = conflicts(name, wanted_packages(placed_at(folder, name)), CONSTRAINTS, wishes)
+    about = f"packages of {name}"
+    reporter.notice(told, about=about) if told else reporter.withdraw(about)
+    say_if_parts_are_elsewhere(folder, name, reporter)
 
 
 def say_if_parts_are_elsewhere(folder: Folder, name: str, reporter: Reporter) -> None:
@@ -184,11 +220,13 @@ def extension_arguments(folder: Folder) -> tuple[str, ...]:
     return (flag, str(folder.data / "models" / "ControlNet-preprocessors"))
 
 
-def switch_by_name(folder: Folder, word: str, on: bool) -> str:
-    """Switch one extension on or off by its name; return a sentence. Raises `Problem` for a name that is not there."""
+def switch_by_name(folder: Folder, word: str, on: bool) -> Change:
+    """Switch one extension on or off by its name. Raises `Problem` for a name that is not there."""
     name = installed_name(folder, word)
+    if on == (name not in switched_off(folder)):
+        return Change(f"{name} is switched {'on' if on else 'off'} already", new=False)
     switch(folder, on={name} if on else set(), off=set() if on else {name})
-    return f"{name} is switched {'on' if on else 'off'}"
+    return Change(f"{name} is switched {'on' if on else 'off'}")
 
 
 def installed_name(folder: Folder, word: str) -> str:

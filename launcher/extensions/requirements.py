@@ -10,6 +10,8 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
+from launcher.python.uv import PYTHON_VERSION
+
 # What pip says -> what a person is told, with the packages it names.
 PIP_FAILURES: Final = (
     (
@@ -24,6 +26,7 @@ PIP_FAILURES: Final = (
     ),
     (r"HTTP Error (\d+)|(\d{3}) Client Error", "a download was refused ({})"),
 )
+WEBUI_PYTHON: Final = {"python_version": PYTHON_VERSION, "python_full_version": f"{PYTHON_VERSION}.0"}
 CONSTRAINED: Final = re.compile(r"The user requested \(constraint\) (\S+)")
 
 
@@ -33,7 +36,8 @@ def wanted_packages(extension: Path) -> list[Requirement]:
     An installer that computes what it wants is not understood; pip tells about that one when it runs.
     """
     lines = read_lines(extension / "requirements.txt")
-    wanted = {str(one): one for line in lines if (one := as_requirement(line.split("#")[0].strip()))}
+    stated = [one for line in lines if (one := as_requirement(line.split("#")[0].strip()))]
+    wanted = {str(one): one for one in stated if not one.marker or one.marker.evaluate(WEBUI_PYTHON)}
     for text in strings_in(extension / "install.py"):
         for word in text.removeprefix("install ").split():
             one = as_requirement(word)

@@ -11,8 +11,9 @@ from launcher.core.board import Board
 from launcher.core.folder import require_room
 from launcher.core.problem import Problem
 from launcher.drive.mount import connect_drive
-from launcher.extensions.manage import CONTROLNET_URL, add_extension, change_one
+from launcher.extensions.manage import CONTROLNET_URL, Change, add_extension, change_one
 from launcher.launch.running import RESTART, Running
+from launcher.launch.start_web_ui import CHANGED
 from launcher.launch.steps import Failed, Steps
 from launcher.launch.workplace import Workplace
 from launcher.models.catalog import model_named
@@ -116,20 +117,20 @@ def change_extensions(job: Job, action: str, what: str) -> None:
     """Add, update, list, remove or switch one or all."""
 
     def change(fetcher: Fetcher) -> str:
-        told = change_one(job.place.folder, action, what, fetcher.reporter)
-        return told if action == "list" else effect_of(job, told)
+        return effect_of(job, change_one(job.place.folder, action, what, fetcher.reporter))
 
     run_side_by_side(job, [(f"{action} {what}".strip(), change)])
 
 
-def effect_of(job: Job, told: str) -> str:
+def effect_of(job: Job, change: Change) -> str:
     """A sentence on a change, with what must be done for it to take effect."""
+    if not change.new:
+        return change.told
     if not job.place.webui.running:
-        return f"{told}. It takes effect at the next start."
-    told = f"{told}. Press {RESTART} for it to take effect."
-    job.place.board.notice(told)
+        return f"{change.told}. It takes effect at the next start."
+    job.place.board.notice(f"Extensions have changed. Press {RESTART} for that to take effect.", about=CHANGED)
     job.board.show_buttons(RESTART)
-    return told
+    return f"{change.told}. Press {RESTART} for it to take effect."
 
 
 def stop(job: Job, give_back_the_machine: bool) -> None:

@@ -2,6 +2,8 @@
 did.
 """
 
+from typing import Final
+
 import requests
 
 from launcher.colab.machine import Machine
@@ -30,6 +32,8 @@ from launcher.webui.explain import not_loaded
 from launcher.webui.outputs import OutputPlaces
 from launcher.webui.settings_file import check_settings_file
 from launcher.webui.web_ui import Plan, WebUI
+
+CHANGED: Final = "extensions changed"  # what the notice is about that a restart makes untrue
 
 
 class WebUIStart:
@@ -120,6 +124,7 @@ class WebUIStart:
 
     def start(self, plan: Plan) -> None:
         """Start it; extensions that keep it from starting are switched off, and it is started again without them."""
+        self.board.withdraw(CHANGED)
         put_extensions(self.folder, self.steps.reporter("extensions"))
         self.install(self.packages())
         self.board.start("extensions", "looking for new ones")

@@ -12,6 +12,7 @@ import json
 import os
 import random
 import sys
+import textwrap
 import time
 import traceback
 from pathlib import Path
@@ -48,8 +49,8 @@ for script in sorted(data.glob("extensions/*/scripts/*.py")):
     try:  # as A1111's modules/script_loading.py and scripts.py do it
         exec(compile(script.read_text(), str(script), "exec"), {"__name__": script.stem, "__file__": str(script)})
         print(f"Extension {script.parts[-3]} loaded", flush=True)
-    except Exception:
-        print(f"*** Error loading script: {script.name}\n{traceback.format_exc()}", flush=True)
+    except Exception:  # told as modules/errors.py does it
+        print(f"*** Error loading script: {script.name}", textwrap.indent(traceback.format_exc(), "    "), "\n---", sep="\n", flush=True)
 
 CLIP = ("vocab.json", "merges.txt", "special_tokens_map.json", "tokenizer_config.json", "config.json")
 loaded = {"checkpoint": ""}

@@ -1,0 +1,176 @@
+"""What extensions want: said when they are added, installed so that a person sees it live, and named when it fails."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from launcher.core.folder import Folder
+from launcher.extensions import installers
+from launcher.extensions.installers import MOST_RUNS, run_installers
+from launcher.extensions.manage import add_extension
+from launcher.extensions.requirements import conflicts, wanted_packages
+from launcher.python.pins import BUILD_CONSTRAINTS, CONSTRAINTS
+from launcher.webui.explain import not_loaded
+from tests.conftest import ROOT, new_folder
+from tests.world import World
+from tests.world.heard import Heard
+
+UV = ROOT / ".venv" / "bin" / "uv"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Folder:
+    made = new_folder(tmp_path)
+    made.code.mkdir(parents=True, exist_ok=True)
+    made.python.mkdir(parents=True)
+    (made.python / "constraints.txt").write_text(CONSTRAINTS)  # both as `prepare_python` writes them
+    (made.python / "build-constraints.txt").write_text(BUILD_CONSTRAINTS)
+    subprocess.run([UV, "venv", "--allow-existing", "--quiet", "--python", "3.11", made.python], check=True)
+    return made
+
+
+def put_installer(folder: Folder, name: str, source: str) -> Path:
+    script = folder.data / "extensions" / name / "install.py"
+    script.parent.mkdir(parents=True, exist_ok=True)
+    script.write_text(source)
+    return script
+
+
+def test_an_installer_is_told_where_the_data_is(folder: Folder) -> None:
+    put_installer(
+        folder,
+        "faces",
+        "import argparse, os, pathlib, shlex\n"
+        "parser = argparse.ArgumentParser()\n"
+        "parser.add_argument('--data-dir')\n"  # as A1111's modules/paths_internal.py reads it
+        "data = parser.parse_known_args(shlex.split(os.environ['COMMANDLINE_ARGS']))[0].data_dir\n"
+        "pathlib.Path(data, 'models', 'insightface').mkdir(parents=True)\n",
+    )
+    heard = Heard()
+    assert run_installers(folder, heard) == 1
+    assert heard.notices == []
+    assert (folder.data / "models" / "insightface").is_dir()
+    assert run_installers(folder, Heard()) == 0, "once is enough"
+
+
+def test_that_it_takes_minutes_is_said_before_the_first_begins_and_each_is_named_at_work(folder: Folder) -> None:
+    for name in ("one", "two"):
+        put_installer(folder, name, "print('compiling')")
+    heard = Heard()
+    run_installers(folder, heard)
+    assert heard.said == [
+        "one, two: installing what they need can take several minutes",
+        "installing one (1 of 2)",
+        "installing one (1 of 2): compiling",
+        "installing two (2 of 2)",
+        "installing two (2 of 2): compiling",
+    ]
+
+
+def test_one_that_computes_and_prints_nothing_shows_that_it_lives(
+    folder: Folder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(installers.SignsOfLife, "SILENT", 0.0)
+    monkeypatch.setattr(installers, "INSTALLER_SILENCE", 2.0)
+    seen = tmp_path / "seen"
+    put_installer(folder, "compiles", f"import os\nwhile not os.path.exists({str(seen)!r}):\n    pass\n")
+
+    class Looks(Heard):
+        def say(self, text: str) -> None:
+            super().say(text)
+            if sum("running for" in one for one in self.said) == 5:  # longer than its patience: it counts as alive
+                seen.touch()
+
+    heard = Looks()
+    run_installers(folder, heard)
+    assert heard.notices == []
+    assert heard.said[2].startswith("installing compiles: running for ")
+
+
+def test_what_pip_could_not_find_is_named_and_the_next_starts_try_again_a_few_times(folder: Folder) -> None:
+    pip = [sys.executable, "-m", "pip", "install", "--no-index", "no-such-thing==9"]
+    put_installer(folder, "wants", f"import subprocess\nsubprocess.run({pip!r}, check=True)\n")
+    for number in range(1, MOST_RUNS + 1):
+        heard = Heard()
+        assert run_installers(folder, heard) == 1
+        assert heard.notices[0].startswith(
+            "The extension wants could not install everything it needs: no-such-thing==9 has no suitable version in "
+            "the package index."
+        )
+        assert ("The next start tries again" in heard.notices[0]) == (number < MOST_RUNS), "no promise that is not kept"
+    assert run_installers(folder, Heard()) == 0
+    put_installer(folder, "wants", "print('mended')")
+    heard = Heard()
+    assert run_installers(folder, heard) == 1, "a new version is tried"
+    assert heard.notices == []
+
+
+def test_what_cannot_live_together_is_said_by_name_when_it_is_added(
+    world: World, folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in world.git.environment().items():
+        monkeypatch.setenv(name, value)
+    world.git.add("person/early", {"requirements.txt": b"somelib==1.0\n"})
+    world.git.add(
+        "person/late",
+        {
+            "requirements.txt": b"numpy>=2\nsomelib>=2  # new\nrequests\ntorch==1.0; python_version < '3.9'\n",
+            "install.py": b"import launch\nlaunch.run_pip('install timm>0.9.5', 'timm for late')\n",
+        },
+    )
+    heard = Heard()
+    add_extension(folder, "https://github.com/person/early", heard)
+    assert heard.notices == []
+    add_extension(folder, "https://github.com/person/late", heard)
+    assert heard.notices == [
+        "late needs packages that cannot be installed here: numpy>=2 (the web UI needs numpy==1.26.2), somelib>=2 "
+        "(the extension early needs somelib==1.0), timm>0.9.5 (the web UI needs timm<=0.9.5). Parts of it may not work."
+    ]
+
+
+@pytest.mark.parametrize(
+    "wish",
+    [
+        "mediapipe==0.10.15",
+        "mediapipe>=0.10.13,<=0.10.21",  # ADetailer, for Python 3.11
+        "opencv-python>=4.8.0",  # ControlNet
+        "protobuf<=4.9999,>=4.25.3",
+        "numpy<3.0.0,>=1.10.0",  # Infinite Image Browsing
+        "pydantic<=1.10.17",
+        "timm<=0.9.5",
+    ],
+)
+def test_wishes_that_can_be_had_are_no_conflict(tmp_path: Path, wish: str) -> None:
+    (tmp_path / "requirements.txt").write_text(f"{wish}\n")
+    assert conflicts("it", wanted_packages(tmp_path), CONSTRAINTS, {}) == ""
+
+
+TOLD = """\
+*** Error loading script: x.py
+    Traceback (most recent call last):
+      File "/content/oneclick/stable-diffusion-webui/modules/scripts.py", line 515, in load_scripts
+        script_module = script_loading.load_module(scriptfile.path)
+      File "/content/oneclick/data/asd1111/extensions/odd/scripts/x.py", line 1, in <module>
+        import somelib
+    {}
+
+---
+Startup time: 3.2s (import torch: 1.0s).
+"""
+
+
+@pytest.mark.parametrize(
+    ("last", "reason"),
+    [
+        ("ModuleNotFoundError: No module named 'somelib.part'", "the Python package somelib is missing"),
+        ("FileNotFoundError: [Errno 2] No such file or directory: 'a.onnx'", "a file of it is missing"),
+        ("AttributeError: 'x' has no attribute 'y'", "AttributeError: 'x' has no attribute 'y'"),
+    ],
+)
+def test_an_extension_that_did_not_load_is_named_with_the_reason(last: str, reason: str) -> None:
+    found = not_loaded(TOLD.format(last))
+    assert list(found) == ["odd"]
+    assert found["odd"].startswith(reason)
+    assert not_loaded("Startup time: 3.2s\n") == {}
