@@ -26,16 +26,22 @@ SAID_BY = ("Problem", "TokenNeeded", "Explanation", "KnownProblem")
 
 def placeholder(node: ast.expr) -> str:
     """What is filled in, by its last name: `{remote.host}` and `{len(hosts)}` are HOST and HOSTS."""
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in ("strip", "partition"):
+        return placeholder(node.func.value)
     if isinstance(node, ast.Call) and node.args:
         return placeholder(node.args[0])
-    while isinstance(node, ast.Call | ast.Subscript):
-        node = node.func if isinstance(node, ast.Call) else node.value
+    if isinstance(node, ast.Subscript):
+        return placeholder(node.value)
+    if isinstance(node, ast.Call):
+        return placeholder(node.func)
     name = node.attr if isinstance(node, ast.Attribute) else node.id if isinstance(node, ast.Name) else "…"
     return name.upper().replace("_", " ")
 
 
 def added(node: ast.expr) -> bool:
-    """True for what is said only sometimes: a call of `goes_on`, or a text or nothing."""
+    """True for what is said only sometimes: `why`, a call of `goes_on`, or a text or nothing."""
+    if isinstance(node, ast.Name) and node.id == "why":
+        return True
     sometimes = isinstance(node, ast.IfExp) and isinstance(node.orelse, ast.Constant) and not node.orelse.value
     return sometimes or (isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "goes_on")
 
