@@ -1,5 +1,6 @@
 """The pages in docs/ that are made from the sources, so that they cannot drift: `python -m tests.pages` writes them."""
 
+import re
 from typing import Any
 from unittest import mock
 
@@ -9,8 +10,8 @@ from launcher.models.kinds import KIND_ENDINGS, KIND_FOLDERS
 from launcher.models.links import resolve_link
 from launcher.models.remote import Remote
 from launcher.webui.arguments import machine_arguments
-from launcher.webui.explain import EXPLANATIONS
 from tests.conftest import ROOT
+from tests.sentences import problems
 
 # Links as people paste them, each kind once.
 LINKS = (
@@ -143,12 +144,21 @@ def model_row(model: Model) -> str:
 
 
 def troubleshooting_page() -> str:
-    rows = [f"| {known.what} | {known.do} |".replace("{name}", "NAME") for known in EXPLANATIONS]
-    return "\n".join([
-        "# When something fails", "", "The panel says these sentences by itself. Made by `python -m tests.pages` from "
-            "`launcher/webui/explain.py`.", "",
-        "| what happened | what to do |", "| --- | --- |", *rows, "",
-    ])  # fmt: skip
+    lines = [
+        "# When something fails", "", "What the panel may say, and what to do; words in capitals stand for what it names. "
+            "Made by `python -m tests.pages` from", "the launcher's source.", "",
+    ]  # fmt: skip
+    for title, said in problems().items():
+        if said:
+            rows = [f"| {as_cell(what)} | {as_cell(do)} |" for what, do in said]
+            lines += [f"## {title}", "", "| what happened | what to do |", "| --- | --- |", *rows, ""]
+    return "\n".join(lines)
+
+
+def as_cell(sentence: str) -> str:
+    """A sentence in a table: nothing in it is a link, a column, or a tag."""
+    told = re.sub(r"\{(\w+)\}", lambda found: "VALUE" if found[1].isdigit() else found[1].upper(), sentence)
+    return " ".join(told.replace("|", "\\|").replace("<", "&lt;").split())
 
 
 # (runtime, the card's memory in GiB, RAM in GB, why these flags)

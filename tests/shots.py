@@ -41,7 +41,8 @@ def one_look(root: Path, theme: str, width: int) -> None:
             open_book(url, width, theme == "dark") as (book, _),
         ):
             if name == "light":
-                book.page.screenshot(path=str(PICTURES / f"notebook-{name}.png"))
+                seen = {"x": 0, "y": 0, "width": 1300, "height": 600}  # all cells; the rest of the window is empty
+                book.page.screenshot(path=str(PICTURES / f"notebook-{name}.png"), clip=seen)
             book.fill("launch", checkpoint=MODEL_LINK)
             book.run("launch")
             wait(lambda: "s left" in book.text("launch"), 90, "the download", book.page)
