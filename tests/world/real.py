@@ -22,10 +22,16 @@ from typing import Any
 
 import requests
 
+from launcher.core.process import running_pid
+from launcher.core.session import Session
+from launcher.core.wire import Request, encode
+from launcher.launch.running import RESTART
+from launcher.launch.window import tell_keeper
 from tests.world import CLIP_REPO, WEBUI, World, safetensors
 from tests.world.browser import chromium, log_in, paint
 from tests.world.githost import git
 from tests.world.kernel import Kernel, cell_source
+from tests.world.wait import wait
 from tests.world.walk import walk
 
 A1111 = "82a973c04367123ae98bd9abdf80d9eda9b910e2"  # v1.10.1
@@ -257,7 +263,7 @@ def one_launch(world: RealWorld, options: argparse.Namespace, shot: Path | None,
         log = home / "machine" / "session" / "webui.log"
         if not (kept / "extensions" / "sd-webui-controlnet").exists():
             assert "ControlNet" not in log.read_text()
-            add_controlnet(kernel, cell)
+            add_controlnet(kernel, cell, log.parent)
         check_controlnet(url, password, log)
         return times
     finally:
@@ -266,17 +272,28 @@ def one_launch(world: RealWorld, options: argparse.Namespace, shot: Path | None,
         kernel.shutdown()
 
 
-def add_controlnet(kernel: Kernel, cell: str) -> None:
-    """■, the cell "Add ControlNet", ▶ again: the web UI starts anew behind the same link, with ControlNet."""
+def add_controlnet(kernel: Kernel, cell: str, session: Path) -> None:
+    """■, the cell "Add ControlNet", and the button it asks for: the web UI starts anew behind the same link."""
     kernel.interrupt()
     kernel.wait_done(cell, 60)
     kernel.run(cell_source("add-controlnet", controls=CONTROL_MODEL), 120)
-    told, cards = len(kernel.text), kernel.text.count("Ready after")
-    kernel.start(
-        cell_source("launch", checkpoint=REAL_LINK, link="gradio", extra_arguments="--disable-nan-check", api=True)
-    )
-    kernel.wait(lambda: kernel.text.count("Ready after") > cards, 600, "the web UI with ControlNet")
-    print(kernel.text[told:], flush=True)
+    print(kernel.text[-400:], flush=True)
+    press_restart(session, 900)
+
+
+def press_restart(session: Path, patience: float) -> None:
+    """Press the panel's button, by the socket it uses, and wait until the next web UI answers."""
+    pid = running_pid(session / "webui.pid")
+    tell_keeper(Session(session), encode(Request("press", {"button": RESTART})), 20)
+    wait(lambda: running_pid(session / "webui.pid") not in (0, pid) and ready(session), patience, "the restart")
+
+
+def ready(session: Path) -> bool:
+    """Does the board say that the web UI runs?"""
+    with contextlib.suppress(OSError, ValueError):
+        board = json.loads((session / "board.json").read_text())
+        return bool(board["webui_port"]) and all(step["state"] == "done" for step in board["steps"])
+    return False
 
 
 def check_controlnet(url: str, password: str, log: Path) -> None:

@@ -22,15 +22,9 @@ from typing import Any, Final
 import requests
 from PIL import Image
 
-from launcher.core.process import running_pid
-from launcher.core.session import Session
-from launcher.core.wire import Request, encode
-from launcher.launch.running import RESTART
-from launcher.launch.window import tell_keeper
 from tests.world.githost import git
 from tests.world.kernel import Kernel, cell_source
-from tests.world.real import REAL_LINK, RealWorld, share, upstream, whole_commit
-from tests.world.wait import wait
+from tests.world.real import REAL_LINK, RealWorld, press_restart, share, upstream, whole_commit
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 PAGE: Final = ROOT / "docs" / "extensions.md"
@@ -181,14 +175,6 @@ class Watch:
                 self.silent += 0.0 if port and answers(port) else passed
 
 
-def ready(session: Path) -> bool:
-    """Does the board say that the web UI runs?"""
-    with contextlib.suppress(OSError, ValueError):
-        board = json.loads((session / "board.json").read_text())
-        return bool(board["webui_port"]) and all(step["state"] == "done" for step in board["steps"])
-    return False
-
-
 def answers(port: int) -> bool:
     try:
         return requests.get(f"http://127.0.0.1:{port}/internal/ping", timeout=10).ok
@@ -252,9 +238,7 @@ def both_launches(python: str, world: RealWorld, home: Path, rows: list[Row], se
             print(row.name, row.added, flush=True)
         threading.Thread(target=watch.run, daemon=True).start()
         began = time.monotonic()
-        pid = running_pid(session / "webui.pid")
-        tell_keeper(Session(session), encode(Request("press", {"button": RESTART})), 20)
-        wait(lambda: running_pid(session / "webui.pid") not in (0, pid) and ready(session), 1800, "the restart")
+        press_restart(session, 1800)
         restart = time.monotonic() - began
         watch.over.set()
         door = door_of(kernel)
