@@ -244,7 +244,7 @@ def test_a_wrong_field_is_said_before_anything_begins(place: Place, kernels: Ker
 def test_an_argument_the_web_ui_does_not_have_is_said_before_it_starts(place: Place, kernels: Kernels) -> None:
     kernel = kernels(COLAB_PYTHON, place.environment, place.machine)
     kernel.run(cell_source("launch", checkpoint=MODEL_LINK, extra_arguments="--thmee dark"), 120)
-    assert "extra_arguments** has --thmee, which the web UI does not know" in wait_problem(kernel)
+    assert "The field extra_arguments has --thmee, which the web UI does not know" in wait_problem(kernel)
     assert not (place.session / "webui.log").exists()
     kernel.run(cell_source("stop"), 120)
     place.wait_until_nothing_runs()
