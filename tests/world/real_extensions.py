@@ -88,7 +88,7 @@ def api(path: str, body: dict[str, Any] | None = None) -> Callable[[Door], str]:
 def upscaled(door: Door) -> str:
     body = {**SMALL, "init_images": [picture()], "denoising_strength": 0.2, "script_name": "ultimate sd upscale"}
     answer = door.post("/sdapi/v1/img2img", body | {"script_args": [
-        "", 64, 64, 8, 8, 8, 0, True, 0, False, 8, 0, 2, 128, 128, 2.0,
+        "", 64, 64, 8, 8, 8, 0.35, 8, 0, True, 0, False, 8, 0, 2, 128, 128, 2.0,
     ]})  # fmt: skip
     if not isinstance(answer, dict) or "images" not in answer:
         return f"error: {str(answer)[:150]}"
