@@ -197,7 +197,8 @@ class Book:
 def open_book(url: str, width: int = 1300, dark: bool = False) -> Iterator[tuple[Book, Any]]:
     """Chromium with the notebook open and its kernel idle; yields the book and the browser's context."""
     scheme = "dark" if dark else "light"
-    with chromium(viewport={"width": width, "height": 1000}, color_scheme=scheme) as browser:
+    height = 1000 if width > 400 else 1500  # what is out of the window is not in a picture
+    with chromium(viewport={"width": width, "height": height}, color_scheme=scheme) as browser:
         page = browser.new_page()
         page.goto(url, wait_until="domcontentloaded")
         page.locator(".jp-Notebook .jp-Cell").first.wait_for(timeout=90_000)

@@ -224,6 +224,19 @@ def step_times(text: str) -> dict[str, str]:
     return dict(re.findall(r"^✓ ([^:]+): .*\((.+)\)$", text, re.MULTILINE))
 
 
+def photograph(page: Any, shot: Path) -> None:
+    """The web UI as people meet it: with a description, A1111's usual sizes, and no image yet."""
+    prompt = page.locator("#txt2img_prompt textarea").first
+    prompt.wait_for(timeout=240_000)
+    page.wait_for_timeout(3000)  # its scripts move things about until then
+    prompt.fill("a lighthouse in a storm, oil painting")
+    for name, usual in (("width", 512), ("height", 512), ("steps", 20)):
+        page.locator(f"#txt2img_{name} input[type=number]").first.fill(str(usual))
+    page.locator("#txt2img_neg_prompt textarea").first.click()
+    page.screenshot(path=str(shot))
+    page.reload()
+
+
 def one_launch(world: RealWorld, options: argparse.Namespace, shot: Path | None, walked: bool) -> dict[str, str]:
     """▶, log in with Chromium, paint one image, stop; returns the steps' times."""
     home: Path = options.home
@@ -241,11 +254,10 @@ def one_launch(world: RealWorld, options: argparse.Namespace, shot: Path | None,
         with chromium(viewport={"width": 1280, "height": 900}) as browser:
             page = browser.new_page()
             log_in(page, url, password)
+            if shot:
+                photograph(page, shot)
             image = paint(page, "a lighthouse in the fog", kept, patience=240)
             print(f"painted {image.name}, {image.stat().st_size} bytes, in {image.parent}", flush=True)
-            if shot:
-                page.wait_for_timeout(3000)
-                page.screenshot(path=str(shot))
         if walked:
             port = json.loads((home / "machine" / "session" / "webui.json").read_text())["port"]
             refused, same = (
