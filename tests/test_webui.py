@@ -3,6 +3,7 @@
 import contextlib
 import json
 import socket
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 from launcher.core.folder import Folder
 from launcher.core.problem import Problem
 from launcher.core.process import PACKAGE, CommandError, end_process, run, running_pid, start_detached
+from launcher.core.session import Session
 from launcher.webui.arguments import check_arguments, machine_arguments
 from launcher.webui.explain import EXPLANATIONS, explain
 from launcher.webui.settings_file import check_settings_file
@@ -313,3 +315,51 @@ def test_a_port_that_was_chosen_can_be_taken_and_then_another_is_chosen() -> Non
 def test_a_place_that_gradio_would_not_serve_is_refused(tmp_path: Path) -> None:
     with pytest.raises(Problem, match="begin with a dot"):
         Folder(tmp_path / "drive" / "a" / "b", tmp_path / ".hidden" / "machine").prepare()
+
+
+A_KEEPER_AT_WORK = """
+import os, sys
+from pathlib import Path
+from launcher.core.process import run, start_detached
+from launcher.core.session import Session
+from launcher.launch import keeper
+
+def work(self):
+    start_detached(["sleep", "600"], log=session.log, pid_file=session.tunnel.pid_file, env=os.environ, cwd=Path("/"))
+    run(["sh", "-c", f"sleep 600 & echo $$ $! > {session.place}/at-work; wait"])
+
+session = Session(Path(sys.argv[1]))
+keeper.Keeper.live = work
+keeper.main(session)
+"""
+
+
+def test_what_a_killed_keeper_had_begun_ends_before_the_next_begins_and_what_should_last_goes_on(
+    tmp_path: Path,
+) -> None:
+    session = Session(tmp_path / "session")
+    killed = subprocess.Popen(
+        [sys.executable, "-c", A_KEEPER_AT_WORK, str(session.place)], cwd=PACKAGE, start_new_session=True
+    )
+    commands = session.place / "at-work"
+    try:
+        wait(lambda: commands.exists() and len(commands.read_text().split()) == 2, 20, "it to be at work")
+        killed.kill()
+        killed.wait()
+        pids = [int(pid) for pid in commands.read_text().split()]
+        assert all(psutil.pid_exists(pid) for pid in pids)
+        subprocess.run(
+            [sys.executable, "-m", "launcher.launch.keeper", str(session.place)], cwd=PACKAGE, check=True, timeout=60
+        )
+        wait(lambda: not any(alive(pid) for pid in pids), 5, "what it had begun to end")
+        assert running_pid(session.tunnel.pid_file)
+    finally:
+        end_process(session.tunnel.pid_file)
+
+
+def alive(pid: int) -> bool:
+    """Whoever ended and has no parent that notices stays in the system's table."""
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False

@@ -51,16 +51,16 @@ def run(
 ) -> str:
     """Run a command to its end and return what it printed; `on_line` hears each line as it comes.
 
-    A carriage return counts as a line's end (progress meters). The command gets a session of its own, so
-    that ■ in the notebook does not reach it, and `child_environment()` where no other is given. Raises `CommandError`
+    A carriage return counts as a line's end (progress meters). The command gets a process group of its own, so that ■
+    in the notebook does not reach it, in our session (see `end_left_behind`), and `child_environment()` where no other
+    is given. Raises `CommandError`
     on any exit but 0 and after `timeout` seconds in which it printed nothing and `signs_of_life` (asked every second)
     gave the same value again and again; `Problem` where there is no such program.
     """
     try:
         process = subprocess.Popen(
             command, env=child_environment() if env is None else env, cwd=cwd, stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True, text=True, errors="replace",
-            bufsize=1,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, process_group=0, text=True, errors="replace", bufsize=1,
         )  # fmt: skip
     except FileNotFoundError as error:
         raise missing_program(command[0], error) from error
@@ -182,28 +182,36 @@ def noted_process(pid_file: Path) -> tuple[int, float]:
 
 
 def left_group(pid_file: Path) -> int:
-    """The process group in the file if its leader has ended and others of it live on, else 0.
-
-    A pid is not given to a new process while a group has that number. So if there is a process with it, it is a
-    stranger who came after the whole group had ended.
-    """
+    """The process group in the file if its leader has ended and others of it live on, else 0."""
     group, created = noted_process(pid_file)
-    members = [p for p in psutil.process_iter(["status"]) if group and group_of(p.pid) == group]
-    alive = [p for p in members if p.info["status"] != psutil.STATUS_ZOMBIE]
-    if not alive or any(p.pid == group for p in alive):
-        return 0
-    try:
-        return group if all(p.create_time() >= created - 1 for p in alive) else 0
-    except psutil.NoSuchProcess:
-        return 0
+    return group if left_behind(os.getpgid, group, created) else 0
 
 
-def group_of(pid: int) -> int:
-    """The process group of a process, 0 once it is gone."""
-    try:
-        return os.getpgid(pid)
-    except ProcessLookupError:
-        return 0
+def left_behind(belongs_to: Callable[[int], int], leader: int, created: float) -> list[int]:
+    """The living processes of a group or session (`os.getpgid`, `os.getsid`) whose leader has ended.
+
+    A pid is not given to a new process while a group or session has that number. So if there is a process with it, or
+    one that is older than the leader was, it is a stranger who came after all the others had ended.
+    """
+    members = []
+    for process in psutil.process_iter(["pid", "status", "create_time"]):
+        try:
+            member = leader and belongs_to(process.pid) == leader and process.info["status"] != psutil.STATUS_ZOMBIE
+        except ProcessLookupError:
+            continue
+        if member:
+            members.append(process)
+    strangers = any(p.pid == leader or p.info["create_time"] < created - 1 for p in members)
+    return [] if strangers else [p.pid for p in members]
+
+
+def end_left_behind(pid_file: Path) -> None:
+    """End the commands of a process that led a session and was killed: two would write the same files otherwise."""
+    for pid in left_behind(os.getsid, *noted_process(pid_file)):
+        try:
+            os.kill(pid, signal.SIGKILL)
+        except ProcessLookupError:
+            continue
 
 
 def send_signal(pid_file: Path, which: signal.Signals) -> bool:

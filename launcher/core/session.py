@@ -66,7 +66,7 @@ class Session:
         self.webui = Part(place, "webui")  # A1111: said is {"port", "arguments"}, noted when it is started
         self.door = Part(place, "door")  # said is {"port", "package"}, written by itself once it listens
         self.tunnel = Part(place, "tunnel")  # said is {"url", "port", "kind", "program"} or {"error"}, by its process
-        self.keeper = Part(place, "keeper")  # said is {"version"}
+        self.keeper = Part(place, "keeper")  # said is {"version", "pid", "created"}, by itself
         self.keeper_socket = place / "keeper.sock"  # where windows meet the keeper
         self.keeper_lock = place / "keeper.lock"  # whoever holds this file's lock is the one keeper
         self.login = place / "login.json"  # user, password and secrets of the door (`access.login`)

@@ -20,6 +20,7 @@ from typing import Any, Final
 
 from launcher.core.board import Board
 from launcher.core.problem import Problem, unexpected
+from launcher.core.process import end_left_behind
 from launcher.core.session import Session, read_object
 from launcher.core.wire import Finish, Press, Request, StopJob, Unanswered, address_of
 from launcher.launch.windows import Window, Windows
@@ -205,7 +206,8 @@ def main(session: Session) -> None:
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
         os.environ.pop("PYTHONPATH", None)  # ours is not for the Pythons that are started from here
         os.umask(0o077)
-        session.keeper.note(version=VERSION)
+        end_left_behind(session.keeper.said_file)  # of a keeper that was killed, or ended by another version
+        session.keeper.note(version=VERSION, pid=os.getpid(), created=time.time())
         session.keeper_socket.unlink(missing_ok=True)
         with socket.socket(socket.AF_UNIX) as server:
             with address_of(session.keeper_socket) as address:

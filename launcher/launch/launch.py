@@ -177,7 +177,7 @@ class Launch:
                 compile_what_was_used(self.folder)
             borrowed = borrowed_bytes(self.folder)
             if borrowed:
-                self.board.show_fact("Borrowed from this machine:", f"{borrowed / GB:.1f} GB")
+                self.board.show_fact("Borrowed from this machine", f"{borrowed / GB:.1f} GB")
             self.board.finish("python", f"{packages} packages" + ("" if new or early else ", already there"))
 
     def _install_early(self) -> bool:

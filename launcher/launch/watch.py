@@ -119,7 +119,7 @@ class DriveWatch:
         """How much Drive still takes, once a minute."""
         if self.machine.mountpoint and time.monotonic() > self._next_room:
             self._next_room = time.monotonic() + WATCH_ROOM_EVERY
-            self.steps.board.show_fact("Free on Google Drive:", f"{free_bytes(self.mirror.kept) / GB:.1f} GB")
+            self.steps.board.show_fact("Free on Google Drive", f"{free_bytes(self.mirror.kept) / GB:.1f} GB")
 
     def _say_if_stuck(self) -> None:
         """Say when nothing was heard of the mirror for long: it waits for an answer of Drive that does not come."""

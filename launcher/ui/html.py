@@ -56,7 +56,8 @@ margin-top:6px;font-size:12.5px}
 background:var(--box);color:var(--ink);cursor:pointer}
 </style>"""
 MARKS: Final = {"waiting": "·", "running": "…", "done": "✓", "failed": "✕"}
-IN_THE_FOOT: Final = ("AUTOMATIC1111", "Free on Google Drive:", "Borrowed from this machine:")
+# What the foot shows of the facts -> what stands between name and value.
+IN_THE_FOOT: Final = {"AUTOMATIC1111": " ", "Free on Google Drive": ": ", "Borrowed from this machine": ": "}
 NOTICES_SHOWN: Final = 3  # the newest; the others are folded
 # Copies the text before the button; selects it where the page may not use the clipboard.
 COPY_SCRIPT: Final = (
@@ -170,7 +171,10 @@ def login_box_html(box: LoginBox | None, link: str) -> str:
 def foot_html(board: Snapshot, closed: bool) -> str:
     """What is kept, how to go on, what runs here, and the button that copies a report."""
     lines = [board.kept and html.escape(board.kept), sentence_html(foot_text(board, closed))]
-    facts = [f"Version {__version__}", *(f"{name} {value}" for name, value in board.facts if name in IN_THE_FOOT)]
+    facts = [
+        f"Version {__version__}",
+        *(f"{name}{IN_THE_FOOT[name]}{value}" for name, value in board.facts if name in IN_THE_FOOT),
+    ]
     button = f'<button type="button" onclick="{html.escape(REPORT_SCRIPT)}">Copy a report</button>'
     return (
         f'<div class="oneclick foot">{" · ".join(filter(None, lines))}'

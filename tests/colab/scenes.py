@@ -15,7 +15,7 @@ from functools import partial
 from typing import Any, Final
 
 from launcher.core.wire import address_of
-from tests.colab.stage import Stage, words
+from tests.colab.stage import Stage, telling, words
 from tests.world import MODEL_LINK
 from tests.world.kernel import cell_source
 from tests.world.page import CONSENT, NOBODY, NOTEBOOK_TEXT, SCRIPT, SECRET, Reply
@@ -478,7 +478,8 @@ def another_field(stage: Stage) -> float:
 def restart(stage: Stage) -> float:
     cell = stage.running()
     stage.kernel.press_button(RESTART)
-    seconds = stage.says("restarting, as you asked", 20)
+    at_work = "Web UI: "  # its first note may be gone after 0.1 s: the next one is as good
+    seconds = stage.until(lambda: any(one.startswith(at_work) for one in telling(stage.kernel)), 20, "it to be heard")
     wait_ready(stage.kernel)
     stage.stop(cell)
     return seconds
