@@ -3,6 +3,7 @@ used.
 """
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -281,6 +282,7 @@ def test_uvs_own_words_for_an_old_a1111_are_a_conflict_of_versions(tmp_path: Pat
     )
     assert problem.by_version, done.stderr
     assert "numpy==1.23.5 and numpy==1.26.2" in problem.what
+    assert not re.search("error|cause:", problem.what), "its own marks are no English"
 
 
 def test_what_launchers_before_noted_counts(world: World, folder: Folder) -> None:
