@@ -285,7 +285,7 @@ def test_without_a_card_everything_runs_on_the_processor() -> None:
 
 
 def test_an_extension_that_looks_beside_a1111s_code_finds_the_checkpoints(tmp_path: Path) -> None:
-    """Civitai Helper takes A1111's --ckpt-dir, or models/Stable-diffusion in the folder A1111 runs in (its model.py)."""
+    """Civitai Helper takes A1111's --ckpt-dir, else models/Stable-diffusion where A1111 runs (its model.py)."""
     folder = new_folder(tmp_path)
     checkpoint = folder.data / "models" / "Stable-diffusion" / "lighthouse.safetensors"
     checkpoint.parent.mkdir(parents=True, exist_ok=True)
