@@ -299,7 +299,7 @@ def animatediff(door: Door) -> str:
 
     def failed() -> None:
         errors = re.findall(r"^\s*(\w+Error: .+)$", said, re.MULTILINE)
-        expect("AnimateDiff process start" not in said or not errors, f"AnimateDiff began, then: {errors[-1:]}")
+        expect("AnimateDiff process start" not in said or not errors, f"AnimateDiff began, then: {errors[:1]}")
 
     return ends_at_its_weights(failed, r"RuntimeError: Please download models manually")
 

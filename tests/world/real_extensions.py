@@ -89,9 +89,14 @@ DYNAMIC_PROMPTS: Final = {
 
 
 def save_settings(kernel: Kernel, machine: Path) -> None:
-    """Have A1111 write all its settings, as its button **Apply settings** does, and those of dynamic prompts beside."""
+    """Have A1111 write the folders of its images into its settings, as its button **Apply settings** does, and those of
+    dynamic prompts beside. Until then A1111 keeps no setting that nobody changed.
+    """
     url, password = login(kernel)
-    requests.post(f"{url}/sdapi/v1/options", json={}, auth=("user", password), timeout=60).raise_for_status()
+    address, auth = f"{url}/sdapi/v1/options", ("user", password)
+    options = requests.get(address, auth=auth, timeout=60).json()
+    folders = {name: value for name, value in options.items() if name.startswith("outdir_") and value}
+    requests.post(address, json=folders, auth=auth, timeout=60).raise_for_status()
     path = machine / "data" / "asd1111" / "config.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | DYNAMIC_PROMPTS))
 
