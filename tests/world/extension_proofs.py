@@ -227,6 +227,7 @@ def images_browser(door: Door) -> str:
 
 def infinite_browsing(door: Door) -> str:
     image = saved(door)
+    door.get("/infinite_image_browsing/global_setting")  # as its page does when it opens: it looks for folders anew
     files = door.get("/infinite_image_browsing/files", folder_path=str(image.parent))["files"]
     sizes = {file["name"]: file["bytes"] for file in files}
     expect(sizes.get(image.name) == image.stat().st_size, f"it lists {sizes}")
