@@ -14,8 +14,8 @@ COLABS_LINK_PATIENCE: Final = 15  # seconds
 # Why Colab gives no secret (google.colab/userdata.py) -> what to say; nothing where there is none, as most have none.
 NO_SECRET: Final = {
     "SecretNotFoundError": "",
-    "NotebookAccessError": "This notebook may not read your Colab secret {name}. To allow it, press the key symbol on the "
-    "left and switch on Notebook access.",
+    "NotebookAccessError": "This notebook may not read your Colab secret {name}. To allow it, press the key symbol on "
+    "the left and switch on Notebook access.",
     "TimeoutException": "Colab did not say in time whether this notebook may read your secret {name}.",
 }
 TRIES_AT_A_TOKEN: Final = 5  # answers that were none: a late reply to Colab's own question, for example
