@@ -23,6 +23,15 @@ from tests.world.place import Place
 
 PICTURES = ROOT / "docs" / "pictures"
 EMOJI = Path("/usr/share/fonts/truetype/noto/NotoColorEmoji.ttf")
+# The badge comes from Google; here it is drawn, so that the picture has no broken one. The size is the real one's.
+BADGE = "https://colab.research.google.com/assets/colab-badge.svg"
+BADGE_DRAWN = """<svg xmlns="http://www.w3.org/2000/svg" width="117" height="20"><rect width="117" height="20" rx="3"
+fill="#555"/><circle cx="13" cy="10" r="5" fill="none" stroke="#f9ab00" stroke-width="3"/><text x="26" y="14"
+fill="#fff" font-family="DejaVu Sans" font-size="11">Open in Colab</text></svg>"""
+SHOW_BADGE = (
+    "() => document.querySelectorAll('img[alt=\"Open In Colab\"]').forEach(img => { img.src = img.src + '?'; })"
+)
+HIDE_FILES = "() => jupyterapp.commands.execute('application:toggle-left-area').then(() => null)"
 LOOKS = (("light", 1300), ("dark", 1300), ("light", 400), ("dark", 400))
 
 
@@ -41,6 +50,12 @@ def one_look(root: Path, theme: str, width: int) -> None:
             open_book(url, width, theme == "dark") as (book, _),
         ):
             if name == "light":
+                book.page.route(
+                    f"{BADGE}*", lambda route: route.fulfill(body=BADGE_DRAWN, content_type="image/svg+xml")
+                )
+                book.page.evaluate(SHOW_BADGE)
+                book.page.evaluate(HIDE_FILES)
+                book.page.wait_for_timeout(1000)
                 seen = {"x": 0, "y": 0, "width": 1300, "height": 600}  # all cells; the rest of the window is empty
                 book.page.screenshot(path=str(PICTURES / f"notebook-{name}.png"), clip=seen)
             book.fill("launch", checkpoint=MODEL_LINK)

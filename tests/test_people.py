@@ -14,7 +14,7 @@ from tests.conftest import COLAB_PYTHON, CURRENT_PYTHON, ROOT
 from tests.world import MODEL_LINK, MODEL_REPO, World, safetensors
 from tests.world.browser import chromium, images, log_in, paint
 from tests.world.kernel import Kernel, cell_source
-from tests.world.lab import open_book, server, violations, wait
+from tests.world.lab import Book, open_book, server, violations, wait
 from tests.world.page import NOTEBOOK
 from tests.world.place import Place
 
@@ -71,7 +71,7 @@ def test_a_person_gets_from_the_open_notebook_to_an_image_and_back(
         assert len(set(fetched)) > 3
         assert len(left) > 1, "the time left should be told"
         assert left[-1] < left[0], f"the time left did not fall: {left}"
-        assert violations(book.page, AXE, ".oneclick.head", ".oneclick.steps", ".oneclick.card", ".oneclick.foot") == []
+        assert violations_in_all_looks(book) == []
 
         # the card's link opens the web UI, logged in, and an image is made and kept
         with browser.expect_page() as opened:
@@ -105,6 +105,18 @@ def test_a_person_gets_from_the_open_notebook_to_an_image_and_back(
         book.wait_for("stop", "the web UI and its link are off", 120)
     assert images(place.kept) == {image}
     place.wait_until_nothing_runs()
+
+
+def violations_in_all_looks(book: Book) -> list[str]:
+    """What axe finds in the panel, from a phone's width to a wide screen's, in both themes."""
+    found = []
+    for width in (320, 768, 1600, 1300):
+        book.page.set_viewport_size({"width": width, "height": 1000})
+        for light in ("false", "true"):
+            book.page.evaluate("light => { document.body.dataset.jpThemeLight = light; }", light)
+            parts = (".oneclick.head", ".oneclick.steps", ".oneclick.told", ".oneclick.card", ".oneclick.foot")
+            found += [f"{width}, light {light}: {one}" for one in violations(book.page, AXE, *parts)]
+    return found
 
 
 def test_a_failed_step_is_red_with_what_to_do_and_the_others_keep_their_state(place: Place) -> None:

@@ -45,7 +45,7 @@ margin:8px 0}.oneclick .trouble b{color:var(--bad)}
 padding:10px 20px;border-radius:8px;text-decoration:none}
 .oneclick a.go:focus-visible,.oneclick button:focus-visible{outline:3px solid var(--ink);outline-offset:2px}
 .oneclick .field{display:flex;flex-wrap:wrap;align-items:center;gap:2px 12px;margin-top:10px}
-.oneclick .field span{flex:0 0 4.8em;color:var(--soft)}.oneclick .field div{flex:1 1 12em;min-width:0;
+.oneclick .field span{flex:0 0 4.8em;color:var(--soft)}.oneclick .field div{flex:1 1 8em;min-width:0;
 overflow-wrap:anywhere}
 .oneclick .facts{display:flex;flex-wrap:wrap;gap:4px 12px;align-items:center;justify-content:space-between;
 margin-top:6px;font-size:12.5px}
