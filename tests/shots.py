@@ -31,6 +31,8 @@ fill="#fff" font-family="DejaVu Sans" font-size="11">Open in Colab</text></svg>"
 SHOW_BADGE = (
     "() => document.querySelectorAll('img[alt=\"Open In Colab\"]').forEach(img => { img.src = img.src + '?'; })"
 )
+# There is no graphics card here: a stand-in for its driver's program says what Colab's usual card says.
+CARD = "#!/bin/sh\necho 'Tesla T4, 15360'\n"
 HIDE_FILES = "() => jupyterapp.commands.execute('application:toggle-left-area').then(() => null)"
 LOOKS = (("light", 1300), ("dark", 1300), ("light", 400), ("dark", 400))
 
@@ -43,6 +45,9 @@ def one_look(root: Path, theme: str, width: int) -> None:
         shutil.copy(NOTEBOOK, place.machine / "book.ipynb")
         world.hub.add(MODEL_REPO, "paint.safetensors", safetensors(8_000_000))
         world.hub.rate = 500_000
+        card = world.programs() / "nvidia-smi"
+        card.write_text(CARD)
+        card.chmod(0o755)
         environment = {**place.environment, "STAND_IN_SLOW": "6"}
         app = "lab" if width > 400 else "notebook"  # JupyterLab's own side bars leave nothing of 400 pixels
         with (
@@ -66,7 +71,7 @@ def one_look(root: Path, theme: str, width: int) -> None:
             if width == 400:
                 door_pages(place, theme)
             book.wait_for("launch", "Open the web UI", 120)
-            book.page.wait_for_timeout(500)
+            wait(lambda: "not saved yet" not in book.text("launch"), 60, "all to be saved", book.page)
             book.shot("launch", PICTURES / f"login-box-{name}.png")
             book.interrupt()
             book.wait_for("launch", "This cell stopped", 30)

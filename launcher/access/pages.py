@@ -80,7 +80,7 @@ def login_page(message: str = "") -> str:
     return page(
         "Log in",
         "<h1>Your image generator</h1>"
-        f"<p>You find the user name and password in the notebook, below the first cell.</p>{told}"
+        f"<p>The user name and password are in the notebook, below the first cell.</p>{told}"
         f'<form method="post" action="{OWN_PAGES}login">'
         f'<label for="u">User</label><input id="u" name="user" value="{USER}" autocomplete="username" '
         'autocapitalize="none" spellcheck="false" required>'

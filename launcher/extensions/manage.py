@@ -167,7 +167,7 @@ def remove_extension(folder: Folder, word: str) -> Change:
         shutil.rmtree(place, ignore_errors=True)
     os.replace(kept_place(folder, name), aside)
     return Change(
-        f"{name} is removed; its folder is kept as {REMOVED}/{aside.name} on your Drive, delete it if you do "
+        f"{name} is removed; its folder is kept as {REMOVED}/{aside.name} on your Drive; delete it if you do "
         "not need it"
     )
 
