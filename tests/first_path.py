@@ -131,9 +131,9 @@ def document(first: Way, second: Way) -> str:
         [
             "# The first image, step by step, with clicks and seconds",
             "",
-            "Made by `make first-path`: a script drives a real JupyterLab in Chromium, which counts the clicks. The services "
-            f"outside are stand-ins on the same machine (two cores, no graphics card; a model of {MODEL_SIZE / 1e6:.0f} "
-            "MB at 4 MB/s a connection, 17 packages), so the seconds show what the launcher itself takes. On Colab the "
+            "Made by `make first-path`: a script drives a real JupyterLab in Chromium, which counts the clicks. The "
+            "services outside are stand-ins on the same machine (two cores, no graphics card; a model of "
+            f"{MODEL_SIZE / 1e6:.0f} MB at 4 MB/s a connection, 17 packages), so the seconds show what the launcher itself takes. On Colab the "
             "first day also downloads 1.1 GB of packages and 2.1 GB of model. Steps in Google's own windows have no "
             "seconds, and their clicks are counted by hand.",
             "",
