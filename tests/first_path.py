@@ -133,9 +133,9 @@ def document(first: Way, second: Way) -> str:
             "",
             "Made by `make first-path`: a script drives a real JupyterLab in Chromium, which counts the clicks. The "
             "services outside are stand-ins on the same machine (two cores, no graphics card; a model of "
-            f"{MODEL_SIZE / 1e6:.0f} MB at 4 MB/s a connection, 17 packages), so the seconds show what the launcher itself "
-            "takes. On Colab the first day also downloads 1.1 GB of packages and 2.1 GB of model. Steps in Google's own "
-            "windows have no seconds, and their clicks are counted by hand.",
+            f"{MODEL_SIZE / 1e6:.0f} MB at 4 MB/s a connection, 17 packages), so the seconds show what the launcher "
+            "itself takes. On Colab the first day also downloads 1.1 GB of packages and 2.1 GB of model. Steps in "
+            "Google's own windows have no seconds, and their clicks are counted by hand.",
             "",
             f"## The first day: {clicks[0]} clicks",
             *first.lines(),

@@ -18,7 +18,7 @@ FLUSH_SILENCE: Final = 3600.0  # seconds
 
 AGAIN: Final = "press ▶ again"
 NEW_MACHINE: Final = f"Choose Runtime → Disconnect and delete runtime, then {AGAIN}."
-WITHOUT_DRIVE: Final = f"Use a personal Google account, or set keep_on_drive to **nothing**, and {AGAIN}."
+WITHOUT_DRIVE: Final = f"Use a personal Google account, or set **keep_on_drive** to **nothing**, and {AGAIN}."
 
 # What `drive.mount` says when it fails (google.colab/drive.py, read 2026-04) -> what a person can do.
 MOUNT_FAILURES: Final = (
@@ -49,7 +49,7 @@ MOUNT_FAILURES: Final = (
     (
         "unsupported in this environment",
         "This Colab runtime cannot connect Google Drive.",
-        f"Open the notebook at colab.research.google.com, or set keep_on_drive to **nothing** and {AGAIN}.",
+        f"Open the notebook at colab.research.google.com, or set **keep_on_drive** to **nothing** and {AGAIN}.",
     ),
 )
 
