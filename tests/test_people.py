@@ -18,6 +18,10 @@ from tests.world.lab import Book, open_book, server, violations, wait
 from tests.world.page import NOTEBOOK
 from tests.world.place import Place
 
+# JupyterLab's side bars may leave the panel less room than any phone has: that is not looked at.
+BESIDE = """() => [...document.querySelectorAll('.oneclick .field button')].every(button => {
+    const one = button.getBoundingClientRect(), other = button.previousElementSibling.getBoundingClientRect();
+    return button.closest('.oneclick').clientWidth < 280 || (one.top < other.bottom && other.top < one.bottom); })"""
 AXE = ROOT / ".cache" / "axe-core" / "axe.min.js"
 SHOTS = ROOT / "tests" / "shots"
 SERVER_PYTHON = ROOT / ".venv-server" / "bin" / "python"
@@ -116,6 +120,8 @@ def violations_in_all_looks(book: Book) -> list[str]:
             book.page.evaluate("light => { document.body.dataset.jpThemeLight = light; }", light)
             parts = (".oneclick.head", ".oneclick.steps", ".oneclick.told", ".oneclick.card", ".oneclick.foot")
             found += [f"{width}, light {light}: {one}" for one in violations(book.page, AXE, *parts)]
+        if not book.page.evaluate(BESIDE):
+            found.append(f"{width}: a button to copy is not beside what it copies")
     return found
 
 
