@@ -76,6 +76,15 @@ def test_a_person_gets_from_the_open_notebook_to_an_image_and_back(
         assert len(left) > 1, "the time left should be told"
         assert left[-1] < left[0], f"the time left did not fall: {left}"
         assert violations_in_all_looks(book) == []
+        assert reached_by_tab(book, 6) == [*["Copy"] * 3, "Copy a report", "Restart the web UI", "Stop everything"]
+        reached_by_tab(book, 1)
+        book.page.keyboard.press("Enter")
+        book.wait_for("launch", "Copied", 10)
+        reached_by_tab(book, 0)
+        with browser.expect_page() as opened:
+            book.page.keyboard.press("Enter")
+        opened.value.locator("#txt2img_prompt textarea").first.wait_for(timeout=60_000)
+        opened.value.close()
 
         # the card's link opens the web UI, logged in, and an image is made and kept
         with browser.expect_page() as opened:
@@ -109,6 +118,16 @@ def test_a_person_gets_from_the_open_notebook_to_an_image_and_back(
         book.wait_for("stop", "the web UI and its link are off", 120)
     assert images(place.kept) == {image}
     place.wait_until_nothing_runs()
+
+
+def reached_by_tab(book: Book, times: int) -> list[str]:
+    """What stands on the links and buttons that Tab reaches one after the other, from **Open the web UI** on."""
+    book.output("launch").locator("a.go").focus()
+    reached = []
+    for _ in range(times):
+        book.page.keyboard.press("Tab")
+        reached.append(str(book.page.evaluate("() => document.activeElement.innerText")).strip())
+    return reached
 
 
 def violations_in_all_looks(book: Book) -> list[str]:
