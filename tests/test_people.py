@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from launcher.access.pages import STYLE, waiting_page
 from tests.conftest import COLAB_PYTHON, CURRENT_PYTHON, ROOT
 from tests.world import MODEL_LINK, MODEL_REPO, World, safetensors
 from tests.world.browser import chromium, images, log_in, paint
@@ -177,6 +178,15 @@ def test_without_widgets_the_same_is_told_in_lines(place: Place, kernels: Callab
     kernel.interrupt()
     kernel.wait_done(cell, 60)
     kernel.run(cell_source("stop"), 120)
+
+
+def test_a_bold_word_in_a_sentence_of_the_waiting_page_stays_in_its_line() -> None:
+    step = {"title": "Checkpoint", "state": "failed", "note": "", "fraction": None}
+    told = {"problem": "It is gone.", "remedy": "Choose it in the field **kind**, and press ▶ again."}
+    with chromium(viewport={"width": 1600, "height": 800}, java_script_enabled=False) as browser:
+        page = browser.new_page()
+        page.set_content(f"<style>{STYLE}</style>{waiting_page({'steps': [step | told]})}")
+        assert page.locator("small").first.evaluate("one => one.getClientRects().length") == 1
 
 
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
