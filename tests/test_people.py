@@ -182,7 +182,7 @@ def test_without_widgets_the_same_is_told_in_lines(place: Place, kernels: Callab
 
 def test_a_bold_word_in_a_sentence_of_the_waiting_page_stays_in_its_line() -> None:
     step = {"title": "Checkpoint", "state": "failed", "note": "", "fraction": None}
-    told = {"problem": "It is gone.", "remedy": "Choose it in the field **kind**, and press ▶ again."}
+    told = {"problem": "It is gone.", "remedy": "Write **kind** again."}
     with chromium(viewport={"width": 1600, "height": 800}, java_script_enabled=False) as browser:
         page = browser.new_page()
         page.set_content(f"<style>{STYLE}</style>{waiting_page({'steps': [step | told]})}")
