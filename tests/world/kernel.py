@@ -61,9 +61,10 @@ class Tab:
         while self._open:
             for value in self.page.due():
                 self.client.stdin_channel.send(self.client.session.msg("input_reply", {"value": value}))
-            for channel in (self.client.iopub_channel, self.client.stdin_channel):
+            # Only the first waits: a panel is some thirty messages, and 0.03 s for each would be a second of ours.
+            for channel, patience in ((self.client.iopub_channel, 0.03), (self.client.stdin_channel, 0)):
                 try:
-                    self._hear(channel.get_msg(timeout=0.03))
+                    self._hear(channel.get_msg(timeout=patience))
                 except Exception as error:
                     if type(error).__name__ != "Empty" and self._open:
                         raise
