@@ -74,6 +74,8 @@ def start_and_paint(way: Way, place: Place, book: Book, browser: Any, prompt: st
     with way.step("Press ▶ on the cell **Start**: the panel appears below it."):
         book.run("launch")
         book.wait_for("launch", "Google Drive", 60)
+    way.elsewhere("On Colab it first warns that Google did not make this notebook: press **Run anyway**.", 1)
+    way.elsewhere("Google asks about your Drive: **Connect to Google Drive**, your account, **Continue**.", 3)
     with way.step("Wait: the panel ticks its steps, and the login box appears."):
         book.wait_for("launch", "Open the web UI", 180)
     with way.step("Press **Open the web UI**: a new page opens, and you are logged in."):
@@ -108,10 +110,6 @@ def walk(root: Path) -> tuple[Way, Way]:
             ):
                 book.fill("launch", checkpoint=MODEL_LINK)  # this world's own small model
                 way.watch(book, browser)
-                way.elsewhere("After ▶ in the next step, Colab warns that Google did not make this: **Run anyway**.", 1)
-                way.elsewhere(
-                    "Google asks about your Drive: **Connect to Google Drive**, your account, **Continue**.", 3
-                )
                 start_and_paint(way, place, book, browser, f"a lighthouse, day {day + 1}")
                 with way.step("Press **Stop everything** under the panel: it says that everything is off."):
                     book.output("launch").get_by_role("button", name="Stop everything").click()
