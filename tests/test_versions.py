@@ -3,6 +3,9 @@ used.
 """
 
 import json
+import re
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,6 +17,7 @@ from launcher.core.problem import Problem
 from launcher.core.process import CommandError
 from launcher.git.versions import MOST_UNFINISHED, PACKAGES, SOURCE, START, Stage, Tries, Versions
 from launcher.git.webui_source import check_out_sub_repositories, check_out_version, keep_as_good, versions_to_try
+from launcher.python.pins import CONSTRAINTS
 from launcher.python.uv import uv_problem
 from tests.conftest import new_folder
 from tests.world import WEBUI, World
@@ -250,7 +254,35 @@ def test_an_old_version_whose_packages_conflict_names_the_remedy(world: World, f
     with pytest.raises(Problem) as caught:
         tries.run(Heard(), Stage(PACKAGES, conflict))
     assert caught.value.do == "Choose **newest** in the field **version**, and press ▶ again."
-    assert f"({old[:8]}) cannot be installed any more" in caught.value.what
+    assert f"cannot install this version of AUTOMATIC1111 ({old[:8]})" in caught.value.what
+    assert "No solution found" in caught.value.what, "what uv said is told too"
+    assert caught.value.field == "version"
+
+
+def test_uvs_own_words_for_an_old_a1111_are_a_conflict_of_versions(tmp_path: Path, folder: Folder) -> None:
+    """A1111 v1.6.0 and v1.7.0 ask for numpy 1.23.5. The real uv says how it and the launcher's limits exclude each
+    other; no index is asked for that."""
+    wanted, limits = tmp_path / "requirements_versions.txt", tmp_path / "limits.txt"
+    wanted.write_text("numpy==1.23.5\n")
+    limits.write_text(CONSTRAINTS)
+    command = [
+        str(Path(sys.prefix, "bin", "uv")),
+        "pip",
+        "compile",
+        "--offline",
+        "--python-version",
+        "3.11",
+        "--constraint",
+        str(limits),
+        str(wanted),
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    problem = uv_problem(
+        folder, CommandError(command, done.returncode, done.stderr), "package index", "the web UI's packages"
+    )
+    assert problem.by_version, done.stderr
+    assert "numpy==1.23.5 and numpy==1.26.2" in problem.what
+    assert not re.search("error|cause:", problem.what), "its own marks are no English"
 
 
 def test_what_launchers_before_noted_counts(world: World, folder: Folder) -> None:

@@ -1,5 +1,6 @@
 """The web UI's process: started, ready, explained when it ends. The children misbehave on purpose."""
 
+import argparse
 import contextlib
 import json
 import socket
@@ -15,7 +16,7 @@ from launcher.core.folder import Folder
 from launcher.core.problem import Problem
 from launcher.core.process import PACKAGE, CommandError, end_process, run, running_pid, start_detached
 from launcher.core.session import Session
-from launcher.webui.arguments import check_arguments, machine_arguments
+from launcher.webui.arguments import check_arguments, fixed_arguments, machine_arguments
 from launcher.webui.explain import EXPLANATIONS, explain
 from launcher.webui.settings_file import check_settings_file
 from launcher.webui.web_ui import Plan, WebUI, free_port
@@ -281,6 +282,19 @@ def test_without_a_card_everything_runs_on_the_processor() -> None:
     flags = machine_arguments("", 12 * 10**9, 0)
     assert flags[:2] == ("--use-cpu", "all")
     assert LOWRAM not in flags and MEDVRAM not in flags
+
+
+def test_an_extension_that_looks_beside_a1111s_code_finds_the_checkpoints(tmp_path: Path) -> None:
+    """Civitai Helper takes A1111's --ckpt-dir, else models/Stable-diffusion where A1111 runs (its model.py)."""
+    folder = new_folder(tmp_path)
+    checkpoint = folder.data / "models" / "Stable-diffusion" / "lighthouse.safetensors"
+    checkpoint.parent.mkdir(parents=True, exist_ok=True)
+    checkpoint.touch()
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--ckpt-dir")
+    given = parser.parse_known_args(fixed_arguments(folder, ""))[0].ckpt_dir
+    looks_in = Path(given or folder.code / "models" / "Stable-diffusion")
+    assert [path.name for path in looks_in.glob("*.safetensors")] == ["lighthouse.safetensors"]
 
 
 def test_a_command_that_fails_says_what_it_said() -> None:

@@ -172,12 +172,13 @@ class Tries:
 
     def _in_the_end(self, stage: Stage, problem: Problem) -> Problem:
         """The problem that ends the launch. An old version whose packages conflict is helped by a newer one, and by
-        nothing else.
+        nothing else: up to v1.7.0 A1111 asks for numpy 1.23.5, and the launcher's limits name 1.26.2 (pins.py).
         """
         if stage.fails != PACKAGES or not problem.by_version or self.wanted == NEWEST:
             return problem
         return Problem(
-            f"This version of AUTOMATIC1111 ({self.commit[:8]}) cannot be installed any more: {problem.what}",
+            f"The launcher cannot install this version of AUTOMATIC1111 ({self.commit[:8]}): it asks for other "
+            f"packages than those the launcher works with. {problem.what}",
             "Choose **newest** in the field **version**, and press ▶ again.",
             field="version",
         )

@@ -192,4 +192,5 @@ def uv_problem(folder: Folder, error: CommandError, place: str, what: str) -> Pr
 def uv_words(output: str) -> str:
     """The sentence in which uv says why."""
     lines = [line.strip(" ╰─▶×│├") for line in output.splitlines() if re.search(r"[×╰│]|error|cause", line)]
-    return " ".join(line for line in lines if line)[:400] or output.strip()[-300:]
+    said = " ".join(line.removeprefix("error: ") for line in lines if line)
+    return said.replace(" cause: ", ": ")[:400] or output.strip()[-300:]

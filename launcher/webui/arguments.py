@@ -39,6 +39,8 @@ def fixed_arguments(folder: Folder, checkpoint: str) -> tuple[str, ...]:
         str(folder.data),
         "--server-name",
         "127.0.0.1",
+        "--ckpt-dir",  # the same folder as without it; extensions that look beside A1111's code find it by this flag
+        str(folder.data / "models" / "Stable-diffusion"),
         "--no-download-sd-model",
         # launch.py would look for packages and repositories; all is there, and dead addresses are not asked.
         "--skip-prepare-environment",
