@@ -7,6 +7,7 @@ it is. What only Google has (Colab's page, its warning, Drive's windows) is name
 """
 
 import argparse
+import os
 import shutil
 import tempfile
 import time
@@ -35,6 +36,7 @@ class Way:
 
     steps: list[tuple[str, int, float | None]] = field(default_factory=list)
     presses: int = 0  # of the mouse, as the browser counts them
+    load: float = 0.0  # programs that wanted a core, the minute's mean when the image was there
 
     def watch(self, book: Book, browser: Any) -> None:
         """Count from now on, in this page and in those that will be opened."""
@@ -86,6 +88,7 @@ def start_and_paint(way: Way, place: Place, book: Book, browser: Any, prompt: st
     with way.step("Write what you want to see, and press **Generate**: the image is on Google Drive."):
         box.click()
         paint(opened.value, prompt, place.kept)
+    way.load = os.getloadavg()[0]
     opened.value.close()
 
 
@@ -130,10 +133,12 @@ def document(first: Way, second: Way) -> str:
             "# The first image, step by step, with clicks and seconds",
             "",
             "Made by `make first-path`: a script drives a real JupyterLab in Chromium, which counts the clicks. The "
-            "services outside are stand-ins on the same machine (two cores, no graphics card; a model of "
+            "services outside are stand-ins on the same machine (no graphics card; a model of "
             f"{MODEL_SIZE / 1e6:.0f} MB at 4 MB/s a connection, 17 packages), so the seconds show what the launcher "
             "itself takes. On Colab the first day also downloads 1.1 GB of packages and 2.1 GB of model. Steps in "
-            "Google's own windows have no seconds, and their clicks are counted by hand.",
+            "Google's own windows have no seconds, and their clicks are counted by hand. This run had "
+            f"{os.cpu_count()} cores, and {first.load:.0f} programs at once wanted one on the first day, "
+            f"{second.load:.0f} on the next: with more programs than cores the seconds are too long.",
             "",
             f"## The first day: {clicks[0]} clicks",
             *first.lines(),
