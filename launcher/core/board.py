@@ -219,6 +219,12 @@ class Board:
         """These buttons, and no others, may be pressed from now on."""
         self._show(buttons=names)
 
+    def offer_button(self, name: str, offered: bool) -> None:
+        """One more button may be pressed, or not any more."""
+        with self._changed:
+            others = tuple(other for other in self._now.buttons if other != name)
+            self._show(buttons=(*others, name) if offered else others)
+
     def show_foot(self, text: str) -> None:
         """How to go on from here."""
         self._show(foot=text)

@@ -26,7 +26,7 @@ from launcher.python.environment import borrowed_bytes
 from launcher.python.pins import LOCKED_COMMIT, LOCKED_PACKAGES
 from launcher.webui.arguments import check_arguments
 
-ON_ITS_WAY: Final = "You can leave this page open and do something else."
+ON_ITS_WAY: Final = "Leave this page open; you can do something else meanwhile."
 
 
 class Launch:
@@ -119,7 +119,9 @@ class Launch:
     def _say_what_machine(self) -> None:
         self.board.show_fact("Machine", self.machine.described)
         if not self.machine.gpu:
-            where = " Choose **Runtime → Change runtime type → T4 GPU** and press ▶." if self.machine.colab else ""
+            where = (
+                " Choose **Runtime → Change runtime type → T4 GPU → Save** and press ▶." if self.machine.colab else ""
+            )
             self.board.notice(f"This runtime has no graphics card: an image takes minutes instead of seconds.{where}")
         if self.machine.colab and not self.machine.mountpoint:
             self.board.notice(

@@ -45,8 +45,7 @@ class Running:
     def show_login_box(self) -> None:
         """Show the way in, and the buttons."""
         self.place.tell_door()
-        drive = (CONNECT_DRIVE,) if self.machine.mountpoint else ()
-        self.board.show_buttons(RESTART, STOP, *drive)
+        self.board.show_buttons(RESTART, STOP)
         self.board.show_foot(RUNNING)
         self.board.show_login_box(self.place.login_box())
 

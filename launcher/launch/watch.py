@@ -64,6 +64,7 @@ class DriveWatch:
         elif not self._away:
             self._away = True
             self.steps.board.start("drive", "Google Drive was disconnected; new files wait on this machine")
+            self.steps.board.offer_button(CONNECT_DRIVE, True)
             if self.somebody():
                 self.connect()
             else:
@@ -96,6 +97,7 @@ class DriveWatch:
 
     def _is_back(self) -> None:
         self._away = False
+        self.steps.board.offer_button(CONNECT_DRIVE, False)
         self.steps.board.withdraw("drive")
         where = self.machine.in_words(self.mirror.kept)
         self.steps.board.finish("drive", f"{where}, connected again at {time.strftime('%H:%M')}")

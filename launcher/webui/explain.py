@@ -89,7 +89,7 @@ EXPLANATIONS: Final = (
         # A1111's own "Warning: caught exception 'Found no NVIDIA driver …', memory monitor disabled" is harmless.
         r"^(RuntimeError|AssertionError): .*(Found no NVIDIA driver|Torch is not able to use GPU|No CUDA GPUs)",
         "There is no graphics card in this runtime.",
-        "Choose Runtime → Change runtime type → T4 GPU, and press ▶ again.",
+        "Choose Runtime → Change runtime type → T4 GPU → Save, and press ▶ again.",
         unless_extension=True,
     ),
     Explanation(

@@ -113,7 +113,7 @@ def denied(stage: Stage) -> float:
     stage.press()
     seconds = stage.says("You did not allow Google Drive.")
     stage.says("It stopped and needs your help")
-    stage.until(lambda: not stage.shows("You can leave this page open"), 2, "the foot to say what is")
+    stage.until(lambda: not stage.shows("Leave this page open"), 2, "the foot to say what is")
     return seconds
 
 
