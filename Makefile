@@ -3,7 +3,7 @@
 # real-extensions: the most used extensions on the real AUTOMATIC1111
 # colab: every dialog and stop on the real google.colab · machines: odd variables and files
 # attacks: strangers at the door, and what its owner notices · long-run: one page through the link for two hours
-# shots: the README's pictures · bench: against other tools
+# first-path: clicks and seconds from the open notebook to an image · shots: the README's pictures · bench: against other tools
 # lock: the launcher's pins and hashes anew · pins: the tests' own packages anew
 # Programs are named by their whole path: what is started runs in folders of its own.
 PYTHON := $(CURDIR)/.venv/bin/python
@@ -14,7 +14,7 @@ WORKERS ?= 2
 MINUTES ?= 120
 unexport PYTHONDONTWRITEBYTECODE  # else every kernel compiles IPython anew, 3 s each
 
-.PHONY: run test check notebook real real-outputs real-extensions colab faults machines attacks long-run shots bench lock pins setup clean
+.PHONY: run test check notebook real real-outputs real-extensions colab faults machines attacks long-run first-path shots bench lock pins setup clean
 
 run: setup
 	$(PYTHON) -m launcher.notebook.build
@@ -69,6 +69,10 @@ attacks: setup
 long-run: setup
 	$(PYTHON) -m launcher.notebook.build
 	$(PYTHON) -m tests.long_run --minutes $(MINUTES)
+
+first-path: setup
+	$(PYTHON) -m launcher.notebook.build
+	$(PYTHON) -m tests.first_path --write docs/first-path.md
 
 shots: setup
 	$(PYTHON) -m launcher.notebook.build

@@ -23,6 +23,17 @@ from tests.world.place import Place
 
 PICTURES = ROOT / "docs" / "pictures"
 EMOJI = Path("/usr/share/fonts/truetype/noto/NotoColorEmoji.ttf")
+# The badge comes from Google; here it is drawn, so that the picture has no broken one. The size is the real one's.
+BADGE = "https://colab.research.google.com/assets/colab-badge.svg"
+BADGE_DRAWN = """<svg xmlns="http://www.w3.org/2000/svg" width="117" height="20"><rect width="117" height="20" rx="3"
+fill="#555"/><circle cx="13" cy="10" r="5" fill="none" stroke="#f9ab00" stroke-width="3"/><text x="26" y="14"
+fill="#fff" font-family="DejaVu Sans" font-size="11">Open in Colab</text></svg>"""
+SHOW_BADGE = (
+    "() => document.querySelectorAll('img[alt=\"Open In Colab\"]').forEach(img => { img.src = img.src + '?'; })"
+)
+# There is no graphics card here: a stand-in for its driver's program says what Colab's usual card says.
+CARD = "#!/bin/sh\necho 'Tesla T4, 15360'\n"
+HIDE_FILES = "() => jupyterapp.commands.execute('application:toggle-left-area').then(() => null)"
 LOOKS = (("light", 1300), ("dark", 1300), ("light", 400), ("dark", 400))
 
 
@@ -34,6 +45,9 @@ def one_look(root: Path, theme: str, width: int) -> None:
         shutil.copy(NOTEBOOK, place.machine / "book.ipynb")
         world.hub.add(MODEL_REPO, "paint.safetensors", safetensors(8_000_000))
         world.hub.rate = 500_000
+        card = world.programs() / "nvidia-smi"
+        card.write_text(CARD)
+        card.chmod(0o755)
         environment = {**place.environment, "STAND_IN_SLOW": "6"}
         app = "lab" if width > 400 else "notebook"  # JupyterLab's own side bars leave nothing of 400 pixels
         with (
@@ -41,6 +55,12 @@ def one_look(root: Path, theme: str, width: int) -> None:
             open_book(url, width, theme == "dark") as (book, _),
         ):
             if name == "light":
+                book.page.route(
+                    f"{BADGE}*", lambda route: route.fulfill(body=BADGE_DRAWN, content_type="image/svg+xml")
+                )
+                book.page.evaluate(SHOW_BADGE)
+                book.page.evaluate(HIDE_FILES)
+                book.page.wait_for_timeout(1000)
                 seen = {"x": 0, "y": 0, "width": 1300, "height": 600}  # all cells; the rest of the window is empty
                 book.page.screenshot(path=str(PICTURES / f"notebook-{name}.png"), clip=seen)
             book.fill("launch", checkpoint=MODEL_LINK)
@@ -51,7 +71,7 @@ def one_look(root: Path, theme: str, width: int) -> None:
             if width == 400:
                 door_pages(place, theme)
             book.wait_for("launch", "Open the web UI", 120)
-            book.page.wait_for_timeout(500)
+            wait(lambda: "not saved yet" not in book.text("launch"), 60, "all to be saved", book.page)
             book.shot("launch", PICTURES / f"login-box-{name}.png")
             book.interrupt()
             book.wait_for("launch", "This cell stopped", 30)

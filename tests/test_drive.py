@@ -70,7 +70,9 @@ def test_the_web_ui_goes_on_while_drive_is_gone(place: Place, kernels: Kernels) 
     place.drop_drive()
     assert requests.post(f"{url}/sdapi/v1/txt2img", json={"prompt": "x"}, auth=("user", password), timeout=30).ok
     kernel.wait(
-        lambda: "1 file on the way" in json.dumps(list(kernel.widgets.values())) or not list(place.kept.rglob("*.png")),
+        lambda: (
+            "1 file not saved yet" in json.dumps(list(kernel.widgets.values())) or not list(place.kept.rglob("*.png"))
+        ),
         20,
         "the image to wait",
     )

@@ -198,7 +198,7 @@ def test_a_link_to_a_branch_means_that_branch_from_then_on(world: World, folder:
     newer = git("commit-tree", "-p", "new/look", "-m", "newer", "new/look^{tree}", at=bare)
     git("update-ref", "refs/heads/new/look", newer, at=bare)
     assert change(again, "update all")[0].startswith(f"sd-nice: version {newer[:8]}")
-    with pytest.raises(Problem, match="is there already, from the branch new/look"):
+    with pytest.raises(Problem, match="is already installed, from branch new/look"):
         git("branch", "other", at=bare)
         change(again, "add", f"{ADDRESS}/tree/other")
 

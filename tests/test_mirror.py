@@ -46,7 +46,7 @@ def test_nothing_is_made_where_drive_should_be_and_what_waits_is_counted(mirror:
     assert not mirror.kept.exists()
     assert (
         mirror.summary()
-        == "1 image kept in outputs, 1 file on the way (Google Drive is not accepting files: it was disconnected)"
+        == "1 image kept in outputs, 1 file not saved yet (Google Drive is not accepting files: it was disconnected)"
     )
     mirror.kept.with_name("elsewhere").rename(mirror.kept)
     for _ in range(3):
@@ -124,7 +124,7 @@ def test_while_drive_is_away_files_wait_and_follow_later(mirror: Mirror, monkeyp
     mirror.look(settled=0)
     assert (
         mirror.summary()
-        == "0 images kept, 3 files on the way (Google Drive is not accepting files: it was disconnected)"
+        == "0 images kept, 3 files not saved yet (Google Drive is not accepting files: it was disconnected)"
     )
     monkeypatch.setattr(room, "copy_whole", whole)
     mirror.look(settled=0)

@@ -182,7 +182,8 @@ def test_a_drive_that_answers_nothing_but_errors_is_said_and_no_file_is_given_up
     for _ in range(4):
         mirror.look(settled=0)
     assert (
-        mirror.summary() == "0 images kept, 6 files on the way (Google Drive is not accepting files: it reports errors)"
+        mirror.summary()
+        == "0 images kept, 6 files not saved yet (Google Drive is not accepting files: it reports errors)"
     )
     drive.manners(errors=0.3)
     for _ in range(4):

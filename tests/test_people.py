@@ -10,14 +10,19 @@ from pathlib import Path
 
 import pytest
 
+from launcher.access.pages import STYLE, waiting_page
 from tests.conftest import COLAB_PYTHON, CURRENT_PYTHON, ROOT
 from tests.world import MODEL_LINK, MODEL_REPO, World, safetensors
 from tests.world.browser import chromium, images, log_in, paint
 from tests.world.kernel import Kernel, cell_source
-from tests.world.lab import open_book, server, violations, wait
+from tests.world.lab import Book, open_book, server, violations, wait
 from tests.world.page import NOTEBOOK
 from tests.world.place import Place
 
+# JupyterLab's side bars may leave the panel less room than any phone has: that is not looked at.
+BESIDE = """() => [...document.querySelectorAll('.oneclick .field button')].every(button => {
+    const one = button.getBoundingClientRect(), other = button.previousElementSibling.getBoundingClientRect();
+    return button.closest('.oneclick').clientWidth < 280 || (one.top < other.bottom && other.top < one.bottom); })"""
 AXE = ROOT / ".cache" / "axe-core" / "axe.min.js"
 SHOTS = ROOT / "tests" / "shots"
 SERVER_PYTHON = ROOT / ".venv-server" / "bin" / "python"
@@ -71,7 +76,16 @@ def test_a_person_gets_from_the_open_notebook_to_an_image_and_back(
         assert len(set(fetched)) > 3
         assert len(left) > 1, "the time left should be told"
         assert left[-1] < left[0], f"the time left did not fall: {left}"
-        assert violations(book.page, AXE, ".oneclick.head", ".oneclick.steps", ".oneclick.card", ".oneclick.foot") == []
+        assert violations_in_all_looks(book) == []
+        assert reached_by_tab(book, 6) == [*["Copy"] * 3, "Copy a report", "Restart the web UI", "Stop everything"]
+        reached_by_tab(book, 1)
+        book.page.keyboard.press("Enter")
+        book.wait_for("launch", "Copied", 10)
+        reached_by_tab(book, 0)
+        with browser.expect_page() as opened:
+            book.page.keyboard.press("Enter")
+        opened.value.locator("#txt2img_prompt textarea").first.wait_for(timeout=60_000)
+        opened.value.close()
 
         # the card's link opens the web UI, logged in, and an image is made and kept
         with browser.expect_page() as opened:
@@ -107,6 +121,30 @@ def test_a_person_gets_from_the_open_notebook_to_an_image_and_back(
     place.wait_until_nothing_runs()
 
 
+def reached_by_tab(book: Book, times: int) -> list[str]:
+    """What stands on the links and buttons that Tab reaches one after the other, from **Open the web UI** on."""
+    book.output("launch").locator("a.go").focus()
+    reached = []
+    for _ in range(times):
+        book.page.keyboard.press("Tab")
+        reached.append(str(book.page.evaluate("() => document.activeElement.innerText")).strip())
+    return reached
+
+
+def violations_in_all_looks(book: Book) -> list[str]:
+    """What axe finds in the panel, from a phone's width to a wide screen's, in both themes."""
+    found = []
+    for width in (320, 768, 1600, 1300):
+        book.page.set_viewport_size({"width": width, "height": 1000})
+        for light in ("false", "true"):
+            book.page.evaluate("light => { document.body.dataset.jpThemeLight = light; }", light)
+            parts = (".oneclick.head", ".oneclick.steps", ".oneclick.told", ".oneclick.card", ".oneclick.foot")
+            found += [f"{width}, light {light}: {one}" for one in violations(book.page, AXE, *parts)]
+        if not book.page.evaluate(BESIDE):
+            found.append(f"{width}: a button to copy is not beside what it copies")
+    return found
+
+
 def test_a_failed_step_is_red_with_what_to_do_and_the_others_keep_their_state(place: Place) -> None:
     place.world.hub.fail["paint.safetensors"] = (404, {"X-Error-Code": "EntryNotFound"}, b"")
     with (
@@ -140,6 +178,16 @@ def test_without_widgets_the_same_is_told_in_lines(place: Place, kernels: Callab
     kernel.interrupt()
     kernel.wait_done(cell, 60)
     kernel.run(cell_source("stop"), 120)
+
+
+def test_a_bold_word_in_a_sentence_of_the_waiting_page_stays_in_its_line() -> None:
+    step = {"title": "Checkpoint", "state": "failed", "note": "", "fraction": None}
+    told = {"problem": "It is gone.", "remedy": "Write **kind** again."}
+    with chromium(viewport={"width": 1600, "height": 800}, java_script_enabled=False) as browser:
+        page = browser.new_page()
+        page.set_content(f"<style>{STYLE}</style>{waiting_page({'steps': [step | told]})}")
+        lines = "one => new Set([...one.getClientRects()].map(box => box.top)).size"
+        assert page.locator("small").first.evaluate(lines) == 1
 
 
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])

@@ -36,7 +36,7 @@ FORM_LIMIT: Final = 4096  # bytes of a login form
 USE_NOTED_EVERY: Final = 5.0  # seconds
 ROBOTS: Final = "User-agent: *\nDisallow: /\n"
 GRADIO_LOGIN: Final = ("/login", "/login/")  # where gradio_client sends `auth=(user, password)`
-WRONG: Final = "Wrong user name or password. You find both in the notebook, below the first cell."
+WRONG: Final = "Wrong user name or password. Both are in the notebook, below the first cell."
 USED: Final = (
     "This link works once, for ten minutes, and has been used or has expired. Log in with the password, or press the "
     "button in the notebook again."

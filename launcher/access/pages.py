@@ -30,7 +30,7 @@ a{color:var(--main)}
 input:focus-visible,button:focus-visible{outline:3px solid var(--main);outline-offset:2px}
 .bad{color:var(--bad);font-weight:600}
 ol{list-style:none;margin:0;padding:0}li{display:flex;gap:10px;padding:7px 0;border-top:1px solid var(--line)}
-li b{font-weight:600;display:block}li span+span{flex:1}li small{color:var(--soft);overflow-wrap:anywhere}
+li span>b{font-weight:600;display:block}li span+span{flex:1}li small{color:var(--soft);overflow-wrap:anywhere}
 .mark{width:1.4em;flex:none;text-align:center}
 .done .mark{color:var(--good)}.failed .mark,.failed small{color:var(--bad)}
 progress{width:100%;height:8px;accent-color:var(--main)}
@@ -80,7 +80,7 @@ def login_page(message: str = "") -> str:
     return page(
         "Log in",
         "<h1>Your image generator</h1>"
-        f"<p>You find the user name and password in the notebook, below the first cell.</p>{told}"
+        f"<p>The user name and password are in the notebook, below the first cell.</p>{told}"
         f'<form method="post" action="{OWN_PAGES}login">'
         f'<label for="u">User</label><input id="u" name="user" value="{USER}" autocomplete="username" '
         'autocapitalize="none" spellcheck="false" required>'

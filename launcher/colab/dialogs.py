@@ -11,6 +11,13 @@ from collections.abc import Callable
 from typing import Any, Final
 
 COLABS_LINK_PATIENCE: Final = 15  # seconds
+# Why Colab gives no secret (google.colab/userdata.py) -> what to say; nothing where there is none, as most have none.
+NO_SECRET: Final = {
+    "SecretNotFoundError": "",
+    "NotebookAccessError": "This notebook may not read your Colab secret {name}. To allow it, press the key symbol on "
+    "the left and switch on Notebook access.",
+    "TimeoutException": "Colab did not say in time whether this notebook may read your secret {name}.",
+}
 TRIES_AT_A_TOKEN: Final = 5  # answers that were none: a late reply to Colab's own question, for example
 
 
@@ -45,7 +52,10 @@ def secret(name: str) -> str:
     except ModuleNotFoundError:  # no Colab
         return ""
     except Exception as error:
-        print(f"(Colab's secrets could not be read: {type(error).__name__}.)")
+        kind = type(error).__name__
+        told = NO_SECRET.get(kind, f"Colab's secrets could not be read ({kind}).").format(name=name)
+        if told:
+            print(told)
         return ""
     return value.strip() if isinstance(value, str) else ""
 

@@ -18,7 +18,10 @@ def first_cells_values() -> dict[str, Any] | None:
     except ModuleNotFoundError:  # no Colab
         return None
     except Exception as error:  # Colab's errors share no base class, and an answer may have any shape
-        print(f"(The first cell's fields could not be read from Colab: {type(error).__name__}.)")
+        print(
+            f"Colab did not say what is in the fields of the first cell ({type(error).__name__}), so those of the last "
+            "launch, or the usual ones, are used."
+        )
         return None
     first = next((text for text in sources if 'await oneclick("launch"' in text), "")
     return values_in(first.partition("async def oneclick")[0]) or None

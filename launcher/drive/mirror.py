@@ -125,7 +125,7 @@ class Mirror:
         if self.images:
             text += f" in {' and '.join(ledger.image_folders)}"
         if self.waiting:
-            text += f", {self.waiting} {'files' if self.waiting != 1 else 'file'} on the way"
+            text += f", {self.waiting} {'files' if self.waiting != 1 else 'file'} not saved yet"
         refused = list(ledger.left_out)
         if refused:
             text += f", {len(refused)} that Google Drive does not accept ({printable(os.path.basename(refused[0]))}"

@@ -18,7 +18,7 @@ FLUSH_SILENCE: Final = 3600.0  # seconds
 
 AGAIN: Final = "press ▶ again"
 NEW_MACHINE: Final = f"Choose Runtime → Disconnect and delete runtime, then {AGAIN}."
-WITHOUT_DRIVE: Final = f"Use a personal Google account, or set keep_on_drive to **nothing**, and {AGAIN}."
+WITHOUT_DRIVE: Final = f"Use a personal Google account, or set **keep_on_drive** to **nothing**, and {AGAIN}."
 
 # What `drive.mount` says when it fails (google.colab/drive.py, read 2026-04) -> what a person can do.
 MOUNT_FAILURES: Final = (
@@ -27,7 +27,7 @@ MOUNT_FAILURES: Final = (
         "You did not allow Google Drive.",
         "Press ▶ again and choose **Connect to Google Drive** in the window that opens. If no window opens, allow "
         f"pop-ups and third-party cookies for colab.research.google.com and {AGAIN}. To work without Drive, set "
-        "keep_on_drive to **nothing**.",
+        "**keep_on_drive** to **nothing**.",
     ),
     ("domain policy", "Your organization does not allow Google Drive in Colab.", WITHOUT_DRIVE),
     (
@@ -45,11 +45,15 @@ MOUNT_FAILURES: Final = (
         "Google Drive took too long to list My Drive. That happens when thousands of files are in My Drive itself.",
         f"Wait a minute and {AGAIN}. If this keeps happening, move files from My Drive into folders.",
     ),
-    ("Enterprise", "Colab Enterprise cannot connect Google Drive.", f"Set keep_on_drive to **nothing** and {AGAIN}."),
+    (
+        "Enterprise",
+        "Colab Enterprise cannot connect Google Drive.",
+        f"Set **keep_on_drive** to **nothing** and {AGAIN}.",
+    ),
     (
         "unsupported in this environment",
         "This Colab runtime cannot connect Google Drive.",
-        f"Open the notebook at colab.research.google.com, or set keep_on_drive to **nothing** and {AGAIN}.",
+        f"Open the notebook at colab.research.google.com, or set **keep_on_drive** to **nothing** and {AGAIN}.",
     ),
 )
 

@@ -70,7 +70,7 @@ def add_extension(folder: Folder, address: str, reporter: Reporter) -> Change:
             followed, meant = setting(history, FOLLOWED), branch_meant(asked)
             if meant and meant != followed:
                 raise Problem(
-                    f"{there} is there already, from {f'the branch {followed}' if followed else 'its main branch'}.",
+                    f"{there} is already installed, from {f'branch {followed}' if followed else 'its main branch'}.",
                     "Remove it first, with the action **remove**, then add the other branch.",
                 )
             return update_extension(folder, there, reporter)
@@ -167,7 +167,7 @@ def remove_extension(folder: Folder, word: str) -> Change:
         shutil.rmtree(place, ignore_errors=True)
     os.replace(kept_place(folder, name), aside)
     return Change(
-        f"{name} is removed; its folder is kept as {REMOVED}/{aside.name} on your Drive, delete it if you do "
+        f"{name} is removed; its folder is kept as {REMOVED}/{aside.name} on your Drive; delete it if you do "
         "not need it"
     )
 
@@ -236,6 +236,8 @@ def installed_name(folder: Folder, word: str) -> str:
     found = next((name for name in names if name.lower() == wanted.lower()), "")
     if not found:
         raise Problem(
-            f"There is no extension called {wanted!r}.", f"There are: {', '.join(names) or 'none'}.", field="what"
+            f"There is no extension called {wanted!r}.",
+            f"Installed: {', '.join(names) or 'none'}.",
+            field="what",
         )
     return found

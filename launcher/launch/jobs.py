@@ -12,7 +12,7 @@ from launcher.core.folder import require_room
 from launcher.core.problem import Problem
 from launcher.drive.mount import connect_drive
 from launcher.extensions.manage import CONTROLNET_URL, Change, add_extension, change_one
-from launcher.launch.running import RESTART, Running
+from launcher.launch.running import RESTART, STILL_YOURS, Running
 from launcher.launch.start_web_ui import CHANGED
 from launcher.launch.steps import Failed, Steps
 from launcher.launch.workplace import Workplace
@@ -83,7 +83,7 @@ def _add_one(job: Job, line: str, kind: str, file_name: str, fetcher: Fetcher) -
     sync_checksums(place.folder)
     place.webui.refresh_checkpoints()
     place.mirror.restore()  # an embedding goes from Drive to the machine
-    return f"{name}: choose it in the web UI"
+    return f"{name}: choose it in the web UI; if a list there does not have it yet, press the list's refresh button"
 
 
 def add_controlnet(job: Job, for_models: str, controls: str) -> None:
@@ -159,6 +159,8 @@ def stop(job: Job, give_back_the_machine: bool) -> None:
             running.give_back(board)
             board.finish("work", "everything is off, and the machine was given back")
         else:
+            if place.machine.colab:
+                board.show_foot(STILL_YOURS)
             board.finish("work", f"the web UI and its link are off; {place.mirror.summary()}")
 
 

@@ -119,7 +119,7 @@ class Launch:
     def _say_what_machine(self) -> None:
         self.board.show_fact("Machine", self.machine.described)
         if not self.machine.gpu:
-            where = " Choose Runtime → Change runtime type → T4 GPU to get one." if self.machine.colab else ""
+            where = " Choose **Runtime → Change runtime type → T4 GPU** and press ▶." if self.machine.colab else ""
             self.board.notice(f"This runtime has no graphics card: an image takes minutes instead of seconds.{where}")
         if self.machine.colab and not self.machine.mountpoint:
             self.board.notice(

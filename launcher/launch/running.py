@@ -24,7 +24,12 @@ RESTARTS_WITHIN: Final = 600.0  # seconds
 
 RESTART: Final = "Restart the web UI"
 STOP: Final = "Stop everything"
-RUNNING: Final = "■ closes this panel; the web UI keeps running. The cell **Stop** ends it."
+RUNNING: Final = "■ closes this panel; the web UI keeps running. **Stop everything** ends it."
+AGAIN: Final = "Press ▶ on the first cell to start again."
+STILL_YOURS: Final = (
+    f"{AGAIN} The machine is still yours, and may use compute units until you choose "
+    "**Runtime → Disconnect and delete runtime** in Colab's menu."
+)
 
 
 class Running:
@@ -149,6 +154,8 @@ class Running:
     def _stop_everything(self) -> None:
         with self.steps.beside("stopping"):
             self.end_everything()
+        if self.machine.colab:
+            self.board.show_foot(STILL_YOURS)
         self.close("Everything is off")
 
     def close(self, headline: str) -> None:
@@ -163,7 +170,7 @@ class Running:
         self.board.webui_answers_on(0)
         self.board.show_login_box(None)
         self.board.show_buttons()
-        self.board.show_foot("Press ▶ to start again.")
+        self.board.show_foot(AGAIN)
         for name, note in (("webui", "ending"), ("link", "ending")):
             self.board.start(name, note)
         self.webui.stop()

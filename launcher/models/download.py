@@ -143,7 +143,7 @@ def fetch(remote: Remote, part: Path, reporter: Reporter) -> str:
             digest = fetch_ranges(remote, part, reporter)
             if remote.sha256 in ("", digest):
                 return digest
-            reporter.say(f"{remote.name} came with wrong bytes; it is fetched again in one go")
+            reporter.say(f"{remote.name} arrived with wrong bytes; it is being downloaded again in one piece")
         except RangesIgnored:
             pass
         except Untrue:

@@ -183,7 +183,7 @@ def refuse_a_page(remote: Remote, beginning: bytes) -> None:
     """A web page where weights should be: a login page, or an error with status 200."""
     if beginning.lstrip()[:1] == b"<" and not is_safetensors(beginning):
         raise Problem(
-            f"{remote.name} is a web page, not a model: the link leads to a page that wants something of you first.",
+            f"{remote.name} is a web page, not a model: the link leads to a page that asks for something first.",
             f"Open {remote.page or 'the link'} in your browser, see what it asks for, and paste the link of the "
             "download button.",
         )

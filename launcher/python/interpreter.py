@@ -34,7 +34,7 @@ def make_environment(uv: str, folder: Folder, reporter: Reporter) -> None:
     uv takes an interpreter that it knows or fetches one from its releases on GitHub; where that fails, one that lies
     elsewhere on this machine or that the system's packages have.
     """
-    reporter.say(f"making room for Python {PYTHON_VERSION}")
+    reporter.say(f"preparing Python {PYTHON_VERSION}")
     try:
         make_with(uv, folder, PYTHON_VERSION, reporter)
         return

@@ -18,7 +18,7 @@ OLDEST_UV: Final = (0, 5, 0)  # before it some of the options and variables we u
 ROOM_FOR_CACHE: Final = 10 * GB  # on another disk than the launcher's folder uv's cache needs at least that
 REPORT: Final = "If it fails again, please report it."
 AGAIN: Final = "Wait a few minutes and press ▶ again; packages that arrived whole are kept."
-CHANGED: Final = "Press ▶ again. If it fails again, the place or something on the way changes files: please report it."
+CHANGED: Final = "Press ▶ again. If it fails again, something on the way is changing the files: please report it."
 CONNECTED: Final = "Check that the runtime is connected to the internet and press ▶ again."
 ANOTHER_NETWORK: Final = (
     "If this network has a login page, log in there. If it has a mirror of its own, set UV_DEFAULT_INDEX to the "

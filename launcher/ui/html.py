@@ -37,16 +37,16 @@ font-variant-numeric:tabular-nums}
 .oneclick .bar{height:6px;border-radius:3px;background:var(--line);margin:4px 0;overflow:hidden}
 .oneclick .bar i{display:block;height:100%;background:var(--main)}
 .oneclick .trouble{border:1px solid var(--bad);border-inline-start-width:5px;border-radius:8px;padding:10px 12px;
-margin:8px 0}.oneclick .trouble b{color:var(--bad)}
+margin:8px 0}.oneclick .trouble>b:first-child{color:var(--bad)}
 .oneclick .notice{border-inline-start:3px solid var(--main);padding:2px 10px;margin:8px 0;color:var(--ink)}
 .oneclick .box{background:var(--tint);border-radius:10px;padding:14px;margin:10px 0}
-.oneclick a.also{color:var(--main);font-weight:600;white-space:nowrap}
+.oneclick a.also{color:var(--main);font-weight:600}
 .oneclick a.go{display:inline-block;background:var(--main);color:var(--on);font-weight:700;font-size:16px;
 padding:10px 20px;border-radius:8px;text-decoration:none}
 .oneclick a.go:focus-visible,.oneclick button:focus-visible{outline:3px solid var(--ink);outline-offset:2px}
 .oneclick .field{display:flex;flex-wrap:wrap;align-items:center;gap:2px 12px;margin-top:10px}
-.oneclick .field span{flex:0 0 4.8em;color:var(--soft)}.oneclick .field div{flex:1 1 12em;min-width:0;
-overflow-wrap:anywhere}
+.oneclick .field span{flex:0 0 4.8em;color:var(--soft)}.oneclick .field div{flex:1 1 8em;min-width:0;
+overflow-wrap:anywhere}@media(max-width:360px){.oneclick .field span{flex-basis:100%}}
 .oneclick .facts{display:flex;flex-wrap:wrap;gap:4px 12px;align-items:center;justify-content:space-between;
 margin-top:6px;font-size:12.5px}
 .oneclick.unseen{position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%);white-space:nowrap}

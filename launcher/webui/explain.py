@@ -42,7 +42,8 @@ EXPLANATIONS: Final = (
     Explanation(
         r"CUDA out of memory|OutOfMemoryError",
         "The graphics card ran out of memory.",
-        "Make the image smaller, set the batch size to 1, or add --medvram to extra_arguments, and press ▶ again.",
+        "Make the image smaller, or set the batch size to 1. If that is not enough, write --medvram into "
+        "**extra_arguments** and press ▶ again.",
     ),
     Explanation(
         r"HeaderTooLarge|MetadataIncompleteBuffer|InvalidHeaderDeserialization",

@@ -188,16 +188,16 @@ class Book:
         self.output(name).get_by_role("link", name=link).click()
 
     def shot(self, name: str, path: Path) -> None:
-        """A picture of a cell's panel, without what other programs print under it."""
+        """A picture of a cell's panel alone, without the notebook around it."""
         path.parent.mkdir(parents=True, exist_ok=True)
-        self.output(name).first.locator(".jp-OutputArea-child:has(.oneclick)").screenshot(path=str(path))
+        self.output(name).first.locator(".widget-vbox:has(.oneclick)").first.screenshot(path=str(path))
 
 
 @contextlib.contextmanager
 def open_book(url: str, width: int = 1300, dark: bool = False) -> Iterator[tuple[Book, Any]]:
     """Chromium with the notebook open and its kernel idle; yields the book and the browser's context."""
     scheme = "dark" if dark else "light"
-    height = 1000 if width > 400 else 1500  # what is out of the window is not in a picture
+    height = 1100 if width > 400 else 2000  # what is out of the window is not in a picture
     with chromium(viewport={"width": width, "height": height}, color_scheme=scheme) as browser:
         page = browser.new_page()
         page.goto(url, wait_until="domcontentloaded")

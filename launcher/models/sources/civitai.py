@@ -183,10 +183,10 @@ def refusal(status: int, with_key: bool, said: str, page: str) -> Problem | Toke
         0: ("Civitai does not answer.", "Wait a few minutes and press ▶ again."),
         401: (
             "Civitai does not accept your key for this model.",
-            f"See at {page} whether you can download it there; if so, make a new key at {KEY_PAGE} and save it as the "
-                f"secret {KEY}.",
+            f"Check whether you can download it at {page}; if so, make a new key at {KEY_PAGE} and save it as the "
+                f"Colab secret {KEY}.",
         ),
-        403: ("Civitai denies you access to this model.", f"See at {page} what it asks for."),
+        403: ("Civitai denies you access to this model.", f"Open {page} and see what it asks for."),
         404: ("This model is no longer on Civitai.", "Choose another model."),
         410: ("This model was archived by its owner.", "Choose another model."),
         429: ("Civitai says there were too many downloads.", "Wait a few minutes and press ▶ again."),

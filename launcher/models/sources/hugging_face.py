@@ -200,12 +200,12 @@ def hub_problem(file: HubFile, error: Exception, with_token: bool) -> Exception:
     if status == 403 and "fine-grained" in said:
         return Problem(
             "Your Hugging Face token does not have permission to read gated repositories.",
-            f"Make one with that permission at {TOKEN_PAGE}, save it as the secret {TOKEN}, and press ▶ again.",
+            f"Make one with that permission at {TOKEN_PAGE}, save it as the Colab secret {TOKEN}, and press ▶ again.",
         )
     if status == 401 and "invalid credentials" in said:
         return Problem(
             "Hugging Face does not know your token: it is mistyped or was deleted.",
-            f"Make a new one at {TOKEN_PAGE}, save it as the secret {TOKEN}, and press ▶ again.",
+            f"Make a new one at {TOKEN_PAGE}, save it as the Colab secret {TOKEN}, and press ▶ again.",
         )
     if status == 404 and code == "RevisionNotFound":
         return NoSuchRevision(f"{file.repo} has no branch {file.revision[:40]!r}.", f"Look at {file.page}/tree/main.")
