@@ -9,7 +9,6 @@ import psutil
 import pytest
 import requests
 
-from launcher.cells import TOGETHER
 from tests.conftest import COLAB_PYTHON, CURRENT_PYTHON
 from tests.world import MODEL_LINK, MODEL_REPO, World, safetensors
 from tests.world.kernel import BEFORE, Kernel, cell_source
@@ -115,7 +114,6 @@ def test_two_kernels_share_one_launch_and_a_second_press_lets_go_of_nothing(
 
     # the Stop cell of one ends the cells of both
     done(kernel, cell)
-    time.sleep(TOGETHER)  # what comes within a second of ▶ was sent by "Run all"
     kernel.run(cell_source("stop"), 120)
     pair[1].wait(lambda: "Everything is off" in pair[1].html(), 60, "the other panel to say so")
     place.wait_until_nothing_runs()

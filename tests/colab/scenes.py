@@ -617,7 +617,7 @@ def run_all(stage: Stage) -> float:
     kernel.widgets.clear()
     began = time.monotonic()
     first_cell = kernel.start(cell_source("launch", checkpoint=MODEL_LINK, link="none"))
-    cells = [kernel.start(cell_source(name)) for name in others]
+    cells = [kernel.start(cell_source(name), run_all=True) for name in others]
     kernel.wait(lambda: "oneclick head" in kernel.html(), 30, "the panel")
     seconds = time.monotonic() - began
     wait_ready(kernel)
