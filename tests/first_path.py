@@ -138,7 +138,9 @@ def document(first: Way, second: Way) -> str:
             "itself takes. On Colab the first day also downloads 1.1 GB of packages and 2.1 GB of model. Steps in "
             "Google's own windows have no seconds, and their clicks are counted by hand. This run had "
             f"{os.cpu_count()} cores, and {first.load:.0f} programs at once wanted one on the first day, "
-            f"{second.load:.0f} on the next: with more programs than cores the seconds are too long.",
+            f"{second.load:.0f} on the next: with more programs than cores the seconds are too long. On "
+            "the next day the launcher first compiles the packages' files that the web UI used: here all of them, for "
+            "this machine's store of packages holds every file compiled; on Colab only those that it imported.",
             "",
             f"## The first day: {clicks[0]} clicks",
             *first.lines(),
