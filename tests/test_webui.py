@@ -331,6 +331,26 @@ def test_a_place_that_gradio_would_not_serve_is_refused(tmp_path: Path) -> None:
         Folder(tmp_path / "drive" / "a" / "b", tmp_path / ".hidden" / "machine").prepare()
 
 
+WRITES = """
+import sys
+from pathlib import Path
+from launcher.core.folder import write_safely
+for _ in range(2000):
+    write_safely(Path(sys.argv[1]), sys.argv[2] * 100, 0o600)
+"""
+
+
+def test_a_small_file_is_whole_whoever_else_writes_it(tmp_path: Path) -> None:
+    file = tmp_path / "keeper.pid"
+    writers = [subprocess.Popen([sys.executable, "-c", WRITES, str(file), word], cwd=PACKAGE) for word in "ab"]
+    seen = set()
+    while any(writer.poll() is None for writer in writers):
+        seen.add(file.read_text() if file.exists() else "")
+    assert [writer.returncode for writer in writers] == [0, 0]
+    assert seen <= {"", "a" * 100, "b" * 100}
+    assert list(tmp_path.iterdir()) == [file], "nothing half-made is left"
+
+
 A_KEEPER_AT_WORK = """
 import os, sys
 from pathlib import Path

@@ -152,8 +152,13 @@ def start_detached(command: list[str], *, log: Path, pid_file: Path, env: Mappin
             start_new_session=True,
         )
     detached[process.pid] = process
-    created = psutil.Process(process.pid).create_time()
-    write_safely(pid_file, json.dumps({"pid": process.pid, "created": created}), 0o600)
+    note_process(pid_file, process.pid)
+
+
+def note_process(pid_file: Path, pid: int) -> None:
+    """Write down which process it is, for `running_pid`."""
+    created = psutil.Process(pid).create_time()
+    write_safely(pid_file, json.dumps({"pid": pid, "created": created}), 0o600)
 
 
 def running_pid(pid_file: Path) -> int:

@@ -20,7 +20,7 @@ from typing import Any, Final
 
 from launcher.core.board import Board
 from launcher.core.problem import Problem, unexpected
-from launcher.core.process import end_left_behind
+from launcher.core.process import end_left_behind, note_process
 from launcher.core.session import Session, read_object
 from launcher.core.wire import Finish, Press, Request, StopJob, Unanswered, address_of
 from launcher.launch.windows import Window, Windows
@@ -213,6 +213,7 @@ def main(session: Session) -> None:
             with address_of(session.keeper_socket) as address:
                 server.bind(address)
             server.listen(16)
+            note_process(session.keeper.pid_file, os.getpid())  # whoever was started beside us has noted its own
             keeper = Keeper(session)
             threading.Thread(target=accept, args=(server, keeper), name="accept", daemon=True).start()
             keeper.live()
