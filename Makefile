@@ -63,8 +63,7 @@ machines: setup
 	$(PYTHON) -m tests.odd_environments --write docs/machines.md
 
 attacks: setup
-	$(PYTHON) -m launcher.notebook.build
-	$(PYTHON) -m tests.attacks --launch --write docs/attacks.md $(if $(BEFORE),--before $(BEFORE))
+	$(PYTHON) -m tests.attacks --write docs/attacks.md $(if $(BEFORE),--before $(BEFORE))
 
 long-run: setup
 	$(PYTHON) -m launcher.notebook.build

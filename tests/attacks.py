@@ -1,9 +1,8 @@
 """What strangers can do to the door, and what its owner notices meanwhile: `python -m tests.attacks --write FILE`.
 
 Each attack ends by itself and goes to this machine only. The owner has a page and an open WebSocket; `--before FOLDER`
-runs the same against another version of the launcher, whose package lies in that folder. `--launch` attacks the door of
-a whole launch, with the stand-in web UI (gradio 3.41.2) behind it, or, with `--session FOLDER`, one that runs already.
-It fails where this version is out of bounds.
+runs the same against another version of the launcher, whose package lies in that folder. It fails where this version
+is out of bounds.
 """
 
 import argparse
@@ -30,11 +29,6 @@ import websocket
 
 from launcher.access.login import Login
 from launcher.core.folder import write_safely
-from launcher.core.process import running_pid
-from launcher.core.session import Session
-from tests.conftest import COLAB_PYTHON
-from tests.world import MODEL_LINK, World
-from tests.world.kernel import Kernel, cell_source
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 SECONDS: Final = 15.0
@@ -282,8 +276,6 @@ class Noticed:
 class Owner:
     """A door of some version with a web UI behind it, and the person who uses both."""
 
-    path, socket_path = "/page", "/ws"
-
     def __init__(self, folder: Path, package: Path = ROOT, files: int = 1024) -> None:
         self.session = folder / "session"
         self.session.mkdir(mode=0o700)
@@ -307,25 +299,14 @@ class Owner:
             time.sleep(0.02)
         self.port = int(json.loads((self.session / "door.json").read_text())["port"])
         self.headers = {"Cookie": f"__Host-oneclick={self.login.cookie}; oneclick={self.login.cookie}"}
-        self.door = psutil.Process(self._door.pid)
-
-    def open_socket(self) -> websocket.WebSocket:
-        """A WebSocket that stays open during the attack."""
-        url = f"ws://127.0.0.1:{self.port}{self.socket_path}"
-        return websocket.create_connection(url, header=self.headers, timeout=20)
-
-    def echo(self, opened: websocket.WebSocket) -> None:
-        """A message through it and back."""
-        opened.send("hello")
-        assert opened.recv() == "hello"
 
     def page(self) -> float:
         """Seconds for one page, on a new connection."""
         began = time.perf_counter()
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
-        connection.request("GET", self.path, headers=self.headers)
+        connection.request("GET", "/page", headers=self.headers)
         answer = connection.getresponse()
-        whole = answer.status == 200 and len(answer.read()) >= PAGE
+        whole = answer.status == 200 and len(answer.read()) == PAGE
         connection.close()
         if not whole:
             raise OSError(f"the page was answered with {answer.status}")
@@ -345,12 +326,12 @@ class Owner:
     def during(self, name: str, seconds: float) -> Noticed:
         """Use it while strangers attack."""
         log, pages, echoes, failed, memory = self.log.stat().st_size, [], [], 0, 0.0
-        socket = self.open_socket()
+        socket = websocket.create_connection(f"ws://127.0.0.1:{self.port}/ws", header=self.headers, timeout=20)
         command = [sys.executable, "-m", "tests.attacks", "--attack", name, str(self.port), str(seconds)]
         strangers = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE)
         assert strangers.stdout is not None
         strangers.stdout.readline()
-        logins = [float("inf")]
+        door, logins = psutil.Process(self._door.pid), [float("inf")]
         time.sleep(1)
 
         def log_in() -> None:
@@ -363,15 +344,16 @@ class Owner:
             try:
                 pages.append(self.page())
                 began = time.perf_counter()
-                self.echo(socket)
+                socket.send("hello")
+                assert socket.recv() == "hello"
                 echoes.append(time.perf_counter() - began)
             except (OSError, http.client.HTTPException, websocket.WebSocketException):
                 failed += 1
-            memory = max(memory, self.door.memory_info().rss / 1e6)
+            memory = max(memory, door.memory_info().rss / 1e6)
             time.sleep(0.05)
         came.join(30)
-        if not self.door.is_running() or self.door.status() == psutil.STATUS_ZOMBIE:
-            raise RuntimeError(f"the door ended: {self.log.read_text()[-500:]}")
+        if self._door.poll() is not None:
+            raise RuntimeError(f"the door ended with {self._door.returncode}: {self.log.read_text()[-500:]}")
         with suppress(OSError, websocket.WebSocketException):
             socket.close()
         return Noticed(pages, failed, echoes, logins[0], memory, (self.log.stat().st_size - log) * 60 / seconds)
@@ -380,54 +362,6 @@ class Owner:
         for process in (self._door, self._upstream):
             process.terminate()
             process.wait(10)
-
-
-class OwnerOfALaunch(Owner):
-    """The same person before the web UI of a launch that runs."""
-
-    path = "/"  # gradio's page
-    socket_path = "/queue/join"  # where gradio 3 tells a page how far its image is
-
-    def __init__(self, session: Session) -> None:
-        self.session, self.log, self.port = session.place, session.door.log, session.door.port
-        self.login = Login.of_this_launch(session.login)
-        self.headers = {"Cookie": f"__Host-oneclick={self.login.cookie}; oneclick={self.login.cookie}"}
-        self.door = psutil.Process(running_pid(session.door.pid_file))
-
-    def open_socket(self) -> websocket.WebSocket:
-        opened = super().open_socket()
-        assert json.loads(opened.recv()) == {"msg": "send_hash"}
-        return opened
-
-    def echo(self, opened: websocket.WebSocket) -> None:
-        """gradio's queue does not echo: a ping, which the door answers."""
-        opened.ping(b"hello")
-        assert opened.recv_data(control_frame=True) == (websocket.ABNF.OPCODE_PONG, b"hello")
-
-    def close(self) -> None:
-        """Somebody else ends it."""
-
-
-def noticed_at_a_launch(names: list[str], seconds: float, session: Session) -> dict[str, Noticed]:
-    """The attacks one after the other on a launch that runs."""
-    owner = OwnerOfALaunch(session)
-    return {name: owner.during(name, seconds) for name in names}
-
-
-def noticed_at_a_new_launch(names: list[str], seconds: float) -> dict[str, Noticed]:
-    """The same on a launch against the stand-ins."""
-    with tempfile.TemporaryDirectory() as folder, World(Path(folder) / "outside") as world:
-        home = Path(folder) / "home"
-        home.mkdir()
-        kernel = Kernel(COLAB_PYTHON, {**os.environ, **world.environment(home), "ONECLICK_PANEL": "text"}, home)
-        try:
-            kernel.start(cell_source("launch", checkpoint=MODEL_LINK, link="gradio"))
-            kernel.wait_for_text("Ready after", 180)
-            return noticed_at_a_launch(names, seconds, Session(home / "machine" / "session"))
-        finally:
-            kernel.interrupt()
-            kernel.run(cell_source("stop"), timeout=60)
-            kernel.shutdown()
 
 
 def notice(name: str, package: Path, seconds: float) -> Noticed:
@@ -475,7 +409,7 @@ def out_of_bounds(noticed: dict[str, Noticed]) -> list[str]:
     ]
 
 
-def document(seconds: float, now: dict[str, Noticed], launched: dict[str, Noticed], before: dict[str, Noticed]) -> str:
+def document(seconds: float, now: dict[str, Noticed], before: dict[str, Noticed]) -> str:
     lines = [
         "# What strangers can do, and what the owner notices",
         "",
@@ -491,14 +425,6 @@ def document(seconds: float, now: dict[str, Noticed], launched: dict[str, Notice
         "",
         *table(now),
     ]
-    if launched:
-        lines += [
-            "",
-            "The same attacks on the door of a whole launch: the page is gradio's (3.41.2), as the stand-in web UI has "
-            "it, the WebSocket is its queue's, and what is measured there is a ping to the door:",
-            "",
-            *table(launched),
-        ]
     if before:
         lines += [
             "",
@@ -514,8 +440,6 @@ def main() -> None:
     parser.add_argument("--attack", nargs=3, metavar=("NAME", "PORT", "SECONDS"))
     parser.add_argument("--upstream", action="store_true")
     parser.add_argument("--before", type=Path, help="the folder of another version's package")
-    parser.add_argument("--launch", action="store_true", help="also attack the door of a whole launch")
-    parser.add_argument("--session", type=Path, help="the session folder of a launch that runs: attack that one only")
     parser.add_argument("--seconds", type=float, default=SECONDS)
     parser.add_argument("--only", nargs="*", default=list(ATTACKS))
     parser.add_argument("--write", type=Path)
@@ -526,19 +450,15 @@ def main() -> None:
         files = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
         resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))
         asyncio.run(attack(options.attack[0], int(options.attack[1]), float(options.attack[2])))
-    elif options.session:
-        noticed = out_of_bounds(noticed_at_a_launch(options.only, options.seconds, Session(options.session)))
-        sys.exit(f"the owner noticed: {', '.join(noticed)}" if noticed else 0)
     else:
         now = {name: notice(name, ROOT, options.seconds) for name in options.only}
         before = (
             {name: notice(name, options.before, options.seconds) for name in options.only} if options.before else {}
         )
-        launched = noticed_at_a_new_launch(options.only, options.seconds) if options.launch else {}
-        text = document(options.seconds, now, launched, before)
+        text = document(options.seconds, now, before)
         if options.write:
             options.write.write_text(text)
-        noticed = out_of_bounds(now) + [f"{name} (launch)" for name in out_of_bounds(launched)]
+        noticed = out_of_bounds(now)
         sys.exit(f"the owner noticed: {', '.join(noticed)}" if noticed else 0)
 
 
