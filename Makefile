@@ -3,7 +3,8 @@
 # real-extensions: the most used extensions on the real AUTOMATIC1111
 # colab: every dialog and stop on the real google.colab · machines: odd variables and files
 # attacks: strangers at the door, and what its owner notices · long-run: one page through the link for two hours
-# first-path: clicks and seconds from the open notebook to an image · shots: the README's pictures · bench: against other tools
+# first-path: clicks and seconds from the open notebook to an image
+# shots: the README's pictures · bench: against other tools
 # lock: the launcher's pins and hashes anew · pins: the tests' own packages anew
 # Programs are named by their whole path: what is started runs in folders of its own.
 PYTHON := $(CURDIR)/.venv/bin/python

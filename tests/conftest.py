@@ -20,6 +20,7 @@ from tests.world.kernel import Kernel
 
 ROOT = Path(__file__).resolve().parent.parent
 COLAB_PYTHON = ROOT / ".venv-colab" / "bin" / "python"
+SERVER_PYTHON = ROOT / ".venv-server" / "bin" / "python"  # of Jupyter with Colab's pins
 CURRENT_PYTHON = ROOT / ".venv" / "bin" / "python"
 
 MACHINES = {"x86_64": "amd64", "aarch64": "arm64"}  # Python's names -> Go's

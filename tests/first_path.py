@@ -17,14 +17,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from tests.conftest import COLAB_PYTHON, ROOT
+from tests.conftest import COLAB_PYTHON, SERVER_PYTHON
 from tests.world import MODEL_LINK, MODEL_REPO, World, safetensors
 from tests.world.browser import images, paint
 from tests.world.lab import Book, open_book, server
 from tests.world.page import NOTEBOOK
 from tests.world.place import Place
 
-SERVER_PYTHON: Final = ROOT / ".venv-server" / "bin" / "python"
 MODEL_SIZE: Final = 20_000_000  # bytes, at 4 MB/s a connection
 # The browser counts what is really pressed: a click on a label would be two events of the kind "click".
 COUNT: Final = "addEventListener('pointerdown', event => event.isTrusted && window.onePress(), true)"

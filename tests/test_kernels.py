@@ -5,7 +5,6 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import psutil
 import pytest
 import requests
 
@@ -13,6 +12,7 @@ from tests.conftest import COLAB_PYTHON, CURRENT_PYTHON
 from tests.world import MODEL_LINK, MODEL_REPO, World, safetensors
 from tests.world.kernel import BEFORE, Kernel, cell_source
 from tests.world.place import Place, wait_ready
+from tests.world.wait import lives
 
 STACKS = [pytest.param(COLAB_PYTHON, id="colab"), pytest.param(CURRENT_PYTHON, id="current")]
 Kernels = Callable[..., Kernel]
@@ -28,11 +28,6 @@ def place(world: World, tmp_path: Path) -> Iterator[Place]:
 
 def pids(place: Place) -> dict[str, int]:
     return {name: place.pid(name) for name in OUTSIDE}
-
-
-def lives(pid: int) -> bool:
-    """True unless it has ended; whoever started it may not have noticed yet."""
-    return psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
 
 
 def done(kernel: Kernel, cell: str) -> None:

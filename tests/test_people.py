@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from launcher.access.pages import STYLE, waiting_page
-from tests.conftest import COLAB_PYTHON, CURRENT_PYTHON, ROOT
+from tests.conftest import COLAB_PYTHON, CURRENT_PYTHON, ROOT, SERVER_PYTHON
 from tests.world import MODEL_LINK, MODEL_REPO, World, safetensors
 from tests.world.browser import chromium, images, log_in, paint
 from tests.world.kernel import Kernel, cell_source
@@ -25,7 +25,6 @@ BESIDE = """() => [...document.querySelectorAll('.oneclick .field button')].ever
     return button.closest('.oneclick').clientWidth < 280 || (one.top < other.bottom && other.top < one.bottom); })"""
 AXE = ROOT / ".cache" / "axe-core" / "axe.min.js"
 SHOTS = ROOT / "tests" / "shots"
-SERVER_PYTHON = ROOT / ".venv-server" / "bin" / "python"
 STACKS = [
     pytest.param("lab", CURRENT_PYTHON, CURRENT_PYTHON, id="JupyterLab, current stack"),
     pytest.param("lab", SERVER_PYTHON, COLAB_PYTHON, id="JupyterLab, Colab's pins"),

@@ -22,7 +22,7 @@ from launcher.webui.settings_file import check_settings_file
 from launcher.webui.web_ui import Plan, WebUI, free_port
 from tests.conftest import new_folder
 from tests.world.heard import Heard
-from tests.world.wait import wait
+from tests.world.wait import lives, wait
 
 READY = (
     "import sys, time\nprint('Running on local URL:  http://127.0.0.1:1', "
@@ -385,15 +385,7 @@ def test_what_a_killed_keeper_had_begun_ends_before_the_next_begins_and_what_sho
         subprocess.run(
             [sys.executable, "-m", "launcher.launch.keeper", str(session.place)], cwd=PACKAGE, check=True, timeout=60
         )
-        wait(lambda: not any(alive(pid) for pid in pids), 5, "what it had begun to end")
+        wait(lambda: not any(lives(pid) for pid in pids), 5, "what it had begun to end")
         assert running_pid(session.tunnel.pid_file)
     finally:
         end_process(session.tunnel.pid_file)
-
-
-def alive(pid: int) -> bool:
-    """Whoever ended and has no parent that notices stays in the system's table."""
-    try:
-        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False

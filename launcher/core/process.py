@@ -53,9 +53,8 @@ def run(
 
     A carriage return counts as a line's end (progress meters). The command gets a process group of its own, so that ■
     in the notebook does not reach it, in our session (see `end_left_behind`), and `child_environment()` where no other
-    is given. Raises `CommandError`
-    on any exit but 0 and after `timeout` seconds in which it printed nothing and `signs_of_life` (asked every second)
-    gave the same value again and again; `Problem` where there is no such program.
+    is given. Raises `CommandError` on any exit but 0 and after `timeout` seconds in which it printed nothing and
+    `signs_of_life` (asked every second) gave the same value again and again; `Problem` where there is no such program.
     """
     try:
         process = subprocess.Popen(
@@ -198,14 +197,15 @@ def left_behind(belongs_to: Callable[[int], int], leader: int, created: float) -
     A pid is not given to a new process while a group or session has that number. So if there is a process with it, or
     one that is older than the leader was, it is a stranger who came after all the others had ended.
     """
+    if not leader:
+        return []
     members = []
-    for process in psutil.process_iter(["pid", "status", "create_time"]):
+    for process in psutil.process_iter(["status", "create_time"]):
         try:
-            member = leader and belongs_to(process.pid) == leader and process.info["status"] != psutil.STATUS_ZOMBIE
+            if belongs_to(process.pid) == leader and process.info["status"] != psutil.STATUS_ZOMBIE:
+                members.append(process)
         except ProcessLookupError:
             continue
-        if member:
-            members.append(process)
     strangers = any(p.pid == leader or p.info["create_time"] < created - 1 for p in members)
     return [] if strangers else [p.pid for p in members]
 

@@ -12,7 +12,7 @@ from launcher.core.folder import require_room
 from launcher.core.problem import Problem
 from launcher.drive.mount import connect_drive
 from launcher.extensions.manage import CONTROLNET_URL, Change, add_extension, change_one
-from launcher.launch.running import RESTART, STILL_YOURS, Running
+from launcher.launch.running import RESTART, Running
 from launcher.launch.start_web_ui import CHANGED
 from launcher.launch.steps import Failed, Steps
 from launcher.launch.workplace import Workplace
@@ -159,8 +159,7 @@ def stop(job: Job, give_back_the_machine: bool) -> None:
             running.give_back(board)
             board.finish("work", "everything is off, and the machine was given back")
         else:
-            if place.machine.colab:
-                board.show_foot(STILL_YOURS)
+            running.say_machine_is_kept(board)
             board.finish("work", f"the web UI and its link are off; {place.mirror.summary()}")
 
 

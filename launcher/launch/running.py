@@ -153,9 +153,13 @@ class Running:
     def _stop_everything(self) -> None:
         with self.steps.beside("stopping"):
             self.end_everything()
-        if self.machine.colab:
-            self.board.show_foot(STILL_YOURS)
+        self.say_machine_is_kept(self.board)
         self.close("Everything is off")
+
+    def say_machine_is_kept(self, board: Board) -> None:
+        """Everything is off; a machine that Colab lends may cost something all the same."""
+        if self.machine.colab:
+            board.show_foot(STILL_YOURS)
 
     def close(self, headline: str) -> None:
         """Everything has ended: say so; the windows close."""

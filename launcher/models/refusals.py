@@ -99,6 +99,6 @@ def disk_problem(error: OSError, where: str, part: Path, remote: Remote) -> Prob
     if error.errno in (5, 107):
         return Problem(
             f"{where} no longer answers.",
-            f"Press ▶ again: it is then reconnected{', and the download continues' if remote.can_go_on else ''}.",
+            f"Press ▶ again to reconnect it{'; the download then continues' if remote.can_go_on else ''}.",
         )
     return Problem(f"{part.name} could not be written: {error.strerror or error}.", "Press ▶ again.")
