@@ -1,8 +1,8 @@
 """What strangers can do to the door, and what its owner notices meanwhile: `python -m tests.attacks --write FILE`.
 
-Each attack ends by itself and goes to this machine only. The owner has a page and an open WebSocket; `--before FOLDER`
-runs the same against another version of the launcher, whose package lies in that folder. It fails where this version
-is out of bounds.
+Each attack ends by itself and goes to this machine only. The owner has the stand-in web UI behind the door and an open
+WebSocket; `--before FOLDER` runs the same against another version of the launcher, whose package lies in that folder.
+It fails where this version is out of bounds.
 """
 
 import argparse
@@ -22,19 +22,20 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import psutil
 import websocket
 
 from launcher.access.login import Login
 from launcher.core.folder import write_safely
+from tests.world.webui_alone import WebUIAlone
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 SECONDS: Final = 15.0
 HEAD: Final = b"Host: x\r\n"
 ZEROS: Final = gzip.compress(bytes(64 << 20))
-PAGE: Final = 30_000  # bytes of the owner's page
+STEP: Final = 0.3  # seconds of the stand-in web UI for each step of an image
 MOST_MEDIAN: Final = 0.020  # seconds for the page
 MOST_WORST: Final = 0.200
 MOST_MEMORY: Final = 150.0  # MB
@@ -229,37 +230,13 @@ async def attack(name: str, port: int, seconds: float) -> None:
 # ---- the owner
 
 
-async def upstream() -> None:
-    """What stands behind the door: a page, and a WebSocket that answers."""
-    from aiohttp import web
-
-    async def page(request: web.Request) -> web.Response:
-        return web.Response(text="x" * PAGE)
-
-    async def join(request: web.Request) -> web.WebSocketResponse:
-        socket = web.WebSocketResponse()
-        await socket.prepare(request)
-        async for message in socket:
-            await socket.send_str(message.data)
-        return socket
-
-    app = web.Application()
-    app.router.add_get("/ws", join)
-    app.router.add_get("/{rest:.*}", page)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    print(runner.addresses[0][1], flush=True)
-    await asyncio.Event().wait()
-
-
 @dataclass(frozen=True)
 class Noticed:
     """What the owner of the door noticed during an attack."""
 
     pages: list[float]  # seconds
     failed: int
-    echoes: list[float]  # seconds of a message through the WebSocket and back
+    image: float  # seconds that its image came late through the WebSocket; infinity if it did not come
     login: float  # seconds; infinity if it was refused
     memory: float  # MB, the most
     log_a_minute: float  # bytes
@@ -274,17 +251,14 @@ class Noticed:
 
 
 class Owner:
-    """A door of some version with a web UI behind it, and the person who uses both."""
+    """A door of some version with the stand-in web UI behind it, and the person who uses both."""
 
     def __init__(self, folder: Path, package: Path = ROOT, files: int = 1024) -> None:
         self.session = folder / "session"
         self.session.mkdir(mode=0o700)
         self.login = Login.of_this_launch(self.session / "login.json")
-        self._upstream = subprocess.Popen(
-            [sys.executable, "-m", "tests.attacks", "--upstream"], cwd=ROOT, stdout=subprocess.PIPE, text=True
-        )
-        assert self._upstream.stdout is not None
-        board = {"webui_port": int(self._upstream.stdout.readline()), "api": True, "steps": []}
+        self._webui = WebUIAlone(folder / "webui")
+        board = {"webui_port": self._webui.port, "api": True, "steps": []}
         write_safely(self.session / "board.json", json.dumps(board))
         self.log = self.session / "door.log"
         program = ["-m", "launcher.access.door"] if (package / "launcher" / "access").exists() else ["-c", OLD_DOOR]
@@ -301,14 +275,14 @@ class Owner:
         self.headers = {"Cookie": f"__Host-oneclick={self.login.cookie}; oneclick={self.login.cookie}"}
 
     def page(self) -> float:
-        """Seconds for one page, on a new connection."""
+        """Seconds for the web UI's page, on a new connection."""
         began = time.perf_counter()
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
-        connection.request("GET", "/page", headers=self.headers)
+        connection.request("GET", "/", headers=self.headers)
         answer = connection.getresponse()
-        whole = answer.status == 200 and len(answer.read()) == PAGE
+        body = answer.read()
         connection.close()
-        if not whole:
+        if answer.status != 200 or b"window.gradio_config" not in body or not body.endswith(b"</html>"):
             raise OSError(f"the page was answered with {answer.status}")
         return time.perf_counter() - began
 
@@ -323,45 +297,74 @@ class Owner:
         connection.close()
         return time.perf_counter() - began if status == 303 else float("inf")
 
+    def begin_image(self, steps: int) -> Callable[[], float]:
+        """Start an image as gradio's page does; return what waits for it and gives the seconds it came late.
+
+        Its WebSocket is open until then.
+        """
+        url = f"ws://127.0.0.1:{self.port}/queue/join"
+        opened = websocket.create_connection(url, header=self.headers, timeout=20 + steps * STEP)
+        place = {"fn_index": 0, "session_hash": "owner"}
+        answers = {"send_hash": place, "send_data": {**place, "data": ["a lighthouse", steps], "event_data": None}}
+
+        def heard(wanted: str) -> dict[str, Any]:
+            while True:
+                told: dict[str, Any] = json.loads(opened.recv())
+                if told["msg"] in answers:
+                    opened.send(json.dumps(answers[told["msg"]]))
+                if told["msg"] == wanted:
+                    return told
+
+        heard("process_starts")
+        began = time.perf_counter()
+
+        def wait() -> float:
+            image = heard("process_completed")["output"]["data"][0]
+            opened.close()
+            if not image.startswith("data:image/png"):
+                raise OSError("no image came")
+            return time.perf_counter() - began - steps * STEP
+
+        return wait
+
     def during(self, name: str, seconds: float) -> Noticed:
         """Use it while strangers attack."""
-        log, pages, echoes, failed, memory = self.log.stat().st_size, [], [], 0, 0.0
-        socket = websocket.create_connection(f"ws://127.0.0.1:{self.port}/ws", header=self.headers, timeout=20)
+        log, pages, failed, memory = self.log.stat().st_size, [], 0, 0.0
+        wait_for_image = self.begin_image(max(1, round((seconds - 1) / STEP)))
         command = [sys.executable, "-m", "tests.attacks", "--attack", name, str(self.port), str(seconds)]
         strangers = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE)
         assert strangers.stdout is not None
         strangers.stdout.readline()
-        door, logins = psutil.Process(self._door.pid), [float("inf")]
+        door, login, image = psutil.Process(self._door.pid), [float("inf")], [float("inf")]
+
+        def note(seconds: list[float], act: Callable[[], float]) -> None:
+            with suppress(OSError, http.client.HTTPException, websocket.WebSocketException):
+                seconds[0] = act()
+
+        meanwhile = [
+            threading.Thread(target=note, args=(image, wait_for_image), daemon=True),
+            threading.Timer(1, note, (login, self.log_in)),
+        ]
+        for thread in meanwhile:
+            thread.start()
         time.sleep(1)
-
-        def log_in() -> None:
-            with suppress(OSError, http.client.HTTPException):
-                logins[0] = self.log_in()
-
-        came = threading.Thread(target=log_in, daemon=True)
-        came.start()
         while strangers.poll() is None:
             try:
                 pages.append(self.page())
-                began = time.perf_counter()
-                socket.send("hello")
-                assert socket.recv() == "hello"
-                echoes.append(time.perf_counter() - began)
-            except (OSError, http.client.HTTPException, websocket.WebSocketException):
+            except (OSError, http.client.HTTPException):
                 failed += 1
             memory = max(memory, door.memory_info().rss / 1e6)
             time.sleep(0.05)
-        came.join(30)
+        for thread in meanwhile:
+            thread.join(30)
         if self._door.poll() is not None:
             raise RuntimeError(f"the door ended with {self._door.returncode}: {self.log.read_text()[-500:]}")
-        with suppress(OSError, websocket.WebSocketException):
-            socket.close()
-        return Noticed(pages, failed, echoes, logins[0], memory, (self.log.stat().st_size - log) * 60 / seconds)
+        return Noticed(pages, failed, image[0], login[0], memory, (self.log.stat().st_size - log) * 60 / seconds)
 
     def close(self) -> None:
-        for process in (self._door, self._upstream):
-            process.terminate()
-            process.wait(10)
+        self._door.terminate()
+        self._door.wait(10)
+        self._webui.close()
 
 
 def notice(name: str, package: Path, seconds: float) -> Noticed:
@@ -376,23 +379,19 @@ def notice(name: str, package: Path, seconds: float) -> Noticed:
 
 def row(name: str, noticed: Noticed) -> str:
     """It in numbers."""
-    median, worst, echo = (
+    median, worst, image = (
         f"{1000 * seconds:.0f} ms" if seconds < float("inf") else "never"
-        for seconds in (
-            noticed.median,
-            max(noticed.pages, default=float("inf")),
-            max(noticed.echoes, default=float("inf")),
-        )
+        for seconds in (noticed.median, max(noticed.pages, default=float("inf")), noticed.image)
     )
     login = f"{noticed.login:.2f} s" if noticed.login < float("inf") else "refused"
-    numbers = f"{len(noticed.pages)} | {noticed.failed} | {median} | {worst} | {echo} | {login}"
+    numbers = f"{len(noticed.pages)} | {noticed.failed} | {median} | {worst} | {image} | {login}"
     text = f"| {ATTACKS[name].what} | {numbers} | {noticed.memory:.0f} MB | {noticed.log_a_minute / 1000:.1f} kB |"
     print(text, flush=True)
     return text
 
 
 def table(noticed: dict[str, Noticed]) -> list[str]:
-    head = "| attack | pages | lost | median | worst | WebSocket's worst | a login | memory | log a minute |"
+    head = "| attack | pages | lost | median | worst | the image, late by | a login | memory | log a minute |"
     return [head, "|" + " --- |" * (head.count("|") - 1), *(row(name, seen) for name, seen in noticed.items())]
 
 
@@ -403,6 +402,7 @@ def out_of_bounds(noticed: dict[str, Noticed]) -> list[str]:
         for name, seen in noticed.items()
         if seen.median > MOST_MEDIAN
         or seen.worst > MOST_WORST
+        or seen.image == float("inf")
         or seen.login == float("inf")
         or seen.memory > MOST_MEMORY
         or seen.log_a_minute > MOST_LOG
@@ -414,14 +414,14 @@ def document(seconds: float, now: dict[str, Noticed], before: dict[str, Noticed]
         "# What strangers can do, and what the owner notices",
         "",
         f"`make attacks` writes this page. Each attack goes on for {seconds:.0f} s, on one machine with "
-        f"{os.cpu_count()} cores that runs the attackers, the door, the web UI behind it and the owner. The owner "
-        "opens a page (30 kB, each time on a new connection), sends a message through an open WebSocket, and once "
-        "logs in with the right password. `pages` is how many were opened, `lost` how many failed; `memory` is the "
-        "most the door's process had.",
+        f"{os.cpu_count()} cores that runs the attackers, the door, the web UI behind it (the stand-in, with the real "
+        "gradio 3.41.2) and the owner. The owner has an image made, whose WebSocket is open nearly all the time, opens "
+        "gradio's page again and again, each time on a new connection, and once logs in with the right password. "
+        "`pages` is how many were opened, `lost` how many failed; `memory` is the most the door's process had.",
         "",
-        f"It fails if a page is lost or takes more than {MOST_WORST * 1000:.0f} ms, if the median is over "
-        f"{MOST_MEDIAN * 1000:.0f} ms, the memory over {MOST_MEMORY:.0f} MB or the log over {MOST_LOG / 1000:.0f} kB a "
-        "minute.",
+        "It fails if a page, the image or the login is lost, if a page takes more than "
+        f"{MOST_WORST * 1000:.0f} ms, if the median is over {MOST_MEDIAN * 1000:.0f} ms, the memory over "
+        f"{MOST_MEMORY:.0f} MB or the log over {MOST_LOG / 1000:.0f} kB a minute.",
         "",
         *table(now),
     ]
@@ -438,15 +438,12 @@ def document(seconds: float, now: dict[str, Noticed], before: dict[str, Noticed]
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--attack", nargs=3, metavar=("NAME", "PORT", "SECONDS"))
-    parser.add_argument("--upstream", action="store_true")
     parser.add_argument("--before", type=Path, help="the folder of another version's package")
     parser.add_argument("--seconds", type=float, default=SECONDS)
     parser.add_argument("--only", nargs="*", default=list(ATTACKS))
     parser.add_argument("--write", type=Path)
     options = parser.parse_args()
-    if options.upstream:
-        asyncio.run(upstream())
-    elif options.attack:
+    if options.attack:
         files = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
         resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))
         asyncio.run(attack(options.attack[0], int(options.attack[1]), float(options.attack[2])))

@@ -11,7 +11,6 @@ import argparse
 import json
 import os
 import re
-import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
@@ -45,6 +44,7 @@ from tests.world.heard import Heard
 from tests.world.index import Index
 from tests.world.kernel import Kernel, cell_source
 from tests.world.toy_lock import ToyLock
+from tests.world.webui_alone import webui_python
 
 PAGE = ROOT / "docs" / "machines.md"
 NOWHERE = "/proc/nowhere/at/all"  # not even root can make it
@@ -412,24 +412,6 @@ def with_webui(at: Surroundings, world: World) -> Callable[[], object]:
             webui.stop()
 
     return start
-
-
-made: dict[str, Path] = {}
-
-
-def webui_python() -> Path:
-    """The stand-in web UI's environment, made once a process."""
-    if "python" not in made:
-        requirements = ROOT / "tests" / "world" / "webui" / "requirements_versions.txt"
-        place, uv = Path(tempfile.mkdtemp(prefix="odd-python-")), Path(sys.prefix) / "bin" / "uv"
-        making = os.environ | {"UV_CACHE_DIR": str(ROOT / ".cache" / "uv-packages")}
-        subprocess.run([uv, "venv", "-q", "--clear", "--python", "3.11", place], env=making, check=True)
-        subprocess.run(
-            [uv, "pip", "install", "-q", "--python", place / "bin" / "python", "-r", requirements],
-            env=making, check=True,
-        )  # fmt: skip
-        made["python"] = place
-    return made["python"]
 
 
 def tried(odd: Odd, root: Path, world: World) -> str:

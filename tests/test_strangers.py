@@ -28,6 +28,7 @@ def owner(tmp_path_factory: pytest.TempPathFactory) -> "Owner":  # type: ignore[
 def test_the_owner_notices_nothing_of(owner: Owner, name: str) -> None:
     noticed = owner.during(name, SECONDS)
     assert noticed.failed == 0
+    assert noticed.image < float("inf"), "the WebSocket of an image did not last"
     assert noticed.login < float("inf"), "the right password did not open"
     assert noticed.memory < 150
     assert noticed.log_a_minute < 10_000

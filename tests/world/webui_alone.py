@@ -1,0 +1,61 @@
+"""The stand-in web UI by itself, without a launch: its environment, and its process behind a port."""
+
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from functools import cache
+from pathlib import Path
+
+from tests.world import HERE, webui_files
+
+ROOT = HERE.parents[1]
+SUB_FOLDERS = (
+    "stable-diffusion-webui-assets", "stable-diffusion-stability-ai", "generative-models", "k-diffusion", "BLIP",
+)  # fmt: skip
+PATIENCE = 60.0  # seconds for its start
+
+
+@cache
+def webui_python() -> Path:
+    """The folder of an environment with what it needs, made once a process."""
+    place, uv = Path(tempfile.mkdtemp(prefix="stand-in-python-")), Path(sys.prefix) / "bin" / "uv"
+    making = os.environ | {"UV_CACHE_DIR": str(ROOT / ".cache" / "uv-packages")}
+    requirements = HERE / "webui" / "requirements_versions.txt"
+    python = place / "bin" / "python"
+    subprocess.run([uv, "venv", "-q", "--clear", "--python", "3.11", place], env=making, check=True)
+    subprocess.run([uv, "pip", "install", "-q", "--python", python, "-r", requirements], env=making, check=True)
+    return place
+
+
+class WebUIAlone:
+    """Its process, without a checkpoint, from when it answers until `close`."""
+
+    def __init__(self, folder: Path) -> None:
+        for name, content in webui_files({}).items():
+            path = folder / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
+        for name in SUB_FOLDERS:
+            (folder / "repositories" / name / ".git").mkdir(parents=True)
+        (folder / "models" / "Stable-diffusion").mkdir(parents=True)
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            self.port = int(free.getsockname()[1])
+        python = str(webui_python() / "bin" / "python")
+        command = [python, "launch.py", "--api", "--data-dir", str(folder), "--port", str(self.port)]
+        environment = os.environ | {"SD_WEBUI_CACHE_DIR": str(folder / "cache"), "GRADIO_ANALYTICS_ENABLED": "False"}
+        log = folder / "webui.log"
+        with log.open("wb") as out:
+            self._process = subprocess.Popen(command, cwd=folder, env=environment, stdout=out, stderr=out)
+        end = time.monotonic() + PATIENCE
+        while "Startup time:" not in log.read_text():
+            if self._process.poll() is not None or time.monotonic() > end:
+                self.close()
+                raise RuntimeError(f"the stand-in web UI did not start: {log.read_text()[-1000:]}")
+            time.sleep(0.05)
+
+    def close(self) -> None:
+        self._process.terminate()
+        self._process.wait(10)
