@@ -15,6 +15,7 @@ import sys
 import tempfile
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -85,7 +86,8 @@ def run(line: str, home: Path) -> str:
         raise Broken(f"README command `{plain(line)}`: {broken}") from None
     finally:
         for pid in living_children():
-            os.kill(pid, signal.SIGKILL)
+            with suppress(ProcessLookupError):  # it has just ended by itself
+                os.kill(pid, signal.SIGKILL)
 
 
 def visit(said: str, environment: dict[str, str]) -> None:
@@ -132,7 +134,15 @@ def left_behind(patience: float) -> list[str]:
     end = time.monotonic() + patience
     while (left := living_children()) and time.monotonic() < end:
         time.sleep(0.2)
-    return [Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ")[:200] for pid in left]
+    return [command for pid in left if (command := command_line(pid))]
+
+
+def command_line(pid: int) -> str:
+    """What a process was started with; "" if it has just ended."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ")[:200]
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
 
 
 def main() -> None:
