@@ -1,5 +1,6 @@
 """The public link, with gradio's real frpc and a share server that can fail in every known way."""
 
+import hashlib
 import os
 import signal
 import threading
@@ -11,11 +12,13 @@ from pathlib import Path
 import pytest
 import requests
 
+from launcher.access.tunnels import cloudflared
 from launcher.access.tunnels.tunnel import SERVICES, Tunnel
 from launcher.access.tunnels.tunnel import answers as answers_within
 from launcher.core.problem import Problem
 from tests.world.share import FakeShare
 from tests.world.wait import wait
+from tests.world.web import Web
 
 
 def answers(url: str, patience: float = 20) -> bool:
@@ -208,6 +211,22 @@ def test_cloudflared_has_a_configuration_of_its_own_and_does_not_wait_for_udp(
     assert (url, tunnel.kind) == (f"http://127.0.0.1:{port}", "cloudflared")
     assert "--protocol http2" in seen.read_text()
     assert seen.read_text().splitlines()[1:] == [], "its configuration is not empty"
+
+
+def test_a_cloudflared_with_another_checksum_is_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    web, program = Web(), b"#!/bin/sh\n"
+    web.answer = lambda path, headers: (200, {}, program)
+    monkeypatch.setattr(cloudflared, "PROGRAM_URL", f"{web.url}/cloudflared-linux-amd64")
+    try:
+        with pytest.raises(RuntimeError) as told:
+            cloudflared.fetch_program(tmp_path)
+        assert list(tmp_path.iterdir()) == []
+        assert cloudflared.CLOUDFLARED.reason(str(told.value)).words == "what was downloaded is not its program"
+        monkeypatch.setattr(cloudflared, "SHA256", hashlib.sha256(program).hexdigest())
+        path = cloudflared.fetch_program(tmp_path)
+        assert (path.read_bytes(), path.stat().st_mode & 0o777) == (program, 0o700)
+    finally:
+        web.close()
 
 
 def test_this_machine_is_never_asked_through_a_proxy(port: int, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,5 +1,6 @@
 """Cloudflare's quick tunnel: no account; the link stands in a box in what its program prints."""
 
+import hashlib
 import re
 import shutil
 import subprocess
@@ -13,12 +14,16 @@ from launcher.access.tunnels.service import NOT_STARTED, OFFLINE, START_PATIENCE
 from launcher.core.child_environment import child_environment
 from launcher.core.folder import write_safely
 
-PROGRAM_URL: Final = "https://github.com/cloudflare/cloudflared/releases/latest/download/cloudflared-linux-amd64"
+VERSION: Final = "2026.9.3"
+PROGRAM_URL: Final = f"https://github.com/cloudflare/cloudflared/releases/download/{VERSION}/cloudflared-linux-amd64"
+# What GitHub's API calls the digest of that file, as six public repositories that pin it have it; they agree.
+SHA256: Final = "77e26d8d900e0b8469f416239d14b5f296525fdf79fee6f511ef55609e3fbac2"
 LINK: Final = re.compile(r"\|\s+(https?://\S+)\s+\|")
 # What cloudflared says; the status codes come from api.trycloudflare.com.
 REASONS: Final = (
     Reason(r"\b1015\b|429 Too Many", "too many links were requested from here; try again in an hour"),
     Reason(r"HTTPError|certificate verify failed.*github", "its program could not be downloaded"),
+    Reason(r"checksum", "what was downloaded is not its program"),
     OFFLINE,
     NOT_STARTED,
     Reason(r":7844.*(i/o timeout|refused)|quic.*timeout", "the port it needs (7844) is blocked here"),
@@ -54,11 +59,13 @@ def start(session: Path, port: int, token: str) -> tuple[str, "subprocess.Popen[
 
 
 def fetch_program(session: Path) -> Path:
-    """cloudflared from its releases page."""
+    """cloudflared from its releases page. Raises `RuntimeError` where its checksum is wrong; then no file is left."""
     path = session / "cloudflared"
     if not path.exists():
         answer = requests.get(PROGRAM_URL, timeout=60)
         answer.raise_for_status()
+        if hashlib.sha256(answer.content).hexdigest() != SHA256:
+            raise RuntimeError(f"cloudflared {VERSION} came with another checksum")
         write_safely(path, answer.content, 0o700)
     return path
 
