@@ -48,10 +48,9 @@ def one_look(root: Path, theme: str, width: int) -> None:
         card = world.programs() / "nvidia-smi"
         card.write_text(CARD)
         card.chmod(0o755)
-        environment = {**place.environment, "STAND_IN_SLOW": "6"}
         app = "lab" if width > 400 else "notebook"  # JupyterLab's own side bars leave nothing of 400 pixels
         with (
-            server(app, CURRENT_PYTHON, CURRENT_PYTHON, place.machine, environment, theme == "dark") as url,
+            server(app, CURRENT_PYTHON, CURRENT_PYTHON, place.machine, place.environment, theme == "dark") as url,
             open_book(url, width, theme == "dark") as (book, _),
         ):
             if name == "light":

@@ -193,9 +193,7 @@ def test_a_bold_word_in_a_sentence_of_the_waiting_page_stays_in_its_line() -> No
 def test_axe_finds_nothing_serious_on_the_login_page_and_the_waiting_page(
     place: Place, kernels: Callable[..., Kernel], dark: bool
 ) -> None:
-    kernel = kernels(
-        COLAB_PYTHON, {**place.environment, "STAND_IN_SLOW": "14", "ONECLICK_PANEL": "text"}, place.machine
-    )
+    kernel = kernels(COLAB_PYTHON, {**place.environment, "ONECLICK_PANEL": "text"}, place.machine)
     cell = kernel.start(cell_source("launch", checkpoint=MODEL_LINK))
     kernel.wait((place.session / "door.json").exists, 60, "the door")
     url = f"http://127.0.0.1:{json.loads((place.session / 'door.json').read_text())['port']}"

@@ -192,7 +192,7 @@ if args.api:
 
 
 app.router.routes.sort(key=lambda route: getattr(route, "path", "") in ("/{path:path}", "/"))
-time.sleep(float(os.environ.get("STAND_IN_SLOW", "0.5")))
+time.sleep(0.5)
 try:
     app.add_middleware(GZipMiddleware, minimum_size=1 << 30)  # dies if a request came, as the real one's create_api does
 except RuntimeError as error:
