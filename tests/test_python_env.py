@@ -9,14 +9,18 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from launcher.core import tools
 from launcher.core.folder import Folder
 from launcher.core.problem import Problem
+from launcher.core.process import CommandError, run
 from launcher.core.tools import install_tool
 from launcher.python.install import install
 from launcher.python.metadata import forget_half_installed
 from launcher.python.pins import ALL_PINS, ALSO_CALLED, CONSTRAINTS, CONTROLNET_PACKAGES, LOCKED_PACKAGES
 from launcher.python.uv import installed_packages, site_packages
 from tests.world.heard import Heard
+from tests.world.index import Index
+from tests.world.tls import certificates, relay
 
 UV = Path(sys.prefix) / "bin" / "uv"
 
@@ -97,3 +101,27 @@ def test_what_a_killed_installation_of_a_tool_left_is_not_taken_over(tmp_path: P
     install_tool("picklescan", target)
     assert (target / "picklescan").is_dir()
     assert not (target / "picklescan" / "half.py").exists()
+
+
+def test_an_authority_that_only_the_system_knows_is_trusted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("SSL_CERT_FILE", "SSL_CERT_DIR"):
+        monkeypatch.setenv(name, "/nowhere")
+    with Index() as index, relay(index.server.server_address[1], certificates(tmp_path)) as port:
+        index.add("plain", "1.0")
+        monkeypatch.setenv("UV_DEFAULT_INDEX", f"https://localhost:{port}/simple")
+        command = [
+            str(UV),
+            "pip",
+            "install",
+            "--no-cache",
+            "--python",
+            sys.executable,
+            "--target",
+            str(tmp_path / "to"),
+        ]
+        monkeypatch.setattr(tools, "SYSTEMS_CERTIFICATES", "/nowhere")
+        with pytest.raises(CommandError, match="UnknownIssuer"):
+            run([*command, "plain"], env=tools.installer_environment())
+        monkeypatch.setattr(tools, "SYSTEMS_CERTIFICATES", str(tmp_path / "ca.pem"))
+        run([*command, "plain"], env=tools.installer_environment())
+    assert (tmp_path / "to" / "plain.py").exists()

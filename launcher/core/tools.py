@@ -15,6 +15,7 @@ from launcher.core.folder import write_safely
 from launcher.core.process import CommandError, run
 from launcher.core.tool_pins import TOOLS
 
+SYSTEMS_CERTIFICATES: Final = "/etc/ssl/certs/ca-certificates.crt"  # Debian's and Ubuntu's; uv has a list of its own
 SILENCE: Final = 120.0  # seconds an installer of a small package may say nothing
 
 
@@ -52,8 +53,14 @@ TOOL_PINS: Final = read_pins(TOOLS)
 
 
 def installer_environment() -> dict[str, str]:
-    """What passes to pip and uv: no configuration that lies around, only which index to ask and how to reach it."""
-    return child_environment(*PACKAGES) | {
+    """What passes to pip and uv: no configuration that lies around, only which index to ask and how to reach it.
+
+    Where nobody names certificates, the system's are trusted: a company's proxy signs with one that was added there.
+    """
+    env = child_environment(*PACKAGES)
+    if not {"SSL_CERT_FILE", "SSL_CERT_DIR"} & env.keys() and os.path.exists(SYSTEMS_CERTIFICATES):
+        env["SSL_CERT_FILE"] = SYSTEMS_CERTIFICATES
+    return env | {
         "PIP_CONFIG_FILE": os.devnull,
         "PIP_DISABLE_PIP_VERSION_CHECK": "1",
         "PIP_NO_INPUT": "1",
