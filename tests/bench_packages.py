@@ -184,6 +184,7 @@ def environment_rows(root: Path) -> list[Row]:
             for name, way in (("before", before), ("pip", pip), ("ours", ours)):
                 place = root / name
                 place.mkdir()
+                os.sync()  # what the way before it wrote is not this one's to wait for
                 used = processor_seconds()
                 took = (
                     pip_installs(place, counter)
