@@ -21,8 +21,8 @@ from launcher.launch.workplace import Workplace
 from launcher.models.ensure import ensure_checkpoint
 from launcher.models.pasted import without_secrets
 from launcher.models.taken_over import read_ahead
-from launcher.python.bytecode import compile_what_was_used
-from launcher.python.environment import borrowed_bytes
+from launcher.python.bytecode import put_bytecode, unpack_bytecode
+from launcher.python.environment import borrowed_bytes, read_finished
 from launcher.python.pins import LOCKED_COMMIT, LOCKED_PACKAGES
 from launcher.webui.arguments import check_arguments
 
@@ -100,7 +100,8 @@ class Launch:
             link = pool.submit(self._link)
             drive = pool.submit(self._drive)
             source = pool.submit(self._source, drive, newest)
-            python = pool.submit(self._python, newest)
+            bytecode = pool.submit(self._bytecode, drive)
+            python = pool.submit(self._python, newest, bytecode)
             model = pool.submit(self._model, drive)
             webui = pool.submit(self._webui, source, python, model)
             legs: tuple[Future[Any], ...] = (drive, source, python, model, link, webui)
@@ -165,7 +166,14 @@ class Launch:
             if not self._files_there.done():
                 self._files_there.set_exception(Failed())
 
-    def _python(self, newest: "Future[str]") -> None:
+    def _bytecode(self, drive: "Future[None]") -> None:
+        """Unpack it while the packages are fetched: they take longer than Drive does."""
+        drive.result()
+        if not read_finished(self.folder):
+            with self.steps.beside("unpacking bytecode"):
+                unpack_bytecode(self.folder)
+
+    def _python(self, newest: "Future[str]", bytecode: "Future[None]") -> None:
         with self.steps.step("python", "waiting for AUTOMATIC1111's list of packages"):
             # GitHub says in a second whether it has the version the lock is for: then Drive need not be waited for.
             early = newest.result() == LOCKED_COMMIT and self._install_early()
@@ -174,9 +182,8 @@ class Launch:
                 self.board.finish("python", "in use by the running web UI")
                 return
             packages, new = self.starter.install_packages(self.steps.reporter("python"))
-            if new or early:
-                self.board.note("python", "preparing them for a fast start")
-                compile_what_was_used(self.folder)
+            bytecode.result()
+            put_bytecode(self.folder)
             borrowed = borrowed_bytes(self.folder)
             if borrowed:
                 self.board.show_fact("Borrowed from this machine", f"{borrowed / GB:.1f} GB")

@@ -17,8 +17,10 @@ from launcher.launch.workplace import Workplace
 from launcher.models.checksums import sync_checksums
 from launcher.models.previews import fetch_missing_previews
 from launcher.models.taken_over import broken_models
+from launcher.python.bytecode import keep_bytecode
 
 WATCH_EVERY: Final = 0.5  # seconds between two looks at the web UI
+FIRST_IMAGE: Final = 60.0  # seconds after which what an image needs has probably been imported, too
 RESTARTS_ALLOWED: Final = 3
 RESTARTS_WITHIN: Final = 600.0  # seconds
 
@@ -65,6 +67,9 @@ class Running:
         )
         if self.webui.wait_for_model(self.over):
             self._while_drive_is_there("saving the checksums of your models", lambda: sync_checksums(self.folder))
+        if not self.over.wait(FIRST_IMAGE):
+            packages = self.place.starter.packages()
+            self._while_drive_is_there("saving bytecode", lambda: keep_bytecode(self.folder, packages))
 
     def _while_drive_is_there(self, what: str, work: Callable[[], None]) -> None:
         """Do it; a Drive that is away meanwhile is waited for: `DriveWatch` says so, and asks for it."""

@@ -22,7 +22,6 @@ from launcher.launch.notes import Notes
 from launcher.launch.steps import Failed, Steps
 from launcher.models.checksums import sync_checksums
 from launcher.models.previews import lend_previews
-from launcher.python.bytecode import USED_LIST, remember_what_was_used
 from launcher.python.environment import foreign_libraries, loaded_libraries, prepare_python
 from launcher.python.packages import packages_for
 from launcher.python.pins import LOCKED_COMMIT, LOCKED_VERSION
@@ -110,8 +109,6 @@ class WebUIStart:
         packages = Stage(PACKAGES, lambda commit: self.install(self.packages()))
         self.tries.run(reporter, self._source(reporter), packages, Stage(START, start))
         keep_as_good(self.folder, self.tries)
-        if not (self.folder.kept / USED_LIST).exists():
-            remember_what_was_used(self.folder)
         commits = {name: described(self.folder, name).commit for name in kept_extensions(self.folder)}
         self.notes.note(extensions=commits)
 

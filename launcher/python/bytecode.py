@@ -1,48 +1,75 @@
-"""Bytecode made beforehand, for a fast first start on a new machine."""
+"""Bytecode kept on Drive: what one machine has compiled, the next one need not."""
 
-import gzip
+import hashlib
+import io
 import os
-from concurrent.futures import ThreadPoolExecutor
+import shutil
+import zipfile
+import zlib
+from pathlib import Path
 from typing import Final
 
 from launcher.core.folder import Folder, write_safely
 from launcher.core.process import run
-from launcher.python.uv import webui_environment
+from launcher.python import pack_bytecode
+from launcher.python.uv import PYTHON_VERSION, webui_environment
 
-USED_LIST: Final = "oneclick-used.txt.gz"  # on Drive: the files worth compiling on a new machine
+KEPT: Final = "oneclick-bytecode.zip"  # on Drive, 43 MB for 5,171 files
+UNPACKED: Final = "bytecode"  # on the machine, until the packages are there
+DAMAGED: Final = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, ValueError)  # what zipfile raises then
+USED_LIST: Final = "oneclick-used.txt.gz"  # what versions before 1.2 kept: names of files to compile
 
 
-def compile_what_was_used(folder: Folder) -> None:
-    """Byte-compile, on all cores, what the web UI imported at an earlier start.
+def keep_bytecode(folder: Folder, packages: list[str]) -> None:
+    """Keep on Drive what A1111 with these packages has compiled so far, unless that is there already.
 
-    Without it A1111's own first import compiles them one after the other: 20 to 23 s instead of 6 + 8 (measured on
-    2 cores, docs/benchmarks.md). Compiling every file of the environment would take longer than it saves.
+    Compiling it again costs each new machine 6 s on two cores, or 13 on one (docs/benchmarks.md). Each file carries a
+    checksum of its source, which Python compares: what was compiled from another version is compiled anew.
     """
-    try:
-        files = gzip.decompress((folder.kept / USED_LIST).read_bytes()).decode().splitlines()
-    except OSError:  # nothing is noted yet, or it is damaged
+    about = hashlib.sha256("\n".join([PYTHON_VERSION, *sorted(packages)]).encode()).hexdigest()
+    if kept_about(folder.kept / KEPT) == about:
         return
-    code = "import compileall, sys\nfor line in open(sys.argv[1]): compileall.compile_file(line.rstrip(), quiet=2)"
-    workers = os.cpu_count() or 1
-    there = [str(path) for name in files if (path := folder.python / name).exists()]
-
-    def compile_share(number: int) -> None:
-        share = folder.python / f"compile-{number}.txt"
-        write_safely(share, "".join(f"{name}\n" for name in there[number::workers]))
-        run(
-            [str(folder.python / "bin" / "python"), "-c", code, str(share)],
-            env=webui_environment(folder),
-            cwd=folder.python,
-        )
-
-    with ThreadPoolExecutor(workers) as pool:
-        list(pool.map(compile_share, range(workers)))
+    made = folder.machine / KEPT
+    command = [str(folder.python / "bin" / "python"), str(Path(pack_bytecode.__file__))]
+    run([*command, str(folder.python), str(made), about], env=webui_environment(folder), timeout=300)
+    write_safely(folder.kept / KEPT, made.read_bytes())
+    made.unlink()
+    (folder.kept / USED_LIST).unlink(missing_ok=True)
 
 
-def remember_what_was_used(folder: Folder) -> None:
-    """Note on Drive which files of the environment were imported, by their byte code."""
-    names = {
-        path.parent.parent / f"{path.name.partition('.')[0]}.py" for path in folder.python.rglob("__pycache__/*.pyc")
-    }
-    text = "\n".join(sorted(str(name.relative_to(folder.python)) for name in names))
-    write_safely(folder.kept / USED_LIST, gzip.compress(text.encode(), mtime=0))
+def kept_about(kept: Path) -> str:
+    """Of which packages the kept bytecode is; "" where there is none, or a damaged one."""
+    try:
+        with zipfile.ZipFile(kept) as archive:
+            return archive.comment.decode(errors="replace")
+    except (FileNotFoundError, *DAMAGED):
+        return ""
+
+
+def unpack_bytecode(folder: Folder) -> None:
+    """Unpack it beside the environment, which may not be there yet. A damaged one is deleted: another will follow."""
+    target, part = folder.machine / UNPACKED, folder.machine / f"{UNPACKED}.part"
+    for old in (target, part):
+        shutil.rmtree(old, ignore_errors=True)
+    try:
+        with zipfile.ZipFile(io.BytesIO((folder.kept / KEPT).read_bytes())) as archive:
+            archive.extractall(part)  # every file's CRC is compared
+    except FileNotFoundError:
+        return
+    except DAMAGED:
+        shutil.rmtree(part, ignore_errors=True)
+        (folder.kept / KEPT).unlink()
+        return
+    os.replace(part, target)
+
+
+def put_bytecode(folder: Folder) -> None:
+    """Move what was unpacked to its sources; what is compiled there already stays."""
+    came = folder.machine / UNPACKED
+    for path in came.rglob("__pycache__/*.pyc"):
+        place = folder.python / path.relative_to(came)
+        source = place.parent.parent / f"{place.name.partition('.')[0]}.py"
+        if source.exists() and not place.exists():
+            place.parent.mkdir(exist_ok=True)
+            os.replace(path, place)
+    shutil.rmtree(came, ignore_errors=True)

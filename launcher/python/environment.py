@@ -16,6 +16,7 @@ from launcher.core.process import CommandError, run, works
 from launcher.core.reporter import Reporter
 from launcher.python import probe
 from launcher.python.borrow import borrow, give_up, lent_by_kernel, lost, read_borrowed
+from launcher.python.bytecode import put_bytecode
 from launcher.python.install import UNPACKED, install
 from launcher.python.interpreter import make_environment
 from launcher.python.metadata import ask_for_less, forget_half_installed, stand_in_for_other_names
@@ -61,6 +62,7 @@ def prepare_python(folder: Folder, packages: list[str], reporter: Reporter) -> P
     give_up(folder, lost(folder))
     forget_half_installed(folder, read_borrowed(folder))
     fill(uv, folder, packages, reporter, borrowing=True)
+    put_bytecode(folder)
     trouble = look_at(folder, packages)
     if trouble and read_borrowed(folder):
         reporter.notice(

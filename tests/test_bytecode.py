@@ -1,0 +1,128 @@
+"""Bytecode kept on Drive: the next machine uses it where the source is the same, and never otherwise."""
+
+import os
+import py_compile
+import subprocess
+import sys
+from importlib.util import cache_from_source
+from pathlib import Path
+
+import pytest
+
+from launcher.core.folder import Folder
+from launcher.python.bytecode import KEPT, USED_LIST, keep_bytecode, put_bytecode, unpack_bytecode
+
+PACKAGES = ["toy==1.0"]
+SOURCES = {"toy/__init__.py": "", "toy/one.py": "told = 'one'\n", "toy/two.py": "told = 'two'\n"}
+
+
+def machine(root: Path, kept: Path, dated: int) -> Folder:
+    """A machine with an environment whose files have that date."""
+    folder = Folder(kept, root)
+    site = folder.python / "lib"
+    for name, text in SOURCES.items():
+        (site / name).parent.mkdir(parents=True, exist_ok=True)
+        (site / name).write_text(text)
+        os.utime(site / name, (dated, dated))
+    (folder.python / "bin").mkdir()
+    (folder.python / "bin" / "python").symlink_to(sys.executable)
+    return folder
+
+
+@pytest.fixture
+def first(tmp_path: Path) -> Folder:
+    """A machine that has compiled everything, and kept it."""
+    (tmp_path / "drive").mkdir()
+    folder = machine(tmp_path / "first", tmp_path / "drive", 1_000_000_000)
+    for name in SOURCES:
+        py_compile.compile(str(folder.python / "lib" / name), doraise=True)
+    keep_bytecode(folder, PACKAGES)
+    return folder
+
+
+@pytest.fixture
+def second(first: Folder, tmp_path: Path) -> Folder:
+    return machine(tmp_path / "second", first.kept, 2_000_000_000)
+
+
+def compiled(folder: Folder, name: str) -> Path:
+    return Path(cache_from_source(str(folder.python / "lib" / name)))
+
+
+def told(folder: Folder, name: str) -> str:
+    """What that module of the toy says, imported by a Python that compiles if it must."""
+    code = f"from toy.{name} import told; print(told)"
+    environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "", "PYTHONPATH": str(folder.python / "lib")}
+    return subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
+    ).stdout.strip()
+
+
+def test_the_next_machine_compiles_nothing(second: Folder) -> None:
+    unpack_bytecode(second)
+    put_bytecode(second)
+    before = {name: compiled(second, name).stat().st_mtime_ns for name in SOURCES}
+    assert told(second, "one") == "one"
+    assert {name: compiled(second, name).stat().st_mtime_ns for name in SOURCES} == before
+    assert sorted(path.name for path in second.machine.iterdir()) == ["python"], "nothing is left beside it"
+
+
+def test_another_source_is_compiled_anew(second: Folder) -> None:
+    (second.python / "lib" / "toy" / "one.py").write_text("told = 'another'\n")
+    unpack_bytecode(second)
+    put_bytecode(second)
+    assert (told(second, "one"), told(second, "two")) == ("another", "two")
+
+
+def test_what_was_compiled_from_an_older_source_is_not_kept(first: Folder, second: Folder) -> None:
+    (first.python / "lib" / "toy" / "one.py").write_text("told = 'newer'\n")
+    keep_bytecode(first, ["toy==1.1"])
+    unpack_bytecode(second)
+    put_bytecode(second)
+    assert not compiled(second, "toy/one.py").exists()
+    assert compiled(second, "toy/two.py").exists()
+
+
+def test_only_what_has_a_source_is_put_and_nothing_is_replaced(second: Folder) -> None:
+    (second.python / "lib" / "toy" / "two.py").unlink()
+    mine = compiled(second, "toy/one.py")
+    mine.parent.mkdir()
+    mine.write_bytes(b"mine")
+    unpack_bytecode(second)
+    put_bytecode(second)
+    assert mine.read_bytes() == b"mine"
+    assert not compiled(second, "toy/two.py").exists()
+
+
+def test_it_is_written_once_for_the_same_packages(first: Folder) -> None:
+    kept = first.kept / KEPT
+    kept.chmod(0o400)
+    keep_bytecode(first, list(reversed(PACKAGES)))
+    assert kept.stat().st_mode & 0o777 == 0o400, "it was written again"
+    (first.kept / USED_LIST).write_bytes(b"an older version's")
+    keep_bytecode(first, [*PACKAGES, "more==2.0"])
+    assert kept.stat().st_mode & 0o777 != 0o400
+    assert sorted(path.name for path in first.kept.iterdir()) == [KEPT]
+
+
+@pytest.mark.parametrize("at", [0.0, 0.1, 0.3, 0.5, 0.7])
+@pytest.mark.parametrize("damage", ["cut", "changed"])
+def test_a_damaged_one_is_not_used_and_made_anew(first: Folder, second: Folder, damage: str, at: float) -> None:
+    kept = second.kept / KEPT
+    whole = kept.read_bytes()
+    place = int(len(whole) * at)
+    kept.write_bytes(whole[:place] if damage == "cut" else whole[:place] + bytes(40) + whole[place + 40 :])
+    unpack_bytecode(second)
+    put_bytecode(second)
+    assert not compiled(second, "toy/one.py").exists()
+    assert (told(second, "one"), told(second, "two")) == ("one", "two")
+    assert sorted(path.name for path in second.machine.iterdir()) == ["python"]
+    keep_bytecode(first, PACKAGES)
+    assert kept.read_bytes() == whole
+
+
+def test_without_any_nothing_happens(tmp_path: Path) -> None:
+    folder = machine(tmp_path / "machine", tmp_path / "drive", 1_000_000_000)
+    unpack_bytecode(folder)
+    put_bytecode(folder)
+    assert told(folder, "one") == "one"
