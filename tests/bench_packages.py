@@ -1,6 +1,7 @@
 """The rows of `make bench` about packages: on a stand-in of Colab's GPU image, nothing cached.
 
-Bytes fetched are counted by a proxy. The image is a Python 3.13 with Colab's Jupyter stack and NVIDIA packages. The
+Bytes fetched are those that came through the machine's network cards: a proxy that counts would slow down one large
+download more than many. The image is a Python 3.13 with Colab's Jupyter stack and NVIDIA packages. The
 peers, in turn with ours: the launcher before it borrowed anything, and pip as A1111's launch.py calls it. All of it
 takes some 25 GB of disk.
 """
@@ -22,13 +23,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+import psutil
+
 from launcher.core.folder import Folder
 from launcher.python.borrow import read_borrowed
 from launcher.python.pins import LOCKED_PACKAGES
 from launcher.python.uv import webui_environment
 from tests.bench_launches import SLOW_DRIVE, Row, spread
 from tests.conftest import COLAB_PYTHON, ROOT
-from tests.world.counter import Counter
 
 ROUNDS: Final = 1  # pip alone takes minutes
 BEFORE: Final = "26d7fec747e74953b7913dc4480d77239b5f21ea"  # the commit before packages were borrowed
@@ -128,27 +130,30 @@ def launcher_before() -> Iterator[Path]:
         yield Path(folder)
 
 
-def environment_for(root: Path, counter: Counter) -> dict[str, str]:
-    """Empty caches, uv on the PATH as in Colab, and all bytes counted."""
+def received() -> int:
+    """Bytes that came to this machine so far, without those it sent to itself."""
+    return sum(card.bytes_recv for name, card in psutil.net_io_counters(pernic=True).items() if name != "lo")
+
+
+def environment_for(root: Path) -> dict[str, str]:
+    """Empty caches, and uv on the PATH as in Colab."""
     path = f"{UV.parent}{os.pathsep}{os.environ['PATH']}"
-    return {**os.environ, **counter.environment(), "UV_CACHE_DIR": str(root / "uv-cache"), "PATH": path}
+    return {**os.environ, "UV_CACHE_DIR": str(root / "uv-cache"), "PATH": path}
 
 
-def prepare(python: Path, code: Path, root: Path, counter: Counter, *more: str) -> tuple[float, int]:
+def prepare(python: Path, code: Path, root: Path, *more: str) -> tuple[float, int]:
     """(seconds, bytes fetched) until the launcher at `code`, run by that Python, has the environment."""
-    came = counter.came
+    came = received()
     command = [str(python), "-c", PREPARE, str(root), *more]
-    told = subprocess.run(
-        command, cwd=code, env=environment_for(root, counter), capture_output=True, text=True, check=False
-    )
+    told = subprocess.run(command, cwd=code, env=environment_for(root), capture_output=True, text=True, check=False)
     if told.returncode:
         sys.exit(told.stderr[-3000:])
-    return float(re.findall(r"^SECONDS (.+)$", told.stdout, re.MULTILINE)[0]), counter.came - came
+    return float(re.findall(r"^SECONDS (.+)$", told.stdout, re.MULTILINE)[0]), received() - came
 
 
-def pip_installs(root: Path, counter: Counter) -> tuple[float, int]:
+def pip_installs(root: Path) -> tuple[float, int]:
     """(seconds, bytes fetched) of pip with the same lock, into a new environment of the same Python 3.11."""
-    folder, came = Folder(root / "a" / "b" / "c", root / "machine"), counter.came
+    folder, came = Folder(root / "a" / "b" / "c", root / "machine"), received()
     base = subprocess.run([UV, "python", "find", "3.11"], capture_output=True, text=True, check=True).stdout.strip()
     subprocess.run([base, "-m", "venv", str(folder.python)], check=True)
     lock = root / "lock.txt"
@@ -158,9 +163,9 @@ def pip_installs(root: Path, counter: Counter) -> tuple[float, int]:
     subprocess.run(
         [str(folder.python / "bin" / "python"), "-m", "pip", "install", "--quiet", "--no-cache-dir", "--prefer-binary",
             "--no-deps", "-r", str(lock)],
-        check=True, env=settings | counter.environment(),
+        check=True, env=settings,
     )  # fmt: skip
-    return time.monotonic() - began, counter.came - came
+    return time.monotonic() - began, received() - came
 
 
 def processor_seconds() -> float:
@@ -178,7 +183,7 @@ def environment_rows(root: Path) -> list[Row]:
     """The environment from nothing, by three ways in turn; what an addition fetches after that."""
     python = colab_image(root / "image")
     ours, before, pip = Way(), Way(), Way()
-    with Counter() as counter, launcher_before() as old:
+    with launcher_before() as old:
         for number in range(ROUNDS):
             last = number == ROUNDS - 1
             for name, way in (("before", before), ("pip", pip), ("ours", ours)):
@@ -186,11 +191,7 @@ def environment_rows(root: Path) -> list[Row]:
                 place.mkdir()
                 os.sync()  # what the way before it wrote is not this one's to wait for
                 used = processor_seconds()
-                took = (
-                    pip_installs(place, counter)
-                    if way is pip
-                    else prepare(python, ROOT if way is ours else old, place, counter)
-                )
+                took = pip_installs(place) if way is pip else prepare(python, ROOT if way is ours else old, place)
                 way.seconds.append(took[0])
                 way.processor.append(processor_seconds() - used)
                 way.fetched.append(took[1])
@@ -198,8 +199,8 @@ def environment_rows(root: Path) -> list[Row]:
                 if not (last and way is ours):
                     shutil.rmtree(place)
         kept = restored(Folder(root / "x" / "y" / "z", root / "ours" / "machine").python, root)
-        added = addition_row(python, root / "ours", counter)
-        stays = kernel_row(python, root / "ours", counter)
+        added = addition_row(python, root / "ours")
+        stays = kernel_row(python, root / "ours")
     faster, than_pip = (statistics.median(way.seconds) / statistics.median(ours.seconds) for way in (before, pip))
     fetched, slower = statistics.median(ours.fetched) / 1e9, kept[0] / statistics.median(ours.seconds)
     small = fetched <= 1.25 and ours.disk <= 3.5
@@ -243,23 +244,23 @@ def restored(python: Path, root: Path) -> tuple[float, float]:
     return seconds, size
 
 
-def addition_row(python: Path, root: Path, counter: Counter) -> Row:
+def addition_row(python: Path, root: Path) -> Row:
     """Bytes fetched by adding ControlNet and, as an extension's installer does, a package that needs torch."""
     folder = Folder(root / "a" / "b" / "c", root / "machine")
     borrowed = set(read_borrowed(folder))
     cached = uv_wheels(root)
-    came = counter.came
-    prepare(python, ROOT, root, counter, "controlnet")
+    came = received()
+    prepare(python, ROOT, root, "controlnet")
     by_uv = uv_wheels(root) - cached
     report = root / "report.json"
     command = [str(folder.python / "bin" / "python"), "-m", "pip", "install", "--quiet", "--no-cache-dir", NEEDS_TORCH]
-    settings = webui_environment(folder) | counter.environment()
+    settings = webui_environment(folder)
     subprocess.run([*command, f"--report={report}"], env=settings, check=True)
     by_pip = {item["metadata"]["name"] for item in json.loads(report.read_text())["install"]}
     heavy = sorted(name for name in by_uv | by_pip if re.match(CUDA, name))
     lasted = not heavy and borrowed == set(read_borrowed(folder)) and len(borrowed) > 10
     told = (
-        f"{len(heavy)} packages of nvidia and triton ({(counter.came - came) / 1e6:.0f} MB in all for {len(by_uv)} "
+        f"{len(heavy)} packages of nvidia and triton ({(received() - came) / 1e6:.0f} MB in all for {len(by_uv)} "
         f"packages by uv and {len(by_pip)} by pip; {len(borrowed)} borrowed ones as before)"
     )
     return (
@@ -276,7 +277,7 @@ def uv_wheels(root: Path) -> set[str]:
     return {path.name for path in (root / "uv-cache").glob("wheels-v*/*/*")}
 
 
-def kernel_row(python: Path, root: Path, counter: Counter) -> Row:
+def kernel_row(python: Path, root: Path) -> Row:
     """The kernel's own packages, byte for byte, after launches with extensions whose installers move them."""
     folder = Folder(root / "a" / "b" / "c", root / "machine")
     for name, command in MOVERS.items():
@@ -287,7 +288,7 @@ def kernel_row(python: Path, root: Path, counter: Counter) -> Row:
     before = digests(site)
     made = subprocess.run(
         [str(python), "-c", LAUNCH, str(root), str(LAUNCHES)],
-        cwd=ROOT, env=environment_for(root, counter), capture_output=True, text=True, check=False,
+        cwd=ROOT, env=environment_for(root), capture_output=True, text=True, check=False,
     )  # fmt: skip
     if made.returncode:
         sys.exit(made.stderr[-3000:])
