@@ -83,6 +83,16 @@ def test_what_was_compiled_from_an_older_source_is_not_kept(first: Folder, secon
     assert compiled(second, "toy/two.py").exists()
 
 
+def test_what_a_tool_left_under_a_name_of_its_own_stops_nothing(first: Folder, second: Folder) -> None:
+    compiled(first, "toy/one.py").with_name("one.cpython-311-pytest-7.4.0.pyc").write_bytes(b"a tool's own")
+    keep_bytecode(first, ["toy==1.1"])
+    unpack_bytecode(second)
+    put_bytecode(second)
+    assert {path.name for path in compiled(second, "toy/one.py").parent.iterdir()} == {
+        compiled(second, name).name for name in SOURCES
+    }
+
+
 def test_only_what_has_a_source_is_put_and_nothing_is_replaced(second: Folder) -> None:
     (second.python / "lib" / "toy" / "two.py").unlink()
     mine = compiled(second, "toy/one.py")

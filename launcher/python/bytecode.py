@@ -66,10 +66,11 @@ def unpack_bytecode(folder: Folder) -> None:
 def put_bytecode(folder: Folder) -> None:
     """Move what was unpacked to its sources; what is compiled there already stays."""
     came = folder.machine / UNPACKED
+    if not came.exists():  # what is unpacked from here on is the next call's
+        return
     for path in came.rglob("__pycache__/*.pyc"):
         place = folder.python / path.relative_to(came)
-        source = place.parent.parent / f"{place.name.partition('.')[0]}.py"
-        if source.exists() and not place.exists():
+        if pack_bytecode.source_of(place).exists() and not place.exists():
             place.parent.mkdir(exist_ok=True)
             os.replace(path, place)
     shutil.rmtree(came, ignore_errors=True)

@@ -16,6 +16,11 @@ BY_DATE: Final = bytes(4)
 BY_HASH: Final = (0b11).to_bytes(4, "little")  # compared with the source at each import
 
 
+def source_of(compiled: Path) -> Path:
+    """Where the source of a file in `__pycache__` is; whatever else stands in its name (optimisation, a tool)."""
+    return compiled.parent.parent / f"{compiled.name.partition('.')[0]}.py"
+
+
 def with_hash(compiled: bytes, source: Path) -> bytes:
     """The same with the hash of its source; b"" if it was not compiled from it."""
     magic, flags, about = compiled[:4], compiled[4:8], compiled[8:HEADER]
@@ -33,7 +38,7 @@ def main() -> None:
     with zipfile.ZipFile(target, "w") as archive:
         archive.comment = about.encode()
         for path in sorted(environment.rglob("__pycache__/*.pyc")):
-            source = Path(importlib.util.source_from_cache(str(path)))
+            source = source_of(path)
             packed = with_hash(path.read_bytes(), source) if source.exists() else b""
             if packed:
                 name = zipfile.ZipInfo(str(path.relative_to(environment)))  # without a date

@@ -1,17 +1,17 @@
 """The stand-in web UI by itself, without a launch: its environment, and its process behind a port."""
 
 import os
-import socket
 import subprocess
 import sys
 import tempfile
-import time
 from functools import cache
 from pathlib import Path
 
+from launcher.webui.web_ui import free_port
+from tests.conftest import ROOT
 from tests.world import HERE, webui_files
+from tests.world.wait import wait
 
-ROOT = HERE.parents[1]
 SUB_FOLDERS = (
     "stable-diffusion-webui-assets", "stable-diffusion-stability-ai", "generative-models", "k-diffusion", "BLIP",
 )  # fmt: skip
@@ -41,20 +41,20 @@ class WebUIAlone:
         for name in SUB_FOLDERS:
             (folder / "repositories" / name / ".git").mkdir(parents=True)
         (folder / "models" / "Stable-diffusion").mkdir(parents=True)
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            self.port = int(free.getsockname()[1])
+        self.port = free_port()
         python = str(webui_python() / "bin" / "python")
         command = [python, "launch.py", "--api", "--data-dir", str(folder), "--port", str(self.port)]
         environment = os.environ | {"SD_WEBUI_CACHE_DIR": str(folder / "cache"), "GRADIO_ANALYTICS_ENABLED": "False"}
         log = folder / "webui.log"
         with log.open("wb") as out:
             self._process = subprocess.Popen(command, cwd=folder, env=environment, stdout=out, stderr=out)
-        end = time.monotonic() + PATIENCE
-        while "Startup time:" not in log.read_text():
-            if self._process.poll() is not None or time.monotonic() > end:
-                self.close()
-                raise RuntimeError(f"the stand-in web UI did not start: {log.read_text()[-1000:]}")
-            time.sleep(0.05)
+        try:
+            wait(lambda: self._process.poll() is not None or "Startup time:" in log.read_text(), PATIENCE, "its start")
+        except TimeoutError:
+            self.close()
+            raise
+        if self._process.poll() is not None:
+            raise RuntimeError(f"the stand-in web UI did not start: {log.read_text()[-1000:]}")
 
     def close(self) -> None:
         self._process.terminate()
