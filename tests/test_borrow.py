@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from launcher.core.problem import Problem
 from launcher.core.tools import Pin
 from launcher.python.borrow import borrow, lent_by_kernel, lost, read_borrowed, version_will_do
 from launcher.python.environment import foreign_libraries, loaded_libraries, prepare_python
@@ -187,6 +188,21 @@ def test_borrowed_libraries_that_fail_on_the_card_are_replaced_by_the_locks_own(
     assert installed_packages(toys.folder)[CUDNN] == OLD_CUDNN
     assert "CUDNN_STATUS_NOT_SUPPORTED" in heard.notices[0]
     assert not prepare_python(toys.folder, toys.packages, Heard()).installed_now
+
+
+def test_of_torchvision_its_library_must_load_and_its_modules_only_where_it_has_none(toys: ToyLock) -> None:
+    loads = "class ops:\n    load_library = staticmethod(__import__('ctypes').CDLL)\n"
+    toys.add("torch", "2.8.0", {"torch.py": TORCH.format(card="False", more=loads).encode()})
+    library = Path(next(path for path in loaded_libraries(os.getpid()) if "/libm." in path)).read_bytes()
+    slow = b"raise RuntimeError('its modules were imported')"
+    toys.add("torchvision", "0.1", {"torchvision/__init__.py": slow, "torchvision/_C.so": b"no library"})
+    with pytest.raises(Problem, match=r"torchvision/_C\.so: file too short"):
+        prepare_python(toys.folder, toys.packages, Heard())
+    toys.add("torchvision", "0.2", {"torchvision/__init__.py": slow, "torchvision/_C.so": library})
+    assert prepare_python(toys.folder, toys.packages, Heard()).installed_now
+    toys.add("torchvision", "0.3", {"torchvision/__init__.py": slow})  # its library has another name one day
+    with pytest.raises(Problem, match="its modules were imported"):
+        prepare_python(toys.folder, toys.packages, Heard())
 
 
 def test_a_second_cudnn_in_a_process_is_seen(toys: ToyLock) -> None:

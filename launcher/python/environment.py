@@ -27,8 +27,14 @@ from launcher.python.uv import PYTHON_VERSION, find_uv, installed_packages, uv_w
 ROOM_BESIDE: Final = GB // 2  # Python itself, pip, what sdists need to be built
 ROOM_UNKNOWN: Final = 9 * GB  # for torch and all it needs, where no sizes are known
 COMPLETE: Final = "complete.json"  # in the environment: what it was finished with
-# Packages with parts in C -> what to import to see that all they need is on the machine.
-MUST_IMPORT: Final = {"torch": "torch", "torchvision": "torchvision", "opencv-python-headless": "cv2", "numpy": "numpy"}
+# Packages with parts in C -> what to load to see that all they need is on the machine. Of torchvision only its library:
+# its modules are Python, and take as long to compile as those of torch (2.7 s).
+MUST_LOAD: Final = {
+    "torch": "torch",
+    "torchvision": "torchvision/_C.so",
+    "opencv-python-headless": "cv2",
+    "numpy": "numpy",
+}
 # NVIDIA's libraries that torch loads; the driver's own (libcuda, libnvidia-*) are the machine's.
 CUDA: Final = re.compile(
     r"/lib(cublas|cudnn|cufft|curand|cusolver|cusparse|cupti|cufile|nvJitLink|nvrtc|nccl|cudart)[^/]*$"
@@ -121,9 +127,9 @@ def borrowed_bytes(folder: Folder) -> int:
 
 
 def look_at(folder: Folder, packages: list[str]) -> str:
-    """Import what must work, in the environment, and compute a little on the card; what is wrong, or ""."""
+    """Load what must work, in the environment, and compute a little on the card; what is wrong, or ""."""
     names = {package.partition("==")[0] for package in packages}
-    modules = [module for package, module in MUST_IMPORT.items() if package in names]
+    modules = [module for package, module in MUST_LOAD.items() if package in names]
     command = [str(folder.python / "bin" / "python"), str(Path(probe.__file__)), *modules]
     try:
         told = json.loads(run(command, env=webui_environment(folder), timeout=300).splitlines()[-1])

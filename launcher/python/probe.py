@@ -1,12 +1,14 @@
 """Run by the web UI's own Python: what must work there? Prints one line of JSON (`environment.look_at`).
 
-Arguments: modules to import. With torch and a card one convolution, one matrix product and one attention are computed
-in half precision, as an image would.
+Arguments: modules to import, or a package's library (`torchvision/_C.so`) to load into torch. With torch and a card one
+convolution, one matrix product and one attention are computed in half precision, as an image would.
 """
 
 import importlib
+import importlib.util
 import json
 import sys
+from pathlib import Path
 from typing import Any
 
 
@@ -26,12 +28,22 @@ def on_the_card(torch: Any) -> str:
     return "" if right else "a convolution, an attention or a product came out wrong"
 
 
+def load(name: str) -> None:
+    """Load a package's library into torch, or import the module where it has none of that name."""
+    package, _, library = name.partition("/")
+    found = importlib.util.find_spec(package)
+    if library and found and found.origin and Path(found.origin).with_name(library).exists():
+        importlib.import_module("torch").ops.load_library(str(Path(found.origin).with_name(library)))
+    else:
+        importlib.import_module(package)
+
+
 def main() -> None:
     """Import, compute, and tell."""
     failed: dict[str, str] = {}
     for name in sys.argv[1:]:
         try:
-            importlib.import_module(name)
+            load(name)
         except Exception as error:  # whatever a package raises, the caller is told
             failed[name] = f"{type(error).__name__}: {error}"[:300]
     torch, card = sys.modules.get("torch"), ""

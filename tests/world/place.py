@@ -65,12 +65,17 @@ class Place:
         if self.mountpoint.parent.exists():
             subprocess.run(["fusermount3", "-u", "-z", "-q", str(self.mountpoint)], check=False)
 
-    def lose_machine(self) -> None:
-        """Colab takes the machine away, with all that runs on it; Drive stays."""
+    def lose_machine(self, *, aside: Path | None = None) -> None:
+        """Colab takes the machine away, with all that runs on it; Drive stays. Its files are moved `aside` where what
+        comes next is timed: deleting them would make new ones slow (`tests.bench_packages`).
+        """
         self.end_processes()
         self.unmount()
         self.world.manager.allowed = False
-        shutil.rmtree(self.machine)
+        if aside:
+            self.machine.rename(aside)
+        else:
+            shutil.rmtree(self.machine)
 
     def pid(self, name: str) -> int:
         """The pid in the session's file; 0 for the moment in which one process has ended and the next is not noted
