@@ -4,7 +4,6 @@ In a stand-in of Colab's image (tests/bench_packages.py), beside the launcher as
 beside its own legs, each alone; these are drawn in docs/benchmarks.md.
 """
 
-import itertools
 import json
 import os
 import statistics
@@ -58,17 +57,16 @@ def new_machine_rows(root: Path, upstreams: Path) -> list[Row]:
         with kernel_at({**environment, "ONECLICK_PANEL": "text"}, place.machine, python) as kernel:
             kernel.start(cell_source("launch", **fields))  # puts everything on Drive
             kernel.wait((place.kept / KEPT).exists, 600, "the bytecode on Drive")
-        lost = itertools.count()
-        place.lose_machine(aside=root / f"lost{next(lost)}")
+        place.lose_machine(aside=True)
         launch_seconds(environment, place.machine, python, before, **fields)  # puts what it wants there, too
         for _ in range(ROUNDS):
             for notebook, seconds in seen.items():
-                place.lose_machine(aside=root / f"lost{next(lost)}")
+                place.lose_machine(aside=True)
                 place.manners(**SLOW_DRIVE)
                 os.sync()
                 seconds.append(launch_seconds(environment, place.machine, python, notebook, **fields))
                 place.manners()
-        place.lose_machine(aside=root / f"lost{next(lost)}")
+        place.lose_machine(aside=True)
         place.manners(**SLOW_DRIVE)
         os.sync()
         with kernel_at(environment, place.machine, python) as kernel:

@@ -28,7 +28,7 @@ ROOM_BESIDE: Final = GB // 2  # Python itself, pip, what sdists need to be built
 ROOM_UNKNOWN: Final = 9 * GB  # for torch and all it needs, where no sizes are known
 COMPLETE: Final = "complete.json"  # in the environment: what it was finished with
 # Packages with parts in C -> what to load to see that all they need is on the machine. Of torchvision only its library:
-# its modules are Python, and take as long to compile as those of torch (2.7 s).
+# its modules take 2.7 s to compile, which A1111's start does anyway.
 MUST_LOAD: Final = {
     "torch": "torch",
     "torchvision": "torchvision/_C.so",

@@ -32,8 +32,9 @@ def load(name: str) -> None:
     """Load a package's library into torch, or import the module where it has none of that name."""
     package, _, library = name.partition("/")
     found = importlib.util.find_spec(package)
-    if library and found and found.origin and Path(found.origin).with_name(library).exists():
-        importlib.import_module("torch").ops.load_library(str(Path(found.origin).with_name(library)))
+    path = Path(found.origin).with_name(library) if library and found and found.origin else None
+    if path and path.exists():
+        importlib.import_module("torch").ops.load_library(str(path))
     else:
         importlib.import_module(package)
 

@@ -7,6 +7,7 @@ import re
 import shutil
 import signal
 import subprocess
+import tempfile
 import time
 from dataclasses import asdict
 from pathlib import Path
@@ -65,15 +66,15 @@ class Place:
         if self.mountpoint.parent.exists():
             subprocess.run(["fusermount3", "-u", "-z", "-q", str(self.mountpoint)], check=False)
 
-    def lose_machine(self, *, aside: Path | None = None) -> None:
-        """Colab takes the machine away, with all that runs on it; Drive stays. Its files are moved `aside` where what
-        comes next is timed: deleting them would make new ones slow (`tests.bench_packages`).
+    def lose_machine(self, *, aside: bool = False) -> None:
+        """Colab takes the machine away, with all that runs on it; Drive stays. Its files are only moved `aside` where
+        what comes next is timed: deleting them would make new ones slow (`tests.bench_packages`).
         """
         self.end_processes()
         self.unmount()
         self.world.manager.allowed = False
         if aside:
-            self.machine.rename(aside)
+            self.machine.rename(tempfile.mkdtemp(prefix="lost-", dir=self.machine.parent))
         else:
             shutil.rmtree(self.machine)
 
