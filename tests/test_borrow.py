@@ -3,21 +3,43 @@
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from launcher.colab.machine import look_at_machine
+from launcher.core.board import DONE, Board
 from launcher.core.problem import Problem
+from launcher.core.settings import Settings
 from launcher.core.tools import Pin
+from launcher.launch.start_web_ui import WebUIStart
+from launcher.launch.steps import STEPS, Failed, Steps
+from launcher.models.catalog import CHECKPOINT_NAMES
 from launcher.python.borrow import borrow, lent_by_kernel, lost, read_borrowed, version_will_do
-from launcher.python.environment import foreign_libraries, loaded_libraries, prepare_python
+from launcher.python.environment import foreign_libraries, loaded_libraries, make_work, prepare_python, trouble_with
 from launcher.python.repair import moved_packages, put_packages_back
 from launcher.python.uv import installed_packages, site_packages, uv_environment, webui_environment
+from launcher.webui.web_ui import Plan
 from tests.world.heard import Heard
 from tests.world.toy_lock import CUBLAS, CUDNN, OLD_CUDNN, TORCH, ToyLock, toy_lock
 
 NEWER = "9.19.0.56"
+# A torch that computes wrongly as long as cuDNN is a link.
+WRONG_ON_THE_CARD = (
+    "import os\nlink = os.path.dirname(__file__) + '/nvidia/cudnn/lib/libcudnn.so.9'\n"
+    "float16 = None\ndef ones(*shape, **more):\n"
+    "    if os.path.islink(link):\n        raise RuntimeError('CUDNN_STATUS_NOT_SUPPORTED')\n"
+    "    return T()\nclass T:\n"
+    "    __truediv__ = lambda self, by: self\n    __matmul__ = lambda self, by: T(64)\n"
+    "    __init__ = lambda self, value=1: setattr(self, 'value', value)\n    __float__ = lambda self: "
+    "float(self.value)\n"
+    "    __getitem__ = lambda self, place: self\n    mean = lambda self: self\n"
+    "class nn:\n    class functional:\n        conv2d = staticmethod(lambda *a, **k: T())\n"
+    "        scaled_dot_product_attention = staticmethod(lambda *a: T())\n"
+    "cuda.synchronize = staticmethod(lambda: None)\n"
+)
 
 
 @pytest.fixture
@@ -166,28 +188,92 @@ def test_put_back_fetches_the_locks_own_where_the_kernel_lends_no_more(toys: Toy
 
 
 def test_borrowed_libraries_that_fail_on_the_card_are_replaced_by_the_locks_own(toys: ToyLock) -> None:
-    # This torch computes wrongly as long as cuDNN is a link.
-    more = (
-        "import os\nlink = os.path.dirname(__file__) + '/nvidia/cudnn/lib/libcudnn.so.9'\n"
-        "float16 = None\ndef ones(*shape, **more):\n"
-        "    if os.path.islink(link):\n        raise RuntimeError('CUDNN_STATUS_NOT_SUPPORTED')\n"
-        "    return T()\nclass T:\n"
-        "    __truediv__ = lambda self, by: self\n    __matmul__ = lambda self, by: T(64)\n"
-        "    __init__ = lambda self, value=1: setattr(self, 'value', value)\n    __float__ = lambda self: "
-        "float(self.value)\n"
-        "    __getitem__ = lambda self, place: self\n    mean = lambda self: self\n"
-        "class nn:\n    class functional:\n        conv2d = staticmethod(lambda *a, **k: T())\n"
-        "        scaled_dot_product_attention = staticmethod(lambda *a: T())\n"
-        "cuda.synchronize = staticmethod(lambda: None)\n"
-    )
-    toys.add("torch", "2.8.0", {"torch.py": TORCH.format(card="True", more=more).encode()})
+    toys.add("torch", "2.8.0", {"torch.py": TORCH.format(card="True", more=WRONG_ON_THE_CARD).encode()})
     toys.kernel_has(CUDNN, NEWER)
     heard = Heard()
     prepare_python(toys.folder, toys.packages, heard)
+    assert read_borrowed(toys.folder)
+    assert "CUDNN_STATUS_NOT_SUPPORTED" in trouble_with(toys.folder)
+    make_work(toys.folder, heard)
     assert not read_borrowed(toys.folder)
     assert installed_packages(toys.folder)[CUDNN] == OLD_CUDNN
     assert "CUDNN_STATUS_NOT_SUPPORTED" in heard.notices[0]
     assert not prepare_python(toys.folder, toys.packages, Heard()).installed_now
+    assert not trouble_with(toys.folder)
+
+
+# A web UI that says it is ready, or dies, while borrowed libraries are there; it writes down that it was started.
+LAUNCH = """
+import os, sys, time
+link = os.path.dirname(__import__("torch").__file__) + "/nvidia/cudnn/lib/libcudnn.so.9"
+with open("starts", "a") as file:
+    print("borrowed" if os.path.islink(link) else "own", file=file)
+if {dies} and os.path.islink(link):
+    sys.exit("CUDNN_STATUS_NOT_SUPPORTED")
+print("Startup time: 0.1s", flush=True)
+time.sleep(600)
+"""
+
+
+@pytest.mark.parametrize("dies", [False, True])
+def test_what_a_look_beside_the_start_finds_is_put_right_and_the_web_ui_started_again(
+    toys: ToyLock, dies: bool
+) -> None:
+    toys.add("torch", "2.8.0", {"torch.py": TORCH.format(card="True", more=WRONG_ON_THE_CARD).encode()})
+    toys.kernel_has(CUDNN, NEWER)
+    starter = starter_of(toys, LAUNCH.format(dies=dies))
+    prepare_python(toys.folder, toys.packages, Heard())
+    python = toys.folder.python / "bin" / "python"
+    try:
+        starter._come_up(Plan(python, (), webui_environment(toys.folder)))
+        assert starter.webui.ready
+        assert (toys.folder.code / "starts").read_text().split() == ["borrowed", "own"]
+        assert "CUDNN_STATUS_NOT_SUPPORTED" in starter.board.snapshot().notices[0]
+        assert {step.name: step.state for step in starter.board.snapshot().steps}["python"] == DONE
+    finally:
+        starter.webui.stop()
+
+
+def test_a_web_ui_that_dies_of_something_else_than_its_packages_is_not_started_again(toys: ToyLock) -> None:
+    starter = starter_of(toys, "raise SystemExit('something else')\n")
+    prepare_python(toys.folder, toys.packages, Heard())
+    with pytest.raises(Problem, match="something else"):
+        starter._come_up(Plan(toys.folder.python / "bin" / "python", (), webui_environment(toys.folder)))
+
+
+def test_a_web_ui_is_not_left_running_on_packages_that_do_not_work(toys: ToyLock) -> None:
+    broken = b"raise ImportError('libGL.so.1: cannot open shared object file')\n"
+    toys.add("opencv-python-headless", "4.8", {"cv2.py": broken})
+    starter = starter_of(toys, LAUNCH.format(dies=False))
+    prepare_python(toys.folder, toys.packages, Heard())
+    with pytest.raises(Failed):
+        starter._come_up(Plan(toys.folder.python / "bin" / "python", (), webui_environment(toys.folder)))
+    assert not starter.webui.running
+    failed = starter.board.snapshot().failed
+    assert failed and failed.name == "python" and "libGL.so.1" in failed.problem
+
+
+def starter_of(toys: ToyLock, launch: str) -> WebUIStart:
+    """What starts a web UI with the toy lock, whose program is this."""
+    toys.folder.code.mkdir(parents=True)
+    toys.folder.session.mkdir(parents=True, exist_ok=True)
+    (toys.folder.code / "launch.py").write_text(launch)
+    (toys.folder.code / "requirements_versions.txt").write_text("torch\n")
+    board = Board("Starting", "Done")
+    for name, title in STEPS:
+        board.add(name, title)
+    steps = Steps(board, toys.folder.machine / "launcher.log", threading.Event())
+    return WebUIStart(Settings.from_form({}, CHECKPOINT_NAMES), look_at_machine(), toys.folder, steps)
+
+
+def test_what_works_is_looked_at_once_after_each_installation(toys: ToyLock) -> None:
+    prepare_python(toys.folder, toys.packages, Heard())
+    assert not trouble_with(toys.folder)
+    (site_packages(toys.folder) / "torch.py").write_text("raise ImportError('broken since')\n")
+    assert not trouble_with(toys.folder), "it was looked at"
+    toys.add("torch", "2.8.1", {"torch.py": b"raise ImportError('broken')\n"})
+    prepare_python(toys.folder, toys.packages, Heard())
+    assert "ImportError: broken" in trouble_with(toys.folder)
 
 
 def test_of_torchvision_its_library_must_load_and_its_modules_only_where_it_has_none(toys: ToyLock) -> None:
@@ -196,13 +282,16 @@ def test_of_torchvision_its_library_must_load_and_its_modules_only_where_it_has_
     library = Path(next(path for path in loaded_libraries(os.getpid()) if "/libm." in path)).read_bytes()
     slow = b"raise RuntimeError('its modules were imported')"
     toys.add("torchvision", "0.1", {"torchvision/__init__.py": slow, "torchvision/_C.so": b"no library"})
+    prepare_python(toys.folder, toys.packages, Heard())
     with pytest.raises(Problem, match=r"torchvision/_C\.so: file too short"):
-        prepare_python(toys.folder, toys.packages, Heard())
+        make_work(toys.folder, Heard())
     toys.add("torchvision", "0.2", {"torchvision/__init__.py": slow, "torchvision/_C.so": library})
-    assert prepare_python(toys.folder, toys.packages, Heard()).installed_now
+    prepare_python(toys.folder, toys.packages, Heard())
+    assert not trouble_with(toys.folder)
     toys.add("torchvision", "0.3", {"torchvision/__init__.py": slow})  # its library has another name one day
+    prepare_python(toys.folder, toys.packages, Heard())
     with pytest.raises(Problem, match="its modules were imported"):
-        prepare_python(toys.folder, toys.packages, Heard())
+        make_work(toys.folder, Heard())
 
 
 def test_a_second_cudnn_in_a_process_is_seen(toys: ToyLock) -> None:

@@ -8,6 +8,8 @@ import pytest
 from diskcache import Cache
 
 from launcher.core.folder import Folder
+from launcher.core.process import CommandError
+from launcher.models import checksums
 from launcher.models.checksums import CHECKSUMS_FILE, LARGEST_ENTRY, note_checksum, read_kept, sync_checksums
 from tests.conftest import new_folder
 
@@ -69,6 +71,26 @@ def test_what_is_newer_wins(folder: Folder) -> None:
         cache["checkpoint/m.safetensors"] = {"mtime": path.stat().st_mtime + 1, "sha256": "newest"}
     sync_checksums(folder)
     assert read_kept(folder)["hashes"]["checkpoint/m.safetensors"]["sha256"] == "newest"
+
+
+def test_a_start_tells_a1111_what_is_new_and_does_not_start_its_python_for_nothing(
+    folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = folder.models / "Stable-diffusion" / "m.safetensors"
+    path.write_bytes(b"weights")
+    sync_checksums(folder, only_news=True)
+    assert not (folder.machine / "cache").exists(), "Drive has nothing to tell"
+    note_checksum(folder, path, "abc")
+    with monkeypatch.context() as broken:
+        broken.setattr(checksums, "EXCHANGE", "raise SystemExit(3)")
+        with pytest.raises(CommandError):
+            sync_checksums(folder, only_news=True)
+    sync_checksums(folder, only_news=True)
+    assert a1111_knows(folder)["checkpoint/m.safetensors"]["sha256"] == "abc", "what failed was not told"
+    monkeypatch.setattr(checksums, "EXCHANGE", "raise SystemExit(3)")
+    sync_checksums(folder, only_news=True)
+    with pytest.raises(CommandError):
+        sync_checksums(folder)
 
 
 @pytest.mark.parametrize("content", [b"", b"no gzip", b"\x1f\x8b\x08\x00half"])

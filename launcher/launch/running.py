@@ -57,9 +57,10 @@ class Running:
             self.drive_watch.connect()
 
     def look_around(self) -> None:
-        """Off the main way: say what is broken in a folder that was taken over, keep a person's changes in it, and
-        bring what its models need.
+        """Off the main way: note what works, say what is broken in a folder that was taken over, keep a person's
+        changes in it, and bring what its models need.
         """
+        self._while_drive_is_there("noting the version that works", self.place.starter.note_what_started)
         self._while_drive_is_there("looking through your folder", self._look_through_folder)
         self._while_drive_is_there(
             "downloading the previewer for SDXL",

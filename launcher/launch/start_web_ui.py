@@ -2,6 +2,7 @@
 did.
 """
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
 import requests
@@ -22,7 +23,7 @@ from launcher.launch.notes import Notes
 from launcher.launch.steps import Failed, Steps
 from launcher.models.checksums import sync_checksums
 from launcher.models.previews import lend_previews
-from launcher.python.environment import foreign_libraries, loaded_libraries, prepare_python
+from launcher.python.environment import foreign_libraries, loaded_libraries, make_work, prepare_python, trouble_with
 from launcher.python.packages import packages_for
 from launcher.python.pins import LOCKED_COMMIT, LOCKED_VERSION
 from launcher.python.uv import webui_environment
@@ -43,6 +44,7 @@ class WebUIStart:
     def __init__(self, settings: Settings, machine: Machine, folder: Folder, steps: Steps) -> None:
         self.settings, self.machine, self.folder, self.steps = settings, machine, folder, steps
         self.board, self.webui, self.notes = steps.board, WebUI(folder), Notes(folder.kept)
+        self._unnoted = False
         self.outputs = OutputPlaces(folder.code, folder.data, folder.kept, self.board.notice)
 
     def install(self, packages: list[str]) -> bool:
@@ -108,9 +110,15 @@ class WebUIStart:
 
         packages = Stage(PACKAGES, lambda commit: self.install(self.packages()))
         self.tries.run(reporter, self._source(reporter), packages, Stage(START, start))
-        keep_as_good(self.folder, self.tries)
-        commits = {name: described(self.folder, name).commit for name in kept_extensions(self.folder)}
-        self.notes.note(extensions=commits)
+        self._unnoted = True
+
+    def note_what_started(self) -> None:
+        """Note on Drive the versions that have started, if that is new. Nobody need wait for Drive to take it."""
+        if self._unnoted:
+            keep_as_good(self.folder, self.tries)
+            commits = {name: described(self.folder, name).commit for name in kept_extensions(self.folder)}
+            self.notes.note(extensions=commits)
+            self._unnoted = False
 
     def _source(self, reporter: Reporter) -> Stage:
         def check_out(commit: str) -> None:
@@ -134,7 +142,7 @@ class WebUIStart:
         self.outputs.prepare()
         lend_previews(self.folder.code)
         with self.steps.beside("passing on the checksums of your models"):
-            sync_checksums(self.folder)
+            sync_checksums(self.folder, only_news=True)
         suspicion = Suspicion(self.folder, self.notes.good_extensions)
         while not self.steps.over.is_set():
             names = [name for name in kept_extensions(self.folder) if name not in switched_off(self.folder)]
@@ -142,8 +150,7 @@ class WebUIStart:
             try:
                 without = f" without {', '.join(suspicion.blamed)}" if suspicion.blamed else ""
                 self.board.note("webui", f"starting Python{without}")
-                self.webui.start(plan)
-                self.wait()
+                self._come_up(plan)
                 break
             except Problem as problem:
                 if self.steps.over.is_set():  # it was ended on purpose
@@ -166,6 +173,24 @@ class WebUIStart:
                 f"{who} kept the web UI from starting and was switched off. It was not deleted: "
                 "the cell **Add or update an extension** switches it on again or removes it."
             )
+
+    def _come_up(self, plan: Plan) -> None:
+        """Start it, and look beside whether its packages work here; where they do not, put that right, start again."""
+        self.webui.start(plan)
+        with ThreadPoolExecutor(1) as pool:
+            look = pool.submit(trouble_with, self.folder)
+            try:
+                self.wait()
+            except Problem:
+                if not look.result():  # else the look knows why
+                    raise
+        if look.result():
+            self.webui.stop()
+            with self.steps.step("python", "looking at what does not work"):
+                make_work(self.folder, self.steps.reporter("python"))
+                self.board.finish("python", f"{len(self.packages())} packages")
+            self.webui.start(plan)
+            self.wait()
 
     def _say_what_did_not_load(self) -> None:
         """Name the extensions that A1111 went on without."""

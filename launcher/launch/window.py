@@ -7,7 +7,7 @@ import signal
 import socket
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import Any, Final
 
@@ -58,6 +58,7 @@ class Window:
         self._writer: asyncio.StreamWriter | None = None
         self._listening: asyncio.Task[None] | None = None
         self._told: asyncio.Queue[Message | None] = asyncio.Queue()
+        self._news = asyncio.Event()
         self._over = False
 
     async def show(self) -> None:
@@ -81,22 +82,27 @@ class Window:
         with pumped_kernel() as pump:
             while not self._over:
                 await pump()
+                self._news.clear()
                 while not self._told.empty():
                     message = self._told.get_nowait()
                     if message is None:  # the keeper died: start another
                         return
                     self._hear(message)
                 self.panel.draw(self.snapshot, self.link)
-                await asyncio.sleep(TICK)
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(TICK):
+                        await self._news.wait()
         self._writer.close()
 
     async def _listen(self, reader: asyncio.StreamReader) -> None:
         try:
             while line := await reader.readline():
                 self._told.put_nowait(decode(line))
+                self._news.set()
         except ConnectionError:
             pass  # the keeper died, as an empty line says too
         self._told.put_nowait(None)
+        self._news.set()
 
     def _hear(self, message: Message) -> None:
         if isinstance(message, Show):

@@ -23,6 +23,7 @@ from launcher.core.wire import (
 )
 
 SHORTEST_PAUSE: Final = 0.15  # seconds between two boards on their way to one window
+TOGETHER: Final = 0.02  # seconds in which what changes together is sent together
 NEW_LINK_EVERY: Final = 300.0  # seconds: a link that opens logged in is worth something for a while only
 
 # What is asked -> what it is called, when nobody answered it.
@@ -51,7 +52,6 @@ class Window:
         self.fresh_link: Callable[[], str] | None = None
         self.closed = threading.Event()
         self._questions: queue.SimpleQueue[Message] = queue.SimpleQueue()
-        self._wake = threading.Event()
         self._over = threading.Event()
 
     def receive(self) -> Message | None:
@@ -70,7 +70,6 @@ class Window:
     def ask(self, question: Ask) -> None:
         """Put a question; its answer comes through `receive`."""
         self._questions.put(question)
-        self._wake.set()
 
     def finish_with(self, over: threading.Event) -> None:
         """Send the last board, then `Over`, once this is set."""
@@ -79,12 +78,10 @@ class Window:
     def finish(self) -> None:
         """Send the last board, then `Over`."""
         self._over.set()
-        self._wake.set()
 
     def close(self) -> None:
         """Nobody looks any more."""
         self.closed.set()
-        self._wake.set()
         try:
             self._connection.shutdown(socket.SHUT_RDWR)
         except OSError:  # closed by the other end already
@@ -96,7 +93,8 @@ class Window:
         try:
             while not self.closed.is_set():
                 over, board = self._over.is_set(), self.board.snapshot()
-                if board.version != told:
+                new = board.version != told
+                if new:
                     self._connection.sendall(encode(Show(board.as_json())))
                     told = board.version
                 if self.fresh_link and board.login_box and time.monotonic() - asked_for_link > NEW_LINK_EVERY:
@@ -109,8 +107,10 @@ class Window:
                 if over:
                     self._connection.sendall(encode(Over()))
                     return
-                self._wake.wait(SHORTEST_PAUSE)
-                self._wake.clear()
+                if new:
+                    self.closed.wait(SHORTEST_PAUSE)
+                elif self.board.wait_for_change(told, SHORTEST_PAUSE):
+                    self.closed.wait(TOGETHER)
         except OSError:  # the kernel died, or ■ closed it
             self.close()
 

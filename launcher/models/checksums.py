@@ -8,6 +8,7 @@ took
 
 import gzip
 import json
+import os
 import threading
 import zlib
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import Any, Final
 
 from launcher.core.folder import Folder, write_safely
 from launcher.core.process import run
+from launcher.core.session import read_object
 
 CHECKSUMS_FILE: Final = "oneclick-known.json.gz"  # on Drive: {section: {title: {"mtime": seconds, …}}}
 SECTIONS: Final = (
@@ -71,26 +73,31 @@ def known_checksum(folder: Folder, path: Path) -> str:
     return str(told["sha256"])
 
 
-def sync_checksums(folder: Folder) -> None:
+def sync_checksums(folder: Folder, *, only_news: bool = False) -> None:
     """Tell A1111 what is known on Drive, and keep on Drive what it found out since. Raises `CommandError`,
     `OSError`.
+
+    `only_news`: nothing is done where Drive has nothing new for A1111, whose Python need not be started then.
     """
-    file = folder.machine / "known.json"
+    part, told = folder.machine / "known.part.json", folder.machine / "known.json"
     with file_lock:
         before = read_kept(folder)
-        write_safely(file, json.dumps(before))
+        if only_news and read_object(told) == before:
+            return
+        write_safely(part, json.dumps(before))
         run(
             [
                 str(folder.python / "bin" / "python"),
                 "-c",
                 EXCHANGE,
-                str(file),
+                str(part),
                 str(folder.machine / "cache"),
                 str(LARGEST_ENTRY),
                 *SECTIONS,
             ]
         )
-        after = json.loads(file.read_text())
+        os.replace(part, told)
+        after = read_object(told)
         if after != before:
             write_kept(folder, after)
 

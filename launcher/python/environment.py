@@ -52,8 +52,8 @@ class PythonEnvironment:
 def prepare_python(folder: Folder, packages: list[str], reporter: Reporter) -> PythonEnvironment:
     """Make the environment with these `packages` (`packages.packages_for` chooses them). Raises `Problem`.
 
-    It is complete or absent: a marker with all that went in is written last, after a look at what is there, and an
-    environment without it is finished anew.
+    It is complete or absent: a marker with all that went in is written last, and an environment without it is finished
+    anew. Whether it works on this machine is another question (`trouble_with`): A1111 can start while it is asked.
     """
     rules = hashlib.sha256(f"{PYTHON_VERSION}\n{CONSTRAINTS}".encode()).hexdigest()
     marker, python = folder.python / COMPLETE, folder.python / "bin" / "python"
@@ -69,19 +69,39 @@ def prepare_python(folder: Folder, packages: list[str], reporter: Reporter) -> P
     forget_half_installed(folder, read_borrowed(folder))
     fill(uv, folder, packages, reporter, borrowing=True)
     put_bytecode(folder)
-    trouble = look_at(folder, packages)
+    finished = {"rules": rules, "wanted": packages, "packages": installed_packages(folder)}
+    write_safely(marker, json.dumps(finished))
+    return PythonEnvironment(python, True)
+
+
+def trouble_with(folder: Folder) -> str:
+    """What does not work in a finished environment, or "". Once nothing is wrong, it is not looked at again."""
+    marker = folder.python / COMPLETE
+    finished = json.loads(marker.read_text())
+    if finished.get("works"):
+        return ""
+    trouble = look_at(folder, finished["wanted"])
+    if not trouble:
+        write_safely(marker, json.dumps(finished | {"works": True}))
+    return trouble
+
+
+def make_work(folder: Folder, reporter: Reporter) -> None:
+    """Look while nothing else needs the card, and replace borrowed packages that do not work. Raises `Problem`."""
+    trouble = trouble_with(folder)
     if trouble and read_borrowed(folder):
         reporter.notice(
             f"This machine's CUDA libraries do not work with the web UI ({trouble}), so the right ones are downloaded."
         )
+        marker = folder.python / COMPLETE
+        finished = json.loads(marker.read_text())
+        marker.unlink()
         give_up(folder, read_borrowed(folder))
-        fill(uv, folder, packages, reporter, borrowing=False)
-        trouble = look_at(folder, packages)
+        fill(find_uv(folder), folder, finished["wanted"], reporter, borrowing=False)
+        write_safely(marker, json.dumps(finished | {"packages": installed_packages(folder)}))
+        trouble = trouble_with(folder)
     if trouble:
         raise Problem(f"The web UI's Python does not work on this machine: {trouble}.", remedy_for(trouble))
-    finished = {"rules": rules, "wanted": packages, "packages": installed_packages(folder)}
-    write_safely(marker, json.dumps(finished))
-    return PythonEnvironment(python, True)
 
 
 def is_complete(folder: Folder, rules: str, wanted: list[str]) -> bool:
