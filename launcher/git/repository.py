@@ -127,8 +127,9 @@ def wanted_commit(history: Path, repository: Repository) -> str:
     names = [repository.wanted] if repository.pinned else [OUR_REF, "HEAD"]
     for name in names:
         try:
-            commit = git("rev-parse", "--verify", "--quiet", f"{name}^{{commit}}", at=history)
-            git("rev-list", "--objects", "--quiet", "--max-count=1", commit, at=history)
+            parse = ("rev-parse", "--verify", "--quiet", f"{name}^{{commit}}")
+            commit = name if repository.pinned else git(*parse, at=history)
+            git("rev-list", "--objects", "--quiet", "--max-count=1", f"{commit}^{{commit}}", at=history)
             return commit
         except CommandError:
             continue

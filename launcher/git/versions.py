@@ -6,6 +6,7 @@ import json
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
 
@@ -94,7 +95,7 @@ class Versions:
         times = self._table("unfinished").get(commit, 0)
         return times if isinstance(times, int) else 0
 
-    @property
+    @cached_property
     def _noted(self) -> dict[str, Any]:
         return read_object(self.kept / VERSIONS)
 
@@ -103,7 +104,8 @@ class Versions:
         return found if isinstance(found, dict) else {}
 
     def _write(self, **what: object) -> None:
-        write_safely(self.kept / VERSIONS, json.dumps(self._noted | what, indent=1))
+        self._noted.update(what)
+        write_safely(self.kept / VERSIONS, json.dumps(self._noted, indent=1))
 
 
 class Tries:

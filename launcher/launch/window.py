@@ -171,7 +171,7 @@ async def connect(session: Session) -> tuple[asyncio.StreamReader, asyncio.Strea
                 started = True
             if time.monotonic() > end:
                 raise
-            await asyncio.sleep(0.03)
+            await asyncio.sleep(0.01)
 
 
 def keeper_version(session: Session) -> str:

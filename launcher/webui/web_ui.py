@@ -115,7 +115,7 @@ class WebUI:
                 raise self.why_it_ended()
             if cancelled():
                 return False
-            time.sleep(0.05)
+            time.sleep(0.02)
         if send_signal(self.pid_file, signal.SIGABRT):  # with PYTHONFAULTHANDLER its last words say where it hangs
             time.sleep(2)
         raise Problem(
