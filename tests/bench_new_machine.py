@@ -61,14 +61,10 @@ def new_machine_rows(root: Path, upstreams: Path) -> list[Row]:
         launch_seconds(environment, place.machine, python, before, **fields)  # puts what it wants there, too
         for _ in range(ROUNDS):
             for notebook, seconds in seen.items():
-                place.lose_machine(aside=True)
-                place.manners(**SLOW_DRIVE)
-                os.sync()
+                next_machine(place)
                 seconds.append(launch_seconds(environment, place.machine, python, notebook, **fields))
                 place.manners()
-        place.lose_machine(aside=True)
-        place.manners(**SLOW_DRIVE)
-        os.sync()
+        next_machine(place)
         with kernel_at(environment, place.machine, python) as kernel:
             kernel.start(LEGS_IN_A_ROW.format(root=str(ROOT), checkpoint=REAL_LINK))
             legs = json.loads(kernel.wait_for_text(r"^LEGS (.+)$", 900)[1])
@@ -85,6 +81,13 @@ def new_machine_rows(root: Path, upstreams: Path) -> list[Row]:
         (f"{figure}, again", "its longest chain of legs, each leg alone", "≤ 1.1 ×",
             f"{ours / longest:.2f} × (chain {longest:.1f} s)", met(ours / longest, 1.1)),
     ]  # fmt: skip
+
+
+def next_machine(place: Place) -> None:
+    """Another machine, whose Drive is slow."""
+    place.lose_machine(aside=True)
+    place.manners(**SLOW_DRIVE)
+    os.sync()
 
 
 def when(legs: dict[str, float]) -> dict[str, tuple[float, float]]:
