@@ -23,6 +23,7 @@ from tests.world.place import Place, wait_ready
 from tests.world.real import REAL_LINK, RealWorld
 
 ROUNDS = 3
+NEXT_RUNS = 9  # twelve seconds each, whose difference from the bare start is half a second
 IDLE_IMAGES = (0, 2_000, 20_000)
 SETTLED = 10.0  # seconds until what came last is done with
 IDLE_WINDOW = 60.0  # seconds
@@ -265,7 +266,7 @@ def next_run_real(root: Path, upstreams: Path) -> list[Row]:
     with RealWorld(root / "outside", upstreams) as world:
         environment = world.environment(root)
         launch_seconds(environment, root, checkpoint=REAL_LINK, **fields)
-        for _ in range(ROUNDS + 1):
+        for _ in range(NEXT_RUNS + 1):
             with kernel_at({**environment, "ONECLICK_PANEL": "text"}, root) as kernel:
                 began = time.monotonic()
                 kernel.start(cell_source("launch", link="none", **fields))
