@@ -23,7 +23,7 @@ from launcher.core.wire import (
 )
 
 SHORTEST_PAUSE: Final = 0.15  # seconds between two boards on their way to one window
-TOGETHER: Final = 0.02  # seconds in which what changes together is sent together
+TOGETHER: Final = 0.01  # seconds in which what changes together is sent together
 NEW_LINK_EVERY: Final = 300.0  # seconds: a link that opens logged in is worth something for a while only
 
 # What is asked -> what it is called, when nobody answered it.
