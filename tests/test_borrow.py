@@ -224,10 +224,14 @@ def test_what_a_look_beside_the_start_finds_is_put_right_and_the_web_ui_started_
     starter = starter_of(toys, LAUNCH.format(dies=dies))
     prepare_python(toys.folder, toys.packages, Heard())
     python = toys.folder.python / "bin" / "python"
+    toys.patch.setattr("launcher.launch.start_web_ui.GB", 1000)  # toys are small
+    starter.say_borrowed()
+    assert dict(starter.board.snapshot().facts) != {"Borrowed from this machine": "0.0 GB"}
     try:
         starter._come_up(Plan(python, (), webui_environment(toys.folder)))
         assert starter.webui.ready
         assert (toys.folder.code / "starts").read_text().split() == ["borrowed", "own"]
+        assert dict(starter.board.snapshot().facts) == {"Borrowed from this machine": "0.0 GB"}
         assert "CUDNN_STATUS_NOT_SUPPORTED" in starter.board.snapshot().notices[0]
         assert {step.name: step.state for step in starter.board.snapshot().steps}["python"] == DONE
     finally:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from launcher.core.fields import DEFAULT_CHECKPOINT, NEWEST
-from launcher.core.folder import GB, write_safely
+from launcher.core.folder import write_safely
 from launcher.core.problem import Problem
 from launcher.core.session import PRIVATE
 from launcher.drive.mount import connect_drive
@@ -22,7 +22,7 @@ from launcher.models.ensure import ensure_checkpoint
 from launcher.models.pasted import without_secrets
 from launcher.models.taken_over import read_ahead
 from launcher.python.bytecode import put_bytecode, unpack_bytecode
-from launcher.python.environment import borrowed_bytes, read_finished
+from launcher.python.environment import read_finished
 from launcher.python.pins import LOCKED_COMMIT, LOCKED_PACKAGES
 from launcher.webui.arguments import check_arguments
 
@@ -184,9 +184,7 @@ class Launch:
             packages, new = self.starter.install_packages(self.steps.reporter("python"))
             bytecode.result()
             put_bytecode(self.folder)
-            borrowed = borrowed_bytes(self.folder)
-            if borrowed:
-                self.board.show_fact("Borrowed from this machine", f"{borrowed / GB:.1f} GB")
+            self.starter.say_borrowed()
             self.board.finish("python", f"{packages} packages" + ("" if new or early else ", already there"))
 
     def _install_early(self) -> bool:

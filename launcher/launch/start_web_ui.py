@@ -9,7 +9,7 @@ import requests
 
 from launcher.colab.machine import Machine
 from launcher.core.fields import DEFAULT_CHECKPOINT, LAST_GOOD
-from launcher.core.folder import Folder
+from launcher.core.folder import GB, Folder
 from launcher.core.problem import Problem
 from launcher.core.reporter import Reporter
 from launcher.core.settings import Settings
@@ -23,7 +23,14 @@ from launcher.launch.notes import Notes
 from launcher.launch.steps import Failed, Steps
 from launcher.models.checksums import sync_checksums
 from launcher.models.previews import lend_previews
-from launcher.python.environment import foreign_libraries, loaded_libraries, make_work, prepare_python, trouble_with
+from launcher.python.environment import (
+    borrowed_bytes,
+    foreign_libraries,
+    loaded_libraries,
+    make_work,
+    prepare_python,
+    trouble_with,
+)
 from launcher.python.packages import packages_for
 from launcher.python.pins import LOCKED_COMMIT, LOCKED_VERSION
 from launcher.python.uv import webui_environment
@@ -34,6 +41,8 @@ from launcher.webui.settings_file import check_settings_file
 from launcher.webui.web_ui import Plan, WebUI
 
 CHANGED: Final = "extensions changed"  # what the notice is about that a restart makes untrue
+
+BORROWED: Final = "Borrowed from this machine"
 
 
 class WebUIStart:
@@ -52,6 +61,12 @@ class WebUIStart:
         made = prepare_python(self.folder, packages, self.steps.reporter("python"))
         self.board.note("python", f"{len(packages)} packages")
         return made.installed_now
+
+    def say_borrowed(self) -> None:
+        """Say how much this machine lends, which may be less after a look at it."""
+        borrowed = borrowed_bytes(self.folder)
+        if borrowed or BORROWED in dict(self.board.snapshot().facts):
+            self.board.show_fact(BORROWED, f"{borrowed / GB:.1f} GB")
 
     def packages(self) -> list[str]:
         """What A1111, as it lies on the machine, and the extensions want."""
@@ -188,6 +203,7 @@ class WebUIStart:
             self.webui.stop()
             with self.steps.step("python", "looking at what does not work"):
                 make_work(self.folder, self.steps.reporter("python"))
+                self.say_borrowed()
                 self.board.finish("python", f"{len(self.packages())} packages")
             self.webui.start(plan)
             self.wait()
