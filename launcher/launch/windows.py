@@ -93,13 +93,14 @@ class Window:
         try:
             while not self.closed.is_set():
                 over, board = self._over.is_set(), self.board.snapshot()
+                if self.fresh_link and board.login_box and time.monotonic() - asked_for_link > NEW_LINK_EVERY:
+                    # before the login box: its button never leads to the login page
+                    self._connection.sendall(encode(Enter(self.fresh_link())))
+                    asked_for_link = time.monotonic()
                 new = board.version != told
                 if new:
                     self._connection.sendall(encode(Show(board.as_json())))
                     told = board.version
-                if self.fresh_link and board.login_box and time.monotonic() - asked_for_link > NEW_LINK_EVERY:
-                    self._connection.sendall(encode(Enter(self.fresh_link())))
-                    asked_for_link = time.monotonic()
                 if not board.login_box:
                     asked_for_link = 0.0
                 while not self._questions.empty():
