@@ -154,8 +154,7 @@ class Book:
         return self.cell(name).locator(".jp-Cell-outputArea")
 
     def text(self, name: str) -> str:
-        shown = self.output(name)
-        return str(shown.first.inner_text()) if shown.count() else ""
+        return "".join(self.output(name).all_inner_texts()[:1])
 
     def run(self, name: str) -> None:
         """▶: select the cell and press Ctrl+Enter. Nobody presses two cells within a second; only "Run all" does."""
