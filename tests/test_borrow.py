@@ -223,12 +223,11 @@ def test_what_a_look_beside_the_start_finds_is_put_right_and_the_web_ui_started_
     toys.kernel_has(CUDNN, NEWER)
     starter = starter_of(toys, LAUNCH.format(dies=dies))
     prepare_python(toys.folder, toys.packages, Heard())
-    python = toys.folder.python / "bin" / "python"
     toys.patch.setattr("launcher.launch.start_web_ui.GB", 1000)  # toys are small
     starter.say_borrowed()
     assert dict(starter.board.snapshot().facts) != {"Borrowed from this machine": "0.0 GB"}
     try:
-        starter._come_up(Plan(python, (), webui_environment(toys.folder)))
+        starter._come_up(plan_of(toys))
         assert starter.webui.ready
         assert (toys.folder.code / "starts").read_text().split() == ["borrowed", "own"]
         assert dict(starter.board.snapshot().facts) == {"Borrowed from this machine": "0.0 GB"}
@@ -242,7 +241,7 @@ def test_a_web_ui_that_dies_of_something_else_than_its_packages_is_not_started_a
     starter = starter_of(toys, "raise SystemExit('something else')\n")
     prepare_python(toys.folder, toys.packages, Heard())
     with pytest.raises(Problem, match="something else"):
-        starter._come_up(Plan(toys.folder.python / "bin" / "python", (), webui_environment(toys.folder)))
+        starter._come_up(plan_of(toys))
 
 
 def test_a_web_ui_is_not_left_running_on_packages_that_do_not_work(toys: ToyLock) -> None:
@@ -251,10 +250,14 @@ def test_a_web_ui_is_not_left_running_on_packages_that_do_not_work(toys: ToyLock
     starter = starter_of(toys, LAUNCH.format(dies=False))
     prepare_python(toys.folder, toys.packages, Heard())
     with pytest.raises(Failed):
-        starter._come_up(Plan(toys.folder.python / "bin" / "python", (), webui_environment(toys.folder)))
+        starter._come_up(plan_of(toys))
     assert not starter.webui.running
     failed = starter.board.snapshot().failed
     assert failed and failed.name == "python" and "libGL.so.1" in failed.problem
+
+
+def plan_of(toys: ToyLock) -> Plan:
+    return Plan(toys.folder.python / "bin" / "python", (), webui_environment(toys.folder))
 
 
 def starter_of(toys: ToyLock, launch: str) -> WebUIStart:

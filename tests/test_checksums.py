@@ -93,6 +93,19 @@ def test_a_start_tells_a1111_what_is_new_and_does_not_start_its_python_for_nothi
         sync_checksums(folder)
 
 
+def test_an_exchange_that_leaves_half_a_list_changes_nothing_on_drive(
+    folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = folder.models / "Stable-diffusion" / "m.safetensors"
+    path.write_bytes(b"weights")
+    note_checksum(folder, path, "abc")
+    before = read_kept(folder)
+    monkeypatch.setattr(checksums, "EXCHANGE", "import sys\nopen(sys.argv[1], 'w').write('{')")
+    with pytest.raises(ValueError):
+        sync_checksums(folder)
+    assert read_kept(folder) == before
+
+
 @pytest.mark.parametrize("content", [b"", b"no gzip", b"\x1f\x8b\x08\x00half"])
 def test_a_damaged_list_is_begun_anew(folder: Folder, content: bytes) -> None:
     (folder.kept / CHECKSUMS_FILE).write_bytes(content)

@@ -104,8 +104,8 @@ class Versions:
         return found if isinstance(found, dict) else {}
 
     def _write(self, **what: object) -> None:
+        write_safely(self.kept / VERSIONS, json.dumps(self._noted | what, indent=1))
         self._noted.update(what)
-        write_safely(self.kept / VERSIONS, json.dumps(self._noted, indent=1))
 
 
 class Tries:

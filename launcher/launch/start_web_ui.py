@@ -41,8 +41,7 @@ from launcher.webui.settings_file import check_settings_file
 from launcher.webui.web_ui import Plan, WebUI
 
 CHANGED: Final = "extensions changed"  # what the notice is about that a restart makes untrue
-
-BORROWED: Final = "Borrowed from this machine"
+BORROWED: Final = "Borrowed from this machine"  # a fact under the panel
 
 
 class WebUIStart:
@@ -190,7 +189,7 @@ class WebUIStart:
             )
 
     def _come_up(self, plan: Plan) -> None:
-        """Start it, and look beside whether its packages work here; where they do not, put that right, start again."""
+        """Start it, and check meanwhile that its packages work here; if they do not, mend them and start it again."""
         self.webui.start(plan)
         with ThreadPoolExecutor(1) as pool:
             look = pool.submit(trouble_with, self.folder)
@@ -201,7 +200,7 @@ class WebUIStart:
                     raise
         if look.result():
             self.webui.stop()
-            with self.steps.step("python", "looking at what does not work"):
+            with self.steps.step("python", "checking what does not work on this machine"):
                 make_work(self.folder, self.steps.reporter("python"))
                 self.say_borrowed()
                 self.board.finish("python", f"{len(self.packages())} packages")

@@ -96,8 +96,8 @@ def sync_checksums(folder: Folder, *, only_news: bool = False) -> None:
                 *SECTIONS,
             ]
         )
+        after = json.loads(part.read_text())
         os.replace(part, told)
-        after = read_object(told)
         if after != before:
             write_kept(folder, after)
 
