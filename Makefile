@@ -5,6 +5,7 @@
 # attacks: strangers at the door, and what its owner notices · long-run: one page through the link for two hours
 # first-path: clicks and seconds from the open notebook to an image
 # shots: the README's pictures · bench: against other tools
+# docs: the pages that are made from the code (ALL=yes: lying servers and crafted files, too)
 # lock: the launcher's pins and hashes anew · pins: the tests' own packages anew
 # Programs are named by their whole path: what is started runs in folders of its own.
 PYTHON := $(CURDIR)/.venv/bin/python
@@ -15,11 +16,11 @@ WORKERS ?= 2
 MINUTES ?= 120
 unexport PYTHONDONTWRITEBYTECODE  # else every kernel compiles IPython anew, 3 s each
 
-.PHONY: run test check notebook real real-outputs real-extensions colab faults machines attacks long-run first-path shots bench lock pins setup clean
+.PHONY: run test check notebook real real-outputs real-extensions colab faults machines attacks long-run first-path shots bench docs lock pins setup clean
 
 run: setup
 	$(PYTHON) -m launcher.notebook.build
-	exec $(PYTHON) -m tests.world.run --python $(COLAB_PYTHON) --home $(HOME_FOLDER)
+	exec $(PYTHON) -m tests.programs.run --python $(COLAB_PYTHON) --home $(HOME_FOLDER)
 
 test: setup check
 	$(PYTHON) -m pytest --numprocesses $(WORKERS) --dist loadgroup
@@ -35,63 +36,66 @@ notebook: setup
 real: setup
 	@test -n "$(UPSTREAMS)" || { echo "Say where the repositories are: make real UPSTREAMS=DIR (DIR/OWNER/NAME.git)"; exit 2; }
 	$(PYTHON) -m launcher.notebook.build
-	$(PYTHON) -m tests.world.real --upstreams $(UPSTREAMS) --home run/real
+	$(PYTHON) -m tests.programs.real --upstreams $(UPSTREAMS) --home run/real
 	$(MAKE) real-outputs
 
 real-outputs: setup
 	@test -n "$(UPSTREAMS)" || { echo "Say where the repositories are: make real-outputs UPSTREAMS=DIR"; exit 2; }
 	$(PYTHON) -m launcher.notebook.build
-	$(PYTHON) -m tests.world.real_outputs --upstreams $(UPSTREAMS) --home run/real-outputs --write docs/faults.md
-	$(PYTHON) -m tests.world.real_fetches --upstreams $(UPSTREAMS) --home run/real-outputs --write docs/faults.md
+	$(PYTHON) -m tests.programs.real_outputs --upstreams $(UPSTREAMS) --home run/real-outputs --write docs/faults.md
+	$(PYTHON) -m tests.programs.real_fetches --upstreams $(UPSTREAMS) --home run/real-outputs --write docs/faults.md
 
 real-extensions: setup
 	@test -n "$(UPSTREAMS)" || { echo "Say where the repositories are: make real-extensions UPSTREAMS=DIR"; exit 2; }
 	$(PYTHON) -m launcher.notebook.build
-	$(PYTHON) -m tests.world.real_extensions --upstreams $(UPSTREAMS) --home run/real-extensions
+	$(PYTHON) -m tests.programs.real_extensions --upstreams $(UPSTREAMS) --home run/real-extensions
 
 colab: setup
 	@test -d "$(COLABTOOLS)/google/colab" || { echo "Say where the real google.colab is, a checkout of googlecolab/colabtools: make colab COLABTOOLS=DIR"; exit 2; }
 	$(PYTHON) -m launcher.notebook.build
-	python3 tests/prepare.py --colabtools
-	$(PYTHON) -m tests.colab --colabtools $(COLABTOOLS) --write docs/scenes.md
+	python3 tests/programs/prepare.py --colabtools
+	$(PYTHON) -m tests.programs.colab --colabtools $(COLABTOOLS) --write docs/scenes.md
 
 faults: setup
 	$(PYTHON) -m launcher.notebook.build
-	$(PYTHON) -m tests.faults --write docs/faults.md
+	$(PYTHON) -m tests.programs.faults --write docs/faults.md
 
 machines: setup
 	$(PYTHON) -m launcher.notebook.build
-	$(PYTHON) -m tests.odd_environments --write docs/machines.md
+	$(PYTHON) -m tests.programs.machines --write docs/machines.md
 
 attacks: setup
-	$(PYTHON) -m tests.attacks --write docs/attacks.md $(if $(BEFORE),--before $(BEFORE))
+	$(PYTHON) -m tests.programs.attacks --write docs/attacks.md $(if $(BEFORE),--before $(BEFORE))
 
 long-run: setup
 	$(PYTHON) -m launcher.notebook.build
-	$(PYTHON) -m tests.long_run --minutes $(MINUTES)
+	$(PYTHON) -m tests.programs.long_run --minutes $(MINUTES)
 
 first-path: setup
 	$(PYTHON) -m launcher.notebook.build
-	$(PYTHON) -m tests.first_path --write docs/first-path.md
+	$(PYTHON) -m tests.programs.first_path --write docs/first-path.md
 
 shots: setup
 	$(PYTHON) -m launcher.notebook.build
-	$(PYTHON) -m tests.shots $(if $(UPSTREAMS),--upstreams $(UPSTREAMS))
+	$(PYTHON) -m tests.programs.shots $(if $(UPSTREAMS),--upstreams $(UPSTREAMS))
 
 bench: setup
 	$(PYTHON) -m launcher.notebook.build
-	$(PYTHON) -m tests.bench $(if $(UPSTREAMS),--upstreams $(UPSTREAMS))
+	$(PYTHON) -m tests.programs.bench $(if $(UPSTREAMS),--upstreams $(UPSTREAMS))
+
+docs: setup
+	$(PYTHON) -m tests.programs.docs $(if $(ALL),--all)
 
 lock: setup
-	$(PYTHON) -m tests.lock $(if $(UPSTREAMS),--upstreams $(UPSTREAMS)) $(if $(UPGRADE),--upgrade)
+	$(PYTHON) -m tests.programs.lock $(if $(UPSTREAMS),--upstreams $(UPSTREAMS)) $(if $(UPGRADE),--upgrade)
 
 pins: setup
-	cd tests && for name in requirements requirements-colab requirements-server requirements-colabtools; do \
+	cd tests/programs && for name in requirements requirements-colab requirements-server requirements-colabtools; do \
 		$(UV) pip compile --quiet --universal --python-version 3.11 --no-annotate --no-emit-index-url --upgrade \
 			--custom-compile-command "make pins" --output-file $$name.txt $$name.in; done
 
 setup:
-	@python3 tests/prepare.py
+	@python3 tests/programs/prepare.py
 
 clean:
 	rm -rf .venv .venv-colab .venv-server .venv-colabtools .cache run

@@ -26,7 +26,7 @@ CURRENT_PYTHON = ROOT / ".venv" / "bin" / "python"
 MACHINES = {"x86_64": "amd64", "aarch64": "arm64"}  # Python's names -> Go's
 
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # Colab has it not, and every kernel would compile IPython anew
-os.environ["UV_CACHE_DIR"] = str(ROOT / ".cache" / "uv-packages")  # with byte code: tests/prepare.py
+os.environ["UV_CACHE_DIR"] = str(ROOT / ".cache" / "uv-packages")  # with byte code: tests/programs/prepare.py
 
 
 def new_folder(root: Path) -> Folder:
@@ -37,13 +37,9 @@ def new_folder(root: Path) -> Folder:
     return folder
 
 
-LONG_FIRST = [f"test_{name}" for name in ("people", "faults", "launch", "kernels", "drive", "extensions", "tunnel")]
-
-
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The long stories first: two workers then end at about the same time."""
-    order = {name: number for number, name in enumerate(LONG_FIRST)}
-    items.sort(key=lambda item: order.get(item.path.stem, len(order)))
+    """The long stories first: the workers then end at about the same time."""
+    items.sort(key=lambda item: item.path.parent.name != "whole")
 
 
 def pytest_report_header() -> str:

@@ -68,7 +68,7 @@ class Place:
 
     def lose_machine(self, *, aside: bool = False) -> None:
         """Colab takes the machine away, with all that runs on it; Drive stays. Its files are only moved `aside` where
-        what comes next is timed: deleting them would make new ones slow (`tests.bench_packages`).
+        what comes next is timed: deleting them would make new ones slow (`tests.programs.bench_packages`).
         """
         self.end_processes()
         self.unmount()

@@ -1,0 +1,104 @@
+"""Whatever strangers send: the owner's page, WebSocket and login work, memory stays, and the log has nothing of it."""
+
+import asyncio
+import contextlib
+import logging
+import socket
+import sys
+
+import psutil
+import pytest
+from aiohttp import web
+
+from launcher.access import connections
+from launcher.access.connections import LINES_A_MINUTE, MOST_STRANGERS, Connection, Server, ShortLog
+from tests.programs.attacks import ATTACKS, ODD, Owner
+
+SECONDS = 2.0
+
+
+@pytest.fixture(scope="module")
+def owner(tmp_path_factory: pytest.TempPathFactory) -> "Owner":  # type: ignore[misc]
+    made = Owner(tmp_path_factory.mktemp("owner"), files=512)
+    yield made
+    made.close()
+
+
+@pytest.mark.parametrize("name", ATTACKS)
+def test_the_owner_notices_nothing_of(owner: Owner, name: str) -> None:
+    noticed = owner.during(name, SECONDS)
+    assert noticed.failed == 0
+    assert noticed.image < float("inf"), "the WebSocket of an image did not last"
+    assert noticed.login < float("inf"), "the right password did not open"
+    assert noticed.memory < 150
+    assert noticed.log_a_minute < 10_000
+
+
+@pytest.mark.parametrize("request_", ODD, ids=lambda sent: repr(sent[:40]))
+def test_odd_bytes_get_an_answer_and_leave_no_trace(owner: Owner, request_: bytes) -> None:
+    before = owner.log.read_bytes()
+    with socket.create_connection(("127.0.0.1", owner.port), timeout=5) as connection:
+        connection.sendall(request_)
+        try:
+            connection.shutdown(socket.SHUT_WR)
+            answer = connection.recv(65536)
+        except OSError:  # the door closed first, and what it sent was not read
+            answer = b""
+    assert b" 500 " not in answer[:20]
+    assert b"xxxx" not in answer, "the web UI was asked"
+    assert owner.log.read_bytes() == before
+
+
+def test_a_fault_of_ours_is_logged_by_kind_and_place_only(capsys: pytest.CaptureFixture[str]) -> None:
+    handler = ShortLog()
+    for _ in range(100):
+        try:
+            bytes("secret \udcff", "utf-8")
+        except UnicodeEncodeError as error:
+            record = logging.LogRecord("x", logging.ERROR, __file__, 1, "secret %s", (error,), sys.exc_info())
+            handler.emit(record)
+    told = capsys.readouterr().err
+    assert told.count("UnicodeEncodeError test_strangers.py:") == len(told.splitlines()) == LINES_A_MINUTE
+    assert "secret" not in told
+
+
+def test_the_oldest_silent_connection_goes_first(owner: Owner) -> None:
+    async def story() -> tuple[bool, bool]:
+        first, _ = await asyncio.open_connection("127.0.0.1", owner.port)
+        crowd = [await asyncio.open_connection("127.0.0.1", owner.port) for _ in range(MOST_STRANGERS)]
+        gone = await asyncio.wait_for(first.read(1), 10) == b""
+        alive = not crowd[-1][0].at_eof()
+        for _, writer in crowd:
+            writer.close()
+        return gone, alive
+
+    assert asyncio.run(story()) == (True, True)
+    assert psutil.Process(owner._door.pid).num_fds() < 512
+
+
+def test_a_strangers_time_ends_and_that_of_who_is_in_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connections, "STRANGERS_TIME", 0.1)
+
+    async def let_in(request: web.BaseRequest) -> web.Response:
+        assert isinstance(request.protocol, Connection)
+        request.protocol.is_in()
+        return web.Response()
+
+    async def story() -> None:
+        server = Server(let_in)
+        listening = await asyncio.get_running_loop().create_server(server, "127.0.0.1", 0)
+        looking = asyncio.create_task(server.strangers.look_after())
+        port = listening.sockets[0].getsockname()[1]
+        owner, silent, slow = [await asyncio.open_connection("127.0.0.1", port) for _ in range(3)]
+        owner[1].write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert (await owner[0].readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 200")
+        slow[1].write(b"GET / HTTP/1.1\r\nHost: x\r\n")
+        for reader, _ in (silent, slow):
+            with contextlib.suppress(ConnectionError):
+                assert await asyncio.wait_for(reader.read(1), 20) == b"", "it was answered"
+        owner[1].write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert (await owner[0].readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 200")
+        looking.cancel()
+        listening.close()
+
+    asyncio.run(story())

@@ -1,0 +1,226 @@
+"""The door in real browsers: the login is kept, and pages of other sites under the same domain can do nothing with it.
+
+gradio.live is no public suffix: for browsers all share links are one site, whose pages may set cookies for each other
+and whose requests carry `SameSite` cookies.
+"""
+
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import Any, Protocol
+
+import pytest
+
+from launcher.access.login import COOKIE
+from tests.access.test_door import OpenDoor, Upstream
+from tests.world.browser import CHROMIUM, FLAGS
+from tests.world.firefox import firefox
+from tests.world.tls import Site, certificates, relay
+from tests.world.wait import wait
+
+OURS, THEIRS = "me.gradio.live", "evil.gradio.live"
+FIREFOX = shutil.which("firefox-esr") or shutil.which("firefox") or "firefox-esr"
+
+
+class Window(Protocol):
+    """What these tests need of a browser."""
+
+    def goto(self, url: str) -> Any: ...
+
+    def evaluate(self, expression: str) -> Any: ...
+
+
+NewWindow = Callable[[], AbstractContextManager[Window]]
+
+
+@contextmanager
+def chromium_starts() -> Iterator[NewWindow]:
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        rule = "--host-resolver-rules=MAP *.gradio.live 127.0.0.1, MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=[*FLAGS, rule], headless=True)
+
+        @contextmanager
+        def window() -> Iterator[Window]:
+            context = browser.new_context(ignore_https_errors=True)
+            yield context.new_page()
+            context.close()
+
+        yield window
+        browser.close()
+
+
+@contextmanager
+def firefox_starts() -> Iterator[NewWindow]:
+    with firefox(FIREFOX, OURS, THEIRS) as browser:
+        yield browser.window
+
+
+@pytest.fixture(scope="module", params=[chromium_starts, firefox_starts], ids=["Chromium", "Firefox"])
+def browser(request: pytest.FixtureRequest) -> Iterator[NewWindow]:
+    with request.param() as made:
+        yield made
+
+
+@pytest.fixture
+def window(browser: NewWindow) -> Iterator[Window]:
+    """A window without any cookies yet."""
+    with browser() as made:
+        yield made
+
+
+@pytest.fixture
+def door(tmp_path: Path) -> Iterator[OpenDoor]:
+    made = OpenDoor(tmp_path / "session", Upstream())
+    yield made
+    made.close()
+
+
+@pytest.fixture(params=[False, True], ids=["as they are", "without Sec-Fetch"])
+def link(request: pytest.FixtureRequest, door: OpenDoor, tmp_path: Path) -> Iterator[str]:
+    """The door's address under gradio's domain."""
+    with relay(door.port, certificates(tmp_path / "door"), old_browser=request.param) as port:
+        yield f"https://{OURS}:{port}"
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[Site]:
+    made = Site(certificates(tmp_path / "site"))
+    yield made
+    made.close()
+
+
+def log_in(window: Window, url: str, door: OpenDoor) -> None:
+    """As a person does, and as far as the web UI's page."""
+    window.goto(url)
+    fields = f"document.forms[0].user.value = 'user', document.forms[0].password.value = '{door.login.password}'"
+    window.evaluate(f"({fields}, setTimeout(() => document.forms[0].submit()), 0)")
+    wait(lambda: "/shown.js" in paths(door), 20, "the web UI's page")
+
+
+def paths(door: OpenDoor, *methods: str) -> list[str]:
+    """What the web UI was asked for."""
+    assert door.upstream is not None
+    return [told["path"] for told in door.upstream.seen if not methods or told["method"] in methods]
+
+
+def is_in(window: Window, url: str, door: OpenDoor) -> bool:
+    """Whether the web UI's page comes rather than the login page."""
+    door.upstream.seen.clear()  # type: ignore[union-attr]
+    window.goto(f"{url}/page")
+    return "/page" in paths(door)
+
+
+JOIN = """new Promise(done => {
+  const socket = new WebSocket('wss' + '%s'.slice(5) + '/ws');
+  socket.onopen = () => socket.send('hello');
+  socket.onmessage = message => done(message.data);
+  socket.onclose = socket.onerror = () => done('closed');
+})"""
+SEND = """new Promise(done => {
+  const form = document.createElement('form'), frame = document.createElement('iframe');
+  frame.name = 'hidden', form.target = 'hidden', form.method = 'post', form.action = '%s';
+  document.documentElement.append(frame, form);
+  form.submit();
+  setTimeout(done, 800);
+})"""
+LOAD = """new Promise(done => {
+  const one = document.createElement('%s');
+  one.onload = one.onerror = () => setTimeout(() => done('done'), 500);
+  one.src = '%s';
+  document.documentElement.append(one);
+})"""
+ASK = "fetch('%s', {method: '%s', mode: 'no-cors', credentials: 'include'}).then(() => 'sent', () => 'refused')"
+
+
+def test_the_login_is_kept_on_this_machines_own_address_too(window: Window, door: OpenDoor) -> None:
+    """There is no TLS at http://127.0.0.1: whether a `__Host-` cookie, which is `Secure`, is kept is up to browsers."""
+    log_in(window, door.url, door)
+    assert window.evaluate(JOIN.replace("'wss' + '%s'.slice(5)", "'ws' + '%s'.slice(4)") % door.url) == "echo:hello"
+    assert is_in(window, door.url, door)
+
+
+def test_the_buttons_link_opens_logged_in_by_itself(window: Window, door: OpenDoor, link: str) -> None:
+    window.goto(f"{link}/oneclick/enter/{door.login.new_ticket()}")
+    wait(lambda: "/shown.js" in paths(door), 20, "the web UI's page")
+    assert is_in(window, link, door)
+
+
+def cookies_of_theirs() -> list[str]:
+    named = [
+        f"{name}=theirs; Path={path}; Domain=gradio.live{rest}"
+        for name in (COOKIE, "oneclick")
+        for path in ("/", "/page")
+        for rest in ("", "; Secure", "; Secure; HttpOnly")
+    ]
+    return [*named, f"{COOKIE}=theirs; Path=/; Secure", "weapon=works; Path=/; Secure; Domain=gradio.live"]
+
+
+def test_cookies_set_by_another_address_of_the_domain_change_nothing(
+    window: Window, door: OpenDoor, link: str, site: Site
+) -> None:
+    def attack() -> None:
+        site.cookies = cookies_of_theirs()
+        window.goto(f"https://{THEIRS}:{site.port}/")
+        for cookie in cookies_of_theirs():
+            window.evaluate(f"document.cookie = '{cookie}'")
+
+    attack()
+    log_in(window, link, door)
+    assert is_in(window, link, door)
+    attack()
+    assert is_in(window, link, door)
+    assert "weapon=works" in door.upstream.seen[0]["headers"]["Cookie"]  # type: ignore[union-attr]  # else this shows nothing
+    assert not any(door.login.cookie in seen for seen in site.seen)
+
+
+def test_a_page_on_another_port_cannot_take_the_cookie_by_script(
+    window: Window, door: OpenDoor, link: str, site: Site
+) -> None:
+    log_in(window, link, door)
+    window.goto(f"https://{OURS}:{site.port}/")
+    for cookie in cookies_of_theirs():
+        window.evaluate(f"document.cookie = '{cookie}'")
+    assert door.login.cookie not in window.evaluate("document.cookie")
+    assert is_in(window, link, door)
+
+
+@pytest.mark.parametrize("host", [THEIRS, OURS], ids=["another sub-domain", "another port"])
+def test_a_page_elsewhere_cannot_use_the_login(
+    window: Window, door: OpenDoor, link: str, site: Site, host: str, request: pytest.FixtureRequest
+) -> None:
+    log_in(window, link, door)
+    assert window.evaluate(JOIN % link) == "echo:hello"
+    window.evaluate(ASK % (f"{link}/own", "POST"))
+    assert "/own" in paths(door, "POST"), "else this shows nothing"
+    door.upstream.seen.clear()  # type: ignore[union-attr]
+    window.goto(f"https://{host}:{site.port}/")
+    assert window.evaluate(JOIN % link) == "closed"
+    for path in ("run/predict", "oneclick/restart", "sdapi/v1/txt2img"):
+        window.evaluate(ASK % (f"{link}/{path}", "POST"))
+    window.evaluate(SEND % f"{link}/oneclick/restart")
+    window.evaluate(SEND % f"{link}/run/predict")
+    assert paths(door, "POST") == []
+    assert not (door.session / "restart.wanted").exists()
+    for kind in ("img", "script", "iframe"):
+        window.evaluate(LOAD % (kind, f"{link}/{kind}"))
+    window.evaluate(ASK % (f"{link}/fetch", "GET"))
+    if "without" not in request.node.name:
+        assert paths(door) == []
+
+
+@pytest.mark.parametrize("host", [THEIRS, OURS], ids=["another sub-domain", "another port"])
+def test_a_page_elsewhere_cannot_frame_the_web_ui(
+    window: Window, door: OpenDoor, link: str, site: Site, host: str
+) -> None:
+    """A page in a frame that is shown asks for its script; one that the browser refuses to show does not."""
+    log_in(window, link, door)
+    door.upstream.seen.clear()  # type: ignore[union-attr]
+    window.evaluate(LOAD % ("iframe", f"{link}/framed"))
+    wait(lambda: "/shown.js" in paths(door), 20, "the frame of our own")
+    door.upstream.seen.clear()  # type: ignore[union-attr]
+    window.goto(f"https://{host}:{site.port}/")
+    window.evaluate(LOAD % ("iframe", f"{link}/framed"))
+    assert "/shown.js" not in paths(door)

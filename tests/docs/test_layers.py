@@ -1,0 +1,42 @@
+"""The house has six floors: a room imports only from floors below, and no file outgrows its room."""
+
+from tests.docs import layers
+from tests.docs.layers import ROOT
+
+TABLES = {"launcher/models/catalog.py", "launcher/python/pins.py"}  # data, not code
+LONGEST = 300  # lines
+
+
+def test_no_room_imports_from_its_own_floor_or_one_above() -> None:
+    assert layers.climbs() == []
+
+
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    assert layers.circles() == []
+
+
+def test_every_room_stands_on_a_floor() -> None:
+    rooms = {path.stem if path.is_file() else path.name for path in (ROOT / "launcher").iterdir()}
+    assert rooms - {"__init__", "__pycache__"} == set(layers.FLOOR_OF)
+
+
+def test_no_file_is_longer_than_a_few_screens() -> None:
+    long = {
+        str(path.relative_to(ROOT)): lines
+        for path in (ROOT / "launcher").rglob("*.py")
+        if (lines := len(path.read_text().splitlines())) > LONGEST
+    }
+    assert {name: lines for name, lines in long.items() if name not in TABLES} == {}
+
+
+def test_a_climb_and_a_circle_would_be_seen(monkeypatch) -> None:  # type: ignore[no-untyped-def]
+    graph = {"launcher.core.a": {"launcher.models.b"}, "launcher.models.b": {"launcher.core.a"}}
+    monkeypatch.setattr(layers, "imports", lambda: graph)
+    assert layers.climbs() == ["launcher.core.a imports launcher.models.b"]
+    assert layers.circles() == ["launcher.core.a -> launcher.models.b -> launcher.core.a"]
+
+
+def test_the_drawing_in_the_docs_is_of_today() -> None:
+    page = layers.PAGE.read_text()
+    assert layers.BEGIN in page
+    assert layers.page_with_drawing(page) == page, "run `make docs`"

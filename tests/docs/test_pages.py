@@ -1,0 +1,56 @@
+"""Pages made from the sources equal them, and links between files lead somewhere."""
+
+import json
+import re
+
+import pytest
+
+from launcher import __version__
+from launcher.access.pages import control_page
+from launcher.core.board import Board
+from launcher.ui.html import foot_html
+from tests.conftest import ROOT
+from tests.docs.pages import LINKS, PAGES, SENTENCE, what_becomes_of
+
+DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), *sorted((ROOT / ".github").glob("*.md"))]
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_a_made_page_equals_its_source(name: str) -> None:
+    assert (ROOT / "docs" / name).read_text() == PAGES[name](), "run `make docs`"
+
+
+def test_thirty_kinds_of_link_are_understood() -> None:
+    understood = [link for link in LINKS if not what_becomes_of(link).startswith(SENTENCE)]
+    assert len(understood) >= 30
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_links_between_files_lead_somewhere(document: object) -> None:
+    for target in re.findall(r"\]\((?!https?://|#)([^)#]+)", document.read_text()):  # type: ignore[attr-defined]
+        assert (document.parent / target).exists(), target  # type: ignore[attr-defined]
+
+
+def test_every_command_of_the_readme_is_in_the_makefile() -> None:
+    makefile = (ROOT / "Makefile").read_text()
+    commands = set(re.findall(r"(?m)(?:^|`)make (\w+)", (ROOT / "README.md").read_text()))
+    assert {"run", "test"} <= commands
+    for command in commands:
+        assert re.search(rf"(?m)^{command}:", makefile), command
+
+
+def test_the_version_is_the_changelogs_and_is_shown_where_people_look() -> None:
+    changelog = (ROOT / "docs" / "CHANGELOG.md").read_text()
+    assert re.fullmatch(r"\d+\.\d+\.\d+", __version__)
+    assert f"To become {__version__}." in changelog or f"## [{__version__}] - " in changelog
+    notebook = json.loads((ROOT / "OneClickLauncher.ipynb").read_text())
+    title = next("".join(cell["source"]) for cell in notebook["cells"] if cell["id"] == "title")
+    foot = foot_html(Board("Starting", "Done").snapshot(), False)
+    for shown in (title, foot, control_page({})):
+        assert f"Version {__version__}" in shown
+
+
+def test_every_command_that_the_contributors_page_names_is_in_the_makefile() -> None:
+    makefile = (ROOT / "Makefile").read_text()
+    for command in set(re.findall(r"`make (\w+)", (ROOT / "docs" / "CONTRIBUTING.md").read_text())):
+        assert re.search(rf"(?m)^{command}:", makefile), command

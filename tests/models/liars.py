@@ -1,0 +1,93 @@
+"""The liars' table: what becomes of each lie of tests/world/liar.py; docs/downloads.md (`make docs ALL=yes`).
+
+Every lie is tried with the file's SHA-256 known and unknown. "right bytes": the file is there, and equal to the honest
+one (or to what it was changed to, whole). "refused": a sentence, and no file. Anything else is a fault.
+"""
+
+import hashlib
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from unittest import mock
+
+from launcher.core.problem import Problem
+from launcher.models.download import download
+from launcher.models.probe import probe, raise_refusal
+from launcher.models.receive import Receiver
+from launcher.models.remote import Remote
+from tests.conftest import ROOT
+from tests.world import safetensors
+from tests.world.heard import Heard
+from tests.world.liar import HONEST, LIES, Liar
+
+PAGE = ROOT / "docs" / "downloads.md"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a lie. `answers` is how often the server was asked."""
+
+    result: str  # right bytes, refused, or WRONG BYTES
+    sentence: str
+    answers: int
+
+
+def weights(size: int) -> bytes:
+    """A checkpoint whose bytes are all different from their neighbours."""
+    content = safetensors(size)
+    return content[:500] + hashlib.shake_256(b"weights").digest(len(content) - 500)
+
+
+def what_becomes_of(lie: str, known: bool, folder: Path, size: int, stretch: int) -> Outcome:
+    """Fetch a file of `size` bytes in stretches of `stretch` from a server with that lie; pauses are a hundredth."""
+    content = weights(size)
+    digest = hashlib.sha256(content).hexdigest()
+    liar, target, heard, sentence = Liar(content, lie, stretch), folder / "model.safetensors", Heard(), ""
+    with (
+        mock.patch("launcher.models.part_file.CHUNK", stretch),
+        mock.patch("random.uniform", lambda low, high: 0.01),
+        mock.patch("launcher.models.download.WHOLE_WAITS", (0.02, 0.04)),
+        mock.patch("launcher.models.probe.WAITS", (0.01, 0.02)),
+    ):
+        try:
+            found = probe(Remote(liar.url, "model.safetensors"))
+            raise_refusal(found)
+            remote = replace(found.remote, size=found.remote.size or (len(content) if known else 0))
+            remote = replace(remote, sha256=digest) if known else remote
+            receive = Receiver("checkpoint", "the disk", heard.stop, bool(remote.sha256))
+            download(remote, target, where="the disk", reporter=heard, receive=receive)
+        except Problem as problem:
+            sentence = problem.what
+        finally:
+            liar.close()
+    if not target.exists():
+        return Outcome("refused", sentence, liar.answers)
+    versions = {digest, hashlib.sha256(liar.content).hexdigest()}
+    right = hashlib.sha256(target.read_bytes()).hexdigest() in versions
+    return Outcome("right bytes" if right else "WRONG BYTES", sentence, liar.answers)
+
+
+def table() -> Iterator[tuple[str, bool, Outcome]]:
+    """One row for each lie, with the SHA-256 known and unknown."""
+    for lie in (HONEST, *LIES):
+        for known in (True, False):
+            with tempfile.TemporaryDirectory() as folder:
+                yield lie, known, what_becomes_of(lie, known, Path(folder), 40_000_000, 8 << 20)
+
+
+def page() -> str:
+    """docs/downloads.md."""
+    rows, wrong = [], 0
+    for lie, known, outcome in table():
+        wrong += outcome.result == "WRONG BYTES"
+        does = LIES.get(lie, "it tells the truth")
+        rows.append(f"| {does} | {'known' if known else 'unknown'} | {outcome.result} | {outcome.sentence} |")
+    return "\n".join([
+        "# Servers that lie", "", "Made by `make docs ALL=yes`: a file of 40 MB from a server that lies in "
+            "one way, whose SHA-256",
+        "a source states, or none does. Wrong bytes are never put in place; an honest whole answer is taken where "
+            "ranges are not honest.", "",
+        "| what the server does | SHA-256 | outcome | what is said |", "| --- | --- | --- | --- |", *rows, "",
+        f"{len(rows)} runs, {wrong} with wrong bytes.", "",
+    ])  # fmt: skip

@@ -1,0 +1,291 @@
+"""Bytes to a file: resumed after any cut, verified, named only when whole."""
+
+import functools
+import hashlib
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from launcher.core.folder import require_room
+from launcher.core.problem import Problem
+from launcher.models import download as room
+from launcher.models import ranged_source
+from launcher.models.catalog import HubFile
+from launcher.models.download import download
+from launcher.models.remote import Interrupted, Remote
+from launcher.models.sources.hugging_face import resolve_hub_file
+from tests.conftest import ROOT
+from tests.models.downloading import SIZE, Watcher, fetch, hub, more_was_sent, remote
+from tests.world import safetensors
+from tests.world.hub import Hub
+from tests.world.wait import wait
+
+__all__ = ["hub"]
+
+
+def test_a_file_arrives_whole_with_progress_that_only_rises(hub: Hub, tmp_path: Path) -> None:
+    target = tmp_path / "drive" / "model.safetensors"
+    seen = fetch(remote(hub), target)
+    assert target.read_bytes() == (hub.root / "own/model/model.safetensors").read_bytes()
+    assert seen == sorted(seen)
+    assert seen[-1] == target.stat().st_size
+    assert [p.name for p in target.parent.iterdir()] == ["model.safetensors"]
+
+
+def test_a_connection_cut_in_the_middle_goes_on_where_it_stopped(hub: Hub, tmp_path: Path) -> None:
+    hub.cut_after = 1_500_000
+    fetch(remote(hub), tmp_path / "model.safetensors")
+    assert hub.sent() <= SIZE + (2 << 20)
+    assert any(entry.get("cut") for entry in hub.log)
+
+
+def test_a_download_stopped_by_the_person_goes_on_where_it_stopped(hub: Hub, tmp_path: Path) -> None:
+    target = tmp_path / "model.safetensors"
+    hub.rate = 5_000_000  # a connection: otherwise the whole file lies in the sockets' buffers already
+    with pytest.raises(Interrupted):
+        download(remote(hub), target, where="Drive", reporter=Watcher(stop_beyond=10_000_000))
+    assert not target.exists()
+    before_the_stop = hub.sent()  # a piece that was cut on its way is not in it: no figure to compare with 10 MB
+    fetch(remote(hub), target)
+    left = remote(hub).size - 10_000_000
+    assert hub.sent() - before_the_stop <= left + 5_000_000, "what was fetched before the stop was fetched again"
+
+
+def test_a_download_that_is_stopped_before_it_begins_ends_at_once(hub: Hub, tmp_path: Path) -> None:
+    watcher = Watcher()
+    watcher.stop.set()
+    with pytest.raises(Interrupted):
+        download(remote(hub), tmp_path / "model.safetensors", where="Drive", reporter=watcher)
+    assert hub.log == []
+
+
+def test_killed_at_five_points_it_fetches_hardly_more_than_once(
+    hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.undo()  # the children use the real size of a chunk
+    hub.add("own/model", "big.safetensors", safetensors(300_000_000))
+    hub.rate = 3_000_000  # a connection
+    what, target = remote(hub, name="big.safetensors"), tmp_path / "big.safetensors"
+    script = (
+        "from pathlib import Path; from launcher.models.download import Remote, download; from tests.world.heard "
+        "import Heard\n"
+        f"download(Remote({what.url!r}, {what.name!r}, {what.size}, {what.sha256!r}), Path({str(target)!r}), "
+        "where='Drive', reporter=Heard())"
+    )
+    for _ in range(5):
+        before, child = hub.sent(), subprocess.Popen([sys.executable, "-c", script], cwd=ROOT)
+        wait(functools.partial(more_was_sent, hub, before + 20_000_000), 60, "20 MB to be on their way")
+        assert not target.exists()
+        child.send_signal(signal.SIGKILL)
+        child.wait()
+    assert hub.sent() >= 100_000_000, "the kills came before anything was fetched"
+    hub.rate = None
+    fetch(what, target)
+    assert hub.sent() <= what.size + 10_000_000
+    assert hashlib.sha256(target.read_bytes()).hexdigest() == what.sha256
+
+
+def test_a_wrong_checksum_is_said_and_the_file_is_deleted(hub: Hub, tmp_path: Path) -> None:
+    with pytest.raises(Problem, match="arrived damaged"):
+        fetch(remote(hub, sha256="0" * 64), tmp_path / "model.safetensors")
+    assert list(tmp_path.glob("model*")) == []
+
+
+def test_a_web_page_is_never_taken_for_weights(hub: Hub, tmp_path: Path) -> None:
+    hub.add("own/model", "page.safetensors", b"<!doctype html><title>Log in</title>" + b" " * 1000)
+    with pytest.raises(Problem, match="is a web page, not a model"):
+        fetch(remote(hub, name="page.safetensors"), tmp_path / "page.safetensors")
+    assert not (tmp_path / "page.safetensors").exists()
+
+
+@pytest.mark.parametrize(
+    ("content", "fault"),
+    [
+        (safetensors(1000)[:-100], "cut off"),
+        (b"\xff" * 8 + b"{}", "header is longer"),
+        ((10**12).to_bytes(8, "little") + b"x" * 100, "not a model file"),
+        ((2).to_bytes(8, "little") + b"[]" + b"x" * 100, "not a model file"),
+        (b"abc", "cut off"),
+    ],
+)
+def test_a_safetensors_file_that_cannot_be_one_is_refused(hub: Hub, tmp_path: Path, content: bytes, fault: str) -> None:
+    hub.add("own/model", "bad.safetensors", content)
+    with pytest.raises(Problem, match=f"is not a usable model file: .*{fault}"):
+        fetch(remote(hub, name="bad.safetensors"), tmp_path / "bad.safetensors")
+    assert not list(tmp_path.glob("bad*"))
+
+
+@pytest.mark.parametrize(
+    ("status", "says"),
+    [
+        (401, "requires a login"),
+        (403, "denies you access"),
+        (404, "is no longer there"),
+        (410, "was removed by its owner"),
+        (451, "is not available in the country"),
+    ],
+)
+def test_every_refusal_has_its_own_sentence(hub: Hub, tmp_path: Path, status: int, says: str) -> None:
+    hub.fail["model.safetensors"] = (status, {}, b"no")
+    with pytest.raises(Problem, match=says) as caught:
+        fetch(remote(hub), tmp_path / "model.safetensors")
+    assert caught.value.do.endswith(".")
+
+
+@pytest.mark.parametrize(("status", "says"), [(429, "there were too many downloads"), (500, "problem of its own")])
+def test_a_busy_server_is_asked_again_as_late_as_it_says_and_then_given_up(
+    hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, status: int, says: str
+) -> None:
+    monkeypatch.setattr(ranged_source, "TRIES", 3)
+    hub.fail["model.safetensors"] = (status, {"Retry-After": "1"}, b"no")
+    began = time.monotonic()
+    with pytest.raises(Problem, match=says):
+        fetch(remote(hub), tmp_path / "model.safetensors")
+    assert time.monotonic() - began >= 2, "it did not wait as long as it was told"
+
+
+def test_a_server_that_recovers_is_forgiven(hub: Hub, tmp_path: Path) -> None:
+    hub.fail["model.safetensors"] = (503, {}, b"no")
+    threading.Timer(1.5, hub.fail.clear).start()
+    fetch(remote(hub), tmp_path / "model.safetensors")
+    assert (tmp_path / "model.safetensors").exists()
+
+
+def test_a_stalled_socket_is_given_up(hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ranged_source, "TIMEOUT", (2, 1))
+    monkeypatch.setattr(ranged_source, "TRIES", 1)
+    hub.stall = True
+    with pytest.raises(Problem, match="does not answer"):
+        fetch(remote(hub), tmp_path / "model.safetensors")
+
+
+def test_too_little_room_is_said_before_the_first_byte(hub: Hub, tmp_path: Path) -> None:
+    with pytest.raises(Problem, match=r"needs 900000.0 GB, but Google Drive has only .*Free .* GB on Google Drive"):
+        fetch(remote(hub, size=900_000_000_000_000), tmp_path / "model.safetensors")
+    assert hub.log == []
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="a small file system can be mounted by root only")
+def test_a_disk_that_fills_up_is_said_and_what_came_is_kept(
+    hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small = tmp_path / "small"
+    small.mkdir()
+    if subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=16m", "tmpfs", small], check=False, capture_output=True
+    ).returncode:
+        pytest.skip("no file system can be mounted here")
+    try:
+        monkeypatch.setattr(room, "require_room", lambda *_: None)
+        with pytest.raises(Problem, match="Google Drive is full"):
+            fetch(remote(hub), small / "model.safetensors")
+        assert [p.name.endswith(".part") for p in small.iterdir()] == [True]
+    finally:
+        subprocess.run(["umount", small], check=True)
+
+
+def test_the_token_never_reaches_another_host(hub: Hub, tmp_path: Path) -> None:
+    hub.tokens["hf_secret"], hub.gated["own/model"], hub.redirect = {"name": "me"}, {"hf_secret"}, True
+    fetch(remote(hub, token="hf_secret"), tmp_path / "model.safetensors")
+    assert any(entry["auth"] for entry in hub.log if not entry["cdn"])
+    assert [entry for entry in hub.log if entry["cdn"] and entry["auth"]] == []
+    assert len([entry for entry in hub.log if entry["cdn"]]) >= 10
+
+
+def test_a_signed_address_that_ran_out_is_asked_for_anew(
+    hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(room, "CONNECTIONS", 1)
+    hub.redirect = True
+    real, count = hub._file, [0]
+
+    def runs_out(request: object, entry: dict[str, object], path: Path, extra: dict[str, str] | None = None) -> None:
+        count[0] += 1
+        if entry["cdn"] and count[0] == 3:
+            hub._reply(request, entry, 403, {}, b"expired")
+        else:
+            real(request, entry, path, extra)
+
+    monkeypatch.setattr(hub, "_file", runs_out)
+    fetch(remote(hub), tmp_path / "model.safetensors")
+    assert [entry["status"] for entry in hub.log].count(403) == 1
+
+
+def test_a_server_without_ranges_and_size_is_read_in_one_go(tmp_path: Path) -> None:
+    content = safetensors(5_000_000)
+
+    class Plain(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(content)
+
+        def log_message(self, *arguments: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Plain)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        fetch(Remote(f"http://127.0.0.1:{server.server_address[1]}/a", "a.safetensors"), tmp_path / "a.safetensors")
+    finally:
+        server.shutdown()
+    assert (tmp_path / "a.safetensors").read_bytes() == content
+
+
+def test_a_server_that_ignores_ranges_is_read_in_one_go(
+    hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = hub._file
+
+    def no_ranges(request: object, entry: dict[str, object], path: Path, extra: dict[str, str] | None = None) -> None:
+        real(request, entry | {"range": None}, path, extra)
+
+    monkeypatch.setattr(hub, "_file", no_ranges)
+    fetch(remote(hub), tmp_path / "model.safetensors")
+    assert (tmp_path / "model.safetensors").read_bytes() == (hub.root / "own/model/model.safetensors").read_bytes()
+
+
+@pytest.mark.parametrize("size", [1, 4 << 20, (4 << 20) + 1, 37 << 20])
+def test_files_of_any_length_arrive(hub: Hub, tmp_path: Path, size: int) -> None:
+    content = b"\x80" + os.urandom(size - 1)  # a first byte "<" would be taken for a web page
+    hub.add("own/model", "any.ckpt", content)
+    download(remote(hub, name="any.ckpt"), tmp_path / "any.ckpt", where="Drive", reporter=Watcher())
+    assert (tmp_path / "any.ckpt").read_bytes() == content
+
+
+def test_an_unfinished_file_of_an_older_version_does_not_stay_for_ever(hub: Hub, tmp_path: Path) -> None:
+    old = tmp_path / "model.safetensors.0123456789ab.part"
+    old.write_bytes(b"old")
+    fetch(remote(hub), tmp_path / "model.safetensors")
+    assert not old.exists()
+
+
+def test_the_hubs_size_and_checksum_are_known_before_the_first_byte(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        "huggingface_hub.hf_hub_url", lambda repo, name, revision: f"{hub.url}/{repo}/resolve/{revision}/{name}"
+    )
+    got = resolve_hub_file(HubFile("own/model", "model.safetensors"), "")
+    assert (got.size, got.sha256) == (remote(hub).size, remote(hub).sha256)
+    assert hub.sent() == 0
+
+
+def test_only_google_drive_has_a_trash_to_empty(tmp_path: Path) -> None:
+    for where, said in (("Google Drive", True), ("the runtime's disk", False)):
+        with pytest.raises(Problem) as caught:
+            require_room(tmp_path, 10**18, where, "The model")
+        assert ("empty its trash too" in caught.value.do) == said
+
+
+def test_a_file_of_the_wrong_size_is_deleted_and_not_trusted_later(tmp_path: Path) -> None:
+    part = tmp_path / "model.part"
+    part.write_bytes(b"half")
+    with pytest.raises(Problem, match="4 of 8 bytes"):
+        room.verify(Remote("https://host/model", "model", 8), part, "")
+    assert not part.exists()

@@ -1,0 +1,374 @@
+"""What a link means, and the four different refusals of the hub."""
+
+import json
+import os
+import pickle
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+from huggingface_hub import HfApi
+
+from launcher.core.folder import Folder
+from launcher.core.problem import Problem
+from launcher.models.catalog import HubFile, Model
+from launcher.models.ensure import ensure_checkpoint, ensure_linked_model, ensure_model
+from launcher.models.fetcher import Fetcher
+from launcher.models.kinds import KIND_FOLDERS
+from launcher.models.link_target import TokenNeeded, safe_name
+from launcher.models.links import resolve_link
+from launcher.models.probe import Probe
+from launcher.models.remote import Remote
+from launcher.models.sources.hugging_face import hub_file_of, resolve_hub_file
+from tests.conftest import new_folder
+from tests.models.old_files import SOUND, torch_zip
+from tests.world import safetensors
+from tests.world.heard import Heard
+from tests.world.hub import Hub
+
+
+@pytest.fixture
+def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
+    made = Hub(tmp_path / "hub")
+    made.add("own/model", "model.safetensors", safetensors(100_000))
+    monkeypatch.setattr(
+        "huggingface_hub.hf_hub_url",
+        lambda repo, name, revision, **_: f"{made.url}/{repo}/resolve/{quote(revision, safe='')}/{quote(name)}",
+    )
+    yield made
+    made.close()
+
+
+class Told:
+    def __init__(self, folder: Folder, token: str = "") -> None:
+        self.asked: list[str] = []
+        self.heard = Heard()
+        self.notices = self.heard.notices
+        self.token = token
+        self.fetcher = Fetcher(folder, "Google Drive", self.ask, self.heard)
+
+    def ask(self, name: str, reason: str) -> str:
+        self.asked.append(name)
+        return self.token
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Folder:
+    return new_folder(tmp_path)
+
+
+FILE = HubFile("own/model", "model.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("link", "file"),
+    [
+        ("https://huggingface.co/a/b/blob/main/c.safetensors", HubFile("a/b", "c.safetensors")),
+        (
+            "https://huggingface.co/a/b/resolve/v1/sub/c%20d.ckpt?download=true",
+            HubFile("a/b", "sub/c d.ckpt", revision="v1"),
+        ),
+        ("https://hf.co/a/b/blob/main/c.pt", HubFile("a/b", "c.pt")),
+        ("https://huggingface.co/a/b", None),
+        ("https://example.com/a/b/blob/main/c.safetensors", None),
+    ],
+)
+def test_a_hugging_face_link_is_understood(link: str, file: HubFile | None) -> None:
+    assert hub_file_of(link) == file
+
+
+@pytest.mark.parametrize(
+    ("link", "says"),
+    [
+        ("https://huggingface.co/docs/hub/security-tokens/x", "a page on Hugging Face that is not a model"),
+        ("http://example.com/a.safetensors", "not encrypted"),
+        ("ftp://example.com/a.safetensors", "not encrypted"),
+    ],
+)
+def test_a_link_that_leads_nowhere_is_said(link: str, says: str) -> None:
+    with pytest.raises(Problem, match=says):
+        resolve_link(link, "")
+
+
+@pytest.mark.parametrize(
+    ("name", "safe"),
+    [
+        ("../../etc/x.safetensors", "x.safetensors"),
+        (".hidden.ckpt", "hidden.ckpt"),
+        ("a\\b\\c?.pt", "c_.pt"),
+        ("ü (1).safetensors", "ü (1).safetensors"),
+    ],
+)
+def test_a_name_is_made_safe(name: str, safe: str) -> None:
+    assert safe_name(name) == safe
+
+
+@pytest.mark.parametrize("name", ["", "..", "page.html", "run.sh", "model"])
+def test_a_name_that_is_no_models_is_refused(name: str) -> None:
+    with pytest.raises(Problem, match="is not the name of a model file"):
+        safe_name(name)
+
+
+def test_gated_without_a_token_asks_for_one(hub: Hub) -> None:
+    hub.gated["own/model"] = set()
+    with pytest.raises(TokenNeeded) as caught:
+        resolve_hub_file(FILE, "")
+    assert caught.value.name == "HF_TOKEN"
+
+
+@pytest.mark.parametrize(
+    ("prepare", "token", "says", "page"),
+    [
+        ("not accepted", "hf_mine", "has not accepted the conditions", "https://huggingface.co/own/model"),
+        ("no right", "hf_mine", "does not have permission to read gated repositories", "settings/tokens"),
+        ("accepted", "hf_wrong", "does not know your token", "settings/tokens"),
+        ("gone", "", "is gone from Hugging Face, or private", "https://huggingface.co/own/other"),
+        ("renamed", "", "is not in own/model any more", "/tree/main"),
+        ("busy", "hf_mine", "too many requests", "Wait"),
+        ("broken", "", "problem of its own", "Wait"),
+        ("off", "", "does not answer", "Wait"),
+    ],
+)
+def test_each_refusal_of_the_hub_has_a_sentence_and_a_page(
+    hub: Hub, monkeypatch: pytest.MonkeyPatch, prepare: str, token: str, says: str, page: str
+) -> None:
+    file = FILE
+    hub.tokens["hf_mine"] = {"name": "me", "gated_ok": prepare != "no right"}
+    if prepare in ("not accepted", "no right"):
+        hub.gated["own/model"] = set()
+    elif prepare == "gone":
+        file = HubFile("own/other", "model.safetensors")
+    elif prepare == "renamed":
+        file = HubFile("own/model", "old.safetensors")
+    elif prepare in ("busy", "broken"):
+        hub.fail["model.safetensors"] = (429 if prepare == "busy" else 500, {}, b"")
+        monkeypatch.setattr("launcher.models.sources.hugging_face.WAITS", ())
+    elif prepare == "off":
+        monkeypatch.setattr("launcher.models.sources.hugging_face.WAITS", ())
+        monkeypatch.setattr(
+            "huggingface_hub.hf_hub_url",
+            lambda repo, name, revision, **_: "http://127.0.0.1:9/a/b/resolve/main/c.safetensors",
+        )
+    with pytest.raises(Problem) as caught:
+        resolve_hub_file(file, token)
+    assert says in caught.value.what
+    assert page in caught.value.do
+
+
+TENSORS = {
+    "LoRA": "lora_unet_down_blocks_0_attentions_0_transformer_blocks_0_attn1_to_q.lora_down.weight",
+    "checkpoint": "model.diffusion_model.input_blocks.0.0.weight",
+    "VAE": "first_stage_model.encoder.conv_in.weight",
+    "ControlNet": "control_model.input_hint_block.0.weight",
+    "embedding": "emb_params",
+}
+
+
+def file_with(*tensors: str) -> bytes:
+    header = {
+        name: {"dtype": "U8", "shape": [4], "data_offsets": [at * 4, at * 4 + 4]} for at, name in enumerate(tensors)
+    }
+    text = json.dumps(header).encode()
+    return len(text).to_bytes(8, "little") + text + b"1234" * len(tensors)
+
+
+@pytest.mark.parametrize("kind", TENSORS)
+def test_what_a_file_is_shows_in_its_tensors_and_decides_its_folder(hub: Hub, folder: Folder, kind: str) -> None:
+    tensors = (TENSORS[kind], "cond_stage_model.transformer.x") if kind == "checkpoint" else (TENSORS[kind],)
+    hub.add("own/model", "thing.safetensors", file_with(*tensors))
+    name = ensure_linked_model(Told(folder).fetcher, "https://huggingface.co/own/model/blob/main/thing.safetensors")
+    assert (folder.kept / KIND_FOLDERS[kind] / name).exists()
+
+
+def test_a_model_a1111_cannot_run_is_refused_before_it_is_fetched(hub: Hub, folder: Folder) -> None:
+    hub.add("own/model", "flux.safetensors", file_with("model.diffusion_model.double_blocks.0.img_attn.weight"))
+    hub.log.clear()
+    with pytest.raises(Problem, match="cannot run"):
+        ensure_linked_model(Told(folder).fetcher, "https://huggingface.co/own/model/blob/main/flux.safetensors")
+    assert hub.sent() < 1000
+
+
+def test_a_name_of_ones_own_keeps_its_ending_and_stays_in_the_folder(hub: Hub, folder: Folder) -> None:
+    link = "https://huggingface.co/own/model/blob/main/model.safetensors"
+    assert ensure_linked_model(Told(folder).fetcher, link, "checkpoint", "../mine") == "mine.safetensors"
+
+
+def test_an_old_file_that_would_run_a_program_is_never_put_in_place(hub: Hub, folder: Folder) -> None:
+    class Evil:
+        def __reduce__(self) -> tuple[object, tuple[str]]:
+            return (os.system, ("echo evil",))
+
+    hub.add("own/model", "evil.ckpt", torch_zip(pickle.dumps(Evil(), 2), {}))
+    with pytest.raises(
+        Problem, match=r"evil.ckpt is not a usable model file: it would run (posix|os|nt)\.system on loading"
+    ):
+        ensure_linked_model(Told(folder).fetcher, "https://huggingface.co/own/model/blob/main/evil.ckpt", "checkpoint")
+    assert list((folder.models / "Stable-diffusion").iterdir()) == []
+
+
+def test_an_old_file_of_plain_tensors_is_taken_with_a_word_about_safetensors(hub: Hub, folder: Folder) -> None:
+    hub.add("own/model", "old.ckpt", SOUND["pruned, half precision"][0])
+    told = Told(folder)
+    ensure_linked_model(told.fetcher, "https://huggingface.co/own/model/blob/main/old.ckpt", "checkpoint")
+    assert "Choose a .safetensors file" in told.notices[0]
+
+
+def test_a_repository_with_one_model_is_enough_and_with_several_one_is_named(
+    hub: Hub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("huggingface_hub.HfApi", lambda: HfApi(endpoint=hub.url))
+    assert resolve_link("https://huggingface.co/own/model", "").remote.name == "model.safetensors"
+    hub.add("own/model", "second.safetensors", safetensors(1000))
+    with pytest.raises(
+        Problem, match=r"own/model has 2 model files: model\.safetensors, second\.safetensors.*#model\.safetensors"
+    ):
+        resolve_link("https://huggingface.co/own/model", "")
+    assert (
+        resolve_link("https://huggingface.co/own/model/tree/main#second.safetensors", "").remote.name
+        == "second.safetensors"
+    )
+
+
+@pytest.mark.parametrize(
+    ("link", "direct"),
+    [
+        (
+            "https://drive.google.com/file/d/abc-123/view?usp=sharing",
+            "https://drive.usercontent.google.com/download?id=abc-123&export=download&confirm=t",
+        ),
+        (
+            "https://drive.google.com/open?id=abc-123",
+            "https://drive.usercontent.google.com/download?id=abc-123&export=download&confirm=t",
+        ),
+        ("https://github.com/a/b/releases/download/v1/x.pth", "https://github.com/a/b/releases/download/v1/x.pth"),
+        ("https://example.com/models/x.safetensors", "https://example.com/models/x.safetensors"),
+    ],
+)
+def test_shared_and_direct_links_lead_to_the_file_itself(
+    monkeypatch: pytest.MonkeyPatch, link: str, direct: str
+) -> None:
+    asked: list[str] = []
+
+    def nobody(remote: Remote) -> Probe:
+        asked.append(remote.url)
+        return Probe(remote, 206)
+
+    monkeypatch.setattr("launcher.models.sources.direct.probe", nobody)
+    monkeypatch.setattr("launcher.models.sources.google_drive.probe", nobody)
+    resolve_link(link, "")
+    assert asked == [direct]
+
+
+def test_a_folder_of_google_drive_is_no_file() -> None:
+    with pytest.raises(Problem, match="a folder of Google Drive"):
+        resolve_link("https://drive.google.com/drive/folders", "")
+
+
+def test_a_public_model_is_fetched_without_any_token(hub: Hub, folder: Folder) -> None:
+    told = Told(folder, "hf_wrong")
+    assert (
+        ensure_linked_model(told.fetcher, "https://huggingface.co/own/model/blob/main/model.safetensors", "checkpoint")
+        == "model.safetensors"
+    )
+    assert told.asked == []
+    assert [entry for entry in hub.log if entry["auth"]] == []
+
+
+def test_a_gated_model_is_fetched_with_the_token_that_was_asked_for(hub: Hub, folder: Folder) -> None:
+    hub.tokens["hf_mine"], hub.gated["own/model"] = {"name": "me"}, {"hf_mine"}
+    told = Told(folder, "hf_mine")
+    ensure_linked_model(told.fetcher, "https://huggingface.co/own/model/blob/main/model.safetensors", "checkpoint")
+    assert told.asked == ["HF_TOKEN"]
+
+
+def test_the_next_source_is_tried_and_that_is_said(hub: Hub, folder: Folder) -> None:
+    hub.add("other/model", "full.safetensors", safetensors(50_000))
+    model = Model(
+        "A model", "SD 1.5", "MIT", (HubFile("gone/model", "a.safetensors"), HubFile("other/model", "full.safetensors"))
+    )
+    told = Told(folder)
+    assert ensure_model(told.fetcher, model) == "full.safetensors"
+    assert "gone/model is gone" in told.notices[0]
+    assert "The next source is tried" in told.notices[0]
+
+
+def test_a_file_whose_checksum_changed_at_its_source_is_not_taken(hub: Hub, folder: Folder) -> None:
+    model = Model("A model", "SD 1.5", "MIT", (HubFile("own/model", "model.safetensors", sha256="0" * 64),))
+    with pytest.raises(Problem, match="its size or checksum is different now"):
+        ensure_model(Told(folder).fetcher, model)
+    assert hub.sent() == 0
+
+
+def test_a_vae_is_bound_to_its_model_by_name(hub: Hub, folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
+    hub.add("own/vae", "v.safetensors", safetensors(5_000))
+    vae = Model("The VAE", "SD 1.5", "MIT", (HubFile("own/vae", "v.safetensors"),), folder="VAE")
+    monkeypatch.setattr("launcher.models.ensure.model_named", lambda name: vae if name == "The VAE" else None)
+    model = Model("A model", "SD 1.5", "MIT", (FILE,), beside="The VAE")
+    ensure_model(Told(folder).fetcher, model)
+    assert (folder.models / "VAE" / "model.vae.safetensors").read_bytes() == (
+        folder.models / "VAE" / "v.safetensors"
+    ).read_bytes()
+
+
+def test_a_non_commercial_licence_is_said_before_the_download(hub: Hub, folder: Folder) -> None:
+    model = Model("A model", "SDXL", "for fun only", (FILE,), non_commercial=True)
+    told = Told(folder)
+    ensure_model(told.fetcher, model)
+    assert "licensed under for fun only" in told.notices[0]
+
+
+def test_nothing_is_fetched_when_a_checkpoint_is_there_and_none_was_chosen(hub: Hub, folder: Folder) -> None:
+    (folder.models / "Stable-diffusion" / "mine.safetensors").write_bytes(safetensors(100))
+    assert ensure_checkpoint(Told(folder).fetcher, "The default", "The default") == "mine.safetensors"
+    assert hub.log == []
+
+
+def test_another_file_of_the_same_name_is_not_overwritten(hub: Hub, folder: Folder) -> None:
+    hub.add("own/other", "mine.safetensors", safetensors(70_000))
+    mine = folder.models / "Stable-diffusion" / "mine.safetensors"
+    other = safetensors(30_000)
+    mine.write_bytes(other)
+    link, told = "https://huggingface.co/own/other/blob/main/mine.safetensors", Told(folder)
+    name = ensure_linked_model(told.fetcher, link, "checkpoint")
+    assert re.fullmatch(r"mine-[0-9a-f]{8}\.safetensors", name)
+    assert mine.read_bytes() == other
+    assert mine.with_name(name).read_bytes() == (hub.root / "own/other/mine.safetensors").read_bytes()
+    assert "There is already another file called mine.safetensors" in told.notices[0]
+    assert ensure_linked_model(told.fetcher, link, "checkpoint") == name, "the second time it is there"
+
+
+def test_the_same_name_and_size_is_not_the_same_file(hub: Hub, folder: Folder) -> None:
+    hub.add("own/other", "mine.safetensors", safetensors(30_000))
+    mine = folder.models / "Stable-diffusion" / "mine.safetensors"
+    mine.write_bytes(safetensors(30_000))
+    told = Told(folder)
+    name = ensure_linked_model(
+        told.fetcher, "https://huggingface.co/own/other/blob/main/mine.safetensors", "checkpoint"
+    )
+    assert (
+        mine.with_name(name).read_bytes() == (hub.root / "own/other/mine.safetensors").read_bytes() != mine.read_bytes()
+    )
+
+
+def test_a_web_page_saved_as_a_model_is_set_aside_and_named(hub: Hub, folder: Folder) -> None:
+    broken = folder.models / "Stable-diffusion" / "model.safetensors"
+    broken.write_bytes(b"<!doctype html>" + b" " * 1000)
+    told = Told(folder)
+    ensure_model(told.fetcher, Model("A model", "SD 1.5", "MIT", (FILE,)))
+    assert "model.safetensors was already there, but is not a usable model file" in told.notices[0]
+    assert broken.with_name("model.safetensors.broken").read_bytes().startswith(b"<!doctype")
+    assert broken.read_bytes() == (hub.root / "own/model/model.safetensors").read_bytes()
+
+
+def test_a_file_that_is_there_is_used_when_its_source_is_down(
+    hub: Hub, folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = Told(folder)
+    link = "https://huggingface.co/own/model/blob/main/model.safetensors"
+    ensure_linked_model(told.fetcher, link, "checkpoint")
+    monkeypatch.setattr("launcher.models.sources.hugging_face.WAITS", ())
+    hub.fail["model.safetensors"] = (500, {}, b"")
+    assert ensure_linked_model(told.fetcher, link, "checkpoint") == "model.safetensors"
+    assert "is used as it is" in told.notices[0]

@@ -1,0 +1,311 @@
+"""One place says what a file is: by its bytes and the names of its tensors, whatever it is called."""
+
+import io
+import json
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from launcher.core.folder import Folder
+from launcher.core.problem import Problem
+from launcher.models.kinds import KIND_FOLDERS, contents_of
+from launcher.models.model_file import Format, look_at, look_from_afar
+from launcher.models.receive import Receiver, free_name, set_aside
+from launcher.models.safetensors_header import Unreadable, shapes_in
+from launcher.models.taken_over import broken_models, usable_checkpoint
+from tests.conftest import new_folder
+from tests.models.old_files import LORA, SOUND, UPSCALER, zipped
+from tests.world import safetensors
+from tests.world.heard import Heard
+
+UNET = "model.diffusion_model.input_blocks.0.0.weight"
+CLIP = "cond_stage_model.transformer.text_model.final_layer_norm.weight"
+
+
+def tensors(names: dict[str, tuple[int, ...]], dtype: str = "F16", size: int = 2) -> bytes:
+    """A .safetensors file with these tensors."""
+    header, at = {}, 0
+    for name, shape in names.items():
+        count = size
+        for side in shape:
+            count *= side
+        header[name] = {"dtype": dtype, "shape": list(shape), "data_offsets": [at, at + count]}
+        at += count
+    text = json.dumps(header).encode()
+    return len(text).to_bytes(8, "little") + text + bytes(at)
+
+
+# (what it is, the names as its makers write them, kind, base): ldm, sgm, kohya's scripts, LyCORIS, PEFT, diffusers,
+# spandrel.
+KINDS: list[tuple[str, dict[str, tuple[int, ...]], str, str]] = [
+    ("SD 1.x", {UNET: (320, 4, 3, 3), CLIP: (768,)}, "checkpoint", "SD 1"),
+    ("SD 2.x", {UNET: (320, 4, 3, 3), "cond_stage_model.model.ln_final.weight": (1024,)}, "checkpoint", "SD 2"),
+    ("SDXL", {UNET: (320, 4, 3, 3), "conditioner.embedders.0.transformer.x": (1,), "conditioner.embedders.1.model.ln_final.weight": (1280,)}, "checkpoint", "SDXL"),
+    ("SDXL refiner", {UNET: (384, 4, 3, 3), "conditioner.embedders.0.model.ln_final.weight": (1280,)}, "checkpoint", "SDXL refiner"),
+    ("SD-Turbo", {UNET: (320, 4, 3, 3), "conditioner.embedders.0.model.ln_final.weight": (1024,)}, "checkpoint", "SD 2"),
+    ("inpainting", {UNET: (320, 9, 3, 3), CLIP: (768,)}, "checkpoint", "SD 1 inpainting"),
+    ("SDXL inpainting", {UNET: (320, 9, 3, 3), "conditioner.embedders.1.model.ln_final.weight": (1280,)}, "checkpoint", "SDXL inpainting"),
+    ("pix2pix", {UNET: (320, 8, 3, 3), CLIP: (768,)}, "checkpoint", "SD 1 pix2pix"),
+    ("LoRA of kohya's scripts", {"lora_unet_down_blocks_0_attentions_0_transformer_blocks_0_attn2_to_k.lora_down.weight": (8, 768)}, "LoRA", "SD 1"),
+    ("LoRA, SD 2", {"lora_unet_down_blocks_0_attentions_0_transformer_blocks_0_attn2_to_k.lora_down.weight": (8, 1024)}, "LoRA", "SD 2"),
+    ("LoRA, SDXL", {"lora_unet_input_blocks_4_1_transformer_blocks_0_attn2_to_k.lora_down.weight": (8, 2048), "lora_te2_text_model_encoder_layers_0_mlp_fc1.lora_down.weight": (8, 1280)}, "LoRA", "SDXL"),
+    ("LoRA of diffusers", {"unet.down_blocks.0.attentions.0.transformer_blocks.0.attn1.to_q.lora_A.weight": (8, 320)}, "LoRA", ""),
+    ("LoRA of diffusers, old", {"unet.down_blocks.0.attentions.0.processor.to_q_lora.down.weight": (8, 320)}, "LoRA", ""),
+    ("LoRA of a text encoder", {"text_encoder.text_model.encoder.layers.0.self_attn.q_proj.lora_linear_layer.down.weight": (8, 768)}, "LoRA", ""),
+    ("LoHa", {"lora_unet_down_blocks_0_attentions_0_proj_in.hada_w1_a": (8, 4)}, "LoRA", ""),
+    ("LoKr", {"lycoris_unet_down_blocks_0_attentions_0_proj_in.lokr_w1": (8, 4)}, "LoRA", ""),
+    ("OFT", {"lora_unet_down_blocks_0_attentions_0_proj_in.oft_blocks": (8, 4, 4)}, "LoRA", ""),
+    ("DoRA", {"lora_unet_down_blocks_0_attentions_0_proj_in.dora_scale": (8, 1), "lora_unet_down_blocks_0_attentions_0_proj_in.lora_down.weight": (8, 320)}, "LoRA", ""),
+    ("full difference", {"lora_unet_down_blocks_0_attentions_0_proj_in.diff": (8, 4)}, "LoRA", ""),
+    ("embedding, A1111", {"emb_params": (2, 768)}, "embedding", "SD 1"),
+    ("embedding, SD 2", {"emb_params": (2, 1024)}, "embedding", "SD 2"),
+    ("embedding, SDXL", {"clip_l": (2, 768), "clip_g": (2, 1280)}, "embedding", "SDXL"),
+    ("embedding, diffusers", {"<cat>": (768,)}, "embedding", "SD 1"),
+    ("VAE, ldm", {"encoder.conv_in.weight": (128, 3, 3, 3), "decoder.conv_in.weight": (512, 4, 3, 3), "decoder.mid.attn_1.q.weight": (1,)}, "VAE", ""),
+    ("VAE with its prefix", {"first_stage_model.decoder.conv_in.weight": (512, 4, 3, 3)}, "VAE", ""),
+    ("ControlNet, ldm", {"control_model.input_hint_block.0.weight": (16, 3, 3, 3), "control_model.zero_convs.0.0.weight": (1,)}, "ControlNet", ""),
+    ("ControlNet, ldm, whole", {"control_model.input_blocks.0.0.weight": (1,), "control_model.input_hint_block.0.weight": (16,), UNET: (1,)}, "ControlNet", ""),
+    ("ControlNet, diffusers", {"controlnet_cond_embedding.conv_in.weight": (16, 3, 3, 3), "down_blocks.0.attentions.0.transformer_blocks.0.attn1.to_q.weight": (1,)}, "ControlNet", ""),
+    ("control-LoRA", {"lora_controlnet": (0,), "input_blocks.1.0.in_layers.2.up": (1,), "input_hint_block.0.weight": (1,)}, "ControlNet", ""),
+    ("T2I-Adapter", {"adapter.body.0.block1.weight": (1,), "adapter.conv_in.weight": (1,)}, "ControlNet", ""),
+    ("T2I-Adapter, old", {"body.0.block1.weight": (320, 320, 3, 3), "body.0.in_conv.weight": (1,), "conv_in.weight": (1,)}, "ControlNet", ""),
+    ("IP-Adapter", {"image_proj.proj.weight": (1,), "ip_adapter.1.to_k_ip.weight": (1,)}, "ControlNet", ""),
+    ("ESRGAN, old", UPSCALER, "upscaler", ""),
+    ("ESRGAN, new", {"conv_first.weight": (64, 3, 3, 3), "body.0.rdb1.conv1.weight": (1,)}, "upscaler", ""),
+    ("Real-ESRGAN, EMA", {"params_ema.conv_first.weight": (1,)}, "upscaler", ""),
+    ("Real-ESRGAN, small", {"params.body.0.weight": (64, 3, 3, 3), "params.body.1.weight": (64,)}, "upscaler", ""),
+    ("SwinIR", {"params.layers.0.residual_group.blocks.0.attn.qkv.weight": (1,), "params.conv_first.weight": (1,)}, "upscaler", ""),
+    ("DAT", {"before_RG.1.weight": (1,), "layers.0.blocks.0.attn.qkv.weight": (1,)}, "upscaler", ""),
+    ("ScuNET", {"m_head.0.weight": (1,), "m_down1.0.conv1_1.weight": (1,)}, "upscaler", ""),
+    ("hypernetwork", {"768.0.linear.0.weight": (1,), "768.1.linear.0.weight": (1,)}, "hypernetwork", ""),
+]  # fmt: skip
+FOREIGN: list[tuple[str, dict[str, tuple[int, ...]], str]] = [
+    ("Flux", {"model.diffusion_model.double_blocks.0.img_attn.qkv.weight": (1,)}, "Flux"),
+    ("Flux, one part", {"double_blocks.0.img_mod.lin.weight": (1,), "single_blocks.0.linear1.weight": (1,)}, "Flux"),
+    ("Flux LoRA, kohya", {"lora_unet_double_blocks_0_img_attn_proj.lora_down.weight": (1,), "lora_te1_text_model_encoder_layers_0_mlp_fc1.lora_down.weight": (1,)}, "Flux"),
+    ("Flux LoRA, diffusers", {"transformer.single_transformer_blocks.0.attn.to_q.lora_A.weight": (1,)}, "Flux"),
+    ("Stable Diffusion 3", {"model.diffusion_model.joint_blocks.0.context_block.attn.qkv.weight": (1,)}, "Stable Diffusion 3"),
+    ("AuraFlow, Pony V7", {"model.double_layers.0.attn.w1q.weight": (1,), "model.single_layers.0.attn.w1q.weight": (1,)}, "AuraFlow"),
+    ("Z-Image", {"noise_refiner.0.attention.qkv.weight": (1,), "layers.0.attention.qkv.weight": (1,)}, "Z-Image"),
+    ("Z-Image LoRA", {"diffusion_model.layers.0.attention.to_q.lora_A.weight": (1,)}, "Z-Image"),
+    ("Qwen-Image", {"transformer_blocks.0.img_mod.1.weight": (1,), "transformer_blocks.0.txt_mlp.net.0.proj.weight": (1,)}, "Qwen"),
+    ("Wan", {"blocks.0.cross_attn.k.weight": (1,), "patch_embedding.weight": (1,)}, "Wan"),
+    ("Wan LoRA", {"diffusion_model.blocks.0.cross_attn.k.lora_A.weight": (1,)}, "Wan"),
+    ("LoRA of something unheard of", {"diffusion_model.novel_blocks.0.q.lora_A.weight": (1,)}, "a LoRA for a model"),
+    ("Flux VAE", {"decoder.conv_in.weight": (512, 16, 3, 3)}, "a VAE for a model"),
+    ("VAE of diffusers", {"decoder.up_blocks.0.resnets.0.conv1.weight": (1,), "decoder.conv_in.weight": (512, 4, 3, 3)}, "diffusers layout"),
+    ("U-Net of diffusers", {"down_blocks.0.resnets.0.conv1.weight": (1,), "up_blocks.0.resnets.0.conv1.weight": (1,)}, "diffusers layout"),
+    ("text encoder of diffusers", {"text_model.encoder.layers.0.mlp.fc1.weight": (1,)}, "diffusers layout"),
+    ("U-Net alone", {UNET: (320, 4, 3, 3)}, "the text encoder is missing"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("what", "names", "kind", "base"), KINDS, ids=[row[0] for row in KINDS])
+def test_what_a_file_is_shows_in_the_names_of_its_tensors(
+    what: str, names: dict[str, tuple[int, ...]], kind: str, base: str
+) -> None:
+    found = contents_of(names)
+    assert (found.kind, found.fault) == (kind, "")
+    assert base in ("", found.base)
+
+
+@pytest.mark.parametrize(("what", "names", "says"), FOREIGN, ids=[row[0] for row in FOREIGN])
+def test_what_a1111_cannot_run_shows_there_too(what: str, names: dict[str, tuple[int, ...]], says: str) -> None:
+    assert says in contents_of(names).fault
+
+
+@pytest.mark.parametrize(
+    ("dtype", "size"), [("F8_E4M3", 1), ("F8_E5M2", 1), ("BF16", 2), ("F32", 4), ("F64", 8), ("I64", 8)]
+)
+def test_every_number_format_is_read(tmp_path: Path, dtype: str, size: int) -> None:
+    (tmp_path / "x").write_bytes(tensors({UNET: (2, 4, 3, 3), CLIP: (8,)}, dtype, size))
+    assert look_at(tmp_path / "x").base == "SD 1"
+
+
+def header(value: object) -> bytes:
+    return json.dumps(value).encode()
+
+
+ENTRY = {"dtype": "F16", "shape": [2], "data_offsets": [0, 4]}
+HOSTILE = {
+    "nesting": b"[" * 100_000,
+    "nesting in an object": b'{"a":' * 50_000,
+    "a list": header([]),
+    "a number": b"7",
+    "text": b'"x"',
+    "not UTF-8": b'{"\xff": 1}',
+    "an entry that is a list": header({"a": [1]}),
+    "an entry that is text": header({"a": "x"}),
+    "no offsets": header({"a": {"dtype": "F16", "shape": [2]}}),
+    "offsets of text": header({"a": ENTRY | {"data_offsets": ["0", "4"]}}),
+    "three offsets": header({"a": ENTRY | {"data_offsets": [0, 2, 4]}}),
+    "offsets backwards": header({"a": ENTRY | {"data_offsets": [4, 0]}}),
+    "negative offsets": header({"a": ENTRY | {"data_offsets": [-4, 0]}}),
+    "offsets of truth": header({"a": ENTRY | {"data_offsets": [False, True]}}),
+    "offsets with a point": header({"a": ENTRY | {"data_offsets": [0.0, 4.0]}}),
+    "a huge number": b'{"a": {"dtype": "F16", "shape": [2], "data_offsets": [0, ' + b"9" * 5000 + b"]}}",
+    "a shape of text": header({"a": ENTRY | {"shape": "2"}}),
+    "a shape that does not fit": header({"a": ENTRY | {"shape": [3]}}),
+    "a shape without end": header({"a": ENTRY | {"shape": [1] * 1000}}),
+    "no dtype": header({"a": {"shape": [2], "data_offsets": [0, 4]}}),
+    "a dtype that is a number": header({"a": ENTRY | {"dtype": 16}}),
+    "overlapping": header({"a": ENTRY, "b": ENTRY}),
+    "a gap": header({"a": ENTRY | {"data_offsets": [2, 6]}}),
+    "beyond the end": header({"a": ENTRY | {"shape": [1000], "data_offsets": [0, 2000]}}),
+    "metadata that is a list": header({"__metadata__": [1], "a": ENTRY}),
+    "metadata of numbers": header({"__metadata__": {"a": 1}, "a": ENTRY}),
+    "not a number": b'{"a": {"dtype": "F16", "shape": [NaN], "data_offsets": [0, 4]}}',
+}
+
+
+@pytest.mark.parametrize("what", HOSTILE)
+def test_a_hostile_header_is_a_fault_and_no_exception(tmp_path: Path, what: str) -> None:
+    raw = HOSTILE[what]
+    with pytest.raises(Unreadable):
+        shapes_in(raw, 8 + len(raw) + 4)
+    (tmp_path / "x.safetensors").write_bytes(len(raw).to_bytes(8, "little") + raw + bytes(4))
+    assert look_at(tmp_path / "x.safetensors").fault
+
+
+def test_one_hostile_file_hides_no_other(tmp_path: Path) -> None:
+    folder = new_folder(tmp_path)
+    place = folder.kept / "models" / "Stable-diffusion"
+    for name, raw in HOSTILE.items():
+        (place / f"{name}.safetensors").write_bytes(len(raw).to_bytes(8, "little") + raw + bytes(4))
+    (place / "page.ckpt").write_bytes(b"<html>")
+    (place / "good.safetensors").write_bytes(safetensors(1000))
+    sound, broken = broken_models(folder, set())
+    assert sound == {"models/Stable-diffusion/good.safetensors"}
+    assert len(broken) == len(HOSTILE) + 1
+
+
+def packed(names: list[str], content: bytes) -> bytes:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name in names:
+            archive.writestr(name, content)
+    return out.getvalue()
+
+
+def received(tmp_path: Path, name: str, content: bytes, kind: str = "checkpoint") -> Path:
+    part = tmp_path / f"{name}.part"
+    part.write_bytes(content)
+    try:
+        return Receiver(kind, "the disk", Heard().stop, checksum_known=False)(part, tmp_path / name)
+    finally:
+        assert not list(tmp_path.glob("*.part"))
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "kind", "becomes"),
+    [
+        ("m.ckpt", safetensors(1000), "checkpoint", "m.safetensors"),
+        ("m.safetensors", SOUND["pruned, half precision"][0], "checkpoint", "m.ckpt"),
+        ("m.safetensors", zipped(LORA), "LoRA", "m.pt"),
+        ("m.bin", zipped(LORA), "LoRA", "m.pt"),
+        ("m.ckpt", SOUND["upscaler (ESRGAN, old)"][0], "upscaler", "m.pth"),
+        ("m.pth", SOUND["upscaler (ESRGAN, old)"][0], "upscaler", "m.pth"),
+        ("m.zip", packed(["folder/inner.safetensors", "readme.txt"], safetensors(1000)), "checkpoint", "m.safetensors"),
+        ("m.ckpt", packed(["inner.ckpt"], SOUND["pruned, half precision"][0]), "checkpoint", "m.ckpt"),
+        (
+            "m.ckpt",
+            packed(["a.safetensors", "__MACOSX/._a.safetensors"], safetensors(1000)),
+            "checkpoint",
+            "m.safetensors",
+        ),
+    ],
+)
+def test_what_a_file_is_decides_its_ending(tmp_path: Path, name: str, content: bytes, kind: str, becomes: str) -> None:
+    path = received(tmp_path, name, content, kind)
+    assert path == tmp_path / becomes
+    assert look_at(path).kind == kind
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:abc\nsize 7\n", "only a pointer"),
+        (b'{"error": "not found"}', "an error message from a server"),
+        (b"<!doctype html>", "a web page"),
+        (b"\xef\xbb\xbf\n <html>", "a web page"),
+        (bytes(range(1, 256)) * 9, "not a model file"),
+        (bytes(1000), "nothing but zeros"),
+        (b"", "empty"),
+        (b"Rar!\x1a\x07\x00" + bytes(50), "a RAR archive"),
+        (b"7z\xbc\xaf\x27\x1c" + bytes(50), "a 7-Zip archive"),
+        (b"GGUF" + bytes(50), "a GGUF file"),
+        (SOUND["SD 1.5 (Lightning, zip)"][0][:-30], "cut off"),
+        (safetensors(1000)[:-1], "cut off"),
+        (safetensors(1000) + b"x", "longer than its header says"),
+        (packed(["a.ckpt", "b.ckpt"], b"x"), "does not contain exactly one model"),
+        (packed(["readme.txt"], b"x"), "does not contain exactly one model"),
+        (packed(["a.ckpt"], b"<html>"), "a web page"),
+        (zipped(LORA), "is a LoRA, not a checkpoint"),
+        (tensors({"lora_unet_double_blocks_0_img_attn_proj.lora_down.weight": (4,)}), "made for Flux"),
+        (tensors({"down_blocks.0.resnets.0.conv1.weight": (4,)}), "diffusers layout"),
+        (tensors({"something.else": (4, 4, 4)}), "does not contain a checkpoint"),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("ending", [".ckpt", ".safetensors"])
+def test_what_is_of_no_use_is_refused_under_every_name(tmp_path: Path, ending: str, content: bytes, says: str) -> None:
+    with pytest.raises(Problem, match=says):
+        received(tmp_path, f"m{ending}", content)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_upscaler_that_a1111_would_not_list_is_said(tmp_path: Path) -> None:
+    with pytest.raises(Problem, match=r"cannot use a \.safetensors file as upscaler"):
+        received(tmp_path, "u.safetensors", tensors(UPSCALER), "upscaler")
+
+
+def test_nothing_is_ever_overwritten(tmp_path: Path) -> None:
+    (tmp_path / "m.ckpt").write_bytes(b"mine")
+    assert received(tmp_path, "m.ckpt", SOUND["merged, bfloat16"][0]) == tmp_path / "m (2).ckpt"
+    assert (tmp_path / "m.ckpt").read_bytes() == b"mine"
+    (tmp_path / "m.ckpt.broken").write_bytes(b"older")
+    assert set_aside(tmp_path / "m.ckpt") == tmp_path / "m.ckpt.broken2"
+    assert free_name(tmp_path / "new.ckpt") == tmp_path / "new.ckpt"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"<html>",
+        safetensors(1000)[:-5],
+        tensors({"lora_unet_down_blocks_0_x.lora_down.weight": (4,)}),
+        tensors({"down_blocks.0.resnets.0.conv1.weight": (4,)}),
+    ],
+    ids=["empty", "page", "cut off", "LoRA", "diffusers"],
+)
+def test_a_useless_file_is_no_checkpoint_and_is_named(tmp_path: Path, content: bytes) -> None:
+    folder = new_folder(tmp_path)
+    place = folder.models / "Stable-diffusion"
+    (place / "a.safetensors").write_bytes(content)
+    found, useless = usable_checkpoint(folder, set())
+    assert found is None
+    assert list(useless) == ["a.safetensors"]
+    (place / "sub").mkdir()
+    (place / "sub" / "b.ckpt").write_bytes(SOUND["SD 1.5 (Lightning, zip)"][0])
+    assert usable_checkpoint(folder, set())[0] == place / "sub" / "b.ckpt"
+
+
+def test_what_is_sound_but_for_another_program_is_not_called_broken(tmp_path: Path) -> None:
+    folder: Folder = new_folder(tmp_path)
+    path = folder.models / "Stable-diffusion" / "flux.safetensors"
+    path.write_bytes(tensors({"double_blocks.0.img_mod.lin.weight": (4,)}))
+    assert broken_models(folder, set())[1] == {}
+    assert look_at(path).foreign
+
+
+def test_a_file_is_known_from_its_first_bytes_at_its_source() -> None:
+    content = tensors({UNET: (2, 4, 3, 3), CLIP: (8,)})
+    seen = look_from_afar(lambda start, end: content[start:end], len(content))
+    assert seen
+    assert (seen.format, seen.kind) == (Format.SAFETENSORS, "checkpoint")
+    assert look_from_afar(lambda start, end: SOUND["LoRA (.pt)"][0][start:end], 1000) is None
+
+
+def test_every_kind_has_its_folder() -> None:
+    assert {kind for _, _, kind, _ in KINDS} == set(KIND_FOLDERS)

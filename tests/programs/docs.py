@@ -1,0 +1,31 @@
+"""`make docs`: the pages in docs/ that are made from the code, so that they cannot drift.
+
+The drawing of the layers, models, links, cards and sentences take a second; `--all` also tries every lying server and
+every crafted file of weights (a minute).
+"""
+
+import sys
+
+from tests.conftest import ROOT
+from tests.docs import layers, pages
+from tests.models import liars, old_files
+
+DOCS = ROOT / "docs"
+
+
+def main() -> None:
+    layers.PAGE.write_text(layers.page_with_drawing(layers.PAGE.read_text()))
+    for name, make in pages.PAGES.items():
+        (DOCS / name).write_text(make())
+    if "--all" not in sys.argv:
+        return
+    old = DOCS / "old-files.md"
+    kept = old.read_text().partition(old_files.MADE)[0].rstrip()
+    old.write_text(f"{kept}\n\n{old_files.MADE}\n\nMade by `make docs ALL=yes`. {old_files.tables()}")
+    made = liars.page()
+    (DOCS / "downloads.md").write_text(made)
+    sys.exit("WRONG BYTES" in made)
+
+
+if __name__ == "__main__":
+    main()

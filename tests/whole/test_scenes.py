@@ -1,0 +1,29 @@
+"""The scenes of tests/whole/scenes.py on the stand-in; `make colab` plays them on the real google.colab, too."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.whole.scenes import SCENES, Scene
+from tests.whole.stage import Stage
+
+# The bounds are for a machine that does nothing else; what they guard against took 8 to 620 s.
+SLACK = 4.0
+SHORT = [scene for scene in SCENES if not scene.long]
+
+
+@pytest.fixture(scope="module")
+def stage(tmp_path_factory: pytest.TempPathFactory, repositories: Path) -> Iterator[Stage]:
+    """One machine for all scenes of a worker; each scene makes it as new."""
+    made = Stage(tmp_path_factory.mktemp("stage"), repositories)
+    yield made
+    made.close()
+
+
+@pytest.mark.parametrize(
+    "scene", [pytest.param(one, id=one.name, marks=pytest.mark.xdist_group(f"scenes-{one.group}")) for one in SHORT]
+)
+def test_scene(scene: Scene, stage: Stage) -> None:
+    seconds = scene.play(stage)
+    assert seconds <= scene.bound * SLACK, f"{seconds:.1f} s instead of {scene.bound} s"
