@@ -17,9 +17,10 @@ from tests.conftest import CURRENT_PYTHON, ROOT
 from tests.programs.prepare import system_packages
 from tests.world import MODEL_LINK, MODEL_REPO, World, safetensors
 from tests.world.browser import chromium, log_in
-from tests.world.lab import open_book, server, wait
+from tests.world.lab import open_book, server
 from tests.world.page import NOTEBOOK
 from tests.world.place import Place
+from tests.world.wait import wait
 
 PICTURES = ROOT / "docs" / "pictures"
 EMOJI = Path("/usr/share/fonts/truetype/noto/NotoColorEmoji.ttf")

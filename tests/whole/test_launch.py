@@ -25,6 +25,7 @@ from tests.world.browser import chromium, images, log_in, paint
 from tests.world.kernel import Kernel, cell_source
 from tests.world.page import CONSENT, Reply
 from tests.world.place import Place, wait_problem, wait_ready
+from tests.world.wait import wait_visible
 from tests.world.walk import walk
 
 STACKS = [pytest.param(COLAB_PYTHON, id="colab"), pytest.param(CURRENT_PYTHON, id="current")]
@@ -423,7 +424,7 @@ def test_gradio_down_leads_to_colabs_own_link_and_that_is_said(world: World, pla
     with chromium() as browser:
         page = browser.new_page()
         log_in(page, url, password)
-        page.locator("#txt2img_generate").first.wait_for(timeout=30_000)
+        wait_visible(page.locator("#txt2img_generate"), 30)
     kernel.interrupt()
     kernel.run(cell_source("stop"), 120)
 
@@ -598,6 +599,6 @@ def test_every_route_of_the_web_ui_is_behind_the_door(place: Place, kernels: Ker
         with page.expect_response("**/internal/progress"):
             page.locator("#txt2img_generate").first.click()
         os.kill(place.pid("webui"), signal.SIGKILL)
-        page.get_by_text("Connection errored out").first.wait_for(timeout=20_000)
+        wait_visible(page.get_by_text("Connection errored out"), 20)
     kernel.interrupt()
     kernel.run(cell_source("stop"), 120)

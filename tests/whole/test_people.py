@@ -15,9 +15,10 @@ from tests.conftest import COLAB_PYTHON, CURRENT_PYTHON, ROOT, SERVER_PYTHON
 from tests.world import MODEL_LINK, MODEL_REPO, World, safetensors
 from tests.world.browser import chromium, images, log_in, paint
 from tests.world.kernel import Kernel, cell_source
-from tests.world.lab import Book, open_book, server, violations, wait
+from tests.world.lab import Book, open_book, server, violations
 from tests.world.page import NOTEBOOK
 from tests.world.place import Place
+from tests.world.wait import wait, wait_visible
 
 # JupyterLab's side bars may leave the panel less room than any phone has: that is not looked at.
 BESIDE = """() => [...document.querySelectorAll('.oneclick .field button')].every(button => {
@@ -84,7 +85,7 @@ def test_a_person_gets_from_the_open_notebook_to_an_image_and_back(
         reached_by_tab(book, 0)
         with browser.expect_page() as opened:
             book.page.keyboard.press("Enter")
-        opened.value.locator("#txt2img_prompt textarea").first.wait_for(timeout=60_000)
+        wait_visible(opened.value.locator("#txt2img_prompt textarea"))
         opened.value.close()
 
         # the card's link opens the web UI, logged in, and an image is made and kept
@@ -207,16 +208,15 @@ def test_axe_finds_nothing_serious_on_the_login_page_and_the_waiting_page(
         assert violations(page, AXE) == []
         page.screenshot(path=str(SHOTS / f"login-400-{'dark' if dark else 'light'}.png"))
         log_in(page, url, password)
-        page.get_by_text("Python packages").wait_for(timeout=20_000)
+        wait_visible(page.get_by_text("Python packages"), 20)
         assert violations(page, AXE) == []
         page.screenshot(path=str(SHOTS / f"waiting-400-{'dark' if dark else 'light'}.png"))
     with chromium(java_script_enabled=not dark) as browser:  # under the page's own policy, and once without JavaScript
         page = browser.new_page()
         log_in(page, url, password)
-        page.get_by_text("Python packages").wait_for(timeout=20_000)
-        page.locator("#txt2img_prompt textarea" if not dark else "gradio-app").first.wait_for(
-            timeout=90_000, state="attached"
-        )  # it changes by itself
+        wait_visible(page.get_by_text("Python packages"), 20)
+        changed = page.locator("#txt2img_prompt textarea" if not dark else "gradio-app")
+        wait_visible(changed, 90, drawn=not dark)  # it changes by itself
     kernel.interrupt()
     kernel.wait_done(cell, 60)
     kernel.run(cell_source("stop"), 120)

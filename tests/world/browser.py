@@ -5,6 +5,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from tests.world.wait import wait, wait_visible
+
 CHROMIUM = "/usr/bin/chromium"
 FLAGS = [
     "--no-sandbox",
@@ -16,6 +18,8 @@ FLAGS = [
     "--disable-sync",
 ]
 
+PATIENCE = 180.0  # seconds for one click, field or address: a browser starves first where much else runs
+
 
 @contextmanager
 def chromium(**context: Any) -> Iterator[Any]:
@@ -25,6 +29,7 @@ def chromium(**context: Any) -> Iterator[Any]:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS, headless=True)
         page = browser.new_context(**context)
+        page.set_default_timeout(PATIENCE * 1000)
         page.route(
             lambda url: not url.startswith(("http://127.0.0.1", "http://localhost", "data:", "blob:")),
             lambda route: route.abort(),
@@ -44,15 +49,11 @@ def paint(page: Any, prompt: str, kept: Path, patience: float = 60) -> Path:
     """Press Generate and wait for the image in the kept folder; return its path."""
     before = images(kept)
     box = page.locator("#txt2img_prompt textarea").first
-    box.wait_for(timeout=patience * 1000)
+    wait_visible(box, patience)
     box.fill(prompt)
     page.locator("#txt2img_generate").first.click()
-    for _ in range(int(patience * 5)):
-        new = images(kept) - before
-        if new:
-            return min(new)
-        page.wait_for_timeout(200)
-    raise TimeoutError(f"no image in {kept} after {patience} s")
+    new: set[Path] = wait(lambda: images(kept) - before, patience, f"an image in {kept}", page)
+    return min(new)
 
 
 def images(kept: Path) -> set[Path]:

@@ -21,6 +21,7 @@ from jupyter_client.manager import KernelManager
 
 from launcher.cells import TOGETHER
 from tests.world.page import NOTEBOOK, Page
+from tests.world.wait import Patience, wait
 
 # The notebook of ca7154c, the last whose first cell poured all modules into the person's own namespace.
 BEFORE = Path(__file__).resolve().parent / "before.ipynb.gz"
@@ -36,6 +37,18 @@ def cell_source(identity: str, notebook: Path = NOTEBOOK, /, **fields: Any) -> s
         assert field, f"the form has no field {name}"
         text = f"{text[: field.start()]}{name} = {value!r}{text[field.end() :]}"
     return text
+
+
+def wait_until_ready(client: Any) -> None:
+    """Wait until the kernel answers. Raises `RuntimeError` if it ended or does not."""
+    patience = Patience(60)
+    while True:
+        try:
+            client.wait_for_ready(timeout=5)
+            return
+        except RuntimeError:
+            if patience.over() or not client.is_alive():
+                raise
 
 
 class Tab:
@@ -132,18 +145,11 @@ class Tab:
         )
 
     def wait(self, condition: Any, timeout: float, what: str) -> Any:
-        end = time.monotonic() + timeout
-        while True:
-            value = condition()
-            if value:
-                return value
-            if time.monotonic() > end:
-                raise TimeoutError(
-                    f"waited {timeout} s for {what}; the kernel "
-                    f"said:\n{self.text[-3000:]}\n{self.errors}\n"
-                    + re.sub(r"<style>.*?</style>", "", self.html(), flags=re.DOTALL)[-3000:]
-                )
-            time.sleep(0.05)
+        try:
+            return wait(condition, timeout, what)
+        except TimeoutError as error:
+            shown = re.sub(r"<style>.*?</style>", "", self.html(), flags=re.DOTALL)[-3000:]
+            raise TimeoutError(f"{error}; the kernel said:\n{self.text[-3000:]}\n{self.errors}\n{shown}") from None
 
     def wait_for_text(self, pattern: str, timeout: float) -> "re.Match[str]":
         found: re.Match[str] = self.wait(lambda: re.search(pattern, self.text, re.MULTILINE), timeout, pattern)
@@ -188,7 +194,7 @@ class Kernel(Tab):
         client = self.manager.client()
         client.start_channels(stdin=True)
         try:
-            client.wait_for_ready(timeout=60)
+            wait_until_ready(client)
         except RuntimeError as error:
             raise RuntimeError(f"{error}: {(place / 'stderr').read_text()[-1000:]}") from error
         self._environment = environment
@@ -208,7 +214,7 @@ class Kernel(Tab):
         client = BlockingKernelClient(connection_file=self.manager.connection_file)
         client.load_connection_file()
         client.start_channels(stdin=True)
-        client.wait_for_ready(timeout=60)
+        wait_until_ready(client)
         return Tab(client, self._environment)
 
     def interrupt(self) -> None:

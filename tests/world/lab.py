@@ -8,7 +8,7 @@ import socket
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from jupyter_client.blocking.client import BlockingKernelClient
 from launcher.cells import TOGETHER
 from tests.world.browser import chromium
 from tests.world.page import Page
+from tests.world.wait import wait, wait_visible
 
 CELLS = ("view-in-github", "title", "launch", "add-model", "add-controlnet", "add-extension", "stop")
 DARK = {"@jupyterlab/apputils-extension:themes": {"theme": "JupyterLab Dark"}}
@@ -29,16 +30,6 @@ QUIET = {
     }
 }
 WHOLE = {"@jupyterlab/notebook-extension:tracker": {"windowingMode": "none"}}  # every cell is in the page
-
-
-def wait(condition: Callable[[], Any], patience: float, what: str, page: Any = None) -> Any:
-    """Wait until `condition` is true; with a page its own clock is used, so that it can go on drawing."""
-    end = time.monotonic() + patience
-    while not (value := condition()):
-        if time.monotonic() > end:
-            raise TimeoutError(f"waited {patience} s for {what}")
-        page.wait_for_timeout(100) if page else time.sleep(0.1)
-    return value
 
 
 @contextlib.contextmanager
@@ -206,7 +197,7 @@ def open_book(url: str, width: int = 1300, dark: bool = False) -> Iterator[tuple
     with chromium(viewport={"width": width, "height": height}, color_scheme=scheme) as browser:
         page = browser.new_page()
         page.goto(url, wait_until="domcontentloaded")
-        page.locator(".jp-Notebook .jp-Cell").first.wait_for(timeout=90_000)
+        wait_visible(page.locator(".jp-Notebook .jp-Cell"), 90)
         idle = (
             "() => { const k = window.jupyterapp?.shell?.currentWidget?.sessionContext?.session?.kernel; "
             "return !!k "

@@ -5,12 +5,12 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from tests.world.drive import Manners
+from tests.world.wait import wait
 
 
 class MountedDrive:
@@ -29,11 +29,7 @@ class MountedDrive:
         program = Path(__file__).with_name("drive.py")
         command = [sys.executable, str(program), str(self.behind), str(self.mountpoint), str(self.control)]
         self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
-        end = time.monotonic() + 30
-        while not os.path.isdir(self.mydrive):
-            if time.monotonic() > end:
-                raise TimeoutError("the stand-in for Drive was not mounted")
-            time.sleep(0.02)
+        wait(lambda: os.path.isdir(self.mydrive), 30, "the stand-in for Drive to be mounted")
 
     def manners(self, **changed: Any) -> None:
         """How it behaves from now on."""

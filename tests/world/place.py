@@ -19,6 +19,7 @@ from tests.world import World
 from tests.world.drive import Manners
 from tests.world.google_program import PROGRAM, install
 from tests.world.kernel import Kernel
+from tests.world.wait import Patience
 
 
 class Place:
@@ -101,9 +102,9 @@ class Place:
 
     def wait_until_nothing_runs(self, patience: float = 30) -> None:
         """The keeper ends some seconds after the last thing it kept."""
-        end = time.monotonic() + patience
+        left = Patience(patience)
         while self.running():
-            assert time.monotonic() < end, self.processes()
+            assert not left.over(), self.processes()
             time.sleep(0.1)
 
     def end_processes(self) -> None:
