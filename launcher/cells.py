@@ -1,8 +1,6 @@
 """What the notebook's cells call. Each asks the keeper for something and shows it in a window."""
 
 import datetime
-import sys
-import threading
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -51,7 +49,6 @@ async def ask_keeper(do: str, fields: Mapping[str, Any], title: str) -> None:
     if do != "launch" and asked and _launched and abs((asked - _launched).total_seconds()) < TOGETHER:
         print("Run all also started this cell, so it did nothing. Press ▶ on it when you need it.")
         return
-    end_poured_notebook()
     session = Session(place_of_machine() / "session")
     ask = do not in ("launch", "stop") and not keeper_version(session)
     form = first_cells_values if ask else lambda: None
@@ -63,16 +60,3 @@ def asked_at() -> datetime.datetime | None:
     kernel = running_kernel()
     date = kernel.get_parent("shell").get("header", {}).get("date") if kernel else None
     return date if isinstance(date, datetime.datetime) else None
-
-
-def end_poured_notebook() -> None:
-    """Let go of what a notebook of before 2.0 runs in this kernel: its launch lived in the kernel's own names.
-
-    Its web UI, door and link are processes; the keeper finds them by their files.
-    """
-    names = vars(sys.modules["__main__"])
-    old: Any = names.get("running")
-    if type(old).__name__ == "Launch" and type(old).__module__ == "__main__":
-        old.over.set()
-        threading.Thread(target=old.let_go, daemon=True).start()  # it waits for its threads
-        names["running"] = None

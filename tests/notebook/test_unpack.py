@@ -17,7 +17,6 @@ from launcher.core.fields import FIELDS
 from launcher.notebook import build
 from launcher.notebook.cells import ADD_MODEL, LAUNCH_FORM
 from tests.conftest import COLAB_PYTHON, CURRENT_PYTHON, ROOT
-from tests.world import World
 from tests.world.kernel import Kernel, cell_source
 
 STACKS = [pytest.param(COLAB_PYTHON, id="colab"), pytest.param(CURRENT_PYTHON, id="current")]
@@ -212,23 +211,6 @@ except Exception as error:
     for name, line in frames:
         repository = ROOT / Path(name).relative_to(tmp_path)
         assert repository.read_text().splitlines()[int(line) - 1] == Path(name).read_text().splitlines()[int(line) - 1]
-
-
-def test_the_notebook_of_the_release_before_is_let_go_and_what_it_runs_is_taken_over(
-    kernels: Kernels, world: World, tmp_path: Path
-) -> None:
-    """What a poured notebook leaves in the kernel is a `running` of a class `Launch` of __main__."""
-    kernel = kernels(COLAB_PYTHON, at_home(tmp_path / "home"), tmp_path / "home")
-    kernel.run(
-        "import threading\n"
-        "class Launch:\n"
-        "    def __init__(self): self.over, self.went = threading.Event(), threading.Event()\n"
-        "    def let_go(self): self.went.set()\n"
-        "running = old = Launch()"
-    )
-    assert SAYS in press(kernel, cell_source("launch", checkpoint=WRONG))
-    kernel.run("print('GONE', old.went.wait(5), old.over.is_set(), running)")
-    kernel.wait_for_text(r"^GONE True True None$", 10)
 
 
 def test_a_note_of_another_version_is_no_type_error(kernels: Kernels, home: Path) -> None:

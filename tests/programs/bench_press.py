@@ -1,18 +1,20 @@
 """The rows of `make bench` on the way from ▶ to the first line of our code: the panel, after all bytes of the package
-on the disk were compared. Against the notebook as it was before it became a package, in the same run, on both stacks.
+on the disk were compared. Against the notebook as it was when this round began, in the same run, on both stacks.
 """
 
 import statistics
+import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.conftest import COLAB_PYTHON, CURRENT_PYTHON
+from tests.conftest import COLAB_PYTHON, CURRENT_PYTHON, ROOT
 from tests.programs.bench_launches import BASE, Row, met
-from tests.world.kernel import BEFORE, Kernel, cell_source
+from tests.world.kernel import Kernel, cell_source
 from tests.world.page import NOTEBOOK
 
+BEFORE = "30161fa"  # 1.2.0
 ROUNDS = 3
 FIRST, SECOND = 0.3, 0.2  # seconds
 STACKS = {"Colab's pins": COLAB_PYTHON, "the current stack": CURRENT_PYTHON}
@@ -67,19 +69,20 @@ def times(python: Path, home: Path, notebook: Path) -> Times:
 
 def press_rows(root: Path) -> list[Row]:
     """The notebook of today and the one before it, in turns."""
-    rows = []
+    rows, before = [], root / "before.ipynb"
+    before.write_bytes(subprocess.check_output(["git", "show", f"{BEFORE}:{NOTEBOOK.name}"], cwd=ROOT))
     for stack, python in STACKS.items():
-        seen: dict[Path, Times] = {BEFORE: {}, NOTEBOOK: {}}
+        seen: dict[Path, Times] = {before: {}, NOTEBOOK: {}}
         for number in range(ROUNDS):
             for notebook, so_far in seen.items():
                 for kind, measured in times(python, root / f"{stack}{number}{notebook.stem}", notebook).items():
                     so_far.setdefault(kind, []).extend(measured)
         for kind, target in (("new machine", FIRST), ("new kernel", FIRST), ("again", SECOND)):
-            now, then = seen[NOTEBOOK][kind], seen[BEFORE][kind]
+            now, then = seen[NOTEBOOK][kind], seen[before][kind]
             middle = statistics.median(seconds for seconds, _ in now)
             figure = f"▶ to the first line of our code, {kind}, {stack}"
             rows.append(
-                (figure, f"the notebook of ca7154c: {told(then)}", f"≤ {target} s", told(now), met(middle / target, 1))
+                (figure, f"the notebook of {BEFORE}: {told(then)}", f"≤ {target} s", told(now), met(middle / target, 1))
             )
     return rows
 

@@ -10,9 +10,8 @@ import requests
 
 from tests.conftest import COLAB_PYTHON, CURRENT_PYTHON
 from tests.world import MODEL_LINK, MODEL_REPO, World, safetensors
-from tests.world.kernel import BEFORE, Kernel, cell_source
+from tests.world.kernel import Kernel, cell_source
 from tests.world.place import Place, wait_ready
-from tests.world.wait import lives
 
 STACKS = [pytest.param(COLAB_PYTHON, id="colab"), pytest.param(CURRENT_PYTHON, id="current")]
 Kernels = Callable[..., Kernel]
@@ -41,29 +40,6 @@ def done(kernel: Kernel, cell: str) -> None:
 def address(kernel: Kernel, patience: float = 120) -> tuple[str, str]:
     """(link, password) of the login box."""
     return wait_ready(kernel, patience)[1:]
-
-
-@pytest.mark.parametrize("then", ["■ was pressed", "the cell is open", "new kernel"])
-def test_what_the_notebook_of_before_runs_is_taken_over_and_ended(place: Place, kernels: Kernels, then: str) -> None:
-    kernel = kernels(COLAB_PYTHON, place.environment, place.machine)
-    old = kernel.start(cell_source("launch", BEFORE, checkpoint=MODEL_LINK))
-    way_in, webui, tunnel = address(kernel), place.pid("webui"), place.pid("tunnel")
-    if then != "the cell is open":
-        done(kernel, old)
-    if then == "new kernel":
-        kernel.shutdown()
-        kernel = kernels(COLAB_PYTHON, place.environment, place.machine)
-    kernel.widgets.clear()
-    new = kernel.start(cell_source("launch", checkpoint=MODEL_LINK))
-    assert address(kernel) == way_in
-    assert place.pid("tunnel") == tunnel, "it was found by its file"
-    assert place.pid("webui") == webui or not lives(webui)
-    done(kernel, new)
-    if then != "new kernel":  # under ipykernel 6 the new cell ran within the old one, which hears it at its end
-        kernel.wait_done(old, 60)
-    kernel.run(cell_source("stop"), 120)
-    assert "the web UI and its link are off" in kernel.html()
-    place.wait_until_nothing_runs()
 
 
 @pytest.mark.parametrize("python", STACKS)

@@ -3,7 +3,6 @@
 The front end is Colab's: it answers google.colab (`page.Page`). It ignores the tags of `clear_output`, as others do.
 """
 
-import gzip
 import json
 import os
 import re
@@ -23,14 +22,10 @@ from launcher.cells import TOGETHER
 from tests.world.page import NOTEBOOK, Page
 from tests.world.wait import Patience, wait
 
-# The notebook of ca7154c, the last whose first cell poured all modules into the person's own namespace.
-BEFORE = Path(__file__).resolve().parent / "before.ipynb.gz"
-
 
 def cell_source(identity: str, notebook: Path = NOTEBOOK, /, **fields: Any) -> str:
     """A cell's text with form fields filled in, as Colab does it: the line of the field is rewritten."""
-    content = notebook.read_bytes()
-    book = json.loads(gzip.decompress(content) if notebook.suffix == ".gz" else content)
+    book = json.loads(notebook.read_text())
     text = {cell["id"]: "".join(cell["source"]) for cell in book["cells"]}[identity]
     for name, value in fields.items():
         field = re.search(rf"(?m)^{name} = .*?(?= #@param)", text)
