@@ -1,4 +1,4 @@
-"""A launch in kernels as people use them: names taken, pressed twice, two at once, after a notebook of before."""
+"""A launch in kernels as people use them: names taken, pressed twice, two at once."""
 
 import html
 import time
