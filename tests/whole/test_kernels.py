@@ -2,14 +2,14 @@
 
 import html
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import requests
 
 from tests.conftest import COLAB_PYTHON, CURRENT_PYTHON
-from tests.world import MODEL_LINK, MODEL_REPO, World, safetensors
+from tests.world import MODEL_LINK, MODEL_REPO, safetensors
 from tests.world.kernel import Kernel, cell_source
 from tests.world.place import Place, wait_ready
 
@@ -17,12 +17,6 @@ STACKS = [pytest.param(COLAB_PYTHON, id="colab"), pytest.param(CURRENT_PYTHON, i
 Kernels = Callable[..., Kernel]
 TAKEN = "run = git = page = stop = launch = os = sys = Path = running = json = asyncio = 1"
 OUTSIDE = ("keeper", "webui", "door", "tunnel")
-
-
-@pytest.fixture
-def place(world: World, tmp_path: Path) -> Iterator[Place]:
-    with Place(world, tmp_path) as made:
-        yield made
 
 
 def pids(place: Place) -> dict[str, int]:

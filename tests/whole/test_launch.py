@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -32,12 +32,6 @@ STACKS = [pytest.param(COLAB_PYTHON, id="colab"), pytest.param(CURRENT_PYTHON, i
 Kernels = Callable[..., Kernel]
 
 
-@pytest.fixture
-def place(world: World, tmp_path: Path) -> Iterator[Place]:
-    with Place(world, tmp_path) as made:
-        yield made
-
-
 def test_the_kernels_are_what_they_are_called(kernels: Kernels, tmp_path: Path) -> None:
     told = {}
     for python in (COLAB_PYTHON, CURRENT_PYTHON):
@@ -55,9 +49,10 @@ def test_the_kernels_are_what_they_are_called(kernels: Kernels, tmp_path: Path) 
 
 @pytest.mark.parametrize("python", STACKS)
 def test_from_one_click_to_an_image_and_what_may_happen_in_the_notebook_then(
-    place: Place, kernels: Kernels, python: Path
+    new_place: Place, kernels: Kernels, python: Path
 ) -> None:
     """On both stacks: they differ in widgets, in what ■ does, and in which cells run while another is busy."""
+    place = new_place
     kernel = kernels(python, place.environment, place.machine)
     cell = kernel.start(cell_source("launch", checkpoint=MODEL_LINK))
     button, url, password = wait_ready(kernel)
@@ -389,8 +384,9 @@ def test_stop_in_add_a_model_ends_its_download_and_two_cells_at_once_fetch_the_r
 
 
 def test_a_model_that_does_not_fit_on_drive_is_said_before_the_long_steps_with_what_could_go(
-    place: Place, kernels: Kernels
+    new_place: Place, kernels: Kernels
 ) -> None:
+    place = new_place
     place.manners(free=1_000_000)
     for name, size in (("Lora/a.safetensors", 3), ("VAE/b.safetensors", 2), ("Lora/c.pt", 1), ("Lora/d.pt", 0.5)):
         (place.kept / "models" / name).parent.mkdir(parents=True, exist_ok=True)
@@ -556,7 +552,7 @@ def test_a_front_end_without_widgets_keeps_the_same_lines_as_text(place: Place) 
     import nbformat
     from nbclient import NotebookClient
 
-    place.machine.mkdir(parents=True)
+    place.machine.mkdir(parents=True, exist_ok=True)
     cell: dict[str, Any] = {"cell_type": "code", "id": "launch", "metadata": {}, "outputs": [], "execution_count": None}
     fields = {"keep_on_drive": "nothing", "extra_arguments": "--thmee"}
     cell["source"] = cell_source("launch", checkpoint=MODEL_LINK, **fields)

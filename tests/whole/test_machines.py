@@ -10,7 +10,43 @@ from tests.whole.machines import PAGE, ROWS, RUNS, WORKS, Odd, as_it_should, tri
 from tests.world import World
 
 
-@pytest.mark.parametrize("odd", ROWS, ids=lambda odd: odd.what)
+# One row of each kind: `make machines` has them all, and test_hostile_machine most of them at once.
+OF_EACH_KIND = (
+    "`UV_CONSTRAINT` names a file that is gone",
+    "`UV_CACHE_DIR` cannot be written",
+    "`UV_DEFAULT_INDEX` names an index that is dead",
+    "`HTTPS_PROXY` names a proxy that is dead",
+    "`uv.toml` in the notebook's folder names an index that is dead",
+    "`pyproject.toml` in the notebook's folder is broken",
+    "`~/.config/uv/uv.toml`: offline",
+    "the package index is out of order (503)",
+    "the network answers everything with its login page",
+    "wheels are cut off on the way",
+    "Python's archive is gone (404), and the machine has no Python 3.11",
+    "no uv on `PATH`",
+    "no uv, and `PIP_TARGET` names another folder",
+    "no uv, and pip's own settings file is broken",
+    "`GIT_DIR` and `GIT_WORK_TREE` are set",
+    "`~/.gitconfig` signs commits, and changes the ends of lines",
+    "`PATH` has neither git nor anything else of the system",
+    "`HOME` is a file",
+    "`TMPDIR` names a folder that is gone",
+    "`XDG_CACHE_HOME` cannot be written",
+    "`SSL_CERT_FILE` and `SSL_CERT_DIR` name nothing",
+    "`HTTP_PROXY` is set, and `NO_PROXY` is not",
+    "`LD_PRELOAD` names a library that is gone",
+    "`HF_HOME` cannot be written",
+    "`http_proxy` names a proxy that is dead, and gradio's link is wanted",
+    "`PYTHONPATH` has a numpy for another Python",
+    "AUTOMATIC1111's own variables are set",
+    "`HTTP_PROXY` is set, and the web UI asks itself",
+    "`HF_TOKEN` is no token of the hub",
+    "`HF_ENDPOINT` names a mirror that is dead",
+)
+BY_NAME = {odd.what: odd for odd in ROWS}
+
+
+@pytest.mark.parametrize("odd", [pytest.param(BY_NAME[name], id=name) for name in OF_EACH_KIND])
 def test_an_odd_machine_works_or_says_what_to_do(odd: Odd, tmp_path: Path, world: World) -> None:
     told = tried(odd, tmp_path / "here", world)
     assert as_it_should(odd, told), told

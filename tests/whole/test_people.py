@@ -5,14 +5,15 @@ on.
 import json
 import re
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from launcher.access.pages import STYLE, waiting_page
 from tests.conftest import COLAB_PYTHON, CURRENT_PYTHON, ROOT, SERVER_PYTHON
-from tests.world import MODEL_LINK, MODEL_REPO, World, safetensors
+from tests.world import MODEL_LINK, MODEL_REPO, safetensors
 from tests.world.browser import chromium, images, log_in, paint
 from tests.world.kernel import Kernel, cell_source
 from tests.world.lab import Book, open_book, server, violations
@@ -28,25 +29,23 @@ BESIDE = """() => [...document.querySelectorAll('.oneclick .field button')].ever
 VALUES = "bars => bars.slice(0, 1).map(bar => Number(bar.getAttribute('aria-valuenow')))"
 AXE = ROOT / ".cache" / "axe-core" / "axe.min.js"
 SHOTS = ROOT / "tests" / "shots"
-STACKS = [
+NEAREST_TO_COLAB = ("lab", SERVER_PYTHON, COLAB_PYTHON)
+OTHERS = [
     pytest.param("lab", CURRENT_PYTHON, CURRENT_PYTHON, id="JupyterLab, current stack"),
-    pytest.param("lab", SERVER_PYTHON, COLAB_PYTHON, id="JupyterLab, Colab's pins"),
     pytest.param("notebook", CURRENT_PYTHON, CURRENT_PYTHON, id="Notebook 7"),
 ]
 
 
 @pytest.fixture
-def place(world: World, tmp_path: Path) -> Iterator[Place]:
-    with Place(world, tmp_path) as made:
-        made.machine.mkdir(parents=True)
-        shutil.copy(NOTEBOOK, made.machine / "book.ipynb")
-        yield made
+def place(place: Place) -> Place:
+    """With the notebook on it."""
+    place.machine.mkdir(parents=True, exist_ok=True)
+    shutil.copy(NOTEBOOK, place.machine / "book.ipynb")
+    return place
 
 
-@pytest.mark.parametrize(("app", "python", "kernel"), STACKS)
-def test_a_person_gets_from_the_open_notebook_to_an_image_and_back(
-    place: Place, app: str, python: Path, kernel: Path
-) -> None:
+def test_a_person_gets_from_the_open_notebook_to_an_image_and_back(place: Place) -> None:
+    app, python, kernel = NEAREST_TO_COLAB
     world = place.world
     world.hub.add(MODEL_REPO, "paint.safetensors", safetensors(6_000_000))
     world.hub.add(MODEL_REPO, "more.safetensors", safetensors(60_000, 2))
@@ -54,39 +53,9 @@ def test_a_person_gets_from_the_open_notebook_to_an_image_and_back(
     with server(app, python, kernel, place.machine, place.environment) as url, open_book(url) as (book, browser):
         book.fill("launch", checkpoint=MODEL_LINK)
         book.run("launch")
-
-        # the panel moves: the bar rises, the time left falls
-        bars: list[float] = []
-        left: list[int] = []
-        bar = book.output("launch").locator('.bar[aria-label="Checkpoint"]')
-
-        def watch() -> bool:
-            text = book.text("launch")
-            bars.extend(bar.evaluate_all(VALUES))
-            left.extend(
-                int(found)
-                for found in re.findall(r"MB/s · (\d+) s left|kB/s · (\d+) s left", text)
-                for found in found
-                if found
-            )
-            return "Open the web UI" in text
-
-        wait(watch, 120, "the card", book.page)
-        fetched = bars[: bars.index(max(bars)) + 1]  # afterwards the file is read once, with a bar of its own
-        assert fetched == sorted(fetched)
-        assert len(set(fetched)) > 3
-        assert len(left) > 1, "the time left should be told"
-        assert left[-1] < left[0], f"the time left did not fall: {left}"
-        assert violations_in_all_looks(book) == []
-        assert reached_by_tab(book, 6) == [*["Copy"] * 3, "Copy a report", "Restart the web UI", "Stop everything"]
-        reached_by_tab(book, 1)
-        book.page.keyboard.press("Enter")
-        book.wait_for("launch", "Copied", 10)
-        reached_by_tab(book, 0)
-        with browser.expect_page() as opened:
-            book.page.keyboard.press("Enter")
-        wait_visible(opened.value.locator("#txt2img_prompt textarea"))
-        opened.value.close()
+        the_panel_moves(book)
+        assert violations_in_all_looks(book, 320, 768, 1600, 1300) == []
+        keys_alone_reach_the_web_ui(book, browser)
 
         # the card's link opens the web UI, logged in, and an image is made and kept
         with browser.expect_page() as opened:
@@ -102,24 +71,76 @@ def test_a_person_gets_from_the_open_notebook_to_an_image_and_back(
         book.fill("add-model", what=MODEL_LINK.replace("paint.", "more."), kind="checkpoint")
         book.run("add-model")
         book.wait_for("add-model", "more.safetensors: choose it in the web UI", 60)
-        webui = place.pid("webui")
-        book.run("launch")
-        wait(
-            lambda: (
-                "This cell stopped" not in book.text("launch")
-                and "Your image generator is ready" in book.text("launch")
-            ),
-            60,
-            "▶ to take hold",
-            book.page,
-        )
-        assert place.pid("webui") == webui
-        book.interrupt()
-        book.wait_for("launch", "This cell stopped", 30)
-        book.run("stop")
-        book.wait_for("stop", "the web UI and its link are off", 120)
+        taken_up_and_stopped(book, place)
     assert images(place.kept) == {image}
     place.wait_until_nothing_runs()
+
+
+@pytest.mark.parametrize(("app", "python", "kernel"), OTHERS)
+def test_other_front_ends_draw_the_panel_and_its_buttons_and_stops_work(
+    place: Place, app: str, python: Path, kernel: Path
+) -> None:
+    with server(app, python, kernel, place.machine, place.environment) as url, open_book(url) as (book, browser):
+        book.fill("launch", checkpoint=MODEL_LINK)
+        book.run("launch")
+        book.wait_for("launch", "Open the web UI")
+        assert violations_in_all_looks(book, 320, 1300) == []
+        keys_alone_reach_the_web_ui(book, browser)
+        book.interrupt()
+        book.wait_for("launch", "This cell stopped; the web UI is still running", 30)
+        taken_up_and_stopped(book, place)
+    place.wait_until_nothing_runs()
+
+
+def the_panel_moves(book: Book) -> None:
+    """The bar rises and the time left falls, until the web UI can be opened."""
+    bars: list[float] = []
+    left: list[int] = []
+    bar = book.output("launch").locator('.bar[aria-label="Checkpoint"]')
+
+    def watch() -> bool:
+        text = book.text("launch")
+        bars.extend(bar.evaluate_all(VALUES))
+        found = re.findall(r"MB/s · (\d+) s left|kB/s · (\d+) s left", text)
+        left.extend(int(one) for pair in found for one in pair if one)
+        return "Open the web UI" in text
+
+    wait(watch, 120, "the card", book.page)
+    fetched = bars[: bars.index(max(bars)) + 1]  # afterwards the file is read once, with a bar of its own
+    assert fetched == sorted(fetched)
+    assert len(set(fetched)) > 3
+    assert len(left) > 1, "the time left should be told"
+    assert left[-1] < left[0], f"the time left did not fall: {left}"
+
+
+def keys_alone_reach_the_web_ui(book: Book, browser: Any) -> None:
+    """Tab reaches what can be pressed, in order; Enter copies and opens."""
+    assert reached_by_tab(book, 6) == [*["Copy"] * 3, "Copy a report", "Restart the web UI", "Stop everything"]
+    reached_by_tab(book, 1)
+    book.page.keyboard.press("Enter")
+    book.wait_for("launch", "Copied", 10)
+    reached_by_tab(book, 0)
+    with browser.expect_page() as opened:
+        book.page.keyboard.press("Enter")
+    wait_visible(opened.value.locator("#txt2img_prompt textarea"))
+    opened.value.close()
+
+
+def taken_up_and_stopped(book: Book, place: Place) -> None:
+    """▶ takes hold of what runs, and the cell Stop ends it."""
+    webui = place.pid("webui")
+    book.run("launch")
+
+    def taken_up() -> bool:
+        text = book.text("launch")
+        return "This cell stopped" not in text and "Your image generator is ready" in text
+
+    wait(taken_up, 60, "▶ to take hold", book.page)
+    assert place.pid("webui") == webui
+    book.interrupt()
+    book.wait_for("launch", "This cell stopped", 30)
+    book.run("stop")
+    book.wait_for("stop", "the web UI and its link are off", 120)
 
 
 def reached_by_tab(book: Book, times: int) -> list[str]:
@@ -132,10 +153,10 @@ def reached_by_tab(book: Book, times: int) -> list[str]:
     return reached
 
 
-def violations_in_all_looks(book: Book) -> list[str]:
-    """What axe finds in the panel, from a phone's width to a wide screen's, in both themes."""
+def violations_in_all_looks(book: Book, *widths: int) -> list[str]:
+    """What axe finds in the panel, at each width, in both themes."""
     found = []
-    for width in (320, 768, 1600, 1300):
+    for width in widths:
         book.page.set_viewport_size({"width": width, "height": 1000})
         for light in ("false", "true"):
             book.page.evaluate("light => { document.body.dataset.jpThemeLight = light; }", light)
@@ -191,32 +212,34 @@ def test_a_bold_word_in_a_sentence_of_the_waiting_page_stays_in_its_line() -> No
         assert page.locator("small").first.evaluate(lines) == 1
 
 
-@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 def test_axe_finds_nothing_serious_on_the_login_page_and_the_waiting_page(
-    place: Place, kernels: Callable[..., Kernel], dark: bool
+    place: Place, kernels: Callable[..., Kernel]
 ) -> None:
+    place.world.hub.rate = 20_000  # bytes a second: it starts until all have looked
     kernel = kernels(COLAB_PYTHON, {**place.environment, "ONECLICK_PANEL": "text"}, place.machine)
     cell = kernel.start(cell_source("launch", checkpoint=MODEL_LINK))
     kernel.wait((place.session / "door.json").exists, 60, "the door")
     url = f"http://127.0.0.1:{json.loads((place.session / 'door.json').read_text())['port']}"
     password = json.loads((place.session / "login.json").read_text())["password"]
-    with chromium(
-        viewport={"width": 400, "height": 800}, color_scheme="dark" if dark else "light", bypass_csp=True
-    ) as browser:
-        page = browser.new_page()
-        page.goto(url)
-        assert violations(page, AXE) == []
-        page.screenshot(path=str(SHOTS / f"login-400-{'dark' if dark else 'light'}.png"))
-        log_in(page, url, password)
-        wait_visible(page.get_by_text("Python packages"), 20)
-        assert violations(page, AXE) == []
-        page.screenshot(path=str(SHOTS / f"waiting-400-{'dark' if dark else 'light'}.png"))
-    with chromium(java_script_enabled=not dark) as browser:  # under the page's own policy, and once without JavaScript
-        page = browser.new_page()
-        log_in(page, url, password)
-        wait_visible(page.get_by_text("Python packages"), 20)
-        changed = page.locator("#txt2img_prompt textarea" if not dark else "gradio-app")
-        wait_visible(changed, 90, drawn=not dark)  # it changes by itself
+    for theme in ("light", "dark"):
+        with chromium(viewport={"width": 400, "height": 800}, color_scheme=theme, bypass_csp=True) as browser:
+            page = browser.new_page()
+            page.goto(url)
+            assert violations(page, AXE) == []
+            page.screenshot(path=str(SHOTS / f"login-400-{theme}.png"))
+            log_in(page, url, password)
+            wait_visible(page.get_by_text("Python packages"), 20)
+            assert violations(page, AXE) == []
+            page.screenshot(path=str(SHOTS / f"waiting-400-{theme}.png"))
+    # under the page's own policy, with JavaScript and without, it changes by itself
+    with chromium() as browser:
+        pages = [one.new_page() for one in (browser, browser.browser.new_context(java_script_enabled=False))]
+        for page in pages:
+            log_in(page, url, password)
+            wait_visible(page.get_by_text("Python packages"), 20)
+        place.world.hub.rate = None
+        wait_visible(pages[0].locator("#txt2img_prompt textarea"), 90)
+        wait_visible(pages[1].locator("gradio-app"), 90, drawn=False)
     kernel.interrupt()
     kernel.wait_done(cell, 60)
     kernel.run(cell_source("stop"), 120)

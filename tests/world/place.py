@@ -26,7 +26,7 @@ class Place:
     """A machine below `root` with a Drive of FUSE. Use it in a `with`, so that nothing stays mounted or running."""
 
     def __init__(self, world: World, root: Path, colabtools: Path | None = None) -> None:
-        self.world, self.machine = world, root / "content"
+        self.world, self.root, self.machine = world, root, root / "content"
         self.google = root / "google"  # what is behind Drive: here nothing fails
         self.drive = self.google / "MyDrive"
         self.kept = self.drive / "asd1111" / "stable-diffusion-webui"
@@ -78,6 +78,14 @@ class Place:
             self.machine.rename(tempfile.mkdtemp(prefix="lost-", dir=self.machine.parent))
         else:
             shutil.rmtree(self.machine)
+
+    def empty(self, but: tuple[str, ...]) -> None:
+        """Machine, Drive and home hold nothing any more but these of the launcher's folders. Nothing may run."""
+        ours = self.machine / "oneclick"
+        for folder, stays in ((self.root, {"content"}), (self.machine, {ours.name}), (ours, set(but))):
+            for path in folder.iterdir() if folder.is_dir() else ():
+                if path.name not in stays:
+                    shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
 
     def pid(self, name: str) -> int:
         """The pid in the session's file; 0 for the moment in which one process has ended and the next is not noted
