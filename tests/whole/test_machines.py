@@ -9,7 +9,6 @@ from launcher.core.child_environment import child_environment
 from tests.whole.machines import PAGE, ROWS, RUNS, WORKS, Odd, as_it_should, tried
 from tests.world import World
 
-
 # One row of each kind: `make machines` has them all, and test_hostile_machine most of them at once.
 OF_EACH_KIND = (
     "`UV_CONSTRAINT` names a file that is gone",
