@@ -79,14 +79,22 @@ def package_folder(name: str) -> Path:
 
 @pytest.fixture(scope="session")
 def repositories(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The world's git repositories, made once: sixty calls of git are too many for each test."""
+    """The world's git repositories, made once, for they take sixty calls of git. Their web UI has no page."""
+    with World(tmp_path_factory.mktemp("world"), page=False) as made:
+        return made.git.root
+
+
+@pytest.fixture(scope="session")
+def repositories_with_page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with World(tmp_path_factory.mktemp("world")) as made:
         return made.git.root
 
 
 @pytest.fixture
-def world(tmp_path: Path, repositories: Path) -> Iterator[World]:
-    shutil.copytree(repositories, tmp_path / "outside" / "git")
+def world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]:
+    """The web UI in it has gradio's page only for a test that is marked so."""
+    name = "repositories_with_page" if request.node.get_closest_marker("page") else "repositories"
+    shutil.copytree(request.getfixturevalue(name), tmp_path / "outside" / "git")
     with World(tmp_path / "outside") as made:
         yield made
 

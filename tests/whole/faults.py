@@ -159,7 +159,7 @@ def one_row(moment: Moment, strike: str, root: Path) -> Row:
         return kernels[-1]
 
     fields = {"checkpoint": MODEL_LINK, "api": True}
-    with World(root / "outside", MODEL_BYTES) as world, Place(world, root) as place:
+    with World(root / "outside", MODEL_BYTES, page=False) as world, Place(world, root) as place:
         try:
             (place.kept / "extensions" / "slow").mkdir(parents=True)
             (place.kept / "extensions" / "slow" / "install.py").write_text("import time\ntime.sleep(1.5)\n")
@@ -394,7 +394,7 @@ def sentence_with(pattern: str, shown: str) -> str:
 def one_drill(drill: Drill, root: Path) -> list[str]:
     """Run one drill; returns its row: what is dead, what the person sees, whether that is as it should be."""
     fields = {"checkpoint": MODEL_LINK, **drill.fields}
-    with World(root / "outside", MODEL_BYTES) as world, Place(world, root) as place:
+    with World(root / "outside", MODEL_BYTES, page=False) as world, Place(world, root) as place:
         environment = {
             k: v for k, v in os.environ.items() if not k.startswith(("HF_", "ONECLICK_", "CIVITAI_"))
         } | place.environment

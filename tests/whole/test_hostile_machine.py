@@ -115,7 +115,7 @@ class Seen:
 @pytest.fixture(scope="module")
 def seen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seen]:
     root, proxy = tmp_path_factory.mktemp("hostile"), Proxy(*OUTSIDE)
-    with World(root / "outside", share="login_error") as world, Place(world, root) as place:
+    with World(root / "outside", share="login_error", page=False) as world, Place(world, root) as place:
         world.hub.add(MODEL_REPO, "old.ckpt", SOUND["pruned, half precision"][0])
         (place.kept / "extensions" / "one").mkdir(parents=True)
         (place.kept / "extensions" / "one" / "install.py").write_text("print('installed')\n")

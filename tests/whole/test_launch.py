@@ -48,6 +48,7 @@ def test_the_kernels_are_what_they_are_called(kernels: Kernels, tmp_path: Path) 
 
 
 @pytest.mark.parametrize("python", STACKS)
+@pytest.mark.page
 def test_from_one_click_to_an_image_and_what_may_happen_in_the_notebook_then(
     new_place: Place, kernels: Kernels, python: Path
 ) -> None:
@@ -411,6 +412,7 @@ def test_models_can_stay_off_drive(place: Place, kernels: Kernels) -> None:
     kernel.run(cell_source("stop"), 120)
 
 
+@pytest.mark.page
 def test_gradio_down_leads_to_colabs_own_link_and_that_is_said(world: World, place: Place, kernels: Kernels) -> None:
     world.share.mode = "login_error"
     kernel = kernels(COLAB_PYTHON, place.environment, place.machine)
@@ -572,6 +574,7 @@ def test_a_front_end_without_widgets_keeps_the_same_lines_as_text(place: Place) 
         end_process(place.session / f"{name}.pid")
 
 
+@pytest.mark.page
 def test_every_route_of_the_web_ui_is_behind_the_door(place: Place, kernels: Kernels) -> None:
     kernel = kernels(COLAB_PYTHON, place.environment, place.machine)
     kernel.start(cell_source("launch", checkpoint=MODEL_LINK, api=True))

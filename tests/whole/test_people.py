@@ -44,6 +44,7 @@ def place(place: Place) -> Place:
     return place
 
 
+@pytest.mark.page
 def test_a_person_gets_from_the_open_notebook_to_an_image_and_back(place: Place) -> None:
     app, python, kernel = NEAREST_TO_COLAB
     world = place.world
@@ -77,6 +78,7 @@ def test_a_person_gets_from_the_open_notebook_to_an_image_and_back(place: Place)
 
 
 @pytest.mark.parametrize(("app", "python", "kernel"), OTHERS)
+@pytest.mark.page
 def test_other_front_ends_draw_the_panel_and_its_buttons_and_stops_work(
     place: Place, app: str, python: Path, kernel: Path
 ) -> None:
@@ -212,6 +214,7 @@ def test_a_bold_word_in_a_sentence_of_the_waiting_page_stays_in_its_line() -> No
         assert page.locator("small").first.evaluate(lines) == 1
 
 
+@pytest.mark.page
 def test_axe_finds_nothing_serious_on_the_login_page_and_the_waiting_page(
     place: Place, kernels: Callable[..., Kernel]
 ) -> None:

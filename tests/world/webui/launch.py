@@ -35,7 +35,8 @@ if os.environ.get("MPLBACKEND", "").startswith("module://"):
     sys.exit("ValueError: Key backend: 'module://matplotlib_inline.backend_inline' is not a valid value for backend")
 json.loads((data / "config.json").read_text() if (data / "config.json").exists() else "{}")
 
-import gradio as gr  # noqa: E402
+from modules import page  # noqa: E402
+
 from diskcache import Cache  # noqa: E402
 from fastapi import Body, Request  # noqa: E402
 from fastapi.middleware.gzip import GZipMiddleware  # noqa: E402
@@ -84,23 +85,6 @@ def setting(name: str) -> str:
     return told.get(name, templates(str(data), str(data / "outputs"))[name].default)
 
 
-# As javascript/progressbar.js: the page asks twice a second while an image is made, and shows what comes.
-WATCH = """(prompt, steps) => {
-  const began = Date.now(), picture = new Image();
-  let seen = -1, active = false;
-  picture.className = "livePreview";
-  document.querySelector("#txt2img_result").prepend(picture);
-  const ask = async () => {
-    const body = JSON.stringify({id_live_preview: seen}), headers = {"Content-Type": "application/json"};
-    const told = await (await fetch("./internal/progress", {method: "POST", headers, body})).json();
-    if (told.live_preview) { picture.src = told.live_preview; seen = told.id_live_preview; }
-    active ||= told.active;
-    if (told.active || (!active && Date.now() - began < 5000)) setTimeout(ask, 500);
-    else picture.remove();
-  };
-  ask();
-  return [prompt, steps];
-}"""
 STEP = 0.3  # seconds
 painting = {"since": 0.0}
 
@@ -120,15 +104,7 @@ def paint(prompt: str, steps: int = 1) -> Image.Image:
     return image
 
 
-with gr.Blocks(title="Stable Diffusion", analytics_enabled=False) as demo:
-    gr.Markdown("# Stand-in for AUTOMATIC1111")
-    prompt = gr.Textbox(label="Prompt", elem_id="txt2img_prompt")
-    steps = gr.Slider(1, 150, 1, step=1, label="Sampling steps", elem_id="txt2img_steps")
-    button = gr.Button("Generate", elem_id="txt2img_generate")
-    result = gr.Image(label="Result", elem_id="txt2img_result")
-    button.click(paint, [prompt, steps], result, _js=WATCH)
-
-app, url, _ = demo.queue().launch(server_name=args.server_name, server_port=args.port, prevent_thread_lock=True, quiet=True, share=args.share)
+app = page.serve(paint, args.server_name, args.port)
 print(f"Running on local URL:  http://127.0.0.1:{args.port}", flush=True)
 
 
