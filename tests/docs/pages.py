@@ -1,13 +1,14 @@
 """The pages in docs/ that are made from the sources, so that they cannot drift: `make docs` writes them."""
 
 import re
+from contextlib import ExitStack
 from typing import Any
 from unittest import mock
 
 from launcher.core.problem import Problem
 from launcher.models.catalog import MODELS, Model
 from launcher.models.kinds import KIND_ENDINGS, KIND_FOLDERS
-from launcher.models.links import resolve_link
+from launcher.models.links import SOURCES, resolve_link
 from launcher.models.remote import Remote
 from launcher.webui.arguments import machine_arguments
 from tests.docs.sentences import problems
@@ -73,7 +74,7 @@ VERSION = {
 
 def what_becomes_of(link: str) -> str:
     """What the launcher asks for when that is pasted: its real code, with the question for a file written down instead
-    of sent.
+    of sent. What asks otherwise than by `probe` is named here.
     """
     asked: list[str] = []
 
@@ -91,17 +92,22 @@ def what_becomes_of(link: str) -> str:
         write_down(f"`{remote.url}` ({remote.name}{', with the key of the link' if remote.token else ''})")
 
     listed = {"id": 123, "type": "Checkpoint", "modelVersions": [VERSION]}
-    with (
-        mock.patch("huggingface_hub.get_hf_file_metadata", lambda url, **_: write_down(f"`{url}`")),
-        mock.patch("huggingface_hub.HfApi.repo_info", hub_repository),
-        mock.patch(
-            "launcher.models.sources.civitai.ask",
-            lambda host, path, key: (host, VERSION if path.startswith("model-versions/") else listed),
-        ),
-        mock.patch("launcher.models.sources.civitai.asked_for_size", civitai_file),
-        mock.patch("launcher.models.sources.direct.probe", lambda remote: write_down(f"`{remote.url}`")),
-        mock.patch("launcher.models.sources.google_drive.probe", lambda remote: write_down(f"`{remote.url}`")),
-    ):
+    with ExitStack() as questions:
+        for one in (
+            mock.patch("huggingface_hub.get_hf_file_metadata", lambda url, **_: write_down(f"`{url}`")),
+            mock.patch("huggingface_hub.HfApi.repo_info", hub_repository),
+            mock.patch(
+                "launcher.models.sources.civitai.ask",
+                lambda host, path, key: (host, VERSION if path.startswith("model-versions/") else listed),
+            ),
+            mock.patch("launcher.models.sources.civitai.asked_for_size", civitai_file),
+            *(
+                mock.patch.object(source, "probe", lambda remote: write_down(f"`{remote.url}`"))
+                for source in SOURCES
+                if hasattr(source, "probe")
+            ),
+        ):
+            questions.enter_context(one)
         try:
             resolve_link(link, "")
         except Sent:
