@@ -92,22 +92,18 @@ def what_becomes_of(link: str) -> str:
         write_down(f"`{remote.url}` ({remote.name}{', with the key of the link' if remote.token else ''})")
 
     listed = {"id": 123, "type": "Checkpoint", "modelVersions": [VERSION]}
-    with ExitStack() as questions:
-        for one in (
-            mock.patch("huggingface_hub.get_hf_file_metadata", lambda url, **_: write_down(f"`{url}`")),
-            mock.patch("huggingface_hub.HfApi.repo_info", hub_repository),
-            mock.patch(
-                "launcher.models.sources.civitai.ask",
-                lambda host, path, key: (host, VERSION if path.startswith("model-versions/") else listed),
-            ),
-            mock.patch("launcher.models.sources.civitai.asked_for_size", civitai_file),
-            *(
-                mock.patch.object(source, "probe", lambda remote: write_down(f"`{remote.url}`"))
-                for source in SOURCES
-                if hasattr(source, "probe")
-            ),
-        ):
-            questions.enter_context(one)
+    with (
+        mock.patch("huggingface_hub.get_hf_file_metadata", lambda url, **_: write_down(f"`{url}`")),
+        mock.patch("huggingface_hub.HfApi.repo_info", hub_repository),
+        mock.patch(
+            "launcher.models.sources.civitai.ask",
+            lambda host, path, key: (host, VERSION if path.startswith("model-versions/") else listed),
+        ),
+        mock.patch("launcher.models.sources.civitai.asked_for_size", civitai_file),
+        ExitStack() as probes,
+    ):
+        for source in (source for source in SOURCES if hasattr(source, "probe")):
+            probes.enter_context(mock.patch.object(source, "probe", lambda remote: write_down(f"`{remote.url}`")))
         try:
             resolve_link(link, "")
         except Sent:
