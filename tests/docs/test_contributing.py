@@ -94,10 +94,12 @@ def change(path: Path, shown: str) -> None:
 
 def run(command: str, repository: Path, **more: str) -> "subprocess.CompletedProcess[str]":
     """A command line in that repository. The environments are those of this one and stay as they are."""
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST", "PYTHON", "GIT_"))}
+    ours = ("PYTEST", "PYTHON", "GIT_", "MAKE", "MFLAGS")  # what pytest and `make test` tell their children
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
     as_set_up = re.sub(r"^make ", "make --old-file=setup ", command)
     return subprocess.run(
-        ["bash", "-c", as_set_up], cwd=repository, env=inherited | more, capture_output=True, text=True, check=False
+        ["bash", "-c", as_set_up], cwd=repository, env=inherited | more, capture_output=True, text=True, check=False,
+        timeout=300,
     )  # fmt: skip
 
 
