@@ -15,6 +15,8 @@ LAST_GOOD: Final = "the one that worked last"
 AUTOMATIC: Final = "automatic"
 COLABS_OWN: Final = "Colab's own"
 NO_LINK: Final = "none"
+# The services of public links, in the order in which they are tried: each a module of that name in access/tunnels.
+TUNNELS: Final = ("gradio", "cloudflared")
 
 
 @dataclass(frozen=True)
@@ -56,8 +58,8 @@ FIELDS: Final = (
     Field(
         "link",
         AUTOMATIC,
-        "How the web UI is reached. **automatic** tries gradio, then cloudflared, then Colab's own link.",
-        choices=(AUTOMATIC, "gradio", "cloudflared", COLABS_OWN, NO_LINK),
+        f"How the web UI is reached. **automatic** tries {', then '.join((*TUNNELS, COLABS_OWN))} link.",
+        choices=(AUTOMATIC, *TUNNELS, COLABS_OWN, NO_LINK),
     ),
     Field(
         "give_back_after",

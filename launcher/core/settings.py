@@ -3,11 +3,11 @@
 import difflib
 import re
 import shlex
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Final
 
-from launcher.core.fields import DEFAULTS, EVERYTHING, LAST_GOOD, NEWEST, NOTHING, field_named
+from launcher.core.fields import DEFAULTS, EVERYTHING, FIELDS, LAST_GOOD, NEWEST, NOTHING, Field, field_named
 from launcher.core.problem import Problem
 
 # Arguments of A1111 that the launcher sets itself, or that would open the web UI past the login.
@@ -54,17 +54,8 @@ class Settings:
         Raises a `Problem` that names the field and the remedy.
         """
         values = DEFAULTS | {name: as_text(name, value) for name, value in form.items() if name in DEFAULTS}
-        return cls(
-            checkpoint=checked_checkpoint(values["checkpoint"], known_checkpoints),
-            keep_on_drive=checked_choice("keep_on_drive", values["keep_on_drive"]),
-            drive_folder=checked_folder(values["drive_folder"]),
-            version=checked_version(values["version"]),
-            api=bool(values["api"]),
-            link=checked_choice("link", values["link"]),
-            give_back_after=checked_minutes(values["give_back_after"]),
-            extensions_tab=bool(values["extensions_tab"]),
-            extra_arguments=checked_arguments(values["extra_arguments"]),
-        )
+        checks = CHECKS | {"checkpoint": lambda value: checked_checkpoint(value, known_checkpoints)}
+        return cls(**{field.name: checked(field, values[field.name], checks) for field in FIELDS})
 
     @classmethod
     def noted(cls, told: Mapping[str, Any]) -> "Settings | None":
@@ -90,6 +81,15 @@ class Settings:
 def as_text(name: str, value: Any) -> Any:
     """The value of a field for text as text: a form whose cell was edited may hold anything."""
     return str(value) if isinstance(DEFAULTS[name], str) else value
+
+
+def checked(field: Field, value: Any, checks: Mapping[str, Callable[[Any], Any]]) -> Any:
+    """A field's value: a box that is ticked or not, one of its choices, or what a check of its own makes of it."""
+    if isinstance(field.default, bool):
+        return bool(value)
+    if field.choices and not field.free:
+        return checked_choice(field.name, value)
+    return checks[field.name](value)
 
 
 def checked_checkpoint(value: str, known: Iterable[str]) -> str:
@@ -176,3 +176,12 @@ def checked_arguments(value: str) -> tuple[str, ...]:
                 field="extra_arguments",
             )
     return words
+
+
+# The fields for numbers, and for words of a person's own. The checkpoint's names are not known here.
+CHECKS: Final[dict[str, Callable[[Any], Any]]] = {
+    "drive_folder": checked_folder,
+    "version": checked_version,
+    "give_back_after": checked_minutes,
+    "extra_arguments": checked_arguments,
+}

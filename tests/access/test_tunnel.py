@@ -12,10 +12,14 @@ from pathlib import Path
 import pytest
 import requests
 
+from launcher.access import tunnels
 from launcher.access.tunnels import cloudflared
 from launcher.access.tunnels.tunnel import SERVICES, Tunnel
 from launcher.access.tunnels.tunnel import answers as answers_within
+from launcher.core.fields import AUTOMATIC, COLABS_OWN, NO_LINK, field_named
 from launcher.core.problem import Problem
+from launcher.core.settings import Settings
+from launcher.models.catalog import CHECKPOINT_NAMES
 from tests.world.share import FakeShare
 from tests.world.wait import wait
 from tests.world.web import Web
@@ -166,6 +170,15 @@ SAID = [
 ]  # fmt: skip
 
 
+def test_every_tunnel_is_tried_and_offered_by_the_form() -> None:
+    link = field_named("link")
+    files = {path.stem for path in Path(tunnels.__path__[0]).glob("*.py")} - {"__init__", "service", "tunnel"}
+    assert set(SERVICES) == files
+    assert link.choices == (AUTOMATIC, *SERVICES, COLABS_OWN, NO_LINK)
+    assert f"tries {', then '.join(SERVICES)}, then Colab's own link." in link.about
+    assert all(Settings.from_form({"link": name}, CHECKPOINT_NAMES).link == name for name in SERVICES)
+
+
 @pytest.mark.parametrize(("kind", "said", "words"), SAID)
 def test_what_the_programs_say_is_a_reason_a_person_understands(kind: str, said: str, words: str) -> None:
     assert words in SERVICES[kind].reason(said).words
@@ -221,7 +234,7 @@ def test_a_cloudflared_with_another_checksum_is_not_kept(tmp_path: Path, monkeyp
         with pytest.raises(RuntimeError) as told:
             cloudflared.fetch_program(tmp_path)
         assert list(tmp_path.iterdir()) == []
-        assert cloudflared.CLOUDFLARED.reason(str(told.value)).words == "what was downloaded is not its program"
+        assert cloudflared.SERVICE.reason(str(told.value)).words == "what was downloaded is not its program"
         monkeypatch.setattr(cloudflared, "SHA256", hashlib.sha256(program).hexdigest())
         path = cloudflared.fetch_program(tmp_path)
         assert (path.read_bytes(), path.stat().st_mode & 0o777) == (program, 0o700)

@@ -1,13 +1,14 @@
 """The pages in docs/ that are made from the sources, so that they cannot drift: `make docs` writes them."""
 
 import re
+from contextlib import ExitStack
 from typing import Any
 from unittest import mock
 
 from launcher.core.problem import Problem
 from launcher.models.catalog import MODELS, Model
 from launcher.models.kinds import KIND_ENDINGS, KIND_FOLDERS
-from launcher.models.links import resolve_link
+from launcher.models.links import SOURCES, resolve_link
 from launcher.models.remote import Remote
 from launcher.webui.arguments import machine_arguments
 from tests.docs.sentences import problems
@@ -73,7 +74,7 @@ VERSION = {
 
 def what_becomes_of(link: str) -> str:
     """What the launcher asks for when that is pasted: its real code, with the question for a file written down instead
-    of sent.
+    of sent. What asks otherwise than by `probe` is named here.
     """
     asked: list[str] = []
 
@@ -99,9 +100,10 @@ def what_becomes_of(link: str) -> str:
             lambda host, path, key: (host, VERSION if path.startswith("model-versions/") else listed),
         ),
         mock.patch("launcher.models.sources.civitai.asked_for_size", civitai_file),
-        mock.patch("launcher.models.sources.direct.probe", lambda remote: write_down(f"`{remote.url}`")),
-        mock.patch("launcher.models.sources.google_drive.probe", lambda remote: write_down(f"`{remote.url}`")),
+        ExitStack() as probes,
     ):
+        for source in (source for source in SOURCES if hasattr(source, "probe")):
+            probes.enter_context(mock.patch.object(source, "probe", lambda remote: write_down(f"`{remote.url}`")))
         try:
             resolve_link(link, "")
         except Sent:

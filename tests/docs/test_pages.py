@@ -8,6 +8,8 @@ import pytest
 from launcher import __version__
 from launcher.access.pages import control_page
 from launcher.core.board import Board
+from launcher.models.links import SOURCES
+from launcher.models.pasted import one_link
 from launcher.ui.html import foot_html
 from tests.conftest import ROOT
 from tests.docs.pages import LINKS, PAGES, SENTENCE, what_becomes_of
@@ -23,6 +25,16 @@ def test_a_made_page_equals_its_source(name: str) -> None:
 def test_thirty_kinds_of_link_are_understood() -> None:
     understood = [link for link in LINKS if not what_becomes_of(link).startswith(SENTENCE)]
     assert len(understood) >= 30
+
+
+def test_every_place_models_come_from_is_in_the_list_and_has_links_on_the_page() -> None:
+    files = {path.stem for path in (ROOT / "launcher" / "models" / "sources").glob("*.py")} - {"__init__"}
+    names = [source.__name__.rpartition(".")[2] for source in SOURCES]
+    assert set(names) == files
+    assert names[-1] == "direct", "it takes every link: no source behind it is asked"
+    links = [link for link in LINKS if not what_becomes_of(link).startswith(SENTENCE)]
+    first = [next(source for source in SOURCES if source.detect(one_link(link)) is not None) for link in links]
+    assert set(first) == set(SOURCES)
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
@@ -48,9 +60,3 @@ def test_the_version_is_the_changelogs_and_is_shown_where_people_look() -> None:
     foot = foot_html(Board("Starting", "Done").snapshot(), False)
     for shown in (title, foot, control_page({})):
         assert f"Version {__version__}" in shown
-
-
-def test_every_command_that_the_contributors_page_names_is_in_the_makefile() -> None:
-    makefile = (ROOT / "Makefile").read_text()
-    for command in set(re.findall(r"`make (\w+)", (ROOT / "docs" / "CONTRIBUTING.md").read_text())):
-        assert re.search(rf"(?m)^{command}:", makefile), command

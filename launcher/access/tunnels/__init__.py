@@ -1,1 +1,4 @@
-"""Services that lead a public link to a port of this machine: one file each. `tunnel` runs the chosen one."""
+"""Services that lead a public link to a port of this machine: one file each, named in `core.fields`.
+
+`tunnel` runs the chosen one.
+"""

@@ -70,4 +70,4 @@ def fetch_program(session: Path) -> Path:
     return path
 
 
-CLOUDFLARED: Final = Service("Cloudflare's quick tunnel", start, REASONS, patience=60.0)
+SERVICE: Final = Service("Cloudflare's quick tunnel", start, REASONS, patience=60.0)

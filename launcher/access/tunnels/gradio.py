@@ -121,4 +121,4 @@ def frpc_from_package(session: Path, name: str) -> bytes:
     return b""
 
 
-GRADIO: Final = Service("gradio's share server", start, REASONS, patience=20.0)
+SERVICE: Final = Service("gradio's share server", start, REASONS, patience=20.0)

@@ -7,21 +7,24 @@ import secrets
 import sys
 import time
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Final
 
 import requests
 
-from launcher.access.tunnels.cloudflared import CLOUDFLARED
-from launcher.access.tunnels.gradio import GRADIO
-from launcher.access.tunnels.service import START_PATIENCE, Reason
+from launcher.access.tunnels.service import START_PATIENCE, Reason, Service
 from launcher.core.child_environment import PROXIES, also_look_at
+from launcher.core.fields import TUNNELS
 from launcher.core.folder import write_safely
 from launcher.core.problem import Problem
 from launcher.core.process import end_process, running_pid, start_part
 from launcher.core.session import Session
 
-SERVICES: Final = {"gradio": GRADIO, "cloudflared": CLOUDFLARED}  # in the order in which they are tried
+# In the order in which they are tried. By name, so that what is tried is what the form offers.
+SERVICES: Final[dict[str, Service]] = {
+    name: import_module(f"launcher.access.tunnels.{name}").SERVICE for name in TUNNELS
+}
 TRY_LATER: Final = "Press ▶ again in a few minutes, or choose something else in the field **link**."
 PROBE_PATH: Final = "/robots.txt"  # the door answers it to everybody
 PROBE_TIMEOUT: Final = 10.0  # seconds
