@@ -17,6 +17,7 @@ from huggingface_hub.constants import HF_HOME
 from launcher.core.folder import Folder
 from tests.world import World
 from tests.world.kernel import Kernel
+from tests.world.place import Place
 
 ROOT = Path(__file__).resolve().parent.parent
 COLAB_PYTHON = ROOT / ".venv-colab" / "bin" / "python"
@@ -115,3 +116,24 @@ def kernels() -> Iterator[Callable[..., Kernel]]:
     for kernel in started:
         if kernel.manager.is_alive():
             kernel.shutdown()
+
+
+@pytest.fixture(scope="session")
+def machine(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the worker's machine lies. Always the same: an environment of Python cannot be moved."""
+    return tmp_path_factory.mktemp("machine")
+
+
+@pytest.fixture
+def place(world: World, machine: Path) -> Iterator[Place]:
+    """A machine on which nothing ran yet, but whose packages are there: making them anew takes half of a launch."""
+    with Place(world, machine) as made:
+        yield made
+    made.empty(but=("python", "program"))
+
+
+@pytest.fixture
+def new_place(world: World, tmp_path: Path) -> Iterator[Place]:
+    """A machine that nobody has used."""
+    with Place(world, tmp_path) as made:
+        yield made

@@ -8,7 +8,7 @@ import shutil
 import struct
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from unittest import mock
 
@@ -28,12 +28,6 @@ from tests.world.place import Place, wait_problem, wait_ready
 from tests.world.wait import wait
 
 Kernels = Callable[..., Kernel]
-
-
-@pytest.fixture
-def place(world: World, tmp_path: Path) -> Iterator[Place]:
-    with Place(world, tmp_path) as made:
-        yield made
 
 
 def launched(place: Place, kernels: Kernels, **fields: object) -> tuple[Kernel, str]:

@@ -3,7 +3,7 @@
 import html
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from unittest import mock
 
@@ -456,12 +456,6 @@ MISBEHAVE = {
         r"The extension crashes kept the web UI from starting and was switched off",
     ),
 }
-
-
-@pytest.fixture
-def place(world: World, tmp_path: Path) -> Iterator[Place]:
-    with Place(world, tmp_path) as made:
-        yield made
 
 
 @pytest.mark.parametrize(
