@@ -26,6 +26,11 @@ OUT_OF_MEMORY: Final = Explanation(
     "The runtime ran out of memory (RAM), and the system ended the web UI.",
     "Use a smaller model, or choose a runtime with High-RAM under Runtime → Change runtime type, and press ▶ again.",
 )
+PORT_TAKEN: Final = Explanation(
+    r"Cannot find empty port|address already in use",
+    "The port the web UI wanted was taken by another program.",
+    "Press ▶ again to use another port.",
+)
 EXTENSION: Final = Explanation(
     "",
     "The extension {name} stopped the web UI.",
@@ -55,11 +60,7 @@ EXPLANATIONS: Final = (
         "A1111 refused a model file because it could contain code.",
         "Use the .safetensors file of the same model.",
     ),
-    Explanation(
-        r"Cannot find empty port|address already in use",
-        "The port the web UI wanted was taken by another program.",
-        "Press ▶ again to use another port.",
-    ),
+    PORT_TAKEN,
     Explanation(
         r"No space left on device|Errno 28",
         "The disk is full.",
@@ -123,6 +124,12 @@ def explain(log: str, code: int | None, log_path: str) -> Problem:
         f"Press ▶ again. The whole log is the file {log_path}.",
         by_extension=True,
     )
+
+
+def port_was_taken(log: str) -> bool:
+    """True if it ended because another program had its port; an extension's own port is not meant."""
+    text = fatal_part(log)
+    return bool(re.search(PORT_TAKEN.pattern, text)) and not extension_in(text)
 
 
 def fatal_part(log: str) -> str:

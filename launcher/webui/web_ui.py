@@ -17,11 +17,12 @@ from launcher.core.problem import Problem
 from launcher.core.process import end_process, exit_code, running_pid, send_signal, start_detached
 from launcher.core.reporter import Reporter
 from launcher.core.session import Session
-from launcher.webui.explain import explain
+from launcher.webui.explain import explain, port_was_taken
 from launcher.webui.settings_file import without_checkpoint
 
 READY_LINE: Final = "Startup time:"  # nothing may ask it for anything before: see docs/how-it-works.md
 MODEL_LINE: Final = "Model loaded in"
+MOST_PORTS: Final = 3  # that a start tries; A1111 takes its port seconds after it was seen to be free
 START_LIMIT: Final = 900.0  # seconds; a cold disk and a slow Drive have been seen to take minutes
 # What a start prints, in order -> what a person is told.
 STAGES: Final = (
@@ -55,6 +56,7 @@ class WebUI:
         self.folder = folder
         self.part = Session(folder.session).webui
         self.pid_file, self.log = self.part.pid_file, self.part.log
+        self._plan: Plan | None = None  # of the process this object started
 
     @property
     def running(self) -> bool:
@@ -85,6 +87,7 @@ class WebUI:
     def start(self, plan: Plan) -> None:
         """Start it. Its output goes to the file `log`; the log of the start before is kept beside it."""
         self.stop()
+        self._plan = plan
         (self.folder.code / "tmp").mkdir(exist_ok=True)  # A1111 moves a bad settings file there and dies without it
         if self.log.exists():
             os.replace(self.log, self.log.with_suffix(".before.log"))
@@ -101,8 +104,11 @@ class WebUI:
         start_detached(command, log=self.log, pid_file=self.pid_file, env=environment, cwd=self.folder.code)
 
     def wait_until_ready(self, reporter: Reporter, cancelled: Callable[[], bool]) -> bool:
-        """Wait for the ready line, telling the stages. False if `cancelled`; raises a `Problem` if it ends before."""
-        end = time.monotonic() + START_LIMIT
+        """Wait for the ready line, telling the stages. False if `cancelled`; raises a `Problem` if it ends before.
+
+        Where another program has taken its port meanwhile, it is started again at another one.
+        """
+        end, ports = time.monotonic() + START_LIMIT, 1
         while time.monotonic() < end:
             text = self.last_words
             if READY_LINE in text:
@@ -111,10 +117,13 @@ class WebUI:
                 if line in text:
                     reporter.say(told)
                     break
-            if not self.running:
-                raise self.why_it_ended()
             if cancelled():
                 return False
+            if not self.running:
+                if not (self._plan and ports < MOST_PORTS and port_was_taken(self.last_words)):
+                    raise self.why_it_ended()
+                ports += 1
+                self.start(self._plan)
             time.sleep(0.02)
         if send_signal(self.pid_file, signal.SIGABRT):  # with PYTHONFAULTHANDLER its last words say where it hangs
             time.sleep(2)
