@@ -16,7 +16,6 @@ from launcher.core.reporter import Reporter
 from launcher.core.session import Session
 
 DOOR_PATIENCE: Final = 20.0  # seconds
-DOOR_ANSWERS_WITHIN: Final = 5.0  # seconds
 CHOSEN_PATIENCE: Final = 60.0  # seconds in which a link that a person chose must answer once
 LIVING_PATIENCE: Final = 15.0  # seconds in which a link that has answered before must answer
 
@@ -29,6 +28,7 @@ class PublicLink:
         self.session = Session(folder.session)
         self.tunnel = Tunnel(folder.session)
         self.url = ""
+        self.door_answers_within = 5.0  # seconds; one that takes longer, or as long to end, hangs
         self._private_port = 0  # where Colab's own link leads, if that is the link
 
     @property
@@ -55,8 +55,8 @@ class PublicLink:
     def open_again(self, reporter: Reporter) -> str:
         """Open the link anew, with the same password. Raises `Problem`."""
         port = self._open_door(goes_on=True)
-        if not answers(door_url(port), DOOR_ANSWERS_WITHIN):  # it hangs, or is just ending
-            end_process(self.session.door.pid_file)
+        if not answers(door_url(port), self.door_answers_within):  # it hangs, or is just ending
+            end_process(self.session.door.pid_file, self.door_answers_within)
             port = self._open_door(goes_on=True)
         if not self._private_port or self._private_port != port:  # Colab's own leads to the same door again
             self.tunnel.close()

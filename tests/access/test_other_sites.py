@@ -119,16 +119,18 @@ JOIN = """new Promise(done => {
   socket.onmessage = message => done(message.data);
   socket.onclose = socket.onerror = () => done('closed');
 })"""
+# Until the answer is in the frame: its first, empty document is our own page's, and may be read.
 SEND = """new Promise(done => {
   const form = document.createElement('form'), frame = document.createElement('iframe');
   frame.name = 'hidden', form.target = 'hidden', form.method = 'post', form.action = '%s';
+  frame.onload = () => { try { frame.contentWindow.location.href } catch { done('answered') } };
   document.documentElement.append(frame, form);
   form.submit();
-  setTimeout(done, 800);
 })"""
+# Until it is there or refused; a page in a frame has asked for its script by then.
 LOAD = """new Promise(done => {
   const one = document.createElement('%s');
-  one.onload = one.onerror = () => setTimeout(() => done('done'), 500);
+  one.onload = one.onerror = () => done('done');
   one.src = '%s';
   document.documentElement.append(one);
 })"""

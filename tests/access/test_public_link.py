@@ -102,6 +102,7 @@ def test_colabs_own_link_counts_as_well_while_the_door_answers(way_in: Callable[
         return COLAB
 
     way = way_in(COLABS_OWN, colabs_link)
+    way.door_answers_within = 1
     assert way.open(False, Heard()) == COLAB
     assert way.answers()
     assert way.open_again(Heard()) == COLAB

@@ -6,6 +6,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -23,6 +24,9 @@ from launcher.models.catalog import CHECKPOINT_NAMES
 from tests.world.share import FakeShare
 from tests.world.wait import wait
 from tests.world.web import Web
+
+
+SHORT = 4.0  # seconds for a link that will not come
 
 
 def answers(url: str, patience: float = 20) -> bool:
@@ -93,21 +97,24 @@ FAILURES = {
     "api_empty": "gradio has no share server",
     "api_500": "its address could not be looked up",
     "api_refuse": "its address could not be looked up",
-    "silent": "it did not answer in time",
+    "silent": "it did not answer in time",  # frpc itself waits for 10 s
     "proxy_silent": "it did not answer in time",
 }
 
 
 @pytest.mark.parametrize("mode", FAILURES)
-def test_every_failure_ends_in_a_sentence_within_a_minute(
+def test_every_failure_ends_in_a_sentence_and_in_time(
     tunnel: Tunnel, share: Callable[..., FakeShare], port: int, mode: str
 ) -> None:
+    assert tunnel.patience <= 45, "a person waits for a link for a minute"
     share(mode)
+    if mode.startswith("proxy_"):  # frpc would go on for ever
+        tunnel.patience = SHORT
     began = time.monotonic()
     with pytest.raises(Problem, match=f"gradio's share server gave no link: {FAILURES[mode]}"):
         tunnel.open("gradio", port)
     tries = 2 if mode == "proxy_error" else 1  # a name that is still held may be free half a minute later
-    assert time.monotonic() - began < tries * 60
+    assert time.monotonic() - began < tries * (tunnel.patience + 15)
     assert not tunnel.running
 
 
@@ -190,13 +197,11 @@ def test_a_name_that_the_server_still_holds_is_asked_for_once_more(
     server = share(through_api=False)
     url = tunnel.open("gradio", port)
     tunnel.close()
-    server.mode = "proxy_error"
+    server.mode, tunnel.patience = "proxy_error", SHORT
 
     def let_go() -> None:
-        """After the first try has failed."""
-        while sum("connection closed" in line for line in server.lines) < 2:
-            time.sleep(0.05)
-        server.mode = "ok"
+        wait(lambda: sum("connection closed" in line for line in server.lines) >= 2, 60, "the first try to fail")
+        server.mode, tunnel.patience = "ok", 45
 
     threading.Thread(target=let_go, daemon=True).start()
     assert tunnel.open("gradio", port) == url
@@ -312,9 +317,13 @@ def test_a_flood_of_failed_requests_does_not_stop_it(
     server = share(through_api=False)
     closed = 9
     url = tunnel.open("gradio", closed)
-    for _ in range(400):
+
+    def fail(number: int) -> None:
         with pytest.raises(requests.RequestException):
-            requests.get(url, timeout=5)
+            requests.get(url, timeout=20)
+
+    with ThreadPoolExecutor(20) as visitors:
+        list(visitors.map(fail, range(400)))
     before = len(server.lines)
     server.drop()
     wait(lambda: any("login" in line for line in server.lines[before:]), 20, "frpc to come back")

@@ -130,8 +130,11 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seen]:
             environment[name] = environment[name].replace("127.0.0.1", outside)
         for name in ("NO_PROXY", "no_proxy"):
             environment.pop(name, None)
-        no_uv = [p for p in os.environ["PATH"].split(os.pathsep) if not Path(p, "uv").exists()]
-        environment["PATH"] = os.pathsep.join([str(ROOT / "tests/world/bin"), *no_uv])
+        old_uv = root / "bin" / "uv"  # so old that pip fetches another, wherever else on this machine there may be one
+        old_uv.parent.mkdir()
+        old_uv.write_text('#!/bin/sh\n[ "$1" = --version ] && echo "uv 0.1.0"\n')
+        old_uv.chmod(0o700)
+        environment["PATH"] = os.pathsep.join([str(old_uv.parent), str(ROOT / "tests/world/bin"), os.environ["PATH"]])
         places = (ROOT / "tests/world/started", environment["PYTHONPATH"])
         environment["PYTHONPATH"] = os.pathsep.join(map(str, places))
         kernel = Kernel(COLAB_PYTHON, environment, place.machine)

@@ -116,7 +116,10 @@ def answer_all(runtime: Path, environment: dict[str, str], over: threading.Event
     while not over.wait(0.05):
         for path in set(runtime.glob("kernel-*.json")) - set(clients):
             client = BlockingKernelClient(connection_file=str(path))
-            client.load_connection_file()
+            try:
+                client.load_connection_file()
+            except (ValueError, FileNotFoundError):  # half written (Jupyter writes it in place), or its kernel has ended
+                continue
             client.start_channels(shell=False, hb=False, control=False, stdin=True)
             clients[path] = client, Page(environment)
         for client, page in clients.values():

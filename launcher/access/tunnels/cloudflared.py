@@ -10,7 +10,7 @@ from typing import Final
 
 import requests
 
-from launcher.access.tunnels.service import NOT_STARTED, OFFLINE, START_PATIENCE, Reason, Service
+from launcher.access.tunnels.service import NOT_STARTED, OFFLINE, Reason, Service
 from launcher.core.child_environment import child_environment
 from launcher.core.folder import write_safely
 
@@ -33,7 +33,7 @@ REASONS: Final = (
 )
 
 
-def start(session: Path, port: int, token: str) -> tuple[str, "subprocess.Popen[bytes]"]:
+def start(session: Path, port: int, token: str, patience: float) -> tuple[str, "subprocess.Popen[bytes]"]:
     """Start it and wait until it prints its link. It stays in our process group and ends with us."""
     program = shutil.which("cloudflared") or str(fetch_program(session))
     configuration = session / "cloudflared.yml"  # an empty one of its own: one that lies around would be obeyed
@@ -44,7 +44,7 @@ def start(session: Path, port: int, token: str) -> tuple[str, "subprocess.Popen[
         [*command, "--url", f"http://127.0.0.1:{port}"],
         env=child_environment(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
     )  # fmt: skip
-    watchdog = threading.Timer(START_PATIENCE, process.kill)
+    watchdog = threading.Timer(patience, process.kill)
     watchdog.daemon = True
     watchdog.start()
     said = ""

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import requests
 
-from launcher.access.tunnels.service import NOT_STARTED, OFFLINE, START_PATIENCE, Reason, Service
+from launcher.access.tunnels.service import NOT_STARTED, OFFLINE, Reason, Service
 from launcher.core.folder import write_safely
 from launcher.core.process import CommandError
 from launcher.core.tools import install_tool
@@ -40,10 +40,10 @@ REASONS: Final = (
 )
 
 
-def start(session: Path, port: int, token: str) -> tuple[str, "subprocess.Popen[bytes]"]:
+def start(session: Path, port: int, token: str, patience: float) -> tuple[str, "subprocess.Popen[bytes]"]:
     """gradio's share tunnel. Its own start waits for ever for a silent server, hence the watchdog."""
-    tunnel = new_tunnel(session, port, token)
-    watchdog = threading.Timer(START_PATIENCE, lambda: tunnel.proc and tunnel.proc.kill())
+    tunnel = new_tunnel(session, port, token, patience)
+    watchdog = threading.Timer(patience, lambda: tunnel.proc and tunnel.proc.kill())
     watchdog.daemon = True
     watchdog.start()
     url = str(tunnel.start_tunnel())
@@ -51,7 +51,7 @@ def start(session: Path, port: int, token: str) -> tuple[str, "subprocess.Popen[
     return url, tunnel.proc
 
 
-def new_tunnel(session: Path, port: int, token: str) -> Any:
+def new_tunnel(session: Path, port: int, token: str, patience: float) -> Any:
     """gradio's `Tunnel`, with its program in place and checked.
 
     gradio/__init__ is left out (2.5 s, 133 MB): a package of that name with the same path is enough for
@@ -66,6 +66,7 @@ def new_tunnel(session: Path, port: int, token: str) -> Any:
     sys.modules["gradio"] = package
     tunneling = importlib.import_module("gradio.tunneling")
     fetch_frpc(tunneling, session)
+    tunneling.TUNNEL_TIMEOUT_SECONDS = min(patience, tunneling.TUNNEL_TIMEOUT_SECONDS)
     address, certificate = os.environ.get("GRADIO_SHARE_SERVER_ADDRESS", ""), None
     if not address:
         answer = requests.get(SHARE_API, timeout=30)

@@ -30,10 +30,12 @@ OFFLINE: Final = Reason(
 
 @dataclass(frozen=True)
 class Service:
-    """One service. `start(session, port, token)` returns the link and the program that keeps it, or raises."""
+    """One service. `start(session, port, token, patience)` returns the link and the program that keeps it, or raises
+    after `patience` seconds.
+    """
 
     title: str
-    start: Callable[[Path, int, str], tuple[str, "subprocess.Popen[bytes]"]]
+    start: Callable[[Path, int, str, float], tuple[str, "subprocess.Popen[bytes]"]]
     reasons: tuple[Reason, ...]  # the first that fits
     patience: float  # seconds in which a new link must answer once from outside
 

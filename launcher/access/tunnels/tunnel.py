@@ -1,6 +1,6 @@
 """The tunnel behind the public link, in a process of its own.
 
-`python -m launcher.access.tunnels.tunnel KIND SESSION_FOLDER PORT`
+`python -m launcher.access.tunnels.tunnel KIND SESSION_FOLDER PORT PATIENCE`
 """
 
 import secrets
@@ -32,10 +32,13 @@ MOST_LOGGED: Final = 1_000_000  # bytes
 
 
 class Tunnel:
-    """The one tunnel of this machine, found again by its files in the session folder."""
+    """The one tunnel of this machine, found again by its files in the session folder.
 
-    def __init__(self, session: Path) -> None:
-        self.session = session
+    A service has `patience` seconds for its link.
+    """
+
+    def __init__(self, session: Path, patience: float = START_PATIENCE) -> None:
+        self.session, self.patience = session, patience
         self.part = Session(session).tunnel
         self.pid_file, self.log = self.part.pid_file, self.part.log
 
@@ -77,9 +80,9 @@ class Tunnel:
         """Start it and wait for its link; why there is none, else."""
         self.close()
         self._make_token()
-        arguments = (kind, str(self.session), str(port))
+        arguments = (kind, str(self.session), str(port), str(self.patience))
         start_part(self.part, "launcher.access.tunnels.tunnel", *arguments, PYTHONUNBUFFERED="1")
-        end = time.monotonic() + START_PATIENCE + 10
+        end = time.monotonic() + self.patience + 10
         while time.monotonic() < end and self.running and not self.part.said:
             time.sleep(0.1)
         if self.part.said.get("url"):
@@ -105,7 +108,7 @@ def answers(url: str, patience: float) -> bool:
         session.trust_env = not url.startswith(("http://127.0.0.1", "http://localhost"))
         while True:
             try:
-                answer = session.get(url + PROBE_PATH, timeout=PROBE_TIMEOUT)
+                answer = session.get(url + PROBE_PATH, timeout=max(1.0, min(PROBE_TIMEOUT, patience)))
                 if answer.text.startswith("User-agent: *\nDisallow: /"):
                     return True
             except requests.RequestException:
@@ -123,9 +126,9 @@ def last_words_of(log: Path) -> str:
 
 def main(arguments: list[str]) -> None:
     """The tunnel's process. Says its link, or why there is none, in tunnel.json."""
-    kind, session, port = arguments[0], Session(Path(arguments[1])), int(arguments[2])
+    kind, session, port, patience = arguments[0], Session(Path(arguments[1])), int(arguments[2]), float(arguments[3])
     try:
-        url, process = SERVICES[kind].start(session.place, port, session.tunnel_token.read_text())
+        url, process = SERVICES[kind].start(session.place, port, session.tunnel_token.read_text(), patience)
     except Exception as error:
         cause = f" ({type(error.__cause__).__name__})" if error.__cause__ else ""
         response = getattr(error, "response", None)
