@@ -25,7 +25,6 @@ from tests.world.share import FakeShare
 from tests.world.wait import wait
 from tests.world.web import Web
 
-
 SHORT = 4.0  # seconds for a link that will not come
 
 

@@ -259,8 +259,8 @@ class Owner:
         self.session = folder / "session"
         self.session.mkdir(mode=0o700)
         self.login = Login.of_this_launch(self.session / "login.json")
-        self._webui = WebUIAlone(folder / "webui")
-        board = {"webui_port": self._webui.port, "api": True, "steps": []}
+        self.webui = WebUIAlone(folder / "webui")
+        board = {"webui_port": self.webui.port, "api": True, "steps": []}
         write_safely(self.session / "board.json", json.dumps(board))
         self.log = self.session / "door.log"
         program = ["-m", "launcher.access.door"] if (package / "launcher" / "access").exists() else ["-c", OLD_DOOR]
@@ -366,7 +366,7 @@ class Owner:
     def close(self) -> None:
         self._door.terminate()
         self._door.wait(10)
-        self._webui.close()
+        self.webui.close()
 
 
 def notice(name: str, package: Path, seconds: float) -> Noticed:

@@ -158,7 +158,7 @@ def test_a_port_that_another_program_takes_in_between_costs_a_second_start(webui
         try:
             assert webui.wait_until_ready(Heard(), lambda: False)
             assert len(given) == 2
-            assert WebUI(webui.folder).port == given[-1], "whoever asks where it is, as the door does, hears the new one"
+            assert WebUI(webui.folder).port == given[-1], "the door hears of the new one"
             socket.create_connection(("127.0.0.1", given[-1])).close()
         finally:
             webui.stop()

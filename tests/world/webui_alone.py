@@ -47,15 +47,15 @@ class WebUIAlone:
         environment = os.environ | {"SD_WEBUI_CACHE_DIR": str(folder / "cache"), "GRADIO_ANALYTICS_ENABLED": "False"}
         log = folder / "webui.log"
         with log.open("wb") as out:
-            self._process = subprocess.Popen(command, cwd=folder, env=environment, stdout=out, stderr=out)
+            self.process = subprocess.Popen(command, cwd=folder, env=environment, stdout=out, stderr=out)
         try:
-            wait(lambda: self._process.poll() is not None or "Startup time:" in log.read_text(), PATIENCE, "its start")
+            wait(lambda: self.process.poll() is not None or "Startup time:" in log.read_text(), PATIENCE, "its start")
         except TimeoutError:
             self.close()
             raise
-        if self._process.poll() is not None:
+        if self.process.poll() is not None:
             raise RuntimeError(f"the stand-in web UI did not start: {log.read_text()[-1000:]}")
 
     def close(self) -> None:
-        self._process.terminate()
-        self._process.wait(10)
+        self.process.terminate()
+        self.process.wait(10)
