@@ -5,16 +5,18 @@ and whose requests carry `SameSite` cookies.
 """
 
 import shutil
+import ssl
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
 import pytest
+from playwright.sync_api import Error, sync_playwright
 
 from launcher.access.login import COOKIE
 from tests.access.test_door import OpenDoor, Upstream
-from tests.world.browser import CHROMIUM, FLAGS
+from tests.world.browser import CHROMIUM, FLAGS, PATIENCE
 from tests.world.firefox import firefox
 from tests.world.tls import Site, certificates, relay
 from tests.world.wait import wait
@@ -36,8 +38,6 @@ NewWindow = Callable[[], AbstractContextManager[Window]]
 
 @contextmanager
 def chromium_starts() -> Iterator[NewWindow]:
-    from playwright.sync_api import sync_playwright
-
     with sync_playwright() as playwright:
         rule = "--host-resolver-rules=MAP *.gradio.live 127.0.0.1, MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=[*FLAGS, rule], headless=True)
@@ -45,6 +45,7 @@ def chromium_starts() -> Iterator[NewWindow]:
         @contextmanager
         def window() -> Iterator[Window]:
             context = browser.new_context(ignore_https_errors=True)
+            context.set_default_timeout(PATIENCE * 1000)
             yield context.new_page()
             context.close()
 
@@ -71,23 +72,35 @@ def window(browser: NewWindow) -> Iterator[Window]:
         yield made
 
 
-@pytest.fixture
-def door(tmp_path: Path) -> Iterator[OpenDoor]:
-    made = OpenDoor(tmp_path / "session", Upstream())
+@pytest.fixture(scope="module")
+def standing_door(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OpenDoor]:
+    made = OpenDoor(tmp_path_factory.mktemp("door") / "session", Upstream())
     yield made
     made.close()
 
 
+@pytest.fixture
+def door(standing_door: OpenDoor) -> OpenDoor:
+    """The one door, whose web UI has not been asked for anything yet."""
+    standing_door.upstream.seen.clear()  # type: ignore[union-attr]
+    return standing_door
+
+
+@pytest.fixture(scope="module")
+def certified(tmp_path_factory: pytest.TempPathFactory) -> ssl.SSLContext:
+    return certificates(tmp_path_factory.mktemp("certificates"))
+
+
 @pytest.fixture(params=[False, True], ids=["as they are", "without Sec-Fetch"])
-def link(request: pytest.FixtureRequest, door: OpenDoor, tmp_path: Path) -> Iterator[str]:
+def link(request: pytest.FixtureRequest, door: OpenDoor, certified: ssl.SSLContext) -> Iterator[str]:
     """The door's address under gradio's domain."""
-    with relay(door.port, certificates(tmp_path / "door"), old_browser=request.param) as port:
+    with relay(door.port, certified, old_browser=request.param) as port:
         yield f"https://{OURS}:{port}"
 
 
 @pytest.fixture
-def site(tmp_path: Path) -> Iterator[Site]:
-    made = Site(certificates(tmp_path / "site"))
+def site(certified: ssl.SSLContext) -> Iterator[Site]:
+    made = Site(certified)
     yield made
     made.close()
 
@@ -97,7 +110,19 @@ def log_in(window: Window, url: str, door: OpenDoor) -> None:
     window.goto(url)
     fields = f"document.forms[0].user.value = 'user', document.forms[0].password.value = '{door.login.password}'"
     window.evaluate(f"({fields}, setTimeout(() => document.forms[0].submit()), 0)")
-    wait(lambda: "/shown.js" in paths(door), 20, "the web UI's page")
+    wait_for_page(window, door)
+
+
+def wait_for_page(window: Window, door: OpenDoor) -> None:
+    """Until the web UI's page, which asks for its script and has no form, is whole."""
+
+    def is_whole() -> bool:
+        try:
+            return bool(window.evaluate("document.readyState == 'complete' && !document.forms.length"))
+        except (Error, RuntimeError):  # one page gives way to the next: there is nobody to ask
+            return False
+
+    wait(lambda: "/shown.js" in paths(door) and is_whole(), 60, "the web UI's page")
 
 
 def paths(door: OpenDoor, *methods: str) -> list[str]:
@@ -122,7 +147,7 @@ JOIN = """new Promise(done => {
 # Until the answer is in the frame: its first, empty document is our own page's, and may be read.
 SEND = """new Promise(done => {
   const form = document.createElement('form'), frame = document.createElement('iframe');
-  frame.name = 'hidden', form.target = 'hidden', form.method = 'post', form.action = '%s';
+  form.method = 'post', form.action = frame.name = form.target = '%s';
   frame.onload = () => { try { frame.contentWindow.location.href } catch { done('answered') } };
   document.documentElement.append(frame, form);
   form.submit();
@@ -146,7 +171,7 @@ def test_the_login_is_kept_on_this_machines_own_address_too(window: Window, door
 
 def test_the_buttons_link_opens_logged_in_by_itself(window: Window, door: OpenDoor, link: str) -> None:
     window.goto(f"{link}/oneclick/enter/{door.login.new_ticket()}")
-    wait(lambda: "/shown.js" in paths(door), 20, "the web UI's page")
+    wait_for_page(window, door)
     assert is_in(window, link, door)
 
 
@@ -221,7 +246,7 @@ def test_a_page_elsewhere_cannot_frame_the_web_ui(
     log_in(window, link, door)
     door.upstream.seen.clear()  # type: ignore[union-attr]
     window.evaluate(LOAD % ("iframe", f"{link}/framed"))
-    wait(lambda: "/shown.js" in paths(door), 20, "the frame of our own")
+    assert "/shown.js" in paths(door), "else this shows nothing"
     door.upstream.seen.clear()  # type: ignore[union-attr]
     window.goto(f"https://{host}:{site.port}/")
     window.evaluate(LOAD % ("iframe", f"{link}/framed"))

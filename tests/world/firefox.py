@@ -12,6 +12,7 @@ from typing import Any
 
 import websocket
 
+from tests.world.browser import PATIENCE
 from tests.world.wait import wait
 
 # Whatever Firefox asks for by itself goes to a port of this machine where nobody listens.
@@ -31,7 +32,7 @@ class Firefox:
     """One Firefox, which minds no certificate."""
 
     def __init__(self, address: str) -> None:
-        self._socket = websocket.create_connection(f"{address}/session", suppress_origin=True, timeout=60)
+        self._socket = websocket.create_connection(f"{address}/session", suppress_origin=True, timeout=PATIENCE)
         self._last = 0
         self.ask("session.new", capabilities={"alwaysMatch": {"acceptInsecureCerts": True}})
 

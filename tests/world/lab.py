@@ -118,10 +118,7 @@ def answer_all(runtime: Path, environment: dict[str, str], over: threading.Event
             client = BlockingKernelClient(connection_file=str(path))
             try:
                 client.load_connection_file()
-            except (
-                ValueError,
-                FileNotFoundError,
-            ):  # half written (Jupyter writes it in place), or its kernel has ended
+            except (ValueError, FileNotFoundError):  # Jupyter writes it in place, and a kernel that ends takes it away
                 continue
             client.start_channels(shell=False, hb=False, control=False, stdin=True)
             clients[path] = client, Page(environment)
