@@ -31,7 +31,7 @@ class Changes:
         wanted = frozenset(folders)
         if wanted == self.follows or self._gave_up:
             return set()
-        before, new = self._notify, wanted - self.follows
+        before, new = self._notify, set(wanted - self.follows)
         try:
             self._notify = RustNotify(sorted(wanted), False, False, 0, True, True) if wanted else None
             self.follows = wanted
@@ -39,21 +39,27 @@ class Changes:
             return set()
         except OSError:  # the system follows only so many folders (fs.inotify.max_user_watches)
             self._gave_up, self._notify, self.follows = True, None, frozenset()
-            new = frozenset()
+            new = set()
         if before is not None:
+            new |= told_by(before, 0, 1, threading.Event())  # what it was told since it was asked last
             before.close()
-        return set(new)
+        return new
 
     def wait(self, seconds: float, stop: threading.Event) -> set[str]:
         """Wait until something changes, at most so long; returns the paths that changed, also of what is gone."""
         if self._notify is None:
             stop.wait(seconds)
             return set()
-        told = self._notify.watch(GATHER, STEP, int(seconds * 1000), stop)
-        return {path for _, path in told} if isinstance(told, set) else set()
+        return told_by(self._notify, GATHER, int(seconds * 1000), stop)
 
     def close(self) -> None:
         """Follow nothing any more."""
         if self._notify is not None:
             self._notify.close()
         self._notify, self.follows = None, frozenset()
+
+
+def told_by(notify: "RustNotify", gather: int, wait: int, stop: threading.Event) -> set[str]:
+    """The paths that changed: those of `gather` milliseconds from the first on, for which it waits so long at most."""
+    told = notify.watch(gather, min(gather, STEP), wait, stop)
+    return {path for _, path in told} if isinstance(told, set) else set()

@@ -269,6 +269,27 @@ def test_a_new_image_is_seen_at_once_in_new_folders_too_and_a_kept_one_costs_not
         mirror.stop()
 
 
+def test_a_deletion_during_a_copy_is_not_missed_when_a_new_folder_appears_as_well(
+    mirror: Mirror, drive: MountedDrive
+) -> None:
+    write(mirror.data / "outputs" / "gone.png")
+    mirror.start()
+    try:
+        soon(lambda: mirror.images == 1)
+        drive.manners(latency=0.1)
+        for number in range(10):
+            write(mirror.data / "outputs" / f"{number}.png", b"%d" % number)
+        half = drive.behind / "MyDrive" / "asd1111" / "stable-diffusion-webui" / UNFINISHED
+        soon(lambda: half.is_dir() and list(half.iterdir()))
+        (mirror.data / "outputs" / "gone.png").unlink()
+        write(mirror.data / "log" / "images" / "1.png")
+        drive.manners()
+        soon((mirror.kept / "log" / "images" / "1.png").exists)
+        soon(lambda: not (mirror.kept / "outputs" / "gone.png").exists())
+    finally:
+        mirror.stop()
+
+
 def test_without_the_systems_help_everything_is_looked_through(mirror: Mirror, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(mirror._changes, "_gave_up", True)
     mirror.start()

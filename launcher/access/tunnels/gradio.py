@@ -64,7 +64,7 @@ def new_tunnel(session: Path, port: int, token: str, patience: float) -> Any:
     package.__path__ = list(spec.submodule_search_locations)
     package.__spec__ = spec
     sys.modules["gradio"] = package
-    tunneling = importlib.import_module("gradio.tunneling")
+    tunneling: Any = importlib.import_module("gradio.tunneling")
     fetch_frpc(tunneling, session)
     tunneling.TUNNEL_TIMEOUT_SECONDS = min(patience, tunneling.TUNNEL_TIMEOUT_SECONDS)
     address, certificate = os.environ.get("GRADIO_SHARE_SERVER_ADDRESS", ""), None
