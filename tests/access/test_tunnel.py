@@ -102,10 +102,10 @@ FAILURES = {
 
 
 @pytest.mark.parametrize("mode", FAILURES)
-def test_every_failure_ends_in_a_sentence_and_in_time(
+def test_every_failure_ends_in_a_sentence_within_a_minute(
     tunnel: Tunnel, share: Callable[..., FakeShare], port: int, mode: str
 ) -> None:
-    assert tunnel.patience <= 45, "a person waits for a link for a minute"
+    assert tunnel.patience + 10 < 60, "what a test does not wait for"
     share(mode)
     if mode.startswith("proxy_"):  # frpc would go on for ever
         tunnel.patience = SHORT
@@ -113,7 +113,7 @@ def test_every_failure_ends_in_a_sentence_and_in_time(
     with pytest.raises(Problem, match=f"gradio's share server gave no link: {FAILURES[mode]}"):
         tunnel.open("gradio", port)
     tries = 2 if mode == "proxy_error" else 1  # a name that is still held may be free half a minute later
-    assert time.monotonic() - began < tries * (tunnel.patience + 15)
+    assert time.monotonic() - began < tries * 60
     assert not tunnel.running
 
 
