@@ -36,6 +36,7 @@ class Manners:
     )
     longest_name: int = 255  # bytes; a longer name answers with Errno 36
     refuses: str = ""  # a name that holds this cannot be written: Errno 22
+    loses: int = -1  # bytes of a file beyond which what is written is lost without a word, -1: none are
     errors: float = 0.0  # of so many of all writes (0.0 to 1.0) the answer is Errno 5
 
 
@@ -150,7 +151,8 @@ class Drive(mfusepy.Operations):  # type: ignore[misc]  # mfusepy has no types
         if 0 <= manners.free < self._written + len(data):
             raise FuseOSError(errno.ENOSPC)
         self._written += len(data)
-        return os.pwrite(fh, data, offset)
+        os.pwrite(fh, data[: max(0, manners.loses - offset)] if manners.loses >= 0 else data, offset)
+        return len(data)
 
     def truncate(self, path: str, length: int, fh: int | None = None) -> int:
         self._step()
