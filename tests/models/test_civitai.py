@@ -92,7 +92,10 @@ def test_the_key_goes_to_the_pasted_host_only(web: Web) -> None:
     web.answer = answer
     found = resolve_link("https://civitai.com/models/3?modelVersionId=7", "my-key").remote
     assert (found.url, found.token) == ("https://civitai.red/api/download/models/7?fileId=1", "")
-    assert {path.split("/")[1]: auth for path, auth in web.asked} == {"civitai.com": "Bearer my-key", "civitai.red": ""}
+    assert {(path.split("/")[1], auth) for path, auth in web.asked} == {
+        ("civitai.com", "Bearer my-key"),
+        ("civitai.red", ""),
+    }
 
 
 @pytest.mark.parametrize(
