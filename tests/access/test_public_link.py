@@ -153,7 +153,7 @@ def test_a_tunnel_of_another_kind_than_was_chosen_is_ended(
 ) -> None:
     closed: list[str] = []
     way = way_in(NO_LINK)
-    port = way._open_door(False)
+    port = int(way.open(False, Heard()).rpartition(":")[2])
     said: dict[str, Any] = {"url": "https://x.gradio.live", "port": port, "kind": "gradio"}
     way.tunnel.part.said_file.write_text(json.dumps(said))
     monkeypatch.setattr(type(way.tunnel), "running", property(lambda tunnel: True))

@@ -1,13 +1,12 @@
 """What the web UI writes is on Drive soon after, whole; settings come back."""
 
-import errno
 import os
 import shutil
 from pathlib import Path
 
 import pytest
 
-from launcher.drive import copying as room
+from launcher.drive.copying import UNFINISHED
 from launcher.drive.mirror import Mirror
 from tests.world.wait import wait
 
@@ -113,40 +112,20 @@ def test_a_file_that_is_newer_on_the_machine_is_not_replaced(mirror: Mirror) -> 
     assert (mirror.kept / "config.json").read_bytes() == b"new"
 
 
-def test_while_drive_is_away_files_wait_and_follow_later(mirror: Mirror, monkeypatch: pytest.MonkeyPatch) -> None:
-    def away(source: Path, target: Path, part: Path) -> None:
-        raise OSError(errno.ENOTCONN, "Transport endpoint is not connected")
-
-    for number in range(3):
-        write(mirror.data / "outputs" / f"{number}.png", bytes([number]))
-    whole = room.copy_whole
-    monkeypatch.setattr(room, "copy_whole", away)
-    mirror.look(settled=0)
-    assert (
-        mirror.summary()
-        == "0 images kept, 3 files not saved yet (Google Drive is not accepting files: it was disconnected)"
-    )
-    monkeypatch.setattr(room, "copy_whole", whole)
-    mirror.look(settled=0)
-    assert mirror.summary() == "3 images kept in outputs"
-    assert sorted(p.name for p in (mirror.kept / "outputs").iterdir()) == ["0.png", "1.png", "2.png"]
-
-
-def test_a_copy_that_is_not_whole_is_never_named(mirror: Mirror, monkeypatch: pytest.MonkeyPatch) -> None:
-    write(mirror.data / "outputs" / "a.png", b"image")
-    monkeypatch.setattr(shutil, "copyfileobj", lambda read, write, size: write.write(b"im"))
-    mirror.look(settled=0)
-    assert mirror.waiting == 1
-    assert not (mirror.kept / "outputs" / "a.png").exists()
-
-
-def test_what_an_earlier_kernel_kept_is_not_copied_again(mirror: Mirror, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_an_earlier_kernel_kept_is_not_copied_again(mirror: Mirror) -> None:
     write(mirror.data / "outputs" / "a.png", b"image")
     mirror.look(settled=0)
+    before = inodes(mirror)
     again = Mirror(mirror.data, mirror.kept, lambda text: None)
-    monkeypatch.setattr(room, "copy_whole", lambda source, target, part: pytest.fail(f"{source} was copied again"))
     again.look(settled=0)
     assert again.waiting == 0
+    assert inodes(mirror) == before
+
+
+def inodes(mirror: Mirror) -> dict[str, tuple[int, int]]:
+    """What is kept: (inode, time of its last change of any kind). A file that is copied again has another inode."""
+    found = {name: (mirror.kept / name).stat() for name in kept_now(mirror)}
+    return {name: (info.st_ino, info.st_ctime_ns) for name, info in found.items()}
 
 
 def kept_now(mirror: Mirror) -> list[str]:
@@ -164,15 +143,14 @@ def test_what_is_deleted_in_the_web_ui_is_deleted_on_drive_at_the_second_look(mi
     assert kept_now(mirror) == ["outputs/b.png"]
 
 
-def test_a_renamed_folder_is_renamed_on_drive_and_nothing_is_copied(
-    mirror: Mirror, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_renamed_folder_is_renamed_on_drive_and_nothing_is_copied(mirror: Mirror) -> None:
     for number in range(3):
         write(mirror.data / "outputs" / "old" / f"{number}.png", bytes([number]))
     mirror.look(settled=0)
+    before = {os.path.basename(name): inode for name, (inode, _) in inodes(mirror).items()}
     (mirror.data / "outputs" / "old").rename(mirror.data / "outputs" / "new")
-    monkeypatch.setattr(room, "copy_whole", lambda source, target, part: pytest.fail(f"{source} was copied again"))
     mirror.look(settled=0)
+    assert {os.path.basename(name): inode for name, (inode, _) in inodes(mirror).items()} == before, "copied again"
     assert kept_now(mirror) == ["outputs/new/0.png", "outputs/new/1.png", "outputs/new/2.png"]
 
 
@@ -221,19 +199,7 @@ def test_a_data_directory_that_is_made_anew_or_loses_a_whole_folder_deletes_noth
     assert mirror.summary() == "1 image kept in outputs"
 
 
-def test_a_full_drive_is_told_from_other_troubles(mirror: Mirror, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(source: Path, target: Path, part: Path) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    write(mirror.data / "outputs" / "a.png", b"x" * 1000)
-    monkeypatch.setattr(room, "copy_whole", full)
-    mirror.look(settled=0)
-    assert mirror.full
-    assert (mirror.waiting, mirror.waiting_bytes) == (1, 1000)
-    assert "it is full" in mirror.summary()
-
-
 def test_copies_that_a_kill_cut_off_are_swept_away_at_the_next_start(mirror: Mirror) -> None:
-    write(mirror.kept / room.UNFINISHED / "1-a.png", b"ha")
+    write(mirror.kept / UNFINISHED / "1-a.png", b"ha")
     mirror.restore()
     assert kept_now(mirror) == []

@@ -1,8 +1,9 @@
 """The mirror on a real FUSE mount with Drive's faults: each file by itself, nothing a person owns is harmed."""
 
 import os
+import subprocess
+import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -12,11 +13,13 @@ import pytest
 
 from launcher.core.folder import Folder, write_safely
 from launcher.core.problem import Problem
-from launcher.drive import checkouts
 from launcher.drive.copying import UNFINISHED
 from launcher.drive.mirror import Mirror
 from launcher.git.git import PLACED_MARK
+from tests.conftest import ROOT
+from tests.world.githost import git
 from tests.world.mounted import MountedDrive
+from tests.world.wait import wait
 
 
 @pytest.fixture
@@ -50,11 +53,8 @@ def kept(mirror: Mirror) -> list[str]:
     return sorted(str(p.relative_to(mirror.kept)) for p in mirror.kept.rglob("*") if p.is_file())
 
 
-def soon(condition: Callable[[], object], seconds: float = 10) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it did not happen in time"
-        time.sleep(0.05)
+def soon(condition: Callable[[], object], patience: float = 10) -> None:
+    wait(condition, patience, "what should be there soon")
 
 
 def test_the_save_buttons_folder_and_folders_with_any_name_below_outputs_are_kept(mirror: Mirror) -> None:
@@ -165,6 +165,7 @@ def test_a_full_drive_takes_the_small_ones_and_the_rest_when_there_is_room(mirro
     drive.manners(free=200_000)
     mirror.look(settled=0)
     assert mirror.full
+    assert "it is full" in mirror.summary()
     assert (mirror.waiting, mirror.waiting_bytes, mirror.images) == (1, 900_000, 4)
     drive.manners()
     mirror.look(settled=0)
@@ -190,19 +191,44 @@ def test_a_drive_that_answers_nothing_but_errors_is_said_and_no_file_is_given_up
         mirror.look(settled=0)
     drive.manners()
     mirror.stop()
-    assert mirror.images + len(mirror._scan.ledger.left_out) == 6
+    assert (mirror.waiting, mirror.images + mirror.unkept) == (0, 6)
+    assert len(kept(mirror)) == mirror.images
 
 
-def test_the_thread_outlives_whatever_goes_wrong_and_says_it(mirror: Mirror, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_while_drive_is_away_files_wait_and_follow_later(mirror: Mirror, drive: MountedDrive) -> None:
+    names = [f"outputs/{number}.png" for number in range(3)]
+    for name in names:
+        write(mirror.data / name, name.encode())
+    drive.drop()
+    mirror.look(settled=0)
+    away = "0 images kept, 3 files not saved yet (Google Drive is not accepting files: it was disconnected)"
+    assert mirror.summary() == away
+    drive.mount()
+    mirror.look(settled=0)
+    assert mirror.summary() == "3 images kept in outputs"
+    assert kept(mirror) == names
+
+
+def test_a_copy_that_is_not_whole_is_never_named(mirror: Mirror, drive: MountedDrive) -> None:
+    write(mirror.data / "outputs" / "a.png", b"image")
+    drive.manners(loses=2)
+    mirror.look(settled=0)
+    assert mirror.waiting == 1
+    assert kept(mirror) == []
+    drive.manners()
+    mirror.look(settled=0)
+    assert (mirror.kept / "outputs" / "a.png").read_bytes() == b"image"
+
+
+def test_the_thread_outlives_whatever_goes_wrong_and_says_it(mirror: Mirror) -> None:
     broken = threading.Event()
-    whole = mirror._copies.keep_new
 
-    def keep_new(settled: float) -> int:
+    def elsewhere() -> dict[Path, str]:
         if broken.is_set():
             raise UnicodeError("nobody foresaw it")
-        return whole(settled)
+        return {}
 
-    monkeypatch.setattr(mirror._copies, "keep_new", keep_new)
+    mirror.elsewhere = elsewhere
     broken.set()
     mirror.start()
     try:
@@ -220,22 +246,19 @@ def test_the_thread_outlives_whatever_goes_wrong_and_says_it(mirror: Mirror, mon
 
 def test_one_broken_extension_keeps_nothing_else_back(mirror: Mirror) -> None:
     for name in ("broken", "sound"):
-        write(mirror.data / "extensions" / name / ".git" / "index", b"\0" * 40)
-        write(mirror.data / "extensions" / name / "own.txt")
+        checkout = mirror.data / "extensions" / name
+        write(checkout / "code.py")
+        git("init", "-q", str(checkout))
+        git("add", "code.py", at=checkout)
+        git("commit", "-qm", "first", at=checkout)
+        write(checkout / "own.txt")
+    write(mirror.data / "extensions" / "broken" / ".git" / "index", b"\0" * 40)
     write(mirror.data / "outputs" / "1.png")
-
-    def unchanged(checkout: Path) -> list[str]:
-        if checkout.name == "broken":
-            raise ValueError("bad index file")
-        return []
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(checkouts, "unchanged_files", unchanged)
-        mirror.look(settled=0)
-        assert kept(mirror) == ["extensions/sound/own.txt", "outputs/1.png"]
-        assert "Changes in the extension broken are not kept" in said(mirror)
-        mirror.stop()
-        assert mirror.waiting == 0
+    mirror.look(settled=0)
+    assert kept(mirror) == ["extensions/sound/own.txt", "outputs/1.png"]
+    assert "Changes in the extension broken are not kept" in said(mirror)
+    mirror.stop()
+    assert mirror.waiting == 0
 
 
 def test_an_extension_that_somebody_took_away_on_drive_is_not_pushed_back(mirror: Mirror) -> None:
@@ -290,15 +313,26 @@ def test_a_deletion_during_a_copy_is_not_missed_when_a_new_folder_appears_as_wel
         mirror.stop()
 
 
-def test_without_the_systems_help_everything_is_looked_through(mirror: Mirror, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(mirror._changes, "_gave_up", True)
-    mirror.start()
-    try:
-        write(mirror.data / "outputs" / "1.png")
-        soon(lambda: mirror.images == 1)
-        assert not mirror._changes.works
-    finally:
-        mirror.stop()
+WITHOUT_HELP = """
+import sys
+sys.modules["watchfiles"] = None  # not every machine has it
+from pathlib import Path
+from launcher.drive.mirror import Mirror
+mirror = Mirror(Path(sys.argv[1]), Path(sys.argv[2]), lambda text: None)
+mirror.start()
+sys.stdin.read()
+"""
+
+
+def test_without_the_systems_help_everything_is_looked_through(mirror: Mirror) -> None:
+    command = [sys.executable, "-c", WITHOUT_HELP, str(mirror.data), str(mirror.kept)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, cwd=ROOT) as process:
+        try:
+            for name in ("1.png", "2.png"):
+                write(mirror.data / "outputs" / name)
+                soon((mirror.kept / "outputs" / name).exists, 15)
+        finally:
+            process.communicate(b"")
 
 
 def test_names_of_any_bytes_are_kept(mirror: Mirror) -> None:

@@ -496,11 +496,29 @@ def notices(place: Place) -> list[str]:
     return list(json.loads((place.session / "board.json").read_text())["notices"])
 
 
-def test_an_extension_added_while_it_runs_counts_after_the_offered_restart(place: Place, kernels: Kernels) -> None:
+# Brings a second cuDNN into the web UI's process, at its first start only.
+SECOND_CUDNN = """
+import mmap, os, sys
+library = os.path.dirname(__file__) + "/libcudnn.so.8"
+if not os.path.exists(library):
+    with open(library, "wb") as file:
+        file.write(bytes(8192))
+    with open(library, "rb") as file:
+        sys.second_cudnn = mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ)
+"""
+
+
+def test_an_extension_added_while_it_runs_counts_after_the_offered_restart_and_what_was_said_of_the_start_before_goes(
+    place: Place, kernels: Kernels
+) -> None:
     place.world.git.add(NICE, {"scripts/nice.py": b"print('nice')"})
+    place.world.git.add("person/mapper", {"scripts/x.py": SECOND_CUDNN.encode()})
     kernel = kernels(COLAB_PYTHON, place.environment, place.machine)
+    kernel.run(cell_source("add-extension", what="https://github.com/person/mapper"), 60)
     cell = kernel.start(cell_source("launch", checkpoint=MODEL_LINK))
     wait_ready(kernel)
+    loaded = r"The web UI has loaded \S+/mapper/scripts/libcudnn\.so\.8, which is not the CUDA library"
+    assert re.search(loaded, html.unescape(kernel.html()))
     kernel.interrupt()
     kernel.wait_done(cell, 60)
     before = set(kernel.widgets)
@@ -515,6 +533,7 @@ def test_an_extension_added_while_it_runs_counts_after_the_offered_restart(place
     kernel.wait(lambda: place.pid("webui") not in (0, webui), 60, "the restart")
     kernel.wait(lambda: "Extension sd-nice loaded" in (place.session / "webui.log").read_text(), 60, "the extension")
     wait(lambda: changed not in notices(place), 10, "the end of the notice: it has taken effect")
+    wait(lambda: "libcudnn" not in " ".join(notices(place)), 30, "the end of the notice on the other cuDNN")
     kernel.widgets.clear()
     kernel.run(cell_source("add-extension", action="update all"), 60)
     assert "everything is up to date" in kernel.html()

@@ -1,83 +1,43 @@
-"""What a launch waits for, what it does not, and what it looks at once the web UI is there."""
+"""What a launch waits for, and what it does not."""
 
-import threading
-from concurrent.futures import Future
+import re
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from launcher.colab.machine import look_at_machine
-from launcher.core.fields import DEFAULT_CHECKPOINT
-from launcher.core.settings import Settings
-from launcher.launch.launch import Launch
-from launcher.launch.workplace import Workplace
-from launcher.models.taken_over import STRETCH, read_ahead
-from tests.world import safetensors
+from launcher.core.folder import Folder
+from launcher.models.checksums import note_checksum
+from tests.conftest import COLAB_PYTHON
+from tests.world import World, safetensors
+from tests.world.kernel import Kernel, cell_source
+from tests.world.place import Place, wait_ready
 from tests.world.wait import wait
 
 
-def nothing_to_wait_for() -> "Future[None]":
-    done: Future[None] = Future()
-    done.set_result(None)
-    return done
-
-
 @pytest.fixture
-def launch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Launch:
-    """A launch that is not begun, on a machine whose Drive is a folder with one checkpoint."""
-    (tmp_path / "drive").mkdir()
-    monkeypatch.setenv("ONECLICK_HOME", str(tmp_path))
-    place = Workplace(Settings.from_form({}, (DEFAULT_CHECKPOINT,)), look_at_machine(), lambda board, kind, **about: {})
-    place.session.prepare()
-    place.folder.prepare()
-    (place.folder.models / "Stable-diffusion" / "mine.safetensors").write_bytes(safetensors(5 * STRETCH))
-    return Launch(place, lambda: True)
+def place(world: World, tmp_path: Path) -> Iterator[Place]:
+    with Place(world, tmp_path) as made:
+        yield made
 
 
-def test_the_web_ui_does_not_wait_until_the_checkpoint_is_read_from_drive(
-    launch: Launch, monkeypatch: pytest.MonkeyPatch
+def test_the_web_ui_does_not_wait_until_the_checkpoint_is_read_from_drive_nor_for_a_drive_that_fails_at_it(
+    place: Place, kernels: Callable[..., Kernel], tmp_path: Path
 ) -> None:
-    drive_answers, was_read = threading.Event(), threading.Event()
-
-    def slow(path: Path, over: object) -> None:
-        drive_answers.wait(60)
-        was_read.set()
-
-    monkeypatch.setattr("launcher.launch.launch.read_ahead", slow)
-    assert launch._model(nothing_to_wait_for()) == "mine.safetensors"
-    assert not was_read.is_set()
-    drive_answers.set()
-    wait(was_read.is_set, 20, "the checkpoint to be read all the same")
-
-
-def test_a_drive_that_fails_while_the_checkpoint_is_read_ahead_ends_nothing_and_is_said(
-    launch: Launch, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def gone(path: Path, over: object) -> None:
-        raise OSError(107, "Transport endpoint is not connected")
-
-    monkeypatch.setattr("launcher.launch.launch.read_ahead", gone)
-    assert launch._model(nothing_to_wait_for()) == "mine.safetensors"
-    wait(lambda: "reading the checkpoint ahead" in str(launch.board.snapshot()), 20, "it to be said")
-
-
-def test_a_checkpoint_is_not_read_on_once_the_launch_is_over(launch: Launch, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[int] = []
-
-    def over() -> bool:
-        asked.append(1)
-        return len(asked) > 3
-
-    monkeypatch.setattr("launcher.models.taken_over.READERS", 1)
-    read_ahead(launch.place.folder.models / "Stable-diffusion" / "mine.safetensors", over)
-    assert len(asked) == 3 + 6, "three pieces, then one look for each of the six stretches"
-
-
-def test_a_second_cudnn_in_the_web_ui_is_said_until_it_is_gone(launch: Launch, monkeypatch: pytest.MonkeyPatch) -> None:
-    loaded = ["/usr/lib/libcudnn.so.8", "/lib/libc.so.6"]
-    monkeypatch.setattr("launcher.launch.start_web_ui.loaded_libraries", lambda pid: loaded)
-    launch.starter._say_foreign_libraries()
-    assert "has loaded /usr/lib/libcudnn.so.8" in str(launch.board.snapshot())
-    del loaded[0]
-    launch.starter._say_foreign_libraries()
-    assert "libcudnn" not in str(launch.board.snapshot())
+    checkpoints = place.kept / "models" / "Stable-diffusion"
+    checkpoints.mkdir(parents=True)
+    (checkpoints / "mine.safetensors").write_bytes(safetensors(60_000_000))
+    # The web UI knows its checksum, so that it does not read it itself.
+    note_checksum(Folder(place.kept, tmp_path / "before"), checkpoints / "mine.safetensors", "a" * 64)
+    place.manners(holds="mine.safetensors")
+    kernel, held = kernels(COLAB_PYTHON, place.environment, place.machine), Path(f"{place.google}.json.held")
+    message = kernel.start(cell_source("launch"))
+    wait_ready(kernel)
+    wait(held.exists, 20, "the checkpoint to be read all the same")
+    assert "Calculating sha256" not in (place.session / "webui.log").read_text()
+    place.manners()
+    kernel.wait(lambda: "reading the checkpoint ahead" in kernel.html(), 30, "it to be said that Drive failed")
+    assert not re.search('class="trouble"', kernel.html())
+    kernel.interrupt()
+    kernel.wait_done(message, 60)
+    kernel.run(cell_source("stop"), 120)

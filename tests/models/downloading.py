@@ -16,10 +16,9 @@ SIZE = 40_000_000
 
 
 @pytest.fixture
-def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
+def hub(tmp_path: Path) -> Iterator[Hub]:
     made = Hub(tmp_path / "hub")
     made.add("own/model", "model.safetensors", safetensors(SIZE))
-    monkeypatch.setattr("launcher.models.part_file.CHUNK", 4 << 20)
     yield made
     made.close()
 

@@ -1,4 +1,4 @@
-"""What the tests of sources share: a server, a folder, and a fetcher that remembers what it was told."""
+"""What the tests of sources share: stand-ins for the sites, a folder, and a fetcher that remembers what it was told."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,16 +8,45 @@ import pytest
 from launcher.core.folder import Folder
 from launcher.models.fetcher import Fetcher
 from tests.conftest import new_folder
+from tests.world import safetensors
 from tests.world.heard import Heard
+from tests.world.hub import Hub
+from tests.world.internet import internet
 from tests.world.web import Web
+
+SITES = (
+    *("civitai.com", "civitai.red", "civitai.green", "example.com", "github.com", "huggingface.co"),
+    *("drive.google.com", "drive.usercontent.google.com", "docs.google.com", "raw.githubusercontent.com"),
+)
+HUB, STORE = "huggingface.co", "cdn-lfs.hf.co"
+
+
+def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The seconds between two tries are a hundredth: how often who is asked, and for what, stays as it is."""
+    for waits in ("models.sources.hugging_face.WAITS", "models.probe.WAITS", "models.download.WHOLE_WAITS"):
+        monkeypatch.setattr(f"launcher.{waits}", (0.01, 0.02))
 
 
 @pytest.fixture
-def web(monkeypatch: pytest.MonkeyPatch) -> Iterator[Web]:
+def web(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Web]:
+    """All sites at once; paths begin with the site's name."""
+    hurry(monkeypatch)
     made = Web()
-    monkeypatch.setattr("launcher.models.sources.civitai.api", lambda host, path: f"{made.url}/{host}/{path}")
-    monkeypatch.setattr("launcher.models.probe.WAITS", (0.01, 0.01))
-    yield made
+    port = made.server.server_port
+    with internet(tmp_path / "certificates", monkeypatch, dict.fromkeys(SITES, port)):
+        yield made
+    made.close()
+
+
+@pytest.fixture
+def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
+    """Hugging Face, with one model."""
+    hurry(monkeypatch)
+    made = Hub(tmp_path / "hub")
+    made.add("own/model", "model.safetensors", safetensors(100_000))
+    made.cdn = f"https://{STORE}"
+    with internet(tmp_path / "certificates", monkeypatch, {HUB: made.port, STORE: made.cdn_port}):
+        yield made
     made.close()
 
 

@@ -9,7 +9,8 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from unittest import mock
+
+import pytest
 
 from launcher.core.problem import Problem
 from launcher.models.download import download
@@ -17,6 +18,7 @@ from launcher.models.probe import probe, raise_refusal
 from launcher.models.receive import Receiver
 from launcher.models.remote import Remote
 from tests.conftest import ROOT
+from tests.models.fetching import hurry
 from tests.world import safetensors
 from tests.world.heard import Heard
 from tests.world.liar import HONEST, LIES, Liar
@@ -44,12 +46,10 @@ def what_becomes_of(lie: str, known: bool, folder: Path, size: int, stretch: int
     content = weights(size)
     digest = hashlib.sha256(content).hexdigest()
     liar, target, heard, sentence = Liar(content, lie, stretch), folder / "model.safetensors", Heard(), ""
-    with (
-        mock.patch("launcher.models.part_file.CHUNK", stretch),
-        mock.patch("random.uniform", lambda low, high: 0.01),
-        mock.patch("launcher.models.download.WHOLE_WAITS", (0.02, 0.04)),
-        mock.patch("launcher.models.probe.WAITS", (0.01, 0.02)),
-    ):
+    with pytest.MonkeyPatch.context() as patch:
+        hurry(patch)
+        patch.setattr("random.uniform", lambda low, high: 0.01)  # the pauses of ranges that failed, too
+        patch.setattr("launcher.models.part_file.CHUNK", stretch)  # a file of 3 MB would be a single one
         try:
             found = probe(Remote(liar.url, "model.safetensors"))
             raise_refusal(found)

@@ -9,15 +9,15 @@ from diskcache import Cache
 
 from launcher.core.folder import Folder
 from launcher.core.process import CommandError
-from launcher.models import checksums
 from launcher.models.checksums import CHECKSUMS_FILE, LARGEST_ENTRY, note_checksum, read_kept, sync_checksums
 from tests.conftest import new_folder
 
 
-def with_python(folder: Folder) -> Folder:
-    (folder.python / "bin").mkdir(parents=True)
+def with_python(folder: Folder, does: str = f'exec {sys.executable} "$@"') -> Folder:
+    """The folder with a Python of the web UI that does this."""
+    (folder.python / "bin").mkdir(parents=True, exist_ok=True)
     python = folder.python / "bin" / "python"
-    python.write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
+    python.write_text(f"#!/bin/sh\n{does}\n")
     python.chmod(0o755)
     return folder
 
@@ -73,36 +73,30 @@ def test_what_is_newer_wins(folder: Folder) -> None:
     assert read_kept(folder)["hashes"]["checkpoint/m.safetensors"]["sha256"] == "newest"
 
 
-def test_a_start_tells_a1111_what_is_new_and_does_not_start_its_python_for_nothing(
-    folder: Folder, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_start_tells_a1111_what_is_new_and_does_not_start_its_python_for_nothing(folder: Folder) -> None:
     path = folder.models / "Stable-diffusion" / "m.safetensors"
     path.write_bytes(b"weights")
     sync_checksums(folder, only_news=True)
     assert not (folder.machine / "cache").exists(), "Drive has nothing to tell"
     note_checksum(folder, path, "abc")
-    with monkeypatch.context() as broken:
-        broken.setattr(checksums, "EXCHANGE", "raise SystemExit(3)")
-        with pytest.raises(CommandError):
-            sync_checksums(folder, only_news=True)
+    with pytest.raises(CommandError):
+        sync_checksums(with_python(folder, "exit 3"), only_news=True)
+    with_python(folder)
     sync_checksums(folder, only_news=True)
     assert a1111_knows(folder)["checkpoint/m.safetensors"]["sha256"] == "abc", "what failed was not told"
-    monkeypatch.setattr(checksums, "EXCHANGE", "raise SystemExit(3)")
-    sync_checksums(folder, only_news=True)
+    sync_checksums(with_python(folder, "exit 3"), only_news=True)
     with pytest.raises(CommandError):
         sync_checksums(folder)
 
 
-def test_an_exchange_that_leaves_half_a_list_changes_nothing_on_drive(
-    folder: Folder, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_exchange_that_leaves_half_a_list_changes_nothing_on_drive(folder: Folder) -> None:
     path = folder.models / "Stable-diffusion" / "m.safetensors"
     path.write_bytes(b"weights")
     note_checksum(folder, path, "abc")
     before = read_kept(folder)
-    monkeypatch.setattr(checksums, "EXCHANGE", "import sys\nopen(sys.argv[1], 'w').write('{')")
+    overwrites = 'for path; do [ -f "$path" ] && printf "{" > "$path"; done; exit 0'
     with pytest.raises(ValueError):
-        sync_checksums(folder)
+        sync_checksums(with_python(folder, overwrites))
     assert read_kept(folder) == before
 
 

@@ -2,10 +2,8 @@
 
 import hashlib
 import json
-import threading
-from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer, ThreadingHTTPServer
-from typing import Any, ClassVar
+from collections.abc import Callable
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -14,8 +12,7 @@ from launcher.core.folder import Folder
 from launcher.core.problem import Problem
 from launcher.models.ensure import ensure_linked_model
 from launcher.models.link_target import TokenNeeded
-from launcher.models.remote import Remote
-from launcher.models.sources import civitai
+from launcher.models.links import resolve_link
 from tests.models.fetching import fetcher, folder, web
 from tests.models.old_files import SOUND, UPSCALER
 from tests.models.test_links import TENSORS, Told, file_with
@@ -26,14 +23,14 @@ from tests.world.web import Answer, Web
 __all__ = ["folder", "web"]
 
 
-def version(web: Web, *files: dict[str, Any], base: str = "SD 1.5", kind: str = "Checkpoint") -> dict[str, Any]:
-    urls = [{"downloadUrl": f"{web.url}/dl/{one['id']}", "hashes": {}, **one} for one in files]
+def version(*files: dict[str, Any], base: str = "SD 1.5", kind: str = "Checkpoint") -> dict[str, Any]:
+    urls = [{"downloadUrl": f"https://civitai.com/dl/{one['id']}", "hashes": {}, **one} for one in files]
     return {"id": 7, "modelId": 3, "baseModel": base, "model": {"type": kind}, "files": urls}
 
 
 def listing(told: dict[str, Any], files: dict[str, bytes]) -> Callable[[str, Any], Answer]:
     def answer(path: str, headers: Any) -> Answer:
-        if path.startswith("/dl/"):
+        if path.startswith("/civitai.com/dl/"):
             return 200, {"ETag": f'"{path}"'}, files[urlsplit(path).path.rpartition("/")[2]]
         return 200, {"Content-Type": "application/json"}, json.dumps(told).encode()
 
@@ -60,24 +57,22 @@ TRAINING = {"id": 4, "name": "pictures.zip", "type": "Training Data"}
     ],
 )  # fmt: skip
 def test_a_link_to_civitai_brings_the_file_it_names(web: Web, query: str, id_: int) -> None:
-    web.answer = listing(version(web, TRAINING, VAE, MODEL, HALF), {str(n): safetensors(900) for n in (1, 2, 3)})
-    wanted = civitai.detect(f"https://civitai.com/api/download/models/7{query}")
-    assert wanted
-    found = civitai.resolve(wanted, "")
-    assert found.remote.url == f"{web.url}/dl/{id_}"
+    web.answer = listing(version(TRAINING, VAE, MODEL, HALF), {str(n): safetensors(900) for n in (1, 2, 3)})
+    link = f"https://civitai.com/api/download/models/7{query}"
+    found = resolve_link(link, "")
+    assert found.remote.url == f"https://civitai.com/dl/{id_}"
     assert found.kind == ("VAE" if id_ == 3 else "checkpoint")
 
 
 def test_training_data_is_never_taken_for_the_model(web: Web) -> None:
-    web.answer = listing(version(web, TRAINING), {})
-    wanted = civitai.detect("https://civitai.com/models/3?modelVersionId=7")
-    assert wanted
+    web.answer = listing(version(TRAINING), {})
+    link = "https://civitai.com/models/3?modelVersionId=7"
     with pytest.raises(Problem, match="no such file"):
-        civitai.resolve(wanted, "")
+        resolve_link(link, "")
 
 
 def test_a_key_in_the_link_is_used_and_stands_in_no_message(web: Web, folder: Folder) -> None:
-    web.answer = listing(version(web, MODEL), {"1": safetensors(900)})
+    web.answer = listing(version(MODEL), {"1": safetensors(900)})
     made, heard, asked = fetcher(folder)
     ensure_linked_model(made, "https://civitai.com/api/download/models/7?token=secret-key", "checkpoint")
     assert asked == []
@@ -88,29 +83,19 @@ def test_a_key_in_the_link_is_used_and_stands_in_no_message(web: Web, folder: Fo
 
 def test_the_key_goes_to_the_pasted_host_only(web: Web) -> None:
     def answer(path: str, headers: Any) -> Answer:
-        if path.startswith("/civitai.com/"):
-            return 404, {}, b"{}"
-        if path.startswith("/civitai.red/"):
-            told = version(web, MODEL)
+        if path.startswith("/civitai.red/api/v1/"):
+            told = version(MODEL)
             told["files"][0]["downloadUrl"] = "https://evil.example.com/steal"
             return 200, {"Content-Type": "application/json"}, json.dumps(told).encode()
-        return 200, {}, safetensors(900)
+        return (404, {}, b"{}") if path.startswith("/civitai.com/") else (200, {}, safetensors(900))
 
     web.answer = answer
-    wanted = civitai.detect("https://civitai.com/models/3?modelVersionId=7")
-    assert wanted
-    seen: list[Remote] = []
-
-    def look(remote: Remote) -> Remote:
-        seen.append(remote)
-        return remote
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(civitai, "asked_for_size", look)
-        civitai.resolve(wanted, "my-key")
-    assert [auth for path, auth in web.asked if "civitai.red" in path] == [""]
-    assert seen[0].token == ""
-    assert seen[0].url == "https://civitai.red/api/download/models/7?fileId=1"
+    found = resolve_link("https://civitai.com/models/3?modelVersionId=7", "my-key").remote
+    assert (found.url, found.token) == ("https://civitai.red/api/download/models/7?fileId=1", "")
+    assert {(path.split("/")[1], auth) for path, auth in web.asked} == {
+        ("civitai.com", "Bearer my-key"),
+        ("civitai.red", ""),
+    }
 
 
 @pytest.mark.parametrize(
@@ -129,15 +114,14 @@ def test_each_refusal_of_civitai_is_what_its_text_says(
     web: Web, status: int, said: str, key: str, says: str | None
 ) -> None:
     def answer(path: str, headers: Any) -> Answer:
-        if path.startswith("/dl/"):
+        if path.startswith("/civitai.com/dl/"):
             return status, {}, said.encode()
-        return 200, {"Content-Type": "application/json"}, json.dumps(version(web, MODEL)).encode()
+        return 200, {"Content-Type": "application/json"}, json.dumps(version(MODEL)).encode()
 
     web.answer = answer
-    wanted = civitai.detect("https://civitai.com/models/3?modelVersionId=7")
-    assert wanted
+    link = "https://civitai.com/models/3?modelVersionId=7"
     with pytest.raises(Problem if says else TokenNeeded, match=says):
-        civitai.resolve(wanted, key)
+        resolve_link(link, key)
 
 
 @pytest.mark.parametrize(
@@ -149,10 +133,9 @@ def test_each_refusal_of_civitai_is_what_its_text_says(
 )  # fmt: skip
 def test_nonsense_in_civitais_list_is_one_sentence(web: Web, told: Any, says: str) -> None:
     web.answer = lambda path, headers: (200, {"Content-Type": "application/json"}, json.dumps(told).encode())
-    wanted = civitai.detect("https://civitai.com/models/3?modelVersionId=7")
-    assert wanted
+    link = "https://civitai.com/models/3?modelVersionId=7"
     with pytest.raises(Problem, match=says):
-        civitai.resolve(wanted, "")
+        resolve_link(link, "")
 
 
 @pytest.mark.parametrize(
@@ -169,96 +152,72 @@ def test_nonsense_in_civitais_list_is_one_sentence(web: Web, told: Any, says: st
 def test_what_a1111_cannot_use_is_refused_before_the_download(
     web: Web, folder: Folder, name: str, content: bytes, kind: str, link_kind: str, says: str
 ) -> None:
-    web.answer = listing(version(web, {**MODEL, "name": name}, kind=kind), {"1": content})
+    web.answer = listing(version({**MODEL, "name": name}, kind=kind), {"1": content})
     with pytest.raises(Problem, match=says):
         ensure_linked_model(fetcher(folder)[0], "https://civitai.com/models/3?modelVersionId=7", link_kind)
     assert not list((folder.kept / "models").rglob("*.part"))
 
 
 def test_an_upscaler_goes_where_a1111_lists_it(web: Web, folder: Folder) -> None:
-    told = version(web, {**MODEL, "name": "u.pth"}, kind="Upscaler", base="Other")
+    told = version({**MODEL, "name": "u.pth"}, kind="Upscaler", base="Other")
     web.answer = listing(told, {"1": SOUND["upscaler (ESRGAN, old)"][0]})
     assert ensure_linked_model(fetcher(folder)[0], "https://civitai.com/models/3?modelVersionId=7") == "u.pth"
     assert (folder.models / "ESRGAN" / "u.pth").exists()
 
 
-class Civitai(BaseHTTPRequestHandler):
-    server: HTTPServer
-    """A stand-in for Civitai's list and downloads."""
+class Civitai:
+    """Civitai with one LoRA."""
 
     base, status, needs_key = "SD 1.5", 200, False
-    asked: ClassVar[list[tuple[str, str | None]]] = []
 
-    def do_GET(self) -> None:
-        Civitai.asked.append((self.path, self.headers.get("Authorization")))
+    def __init__(self, web: Web) -> None:
+        self.asked, web.answer = web.asked, self.answer
+
+    def answer(self, path: str, headers: Any) -> Answer:
         content = file_with(TENSORS["LoRA"])
-        port = self.server.server_port
-        if Civitai.status != 200 or (Civitai.needs_key and not self.headers.get("Authorization")):
-            self.answer(401 if Civitai.needs_key else Civitai.status, b"{}", "application/json")
-        elif self.path.startswith("/dl/"):
-            self.send_response(206)
-            start, end = (int(n) for n in self.headers["Range"].removeprefix("bytes=").split("-"))
-            self.send_header("Content-Range", f"bytes {start}-{min(end, len(content) - 1)}/{len(content)}")
-            self.send_header("Content-Disposition", 'attachment; filename="nice style.safetensors"')
-            self.send_header("Content-Length", str(min(end, len(content) - 1) - start + 1))
-            self.end_headers()
-            self.wfile.write(content[start : end + 1])
-        else:
-            file = {
-                "primary": True,
-                "name": "nice style.safetensors",
-                "hashes": {"SHA256": hashlib.sha256(content).hexdigest().upper()},
-                "downloadUrl": f"http://127.0.0.1:{port}/dl/7",
-            }
-            version = {"id": 7, "modelId": 3, "baseModel": Civitai.base, "model": {"type": "LORA"}, "files": [file]}
-            told = version if "/model-versions/" in self.path else {"type": "LORA", "modelVersions": [version]}
-            self.answer(200, json.dumps(told).encode(), "application/json")
-
-    def answer(self, status: int, body: bytes, kind: str) -> None:
-        self.send_response(status)
-        self.send_header("Content-Type", kind)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *arguments: object) -> None:
-        pass
+        if self.needs_key and not headers.get("Authorization"):
+            return 401, {}, b"{}"
+        if self.status != 200:
+            return self.status, {}, b"{}"
+        site, _, asked = path.removeprefix("/").partition("/")
+        if not asked.startswith("api/v1/"):
+            return 200, {"Content-Disposition": 'attachment; filename="nice style.safetensors"'}, content
+        file = {
+            "primary": True,
+            "name": "nice style.safetensors",
+            "hashes": {"SHA256": hashlib.sha256(content).hexdigest().upper()},
+            "downloadUrl": f"https://{site}/api/download/models/7",
+        }
+        version = {"id": 7, "modelId": 3, "baseModel": self.base, "model": {"type": "LORA"}, "files": [file]}
+        told = version if "/model-versions/" in path else {"type": "LORA", "modelVersions": [version]}
+        return 200, {"Content-Type": "application/json"}, json.dumps(told).encode()
 
 
 @pytest.fixture
-def site(monkeypatch: pytest.MonkeyPatch) -> Iterator[type[Civitai]]:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Civitai)
-    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
-    monkeypatch.setattr(
-        "launcher.models.sources.civitai.api",
-        lambda host, path: f"http://127.0.0.1:{server.server_address[1]}/{host}/{path}",
-    )
-    Civitai.base, Civitai.status, Civitai.needs_key = "SD 1.5", 200, False
-    Civitai.asked.clear()
-    yield Civitai
-    server.shutdown()
+def site(web: Web) -> Civitai:
+    return Civitai(web)
 
 
 @pytest.mark.parametrize(
     ("link", "asks"),
     [
-        ("https://civitai.com/models/3/nice-style?modelVersionId=7", "/civitai.com/model-versions/7"),
-        ("https://civitai.com/models/3/nice-style", "/civitai.com/models/3"),
-        ("https://civitai.red/models/3", "/civitai.red/models/3"),
-        ("https://civitai.green/models/3?modelVersionId=7", "/civitai.green/model-versions/7"),
-        ("https://civitai.com/api/download/models/7", "/civitai.com/model-versions/7"),
-        ("urn:air:sd1:lora:civitai:3@7", "/civitai.com/model-versions/7"),
+        ("https://civitai.com/models/3/nice-style?modelVersionId=7", "/civitai.com/api/v1/model-versions/7"),
+        ("https://civitai.com/models/3/nice-style", "/civitai.com/api/v1/models/3"),
+        ("https://civitai.red/models/3", "/civitai.red/api/v1/models/3"),
+        ("https://civitai.green/models/3?modelVersionId=7", "/civitai.green/api/v1/model-versions/7"),
+        ("https://civitai.com/api/download/models/7", "/civitai.com/api/v1/model-versions/7"),
+        ("urn:air:sd1:lora:civitai:3@7", "/civitai.com/api/v1/model-versions/7"),
     ],
 )
 def test_every_way_to_name_a_model_of_civitai_leads_to_its_file(
-    site: type[Civitai], folder: Folder, link: str, asks: str
+    site: Civitai, folder: Folder, link: str, asks: str
 ) -> None:
     assert ensure_linked_model(Told(folder).fetcher, link) == "nice style.safetensors"
     assert (folder.kept / "models/Lora/nice style.safetensors").exists()
-    assert site.asked[0] == (asks, None)
+    assert site.asked[0] == (asks, "")
 
 
-def test_civitai_is_asked_with_a_key_only_when_it_wants_one(site: type[Civitai], folder: Folder) -> None:
+def test_civitai_is_asked_with_a_key_only_when_it_wants_one(site: Civitai, folder: Folder) -> None:
     site.needs_key = True
     told = Told(folder, "my-key")
     ensure_linked_model(told.fetcher, "https://civitai.com/models/3?modelVersionId=7")
@@ -266,7 +225,7 @@ def test_civitai_is_asked_with_a_key_only_when_it_wants_one(site: type[Civitai],
     assert all("my-key" not in path for path, _ in site.asked)
 
 
-def test_a_base_model_a1111_cannot_run_is_refused(site: type[Civitai], folder: Folder) -> None:
+def test_a_base_model_a1111_cannot_run_is_refused(site: Civitai, folder: Folder) -> None:
     site.base = "Flux.1 D"
     with pytest.raises(Problem, match=r"made for Flux\.1 D, which AUTOMATIC1111 cannot run"):
         ensure_linked_model(Told(folder).fetcher, "https://civitai.com/models/3?modelVersionId=7")
@@ -285,7 +244,7 @@ def test_a_base_model_a1111_cannot_run_is_refused(site: type[Civitai], folder: F
         (500, "problem of its own"),
     ],
 )
-def test_civitais_refusals_each_have_a_sentence(site: type[Civitai], folder: Folder, status: int, says: str) -> None:
+def test_civitais_refusals_each_have_a_sentence(site: Civitai, folder: Folder, status: int, says: str) -> None:
     site.status = status
     with pytest.raises(Problem, match=says):
         ensure_linked_model(Told(folder).fetcher, "https://civitai.com/models/3?modelVersionId=7")

@@ -4,12 +4,8 @@ import json
 import os
 import pickle
 import re
-from collections.abc import Iterator
-from pathlib import Path
-from urllib.parse import quote
 
 import pytest
-from huggingface_hub import HfApi
 
 from launcher.core.folder import Folder
 from launcher.core.problem import Problem
@@ -19,26 +15,15 @@ from launcher.models.fetcher import Fetcher
 from launcher.models.kinds import KIND_FOLDERS
 from launcher.models.link_target import TokenNeeded, safe_name
 from launcher.models.links import resolve_link
-from launcher.models.probe import Probe
-from launcher.models.remote import Remote
 from launcher.models.sources.hugging_face import hub_file_of, resolve_hub_file
-from tests.conftest import new_folder
+from tests.models.fetching import folder, hub, web
 from tests.models.old_files import SOUND, torch_zip
 from tests.world import safetensors
 from tests.world.heard import Heard
 from tests.world.hub import Hub
+from tests.world.web import Web
 
-
-@pytest.fixture
-def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
-    made = Hub(tmp_path / "hub")
-    made.add("own/model", "model.safetensors", safetensors(100_000))
-    monkeypatch.setattr(
-        "huggingface_hub.hf_hub_url",
-        lambda repo, name, revision, **_: f"{made.url}/{repo}/resolve/{quote(revision, safe='')}/{quote(name)}",
-    )
-    yield made
-    made.close()
+__all__ = ["folder", "hub", "web"]
 
 
 class Told:
@@ -52,11 +37,6 @@ class Told:
     def ask(self, name: str, reason: str) -> str:
         self.asked.append(name)
         return self.token
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Folder:
-    return new_folder(tmp_path)
 
 
 FILE = HubFile("own/model", "model.safetensors")
@@ -132,7 +112,7 @@ def test_gated_without_a_token_asks_for_one(hub: Hub) -> None:
     ],
 )
 def test_each_refusal_of_the_hub_has_a_sentence_and_a_page(
-    hub: Hub, monkeypatch: pytest.MonkeyPatch, prepare: str, token: str, says: str, page: str
+    hub: Hub, prepare: str, token: str, says: str, page: str
 ) -> None:
     file = FILE
     hub.tokens["hf_mine"] = {"name": "me", "gated_ok": prepare != "no right"}
@@ -144,13 +124,8 @@ def test_each_refusal_of_the_hub_has_a_sentence_and_a_page(
         file = HubFile("own/model", "old.safetensors")
     elif prepare in ("busy", "broken"):
         hub.fail["model.safetensors"] = (429 if prepare == "busy" else 500, {}, b"")
-        monkeypatch.setattr("launcher.models.sources.hugging_face.WAITS", ())
     elif prepare == "off":
-        monkeypatch.setattr("launcher.models.sources.hugging_face.WAITS", ())
-        monkeypatch.setattr(
-            "huggingface_hub.hf_hub_url",
-            lambda repo, name, revision, **_: "http://127.0.0.1:9/a/b/resolve/main/c.safetensors",
-        )
+        hub.close()
     with pytest.raises(Problem) as caught:
         resolve_hub_file(file, token)
     assert says in caught.value.what
@@ -215,10 +190,7 @@ def test_an_old_file_of_plain_tensors_is_taken_with_a_word_about_safetensors(hub
     assert "Choose a .safetensors file" in told.notices[0]
 
 
-def test_a_repository_with_one_model_is_enough_and_with_several_one_is_named(
-    hub: Hub, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("huggingface_hub.HfApi", lambda: HfApi(endpoint=hub.url))
+def test_a_repository_with_one_model_is_enough_and_with_several_one_is_named(hub: Hub) -> None:
     assert resolve_link("https://huggingface.co/own/model", "").remote.name == "model.safetensors"
     hub.add("own/model", "second.safetensors", safetensors(1000))
     with pytest.raises(
@@ -246,19 +218,10 @@ def test_a_repository_with_one_model_is_enough_and_with_several_one_is_named(
         ("https://example.com/models/x.safetensors", "https://example.com/models/x.safetensors"),
     ],
 )
-def test_shared_and_direct_links_lead_to_the_file_itself(
-    monkeypatch: pytest.MonkeyPatch, link: str, direct: str
-) -> None:
-    asked: list[str] = []
-
-    def nobody(remote: Remote) -> Probe:
-        asked.append(remote.url)
-        return Probe(remote, 206)
-
-    monkeypatch.setattr("launcher.models.sources.direct.probe", nobody)
-    monkeypatch.setattr("launcher.models.sources.google_drive.probe", nobody)
-    resolve_link(link, "")
-    assert asked == [direct]
+def test_shared_and_direct_links_lead_to_the_file_itself(web: Web, link: str, direct: str) -> None:
+    web.answer = lambda path, headers: (200, {}, safetensors(900))
+    assert resolve_link(link, "").remote.url == direct
+    assert [path for path, _ in web.asked] == [direct.removeprefix("https:/")]
 
 
 def test_a_folder_of_google_drive_is_no_file() -> None:
@@ -304,6 +267,7 @@ def test_a_file_whose_checksum_changed_at_its_source_is_not_taken(hub: Hub, fold
 def test_a_vae_is_bound_to_its_model_by_name(hub: Hub, folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
     hub.add("own/vae", "v.safetensors", safetensors(5_000))
     vae = Model("The VAE", "SD 1.5", "MIT", (HubFile("own/vae", "v.safetensors"),), folder="VAE")
+    # The catalog's own files are too large for a stand-in, and their checksums are known.
     monkeypatch.setattr("launcher.models.ensure.model_named", lambda name: vae if name == "The VAE" else None)
     model = Model("A model", "SD 1.5", "MIT", (FILE,), beside="The VAE")
     ensure_model(Told(folder).fetcher, model)
@@ -362,13 +326,10 @@ def test_a_web_page_saved_as_a_model_is_set_aside_and_named(hub: Hub, folder: Fo
     assert broken.read_bytes() == (hub.root / "own/model/model.safetensors").read_bytes()
 
 
-def test_a_file_that_is_there_is_used_when_its_source_is_down(
-    hub: Hub, folder: Folder, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_file_that_is_there_is_used_when_its_source_is_down(hub: Hub, folder: Folder) -> None:
     told = Told(folder)
     link = "https://huggingface.co/own/model/blob/main/model.safetensors"
     ensure_linked_model(told.fetcher, link, "checkpoint")
-    monkeypatch.setattr("launcher.models.sources.hugging_face.WAITS", ())
     hub.fail["model.safetensors"] = (500, {}, b"")
     assert ensure_linked_model(told.fetcher, link, "checkpoint") == "model.safetensors"
     assert "is used as it is" in told.notices[0]

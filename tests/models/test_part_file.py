@@ -2,25 +2,29 @@
 
 import functools
 import hashlib
+import os
 import signal
 import subprocess
 import sys
 import threading
 import time
 import traceback
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 
+from launcher.core.folder import PART
 from launcher.core.problem import Problem
-from launcher.models import download as room
 from launcher.models.download import download
-from launcher.models.part_file import CHUNK, PartFile
 from launcher.models.probe import probe
 from launcher.models.refusals import Refused, refused_problem
 from launcher.models.remote import Interrupted, Remote
 from tests.conftest import ROOT
 from tests.models.downloading import Watcher, hub, more_was_sent, remote
+from tests.models.fetching import hurry
+from tests.models.liars import weights
 from tests.world import safetensors
 from tests.world.hub import Hub
 from tests.world.liar import Liar
@@ -69,6 +73,13 @@ def test_a_writer_in_another_process_is_waited_for_and_its_death_frees_the_file(
     assert hashlib.sha256(target.read_bytes()).hexdigest() == what.sha256
 
 
+def stopped_download(what: Remote, target: Path, watcher: Watcher, raised: list[BaseException]) -> None:
+    try:
+        download(what, target, where="Drive", reporter=watcher)
+    except Interrupted as error:
+        raised.append(error)
+
+
 @pytest.mark.parametrize("stalls", ["before the first byte", "in the middle", "in one go", "while another one writes"])
 def test_stop_ends_a_download_at_once_whatever_it_waits_for(hub: Hub, tmp_path: Path, stalls: str) -> None:
     watcher, what, target = Watcher(), remote(hub), tmp_path / "model.safetensors"
@@ -76,26 +87,25 @@ def test_stop_ends_a_download_at_once_whatever_it_waits_for(hub: Hub, tmp_path: 
     hub.rate = 1000 if stalls == "in the middle" else None
     if stalls == "in one go":
         what = Remote(what.url, what.name)
-    other = room.only_writer(target, Watcher())
+    first = Watcher()
+    another = threading.Thread(target=stopped_download, args=(what, target, first, []))
     if stalls == "while another one writes":
-        other.__enter__()
+        hub.rate = 1000
+        another.start()
+        wait(lambda: bool(hub.log), 20, "the other one to be at it")
     raised: list[BaseException] = []
-
-    def work() -> None:
-        try:
-            download(what, target, where="Drive", reporter=watcher)
-        except Interrupted as error:
-            raised.append(error)
-
-    thread = threading.Thread(target=work)
+    thread = threading.Thread(target=stopped_download, args=(what, target, watcher, raised))
     thread.start()
-    wait(lambda: bool(hub.log) or bool(watcher.said), 20, "the download to be under way")
+    waits = stalls == "while another one writes"
+    wait(lambda: watcher.said if waits else hub.log, 20, "the download to be under way")
     began = time.monotonic()
     watcher.stop.set()
     thread.join(20)
-    if stalls == "while another one writes":
-        other.__exit__(None, None, None)
     assert time.monotonic() - began < 2, "■ has to end it at once: 0.1 s, with room for a loaded machine"
+    if waits:
+        assert another.is_alive(), "the other one is not stopped with it"
+        first.stop.set()
+        another.join(20)
     assert len(raised) == 1
     assert not target.exists()
 
@@ -132,39 +142,96 @@ def test_without_a_checksum_or_a_version_nothing_is_gone_on_with(tmp_path: Path)
         liar.close()
 
 
-def unfinished(tmp_path: Path, size: int) -> tuple[Path, PartFile]:
-    return tmp_path / "part", PartFile(tmp_path / "part", size)
+CONTENT = weights(3_000_000)
 
 
-def test_a_note_never_says_more_than_the_file_has(tmp_path: Path) -> None:
-    size, filled = 3 * CHUNK, b"x" * CHUNK
-    path, part = unfinished(tmp_path, size)
-    with part:
-        taken = part.take()
-        assert taken
-        part.write(0, 0, filled)
-    assert PartFile(path, size).have == CHUNK
-    with path.open("r+b") as file:  # as after a crash of the machine: the note is there, the bytes are not
-        note = file.seek(size) and file.read()
-        file.truncate(0)
-        file.seek(size)
-        file.write(note or b"")
-    assert PartFile(path, size).have == 0
+@dataclass
+class Unfinished:
+    """A download that was stopped. Where nobody knows the file's SHA-256, nobody will notice a byte that is wrong; else
+    one that is wrong costs the whole download again.
+    """
+
+    liar: Liar
+    remote: Remote
+    target: Path
+    left: dict[Path, bytes]  # what lies on the disk
+
+    def bookkeeping(self) -> list[tuple[Path, int]]:
+        """Which bytes on the disk are none of the file's: (path, from where on)."""
+        parts = [(path, self.remote.size if path.name.endswith(PART) else 0) for path in self.left]
+        return [(path, start) for path, start in parts if len(self.left[path]) > start]
+
+    def go_on_with(self, left: dict[Path, bytes]) -> bytes:
+        """Put that on the disk, byte for byte as Google Drive does, which knows no holes; download on."""
+        self.target.unlink(missing_ok=True)
+        for path, content in left.items():
+            path.write_bytes(content)
+        return self.go_on()
+
+    def go_on(self) -> bytes:
+        watcher = Watcher()
+        download(self.remote, self.target, where="Drive", reporter=watcher)
+        assert "wrong bytes" not in " ".join(watcher.said)
+        assert list(self.target.parent.iterdir()) == [self.target]
+        return self.target.read_bytes()
 
 
-@pytest.mark.parametrize("at", [0, 9, 13, 21, 40])
-def test_a_damaged_note_is_not_believed(tmp_path: Path, at: int) -> None:
-    size = 3 * CHUNK
-    path, part = unfinished(tmp_path, size)
-    with part:
-        part.take()
-        part.write(0, 0, b"x" * CHUNK)
-    with path.open("r+b") as file:
-        file.seek(size + at)
-        byte = file.read(1)
-        file.seek(size + at)
-        file.write(bytes([byte[0] ^ 0xFF]))
-    assert PartFile(path, size).have == 0
+@pytest.fixture(params=[True, False], ids=["checksum known", "checksum unknown"])
+def unfinished(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Unfinished]:
+    folder = tmp_path / "models"
+    folder.mkdir()
+    liar = Liar(CONTENT)
+    what = probe(Remote(liar.url, "model.safetensors")).remote
+    what = replace(what, sha256=hashlib.sha256(liar.content).hexdigest() if request.param else "")
+    with pytest.raises(Interrupted):
+        download(what, folder / "model.safetensors", where="Drive", reporter=Watcher(stop_beyond=1_000_000))
+    yield Unfinished(liar, what, folder / "model.safetensors", {path: path.read_bytes() for path in folder.iterdir()})
+    liar.close()
+
+
+@pytest.mark.parametrize("lost", [len(CONTENT), 1 << 18])
+def test_what_was_noted_and_is_not_there_after_a_crash_is_fetched_again(unfinished: Unfinished, lost: int) -> None:
+    """The note reached the disk, the bytes did not, all or the first of them: there is a hole."""
+    part = next(path for path in unfinished.left if path.name.endswith(PART))
+    os.truncate(part, 0)
+    with part.open("r+b") as file:
+        file.seek(lost)
+        file.write(unfinished.left[part][lost:])
+    os.truncate(part, len(unfinished.left[part]))
+    assert unfinished.go_on() == unfinished.liar.content
+
+
+DAMAGES: dict[str, Callable[[bytes], Iterable[bytes]]] = {
+    "a byte": lambda note: (flipped(note, at) for at in range(min(len(note), 48))),
+    "ones": lambda note: [b"\1" * len(note), b"\xff" * len(note)],
+    "nonsense": lambda note: [hashlib.shake_256(b"%d" % seed).digest(len(note)) for seed in range(5)],
+    "cut off": lambda note: [note[:length] for length in (0, 1, 20, len(note) - 1)],
+    "longer": lambda note: [note + b"\0", note * 2],
+}
+
+
+def flipped(note: bytes, at: int) -> bytes:
+    return note[:at] + bytes([note[at] ^ 0xFF]) + note[at + 1 :]
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_whatever_becomes_of_the_note_of_what_is_there_no_wrong_byte_is_taken(
+    unfinished: Unfinished, damage: str
+) -> None:
+    assert unfinished.bookkeeping(), "nothing notes what is there"
+    for path, start in unfinished.bookkeeping():
+        content = unfinished.left[path]
+        for note in DAMAGES[damage](content[start:]):
+            assert unfinished.go_on_with(unfinished.left | {path: content[:start] + note}) == unfinished.liar.content
+
+
+def test_a_note_as_it_was_written_is_gone_on_with(unfinished: Unfinished) -> None:
+    seen, before = Watcher(), dict(unfinished.left)
+    for path, content in before.items():
+        path.write_bytes(content)
+    download(unfinished.remote, unfinished.target, where="Drive", reporter=seen)
+    assert unfinished.target.read_bytes() == unfinished.liar.content
+    assert seen.seen[0] > 500_000, "it began anew"  # type: ignore[attr-defined]
 
 
 def test_goes_on_where_it_stopped_is_said_only_where_it_does() -> None:
@@ -172,7 +239,7 @@ def test_goes_on_where_it_stopped_is_said_only_where_it_does() -> None:
     known = Remote("https://example.com/x", "x.pt", 10, "a" * 64)
     unknown = Remote("https://example.com/x", "x.pt")
     assert "continues where it stopped" in refused_problem(known, busy).do
-    assert "goes on" not in refused_problem(unknown, busy).do
+    assert "continues" not in refused_problem(unknown, busy).do
 
 
 def test_no_secret_of_a_link_stands_in_a_message(hub: Hub, tmp_path: Path) -> None:
@@ -184,8 +251,7 @@ def test_no_secret_of_a_link_stands_in_a_message(hub: Hub, tmp_path: Path) -> No
 
 
 def test_no_secret_of_a_link_comes_to_the_log_with_a_traceback(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("launcher.models.probe.WAITS", ())
-    monkeypatch.setattr("launcher.models.download.WHOLE_WAITS", ())
+    hurry(monkeypatch)
     key = "".join(["s3", "cr3t"])  # a traceback shows these lines, too
     nobody = Remote(f"http://127.0.0.1:9/x?token={key}", "x.pt")
     for ask in (lambda: probe(nobody), lambda: download(nobody, tmp_path / "x.pt", where="Drive", reporter=Watcher())):

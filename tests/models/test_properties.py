@@ -17,21 +17,21 @@ from launcher.core.problem import Problem
 from launcher.core.settings import Settings
 from launcher.models.checksums import CHECKSUMS_FILE, known_checksum, read_kept
 from launcher.models.kinds import contents_of
-from launcher.models.link_target import LinkTarget, TokenNeeded, safe_name
-from launcher.models.links import SOURCES
+from launcher.models.link_target import TokenNeeded, safe_name
+from launcher.models.links import resolve_link
 from launcher.models.model_file import Format, format_of, look_at
-from launcher.models.part_file import PartFile
 from launcher.models.pasted import links_in, one_link, without_secrets
-from launcher.models.probe import Probe
 from launcher.models.refusals import seconds_to_wait
-from launcher.models.remote import Remote
 from launcher.models.safetensors_header import Unreadable, shapes_in
-from launcher.models.sources import civitai, direct, google_drive
 from launcher.models.sources.hugging_face import seconds_asked
 from launcher.models.unpickle import main
 from launcher.models.web import content_range, name_told, sha256_told, size_told
 from tests.conftest import new_folder
+from tests.models.fetching import web
 from tests.models.old_files import SOUND
+from tests.world.web import Web
+
+__all__ = ["web"]
 
 quick = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 JSON = st.recursive(
@@ -61,23 +61,16 @@ def test_every_pasted_text_is_a_link_or_a_sentence(text: str) -> None:
         assert one_link(link) == link
 
 
+def nobody(*_: Any, **__: Any) -> Any:
+    raise Nobody
+
+
 @quick
 @given(MEANT)
-def test_every_source_reads_every_link(link: str) -> None:
-    def nobody(*_: Any, **__: Any) -> Any:
-        raise Nobody
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(civitai, "ask", nobody)
-        patch.setattr(direct, "probe", nobody)
-        patch.setattr(google_drive, "probe", nobody)
-        patch.setattr("huggingface_hub.get_hf_file_metadata", nobody)
-        patch.setattr("huggingface_hub.HfApi.repo_info", nobody)
-        for source in SOURCES:
-            with contextlib.suppress(Problem, TokenNeeded, Nobody):
-                wanted = source.detect(one_link(link))
-                if wanted is not None:
-                    source.resolve(wanted, "")
+def test_every_link_is_read_until_somebody_is_asked_or_is_a_sentence(link: str) -> None:
+    with pytest.MonkeyPatch.context() as patch, contextlib.suppress(Problem, TokenNeeded, Nobody):
+        patch.setattr("socket.getaddrinfo", nobody)
+        resolve_link(link, "")
 
 
 @quick
@@ -160,16 +153,6 @@ def test_a_sound_old_file_with_any_bytes_changed_is_read_or_refused(name: str, a
 
 
 @quick
-@given(st.binary(min_size=700, max_size=700))
-def test_any_note_in_an_unfinished_file_is_believed_only_if_it_can_be_true(note: bytes) -> None:
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "part"
-        path.write_bytes(bytes(1000) + note[: PartFile.FORMAT.size])
-        with PartFile(path, 1000) as part:
-            assert 0 <= part.have <= 1000
-
-
-@quick
 @given(st.binary(max_size=200) | JSON.map(lambda value: __import__("gzip").compress(json.dumps(value).encode())))
 def test_any_list_of_checksums_is_read(content: bytes) -> None:
     with tempfile.TemporaryDirectory() as root:
@@ -181,26 +164,31 @@ def test_any_list_of_checksums_is_read(content: bytes) -> None:
         assert known_checksum(folder, model) == ""
 
 
-@quick
-@given(JSON)
-def test_anything_civitai_says_is_a_file_or_a_sentence(told: Any) -> None:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(
-            civitai, "ask", lambda host, path, key: (host, told if isinstance(told, dict) else {"files": [told]})
-        )
-        patch.setattr(civitai, "asked_for_size", lambda remote: remote)
-        for link in ("https://civitai.com/models/3", "https://civitai.com/models/3?modelVersionId=7&fp=fp16"):
-            wanted = civitai.detect(link)
-            assert wanted
-            with contextlib.suppress(Problem, TokenNeeded):
-                assert isinstance(civitai.resolve(wanted, ""), LinkTarget)
+CIVITAI = st.sampled_from(["https://civitai.com/models/3", "https://civitai.com/models/3?modelVersionId=7&fp=fp16"])
 
 
-@quick
-@given(st.text(max_size=300), st.sampled_from([200, 403, 404, 429]), st.booleans())
-def test_any_page_of_google_drive_is_a_file_or_a_sentence(text: str, status: int, is_page: bool) -> None:
-    with contextlib.suppress(Problem):
-        google_drive.refuse(Probe(Remote("https://drive.google.com/x", ""), status, text, is_page), "the page")
+def test_anything_civitai_says_is_a_file_or_a_sentence(web: Web) -> None:
+    @quick
+    @given(JSON, CIVITAI)
+    def says(told: Any, link: str) -> None:
+        listed = json.dumps(told if isinstance(told, dict) else {"files": [told]}).encode()
+        web.answer = lambda path, headers: (200, {}, listed if "/api/v1/" in path else b"weights")
+        with contextlib.suppress(Problem, TokenNeeded):
+            assert resolve_link(link, "").remote.name
+
+    says()
+
+
+def test_any_page_of_google_drive_is_a_file_or_a_sentence(web: Web) -> None:
+    @quick
+    @given(st.text(max_size=300), st.sampled_from([200, 403, 404, 429]), st.booleans())
+    def says(text: str, status: int, is_page: bool) -> None:
+        kind = {"Content-Type": "text/html"} if is_page else {}
+        web.answer = lambda path, headers: (status, kind, text.encode("utf-8", "replace"))
+        with contextlib.suppress(Problem):
+            resolve_link("https://drive.google.com/file/d/abc-1/view", "")
+
+    says()
 
 
 @quick

@@ -1,8 +1,7 @@
 """Google Drive, the hub and its stores: what is fetched from each, and what each refusal means."""
 
-from collections.abc import Callable, Iterator
+import threading
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
@@ -10,27 +9,20 @@ import pytest
 
 from launcher.core.folder import Folder
 from launcher.core.problem import Problem
-from launcher.models.catalog import HubFile
 from launcher.models.ensure import ensure_checkpoint, ensure_linked_model
+from launcher.models.links import resolve_link
 from launcher.models.previews import OF_SD1, OF_XL, fetch_missing_previews, fetch_previews, lend_previews
-from launcher.models.probe import probe, read_range
-from launcher.models.sources import google_drive, hugging_face
-from tests.models.fetching import fetcher, folder, web
+from launcher.models.probe import read_range
+from tests.models.fetching import STORE, fetcher, folder, hub, web
 from tests.models.old_files import SOUND
 from tests.models.test_model_file import UNET, tensors
 from tests.world import safetensors
 from tests.world.hub import Hub
 from tests.world.web import Answer, Web
 
-__all__ = ["folder", "web"]
+__all__ = ["folder", "hub", "web"]
 
-
-def on_drive(web: Web, monkeypatch: pytest.MonkeyPatch, answer: Callable[[str, Any], Answer]) -> None:
-    web.answer = answer
-    monkeypatch.setattr(google_drive, "DOWNLOAD", f"{web.url}/download")
-    monkeypatch.setattr(google_drive, "HOSTS", ("127.0.0.1", *google_drive.HOSTS))
-
-
+LINK = "https://huggingface.co/own/model/blob/main/model.safetensors"
 HTML = {"Content-Type": "text/html; charset=utf-8"}
 
 
@@ -46,43 +38,31 @@ HTML = {"Content-Type": "text/html; charset=utf-8"}
         (200, "<p>something else", "leads to a web page"),
     ],
 )
-def test_each_refusal_of_google_drive_has_its_sentence(
-    web: Web, monkeypatch: pytest.MonkeyPatch, status: int, body: str, says: str
-) -> None:
-    on_drive(web, monkeypatch, lambda path, headers: (status, HTML, body.encode()))
+def test_each_refusal_of_google_drive_has_its_sentence(web: Web, status: int, body: str, says: str) -> None:
+    web.answer = lambda path, headers: (status, HTML, body.encode())
     with pytest.raises(Problem, match=says):
-        google_drive.resolve("https://drive.google.com/file/d/abc-1/view", "")
+        resolve_link("https://drive.google.com/file/d/abc-1/view", "")
+    assert web.asked[0][0] == "/drive.usercontent.google.com/download?id=abc-1&export=download&confirm=t"
 
 
-def test_the_page_before_a_large_file_is_passed(web: Web, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_page_before_a_large_file_is_passed(web: Web) -> None:
     form = (
-        '<form id="download-form" action="{}/download" method="get"><input type="hidden" name="id" '
-        'value="abc-1"><input type="hidden" name="uuid" value="u-1"></form>'
+        '<form id="download-form" action="https://drive.usercontent.google.com/download" method="get">'
+        '<input type="hidden" name="id" value="abc-1"><input type="hidden" name="uuid" value="u-1"></form>'
     )
 
     def answer(path: str, headers: Any) -> Answer:
         if dict(parse_qsl(urlsplit(path).query)).get("uuid") == "u-1":
             return 200, {"Content-Disposition": "attachment; filename*=UTF-8''my%20model.safetensors"}, safetensors(900)
-        return 200, HTML, form.format(web.url).encode()
+        return 200, HTML, form.encode()
 
-    on_drive(web, monkeypatch, answer)
-    found = google_drive.resolve("https://drive.google.com/file/d/abc-1/view", "").remote
+    web.answer = answer
+    found = resolve_link("https://drive.google.com/file/d/abc-1/view", "").remote
     assert found.name == "my model.safetensors"
     assert found.size == len(safetensors(900))
 
 
 # ---- the hub and its stores
-
-
-@pytest.fixture
-def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
-    made = Hub(tmp_path / "hub")
-    made.add("own/model", "model.safetensors", safetensors(50_000))
-    monkeypatch.setattr(hugging_face, "WAITS", (0.01,))
-    real = __import__("huggingface_hub").hf_hub_url
-    monkeypatch.setattr("huggingface_hub.hf_hub_url", lambda *names, **more: real(*names, **more, endpoint=made.url))
-    yield made
-    made.close()
 
 
 @pytest.mark.parametrize(
@@ -98,60 +78,41 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
 )
 def test_a_file_of_the_hub_is_found_wherever_it_lies(hub: Hub, link: str) -> None:
     hub.branches["own/model"] = {"main", "refs/pr/1", "new/branch"}
-    wanted = hugging_face.detect(link)
-    assert wanted
-    assert hugging_face.resolve(wanted, "").remote.size == (hub.root / "own/model/model.safetensors").stat().st_size
+    assert resolve_link(link, "").remote.size == (hub.root / "own/model/model.safetensors").stat().st_size
+
+
+def test_the_hubs_size_and_checksum_are_known_before_the_first_byte(hub: Hub) -> None:
+    found, file = resolve_link(LINK, "").remote, hub.root / "own/model/model.safetensors"
+    assert (found.size, found.sha256) == (file.stat().st_size, hub.sha256(file))
+    assert hub.sent() == 0
 
 
 def test_a_busy_hub_is_asked_with_the_token_that_is_there(hub: Hub, folder: Folder) -> None:
-    hub.tokens["hf_mine"] = {"name": "me"}
-    real = hub._route
-
-    def busy_for_strangers(request: Any, entry: dict[str, Any]) -> None:
-        if entry["auth"]:
-            return real(request, entry)
-        return hub._reply(request, entry, 429, {"ratelimit": '"resolvers";r=0;t=201'}, b"")
-
-    hub._route = busy_for_strangers  # type: ignore[method-assign]
+    hub.tokens["hf_mine"], hub.busy = {"name": "me"}, True
     made, _, asked = fetcher(folder, "hf_mine")
-    assert ensure_linked_model(made, "https://huggingface.co/own/model/blob/main/model.safetensors", "checkpoint")
+    assert ensure_linked_model(made, LINK, "checkpoint")
     assert asked == ["HF_TOKEN"]
     made, _, asked = fetcher(folder, "")
     with pytest.raises(Problem, match="too many requests"):
-        ensure_linked_model(made, "https://huggingface.co/own/model/blob/main/model.safetensors", "LoRA")
+        ensure_linked_model(made, LINK, "LoRA")
 
 
-def test_a_busy_hub_is_asked_again_as_late_as_it_says(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
-    slept: list[float] = []
-
-    def recovers(seconds: float) -> None:
-        slept.append(seconds)
-        hub.fail.clear()
-
-    monkeypatch.setattr("launcher.models.sources.hugging_face.time", SimpleNamespace(sleep=recovers))
-    hub.fail["model.safetensors"] = (429, {"Retry-After": "3"}, b"")
-    assert hugging_face.resolve_hub_file(HubFile("own/model", "model.safetensors"), "").size
-    assert slept == [3.0]
+def test_a_busy_hub_is_asked_again_as_late_as_it_says(hub: Hub) -> None:
+    hub.fail["model.safetensors"] = (429, {"Retry-After": "1"}, b"")
+    threading.Timer(0.5, hub.fail.clear).start()
+    assert resolve_link(LINK, "").remote.size
+    first, second = [entry["at"] for entry in hub.log]
+    assert second - first >= 1.0
 
 
-def test_a_store_that_refuses_is_asked_for_anew_and_then_named(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_store_that_refuses_is_asked_for_anew_and_then_named(hub: Hub) -> None:
     hub.redirect = True
-    monkeypatch.setattr("launcher.models.probe.WAITS", (0.01, 0.01))
-    remote = hugging_face.resolve_hub_file(HubFile("own/model", "model.safetensors"), "")
-    real, refusals = hub._file, [2]
-
-    def expired(request: Any, entry: dict[str, Any], path: Path, extra: dict[str, str] | None = None) -> None:
-        if entry["cdn"] and refusals[0]:
-            refusals[0] -= 1
-            return hub._reply(request, entry, 403, {}, b"expired")
-        return real(request, entry, path, extra)
-
-    monkeypatch.setattr(hub, "_file", expired)
+    remote = resolve_link(LINK, "").remote
+    hub.expired = 2
     assert len(read_range(remote, 0, 100)) == 100
-    refusals[0] = 1000
-    with pytest.raises(Problem, match=r"redirects the download to 127\.0\.0\.1, which refuses it \(HTTP 403\)"):
+    hub.expired = 1000
+    with pytest.raises(Problem, match=rf"redirects the download to {STORE}, which refuses it \(HTTP 403\)"):
         read_range(remote, 0, 100)
-    assert probe(remote).store == "127.0.0.1"
 
 
 def test_a_link_to_a_lora_in_the_field_checkpoint_is_refused(hub: Hub, folder: Folder) -> None:
@@ -162,38 +123,32 @@ def test_a_link_to_a_lora_in_the_field_checkpoint_is_refused(hub: Hub, folder: F
     assert "Add a model" in caught.value.do
 
 
-def test_useless_files_are_named_and_the_default_is_fetched(
-    hub: Hub, folder: Folder, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_useless_files_are_named_and_the_default_is_fetched(hub: Hub, folder: Folder) -> None:
     (folder.models / "Stable-diffusion" / "page.safetensors").write_bytes(b"<html>")
     made, heard, _ = fetcher(folder)
-    link = "https://huggingface.co/own/model/blob/main/model.safetensors"
-    assert ensure_checkpoint(made, link, link) == "model.safetensors"
+    assert ensure_checkpoint(made, LINK, LINK) == "model.safetensors"
     assert "page.safetensors is in your checkpoint folder, but cannot be used: it is a web page." in heard.notices
 
 
-def test_what_shows_sdxl_images_as_they_grow_is_brought(
-    web: Web, folder: Folder, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_shows_sdxl_images_as_they_grow_is_brought_by_the_first_that_has_it(web: Web, folder: Folder) -> None:
     content = SOUND["pruned, half precision"][0]
-    web.answer = lambda path, headers: (200, {"ETag": '"1"'}, content) if "good" in path else (404, {}, b"")
     made, heard, _ = fetcher(folder)
-    monkeypatch.setattr("launcher.models.previews.SOURCES", (f"{web.url}/gone",))
     fetch_previews(made, "SDXL")
     assert "finished images are not affected" in heard.notices[-1]
-    monkeypatch.setattr("launcher.models.previews.SOURCES", (f"{web.url}/gone", f"{web.url}/good"))
+    last = web.asked[-1][0].split("/")[1]
+    assert not web.asked[0][0].startswith(f"/{last}/"), "there is no other source"
+    web.answer = lambda path, headers: (
+        (200, {"ETag": '"1"'}, content) if path.startswith(f"/{last}/") else (404, {}, b"")
+    )
     fetch_previews(made, "SD 1")
     assert not (folder.models / "VAE-approx").exists()
     fetch_previews(made, "SDXL refiner")
     assert (folder.models / "VAE-approx" / OF_XL).read_bytes() == content
 
 
-def test_it_is_brought_for_an_sdxl_checkpoint_that_came_by_itself_and_for_no_other(
-    web: Web, folder: Folder, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_it_is_brought_for_an_sdxl_checkpoint_that_came_by_itself_and_for_no_other(web: Web, folder: Folder) -> None:
     content = SOUND["pruned, half precision"][0]
     web.answer = lambda path, headers: (200, {"ETag": '"1"'}, content)
-    monkeypatch.setattr("launcher.models.previews.SOURCES", (f"{web.url}/good",))
     checkpoints = folder.models / "Stable-diffusion"
     xl = {UNET: (320, 4, 3, 3), "conditioner.embedders.1.model.ln_final.weight": (1280,)}
     (checkpoints / "sd1.safetensors").write_bytes(tensors({UNET: (320, 4, 3, 3), "cond_stage_model.x": (1,)}))

@@ -23,7 +23,7 @@ from launcher.python.repair import moved_packages, put_packages_back
 from launcher.python.uv import installed_packages, site_packages, uv_environment, webui_environment
 from launcher.webui.web_ui import Plan
 from tests.world.heard import Heard
-from tests.world.toy_lock import CUBLAS, CUDNN, OLD_CUDNN, TORCH, ToyLock, toy_lock
+from tests.world.toy_lock import CUBLAS, CUDNN, OLD_CUDNN, REQUIREMENTS, TORCH, ToyLock, toy_lock
 
 NEWER = "9.19.0.56"
 # A torch that computes wrongly as long as cuDNN is a link.
@@ -227,7 +227,7 @@ def test_what_a_look_beside_the_start_finds_is_put_right_and_the_web_ui_started_
     starter.say_borrowed()
     assert dict(starter.board.snapshot().facts) != {"Borrowed from this machine": "0.0 GB"}
     try:
-        starter._come_up(plan_of(toys))
+        starter.start(plan_of(toys))
         assert starter.webui.ready
         assert (toys.folder.code / "starts").read_text().split() == ["borrowed", "own"]
         assert dict(starter.board.snapshot().facts) == {"Borrowed from this machine": "0.0 GB"}
@@ -241,7 +241,7 @@ def test_a_web_ui_that_dies_of_something_else_than_its_packages_is_not_started_a
     starter = starter_of(toys, "raise SystemExit('something else')\n")
     prepare_python(toys.folder, toys.packages, Heard())
     with pytest.raises(Problem, match="something else"):
-        starter._come_up(plan_of(toys))
+        starter.start(plan_of(toys))
 
 
 def test_a_web_ui_is_not_left_running_on_packages_that_do_not_work(toys: ToyLock) -> None:
@@ -250,7 +250,7 @@ def test_a_web_ui_is_not_left_running_on_packages_that_do_not_work(toys: ToyLock
     starter = starter_of(toys, LAUNCH.format(dies=False))
     prepare_python(toys.folder, toys.packages, Heard())
     with pytest.raises(Failed):
-        starter._come_up(plan_of(toys))
+        starter.start(plan_of(toys))
     assert not starter.webui.running
     failed = starter.board.snapshot().failed
     assert failed and failed.name == "python" and "libGL.so.1" in failed.problem
@@ -265,7 +265,7 @@ def starter_of(toys: ToyLock, launch: str) -> WebUIStart:
     toys.folder.code.mkdir(parents=True)
     toys.folder.session.mkdir(parents=True, exist_ok=True)
     (toys.folder.code / "launch.py").write_text(launch)
-    (toys.folder.code / "requirements_versions.txt").write_text("torch\n")
+    (toys.folder.code / "requirements_versions.txt").write_bytes(REQUIREMENTS)
     board = Board("Starting", "Done")
     for name, title in STEPS:
         board.add(name, title)

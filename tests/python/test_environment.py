@@ -1,5 +1,6 @@
 """The web UI's Python, made by the real uv from an index of our own: slow lines, dead ones, and when it is complete."""
 
+import contextlib
 import io
 import os
 import subprocess
@@ -12,10 +13,10 @@ import pytest
 
 from launcher.core.problem import Problem
 from launcher.core.process import CommandError
-from launcher.core.reporter import Reporter
 from launcher.python import install, interpreter
 from launcher.python.environment import COMPLETE, make_work, prepare_python
-from launcher.python.uv import site_packages, suits, uv_environment, uv_problem
+from launcher.python.uv import site_packages, uv_environment, uv_problem
+from tests.world.disks import disk
 from tests.world.heard import Heard
 from tests.world.toy_lock import ToyLock, toy_lock
 
@@ -36,6 +37,12 @@ def anywhere() -> dict[str, str]:
     return dict(os.environ)
 
 
+def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two minutes are too long to wait for in a test."""
+    for module in (install, interpreter):
+        monkeypatch.setattr(module, "UV_SILENCE", SILENCE)
+
+
 class Bar(Heard):
     """Remembers how far the bar was."""
 
@@ -54,7 +61,7 @@ def test_a_wheel_that_comes_slowly_is_waited_for_and_moves_the_bar(
     toys: ToyLock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     toys.add("large", "1.0", {"large.py": b"", "large.bin": os.urandom(12 * SLOW)})
-    monkeypatch.setattr(install, "UV_SILENCE", SILENCE)  # the wheel takes longer, and uv says nothing meanwhile
+    hurry(monkeypatch)  # the wheel takes longer, and uv says nothing meanwhile
     toys.index.rate, bar = SLOW, Bar()
     prepare_python(toys.folder, toys.packages, bar)
     assert (site_packages(toys.folder) / "large.bin").stat().st_size == 12 * SLOW
@@ -66,7 +73,7 @@ def test_a_wheel_that_stops_is_given_up_and_what_came_whole_is_not_fetched_again
 ) -> None:
     toys.add("large", "1.0", {"large.py": b"", "large.bin": os.urandom(200_000)})
     toys.index.stalls.add("large")
-    monkeypatch.setattr(install, "UV_SILENCE", SILENCE)
+    hurry(monkeypatch)
     with pytest.raises(Problem) as told:
         prepare_python(toys.folder, toys.packages, Heard())
     assert told.value.what == "The package index stopped sending."
@@ -113,37 +120,33 @@ def test_it_is_looked_at_again_while_what_must_work_does_not(toys: ToyLock) -> N
 # ---- places
 
 
-def test_a_cache_on_another_disk_that_is_small_is_not_used(toys: ToyLock, monkeypatch: pytest.MonkeyPatch) -> None:
-    other = next(
-        (p for p in (Path("/dev/shm"), Path("/tmp"), Path.home()) if p.stat().st_dev != toys.root.stat().st_dev), None
-    )
-    if other is None:
-        pytest.skip("this machine has one disk only")
-    cache = other / f"oneclick-test-{os.getpid()}"
-    monkeypatch.setattr("launcher.python.uv.free_bytes", lambda place: 1_000_000)
-    monkeypatch.setenv("UV_CACHE_DIR", str(cache))
-    try:
-        assert uv_environment(toys.folder)["UV_CACHE_DIR"] == str(toys.folder.machine / "cache-of-uv")
-        monkeypatch.setattr("launcher.python.uv.free_bytes", lambda place: 100_000_000_000)
+@pytest.mark.parametrize(("size", "used"), [(1 << 20, False), (20 << 30, True)])
+def test_a_cache_on_another_disk_is_used_where_it_has_room(
+    toys: ToyLock, monkeypatch: pytest.MonkeyPatch, size: int, used: bool
+) -> None:
+    with disk(toys.root / "other", size) as other:
+        monkeypatch.setenv("UV_CACHE_DIR", str(other / "uv"))
+        cache = other / "uv" if used else toys.folder.machine / "cache-of-uv"
         assert uv_environment(toys.folder)["UV_CACHE_DIR"] == str(cache)
-    finally:
-        cache.rmdir()
 
 
+@pytest.mark.parametrize("writable", [True, False])
 def test_a_home_that_cannot_be_written_moves_uvs_cache_and_its_pythons(
-    toys: ToyLock, monkeypatch: pytest.MonkeyPatch
+    toys: ToyLock, monkeypatch: pytest.MonkeyPatch, writable: bool
 ) -> None:
     for name in ("UV_CACHE_DIR", "XDG_CACHE_HOME"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr("launcher.python.uv.suits", lambda place, folder: False)
+    home = toys.root / "home"
+    home.mkdir()
+    monkeypatch.setenv("HOME", str(home))
+    if not writable:
+        for name in (".cache", ".local"):
+            (home / name).write_text("a file where a folder should be")
     made = uv_environment(toys.folder)
-    assert {made["UV_CACHE_DIR"], made["UV_PYTHON_INSTALL_DIR"]} == {
-        str(toys.folder.machine / "cache-of-uv"), str(toys.folder.machine / "pythons"),
-    }  # fmt: skip
-    monkeypatch.undo()
-    assert suits(toys.folder.machine / "anything", toys.folder)
-    assert not suits(Path("/proc/anything"), toys.folder)
-    assert not suits(Path("/dev/null/anything"), toys.folder)
+    there = {"cache": home / ".cache" / "uv", "pythons": home / ".local" / "share" / "uv" / "python"}
+    own = {"cache": toys.folder.machine / "cache-of-uv", "pythons": toys.folder.machine / "pythons"}
+    places = there if writable else own
+    assert (made["UV_CACHE_DIR"], made["UV_PYTHON_INSTALL_DIR"]) == (str(places["cache"]), str(places["pythons"]))
 
 
 def test_a_full_disk_is_said_with_its_numbers(toys: ToyLock) -> None:
@@ -156,23 +159,42 @@ def test_a_full_disk_is_said_with_its_numbers(toys: ToyLock) -> None:
 # ---- Python itself
 
 
+PROGRAMS = {
+    # A machine on which uv itself finds no Python 3.11: it has to fetch one. A path that it is told is used.
+    "uv": """#!/bin/sh
+case "$* " in *" --python 3.11 "*) export UV_PYTHON_PREFERENCE=only-managed;; esac
+exec {uv} "$@"
+""",
+    "apt-cache": '#!/bin/sh\necho "  Candidate: {version}"\n',
+    "apt-get": '#!/bin/sh\necho "$@" >> {root}/apt-get.log\n',
+}
+
+
+def without_python(toys: ToyLock, monkeypatch: pytest.MonkeyPatch, version: str = "(none)") -> None:
+    """A machine without Python 3.11, on which the system's packages have that version of it, and uv is sent to our
+    index.
+    """
+    folder, home = toys.root / "programs", toys.root / "home"
+    folder.mkdir()
+    home.mkdir()
+    monkeypatch.setenv("HOME", str(home))  # with no Python that uv fetched before
+    for name, text in PROGRAMS.items():
+        (folder / name).write_text(text.format(root=toys.root, uv=Path(sys.prefix) / "bin" / "uv", version=version))
+        (folder / name).chmod(0o700)
+    monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setenv("UV_PYTHON_INSTALL_MIRROR", toys.index.base)
+    monkeypatch.setattr(interpreter, "PLACES", ())  # this machine may have one there
+
+
 def test_another_python_on_the_machine_is_used_where_none_can_be_fetched(
     anywhere: dict[str, str], toys: ToyLock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    toys.index.status = 403  # for the archive; the seeds come from the index, which is well again by then
-    monkeypatch.setenv("UV_PYTHON_INSTALL_MIRROR", toys.index.base)
-    fetched_only = {"UV_PYTHON_PREFERENCE": "only-managed", "UV_PYTHON_INSTALL_DIR": str(toys.root / "pythons")}
-    monkeypatch.setattr(interpreter, "uv_environment", lambda folder: uv_environment(folder) | fetched_only)
-    uv, heard = Path(sys.prefix) / "bin" / "uv", Heard()
-    find = [str(uv), "python", "find", "3.11"]
+    find, heard = [str(Path(sys.prefix) / "bin" / "uv"), "python", "find", "3.11"], Heard()
     there = subprocess.run(find, env=anywhere, check=True, capture_output=True, text=True).stdout.strip()
-
-    def other_pythons(reporter: Reporter) -> Iterator[str]:
-        toys.index.status = 200
-        fetched_only.pop("UV_PYTHON_PREFERENCE", None)
-        yield from (path for path in ("/nowhere/python3.11", there))
-
-    monkeypatch.setattr(interpreter, "other_pythons", other_pythons)
+    without_python(toys, monkeypatch)
+    with pytest.raises(Problem, match=r"^The place Python comes from \(GitHub\) refuses the download"):
+        prepare_python(toys.folder, toys.packages, Heard())
+    monkeypatch.setattr(interpreter, "PLACES", ("/nowhere/python3.11", there))  # as above
     assert prepare_python(toys.folder, toys.packages, heard).installed_now
     assert "Python 3.11 could not be downloaded; this machine's own is used" in heard.said
 
@@ -189,11 +211,8 @@ def only_fetched(toys: ToyLock, monkeypatch: pytest.MonkeyPatch) -> ToyLock:
         inside.size = ARCHIVE
         archive.addfile(inside, io.BytesIO(os.urandom(ARCHIVE)))
     toys.index.anything = made.getvalue()
-    monkeypatch.setenv("UV_PYTHON_INSTALL_MIRROR", toys.index.base)
-    fetched_only = {"UV_PYTHON_PREFERENCE": "only-managed", "UV_PYTHON_INSTALL_DIR": str(toys.root / "pythons")}
-    monkeypatch.setattr(interpreter, "uv_environment", lambda folder: uv_environment(folder) | fetched_only)
-    monkeypatch.setattr(interpreter, "other_pythons", lambda reporter: iter(()))
-    monkeypatch.setattr(interpreter, "UV_SILENCE", SILENCE)
+    without_python(toys, monkeypatch)
+    hurry(monkeypatch)
     return toys
 
 
@@ -211,21 +230,14 @@ def test_an_archive_of_python_that_stops_is_given_up_and_named(only_fetched: Toy
     assert told.value.what == "The place Python comes from (GitHub) stopped sending."
 
 
-APT = """#!/bin/sh
-echo "$0 $@" >> {log}
-case "$0" in *cache) echo "  Candidate: {version}";; esac
-"""
-
-
 @pytest.mark.parametrize(("version", "taken"), [("3.11.0~rc1-1", False), ("(none)", False), ("3.11.2-6", True)])
 def test_the_systems_python_is_taken_unless_it_is_a_release_candidate(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, version: str, taken: bool
+    toys: ToyLock, monkeypatch: pytest.MonkeyPatch, version: str, taken: bool
 ) -> None:
-    for name in ("apt-get", "apt-cache"):
-        (tmp_path / name).write_text(APT.format(log=tmp_path / "log", version=version))
-        (tmp_path / name).chmod(0o700)
-    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
-    monkeypatch.setattr(interpreter, "PLACES", ())
-    monkeypatch.setattr(os, "geteuid", lambda: 0)
-    assert list(interpreter.other_pythons(Heard())) == (["/usr/bin/python3.11"] if taken else [])
-    assert ("apt-get install -y -qq python3.11" in (tmp_path / "log").read_text()) == taken
+    without_python(toys, monkeypatch, version)
+    monkeypatch.setattr(os, "geteuid", lambda: 0)  # on Colab one is root
+    heard, log = Heard(), toys.root / "apt-get.log"
+    with contextlib.nullcontext() if taken and Path("/usr/bin/python3.11").exists() else pytest.raises(Problem):
+        prepare_python(toys.folder, toys.packages, heard)
+    assert ("Python 3.11 could not be downloaded; using the system's" in heard.said) == taken
+    assert (log.read_text() if log.exists() else "") == ("install -y -qq python3.11 python3.11-venv\n" if taken else "")

@@ -1,6 +1,5 @@
 """The web UI's packages: the lock, and what happens when the index no longer has it whole."""
 
-import dataclasses
 import subprocess
 import sys
 from pathlib import Path
@@ -14,13 +13,15 @@ from launcher.core.folder import Folder
 from launcher.core.problem import Problem
 from launcher.core.process import CommandError, run
 from launcher.core.tools import install_tool
+from launcher.python.environment import prepare_python
 from launcher.python.install import install
 from launcher.python.metadata import forget_half_installed
-from launcher.python.pins import ALL_PINS, ALSO_CALLED, CONSTRAINTS, CONTROLNET_PACKAGES, LOCKED_PACKAGES
+from launcher.python.pins import ALSO_CALLED, CONSTRAINTS, CONTROLNET_PACKAGES, LOCKED_PACKAGES
 from launcher.python.uv import installed_packages, site_packages
 from tests.world.heard import Heard
-from tests.world.index import Index
+from tests.world.index import Index, wheel, wheel_name
 from tests.world.tls import certificates, relay
+from tests.world.toy_lock import toy_lock
 
 UV = Path(sys.prefix) / "bin" / "uv"
 
@@ -55,25 +56,22 @@ def test_a_version_that_is_gone_from_the_index_is_replaced_by_the_newest_before_
     assert installed_packages(folder) == {"markupsafe": "2.1.4", "six": "1.16.0"}
 
 
-def test_a_flipped_digit_of_a_checksum_stops_the_installation_and_names_the_package(
+def test_a_package_that_is_another_than_the_locks_stops_the_installation_and_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folder = Folder(tmp_path / "drive" / "a" / "b", tmp_path / "machine")
-    subprocess.run([UV, "venv", "--quiet", "--python", "3.11", folder.python], check=True)
-    for name in ("constraints.txt", "build-constraints.txt"):
-        (folder.python / name).write_text("")
-    pin = next(pin for pin in ALL_PINS.values() if pin.name == "filelock")
-    flipped = ("1" if pin.sha256[0] == "0" else "0") + pin.sha256[1:]
-    monkeypatch.setitem(ALL_PINS, pin.requirement, dataclasses.replace(pin, sha256=flipped))
-    with pytest.raises(Problem) as told:
-        install(str(UV), folder, [pin.requirement], locked=True, reporter=Heard())
-    assert str(told.value).startswith(
-        f"The package {pin.requirement} is not the one this launcher was made with: its checksum is different."
-    )
-    assert not installed_packages(folder)
-    monkeypatch.setitem(ALL_PINS, pin.requirement, pin)
-    install(str(UV), folder, [pin.requirement], locked=True, reporter=Heard())
-    assert "filelock" in installed_packages(folder)
+    with toy_lock(tmp_path, monkeypatch) as toys:
+        name = wheel_name("plain", "1.0")
+        right = toys.index.files[name]
+        toys.index.files[name] = wheel("plain", "1.0", {"plain.py": b"yes = False\n"})
+        with pytest.raises(Problem) as told:
+            prepare_python(toys.folder, toys.packages, Heard())
+        assert str(told.value).startswith(
+            "The package plain==1.0 is not the one this launcher was made with: its checksum is different."
+        )
+        assert not (site_packages(toys.folder) / "plain.py").exists()
+        toys.index.files[name] = right
+        prepare_python(toys.folder, toys.packages, Heard())
+        assert (site_packages(toys.folder) / "plain.py").read_text() == "yes = True\n"
 
 
 def test_a_package_that_a_killed_installer_left_half_is_installed_anew(tmp_path: Path) -> None:
@@ -119,7 +117,7 @@ def test_an_authority_that_only_the_system_knows_is_trusted(tmp_path: Path, monk
             "--target",
             str(tmp_path / "to"),
         ]
-        monkeypatch.setattr(tools, "SYSTEMS_CERTIFICATES", "/nowhere")
+        monkeypatch.setattr(tools, "SYSTEMS_CERTIFICATES", "/nowhere")  # this machine's own stay as they are
         with pytest.raises(CommandError, match="UnknownIssuer"):
             run([*command, "plain"], env=tools.installer_environment())
         monkeypatch.setattr(tools, "SYSTEMS_CERTIFICATES", str(tmp_path / "ca.pem"))

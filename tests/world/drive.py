@@ -36,6 +36,8 @@ class Manners:
     )
     longest_name: int = 255  # bytes; a longer name answers with Errno 36
     refuses: str = ""  # a name that holds this cannot be written: Errno 22
+    loses: int = -1  # bytes of a file beyond which what is written is lost without a word, -1: none are
+    holds: str = ""  # a read in the middle of a file so named waits until this changes, then it fails: Errno 5
     errors: float = 0.0  # of so many of all writes (0.0 to 1.0) the answer is Errno 5
 
 
@@ -48,6 +50,7 @@ class Drive(mfusepy.Operations):  # type: ignore[misc]  # mfusepy has no types
         self.folder, self.control = str(folder), control
         self._manners, self._read_at, self._written = Manners(), -1, 0
         self._line, self._line_free = threading.Lock(), 0.0
+        self._held, self._failing_until = "", 0.0  # the file whose read was held; until when its reads fail
         self._ours: set[str] = set()  # written through this mount, so seen at once
 
     # ---- manners
@@ -142,6 +145,18 @@ class Drive(mfusepy.Operations):  # type: ignore[misc]  # mfusepy has no types
 
     def read(self, path: str, size: int, offset: int, fh: int) -> bytes:
         content = os.pread(fh, size, offset)
+        holds = self._manners.holds
+        in_the_middle = os.fstat(fh).st_size / 4 < offset < os.fstat(fh).st_size * 3 / 4
+        if holds and holds in path and in_the_middle:
+            with self._line:
+                first, self._held = not self._held, holds
+            if first:  # the others go on: a mount has only so many threads
+                Path(f"{self.control}.held").touch()
+                while self._step().holds == holds:
+                    time.sleep(0.02)
+                self._failing_until = time.monotonic() + 1  # the system asks again before it believes it
+        if self._held and self._held in path and in_the_middle and time.monotonic() < self._failing_until:
+            raise FuseOSError(errno.EIO)
         self._step(len(content))
         return content
 
@@ -150,7 +165,8 @@ class Drive(mfusepy.Operations):  # type: ignore[misc]  # mfusepy has no types
         if 0 <= manners.free < self._written + len(data):
             raise FuseOSError(errno.ENOSPC)
         self._written += len(data)
-        return os.pwrite(fh, data, offset)
+        os.pwrite(fh, data[: max(0, manners.loses - offset)] if manners.loses >= 0 else data, offset)
+        return len(data)
 
     def truncate(self, path: str, length: int, fh: int | None = None) -> int:
         self._step()

@@ -24,7 +24,9 @@ class Hub:
     invalid.
 
     `fail`: part of a path -> (status, headers, body). `cut_after`: bytes after which one answer is cut off, once.
-    `rate`: bytes a second of one answer. `redirect`: answer 302 to another origin, as the hub does to its CDN.
+    `rate`: bytes a second of one answer. `redirect`: answer 302 to another origin, as the hub does to its CDN, which
+    refuses the next `expired` answers: their signed address is too old. `no_ranges`: answer with the whole file,
+    whatever was asked. `busy`: answer those without a token with 429.
     """
 
     root: Path
@@ -34,6 +36,9 @@ class Hub:
     cut_after: int | None = None
     rate: int | None = None
     redirect: bool = False
+    expired: int = 0
+    no_ranges: bool = False
+    busy: bool = False
     stall: bool = False
     branches: dict[str, set[str]] = field(default_factory=dict)  # repository -> its branches, where not all are taken
     lie: dict[str, str] = field(default_factory=dict)  # file name -> a wrong SHA-256 to state
@@ -63,7 +68,7 @@ class Hub:
             threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
             self.servers.append(server)
         self.port, self.cdn_port = (server.server_address[1] for server in self.servers)
-        self.url = f"http://127.0.0.1:{self.port}"
+        self.url, self.cdn = f"http://127.0.0.1:{self.port}", f"http://127.0.0.1:{self.cdn_port}"
 
     def close(self) -> None:
         for server in self.servers:
@@ -94,7 +99,8 @@ class Hub:
             "method": request.command,
             "path": request.path,
             "auth": request.headers.get("Authorization"),
-            "range": request.headers.get("Range"),
+            "range": None if self.no_ranges else request.headers.get("Range"),
+            "at": time.monotonic(),
             "cdn": request.server is self.servers[1],
             "status": None,
             "sent": 0,
@@ -111,6 +117,11 @@ class Hub:
         for part, (status, headers, body) in self.fail.items():
             if part in request.path:
                 return self._reply(request, entry, status, headers, body)
+        if self.busy and not entry["cdn"] and not entry["auth"]:
+            return self._reply(request, entry, 429, {"ratelimit": '"resolvers";r=0;t=201'}, b"")
+        if entry["cdn"] and self.expired:
+            self.expired -= 1
+            return self._reply(request, entry, 403, {}, b"expired")
         if entry["cdn"]:
             return self._file(request, entry, self.root / path.lstrip("/"))
         token = (entry["auth"] or "").removeprefix("Bearer ") or None
@@ -139,9 +150,7 @@ class Hub:
                 "X-Linked-Etag": etag,
                 "Accept-Ranges": "bytes",
             }
-            return self._reply(
-                request, entry, 302, {"Location": f"http://127.0.0.1:{self.cdn_port}/{repo}/{found[3]}", **headers}
-            )
+            return self._reply(request, entry, 302, {"Location": f"{self.cdn}/{repo}/{found[3]}", **headers})
         return self._file(request, entry, file, {"X-Repo-Commit": COMMIT})
 
     def _repository(self, request: Any, entry: dict[str, Any], repo: str, token: str | None) -> None:

@@ -55,7 +55,7 @@ KEY = hashlib.pbkdf2_hmac("sha1", b"", b"frp", 64, 16)  # golib/crypto, salt "fr
 
 
 # ---------------------------------------------------------------- certificates
-def make_pki(folder: Path, expired=False, ip="127.0.0.1"):
+def make_pki(folder: Path, expired=False, ip="127.0.0.1", hosts=()):
     now = dt.datetime.now(dt.UTC)
     ca_key = ec.generate_private_key(ec.SECP256R1())
     ca_name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "fake gradio share CA")])
@@ -103,7 +103,8 @@ def make_pki(folder: Path, expired=False, ip="127.0.0.1"):
     ca_pem = ca.public_bytes(serialization.Encoding.PEM).decode()
     (folder / "ca.pem").write_text(ca_pem)
     web = leaf(
-        "web", [x509.DNSName(h) for h in ("api.gradio.app", "cdn-media.huggingface.co", "localhost", "*.gradio.live")]
+        "web",
+        [x509.DNSName(h) for h in ("api.gradio.app", "cdn-media.huggingface.co", "localhost", "*.gradio.live", *hosts)],
     )
     frps = leaf("frps", [x509.IPAddress(ipaddress.ip_address(ip))], expired)
     return ca_pem, web, frps

@@ -3,18 +3,22 @@
 import asyncio
 import ssl
 import threading
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 from tests.world.share import make_pki
 
+Visitor = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
-def certificates(folder: Path) -> ssl.SSLContext:
-    """For *.gradio.live. Nobody trusts them: browsers are told not to mind."""
+
+def certificates(folder: Path, *hosts: str) -> ssl.SSLContext:
+    """For *.gradio.live and these hosts. Only who is given the folder's `ca.pem` trusts them; browsers are told not to
+    mind.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    context = make_pki(folder)[1]
+    context = make_pki(folder, hosts=hosts)[1]
     assert isinstance(context, ssl.SSLContext)
     return context
 
@@ -25,35 +29,57 @@ def relay(port: int, context: ssl.SSLContext, old_browser: bool = False) -> Iter
 
     With `old_browser` the headers Sec-Fetch-… get a name that nobody knows: browsers before 2023 do not send them.
     """
-    loop = asyncio.new_event_loop()
 
-    async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, first: bool) -> None:
+    async def visitor(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await pass_on(port, reader, writer, (b"Sec-Fetch-", b"X-Unknown-") if old_browser else (b"", b""))
+
+    with serving(visitor, context) as there:
+        yield there
+
+
+async def pass_on(
+    port: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, other_word: tuple[bytes, bytes] = (b"", b"")
+) -> None:
+    """Bytes both ways between a visitor and `port`; one word of what the visitor says is another there."""
+
+    async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, word: tuple[bytes, bytes]) -> None:
         with suppress(OSError):
             while piece := await reader.read(1 << 16):
-                writer.write(piece.replace(b"Sec-Fetch-", b"X-Unknown-") if first and old_browser else piece)
+                writer.write(piece.replace(*word) if word[0] else piece)
                 await writer.drain()
         writer.close()
 
-    async def visitor(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        to_door, from_door = await asyncio.open_connection("127.0.0.1", port)
-        await asyncio.gather(pump(reader, from_door, True), pump(to_door, writer, False))
+    try:
+        to_there, from_there = await asyncio.open_connection("127.0.0.1", port)
+    except OSError:  # nobody is there: the visitor sees the connection end
+        writer.close()
+        return
+    await asyncio.gather(pump(reader, from_there, other_word), pump(to_there, writer, (b"", b"")))
 
+
+@contextmanager
+def serving(visitor: Visitor, context: ssl.SSLContext | None = None) -> Iterator[int]:
+    """A server in a thread that does this for each visitor; its port."""
+    loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()
     starting = asyncio.start_server(visitor, "127.0.0.1", 0, ssl=context)
     server = asyncio.run_coroutine_threadsafe(starting, loop).result(10)
-    yield server.sockets[0].getsockname()[1]
+    try:
+        yield server.sockets[0].getsockname()[1]
+    finally:
+        asyncio.run_coroutine_threadsafe(end_all(server), loop).result(10)
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join(5)
 
-    async def end() -> None:
-        server.close()
-        others = asyncio.all_tasks() - {asyncio.current_task()}
-        for task in others:
-            task.cancel()
-        await asyncio.gather(*others, return_exceptions=True)
 
-    asyncio.run_coroutine_threadsafe(end(), loop).result(10)
-    loop.call_soon_threadsafe(loop.stop)
-    thread.join(5)
+async def end_all(server: asyncio.Server) -> None:
+    """End the server and all its visits."""
+    server.close()
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in others:
+        task.cancel()
+    await asyncio.gather(*others, return_exceptions=True)
 
 
 class Site:

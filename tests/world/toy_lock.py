@@ -1,5 +1,6 @@
 """A lock of toy packages on an index of our own, and a kernel's Python that has some of them."""
 
+import hashlib
 import io
 import os
 import sys
@@ -12,9 +13,11 @@ import pytest
 
 from launcher.core.folder import Folder
 from launcher.core.tools import Pin
-from launcher.python import environment, install, packages, pins, repair
+from launcher.python import environment, packages
+from launcher.python.pins import ALL_PINS, BUILD_PINS
 from tests.world.index import Index, wheel, wheel_name
 
+REQUIREMENTS = b"torch\n"  # requirements_versions.txt of the A1111 that the toy lock is for
 LIBRARY = 1_200_000  # bytes: large enough to be linked
 CUDNN, CUBLAS, OLD_CUDNN = "nvidia-cudnn-cu12", "nvidia-cublas-cu12", "9.10.2.21"
 TORCH = "class cuda:\n    is_available = staticmethod(lambda: {card})\n{more}"
@@ -63,10 +66,14 @@ class ToyLock:
         size = len(self.index.files[wheel_name(name, version)])
         self.table = {**self.table, name: Pin(name, version, sha256, size)}
         everything = {pin.requirement: pin for pin in self.table.values()}
-        for module in (pins, environment, install, repair):
-            self.patch.setattr(module, "ALL_PINS", everything)
+        for table, wanted in ((ALL_PINS, everything), (BUILD_PINS, dict[str, Pin]())):
+            for requirement in table.keys() - wanted.keys():
+                self.patch.delitem(table, requirement)
+            for requirement, pin in wanted.items():
+                self.patch.setitem(table, requirement, pin)
+        # The rest of the lock is no table that could be filled with something else.
         self.patch.setattr(packages, "LOCKED_PACKAGES", tuple(everything))
-        self.patch.setattr(install, "BUILD_PINS", {})
+        self.patch.setattr(packages, "LOCKED_REQUIREMENTS", hashlib.sha256(REQUIREMENTS).hexdigest())
         self.patch.setattr(environment, "CONSTRAINTS", "plain==1.0\n")
 
     @property

@@ -9,7 +9,10 @@ Answer = tuple[int, dict[str, str], bytes]
 
 
 class Web:
-    """A server whose answers are written by each test: `answer(path, headers) -> (status, headers, body)`."""
+    """A server whose answers are written by each test: `answer(path, headers) -> (status, headers, body)`.
+
+    Where it answers for a site of the internet (`tests.world.internet`), the path begins with the site's name.
+    """
 
     def __init__(self) -> None:
         self.asked: list[tuple[str, str]] = []  # (path with query, Authorization)
@@ -18,8 +21,10 @@ class Web:
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
-                web.asked.append((self.path, self.headers.get("Authorization", "")))
-                status, headers, body = web.answer(self.path, self.headers)
+                host = self.headers.get("Host", "")
+                path = self.path if host.startswith("127.0.0.1") else f"/{host}{self.path}"
+                web.asked.append((path, self.headers.get("Authorization", "")))
+                status, headers, body = web.answer(path, self.headers)
                 wanted = self.headers.get("Range", "").removeprefix("bytes=").split("-")
                 if status == 200 and len(wanted) == 2 and "text/html" not in headers.get("Content-Type", ""):
                     start, end = int(wanted[0]), min(int(wanted[1]), len(body) - 1)

@@ -5,6 +5,7 @@ In a world without a page it lies in the place of page.py.
 
 import socket
 import threading
+import time
 
 import uvicorn
 from fastapi import FastAPI
@@ -25,4 +26,6 @@ def serve(paint, host: str, port: int):
     app.get("/", response_class=HTMLResponse)(lambda: "<title>Stable Diffusion</title><gradio-app></gradio-app>")
     server = uvicorn.Server(uvicorn.Config(app, log_level="warning"))
     threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True).start()
+    while not server.started:  # as gradio's own server waits
+        time.sleep(0.001)
     return app
