@@ -12,17 +12,21 @@ PYTHON := $(CURDIR)/.venv/bin/python
 COLAB_PYTHON := $(CURDIR)/.venv-colab/bin/python
 UV := $(CURDIR)/.venv/bin/uv
 HOME_FOLDER ?= run/stand-ins
-WORKERS ?= 2
+WORKERS ?= 4
 MINUTES ?= 120
 unexport PYTHONDONTWRITEBYTECODE  # else every kernel compiles IPython anew, 3 s each
 
-.PHONY: run test check notebook real real-outputs real-extensions colab faults machines attacks long-run first-path shots bench docs lock pins setup clean
+.PHONY: run test suite check notebook real real-outputs real-extensions colab faults machines attacks long-run first-path shots bench docs lock pins setup clean
 
 run: setup
 	$(PYTHON) -m launcher.notebook.build
 	exec $(PYTHON) -m tests.programs.run --python $(COLAB_PYTHON) --home $(HOME_FOLDER)
 
-test: setup check
+# Whole launches wait more than they work: twice as many workers as cores, and the checks beside them.
+test: setup
+	$(MAKE) --jobs 2 check suite
+
+suite: setup
 	$(PYTHON) -m pytest --numprocesses $(WORKERS) --dist loadgroup
 
 check: setup

@@ -15,6 +15,8 @@ from launcher.access import connections
 from launcher.access.connections import LINES_A_MINUTE, MOST_STRANGERS, Connection, Server, ShortLog
 from tests.programs.attacks import ATTACKS, ODD, Owner
 
+pytestmark = pytest.mark.xdist_group("owner")  # one web UI for all of them
+
 SECONDS = 2.0
 
 

@@ -58,7 +58,13 @@ def firefox_starts() -> Iterator[NewWindow]:
         yield browser.window
 
 
-@pytest.fixture(scope="module", params=[chromium_starts, firefox_starts], ids=["Chromium", "Firefox"])
+BROWSERS = [  # each is started once, by the worker that has all its tests
+    pytest.param(starts, id=name, marks=pytest.mark.xdist_group(name))
+    for name, starts in (("Chromium", chromium_starts), ("Firefox", firefox_starts))
+]
+
+
+@pytest.fixture(scope="module", params=BROWSERS)
 def browser(request: pytest.FixtureRequest) -> Iterator[NewWindow]:
     with request.param() as made:
         yield made

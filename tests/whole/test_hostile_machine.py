@@ -24,6 +24,8 @@ from tests.world.kernel import Kernel, cell_source
 from tests.world.place import Place, wait_ready
 from tests.world.proxy import LOOPBACK, Proxy
 
+pytestmark = pytest.mark.xdist_group("hostile machine")  # one launch for all of them
+
 NOWHERE = "/proc/nowhere/at/all"  # not even root can make it
 OUTSIDE = ("hub.example", "git.example", "share.example")
 FILES = {
