@@ -258,8 +258,10 @@ class Owner:
         self.session.mkdir(mode=0o700)
         self.login = Login.of_this_launch(self.session / "login.json")
         self._webui = WebUIAlone(folder / "webui")
-        board = {"webui_port": self._webui.port, "api": True, "steps": []}
-        write_safely(self.session / "board.json", json.dumps(board))
+        forward = {"port": self._webui.port, "api": True}
+        write_safely(self.session / "forward.json", json.dumps(forward))
+        before = {"webui_port": self._webui.port, "api": True, "steps": []}  # up to 1.2.0
+        write_safely(self.session / "board.json", json.dumps(before))
         self.log = self.session / "door.log"
         program = ["-m", "launcher.access.door"] if (package / "launcher" / "access").exists() else ["-c", OLD_DOOR]
         with self.log.open("wb") as log:

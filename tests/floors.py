@@ -1,4 +1,4 @@
-"""The house of six floors, drawn from the imports: `python -m tests.floors --write` puts it into
+"""The house of seven floors, drawn from the imports: `python -m tests.floors --write` puts it into
 docs/how-it-works.md.
 """
 
@@ -15,6 +15,7 @@ FLOORS = (
     ("access", "drive"),
     ("extensions",),
     ("launch", "notebook"),
+    ("service", "client"),
     ("cells",),
 )
 FLOOR_OF = {room: number for number, rooms in enumerate(FLOORS, start=1) for room in rooms}

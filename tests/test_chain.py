@@ -9,8 +9,8 @@ import pytest
 from launcher.colab.machine import look_at_machine
 from launcher.core.fields import DEFAULT_CHECKPOINT
 from launcher.core.settings import Settings
+from launcher.core.status import Status
 from launcher.launch.launch import Launch
-from launcher.launch.workplace import Workplace
 from launcher.models.taken_over import STRETCH, read_ahead
 from tests.world import safetensors
 from tests.world.wait import wait
@@ -27,11 +27,12 @@ def launch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Launch:
     """A launch that is not begun, on a machine whose Drive is a folder with one checkpoint."""
     (tmp_path / "drive").mkdir()
     monkeypatch.setenv("ONECLICK_HOME", str(tmp_path))
-    place = Workplace(Settings.from_form({}, (DEFAULT_CHECKPOINT,)), look_at_machine(), lambda board, kind, **about: {})
-    place.session.prepare()
-    place.folder.prepare()
-    (place.folder.models / "Stable-diffusion" / "mine.safetensors").write_bytes(safetensors(5 * STRETCH))
-    return Launch(place, lambda: True)
+    settings = Settings.from_form({}, (DEFAULT_CHECKPOINT,))
+    made = Launch(settings, look_at_machine(), Status("A test"), lambda kind, **about: {}, lambda: True)
+    made.prepare()
+    made.folder.prepare()
+    (made.folder.models / "Stable-diffusion" / "mine.safetensors").write_bytes(safetensors(5 * STRETCH))
+    return made
 
 
 def test_the_web_ui_does_not_wait_until_the_checkpoint_is_read_from_drive(
@@ -58,7 +59,7 @@ def test_a_drive_that_fails_while_the_checkpoint_is_read_ahead_ends_nothing_and_
 
     monkeypatch.setattr("launcher.launch.launch.read_ahead", gone)
     assert launch._model(nothing_to_wait_for()) == "mine.safetensors"
-    wait(lambda: "reading the checkpoint ahead" in str(launch.board.snapshot()), 20, "it to be said")
+    wait(lambda: "reading the checkpoint ahead" in str(launch.status.now), 20, "it to be said")
 
 
 def test_a_checkpoint_is_not_read_on_once_the_launch_is_over(launch: Launch, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -69,7 +70,7 @@ def test_a_checkpoint_is_not_read_on_once_the_launch_is_over(launch: Launch, mon
         return len(asked) > 3
 
     monkeypatch.setattr("launcher.models.taken_over.READERS", 1)
-    read_ahead(launch.place.folder.models / "Stable-diffusion" / "mine.safetensors", over)
+    read_ahead(launch.folder.models / "Stable-diffusion" / "mine.safetensors", over)
     assert len(asked) == 3 + 6, "three pieces, then one look for each of the six stretches"
 
 
@@ -77,7 +78,7 @@ def test_a_second_cudnn_in_the_web_ui_is_said_until_it_is_gone(launch: Launch, m
     loaded = ["/usr/lib/libcudnn.so.8", "/lib/libc.so.6"]
     monkeypatch.setattr("launcher.launch.start_web_ui.loaded_libraries", lambda pid: loaded)
     launch.starter._say_foreign_libraries()
-    assert "has loaded /usr/lib/libcudnn.so.8" in str(launch.board.snapshot())
+    assert "has loaded /usr/lib/libcudnn.so.8" in str(launch.status.now)
     del loaded[0]
     launch.starter._say_foreign_libraries()
-    assert "libcudnn" not in str(launch.board.snapshot())
+    assert "libcudnn" not in str(launch.status.now)

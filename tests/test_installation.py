@@ -12,7 +12,7 @@ import pytest
 
 from launcher.core.problem import Problem
 from launcher.core.process import CommandError
-from launcher.core.reporter import Reporter
+from launcher.core.status import Step
 from launcher.python import install, interpreter
 from launcher.python.environment import COMPLETE, make_work, prepare_python
 from launcher.python.uv import site_packages, suits, uv_environment, uv_problem
@@ -167,7 +167,7 @@ def test_another_python_on_the_machine_is_used_where_none_can_be_fetched(
     find = [str(uv), "python", "find", "3.11"]
     there = subprocess.run(find, env=anywhere, check=True, capture_output=True, text=True).stdout.strip()
 
-    def other_pythons(reporter: Reporter) -> Iterator[str]:
+    def other_pythons(step: Step) -> Iterator[str]:
         toys.index.status = 200
         fetched_only.pop("UV_PYTHON_PREFERENCE", None)
         yield from (path for path in ("/nowhere/python3.11", there))
@@ -192,7 +192,7 @@ def only_fetched(toys: ToyLock, monkeypatch: pytest.MonkeyPatch) -> ToyLock:
     monkeypatch.setenv("UV_PYTHON_INSTALL_MIRROR", toys.index.base)
     fetched_only = {"UV_PYTHON_PREFERENCE": "only-managed", "UV_PYTHON_INSTALL_DIR": str(toys.root / "pythons")}
     monkeypatch.setattr(interpreter, "uv_environment", lambda folder: uv_environment(folder) | fetched_only)
-    monkeypatch.setattr(interpreter, "other_pythons", lambda reporter: iter(()))
+    monkeypatch.setattr(interpreter, "other_pythons", lambda step: iter(()))
     monkeypatch.setattr(interpreter, "UV_SILENCE", SILENCE)
     return toys
 

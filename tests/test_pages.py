@@ -7,7 +7,7 @@ import pytest
 
 from launcher import __version__
 from launcher.access.pages import control_page
-from launcher.core.board import Board
+from launcher.core.snapshot import Snapshot
 from launcher.ui.html import foot_html
 from tests.conftest import ROOT
 from tests.pages import LINKS, PAGES, SENTENCE, what_becomes_of
@@ -45,8 +45,8 @@ def test_the_version_is_the_changelogs_and_is_shown_where_people_look() -> None:
     assert f"To become {__version__}." in changelog or f"## [{__version__}] - " in changelog
     notebook = json.loads((ROOT / "OneClickLauncher.ipynb").read_text())
     title = next("".join(cell["source"]) for cell in notebook["cells"] if cell["id"] == "title")
-    foot = foot_html(Board("Starting", "Done").snapshot(), False)
-    for shown in (title, foot, control_page({})):
+    foot = foot_html(Snapshot("Starting"), False)
+    for shown in (title, foot, control_page({}, images=False)):
         assert f"Version {__version__}" in shown
 
 

@@ -49,7 +49,7 @@ def test_a_version_that_is_gone_from_the_index_is_replaced_by_the_newest_before_
         folder,
         ["markupsafe==2.1.999", "six==1.16.0"],
         locked=True,
-        reporter=heard,
+        step=heard,
     )
     assert "markupsafe==2.1.999 is no longer in the package index; another version is used" in heard.said
     assert installed_packages(folder) == {"markupsafe": "2.1.4", "six": "1.16.0"}
@@ -66,13 +66,13 @@ def test_a_flipped_digit_of_a_checksum_stops_the_installation_and_names_the_pack
     flipped = ("1" if pin.sha256[0] == "0" else "0") + pin.sha256[1:]
     monkeypatch.setitem(ALL_PINS, pin.requirement, dataclasses.replace(pin, sha256=flipped))
     with pytest.raises(Problem) as told:
-        install(str(UV), folder, [pin.requirement], locked=True, reporter=Heard())
+        install(str(UV), folder, [pin.requirement], locked=True, step=Heard())
     assert str(told.value).startswith(
         f"The package {pin.requirement} is not the one this launcher was made with: its checksum is different."
     )
     assert not installed_packages(folder)
     monkeypatch.setitem(ALL_PINS, pin.requirement, pin)
-    install(str(UV), folder, [pin.requirement], locked=True, reporter=Heard())
+    install(str(UV), folder, [pin.requirement], locked=True, step=Heard())
     assert "filelock" in installed_packages(folder)
 
 

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from launcher import __version__
 from launcher.access.login import USER
+from launcher.core.snapshot import RUNNING, Row, State
 from launcher.ui.html import MARKS, sentence_html
 from launcher.ui.words import STATE_WORDS
 
@@ -43,6 +44,31 @@ WAITING_SCRIPT: Final = (
     "const d=new DOMParser().parseFromString(await r.text(),'text/html');"
     "document.querySelector('main').innerHTML=d.querySelector('main').innerHTML},2000)"
 )
+# Restarts without leaving the page, shows how far it is, and goes back to the web UI once it is ready again.
+CONTROL_SCRIPT: Final = (
+    "addEventListener('DOMContentLoaded',()=>{let state=()=>document.querySelector('h1').dataset.state,"
+    "went=state()=='restarting'||state()=='starting';"
+    "const draw=async()=>{let r;try{r=await fetch(location.href,{headers:{Accept:'text/html'}})}catch(e){return}"
+    "if(!r.ok)return;const d=new DOMParser().parseFromString(await r.text(),'text/html');"
+    "document.querySelector('main').innerHTML=d.querySelector('main').innerHTML;"
+    "if(state()=='restarting'||state()=='starting')went=true;if(went&&state()=='ready')location.replace('/')};"
+    "document.addEventListener('submit',async e=>{e.preventDefault();went=true;"
+    f"try{{await fetch('{OWN_PAGES}api/restart',{{method:'POST',body:'{{}}'}})}}catch(e){{}}"
+    "await draw()});setInterval(draw,1000)})"
+)
+# What each state means for who looks, and what the button then says; no button where it would do nothing.
+HINTS: Final = {
+    State.READY: (
+        "If it hangs, restart it. The link and your login stay the same; an image in progress is lost.",
+        "Restart the web UI",
+    ),
+    State.STARTING: ("It opens by itself as soon as it is ready.", ""),
+    State.RESTARTING: ("It opens by itself as soon as it is ready.", ""),
+    State.FAILED: ("What to do is written below; you can also start it again here.", "Start it again"),
+    State.STOPPING: ("Your last images are being saved.", ""),
+    State.OFF: ("Press ▶ in the notebook to start again.", ""),
+    State.IDLE: ("Press ▶ in the notebook to start.", ""),
+}
 TICKET_SCRIPT: Final = "document.forms[0].submit()"
 
 
@@ -58,7 +84,8 @@ PAGE_HEADERS: Final = {
     "X-Content-Type-Options": "nosniff",
     "Content-Security-Policy": (
         "default-src 'none'; style-src 'self'; form-action 'self'; base-uri 'none'; connect-src 'self'; "
-        f"frame-ancestors 'self'; script-src {script_hash(WAITING_SCRIPT)} {script_hash(TICKET_SCRIPT)}"
+        f"frame-ancestors 'self'; script-src {script_hash(WAITING_SCRIPT)} {script_hash(TICKET_SCRIPT)} "
+        f"{script_hash(CONTROL_SCRIPT)}"
     ),
 }
 
@@ -98,33 +125,46 @@ def ticket_page() -> str:
     )
 
 
-def waiting_page(board: dict[str, Any]) -> str:
+def steps_list(status: dict[str, Any]) -> str:
     """The steps, as the panel in the notebook shows them."""
     rows = []
-    for step in board.get("steps", []):
-        note = f"{step['problem']} {step['remedy']}" if step["problem"] else step["note"]
-        title, bar = html.escape(step["title"]), ""
-        if step["state"] == "running" and step["fraction"] is not None:
-            bar = f'<progress max="100" value="{100 * step["fraction"]:.0f}" aria-label="{title}"></progress>'
+    for step in (Row(**found) for found in status.get("steps", [])):
+        note = f"{step.problem} {step.remedy}" if step.problem else step.note
+        title, bar = html.escape(step.title), ""
+        if step.state == RUNNING and step.fraction is not None:
+            bar = f'<progress max="100" value="{100 * step.fraction:.0f}" aria-label="{title}"></progress>'
         rows.append(
-            f'<li class="{step["state"]}"><span class="mark" role="img" aria-label="{STATE_WORDS[step["state"]]}">'
-            f"{MARKS[step['state']]}</span><span><b>{title}</b><small>{sentence_html(note)}</small>{bar}</span></li>"
+            f'<li class="{step.state}"><span class="mark" role="img" aria-label="{STATE_WORDS[step.state]}">'
+            f"{MARKS[step.state]}</span><span><b>{title}</b><small>{sentence_html(note)}</small>{bar}</span></li>"
         )
-    failed = any(step["state"] == "failed" for step in board.get("steps", []))
+    return f"<ol>{''.join(rows)}</ol>"
+
+
+def waiting_page(status: dict[str, Any]) -> str:
+    """What is in place of the web UI while it is not ready."""
+    failed = status.get("state") == State.FAILED
     head = "The web UI did not start" if failed else "The web UI is starting"
-    told = "What to do is written below." if failed else "The web UI opens here by itself as soon as it is ready."
+    hint = "What to do is written below." if failed else "The web UI opens here by itself as soon as it is ready."
     again = f'<noscript><meta http-equiv="refresh" content="2"></noscript><script>{WAITING_SCRIPT}</script>'
-    return page(head, f"<h1>{head}</h1><p>{told}</p><ol>{''.join(rows)}</ol>", again)
+    own = f'<p><a href="{OWN_PAGES}">Start it again, or see more</a></p>' if failed else ""
+    return page(head, f"<h1>{head}</h1><p>{hint}</p>{steps_list(status)}{own}", again)
 
 
-def control_page(board: dict[str, Any]) -> str:
-    """The door's own page: what runs, a button to start the web UI anew, and all images in one file."""
-    state = "It is running." if board.get("webui_port") else "It is starting."
-    images = f'<p><a href="{OWN_PAGES}images.zip" download>Download my images</a></p>' if board.get("images") else ""
+def control_page(status: dict[str, Any], images: bool) -> str:
+    """The door's own page: what runs, a button to start the web UI anew, and all images in one file. It stays while
+    the web UI restarts, and leads back to it.
+    """
+    state = status.get("state", "")
+    ready = state == State.READY
+    hint, label = HINTS.get(state, ("", "Restart the web UI"))
+    zipped = f'<p><a href="{OWN_PAGES}images.zip" download>Download my images</a></p>' if images else ""
+    button = f'<form method="post" action="{OWN_PAGES}restart"><button>{label}</button></form><p></p>' if label else ""
+    back = '<p><a href="/">Back to the web UI</a></p>' if ready else ""
+    again = "" if ready else '<noscript><meta http-equiv="refresh" content="2"></noscript>'
+    title = html.escape(status.get("title") or "The launcher does not answer")
     return page(
         "The web UI",
-        f"<h1>The web UI</h1><p>{state} If it hangs, restart it. The link and your login stay the same; an "
-        f'image in progress is lost.</p><form method="post" action="{OWN_PAGES}restart"><button>Restart the web '
-        f'UI</button></form><p></p>{images}<p><a href="/">Back to the web UI</a></p>'
+        f'<h1 data-state="{state}">{title}</h1><p>{hint}</p>{"" if ready else steps_list(status)}{button}{zipped}{back}'
         f"<p><small>Version {__version__}</small></p>",
+        f"{again}<script defer>{CONTROL_SCRIPT}</script>",
     )

@@ -14,8 +14,8 @@ from launcher.core.fields import NEWEST
 from launcher.core.folder import write_safely
 from launcher.core.problem import Problem
 from launcher.core.process import PACKAGE
-from launcher.core.reporter import Reporter
 from launcher.core.session import read_object
+from launcher.core.status import Step
 
 VERSIONS: Final = "versions.json"
 OLD_NOTES: Final = "oneclick.json"  # launchers before this one noted {"last_good": commit} there
@@ -126,7 +126,7 @@ class Tries:
         """The version to use now."""
         return self.commits[self._at]
 
-    def run(self, reporter: Reporter, *stages: Stage) -> None:
+    def run(self, step: Step, *stages: Stage) -> None:
         """Do the work of these stages, in their order, with the first version for which all of them succeed.
 
         What is done for a version already is not done again, but for the last stage. Raises the `Problem` of the last
@@ -142,7 +142,7 @@ class Tries:
                             self._done.add((commit, stage.fails))
                     return
                 except Problem as problem:
-                    if not self._go_on(stage, problem, reporter):
+                    if not self._go_on(stage, problem, step):
                         raise self._in_the_end(stage, problem) from problem
                     self._done.clear()  # files and packages are about to be another version's
 
@@ -158,7 +158,7 @@ class Tries:
         """The version has started: from now on it is the one that worked last."""
         self.versions.note_good(self.commit, self.failed)
 
-    def _go_on(self, stage: Stage, problem: Problem, reporter: Reporter) -> bool:
+    def _go_on(self, stage: Stage, problem: Problem, step: Step) -> bool:
         """The version failed. True if there is another to use, which is said; False if there is none."""
         failed = self.commit
         self.versions.forget_try(failed)
@@ -166,7 +166,7 @@ class Tries:
             return False
         self._at += 1
         self.failed[failed] = f"{stage.fails}: {problem.what}"
-        reporter.notice(
+        step.notice(
             f"AUTOMATIC1111 {failed[:8]} is not used, because {stage.fails}: {problem.what} "
             f"The version that worked last ({self.commit[:8]}) is used instead."
         )

@@ -7,6 +7,7 @@ import shutil
 import signal
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -74,16 +75,24 @@ def press_restart(url: str, who: Any) -> requests.Response:
     return answer
 
 
+def answers(url: str, who: Any) -> bool:
+    """Does the web UI answer behind the door?"""
+    return requests.get(f"{url}/internal/ping", auth=who, timeout=10).ok
+
+
+def noticed(place: Place, kernel: Kernel, pid: int) -> bool:
+    """Was that web UI's end noticed?"""
+    return place.pid("webui") != pid or 'class="trouble"' in kernel.html()
+
+
 def give_up(place: Place, kernel: Kernel) -> None:
     """The web UI dies four times."""
     for _ in range(4):
-        pid = place.pid("webui")
-        wait(lambda old=pid: place.pid("webui") and "Web UI" in kernel.html(), 60, "a web UI")
         url, who = way_in(kernel)
-        wait(lambda u=url, w=who: requests.get(f"{u}/internal/ping", auth=w, timeout=10).ok, 60, "it to answer")
+        wait(partial(answers, url, who), 60, "it to answer")
         pid = place.pid("webui")
         os.kill(pid, signal.SIGKILL)
-        wait(lambda old=pid: place.pid("webui") != old or 'class="trouble"' in kernel.html(), 60, "what comes next")
+        wait(partial(noticed, place, kernel, pid), 60, "what comes next")
     kernel.wait(lambda: 'class="trouble"' in kernel.html(), 60, "it to give up")
 
 
@@ -237,7 +246,7 @@ def test_after_giving_up_the_page_says_so_and_either_face_can_start_it_again(pla
     assert "It is starting" not in told
     assert "ran out of memory" in told
     assert press_restart(url, who).json()["answer"] == "started"
-    wait(lambda: requests.get(f"{url}/internal/ping", auth=who, timeout=10).ok, 60, "the web UI to be back")
+    wait(partial(answers, url, who), 60, "the web UI to be back")
     webui = place.pid("webui")
     kernel.widgets.clear()
     kernel.start(cell_source("launch", **WITHOUT_TUNNEL))
@@ -248,7 +257,7 @@ def test_after_giving_up_the_page_says_so_and_either_face_can_start_it_again(pla
     give_up(place, kernel)  # and now the panel's own button, whose cell has ended
     kernel.wait(lambda: "It stopped and needs your help" in kernel.html(), 10, "the panel to say so")
     kernel.press_button("Restart the web UI")
-    wait(lambda: requests.get(f"{url}/internal/ping", auth=who, timeout=10).ok, 60, "the web UI to be back")
+    wait(partial(answers, url, who), 60, "the web UI to be back")
 
 
 def test_give_back_after_it_gave_up(place: Place, kernels: Kernels) -> None:

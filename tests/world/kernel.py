@@ -19,11 +19,8 @@ from jupyter_client.blocking.client import BlockingKernelClient
 from jupyter_client.kernelspec import KernelSpecManager
 from jupyter_client.manager import KernelManager
 
-from launcher.cells import TOGETHER
+from launcher.client.client import TOGETHER
 from tests.world.page import NOTEBOOK, Page
-
-# The notebook of ca7154c, the last whose first cell poured all modules into the person's own namespace.
-BEFORE = Path(__file__).resolve().parent / "before.ipynb.gz"
 
 
 def cell_source(identity: str, notebook: Path = NOTEBOOK, /, **fields: Any) -> str:

@@ -1,0 +1,136 @@
+"""The faces that look, and the questions that only a person at a notebook can answer."""
+
+import itertools
+import queue
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+from launcher.core.problem import Problem
+from launcher.core.status import Changes
+
+GONE_AFTER: Final = 2.0  # seconds without a request, once its last one has ended
+CLOSED: Final = "the notebook was closed"
+STOPPED: Final = "you stopped it"
+
+# What is asked -> what it is called, when nobody answered it.
+QUESTIONS: Final = {
+    "mount": "Google's question about your Drive was not answered",
+    "token": "The question about your token was not answered",
+    "proxy": "Colab was not asked for its own link",
+}
+
+
+class NotAnswered(Problem):
+    """A question got no answer: nobody had this notebook open, closed it, or pressed ■."""
+
+    def __init__(self, kind: str, why: str) -> None:
+        super().__init__(f"{QUESTIONS[kind]}: {why}.", "Press ▶ to be asked again.", field=kind)
+
+
+@dataclass
+class Face:
+    """A cell that shows a job, or the launch where `job` is 0."""
+
+    job: int
+    waiting: int = 0  # its requests that are open
+    seen: float = 0.0  # time.monotonic() of the end of its last one
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is asked: `kind` is one of `client.dialogs`, `face` the one that shall put it."""
+
+    number: int
+    kind: str
+    about: dict[str, Any]
+    face: str
+    answer: "queue.SimpleQueue[dict[str, Any] | str]"
+
+    def as_json(self) -> dict[str, Any]:
+        """For the face."""
+        return {"number": self.number, "kind": self.kind, "about": self.about, "face": self.face}
+
+
+class Faces:
+    """All that look, in the order in which they came, and what they are asked."""
+
+    def __init__(self, changes: Changes) -> None:
+        self._changes, self._lock = changes, threading.Lock()
+        self._faces: dict[str, Face] = {}
+        self._numbers = itertools.count(1)
+        self._open: dict[int, Question] = {}
+
+    def __len__(self) -> int:
+        return len(self._faces)
+
+    def comes(self, face: str, job: int = 0) -> None:
+        """A request of that face has begun."""
+        with self._lock:
+            there = self._faces.setdefault(face, Face(job))
+            there.job = job or there.job
+            there.waiting += 1
+
+    def goes(self, face: str) -> None:
+        """It has ended."""
+        with self._lock:
+            if face in self._faces:
+                self._faces[face].waiting -= 1
+                self._faces[face].seen = time.monotonic()
+
+    def remove(self, face: str, why: str = STOPPED) -> None:
+        """■, or it is gone: whoever waits for its answer hears so."""
+        with self._lock:
+            self._faces.pop(face, None)
+            questions = [one for one in self._open.values() if one.face == face]
+        for question in questions:
+            question.answer.put(why)
+
+    def remove_gone(self) -> None:
+        """Remove those of which nothing was heard for a while."""
+        late = time.monotonic() - GONE_AFTER
+        for name, face in list(self._faces.items()):
+            if not face.waiting and face.seen < late:
+                self.remove(name, CLOSED)
+
+    def shows(self, job: int) -> bool:
+        """True while a face shows that job, or with 0 the launch."""
+        return any(face.job == job for face in list(self._faces.values()))
+
+    def asker(self, job: int) -> Callable[..., dict[str, Any]]:
+        """A function that puts questions for that job."""
+        return lambda kind, **about: self.ask(job, kind, **about)
+
+    def ask(self, job: int, kind: str, **about: Any) -> dict[str, Any]:
+        """Have the newest face of that job, else the newest of all, put a question to a person; return the answer.
+
+        Raises `NotAnswered` at once where there is no face, and as soon as it is closed or stopped.
+        """
+        with self._lock:
+            fitting = [name for name, face in self._faces.items() if face.job == job] or list(self._faces)
+            if not fitting:
+                raise NotAnswered(kind, "this notebook is not open")
+            question = Question(next(self._numbers), kind, about, fitting[-1], queue.SimpleQueue())
+            self._open[question.number] = question
+        self._changes.notify()
+        try:
+            answer = question.answer.get()
+        finally:
+            del self._open[question.number]
+            self._changes.notify()
+        if isinstance(answer, str):
+            raise NotAnswered(kind, answer)
+        return answer
+
+    def answer(self, number: int, value: dict[str, Any] | None) -> bool:
+        """An answer came, or ■ instead of one (None). False where nothing was asked."""
+        question = self._open.get(number)
+        if question:
+            question.answer.put(STOPPED if value is None else value)
+        return question is not None
+
+    def open_questions(self) -> list[dict[str, Any]]:
+        """What is asked just now."""
+        return [question.as_json() for question in list(self._open.values())]
