@@ -20,22 +20,18 @@ async def launch(**form: Any) -> None:
 
 
 async def add_model(**fields: Any) -> None:
-    """The cell **Add a model**."""
     await ask_service("add_model", fields, "Adding models")
 
 
 async def add_controlnet(**fields: Any) -> None:
-    """The cell **Add ControlNet**."""
     await ask_service("add_controlnet", fields, "Adding ControlNet")
 
 
 async def change_extensions(**fields: Any) -> None:
-    """The cell **Add or update an extension**."""
     await ask_service("change_extensions", fields, "Extensions")
 
 
 async def stop(**fields: Any) -> None:
-    """The cell **Stop**."""
     await ask_service("stop", fields, "Stopping")
 
 

@@ -181,7 +181,7 @@ ERRORS = {
     "colab": "from launcher.colab.notebook import values_in; values_in(1)",
     "python": "from launcher.python.packages import packages_for; packages_for(1)",
     "drive": "from launcher.drive.mount import mount_problem; mount_problem('x', [], 0.0)",
-    "access": "from launcher.access.pages import waiting_page; waiting_page(1)",
+    "access": "from launcher.access.pages import status_page; status_page(1)",
     "extensions": "from launcher.extensions.manage import checked_address; checked_address(1)",
     "launch": "from launcher.launch.steps import Steps; Steps(None, None, None).problem(ValueError())",
     "service": "from launcher.service.questions import NotAnswered; NotAnswered('x', 'y')",

@@ -6,7 +6,7 @@ import re
 import pytest
 
 from launcher import __version__
-from launcher.access.pages import control_page
+from launcher.access.pages import status_page
 from launcher.core.snapshot import Snapshot
 from launcher.ui.html import foot_html
 from tests.conftest import ROOT
@@ -46,7 +46,7 @@ def test_the_version_is_the_changelogs_and_is_shown_where_people_look() -> None:
     notebook = json.loads((ROOT / "OneClickLauncher.ipynb").read_text())
     title = next("".join(cell["source"]) for cell in notebook["cells"] if cell["id"] == "title")
     foot = foot_html(Snapshot("Starting"), False)
-    for shown in (title, foot, control_page({}, images=False)):
+    for shown in (title, foot, status_page({})):
         assert f"Version {__version__}" in shown
 
 

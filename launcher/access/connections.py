@@ -69,7 +69,6 @@ class Connection(web.RequestHandler):
         super().data_received(data)
 
     def drop(self) -> None:
-        """End it at once."""
         self.strangers.forget(self)
         if self.transport is not None:
             self.transport.abort()
@@ -127,7 +126,6 @@ class Strangers:
         self._sending.pop(connection, None)
 
     def still_sends(self, connection: Connection) -> bool:
-        """True until its request is whole."""
         return connection in self._sending
 
     async def wait_turn(self, connection: Connection) -> None:
@@ -172,7 +170,6 @@ class ShortLog(logging.Handler):
         self._minute, self._lines = 0, 0
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Write one line."""
         minute = int(time.time() // 60)
         self._lines = self._lines + 1 if minute == self._minute else 0
         self._minute = minute

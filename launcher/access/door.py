@@ -26,7 +26,7 @@ from launcher.access.connections import (
 )
 from launcher.access.images import zipped_aside
 from launcher.access.login import COOKIE, Login, until
-from launcher.access.pages import OWN_PAGES, PAGE_HEADERS, STYLE, control_page, login_page, ticket_page, waiting_page
+from launcher.access.pages import OWN_PAGES, PAGE_HEADERS, STYLE, login_page, status_page, ticket_page
 from launcher.access.proxy import NotReady, WebUI, is_api
 from launcher.access.service_link import ServiceLink
 from launcher.core.process import PACKAGE
@@ -170,15 +170,15 @@ class Door:
         """The web UI is not ready."""
         headers = PAGE_HEADERS | {"Retry-After": "2"}
         if wants_html(request):
-            page = waiting_page(await self.service.status())
-            return web.Response(status=503, text=page, content_type="text/html", headers=headers)
+            text = status_page(await self.service.status())
+            return web.Response(status=503, text=text, content_type="text/html", headers=headers)
         return web.json_response({"detail": "The web UI is starting."}, status=503, headers=headers)
 
     async def own_page(self, request: web.BaseRequest) -> web.StreamResponse:
         """The door's pages for people who are in."""
         page, reads = request.path.removeprefix(OWN_PAGES), request.method in ("GET", "HEAD")
         if page == "" and reads:
-            text = control_page(await self.service.status(), bool(self.forward.get("images")))
+            text = status_page(await self.service.status(), bool(self.forward.get("images")))
             return web.Response(text=text, content_type="text/html", headers=PAGE_HEADERS)
         if page.startswith("api/"):
             return await self.service.forward(request, page.removeprefix("api"))
@@ -226,7 +226,6 @@ def comes_from_elsewhere(request: web.BaseRequest) -> bool:
 
 
 def sends_a_login(request: web.BaseRequest) -> bool:
-    """Whether it is a login form."""
     return request.method == "POST" and request.path in (f"{OWN_PAGES}login", *GRADIO_LOGIN)
 
 

@@ -36,26 +36,19 @@ li span>b{font-weight:600;display:block}li span+span{flex:1}li small{color:var(-
 .done .mark{color:var(--good)}.failed .mark,.failed small{color:var(--bad)}
 progress{width:100%;height:8px;accent-color:var(--main)}
 """
-# Draws the steps anew where they stand: a page that is loaded again every two seconds loses a screen reader's place. A
-# request that fails is made again two seconds later.
-WAITING_SCRIPT: Final = (
-    "setInterval(async()=>{let r;try{r=await fetch(location.href,{headers:{Accept:'text/html'}})}catch(e){return}"
-    "if(r.status!==503)return location.reload();"
-    "const d=new DOMParser().parseFromString(await r.text(),'text/html');"
-    "document.querySelector('main').innerHTML=d.querySelector('main').innerHTML},2000)"
-)
-# Restarts without leaving the page, shows how far it is, and goes back to the web UI once it is ready again.
-CONTROL_SCRIPT: Final = (
-    "addEventListener('DOMContentLoaded',()=>{let state=()=>document.querySelector('h1').dataset.state,"
-    "went=state()=='restarting'||state()=='starting';"
+# Draws the page anew where it stands: one that is loaded again loses a screen reader's place. In place of the web UI it
+# gives way once that answers; on its own address it stays while the web UI restarts, and then leads back to it.
+STATUS_SCRIPT: Final = (
+    "addEventListener('DOMContentLoaded',()=>{const own=location.pathname=='OWN',"
+    "state=()=>document.querySelector('h1').dataset.state,busy=()=>/^(re)?starting$/.test(state());let went=busy();"
     "const draw=async()=>{let r;try{r=await fetch(location.href,{headers:{Accept:'text/html'}})}catch(e){return}"
-    "if(!r.ok)return;const d=new DOMParser().parseFromString(await r.text(),'text/html');"
+    "if(!own&&r.status!=503)return location.reload();"
+    "const d=new DOMParser().parseFromString(await r.text(),'text/html');"
     "document.querySelector('main').innerHTML=d.querySelector('main').innerHTML;"
-    "if(state()=='restarting'||state()=='starting')went=true;if(went&&state()=='ready')location.replace('/')};"
+    "went=went||busy();if(own&&went&&state()=='ready')location.replace('/')};"
     "document.addEventListener('submit',async e=>{e.preventDefault();went=true;"
-    f"try{{await fetch('{OWN_PAGES}api/restart',{{method:'POST',body:'{{}}'}})}}catch(e){{}}"
-    "await draw()});setInterval(draw,1000)})"
-)
+    "try{await fetch('OWNapi/restart',{method:'POST',body:'{}'})}catch(e){}await draw()});setInterval(draw,1000)})"
+).replace("OWN", OWN_PAGES)
 # What each state means for who looks, and what the button then says; no button where it would do nothing.
 HINTS: Final = {
     State.READY: (
@@ -84,8 +77,7 @@ PAGE_HEADERS: Final = {
     "X-Content-Type-Options": "nosniff",
     "Content-Security-Policy": (
         "default-src 'none'; style-src 'self'; form-action 'self'; base-uri 'none'; connect-src 'self'; "
-        f"frame-ancestors 'self'; script-src {script_hash(WAITING_SCRIPT)} {script_hash(TICKET_SCRIPT)} "
-        f"{script_hash(CONTROL_SCRIPT)}"
+        f"frame-ancestors 'self'; script-src {script_hash(STATUS_SCRIPT)} {script_hash(TICKET_SCRIPT)}"
     ),
 }
 
@@ -125,10 +117,10 @@ def ticket_page() -> str:
     )
 
 
-def steps_list(status: dict[str, Any]) -> str:
-    """The steps, as the panel in the notebook shows them."""
-    rows = []
-    for step in (Row(**found) for found in status.get("steps", [])):
+def status_page(status: dict[str, Any], images: bool = False) -> str:
+    """What runs, with its steps while it is not ready; a button to start it anew, and all images in one file."""
+    rows, state = [], status.get("state", "")
+    for step in [] if state == State.READY else [Row(**found) for found in status.get("steps", [])]:
         note = f"{step.problem} {step.remedy}" if step.problem else step.note
         title, bar = html.escape(step.title), ""
         if step.state == RUNNING and step.fraction is not None:
@@ -137,34 +129,15 @@ def steps_list(status: dict[str, Any]) -> str:
             f'<li class="{step.state}"><span class="mark" role="img" aria-label="{STATE_WORDS[step.state]}">'
             f"{MARKS[step.state]}</span><span><b>{title}</b><small>{sentence_html(note)}</small>{bar}</span></li>"
         )
-    return f"<ol>{''.join(rows)}</ol>"
-
-
-def waiting_page(status: dict[str, Any]) -> str:
-    """What is in place of the web UI while it is not ready."""
-    failed = status.get("state") == State.FAILED
-    head = "The web UI did not start" if failed else "The web UI is starting"
-    hint = "What to do is written below." if failed else "The web UI opens here by itself as soon as it is ready."
-    again = f'<noscript><meta http-equiv="refresh" content="2"></noscript><script>{WAITING_SCRIPT}</script>'
-    own = f'<p><a href="{OWN_PAGES}">Start it again, or see more</a></p>' if failed else ""
-    return page(head, f"<h1>{head}</h1><p>{hint}</p>{steps_list(status)}{own}", again)
-
-
-def control_page(status: dict[str, Any], images: bool) -> str:
-    """The door's own page: what runs, a button to start the web UI anew, and all images in one file. It stays while
-    the web UI restarts, and leads back to it.
-    """
-    state = status.get("state", "")
-    ready = state == State.READY
-    hint, label = HINTS.get(state, ("", "Restart the web UI"))
-    zipped = f'<p><a href="{OWN_PAGES}images.zip" download>Download my images</a></p>' if images else ""
+    hint, label = HINTS.get(state, ("It is being started.", ""))
     button = f'<form method="post" action="{OWN_PAGES}restart"><button>{label}</button></form><p></p>' if label else ""
-    back = '<p><a href="/">Back to the web UI</a></p>' if ready else ""
-    again = "" if ready else '<noscript><meta http-equiv="refresh" content="2"></noscript>'
-    title = html.escape(status.get("title") or "The launcher does not answer")
+    zipped = f'<p><a href="{OWN_PAGES}images.zip" download>Download my images</a></p>' if images else ""
+    back = '<p><a href="/">Back to the web UI</a></p>' if state == State.READY else ""
+    again = "" if back else '<noscript><meta http-equiv="refresh" content="2"></noscript>'
+    head = html.escape(status.get("title") or "The launcher does not answer yet")
     return page(
         "The web UI",
-        f'<h1 data-state="{state}">{title}</h1><p>{hint}</p>{"" if ready else steps_list(status)}{button}{zipped}{back}'
+        f'<h1 data-state="{state}">{head}</h1><p>{hint}</p><ol>{"".join(rows)}</ol>{button}{zipped}{back}'
         f"<p><small>Version {__version__}</small></p>",
-        f"{again}<script defer>{CONTROL_SCRIPT}</script>",
+        f"{again}<script>{STATUS_SCRIPT}</script>",
     )

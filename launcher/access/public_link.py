@@ -33,11 +33,9 @@ class PublicLink:
 
     @property
     def login(self) -> Login:
-        """User and password of this launch."""
         return Login.of_this_launch(self.session.login)
 
     def fresh_link(self) -> str:
-        """The link with a one-time ticket, so that it opens logged in."""
         return f"{self.url}{OWN_PAGES}enter/{self.login.new_ticket()}"
 
     def open(self, goes_on: bool, step: Step) -> str:

@@ -102,7 +102,8 @@ class Client:
                     if self._lost:
                         self._say_if_another_version()
                         return
-                    self._take_all()
+                    while self._received:
+                        self._take(self._received.pop(0))
                     self._draw()
                     if self.nobody and self._choice and not self._choice.done():
                         self._choice.set_result(None)
@@ -119,28 +120,28 @@ class Client:
 
     async def _ask(self) -> None:
         """Ask for it; a conflict with what runs is put to the person."""
-        if self.do != "launch":
-            await self._ask_for_job()
-            return
-        body: dict[str, Any] = {"choices": self.fields, "variables": kernels_variables(), "face": self.face}
-        code, response = await self._post("/launch", body)
-        if code == 409:
-            answer = await self._put_conflict(response)
-            if answer == Button.ANEW:
-                code, response = await self._post("/launch", body | {"anew": True})
-            elif answer == Button.KEEP:
-                code, response = await asyncio.to_thread(request, self.session.notebook_socket, "GET", "/status")
-        self._begin(code, response)
-
-    async def _ask_for_job(self) -> None:
-        body: dict[str, Any] = {"choices": self._first_cell, "face": self.face}
-        if self.do == "stop":
-            body["give_back"] = bool(self.fields.get("give_back_the_machine"))
-            code, response = await self._post("/stop", body)
+        body: dict[str, Any] = {"face": self.face}
+        if self.do == "launch":
+            body |= {"choices": self.fields, "variables": kernels_variables()}
+            code, response = await self._post("/launch", body)
+            if code == 409:
+                answer = await self._put_conflict(response)
+                if answer == Button.ANEW:
+                    code, response = await self._post("/launch", body | {"anew": True})
+                elif answer == Button.KEEP:
+                    code, response = await asyncio.to_thread(request, self.session.notebook_socket, "GET", "/status")
+        elif self.do == "stop":
+            give_back = bool(self.fields.get("give_back_the_machine"))
+            code, response = await self._post("/stop", body | {"give_back": give_back})
         else:
-            code, response = await self._post("/add", body | {"do": self.do, "fields": self.fields})
-        self.job = response.get("job", 0)
-        self._begin(code, response)
+            fields = {"do": self.do, "fields": self.fields, "choices": self._first_cell}
+            code, response = await self._post("/add", body | fields)
+        if "version" in response:
+            self._asked, self.job = True, response.get("job", 0)
+            self._take(response)
+        elif code not in (0, 409):
+            where = "The launcher" if code == 500 else "The form"
+            self._fail(where, response.get("what", "It could not be done."), response.get("do", ""))
 
     async def _post(self, path: str, body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
         try:
@@ -148,14 +149,6 @@ class Client:
         except (OSError, HTTPException):  # the service died: another is asked
             self._lost = True
             return 0, {}
-
-    def _begin(self, code: int, response: dict[str, Any]) -> None:
-        if "version" in response:
-            self._asked = True
-            self._take(response)
-        elif code:
-            what, do = response.get("what", "It could not be done."), response.get("do", "")
-            self._fail("The launcher" if code == 500 else "The form", what, do)
 
     async def _put_conflict(self, response: dict[str, Any]) -> Button | None:
         """Another folder, or another share of it, than that of the web UI that runs: what shall be? None where nobody
@@ -206,10 +199,6 @@ class Client:
     def _wake(self, loop: asyncio.AbstractEventLoop) -> None:
         with suppress(RuntimeError):  # the cell has ended
             loop.call_soon_threadsafe(self._news.set)
-
-    def _take_all(self) -> None:
-        while self._received:
-            self._take(self._received.pop(0))
 
     def _take(self, status: dict[str, Any]) -> None:
         """Take over a status, unless there was a newer one, or what was asked for is not begun."""

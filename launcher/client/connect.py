@@ -17,7 +17,6 @@ PRESS_PATIENCE: Final = 10.0  # seconds in which a button of a cell that has end
 
 
 def service_version(session: Session) -> str:
-    """The version of the service that runs, or ""."""
     return str(session.service.said.get("version", "")) if running_pid(session.service.pid_file) else ""
 
 

@@ -68,12 +68,10 @@ class WidgetPanel:
         }
 
     def show_again(self) -> None:
-        """Clear the output, whatever is in it, and show the panel."""
         self._clear(wait=True)
         self._handle = self._show()
 
     def close(self) -> None:
-        """Leave the last lines for front ends without widgets."""
         self._handle.update(self._bundle(), raw=True)
 
     def draw(self, status: Snapshot, link: str, closed: bool = False) -> None:

@@ -38,7 +38,6 @@ class Folder:
 
     @property
     def python(self) -> Path:
-        """The web UI's own Python environment."""
         return self.machine / "python"
 
     @property
@@ -48,7 +47,6 @@ class Folder:
 
     @property
     def tools(self) -> Path:
-        """Programs the launcher itself needs, such as uv."""
         return self.machine / "tools"
 
     @property

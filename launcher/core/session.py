@@ -30,12 +30,10 @@ class Part:
 
     @property
     def log(self) -> Path:
-        """What the process printed."""
         return self.session / f"{self.name}.log"
 
     @property
     def said_file(self) -> Path:
-        """The file behind `said`."""
         return self.session / f"{self.name}.json"
 
     @property
@@ -50,11 +48,9 @@ class Part:
         return port if isinstance(port, int) else 0
 
     def note(self, **what: Any) -> None:
-        """Note it, readable by the owner only."""
         write_safely(self.said_file, json.dumps(what), PRIVATE)
 
     def forget(self) -> None:
-        """Take the note away."""
         self.said_file.unlink(missing_ok=True)
 
 
@@ -79,7 +75,6 @@ class Session:
         self.launch_file = place / "launch.json"  # {"settings", "variables", "version"} of the launch that runs
 
     def prepare(self) -> None:
-        """Make the folder, for the owner only."""
         self.place.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.place.chmod(0o700)
 

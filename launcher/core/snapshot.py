@@ -105,12 +105,10 @@ class Snapshot:
 
     @property
     def failed(self) -> Row | None:
-        """The first step that failed, if any."""
         return next((row for row in self.steps if row.state == FAILED), None)
 
     @property
     def all_done(self) -> bool:
-        """True once every step is done."""
         return bool(self.steps) and all(row.state == DONE for row in self.steps)
 
     def as_json(self) -> dict[str, Any]:

@@ -71,7 +71,6 @@ class Status:
             self.show(steps=tuple(self._rows.values()))
 
     def step(self, name: str, stop: threading.Event | None = None) -> "Step":
-        """The handle of a step."""
         return Step(self, name, stop or threading.Event())
 
     def progress(self, name: str, done: int, total: int, unit: str) -> None:
@@ -131,11 +130,9 @@ class Step:
 
     @property
     def stopped(self) -> bool:
-        """True once the work should end."""
         return self.stop.is_set()
 
     def begin(self, note: str = "") -> None:
-        """It is at work from now on."""
         with self.status.changes:
             self.status._samples.pop(self.name, None)
             title = self.status._rows[self.name].title
@@ -158,7 +155,6 @@ class Step:
         self.status.remove(about)
 
     def done(self, note: str = "") -> None:
-        """It is done."""
         with self.status.changes:
             started, now = self.status._rows[self.name].started, time.time()
             self.status.row(self.name, state=DONE, note=note, started=started or now, ended=now)

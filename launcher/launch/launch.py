@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any, Final
 
 from launcher.access.login import USER
@@ -71,7 +72,7 @@ class Launch:
         self.variables: dict[str, str] = {}  # of the kernel that asked for it
         self.steps = Steps(status, self.session.log, self.over)
         self.starter = WebUIStart(settings, self.machine, self.folder, self.steps)
-        self.webui, self.notes = self.starter.webui, self.starter.notes
+        self.webui = self.starter.webui
         self.public_link = PublicLink(self.folder, machine, settings.link, self._colabs_link)
         self.sync = Mirror(
             self.folder.data,
@@ -107,14 +108,17 @@ class Launch:
             )
         return str(response["url"])
 
+    @property
+    def watched(self) -> bool:
+        """True while there is a web UI, or one that gave up, which can be started again by `restart_wanted`."""
+        return self.thread is not None and self.thread.is_alive() and not self.over.is_set()
+
     # ---- what is noted, and where the door may lead
 
     def prepare(self) -> None:
         """Note what is launched: whoever comes after this service goes by it."""
         self.session.prepare()
-        settings = asdict(self.settings)
-        settings["checkpoint"] = without_secrets(settings["checkpoint"])
-        self.note(settings=settings, variables=self.variables)
+        self.note(settings=self._noted_settings(), variables=self.variables)
         places = (self.folder.data / "outputs", self.folder.data / "log" / "images")
         self.session.lead_to(api=self.settings.api, images=[str(place) for place in places])
         for name, title in STEPS:
@@ -123,12 +127,14 @@ class Launch:
         self.status.fact("Machine", self.machine.described)
 
     def choose(self, settings: Settings) -> None:
-        """Other choices for what runs; those that its start goes by take effect at the next one."""
+        """Other choices for what runs; what its start goes by takes effect at the next one."""
         self.settings = self.starter.settings = settings
         self.public_link.wanted, self.use_watch.minutes = settings.link, settings.give_back_after
         self.session.lead_to(api=settings.api)
-        noted = asdict(settings) | {"checkpoint": without_secrets(settings.checkpoint)}
-        self.note(settings=noted)
+        self.note(settings=self._noted_settings())
+
+    def _noted_settings(self) -> dict[str, Any]:
+        return asdict(self.settings) | {"checkpoint": without_secrets(self.settings.checkpoint)}
 
     def note(self, **what: Any) -> None:
         """Note more of it, for the owner only."""
@@ -145,8 +151,7 @@ class Launch:
         where, images = self.machine.in_words(self.folder.kept / "outputs"), ""
         if self.machine.colab and not self.machine.mountpoint:
             where, images = "on this machine only", f"{self.public_link.url}{OWN_PAGES}images.zip"
-        password = self.public_link.login.password
-        box = LoginBox(self.public_link.url, USER, password, where, seconds, images)
+        box = LoginBox(self.public_link.url, USER, self.public_link.login.password, where, seconds, images)
         buttons = (Button.RESTART, Button.STOP, *((Button.CONNECT,) if self.drive_watch.away else ()))
         self.status.show(state=State.READY, login_box=box, buttons=buttons, foot=READY)
 
@@ -195,15 +200,13 @@ class Launch:
 
     def _say_what_machine(self) -> None:
         if not self.machine.gpu:
-            where = (
-                " Choose **Runtime → Change runtime type → T4 GPU → Save** and press ▶." if self.machine.colab else ""
-            )
+            change = " Choose **Runtime → Change runtime type → T4 GPU → Save** and press ▶."
+            where = change if self.machine.colab else ""
             self.status.notice(f"This runtime has no graphics card: an image takes minutes instead of seconds.{where}")
         if self.machine.colab and not self.machine.mountpoint:
             self.status.notice(
                 "Nothing is kept on Google Drive, as you chose: models, images and settings are lost when this "
-                "machine goes away. "
-                "Download your images before you stop."
+                "machine goes away. Download your images before you stop."
             )
 
     def _drive(self) -> None:
@@ -275,8 +278,7 @@ class Launch:
             step.done(name)
             return name
 
-    def _read_ahead(self, checkpoint: Any) -> None:
-        """Read the checkpoint from Drive while the web UI imports its packages: it finds it in memory then."""
+    def _read_ahead(self, checkpoint: Path) -> None:
         with self.steps.beside("reading the checkpoint ahead"):
             read_ahead(checkpoint, self.over.is_set)
 

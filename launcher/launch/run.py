@@ -11,6 +11,7 @@ from launcher.drive.mount import connect_drive
 from launcher.drive.troubles import is_drives_fault
 from launcher.git.repository import keep_edits
 from launcher.launch.launch import Launch
+from launcher.launch.start_web_ui import note, noted
 from launcher.launch.steps import Failed
 from launcher.launch.stop import end_web_ui, give_back_unused, let_go
 from launcher.launch.watch import WATCH_DRIVE_EVERY, LinkWatch
@@ -116,14 +117,14 @@ def _look_through_folder(launch: Launch) -> None:
     dead = folder.dead_shortcuts()
     if dead:
         status.notice(f"These shortcuts on your Drive point to nothing and were skipped: {', '.join(dead)}.")
-    looked, broken = broken_models(folder, launch.notes.looked_at)
+    looked, broken = broken_models(folder, set(noted(folder, "looked_at", list[str]())))
     if broken:
         named = "; ".join(f"{name} ({fault})" for name, fault in broken.items())
         status.notice(
             f"Damaged files in your folder: {named}. Nothing was changed. Delete them on Google Drive, or "
             "download them again."
         )
-    launch.notes.note(looked_at=sorted(looked))
+    note(folder, looked_at=sorted(looked))
 
 
 # ---- the watch

@@ -2,16 +2,17 @@
 did.
 """
 
+import json
 from concurrent.futures import ThreadPoolExecutor
-from typing import Final
+from typing import Final, TypeVar
 
 import requests
 
 from launcher.colab.machine import Machine
 from launcher.core.fields import DEFAULT_CHECKPOINT, LAST_GOOD
-from launcher.core.folder import GB, Folder
+from launcher.core.folder import GB, Folder, write_safely
 from launcher.core.problem import Problem
-from launcher.core.session import Session
+from launcher.core.session import Session, read_object
 from launcher.core.settings import Settings
 from launcher.core.status import Step
 from launcher.extensions.files import described, kept_extensions, put_extensions, switched_off
@@ -20,7 +21,6 @@ from launcher.extensions.manage import CONTROLNET, extension_arguments
 from launcher.extensions.suspects import Suspicion
 from launcher.git.versions import PACKAGES, SOURCE, START, Stage, Tries
 from launcher.git.webui_source import check_out_sub_repositories, check_out_version, keep_as_good, versions_to_try
-from launcher.launch.notes import Notes
 from launcher.launch.steps import Failed, Steps
 from launcher.models.checksums import sync_checksums
 from launcher.models.previews import lend_previews
@@ -42,7 +42,10 @@ from launcher.webui.settings_file import check_settings_file
 from launcher.webui.web_ui import Plan, WebUI
 
 CHANGED: Final = "extensions changed"  # what the notice is about that a restart makes untrue
+NOTES: Final = "oneclick.json"  # in the folder on Drive
 BORROWED: Final = "Borrowed from this machine"  # a fact under the panel
+
+T = TypeVar("T")
 
 
 class WebUIStart:
@@ -52,7 +55,7 @@ class WebUIStart:
 
     def __init__(self, settings: Settings, machine: Machine, folder: Folder, steps: Steps) -> None:
         self.settings, self.machine, self.folder, self.steps = settings, machine, folder, steps
-        self.status, self.webui, self.notes = steps.status, WebUI(folder), Notes(folder.kept)
+        self.status, self.webui = steps.status, WebUI(folder)
         self.session = Session(folder.session)
         self._unnoted = False
         self.outputs = OutputPlaces(folder.code, folder.data, folder.kept, self.status.notice)
@@ -98,11 +101,9 @@ class WebUIStart:
         return LOCKED_VERSION if commit == LOCKED_COMMIT else commit[:8]
 
     def keep_version(self, step: Step) -> None:
-        """Stay with the version that runs, which is the one that started last."""
         self.tries = versions_to_try(self.folder, LAST_GOOD, step)
 
     def check_out_source(self, step: Step) -> None:
-        """Bring A1111's files and parts, of the first version that can be had."""
         self.tries.run(step, self._source(step))
 
     def install_packages(self, step: Step) -> tuple[int, bool]:
@@ -133,7 +134,7 @@ class WebUIStart:
         if self._unnoted:
             keep_as_good(self.folder, self.tries)
             commits = {name: described(self.folder, name).commit for name in kept_extensions(self.folder)}
-            self.notes.note(extensions=commits)
+            note(self.folder, extensions=commits)
             self._unnoted = False
 
     def _source(self, step: Step) -> Stage:
@@ -159,7 +160,7 @@ class WebUIStart:
         lend_previews(self.folder.code)
         with self.steps.beside("passing on the checksums of your models"):
             sync_checksums(self.folder, only_news=True)
-        suspicion = Suspicion(self.folder, self.notes.good_extensions)
+        suspicion = Suspicion(self.folder, noted(self.folder, "extensions", dict[str, str]()))
         while not self.steps.over.is_set():
             names = [name for name in kept_extensions(self.folder) if name not in switched_off(self.folder)]
             self.steps.of("extensions").done((", ".join(names) or "none") + (f" ({ran} installed now)" if ran else ""))
@@ -253,3 +254,13 @@ class WebUIStart:
                 f"The web UI could not be switched to the checkpoint ({type(error).__name__}). "
                 "Choose it at the top left of the web UI."
             )
+
+
+def noted(folder: Folder, what: str, default: T) -> T:
+    """What a launch noted on Drive for those after it: `extensions` that worked, models `looked_at`."""
+    found = read_object(folder.kept / NOTES).get(what)
+    return found if isinstance(found, type(default)) else default
+
+
+def note(folder: Folder, **what: object) -> None:
+    write_safely(folder.kept / NOTES, json.dumps(read_object(folder.kept / NOTES) | what))

@@ -38,7 +38,6 @@ class Steps:
     over: threading.Event
 
     def of(self, name: str) -> Step:
-        """The handle of a step, for what works for it."""
         return self.status.step(name, self.over)
 
     @contextmanager

@@ -45,11 +45,9 @@ class DriveWatch:
 
     @property
     def away(self) -> bool:
-        """True while Drive is not there."""
         return self._away
 
     def look(self) -> None:
-        """Look after it, every five seconds."""
         if time.monotonic() < self._next or self._busy:
             return
         self._next = time.monotonic() + WATCH_DRIVE_EVERY
@@ -148,7 +146,6 @@ class LinkWatch:
         self._busy: threading.Thread | None = None
 
     def look(self) -> None:
-        """Look after it. Asking the link and opening it take their time, in a thread of their own."""
         if self._busy and self._busy.is_alive():
             return
         died = self._tunneled and not self.public_link.tunnel.running
@@ -181,7 +178,6 @@ class UseWatch:
     used_at: float = field(default_factory=time.time)  # time.time(), as the door tells it
 
     def look(self) -> bool:
-        """Look after it; True once the machine is to be given back."""
         left = self.minutes * 60 - (time.time() - self.used_at)
         if not self.minutes or left > GIVE_BACK_WARNING:
             self.status.remove("give back")

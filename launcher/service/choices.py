@@ -23,7 +23,6 @@ def checked(choices: Mapping[str, Any]) -> Settings:
 
 
 def is_untouched(choices: Mapping[str, Any]) -> bool:
-    """True for the form as it comes."""
     return all(choices.get(name, default) == default for name, default in DEFAULTS.items())
 
 
@@ -34,7 +33,6 @@ def differences(runs: Settings, asked: Settings) -> dict[str, list[str]]:
 
 
 def as_form(settings: Settings) -> dict[str, Any]:
-    """The form that gives these settings."""
     return asdict(settings) | {"extra_arguments": shlex.join(settings.extra_arguments)}
 
 

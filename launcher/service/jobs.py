@@ -43,7 +43,6 @@ class Job:
 
     @property
     def steps(self) -> Steps:
-        """The job's own steps."""
         return Steps(self.status, self.launch.session.log, self.stop)
 
 
@@ -143,7 +142,6 @@ def stop(job: Job, give_back_the_machine: bool = False) -> None:
 
 
 def refuse(job: Job, problem: Problem) -> None:
-    """Say why nothing is done."""
     job.status.add("0", job.status.now.title)
     job.status.step("0").fail(problem)
 

@@ -49,10 +49,6 @@ class Question:
     face: str
     answer: "queue.SimpleQueue[dict[str, Any] | str]"
 
-    def as_json(self) -> dict[str, Any]:
-        """For the face."""
-        return {"number": self.number, "kind": self.kind, "about": self.about, "face": self.face}
-
 
 class Faces:
     """All that look, in the order in which they came, and what they are asked."""
@@ -66,30 +62,28 @@ class Faces:
     def __len__(self) -> int:
         return len(self._faces)
 
-    def comes(self, face: str, job: int = 0) -> None:
-        """A request of that face has begun."""
+    def comes(self, name: str, job: int, waiting: int = 0) -> None:
+        """A face is seen; `waiting`: a request of its begins that waits."""
         with self._lock:
-            there = self._faces.setdefault(face, Face(job))
-            there.job = job or there.job
-            there.waiting += 1
+            face = self._faces.setdefault(name, Face(job))
+            face.job, face.waiting, face.seen = job or face.job, face.waiting + waiting, time.monotonic()
 
-    def goes(self, face: str) -> None:
-        """It has ended."""
+    def goes(self, name: str) -> None:
+        """A request that waited has ended."""
         with self._lock:
-            if face in self._faces:
-                self._faces[face].waiting -= 1
-                self._faces[face].seen = time.monotonic()
+            if name in self._faces:
+                self._faces[name].waiting -= 1
+                self._faces[name].seen = time.monotonic()
 
-    def remove(self, face: str, why: str = STOPPED) -> None:
+    def remove(self, name: str, why: str = STOPPED) -> None:
         """■, or it is gone: whoever waits for its answer hears so."""
         with self._lock:
-            self._faces.pop(face, None)
-            questions = [one for one in self._open.values() if one.face == face]
+            self._faces.pop(name, None)
+            questions = [one for one in self._open.values() if one.face == name]
         for question in questions:
             question.answer.put(why)
 
     def remove_gone(self) -> None:
-        """Remove those of which nothing was heard for a while."""
         late = time.monotonic() - GONE_AFTER
         for name, face in list(self._faces.items()):
             if not face.waiting and face.seen < late:
@@ -100,7 +94,6 @@ class Faces:
         return any(face.job == job for face in list(self._faces.values()))
 
     def asker(self, job: int) -> Callable[..., dict[str, Any]]:
-        """A function that puts questions for that job."""
         return lambda kind, **about: self.ask(job, kind, **about)
 
     def ask(self, job: int, kind: str, **about: Any) -> dict[str, Any]:
@@ -132,5 +125,5 @@ class Faces:
         return question is not None
 
     def open_questions(self) -> list[dict[str, Any]]:
-        """What is asked just now."""
-        return [question.as_json() for question in list(self._open.values())]
+        questions = list(self._open.values())
+        return [{"number": q.number, "kind": q.kind, "about": q.about, "face": q.face} for q in questions]

@@ -1,6 +1,5 @@
 """A stand-in for the launcher's service: the door's socket with a status that a test sets, and what was asked there."""
 
-import re
 from pathlib import Path
 from typing import Any
 
@@ -18,19 +17,19 @@ class FakeService:
             Snapshot("A test", state="ready").public() | {"version": "1.1", "jobs": {}, "questions": []} | shown
         )
         self.asked: list[str] = []
-        routes = [Route("GET", re.compile("/status"), self._status, {"after": str}, page=True)]
+        routes = [Route("GET", "/status", self._status, {"after": str}, page=True)]
         for name in ("/restart", "/used"):
-            kinds: dict[str, type] = {"ago": int} if name == "/used" else {}
-            routes.append(Route("POST", re.compile(name), self._note(name), kinds, page=True))
+            kinds = {"ago": int} if name == "/used" else {}
+            routes.append(Route("POST", name, self._note(name), kinds, page=True))
         self._server = Server(Session(session).page_socket, tuple(routes), self._fault, page=True)
 
     def _status(self, request: Request) -> Response:
-        return Response(204 if request.fields.get("after") == self.status["version"] else 200, self.status)
+        return 204 if request.fields.get("after") == self.status["version"] else 200, self.status
 
     def _note(self, name: str) -> Any:
         def note(request: Request) -> Response:
             self.asked.append(name)
-            return Response(202, self.status | {"answer": "done"})
+            return 202, self.status | {"answer": "done"}
 
         return note
 

@@ -38,7 +38,6 @@ class Tunnel:
 
     @property
     def running(self) -> bool:
-        """True while the helper lives."""
         return bool(running_pid(self.pid_file))
 
     @property
