@@ -11,6 +11,7 @@ from launcher.ui.text import text_lines
 from launcher.ui.words import LABELS
 
 PARTS: Final = ("live", "head", "steps", "told", "box", "foot", "report")
+CHOICE: Final = (Button.KEEP, Button.ANEW)  # they go once it was chosen; the others stay, greyed out
 REDRAW: Final = 0.5  # seconds between two drawings of what only moves: clocks
 
 
@@ -83,7 +84,9 @@ class WidgetPanel:
         for name in map(Button, status.buttons):
             if name not in self._buttons:
                 self._buttons[name] = self._button(name)
-                self._row.children = tuple(self._buttons.values())
+        shown = tuple(b for name, b in self._buttons.items() if name in status.buttons or name not in CHOICE)
+        if self._row.children != shown:
+            self._row.children = shown
         for name, button in self._buttons.items():
             if button.disabled != (name not in status.buttons):
                 button.disabled = name not in status.buttons

@@ -29,13 +29,13 @@ GIVE_BACK_WARNING: Final = 60.0  # seconds
 class DriveWatch:
     """Has a Drive that was disconnected connected again, and says when it is full. `look` never waits.
 
-    An open window is asked once, for Google's dialog holds up its notebook; afterwards there is a button for it.
+    A face that looks is asked once, for Google's dialog holds up its notebook; afterwards there is a button for it.
     """
 
     steps: Steps
     machine: Machine
     ask: Callable[..., dict[str, Any]]  # puts a question to the person
-    somebody: Callable[[], bool]  # is there a window that could be asked?
+    somebody: Callable[[], bool]  # is there a face that could be asked?
     sync: Mirror
     _connecting: threading.Thread | None = None
     _away: bool = False

@@ -98,7 +98,7 @@ def download(
 
 @contextmanager
 def only_writer(target: Path, step: Step) -> Iterator[bool]:
-    """Nobody else on this machine writes that file: other cells, kernels and keepers wait. Yields whether this one did.
+    """Nobody else on this machine writes that file: other jobs, kernels and services wait. Yields whether this one did.
 
     The lock lies on the machine's own disk, for Google Drive knows none; the system frees it when its holder dies.
     """

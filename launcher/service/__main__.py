@@ -40,7 +40,10 @@ def main(session: Session) -> None:
         end_left_behind(session.service.said_file)  # of a service that was killed, or ended by another version
         session.service.note(version=VERSION, pid=os.getpid(), created=time.time())
         service = Service(session)
-        service.take_up_what_runs()
+        try:
+            service.take_up_what_runs()
+        except Exception as error:  # whatever it was: a person can still press ▶, or Stop
+            service.status.notice(service.fault(error).what)
         sockets = {session.notebook_socket: False, session.page_socket: True}
         servers = [Server(place, service.routes, service.fault, page=page) for place, page in sockets.items()]
         note_process(session.service.pid_file, os.getpid())  # whoever was started beside us has noted its own

@@ -1,6 +1,7 @@
 """One service owns what runs: two notebooks, two folders, a restart at the wrong moment, a web UI that gave up."""
 
 import html
+import json
 import os
 import re
 import shutil
@@ -17,6 +18,8 @@ import requests
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 
+from launcher.notebook import build
+from launcher.notebook.cells import LAUNCH_FORM
 from tests.conftest import COLAB_PYTHON, CURRENT_PYTHON
 from tests.world import MODEL_LINK, MODEL_REPO, World, safetensors
 from tests.world.browser import chromium, log_in
@@ -178,6 +181,29 @@ def test_a_service_killed_between_two_launches_is_followed_by_one_that_keeps_wha
     wait_ready(second)
     assert place.pid("webui") == webui
     wait(paint(place, "art", "on.png").exists, 30, "the next image")
+
+
+def test_another_version_of_the_launcher_takes_over_and_what_runs_stays(
+    place: Place, kernels: Kernels, tmp_path: Path
+) -> None:
+    files = build.package_files()
+    files["launcher/__init__.py"] += "# another version\n"
+    cell_text = build.code_text("launch", "launch", LAUNCH_FORM, files)
+    other = tmp_path / "other.ipynb"
+    other.write_text(json.dumps({"cells": [{"id": "launch", "source": cell_text}]}))
+    kernel, cell = launched(place, kernels, drive_folder="art")
+    kernel.interrupt()
+    kernel.wait_done(cell)
+    way, before = card(kernel)[1:], {name: place.pid(name) for name in ("webui", "service")}
+    last = paint(place, "art", "last.png")
+    second = new_kernel(place, kernels)
+    second.start(cell_source("launch", other, **WITHOUT_TUNNEL, drive_folder="art"))
+    wait_ready(second)
+    assert card(second)[1:] == way
+    assert place.pid("webui") == before["webui"]
+    assert place.pid("service") not in (0, before["service"])
+    for image in (last, paint(place, "art", "next.png")):
+        wait(image.exists, 30, "the image to be kept")
 
 
 def test_two_kernels_that_press_at_once_share_one_launch_or_ask(place: Place, kernels: Kernels) -> None:
