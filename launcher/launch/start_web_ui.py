@@ -19,7 +19,7 @@ from launcher.extensions.files import described, kept_extensions, put_extensions
 from launcher.extensions.installers import run_installers
 from launcher.extensions.manage import CONTROLNET, extension_arguments
 from launcher.extensions.suspects import Suspicion
-from launcher.git.versions import PACKAGES, SOURCE, START, Stage, Tries
+from launcher.git.versions import Fails, Stage, Tries
 from launcher.git.webui_source import check_out_sub_repositories, check_out_version, keep_as_good, versions_to_try
 from launcher.launch.steps import Failed, Steps
 from launcher.models.checksums import sync_checksums
@@ -109,7 +109,7 @@ class WebUIStart:
     def install_packages(self, step: Step) -> tuple[int, bool]:
         """Install the packages of the first version that can be had; how many, and whether any had to be fetched."""
         new: list[bool] = []
-        packages = Stage(PACKAGES, lambda commit: new.append(self.install(self.packages())))
+        packages = Stage(Fails.PACKAGES, lambda commit: new.append(self.install(self.packages())))
         self.tries.run(step, self._source(step), packages)
         return len(self.packages()), any(new)
 
@@ -125,8 +125,8 @@ class WebUIStart:
                 self.tries.give_up()
                 raise
 
-        packages = Stage(PACKAGES, lambda commit: self.install(self.packages()))
-        self.tries.run(step, self._source(step), packages, Stage(START, start))
+        packages = Stage(Fails.PACKAGES, lambda commit: self.install(self.packages()))
+        self.tries.run(step, self._source(step), packages, Stage(Fails.START, start))
         self._unnoted = True
 
     def note_what_started(self) -> None:
@@ -142,7 +142,7 @@ class WebUIStart:
             check_out_version(self.folder, commit, step)
             check_out_sub_repositories(self.folder, step)
 
-        return Stage(SOURCE, check_out)
+        return Stage(Fails.SOURCE, check_out)
 
     def start(self, plan: Plan) -> None:
         """Start it; extensions that keep it from starting are switched off, and it is started again without them."""
