@@ -137,8 +137,10 @@ class Client:
             fields = {"do": self.do, "fields": self.fields, "choices": self._first_cell}
             code, response = await self._post("/add", body | fields)
         if "version" in response:
-            self._asked, self.job = True, response.get("job", 0)
-            self._take(response)
+            # It is taken by the cell itself: a dialog that ■ ends belongs to it, not to this task.
+            self._asked, self.job, self._version = True, response.get("job", 0), response["version"]
+            self._received.append(response)
+            self._news.set()
         elif code not in (0, 409):
             where = "The launcher" if code == 500 else "The form"
             self._fail(where, response.get("what", "It could not be done."), response.get("do", ""))
@@ -265,9 +267,9 @@ class Client:
     def press(self, button: Button) -> None:
         """A button was pressed, perhaps after the cell has ended."""
         if button in (Button.KEEP, Button.ANEW):
-            if self._choice and not self._choice.done():
+            if self._choice and not self._choice.done() and self.snapshot.buttons:
                 self.snapshot = replace(self.snapshot, notices=(), buttons=())
-                self._choice.set_result(button)
+                self._choice.get_loop().call_soon_threadsafe(self._choice.set_result, button)
             return
         try:
             code, response = ask_anyway(self.session, "POST", ASKS[button])
@@ -276,8 +278,10 @@ class Client:
             return
         if code == 409:
             print(response["what"])
-        elif not self.job:
+        elif self._closed and not self.job:
             self._take(response)
+        else:  # the cell takes it, in its own thread
+            self._received.append(response)
 
     def _close(self) -> None:
         """■: tell the service, wait a moment for the last status, and leave the panel as it is."""

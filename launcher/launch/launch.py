@@ -88,8 +88,6 @@ class Launch:
         self._files_there: Future[None] = Future()
 
     def fetcher(self, step: Step, ask: Ask) -> Fetcher:
-        """How models are fetched for this launch, told on that step."""
-
         def ask_token(name: str, reason: str) -> str:
             return str(ask("token", name=name, reason=reason)["token"])
 
@@ -137,14 +135,11 @@ class Launch:
         return asdict(self.settings) | {"checkpoint": without_secrets(self.settings.checkpoint)}
 
     def note(self, **what: Any) -> None:
-        """Note more of it, for the owner only."""
         found = read_object(self.session.launch_file)
         write_safely(self.session.launch_file, json.dumps(found | what), PRIVATE)
 
     def be_ready(self) -> None:
         """The web UI answers: show the way in, and the buttons."""
-        if self.ended.is_set():
-            return
         self.session.lead_to(port=self.webui.port)
         before = self.status.now.login_box
         seconds = before.seconds if before else time.time() - self.status.now.started
@@ -153,7 +148,9 @@ class Launch:
             where, images = "on this machine only", f"{self.public_link.url}{OWN_PAGES}images.zip"
         box = LoginBox(self.public_link.url, USER, self.public_link.login.password, where, seconds, images)
         buttons = (Button.RESTART, Button.STOP, *((Button.CONNECT,) if self.drive_watch.away else ()))
-        self.status.show(state=State.READY, login_box=box, buttons=buttons, foot=READY)
+        with self.status.changes:
+            if not self.ended.is_set():
+                self.status.show(state=State.READY, login_box=box, buttons=buttons, foot=READY)
 
     # ---- the story
 

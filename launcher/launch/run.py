@@ -32,10 +32,14 @@ def begin(launch: Launch, before: Launch | None, *, anew: bool = False, take_up:
 
     `take_up`: there is a web UI that runs with these settings already.
     """
-    if before and launch.status.now.state in UNDERWAY:
-        launch.status.show(state=State.STARTING, login_box=None, buttons=())
-    else:
-        launch.status.clear(State.STARTING)
+    with launch.status.changes:  # nothing of the one before shows itself from now on
+        if before:
+            before.over.set()
+            before.ended.set()
+        if before and launch.status.now.state in UNDERWAY:
+            launch.status.show(state=State.STARTING, login_box=None, buttons=())
+        else:
+            launch.status.clear(State.STARTING)
     launch.thread = threading.Thread(target=_run, args=(launch, before, anew, take_up), name="launch", daemon=True)
     launch.thread.start()
 
@@ -52,8 +56,9 @@ def _run(launch: Launch, before: Launch | None, anew: bool, take_up: bool) -> No
         pass  # its step has said so
     except Exception as error:
         launch.steps.of("webui").fail(launch.steps.problem(error))
-    if status.now.state == State.STARTING and not launch.ended.is_set():
-        status.show(state=State.FAILED, foot="", buttons=AFTER_FAILURE)
+    with status.changes:
+        if status.now.state == State.STARTING and not launch.ended.is_set():
+            status.show(state=State.FAILED, foot="", buttons=AFTER_FAILURE)
     watch(launch)
 
 

@@ -122,7 +122,7 @@ class Service:
         with self._lock:
             self._see_face(request, 0)
             before, differs = self.launch, dict[str, list[str]]()
-            if before and self.status.now.state in UNDERWAY:
+            if before and self.status.now.state in UNDERWAY and not before.over.is_set():  # else it is failing
                 if settings == before.settings or chosen.is_untouched(form):
                     before.drive_watch.connect_if_away()
                     return self.accepted(request)
