@@ -18,7 +18,7 @@ from launcher.core.folder import Folder, write_safely
 from launcher.core.problem import Problem
 from launcher.core.session import PRIVATE, Session, read_object
 from launcher.core.settings import Settings
-from launcher.core.snapshot import Button, LoginBox, State
+from launcher.core.snapshot import HELP, Button, LoginBox, State
 from launcher.core.status import Status, Step
 from launcher.drive.mirror import Mirror
 from launcher.drive.mount import connect_drive, drive_is_mounted
@@ -171,7 +171,7 @@ class Launch:
             tasks: tuple[Future[Any], ...] = (drive, source, python, model, link, webui)
             if any(task.exception() for task in wait(tasks, return_when=FIRST_EXCEPTION).done):
                 self.over.set()  # the others stop at once; what is fetched stays
-                self.status.show(foot="")
+                self.status.show(title=HELP, foot="")
         for task in tasks:
             task.result()
         self.be_ready()
