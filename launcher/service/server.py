@@ -104,7 +104,11 @@ class Handler(BaseHTTPRequestHandler):
     do_POST = do_DELETE = do_GET  # noqa: N815  # http.server finds them by their names
 
     def _respond(self) -> Response:
-        parts = urlsplit(self.path)
+        length = self.headers.get("Content-Length", "0")
+        if not length.isdecimal() or int(length) > LONGEST_BODY:
+            return 413, {"what": f"A request has at most {LONGEST_BODY} bytes, and says how many."}
+        body, parts = self.rfile.read(int(length)), urlsplit(self.path)  # also where it is refused: it is being sent
+        self._late.cancel()
         asked = ((route, re.fullmatch(route.path, parts.path)) for route in self.server.routes)
         route, found = next(((r, f) for r, f in asked if f and r.method == self.command), (None, None))
         if route is None or found is None:
@@ -113,14 +117,10 @@ class Handler(BaseHTTPRequestHandler):
             return 403, {"what": "Only the notebook may ask for that."}
         fields: Any = {name: values[-1] for name, values in parse_qs(parts.query).items()}
         if self.command != "GET":
-            length = self.headers.get("Content-Length", "0")
-            if not length.isdecimal() or int(length) > LONGEST_BODY:
-                return 413, {"what": f"A request has at most {LONGEST_BODY} bytes, and says how many."}
             try:
-                fields = json.loads(self.rfile.read(int(length)) or b"{}")
+                fields = json.loads(body or b"{}")
             except (ValueError, RecursionError):
                 return 400, {"what": "This is no JSON."}
-        self._late.cancel()
         if wrong := wrong_fields(fields, route.fields):
             return 400, {"what": f"This cannot be asked: {wrong}."}
         number = found[1] if found.re.groups else ""
