@@ -35,15 +35,12 @@ Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
 
 class Connection(web.RequestHandler):
-    """One connection."""
-
     def __init__(self, server: "Server", **options: Any) -> None:
         super().__init__(server, loop=asyncio.get_running_loop(), **options)
         self.strangers = server.strangers
         self._received = 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Somebody connected: a stranger so far."""
         transport.max_size = READ_AT_ONCE  # type: ignore[attr-defined]
         super().connection_made(transport)
         self.strangers.add(self)
@@ -55,7 +52,6 @@ class Connection(web.RequestHandler):
             del self.transport.max_size  # type: ignore[attr-defined]
 
     def connection_lost(self, exc: BaseException | None) -> None:
-        """It is over."""
         self.strangers.forget(self)
         super().connection_lost(exc)
 
@@ -143,8 +139,6 @@ class Strangers:
 
 
 class Server(web.Server):
-    """Makes a `Connection` for each that comes."""
-
     def __init__(self, handler: Handler) -> None:
         super().__init__(handler, handler_cancellation=True)  # a visitor who leaves ends the web UI's work for them
         self.strangers = Strangers()

@@ -251,7 +251,6 @@ def turn_away(request: web.BaseRequest, message: str = "", status: int = 401) ->
 
 
 def wants_html(request: web.BaseRequest) -> bool:
-    """True for a person's browser that opens a page."""
     return request.method in ("GET", "HEAD", "POST") and "text/html" in request.headers.get("Accept", "")
 
 
@@ -272,7 +271,6 @@ async def serve(session: Session, port: int) -> None:
 
 
 def main(arguments: list[str]) -> None:
-    """The door's process."""
     keep_log_short()
     allow_many_files()
     asyncio.run(serve(Session(Path(arguments[0])), int(arguments[1])))

@@ -66,7 +66,6 @@ TICKET_SCRIPT: Final = "document.forms[0].submit()"
 
 
 def script_hash(script: str) -> str:
-    """The name of a script in a Content-Security-Policy."""
     return f"'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'"
 
 
@@ -83,7 +82,6 @@ PAGE_HEADERS: Final = {
 
 
 def page(title: str, body: str, head: str = "") -> str:
-    """One of the door's own pages."""
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         f'<meta name="viewport" content="width=device-width,initial-scale=1">{head}'

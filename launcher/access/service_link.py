@@ -27,8 +27,6 @@ NO_ANSWER: Final = (aiohttp.ClientError, OSError, TimeoutError)
 
 
 class ServiceLink:
-    """The page's socket of the service."""
-
     def __init__(self, session: Session) -> None:
         self.session = session
         # Its path may be too long for the system, so that it goes by a descriptor of its folder.

@@ -218,7 +218,7 @@ class Client:
                 if self.snapshot.state == State.FAILED:
                     self._failure = "The launch did not succeed: the panel says why, and what to do."
         self._draw()
-        for question in status["questions"]:
+        for question in status["questions"] if not self._closed else ():
             if question["face"] == self.face and question["number"] not in self._answered:
                 self._answer(**question)
 
@@ -251,7 +251,6 @@ class Client:
     # ---- what a person does
 
     def _answer(self, number: int, kind: str, about: dict[str, Any], face: str) -> None:
-        """Put a question."""
         self._answered.add(number)
         path, place = f"/answers/{number}", self.session.notebook_socket
         try:
@@ -285,9 +284,9 @@ class Client:
 
     def _close(self) -> None:
         """■: tell the service, wait a moment for the last status, and leave the panel as it is."""
+        self._closed = True
         self._done.set()
         place, end = self.session.notebook_socket, time.monotonic() + LAST_STATUS
-        self._answered |= set(range(1, 1 << 16))  # nothing is answered any more
         with suppress(OSError, HTTPException):  # there is none, or it has just ended
             if self.job:
                 request(place, "DELETE", f"/jobs/{self.job}", patience=1)
@@ -298,5 +297,5 @@ class Client:
                     self._take(status)
         if self._choice and not self._asked:
             self.snapshot = replace(self.snapshot, notices=(), buttons=())
-        self._closed, self._failure = True, ""
+        self._failure = ""
         self._draw()

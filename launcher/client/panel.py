@@ -16,8 +16,6 @@ REDRAW: Final = 0.5  # seconds between two drawings of what only moves: clocks
 
 
 class Panel(Protocol):
-    """What shows a status in a cell."""
-
     def draw(self, status: Snapshot, link: str, closed: bool = False) -> None:
         """Draw what changed. `link` opens the web UI logged in; `closed` says that the cell ends, and what goes
         on.

@@ -77,8 +77,6 @@ class Row:
 
 @dataclass(frozen=True)
 class LoginBox:
-    """What a person needs to get in."""
-
     url: str
     user: str
     password: str

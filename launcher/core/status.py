@@ -26,7 +26,6 @@ class Changes:
         self._condition.release()
 
     def notify(self) -> None:
-        """Something has changed."""
         with self._condition:
             self.number += 1
             self._condition.notify_all()
@@ -102,7 +101,6 @@ class Status:
                 self.show(notices=tuple(self._notices.values()))
 
     def clear(self, state: State) -> None:
-        """Begin anew: another launch."""
         with self.changes:
             self._rows, self._notices, self._samples = {}, {}, {}
             self.now = Snapshot(HEADLINES[state], started=time.time(), state=state)

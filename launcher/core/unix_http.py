@@ -23,8 +23,6 @@ def address_of(place: Path) -> Iterator[str]:
 
 
 class Connection(HTTPConnection):
-    """To the socket at `place`."""
-
     def __init__(self, place: Path, patience: float) -> None:
         super().__init__("launcher", timeout=patience)
         self.place = place

@@ -49,8 +49,6 @@ T = TypeVar("T")
 
 
 class WebUIStart:
-    """Starts the web UI of one launch."""
-
     tries: Tries  # set by `choose_version`
 
     def __init__(self, settings: Settings, machine: Machine, folder: Folder, steps: Steps) -> None:
@@ -78,7 +76,6 @@ class WebUIStart:
         return packages_for(requirements, CONTROLNET in kept_extensions(self.folder))
 
     def plan(self, checkpoint: str) -> Plan:
-        """How to start it."""
         sizes = [path.stat().st_size for path in self.folder.checkpoints() if path.name == checkpoint]
         model = max(sizes, default=0)
         flags = (

@@ -80,7 +80,6 @@ class Steps:
 
 
 def finished(value: str) -> "Future[str]":
-    """A future that is done."""
     future: Future[str] = Future()
     future.set_result(value)
     return future

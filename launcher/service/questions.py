@@ -69,7 +69,6 @@ class Faces:
             face.job, face.waiting, face.seen = job or face.job, face.waiting + waiting, time.monotonic()
 
     def goes(self, name: str) -> None:
-        """A request that waited has ended."""
         with self._lock:
             if name in self._faces:
                 self._faces[name].waiting -= 1

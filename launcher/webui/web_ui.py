@@ -34,8 +34,6 @@ STAGES: Final = (
 
 @dataclass(frozen=True)
 class Plan:
-    """How to start the web UI."""
-
     python: Path
     arguments: tuple[str, ...]  # without the port
     environment: dict[str, str]
@@ -58,7 +56,6 @@ class WebUI:
 
     @property
     def running(self) -> bool:
-        """True while the process lives."""
         return bool(running_pid(self.pid_file))
 
     @property

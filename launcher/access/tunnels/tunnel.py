@@ -83,7 +83,6 @@ class Tunnel:
         return SERVICES[kind].reason(str(self.part.said.get("error", "")) or last_words_of(self.log))
 
     def close(self) -> None:
-        """End the tunnel."""
         end_process(self.pid_file, patience=3)
         self.part.forget()
 
