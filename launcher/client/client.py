@@ -224,8 +224,7 @@ class Client:
 
     def _draw(self) -> None:
         if self.snapshot.login_box and time.monotonic() - self._linked > NEW_LINK_EVERY:
-            # before the login box is drawn: its button never leads to the login page
-            with suppress(OSError, HTTPException):  # the poll says that the service died
+            with suppress(OSError, HTTPException):  # first: the box's button never leads to the login page
                 self.link = request(self.session.notebook_socket, "GET", "/link", patience=5)[1].get("link", "")
                 self._linked = time.monotonic()
         if not self.snapshot.login_box:
