@@ -37,28 +37,24 @@ class DriveWatch:
     ask: Callable[..., dict[str, Any]]  # puts a question to the person
     somebody: Callable[[], bool]  # is there a face that could be asked?
     sync: Mirror
+    away: bool = False  # Drive is not there
     _connecting: threading.Thread | None = None
-    _away: bool = False
     _next: float = 0.0  # time.monotonic() of the next look
     _next_room: float = 0.0
     _full_said: bool = False
-
-    @property
-    def away(self) -> bool:
-        return self._away
 
     def look(self) -> None:
         if time.monotonic() < self._next or self._busy:
             return
         self._next = time.monotonic() + WATCH_DRIVE_EVERY
         if drive_is_mounted(self.machine):
-            if self._away:
+            if self.away:
                 self._is_back()
             self._say_if_full()
             self._say_if_stuck()
             self._say_room()
-        elif not self._away:
-            self._away = True
+        elif not self.away:
+            self.away = True
             self.steps.of("drive").begin("Google Drive was disconnected; new files wait on this machine")
             self.steps.status.offer(Button.CONNECT, True)
             if self.somebody():
@@ -97,7 +93,7 @@ class DriveWatch:
         )
 
     def _is_back(self) -> None:
-        self._away = False
+        self.away = False
         self.steps.status.offer(Button.CONNECT, False)
         self.steps.status.remove("drive")
         where = self.machine.in_words(self.sync.kept)

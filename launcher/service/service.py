@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from launcher.colab.machine import look_at_machine
 from launcher.core.child_environment import adopt, passes
+from launcher.core.fields import DEFAULTS
 from launcher.core.problem import Problem, unexpected
 from launcher.core.process import running_pid
 from launcher.core.session import Session, read_object
@@ -174,6 +175,8 @@ class Service:
         barred = [name for name in asked if request.page and name in chosen.NOT_BY_THE_PAGE]
         if barred:
             return 403, {"what": f"{barred[0]} can be changed in the notebook only."}
+        if unknown := set(asked) - set(DEFAULTS):
+            return 400, {"what": f"There is no such choice: {min(unknown)[:40]!r}."}
         with self._lock:
             if not self.launch:
                 return 409, {"what": NOTHING_KNOWN}

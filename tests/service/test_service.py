@@ -218,6 +218,26 @@ def test_what_belongs_to_the_web_ui_that_runs_is_told_from_the_rest() -> None:
     assert checked(as_form(whole)) == whole
 
 
+def test_other_choices_take_effect_at_once_or_at_the_next_restart_or_are_refused(service: Service) -> None:
+    assert ask(service, "POST", "/choices", {"choices": {"api": True}})[0] == 409, "nothing is known yet"
+    service.launch = service._new_launch(checked({"drive_folder": "art"}))
+    for choices, page, code, later in (
+        ({"give_back_after": 5}, True, 202, []),
+        ({"api": True}, True, 202, []),
+        ({"extra_arguments": "--theme dark"}, False, 202, ["extra_arguments"]),
+        ({"extra_arguments": "--share"}, False, 400, None),
+        ({"drive_folder": "other"}, False, 409, None),
+        ({"lottery": 1}, False, 400, None),
+    ):
+        found, told = ask(service, "POST", "/choices", {"choices": choices}, page=page)
+        assert (found, told.get("at_restart")) == (code, later), choices
+    settings = service.launch.settings
+    assert (settings.give_back_after, settings.api, settings.extra_arguments) == (5, True, ("--theme", "dark"))
+    assert service.launch.use_watch.minutes == 5
+    assert json.loads(service.session.forward.read_text())["api"] is True
+    assert ask(service, "GET", "/status", page=True)[1]["choices"]["extra_arguments"] == "--theme dark"
+
+
 @pytest.mark.parametrize(("models", "keep"), [("kept/x", "nothing"), ("models", "images and settings")])
 def test_of_a_web_ui_whose_launch_nobody_noted_the_folder_and_what_is_kept_are_found(
     session: Session, models: str, keep: str
