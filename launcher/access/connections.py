@@ -35,15 +35,12 @@ Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
 
 class Connection(web.RequestHandler):
-    """One connection."""
-
     def __init__(self, server: "Server", **options: Any) -> None:
         super().__init__(server, loop=asyncio.get_running_loop(), **options)
         self.strangers = server.strangers
         self._received = 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Somebody connected: a stranger so far."""
         transport.max_size = READ_AT_ONCE  # type: ignore[attr-defined]
         super().connection_made(transport)
         self.strangers.add(self)
@@ -55,7 +52,6 @@ class Connection(web.RequestHandler):
             del self.transport.max_size  # type: ignore[attr-defined]
 
     def connection_lost(self, exc: BaseException | None) -> None:
-        """It is over."""
         self.strangers.forget(self)
         super().connection_lost(exc)
 
@@ -69,7 +65,6 @@ class Connection(web.RequestHandler):
         super().data_received(data)
 
     def drop(self) -> None:
-        """End it at once."""
         self.strangers.forget(self)
         if self.transport is not None:
             self.transport.abort()
@@ -127,7 +122,6 @@ class Strangers:
         self._sending.pop(connection, None)
 
     def still_sends(self, connection: Connection) -> bool:
-        """True until its request is whole."""
         return connection in self._sending
 
     async def wait_turn(self, connection: Connection) -> None:
@@ -145,8 +139,6 @@ class Strangers:
 
 
 class Server(web.Server):
-    """Makes a `Connection` for each that comes."""
-
     def __init__(self, handler: Handler) -> None:
         super().__init__(handler, handler_cancellation=True)  # a visitor who leaves ends the web UI's work for them
         self.strangers = Strangers()
@@ -172,7 +164,6 @@ class ShortLog(logging.Handler):
         self._minute, self._lines = 0, 0
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Write one line."""
         minute = int(time.time() // 60)
         self._lines = self._lines + 1 if minute == self._minute else 0
         self._minute = minute

@@ -1,8 +1,8 @@
 """The door: every request from the link comes here. Login, then on to the web UI; a waiting page while it starts.
 
 `python -m launcher.access.door SESSION_FOLDER PORT`: a process of its own, so that neither â–  nor a crash of the kernel
-or the web UI shuts it. What it knows of the launch it reads from two files: the login, and the board as the keeper last
-wrote it.
+or the web UI shuts it. What it knows of the launch it reads from two files, the login and where to lead, and asks the
+launcher's service (`access.service_link`).
 """
 
 import asyncio
@@ -26,14 +26,13 @@ from launcher.access.connections import (
 )
 from launcher.access.images import zipped_aside
 from launcher.access.login import COOKIE, Login, until
-from launcher.access.pages import OWN_PAGES, PAGE_HEADERS, STYLE, control_page, login_page, ticket_page, waiting_page
+from launcher.access.pages import OWN_PAGES, PAGE_HEADERS, STYLE, login_page, status_page, ticket_page
 from launcher.access.proxy import NotReady, WebUI, is_api
-from launcher.core.folder import write_safely
+from launcher.access.service_link import ServiceLink
 from launcher.core.process import PACKAGE
 from launcher.core.session import Session, read_object
 
 FORM_LIMIT: Final = 4096  # bytes of a login form
-USE_NOTED_EVERY: Final = 5.0  # seconds
 ROBOTS: Final = "User-agent: *\nDisallow: /\n"
 GRADIO_LOGIN: Final = ("/login", "/login/")  # where gradio_client sends `auth=(user, password)`
 WRONG: Final = "Wrong user name or password. Both are in the notebook, below the first cell."
@@ -49,28 +48,28 @@ API_OFF: Final = "The API is off. Tick the field api in the notebook and press â
 
 
 class Door:
-    """One door. The folder of `session` has the login and the board."""
+    """One door. The folder of `session` has the login, and says where to lead."""
 
     def __init__(self, session: Session) -> None:
         self.session = session
         self.login = Login.of_this_launch(session.login)
         self.server = Server(self.handle)
         self.webui = WebUI()
+        self.service = ServiceLink(session)
         self.used_tickets: dict[str, float] = {}
-        self._use_noted = -USE_NOTED_EVERY
-        self._board: dict[str, Any] = {}
-        self._board_mark = 0
+        self._forward: dict[str, Any] = {}
+        self._forward_read = 0
 
     @property
-    def board(self) -> dict[str, Any]:
-        """The board as the keeper last wrote it."""
+    def forward(self) -> dict[str, Any]:
+        """Where to lead, as the service last wrote it."""
         try:
-            mark = self.session.board.stat().st_mtime_ns
+            changed = self.session.forward.stat().st_mtime_ns
         except FileNotFoundError:
             return {}
-        if mark != self._board_mark:
-            self._board, self._board_mark = read_object(self.session.board), mark
-        return self._board
+        if changed != self._forward_read:
+            self._forward, self._forward_read = read_object(self.session.forward), changed
+        return self._forward
 
     # ---- who comes
 
@@ -150,37 +149,44 @@ class Door:
         """The door's own pages, and all else from the web UI."""
         if comes_from_elsewhere(request):
             return web.Response(status=403, text="This request comes from another website.\n")
-        if time.monotonic() - self._use_noted > USE_NOTED_EVERY:  # an unused machine may be given back
-            self._use_noted = time.monotonic()
-            self.session.last_use.touch()
         if request.path in ("/robots.txt", f"{OWN_PAGES}style.css") and request.method in ("GET", "HEAD"):
             return self.for_a_stranger(request, None)
         if sends_a_login(request):
             return self.log_in(request, await read_form(request))
         if request.path.startswith(OWN_PAGES):
             return await self.own_page(request)
-        board = self.board
-        if not board.get("api") and is_api(request.raw_path, by_a_page=request.headers.get("Sec-Fetch-Site") in HERE):
+        forward, by_a_page = self.forward, request.headers.get("Sec-Fetch-Site") in HERE
+        if not forward.get("api") and is_api(request.raw_path, by_a_page=by_a_page):
             return web.Response(status=404, text=API_OFF)
-        if not board.get("webui_port"):
-            return not_ready(request, board)
         try:
-            return await self.webui.answer(request, board["webui_port"])
+            if not forward.get("port"):
+                raise NotReady
+            self.service.is_used()
+            return await self.webui.answer(request, forward["port"])
         except NotReady:
-            return not_ready(request, board)
+            return await self.not_ready(request)
+
+    async def not_ready(self, request: web.BaseRequest) -> web.Response:
+        """The web UI is not ready."""
+        headers = PAGE_HEADERS | {"Retry-After": "2"}
+        if wants_html(request):
+            text = status_page(await self.service.status())
+            return web.Response(status=503, text=text, content_type="text/html", headers=headers)
+        return web.json_response({"detail": "The web UI is starting."}, status=503, headers=headers)
 
     async def own_page(self, request: web.BaseRequest) -> web.StreamResponse:
         """The door's pages for people who are in."""
         page, reads = request.path.removeprefix(OWN_PAGES), request.method in ("GET", "HEAD")
         if page == "" and reads:
-            return web.Response(text=control_page(self.board), content_type="text/html", headers=PAGE_HEADERS)
-        if page == "board" and reads:
-            return web.json_response(self.board, headers={"Cache-Control": "no-store"})
+            text = status_page(await self.service.status(), bool(self.forward.get("images")))
+            return web.Response(text=text, content_type="text/html", headers=PAGE_HEADERS)
+        if page.startswith("api/"):
+            return await self.service.forward(request, page.removeprefix("api"))
         if page == "images.zip" and reads:
             return await self.send_images(request)
-        if page == "restart" and request.method == "POST":
-            write_safely(self.session.restart_wanted, str(time.time()), 0o600)
-            return web.Response(status=303, headers={"Location": "/"})
+        if page == "restart" and request.method == "POST":  # without JavaScript
+            await self.service.forward(request, "/restart")
+            return web.Response(status=303, headers={"Location": OWN_PAGES})
         if page == "entered" or page.startswith("enter/"):
             return web.Response(status=303, headers={"Location": "/", "Cache-Control": "no-store"})
         return web.Response(status=404, text="There is nothing here.\n")
@@ -192,7 +198,7 @@ class Door:
         answer.content_type = "application/zip"
         await answer.prepare(request)
         if request.method == "GET":
-            async for piece in zipped_aside([Path(folder) for folder in self.board.get("images", [])]):
+            async for piece in zipped_aside([Path(folder) for folder in self.forward.get("images", [])]):
                 await answer.write(piece)
         await answer.write_eof()
         return answer
@@ -220,7 +226,6 @@ def comes_from_elsewhere(request: web.BaseRequest) -> bool:
 
 
 def sends_a_login(request: web.BaseRequest) -> bool:
-    """Whether it is a login form."""
     return request.method == "POST" and request.path in (f"{OWN_PAGES}login", *GRADIO_LOGIN)
 
 
@@ -245,16 +250,7 @@ def turn_away(request: web.BaseRequest, message: str = "", status: int = 401) ->
     return web.Response(status=status, text="Log in first.\n", headers=PAGE_HEADERS | asked)
 
 
-def not_ready(request: web.BaseRequest, board: dict[str, Any]) -> web.Response:
-    """The web UI is not ready."""
-    headers = PAGE_HEADERS | {"Retry-After": "2"}
-    if wants_html(request):
-        return web.Response(status=503, text=waiting_page(board), content_type="text/html", headers=headers)
-    return web.json_response({"detail": "The web UI is starting."}, status=503, headers=headers)
-
-
 def wants_html(request: web.BaseRequest) -> bool:
-    """True for a person's browser that opens a page."""
     return request.method in ("GET", "HEAD", "POST") and "text/html" in request.headers.get("Accept", "")
 
 
@@ -275,7 +271,6 @@ async def serve(session: Session, port: int) -> None:
 
 
 def main(arguments: list[str]) -> None:
-    """The door's process."""
     keep_log_short()
     allow_many_files()
     asyncio.run(serve(Session(Path(arguments[0])), int(arguments[1])))

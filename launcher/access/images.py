@@ -18,16 +18,13 @@ class Pieces(io.RawIOBase):
         self._held = bytearray()
 
     def writable(self) -> bool:
-        """It is written to."""
         return True
 
     def write(self, data: bytes) -> int:  # type: ignore[override]
-        """Hold it."""
         self._held += data
         return len(data)
 
     def take(self) -> bytes:
-        """Hand over what was written since the last time."""
         taken, self._held = bytes(self._held), bytearray()
         return taken
 

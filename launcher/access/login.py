@@ -50,7 +50,6 @@ class Login:
 
     @property
     def cookie(self) -> str:
-        """The value of the cookie of people who are in."""
         return self._signed("cookie", "")
 
     def is_right(self, user: str, password: str) -> bool:

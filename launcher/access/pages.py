@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from launcher import __version__
 from launcher.access.login import USER
+from launcher.core.snapshot import RUNNING, Row, State
 from launcher.ui.html import MARKS, sentence_html
 from launcher.ui.words import STATE_WORDS
 
@@ -35,19 +36,36 @@ li span>b{font-weight:600;display:block}li span+span{flex:1}li small{color:var(-
 .done .mark{color:var(--good)}.failed .mark,.failed small{color:var(--bad)}
 progress{width:100%;height:8px;accent-color:var(--main)}
 """
-# Draws the steps anew where they stand: a page that is loaded again every two seconds loses a screen reader's place. A
-# request that fails is made again two seconds later.
-WAITING_SCRIPT: Final = (
-    "setInterval(async()=>{let r;try{r=await fetch(location.href,{headers:{Accept:'text/html'}})}catch(e){return}"
-    "if(r.status!==503)return location.reload();"
+# Draws the page anew where it stands: one that is loaded again loses a screen reader's place. In place of the web UI it
+# gives way once that answers; on its own address it stays while the web UI restarts, and then leads back to it.
+STATUS_SCRIPT: Final = (
+    "addEventListener('DOMContentLoaded',()=>{const own=location.pathname=='OWN',"
+    "state=()=>document.querySelector('h1').dataset.state,busy=()=>/^(re)?starting$/.test(state());let went=busy();"
+    "const draw=async()=>{let r;try{r=await fetch(location.href,{headers:{Accept:'text/html'}})}catch(e){return}"
+    "if(!own&&r.status!=503)return location.reload();"
     "const d=new DOMParser().parseFromString(await r.text(),'text/html');"
-    "document.querySelector('main').innerHTML=d.querySelector('main').innerHTML},2000)"
-)
+    "document.querySelector('main').innerHTML=d.querySelector('main').innerHTML;"
+    "went=went||busy();if(own&&went&&state()=='ready')location.replace('/')};"
+    "document.addEventListener('submit',async e=>{e.preventDefault();went=true;"
+    "try{await fetch('OWNapi/restart',{method:'POST',body:'{}'})}catch(e){}await draw()});setInterval(draw,1000)})"
+).replace("OWN", OWN_PAGES)
+# What each state means for who looks, and what the button then says; no button where it would do nothing.
+HINTS: Final = {
+    State.READY: (
+        "If it hangs, restart it. The link and your login stay the same; an image in progress is lost.",
+        "Restart the web UI",
+    ),
+    State.STARTING: ("It opens by itself as soon as it is ready.", ""),
+    State.RESTARTING: ("It opens by itself as soon as it is ready.", ""),
+    State.FAILED: ("What to do is written below; you can also start it again here.", "Start it again"),
+    State.STOPPING: ("Your last images are being saved.", ""),
+    State.OFF: ("Press ▶ in the notebook to start again.", ""),
+    State.IDLE: ("Press ▶ in the notebook to start.", ""),
+}
 TICKET_SCRIPT: Final = "document.forms[0].submit()"
 
 
 def script_hash(script: str) -> str:
-    """The name of a script in a Content-Security-Policy."""
     return f"'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'"
 
 
@@ -58,13 +76,12 @@ PAGE_HEADERS: Final = {
     "X-Content-Type-Options": "nosniff",
     "Content-Security-Policy": (
         "default-src 'none'; style-src 'self'; form-action 'self'; base-uri 'none'; connect-src 'self'; "
-        f"frame-ancestors 'self'; script-src {script_hash(WAITING_SCRIPT)} {script_hash(TICKET_SCRIPT)}"
+        f"frame-ancestors 'self'; script-src {script_hash(STATUS_SCRIPT)} {script_hash(TICKET_SCRIPT)}"
     ),
 }
 
 
 def page(title: str, body: str, head: str = "") -> str:
-    """One of the door's own pages."""
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         f'<meta name="viewport" content="width=device-width,initial-scale=1">{head}'
@@ -98,33 +115,27 @@ def ticket_page() -> str:
     )
 
 
-def waiting_page(board: dict[str, Any]) -> str:
-    """The steps, as the panel in the notebook shows them."""
-    rows = []
-    for step in board.get("steps", []):
-        note = f"{step['problem']} {step['remedy']}" if step["problem"] else step["note"]
-        title, bar = html.escape(step["title"]), ""
-        if step["state"] == "running" and step["fraction"] is not None:
-            bar = f'<progress max="100" value="{100 * step["fraction"]:.0f}" aria-label="{title}"></progress>'
+def status_page(status: dict[str, Any], images: bool = False) -> str:
+    """What runs, with its steps while it is not ready; a button to start it anew, and all images in one file."""
+    rows, state = [], status.get("state", "")
+    for step in [] if state == State.READY else [Row(**found) for found in status.get("steps", [])]:
+        note = f"{step.problem} {step.remedy}" if step.problem else step.note
+        title, bar = html.escape(step.title), ""
+        if step.state == RUNNING and step.fraction is not None:
+            bar = f'<progress max="100" value="{100 * step.fraction:.0f}" aria-label="{title}"></progress>'
         rows.append(
-            f'<li class="{step["state"]}"><span class="mark" role="img" aria-label="{STATE_WORDS[step["state"]]}">'
-            f"{MARKS[step['state']]}</span><span><b>{title}</b><small>{sentence_html(note)}</small>{bar}</span></li>"
+            f'<li class="{step.state}"><span class="mark" role="img" aria-label="{STATE_WORDS[step.state]}">'
+            f"{MARKS[step.state]}</span><span><b>{title}</b><small>{sentence_html(note)}</small>{bar}</span></li>"
         )
-    failed = any(step["state"] == "failed" for step in board.get("steps", []))
-    head = "The web UI did not start" if failed else "The web UI is starting"
-    told = "What to do is written below." if failed else "The web UI opens here by itself as soon as it is ready."
-    again = f'<noscript><meta http-equiv="refresh" content="2"></noscript><script>{WAITING_SCRIPT}</script>'
-    return page(head, f"<h1>{head}</h1><p>{told}</p><ol>{''.join(rows)}</ol>", again)
-
-
-def control_page(board: dict[str, Any]) -> str:
-    """The door's own page: what runs, a button to start the web UI anew, and all images in one file."""
-    state = "It is running." if board.get("webui_port") else "It is starting."
-    images = f'<p><a href="{OWN_PAGES}images.zip" download>Download my images</a></p>' if board.get("images") else ""
+    hint, label = HINTS.get(state, ("It is being started.", ""))
+    button = f'<form method="post" action="{OWN_PAGES}restart"><button>{label}</button></form><p></p>' if label else ""
+    zipped = f'<p><a href="{OWN_PAGES}images.zip" download>Download my images</a></p>' if images else ""
+    back = '<p><a href="/">Back to the web UI</a></p>' if state == State.READY else ""
+    again = "" if back else '<noscript><meta http-equiv="refresh" content="2"></noscript>'
+    head = html.escape(status.get("title") or "The launcher does not answer yet")
     return page(
         "The web UI",
-        f"<h1>The web UI</h1><p>{state} If it hangs, restart it. The link and your login stay the same; an "
-        f'image in progress is lost.</p><form method="post" action="{OWN_PAGES}restart"><button>Restart the web '
-        f'UI</button></form><p></p>{images}<p><a href="/">Back to the web UI</a></p>'
+        f'<h1 data-state="{state}">{head}</h1><p>{hint}</p><ol>{"".join(rows)}</ol>{button}{zipped}{back}'
         f"<p><small>Version {__version__}</small></p>",
+        f"{again}<script>{STATUS_SCRIPT}</script>",
     )

@@ -37,8 +37,6 @@ class NotReady(Exception):
 
 
 class WebUI:
-    """The web UI behind the door."""
-
     def __init__(self) -> None:
         # A connection for each request: gradio's server closes idle ones after 5 s, and a POST that meets one that is
         # just being closed is lost. On one machine a new connection costs 0.1 ms.

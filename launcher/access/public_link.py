@@ -12,8 +12,8 @@ from launcher.core.fields import AUTOMATIC, NO_LINK
 from launcher.core.folder import Folder
 from launcher.core.problem import Problem
 from launcher.core.process import PACKAGE, end_process, running_pid, start_part
-from launcher.core.reporter import Reporter
 from launcher.core.session import Session
+from launcher.core.status import Step
 
 DOOR_PATIENCE: Final = 20.0  # seconds
 CHOSEN_PATIENCE: Final = 60.0  # seconds in which a link that a person chose must answer once
@@ -33,26 +33,24 @@ class PublicLink:
 
     @property
     def login(self) -> Login:
-        """User and password of this launch."""
         return Login.of_this_launch(self.session.login)
 
     def fresh_link(self) -> str:
-        """The link with a one-time ticket, so that it opens logged in."""
         return f"{self.url}{OWN_PAGES}enter/{self.login.new_ticket()}"
 
-    def open(self, goes_on: bool, reporter: Reporter) -> str:
+    def open(self, goes_on: bool, step: Step) -> str:
         """Open the door and a link to it, unless they are open; return the link, which has answered once from outside.
 
         `goes_on` says that something still runs from before, so that the password stays. Raises `Problem`.
         """
-        self.url = self._open_link(self._open_door(goes_on or self.tunnel.running), reporter)
+        self.url = self._open_link(self._open_door(goes_on or self.tunnel.running), step)
         return self.url
 
     def answers(self) -> bool:
         """True if the link answers. Colab's own answers its person's browser only: then the door itself is asked."""
         return answers(door_url(self._private_port) if self._private_port else self.url, LIVING_PATIENCE)
 
-    def open_again(self, reporter: Reporter) -> str:
+    def open_again(self, step: Step) -> str:
         """Open the link anew, with the same password. Raises `Problem`."""
         port = self._open_door(goes_on=True)
         if not answers(door_url(port), self.door_answers_within):  # it hangs, or is just ending
@@ -60,7 +58,7 @@ class PublicLink:
             port = self._open_door(goes_on=True)
         if not self._private_port or self._private_port != port:  # Colab's own leads to the same door again
             self.tunnel.close()
-            self.url = self._open_link(port, reporter)
+            self.url = self._open_link(port, step)
         return self.url
 
     def close(self) -> None:
@@ -97,7 +95,7 @@ class PublicLink:
             time.sleep(0.05)
         return door.port
 
-    def _open_link(self, port: int, reporter: Reporter) -> str:
+    def _open_link(self, port: int, step: Step) -> str:
         """A link that has answered once from outside: a public one, else Colab's own."""
         kinds, self._private_port = self._kinds(), 0
         kept = self.tunnel.url if self.tunnel.port == port and self.tunnel.kind in ("", *kinds) else ""
@@ -107,30 +105,30 @@ class PublicLink:
         first: Problem | None = None
         for kind in kinds:
             try:
-                url = self._open_tunnel(kind, port, reporter)
+                url = self._open_tunnel(kind, port, step)
             except Problem as problem:
                 first = first or problem
                 continue
             if first:
-                reporter.notice(f"{first.what} {SERVICES[kind].title.capitalize()} is used instead.")
+                step.notice(f"{first.what} {SERVICES[kind].title.capitalize()} is used instead.")
             return url
         if first and self.wanted != AUTOMATIC:
             raise first
         if not self.machine.colab or self.wanted == NO_LINK:
             return door_url(port)
         if first:
-            reporter.notice(
+            step.notice(
                 f"{first.what} Colab's own link is used instead: it works only in this browser and for your account."
             )
         url, self._private_port = self.private_link(port).rstrip("/"), port
         return url
 
-    def _open_tunnel(self, kind: str, port: int, reporter: Reporter) -> str:
+    def _open_tunnel(self, kind: str, port: int, step: Step) -> str:
         """A tunnel of that kind whose link has answered once. Raises `Problem`."""
         service = SERVICES[kind]
-        reporter.say(f"asking {service.title} for a link")
+        step.say(f"asking {service.title} for a link")
         url = self.tunnel.open(kind, port)
-        reporter.say(f"waiting for {service.title} to answer")
+        step.say(f"waiting for {service.title} to answer")
         if not answers(url, service.patience if self.wanted == AUTOMATIC else CHOSEN_PATIENCE):
             self.tunnel.close()
             raise Problem(f"{service.title} gave a link that does not work.", TRY_LATER)

@@ -38,7 +38,6 @@ class Machine:
 
     @property
     def disk(self) -> Path:
-        """Our folder on the runtime's own disk."""
         return self.base / ("oneclick" if self.colab else "machine")
 
     @property
@@ -57,7 +56,6 @@ class Machine:
 
 
 def is_colab() -> bool:
-    """True in one of Colab's runtimes."""
     return bool(os.environ.get("COLAB_RELEASE_TAG")) and importlib.util.find_spec("google.colab") is not None
 
 

@@ -1,1 +1,1 @@
-"""What every room needs: problems, settings, the board, folders, processes."""
+"""What every package needs: problems, settings, the status, folders, processes."""

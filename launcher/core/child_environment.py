@@ -7,7 +7,7 @@ has tokens. What we start must depend on none of it, so each name that passes st
 
 import fnmatch
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -62,6 +62,24 @@ USUAL_PLACES: Final = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/b
 DRIVER: Final = "libcuda.so.1"  # comes with the card's driver, on Colab in /usr/lib64-nvidia
 
 
+def passes(name: str) -> bool:
+    """Whether a variable of that name is handed on at all, to a part of ours."""
+    patterns = (*EVERYWHERE, *NETWORK, *CARD, *CERTIFICATES, *OWN_PARTS, "PATH")
+    return any(fnmatch.fnmatchcase(name, one) for one in patterns)
+
+
+def kernels_variables() -> dict[str, str]:
+    """What of this kernel's environment a launch goes by: no token is among it."""
+    return {name: value for name, value in os.environ.items() if passes(name)}
+
+
+def adopt(variables: Mapping[str, str]) -> None:
+    """Go by the variables of another process from now on, and forget ours of those names."""
+    for name in [name for name in os.environ if passes(name)]:
+        del os.environ[name]
+    os.environ.update({name: value for name, value in variables.items() if passes(name)})
+
+
 def child_environment(*also: str) -> dict[str, str]:
     """What passes to a program: the lists above that are everybody's, and the names or patterns in `also`.
 
@@ -69,8 +87,8 @@ def child_environment(*also: str) -> dict[str, str]:
     LD_LIBRARY_PATH keeps the places of the card's driver only: a second cuDNN in it would be loaded in place of the
     environment's own.
     """
-    passes = (*EVERYWHERE, *NETWORK, *CARD, *also)
-    env = {name: value for name, value in os.environ.items() if any(fnmatch.fnmatchcase(name, one) for one in passes)}
+    patterns = (*EVERYWHERE, *NETWORK, *CARD, *also)
+    env = {name: value for name, value in os.environ.items() if any(fnmatch.fnmatchcase(name, one) for one in patterns)}
     env |= {name: os.environ[name] for name in CERTIFICATES if os.path.exists(os.environ.get(name, ""))}
     env["PATH"] = os.pathsep.join(dict.fromkeys([*os.environ.get("PATH", "").split(os.pathsep), *USUAL_PLACES])).strip(
         ":"

@@ -80,5 +80,4 @@ DEFAULTS: Final = {field.name: field.default for field in FIELDS}
 
 
 def field_named(name: str) -> Field:
-    """The field of that name."""
     return next(field for field in FIELDS if field.name == name)

@@ -13,7 +13,7 @@ from launcher.core.problem import Problem
 GB: Final = 1_000_000_000
 WRITABLE: Final = ".oneclick-try"  # written and deleted at each start: may the folder on Drive be written to?
 PART: Final = ".part"  # ending of a file that is not whole yet; nothing trusts such a file
-# Launches and cells are threads of one keeper: they prepare the folder, and write a file, one after the other.
+# Launches and cells are threads of one service: they prepare the folder, and write a file, one after the other.
 preparing: Final = threading.Lock()
 writing: Final[dict[Path, threading.Lock]] = {}
 
@@ -38,7 +38,6 @@ class Folder:
 
     @property
     def python(self) -> Path:
-        """The web UI's own Python environment."""
         return self.machine / "python"
 
     @property
@@ -48,7 +47,6 @@ class Folder:
 
     @property
     def tools(self) -> Path:
-        """Programs the launcher itself needs, such as uv."""
         return self.machine / "tools"
 
     @property
@@ -230,8 +228,8 @@ def make_folder_below(root: Path, path: Path) -> None:
 def write_safely(path: Path, content: bytes | str, mode: int = 0o644) -> None:
     """Write a small file so that a reader sees the old or the new content, never half of it.
 
-    Threads may write it at once, and processes one that is for the owner only: two kernels start a keeper each, for
-    example. On Drive only the keeper writes, and what a kill leaves there must have the name that it takes next time.
+    Threads may write it at once, and processes one that is for the owner only: two kernels start a service each, for
+    example. On Drive only the service writes, and what a kill leaves there must have the name that it takes next time.
     """
     owners_only = not mode & 0o077
     part = path.with_name(f".{path.name}{f'.{os.getpid()}' if owners_only else ''}{PART}")

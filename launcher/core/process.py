@@ -113,11 +113,9 @@ class Watchdog:
         threading.Thread(target=self._watch, daemon=True).start()
 
     def feed(self) -> None:
-        """The process has said something."""
         self._last = time.monotonic()
 
     def stop(self) -> None:
-        """No more watching."""
         self._stop.set()
 
     def _watch(self) -> None:

@@ -1,6 +1,6 @@
 """The one owner of the files in `session/`: what runs on this machine, and how it is found again.
 
-Processes outlive kernels, keepers and versions of the launcher. Names and contents of the files below change only with
+Processes outlive kernels, services and versions of the launcher. Names and contents of the files below change only with
 care: pid files, login and ports must stay readable by every later version.
 """
 
@@ -30,12 +30,10 @@ class Part:
 
     @property
     def log(self) -> Path:
-        """What the process printed."""
         return self.session / f"{self.name}.log"
 
     @property
     def said_file(self) -> Path:
-        """The file behind `said`."""
         return self.session / f"{self.name}.json"
 
     @property
@@ -50,11 +48,9 @@ class Part:
         return port if isinstance(port, int) else 0
 
     def note(self, **what: Any) -> None:
-        """Note it, readable by the owner only."""
         write_safely(self.said_file, json.dumps(what), PRIVATE)
 
     def forget(self) -> None:
-        """Take the note away."""
         self.said_file.unlink(missing_ok=True)
 
 
@@ -66,21 +62,25 @@ class Session:
         self.webui = Part(place, "webui")  # A1111: said is {"port", "arguments"}, noted when it is started
         self.door = Part(place, "door")  # said is {"port", "package"}, written by itself once it listens
         self.tunnel = Part(place, "tunnel")  # said is {"url", "port", "kind", "program"} or {"error"}, by its process
-        self.keeper = Part(place, "keeper")  # said is {"version", "pid", "created"}, by itself
-        self.keeper_socket = place / "keeper.sock"  # where windows meet the keeper
-        self.keeper_lock = place / "keeper.lock"  # whoever holds this file's lock is the one keeper
+        self.service = Part(place, "service")  # said is {"version", "pid", "created"}, by itself
+        self.notebook_socket = place / "launcher.sock"  # where notebooks ask the service
+        self.page_socket = place / "page.sock"  # where the door asks it: less may be asked for there
+        self.lock = place / "keeper.lock"  # its holder is the one service; 1.2.0's keeper takes it, too
+        self.keeper = Part(place, "keeper")  # the owner of before, up to 1.2.0
+        self.keeper_socket = place / "keeper.sock"
         self.login = place / "login.json"  # user, password and secrets of the door (`access.login`)
         self.tunnel_token = place / "tunnel.token"  # gradio's share token: the same token gives the same link again
-        self.board = place / "board.json"  # what the door's pages show, written by the keeper
-        self.last_use = place / "last-use"  # touched by the door at each use of the web UI
-        self.restart_wanted = place / "restart.wanted"  # made by the door's control page, deleted by the keeper
+        self.forward = place / "forward.json"  # {"port", "api", "images"}: where the door may lead to, by the service
         self.log = place / "launcher.log"  # tracebacks of what went wrong
-        self.launch_file = place / "launch.json"  # the settings of the launch that runs
+        self.launch_file = place / "launch.json"  # {"settings", "variables", "version"} of the launch that runs
 
     def prepare(self) -> None:
-        """Make the folder, for the owner only."""
         self.place.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.place.chmod(0o700)
+
+    def lead_to(self, **changed: Any) -> None:
+        """Tell the door where visitors may be led from now on (`forward`); a port of 0 means nowhere."""
+        write_safely(self.forward, json.dumps(read_object(self.forward) | changed), PRIVATE)
 
 
 def read_object(path: Path) -> dict[str, Any]:

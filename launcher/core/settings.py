@@ -69,12 +69,10 @@ class Settings:
 
     @property
     def models_on_drive(self) -> bool:
-        """True where models are kept, too."""
         return self.keep_on_drive == EVERYTHING
 
     @property
     def uses_drive(self) -> bool:
-        """True where anything is kept on Google Drive."""
         return self.keep_on_drive != NOTHING
 
 

@@ -30,7 +30,6 @@ class Pin:
 
     @property
     def requirement(self) -> str:
-        """As pip and uv take it, without the checksum."""
         return f"{self.name}=={self.version}"
 
     @property

@@ -61,6 +61,11 @@ class Mirror:
         self._pause = INTERVAL
 
     @property
+    def running(self) -> bool:
+        """True while it looks."""
+        return self._thread is not None and self._thread.is_alive() and not self._stop.is_set()
+
+    @property
     def images(self) -> int:
         """How many images of this machine are on Drive."""
         return self._scan.ledger.images
@@ -96,7 +101,9 @@ class Mirror:
             return restore(self.kept, self.data, self._scan.ledger, self.say)
 
     def start(self) -> None:
-        """Begin to look, in a thread."""
+        """Begin to look, in a thread, unless it does."""
+        if self.running:
+            return
         self._thread = threading.Thread(target=self._watch, name="mirror", daemon=True)
         self._thread.start()
 

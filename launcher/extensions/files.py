@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from launcher.core.folder import Folder, leads_nowhere
-from launcher.core.reporter import Reporter
+from launcher.core.status import Step
 from launcher.drive.copying import UNFINISHED
 from launcher.drive.kept import COMES_BACK
 from launcher.git.git import BUSY_MARK, PLACED_MARK, branch_of, git, setting, used_or_head
@@ -77,7 +77,7 @@ def origin(history: Path) -> str:
     return setting(history, "remote.origin.url")
 
 
-def put_extensions(folder: Folder, reporter: Reporter) -> list[str]:
+def put_extensions(folder: Folder, step: Step) -> list[str]:
     """Bring the files of every extension to the machine, side by side; return their names.
 
     What A1111's own tab installed there since gets its history on Drive first. What somebody took away on Drive goes
@@ -90,10 +90,10 @@ def put_extensions(folder: Folder, reporter: Reporter) -> list[str]:
                 put_aside(folder, checkout)
         elif not (kept_place(folder, checkout.name) / ".git" / "HEAD").exists():
             places = (f"file://{checkout}", origin(checkout))
-            check_out(folder, repository(checkout.name, *places), checkout, refresh=True, reporter=reporter)
+            check_out(folder, repository(checkout.name, *places), checkout, refresh=True, step=step)
             names = sorted({*names, checkout.name})
     with ThreadPoolExecutor(8) as pool:
-        list(pool.map(lambda name: put_extension(folder, name, reporter), names))
+        list(pool.map(lambda name: put_extension(folder, name, step), names))
     return names
 
 
@@ -110,17 +110,17 @@ def repository(name: str, *urls: str, branch: str = "") -> Repository:
     return Repository(f"extensions/{name}", urls, branch or "HEAD")
 
 
-def put_extension(folder: Folder, name: str, reporter: Reporter) -> None:
+def put_extension(folder: Folder, name: str, step: Step) -> None:
     """Bring one extension's files to the machine: its version from the history, then files of its own from Drive."""
     kept, files = kept_place(folder, name), placed_at(folder, name)
     history = pull_history(folder, kept)
-    take_over_update(folder, name, reporter)
+    take_over_update(folder, name, step)
     commit, tracked = used_commit(folder, name), set[str]()
     if commit:
-        if put_files(history, commit, files, reporter):
+        if put_files(history, commit, files, step):
             push_history(folder, kept)
         url = origin(history)
-        check_out_submodules(folder, f"extensions/{name}", history, files, commit, url, reporter)
+        check_out_submodules(folder, f"extensions/{name}", history, files, commit, url, step)
         look_cloned(files, url or "unknown", branch_of(history), commit)
         tracked = set(git("ls-tree", "-r", "--name-only", "-z", commit, at=history).split("\0"))
     checked_out_on_drive = (kept / ".git" / "index").exists()
@@ -129,15 +129,13 @@ def put_extension(folder: Folder, name: str, reporter: Reporter) -> None:
             restore_own_file(kept / inside, files / inside)
 
 
-def take_over_update(folder: Folder, name: str, reporter: Reporter) -> None:
+def take_over_update(folder: Folder, name: str, step: Step) -> None:
     """Keep the version that A1111's own Extensions tab has moved a checkout to: the person asked for it there."""
     files, kept = placed_at(folder, name), kept_place(folder, name)
     mark = files / ".git" / PLACED_MARK
     placed, now = mark.read_text() if mark.exists() else "", used_or_head(files)
     if placed and now not in ("", placed) and not (files / ".git" / BUSY_MARK).exists():
-        keep_history(
-            folder.history(kept), repository(name, f"file://{files}"), refresh=True, reporter=reporter, newest=now
-        )
+        keep_history(folder.history(kept), repository(name, f"file://{files}"), refresh=True, step=step, newest=now)
         push_history(folder, kept)
 
 

@@ -13,8 +13,8 @@ import psutil
 
 from launcher.core.folder import Folder, write_safely
 from launcher.core.process import CommandError, run
-from launcher.core.reporter import Reporter
 from launcher.core.session import read_object
+from launcher.core.status import Step
 from launcher.extensions.files import switched_off, used_commit
 from launcher.extensions.requirements import pip_failures, within
 from launcher.git.git import restore_missing
@@ -42,7 +42,7 @@ class Installer:
         return self.script.parent.name
 
 
-def run_installers(folder: Folder, reporter: Reporter) -> int:
+def run_installers(folder: Folder, step: Step) -> int:
     """Run each new extension's install.py, as A1111 would, but so that none can harm the rest; return how many ran.
 
     Under the constraints, with an end to its patience, and with a look afterwards: packages it moved and files of the
@@ -58,14 +58,14 @@ def run_installers(folder: Folder, reporter: Reporter) -> int:
     for number, installer in enumerate(todo, 1):
         place = f" ({f'{number} of {len(todo)}, ' if len(todo) > 1 else ''}may take minutes)"
         runs = 1 + runs_noted(done.get(installer.name), installer.version)
-        whole = run_installer(folder, installer, reporter, f"installing {installer.name}{place}", runs)
-        repair_after(folder, installer.name, reporter)
+        whole = run_installer(folder, installer, step, f"installing {installer.name}{place}", runs)
+        repair_after(folder, installer.name, step)
         done[installer.name] = {"version": installer.version, "runs": MOST_RUNS if whole else runs}
         write_safely(noted, json.dumps(done))
     lost = before - precious_files(folder)
     if lost:
         who = f"The extension {names[0]}" if len(names) == 1 else f"One of the extensions {', '.join(names)}"
-        reporter.notice(
+        step.notice(
             f"{who} deleted {len(lost)} of your files ({', '.join(sorted(lost)[:NAMED])}). They are in Google "
             "Drive's trash."
         )
@@ -101,18 +101,18 @@ def installer_environment(folder: Folder) -> dict[str, str]:
     }
 
 
-def run_installer(folder: Folder, installer: Installer, reporter: Reporter, title: str, run_number: int) -> bool:
+def run_installer(folder: Folder, installer: Installer, step: Step, title: str, run_number: int) -> bool:
     """Run one install.py; a failure is said, as the web UI often works without. True if it got all it wanted."""
     lines: list[str] = []
-    alive = SignsOfLife(installer.script, lambda seconds: reporter.say(f"{title}: running for {seconds:.0f} s"))
+    alive = SignsOfLife(installer.script, lambda seconds: step.say(f"{title}: running for {seconds:.0f} s"))
 
     def on_line(line: str) -> None:
         lines.append(line)
         alive.spoke()
         if line.strip():
-            reporter.say(f"{title}: {line.strip()[:LONGEST_LINE]}")
+            step.say(f"{title}: {line.strip()[:LONGEST_LINE]}")
 
-    reporter.say(title)
+    step.say(title)
     command, failed = [str(folder.python / "bin" / "python"), str(installer.script)], ""
     try:
         run(
@@ -134,13 +134,13 @@ def run_installer(folder: Folder, installer: Installer, reporter: Reporter, titl
             if run_number < MOST_RUNS
             else f"After {MOST_RUNS} tries this machine does not try again until the extension is updated."
         )
-        reporter.notice(
+        step.notice(
             f"The extension {installer.name} could not install everything it needs: {reason}. The web UI works, but "
             f"parts of that extension may not. {again}",
             about=f"installing {installer.name}",
         )
     else:
-        reporter.withdraw(f"installing {installer.name}")
+        step.remove(f"installing {installer.name}")
     return not reason
 
 
@@ -182,7 +182,7 @@ def precious_files(folder: Folder) -> set[str]:
     return found
 
 
-def repair_after(folder: Folder, name: str, reporter: Reporter) -> None:
+def repair_after(folder: Folder, name: str, step: Step) -> None:
     """Put back what an installer did to the web UI's packages and files, and say so.
 
     What it moved within the constraints stays: those are made for that.
@@ -195,12 +195,10 @@ def repair_after(folder: Folder, name: str, reporter: Reporter) -> None:
     if moved:
         put_packages_back(folder, list(moved))
         names = ", ".join(f"{package} {now or 'gone'}" for package, now in list(moved.items())[:NAMED])
-        reporter.notice(
-            f"The extension {name} changed packages the web UI needs ({names}); the right ones were put back."
-        )
+        step.notice(f"The extension {name} changed packages the web UI needs ({names}); the right ones were put back.")
     lost = [f"{path.name}/{inside}" for path in our_checkouts(folder) for inside in restore_missing(path)]
     if lost:
-        reporter.notice(
+        step.notice(
             f"The extension {name} deleted {len(lost)} of the web UI's files ({', '.join(lost[:NAMED])}); "
             "they were put back."
         )

@@ -9,7 +9,7 @@ from typing import Final
 from launcher.core.folder import Folder
 from launcher.core.problem import Problem
 from launcher.core.process import CommandError
-from launcher.core.reporter import Reporter
+from launcher.core.status import Step
 from launcher.extensions.address import branch_meant, checked_address, head_commit, same_address
 from launcher.extensions.files import (
     Extension,
@@ -57,7 +57,7 @@ def listed(folder: Folder) -> list[Extension]:
     return [described(folder, name, name not in off) for name in names]
 
 
-def add_extension(folder: Folder, address: str, reporter: Reporter) -> Change:
+def add_extension(folder: Folder, address: str, step: Step) -> Change:
     """Fetch an extension, or update it if it is there. Raises `Problem`."""
     asked = checked_address(address)
     url, name = asked.url, asked.name
@@ -73,31 +73,29 @@ def add_extension(folder: Folder, address: str, reporter: Reporter) -> Change:
                     f"{there} is already installed, from {f'branch {followed}' if followed else 'its main branch'}.",
                     "Remove it first, with the action **remove**, then add the other branch.",
                 )
-            return update_extension(folder, there, reporter)
+            return update_extension(folder, there, step)
         raise Problem(
             f"There is another extension called {there} already" + (f", from {known}." if known else "."),
             "Remove that one first, with the action **remove**.",
         )
-    reporter.say(f"asking {url}")
+    step.say(f"asking {url}")
     head_commit(url)
     branch = branch_meant(asked)
     try:
-        check_out(
-            folder, repository(name, url, branch=branch), placed_at(folder, name), refresh=True, reporter=reporter
-        )
-        put_extension(folder, name, reporter)
+        check_out(folder, repository(name, url, branch=branch), placed_at(folder, name), refresh=True, step=step)
+        put_extension(folder, name, step)
     except BaseException:
         forget(folder, name)  # nothing half-made is left to be trusted
         raise
-    say_what_is_missing(folder, name, reporter)
+    say_what_is_missing(folder, name, step)
     return Change(f"{described(folder, name).in_words()}, added")
 
 
-def update_extension(folder: Folder, name: str, reporter: Reporter) -> Change:
+def update_extension(folder: Folder, name: str, step: Step) -> Change:
     """Bring one extension to its newest version. Changes people made to its files are kept in a branch, which is
     named. Raises `Problem`.
     """
-    put_extension(folder, name, reporter)
+    put_extension(folder, name, step)
     kept, files, history = kept_place(folder, name), placed_at(folder, name), history_of(folder, name)
     before, url = used_commit(folder, name), origin(history)
     if not before or not url:
@@ -105,27 +103,27 @@ def update_extension(folder: Folder, name: str, reporter: Reporter) -> Change:
             "It was not installed by git, so it cannot be updated.",
             "Remove it with the action **remove**, then add it again by the address of its page.",
         )
-    reporter.say(f"asking {url}")
+    step.say(f"asking {url}")
     followed = setting(history, FOLLOWED)
     newest = head_commit(url, f"refs/heads/{followed}" if followed else "HEAD")
     if newest == before:
         return Change(f"{described(folder, name).in_words()}, already there and up to date", new=False)
     changed = changed_files(files)
-    if keep_edits(files, history, reporter) and not (kept / ".git" / "index").exists():
+    if keep_edits(files, history, step) and not (kept / ".git" / "index").exists():
         push_history(folder, kept)
         for inside in changed:  # the copies that Mirror made; they belong to the old version
             (kept / inside).unlink(missing_ok=True)
     wanted = repository(name, url, branch=followed)
-    check_out(folder, wanted, files, refresh=True, reporter=reporter, newest=newest)
-    put_extension(folder, name, reporter)
-    say_what_is_missing(folder, name, reporter)
+    check_out(folder, wanted, files, refresh=True, step=step, newest=newest)
+    put_extension(folder, name, step)
+    say_what_is_missing(folder, name, step)
     return Change(f"{described(folder, name).in_words()}, updated from {before[:8]}")
 
 
-def change_one(folder: Folder, action: str, what: str, reporter: Reporter) -> Change:
+def change_one(folder: Folder, action: str, what: str, step: Step) -> Change:
     """Do what the cell "Add or update an extension" asks for. Raises `Problem`."""
     if action == "update all":
-        return update_all(folder, reporter)
+        return update_all(folder, step)
     if action == "list":
         names = "; ".join(extension.in_words() for extension in listed(folder))
         return Change(names or NONE, new=False)
@@ -134,20 +132,20 @@ def change_one(folder: Folder, action: str, what: str, reporter: Reporter) -> Ch
             "The field **what** is empty.", "Paste the address of an extension's page, or write its name.", field="what"
         )
     if action == "add":
-        return add_extension(folder, what, reporter)
+        return add_extension(folder, what, step)
     if action == "remove":
         return remove_extension(folder, what)
     return switch_by_name(folder, what, on=action == "switch on")
 
 
-def update_all(folder: Folder, reporter: Reporter) -> Change:
+def update_all(folder: Folder, step: Step) -> Change:
     """Update every extension; one that fails does not keep the others from it. Only what is new is told one by one."""
     names, told, same = kept_extensions(folder), list[str](), 0
     for name in names:
         try:
-            change = update_extension(folder, name, reporter)
+            change = update_extension(folder, name, step)
         except Problem as problem:
-            reporter.notice(f"{name} was left as it is. {problem.what}")
+            step.notice(f"{name} was left as it is. {problem.what}")
             continue
         if change.new:
             told.append(change.told)
@@ -178,7 +176,7 @@ def forget(folder: Folder, name: str) -> None:
         shutil.rmtree(place, ignore_errors=True)
 
 
-def say_what_is_missing(folder: Folder, name: str, reporter: Reporter) -> None:
+def say_what_is_missing(folder: Folder, name: str, step: Step) -> None:
     """Say what an extension will not find here: packages that cannot live beside the others, and files kept elsewhere.
 
     Said when it is added or updated, before minutes of installing.
@@ -187,11 +185,11 @@ def say_what_is_missing(folder: Folder, name: str, reporter: Reporter) -> None:
     wishes = {other: wanted_packages(placed_at(folder, other)) for other in others}
     told = conflicts(name, wanted_packages(placed_at(folder, name)), CONSTRAINTS, wishes)
     about = f"packages of {name}"
-    reporter.notice(told, about=about) if told else reporter.withdraw(about)
-    say_if_parts_are_elsewhere(folder, name, reporter)
+    step.notice(told, about=about) if told else step.remove(about)
+    say_if_parts_are_elsewhere(folder, name, step)
 
 
-def say_if_parts_are_elsewhere(folder: Folder, name: str, reporter: Reporter) -> None:
+def say_if_parts_are_elsewhere(folder: Folder, name: str, step: Step) -> None:
     """Say which files of an extension its author keeps outside of git (Git LFS): only notes about them are here.
 
     GitHub counts their downloads and refuses them when an author's allowance is used up: they are left to the person.
@@ -204,7 +202,7 @@ def say_if_parts_are_elsewhere(folder: Folder, name: str, reporter: Reporter) ->
     names = [entry.partition(":")[2] for entry in told.split("\0") if entry]
     if names:
         more = f" and {len(names) - NAMED} more" if names[NAMED:] else ""
-        reporter.notice(
+        step.notice(
             f"{name} keeps large files outside of its repository (Git LFS): {', '.join(names[:NAMED])}{more}. "
             f"They are not here. If it needs them, download them from its page and put them on your Drive, "
             f"at the same place in extensions/{name}.",

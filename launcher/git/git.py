@@ -9,7 +9,7 @@ from typing import Final
 from launcher.core.child_environment import GIT, child_environment
 from launcher.core.folder import write_safely
 from launcher.core.process import CommandError, run
-from launcher.core.reporter import Reporter
+from launcher.core.status import Step
 
 OUR_REF: Final = "refs/oneclick/used"  # the commit we run; the person's own branches are never moved
 OUR_BRANCHES: Final = "kept-changes-"  # branches with what people changed in files
@@ -56,7 +56,7 @@ def begin_history(history: Path, url: str, branch: str = "master", followed: str
     write_safely(history / ".git" / "HEAD", f"ref: refs/heads/{branch}\n")  # last: with it the history counts as begun
 
 
-def fetch(history: Path, url: str, wanted: str, reporter: Reporter) -> None:
+def fetch(history: Path, url: str, wanted: str, step: Step) -> None:
     """Fetch one branch or commit. A history that is whole stays whole; a new one is shallow (2 MB, not 40)."""
     whole = (
         (history / ".git" / "HEAD").exists()
@@ -68,7 +68,7 @@ def fetch(history: Path, url: str, wanted: str, reporter: Reporter) -> None:
     def on_line(line: str) -> None:
         found = re.search(r"Receiving objects:\s+(\d+)%.*?(, [\d.]+ \w+ \| [\d.]+ \w+/s)?$", line)
         if found:
-            reporter.say(f"downloading: {found[1]}%{found[2] or ''}")
+            step.say(f"downloading: {found[1]}%{found[2] or ''}")
 
     git(
         "fetch",

@@ -8,7 +8,7 @@ from typing import Final
 from launcher.core.folder import Folder
 from launcher.core.problem import Problem
 from launcher.core.process import CommandError
-from launcher.core.reporter import Reporter
+from launcher.core.status import Step
 from launcher.git.git import (
     BUSY_MARK,
     OUR_BRANCHES,
@@ -59,16 +59,16 @@ def check_out(
     files: Path,
     *,
     refresh: bool,
-    reporter: Reporter,
+    step: Step,
     newest: str = "",
     used: bool = True,
 ) -> str:
     """Check a repository out on the machine, and keep its history on Drive; return the commit. See `keep_history`."""
     kept = folder.kept / repository.folder
     history = pull_history(folder, kept)
-    commit = keep_history(history, repository, refresh=refresh, reporter=reporter, newest=newest, used=used)
+    commit = keep_history(history, repository, refresh=refresh, step=step, newest=newest, used=used)
     push_history(folder, kept)
-    if put_files(history, commit, files, reporter):
+    if put_files(history, commit, files, step):
         push_history(folder, kept)
     return commit
 
@@ -78,7 +78,7 @@ def keep_history(
     repository: Repository,
     *,
     refresh: bool,
-    reporter: Reporter,
+    step: Step,
     newest: str = "",
     used: bool = True,
 ) -> str:
@@ -103,7 +103,7 @@ def keep_history(
         try:
             if have and not repository.pinned and have == (newest or newest_commit(url, repository.wanted)):
                 return have
-            fetch(history, url, repository.wanted, reporter)
+            fetch(history, url, repository.wanted, step)
             commit = git("rev-parse", "--verify", "FETCH_HEAD^{commit}", at=history)
             if used:
                 git("update-ref", OUR_REF, commit, at=history)
@@ -111,7 +111,7 @@ def keep_history(
         except CommandError as error:
             failures.append(f"{url}: {last_words(error)}")
     if have:
-        reporter.notice(f"GitHub did not answer, so the version kept on Drive is used ({last_line(failures)}).")
+        step.notice(f"GitHub did not answer, so the version kept on Drive is used ({last_line(failures)}).")
         return have
     name = repository.folder or "AUTOMATIC1111"
     raise Problem(
@@ -136,7 +136,7 @@ def wanted_commit(history: Path, repository: Repository) -> str:
     return ""
 
 
-def put_files(history: Path, commit: str, files: Path, reporter: Reporter) -> str:
+def put_files(history: Path, commit: str, files: Path, step: Step) -> str:
     """Check `commit` out at `files`, from the history. HEAD moves last, so HEAD tells. Returns the branch with a
     person's changes, if any.
     """
@@ -146,7 +146,7 @@ def put_files(history: Path, commit: str, files: Path, reporter: Reporter) -> st
         placed.write_text(commit)
         return branch
     if not busy.exists():  # a checkout that was cut off in the middle looks like changes of a person
-        branch = keep_edits(files, history, reporter)
+        branch = keep_edits(files, history, step)
     if not (files / ".git" / "HEAD").exists():
         files.mkdir(parents=True, exist_ok=True)
         git("init", "--quiet", "--template=", str(files))
@@ -159,7 +159,7 @@ def put_files(history: Path, commit: str, files: Path, reporter: Reporter) -> st
     return branch
 
 
-def keep_edits(files: Path, history: Path, reporter: Reporter) -> str:
+def keep_edits(files: Path, history: Path, step: Step) -> str:
     """Put changes people made to a checkout's files into a branch of a history; return its name, or "" if there are
     none.
 
@@ -179,7 +179,7 @@ def keep_edits(files: Path, history: Path, reporter: Reporter) -> str:
     if files != history:
         git("fetch", "--quiet", "--no-tags", f"file://{files}", f"refs/heads/{branch}:refs/heads/{branch}", at=history)
     names = ", ".join(changed[:3]) + (f" and {len(changed) - 3} more" if len(changed) > 3 else "")
-    reporter.notice(
+    step.notice(
         f"{files.name} contains changes you made ({names}). They are kept in the branch {branch}; the web UI uses the "
         "published files."
     )

@@ -10,7 +10,7 @@ from urllib.parse import urljoin
 from launcher.core.folder import Folder
 from launcher.core.problem import Problem
 from launcher.core.process import CommandError
-from launcher.core.reporter import Reporter
+from launcher.core.status import Step
 from launcher.git.git import git
 from launcher.git.repository import Repository, check_out
 
@@ -75,22 +75,20 @@ def check_out_submodules(
     files: Path,
     commit: str,
     origin: str,
-    reporter: Reporter,
+    step: Step,
     depth: int = 0,
 ) -> None:
     """Check out what lies inside the repository whose folder on Drive is `around`. One that cannot be had is said."""
     for one in submodules(history, commit, origin):
         place = f"{around}/{one.path}"
         try:
-            check_out(
-                folder, Repository(place, (one.url,), one.commit), files / one.path, refresh=False, reporter=reporter
-            )
+            check_out(folder, Repository(place, (one.url,), one.commit), files / one.path, refresh=False, step=step)
         except Problem as problem:
-            reporter.notice(
+            step.notice(
                 f"A part of {PurePosixPath(around).name} could not be downloaded ({one.path}): {problem.what}",
                 about=place,
             )
             continue
         if depth < DEEPEST:
             inner = folder.history(folder.kept / place)
-            check_out_submodules(folder, place, inner, files / one.path, one.commit, one.url, reporter, depth + 1)
+            check_out_submodules(folder, place, inner, files / one.path, one.commit, one.url, step, depth + 1)

@@ -6,6 +6,7 @@ import json
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from enum import Enum
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
@@ -14,17 +15,20 @@ from launcher.core.fields import NEWEST
 from launcher.core.folder import write_safely
 from launcher.core.problem import Problem
 from launcher.core.process import PACKAGE
-from launcher.core.reporter import Reporter
 from launcher.core.session import read_object
+from launcher.core.status import Step
 
 VERSIONS: Final = "versions.json"
 OLD_NOTES: Final = "oneclick.json"  # launchers before this one noted {"last_good": commit} there
 MOST_UNFINISHED: Final = 3  # times a version may be tried without an end; then it counts as one that fails
 
-# What a version fails at, as the panel says it.
-SOURCE: Final = "its source could not be downloaded"
-PACKAGES: Final = "its packages could not be installed"
-START: Final = "it did not start"
+
+class Fails(Enum):
+    """What a version fails at, and how the panel says it."""
+
+    SOURCE = "its source could not be downloaded"
+    PACKAGES = "its packages could not be installed"
+    START = "it did not start"
 
 
 @dataclass(frozen=True)
@@ -33,7 +37,7 @@ class Stage:
     fails.
     """
 
-    fails: str
+    fails: Fails
     work: Callable[[str], object]
 
 
@@ -118,7 +122,7 @@ class Tries:
         self.versions, self.commits, self.wanted = versions, commits, wanted
         self.failed: dict[str, str] = {}
         self._at = 0
-        self._done: set[tuple[str, str]] = set()
+        self._done: set[tuple[str, Fails]] = set()
         self._lock = threading.RLock()  # legs of a launch run side by side; a stage goes on with one version at a time
 
     @property
@@ -126,7 +130,7 @@ class Tries:
         """The version to use now."""
         return self.commits[self._at]
 
-    def run(self, reporter: Reporter, *stages: Stage) -> None:
+    def run(self, step: Step, *stages: Stage) -> None:
         """Do the work of these stages, in their order, with the first version for which all of them succeed.
 
         What is done for a version already is not done again, but for the last stage. Raises the `Problem` of the last
@@ -142,7 +146,7 @@ class Tries:
                             self._done.add((commit, stage.fails))
                     return
                 except Problem as problem:
-                    if not self._go_on(stage, problem, reporter):
+                    if not self._go_on(stage, problem, step):
                         raise self._in_the_end(stage, problem) from problem
                     self._done.clear()  # files and packages are about to be another version's
 
@@ -158,16 +162,16 @@ class Tries:
         """The version has started: from now on it is the one that worked last."""
         self.versions.note_good(self.commit, self.failed)
 
-    def _go_on(self, stage: Stage, problem: Problem, reporter: Reporter) -> bool:
+    def _go_on(self, stage: Stage, problem: Problem, step: Step) -> bool:
         """The version failed. True if there is another to use, which is said; False if there is none."""
         failed = self.commit
         self.versions.forget_try(failed)
         if self._at + 1 == len(self.commits):
             return False
         self._at += 1
-        self.failed[failed] = f"{stage.fails}: {problem.what}"
-        reporter.notice(
-            f"AUTOMATIC1111 {failed[:8]} is not used, because {stage.fails}: {problem.what} "
+        self.failed[failed] = f"{stage.fails.value}: {problem.what}"
+        step.notice(
+            f"AUTOMATIC1111 {failed[:8]} is not used, because {stage.fails.value}: {problem.what} "
             f"The version that worked last ({self.commit[:8]}) is used instead."
         )
         return True
@@ -176,7 +180,7 @@ class Tries:
         """The problem that ends the launch. An old version whose packages conflict is helped by a newer one, and by
         nothing else: up to v1.7.0 A1111 asks for numpy 1.23.5, and the launcher's limits name 1.26.2 (pins.py).
         """
-        if stage.fails != PACKAGES or not problem.by_version or self.wanted == NEWEST:
+        if stage.fails != Fails.PACKAGES or not problem.by_version or self.wanted == NEWEST:
             return problem
         return Problem(
             f"The launcher cannot install this version of AUTOMATIC1111 ({self.commit[:8]}): it asks for other "

@@ -9,7 +9,7 @@ from typing import Final
 from launcher.core.fields import LAST_GOOD, NEWEST
 from launcher.core.folder import Folder
 from launcher.core.problem import Problem
-from launcher.core.reporter import Reporter
+from launcher.core.status import Step
 from launcher.git.git import OUR_REF, NoSuchName, git, resolve_ref
 from launcher.git.history import pull_history, push_history
 from launcher.git.repository import WEBUI_URL, Repository, check_out, newest_commit, wanted_commit
@@ -34,7 +34,7 @@ SUB_REPOSITORIES: Final = {
 
 
 def versions_to_try(
-    folder: Folder, version: str, reporter: Reporter, newest: str = "", versions: Versions | None = None
+    folder: Folder, version: str, step: Step, newest: str = "", versions: Versions | None = None
 ) -> Tries:
     """The versions this launch may use, best first: what the field `version` says, then the one that worked last.
 
@@ -45,16 +45,16 @@ def versions_to_try(
     versions = versions or Versions(folder.kept)
     good = versions.good
     if version == LAST_GOOD:
-        reporter.say("reading the version kept on Drive")
+        step.say("reading the version kept on Drive")
         commit = good or kept_commit(folder) or newest or newest_commit()
     else:
-        reporter.say("asking GitHub for the version")
+        step.say("asking GitHub for the version")
         commit = (newest or newest_commit()) if version == NEWEST else named_commit(versions, version)
     if version == NEWEST and not commit and (commit := good or kept_commit(folder)):
-        reporter.notice(f"GitHub did not answer, so the version kept on Drive is used ({commit[:8]}).")
+        step.notice(f"GitHub did not answer, so the version kept on Drive is used ({commit[:8]}).")
     why = versions.failure(commit) if version == NEWEST and good not in ("", commit) else ""
     if why:
-        reporter.notice(
+        step.notice(
             f"The newest AUTOMATIC1111 ({commit[:8]}) did not work before ({why.rstrip('.')}), so the version "
             "that worked "
             f"last ({good[:8]}) is used until there is a newer one."
@@ -95,9 +95,9 @@ def kept_commit(folder: Folder) -> str:
     return wanted_commit(pull_history(folder, folder.kept), Repository("", (), "HEAD"))
 
 
-def check_out_version(folder: Folder, commit: str, reporter: Reporter) -> None:
+def check_out_version(folder: Folder, commit: str, step: Step) -> None:
     """Check that very commit of A1111 out on the machine. Raises `Problem` if neither Drive nor GitHub has it."""
-    check_out(folder, Repository("", (WEBUI_URL,), commit), folder.code, refresh=False, reporter=reporter, used=False)
+    check_out(folder, Repository("", (WEBUI_URL,), commit), folder.code, refresh=False, step=step, used=False)
 
 
 def keep_as_good(folder: Folder, tries: Tries) -> None:
@@ -108,19 +108,19 @@ def keep_as_good(folder: Folder, tries: Tries) -> None:
     tries.worked()
 
 
-def check_out_sub_repositories(folder: Folder, reporter: Reporter) -> None:
+def check_out_sub_repositories(folder: Folder, step: Step) -> None:
     """Check out the five repositories A1111 needs, side by side, by way of Drive; fetch only what Drive has not."""
     repositories = sub_repositories(folder.code)
     ready = 0
 
     def one(repository: Repository) -> None:
-        check_out(folder, repository, folder.code / repository.folder, refresh=False, reporter=reporter)
+        check_out(folder, repository, folder.code / repository.folder, refresh=False, step=step)
 
     with ThreadPoolExecutor(len(repositories) or 1) as pool:
         for future in as_completed([pool.submit(one, repository) for repository in repositories]):
             future.result()
             ready += 1
-            reporter.say(f"{ready} of {len(repositories)} parts ready")
+            step.say(f"{ready} of {len(repositories)} parts ready")
 
 
 def sub_repositories(code: Path) -> list[Repository]:

@@ -1,17 +1,16 @@
-"""The steps of a launch on its board: how one runs, fails, and says so."""
+"""The steps of a launch in its status: how one runs, fails, and says so."""
 
 import threading
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from launcher.core.board import Board
 from launcher.core.problem import Problem, unexpected
-from launcher.core.reporter import Reporter
+from launcher.core.status import Status, Step
 from launcher.models.remote import Interrupted
 from launcher.webui.explain import problem_of
 
@@ -27,39 +26,39 @@ STEPS: Final = (
 
 
 class Failed(Exception):
-    """A step failed and has said so on the board; what needs it does not begin."""
+    """A step failed and has said so in the status; what needs it does not begin."""
 
 
 @dataclass(frozen=True)
 class Steps:
     """Runs the steps of one piece of work. `over` is set when it should end."""
 
-    board: Board
+    status: Status
     log: Path  # tracebacks go here
     over: threading.Event
 
-    def reporter(self, name: str) -> Reporter:
-        """How the rooms tell what they do for that step."""
-        return Reporter(self.board, name, self.over)
+    def of(self, name: str) -> Step:
+        return self.status.step(name, self.over)
 
     @contextmanager
-    def step(self, name: str, note: str = "", after: tuple["Future[Any]", ...] = ()) -> Iterator[None]:
-        """Run a step once what it needs is done. Whatever goes wrong stands on the board; raises `Failed`."""
-        for leg in after:
-            leg.result()
+    def step(self, name: str, note: str = "", after: Sequence["Future[Any]"] = ()) -> Iterator[Step]:
+        """Run a step once what it needs is done. Whatever goes wrong stands in the status; raises `Failed`."""
+        for task in after:
+            task.result()
         if self.over.is_set():
             raise Failed
-        self.board.start(name, note)
+        step = self.of(name)
+        step.begin(note)
         try:
-            yield
+            yield step
         except (Failed, Interrupted):
-            self.board.rest(name, "stopped; press ▶ to continue from here")
+            step.reset("stopped; press ▶ to continue from here")
             raise Failed from None
         except Exception as error:
             if self.over.is_set() and not isinstance(error, Problem):
-                self.board.rest(name, "stopped; press ▶ to continue from here")
+                step.reset("stopped; press ▶ to continue from here")
             else:
-                self.board.fail(name, self.problem(error))
+                step.fail(self.problem(error))
             raise Failed from error
 
     @contextmanager
@@ -69,7 +68,7 @@ class Steps:
             yield
         except Exception as error:
             problem = self.problem(error)
-            self.board.notice(f"Something went wrong while {what}: {problem.what} {problem.do}", about=what)
+            self.status.notice(f"Something went wrong while {what}: {problem.what} {problem.do}", about=what)
 
     def problem(self, error: Exception) -> Problem:
         """An error as a person reads it; the traceback goes to the launcher's log."""
@@ -81,7 +80,6 @@ class Steps:
 
 
 def finished(value: str) -> "Future[str]":
-    """A future that is done."""
     future: Future[str] = Future()
     future.set_result(value)
     return future

@@ -5,15 +5,15 @@ uses.
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from launcher.access.public_link import PublicLink
 from launcher.colab.machine import Machine
-from launcher.core.board import Board
 from launcher.core.folder import GB, free_bytes, largest_files
 from launcher.core.problem import Problem
+from launcher.core.snapshot import Button
+from launcher.core.status import Status
 from launcher.drive.mirror import Mirror
 from launcher.drive.mount import connect_drive, drive_is_mounted
 from launcher.launch.steps import Steps
@@ -21,50 +21,42 @@ from launcher.launch.steps import Steps
 WATCH_LINK_EVERY: Final = 60.0  # seconds
 WATCH_DRIVE_EVERY: Final = 5.0  # seconds
 WATCH_ROOM_EVERY: Final = 60.0  # seconds
-STUCK_AFTER: Final = 120.0  # seconds without a sign of life of the mirror
+STUCK_AFTER: Final = 120.0  # seconds without a sign of life of the sync
 GIVE_BACK_WARNING: Final = 60.0  # seconds
-
-CONNECT_DRIVE: Final = "Connect Google Drive"
 
 
 @dataclass
 class DriveWatch:
     """Has a Drive that was disconnected connected again, and says when it is full. `look` never waits.
 
-    An open window is asked once, for Google's dialog holds up its notebook; afterwards there is a button for it.
+    A face that looks is asked once, for Google's dialog holds up its notebook; afterwards there is a button for it.
     """
 
     steps: Steps
     machine: Machine
     ask: Callable[..., dict[str, Any]]  # puts a question to the person
-    somebody: Callable[[], bool]  # is there a window that could be asked?
-    mirror: Mirror
+    somebody: Callable[[], bool]  # is there a face that could be asked?
+    sync: Mirror
+    away: bool = False  # Drive is not there
     _connecting: threading.Thread | None = None
-    _away: bool = False
     _next: float = 0.0  # time.monotonic() of the next look
     _next_room: float = 0.0
     _full_said: bool = False
 
-    @property
-    def away(self) -> bool:
-        """True while Drive is not there."""
-        return self._away
-
     def look(self) -> None:
-        """Look after it, every five seconds."""
         if time.monotonic() < self._next or self._busy:
             return
         self._next = time.monotonic() + WATCH_DRIVE_EVERY
         if drive_is_mounted(self.machine):
-            if self._away:
+            if self.away:
                 self._is_back()
             self._say_if_full()
             self._say_if_stuck()
             self._say_room()
-        elif not self._away:
-            self._away = True
-            self.steps.board.start("drive", "Google Drive was disconnected; new files wait on this machine")
-            self.steps.board.offer_button(CONNECT_DRIVE, True)
+        elif not self.away:
+            self.away = True
+            self.steps.of("drive").begin("Google Drive was disconnected; new files wait on this machine")
+            self.steps.status.offer(Button.CONNECT, True)
             if self.somebody():
                 self.connect()
             else:
@@ -76,42 +68,47 @@ class DriveWatch:
             self._connecting = threading.Thread(target=self._connect, name="connect drive", daemon=True)
             self._connecting.start()
 
+    def connect_if_away(self) -> None:
+        """Somebody looks: a Drive that was disconnected meanwhile can be asked for."""
+        if self.away:
+            self.connect()
+
     @property
     def _busy(self) -> bool:
         return self._connecting is not None and self._connecting.is_alive()
 
     def _connect(self) -> None:
-        self.steps.board.note("drive", "Google asks for your permission again, in the tab in which you pressed ▶")
+        self.steps.of("drive").say("Google asks for your permission again, in the tab in which you pressed ▶")
         try:
             connect_drive(self.machine, self.ask)
         except Problem as problem:
-            self.steps.board.notice(problem.what, about="drive")
+            self.steps.status.notice(problem.what, about="drive")
             self._say_how()
             return
         self._is_back()
 
     def _say_how(self) -> None:
-        self.steps.board.note(
-            "drive", f"disconnected; new files wait on this machine until you press {CONNECT_DRIVE} below"
+        self.steps.of("drive").say(
+            "disconnected; new files wait on this machine until you press Connect Google Drive below"
         )
 
     def _is_back(self) -> None:
-        self._away = False
-        self.steps.board.offer_button(CONNECT_DRIVE, False)
-        self.steps.board.withdraw("drive")
-        where = self.machine.in_words(self.mirror.kept)
-        self.steps.board.finish("drive", f"{where}, connected again at {time.strftime('%H:%M')}")
+        self.away = False
+        self.steps.status.offer(Button.CONNECT, False)
+        self.steps.status.remove("drive")
+        where = self.machine.in_words(self.sync.kept)
+        self.steps.of("drive").done(f"{where}, connected again at {time.strftime('%H:%M')}")
 
     def _say_if_full(self) -> None:
         """Say once, until everything is kept again, that Drive is full: the folder on Drive is walked for it."""
-        if not self.mirror.waiting:
+        if not self.sync.waiting:
             self._full_said = False
-            self.steps.board.withdraw("full")
-        elif self.mirror.full and not self._full_said:
+            self.steps.status.remove("full")
+        elif self.sync.full and not self._full_said:
             self._full_said = True
-            sizes = ", ".join(f"{name} ({size / GB:.1f} GB)" for name, size in largest_files(self.mirror.kept))
-            self.steps.board.notice(
-                f"Google Drive is full: {self.mirror.waiting_bytes / GB:.2f} GB of new files wait on this machine, "
+            sizes = ", ".join(f"{name} ({size / GB:.1f} GB)" for name, size in largest_files(self.sync.kept))
+            self.steps.status.notice(
+                f"Google Drive is full: {self.sync.waiting_bytes / GB:.2f} GB of new files wait on this machine, "
                 "and are lost when it goes away. Delete what you do not need and empty Drive's trash; the files "
                 f"are then saved by themselves. The largest files in your folder: {sizes}.",
                 about="full",
@@ -121,19 +118,19 @@ class DriveWatch:
         """How much Drive still takes, once a minute."""
         if self.machine.mountpoint and time.monotonic() > self._next_room:
             self._next_room = time.monotonic() + WATCH_ROOM_EVERY
-            self.steps.board.show_fact("Free on Google Drive", f"{free_bytes(self.mirror.kept) / GB:.1f} GB")
+            self.steps.status.fact("Free on Google Drive", f"{free_bytes(self.sync.kept) / GB:.1f} GB")
 
     def _say_if_stuck(self) -> None:
-        """Say when nothing was heard of the mirror for long: it waits for an answer of Drive that does not come."""
-        silent = time.monotonic() - self.mirror.heartbeat
-        if self.mirror.heartbeat and silent > STUCK_AFTER:
-            self.steps.board.notice(
+        """Say when nothing was heard of the sync for long: it waits for an answer of Drive that does not come."""
+        silent = time.monotonic() - self.sync.heartbeat
+        if self.sync.heartbeat and silent > STUCK_AFTER:
+            self.steps.status.notice(
                 f"Google Drive has not answered for {silent / 60:.0f} minutes: new files wait on this machine. "
                 "Download what you want to keep before you stop.",
                 about="stuck",
             )
         else:
-            self.steps.board.withdraw("stuck")
+            self.steps.status.remove("stuck")
 
 
 class LinkWatch:
@@ -145,7 +142,6 @@ class LinkWatch:
         self._busy: threading.Thread | None = None
 
     def look(self) -> None:
-        """Look after it. Asking the link and opening it take their time, in a thread of their own."""
         if self._busy and self._busy.is_alive():
             return
         died = self._tunneled and not self.public_link.tunnel.running
@@ -160,34 +156,30 @@ class LinkWatch:
             self._seen, self._tunneled = time.monotonic(), self.public_link.tunnel.running
 
     def _open_again(self) -> None:
-        board = self.steps.board
-        board.start("link", "the link does not answer; opening it again")
+        self.steps.of("link").begin("the link does not answer; opening it again")
         try:
-            board.finish("link", self.public_link.open_again(self.steps.reporter("link")))
+            self.steps.of("link").done(self.public_link.open_again(self.steps.of("link")))
         except Problem as problem:
-            board.fail("link", problem)
+            self.steps.of("link").fail(problem)
             return
         self.show_login_box()
 
 
-@dataclass(frozen=True)
+@dataclass
 class UseWatch:
     """Says when nobody has used the web UI for so many `minutes` (0: never), and a minute before."""
 
-    board: Board
+    status: Status
     minutes: int
-    last_use: Path  # the door touches it
+    used_at: float = field(default_factory=time.time)  # time.time(), as the door tells it
 
     def look(self) -> bool:
-        """Look after it; True once the machine is to be given back."""
-        if not self.minutes:
-            return False
-        left = self.minutes * 60 - (time.time() - self.last_use.stat().st_mtime)
-        if left > GIVE_BACK_WARNING:
-            self.board.withdraw("give back")
+        left = self.minutes * 60 - (time.time() - self.used_at)
+        if not self.minutes or left > GIVE_BACK_WARNING:
+            self.status.remove("give back")
             return False
         when = time.strftime("%H:%M", time.localtime(time.time() + left))
-        self.board.notice(
+        self.status.notice(
             f"Nobody has used the web UI for a while, so the machine will be given back at {when}.", about="give back"
         )
         return left <= 0

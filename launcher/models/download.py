@@ -16,7 +16,7 @@ import requests
 
 from launcher.core.folder import PART, require_room
 from launcher.core.problem import Problem
-from launcher.core.reporter import Reporter
+from launcher.core.status import Step
 from launcher.models.part_file import PartFile
 from launcher.models.ranged_source import FAST_PIECE, RangedSource, RangesIgnored, Untrue, refuse_a_page
 from launcher.models.refusals import LONGEST_WAIT, Refused, check_status, disk_problem, goes_on, refused_problem
@@ -56,7 +56,7 @@ def download(
     target: Path,
     *,
     where: str,
-    reporter: Reporter,
+    step: Step,
     receive: Callable[[Path, Path], Path] = put_in_place,
 ) -> tuple[Path, str]:
     """Fetch `remote` to `target`, which appears only when it is whole and verified; return its path and SHA-256.
@@ -68,7 +68,7 @@ def download(
     is fetched already is kept, except when it turned out to be wrong.
     """
     target.parent.mkdir(exist_ok=True)  # never with what is above it: see make_folder_below
-    with only_writer(target, reporter) as waited:
+    with only_writer(target, step) as waited:
         if waited and target.exists() and (digest := same_file(remote, target)):
             return target, digest  # another cell has just fetched it
         part = target.with_name(f"{target.name}.{remote.tag}{PART}")
@@ -79,7 +79,7 @@ def download(
             there = part.stat().st_blocks * 512 if part.exists() else 0
             require_room(target.parent, remote.size - there, where, f"The model {remote.name}", target.parent.parent)
         try:
-            digest = fetch(remote, part, reporter)
+            digest = fetch(remote, part, step)
         except Problem:
             part.unlink(missing_ok=True)
             raise
@@ -97,8 +97,8 @@ def download(
 
 
 @contextmanager
-def only_writer(target: Path, reporter: Reporter) -> Iterator[bool]:
-    """Nobody else on this machine writes that file: other cells, kernels and keepers wait. Yields whether this one did.
+def only_writer(target: Path, step: Step) -> Iterator[bool]:
+    """Nobody else on this machine writes that file: other jobs, kernels and services wait. Yields whether this one did.
 
     The lock lies on the machine's own disk, for Google Drive knows none; the system frees it when its holder dies.
     """
@@ -107,16 +107,16 @@ def only_writer(target: Path, reporter: Reporter) -> Iterator[bool]:
     lock = filelock.FileLock(place / f"{hashlib.sha256(str(target.absolute()).encode()).hexdigest()[:32]}.lock")
     waited = False
     while True:
-        if reporter.stopped:
+        if step.stopped:
             raise Interrupted
         try:
             lock.acquire(timeout=0)
             break
         except filelock.Timeout:
             if not waited:
-                reporter.say(f"{target.name} is already being downloaded; waiting for it")
+                step.say(f"{target.name} is already being downloaded; waiting for it")
             waited = True
-            reporter.stop.wait(STOP_LATENCY)
+            step.stop.wait(STOP_LATENCY)
     try:
         yield waited
     finally:
@@ -132,7 +132,7 @@ def same_file(remote: Remote, path: Path) -> str:
     return digest if remote.sha256 in ("", digest) else ""
 
 
-def fetch(remote: Remote, part: Path, reporter: Reporter) -> str:
+def fetch(remote: Remote, part: Path, step: Step) -> str:
     """Bring all bytes into `part`; return their SHA-256, computed on the way: one pass over the data.
 
     Ranges side by side where parts can be told to belong together, and where the server answers what it was asked;
@@ -140,32 +140,32 @@ def fetch(remote: Remote, part: Path, reporter: Reporter) -> str:
     """
     if remote.can_go_on:
         try:
-            digest = fetch_ranges(remote, part, reporter)
+            digest = fetch_ranges(remote, part, step)
             if remote.sha256 in ("", digest):
                 return digest
-            reporter.say(f"{remote.name} arrived with wrong bytes; it is being downloaded again in one piece")
+            step.say(f"{remote.name} arrived with wrong bytes; it is being downloaded again in one piece")
         except RangesIgnored:
             pass
         except Untrue:
             part.unlink()
     for wait in (*WHOLE_WAITS, None):
         try:
-            return until_stopped(reporter.stop, lambda: fetch_whole(remote, part, reporter))
+            return until_stopped(step.stop, lambda: fetch_whole(remote, part, step))
         except Refused as error:
             if wait is None or not error.may_pass:
                 raise
-            reporter.stop.wait(min(LONGEST_WAIT, error.retry_after or wait))
+            step.stop.wait(min(LONGEST_WAIT, error.retry_after or wait))
         except requests.RequestException:
             if wait is None:
                 raise
-            reporter.stop.wait(wait)
+            step.stop.wait(wait)
     raise AssertionError
 
 
-def fetch_ranges(remote: Remote, part: Path, reporter: Reporter) -> str:
+def fetch_ranges(remote: Remote, part: Path, step: Step) -> str:
     """The file in ranges, several at once."""
     with PartFile(part, remote.size) as file:
-        source = RangedSource(remote, file, reporter)
+        source = RangedSource(remote, file, step)
         failures: list[Exception] = []
 
         def work() -> None:
@@ -184,7 +184,7 @@ def fetch_ranges(remote: Remote, part: Path, reporter: Reporter) -> str:
         looked, there = time.monotonic(), source.received
         try:
             while hashed < remote.size:
-                if reporter.stopped:
+                if step.stopped:
                     raise Interrupted
                 ready = file.wait_beyond(hashed)
                 since, came = time.monotonic() - looked, source.received - there
@@ -211,7 +211,7 @@ def fetch_ranges(remote: Remote, part: Path, reporter: Reporter) -> str:
     return digest.hexdigest()
 
 
-def fetch_whole(remote: Remote, part: Path, reporter: Reporter) -> str:
+def fetch_whole(remote: Remote, part: Path, step: Step) -> str:
     """The file in one answer, from its beginning to its end."""
     digest, have = hashlib.sha256(), 0
     with (
@@ -228,12 +228,12 @@ def fetch_whole(remote: Remote, part: Path, reporter: Reporter) -> str:
         for piece in answer.iter_content(FAST_PIECE):
             if not have:
                 refuse_a_page(remote, piece)
-            if reporter.stopped:
+            if step.stopped:
                 raise Interrupted
             file.write(piece)
             digest.update(piece)
             have += len(piece)
-            reporter.progress(have, remote.size or told)
+            step.progress(have, remote.size or told)
         if told and have != told:
             raise requests.ConnectionError("the answer was cut off")
         if stated and not remote.sha256 and digest.hexdigest() != stated:  # a known one is compared by `verify`

@@ -31,9 +31,9 @@ def ensure_checkpoint(fetcher: Fetcher, wanted: str, default: str) -> str:
         usual = {source.saved_name for source in sources_of(default)}
         chosen, useless = usable_checkpoint(fetcher.folder, usual)
         for name, fault in useless.items():
-            fetcher.reporter.notice(f"{name} is in your checkpoint folder, but cannot be used: {fault}.")
+            fetcher.step.notice(f"{name} is in your checkpoint folder, but cannot be used: {fault}.")
         if chosen:
-            fetcher.reporter.say(f"{chosen.name} is ready")
+            fetcher.step.say(f"{chosen.name} is ready")
             fetch_previews(fetcher, look_at(chosen).base)
             return chosen.name
     model = model_named(wanted)
@@ -51,24 +51,24 @@ def ensure_model(fetcher: Fetcher, model: Model) -> str:
     folder = fetcher.folder.models / model.folder
     for source in model.sources:
         if reuse_or_set_aside(fetcher, folder / source.saved_name, source.size, source.sha256):
-            fetcher.reporter.say(f"{source.saved_name} is ready")
+            fetcher.step.say(f"{source.saved_name} is ready")
             return with_companions(fetcher, model, source.saved_name)
     if model.non_commercial:
-        fetcher.reporter.notice(
+        fetcher.step.notice(
             f"{model.name} is licensed under {model.licence}: read {model.sources[0].page} before you use it "
             "commercially."
         )
     failures: list[Problem] = []
     for source in model.sources:
         try:
-            fetcher.reporter.say(f"asking {source.repo}")
+            fetcher.step.say(f"asking {source.repo}")
             remote = with_token(fetcher, lambda token, file=source: resolve_hub_file(file, token))  # type: ignore[misc]
             path = fetch_remote(fetcher, remote, folder)
             return with_companions(fetcher, model, path.name)
         except Problem as problem:
             failures.append(problem)
             if source is not model.sources[-1]:
-                fetcher.reporter.notice(f"{problem.what} The next source is tried.")
+                fetcher.step.notice(f"{problem.what} The next source is tried.")
     raise failures[0]
 
 
@@ -78,32 +78,32 @@ def ensure_linked_model(fetcher: Fetcher, link: str, kind: str = "", name: str =
     `kind` ("checkpoint", "LoRA" …) decides the folder; with "" the source's own word for it does, else the names of the
     tensors in the file. `name` is the file name to give it, with or without its ending.
     """
-    fetcher.reporter.say("checking the link")
+    fetcher.step.say("checking the link")
     try:
         found = with_token(fetcher, lambda token: resolve_link(link, token))
     except Problem as problem:
         there = file_there(fetcher.folder, link, kind or "checkpoint")
         if there:
-            fetcher.reporter.notice(f"{problem.what} The file is already there and is used as it is.")
+            fetcher.step.notice(f"{problem.what} The file is already there and is used as it is.")
             return there
         raise
     remote = replace(found.remote, name=chosen_name(found.remote.name, name))
     same = place_for(fetcher.folder, kind or found.kind or "checkpoint") / remote.name
     if remote.sha256 and same.exists() and not fault_of(same) and is_same(fetcher, same, remote):
-        fetcher.reporter.say(f"{same.name} is ready")
+        fetcher.step.say(f"{same.name} is ready")
         return same.name
-    seen = until_stopped(fetcher.reporter.stop, lambda: look_before(remote))
+    seen = until_stopped(fetcher.step.stop, lambda: look_before(remote))
     sure, remote = decide(found, remote, seen, kind)
     folder = place_for(fetcher.folder, sure)
     for target in (folder / remote.name, folder / told_apart(remote)):
         if not reuse_or_set_aside(fetcher, target, 0, "") and not target.exists():
             path = fetch_remote(fetcher, replace(remote, name=target.name), folder, sure)
             break
-        if until_stopped(fetcher.reporter.stop, lambda path=target: is_same(fetcher, path, remote)):  # type: ignore[misc]
-            fetcher.reporter.say(f"{target.name} is ready")
+        if until_stopped(fetcher.step.stop, lambda path=target: is_same(fetcher, path, remote)):  # type: ignore[misc]
+            fetcher.step.say(f"{target.name} is ready")
             path = target
             break
-        fetcher.reporter.notice(f"There is already another file called {target.name}; it was left as it is.")
+        fetcher.step.notice(f"There is already another file called {target.name}; it was left as it is.")
     else:
         raise Problem(
             f"There are already two other files called {remote.name} in your models folder.",

@@ -8,7 +8,7 @@ from typing import Final, TypeVar
 
 from launcher.core.folder import Folder, require_room
 from launcher.core.problem import Problem
-from launcher.core.reporter import Reporter
+from launcher.core.status import Step
 from launcher.models.checksums import known_checksum, note_checksum
 from launcher.models.download import download
 from launcher.models.link_target import TokenNeeded
@@ -32,25 +32,25 @@ class Fetcher:
     folder: Folder
     where: str  # the disk's name in messages
     ask_token: Callable[[str, str], str]  # (name of the secret, reason) -> token; "" where nobody answers
-    reporter: Reporter
+    step: Step
 
 
 def fetch_remote(fetcher: Fetcher, remote: Remote, folder: Path, kind: str = "") -> Path:
     """Download one file into its folder; return where it is."""
     if remote.name.lower().endswith(OLD_ENDINGS):
-        fetcher.reporter.notice(
+        fetcher.step.notice(
             f"{remote.name} is a pickle file, which can contain code. Choose a .safetensors file of the same model if "
             "there is one."
         )
-    fetcher.reporter.say(remote.name)
+    fetcher.step.say(remote.name)
     # What is written to Google Drive lies on the runtime's disk until it is uploaded (googlecolab/colabtools#659).
     require_room(fetcher.folder.machine, remote.size, "the runtime's disk", f"The model {remote.name}")
     path, digest = download(
         remote,
         folder / remote.name,
         where=fetcher.where,
-        reporter=fetcher.reporter,
-        receive=Receiver(kind, fetcher.where, fetcher.reporter.stop, bool(remote.sha256)),
+        step=fetcher.step,
+        receive=Receiver(kind, fetcher.where, fetcher.step.stop, bool(remote.sha256)),
     )
     if path.suffix.lower() != ".zip" and not remote.name.lower().endswith(".zip"):
         note_checksum(fetcher.folder, path, digest)
@@ -66,15 +66,15 @@ def reuse_or_set_aside(fetcher: Fetcher, path: Path, size: int, sha256: str) -> 
     fault = fault_of(path)
     known = known_checksum(fetcher.folder, path)
     if not fault and size and path.stat().st_size != size:
-        fetcher.reporter.notice(f"There is already another file called {path.name}; it is used as it is.")
+        fetcher.step.notice(f"There is already another file called {path.name}; it is used as it is.")
         return True
     if not fault and sha256 and known and known != sha256:
-        fetcher.reporter.notice(f"There is already another file called {path.name}; it is used as it is.")
+        fetcher.step.notice(f"There is already another file called {path.name}; it is used as it is.")
         return True
     if not fault:
         return True
     aside = set_aside(path)
-    fetcher.reporter.notice(
+    fetcher.step.notice(
         f"{path.name} was already there, but is not a usable model file: {fault}. It was renamed to {aside.name}; "
         "delete it if you do not need it."
     )
@@ -89,7 +89,7 @@ def is_same(fetcher: Fetcher, path: Path, remote: Remote) -> bool:
     if remote.sha256:
         known = known_checksum(fetcher.folder, path)
         if not known:
-            fetcher.reporter.say(f"comparing {path.name} with its source")
+            fetcher.step.say(f"comparing {path.name} with its source")
             known = hashed(fetcher, path)
             note_checksum(fetcher.folder, path, known)
         return known == remote.sha256
@@ -109,17 +109,17 @@ def hashed(fetcher: Fetcher, path: Path) -> str:
     digest, done, size = hashlib.sha256(), 0, path.stat().st_size
     with path.open("rb") as file:
         while piece := file.read(HASHED_AT_ONCE):
-            if fetcher.reporter.stopped:
+            if fetcher.step.stopped:
                 raise Interrupted
             digest.update(piece)
             done += len(piece)
-            fetcher.reporter.progress(done, size)
+            fetcher.step.progress(done, size)
     return digest.hexdigest()
 
 
 def with_token(fetcher: Fetcher, resolve: Callable[[str], T]) -> T:
     """Resolve without a token first (a wrong one breaks public files too); ask only where the source wants one."""
-    stop = fetcher.reporter.stop
+    stop = fetcher.step.stop
     try:
         return until_stopped(stop, lambda: resolve(""))
     except TokenNeeded as needed:

@@ -36,19 +36,19 @@ def fetch_previews(fetcher: Fetcher, base: str) -> None:
         return
     for address in SOURCES:
         try:
-            found = until_stopped(fetcher.reporter.stop, lambda at=address: probe(Remote(at, OF_XL)))  # type: ignore[misc]
+            found = until_stopped(fetcher.step.stop, lambda at=address: probe(Remote(at, OF_XL)))  # type: ignore[misc]
             raise_refusal(found)
             download(
                 replace(found.remote, name=OF_XL),
                 folder / OF_XL,
                 where=fetcher.where,
-                reporter=fetcher.reporter,
-                receive=Receiver("", fetcher.where, fetcher.reporter.stop, bool(found.remote.sha256)),
+                step=fetcher.step,
+                receive=Receiver("", fetcher.where, fetcher.step.stop, bool(found.remote.sha256)),
             )
             return
         except Problem:
             continue  # the next source; that none has it is said below
-    fetcher.reporter.notice(
+    fetcher.step.notice(
         f"{OF_XL}, which draws the previews of SDXL images, could not be downloaded. Until it can be, previews have "
         "the wrong colours; finished images are not affected."
     )

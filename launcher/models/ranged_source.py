@@ -12,7 +12,7 @@ from typing import Final
 import requests
 
 from launcher.core.problem import Problem
-from launcher.core.reporter import Reporter
+from launcher.core.status import Step
 from launcher.models.part_file import PartFile
 from launcher.models.refusals import LONGEST_WAIT, Refused, check_status, store_of
 from launcher.models.remote import Interrupted, Remote
@@ -44,20 +44,20 @@ class RangedSource:
     so that a server that is down, or lies, is asked `TRIES` times and not `TRIES` times a connection.
     """
 
-    def __init__(self, remote: Remote, file: PartFile, reporter: Reporter) -> None:
-        self.remote, self.file, self.reporter = remote, file, reporter
+    def __init__(self, remote: Remote, file: PartFile, step: Step) -> None:
+        self.remote, self.file, self.step = remote, file, step
         self.given_up, self.answered = threading.Event(), threading.Event()
         self.direct = ""  # where the redirect led
         self.received = file.have
         self.seams: dict[int, bytes] = {}  # offset -> the bytes there, by the answer for the stretch behind them
         self._failures, self._failed_at = 0, 0.0
         self._lock, self._turn, self._sessions = threading.Lock(), threading.Lock(), threading.local()
-        reporter.progress(self.received, remote.size)
+        step.progress(self.received, remote.size)
 
     @property
     def is_over(self) -> bool:
         """True once nobody wants the bytes any more."""
-        return self.reporter.stopped or self.given_up.is_set()
+        return self.step.stopped or self.given_up.is_set()
 
     def work(self) -> None:
         """One connection's work: stretch after stretch."""
@@ -114,7 +114,7 @@ class RangedSource:
         with self._lock:
             self._failures = 0
             self.received += count
-            self.reporter.progress(self.received, self.remote.size)
+            self.step.progress(self.received, self.remote.size)
 
     def _count_failure(self, error: Exception, asked: float) -> None:
         """One more answer without a new byte; answers to questions asked before the last failure count once."""

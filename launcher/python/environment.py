@@ -13,7 +13,7 @@ from typing import Any, Final
 from launcher.core.folder import GB, Folder, require_room, write_safely
 from launcher.core.problem import Problem
 from launcher.core.process import CommandError, run, works
-from launcher.core.reporter import Reporter
+from launcher.core.status import Step
 from launcher.python import probe
 from launcher.python.borrow import borrow, give_up, lent_by_kernel, lost, read_borrowed
 from launcher.python.bytecode import put_bytecode
@@ -49,7 +49,7 @@ class PythonEnvironment:
     installed_now: bool
 
 
-def prepare_python(folder: Folder, packages: list[str], reporter: Reporter) -> PythonEnvironment:
+def prepare_python(folder: Folder, packages: list[str], step: Step) -> PythonEnvironment:
     """Make the environment with these `packages` (`packages.packages_for` chooses them). Raises `Problem`.
 
     It is complete or absent: a marker with all that went in is written last, and an environment without it is finished
@@ -62,12 +62,12 @@ def prepare_python(folder: Folder, packages: list[str], reporter: Reporter) -> P
     uv = find_uv(folder)
     marker.unlink(missing_ok=True)
     if not works(str(python)):
-        make_environment(uv, folder, reporter)
+        make_environment(uv, folder, step)
     write_safely(folder.python / "constraints.txt", CONSTRAINTS)
     write_safely(folder.python / "build-constraints.txt", BUILD_CONSTRAINTS)
     give_up(folder, lost(folder))
     forget_half_installed(folder, read_borrowed(folder))
-    fill(uv, folder, packages, reporter, borrowing=True)
+    fill(uv, folder, packages, step, borrowing=True)
     put_bytecode(folder)
     finished = {"rules": rules, "wanted": packages, "packages": installed_packages(folder)}
     write_safely(marker, json.dumps(finished))
@@ -86,18 +86,18 @@ def trouble_with(folder: Folder) -> str:
     return trouble
 
 
-def make_work(folder: Folder, reporter: Reporter) -> None:
+def make_work(folder: Folder, step: Step) -> None:
     """Look while nothing else needs the card, and replace borrowed packages that do not work. Raises `Problem`."""
     trouble = trouble_with(folder)
     if trouble and read_borrowed(folder):
-        reporter.notice(
+        step.notice(
             f"This machine's CUDA libraries do not work with the web UI ({trouble}), so the right ones are downloaded."
         )
         marker = folder.python / COMPLETE
         finished = json.loads(marker.read_text())
         marker.unlink()
         give_up(folder, read_borrowed(folder))
-        fill(find_uv(folder), folder, finished["wanted"], reporter, borrowing=False)
+        fill(find_uv(folder), folder, finished["wanted"], step, borrowing=False)
         write_safely(marker, json.dumps(finished | {"packages": installed_packages(folder)}))
         trouble = trouble_with(folder)
     if trouble:
@@ -114,7 +114,7 @@ def is_complete(folder: Folder, rules: str, wanted: list[str]) -> bool:
     return bool(same) and not lost(folder) and not absent(folder, wanted)
 
 
-def fill(uv: str, folder: Folder, packages: list[str], reporter: Reporter, *, borrowing: bool) -> None:
+def fill(uv: str, folder: Folder, packages: list[str], step: Step, *, borrowing: bool) -> None:
     """Borrow what may be borrowed, install the rest, and see that all is there. Raises `Problem`."""
     locked = is_lock(packages)
     if locked and borrowing:
@@ -126,9 +126,9 @@ def fill(uv: str, folder: Folder, packages: list[str], reporter: Reporter, *, bo
     require_room(folder.machine, room, "the runtime's disk", "Installing the web UI's packages")
     borrowed = borrowed_bytes(folder)
     if borrowed:
-        reporter.say(f"{sum(sizes) / GB:.1f} GB to download, {borrowed / GB:.1f} GB borrowed from this machine")
+        step.say(f"{sum(sizes) / GB:.1f} GB to download, {borrowed / GB:.1f} GB borrowed from this machine")
     if missing or not locked:
-        install(uv, folder, missing if locked else packages, locked=locked, reporter=reporter)
+        install(uv, folder, missing if locked else packages, locked=locked, step=step)
     if locked:
         ask_for_less(folder)
         stand_in_for_other_names(folder)

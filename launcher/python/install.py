@@ -7,7 +7,7 @@ from typing import Final
 from launcher.core.folder import Folder, write_safely
 from launcher.core.problem import Problem
 from launcher.core.process import CommandError, run
-from launcher.core.reporter import Reporter
+from launcher.core.status import Step
 from launcher.python.packages import note_replaced
 from launcher.python.pins import ALL_PINS, BUILD_PINS
 from launcher.python.uv import UV_SILENCE, plain_name, uv_environment, uv_problem
@@ -17,10 +17,10 @@ UNPACKED: Final = 1.9  # bytes on the disk for each byte of a wheel (7.7 GB of 4
 
 
 class Arrivals:
-    """What has arrived, by uv's words and by the files it writes; tells the reporter."""
+    """What has arrived, by uv's words and by the files it writes; tells the step."""
 
-    def __init__(self, cache: Path, packages: list[str], reporter: Reporter) -> None:
-        self.cache, self.reporter = cache, reporter
+    def __init__(self, cache: Path, packages: list[str], step: Step) -> None:
+        self.cache, self.step = cache, step
         self.sizes = {pin.name: pin.size for package in packages if (pin := ALL_PINS.get(package))}
         self.total, self.whole, self.most = sum(self.sizes.values()), 0, 0
         self.coming: dict[str, str] = {}  # name -> size in words
@@ -36,18 +36,18 @@ class Arrivals:
             self.whole += self.sizes.get(plain_name(ends[1]), 0)
         elif re.search(r"Prepared \d+ packages?", line):
             self.coming = {}
-            self.reporter.say("downloaded; installing the packages")
+            self.step.say("downloaded; installing the packages")
             return
         if (starts or ends) and self.coming:
             last = list(self.coming.items())[-3:]
-            self.reporter.say("downloading " + ", ".join(f"{name} ({size})" for name, size in last))
+            self.step.say("downloading " + ", ".join(f"{name} ({size})" for name, size in last))
 
     def measure(self) -> int:
         """Bytes on the disk of what is on its way; a sign of life."""
         written = sum(bytes_below(part) for part in self.cache.glob(".tmp*"))
         if self.total:
             self.most = max(self.most, min(self.total, self.whole + int(written / UNPACKED)))
-            self.reporter.progress(self.most, self.total)
+            self.step.progress(self.most, self.total)
         return written
 
 
@@ -64,7 +64,7 @@ def size_of(path: Path) -> int:
         return 0
 
 
-def install(uv: str, folder: Folder, packages: list[str], *, locked: bool, reporter: Reporter) -> None:
+def install(uv: str, folder: Folder, packages: list[str], *, locked: bool, step: Step) -> None:
     """Install the packages with uv. Where a package is one of the lock's, its checksum must be right.
 
     A version of the lock that is gone from the index is replaced by the newest before it that the constraints allow,
@@ -73,14 +73,14 @@ def install(uv: str, folder: Folder, packages: list[str], *, locked: bool, repor
     loosened: list[str] = []
     while True:
         try:
-            run_uv(uv, folder, packages, loosened, locked, reporter)
+            run_uv(uv, folder, packages, loosened, locked, step)
             return
         except CommandError as error:
             said = re.sub(r"\s+", " ", error.output)
             gone = re.search(r"there is no version of (\S+?)==(\S+?),? ", said)
             pin = f"{gone[1]}=={gone[2]}" if gone else ""
             if locked and pin in packages and pin not in loosened and len(loosened) < MOST_GONE:
-                reporter.say(f"{pin} is no longer in the package index; another version is used")
+                step.say(f"{pin} is no longer in the package index; another version is used")
                 loosened.append(pin)
                 continue
             raise installation_problem(folder, error, loosened) from error
@@ -98,7 +98,7 @@ def installation_problem(folder: Folder, error: CommandError, loosened: list[str
     return uv_problem(folder, error, "package index", "the web UI's packages")
 
 
-def run_uv(uv: str, folder: Folder, packages: list[str], loosened: list[str], locked: bool, reporter: Reporter) -> None:
+def run_uv(uv: str, folder: Folder, packages: list[str], loosened: list[str], locked: bool, step: Step) -> None:
     """One run of uv. Raises `CommandError`."""
     wanted, build = folder.python / "requirements.txt", folder.python / "build-requirements.txt"
     lines = [
@@ -108,7 +108,7 @@ def run_uv(uv: str, folder: Folder, packages: list[str], loosened: list[str], lo
     write_safely(wanted, "\n".join(lines) + "\n")
     write_safely(build, "".join(f"{pin.line}\n" for pin in BUILD_PINS.values()))
     env = uv_environment(folder)
-    arrivals = Arrivals(Path(env["UV_CACHE_DIR"]), packages, reporter)
+    arrivals = Arrivals(Path(env["UV_CACHE_DIR"]), packages, step)
     command = [
         uv,
         "pip",

@@ -1,1 +1,1 @@
-"""The panel that draws a board."""
+"""How a status is drawn: HTML, text, words."""

@@ -6,7 +6,7 @@ import time
 from typing import Final
 
 from launcher import __version__
-from launcher.core.board import DONE, FAILED, RUNNING, LoginBox, Snapshot
+from launcher.core.snapshot import DONE, FAILED, RUNNING, UNDERWAY, LoginBox, Snapshot, State
 from launcher.ui.report import report
 from launcher.ui.words import STATE_WORDS, amount, in_time
 
@@ -75,38 +75,31 @@ REPORT_SCRIPT: Final = (
 )
 
 
-def headline(board: Snapshot) -> str:
-    """What goes on, in a few words."""
-    if board.failed:
-        return "It stopped and needs your help"
-    return board.done_title if board.all_done else board.title
-
-
-def live_html(board: Snapshot) -> str:
+def live_html(status: Snapshot) -> str:
     """What a screen reader says by itself: it changes when a step begins or ends, not with every byte and second."""
-    done = sum(step.state == DONE for step in board.steps)
-    at_work = ", ".join(step.title for step in board.steps if step.state == RUNNING)
-    far = f" {done} of {len(board.steps)} steps done." if board.steps else ""
+    done = sum(step.state == DONE for step in status.steps)
+    at_work = ", ".join(step.title for step in status.steps if step.state == RUNNING)
+    far = f" {done} of {len(status.steps)} steps done." if status.steps else ""
     return (
-        f'<div class="oneclick unseen" role="status">{html.escape(headline(board))}.{far}'
+        f'<div class="oneclick unseen" role="status">{html.escape(status.title)}.{far}'
         f"{f' At work: {html.escape(at_work)}.' if at_work else ''}</div>"
     )
 
 
-def head_html(board: Snapshot, now: float) -> str:
+def head_html(status: Snapshot, now: float) -> str:
     """The first line: what goes on, and a clock that shows it is alive."""
-    running = [s for s in board.steps if s.state == RUNNING]
-    text = headline(board)
+    running = [s for s in status.steps if s.state == RUNNING]
+    text = status.title
     clock = time.strftime("%H:%M:%S", time.localtime(now))
-    box = board.login_box
-    since = f"ready after {in_time(box.seconds)}" if box and not running else in_time(now - board.started)
+    box = status.login_box
+    since = f"ready after {in_time(box.seconds)}" if box and not running else in_time(now - status.started)
     return f'{STYLE_OF_PANEL}<div class="oneclick head"><span>{since} · {clock}</span><b>{html.escape(text)}</b></div>'
 
 
-def steps_html(board: Snapshot, now: float) -> str:
+def steps_html(status: Snapshot, now: float) -> str:
     """The steps, each with its state, what it does, and how far it is."""
     rows = []
-    for step in board.steps:
+    for step in status.steps:
         when = in_time((step.ended or now) - step.started) if step.started else ""
         told = " · ".join(text for text in (step.note, amount(step)) if text)
         bar = ""
@@ -131,14 +124,14 @@ def sentence_html(text: str) -> str:
     return re.sub(r"\*\*(.+?)\*\*", r"<b>\1</b>", html.escape(text))
 
 
-def told_html(board: Snapshot) -> str:
+def told_html(status: Snapshot) -> str:
     """Messages, the older ones folded, and the problem with its remedy."""
-    notices = [f'<div class="notice">{sentence_html(text)}</div>' for text in board.notices]
+    notices = [f'<div class="notice">{sentence_html(text)}</div>' for text in status.notices]
     older, parts = notices[:-NOTICES_SHOWN], notices[-NOTICES_SHOWN:]
     if older:
         title = f"{len(older)} earlier message{'s' if older[1:] else ''}"
         parts.insert(0, f"<details><summary>{title}</summary>{''.join(older)}</details>")
-    for step in board.steps:
+    for step in status.steps:
         if step.state == FAILED:
             what, do = sentence_html(step.problem), sentence_html(step.remedy)
             parts.append(
@@ -168,12 +161,12 @@ def login_box_html(box: LoginBox | None, link: str) -> str:
     )
 
 
-def foot_html(board: Snapshot, closed: bool) -> str:
+def foot_html(status: Snapshot, closed: bool) -> str:
     """What is kept, how to go on, what runs here, and the button that copies a report."""
-    lines = [board.kept and html.escape(board.kept), sentence_html(foot_text(board, closed))]
+    lines = [status.kept and html.escape(status.kept), sentence_html(foot_text(status, closed))]
     facts = [
         f"Version {__version__}",
-        *(f"{name}{IN_THE_FOOT[name]}{value}" for name, value in board.facts if name in IN_THE_FOOT),
+        *(f"{name}{IN_THE_FOOT[name]}{value}" for name, value in status.facts if name in IN_THE_FOOT),
     ]
     button = f'<button type="button" onclick="{html.escape(REPORT_SCRIPT)}">Copy a report</button>'
     return (
@@ -182,18 +175,18 @@ def foot_html(board: Snapshot, closed: bool) -> str:
     )
 
 
-def report_html(board: Snapshot) -> str:
+def report_html(status: Snapshot) -> str:
     """The report, not shown: a part of its own, for it changes often and the button must keep the focus."""
-    text = html.escape(report(board))
+    text = html.escape(report(status))
     return f'<textarea class="oneclick-report" aria-label="Report" readonly hidden>{text}</textarea>'
 
 
-def foot_text(board: Snapshot, closed: bool) -> str:
+def foot_text(status: Snapshot, closed: bool) -> str:
     """How to go on from here; once the cell is `closed`, what became of the rest."""
     if not closed:
-        return board.foot
-    if board.login_box:
+        return status.foot
+    if status.state in (State.READY, State.RESTARTING):
         return "This cell stopped; the web UI is still running. Press ▶ to see this again; the cell **Stop** ends it."
-    if not board.failed and any(step.state == RUNNING for step in board.steps):
+    if status.state in UNDERWAY or (not status.failed and any(step.state == RUNNING for step in status.steps)):
         return "This cell stopped; the work continues. Press ▶ to see it again."
     return "This cell stopped."

@@ -5,7 +5,7 @@ import time
 from typing import Final
 
 from launcher import __version__
-from launcher.core.board import Snapshot
+from launcher.core.snapshot import Snapshot
 from launcher.ui.words import STATE_WORDS, in_time
 
 # What may name a person or let somebody in -> what stands there instead. In this order.
@@ -18,19 +18,19 @@ PRIVATE: Final = (
 )
 
 
-def report(board: Snapshot) -> str:
+def report(status: Snapshot) -> str:
     """Versions, the machine, the steps with their problems, the messages. No link, password, token, or path."""
-    lines = [f"One-click launcher {__version__}", *(f"{name}: {value}" for name, value in board.facts)]
-    if board.started:
-        lines.append(f"Started: {time.strftime('%Y-%m-%d %H:%M', time.gmtime(board.started))} UTC")
-    if board.login_box:
-        lines.append(f"Ready after: {in_time(board.login_box.seconds)}")
-    for step in board.steps:
+    lines = [f"One-click launcher {__version__}", *(f"{name}: {value}" for name, value in status.facts)]
+    if status.started:
+        lines.append(f"Started: {time.strftime('%Y-%m-%d %H:%M', time.gmtime(status.started))} UTC")
+    if status.login_box:
+        lines.append(f"Ready after: {in_time(status.login_box.seconds)}")
+    for step in status.steps:
         took = f" ({in_time(step.ended - step.started)})" if step.started and step.ended else ""
         lines.append(f"{step.title}: {STATE_WORDS[step.state]}{took}{f' - {step.note}' if step.note else ''}")
         if step.problem:
             lines += [f"  {step.problem}", f"  What to do: {step.remedy}"]
-    lines += [f"Message: {text}" for text in board.notices]
+    lines += [f"Message: {text}" for text in status.notices]
     return "\n".join(without_private_parts(line) for line in lines)
 
 

@@ -1,11 +1,18 @@
-"""Numbers in words."""
+"""Numbers, states and buttons in words."""
 
 from collections.abc import Callable
 from typing import Final
 
-from launcher.core.board import RUNNING, Step
+from launcher.core.snapshot import RUNNING, Button, Row
 
 STATE_WORDS: Final = {"waiting": "waiting", "running": "at work", "done": "done", "failed": "failed"}
+LABELS: Final = {
+    Button.RESTART: "Restart the web UI",
+    Button.STOP: "Stop everything",
+    Button.CONNECT: "Connect Google Drive",
+    Button.KEEP: "Keep what runs",
+    Button.ANEW: "Stop it and start with these",
+}
 
 
 def in_bytes(count: float) -> str:
@@ -27,7 +34,7 @@ def in_time(seconds: float) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60} min"
 
 
-def amount(step: Step) -> str:
+def amount(step: Row) -> str:
     """How far a step is: "1.2 of 2.1 GB · 45 MB/s · 20 s left"."""
     if step.state != RUNNING or not step.done:
         return ""

@@ -13,8 +13,6 @@ OUTPUT_SECTION: Final = (
 
 
 class Setting(NamedTuple):
-    """One setting as A1111 declares it."""
-
     name: str
     section: str
     kind: type | None  # of its default, None where only A1111 itself can tell

@@ -85,7 +85,6 @@ def aside_name(path: Path, why: str) -> Path:
 
 
 def without_checkpoint(arguments: object) -> list[str]:
-    """The arguments less `--ckpt FILE`."""
     words = [str(word) for word in arguments] if isinstance(arguments, list) else []
     if "--ckpt" in words:
         at = words.index("--ckpt")

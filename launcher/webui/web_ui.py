@@ -15,8 +15,8 @@ import requests
 from launcher.core.folder import Folder
 from launcher.core.problem import Problem
 from launcher.core.process import end_process, exit_code, running_pid, send_signal, start_detached
-from launcher.core.reporter import Reporter
 from launcher.core.session import Session
+from launcher.core.status import Step
 from launcher.webui.explain import explain, port_was_taken
 from launcher.webui.settings_file import without_checkpoint
 
@@ -35,8 +35,6 @@ STAGES: Final = (
 
 @dataclass(frozen=True)
 class Plan:
-    """How to start the web UI."""
-
     python: Path
     arguments: tuple[str, ...]  # without the port
     environment: dict[str, str]
@@ -60,7 +58,6 @@ class WebUI:
 
     @property
     def running(self) -> bool:
-        """True while the process lives."""
         return bool(running_pid(self.pid_file))
 
     @property
@@ -103,7 +100,7 @@ class WebUI:
         command = [str(plan.python), "launch.py", *plan.arguments, "--port", str(port)]
         start_detached(command, log=self.log, pid_file=self.pid_file, env=environment, cwd=self.folder.code)
 
-    def wait_until_ready(self, reporter: Reporter, cancelled: Callable[[], bool]) -> bool:
+    def wait_until_ready(self, step: Step, cancelled: Callable[[], bool]) -> bool:
         """Wait for the ready line, telling the stages. False if `cancelled`; raises a `Problem` if it ends before.
 
         Where another program has taken its port meanwhile, it is started again at another one.
@@ -115,7 +112,7 @@ class WebUI:
                 return True
             for line, told in reversed(STAGES):
                 if line in text:
-                    reporter.say(told)
+                    step.say(told)
                     break
             if cancelled():
                 return False

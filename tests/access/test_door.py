@@ -15,6 +15,7 @@ import time
 import zipfile
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,9 @@ from aiohttp import web
 
 from launcher.access.login import COOKIE, LETTERS, Login
 from launcher.core.folder import write_safely
+from launcher.core.snapshot import Row
 from tests.conftest import ROOT
+from tests.world.service import FakeService
 from tests.world.wait import wait
 
 CLOSES = {"bye": 4001, "restart": 1012, "end": 1000}
@@ -142,13 +145,9 @@ class OpenDoor:
         session.mkdir(mode=0o700)
         self.upstream = upstream
         self.session, self.login = session, Login.of_this_launch(session / "login.json")
-        self.board: dict[str, Any] = {
-            "webui_port": upstream.port if upstream else 0,
-            "api": api,
-            "steps": [],
-            "notices": [],
-        }
-        self.write_board()
+        self.forward: dict[str, Any] = {"port": upstream.port if upstream else 0, "api": api, "images": []}
+        self.lead_to()
+        self.service = FakeService(session)
         self.process = subprocess.Popen(
             [sys.executable, "-m", "launcher.access.door", str(session), str(port)], cwd=ROOT
         )
@@ -157,13 +156,14 @@ class OpenDoor:
         self.url = f"http://127.0.0.1:{self.port}"
         self.cookie = {"Cookie": f"{COOKIE}={self.login.cookie}"}
 
-    def write_board(self, **changed: Any) -> None:
-        self.board |= changed
-        write_safely(self.session / "board.json", json.dumps(self.board))
+    def lead_to(self, **changed: Any) -> None:
+        self.forward |= changed
+        write_safely(self.session / "forward.json", json.dumps(self.forward))
 
     def close(self) -> None:
         self.process.terminate()
         self.process.wait(10)
+        self.service.close()
 
 
 @pytest.fixture(scope="module")
@@ -207,7 +207,9 @@ def basic(user: str, password: str) -> dict[str, str]:
         "/internal/sysinfo",
         "/sdapi/v1/loras",
         "/file=/etc/passwd",
-        "/oneclick/board",
+        "/oneclick/api/status",
+        "/oneclick/api/restart",
+        "/oneclick/api/launch",
         "/oneclick/restart",
         "/%2e%2e/x",
         "//x",
@@ -570,7 +572,7 @@ def test_a_visitor_who_leaves_is_cancelled_upstream(door: OpenDoor, upstream: Up
 
 @pytest.mark.own_door
 def test_with_the_api_off_programs_get_none(door: OpenDoor, upstream: Upstream) -> None:
-    door.write_board(api=False)
+    door.lead_to(api=False)
     answer = requests.get(f"{door.url}/sdapi/v1/options", headers=door.cookie, timeout=10)
     assert answer.status_code == 404
     assert "Tick the field api" in answer.text
@@ -589,7 +591,7 @@ WEB_UI = [
 
 @pytest.mark.parametrize("path", API + WEB_UI)
 def test_with_the_api_off_a_program_gets_the_web_uis_own_paths_only(door: OpenDoor, path: str) -> None:
-    door.write_board(api=False)
+    door.lead_to(api=False)
     with closing(
         http.client.HTTPConnection("127.0.0.1", door.port, timeout=10)
     ) as connection:  # requests would tidy it
@@ -598,7 +600,7 @@ def test_with_the_api_off_a_program_gets_the_web_uis_own_paths_only(door: OpenDo
 
 
 def test_with_the_api_off_the_pages_of_extensions_work(door: OpenDoor) -> None:
-    door.write_board(api=False)
+    door.lead_to(api=False)
     page = {**door.cookie, "Sec-Fetch-Site": "same-origin"}
     assert requests.get(f"{door.url}/tacapi/v1/refresh", headers=page, timeout=10).status_code == 200
     assert requests.get(f"{door.url}/sdapi/v1/options", headers=page, timeout=10).status_code == 404
@@ -609,15 +611,9 @@ def test_with_the_api_off_the_pages_of_extensions_work(door: OpenDoor) -> None:
 
 @pytest.mark.own_door
 def test_a_web_ui_that_is_not_ready_is_not_asked_anything(door: OpenDoor, upstream: Upstream) -> None:
-    step = {
-        "title": "Web UI",
-        "state": "running",
-        "note": "almost <there>",
-        "fraction": 0.5,
-        "problem": "",
-        "remedy": "",
-    }
-    door.write_board(webui_port=0, steps=[step])
+    row = Row("webui", "Web UI", "running", "almost <there>", done=1, total=2)
+    door.service.status |= {"state": "starting", "steps": [asdict(row)]}
+    door.lead_to(port=0)
     page = requests.get(f"{door.url}/", headers={**HTML, **door.cookie}, timeout=10)
     assert page.status_code == 503
     assert "almost &lt;there&gt;" in page.text
@@ -631,14 +627,17 @@ def test_a_web_ui_that_is_not_ready_is_not_asked_anything(door: OpenDoor, upstre
 
 @pytest.mark.own_door
 def test_a_web_ui_that_died_gives_the_waiting_page(door: OpenDoor) -> None:
-    door.write_board(webui_port=9)
+    door.lead_to(port=9)
     assert requests.get(f"{door.url}/", headers={**HTML, **door.cookie}, timeout=10).status_code == 503
 
 
 @pytest.mark.own_door
 def test_a_restart_can_be_asked_for_by_people_who_are_in(door: OpenDoor) -> None:
-    requests.post(f"{door.url}/oneclick/restart", headers=door.cookie, allow_redirects=False, timeout=10)
-    assert (door.session / "restart.wanted").exists()
+    answer = requests.post(f"{door.url}/oneclick/api/restart", headers=door.cookie, json={}, timeout=10)
+    assert (answer.status_code, answer.json()["answer"]) == (202, "done")
+    plain = requests.post(f"{door.url}/oneclick/restart", headers=door.cookie, allow_redirects=False, timeout=10)
+    assert (plain.status_code, plain.headers["Location"]) == (303, "/oneclick/"), "without JavaScript it stays, too"
+    assert door.service.asked == ["/restart", "/restart"]
     assert "Restart the web UI" in requests.get(f"{door.url}/oneclick/", headers=door.cookie, timeout=10).text
 
 
@@ -651,7 +650,7 @@ def test_all_images_can_be_downloaded_as_one_zip(door: OpenDoor, tmp_path: Path)
     (images / "2026-11-25" / ".3.png").write_bytes(b"not finished")
     (images / "notes.json").write_text("{}")
     (images / "gone.png").symlink_to(tmp_path / "nowhere")
-    door.write_board(images=[str(images), str(tmp_path / "none")])
+    door.lead_to(images=[str(images), str(tmp_path / "none")])
     assert requests.get(f"{door.url}/oneclick/images.zip", timeout=10).status_code == 401
     answer = requests.get(f"{door.url}/oneclick/images.zip", headers=door.cookie, timeout=20)
     with zipfile.ZipFile(io.BytesIO(answer.content)) as archive:
@@ -665,9 +664,10 @@ def test_all_images_can_be_downloaded_as_one_zip(door: OpenDoor, tmp_path: Path)
 @pytest.mark.own_door
 def test_use_is_noted_and_strangers_do_not_count(door: OpenDoor) -> None:
     requests.get(door.url, timeout=10)
-    assert not (door.session / "last-use").exists()
+    requests.get(f"{door.url}/oneclick/", headers=door.cookie, timeout=10)
+    assert door.service.asked == [], "a page that is open is no use of the web UI"
     requests.get(f"{door.url}/x", headers=door.cookie, timeout=10)
-    assert (door.session / "last-use").exists()
+    wait(lambda: door.service.asked == ["/used"], 10, "it to be told")
 
 
 def test_a_door_whose_port_is_taken_opens_another(tmp_path: Path) -> None:

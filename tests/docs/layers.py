@@ -1,4 +1,4 @@
-"""The six layers, drawn from the imports; `make docs` puts the drawing into docs/how-it-works.md."""
+"""The seven layers, drawn from the imports; `make docs` puts the drawing into docs/how-it-works.md."""
 
 import ast
 import re
@@ -12,6 +12,7 @@ FLOORS = (
     ("access", "drive"),
     ("extensions",),
     ("launch", "notebook"),
+    ("service", "client"),
     ("cells",),
 )
 FLOOR_OF = {room: number for number, rooms in enumerate(FLOORS, start=1) for room in rooms}

@@ -29,7 +29,7 @@ FENCE = re.compile(r"(?ms)^[ \t]*```(\w*)\n(.*?)^[ \t]*```[ \t]*$")
 FOLDERS = ("launcher/", "tests/", "docs/", ".github/", ".ci/")
 PACKAGES = {path.name for path in (ROOT / "launcher").iterdir() if path.is_dir() and path.name != "__pycache__"}
 ELSEWHERE = "modules/"  # A1111's own sources
-NO_NAMES = ("com", "ipynb", "json", "py", "txt")  # how hosts and files end
+NO_NAMES = ("com", "ipynb", "json", "py", "sock", "txt")  # how hosts and files end
 NOT_WORDS = ROOT / "tests" / "docs" / "test_names.py"  # it names what is not there
 
 

@@ -18,7 +18,8 @@ ROOMS = {
     "extensions": "Extensions",
     "access": "The link and the login",
     "webui": "The web UI",
-    "launch": "Starting, adding and stopping",
+    "launch": "Starting and stopping",
+    "service": "Adding models and extensions",
     "notebook": "The notebook",
 }
 SAID_BY = ("Problem", "TokenNeeded", "Explanation", "KnownProblem")

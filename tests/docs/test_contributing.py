@@ -200,8 +200,8 @@ READ = """
     import json, threading
     from pathlib import Path
     from launcher.colab.machine import look_at_machine
-    from launcher.core.board import Board
     from launcher.core.settings import Settings
+    from launcher.core.status import Status
     from launcher.launch.start_web_ui import WebUIStart
     from launcher.launch.steps import Steps
     from launcher.models.catalog import CHECKPOINT_NAMES
@@ -212,7 +212,7 @@ READ = """
     folder, found = new_folder(place), {}
     for name, form in (("as it comes", {}), ("ticked", {"dark_theme": True})):
         settings = Settings.from_form(form, CHECKPOINT_NAMES)
-        steps = Steps(Board("Starting", "Done"), place / "launcher.log", threading.Event())
+        steps = Steps(Status("Starting"), place / "launcher.log", threading.Event())
         start = WebUIStart(settings, look_at_machine(), folder, steps)
         found[name] = [settings.dark_theme, "--theme" in start.plan("").arguments]
     print(json.dumps(found))

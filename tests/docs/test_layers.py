@@ -1,4 +1,4 @@
-"""The house has six floors: a room imports only from floors below, and no file outgrows its room."""
+"""The house has seven floors: a room imports only from floors below, and no file outgrows its room."""
 
 from tests.docs import layers
 from tests.docs.layers import ROOT

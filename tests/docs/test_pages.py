@@ -6,8 +6,8 @@ import re
 import pytest
 
 from launcher import __version__
-from launcher.access.pages import control_page
-from launcher.core.board import Board
+from launcher.access.pages import status_page
+from launcher.core.snapshot import Snapshot
 from launcher.models.links import SOURCES
 from launcher.models.pasted import one_link
 from launcher.ui.html import foot_html
@@ -57,6 +57,6 @@ def test_the_version_is_the_changelogs_and_is_shown_where_people_look() -> None:
     assert f"To become {__version__}." in changelog or f"## [{__version__}] - " in changelog
     notebook = json.loads((ROOT / "OneClickLauncher.ipynb").read_text())
     title = next("".join(cell["source"]) for cell in notebook["cells"] if cell["id"] == "title")
-    foot = foot_html(Board("Starting", "Done").snapshot(), False)
-    for shown in (title, foot, control_page({})):
+    foot = foot_html(Snapshot("Starting"), False)
+    for shown in (title, foot, status_page({})):
         assert f"Version {__version__}" in shown

@@ -15,9 +15,9 @@ from unittest import mock
 import pytest
 import requests
 
-from launcher.core.board import Board
 from launcher.core.folder import Folder
-from launcher.launch.running import Running
+from launcher.core.status import Status
+from launcher.launch.run import while_drive_is_there
 from launcher.launch.steps import Steps
 from tests.conftest import COLAB_PYTHON
 from tests.models.old_files import SOUND
@@ -80,20 +80,20 @@ def test_the_web_ui_goes_on_while_drive_is_gone(place: Place, kernels: Kernels) 
 def test_work_beside_waits_for_a_drive_that_is_away_and_says_any_other_trouble(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int, said: bool
 ) -> None:
-    monkeypatch.setattr("launcher.launch.running.WATCH_DRIVE_EVERY", 0.01)
-    tries, board, over = list[int](), Board("", ""), threading.Event()
-    steps = Steps(board, tmp_path / "log", over)
+    monkeypatch.setattr("launcher.launch.run.WATCH_DRIVE_EVERY", 0.01)
+    tries, status, over = list[int](), Status(""), threading.Event()
+    steps = Steps(status, tmp_path / "log", over)
     folder = Folder(tmp_path, tmp_path)
-    place = mock.Mock(board=board, steps=steps, over=over, folder=folder)
+    launch = mock.Mock(status=status, steps=steps, over=over, folder=folder)
 
     def work() -> None:
         tries.append(1)
         if len(tries) < 3:
             raise OSError(code, "no")
 
-    Running(place, lambda: True)._while_drive_is_there("saving", work)
+    while_drive_is_there(launch, "saving", work)
     assert len(tries) == (1 if said else 3)
-    assert bool(board.snapshot().notices) is said
+    assert bool(status.now.notices) is said
 
 
 def test_a_full_drive_is_said_with_numbers_and_what_can_go(place: Place, kernels: Kernels) -> None:

@@ -138,7 +138,7 @@ def test_an_image_never_replaces_another_one_that_is_on_drive(mirror: Mirror, tm
     assert (mirror.kept / "outputs" / "00000-1 (2).png").read_bytes() == b"of this machine, longer"
     again = Mirror(mirror.data, mirror.kept, lambda text: None)
     again.look(settled=0)
-    assert kept(mirror) == ["outputs/00000-1 (2).png", "outputs/00000-1.png"], "the next keeper knows its copy"
+    assert kept(mirror) == ["outputs/00000-1 (2).png", "outputs/00000-1.png"], "the next service knows its copy"
     (mirror.data / "outputs" / "00000-1.png").unlink()
     for _ in range(3):
         again.look(settled=0)

@@ -12,6 +12,8 @@ import requests
 
 from launcher.core.folder import Folder
 from launcher.core.problem import Problem
+from launcher.core.session import Session
+from launcher.core.unix_http import request
 from launcher.drive.kept import COMES_BACK
 from launcher.drive.mirror import Mirror
 from launcher.extensions.address import Address, checked_address
@@ -493,7 +495,7 @@ def test_the_web_ui_comes_up_and_the_culprit_is_named(place: Place, kernels: Ker
 
 def notices(place: Place) -> list[str]:
     """The sentences on the first panel."""
-    return list(json.loads((place.session / "board.json").read_text())["notices"])
+    return list(request(Session(place.session).page_socket, "GET", "/status")[1]["notices"])
 
 
 # Brings a second cuDNN into the web UI's process, at its first start only.

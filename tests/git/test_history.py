@@ -30,7 +30,7 @@ def fetched(folder: Folder) -> str:
         repository,
         folder.data / "extensions" / "nice",
         refresh=True,
-        reporter=Heard(),
+        step=Heard(),
     )
 
 

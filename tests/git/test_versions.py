@@ -15,7 +15,7 @@ from launcher.core.fields import LAST_GOOD, NEWEST
 from launcher.core.folder import Folder
 from launcher.core.problem import Problem
 from launcher.core.process import CommandError
-from launcher.git.versions import MOST_UNFINISHED, PACKAGES, SOURCE, START, Stage, Tries, Versions
+from launcher.git.versions import MOST_UNFINISHED, Fails, Stage, Tries, Versions
 from launcher.git.webui_source import check_out_sub_repositories, check_out_version, keep_as_good, versions_to_try
 from launcher.python.pins import CONSTRAINTS
 from launcher.python.uv import uv_problem
@@ -50,11 +50,11 @@ class OneLaunch:
         return tries.commit
 
     def _stages(self, tries: Tries) -> None:
-        source, packages = Stage(SOURCE, self.bring), Stage(PACKAGES, self.doing("package"))
+        source, packages = Stage(Fails.SOURCE, self.bring), Stage(Fails.PACKAGES, self.doing("package"))
         tries.run(self.heard, source)  # the launch's steps: source, packages, web UI
         tries.run(self.heard, source, packages)
         tries.begin()
-        tries.run(self.heard, source, packages, Stage(START, self.doing("start")))
+        tries.run(self.heard, source, packages, Stage(Fails.START, self.doing("start")))
 
     def bring(self, commit: str) -> None:
         self.did.append(("source", commit))
@@ -252,7 +252,7 @@ def test_an_old_version_whose_packages_conflict_names_the_remedy(world: World, f
         )
 
     with pytest.raises(Problem) as caught:
-        tries.run(Heard(), Stage(PACKAGES, conflict))
+        tries.run(Heard(), Stage(Fails.PACKAGES, conflict))
     assert caught.value.do == "Choose **newest** in the field **version**, and press ▶ again."
     assert f"cannot install this version of AUTOMATIC1111 ({old[:8]})" in caught.value.what
     assert "No solution found" in caught.value.what, "what uv said is told too"

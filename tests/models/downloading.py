@@ -1,4 +1,4 @@
-"""What the tests of downloads share: a hub with one model, and a reporter that remembers the progress."""
+"""What the tests of downloads share: a hub with one model, and a step that remembers the progress."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -54,7 +54,7 @@ class Watcher(Heard):
 def fetch(what: Remote, target: Path, kind: str = "") -> list[int]:
     watcher = Watcher()
     receive = Receiver(kind, "Google Drive", watcher.stop, bool(what.sha256))
-    download(what, target, where="Google Drive", reporter=watcher, receive=receive)
+    download(what, target, where="Google Drive", step=watcher, receive=receive)
     return watcher.seen  # type: ignore[attr-defined, no-any-return]
 
 

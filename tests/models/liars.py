@@ -56,7 +56,7 @@ def what_becomes_of(lie: str, known: bool, folder: Path, size: int, stretch: int
             remote = replace(found.remote, size=found.remote.size or (len(content) if known else 0))
             remote = replace(remote, sha256=digest) if known else remote
             receive = Receiver("checkpoint", "the disk", heard.stop, bool(remote.sha256))
-            download(remote, target, where="the disk", reporter=heard, receive=receive)
+            download(remote, target, where="the disk", step=heard, receive=receive)
         except Problem as problem:
             sentence = problem.what
         finally:

@@ -51,7 +51,7 @@ def test_a_download_stopped_by_the_person_goes_on_where_it_stopped(hub: Hub, tmp
     target = tmp_path / "model.safetensors"
     hub.rate = 5_000_000  # a connection: otherwise the whole file lies in the sockets' buffers already
     with pytest.raises(Interrupted):
-        download(remote(hub), target, where="Drive", reporter=Watcher(stop_beyond=10_000_000))
+        download(remote(hub), target, where="Drive", step=Watcher(stop_beyond=10_000_000))
     assert not target.exists()
     before_the_stop = hub.sent()  # a piece that was cut on its way is not in it: no figure to compare with 10 MB
     fetch(remote(hub), target)
@@ -63,7 +63,7 @@ def test_a_download_that_is_stopped_before_it_begins_ends_at_once(hub: Hub, tmp_
     watcher = Watcher()
     watcher.stop.set()
     with pytest.raises(Interrupted):
-        download(remote(hub), tmp_path / "model.safetensors", where="Drive", reporter=watcher)
+        download(remote(hub), tmp_path / "model.safetensors", where="Drive", step=watcher)
     assert hub.log == []
 
 
@@ -75,7 +75,7 @@ def test_killed_at_five_points_it_fetches_hardly_more_than_once(hub: Hub, tmp_pa
         "from pathlib import Path; from launcher.models.download import Remote, download; from tests.world.heard "
         "import Heard\n"
         f"download(Remote({what.url!r}, {what.name!r}, {what.size}, {what.sha256!r}), Path({str(target)!r}), "
-        "where='Drive', reporter=Heard())"
+        "where='Drive', step=Heard())"
     )
     for _ in range(5):
         before, child = hub.sent(), subprocess.Popen([sys.executable, "-c", script], cwd=ROOT)
@@ -254,7 +254,7 @@ def test_a_server_that_ignores_ranges_is_read_in_one_go(hub: Hub, tmp_path: Path
 def test_files_of_any_length_arrive(hub: Hub, tmp_path: Path, size: int) -> None:
     content = b"\x80" + os.urandom(size - 1)  # a first byte "<" would be taken for a web page
     hub.add("own/model", "any.ckpt", content)
-    download(remote(hub, name="any.ckpt"), tmp_path / "any.ckpt", where="Drive", reporter=Watcher())
+    download(remote(hub, name="any.ckpt"), tmp_path / "any.ckpt", where="Drive", step=Watcher())
     assert (tmp_path / "any.ckpt").read_bytes() == content
 
 

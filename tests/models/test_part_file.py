@@ -39,7 +39,7 @@ def test_two_writers_of_one_file_fetch_it_once(hub: Hub, tmp_path: Path) -> None
     watchers, done = [Watcher(), Watcher()], list[str]()
 
     def work(watcher: Watcher) -> None:
-        done.append(download(what, target, where="Drive", reporter=watcher)[1])
+        done.append(download(what, target, where="Drive", step=watcher)[1])
 
     threads = [threading.Thread(target=work, args=(watcher,)) for watcher in watchers]
     for thread in threads:
@@ -58,12 +58,12 @@ def test_a_writer_in_another_process_is_waited_for_and_its_death_frees_the_file(
         "from pathlib import Path; from launcher.models.download import Remote, download; from tests.world.heard "
         "import Heard\n"
         f"download(Remote({what.url!r}, {what.name!r}, {what.size}, {what.sha256!r}), Path({str(target)!r}), "
-        "where='Drive', reporter=Heard())"
+        "where='Drive', step=Heard())"
     )
     child = subprocess.Popen([sys.executable, "-c", script], cwd=ROOT)
     wait(functools.partial(more_was_sent, hub, 2_000_000), 60, "the other process to be at it")
     watcher = Watcher()
-    waiting = threading.Thread(target=download, args=(what, target), kwargs={"where": "Drive", "reporter": watcher})
+    waiting = threading.Thread(target=download, args=(what, target), kwargs={"where": "Drive", "step": watcher})
     waiting.start()
     wait(lambda: bool(watcher.said), 20, "the second writer to say that it waits")
     child.send_signal(signal.SIGKILL)
@@ -75,7 +75,7 @@ def test_a_writer_in_another_process_is_waited_for_and_its_death_frees_the_file(
 
 def stopped_download(what: Remote, target: Path, watcher: Watcher, raised: list[BaseException]) -> None:
     try:
-        download(what, target, where="Drive", reporter=watcher)
+        download(what, target, where="Drive", step=watcher)
     except Interrupted as error:
         raised.append(error)
 
@@ -116,11 +116,11 @@ def test_a_file_that_changed_between_two_sessions_is_never_mixed(tmp_path: Path)
     try:
         first = probe(Remote(liar.url, "model.safetensors")).remote
         with pytest.raises(Interrupted):
-            download(first, target, where="Drive", reporter=Watcher(stop_beyond=500_000))
+            download(first, target, where="Drive", step=Watcher(stop_beyond=500_000))
         liar.change()
         second = probe(Remote(liar.url, "model.safetensors")).remote
         assert second.tag != first.tag
-        download(second, target, where="Drive", reporter=Watcher())
+        download(second, target, where="Drive", step=Watcher())
         assert target.read_bytes() == liar.content
         assert list(tmp_path.iterdir()) == [target]
     finally:
@@ -134,9 +134,9 @@ def test_without_a_checksum_or_a_version_nothing_is_gone_on_with(tmp_path: Path)
         what = probe(Remote(liar.url, "model.safetensors")).remote
         assert not what.can_go_on
         with pytest.raises(Interrupted):
-            download(what, target, where="Drive", reporter=Watcher(stop_beyond=500_000))
+            download(what, target, where="Drive", step=Watcher(stop_beyond=500_000))
         liar.change()
-        download(what, target, where="Drive", reporter=Watcher())
+        download(what, target, where="Drive", step=Watcher())
         assert target.read_bytes() == liar.content
     finally:
         liar.close()
@@ -170,7 +170,7 @@ class Unfinished:
 
     def go_on(self) -> bytes:
         watcher = Watcher()
-        download(self.remote, self.target, where="Drive", reporter=watcher)
+        download(self.remote, self.target, where="Drive", step=watcher)
         assert "wrong bytes" not in " ".join(watcher.said)
         assert list(self.target.parent.iterdir()) == [self.target]
         return self.target.read_bytes()
@@ -184,7 +184,7 @@ def unfinished(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Unfin
     what = probe(Remote(liar.url, "model.safetensors")).remote
     what = replace(what, sha256=hashlib.sha256(liar.content).hexdigest() if request.param else "")
     with pytest.raises(Interrupted):
-        download(what, folder / "model.safetensors", where="Drive", reporter=Watcher(stop_beyond=1_000_000))
+        download(what, folder / "model.safetensors", where="Drive", step=Watcher(stop_beyond=1_000_000))
     yield Unfinished(liar, what, folder / "model.safetensors", {path: path.read_bytes() for path in folder.iterdir()})
     liar.close()
 
@@ -229,7 +229,7 @@ def test_a_note_as_it_was_written_is_gone_on_with(unfinished: Unfinished) -> Non
     seen, before = Watcher(), dict(unfinished.left)
     for path, content in before.items():
         path.write_bytes(content)
-    download(unfinished.remote, unfinished.target, where="Drive", reporter=seen)
+    download(unfinished.remote, unfinished.target, where="Drive", step=seen)
     assert unfinished.target.read_bytes() == unfinished.liar.content
     assert seen.seen[0] > 500_000, "it began anew"  # type: ignore[attr-defined]
 
@@ -246,7 +246,7 @@ def test_no_secret_of_a_link_stands_in_a_message(hub: Hub, tmp_path: Path) -> No
     hub.fail["model.safetensors"] = (404, {}, b"no")
     what = Remote(f"{hub.url}/own/model/resolve/main/model.safetensors?key=secret", "model.safetensors", 5, "a" * 64)
     with pytest.raises(Problem) as caught:
-        download(what, tmp_path / "model.safetensors", where="Drive", reporter=Watcher())
+        download(what, tmp_path / "model.safetensors", where="Drive", step=Watcher())
     assert "secret" not in f"{caught.value} {what!r} {caught.value.__cause__}"
 
 
@@ -254,7 +254,7 @@ def test_no_secret_of_a_link_comes_to_the_log_with_a_traceback(tmp_path: Path, m
     hurry(monkeypatch)
     key = "".join(["s3", "cr3t"])  # a traceback shows these lines, too
     nobody = Remote(f"http://127.0.0.1:9/x?token={key}", "x.pt")
-    for ask in (lambda: probe(nobody), lambda: download(nobody, tmp_path / "x.pt", where="Drive", reporter=Watcher())):
+    for ask in (lambda: probe(nobody), lambda: download(nobody, tmp_path / "x.pt", where="Drive", step=Watcher())):
         with pytest.raises(Problem) as caught:
             ask()
         assert key not in "".join(traceback.format_exception(caught.value))

@@ -56,21 +56,21 @@ for name in rooms:
     for value in list(vars(importlib.import_module(name)).values()):  # 3.14 looks at annotations late: look now
         if isinstance(value, type | types.FunctionType) and value.__module__ == name:
             value.__annotations__
-from launcher.core.board import Board
+from launcher.core.status import Status
 from launcher.core.settings import Settings
 from launcher.models.catalog import CHECKPOINT_NAMES
 from launcher.ui.html import steps_html
 from launcher.webui.explain import explain
-board = Board("Starting", "Done")
-board.add("a", "A step")
-board.start("a", "at work")
-board.progress("a", 1, 2)
-board.finish("a")
+status = Status("Starting")
+status.add("a", "A step")
+status.step("a").begin("at work")
+status.step("a").progress(1, 2)
+status.step("a").done()
 settings = Settings.from_form({"extra_arguments": "--theme dark"}, CHECKPOINT_NAMES)
 json.dumps({
     "python": sys.version.split()[0],
     "rooms": len(rooms),
-    "panel": steps_html(board.snapshot(), 0.0),
+    "panel": steps_html(status.now, 0.0),
     "arguments": settings.extra_arguments,
     "explained": explain("CUDA out of memory", 1, "log").what,
 })

@@ -151,6 +151,13 @@ async def odd_bytes(port: int) -> None:
             writer.close()
 
 
+async def api_requests(port: int) -> None:
+    """The launcher's own API, without a login."""
+    body = b'{"choices": {}}'
+    head = b"POST /oneclick/api/launch HTTP/1.1\r\nContent-Type: application/json\r\nContent-Length: %d\r\n" % len(body)
+    await answered(port, head + HEAD + b"\r\n" + body)
+
+
 async def websockets(port: int) -> None:
     handshake = b"Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
     await answered(
@@ -204,6 +211,7 @@ ATTACKS: Final = {
     "slow": Attack("500 connections with a header each 0.3 s", slow_headers, 500),
     "endless": Attack("500 login forms that are never whole", endless_logins, 500),
     "odd": Attack("odd bytes, charsets, forms, addresses, 20 connections", odd_bytes, 20),
+    "api": Attack("100 connections ask the launcher's own API", api_requests, 100),
     "websockets": Attack("50 connections ask for WebSockets", websockets, 50),
     "uploads": Attack("uploads at full speed, 8 connections", uploads, 8),
     "pipelines": Attack("20,000 requests at once on a connection, 4 connections", pipelines, 4),
@@ -260,8 +268,10 @@ class Owner:
         self.session.mkdir(mode=0o700)
         self.login = Login.of_this_launch(self.session / "login.json")
         self.webui = WebUIAlone(folder / "webui")
-        board = {"webui_port": self.webui.port, "api": True, "steps": []}
-        write_safely(self.session / "board.json", json.dumps(board))
+        forward = {"port": self.webui.port, "api": True}
+        write_safely(self.session / "forward.json", json.dumps(forward))
+        before = {"webui_port": self.webui.port, "api": True, "steps": []}  # up to 1.2.0
+        write_safely(self.session / "board.json", json.dumps(before))
         self.log = self.session / "door.log"
         program = ["-m", "launcher.access.door"] if (package / "launcher" / "access").exists() else ["-c", OLD_DOOR]
         with self.log.open("wb") as log:

@@ -119,7 +119,7 @@ class Doors:
         session = folder / "session"
         session.mkdir()
         login = Login.of_this_launch(session / "login.json")
-        write_safely(session / "board.json", json.dumps({"webui_port": files, "api": True}))
+        write_safely(session / "forward.json", json.dumps({"port": files, "api": True}))
         self.processes = [
             subprocess.Popen([sys.executable, "-c", UPSTREAM, str(upstream)]),
             subprocess.Popen(["nginx", "-c", str(folder / "nginx.conf")], stderr=subprocess.DEVNULL),
@@ -281,7 +281,7 @@ def downloads(
         return once
 
     ways: dict[str, Callable[[], float]] = {
-        "launcher": timed(lambda: download(Remote(url, "m.safetensors", size, sha256), target / "m.safetensors", where="disk", reporter=Heard())),
+        "launcher": timed(lambda: download(Remote(url, "m.safetensors", size, sha256), target / "m.safetensors", where="disk", step=Heard())),
         "wget": timed(lambda: subprocess.run(["wget", "-q", "-O", str(target / "m"), url], check=True)),
         "aria2c -x16": timed(lambda: subprocess.run(["aria2c", "-q", "-x16", "-s16", "-k1M", "--file-allocation=none", "-d", str(target), "-o", "m", url], check=True)),
         "huggingface_hub": timed(

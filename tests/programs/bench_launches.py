@@ -37,17 +37,17 @@ Row = tuple[str, str, str, str, str]
 LEGS_IN_A_ROW = """
 import json, sys, time
 sys.path.insert(0, {root!r})
-from launcher.colab.dialogs import DIALOGS
+from launcher.client.dialogs import DIALOGS
 from launcher.colab.machine import look_at_machine
 from launcher.core.settings import Settings
 from launcher.git.repository import newest_commit
 from launcher.launch.launch import Launch
 from launcher.launch.steps import finished
-from launcher.launch.workplace import Workplace
+from launcher.core.status import Status
 settings = Settings.from_form({{"checkpoint": {checkpoint!r}, "link": "gradio"}}, ())
-place = Workplace(settings, look_at_machine(), lambda board, kind, **about: DIALOGS[kind](**about))
-one = Launch(place, lambda: True)
-place.session.prepare()
+ask = lambda kind, **about: DIALOGS[kind](**about)
+one = Launch(settings, look_at_machine(), Status("Bench"), ask, lambda: True)
+one.prepare()
 seconds = {{}}
 def leg(name, work):
     began = time.monotonic()
@@ -224,7 +224,7 @@ def idle(root: Path) -> list[Row]:
 
             tunnel = psutil.Process(pid("tunnel"))
             ours = {
-                "keeper": [pid("keeper")],
+                "service": [pid("service")],
                 "door": [pid("door")],
                 "open panel": [kernel.pid],
                 "bare kernel": [bare.pid],
@@ -241,14 +241,14 @@ def idle(root: Path) -> list[Row]:
                 time.sleep(IDLE_WINDOW)
                 used = {name: (cpu_seconds(ours[name]) - before[name]) / IDLE_WINDOW * 100 for name in ours}
                 told = ", ".join(f"{name} {share:.2f} %" for name, share in used.items())
-                good = max(used["keeper"], used["door"]) <= 0.5
+                good = max(used["service"], used["door"]) <= 0.5
                 figure = f"idle with {count:,} images, of one core"
-                rows.append((figure, "a bare kernel", "keeper and door ≤ 0.5 % each", told, "yes" if good else "no"))
+                rows.append((figure, "a bare kernel", "service and door ≤ 0.5 % each", told, "yes" if good else "no"))
                 print(rows[-1], flush=True)
             size = {name: sum(psutil.Process(pid).memory_info().rss for pid in ours[name]) / 1e6 for name in ours}
         bare.shutdown()
     size["open panel"] -= size.pop("bare kernel")
-    over = size["keeper"] + size["door"] + size["open panel"]
+    over = size["service"] + size["door"] + size["open panel"]
     told = ", ".join(f"{name} {megabytes:.0f} MB" for name, megabytes in size.items())
     figure = f"idle with {IDLE_IMAGES[-1]:,} images, memory without the tunnel"
     return [*rows, (figure, "a bare kernel", "< 150 MB", f"{over:.0f} MB ({told})", "yes" if over < 150 else "no")]

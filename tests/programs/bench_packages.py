@@ -42,16 +42,15 @@ UV: Final = Path(sys.prefix) / "bin" / "uv"
 PREPARE: Final = """
 import sys, time
 from pathlib import Path
-from launcher.core.board import Board
 from launcher.core.folder import Folder
-from launcher.core.reporter import Reporter
+from launcher.core.status import Status, Step
 from launcher.python.environment import prepare_python
 from launcher.python.pins import CONTROLNET_PACKAGES, LOCKED_PACKAGES
-root, controlnet, board = Path(sys.argv[1]), len(sys.argv) > 2, Board("Bench", "Done")
-board.add("python", "Packages")
+root, controlnet, status = Path(sys.argv[1]), len(sys.argv) > 2, Status("Bench")
+status.add("python", "Packages")
 packages = [*LOCKED_PACKAGES, *(CONTROLNET_PACKAGES if controlnet else ())]
 began = time.monotonic()
-prepare_python(Folder(root / "a" / "b" / "c", root / "machine"), packages, Reporter(board, "python"))
+prepare_python(Folder(root / "a" / "b" / "c", root / "machine"), packages, Step(status, "python"))
 print("SECONDS", time.monotonic() - began)
 """
 
@@ -62,27 +61,26 @@ LAUNCHES: Final = 10
 LAUNCH: Final = """
 import json, os, sys
 from pathlib import Path
-from launcher.core.board import Board
 from launcher.core.folder import Folder
-from launcher.core.reporter import Reporter
+from launcher.core.status import Status, Step
 from launcher.extensions.installers import run_installers
 from launcher.python.borrow import lost, read_borrowed
 from launcher.python.environment import prepare_python
 from launcher.python.pins import LOCKED_PACKAGES
 from launcher.python.repair import moved_packages
-root, launches, board = Path(sys.argv[1]), int(sys.argv[2]), Board("Bench", "Done")
-board.add("python", "Packages")
-folder, reporter = Folder(root / "a" / "b" / "c", root / "machine"), Reporter(board, "python")
+root, launches, status = Path(sys.argv[1]), int(sys.argv[2]), Status("Bench")
+status.add("python", "Packages")
+folder, step = Folder(root / "a" / "b" / "c", root / "machine"), Step(status, "python")
 folder.code.mkdir(parents=True, exist_ok=True)
 ran = 0
 for launch in range(launches):
     for script in folder.data.glob("extensions/*/install.py"):
         os.utime(script, (launch, launch))
-    prepare_python(folder, list(LOCKED_PACKAGES), reporter)
-    ran += run_installers(folder, reporter)
-    prepare_python(folder, list(LOCKED_PACKAGES), reporter)
+    prepare_python(folder, list(LOCKED_PACKAGES), step)
+    ran += run_installers(folder, step)
+    prepare_python(folder, list(LOCKED_PACKAGES), step)
     assert not moved_packages(folder) and not lost(folder)
-print("TOLD", json.dumps({"ran": ran, "borrowed": len(read_borrowed(folder)), "notices": str(board.snapshot())}))
+print("TOLD", json.dumps({"ran": ran, "borrowed": len(read_borrowed(folder)), "notices": str(status.now)}))
 """
 INSTALL: Final = "import subprocess, sys\nsubprocess.run({command}, check=True)\n"
 PIP: Final = "[sys.executable, '-m', 'pip'"

@@ -24,9 +24,7 @@ import requests
 
 from launcher.core.process import running_pid
 from launcher.core.session import Session
-from launcher.core.wire import Request, encode
-from launcher.launch.running import RESTART
-from launcher.launch.window import tell_keeper
+from launcher.core.unix_http import request
 from tests.world import CLIP_REPO, WEBUI, World, safetensors
 from tests.world.browser import chromium, log_in, paint
 from tests.world.githost import git
@@ -296,15 +294,14 @@ def add_controlnet(kernel: Kernel, cell: str, session: Path) -> None:
 def press_restart(session: Path, patience: float) -> None:
     """Press the panel's button, by the socket it uses, and wait until the next web UI answers."""
     pid = running_pid(session / "webui.pid")
-    tell_keeper(Session(session), encode(Request("press", {"button": RESTART})), 20)
+    request(Session(session).notebook_socket, "POST", "/restart", {}, 20)
     wait(lambda: running_pid(session / "webui.pid") not in (0, pid) and ready(session), patience, "the restart")
 
 
 def ready(session: Path) -> bool:
-    """Does the board say that the web UI runs?"""
+    """Does the status say that the web UI runs?"""
     with contextlib.suppress(OSError, ValueError):
-        board = json.loads((session / "board.json").read_text())
-        return bool(board["webui_port"]) and all(step["state"] == "done" for step in board["steps"])
+        return bool(request(Session(session).notebook_socket, "GET", "/status")[1]["state"] == "ready")
     return False
 
 

@@ -19,6 +19,8 @@ from typing import Final
 
 import requests
 
+from launcher.core.session import Session
+from launcher.core.unix_http import request
 from tests.programs.extension_proofs import USES, Door, expect
 from tests.programs.real import REAL_LINK, RealWorld, press_restart, share, upstream, whole_commit
 from tests.world.browser import chromium, log_in
@@ -108,7 +110,7 @@ def login(kernel: Kernel) -> list[str]:
 
 @dataclass
 class Watch:
-    """Reads the board as the door gets it, and whether the web UI answers."""
+    """Reads the status as the door gets it, and whether the web UI answers."""
 
     session: Path
     installing: dict[str, float] = field(default_factory=dict)  # extension -> seconds
@@ -122,12 +124,12 @@ class Watch:
             now = time.monotonic()
             passed, last = now - last, now
             with contextlib.suppress(OSError, ValueError):
-                board = json.loads((self.session / "board.json").read_text())
-                self.notices |= set(board["notices"])
-                found = re.search(r"installing ([\w.-]+)", " ".join(step["note"] for step in board["steps"]))
+                status = request(Session(self.session).page_socket, "GET", "/status")[1]
+                self.notices |= set(status["notices"])
+                found = re.search(r"installing ([\w.-]+)", " ".join(step["note"] for step in status["steps"]))
                 if found:
                     self.installing[found[1]] = self.installing.get(found[1], 0.0) + passed
-                port = board["webui_port"]
+                port = Session(self.session).webui.port if status["state"] == "ready" else 0
                 self.silent += 0.0 if port and answers(port) else passed
 
 

@@ -17,7 +17,7 @@ from tests.programs.real import REAL_LINK, RealWorld
 from tests.world import MODEL_LINK, World
 from tests.world.kernel import Kernel, cell_source
 
-KEEPER_PATIENCE = 20.0  # seconds
+SERVICE_PATIENCE = 20.0  # seconds
 
 
 def main() -> None:
@@ -68,9 +68,9 @@ def main() -> None:
             kernel.interrupt()
             kernel.run(cell_source("stop"), timeout=60)
             kernel.shutdown()
-            keeper = home / "machine" / "session" / "keeper.pid"
-            end = time.monotonic() + KEEPER_PATIENCE
-            while running_pid(keeper) and time.monotonic() < end:  # it ends some seconds after the last thing it kept
+            service = home / "machine" / "session" / "service.pid"
+            end = time.monotonic() + SERVICE_PATIENCE
+            while running_pid(service) and time.monotonic() < end:  # it ends some seconds after the last thing it kept
                 time.sleep(0.1)
     sys.exit(1 if failed else 0)
 

@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from launcher.colab.machine import look_at_machine
-from launcher.core.board import DONE, Board
 from launcher.core.problem import Problem
 from launcher.core.settings import Settings
+from launcher.core.snapshot import DONE
+from launcher.core.status import Status
 from launcher.core.tools import Pin
 from launcher.launch.start_web_ui import WebUIStart
 from launcher.launch.steps import STEPS, Failed, Steps
@@ -225,14 +226,14 @@ def test_what_a_look_beside_the_start_finds_is_put_right_and_the_web_ui_started_
     prepare_python(toys.folder, toys.packages, Heard())
     toys.patch.setattr("launcher.launch.start_web_ui.GB", 1000)  # toys are small
     starter.say_borrowed()
-    assert dict(starter.board.snapshot().facts) != {"Borrowed from this machine": "0.0 GB"}
+    assert dict(starter.status.now.facts) != {"Borrowed from this machine": "0.0 GB"}
     try:
         starter.start(plan_of(toys))
         assert starter.webui.ready
         assert (toys.folder.code / "starts").read_text().split() == ["borrowed", "own"]
-        assert dict(starter.board.snapshot().facts) == {"Borrowed from this machine": "0.0 GB"}
-        assert "CUDNN_STATUS_NOT_SUPPORTED" in starter.board.snapshot().notices[0]
-        assert {step.name: step.state for step in starter.board.snapshot().steps}["python"] == DONE
+        assert dict(starter.status.now.facts) == {"Borrowed from this machine": "0.0 GB"}
+        assert "CUDNN_STATUS_NOT_SUPPORTED" in starter.status.now.notices[0]
+        assert {step.name: step.state for step in starter.status.now.steps}["python"] == DONE
     finally:
         starter.webui.stop()
 
@@ -252,7 +253,7 @@ def test_a_web_ui_is_not_left_running_on_packages_that_do_not_work(toys: ToyLock
     with pytest.raises(Failed):
         starter.start(plan_of(toys))
     assert not starter.webui.running
-    failed = starter.board.snapshot().failed
+    failed = starter.status.now.failed
     assert failed and failed.name == "python" and "libGL.so.1" in failed.problem
 
 
@@ -266,10 +267,10 @@ def starter_of(toys: ToyLock, launch: str) -> WebUIStart:
     toys.folder.session.mkdir(parents=True, exist_ok=True)
     (toys.folder.code / "launch.py").write_text(launch)
     (toys.folder.code / "requirements_versions.txt").write_bytes(REQUIREMENTS)
-    board = Board("Starting", "Done")
+    status = Status("Starting")
     for name, title in STEPS:
-        board.add(name, title)
-    steps = Steps(board, toys.folder.machine / "launcher.log", threading.Event())
+        status.add(name, title)
+    steps = Steps(status, toys.folder.machine / "launcher.log", threading.Event())
     return WebUIStart(Settings.from_form({}, CHECKPOINT_NAMES), look_at_machine(), toys.folder, steps)
 
 

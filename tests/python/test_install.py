@@ -50,7 +50,7 @@ def test_a_version_that_is_gone_from_the_index_is_replaced_by_the_newest_before_
         folder,
         ["markupsafe==2.1.999", "six==1.16.0"],
         locked=True,
-        reporter=heard,
+        step=heard,
     )
     assert "markupsafe==2.1.999 is no longer in the package index; another version is used" in heard.said
     assert installed_packages(folder) == {"markupsafe": "2.1.4", "six": "1.16.0"}

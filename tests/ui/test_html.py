@@ -2,31 +2,32 @@
 
 import pytest
 
-from launcher.core.board import Board, LoginBox, Snapshot
 from launcher.core.problem import Problem
+from launcher.core.snapshot import LoginBox, Snapshot
+from launcher.core.status import Status
 from launcher.ui.html import NOTICES_SHOWN, foot_html, live_html, report_html, told_html
 from launcher.ui.report import report, without_private_parts
 
 PASSWORD = "Zt7kQ2mLx9vRb4Nc8pWd3s"
 
 
-def a_launch_that_failed() -> Board:
-    board = Board("Starting your image generator", "Your image generator is ready")
-    board.add("drive", "Google Drive")
-    board.add("model", "Checkpoint")
-    board.show_fact("AUTOMATIC1111", "v1.10.1")
-    board.show_fact("Machine", "Google Colab, Tesla T4, 16 GB, 13 GB of RAM")
-    board.start("drive")
-    board.finish("drive", "My Drive/jane-doe/stable-diffusion-webui, 3 settings files restored")
-    board.start("model")
-    board.fail("model", Problem("https://civitai.com/x?token=secret needs a key.", "Ask jane.doe@example.org."))
-    board.notice("Look at /content/drive/MyDrive/jane-doe/oneclick.log, not at hf_abcDEF123456789012345678901234.")
-    board.show_login_box(LoginBox("https://abc.gradio.live", "me", PASSWORD, "My Drive/jane-doe/outputs", 134.0))
-    return board
+def a_launch_that_failed() -> Status:
+    status = Status("Starting your image generator")
+    status.add("drive", "Google Drive")
+    status.add("model", "Checkpoint")
+    status.fact("AUTOMATIC1111", "v1.10.1")
+    status.fact("Machine", "Google Colab, Tesla T4, 16 GB, 13 GB of RAM")
+    status.step("drive").begin()
+    status.step("drive").done("My Drive/jane-doe/stable-diffusion-webui, 3 settings files restored")
+    status.step("model").begin()
+    status.step("model").fail(Problem("https://civitai.com/x?token=secret needs a key.", "Ask jane.doe@example.org."))
+    status.notice("Look at /content/drive/MyDrive/jane-doe/oneclick.log, not at hf_abcDEF123456789012345678901234.")
+    status.show(login_box=LoginBox("https://abc.gradio.live", "me", PASSWORD, "My Drive/jane-doe/outputs", 134.0))
+    return status
 
 
 def test_a_report_says_what_happened_and_names_nobody() -> None:
-    text = report(a_launch_that_failed().snapshot())
+    text = report(a_launch_that_failed().now)
     for told in ("AUTOMATIC1111: v1.10.1", "Tesla T4", "Google Drive: done", "3 settings files restored",
                  "Checkpoint: failed", "needs a key", "What to do: Ask", "Ready after: 2 min 14 s"):  # fmt: skip
         assert told in text
@@ -44,24 +45,24 @@ def test_what_names_nobody_stays_in_a_report(harmless: str) -> None:
 
 
 def test_a_screen_reader_hears_of_steps_and_not_of_bytes() -> None:
-    board = Board("Starting", "Ready")
-    board.add("model", "Checkpoint")
-    board.start("model")
-    before = live_html(board.snapshot())
-    board.progress("model", 5, 10)
-    board.note("model", "from Hugging Face")
-    assert live_html(board.snapshot()) == before
-    board.finish("model")
-    assert "1 of 1 steps done" in live_html(board.snapshot()) != before
+    status = Status("Starting")
+    status.add("model", "Checkpoint")
+    status.step("model").begin()
+    before = live_html(status.now)
+    status.step("model").progress(5, 10)
+    status.step("model").say("from Hugging Face")
+    assert live_html(status.now) == before
+    status.step("model").done()
+    assert "1 of 1 steps done" in live_html(status.now) != before
 
 
 def test_messages_do_not_pile_up() -> None:
-    board = Board("Starting", "Ready")
+    status = Status("Starting")
     for number in range(NOTICES_SHOWN):
-        board.notice(f"message {number}.")
-    assert "<details>" not in told_html(board.snapshot())
-    board.notice("the newest.")
-    folded, _, shown = told_html(board.snapshot()).partition("</details>")
+        status.notice(f"message {number}.")
+    assert "<details>" not in told_html(status.now)
+    status.notice("the newest.")
+    folded, _, shown = told_html(status.now).partition("</details>")
     assert "1 earlier message<" in folded
     assert "message 0." in folded
     assert "message 0." not in shown
@@ -69,15 +70,15 @@ def test_messages_do_not_pile_up() -> None:
 
 
 def test_the_foot_says_what_runs_and_stays_as_it_is_while_bytes_come() -> None:
-    board = a_launch_that_failed()
-    foot = foot_html(board.snapshot(), False)
+    status = a_launch_that_failed()
+    foot = foot_html(status.now, False)
     assert "AUTOMATIC1111 v1.10.1" in foot
     assert "Copy a report" in foot
-    board.progress("model", 5, 10)
-    assert foot_html(board.snapshot(), False) == foot
-    assert "hidden" in report_html(board.snapshot())
+    status.step("model").progress(5, 10)
+    assert foot_html(status.now, False) == foot
+    assert "hidden" in report_html(status.now)
 
 
 def test_facts_come_through_the_socket() -> None:
-    board = a_launch_that_failed().snapshot()
-    assert Snapshot.from_json(board.as_json() | {"facts": [list(fact) for fact in board.facts]}) == board
+    status = a_launch_that_failed().now
+    assert Snapshot.from_json(status.as_json() | {"facts": [list(fact) for fact in status.facts]}) == status

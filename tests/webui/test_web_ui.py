@@ -421,29 +421,30 @@ def test_a_small_file_is_whole_whoever_else_writes_it(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [file], "nothing half-made is left"
 
 
-A_KEEPER_AT_WORK = """
+A_SERVICE_AT_WORK = """
 import os, sys
 from pathlib import Path
 from launcher.core.process import run, start_detached
 from launcher.core.session import Session
-from launcher.launch import keeper
+from launcher.service import __main__ as main
+from launcher.service.service import Service
 
 def work(self):
     start_detached(["sleep", "600"], log=session.log, pid_file=session.tunnel.pid_file, env=os.environ, cwd=Path("/"))
     run(["sh", "-c", f"sleep 600 & echo $$ $! > {session.place}/at-work; wait"])
 
 session = Session(Path(sys.argv[1]))
-keeper.Keeper.live = work
-keeper.main(session)
+Service.take_up_what_runs = work
+main.main(session)
 """
 
 
-def test_what_a_killed_keeper_had_begun_ends_before_the_next_begins_and_what_should_last_goes_on(
+def test_what_a_killed_service_had_begun_ends_before_the_next_begins_and_what_should_last_goes_on(
     tmp_path: Path,
 ) -> None:
     session = Session(tmp_path / "session")
     killed = subprocess.Popen(
-        [sys.executable, "-c", A_KEEPER_AT_WORK, str(session.place)], cwd=PACKAGE, start_new_session=True
+        [sys.executable, "-c", A_SERVICE_AT_WORK, str(session.place)], cwd=PACKAGE, start_new_session=True
     )
     commands = session.place / "at-work"
     try:
@@ -453,7 +454,7 @@ def test_what_a_killed_keeper_had_begun_ends_before_the_next_begins_and_what_sho
         pids = [int(pid) for pid in commands.read_text().split()]
         assert all(psutil.pid_exists(pid) for pid in pids)
         subprocess.run(
-            [sys.executable, "-m", "launcher.launch.keeper", str(session.place)], cwd=PACKAGE, check=True, timeout=60
+            [sys.executable, "-m", "launcher.service", str(session.place)], cwd=PACKAGE, check=True, timeout=60
         )
         wait(lambda: not any(lives(pid) for pid in pids), 5, "what it had begun to end")
         assert running_pid(session.tunnel.pid_file)

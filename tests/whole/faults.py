@@ -90,7 +90,7 @@ def ready(kernel: Kernel) -> bool:
 
 
 PATIENCE = 400.0  # seconds for whatever comes sooner on a machine that does nothing else
-KEEPER_PATIENCE = 60.0  # seconds: the keeper ends some seconds after the last thing it kept
+SERVICE_PATIENCE = 60.0  # seconds: the service ends some seconds after the last thing it kept
 
 MOMENTS = (
     Moment("drive", "the permission is asked for", lambda p, k: "waiting for your "
@@ -209,7 +209,7 @@ def one_row(moment: Moment, strike: str, root: Path) -> Row:
             kernel.wait_done(cell, PATIENCE)
             kernel.run(cell_source("stop"), PATIENCE)
             damaged = damages(world, place, written)
-            end = time.monotonic() + KEEPER_PATIENCE
+            end = time.monotonic() + SERVICE_PATIENCE
             while place.running() and time.monotonic() < end:
                 time.sleep(0.1)
             return Row(

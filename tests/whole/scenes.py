@@ -4,17 +4,16 @@ Each is played on the real google.colab (`make colab COLABTOOLS=DIR`) and on the
 cannot tell which. A scene returns the seconds for which its bound holds.
 """
 
-import os
 import re
 import shutil
-import socket
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
 
-from launcher.core.wire import address_of
+from launcher.core.session import Session
+from launcher.core.unix_http import request
 from tests.whole.stage import Stage, telling, words
 from tests.world import MODEL_LINK
 from tests.world.kernel import cell_source
@@ -596,7 +595,7 @@ def crashes(stage: Stage) -> float:
     for _ in range(4):
         stage.until(lambda: stage.shows("Web UI running"), 60, "the web UI")
         pid = stage.kill("webui")
-        wait_for(partial(noticed, stage, pid), 60, "the keeper to notice")
+        wait_for(partial(noticed, stage, pid), 60, "the service to notice")
         stage.told()
     stage.says("It stopped and needs your help", 60)
     stage.until(lambda: not stage.shows("Password") and not stage.shows("keeps running"), 3, "the way in to be gone")
@@ -787,9 +786,8 @@ def stop_in_flush(stage: Stage) -> float:
 @scene("give_back_after, with the notebook stopped: Google has everything, then one POST", 30, "back")
 def give_back_after(stage: Stage) -> float:
     stage.stop(stage.running(give_back_after=1))
-    old = time.time() - 600
     began = time.monotonic()
-    os.utime(stage.place.session / "last-use", (old, old))
+    stage.place.say_used(600)
     stage.until(lambda: stage.world.manager.asked, 60, "the POST")
     seconds = time.monotonic() - began
     time.sleep(2)
@@ -801,15 +799,14 @@ def give_back_after(stage: Stage) -> float:
 def give_back_after_fails(stage: Stage) -> float:
     cell = stage.running(give_back_after=1)
     stage.place.conduct(flush_fails=True)
-    old = time.time() - 600
-    os.utime(stage.place.session / "last-use", (old, old))
+    stage.place.say_used(600)
     seconds = stage.says("Not everything is on Google Drive yet: an upload failed.", 60)
     stage.kernel.wait_done(cell, 30)
     assert stage.world.manager.asked == 0
     return seconds
 
 
-# ---- kernels and keepers that die
+# ---- kernels and services that die
 
 
 @scene("SIGKILL for the kernel while images are made: 50 of 50 on Drive, the web UI killed meanwhile is back, "
@@ -830,8 +827,7 @@ def kernel_killed(stage: Stage) -> float:
     wait_for(lambda: len(list(kept.glob("*.png"))) == 50, 60, "50 of 50 on Drive")
     assert all((kept / f"{n:05}.png").read_bytes() == b"\x89PNG" + bytes([n]) * 20_000 for n in range(50))
     wait_for(lambda: stage.place.pid("webui") not in (0, webui), 60, "the web UI to be back")
-    old = time.time() - 600
-    os.utime(stage.place.session / "last-use", (old, old))
+    stage.place.say_used(600)
     wait_for(lambda: stage.world.manager.asked, 90, "the machine to be given back")
     seconds = time.monotonic() - began
     time.sleep(2)
@@ -840,37 +836,41 @@ def kernel_killed(stage: Stage) -> float:
 
 
 def answers(stage: Stage) -> bool:
-    """Does somebody listen where windows meet the keeper?"""
-    with socket.socket(socket.AF_UNIX) as connection, address_of(stage.place.session / "keeper.sock") as address:
-        try:
-            connection.connect(address)
-        except (ConnectionRefusedError, FileNotFoundError):
-            return False
+    """Does somebody listen where notebooks ask the service?"""
+    try:
+        request(Session(stage.place.session).notebook_socket, "GET", "/link")
+    except (ConnectionRefusedError, FileNotFoundError):
+        return False
     return True
 
 
-@scene("SIGKILL for the keeper: the open window has a new one, and the web UI runs on", 3, "killed")
-def keeper_killed(stage: Stage) -> float:
+def another_service(stage: Stage, pid: int) -> bool:
+    """Is there one in the place of that one?"""
+    return stage.place.pid("service") not in (0, pid) and answers(stage)
+
+
+@scene("SIGKILL for the service: the open panel has a new one, and the web UI runs on", 3, "killed")
+def service_killed(stage: Stage) -> float:
     cell = stage.running()
     webui, before = stage.place.pid("webui"), card(stage.kernel)
-    keeper = stage.kill("keeper")
-    seconds = stage.until(lambda: stage.place.pid("keeper") not in (0, keeper) and answers(stage), 30, "a new keeper")
+    service = stage.kill("service")
+    seconds = stage.until(partial(another_service, stage, service), 30, "a new service")
     stage.until(lambda: card(stage.kernel)[1:] == before[1:] and stage.shows("ready"), 30, "the way in")
     assert stage.place.pid("webui") == webui
     image = stage.place.data / "outputs" / f"after-{time.time():.0f}.png"
     image.parent.mkdir(parents=True, exist_ok=True)
     image.write_bytes(b"\x89PNG after")
-    stage.until((stage.place.kept / "outputs" / image.name).exists, 30, "an image to be kept by the new keeper")
+    stage.until((stage.place.kept / "outputs" / image.name).exists, 30, "an image to be kept by the new service")
     stage.stop(cell)
     return seconds
 
 
-@scene("SIGKILL for the keeper without a window: the next ▶ finds all", PANEL, "killed")
-def keeper_killed_alone(stage: Stage) -> float:
+@scene("SIGKILL for the service without a panel: the next ▶ finds all", PANEL, "killed")
+def service_killed_alone(stage: Stage) -> float:
     cell = stage.running()
     before, webui = card(stage.kernel), stage.place.pid("webui")
     stage.stop(cell)
-    stage.kill("keeper")
+    stage.kill("service")
     cell, seconds = stage.press()
     stage.until(lambda: card(stage.kernel)[1:] == before[1:], 30, "the way in")
     assert stage.place.pid("webui") == webui

@@ -84,7 +84,7 @@ IN_WEBUI = (*INSTALLER, *HUB, "VIRTUAL_ENV", "MPLBACKEND", "PYTHONUNBUFFERED", "
             "UV_CONSTRAINT", "UV_BUILD_CONSTRAINT", "TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD")  # fmt: skip
 # A pattern of the command -> its name, and what may arrive there. The first that fits.
 PROGRAMS = (
-    (r"-m launcher\.launch\.keeper ", "keeper", PART),
+    (r"-m launcher\.service ", "service", PART),
     (r"-m launcher\.access\.door ", "door", PART),
     (r"-m launcher\.access\.tunnels\.tunnel ", "tunnel", PART),
     (r"^\S*/frpc_\S+ ", "frpc", PART),

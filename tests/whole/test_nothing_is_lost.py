@@ -65,11 +65,11 @@ def test_500_images_reach_drive_through_drops_kills_a_full_drive_hostile_names_a
             before = there()
             kernel, cell = kernels(COLAB_PYTHON, place.environment, place.machine), ""
             kernel.wait(lambda: there() > before + 20, 60, "images to be kept though the kernel is dead")
-            os.kill(place.pid("keeper"), signal.SIGKILL)
+            os.kill(place.pid("service"), signal.SIGKILL)
             cell = kernel.start(cell_source("launch", checkpoint=MODEL_LINK))
             wait_ready(kernel)
             before = there()
-            kernel.wait(lambda: there() > before, 60, "the next keeper to go on")
+            kernel.wait(lambda: there() > before, 60, "the next service to go on")
             place.manners(free=100_000)
             until(kernel, "Google Drive is full")
             place.manners()

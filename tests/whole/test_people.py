@@ -6,12 +6,14 @@ import json
 import re
 import shutil
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from launcher.access.pages import STYLE, waiting_page
+from launcher.access.pages import STYLE, status_page
+from launcher.core.snapshot import Row
 from tests.conftest import COLAB_PYTHON, CURRENT_PYTHON, ROOT, SERVER_PYTHON
 from tests.world import MODEL_LINK, MODEL_REPO, safetensors
 from tests.world.browser import chromium, images, log_in, paint
@@ -205,11 +207,10 @@ def test_without_widgets_the_same_is_told_in_lines(place: Place, kernels: Callab
 
 
 def test_a_bold_word_in_a_sentence_of_the_waiting_page_stays_in_its_line() -> None:
-    step = {"title": "Checkpoint", "state": "failed", "note": "", "fraction": None}
-    told = {"problem": "It is gone.", "remedy": "Write **kind** again."}
+    row = Row("model", "Checkpoint", "failed", problem="It is gone.", remedy="Write **kind** again.")
     with chromium(viewport={"width": 1600, "height": 800}, java_script_enabled=False) as browser:
         page = browser.new_page()
-        page.set_content(f"<style>{STYLE}</style>{waiting_page({'steps': [step | told]})}")
+        page.set_content(f"<style>{STYLE}</style>{status_page({'steps': [asdict(row)]})}")
         lines = "one => new Set([...one.getClientRects()].map(box => box.top)).size"
         assert page.locator("small").first.evaluate(lines) == 1
 

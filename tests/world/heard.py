@@ -1,19 +1,18 @@
-"""A reporter that remembers what it was told."""
+"""A step that remembers what it was told."""
 
-from launcher.core.board import Board
-from launcher.core.reporter import Reporter
+from launcher.core.status import Status, Step
 
 
-class Heard(Reporter):
+class Heard(Step):
     """All that was said, and the notices, in their order."""
 
     said: list[str]
     notices: list[str]
 
     def __init__(self) -> None:
-        board = Board("A test", "Done")
-        board.add("work", "Work")
-        super().__init__(board, "work")
+        status = Status("A test")
+        status.add("work", "Work")
+        super().__init__(status, "work")
         object.__setattr__(self, "said", [])
         object.__setattr__(self, "notices", [])
 

@@ -18,7 +18,7 @@ from jupyter_client.blocking.client import BlockingKernelClient
 from jupyter_client.kernelspec import KernelSpecManager
 from jupyter_client.manager import KernelManager
 
-from launcher.cells import TOGETHER
+from launcher.client.client import TOGETHER
 from tests.world.page import NOTEBOOK, Page
 from tests.world.wait import Patience, wait
 
@@ -54,6 +54,7 @@ class Tab:
         self.page = Page(environment, client.session.session)
         self.text = ""
         self.errors: list[str] = []
+        self._failed = 0  # how many of them were followed by an empty cell
         self.displays: list[dict[str, Any]] = []
         self.widgets: dict[str, dict[str, Any]] = {}
         self.outputs: dict[str, list[str]] = {}  # cell -> the widgets its output shows
@@ -130,6 +131,10 @@ class Tab:
 
     def wait_done(self, message: str, timeout: float = 120) -> None:
         self.wait(lambda: message in self.idle, timeout, "the cell to end")
+        if len(self.errors) != self._failed:  # what comes at once after a cell that failed is not run, as in "Run all"
+            self._failed = len(self.errors)
+            nothing = str(self.client.execute("pass"))
+            self.wait(lambda: nothing in self.idle, timeout, "the kernel to go on")
 
     def html(self) -> str:
         """What the widgets show."""

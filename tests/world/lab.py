@@ -15,7 +15,7 @@ from typing import Any
 import requests
 from jupyter_client.blocking.client import BlockingKernelClient
 
-from launcher.cells import TOGETHER
+from launcher.client.client import TOGETHER
 from tests.world.browser import chromium
 from tests.world.page import Page
 from tests.world.wait import wait, wait_visible

@@ -15,6 +15,8 @@ from typing import Any
 
 import psutil
 
+from launcher.core.session import Session
+from launcher.core.unix_http import request
 from tests.world import World
 from tests.world.drive import Manners
 from tests.world.google_program import PROGRAM, install
@@ -104,12 +106,16 @@ class Place:
                 found.append(process)
         return found
 
+    def say_used(self, ago: int) -> None:
+        """Tell the service, as the door does, that the web UI was last used so many seconds ago."""
+        assert request(Session(self.session).page_socket, "POST", "/used", {"ago": ago})[0] == 204
+
     def processes(self) -> list[str]:
         """The command lines of `running`."""
         return [" ".join(process.info["cmdline"])[:150] for process in self.running()]
 
     def wait_until_nothing_runs(self, patience: float = 30) -> None:
-        """The keeper ends some seconds after the last thing it kept."""
+        """The service ends some seconds after the last thing it kept."""
         left = Patience(patience)
         while self.running():
             assert not left.over(), self.processes()

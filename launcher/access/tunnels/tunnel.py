@@ -44,7 +44,6 @@ class Tunnel:
 
     @property
     def running(self) -> bool:
-        """True while the helper lives."""
         return bool(running_pid(self.pid_file))
 
     @property
@@ -90,7 +89,6 @@ class Tunnel:
         return SERVICES[kind].reason(str(self.part.said.get("error", "")) or last_words_of(self.log))
 
     def close(self) -> None:
-        """End the tunnel."""
         end_process(self.pid_file, patience=3)
         self.part.forget()
 

@@ -1,0 +1,1 @@
+"""The notebook's side: asks the service, draws what it says, and puts its questions to a person."""

@@ -1,0 +1,64 @@
+"""The Jupyter kernel that a cell runs in: how it hears buttons and ■ meanwhile, and whether somebody is there."""
+
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+
+def running_kernel() -> Any:
+    """The kernel this runs in, or None outside of one."""
+    from IPython.core.getipython import get_ipython
+
+    return getattr(get_ipython(), "kernel", None)
+
+
+@contextmanager
+def ended_by_stop() -> Iterator[None]:
+    """■ raises `KeyboardInterrupt` here at once: ipykernel's own handler would only end the cell after the dialog."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+@contextmanager
+def pumped_kernel() -> Iterator[Callable[[], Any]]:
+    """A function to await in a loop, which lets the kernel hear buttons while this cell runs.
+
+    ipykernel 6 must be asked to look at its messages; 7.4 and later does so whenever the cell awaits. Without giving
+    the parent back, the cell would never show as finished.
+    """
+    kernel = running_kernel()
+    step = getattr(kernel, "do_one_iteration", None)
+    if not step:
+
+        async def nothing() -> None:
+            pass
+
+        yield nothing
+        return
+    parent, identity = kernel.get_parent("shell"), getattr(kernel, "_parent_ident", {}).get("shell")
+
+    async def look() -> None:
+        await step()
+        kernel.set_parent(identity, parent, channel="shell")
+
+    yield look
+
+
+def waits_for_cells() -> bool:
+    """True where other cells wait until this one ends; ipykernel 6 runs them meanwhile."""
+    return running_kernel() is not None and not hasattr(running_kernel(), "do_one_iteration")
+
+
+def cells_that_wait() -> int:
+    """How many, where ipykernel 7 tells: it has no public way, and where this one is gone nothing is seen."""
+    return len(getattr(getattr(running_kernel(), "_main_asyncio_lock", None), "_waiters", None) or ())
+
+
+def somebody_answers() -> bool:
+    """False for programs that run a notebook (nbclient, papermill): they say that nobody types anything."""
+    kernel = running_kernel()
+    return bool(kernel and kernel.get_parent("shell").get("content", {}).get("allow_stdin"))

@@ -1,0 +1,134 @@
+"""What the faces show, as plain data: the state, the steps, the way in."""
+
+from dataclasses import asdict, dataclass, fields, replace
+from enum import StrEnum
+from typing import Any, Final
+
+WAITING: Final = "waiting"
+RUNNING: Final = "running"
+DONE: Final = "done"
+FAILED: Final = "failed"
+HELP: Final = "It stopped and needs your help"
+
+
+class State(StrEnum):
+    """What the machine's web UI is. The service sets it; nobody guesses it from a port."""
+
+    IDLE = "idle"
+    STARTING = "starting"
+    READY = "ready"
+    RESTARTING = "restarting"
+    FAILED = "failed"
+    STOPPING = "stopping"
+    OFF = "off"
+
+
+class Button(StrEnum):
+    """What may be pressed on a face."""
+
+    RESTART = "restart"
+    STOP = "stop"
+    CONNECT = "connect"
+    KEEP = "keep"
+    ANEW = "anew"
+
+
+HEADLINES: Final = {
+    State.IDLE: "Nothing is running",
+    State.STARTING: "Starting your image generator",
+    State.READY: "Your image generator is ready",
+    State.RESTARTING: "Restarting your image generator",
+    State.FAILED: HELP,
+    State.STOPPING: "Stopping",
+    State.OFF: "Everything is off",
+}
+UNDERWAY: Final = (State.STARTING, State.READY, State.RESTARTING, State.STOPPING)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One step as it is shown. `done` and `total` are in `unit`; a total of 0 means not known."""
+
+    name: str
+    title: str
+    state: str = WAITING
+    note: str = ""
+    done: int = 0
+    total: int = 0
+    unit: str = ""
+    speed: float = 0.0  # units a second, measured over the last seconds
+    started: float = 0.0  # time.time()
+    ended: float = 0.0
+    problem: str = ""
+    remedy: str = ""
+
+    @property
+    def fraction(self) -> float | None:
+        """0.0 to 1.0, or None where the total is not known."""
+        return min(1.0, self.done / self.total) if self.total else None
+
+    @property
+    def seconds_left(self) -> float | None:
+        """Seconds until done at the measured speed, or None where nobody can know."""
+        if self.state != RUNNING or not self.total or self.speed <= 0:
+            return None
+        return max(0.0, (self.total - self.done) / self.speed)
+
+
+@dataclass(frozen=True)
+class LoginBox:
+    url: str
+    user: str
+    password: str
+    kept_in: str  # where the images go, in words
+    seconds: float  # from ▶ to this box
+    images: str = ""  # the address of a zip of all images, where nothing is kept on Drive
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """The whole status at one moment: of the web UI, or with the state `idle` of a job."""
+
+    title: str
+    steps: tuple[Row, ...] = ()
+    notices: tuple[str, ...] = ()
+    login_box: LoginBox | None = None
+    kept: str = ""  # one line on what is kept on Drive
+    buttons: tuple[str, ...] = ()  # those that may be pressed now
+    foot: str = ""  # how to go on from here
+    facts: tuple[tuple[str, str], ...] = ()  # versions and the like: name, value
+    started: float = 0.0  # time.time()
+    state: str = State.IDLE
+    over: bool = False  # a job that has ended
+
+    @property
+    def failed(self) -> Row | None:
+        return next((row for row in self.steps if row.state == FAILED), None)
+
+    @property
+    def all_done(self) -> bool:
+        return bool(self.steps) and all(row.state == DONE for row in self.steps)
+
+    def as_json(self) -> dict[str, Any]:
+        """All of it, the password too: for the notebook's socket only."""
+        return asdict(self)
+
+    def public(self) -> dict[str, Any]:
+        """What the page may show: no link, no password."""
+        return asdict(replace(self, login_box=None))
+
+    @classmethod
+    def from_json(cls, told: dict[str, Any]) -> "Snapshot":
+        """The snapshot that `as_json` or `public` made; what else stands in `told` is left out."""
+        known = {one.name: told[one.name] for one in fields(cls) if one.name in told}
+        box = known.get("login_box")
+        return cls(
+            **known
+            | {
+                "steps": tuple(Row(**row) for row in known["steps"]),
+                "notices": tuple(known["notices"]),
+                "buttons": tuple(known["buttons"]),
+                "facts": tuple((name, value) for name, value in known["facts"]),
+                "login_box": LoginBox(**box) if box else None,
+            }
+        )

@@ -1,0 +1,112 @@
+"""How a launch ends: let go of for the next one, stopped with all its files saved, or with the machine given back."""
+
+import threading
+from typing import Final
+
+from launcher.colab.machine import release_machine
+from launcher.core.problem import Problem
+from launcher.core.snapshot import State
+from launcher.core.status import Step
+from launcher.drive.mount import connect_drive, flush_drive
+from launcher.launch.launch import Ask, Launch
+
+LAST_START: Final = 60.0  # seconds in which a start that is underway has come to an end
+
+AGAIN: Final = "Press ▶ on the first cell to start again."
+STILL_YOURS: Final = (
+    f"{AGAIN} The machine is still yours, and may use compute units until you choose "
+    "**Runtime → Disconnect and delete runtime** in Colab's menu."
+)
+
+
+def let_go(launch: Launch, *, keep_sync: bool = False) -> None:
+    """End its story; the web UI, the door and the link stay. Waits until nothing of it is at work any more."""
+    launch.over.set()
+    launch.ended.set()
+    if launch.thread:
+        launch.thread.join()
+    if not keep_sync:
+        launch.sync.stop()
+
+
+def end_web_ui(launch: Launch) -> None:
+    """End the web UI and keep its last files; the door and the link stay."""
+    launch.over.set()
+    launch.ended.set()
+    launch.session.lead_to(port=0)
+    launch.webui.stop()
+    if launch.thread and launch.thread is not threading.current_thread():
+        launch.thread.join(LAST_START)  # it may just be starting it again
+        launch.webui.stop()
+    launch.sync.stop()
+
+
+def end_everything(launch: Launch) -> None:
+    """End the web UI, keep its last files, then end the link and the door. The faces show what is."""
+    status = launch.status
+    status.show(state=State.STOPPING, login_box=None, buttons=(), foot=AGAIN)
+    rows = [status.step(row.name) for row in status.now.steps if row.name in ("webui", "link")]
+    for step in rows:
+        step.begin("ending")
+    end_web_ui(launch)
+    launch.public_link.close()
+    for step in rows:
+        step.reset("off")
+    for path in (launch.session.forward, launch.session.launch_file):
+        path.unlink(missing_ok=True)
+
+
+def be_off(launch: Launch, title: str = "Everything is off", foot: str = "") -> None:
+    """Everything has ended: say so; the cells end. A machine that Colab lends may cost something all the same."""
+    launch.status.show(state=State.OFF, title=title, foot=foot or (STILL_YOURS if launch.machine.colab else AGAIN))
+
+
+def give_back(launch: Launch) -> None:
+    """Flush Drive and give the machine back; raises `Problem`, and then nothing is given back."""
+    if launch.sync.unkept:
+        raise Problem(
+            f"{launch.sync.unkept} files are not on Google Drive yet: {launch.sync.summary()}.",
+            "The machine was not given back, and they are still on it. Press ▶ on the first cell to "
+            "connect Drive again.",
+        )
+    flush_drive(launch.machine)
+    release_machine(launch.machine)
+
+
+def give_back_unused(launch: Launch) -> None:
+    """Nobody uses the machine: end everything, have Google take what is on its way, and give the machine back."""
+    end_everything(launch)
+    launch.status.remove("give back")
+    with launch.steps.beside("giving the machine back"):
+        give_back(launch)
+        launch.status.notice(
+            "The machine was given back, as set in the field **give_back_after**. Press ▶ to start again."
+        )
+        be_off(launch, "The machine was given back", AGAIN)
+        return
+    be_off(launch, "Everything is off, but the machine was not given back")
+
+
+def stop(launch: Launch, ask: Ask, step: Step, give_back_the_machine: bool) -> None:
+    """What **Stop** does, told on a step. Raises `Problem` for files that could not be saved."""
+    end_everything(launch)
+    if launch.sync.waiting:  # Drive was away: connect it once more before anything is given up
+        step.say("Google is asking for your permission in this tab, so that the last files can be saved")
+        try:
+            connect_drive(launch.machine, ask)
+            launch.sync.stop()
+        finally:
+            be_off(launch)
+    be_off(launch)
+    if launch.sync.waiting:
+        raise Problem(
+            f"The web UI and its link are off, but {launch.sync.waiting} files could not be saved on Google "
+            f"Drive: {launch.sync.summary()}.",
+            "They are still on this machine. Free some space on Google Drive, or connect it, and press ▶ here again.",
+        )
+    if give_back_the_machine:
+        step.say("waiting until Google Drive has everything; then the machine is given back, even if you press ■")
+        give_back(launch)
+        step.done("everything is off, and the machine was given back")
+    else:
+        step.done(f"the web UI and its link are off; {launch.sync.summary()}")

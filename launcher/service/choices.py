@@ -1,0 +1,62 @@
+"""What a launch was asked to be, and what may not change while a web UI runs."""
+
+import shlex
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Final
+
+from launcher.core.fields import DEFAULTS, EVERYTHING, NOT_MODELS, NOTHING
+from launcher.core.session import Session, read_object
+from launcher.core.settings import Settings
+from launcher.models.catalog import CHECKPOINT_NAMES
+from launcher.models.pasted import without_secrets
+
+OWNED: Final = ("drive_folder", "keep_on_drive")  # they belong to the web UI that runs
+AT_ONCE: Final = ("give_back_after", "api")  # the others take effect at the next restart
+NOT_BY_THE_PAGE: Final = (*OWNED, "version", "extensions_tab", "extra_arguments", "link")
+
+
+def checked(choices: Mapping[str, Any]) -> Settings:
+    """The settings of a form. Raises `Problem`."""
+    return Settings.from_form(choices, CHECKPOINT_NAMES)
+
+
+def is_untouched(choices: Mapping[str, Any]) -> bool:
+    return all(choices.get(name, default) == default for name, default in DEFAULTS.items())
+
+
+def differences(runs: Settings, asked: Settings) -> dict[str, list[str]]:
+    """What belongs to the web UI that runs and is asked to be something else: field -> [what runs, what was asked]."""
+    pairs = {name: [str(getattr(runs, name)), str(getattr(asked, name))] for name in OWNED}
+    return {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
+
+
+def as_form(settings: Settings) -> dict[str, Any]:
+    return asdict(settings) | {"extra_arguments": shlex.join(settings.extra_arguments)}
+
+
+def shown(settings: Settings) -> dict[str, Any]:
+    """The same for the faces: without a token that somebody pasted."""
+    return as_form(settings) | {"checkpoint": without_secrets(settings.checkpoint)}
+
+
+def noted(session: Session) -> Settings | None:
+    """What the launch before this service was asked to be; None where nobody knows."""
+    found = read_object(session.launch_file).get("settings")
+    return Settings.noted(found) if isinstance(found, dict) else None
+
+
+def of_running(session: Session) -> Settings:
+    """What the web UI that runs was asked to be, as far as its own arguments and links tell."""
+    settings = noted(session)
+    if settings:
+        return settings
+    arguments = session.webui.said.get("arguments")
+    words = [str(word) for word in arguments] if isinstance(arguments, list) else []
+    if "--data-dir" not in words[:-1]:
+        return checked({})
+    data, disk = Path(words[words.index("--data-dir") + 1]), session.place.parent
+    models = (data / "models").resolve()
+    keep = NOTHING if models.is_relative_to(disk / "kept") else NOT_MODELS if models == disk / "models" else EVERYTHING
+    return checked({"drive_folder": data.name, "keep_on_drive": keep, "api": "--api" in words})

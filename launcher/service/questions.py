@@ -1,0 +1,128 @@
+"""The faces that look, and the questions that only a person at a notebook can answer."""
+
+import itertools
+import queue
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+from launcher.core.problem import Problem
+from launcher.core.status import Changes
+
+GONE_AFTER: Final = 2.0  # seconds without a request, once its last one has ended
+CLOSED: Final = "the notebook was closed"
+STOPPED: Final = "you stopped it"
+
+# What is asked -> what it is called, when nobody answered it.
+QUESTIONS: Final = {
+    "mount": "Google's question about your Drive was not answered",
+    "token": "The question about your token was not answered",
+    "proxy": "Colab was not asked for its own link",
+}
+
+
+class NotAnswered(Problem):
+    """A question got no answer: nobody had this notebook open, closed it, or pressed ■."""
+
+    def __init__(self, kind: str, why: str) -> None:
+        super().__init__(f"{QUESTIONS[kind]}: {why}.", "Press ▶ to be asked again.", field=kind)
+
+
+@dataclass
+class Face:
+    """A cell that shows a job, or the launch where `job` is 0."""
+
+    job: int
+    waiting: int = 0  # its requests that are open
+    seen: float = 0.0  # time.monotonic() of the end of its last one
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is asked: `kind` is one of `client.dialogs`, `face` the one that shall put it."""
+
+    number: int
+    kind: str
+    about: dict[str, Any]
+    face: str
+    answer: "queue.SimpleQueue[dict[str, Any] | str]"
+
+
+class Faces:
+    """All that look, in the order in which they came, and what they are asked."""
+
+    def __init__(self, changes: Changes) -> None:
+        self._changes, self._lock = changes, threading.Lock()
+        self._faces: dict[str, Face] = {}
+        self._numbers = itertools.count(1)
+        self._open: dict[int, Question] = {}
+
+    def __len__(self) -> int:
+        return len(self._faces)
+
+    def comes(self, name: str, job: int, waiting: int = 0) -> None:
+        """A face is seen; `waiting`: a request of its begins that waits."""
+        with self._lock:
+            face = self._faces.setdefault(name, Face(job))
+            face.job, face.waiting, face.seen = job or face.job, face.waiting + waiting, time.monotonic()
+
+    def goes(self, name: str) -> None:
+        with self._lock:
+            if name in self._faces:
+                self._faces[name].waiting -= 1
+                self._faces[name].seen = time.monotonic()
+
+    def remove(self, name: str, why: str = STOPPED) -> None:
+        """■, or it is gone: whoever waits for its answer hears so."""
+        with self._lock:
+            self._faces.pop(name, None)
+            questions = [one for one in self._open.values() if one.face == name]
+        for question in questions:
+            question.answer.put(why)
+
+    def remove_gone(self) -> None:
+        late = time.monotonic() - GONE_AFTER
+        for name, face in list(self._faces.items()):
+            if not face.waiting and face.seen < late:
+                self.remove(name, CLOSED)
+
+    def shows(self, job: int) -> bool:
+        """True while a face shows that job, or with 0 the launch."""
+        return any(face.job == job for face in list(self._faces.values()))
+
+    def asker(self, job: int) -> Callable[..., dict[str, Any]]:
+        return lambda kind, **about: self.ask(job, kind, **about)
+
+    def ask(self, job: int, kind: str, **about: Any) -> dict[str, Any]:
+        """Have the newest face of that job, else the newest of all, put a question to a person; return the answer.
+
+        Raises `NotAnswered` at once where there is no face, and as soon as it is closed or stopped.
+        """
+        with self._lock:
+            fitting = [name for name, face in self._faces.items() if face.job == job] or list(self._faces)
+            if not fitting:
+                raise NotAnswered(kind, "this notebook is not open")
+            question = Question(next(self._numbers), kind, about, fitting[-1], queue.SimpleQueue())
+            self._open[question.number] = question
+        self._changes.notify()
+        try:
+            answer = question.answer.get()
+        finally:
+            del self._open[question.number]
+            self._changes.notify()
+        if isinstance(answer, str):
+            raise NotAnswered(kind, answer)
+        return answer
+
+    def answer(self, number: int, value: dict[str, Any] | None) -> bool:
+        """An answer came, or ■ instead of one (None). False where nothing was asked."""
+        question = self._open.get(number)
+        if question:
+            question.answer.put(STOPPED if value is None else value)
+        return question is not None
+
+    def open_questions(self) -> list[dict[str, Any]]:
+        questions = list(self._open.values())
+        return [{"number": q.number, "kind": q.kind, "about": q.about, "face": q.face} for q in questions]

@@ -1,0 +1,153 @@
+"""HTTP on a Unix socket: what may be asked, by whom, and within which bounds. What it means is `service.service`'s.
+
+There are two sockets, both for the owner of the machine's files only. The notebook's may ask everything. The page's,
+which the door asks for whoever is logged in, has a list of its own, and a status without password or link.
+"""
+
+import contextlib
+import json
+import os
+import re
+import select
+import socket
+import sys
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler
+from pathlib import Path
+from socketserver import ThreadingMixIn, UnixStreamServer
+from typing import Any, Final
+from urllib.parse import parse_qs, urlsplit
+
+from launcher.core.problem import Problem
+from launcher.core.unix_http import address_of
+
+LONGEST_BODY: Final = 1 << 20  # bytes
+REQUEST_PATIENCE: Final = 10.0  # seconds from the connection to the end of the request
+
+Response = tuple[int, dict[str, Any] | None]  # HTTP status, and the object that goes with it
+
+
+@dataclass(frozen=True)
+class Request:
+    fields: dict[str, Any]  # of the body, or of the query: the route's, and no others
+    number: str  # what the path names: a job, a question, a face
+    page: bool  # it came by the page's socket
+    gone: Callable[[], bool]  # whoever asked has gone
+
+
+@dataclass(frozen=True)
+class Route:
+    method: str
+    path: str  # a pattern
+    work: Callable[[Request], Response]
+    fields: Mapping[str, type]  # what may be sent, with the kind of each
+    page: bool = False  # the page may ask it
+
+
+class Server(ThreadingMixIn, UnixStreamServer):
+    daemon_threads, request_queue_size, block_on_close = True, 128, False
+
+    def __init__(
+        self, place: Path, routes: tuple[Route, ...], fault: Callable[[BaseException], Problem], *, page: bool
+    ) -> None:
+        self.routes, self.fault, self.page = routes, fault, page
+        place.unlink(missing_ok=True)
+        with address_of(place) as address:
+            super().__init__(address, Handler)
+        os.chmod(place, 0o600)
+        threading.Thread(target=self.serve_forever, name=place.name, daemon=True).start()
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        error = sys.exception()
+        if error and not isinstance(error, OSError):  # a client that has gone is nothing to be told
+            self.fault(error)
+
+
+class Handler(BaseHTTPRequestHandler):
+    server: Server
+    connection: socket.socket
+    server_version, sys_version = "launcher", ""
+
+    def setup(self) -> None:
+        """The request must be there in time; then its answer may take as long as it does."""
+        super().setup()
+        self._late = threading.Timer(REQUEST_PATIENCE, self._drop)
+        self._late.daemon = True
+        self._late.start()
+
+    def finish(self) -> None:
+        self._late.cancel()
+        super().finish()
+
+    def _drop(self) -> None:
+        with contextlib.suppress(OSError):  # it has just ended
+            self.connection.shutdown(socket.SHUT_RDWR)
+
+    def do_GET(self) -> None:
+        try:
+            code, value = self._respond()
+        except Problem as problem:
+            code, value = 400, {"what": problem.what, "do": problem.do}
+        except Exception as error:
+            fault = self.server.fault(error)
+            code, value = 500, {"what": fault.what, "do": fault.do}
+        body = json.dumps(value).encode() if value is not None else b""
+        self.send_response(code)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        with contextlib.suppress(BrokenPipeError):  # whoever asked has gone
+            self.end_headers()
+            self.wfile.write(body)
+
+    do_POST = do_DELETE = do_GET  # noqa: N815  # http.server finds them by their names
+
+    def _respond(self) -> Response:
+        length = self.headers.get("Content-Length", "0")
+        if not length.isdecimal() or int(length) > LONGEST_BODY:
+            return 413, {"what": f"A request has at most {LONGEST_BODY} bytes, and says how many."}
+        body, parts = self.rfile.read(int(length)), urlsplit(self.path)  # also where it is refused: it is being sent
+        self._late.cancel()
+        asked = ((route, re.fullmatch(route.path, parts.path)) for route in self.server.routes)
+        route, found = next(((r, f) for r, f in asked if f and r.method == self.command), (None, None))
+        if route is None or found is None:
+            return 404, {"what": "There is nothing here."}
+        if self.server.page and not route.page:
+            return 403, {"what": "Only the notebook may ask for that."}
+        fields: Any = {name: values[-1] for name, values in parse_qs(parts.query).items()}
+        if self.command != "GET":
+            try:
+                fields = json.loads(body or b"{}")
+            except (ValueError, RecursionError):
+                return 400, {"what": "This is no JSON."}
+        if wrong := wrong_fields(fields, route.fields):
+            return 400, {"what": f"This cannot be asked: {wrong}."}
+        number = found[1] if found.re.groups else ""
+        return route.work(Request(fields, number, self.server.page, self._gone))
+
+    def _gone(self) -> bool:
+        """True once the client has closed: it is readable, and there is nothing to read."""
+        try:
+            readable, _, _ = select.select([self.connection], [], [], 0)
+            return bool(readable) and not self.connection.recv(1, socket.MSG_PEEK)
+        except (OSError, ValueError):
+            return True
+
+    def address_string(self) -> str:
+        return "client"
+
+    def log_message(self, *about: object) -> None:
+        """Nothing is logged of a request: it may hold a secret."""
+
+
+def wrong_fields(fields: Any, known: Mapping[str, type]) -> str:
+    """What is wrong with what was sent, in a few words; "" where nothing is."""
+    if not isinstance(fields, dict):
+        return "it is no object"
+    for name, value in fields.items():
+        if name not in known:
+            return f"there is no {name[:40]!r}"
+        if type(value) is not known[name]:
+            return f"{name!r} is no {known[name].__name__}"
+    return ""

@@ -1,0 +1,287 @@
+"""What the service does: one launch, its jobs, and an answer to every request."""
+
+import itertools
+import secrets
+import threading
+import time
+import traceback
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Final
+
+from launcher.colab.machine import look_at_machine
+from launcher.core.child_environment import adopt, passes
+from launcher.core.fields import DEFAULTS
+from launcher.core.problem import Problem, unexpected
+from launcher.core.process import running_pid
+from launcher.core.session import Session, read_object
+from launcher.core.settings import Settings
+from launcher.core.snapshot import HELP, UNDERWAY, State
+from launcher.core.status import Changes, Status
+from launcher.launch.launch import Launch
+from launcher.launch.run import begin
+from launcher.launch.steps import Failed
+from launcher.launch.stop import let_go
+from launcher.service import choices as chosen
+from launcher.service.jobs import JOBS, Job, wrong_fields
+from launcher.service.questions import Faces
+from launcher.service.server import Request, Response, Route
+
+LONGEST_WAIT: Final = 20.0  # seconds for which a status is waited for
+STOP_PATIENCE: Final = 120.0  # seconds in which a stop that is underway has come to an end
+JOBS_SHOWN: Final = 20
+WHY_NOT: Final[dict[str, str]] = {
+    State.STARTING: "It is starting already.",
+    State.RESTARTING: "It is being restarted already.",
+    State.STOPPING: "It is being stopped.",
+}
+NOTHING_KNOWN: Final = "Nothing has been started yet. Press ▶ on the first cell."
+
+
+class Service:
+    """One launch at a time, and jobs beside it."""
+
+    def __init__(self, session: Session) -> None:
+        self.session, self.changes = session, Changes()
+        self.status, self.faces = Status("Nothing is running", self.changes), Faces(self.changes)
+        self.launch: Launch | None = None
+        self.start = secrets.token_hex(4)  # another one is another service: its status is not to be waited for
+        self._jobs: dict[int, Job] = {}
+        self._threads: list[threading.Thread] = []
+        self._numbers = itertools.count(1)
+        self._lock = threading.RLock()
+
+    @property
+    def routes(self) -> tuple[Route, ...]:
+        launch = {"choices": dict, "variables": dict, "face": str, "anew": bool}
+        add = {"do": str, "fields": dict, "what": str, "choices": dict, "face": str}
+        return (
+            Route("GET", "/status", self.get_status, {"after": str, "face": str, "job": str}, page=True),
+            Route("GET", "/link", self.get_link, {}),
+            Route("POST", "/launch", self.post_launch, launch),
+            Route("POST", "/restart", self.post_restart, {}, page=True),
+            Route("POST", "/stop", self.post_stop, {"give_back": bool, "choices": dict, "face": str}, page=True),
+            Route("POST", "/add", self.post_add, add, page=True),
+            Route("POST", "/choices", self.post_choices, {"choices": dict}, page=True),
+            Route("POST", "/connect", self.post_connect, {}, page=True),
+            Route("POST", "/used", self.post_used, {"ago": int}, page=True),
+            Route("POST", r"/answers/(\d{1,9})", self.post_answer, {"value": dict}),
+            Route("DELETE", r"/jobs/(\d{1,9})", self.delete_job, {}, page=True),
+            Route("DELETE", r"/faces/([\w-]{1,40})", self.delete_face, {}),
+        )
+
+    def fault(self, error: BaseException) -> Problem:
+        """Something that nobody foresaw: for the log, and as a person reads it."""
+        with self.session.log.open("a") as file:
+            traceback.print_exception(error, file=file)
+        return unexpected(error, str(self.session.log))
+
+    # ---- what is
+
+    def accepted(self, request: Request, code: int = 202, **more: Any) -> Response:
+        """The whole status as it is now. The page's has no way in, and none of a question's details."""
+        with self.changes:
+            now = self.status.now.public() if request.page else self.status.now.as_json()
+            questions = self.faces.open_questions()
+            more |= {
+                "version": f"{self.start}.{self.changes.number}",
+                "jobs": {str(number): job.status.now.public() for number, job in self._jobs.items()},
+                "questions": [{"kind": one["kind"]} for one in questions] if request.page else questions,
+                "choices": chosen.shown(self.launch.settings) if self.launch else {},
+            }
+            return code, now | more
+
+    def get_status(self, request: Request) -> Response:
+        """The status as soon as there is a newer one than the face has seen."""
+        start, _, number = request.fields.get("after", "").rpartition(".")
+        after = int(number) if start == self.start and number.isdecimal() else -1
+        face, job = "" if request.page else request.fields.get("face", ""), request.fields.get("job", "")
+        if face:
+            self.faces.comes(face, int(job) if job.isdecimal() else 0, waiting=1)
+        try:
+            newer = self.changes.wait(after, LONGEST_WAIT, request.gone)
+        finally:
+            self.faces.goes(face)
+        return self.accepted(request, 200) if newer else (204, None)
+
+    def get_link(self, request: Request) -> Response:
+        """A link that opens the web UI logged in, once."""
+        return 200, {"link": self.launch.public_link.fresh_link() if self.launch else ""}
+
+    # ---- the launch
+
+    def post_launch(self, request: Request) -> Response:
+        """▶: what runs, a new launch, or 409 where that would change what belongs to the web UI that runs."""
+        form, variables = request.fields.get("choices", {}), request.fields.get("variables", {})
+        settings = chosen.checked(form)
+        wrong = [name for name, value in variables.items() if not passes(name) or not isinstance(value, str)]
+        if wrong:
+            return 400, {"what": f"This variable is not handed on: {wrong[0][:40]}."}
+        end = time.monotonic() + STOP_PATIENCE
+        while self.status.now.state == State.STOPPING and time.monotonic() < end and not request.gone():
+            self.changes.wait(self.changes.number, 1.0)
+        with self._lock:
+            self._see_face(request, 0)
+            before, differs = self.launch, dict[str, list[str]]()
+            if before and self.status.now.state in UNDERWAY and not before.over.is_set():  # else it is failing
+                if settings == before.settings or chosen.is_untouched(form):
+                    before.drive_watch.connect_if_away()
+                    return self.accepted(request)
+                differs = chosen.differences(before.settings, settings)
+                if differs and not request.fields.get("anew"):
+                    return 409, {"runs": chosen.shown(before.settings), "differs": differs}
+            self._begin(settings, variables, anew=bool(differs))
+            return self.accepted(request)
+
+    def _see_face(self, request: Request, job: int) -> None:
+        """It may be asked something before its first look."""
+        if request.fields.get("face"):
+            self.faces.comes(request.fields["face"], job)
+
+    def _begin(self, settings: Settings, variables: Any = None, *, anew: bool = False, take_up: bool = False) -> None:
+        variables = variables or read_object(self.session.launch_file).get("variables")
+        if isinstance(variables, dict) and variables:
+            adopt(variables)
+        before, self.launch = self.launch, self._new_launch(settings)
+        self.launch.variables = variables or {}
+        begin(self.launch, before, anew=anew, take_up=take_up)
+
+    def _new_launch(self, settings: Settings) -> Launch:
+        somebody = partial(self.faces.shows, 0)
+        return Launch(settings, look_at_machine(), self.status, self.faces.asker(0), somebody, self.launch)
+
+    def take_up_what_runs(self) -> None:
+        """A web UI runs that an earlier service started: this one keeps its images from now on."""
+        if running_pid(self.session.webui.pid_file):
+            self._begin(chosen.of_running(self.session), take_up=True)
+
+    def post_restart(self, request: Request) -> Response:
+        """Done: it is being restarted. Started: it had given up, and is being started. Refused: why."""
+        with self._lock:
+            state, launch = self.status.now.state, self.launch
+            settings = launch.settings if launch else chosen.noted(self.session)
+            if state in WHY_NOT or state == State.OFF or not settings:
+                return self.accepted(request, 409, answer="refused", what=WHY_NOT.get(state, NOTHING_KNOWN))
+            if launch and launch.watched:
+                launch.restart_wanted.set()
+                self.status.show(state=State.RESTARTING)
+            else:
+                self._begin(settings)
+            return self.accepted(request, answer="done" if state == State.READY else "started")
+
+    def post_choices(self, request: Request) -> Response:
+        """Other choices for what runs: some take effect at once, the others at the next restart."""
+        asked = request.fields.get("choices", {})
+        barred = [name for name in asked if request.page and name in chosen.NOT_BY_THE_PAGE]
+        if barred:
+            return 403, {"what": f"{barred[0]} can be changed in the notebook only."}
+        if unknown := set(asked) - set(DEFAULTS):
+            return 400, {"what": f"There is no such choice: {min(unknown)[:40]!r}."}
+        with self._lock:
+            if not self.launch:
+                return 409, {"what": NOTHING_KNOWN}
+            before = self.launch.settings
+            settings = chosen.checked(chosen.as_form(before) | asked)
+            if differs := chosen.differences(before, settings):
+                return 409, {"runs": chosen.shown(before), "differs": differs}
+            self.launch.choose(settings)
+            changed = [name for name in asked if getattr(settings, name, "") != getattr(before, name, "")]
+            later = [name for name in changed if name not in chosen.AT_ONCE]
+            return self.accepted(request, at_restart=later)
+
+    def post_connect(self, request: Request) -> Response:
+        """Have a Drive that was disconnected connected: the notebook is asked."""
+        if self.launch:
+            self.launch.drive_watch.connect()
+        return self.accepted(request)
+
+    def post_used(self, request: Request) -> Response:
+        """The door: somebody used the web UI so many seconds ago."""
+        if self.launch:
+            self.launch.use_watch.used_at = time.time() - request.fields.get("ago", 0)
+        return 204, None
+
+    # ---- jobs
+
+    def post_stop(self, request: Request) -> Response:
+        """End everything; on request give the machine back."""
+        return self._begin_job("stop", {"give_back_the_machine": request.fields.get("give_back", False)}, request)
+
+    def post_add(self, request: Request) -> Response:
+        """A model, ControlNet, an extension. The page may add a model; extensions where the notebook allowed them."""
+        do = request.fields.get("do", "add_model")
+        if request.page and do != "add_model" and not (self.launch and self.launch.settings.extensions_tab):
+            return 403, {"what": "Extensions are added in the notebook, where you say whether you trust them."}
+        fields = request.fields.get("fields", {"what": request.fields.get("what", "")})
+        return self._begin_job(do, fields, request)
+
+    def _begin_job(self, do: str, fields: dict[str, Any], request: Request) -> Response:
+        if wrong := wrong_fields(do, fields):
+            return 400, {"what": f"This cannot be asked: {wrong}."}
+        title, done_title, work = JOBS[do]
+        with self._lock:
+            number, status = next(self._numbers), Status(title, self.changes)
+            launch = self._launch_for(do, request.fields.get("choices", {}))
+            job = Job(launch, status, threading.Event(), self.faces.asker(number))
+            self._jobs = dict(list(self._jobs.items())[-JOBS_SHOWN:]) | {number: job}
+            self._see_face(request, number)
+            run = partial(self._run_job, partial(work, job, **fields), status, done_title)
+            self._threads.append(threading.Thread(target=run, name="job"))
+            self._threads[-1].start()
+        return self.accepted(request, job=number)
+
+    def _run_job(self, work: Callable[[], None], status: Status, done_title: str) -> None:
+        try:
+            work()
+        except Failed:
+            pass  # its step has said so
+        except Exception as error:
+            status.notice(self.fault(error).what)
+        status.show(over=True, title=HELP if status.now.failed else done_title)
+
+    def _launch_for(self, do: str, form: dict[str, Any]) -> Launch:
+        """The launch a job belongs to: the one there is; else, not begun, one of the first cell's values, of the last
+        launch, or the defaults.
+        """
+        if self.launch:
+            return self.launch
+        launch = self._new_launch((not form and chosen.noted(self.session)) or chosen.checked(form))
+        launch.session.prepare()
+        if do == "stop":
+            self.launch = launch
+        return launch
+
+    def delete_job(self, request: Request) -> Response:
+        """■: the job should end."""
+        job = self._jobs.get(int(request.number))
+        if job:
+            job.stop.set()
+        return self.accepted(request)
+
+    def delete_face(self, request: Request) -> Response:
+        """■: nobody looks there any more."""
+        self.faces.remove(request.number)
+        return self.accepted(request)
+
+    def post_answer(self, request: Request) -> Response:
+        """What a dialog gave, or no value where it was stopped."""
+        there = self.faces.answer(int(request.number), request.fields.get("value"))
+        return (204, None) if there else (404, {"what": "This is not asked any more."})
+
+    # ---- the end
+
+    @property
+    def busy(self) -> bool:
+        """True while there is something to keep, or somebody who looks."""
+        self.faces.remove_gone()
+        self._threads = [thread for thread in self._threads if thread.is_alive()]
+        state, launch = self.status.now.state, self.launch
+        failed = launch and state == State.FAILED
+        door = failed and running_pid(self.session.door.pid_file)
+        unsaved = failed and launch and (launch.settings.give_back_after or launch.sync.waiting)
+        return bool(self._threads or len(self.faces) or state in UNDERWAY or door or unsaved)
+
+    def finish(self) -> None:
+        """Save what is still to be saved. The web UI, the door and the link stay."""
+        if self.launch:
+            let_go(self.launch)

@@ -1,0 +1,301 @@
+"""The service without a launch: who may ask what, bounds, faces, questions, and the owner of before."""
+
+import json
+import os
+import socket
+import stat
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from launcher.core.process import PACKAGE, running_pid
+from launcher.core.session import Session
+from launcher.core.snapshot import State
+from launcher.core.unix_http import address_of, request
+from launcher.service import server
+from launcher.service.choices import as_form, checked, differences, is_untouched, of_running
+from launcher.service.questions import NotAnswered
+from launcher.service.service import Service
+from tests.world.wait import wait
+
+
+@pytest.fixture
+def session(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Session:
+    monkeypatch.setenv("ONECLICK_HOME", str(tmp_path))
+    made = Session(tmp_path / "machine" / "session")
+    made.prepare()
+    return made
+
+
+@pytest.fixture
+def service(session: Session) -> Iterator[Service]:
+    made = Service(session)
+    places = {session.notebook_socket: False, session.page_socket: True}
+    servers = [server.Server(place, made.routes, made.fault, page=page) for place, page in places.items()]
+    yield made
+    for one in servers:
+        one.shutdown()
+        one.server_close()
+
+
+def ask(service: Service, method: str, path: str, body: dict[str, Any] | None = None, page: bool = False) -> Any:
+    place = service.session.page_socket if page else service.session.notebook_socket
+    return request(place, method, path, body, 30)
+
+
+def raw(place: Path, content: bytes, patience: float = 20.0) -> bytes:
+    """What comes back for these bytes."""
+    with socket.socket(socket.AF_UNIX) as connection, address_of(place) as address:
+        connection.settimeout(patience)
+        connection.connect(address)
+        connection.sendall(content)
+        found = b""
+        while more := connection.recv(65536):
+            found += more
+        return found
+
+
+# ---- who may ask what
+
+
+def test_the_sockets_are_their_owners_alone(service: Service) -> None:
+    session = service.session
+    assert stat.S_IMODE(session.place.stat().st_mode) == 0o700
+    for place in (session.notebook_socket, session.page_socket):
+        assert stat.S_IMODE(place.stat().st_mode) == 0o600
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+def test_another_user_of_the_machine_gets_nothing(service: Service) -> None:
+    for folder in service.session.place.parents:  # else the way there would be what is refused
+        if folder.stat().st_uid == os.geteuid() and folder != Path("/"):
+            folder.chmod(folder.stat().st_mode | 0o055)
+    code = (
+        "import os, socket, sys\nos.setgid(65534); os.setuid(65534)\n"
+        "s = socket.socket(socket.AF_UNIX)\ntry: s.connect(sys.argv[1])\nexcept PermissionError: print('refused')"
+    )
+    for place in (service.session.notebook_socket, service.session.page_socket):
+        link = Path("/tmp") / f"s{os.getpid()}"
+        link.unlink(missing_ok=True)
+        link.symlink_to(place)
+        told = subprocess.run([sys.executable, "-c", code, str(link)], capture_output=True, text=True, check=True)
+        link.unlink()
+        assert told.stdout == "refused\n"
+
+
+def test_the_page_may_not_ask_for_what_is_the_notebooks(service: Service) -> None:
+    for method, path in (("POST", "/launch"), ("POST", "/answers/1"), ("GET", "/link"), ("DELETE", "/faces/a")):
+        assert ask(service, method, path, {}, page=True)[0] == 403
+    for do in ("add_controlnet", "change_extensions"):
+        assert ask(service, "POST", "/add", {"do": do, "fields": {"what": "x"}}, page=True)[0] == 403
+    for name in ("drive_folder", "keep_on_drive", "version", "extensions_tab", "extra_arguments"):
+        assert ask(service, "POST", "/choices", {"choices": {name: "x"}}, page=True)[0] == 403
+
+
+def test_the_pages_status_has_no_password_and_no_question(service: Service) -> None:
+    from launcher.core.snapshot import LoginBox
+
+    service.status.show(login_box=LoginBox("https://x", "user", "the-password", "here", 1.0))
+    service.faces.comes("a", 0)
+
+    def put() -> None:
+        with pytest.raises(NotAnswered):
+            service.faces.ask(0, "token", name="SECRET")
+
+    asking = threading.Thread(target=put)
+    asking.start()
+    wait(service.faces.open_questions, 5, "the question")
+    told = json.dumps(ask(service, "GET", "/status", page=True)[1])
+    assert "the-password" not in told
+    assert "SECRET" not in told
+    assert '"questions": [{"kind": "token"}]' in told
+    assert "the-password" in json.dumps(ask(service, "GET", "/status")[1])
+    service.faces.remove("a")
+    asking.join()
+
+
+# ---- malformed, huge, slow
+
+
+@pytest.mark.parametrize(
+    ("content", "code"),
+    [
+        (b"POST /restart HTTP/1.1\r\nContent-Length: 1048577\r\n\r\n", 413),
+        (b"POST /restart HTTP/1.1\r\nContent-Length: -1\r\n\r\n", 413),
+        (b"POST /restart HTTP/1.1\r\nContent-Length: 5\r\n\r\n{'a'}", 400),
+        (b"POST /restart HTTP/1.1\r\nContent-Length: 2\r\n\r\n[]", 400),
+        (b'POST /restart HTTP/1.1\r\nContent-Length: 11\r\n\r\n{"now":true}'[:-1], 400),
+        (b'POST /stop HTTP/1.1\r\nContent-Length: 15\r\n\r\n{"give_back":1}', 400),
+        (b"POST /restart HTTP/1.1\r\nContent-Length: 200000\r\n\r\n" + b"[" * 200_000, 400),
+        (b"GET /status?nonsense=1 HTTP/1.1\r\n\r\n", 400),
+        (b"GET /../etc/passwd HTTP/1.1\r\n\r\n", 404),
+        (b"PUT /restart HTTP/1.1\r\n\r\n", 501),
+        (b"GET /" + b"a" * 70_000 + b" HTTP/1.1\r\n\r\n", 414),
+        (b"\x00\xff\r\n\r\n", 400),
+    ],
+)
+def test_what_is_malformed_or_huge_is_refused(service: Service, content: bytes, code: int) -> None:
+    for place in (service.session.notebook_socket, service.session.page_socket):
+        answer = raw(place, content)
+        assert str(code) in answer.split(b"\r\n")[0].decode() or f"Error code: {code}" in answer.decode()
+    assert ask(service, "GET", "/status")[0] == 200
+
+
+def test_a_slow_request_is_dropped_and_keeps_nobody_waiting(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "REQUEST_PATIENCE", 0.5)
+    began = time.monotonic()
+    raw(service.session.page_socket, b"POST /restart HTTP/1.1\r\nContent-Length: 100\r\n\r\n{")
+    assert time.monotonic() - began < 5
+    assert ask(service, "GET", "/status", page=True)[0] == 200
+
+
+def test_a_variable_that_is_not_handed_on_is_refused(service: Service) -> None:
+    for variables in ({"HF_TOKEN": "hf_x"}, {"LD_PRELOAD": "/x.so"}, {"HOME": 1}):
+        code, told = ask(service, "POST", "/launch", {"choices": {}, "variables": variables})
+        assert code == 400
+        assert "is not handed on" in told["what"]
+
+
+# ---- statuses, faces
+
+
+def test_a_status_is_waited_for_and_another_services_version_is_answered_at_once(service: Service) -> None:
+    first = ask(service, "GET", "/status")[1]
+    threading.Timer(0.3, lambda: service.status.notice("news")).start()
+    began = time.monotonic()
+    second = ask(service, "GET", f"/status?after={first['version']}")[1]
+    assert 0.2 < time.monotonic() - began < 5
+    assert second["notices"] == ["news"]
+    began = time.monotonic()
+    assert ask(service, "GET", "/status?after=another.99")[0] == 200
+    assert time.monotonic() - began < 2
+
+
+def test_a_face_that_is_gone_is_noticed_and_its_question_is_answered_by_nobody(service: Service) -> None:
+    with pytest.raises(NotAnswered, match="this notebook is not open"):
+        service.faces.ask(0, "mount")
+    with socket.socket(socket.AF_UNIX) as connection, address_of(service.session.notebook_socket) as address:
+        connection.connect(address)
+        version = ask(service, "GET", "/status")[1]["version"]
+        connection.sendall(f"GET /status?after={version}&face=f1 HTTP/1.1\r\n\r\n".encode())
+        wait(lambda: service.faces.shows(0), 5, "the face")
+    answers: list[str] = []
+
+    def put() -> None:
+        try:
+            service.faces.ask(0, "mount")
+        except NotAnswered as error:
+            answers.append(error.what)
+
+    threading.Thread(target=put).start()
+    wait(lambda: (service.busy, answers)[1], 10, "it to be noticed")  # `busy` looks
+    assert "the notebook was closed" in answers[0]
+    assert not service.busy
+
+
+def test_a_restart_where_nothing_was_ever_started_is_refused(service: Service) -> None:
+    code, told = ask(service, "POST", "/restart", {}, page=True)
+    assert (code, told["answer"], told["state"]) == (409, "refused", State.IDLE)
+    assert "Press ▶" in told["what"]
+
+
+# ---- choices
+
+
+def test_what_belongs_to_the_web_ui_that_runs_is_told_from_the_rest() -> None:
+    runs, form = checked({"drive_folder": "art"}), {"drive_folder": "other", "api": True}
+    assert differences(runs, checked(form)) == {"drive_folder": ["art", "other"]}
+    assert differences(runs, checked({"drive_folder": "art", "give_back_after": 5})) == {}
+    assert is_untouched({})
+    assert not is_untouched({"api": True})
+    whole = checked({"extra_arguments": '--theme "a b"', "api": True})
+    assert checked(as_form(whole)) == whole
+
+
+def test_other_choices_take_effect_at_once_or_at_the_next_restart_or_are_refused(service: Service) -> None:
+    assert ask(service, "POST", "/choices", {"choices": {"api": True}})[0] == 409, "nothing is known yet"
+    service.launch = service._new_launch(checked({"drive_folder": "art"}))
+    for choices, page, code, later in (
+        ({"give_back_after": 5}, True, 202, []),
+        ({"api": True}, True, 202, []),
+        ({"extra_arguments": "--theme dark"}, False, 202, ["extra_arguments"]),
+        ({"extra_arguments": "--share"}, False, 400, None),
+        ({"drive_folder": "other"}, False, 409, None),
+        ({"lottery": 1}, False, 400, None),
+    ):
+        found, told = ask(service, "POST", "/choices", {"choices": choices}, page=page)
+        assert (found, told.get("at_restart")) == (code, later), choices
+    settings = service.launch.settings
+    assert (settings.give_back_after, settings.api, settings.extra_arguments) == (5, True, ("--theme", "dark"))
+    assert service.launch.use_watch.minutes == 5
+    assert json.loads(service.session.forward.read_text())["api"] is True
+    assert ask(service, "GET", "/status", page=True)[1]["choices"]["extra_arguments"] == "--theme dark"
+
+
+@pytest.mark.parametrize(("models", "keep"), [("kept/x", "nothing"), ("models", "images and settings")])
+def test_of_a_web_ui_whose_launch_nobody_noted_the_folder_and_what_is_kept_are_found(
+    session: Session, models: str, keep: str
+) -> None:
+    disk = session.place.parent
+    (disk / "data" / "art").mkdir(parents=True)
+    (disk / models).mkdir(parents=True)
+    (disk / "data" / "art" / "models").symlink_to(disk / models)
+    session.webui.note(port=1, arguments=["--data-dir", str(disk / "data" / "art"), "--api"])
+    found = of_running(session)
+    assert (found.drive_folder, found.keep_on_drive, found.api) == ("art", keep, True)
+
+
+# ---- one owner
+
+
+KEEPER = """
+import fcntl, os, signal, socket, sys
+from pathlib import Path
+from launcher.core.process import note_process
+from launcher.core.session import Session
+session, how = Session(Path(sys.argv[1])), sys.argv[2]
+lock = session.lock.open("w")
+fcntl.flock(lock, fcntl.LOCK_EX)
+with socket.socket(socket.AF_UNIX) as server:
+    os.chdir(session.place)
+    server.bind("keeper.sock")
+    server.listen(4)
+    note_process(session.keeper.pid_file, os.getpid())
+    connection, _ = server.accept()
+    line = connection.makefile("rb").readline()
+    Path("heard").write_bytes(line)
+    if how == "hangs":
+        signal.pause()
+"""
+
+
+@pytest.mark.parametrize("how", ["saves", "died"])
+def test_the_keeper_of_1_2_0_is_told_to_save_and_to_end(session: Session, how: str) -> None:
+    keeper = subprocess.Popen([sys.executable, "-c", KEEPER, str(session.place), how], cwd=PACKAGE)
+    wait(lambda: running_pid(session.keeper.pid_file), 20, "the keeper")
+    if how == "died":
+        keeper.kill()
+        keeper.wait()
+    made = subprocess.Popen(
+        [sys.executable, "-m", "launcher.service", str(session.place)], cwd=PACKAGE, start_new_session=True
+    )
+    try:
+        wait(session.notebook_socket.exists, 30, "the service")
+        keeper.wait(10)
+        if how == "saves":
+            assert (session.place / "heard").read_bytes() == b'{"is": "Finish"}\n'
+        second = subprocess.run(
+            [sys.executable, "-m", "launcher.service", str(session.place)], cwd=PACKAGE, check=True, timeout=60
+        )
+        assert second.returncode == 0
+        assert request(session.notebook_socket, "GET", "/status")[1]["state"] == "idle"
+    finally:
+        made.terminate()
+        made.wait(20)
+    assert not session.notebook_socket.exists()

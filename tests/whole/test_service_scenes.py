@@ -1,0 +1,381 @@
+"""One service owns what runs: two notebooks, two folders, a restart at the wrong moment, a web UI that gave up."""
+
+import html
+import json
+import os
+import re
+import shutil
+import signal
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import pytest
+import requests
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError
+
+from launcher.notebook import build
+from launcher.notebook.cells import LAUNCH_FORM
+from tests.conftest import COLAB_PYTHON, CURRENT_PYTHON
+from tests.world import MODEL_LINK, MODEL_REPO, World, safetensors
+from tests.world.browser import chromium, log_in
+from tests.world.kernel import Kernel, cell_source
+from tests.world.lab import open_book, server
+from tests.world.page import NOTEBOOK
+from tests.world.place import Place, card, wait_ready
+from tests.world.wait import wait
+
+Kernels = Callable[..., Kernel]
+KEEP, ANEW = "Keep what runs", "Stop it and start with these"
+WITHOUT_TUNNEL = {"checkpoint": MODEL_LINK, "link": "none"}
+
+
+@pytest.fixture
+def place(world: World, tmp_path: Path) -> Iterator[Place]:
+    with Place(world, tmp_path) as made:
+        yield made
+
+
+def new_kernel(place: Place, kernels: Kernels, python: Path = COLAB_PYTHON) -> Kernel:
+    return kernels(python, place.environment, place.machine)
+
+
+def launched(place: Place, kernels: Kernels, **fields: object) -> tuple[Kernel, str]:
+    kernel = new_kernel(place, kernels)
+    cell = kernel.start(cell_source("launch", **WITHOUT_TUNNEL | fields))
+    wait_ready(kernel)
+    return kernel, cell
+
+
+def paint(place: Place, folder: str, name: str) -> Path:
+    """An image of the web UI that runs; returns where it is to be kept."""
+    made = place.machine / "oneclick" / "data" / folder / "outputs" / name
+    made.parent.mkdir(parents=True, exist_ok=True)
+    made.write_bytes(b"\x89PNG" + name.encode() * 200)
+    return place.drive / folder / "stable-diffusion-webui" / "outputs" / name
+
+
+def way_in(kernel: Kernel) -> tuple[str, Any]:
+    """The door's address, and what gets through it."""
+    _, url, password = card(kernel)
+    return url, requests.auth.HTTPBasicAuth("user", password)
+
+
+def control_page(url: str, who: Any) -> str:
+    found = requests.get(f"{url}/oneclick/", auth=who, headers={"Accept": "text/html"}, timeout=10).text
+    return html.unescape(re.sub(r"<[^>]+>", " ", found))
+
+
+def press_restart(url: str, who: Any) -> requests.Response:
+    """What the page's button does."""
+    answer = requests.post(f"{url}/oneclick/api/restart", json={}, auth=who, timeout=20)
+    if answer.status_code in (404, 503):  # the launcher of before has a form
+        answer = requests.post(f"{url}/oneclick/restart", auth=who, timeout=20, allow_redirects=False)
+    return answer
+
+
+def answers(url: str, who: Any) -> bool:
+    """Does the web UI answer behind the door?"""
+    return requests.get(f"{url}/internal/ping", auth=who, timeout=10).ok
+
+
+def noticed(place: Place, kernel: Kernel, pid: int) -> bool:
+    """Was that web UI's end noticed?"""
+    return place.pid("webui") != pid or 'class="trouble"' in kernel.html()
+
+
+def give_up(place: Place, kernel: Kernel) -> None:
+    """The web UI dies four times."""
+    for _ in range(4):
+        url, who = way_in(kernel)
+        wait(partial(answers, url, who), 60, "it to answer")
+        pid = place.pid("webui")
+        os.kill(pid, signal.SIGKILL)
+        wait(partial(noticed, place, kernel, pid), 60, "what comes next")
+    kernel.wait(lambda: 'class="trouble"' in kernel.html(), 60, "it to give up")
+
+
+# ---- 1: what runs is what is kept
+
+
+def test_an_untouched_form_in_a_second_notebook_shows_what_runs_and_its_images_go_on_being_kept(
+    place: Place, kernels: Kernels
+) -> None:
+    first, _ = launched(place, kernels, drive_folder="art")
+    wait(paint(place, "art", "1.png").exists, 30, "the first image on Drive")
+    second = new_kernel(place, kernels)
+    second.start(cell_source("launch"))  # its checkpoint cannot be had here
+    second.wait(lambda: card(second)[0] or 'class="trouble"' in second.html(), 60, "what it shows")
+    wait(paint(place, "art", "2.png").exists, 30, "the second image on Drive")
+    assert card(second)[1:] == card(first)[1:]
+    time.sleep(1.1)
+    second.interrupt()
+    second.run(cell_source("stop", give_back_the_machine=True), 120)
+    assert place.world.manager.asked == 1
+    assert "the machine was given back" in second.html()
+
+
+@pytest.mark.parametrize("answer", [KEEP, ANEW])
+@pytest.mark.parametrize("changed", [{"drive_folder": "other"}, {"keep_on_drive": "images and settings"}])
+def test_another_folder_or_another_share_of_it_is_a_question_while_a_web_ui_runs(
+    place: Place, kernels: Kernels, changed: dict[str, str], answer: str
+) -> None:
+    _, _ = launched(place, kernels, drive_folder="art")
+    webui = place.pid("webui")
+    second = new_kernel(place, kernels)
+    fields = WITHOUT_TUNNEL | {"drive_folder": "art"} | changed
+    second.start(cell_source("launch", **fields))
+    second.wait(lambda: any(s.get("description") == answer for s in second.widgets.values()), 30, "the question")
+    told = html.unescape(second.html())
+    for name, value in changed.items():
+        assert name in told
+        assert value in told
+    assert place.pid("webui") == webui
+    wait(paint(place, "art", "asked.png").exists, 30, "an image made while the question is open")
+    last = paint(place, "art", "last.png")
+    second.press_button(answer)
+    if answer == KEEP:
+        wait_ready(second)
+        assert place.pid("webui") == webui
+    else:
+        second.wait(lambda: place.pid("webui") not in (0, webui), 60, "another web UI")
+        wait_ready(second)
+        folder = changed.get("drive_folder", "art")
+        wait(paint(place, folder, "new.png").exists, 30, "an image of the new one")
+    wait(last.exists, 30, "the last image before the answer")
+
+
+def test_another_folder_is_asked_about_while_it_starts_too(place: Place, kernels: Kernels) -> None:
+    place.world.hub.rate = 200_000
+    first = new_kernel(place, kernels)
+    first.start(cell_source("launch", **WITHOUT_TUNNEL, drive_folder="art"))
+    first.wait(lambda: "MB of" in first.html(), 60, "the download")
+    second = new_kernel(place, kernels)
+    second.start(cell_source("launch", **WITHOUT_TUNNEL, drive_folder="other"))
+    second.wait(lambda: any(s.get("description") == ANEW for s in second.widgets.values()), 30, "the question")
+    place.world.hub.rate = None
+    second.press_button(ANEW)
+    wait_ready(second)
+    assert (place.drive / "other" / "stable-diffusion-webui" / "models").is_dir()
+    wait(paint(place, "other", "1.png").exists, 30, "an image on Drive")
+
+
+def test_a_service_killed_between_two_launches_is_followed_by_one_that_keeps_what_runs(
+    place: Place, kernels: Kernels
+) -> None:
+    kernel, cell = launched(place, kernels, drive_folder="art")
+    kernel.interrupt()
+    kernel.wait_done(cell)
+    webui = place.pid("webui")
+    os.kill(place.pid("service"), signal.SIGKILL)
+    unsaved = paint(place, "art", "alone.png")
+    second = new_kernel(place, kernels)
+    second.start(cell_source("launch", **WITHOUT_TUNNEL, drive_folder="other"))
+    second.wait(lambda: any(s.get("description") == KEEP for s in second.widgets.values()), 30, "the question")
+    wait(unsaved.exists, 30, "the image that was made alone")
+    second.press_button(KEEP)
+    wait_ready(second)
+    assert place.pid("webui") == webui
+    wait(paint(place, "art", "on.png").exists, 30, "the next image")
+
+
+def test_another_version_of_the_launcher_takes_over_and_what_runs_stays(
+    place: Place, kernels: Kernels, tmp_path: Path
+) -> None:
+    files = build.package_files()
+    files["launcher/__init__.py"] += "# another version\n"
+    cell_text = build.code_text("launch", "launch", LAUNCH_FORM, files)
+    other = tmp_path / "other.ipynb"
+    other.write_text(json.dumps({"cells": [{"id": "launch", "source": cell_text}]}))
+    kernel, cell = launched(place, kernels, drive_folder="art")
+    kernel.interrupt()
+    kernel.wait_done(cell)
+    way, before = card(kernel)[1:], {name: place.pid(name) for name in ("webui", "service")}
+    last = paint(place, "art", "last.png")
+    second = new_kernel(place, kernels)
+    second.start(cell_source("launch", other, **WITHOUT_TUNNEL, drive_folder="art"))
+    wait_ready(second)
+    assert card(second)[1:] == way
+    assert place.pid("webui") == before["webui"]
+    assert place.pid("service") not in (0, before["service"])
+    for image in (last, paint(place, "art", "next.png")):
+        wait(image.exists, 30, "the image to be kept")
+
+
+def test_two_kernels_that_press_at_once_share_one_launch_or_ask(place: Place, kernels: Kernels) -> None:
+    pair = [new_kernel(place, kernels) for _ in range(2)]
+    for kernel, folder in zip(pair, ("art", "other"), strict=True):
+        kernel.start(cell_source("launch", **WITHOUT_TUNNEL, drive_folder=folder))
+
+    def asked() -> list[Kernel]:
+        return [k for k in pair if any(s.get("description") == KEEP for s in k.widgets.values())]
+
+    wait(asked, 60, "one of them to be asked")
+    (loser,) = asked()
+    loser.press_button(KEEP)
+    for kernel in pair:
+        wait_ready(kernel)
+    assert card(pair[0])[1:] == card(pair[1])[1:]
+    kept = "art" if loser is pair[1] else "other"
+    wait(paint(place, kept, "1.png").exists, 30, "an image of the one that runs")
+
+
+# ---- 2, 3, 4: a restart is answered, and a state is what it is
+
+
+def test_restart_on_the_page_stays_there_shows_the_steps_and_goes_back_by_itself(
+    place: Place, kernels: Kernels
+) -> None:
+    kernel, _ = launched(place, kernels)
+    _, url, password = card(kernel)
+    webui = place.pid("webui")
+    with chromium() as browser:
+        page = browser.new_page()
+        log_in(page, url, password)
+        page.goto(f"{url}/oneclick/")
+        page.get_by_role("button", name="Restart the web UI").click()
+        wait(lambda: place.pid("webui") not in (0, webui), 60, "another web UI")
+        assert "/oneclick/" in page.url
+        page.get_by_text("Python packages").wait_for(timeout=10_000)
+        page.locator("#txt2img_prompt textarea").first.wait_for(timeout=90_000)
+        assert "/oneclick/" not in page.url
+
+
+def test_restart_while_it_starts_is_refused_and_does_not_come_true_later(place: Place, kernels: Kernels) -> None:
+    place.world.hub.rate = 500_000
+    kernel = new_kernel(place, kernels)
+    kernel.start(cell_source("launch", **WITHOUT_TUNNEL))
+    kernel.wait(lambda: "MB of" in kernel.html() and (place.session / "door.json").exists(), 60, "the download")
+    port = place.pid("door") and Path(place.session / "door.json").read_text()
+    number = re.findall(r'"port": (\d+)', str(port))[0]
+    password = re.findall(r'"password": "([^"]+)"', (place.session / "login.json").read_text())[0]
+    answer = press_restart(f"http://127.0.0.1:{number}", requests.auth.HTTPBasicAuth("user", password))
+    place.world.hub.rate = None
+    wait_ready(kernel)
+    webui = place.pid("webui")
+    time.sleep(3)
+    assert place.pid("webui") == webui, "it was started anew although it had just started"
+    assert answer.status_code == 409
+    assert answer.json()["state"] == "starting"
+
+
+def test_after_giving_up_the_page_says_so_and_either_face_can_start_it_again(place: Place, kernels: Kernels) -> None:
+    kernel, cell = launched(place, kernels)
+    url, who = way_in(kernel)
+    give_up(place, kernel)
+    kernel.wait_done(cell)
+    told = control_page(url, who)
+    assert "It is starting" not in told
+    assert "ran out of memory" in told
+    assert press_restart(url, who).json()["answer"] == "started"
+    wait(partial(answers, url, who), 60, "the web UI to be back")
+    webui = place.pid("webui")
+    kernel.widgets.clear()
+    kernel.start(cell_source("launch", **WITHOUT_TUNNEL))
+    wait_ready(kernel)
+    time.sleep(2)
+    assert place.pid("webui") == webui, "the next launch was restarted by a wish of before"
+
+    give_up(place, kernel)  # and now the panel's own button, whose cell has ended
+    kernel.wait(lambda: "It stopped and needs your help" in kernel.html(), 10, "the panel to say so")
+    kernel.press_button("Restart the web UI")
+    wait(partial(answers, url, who), 60, "the web UI to be back")
+
+
+def test_give_back_after_it_gave_up(place: Place, kernels: Kernels) -> None:
+    kernel, cell = launched(place, kernels)
+    give_up(place, kernel)
+    last = paint(place, "asd1111", "last.png")
+    kernel.wait_done(cell)
+    time.sleep(1.1)
+    kernel.run(cell_source("stop", give_back_the_machine=True), 120)
+    assert last.exists()
+    assert place.world.manager.asked == 1
+
+
+def test_of_a_hundred_restarts_at_once_one_is_done_and_the_others_hear_that_it_restarts(
+    place: Place, kernels: Kernels
+) -> None:
+    from concurrent.futures import ThreadPoolExecutor
+
+    kernel, _ = launched(place, kernels)
+    url, who = way_in(kernel)
+    webui = place.pid("webui")
+    with ThreadPoolExecutor(100) as pool:
+        answers = [a.json() for a in pool.map(lambda _: press_restart(url, who), range(100))]
+    assert [a["answer"] for a in answers].count("done") == 1
+    assert {a["state"] for a in answers} == {"restarting"}
+    wait(lambda: place.pid("webui") not in (0, webui), 60, "another web UI")
+    wait_ready(kernel)
+    again = place.pid("webui")
+    time.sleep(3)
+    assert place.pid("webui") == again
+
+
+# ---- 5, 6: cells
+
+
+def test_ctrl_enter_twice_on_start_leaves_a_panel_and_it_says_that_other_cells_wait(place: Place) -> None:
+    place.machine.mkdir(parents=True)
+    shutil.copy(NOTEBOOK, place.machine / "book.ipynb")
+    with (
+        server("lab", CURRENT_PYTHON, CURRENT_PYTHON, place.machine, place.environment) as url,
+        open_book(url) as (book, _),
+    ):
+        book.fill("launch", **WITHOUT_TUNNEL)
+        book.run("launch")
+        book.wait_for("launch", "Open the web UI")
+        assert "■" in book.text("launch")
+        assert "other cells wait" in book.text("launch")
+        book.run("launch")
+        book.page.wait_for_timeout(1000)
+        book.wait_for("launch", "Open the web UI", 20)
+        book.interrupt()
+        book.run("stop")
+        book.wait_for("stop", "the web UI and its link are off", 120)
+
+
+def test_cells_that_come_one_after_the_other_end_with_the_first_that_failed(place: Place) -> None:
+    """papermill, VS Code: what nobody asked for is not fetched, and Stop is not run."""
+    place.machine.mkdir(parents=True)
+    world = place.world
+    world.hub.fail["paint.safetensors"] = (404, {"X-Error-Code": "EntryNotFound"}, b"")
+    world.hub.add(MODEL_REPO, "more.safetensors", safetensors(60_000, 2))
+    cells = [
+        cell_source("launch", **WITHOUT_TUNNEL, keep_on_drive="nothing"),
+        "import time; time.sleep(1.5)",
+        cell_source("add-model", what=MODEL_LINK.replace("paint.", "more."), kind="checkpoint"),
+    ]
+    book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source) for source in cells])
+    environment = dict(os.environ)
+    os.environ.update(place.environment)
+    try:
+        with pytest.raises(CellExecutionError, match="did not succeed"):
+            NotebookClient(book, timeout=120, resources={"metadata": {"path": str(place.machine)}}).execute()
+    finally:
+        os.environ.clear()
+        os.environ.update(environment)
+    assert world.hub.sent("more.safetensors") == 0
+
+
+def test_at_a_conflict_that_nobody_can_answer_what_runs_is_kept_and_the_cell_fails(
+    place: Place, kernels: Kernels
+) -> None:
+    _, _ = launched(place, kernels, drive_folder="art")
+    webui = place.pid("webui")
+    source = cell_source("launch", **WITHOUT_TUNNEL, drive_folder="other")
+    book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source)])
+    environment = dict(os.environ)
+    os.environ.update(place.environment)
+    try:
+        with pytest.raises(CellExecutionError, match="drive_folder"):
+            NotebookClient(book, timeout=120, resources={"metadata": {"path": str(place.machine)}}).execute()
+    finally:
+        os.environ.clear()
+        os.environ.update(environment)
+    assert place.pid("webui") == webui
+    wait(paint(place, "art", "1.png").exists, 30, "its images to be kept")
