@@ -118,9 +118,9 @@ class Snapshot:
         return asdict(replace(self, login_box=None))
 
     @classmethod
-    def from_json(cls, told: dict[str, Any]) -> "Snapshot":
-        """The snapshot that `as_json` or `public` made; what else stands in `told` is left out."""
-        known = {one.name: told[one.name] for one in fields(cls) if one.name in told}
+    def from_json(cls, found: dict[str, Any]) -> "Snapshot":
+        """The snapshot that `as_json` or `public` made; what else stands in `found` is left out."""
+        known = {one.name: found[one.name] for one in fields(cls) if one.name in found}
         box = known.get("login_box")
         return cls(
             **known
