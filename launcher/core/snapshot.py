@@ -105,10 +105,6 @@ class Snapshot:
     def failed(self) -> Row | None:
         return next((row for row in self.steps if row.state == FAILED), None)
 
-    @property
-    def all_done(self) -> bool:
-        return bool(self.steps) and all(row.state == DONE for row in self.steps)
-
     def as_json(self) -> dict[str, Any]:
         """All of it, the password too: for the notebook's socket only."""
         return asdict(self)
