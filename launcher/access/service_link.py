@@ -20,7 +20,7 @@ FIRST_STATUS: Final = 2.0  # seconds in which a page waits for one
 PAGES_WAIT: Final = 20.0  # seconds for which a page waits for a newer one
 LONGEST_BODY: Final = 1 << 20  # bytes, as the service has it
 PAUSE: Final = 0.5  # seconds between two tries
-USE_TOLD_EVERY: Final = 5.0  # seconds
+USE_SENT_EVERY: Final = 5.0  # seconds
 NOT_STORED: Final = {"Cache-Control": "no-store"}
 AWAY: Final = {"what": "The launcher does not answer. Try again in a moment."}
 NO_ANSWER: Final = (aiohttp.ClientError, OSError, TimeoutError)
@@ -35,9 +35,9 @@ class ServiceLink:
         self._client = aiohttp.ClientSession("http://launcher", connector=connector)
         self._status: dict[str, Any] = {}
         self._changed = asyncio.Condition()
-        self._needed, self._told = 0.0, -USE_TOLD_EVERY
+        self._needed, self._sent = 0.0, -USE_SENT_EVERY
         self._poll: asyncio.Task[None] | None = None
-        self._telling: asyncio.Task[None] | None = None
+        self._sending: asyncio.Task[None] | None = None
 
     async def status(self, seen: str = "", patience: float = FIRST_STATUS) -> dict[str, Any]:
         """The status, once it is another version than what a page has `seen`; empty where there is none for a while."""
@@ -91,13 +91,13 @@ class ServiceLink:
 
     def is_used(self) -> None:
         """Somebody used the web UI: an unused machine may be given back."""
-        if time.monotonic() - self._told > USE_TOLD_EVERY:
-            self._told = time.monotonic()
-            self._telling = asyncio.create_task(self._tell_use())
+        if time.monotonic() - self._sent > USE_SENT_EVERY:
+            self._sent = time.monotonic()
+            self._sending = asyncio.create_task(self._send_use())
 
-    async def _tell_use(self) -> None:
+    async def _send_use(self) -> None:
         try:
             async with self._client.post("/used", json={"ago": 0}):
                 pass
         except NO_ANSWER:
-            self._told = -USE_TOLD_EVERY  # there is none just now: the next use is told
+            self._sent = -USE_SENT_EVERY  # there is none just now: the next use is told

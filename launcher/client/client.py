@@ -272,10 +272,10 @@ class Client:
         try:
             code, response = ask_anyway(self.session, "POST", ASKS[button])
         except (OSError, HTTPException) as error:
-            print(f"The launcher does not answer ({type(error).__name__}). Press ▶ on the first cell.")
-            return
-        if code == 409:
-            print(response["what"])
+            code, response = 409, {"what": f"The launcher does not answer ({type(error).__name__}). Press ▶ again."}
+        if code == 409:  # refused, with the reason
+            self.snapshot = replace(self.snapshot, foot=response["what"])
+            self.panel.draw(self.snapshot, self.link)
         elif self._closed and not self.job:
             self._take(response)
         else:  # the cell takes it, in its own thread

@@ -105,10 +105,6 @@ class Snapshot:
     def failed(self) -> Row | None:
         return next((row for row in self.steps if row.state == FAILED), None)
 
-    @property
-    def all_done(self) -> bool:
-        return bool(self.steps) and all(row.state == DONE for row in self.steps)
-
     def as_json(self) -> dict[str, Any]:
         """All of it, the password too: for the notebook's socket only."""
         return asdict(self)
@@ -118,9 +114,9 @@ class Snapshot:
         return asdict(replace(self, login_box=None))
 
     @classmethod
-    def from_json(cls, told: dict[str, Any]) -> "Snapshot":
-        """The snapshot that `as_json` or `public` made; what else stands in `told` is left out."""
-        known = {one.name: told[one.name] for one in fields(cls) if one.name in told}
+    def from_json(cls, found: dict[str, Any]) -> "Snapshot":
+        """The snapshot that `as_json` or `public` made; what else stands in `found` is left out."""
+        known = {one.name: found[one.name] for one in fields(cls) if one.name in found}
         box = known.get("login_box")
         return cls(
             **known
