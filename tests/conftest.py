@@ -38,9 +38,13 @@ def new_folder(root: Path) -> Folder:
     return folder
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """The long stories first: the workers then end at about the same time."""
     items.sort(key=lambda item: item.path.parent.name != "whole")
+    if getattr(config.option, "loadgroup", False):  # a worker of `--dist loadgroup`
+        grouped = [item.nodeid for item in items if item.get_closest_marker("xdist_group")]
+        assert all("@" in name for name in grouped), "pytest-xdist does not keep the tests of a group together"
 
 
 def pytest_report_header() -> str:

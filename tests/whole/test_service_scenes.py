@@ -27,7 +27,7 @@ from tests.world.kernel import Kernel, cell_source
 from tests.world.lab import open_book, server
 from tests.world.page import NOTEBOOK
 from tests.world.place import Place, card, wait_ready
-from tests.world.wait import wait
+from tests.world.wait import wait, wait_visible
 
 Kernels = Callable[..., Kernel]
 KEEP, ANEW = "Keep what runs", "Stop it and start with these"
@@ -227,6 +227,7 @@ def test_two_kernels_that_press_at_once_share_one_launch_or_ask(place: Place, ke
 # ---- 2, 3, 4: a restart is answered, and a state is what it is
 
 
+@pytest.mark.page
 def test_restart_on_the_page_stays_there_shows_the_steps_and_goes_back_by_itself(
     place: Place, kernels: Kernels
 ) -> None:
@@ -240,8 +241,8 @@ def test_restart_on_the_page_stays_there_shows_the_steps_and_goes_back_by_itself
         page.get_by_role("button", name="Restart the web UI").click()
         wait(lambda: place.pid("webui") not in (0, webui), 60, "another web UI")
         assert "/oneclick/" in page.url
-        page.get_by_text("Python packages").wait_for(timeout=10_000)
-        page.locator("#txt2img_prompt textarea").first.wait_for(timeout=90_000)
+        wait_visible(page.get_by_text("Python packages"), 10)
+        wait_visible(page.locator("#txt2img_prompt textarea"), 90)
         assert "/oneclick/" not in page.url
 
 
