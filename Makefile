@@ -12,7 +12,7 @@ PYTHON := $(CURDIR)/.venv/bin/python
 COLAB_PYTHON := $(CURDIR)/.venv-colab/bin/python
 UV := $(CURDIR)/.venv/bin/uv
 HOME_FOLDER ?= run/stand-ins
-WORKERS ?= 4
+WORKERS ?= 5
 MINUTES ?= 120
 unexport PYTHONDONTWRITEBYTECODE  # else every kernel compiles IPython anew, 3 s each
 
@@ -22,7 +22,7 @@ run: setup
 	$(PYTHON) -m launcher.notebook.build
 	exec $(PYTHON) -m tests.programs.run --python $(COLAB_PYTHON) --home $(HOME_FOLDER)
 
-# Whole launches wait more than they work: twice as many workers as cores, and the checks beside them.
+# Whole launches wait as long as they work: more workers than two cores, and the checks beside them.
 test: setup
 	$(MAKE) --jobs 2 check suite
 

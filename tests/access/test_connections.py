@@ -17,7 +17,7 @@ from tests.programs.attacks import ATTACKS, ODD, Owner
 
 pytestmark = pytest.mark.xdist_group("owner")  # one web UI for all of them
 
-SECONDS = 2.0
+SECONDS = 1.0  # `make attacks` has fifteen
 
 
 @pytest.fixture(scope="module")

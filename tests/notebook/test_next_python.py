@@ -46,6 +46,8 @@ for name in ("aiohttp", "aiohttp.web", "aiohttp.web_protocol", "multidict", "yar
     sys.modules[name] = mock.MagicMock()
 sys.modules["requests"].Response = sys.modules["requests"].Session = object
 sys.modules["requests"].RequestException = OSError
+import socketserver
+socketserver.UnixStreamServer = socketserver.TCPServer  # a browser has no Unix sockets
 for name, text in files.items():
     path = pathlib.Path("/oneclick", name)
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -38,7 +38,7 @@ def wait(condition: Callable[[], Any], patience: float, what: str, page: Any = N
     while not (value := condition()):
         if left.over():
             raise TimeoutError(f"waited {patience:g} s for {what}")
-        page.wait_for_timeout(50) if page else time.sleep(0.02)
+        page.wait_for_timeout(200) if page else time.sleep(0.05)
     return value
 
 
