@@ -12,7 +12,7 @@ PYTHON := $(CURDIR)/.venv/bin/python
 COLAB_PYTHON := $(CURDIR)/.venv-colab/bin/python
 UV := $(CURDIR)/.venv/bin/uv
 HOME_FOLDER ?= run/stand-ins
-WORKERS ?= 5
+WORKERS ?= 6
 MINUTES ?= 120
 unexport PYTHONDONTWRITEBYTECODE  # else every kernel compiles IPython anew, 3 s each
 

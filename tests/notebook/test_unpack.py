@@ -10,7 +10,6 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-import nbformat
 import pytest
 
 from launcher.core.fields import FIELDS
@@ -56,6 +55,8 @@ def other_version(cell: str, form: str) -> str:
 def test_it_opens_and_runs_as_one_file_with_nothing_else_of_the_repository(
     kernels: Kernels, home: Path, python: Path
 ) -> None:
+    import nbformat  # its checks take two seconds to import
+
     home.mkdir()
     alone = home / "OneClickLauncher.ipynb"
     shutil.copy(ROOT / alone.name, alone)

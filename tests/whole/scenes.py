@@ -31,23 +31,26 @@ HEARD: Final = 2.0  # seconds from a button to what it does
 
 @dataclass(frozen=True)
 class Scene:
-    """One scene. `bound` is in seconds; `long` ones wait for Google's own minutes, and `make test` leaves them out."""
+    """One scene. `bound` is in seconds. `make test` leaves out `long` ones, which wait for Google's own minutes, and
+    those with which another one `begins`.
+    """
 
     name: str
     play: Play
     bound: float
     group: str
     long: bool = False
+    begins: bool = False
 
 
 SCENES: list[Scene] = []
 
 
-def scene(name: str, bound: float, group: str, long: bool = False) -> Callable[[Play], Play]:
+def scene(name: str, bound: float, group: str, *, long: bool = False, begins: bool = False) -> Callable[[Play], Play]:
     """Put a function into the table."""
 
     def put(play: Play) -> Play:
-        SCENES.append(Scene(name, play, bound, group, long))
+        SCENES.append(Scene(name, play, bound, group, long, begins))
         return play
 
     return put
@@ -71,7 +74,7 @@ def first(stage: Stage) -> float:
     return seconds
 
 
-@scene("■ while Google asks for permission", STOP, "drive")
+@scene("■ while Google asks for permission", STOP, "drive", begins=True)
 def stop_in_consent(stage: Stage) -> float:
     kernel = stage.fresh()
     kernel.page.replies[CONSENT] = NOBODY
@@ -325,7 +328,7 @@ def secret_late(stage: Stage) -> float:
     return seconds
 
 
-@scene("■ while Colab asks whether the secret may be read", STOP, "tokens")
+@scene("■ while Colab asks whether the secret may be read", STOP, "tokens", begins=True)
 def stop_in_secret(stage: Stage) -> float:
     launch_with_gate(stage)
     stage.kernel.page.replies[SECRET] = NOBODY
@@ -395,7 +398,7 @@ def own_link_silent(stage: Stage) -> float:
     return stage.says("Colab gave no link of its own.")
 
 
-@scene("■ while Colab's page looks for the link", STOP, "link")
+@scene("■ while Colab's page looks for the link", STOP, "link", begins=True)
 def stop_in_own_link(stage: Stage) -> float:
     stage.fresh()
     stage.kernel.page.replies[SCRIPT] = NOBODY
@@ -442,7 +445,7 @@ def buttons(stage: Stage) -> list[str]:
     return [s["description"] for s in states if s.get("_model_name") == "ButtonModel" and not s.get("disabled")]
 
 
-@scene("■ while the web UI runs", STOP, "running")
+@scene("■ while the web UI runs", STOP, "running", begins=True)
 def stop_running(stage: Stage) -> float:
     cell = stage.running()
     seconds = stage.stop(cell)
@@ -496,7 +499,7 @@ def stop_everything(stage: Stage) -> float:
     return seconds
 
 
-@scene("Drive drops, and nobody answers Google: ■", STOP, "running")
+@scene("Drive drops, and nobody answers Google: ■", STOP, "running", begins=True)
 def dropped_stop(stage: Stage) -> float:
     cell = stage.running()
     stage.kernel.page.replies[CONSENT] = NOBODY
@@ -737,7 +740,7 @@ def give_back_second(stage: Stage) -> float:
     return seconds
 
 
-@scene("Google does not take everything: no POST, and a sentence", GIVEN_BACK, "back")
+@scene("Google does not take everything: no POST, and a sentence", GIVEN_BACK, "back", begins=True)
 def flush_fails(stage: Stage) -> float:
     stage.stop(stage.running())
     stage.place.conduct(flush_fails=True)

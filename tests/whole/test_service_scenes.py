@@ -7,21 +7,18 @@ import re
 import shutil
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import nbformat
 import pytest
 import requests
-from nbclient import NotebookClient
-from nbclient.exceptions import CellExecutionError
 
 from launcher.notebook import build
 from launcher.notebook.cells import LAUNCH_FORM
 from tests.conftest import COLAB_PYTHON, CURRENT_PYTHON
-from tests.world import MODEL_LINK, MODEL_REPO, World, safetensors
+from tests.world import MODEL_LINK, MODEL_REPO, safetensors
 from tests.world.browser import chromium, log_in
 from tests.world.kernel import Kernel, cell_source
 from tests.world.lab import open_book, server
@@ -32,12 +29,6 @@ from tests.world.wait import wait, wait_visible
 Kernels = Callable[..., Kernel]
 KEEP, ANEW = "Keep what runs", "Stop it and start with these"
 WITHOUT_TUNNEL = {"checkpoint": MODEL_LINK, "link": "none"}
-
-
-@pytest.fixture
-def place(world: World, tmp_path: Path) -> Iterator[Place]:
-    with Place(world, tmp_path) as made:
-        yield made
 
 
 def new_kernel(place: Place, kernels: Kernels, python: Path = COLAB_PYTHON) -> Kernel:
@@ -321,7 +312,7 @@ def test_of_a_hundred_restarts_at_once_one_is_done_and_the_others_hear_that_it_r
 
 
 def test_ctrl_enter_twice_on_start_leaves_a_panel_and_it_says_that_other_cells_wait(place: Place) -> None:
-    place.machine.mkdir(parents=True)
+    place.machine.mkdir(parents=True, exist_ok=True)
     shutil.copy(NOTEBOOK, place.machine / "book.ipynb")
     with (
         server("lab", CURRENT_PYTHON, CURRENT_PYTHON, place.machine, place.environment) as url,
@@ -340,26 +331,34 @@ def test_ctrl_enter_twice_on_start_leaves_a_panel_and_it_says_that_other_cells_w
         book.wait_for("stop", "the web UI and its link are off", 120)
 
 
-def test_cells_that_come_one_after_the_other_end_with_the_first_that_failed(place: Place) -> None:
-    """papermill, VS Code: what nobody asked for is not fetched, and Stop is not run."""
-    place.machine.mkdir(parents=True)
-    world = place.world
-    world.hub.fail["paint.safetensors"] = (404, {"X-Error-Code": "EntryNotFound"}, b"")
-    world.hub.add(MODEL_REPO, "more.safetensors", safetensors(60_000, 2))
-    cells = [
-        cell_source("launch", **WITHOUT_TUNNEL, keep_on_drive="nothing"),
-        "import time; time.sleep(1.5)",
-        cell_source("add-model", what=MODEL_LINK.replace("paint.", "more."), kind="checkpoint"),
-    ]
+def run_one_by_one(place: Place, *cells: str) -> None:
+    """As papermill and VS Code do it: each cell after the one before. Raises nbclient's `CellExecutionError`."""
+    import nbformat  # its checks take two seconds to import
+    from nbclient import NotebookClient
+
+    place.machine.mkdir(parents=True, exist_ok=True)
     book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source) for source in cells])
     environment = dict(os.environ)
     os.environ.update(place.environment)
     try:
-        with pytest.raises(CellExecutionError, match="did not succeed"):
-            NotebookClient(book, timeout=120, resources={"metadata": {"path": str(place.machine)}}).execute()
+        NotebookClient(book, timeout=120, resources={"metadata": {"path": str(place.machine)}}).execute()
     finally:
         os.environ.clear()
         os.environ.update(environment)
+
+
+def test_cells_that_come_one_after_the_other_end_with_the_first_that_failed(place: Place) -> None:
+    """What nobody asked for is not fetched, and Stop is not run."""
+    world = place.world
+    world.hub.fail["paint.safetensors"] = (404, {"X-Error-Code": "EntryNotFound"}, b"")
+    world.hub.add(MODEL_REPO, "more.safetensors", safetensors(60_000, 2))
+    with pytest.raises(Exception, match="did not succeed"):
+        run_one_by_one(
+            place,
+            cell_source("launch", **WITHOUT_TUNNEL, keep_on_drive="nothing"),
+            "import time; time.sleep(1.5)",
+            cell_source("add-model", what=MODEL_LINK.replace("paint.", "more."), kind="checkpoint"),
+        )
     assert world.hub.sent("more.safetensors") == 0
 
 
@@ -368,15 +367,7 @@ def test_at_a_conflict_that_nobody_can_answer_what_runs_is_kept_and_the_cell_fai
 ) -> None:
     _, _ = launched(place, kernels, drive_folder="art")
     webui = place.pid("webui")
-    source = cell_source("launch", **WITHOUT_TUNNEL, drive_folder="other")
-    book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source)])
-    environment = dict(os.environ)
-    os.environ.update(place.environment)
-    try:
-        with pytest.raises(CellExecutionError, match="drive_folder"):
-            NotebookClient(book, timeout=120, resources={"metadata": {"path": str(place.machine)}}).execute()
-    finally:
-        os.environ.clear()
-        os.environ.update(environment)
+    with pytest.raises(Exception, match="drive_folder"):
+        run_one_by_one(place, cell_source("launch", **WITHOUT_TUNNEL, drive_folder="other"))
     assert place.pid("webui") == webui
     wait(paint(place, "art", "1.png").exists, 30, "its images to be kept")

@@ -122,12 +122,14 @@ class Place:
             time.sleep(0.1)
 
     def end_processes(self) -> None:
-        """End what a test that failed left running."""
-        for process in self.running():
-            try:
-                process.kill()
-            except psutil.NoSuchProcess:
-                continue
+        """End what a test that failed left running, and what one of those starts meanwhile."""
+        while running := self.running():
+            for process in running:
+                try:
+                    process.kill()
+                except psutil.NoSuchProcess:
+                    continue
+            time.sleep(0.05)
 
     def __enter__(self) -> "Place":
         return self
