@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tarfile
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -41,14 +42,18 @@ def main() -> None:
         wanted.pop("firefox-esr")
     system_packages([package for program, package in wanted.items() if not shutil.which(program)])
     uv, python = find_uv(), find_python()
-    environment(uv, python, ROOT / ".venv", REQUIREMENTS)
-    environment(uv, python, ROOT / ".venv-colab", ROOT / "tests" / "programs" / "requirements-colab.txt")
-    environment(uv, python, ROOT / ".venv-server", ROOT / "tests" / "programs" / "requirements-server.txt")
-    if "--colabtools" in sys.argv:
-        environment(uv, python, ROOT / ".venv-colabtools", ROOT / "tests" / "programs" / "requirements-colabtools.txt")
-    stand_in_packages(uv)
-    for name, version in NPM_PACKAGES.items():
-        npm_package(name, version)
+    folders = ["", "-colab", "-server", *(["-colabtools"] if "--colabtools" in sys.argv else [])]
+    with ThreadPoolExecutor() as pool:  # each waits for the network more than it works
+        made = [
+            pool.submit(
+                environment, uv, python, ROOT / f".venv{kind}", REQUIREMENTS.with_name(f"requirements{kind}.txt")
+            )
+            for kind in folders
+        ]
+        made.append(pool.submit(stand_in_packages, uv))
+        made += [pool.submit(npm_package, name, version) for name, version in NPM_PACKAGES.items()]
+    for one in made:
+        one.result()
 
 
 def system_packages(missing: list[str]) -> None:
