@@ -103,9 +103,7 @@ class Stage:
         if self._kernel and self._kernel.manager.is_alive():
             self._kernel.interrupt()
             time.sleep(0.1)
-        while self.place.running():
-            self.place.end_processes()
-            time.sleep(0.05)
+        self.place.end_processes()
         self.end_drives()
         for path in (self.place.session, self.root / "home", self.place.machine / "gdrive"):
             shutil.rmtree(path, ignore_errors=True)
@@ -160,8 +158,7 @@ class Stage:
         """End it all."""
         if self._kernel and self._kernel.manager.is_alive():
             self._kernel.kill()
-        while self.place.running():
-            self.place.end_processes()
+        self.place.end_processes()
         self.end_drives()
         self.world.close()
 
