@@ -204,14 +204,9 @@ def asked_anew(hub: Hub) -> bool:
 
 def test_a_signed_address_that_ran_out_is_asked_for_anew(hub: Hub, tmp_path: Path) -> None:
     hub.add("own/model", "large.safetensors", safetensors(3 * SIZE))
-    what, hub.redirect, hub.rate = remote(hub, name="large.safetensors"), True, 5_000_000
-    with ThreadPoolExecutor(1) as pool:
-        going = pool.submit(fetch, what, tmp_path / "large.safetensors")
-        wait(lambda: hub.sent() > 2_000_000, 60, "the download to be under way")
-        hub.expired, hub.rate = 1000, None
-        wait(lambda: asked_anew(hub), 20, "the hub to be asked for another address")
-        hub.expired = 0
-        going.result(60)
+    what, hub.redirect, hub.signed_for = remote(hub, name="large.safetensors"), True, 5
+    fetch(what, tmp_path / "large.safetensors")
+    assert asked_anew(hub)
     assert hub.sent() <= what.size + 10_000_000
 
 

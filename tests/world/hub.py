@@ -4,11 +4,13 @@ Repositories are folders ROOT/OWNER/NAME; every revision is the same. What is as
 """
 
 import hashlib
+import itertools
 import json
 import re
 import socket
 import threading
 import time
+from collections import Counter
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -25,8 +27,8 @@ class Hub:
 
     `fail`: part of a path -> (status, headers, body). `cut_after`: bytes after which one answer is cut off, once.
     `rate`: bytes a second of one answer. `redirect`: answer 302 to another origin, as the hub does to its CDN, which
-    refuses the next `expired` answers: their signed address is too old. `no_ranges`: answer with the whole file,
-    whatever was asked. `busy`: answer those without a token with 429.
+    refuses the next `expired` answers, and each signed address after `signed_for` answers: it is too old.
+    `no_ranges`: answer with the whole file, whatever was asked. `busy`: answer those without a token with 429.
     """
 
     root: Path
@@ -37,6 +39,7 @@ class Hub:
     rate: int | None = None
     redirect: bool = False
     expired: int = 0
+    signed_for: int | None = None
     no_ranges: bool = False
     busy: bool = False
     stall: bool = False
@@ -47,6 +50,8 @@ class Hub:
     def __post_init__(self) -> None:
         self.root.mkdir(parents=True, exist_ok=True)
         self._sums: dict[tuple[Path, int, int], str] = {}
+        self._answers: Counter[str] = Counter()  # signed address -> how often it was asked
+        self._signatures = itertools.count(1)
         hub = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -119,9 +124,12 @@ class Hub:
                 return self._reply(request, entry, status, headers, body)
         if self.busy and not entry["cdn"] and not entry["auth"]:
             return self._reply(request, entry, 429, {"ratelimit": '"resolvers";r=0;t=201'}, b"")
-        if entry["cdn"] and self.expired:
-            self.expired -= 1
-            return self._reply(request, entry, 403, {}, b"expired")
+        if entry["cdn"]:
+            self._answers[request.path] += 1
+            too_old = self.signed_for is not None and self._answers[request.path] > self.signed_for
+            if self.expired or too_old:
+                self.expired -= bool(self.expired)
+                return self._reply(request, entry, 403, {}, b"expired")
         if entry["cdn"]:
             return self._file(request, entry, self.root / path.lstrip("/"))
         token = (entry["auth"] or "").removeprefix("Bearer ") or None
@@ -144,13 +152,14 @@ class Hub:
             return self._error(request, entry, 404, "EntryNotFound", "Entry not found")
         if self.redirect:
             size, etag = file.stat().st_size, f'"{self.sha256(file)}"'
+            signed = f"{self.cdn}/{repo}/{found[3]}?signature={next(self._signatures)}"
             headers = {
                 "X-Repo-Commit": COMMIT,
                 "X-Linked-Size": str(size),
                 "X-Linked-Etag": etag,
                 "Accept-Ranges": "bytes",
             }
-            return self._reply(request, entry, 302, {"Location": f"{self.cdn}/{repo}/{found[3]}", **headers})
+            return self._reply(request, entry, 302, {"Location": signed, **headers})
         return self._file(request, entry, file, {"X-Repo-Commit": COMMIT})
 
     def _repository(self, request: Any, entry: dict[str, Any], repo: str, token: str | None) -> None:
