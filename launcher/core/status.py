@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from launcher.core.problem import Problem
-from launcher.core.snapshot import DONE, FAILED, HEADLINES, RUNNING, WAITING, Button, Row, Snapshot, State
+from launcher.core.snapshot import DONE, FAILED, HEADLINES, RUNNING, Button, Row, Snapshot, State
 
 SPEED_WINDOW: Final = 8.0  # seconds over which speed is measured
 
@@ -72,21 +72,7 @@ class Status:
     def step(self, name: str, stop: threading.Event | None = None) -> "Step":
         return Step(self, name, stop or threading.Event())
 
-    def progress(self, name: str, done: int, total: int, unit: str) -> None:
-        """`done` of `total` units of a step; the speed is measured here."""
-        with self.changes:
-            now, samples = time.monotonic(), self._samples.setdefault(name, deque(maxlen=200))
-            if samples and done < samples[-1][1]:
-                samples.clear()
-            if not samples or now - samples[-1][0] > 0.1:
-                samples.append((now, done))
-            while len(samples) > 2 and now - samples[0][0] > SPEED_WINDOW:
-                samples.popleft()
-            span = now - samples[0][0]
-            speed = (done - samples[0][1]) / span if span > 0.5 else 0.0
-            self.row(name, done=done, total=total, unit=unit, speed=speed)
-
-    def notice(self, text: str, about: str = "") -> None:
+    def notice(self, text: str, about: str | None = None) -> None:
         """A sentence that stays. The same sentence is said once; one `about` a thing replaces the one before."""
         with self.changes:
             if self._notices.get(about or text) != text:
@@ -97,8 +83,8 @@ class Status:
     def remove(self, about: str) -> None:
         """Take back the sentence about a thing, if there is one."""
         with self.changes:
-            if self._notices.pop(about, None) is not None:
-                self.show(notices=tuple(self._notices.values()))
+            self._notices.pop(about, None)
+            self.show(notices=tuple(self._notices.values()))
 
     def clear(self, state: State) -> None:
         with self.changes:
@@ -133,23 +119,30 @@ class Step:
     def begin(self, note: str = "") -> None:
         with self.status.changes:
             self.status._samples.pop(self.name, None)
-            title = self.status._rows[self.name].title
-            self.status.row(self.name, Row(self.name, title, RUNNING, note, started=time.time()))
+            self.status.row(self.name, self._blank(note), state=RUNNING, started=time.time())
 
     def say(self, text: str) -> None:
         """What is done just now: one line beside the step."""
         self.status.row(self.name, note=text)
 
     def progress(self, done: int, total: int = 0, unit: str = "bytes") -> None:
-        """`done` of `total` units; a total of 0 means that nobody knows."""
-        self.status.progress(self.name, done, total, unit)
+        """`done` of `total` units; a total of 0 means that nobody knows. The speed is measured here."""
+        with self.status.changes:
+            now, samples = time.monotonic(), self.status._samples.setdefault(self.name, deque(maxlen=200))
+            if samples and done < samples[-1][1]:
+                samples.clear()
+            if not samples or now - samples[-1][0] > 0.1:
+                samples.append((now, done))
+            while len(samples) > 2 and now - samples[0][0] > SPEED_WINDOW:
+                samples.popleft()
+            span = now - samples[0][0]
+            speed = (done - samples[0][1]) / span if span > 0.5 else 0.0
+            self.status.row(self.name, done=done, total=total, unit=unit, speed=speed)
 
-    def notice(self, text: str, about: str = "") -> None:
-        """A sentence that stays; it replaces the one before `about` the same thing."""
+    def notice(self, text: str, about: str | None = None) -> None:
         self.status.notice(text, about)
 
     def remove(self, about: str) -> None:
-        """Take back the sentence about a thing, if there is one."""
         self.status.remove(about)
 
     def done(self, note: str = "") -> None:
@@ -160,8 +153,11 @@ class Step:
     def reset(self, note: str = "") -> None:
         """It is neither at work nor done: it was stopped, or what it stands for is off."""
         with self.status.changes:
-            self.status.row(self.name, Row(self.name, self.status._rows[self.name].title, WAITING, note))
+            self.status.row(self.name, self._blank(note))
 
     def fail(self, problem: Problem) -> None:
         """It failed; the faces show the problem and the remedy."""
         self.status.row(self.name, state=FAILED, ended=time.time(), problem=problem.what, remedy=problem.do)
+
+    def _blank(self, note: str) -> Row:
+        return Row(self.name, self.status._rows[self.name].title, note=note)

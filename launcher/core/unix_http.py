@@ -22,7 +22,7 @@ def address_of(place: Path) -> Iterator[str]:
         os.close(folder)
 
 
-class Connection(HTTPConnection):
+class UnixConnection(HTTPConnection):
     def __init__(self, place: Path, patience: float) -> None:
         super().__init__("launcher", timeout=patience)
         self.place = place
@@ -39,7 +39,7 @@ def request(
     place: Path, method: str, path: str, body: dict[str, Any] | None = None, patience: float = 30.0
 ) -> tuple[int, dict[str, Any]]:
     """(HTTP status, the object in the answer). Raises `OSError` or `http.client.HTTPException` where none comes."""
-    connection = Connection(place, patience)
+    connection = UnixConnection(place, patience)
     try:
         connection.request(method, path, json.dumps(body).encode() if body is not None else None)
         response = connection.getresponse()

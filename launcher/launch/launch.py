@@ -1,6 +1,5 @@
 """A launch: what it works with, and its story: what waits for what, and what goes on side by side."""
 
-import json
 import threading
 import time
 from collections.abc import Callable
@@ -14,9 +13,9 @@ from launcher.access.pages import OWN_PAGES
 from launcher.access.public_link import PublicLink
 from launcher.colab.machine import Machine
 from launcher.core.fields import DEFAULT_CHECKPOINT, NEWEST
-from launcher.core.folder import Folder, write_safely
+from launcher.core.folder import Folder
 from launcher.core.problem import Problem
-from launcher.core.session import PRIVATE, Session, read_object
+from launcher.core.session import Session, read_object, write_object
 from launcher.core.settings import Settings
 from launcher.core.snapshot import HELP, Button, LoginBox, State
 from launcher.core.status import Status, Step
@@ -136,7 +135,7 @@ class Launch:
 
     def note(self, **what: Any) -> None:
         found = read_object(self.session.launch_file)
-        write_safely(self.session.launch_file, json.dumps(found | what), PRIVATE)
+        write_object(self.session.launch_file, found | what)
 
     def be_ready(self) -> None:
         """The web UI answers: show the way in, and the buttons."""
