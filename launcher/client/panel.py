@@ -3,7 +3,8 @@
 import os
 import time
 from collections.abc import Callable
-from typing import Any, Final, Protocol
+from contextlib import suppress
+from typing import Any, Final
 
 from launcher.core.snapshot import Button, Snapshot
 from launcher.ui.html import foot_html, head_html, live_html, login_box_html, report_html, steps_html, told_html
@@ -15,19 +16,6 @@ CHOICE: Final = (Button.KEEP, Button.ANEW)  # they go once it was chosen; the ot
 REDRAW: Final = 0.5  # seconds between two drawings of what only moves: clocks
 
 
-class Panel(Protocol):
-    def draw(self, status: Snapshot, link: str, closed: bool = False) -> None:
-        """Draw what changed. `link` opens the web UI logged in; `closed` says that the cell ends, and what goes
-        on.
-        """
-
-    def show_again(self) -> None:
-        """Something has wiped the cell's output: put the panel there once."""
-
-    def close(self) -> None:
-        """The cell ends."""
-
-
 class WidgetPanel:
     """The panel with ipywidgets. Parts that do not change are not drawn again: they keep the focus and the
     selection.
@@ -37,9 +25,9 @@ class WidgetPanel:
         import ipywidgets as widgets
         from IPython.display import clear_output, display
 
-        self._widgets: Any = widgets
         self._display: Any = display
         self._clear: Any = clear_output
+        self._widgets: Any = widgets
         self._press, self._status = press, status
         self._shown: dict[str, str] = {}
         self._drawn = 0.0
@@ -67,6 +55,7 @@ class WidgetPanel:
         }
 
     def show_again(self) -> None:
+        """Something has wiped the cell's output: put the panel there once."""
         self._clear(wait=True)
         self._handle = self._show()
 
@@ -74,7 +63,7 @@ class WidgetPanel:
         self._handle.update(self._bundle(), raw=True)
 
     def draw(self, status: Snapshot, link: str, closed: bool = False) -> None:
-        """Draw what changed since the last time; clocks twice a second."""
+        """Draw what changed; clocks twice a second. `link` opens the web UI logged in; `closed`: the cell ends."""
         now = time.time()
         if status is self._status and not closed and now - self._drawn < REDRAW and link:
             return
@@ -112,7 +101,7 @@ class TextPanel:
     """For places without widgets: prints each line once, when it changes."""
 
     def __init__(self) -> None:
-        self._said = set[str]()
+        self._printed = set[str]()
 
     def close(self) -> None:
         """Nothing is left to say."""
@@ -123,23 +112,14 @@ class TextPanel:
     def draw(self, status: Snapshot, link: str, closed: bool = False) -> None:
         """Print what is new. Steps at work are told once a state, not at every byte."""
         for line in text_lines(status, with_password=True):
-            if line[0] not in "·…" and line not in self._said:
-                self._said.add(line)
+            if line[0] not in "·…" and line not in self._printed:
+                self._printed.add(line)
                 print(line, flush=True)
 
 
-def new_panel(status: Snapshot, press: Callable[[Button], None]) -> Panel:
+def new_panel(status: Snapshot, press: Callable[[Button], None]) -> WidgetPanel | TextPanel:
     """The panel that this front end can show; `press` hears its buttons. ONECLICK_PANEL=text asks for lines."""
-    if os.environ.get("ONECLICK_PANEL") == "text":
-        return TextPanel()
-    try:
-        return WidgetPanel(status, press)
-    except ImportError:
-        return TextPanel()
-
-
-def running_kernel() -> Any:
-    """The Jupyter kernel this runs in, or None outside of one."""
-    from IPython.core.getipython import get_ipython
-
-    return getattr(get_ipython(), "kernel", None)
+    if os.environ.get("ONECLICK_PANEL") != "text":
+        with suppress(ImportError):
+            return WidgetPanel(status, press)
+    return TextPanel()

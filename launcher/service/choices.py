@@ -13,7 +13,7 @@ from launcher.models.catalog import CHECKPOINT_NAMES
 from launcher.models.pasted import without_secrets
 
 OWNED: Final = ("drive_folder", "keep_on_drive")  # they belong to the web UI that runs
-AT_ONCE: Final = ("give_back_after", "api")  # the others take effect at the next restart
+IMMEDIATE: Final = ("give_back_after", "api")  # the others take effect at the next restart
 NOT_BY_THE_PAGE: Final = (*OWNED, "version", "extensions_tab", "extra_arguments", "link")
 
 
@@ -41,7 +41,7 @@ def shown(settings: Settings) -> dict[str, Any]:
     return as_form(settings) | {"checkpoint": without_secrets(settings.checkpoint)}
 
 
-def noted(session: Session) -> Settings | None:
+def last_launched(session: Session) -> Settings | None:
     """What the launch before this service was asked to be; None where nobody knows."""
     found = read_object(session.launch_file).get("settings")
     return Settings.noted(found) if isinstance(found, dict) else None
@@ -49,7 +49,7 @@ def noted(session: Session) -> Settings | None:
 
 def of_running(session: Session) -> Settings:
     """What the web UI that runs was asked to be, as far as its own arguments and links tell."""
-    settings = noted(session)
+    settings = last_launched(session)
     if settings:
         return settings
     arguments = session.webui.said.get("arguments")

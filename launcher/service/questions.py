@@ -4,7 +4,6 @@ import itertools
 import queue
 import threading
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -36,7 +35,7 @@ class Face:
 
     job: int
     waiting: int = 0  # its requests that are open
-    seen: float = 0.0  # time.monotonic() of the end of its last one
+    seen: float = 0.0  # time.monotonic() of its last one
 
 
 @dataclass(frozen=True)
@@ -47,7 +46,7 @@ class Question:
     kind: str
     about: dict[str, Any]
     face: str
-    answer: "queue.SimpleQueue[dict[str, Any] | str]"
+    answer: "queue.SimpleQueue[dict[str, Any] | str]"  # the answer, or why there is none
 
 
 class Faces:
@@ -63,16 +62,16 @@ class Faces:
         return len(self._faces)
 
     def comes(self, name: str, job: int, waiting: int = 0) -> None:
-        """A face is seen; `waiting`: a request of its begins that waits."""
-        with self._lock:
-            face = self._faces.setdefault(name, Face(job))
-            face.job, face.waiting, face.seen = job or face.job, face.waiting + waiting, time.monotonic()
+        """A face is seen; `waiting`: a request of its begins that waits. "" is nobody's."""
+        if name:
+            with self._lock:
+                face = self._faces.setdefault(name, Face(job))
+                face.job, face.waiting, face.seen = job or face.job, face.waiting + waiting, time.monotonic()
 
     def goes(self, name: str) -> None:
         with self._lock:
-            if name in self._faces:
-                self._faces[name].waiting -= 1
-                self._faces[name].seen = time.monotonic()
+            if face := self._faces.get(name):
+                face.waiting, face.seen = face.waiting - 1, time.monotonic()
 
     def remove(self, name: str, why: str = STOPPED) -> None:
         """■, or it is gone: whoever waits for its answer hears so."""
@@ -91,9 +90,6 @@ class Faces:
     def shows(self, job: int) -> bool:
         """True while a face shows that job, or with 0 the launch."""
         return any(face.job == job for face in list(self._faces.values()))
-
-    def asker(self, job: int) -> Callable[..., dict[str, Any]]:
-        return lambda kind, **about: self.ask(job, kind, **about)
 
     def ask(self, job: int, kind: str, **about: Any) -> dict[str, Any]:
         """Have the newest face of that job, else the newest of all, put a question to a person; return the answer.

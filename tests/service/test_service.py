@@ -37,7 +37,7 @@ def session(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Session:
 def service(session: Session) -> Iterator[Service]:
     made = Service(session)
     places = {session.notebook_socket: False, session.page_socket: True}
-    servers = [server.Server(place, made.routes, made.fault, page=page) for place, page in places.items()]
+    servers = [server.UnixServer(place, made.routes, made.fault, page=page) for place, page in places.items()]
     yield made
     for one in servers:
         one.shutdown()
