@@ -2,10 +2,11 @@
 table.
 """
 
+import difflib
 import re
 import shlex
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, fields
 from typing import Any, Final
 
 from launcher.core.problem import Problem
@@ -49,22 +50,6 @@ def wrong(field: str, what: str, do: str) -> Problem:
     return Problem(f"The field **{field}** {what}", do, field=field)
 
 
-def checked_version(value: str) -> str:
-    """A branch, a tag or a commit of A1111; raises `Problem` for what cannot be the name of one."""
-    if not re.fullmatch(r"[0-9A-Za-z][\w./-]{0,99}", value) or ".." in value:
-        do = f"Choose {NEWEST} or {LAST_GOOD}, or write a version such as v1.10.1."
-        raise wrong("version", f"says {value!r}, which cannot be a version of AUTOMATIC1111.", do)
-    return value
-
-
-def checked_folder(value: str) -> str:
-    """One plain folder name inside the Drive; raises `Problem` for anything that could lead elsewhere."""
-    if not re.fullmatch(r"[^\W_][\w \-]{0,60}", value):
-        do = "Use letters, digits, spaces, - or _, without slashes or dots, for example asd1111."
-        raise wrong("drive_folder", f"says {value!r}, which is not a plain folder name.", do)
-    return value
-
-
 def checked_minutes(value: object) -> int:
     """Whole minutes, 0 for never; raises `Problem` otherwise."""
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= 1440:
@@ -96,22 +81,25 @@ class Field:
     about: str  # one sentence under the field
     choices: tuple[str, ...] = ()
     free: bool = False
-    check: Callable[[Any], Any] | None = None  # of a value that is none of the choices; raises `Problem`
+    pattern: str = "(?s).*"  # of a text that is none of the choices
+    otherwise: tuple[str, str] = ("", "")  # what a text is not that has no such pattern, and what to do
+    check: Callable[[Any], Any] = lambda value: value  # makes the setting of it; raises `Problem`
 
     def checked(self, value: Any) -> Any:
         """The setting for what the form holds, whose cell may have been edited. Raises `Problem`."""
         if isinstance(self.default, bool):
             return bool(value)
-        if isinstance(self.default, str):
-            value = str(value).strip()
+        if not isinstance(self.default, str):
+            return self.check(value)
+        value = str(value).strip()
         if value in self.choices:
             return value
-        if self.check:
-            return self.check(value)
-        if self.choices:
+        if self.choices and not self.free:
             do = f"Choose one of: {', '.join(self.choices)}."
             raise wrong(self.name, f"says {value!r}, which is not one of its choices.", do)
-        return value
+        if not re.fullmatch(self.pattern, value):
+            raise wrong(self.name, f"says {value!r}, which {self.otherwise[0]}.", self.otherwise[1])
+        return self.check(value)
 
 
 FIELDS: Final = (
@@ -133,7 +121,11 @@ FIELDS: Final = (
         "drive_folder",
         "asd1111",
         "The folder on your Google Drive. It is created if missing.",
-        check=checked_folder,
+        pattern=r"[^\W_][\w \-]{0,60}",  # nothing that could lead elsewhere
+        otherwise=(
+            "is not a plain folder name",
+            "Use letters, digits, spaces, - or _, without slashes or dots, for example asd1111.",
+        ),
     ),
     Field(
         "version",
@@ -142,7 +134,11 @@ FIELDS: Final = (
         "can also write a version such as v1.10.1.",
         choices=(NEWEST, LAST_GOOD, "v1.10.1", "dev"),
         free=True,
-        check=checked_version,
+        pattern=r"(?!.*\.\.)[0-9A-Za-z][\w./-]{0,99}",  # a branch, a tag or a commit
+        otherwise=(
+            "cannot be a version of AUTOMATIC1111",
+            f"Choose {NEWEST} or {LAST_GOOD}, or write a version such as v1.10.1.",
+        ),
     ),
     Field("api", False, "Let other programs use the web UI, with the same user and password."),
     Field(
@@ -173,3 +169,56 @@ FIELDS: Final = (
 )
 
 DEFAULTS: Final = {field.name: field.default for field in FIELDS}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """One filled-in form. Made by `Settings.from_form`, which checks it."""
+
+    checkpoint: str
+    keep_on_drive: str
+    drive_folder: str
+    version: str
+    api: bool
+    link: str
+    give_back_after: int  # minutes without any request; 0: never
+    extensions_tab: bool  # A1111's own tab, through which anyone logged in can install programs
+    extra_arguments: tuple[str, ...]
+
+    @classmethod
+    def from_form(cls, form: Mapping[str, Any], known_checkpoints: Iterable[str]) -> "Settings":
+        """Check every field (`core.fields`); one that is missing has its default.
+
+        Raises a `Problem` that names the field and the remedy.
+        """
+        values = {field.name: field.checked(form.get(field.name, field.default)) for field in FIELDS}
+        return cls(**values | {"checkpoint": checked_checkpoint(values["checkpoint"], known_checkpoints)})
+
+    @classmethod
+    def noted(cls, told: Mapping[str, Any]) -> "Settings | None":
+        """The settings that a launch noted (`asdict`); None where another version of the launcher noted others."""
+        arguments = told.get("extra_arguments")
+        if set(told) != {field.name for field in fields(cls)} or not isinstance(arguments, list | tuple):
+            return None
+        return cls(**{**told, "extra_arguments": tuple(arguments)})
+
+    @property
+    def models_on_drive(self) -> bool:
+        return self.keep_on_drive == EVERYTHING
+
+    @property
+    def uses_drive(self) -> bool:
+        return self.keep_on_drive != NOTHING
+
+
+def checked_checkpoint(value: str, known: Iterable[str]) -> str:
+    """A name of the catalog, or a text with a link or an AIR in it; raises `Problem` with the nearest names."""
+    by_lower = {name.lower(): name for name in known}
+    if value.lower() in by_lower:
+        return by_lower[value.lower()]
+    if re.search(r"https?://|urn:air:", value, re.IGNORECASE):
+        return value
+    near = difflib.get_close_matches(value.lower(), by_lower, n=3, cutoff=0.3) or list(by_lower)[:3]
+    closest = ", ".join(by_lower[name] for name in near)
+    do = f"Choose one from the list (closest: {closest}), or paste a link that starts with https://."
+    raise wrong("checkpoint", f"says {value!r}, which is neither a known model nor a link.", do)

@@ -12,11 +12,10 @@ from launcher.access.login import USER
 from launcher.access.pages import OWN_PAGES
 from launcher.access.public_link import PublicLink
 from launcher.colab.machine import Machine
-from launcher.core.fields import DEFAULT_CHECKPOINT, NEWEST
+from launcher.core.fields import DEFAULT_CHECKPOINT, NEWEST, Settings
 from launcher.core.folder import Folder
 from launcher.core.problem import Problem
 from launcher.core.session import Session, read_object, write_object
-from launcher.core.settings import Settings
 from launcher.core.snapshot import HELP, Button, LoginBox, State
 from launcher.core.status import Status, Step
 from launcher.drive.mirror import Mirror

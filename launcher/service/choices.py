@@ -6,9 +6,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
 
-from launcher.core.fields import DEFAULTS, EVERYTHING, NOT_MODELS, NOTHING
+from launcher.core.fields import DEFAULTS, EVERYTHING, NOT_MODELS, NOTHING, Settings
 from launcher.core.session import Session, read_object
-from launcher.core.settings import Settings
 from launcher.models.catalog import CHECKPOINT_NAMES
 from launcher.models.pasted import without_secrets
 

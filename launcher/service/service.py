@@ -12,11 +12,10 @@ from typing import Any, Final
 
 from launcher.colab.machine import look_at_machine
 from launcher.core.child_environment import adopt, passes
-from launcher.core.fields import DEFAULTS
+from launcher.core.fields import DEFAULTS, Settings
 from launcher.core.problem import Problem, unexpected
 from launcher.core.process import running_pid
 from launcher.core.session import Session, read_object
-from launcher.core.settings import Settings
 from launcher.core.snapshot import HELP, UNDERWAY, State
 from launcher.core.status import Changes, Status
 from launcher.launch.launch import Launch

@@ -17,9 +17,8 @@ from launcher.access import tunnels
 from launcher.access.tunnels import cloudflared
 from launcher.access.tunnels.tunnel import SERVICES, Tunnel
 from launcher.access.tunnels.tunnel import answers as answers_within
-from launcher.core.fields import AUTOMATIC, COLABS_OWN, FIELDS, NO_LINK
+from launcher.core.fields import AUTOMATIC, COLABS_OWN, FIELDS, NO_LINK, Settings
 from launcher.core.problem import Problem
-from launcher.core.settings import Settings
 from launcher.models.catalog import CHECKPOINT_NAMES
 from tests.world.share import FakeShare
 from tests.world.wait import wait
