@@ -33,7 +33,7 @@ TOGETHER: Final = 1.0  # seconds in which "Run all" sends all its cells
 OTHERS_WAIT: Final = " While this panel is open, other cells wait: ■ lets them run."
 ANOTHER_VERSION: Final = "Another version of the launcher runs now. Press ▶ to go on with this one."
 ASKS: Final = {Button.RESTART: "/restart", Button.STOP: "/stop", Button.CONNECT: "/connect"}
-NO_ANSWER: Final = (OSError, HTTPException)  # the service has just ended
+GONE: Final = (OSError, HTTPException)  # the service has just ended
 
 
 class CellFailed(Exception):
@@ -84,6 +84,11 @@ class Client:
             raise CellFailed(self._failure)
 
     async def _show_one_service(self) -> None:
+        if self._lost and service_version(self.session) not in (None, PACKAGE.name):
+            self.snapshot = replace(self.snapshot, notices=(*self.snapshot.notices, ANOTHER_VERSION), buttons=())
+            self._over = True
+            self._draw()
+            return
         await asyncio.to_thread(connect, self.session)
         self._lost, self._version, self._done = False, None, threading.Event()
         loop, done = asyncio.get_running_loop(), self._done
@@ -97,7 +102,6 @@ class Client:
                     if asking.done():
                         asking.result()
                     if self._lost:
-                        self._say_if_another_version()
                         return
                     while self._received:
                         self._take(self._received.pop(0))
@@ -143,7 +147,7 @@ class Client:
     async def _request(self, method: str, path: str, body: dict[str, Any] | None = None) -> tuple[int, dict[str, Any]]:
         try:
             return await asyncio.to_thread(request, self.session.notebook_socket, method, path, body, ASK_PATIENCE)
-        except NO_ANSWER:  # another service is asked
+        except GONE:  # another service is asked
             self._lost = True
             return 0, {}
 
@@ -185,7 +189,7 @@ class Client:
             path = f"/status?after={version}&face={self.face}&job={self.job}"
             try:
                 code, status = request(self.session.notebook_socket, "GET", path, patience=STATUS_PATIENCE)
-            except NO_ANSWER:
+            except GONE:
                 self._lost, code = self._lost or not done.is_set(), 0
             if code == 200:
                 version = status["version"]
@@ -217,7 +221,7 @@ class Client:
         if not box:
             self._linked = None
         elif self._linked is None or now - self._linked > NEW_LINK_EVERY:
-            with suppress(*NO_ANSWER):  # first: the box's button never leads to the login page
+            with suppress(*GONE):  # first: the box's button never leads to the login page
                 self.link = request(self.session.notebook_socket, "GET", "/link", patience=5)[1].get("link", "")
                 self._linked = now
         if shown.state == State.READY and not self._closed and waits_for_cells():
@@ -231,12 +235,6 @@ class Client:
             self._waiting_cells = max(self._waiting_cells, waiting)
         return self.do == "launch" and waiting > self._waiting_cells
 
-    def _say_if_another_version(self) -> None:
-        if service_version(self.session) not in (None, PACKAGE.name):
-            self.snapshot = replace(self.snapshot, notices=(*self.snapshot.notices, ANOTHER_VERSION), buttons=())
-            self._over = True
-            self._draw()
-
     # ---- what a person does
 
     def _answer(self, number: int, kind: str, about: dict[str, Any], face: str) -> None:
@@ -246,7 +244,7 @@ class Client:
             with ended_by_stop():
                 body = {"value": DIALOGS[kind](**about)}
         finally:  # ■ is an answer, too
-            with suppress(*NO_ANSWER):
+            with suppress(*GONE):
                 request(self.session.notebook_socket, "POST", f"/answers/{number}", body)
         if kind == "mount":
             self.panel.show_again()
@@ -260,7 +258,7 @@ class Client:
             return
         try:
             code, response = ask_anyway(self.session, "POST", ASKS[button])
-        except NO_ANSWER as error:
+        except GONE as error:
             code, response = 409, {"what": f"The launcher does not answer ({type(error).__name__}). Press ▶ again."}
         if code == 409:  # refused, with the reason
             self.snapshot = replace(self.snapshot, foot=response["what"])
@@ -275,7 +273,7 @@ class Client:
         self._closed = True
         self._done.set()
         place, end = self.session.notebook_socket, time.monotonic() + LAST_STATUS
-        with suppress(*NO_ANSWER):
+        with suppress(*GONE):
             if self.job:
                 request(place, "DELETE", f"/jobs/{self.job}", patience=1)
             request(place, "DELETE", f"/faces/{self.face}", patience=1)

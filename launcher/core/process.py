@@ -29,16 +29,11 @@ detached: Final[dict[int, "subprocess.Popen[bytes]"]] = {}
 
 
 class CommandError(Exception):
-    """A command that ended badly. `output` is what it said, at most the last 4,000 characters.
-
-    `silent`: it was ended because it showed no sign of life for too long.
-    """
+    """A command that ended badly, or was ended as it was `silent` for too long. `output` is the end of what it said."""
 
     def __init__(self, command: list[str], code: int, output: str, silent: bool = False) -> None:
         super().__init__(f"{' '.join(command[:6])} ended with {code}: {output[-400:]}")
-        self.code = code
-        self.output = output[-4000:]
-        self.silent = silent
+        self.code, self.output, self.silent = code, output[-4000:], silent
 
 
 def run(
@@ -63,7 +58,12 @@ def run(
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, process_group=0, text=True, errors="replace", bufsize=1,
         )  # fmt: skip
     except FileNotFoundError as error:
-        raise missing_program(command[0], error) from error
+        if os.path.isabs(command[0]):
+            raise CommandError(command, 127, str(error)) from error
+        raise Problem(
+            f"This runtime has no program called {command[0]}, which the launcher needs.",
+            f"Install it (in Colab: a new cell with `!apt-get install -y {command[0]}`) and press ▶ again.",
+        ) from error
     heard: queue.SimpleQueue[str] = queue.SimpleQueue()
 
     def read() -> None:
@@ -98,16 +98,6 @@ def run(
     return "".join(lines)
 
 
-def missing_program(program: str, error: OSError) -> Exception:
-    """What to raise where a program is not there: a sentence for one that people can install."""
-    if os.path.isabs(program):
-        return CommandError([program], 127, str(error))
-    return Problem(
-        f"This runtime has no program called {program}, which the launcher needs.",
-        f"Install it (in Colab: a new cell with `!apt-get install -y {program}`) and press ▶ again.",
-    )
-
-
 def works(program: str) -> bool:
     """True if the program starts: a pyenv shim, for one, exists without what it stands for."""
     try:
@@ -139,8 +129,7 @@ def start_part(part: Part, module: str, *arguments: str, **variables: str) -> No
 
 
 def own_environment() -> dict[str, str]:
-    """The environment of a part of the launcher: the short list, and the places where this very Python finds its
-    packages.
+    """The environment of a part of the launcher: the short list, and where this very Python finds its packages.
 
     A kernel may find them by PYTHONPATH, by a .pth file or by lines of code; what it starts does not.
     """

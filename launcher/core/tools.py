@@ -31,7 +31,7 @@ class Pin:
 
     @property
     def line(self) -> str:
-        """A line of a requirements file, with the checksum."""
+        """As a line of a requirements file, with the checksum."""
         return f"{self.requirement} --hash=sha256:{self.sha256}"
 
 

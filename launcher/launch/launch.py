@@ -35,7 +35,7 @@ from launcher.python.pins import LOCKED_COMMIT, LOCKED_PACKAGES
 from launcher.webui.arguments import check_arguments
 
 SEED_FOLDER: Final = "stable-diffusion-webui"  # below drive_folder, as the launchers before this one had it
-UNDERWAY: Final = "Leave this page open; you can do something else meanwhile."
+KEEP_OPEN: Final = "Leave this page open; you can do something else meanwhile."
 READY: Final = "■ closes this panel; the web UI keeps running. **Stop everything** ends it."
 IN_USE: Final = "in use by the running web UI"
 
@@ -119,7 +119,7 @@ class Launch:
         self.session.lead_to(api=self.settings.api, images=[str(place) for place in places])
         for name, title in STEPS:
             self.status.add(name, title if self.machine.mountpoint or name != "drive" else "Your folder")
-        self.status.show(foot=UNDERWAY)
+        self.status.show(foot=KEEP_OPEN)
         self.status.fact("Machine", self.machine.described)
 
     def choose(self, settings: Settings) -> None:

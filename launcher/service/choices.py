@@ -16,7 +16,7 @@ IMMEDIATE: Final = ("give_back_after", "api")  # the others take effect at the n
 NOT_BY_THE_PAGE: Final = (*OWNED, "version", "extensions_tab", "extra_arguments", "link")
 
 
-def checked(choices: Mapping[str, Any]) -> Settings:
+def settings_of(choices: Mapping[str, Any]) -> Settings:
     """The settings of a form. Raises `Problem`."""
     return Settings.from_form(choices, CHECKPOINT_NAMES)
 
@@ -54,8 +54,8 @@ def of_running(session: Session) -> Settings:
     arguments = session.webui.said.get("arguments")
     words = [str(word) for word in arguments] if isinstance(arguments, list) else []
     if "--data-dir" not in words[:-1]:
-        return checked({})
+        return settings_of({})
     data, disk = Path(words[words.index("--data-dir") + 1]), session.place.parent
     models = (data / "models").resolve()
     keep = NOTHING if models.is_relative_to(disk / "kept") else NOT_MODELS if models == disk / "models" else EVERYTHING
-    return checked({"drive_folder": data.name, "keep_on_drive": keep, "api": "--api" in words})
+    return settings_of({"drive_folder": data.name, "keep_on_drive": keep, "api": "--api" in words})

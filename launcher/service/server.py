@@ -9,7 +9,6 @@ import os
 import re
 import select
 import socket
-import sys
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -63,11 +62,6 @@ class UnixServer(ThreadingMixIn, UnixStreamServer):
             super().__init__(address, RequestHandler)
         os.chmod(place, 0o600)
         threading.Thread(target=self.serve_forever, name=place.name, daemon=True).start()
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        error = sys.exception()
-        if error and not isinstance(error, OSError):  # a client that has gone is nothing to be told
-            self.fault(error)
 
 
 class RequestHandler(BaseHTTPRequestHandler):

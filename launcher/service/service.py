@@ -103,7 +103,6 @@ class Service:
         return self.accepted(request, 200) if newer else (204, None)
 
     def get_link(self, request: Request) -> Response:
-        """A link that opens the web UI logged in, once."""
         return 200, {"link": self.launch.public_link.fresh_link() if self.launch else ""}
 
     # ---- the launch
@@ -111,7 +110,7 @@ class Service:
     def post_launch(self, request: Request) -> Response:
         """▶: what runs, a new launch, or 409 where that would change what belongs to the web UI that runs."""
         form, variables = request.fields.get("choices", {}), request.fields.get("variables", {})
-        settings = chosen.checked(form)
+        settings = chosen.settings_of(form)
         wrong = [name for name, value in variables.items() if not passes(name) or not isinstance(value, str)]
         if wrong:
             return 400, {"what": f"This variable is not handed on: {wrong[0][:40]}."}
@@ -174,7 +173,7 @@ class Service:
             if not self.launch:
                 return 409, {"what": NOTHING_KNOWN}
             before = self.launch.settings
-            settings = chosen.checked(chosen.as_form(before) | asked)
+            settings = chosen.settings_of(chosen.as_form(before) | asked)
             if differs := chosen.differences(before, settings):
                 return 409, {"runs": chosen.shown(before), "differs": differs}
             self.launch.choose(settings)
@@ -196,7 +195,6 @@ class Service:
     # ---- jobs
 
     def post_stop(self, request: Request) -> Response:
-        """End everything; on request give the machine back."""
         return self._begin_job("stop", {"give_back_the_machine": request.fields.get("give_back", False)}, request)
 
     def post_add(self, request: Request) -> Response:
@@ -243,7 +241,7 @@ class Service:
         """
         if self.launch:
             return self.launch
-        launch = self._new_launch((not form and chosen.last_launched(self.session)) or chosen.checked(form))
+        launch = self._new_launch((not form and chosen.last_launched(self.session)) or chosen.settings_of(form))
         if do == "stop":
             self.launch = launch
         return launch
