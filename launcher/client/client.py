@@ -1,6 +1,4 @@
-"""A cell: asks the service for something, draws what it says, passes buttons on, puts its questions to the person. ■
-closes it.
-"""
+"""A cell: asks the service for something, draws what it says, passes buttons on, puts its questions to the person."""
 
 import asyncio
 import threading
@@ -37,9 +35,7 @@ GONE: Final = (OSError, HTTPException)  # the service has just ended
 
 
 class CellFailed(Exception):
-    """What the cell asked for did not succeed: cells after it, where they come one by one, are not run. The panel has
-    said why, so there is no traceback.
-    """
+    """It did not succeed: where cells come one by one, the others are not run. The panel has said why: no traceback."""
 
     def _render_traceback_(self) -> list[str]:
         return [str(self)]
@@ -153,7 +149,7 @@ class Client:
 
     async def _put_conflict(self, response: dict[str, Any]) -> Button | None:
         """Another folder, or another share of it, than that of the web UI that runs: what shall be? None where nobody
-        can be asked: then what runs is kept, and the cell has failed.
+        can be asked; then the cell has failed.
         """
         differs = "; ".join(
             f"**{name}** is {runs}, and you asked for {asked}" for name, (runs, asked) in response["differs"].items()

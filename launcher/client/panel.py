@@ -17,9 +17,7 @@ REDRAW: Final = 0.5  # seconds between two drawings of what only moves: clocks
 
 
 class WidgetPanel:
-    """The panel with ipywidgets. Parts that do not change are not drawn again: they keep the focus and the
-    selection.
-    """
+    """The panel with ipywidgets. Parts that do not change are not drawn again: they keep focus and selection."""
 
     def __init__(self, status: Snapshot, press: Callable[[Button], None]) -> None:
         import ipywidgets as widgets
@@ -44,9 +42,7 @@ class WidgetPanel:
         return self._display(self._bundle(), raw=True, display_id=True)
 
     def _bundle(self) -> dict[str, Any]:
-        """The widget, and the same as text for front ends that show no widgets. The password stays out of saved
-        notebooks.
-        """
+        """The widget, and the same as text for front ends without. The password stays out of saved notebooks."""
         text = "\n".join(text_lines(self._status, with_password=False))
         view = {"version_major": 2, "version_minor": 0, "model_id": self._box.model_id}
         return {

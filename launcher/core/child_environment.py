@@ -94,9 +94,7 @@ def child_environment(*also: str) -> dict[str, str]:
 
 
 def also_look_at(names: Iterable[str]) -> str:
-    """A second remedy, or "": which of those variables are set, as they may be the cause. Their values may be
-    secret.
-    """
+    """A second remedy, or "": those of the variables that are set may be the cause. Their values may be secret."""
     there = [name for name in names if os.environ.get(name)]
     if not there:
         return ""
@@ -105,9 +103,7 @@ def also_look_at(names: Iterable[str]) -> str:
 
 
 def existing_home(env: dict[str, str]) -> dict[str, str]:
-    """Another HOME and TMPDIR where the ones in `env` are not there or nothing can be written to them. A cache may be
-    made.
-    """
+    """Another HOME and TMPDIR where nothing can be written to the ones in `env`; a cache may be made."""
     env = {"HOME": os.path.expanduser("~")} | env
     places = {name: Path(env[name]) for name in ("HOME", "TMPDIR", "XDG_CACHE_HOME") if name in env}
     cache = places.get("XDG_CACHE_HOME")

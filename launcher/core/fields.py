@@ -1,6 +1,4 @@
-"""The first cell's form, as one table: it makes the form, the settings, their defaults and checks, and the README's
-table.
-"""
+"""The first cell's form, as one table: it makes the form, the settings with their checks, and the README's table."""
 
 import difflib
 import re

@@ -196,8 +196,8 @@ def make_folder_below(root: Path, path: Path) -> None:
 def write_safely(path: Path, content: bytes | str, mode: int = 0o644) -> None:
     """Write a small file so that a reader sees the old or the new content, never half of it.
 
-    Threads may write it at once, and processes one that is for the owner only: two kernels start a service each, for
-    example. On Drive only the service writes, and what a kill leaves there must have the name that it takes next time.
+    Threads may write it at once, and processes one that is for the owner only. On Drive only the service writes, and
+    what a kill leaves there must have the name that it takes next time.
     """
     owners_only = not mode & 0o077
     part = path.with_name(f".{path.name}{f'.{os.getpid()}' if owners_only else ''}{PART}")

@@ -108,10 +108,9 @@ def works(program: str) -> bool:
 
 
 def start_detached(command: list[str], *, log: Path, pid_file: Path, env: Mapping[str, str], cwd: Path) -> None:
-    """Start a process that outlives the cell, ■ and the kernel; its output goes to the file `log`.
+    """Start a process that outlives the cell, ■ (sent to the kernel's process group) and the kernel.
 
-    A session of its own (■ is sent to the kernel's process group) and a file rather than a pipe (which would
-    kill it at the first print after the kernel's end): both measured on real kernels.
+    Its output goes to the file `log`: a pipe would kill it at the first print after the kernel's end.
     """
     with log.open("ab") as out:
         process = subprocess.Popen(
@@ -184,9 +183,9 @@ def send_signal(pid_file: Path, which: signal.Signals) -> bool:
 
 
 def end_process(pid_file: Path, patience: float = 10) -> None:
-    """End the process in the file with its whole session: SIGTERM, and SIGKILL after `patience` seconds.
+    """End the process in the file with its group: SIGTERM, and SIGKILL after `patience` seconds.
 
-    Its children are ended too if it has ended already and left them behind.
+    What it has left behind is ended too if it has ended already.
     """
     pid, created = noted_process(pid_file)
     if running_pid(pid_file) or left_behind(os.getpgid, pid, created):

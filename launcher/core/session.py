@@ -1,7 +1,6 @@
 """The one owner of the files in `session/`: what runs on this machine, and how it is found again.
 
-Processes outlive kernels, services and versions of the launcher. Names and contents of the files below change only with
-care: pid files, login and ports must stay readable by every later version.
+Processes outlive versions of the launcher: pid files, login and ports must stay readable by every later one.
 """
 
 import json
@@ -12,9 +11,7 @@ from launcher.core.folder import write_safely
 
 
 class Part:
-    """The files of one process of ours: `NAME.pid`, `NAME.log`, and `NAME.json`, in which it or its starter says its
-    port.
-    """
+    """The files of one process of ours; in `NAME.json` it, or who started it, says its port."""
 
     def __init__(self, session: Path, name: str) -> None:
         self.pid_file = session / f"{name}.pid"  # {"pid": int, "created": seconds}, as `process.note_process` writes it
@@ -27,7 +24,6 @@ class Part:
 
     @property
     def port(self) -> int:
-        """The port noted, or 0."""
         port = self.said.get("port", 0)
         return port if isinstance(port, int) else 0
 

@@ -13,37 +13,30 @@ from launcher.core.snapshot import DONE, FAILED, HEADLINES, RUNNING, Button, Row
 SPEED_WINDOW: Final = 8.0  # seconds over which speed is measured
 
 
-class Changes:
+class StatusChanges(threading.Condition):
     """Counts what changes, and wakes whoever waits for it."""
 
-    def __init__(self) -> None:
-        self.number, self._condition = 0, threading.Condition(threading.RLock())
+    number = 0
 
-    def __enter__(self) -> None:
-        self._condition.acquire()
-
-    def __exit__(self, *error: object) -> None:
-        self._condition.release()
-
-    def notify(self) -> None:
-        with self._condition:
+    def count(self) -> None:
+        with self:
             self.number += 1
-            self._condition.notify_all()
+            self.notify_all()
 
-    def wait(self, number: int, seconds: float, gone: Callable[[], bool] = lambda: False) -> bool:
+    def wait_beyond(self, number: int, seconds: float, gone: Callable[[], bool] = lambda: False) -> bool:
         """Wait until there is more than `number`, at most so long, and while the waiting client is there."""
         end = time.monotonic() + seconds
-        with self._condition:
+        with self:
             while self.number <= number and (left := end - time.monotonic()) > 0 and not gone():
-                self._condition.wait(min(left, 0.5))  # after which it is seen that a client is gone
+                self.wait(min(left, 0.5))  # after which it is seen that a client is gone
             return self.number > number
 
 
 class Status:
     """Steps, notices, link. Every method may be called from any thread."""
 
-    def __init__(self, title: str, changes: Changes | None = None) -> None:
-        self.changes = changes or Changes()
+    def __init__(self, title: str, changes: StatusChanges | None = None) -> None:
+        self.changes = changes or StatusChanges()
         self._samples: dict[str, deque[tuple[float, int]]] = {}
         self._notices: dict[str, str] = {}
         self._rows: dict[str, Row] = {}
@@ -57,7 +50,7 @@ class Status:
             now = replace(self.now, **changed)
             if now != self.now:
                 self.now = now
-                self.changes.notify()
+                self.changes.count()
 
     def add(self, name: str, title: str) -> None:
         """Add a step that waits. Steps are shown in the order in which they are added."""
@@ -90,7 +83,7 @@ class Status:
         with self.changes:
             self._rows, self._notices, self._samples = {}, {}, {}
             self.now = Snapshot(HEADLINES[state], started=time.time(), state=state)
-            self.changes.notify()
+            self.changes.count()
 
     def fact(self, name: str, value: str) -> None:
         """A version, or something the machine has: under the panel, and in the report that can be copied."""

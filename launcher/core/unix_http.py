@@ -12,9 +12,7 @@ from typing import Any
 
 @contextmanager
 def address_of(place: Path) -> Iterator[str]:
-    """An address for the socket at `place` that is short enough: the system allows 107 bytes, and folders have long
-    names.
-    """
+    """An address for the socket at `place` that is short enough: the system allows 107 bytes."""
     folder = os.open(place.parent, os.O_PATH)
     try:
         yield f"/proc/self/fd/{folder}/{place.name}"
@@ -28,7 +26,6 @@ class UnixConnection(HTTPConnection):
         self.place = place
 
     def connect(self) -> None:
-        """Connect. Raises `OSError` where nobody listens."""
         self.sock = socket.socket(socket.AF_UNIX)
         self.sock.settimeout(self.timeout)
         with address_of(self.place) as address:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from launcher.core.problem import Problem
-from launcher.core.status import Changes
+from launcher.core.status import StatusChanges
 
 GONE_AFTER: Final = 2.0  # seconds without a request, once its last one has ended
 CLOSED: Final = "the notebook was closed"
@@ -52,7 +52,7 @@ class Question:
 class Faces:
     """All that look, in the order in which they came, and what they are asked."""
 
-    def __init__(self, changes: Changes) -> None:
+    def __init__(self, changes: StatusChanges) -> None:
         self._changes, self._lock = changes, threading.Lock()
         self._faces: dict[str, Face] = {}
         self._numbers = itertools.count(1)
@@ -102,12 +102,12 @@ class Faces:
                 raise NotAnswered(kind, "this notebook is not open")
             question = Question(next(self._numbers), kind, about, fitting[-1], queue.SimpleQueue())
             self._open[question.number] = question
-        self._changes.notify()
+        self._changes.count()
         try:
             answer = question.answer.get()
         finally:
             del self._open[question.number]
-            self._changes.notify()
+            self._changes.count()
         if isinstance(answer, str):
             raise NotAnswered(kind, answer)
         return answer

@@ -17,7 +17,7 @@ from launcher.core.problem import Problem, unexpected
 from launcher.core.process import running_pid
 from launcher.core.session import Session, read_object
 from launcher.core.snapshot import HELP, UNDERWAY, State
-from launcher.core.status import Changes, Status
+from launcher.core.status import Status, StatusChanges
 from launcher.launch.launch import Launch
 from launcher.launch.run import begin
 from launcher.launch.steps import Failed, Steps
@@ -42,7 +42,7 @@ class Service:
     """One launch at a time, and jobs beside it."""
 
     def __init__(self, session: Session) -> None:
-        self.session, self.changes = session, Changes()
+        self.session, self.changes = session, StatusChanges()
         self.status, self.faces = Status("Nothing is running", self.changes), Faces(self.changes)
         self.launch: Launch | None = None
         self.start = secrets.token_hex(4)  # another one is another service: its status is not to be waited for
@@ -97,7 +97,7 @@ class Service:
         job = request.fields.get("job", "")
         self.faces.comes(request.face, int(job) if job.isdecimal() else 0, waiting=1)
         try:
-            newer = self.changes.wait(after, LONGEST_STATUS_WAIT, request.gone)
+            newer = self.changes.wait_beyond(after, LONGEST_STATUS_WAIT, request.gone)
         finally:
             self.faces.goes(request.face)
         return self.accepted(request, 200) if newer else (204, None)
@@ -116,7 +116,7 @@ class Service:
             return 400, {"what": f"This variable is not handed on: {wrong[0][:40]}."}
         end = time.monotonic() + STOP_PATIENCE
         while self.status.now.state == State.STOPPING and time.monotonic() < end and not request.gone():
-            self.changes.wait(self.changes.number, 1.0)
+            self.changes.wait_beyond(self.changes.number, 1.0)
         with self._lock:
             self.faces.comes(request.face, 0)  # it may be asked something before its first look
             before, differs = self.launch, dict[str, list[str]]()

@@ -15,7 +15,7 @@ INTERFACES = {
 }
 # Pairs from before this test. To be emptied, never to be added to.
 FOR_NOW = {
-    "AGAIN", "BORROWED", "CHANGED", "Changes", "EVERYTHING", "HOSTS", "KINDS", "LFS_POINTER", "LINK", "LONGEST_NAME",
+    "AGAIN", "BORROWED", "CHANGED", "EVERYTHING", "HOSTS", "KINDS", "LFS_POINTER", "LINK", "LONGEST_NAME",
     "LONGEST_WAIT", "MODELS", "NAME", "NAMED", "PAUSE", "PIECE", "READ_AT_ONCE", "REASONS", "Refused", "SOURCES",
     "Service", "Session", "TRIES", "UNPACKED", "WAITS", "Wanted", "WebUI", "ask", "check_arguments", "described",
     "download_address", "fetch", "installer_environment", "is_same", "keep_log_short", "look_at", "start",
