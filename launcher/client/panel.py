@@ -11,7 +11,7 @@ from launcher.ui.html import foot_html, head_html, live_html, login_box_html, re
 from launcher.ui.text import text_lines
 from launcher.ui.words import LABELS
 
-PARTS: Final = ("live", "head", "steps", "told", "box", "foot", "report")
+PARTS: Final = 7  # pieces of HTML
 CHOICE: Final = (Button.KEEP, Button.ANEW)  # they go once it was chosen; the others stay, greyed out
 REDRAW: Final = 0.5  # seconds between two drawings of what only moves: clocks
 
@@ -27,14 +27,11 @@ class WidgetPanel:
         self._clear: Any = clear_output
         self._widgets: Any = widgets
         self._press, self._status = press, status
-        self._shown: dict[str, str] = {}
         self._drawn = 0.0
-        self._parts = {name: widgets.HTML() for name in PARTS}
+        self._parts = [widgets.HTML(layout=widgets.Layout(margin="0")) for _ in range(PARTS)]
         self._buttons: dict[Button, Any] = {}
         self._row = widgets.HBox(layout=widgets.Layout(flex_flow="row wrap"))
-        for part in self._parts.values():
-            part.layout.margin = "0"
-        self._box = widgets.VBox([*self._parts.values(), self._row], layout=widgets.Layout(max_width="46rem"))
+        self._box = widgets.VBox([*self._parts, self._row], layout=widgets.Layout(max_width="46rem"))
         self.draw(status, "")
         self._handle: Any = self._show()
 
@@ -68,24 +65,20 @@ class WidgetPanel:
             if name not in self._buttons:
                 self._buttons[name] = self._button(name)
         shown = tuple(b for name, b in self._buttons.items() if name in status.buttons or name not in CHOICE)
-        if self._row.children != shown:
-            self._row.children = shown
+        self._row.children = shown  # what is as it was is not sent again
         for name, button in self._buttons.items():
-            if button.disabled != (name not in status.buttons):
-                button.disabled = name not in status.buttons
-        drawn = {
-            "live": live_html(status),
-            "head": head_html(status, now),
-            "steps": steps_html(status, now),
-            "told": told_html(status),
-            "box": login_box_html(status.login_box, link),
-            "foot": foot_html(status, closed),
-            "report": report_html(status),
-        }
-        for part, text in drawn.items():
-            if self._shown.get(part) != text:
-                self._shown[part] = text
-                self._parts[part].value = text
+            button.disabled = name not in status.buttons
+        drawn = (
+            live_html(status),
+            head_html(status, now),
+            steps_html(status, now),
+            told_html(status),
+            login_box_html(status.login_box, link),
+            foot_html(status, closed),
+            report_html(status),
+        )
+        for part, text in zip(self._parts, drawn, strict=True):
+            part.value = text
 
     def _button(self, name: Button) -> Any:
         button = self._widgets.Button(description=LABELS[name], layout=self._widgets.Layout(width="auto"))

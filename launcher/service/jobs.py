@@ -14,7 +14,7 @@ from launcher.drive.mount import connect_drive
 from launcher.extensions.manage import CONTROLNET_URL, Change, add_extension, change_one
 from launcher.launch.launch import Ask, Launch
 from launcher.launch.start_web_ui import CHANGED
-from launcher.launch.steps import Failed, Steps
+from launcher.launch.steps import Steps
 from launcher.launch.stop import stop_launch
 from launcher.models.catalog import Model, model_named
 from launcher.models.checksums import sync_checksums
@@ -134,11 +134,9 @@ def run_side_by_side(job: Job, works: Sequence[tuple[str, Work]], before: Callab
         job.launch.folder.prepare()
         before()
     with ThreadPoolExecutor(MOST_SIDE_BY_SIDE) as pool:
-        done = [pool.submit(one, number, work) for number, (_, work) in enumerate(works)]
-    for work_done in done:
-        error = work_done.exception()
-        if error and not isinstance(error, Failed):
-            raise error
+        tasks = [pool.submit(one, number, work) for number, (_, work) in enumerate(works)]
+    for task in tasks:
+        task.result()  # raises `Failed` where it failed
 
 
 # What a cell asks for -> the headline while it is done and afterwards, and the work with its fields.

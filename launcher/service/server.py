@@ -54,7 +54,7 @@ class UnixServer(ThreadingMixIn, UnixStreamServer):
     daemon_threads, request_queue_size, block_on_close = True, 128, False
 
     def __init__(
-        self, place: Path, routes: tuple[Route, ...], fault: Callable[[BaseException], Problem], *, page: bool
+        self, place: Path, routes: tuple[Route, ...], fault: Callable[[Exception], Problem], *, page: bool
     ) -> None:
         self.routes, self.fault, self.page = routes, fault, page
         place.unlink(missing_ok=True)

@@ -4,7 +4,6 @@ import itertools
 import secrets
 import threading
 import time
-import traceback
 from collections.abc import Callable
 from functools import partial
 from inspect import signature
@@ -13,7 +12,7 @@ from typing import Any, Final
 from launcher.colab.machine import look_at_machine
 from launcher.core.child_environment import adopt, passes
 from launcher.core.fields import DEFAULTS, Settings
-from launcher.core.problem import Problem, unexpected
+from launcher.core.problem import Problem
 from launcher.core.process import running_pid
 from launcher.core.session import Session, read_object
 from launcher.core.snapshot import HELP, UNDERWAY, State
@@ -44,6 +43,7 @@ class Service:
     def __init__(self, session: Session) -> None:
         self.session, self.changes = session, StatusChanges()
         self.status, self.faces = Status("Nothing is running", self.changes), Faces(self.changes)
+        self.fault = Steps(self.status, session.log, threading.Event()).problem  # of what nobody foresaw
         self.launch: Launch | None = None
         self.start = secrets.token_hex(4)  # another one is another service: its status is not to be waited for
         self._jobs: dict[int, Job] = {}
@@ -69,12 +69,6 @@ class Service:
             Route("DELETE", r"/jobs/(\d{1,9})", self.delete_job, {}, page=True),
             Route("DELETE", r"/faces/([\w-]{1,40})", self.delete_face, {}),
         )
-
-    def fault(self, error: BaseException) -> Problem:
-        """Something that nobody foresaw: for the log, and as a person reads it."""
-        with self.session.log.open("a") as file:
-            traceback.print_exception(error, file=file)
-        return unexpected(error, str(self.session.log))
 
     # ---- what is
 
