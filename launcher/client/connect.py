@@ -14,8 +14,9 @@ PRESS_PATIENCE: Final = 10.0  # seconds in which a button of a cell that has end
 
 
 def service_version(session: Session) -> str | None:
-    """The version of the service that runs; None where there is none."""
-    return str(session.service.said.get("version")) if running_pid(session.service.pid_file) else None
+    """The version of the service that runs; None where there is none, or where it has not said so yet."""
+    version = session.service.said.get("version") if running_pid(session.service.pid_file) else None
+    return version if isinstance(version, str) else None
 
 
 def connect(session: Session) -> None:
