@@ -48,8 +48,7 @@ def last_launched(session: Session) -> Settings | None:
 
 def of_running(session: Session) -> Settings:
     """What the web UI that runs was asked to be, as far as its own arguments and links tell."""
-    settings = last_launched(session)
-    if settings:
+    if settings := last_launched(session):
         return settings
     arguments = session.webui.said.get("arguments")
     words = [str(word) for word in arguments] if isinstance(arguments, list) else []
