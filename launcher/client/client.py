@@ -120,8 +120,6 @@ class Client:
         body: dict[str, Any] = {"face": self.face}
         if self.do == "launch":
             path, body = "/launch", body | {"choices": self.fields, "variables": kernels_variables()}
-        elif self.do == "stop":
-            path, body = "/stop", body | {"give_back": bool(self.fields.get("give_back_the_machine"))}
         else:
             path, body = "/add", body | {"do": self.do, "fields": self.fields, "choices": self._first_cell}
         code, response = await self._request("POST", path, body)
