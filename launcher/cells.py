@@ -39,18 +39,17 @@ async def ask_service(do: str, fields: Mapping[str, Any], title: str) -> None:
     """Ask for something and show it, unless "Run all" sent it together with ▶."""
     global _launched
     asked = asked_at()
-    if do != "launch" and asked and _launched and _launched[0]:
-        when, first = _launched
-        if when and abs((asked - when).total_seconds()) < TOGETHER:
-            first.nobody = True
-            print("Run all also started this cell, so it did nothing. Press ▶ on it when you need it.")
-            return
+    when, first = _launched or (None, None)
+    if do != "launch" and first and asked and when and abs((asked - when).total_seconds()) < TOGETHER:
+        first.nobody = True
+        print("Run all also started this cell, so it did nothing. Press ▶ on it when you need it.")
+        return
     session = Session(place_of_machine() / "session")
     ask = do not in ("launch", "stop") and not service_version(session)
-    client = Client(session, do, dict(fields), title, first_cells_values if ask else lambda: None)
+    client = Client(session, do, dict(fields), title)
     if do == "launch":
         _launched = asked, client
-    await client.show()
+    await (client.show(first_cells_values) if ask else client.show())
 
 
 def asked_at() -> datetime.datetime | None:

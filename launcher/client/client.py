@@ -1,6 +1,4 @@
-"""A cell: asks the service for something, draws what it says, passes buttons on, puts its questions to the person. ■
-closes it.
-"""
+"""A cell: asks the service for something, draws what it says, passes buttons on, puts its questions to the person."""
 
 import asyncio
 import threading
@@ -12,19 +10,20 @@ from dataclasses import replace
 from http.client import HTTPException
 from typing import Any, Final
 
-from launcher.client.connect import VERSION, ask_anyway, connect, service_version
+from launcher.client.connect import ask_anyway, connect, service_version
 from launcher.client.dialogs import DIALOGS
 from launcher.client.kernel import cells_that_wait, ended_by_stop, pumped_kernel, somebody_answers, waits_for_cells
-from launcher.client.panel import Panel, new_panel
+from launcher.client.panel import new_panel
 from launcher.core.child_environment import kernels_variables
+from launcher.core.process import PACKAGE
 from launcher.core.session import Session
-from launcher.core.snapshot import FAILED, UNDERWAY, Button, Row, Snapshot, State
+from launcher.core.snapshot import FAILED, HELP, UNDERWAY, Button, Row, Snapshot, State
 from launcher.core.unix_http import request
 
 TICK: Final = 0.1  # seconds between two looks at the kernel
 SHORTEST_PAUSE: Final = 0.15  # seconds between two statuses
 STATUS_PATIENCE: Final = 30.0  # seconds; the service answers after 20
-REQUEST_PATIENCE: Final = 180.0  # seconds: a stop that is underway is waited for
+ASK_PATIENCE: Final = 180.0  # seconds: a stop that is underway is waited for
 NEW_LINK_EVERY: Final = 300.0  # seconds: a link that opens logged in is worth something for a while only
 LAST_STATUS: Final = 0.4  # seconds after ■ in which the status may still change
 TOGETHER: Final = 1.0  # seconds in which "Run all" sends all its cells
@@ -32,12 +31,11 @@ TOGETHER: Final = 1.0  # seconds in which "Run all" sends all its cells
 OTHERS_WAIT: Final = " While this panel is open, other cells wait: ■ lets them run."
 ANOTHER_VERSION: Final = "Another version of the launcher runs now. Press ▶ to go on with this one."
 ASKS: Final = {Button.RESTART: "/restart", Button.STOP: "/stop", Button.CONNECT: "/connect"}
+GONE: Final = (OSError, HTTPException)  # the service has just ended
 
 
 class CellFailed(Exception):
-    """What the cell asked for did not succeed: cells after it, where they come one by one, are not run. The panel has
-    said why, so there is no traceback.
-    """
+    """It did not succeed: where cells come one by one, the others are not run. The panel has said why: no traceback."""
 
     def _render_traceback_(self) -> list[str]:
         return [str(self)]
@@ -46,35 +44,30 @@ class CellFailed(Exception):
 class Client:
     """One cell. It asks to `do` something with these fields, and shows the launch or a job."""
 
-    def __init__(
-        self,
-        session: Session,
-        do: str,
-        fields: dict[str, Any],
-        title: str,
-        form: Callable[[], dict[str, Any] | None] = lambda: None,
-    ) -> None:
-        """`form` asks the page for the first cell's values; that may take seconds, so the panel comes first."""
-        self.session, self.do, self.fields, self.form = session, do, fields, form
+    def __init__(self, session: Session, do: str, fields: dict[str, Any], title: str) -> None:
+        self.session, self.do, self.fields = session, do, fields
         self.face, self.job = uuid.uuid4().hex, 0
         self.snapshot, self.link = Snapshot(title, started=time.time()), ""
-        self.panel: Panel = new_panel(self.snapshot, self.press)
+        self.panel = new_panel(self.snapshot, self.press)
         self.nobody = False  # "Run all" sent this cell with others: nobody answers it
         self._began, self._waiting_cells = time.monotonic(), 0
-        self._version, self._linked = "", 0.0
-        self._asked, self._over, self._closed = False, False, False
-        self._failure = ""
+        self._version: str | None = None  # of the status that answered, or of a newer one
+        self._linked: float | None = None  # when the link was fetched
+        self._over, self._closed, self._lost = False, False, False
+        self._failure: str | None = None
         self._answered: set[int] = set()
         self._choice: asyncio.Future[Button | None] | None = None
-        self._news = asyncio.Event()
-        self._lost, self._received = False, list[dict[str, Any]]()
+        self._news, self._received = asyncio.Event(), list[dict[str, Any]]()
         self._done = threading.Event()  # no more statuses are wanted
 
-    async def show(self) -> None:
-        """Until there is nothing left to show, or ■. Raises `CellFailed`."""
+    async def show(self, form: Callable[[], dict[str, Any] | None] = lambda: None) -> None:
+        """Until there is nothing left to show, or ■. Raises `CellFailed`.
+
+        `form` asks the page for the first cell's values; that may take seconds, and the panel is there already.
+        """
         try:
             with ended_by_stop():
-                self._first_cell = self.form() or {}
+                self._first_cell = form() or {}
             while not self._over:
                 await self._show_one_service()
         except (KeyboardInterrupt, asyncio.CancelledError):
@@ -87,8 +80,13 @@ class Client:
             raise CellFailed(self._failure)
 
     async def _show_one_service(self) -> None:
-        await connect(self.session)
-        self._lost, self._asked, self._done = False, False, threading.Event()
+        if self._lost and service_version(self.session) not in (None, PACKAGE.name):
+            self.snapshot = replace(self.snapshot, notices=(*self.snapshot.notices, ANOTHER_VERSION), buttons=())
+            self._over = True
+            self._draw()
+            return
+        await asyncio.to_thread(connect, self.session)
+        self._lost, self._version, self._done = False, None, threading.Event()
         loop, done = asyncio.get_running_loop(), self._done
         threading.Thread(target=self._poll, args=(loop, done), name="status", daemon=True).start()
         asking = asyncio.create_task(self._ask())
@@ -100,13 +98,12 @@ class Client:
                     if asking.done():
                         asking.result()
                     if self._lost:
-                        self._say_if_another_version()
                         return
                     while self._received:
                         self._take(self._received.pop(0))
                     self._draw()
-                    if self.nobody and self._choice and not self._choice.done():
-                        self._choice.set_result(None)
+                    if self.nobody:
+                        self._choose(None)
                     if self._somebody_waits():
                         raise asyncio.CancelledError
                     with suppress(TimeoutError):
@@ -122,47 +119,43 @@ class Client:
         """Ask for it; a conflict with what runs is put to the person."""
         body: dict[str, Any] = {"face": self.face}
         if self.do == "launch":
-            body |= {"choices": self.fields, "variables": kernels_variables()}
-            code, response = await self._post("/launch", body)
-            if code == 409:
-                answer = await self._put_conflict(response)
-                if answer == Button.ANEW:
-                    code, response = await self._post("/launch", body | {"anew": True})
-                elif answer == Button.KEEP:
-                    code, response = await asyncio.to_thread(request, self.session.notebook_socket, "GET", "/status")
-        elif self.do == "stop":
-            give_back = bool(self.fields.get("give_back_the_machine"))
-            code, response = await self._post("/stop", body | {"give_back": give_back})
+            path, body = "/launch", body | {"choices": self.fields, "variables": kernels_variables()}
         else:
-            fields = {"do": self.do, "fields": self.fields, "choices": self._first_cell}
-            code, response = await self._post("/add", body | fields)
+            path, body = "/add", body | {"do": self.do, "fields": self.fields, "choices": self._first_cell}
+        code, response = await self._request("POST", path, body)
+        if code == 409:
+            answer = await self._put_conflict(response)
+            if answer == Button.ANEW:
+                code, response = await self._request("POST", path, body | {"anew": True})
+            elif answer == Button.KEEP:
+                code, response = await self._request("GET", "/status")
         if "version" in response:
             # It is taken by the cell itself: a dialog that ■ ends belongs to it, not to this task.
-            self._asked, self.job, self._version = True, response.get("job", 0), response["version"]
+            self.job, self._version = response.get("job", 0), response["version"]
             self._received.append(response)
             self._news.set()
         elif code not in (0, 409):
             where = "The launcher" if code == 500 else "The form"
             self._fail(where, response.get("what", "It could not be done."), response.get("do", ""))
 
-    async def _post(self, path: str, body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
+    async def _request(self, method: str, path: str, body: dict[str, Any] | None = None) -> tuple[int, dict[str, Any]]:
         try:
-            return await asyncio.to_thread(request, self.session.notebook_socket, "POST", path, body, REQUEST_PATIENCE)
-        except (OSError, HTTPException):  # the service died: another is asked
+            return await asyncio.to_thread(request, self.session.notebook_socket, method, path, body, ASK_PATIENCE)
+        except GONE:  # another service is asked
             self._lost = True
             return 0, {}
 
     async def _put_conflict(self, response: dict[str, Any]) -> Button | None:
         """Another folder, or another share of it, than that of the web UI that runs: what shall be? None where nobody
-        can be asked: then what runs is kept, and the cell has failed.
+        can be asked; then the cell has failed.
         """
         differs = "; ".join(
             f"**{name}** is {runs}, and you asked for {asked}" for name, (runs, asked) in response["differs"].items()
         )
         what = f"A web UI is running already: {differs}."
         self._choice = asyncio.get_running_loop().create_future()
-        buttons = (Button.KEEP, Button.ANEW)
         sentence = f"{what} Its images go on being kept where they are kept now. Which shall it be?"
+        buttons = (Button.KEEP, Button.ANEW)
         self.snapshot = replace(self.snapshot, title="What shall run?", notices=(sentence,), buttons=buttons)
         self.nobody = self.nobody or not somebody_answers()
         answer = await self._choice
@@ -171,11 +164,13 @@ class Client:
             self._fail("The form", what, do)
         return answer
 
+    def _choose(self, answer: Button | None) -> None:
+        if self._choice and not self._choice.done():
+            self._choice.set_result(answer)
+
     def _fail(self, where: str, what: str, do: str) -> None:
-        row = Row("form", where, FAILED, problem=what, remedy=do)
-        self.snapshot = replace(
-            self.snapshot, title="It stopped and needs your help", steps=(row,), notices=(), buttons=()
-        )
+        steps = (Row("form", where, FAILED, problem=what, remedy=do),)
+        self.snapshot = replace(self.snapshot, title=HELP, steps=steps, notices=(), buttons=())
         self._draw()
         self._failure, self._over = f"It did not succeed: {what.replace('**', '')}", True
 
@@ -184,55 +179,48 @@ class Client:
     def _poll(self, loop: asyncio.AbstractEventLoop, done: threading.Event) -> None:
         """Wait for each newer status, in a thread of its own: a dialog may hold up the kernel's for minutes."""
         version = ""
-        while not done.is_set():
+        while not done.is_set() and not self._lost:
             path = f"/status?after={version}&face={self.face}&job={self.job}"
             try:
                 code, status = request(self.session.notebook_socket, "GET", path, patience=STATUS_PATIENCE)
-            except (OSError, HTTPException):
-                self._lost = not done.is_set()
-                self._wake(loop)
-                return
+            except GONE:
+                self._lost, code = self._lost or not done.is_set(), 0
             if code == 200:
                 version = status["version"]
                 self._received.append(status)
-                self._wake(loop)
+            if code != 204:
+                with suppress(RuntimeError):  # the cell has ended
+                    loop.call_soon_threadsafe(self._news.set)
                 done.wait(SHORTEST_PAUSE)
-
-    def _wake(self, loop: asyncio.AbstractEventLoop) -> None:
-        with suppress(RuntimeError):  # the cell has ended
-            loop.call_soon_threadsafe(self._news.set)
 
     def _take(self, status: dict[str, Any]) -> None:
         """Take over a status, unless there was a newer one, or what was asked for is not begun."""
         start, _, number = status["version"].rpartition(".")
-        known, _, newest = self._version.rpartition(".")
-        if self._asked and not (start == known and int(number) < int(newest)):
+        known, _, newest = (self._version or "").rpartition(".")
+        if self._version and not (start == known and int(number) < int(newest)):
             self._version = status["version"]
             shown = status["jobs"].get(str(self.job)) if self.job else status
             if shown:
                 self.snapshot = Snapshot.from_json(shown)
-            if self.job:
-                self._over = self.snapshot.over
-            elif self.snapshot.state not in UNDERWAY:
-                self._over = True
-                if self.snapshot.state == State.FAILED:
-                    self._failure = "The launch did not succeed: the panel says why, and what to do."
+            self._over = self.snapshot.over if self.job else self.snapshot.state not in UNDERWAY
+            if self._over and self.snapshot.state == State.FAILED:
+                self._failure = "The launch did not succeed: the panel says why, and what to do."
         self._draw()
         for question in status["questions"] if not self._closed else ():
             if question["face"] == self.face and question["number"] not in self._answered:
                 self._answer(**question)
 
     def _draw(self) -> None:
-        if self.snapshot.login_box and time.monotonic() - self._linked > NEW_LINK_EVERY:
-            with suppress(OSError, HTTPException):  # first: the box's button never leads to the login page
+        box, now, shown = self.snapshot.login_box, time.monotonic(), self.snapshot
+        if not box:
+            self._linked = None
+        elif self._linked is None or now - self._linked > NEW_LINK_EVERY:
+            with suppress(*GONE):  # first: the box's button never leads to the login page
                 self.link = request(self.session.notebook_socket, "GET", "/link", patience=5)[1].get("link", "")
-                self._linked = time.monotonic()
-        if not self.snapshot.login_box:
-            self._linked = 0.0
-        shown = self.snapshot
-        if shown.state == State.READY and waits_for_cells():
+                self._linked = now
+        if shown.state == State.READY and not self._closed and waits_for_cells():
             shown = replace(shown, foot=shown.foot + OTHERS_WAIT)
-        self.panel.draw(shown if not self._closed else self.snapshot, self.link, self._closed)
+        self.panel.draw(shown, self.link, self._closed)
 
     def _somebody_waits(self) -> bool:
         """True once a cell was run that waits for this one, such as this very cell again, whose panel is gone then."""
@@ -241,37 +229,30 @@ class Client:
             self._waiting_cells = max(self._waiting_cells, waiting)
         return self.do == "launch" and waiting > self._waiting_cells
 
-    def _say_if_another_version(self) -> None:
-        if service_version(self.session) not in ("", VERSION):
-            self.snapshot = replace(self.snapshot, notices=(*self.snapshot.notices, ANOTHER_VERSION), buttons=())
-            self._over = True
-            self._draw()
-
     # ---- what a person does
 
     def _answer(self, number: int, kind: str, about: dict[str, Any], face: str) -> None:
         self._answered.add(number)
-        path, place = f"/answers/{number}", self.session.notebook_socket
+        body: dict[str, Any] = {}
         try:
             with ended_by_stop():
-                value = DIALOGS[kind](**about)
-        except KeyboardInterrupt:
-            request(place, "POST", path, {})
-            raise
-        request(place, "POST", path, {"value": value})
+                body = {"value": DIALOGS[kind](**about)}
+        finally:  # ■ is an answer, too
+            with suppress(*GONE):
+                request(self.session.notebook_socket, "POST", f"/answers/{number}", body)
         if kind == "mount":
             self.panel.show_again()
 
     def press(self, button: Button) -> None:
         """A button was pressed, perhaps after the cell has ended."""
         if button in (Button.KEEP, Button.ANEW):
-            if self._choice and not self._choice.done() and self.snapshot.buttons:
+            if self._choice and self.snapshot.buttons:
                 self.snapshot = replace(self.snapshot, notices=(), buttons=())
-                self._choice.get_loop().call_soon_threadsafe(self._choice.set_result, button)
+                self._choice.get_loop().call_soon_threadsafe(self._choose, button)
             return
         try:
             code, response = ask_anyway(self.session, "POST", ASKS[button])
-        except (OSError, HTTPException) as error:
+        except GONE as error:
             code, response = 409, {"what": f"The launcher does not answer ({type(error).__name__}). Press ▶ again."}
         if code == 409:  # refused, with the reason
             self.snapshot = replace(self.snapshot, foot=response["what"])
@@ -286,15 +267,15 @@ class Client:
         self._closed = True
         self._done.set()
         place, end = self.session.notebook_socket, time.monotonic() + LAST_STATUS
-        with suppress(OSError, HTTPException):  # there is none, or it has just ended
+        with suppress(*GONE):
             if self.job:
                 request(place, "DELETE", f"/jobs/{self.job}", patience=1)
             request(place, "DELETE", f"/faces/{self.face}", patience=1)
-            while (left := end - time.monotonic()) > 0 and not self._over:
+            while (left := end - time.monotonic()) > 0 and self._version and not self._over:
                 code, status = request(place, "GET", f"/status?after={self._version}", patience=left)
                 if code == 200:
                     self._take(status)
-        if self._choice and not self._asked:
+        if self._choice and not self._version:
             self.snapshot = replace(self.snapshot, notices=(), buttons=())
-        self._failure = ""
+        self._failure = None
         self._draw()

@@ -1,6 +1,6 @@
-"""What only a person at the notebook can answer. Runs in the kernel, in its main thread, one dialog at a time.
+"""What only a person at the notebook can answer, in the kernel's main thread; ■ ends it with `KeyboardInterrupt`.
 
-Each dialog takes plain data and gives plain data, for it is asked through a socket. ■ ends it with `KeyboardInterrupt`.
+Each dialog takes plain data and gives plain data, for it is asked through a socket.
 """
 
 import getpass
@@ -44,8 +44,7 @@ def token(name: str, reason: str) -> dict[str, Any]:
 def secret(name: str) -> str:
     """One of Colab's secrets; "" where there is none, or none for this notebook, or nobody answered.
 
-    Colab says each of these with an exception, which share no base class (google.colab/userdata.py), and page errors
-    with others: whichever comes, the person is asked.
+    Colab's exceptions share no base class (google.colab/userdata.py): whichever comes, the person is asked.
     """
     try:
         value = importlib.import_module("google.colab.userdata").get(name)
@@ -83,9 +82,7 @@ def typed(name: str, reason: str, ask: Callable[[str], Any] = getpass.getpass) -
 
 
 def proxy(port: int) -> dict[str, Any]:
-    """Colab's own address for a port of this machine; {"url": ""} where it gives none, with an error's text if there
-    was one.
-    """
+    """Colab's own address for a port of this machine; {"url": ""} where it gives none, perhaps with an "error"."""
     try:
         output: Any = importlib.import_module("google.colab.output")
         link = output.eval_js(f"google.colab.kernel.proxyPort({port})", timeout_sec=COLABS_LINK_PATIENCE)

@@ -1,7 +1,8 @@
 """The Jupyter kernel that a cell runs in: how it hears buttons and ■ meanwhile, and whether somebody is there."""
 
+import asyncio
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -24,28 +25,25 @@ def ended_by_stop() -> Iterator[None]:
 
 
 @contextmanager
-def pumped_kernel() -> Iterator[Callable[[], Any]]:
+def pumped_kernel() -> Iterator[Callable[[], Awaitable[None]]]:
     """A function to await in a loop, which lets the kernel hear buttons while this cell runs.
 
     ipykernel 6 must be asked to look at its messages; 7.4 and later does so whenever the cell awaits. Without giving
-    the parent back, the cell would never show as finished.
+    the parent back, the cell would never show as finished (ipython/ipykernel#758), and what `set_parent` takes with it,
+    whom to ask for input, has no public way out: without `_parent_ident` only a typed token would be missed.
     """
     kernel = running_kernel()
     step = getattr(kernel, "do_one_iteration", None)
     if not step:
-
-        async def nothing() -> None:
-            pass
-
-        yield nothing
+        yield lambda: asyncio.sleep(0)
         return
     parent, identity = kernel.get_parent("shell"), getattr(kernel, "_parent_ident", {}).get("shell")
 
-    async def look() -> None:
+    async def pump() -> None:
         await step()
         kernel.set_parent(identity, parent, channel="shell")
 
-    yield look
+    yield pump
 
 
 def waits_for_cells() -> bool:
@@ -54,7 +52,9 @@ def waits_for_cells() -> bool:
 
 
 def cells_that_wait() -> int:
-    """How many, where ipykernel 7 tells: it has no public way, and where this one is gone nothing is seen."""
+    """How many, where ipykernel 7 tells. It has no public way (ipython/ipykernel#696 would make it needless); where
+    this one is gone, a cell that is run again is seen only after ■.
+    """
     return len(getattr(getattr(running_kernel(), "_main_asyncio_lock", None), "_waiters", None) or ())
 
 

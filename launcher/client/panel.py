@@ -3,52 +3,35 @@
 import os
 import time
 from collections.abc import Callable
-from typing import Any, Final, Protocol
+from contextlib import suppress
+from typing import Any, Final
 
 from launcher.core.snapshot import Button, Snapshot
 from launcher.ui.html import foot_html, head_html, live_html, login_box_html, report_html, steps_html, told_html
 from launcher.ui.text import text_lines
 from launcher.ui.words import LABELS
 
-PARTS: Final = ("live", "head", "steps", "told", "box", "foot", "report")
+PARTS: Final = 7  # pieces of HTML
 CHOICE: Final = (Button.KEEP, Button.ANEW)  # they go once it was chosen; the others stay, greyed out
 REDRAW: Final = 0.5  # seconds between two drawings of what only moves: clocks
 
 
-class Panel(Protocol):
-    def draw(self, status: Snapshot, link: str, closed: bool = False) -> None:
-        """Draw what changed. `link` opens the web UI logged in; `closed` says that the cell ends, and what goes
-        on.
-        """
-
-    def show_again(self) -> None:
-        """Something has wiped the cell's output: put the panel there once."""
-
-    def close(self) -> None:
-        """The cell ends."""
-
-
 class WidgetPanel:
-    """The panel with ipywidgets. Parts that do not change are not drawn again: they keep the focus and the
-    selection.
-    """
+    """The panel with ipywidgets. Parts that do not change are not drawn again: they keep focus and selection."""
 
     def __init__(self, status: Snapshot, press: Callable[[Button], None]) -> None:
         import ipywidgets as widgets
         from IPython.display import clear_output, display
 
-        self._widgets: Any = widgets
         self._display: Any = display
         self._clear: Any = clear_output
+        self._widgets: Any = widgets
         self._press, self._status = press, status
-        self._shown: dict[str, str] = {}
         self._drawn = 0.0
-        self._parts = {name: widgets.HTML() for name in PARTS}
+        self._parts = [widgets.HTML(layout=widgets.Layout(margin="0")) for _ in range(PARTS)]
         self._buttons: dict[Button, Any] = {}
         self._row = widgets.HBox(layout=widgets.Layout(flex_flow="row wrap"))
-        for part in self._parts.values():
-            part.layout.margin = "0"
-        self._box = widgets.VBox([*self._parts.values(), self._row], layout=widgets.Layout(max_width="46rem"))
+        self._box = widgets.VBox([*self._parts, self._row], layout=widgets.Layout(max_width="46rem"))
         self.draw(status, "")
         self._handle: Any = self._show()
 
@@ -56,9 +39,7 @@ class WidgetPanel:
         return self._display(self._bundle(), raw=True, display_id=True)
 
     def _bundle(self) -> dict[str, Any]:
-        """The widget, and the same as text for front ends that show no widgets. The password stays out of saved
-        notebooks.
-        """
+        """The widget, and the same as text for front ends without. The password stays out of saved notebooks."""
         text = "\n".join(text_lines(self._status, with_password=False))
         view = {"version_major": 2, "version_minor": 0, "model_id": self._box.model_id}
         return {
@@ -67,6 +48,7 @@ class WidgetPanel:
         }
 
     def show_again(self) -> None:
+        """Something has wiped the cell's output: put the panel there once."""
         self._clear(wait=True)
         self._handle = self._show()
 
@@ -74,7 +56,7 @@ class WidgetPanel:
         self._handle.update(self._bundle(), raw=True)
 
     def draw(self, status: Snapshot, link: str, closed: bool = False) -> None:
-        """Draw what changed since the last time; clocks twice a second."""
+        """Draw what changed; clocks twice a second. `link` opens the web UI logged in; `closed`: the cell ends."""
         now = time.time()
         if status is self._status and not closed and now - self._drawn < REDRAW and link:
             return
@@ -83,24 +65,20 @@ class WidgetPanel:
             if name not in self._buttons:
                 self._buttons[name] = self._button(name)
         shown = tuple(b for name, b in self._buttons.items() if name in status.buttons or name not in CHOICE)
-        if self._row.children != shown:
-            self._row.children = shown
+        self._row.children = shown  # what is as it was is not sent again
         for name, button in self._buttons.items():
-            if button.disabled != (name not in status.buttons):
-                button.disabled = name not in status.buttons
-        drawn = {
-            "live": live_html(status),
-            "head": head_html(status, now),
-            "steps": steps_html(status, now),
-            "told": told_html(status),
-            "box": login_box_html(status.login_box, link),
-            "foot": foot_html(status, closed),
-            "report": report_html(status),
-        }
-        for part, text in drawn.items():
-            if self._shown.get(part) != text:
-                self._shown[part] = text
-                self._parts[part].value = text
+            button.disabled = name not in status.buttons
+        drawn = (
+            live_html(status),
+            head_html(status, now),
+            steps_html(status, now),
+            told_html(status),
+            login_box_html(status.login_box, link),
+            foot_html(status, closed),
+            report_html(status),
+        )
+        for part, text in zip(self._parts, drawn, strict=True):
+            part.value = text
 
     def _button(self, name: Button) -> Any:
         button = self._widgets.Button(description=LABELS[name], layout=self._widgets.Layout(width="auto"))
@@ -112,7 +90,7 @@ class TextPanel:
     """For places without widgets: prints each line once, when it changes."""
 
     def __init__(self) -> None:
-        self._said = set[str]()
+        self._printed = set[str]()
 
     def close(self) -> None:
         """Nothing is left to say."""
@@ -123,23 +101,14 @@ class TextPanel:
     def draw(self, status: Snapshot, link: str, closed: bool = False) -> None:
         """Print what is new. Steps at work are told once a state, not at every byte."""
         for line in text_lines(status, with_password=True):
-            if line[0] not in "·…" and line not in self._said:
-                self._said.add(line)
+            if line[0] not in "·…" and line not in self._printed:
+                self._printed.add(line)
                 print(line, flush=True)
 
 
-def new_panel(status: Snapshot, press: Callable[[Button], None]) -> Panel:
+def new_panel(status: Snapshot, press: Callable[[Button], None]) -> WidgetPanel | TextPanel:
     """The panel that this front end can show; `press` hears its buttons. ONECLICK_PANEL=text asks for lines."""
-    if os.environ.get("ONECLICK_PANEL") == "text":
-        return TextPanel()
-    try:
-        return WidgetPanel(status, press)
-    except ImportError:
-        return TextPanel()
-
-
-def running_kernel() -> Any:
-    """The Jupyter kernel this runs in, or None outside of one."""
-    from IPython.core.getipython import get_ipython
-
-    return getattr(get_ipython(), "kernel", None)
+    if os.environ.get("ONECLICK_PANEL") != "text":
+        with suppress(ImportError):
+            return WidgetPanel(status, press)
+    return TextPanel()

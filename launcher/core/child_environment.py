@@ -18,26 +18,15 @@ PROXIES: Final = ("HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL
 NETWORK: Final = (*PROXIES, "NO_PROXY", "no_proxy")
 # Certificates of a company's proxy. They pass only while what they name is there.
 CERTIFICATES: Final = (
-    "SSL_CERT_FILE",
-    "SSL_CERT_DIR",
-    "REQUESTS_CA_BUNDLE",
-    "CURL_CA_BUNDLE",
-    "GIT_SSL_CAINFO",
-    "PIP_CERT",
-)
+    "SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "GIT_SSL_CAINFO", "PIP_CERT",
+)  # fmt: skip
 # The graphics card.
 CARD: Final = ("CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER", "NVIDIA_*", "PYTORCH_CUDA_ALLOC_CONF", "PYTORCH_ALLOC_CONF")
 # Another package index, and where uv finds a Python: for people behind a mirror.
 PACKAGES: Final = (
-    "PIP_INDEX_URL",
-    "PIP_EXTRA_INDEX_URL",
-    "UV_DEFAULT_INDEX",
-    "UV_INDEX_URL",
-    "UV_PYTHON_INSTALL_MIRROR",
-    "UV_CACHE_DIR",
-    "UV_SYSTEM_CERTS",
-    "UV_NATIVE_TLS",
-)
+    "PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "UV_DEFAULT_INDEX", "UV_INDEX_URL", "UV_PYTHON_INSTALL_MIRROR",
+    "UV_CACHE_DIR", "UV_SYSTEM_CERTS", "UV_NATIVE_TLS",
+)  # fmt: skip
 # A mirror of the model hub, for the web UI and what extensions download.
 HUB: Final = ("HF_ENDPOINT", "HF_HOME", "HF_HUB_OFFLINE", "HF_HUB_DISABLE_TELEMETRY")
 # Settings of git that came with the environment ("insteadOf" leads to a mirror).
@@ -62,10 +51,13 @@ USUAL_PLACES: Final = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/b
 DRIVER: Final = "libcuda.so.1"  # comes with the card's driver, on Colab in /usr/lib64-nvidia
 
 
+def matches(name: str, patterns: Iterable[str]) -> bool:
+    return any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)
+
+
 def passes(name: str) -> bool:
     """Whether a variable of that name is handed on at all, to a part of ours."""
-    patterns = (*EVERYWHERE, *NETWORK, *CARD, *CERTIFICATES, *OWN_PARTS, "PATH")
-    return any(fnmatch.fnmatchcase(name, one) for one in patterns)
+    return matches(name, (*EVERYWHERE, *NETWORK, *CARD, *CERTIFICATES, *OWN_PARTS, "PATH"))
 
 
 def kernels_variables() -> dict[str, str]:
@@ -75,7 +67,7 @@ def kernels_variables() -> dict[str, str]:
 
 def adopt(variables: Mapping[str, str]) -> None:
     """Go by the variables of another process from now on, and forget ours of those names."""
-    for name in [name for name in os.environ if passes(name)]:
+    for name in kernels_variables():
         del os.environ[name]
     os.environ.update({name: value for name, value in variables.items() if passes(name)})
 
@@ -88,29 +80,21 @@ def child_environment(*also: str) -> dict[str, str]:
     environment's own.
     """
     patterns = (*EVERYWHERE, *NETWORK, *CARD, *also)
-    env = {name: value for name, value in os.environ.items() if any(fnmatch.fnmatchcase(name, one) for one in patterns)}
+    env = {name: value for name, value in os.environ.items() if matches(name, patterns)}
     env |= {name: os.environ[name] for name in CERTIFICATES if os.path.exists(os.environ.get(name, ""))}
-    env["PATH"] = os.pathsep.join(dict.fromkeys([*os.environ.get("PATH", "").split(os.pathsep), *USUAL_PLACES])).strip(
-        ":"
-    )
+    places = [*os.environ.get("PATH", "").split(os.pathsep), *USUAL_PLACES]
+    env["PATH"] = os.pathsep.join(dict.fromkeys(places)).strip(os.pathsep)
     if "LD_LIBRARY_PATH" not in env:
-        places = os.environ.get("LD_LIBRARY_PATH", "").split(os.pathsep)
-        drivers = [place for place in places if place and Path(place, DRIVER).exists()]
-        env |= {"LD_LIBRARY_PATH": os.pathsep.join(drivers)} if drivers else {}
-    direct = without_proxy(value for name, value in env.items() if name.lower() == "no_proxy")
+        libraries = os.environ.get("LD_LIBRARY_PATH", "").split(os.pathsep)
+        if drivers := [place for place in libraries if place and Path(place, DRIVER).exists()]:
+            env["LD_LIBRARY_PATH"] = os.pathsep.join(drivers)
+    known = ",".join(value for name, value in env.items() if name.lower() == "no_proxy").split(",")
+    direct = ",".join(dict.fromkeys([*(name.strip() for name in known if name.strip()), *LOOPBACK]))
     return env | {"NO_PROXY": direct, "no_proxy": direct} | existing_home(env)
 
 
-def without_proxy(known: Iterable[str]) -> str:
-    """A NO_PROXY with all that is in the known ones, and loopback."""
-    names = [name.strip() for value in known for name in value.split(",") if name.strip()]
-    return ",".join(dict.fromkeys([*names, *LOOPBACK]))
-
-
 def also_look_at(names: Iterable[str]) -> str:
-    """A second remedy, or "": which of those variables are set, as they may be the cause. Their values may be
-    secret.
-    """
+    """A second remedy, or "": those of the variables that are set may be the cause. Their values may be secret."""
     there = [name for name in names if os.environ.get(name)]
     if not there:
         return ""
@@ -119,9 +103,7 @@ def also_look_at(names: Iterable[str]) -> str:
 
 
 def existing_home(env: dict[str, str]) -> dict[str, str]:
-    """Another HOME and TMPDIR where the ones in `env` are not there or nothing can be written to them. A cache may be
-    made.
-    """
+    """Another HOME and TMPDIR where nothing can be written to the ones in `env`; a cache may be made."""
     env = {"HOME": os.path.expanduser("~")} | env
     places = {name: Path(env[name]) for name in ("HOME", "TMPDIR", "XDG_CACHE_HOME") if name in env}
     cache = places.get("XDG_CACHE_HOME")

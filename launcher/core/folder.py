@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 import shutil
 import threading
 from dataclasses import dataclass
@@ -12,13 +13,14 @@ from launcher.core.problem import Problem
 
 GB: Final = 1_000_000_000
 WRITABLE: Final = ".oneclick-try"  # written and deleted at each start: may the folder on Drive be written to?
+CHECKPOINT: Final = r"(?i)(?<!\.vae)\.(safetensors|ckpt)$"  # a name that A1111 lists; a VAE beside one is none
 PART: Final = ".part"  # ending of a file that is not whole yet; nothing trusts such a file
 # Launches and cells are threads of one service: they prepare the folder, and write a file, one after the other.
 preparing: Final = threading.Lock()
 writing: Final[dict[Path, threading.Lock]] = {}
 
 
-@dataclass(frozen=True)
+@dataclass(unsafe_hash=True)
 class Folder:
     """The layout. `kept` is on Google Drive, `machine` on the runtime's own disk."""
 
@@ -26,66 +28,50 @@ class Folder:
     machine: Path  # /content/oneclick
     models_kept: bool = True
 
-    @property
-    def code(self) -> Path:
-        """A1111's files. No part of the path may begin with a dot (gradio 3.41 refuses such files)."""
-        return self.machine / "stable-diffusion-webui"
-
-    @property
-    def data(self) -> Path:
-        """A1111's --data-dir: one for each folder on Drive, so that none gets another's files."""
-        return self.machine / "data" / self.kept.parent.name
-
-    @property
-    def python(self) -> Path:
-        return self.machine / "python"
-
-    @property
-    def session(self) -> Path:
-        """Pids, logs, the password: readable by the owner only, outside of what A1111 serves."""
-        return self.machine / "session"
-
-    @property
-    def tools(self) -> Path:
-        return self.machine / "tools"
-
-    @property
-    def models(self) -> Path:
-        """Where models are put: on Drive, or on the runtime's disk."""
-        return self.kept / "models" if self.models_kept else self.machine / "models"
+    def __post_init__(self) -> None:
+        self.code = self.machine / "stable-diffusion-webui"  # A1111's files
+        self.data = self.machine / "data" / self.kept.parent.name  # A1111's --data-dir, one for each folder on Drive
+        self.python = self.machine / "python"
+        self.session = self.machine / "session"  # pids, logs, the password: the owner's, outside of what A1111 serves
+        self.tools = self.machine / "tools"
+        self.models = self.kept / "models" if self.models_kept else self.machine / "models"
+        self.old_checkpoint = self.kept / "model.ckpt"  # of launchers of 2023: beside A1111's files
 
     def history(self, kept: Path) -> Path:
         """Where the machine's copy of the git history at `kept` on Drive is (`pull_history` brings it)."""
         return self.machine / "history" / kept.relative_to(self.kept)
 
-    def prepare(self) -> str:
-        """Make the folders and the data directory's link to the models; returns a sentence a person should know, or "".
+    def prepare(self) -> str | None:
+        """Make the folders and the data directory's link to the models; a sentence a person should know, if any.
 
         Raises `Problem` for a place A1111 cannot live in, and for a folder on Drive that cannot be used.
         """
-        with preparing:
-            return self._prepare()
-
-    def _prepare(self) -> str:
         if any(part.startswith(".") for part in self.machine.parts):
             raise Problem(
                 f"The web UI cannot run in {self.machine}: it does not show files in "
                 "folders whose names begin with a dot.",
                 "Set ONECLICK_HOME to another folder and press ▶ again.",
             )
-        on_drive = self.kept / "models" / "Stable-diffusion"
+        with preparing:
+            self._prepare_kept()
+            self._prepare_machine()
+        shortcut = next((part for part in (self.kept.parent, self.kept) if part.is_symlink()), None)
+        if shortcut:
+            return f"{shortcut.name} on your Drive is a shortcut: everything is kept in the folder it points to."
+        return None
+
+    def _prepare_kept(self) -> None:
         try:
-            for path in (on_drive, self.kept / "repositories", self.kept / "extensions"):
-                make_folder_below(self.kept.parent.parent, path)
+            for name in ("models/Stable-diffusion", "repositories", "extensions"):
+                make_folder_below(self.kept.parent.parent, self.kept / name)
             write_safely(self.kept / WRITABLE, "")
             (self.kept / WRITABLE).unlink()
         except OSError as error:
             raise unusable_folder(self.kept, error) from error
+
+    def _prepare_machine(self) -> None:
         self.data.mkdir(parents=True, exist_ok=True)
-        if not self.models_kept:
-            (self.models / "Stable-diffusion").mkdir(parents=True, exist_ok=True)
         self.session.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self.session.chmod(0o700)
         link = self.data / "models"
         if not link.is_symlink() and link.is_dir():
             raise Problem(
@@ -95,25 +81,19 @@ class Folder:
         if not link.is_symlink() or Path(os.readlink(link)) != self.models:
             link.unlink(missing_ok=True)
             link.symlink_to(self.models)
-        beside = self.models / "Stable-diffusion" / "Google Drive"
-        if not self.models_kept and not beside.is_symlink():
-            beside.symlink_to(on_drive)
-        shortcut = next((part for part in (self.kept.parent, self.kept) if part.is_symlink()), None)
-        if shortcut:
-            return f"{shortcut.name} on your Drive is a shortcut: everything is kept in the folder it points to."
-        return ""
-
-    @property
-    def old_checkpoint(self) -> Path:
-        """Where launchers of 2023 put their one checkpoint: beside A1111's files."""
-        return self.kept / "model.ckpt"
+        if not self.models_kept:
+            beside = self.models / "Stable-diffusion" / "Google Drive"
+            beside.parent.mkdir(parents=True, exist_ok=True)
+            if not beside.is_symlink():
+                beside.symlink_to(self.kept / "models" / "Stable-diffusion")
 
     def checkpoints(self) -> list[Path]:
         """Every checkpoint A1111 would list, on Drive or on the machine."""
         found: list[Path] = []
         for root in dict.fromkeys((self.models, self.kept / "models")):
             for where, _, names in os.walk(root / "Stable-diffusion", followlinks=True):
-                found += [Path(where, n) for n in names if is_checkpoint_name(n) and not leads_nowhere(Path(where, n))]
+                files = (Path(where, name) for name in names if re.search(CHECKPOINT, name))
+                found += [path for path in files if not leads_nowhere(path)]
         return sorted(found) or ([self.old_checkpoint] if self.old_checkpoint.exists() else [])
 
     def dead_shortcuts(self) -> list[str]:
@@ -146,37 +126,25 @@ def largest_files(root: Path, count: int = 3) -> list[tuple[str, int]]:
 
 def unusable_folder(kept: Path, error: OSError) -> Problem:
     """Why the folder on Drive cannot be used, in one sentence; raises `error` again where nobody foresaw it."""
-    again = "or write another name into the field **drive_folder**, and press ▶ again."
+
+    def problem(what: str, do: str) -> Problem:
+        again = "or write another name into the field **drive_folder**, and press ▶ again."
+        return Problem(what, f"{do}, {again}", field="drive_folder")
+
     for part in (kept.parent, kept, kept / "models", kept / "models" / "Stable-diffusion", kept / "extensions"):
-        name = part.relative_to(kept.parent.parent)
+        name = f"{part.relative_to(kept.parent.parent)} on your Drive"
         if leads_nowhere(part):
-            return Problem(
-                f"{name} on your Drive is a shortcut to a folder that no longer exists.",
-                f"Delete the shortcut on Google Drive, {again}",
-                field="drive_folder",
-            )
+            do = "Delete the shortcut on Google Drive"
+            return problem(f"{name} is a shortcut to a folder that no longer exists.", do)
         if part.exists() and not part.is_dir():
-            return Problem(
-                f"{name} on your Drive is a file, but the launcher needs a folder with that name.",
-                f"Rename the file on Google Drive, {again}",
-                field="drive_folder",
-            )
+            do = "Rename the file on Google Drive"
+            return problem(f"{name} is a file, but the launcher needs a folder with that name.", do)
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-        return Problem(
-            f"{kept.parent.name} on your Drive is read-only: it was probably shared with you without permission to "
-            "edit.",
-            f"Ask its owner to let you edit it, {again}",
-            field="drive_folder",
-        )
+        what = "is read-only: it was probably shared with you without permission to edit."
+        return problem(f"{kept.parent.name} on your Drive {what}", "Ask its owner to let you edit it")
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return Problem("Google Drive is full.", "Delete what you do not need, empty Drive's trash, and press ▶ again.")
     raise error
-
-
-def is_checkpoint_name(name: str) -> bool:
-    """True for a file A1111 lists as a checkpoint (a VAE beside it is none)."""
-    lower = name.lower()
-    return lower.endswith((".safetensors", ".ckpt")) and not lower.endswith((".vae.safetensors", ".vae.ckpt"))
 
 
 def free_bytes(path: Path) -> int:
@@ -228,8 +196,8 @@ def make_folder_below(root: Path, path: Path) -> None:
 def write_safely(path: Path, content: bytes | str, mode: int = 0o644) -> None:
     """Write a small file so that a reader sees the old or the new content, never half of it.
 
-    Threads may write it at once, and processes one that is for the owner only: two kernels start a service each, for
-    example. On Drive only the service writes, and what a kill leaves there must have the name that it takes next time.
+    Threads may write it at once, and processes one that is for the owner only. On Drive only the service writes, and
+    what a kill leaves there must have the name that it takes next time.
     """
     owners_only = not mode & 0o077
     part = path.with_name(f".{path.name}{f'.{os.getpid()}' if owners_only else ''}{PART}")

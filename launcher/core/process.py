@@ -5,39 +5,35 @@ The only place that starts processes, and none of them inherits the kernel's env
 
 import json
 import os
+import queue
 import signal
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 import psutil
 
 from launcher.core.child_environment import OWN_PARTS, child_environment
-from launcher.core.folder import write_safely
 from launcher.core.problem import Problem
-from launcher.core.session import Part
+from launcher.core.session import Part, write_object
 
-PACKAGE: Final = Path(__file__).resolve().parents[2]  # the folder that holds this package
+PACKAGE: Final = Path(__file__).resolve().parents[2]  # holds this package; its name is the hash that tells versions
 
 # What we started and left running. Popen remembers how a process ended; asking the system twice would lose it.
 detached: Final[dict[int, "subprocess.Popen[bytes]"]] = {}
 
 
 class CommandError(Exception):
-    """A command that ended badly. `output` is what it said, at most the last 4,000 characters.
-
-    `silent`: it was ended because it showed no sign of life for too long.
-    """
+    """A command that ended badly, or was ended as it was `silent` for too long. `output` is the end of what it said."""
 
     def __init__(self, command: list[str], code: int, output: str, silent: bool = False) -> None:
         super().__init__(f"{' '.join(command[:6])} ended with {code}: {output[-400:]}")
-        self.code = code
-        self.output = output[-4000:]
-        self.silent = silent
+        self.code, self.output, self.silent = code, output[-4000:], silent
 
 
 def run(
@@ -62,34 +58,44 @@ def run(
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, process_group=0, text=True, errors="replace", bufsize=1,
         )  # fmt: skip
     except FileNotFoundError as error:
-        raise missing_program(command[0], error) from error
-    assert process.stdout is not None
-    lines: list[str] = []
-    watchdog = Watchdog(process, timeout, signs_of_life)
+        if os.path.isabs(command[0]):
+            raise CommandError(command, 127, str(error)) from error
+        raise Problem(
+            f"This runtime has no program called {command[0]}, which the launcher needs.",
+            f"Install it (in Colab: a new cell with `!apt-get install -y {command[0]}`) and press ▶ again.",
+        ) from error
+    heard: queue.SimpleQueue[str] = queue.SimpleQueue()
+
+    def read() -> None:
+        for line in process.stdout or ():
+            heard.put(line)
+        process.wait()
+        heard.put("")  # its end
+
+    threading.Thread(target=read, daemon=True).start()
+    lines, seen, last, silent = list[str](), signs_of_life(), time.monotonic(), False
     try:
-        for line in process.stdout:
-            watchdog.feed()
+        while not silent:
+            try:
+                line = heard.get(timeout=1)
+            except queue.Empty:
+                if (now := signs_of_life()) != seen:
+                    seen, last = now, time.monotonic()
+                silent = timeout is not None and time.monotonic() - last > timeout
+                continue
+            if not line:
+                break
             lines.append(line)
             on_line(line.rstrip())
-        code = process.wait()
+            last = time.monotonic()
     finally:
-        watchdog.stop()
         if process.poll() is None:
             end_group(process.pid)
-    if code:
-        late = "(it said nothing for too long and was ended)\n" if watchdog.barked else ""
-        raise CommandError(command, code, late + "".join(lines), watchdog.barked)
+    code = process.wait()
+    if code or silent:
+        late = "(it said nothing for too long and was ended)\n" if silent else ""
+        raise CommandError(command, code, late + "".join(lines), silent)
     return "".join(lines)
-
-
-def missing_program(program: str, error: OSError) -> Exception:
-    """What to raise where a program is not there: a sentence for one that people can install."""
-    if os.path.isabs(program):
-        return CommandError([program], 127, str(error))
-    return Problem(
-        f"This runtime has no program called {program}, which the launcher needs.",
-        f"Install it (in Colab: a new cell with `!apt-get install -y {program}`) and press ▶ again.",
-    )
 
 
 def works(program: str) -> bool:
@@ -101,73 +107,39 @@ def works(program: str) -> bool:
     return True
 
 
-class Watchdog:
-    """Ends a process that shows no sign of life for `seconds` (None: never)."""
-
-    def __init__(
-        self, process: "subprocess.Popen[str]", seconds: float | None, signs_of_life: Callable[[], object]
-    ) -> None:
-        self.barked = False
-        self._process, self._seconds, self._signs, self._last = process, seconds, signs_of_life, time.monotonic()
-        self._stop = threading.Event()
-        threading.Thread(target=self._watch, daemon=True).start()
-
-    def feed(self) -> None:
-        self._last = time.monotonic()
-
-    def stop(self) -> None:
-        self._stop.set()
-
-    def _watch(self) -> None:
-        seen = self._signs()
-        while not self._stop.wait(1):
-            now = self._signs()
-            if now != seen:
-                seen = now
-                self.feed()
-            late = self._seconds is not None and time.monotonic() - self._last > self._seconds
-            if late and self._process.poll() is None:
-                self.barked = True
-                end_group(self._process.pid)
-                return
-
-
 def start_detached(command: list[str], *, log: Path, pid_file: Path, env: Mapping[str, str], cwd: Path) -> None:
-    """Start a process that outlives the cell, ■ and the kernel; its output goes to the file `log`.
+    """Start a process that outlives the cell, ■ (sent to the kernel's process group) and the kernel.
 
-    A session of its own (■ is sent to the kernel's process group) and a file rather than a pipe (which would
-    kill it at the first print after the kernel's end): both measured on real kernels.
+    Its output goes to the file `log`: a pipe would kill it at the first print after the kernel's end.
     """
     with log.open("ab") as out:
         process = subprocess.Popen(
-            command,
-            env=env,
-            cwd=cwd,
-            stdin=subprocess.DEVNULL,
-            stdout=out,
-            stderr=subprocess.STDOUT,
+            command, env=env, cwd=cwd, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT,
             start_new_session=True,
-        )
+        )  # fmt: skip
     detached[process.pid] = process
     note_process(pid_file, process.pid)
+
+
+def start_part(part: Part, module: str, *arguments: str, **variables: str) -> None:
+    """Start a module of this very package as a process that outlives us, with more `variables` in its environment."""
+    command, env = [sys.executable, "-m", module, *arguments], own_environment() | variables
+    start_detached(command, log=part.log, pid_file=part.pid_file, env=env, cwd=PACKAGE)
+
+
+def own_environment() -> dict[str, str]:
+    """The environment of a part of the launcher: the short list, and where this very Python finds its packages.
+
+    A kernel may find them by PYTHONPATH, by a .pth file or by lines of code; what it starts does not.
+    """
+    places = [place for place in sys.path if place and place != str(PACKAGE)]
+    return child_environment(*OWN_PARTS) | {"PYTHONPATH": os.pathsep.join(places)}
 
 
 def note_process(pid_file: Path, pid: int) -> None:
     """Write down which process it is, for `running_pid`."""
     created = psutil.Process(pid).create_time()
-    write_safely(pid_file, json.dumps({"pid": pid, "created": created}), 0o600)
-
-
-def running_pid(pid_file: Path) -> int:
-    """The pid in the file if that very process still runs, else 0. A reused pid is recognised by its start time."""
-    pid, created = noted_process(pid_file)
-    try:
-        process = psutil.Process(pid) if pid else None
-        if process is None or process.status() == psutil.STATUS_ZOMBIE:  # it ended; `exit_code` asks how
-            return 0
-        return pid if abs(process.create_time() - created) < 1 else 0
-    except psutil.NoSuchProcess:
-        return 0
+    write_object(pid_file, {"pid": pid, "created": created})
 
 
 def noted_process(pid_file: Path) -> tuple[int, float]:
@@ -183,49 +155,16 @@ def noted_process(pid_file: Path) -> tuple[int, float]:
     return (pid, created) if 1 < pid < 1 << 31 else (0, 0.0)
 
 
-def left_group(pid_file: Path) -> int:
-    """The process group in the file if its leader has ended and others of it live on, else 0."""
-    group, created = noted_process(pid_file)
-    return group if left_behind(os.getpgid, group, created) else 0
-
-
-def left_behind(belongs_to: Callable[[int], int], leader: int, created: float) -> list[int]:
-    """The living processes of a group or session (`os.getpgid`, `os.getsid`) whose leader has ended.
-
-    A pid is not given to a new process while a group or session has that number. So if there is a process with it, or
-    one that is older than the leader was, it is a stranger who came after all the others had ended.
-    """
-    if not leader:
-        return []
-    members = []
-    for process in psutil.process_iter(["status", "create_time"]):
-        try:
-            if belongs_to(process.pid) == leader and process.info["status"] != psutil.STATUS_ZOMBIE:
-                members.append(process)
-        except ProcessLookupError:
-            continue
-    strangers = any(p.pid == leader or p.info["create_time"] < created - 1 for p in members)
-    return [] if strangers else [p.pid for p in members]
-
-
-def end_left_behind(pid_file: Path) -> None:
-    """End the commands of a process that led a session and was killed: two would write the same files otherwise."""
-    for pid in left_behind(os.getsid, *noted_process(pid_file)):
-        try:
-            os.kill(pid, signal.SIGKILL)
-        except ProcessLookupError:
-            continue
-
-
-def send_signal(pid_file: Path, which: signal.Signals) -> bool:
-    """Send a signal to the process in the file; False if it does not run."""
-    pid = running_pid(pid_file)
-    try:
-        if pid:
-            os.kill(pid, which)
-        return bool(pid)
-    except ProcessLookupError:
-        return False
+def running_pid(pid_file: Path) -> int:
+    """The pid in the file if that very process still runs, else 0. A reused pid is recognised by its start time."""
+    pid, created = noted_process(pid_file)
+    if pid:
+        with suppress(psutil.NoSuchProcess):
+            process = psutil.Process(pid)
+            ended = process.status() == psutil.STATUS_ZOMBIE  # `exit_code` asks how
+            if not ended and abs(process.create_time() - created) < 1:
+                return pid
+    return 0
 
 
 def exit_code(pid_file: Path) -> int | None:
@@ -234,13 +173,22 @@ def exit_code(pid_file: Path) -> int | None:
     return process.poll() if process else None
 
 
-def end_process(pid_file: Path, patience: float = 10) -> None:
-    """End the process in the file with its whole session: SIGTERM, and SIGKILL after `patience` seconds.
+def send_signal(pid_file: Path, which: signal.Signals) -> bool:
+    """Send a signal to the process in the file; False if it does not run."""
+    if pid := running_pid(pid_file):
+        with suppress(ProcessLookupError):
+            os.kill(pid, which)
+            return True
+    return False
 
-    Its children are ended too if it has ended already and left them behind.
+
+def end_process(pid_file: Path, patience: float = 10) -> None:
+    """End the process in the file with its group: SIGTERM, and SIGKILL after `patience` seconds.
+
+    What it has left behind is ended too if it has ended already.
     """
-    pid = running_pid(pid_file) or left_group(pid_file)
-    if pid:
+    pid, created = noted_process(pid_file)
+    if running_pid(pid_file) or left_behind(os.getpgid, pid, created):
         end_group(pid, patience)
     exit_code(pid_file)  # nothing of it stays in the system's table
     pid_file.unlink(missing_ok=True)
@@ -254,34 +202,37 @@ def end_group(pid: int, patience: float = 10) -> None:
         except (ProcessLookupError, PermissionError):
             return
         end = time.monotonic() + seconds
-        while time.monotonic() < end and group_lives(pid):
+        while members(os.getpgid, pid):
+            if time.monotonic() > end:
+                break
             time.sleep(0.05)
-        if not group_lives(pid):
+        else:
             return
 
 
-def group_lives(group: int) -> bool:
-    """True while a process of the group lives; one that ended and waits for its parent to notice does not count."""
-    for process in psutil.process_iter(["pid", "status"]):
-        try:
-            if os.getpgid(process.pid) == group and process.info["status"] != psutil.STATUS_ZOMBIE:
-                return True
-        except ProcessLookupError:
-            continue
-    return False
+def end_left_behind(pid_file: Path) -> None:
+    """End the commands of a process that led a session and was killed: two would write the same files otherwise."""
+    for process in left_behind(os.getsid, *noted_process(pid_file)):
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
 
 
-def own_environment() -> dict[str, str]:
-    """The environment of a part of the launcher: the short list, and the places where this very Python finds its
-    packages.
+def left_behind(belongs_to: Callable[[int], int], leader: int, created: float) -> list[psutil.Process]:
+    """The living processes of a group or session whose leader has ended.
 
-    A kernel may find them by PYTHONPATH, by a .pth file or by lines of code; what it starts does not.
+    A pid is not given to a new process while a group or session has that number. So if there is a process with it, or
+    one that is older than the leader was, it is a stranger who came after all the others had ended.
     """
-    places = [place for place in sys.path if place and place != str(PACKAGE)]
-    return child_environment(*OWN_PARTS) | {"PYTHONPATH": os.pathsep.join(places)}
+    found = members(belongs_to, leader) if leader else []
+    strangers = any(p.pid == leader or p.info["create_time"] < created - 1 for p in found)
+    return [] if strangers else found
 
 
-def start_part(part: Part, module: str, *arguments: str, **variables: str) -> None:
-    """Start a module of this very package as a process that outlives us, with more `variables` in its environment."""
-    command, env = [sys.executable, "-m", module, *arguments], own_environment() | variables
-    start_detached(command, log=part.log, pid_file=part.pid_file, env=env, cwd=PACKAGE)
+def members(belongs_to: Callable[[int], int], leader: int) -> list[psutil.Process]:
+    """The living processes of a group or session (`os.getpgid`, `os.getsid`); a zombie does not count."""
+    found = []
+    for process in psutil.process_iter(["status", "create_time"]):
+        with suppress(ProcessLookupError):
+            if belongs_to(process.pid) == leader and process.info["status"] != psutil.STATUS_ZOMBIE:
+                found.append(process)
+    return found

@@ -1,54 +1,34 @@
 """The one owner of the files in `session/`: what runs on this machine, and how it is found again.
 
-Processes outlive kernels, services and versions of the launcher. Names and contents of the files below change only with
-care: pid files, login and ports must stay readable by every later version.
+Processes outlive versions of the launcher: pid files, login and ports must stay readable by every later one.
 """
 
 import json
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from launcher.core.folder import write_safely
 
-PRIVATE = 0o600  # nobody else on the machine reads passwords and ports
 
-
-@dataclass(frozen=True)
 class Part:
-    """The files of one process of ours: `NAME.pid`, `NAME.log`, and `NAME.json`, in which it or its starter says its
-    port.
-    """
+    """The files of one process of ours; in `NAME.json` it, or who started it, says its port."""
 
-    session: Path
-    name: str
-
-    @property
-    def pid_file(self) -> Path:
-        """{"pid": int, "created": seconds}, as `process.start_detached` writes it."""
-        return self.session / f"{self.name}.pid"
-
-    @property
-    def log(self) -> Path:
-        return self.session / f"{self.name}.log"
-
-    @property
-    def said_file(self) -> Path:
-        return self.session / f"{self.name}.json"
+    def __init__(self, session: Path, name: str) -> None:
+        self.pid_file = session / f"{name}.pid"  # {"pid": int, "created": seconds}, as `process.note_process` writes it
+        self.log = session / f"{name}.log"
+        self.said_file = session / f"{name}.json"
 
     @property
     def said(self) -> dict[str, Any]:
-        """What is noted of it; empty where nothing is, or where it cannot be read."""
         return read_object(self.said_file)
 
     @property
     def port(self) -> int:
-        """The port noted, or 0."""
         port = self.said.get("port", 0)
         return port if isinstance(port, int) else 0
 
     def note(self, **what: Any) -> None:
-        write_safely(self.said_file, json.dumps(what), PRIVATE)
+        write_object(self.said_file, what)
 
     def forget(self) -> None:
         self.said_file.unlink(missing_ok=True)
@@ -80,7 +60,7 @@ class Session:
 
     def lead_to(self, **changed: Any) -> None:
         """Tell the door where visitors may be led from now on (`forward`); a port of 0 means nowhere."""
-        write_safely(self.forward, json.dumps(read_object(self.forward) | changed), PRIVATE)
+        write_object(self.forward, read_object(self.forward) | changed)
 
 
 def read_object(path: Path) -> dict[str, Any]:
@@ -90,3 +70,8 @@ def read_object(path: Path) -> dict[str, Any]:
     except (FileNotFoundError, NotADirectoryError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}
+
+
+def write_object(path: Path, what: dict[str, Any]) -> None:
+    """Nobody else on the machine reads it: there are passwords and ports among these files."""
+    write_safely(path, json.dumps(what), 0o600)

@@ -117,14 +117,8 @@ class Snapshot:
     def from_json(cls, found: dict[str, Any]) -> "Snapshot":
         """The snapshot that `as_json` or `public` made; what else stands in `found` is left out."""
         known = {one.name: found[one.name] for one in fields(cls) if one.name in found}
-        box = known.get("login_box")
-        return cls(
-            **known
-            | {
-                "steps": tuple(Row(**row) for row in known["steps"]),
-                "notices": tuple(known["notices"]),
-                "buttons": tuple(known["buttons"]),
-                "facts": tuple((name, value) for name, value in known["facts"]),
-                "login_box": LoginBox(**box) if box else None,
-            }
-        )
+        known |= {name: tuple(known[name]) for name in ("notices", "buttons")}
+        known["steps"] = tuple(Row(**row) for row in known["steps"])
+        known["facts"] = tuple((name, value) for name, value in known["facts"])
+        known["login_box"] = LoginBox(**known["login_box"]) if known.get("login_box") else None
+        return cls(**known)

@@ -8,42 +8,35 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from launcher.core.problem import Problem
-from launcher.core.snapshot import DONE, FAILED, HEADLINES, RUNNING, WAITING, Button, Row, Snapshot, State
+from launcher.core.snapshot import DONE, FAILED, HEADLINES, RUNNING, Button, Row, Snapshot, State
 
 SPEED_WINDOW: Final = 8.0  # seconds over which speed is measured
 
 
-class Changes:
+class StatusChanges(threading.Condition):
     """Counts what changes, and wakes whoever waits for it."""
 
-    def __init__(self) -> None:
-        self.number, self._condition = 0, threading.Condition(threading.RLock())
+    number = 0
 
-    def __enter__(self) -> None:
-        self._condition.acquire()
-
-    def __exit__(self, *error: object) -> None:
-        self._condition.release()
-
-    def notify(self) -> None:
-        with self._condition:
+    def count(self) -> None:
+        with self:
             self.number += 1
-            self._condition.notify_all()
+            self.notify_all()
 
-    def wait(self, number: int, seconds: float, gone: Callable[[], bool] = lambda: False) -> bool:
+    def wait_beyond(self, number: int, seconds: float, gone: Callable[[], bool] = lambda: False) -> bool:
         """Wait until there is more than `number`, at most so long, and while the waiting client is there."""
         end = time.monotonic() + seconds
-        with self._condition:
+        with self:
             while self.number <= number and (left := end - time.monotonic()) > 0 and not gone():
-                self._condition.wait(min(left, 0.5))  # after which it is seen that a client is gone
+                self.wait(min(left, 0.5))  # after which it is seen that a client is gone
             return self.number > number
 
 
 class Status:
     """Steps, notices, link. Every method may be called from any thread."""
 
-    def __init__(self, title: str, changes: Changes | None = None) -> None:
-        self.changes = changes or Changes()
+    def __init__(self, title: str, changes: StatusChanges | None = None) -> None:
+        self.changes = changes or StatusChanges()
         self._samples: dict[str, deque[tuple[float, int]]] = {}
         self._notices: dict[str, str] = {}
         self._rows: dict[str, Row] = {}
@@ -57,7 +50,7 @@ class Status:
             now = replace(self.now, **changed)
             if now != self.now:
                 self.now = now
-                self.changes.notify()
+                self.changes.count()
 
     def add(self, name: str, title: str) -> None:
         """Add a step that waits. Steps are shown in the order in which they are added."""
@@ -72,21 +65,7 @@ class Status:
     def step(self, name: str, stop: threading.Event | None = None) -> "Step":
         return Step(self, name, stop or threading.Event())
 
-    def progress(self, name: str, done: int, total: int, unit: str) -> None:
-        """`done` of `total` units of a step; the speed is measured here."""
-        with self.changes:
-            now, samples = time.monotonic(), self._samples.setdefault(name, deque(maxlen=200))
-            if samples and done < samples[-1][1]:
-                samples.clear()
-            if not samples or now - samples[-1][0] > 0.1:
-                samples.append((now, done))
-            while len(samples) > 2 and now - samples[0][0] > SPEED_WINDOW:
-                samples.popleft()
-            span = now - samples[0][0]
-            speed = (done - samples[0][1]) / span if span > 0.5 else 0.0
-            self.row(name, done=done, total=total, unit=unit, speed=speed)
-
-    def notice(self, text: str, about: str = "") -> None:
+    def notice(self, text: str, about: str | None = None) -> None:
         """A sentence that stays. The same sentence is said once; one `about` a thing replaces the one before."""
         with self.changes:
             if self._notices.get(about or text) != text:
@@ -97,14 +76,14 @@ class Status:
     def remove(self, about: str) -> None:
         """Take back the sentence about a thing, if there is one."""
         with self.changes:
-            if self._notices.pop(about, None) is not None:
-                self.show(notices=tuple(self._notices.values()))
+            self._notices.pop(about, None)
+            self.show(notices=tuple(self._notices.values()))
 
     def clear(self, state: State) -> None:
         with self.changes:
             self._rows, self._notices, self._samples = {}, {}, {}
             self.now = Snapshot(HEADLINES[state], started=time.time(), state=state)
-            self.changes.notify()
+            self.changes.count()
 
     def fact(self, name: str, value: str) -> None:
         """A version, or something the machine has: under the panel, and in the report that can be copied."""
@@ -133,23 +112,30 @@ class Step:
     def begin(self, note: str = "") -> None:
         with self.status.changes:
             self.status._samples.pop(self.name, None)
-            title = self.status._rows[self.name].title
-            self.status.row(self.name, Row(self.name, title, RUNNING, note, started=time.time()))
+            self.status.row(self.name, self._blank(note), state=RUNNING, started=time.time())
 
     def say(self, text: str) -> None:
         """What is done just now: one line beside the step."""
         self.status.row(self.name, note=text)
 
     def progress(self, done: int, total: int = 0, unit: str = "bytes") -> None:
-        """`done` of `total` units; a total of 0 means that nobody knows."""
-        self.status.progress(self.name, done, total, unit)
+        """`done` of `total` units; a total of 0 means that nobody knows. The speed is measured here."""
+        with self.status.changes:
+            now, samples = time.monotonic(), self.status._samples.setdefault(self.name, deque(maxlen=200))
+            if samples and done < samples[-1][1]:
+                samples.clear()
+            if not samples or now - samples[-1][0] > 0.1:
+                samples.append((now, done))
+            while len(samples) > 2 and now - samples[0][0] > SPEED_WINDOW:
+                samples.popleft()
+            span = now - samples[0][0]
+            speed = (done - samples[0][1]) / span if span > 0.5 else 0.0
+            self.status.row(self.name, done=done, total=total, unit=unit, speed=speed)
 
-    def notice(self, text: str, about: str = "") -> None:
-        """A sentence that stays; it replaces the one before `about` the same thing."""
+    def notice(self, text: str, about: str | None = None) -> None:
         self.status.notice(text, about)
 
     def remove(self, about: str) -> None:
-        """Take back the sentence about a thing, if there is one."""
         self.status.remove(about)
 
     def done(self, note: str = "") -> None:
@@ -160,8 +146,11 @@ class Step:
     def reset(self, note: str = "") -> None:
         """It is neither at work nor done: it was stopped, or what it stands for is off."""
         with self.status.changes:
-            self.status.row(self.name, Row(self.name, self.status._rows[self.name].title, WAITING, note))
+            self.status.row(self.name, self._blank(note))
 
     def fail(self, problem: Problem) -> None:
         """It failed; the faces show the problem and the remedy."""
         self.status.row(self.name, state=FAILED, ended=time.time(), problem=problem.what, remedy=problem.do)
+
+    def _blank(self, note: str) -> Row:
+        return Row(self.name, self.status._rows[self.name].title, note=note)

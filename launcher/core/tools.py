@@ -1,22 +1,19 @@
-"""Programs the launcher itself needs, from the package index, with their version and checksum: the one way to call
-pip.
-"""
+"""Programs the launcher itself needs, from the package index, with version and checksum: the one way to call pip."""
 
 import os
 import shutil
 import sys
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from launcher.core.child_environment import PACKAGES, child_environment
-from launcher.core.folder import write_safely
+from launcher.core.folder import PART, write_safely
 from launcher.core.process import CommandError, run
 from launcher.core.tool_pins import TOOLS
 
 SYSTEMS_CERTIFICATES: Final = "/etc/ssl/certs/ca-certificates.crt"  # Debian's and Ubuntu's; uv has a list of its own
-SILENCE: Final = 120.0  # seconds an installer of a small package may say nothing
+TOOL_SILENCE: Final = 120.0  # seconds an installer of a small package may say nothing
 
 
 @dataclass(frozen=True)
@@ -34,18 +31,18 @@ class Pin:
 
     @property
     def line(self) -> str:
-        """A line of a requirements file, with the checksum."""
+        """As a line of a requirements file, with the checksum."""
         return f"{self.requirement} --hash=sha256:{self.sha256}"
 
 
 def read_pins(table: str) -> dict[str, Pin]:
     """The pins of a table of lines `name==version sha256 bytes`, by name."""
-    rows = [line.split() for line in table.splitlines() if line]
-    pins = [
-        Pin(requirement.partition("==")[0], requirement.partition("==")[2], sha256, int(size))
-        for requirement, sha256, size in rows
-    ]
-    return {pin.name: pin for pin in pins}
+    pins = {}
+    for line in filter(None, table.splitlines()):
+        requirement, sha256, size = line.split()
+        name, _, version = requirement.partition("==")
+        pins[name] = Pin(name, version, sha256, int(size))
+    return pins
 
 
 TOOL_PINS: Final = read_pins(TOOLS)
@@ -70,28 +67,27 @@ def installer_environment() -> dict[str, str]:
     }
 
 
-def install_tool(name: str, target: Path, env: Mapping[str, str] | None = None) -> None:
+def install_tool(name: str, target: Path) -> None:
     """Install that tool (a name in TOOLS) into a folder of its own, never among the kernel's packages.
 
     By uv where it is there, by the kernel's pip else. Raises `CommandError`; then the folder is not there.
     """
-    wanted = target.with_name(f"{target.name}.txt")
+    wanted, part = target.with_name(f"{target.name}.txt"), target.with_name(f".{target.name}{PART}")
     target.parent.mkdir(parents=True, exist_ok=True)
     write_safely(wanted, TOOL_PINS[name].line + "\n")
-    env = installer_environment() if env is None else env
+    env = installer_environment()
     uv = shutil.which("uv", path=env["PATH"]) if name != "uv" else None
-    with_uv = [[uv, "pip", "install", "--quiet", "--python", sys.executable]] if uv else []
-    for number, installer in enumerate([*with_uv, [sys.executable, "-m", "pip", "install", "--quiet"]]):
-        command = [*installer, "--no-deps", "--require-hashes", "--only-binary", ":all:"]
-        part = target.with_name(f".{target.name}.part")
+    pip = [sys.executable, "-m", "pip", "install"]
+    for installer in ([uv, "pip", "install", "--python", sys.executable], pip) if uv else (pip,):
         shutil.rmtree(part, ignore_errors=True)
+        options = ["--quiet", "--no-deps", "--require-hashes", "--only-binary", ":all:"]
+        command = [*installer, *options, "--target", str(part), "--requirement", str(wanted)]
         try:
-            run([*command, "--target", str(part), "--requirement", str(wanted)], env=env, timeout=SILENCE)
+            run(command, env=env, timeout=TOOL_SILENCE)
+            break
         except CommandError:
             shutil.rmtree(part, ignore_errors=True)
-            if number < len(with_uv):  # a broken or very old uv: pip then
-                continue
-            raise
-        shutil.rmtree(target, ignore_errors=True)
-        os.replace(part, target)
-        return
+            if installer is pip:  # else: a broken or very old uv
+                raise
+    shutil.rmtree(target, ignore_errors=True)
+    os.replace(part, target)

@@ -12,9 +12,7 @@ from typing import Any
 
 @contextmanager
 def address_of(place: Path) -> Iterator[str]:
-    """An address for the socket at `place` that is short enough: the system allows 107 bytes, and folders have long
-    names.
-    """
+    """An address for the socket at `place` that is short enough: the system allows 107 bytes."""
     folder = os.open(place.parent, os.O_PATH)
     try:
         yield f"/proc/self/fd/{folder}/{place.name}"
@@ -22,28 +20,17 @@ def address_of(place: Path) -> Iterator[str]:
         os.close(folder)
 
 
-class Connection(HTTPConnection):
-    def __init__(self, place: Path, patience: float) -> None:
-        super().__init__("launcher", timeout=patience)
-        self.place = place
-
-    def connect(self) -> None:
-        """Connect. Raises `OSError` where nobody listens."""
-        self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.settimeout(self.timeout)
-        with address_of(self.place) as address:
-            self.sock.connect(address)
-
-
 def request(
     place: Path, method: str, path: str, body: dict[str, Any] | None = None, patience: float = 30.0
 ) -> tuple[int, dict[str, Any]]:
     """(HTTP status, the object in the answer). Raises `OSError` or `http.client.HTTPException` where none comes."""
-    connection = Connection(place, patience)
-    try:
+    with socket.socket(socket.AF_UNIX) as line:
+        line.settimeout(patience)
+        with address_of(place) as address:
+            line.connect(address)
+        connection = HTTPConnection("launcher")
+        connection.sock = line
         connection.request(method, path, json.dumps(body).encode() if body is not None else None)
-        response = connection.getresponse()
-        content = response.read()
-        return response.status, json.loads(content) if content else {}
-    finally:
-        connection.close()
+        with connection.getresponse() as response:
+            content = response.read()
+            return response.status, json.loads(content) if content else {}

@@ -1,6 +1,5 @@
 """A launch: what it works with, and its story: what waits for what, and what goes on side by side."""
 
-import json
 import threading
 import time
 from collections.abc import Callable
@@ -13,11 +12,10 @@ from launcher.access.login import USER
 from launcher.access.pages import OWN_PAGES
 from launcher.access.public_link import PublicLink
 from launcher.colab.machine import Machine
-from launcher.core.fields import DEFAULT_CHECKPOINT, NEWEST
-from launcher.core.folder import Folder, write_safely
+from launcher.core.fields import DEFAULT_CHECKPOINT, NEWEST, Settings
+from launcher.core.folder import Folder
 from launcher.core.problem import Problem
-from launcher.core.session import PRIVATE, Session, read_object
-from launcher.core.settings import Settings
+from launcher.core.session import Session, read_object, write_object
 from launcher.core.snapshot import HELP, Button, LoginBox, State
 from launcher.core.status import Status, Step
 from launcher.drive.mirror import Mirror
@@ -37,7 +35,7 @@ from launcher.python.pins import LOCKED_COMMIT, LOCKED_PACKAGES
 from launcher.webui.arguments import check_arguments
 
 SEED_FOLDER: Final = "stable-diffusion-webui"  # below drive_folder, as the launchers before this one had it
-UNDERWAY: Final = "Leave this page open; you can do something else meanwhile."
+KEEP_OPEN: Final = "Leave this page open; you can do something else meanwhile."
 READY: Final = "■ closes this panel; the web UI keeps running. **Stop everything** ends it."
 IN_USE: Final = "in use by the running web UI"
 
@@ -121,7 +119,7 @@ class Launch:
         self.session.lead_to(api=self.settings.api, images=[str(place) for place in places])
         for name, title in STEPS:
             self.status.add(name, title if self.machine.mountpoint or name != "drive" else "Your folder")
-        self.status.show(foot=UNDERWAY)
+        self.status.show(foot=KEEP_OPEN)
         self.status.fact("Machine", self.machine.described)
 
     def choose(self, settings: Settings) -> None:
@@ -136,7 +134,7 @@ class Launch:
 
     def note(self, **what: Any) -> None:
         found = read_object(self.session.launch_file)
-        write_safely(self.session.launch_file, json.dumps(found | what), PRIVATE)
+        write_object(self.session.launch_file, found | what)
 
     def be_ready(self) -> None:
         """The web UI answers: show the way in, and the buttons."""

@@ -9,11 +9,10 @@ from typing import Final, TypeVar
 import requests
 
 from launcher.colab.machine import Machine
-from launcher.core.fields import DEFAULT_CHECKPOINT, LAST_GOOD
+from launcher.core.fields import DEFAULT_CHECKPOINT, LAST_GOOD, Settings
 from launcher.core.folder import GB, Folder, write_safely
 from launcher.core.problem import Problem
 from launcher.core.session import Session, read_object
-from launcher.core.settings import Settings
 from launcher.core.status import Step
 from launcher.extensions.files import described, kept_extensions, put_extensions, switched_off
 from launcher.extensions.installers import run_installers

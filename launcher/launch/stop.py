@@ -87,7 +87,7 @@ def give_back_unused(launch: Launch) -> None:
     be_off(launch, "Everything is off, but the machine was not given back")
 
 
-def stop(launch: Launch, ask: Ask, step: Step, give_back_the_machine: bool) -> None:
+def stop_launch(launch: Launch, ask: Ask, step: Step, give_back_the_machine: bool) -> None:
     """What **Stop** does, told on a step. Raises `Problem` for files that could not be saved."""
     end_everything(launch)
     if launch.sync.waiting:  # Drive was away: connect it once more before anything is given up

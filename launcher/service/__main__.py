@@ -11,18 +11,18 @@ import socket
 import sys
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Final
 
 from launcher.core.process import PACKAGE, end_left_behind, end_process, note_process, running_pid
 from launcher.core.session import Session
 from launcher.core.unix_http import address_of
-from launcher.service.server import Server
+from launcher.service.server import UnixServer
 from launcher.service.service import Service
 
 IDLE: Final = 3.0  # seconds without anything to keep, after which it ends
-VERSION: Final = PACKAGE.name  # the hash that names the package's folder
-FINISH: Final = b'{"is": "Finish"}\n'  # what 1.2.0's keeper understands: save, and end
+FINISH: Final = b'{"is": "Finish"}\n'  # what 1.2.0's keeper understands: save, and end; SIGTERM it would not survive
 FINISH_PATIENCE: Final = 60.0  # seconds in which it saves
 
 
@@ -38,14 +38,14 @@ def main(session: Session) -> None:
         os.environ.pop("PYTHONPATH", None)  # ours is not for the Pythons that are started from here
         os.umask(0o077)
         end_left_behind(session.service.said_file)  # of a service that was killed, or ended by another version
-        session.service.note(version=VERSION, pid=os.getpid(), created=time.time())
+        session.service.note(version=PACKAGE.name, pid=os.getpid(), created=time.time())
         service = Service(session)
         try:
             service.take_up_what_runs()
         except Exception as error:  # whatever it was: a person can still press ▶, or Stop
             service.status.notice(service.fault(error).what)
         sockets = {session.notebook_socket: False, session.page_socket: True}
-        servers = [Server(place, service.routes, service.fault, page=page) for place, page in sockets.items()]
+        servers = [UnixServer(place, service.routes, service.fault, page=page) for place, page in sockets.items()]
         note_process(session.service.pid_file, os.getpid())  # whoever was started beside us has noted its own
         last = time.monotonic()
         while not over.wait(0.5) and time.monotonic() - last < IDLE:
@@ -61,19 +61,17 @@ def main(session: Session) -> None:
 
 def take(lock: IO[str], session: Session) -> bool:
     """Take the lock. A keeper of 1.2.0 that holds it is told to save and to end; a service that does keeps it."""
-    for last in (False, True):
-        try:
+    for _ in range(2):
+        with suppress(BlockingIOError):
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             return True
-        except BlockingIOError:
-            if last or not running_pid(session.keeper.pid_file):
-                return False
+        if running_pid(session.keeper.pid_file):
             end_keeper(session)
     return False
 
 
 def end_keeper(session: Session) -> None:
-    """Have 1.2.0's keeper save what is to be saved, and end; where it does not answer, it is ended."""
+    """Have 1.2.0's keeper save what is to be saved; then, or where it does not answer, it is ended."""
     try:
         with socket.socket(socket.AF_UNIX) as connection, address_of(session.keeper_socket) as address:
             connection.settimeout(FINISH_PATIENCE)
@@ -81,9 +79,6 @@ def end_keeper(session: Session) -> None:
             connection.sendall(FINISH)
             while connection.recv(65536):  # it closes once it has saved
                 pass
-        end = time.monotonic() + 5.0
-        while running_pid(session.keeper.pid_file) and time.monotonic() < end:
-            time.sleep(0.05)
     except OSError as error:
         print(f"the keeper did not answer ({error}); it is ended")
     end_process(session.keeper.pid_file)

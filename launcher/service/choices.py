@@ -6,18 +6,17 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
 
-from launcher.core.fields import DEFAULTS, EVERYTHING, NOT_MODELS, NOTHING
+from launcher.core.fields import DEFAULTS, EVERYTHING, NOT_MODELS, NOTHING, Settings
 from launcher.core.session import Session, read_object
-from launcher.core.settings import Settings
 from launcher.models.catalog import CHECKPOINT_NAMES
 from launcher.models.pasted import without_secrets
 
 OWNED: Final = ("drive_folder", "keep_on_drive")  # they belong to the web UI that runs
-AT_ONCE: Final = ("give_back_after", "api")  # the others take effect at the next restart
+IMMEDIATE: Final = ("give_back_after", "api")  # the others take effect at the next restart
 NOT_BY_THE_PAGE: Final = (*OWNED, "version", "extensions_tab", "extra_arguments", "link")
 
 
-def checked(choices: Mapping[str, Any]) -> Settings:
+def settings_of(choices: Mapping[str, Any]) -> Settings:
     """The settings of a form. Raises `Problem`."""
     return Settings.from_form(choices, CHECKPOINT_NAMES)
 
@@ -41,7 +40,7 @@ def shown(settings: Settings) -> dict[str, Any]:
     return as_form(settings) | {"checkpoint": without_secrets(settings.checkpoint)}
 
 
-def noted(session: Session) -> Settings | None:
+def last_launched(session: Session) -> Settings | None:
     """What the launch before this service was asked to be; None where nobody knows."""
     found = read_object(session.launch_file).get("settings")
     return Settings.noted(found) if isinstance(found, dict) else None
@@ -49,14 +48,13 @@ def noted(session: Session) -> Settings | None:
 
 def of_running(session: Session) -> Settings:
     """What the web UI that runs was asked to be, as far as its own arguments and links tell."""
-    settings = noted(session)
-    if settings:
+    if settings := last_launched(session):
         return settings
     arguments = session.webui.said.get("arguments")
     words = [str(word) for word in arguments] if isinstance(arguments, list) else []
     if "--data-dir" not in words[:-1]:
-        return checked({})
+        return settings_of({})
     data, disk = Path(words[words.index("--data-dir") + 1]), session.place.parent
     models = (data / "models").resolve()
     keep = NOTHING if models.is_relative_to(disk / "kept") else NOT_MODELS if models == disk / "models" else EVERYTHING
-    return checked({"drive_folder": data.name, "keep_on_drive": keep, "api": "--api" in words})
+    return settings_of({"drive_folder": data.name, "keep_on_drive": keep, "api": "--api" in words})

@@ -1,12 +1,10 @@
 """What is done beside the launch, each with rows of its own: models, ControlNet, extensions, stop."""
 
-import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from inspect import signature
-from typing import Any, Final
+from typing import Final
 
 from launcher.core.folder import require_room
 from launcher.core.problem import Problem
@@ -14,11 +12,11 @@ from launcher.core.snapshot import Button
 from launcher.core.status import Status
 from launcher.drive.mount import connect_drive
 from launcher.extensions.manage import CONTROLNET_URL, Change, add_extension, change_one
-from launcher.launch import stop as ending
 from launcher.launch.launch import Ask, Launch
 from launcher.launch.start_web_ui import CHANGED
-from launcher.launch.steps import Failed, Steps
-from launcher.models.catalog import model_named
+from launcher.launch.steps import Steps
+from launcher.launch.stop import stop_launch
+from launcher.models.catalog import Model, model_named
 from launcher.models.checksums import sync_checksums
 from launcher.models.controlnet import chosen_controls
 from launcher.models.ensure import ensure_linked_model, ensure_model
@@ -37,44 +35,29 @@ class Job:
     """One job. It belongs to a launch, which need not run."""
 
     launch: Launch
-    status: Status
-    stop: threading.Event
+    steps: Steps
     ask: Ask  # puts a question to the person who looks at this job
 
     @property
-    def steps(self) -> Steps:
-        return Steps(self.status, self.launch.session.log, self.stop)
+    def status(self) -> Status:
+        return self.steps.status
 
 
-def wrong_fields(do: str, fields: dict[str, Any]) -> str:
-    """What is wrong with a job that was asked for; "" where nothing is."""
-    if do not in JOBS:
-        return "there is no such job"
-    try:
-        signature(JOBS[do][2]).bind(None, **fields)
-    except TypeError as error:
-        return str(error)
-    wrong = [name for name, value in fields.items() if not isinstance(value, str | bool)]
-    return f"{wrong[0]!r} is no text" if wrong else ""
-
-
-def add_model(job: Job, what: str, kind: str = "", file_name: str = "") -> None:
+def fetch_models(job: Job, what: str = "", kind: str = "", file_name: str = "") -> None:
     """Names of the catalog, or links with spaces or new lines between; they are fetched side by side."""
     lines = [line.strip() for line in what.splitlines() if line.strip()]
     wanted = [one for line in lines for one in links_in(line) or [line]]
     if not wanted:
         do = "Choose a model from the list, or paste a link."
-        refuse(job, Problem("The field **what** is empty.", do, field="what"))
-    elif len(wanted) > 1 and file_name:
+        raise Problem("The field **what** is empty.", do, field="what")
+    if len(wanted) > 1 and file_name:
         what = "You are adding several models, but the field **file_name** has only one name."
-        refuse(job, Problem(what, "Empty the field, or add the models one by one.", field="file_name"))
-    else:
-        run_side_by_side(
-            job, [(without_secrets(line), partial(_add_one, job, line, kind, file_name)) for line in wanted]
-        )
+        raise Problem(what, "Empty the field, or add the models one by one.", field="file_name")
+    works = [(without_secrets(line), partial(fetch_one_model, job, line, kind, file_name)) for line in wanted]
+    run_side_by_side(job, works)
 
 
-def _add_one(job: Job, line: str, kind: str, file_name: str, fetcher: Fetcher) -> str:
+def fetch_one_model(job: Job, line: str, kind: str, file_name: str, fetcher: Fetcher) -> str:
     launch, model = job.launch, model_named(line)
     kind = "" if kind == "detect" else kind
     name = ensure_model(fetcher, model) if model else ensure_linked_model(fetcher, line, kind, file_name)
@@ -86,14 +69,9 @@ def _add_one(job: Job, line: str, kind: str, file_name: str, fetcher: Fetcher) -
     return f"{name}: choose it in the web UI; if a list there does not have it yet, press the list's refresh button"
 
 
-def add_controlnet(job: Job, for_models: str, controls: str) -> None:
+def fetch_controlnet(job: Job, for_models: str = "", controls: str = "") -> None:
     """The extension and the models chosen, side by side."""
-    launch = job.launch
-    try:
-        models = chosen_controls(for_models, controls)
-    except Problem as problem:
-        refuse(job, problem)
-        return
+    launch, models = job.launch, chosen_controls(for_models, controls)
 
     def require_room_for_all() -> None:
         wanted = ((launch.folder.models / model.folder, model.sources[0]) for model in models)
@@ -106,14 +84,15 @@ def add_controlnet(job: Job, for_models: str, controls: str) -> None:
     def extension(fetcher: Fetcher) -> str:
         return effect_of(job, add_extension(launch.folder, CONTROLNET_URL, fetcher.step))
 
-    def model_work(model: Any) -> Work:
-        return lambda fetcher: f"{ensure_model(fetcher, model)} is ready"
-
-    works = [("The extension ControlNet", extension), *((model.name, model_work(model)) for model in models)]
-    run_side_by_side(job, works, require_room_for_all)
+    works = [(model.name, partial(fetch_control, model)) for model in models]
+    run_side_by_side(job, [("The extension ControlNet", extension), *works], require_room_for_all)
 
 
-def change_extensions(job: Job, action: str, what: str) -> None:
+def fetch_control(model: Model, fetcher: Fetcher) -> str:
+    return f"{ensure_model(fetcher, model)} is ready"
+
+
+def work_on_extensions(job: Job, action: str = "", what: str = "") -> None:
     """Add, update, list, remove or switch one or all."""
 
     def change(fetcher: Fetcher) -> str:
@@ -133,17 +112,12 @@ def effect_of(job: Job, change: Change) -> str:
     return f"{change.told}. Press {RESTART} for it to take effect."
 
 
-def stop(job: Job, give_back_the_machine: bool = False) -> None:
+def stop_everything(job: Job, give_back_the_machine: bool = False) -> None:
     """End the web UI, the door and the link; on request give the machine back."""
     job.status.add("work", "Stopping")
     with job.steps.step("work") as step:
-        ending.stop(job.launch, job.ask, step, give_back_the_machine)
+        stop_launch(job.launch, job.ask, step, give_back_the_machine)
     job.status.show(foot=job.launch.status.now.foot)
-
-
-def refuse(job: Job, problem: Problem) -> None:
-    job.status.add("0", job.status.now.title)
-    job.status.step("0").fail(problem)
 
 
 def run_side_by_side(job: Job, works: Sequence[tuple[str, Work]], before: Callable[[], None] = lambda: None) -> None:
@@ -160,17 +134,15 @@ def run_side_by_side(job: Job, works: Sequence[tuple[str, Work]], before: Callab
         job.launch.folder.prepare()
         before()
     with ThreadPoolExecutor(MOST_SIDE_BY_SIDE) as pool:
-        done = [pool.submit(one, number, work) for number, (_, work) in enumerate(works)]
-    for work_done in done:
-        error = work_done.exception()
-        if error and not isinstance(error, Failed):
-            raise error
+        tasks = [pool.submit(one, number, work) for number, (_, work) in enumerate(works)]
+    for task in tasks:
+        task.result()  # raises `Failed` where it failed
 
 
-# What a cell asks for -> the headline while it is done and afterwards, and the work.
+# What a cell asks for -> the headline while it is done and afterwards, and the work with its fields.
 JOBS: Final[dict[str, tuple[str, str, Callable[..., None]]]] = {
-    "add_model": ("Adding models", "Done", add_model),
-    "add_controlnet": ("Adding ControlNet", "Done", add_controlnet),
-    "change_extensions": ("Extensions", "Done", change_extensions),
-    "stop": ("Stopping", "Stopped", stop),
+    "add_model": ("Adding models", "Done", fetch_models),
+    "add_controlnet": ("Adding ControlNet", "Done", fetch_controlnet),
+    "change_extensions": ("Extensions", "Done", work_on_extensions),
+    "stop": ("Stopping", "Stopped", stop_everything),
 }

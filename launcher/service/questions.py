@@ -4,12 +4,11 @@ import itertools
 import queue
 import threading
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
 from launcher.core.problem import Problem
-from launcher.core.status import Changes
+from launcher.core.status import StatusChanges
 
 GONE_AFTER: Final = 2.0  # seconds without a request, once its last one has ended
 CLOSED: Final = "the notebook was closed"
@@ -36,7 +35,7 @@ class Face:
 
     job: int
     waiting: int = 0  # its requests that are open
-    seen: float = 0.0  # time.monotonic() of the end of its last one
+    seen: float = 0.0  # time.monotonic() of its last one
 
 
 @dataclass(frozen=True)
@@ -47,13 +46,13 @@ class Question:
     kind: str
     about: dict[str, Any]
     face: str
-    answer: "queue.SimpleQueue[dict[str, Any] | str]"
+    answer: "queue.SimpleQueue[dict[str, Any] | str]"  # the answer, or why there is none
 
 
 class Faces:
     """All that look, in the order in which they came, and what they are asked."""
 
-    def __init__(self, changes: Changes) -> None:
+    def __init__(self, changes: StatusChanges) -> None:
         self._changes, self._lock = changes, threading.Lock()
         self._faces: dict[str, Face] = {}
         self._numbers = itertools.count(1)
@@ -63,16 +62,16 @@ class Faces:
         return len(self._faces)
 
     def comes(self, name: str, job: int, waiting: int = 0) -> None:
-        """A face is seen; `waiting`: a request of its begins that waits."""
-        with self._lock:
-            face = self._faces.setdefault(name, Face(job))
-            face.job, face.waiting, face.seen = job or face.job, face.waiting + waiting, time.monotonic()
+        """A face is seen; `waiting`: a request of its begins that waits. "" is nobody's."""
+        if name:
+            with self._lock:
+                face = self._faces.setdefault(name, Face(job))
+                face.job, face.waiting, face.seen = job or face.job, face.waiting + waiting, time.monotonic()
 
     def goes(self, name: str) -> None:
         with self._lock:
-            if name in self._faces:
-                self._faces[name].waiting -= 1
-                self._faces[name].seen = time.monotonic()
+            if face := self._faces.get(name):
+                face.waiting, face.seen = face.waiting - 1, time.monotonic()
 
     def remove(self, name: str, why: str = STOPPED) -> None:
         """■, or it is gone: whoever waits for its answer hears so."""
@@ -92,9 +91,6 @@ class Faces:
         """True while a face shows that job, or with 0 the launch."""
         return any(face.job == job for face in list(self._faces.values()))
 
-    def asker(self, job: int) -> Callable[..., dict[str, Any]]:
-        return lambda kind, **about: self.ask(job, kind, **about)
-
     def ask(self, job: int, kind: str, **about: Any) -> dict[str, Any]:
         """Have the newest face of that job, else the newest of all, put a question to a person; return the answer.
 
@@ -106,12 +102,12 @@ class Faces:
                 raise NotAnswered(kind, "this notebook is not open")
             question = Question(next(self._numbers), kind, about, fitting[-1], queue.SimpleQueue())
             self._open[question.number] = question
-        self._changes.notify()
+        self._changes.count()
         try:
             answer = question.answer.get()
         finally:
             del self._open[question.number]
-            self._changes.notify()
+            self._changes.count()
         if isinstance(answer, str):
             raise NotAnswered(kind, answer)
         return answer

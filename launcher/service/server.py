@@ -4,15 +4,14 @@ There are two sockets, both for the owner of the machine's files only. The noteb
 which the door asks for whoever is logged in, has a list of its own, and a status without password or link.
 """
 
-import contextlib
 import json
 import os
 import re
 import select
 import socket
-import sys
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
@@ -23,7 +22,7 @@ from urllib.parse import parse_qs, urlsplit
 from launcher.core.problem import Problem
 from launcher.core.unix_http import address_of
 
-LONGEST_BODY: Final = 1 << 20  # bytes
+LONGEST_REQUEST: Final = 1 << 20  # bytes of its body
 REQUEST_PATIENCE: Final = 10.0  # seconds from the connection to the end of the request
 
 Response = tuple[int, dict[str, Any] | None]  # HTTP status, and the object that goes with it
@@ -36,6 +35,11 @@ class Request:
     page: bool  # it came by the page's socket
     gone: Callable[[], bool]  # whoever asked has gone
 
+    @property
+    def face(self) -> str:
+        """The cell that asks; "" for the page, which nothing can be asked."""
+        return "" if self.page else self.fields.get("face", "")
+
 
 @dataclass(frozen=True)
 class Route:
@@ -46,27 +50,22 @@ class Route:
     page: bool = False  # the page may ask it
 
 
-class Server(ThreadingMixIn, UnixStreamServer):
+class UnixServer(ThreadingMixIn, UnixStreamServer):
     daemon_threads, request_queue_size, block_on_close = True, 128, False
 
     def __init__(
-        self, place: Path, routes: tuple[Route, ...], fault: Callable[[BaseException], Problem], *, page: bool
+        self, place: Path, routes: tuple[Route, ...], fault: Callable[[Exception], Problem], *, page: bool
     ) -> None:
         self.routes, self.fault, self.page = routes, fault, page
         place.unlink(missing_ok=True)
         with address_of(place) as address:
-            super().__init__(address, Handler)
+            super().__init__(address, RequestHandler)
         os.chmod(place, 0o600)
         threading.Thread(target=self.serve_forever, name=place.name, daemon=True).start()
 
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        error = sys.exception()
-        if error and not isinstance(error, OSError):  # a client that has gone is nothing to be told
-            self.fault(error)
 
-
-class Handler(BaseHTTPRequestHandler):
-    server: Server
+class RequestHandler(BaseHTTPRequestHandler):
+    server: UnixServer
     connection: socket.socket
     server_version, sys_version = "launcher", ""
 
@@ -82,7 +81,7 @@ class Handler(BaseHTTPRequestHandler):
         super().finish()
 
     def _drop(self) -> None:
-        with contextlib.suppress(OSError):  # it has just ended
+        with suppress(OSError):  # it has just ended
             self.connection.shutdown(socket.SHUT_RDWR)
 
     def do_GET(self) -> None:
@@ -97,7 +96,7 @@ class Handler(BaseHTTPRequestHandler):
         self.send_response(code)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(body)))
-        with contextlib.suppress(BrokenPipeError):  # whoever asked has gone
+        with suppress(BrokenPipeError):  # whoever asked has gone
             self.end_headers()
             self.wfile.write(body)
 
@@ -105,13 +104,15 @@ class Handler(BaseHTTPRequestHandler):
 
     def _respond(self) -> Response:
         length = self.headers.get("Content-Length", "0")
-        if not length.isdecimal() or int(length) > LONGEST_BODY:
-            return 413, {"what": f"A request has at most {LONGEST_BODY} bytes, and says how many."}
+        if not length.isdecimal() or int(length) > LONGEST_REQUEST:
+            return 413, {"what": f"A request has at most {LONGEST_REQUEST} bytes, and says how many."}
         body, parts = self.rfile.read(int(length)), urlsplit(self.path)  # also where it is refused: it is being sent
         self._late.cancel()
-        asked = ((route, re.fullmatch(route.path, parts.path)) for route in self.server.routes)
-        route, found = next(((r, f) for r, f in asked if f and r.method == self.command), (None, None))
-        if route is None or found is None:
+        for route in self.server.routes:
+            found = re.fullmatch(route.path, parts.path)
+            if found and route.method == self.command:
+                break
+        else:
             return 404, {"what": "There is nothing here."}
         if self.server.page and not route.page:
             return 403, {"what": "Only the notebook may ask for that."}
@@ -134,15 +135,12 @@ class Handler(BaseHTTPRequestHandler):
         except (OSError, ValueError):
             return True
 
-    def address_string(self) -> str:
-        return "client"
-
     def log_message(self, *about: object) -> None:
         """Nothing is logged of a request: it may hold a secret."""
 
 
-def wrong_fields(fields: Any, known: Mapping[str, type]) -> str:
-    """What is wrong with what was sent, in a few words; "" where nothing is."""
+def wrong_fields(fields: Any, known: Mapping[str, type]) -> str | None:
+    """What is wrong with what was sent, in a few words."""
     if not isinstance(fields, dict):
         return "it is no object"
     for name, value in fields.items():
@@ -150,4 +148,4 @@ def wrong_fields(fields: Any, known: Mapping[str, type]) -> str:
             return f"there is no {name[:40]!r}"
         if type(value) is not known[name]:
             return f"{name!r} is no {known[name].__name__}"
-    return ""
+    return None

@@ -4,30 +4,29 @@ import itertools
 import secrets
 import threading
 import time
-import traceback
 from collections.abc import Callable
 from functools import partial
+from inspect import signature
 from typing import Any, Final
 
 from launcher.colab.machine import look_at_machine
 from launcher.core.child_environment import adopt, passes
-from launcher.core.fields import DEFAULTS
-from launcher.core.problem import Problem, unexpected
+from launcher.core.fields import DEFAULTS, Settings
+from launcher.core.problem import Problem
 from launcher.core.process import running_pid
 from launcher.core.session import Session, read_object
-from launcher.core.settings import Settings
 from launcher.core.snapshot import HELP, UNDERWAY, State
-from launcher.core.status import Changes, Status
+from launcher.core.status import Status, StatusChanges
 from launcher.launch.launch import Launch
 from launcher.launch.run import begin
-from launcher.launch.steps import Failed
+from launcher.launch.steps import Failed, Steps
 from launcher.launch.stop import let_go
 from launcher.service import choices as chosen
-from launcher.service.jobs import JOBS, Job, wrong_fields
+from launcher.service.jobs import JOBS, Job
 from launcher.service.questions import Faces
-from launcher.service.server import Request, Response, Route
+from launcher.service.server import Request, Response, Route, wrong_fields
 
-LONGEST_WAIT: Final = 20.0  # seconds for which a status is waited for
+LONGEST_STATUS_WAIT: Final = 20.0  # seconds for which a status is waited for
 STOP_PATIENCE: Final = 120.0  # seconds in which a stop that is underway has come to an end
 JOBS_SHOWN: Final = 20
 WHY_NOT: Final[dict[str, str]] = {
@@ -42,8 +41,9 @@ class Service:
     """One launch at a time, and jobs beside it."""
 
     def __init__(self, session: Session) -> None:
-        self.session, self.changes = session, Changes()
+        self.session, self.changes = session, StatusChanges()
         self.status, self.faces = Status("Nothing is running", self.changes), Faces(self.changes)
+        self.fault = Steps(self.status, session.log, threading.Event()).problem  # of what nobody foresaw
         self.launch: Launch | None = None
         self.start = secrets.token_hex(4)  # another one is another service: its status is not to be waited for
         self._jobs: dict[int, Job] = {}
@@ -70,12 +70,6 @@ class Service:
             Route("DELETE", r"/faces/([\w-]{1,40})", self.delete_face, {}),
         )
 
-    def fault(self, error: BaseException) -> Problem:
-        """Something that nobody foresaw: for the log, and as a person reads it."""
-        with self.session.log.open("a") as file:
-            traceback.print_exception(error, file=file)
-        return unexpected(error, str(self.session.log))
-
     # ---- what is
 
     def accepted(self, request: Request, code: int = 202, **more: Any) -> Response:
@@ -83,29 +77,26 @@ class Service:
         with self.changes:
             now = self.status.now.public() if request.page else self.status.now.as_json()
             questions = self.faces.open_questions()
-            more |= {
+            return code, now | more | {
                 "version": f"{self.start}.{self.changes.number}",
                 "jobs": {str(number): job.status.now.public() for number, job in self._jobs.items()},
                 "questions": [{"kind": one["kind"]} for one in questions] if request.page else questions,
                 "choices": chosen.shown(self.launch.settings) if self.launch else {},
-            }
-            return code, now | more
+            }  # fmt: skip
 
     def get_status(self, request: Request) -> Response:
         """The status as soon as there is a newer one than the face has seen."""
         start, _, number = request.fields.get("after", "").rpartition(".")
         after = int(number) if start == self.start and number.isdecimal() else -1
-        face, job = "" if request.page else request.fields.get("face", ""), request.fields.get("job", "")
-        if face:
-            self.faces.comes(face, int(job) if job.isdecimal() else 0, waiting=1)
+        job = request.fields.get("job", "")
+        self.faces.comes(request.face, int(job) if job.isdecimal() else 0, waiting=1)
         try:
-            newer = self.changes.wait(after, LONGEST_WAIT, request.gone)
+            newer = self.changes.wait_beyond(after, LONGEST_STATUS_WAIT, request.gone)
         finally:
-            self.faces.goes(face)
+            self.faces.goes(request.face)
         return self.accepted(request, 200) if newer else (204, None)
 
     def get_link(self, request: Request) -> Response:
-        """A link that opens the web UI logged in, once."""
         return 200, {"link": self.launch.public_link.fresh_link() if self.launch else ""}
 
     # ---- the launch
@@ -113,15 +104,15 @@ class Service:
     def post_launch(self, request: Request) -> Response:
         """▶: what runs, a new launch, or 409 where that would change what belongs to the web UI that runs."""
         form, variables = request.fields.get("choices", {}), request.fields.get("variables", {})
-        settings = chosen.checked(form)
+        settings = chosen.settings_of(form)
         wrong = [name for name, value in variables.items() if not passes(name) or not isinstance(value, str)]
         if wrong:
             return 400, {"what": f"This variable is not handed on: {wrong[0][:40]}."}
         end = time.monotonic() + STOP_PATIENCE
         while self.status.now.state == State.STOPPING and time.monotonic() < end and not request.gone():
-            self.changes.wait(self.changes.number, 1.0)
+            self.changes.wait_beyond(self.changes.number, 1.0)
         with self._lock:
-            self._see_face(request, 0)
+            self.faces.comes(request.face, 0)  # it may be asked something before its first look
             before, differs = self.launch, dict[str, list[str]]()
             if before and self.status.now.state in UNDERWAY and not before.over.is_set():  # else it is failing
                 if settings == before.settings or chosen.is_untouched(form):
@@ -133,11 +124,6 @@ class Service:
             self._begin(settings, variables, anew=bool(differs))
             return self.accepted(request)
 
-    def _see_face(self, request: Request, job: int) -> None:
-        """It may be asked something before its first look."""
-        if request.fields.get("face"):
-            self.faces.comes(request.fields["face"], job)
-
     def _begin(self, settings: Settings, variables: Any = None, *, anew: bool = False, take_up: bool = False) -> None:
         variables = variables or read_object(self.session.launch_file).get("variables")
         if isinstance(variables, dict) and variables:
@@ -147,8 +133,8 @@ class Service:
         begin(self.launch, before, anew=anew, take_up=take_up)
 
     def _new_launch(self, settings: Settings) -> Launch:
-        somebody = partial(self.faces.shows, 0)
-        return Launch(settings, look_at_machine(), self.status, self.faces.asker(0), somebody, self.launch)
+        ask, somebody = partial(self.faces.ask, 0), partial(self.faces.shows, 0)
+        return Launch(settings, look_at_machine(), self.status, ask, somebody, self.launch)
 
     def take_up_what_runs(self) -> None:
         """A web UI runs that an earlier service started: this one keeps its images from now on."""
@@ -159,7 +145,7 @@ class Service:
         """Done: it is being restarted. Started: it had given up, and is being started. Refused: why."""
         with self._lock:
             state, launch = self.status.now.state, self.launch
-            settings = launch.settings if launch else chosen.noted(self.session)
+            settings = launch.settings if launch else chosen.last_launched(self.session)
             if state in WHY_NOT or state == State.OFF or not settings:
                 return self.accepted(request, 409, answer="refused", what=WHY_NOT.get(state, NOTHING_KNOWN))
             if launch and launch.watched:
@@ -181,13 +167,12 @@ class Service:
             if not self.launch:
                 return 409, {"what": NOTHING_KNOWN}
             before = self.launch.settings
-            settings = chosen.checked(chosen.as_form(before) | asked)
+            settings = chosen.settings_of(chosen.as_form(before) | asked)
             if differs := chosen.differences(before, settings):
                 return 409, {"runs": chosen.shown(before), "differs": differs}
             self.launch.choose(settings)
-            changed = [name for name in asked if getattr(settings, name, "") != getattr(before, name, "")]
-            later = [name for name in changed if name not in chosen.AT_ONCE]
-            return self.accepted(request, at_restart=later)
+            changed = [name for name in asked if getattr(settings, name) != getattr(before, name)]
+            return self.accepted(request, at_restart=[name for name in changed if name not in chosen.IMMEDIATE])
 
     def post_connect(self, request: Request) -> Response:
         """Have a Drive that was disconnected connected: the notebook is asked."""
@@ -204,7 +189,6 @@ class Service:
     # ---- jobs
 
     def post_stop(self, request: Request) -> Response:
-        """End everything; on request give the machine back."""
         return self._begin_job("stop", {"give_back_the_machine": request.fields.get("give_back", False)}, request)
 
     def post_add(self, request: Request) -> Response:
@@ -212,19 +196,22 @@ class Service:
         do = request.fields.get("do", "add_model")
         if request.page and do != "add_model" and not (self.launch and self.launch.settings.extensions_tab):
             return 403, {"what": "Extensions are added in the notebook, where you say whether you trust them."}
-        fields = request.fields.get("fields", {"what": request.fields.get("what", "")})
-        return self._begin_job(do, fields, request)
+        if do not in JOBS:
+            return 400, {"what": "There is no such job."}
+        return self._begin_job(do, request.fields.get("fields", {"what": request.fields.get("what", "")}), request)
 
     def _begin_job(self, do: str, fields: dict[str, Any], request: Request) -> Response:
-        if wrong := wrong_fields(do, fields):
-            return 400, {"what": f"This cannot be asked: {wrong}."}
         title, done_title, work = JOBS[do]
+        known = {name: one.annotation for name, one in signature(work).parameters.items() if name != "job"}
+        if wrong := wrong_fields(fields, known):
+            return 400, {"what": f"This cannot be asked: {wrong}."}
         with self._lock:
             number, status = next(self._numbers), Status(title, self.changes)
             launch = self._launch_for(do, request.fields.get("choices", {}))
-            job = Job(launch, status, threading.Event(), self.faces.asker(number))
+            steps = Steps(status, self.session.log, threading.Event())
+            job = Job(launch, steps, partial(self.faces.ask, number))
             self._jobs = dict(list(self._jobs.items())[-JOBS_SHOWN:]) | {number: job}
-            self._see_face(request, number)
+            self.faces.comes(request.face, number)
             run = partial(self._run_job, partial(work, job, **fields), status, done_title)
             self._threads.append(threading.Thread(target=run, name="job"))
             self._threads[-1].start()
@@ -235,6 +222,9 @@ class Service:
             work()
         except Failed:
             pass  # its step has said so
+        except Problem as problem:  # with what was asked for
+            status.add("0", status.now.title)
+            status.step("0").fail(problem)
         except Exception as error:
             status.notice(self.fault(error).what)
         status.show(over=True, title=HELP if status.now.failed else done_title)
@@ -245,17 +235,15 @@ class Service:
         """
         if self.launch:
             return self.launch
-        launch = self._new_launch((not form and chosen.noted(self.session)) or chosen.checked(form))
-        launch.session.prepare()
+        launch = self._new_launch((not form and chosen.last_launched(self.session)) or chosen.settings_of(form))
         if do == "stop":
             self.launch = launch
         return launch
 
     def delete_job(self, request: Request) -> Response:
         """■: the job should end."""
-        job = self._jobs.get(int(request.number))
-        if job:
-            job.stop.set()
+        if job := self._jobs.get(int(request.number)):
+            job.steps.over.set()
         return self.accepted(request)
 
     def delete_face(self, request: Request) -> Response:
@@ -276,10 +264,11 @@ class Service:
         self.faces.remove_gone()
         self._threads = [thread for thread in self._threads if thread.is_alive()]
         state, launch = self.status.now.state, self.launch
-        failed = launch and state == State.FAILED
-        door = failed and running_pid(self.session.door.pid_file)
-        unsaved = failed and launch and (launch.settings.give_back_after or launch.sync.waiting)
-        return bool(self._threads or len(self.faces) or state in UNDERWAY or door or unsaved)
+        kept: object = state in UNDERWAY
+        if launch and state == State.FAILED:
+            door = running_pid(self.session.door.pid_file)
+            kept = door or launch.settings.give_back_after or launch.sync.waiting
+        return bool(self._threads or len(self.faces) or kept)
 
     def finish(self) -> None:
         """Save what is still to be saved. The web UI, the door and the link stay."""

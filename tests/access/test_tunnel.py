@@ -17,9 +17,8 @@ from launcher.access import tunnels
 from launcher.access.tunnels import cloudflared
 from launcher.access.tunnels.tunnel import SERVICES, Tunnel
 from launcher.access.tunnels.tunnel import answers as answers_within
-from launcher.core.fields import AUTOMATIC, COLABS_OWN, NO_LINK, field_named
+from launcher.core.fields import AUTOMATIC, COLABS_OWN, FIELDS, NO_LINK, Settings
 from launcher.core.problem import Problem
-from launcher.core.settings import Settings
 from launcher.models.catalog import CHECKPOINT_NAMES
 from tests.world.share import FakeShare
 from tests.world.wait import wait
@@ -177,7 +176,7 @@ SAID = [
 
 
 def test_every_tunnel_is_tried_and_offered_by_the_form() -> None:
-    link = field_named("link")
+    link = next(field for field in FIELDS if field.name == "link")
     files = {path.stem for path in Path(tunnels.__path__[0]).glob("*.py")} - {"__init__", "service", "tunnel"}
     assert set(SERVICES) == files
     assert link.choices == (AUTOMATIC, *SERVICES, COLABS_OWN, NO_LINK)

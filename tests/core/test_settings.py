@@ -4,9 +4,8 @@ from dataclasses import asdict
 
 import pytest
 
-from launcher.core.fields import DEFAULTS, FIELDS
+from launcher.core.fields import DEFAULTS, FIELDS, Settings
 from launcher.core.problem import Problem
-from launcher.core.settings import Settings
 from launcher.models.catalog import CHECKPOINT_NAMES, MODELS
 
 

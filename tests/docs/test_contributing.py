@@ -158,7 +158,7 @@ OPEN = """
     from pathlib import Path
     from launcher.access.public_link import PublicLink
     from launcher.colab.machine import Machine
-    from launcher.core.settings import Settings
+    from launcher.core.fields import Settings
     from launcher.models.catalog import CHECKPOINT_NAMES
     from tests.conftest import new_folder
     from tests.world.heard import Heard
@@ -200,7 +200,7 @@ READ = """
     import json, threading
     from pathlib import Path
     from launcher.colab.machine import look_at_machine
-    from launcher.core.settings import Settings
+    from launcher.core.fields import Settings
     from launcher.core.status import Status
     from launcher.launch.start_web_ui import WebUIStart
     from launcher.launch.steps import Steps

@@ -30,7 +30,7 @@ def test_a_page_names_only_code_that_is_there(page: Path) -> None:
         (".venv/bin/python -m pytest tests/test_door.py", "there is no such path"),
         ("launcher.core.fieldz", "launcher.core has no fieldz"),
         ("core.fields.NO_SUCH", "launcher.core.fields has no NO_SUCH"),
-        ("core.settings.Settings.gone", "launcher.core.settings has no Settings.gone"),
+        ("core.fields.Settings.gone", "launcher.core.fields has no Settings.gone"),
         ("make nothing-of-this", "the Makefile has no such target"),
         ("make notebook && make tset", "the Makefile has no such target"),
         ("make docs EVERYTHING=yes", "the Makefile does not use EVERYTHING"),
@@ -50,7 +50,7 @@ def test_what_is_not_there_is_found(name: str, says: str) -> None:
     [
         "launcher/models/sources/", "core/fields.py", "docs/guide.md", "tests/access/test_tunnel.py",
         "tests/docs/test_names.py::test_what_is_not_there_is_found", "launcher.cells", "core.fields.FIELDS",
-        "launcher.core.settings.Settings.from_form()", "core.settings.Settings.api", "make real UPSTREAMS=DIR",
+        "launcher.core.fields.Settings.from_form()", "core.fields.Settings.api", "make real UPSTREAMS=DIR",
         ".venv/bin/python -m tests.programs.mutate --seed 1", "make notebook && make test", "WORKERS=4",
         "KIND_FOLDERS", 'Problem("what happened.", "What to do.")',
         "colab.research.google.com", "modules/api/api.py", "models/Stable-diffusion/", "safe.py", "a lighthouse",

@@ -13,8 +13,8 @@ import requests
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from launcher.core.fields import Settings
 from launcher.core.problem import Problem
-from launcher.core.settings import Settings
 from launcher.models.checksums import CHECKSUMS_FILE, known_checksum, read_kept
 from launcher.models.kinds import contents_of
 from launcher.models.link_target import TokenNeeded, safe_name

@@ -59,7 +59,7 @@ for name in rooms:
         if isinstance(value, type | types.FunctionType) and value.__module__ == name:
             value.__annotations__
 from launcher.core.status import Status
-from launcher.core.settings import Settings
+from launcher.core.fields import Settings
 from launcher.models.catalog import CHECKPOINT_NAMES
 from launcher.ui.html import steps_html
 from launcher.webui.explain import explain

@@ -39,7 +39,7 @@ import json, sys, time
 sys.path.insert(0, {root!r})
 from launcher.client.dialogs import DIALOGS
 from launcher.colab.machine import look_at_machine
-from launcher.core.settings import Settings
+from launcher.core.fields import Settings
 from launcher.git.repository import newest_commit
 from launcher.launch.launch import Launch
 from launcher.launch.steps import finished

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from launcher.colab.machine import look_at_machine
+from launcher.core.fields import Settings
 from launcher.core.problem import Problem
-from launcher.core.settings import Settings
 from launcher.core.snapshot import DONE
 from launcher.core.status import Status
 from launcher.core.tools import Pin

@@ -19,7 +19,7 @@ from launcher.core.session import Session
 from launcher.core.snapshot import State
 from launcher.core.unix_http import address_of, request
 from launcher.service import server
-from launcher.service.choices import as_form, checked, differences, is_untouched, of_running
+from launcher.service.choices import as_form, differences, is_untouched, of_running, settings_of
 from launcher.service.questions import NotAnswered
 from launcher.service.service import Service
 from tests.world.wait import wait
@@ -37,7 +37,7 @@ def session(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Session:
 def service(session: Session) -> Iterator[Service]:
     made = Service(session)
     places = {session.notebook_socket: False, session.page_socket: True}
-    servers = [server.Server(place, made.routes, made.fault, page=page) for place, page in places.items()]
+    servers = [server.UnixServer(place, made.routes, made.fault, page=page) for place, page in places.items()]
     yield made
     for one in servers:
         one.shutdown()
@@ -209,18 +209,18 @@ def test_a_restart_where_nothing_was_ever_started_is_refused(service: Service) -
 
 
 def test_what_belongs_to_the_web_ui_that_runs_is_told_from_the_rest() -> None:
-    runs, form = checked({"drive_folder": "art"}), {"drive_folder": "other", "api": True}
-    assert differences(runs, checked(form)) == {"drive_folder": ["art", "other"]}
-    assert differences(runs, checked({"drive_folder": "art", "give_back_after": 5})) == {}
+    runs, form = settings_of({"drive_folder": "art"}), {"drive_folder": "other", "api": True}
+    assert differences(runs, settings_of(form)) == {"drive_folder": ["art", "other"]}
+    assert differences(runs, settings_of({"drive_folder": "art", "give_back_after": 5})) == {}
     assert is_untouched({})
     assert not is_untouched({"api": True})
-    whole = checked({"extra_arguments": '--theme "a b"', "api": True})
-    assert checked(as_form(whole)) == whole
+    whole = settings_of({"extra_arguments": '--theme "a b"', "api": True})
+    assert settings_of(as_form(whole)) == whole
 
 
 def test_other_choices_take_effect_at_once_or_at_the_next_restart_or_are_refused(service: Service) -> None:
     assert ask(service, "POST", "/choices", {"choices": {"api": True}})[0] == 409, "nothing is known yet"
-    service.launch = service._new_launch(checked({"drive_folder": "art"}))
+    service.launch = service._new_launch(settings_of({"drive_folder": "art"}))
     for choices, page, code, later in (
         ({"give_back_after": 5}, True, 202, []),
         ({"api": True}, True, 202, []),

@@ -6,7 +6,7 @@ from typing import Any
 from launcher.core.problem import Problem
 from launcher.core.session import Session
 from launcher.core.snapshot import Snapshot
-from launcher.service.server import Request, Response, Route, Server
+from launcher.service.server import Request, Response, Route, UnixServer
 
 
 class FakeService:
@@ -21,7 +21,7 @@ class FakeService:
         for name in ("/restart", "/used"):
             kinds = {"ago": int} if name == "/used" else {}
             routes.append(Route("POST", name, self._note(name), kinds, page=True))
-        self._server = Server(Session(session).page_socket, tuple(routes), self._fault, page=True)
+        self._server = UnixServer(Session(session).page_socket, tuple(routes), self._fault, page=True)
 
     def _status(self, request: Request) -> Response:
         return 204 if request.fields.get("after") == self.status["version"] else 200, self.status
