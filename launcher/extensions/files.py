@@ -10,8 +10,8 @@ from pathlib import Path
 
 from launcher.core.folder import Folder, leads_nowhere
 from launcher.core.status import Step
-from launcher.drive.copying import UNFINISHED
-from launcher.drive.kept import COMES_BACK
+from launcher.drive.names import UNFINISHED
+from launcher.drive.restore import COMES_BACK
 from launcher.git.git import BUSY_MARK, PLACED_MARK, branch_of, git, setting, used_or_head
 from launcher.git.history import pull_history, push_history
 from launcher.git.repository import Repository, check_out, keep_history, put_files, wanted_commit

@@ -20,8 +20,8 @@ from launcher.core.session import PRIVATE, Session, read_object
 from launcher.core.settings import Settings
 from launcher.core.snapshot import HELP, Button, LoginBox, State
 from launcher.core.status import Status, Step
-from launcher.drive.mirror import Mirror
 from launcher.drive.mount import connect_drive, drive_is_mounted
+from launcher.drive.sync import Sync
 from launcher.extensions.files import put_extensions
 from launcher.git.repository import newest_commit
 from launcher.launch.start_web_ui import WebUIStart
@@ -74,7 +74,7 @@ class Launch:
         self.starter = WebUIStart(settings, self.machine, self.folder, self.steps)
         self.webui = self.starter.webui
         self.public_link = PublicLink(self.folder, machine, settings.link, self._colabs_link)
-        self.sync = Mirror(
+        self.sync = Sync(
             self.folder.data,
             kept,
             lambda line: status.show(kept=line),

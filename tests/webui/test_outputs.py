@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from launcher.core.folder import Folder
-from launcher.drive.mirror import Mirror
+from launcher.drive.sync import Sync
 from launcher.webui.outputs import OutputPlaces
 from launcher.webui.own_settings import output_settings, own_settings
 from launcher.webui.settings_file import check_settings_file, read_settings
@@ -30,7 +30,7 @@ class Person:
             (self.folder.code / "modules" / name).write_text((STAND_IN / "modules" / name).read_text())
         self.said: list[str] = []
         self.outputs = OutputPlaces(self.folder.code, self.folder.data, self.folder.kept, self.said.append)
-        self.mirror = Mirror(
+        self.sync = Sync(
             self.folder.data, self.folder.kept, lambda text: None, say=self.said.append, elsewhere=self.outputs.look
         )
 
@@ -83,16 +83,16 @@ def test_images_end_on_drive_wherever_the_settings_lead(person: Person, place: s
     if when == "while it runs":
         person.sets()
         person.outputs.prepare()
-        person.mirror.look(settled=0)
+        person.sync.poll(settled=0)
     person.sets(**before)
     if when == "before the start":
         person.outputs.prepare()
-    person.mirror.look(settled=0)
+    person.sync.poll(settled=0)
     if "default" in kept and place and when == "while it runs":
         assert any("The web UI cannot write to" in text and LAST in text for text in person.said)
         return
     person.paints()
-    person.mirror.look(settled=0)
+    person.sync.poll(settled=0)
     assert person.on_drive() == ([kept] if kept else [])
     if not kept:
         assert (person.root / "drive" / "elsewhere" / "a.png").exists()
@@ -109,7 +109,7 @@ def test_images_that_an_earlier_launcher_left_below_the_code_are_kept_and_none_r
         (folder / "outputs" / "txt2img-images" / "day").mkdir(parents=True)
         (folder / "outputs" / "txt2img-images" / "day" / "1.png").write_bytes(content)
     person.outputs.prepare()
-    person.mirror.look(settled=0)
+    person.sync.poll(settled=0)
     assert person.on_drive() == ["outputs/txt2img-images/day/1 (2).png", "outputs/txt2img-images/day/1.png"]
     assert (person.folder.code / "outputs" / "txt2img-images").resolve().is_relative_to(person.folder.data.resolve())
 
@@ -126,14 +126,14 @@ def test_links_made_for_another_drive_folder_or_a_data_directory_that_is_gone_ar
     OutputPlaces(other.code, other.data, other.kept, person.said.append).prepare()
     (other.code / "outputs" / "x" / "b.png").parent.mkdir(parents=True, exist_ok=True)
     (other.code / "outputs" / "x" / "b.png").write_bytes(b"other")
-    Mirror(other.data, other.kept, lambda text: None).look(settled=0)
-    person.mirror.look(settled=0)
+    Sync(other.data, other.kept, lambda text: None).poll(settled=0)
+    person.sync.poll(settled=0)
     assert [p.name for p in other.kept.rglob("*.png")] == ["b.png"]
     assert person.on_drive() == ["outputs/x/a.png"]
     shutil.rmtree(person.folder.data / "outputs")
     person.outputs.prepare()
     person.paints("c.png")
-    person.mirror.look(settled=0)
+    person.sync.poll(settled=0)
     assert "outputs/x/c.png" in person.on_drive()
 
 
@@ -142,7 +142,7 @@ def test_a_pattern_for_subfolders_that_leads_out_is_followed(person: Person) -> 
     person.outputs.prepare()
     (person.root / "days" / "2026-11-25").mkdir(parents=True)
     (person.root / "days" / "2026-11-25" / "1.png").write_bytes(b"image")
-    person.mirror.look(settled=0)
+    person.sync.poll(settled=0)
     assert person.on_drive() == [f"outputs{person.root}/days/2026-11-25/1.png"]
 
 
@@ -150,22 +150,22 @@ def test_what_is_deleted_in_a_place_outside_stays_on_drive(person: Person) -> No
     person.sets(**{LAST: f"{person.root}/pictures"})
     person.outputs.prepare()
     person.paints()
-    person.mirror.look(settled=0)
+    person.sync.poll(settled=0)
     (person.root / "pictures" / "a.png").unlink()
     for _ in range(3):
-        person.mirror.look(settled=0)
+        person.sync.poll(settled=0)
     assert person.on_drive() == [f"outputs{person.root}/pictures/a.png"]
 
 
 def test_what_was_written_before_the_settings_named_another_place_is_kept_all_the_same(person: Person) -> None:
     person.sets(**{LAST: f"{person.root}/first"})
     person.outputs.prepare()
-    person.mirror.look(settled=0)
+    person.sync.poll(settled=0)
     person.paints()
     person.sets(**{LAST: f"{person.root}/second"})
-    person.mirror.look(settled=0)
+    person.sync.poll(settled=0)
     person.paints("b.png")
-    person.mirror.look(settled=0)
+    person.sync.poll(settled=0)
     assert person.on_drive() == [f"outputs{person.root}/first/a.png", f"outputs{person.root}/second/b.png"]
 
 
@@ -176,17 +176,17 @@ def test_what_a1111_fetches_into_its_own_folder_is_kept_and_found_again_on_a_new
     (person.folder.code / "interrogate_tmp").mkdir()
     (person.folder.code / "interrogate_tmp" / "artists.txt").write_text("Monet")
     (person.folder.code / "interrogate_tmp").rename(person.folder.code / "interrogate")  # as A1111 does it
-    person.mirror.look(settled=0)
+    person.sync.poll(settled=0)
     assert person.on_drive(".txt") == ["interrogate/artists.txt"]
     new = Folder(person.folder.kept, tmp_path / "new machine")
     new.prepare()
     new.code.mkdir()
     outputs = OutputPlaces(new.code, new.data, new.kept, person.said.append)
-    mirror = Mirror(new.data, new.kept, lambda text: None, elsewhere=outputs.look)
-    mirror.restore()
+    sync = Sync(new.data, new.kept, lambda text: None, elsewhere=outputs.look)
+    sync.restore()
     outputs.prepare()
     assert (new.code / "interrogate" / "artists.txt").read_text() == "Monet"
-    mirror.look(settled=0)
+    sync.poll(settled=0)
     assert person.on_drive(".txt") == ["interrogate/artists.txt"]
 
 
@@ -198,7 +198,7 @@ def test_the_settings_are_found_in_a1111s_own_list(person: Person) -> None:
     person.sets(outdir_new_kind="pictures")
     person.outputs.prepare()
     person.paints(setting="outdir_new_kind")
-    person.mirror.look(settled=0)
+    person.sync.poll(settled=0)
     assert person.on_drive() == ["outputs/pictures/a.png"], "without the list the names tell"
 
 
