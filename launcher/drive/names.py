@@ -11,8 +11,8 @@ from typing import Final, NamedTuple
 
 from launcher.core.files import copy_whole
 from launcher.core.folder import PART, make_folder_below
+from launcher.webui.outputs import OUTPUTS
 
-OUTPUTS: Final = ("outputs", "output", "log")  # what people make; A1111's Save button writes to log/images
 EXTENSIONS: Final = "extensions"
 NOT_ON_TOP: Final = frozenset({"models", "cache", "tmp"})  # models is a link to Drive; the others are made anew
 NOT_IN_EXTENSIONS: Final = frozenset({*NOT_ON_TOP, "log"})

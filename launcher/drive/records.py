@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import stat
 import threading
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping
@@ -9,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from launcher.drive.names import NOT_ON_TOP, Fingerprint, files_below, is_image, printable
+from launcher.drive.names import NOT_ON_TOP, Fingerprint, files_below, is_image, is_output, is_same, printable
 
 MANY: Final = 10  # files of one folder that are gone at once
 
@@ -158,3 +159,15 @@ class Records:
     def _cannot_read(self, path: str, error: OSError) -> None:
         self._unreadable.add(path)
         self.say(f"{printable(path)} cannot be read ({os.strerror(error.errno or 0)}), so nothing in it is kept.")
+
+
+def is_there(drive_dir: Path, record: Record, name: str) -> bool | None:
+    """Is the file on Drive under this name? None: another one is, which must stay, as all that people make."""
+    try:
+        info = (drive_dir / name).lstat()
+    except FileNotFoundError:
+        return False
+    if is_same(record.now, info):
+        return True
+    is_mine = name == record.name and is_same(record.kept, info)
+    return False if stat.S_ISREG(info.st_mode) and (is_mine or not is_output(name)) else None

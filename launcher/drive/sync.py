@@ -3,7 +3,6 @@
 import errno
 import itertools
 import os
-import stat
 import threading
 import time
 import traceback
@@ -22,20 +21,19 @@ from launcher.drive.names import (
     around_files,
     copy_to_drive,
     fingerprint_of,
-    is_output,
     is_same,
     printable,
     rename_on_drive,
     sweep_unfinished,
 )
-from launcher.drive.records import Record, Records
+from launcher.drive.records import Record, Records, is_there
 from launcher.drive.restore import restore_files
 from launcher.drive.troubles import FULL, TROUBLES, is_drives_fault, reason_of
 
 INTERVAL: Final = 2.0  # seconds between two polls at least
 LONGEST_INTERVAL: Final = 6.0  # seconds; with the time that a file must be unchanged it stays below the ten promised
 REST: Final = 50  # between two polls: times as long as the last one took, which is by how many files there are
-NET: Final = 10  # pauses after which there is a poll though nothing was told
+NET: Final = 15  # pauses after which there is a poll though nothing was told
 SETTLED: Final = 1.0  # seconds a file must be unchanged before it is copied
 SIDE_BY_SIDE: Final = 4  # copies at a time: an operation on Drive takes long, whatever its size
 AT_ONCE: Final = 200  # files between two polls: a new image does not wait for thousands of old ones
@@ -147,6 +145,7 @@ class Sync:
                     self.heartbeat = now = time.monotonic()
                     due = now >= self._due or any(record.due <= now for record in self._records.queue.values())
                     if self._records.changed_on_top() or changed or due:
+                        self._stop.wait(SETTLED)  # what was written just now can be copied then
                         while self._poll(SETTLED) >= AT_ONCE and not self._stop.is_set():
                             continue
                         self._stop.wait(self._pause)
@@ -277,10 +276,11 @@ class Sync:
     def _put(self, path: str, record: Record, put: Callable[[str], None]) -> None:
         """Have one file on Drive by `put`, unless it is there, under the wanted name or another that Drive takes."""
         name = wanted = record.name or record.wanted
-        tries, numbers, there = 0, itertools.count(2), False
+        there: bool | None = False
+        tries, numbers = 0, itertools.count(2)
         while True:
             try:
-                if self._records.claim(name, path) and (there := self._is_there(record, name)) is not None:
+                if self._records.claim(name, path) and (there := is_there(self.drive_dir, record, name)) is not None:
                     if not there:
                         put(name)
                     break
@@ -296,14 +296,3 @@ class Sync:
         self._records.keep(path, record.now, name)
         if not there:
             self._sign_of_life()
-
-    def _is_there(self, record: Record, name: str) -> bool | None:
-        """Is the file on Drive under this name? None: another one is, which must stay, as all that people make."""
-        try:
-            info = (self.drive_dir / name).lstat()
-        except FileNotFoundError:
-            return False
-        if is_same(record.now, info):
-            return True
-        is_mine = name == record.name and is_same(record.kept, info)
-        return False if stat.S_ISREG(info.st_mode) and (is_mine or not is_output(name)) else None

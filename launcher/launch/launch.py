@@ -79,7 +79,7 @@ class Launch:
             kept,
             lambda line: status.show(kept=line),
             say=status.notice,
-            elsewhere=self.starter.outputs.look,
+            elsewhere=self.starter.outputs.elsewhere,
         )
         if before and before.sync.running and before.folder == self.folder:
             self.sync, self.starter.outputs = before.sync, before.starter.outputs
