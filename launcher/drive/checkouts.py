@@ -1,39 +1,37 @@
-"""Extensions in the data directory that are git checkouts: git keeps their history, the mirror what differs."""
+"""Extensions in the data directory that are git checkouts: git keeps their history, the sync what differs."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from launcher.drive.kept import EXTENSIONS, Mark, mark_of
+from launcher.drive.names import EXTENSIONS, Fingerprint, fingerprint_of
 from launcher.git.git import PLACED_MARK, unchanged_files
 
 
 class Checkouts:
     """Tells which files git has already, and which extensions are left alone for now."""
 
-    def __init__(self, data: Path, kept: Path, say: Callable[[str], None]) -> None:
-        self.data, self.kept, self.say = data, kept, say
-        self._read: dict[str, int] = {}  # checkout -> when its index was changed last
-        self._broken: set[str] = set()
+    def __init__(self, data: Path, drive_dir: Path, say: Callable[[str], None]) -> None:
+        self.data, self.drive_dir, self.say = data, drive_dir, say
+        self._read: dict[Path, int] = {}  # checkout -> when its index was changed last
+        self._broken: set[Path] = set()
 
-    def accept(self) -> Iterator[tuple[str, Mark, str]]:
-        """The files that are as git has them, of each checkout that has changed: (path, mark, name on Drive)."""
+    def unchanged(self) -> Iterator[tuple[str, Fingerprint, str]]:
+        """The files that are as git has them, of each checkout that has changed: (path, fingerprint, name on Drive)."""
         for index in self.data.glob(f"{EXTENSIONS}/*/.git/index"):
-            checkout = index.parent.parent
-            try:
-                changed = index.stat().st_mtime_ns
-                if self._read.get(str(checkout)) == changed:
-                    continue
-                self._read[str(checkout)] = changed
-                found = list(self._accepted(checkout))
-            except Exception as error:  # whatever one extension's repository is, the others and all images are kept
-                if str(checkout) not in self._broken:
-                    self._broken.add(str(checkout))
-                    self.say(
-                        f"Changes in the extension {checkout.name} are not kept: "
-                        f"its git repository cannot be read ({type(error).__name__})."
-                    )
+            checkout, changed = index.parent.parent, index.stat().st_mtime_ns
+            if self._read.get(checkout) == changed:
                 continue
-            self._broken.discard(str(checkout))
+            self._read[checkout] = changed
+            try:
+                found = list(self._unchanged_in(checkout))
+                self._broken.discard(checkout)
+            except Exception as error:  # whatever one extension's repository is, the others and all images are kept
+                self._broken.add(checkout)
+                self.say(
+                    f"Changes in the extension {checkout.name} are not kept: "
+                    f"its git repository cannot be read ({type(error).__name__})."
+                )
+                continue
             yield from found
 
     def left_alone(self, path: str) -> bool:
@@ -42,14 +40,14 @@ class Checkouts:
         if len(parts) < 3 or parts[0] != EXTENSIONS:
             return False
         checkout = self.data / EXTENSIONS / parts[1]
-        if str(checkout) in self._broken:
+        if checkout in self._broken:
             return True
-        return (checkout / ".git" / PLACED_MARK).exists() and not (self.kept / EXTENSIONS / parts[1]).exists()
+        return (checkout / ".git" / PLACED_MARK).exists() and not (self.drive_dir / EXTENSIONS / parts[1]).exists()
 
-    def _accepted(self, checkout: Path) -> Iterator[tuple[str, Mark, str]]:
+    def _unchanged_in(self, checkout: Path) -> Iterator[tuple[str, Fingerprint, str]]:
         for inside in unchanged_files(checkout):
             path = checkout / inside
             try:
-                yield str(path), mark_of(path.lstat()), f"{EXTENSIONS}/{checkout.name}/{inside}"
+                yield str(path), fingerprint_of(path.lstat()), f"{EXTENSIONS}/{checkout.name}/{inside}"
             except (FileNotFoundError, NotADirectoryError):
                 continue

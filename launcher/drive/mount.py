@@ -87,14 +87,12 @@ def connect_drive(machine: Machine, ask: Callable[..., dict[str, Any]]) -> None:
     if drive_is_mounted(machine):
         return
     for pause in (LOOKS_ALIVE, 0.0):
-        told = ask("mount", mountpoint=str(machine.mountpoint))
-        if "error" in told:
-            raise mount_problem(told["error"], told["types"], told["seconds"])
+        response = ask("mount", mountpoint=str(machine.mountpoint))
+        if "error" in response:
+            raise mount_problem(response["error"], response["types"], response["seconds"])
         if drive_is_mounted(machine):
             return
-        time.sleep(
-            pause
-        )  # a mount that has just died still looks like a folder, and mount() says it is mounted already
+        time.sleep(pause)  # a mount that has just died looks like a folder, and mount() says it is mounted already
     raise Problem(
         "Google Drive did not answer after it was connected; the permission may not have been given in time.",
         "Press ▶ again and allow Google Drive in the window that opens.",

@@ -19,14 +19,14 @@ TROUBLES: Final = {
 FULL: Final = (errno.ENOSPC, errno.EDQUOT)
 
 
-def is_drives_fault(error: Exception, kept: Path) -> bool:
-    """True if an error concerns all of Drive, not just one file. For some only a look at the folder `kept` can tell."""
+def is_drives_fault(error: Exception, drive_dir: Path) -> bool:
+    """True if an error concerns all of Drive, not just one file. For some only a look at the folder on it can tell."""
     if not isinstance(error, OSError) or error.errno not in TROUBLES:
         return False
     if error.errno not in (errno.EIO, errno.ENOENT):
         return True
     try:
-        kept.stat()
+        drive_dir.stat()
         return False
     except OSError:
         return True
@@ -35,8 +35,3 @@ def is_drives_fault(error: Exception, kept: Path) -> bool:
 def reason_of(error: Exception) -> str:
     """An error in a few words."""
     return os.strerror(error.errno) if isinstance(error, OSError) and error.errno else type(error).__name__
-
-
-def printable(name: str) -> str:
-    """A file name as it can be shown: names may hold bytes that are no letters."""
-    return "".join(c if c.isprintable() else "?" for c in name)

@@ -10,13 +10,13 @@ from pathlib import Path
 
 from launcher.core.folder import Folder, leads_nowhere
 from launcher.core.status import Step
-from launcher.drive.copying import UNFINISHED
-from launcher.drive.kept import COMES_BACK
+from launcher.drive.names import UNFINISHED
+from launcher.drive.restore import COMES_BACK
 from launcher.git.git import BUSY_MARK, PLACED_MARK, branch_of, git, setting, used_or_head
 from launcher.git.history import pull_history, push_history
 from launcher.git.repository import Repository, check_out, keep_history, put_files, wanted_commit
 from launcher.git.submodules import check_out_submodules
-from launcher.webui.settings_file import SWITCHED_OFF, check_settings_file, read_settings, write_settings
+from launcher.webui.settings_files import SWITCHED_OFF, check_settings_file, read_settings, write_settings
 
 
 @dataclass(frozen=True)

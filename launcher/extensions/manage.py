@@ -111,7 +111,7 @@ def update_extension(folder: Folder, name: str, step: Step) -> Change:
     changed = changed_files(files)
     if keep_edits(files, history, step) and not (kept / ".git" / "index").exists():
         push_history(folder, kept)
-        for inside in changed:  # the copies that Mirror made; they belong to the old version
+        for inside in changed:  # the copies that Sync made; they belong to the old version
             (kept / inside).unlink(missing_ok=True)
     wanted = repository(name, url, branch=followed)
     check_out(folder, wanted, files, refresh=True, step=step, newest=newest)

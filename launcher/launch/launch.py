@@ -18,8 +18,8 @@ from launcher.core.problem import Problem
 from launcher.core.session import Session, read_object, write_object
 from launcher.core.snapshot import HELP, Button, LoginBox, State
 from launcher.core.status import Status, Step
-from launcher.drive.mirror import Mirror
 from launcher.drive.mount import connect_drive, drive_is_mounted
+from launcher.drive.sync import Sync
 from launcher.extensions.files import put_extensions
 from launcher.git.repository import newest_commit
 from launcher.launch.start_web_ui import WebUIStart
@@ -72,12 +72,12 @@ class Launch:
         self.starter = WebUIStart(settings, self.machine, self.folder, self.steps)
         self.webui = self.starter.webui
         self.public_link = PublicLink(self.folder, machine, settings.link, self._colabs_link)
-        self.sync = Mirror(
+        self.sync = Sync(
             self.folder.data,
             kept,
             lambda line: status.show(kept=line),
             say=status.notice,
-            elsewhere=self.starter.outputs.look,
+            elsewhere=self.starter.outputs.elsewhere,
         )
         if before and before.sync.running and before.folder == self.folder:
             self.sync, self.starter.outputs = before.sync, before.starter.outputs

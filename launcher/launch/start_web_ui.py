@@ -36,8 +36,8 @@ from launcher.python.pins import LOCKED_COMMIT, LOCKED_VERSION
 from launcher.python.uv import webui_environment
 from launcher.webui.arguments import fixed_arguments, machine_arguments
 from launcher.webui.explain import not_loaded
-from launcher.webui.outputs import OutputPlaces
-from launcher.webui.settings_file import check_settings_file
+from launcher.webui.outputs import OutputFolders
+from launcher.webui.settings_files import check_settings_file
 from launcher.webui.web_ui import Plan, WebUI
 
 CHANGED: Final = "extensions changed"  # what the notice is about that a restart makes untrue
@@ -55,7 +55,7 @@ class WebUIStart:
         self.status, self.webui = steps.status, WebUI(folder)
         self.session = Session(folder.session)
         self._unnoted = False
-        self.outputs = OutputPlaces(folder.code, folder.data, folder.kept, self.status.notice)
+        self.outputs = OutputFolders(folder.code, folder.data, folder.kept, self.status.notice)
 
     def install(self, packages: list[str]) -> bool:
         """Have these packages in the web UI's Python; True if any had to be fetched."""

@@ -14,8 +14,8 @@ from launcher.core.folder import GB, free_bytes, largest_files
 from launcher.core.problem import Problem
 from launcher.core.snapshot import Button
 from launcher.core.status import Status
-from launcher.drive.mirror import Mirror
 from launcher.drive.mount import connect_drive, drive_is_mounted
+from launcher.drive.sync import Sync
 from launcher.launch.steps import Steps
 
 WATCH_LINK_EVERY: Final = 60.0  # seconds
@@ -36,7 +36,7 @@ class DriveWatch:
     machine: Machine
     ask: Callable[..., dict[str, Any]]  # puts a question to the person
     somebody: Callable[[], bool]  # is there a face that could be asked?
-    sync: Mirror
+    sync: Sync
     away: bool = False  # Drive is not there
     _connecting: threading.Thread | None = None
     _next: float = 0.0  # time.monotonic() of the next look
@@ -96,7 +96,7 @@ class DriveWatch:
         self.away = False
         self.steps.status.offer(Button.CONNECT, False)
         self.steps.status.remove("drive")
-        where = self.machine.in_words(self.sync.kept)
+        where = self.machine.in_words(self.sync.drive_dir)
         self.steps.of("drive").done(f"{where}, connected again at {time.strftime('%H:%M')}")
 
     def _say_if_full(self) -> None:
@@ -106,7 +106,7 @@ class DriveWatch:
             self.steps.status.remove("full")
         elif self.sync.full and not self._full_said:
             self._full_said = True
-            sizes = ", ".join(f"{name} ({size / GB:.1f} GB)" for name, size in largest_files(self.sync.kept))
+            sizes = ", ".join(f"{name} ({size / GB:.1f} GB)" for name, size in largest_files(self.sync.drive_dir))
             self.steps.status.notice(
                 f"Google Drive is full: {self.sync.waiting_bytes / GB:.2f} GB of new files wait on this machine, "
                 "and are lost when it goes away. Delete what you do not need and empty Drive's trash; the files "
@@ -118,7 +118,7 @@ class DriveWatch:
         """How much Drive still takes, once a minute."""
         if self.machine.mountpoint and time.monotonic() > self._next_room:
             self._next_room = time.monotonic() + WATCH_ROOM_EVERY
-            self.steps.status.fact("Free on Google Drive", f"{free_bytes(self.sync.kept) / GB:.1f} GB")
+            self.steps.status.fact("Free on Google Drive", f"{free_bytes(self.sync.drive_dir) / GB:.1f} GB")
 
     def _say_if_stuck(self) -> None:
         """Say when nothing was heard of the sync for long: it waits for an answer of Drive that does not come."""

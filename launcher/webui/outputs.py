@@ -1,187 +1,131 @@
 """Where A1111 writes images, by its own settings; whatever they name ends in what is kept on Drive.
 
-Settings that came from another machine, another launcher or another folder on Drive name places that nobody keeps.
+Settings that came from another machine, another launcher or another folder on Drive name folders that nobody keeps.
 A1111 takes a path relative to its code folder, does not know `~`, and makes every folder it lacks: nobody would notice.
 """
 
 import os
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from launcher.webui.own_settings import output_settings
-from launcher.webui.settings_file import NAME, read_settings, write_settings
+from launcher.webui.settings_files import NAME, OUTPUT, read_settings, write_settings
 
-KEPT_TOPS: Final = ("outputs", "output", "log")  # the folders of the data directory that hold what people make
-FETCHED: Final = ("interrogate",)  # lists of words that A1111 fetches into its own folder at first use
+OUTPUTS: Final = ("outputs", "output", "log")  # what people make; A1111's Save button writes to log/images
+FETCHED: Final = "interrogate"  # lists of words that A1111 fetches into its own folder at first use
 SUBFOLDERS: Final = "directories_filename_pattern"  # may lead out of the folder it belongs to
 
 
-class OutputPlaces:
-    """Leads output places into the data directory by links, or says under which name they are kept where they are."""
+class OutputFolders:
+    """Before a start, settings that lead elsewhere are led into the data directory; while the web UI runs, `elsewhere`
+    tells where they have come to lead, so that it is kept from there.
+    """
 
-    def __init__(self, code: Path, data: Path, kept: Path, say: Callable[[str], None]) -> None:
-        self.code, self.data, self.say = code, data, say
-        self.kept = kept
-        self._places: dict[Path, str] = {}
-        self._read = -1
-        self._said: set[str] = set()
+    def __init__(self, code: Path, data: Path, drive_dir: Path, say: Callable[[str], None]) -> None:
+        self.code, self.data, self.drive_dir, self.say = code, data, drive_dir, say
+        self._elsewhere: dict[Path, str] = {}
+        self._read: int | None = None  # the settings as they were changed then
 
     def prepare(self) -> None:
-        """Before a start of the web UI: lead everything to its place, and take back settings that cannot work here."""
-        self._lead_fetched()
+        """Before a start of the web UI."""
+        self._link_fetched()
         settings = read_settings(self.data) or {}
+        foreign, changed = self._foreign(settings), dict(settings)
+        for name, folder in foreign:
+            changed.pop(name, None)
+            if name != SUBFOLDERS:
+                changed[name] = str(self.data / name_on_drive(folder))
+            if name == SUBFOLDERS or not usual_part(folder):
+                self.say(
+                    f"The web UI's setting {name} led to {settings[name]}, which is not kept on Google Drive. Images "
+                    f"are saved in {OUTPUTS[0]} in your folder instead."
+                )
+            all_data = Path(os.path.realpath(folder)).is_relative_to(self.data.parent)
+            others = all_data and not folder.is_relative_to(self.data)  # another drive_folder's images
+            if folder.is_dir() and not others and not self._is_too_wide(folder):
+                self._elsewhere[folder] = name_on_drive(folder)  # what was written there until now
+        if foreign:
+            write_settings(self.data, changed)
         self._read = self._changed()
-        unusable = self._redirect(settings, running=False)
-        if unusable:
-            write_settings(self.data, {name: value for name, value in settings.items() if name not in unusable})
-            self._read = self._changed()
 
-    def look(self) -> Mapping[Path, str]:
+    def elsewhere(self) -> Mapping[Path, str]:
         """While it runs: the folders outside of the data directory that are to be kept, with their names on Drive."""
         changed = self._changed()
-        if changed != self._read:
-            settings = read_settings(self.data)
-            if settings is not None:  # else it is being written just now
-                self._read = changed
-                self._redirect(settings, running=True)
-        for name in FETCHED:
-            if (self.code / name).is_dir() and not (self.code / name).is_symlink():
-                self._places[self.code / name] = name
-        return self._places
+        settings = read_settings(self.data) if changed != self._read else None
+        if settings is not None:  # else it is being written just now
+            self._read = changed
+            for name, folder in self._foreign(settings):
+                if self._is_too_wide(folder) or not can_be_written(folder):
+                    self.say(
+                        f"The web UI cannot write to {settings[name]} (its setting {name}, under Paths for saving). "
+                        "Choose another folder there."
+                    )
+                    continue
+                self._elsewhere[folder] = kept_in = name_on_drive(folder)
+                self.say(f"Images that the web UI writes to {folder} are kept on Google Drive in {kept_in}.")
+        if (self.code / FETCHED).is_dir() and not (self.code / FETCHED).is_symlink():
+            self._elsewhere[self.code / FETCHED] = FETCHED
+        return self._elsewhere
 
-    def _lead_fetched(self) -> None:
+    def _foreign(self, settings: dict[str, Any]) -> dict[tuple[str, Path], None]:
+        """The settings that lead to folders that are not kept, each with its folder."""
+        named = [
+            (name, self.code / value)
+            for name, value in settings.items()
+            if name.startswith(OUTPUT) and isinstance(value, str) and value.strip()
+        ]
+        fixed = str(settings.get(SUBFOLDERS) or "").split("[")[0]
+        if fixed.startswith("/") or ".." in fixed.split("/"):
+            folders = [self.data / OUTPUTS[0] / "images", *(folder for _, folder in named)]
+            named += [(SUBFOLDERS, folder / (fixed.rpartition("/")[0] or "/")) for folder in folders]
+        normal = [(name, Path(os.path.normpath(folder))) for name, folder in named]
+        return dict.fromkeys((name, folder) for name, folder in normal if not self._is_kept(folder))
+
+    def _is_kept(self, folder: Path) -> bool:
+        """True for a folder on Drive that can be written to, and for one below those of the data directory."""
+        real, data = Path(os.path.realpath(folder)), Path(os.path.realpath(self.data))
+        if real.is_relative_to(data):
+            return real.relative_to(data).parts[:1] in [(top,) for top in OUTPUTS]
+        drive = next((above for above in self.drive_dir.parents if os.path.ismount(above)), Path("/"))
+        if self.data.is_relative_to(drive):  # Drive is no mount of its own here
+            drive = self.drive_dir.parent.parent
+        return any(path.is_relative_to(drive) for path in (folder, real)) and can_be_written(folder)
+
+    def _is_too_wide(self, folder: Path) -> bool:
+        """True for a folder in which there is more than images: A1111's own, or one above it."""
+        return self.code.is_relative_to(folder) or self.data.is_relative_to(folder)
+
+    def _link_fetched(self) -> None:
         """What A1111 fetched on an earlier machine came back to the data directory: it finds it there."""
-        for name in FETCHED:
-            here, there = self.code / name, self.data / name
-            if not os.path.lexists(here) and there.is_dir():
-                here.symlink_to(there)
-            elif here.is_symlink() and not here.exists():
-                here.unlink()  # A1111 renames a new folder to this name
+        here, there = self.code / FETCHED, self.data / FETCHED
+        if not os.path.lexists(here) and there.is_dir():
+            here.symlink_to(there)
+        elif here.is_symlink() and not here.exists():
+            here.unlink()  # A1111 renames a new folder to this name
 
-    def _changed(self) -> int:
+    def _changed(self) -> int | None:
         try:
             return (self.data / NAME).stat().st_mtime_ns
         except OSError:
-            return 0
-
-    def _redirect(self, settings: dict[str, Any], running: bool) -> list[str]:
-        """Take care of every place the settings name; returns the settings whose places cannot be written to."""
-        unusable = []
-        for name, place in self._named_places(settings):
-            inside = relative_to(place, self.code)
-            if (inside and self._link(inside, running)) or self._is_kept(place):
-                continue
-            if inside == () or place in self.code.parents or not can_be_written(place):
-                self._tell_unusable(name, str(settings.get(name)), running)
-                unusable.append(name)
-                continue
-            self._keep_where_it_is(place, inside)
-        return unusable
-
-    def _named_places(self, settings: dict[str, Any]) -> Iterator[tuple[str, Path]]:
-        names = output_settings(self.code) or tuple(name for name in settings if name.startswith("outdir_"))
-        subfolder = str(settings.get(SUBFOLDERS) or "").split("[")[0].rpartition("/")
-        leaves = subfolder[1] and (subfolder[0].startswith("/") or ".." in subfolder[0].split("/") or not subfolder[0])
-        for name in names:
-            value = settings.get(name)
-            folder = value if isinstance(value, str) and value.strip() else ""
-            if folder:
-                yield name, Path(os.path.normpath(self.code / folder))
-            if leaves:
-                below = self.code / folder if folder else self.data / "outputs" / "images"
-                yield SUBFOLDERS, Path(os.path.normpath(below / (subfolder[0] or "/")))
-
-    def _is_kept(self, place: Path) -> bool:
-        """True for a place on Drive, and for one in a part of the data directory that is kept."""
-        real, data = Path(os.path.realpath(place)), Path(os.path.realpath(self.data))
-        inside = relative_to(real, data)
-        if inside is not None:
-            return bool(inside) and inside[0] in KEPT_TOPS
-        if place in self._places:
-            return True
-        return any(
-            relative_to(path, drive) is not None for path in (place, real) for drive in drives(self.kept, self.data)
-        )
-
-    def _link(self, inside: tuple[str, ...], running: bool) -> bool:
-        """Lead a folder below A1111's code into the data directory; False if that cannot be."""
-        aim = self.data.joinpath(*kept_name(inside))
-        for depth in range(1, len(inside) + 1):
-            here = self.code.joinpath(*inside[:depth])
-            there = Path(*aim.parts[: len(aim.parts) - len(inside) + depth])
-            ours = here.is_symlink() and Path(os.readlink(here)).is_relative_to(self.data.parent)
-            if ours or not os.path.lexists(here):
-                there.mkdir(parents=True, exist_ok=True)
-                if not ours or Path(os.readlink(here)) != there:  # made for another drive_folder
-                    here.unlink(missing_ok=True)
-                    here.symlink_to(there)
-                return True
-            if here.is_symlink() or not here.is_dir():
-                return False
-        if running or any(self.code.joinpath(*inside).rglob("*.py")):
-            return False  # A1111 may be writing there, or it is a folder of its own
-        move_into(self.code.joinpath(*inside), aim)
-        self.code.joinpath(*inside).symlink_to(aim)
-        return True
-
-    def _keep_where_it_is(self, place: Path, inside: tuple[str, ...] | None) -> None:
-        parts = place.parts[1:]
-        starts = [at for at, part in enumerate(parts[:-1]) if part in KEPT_TOPS]
-        short = "/".join(parts[starts[-1] :]) if starts else ""
-        long = "/".join(("outputs", *parts))
-        name = "/".join(kept_name(inside)) if inside else short
-        self._places[place] = name if name and name not in self._places.values() else long
-        if not inside:
-            self._tell(f"Images that the web UI writes to {place} are kept on Google Drive in {self._places[place]}.")
-
-    def _tell_unusable(self, name: str, value: str, running: bool) -> None:
-        what = f"The web UI cannot write to {value} (its setting {name}, under Paths for saving)."
-        self._tell(f"{what} {'Choose another folder there.' if running else 'Its usual folder is used instead.'}")
-
-    def _tell(self, text: str) -> None:
-        if text not in self._said:
-            self._said.add(text)
-            self.say(text)
+            return None
 
 
-def relative_to(place: Path, folder: Path) -> tuple[str, ...] | None:
-    """The parts of the path from `folder` to `place`, or None if it does not lie below it."""
-    return place.relative_to(folder).parts if place.is_relative_to(folder) else None
+def usual_part(folder: Path) -> str | None:
+    """The end of a path from a folder on that holds what people make: any/outputs/x → outputs/x."""
+    starts = [number for number, part in enumerate(folder.parts) if part in OUTPUTS]
+    return "/".join(folder.parts[starts[-1] :]) if starts else None
 
 
-def drives(kept: Path, data: Path) -> tuple[Path, ...]:
-    """What counts as Drive: the folder that holds the person's folder, and the mount around it (shared drives)."""
-    mount = next((folder for folder in kept.parents if os.path.ismount(folder)), kept.parent)
-    return (kept.parent.parent, *(() if data.is_relative_to(mount) else (mount,)))
+def name_on_drive(folder: Path) -> str:
+    return usual_part(folder) or f"{OUTPUTS[0]}/{folder.name}"
 
 
-def kept_name(inside: tuple[str, ...]) -> tuple[str, ...]:
-    """Where a folder below A1111's code belongs in the data directory: what people make lies in few folders there."""
-    return inside if inside[0] in KEPT_TOPS else ("outputs", *inside)
-
-
-def can_be_written(place: Path) -> bool:
+def can_be_written(folder: Path) -> bool:
     """True if A1111 could make the folder and write there; nothing but the folder is left behind."""
     try:
-        place.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=place):
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
             return True
     except OSError:
         return False
-
-
-def move_into(folder: Path, aim: Path) -> None:
-    """Move all files of a folder into another one, replacing none, and take the empty folder away."""
-    for where, _, names in os.walk(folder):
-        target = aim / os.path.relpath(where, folder)
-        target.mkdir(parents=True, exist_ok=True)
-        for name in names:
-            new, number = target / name, 2
-            while os.path.lexists(new):
-                stem, ending = os.path.splitext(name)
-                new, number = target / f"{stem} ({number}){ending}", number + 1
-            os.replace(Path(where, name), new)
-    for where, _, _ in os.walk(folder, topdown=False):
-        os.rmdir(where)

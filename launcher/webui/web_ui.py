@@ -18,7 +18,6 @@ from launcher.core.process import end_process, exit_code, running_pid, send_sign
 from launcher.core.session import Session
 from launcher.core.status import Step
 from launcher.webui.explain import explain, port_was_taken
-from launcher.webui.settings_file import without_checkpoint
 
 READY_LINE: Final = "Startup time:"  # nothing may ask it for anything before: see docs/how-it-works.md
 MODEL_LINE: Final = "Model loaded in"
@@ -171,3 +170,11 @@ class WebUI:
             return self.log.read_text(errors="replace")
         except FileNotFoundError:
             return ""
+
+
+def without_checkpoint(arguments: object) -> list[str]:
+    words = [str(word) for word in arguments] if isinstance(arguments, list) else []
+    if "--ckpt" in words:
+        at = words.index("--ckpt")
+        del words[at : at + 2]
+    return words

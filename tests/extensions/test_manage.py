@@ -14,8 +14,8 @@ from launcher.core.folder import Folder
 from launcher.core.problem import Problem
 from launcher.core.session import Session
 from launcher.core.unix_http import request
-from launcher.drive.kept import COMES_BACK
-from launcher.drive.mirror import Mirror
+from launcher.drive.restore import COMES_BACK
+from launcher.drive.sync import Sync
 from launcher.extensions.address import Address, checked_address
 from launcher.extensions.files import kept_extensions, kept_place, put_extensions, switch, switched_off
 from launcher.extensions.manage import (
@@ -213,8 +213,8 @@ def test_a_repository_inside_it_comes_with_it_and_is_not_fetched_twice(
     change(folder, "add", ADDRESS)
     assert (folder.data / "extensions/sd-nice/lib/inner/inner.py").read_text() == "1\n"
     assert not (folder.data / "extensions/out").exists(), "nothing is put beside it"
-    mirror = Mirror(folder.data, folder.kept, lambda text: None)
-    mirror.look(settled=0)
+    sync = Sync(folder.data, folder.kept, lambda text: None)
+    sync.poll(settled=0)
     on_drive = {path.name for path in (kept_place(folder, "sd-nice") / "lib" / "inner").iterdir()}
     assert on_drive == {".git"}, "what git has is not copied"
     fetched = len(world.git.fetches())
@@ -295,12 +295,12 @@ def test_one_whose_history_is_elsewhere_is_loaded_as_plain_files(folder: Folder)
 
 def test_an_extensions_own_files_and_edits_come_back_on_a_new_machine(folder: Folder, tmp_path: Path) -> None:
     change(folder, "add", ADDRESS)
-    mirror = Mirror(folder.data, folder.kept, lambda text: None)
-    mirror.look(settled=0)
+    sync = Sync(folder.data, folder.kept, lambda text: None)
+    sync.poll(settled=0)
     assert [p.name for p in kept_place(folder, "sd-nice").iterdir()] == [".git"], "what git has is not copied"
     (folder.data / "extensions/sd-nice/wildcards.txt").write_text("cat\n")
     (folder.data / "extensions/sd-nice/README").write_text("changed\n")
-    mirror.look(settled=0)
+    sync.poll(settled=0)
     new = Folder(folder.kept, tmp_path / "new machine")
     new.prepare()
     put_extensions(new, Heard())
@@ -314,9 +314,9 @@ def test_an_extension_taken_away_on_drive_stays_away_and_its_files_on_the_machin
     own = folder.data / "extensions/sd-nice/wildcards.txt"
     own.write_text("cat\n")
     kept_place(folder, "sd-nice").rename(folder.kept / "taken away")
-    mirror = Mirror(folder.data, folder.kept, lambda text: None)
+    sync = Sync(folder.data, folder.kept, lambda text: None)
     for _ in range(2):
-        mirror.look(settled=0)
+        sync.poll(settled=0)
         put_extensions(folder, Heard())
     assert kept_extensions(folder) == []
     assert not own.parent.exists()
@@ -329,7 +329,7 @@ def test_what_a1111s_own_tab_installed_gets_its_history_on_drive_though_it_has_o
 ) -> None:
     git("clone", "-q", f"{world.git.url}{NICE}.git", str(folder.data / "extensions" / "sd-nice"))
     (folder.data / "extensions/sd-nice/wildcards.txt").write_text("cat\n")
-    Mirror(folder.data, folder.kept, lambda text: None).look(settled=0)
+    Sync(folder.data, folder.kept, lambda text: None).poll(settled=0)
     assert [p.name for p in kept_place(folder, "sd-nice").iterdir()] == ["wildcards.txt"]
     put_extensions(folder, Heard())
     assert (kept_place(folder, "sd-nice") / ".git" / "HEAD").exists()

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from launcher.drive.mirror import Mirror
+from launcher.drive.sync import Sync
 from tests.conftest import ROOT
 from tests.programs.bench_launches import full_folder
 
@@ -20,19 +20,19 @@ FILE_MB = (100, 500, 2_000, 5_000)
 TABS = (1, 5, 10, 20)
 
 
-def mirror_look(root: Path, images: int) -> float:
+def poll_seconds(root: Path, images: int) -> float:
     """Seconds of one look for what is new, with so many images that are kept already."""
     data, kept = root / "data", root / "kept"
     for folder in (data, kept):
         (folder / "outputs").mkdir(parents=True, exist_ok=True)
     for number in range(images):
         (data / "outputs" / f"{number:05}.png").write_bytes(b"x")
-    mirror = Mirror(data, kept, lambda text: None)
-    mirror.look(settled=0)
+    sync = Sync(data, kept, lambda text: None)
+    sync.poll(settled=0)
     times = []
     for _ in range(5):
         began = time.perf_counter()
-        mirror.look(settled=0)
+        sync.poll(settled=0)
         times.append(time.perf_counter() - began)
     shutil.rmtree(root)
     return statistics.median(times)
@@ -78,7 +78,7 @@ def growth(doors: Any, download_seconds: Callable[[Path, int], dict[str, float]]
     try:
         models = full_folder(root / "models", [(count, 0) for count in MODELS], rounds=2)
         images = full_folder(root / "images", [(0, count) for count in IMAGES], rounds=2)
-        looks = {count: mirror_look(root / "look", count) * 1000 for count in IMAGES}
+        polls = {count: poll_seconds(root / "poll", count) * 1000 for count in IMAGES}
         files: dict[str, dict[int, float]] = {}
         for size in FILE_MB:
             for name, seconds in download_seconds(root / f"file{size}", size * 1_000_000).items():
@@ -105,11 +105,11 @@ def growth(doors: Any, download_seconds: Callable[[Path, int], dict[str, float]]
                 {"launch on a new machine": medians[1]},
             ),
             draw(
-                "mirror",
-                "One look for new images, by images there are",
+                "sync",
+                "One poll for new images, by images there are",
                 "images on the machine",
                 "ms every 2 s",
-                {"mirror": looks},
+                {"sync": polls},
             ),
             draw("download", "A download, by its size", "MB", "seconds", files),
             draw("tabs", "The door, by tabs open", "tabs", "MB of memory", {"door": tabs}),

@@ -22,7 +22,7 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-from launcher.webui.own_settings import output_settings
+from launcher.webui.settings_files import OUTPUT, own_settings
 from tests.programs.marks import rewrite
 from tests.programs.real import A1111, REAL_LINK, RealWorld, upstream
 from tests.world import CLIP_REPO, WEBUI
@@ -64,7 +64,7 @@ def settings_of(case: Case, bare: Path, home: Path) -> dict[str, str]:
             )
             if not shown.returncode:
                 (Path(folder) / "modules" / name).write_bytes(shown.stdout)
-        names = output_settings(Path(folder))
+        names = [name for name in own_settings(Path(folder)) if name.startswith(OUTPUT)]
     assert len(names) > 7, f"{case.version} should have a list of output settings"
     settings = {name: f"{case.folder.format(home=home)}/{name.removeprefix('outdir_')}" for name in names}
     if not case.both:
@@ -135,7 +135,7 @@ def one_case(world: RealWorld, case: Case, options: argparse.Namespace) -> str:
         seconds = f"{time.monotonic() - began:.1f} s"
         version = "v1.10.1" if case.version == A1111 else case.version
         kept_as = ", ".join(f"`{name}`" for name in where)
-        left = "as it was" if same else "those settings taken out"
+        left = "as it was" if same else "those settings set back"
         return f"| {version} | {case.title} | {made.total()} | {seconds} | {kept_as} | {left} |"
     finally:
         kernel.interrupt()

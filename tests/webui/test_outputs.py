@@ -2,17 +2,15 @@
 
 import json
 import os
-import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from launcher.core.folder import Folder
-from launcher.drive.mirror import Mirror
-from launcher.webui.outputs import OutputPlaces
-from launcher.webui.own_settings import output_settings, own_settings
-from launcher.webui.settings_file import check_settings_file, read_settings
+from launcher.drive.sync import Sync
+from launcher.webui.outputs import OutputFolders
+from launcher.webui.settings_files import check_settings_file, own_settings, read_settings
 
 STAND_IN = Path(__file__).parents[1] / "world" / "webui"
 LAST = "outdir_samples"
@@ -29,9 +27,13 @@ class Person:
         for name in ("shared_options.py",):
             (self.folder.code / "modules" / name).write_text((STAND_IN / "modules" / name).read_text())
         self.said: list[str] = []
-        self.outputs = OutputPlaces(self.folder.code, self.folder.data, self.folder.kept, self.said.append)
-        self.mirror = Mirror(
-            self.folder.data, self.folder.kept, lambda text: None, say=self.said.append, elsewhere=self.outputs.look
+        self.outputs = OutputFolders(self.folder.code, self.folder.data, self.folder.kept, self.said.append)
+        self.sync = Sync(
+            self.folder.data,
+            self.folder.kept,
+            lambda text: None,
+            say=self.said.append,
+            elsewhere=self.outputs.elsewhere,
         )
 
     def sets(self, **settings: Any) -> None:
@@ -60,44 +62,45 @@ def person(tmp_path: Path) -> Person:
     [
         ("outputs/txt2img-images", "outputs/txt2img-images/a.png"),
         ("log/images", "log/images/a.png"),
-        ("samples/2023", "outputs/samples/2023/a.png"),
-        ("modules/pictures", "outputs/modules/pictures/a.png"),  # below a folder of A1111's own
-        ("~/pictures", "outputs/~/pictures/a.png"),  # A1111 does not know what ~ means
+        ("samples/2023", "outputs/2023/a.png"),
+        ("modules/pictures", "outputs/pictures/a.png"),  # below a folder of A1111's own
+        ("~/pictures", "outputs/pictures/a.png"),  # A1111 does not know what ~ means
         ("D:\\pictures", "outputs/D:\\pictures/a.png"),  # from a Windows machine
         ("{root}/machine/data/asd1111/outputs/txt2img-images", "outputs/txt2img-images/a.png"),  # another drive_folder
         ("{root}/gdrive/MyDrive/sd/outputs/txt2img-images", "outputs/txt2img-images/a.png"),  # another launcher
-        ("{root}/pictures", "outputs{root}/pictures/a.png"),
-        ("{root}/machine/data/mine/cache/pictures", "outputs{root}/machine/data/mine/cache/pictures/a.png"),
-        ("../pictures", "outputs{root}/machine/pictures/a.png"),
+        ("{root}/pictures", "outputs/pictures/a.png"),
+        ("{root}/machine/data/mine/cache/pictures", "outputs/pictures/a.png"),
+        ("../pictures", "outputs/pictures/a.png"),
         ("{root}/drive/elsewhere", ""),  # on Drive already
-        ("/proc/pictures", "outputs/default/a.png"),
-        ("{root}/a-file/pictures", "outputs/default/a.png"),
+        ("/proc/pictures", "outputs/pictures/a.png"),
+        ("{root}/a-file/pictures", "outputs/pictures/a.png"),
         ("", "outputs/default/a.png"),
     ],
 )
 @pytest.mark.parametrize("when", ["before the start", "while it runs"])
 def test_images_end_on_drive_wherever_the_settings_lead(person: Person, place: str, kept: str, when: str) -> None:
     (person.root / "a-file").write_text("a file where a folder should be")
-    place, kept = place.format(root=person.root), kept.format(root=person.root)
-    before = {"another": "setting", LAST: place}
+    place = place.format(root=person.root)
     if when == "while it runs":
         person.sets()
         person.outputs.prepare()
-        person.mirror.look(settled=0)
-    person.sets(**before)
+        person.sync.poll(settled=0)
+    person.sets(**{"another": "setting", LAST: place})
     if when == "before the start":
         person.outputs.prepare()
-    person.mirror.look(settled=0)
-    if "default" in kept and place and when == "while it runs":
+    person.sync.poll(settled=0)
+    if place.startswith(("/proc", f"{person.root}/a-file")) and when == "while it runs":
         assert any("The web UI cannot write to" in text and LAST in text for text in person.said)
         return
     person.paints()
-    person.mirror.look(settled=0)
+    person.sync.poll(settled=0)
     assert person.on_drive() == ([kept] if kept else [])
     if not kept:
         assert (person.root / "drive" / "elsewhere" / "a.png").exists()
-    elif "default" not in kept:
-        assert json.loads((person.folder.data / "config.json").read_text()) == before, "another launcher reads it, too"
+    settings = read_settings(person.folder.data)
+    assert settings is not None and settings["another"] == "setting"
+    own_name = kept.startswith(("outputs/2023", "outputs/pictures", "outputs/D:"))
+    assert own_name == any(place in text for text in person.said if place) or when == "while it runs"
 
 
 def test_images_that_an_earlier_launcher_left_below_the_code_are_kept_and_none_replaces_another(person: Person) -> None:
@@ -109,64 +112,74 @@ def test_images_that_an_earlier_launcher_left_below_the_code_are_kept_and_none_r
         (folder / "outputs" / "txt2img-images" / "day").mkdir(parents=True)
         (folder / "outputs" / "txt2img-images" / "day" / "1.png").write_bytes(content)
     person.outputs.prepare()
-    person.mirror.look(settled=0)
+    person.sync.poll(settled=0)
     assert person.on_drive() == ["outputs/txt2img-images/day/1 (2).png", "outputs/txt2img-images/day/1.png"]
-    assert (person.folder.code / "outputs" / "txt2img-images").resolve().is_relative_to(person.folder.data.resolve())
+    person.paints()
+    assert (person.folder.data / "outputs" / "txt2img-images" / "a.png").exists()
 
 
-def test_links_made_for_another_drive_folder_or_a_data_directory_that_is_gone_are_made_anew(
-    person: Person, tmp_path: Path
-) -> None:
-    person.sets(**{LAST: "outputs/x"})
+def test_settings_that_name_another_drive_folders_images_take_none_of_them(person: Person, tmp_path: Path) -> None:
+    person.sets()
     person.outputs.prepare()
     person.paints()
+    person.sync.poll(settled=0)
     other = Folder(tmp_path / "drive" / "other" / "stable-diffusion-webui", person.folder.machine)
     other.prepare()
-    (other.data / "config.json").write_text(json.dumps({LAST: "outputs/x"}))
-    OutputPlaces(other.code, other.data, other.kept, person.said.append).prepare()
-    (other.code / "outputs" / "x" / "b.png").parent.mkdir(parents=True, exist_ok=True)
-    (other.code / "outputs" / "x" / "b.png").write_bytes(b"other")
-    Mirror(other.data, other.kept, lambda text: None).look(settled=0)
-    person.mirror.look(settled=0)
+    (other.data / "config.json").write_text(json.dumps({LAST: str(person.folder.data / "outputs" / "default")}))
+    outputs = OutputFolders(other.code, other.data, other.kept, person.said.append)
+    outputs.prepare()
+    settings = read_settings(other.data)
+    assert settings is not None
+    (Path(settings[LAST]) / "b.png").parent.mkdir(parents=True, exist_ok=True)
+    (Path(settings[LAST]) / "b.png").write_bytes(b"other")
+    Sync(other.data, other.kept, lambda text: None, elsewhere=outputs.elsewhere).poll(settled=0)
+    person.sync.poll(settled=0)
     assert [p.name for p in other.kept.rglob("*.png")] == ["b.png"]
-    assert person.on_drive() == ["outputs/x/a.png"]
-    shutil.rmtree(person.folder.data / "outputs")
+    assert person.on_drive() == ["outputs/default/a.png"]
+
+
+@pytest.mark.parametrize("pattern", ["{root}/days/[date]", "../../../days/[date]"])
+def test_a_pattern_for_subfolders_that_leads_out_is_followed_and_set_back_at_the_next_start(
+    person: Person, pattern: str
+) -> None:
+    person.sets()
     person.outputs.prepare()
-    person.paints("c.png")
-    person.mirror.look(settled=0)
-    assert "outputs/x/c.png" in person.on_drive()
-
-
-def test_a_pattern_for_subfolders_that_leads_out_is_followed(person: Person) -> None:
-    person.sets(directories_filename_pattern=f"{person.root}/days/[date]", **{LAST: "outputs/x"})
+    person.sets(directories_filename_pattern=pattern.format(root=person.root), **{LAST: "outputs/x"})
+    days = person.root / "days" if "root" in pattern else person.folder.data.parent / "days"
+    (days / "2026-11-25").mkdir(parents=True)
+    (days / "2026-11-25" / "1.png").write_bytes(b"image")
+    person.sync.poll(settled=0)
+    assert person.on_drive() == ["outputs/days/2026-11-25/1.png"]
     person.outputs.prepare()
-    (person.root / "days" / "2026-11-25").mkdir(parents=True)
-    (person.root / "days" / "2026-11-25" / "1.png").write_bytes(b"image")
-    person.mirror.look(settled=0)
-    assert person.on_drive() == [f"outputs{person.root}/days/2026-11-25/1.png"]
+    assert read_settings(person.folder.data) == {LAST: str(person.folder.data / "outputs" / "x")}
+    assert any("directories_filename_pattern led to" in text for text in person.said)
 
 
-def test_what_is_deleted_in_a_place_outside_stays_on_drive(person: Person) -> None:
+def test_what_is_deleted_in_a_folder_outside_stays_on_drive(person: Person) -> None:
+    person.sets()
+    person.outputs.prepare()
     person.sets(**{LAST: f"{person.root}/pictures"})
-    person.outputs.prepare()
     person.paints()
-    person.mirror.look(settled=0)
+    person.sync.poll(settled=0)
     (person.root / "pictures" / "a.png").unlink()
     for _ in range(3):
-        person.mirror.look(settled=0)
-    assert person.on_drive() == [f"outputs{person.root}/pictures/a.png"]
+        person.sync.poll(settled=0)
+    assert person.on_drive() == ["outputs/pictures/a.png"]
 
 
-def test_what_was_written_before_the_settings_named_another_place_is_kept_all_the_same(person: Person) -> None:
-    person.sets(**{LAST: f"{person.root}/first"})
+def test_what_was_written_before_the_settings_named_another_folder_is_kept_all_the_same(person: Person) -> None:
+    person.sets()
     person.outputs.prepare()
-    person.mirror.look(settled=0)
+    person.sets(**{LAST: f"{person.root}/first"})
+    person.sync.poll(settled=0)
     person.paints()
     person.sets(**{LAST: f"{person.root}/second"})
-    person.mirror.look(settled=0)
+    person.sync.poll(settled=0)
     person.paints("b.png")
-    person.mirror.look(settled=0)
-    assert person.on_drive() == [f"outputs{person.root}/first/a.png", f"outputs{person.root}/second/b.png"]
+    person.outputs.prepare()
+    person.paints("c.png")
+    person.sync.poll(settled=0)
+    assert person.on_drive() == ["outputs/first/a.png", "outputs/second/b.png", "outputs/second/c.png"]
 
 
 def test_what_a1111_fetches_into_its_own_folder_is_kept_and_found_again_on_a_new_machine(
@@ -176,30 +189,31 @@ def test_what_a1111_fetches_into_its_own_folder_is_kept_and_found_again_on_a_new
     (person.folder.code / "interrogate_tmp").mkdir()
     (person.folder.code / "interrogate_tmp" / "artists.txt").write_text("Monet")
     (person.folder.code / "interrogate_tmp").rename(person.folder.code / "interrogate")  # as A1111 does it
-    person.mirror.look(settled=0)
+    person.sync.poll(settled=0)
     assert person.on_drive(".txt") == ["interrogate/artists.txt"]
     new = Folder(person.folder.kept, tmp_path / "new machine")
     new.prepare()
     new.code.mkdir()
-    outputs = OutputPlaces(new.code, new.data, new.kept, person.said.append)
-    mirror = Mirror(new.data, new.kept, lambda text: None, elsewhere=outputs.look)
-    mirror.restore()
+    outputs = OutputFolders(new.code, new.data, new.kept, person.said.append)
+    sync = Sync(new.data, new.kept, lambda text: None, elsewhere=outputs.elsewhere)
+    sync.restore()
     outputs.prepare()
     assert (new.code / "interrogate" / "artists.txt").read_text() == "Monet"
-    mirror.look(settled=0)
+    sync.poll(settled=0)
     assert person.on_drive(".txt") == ["interrogate/artists.txt"]
 
 
 def test_the_settings_are_found_in_a1111s_own_list(person: Person) -> None:
-    assert "outdir_save" in output_settings(person.folder.code)
-    assert {s.name: s.kind for s in own_settings(person.folder.code)}["img_max_size_mp"] is int
+    found = own_settings(person.folder.code)
+    assert found["outdir_save"] is str
+    assert found["img_max_size_mp"] is int
     (person.folder.code / "modules" / "shared_options.py").write_text("this is no Python (")
-    assert output_settings(person.folder.code) == ()
+    assert own_settings(person.folder.code) == {}
     person.sets(outdir_new_kind="pictures")
     person.outputs.prepare()
     person.paints(setting="outdir_new_kind")
-    person.mirror.look(settled=0)
-    assert person.on_drive() == ["outputs/pictures/a.png"], "without the list the names tell"
+    person.sync.poll(settled=0)
+    assert person.on_drive() == ["outputs/pictures/a.png"], "the names tell"
 
 
 @pytest.mark.parametrize(
@@ -209,11 +223,11 @@ def test_a_settings_file_that_holds_no_settings_is_set_aside_and_said(person: Pe
     data = person.folder.data
     (data / "config.json").write_bytes(content if isinstance(content, bytes) else content.encode())
     told = check_settings_file(data, person.folder.code)
-    assert "They are kept as config.broken-" in told
+    assert told and "They are kept as config.broken-" in told
     assert read_settings(data) == {}
     aside = next(data.glob("config.broken-*.json"))
     assert aside.read_bytes() == (content if isinstance(content, bytes) else content.encode())
-    assert check_settings_file(data, person.folder.code) == ""
+    assert check_settings_file(data, person.folder.code) is None
 
 
 def test_two_broken_settings_files_in_one_second_are_both_kept(person: Person) -> None:
@@ -225,7 +239,7 @@ def test_two_broken_settings_files_in_one_second_are_both_kept(person: Person) -
 
 def test_a_settings_file_that_is_a_folder_is_set_aside(person: Person) -> None:
     (person.folder.data / "config.json").mkdir()
-    assert "They are kept as" in check_settings_file(person.folder.data, person.folder.code)
+    assert "They are kept as" in str(check_settings_file(person.folder.data, person.folder.code))
 
 
 def test_settings_of_the_wrong_kind_are_taken_out_and_the_others_stay(person: Person) -> None:
@@ -234,7 +248,7 @@ def test_settings_of_the_wrong_kind_are_taken_out_and_the_others_stay(person: Pe
     bad = {"outdir_save": 3, "disabled_extensions": None, "grid_save_to_dirs": [], "outdir_samples": ["x"]}
     person.sets(**good, **bad)
     told = check_settings_file(person.folder.data, person.folder.code)
-    assert all(name in told for name in bad)
+    assert told and all(name in told for name in bad)
     assert read_settings(person.folder.data) == good
     assert json.loads(next(person.folder.data.glob("config.before-*")).read_text()) == good | bad
-    assert check_settings_file(person.folder.data, person.folder.code) == ""
+    assert check_settings_file(person.folder.data, person.folder.code) is None

@@ -20,7 +20,7 @@ from launcher.core.process import PACKAGE, CommandError, end_process, run, runni
 from launcher.core.session import Session
 from launcher.webui.arguments import check_arguments, fixed_arguments, machine_arguments
 from launcher.webui.explain import EXPLANATIONS, explain
-from launcher.webui.settings_file import check_settings_file
+from launcher.webui.settings_files import check_settings_file
 from launcher.webui.web_ui import Plan, WebUI, free_port
 from tests.conftest import new_folder
 from tests.world.heard import Heard
@@ -292,14 +292,14 @@ def test_a_pid_file_with_anything_in_it_ends_nobody(tmp_path: Path, content: str
 
 def test_a_damaged_settings_file_is_set_aside_and_said(webui: WebUI) -> None:
     path = webui.folder.data / "config.json"
-    assert check_settings_file(webui.folder.data) == ""
+    assert check_settings_file(webui.folder.data) is None
     path.write_text('{"half": ')
     told = check_settings_file(webui.folder.data)
-    assert "kept as config.broken-" in told
+    assert told and "kept as config.broken-" in told
     assert not path.exists()
     assert next(webui.folder.data.glob("config.broken-*.json")).read_text() == '{"half": '
     path.write_text("{}")
-    assert check_settings_file(webui.folder.data) == ""
+    assert check_settings_file(webui.folder.data) is None
 
 
 def test_an_argument_the_web_ui_does_not_have_is_refused_by_name(webui: WebUI) -> None:

@@ -1,4 +1,4 @@
-"""The mirror on a real FUSE mount with Drive's faults: each file by itself, nothing a person owns is harmed."""
+"""The sync on a real FUSE mount with Drive's faults: each file by itself, nothing a person owns is harmed."""
 
 import os
 import subprocess
@@ -13,8 +13,8 @@ import pytest
 
 from launcher.core.folder import Folder, write_safely
 from launcher.core.problem import Problem
-from launcher.drive.copying import UNFINISHED
-from launcher.drive.mirror import Mirror
+from launcher.drive.names import UNFINISHED
+from launcher.drive.sync import Sync
 from launcher.git.git import PLACED_MARK
 from tests.conftest import ROOT
 from tests.world.githost import git
@@ -29,19 +29,19 @@ def drive(tmp_path: Path) -> Iterator[MountedDrive]:
 
 
 @pytest.fixture
-def mirror(drive: MountedDrive, tmp_path: Path) -> Mirror:
+def sync(drive: MountedDrive, tmp_path: Path) -> Sync:
     (drive.mydrive / "asd1111" / "stable-diffusion-webui").mkdir(parents=True)
     (tmp_path / "data").mkdir()
     said: list[str] = []
-    made = Mirror(
+    made = Sync(
         tmp_path / "data", drive.mydrive / "asd1111" / "stable-diffusion-webui", lambda text: None, say=said.append
     )
     made.said = said  # type: ignore[attr-defined]
     return made
 
 
-def said(mirror: Mirror) -> str:
-    return "\n".join(mirror.said)  # type: ignore[attr-defined]
+def said(sync: Sync) -> str:
+    return "\n".join(sync.said)  # type: ignore[attr-defined]
 
 
 def write(path: Path, content: bytes = b"x") -> None:
@@ -49,178 +49,178 @@ def write(path: Path, content: bytes = b"x") -> None:
     path.write_bytes(content)
 
 
-def kept(mirror: Mirror) -> list[str]:
-    return sorted(str(p.relative_to(mirror.kept)) for p in mirror.kept.rglob("*") if p.is_file())
+def kept(sync: Sync) -> list[str]:
+    return sorted(str(p.relative_to(sync.drive_dir)) for p in sync.drive_dir.rglob("*") if p.is_file())
 
 
 def soon(condition: Callable[[], object], patience: float = 10) -> None:
     wait(condition, patience, "what should be there soon")
 
 
-def test_the_save_buttons_folder_and_folders_with_any_name_below_outputs_are_kept(mirror: Mirror) -> None:
+def test_the_save_buttons_folder_and_folders_with_any_name_below_outputs_are_kept(sync: Sync) -> None:
     names = [
         "log/images/2026/1.png", "log/images/log.csv", "outputs/log/1.png", "outputs/tmp/1.png", "outputs/cache/1.png",
         "outputs/models/1.png", "outputs/txt2img-images/.hidden.png", "output/models/tmp/1.jpg",
     ]  # fmt: skip
     for name in names:
-        write(mirror.data / name)
-    mirror.look(settled=0)
-    assert kept(mirror) == sorted(names)
-    assert mirror.summary() == "7 images kept in log and output and outputs"
+        write(sync.data / name)
+    sync.poll(settled=0)
+    assert kept(sync) == sorted(names)
+    assert sync.summary() == "7 images kept in log and output and outputs"
 
 
 def test_files_that_drive_does_not_take_keep_no_others_back_and_get_a_name_that_it_takes(
-    mirror: Mirror, drive: MountedDrive
+    sync: Sync, drive: MountedDrive
 ) -> None:
     long = "夜" * 80 + ".png"  # 244 bytes
     for number in range(31):
-        write(mirror.data / "outputs" / f"{number:02}.png", bytes([number]))
-    write(mirror.data / "outputs" / long, b"long")
-    write(mirror.data / "outputs" / "what?.png", b"odd")
-    write(mirror.data / "outputs" / "folder" / "1.png", b"behind a file")
-    (mirror.data / "outputs" / "dead.png").symlink_to("nowhere")
-    write(mirror.kept / "outputs" / "folder", b"a file where a folder should be")
+        write(sync.data / "outputs" / f"{number:02}.png", bytes([number]))
+    write(sync.data / "outputs" / long, b"long")
+    write(sync.data / "outputs" / "what?.png", b"odd")
+    write(sync.data / "outputs" / "folder" / "1.png", b"behind a file")
+    (sync.data / "outputs" / "dead.png").symlink_to("nowhere")
+    write(sync.drive_dir / "outputs" / "folder", b"a file where a folder should be")
     drive.manners(longest_name=200, refuses="?")
-    mirror.look(settled=0)
-    found = kept(mirror)
+    sync.poll(settled=0)
+    found = kept(sync)
     assert len([name for name in found if name.startswith("outputs/")]) == 31 + 3 + 1
-    assert (mirror.kept / "outputs" / "folder").read_bytes() == b"a file where a folder should be"
-    assert (mirror.kept / "outputs" / "folder (2)" / "1.png").read_bytes() == b"behind a file"
+    assert (sync.drive_dir / "outputs" / "folder").read_bytes() == b"a file where a folder should be"
+    assert (sync.drive_dir / "outputs" / "folder (2)" / "1.png").read_bytes() == b"behind a file"
     short = next(name for name in found if "~" in name and "what" not in name)
-    assert (mirror.kept / short).read_bytes() == b"long"
+    assert (sync.drive_dir / short).read_bytes() == b"long"
     assert short.endswith(".png")
-    assert f"outputs/{long} is kept on your Drive as {short}." in said(mirror)
-    mirror.stop()
-    assert mirror.waiting == 0, "Stop ends"
-    assert kept(mirror) == found, "and nothing is copied twice"
+    assert f"outputs/{long} is kept on your Drive as {short}." in said(sync)
+    sync.stop()
+    assert sync.waiting == 0, "Stop ends"
+    assert kept(sync) == found, "and nothing is copied twice"
 
 
-def test_a_file_that_drive_does_not_take_at_all_is_named_and_stop_ends(mirror: Mirror, drive: MountedDrive) -> None:
+def test_a_file_that_drive_does_not_take_at_all_is_named_and_stop_ends(sync: Sync, drive: MountedDrive) -> None:
     for number in range(5):
-        write(mirror.data / "outputs" / f"{number}.png")
-    write(mirror.data / "outputs" / "shared" / "1.png")
-    (mirror.kept / "outputs" / "shared").mkdir(parents=True)
+        write(sync.data / "outputs" / f"{number}.png")
+    write(sync.data / "outputs" / "shared" / "1.png")
+    (sync.drive_dir / "outputs" / "shared").mkdir(parents=True)
     drive.manners(read_only="/MyDrive/asd1111/stable-diffusion-webui/outputs/shared")
-    mirror.look(settled=0)
-    assert len(kept(mirror)) == 5
-    mirror.stop()
-    assert mirror.waiting == 0
+    sync.poll(settled=0)
+    assert len(kept(sync)) == 5
+    sync.stop()
+    assert sync.waiting == 0
     assert "Google Drive does not accept outputs/shared/1.png (Permission denied). It stays on this machine." in said(
-        mirror
+        sync
     )
-    assert "1 that Google Drive does not accept (1.png)" in mirror.summary()
+    assert "1 that Google Drive does not accept (1.png)" in sync.summary()
 
 
 def test_stop_pressed_again_once_drive_is_back_keeps_everything_and_leaves_no_half_copy(
-    mirror: Mirror, drive: MountedDrive
+    sync: Sync, drive: MountedDrive
 ) -> None:
     for number in range(30):
-        write(mirror.data / "outputs" / f"{number}.png", b"%d" % number)
+        write(sync.data / "outputs" / f"{number}.png", b"%d" % number)
     drive.manners(latency=0.1)
     half = drive.behind / "MyDrive" / "asd1111" / "stable-diffusion-webui" / UNFINISHED
-    mirror.start()
+    sync.start()
     soon(lambda: half.is_dir() and list(half.iterdir()))
     drive.drop()
-    mirror.stop()
-    assert mirror.waiting and list(half.iterdir()), "what was half copied is still there"
+    sync.stop()
+    assert sync.waiting and list(half.iterdir()), "what was half copied is still there"
     drive.mount()
     drive.manners()
-    mirror.stop()
-    assert kept(mirror) == sorted(f"outputs/{number}.png" for number in range(30))
+    sync.stop()
+    assert kept(sync) == sorted(f"outputs/{number}.png" for number in range(30))
 
 
-def test_an_image_never_replaces_another_one_that_is_on_drive(mirror: Mirror, tmp_path: Path) -> None:
+def test_an_image_never_replaces_another_one_that_is_on_drive(sync: Sync, tmp_path: Path) -> None:
     """A new machine numbers from 0 again: with the same seed the name is the same on the same day."""
-    write(mirror.kept / "outputs" / "00000-1.png", b"of the machine before")
-    write(mirror.data / "outputs" / "00000-1.png", b"of this machine, longer")
-    mirror.look(settled=0)
-    assert (mirror.kept / "outputs" / "00000-1.png").read_bytes() == b"of the machine before"
-    assert (mirror.kept / "outputs" / "00000-1 (2).png").read_bytes() == b"of this machine, longer"
-    again = Mirror(mirror.data, mirror.kept, lambda text: None)
-    again.look(settled=0)
-    assert kept(mirror) == ["outputs/00000-1 (2).png", "outputs/00000-1.png"], "the next service knows its copy"
-    (mirror.data / "outputs" / "00000-1.png").unlink()
+    write(sync.drive_dir / "outputs" / "00000-1.png", b"of the machine before")
+    write(sync.data / "outputs" / "00000-1.png", b"of this machine, longer")
+    sync.poll(settled=0)
+    assert (sync.drive_dir / "outputs" / "00000-1.png").read_bytes() == b"of the machine before"
+    assert (sync.drive_dir / "outputs" / "00000-1 (2).png").read_bytes() == b"of this machine, longer"
+    again = Sync(sync.data, sync.drive_dir, lambda text: None)
+    again.poll(settled=0)
+    assert kept(sync) == ["outputs/00000-1 (2).png", "outputs/00000-1.png"], "the next service knows its copy"
+    (sync.data / "outputs" / "00000-1.png").unlink()
     for _ in range(3):
-        again.look(settled=0)
-    assert kept(mirror) == ["outputs/00000-1.png"]
+        again.poll(settled=0)
+    assert kept(sync) == ["outputs/00000-1.png"]
 
 
-def test_images_are_counted_and_texts_and_overwritten_ones_are_not(mirror: Mirror) -> None:
+def test_images_are_counted_and_texts_and_overwritten_ones_are_not(sync: Sync) -> None:
     for name in ("1.png", "1.txt", "2.webp"):
-        write(mirror.data / "outputs" / name)
-    write(mirror.data / "extensions" / "e" / "icon.png")
-    mirror.look(settled=0)
-    write(mirror.data / "outputs" / "1.png", b"again")
-    mirror.look(settled=0)
-    assert (mirror.images, mirror.summary()) == (2, "2 images kept in outputs")
-    again = Mirror(mirror.data, mirror.kept, lambda text: None)
-    again.look(settled=0)
+        write(sync.data / "outputs" / name)
+    write(sync.data / "extensions" / "e" / "icon.png")
+    sync.poll(settled=0)
+    write(sync.data / "outputs" / "1.png", b"again")
+    sync.poll(settled=0)
+    assert (sync.images, sync.summary()) == (2, "2 images kept in outputs")
+    again = Sync(sync.data, sync.drive_dir, lambda text: None)
+    again.poll(settled=0)
     assert again.images == 2, "the next ▶ counts what this machine made"
 
 
-def test_a_full_drive_takes_the_small_ones_and_the_rest_when_there_is_room(mirror: Mirror, drive: MountedDrive) -> None:
+def test_a_full_drive_takes_the_small_ones_and_the_rest_when_there_is_room(sync: Sync, drive: MountedDrive) -> None:
     for number in range(4):
-        write(mirror.data / "outputs" / f"{number}.png", b"x" * 10_000)
-    write(mirror.data / "outputs" / "big.png", b"x" * 900_000)
+        write(sync.data / "outputs" / f"{number}.png", b"x" * 10_000)
+    write(sync.data / "outputs" / "big.png", b"x" * 900_000)
     drive.manners(free=200_000)
-    mirror.look(settled=0)
-    assert mirror.full
-    assert "it is full" in mirror.summary()
-    assert (mirror.waiting, mirror.waiting_bytes, mirror.images) == (1, 900_000, 4)
+    sync.poll(settled=0)
+    assert sync.full
+    assert "it is full" in sync.summary()
+    assert (sync.waiting, sync.waiting_bytes, sync.images) == (1, 900_000, 4)
     drive.manners()
-    mirror.look(settled=0)
-    assert not mirror.full
-    assert mirror.summary() == "5 images kept in outputs"
-    assert [name for name in kept(mirror) if name.startswith(".")] == [], "no half copy stays"
+    sync.poll(settled=0)
+    assert not sync.full
+    assert sync.summary() == "5 images kept in outputs"
+    assert [name for name in kept(sync) if name.startswith(".")] == [], "no half copy stays"
 
 
 def test_a_drive_that_answers_nothing_but_errors_is_said_and_no_file_is_given_up(
-    mirror: Mirror, drive: MountedDrive
+    sync: Sync, drive: MountedDrive
 ) -> None:
     for number in range(6):
-        write(mirror.data / "outputs" / f"{number}.png")
+        write(sync.data / "outputs" / f"{number}.png")
     drive.manners(errors=1.0)
     for _ in range(4):
-        mirror.look(settled=0)
+        sync.poll(settled=0)
     assert (
-        mirror.summary()
+        sync.summary()
         == "0 images kept, 6 files not saved yet (Google Drive is not accepting files: it reports errors)"
     )
     drive.manners(errors=0.3)
     for _ in range(4):
-        mirror.look(settled=0)
+        sync.poll(settled=0)
     drive.manners()
-    mirror.stop()
-    assert (mirror.waiting, mirror.images + mirror.unkept) == (0, 6)
-    assert len(kept(mirror)) == mirror.images
+    sync.stop()
+    assert (sync.waiting, sync.images + sync.unkept) == (0, 6)
+    assert len(kept(sync)) == sync.images
 
 
-def test_while_drive_is_away_files_wait_and_follow_later(mirror: Mirror, drive: MountedDrive) -> None:
+def test_while_drive_is_away_files_wait_and_follow_later(sync: Sync, drive: MountedDrive) -> None:
     names = [f"outputs/{number}.png" for number in range(3)]
     for name in names:
-        write(mirror.data / name, name.encode())
+        write(sync.data / name, name.encode())
     drive.drop()
-    mirror.look(settled=0)
+    sync.poll(settled=0)
     away = "0 images kept, 3 files not saved yet (Google Drive is not accepting files: it was disconnected)"
-    assert mirror.summary() == away
+    assert sync.summary() == away
     drive.mount()
-    mirror.look(settled=0)
-    assert mirror.summary() == "3 images kept in outputs"
-    assert kept(mirror) == names
+    sync.poll(settled=0)
+    assert sync.summary() == "3 images kept in outputs"
+    assert kept(sync) == names
 
 
-def test_a_copy_that_is_not_whole_is_never_named(mirror: Mirror, drive: MountedDrive) -> None:
-    write(mirror.data / "outputs" / "a.png", b"image")
+def test_a_copy_that_is_not_whole_is_never_named(sync: Sync, drive: MountedDrive) -> None:
+    write(sync.data / "outputs" / "a.png", b"image")
     drive.manners(loses=2)
-    mirror.look(settled=0)
-    assert mirror.waiting == 1
-    assert kept(mirror) == []
+    sync.poll(settled=0)
+    assert sync.waiting == 1
+    assert kept(sync) == []
     drive.manners()
-    mirror.look(settled=0)
-    assert (mirror.kept / "outputs" / "a.png").read_bytes() == b"image"
+    sync.poll(settled=0)
+    assert (sync.drive_dir / "outputs" / "a.png").read_bytes() == b"image"
 
 
-def test_the_thread_outlives_whatever_goes_wrong_and_says_it(mirror: Mirror) -> None:
+def test_the_thread_outlives_whatever_goes_wrong_and_says_it(sync: Sync) -> None:
     broken = threading.Event()
 
     def elsewhere() -> dict[Path, str]:
@@ -228,137 +228,135 @@ def test_the_thread_outlives_whatever_goes_wrong_and_says_it(mirror: Mirror) -> 
             raise UnicodeError("nobody foresaw it")
         return {}
 
-    mirror.elsewhere = elsewhere
+    sync.elsewhere = elsewhere
     broken.set()
-    mirror.start()
+    sync.start()
     try:
-        write(mirror.data / "outputs" / "1.png")
-        soon(lambda: "nobody foresaw it" in mirror.summary())
-        assert "Saving your files failed (UnicodeError)" in said(mirror)
-        beat = mirror.heartbeat
-        soon(lambda: mirror.heartbeat > beat)
+        write(sync.data / "outputs" / "1.png")
+        soon(lambda: "nobody foresaw it" in sync.summary())
+        assert "Saving your files failed (UnicodeError)" in said(sync)
+        beat = sync.heartbeat
+        soon(lambda: sync.heartbeat > beat)
         broken.clear()
-        soon(lambda: mirror.summary() == "1 image kept in outputs")
+        soon(lambda: sync.summary() == "1 image kept in outputs")
     finally:
         broken.clear()
-        mirror.stop()
+        sync.stop()
 
 
-def test_one_broken_extension_keeps_nothing_else_back(mirror: Mirror) -> None:
+def test_one_broken_extension_keeps_nothing_else_back(sync: Sync) -> None:
     for name in ("broken", "sound"):
-        checkout = mirror.data / "extensions" / name
+        checkout = sync.data / "extensions" / name
         write(checkout / "code.py")
         git("init", "-q", str(checkout))
         git("add", "code.py", at=checkout)
         git("commit", "-qm", "first", at=checkout)
         write(checkout / "own.txt")
-    write(mirror.data / "extensions" / "broken" / ".git" / "index", b"\0" * 40)
-    write(mirror.data / "outputs" / "1.png")
-    mirror.look(settled=0)
-    assert kept(mirror) == ["extensions/sound/own.txt", "outputs/1.png"]
-    assert "Changes in the extension broken are not kept" in said(mirror)
-    mirror.stop()
-    assert mirror.waiting == 0
+    write(sync.data / "extensions" / "broken" / ".git" / "index", b"\0" * 40)
+    write(sync.data / "outputs" / "1.png")
+    sync.poll(settled=0)
+    assert kept(sync) == ["extensions/sound/own.txt", "outputs/1.png"]
+    assert "Changes in the extension broken are not kept" in said(sync)
+    sync.stop()
+    assert sync.waiting == 0
 
 
-def test_an_extension_that_somebody_took_away_on_drive_is_not_pushed_back(mirror: Mirror) -> None:
-    checkout = mirror.data / "extensions" / "gone"
+def test_an_extension_that_somebody_took_away_on_drive_is_not_pushed_back(sync: Sync) -> None:
+    checkout = sync.data / "extensions" / "gone"
     write(checkout / ".git" / PLACED_MARK)
     write(checkout / "cache.json")
-    mirror.look(settled=0)
-    assert kept(mirror) == []
-    assert mirror.waiting == 0
-    (mirror.kept / "extensions" / "gone").mkdir(parents=True)
-    mirror.look(settled=0)
-    assert kept(mirror) == ["extensions/gone/cache.json"]
+    sync.poll(settled=0)
+    assert kept(sync) == []
+    assert sync.waiting == 0
+    (sync.drive_dir / "extensions" / "gone").mkdir(parents=True)
+    sync.poll(settled=0)
+    assert kept(sync) == ["extensions/gone/cache.json"]
 
 
-def test_a_new_image_is_seen_at_once_in_new_folders_too_and_a_kept_one_costs_nothing(mirror: Mirror) -> None:
-    mirror.start()
+def test_a_new_image_is_seen_at_once_in_new_folders_too_and_a_kept_one_costs_nothing(sync: Sync) -> None:
+    sync.start()
     try:
-        soon(lambda: mirror.heartbeat)
+        soon(lambda: sync.heartbeat)
         for day in range(3):
-            write(mirror.data / "outputs" / "txt2img-images" / f"2026-11-{day}" / "1.png", b"%d" % day)
-        soon(lambda: mirror.images == 3)
+            write(sync.data / "outputs" / "txt2img-images" / f"2026-11-{day}" / "1.png", b"%d" % day)
+        soon(lambda: sync.images == 3)
         for number in range(20):
-            write(mirror.data / "outputs" / "new" / f"{number}" / "deep" / "1.png")
-        soon(lambda: mirror.images == 23)
-        (mirror.data / "outputs" / "new").rename(mirror.data / "outputs" / "renamed")
-        soon(lambda: len(list((mirror.kept / "outputs" / "renamed").rglob("*.png"))) == 20)
-        soon(lambda: not list((mirror.kept / "outputs" / "new").rglob("*.png")))
-        (mirror.data / "outputs" / "renamed" / "3" / "deep" / "1.png").unlink()
-        soon(lambda: mirror.images == 22)
+            write(sync.data / "outputs" / "new" / f"{number}" / "deep" / "1.png")
+        soon(lambda: sync.images == 23)
+        (sync.data / "outputs" / "new").rename(sync.data / "outputs" / "renamed")
+        soon(lambda: len(list((sync.drive_dir / "outputs" / "renamed").rglob("*.png"))) == 20)
+        soon(lambda: not list((sync.drive_dir / "outputs" / "new").rglob("*.png")))
+        (sync.data / "outputs" / "renamed" / "3" / "deep" / "1.png").unlink()
+        soon(lambda: sync.images == 22)
     finally:
-        mirror.stop()
+        sync.stop()
 
 
 def test_a_deletion_during_a_copy_is_not_missed_when_a_new_folder_appears_as_well(
-    mirror: Mirror, drive: MountedDrive
+    sync: Sync, drive: MountedDrive
 ) -> None:
-    write(mirror.data / "outputs" / "gone.png")
-    mirror.start()
+    write(sync.data / "outputs" / "gone.png")
+    sync.start()
     try:
-        soon(lambda: mirror.images == 1)
+        soon(lambda: sync.images == 1)
         drive.manners(latency=0.1)
         for number in range(10):
-            write(mirror.data / "outputs" / f"{number}.png", b"%d" % number)
+            write(sync.data / "outputs" / f"{number}.png", b"%d" % number)
         half = drive.behind / "MyDrive" / "asd1111" / "stable-diffusion-webui" / UNFINISHED
         soon(lambda: half.is_dir() and list(half.iterdir()))
-        (mirror.data / "outputs" / "gone.png").unlink()
-        write(mirror.data / "log" / "images" / "1.png")
+        (sync.data / "outputs" / "gone.png").unlink()
+        write(sync.data / "log" / "images" / "1.png")
         drive.manners()
-        soon((mirror.kept / "log" / "images" / "1.png").exists)
-        soon(lambda: not (mirror.kept / "outputs" / "gone.png").exists())
+        soon((sync.drive_dir / "log" / "images" / "1.png").exists)
+        soon(lambda: not (sync.drive_dir / "outputs" / "gone.png").exists())
     finally:
-        mirror.stop()
+        sync.stop()
 
 
 WITHOUT_HELP = """
 import sys
 sys.modules["watchfiles"] = None  # not every machine has it
 from pathlib import Path
-from launcher.drive.mirror import Mirror
-mirror = Mirror(Path(sys.argv[1]), Path(sys.argv[2]), lambda text: None)
-mirror.start()
+from launcher.drive.sync import Sync
+sync = Sync(Path(sys.argv[1]), Path(sys.argv[2]), lambda text: None)
+sync.start()
 sys.stdin.read()
 """
 
 
-def test_without_the_systems_help_everything_is_looked_through(mirror: Mirror) -> None:
-    command = [sys.executable, "-c", WITHOUT_HELP, str(mirror.data), str(mirror.kept)]
+def test_without_the_systems_help_everything_is_looked_through(sync: Sync) -> None:
+    command = [sys.executable, "-c", WITHOUT_HELP, str(sync.data), str(sync.drive_dir)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, cwd=ROOT) as process:
         try:
             for name in ("1.png", "2.png"):
-                write(mirror.data / "outputs" / name)
-                soon((mirror.kept / "outputs" / name).exists, 15)
+                write(sync.data / "outputs" / name)
+                soon((sync.drive_dir / "outputs" / name).exists, 15)
         finally:
             process.communicate(b"")
 
 
-def test_names_of_any_bytes_are_kept(mirror: Mirror) -> None:
+def test_names_of_any_bytes_are_kept(sync: Sync) -> None:
     names = [
         b"new\nline.png", b"tab\t.png", b"-rf.png", b" .png", b"...png", b"'\"`$(x).png", b"a|b&c;d.png", b"%s%n.png",
         b"\xff\xfe.png", b"\xe2\x80\xae.png", "é.png".encode(), "e\u0301.png".encode(), "😀.png".encode(),
         "夜".encode() * 83 + b".png", b"CON.png", b"a:b.png", b"x" * 251 + b".png", b"#.png", b"<b>.png", b"\x01.png",
     ]  # fmt: skip
-    (mirror.data / "outputs").mkdir()
-    mirror.start()
+    (sync.data / "outputs").mkdir()
+    sync.start()
     try:
         for name in names:
-            Path(os.fsdecode(os.path.join(os.fsencode(mirror.data / "outputs"), name))).write_bytes(name)
-        soon(lambda: mirror.images == len(names), 15)
+            Path(os.fsdecode(os.path.join(os.fsencode(sync.data / "outputs"), name))).write_bytes(name)
+        soon(lambda: sync.images == len(names), 15)
     finally:
-        mirror.stop()
-    found = {path.read_bytes() for path in (mirror.kept / "outputs").iterdir()}
+        sync.stop()
+    found = {path.read_bytes() for path in (sync.drive_dir / "outputs").iterdir()}
     assert found == set(names)
 
 
 @pytest.mark.parametrize("when", ["before the first look", "while it looks"])
-def test_what_the_hubs_client_fetched_is_found_again_on_a_new_machine(
-    mirror: Mirror, tmp_path: Path, when: str
-) -> None:
+def test_what_the_hubs_client_fetched_is_found_again_on_a_new_machine(sync: Sync, tmp_path: Path, when: str) -> None:
     words = b'{"a</w>": 1}'
-    hub = mirror.data / "huggingface" / "hub"
+    hub = sync.data / "huggingface" / "hub"
 
     def fetch() -> None:  # as huggingface_hub 0.36 does it
         write(hub / "models--openai--clip" / "blobs" / "1234", words)
@@ -368,23 +366,23 @@ def test_what_the_hubs_client_fetched_is_found_again_on_a_new_machine(
 
     if when == "before the first look":
         fetch()
-    mirror.start()
+    sync.start()
     try:
-        soon(lambda: mirror.heartbeat)
+        soon(lambda: sync.heartbeat)
         if when == "while it looks":
             fetch()
-        soon(lambda: any("vocab.json" in name for name in kept(mirror)))
+        soon(lambda: any("vocab.json" in name for name in kept(sync)))
     finally:
-        mirror.stop()
+        sync.stop()
     below = "huggingface/hub/models--openai--clip"
-    assert kept(mirror) == [f"{below}/refs/main", f"{below}/snapshots/aaaa/vocab.json"]
-    new = Mirror(tmp_path / "new machine", mirror.kept, lambda text: None)
+    assert kept(sync) == [f"{below}/refs/main", f"{below}/snapshots/aaaa/vocab.json"]
+    new = Sync(tmp_path / "new machine", sync.drive_dir, lambda text: None)
     new.restore()
     cache = tmp_path / "new machine" / "huggingface" / "hub"
     found = huggingface_hub.try_to_load_from_cache("openai/clip", "vocab.json", cache_dir=cache)
     assert isinstance(found, str) and Path(found).read_bytes() == words
-    new.look(settled=0)
-    assert kept(mirror) == [f"{below}/refs/main", f"{below}/snapshots/aaaa/vocab.json"]
+    new.poll(settled=0)
+    assert kept(sync) == [f"{below}/refs/main", f"{below}/snapshots/aaaa/vocab.json"]
 
 
 # ---- the folder itself
@@ -450,7 +448,7 @@ def test_dead_shortcuts_are_left_out_and_named(drive: MountedDrive, tmp_path: Pa
     write(behind / "embeddings" / "sound.pt")
     write(behind / "models" / "Stable-diffusion" / "sound.safetensors")
     told: list[str] = []
-    assert Mirror(folder.data, folder.kept, lambda text: None, say=told.append).restore() == 1
+    assert Sync(folder.data, folder.kept, lambda text: None, say=told.append).restore() == 1
     assert [path.name for path in folder.checkpoints()] == ["sound.safetensors"]
     assert folder.dead_shortcuts() == sorted(dead)
     assert told == ["These files on your Drive cannot be read and were skipped: styles.csv, embeddings/dead.pt."]

@@ -1,0 +1,62 @@
+"""A name that nobody has, and a copy that is whole or not there."""
+
+import errno
+import hashlib
+import itertools
+import os
+import shutil
+from pathlib import Path
+from typing import Final
+
+from launcher.core.folder import PART
+
+LONGEST_NAME: Final = 240  # bytes; every file system takes as many, with a few more for a number
+SHORT_NAME: Final = 96  # bytes of a name that is shortened
+
+
+def numbered(name: str, number: int) -> str:
+    """The name with a number, as Google Drive itself writes it: a/b.png → a/b (2).png."""
+    folder, slash, last = name.rpartition("/")
+    if len(os.fsencode(last)) > LONGEST_NAME:
+        last = shortened(last)
+    stem, ending = os.path.splitext(last)
+    return f"{folder}{slash}{stem} ({number}){ending}"
+
+
+def shortened(name: str) -> str:
+    """A name that every file system takes, the same for the same name: its beginning in plain letters, and a number."""
+    folder, slash, last = name.rpartition("/")
+    stem, ending = os.path.splitext(last)
+    plain = "".join(c for c in stem if c.isascii() and (c.isalnum() or c in "-_ "))[:SHORT_NAME].strip()
+    ending = ending if ending.isascii() and ending[1:].isalnum() and len(ending) < 12 else ""
+    return f"{folder}{slash}{plain}~{hashlib.sha256(os.fsencode(last)).hexdigest()[:10]}{ending}"
+
+
+def free_path(path: Path) -> Path:
+    """The path, or one beside it that nobody has."""
+    free, numbers = path, itertools.count(2)
+    while os.path.lexists(free):
+        free = path.with_name(numbered(path.name, next(numbers)))
+    return free
+
+
+def copy_whole(source: Path, target: Path, part: Path | None = None) -> None:
+    """Copy a file with its time of change: under the temporary name `part`, renamed once its size is right.
+
+    Raises `OSError`.
+    """
+    part = part or target.with_name(f".{target.name[:60]}{PART}")
+    try:
+        with source.open("rb") as read, part.open("wb") as write:
+            shutil.copyfileobj(read, write, 1 << 20)
+        info = source.stat()
+        if part.stat().st_size != info.st_size:
+            raise OSError(errno.EIO, "the copy is incomplete")
+        os.utime(part, ns=(info.st_atime_ns, info.st_mtime_ns))
+        os.replace(part, target)
+    except OSError:
+        try:
+            part.unlink(missing_ok=True)
+        except OSError:
+            pass  # the disk is away, and with it the half copy; on Drive the next start sweeps it up
+        raise

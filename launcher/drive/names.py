@@ -1,0 +1,153 @@
+"""Which files of the machine are kept on Drive, how one is known again, and how it gets there, whole or not at all."""
+
+import errno
+import itertools
+import os
+import shutil
+import stat
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from launcher.core.files import copy_whole
+from launcher.core.folder import PART, make_folder_below
+from launcher.webui.outputs import OUTPUTS
+
+EXTENSIONS: Final = "extensions"
+NOT_ON_TOP: Final = frozenset({"models", "cache", "tmp"})  # models is a link to Drive; the others are made anew
+NOT_IN_EXTENSIONS: Final = frozenset({*NOT_ON_TOP, "log"})
+NEVER_KEPT: Final = frozenset({"__pycache__", ".locks", ".git"})
+# The hub's cache keeps contents in blobs/, and their names in snapshots/ as links to them. Google Drive has no links: a
+# name is kept as the file that it leads to, which is all that the hub's client asks for.
+HUB_CACHE: Final = "huggingface"
+NOT_IN_HUB_CACHE: Final = frozenset({"blobs", "xet"})  # xet: pieces of files that are whole elsewhere
+NOT_KEPT_ENDINGS: Final = (PART, ".lock", ".tmp", ".incomplete")  # A1111 writes an image as NAME.tmp and renames it
+IMAGES: Final = (".png", ".jpg", ".jpeg", ".webp", ".avif", ".jxl", ".gif", ".bmp", ".tif", ".tiff")
+UNFINISHED: Final = ".oneclick"  # the folder on Drive for copies that are not whole yet
+SAME_TIME: Final = 2.0  # seconds; some disks store whole or even seconds only
+# What a file system says of one name only, not of all files.
+NAME_TROUBLE: Final = frozenset({errno.ENAMETOOLONG, errno.EINVAL, errno.EILSEQ, errno.EPERM, errno.EACCES})
+IN_THE_WAY: Final = frozenset({errno.ENOTDIR, errno.EEXIST, errno.ELOOP})
+counter: Final = itertools.count()  # two files being copied never share a temporary name
+
+
+class Fingerprint(NamedTuple):
+    """How a file looks without reading it."""
+
+    size: int  # bytes
+    changed: int  # nanoseconds
+    inode: int  # the same for a file that was only renamed
+
+
+def fingerprint_of(info: os.stat_result) -> Fingerprint:
+    return Fingerprint(info.st_size, info.st_mtime_ns, info.st_ino)
+
+
+def is_same(fingerprint: Fingerprint | None, info: os.stat_result) -> bool:
+    """True if a file on Drive is the copy of the one with this fingerprint, by size and time of change."""
+    return (
+        fingerprint is not None
+        and stat.S_ISREG(info.st_mode)
+        and fingerprint.size == info.st_size
+        and abs(fingerprint.changed - info.st_mtime_ns) < SAME_TIME * 1e9
+    )
+
+
+def is_output(name: str) -> bool:
+    """True for a name below the folders of what people make: nothing there may ever be overwritten by another file."""
+    return name.partition("/")[0] in OUTPUTS
+
+
+def is_image(name: str) -> bool:
+    """True for a picture that somebody made; an extension's own pictures are none."""
+    return is_output(name) and name.lower().endswith(IMAGES)
+
+
+def enters(folders: Sequence[str]) -> bool:
+    """True if files in this folder are kept. `folders` are the parts of its path relative to the data directory."""
+    if not folders:
+        return True
+    barred = NEVER_KEPT | NOT_IN_EXTENSIONS if folders[0] == EXTENSIONS else NEVER_KEPT
+    if folders[0] == HUB_CACHE and not NOT_IN_HUB_CACHE.isdisjoint(folders[:4]):  # huggingface/hub/models--x--y/blobs
+        return False
+    return folders[0] not in NOT_ON_TOP and barred.isdisjoint(folders)
+
+
+def is_kept_link(folders: Sequence[str], path: str) -> bool:
+    """True for a link in this folder (as in `enters`) that is kept as the file it leads to."""
+    return folders[:1] == (HUB_CACHE,) and os.path.isfile(path)
+
+
+def is_kept_name(name: str) -> bool:
+    """True unless a file name says that the file is not whole or of no use elsewhere."""
+    return not name.endswith(NOT_KEPT_ENDINGS)
+
+
+def files_below(
+    folder: str, folders: tuple[str, ...], on_fault: Callable[[str, OSError], None]
+) -> Iterator[tuple[str, Fingerprint]]:
+    """The files below `folder` that are kept. Links lead to Drive, or nowhere, and are left out, but for those in the
+    hub's cache.
+
+    `folders` are the parts of its path relative to the data directory. What cannot be read is told and left out.
+    """
+    try:
+        with os.scandir(folder) as entries:
+            found = list(entries)
+    except FileNotFoundError:  # deleted meanwhile
+        return
+    except OSError as error:
+        on_fault(folder, error)
+        return
+    for entry in found:
+        try:
+            if entry.is_symlink() and not is_kept_link(folders, entry.path):
+                continue
+            if entry.is_dir():
+                if enters((*folders, entry.name)):
+                    yield from files_below(entry.path, (*folders, entry.name), on_fault)
+            elif entry.is_file() and is_kept_name(entry.name):
+                yield entry.path, fingerprint_of(entry.stat())
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            on_fault(entry.path, error)
+
+
+def around_files(drive_dir: Path, name: str) -> str:
+    """The name with another folder wherever something that is no folder has a folder's name on Drive."""
+    parts = name.split("/")
+    for at in range(len(parts) - 1):
+        wanted = parts[at]
+        for number in itertools.count(2):
+            path = drive_dir / "/".join(parts[: at + 1])
+            if path.is_dir() or not os.path.lexists(path):
+                break
+            parts[at] = f"{wanted} ({number})"
+    return "/".join(parts)
+
+
+def printable(name: str) -> str:
+    """A file name as it can be shown: names may hold bytes that are no letters."""
+    return "".join(c if c.isprintable() else "?" for c in name)
+
+
+def copy_to_drive(source: Path, drive_dir: Path, name: str) -> None:
+    """Copy one file, making the folders it needs. Raises `OSError`."""
+    target, part = drive_dir / name, drive_dir / UNFINISHED / f"{next(counter)}{PART}"
+    try:
+        copy_whole(source, target, part)
+    except FileNotFoundError:
+        for folder in (part.parent, target.parent):
+            make_folder_below(drive_dir, folder)
+        copy_whole(source, target, part)
+
+
+def rename_on_drive(before: Path, drive_dir: Path, name: str) -> None:
+    make_folder_below(drive_dir, (drive_dir / name).parent)
+    os.replace(before, drive_dir / name)
+
+
+def sweep_unfinished(drive_dir: Path) -> None:
+    """Take away copies that were cut off; where Drive is away, the next start does."""
+    shutil.rmtree(drive_dir / UNFINISHED, ignore_errors=True)

@@ -1,0 +1,298 @@
+"""What the web UI writes on the machine is kept on Drive, and comes back at the next start."""
+
+import errno
+import itertools
+import os
+import threading
+import time
+import traceback
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import KW_ONLY, dataclass
+from pathlib import Path
+from typing import Final
+
+from launcher.core.files import numbered, shortened
+from launcher.drive.changes import wake_ups
+from launcher.drive.checkouts import Checkouts
+from launcher.drive.names import (
+    IN_THE_WAY,
+    NAME_TROUBLE,
+    around_files,
+    copy_to_drive,
+    fingerprint_of,
+    is_same,
+    printable,
+    rename_on_drive,
+    sweep_unfinished,
+)
+from launcher.drive.records import Record, Records, is_there
+from launcher.drive.restore import restore_files
+from launcher.drive.troubles import FULL, TROUBLES, is_drives_fault, reason_of
+
+INTERVAL: Final = 2.0  # seconds between two polls at least
+LONGEST_INTERVAL: Final = 6.0  # seconds; with the time that a file must be unchanged it stays below the ten promised
+REST: Final = 50  # between two polls: times as long as the last one took, which is by how many files there are
+NET: Final = 15  # pauses after which there is a poll though nothing was told
+SETTLED: Final = 1.0  # seconds a file must be unchanged before it is copied
+SIDE_BY_SIDE: Final = 4  # copies at a time: an operation on Drive takes long, whatever its size
+AT_ONCE: Final = 200  # files between two polls: a new image does not wait for thousands of old ones
+TRIES: Final = 3  # of a file whose copy failed for a reason that may pass
+AGAIN_AFTER: Final = 60.0  # seconds until a file that Drive does not take is tried again
+SENTENCES: Final = 5  # on single files; the panel's line counts the rest
+
+
+@dataclass
+class Sync:
+    """Keeps `drive_dir` equal to `data` on the machine while it runs; never the other way round.
+
+    New and changed files are copied, renamed ones renamed, deleted ones deleted. What somebody deletes on Drive stays
+    on the machine. `elsewhere` names folders outside of `data` that are kept too, each with its name on Drive; what
+    is deleted there stays on Drive.
+    """
+
+    data: Path
+    drive_dir: Path
+    show: Callable[[str], None]  # one line that changes
+    _: KW_ONLY
+    say: Callable[[str], None] = lambda text: None  # a sentence that stays
+    elsewhere: Callable[[], Mapping[Path, str]] = dict
+    trouble: int | None = None  # the errno of Drive's last failure in this poll
+    fault: str | None = None  # what went wrong in the last poll that nobody foresaw
+    heartbeat: float = 0.0  # time.monotonic() of the last sign of life
+
+    def __post_init__(self) -> None:
+        self._stop, self._lock = threading.Event(), threading.Lock()
+        self._thread: threading.Thread | None = None
+        self._records, self._sentences = Records(self.data, self.say), 0
+        self._checkouts = Checkouts(self.data, self.drive_dir, self.say)
+        self._pause = INTERVAL
+        self._due = 0.0  # time.monotonic() of the next poll, though nothing was told
+
+    @property
+    def running(self) -> bool:
+        return self._thread is not None and self._thread.is_alive() and not self._stop.is_set()
+
+    @property
+    def images(self) -> int:
+        """How many images of this machine are on Drive."""
+        return self._records.images.total()
+
+    @property
+    def waiting(self) -> int:
+        """How many files are on their way. Those that Drive does not take are not among them."""
+        return len(self._records.waiting)
+
+    @property
+    def waiting_bytes(self) -> int:
+        return sum(record.now.size for record in self._records.waiting)
+
+    @property
+    def unkept(self) -> int:
+        """How many files are not on Drive: on their way, or not taken by it."""
+        return self.waiting + len(self._records.refused)
+
+    @property
+    def full(self) -> bool:
+        return self.trouble in FULL
+
+    def restore(self) -> int:
+        """Bring settings, styles, embeddings and the like from Drive; return how many files came."""
+        with self._lock:
+            sweep_unfinished(self.drive_dir)
+            names = restore_files(self.drive_dir, self.data, self.say)
+            for name in names:
+                self._records.keep(str(self.data / name), fingerprint_of((self.data / name).stat()), name)
+            return len(names)
+
+    def start(self) -> None:
+        """Begin to poll, in a thread, unless it does."""
+        if not self.running:
+            self._thread = threading.Thread(target=self._run, name="sync", daemon=True)
+            self._thread.start()
+
+    def stop(self) -> None:
+        """Copy what is left and end."""
+        self._stop.set()
+        if self._thread:
+            self._thread.join(timeout=60)
+        for _ in range(TRIES):  # what is gone is believed at the second poll, what fails thrice is left out
+            try:
+                self.poll(settled=0)
+            except Exception as error:
+                self._note_fault(error)
+        sweep_unfinished(self.drive_dir)
+
+    def poll(self, settled: float = SETTLED) -> None:
+        """Make Drive equal once. `settled` in seconds: younger files wait for the next poll."""
+        while self._poll(settled) and self.waiting and not self.trouble:
+            continue
+
+    def summary(self) -> str:
+        """One line for the panel."""
+        text = self._records.summary()
+        if self.trouble:
+            text += f" (Google Drive is not accepting files: {TROUBLES.get(self.trouble, os.strerror(self.trouble))})"
+        return text + (f" (saving files failed and is being tried again: {self.fault})" if self.fault else "")
+
+    # ---- the thread
+
+    def _run(self) -> None:
+        """Poll when something changed, and now and then. Nothing that goes wrong ends this."""
+        while not self._stop.is_set():
+            try:
+                for changed in wake_ups(self._records.folders, INTERVAL, self._stop):
+                    self.heartbeat = now = time.monotonic()
+                    due = now >= self._due or any(record.due <= now for record in self._records.queue.values())
+                    if self._records.changed_on_top() or changed or due:
+                        self._stop.wait(SETTLED)  # what was written just now can be copied then
+                        while self._poll(SETTLED) >= AT_ONCE and not self._stop.is_set():
+                            continue
+                        self._stop.wait(self._pause)
+            except Exception as error:
+                self._note_fault(error)
+                self._stop.wait(INTERVAL)
+
+    def _note_fault(self, error: Exception) -> None:
+        """Say what nobody foresaw. It ends nothing, not even if it cannot be said."""
+        traceback.print_exception(error)
+        news, self.fault = not self.fault, f"{type(error).__name__}: {str(error)[:200]}"
+        try:
+            if news:
+                self.say(f"Saving your files failed ({type(error).__name__}); it is tried again every few seconds.")
+            self._sign_of_life()
+        except Exception as second:
+            traceback.print_exception(second)
+
+    def _sign_of_life(self) -> None:
+        self.heartbeat = time.monotonic()
+        self.show(self.summary())
+
+    def _poll(self, settled: float) -> int:
+        """Look at all files and bring what is new to Drive; returns how many files got there."""
+        with self._lock:
+            self.heartbeat = began = time.monotonic()
+            if not self.data.is_dir():
+                return 0
+            self._records.inspect(self.elsewhere())
+            self._pause = min(LONGEST_INTERVAL, max(INTERVAL, REST * (time.monotonic() - began)))
+            self._due = began + NET * self._pause
+            self.trouble, self.fault, done = None, None, 0
+            try:
+                self.drive_dir.stat()  # while Drive is away nothing counts as deleted there
+                for path, fingerprint, name in self._checkouts.unchanged():
+                    self._records.keep(path, fingerprint, name)
+                self._follow_what_is_gone()
+                done = self._copy_what_is_due(settled)
+            except OSError as error:
+                self.trouble = error.errno or errno.EIO
+            self._sign_of_life()
+            return done
+
+    # ---- what is gone
+
+    def _follow_what_is_gone(self) -> None:
+        """What is gone is renamed on Drive if it is here under a new name, else deleted at the second poll."""
+        queue = self._records.queue
+        gone = {path: record for path, record in queue.items() if record.missing}
+        moved = {record.now: path for path, record in queue.items() if not record.missing} if gone else {}
+        swept = self._records.swept_away([path for path, record in gone.items() if record.missing > 1])
+        for path, record in gone.items():
+            new = moved.pop(record.kept, None) if record.kept else None
+            if new is None and record.missing < 2:
+                continue
+            try:
+                if new is not None or path not in swept:
+                    self._follow(path, record, new)
+            except OSError as error:
+                if is_drives_fault(error, self.drive_dir):
+                    raise
+            self._records.forget(path)
+
+    def _follow(self, path: str, record: Record, new: str | None) -> None:
+        before = self.drive_dir / str(record.name)
+        if record.outside or not is_same(record.kept, before.lstat()):
+            return  # what somebody changed on Drive stays
+        if new is None:
+            before.unlink()
+        else:
+            self._put(new, self._records.all[new], lambda name: rename_on_drive(before, self.drive_dir, name))
+
+    # ---- what is new
+
+    def _copy_what_is_due(self, settled: float) -> int:
+        """Copy what has been unchanged for `settled` seconds; returns how many files were done."""
+        queue, now, clock, ready = self._records.queue, time.time(), time.monotonic(), list[str]()
+        for path, record in list(queue.items()):
+            if record.missing or record.due > clock or now - settled < record.now.changed / 1e9 <= now + settled:
+                continue
+            if self._checkouts.left_alone(path):
+                del queue[path]
+            else:
+                ready.append(path)
+        newest = sorted(ready, key=lambda path: queue[path].now.changed, reverse=True)[:AT_ONCE]
+        newest.sort(key=lambda path: queue[path].now.size)  # a large one that does not fit keeps no small one back
+        with ThreadPoolExecutor(SIDE_BY_SIDE) as pool:
+            outcomes = list(zip(newest, pool.map(self._copy, newest), strict=True))
+        errors = {path: error for path, error in outcomes if error}
+        done = sum(path not in queue for path in newest)
+        if not done and len(errors) > 1 and all(getattr(error, "errno", 0) == errno.EIO for error in errors.values()):
+            self.trouble = errno.EIO  # Drive answers nothing but errors: no file's fault
+            return 0
+        for path, error in errors.items():
+            self._note_failure(path, queue[path], error)
+        return done
+
+    def _note_failure(self, path: str, record: Record, error: Exception) -> None:
+        """What goes wrong with one file concerns no other; a file that cannot be copied is left out, and named."""
+        record.tries += 1
+        for_good = not isinstance(error, OSError) or error.errno in NAME_TROUBLE | IN_THE_WAY
+        if for_good or record.tries >= TRIES:
+            if not record.refused:
+                name = printable(record.wanted)
+                self._sentence(f"Google Drive does not accept {name} ({reason_of(error)}). It stays on this machine.")
+            record.refused, record.due = True, time.monotonic() + AGAIN_AFTER
+
+    def _sentence(self, text: str) -> None:
+        self._sentences += 1
+        if self._sentences <= SENTENCES:
+            self.say(text)
+
+    def _copy(self, path: str) -> Exception | None:
+        """Copy one file, unless Drive is in trouble; returns what is wrong with it."""
+        record, self.heartbeat = self._records.queue[path], time.monotonic()
+        try:
+            if self.trouble or fingerprint_of(os.stat(path)) != record.now:
+                return None  # it is still written; the next poll knows more
+            self._put(path, record, lambda name: copy_to_drive(Path(path), self.drive_dir, name))
+        except Exception as error:
+            if isinstance(error, FileNotFoundError) and not os.path.lexists(path):
+                return None  # it was deleted meanwhile
+            if not is_drives_fault(error, self.drive_dir):
+                return error
+            self.trouble = getattr(error, "errno", errno.EIO)
+        return None
+
+    def _put(self, path: str, record: Record, put: Callable[[str], None]) -> None:
+        """Have one file on Drive by `put`, unless it is there, under the wanted name or another that Drive takes."""
+        name = wanted = record.name or record.wanted
+        there: bool | None = False
+        tries, numbers = 0, itertools.count(2)
+        while True:
+            try:
+                if self._records.claim(name, path) and (there := is_there(self.drive_dir, record, name)) is not None:
+                    if not there:
+                        put(name)
+                    break
+                name = numbered(wanted, next(numbers))
+            except OSError as error:
+                tries += 1
+                if tries == TRIES or error.errno not in NAME_TROUBLE | IN_THE_WAY:
+                    raise
+                in_the_way = error.errno in IN_THE_WAY
+                name = wanted = around_files(self.drive_dir, name) if in_the_way else shortened(name)
+        if record.name is None and not there and name != record.wanted:
+            self._sentence(f"{printable(record.wanted)} is kept on your Drive as {printable(name)}.")
+        self._records.keep(path, record.now, name)
+        if not there:
+            self._sign_of_life()

@@ -1,0 +1,207 @@
+"""What the web UI writes is on Drive soon after, whole; settings come back."""
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from launcher.drive.names import UNFINISHED
+from launcher.drive.sync import Sync
+from tests.world.wait import wait
+
+
+@pytest.fixture
+def sync(tmp_path: Path) -> Sync:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "kept").mkdir()
+    return Sync(tmp_path / "data", tmp_path / "kept", lambda text: None)
+
+
+def write(path: Path, content: bytes = b"x") -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+
+
+def test_a_new_image_is_on_drive_within_ten_seconds(sync: Sync) -> None:
+    sync.start()
+    write(sync.data / "outputs" / "txt2img-images" / "a.png", b"image")
+    target = sync.drive_dir / "outputs" / "txt2img-images" / "a.png"
+    wait(target.exists, 10, "the image")
+    assert target.read_bytes() == b"image"
+    sync.stop()
+    assert sync.summary() == "1 image kept in outputs"
+
+
+def test_nothing_is_made_where_drive_should_be_and_what_waits_is_counted(sync: Sync) -> None:
+    """An unmounted Drive is an empty folder of the machine: what is written there is lost."""
+    write(sync.data / "outputs" / "old.png")
+    sync.poll(settled=0)
+    sync.drive_dir.rename(sync.drive_dir.with_name("elsewhere"))
+    write(sync.data / "outputs" / "a" / "new.png", b"image")
+    (sync.data / "outputs" / "old.png").unlink()
+    for _ in range(3):
+        sync.poll(settled=0)
+    assert not sync.drive_dir.exists()
+    assert (
+        sync.summary()
+        == "1 image kept in outputs, 1 file not saved yet (Google Drive is not accepting files: it was disconnected)"
+    )
+    sync.drive_dir.with_name("elsewhere").rename(sync.drive_dir)
+    for _ in range(3):
+        sync.poll(settled=0)
+    assert [p.name for p in sync.drive_dir.rglob("*.png")] == ["new.png"], "what was deleted meanwhile is deleted now"
+
+
+def test_a_file_that_is_still_written_waits(sync: Sync) -> None:
+    write(sync.data / "outputs" / "a.png")
+    sync.poll(settled=60)
+    assert not (sync.drive_dir / "outputs" / "a.png").exists()
+    assert sync.waiting == 1
+    sync.poll(settled=0)
+    assert (sync.drive_dir / "outputs" / "a.png").exists()
+
+
+def test_a_changed_file_is_copied_again_and_an_unchanged_one_is_not(sync: Sync) -> None:
+    write(sync.data / "config.json", b"1")
+    sync.poll(settled=0)
+    (sync.drive_dir / "config.json").unlink()
+    sync.poll(settled=0)
+    assert not (sync.drive_dir / "config.json").exists(), (
+        "what is deleted on Drive is not brought back without a change"
+    )
+    write(sync.data / "config.json", b"22")
+    sync.poll(settled=0)
+    assert (sync.drive_dir / "config.json").read_bytes() == b"22"
+
+
+def test_models_caches_and_half_files_are_not_copied(sync: Sync, tmp_path: Path) -> None:
+    (tmp_path / "models").mkdir()
+    write(tmp_path / "models" / "m.safetensors")
+    (sync.data / "models").symlink_to(tmp_path / "models")
+    for name in ("cache/x.db", "tmp/x", "a.part", "a.lock", "outputs/__pycache__/x.pyc"):
+        write(sync.data / name)
+    sync.poll(settled=0)
+    assert [p for p in sync.drive_dir.rglob("*") if p.is_file()] == []
+
+
+def test_settings_and_embeddings_come_back_and_images_do_not(sync: Sync) -> None:
+    for name in (
+        "config.json",
+        "ui-config.json",
+        "styles.csv",
+        "embeddings/e.pt",
+        "huggingface/hub/vocab.json",
+        "outputs/a.png",
+        "package.json",
+    ):
+        write(sync.drive_dir / name)
+    assert sync.restore() == 5
+    assert sorted(str(p.relative_to(sync.data)) for p in sync.data.rglob("*") if p.is_file()) == [
+        "config.json", "embeddings/e.pt", "huggingface/hub/vocab.json", "styles.csv", "ui-config.json",
+    ]  # fmt: skip
+    sync.poll(settled=0)
+    assert sync.images == 0
+
+
+def test_a_file_that_is_newer_on_the_machine_is_not_replaced(sync: Sync) -> None:
+    write(sync.drive_dir / "config.json", b"old")
+    os.utime(sync.drive_dir / "config.json", (1, 1))
+    write(sync.data / "config.json", b"new")
+    sync.restore()
+    assert (sync.data / "config.json").read_bytes() == b"new"
+    sync.poll(settled=0)
+    assert (sync.drive_dir / "config.json").read_bytes() == b"new"
+
+
+def test_what_an_earlier_kernel_kept_is_not_copied_again(sync: Sync) -> None:
+    write(sync.data / "outputs" / "a.png", b"image")
+    sync.poll(settled=0)
+    before = inodes(sync)
+    again = Sync(sync.data, sync.drive_dir, lambda text: None)
+    again.poll(settled=0)
+    assert again.waiting == 0
+    assert inodes(sync) == before
+
+
+def inodes(sync: Sync) -> dict[str, tuple[int, int]]:
+    """What is kept: (inode, time of its last change of any kind). A file that is copied again has another inode."""
+    found = {name: (sync.drive_dir / name).stat() for name in kept_now(sync)}
+    return {name: (info.st_ino, info.st_ctime_ns) for name, info in found.items()}
+
+
+def kept_now(sync: Sync) -> list[str]:
+    return sorted(str(p.relative_to(sync.drive_dir)) for p in sync.drive_dir.rglob("*") if p.is_file())
+
+
+def test_what_is_deleted_in_the_web_ui_is_deleted_on_drive_at_the_second_look(sync: Sync) -> None:
+    write(sync.data / "outputs" / "a.png")
+    write(sync.data / "outputs" / "b.png")
+    sync.poll(settled=0)
+    (sync.data / "outputs" / "a.png").unlink()
+    sync.poll(settled=0)
+    assert kept_now(sync) == ["outputs/a.png", "outputs/b.png"]
+    sync.poll(settled=0)
+    assert kept_now(sync) == ["outputs/b.png"]
+
+
+def test_a_renamed_folder_is_renamed_on_drive_and_nothing_is_copied(sync: Sync) -> None:
+    for number in range(3):
+        write(sync.data / "outputs" / "old" / f"{number}.png", bytes([number]))
+    sync.poll(settled=0)
+    before = {os.path.basename(name): inode for name, (inode, _) in inodes(sync).items()}
+    (sync.data / "outputs" / "old").rename(sync.data / "outputs" / "new")
+    sync.poll(settled=0)
+    assert {os.path.basename(name): inode for name, (inode, _) in inodes(sync).items()} == before, "copied again"
+    assert kept_now(sync) == ["outputs/new/0.png", "outputs/new/1.png", "outputs/new/2.png"]
+
+
+def test_what_somebody_changed_on_drive_is_not_deleted_with_the_machines_copy(sync: Sync) -> None:
+    write(sync.data / "styles.csv", b"old")
+    sync.poll(settled=0)
+    write(sync.drive_dir / "styles.csv", b"changed on Drive")
+    (sync.data / "styles.csv").unlink()
+    for _ in range(3):
+        sync.poll(settled=0)
+    assert (sync.drive_dir / "styles.csv").read_bytes() == b"changed on Drive"
+
+
+def test_a_machine_whose_folder_is_gone_deletes_nothing_on_drive(sync: Sync) -> None:
+    write(sync.data / "outputs" / "a.png")
+    sync.poll(settled=0)
+    shutil.rmtree(sync.data)
+    for _ in range(3):
+        sync.poll(settled=0)
+    assert kept_now(sync) == ["outputs/a.png"]
+
+
+def test_a_data_directory_that_is_made_anew_or_loses_a_whole_folder_deletes_nothing_on_drive(sync: Sync) -> None:
+    write(sync.data / "outputs" / "a.png")
+    write(sync.data / "log" / "images" / "b.png")
+    sync.poll(settled=0)
+    shutil.rmtree(sync.data / "log")
+    for _ in range(3):
+        sync.poll(settled=0)
+    for number in range(12):
+        write(sync.data / "embeddings" / f"{number}.pt")
+    sync.poll(settled=0)
+    for number in range(12):
+        (sync.data / "embeddings" / f"{number}.pt").unlink()
+    for _ in range(3):
+        sync.poll(settled=0)
+    assert len(list((sync.drive_dir / "embeddings").iterdir())) == 12
+    shutil.rmtree(sync.drive_dir / "embeddings")
+    before = sync.data.rename(sync.data.with_name("before"))  # it stays, so that the new one has another inode
+    sync.data.mkdir()
+    write(sync.data / "outputs" / "c.png")
+    for _ in range(3):
+        sync.poll(settled=0)
+    assert before.is_dir()
+    assert kept_now(sync) == ["log/images/b.png", "outputs/a.png", "outputs/c.png"]
+    assert sync.summary() == "1 image kept in outputs"
+
+
+def test_copies_that_a_kill_cut_off_are_swept_away_at_the_next_start(sync: Sync) -> None:
+    write(sync.drive_dir / UNFINISHED / "1-a.png", b"ha")
+    sync.restore()
+    assert kept_now(sync) == []
