@@ -25,15 +25,15 @@ from launcher.launch.steps import Failed, Steps
 from launcher.models.checksums import sync_checksums
 from launcher.models.previews import lend_previews
 from launcher.python.environment import (
-    borrowed_bytes,
     foreign_libraries,
+    linked_bytes,
     loaded_libraries,
     make_work,
     prepare_python,
     trouble_with,
 )
+from launcher.python.lock import LOCKED_COMMIT, LOCKED_VERSION
 from launcher.python.packages import packages_for
-from launcher.python.pins import LOCKED_COMMIT, LOCKED_VERSION
 from launcher.python.uv import webui_environment
 from launcher.webui.arguments import fixed_arguments, machine_arguments
 from launcher.webui.explain import not_loaded
@@ -60,13 +60,13 @@ class WebUIStart:
 
     def install(self, packages: list[str]) -> bool:
         """Have these packages in the web UI's Python; True if any had to be fetched."""
-        made = prepare_python(self.folder, packages, self.steps.of("python"))
+        installed_now = prepare_python(self.folder, packages, self.steps.of("python"))
         self.steps.of("python").say(f"{len(packages)} packages")
-        return made.installed_now
+        return installed_now
 
     def say_borrowed(self) -> None:
         """Say how much this machine lends, which may be less after a look at it."""
-        borrowed = borrowed_bytes(self.folder)
+        borrowed = linked_bytes(self.folder)
         if borrowed or BORROWED in dict(self.status.now.facts):
             self.status.fact(BORROWED, f"{borrowed / GB:.1f} GB")
 

@@ -1,19 +1,48 @@
-"""Which packages the web UI wants, and which of them are not in its environment."""
+"""Which packages the web UI wants, which are in its environment, and with which it was finished."""
 
+import csv
 import hashlib
 import json
 import re
+from collections.abc import Container, Iterator
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
+
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.utils import canonicalize_name
 
 from launcher.core.folder import Folder, write_safely
-from launcher.python.borrow import read_borrowed
-from launcher.python.pins import CONTROLNET_PACKAGES, LOCKED_PACKAGES, LOCKED_REQUIREMENTS
-from launcher.python.uv import installed_packages, plain_name
+from launcher.core.session import read_object
+from launcher.python.lock import CONTROLNET_PACKAGES, LOCKED_PACKAGES, LOCKED_REQUIREMENTS
+from launcher.python.uv import site_packages
 
 # A1111's launch.py installs these itself, from addresses that are gone or not locked.
 BESIDE_TORCH: Final = ("torchvision", "clip-anytorch==2.6.0")
-REPLACED: Final = "replaced.json"  # in the environment: lines of the lock whose version is gone from the index
+COMPLETE: Final = "complete.json"  # in the environment: `Finished`, written last
+
+
+@dataclass(frozen=True)
+class Finished:
+    """With what an environment was finished. One without it is made anew: a killed installer may have left it half."""
+
+    rules: str  # a hash of all that is the same for every list of packages
+    wanted: list[str]
+    packages: dict[str, str]  # name -> version, of all that was there
+    linked: dict[str, dict[str, Any]]  # name -> path -> [the kernel's file, bytes, date in ns], None for a copy
+    works: bool = False  # on this machine, as `environment.trouble_with` found
+
+
+def read_finished(folder: Folder) -> Finished | None:
+    """With what the environment was finished, None where it was not (or by a launcher that noted less)."""
+    try:
+        return Finished(**read_object(folder.python / COMPLETE))
+    except TypeError:
+        return None
+
+
+def write_finished(folder: Folder, finished: Finished) -> None:
+    write_safely(folder.python / COMPLETE, json.dumps(asdict(finished)))
 
 
 def packages_for(requirements: bytes, controlnet: bool = False) -> list[str]:
@@ -25,46 +54,37 @@ def packages_for(requirements: bytes, controlnet: bool = False) -> list[str]:
         return [*LOCKED_PACKAGES, *(CONTROLNET_PACKAGES if controlnet else ())]
     lines = [line.split("#")[0].strip() for line in requirements.decode().splitlines()]
     packages = [line for line in lines if line]
-    if any(re.match(r"torch\b", package) for package in packages):
-        packages += BESIDE_TORCH
-    return packages
+    return [*packages, *(BESIDE_TORCH if any(re.match(r"torch\b", package) for package in packages) else ())]
 
 
-def is_lock(packages: list[str]) -> bool:
-    """True for a list that begins with the lock: versions and checksums of all of it are known."""
-    return packages[: len(LOCKED_PACKAGES)] == list(LOCKED_PACKAGES)
+def distributions_of(folder: Folder) -> Iterator[tuple[str, str, Path]]:
+    """Name (as packaging writes it), version and .dist-info of all that is in the environment."""
+    for info in site_packages(folder).glob("*.dist-info"):
+        name, _, version = info.name.removesuffix(".dist-info").rpartition("-")
+        yield canonicalize_name(name), version, info
 
 
-def absent(folder: Folder, wanted: list[str]) -> list[str]:
-    """The packages of the list that are not in the environment at their version.
+def installed_packages(folder: Folder) -> dict[str, str]:
+    """Name to version, of all that is in the environment."""
+    return {name: version for name, version, _ in distributions_of(folder)}
 
-    A borrowed one may be newer, and one whose version is gone from the index older.
-    """
-    there, any_version = installed_packages(folder), set(read_borrowed(folder)) | replaced(folder)
-    missing = []
+
+def recorded_files(record: str) -> dict[str, str]:
+    """Path to bytes ("" where none are noted) of a RECORD's files, less the bytecode, which Python makes anew."""
+    rows = (row for row in csv.reader(record.splitlines()) if len(row) == 3)
+    return {path: size for path, _, size in rows if "__pycache__" not in path}
+
+
+def absent(folder: Folder, wanted: list[str], linked: Container[str]) -> list[str]:
+    """The packages of the list that are not in the environment, or not at their version. A linked one may be newer."""
+    there, missing = installed_packages(folder), []
     for line in wanted:
-        found = re.fullmatch(r"([\w.-]+)(?:==([\w.+!-]+))?", line)
-        if not found:  # a range, a marker, an address: uv has read it, we do not
+        try:
+            wish = Requirement(line)
+        except InvalidRequirement:  # an address: uv has read it, we do not
             continue
-        name = plain_name(found[1])
-        exact = found[2] and name not in any_version
-        if name not in there or (exact and not same_version(there[name], found[2])):
+        name = canonicalize_name(wish.name)
+        right = name in there and (name in linked or wish.specifier.contains(there[name], prereleases=True))
+        if not right and not wish.marker:
             missing.append(line)
     return missing
-
-
-def same_version(one: str, other: str) -> bool:
-    """True for 0.15 and 0.15.0, and for 2.8.0 and 2.8.0+cu128."""
-    plain = [re.sub(r"(\.0)+$", "", version.partition("+")[0]) for version in (one, other)]
-    return plain[0] == plain[1]
-
-
-def replaced(folder: Folder) -> set[str]:
-    """Names of packages of which another version than the lock's had to be taken."""
-    path = folder.python / REPLACED
-    return set(json.loads(path.read_text())) if path.exists() else set()
-
-
-def note_replaced(folder: Folder, name: str) -> None:
-    """The lock's version of that package cannot be had any more."""
-    write_safely(Path(folder.python / REPLACED), json.dumps(sorted(replaced(folder) | {plain_name(name)})))

@@ -12,8 +12,8 @@ from launcher.access.login import TICKET_LIFE
 from launcher.core.fields import FIELDS
 from launcher.models.catalog import CHECKPOINT_NAMES, MODELS
 from launcher.models.download import CONNECTIONS
-from launcher.python.borrow import KIND
-from launcher.python.pins import LOCK_PINS
+from launcher.python.link import KIND
+from launcher.python.lock import LOCK_PINS
 from tests.conftest import ROOT
 
 WORDS = ROOT / "docs" / "words.md"

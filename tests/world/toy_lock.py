@@ -14,7 +14,7 @@ import pytest
 from launcher.core.folder import Folder
 from launcher.core.tools import Pin
 from launcher.python import environment, packages
-from launcher.python.pins import ALL_PINS, BUILD_PINS
+from launcher.python.lock import ALL_PINS, BUILD_PINS
 from tests.world.index import Index, wheel, wheel_name
 
 REQUIREMENTS = b"torch\n"  # requirements_versions.txt of the A1111 that the toy lock is for
