@@ -3,60 +3,76 @@
 import hashlib
 import json
 import re
-from collections.abc import Container, Iterable
-from dataclasses import replace
+from collections.abc import Container
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Final
+
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.utils import canonicalize_name
 
 from launcher.core.folder import GB, Folder, require_room, write_safely
 from launcher.core.problem import Problem
 from launcher.core.process import CommandError, run, works
+from launcher.core.session import read_object
 from launcher.core.status import Step
 from launcher.python import probe
 from launcher.python.bytecode import put_bytecode
-from launcher.python.install import UNPACKED, correct_metadata, install, make_environment
-from launcher.python.link import broken_links, link_packages, unlink_packages
+from launcher.python.install import COMPLETE, UNPACKED, correct_metadata, install, make_environment
+from launcher.python.link import Linked, broken_links, link_packages, unlink_packages
 from launcher.python.lock import ALL_PINS, BUILD_CONSTRAINTS, CONSTRAINTS
-from launcher.python.packages import COMPLETE, Finished, absent, installed_packages, read_finished, write_finished
-from launcher.python.uv import PYTHON_VERSION, find_uv, python_path, uv_words, webui_environment
+from launcher.python.uv import PYTHON_VERSION, find_uv, installed_packages, python_path, webui_environment
 
 ROOM_BESIDE: Final = GB // 2  # Python itself, pip, what sdists need to be built
 ROOM_UNKNOWN: Final = 9 * GB  # for torch and all it needs, where no sizes are known
-# Packages with parts in C -> what to load to see that all they need is on the machine. Of torchvision only its library:
-# its modules take 2.7 s to compile, which A1111's start does anyway.
-MUST_LOAD: Final = {
-    "torch": "torch",
-    "torchvision": "torchvision/_C.so",
-    "opencv-python-headless": "cv2",
-    "numpy": "numpy",
-}
+# Packages with parts in C -> what to import to see that all they need is on the machine.
+MUST_LOAD: Final = {"torch": "torch", "opencv-python-headless": "cv2", "numpy": "numpy"}
 # NVIDIA's libraries that torch loads; the driver's own (libcuda, libnvidia-*) are the machine's.
 CUDA: Final = re.compile(
-    r"/lib(cublas|cudnn|cufft|curand|cusolver|cusparse|cupti|cufile|nvJitLink|nvrtc|nccl|cudart)[^/]*$"
+    r"/.*/lib(?:cublas|cudnn|cufft|curand|cusolver|cusparse|cupti|cufile|nvJitLink|nvrtc|nccl|cudart)[^/\n]*$", re.M
 )
 
 
+@dataclass(frozen=True)
+class Finished:
+    """With what an environment was finished, in the file `COMPLETE`. One without it is made anew."""
+
+    rules: str  # a hash of all that is the same for every list of packages
+    wanted: list[str]
+    packages: dict[str, str]  # name -> version, of all that was there
+    linked: Linked
+    works: bool = False  # on this machine, as `environment.trouble_with` found
+
+
+def read_finished(folder: Folder) -> Finished | None:
+    """With what the environment was finished, None where it was not (or by a launcher that noted less)."""
+    try:
+        return Finished(**read_object(folder.python / COMPLETE))
+    except TypeError:
+        return None
+
+
+def write_finished(folder: Folder, finished: Finished) -> None:
+    write_safely(folder.python / COMPLETE, json.dumps(asdict(finished)))
+
+
 def prepare_python(folder: Folder, packages: list[str], step: Step) -> bool:
-    """Have these `packages` (`packages.packages_for` chooses them); True if any had to be installed. Raises `Problem`.
+    """Have these `packages` (`lock.packages_for` chooses them); True if any had to be installed. Raises `Problem`.
 
     The environment is complete or it is made anew, from uv's cache: a note of all that went in is written last. Whether
     it works on this machine is another question (`trouble_with`): A1111 can start while it is asked.
     """
     rules = hashlib.sha256(f"{PYTHON_VERSION}\n{CONSTRAINTS}".encode()).hexdigest()
-    finished, linked, broken = read_finished(folder), {}, broken_links(folder)
-    if finished and not works(python_path(folder)):
-        finished = None
-    if finished:
-        linked = {name: files for name, files in finished.linked.items() if name not in broken}
-        same = finished.rules == rules and set(packages) <= set(finished.wanted)
-        if same and not broken and not absent(folder, packages, linked):
-            return False
+    finished = read_finished(folder) if works(python_path(folder)) else None
+    linked = dict(finished.linked) if finished else {}
+    broken = {name: linked.pop(name) for name in broken_links(folder, linked)}
+    same = finished and finished.rules == rules and set(packages) <= set(finished.wanted)
+    if same and not broken and not absent(folder, packages, linked):
+        return False
     uv = find_uv(folder)
-    if finished:
-        (folder.python / COMPLETE).unlink()
-        unlink_packages(folder, {name: finished.linked[name] for name in broken})
-    else:
+    if not finished:
         make_environment(uv, folder, step)
+    unlink_packages(folder, broken)
     write_safely(folder.python / "constraints.txt", CONSTRAINTS)
     write_safely(folder.python / "build-constraints.txt", BUILD_CONSTRAINTS)
     missing = absent(folder, packages, linked)
@@ -79,25 +95,21 @@ def trouble_with(folder: Folder) -> str | None:
     modules = [module for package, module in MUST_LOAD.items() if package in names]
     command = [python_path(folder), str(Path(probe.__file__)), *modules]
     try:
-        told = json.loads(run(command, env=webui_environment(folder), timeout=300).splitlines()[-1])
+        run(command, env=webui_environment(folder), timeout=300)
     except CommandError as error:
-        return f"a look at its packages ended with {error.code}: {uv_words(error.output)}"[:300]
-    if told["trouble"]:
-        return str(told["trouble"])
-    if foreign := foreign_libraries(folder, told["libraries"]):
-        return f"{foreign[0]} is loaded in place of the right one"
+        raised = re.findall(r"^\w[\w.]*(?:Error|Exception): .*", error.output, re.MULTILINE)
+        return str(raised[-1])[:300] if raised else f"a check of its packages ended with {error.code}"
     write_finished(folder, replace(finished, works=True))
     return None
 
 
 def make_work(folder: Folder, step: Step) -> None:
-    """Look while nothing else needs the card, and replace linked packages that do not work. Raises `Problem`."""
+    """Check while nothing else needs the card, and replace linked packages that do not work. Raises `Problem`."""
     trouble, finished = trouble_with(folder), read_finished(folder)
     if trouble and finished and finished.linked:
         step.notice(
             f"This machine's CUDA libraries do not work with the web UI ({trouble}), so the right ones are downloaded."
         )
-        (folder.python / COMPLETE).unlink()
         unlink_packages(folder, finished.linked)
         fill(find_uv(folder), folder, finished.wanted, {}, step)
         write_finished(folder, replace(finished, packages=installed_packages(folder), linked={}))
@@ -114,13 +126,12 @@ def fill(uv: str, folder: Folder, packages: list[str], linked: Container[str], s
     room = int(size * UNPACKED) + ROOM_BESIDE if locked else unknown
     require_room(folder.machine, room, "the runtime's disk", "Installing the web UI's packages")
     if linked:
-        step.say(f"{size / GB:.1f} GB to download, {size_of(linked) / GB:.1f} GB borrowed from this machine")
+        step.say(f"{size / GB:.1f} GB to download, {linked_bytes(linked) / GB:.1f} GB borrowed from this machine")
     if missing or not locked:
         install(uv, folder, missing if locked else packages, step, with_needs=not locked)
     if locked:
         correct_metadata(folder)
-    missing = absent(folder, packages, linked)
-    if missing:
+    if missing := absent(folder, packages, linked):
         raise Problem(
             f"The installer says it is done, but {', '.join(missing[:3])}{' and others are' if missing[3:] else ' is'} "
             "missing.",
@@ -128,39 +139,41 @@ def fill(uv: str, folder: Folder, packages: list[str], linked: Container[str], s
         )
 
 
-def size_of(linked: Container[str]) -> int:
-    """Bytes that were not fetched, because they are linked."""
+def absent(folder: Folder, wanted: list[str], linked: Container[str]) -> list[str]:
+    """The packages of the list that are not in the environment, or not at their version. A linked one may be newer."""
+    there, missing = installed_packages(folder), []
+    for line in wanted:
+        try:
+            wish = Requirement(line)
+        except InvalidRequirement:  # an address: uv has read it, we do not
+            continue
+        name = canonicalize_name(wish.name)
+        right = name in there and (name in linked or wish.specifier.contains(there[name], prereleases=True))
+        if not right and not wish.marker:
+            missing.append(line)
+    return missing
+
+
+def linked_bytes(linked: Container[str]) -> int:
+    """Bytes that were not fetched, because these packages are linked."""
     return sum(pin.size for pin in ALL_PINS.values() if pin.name in linked)
 
 
-def linked_bytes(folder: Folder) -> int:
+def foreign_libraries(folder: Folder, pid: int) -> list[str]:
+    """CUDA libraries that a running process has loaded and that are neither the environment's own nor linked ones."""
     finished = read_finished(folder)
-    return size_of(finished.linked) if finished else 0
-
-
-def foreign_libraries(folder: Folder, loaded: Iterable[str]) -> list[str]:
-    """CUDA libraries among the loaded files that are neither the environment's own nor linked ones."""
-    finished = read_finished(folder)
+    try:
+        maps = Path(f"/proc/{pid}/maps").read_text()
+    except OSError:  # it is gone
+        return []
     linked = finished.linked.values() if finished else ()
     known = {file[0] for files in linked for file in files.values() if file}
     ours = (f"{folder.python}/", f"{folder.python.resolve()}/")
-    return [path for path in loaded if CUDA.search(path) and path not in known and not path.startswith(ours)]
-
-
-def loaded_libraries(pid: int) -> list[str]:
-    """The libraries a running process has loaded; [] if it is gone."""
-    try:
-        lines = Path(f"/proc/{pid}/maps").read_text().splitlines()
-    except OSError:
-        return []
-    return sorted({line.split(maxsplit=5)[5] for line in lines if ".so" in line})
+    return sorted({path for path in CUDA.findall(maps) if path not in known and not path.startswith(ours)})
 
 
 def remedy_for(trouble: str) -> str:
     """What to do where packages do not work: a missing library of the system is not mended by ▶."""
-    library = re.search(r"(lib[\w+.-]+\.so[\w.]*): cannot open shared object", trouble)
-    if library:
-        return (
-            f"This machine lacks the system library {library[1]}. Install the package that has it, and press ▶ again."
-        )
+    if library := re.search(r"(lib[\w+.-]+\.so[\w.]*): cannot open shared object", trouble):
+        return f"This machine lacks the system library {library[1]}. Install the package it is in, and press ▶ again."
     return "Choose Runtime → Disconnect and delete runtime, and press ▶ again. If it happens again, please report it."

@@ -14,9 +14,18 @@ from launcher.core.problem import Problem
 from launcher.core.process import CommandError, run
 from launcher.core.status import Step
 from launcher.python.lock import ALL_PINS, ALSO_CALLED, BUILD_PINS
-from launcher.python.packages import distributions_of, installed_packages
-from launcher.python.uv import PYTHON_VERSION, UV_SILENCE, python_path, site_packages, uv_environment, uv_problem
+from launcher.python.uv import (
+    PYTHON_VERSION,
+    UV_SILENCE,
+    distributions_of,
+    installed_packages,
+    python_path,
+    site_packages,
+    uv_environment,
+    uv_problem,
+)
 
+COMPLETE: Final = "complete.json"  # in a finished environment; one that an installer was ended in is made anew
 UNPACKED: Final = 1.9  # bytes on the disk for each byte of a wheel (7.7 GB of 4.1 measured)
 # uv's words where it has no interpreter: its archive cannot be had, or downloads are switched off.
 NO_PYTHON: Final = re.compile(r"cpython-\d|[Nn]o interpreter found|Python download")
@@ -26,36 +35,27 @@ NOT_NEEDED: Final = {"torch": r"nvidia-|triton\b", "facexlib": r"numba\b|filterp
 
 
 class Arrivals:
-    """What has arrived, by uv's words and by the files it writes; tells the step."""
+    """How much has arrived, by uv's words and by the files it writes; tells the step."""
 
     def __init__(self, cache: Path, packages: list[str], step: Step) -> None:
-        self.cache, self.step = cache, step
+        self.cache, self.step, self.whole, self.most = cache, step, 0, 0
         self.sizes = {pin.name: pin.size for package in packages if (pin := ALL_PINS.get(package))}
-        self.total, self.whole, self.most = sum(self.sizes.values()), 0, 0
-        self.coming: dict[str, str] = {}  # name -> size in words
 
     def on_line(self, line: str) -> None:
         """uv has said something."""
-        starts = re.match(r"\s*Downloading (\S+) \(([\d.]+\w+)\)", line)
-        ends = re.match(r"\s*Downloaded (\S+)", line)
-        if starts:
-            self.coming[starts[1]] = starts[2]
-        elif ends:
-            self.coming.pop(ends[1], None)
+        if starts := re.match(r"\s*Downloading (\S+) (\(\S+\))", line):
+            self.step.say(f"downloading {starts[1]} {starts[2]}")
+        elif ends := re.match(r"\s*Downloaded (\S+)", line):
             self.whole += self.sizes.get(canonicalize_name(ends[1]), 0)
-        elif re.search(r"Prepared \d+ packages?", line):
-            self.coming = {}
+        elif line.startswith("Prepared "):
             self.step.say("downloaded; installing the packages")
-        if self.coming:
-            last = list(self.coming.items())[-3:]
-            self.step.say("downloading " + ", ".join(f"{name} ({size})" for name, size in last))
 
     def measure(self) -> int:
         """Bytes on the disk of what is on its way; a sign of life."""
         written = sum(bytes_below(part) for part in self.cache.glob(".tmp*"))
-        if self.total:
-            self.most = max(self.most, min(self.total, self.whole + int(written / UNPACKED)))
-            self.step.progress(self.most, self.total)
+        if total := sum(self.sizes.values()):
+            self.most = max(self.most, min(total, self.whole + int(written / UNPACKED)))
+            self.step.progress(self.most, total)
         return written
 
 
@@ -84,11 +84,10 @@ def make_environment(uv: str, folder: Folder, step: Step) -> None:
         run(command, env=env, timeout=UV_SILENCE, signs_of_life=lambda: (arrivals.measure(), bytes_below(coming)))
     except CommandError as error:
         # Once it has an interpreter it says that it makes the environment.
-        has_python = "Creating virtual environment" in error.output
-        if not has_python and (error.silent or NO_PYTHON.search(error.output)):
+        place, what = "package index", "pip"
+        if "Creating virtual environment" not in error.output and (error.silent or NO_PYTHON.search(error.output)):
             place, what = "place Python comes from (GitHub)", f"Python {PYTHON_VERSION}"
-            raise uv_problem(folder, error, place, what) from error
-        raise uv_problem(folder, error, "package index", "pip") from error
+        raise uv_problem(folder, error, place, what) from error
 
 
 def install(
@@ -98,6 +97,7 @@ def install(
 
     Where a package is one of the lock's, its checksum must be right.
     """
+    (folder.python / COMPLETE).unlink(missing_ok=True)
     wanted, build = folder.python / "requirements.txt", folder.python / "build-requirements.txt"
     lines = [pin.line if (pin := ALL_PINS.get(package)) else package for package in packages]
     write_safely(wanted, "\n".join(lines) + "\n")
@@ -142,8 +142,7 @@ def correct_metadata(folder: Folder) -> None:
         files = {
             "METADATA": f"Metadata-Version: 2.1\nName: {other}\nVersion: {there[name]}\n\n{note}",
             "WHEEL": "Wheel-Version: 1.0\nGenerator: oneclick\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
-            "INSTALLER": "oneclick\n",
-            "RECORD": "".join(f"{info.name}/{file},,\n" for file in ("METADATA", "WHEEL", "INSTALLER", "RECORD")),
+            "RECORD": "".join(f"{info.name}/{file},,\n" for file in ("METADATA", "WHEEL", "RECORD")),
         }
         for file, text in files.items():
             write_safely(info / file, text)

@@ -5,6 +5,7 @@ needs. Large files become links, one a file (through a linked folder an uninstal
 small ones are copied, so that nothing that is written in place can reach the kernel's.
 """
 
+import csv
 import os
 import re
 import shutil
@@ -17,26 +18,24 @@ from packaging.version import Version
 
 from launcher.core.folder import Folder
 from launcher.core.tools import Pin
-from launcher.python.packages import distributions_of, read_finished, recorded_files
-from launcher.python.uv import site_packages
+from launcher.python.uv import distributions_of, site_packages
 
 KIND: Final = "nvidia-"
-# torch refuses an older cuDNN only, and NCCL keeps its interface within a major version; `probe` tries whether they
-# work.
+# torch refuses an older cuDNN only, and NCCL keeps its interface within a major version; `probe` tries both.
 NEWER_WILL_DO: Final = ("nvidia-cudnn-cu12", "nvidia-nccl-cu12")
 LARGE: Final = 1_000_000  # bytes from which a file is linked
+Linked = dict[str, dict[str, Any]]  # name -> path -> [the kernel's file, bytes, date in ns], None for a copy
 
 
-def link_packages(folder: Folder, pins: Iterable[Pin]) -> dict[str, dict[str, Any]]:
-    """Link what the kernel's Python has of the pins, each distribution whole or not at all; as in `Finished.linked`."""
+def link_packages(folder: Folder, pins: Iterable[Pin]) -> Linked:
+    """Link what the kernel's Python has of the pins, each distribution whole or not at all."""
     linked = {}
     for pin in pins:
         if pin.name.startswith(KIND):
             for distribution in distributions(name=pin.name):
                 files = whole_files(distribution)
                 if files and version_will_do(pin, distribution.version):
-                    site = site_packages(folder)
-                    linked[pin.name] = {inside: link(file, site / inside) for inside, file in files.items()}
+                    linked[pin.name] = {path: link(file, site_packages(folder) / path) for path, file in files.items()}
                     break
     return linked
 
@@ -49,9 +48,7 @@ def version_will_do(pin: Pin, version: str) -> bool:
 
 
 def whole_files(distribution: Distribution) -> dict[str, Path]:
-    """Path below site-packages to the file, of a distribution for every Python 3; {} if one is missing, of another
-    size, or outside site-packages.
-    """
+    """Path to the kernel's file, of a distribution for every Python 3; {} if one is missing or of another size."""
     tags = re.findall(r"^Tag: (.*)$", distribution.read_text("WHEEL") or "", re.MULTILINE)
     if not tags or not all(tag.startswith(("py3-none-", "py2.py3-none-")) for tag in tags):
         return {}
@@ -63,6 +60,12 @@ def whole_files(distribution: Distribution) -> dict[str, Path]:
             return {}
         found[inside] = path.resolve()
     return found
+
+
+def recorded_files(record: str) -> dict[str, str]:
+    """Path to bytes ("" where none are noted) of a RECORD's files, less the bytecode, which Python makes anew."""
+    rows = (row for row in csv.reader(record.splitlines()) if len(row) == 3)
+    return {path: size for path, _, size in rows if "__pycache__" not in path}
 
 
 def link(file: Path, place: Path) -> list[Any] | None:
@@ -77,11 +80,10 @@ def link(file: Path, place: Path) -> list[Any] | None:
     return [str(file), status.st_size, status.st_mtime_ns]
 
 
-def broken_links(folder: Folder) -> list[str]:
+def broken_links(folder: Folder, linked: Linked) -> list[str]:
     """Linked packages that are no longer whole: the kernel's own were moved, or an installer took ours away."""
-    site, finished = site_packages(folder), read_finished(folder)
-    linked = finished.linked.items() if finished else ()
-    return [name for name, files in linked if not all(is_whole(site / inside, files[inside]) for inside in files)]
+    site = site_packages(folder)
+    return [name for name, files in linked.items() if not all(is_whole(site / path, files[path]) for path in files)]
 
 
 def is_whole(place: Path, known: list[Any] | None) -> bool:
@@ -95,7 +97,7 @@ def is_whole(place: Path, known: list[Any] | None) -> bool:
         return False
 
 
-def unlink_packages(folder: Folder, linked: dict[str, dict[str, Any]]) -> None:
+def unlink_packages(folder: Folder, linked: Linked) -> None:
     """Take linked packages out of the environment: links and what says that they are there, never the kernel's files.
 
     Copies stay: an installer may have put files of its own in their place.

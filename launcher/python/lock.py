@@ -1,5 +1,7 @@
 """The web UI's packages, one file each, and what nobody may move. The tables are made by `make lock`."""
 
+import hashlib
+import re
 from typing import Final
 
 from launcher.core.tools import Pin, read_pins
@@ -8,6 +10,8 @@ from launcher.core.tools import Pin, read_pins
 LOCKED_VERSION: Final = "v1.10.1"
 LOCKED_COMMIT: Final = "82a973c04367123ae98bd9abdf80d9eda9b910e2"
 LOCKED_REQUIREMENTS: Final = "76d90436b579f3d7a5f6ff55657ffc56476e2dd0c2c79f09e2ceedc122d5db48"
+# A1111's launch.py installs these itself, from addresses that are gone or not locked.
+BESIDE_TORCH: Final = ("torchvision", "clip-anytorch==2.6.0")
 # What no extension's installer may move, and how far it may move the rest: the widest ranges in which the requirements
 # of the extensions in docs/extensions.md resolve together. With numpy 2 or protobuf 7 the next start dies; opencv 4.12
 # needs numpy 2.
@@ -214,9 +218,19 @@ setuptools==81.0.0 fdd925d5c5d9f62e4b74b30d6dd7828ce236fd6ed998a08d81de62ce5a631
 wheel==0.45.1 708e7481cc80179af0e556bbf0cc00b8444c7321e2700b8d8580231d13017248 72494
 """
 
-LOCK_PINS: Final = read_pins(LOCK)
-CONTROLNET_PINS: Final = read_pins(CONTROLNET_LOCK)
 BUILD_PINS: Final = read_pins(BUILD_TOOLS)
-LOCKED_PACKAGES: Final = tuple(pin.requirement for pin in LOCK_PINS.values())
-CONTROLNET_PACKAGES: Final = tuple(pin.requirement for pin in CONTROLNET_PINS.values())
-ALL_PINS: Final[dict[str, Pin]] = {pin.requirement: pin for pin in (*LOCK_PINS.values(), *CONTROLNET_PINS.values())}
+ALL_PINS: Final[dict[str, Pin]] = {pin.requirement: pin for pin in read_pins(LOCK + CONTROLNET_LOCK).values()}
+LOCKED_PACKAGES: Final = tuple(pin.requirement for pin in read_pins(LOCK).values())
+CONTROLNET_PACKAGES: Final = tuple(pin.requirement for pin in read_pins(CONTROLNET_LOCK).values())
+
+
+def packages_for(requirements: bytes, controlnet: bool = False) -> list[str]:
+    """The lock if requirements_versions.txt is the one it was made for, byte by byte; else what stands in it.
+
+    With `controlnet` the packages of that extension too.
+    """
+    if hashlib.sha256(requirements).hexdigest() == LOCKED_REQUIREMENTS:
+        return [*LOCKED_PACKAGES, *(CONTROLNET_PACKAGES if controlnet else ())]
+    lines = [line.split("#")[0].strip() for line in requirements.decode().splitlines()]
+    packages = [line for line in lines if line]
+    return [*packages, *(BESIDE_TORCH if any(re.match(r"torch\b", package) for package in packages) else ())]

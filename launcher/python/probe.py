@@ -1,14 +1,11 @@
-"""Run by the web UI's own Python: what must work there? Prints one line of JSON (`environment.trouble_with`).
+"""Run by the web UI's own Python: ends with an error where something does not work (`environment.trouble_with`).
 
-Arguments: modules to import, or a package's library (`torchvision/_C.so`) to load into torch. With torch and a card one
-convolution, one matrix product and one attention are computed in half precision, as an image would.
+Arguments: modules to import. With torch and a card one convolution, one matrix product and one attention are computed
+in half precision, as an image would.
 """
 
 import importlib
-import importlib.util
-import json
 import sys
-from pathlib import Path
 from typing import Any
 
 
@@ -25,32 +22,7 @@ def compute(torch: Any) -> None:
         raise ArithmeticError("a convolution, an attention or a product came out wrong")
 
 
-def load(name: str) -> None:
-    """Load a package's library into torch, or import the module where it has none of that name."""
-    package, _, library = name.partition("/")
-    found = importlib.util.find_spec(package)
-    path = Path(found.origin).with_name(library) if library and found and found.origin else None
-    if path and path.exists():
-        importlib.import_module("torch").ops.load_library(str(path))
-    else:
-        importlib.import_module(package)
-
-
-def main() -> None:
-    """Import, compute, and tell."""
-    trouble = None
-    try:
-        for name in sys.argv[1:]:
-            load(name)
-        torch = sys.modules.get("torch")
-        if torch is not None and torch.cuda.is_available():
-            compute(torch)
-    except Exception as error:  # whatever a package raises, the caller is told
-        trouble = f"{type(error).__name__}: {error}"[:300]
-    with open("/proc/self/maps") as maps:
-        libraries = sorted({line.split(maxsplit=5)[5].rstrip() for line in maps if ".so" in line})
-    print(json.dumps({"trouble": trouble, "libraries": libraries}))
-
-
 if __name__ == "__main__":
-    main()
+    modules = {name: importlib.import_module(name) for name in sys.argv[1:]}
+    if "torch" in modules and modules["torch"].cuda.is_available():
+        compute(modules["torch"])

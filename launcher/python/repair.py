@@ -5,24 +5,15 @@ from dataclasses import replace
 from launcher.core.folder import Folder
 from launcher.core.problem import Problem
 from launcher.core.status import Step
+from launcher.python.environment import read_finished, write_finished
 from launcher.python.install import correct_metadata, install
-from launcher.python.link import broken_links, link_packages, unlink_packages
+from launcher.python.link import broken_links, link_packages, recorded_files, unlink_packages
 from launcher.python.lock import ALL_PINS, ALSO_CALLED
-from launcher.python.packages import (
-    COMPLETE,
-    distributions_of,
-    installed_packages,
-    read_finished,
-    recorded_files,
-    write_finished,
-)
-from launcher.python.uv import find_uv, site_packages
+from launcher.python.uv import distributions_of, find_uv, installed_packages, site_packages
 
 
 def moved_packages(folder: Folder) -> dict[str, str | None]:
-    """Packages of the finished environment that are not as they were: name to the version now, None if gone or not
-    whole.
-    """
+    """Packages that are not as they were when all was finished: name to version, None if gone or not whole."""
     finished, now, site = read_finished(folder), installed_packages(folder), site_packages(folder)
     if not finished:
         return {}
@@ -32,7 +23,7 @@ def moved_packages(folder: Folder) -> dict[str, str | None]:
         whole = record.exists() and all((site / path).exists() for path in recorded_files(record.read_text()))
         if name in finished.packages and not whole:
             moved[name] = None
-    return dict.fromkeys(broken_links(folder)) | moved
+    return dict.fromkeys(broken_links(folder, finished.linked)) | moved
 
 
 def put_packages_back(folder: Folder, names: list[str], step: Step) -> None:
@@ -42,7 +33,6 @@ def put_packages_back(folder: Folder, names: list[str], step: Step) -> None:
     """
     finished = read_finished(folder)
     assert finished, "only of a finished environment is it known what was moved"
-    (folder.python / COMPLETE).unlink()
     linked = {name: files for name, files in finished.linked.items() if name in names}
     unlink_packages(folder, linked)
     pins = {pin.name: pin for pin in ALL_PINS.values() if pin.name in linked}

@@ -3,20 +3,20 @@
 import os
 import re
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from packaging.version import InvalidVersion, Version
+from packaging.utils import canonicalize_name
 
 from launcher.core.child_environment import CARD, HUB, PACKAGES, PROXIES, also_look_at, child_environment
 from launcher.core.folder import GB, Folder, free_bytes
 from launcher.core.problem import Problem
-from launcher.core.process import CommandError, run
+from launcher.core.process import CommandError, works
 from launcher.core.tools import install_tool, installer_environment
 
 PYTHON_VERSION: Final = "3.11"  # Pillow 9.5 and others have no wheels for 3.12 and later
 UV_SILENCE: Final = 120.0  # seconds in which uv may say nothing and no byte arrive
-OLDEST_UV: Final = Version("0.5.0")  # before it some of the options and variables we use are unknown
 ROOM_FOR_CACHE: Final = 10 * GB  # on another disk than the launcher's folder uv's cache needs at least that
 REPORT: Final = "If it fails again, please report it."
 AGAIN: Final = "Wait a few minutes and press ▶ again; packages that arrived whole are kept."
@@ -52,11 +52,7 @@ FAILURES: Final = (
         CHANGED,
     ),
     (r"[Hh]ash mismatch", "What the {place} sent is not what it should be: its checksum is different.", CHANGED),
-    (
-        r"429 Too Many Requests",
-        "The {place} has received too many requests from here (429).",
-        AGAIN,
-    ),
+    (r"429 Too Many Requests", "The {place} has received too many requests from here (429).", AGAIN),
     (r"HTTP status server error \((\d+)", "The {place} is not working right now (it answers {0}).", AGAIN),
     (
         r"HTTP status client error \((\d+)|returned an? (\d+) ",
@@ -64,11 +60,10 @@ FAILURES: Final = (
         f"Wait a few minutes and press ▶ again. {REPORT}",
     ),
     (
-        r"[Uu]nexpected HTML|[Uu]nsupported [Cc]ontent-?[Tt]ype|expected.*(?:json|JSON)|invalid gzip|zlib|unexpected "
-        r"end of file"
-        r"|unexpected EOF|IncompleteMessage|error decoding response|end of file before|Failed to "
-        r"(?:extract|unzip|untar)"
-        r"|body error|[Mm]ismatched content length|missing end of central directory|decompression",
+        r"[Uu]nexpected HTML|[Uu]nsupported [Cc]ontent-?[Tt]ype|expected.*(?:json|JSON)|invalid gzip|zlib"
+        r"|unexpected (?:end of file|EOF)|IncompleteMessage|error decoding response|end of file before|body error"
+        r"|Failed to (?:extract|unzip|untar)|[Mm]ismatched content length|missing end of central directory"
+        r"|decompression",
         "The download from the {place} arrived damaged or incomplete.",
         AGAIN,
     ),
@@ -82,25 +77,16 @@ FAILURES: Final = (
 
 
 def find_uv(folder: Folder) -> str:
-    """The path of uv; installs it beside our things (never into the kernel's packages) if it is missing or too old."""
+    """The path of uv; installs it beside our things (never into the kernel's packages) if it is missing."""
     own = folder.tools / "uv" / "bin" / "uv"
     for place in (shutil.which("uv", path=child_environment()["PATH"]), str(own)):
-        if place and is_new_enough(place):
+        if place and works(place):
             return place
     try:
         install_tool("uv", folder.tools / "uv")
     except CommandError as error:
         raise uv_problem(folder, error, "package index", "uv, the installer that the launcher uses") from error
     return str(own)
-
-
-def is_new_enough(program: str) -> bool:
-    """True if that uv starts and is not too old."""
-    try:
-        said = run([program, "--version"], timeout=60)  # uv 0.9.2 (and where it is from)
-        return Version(said.split()[1]) >= OLDEST_UV
-    except (CommandError, OSError, IndexError, InvalidVersion):
-        return False
 
 
 def uv_environment(folder: Folder) -> dict[str, str]:
@@ -154,6 +140,18 @@ def site_packages(folder: Folder) -> Path:
     return folder.python / "lib" / f"python{PYTHON_VERSION}" / "site-packages"
 
 
+def distributions_of(folder: Folder) -> Iterator[tuple[str, str, Path]]:
+    """Name (as packaging writes it), version and .dist-info of all that is in the environment."""
+    for info in site_packages(folder).glob("*.dist-info"):
+        name, _, version = info.name.removesuffix(".dist-info").rpartition("-")
+        yield canonicalize_name(name), version, info
+
+
+def installed_packages(folder: Folder) -> dict[str, str]:
+    """Name to version, of all that is in the environment."""
+    return {name: version for name, version, _ in distributions_of(folder)}
+
+
 def python_path(folder: Folder) -> str:
     """The environment's interpreter."""
     return str(folder.python / "bin" / "python")
@@ -175,15 +173,10 @@ def uv_problem(folder: Folder, error: CommandError, place: str, what: str) -> Pr
             groups = [group for group in found.groups() if group]
             more = also_look_at(LEAD_THERE) if row in IN_THE_WAY else ""
             return Problem(happened.format(*groups, place=place), remedy + more)
+    lines = [line.strip(" ╰─▶×│├") for line in error.output.splitlines() if re.search(r"[×╰│]|error|cause", line)]
+    words = " ".join(line.removeprefix("error: ") for line in lines if line).replace(" cause: ", ": ")[:400]
     return Problem(
-        f"{what[0].upper()}{what[1:]} could not be installed: {uv_words(error.output)}",
+        f"{what[0].upper()}{what[1:]} could not be installed: {words or error.output.strip()[-300:]}",
         f"Wait a minute and press ▶ again. {REPORT}",
         by_version=bool(re.search(CONFLICT, said)),
     )
-
-
-def uv_words(output: str) -> str:
-    """The sentence in which uv says why."""
-    lines = [line.strip(" ╰─▶×│├") for line in output.splitlines() if re.search(r"[×╰│]|error|cause", line)]
-    said = " ".join(line.removeprefix("error: ") for line in lines if line)
-    return said.replace(" cause: ", ": ")[:400] or output.strip()[-300:]

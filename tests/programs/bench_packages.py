@@ -28,8 +28,8 @@ from typing import Final
 import psutil
 
 from launcher.core.folder import Folder
+from launcher.python.environment import read_finished
 from launcher.python.lock import LOCKED_PACKAGES
-from launcher.python.packages import read_finished
 from launcher.python.uv import webui_environment
 from tests.conftest import COLAB_PYTHON, ROOT
 from tests.programs.bench_launches import SLOW_DRIVE, Row, spread
@@ -67,10 +67,9 @@ from pathlib import Path
 from launcher.core.folder import Folder
 from launcher.core.status import Status, Step
 from launcher.extensions.installers import run_installers
-from launcher.python.environment import prepare_python
+from launcher.python.environment import prepare_python, read_finished
 from launcher.python.link import broken_links
 from launcher.python.lock import LOCKED_PACKAGES
-from launcher.python.packages import read_finished
 from launcher.python.repair import moved_packages
 root, launches, status = Path(sys.argv[1]), int(sys.argv[2]), Status("Bench")
 status.add("python", "Packages")
@@ -83,7 +82,7 @@ for launch in range(launches):
     prepare_python(folder, list(LOCKED_PACKAGES), step)
     ran += run_installers(folder, step)
     prepare_python(folder, list(LOCKED_PACKAGES), step)
-    assert not moved_packages(folder) and not broken_links(folder)
+    assert not moved_packages(folder) and not broken_links(folder, read_finished(folder).linked)
 print("TOLD", json.dumps({"ran": ran, "borrowed": len(read_finished(folder).linked), "notices": str(status.now)}))
 """
 INSTALL: Final = "import subprocess, sys\nsubprocess.run({command}, check=True)\n"

@@ -5,6 +5,7 @@ import os
 import sys
 import tarfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,8 @@ from launcher.core.problem import Problem
 from launcher.core.process import CommandError
 from launcher.python import install
 from launcher.python.environment import make_work, prepare_python
-from launcher.python.packages import COMPLETE
+from launcher.python.install import COMPLETE
+from launcher.python.lock import ALL_PINS
 from launcher.python.uv import site_packages, uv_environment, uv_problem
 from tests.world.disks import disk
 from tests.world.heard import Heard
@@ -96,6 +98,16 @@ def test_it_is_complete_only_after_a_look_at_every_package(
     (site_packages(toys.folder) / "plain-1.0.dist-info").rmdir()
     assert prepare_python(toys.folder, toys.packages, Heard()), "a package went away"
     assert not prepare_python(toys.folder, toys.packages, Heard())
+
+
+def test_packages_that_have_no_room_leave_the_finished_environment_as_it_is(toys: ToyLock) -> None:
+    prepare_python(toys.folder, toys.packages, Heard())
+    before = toys.packages
+    toys.add("large", "1.0")
+    toys.patch.setitem(ALL_PINS, "large==1.0", replace(toys.table["large"], size=10**15))
+    with pytest.raises(Problem, match="the runtime's disk has only"):
+        prepare_python(toys.folder, toys.packages, Heard())
+    assert not prepare_python(toys.folder, before, Heard())
 
 
 def test_it_is_looked_at_again_while_what_must_work_does_not(toys: ToyLock) -> None:

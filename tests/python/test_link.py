@@ -18,12 +18,17 @@ from launcher.core.tools import Pin
 from launcher.launch.start_web_ui import WebUIStart
 from launcher.launch.steps import STEPS, Failed, Steps
 from launcher.models.catalog import CHECKPOINT_NAMES
-from launcher.python.environment import foreign_libraries, loaded_libraries, make_work, prepare_python, trouble_with
-from launcher.python.link import broken_links, link_packages, version_will_do
-from launcher.python.packages import installed_packages, read_finished
+from launcher.python.environment import (
+    foreign_libraries,
+    make_work,
+    prepare_python,
+    read_finished,
+    trouble_with,
+)
+from launcher.python.link import Linked, broken_links, link_packages, version_will_do
 from launcher.python.repair import moved_packages, put_packages_back
-from launcher.python.uv import site_packages, uv_environment, webui_environment
-from launcher.webui.web_ui import Plan
+from launcher.python.uv import installed_packages, site_packages, uv_environment, webui_environment
+from launcher.webui.process import Plan
 from tests.world.heard import Heard
 from tests.world.toy_lock import CUBLAS, CUDNN, OLD_CUDNN, REQUIREMENTS, TORCH, ToyLock, toy_lock
 
@@ -50,11 +55,11 @@ def toys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ToyLock]:
         yield made
 
 
-def linked(toys: ToyLock) -> set[str]:
+def linked(toys: ToyLock) -> Linked:
     """What the finished environment has from the kernel's Python."""
     finished = read_finished(toys.folder)
     assert finished
-    return set(finished.linked)
+    return finished.linked
 
 
 def in_environment(toys: ToyLock, *command: str) -> None:
@@ -166,7 +171,7 @@ def test_installers_that_move_borrowed_packages_only_lose_the_links(toys: ToyLoc
         assert moved
         put_packages_back(toys.folder, list(moved), Heard())
         assert not moved_packages(toys.folder)
-        assert not broken_links(toys.folder)
+        assert not broken_links(toys.folder, linked(toys))
         assert installed_packages(toys.folder)[CUDNN] == NEWER
         prepare_python(toys.folder, toys.packages, Heard())
     assert toys.kernel_files() == before
@@ -178,7 +183,7 @@ def test_a_kernel_whose_packages_were_upgraded_no_longer_lends_them(toys: ToyLoc
     for path in toys.kernel.glob("nvidia_cudnn*/*"):
         path.unlink()
     (toys.kernel / "nvidia" / "cudnn" / "lib" / "libcudnn.so.9").write_bytes(b"another")
-    assert broken_links(toys.folder) == [CUDNN]
+    assert broken_links(toys.folder, linked(toys)) == [CUDNN]
     assert prepare_python(toys.folder, toys.packages, Heard())
     library = site_packages(toys.folder) / "nvidia" / "cudnn" / "lib" / "libcudnn.so.9"
     assert installed_packages(toys.folder)[CUDNN] == OLD_CUDNN
@@ -292,48 +297,23 @@ def test_what_works_is_looked_at_once_after_each_installation(toys: ToyLock) -> 
     assert "ImportError: broken" in (trouble_with(toys.folder) or "")
 
 
-def test_of_torchvision_its_library_must_load_and_its_modules_only_where_it_has_none(toys: ToyLock) -> None:
-    loads = "class ops:\n    load_library = staticmethod(__import__('ctypes').CDLL)\n"
-    toys.add("torch", "2.8.0", {"torch.py": TORCH.format(card="False", more=loads).encode()})
-    library = Path(next(path for path in loaded_libraries(os.getpid()) if "/libm." in path)).read_bytes()
-    slow = b"raise RuntimeError('its modules were imported')"
-    toys.add("torchvision", "0.1", {"torchvision/__init__.py": slow, "torchvision/_C.so": b"no library"})
-    prepare_python(toys.folder, toys.packages, Heard())
-    with pytest.raises(Problem, match=r"torchvision/_C\.so: file too short"):
-        make_work(toys.folder, Heard())
-    toys.add("torchvision", "0.2", {"torchvision/__init__.py": slow, "torchvision/_C.so": library})
-    prepare_python(toys.folder, toys.packages, Heard())
-    assert not trouble_with(toys.folder)
-    toys.add("torchvision", "0.3", {"torchvision/__init__.py": slow})  # its library has another name one day
-    prepare_python(toys.folder, toys.packages, Heard())
-    with pytest.raises(Problem, match="its modules were imported"):
-        make_work(toys.folder, Heard())
-
-
-def test_a_second_cudnn_in_a_process_is_seen(toys: ToyLock) -> None:
-    toys.kernel_has(CUDNN, NEWER)
-    prepare_python(toys.folder, toys.packages, Heard())
-    right = str(toys.kernel / "nvidia" / "cudnn" / "lib" / "libcudnn.so.9")
-    loaded = [right, "/usr/lib64-nvidia/libcuda.so.1", f"{toys.folder.python}/x/libcublas.so.12", "/lib/libc.so.6"]
-    assert foreign_libraries(toys.folder, loaded) == []
-    assert foreign_libraries(toys.folder, [*loaded, "/usr/lib/libcudnn.so.8"]) == ["/usr/lib/libcudnn.so.8"]
-
-
 def test_a_library_that_a_running_process_has_loaded_from_elsewhere_is_seen(toys: ToyLock, tmp_path: Path) -> None:
     toys.kernel_has(CUDNN, NEWER)
     prepare_python(toys.folder, toys.packages, Heard())
     own = site_packages(toys.folder) / "nvidia" / "cudnn" / "lib" / "libcudnn.so.9"
-    other = tmp_path / "libcudnn.so.8"
-    other.write_bytes(b"x" * 8192)
+    driver, other = tmp_path / "libcuda.so.1", tmp_path / "libcudnn.so.8"
+    copied = site_packages(toys.folder) / "libcublas.so.12"
+    for library in (driver, copied, other):
+        library.write_bytes(b"x" * 8192)
     maps = (
         "import mmap, sys\nfiles = [open(path, 'rb') for path in sys.argv[1:]]\n"
         "kept = [mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ) for file in files]\n"
         "print('mapped', flush=True)\nsys.stdin.read()"
     )
-    for loaded, foreign in (([own], []), ([own, other], [str(other)])):
+    for loaded, foreign in (([own, driver, copied], []), ([own, other], [str(other)])):
         command = [sys.executable, "-c", maps, *map(str, loaded)]
         with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
             assert process.stdout and process.stdout.readline() == "mapped\n"
-            assert foreign_libraries(toys.folder, loaded_libraries(process.pid)) == foreign
+            assert foreign_libraries(toys.folder, process.pid) == foreign
             process.communicate("")
-    assert loaded_libraries(0) == []
+    assert foreign_libraries(toys.folder, 0) == []

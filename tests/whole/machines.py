@@ -34,7 +34,7 @@ from launcher.python import install
 from launcher.python.environment import prepare_python
 from launcher.python.uv import uv_environment, webui_environment
 from launcher.webui.arguments import fixed_arguments, machine_arguments
-from launcher.webui.web_ui import Plan, WebUI
+from launcher.webui.process import Plan, WebUI
 from tests.conftest import COLAB_PYTHON, ROOT, new_folder
 from tests.whole.faults import plain, ready, table
 from tests.world import MODEL_LINK, World
