@@ -18,7 +18,7 @@ from launcher.core.status import Step
 from launcher.extensions.files import switched_off, used_commit
 from launcher.extensions.requirements import pip_failures, within
 from launcher.git.git import restore_missing
-from launcher.python.pins import CONSTRAINTS
+from launcher.python.lock import CONSTRAINTS
 from launcher.python.repair import moved_packages, put_packages_back
 from launcher.python.uv import webui_environment
 
@@ -193,7 +193,7 @@ def repair_after(folder: Folder, name: str, step: Step) -> None:
         if not (now and within(CONSTRAINTS, package, now))
     }
     if moved:
-        put_packages_back(folder, list(moved))
+        put_packages_back(folder, list(moved), step)
         names = ", ".join(f"{package} {now or 'gone'}" for package, now in list(moved.items())[:NAMED])
         step.notice(f"The extension {name} changed packages the web UI needs ({names}); the right ones were put back.")
     lost = [f"{path.name}/{inside}" for path in our_checkouts(folder) for inside in restore_missing(path)]

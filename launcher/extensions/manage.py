@@ -29,7 +29,7 @@ from launcher.extensions.requirements import conflicts, wanted_packages
 from launcher.git.git import changed_files, git, setting
 from launcher.git.history import pull_history, push_history
 from launcher.git.repository import check_out, keep_edits
-from launcher.python.pins import CONSTRAINTS
+from launcher.python.lock import CONSTRAINTS
 
 CONTROLNET: Final = "sd-webui-controlnet"
 CONTROLNET_URL: Final = f"https://github.com/Mikubill/{CONTROLNET}.git"

@@ -31,7 +31,7 @@ from launcher.models.pasted import without_secrets
 from launcher.models.taken_over import read_ahead
 from launcher.python.bytecode import put_bytecode, unpack_bytecode
 from launcher.python.environment import read_finished
-from launcher.python.pins import LOCKED_COMMIT, LOCKED_PACKAGES
+from launcher.python.lock import LOCKED_COMMIT, LOCKED_PACKAGES
 from launcher.webui.arguments import check_arguments
 
 SEED_FOLDER: Final = "stable-diffusion-webui"  # below drive_folder, as the launchers before this one had it

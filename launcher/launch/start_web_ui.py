@@ -24,21 +24,20 @@ from launcher.launch.steps import Failed, Steps
 from launcher.models.checksums import sync_checksums
 from launcher.models.previews import lend_previews
 from launcher.python.environment import (
-    borrowed_bytes,
     foreign_libraries,
-    loaded_libraries,
+    linked_bytes,
     make_work,
     prepare_python,
+    read_finished,
     trouble_with,
 )
-from launcher.python.packages import packages_for
-from launcher.python.pins import LOCKED_COMMIT, LOCKED_VERSION
+from launcher.python.lock import LOCKED_COMMIT, LOCKED_VERSION, packages_for
 from launcher.python.uv import webui_environment
 from launcher.webui.arguments import fixed_arguments, machine_arguments
 from launcher.webui.explain import not_loaded
 from launcher.webui.outputs import OutputFolders
+from launcher.webui.process import Plan, WebUI
 from launcher.webui.settings_files import check_settings_file
-from launcher.webui.web_ui import Plan, WebUI
 
 CHANGED: Final = "extensions changed"  # what the notice is about that a restart makes untrue
 NOTES: Final = "oneclick.json"  # in the folder on Drive
@@ -59,13 +58,14 @@ class WebUIStart:
 
     def install(self, packages: list[str]) -> bool:
         """Have these packages in the web UI's Python; True if any had to be fetched."""
-        made = prepare_python(self.folder, packages, self.steps.of("python"))
+        installed_now = prepare_python(self.folder, packages, self.steps.of("python"))
         self.steps.of("python").say(f"{len(packages)} packages")
-        return made.installed_now
+        return installed_now
 
     def say_borrowed(self) -> None:
         """Say how much this machine lends, which may be less after a look at it."""
-        borrowed = borrowed_bytes(self.folder)
+        finished = read_finished(self.folder)
+        borrowed = linked_bytes(finished.linked) if finished else 0
         if borrowed or BORROWED in dict(self.status.now.facts):
             self.status.fact(BORROWED, f"{borrowed / GB:.1f} GB")
 
@@ -221,7 +221,7 @@ class WebUIStart:
 
     def _say_foreign_libraries(self) -> None:
         """Name a CUDA library that came from elsewhere than the web UI's own packages, and with it a second cuDNN."""
-        foreign = foreign_libraries(self.folder, loaded_libraries(self.webui.pid))
+        foreign = foreign_libraries(self.folder, self.webui.pid)
         if foreign:
             self.status.notice(
                 f"The web UI has loaded {foreign[0]}, which is not the CUDA library it was made with: images can fail. "

@@ -12,12 +12,11 @@ from typing import Final
 from launcher.core.folder import Folder, write_safely
 from launcher.core.process import run
 from launcher.python import pack_bytecode
-from launcher.python.uv import PYTHON_VERSION, webui_environment
+from launcher.python.uv import PYTHON_VERSION, python_path, webui_environment
 
 KEPT: Final = "oneclick-bytecode.zip"  # on Drive, 43 MB for 5,171 files
 UNPACKED: Final = "bytecode"  # on the machine, until the packages are there
 DAMAGED: Final = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, ValueError)  # what zipfile raises then
-USED_LIST: Final = "oneclick-used.txt.gz"  # what versions before 1.2 kept: names of files to compile
 
 
 def keep_bytecode(folder: Folder, packages: list[str]) -> None:
@@ -30,20 +29,19 @@ def keep_bytecode(folder: Folder, packages: list[str]) -> None:
     if kept_about(folder.kept / KEPT) == about:
         return
     made = folder.machine / KEPT
-    command = [str(folder.python / "bin" / "python"), str(Path(pack_bytecode.__file__))]
-    run([*command, str(folder.python), str(made), about], env=webui_environment(folder), timeout=300)
+    command = [python_path(folder), str(Path(pack_bytecode.__file__)), str(folder.python), str(made), about]
+    run(command, env=webui_environment(folder), timeout=300)
     write_safely(folder.kept / KEPT, made.read_bytes())
     made.unlink()
-    (folder.kept / USED_LIST).unlink(missing_ok=True)
 
 
-def kept_about(kept: Path) -> str:
-    """Of which packages the kept bytecode is; "" where there is none, or a damaged one."""
+def kept_about(kept: Path) -> str | None:
+    """Of which packages the kept bytecode is; None where there is none, or a damaged one."""
     try:
         with zipfile.ZipFile(kept) as archive:
             return archive.comment.decode(errors="replace")
     except (FileNotFoundError, *DAMAGED):
-        return ""
+        return None
 
 
 def unpack_bytecode(folder: Folder) -> None:

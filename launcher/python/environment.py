@@ -1,139 +1,137 @@
-"""The web UI's own Python environment: borrowed from the kernel's and installed by uv from a lock. Knows nothing of
-git.
-"""
+"""The web UI's own Python environment: linked from the kernel's and installed by uv, from a lock."""
 
 import hashlib
 import json
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Container
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
+
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.utils import canonicalize_name
 
 from launcher.core.folder import GB, Folder, require_room, write_safely
 from launcher.core.problem import Problem
 from launcher.core.process import CommandError, run, works
+from launcher.core.session import read_object
 from launcher.core.status import Step
 from launcher.python import probe
-from launcher.python.borrow import borrow, give_up, lent_by_kernel, lost, read_borrowed
 from launcher.python.bytecode import put_bytecode
-from launcher.python.install import UNPACKED, install
-from launcher.python.interpreter import make_environment
-from launcher.python.metadata import ask_for_less, forget_half_installed, stand_in_for_other_names
-from launcher.python.packages import absent, is_lock
-from launcher.python.pins import ALL_PINS, BUILD_CONSTRAINTS, CONSTRAINTS
-from launcher.python.uv import PYTHON_VERSION, find_uv, installed_packages, uv_words, webui_environment
+from launcher.python.install import COMPLETE, UNPACKED, correct_metadata, install, make_environment
+from launcher.python.link import Linked, broken_links, link_packages, unlink_packages
+from launcher.python.lock import ALL_PINS, BUILD_CONSTRAINTS, CONSTRAINTS
+from launcher.python.uv import PYTHON_VERSION, find_uv, installed_packages, python_path, webui_environment
 
 ROOM_BESIDE: Final = GB // 2  # Python itself, pip, what sdists need to be built
 ROOM_UNKNOWN: Final = 9 * GB  # for torch and all it needs, where no sizes are known
-COMPLETE: Final = "complete.json"  # in the environment: what it was finished with
-# Packages with parts in C -> what to load to see that all they need is on the machine. Of torchvision only its library:
-# its modules take 2.7 s to compile, which A1111's start does anyway.
-MUST_LOAD: Final = {
-    "torch": "torch",
-    "torchvision": "torchvision/_C.so",
-    "opencv-python-headless": "cv2",
-    "numpy": "numpy",
-}
+# Packages with parts in C -> what to import to see that all they need is on the machine.
+MUST_LOAD: Final = {"torch": "torch", "opencv-python-headless": "cv2", "numpy": "numpy"}
 # NVIDIA's libraries that torch loads; the driver's own (libcuda, libnvidia-*) are the machine's.
 CUDA: Final = re.compile(
-    r"/lib(cublas|cudnn|cufft|curand|cusolver|cusparse|cupti|cufile|nvJitLink|nvrtc|nccl|cudart)[^/]*$"
+    r"/.*/lib(?:cublas|cudnn|cufft|curand|cusolver|cusparse|cupti|cufile|nvJitLink|nvrtc|nccl|cudart)[^/\n]*$", re.M
 )
 
 
 @dataclass(frozen=True)
-class PythonEnvironment:
-    """A finished environment."""
+class Finished:
+    """With what an environment was finished, in the file `COMPLETE`. One without it is made anew."""
 
-    python: Path
-    installed_now: bool
+    rules: str  # a hash of all that is the same for every list of packages
+    wanted: list[str]
+    packages: dict[str, str]  # name -> version, of all that was there
+    linked: Linked
+    works: bool = False  # on this machine, as `environment.trouble_with` found
 
 
-def prepare_python(folder: Folder, packages: list[str], step: Step) -> PythonEnvironment:
-    """Make the environment with these `packages` (`packages.packages_for` chooses them). Raises `Problem`.
+def read_finished(folder: Folder) -> Finished | None:
+    """With what the environment was finished, None where it was not (or by a launcher that noted less)."""
+    try:
+        return Finished(**read_object(folder.python / COMPLETE))
+    except TypeError:
+        return None
 
-    It is complete or absent: a marker with all that went in is written last, and an environment without it is finished
-    anew. Whether it works on this machine is another question (`trouble_with`): A1111 can start while it is asked.
+
+def write_finished(folder: Folder, finished: Finished) -> None:
+    write_safely(folder.python / COMPLETE, json.dumps(asdict(finished)))
+
+
+def prepare_python(folder: Folder, packages: list[str], step: Step) -> bool:
+    """Have these `packages` (`lock.packages_for` chooses them); True if any had to be installed. Raises `Problem`.
+
+    The environment is complete or it is made anew, from uv's cache: a note of all that went in is written last. Whether
+    it works on this machine is another question (`trouble_with`): A1111 can start while it is asked.
     """
     rules = hashlib.sha256(f"{PYTHON_VERSION}\n{CONSTRAINTS}".encode()).hexdigest()
-    marker, python = folder.python / COMPLETE, folder.python / "bin" / "python"
-    if is_complete(folder, rules, packages) and works(str(python)):
-        return PythonEnvironment(python, False)
+    finished = read_finished(folder) if works(python_path(folder)) else None
+    linked = dict(finished.linked) if finished else {}
+    broken = {name: linked.pop(name) for name in broken_links(folder, linked)}
+    same = finished and finished.rules == rules and set(packages) <= set(finished.wanted)
+    if same and not broken and not absent(folder, packages, linked):
+        return False
     uv = find_uv(folder)
-    marker.unlink(missing_ok=True)
-    if not works(str(python)):
+    if not finished:
         make_environment(uv, folder, step)
+    unlink_packages(folder, broken)
     write_safely(folder.python / "constraints.txt", CONSTRAINTS)
     write_safely(folder.python / "build-constraints.txt", BUILD_CONSTRAINTS)
-    give_up(folder, lost(folder))
-    forget_half_installed(folder, read_borrowed(folder))
-    fill(uv, folder, packages, step, borrowing=True)
+    missing = absent(folder, packages, linked)
+    linked |= link_packages(folder, [ALL_PINS[package] for package in missing if package in ALL_PINS])
+    fill(uv, folder, packages, linked, step)
     put_bytecode(folder)
-    finished = {"rules": rules, "wanted": packages, "packages": installed_packages(folder)}
-    write_safely(marker, json.dumps(finished))
-    return PythonEnvironment(python, True)
+    write_finished(folder, Finished(rules, packages, installed_packages(folder), linked))
+    return True
 
 
-def trouble_with(folder: Folder) -> str:
-    """What does not work in a finished environment, or "". Once nothing is wrong, it is not looked at again."""
-    marker = folder.python / COMPLETE
-    finished = json.loads(marker.read_text())
-    if finished.get("works"):
-        return ""
-    trouble = look_at(folder, finished["wanted"])
-    if not trouble:
-        write_safely(marker, json.dumps(finished | {"works": True}))
-    return trouble
+def trouble_with(folder: Folder) -> str | None:
+    """What does not work in a finished environment. Once nothing is wrong, it is not tried again.
+
+    What must work is loaded there, and a little computed on the card.
+    """
+    finished = read_finished(folder)
+    if not finished or finished.works:
+        return None
+    names = {package.partition("==")[0] for package in finished.wanted}
+    modules = [module for package, module in MUST_LOAD.items() if package in names]
+    command = [python_path(folder), str(Path(probe.__file__)), *modules]
+    try:
+        run(command, env=webui_environment(folder), timeout=300)
+    except CommandError as error:
+        raised = re.findall(r"^\w[\w.]*(?:Error|Exception): .*", error.output, re.MULTILINE)
+        return str(raised[-1])[:300] if raised else f"a check of its packages ended with {error.code}"
+    write_finished(folder, replace(finished, works=True))
+    return None
 
 
 def make_work(folder: Folder, step: Step) -> None:
-    """Look while nothing else needs the card, and replace borrowed packages that do not work. Raises `Problem`."""
-    trouble = trouble_with(folder)
-    if trouble and read_borrowed(folder):
+    """Check while nothing else needs the card, and replace linked packages that do not work. Raises `Problem`."""
+    trouble, finished = trouble_with(folder), read_finished(folder)
+    if trouble and finished and finished.linked:
         step.notice(
             f"This machine's CUDA libraries do not work with the web UI ({trouble}), so the right ones are downloaded."
         )
-        marker = folder.python / COMPLETE
-        finished = json.loads(marker.read_text())
-        marker.unlink()
-        give_up(folder, read_borrowed(folder))
-        fill(find_uv(folder), folder, finished["wanted"], step, borrowing=False)
-        write_safely(marker, json.dumps(finished | {"packages": installed_packages(folder)}))
+        unlink_packages(folder, finished.linked)
+        fill(find_uv(folder), folder, finished.wanted, {}, step)
+        write_finished(folder, replace(finished, packages=installed_packages(folder), linked={}))
         trouble = trouble_with(folder)
     if trouble:
         raise Problem(f"The web UI's Python does not work on this machine: {trouble}.", remedy_for(trouble))
 
 
-def is_complete(folder: Folder, rules: str, wanted: list[str]) -> bool:
-    """True if the environment was finished with all these packages, under these rules, and they are still there."""
-    try:
-        finished = json.loads((folder.python / COMPLETE).read_text())
-        same = finished["rules"] == rules and set(wanted) <= set(finished["wanted"])
-    except (FileNotFoundError, ValueError, KeyError):
-        return False
-    return bool(same) and not lost(folder) and not absent(folder, wanted)
-
-
-def fill(uv: str, folder: Folder, packages: list[str], step: Step, *, borrowing: bool) -> None:
-    """Borrow what may be borrowed, install the rest, and see that all is there. Raises `Problem`."""
-    locked = is_lock(packages)
-    if locked and borrowing:
-        borrow(folder, lent_by_kernel(ALL_PINS[package] for package in absent(folder, packages)))
-    missing = absent(folder, packages)
-    sizes = [ALL_PINS[package].size for package in missing] if locked else []
+def fill(uv: str, folder: Folder, packages: list[str], linked: Container[str], step: Step) -> None:
+    """Install what is missing, and see that all is there. Raises `Problem`."""
+    locked, missing = ALL_PINS.keys() >= set(packages), absent(folder, packages, linked)
+    size = sum(ALL_PINS[package].size for package in missing) if locked else 0
     unknown = ROOM_UNKNOWN if any(re.match(r"torch\b", package) for package in missing) else GB
-    room = int(sum(sizes) * UNPACKED) + ROOM_BESIDE if locked else unknown
+    room = int(size * UNPACKED) + ROOM_BESIDE if locked else unknown
     require_room(folder.machine, room, "the runtime's disk", "Installing the web UI's packages")
-    borrowed = borrowed_bytes(folder)
-    if borrowed:
-        step.say(f"{sum(sizes) / GB:.1f} GB to download, {borrowed / GB:.1f} GB borrowed from this machine")
+    if linked:
+        step.say(f"{size / GB:.1f} GB to download, {linked_bytes(linked) / GB:.1f} GB borrowed from this machine")
     if missing or not locked:
-        install(uv, folder, missing if locked else packages, locked=locked, step=step)
+        install(uv, folder, missing if locked else packages, step, with_needs=not locked)
     if locked:
-        ask_for_less(folder)
-        stand_in_for_other_names(folder)
-    missing = absent(folder, packages)
-    if missing:
+        correct_metadata(folder)
+    if missing := absent(folder, packages, linked):
         raise Problem(
             f"The installer says it is done, but {', '.join(missing[:3])}{' and others are' if missing[3:] else ' is'} "
             "missing.",
@@ -141,56 +139,41 @@ def fill(uv: str, folder: Folder, packages: list[str], step: Step, *, borrowing:
         )
 
 
-def borrowed_bytes(folder: Folder) -> int:
-    """Bytes that were not fetched, because this machine lends the files."""
-    return sum(pin.size for pin in ALL_PINS.values() if pin.name in read_borrowed(folder))
+def absent(folder: Folder, wanted: list[str], linked: Container[str]) -> list[str]:
+    """The packages of the list that are not in the environment, or not at their version. A linked one may be newer."""
+    there, missing = installed_packages(folder), []
+    for line in wanted:
+        try:
+            wish = Requirement(line)
+        except InvalidRequirement:  # an address: uv has read it, we do not
+            continue
+        name = canonicalize_name(wish.name)
+        right = name in there and (name in linked or wish.specifier.contains(there[name], prereleases=True))
+        if not right and not wish.marker:
+            missing.append(line)
+    return missing
 
 
-def look_at(folder: Folder, packages: list[str]) -> str:
-    """Load what must work, in the environment, and compute a little on the card; what is wrong, or ""."""
-    names = {package.partition("==")[0] for package in packages}
-    modules = [module for package, module in MUST_LOAD.items() if package in names]
-    command = [str(folder.python / "bin" / "python"), str(Path(probe.__file__)), *modules]
+def linked_bytes(linked: Container[str]) -> int:
+    """Bytes that were not fetched, because these packages are linked."""
+    return sum(pin.size for pin in ALL_PINS.values() if pin.name in linked)
+
+
+def foreign_libraries(folder: Folder, pid: int) -> list[str]:
+    """CUDA libraries that a running process has loaded and that are neither the environment's own nor linked ones."""
+    finished = read_finished(folder)
     try:
-        told = json.loads(run(command, env=webui_environment(folder), timeout=300).splitlines()[-1])
-    except CommandError as error:
-        return f"a look at its packages ended with {error.code}: {uv_words(error.output)}"[:300]
-    if told["failed"]:
-        return "; ".join(told["failed"].values())[:300]
-    foreign = foreign_libraries(folder, told["libraries"])
-    return str(told["card"]) or (f"{foreign[0]} is loaded in place of the right one" if foreign else "")
-
-
-def foreign_libraries(folder: Folder, loaded: Iterable[str]) -> list[str]:
-    """CUDA libraries among the loaded files that are neither the environment's own nor borrowed ones."""
-    lent = {str(target) for noted in read_borrowed(folder).values() for target, _, _ in noted["files"].values()}
-    ours = (f"{folder.python}/", f"{folder.python.resolve()}/")
-    return [path for path in loaded if CUDA.search(path) and path not in lent and not path.startswith(ours)]
-
-
-def loaded_libraries(pid: int) -> list[str]:
-    """The libraries a running process has loaded; [] if it is gone."""
-    try:
-        lines = Path(f"/proc/{pid}/maps").read_text().splitlines()
-    except OSError:
+        maps = Path(f"/proc/{pid}/maps").read_text()
+    except OSError:  # it is gone
         return []
-    return sorted({line.split(maxsplit=5)[5] for line in lines if ".so" in line})
+    linked = finished.linked.values() if finished else ()
+    known = {file[0] for files in linked for file in files.values() if file}
+    ours = (f"{folder.python}/", f"{folder.python.resolve()}/")
+    return sorted({path for path in CUDA.findall(maps) if path not in known and not path.startswith(ours)})
 
 
 def remedy_for(trouble: str) -> str:
     """What to do where packages do not work: a missing library of the system is not mended by ▶."""
-    library = re.search(r"(lib[\w+.-]+\.so[\w.]*): cannot open shared object", trouble)
-    if library:
-        return (
-            f"This machine lacks the system library {library[1]}. Install the package that has it, and press ▶ again."
-        )
+    if library := re.search(r"(lib[\w+.-]+\.so[\w.]*): cannot open shared object", trouble):
+        return f"This machine lacks the system library {library[1]}. Install the package it is in, and press ▶ again."
     return "Choose Runtime → Disconnect and delete runtime, and press ▶ again. If it happens again, please report it."
-
-
-def read_finished(folder: Folder) -> dict[str, Any]:
-    """Name to version of the packages when the environment was finished; {} where it was not."""
-    try:
-        packages: dict[str, Any] = json.loads((folder.python / COMPLETE).read_text())["packages"]
-    except (FileNotFoundError, ValueError, KeyError):
-        return {}
-    return packages

@@ -1,7 +1,49 @@
-"""The web UI's packages, one file each: name==version, SHA-256, bytes. Made by `make lock`."""
+"""The web UI's packages, one file each, and what nobody may move. The tables are made by `make lock`."""
 
+import hashlib
+import re
 from typing import Final
 
+from launcher.core.tools import Pin, read_pins
+
+# A1111 v1.10.1, and the fingerprint of its requirements_versions.txt: what this lock was resolved for.
+LOCKED_VERSION: Final = "v1.10.1"
+LOCKED_COMMIT: Final = "82a973c04367123ae98bd9abdf80d9eda9b910e2"
+LOCKED_REQUIREMENTS: Final = "76d90436b579f3d7a5f6ff55657ffc56476e2dd0c2c79f09e2ceedc122d5db48"
+# A1111's launch.py installs these itself, from addresses that are gone or not locked.
+BESIDE_TORCH: Final = ("torchvision", "clip-anytorch==2.6.0")
+# What no extension's installer may move, and how far it may move the rest: the widest ranges in which the requirements
+# of the extensions in docs/extensions.md resolve together. With numpy 2 or protobuf 7 the next start dies; opencv 4.12
+# needs numpy 2.
+CONSTRAINTS: Final = """\
+setuptools==69.5.1
+torch==2.8.0
+torchvision==0.23.0
+numpy==1.26.2
+protobuf>=3.20,<5
+Pillow==9.5.0
+pydantic==1.10.17
+fastapi==0.94.0
+gradio==3.41.2
+transformers==4.30.2
+httpx==0.24.1
+httpcore==0.15
+opencv-python>=4.7,<4.12
+opencv-contrib-python>=4.7,<4.12
+opencv-contrib-python-headless>=4.7,<4.12
+opencv-python-headless>=4.7,<4.12
+timm<=0.9.5
+mediapipe>=0.10.9,<=0.10.15
+triton==3.4.0
+"""
+BUILD_CONSTRAINTS: Final = "setuptools<82\n"  # old setup.py files import pkg_resources
+# Names under which others ask for what is installed: an empty distribution of that name says that it is there.
+ALSO_CALLED: Final = {
+    "opencv-python-headless": "opencv-python",
+    "opencv-contrib-python-headless": "opencv-contrib-python",
+}
+
+# Each line: name==version, SHA-256, bytes.
 LOCK: Final = """\
 accelerate==0.21.0 e2609d37f2c6a56e36a0612feae6ff6d9daac9759f4899432b86b1dc97024ebb 244153
 aenum==3.1.17 8b883a37a04e74cc838ac442bdd28c266eae5bbf13e1342c7ef123ed25230139 165560
@@ -133,7 +175,6 @@ wcwidth==0.9.4 b185c8b927b23af2721be1783499d1cfa5c028b098b0858951b4ae224477f1c2 
 websockets==11.0.3 def07915168ac8f7853812cc593c71185a16216e9e4fa886358a17ed0fd9fcf6 130569
 yarl==1.25.1 d5add7b4ca7afeea91d52e4d4e4db3b1fe9885b71f07054560d8c4296b7441a2 117728
 """
-
 CONTROLNET_LOCK: Final = """\
 absl-py==2.5.1 721200f2f0e9960f2ca9dc3a2a706b201f5f75d812c158f059cbbe29eeafbdb8 137673
 addict==2.4.0 249bb56bbfd3cdc2a004ea0ff4c2b6ddc84d53bc2194761636eb314d5cfa5dfc 3832
@@ -172,8 +213,24 @@ yacs==0.1.8 99f893e30497a4b66842821bac316386f7bd5c4f47ad35c9073ef089aa33af32 147
 yapf==0.43.0 224faffbc39c428cb095818cf6ef5511fdab6f7430a10783fdfb292ccf2852ca 256158
 zipp==4.1.2 b30cb6cd253122169c47de245ca24a86bac2a5d3802ba15bf7ba6414eb9e144d 10581
 """
-
 BUILD_TOOLS: Final = """\
 setuptools==81.0.0 fdd925d5c5d9f62e4b74b30d6dd7828ce236fd6ed998a08d81de62ce5a6310d6 1062021
 wheel==0.45.1 708e7481cc80179af0e556bbf0cc00b8444c7321e2700b8d8580231d13017248 72494
 """
+
+BUILD_PINS: Final = read_pins(BUILD_TOOLS)
+ALL_PINS: Final[dict[str, Pin]] = {pin.requirement: pin for pin in read_pins(LOCK + CONTROLNET_LOCK).values()}
+LOCKED_PACKAGES: Final = tuple(pin.requirement for pin in read_pins(LOCK).values())
+CONTROLNET_PACKAGES: Final = tuple(pin.requirement for pin in read_pins(CONTROLNET_LOCK).values())
+
+
+def packages_for(requirements: bytes, controlnet: bool = False) -> list[str]:
+    """The lock if requirements_versions.txt is the one it was made for, byte by byte; else what stands in it.
+
+    With `controlnet` the packages of that extension too.
+    """
+    if hashlib.sha256(requirements).hexdigest() == LOCKED_REQUIREMENTS:
+        return [*LOCKED_PACKAGES, *(CONTROLNET_PACKAGES if controlnet else ())]
+    lines = [line.split("#")[0].strip() for line in requirements.decode().splitlines()]
+    packages = [line for line in lines if line]
+    return [*packages, *(BESIDE_TORCH if any(re.match(r"torch\b", package) for package in packages) else ())]

@@ -21,14 +21,14 @@ def source_of(compiled: Path) -> Path:
     return compiled.parent.parent / f"{compiled.name.partition('.')[0]}.py"
 
 
-def with_hash(compiled: bytes, source: Path) -> bytes:
-    """The same with the hash of its source; b"" if it was not compiled from it."""
+def with_hash(compiled: bytes, source: Path) -> bytes | None:
+    """The same with the hash of its source; None if it was not compiled from it."""
     magic, flags, about = compiled[:4], compiled[4:8], compiled[8:HEADER]
     content, stat = source.read_bytes(), source.stat()
     now = b"".join((number & 0xFFFFFFFF).to_bytes(4, "little") for number in (int(stat.st_mtime), stat.st_size))
     digest = importlib.util.source_hash(content)
     fits = magic == importlib.util.MAGIC_NUMBER and (flags, about) in ((BY_DATE, now), (BY_HASH, digest))
-    return magic + BY_HASH + digest + compiled[HEADER:] if fits else b""
+    return magic + BY_HASH + digest + compiled[HEADER:] if fits else None
 
 
 def main() -> None:
@@ -39,7 +39,7 @@ def main() -> None:
         archive.comment = about.encode()
         for path in sorted(environment.rglob("__pycache__/*.pyc")):
             source = source_of(path)
-            packed = with_hash(path.read_bytes(), source) if source.exists() else b""
+            packed = with_hash(path.read_bytes(), source) if source.exists() else None
             if packed:
                 name = zipfile.ZipInfo(str(path.relative_to(environment)))  # without a date
                 archive.writestr(name, packed, zipfile.ZIP_DEFLATED, compresslevel=1)

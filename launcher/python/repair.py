@@ -1,75 +1,52 @@
 """Packages of the web UI that an extension moved, put back."""
 
-import json
+from dataclasses import replace
 
-from launcher.core.folder import Folder, write_safely
+from launcher.core.folder import Folder
 from launcher.core.problem import Problem
-from launcher.core.process import CommandError, run
-from launcher.python.borrow import borrow, give_up, lent_by_kernel, lost, read_borrowed
-from launcher.python.environment import COMPLETE, read_finished
-from launcher.python.metadata import ask_for_less, stand_in_for_other_names
-from launcher.python.pins import ALL_PINS, ALSO_CALLED
-from launcher.python.uv import (
-    UV_SILENCE,
-    find_uv,
-    installed_packages,
-    plain_name,
-    site_packages,
-    uv_environment,
-    uv_problem,
-)
+from launcher.core.status import Step
+from launcher.python.environment import read_finished, write_finished
+from launcher.python.install import correct_metadata, install
+from launcher.python.link import broken_links, link_packages, recorded_files, unlink_packages
+from launcher.python.lock import ALL_PINS, ALSO_CALLED
+from launcher.python.uv import distributions_of, find_uv, installed_packages, site_packages
 
 
-def moved_packages(folder: Folder) -> dict[str, str]:
-    """Packages of the finished environment that are not as they were: name to the version now, "" if gone or not
-    whole.
-    """
-    finished = read_finished(folder)
-    now = installed_packages(folder)
-    moved = {name: now.get(name, "") for name, version in finished.items() if now.get(name) != version}
-    place = site_packages(folder)
-    for info in place.glob("*.dist-info"):
+def moved_packages(folder: Folder) -> dict[str, str | None]:
+    """Packages that are not as they were when all was finished: name to version, None if gone or not whole."""
+    finished, now, site = read_finished(folder), installed_packages(folder), site_packages(folder)
+    if not finished:
+        return {}
+    moved = {name: now.get(name) for name, version in finished.packages.items() if now.get(name) != version}
+    for name, _, info in distributions_of(folder):
         record = info / "RECORD"
-        lines = record.read_text().splitlines() if record.exists() else [f"{info.name}/RECORD,,"]
-        files = [line.rsplit(",", 2)[0].strip('"') for line in lines]
-        name = plain_name(info.name.removesuffix(".dist-info").rpartition("-")[0])
-        if name in finished and not all((place / file).exists() for file in files if "__pycache__" not in file):
-            moved[name] = ""
-    return moved | {name: now.get(name, "") for name in lost(folder) if finished and name not in moved}
+        whole = record.exists() and all((site / path).exists() for path in recorded_files(record.read_text()))
+        if name in finished.packages and not whole:
+            moved[name] = None
+    return dict.fromkeys(broken_links(folder, finished.linked)) | moved
 
 
-def put_packages_back(folder: Folder, names: list[str]) -> None:
+def put_packages_back(folder: Folder, names: list[str], step: Step) -> None:
     """Have those packages again as they were when the environment was finished. Raises `Problem` if uv cannot.
 
-    A borrowed one is borrowed again; where the kernel no longer has it, the lock's own version is fetched.
+    A linked one is linked again; where the kernel no longer has it, the lock's own version is fetched.
     """
     finished = read_finished(folder)
-    give_up(folder, [name for name in names if name in read_borrowed(folder)])
-    by_name = {pin.name: pin for pin in ALL_PINS.values()}
-    lent = lent_by_kernel(by_name[name] for name in names if name in by_name)
-    borrow(folder, lent)
-    again = [name for name in names if name not in {one.name for one in lent} and name not in ALSO_CALLED.values()]
-    lines = [
-        f"{name}=={by_name[name].version if name.startswith('nvidia-') and name in by_name else finished[name]}"
-        for name in again
-    ]
-    command = [find_uv(folder), "pip", "install", "--python", str(folder.python / "bin" / "python")]
+    assert finished, "only of a finished environment is it known what was moved"
+    linked = {name: files for name, files in finished.linked.items() if name in names}
+    unlink_packages(folder, linked)
+    pins = {pin.name: pin for pin in ALL_PINS.values() if pin.name in linked}
+    again = link_packages(folder, pins.values())
+    fetched = [name for name in names if name not in again and name not in ALSO_CALLED.values()]
+    lines = [pins[name].requirement if name in pins else f"{name}=={finished.packages[name]}" for name in fetched]
     try:
         if lines:
-            run([*command, "--no-deps", "--reinstall", *lines], env=uv_environment(folder), timeout=UV_SILENCE)
-    except CommandError as error:
-        problem = uv_problem(folder, error, "package index", "what an extension changed")
-        raise Problem(
-            f"Packages that an extension changed could not be put back. {problem.what}", problem.do
-        ) from error
-    note_as_finished(folder, again)
-    ask_for_less(folder)
-    stand_in_for_other_names(folder)
-
-
-def note_as_finished(folder: Folder, names: list[str]) -> None:
-    """What was put back is what belongs there now, also where it is another version (of a package once borrowed)."""
-    marker, now = folder.python / COMPLETE, installed_packages(folder)
-    finished = json.loads(marker.read_text())
-    finished["packages"] |= {name: now[name] for name in names if name in now}
-    write_safely(marker, json.dumps(finished))
+            install(find_uv(folder), folder, lines, step, reinstall=True)
+    except Problem as problem:
+        what = f"Packages that an extension changed could not be put back. {problem.what}"
+        raise Problem(what, problem.do) from problem
+    correct_metadata(folder)
+    now = installed_packages(folder)
+    kept = {name: files for name, files in finished.linked.items() if name not in linked}
+    packages = finished.packages | {name: now[name] for name in names if name in now}
+    write_finished(folder, replace(finished, packages=packages, linked=kept | again))

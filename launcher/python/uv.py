@@ -3,52 +3,34 @@
 import os
 import re
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
+
+from packaging.utils import canonicalize_name
 
 from launcher.core.child_environment import CARD, HUB, PACKAGES, PROXIES, also_look_at, child_environment
 from launcher.core.folder import GB, Folder, free_bytes
 from launcher.core.problem import Problem
-from launcher.core.process import CommandError, run, works
+from launcher.core.process import CommandError, works
 from launcher.core.tools import install_tool, installer_environment
 
 PYTHON_VERSION: Final = "3.11"  # Pillow 9.5 and others have no wheels for 3.12 and later
 UV_SILENCE: Final = 120.0  # seconds in which uv may say nothing and no byte arrive
-OLDEST_UV: Final = (0, 5, 0)  # before it some of the options and variables we use are unknown
 ROOM_FOR_CACHE: Final = 10 * GB  # on another disk than the launcher's folder uv's cache needs at least that
 REPORT: Final = "If it fails again, please report it."
 AGAIN: Final = "Wait a few minutes and press ▶ again; packages that arrived whole are kept."
 CHANGED: Final = "Press ▶ again. If it fails again, something on the way is changing the files: please report it."
-CONNECTED: Final = "Check that the runtime is connected to the internet and press ▶ again."
-ANOTHER_NETWORK: Final = (
-    "If this network has a login page, log in there. If it has a mirror of its own, set UV_DEFAULT_INDEX to the "
-    "mirror's address. Then press ▶ again."
-)
 LEAD_THERE: Final = (*PROXIES, "UV_DEFAULT_INDEX", "UV_INDEX_URL", "UV_PYTHON_INSTALL_MIRROR", "PIP_INDEX_URL")
 CONFLICT: Final = r"No solution found|unsatisfiable|incompatible|conflict"  # as uv says that packages exclude others
-# What uv says -> what happened, and what to do. The first that fits. {0}, {1}: what the groups hold.
-FAILURES: Final = (
-    (
-        r"([\w.-]+==[\w.!+-]+)\W.{0,40}[Hh]ash",
-        "The package {0} is not the one this launcher was made with: its checksum is different.",
-        CHANGED,
-    ),
-    (r"[Hh]ash mismatch", "What the {place} sent is not what it should be: its checksum is different.", CHANGED),
+# What uv says -> what happened, and what to do. The first that fits. {0}: what its group holds. Where something stands
+# in the way, it may be what the variables say.
+IN_THE_WAY: Final = (
     (
         r"there are no versions of (pip|setuptools|wheel)\b",
         "What answers in place of the {place} is something else: it does not have {0}.",
-        ANOTHER_NETWORK,
-    ),
-    (
-        r"429 Too Many Requests",
-        "The {place} has received too many requests from here (429).",
-        AGAIN,
-    ),
-    (r"HTTP status server error \((\d+)", "The {place} is not working right now (it answers {0}).", AGAIN),
-    (
-        r"HTTP status client error \((\d+)|returned an? (\d+) ",
-        "The {place} refuses the download (it answers {0}).",
-        f"Wait a few minutes and press ▶ again. {REPORT}",
+        "If this network has a login page, log in there. If it has a mirror of its own, set UV_DEFAULT_INDEX to the "
+        "mirror's address. Then press ▶ again.",
     ),
     (
         r"UnknownIssuer|invalid peer certificate|CertificateRequired|certificate verify failed",
@@ -60,14 +42,28 @@ FAILURES: Final = (
         r"dns error|failed to lookup|Connection refused|tcp connect|Network is unreachable|[Cc]onnect(?:ion)? error"
         r"|error sending request|client error \(Connect\)",
         "The {place} cannot be reached from this runtime.",
-        CONNECTED,
+        "Check that the runtime is connected to the internet and press ▶ again.",
+    ),
+)
+FAILURES: Final = (
+    (
+        r"([\w.-]+==[\w.!+-]+)\W.{0,40}[Hh]ash",
+        "The package {0} is not the one this launcher was made with: its checksum is different.",
+        CHANGED,
+    ),
+    (r"[Hh]ash mismatch", "What the {place} sent is not what it should be: its checksum is different.", CHANGED),
+    (r"429 Too Many Requests", "The {place} has received too many requests from here (429).", AGAIN),
+    (r"HTTP status server error \((\d+)", "The {place} is not working right now (it answers {0}).", AGAIN),
+    (
+        r"HTTP status client error \((\d+)|returned an? (\d+) ",
+        "The {place} refuses the download (it answers {0}).",
+        f"Wait a few minutes and press ▶ again. {REPORT}",
     ),
     (
-        r"[Uu]nexpected HTML|[Uu]nsupported [Cc]ontent-?[Tt]ype|expected.*(?:json|JSON)|invalid gzip|zlib|unexpected "
-        r"end of file"
-        r"|unexpected EOF|IncompleteMessage|error decoding response|end of file before|Failed to "
-        r"(?:extract|unzip|untar)"
-        r"|body error|[Mm]ismatched content length|missing end of central directory|decompression",
+        r"[Uu]nexpected HTML|[Uu]nsupported [Cc]ontent-?[Tt]ype|expected.*(?:json|JSON)|invalid gzip|zlib"
+        r"|unexpected (?:end of file|EOF)|IncompleteMessage|error decoding response|end of file before|body error"
+        r"|Failed to (?:extract|unzip|untar)|[Mm]ismatched content length|missing end of central directory"
+        r"|decompression",
         "The download from the {place} arrived damaged or incomplete.",
         AGAIN,
     ),
@@ -81,24 +77,16 @@ FAILURES: Final = (
 
 
 def find_uv(folder: Folder) -> str:
-    """The path of uv; installs it beside our things (never into the kernel's packages) if it is missing or too old."""
+    """The path of uv; installs it beside our things (never into the kernel's packages) if it is missing."""
     own = folder.tools / "uv" / "bin" / "uv"
-    for place in (shutil.which("uv", path=child_environment()["PATH"]), own):
-        if place and uv_version(str(place)) >= OLDEST_UV:
-            return str(place)
+    for place in (shutil.which("uv", path=child_environment()["PATH"]), str(own)):
+        if place and works(place):
+            return place
     try:
         install_tool("uv", folder.tools / "uv")
     except CommandError as error:
         raise uv_problem(folder, error, "package index", "uv, the installer that the launcher uses") from error
     return str(own)
-
-
-def uv_version(program: str) -> tuple[int, ...]:
-    """The version of that uv, () if it does not start."""
-    if not os.path.exists(program) or not works(program):
-        return ()
-    found = re.search(r"uv (\d+)\.(\d+)\.(\d+)", run([program, "--version"], timeout=60))
-    return tuple(int(number) for number in found.groups()) if found else ()
 
 
 def uv_environment(folder: Folder) -> dict[str, str]:
@@ -152,18 +140,21 @@ def site_packages(folder: Folder) -> Path:
     return folder.python / "lib" / f"python{PYTHON_VERSION}" / "site-packages"
 
 
-def installed_packages(folder: Folder) -> dict[str, str]:
-    """Name (as packaging writes it) to version, of all that is in the environment."""
-    found = {}
+def distributions_of(folder: Folder) -> Iterator[tuple[str, str, Path]]:
+    """Name (as packaging writes it), version and .dist-info of all that is in the environment."""
     for info in site_packages(folder).glob("*.dist-info"):
         name, _, version = info.name.removesuffix(".dist-info").rpartition("-")
-        found[plain_name(name)] = version
-    return found
+        yield canonicalize_name(name), version, info
 
 
-def plain_name(name: str) -> str:
-    """A distribution's name as the index writes it."""
-    return re.sub(r"[-_.]+", "-", name).lower()
+def installed_packages(folder: Folder) -> dict[str, str]:
+    """Name to version, of all that is in the environment."""
+    return {name: version for name, version, _ in distributions_of(folder)}
+
+
+def python_path(folder: Folder) -> str:
+    """The environment's interpreter."""
+    return str(folder.python / "bin" / "python")
 
 
 def uv_problem(folder: Folder, error: CommandError, place: str, what: str) -> Problem:
@@ -176,21 +167,16 @@ def uv_problem(folder: Folder, error: CommandError, place: str, what: str) -> Pr
             "Delete what you do not need under Files on the left, or choose Runtime → Disconnect and delete runtime; "
             "then press ▶ again.",
         )
-    for pattern, happened, remedy in FAILURES:
-        found = re.search(pattern, said)
-        if found:
-            groups = [group for group in found.groups() if group] or [""]
-            more = also_look_at(LEAD_THERE) if remedy in (CONNECTED, ANOTHER_NETWORK) else ""
+    for row in (*IN_THE_WAY, *FAILURES):
+        pattern, happened, remedy = row
+        if found := re.search(pattern, said):
+            groups = [group for group in found.groups() if group]
+            more = also_look_at(LEAD_THERE) if row in IN_THE_WAY else ""
             return Problem(happened.format(*groups, place=place), remedy + more)
+    lines = [line.strip(" ╰─▶×│├") for line in error.output.splitlines() if re.search(r"[×╰│]|error|cause", line)]
+    words = " ".join(line.removeprefix("error: ") for line in lines if line).replace(" cause: ", ": ")[:400]
     return Problem(
-        f"{what[0].upper()}{what[1:]} could not be installed: {uv_words(error.output)}",
+        f"{what[0].upper()}{what[1:]} could not be installed: {words or error.output.strip()[-300:]}",
         f"Wait a minute and press ▶ again. {REPORT}",
         by_version=bool(re.search(CONFLICT, said)),
     )
-
-
-def uv_words(output: str) -> str:
-    """The sentence in which uv says why."""
-    lines = [line.strip(" ╰─▶×│├") for line in output.splitlines() if re.search(r"[×╰│]|error|cause", line)]
-    said = " ".join(line.removeprefix("error: ") for line in lines if line)
-    return said.replace(" cause: ", ": ")[:400] or output.strip()[-300:]

@@ -79,8 +79,6 @@ def check_arguments(code: Path, data: Path, wanted: tuple[str, ...]) -> None:
 
 def argument_names(source: str) -> set[str]:
     """The names a Python file gives to `add_argument`."""
-    names: set[str] = set()
-    for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.Call) and getattr(node.func, "attr", "") == "add_argument":
-            names |= {a.value for a in node.args if isinstance(a, ast.Constant) and isinstance(a.value, str)}
-    return names
+    calls = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call)]
+    added = [arg for call in calls if getattr(call.func, "attr", None) == "add_argument" for arg in call.args]
+    return {arg.value for arg in added if isinstance(arg, ast.Constant) and isinstance(arg.value, str)}

@@ -31,12 +31,6 @@ PORT_TAKEN: Final = Explanation(
     "The port the web UI wanted was taken by another program.",
     "Press ▶ again to use another port.",
 )
-EXTENSION: Final = Explanation(
-    "",
-    "The extension {name} stopped the web UI.",
-    "Switch it off with the cell **Add or update an extension** and press ▶ again.",
-    by_extension=True,
-)
 EXPLANATIONS: Final = (
     Explanation(
         r"numpy\.dtype size changed|numpy\.core\.multiarray failed to import",
@@ -116,7 +110,11 @@ def explain(log: str, code: int | None, log_path: str) -> Problem:
             names = {key: value.strip() for key, value in found.groupdict().items()}
             return Problem(known.what.format(**names), known.do, by_extension=known.by_extension or bool(name))
     if name:
-        return Problem(EXTENSION.what.format(name=name), EXTENSION.do, by_extension=True)
+        return Problem(
+            f"The extension {name} stopped the web UI.",
+            "Switch it off with the cell **Add or update an extension** and press ▶ again.",
+            by_extension=True,
+        )
     last = " / ".join(line.strip() for line in log.splitlines()[-3:] if line.strip()) or "it printed nothing"
     ended = f"The web UI ended (exit code {code})" if code is not None else "The web UI ended"
     return Problem(
@@ -128,12 +126,12 @@ def explain(log: str, code: int | None, log_path: str) -> Problem:
 
 def port_was_taken(log: str) -> bool:
     """True if it ended because another program had its port; an extension's own port is not meant."""
-    text = fatal_part(log)
+    text = fatal_part(log) or ""
     return bool(re.search(PORT_TAKEN.pattern, text)) and not extension_in(text)
 
 
-def fatal_part(log: str) -> str:
-    """The traceback with which it ended, or "". One that A1111 survived, or that much was printed after, is not it.
+def fatal_part(log: str) -> str | None:
+    """The traceback with which it ended. One that A1111 survived, or that much was printed after, is not it.
 
     A1111 indents a traceback that it survives, under a line with `***`; that of a model that does not load follows
     a line with what failed (modules/errors.py of v1.10.1). A crash in C code leaves faulthandler's stack.
@@ -144,11 +142,11 @@ def fatal_part(log: str) -> str:
         return "\n".join(lines[crashes[-1] :])
     starts = [at for at, line in enumerate(lines) if line.startswith("Traceback (most recent call last)")]
     if not starts:
-        return ""
+        return None
     start = starts[-1]
     end = next((at for at in range(start + 1, len(lines)) if lines[at][:1].strip()), len(lines) - 1)
     reported = start > 0 and re.fullmatch(r"[\w .]+: \w*(Error|Exception)", lines[start - 1])
-    return "" if reported or len(lines) - end > LAST_LINES else "\n".join(lines[start:])
+    return None if reported or len(lines) - end > LAST_LINES else "\n".join(lines[start:])
 
 
 def last_lines(log: str) -> str:
@@ -157,21 +155,17 @@ def last_lines(log: str) -> str:
     return "\n".join(lines[-LAST_LINES:])
 
 
-def extension_in(text: str) -> str:
-    """The extension whose file is innermost in a traceback, or ""."""
+def extension_in(text: str) -> str | None:
+    """The extension whose file is innermost in a traceback."""
     named = re.findall(r'File "[^"\n]*/extensions/([^/"\n]+)/[^"\n]*"', text)
     innermost = 0 if text.startswith("Fatal Python error:") else -1  # faulthandler begins with the innermost
-    return named[innermost] if named else ""
+    return named[innermost] if named else None
 
 
 def problem_of(error: Exception) -> Problem | None:
     """The explanation of an error of the operating system (Drive is gone, a disk is full), or None for any other."""
-    if not isinstance(error, OSError):
-        return None
-    known = next(
-        (known for known in EXPLANATIONS if "{" not in known.what and re.search(known.pattern, str(error))), None
-    )
-    return Problem(known.what, known.do) if known else None
+    whole = [known for known in EXPLANATIONS if "{" not in known.what] if isinstance(error, OSError) else []
+    return next((Problem(known.what, known.do) for known in whole if re.search(known.pattern, str(error))), None)
 
 
 def not_loaded(log: str) -> dict[str, str]:
@@ -181,12 +175,10 @@ def not_loaded(log: str) -> dict[str, str]:
     """
     found: dict[str, str] = {}
     for block in re.findall(r"^\*\*\* Error[^\n]*\n(?:(?:\*\*\* |    )[^\n]*\n|\n)+", f"{log}\n", re.MULTILINE):
+        errors = re.findall(r"^    (\w[^\n]*)$", block, re.MULTILINE)
         names = re.findall(r"/extensions/([^/\n]+)/", block)
-        errors = re.findall(
-            r"^    (\w[\w.]*(?:Error|Exception|Exit|Interrupt|Warning)?\b:? ?[^\n]*)$", block, re.MULTILINE
-        )
-        if names and names[0] not in found:
-            found[names[0]] = error_in_words(errors[-1] if errors else "")
+        if names:
+            found.setdefault(names[0], error_in_words(errors[-1] if errors else ""))
     return found
 
 

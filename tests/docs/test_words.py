@@ -10,10 +10,11 @@ import pytest
 
 from launcher.access.login import TICKET_LIFE
 from launcher.core.fields import FIELDS
+from launcher.core.tools import read_pins
 from launcher.models.catalog import CHECKPOINT_NAMES, MODELS
 from launcher.models.download import CONNECTIONS
-from launcher.python.borrow import KIND
-from launcher.python.pins import LOCK_PINS
+from launcher.python.link import KIND
+from launcher.python.lock import LOCK
 from tests.conftest import ROOT
 
 WORDS = ROOT / "docs" / "words.md"
@@ -102,8 +103,9 @@ def figures(pattern: str, document: str = "README.md") -> list[float]:
 
 @pytest.mark.parametrize("document", ["README.md", "docs/guide.md"])
 def test_the_sizes_in_the_documents_are_those_of_the_lock_and_the_catalogue(document: str) -> None:
-    borrowed = sum(pin.size for name, pin in LOCK_PINS.items() if name.startswith(KIND))
-    fetched = sum(pin.size for pin in LOCK_PINS.values()) - borrowed
+    pins = read_pins(LOCK)
+    borrowed = sum(pin.size for name, pin in pins.items() if name.startswith(KIND))
+    fetched = sum(pin.size for pin in pins.values()) - borrowed
     default = next(model for model in MODELS if model.name == CHECKPOINT_NAMES[0])
     checkpoint = default.sources[0].size
     stated = figures(r"downloads ([\d.]+) GB of packages and a model of ([\d.]+) GB", document)
@@ -117,7 +119,7 @@ def test_the_sizes_of_models_lie_between_those_of_the_catalogue() -> None:
 
 def test_how_it_works_states_the_figures_of_the_code() -> None:
     page = "docs/how-it-works.md"
-    assert figures(r"python: 3\.11 and (\d+) locked packages", page) == [len(LOCK_PINS)]
+    assert figures(r"python: 3\.11 and (\d+) locked packages", page) == [len(read_pins(LOCK))]
     assert figures(r"ticket that opens once and for (\d+) minutes", page) == [TICKET_LIFE / 60]
     assert figures(r"(\d+) connections write into one unfinished file", page) == [CONNECTIONS]
 

@@ -11,7 +11,7 @@ from launcher.extensions import installers
 from launcher.extensions.installers import MOST_RUNS, run_installers
 from launcher.extensions.manage import add_extension
 from launcher.extensions.requirements import conflicts, wanted_packages
-from launcher.python.pins import BUILD_CONSTRAINTS, CONSTRAINTS
+from launcher.python.lock import BUILD_CONSTRAINTS, CONSTRAINTS
 from launcher.webui.explain import not_loaded
 from tests.conftest import ROOT, new_folder
 from tests.world import World

@@ -17,7 +17,7 @@ from launcher.core.problem import Problem
 from launcher.core.process import CommandError
 from launcher.git.versions import MOST_UNFINISHED, Fails, Stage, Tries, Versions
 from launcher.git.webui_source import check_out_sub_repositories, check_out_version, keep_as_good, versions_to_try
-from launcher.python.pins import CONSTRAINTS
+from launcher.python.lock import CONSTRAINTS
 from launcher.python.uv import uv_problem
 from tests.conftest import new_folder
 from tests.world import WEBUI, World

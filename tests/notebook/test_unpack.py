@@ -180,7 +180,7 @@ ERRORS = {
     "git": "from launcher.git.git import last_words; last_words(None)",
     "webui": "from launcher.webui.arguments import argument_names; argument_names('(')",
     "colab": "from launcher.colab.notebook import values_in; values_in(1)",
-    "python": "from launcher.python.packages import packages_for; packages_for(1)",
+    "python": "from launcher.python.lock import packages_for; packages_for(1)",
     "drive": "from launcher.drive.mount import mount_problem; mount_problem('x', [], 0.0)",
     "access": "from launcher.access.pages import status_page; status_page(1)",
     "extensions": "from launcher.extensions.manage import checked_address; checked_address(1)",

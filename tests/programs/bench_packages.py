@@ -28,8 +28,8 @@ from typing import Final
 import psutil
 
 from launcher.core.folder import Folder
-from launcher.python.borrow import read_borrowed
-from launcher.python.pins import LOCKED_PACKAGES
+from launcher.python.environment import read_finished
+from launcher.python.lock import LOCKED_PACKAGES
 from launcher.python.uv import webui_environment
 from tests.conftest import COLAB_PYTHON, ROOT
 from tests.programs.bench_launches import SLOW_DRIVE, Row, spread
@@ -45,7 +45,10 @@ from pathlib import Path
 from launcher.core.folder import Folder
 from launcher.core.status import Status, Step
 from launcher.python.environment import prepare_python
-from launcher.python.pins import CONTROLNET_PACKAGES, LOCKED_PACKAGES
+try:
+    from launcher.python.lock import CONTROLNET_PACKAGES, LOCKED_PACKAGES
+except ImportError:  # as it was in BEFORE
+    from launcher.python.pins import CONTROLNET_PACKAGES, LOCKED_PACKAGES
 root, controlnet, status = Path(sys.argv[1]), len(sys.argv) > 2, Status("Bench")
 status.add("python", "Packages")
 packages = [*LOCKED_PACKAGES, *(CONTROLNET_PACKAGES if controlnet else ())]
@@ -64,9 +67,9 @@ from pathlib import Path
 from launcher.core.folder import Folder
 from launcher.core.status import Status, Step
 from launcher.extensions.installers import run_installers
-from launcher.python.borrow import lost, read_borrowed
-from launcher.python.environment import prepare_python
-from launcher.python.pins import LOCKED_PACKAGES
+from launcher.python.environment import prepare_python, read_finished
+from launcher.python.link import broken_links
+from launcher.python.lock import LOCKED_PACKAGES
 from launcher.python.repair import moved_packages
 root, launches, status = Path(sys.argv[1]), int(sys.argv[2]), Status("Bench")
 status.add("python", "Packages")
@@ -79,8 +82,8 @@ for launch in range(launches):
     prepare_python(folder, list(LOCKED_PACKAGES), step)
     ran += run_installers(folder, step)
     prepare_python(folder, list(LOCKED_PACKAGES), step)
-    assert not moved_packages(folder) and not lost(folder)
-print("TOLD", json.dumps({"ran": ran, "borrowed": len(read_borrowed(folder)), "notices": str(status.now)}))
+    assert not moved_packages(folder) and not broken_links(folder, read_finished(folder).linked)
+print("TOLD", json.dumps({"ran": ran, "borrowed": len(read_finished(folder).linked), "notices": str(status.now)}))
 """
 INSTALL: Final = "import subprocess, sys\nsubprocess.run({command}, check=True)\n"
 PIP: Final = "[sys.executable, '-m', 'pip'"
@@ -241,10 +244,16 @@ def restored(python: Path, root: Path) -> tuple[float, float]:
     return seconds, size
 
 
+def linked_packages(folder: Folder) -> set[str]:
+    """Names of the packages that the environment has from the kernel's."""
+    finished = read_finished(folder)
+    return set(finished.linked) if finished else set()
+
+
 def addition_row(python: Path, root: Path) -> Row:
     """Bytes fetched by adding ControlNet and, as an extension's installer does, a package that needs torch."""
     folder = Folder(root / "a" / "b" / "c", root / "machine")
-    borrowed = set(read_borrowed(folder))
+    borrowed = linked_packages(folder)
     cached = uv_wheels(root)
     came = received()
     prepare(python, ROOT, root, "controlnet")
@@ -255,7 +264,7 @@ def addition_row(python: Path, root: Path) -> Row:
     subprocess.run([*command, f"--report={report}"], env=settings, check=True)
     by_pip = {item["metadata"]["name"] for item in json.loads(report.read_text())["install"]}
     heavy = sorted(name for name in by_uv | by_pip if re.match(CUDA, name))
-    lasted = not heavy and borrowed == set(read_borrowed(folder)) and len(borrowed) > 10
+    lasted = not heavy and borrowed == linked_packages(folder) and len(borrowed) > 10
     told = (
         f"{len(heavy)} packages of nvidia and triton ({(received() - came) / 1e6:.0f} MB in all for {len(by_uv)} "
         f"packages by uv and {len(by_pip)} by pip; {len(borrowed)} borrowed ones as before)"

@@ -1,4 +1,4 @@
-"""`make lock [UPSTREAMS=DIR] [UPGRADE=yes]`: make launcher/python/lock.py and launcher/core/tool_pins.py anew.
+"""`make lock [UPSTREAMS=DIR] [UPGRADE=yes]`: make the tables of launcher/python/lock.py and core/tool_pins.py anew.
 
 uv resolves A1111's and ControlNet's own requirements (from the bare repositories in DIR, else from github.com) under
 the launcher's constraints. A version that still fits stays; with UPGRADE all but the pinned ones move to the newest.
@@ -20,14 +20,28 @@ from packaging.tags import Tag, compatible_tags, cpython_tags
 from packaging.utils import parse_wheel_filename
 
 from launcher.core.tool_pins import TOOLS
-from launcher.python.lock import BUILD_TOOLS, CONTROLNET_LOCK, LOCK
-from launcher.python.pins import BUILD_CONSTRAINTS, CONSTRAINTS, LOCKED_COMMIT, LOCKED_REQUIREMENTS
+from launcher.python.lock import (
+    BUILD_CONSTRAINTS,
+    BUILD_TOOLS,
+    CONSTRAINTS,
+    CONTROLNET_LOCK,
+    LOCK,
+    LOCKED_COMMIT,
+    LOCKED_REQUIREMENTS,
+)
 from tests.programs.real import CONTROLNET, CONTROLNET_COMMIT
 
 WEBUI: Final = "AUTOMATIC1111/stable-diffusion-webui"
-# What A1111 installs beside its requirements file, and what takes another's place (why: launcher/python/pins.py).
+# What A1111 installs beside its requirements file, torch for T4 to Blackwell, and what takes another's place:
+# - clip-anytorch in place of CLIP's zip, which no longer builds (AUTOMATIC1111#17284: setup.py imports pkg_resources,
+#   gone from setuptools 82);
+# - opencv's headless build: the other needs libGL.so.1, a system library that a bare machine lacks.
 BESIDE: Final = "torch==2.8.0\ntorchvision==0.23.0\nclip-anytorch==2.6.0\nopencv-python-headless\n"
+# What ControlNet v1.1.455 wants beside them, of versions that live with numpy 1.26. mediapipe 0.10.15 is the newest
+# that ADetailer takes too; it needs protobuf 4.25, where A1111 itself names 3.20 and works with both (extensions.md).
 BESIDE_CONTROLNET: Final = "opencv-contrib-python-headless\nonnxruntime-gpu\nmediapipe==0.10.15\n"
+# What is asked for and not needed: other builds of opencv; triton (156 MB), which only `torch.compile` uses, and A1111
+# never calls that (it ran without); what facexlib follows a face through a video with (64 MB).
 LEFT_OUT: Final = ("opencv-python", "opencv-contrib-python", "triton", "numba", "llvmlite", "filterpy")
 OVERRIDES: Final = "protobuf>=3.20,<5\n" + "".join(f"{name}; sys_platform == 'never'\n" for name in LEFT_OUT)
 FOR: Final = ("--no-config", "--python-version", "3.11", "--python-platform", "x86_64-manylinux_2_35")
@@ -36,16 +50,9 @@ ROOT: Final = Path(__file__).resolve().parents[2]
 PLATFORMS: Final = [*(f"manylinux_2_{minor}_x86_64" for minor in range(35, 4, -1)), "manylinux2014_x86_64"]
 TAGS: Final = [*cpython_tags((3, 11), platforms=PLATFORMS), *compatible_tags((3, 11), "cp311", PLATFORMS)]
 RANK: Final[dict[Tag, int]] = {tag: number for number, tag in reversed(list(enumerate(TAGS)))}
-# Files for any Python 3: they run on the kernel's, whichever that is.
-HEADERS: Final = {
-    "launcher/python/lock.py": (
-        "The web UI's packages, one file each: name==version, SHA-256, bytes. Made by `make lock`.",
-        ("LOCK", "CONTROLNET_LOCK", "BUILD_TOOLS"),
-    ),
-    "launcher/core/tool_pins.py": (
-        "Programs the launcher itself needs: name==version, SHA-256, bytes. Made by `make lock`.",
-        ("TOOLS",),
-    ),
+TABLES: Final = {
+    "launcher/python/lock.py": ("LOCK", "CONTROLNET_LOCK", "BUILD_TOOLS"),
+    "launcher/core/tool_pins.py": ("TOOLS",),
 }
 
 
@@ -117,19 +124,24 @@ def main() -> None:
     options = parser.parse_args()
     webui = requirements_of(WEBUI, LOCKED_COMMIT, "requirements_versions.txt", options.upstreams)
     if hashlib.sha256(webui.encode()).hexdigest() != LOCKED_REQUIREMENTS:
-        sys.exit("A1111's requirements_versions.txt is not the one named in launcher/python/pins.py")
+        sys.exit("A1111's requirements_versions.txt is not the one named in launcher/python/lock.py")
     controlnet = requirements_of(CONTROLNET, CONTROLNET_COMMIT, "requirements.txt", options.upstreams)
     lock = resolved(webui + BESIDE, names(LOCK), [], upgrade=options.upgrade)
     beside = resolved(controlnet + BESIDE_CONTROLNET, names(CONTROLNET_LOCK), lock, upgrade=options.upgrade)
     wanted = {"LOCK": lock, "CONTROLNET_LOCK": beside, "BUILD_TOOLS": names(BUILD_TOOLS), "TOOLS": names(TOOLS)}
     before = {"LOCK": LOCK, "CONTROLNET_LOCK": CONTROLNET_LOCK, "BUILD_TOOLS": BUILD_TOOLS, "TOOLS": TOOLS}
-    for path, (title, holds) in HEADERS.items():
-        text = f'"""{title}"""\n\nfrom typing import Final\n'
+    for path, holds in TABLES.items():
+        text = (ROOT / path).read_text()
         for name in holds:
             lines = pins(wanted[name])
             print(f"{name}: {len(lines.splitlines())} packages" + told_changes(before[name], lines))
-            text += f'\n{name}: Final = """\\\n{lines}\n"""\n'
-        (ROOT / path).write_text(re.sub(r"\n{3,}", "\n\n", text))
+            text = with_table(text, name, lines)
+        (ROOT / path).write_text(text)
+
+
+def with_table(source: str, name: str, lines: str) -> str:
+    """A module's text with another table of that name."""
+    return re.sub(rf'(?ms)(^{name}: Final = """\\\n).*?"""', lambda found: f'{found[1]}{lines}\n"""', source)
 
 
 def told_changes(before: str, after: str) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from launcher.core.folder import Folder
-from launcher.python.bytecode import KEPT, USED_LIST, keep_bytecode, put_bytecode, unpack_bytecode
+from launcher.python.bytecode import KEPT, keep_bytecode, put_bytecode, unpack_bytecode
 
 PACKAGES = ["toy==1.0"]
 SOURCES = {"toy/__init__.py": "", "toy/one.py": "told = 'one'\n", "toy/two.py": "told = 'two'\n"}
@@ -109,7 +109,6 @@ def test_it_is_written_once_for_the_same_packages(first: Folder) -> None:
     kept.chmod(0o400)
     keep_bytecode(first, list(reversed(PACKAGES)))
     assert kept.stat().st_mode & 0o777 == 0o400, "it was written again"
-    (first.kept / USED_LIST).write_bytes(b"an older version's")
     keep_bytecode(first, [*PACKAGES, "more==2.0"])
     assert kept.stat().st_mode & 0o777 != 0o400
     assert sorted(path.name for path in first.kept.iterdir()) == [KEPT]

@@ -1,20 +1,21 @@
 """The web UI's Python, made by the real uv from an index of our own: slow lines, dead ones, and when it is complete."""
 
-import contextlib
 import io
 import os
-import subprocess
 import sys
 import tarfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from launcher.core.problem import Problem
 from launcher.core.process import CommandError
-from launcher.python import install, interpreter
-from launcher.python.environment import COMPLETE, make_work, prepare_python
+from launcher.python import install
+from launcher.python.environment import make_work, prepare_python
+from launcher.python.install import COMPLETE
+from launcher.python.lock import ALL_PINS
 from launcher.python.uv import site_packages, uv_environment, uv_problem
 from tests.world.disks import disk
 from tests.world.heard import Heard
@@ -31,16 +32,9 @@ def toys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ToyLock]:
         yield made
 
 
-@pytest.fixture
-def anywhere() -> dict[str, str]:
-    """The variables as they are, before `toys` changes them."""
-    return dict(os.environ)
-
-
 def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two minutes are too long to wait for in a test."""
-    for module in (install, interpreter):
-        monkeypatch.setattr(module, "UV_SILENCE", SILENCE)
+    monkeypatch.setattr(install, "UV_SILENCE", SILENCE)
 
 
 class Bar(Heard):
@@ -98,12 +92,22 @@ def test_it_is_complete_only_after_a_look_at_every_package(
         with pytest.raises(Problem, match=r"The installer says it is done, but plain==1\.0, .* and others are missing"):
             prepare_python(toys.folder, toys.packages, Heard())
     assert not (toys.folder.python / COMPLETE).exists()
-    assert prepare_python(toys.folder, toys.packages, Heard()).installed_now
+    assert prepare_python(toys.folder, toys.packages, Heard())
     for path in site_packages(toys.folder).glob("plain-*/*"):
         path.unlink()
     (site_packages(toys.folder) / "plain-1.0.dist-info").rmdir()
-    assert prepare_python(toys.folder, toys.packages, Heard()).installed_now, "a package went away"
-    assert not prepare_python(toys.folder, toys.packages, Heard()).installed_now
+    assert prepare_python(toys.folder, toys.packages, Heard()), "a package went away"
+    assert not prepare_python(toys.folder, toys.packages, Heard())
+
+
+def test_packages_that_have_no_room_leave_the_finished_environment_as_it_is(toys: ToyLock) -> None:
+    prepare_python(toys.folder, toys.packages, Heard())
+    before = toys.packages
+    toys.add("large", "1.0")
+    toys.patch.setitem(ALL_PINS, "large==1.0", replace(toys.table["large"], size=10**15))
+    with pytest.raises(Problem, match="the runtime's disk has only"):
+        prepare_python(toys.folder, toys.packages, Heard())
+    assert not prepare_python(toys.folder, before, Heard())
 
 
 def test_it_is_looked_at_again_while_what_must_work_does_not(toys: ToyLock) -> None:
@@ -159,44 +163,23 @@ def test_a_full_disk_is_said_with_its_numbers(toys: ToyLock) -> None:
 # ---- Python itself
 
 
-PROGRAMS = {
-    # A machine on which uv itself finds no Python 3.11: it has to fetch one. A path that it is told is used.
-    "uv": """#!/bin/sh
+# A machine on which uv itself finds no Python 3.11: it has to fetch one.
+UV_WITHOUT_PYTHON = """#!/bin/sh
 case "$* " in *" --python 3.11 "*) export UV_PYTHON_PREFERENCE=only-managed;; esac
 exec {uv} "$@"
-""",
-    "apt-cache": '#!/bin/sh\necho "  Candidate: {version}"\n',
-    "apt-get": '#!/bin/sh\necho "$@" >> {root}/apt-get.log\n',
-}
+"""
 
 
-def without_python(toys: ToyLock, monkeypatch: pytest.MonkeyPatch, version: str = "(none)") -> None:
-    """A machine without Python 3.11, on which the system's packages have that version of it, and uv is sent to our
-    index.
-    """
-    folder, home = toys.root / "programs", toys.root / "home"
-    folder.mkdir()
+def without_python(toys: ToyLock, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine without Python 3.11, on which uv is sent to our index for one."""
+    program, home = toys.root / "programs" / "uv", toys.root / "home"
+    program.parent.mkdir()
     home.mkdir()
     monkeypatch.setenv("HOME", str(home))  # with no Python that uv fetched before
-    for name, text in PROGRAMS.items():
-        (folder / name).write_text(text.format(root=toys.root, uv=Path(sys.prefix) / "bin" / "uv", version=version))
-        (folder / name).chmod(0o700)
-    monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
+    program.write_text(UV_WITHOUT_PYTHON.format(uv=Path(sys.prefix) / "bin" / "uv"))
+    program.chmod(0o700)
+    monkeypatch.setenv("PATH", f"{program.parent}{os.pathsep}{os.environ['PATH']}")
     monkeypatch.setenv("UV_PYTHON_INSTALL_MIRROR", toys.index.base)
-    monkeypatch.setattr(interpreter, "PLACES", ())  # this machine may have one there
-
-
-def test_another_python_on_the_machine_is_used_where_none_can_be_fetched(
-    anywhere: dict[str, str], toys: ToyLock, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    find, heard = [str(Path(sys.prefix) / "bin" / "uv"), "python", "find", "3.11"], Heard()
-    there = subprocess.run(find, env=anywhere, check=True, capture_output=True, text=True).stdout.strip()
-    without_python(toys, monkeypatch)
-    with pytest.raises(Problem, match=r"^The place Python comes from \(GitHub\) refuses the download"):
-        prepare_python(toys.folder, toys.packages, Heard())
-    monkeypatch.setattr(interpreter, "PLACES", ("/nowhere/python3.11", there))  # as above
-    assert prepare_python(toys.folder, toys.packages, heard).installed_now
-    assert "Python 3.11 could not be downloaded; this machine's own is used" in heard.said
 
 
 ARCHIVE = 12 * SLOW  # bytes; that it is not the right one is seen at its end
@@ -228,16 +211,3 @@ def test_an_archive_of_python_that_stops_is_given_up_and_named(only_fetched: Toy
     with pytest.raises(Problem) as told:
         prepare_python(only_fetched.folder, only_fetched.packages, Heard())
     assert told.value.what == "The place Python comes from (GitHub) stopped sending."
-
-
-@pytest.mark.parametrize(("version", "taken"), [("3.11.0~rc1-1", False), ("(none)", False), ("3.11.2-6", True)])
-def test_the_systems_python_is_taken_unless_it_is_a_release_candidate(
-    toys: ToyLock, monkeypatch: pytest.MonkeyPatch, version: str, taken: bool
-) -> None:
-    without_python(toys, monkeypatch, version)
-    monkeypatch.setattr(os, "geteuid", lambda: 0)  # on Colab one is root
-    heard, log = Heard(), toys.root / "apt-get.log"
-    with contextlib.nullcontext() if taken and Path("/usr/bin/python3.11").exists() else pytest.raises(Problem):
-        prepare_python(toys.folder, toys.packages, heard)
-    assert ("Python 3.11 could not be downloaded; using the system's" in heard.said) == taken
-    assert (log.read_text() if log.exists() else "") == ("install -y -qq python3.11 python3.11-venv\n" if taken else "")

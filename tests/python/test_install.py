@@ -1,6 +1,6 @@
 """The web UI's packages: the lock, and what happens when the index no longer has it whole."""
 
-import subprocess
+import json
 import sys
 from pathlib import Path
 
@@ -9,15 +9,13 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from launcher.core import tools
-from launcher.core.folder import Folder
 from launcher.core.problem import Problem
 from launcher.core.process import CommandError, run
 from launcher.core.tools import install_tool
-from launcher.python.environment import prepare_python
-from launcher.python.install import install
-from launcher.python.metadata import forget_half_installed
-from launcher.python.pins import ALSO_CALLED, CONSTRAINTS, CONTROLNET_PACKAGES, LOCKED_PACKAGES
-from launcher.python.uv import installed_packages, site_packages
+from launcher.python.environment import prepare_python, read_finished
+from launcher.python.install import COMPLETE
+from launcher.python.lock import ALSO_CALLED, CONSTRAINTS, CONTROLNET_PACKAGES, LOCKED_PACKAGES
+from launcher.python.uv import site_packages
 from tests.world.heard import Heard
 from tests.world.index import Index, wheel, wheel_name
 from tests.world.tls import certificates, relay
@@ -40,20 +38,17 @@ def test_the_lock_keeps_the_constraints_and_names_each_package_once() -> None:
     assert {"torch", "numpy", "gradio", "protobuf", "pillow", "transformers"} <= kept
 
 
-def test_a_version_that_is_gone_from_the_index_is_replaced_by_the_newest_before_it(tmp_path: Path) -> None:
-    folder, heard = Folder(tmp_path / "drive" / "a" / "b", tmp_path / "machine"), Heard()
-    subprocess.run([UV, "venv", "--quiet", "--python", "3.11", folder.python], check=True)
-    (folder.python / "constraints.txt").write_text("markupsafe!=2.1.5\n")
-    (folder.python / "build-constraints.txt").write_text("")
-    install(
-        str(UV),
-        folder,
-        ["markupsafe==2.1.999", "six==1.16.0"],
-        locked=True,
-        step=heard,
-    )
-    assert "markupsafe==2.1.999 is no longer in the package index; another version is used" in heard.said
-    assert installed_packages(folder) == {"markupsafe": "2.1.4", "six": "1.16.0"}
+def test_a_version_of_the_lock_that_is_gone_from_the_index_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with toy_lock(tmp_path, monkeypatch) as toys:
+        del toys.index.files[wheel_name("plain", "1.0")]
+        toys.index.add("plain", "1.1")
+        with pytest.raises(Problem) as told:
+            prepare_python(toys.folder, toys.packages, Heard())
+        assert told.value.what == "The package index does not have plain==1.0, which the web UI needs."
+        assert not told.value.by_version, "another version of A1111 is no way out"
+        assert read_finished(toys.folder) is None
 
 
 def test_a_package_that_is_another_than_the_locks_stops_the_installation_and_is_named(
@@ -74,21 +69,29 @@ def test_a_package_that_is_another_than_the_locks_stops_the_installation_and_is_
         assert (site_packages(toys.folder) / "plain.py").read_text() == "yes = True\n"
 
 
-def test_a_package_that_a_killed_installer_left_half_is_installed_anew(tmp_path: Path) -> None:
-    folder = Folder(tmp_path / "drive", tmp_path / "machine")
-    place = site_packages(folder)
-    whole = {"METADATA": "Name: x", "RECORD": "", "INSTALLER": "uv"}
-    for name, parts in {
-        "cut-1.0": {"RECORD": ""},  # killed while its files were put in place
-        "not_quite-1.0": {"METADATA": "Name: x", "RECORD": ""},
-        "lent-1.0": {"METADATA": "Name: x"},  # the kernel's own
-        "whole-1.0": whole,
-    }.items():
-        (place / f"{name}.dist-info").mkdir(parents=True)
-        for part, text in parts.items():
-            (place / f"{name}.dist-info" / part).write_text(text)
-    forget_half_installed(folder, {"lent"})
-    assert set(installed_packages(folder)) == {"lent", "whole"}
+def test_an_environment_that_a_killed_installer_left_is_made_anew_and_nothing_is_fetched_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with toy_lock(tmp_path, monkeypatch) as toys:
+        prepare_python(toys.folder, toys.packages, Heard())
+        sent = [toys.sent(name.replace("-", "_")) for name in toys.table]
+        assert all(sent)
+        (toys.folder.python / COMPLETE).unlink()  # as while packages are put in place
+        (site_packages(toys.folder) / "plain.py").unlink()
+        assert prepare_python(toys.folder, toys.packages, Heard())
+        assert (site_packages(toys.folder) / "plain.py").read_text() == "yes = True\n"
+        assert [toys.sent(name.replace("-", "_")) for name in toys.table] == sent
+
+
+def test_an_environment_of_a_launcher_that_noted_less_is_made_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with toy_lock(tmp_path, monkeypatch) as toys:
+        prepare_python(toys.folder, toys.packages, Heard())
+        noted = json.loads((toys.folder.python / COMPLETE).read_text())
+        for less in ({key: noted[key] for key in ("rules", "wanted", "packages")}, ["no object"]):
+            (toys.folder.python / COMPLETE).write_text(json.dumps(less))
+            assert prepare_python(toys.folder, toys.packages, Heard())
 
 
 def test_what_a_killed_installation_of_a_tool_left_is_not_taken_over(tmp_path: Path) -> None:

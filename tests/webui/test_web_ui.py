@@ -20,8 +20,8 @@ from launcher.core.process import PACKAGE, CommandError, end_process, run, runni
 from launcher.core.session import Session
 from launcher.webui.arguments import check_arguments, fixed_arguments, machine_arguments
 from launcher.webui.explain import EXPLANATIONS, explain
+from launcher.webui.process import Plan, WebUI, free_port
 from launcher.webui.settings_files import check_settings_file
-from launcher.webui.web_ui import Plan, WebUI, free_port
 from tests.conftest import new_folder
 from tests.world.heard import Heard
 from tests.world.wait import lives, wait

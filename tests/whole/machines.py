@@ -30,11 +30,11 @@ from launcher.core.process import PACKAGE, own_environment, run
 from launcher.core.tools import Pin, install_tool
 from launcher.git.repository import newest_commit
 from launcher.git.webui_source import check_out_sub_repositories, check_out_version
-from launcher.python import interpreter
+from launcher.python import install
 from launcher.python.environment import prepare_python
 from launcher.python.uv import uv_environment, webui_environment
 from launcher.webui.arguments import fixed_arguments, machine_arguments
-from launcher.webui.web_ui import Plan, WebUI
+from launcher.webui.process import Plan, WebUI
 from tests.conftest import COLAB_PYTHON, ROOT, new_folder
 from tests.whole.faults import plain, ready, table
 from tests.world import MODEL_LINK, World
@@ -302,10 +302,8 @@ def with_uv(at: Surroundings, patch: pytest.MonkeyPatch) -> Callable[[], object]
 def without_any_python(at: Surroundings, patch: pytest.MonkeyPatch) -> Callable[[], object]:
     """The same on a machine that has no Python 3.11: only one that uv fetches will do."""
     prepare = with_uv(at, patch)
-    patch.setattr(interpreter, "PLACES", ())
-    patch.setattr(os, "geteuid", lambda: 1000)  # no apt
     fetched_only = {"UV_PYTHON_PREFERENCE": "only-managed"}
-    patch.setattr(interpreter, "uv_environment", lambda folder: uv_environment(folder) | fetched_only)
+    patch.setattr(install, "uv_environment", lambda folder: uv_environment(folder) | fetched_only)
     return prepare
 
 

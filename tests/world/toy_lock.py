@@ -13,8 +13,8 @@ import pytest
 
 from launcher.core.folder import Folder
 from launcher.core.tools import Pin
-from launcher.python import environment, packages
-from launcher.python.pins import ALL_PINS, BUILD_PINS
+from launcher.python import environment, lock
+from launcher.python.lock import ALL_PINS, BUILD_PINS
 from tests.world.index import Index, wheel, wheel_name
 
 REQUIREMENTS = b"torch\n"  # requirements_versions.txt of the A1111 that the toy lock is for
@@ -72,8 +72,8 @@ class ToyLock:
             for requirement, pin in wanted.items():
                 self.patch.setitem(table, requirement, pin)
         # The rest of the lock is no table that could be filled with something else.
-        self.patch.setattr(packages, "LOCKED_PACKAGES", tuple(everything))
-        self.patch.setattr(packages, "LOCKED_REQUIREMENTS", hashlib.sha256(REQUIREMENTS).hexdigest())
+        self.patch.setattr(lock, "LOCKED_PACKAGES", tuple(everything))
+        self.patch.setattr(lock, "LOCKED_REQUIREMENTS", hashlib.sha256(REQUIREMENTS).hexdigest())
         self.patch.setattr(environment, "CONSTRAINTS", "plain==1.0\n")
 
     @property

@@ -7,7 +7,7 @@ import tempfile
 from functools import cache
 from pathlib import Path
 
-from launcher.webui.web_ui import free_port
+from launcher.webui.process import free_port
 from tests.conftest import ROOT
 from tests.world import HERE, webui_files
 from tests.world.wait import wait

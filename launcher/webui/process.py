@@ -56,13 +56,13 @@ class WebUI:
         self._plan: Plan | None = None  # of the process this object started
 
     @property
-    def running(self) -> bool:
-        return bool(running_pid(self.pid_file))
-
-    @property
     def pid(self) -> int:
         """The process's number, 0 where none runs."""
         return running_pid(self.pid_file)
+
+    @property
+    def running(self) -> bool:
+        return bool(self.pid)
 
     @property
     def port(self) -> int:
@@ -76,9 +76,8 @@ class WebUI:
 
     def started_with(self, plan: Plan) -> bool:
         """True if it runs with just these arguments; another checkpoint is no reason to start anew."""
-        return self.running and without_checkpoint(self.part.said.get("arguments")) == without_checkpoint(
-            list(plan.arguments)
-        )
+        started = without_checkpoint(self.part.said.get("arguments"))
+        return self.running and started == without_checkpoint(list(plan.arguments))
 
     def start(self, plan: Plan) -> None:
         """Start it. Its output goes to the file `log`; the log of the start before is kept beside it."""
@@ -130,9 +129,7 @@ class WebUI:
         )
 
     def wait_for_model(self, over: threading.Event) -> bool:
-        """Wait until the first model is loaded, a while after the ready line; False if `over` or the process's end
-        comes first.
-        """
+        """Wait until the first model is loaded, after the ready line; False if `over` or the process's end is first."""
         while self.running and not over.wait(2):
             if MODEL_LINE in self.last_words:
                 return True

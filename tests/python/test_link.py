@@ -18,11 +18,17 @@ from launcher.core.tools import Pin
 from launcher.launch.start_web_ui import WebUIStart
 from launcher.launch.steps import STEPS, Failed, Steps
 from launcher.models.catalog import CHECKPOINT_NAMES
-from launcher.python.borrow import borrow, lent_by_kernel, lost, read_borrowed, version_will_do
-from launcher.python.environment import foreign_libraries, loaded_libraries, make_work, prepare_python, trouble_with
+from launcher.python.environment import (
+    foreign_libraries,
+    make_work,
+    prepare_python,
+    read_finished,
+    trouble_with,
+)
+from launcher.python.link import Linked, broken_links, link_packages, version_will_do
 from launcher.python.repair import moved_packages, put_packages_back
 from launcher.python.uv import installed_packages, site_packages, uv_environment, webui_environment
-from launcher.webui.web_ui import Plan
+from launcher.webui.process import Plan
 from tests.world.heard import Heard
 from tests.world.toy_lock import CUBLAS, CUDNN, OLD_CUDNN, REQUIREMENTS, TORCH, ToyLock, toy_lock
 
@@ -49,6 +55,13 @@ def toys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ToyLock]:
         yield made
 
 
+def linked(toys: ToyLock) -> Linked:
+    """What the finished environment has from the kernel's Python."""
+    finished = read_finished(toys.folder)
+    assert finished
+    return finished.linked
+
+
 def in_environment(toys: ToyLock, *command: str) -> None:
     """Run an installer as an extension's install.py would."""
     env = webui_environment(toys.folder)
@@ -69,8 +82,7 @@ def test_what_the_kernel_has_is_linked_and_only_the_rest_is_fetched(toys: ToyLoc
     toys.kernel_has(CUBLAS, "12.8.4.1")
     toys.kernel_has(CUDNN, NEWER)
     heard = Heard()
-    made = prepare_python(toys.folder, toys.packages, heard)
-    assert made.installed_now
+    assert prepare_python(toys.folder, toys.packages, heard)
     assert toys.sent("nvidia") == 0
     assert toys.sent("torch") > 0
     library = site_packages(toys.folder) / "nvidia" / "cudnn" / "lib" / "libcudnn.so.9"
@@ -79,14 +91,14 @@ def test_what_the_kernel_has_is_linked_and_only_the_rest_is_fetched(toys: ToyLoc
     assert not (site_packages(toys.folder) / "nvidia" / "cudnn" / "include" / "cudnn.h").is_symlink()
     assert installed_packages(toys.folder)[CUDNN] == NEWER
     assert any("borrowed from this machine" in line for line in heard.said)
-    assert not prepare_python(toys.folder, toys.packages, Heard()).installed_now
+    assert not prepare_python(toys.folder, toys.packages, Heard())
 
 
 def test_nothing_equal_on_the_machine_and_all_is_fetched(toys: ToyLock) -> None:
     toys.kernel_has(CUBLAS, "12.9.0.0")
     toys.kernel_has(CUDNN, "10.0.0.1")
     prepare_python(toys.folder, toys.packages, Heard())
-    assert not read_borrowed(toys.folder)
+    assert not linked(toys)
     assert installed_packages(toys.folder)[CUDNN] == OLD_CUDNN
 
 
@@ -101,7 +113,8 @@ def test_a_distribution_that_is_not_whole_is_not_borrowed(toys: ToyLock, harm: s
     else:
         tags = toys.kernel / "nvidia_cublas_cu12-12.8.4.1.dist-info" / "WHEEL"
         tags.write_text(tags.read_text().replace("py3-none-any", "cp313-cp313-linux_x86_64"))
-    assert lent_by_kernel(toys.table.values()) == []
+    assert link_packages(toys.folder, toys.table.values()) == {}
+    assert not site_packages(toys.folder).exists()
 
 
 def test_a_newer_version_will_do_only_for_cudnn_and_nccl_within_the_major_version() -> None:
@@ -156,9 +169,9 @@ def test_installers_that_move_borrowed_packages_only_lose_the_links(toys: ToyLoc
         moves[launch % len(moves)]()
         moved = moved_packages(toys.folder)
         assert moved
-        put_packages_back(toys.folder, list(moved))
+        put_packages_back(toys.folder, list(moved), Heard())
         assert not moved_packages(toys.folder)
-        assert not lost(toys.folder)
+        assert not broken_links(toys.folder, linked(toys))
         assert installed_packages(toys.folder)[CUDNN] == NEWER
         prepare_python(toys.folder, toys.packages, Heard())
     assert toys.kernel_files() == before
@@ -170,8 +183,8 @@ def test_a_kernel_whose_packages_were_upgraded_no_longer_lends_them(toys: ToyLoc
     for path in toys.kernel.glob("nvidia_cudnn*/*"):
         path.unlink()
     (toys.kernel / "nvidia" / "cudnn" / "lib" / "libcudnn.so.9").write_bytes(b"another")
-    assert lost(toys.folder) == [CUDNN]
-    assert prepare_python(toys.folder, toys.packages, Heard()).installed_now
+    assert broken_links(toys.folder, linked(toys)) == [CUDNN]
+    assert prepare_python(toys.folder, toys.packages, Heard())
     library = site_packages(toys.folder) / "nvidia" / "cudnn" / "lib" / "libcudnn.so.9"
     assert installed_packages(toys.folder)[CUDNN] == OLD_CUDNN
     assert not library.is_symlink() and library.stat().st_size > 1_000_000
@@ -182,8 +195,8 @@ def test_put_back_fetches_the_locks_own_where_the_kernel_lends_no_more(toys: Toy
     toys.kernel_has(CUDNN, NEWER)
     prepare_python(toys.folder, toys.packages, Heard())
     (toys.kernel / "nvidia" / "cudnn" / "lib" / "libcudnn.so.9").unlink()
-    assert moved_packages(toys.folder) == {CUDNN: ""}
-    put_packages_back(toys.folder, [CUDNN])
+    assert moved_packages(toys.folder) == {CUDNN: None}
+    put_packages_back(toys.folder, [CUDNN], Heard())
     assert installed_packages(toys.folder)[CUDNN] == OLD_CUDNN
     assert not moved_packages(toys.folder)
 
@@ -193,13 +206,13 @@ def test_borrowed_libraries_that_fail_on_the_card_are_replaced_by_the_locks_own(
     toys.kernel_has(CUDNN, NEWER)
     heard = Heard()
     prepare_python(toys.folder, toys.packages, heard)
-    assert read_borrowed(toys.folder)
-    assert "CUDNN_STATUS_NOT_SUPPORTED" in trouble_with(toys.folder)
+    assert linked(toys)
+    assert "CUDNN_STATUS_NOT_SUPPORTED" in (trouble_with(toys.folder) or "")
     make_work(toys.folder, heard)
-    assert not read_borrowed(toys.folder)
+    assert not linked(toys)
     assert installed_packages(toys.folder)[CUDNN] == OLD_CUDNN
     assert "CUDNN_STATUS_NOT_SUPPORTED" in heard.notices[0]
-    assert not prepare_python(toys.folder, toys.packages, Heard()).installed_now
+    assert not prepare_python(toys.folder, toys.packages, Heard())
     assert not trouble_with(toys.folder)
 
 
@@ -281,53 +294,26 @@ def test_what_works_is_looked_at_once_after_each_installation(toys: ToyLock) -> 
     assert not trouble_with(toys.folder), "it was looked at"
     toys.add("torch", "2.8.1", {"torch.py": b"raise ImportError('broken')\n"})
     prepare_python(toys.folder, toys.packages, Heard())
-    assert "ImportError: broken" in trouble_with(toys.folder)
-
-
-def test_of_torchvision_its_library_must_load_and_its_modules_only_where_it_has_none(toys: ToyLock) -> None:
-    loads = "class ops:\n    load_library = staticmethod(__import__('ctypes').CDLL)\n"
-    toys.add("torch", "2.8.0", {"torch.py": TORCH.format(card="False", more=loads).encode()})
-    library = Path(next(path for path in loaded_libraries(os.getpid()) if "/libm." in path)).read_bytes()
-    slow = b"raise RuntimeError('its modules were imported')"
-    toys.add("torchvision", "0.1", {"torchvision/__init__.py": slow, "torchvision/_C.so": b"no library"})
-    prepare_python(toys.folder, toys.packages, Heard())
-    with pytest.raises(Problem, match=r"torchvision/_C\.so: file too short"):
-        make_work(toys.folder, Heard())
-    toys.add("torchvision", "0.2", {"torchvision/__init__.py": slow, "torchvision/_C.so": library})
-    prepare_python(toys.folder, toys.packages, Heard())
-    assert not trouble_with(toys.folder)
-    toys.add("torchvision", "0.3", {"torchvision/__init__.py": slow})  # its library has another name one day
-    prepare_python(toys.folder, toys.packages, Heard())
-    with pytest.raises(Problem, match="its modules were imported"):
-        make_work(toys.folder, Heard())
-
-
-def test_a_second_cudnn_in_a_process_is_seen(toys: ToyLock) -> None:
-    toys.kernel_has(CUDNN, NEWER)
-    (toys.folder.python / "lib" / "python3.11" / "site-packages").mkdir(parents=True)
-    borrow(toys.folder, lent_by_kernel(toys.table.values()))
-    right = str(toys.kernel / "nvidia" / "cudnn" / "lib" / "libcudnn.so.9")
-    loaded = [right, "/usr/lib64-nvidia/libcuda.so.1", f"{toys.folder.python}/x/libcublas.so.12", "/lib/libc.so.6"]
-    assert foreign_libraries(toys.folder, loaded) == []
-    assert foreign_libraries(toys.folder, [*loaded, "/usr/lib/libcudnn.so.8"]) == ["/usr/lib/libcudnn.so.8"]
+    assert "ImportError: broken" in (trouble_with(toys.folder) or "")
 
 
 def test_a_library_that_a_running_process_has_loaded_from_elsewhere_is_seen(toys: ToyLock, tmp_path: Path) -> None:
-    (toys.folder.python / "lib" / "python3.11" / "site-packages").mkdir(parents=True)
     toys.kernel_has(CUDNN, NEWER)
-    borrow(toys.folder, lent_by_kernel(toys.table.values()))
+    prepare_python(toys.folder, toys.packages, Heard())
     own = site_packages(toys.folder) / "nvidia" / "cudnn" / "lib" / "libcudnn.so.9"
-    other = tmp_path / "libcudnn.so.8"
-    other.write_bytes(b"x" * 8192)
+    driver, other = tmp_path / "libcuda.so.1", tmp_path / "libcudnn.so.8"
+    copied = site_packages(toys.folder) / "libcublas.so.12"
+    for library in (driver, copied, other):
+        library.write_bytes(b"x" * 8192)
     maps = (
         "import mmap, sys\nfiles = [open(path, 'rb') for path in sys.argv[1:]]\n"
         "kept = [mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ) for file in files]\n"
         "print('mapped', flush=True)\nsys.stdin.read()"
     )
-    for loaded, foreign in (([own], []), ([own, other], [str(other)])):
+    for loaded, foreign in (([own, driver, copied], []), ([own, other], [str(other)])):
         command = [sys.executable, "-c", maps, *map(str, loaded)]
         with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
             assert process.stdout and process.stdout.readline() == "mapped\n"
-            assert foreign_libraries(toys.folder, loaded_libraries(process.pid)) == foreign
+            assert foreign_libraries(toys.folder, process.pid) == foreign
             process.communicate("")
-    assert loaded_libraries(0) == []
+    assert foreign_libraries(toys.folder, 0) == []
