@@ -22,7 +22,7 @@ from launcher.core.snapshot import HELP, Button, LoginBox, State
 from launcher.core.status import Status, Step
 from launcher.drive.mirror import Mirror
 from launcher.drive.mount import connect_drive, drive_is_mounted
-from launcher.extensions.files import put_extensions
+from launcher.extensions.extension import put_extensions
 from launcher.git.repository import newest_commit
 from launcher.launch.start_web_ui import WebUIStart
 from launcher.launch.steps import STEPS, Failed, Steps, finished

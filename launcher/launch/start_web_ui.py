@@ -15,8 +15,8 @@ from launcher.core.problem import Problem
 from launcher.core.session import Session, read_object
 from launcher.core.settings import Settings
 from launcher.core.status import Step
-from launcher.extensions.files import described, kept_extensions, put_extensions, switched_off
-from launcher.extensions.installers import run_installers
+from launcher.extensions.extension import extensions_on_drive, put_extensions, switched_off
+from launcher.extensions.install import run_installers
 from launcher.extensions.manage import CONTROLNET, extension_arguments
 from launcher.extensions.suspects import Suspicion
 from launcher.git.versions import Fails, Stage, Tries
@@ -73,7 +73,7 @@ class WebUIStart:
     def packages(self) -> list[str]:
         """What A1111, as it lies on the machine, and the extensions want."""
         requirements = (self.folder.code / "requirements_versions.txt").read_bytes()
-        return packages_for(requirements, CONTROLNET in kept_extensions(self.folder))
+        return packages_for(requirements, CONTROLNET in [one.name for one in extensions_on_drive(self.folder)])
 
     def plan(self, checkpoint: str) -> Plan:
         sizes = [path.stat().st_size for path in self.folder.checkpoints() if path.name == checkpoint]
@@ -130,7 +130,7 @@ class WebUIStart:
         """Note on Drive the versions that have started, if that is new. Nobody need wait for Drive to take it."""
         if self._unnoted:
             keep_as_good(self.folder, self.tries)
-            commits = {name: described(self.folder, name).commit for name in kept_extensions(self.folder)}
+            commits = {one.name: one.commit for one in extensions_on_drive(self.folder)}
             note(self.folder, extensions=commits)
             self._unnoted = False
 
@@ -159,29 +159,30 @@ class WebUIStart:
             sync_checksums(self.folder, only_news=True)
         suspicion = Suspicion(self.folder, noted(self.folder, "extensions", dict[str, str]()))
         while not self.steps.over.is_set():
-            names = [name for name in kept_extensions(self.folder) if name not in switched_off(self.folder)]
+            off = switched_off(self.folder)
+            names = [one.name for one in extensions_on_drive(self.folder) if one.name not in off]
             self.steps.of("extensions").done((", ".join(names) or "none") + (f" ({ran} installed now)" if ran else ""))
             try:
-                without = f" without {', '.join(suspicion.blamed)}" if suspicion.blamed else ""
+                without = f" without {', '.join(suspicion.disabled)}" if suspicion.disabled else ""
                 self.steps.of("webui").say(f"starting Python{without}")
                 self._come_up(plan)
                 break
             except Problem as problem:
                 if self.steps.over.is_set():  # it was ended on purpose
                     raise Failed from problem
-                if not problem.by_extension or not suspicion.switch_next(self.webui.last_words):
-                    suspicion.acquit()
+                if not problem.by_extension or not suspicion.disable_next(self.webui.last_words):
+                    suspicion.restore()
                     raise
         else:
             raise Failed
         self._say_what_did_not_load()
         self._say_foreign_libraries()
-        if suspicion.blamed:
-            one = len(suspicion.blamed) == 1
+        if suspicion.disabled:
+            one = len(suspicion.disabled) == 1
             who = (
-                f"The extension {suspicion.blamed[0]}"
+                f"The extension {suspicion.disabled[0]}"
                 if one
-                else f"One of the extensions {', '.join(suspicion.blamed)}"
+                else f"One of the extensions {', '.join(suspicion.disabled)}"
             )
             self.status.notice(
                 f"{who} kept the web UI from starting and was switched off. It was not deleted: "

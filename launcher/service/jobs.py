@@ -125,12 +125,12 @@ def change_extensions(job: Job, action: str, what: str) -> None:
 def effect_of(job: Job, change: Change) -> str:
     """A sentence on a change, with what must be done for it to take effect."""
     if not change.new:
-        return change.told
+        return change.message
     if not job.launch.webui.running:
-        return f"{change.told}. It takes effect at the next start."
+        return f"{change.message}. It takes effect at the next start."
     job.launch.status.notice(f"Extensions have changed. Press {RESTART} for that to take effect.", about=CHANGED)
     job.status.show(buttons=(Button.RESTART,))
-    return f"{change.told}. Press {RESTART} for it to take effect."
+    return f"{change.message}. Press {RESTART} for it to take effect."
 
 
 def stop(job: Job, give_back_the_machine: bool = False) -> None:

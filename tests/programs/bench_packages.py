@@ -63,7 +63,7 @@ import json, os, sys
 from pathlib import Path
 from launcher.core.folder import Folder
 from launcher.core.status import Status, Step
-from launcher.extensions.installers import run_installers
+from launcher.extensions.install import run_installers
 from launcher.python.borrow import lost, read_borrowed
 from launcher.python.environment import prepare_python
 from launcher.python.pins import LOCKED_PACKAGES
