@@ -77,9 +77,3 @@ class Steps:
         if isinstance(error, Problem):
             return error
         return problem_of(error) or unexpected(error, str(self.log))
-
-
-def finished(value: str) -> "Future[str]":
-    future: Future[str] = Future()
-    future.set_result(value)
-    return future

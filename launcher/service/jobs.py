@@ -16,7 +16,7 @@ from launcher.drive.mount import connect_drive
 from launcher.extensions.manage import CONTROLNET_URL, Change, add_extension, change_one
 from launcher.launch import stop as ending
 from launcher.launch.launch import Ask, Launch
-from launcher.launch.start_web_ui import CHANGED
+from launcher.launch.start import CHANGED
 from launcher.launch.steps import Failed, Steps
 from launcher.models.catalog import model_named
 from launcher.models.checksums import sync_checksums

@@ -360,7 +360,7 @@ def test_the_one_in_the_last_words_is_blamed_else_the_new_ones_else_all(world: W
     for name in ("a", "b", "c"):
         world.git.add(f"person/{name}", {"x": b"x"})
         add_extension(folder, f"https://github.com/person/{name}", Heard())
-    versions = {extension.name: extension.commit for extension in listed(folder)}
+    versions = {extension.name: str(extension.commit) for extension in listed(folder)}
     assert suspects(folder, 'File "/content/oneclick/data/asd1111/extensions/b/scripts/x.py", line 3', {}) == ["b"]
     assert suspects(folder, "nothing to see", {**versions, "c": "0" * 40}) == ["c"]
     assert suspects(folder, "nothing to see", versions) == ["c", "b", "a"], "the newest first"
