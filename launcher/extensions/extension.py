@@ -65,8 +65,7 @@ class Extension:
         if commit:
             if put_files(self.history, commit, self.files, step):
                 push_history(self.folder, self.drive_dir)
-            url = self.url or "unknown"
-            where = self.repository().folder
+            url, where = self.url or "unknown", self.repository().folder
             check_out_submodules(self.folder, where, self.history, self.files, commit, url, step)
             look_cloned(self.files, url, branch_of(self.history), commit)
             tracked = set(git("ls-tree", "-r", "--name-only", "-z", commit, at=self.history).split("\0"))
@@ -137,15 +136,12 @@ def own_files(drive_dir: Path) -> Iterator[str]:
     """The files beside an extension's history on Drive, relative to its folder."""
     for where, folders, names in os.walk(drive_dir):
         folders[:] = [f for f in folders if f not in (".git", "__pycache__", UNFINISHED)]
-        for path in (Path(where, name) for name in names):
-            if not leads_nowhere(path):
-                yield str(path.relative_to(drive_dir))
+        paths = [Path(where, name) for name in names]
+        yield from (str(path.relative_to(drive_dir)) for path in paths if not leads_nowhere(path))
 
 
 def restore_own_file(on_drive: Path, target: Path) -> None:
-    """Copy a file of an extension's own from Drive, or link to it if it is large. What is newer on the machine
-    stays.
-    """
+    """Copy a file of its own from Drive, or link to it if it is large. What is newer on the machine stays."""
     info = on_drive.stat()
     if target.is_symlink() or (
         target.exists() and target.stat().st_mtime >= info.st_mtime - 1 and target.stat().st_size == info.st_size

@@ -114,9 +114,7 @@ def run_installer(extension: Extension, step: Step, title: str) -> str | None:
 
 
 class SignsOfLife:
-    """Asked every second: changes while an installer or what it started computes. Tells when it has been silent for a
-    while.
-    """
+    """Asked every second: changes while an installer or what it started computes; tells when it is silent."""
 
     SILENT: Final = 5.0  # seconds
 

@@ -19,7 +19,7 @@ CONTROLNET: Final = "sd-webui-controlnet"
 CONTROLNET_URL: Final = f"https://github.com/Mikubill/{CONTROLNET}.git"
 EXTENSION_ACTIONS: Final = ("add", "update all", "list", "remove", "switch off", "switch on")
 REMOVED: Final = "removed-extensions"  # the folder on Drive
-FOLLOWED: Final = "oneclick.branch"  # a setting of histories by 1.2.0: the branch to use in place of the main one
+FOLLOWED: Final = "oneclick.branch"  # a setting of a history that was added from a branch, which could be done once
 NONE: Final = "there are no extensions"
 
 
@@ -88,9 +88,7 @@ def add_extension(folder: Folder, text: str, step: Step) -> Change:
 
 
 def update_extension(extension: Extension, step: Step) -> Change:
-    """Bring one extension to its newest version. Changes people made to its files are kept in a branch, which is
-    named. Raises `Problem`.
-    """
+    """Bring it to its newest version. A person's changes are kept in a branch, which is named. Raises `Problem`."""
     extension.put(step)
     folder, files, history = extension.folder, extension.files, extension.history
     before, url = extension.commit, extension.url

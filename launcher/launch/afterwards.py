@@ -17,9 +17,7 @@ FIRST_IMAGE: Final = 60.0  # seconds after which what an image needs has probabl
 
 
 def do_afterwards(launch: Launch) -> None:
-    """Note what works, say what is broken in a folder that was taken over, keep a person's changes in it, and bring
-    what its models need.
-    """
+    """Note what works, keep a person's changes in an old folder, name what is broken, bring what models need."""
     folder, fetcher = launch.folder, launch.fetcher(launch.steps.of("model"), launch.ask)
     while_drive_is_there(launch, "noting the version that works", lambda: start.note_what_started(launch))
     while_drive_is_there(launch, "looking through your folder", lambda: _look_through_folder(launch))

@@ -106,7 +106,7 @@ class Launch:
     def prepare(self) -> None:
         """Note what is launched: whoever comes after this service goes by it."""
         self.session.prepare()
-        self.note(settings=self._noted_settings(), variables=self.variables)
+        self.note(variables=self.variables)
         images = (self.folder.data / "outputs", self.folder.data / "log" / "images")
         self.session.lead_to(api=self.settings.api, images=[str(path) for path in images])
         for name, title in STEPS:
@@ -118,14 +118,18 @@ class Launch:
         """Other choices for what runs; what its start goes by takes effect at the next one."""
         self.settings, self.public_link.wanted = settings, settings.link
         self.session.lead_to(api=settings.api)
-        self.note(settings=self._noted_settings())
+        self.note()
 
-    def _noted_settings(self) -> dict[str, Any]:
-        return asdict(self.settings) | {"checkpoint": without_secrets(self.settings.checkpoint)}
+    def finish(self) -> None:
+        """Nothing of it begins any more; what runs goes on."""
+        self.over.set()
+        self.ended.set()
 
     def note(self, **what: Any) -> None:
-        found = read_object(self.session.launch_file)
-        write_safely(self.session.launch_file, json.dumps(found | what), PRIVATE)
+        """Note its settings and this in the session."""
+        settings = asdict(self.settings) | {"checkpoint": without_secrets(self.settings.checkpoint)}
+        found = read_object(self.session.launch_file) | {"settings": settings} | what
+        write_safely(self.session.launch_file, json.dumps(found), PRIVATE)
 
     def be_ready(self) -> None:
         """The web UI answers: show the way in, and the buttons."""

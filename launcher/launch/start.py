@@ -21,14 +21,7 @@ from launcher.launch.launch import Launch
 from launcher.launch.steps import Failed
 from launcher.models.checksums import sync_checksums
 from launcher.models.previews import lend_previews
-from launcher.python.environment import (
-    borrowed_bytes,
-    foreign_libraries,
-    loaded_libraries,
-    make_work,
-    prepare_python,
-    trouble_with,
-)
+from launcher.python import environment
 from launcher.python.packages import packages_for
 from launcher.python.pins import LOCKED_COMMIT, LOCKED_VERSION
 from launcher.python.uv import webui_environment
@@ -51,11 +44,11 @@ def reach(launch: Launch, stage: Stage, step: Step, checkpoint: str = "") -> Non
         check_out_version(launch.folder, commit, step)
         check_out_sub_repositories(launch.folder, step)
 
-    def begin(commit: str) -> None:
-        start(launch, checkpoint)
-        launch.start_noted = False
-
-    works = {Stage.SOURCE: check_out, Stage.PACKAGES: lambda commit: install_packages(launch), Stage.START: begin}
+    works = {
+        Stage.SOURCE: check_out,
+        Stage.PACKAGES: lambda commit: install_packages(launch),
+        Stage.START: lambda commit: start(launch, checkpoint),
+    }
     launch.tries.reach(stage, works, step)
 
 
@@ -85,13 +78,13 @@ def packages_of(folder: Folder) -> list[str]:
 def install_packages(launch: Launch, packages: list[str] | None = None) -> None:
     """Have these packages in the web UI's Python, or those it wants."""
     wanted, step = packages or packages_of(launch.folder), launch.steps.of("python")
-    prepare_python(launch.folder, wanted, step)
+    environment.prepare_python(launch.folder, wanted, step)
     step.say(f"{len(wanted)} packages")
 
 
 def say_borrowed(launch: Launch) -> None:
     """Say how much this machine lends, which may be less after a look at it."""
-    borrowed = borrowed_bytes(launch.folder)
+    borrowed = environment.borrowed_bytes(launch.folder)
     if borrowed or BORROWED in dict(launch.status.now.facts):
         launch.status.fact(BORROWED, f"{borrowed / GB:.1f} GB")
 
@@ -162,7 +155,7 @@ def _come_up(launch: Launch, plan: Plan) -> None:
     """Start it, and check meanwhile that its packages work here; if they do not, mend them and start it again."""
     launch.webui.start(plan)
     with ThreadPoolExecutor(1) as pool:
-        trouble = pool.submit(trouble_with, launch.folder)
+        trouble = pool.submit(environment.trouble_with, launch.folder)
         try:
             wait_until_ready(launch)
         except Problem:
@@ -171,7 +164,7 @@ def _come_up(launch: Launch, plan: Plan) -> None:
     if trouble.result():
         launch.webui.stop()
         with launch.steps.step("python", "checking what does not work on this machine") as step:
-            make_work(launch.folder, step)
+            environment.make_work(launch.folder, step)
             say_borrowed(launch)
             step.done(f"{len(packages_of(launch.folder))} packages")
         launch.webui.start(plan)
@@ -199,7 +192,7 @@ def _say_what_did_not_load(launch: Launch) -> None:
 
 def _say_foreign_libraries(launch: Launch) -> None:
     """Name a CUDA library that came from elsewhere than the web UI's own packages, and with it a second cuDNN."""
-    foreign = foreign_libraries(launch.folder, loaded_libraries(launch.webui.pid))
+    foreign = environment.foreign_libraries(launch.folder, environment.loaded_libraries(launch.webui.pid))
     if foreign:
         launch.status.notice(
             f"The web UI has loaded {foreign[0]}, which is not the CUDA library it was made with: images can fail. "

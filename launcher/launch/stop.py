@@ -21,8 +21,7 @@ STILL_YOURS: Final = (
 
 def let_go(launch: Launch, *, keep_sync: bool = False) -> None:
     """End its story; the web UI, the door and the link stay. Waits until nothing of it is at work any more."""
-    launch.over.set()
-    launch.ended.set()
+    launch.finish()
     if launch.thread:
         launch.thread.join()
     if not keep_sync:
@@ -31,8 +30,7 @@ def let_go(launch: Launch, *, keep_sync: bool = False) -> None:
 
 def end_web_ui(launch: Launch) -> None:
     """End the web UI and keep its last files; the door and the link stay."""
-    launch.over.set()
-    launch.ended.set()
+    launch.finish()
     launch.session.lead_to(port=0)
     launch.webui.stop()
     if launch.thread and launch.thread is not threading.current_thread():

@@ -9,7 +9,6 @@ from launcher.core.fields import DEFAULT_CHECKPOINT, LAST_GOOD, NEWEST
 from launcher.core.problem import Problem
 from launcher.core.session import read_object
 from launcher.core.snapshot import HELP, UNDERWAY, State
-from launcher.core.status import Step
 from launcher.drive.mount import connect_drive, drive_is_mounted
 from launcher.extensions.extension import put_extensions
 from launcher.git.repository import newest_commit
@@ -38,8 +37,7 @@ def begin(launch: Launch, before: Launch | None, *, anew: bool = False, take_up:
     """
     with launch.status.changes:  # nothing of the one before shows itself from now on
         if before:
-            before.over.set()
-            before.ended.set()
+            before.finish()
         if before and launch.status.now.state in UNDERWAY:
             launch.status.show(state=State.STARTING, login_box=None, buttons=())
         else:
@@ -193,7 +191,10 @@ def _python(launch: Launch, newest: "Future[str]", source: "Future[None]", bytec
         before = read_finished(launch.folder)
         if newest.result() == LOCKED_COMMIT:
             # GitHub says in a second whether it has the version the lock is for: then Drive need not be waited for.
-            _install_early(launch, step)
+            try:
+                start.install_packages(launch, list(LOCKED_PACKAGES))
+            except Problem as problem:  # it is tried again below, where another version may take its place
+                step.say(f"waiting for AUTOMATIC1111's source, after: {problem.what}")
         source.result()
         if launch.webui.running:
             step.done(IN_USE)
@@ -204,14 +205,6 @@ def _python(launch: Launch, newest: "Future[str]", source: "Future[None]", bytec
         start.say_borrowed(launch)
         same = ", already there" if before == read_finished(launch.folder) else ""
         step.done(f"{len(start.packages_of(launch.folder))} packages{same}")
-
-
-def _install_early(launch: Launch, step: Step) -> None:
-    try:
-        start.install_packages(launch, list(LOCKED_PACKAGES))
-    except Problem as problem:
-        # It is tried again once the source is there; then another version may take its place.
-        step.say(f"waiting for AUTOMATIC1111's source, after: {problem.what}")
 
 
 def _model(launch: Launch, drive: "Future[None]") -> str:
@@ -239,6 +232,7 @@ def _webui(launch: Launch, extensions: "Future[None]", python: "Future[None]", m
             start.use_checkpoint(launch, checkpoint)
         else:
             start.reach(launch, Stage.START, step, checkpoint)
+            launch.start_noted = False
         launch.status.fact("AUTOMATIC1111", start.version_of(launch))
         launch.note(version=start.version_of(launch))
         step.done("running")

@@ -1,6 +1,4 @@
-"""What is looked after while the web UI runs: its process, a Drive that drops or fills up, a link that dies, a machine
-that nobody uses.
-"""
+"""What is looked after while the web UI runs: its process, Drive, the link, and a machine that nobody uses."""
 
 import itertools
 import threading
