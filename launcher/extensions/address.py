@@ -8,6 +8,7 @@ from launcher.core.problem import Problem
 from launcher.core.process import CommandError
 from launcher.git.git import git, last_words, main_branch
 
+EXAMPLE: Final = "Paste an address like https://github.com/owner/name."
 # What git says about an address -> what a person is told.
 ADDRESS_FAILURES: Final = (
     (
@@ -51,9 +52,8 @@ def checked_address(text: str) -> Address:
         r"(?:/(?:tree|blob)/(?P<page>\S*))?(?:/(?:releases|issues|wiki|pulls|commits)\b\S*)?",
         link,
     )
-    example = "Paste an address like https://github.com/owner/name."
     if not found:
-        raise Problem(f'"{text.strip()[:100]}" is not the address of a git repository.', example, field="what")
+        raise Problem(f'"{text.strip()[:100]}" is not the address of a git repository.', EXAMPLE, field="what")
     if found["login"]:
         raise Problem(
             "The address has a user name or a password in it, which would end up on Google Drive.",
@@ -63,7 +63,7 @@ def checked_address(text: str) -> Address:
     repository = found["repository"].removesuffix(".git")
     name = repository.rpartition("/")[2]
     if not re.fullmatch(r"\w[\w.-]*", name):
-        raise Problem(f'"{name}" cannot be the name of a folder.', example, field="what")
+        raise Problem(f'"{name}" cannot be the name of a folder.', EXAMPLE, field="what")
     return Address(f"https://{repository}.git", name, found["page"])
 
 

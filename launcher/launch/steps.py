@@ -23,6 +23,7 @@ STEPS: Final = (
     ("extensions", "Extensions"),
     ("webui", "Web UI"),
 )
+STOPPED: Final = "stopped; press ▶ to continue from here"
 
 
 class Failed(Exception):
@@ -51,12 +52,10 @@ class Steps:
         step.begin(note)
         try:
             yield step
-        except (Failed, Interrupted):
-            step.reset("stopped; press ▶ to continue from here")
-            raise Failed from None
         except Exception as error:
-            if self.over.is_set() and not isinstance(error, Problem):
-                step.reset("stopped; press ▶ to continue from here")
+            ended = self.over.is_set() and not isinstance(error, Problem)
+            if ended or isinstance(error, Failed | Interrupted):
+                step.reset(STOPPED)
             else:
                 step.fail(self.problem(error))
             raise Failed from error

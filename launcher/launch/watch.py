@@ -11,7 +11,7 @@ from launcher.core.snapshot import Button, State
 from launcher.drive.mount import connect_drive, drive_is_mounted
 from launcher.launch.launch import Launch
 from launcher.launch.start import start
-from launcher.launch.steps import Failed
+from launcher.launch.steps import STOPPED, Failed
 from launcher.launch.stop import give_back_unused
 
 WATCH_EVERY: Final = 0.5  # seconds between two looks at the web UI
@@ -75,7 +75,7 @@ def start_again(launch: Launch, note: str) -> None:
         try:
             start(launch, checkpoint)
         except (Problem, Failed) as problem:
-            what = problem.what if isinstance(problem, Problem) else "stopped; press ▶ to continue from here"
+            what = problem.what if isinstance(problem, Problem) else STOPPED
             step.say(what)
             if not launch.webui.running:
                 return  # the next look tries again, or gives up

@@ -190,6 +190,10 @@ def test_a_page_of_the_repository_is_as_good_as_its_address() -> None:
 # ---- branches, repositories inside it, and A1111's own tab
 
 
+def test_a_link_to_a_page_of_its_main_branch_adds_it(folder: Folder) -> None:
+    assert change(folder, "add", f"{ADDRESS}/tree/master/scripts")[0].endswith("added")
+
+
 def test_one_that_was_once_added_from_a_branch_is_updated_from_that_branch(world: World, folder: Folder) -> None:
     bare = world.git.root / f"{NICE}.git"
     git("branch", "new/look", at=bare)
