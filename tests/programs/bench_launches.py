@@ -125,7 +125,8 @@ def first_run(root: Path) -> list[Row]:
                     legs.append(json.loads(kernel.wait_for_text(r"^LEGS (.+)$", 300)[1]))
     del whole[0], legs[0]
     one = {name: statistics.median([each[name] for each in legs]) for name in legs[0]}
-    longest = max(one["drive"] + one["source"], one["drive"] + one["model"], one["python"], one["link"]) + one["webui"]
+    source = one["source"] + one["extensions"]
+    longest = max(one["drive"] + source, one["drive"] + one["model"], one["python"], one["link"]) + one["webui"]
     ratio = statistics.median(whole) / longest
     told = ", ".join(f"{name} {seconds:.1f}" for name, seconds in one.items())
     measured = (
