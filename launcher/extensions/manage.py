@@ -67,7 +67,7 @@ def add_extension(folder: Folder, text: str, step: Step) -> Change:
     step.say(f"asking {address.url}")
     head_commit(address.url)
     refuse_other_branch(address)
-    there = named(folder, address.name)
+    there = extension_named(folder, address.name)
     if there:
         pull_history(folder, there.drive_dir)
         if there.url and same_address(there.url, address.url):
@@ -155,13 +155,13 @@ def extension_arguments(folder: Folder) -> tuple[str, ...]:
 def extension_meant(folder: Folder, word: str) -> Extension:
     """The extension a person means by its name or address; raises `Problem` if it is not there."""
     name = checked_address(word).name if "/" in word else word.strip()
-    found = named(folder, name)
+    found = extension_named(folder, name)
     if not found:
         names = ", ".join(extension.name for extension in extensions_on_drive(folder))
         raise Problem(f"There is no extension called {name!r}.", f"Installed: {names or 'none'}.", field="what")
     return found
 
 
-def named(folder: Folder, name: str) -> Extension | None:
+def extension_named(folder: Folder, name: str) -> Extension | None:
     """The extension of that name, in whatever case."""
     return next((one for one in extensions_on_drive(folder) if one.name.lower() == name.lower()), None)

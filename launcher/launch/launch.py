@@ -26,7 +26,7 @@ from launcher.webui.outputs import OutputPlaces
 from launcher.webui.web_ui import WebUI
 
 SEED_FOLDER: Final = "stable-diffusion-webui"  # below drive_folder, as the launchers before this one had it
-UNDERWAY: Final = "Leave this page open; you can do something else meanwhile."
+KEEP_OPEN: Final = "Leave this page open; you can do something else meanwhile."
 READY: Final = "■ closes this panel; the web UI keeps running. **Stop everything** ends it."
 
 Ask = Callable[..., dict[str, Any]]
@@ -111,7 +111,7 @@ class Launch:
         self.session.lead_to(api=self.settings.api, images=[str(path) for path in images])
         for name, title in STEPS:
             self.status.add(name, title if self.machine.mountpoint or name != "drive" else "Your folder")
-        self.status.show(foot=UNDERWAY)
+        self.status.show(foot=KEEP_OPEN)
         self.status.fact("Machine", self.machine.described)
 
     def choose(self, settings: Settings) -> None:

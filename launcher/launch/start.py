@@ -30,11 +30,11 @@ from launcher.webui.explain import not_loaded
 from launcher.webui.settings_file import check_settings_file
 from launcher.webui.web_ui import Plan
 
-CHANGED: Final = "extensions changed"  # what the notice is about that a restart makes untrue
+EXTENSIONS_CHANGED: Final = "extensions changed"  # what the notice is about that a restart makes untrue
 NOTES: Final = "oneclick.json"  # in the folder on Drive
-BORROWED: Final = "Borrowed from this machine"  # a fact under the panel
+BORROWED_FACT: Final = "Borrowed from this machine"  # a fact under the panel
 
-T = TypeVar("T")
+_T = TypeVar("_T")
 
 
 def reach(launch: Launch, stage: Stage, step: Step, checkpoint: str = "") -> None:
@@ -47,7 +47,7 @@ def reach(launch: Launch, stage: Stage, step: Step, checkpoint: str = "") -> Non
     works = {
         Stage.SOURCE: check_out,
         Stage.PACKAGES: lambda commit: install_packages(launch),
-        Stage.START: lambda commit: start(launch, checkpoint),
+        Stage.START: lambda commit: start_web_ui(launch, checkpoint),
     }
     launch.tries.reach(stage, works, step)
 
@@ -85,8 +85,8 @@ def install_packages(launch: Launch, packages: list[str] | None = None) -> None:
 def say_borrowed(launch: Launch) -> None:
     """Say how much this machine lends, which may be less after a look at it."""
     borrowed = environment.borrowed_bytes(launch.folder)
-    if borrowed or BORROWED in dict(launch.status.now.facts):
-        launch.status.fact(BORROWED, f"{borrowed / GB:.1f} GB")
+    if borrowed or BORROWED_FACT in dict(launch.status.now.facts):
+        launch.status.fact(BORROWED_FACT, f"{borrowed / GB:.1f} GB")
 
 
 def plan_of(launch: Launch, checkpoint: str) -> Plan:
@@ -105,10 +105,10 @@ def plan_of(launch: Launch, checkpoint: str) -> Plan:
 # ---- the start
 
 
-def start(launch: Launch, checkpoint: str) -> None:
+def start_web_ui(launch: Launch, checkpoint: str) -> None:
     """Start it; extensions that keep it from starting are switched off, and it is started again without them."""
     folder, status, row = launch.folder, launch.status, launch.steps.of("extensions")
-    status.remove(CHANGED)
+    status.remove(EXTENSIONS_CHANGED)
     put_extensions(folder, row)
     install_packages(launch)
     row.begin("looking for new ones")
@@ -219,7 +219,7 @@ def use_checkpoint(launch: Launch, name: str) -> None:
         )
 
 
-def noted(folder: Folder, what: str, default: T) -> T:
+def noted(folder: Folder, what: str, default: _T) -> _T:
     """What a launch noted on Drive for those after it: `extensions` that worked, models `looked_at`."""
     found = read_object(folder.kept / NOTES).get(what)
     return found if isinstance(found, type(default)) else default

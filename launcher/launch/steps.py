@@ -23,7 +23,7 @@ STEPS: Final = (
     ("extensions", "Extensions"),
     ("webui", "Web UI"),
 )
-STOPPED: Final = "stopped; press ▶ to continue from here"
+STOPPED_NOTE: Final = "stopped; press ▶ to continue from here"
 
 
 class Failed(Exception):
@@ -55,7 +55,7 @@ class Steps:
         except Exception as error:
             ended = self.over.is_set() and not isinstance(error, Problem)
             if ended or isinstance(error, Failed | Interrupted):
-                step.reset(STOPPED)
+                step.reset(STOPPED_NOTE)
             else:
                 step.fail(self.problem(error))
             raise Failed from error

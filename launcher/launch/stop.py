@@ -12,9 +12,9 @@ from launcher.launch.launch import Ask, Launch
 
 LAST_START: Final = 60.0  # seconds in which a start that is underway has come to an end
 
-AGAIN: Final = "Press ▶ on the first cell to start again."
+START_AGAIN: Final = "Press ▶ on the first cell to start again."
 STILL_YOURS: Final = (
-    f"{AGAIN} The machine is still yours, and may use compute units until you choose "
+    f"{START_AGAIN} The machine is still yours, and may use compute units until you choose "
     "**Runtime → Disconnect and delete runtime** in Colab's menu."
 )
 
@@ -42,7 +42,7 @@ def end_web_ui(launch: Launch) -> None:
 def end_everything(launch: Launch) -> None:
     """End the web UI, keep its last files, then end the link and the door. The faces show what is."""
     status = launch.status
-    status.show(state=State.STOPPING, login_box=None, buttons=(), foot=AGAIN)
+    status.show(state=State.STOPPING, login_box=None, buttons=(), foot=START_AGAIN)
     rows = [status.step(row.name) for row in status.now.steps if row.name in ("webui", "link")]
     for step in rows:
         step.begin("ending")
@@ -54,9 +54,10 @@ def end_everything(launch: Launch) -> None:
         path.unlink(missing_ok=True)
 
 
-def be_off(launch: Launch, title: str = "Everything is off", foot: str = "") -> None:
+def be_off(launch: Launch, title: str = "Everything is off", foot: str | None = None) -> None:
     """Everything has ended: say so; the cells end. A machine that Colab lends may cost something all the same."""
-    launch.status.show(state=State.OFF, title=title, foot=foot or (STILL_YOURS if launch.machine.colab else AGAIN))
+    foot = foot or (STILL_YOURS if launch.machine.colab else START_AGAIN)
+    launch.status.show(state=State.OFF, title=title, foot=foot)
 
 
 def give_back(launch: Launch) -> None:
@@ -80,12 +81,12 @@ def give_back_unused(launch: Launch) -> None:
         launch.status.notice(
             "The machine was given back, as set in the field **give_back_after**. Press ▶ to start again."
         )
-        be_off(launch, "The machine was given back", AGAIN)
+        be_off(launch, "The machine was given back", START_AGAIN)
         return
     be_off(launch, "Everything is off, but the machine was not given back")
 
 
-def stop(launch: Launch, ask: Ask, step: Step, give_back_the_machine: bool) -> None:
+def stop_launch(launch: Launch, ask: Ask, step: Step, give_back_the_machine: bool) -> None:
     """What **Stop** does, told on a step. Raises `Problem` for files that could not be saved."""
     end_everything(launch)
     if launch.sync.waiting:  # Drive was away: connect it once more before anything is given up

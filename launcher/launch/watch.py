@@ -10,8 +10,8 @@ from launcher.core.problem import Problem
 from launcher.core.snapshot import Button, State
 from launcher.drive.mount import connect_drive, drive_is_mounted
 from launcher.launch.launch import Launch
-from launcher.launch.start import start
-from launcher.launch.steps import STOPPED, Failed
+from launcher.launch.start import start_web_ui
+from launcher.launch.steps import STOPPED_NOTE, Failed
 from launcher.launch.stop import give_back_unused
 
 WATCH_EVERY: Final = 0.5  # seconds between two looks at the web UI
@@ -73,9 +73,9 @@ def start_again(launch: Launch, note: str) -> None:
     step.begin(note)
     with launch.steps.beside("restarting the web UI"):
         try:
-            start(launch, checkpoint)
+            start_web_ui(launch, checkpoint)
         except (Problem, Failed) as problem:
-            what = problem.what if isinstance(problem, Problem) else STOPPED
+            what = problem.what if isinstance(problem, Problem) else STOPPED_NOTE
             step.say(what)
             if not launch.webui.running:
                 return  # the next look tries again, or gives up

@@ -16,7 +16,7 @@ from launcher.drive.mount import connect_drive
 from launcher.extensions.manage import CONTROLNET_URL, Change, add_extension, change_one
 from launcher.launch import stop as ending
 from launcher.launch.launch import Ask, Launch
-from launcher.launch.start import CHANGED
+from launcher.launch.start import EXTENSIONS_CHANGED
 from launcher.launch.steps import Failed, Steps
 from launcher.models.catalog import model_named
 from launcher.models.checksums import sync_checksums
@@ -128,7 +128,9 @@ def effect_of(job: Job, change: Change) -> str:
         return change.message
     if not job.launch.webui.running:
         return f"{change.message}. It takes effect at the next start."
-    job.launch.status.notice(f"Extensions have changed. Press {RESTART} for that to take effect.", about=CHANGED)
+    job.launch.status.notice(
+        f"Extensions have changed. Press {RESTART} for that to take effect.", about=EXTENSIONS_CHANGED
+    )
     job.status.show(buttons=(Button.RESTART,))
     return f"{change.message}. Press {RESTART} for it to take effect."
 
@@ -137,7 +139,7 @@ def stop(job: Job, give_back_the_machine: bool = False) -> None:
     """End the web UI, the door and the link; on request give the machine back."""
     job.status.add("work", "Stopping")
     with job.steps.step("work") as step:
-        ending.stop(job.launch, job.ask, step, give_back_the_machine)
+        ending.stop_launch(job.launch, job.ask, step, give_back_the_machine)
     job.status.show(foot=job.launch.status.now.foot)
 
 

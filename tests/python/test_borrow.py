@@ -16,7 +16,7 @@ from launcher.core.snapshot import DONE
 from launcher.core.status import Status
 from launcher.core.tools import Pin
 from launcher.launch.launch import Launch
-from launcher.launch.start import say_borrowed, start
+from launcher.launch.start import say_borrowed, start_web_ui
 from launcher.launch.steps import STEPS, Failed
 from launcher.models.catalog import CHECKPOINT_NAMES
 from launcher.python.borrow import borrow, lent_by_kernel, lost, read_borrowed, version_will_do
@@ -228,7 +228,7 @@ def test_what_a_look_beside_the_start_finds_is_put_right_and_the_web_ui_started_
     say_borrowed(launch)
     assert dict(launch.status.now.facts) != {"Borrowed from this machine": "0.0 GB"}
     try:
-        start(launch, "")
+        start_web_ui(launch, "")
         assert launch.webui.ready
         assert (toys.folder.code / "starts").read_text().split() == ["borrowed", "own"]
         assert dict(launch.status.now.facts) == {"Borrowed from this machine": "0.0 GB"}
@@ -242,7 +242,7 @@ def test_a_web_ui_that_dies_of_something_else_than_its_packages_is_not_started_a
     launch = launch_of(toys, "raise SystemExit('something else')\n")
     prepare_python(toys.folder, toys.packages, Heard())
     with pytest.raises(Problem, match="something else"):
-        start(launch, "")
+        start_web_ui(launch, "")
 
 
 def test_a_web_ui_is_not_left_running_on_packages_that_do_not_work(toys: ToyLock) -> None:
@@ -251,7 +251,7 @@ def test_a_web_ui_is_not_left_running_on_packages_that_do_not_work(toys: ToyLock
     launch = launch_of(toys, LAUNCH.format(dies=False))
     prepare_python(toys.folder, toys.packages, Heard())
     with pytest.raises(Failed):
-        start(launch, "")
+        start_web_ui(launch, "")
     assert not launch.webui.running
     failed = launch.status.now.failed
     assert failed and failed.name == "python" and "libGL.so.1" in failed.problem
