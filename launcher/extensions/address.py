@@ -6,8 +6,9 @@ from typing import Final
 
 from launcher.core.problem import Problem
 from launcher.core.process import CommandError
-from launcher.git.git import branches, git, last_words, main_branch
+from launcher.git.git import git, last_words, main_branch
 
+EXAMPLE: Final = "Paste an address like https://github.com/owner/name."
 # What git says about an address -> what a person is told.
 ADDRESS_FAILURES: Final = (
     (
@@ -30,11 +31,11 @@ ADDRESS_FAILURES: Final = (
 
 @dataclass(frozen=True)
 class Address:
-    """Where an extension comes from. `inside` is what the link said behind /tree/: a branch, perhaps with a folder."""
+    """Where an extension comes from."""
 
     url: str  # for git
     name: str
-    inside: str = ""
+    page: str | None = None  # what the link said behind /tree/: a branch, perhaps with a folder
 
 
 def checked_address(text: str) -> Address:
@@ -47,53 +48,40 @@ def checked_address(text: str) -> Address:
     if re.match(r"[\w-]+(?:\.[\w-]+)+/[\w.-]", link):
         link = f"https://{link}"
     found = re.fullmatch(
-        r"https://(?P<login>[^/@\s]*@)?(?P<place>[\w.-]+(?::\d+)?(?:/[\w.~+-]+)+?)/?(?:/-)?"
-        r"(?:/(?:tree|blob)/(?P<inside>\S*))?(?:/(?:releases|issues|wiki|pulls|commits)\b\S*)?",
+        r"https://(?P<login>[^/@\s]*@)?(?P<repository>[\w.-]+(?::\d+)?(?:/[\w.~+-]+)+?)/?(?:/-)?"
+        r"(?:/(?:tree|blob)/(?P<page>\S*))?(?:/(?:releases|issues|wiki|pulls|commits)\b\S*)?",
         link,
     )
     if not found:
-        raise Problem(
-            f'"{text.strip()[:100]}" is not the address of a git repository.',
-            "Paste an address like https://github.com/owner/name.",
-            field="what",
-        )
+        raise Problem(f'"{text.strip()[:100]}" is not the address of a git repository.', EXAMPLE, field="what")
     if found["login"]:
         raise Problem(
             "The address has a user name or a password in it, which would end up on Google Drive.",
             "Paste it without the part before the @.",
             field="what",
         )
-    place = found["place"].removesuffix(".git")
-    name = place.rpartition("/")[2]
+    repository = found["repository"].removesuffix(".git")
+    name = repository.rpartition("/")[2]
     if not re.fullmatch(r"\w[\w.-]*", name):
-        raise Problem(
-            f'"{name}" cannot be the name of a folder.',
-            "Paste an address like https://github.com/owner/name.",
-            field="what",
-        )
-    return Address(f"https://{place}.git", name, (found["inside"] or "").strip("/"))
+        raise Problem(f'"{name}" cannot be the name of a folder.', EXAMPLE, field="what")
+    return Address(f"https://{repository}.git", name, found["page"])
 
 
-def branch_meant(address: Address) -> str:
-    """The branch that a link to a page of one means, or "" for the main one. Raises `Problem` if there is none."""
-    if not address.inside:
-        return ""
-    there = branches(address.url)
-    meant = [name for name in there if f"{address.inside}/".startswith(f"{name}/")]
-    if not meant:
+def refuse_other_branch(address: Address) -> None:
+    """Raise `Problem` for a link to a page of another branch than the main one, which is the one that is installed."""
+    main = main_branch(address.url)
+    if address.page and main and not f"{address.page.rstrip('/')}/".startswith(f"{main}/"):
         raise Problem(
-            f"{address.url} has no branch called {address.inside.partition('/')[0]}.",
-            "Paste the address of the repository's front page, or of one of its branches.",
+            f"The link leads to a branch of {address.name} that is not its main one ({main}).",
+            f"Paste {address.url} to install its main branch.",
             field="what",
         )
-    branch = max(meant, key=len)
-    return "" if branch == main_branch(address.url) else branch
 
 
 def head_commit(url: str, ref: str = "HEAD") -> str:
     """The newest commit at an address; raises `Problem` with one sentence if there is none to be had."""
     try:
-        told = git("ls-remote", "--", url, ref)
+        response = git("ls-remote", "--", url, ref)
     except CommandError as error:
         for pattern, what, do in ADDRESS_FAILURES:
             if re.search(pattern, error.output, re.IGNORECASE):
@@ -101,10 +89,10 @@ def head_commit(url: str, ref: str = "HEAD") -> str:
         raise Problem(
             f"{url} could not be read: {last_words(error)}.", "Check the address and press ▶ again.", field="what"
         ) from error
-    if not told:
+    if not response:
         lost = f"has no branch called {ref.removeprefix('refs/heads/')} any more" if ref != "HEAD" else "is empty"
         raise Problem(f"The repository at {url} {lost}.", "Check the address.", field="what")
-    return told.split()[0]
+    return response.split()[0]
 
 
 def same_address(one: str, other: str) -> bool:

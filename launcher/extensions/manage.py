@@ -1,4 +1,4 @@
-"""Extensions of A1111: kept on Drive as history, files on the machine, installed so that none can harm the rest."""
+"""What the cell "Add or update an extension" does."""
 
 import os
 import shutil
@@ -8,36 +8,18 @@ from typing import Final
 
 from launcher.core.folder import Folder
 from launcher.core.problem import Problem
-from launcher.core.process import CommandError
 from launcher.core.status import Step
-from launcher.extensions.address import branch_meant, checked_address, head_commit, same_address
-from launcher.extensions.files import (
-    Extension,
-    described,
-    history_of,
-    kept_extensions,
-    kept_place,
-    origin,
-    placed_at,
-    put_extension,
-    repository,
-    switch,
-    switched_off,
-    used_commit,
-)
-from launcher.extensions.requirements import conflicts, wanted_packages
-from launcher.git.git import changed_files, git, setting
+from launcher.extensions.address import checked_address, head_commit, refuse_other_branch, same_address
+from launcher.extensions.extension import Extension, extensions_on_drive, switch, switched_off
+from launcher.git.git import changed_files, setting
 from launcher.git.history import pull_history, push_history
 from launcher.git.repository import check_out, keep_edits
-from launcher.python.lock import CONSTRAINTS
 
 CONTROLNET: Final = "sd-webui-controlnet"
 CONTROLNET_URL: Final = f"https://github.com/Mikubill/{CONTROLNET}.git"
 EXTENSION_ACTIONS: Final = ("add", "update all", "list", "remove", "switch off", "switch on")
 REMOVED: Final = "removed-extensions"  # the folder on Drive
-FOLLOWED: Final = "oneclick.branch"  # git's setting: a branch that the person chose in place of the main one
-LFS_POINTER: Final = "^version https://git-lfs.github.com/spec/v1$"
-NAMED: Final = 3  # files that a sentence names
+FOLLOWED: Final = "oneclick.branch"  # a setting of a history that was added from a branch, which could be done once
 NONE: Final = "there are no extensions"
 
 
@@ -45,59 +27,71 @@ NONE: Final = "there are no extensions"
 class Change:
     """What came of an action, as a sentence. `new`: something is not as it was, which counts from the next start on."""
 
-    told: str
+    message: str
     new: bool = True
 
 
-def listed(folder: Folder) -> list[Extension]:
-    """Every extension with its version."""
-    off, names = switched_off(folder), kept_extensions(folder)
-    for name in names:
-        pull_history(folder, kept_place(folder, name))
-    return [described(folder, name, name not in off) for name in names]
-
-
-def add_extension(folder: Folder, address: str, step: Step) -> Change:
-    """Fetch an extension, or update it if it is there. Raises `Problem`."""
-    asked = checked_address(address)
-    url, name = asked.url, asked.name
-    there = next((other for other in kept_extensions(folder) if other.lower() == name.lower()), "")
-    if there:
-        history = pull_history(folder, kept_place(folder, there))
-        known = origin(history)
-        if known and same_address(known, url):
-            head_commit(url)
-            followed, meant = setting(history, FOLLOWED), branch_meant(asked)
-            if meant and meant != followed:
-                raise Problem(
-                    f"{there} is already installed, from {f'branch {followed}' if followed else 'its main branch'}.",
-                    "Remove it first, with the action **remove**, then add the other branch.",
-                )
-            return update_extension(folder, there, step)
+def change_one(folder: Folder, action: str, what: str, step: Step) -> Change:
+    """Do one of `EXTENSION_ACTIONS` with an address or a name. Raises `Problem`."""
+    if action == "update all":
+        return update_all(folder, step)
+    if action == "list":
+        return Change("; ".join(extension.in_words() for extension in listed(folder)) or NONE, new=False)
+    if not what.strip():
         raise Problem(
-            f"There is another extension called {there} already" + (f", from {known}." if known else "."),
+            "The field **what** is empty.", "Paste the address of an extension's page, or write its name.", field="what"
+        )
+    if action == "add":
+        return add_extension(folder, what, step)
+    extension = extension_meant(folder, what)
+    if action == "remove":
+        return remove_extension(extension)
+    off, name = action == "switch off", extension.name
+    if off == (name in switched_off(folder)):
+        return Change(f"{name} is {'switched off' if off else 'switched on'} already", new=False)
+    switch(folder, off=[name] if off else (), on=() if off else [name])
+    return Change(f"{name} is {'switched off' if off else 'switched on'}")
+
+
+def listed(folder: Folder) -> list[Extension]:
+    """Every extension, its history brought from Drive."""
+    extensions = extensions_on_drive(folder)
+    for extension in extensions:
+        pull_history(folder, extension.drive_dir)
+    return extensions
+
+
+def add_extension(folder: Folder, text: str, step: Step) -> Change:
+    """Fetch an extension, or update it if it is there. Raises `Problem`."""
+    address = checked_address(text)
+    step.say(f"asking {address.url}")
+    head_commit(address.url)
+    refuse_other_branch(address)
+    there = extension_named(folder, address.name)
+    if there:
+        pull_history(folder, there.drive_dir)
+        if there.url and same_address(there.url, address.url):
+            return update_extension(there, step)
+        raise Problem(
+            f"There is another extension called {there.name} already" + (f", from {there.url}." if there.url else "."),
             "Remove that one first, with the action **remove**.",
         )
-    step.say(f"asking {url}")
-    head_commit(url)
-    branch = branch_meant(asked)
+    extension = Extension(folder, address.name)
     try:
-        check_out(folder, repository(name, url, branch=branch), placed_at(folder, name), refresh=True, step=step)
-        put_extension(folder, name, step)
-    except BaseException:
-        forget(folder, name)  # nothing half-made is left to be trusted
+        check_out(folder, extension.repository(address.url), extension.files, refresh=True, step=step)
+        extension.put(step)
+    except BaseException:  # nothing half-made is left to be trusted
+        extension.remove_from_machine()
+        shutil.rmtree(extension.drive_dir, ignore_errors=True)
         raise
-    say_what_is_missing(folder, name, step)
-    return Change(f"{described(folder, name).in_words()}, added")
+    return Change(f"{extension.in_words()}, added")
 
 
-def update_extension(folder: Folder, name: str, step: Step) -> Change:
-    """Bring one extension to its newest version. Changes people made to its files are kept in a branch, which is
-    named. Raises `Problem`.
-    """
-    put_extension(folder, name, step)
-    kept, files, history = kept_place(folder, name), placed_at(folder, name), history_of(folder, name)
-    before, url = used_commit(folder, name), origin(history)
+def update_extension(extension: Extension, step: Step) -> Change:
+    """Bring it to its newest version. A person's changes are kept in a branch, which is named. Raises `Problem`."""
+    extension.put(step)
+    folder, files, history = extension.folder, extension.files, extension.history
+    before, url = extension.commit, extension.url
     if not before or not url:
         raise Problem(
             "It was not installed by git, so it cannot be updated.",
@@ -107,135 +101,67 @@ def update_extension(folder: Folder, name: str, step: Step) -> Change:
     followed = setting(history, FOLLOWED)
     newest = head_commit(url, f"refs/heads/{followed}" if followed else "HEAD")
     if newest == before:
-        return Change(f"{described(folder, name).in_words()}, already there and up to date", new=False)
+        return Change(f"{extension.in_words()}, already there and up to date", new=False)
     changed = changed_files(files)
-    if keep_edits(files, history, step) and not (kept / ".git" / "index").exists():
-        push_history(folder, kept)
-        for inside in changed:  # the copies that Sync made; they belong to the old version
-            (kept / inside).unlink(missing_ok=True)
-    wanted = repository(name, url, branch=followed)
+    if keep_edits(files, history, step) and not (extension.drive_dir / ".git" / "index").exists():
+        push_history(folder, extension.drive_dir)
+        for inside in changed:  # the copies on Drive belong to the old version
+            (extension.drive_dir / inside).unlink(missing_ok=True)
+    wanted = extension.repository(url, wanted=followed or "HEAD")
     check_out(folder, wanted, files, refresh=True, step=step, newest=newest)
-    put_extension(folder, name, step)
-    say_what_is_missing(folder, name, step)
-    return Change(f"{described(folder, name).in_words()}, updated from {before[:8]}")
-
-
-def change_one(folder: Folder, action: str, what: str, step: Step) -> Change:
-    """Do what the cell "Add or update an extension" asks for. Raises `Problem`."""
-    if action == "update all":
-        return update_all(folder, step)
-    if action == "list":
-        names = "; ".join(extension.in_words() for extension in listed(folder))
-        return Change(names or NONE, new=False)
-    if not what.strip():
-        raise Problem(
-            "The field **what** is empty.", "Paste the address of an extension's page, or write its name.", field="what"
-        )
-    if action == "add":
-        return add_extension(folder, what, step)
-    if action == "remove":
-        return remove_extension(folder, what)
-    return switch_by_name(folder, what, on=action == "switch on")
+    extension.put(step)
+    return Change(f"{extension.in_words()}, updated from {before[:8]}")
 
 
 def update_all(folder: Folder, step: Step) -> Change:
     """Update every extension; one that fails does not keep the others from it. Only what is new is told one by one."""
-    names, told, same = kept_extensions(folder), list[str](), 0
-    for name in names:
+    extensions, messages, same = extensions_on_drive(folder), list[str](), 0
+    for extension in extensions:
         try:
-            change = update_extension(folder, name, step)
+            change = update_extension(extension, step)
         except Problem as problem:
-            step.notice(f"{name} was left as it is. {problem.what}")
+            step.notice(f"{extension.name} was left as it is. {problem.what}")
             continue
         if change.new:
-            told.append(change.told)
+            messages.append(change.message)
         else:
             same += 1
+    new = bool(messages)
     if same:
-        told.append("everything is up to date" if same == len(names) else f"{same} already up to date")
-    return Change("; ".join(told) or ("nothing was updated" if names else NONE), new=len(told) > bool(same))
+        messages.append("everything is up to date" if same == len(extensions) else f"{same} already up to date")
+    return Change("; ".join(messages) or ("nothing was updated" if extensions else NONE), new)
 
 
-def remove_extension(folder: Folder, word: str) -> Change:
-    """Take an extension away, by its name or address. On Drive it is moved aside, not deleted. Raises `Problem`."""
-    name = installed_name(folder, word)
-    aside = folder.kept / REMOVED / f"{name}-{time.strftime('%Y%m%d-%H%M%S')}"
+def remove_extension(extension: Extension) -> Change:
+    """Take an extension away. On Drive it is moved aside, not deleted."""
+    aside = extension.folder.kept / REMOVED / f"{extension.name}-{time.strftime('%Y%m%d-%H%M%S')}"
     aside.parent.mkdir(exist_ok=True)
-    for place in (placed_at(folder, name), history_of(folder, name)):
-        shutil.rmtree(place, ignore_errors=True)
-    os.replace(kept_place(folder, name), aside)
+    extension.remove_from_machine()
+    os.replace(extension.drive_dir, aside)
     return Change(
-        f"{name} is removed; its folder is kept as {REMOVED}/{aside.name} on your Drive; delete it if you do "
+        f"{extension.name} is removed; its folder is kept as {REMOVED}/{aside.name} on your Drive; delete it if you do "
         "not need it"
     )
 
 
-def forget(folder: Folder, name: str) -> None:
-    """Take away what a failed attempt to add an extension left."""
-    for place in (kept_place(folder, name), placed_at(folder, name), history_of(folder, name)):
-        shutil.rmtree(place, ignore_errors=True)
-
-
-def say_what_is_missing(folder: Folder, name: str, step: Step) -> None:
-    """Say what an extension will not find here: packages that cannot live beside the others, and files kept elsewhere.
-
-    Said when it is added or updated, before minutes of installing.
-    """
-    others = [other for other in kept_extensions(folder) if other not in (name, *switched_off(folder))]
-    wishes = {other: wanted_packages(placed_at(folder, other)) for other in others}
-    told = conflicts(name, wanted_packages(placed_at(folder, name)), CONSTRAINTS, wishes)
-    about = f"packages of {name}"
-    step.notice(told, about=about) if told else step.remove(about)
-    say_if_parts_are_elsewhere(folder, name, step)
-
-
-def say_if_parts_are_elsewhere(folder: Folder, name: str, step: Step) -> None:
-    """Say which files of an extension its author keeps outside of git (Git LFS): only notes about them are here.
-
-    GitHub counts their downloads and refuses them when an author's allowance is used up: they are left to the person.
-    """
-    history, commit = history_of(folder, name), used_commit(folder, name)
-    try:
-        told = git("grep", "--name-only", "-z", "-e", LFS_POINTER, commit, at=history)
-    except CommandError:  # git's way of saying that there are none
-        return
-    names = [entry.partition(":")[2] for entry in told.split("\0") if entry]
-    if names:
-        more = f" and {len(names) - NAMED} more" if names[NAMED:] else ""
-        step.notice(
-            f"{name} keeps large files outside of its repository (Git LFS): {', '.join(names[:NAMED])}{more}. "
-            f"They are not here. If it needs them, download them from its page and put them on your Drive, "
-            f"at the same place in extensions/{name}.",
-            about=f"lfs {name}",
-        )
-
-
 def extension_arguments(folder: Folder) -> tuple[str, ...]:
     """A1111's flags for the extensions that are there: ControlNet's preprocessors are kept with the models."""
-    flag, preload = "--controlnet-annotator-models-path", placed_at(folder, CONTROLNET) / "preload.py"
+    flag, preload = "--controlnet-annotator-models-path", Extension(folder, CONTROLNET).files / "preload.py"
     if CONTROLNET in switched_off(folder) or not preload.exists() or flag not in preload.read_text():
         return ()
     return (flag, str(folder.data / "models" / "ControlNet-preprocessors"))
 
 
-def switch_by_name(folder: Folder, word: str, on: bool) -> Change:
-    """Switch one extension on or off by its name. Raises `Problem` for a name that is not there."""
-    name = installed_name(folder, word)
-    if on == (name not in switched_off(folder)):
-        return Change(f"{name} is switched {'on' if on else 'off'} already", new=False)
-    switch(folder, on={name} if on else set(), off=set() if on else {name})
-    return Change(f"{name} is switched {'on' if on else 'off'}")
-
-
-def installed_name(folder: Folder, word: str) -> str:
+def extension_meant(folder: Folder, word: str) -> Extension:
     """The extension a person means by its name or address; raises `Problem` if it is not there."""
-    wanted = checked_address(word).name if "/" in word else word.strip()
-    names = kept_extensions(folder)
-    found = next((name for name in names if name.lower() == wanted.lower()), "")
+    name = checked_address(word).name if "/" in word else word.strip()
+    found = extension_named(folder, name)
     if not found:
-        raise Problem(
-            f"There is no extension called {wanted!r}.",
-            f"Installed: {', '.join(names) or 'none'}.",
-            field="what",
-        )
+        names = ", ".join(extension.name for extension in extensions_on_drive(folder))
+        raise Problem(f"There is no extension called {name!r}.", f"Installed: {names or 'none'}.", field="what")
     return found
+
+
+def extension_named(folder: Folder, name: str) -> Extension | None:
+    """The extension of that name, in whatever case."""
+    return next((one for one in extensions_on_drive(folder) if one.name.lower() == name.lower()), None)

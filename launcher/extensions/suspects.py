@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from launcher.core.folder import Folder
-from launcher.extensions.files import kept_extensions, kept_place, switch, switched_off, used_commit
+from launcher.extensions.extension import extensions_on_drive, switch, switched_off
 from launcher.webui.explain import fatal_part, last_lines
 
 MOST_TRIALS: Final = 4  # starts without one extension each, before all suspects are left out
@@ -23,11 +23,11 @@ class Suspicion:
         self._trials: Iterator[set[str]] | None = None
 
     @property
-    def blamed(self) -> list[str]:
+    def disabled(self) -> list[str]:
         """The extensions that are switched off now because of it."""
         return sorted(self._sure | self._trial)
 
-    def switch_next(self, log: str) -> bool:
+    def disable_next(self, log: str) -> bool:
         """After a start that failed with this log: switch off the next to try. False if nothing is left to try."""
         switch(self.folder, on=self._trial)
         self._trial = set()
@@ -42,7 +42,7 @@ class Suspicion:
         switch(self.folder, off=self._trial)
         return bool(self._trial)
 
-    def acquit(self) -> None:
+    def restore(self) -> None:
         """It was none of them: switch them on again."""
         switch(self.folder, on=self._sure | self._trial)
         self._sure, self._trial = set(), set()
@@ -54,10 +54,10 @@ def suspects(folder: Folder, log: str, good: dict[str, str]) -> list[str]:
     The one its last words name, else those that changed since it started last, else all.
     """
     off = switched_off(folder)
-    names = [name for name in kept_extensions(folder) if name not in off]
+    there = [extension for extension in extensions_on_drive(folder) if extension.name not in off]
     tail = fatal_part(log) or last_lines(log)
-    named = [name for name in names if f"extensions/{name}/" in tail]
+    named = [extension.name for extension in there if f"extensions/{extension.name}/" in tail]
     if named:
         return [max(named, key=lambda name: tail.rfind(f"extensions/{name}/"))]
-    new = [name for name in names if good.get(name) != used_commit(folder, name)] or names
-    return sorted(new, key=lambda name: kept_place(folder, name).stat().st_mtime, reverse=True)
+    new = [one for one in there if not one.commit or good.get(one.name) != one.commit] or there
+    return [one.name for one in sorted(new, key=lambda one: one.drive_dir.stat().st_mtime, reverse=True)]

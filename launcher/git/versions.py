@@ -3,8 +3,7 @@ them.
 """
 
 import json
-import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import cached_property
@@ -23,22 +22,12 @@ OLD_NOTES: Final = "oneclick.json"  # launchers before this one noted {"last_goo
 MOST_UNFINISHED: Final = 3  # times a version may be tried without an end; then it counts as one that fails
 
 
-class Fails(Enum):
-    """What a version fails at, and how the panel says it."""
+class Stage(Enum):
+    """What a version must get through, and how the panel says that it failed there."""
 
     SOURCE = "its source could not be downloaded"
     PACKAGES = "its packages could not be installed"
     START = "it did not start"
-
-
-@dataclass(frozen=True)
-class Stage:
-    """A part of a launch that may fail because of the version: the work for a commit, and what is said when it
-    fails.
-    """
-
-    fails: Fails
-    work: Callable[[str], object]
 
 
 @dataclass(frozen=True)
@@ -113,7 +102,7 @@ class Versions:
 
 
 class Tries:
-    """The versions one launch may use, best first: `run` goes on to the next when one fails.
+    """The versions one launch may use, best first: `reach` goes on to the next when one fails.
 
     A failure is noted on Drive only once a later version has worked: if none does, the versions are not to blame.
     """
@@ -121,66 +110,55 @@ class Tries:
     def __init__(self, versions: Versions, commits: tuple[str, ...], wanted: str) -> None:
         self.versions, self.commits, self.wanted = versions, commits, wanted
         self.failed: dict[str, str] = {}
-        self._at = 0
-        self._done: set[tuple[str, Fails]] = set()
-        self._lock = threading.RLock()  # legs of a launch run side by side; a stage goes on with one version at a time
+        self._done: set[Stage] = set()  # by the version that is used now
 
     @property
     def commit(self) -> str:
         """The version to use now."""
-        return self.commits[self._at]
+        return self.commits[len(self.failed)]
 
-    def run(self, step: Step, *stages: Stage) -> None:
-        """Do the work of these stages, in their order, with the first version for which all of them succeed.
+    def reach(self, stage: Stage, works: Mapping[Stage, Callable[[str], object]], step: Step) -> None:
+        """Do the work for each stage up to this one, in their order, with the first version for which all succeed.
 
-        What is done for a version already is not done again, but for the last stage. Raises the `Problem` of the last
-        version.
+        What is done for a version already is not done again. Raises the `Problem` of the last version.
         """
-        with self._lock:
-            while True:
-                commit = self.commit
-                try:
-                    for stage in stages:
-                        if stage is stages[-1] or (commit, stage.fails) not in self._done:
-                            stage.work(commit)
-                            self._done.add((commit, stage.fails))
-                    return
-                except Problem as problem:
-                    if not self._go_on(stage, problem, step):
-                        raise self._in_the_end(stage, problem) from problem
-                    self._done.clear()  # files and packages are about to be another version's
+        while True:
+            try:
+                for at in Stage:
+                    if at not in self._done:
+                        self._do(at, works[at])
+                    if at is stage:
+                        return
+            except Problem as problem:
+                if self.commit == self.commits[-1]:
+                    raise self._in_the_end(at, problem) from problem
+                failed = self.commit
+                self.failed[failed] = f"{at.value}: {problem.what}"
+                self._done.clear()  # files and packages are about to be another version's
+                step.notice(
+                    f"AUTOMATIC1111 {failed[:8]} is not used, because {at.value}: {problem.what} "
+                    f"The version that worked last ({self.commit[:8]}) is used instead."
+                )
 
-    def begin(self) -> None:
-        """The version is about to be started."""
-        self.versions.note_try(self.commit)
-
-    def give_up(self) -> None:
-        """The start was ended on purpose, which says nothing about the version."""
-        self.versions.forget_try(self.commit)
+    def _do(self, stage: Stage, work: Callable[[str], object]) -> None:
+        if stage is Stage.START:
+            self.versions.note_try(self.commit)  # the machine may go away with it
+        try:
+            work(self.commit)
+        except Exception:
+            self.versions.forget_try(self.commit)
+            raise
+        self._done.add(stage)
 
     def worked(self) -> None:
         """The version has started: from now on it is the one that worked last."""
         self.versions.note_good(self.commit, self.failed)
 
-    def _go_on(self, stage: Stage, problem: Problem, step: Step) -> bool:
-        """The version failed. True if there is another to use, which is said; False if there is none."""
-        failed = self.commit
-        self.versions.forget_try(failed)
-        if self._at + 1 == len(self.commits):
-            return False
-        self._at += 1
-        self.failed[failed] = f"{stage.fails.value}: {problem.what}"
-        step.notice(
-            f"AUTOMATIC1111 {failed[:8]} is not used, because {stage.fails.value}: {problem.what} "
-            f"The version that worked last ({self.commit[:8]}) is used instead."
-        )
-        return True
-
     def _in_the_end(self, stage: Stage, problem: Problem) -> Problem:
         """The problem that ends the launch. An old version whose packages conflict is helped by a newer one, and by
         nothing else: up to v1.7.0 A1111 asks for numpy 1.23.5, and the launcher's limits name 1.26.2 (pins.py).
         """
-        if stage.fails != Fails.PACKAGES or not problem.by_version or self.wanted == NEWEST:
+        if stage is not Stage.PACKAGES or not problem.by_version or self.wanted == NEWEST:
             return problem
         return Problem(
             f"The launcher cannot install this version of AUTOMATIC1111 ({self.commit[:8]}): it asks for other "

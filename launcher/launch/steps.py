@@ -23,6 +23,7 @@ STEPS: Final = (
     ("extensions", "Extensions"),
     ("webui", "Web UI"),
 )
+STOPPED_NOTE: Final = "stopped; press ▶ to continue from here"
 
 
 class Failed(Exception):
@@ -51,12 +52,10 @@ class Steps:
         step.begin(note)
         try:
             yield step
-        except (Failed, Interrupted):
-            step.reset("stopped; press ▶ to continue from here")
-            raise Failed from None
         except Exception as error:
-            if self.over.is_set() and not isinstance(error, Problem):
-                step.reset("stopped; press ▶ to continue from here")
+            ended = self.over.is_set() and not isinstance(error, Problem)
+            if ended or isinstance(error, Failed | Interrupted):
+                step.reset(STOPPED_NOTE)
             else:
                 step.fail(self.problem(error))
             raise Failed from error
@@ -77,9 +76,3 @@ class Steps:
         if isinstance(error, Problem):
             return error
         return problem_of(error) or unexpected(error, str(self.log))
-
-
-def finished(value: str) -> "Future[str]":
-    future: Future[str] = Future()
-    future.set_result(value)
-    return future

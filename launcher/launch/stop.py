@@ -12,17 +12,16 @@ from launcher.launch.launch import Ask, Launch
 
 LAST_START: Final = 60.0  # seconds in which a start that is underway has come to an end
 
-AGAIN: Final = "Press ▶ on the first cell to start again."
+START_AGAIN: Final = "Press ▶ on the first cell to start again."
 STILL_YOURS: Final = (
-    f"{AGAIN} The machine is still yours, and may use compute units until you choose "
+    f"{START_AGAIN} The machine is still yours, and may use compute units until you choose "
     "**Runtime → Disconnect and delete runtime** in Colab's menu."
 )
 
 
 def let_go(launch: Launch, *, keep_sync: bool = False) -> None:
     """End its story; the web UI, the door and the link stay. Waits until nothing of it is at work any more."""
-    launch.over.set()
-    launch.ended.set()
+    launch.finish()
     if launch.thread:
         launch.thread.join()
     if not keep_sync:
@@ -31,8 +30,7 @@ def let_go(launch: Launch, *, keep_sync: bool = False) -> None:
 
 def end_web_ui(launch: Launch) -> None:
     """End the web UI and keep its last files; the door and the link stay."""
-    launch.over.set()
-    launch.ended.set()
+    launch.finish()
     launch.session.lead_to(port=0)
     launch.webui.stop()
     if launch.thread and launch.thread is not threading.current_thread():
@@ -44,7 +42,7 @@ def end_web_ui(launch: Launch) -> None:
 def end_everything(launch: Launch) -> None:
     """End the web UI, keep its last files, then end the link and the door. The faces show what is."""
     status = launch.status
-    status.show(state=State.STOPPING, login_box=None, buttons=(), foot=AGAIN)
+    status.show(state=State.STOPPING, login_box=None, buttons=(), foot=START_AGAIN)
     rows = [status.step(row.name) for row in status.now.steps if row.name in ("webui", "link")]
     for step in rows:
         step.begin("ending")
@@ -56,9 +54,10 @@ def end_everything(launch: Launch) -> None:
         path.unlink(missing_ok=True)
 
 
-def be_off(launch: Launch, title: str = "Everything is off", foot: str = "") -> None:
+def be_off(launch: Launch, title: str = "Everything is off", foot: str | None = None) -> None:
     """Everything has ended: say so; the cells end. A machine that Colab lends may cost something all the same."""
-    launch.status.show(state=State.OFF, title=title, foot=foot or (STILL_YOURS if launch.machine.colab else AGAIN))
+    foot = foot or (STILL_YOURS if launch.machine.colab else START_AGAIN)
+    launch.status.show(state=State.OFF, title=title, foot=foot)
 
 
 def give_back(launch: Launch) -> None:
@@ -82,7 +81,7 @@ def give_back_unused(launch: Launch) -> None:
         launch.status.notice(
             "The machine was given back, as set in the field **give_back_after**. Press ▶ to start again."
         )
-        be_off(launch, "The machine was given back", AGAIN)
+        be_off(launch, "The machine was given back", START_AGAIN)
         return
     be_off(launch, "Everything is off, but the machine was not given back")
 

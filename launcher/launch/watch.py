@@ -1,185 +1,223 @@
-"""What is looked after while the web UI runs: a Drive that drops or fills up, a link that dies, a machine that nobody
-uses.
-"""
+"""What is looked after while the web UI runs: its process, Drive, the link, and a machine that nobody uses."""
 
+import itertools
 import threading
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
-from launcher.access.public_link import PublicLink
-from launcher.colab.machine import Machine
 from launcher.core.folder import GB, free_bytes, largest_files
 from launcher.core.problem import Problem
-from launcher.core.snapshot import Button
-from launcher.core.status import Status
+from launcher.core.snapshot import Button, State
 from launcher.drive.mount import connect_drive, drive_is_mounted
-from launcher.drive.sync import Sync
-from launcher.launch.steps import Steps
+from launcher.launch.launch import Launch
+from launcher.launch.start import start_web_ui
+from launcher.launch.steps import STOPPED_NOTE, Failed
+from launcher.launch.stop import give_back_unused
 
-WATCH_LINK_EVERY: Final = 60.0  # seconds
-WATCH_DRIVE_EVERY: Final = 5.0  # seconds
-WATCH_ROOM_EVERY: Final = 60.0  # seconds
+WATCH_EVERY: Final = 0.5  # seconds between two looks at the web UI
+DRIVE_LOOKS: Final = 10  # Drive is looked at once in so many looks
+LINK_LOOKS: Final = 120  # the same of the link, and of the room on Drive
 STUCK_AFTER: Final = 120.0  # seconds without a sign of life of the sync
 GIVE_BACK_WARNING: Final = 60.0  # seconds
+RESTARTS_ALLOWED: Final = 3
+RESTARTS_WITHIN: Final = 600.0  # seconds
+AFTER_FAILURE: Final = (Button.RESTART, Button.STOP)
 
 
-@dataclass
-class DriveWatch:
-    """Has a Drive that was disconnected connected again, and says when it is full. `look` never waits.
+def watch(launch: Launch) -> None:
+    """Restart a web UI that died or should, and look after Drive, the link and the machine, until nobody needs it.
 
-    A face that looks is asked once, for Google's dialog holds up its notebook; afterwards there is a button for it.
+    After a start that failed there is only the machine to look after; a web UI that gave up can be started again.
     """
-
-    steps: Steps
-    machine: Machine
-    ask: Callable[..., dict[str, Any]]  # puts a question to the person
-    somebody: Callable[[], bool]  # is there a face that could be asked?
-    sync: Sync
-    away: bool = False  # Drive is not there
-    _connecting: threading.Thread | None = None
-    _next: float = 0.0  # time.monotonic() of the next look
-    _next_room: float = 0.0
-    _full_said: bool = False
-
-    def look(self) -> None:
-        if time.monotonic() < self._next or self._busy:
+    status, step, restarts = launch.status, launch.steps.of("webui"), list[float]()
+    link = LinkWatch(launch)
+    launch.used_at = time.time()
+    for look in itertools.count():
+        if launch.ended.wait(WATCH_EVERY):
             return
-        self._next = time.monotonic() + WATCH_DRIVE_EVERY
-        if drive_is_mounted(self.machine):
-            if self.away:
-                self._is_back()
-            self._say_if_full()
-            self._say_if_stuck()
-            self._say_room()
-        elif not self.away:
-            self.away = True
-            self.steps.of("drive").begin("Google Drive was disconnected; new files wait on this machine")
-            self.steps.status.offer(Button.CONNECT, True)
-            if self.somebody():
-                self.connect()
+        if is_unused(launch):
+            give_back_unused(launch)
+            return
+        if launch.over.is_set():
+            continue
+        if look % DRIVE_LOOKS == 0:
+            check_drive(launch, measure=look % LINK_LOOKS == 0)
+        link.check(due=look % LINK_LOOKS == LINK_LOOKS - 1)
+        asked = launch.restart_wanted.is_set()
+        died = not launch.webui.running and status.now.state != State.FAILED
+        if launch.drive_away:  # a start needs Drive: it waits, and does not count as one that failed
+            if asked or died:
+                step.say("it starts again once Google Drive is connected")
+        elif asked:
+            launch.restart_wanted.clear()
+            restarts = []
+            start_again(launch, "restarting, as you asked")
+        elif died:
+            problem = launch.webui.why_it_ended()
+            restarts = [t for t in restarts if time.monotonic() - t < RESTARTS_WITHIN] + [time.monotonic()]
+            if len(restarts) > RESTARTS_ALLOWED:
+                launch.session.lead_to(port=0)
+                step.fail(problem)
+                status.show(state=State.FAILED, login_box=None, foot="", buttons=AFTER_FAILURE)
             else:
-                self._say_how()
+                status.notice(f"The web UI was restarted ({time.strftime('%H:%M')}): {problem.what}", about="again")
+                start_again(launch, "starting again")
 
-    def connect(self) -> None:
-        """Ask the person to connect it, in a thread of its own."""
-        if not self._busy:
-            self._connecting = threading.Thread(target=self._connect, name="connect drive", daemon=True)
-            self._connecting.start()
 
-    def connect_if_away(self) -> None:
-        """Somebody looks: a Drive that was disconnected meanwhile can be asked for."""
-        if self.away:
-            self.connect()
-
-    @property
-    def _busy(self) -> bool:
-        return self._connecting is not None and self._connecting.is_alive()
-
-    def _connect(self) -> None:
-        self.steps.of("drive").say("Google asks for your permission again, in the tab in which you pressed ▶")
+def start_again(launch: Launch, note: str) -> None:
+    """Start the web UI anew, behind the same link. The one before answers until everything for the next is ready."""
+    checkpoint, step = launch.webui.chosen_checkpoint, launch.steps.of("webui")
+    if not launch.webui.running:
+        launch.session.lead_to(port=0)
+    launch.status.show(state=State.RESTARTING)
+    step.begin(note)
+    with launch.steps.beside("restarting the web UI"):
         try:
-            connect_drive(self.machine, self.ask)
-        except Problem as problem:
-            self.steps.status.notice(problem.what, about="drive")
-            self._say_how()
-            return
-        self._is_back()
+            start_web_ui(launch, checkpoint)
+        except (Problem, Failed) as problem:
+            what = problem.what if isinstance(problem, Problem) else STOPPED_NOTE
+            step.say(what)
+            if not launch.webui.running:
+                return  # the next look tries again, or gives up
+            launch.status.notice(f"The web UI was not restarted and keeps running as before: {what}", about="again")
+        step.done("running")
+        launch.be_ready()
 
-    def _say_how(self) -> None:
-        self.steps.of("drive").say(
-            "disconnected; new files wait on this machine until you press Connect Google Drive below"
+
+def is_unused(launch: Launch) -> bool:
+    """True if nobody has used the web UI for as long as was chosen; a minute before it is said."""
+    minutes = launch.settings.give_back_after  # 0: never
+    left = minutes * 60 - (time.time() - launch.used_at)
+    if not minutes or left > GIVE_BACK_WARNING:
+        launch.status.remove("give back")
+        return False
+    when = time.strftime("%H:%M", time.localtime(time.time() + left))
+    launch.status.notice(
+        f"Nobody has used the web UI for a while, so the machine will be given back at {when}.", about="give back"
+    )
+    return left <= 0
+
+
+# ---- Drive
+
+
+def check_drive(launch: Launch, measure: bool) -> None:
+    """Have a Drive that was disconnected connected again, say when it is full or stuck, and if asked how much it still
+    takes. Never waits.
+
+    A client that is there is asked once, for Google's dialog holds up its notebook; afterwards there is a button.
+    """
+    if launch.connecting and launch.connecting.is_alive():
+        return
+    if drive_is_mounted(launch.machine):
+        if launch.drive_away:
+            drive_is_back(launch)
+        say_if_full(launch)
+        say_if_stuck(launch)
+        if measure and launch.machine.mountpoint:
+            launch.status.fact("Free on Google Drive", f"{free_bytes(launch.folder.kept) / GB:.1f} GB")
+    elif not launch.drive_away:
+        launch.drive_away = True
+        launch.steps.of("drive").begin("Google Drive was disconnected; new files wait on this machine")
+        launch.status.offer(Button.CONNECT, True)
+        if launch.somebody():
+            reconnect_drive(launch)
+        else:
+            say_how_to_connect(launch)
+
+
+def say_if_full(launch: Launch) -> None:
+    """Say once, until everything is kept again, that Drive is full: the folder on Drive is walked for it."""
+    sync = launch.sync
+    if not sync.waiting:
+        launch.full_said = False
+        launch.status.remove("full")
+    elif sync.full and not launch.full_said:
+        launch.full_said = True
+        sizes = ", ".join(f"{name} ({size / GB:.1f} GB)" for name, size in largest_files(sync.drive_dir))
+        launch.status.notice(
+            f"Google Drive is full: {sync.waiting_bytes / GB:.2f} GB of new files wait on this machine, and are lost "
+            "when it goes away. Delete what you do not need and empty Drive's trash; the files are then saved by "
+            f"themselves. The largest files in your folder: {sizes}.",
+            about="full",
         )
 
-    def _is_back(self) -> None:
-        self.away = False
-        self.steps.status.offer(Button.CONNECT, False)
-        self.steps.status.remove("drive")
-        where = self.machine.in_words(self.sync.drive_dir)
-        self.steps.of("drive").done(f"{where}, connected again at {time.strftime('%H:%M')}")
 
-    def _say_if_full(self) -> None:
-        """Say once, until everything is kept again, that Drive is full: the folder on Drive is walked for it."""
-        if not self.sync.waiting:
-            self._full_said = False
-            self.steps.status.remove("full")
-        elif self.sync.full and not self._full_said:
-            self._full_said = True
-            sizes = ", ".join(f"{name} ({size / GB:.1f} GB)" for name, size in largest_files(self.sync.drive_dir))
-            self.steps.status.notice(
-                f"Google Drive is full: {self.sync.waiting_bytes / GB:.2f} GB of new files wait on this machine, "
-                "and are lost when it goes away. Delete what you do not need and empty Drive's trash; the files "
-                f"are then saved by themselves. The largest files in your folder: {sizes}.",
-                about="full",
-            )
+def say_if_stuck(launch: Launch) -> None:
+    """Say when nothing was heard of the sync for long: it waits for an answer of Drive that does not come."""
+    silent = time.monotonic() - launch.sync.heartbeat if launch.sync.heartbeat else 0.0
+    if silent > STUCK_AFTER:
+        launch.status.notice(
+            f"Google Drive has not answered for {silent / 60:.0f} minutes: new files wait on this machine. "
+            "Download what you want to keep before you stop.",
+            about="stuck",
+        )
+    else:
+        launch.status.remove("stuck")
 
-    def _say_room(self) -> None:
-        """How much Drive still takes, once a minute."""
-        if self.machine.mountpoint and time.monotonic() > self._next_room:
-            self._next_room = time.monotonic() + WATCH_ROOM_EVERY
-            self.steps.status.fact("Free on Google Drive", f"{free_bytes(self.sync.drive_dir) / GB:.1f} GB")
 
-    def _say_if_stuck(self) -> None:
-        """Say when nothing was heard of the sync for long: it waits for an answer of Drive that does not come."""
-        silent = time.monotonic() - self.sync.heartbeat
-        if self.sync.heartbeat and silent > STUCK_AFTER:
-            self.steps.status.notice(
-                f"Google Drive has not answered for {silent / 60:.0f} minutes: new files wait on this machine. "
-                "Download what you want to keep before you stop.",
-                about="stuck",
-            )
+def reconnect_drive(launch: Launch) -> None:
+    """Ask the person to connect Drive, in a thread of its own."""
+
+    def connect() -> None:
+        launch.steps.of("drive").say("Google asks for your permission again, in the tab in which you pressed ▶")
+        try:
+            connect_drive(launch.machine, launch.ask)
+        except Problem as problem:
+            launch.status.notice(problem.what, about="drive")
+            say_how_to_connect(launch)
         else:
-            self.steps.status.remove("stuck")
+            drive_is_back(launch)
+
+    if not (launch.connecting and launch.connecting.is_alive()):
+        launch.connecting = threading.Thread(target=connect, name="connect drive", daemon=True)
+        launch.connecting.start()
+
+
+def say_how_to_connect(launch: Launch) -> None:
+    how = "disconnected; new files wait on this machine until you press Connect Google Drive below"
+    launch.steps.of("drive").say(how)
+
+
+def drive_is_back(launch: Launch) -> None:
+    launch.drive_away = False
+    launch.status.offer(Button.CONNECT, False)
+    launch.status.remove("drive")
+    where = launch.machine.in_words(launch.folder.kept)
+    launch.steps.of("drive").done(f"{where}, connected again at {time.strftime('%H:%M')}")
+
+
+# ---- the link
 
 
 class LinkWatch:
-    """Opens the link again when its tunnel ended, or when it does not answer."""
+    """Opens the link again when its tunnel ended, or when it does not answer. `check` never waits."""
 
-    def __init__(self, steps: Steps, public_link: PublicLink, show_login_box: Callable[[], None]) -> None:
-        self.steps, self.public_link, self.show_login_box = steps, public_link, show_login_box
-        self._seen, self._tunneled = time.monotonic(), public_link.tunnel.running
-        self._busy: threading.Thread | None = None
+    def __init__(self, launch: Launch) -> None:
+        self.launch, self.link = launch, launch.public_link
+        self._tunneled = self.link.tunnel.running
+        self._checking: threading.Thread | None = None
 
-    def look(self) -> None:
-        if self._busy and self._busy.is_alive():
+    def check(self, due: bool) -> None:
+        if self._checking and self._checking.is_alive():
             return
-        died = self._tunneled and not self.public_link.tunnel.running
-        if died or time.monotonic() - self._seen > WATCH_LINK_EVERY:
-            self._busy = threading.Thread(target=self._look, name="link", daemon=True)
-            self._busy.start()
+        if due or (self._tunneled and not self.link.tunnel.running):
+            self._checking = threading.Thread(target=self._check, name="link", daemon=True)
+            self._checking.start()
 
-    def _look(self) -> None:
-        with self.steps.beside("checking the link"):
-            if not self.public_link.answers() and not self.steps.over.is_set():
+    def _check(self) -> None:
+        with self.launch.steps.beside("checking the link"):
+            if not self.link.answers() and not self.launch.over.is_set():
                 self._open_again()
-            self._seen, self._tunneled = time.monotonic(), self.public_link.tunnel.running
+            self._tunneled = self.link.tunnel.running
 
     def _open_again(self) -> None:
-        self.steps.of("link").begin("the link does not answer; opening it again")
+        step = self.launch.steps.of("link")
+        step.begin("the link does not answer; opening it again")
         try:
-            self.steps.of("link").done(self.public_link.open_again(self.steps.of("link")))
+            step.done(self.link.open_again(step))
         except Problem as problem:
-            self.steps.of("link").fail(problem)
+            step.fail(problem)
             return
-        self.show_login_box()
-
-
-@dataclass
-class UseWatch:
-    """Says when nobody has used the web UI for so many `minutes` (0: never), and a minute before."""
-
-    status: Status
-    minutes: int
-    used_at: float = field(default_factory=time.time)  # time.time(), as the door tells it
-
-    def look(self) -> bool:
-        left = self.minutes * 60 - (time.time() - self.used_at)
-        if not self.minutes or left > GIVE_BACK_WARNING:
-            self.status.remove("give back")
-            return False
-        when = time.strftime("%H:%M", time.localtime(time.time() + left))
-        self.status.notice(
-            f"Nobody has used the web UI for a while, so the machine will be given back at {when}.", about="give back"
-        )
-        return left <= 0
+        if self.launch.status.now.state == State.READY:
+            self.launch.be_ready()

@@ -13,7 +13,7 @@ from launcher.core.status import Status
 from launcher.drive.mount import connect_drive
 from launcher.extensions.manage import CONTROLNET_URL, Change, add_extension, change_one
 from launcher.launch.launch import Ask, Launch
-from launcher.launch.start_web_ui import CHANGED
+from launcher.launch.start import EXTENSIONS_CHANGED
 from launcher.launch.steps import Steps
 from launcher.launch.stop import stop_launch
 from launcher.models.catalog import Model, model_named
@@ -104,12 +104,14 @@ def work_on_extensions(job: Job, action: str = "", what: str = "") -> None:
 def effect_of(job: Job, change: Change) -> str:
     """A sentence on a change, with what must be done for it to take effect."""
     if not change.new:
-        return change.told
+        return change.message
     if not job.launch.webui.running:
-        return f"{change.told}. It takes effect at the next start."
-    job.launch.status.notice(f"Extensions have changed. Press {RESTART} for that to take effect.", about=CHANGED)
+        return f"{change.message}. It takes effect at the next start."
+    job.launch.status.notice(
+        f"Extensions have changed. Press {RESTART} for that to take effect.", about=EXTENSIONS_CHANGED
+    )
     job.status.show(buttons=(Button.RESTART,))
-    return f"{change.told}. Press {RESTART} for it to take effect."
+    return f"{change.message}. Press {RESTART} for it to take effect."
 
 
 def stop_everything(job: Job, give_back_the_machine: bool = False) -> None:

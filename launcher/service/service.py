@@ -18,9 +18,10 @@ from launcher.core.session import Session, read_object
 from launcher.core.snapshot import HELP, UNDERWAY, State
 from launcher.core.status import Status, StatusChanges
 from launcher.launch.launch import Launch
-from launcher.launch.run import begin
 from launcher.launch.steps import Failed, Steps
 from launcher.launch.stop import let_go
+from launcher.launch.story import begin
+from launcher.launch.watch import reconnect_drive
 from launcher.service import choices as chosen
 from launcher.service.jobs import JOBS, Job
 from launcher.service.questions import Faces
@@ -116,7 +117,8 @@ class Service:
             before, differs = self.launch, dict[str, list[str]]()
             if before and self.status.now.state in UNDERWAY and not before.over.is_set():  # else it is failing
                 if settings == before.settings or chosen.is_untouched(form):
-                    before.drive_watch.connect_if_away()
+                    if before.drive_away:
+                        reconnect_drive(before)
                     return self.accepted(request)
                 differs = chosen.differences(before.settings, settings)
                 if differs and not request.fields.get("anew"):
@@ -177,13 +179,13 @@ class Service:
     def post_connect(self, request: Request) -> Response:
         """Have a Drive that was disconnected connected: the notebook is asked."""
         if self.launch:
-            self.launch.drive_watch.connect()
+            reconnect_drive(self.launch)
         return self.accepted(request)
 
     def post_used(self, request: Request) -> Response:
         """The door: somebody used the web UI so many seconds ago."""
         if self.launch:
-            self.launch.use_watch.used_at = time.time() - request.fields.get("ago", 0)
+            self.launch.used_at = time.time() - request.fields.get("ago", 0)
         return 204, None
 
     # ---- jobs

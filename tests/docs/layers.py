@@ -21,15 +21,13 @@ BEGIN, END = "<!-- floors: made by `make docs` -->", "<!-- end of floors -->"
 
 def imports() -> dict[str, set[str]]:
     """Module -> the modules of the launcher it imports, also inside functions."""
+    paths = sorted((ROOT / "launcher").rglob("*.py"))
+    names = [".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__") for path in paths]
     found = {}
-    for path in sorted((ROOT / "launcher").rglob("*.py")):
-        name = ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
-        nodes = ast.walk(ast.parse(path.read_text()))
-        found[name] = {
-            n.module
-            for n in nodes
-            if isinstance(n, ast.ImportFrom) and n.module is not None and n.module.startswith("launcher.")
-        }
+    for name, path in zip(names, paths, strict=True):
+        froms = [n for n in ast.walk(ast.parse(path.read_text())) if isinstance(n, ast.ImportFrom) and n.module]
+        modules = {f"{n.module}.{one.name}" for n in froms for one in n.names if f"{n.module}.{one.name}" in names}
+        found[name] = modules | {str(n.module) for n in froms if str(n.module).startswith("launcher.")}
     return found
 
 

@@ -197,24 +197,19 @@ def test_a_tunnel_is_a_file_and_a_word_and_is_offered_and_tried(walked: Copy, tm
 
 
 READ = """
-    import json, threading
-    from pathlib import Path
+    import json
     from launcher.colab.machine import look_at_machine
     from launcher.core.fields import Settings
     from launcher.core.status import Status
-    from launcher.launch.start_web_ui import WebUIStart
-    from launcher.launch.steps import Steps
+    from launcher.launch.launch import Launch
+    from launcher.launch.start import plan_of
     from launcher.models.catalog import CHECKPOINT_NAMES
-    from tests.conftest import new_folder
 
-    place = Path(__file__).parent / "place"
-    place.mkdir()
-    folder, found = new_folder(place), {}
+    found = {}
     for name, form in (("as it comes", {}), ("ticked", {"dark_theme": True})):
         settings = Settings.from_form(form, CHECKPOINT_NAMES)
-        steps = Steps(Status("Starting"), place / "launcher.log", threading.Event())
-        start = WebUIStart(settings, look_at_machine(), folder, steps)
-        found[name] = [settings.dark_theme, "--theme" in start.plan("").arguments]
+        launch = Launch(settings, look_at_machine(), Status("Starting"), lambda kind: {}, lambda: False)
+        found[name] = [settings.dark_theme, "--theme" in plan_of(launch, "").arguments]
     print(json.dumps(found))
 """
 

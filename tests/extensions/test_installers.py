@@ -1,4 +1,4 @@
-"""What extensions want: said when they are added, installed so that a person sees it live, and named when it fails."""
+"""What extensions want: installed so that a person sees it live, and named when it fails."""
 
 import subprocess
 import sys
@@ -7,14 +7,11 @@ from pathlib import Path
 import pytest
 
 from launcher.core.folder import Folder
-from launcher.extensions import installers
-from launcher.extensions.installers import MOST_RUNS, run_installers
-from launcher.extensions.manage import add_extension
-from launcher.extensions.requirements import conflicts, wanted_packages
+from launcher.extensions import install
+from launcher.extensions.install import MOST_RUNS, run_installers
 from launcher.python.lock import BUILD_CONSTRAINTS, CONSTRAINTS
 from launcher.webui.explain import not_loaded
 from tests.conftest import ROOT, new_folder
-from tests.world import World
 from tests.world.heard import Heard
 
 UV = ROOT / ".venv" / "bin" / "uv"
@@ -71,8 +68,8 @@ def test_each_is_named_at_work_and_that_it_takes_minutes_is_said_all_the_while(f
 def test_one_that_computes_and_prints_nothing_shows_that_it_lives(
     folder: Folder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(installers.SignsOfLife, "SILENT", 0.0)
-    monkeypatch.setattr(installers, "INSTALLER_SILENCE", 2.0)
+    monkeypatch.setattr(install.SignsOfLife, "SILENT", 0.0)
+    monkeypatch.setattr(install, "INSTALLER_SILENCE", 2.0)
     seen = tmp_path / "seen"
     put_installer(folder, "compiles", f"import os\nwhile not os.path.exists({str(seen)!r}):\n    pass\n")
 
@@ -104,46 +101,6 @@ def test_what_pip_could_not_find_is_named_and_the_next_starts_try_again_a_few_ti
     heard = Heard()
     assert run_installers(folder, heard) == 1, "a new version is tried"
     assert heard.notices == []
-
-
-def test_what_cannot_live_together_is_said_by_name_when_it_is_added(
-    world: World, folder: Folder, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for name, value in world.git.environment().items():
-        monkeypatch.setenv(name, value)
-    world.git.add("person/early", {"requirements.txt": b"somelib==1.0\n"})
-    world.git.add(
-        "person/late",
-        {
-            "requirements.txt": b"numpy>=2\nsomelib>=2  # new\nrequests\ntorch==1.0; python_version < '3.9'\n",
-            "install.py": b"import launch\nlaunch.run_pip('install timm>0.9.5', 'timm for late')\n",
-        },
-    )
-    heard = Heard()
-    add_extension(folder, "https://github.com/person/early", heard)
-    assert heard.notices == []
-    add_extension(folder, "https://github.com/person/late", heard)
-    assert heard.notices == [
-        "late needs packages that cannot be installed here: numpy>=2 (the web UI needs numpy==1.26.2), somelib>=2 "
-        "(the extension early needs somelib==1.0), timm>0.9.5 (the web UI needs timm<=0.9.5). Parts of it may not work."
-    ]
-
-
-@pytest.mark.parametrize(
-    "wish",
-    [
-        "mediapipe==0.10.15",
-        "mediapipe>=0.10.13,<=0.10.21",  # ADetailer, for Python 3.11
-        "opencv-python>=4.8.0",  # ControlNet
-        "protobuf<=4.9999,>=4.25.3",
-        "numpy<3.0.0,>=1.10.0",  # Infinite Image Browsing
-        "pydantic<=1.10.17",
-        "timm<=0.9.5",
-    ],
-)
-def test_wishes_that_can_be_had_are_no_conflict(tmp_path: Path, wish: str) -> None:
-    (tmp_path / "requirements.txt").write_text(f"{wish}\n")
-    assert conflicts("it", wanted_packages(tmp_path), CONSTRAINTS, {}) == ""
 
 
 TOLD = """\

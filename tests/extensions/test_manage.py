@@ -17,14 +17,8 @@ from launcher.core.unix_http import request
 from launcher.drive.restore import COMES_BACK
 from launcher.drive.sync import Sync
 from launcher.extensions.address import Address, checked_address
-from launcher.extensions.files import kept_extensions, kept_place, put_extensions, switch, switched_off
-from launcher.extensions.manage import (
-    Change,
-    add_extension,
-    change_one,
-    listed,
-    remove_extension,
-)
+from launcher.extensions.extension import Extension, extensions_on_drive, put_extensions, switch, switched_off
+from launcher.extensions.manage import Change, add_extension, change_one, listed
 from launcher.extensions.suspects import suspects
 from launcher.models.controlnet import CONTROL_FAMILIES, chosen_controls
 from tests.conftest import COLAB_PYTHON, new_folder
@@ -50,7 +44,15 @@ def folder(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Fol
 
 def change(folder: Folder, action: str, what: str = "") -> tuple[str, list[str]]:
     heard = Heard()
-    return change_one(folder, action, what, heard).told, heard.notices
+    return change_one(folder, action, what, heard).message, heard.notices
+
+
+def drive_dir(folder: Folder, name: str) -> Path:
+    return Extension(folder, name).drive_dir
+
+
+def names_on_drive(folder: Folder) -> list[str]:
+    return [extension.name for extension in extensions_on_drive(folder)]
 
 
 # ---- adding, updating, removing
@@ -59,7 +61,7 @@ def change(folder: Folder, action: str, what: str = "") -> tuple[str, list[str]]
 def test_an_added_extension_is_on_drive_as_history_and_on_the_machine_as_files(folder: Folder) -> None:
     told, _ = change(folder, "add", ADDRESS)
     assert re.fullmatch(r"sd-nice: version \w{8} of \d{4}-\d\d-\d\d, added", told)
-    assert [p.name for p in kept_place(folder, "sd-nice").iterdir()] == [".git"]
+    assert [p.name for p in drive_dir(folder, "sd-nice").iterdir()] == [".git"]
     assert (folder.data / "extensions/sd-nice/scripts/nice.py").read_text() == "one\n"
 
 
@@ -80,7 +82,7 @@ def test_updating_one_with_local_edits_keeps_them_in_a_branch_that_is_named(worl
     branch = re.search(r"kept-changes-\w{8}", told[0])
     assert branch, told
     assert "scripts/nice.py" in told[0]
-    assert git("show", f"{branch[0]}:scripts/nice.py", at=kept_place(folder, "sd-nice")) == "mine"
+    assert git("show", f"{branch[0]}:scripts/nice.py", at=drive_dir(folder, "sd-nice")) == "mine"
     assert (folder.data / "extensions/sd-nice/scripts/nice.py").read_text() == "two\n"
 
 
@@ -92,7 +94,7 @@ def test_what_changes_nothing_says_so_shortly_and_asks_for_no_restart(world: Wor
     newer = world.git.add("person/a", {"x": b"y"})
     some = change_one(folder, "update all", "", Heard())
     assert some.new
-    assert re.fullmatch(rf"a: version {newer[:8]} of [\d-]+, updated from \w+; 1 already up to date", some.told)
+    assert re.fullmatch(rf"a: version {newer[:8]} of [\d-]+, updated from \w+; 1 already up to date", some.message)
     assert not change_one(folder, "add", "https://github.com/person/a", Heard()).new
     assert not change_one(folder, "list", "", Heard()).new
     assert change_one(folder, "switch off", "a", Heard()).new
@@ -111,9 +113,9 @@ def test_the_list_has_commit_and_date(folder: Folder) -> None:
 
 def test_a_removed_extension_is_gone_and_kept_aside(folder: Folder) -> None:
     change(folder, "add", ADDRESS)
-    told = remove_extension(folder, "SD-Nice").told
+    told, _ = change(folder, "remove", "SD-Nice")
     assert "kept as removed-extensions/sd-nice-" in told
-    assert kept_extensions(folder) == []
+    assert names_on_drive(folder) == []
     assert not (folder.data / "extensions/sd-nice").exists()
     assert list((folder.kept / "removed-extensions").glob("sd-nice-*/.git"))
 
@@ -143,7 +145,7 @@ def test_one_that_cannot_be_updated_does_not_keep_the_others_from_it(world: Worl
         ("https://someone:secret@github.com/person/x", "The address has a user name or a password in it"),
         ("git@github.com:person/private.git", "https://github.com/person/private.git asks for a login"),
         ("sd-nice", '"sd-nice" is not the address of a git repository'),
-        (f"{ADDRESS}/tree/nowhere", "has no branch called nowhere"),
+        (f"{ADDRESS}/tree/other/scripts", "The link leads to a branch of sd-nice that is not its main one (master)."),
         ("ftp://github.com/person/x", "is not the address of a git repository"),
         ("https://127.0.0.1:9/person/x", "https://127.0.0.1:9/person/x.git does not answer."),
         ("https://github.com/person/..", '".." cannot be the name of a folder'),
@@ -159,7 +161,7 @@ def test_an_address_that_does_not_work_is_said_in_one_sentence(
         change(folder, "add", address)
     assert says in caught.value.what
     assert "secret" not in str(caught.value)
-    assert kept_extensions(folder) == [], "nothing half-made is left"
+    assert names_on_drive(folder) == [], "nothing half-made is left"
 
 
 def test_a_page_of_the_repository_is_as_good_as_its_address() -> None:
@@ -182,27 +184,24 @@ def test_a_page_of_the_repository_is_as_good_as_its_address() -> None:
         assert (address.url, address.name) == (f"{ADDRESS}.git", "sd-nice"), spelling
     address = checked_address("https://gitlab.com/group/below/name/-/tree/new/look")
     assert address == Address("https://gitlab.com/group/below/name.git", "name", "new/look")
+    assert checked_address(ADDRESS).page is None
 
 
-# ---- branches, repositories inside it, files outside of git, and A1111's own tab
+# ---- branches, repositories inside it, and A1111's own tab
 
 
-def test_a_link_to_a_branch_means_that_branch_from_then_on(world: World, folder: Folder, tmp_path: Path) -> None:
+def test_a_link_to_a_page_of_its_main_branch_adds_it(folder: Folder) -> None:
+    assert change(folder, "add", f"{ADDRESS}/tree/master/scripts")[0].endswith("added")
+
+
+def test_one_that_was_once_added_from_a_branch_is_updated_from_that_branch(world: World, folder: Folder) -> None:
     bare = world.git.root / f"{NICE}.git"
     git("branch", "new/look", at=bare)
-    at_branch = git("commit-tree", "-p", "new/look", "-m", "look", "new/look^{tree}", at=bare)
-    git("update-ref", "refs/heads/new/look", at_branch, at=bare)
-    told, _ = change(folder, "add", f"{ADDRESS}/tree/new/look/scripts")
-    assert told.startswith(f"sd-nice: version {at_branch[:8]}")
-    again = Folder(folder.kept, tmp_path / "another machine")
-    again.prepare()
-    put_extensions(again, Heard())
+    change(folder, "add", ADDRESS)
+    git("config", "oneclick.branch", "new/look", at=drive_dir(folder, "sd-nice"))
     newer = git("commit-tree", "-p", "new/look", "-m", "newer", "new/look^{tree}", at=bare)
     git("update-ref", "refs/heads/new/look", newer, at=bare)
-    assert change(again, "update all")[0].startswith(f"sd-nice: version {newer[:8]}")
-    with pytest.raises(Problem, match="is already installed, from branch new/look"):
-        git("branch", "other", at=bare)
-        change(again, "add", f"{ADDRESS}/tree/other")
+    assert change(folder, "update all")[0].startswith(f"sd-nice: version {newer[:8]}")
 
 
 def test_a_repository_inside_it_comes_with_it_and_is_not_fetched_twice(
@@ -215,7 +214,7 @@ def test_a_repository_inside_it_comes_with_it_and_is_not_fetched_twice(
     assert not (folder.data / "extensions/out").exists(), "nothing is put beside it"
     sync = Sync(folder.data, folder.kept, lambda text: None)
     sync.poll(settled=0)
-    on_drive = {path.name for path in (kept_place(folder, "sd-nice") / "lib" / "inner").iterdir()}
+    on_drive = {path.name for path in (drive_dir(folder, "sd-nice") / "lib" / "inner").iterdir()}
     assert on_drive == {".git"}, "what git has is not copied"
     fetched = len(world.git.fetches())
     again = Folder(folder.kept, tmp_path / "another machine")
@@ -252,14 +251,6 @@ def add_submodules(world: World, places: dict[str, tuple[str, str]]) -> None:
     git("update-ref", "refs/heads/master", made, at=bare)
 
 
-def test_files_that_its_author_keeps_outside_of_git_are_named(world: World, folder: Folder) -> None:
-    pointer = b"version https://git-lfs.github.com/spec/v1\noid sha256:" + b"0" * 64 + b"\nsize 5000000\n"
-    world.git.add(NICE, {"models/big.onnx": pointer, "README": b"nice\n"})
-    told, notices = change(folder, "add", ADDRESS)
-    assert told.endswith("added")
-    assert "sd-nice keeps large files outside of its repository (Git LFS): models/big.onnx." in notices[0]
-
-
 def test_a1111_can_read_it_and_what_its_tab_updates_stays_updated(world: World, folder: Folder, tmp_path: Path) -> None:
     change(folder, "add", ADDRESS)
     files = folder.data / "extensions/sd-nice"
@@ -278,7 +269,7 @@ def test_a1111_can_read_it_and_what_its_tab_updates_stays_updated(world: World, 
 
 
 def test_one_whose_history_is_elsewhere_is_loaded_as_plain_files(folder: Folder) -> None:
-    part = kept_place(folder, "part-of-another")
+    part = drive_dir(folder, "part-of-another")
     part.mkdir(parents=True)
     (part / ".git").write_text("gitdir: ../../.git/modules/part-of-another\n")
     (part / "part.py").write_text("1\n")
@@ -297,7 +288,7 @@ def test_an_extensions_own_files_and_edits_come_back_on_a_new_machine(folder: Fo
     change(folder, "add", ADDRESS)
     sync = Sync(folder.data, folder.kept, lambda text: None)
     sync.poll(settled=0)
-    assert [p.name for p in kept_place(folder, "sd-nice").iterdir()] == [".git"], "what git has is not copied"
+    assert [p.name for p in drive_dir(folder, "sd-nice").iterdir()] == [".git"], "what git has is not copied"
     (folder.data / "extensions/sd-nice/wildcards.txt").write_text("cat\n")
     (folder.data / "extensions/sd-nice/README").write_text("changed\n")
     sync.poll(settled=0)
@@ -313,12 +304,12 @@ def test_an_extension_taken_away_on_drive_stays_away_and_its_files_on_the_machin
     change(folder, "add", ADDRESS)
     own = folder.data / "extensions/sd-nice/wildcards.txt"
     own.write_text("cat\n")
-    kept_place(folder, "sd-nice").rename(folder.kept / "taken away")
+    drive_dir(folder, "sd-nice").rename(folder.kept / "taken away")
     sync = Sync(folder.data, folder.kept, lambda text: None)
     for _ in range(2):
         sync.poll(settled=0)
         put_extensions(folder, Heard())
-    assert kept_extensions(folder) == []
+    assert names_on_drive(folder) == []
     assert not own.parent.exists()
     assert next((folder.machine / "removed-extensions").rglob("wildcards.txt")).read_text() == "cat\n"
     assert change(folder, "add", ADDRESS)[0].endswith("added"), "it may come back"
@@ -330,13 +321,13 @@ def test_what_a1111s_own_tab_installed_gets_its_history_on_drive_though_it_has_o
     git("clone", "-q", f"{world.git.url}{NICE}.git", str(folder.data / "extensions" / "sd-nice"))
     (folder.data / "extensions/sd-nice/wildcards.txt").write_text("cat\n")
     Sync(folder.data, folder.kept, lambda text: None).poll(settled=0)
-    assert [p.name for p in kept_place(folder, "sd-nice").iterdir()] == ["wildcards.txt"]
+    assert [p.name for p in drive_dir(folder, "sd-nice").iterdir()] == ["wildcards.txt"]
     put_extensions(folder, Heard())
-    assert (kept_place(folder, "sd-nice") / ".git" / "HEAD").exists()
+    assert (drive_dir(folder, "sd-nice") / ".git" / "HEAD").exists()
 
 
 def test_an_extension_of_an_old_folder_is_loaded_with_its_large_files_linked(world: World, folder: Folder) -> None:
-    old = kept_place(folder, "sd-nice")
+    old = drive_dir(folder, "sd-nice")
     git("clone", "-q", f"{world.git.url}{NICE}.git", str(old))
     (old / "models").mkdir()
     with (old / "models" / "big.pth").open("wb") as file:
@@ -350,8 +341,8 @@ def test_an_extension_of_an_old_folder_is_loaded_with_its_large_files_linked(wor
 
 
 def test_a_folder_without_history_is_loaded_too(folder: Folder) -> None:
-    (kept_place(folder, "by-hand") / "scripts").mkdir(parents=True)
-    (kept_place(folder, "by-hand") / "scripts" / "x.py").write_text("x\n")
+    (drive_dir(folder, "by-hand") / "scripts").mkdir(parents=True)
+    (drive_dir(folder, "by-hand") / "scripts" / "x.py").write_text("x\n")
     put_extensions(folder, Heard())
     assert (folder.data / "extensions/by-hand/scripts/x.py").read_text() == "x\n"
     told, notices = change(folder, "update all")
@@ -373,7 +364,7 @@ def test_the_one_in_the_last_words_is_blamed_else_the_new_ones_else_all(world: W
     for name in ("a", "b", "c"):
         world.git.add(f"person/{name}", {"x": b"x"})
         add_extension(folder, f"https://github.com/person/{name}", Heard())
-    versions = {extension.name: extension.commit for extension in listed(folder)}
+    versions = {extension.name: str(extension.commit) for extension in listed(folder)}
     assert suspects(folder, 'File "/content/oneclick/data/asd1111/extensions/b/scripts/x.py", line 3', {}) == ["b"]
     assert suspects(folder, "nothing to see", {**versions, "c": "0" * 40}) == ["c"]
     assert suspects(folder, "nothing to see", versions) == ["c", "b", "a"], "the newest first"
@@ -550,7 +541,7 @@ def test_controlnet_and_a_model_come_with_one_cell(place: Place, kernels: Kernel
     kernel = kernels(COLAB_PYTHON, place.environment, place.machine)
     kernel.run(cell_source("add-controlnet", controls="control_canny-fp16"), 60)
     assert (place.kept / "models/ControlNet/control_canny-fp16.safetensors").stat().st_size > 50_000
-    assert kept_extensions(Folder(place.kept, place.machine)) == ["sd-webui-controlnet"]
+    assert names_on_drive(Folder(place.kept, place.machine)) == ["sd-webui-controlnet"]
     place.world.hub.log.clear()
     place.world.git.log.clear()
     kernel.run(cell_source("add-controlnet", controls="control_canny-fp16"), 60)

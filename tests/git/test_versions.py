@@ -15,7 +15,7 @@ from launcher.core.fields import LAST_GOOD, NEWEST
 from launcher.core.folder import Folder
 from launcher.core.problem import Problem
 from launcher.core.process import CommandError
-from launcher.git.versions import MOST_UNFINISHED, Fails, Stage, Tries, Versions
+from launcher.git.versions import MOST_UNFINISHED, Stage, Tries, Versions
 from launcher.git.webui_source import check_out_sub_repositories, check_out_version, keep_as_good, versions_to_try
 from launcher.python.lock import CONSTRAINTS
 from launcher.python.uv import uv_problem
@@ -50,11 +50,9 @@ class OneLaunch:
         return tries.commit
 
     def _stages(self, tries: Tries) -> None:
-        source, packages = Stage(Fails.SOURCE, self.bring), Stage(Fails.PACKAGES, self.doing("package"))
-        tries.run(self.heard, source)  # the launch's steps: source, packages, web UI
-        tries.run(self.heard, source, packages)
-        tries.begin()
-        tries.run(self.heard, source, packages, Stage(Fails.START, self.doing("start")))
+        works = {Stage.SOURCE: self.bring, Stage.PACKAGES: self.doing("package"), Stage.START: self.doing("start")}
+        for stage in works:  # the launch's steps: source, packages, web UI
+            tries.reach(stage, works, self.heard)
 
     def bring(self, commit: str) -> None:
         self.did.append(("source", commit))
@@ -193,7 +191,9 @@ def test_a_version_that_takes_the_machine_with_it_is_tried_a_few_times_only(worl
     for _ in range(MOST_UNFINISHED):
         tries = versions_to_try(folder, NEWEST, Heard(), newest)
         assert tries.commit == bad
-        tries.begin()  # and nothing is heard of it any more
+        works = {**{stage: lambda commit: None for stage in Stage}, Stage.START: lambda commit: sys.exit()}
+        with pytest.raises(SystemExit):  # and nothing is heard of it any more
+            tries.reach(Stage.START, works, Heard())
     assert OneLaunch(folder, {}).run(NEWEST, newest) == good
 
 
@@ -252,7 +252,7 @@ def test_an_old_version_whose_packages_conflict_names_the_remedy(world: World, f
         )
 
     with pytest.raises(Problem) as caught:
-        tries.run(Heard(), Stage(Fails.PACKAGES, conflict))
+        tries.reach(Stage.PACKAGES, {Stage.SOURCE: lambda commit: None, Stage.PACKAGES: conflict}, Heard())
     assert caught.value.do == "Choose **newest** in the field **version**, and press ▶ again."
     assert f"cannot install this version of AUTOMATIC1111 ({old[:8]})" in caught.value.what
     assert "No solution found" in caught.value.what, "what uv said is told too"

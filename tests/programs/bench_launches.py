@@ -36,13 +36,14 @@ Row = tuple[str, str, str, str, str]
 # Run in place of ▶: every leg alone, one after the other; prints the seconds of each.
 LEGS_IN_A_ROW = """
 import json, sys, time
+from concurrent.futures import Future
 sys.path.insert(0, {root!r})
 from launcher.client.dialogs import DIALOGS
 from launcher.colab.machine import look_at_machine
 from launcher.core.fields import Settings
 from launcher.git.repository import newest_commit
 from launcher.launch.launch import Launch
-from launcher.launch.steps import finished
+from launcher.launch import story
 from launcher.core.status import Status
 settings = Settings.from_form({{"checkpoint": {checkpoint!r}, "link": "gradio"}}, ())
 ask = lambda kind, **about: DIALOGS[kind](**about)
@@ -53,15 +54,18 @@ def leg(name, work):
     began = time.monotonic()
     value = work()
     seconds[name] = time.monotonic() - began
-    return finished(value)
+    future = Future()
+    future.set_result(value)
+    return future
 newest = leg("asking for the newest version", newest_commit)
-link = leg("link", one._link)
-drive = leg("drive", one._drive)
-source = leg("source", lambda: one._source(drive, newest))
-bytecode = leg("bytecode", lambda: one._bytecode(drive))
-python = leg("python", lambda: one._python(newest, bytecode))
-model = leg("model", lambda: one._model(drive))
-webui = leg("webui", lambda: one._webui(source, python, model))
+link = leg("link", lambda: story._link(one))
+drive = leg("drive", lambda: story._drive(one))
+source = leg("source", lambda: story._source(one, drive, newest))
+extensions = leg("extensions", lambda: story._extensions(one, source))
+bytecode = leg("bytecode", lambda: story._bytecode(one, drive))
+python = leg("python", lambda: story._python(one, newest, source, bytecode))
+model = leg("model", lambda: story._model(one, drive))
+webui = leg("webui", lambda: story._webui(one, extensions, python, model))
 print("LEGS", json.dumps(seconds))
 """
 
@@ -121,7 +125,8 @@ def first_run(root: Path) -> list[Row]:
                     legs.append(json.loads(kernel.wait_for_text(r"^LEGS (.+)$", 300)[1]))
     del whole[0], legs[0]
     one = {name: statistics.median([each[name] for each in legs]) for name in legs[0]}
-    longest = max(one["drive"] + one["source"], one["drive"] + one["model"], one["python"], one["link"]) + one["webui"]
+    source = one["source"] + one["extensions"]
+    longest = max(one["drive"] + source, one["drive"] + one["model"], one["python"], one["link"]) + one["webui"]
     ratio = statistics.median(whole) / longest
     told = ", ".join(f"{name} {seconds:.1f}" for name, seconds in one.items())
     measured = (

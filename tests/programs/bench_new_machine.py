@@ -32,7 +32,8 @@ WAITS_FOR: Final[dict[str, tuple[str, ...]]] = {
     "bytecode": ("drive",),
     "source": ("drive", "newest"),
     "model": ("drive",),
-    "webui": ("source", "python", "model"),
+    "extensions": ("source",),
+    "webui": ("extensions", "python", "model"),
 }
 TITLES: Final = {
     "link": "door and tunnel",
@@ -40,8 +41,9 @@ TITLES: Final = {
     "drive": "Drive, folder, settings",
     "python": "packages",
     "bytecode": "bytecode unpacked",
-    "source": "A1111's source, extensions",
+    "source": "A1111's source",
     "model": "checkpoint found",
+    "extensions": "extensions",
     "webui": "A1111 itself",
 }
 

@@ -48,7 +48,7 @@ from launcher.python.environment import prepare_python
 try:
     from launcher.python.lock import CONTROLNET_PACKAGES, LOCKED_PACKAGES
 except ImportError:  # as it was in BEFORE
-    from launcher.python.pins import CONTROLNET_PACKAGES, LOCKED_PACKAGES
+    from launcher.python.lock import CONTROLNET_PACKAGES, LOCKED_PACKAGES
 root, controlnet, status = Path(sys.argv[1]), len(sys.argv) > 2, Status("Bench")
 status.add("python", "Packages")
 packages = [*LOCKED_PACKAGES, *(CONTROLNET_PACKAGES if controlnet else ())]
@@ -66,7 +66,7 @@ import json, os, sys
 from pathlib import Path
 from launcher.core.folder import Folder
 from launcher.core.status import Status, Step
-from launcher.extensions.installers import run_installers
+from launcher.extensions.install import run_installers
 from launcher.python.environment import prepare_python, read_finished
 from launcher.python.link import broken_links
 from launcher.python.lock import LOCKED_PACKAGES

@@ -8,7 +8,7 @@ from typing import Final
 KEPT: Final = (
     ("    if not seen.kind:", "    if (seen.kind):"),
     ("    process.wait()", "    pass"),
-    ("        if not read_finished(self.folder):", "        if (read_finished(self.folder)):"),
+    ("    if not read_finished(launch.folder):", "    if (read_finished(launch.folder)):"),
     ('"_codecs.encode" and arguments[1:] != ("latin1",):', '"_codecs.encode" and arguments[2:] != ("latin1",):'),
     (
         "if not isinstance(keys, list) or {str(key) for key in keys} != set(reader.storages):",
@@ -20,8 +20,8 @@ KEPT: Final = (
         "            while True:\n                for start, done in self._stretches.items():",
         "            while False:\n                for start, done in self._stretches.items():",
     ),
-    ("                self.starter.check_out_source(step)", "                pass"),
-    ("    _full_said: bool = False", "    _full_said: bool = True"),
+    ("        start.reach(launch, Stage.SOURCE, step)", "        pass"),
+    ("        self.full_said = False", "        self.full_said = True"),
     (
         "running_pid(session.service.pid_file) and time.monotonic() < end:",
         "running_pid(session.service.pid_file) and time.monotonic() >= end:",
@@ -34,8 +34,8 @@ KEPT: Final = (
         '722_601_101,\n        "1c4a79aa52fb63f607cb9ff479ea5aa1923b6ceb21267bd14b69bd05d7b617be"',
     ),
     ("        if (starts or ends) and self.coming:", "        if (starts or ends) or self.coming:"),
-    ('urls, branch or "HEAD")', 'urls, branch and "HEAD")'),
-    ("            read_ahead(checkpoint, self.over.is_set)", "            pass"),
+    ('wanted=followed or "HEAD")', 'wanted=followed and "HEAD")'),
+    ("        read_ahead(checkpoint, launch.over.is_set)", "        pass"),
     ("    if not machine.colab:", "    if machine.colab:"),
     ('safetensors_file(raw or b"", size)', 'safetensors_file(raw and b"", size)'),
 )

@@ -3,8 +3,8 @@
 import os
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,8 +15,9 @@ from launcher.core.problem import Problem
 from launcher.core.snapshot import DONE
 from launcher.core.status import Status
 from launcher.core.tools import Pin
-from launcher.launch.start_web_ui import WebUIStart
-from launcher.launch.steps import STEPS, Failed, Steps
+from launcher.launch.launch import Launch
+from launcher.launch.start import say_borrowed, start_web_ui
+from launcher.launch.steps import STEPS, Failed
 from launcher.models.catalog import CHECKPOINT_NAMES
 from launcher.python.environment import (
     foreign_libraries,
@@ -28,7 +29,6 @@ from launcher.python.environment import (
 from launcher.python.link import Linked, broken_links, link_packages, version_will_do
 from launcher.python.repair import moved_packages, put_packages_back
 from launcher.python.uv import installed_packages, site_packages, uv_environment, webui_environment
-from launcher.webui.process import Plan
 from tests.world.heard import Heard
 from tests.world.toy_lock import CUBLAS, CUDNN, OLD_CUDNN, REQUIREMENTS, TORCH, ToyLock, toy_lock
 
@@ -235,56 +235,54 @@ def test_what_a_look_beside_the_start_finds_is_put_right_and_the_web_ui_started_
 ) -> None:
     toys.add("torch", "2.8.0", {"torch.py": TORCH.format(card="True", more=WRONG_ON_THE_CARD).encode()})
     toys.kernel_has(CUDNN, NEWER)
-    starter = starter_of(toys, LAUNCH.format(dies=dies))
+    launch = launch_of(toys, LAUNCH.format(dies=dies))
     prepare_python(toys.folder, toys.packages, Heard())
-    toys.patch.setattr("launcher.launch.start_web_ui.GB", 1000)  # toys are small
-    starter.say_borrowed()
-    assert dict(starter.status.now.facts) != {"Borrowed from this machine": "0.0 GB"}
+    toys.patch.setattr("launcher.launch.start.GB", 1000)  # toys are small
+    say_borrowed(launch)
+    assert dict(launch.status.now.facts) != {"Borrowed from this machine": "0.0 GB"}
     try:
-        starter.start(plan_of(toys))
-        assert starter.webui.ready
+        start_web_ui(launch, "")
+        assert launch.webui.ready
         assert (toys.folder.code / "starts").read_text().split() == ["borrowed", "own"]
-        assert dict(starter.status.now.facts) == {"Borrowed from this machine": "0.0 GB"}
-        assert "CUDNN_STATUS_NOT_SUPPORTED" in starter.status.now.notices[0]
-        assert {step.name: step.state for step in starter.status.now.steps}["python"] == DONE
+        assert dict(launch.status.now.facts) == {"Borrowed from this machine": "0.0 GB"}
+        assert "CUDNN_STATUS_NOT_SUPPORTED" in launch.status.now.notices[0]
+        assert {step.name: step.state for step in launch.status.now.steps}["python"] == DONE
     finally:
-        starter.webui.stop()
+        launch.webui.stop()
 
 
 def test_a_web_ui_that_dies_of_something_else_than_its_packages_is_not_started_again(toys: ToyLock) -> None:
-    starter = starter_of(toys, "raise SystemExit('something else')\n")
+    launch = launch_of(toys, "raise SystemExit('something else')\n")
     prepare_python(toys.folder, toys.packages, Heard())
     with pytest.raises(Problem, match="something else"):
-        starter.start(plan_of(toys))
+        start_web_ui(launch, "")
 
 
 def test_a_web_ui_is_not_left_running_on_packages_that_do_not_work(toys: ToyLock) -> None:
     broken = b"raise ImportError('libGL.so.1: cannot open shared object file')\n"
     toys.add("opencv-python-headless", "4.8", {"cv2.py": broken})
-    starter = starter_of(toys, LAUNCH.format(dies=False))
+    launch = launch_of(toys, LAUNCH.format(dies=False))
     prepare_python(toys.folder, toys.packages, Heard())
     with pytest.raises(Failed):
-        starter.start(plan_of(toys))
-    assert not starter.webui.running
-    failed = starter.status.now.failed
+        start_web_ui(launch, "")
+    assert not launch.webui.running
+    failed = launch.status.now.failed
     assert failed and failed.name == "python" and "libGL.so.1" in failed.problem
 
 
-def plan_of(toys: ToyLock) -> Plan:
-    return Plan(toys.folder.python / "bin" / "python", (), webui_environment(toys.folder))
-
-
-def starter_of(toys: ToyLock, launch: str) -> WebUIStart:
-    """What starts a web UI with the toy lock, whose program is this."""
+def launch_of(toys: ToyLock, program: str) -> Launch:
+    """A launch with the toy lock and a web UI that is this program."""
     toys.folder.code.mkdir(parents=True)
     toys.folder.session.mkdir(parents=True, exist_ok=True)
-    (toys.folder.code / "launch.py").write_text(launch)
+    (toys.folder.code / "launch.py").write_text(program)
     (toys.folder.code / "requirements_versions.txt").write_bytes(REQUIREMENTS)
     status = Status("Starting")
     for name, title in STEPS:
         status.add(name, title)
-    steps = Steps(status, toys.folder.machine / "launcher.log", threading.Event())
-    return WebUIStart(Settings.from_form({}, CHECKPOINT_NAMES), look_at_machine(), toys.folder, steps)
+    machine = replace(look_at_machine(), base=toys.folder.machine.parent)
+    launch = Launch(Settings.from_form({}, CHECKPOINT_NAMES), machine, status, lambda kind: {}, lambda: False)
+    assert launch.folder == toys.folder
+    return launch
 
 
 def test_what_works_is_looked_at_once_after_each_installation(toys: ToyLock) -> None:

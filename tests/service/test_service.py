@@ -233,7 +233,6 @@ def test_other_choices_take_effect_at_once_or_at_the_next_restart_or_are_refused
         assert (found, told.get("at_restart")) == (code, later), choices
     settings = service.launch.settings
     assert (settings.give_back_after, settings.api, settings.extra_arguments) == (5, True, ("--theme", "dark"))
-    assert service.launch.use_watch.minutes == 5
     assert json.loads(service.session.forward.read_text())["api"] is True
     assert ask(service, "GET", "/status", page=True)[1]["choices"]["extra_arguments"] == "--theme dark"
 

@@ -39,7 +39,7 @@ class ToyLock:
 
     def __init__(self, root: Path, index: Index, patch: pytest.MonkeyPatch) -> None:
         self.root, self.index, self.patch = root, index, patch
-        self.folder = Folder(root / "drive" / "a" / "b", root / "machine")
+        self.folder = Folder(root / "drive" / "asd1111" / "stable-diffusion-webui", root / "machine")
         self.folder.machine.mkdir(parents=True)
         self.kernel = root / "kernel-site"
         self.kernel.mkdir()

@@ -1,0 +1,169 @@
+"""One extension: its history and files of its own on Drive, its checkout on the machine, where A1111 looks."""
+
+import os
+import shutil
+import time
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from launcher.core.folder import Folder, leads_nowhere
+from launcher.core.status import Step
+from launcher.drive.names import UNFINISHED
+from launcher.drive.restore import COMES_BACK
+from launcher.git.git import BUSY_MARK, PLACED_MARK, branch_of, git, setting, used_or_head
+from launcher.git.history import pull_history, push_history
+from launcher.git.repository import Repository, check_out, keep_history, put_files, wanted_commit
+from launcher.git.submodules import check_out_submodules
+from launcher.webui.settings_files import SWITCHED_OFF, check_settings_file, read_settings, write_settings
+
+
+@dataclass(frozen=True)
+class Extension:
+    """An extension by its name. What is read of its history is read on the machine: `put` or `pull_history` first."""
+
+    folder: Folder
+    name: str
+
+    @property
+    def drive_dir(self) -> Path:
+        return self.folder.kept / "extensions" / self.name
+
+    @property
+    def files(self) -> Path:
+        return self.folder.data / "extensions" / self.name
+
+    @property
+    def history(self) -> Path:
+        return self.folder.history(self.drive_dir)
+
+    @property
+    def commit(self) -> str | None:
+        """The version that is used; None of a plain folder."""
+        return wanted_commit(self.history, self.repository()) or None
+
+    @property
+    def url(self) -> str | None:
+        return setting(self.history, "remote.origin.url") or None
+
+    def repository(self, *urls: str, wanted: str = "HEAD") -> Repository:
+        return Repository(f"extensions/{self.name}", urls, wanted)
+
+    def in_words(self) -> str:
+        """One line for the panel."""
+        version, off = "unknown", ", switched off" if self.name in switched_off(self.folder) else ""
+        if commit := self.commit:
+            version = f"{commit[:8]} of {git('show', '--no-patch', '--format=%cs', commit, at=self.history)}"
+        return f"{self.name}: version {version}{off}"
+
+    def put(self, step: Step) -> None:
+        """Bring its files to the machine: its version from the history, then files of its own from Drive."""
+        pull_history(self.folder, self.drive_dir)
+        self._keep_update_of_its_tab(step)
+        commit, tracked = self.commit, set[str]()
+        if commit:
+            if put_files(self.history, commit, self.files, step):
+                push_history(self.folder, self.drive_dir)
+            url, where = self.url or "unknown", self.repository().folder
+            check_out_submodules(self.folder, where, self.history, self.files, commit, url, step)
+            look_cloned(self.files, url, branch_of(self.history), commit)
+            tracked = set(git("ls-tree", "-r", "--name-only", "-z", commit, at=self.history).split("\0"))
+        checked_out_on_drive = (self.drive_dir / ".git" / "index").exists()
+        for inside in own_files(self.drive_dir):
+            if inside not in tracked or not checked_out_on_drive:
+                restore_own_file(self.drive_dir / inside, self.files / inside)
+
+    def _keep_update_of_its_tab(self, step: Step) -> None:
+        """Keep the version that A1111's own Extensions tab has moved it to: the person asked for it there."""
+        mark, now = self.files / ".git" / PLACED_MARK, used_or_head(self.files)
+        moved = now and mark.exists() and mark.read_text() not in ("", now)
+        if moved and not (self.files / ".git" / BUSY_MARK).exists():
+            updated = self.repository(f"file://{self.files}")
+            keep_history(self.history, updated, refresh=True, step=step, newest=now)
+            push_history(self.folder, self.drive_dir)
+
+    def remove_from_machine(self) -> None:
+        for path in (self.files, self.history):
+            shutil.rmtree(path, ignore_errors=True)
+
+    def put_aside(self) -> None:
+        """Take it off the machine without deleting a file of it."""
+        aside = self.folder.machine / "removed-extensions" / f"{self.name}-{time.time_ns()}"
+        aside.parent.mkdir(parents=True, exist_ok=True)
+        os.replace(self.files, aside)
+        self.remove_from_machine()
+
+
+def extensions_on_drive(folder: Folder) -> list[Extension]:
+    """All extensions on Drive by name, also those that are plain folders without a history."""
+    try:
+        with os.scandir(folder.kept / "extensions") as entries:
+            names = sorted(entry.name for entry in entries if entry.is_dir() and not entry.name.startswith("."))
+    except FileNotFoundError:
+        return []
+    return [Extension(folder, name) for name in names]
+
+
+def put_extensions(folder: Folder, step: Step) -> None:
+    """Bring the files of every extension to the machine, side by side.
+
+    What A1111's own tab installed there since gets its history on Drive first. What somebody took away on Drive goes
+    from here.
+    """
+    for path in [path for path in folder.data.glob("extensions/*/.git") if path.is_dir()]:
+        extension = Extension(folder, path.parent.name)
+        if (path / PLACED_MARK).exists():
+            if not extension.drive_dir.is_dir() and extension.drive_dir.parent.is_dir():
+                extension.put_aside()
+        elif not (extension.drive_dir / ".git" / "HEAD").exists():
+            cloned = extension.repository(f"file://{extension.files}", setting(extension.files, "remote.origin.url"))
+            check_out(folder, cloned, extension.files, refresh=True, step=step)
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda extension: extension.put(step), extensions_on_drive(folder)))
+
+
+def look_cloned(files: Path, url: str, branch: str, commit: str) -> None:
+    """What `git clone` would have written beside the files: A1111's Extensions tab shows it, and updates by it."""
+    if setting(files, "remote.origin.url") != url:
+        git("config", "remote.origin.url", url, at=files)
+        git("config", "remote.origin.fetch", "+refs/heads/*:refs/remotes/origin/*", at=files)
+    git("update-ref", f"refs/remotes/origin/{branch}", commit, at=files)
+    git("branch", "--quiet", f"--set-upstream-to=origin/{branch}", branch, at=files)
+
+
+def own_files(drive_dir: Path) -> Iterator[str]:
+    """The files beside an extension's history on Drive, relative to its folder."""
+    for where, folders, names in os.walk(drive_dir):
+        folders[:] = [f for f in folders if f not in (".git", "__pycache__", UNFINISHED)]
+        paths = [Path(where, name) for name in names]
+        yield from (str(path.relative_to(drive_dir)) for path in paths if not leads_nowhere(path))
+
+
+def restore_own_file(on_drive: Path, target: Path) -> None:
+    """Copy a file of its own from Drive, or link to it if it is large. What is newer on the machine stays."""
+    info = on_drive.stat()
+    if target.is_symlink() or (
+        target.exists() and target.stat().st_mtime >= info.st_mtime - 1 and target.stat().st_size == info.st_size
+    ):
+        return
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if info.st_size > COMES_BACK:
+        target.symlink_to(on_drive)
+    else:
+        shutil.copy2(on_drive, target)
+
+
+def switched_off(folder: Folder) -> set[str]:
+    """The names of the extensions that A1111's own settings have switched off."""
+    found = (read_settings(folder.data) or {}).get(SWITCHED_OFF)
+    return {name for name in found if isinstance(name, str)} if isinstance(found, list) else set()
+
+
+def switch(folder: Folder, *, off: Iterable[str] = (), on: Iterable[str] = ()) -> None:
+    """Switch extensions off or on in A1111's own settings, where its Extensions tab shows it."""
+    if not off and not on:
+        return
+    check_settings_file(folder.data)  # one that cannot be read is set aside, never overwritten
+    settings = read_settings(folder.data) or {}
+    write_settings(folder.data, settings | {SWITCHED_OFF: sorted((switched_off(folder) | {*off}) - {*on})})

@@ -1,0 +1,188 @@
+"""Each new extension's install.py, run so that none can harm the rest."""
+
+import json
+import os
+import re
+import shlex
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Final
+
+import psutil
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+from packaging.version import InvalidVersion, Version
+
+from launcher.core.folder import Folder, write_safely
+from launcher.core.process import CommandError, run
+from launcher.core.session import read_object
+from launcher.core.status import Step
+from launcher.extensions.extension import Extension, switched_off
+from launcher.git.git import restore_missing
+from launcher.python.lock import CONSTRAINTS
+from launcher.python.repair import moved_packages, put_packages_back
+from launcher.python.uv import webui_environment
+
+# Seconds an installer may print nothing and compute nothing before it is ended. Slow links can ask for more.
+INSTALLER_SILENCE: Final = float(os.environ.get("ONECLICK_INSTALLER_SILENCE", "180"))
+MOST_RUNS: Final = 3  # on one machine, for an installer that does not get all it wants
+LONGEST_LINE: Final = 80  # characters of what an installer prints
+NAMED: Final = 3  # files or packages named in a sentence
+# What pip says -> what a person is told, with the packages it names.
+PIP_FAILURES: Final = (
+    (r"No matching distribution found for ([\w.\[\]-]+[^\s(]*)", "{} has no suitable version in the package index"),
+    (r"(?:Failed building wheel for|Failed to build ['\"]?)([\w.-]+)", "{} could not be built on this machine"),
+    (r"Cannot install (.+?) because these package versions have conflicting", "{} cannot be installed together"),
+    (
+        r"Failed to establish a new connection|Temporary failure in name|Max retries exceeded",
+        "an address did not answer",
+    ),
+    (r"HTTP Error (\d+)|(\d{3}) Client Error", "a download was refused ({})"),
+)
+CONSTRAINED: Final = re.compile(r"The user requested \(constraint\) (\S+)")
+
+
+def run_installers(folder: Folder, step: Step) -> int:
+    """Run each new extension's install.py, as A1111 would, but so that none can harm the rest; return how many ran.
+
+    Under the constraints, with an end to its patience, and with a look afterwards: packages it moved and files of the
+    web UI it deleted are put back, and the panel says who did it. One that failed runs again at the next start.
+    """
+    file = folder.python / "installers.json"  # name -> {"version": what ran last, "runs": how often}
+    done, off = read_object(file), switched_off(folder)
+    todo: list[tuple[Extension, str, int]] = []
+    for script in sorted(folder.data.glob("extensions/*/install.py")):
+        extension = Extension(folder, script.parent.name)
+        version = extension.commit or str(script.stat().st_mtime_ns)
+        noted = done.get(extension.name)
+        runs = noted["runs"] if isinstance(noted, dict) and noted.get("version") == version else 0
+        if extension.name not in off and runs < MOST_RUNS:
+            todo.append((extension, version, runs + 1))
+    for number, (extension, version, runs) in enumerate(todo, 1):
+        name, place = extension.name, f"{number} of {len(todo)}, " if len(todo) > 1 else ""
+        reason = run_installer(extension, step, f"installing {name} ({place}may take minutes)")
+        if reason:
+            again = (
+                "The next start tries again."
+                if runs < MOST_RUNS
+                else f"After {MOST_RUNS} tries this machine does not try again until the extension is updated."
+            )
+            step.notice(
+                f"The extension {name} could not install everything it needs: {reason}. The web UI works, but parts of "
+                f"that extension may not. {again}",
+                about=f"installing {name}",
+            )
+        else:
+            step.remove(f"installing {name}")
+        repair_after(extension, step)
+        done[name] = {"version": version, "runs": runs if reason else MOST_RUNS}  # all it wanted: it is done
+        write_safely(file, json.dumps(done))
+    return len(todo)
+
+
+def run_installer(extension: Extension, step: Step, title: str) -> str | None:
+    """Run one install.py; return in words why it did not get all it wanted, or None."""
+    folder, script = extension.folder, extension.files / "install.py"
+    lines: list[str] = []
+    alive = SignsOfLife(script, lambda seconds: step.say(f"{title}: running for {seconds:.0f} s"))
+
+    def on_line(line: str) -> None:
+        alive.spoke()
+        if line.strip():
+            lines.append(line.strip())
+            step.say(f"{title}: {line.strip()[:LONGEST_LINE]}")
+
+    step.say(title)
+    command = [str(folder.python / "bin" / "python"), str(script)]
+    environment = webui_environment(folder) | {
+        "PYTHONPATH": str(folder.code),
+        "PIP_RETRIES": "1",
+        "PIP_NO_INPUT": "1",
+        "COMMANDLINE_ARGS": f"--data-dir {shlex.quote(str(folder.data))}",  # else models land beside A1111's code
+    }
+    silence = INSTALLER_SILENCE
+    try:
+        run(command, env=environment, cwd=folder.code, on_line=on_line, timeout=silence, signs_of_life=alive)
+    except CommandError as error:
+        if reason := pip_failures(lines):
+            return reason
+        if error.silent:
+            return f"it did nothing for {silence:.0f} seconds and was stopped"
+        return f"its last message was: {lines[-1][:200].rstrip('.')}" if lines else "it printed nothing"
+    return pip_failures(lines)
+
+
+class SignsOfLife:
+    """Asked every second: changes while an installer or what it started computes; tells when it is silent."""
+
+    SILENT: Final = 5.0  # seconds
+
+    def __init__(self, script: Path, tell: Callable[[float], None]) -> None:
+        self.script, self.tell = str(script), tell
+        self.began = self.last = time.monotonic()
+
+    def spoke(self) -> None:
+        """It has printed something."""
+        self.last = time.monotonic()
+
+    def __call__(self) -> object:
+        """The processor time of all its processes."""
+        if time.monotonic() - self.last > self.SILENT:
+            self.tell(time.monotonic() - self.began)
+        used = []
+        for process in psutil.Process().children():
+            try:
+                if self.script in process.cmdline():
+                    used = [(one.pid, sum(one.cpu_times()[:2])) for one in (process, *process.children(recursive=True))]
+            except psutil.NoSuchProcess:
+                continue
+        return used
+
+
+def pip_failures(lines: Iterable[str]) -> str | None:
+    """Why pip could not install what was wanted, in words; None if it did not complain."""
+    reasons: dict[str, None] = {}
+    limits: dict[str, None] = {}
+    for line in lines:
+        if limit := CONSTRAINED.search(line):
+            limits[limit[1]] = None
+        for pattern, words in PIP_FAILURES:
+            if found := re.search(pattern, line):
+                names = next((group for group in found.groups() if group), "").strip("'\"` ")
+                reasons[words.format(names)] = None
+                break
+    if not reasons:
+        return None
+    return "; ".join(reasons) + (f" (the web UI needs {', '.join(limits)})" if limits else "")
+
+
+def repair_after(extension: Extension, step: Step) -> None:
+    """Put back what an installer did to the web UI's packages and files, and say so.
+
+    What it moved within the constraints stays: those are made for that.
+    """
+    folder, name = extension.folder, extension.name
+    moved = {package: now for package, now in moved_packages(folder).items() if not (now and allowed(package, now))}
+    if moved:
+        put_packages_back(folder, list(moved), step)
+        names = ", ".join(f"{package} {now or 'gone'}" for package, now in list(moved.items())[:NAMED])
+        step.notice(f"The extension {name} changed packages the web UI needs ({names}); the right ones were put back.")
+    places = (folder.code, *folder.code.glob("repositories/*"), *folder.data.glob("extensions/*"))
+    checkouts = [place for place in places if (place / ".git").is_dir()]
+    lost = [f"{path.name}/{inside}" for path in checkouts for inside in restore_missing(path)]
+    if lost:
+        step.notice(
+            f"The extension {name} deleted {len(lost)} of the web UI's files ({', '.join(lost[:NAMED])}); "
+            "they were put back."
+        )
+
+
+def allowed(package: str, version: str) -> bool:
+    """True if the constraints speak of that package and allow that version."""
+    limits = (Requirement(line) for line in CONSTRAINTS.split())
+    limit = next((one for one in limits if canonicalize_name(one.name) == canonicalize_name(package)), None)
+    try:
+        return bool(limit and limit.specifier.contains(Version(version), prereleases=True))
+    except InvalidVersion:
+        return False

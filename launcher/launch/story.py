@@ -1,0 +1,238 @@
+"""The story of a launch, from ▶ to its end: what waits for what, and what goes on side by side."""
+
+import threading
+from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from pathlib import Path
+from typing import Any, Final
+
+from launcher.core.fields import DEFAULT_CHECKPOINT, LAST_GOOD, NEWEST
+from launcher.core.problem import Problem
+from launcher.core.session import read_object
+from launcher.core.snapshot import HELP, UNDERWAY, State
+from launcher.drive.mount import connect_drive, drive_is_mounted
+from launcher.extensions.extension import put_extensions
+from launcher.git.repository import newest_commit
+from launcher.git.versions import Stage
+from launcher.git.webui_source import versions_to_try
+from launcher.launch import start
+from launcher.launch.afterwards import do_afterwards
+from launcher.launch.launch import Launch
+from launcher.launch.steps import STEPS, Failed
+from launcher.launch.stop import end_web_ui, let_go
+from launcher.launch.watch import AFTER_FAILURE, watch
+from launcher.models.ensure import ensure_checkpoint
+from launcher.models.taken_over import read_ahead
+from launcher.python.bytecode import put_bytecode, unpack_bytecode
+from launcher.python.environment import read_finished
+from launcher.python.lock import LOCKED_COMMIT, LOCKED_PACKAGES
+from launcher.webui.arguments import check_arguments
+
+IN_USE: Final = "in use by the running web UI"
+
+
+def begin(launch: Launch, before: Launch | None, *, anew: bool = False, take_up: bool = False) -> None:
+    """Run it in a thread of its own. The launch `before` is let go first, or with `anew` its web UI is ended.
+
+    `take_up`: there is a web UI that runs with these settings already.
+    """
+    with launch.status.changes:  # nothing of the one before shows itself from now on
+        if before:
+            before.finish()
+        if before and launch.status.now.state in UNDERWAY:
+            launch.status.show(state=State.STARTING, login_box=None, buttons=())
+        else:
+            launch.status.clear(State.STARTING)
+    launch.thread = threading.Thread(target=_run, args=(launch, before, anew, take_up), name="launch", daemon=True)
+    launch.thread.start()
+
+
+def _run(launch: Launch, before: Launch | None, anew: bool, take_up: bool) -> None:
+    status = launch.status
+    if before:
+        _end_the_one_before(before, launch, anew)
+    launch.prepare()
+    try:
+        _take_up(launch) if take_up else _story(launch)
+        launch.be_ready()
+        threading.Thread(target=do_afterwards, args=(launch,), name="afterwards", daemon=True).start()
+    except Failed:
+        pass  # its step has said so
+    except Exception as error:
+        launch.steps.of("webui").fail(launch.steps.problem(error))
+    with status.changes:
+        if status.now.state == State.STARTING and not launch.ended.is_set():
+            status.show(state=State.FAILED, foot="", buttons=AFTER_FAILURE)
+    watch(launch)
+
+
+def _end_the_one_before(before: Launch, launch: Launch, anew: bool) -> None:
+    """Let go of it, or end its web UI, whose last files are kept; then there is nothing of it to be seen."""
+    launch.status.show(foot="Waiting for the previous launch to finish.")
+    if not anew:
+        let_go(before, keep_sync=before.sync is launch.sync)
+    else:
+        end_web_ui(before)
+        if before.sync.waiting:  # Drive was away: connect it once more
+            with launch.steps.beside("saving the last files"):
+                connect_drive(before.machine, before.ask)
+                before.sync.stop()
+    launch.status.clear(State.STARTING)
+    if before.sync.waiting and before.sync is not launch.sync:
+        launch.status.notice(
+            f"{before.sync.waiting} files of the folder {before.settings.drive_folder} are not on Google Drive yet. "
+            "They are still on this machine: press ▶ with that folder again, and they are saved."
+        )
+
+
+def _story(launch: Launch) -> None:
+    """Everything up to a web UI that runs. Raises `Failed`."""
+    _say_what_machine(launch)
+    if launch.webui.ready:
+        launch.session.lead_to(port=launch.webui.port)
+    with ThreadPoolExecutor(len(STEPS) + 2) as pool:  # each task below has a thread of its own
+        wanted = launch.settings.version == NEWEST and not launch.webui.running
+        newest = pool.submit(newest_commit if wanted else str)
+        link = pool.submit(_link, launch)
+        drive = pool.submit(_drive, launch)
+        source = pool.submit(_source, launch, drive, newest)
+        extensions = pool.submit(_extensions, launch, source)
+        bytecode = pool.submit(_bytecode, launch, drive)
+        python = pool.submit(_python, launch, newest, source, bytecode)
+        model = pool.submit(_model, launch, drive)
+        webui = pool.submit(_webui, launch, extensions, python, model)
+        tasks: tuple[Future[Any], ...] = (drive, source, extensions, python, model, link, webui)
+        if any(task.exception() for task in wait(tasks, return_when=FIRST_EXCEPTION).done):
+            launch.over.set()  # the others stop at once; what is fetched stays
+            launch.status.show(title=HELP, foot="")
+    for task in tasks:
+        task.result()
+
+
+def _take_up(launch: Launch) -> None:
+    """A web UI that runs already, with what it was started with: keep its images, and find the way in again."""
+    _say_what_machine(launch)
+    launch.sync.start()  # whatever comes: its images are kept
+    for name in ("source", "python", "model", "extensions"):
+        launch.steps.of(name).done(IN_USE)
+    if drive_is_mounted(launch.machine):
+        launch.steps.of("drive").done(launch.machine.in_words(launch.folder.kept))
+    _link(launch)
+    with launch.steps.step("webui", "already running") as step:
+        start.wait_until_ready(launch)
+        launch.status.fact("AUTOMATIC1111", str(read_object(launch.session.launch_file).get("version", "")))
+        step.done("running")
+
+
+def _say_what_machine(launch: Launch) -> None:
+    machine, status = launch.machine, launch.status
+    if not machine.gpu:
+        change = " Choose **Runtime → Change runtime type → T4 GPU → Save** and press ▶." if machine.colab else ""
+        status.notice(f"This runtime has no graphics card: an image takes minutes instead of seconds.{change}")
+    if machine.colab and not machine.mountpoint:
+        status.notice(
+            "Nothing is kept on Google Drive, as you chose: models, images and settings are lost when this machine "
+            "goes away. Download your images before you stop."
+        )
+
+
+# ---- its tasks
+
+
+def _link(launch: Launch) -> None:
+    with launch.steps.step("link", "starting the login page") as step:
+        step.done(launch.public_link.open(launch.webui.running, step))
+
+
+def _drive(launch: Launch) -> None:
+    with launch.steps.step("drive", "looking for your folder") as step:
+        if launch.machine.mountpoint:
+            step.say("waiting for your permission: Google asks for it in the tab in which you pressed ▶")
+        connect_drive(launch.machine, launch.ask)
+        step.say("looking for your folder")
+        if sentence := launch.folder.prepare():
+            step.notice(sentence)
+        restored = launch.sync.restore()
+        launch.sync.start()
+        where = launch.machine.in_words(launch.folder.kept)
+        step.done(where + (f", {restored} settings files restored" if restored else ""))
+
+
+def _source(launch: Launch, drive: "Future[None]", newest: "Future[str]") -> None:
+    with launch.steps.step("source", after=[drive]) as step:
+        version = LAST_GOOD if launch.webui.running else launch.settings.version
+        launch.tries = versions_to_try(launch.folder, version, step, newest.result())
+        if launch.webui.running:
+            step.done(IN_USE)
+            return
+        start.reach(launch, Stage.SOURCE, step)
+        step.done(f"version {start.version_of(launch)}")
+
+
+def _extensions(launch: Launch, source: "Future[None]") -> None:
+    """Their files, while packages are fetched; what they install themselves comes with the start of the web UI."""
+    if launch.webui.running:
+        return
+    with launch.steps.step("extensions", after=[source]) as step:
+        put_extensions(launch.folder, step)
+        check_arguments(launch.folder.code, launch.folder.data, launch.settings.extra_arguments)
+        step.reset()
+
+
+def _bytecode(launch: Launch, drive: "Future[None]") -> None:
+    """Unpack it while the packages are fetched: they take longer than Drive does."""
+    drive.result()
+    if not read_finished(launch.folder):
+        with launch.steps.beside("unpacking bytecode"):
+            unpack_bytecode(launch.folder)
+
+
+def _python(launch: Launch, newest: "Future[str]", source: "Future[None]", bytecode: "Future[None]") -> None:
+    with launch.steps.step("python", "waiting for AUTOMATIC1111's list of packages") as step:
+        before = read_finished(launch.folder)
+        if newest.result() == LOCKED_COMMIT:
+            # GitHub says in a second whether it has the version the lock is for: then Drive need not be waited for.
+            try:
+                start.install_packages(launch, list(LOCKED_PACKAGES))
+            except Problem as problem:  # it is tried again below, where another version may take its place
+                step.say(f"waiting for AUTOMATIC1111's source, after: {problem.what}")
+        source.result()
+        if launch.webui.running:
+            step.done(IN_USE)
+            return
+        start.reach(launch, Stage.PACKAGES, step)
+        bytecode.result()
+        put_bytecode(launch.folder)
+        start.say_borrowed(launch)
+        same = ", already there" if before == read_finished(launch.folder) else ""
+        step.done(f"{len(start.packages_of(launch.folder))} packages{same}")
+
+
+def _model(launch: Launch, drive: "Future[None]") -> str:
+    with launch.steps.step("model", after=[drive]) as step:
+        name = ensure_checkpoint(launch.fetcher(step, launch.ask), launch.settings.checkpoint, DEFAULT_CHECKPOINT)
+        path = next((p for p in launch.folder.checkpoints() if p.name == name), None)
+        if path and not launch.webui.running:
+            threading.Thread(target=_read_ahead, args=(launch, path), name="read ahead", daemon=True).start()
+        step.done(name)
+        return name
+
+
+def _read_ahead(launch: Launch, checkpoint: Path) -> None:
+    with launch.steps.beside("reading the checkpoint ahead"):
+        read_ahead(checkpoint, launch.over.is_set)
+
+
+def _webui(launch: Launch, extensions: "Future[None]", python: "Future[None]", model: "Future[str]") -> None:
+    with launch.steps.step("webui", after=[extensions, python, model]) as step:
+        checkpoint = model.result()
+        if launch.webui.started_with(start.plan_of(launch, checkpoint)):
+            step.say("already running")
+            launch.steps.of("extensions").done(IN_USE)
+            start.wait_until_ready(launch)
+            start.use_checkpoint(launch, checkpoint)
+        else:
+            start.reach(launch, Stage.START, step, checkpoint)
+            launch.start_noted = False
+        launch.status.fact("AUTOMATIC1111", start.version_of(launch))
+        launch.note(version=start.version_of(launch))
+        step.done("running")
