@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from launcher.access.public_link import PublicLink
+from launcher.access.link import PublicLink
 from launcher.colab.machine import Machine
 from launcher.core.folder import GB, free_bytes, largest_files
 from launcher.core.problem import Problem

@@ -16,7 +16,7 @@ from typing import Any, Final
 
 import psutil
 
-from launcher.access.login import Login
+from launcher.access.auth import Login
 from launcher.access.tunnels.tunnel import Tunnel
 from launcher.core.session import Session
 from tests.conftest import COLAB_PYTHON, ROOT

@@ -1,18 +1,15 @@
-"""What a service of public links is: its name, how it is started, and what its program's words mean."""
+"""What a service of public links is: its name, its program, and what its program's words mean."""
 
 import re
-import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-START_PATIENCE: Final = 45.0  # seconds; gradio itself would wait for ever when the server is silent
-
 
 @dataclass(frozen=True)
 class Reason:
-    """Why there is no link: words that its program or its library says, and what a person is told."""
+    """Why there is no link: a pattern of what its program or its library prints, and what a person reads."""
 
     pattern: str
     words: str
@@ -30,16 +27,15 @@ OFFLINE: Final = Reason(
 
 @dataclass(frozen=True)
 class Service:
-    """One service. `start(session, port, token, patience)` returns the link and the program that keeps it, or raises
-    after `patience` seconds.
-    """
+    """`command(session, port, token)` fetches and checks its program, and returns how to start it."""
 
     title: str
-    start: Callable[[Path, int, str, float], tuple[str, "subprocess.Popen[bytes]"]]
+    command: Callable[[Path, int, str], list[str]]
+    link: str  # a pattern of what the program prints once it has a link; its group is the link
     reasons: tuple[Reason, ...]  # the first that fits
     patience: float  # seconds in which a new link must answer once from outside
 
-    def reason(self, said: str) -> Reason:
+    def reason(self, output: str) -> Reason:
         """Why there is no link; the program's own words where nobody knows better."""
-        own_words = Reason("", " ".join(said.split())[-200:])
-        return next((reason for reason in self.reasons if re.search(reason.pattern, said)), own_words)
+        own_words = Reason("", " ".join(output.split())[-200:])
+        return next((reason for reason in self.reasons if re.search(reason.pattern, output)), own_words)
