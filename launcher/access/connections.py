@@ -13,7 +13,6 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 from aiohttp import web
-from aiohttp.abc import AbstractStreamWriter
 
 MOST_UNAUTHENTICATED: Final = 384  # connections; for one more, the oldest without a whole request is dropped
 UNAUTHENTICATED_TIME: Final = 20.0  # seconds from the connection to the end of the response
@@ -134,7 +133,7 @@ class Connection(web.RequestHandler):
 class Refusal(web.Response):
     """The answer to a request that cannot be read. It waits for its turn like every unauthenticated one."""
 
-    async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
+    async def prepare(self, request: web.BaseRequest) -> Any:
         self.force_close()
         if isinstance(request.protocol, Connection):
             await request.protocol.server.wait_turn(request.protocol)

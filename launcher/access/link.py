@@ -98,12 +98,12 @@ class PublicLink:
 
     def _open_link(self, port: int, step: Step) -> str:
         """A link that has answered once from outside: a public one, else Colab's own."""
-        kinds, self._private_port = (self.wanted,) if self.wanted in SERVICES else (), 0
-        if self.wanted == AUTOMATIC and self.machine.colab:
-            kinds = tuple(SERVICES)
-        url, kind = self.tunnel.url, self.tunnel.kind
-        if url and self.tunnel.port == port and (not kind or kind in kinds) and answers(url, LIVING_PATIENCE):
-            return url
+        everywhere = self.wanted == AUTOMATIC and self.machine.colab
+        kinds = [kind for kind in SERVICES if everywhere or kind == self.wanted]
+        self._private_port = 0
+        there, its_kind = self.tunnel.url, self.tunnel.kind
+        if there and self.tunnel.port == port and its_kind in (None, *kinds) and answers(there, LIVING_PATIENCE):
+            return there
         self.tunnel.close()
         first: Problem | None = None
         for kind in kinds:

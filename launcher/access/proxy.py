@@ -58,19 +58,11 @@ class AuthProxy:
         self.upstream = Upstream()
         self.service = ServiceApi(session)
         self.used_tickets: dict[str, float] = {}
-        self._forward: dict[str, Any] = {}
-        self._forward_read = 0
 
     @property
     def forward(self) -> dict[str, Any]:
         """Where to lead, as the service last wrote it."""
-        try:
-            changed = self.session.forward.stat().st_mtime_ns
-        except FileNotFoundError:
-            return {}
-        if changed != self._forward_read:
-            self._forward, self._forward_read = read_object(self.session.forward), changed
-        return self._forward
+        return read_object(self.session.forward)
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """Every request: the unauthenticated one after the other, and those of people who are logged in."""

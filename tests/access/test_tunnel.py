@@ -177,7 +177,7 @@ SAID = [
 
 def test_every_tunnel_is_tried_and_offered_by_the_form() -> None:
     link = field_named("link")
-    files = {path.stem for path in Path(tunnels.__path__[0]).glob("*.py")} - {"__init__", "service", "tunnel"}
+    files = {path.stem for path in Path(tunnels.__path__[0]).glob("*.py")} - {"__init__", "tunnel"}
     assert set(SERVICES) == files
     assert link.choices == (AUTOMATIC, *SERVICES, COLABS_OWN, NO_LINK)
     assert f"tries {', then '.join(SERVICES)}, then Colab's own link." in link.about

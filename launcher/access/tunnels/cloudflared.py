@@ -4,7 +4,7 @@ import shutil
 from pathlib import Path
 from typing import Final
 
-from launcher.access.tunnels.service import NOT_STARTED, OFFLINE, Reason, Service, checked, download
+from launcher.access.tunnels import NOT_STARTED, OFFLINE, Reason, Service, checked, download
 from launcher.core.folder import write_safely
 
 VERSION: Final = "2026.9.3"

@@ -10,7 +10,7 @@ from typing import Final
 
 import requests
 
-from launcher.access.tunnels.service import NOT_STARTED, OFFLINE, Reason, Service, checked, download
+from launcher.access.tunnels import NOT_STARTED, OFFLINE, Reason, Service, checked, download
 from launcher.core.folder import write_safely
 from launcher.core.tools import install_tool
 

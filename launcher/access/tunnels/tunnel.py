@@ -16,7 +16,7 @@ from typing import IO, Final
 
 import requests
 
-from launcher.access.tunnels.service import Reason, Service
+from launcher.access.tunnels import Reason, Service
 from launcher.core.child_environment import PROXIES, also_look_at, child_environment
 from launcher.core.fields import TUNNELS
 from launcher.core.folder import write_safely
