@@ -1,32 +1,11 @@
 """All images of the web UI as one zip, made while it is sent: no second copy on the disk."""
 
-import asyncio
-import io
 import zipfile
-from collections.abc import AsyncIterator, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 KINDS: Final = (".png", ".jpg", ".jpeg", ".webp", ".avif", ".gif", ".mp4", ".webm")
-PIECE: Final = 1 << 20  # bytes
-
-
-class Pieces(io.RawIOBase):
-    """What `zipfile` writes, until it is taken away. It cannot seek, so `zipfile` never turns back."""
-
-    def __init__(self) -> None:
-        self._held = bytearray()
-
-    def writable(self) -> bool:
-        return True
-
-    def write(self, data: bytes) -> int:  # type: ignore[override]
-        self._held += data
-        return len(data)
-
-    def take(self) -> bytes:
-        taken, self._held = bytes(self._held), bytearray()
-        return taken
 
 
 def images_in(folders: list[Path]) -> list[tuple[Path, str]]:
@@ -40,24 +19,13 @@ def images_in(folders: list[Path]) -> list[tuple[Path, str]]:
     return found
 
 
-def zipped(folders: list[Path]) -> Iterator[bytes]:
-    """The zip, piece by piece. Images are packed already: they are stored as they are."""
-    out = Pieces()
-    with zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as archive:
+def write_zip(folders: list[Path], pipe: int) -> None:
+    """Write the zip into a pipe until nobody reads any more. Images are packed already: they are stored as they are."""
+    with (
+        suppress(BrokenPipeError),
+        open(pipe, "wb") as out,
+        zipfile.ZipFile(out, "w", strict_timestamps=False) as zipped,
+    ):
         for path, name in images_in(folders):
-            try:
-                info, source = zipfile.ZipInfo.from_file(path, name, strict_timestamps=False), path.open("rb")
-            except FileNotFoundError:  # deleted meanwhile
-                continue
-            with source, archive.open(info, "w", force_zip64=True) as entry:
-                while piece := source.read(PIECE):
-                    entry.write(piece)
-                    yield out.take()
-    yield out.take()
-
-
-async def zipped_aside(folders: list[Path]) -> AsyncIterator[bytes]:
-    """The same without keeping the event loop from other things."""
-    pieces = zipped(folders)
-    while (piece := await asyncio.to_thread(next, pieces, None)) is not None:
-        yield piece
+            with suppress(FileNotFoundError):  # deleted meanwhile
+                zipped.write(path, name)

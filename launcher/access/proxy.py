@@ -1,178 +1,252 @@
-"""On to the web UI: what people who are in ask for, and what it answers, as it is."""
+"""The auth proxy: every request from the link comes here. Login, then on to the web UI; a waiting page while it starts.
+
+`python -m launcher.access.proxy SESSION_FOLDER PORT`: a process of its own, so that neither ■ nor a crash of the kernel
+or the web UI ends it. What it knows of the launch it reads from two files, the login and where to lead, and asks the
+launcher's service (`access.service_api`).
+"""
 
 import asyncio
-import posixpath
+import logging
+import os
+import socket
+import sys
+import time
+from pathlib import Path
 from typing import Any, Final
-from urllib.parse import unquote
+from urllib.parse import parse_qs
 
-import aiohttp
-from aiohttp import web
-from multidict import CIMultiDict
-from yarl import URL
+from aiohttp import web, web_response
 
-from launcher.access.login import COOKIE
+from launcher.access.auth import COOKIE, SAME_SITE, Login, is_cross_site, until
+from launcher.access.connections import Connection, Server, ShortLog
+from launcher.access.images import write_zip
+from launcher.access.pages import OWN_PAGES, PAGE_HEADERS, login_page, status_page, ticket_page
+from launcher.access.service_api import ServiceApi
+from launcher.access.upstream import NotReady, Upstream, is_api
+from launcher.core.process import PACKAGE
+from launcher.core.session import Session, read_object
+from launcher.ui.style import STYLE
 
-PIECE_OF_BODY: Final = 256 << 10  # bytes
-HEADERS_OF_AN_ANSWER: Final = 1000
-HEADER_LINE_OF_AN_ANSWER: Final = 256 << 10  # bytes
-OTHER_COOKIES: Final = 4 << 10  # bytes; uvicorn refuses a head of 16 kB, and other sites can set cookies here
-# RFC 9110, 7.6.1, and what older proxies send: it belongs to one connection and is not passed on.
-CONNECTION_HEADERS: Final = frozenset({
-    "connection", "keep-alive", "proxy-authenticate", "proxy-authorization", "te", "trailer", "transfer-encoding",
-    "upgrade", "proxy-connection",
-})  # fmt: skip
-# The parts of A1111's API, which it has only with --api.
-API_PARTS: Final = frozenset({"sdapi", "docs", "redoc", "openapi.json"})
-LORA_PATHS: Final = ("/sdapi/v1/loras", "/sdapi/v1/refresh-loras")  # the web UI's own page uses these
-# The first parts of all routes that A1111 1.10.1 with gradio 3.41.2 has without --api. All others are extensions'.
-WEB_UI_PARTS: Final = frozenset({
-    "", "api", "app_id", "assets", "config", "favicon.ico", "file", "info", "internal", "login", "login_check", "proxy",
-    "queue", "reset", "robots.txt", "run", "sd_extra_networks", "startup-events", "static", "stream", "theme.css",
-    "token", "upload", "user", "webui-assets",
-})  # fmt: skip
-
-
-class NotReady(Exception):
-    """The web UI does not answer."""
-
-
-class WebUI:
-    def __init__(self) -> None:
-        # A connection for each request: gradio's server closes idle ones after 5 s, and a POST that meets one that is
-        # just being closed is lost. On one machine a new connection costs 0.1 ms.
-        self._client = aiohttp.ClientSession(
-            timeout=aiohttp.ClientTimeout(total=None, sock_connect=10),
-            connector=aiohttp.TCPConnector(limit=0, force_close=True),
-            auto_decompress=False,
-            cookie_jar=aiohttp.DummyCookieJar(),
-            read_bufsize=PIECE_OF_BODY,
-            max_line_size=HEADER_LINE_OF_AN_ANSWER,
-            max_field_size=HEADER_LINE_OF_AN_ANSWER,
-            max_headers=HEADERS_OF_AN_ANSWER,
-        )
-
-    async def answer(self, request: web.BaseRequest, port: int) -> web.StreamResponse:
-        """Pass the request on and its answer back. Raises `NotReady`."""
-        try:
-            if request.headers.get("Upgrade", "").lower() == "websocket":
-                return await self._join(request, port)
-            answer = await self._ask(request, port)
-        except (TimeoutError, aiohttp.ClientConnectionError) as error:
-            raise NotReady from error
-        async with answer:
-            return await pass_back(request, answer)
-
-    async def _ask(self, request: web.BaseRequest, port: int) -> aiohttp.ClientResponse:
-        """Send the visitor's request, its body streamed; return the answer once its headers are there."""
-        headers = forwarded_headers(request)
-        body = None
-        if request.body_exists:
-            body = request.content.iter_chunked(PIECE_OF_BODY)
-            if request.content_length is not None:
-                headers["Content-Length"] = str(request.content_length)
-            if headers.pop("Expect", "").lower() == "100-continue":  # the web UI may not know it; the door does
-                await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-                request.writer.output_size = 0
-        return await self._client.request(
-            request.method,
-            URL(f"http://127.0.0.1:{port}{request.raw_path}", encoded=True),
-            data=body,
-            headers=headers,
-            allow_redirects=False,
-            skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding", "Content-Type"),
-        )
-
-    async def _join(self, request: web.BaseRequest, port: int) -> web.StreamResponse:
-        """A WebSocket, both ways, until either side ends it; the other then ends in the same way."""
-        wanted = [p.strip() for p in request.headers.get("Sec-WebSocket-Protocol", "").split(",") if p.strip()]
-        headers = forwarded_headers(request)
-        for name in [name for name in headers if name.lower().startswith("sec-websocket")]:
-            headers.popall(name, None)
-        url = URL(f"ws://127.0.0.1:{port}{request.raw_path}", encoded=True)
-        try:
-            upstream = await self._client.ws_connect(
-                url, headers=headers, protocols=wanted, max_msg_size=0, autoping=False, compress=0
-            )
-        except aiohttp.WSServerHandshakeError as error:
-            return web.Response(status=error.status)
-        protocols = [upstream.protocol] if upstream.protocol else []
-        visitor = web.WebSocketResponse(protocols=protocols, max_msg_size=0, autoping=False, compress=False)
-        await visitor.prepare(request)
-        from_web_ui = asyncio.create_task(pass_messages(upstream, visitor))
-        from_visitor = asyncio.create_task(pass_messages(visitor, upstream))
-        try:
-            await asyncio.wait([from_web_ui, from_visitor], return_when=asyncio.FIRST_COMPLETED)
-            if from_web_ui.done() and not from_web_ui.result() and request.transport is not None:
-                request.transport.abort()  # only then does gradio's page say "Connection errored out"
-        finally:
-            for way in (from_web_ui, from_visitor):
-                way.cancel()
-            await asyncio.gather(from_web_ui, from_visitor, return_exceptions=True)
-            await upstream.close()
-            await visitor.close()
-        return visitor
+FORM_LIMIT: Final = 4096  # bytes of a login form
+ZIP_PIECE: Final = 1 << 16  # bytes; what a pipe holds
+ACCEPTED_AT_ONCE: Final = 1  # connections a round of the event loop: whoever is logged in comes between any two
+WAITING_TO_BE_ACCEPTED: Final = 1024
+ROBOTS: Final = "User-agent: *\nDisallow: /\n"
+GRADIO_LOGIN: Final = ("/login", "/login/")  # where gradio_client sends `auth=(user, password)`
+STYLE_SHEET: Final = f"{OWN_PAGES}style.css"
+TICKETS: Final = f"{OWN_PAGES}enter/"
+WRONG: Final = "Wrong user name or password. Both are in the notebook, below the first cell."
+USED: Final = (
+    "This link works once, for ten minutes, and has been used or has expired. Log in with the password, or press the "
+    "button in the notebook again."
+)
+NOT_KEPT: Final = (
+    "The password was right, but your browser did not save the login cookie. Allow cookies for this page, then "
+    "log in again."
+)
+ELSEWHERE: Final = "Please log in on this page."
+API_OFF: Final = "The API is off. Tick the field api in the notebook and press ▶ again.\n"
 
 
-async def pass_back(request: web.BaseRequest, answer: aiohttp.ClientResponse) -> web.StreamResponse:
-    """Pass the web UI's answer on piece by piece: memory does not grow with its size."""
-    response = web.StreamResponse(status=answer.status, reason=answer.reason)
-    for name, value in answer.headers.items():
-        if name.lower() not in CONNECTION_HEADERS and name.lower() != "server":
-            response.headers.add(name, value)
-    response.headers.setdefault("Cache-Control", "private")  # no cache on the way keeps anybody's pictures
-    response.headers.add("Content-Security-Policy", "frame-ancestors 'self'")
-    await response.prepare(request)
-    if request.method != "HEAD":
-        try:
-            async for piece in answer.content.iter_any():
-                await response.write(piece)
-        except (TimeoutError, aiohttp.ClientPayloadError, aiohttp.ServerDisconnectedError, aiohttp.ClientOSError):
-            if request.transport is not None:
-                request.transport.close()  # the visitor must see that the answer is not whole
-            return response
-    await response.write_eof()
-    return response
+class AuthProxy:
+    """The folder of `session` has the login, and says where to lead."""
 
+    def __init__(self, session: Session) -> None:
+        self.session = session
+        self.login = Login.of_this_launch(session.login)
+        self.server = Server(self.handle)
+        self.upstream = Upstream()
+        self.service = ServiceApi(session)
+        self.used_tickets: dict[str, float] = {}
 
-async def pass_messages(source: Any, target: Any) -> bool:
-    """Pass messages on until a close frame comes, and that with its code. False if it ended without one."""
-    while True:
-        message = await source.receive()
-        if message.type == aiohttp.WSMsgType.TEXT:
-            await target.send_str(message.data)
-        elif message.type == aiohttp.WSMsgType.BINARY:
-            await target.send_bytes(message.data)
-        elif message.type == aiohttp.WSMsgType.PING:
-            await target.ping(message.data)
-        elif message.type == aiohttp.WSMsgType.PONG:
-            await target.pong(message.data)
-        elif message.type == aiohttp.WSMsgType.CLOSE:
-            await target.close(code=message.data or aiohttp.WSCloseCode.OK)  # 0: a close frame without a code
-            return True
+    @property
+    def forward(self) -> dict[str, Any]:
+        """Where to lead, as the service last wrote it."""
+        return read_object(self.session.forward)
+
+    async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        """Every request: the unauthenticated one after the other, and those of people who are logged in."""
+        assert isinstance(request.protocol, Connection)
+        cross_site = is_cross_site(request)
+        # A path of another kind is another host's address, or "*": this is no open proxy.
+        if request.raw_path.startswith("/") and self.login.knows(request):
+            request.protocol.mark_logged_in()
+            if cross_site:
+                return web.Response(status=403, text="This request comes from another website.\n")
+            return await self.for_logged_in(request)
+        form = await read_form(request) if sends_a_login(request) else None
+        await self.server.wait_turn(request.protocol)
+        if cross_site and request.method == "POST":
+            response = turn_away(request, ELSEWHERE, 400)
         else:
-            return False
+            response = self.for_unauthenticated(request, form)
+        response.force_close()  # the next visitor of this connection may be another one, and a flood gets no further
+        return response
+
+    # ---- unauthenticated
+
+    def for_unauthenticated(self, request: web.BaseRequest, form: dict[str, str] | None) -> web.Response:
+        """What everybody may have: the login. `form` is what a login form says."""
+        if (public := public_file(request)) is not None:
+            return public
+        if sends_a_login(request):
+            return self.log_in(request, form)
+        if request.path.startswith(TICKETS) and request.method in ("GET", "POST"):
+            return self.use_ticket(request)
+        return turn_away(request, NOT_KEPT if request.path == f"{OWN_PAGES}entered" else "")
+
+    def log_in(self, request: web.BaseRequest, form: dict[str, str] | None) -> web.Response:
+        """A login form was sent, by our page or by gradio's client."""
+        if form is None:
+            return turn_away(request, ELSEWHERE, 400)
+        program = request.path in GRADIO_LOGIN
+        right = self.login.is_right(form.get("username" if program else "user", ""), form.get("password", ""))
+        if not program:
+            return self.let_in() if right else turn_away(request, WRONG)
+        if not right:
+            return web.json_response({"detail": "Incorrect credentials."}, status=401)
+        return self.with_cookie(web.json_response({"success": True}))
+
+    def use_ticket(self, request: web.BaseRequest) -> web.Response:
+        """The link of the notebook's button: a ticket that logs in once, when it is sent, not when it is looked at."""
+        ticket, now = request.path.removeprefix(TICKETS), time.time()
+        self.used_tickets = {used: end for used, end in self.used_tickets.items() if end > now}
+        if not self.login.ticket_is_good(ticket) or ticket in self.used_tickets:
+            return turn_away(request, USED)
+        if request.method == "GET":
+            return html_response(ticket_page())
+        self.used_tickets[ticket] = until(ticket)
+        return self.let_in()
+
+    def let_in(self) -> web.Response:
+        """Give the cookie and go on to where it is seen whether the browser kept it."""
+        return self.with_cookie(redirect(f"{OWN_PAGES}entered"))
+
+    def with_cookie(self, response: web.Response) -> web.Response:
+        """The cookie ends with the browser's session or the launch."""
+        response.set_cookie(COOKIE, self.login.cookie, httponly=True, secure=True, samesite="Lax", path="/")
+        return response
+
+    # ---- logged in
+
+    async def for_logged_in(self, request: web.BaseRequest) -> web.StreamResponse:
+        """The launcher's own pages, and all else from the web UI."""
+        if (public := public_file(request)) is not None:
+            return public
+        if sends_a_login(request):
+            return self.log_in(request, await read_form(request))
+        if request.path.startswith(OWN_PAGES):
+            return await self.own_page(request)
+        forward, by_a_page = self.forward, request.headers.get("Sec-Fetch-Site") in SAME_SITE
+        if not forward.get("api") and is_api(request.raw_path, by_a_page=by_a_page):
+            return web.Response(status=404, text=API_OFF)
+        try:
+            if not forward.get("port"):
+                raise NotReady
+            self.service.note_use()
+            return await self.upstream.pass_on(request, forward["port"])
+        except NotReady:
+            headers = PAGE_HEADERS | {"Retry-After": "2"}
+            if wants_html(request):
+                return html_response(status_page(await self.service.snapshot()), 503, headers)
+            return web.json_response({"detail": "The web UI is starting."}, status=503, headers=headers)
+
+    async def own_page(self, request: web.BaseRequest) -> web.StreamResponse:
+        page, reads = request.path.removeprefix(OWN_PAGES), request.method in ("GET", "HEAD")
+        if page == "" and reads:
+            return html_response(status_page(await self.service.snapshot(), bool(self.forward.get("images"))))
+        if page.startswith("api/"):
+            return await self.service.forward(request, page.removeprefix("api"))
+        if page == "images.zip" and reads:
+            return await self.send_images(request)
+        if page == "restart" and request.method == "POST":  # without JavaScript
+            await self.service.forward(request, "/restart")
+            return redirect(OWN_PAGES)
+        if page == "entered" or page.startswith("enter/"):
+            return redirect("/")
+        return web.Response(status=404, text="There is nothing here.\n")
+
+    async def send_images(self, request: web.BaseRequest) -> web.StreamResponse:
+        """All images made so far, in one zip."""
+        headers = {"Content-Disposition": 'attachment; filename="images.zip"', "Cache-Control": "no-store"}
+        response = web.StreamResponse(headers=headers | {"Content-Type": "application/zip"})
+        await response.prepare(request)
+        if request.method == "GET":
+            folders = [Path(folder) for folder in self.forward.get("images", [])]
+            end, begin = os.pipe()
+            writing = asyncio.create_task(asyncio.to_thread(write_zip, folders, begin))
+            with open(end, "rb", buffering=0) as pipe:
+                while piece := await asyncio.to_thread(pipe.read, ZIP_PIECE):
+                    await response.write(piece)
+            await writing  # what it raises breaks the connection: the visitor must see that the zip is not whole
+        await response.write_eof()
+        return response
 
 
-def forwarded_headers(request: web.BaseRequest) -> "CIMultiDict[str]":
-    """The visitor's headers for the web UI: without our cookie, the password, and what belongs to one connection."""
-    named = {word.strip().lower() for word in request.headers.get("Connection", "").split(",")}
-    headers: CIMultiDict[str] = CIMultiDict()
-    for name, value in request.headers.items():
-        lower = name.lower()
-        if lower in CONNECTION_HEADERS or lower in named or lower in ("content-length", "cookie"):
-            continue
-        if lower == "authorization" and value.lower().startswith("basic "):
-            continue
-        headers.add(name, value)
-    cookies = [c.strip() for c in "; ".join(request.headers.getall("Cookie", [])).split(";")]
-    others = "; ".join(c for c in cookies if c and c.partition("=")[0] != COOKIE)
-    if others and len(others) <= OTHER_COOKIES:
-        headers["Cookie"] = others
-    return headers
+def public_file(request: web.BaseRequest) -> web.Response | None:
+    """The two files that everybody may have."""
+    if request.method not in ("GET", "HEAD"):
+        return None
+    if request.path == "/robots.txt":
+        return web.Response(text=ROBOTS)
+    if request.path == STYLE_SHEET:
+        return web.Response(text=STYLE, content_type="text/css", headers={"Cache-Control": "max-age=3600"})
+    return None
 
 
-def is_api(raw_path: str, by_a_page: bool) -> bool:
-    """Whether a path belongs to an API: A1111's own, or an extension's unless the web UI's own page asks for it."""
-    path = posixpath.normpath("/" + unquote(raw_path.partition("?")[0]).lstrip("/"))
-    part = path.split("/")[1].partition("=")[0]  # gradio has /file=PATH and /proxy=URL
-    return path not in LORA_PATHS and (part in API_PARTS or (part not in WEB_UI_PARTS and not by_a_page))
+def sends_a_login(request: web.BaseRequest) -> bool:
+    return request.method == "POST" and request.path in (f"{OWN_PAGES}login", *GRADIO_LOGIN)
+
+
+async def read_form(request: web.BaseRequest) -> dict[str, str] | None:
+    """The fields of a small form, or None if it is none."""
+    body = b""
+    try:
+        async for piece in request.content.iter_any():
+            body += piece
+            if len(body) > FORM_LIMIT:
+                return None
+        return {name: values[-1] for name, values in parse_qs(body.decode(errors="replace")).items()}
+    except (ValueError, web.RequestPayloadError):
+        return None
+
+
+def turn_away(request: web.BaseRequest, message: str = "", status: int = 401) -> web.Response:
+    """The login page for a person, 401 for a program."""
+    if wants_html(request):
+        return html_response(login_page(message), status)
+    basic = {"WWW-Authenticate": 'Basic realm="one-click launcher", charset="UTF-8"'} if status == 401 else {}
+    return web.Response(status=status, text="Log in first.\n", headers=PAGE_HEADERS | basic)
+
+
+def wants_html(request: web.BaseRequest) -> bool:
+    return request.method in ("GET", "HEAD", "POST") and "text/html" in request.headers.get("Accept", "")
+
+
+def html_response(text: str, status: int = 200, headers: dict[str, str] = PAGE_HEADERS) -> web.Response:
+    return web.Response(status=status, text=text, content_type="text/html", headers=headers)
+
+
+def redirect(location: str) -> web.Response:
+    return web.Response(status=303, headers={"Location": location, "Cache-Control": "no-store"})
+
+
+async def serve(session: Session, port: int) -> None:
+    """Serve on `port` (0: any) for ever. Only this machine can connect: the tunnel does."""
+    web_response.SERVER_SOFTWARE = "proxy"  # type: ignore[attr-defined]  # nobody is told versions
+    proxy, listener = AuthProxy(session), socket.socket()
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind(("127.0.0.1", port))
+    except OSError:  # somebody else has it now: any other will do
+        listener.bind(("127.0.0.1", 0))
+    # asyncio takes so many new connections at once as may wait: many may wait, but logged-in ones come between.
+    await asyncio.get_running_loop().create_server(proxy.server, sock=listener, backlog=ACCEPTED_AT_ONCE)
+    listener.listen(WAITING_TO_BE_ACCEPTED)
+    session.door.note(port=listener.getsockname()[1], pid=os.getpid(), package=str(PACKAGE))
+    await proxy.server.drop_late()
+
+
+if __name__ == "__main__":
+    logging.basicConfig(handlers=[ShortLog()], level=logging.WARNING, force=True)
+    asyncio.run(serve(Session(Path(sys.argv[1])), int(sys.argv[2])))

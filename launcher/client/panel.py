@@ -100,8 +100,8 @@ class TextPanel:
 
     def draw(self, status: Snapshot, link: str, closed: bool = False) -> None:
         """Print what is new. Steps at work are told once a state, not at every byte."""
-        for line in text_lines(status, with_password=True):
-            if line[0] not in "·…" and line not in self._printed:
+        for line in text_lines(status, with_password=True, ended_only=True):
+            if line not in self._printed:
                 self._printed.add(line)
                 print(line, flush=True)
 

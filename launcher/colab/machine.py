@@ -1,6 +1,5 @@
 """The machine: Google Colab or any other Jupyter, and what is in it. Knows nothing of A1111."""
 
-import importlib.util
 import os
 import re
 import shutil
@@ -14,7 +13,6 @@ from launcher.core.folder import GB
 from launcher.core.problem import Problem
 from launcher.core.process import CommandError, run
 
-MOUNTS: Final = Path("/proc/mounts")
 UNASSIGN_PATIENCE: Final = 60  # seconds
 
 
@@ -55,55 +53,37 @@ class Machine:
         return f"My Drive/{path.relative_to(self.drive)}" if self.mountpoint else str(path)
 
 
-def is_colab() -> bool:
-    return bool(os.environ.get("COLAB_RELEASE_TAG")) and importlib.util.find_spec("google.colab") is not None
-
-
-def base_folder() -> Path:
-    """`ONECLICK_HOME`, else /content in Colab and ~/oneclick elsewhere."""
-    base = os.environ.get("ONECLICK_HOME") or ("/content" if is_colab() else "~/oneclick")
-    return Path(base).expanduser().absolute()
-
-
-def place_of_machine() -> Path:
-    """`Machine.disk`, without looking at the rest of the machine."""
-    return base_folder() / ("oneclick" if is_colab() else "machine")
-
-
 def look_at_machine() -> Machine:
-    """Find out where we run and what is here."""
-    colab, base = is_colab(), base_folder()
+    """Find out where we run and what is here. `notebook/unpack.py` has the same two rules, for it stands alone."""
+    colab = bool(os.environ.get("COLAB_RELEASE_TAG"))
+    base = Path(os.environ.get("ONECLICK_HOME") or ("/content" if colab else "~/oneclick")).expanduser().absolute()
     mountpoint = (mounted_below(base) or base / "drive") if colab else None
     card, card_memory = look_at_card()
     return Machine(colab, base, card, psutil.virtual_memory().total, mountpoint, card_memory)
 
 
 def mounted_below(base: Path) -> Path | None:
-    """Where below `base` Google Drive is mounted now: people also use /content/gdrive, and there is one Drive a
-    machine.
+    """Where Google Drive is mounted now: people also use /content/gdrive, and there is one Drive a machine.
+
+    psutil.disk_partitions would ask every mount something, and a Drive that hangs would hang us.
     """
-    for line in MOUNTS.read_text(errors="replace").splitlines():
-        words = line.split()
-        if len(words) > 2 and words[2] == "fuse.drive":
-            place = Path(re.sub(r"\\([0-7]{3})", lambda octal: chr(int(octal[1], 8)), words[1]))
-            if place.is_relative_to(base):
-                return place
-    return None
+    mounts = [line.split() for line in Path("/proc/mounts").read_text(errors="replace").splitlines()]
+    escaped = [words[1] for words in mounts if words[2:3] == ["fuse.drive"]]
+    drives = [Path(re.sub(r"\\([0-7]{3})", lambda octal: chr(int(octal[1], 8)), name)) for name in escaped]
+    return next((place for place in drives if place.is_relative_to(base)), None)
 
 
 def look_at_card() -> tuple[str, int]:
-    """The NVIDIA card's name and memory in bytes as nvidia-smi tells them, or "" and 0 where there is no card or no
-    driver.
-    """
+    """The NVIDIA card's name and memory in bytes; "" and 0 where there is no card or no driver."""
     if not shutil.which("nvidia-smi"):
         return "", 0
-    command = ["nvidia-smi", "--query-gpu=name,memory.total", "--format=csv,noheader,nounits"]
     try:
-        lines = run(command, timeout=30).strip().splitlines()
+        told = run(["nvidia-smi", "--query-gpu=name,memory.total", "--format=csv,noheader,nounits"], timeout=30)
     except CommandError:  # a driver without a card
         return "", 0
-    name, _, memory = lines[0].rpartition(", ") if lines else ("", "", "")
-    return (name, int(memory) * 2**20) if memory.isdigit() else (lines[0] if lines else "", 0)
+    line = told.strip().partition("\n")[0]
+    name, _, memory = line.rpartition(", ")
+    return (name, int(memory) * 2**20) if memory.isdigit() else (line, 0)
 
 
 def release_machine(machine: Machine) -> None:

@@ -11,7 +11,7 @@ PATIENCE: Final = 5  # seconds
 
 def first_cells_values() -> dict[str, Any] | None:
     """The values of the first cell's form as they stand in the page; None where nobody says."""
-    try:
+    try:  # google.colab has no public way to it
         message: Any = importlib.import_module("google.colab._message")
         cells = message.blocking_request("get_ipynb", timeout_sec=PATIENCE)["ipynb"]["cells"]
         sources = ["".join(cell.get("source", "")) for cell in cells if cell.get("cell_type") == "code"]
@@ -33,9 +33,9 @@ def values_in(form: str) -> dict[str, Any]:
         nodes = ast.parse(form).body
     except SyntaxError:
         return {}
-    values = {
-        getattr(node.targets[0], "id", ""): node.value.value
+    return {
+        node.targets[0].id: node.value.value
         for node in nodes
         if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant)
+        if isinstance(node.targets[0], ast.Name) and node.targets[0].id in DEFAULTS
     }
-    return {name: value for name, value in values.items() if name in DEFAULTS}

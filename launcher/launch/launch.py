@@ -6,9 +6,9 @@ from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any, Final
 
-from launcher.access.login import USER
+from launcher.access.auth import USER
+from launcher.access.link import PublicLink
 from launcher.access.pages import OWN_PAGES
-from launcher.access.public_link import PublicLink
 from launcher.colab.machine import Machine
 from launcher.core.fields import Settings
 from launcher.core.folder import Folder

@@ -8,22 +8,13 @@ from pathlib import Path
 from typing import Any, Final
 
 from launcher.core.fields import FIELDS
-from launcher.notebook.cells import (
-    ADD_CONTROLNET,
-    ADD_EXTENSION,
-    ADD_MODEL,
-    BADGE,
-    LAUNCH_FORM,
-    NOTEBOOK,
-    STOP,
-    TITLE,
-)
+from launcher.notebook.cells import BADGE, CODE_CELLS, NOTEBOOK, TITLE
 
 SOURCES: Final = Path(__file__).resolve().parent.parent
 README: Final = SOURCES.parent / "README.md"
 TABLE_BEGINS: Final = "<!-- fields: made by `make notebook` -->"
 TABLE_ENDS: Final = "<!-- end of fields -->"
-NOT_IN_THE_NOTEBOOK: Final = "notebook"  # the room that builds it
+NOT_IN_THE_NOTEBOOK: Final = "notebook"  # the package that builds it
 
 
 def package_files() -> dict[str, str]:
@@ -53,51 +44,31 @@ def unpacking() -> str:
     return text[text.index("async def oneclick") :].strip() + "\n"
 
 
-def call(function: str, form: str, files: dict[str, str], *, with_files: bool = False) -> str:
-    """The line that calls the launcher with the form's fields."""
-    names = re.findall(r"(?m)^(\w+) = .*#@param", form)
-    fields = ", ".join(f"{name!r}: {name}" for name in names)
-    start = f'await oneclick("{function}", "{digest_of(files)}", {{{fields}}}'.replace("'", '"')
-    if not with_files:
-        return f"{start})\n"
-    sources = "".join(f"'{name}': r'''{text}''',\n" for name, text in files.items())
-    return f"{start}, {{\n{sources}}})\n"
-
-
 def code_text(identity: str, function: str, form: str, files: dict[str, str]) -> str:
-    """A code cell: its form, the function that unpacks, the call."""
-    return f"{form.rstrip()}\n\n{unpacking()}\n\n{call(function, form, files, with_files=identity == 'launch')}"
+    """A code cell: its form, the function that unpacks, the call with its fields, and in the first the files."""
+    names = re.findall(r"(?m)^(\w+) = .*#@param", form)
+    fields = ", ".join(f'"{name}": {name}' for name in names)
+    sources = "".join(f"'{name}': r'''{text}''',\n" for name, text in files.items())
+    carried = f", {{\n{sources}}}" if identity == "launch" else ""
+    call = f'await oneclick("{function}", "{digest_of(files)}", {{{fields}}}{carried})'
+    return f"{form.rstrip()}\n\n{unpacking()}\n\n{call}\n"
 
 
 def cell(kind: str, identity: str, text: str, **metadata: Any) -> dict[str, Any]:
     """One cell, with an id that does not change from build to build."""
-    built: dict[str, Any] = {
-        "cell_type": kind,
-        "id": identity,
-        "metadata": metadata,
-        "source": text.rstrip().splitlines(keepends=True),
-    }
-    if kind == "code":
-        built |= {"execution_count": None, "outputs": []}
-    return built
+    built = {"cell_type": kind, "id": identity, "metadata": metadata, "source": text.rstrip().splitlines(keepends=True)}
+    return built | ({"execution_count": None, "outputs": []} if kind == "code" else {})
 
 
 def notebook() -> dict[str, Any]:
     """The whole notebook."""
     files = package_files()
-    codes = (
-        ("launch", "launch", LAUNCH_FORM),
-        ("add-model", "add_model", ADD_MODEL),
-        ("add-controlnet", "add_controlnet", ADD_CONTROLNET),
-        ("add-extension", "change_extensions", ADD_EXTENSION),
-        ("stop", "stop", STOP),
-    )
     folded = {"cellView": "form", "jupyter": {"source_hidden": True}}
     return {
         "cells": [
             cell("markdown", "view-in-github", BADGE, id="view-in-github", colab_type="text"),
             cell("markdown", "title", TITLE, id="title"),
-            *(cell("code", i, code_text(i, function, form, files), id=i, **folded) for i, function, form in codes),
+            *(cell("code", i, code_text(i, function, form, files), id=i, **folded) for i, function, form in CODE_CELLS),
         ],
         "metadata": {
             "accelerator": "GPU",

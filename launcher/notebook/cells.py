@@ -88,3 +88,12 @@ give_back_the_machine = False #@param {type:"boolean"}
 #@markdown Ends the web UI and its link once your last image is saved. \
 Tick the box to give the machine and its GPU back to Google, too.
 """
+
+# Each code cell: its id, what it asks for, its form.
+CODE_CELLS: Final = (
+    ("launch", "launch", LAUNCH_FORM),
+    ("add-model", "add_model", ADD_MODEL),
+    ("add-controlnet", "add_controlnet", ADD_CONTROLNET),
+    ("add-extension", "change_extensions", ADD_EXTENSION),
+    ("stop", "stop", STOP),
+)

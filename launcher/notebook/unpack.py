@@ -1,4 +1,4 @@
-"""The one function every cell has: it unpacks the launcher's package and calls it. Its text is put into the cells.
+"""The one function every cell has, put into the cells as text: it unpacks the launcher's package and calls it.
 
 It stands alone: nothing of the launcher can be imported before it has run.
 """
@@ -19,12 +19,8 @@ async def oneclick(  # noqa: PLR0915  # it stands alone
     def digest_of(files: dict[str, str]) -> str:
         return hashlib.sha256("".join(f"{name}\0{files[name]}\0" for name in sorted(files)).encode()).hexdigest()[:16]
 
-    def on_disk() -> dict[str, str]:
-        return {path.relative_to(place).as_posix(): path.read_bytes().decode(errors="replace")
-                for path in place.rglob("*") if path.is_file() and path.suffix != ".pyc"}
-
-    def in_the_notebook() -> dict[str, str] | None:
-        """The package out of the notebook's text, which Colab's page knows; None where it does not answer."""
+    def in_the_notebook() -> dict[str, str]:
+        """The package out of the notebook's text, which Colab's page knows; empty where it does not answer."""
         import ast
         import signal
 
@@ -35,16 +31,16 @@ async def oneclick(  # noqa: PLR0915  # it stands alone
             cells = message.blocking_request("get_ipynb", timeout_sec=10)["ipynb"]["cells"]
         except Exception as error:  # Colab's errors share no base class; whichever it was, ▶ on the first cell helps
             why.append(f" (Colab did not hand out the notebook's text: {type(error).__name__}.)")
-            return None
+            return {}
         except KeyboardInterrupt:
-            return None
+            return {}
         finally:
             signal.signal(signal.SIGINT, before)
         for text in ("".join(cell.get("source", "")) for cell in cells):
             if f'oneclick("launch", "{digest}"' in text:
                 calls = [node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Call)]
                 return dict(ast.literal_eval(next(c for c in calls if getattr(c.func, "id", "") == "oneclick").args[3]))
-        return None
+        return {}
 
     why: list[str] = []
     needed = ("aiohttp", "psutil", "requests", "huggingface_hub")
@@ -57,19 +53,21 @@ async def oneclick(  # noqa: PLR0915  # it stands alone
     colab = bool(os.environ.get("COLAB_RELEASE_TAG"))
     base = Path(os.environ.get("ONECLICK_HOME") or ("/content" if colab else "~/oneclick")).expanduser().absolute()
     place = base / ("oneclick" if colab else "machine") / "program" / digest
-    if digest_of(on_disk()) != digest:
+    on_disk = {path.relative_to(place).as_posix(): path.read_bytes().decode(errors="replace")
+               for path in place.rglob("*") if path.is_file() and path.suffix != ".pyc"}
+    if digest_of(on_disk) != digest:
         files = files or in_the_notebook()
-        if files is None or digest_of(files) != digest:
+        if digest_of(files) != digest:
             print("Press ▶ on the first cell once, then press ▶ here again." + "".join(why))
             return
-        part = place.with_name(f".{digest}.{os.getpid()}")
+        part, changed = (place.with_name(f".{digest}.{os.getpid()}{end}") for end in ("", ".changed"))
         for name, text in files.items():
             (part / name).parent.mkdir(parents=True, exist_ok=True)
             (part / name).write_bytes(text.encode())
         if place.exists():  # somebody changed it
-            os.rename(place, place.with_name(f".{digest}.{os.getpid()}.changed"))
+            os.rename(place, changed)
         os.rename(part, place)
-        shutil.rmtree(place.with_name(f".{digest}.{os.getpid()}.changed"), ignore_errors=True)
+        shutil.rmtree(changed, ignore_errors=True)
     for name in [name for name in sys.modules if name.partition(".")[0] == "launcher"]:
         origin = getattr(sys.modules[name], "__file__", None) or ""
         if origin.startswith(f"{place}{os.sep}"):
@@ -81,4 +79,4 @@ async def oneclick(  # noqa: PLR0915  # it stands alone
         del sys.modules[name]  # another version of the launcher; what it left running is found by its files
     sys.path[:] = [str(place), *(entry for entry in sys.path if Path(entry).parent != place.parent)]
     importlib.invalidate_caches()
-    await getattr(importlib.import_module("launcher.cells"), call)(**fields)
+    await importlib.import_module("launcher.cells").run_cell(call, fields)

@@ -6,6 +6,7 @@ from typing import Final
 from launcher.core.snapshot import RUNNING, Button, Row
 
 STATE_WORDS: Final = {"waiting": "waiting", "running": "at work", "done": "done", "failed": "failed"}
+ICONS: Final = {"waiting": "·", "running": "…", "done": "✓", "failed": "✕"}
 LABELS: Final = {
     Button.RESTART: "Restart the web UI",
     Button.STOP: "Stop everything",

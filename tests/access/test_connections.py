@@ -12,7 +12,7 @@ import pytest
 from aiohttp import web
 
 from launcher.access import connections
-from launcher.access.connections import LINES_A_MINUTE, MOST_STRANGERS, Connection, Server, ShortLog
+from launcher.access.connections import LINES_A_MINUTE, MOST_UNAUTHENTICATED, Connection, Server, ShortLog
 from tests.programs.attacks import ATTACKS, ODD, Owner
 
 pytestmark = pytest.mark.xdist_group("owner")  # one web UI for all of them
@@ -68,7 +68,7 @@ def test_a_fault_of_ours_is_logged_by_kind_and_place_only(capsys: pytest.Capture
 def test_the_oldest_silent_connection_goes_first(owner: Owner) -> None:
     async def story() -> tuple[bool, bool]:
         first, _ = await asyncio.open_connection("127.0.0.1", owner.port)
-        crowd = [await asyncio.open_connection("127.0.0.1", owner.port) for _ in range(MOST_STRANGERS)]
+        crowd = [await asyncio.open_connection("127.0.0.1", owner.port) for _ in range(MOST_UNAUTHENTICATED)]
         gone = await asyncio.wait_for(first.read(1), 10) == b""
         alive = not crowd[-1][0].at_eof()
         for _, writer in crowd:
@@ -80,17 +80,17 @@ def test_the_oldest_silent_connection_goes_first(owner: Owner) -> None:
 
 
 def test_a_strangers_time_ends_and_that_of_who_is_in_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connections, "STRANGERS_TIME", 0.1)
+    monkeypatch.setattr(connections, "UNAUTHENTICATED_TIME", 0.1)
 
     async def let_in(request: web.BaseRequest) -> web.Response:
         assert isinstance(request.protocol, Connection)
-        request.protocol.is_in()
+        request.protocol.mark_logged_in()
         return web.Response()
 
     async def story() -> None:
         server = Server(let_in)
         listening = await asyncio.get_running_loop().create_server(server, "127.0.0.1", 0)
-        looking = asyncio.create_task(server.strangers.look_after())
+        looking = asyncio.create_task(server.drop_late())
         port = listening.sockets[0].getsockname()[1]
         owner, silent, slow = [await asyncio.open_connection("127.0.0.1", port) for _ in range(3)]
         owner[1].write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")

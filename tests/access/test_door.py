@@ -25,7 +25,7 @@ import requests
 import websocket
 from aiohttp import web
 
-from launcher.access.login import COOKIE, LETTERS, Login
+from launcher.access.auth import COOKIE, LETTERS, Login
 from launcher.core.folder import write_safely
 from launcher.core.snapshot import Row
 from tests.conftest import ROOT
@@ -149,7 +149,7 @@ class OpenDoor:
         self.lead_to()
         self.service = FakeService(session)
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "launcher.access.door", str(session), str(port)], cwd=ROOT
+            [sys.executable, "-m", "launcher.access.proxy", str(session), str(port)], cwd=ROOT
         )
         wait((session / "door.json").exists, 20, "the door")
         self.port = json.loads((session / "door.json").read_text())["port"]

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import pytest
 from playwright.sync_api import Error, sync_playwright
 
-from launcher.access.login import COOKIE
+from launcher.access.auth import COOKIE
 from tests.access.test_door import OpenDoor, Upstream
 from tests.world.browser import CHROMIUM, FLAGS, PATIENCE
 from tests.world.firefox import firefox

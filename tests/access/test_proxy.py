@@ -7,7 +7,7 @@ import gradio_client
 import pytest
 from gradio_client.exceptions import AuthenticationError
 
-from launcher.access.login import USER
+from launcher.access.auth import USER
 from tests.programs.attacks import Owner
 from tests.world.browser import chromium, log_in
 from tests.world.walk import walk

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 import requests
 
-from launcher.access import public_link
-from launcher.access.public_link import PublicLink
+from launcher.access import link as public_link
+from launcher.access.link import PublicLink
 from launcher.access.tunnels.tunnel import SERVICES
 from launcher.colab.machine import Machine
 from launcher.core import process
@@ -61,7 +61,7 @@ def test_a_door_of_another_version_is_opened_anew_at_the_same_place_with_the_sam
 OPEN = """
 import sys
 from pathlib import Path
-from launcher.access.public_link import PublicLink
+from launcher.access.link import PublicLink
 from launcher.colab.machine import Machine
 from launcher.core.fields import NO_LINK
 from launcher.core.folder import Folder
@@ -102,7 +102,7 @@ def test_colabs_own_link_counts_as_well_while_the_door_answers(way_in: Callable[
         return COLAB
 
     way = way_in(COLABS_OWN, colabs_link)
-    way.door_answers_within = 1
+    way.proxy_answers_within = 1
     assert way.open(False, Heard()) == COLAB
     assert way.answers()
     assert way.open_again(Heard()) == COLAB

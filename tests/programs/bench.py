@@ -25,7 +25,7 @@ from typing import TypeVar
 import aiohttp
 import requests
 
-from launcher.access.login import Login
+from launcher.access.auth import Login
 from launcher.core.folder import write_safely
 from launcher.models.download import download
 from launcher.models.remote import Remote
@@ -123,7 +123,7 @@ class Doors:
         self.processes = [
             subprocess.Popen([sys.executable, "-c", UPSTREAM, str(upstream)]),
             subprocess.Popen(["nginx", "-c", str(folder / "nginx.conf")], stderr=subprocess.DEVNULL),
-            subprocess.Popen([sys.executable, "-m", "launcher.access.door", str(session), "0"], cwd=ROOT),
+            subprocess.Popen([sys.executable, "-m", "launcher.access.proxy", str(session), "0"], cwd=ROOT),
         ]
         while not (session / "door.json").exists():
             time.sleep(0.05)

@@ -16,7 +16,7 @@ from typing import Any, Final
 
 import psutil
 
-from launcher.access.login import Login
+from launcher.access.auth import Login
 from launcher.access.tunnels.tunnel import Tunnel
 from launcher.core.session import Session
 from tests.conftest import COLAB_PYTHON, ROOT
@@ -86,6 +86,7 @@ def run(home: Path, minutes: float, table: Path) -> list[dict[str, float]]:
             kernel.start(cell_source("launch", checkpoint=MODEL_LINK, link="gradio"))
             kernel.wait_for_text("Ready after", 180)
             link, login = Tunnel(session.place).url, Login.of_this_launch(session.login)
+            assert link, "the tunnel has a link"
             with chromium() as browser, table.open("w", newline="") as file:
                 tab = browser.new_page()
                 log_in(tab, link, login.password)

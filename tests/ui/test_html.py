@@ -6,7 +6,7 @@ from launcher.core.problem import Problem
 from launcher.core.snapshot import LoginBox, Snapshot
 from launcher.core.status import Status
 from launcher.ui.html import NOTICES_SHOWN, foot_html, live_html, report_html, told_html
-from launcher.ui.report import report, without_private_parts
+from launcher.ui.text import report, without_private_parts
 
 PASSWORD = "Zt7kQ2mLx9vRb4Nc8pWd3s"
 

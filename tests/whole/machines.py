@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 from huggingface_hub.constants import HF_HOME
 
-from launcher.access.public_link import PublicLink
+from launcher.access.link import PublicLink
 from launcher.access.tunnels.tunnel import Tunnel
 from launcher.colab.machine import Machine
 from launcher.core import tools

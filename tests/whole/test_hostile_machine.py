@@ -85,7 +85,7 @@ IN_WEBUI = (*INSTALLER, *HUB, "VIRTUAL_ENV", "MPLBACKEND", "PYTHONUNBUFFERED", "
 # A pattern of the command -> its name, and what may arrive there. The first that fits.
 PROGRAMS = (
     (r"-m launcher\.service ", "service", PART),
-    (r"-m launcher\.access\.door ", "door", PART),
+    (r"-m launcher\.access\.proxy ", "door", PART),
     (r"-m launcher\.access\.tunnels\.tunnel ", "tunnel", PART),
     (r"^\S*/frpc_\S+ ", "frpc", PART),
     (r"^\S*/cloudflared ", "cloudflared", EVERYBODY),

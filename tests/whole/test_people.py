@@ -6,14 +6,14 @@ import json
 import re
 import shutil
 from collections.abc import Callable
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from launcher.access.pages import STYLE, status_page
-from launcher.core.snapshot import Row
+from launcher.access.pages import status_page
+from launcher.core.snapshot import Row, Snapshot
+from launcher.ui.style import STYLE
 from tests.conftest import COLAB_PYTHON, CURRENT_PYTHON, ROOT, SERVER_PYTHON
 from tests.world import MODEL_LINK, MODEL_REPO, safetensors
 from tests.world.browser import chromium, images, log_in, paint
@@ -28,7 +28,7 @@ BESIDE = """() => [...document.querySelectorAll('.oneclick .field button')].ever
     const one = button.getBoundingClientRect(), other = button.previousElementSibling.getBoundingClientRect();
     return button.closest('.oneclick').clientWidth < 280 || (one.top < other.bottom && other.top < one.bottom); })"""
 # In one question: a bar that goes away between "is it there?" and "how far is it?" would be waited for.
-VALUES = "bars => bars.slice(0, 1).map(bar => Number(bar.getAttribute('aria-valuenow')))"
+VALUES = "bars => bars.slice(0, 1).map(bar => bar.value)"
 AXE = ROOT / ".cache" / "axe-core" / "axe.min.js"
 SHOTS = ROOT / "tests" / "shots"
 NEAREST_TO_COLAB = ("lab", SERVER_PYTHON, COLAB_PYTHON)
@@ -205,9 +205,10 @@ def test_a_bold_word_in_a_sentence_of_the_waiting_page_stays_in_its_line() -> No
     row = Row("model", "Checkpoint", "failed", problem="It is gone.", remedy="Write **kind** again.")
     with chromium(viewport={"width": 1600, "height": 800}, java_script_enabled=False) as browser:
         page = browser.new_page()
-        page.set_content(f"<style>{STYLE}</style>{status_page({'steps': [asdict(row)]})}")
-        lines = "one => new Set([...one.getClientRects()].map(box => box.top)).size"
-        assert page.locator("small").first.evaluate(lines) == 1
+        page.set_content(f"<style>{STYLE}</style>{status_page(Snapshot('It stopped', (row,)))}")
+        lines = """one => { const all = document.createRange(); all.selectNodeContents(one);
+            return new Set([...all.getClientRects()].filter(box => box.width).map(box => box.top)).size; }"""
+        assert page.locator(".trouble").evaluate(lines) == 2, "what happened, and what to do"
 
 
 @pytest.mark.page

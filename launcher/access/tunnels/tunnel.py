@@ -3,18 +3,21 @@
 `python -m launcher.access.tunnels.tunnel KIND SESSION_FOLDER PORT PATIENCE`
 """
 
+import re
 import secrets
+import subprocess
 import sys
+import threading
 import time
-from collections.abc import Callable
+from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Final
+from typing import IO, Final
 
 import requests
 
-from launcher.access.tunnels.service import START_PATIENCE, Reason, Service
-from launcher.core.child_environment import PROXIES, also_look_at
+from launcher.access.tunnels import Reason, Service
+from launcher.core.child_environment import PROXIES, also_look_at, child_environment
 from launcher.core.fields import TUNNELS
 from launcher.core.folder import write_safely
 from launcher.core.problem import Problem
@@ -26,7 +29,8 @@ SERVICES: Final[dict[str, Service]] = {
     name: import_module(f"launcher.access.tunnels.{name}").SERVICE for name in TUNNELS
 }
 TRY_LATER: Final = "Press ▶ again in a few minutes, or choose something else in the field **link**."
-PROBE_PATH: Final = "/robots.txt"  # the door answers it to everybody
+START_PATIENCE: Final = 45.0  # seconds in which a program has its link
+PROBE_PATH: Final = "/robots.txt"  # the proxy answers it to everybody
 PROBE_TIMEOUT: Final = 10.0  # seconds
 MOST_LOGGED: Final = 1_000_000  # bytes
 
@@ -39,17 +43,16 @@ class Tunnel:
 
     def __init__(self, session: Path, patience: float = START_PATIENCE) -> None:
         self.session, self.patience = session, patience
-        self.part = Session(session).tunnel
-        self.pid_file, self.log = self.part.pid_file, self.part.log
+        self.part, self.token = Session(session).tunnel, Session(session).tunnel_token
 
     @property
     def running(self) -> bool:
-        return bool(running_pid(self.pid_file))
+        return bool(running_pid(self.part.pid_file))
 
     @property
-    def url(self) -> str:
-        """The link of the running tunnel, or ""."""
-        return str(self.part.said.get("url", "")) if self.running else ""
+    def url(self) -> str | None:
+        """The link of the running tunnel."""
+        return self.part.said.get("url") if self.running else None
 
     @property
     def port(self) -> int:
@@ -57,96 +60,109 @@ class Tunnel:
         return self.part.port
 
     @property
-    def kind(self) -> str:
-        """Which service the running tunnel is of, or ""."""
-        return str(self.part.said.get("kind", ""))
+    def kind(self) -> str | None:
+        """Which service the running tunnel is of."""
+        return self.part.said.get("kind")
 
     def open(self, kind: str, port: int) -> str:
         """Start a tunnel to `port` and return its link. Raises `Problem` if there is none.
 
-        A share server holds the name of a link for 40 s after a connection dropped, and frpc gives up after 30: there
-        is a second try for the same link.
+        A share server holds the name of a link for 40 s after a connection dropped: there is a second try for the
+        same link.
         """
         reason = self._try(kind, port)
         if reason and reason.again:
             reason = self._try(kind, port)
-        if reason:
+        url = self.url
+        if reason or not url:
             self.close()
-            raise Problem(f"{SERVICES[kind].title} gave no link: {reason.words}.", TRY_LATER + also_look_at(PROXIES))
-        return self.url
+            why = reason.words if reason else "its program ended"
+            raise Problem(f"{SERVICES[kind].title} gave no link: {why}.", TRY_LATER + also_look_at(PROXIES))
+        return url
 
     def _try(self, kind: str, port: int) -> Reason | None:
         """Start it and wait for its link; why there is none, else."""
         self.close()
-        self._make_token()
+        if not self.token.exists():  # the same token gives the same link again, so it is kept for the launch
+            write_safely(self.token, secrets.token_urlsafe(32), 0o600)
         arguments = (kind, str(self.session), str(port), str(self.patience))
         start_part(self.part, "launcher.access.tunnels.tunnel", *arguments, PYTHONUNBUFFERED="1")
         end = time.monotonic() + self.patience + 10
         while time.monotonic() < end and self.running and not self.part.said:
             time.sleep(0.1)
-        if self.part.said.get("url"):
-            return None
-        return SERVICES[kind].reason(str(self.part.said.get("error", "")) or last_words_of(self.log))
+        said = self.part.said
+        return None if said.get("url") else SERVICES[kind].reason(said.get("error") or last_line_of(self.part.log))
 
     def close(self) -> None:
-        end_process(self.pid_file, patience=3)
+        end_process(self.part.pid_file, patience=3)
         self.part.forget()
-
-    def _make_token(self) -> None:
-        """The same token gives the same link again, so it is kept for the launch, readable by the owner only."""
-        path = Session(self.session).tunnel_token
-        if not path.exists():
-            write_safely(path, secrets.token_urlsafe(32), 0o600)
 
 
 def answers(url: str, patience: float) -> bool:
-    """True if the door answers through the link within `patience` seconds. This machine is asked without any proxy."""
+    """True if the proxy answers through the link within `patience` seconds. This machine is asked directly."""
     end = time.monotonic() + patience
     with requests.Session() as session:
         session.trust_env = not url.startswith(("http://127.0.0.1", "http://localhost"))
         while True:
-            try:
-                answer = session.get(url + PROBE_PATH, timeout=max(1.0, min(PROBE_TIMEOUT, patience)))
-                if answer.text.startswith("User-agent: *\nDisallow: /"):
+            with suppress(requests.RequestException):  # not yet
+                response = session.get(url + PROBE_PATH, timeout=max(1.0, min(PROBE_TIMEOUT, patience)))
+                if response.text.startswith("User-agent: *\nDisallow: /"):
                     return True
-            except requests.RequestException:
-                pass  # not yet: the loop's end says so
             if time.monotonic() > end:
                 return False
             time.sleep(0.5)
 
 
-def last_words_of(log: Path) -> str:
-    """The last line of a log, for a message."""
+def last_line_of(log: Path) -> str:
     lines = log.read_text(errors="replace").strip().splitlines() if log.exists() else []
     return lines[-1] if lines else "it said nothing"
 
 
-def main(arguments: list[str]) -> None:
-    """The tunnel's process. Says its link, or why there is none, in tunnel.json."""
-    kind, session, port, patience = arguments[0], Session(Path(arguments[1])), int(arguments[2]), float(arguments[3])
+# ---- the tunnel's own process
+
+
+def run_tunnel(kind: str, session: Session, port: int, patience: float) -> None:
+    """Note the link, or why there is none, in tunnel.json, and stay as long as the program does."""
     try:
-        url, process = SERVICES[kind].start(session.place, port, session.tunnel_token.read_text(), patience)
+        command = SERVICES[kind].command(session.place, port, session.tunnel_token.read_text())
+        url, process, output = start(command, SERVICES[kind].link, patience)
     except Exception as error:
-        cause = f" ({type(error.__cause__).__name__})" if error.__cause__ else ""
         response = getattr(error, "response", None)
         status = f" {response.status_code}" if response is not None else ""
-        session.tunnel.note(error=f"{type(error).__name__}:{status} {str(error).strip()[-400:]}{cause}")
+        session.tunnel.note(error=f"{type(error).__name__}:{status} {str(error).strip()[-400:]}")
         raise
-    session.tunnel.note(url=url.strip().rstrip("/"), port=port, program=process.pid, kind=kind)
-    keep_log_short(process.stdout, print)
+    session.tunnel.note(url=url.rstrip("/"), port=port, program=process.pid, kind=kind)
+    read_to_end(output)
     process.wait()
-    sys.exit("the tunnel has ended")
 
 
-def keep_log_short(lines: Any, tell: Callable[[str], None]) -> None:
-    """Read frpc's output to its end: it stops reconnecting when its pipe is full."""
-    told = 0
+def start(command: list[str], link: str, patience: float) -> tuple[str, "subprocess.Popen[bytes]", IO[bytes]]:
+    """Start a program and wait until it prints its link. It stays in our process group and ends with us."""
+    process = subprocess.Popen(
+        command, env=child_environment(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
+    assert process.stdout is not None
+    watchdog = threading.Timer(patience, process.kill)
+    watchdog.daemon = True
+    watchdog.start()
+    printed = ""
+    for line in process.stdout:
+        printed += line.decode(errors="replace")
+        if found := re.search(link, printed):
+            watchdog.cancel()
+            return found[1], process, process.stdout
+    raise RuntimeError(printed.strip()[-300:] or f"it ended with {process.wait()}")
+
+
+def read_to_end(lines: IO[bytes]) -> None:
+    """Log what a program prints, up to a size, and read all of it: frpc does not reconnect while its pipe is full."""
+    logged = 0
     for line in lines:
-        told += len(line)
-        if told < MOST_LOGGED:  # a line for every request while the door is away
-            tell(line.decode(errors="replace").rstrip())
+        logged += len(line)
+        if logged < MOST_LOGGED:  # a line for every request while the proxy is away
+            print(line.decode(errors="replace").rstrip())
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    run_tunnel(sys.argv[1], Session(Path(sys.argv[2])), int(sys.argv[3]), float(sys.argv[4]))
+    sys.exit("the tunnel has ended")

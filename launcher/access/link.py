@@ -1,12 +1,12 @@
-"""The way in: the door as a process, and the link that leads to it."""
+"""The way in: the auth proxy as a process, and the link that leads to it."""
 
 import time
 from collections.abc import Callable
 from typing import Final
 
-from launcher.access.login import Login
+from launcher.access.auth import Login
 from launcher.access.pages import OWN_PAGES
-from launcher.access.tunnels.tunnel import SERVICES, TRY_LATER, Tunnel, answers, last_words_of
+from launcher.access.tunnels.tunnel import SERVICES, TRY_LATER, Tunnel, answers, last_line_of
 from launcher.colab.machine import Machine
 from launcher.core.fields import AUTOMATIC, NO_LINK
 from launcher.core.folder import Folder
@@ -15,20 +15,20 @@ from launcher.core.process import PACKAGE, end_process, running_pid, start_part
 from launcher.core.session import Session
 from launcher.core.status import Step
 
-DOOR_PATIENCE: Final = 20.0  # seconds
+PROXY_PATIENCE: Final = 20.0  # seconds
 CHOSEN_PATIENCE: Final = 60.0  # seconds in which a link that a person chose must answer once
 LIVING_PATIENCE: Final = 15.0  # seconds in which a link that has answered before must answer
 
 
 class PublicLink:
-    """The door and its link. They outlive whoever opened them, and are found again by their files in the session."""
+    """The proxy and its link. They outlive whoever opened them, and are found again by their files in the session."""
 
     def __init__(self, folder: Folder, machine: Machine, wanted: str, private_link: Callable[[int], str]) -> None:
         self.machine, self.wanted, self.private_link = machine, wanted, private_link
         self.session = Session(folder.session)
         self.tunnel = Tunnel(folder.session)
         self.url = ""
-        self.door_answers_within = 5.0  # seconds; one that takes longer, or as long to end, hangs
+        self.proxy_answers_within = 5.0  # seconds; one that takes longer, or as long to end, hangs
         self._private_port = 0  # where Colab's own link leads, if that is the link
 
     @property
@@ -36,33 +36,34 @@ class PublicLink:
         return Login.of_this_launch(self.session.login)
 
     def fresh_link(self) -> str:
+        """A link that opens the web UI logged in, once."""
         return f"{self.url}{OWN_PAGES}enter/{self.login.new_ticket()}"
 
     def open(self, goes_on: bool, step: Step) -> str:
-        """Open the door and a link to it, unless they are open; return the link, which has answered once from outside.
+        """Open the proxy and a link to it, unless they are open; return the link, which has answered once from outside.
 
         `goes_on` says that something still runs from before, so that the password stays. Raises `Problem`.
         """
-        self.url = self._open_link(self._open_door(goes_on or self.tunnel.running), step)
+        self.url = self._open_link(self._open_proxy(goes_on or self.tunnel.running), step)
         return self.url
 
     def answers(self) -> bool:
-        """True if the link answers. Colab's own answers its person's browser only: then the door itself is asked."""
-        return answers(door_url(self._private_port) if self._private_port else self.url, LIVING_PATIENCE)
+        """True if the link answers. Colab's own answers its person's browser only: then the proxy itself is asked."""
+        return answers(proxy_url(self._private_port) if self._private_port else self.url, LIVING_PATIENCE)
 
     def open_again(self, step: Step) -> str:
         """Open the link anew, with the same password. Raises `Problem`."""
-        port = self._open_door(goes_on=True)
-        if not answers(door_url(port), self.door_answers_within):  # it hangs, or is just ending
-            end_process(self.session.door.pid_file, self.door_answers_within)
-            port = self._open_door(goes_on=True)
-        if not self._private_port or self._private_port != port:  # Colab's own leads to the same door again
+        port = self._open_proxy(goes_on=True)
+        if not answers(proxy_url(port), self.proxy_answers_within):  # it hangs, or is just ending
+            end_process(self.session.door.pid_file, self.proxy_answers_within)
+            port = self._open_proxy(goes_on=True)
+        if self._private_port != port:  # else Colab's own link leads to the same proxy again
             self.tunnel.close()
             self.url = self._open_link(port, step)
         return self.url
 
     def close(self) -> None:
-        """End the link and the door; the password is worth nothing afterwards."""
+        """End the link and the proxy; the password is worth nothing afterwards."""
         self.tunnel.close()
         end_process(self.session.door.pid_file)
         self.session.door.forget()
@@ -72,35 +73,37 @@ class PublicLink:
         for path in (self.session.login, self.session.tunnel_token):
             path.unlink(missing_ok=True)
 
-    def _open_door(self, goes_on: bool) -> int:
-        """The door's port; opens it if it is not open, and anew if another version of the launcher opened it."""
-        door, port = self.session.door, self.session.door.port
-        if running_pid(door.pid_file) and port:
-            if door.said.get("package") == str(PACKAGE):
+    def _open_proxy(self, goes_on: bool) -> int:
+        """The proxy's port; opens it if it is not open, and anew if another version of the launcher opened it."""
+        proxy, port = self.session.door, self.session.door.port
+        if running_pid(proxy.pid_file) and port:
+            if proxy.said.get("package") == str(PACKAGE):
                 return port
-            end_process(door.pid_file)
+            end_process(proxy.pid_file)
         elif not goes_on:  # a new launch, a new password
             self._forget_login()
-        Login.of_this_launch(self.session.login)  # the door reads it
-        door.forget()
-        port = self.tunnel.port or port  # the links there are lead to the door's old port
-        start_part(door, "launcher.access.door", str(self.session.place), str(port))
-        end = time.monotonic() + DOOR_PATIENCE
-        while not door.port:
-            if time.monotonic() > end or not running_pid(door.pid_file):
+        Login.of_this_launch(self.session.login)  # the proxy reads it
+        proxy.forget()
+        # The links there are lead to the old port.
+        start_part(proxy, "launcher.access.proxy", str(self.session.place), str(self.tunnel.port or port))
+        end = time.monotonic() + PROXY_PATIENCE
+        while not proxy.port:
+            if time.monotonic() > end or not running_pid(proxy.pid_file):
                 raise Problem(
-                    f"The login page could not be started: {last_words_of(door.log)}.",
-                    f"Press ▶ again. If this keeps happening, please report it with the file {door.log}.",
+                    f"The login page could not be started: {last_line_of(proxy.log)}.",
+                    f"Press ▶ again. If this keeps happening, please report it with the file {proxy.log}.",
                 )
             time.sleep(0.05)
-        return door.port
+        return proxy.port
 
     def _open_link(self, port: int, step: Step) -> str:
         """A link that has answered once from outside: a public one, else Colab's own."""
-        kinds, self._private_port = self._kinds(), 0
-        kept = self.tunnel.url if self.tunnel.port == port and self.tunnel.kind in ("", *kinds) else ""
-        if kept and answers(kept, LIVING_PATIENCE):
-            return kept
+        everywhere = self.wanted == AUTOMATIC and self.machine.colab
+        kinds = [kind for kind in SERVICES if everywhere or kind == self.wanted]
+        self._private_port = 0
+        there, its_kind = self.tunnel.url, self.tunnel.kind
+        if there and self.tunnel.port == port and its_kind in (None, *kinds) and answers(there, LIVING_PATIENCE):
+            return there
         self.tunnel.close()
         first: Problem | None = None
         for kind in kinds:
@@ -115,7 +118,7 @@ class PublicLink:
         if first and self.wanted != AUTOMATIC:
             raise first
         if not self.machine.colab or self.wanted == NO_LINK:
-            return door_url(port)
+            return proxy_url(port)
         if first:
             step.notice(
                 f"{first.what} Colab's own link is used instead: it works only in this browser and for your account."
@@ -134,13 +137,7 @@ class PublicLink:
             raise Problem(f"{service.title} gave a link that does not work.", TRY_LATER)
         return url
 
-    def _kinds(self) -> tuple[str, ...]:
-        """The kinds of public link to try, in order; none outside of Colab unless one was chosen."""
-        if self.wanted == AUTOMATIC:
-            return tuple(SERVICES) if self.machine.colab else ()
-        return (self.wanted,) if self.wanted in SERVICES else ()
 
-
-def door_url(port: int) -> str:
-    """The door itself, for this machine."""
+def proxy_url(port: int) -> str:
+    """The proxy itself, for this machine."""
     return f"http://127.0.0.1:{port}"

@@ -1,4 +1,4 @@
-"""Who may come in: the password, the session's cookie, and one-time tickets.
+"""Who is let in: the password, the session's cookie, one-time tickets; and which requests another website causes.
 
 Guesses are not slowed down: 138 random bits are out of reach at any speed, and a brake would be a way to lock the owner
 out.
@@ -12,9 +12,12 @@ import secrets
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from launcher.core.folder import write_safely
+
+if TYPE_CHECKING:  # the service makes tickets, and its start does not wait for aiohttp
+    from aiohttp import web
 
 USER: Final = "user"
 # The prefix keeps other addresses under gradio.live from setting one for this address: browsers take a `__Host-` cookie
@@ -23,6 +26,7 @@ COOKIE: Final = "__Host-oneclick"
 LETTERS: Final = "abcdefghjkmnpqrstuvwxyz23456789"  # without 0 o 1 l i, which look alike
 PASSWORD_GROUPS: Final = 7  # of 4 letters: 28 * log2(31) = 138 bits
 TICKET_LIFE: Final = 600.0  # seconds
+SAME_SITE: Final = ("same-origin", "none")  # Sec-Fetch-Site of this very address, and of what a person typed
 
 
 @dataclass(frozen=True)
@@ -34,7 +38,6 @@ class Login:
 
     @classmethod
     def new(cls) -> "Login":
-        """A new password of 138 random bits, readable, in groups of four."""
         groups = ["".join(secrets.choice(LETTERS) for _ in range(4)) for _ in range(PASSWORD_GROUPS)]
         return cls("-".join(groups), secrets.token_hex(32))
 
@@ -58,9 +61,15 @@ class Login:
         right = same(plain, self.password.replace("-", ""))
         return same(user.strip().lower(), USER) and right
 
-    def basic_is_right(self, header: str) -> bool:
-        """Whether an Authorization header of the kind Basic opens the door."""
-        kind, _, value = header.partition(" ")
+    def knows(self, request: "web.BaseRequest") -> bool:
+        """Whether the request carries this launch's cookie, or user and password as HTTP Basic.
+
+        Another site under the same domain may have set cookies of the same name: any that fits counts.
+        """
+        cookies = [c.strip().partition("=") for c in ";".join(request.headers.getall("Cookie", [])).split(";")]
+        if any([same(value, self.cookie) for name, _, value in cookies if name == COOKIE]):
+            return True
+        kind, _, value = request.headers.get("Authorization", "").partition(" ")
         if kind.lower() != "basic":
             return False
         try:
@@ -69,20 +78,15 @@ class Login:
             return False
         return self.is_right(user, password)
 
-    def cookie_is_there(self, headers: list[str]) -> bool:
-        """Whether one of the cookies in the Cookie headers is this launch's, however many bear its name."""
-        cookies = [cookie.strip().partition("=") for header in headers for cookie in header.split(";")]
-        return any([same(value, self.cookie) for name, _, value in cookies if name == COOKIE])
-
     def new_ticket(self, now: float | None = None) -> str:
-        """A word that opens the door once, within ten minutes."""
+        """A word that logs in once, within ten minutes."""
         body = f"{int((now or time.time()) + TICKET_LIFE)}.{secrets.token_urlsafe(16)}"
         return f"{body}.{self._signed('ticket', body)}"
 
-    def ticket_is_good(self, ticket: str, now: float | None = None) -> bool:
-        """True for an unexpired ticket of ours. Whether it was used already, the door knows."""
+    def ticket_is_good(self, ticket: str) -> bool:
+        """True for an unexpired ticket of ours. Whether it was used already, the proxy knows."""
         body, _, signature = ticket.rpartition(".")
-        return same(signature, self._signed("ticket", body)) and (now or time.time()) < until(ticket)
+        return same(signature, self._signed("ticket", body)) and time.time() < until(ticket)
 
     def _signed(self, what: str, body: str) -> str:
         return hmac.new(self.key.encode(), (what + body).encode(errors="replace"), hashlib.sha256).hexdigest()
@@ -96,3 +100,21 @@ def until(ticket: str) -> float:
 def same(given: str, wanted: str) -> bool:
     """Compare in constant time, whatever bytes were given."""
     return hmac.compare_digest(given.encode(errors="replace"), wanted.encode())
+
+
+def is_cross_site(request: "web.BaseRequest") -> bool:
+    """True for what another site's page makes this browser ask for, unless the person followed a link.
+
+    The host names that lead here are not known (Colab's own link passes through servers of Colab), so `Host` itself is
+    not judged: a browser has a cookie only for the host that gave it.
+    """
+    site, origin = request.headers.get("Sec-Fetch-Site", ""), request.headers.get("Origin", "")
+    hosts = (request.headers.get("Host"), request.headers.get("X-Forwarded-Host"))
+    if site in SAME_SITE or (origin and origin.partition("://")[2] in hosts):
+        return False
+    if request.method in ("GET", "HEAD", "OPTIONS") and "Upgrade" not in request.headers:
+        return bool(site) and not (
+            request.headers.get("Sec-Fetch-Mode") == "navigate"
+            and request.headers.get("Sec-Fetch-Dest", "document") == "document"
+        )
+    return bool(site or origin)

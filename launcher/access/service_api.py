@@ -1,0 +1,81 @@
+"""The proxy's side of the launcher's service: its status for the pages, and what they ask for.
+
+Nothing here may hold up who only wants the web UI: without a service the proxy leads on to it as `forward.json` says,
+and starts a service when a page needs one.
+"""
+
+import asyncio
+import json
+import os
+import time
+from typing import Any, Final
+
+import aiohttp
+from aiohttp import web
+from yarl import URL
+
+from launcher.core.process import running_pid, start_part
+from launcher.core.session import Session
+from launcher.core.snapshot import Snapshot
+
+START_PATIENCE: Final = 2.0  # seconds in which a page waits for a service to start, and for its status
+LONGEST_BODY: Final = 1 << 20  # bytes, as the service has it
+PAUSE: Final = 0.5  # seconds between two tries
+USE_SENT_EVERY: Final = 5.0  # seconds
+AWAY: Final = {"what": "The launcher does not answer. Try again in a moment."}
+
+
+class ServiceApi:
+    def __init__(self, session: Session) -> None:
+        self.session = session
+        # Its path may be too long for the system, so that it goes by a descriptor of its folder.
+        path = f"/proc/self/fd/{os.open(session.place, os.O_PATH)}/{session.page_socket.name}"
+        connector = aiohttp.UnixConnector(path, force_close=True, limit=0)
+        self._client = aiohttp.ClientSession("http://launcher", connector=connector)
+        self._use_sent = -USE_SENT_EVERY
+        self._sending: asyncio.Task[Any] | None = None
+
+    async def snapshot(self) -> Snapshot | None:
+        """The status for a page; None where there is none in time."""
+        try:
+            async with asyncio.timeout(START_PATIENCE):
+                answer = await self._ask("GET", URL("/status"))
+        except TimeoutError:
+            return None
+        return Snapshot.from_json(json.loads(answer[1])) if answer and answer[0] == 200 else None
+
+    async def forward(self, request: web.BaseRequest, path: str) -> web.Response:
+        """Ask the service what a page asks; which of it a page may ask, the service says."""
+        body = b""
+        async for piece in request.content.iter_any():
+            body += piece
+            if len(body) > LONGEST_BODY:
+                return web.Response(status=413)
+        answer = await self._ask(request.method, URL.build(path=path, query=request.query), body)
+        if not answer:
+            return web.json_response(AWAY, status=503)
+        headers = {"Cache-Control": "no-store"}
+        return web.Response(status=answer[0], body=answer[1], content_type="application/json", headers=headers)
+
+    async def _ask(self, method: str, url: URL, body: bytes = b"", start: bool = True) -> tuple[int, bytes] | None:
+        """(HTTP status, JSON) of the answer; None where no service answers. `start`: start one then."""
+        end = time.monotonic() + START_PATIENCE
+        while True:
+            try:
+                async with self._client.request(method, url, data=body) as response:
+                    return response.status, await response.read()
+            except aiohttp.ClientConnectorError:  # nobody listens: what is asked has not been sent
+                if not start or time.monotonic() > end:
+                    return None
+                if not running_pid(self.session.service.pid_file):  # it will go by the variables of the last launch
+                    place = str(self.session.place)
+                    await asyncio.to_thread(start_part, self.session.service, "launcher.service", place)
+                await asyncio.sleep(PAUSE)
+            except (aiohttp.ClientError, OSError):
+                return None
+
+    def note_use(self) -> None:
+        """Somebody used the web UI: an unused machine may be given back."""
+        if time.monotonic() - self._use_sent > USE_SENT_EVERY:
+            self._use_sent = time.monotonic()
+            self._sending = asyncio.create_task(self._ask("POST", URL("/used"), b'{"ago": 0}', start=False))
