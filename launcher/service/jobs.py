@@ -18,9 +18,8 @@ from launcher.launch import stop as ending
 from launcher.launch.launch import Ask, Launch
 from launcher.launch.start_web_ui import CHANGED
 from launcher.launch.steps import Failed, Steps
-from launcher.models.catalog import model_named
+from launcher.models.catalog import chosen_controls, model_named
 from launcher.models.checksums import sync_checksums
-from launcher.models.controlnet import chosen_controls
 from launcher.models.ensure import ensure_linked_model, ensure_model
 from launcher.models.fetcher import Fetcher
 from launcher.models.pasted import links_in, without_secrets

@@ -26,7 +26,7 @@ from launcher.extensions.manage import (
     remove_extension,
 )
 from launcher.extensions.suspects import suspects
-from launcher.models.controlnet import CONTROL_FAMILIES, chosen_controls
+from launcher.models.catalog import CONTROL_FAMILIES, chosen_controls
 from tests.conftest import COLAB_PYTHON, new_folder
 from tests.world import MODEL_LINK, World, safetensors
 from tests.world.githost import git
