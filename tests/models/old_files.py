@@ -293,12 +293,12 @@ def judged(content: bytes, look: Callable[[Path], Any]) -> Any:
 
 def tables() -> str:
     """What becomes of each file."""
-    from launcher.models.model_file import look_at
+    from launcher.models.identify import identify
 
     passed, refused = [], []
     rows = ["| sound file | taken for | fault |", "| --- | --- | --- |"]
     for name, (content, _) in SOUND.items():
-        seen = judged(content, look_at)
+        seen = judged(content, identify)
         passed.append(not seen.fault)
         rows.append(f"| {name} | {seen.kind} {seen.base} | {seen.fault} |")
     rows += [
@@ -306,11 +306,11 @@ def tables() -> str:
         "| sound, and refused all the same | what is said of it | AUTOMATIC1111 itself |",
         "| --- | --- | --- |",
     ]
-    lost = {name: judged(content, look_at).fault for name, (content, _) in REFUSED_ALTHOUGH_SOUND.items()}
+    lost = {name: judged(content, identify).fault for name, (content, _) in REFUSED_ALTHOUGH_SOUND.items()}
     rows += [f"| {name} | {fault or 'PASSED'} | {REFUSED_ALTHOUGH_SOUND[name][1]} |" for name, fault in lost.items()]
     rows += ["", "| crafted file | what is said of it |", "| --- | --- |"]
     for name, content in crafted().items():
-        seen = judged(content, look_at)
+        seen = judged(content, identify)
         refused.append(bool(seen.fault))
         rows.append(f"| {name} | {seen.fault or 'PASSED'} |")
     count = (

@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 from launcher.core.problem import Problem
 from launcher.core.settings import Settings
 from launcher.models.checksums import CHECKSUMS_FILE, known_checksum, read_kept
-from launcher.models.kinds import contents_of
+from launcher.models.identify import format_of, identify
+from launcher.models.kinds import Format, contents_of
 from launcher.models.link_target import TokenNeeded, safe_name
 from launcher.models.links import resolve_link
-from launcher.models.model_file import Format, format_of, look_at
 from launcher.models.pasted import links_in, one_link, without_secrets
 from launcher.models.refusals import seconds_to_wait
 from launcher.models.safetensors_header import Unreadable, shapes_in
@@ -136,7 +136,7 @@ def test_any_file_is_looked_at_without_an_exception(content: bytes) -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "x.safetensors"
         path.write_bytes(content)
-        look_at(path, inside=False)
+        identify(path, inside=False)
 
 
 @quick

@@ -13,8 +13,8 @@ from unittest import mock
 
 import pytest
 
+from launcher.models.identify import identify
 from launcher.models.kinds import contents_of
-from launcher.models.model_file import look_at
 from launcher.models.unpickle import ALLOWED, main
 from tests.conftest import ROOT
 from tests.models.old_files import REFUSED_ALTHOUGH_SOUND, SOUND, crafted
@@ -35,7 +35,7 @@ def test_a_sound_old_file_is_taken_for_what_it_is(tmp_path: Path, name: str) -> 
     content, kind = SOUND[name]
     (tmp_path / "file").write_bytes(content)
     told = main(str(tmp_path / "file"), whole=True)
-    assert told["fault"] == ""
+    assert told["fault"] is None
     assert contents_of({name: tuple(shape) for name, shape in told["tensors"].items()}).kind == kind
 
 
@@ -61,14 +61,14 @@ def test_a_crafted_old_file_is_refused(tmp_path: Path, name: str) -> None:
 @pytest.mark.parametrize("name", ["calls os.system", "a message in JSON", *HUNGRY])
 def test_an_old_file_is_looked_through_in_a_process_of_its_own(tmp_path: Path, name: str) -> None:
     (tmp_path / "file").write_bytes(CRAFTED[name])
-    assert look_at(tmp_path / "file").fault
+    assert identify(tmp_path / "file").fault
 
 
 def test_a_damaged_tensor_is_noticed_where_no_checksum_is_known(tmp_path: Path) -> None:
     content = bytearray(SOUND["pruned, half precision"][0])
     content[content.index(b"archive/data/0") + 20] ^= 1
     (tmp_path / "file").write_bytes(content)
-    assert main(str(tmp_path / "file"), whole=False)["fault"] == ""
+    assert main(str(tmp_path / "file"), whole=False)["fault"] is None
     assert main(str(tmp_path / "file"), whole=True)["fault"] == "it is damaged"
 
 
@@ -80,10 +80,10 @@ def test_no_token_is_in_the_environment_of_the_process_that_looks(
         f"import json, os; open({str(tmp_path / 'seen')!r}, 'w').write(json.dumps(dict(os.environ)))\n"
         + 'print(\'{"fault": "x", "tensors": {}}\')'
     )
-    monkeypatch.setattr("launcher.models.model_file.UNPICKLE", spy)
+    monkeypatch.setattr("launcher.models.identify.UNPICKLE", spy)
     monkeypatch.setenv("HF_TOKEN", "hf_secret")
     (tmp_path / "file").write_bytes(SOUND["LoRA (.pt)"][0])
-    look_at(tmp_path / "file")
+    identify(tmp_path / "file")
     assert "hf_secret" not in json.dumps(json.loads((tmp_path / "seen").read_text()))
 
 
