@@ -110,8 +110,8 @@ def read_zip(path: str, whole: bool) -> Any:
         for member in archive.infolist():  # other readers go by the local header: both must say the same
             file.seek(member.header_offset)
             header = file.read(30)
-            local_name = file.read(int.from_bytes(header[26:28], "little"))
-            if header[:4] != b"PK\x03\x04" or local_name != member.filename.encode() or header[6] & 1:
+            name = file.read(int.from_bytes(header[26:28], "little")).decode("utf-8", "replace")
+            if header[:4] != b"PK\x03\x04" or header[6] & 1 or name != member.filename:
                 raise Refused("it is built in a way that no program for models builds it")
         if whole and archive.testzip():
             raise Refused("it is damaged")
@@ -120,10 +120,10 @@ def read_zip(path: str, whole: bool) -> Any:
             found = reader.load()
             if data.read(1):
                 raise Refused("it holds more than a model")
-        for key, size in reader.storages.items():
-            storage = f"{pickles[0].removesuffix('.pkl')}/{key}"
-            if storage not in names or archive.getinfo(storage).file_size < size:
-                raise Refused("it is cut off")
+        lengths = {member.filename: member.file_size for member in archive.infolist()}
+        folder = pickles[0].removesuffix(".pkl")
+        if any(lengths.get(f"{folder}/{key}", -1) < length for key, length in reader.storages.items()):
+            raise Refused("it is cut off")
     return found
 
 
@@ -154,10 +154,11 @@ def tensors(found: Any) -> dict[str, list[int]]:
             inner = value.arguments[0] if value.name.endswith("_rebuild_parameter") and value.arguments else value
             size = inner.arguments[2] if isinstance(inner, Dummy) and len(inner.arguments) > 3 else ()
             told[name] = [n for n in size[:8] if type(n) is int and n < 2**48] if isinstance(size, tuple) else []
-        elif isinstance(value, (dict, list, tuple)) and id(value) not in walked:
+        elif id(value) not in walked:
             walked.add(id(value))
-            items = value.items() if isinstance(value, dict) else enumerate(value)
-            waiting += [(f"{name}.{key}".lstrip("."), one) for key, one in items if isinstance(key, (str, int))]
+            for key, one in value.items() if isinstance(value, dict) else enumerate(value):
+                if isinstance(one, (dict, list, tuple)) and isinstance(key, (str, int)):
+                    waiting.append((f"{name}.{key}".lstrip("."), one))
     return told
 
 

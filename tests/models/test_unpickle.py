@@ -15,9 +15,9 @@ import pytest
 
 from launcher.models.identify import identify
 from launcher.models.kinds import contents_of
-from launcher.models.unpickle import ALLOWED, main
+from launcher.models.unpickle import ALLOWED, LONGEST_NAME, NAMES_MOST, main
 from tests.conftest import ROOT
-from tests.models.old_files import REFUSED_ALTHOUGH_SOUND, SOUND, crafted
+from tests.models.old_files import REFUSED_ALTHOUGH_SOUND, SOUND, Program, crafted, torch_zip, zipped
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # a name twice in a zip is meant
@@ -62,6 +62,16 @@ def test_a_crafted_old_file_is_refused(tmp_path: Path, name: str) -> None:
 def test_an_old_file_is_looked_through_in_a_process_of_its_own(tmp_path: Path, name: str) -> None:
     (tmp_path / "file").write_bytes(CRAFTED[name])
     assert identify(tmp_path / "file").fault
+
+
+def test_what_is_told_of_a_file_is_bounded(tmp_path: Path) -> None:
+    sides = Program().raw(b"}").text("a").named("torch._utils", "_rebuild_tensor_v2").raw(b"(NN(" + b"K\x01" * 100_000)
+    (tmp_path / "file").write_bytes(torch_zip(sides.raw(b"tNtRs").done(), {}))
+    assert main(str(tmp_path / "file"), whole=False) == {"fault": None, "tensors": {"a": [1] * 8}}
+    (tmp_path / "file").write_bytes(zipped({"x" * 100_000: (1,), "y": (1,), **{str(at): (0,) for at in range(21_000)}}))
+    names = main(str(tmp_path / "file"), whole=False)["tensors"]
+    assert len(names) == NAMES_MOST
+    assert max(map(len, names)) <= LONGEST_NAME
 
 
 def test_a_damaged_tensor_is_noticed_where_no_checksum_is_known(tmp_path: Path) -> None:
