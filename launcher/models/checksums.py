@@ -2,8 +2,7 @@
 it again.
 
 A1111 has it in diskcache databases, which must not lie on Drive (SQLite). Computing one checksum of a 2 GB checkpoint
-took
-9.2 of the 11.9 s of its first load.
+took 9.2 of the 11.9 s of its first load.
 """
 
 import gzip
@@ -19,14 +18,11 @@ from launcher.core.process import run
 from launcher.core.session import read_object
 
 CHECKSUMS_FILE: Final = "oneclick-known.json.gz"  # on Drive: {section: {title: {"mtime": seconds, …}}}
-SECTIONS: Final = (
-    "hashes",
-    "hashes-addnet",
-    "safetensors-metadata",
-)  # the databases of A1111 v1.10.1 that cost a look into a model
+# The databases of A1111 v1.10.1 that cost a look into a model.
+SECTIONS: Final = ("hashes", "hashes-addnet", "safetensors-metadata")
 LARGEST_ENTRY: Final = 16_384  # characters; some LoRAs carry a book on their training
-# Run by A1111's own Python, which has diskcache: FILE FOLDER. What is newer wins, as A1111 itself decides by the time
-# of change.
+# Run by A1111's own Python, which has diskcache: FILE FOLDER LARGEST SECTION… What is newer wins, as A1111 itself
+# decides by the time of change.
 EXCHANGE: Final = """
 import json, sys
 from diskcache import Cache
@@ -34,9 +30,9 @@ file, folder, largest, *sections = sys.argv[1:]
 known = json.load(open(file))
 for section in sections:
     with Cache(f"{folder}/{section}", size_limit=2**32, disk_min_file_size=2**18) as cache:
-        for title, told in known.get(section, {}).items():
-            if told["mtime"] > cache.get(title, {}).get("mtime", 0):
-                cache[title] = told
+        for title, entry in known.get(section, {}).items():
+            if entry["mtime"] > cache.get(title, {}).get("mtime", 0):
+                cache[title] = entry
         known[section] = {title: cache[title] for title in cache if len(json.dumps(cache[title])) < int(largest)}
 with open(file, "w") as out:
     json.dump(known, out)
@@ -44,60 +40,47 @@ with open(file, "w") as out:
 file_lock: Final = threading.Lock()  # downloads end side by side
 
 
+def title_of(folder: Folder, path: Path) -> str | None:
+    """What A1111 calls a checkpoint in its database; None for another kind of model, whose checksum it does not ask."""
+    checkpoints = folder.models / "Stable-diffusion"
+    return f"checkpoint/{path.relative_to(checkpoints).as_posix()}" if checkpoints in path.parents else None
+
+
 def note_checksum(folder: Folder, path: Path, sha256: str) -> None:
     """Remember the checksum of a checkpoint that was computed while it was fetched."""
-    place = folder.models / "Stable-diffusion"
-    if place not in path.parents:
-        return
-    with file_lock:
-        known = read_kept(folder)
-        told = {"mtime": path.stat().st_mtime, "sha256": sha256}
-        known.setdefault("hashes", {})[f"checkpoint/{path.relative_to(place).as_posix()}"] = told
-        write_kept(folder, known)
+    title = title_of(folder, path)
+    if title:
+        with file_lock:
+            known = read_kept(folder)
+            known.setdefault("hashes", {})[title] = {"mtime": path.stat().st_mtime, "sha256": sha256}
+            write_kept(folder, known)
 
 
-def known_checksum(folder: Folder, path: Path) -> str:
-    """The SHA-256 of a checkpoint as it was computed once, if the file has not changed since; else ""."""
-    place = folder.models / "Stable-diffusion"
-    if place not in path.parents:
-        return ""
+def known_checksum(folder: Folder, path: Path) -> str | None:
+    """The SHA-256 of a checkpoint as it was computed once, if the file has not changed since."""
     with file_lock:
-        hashes = read_kept(folder).get("hashes")
-    told = hashes.get(f"checkpoint/{path.relative_to(place).as_posix()}") if isinstance(hashes, dict) else None
-    if (
-        not isinstance(told, dict)
-        or told.get("mtime") != path.stat().st_mtime
-        or not isinstance(told.get("sha256"), str)
-    ):
-        return ""
-    return str(told["sha256"])
+        hashes = read_kept(folder).get("hashes", {})
+    match hashes.get(title_of(folder, path)):
+        case {"mtime": mtime, "sha256": str(sha256)} if mtime == path.stat().st_mtime:
+            return sha256
+    return None
 
 
 def sync_checksums(folder: Folder, *, only_news: bool = False) -> None:
-    """Tell A1111 what is known on Drive, and keep on Drive what it found out since. Raises `CommandError`,
-    `OSError`.
+    """Tell A1111 what is known on Drive, and keep on Drive what it found out since. Raises `CommandError`, `OSError`.
 
     `only_news`: nothing is done where Drive has nothing new for A1111, whose Python need not be started then.
     """
-    part, told = folder.machine / "known.part.json", folder.machine / "known.json"
+    part, done = folder.machine / "known.part.json", folder.machine / "known.json"
     with file_lock:
         before = read_kept(folder)
-        if only_news and read_object(told) == before:
+        if only_news and read_object(done) == before:
             return
         write_safely(part, json.dumps(before))
-        run(
-            [
-                str(folder.python / "bin" / "python"),
-                "-c",
-                EXCHANGE,
-                str(part),
-                str(folder.machine / "cache"),
-                str(LARGEST_ENTRY),
-                *SECTIONS,
-            ]
-        )
+        python, cache = folder.python / "bin" / "python", folder.machine / "cache"
+        run([str(python), "-c", EXCHANGE, str(part), str(cache), str(LARGEST_ENTRY), *SECTIONS])
         after = json.loads(part.read_text())
-        os.replace(part, told)
+        os.replace(part, done)
         if after != before:
             write_kept(folder, after)
 
@@ -108,7 +91,8 @@ def read_kept(folder: Folder) -> dict[str, Any]:
         known = json.loads(gzip.decompress((folder.kept / CHECKSUMS_FILE).read_bytes()))
     except (FileNotFoundError, gzip.BadGzipFile, EOFError, zlib.error, ValueError):
         return {}
-    return known if isinstance(known, dict) else {}
+    sections = known.items() if isinstance(known, dict) else ()
+    return {section: entries for section, entries in sections if isinstance(entries, dict)}
 
 
 def write_kept(folder: Folder, known: dict[str, Any]) -> None:

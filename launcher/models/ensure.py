@@ -7,10 +7,10 @@ from launcher.core.folder import Folder
 from launcher.core.problem import Problem
 from launcher.models.catalog import CHECKPOINTS_FOLDER, HubFile, Model, model_named
 from launcher.models.fetcher import Fetcher, fetch_remote, is_same, reuse_or_set_aside, with_token
-from launcher.models.kinds import KIND_ENDINGS, KIND_FOLDERS
+from launcher.models.identify import OLD_ENDINGS, identify, identify_beginning
+from launcher.models.kinds import KIND_ENDINGS, KIND_FOLDERS, Format, ModelFile
 from launcher.models.link_target import LinkTarget, safe_name
 from launcher.models.links import resolve_link
-from launcher.models.model_file import OLD_ENDINGS, Format, ModelFile, look_at, look_from_afar
 from launcher.models.pasted import one_link
 from launcher.models.previews import fetch_previews
 from launcher.models.probe import read_range
@@ -34,7 +34,7 @@ def ensure_checkpoint(fetcher: Fetcher, wanted: str, default: str) -> str:
             fetcher.step.notice(f"{name} is in your checkpoint folder, but cannot be used: {fault}.")
         if chosen:
             fetcher.step.say(f"{chosen.name} is ready")
-            fetch_previews(fetcher, look_at(chosen).base)
+            fetch_previews(fetcher, identify(chosen).base)
             return chosen.name
     model = model_named(wanted)
     return ensure_model(fetcher, model) if model else ensure_linked_model(fetcher, wanted, "checkpoint")
@@ -110,7 +110,7 @@ def ensure_linked_model(fetcher: Fetcher, link: str, kind: str = "", name: str =
             "Write another name into the field **file_name**, and press ▶ again.",
         )
     if sure == "checkpoint":
-        fetch_previews(fetcher, look_at(path).base)
+        fetch_previews(fetcher, identify(path).base)
     return path.name
 
 
@@ -138,7 +138,7 @@ def file_there(folder: Folder, link: str, kind: str) -> str:
 
 def look_before(remote: Remote) -> ModelFile | None:
     """What the file is, by its first bytes at its source; None where they do not tell."""
-    return look_from_afar(lambda start, end: read_range(remote, start, end), remote.size)
+    return identify_beginning(lambda start, end: read_range(remote, start, end), remote.size) if remote.size else None
 
 
 def decide(found: LinkTarget, remote: Remote, seen: ModelFile | None, kind: str) -> tuple[str, Remote]:
@@ -150,7 +150,7 @@ def decide(found: LinkTarget, remote: Remote, seen: ModelFile | None, kind: str)
         refuse_other_kind(remote.name, seen, word)
     if found.kind and kind and found.kind != kind:
         refuse_other_kind(remote.name, ModelFile(Format.SAFETENSORS, found.kind), kind)
-    sure = word or (seen.kind if seen else "")
+    sure = word or (seen.kind if seen else None)
     if not sure:
         raise Problem(
             f"The launcher cannot tell what {remote.name} is: a checkpoint, a LoRA, or something else.",

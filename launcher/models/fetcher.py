@@ -11,8 +11,8 @@ from launcher.core.problem import Problem
 from launcher.core.status import Step
 from launcher.models.checksums import known_checksum, note_checksum
 from launcher.models.download import download
+from launcher.models.identify import OLD_ENDINGS
 from launcher.models.link_target import TokenNeeded
-from launcher.models.model_file import OLD_ENDINGS
 from launcher.models.probe import read_range
 from launcher.models.receive import Receiver, set_aside
 from launcher.models.remote import Interrupted, Remote

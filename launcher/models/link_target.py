@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from launcher.core.problem import Problem
-from launcher.models.model_file import WEIGHTS
+from launcher.models.identify import WEIGHTS
 from launcher.models.remote import Remote
 
 LONGEST_NAME: Final = 200  # bytes; Drive and Linux take 255, and an unfinished download has a longer name

@@ -6,18 +6,18 @@ image fails with it (`store_latent` in modules/sd_samplers_common.py).
 """
 
 import os
+from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Final
 
-from launcher.core.folder import Folder
 from launcher.core.problem import Problem
 from launcher.models.download import download
 from launcher.models.fetcher import Fetcher
-from launcher.models.model_file import look_at
-from launcher.models.probe import probe, raise_refusal
+from launcher.models.identify import identify
 from launcher.models.receive import Receiver
-from launcher.models.remote import Remote
+from launcher.models.sources import direct
 from launcher.models.web import until_stopped
 
 FOLDER: Final = "VAE-approx"
@@ -29,25 +29,17 @@ SOURCES: Final = (
 )
 
 
-def fetch_previews(fetcher: Fetcher, base: str) -> None:
+def fetch_previews(fetcher: Fetcher, base: str | None) -> None:
     """Bring it for a model of that base. Where nobody has it, that is said, and nothing fails."""
-    folder = fetcher.folder.models / FOLDER
-    if not base.startswith("SDXL") or (folder / OF_XL).exists():
+    target, stop = fetcher.folder.models / FOLDER / OF_XL, fetcher.step.stop
+    if target.exists() or not (base or "").startswith("SDXL"):
         return
     for address in SOURCES:
-        try:
-            found = until_stopped(fetcher.step.stop, lambda at=address: probe(Remote(at, OF_XL)))  # type: ignore[misc]
-            raise_refusal(found)
-            download(
-                replace(found.remote, name=OF_XL),
-                folder / OF_XL,
-                where=fetcher.where,
-                step=fetcher.step,
-                receive=Receiver("", fetcher.where, fetcher.step.stop, bool(found.remote.sha256)),
-            )
+        with suppress(Problem):  # the next source; that none has it is said below
+            remote = replace(until_stopped(stop, partial(direct.resolve, address, "")).remote, name=OF_XL)
+            receive = Receiver("", fetcher.where, stop, bool(remote.sha256))
+            download(remote, target, where=fetcher.where, step=fetcher.step, receive=receive)
             return
-        except Problem:
-            continue  # the next source; that none has it is said below
     fetcher.step.notice(
         f"{OF_XL}, which draws the previews of SDXL images, could not be downloaded. Until it can be, previews have "
         "the wrong colours; finished images are not affected."
@@ -56,19 +48,17 @@ def fetch_previews(fetcher: Fetcher, base: str) -> None:
 
 def fetch_missing_previews(fetcher: Fetcher) -> None:
     """Bring it if any checkpoint there is an SDXL one, however it came: it may be chosen in the page."""
-    if not (fetcher.folder.models / FOLDER / OF_XL).exists() and has_sdxl(fetcher.folder):
-        fetch_previews(fetcher, "SDXL")
+    if not (fetcher.folder.models / FOLDER / OF_XL).exists():
+        bases = map(base_of, fetcher.folder.checkpoints())
+        fetch_previews(fetcher, next((base for base in bases if base and base.startswith("SDXL")), None))
 
 
-def has_sdxl(folder: Folder) -> bool:
-    """True if there is an SDXL checkpoint. One that cannot be read counts for nothing."""
-    for path in folder.checkpoints():
-        try:
-            if look_at(path, inside=False).base.startswith("SDXL"):
-                return True
-        except OSError:  # `broken_models` names it
-            continue
-    return False
+def base_of(checkpoint: Path) -> str | None:
+    """The model it is; None for one that cannot be read: `broken_models` names it."""
+    try:
+        return identify(checkpoint, inside=False).base
+    except OSError:
+        return None
 
 
 def lend_previews(code: Path) -> None:

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from launcher.core.folder import PART, require_room
 from launcher.core.problem import Problem
-from launcher.models.kinds import FAMILIES, KIND_ENDINGS
-from launcher.models.model_file import Format, ModelFile, look_at, model_in_zip
+from launcher.models.identify import identify, model_in_zip
+from launcher.models.kinds import FAMILIES, KIND_ENDINGS, Format, ModelFile
 from launcher.models.remote import Interrupted
 
 COPIED_AT_ONCE = 4 << 20  # bytes
@@ -34,7 +34,7 @@ class Receiver:
             raise
 
     def _receive(self, part: Path, target: Path) -> Path:
-        seen = look_at(part, whole=not self.checksum_known)
+        seen = identify(part, whole=not self.checksum_known)
         if seen.format is Format.ZIP:
             return self._unpack(part, target)
         if seen.fault:
@@ -61,8 +61,8 @@ class Receiver:
                         raise Interrupted
                     out.write(piece)
                     left -= len(piece)
-            seen = look_at(unpacked)
-            if seen.format is Format.ZIP or seen.fault:
+            seen = identify(unpacked)
+            if seen.fault:
                 raise no_use(inside, seen.fault)
             placed = Receiver(self.kind, self.where, self.stop, True)
             name = target.with_name(target.stem + Path(inside).suffix.lower())

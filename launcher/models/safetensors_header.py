@@ -1,10 +1,8 @@
-"""The header of a .safetensors file: 8 bytes length (little endian), that many bytes of JSON, then the tensors'
-bytes.
-"""
+"""The header of a .safetensors file: 8 bytes length (little endian), that many bytes of JSON, then the tensors."""
 
 import json
 import math
-from typing import Any, Final, TypeGuard
+from typing import Any, Final
 
 HEADER_LIMIT: Final = 100_000_000  # bytes; what safetensors itself allows for a header
 DTYPE_BITS: Final = {
@@ -20,8 +18,6 @@ class Unreadable(Exception):
 
 def header_length(beginning: bytes, size: int) -> int:
     """The length that the first 8 bytes state, if a file of `size` bytes can have it. Raises `Unreadable`."""
-    if len(beginning) < 8:
-        raise Unreadable("it is cut off")
     length = int.from_bytes(beginning[:8], "little")
     if length > min(HEADER_LIMIT, size - 8):
         raise Unreadable("its header is longer than the file allows")
@@ -32,47 +28,29 @@ def shapes_in(raw: bytes, size: int) -> dict[str, tuple[int, ...]]:
     """Names and shapes of the tensors, from the JSON `raw` of a file of `size` bytes. Raises `Unreadable`."""
     try:
         header = json.loads(raw)
-    except (ValueError, RecursionError) as error:
+        metadata = header.pop("__metadata__", {})
+        tensors = {name: checked(entry) for name, entry in header.items()}
+        sound = all(isinstance(text, str) for text in metadata.values())
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise Unreadable("its header cannot be read") from error
-    if not isinstance(header, dict) or not readable_metadata(header.pop("__metadata__", {})):
+    end = 0
+    for start, next_start, _ in sorted(tensors.values()):
+        sound = sound and start == end
+        end = next_start
+    if not sound:
         raise Unreadable("its header cannot be read")
-    shapes, stretches = {}, []
-    for name, entry in header.items():
-        shape, start, end = checked(entry)
-        shapes[name] = shape
-        stretches.append((start, end))
-    at = 0
-    for start, end in sorted(stretches):
-        if start != at:
-            raise Unreadable("its header cannot be read")
-        at = end
-    if 8 + len(raw) + at > size:
-        raise Unreadable("it is cut off")
-    if 8 + len(raw) + at < size:
-        raise Unreadable("it is longer than its header says")
-    return shapes
+    if 8 + len(raw) + end != size:
+        raise Unreadable("it is cut off" if 8 + len(raw) + end > size else "it is longer than its header says")
+    return {name: shape for name, (_, _, shape) in tensors.items()}
 
 
-def readable_metadata(value: Any) -> bool:
-    """Only text is allowed there."""
-    return isinstance(value, dict) and all(isinstance(text, str) for text in value.values())
-
-
-def checked(entry: Any) -> tuple[tuple[int, ...], int, int]:
-    """Shape, first byte and end of one tensor. Raises `Unreadable`."""
-    wrong = Unreadable("its header cannot be read")
-    if not isinstance(entry, dict):
-        raise wrong
-    shape, offsets, dtype = entry.get("shape"), entry.get("data_offsets"), entry.get("dtype")
-    if not (is_numbers(shape) and is_numbers(offsets) and len(offsets) == 2 and isinstance(dtype, str)):
-        raise wrong
-    start, end = offsets
-    bits = DTYPE_BITS.get(dtype)
-    if start > end or (bits and math.prod(shape) * bits != (end - start) * 8):
-        raise wrong
-    return tuple(shape), start, end
-
-
-def is_numbers(value: Any) -> TypeGuard[list[int]]:
-    """A short list of whole numbers that a file's size could be."""
-    return isinstance(value, list) and len(value) < 16 and all(type(n) is int and 0 <= n < 2**48 for n in value)
+def checked(entry: Any) -> tuple[int, int, tuple[int, ...]]:
+    """First byte, end and shape of one tensor. Raises `ValueError`, `TypeError` or `KeyError` if it cannot be one."""
+    dtype, shape, (start, end) = entry["dtype"], entry["shape"], entry["data_offsets"]
+    if not isinstance(dtype, str) or not isinstance(shape, list) or len(shape) > 16:
+        raise TypeError
+    if not all(type(n) is int and 0 <= n < 2**48 for n in (*shape, start, end)):
+        raise TypeError
+    if start > end or (dtype in DTYPE_BITS and math.prod(shape) * DTYPE_BITS[dtype] != (end - start) * 8):
+        raise ValueError
+    return start, end, tuple(shape)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from launcher.core.folder import Folder, leads_nowhere
-from launcher.models.model_file import WEIGHTS, look_at
+from launcher.models.identify import WEIGHTS, identify
 
 HALF_DOWNLOADS: Final = (".crdownload", ".aria2", ".download", ".partial", ".incomplete")
 READERS: Final = 16  # stretches of a file read side by side
@@ -53,7 +53,7 @@ def fault_of(path: Path, size: int = 0) -> str:
     """
     try:
         there = path.stat().st_size
-        seen = look_at(path, inside=False)
+        seen = identify(path, inside=False)
     except OSError as error:
         return f"it cannot be read ({error.strerror})"
     if seen.fault and not seen.foreign:  # what is sound, but made for another program, is not broken
@@ -68,7 +68,7 @@ def usable_checkpoint(folder: Folder, usual: set[str]) -> tuple[Path | None, dic
     useless: dict[str, str] = {}
     for path in sorted(folder.checkpoints(), key=lambda path: path.name not in usual):
         try:
-            seen = look_at(path)
+            seen = identify(path)
         except OSError as error:
             useless[path.name] = f"it cannot be read ({error.strerror})"
             continue

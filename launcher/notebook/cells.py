@@ -6,8 +6,14 @@ from typing import Final
 from launcher import __version__
 from launcher.core.fields import FIELDS, Field
 from launcher.extensions.manage import EXTENSION_ACTIONS
-from launcher.models.catalog import CHECKPOINT_NAMES, MODELS
-from launcher.models.controlnet import CONTROL_FAMILIES, ESSENTIALS, EVERYTHING, OLD_FILES
+from launcher.models.catalog import (
+    ALL_CONTROLS,
+    CHECKPOINT_NAMES,
+    CONTROL_FAMILIES,
+    ESSENTIALS,
+    MODELS,
+    OLD_CONTROL_MODELS,
+)
 from launcher.models.kinds import KIND_FOLDERS
 
 OWNER: Final = "beothorn"
@@ -63,7 +69,8 @@ file_name = "" #@param {{type:"string"}}
 #@markdown A new name for the file. Leave it empty to keep its own name.
 """
 
-CONTROLS: Final = (ESSENTIALS, EVERYTHING, "canny, depth, openpose", *OLD_FILES)
+OLD_FILES: Final = (file for files in OLD_CONTROL_MODELS.values() for file in files)
+CONTROLS: Final = (ESSENTIALS, ALL_CONTROLS, "canny, depth, openpose", *OLD_FILES)
 ADD_CONTROLNET: Final = f"""\
 #@title ▶ Add ControlNet {{ display-mode: "form" }}
 for_models = "{CONTROL_FAMILIES[0]}" #@param {choices((*CONTROL_FAMILIES, ", ".join(CONTROL_FAMILIES)))}

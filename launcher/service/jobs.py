@@ -16,9 +16,8 @@ from launcher.launch.launch import Ask, Launch
 from launcher.launch.start import EXTENSIONS_CHANGED
 from launcher.launch.steps import Steps
 from launcher.launch.stop import stop_launch
-from launcher.models.catalog import Model, model_named
+from launcher.models.catalog import Model, chosen_controls, model_named
 from launcher.models.checksums import sync_checksums
-from launcher.models.controlnet import chosen_controls
 from launcher.models.ensure import ensure_linked_model, ensure_model
 from launcher.models.fetcher import Fetcher
 from launcher.models.pasted import links_in, without_secrets

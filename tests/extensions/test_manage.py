@@ -20,7 +20,7 @@ from launcher.extensions.address import Address, checked_address
 from launcher.extensions.extension import Extension, extensions_on_drive, put_extensions, switch, switched_off
 from launcher.extensions.manage import Change, add_extension, change_one, listed
 from launcher.extensions.suspects import suspects
-from launcher.models.controlnet import CONTROL_FAMILIES, chosen_controls
+from launcher.models.catalog import CONTROL_FAMILIES, chosen_controls
 from tests.conftest import COLAB_PYTHON, new_folder
 from tests.world import MODEL_LINK, World, safetensors
 from tests.world.githost import git

@@ -15,8 +15,8 @@ from launcher.models.link_target import TokenNeeded
 from launcher.models.links import resolve_link
 from tests.models.fetching import fetcher, folder, web
 from tests.models.old_files import SOUND, UPSCALER
+from tests.models.test_identify import tensors
 from tests.models.test_links import TENSORS, Told, file_with
-from tests.models.test_model_file import tensors
 from tests.world import safetensors
 from tests.world.web import Answer, Web
 

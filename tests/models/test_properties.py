@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 from launcher.core.fields import Settings
 from launcher.core.problem import Problem
 from launcher.models.checksums import CHECKSUMS_FILE, known_checksum, read_kept
-from launcher.models.kinds import contents_of
+from launcher.models.identify import format_of, identify
+from launcher.models.kinds import Format, contents_of
 from launcher.models.link_target import TokenNeeded, safe_name
 from launcher.models.links import resolve_link
-from launcher.models.model_file import Format, format_of, look_at
 from launcher.models.pasted import links_in, one_link, without_secrets
 from launcher.models.refusals import seconds_to_wait
 from launcher.models.safetensors_header import Unreadable, shapes_in
@@ -136,7 +136,7 @@ def test_any_file_is_looked_at_without_an_exception(content: bytes) -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "x.safetensors"
         path.write_bytes(content)
-        look_at(path, inside=False)
+        identify(path, inside=False)
 
 
 @quick
@@ -161,7 +161,7 @@ def test_any_list_of_checksums_is_read(content: bytes) -> None:
         assert isinstance(read_kept(folder), dict)
         model = folder.models / "Stable-diffusion" / "m.safetensors"
         model.write_bytes(b"x")
-        assert known_checksum(folder, model) == ""
+        assert known_checksum(folder, model) is None
 
 
 CIVITAI = st.sampled_from(["https://civitai.com/models/3", "https://civitai.com/models/3?modelVersionId=7&fp=fp16"])

@@ -15,7 +15,7 @@ from launcher.models.previews import OF_SD1, OF_XL, fetch_missing_previews, fetc
 from launcher.models.probe import read_range
 from tests.models.fetching import STORE, fetcher, folder, hub, web
 from tests.models.old_files import SOUND
-from tests.models.test_model_file import UNET, tensors
+from tests.models.test_identify import UNET, tensors
 from tests.world import safetensors
 from tests.world.hub import Hub
 from tests.world.web import Answer, Web

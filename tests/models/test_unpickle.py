@@ -13,11 +13,11 @@ from unittest import mock
 
 import pytest
 
+from launcher.models.identify import identify
 from launcher.models.kinds import contents_of
-from launcher.models.model_file import look_at
-from launcher.models.unpickle import ALLOWED, main
+from launcher.models.unpickle import ALLOWED, LONGEST_NAME, NAMES_MOST, main
 from tests.conftest import ROOT
-from tests.models.old_files import REFUSED_ALTHOUGH_SOUND, SOUND, crafted
+from tests.models.old_files import REFUSED_ALTHOUGH_SOUND, SOUND, Program, crafted, torch_zip, zipped
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # a name twice in a zip is meant
@@ -35,7 +35,7 @@ def test_a_sound_old_file_is_taken_for_what_it_is(tmp_path: Path, name: str) -> 
     content, kind = SOUND[name]
     (tmp_path / "file").write_bytes(content)
     told = main(str(tmp_path / "file"), whole=True)
-    assert told["fault"] == ""
+    assert told["fault"] is None
     assert contents_of({name: tuple(shape) for name, shape in told["tensors"].items()}).kind == kind
 
 
@@ -61,14 +61,24 @@ def test_a_crafted_old_file_is_refused(tmp_path: Path, name: str) -> None:
 @pytest.mark.parametrize("name", ["calls os.system", "a message in JSON", *HUNGRY])
 def test_an_old_file_is_looked_through_in_a_process_of_its_own(tmp_path: Path, name: str) -> None:
     (tmp_path / "file").write_bytes(CRAFTED[name])
-    assert look_at(tmp_path / "file").fault
+    assert identify(tmp_path / "file").fault
+
+
+def test_what_is_told_of_a_file_is_bounded(tmp_path: Path) -> None:
+    sides = Program().raw(b"}").text("a").named("torch._utils", "_rebuild_tensor_v2").raw(b"(NN(" + b"K\x01" * 100_000)
+    (tmp_path / "file").write_bytes(torch_zip(sides.raw(b"tNtRs").done(), {}))
+    assert main(str(tmp_path / "file"), whole=False) == {"fault": None, "tensors": {"a": [1] * 8}}
+    (tmp_path / "file").write_bytes(zipped({"x" * 100_000: (1,), "y": (1,), **{str(at): (0,) for at in range(21_000)}}))
+    names = main(str(tmp_path / "file"), whole=False)["tensors"]
+    assert len(names) == NAMES_MOST
+    assert max(map(len, names)) <= LONGEST_NAME
 
 
 def test_a_damaged_tensor_is_noticed_where_no_checksum_is_known(tmp_path: Path) -> None:
     content = bytearray(SOUND["pruned, half precision"][0])
     content[content.index(b"archive/data/0") + 20] ^= 1
     (tmp_path / "file").write_bytes(content)
-    assert main(str(tmp_path / "file"), whole=False)["fault"] == ""
+    assert main(str(tmp_path / "file"), whole=False)["fault"] is None
     assert main(str(tmp_path / "file"), whole=True)["fault"] == "it is damaged"
 
 
@@ -80,10 +90,10 @@ def test_no_token_is_in_the_environment_of_the_process_that_looks(
         f"import json, os; open({str(tmp_path / 'seen')!r}, 'w').write(json.dumps(dict(os.environ)))\n"
         + 'print(\'{"fault": "x", "tensors": {}}\')'
     )
-    monkeypatch.setattr("launcher.models.model_file.UNPICKLE", spy)
+    monkeypatch.setattr("launcher.models.identify.UNPICKLE", spy)
     monkeypatch.setenv("HF_TOKEN", "hf_secret")
     (tmp_path / "file").write_bytes(SOUND["LoRA (.pt)"][0])
-    look_at(tmp_path / "file")
+    identify(tmp_path / "file")
     assert "hf_secret" not in json.dumps(json.loads((tmp_path / "seen").read_text()))
 
 

@@ -5,8 +5,8 @@ from dataclasses import replace
 from typing import Final
 from urllib.parse import quote, unquote, urlsplit
 
+from launcher.models.identify import WEIGHTS
 from launcher.models.link_target import LinkTarget, safe_name
-from launcher.models.model_file import WEIGHTS
 from launcher.models.pasted import bare_link
 from launcher.models.probe import Probe, probe, raise_refusal
 from launcher.models.remote import Remote

@@ -9,8 +9,8 @@ import pytest
 
 from launcher.core.folder import Folder
 from launcher.core.problem import Problem
-from launcher.models.kinds import KIND_FOLDERS, contents_of
-from launcher.models.model_file import Format, look_at, look_from_afar
+from launcher.models.identify import identify, identify_beginning
+from launcher.models.kinds import KIND_FOLDERS, Format, contents_of
 from launcher.models.receive import Receiver, free_name, set_aside
 from launcher.models.safetensors_header import Unreadable, shapes_in
 from launcher.models.taken_over import broken_models, usable_checkpoint
@@ -106,13 +106,13 @@ def test_what_a_file_is_shows_in_the_names_of_its_tensors(
     what: str, names: dict[str, tuple[int, ...]], kind: str, base: str
 ) -> None:
     found = contents_of(names)
-    assert (found.kind, found.fault) == (kind, "")
-    assert base in ("", found.base)
+    assert (found.kind, found.fault) == (kind, None)
+    assert not base or base == found.base
 
 
 @pytest.mark.parametrize(("what", "names", "says"), FOREIGN, ids=[row[0] for row in FOREIGN])
 def test_what_a1111_cannot_run_shows_there_too(what: str, names: dict[str, tuple[int, ...]], says: str) -> None:
-    assert says in contents_of(names).fault
+    assert says in (contents_of(names).fault or "")
 
 
 @pytest.mark.parametrize(
@@ -120,7 +120,7 @@ def test_what_a1111_cannot_run_shows_there_too(what: str, names: dict[str, tuple
 )
 def test_every_number_format_is_read(tmp_path: Path, dtype: str, size: int) -> None:
     (tmp_path / "x").write_bytes(tensors({UNET: (2, 4, 3, 3), CLIP: (8,)}, dtype, size))
-    assert look_at(tmp_path / "x").base == "SD 1"
+    assert identify(tmp_path / "x").base == "SD 1"
 
 
 def header(value: object) -> bytes:
@@ -165,7 +165,7 @@ def test_a_hostile_header_is_a_fault_and_no_exception(tmp_path: Path, what: str)
     with pytest.raises(Unreadable):
         shapes_in(raw, 8 + len(raw) + 4)
     (tmp_path / "x.safetensors").write_bytes(len(raw).to_bytes(8, "little") + raw + bytes(4))
-    assert look_at(tmp_path / "x.safetensors").fault
+    assert identify(tmp_path / "x.safetensors").fault
 
 
 def test_one_hostile_file_hides_no_other(tmp_path: Path) -> None:
@@ -219,7 +219,7 @@ def received(tmp_path: Path, name: str, content: bytes, kind: str = "checkpoint"
 def test_what_a_file_is_decides_its_ending(tmp_path: Path, name: str, content: bytes, kind: str, becomes: str) -> None:
     path = received(tmp_path, name, content, kind)
     assert path == tmp_path / becomes
-    assert look_at(path).kind == kind
+    assert identify(path).kind == kind
 
 
 @pytest.mark.parametrize(
@@ -296,15 +296,15 @@ def test_what_is_sound_but_for_another_program_is_not_called_broken(tmp_path: Pa
     path = folder.models / "Stable-diffusion" / "flux.safetensors"
     path.write_bytes(tensors({"double_blocks.0.img_mod.lin.weight": (4,)}))
     assert broken_models(folder, set())[1] == {}
-    assert look_at(path).foreign
+    assert identify(path).foreign
 
 
 def test_a_file_is_known_from_its_first_bytes_at_its_source() -> None:
     content = tensors({UNET: (2, 4, 3, 3), CLIP: (8,)})
-    seen = look_from_afar(lambda start, end: content[start:end], len(content))
+    seen = identify_beginning(lambda start, end: content[start:end], len(content))
     assert seen
     assert (seen.format, seen.kind) == (Format.SAFETENSORS, "checkpoint")
-    assert look_from_afar(lambda start, end: SOUND["LoRA (.pt)"][0][start:end], 1000) is None
+    assert identify_beginning(lambda start, end: SOUND["LoRA (.pt)"][0][start:end], 1000) is None
 
 
 def test_every_kind_has_its_folder() -> None:

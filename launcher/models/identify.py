@@ -1,0 +1,115 @@
+"""The one place that says what a file is: its format, its kind, the model it belongs to, and what is wrong with it.
+
+Used for what is downloaded, for a folder that is taken over, and for what counts as a checkpoint.
+"""
+
+import json
+import os
+import re
+import sys
+import zipfile
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+from launcher.core.problem import Problem
+from launcher.core.process import CommandError, run
+from launcher.models.kinds import Format, ModelFile, contents_of
+from launcher.models.safetensors_header import Unreadable, header_length, shapes_in
+
+OLD_ENDINGS: Final = (".ckpt", ".pt", ".pth", ".bin")
+WEIGHTS: Final = (".safetensors", *OLD_ENDINGS)
+BEGINNING: Final = 512  # bytes that tell the format
+UNPICKLE: Final = Path(__file__).with_name("unpickle.py")
+
+
+def identify(path: Path, *, inside: bool = True, whole: bool = False) -> ModelFile:
+    """What the file at `path` is. Raises `OSError`, and `Problem` where an old file cannot be looked through.
+
+    Old files are read by an unpickler in a process of its own unless `inside` is False; `whole` checks all their bytes.
+    """
+    with path.open("rb") as file:
+
+        def read(start: int, end: int) -> bytes:
+            file.seek(start)
+            return file.read(end - start)
+
+        seen = identify_beginning(read, path.stat().st_size)
+        is_zip = read(0, 2) == b"PK"
+    if seen:
+        return seen
+    if is_zip:
+        try:
+            with zipfile.ZipFile(path) as archive:
+                if not any(name.endswith("/data.pkl") for name in archive.namelist()):
+                    return ModelFile(Format.ZIP, fault="it is a zip archive")
+        except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
+            return ModelFile(Format.OTHER, fault="it is cut off")
+    return identify_old(path, whole) if inside else ModelFile(Format.OLD)
+
+
+def identify_beginning(read: Callable[[int, int], bytes], size: int) -> ModelFile | None:
+    """What a file of `size` bytes is, here or at its source, by `read(start, end)`; None if more must be read."""
+    beginning = read(0, min(BEGINNING, size))
+    try:
+        found, fault = format_of(beginning, size)
+        if found is not Format.SAFETENSORS:
+            return ModelFile(found, fault=fault) if fault else None
+        return contents_of(shapes_in(read(8, 8 + header_length(beginning, size)), size))
+    except Unreadable as why:
+        return ModelFile(Format.SAFETENSORS, fault=str(why))
+
+
+def format_of(beginning: bytes, size: int) -> tuple[Format, str | None]:
+    """The format by the first bytes, and what is wrong already."""
+    if beginning[8:9] == b"{":
+        try:
+            if header_length(beginning, size):
+                return Format.SAFETENSORS, None
+        except Unreadable as why:
+            return Format.OTHER, str(why)
+    text = beginning.lstrip(b"\xef\xbb\xbf \r\n\t")
+    signs = (
+        (not size, "it is empty"),
+        (not beginning.strip(b"\0"), "it contains nothing but zeros"),
+        (text.startswith(b"<"), "it is a web page"),
+        (text.startswith(b"version https://git-lfs.github.com/spec/"), "it is only a pointer to the file (Git LFS)"),
+        (text[:1] in (b"{", b"["), "it is an error message from a server, not a model"),
+        (beginning.startswith(b"Rar!"), "it is a RAR archive: unpack it on your computer first"),
+        (beginning.startswith(b"7z\xbc\xaf\x27\x1c"), "it is a 7-Zip archive: unpack it on your computer first"),
+        (beginning.startswith(b"\x1f\x8b"), "it is packed with gzip: unpack it on your computer first"),
+        (beginning.startswith(b"GGUF"), "it is a GGUF file, which AUTOMATIC1111 cannot load"),
+        (len(beginning) < 8, "it is cut off"),
+        (not re.match(rb"\x80[\x02-\x05]|PK\x03\x04", beginning), "it is not a model file"),
+    )
+    fault = next((fault for sign, fault in signs if sign), None)
+    return (Format.OTHER if fault else Format.OLD), fault
+
+
+def identify_old(path: Path, whole: bool) -> ModelFile:
+    """What an old-style file is. Its programs are named, never run."""
+    command = [sys.executable, "-I", str(UNPICKLE), str(path), *(["--whole"] if whole else [])]
+    try:
+        found = json.loads(run(command, env={"PATH": os.environ.get("PATH", "")}, timeout=600).strip().splitlines()[-1])
+    except CommandError as error:
+        if error.code < 0:  # ended by the limits on memory and time
+            return ModelFile(Format.OLD, fault="it cannot be read as a model file")
+        raise Problem(
+            f"{path.name.partition('.part')[0]} is a pickle file, which can contain code, and it could not be checked.",
+            "Press ▶ again, or choose a .safetensors file of the same model.",
+        ) from error
+    if found["fault"]:
+        return ModelFile(Format.OLD, fault=found["fault"])
+    return replace(contents_of({name: tuple(shape) for name, shape in found["tensors"].items()}), format=Format.OLD)
+
+
+def model_in_zip(path: Path) -> str | None:
+    """The name of the one model in a zip archive; None where there is none or are several."""
+    with zipfile.ZipFile(path) as archive:
+        models = [
+            name
+            for name in archive.namelist()
+            if name.lower().endswith(WEIGHTS) and not re.search(r"(^|/)(__MACOSX/|\._)", name)
+        ]
+    return models[0] if len(models) == 1 else None

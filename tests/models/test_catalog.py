@@ -1,0 +1,63 @@
+"""The tables of models: every row can be fetched, and is where the web UI looks for it."""
+
+import re
+
+import pytest
+
+from launcher.models.catalog import (
+    CHECKPOINT_NAMES,
+    CONTROL_MODELS,
+    MODEL_TABLE,
+    MODELS,
+    OLD_CONTROL_MODELS,
+    chosen_controls,
+    controls_in,
+    model_named,
+    models_in,
+)
+from launcher.models.kinds import KIND_FOLDERS
+from launcher.models.link_target import safe_name
+
+CONTROLS = [model for table in (CONTROL_MODELS, OLD_CONTROL_MODELS) for row in table.values() for model in row.values()]
+
+
+def test_no_two_models_have_one_name() -> None:
+    assert len({model.name for model in MODELS}) == len(MODELS) == len(re.findall(r"(?m)^\S", MODEL_TABLE))
+
+
+@pytest.mark.parametrize("model", [*MODELS, *dict.fromkeys(CONTROLS)], ids=lambda model: model.name)
+def test_a_row_says_what_must_be_known_to_fetch_it(model) -> None:  # type: ignore[no-untyped-def]
+    assert f"models/{model.folder}" in KIND_FOLDERS.values()
+    assert model.sources
+    for source in model.sources:
+        assert re.fullmatch(r"[\w.-]+/[\w.-]+", source.repo)
+        assert safe_name(source.saved_name) == source.saved_name
+        assert re.fullmatch(r"main|[0-9a-f]{40}", source.revision)
+        assert re.fullmatch(r"[0-9a-f]{64}" if model in MODELS else r"([0-9a-f]{64})?", source.sha256)
+        assert source.size > 10_000_000 if model in MODELS else source.size >= 0
+
+
+def test_the_vae_that_a_model_needs_is_in_the_list() -> None:
+    needed = [model.beside for model in MODELS if model.beside]
+    assert needed
+    for name in needed:
+        vae = model_named(name)
+        assert vae is not None
+        assert vae.folder == "VAE"
+    assert not {vae for vae in needed if vae in CHECKPOINT_NAMES}
+
+
+def test_a_row_that_lacks_a_word_is_refused() -> None:
+    sound = "A | SD 1.5 | MIT\n  own/model a.safetensors\n  main 7 " + "a" * 64
+    assert [model.name for model in models_in(sound)] == ["A"]
+    for broken in (sound.removesuffix("a" * 64), sound.replace(" | MIT", ""), sound.replace(" 7 ", " seven ")):
+        with pytest.raises(ValueError):
+            list(models_in(broken))
+    with pytest.raises(ValueError):
+        controls_in("Stable Diffusion 1.5 | MIT | own/model\n  canny file 7")
+
+
+def test_no_choice_and_a_comma_too_many_mean_what_a_person_expects() -> None:
+    family = "Stable Diffusion 1.5"
+    assert chosen_controls(family, " ") == chosen_controls(family, "essentials")
+    assert chosen_controls(family, "canny, ,depth,") == chosen_controls(family, "canny depth")
