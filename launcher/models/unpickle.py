@@ -52,8 +52,8 @@ class Dummy(dict[Any, Any]):
 
     def __new__(cls, *arguments: Any) -> "Dummy":
         """Made by a call or without one: the unpickler does both."""
-        dtype = str(arguments[0]) if cls.name == "numpy.dtype" and arguments else "f4"
-        if (cls.name == "_codecs.encode" and arguments[1:] != ("latin1",)) or not PLAIN_DTYPE.fullmatch(dtype):
+        odd_encoder = cls.name == "_codecs.encode" and arguments[1:] != ("latin1",)
+        if odd_encoder or (cls.name == "numpy.dtype" and not PLAIN_DTYPE.fullmatch(str(*arguments[:1]))):
             raise Refused("it contains data that no model has")
         made = super().__new__(cls)
         made.arguments = arguments
@@ -84,10 +84,10 @@ class Reader(pickle.Unpickler):
     def persistent_load(self, pid: Any) -> Dummy:
         """The bytes of a tensor, which lie outside of the pickle; their length is noted."""
         match pid:
-            case ("storage", type() as storage, key, _, int(count), *_) if count >= 0:
-                kind = getattr(storage, "name", "").removeprefix("torch.")
-                if kind in ITEM_BYTES:
-                    self.storages[str(key)] = max(self.storages.get(str(key), 0), count * ITEM_BYTES[kind])
+            case ("storage", type(name=str(name)), key, _, int(count), *_) if count >= 0:
+                item_bytes = ITEM_BYTES.get(name.removeprefix("torch."))
+                if item_bytes:
+                    self.storages[str(key)] = max(self.storages.get(str(key), 0), count * item_bytes)
                     return Dummy()
         raise Refused("it contains something that is not a tensor")
 
