@@ -132,10 +132,13 @@ def read_old(path: str) -> Any:
     if tarfile.is_tarfile(path):  # which torch reads first, whatever it begins with
         raise Refused("it is an archive, not a model file")
     with open(path, "rb") as file:
-        magic, _, _ = (Reader(file).load() for _ in range(3))
+        if Reader(file).load() != MAGIC:
+            raise Refused("it is not a model file")
+        Reader(file).load()  # the protocol
+        Reader(file).load()  # what the machine was
         reader = Reader(file)
         found, keys = reader.load(), Reader(file).load()
-        if magic != MAGIC or not isinstance(keys, list) or {str(key) for key in keys} != set(reader.storages):
+        if not isinstance(keys, list) or {str(key) for key in keys} != set(reader.storages):
             raise Refused("it is not a model file")
         if file.tell() + sum(8 + length for length in reader.storages.values()) > file.seek(0, 2):
             raise Refused("it is cut off")
