@@ -52,8 +52,8 @@ class Dummy(dict[Any, Any]):
 
     def __new__(cls, *arguments: Any) -> "Dummy":
         """Made by a call or without one: the unpickler does both."""
-        dtype = str(arguments[0]) if cls.name == "numpy.dtype" and arguments else "f4"
-        if (cls.name == "_codecs.encode" and arguments[1:] != ("latin1",)) or not PLAIN_DTYPE.fullmatch(dtype):
+        odd_encoder = cls.name == "_codecs.encode" and arguments[1:] != ("latin1",)
+        if odd_encoder or (cls.name == "numpy.dtype" and not PLAIN_DTYPE.fullmatch(str(*arguments[:1]))):
             raise Refused("it contains data that no model has")
         made = super().__new__(cls)
         made.arguments = arguments
@@ -84,10 +84,10 @@ class Reader(pickle.Unpickler):
     def persistent_load(self, pid: Any) -> Dummy:
         """The bytes of a tensor, which lie outside of the pickle; their length is noted."""
         match pid:
-            case ("storage", type() as storage, key, _, int(count), *_) if count >= 0:
-                kind = getattr(storage, "name", "").removeprefix("torch.")
-                if kind in ITEM_BYTES:
-                    self.storages[str(key)] = max(self.storages.get(str(key), 0), count * ITEM_BYTES[kind])
+            case ("storage", type(name=str(name)), key, _, int(count), *_) if count >= 0:
+                item_bytes = ITEM_BYTES.get(name.removeprefix("torch."))
+                if item_bytes:
+                    self.storages[str(key)] = max(self.storages.get(str(key), 0), count * item_bytes)
                     return Dummy()
         raise Refused("it contains something that is not a tensor")
 
@@ -132,10 +132,13 @@ def read_old(path: str) -> Any:
     if tarfile.is_tarfile(path):  # which torch reads first, whatever it begins with
         raise Refused("it is an archive, not a model file")
     with open(path, "rb") as file:
-        magic, _, _ = (Reader(file).load() for _ in range(3))
+        if Reader(file).load() != MAGIC:
+            raise Refused("it is not a model file")
+        Reader(file).load()  # the protocol
+        Reader(file).load()  # what the machine was
         reader = Reader(file)
         found, keys = reader.load(), Reader(file).load()
-        if magic != MAGIC or not isinstance(keys, list) or {str(key) for key in keys} != set(reader.storages):
+        if not isinstance(keys, list) or {str(key) for key in keys} != set(reader.storages):
             raise Refused("it is not a model file")
         if file.tell() + sum(8 + length for length in reader.storages.values()) > file.seek(0, 2):
             raise Refused("it is cut off")

@@ -323,7 +323,7 @@ def tables() -> str:
     for name, (content, _) in SOUND.items():
         seen = judged(content, identify)
         passed.append(not seen.fault)
-        rows.append(f"| {name} | {seen.kind} {seen.base} | {seen.fault} |")
+        rows.append(f"| {name} | {seen.kind} {seen.base or ''} | {seen.fault or ''} |")
     rows += [
         "",
         "| sound, and refused all the same | what is said of it | AUTOMATIC1111 itself |",
