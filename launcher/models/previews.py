@@ -14,11 +14,10 @@ from launcher.core.folder import Folder
 from launcher.core.problem import Problem
 from launcher.models.download import download
 from launcher.models.fetcher import Fetcher
+from launcher.models.http import probe, until_stopped
 from launcher.models.model_file import look_at
-from launcher.models.probe import probe, raise_refusal
 from launcher.models.receive import Receiver
 from launcher.models.remote import Remote
-from launcher.models.web import until_stopped
 
 FOLDER: Final = "VAE-approx"
 OF_XL: Final = "vaeapprox-sdxl.pt"  # 0.2 MB
@@ -37,13 +36,12 @@ def fetch_previews(fetcher: Fetcher, base: str) -> None:
     for address in SOURCES:
         try:
             found = until_stopped(fetcher.step.stop, lambda at=address: probe(Remote(at, OF_XL)))  # type: ignore[misc]
-            raise_refusal(found)
             download(
-                replace(found.remote, name=OF_XL),
+                replace(found, name=OF_XL),
                 folder / OF_XL,
                 where=fetcher.where,
                 step=fetcher.step,
-                receive=Receiver("", fetcher.where, fetcher.step.stop, bool(found.remote.sha256)),
+                receive=Receiver("", fetcher.where, fetcher.step.stop, bool(found.sha256)),
             )
             return
         except Problem:

@@ -11,7 +11,7 @@ import pytest
 from launcher.access.login import TICKET_LIFE
 from launcher.core.fields import FIELDS
 from launcher.models.catalog import CHECKPOINT_NAMES, MODELS
-from launcher.models.download import CONNECTIONS
+from launcher.models.ranges import CONNECTIONS
 from launcher.python.borrow import KIND
 from launcher.python.pins import LOCK_PINS
 from tests.conftest import ROOT

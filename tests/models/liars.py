@@ -14,7 +14,8 @@ import pytest
 
 from launcher.core.problem import Problem
 from launcher.models.download import download
-from launcher.models.probe import probe, raise_refusal
+from launcher.models.http import probe
+from launcher.models.ranges import CHUNK
 from launcher.models.receive import Receiver
 from launcher.models.remote import Remote
 from tests.conftest import ROOT
@@ -49,11 +50,10 @@ def what_becomes_of(lie: str, known: bool, folder: Path, size: int, stretch: int
     with pytest.MonkeyPatch.context() as patch:
         hurry(patch)
         patch.setattr("random.uniform", lambda low, high: 0.01)  # the pauses of ranges that failed, too
-        patch.setattr("launcher.models.part_file.CHUNK", stretch)  # a file of 3 MB would be a single one
+        patch.setattr("launcher.models.ranges.RUN", stretch // CHUNK)  # a file of 3 MB would be a single one
         try:
             found = probe(Remote(liar.url, "model.safetensors"))
-            raise_refusal(found)
-            remote = replace(found.remote, size=found.remote.size or (len(content) if known else 0))
+            remote = replace(found, size=found.size or (len(content) if known else 0))
             remote = replace(remote, sha256=digest) if known else remote
             receive = Receiver("checkpoint", "the disk", heard.stop, bool(remote.sha256))
             download(remote, target, where="the disk", step=heard, receive=receive)

@@ -18,8 +18,8 @@ import pytest
 from launcher.core.folder import PART
 from launcher.core.problem import Problem
 from launcher.models.download import download
-from launcher.models.probe import probe
-from launcher.models.refusals import Refused, refused_problem
+from launcher.models.http import probe
+from launcher.models.refusals import Refused
 from launcher.models.remote import Interrupted, Remote
 from tests.conftest import ROOT
 from tests.models.downloading import Watcher, hub, more_was_sent, remote
@@ -114,11 +114,11 @@ def test_a_file_that_changed_between_two_sessions_is_never_mixed(tmp_path: Path)
     liar = Liar(safetensors(3_000_000))
     target = tmp_path / "model.safetensors"
     try:
-        first = probe(Remote(liar.url, "model.safetensors")).remote
+        first = probe(Remote(liar.url, "model.safetensors"))
         with pytest.raises(Interrupted):
             download(first, target, where="Drive", step=Watcher(stop_beyond=500_000))
         liar.change()
-        second = probe(Remote(liar.url, "model.safetensors")).remote
+        second = probe(Remote(liar.url, "model.safetensors"))
         assert second.tag != first.tag
         download(second, target, where="Drive", step=Watcher())
         assert target.read_bytes() == liar.content
@@ -131,7 +131,7 @@ def test_without_a_checksum_or_a_version_nothing_is_gone_on_with(tmp_path: Path)
     liar = Liar(safetensors(3_000_000), "changes, no etag")
     target = tmp_path / "model.safetensors"
     try:
-        what = probe(Remote(liar.url, "model.safetensors")).remote
+        what = probe(Remote(liar.url, "model.safetensors"))
         assert not what.can_go_on
         with pytest.raises(Interrupted):
             download(what, target, where="Drive", step=Watcher(stop_beyond=500_000))
@@ -181,7 +181,7 @@ def unfinished(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Unfin
     folder = tmp_path / "models"
     folder.mkdir()
     liar = Liar(CONTENT)
-    what = probe(Remote(liar.url, "model.safetensors")).remote
+    what = probe(Remote(liar.url, "model.safetensors"))
     what = replace(what, sha256=hashlib.sha256(liar.content).hexdigest() if request.param else "")
     with pytest.raises(Interrupted):
         download(what, folder / "model.safetensors", where="Drive", step=Watcher(stop_beyond=1_000_000))
@@ -235,11 +235,10 @@ def test_a_note_as_it_was_written_is_gone_on_with(unfinished: Unfinished) -> Non
 
 
 def test_goes_on_where_it_stopped_is_said_only_where_it_does() -> None:
-    busy = Refused(503, 0.0)
     known = Remote("https://example.com/x", "x.pt", 10, "a" * 64)
     unknown = Remote("https://example.com/x", "x.pt")
-    assert "continues where it stopped" in refused_problem(known, busy).do
-    assert "continues" not in refused_problem(unknown, busy).do
+    assert "continues where it stopped" in Refused(known, 503).do
+    assert "continues" not in Refused(unknown, 503).do
 
 
 def test_no_secret_of_a_link_stands_in_a_message(hub: Hub, tmp_path: Path) -> None:

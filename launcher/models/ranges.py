@@ -1,0 +1,301 @@
+"""One remote file in ranges, several side by side, into an unfinished file that knows which of its chunks are there.
+
+Every answer is checked against what was asked. Connections hand over whole chunks; one thread writes and hashes them.
+"""
+
+import contextlib
+import hashlib
+import random
+import threading
+import time
+import zlib
+from array import array
+from collections.abc import Iterator
+from pathlib import Path
+from queue import Empty, Full, Queue, SimpleQueue
+from typing import Final
+
+import requests
+
+from launcher.core.problem import Problem
+from launcher.core.status import Step
+from launcher.models.http import (
+    LONGEST_WAIT,
+    STOP_LATENCY,
+    Session,
+    content_range,
+    pause_after,
+    store_of,
+    validator_told,
+)
+from launcher.models.refusals import Refused
+from launcher.models.remote import Interrupted, Remote
+
+CHUNK: Final = 128 << 10  # bytes that are noted at once: what a kill may cost each connection
+RUN: Final = 64  # chunks asked for in one request
+AHEAD: Final = 128  # chunks that wait to be written
+CONNECTIONS: Final = 16  # side by side at most, as aria2c -x16: many servers limit each connection
+CONNECTIONS_AT_FIRST: Final = 4  # the others follow once it is slower than PLENTY
+PLENTY: Final = 400_000_000  # bytes a second; beyond it connections only wait for each other (docs/benchmarks.md)
+LOOK_AT_SPEED_AFTER: Final = 0.06  # seconds
+TRIES: Final = 7  # in a row without a single new byte, over all connections
+SEAM: Final = 64  # bytes before a run that are asked for again, where no checksum will tell whether it fits
+
+
+class Untrue(Exception):
+    """What came cannot be a part of the file: another range, another version of it, the whole of it, or packed."""
+
+
+class PartFile:
+    """An unfinished file: every byte at its final place, and behind the end a checksum of each chunk that is there.
+
+    A chunk that was noted earlier is believed only as far as its bytes have that checksum. 0 is one that is not there.
+    """
+
+    def __init__(self, path: Path, size: int) -> None:
+        self.size, self.count = size, -(-size // CHUNK)
+        self.file = path.open("r+b" if path.exists() else "w+b")
+        if self.file.seek(0, 2) != size + 4 * self.count:
+            self.file.truncate(0)
+            self.file.truncate(size + 4 * self.count)
+        self.file.seek(size)
+        self.notes = array("I", self.file.read())
+
+    def end(self, chunk: int) -> int:
+        """The byte behind it."""
+        return min(self.size, (chunk + 1) * CHUNK)
+
+    def missing(self) -> Iterator[tuple[int, int]]:
+        """(first chunk, chunk behind the last) of runs that are not there."""
+        first = None
+        for chunk in range(self.count + 1):
+            there = chunk == self.count or self.notes[chunk] != 0
+            if first is not None and (there or chunk - first == RUN):
+                yield first, chunk
+                first = None
+            if first is None and not there:
+                first = chunk
+
+    def put(self, chunk: int, content: bytes, checksum: int) -> None:
+        """Write a chunk, then the note of it: after a kill at any moment the notes tell at most too little."""
+        self.file.seek(chunk * CHUNK)
+        self.file.write(content)
+        self.file.flush()
+        self.notes[chunk] = checksum
+        self.file.seek(self.size + 4 * chunk)
+        self.file.write(self.notes[chunk : chunk + 1])
+        self.file.flush()
+
+    def read(self, offset: int, count: int) -> bytes:
+        self.file.seek(offset)
+        return self.file.read(count)
+
+    def read_chunk(self, chunk: int) -> bytes | None:
+        """A chunk, unless it is not what was noted."""
+        content = self.read(chunk * CHUNK, self.end(chunk) - chunk * CHUNK)
+        return content if checksum_of(content) == self.notes[chunk] else None
+
+    def finish(self) -> None:
+        """All is there: take the notes off."""
+        self.file.truncate(self.size)
+
+
+def checksum_of(content: bytes) -> int:
+    return zlib.crc32(content) or 1
+
+
+def fetch_ranges(remote: Remote, part: Path, step: Step) -> str:
+    """The file in ranges, several at once; returns its SHA-256. Raises `Untrue`, `Problem`, `Interrupted`."""
+    file = PartFile(part, remote.size)
+    with file.file:
+        return RangedDownload(remote, file, step).run()
+
+
+class RangedDownload:
+    """Connections that fetch run after run. Remembers where a redirect led, as long as that works.
+
+    The first answer is waited for before other connections begin. After a failure only one connection asks at a time,
+    so that a server that is down, or lies, is asked `TRIES` times and not `TRIES` times a connection.
+    """
+
+    def __init__(self, remote: Remote, file: PartFile, step: Step) -> None:
+        self.remote, self.file, self.step = remote, file, step
+        self.runs: SimpleQueue[tuple[int, int]] = SimpleQueue()
+        self.arrived: Queue[tuple[int, bytes, int] | Exception] = Queue(AHEAD)
+        self.over = threading.Event()
+        self.answered_at: float | None = None
+        self.direct: str | None = None  # where the redirect led
+        self.seams: dict[int, bytes] = {}  # offset -> the bytes there, by the answer for the run behind them
+        self.failures, self.failed_at = 0, 0.0
+        self.lock, self.turn = threading.Lock(), threading.Lock()
+
+    def run(self) -> str:
+        """All of it, written and hashed as it comes."""
+        file, digest, hashed = self.file, hashlib.sha256(), 0
+        for run in file.missing():
+            self.runs.put(run)
+        received = before = sum(file.end(chunk) - chunk * CHUNK for chunk, note in enumerate(file.notes) if note)
+        self.step.progress(received, file.size)
+        connections = 0
+        try:
+            while hashed < file.count:
+                if self.step.stopped:
+                    raise Interrupted
+                while connections < self.connections_wanted(received - before):
+                    threading.Thread(target=self.work, daemon=True).start()
+                    connections += 1
+                content, item = None, self.next_arrival(0 if file.notes[hashed] else STOP_LATENCY)
+                if isinstance(item, Exception):
+                    raise item
+                if item:
+                    file.put(*item)
+                    received += len(item[1])
+                    self.step.progress(received, file.size)
+                    content = item[1] if item[0] == hashed else None
+                if file.notes[hashed]:
+                    content = content or file.read_chunk(hashed)
+                    if content is None:
+                        file.notes[hashed] = 0
+                        self.runs.put((hashed, hashed + 1))
+                        continue
+                    digest.update(content)
+                    hashed += 1
+        finally:
+            self.over.set()
+        for offset, seam in self.seams.items():
+            if file.read(offset, len(seam)) != seam:
+                raise Untrue("its parts do not fit together")
+        file.finish()
+        return digest.hexdigest()
+
+    def connections_wanted(self, came: int) -> int:
+        if self.answered_at is None:
+            return 1
+        since = time.monotonic() - self.answered_at
+        return CONNECTIONS_AT_FIRST if since < LOOK_AT_SPEED_AFTER or came > PLENTY * since else CONNECTIONS
+
+    def next_arrival(self, patience: float) -> tuple[int, bytes, int] | Exception | None:
+        try:
+            return self.arrived.get(patience > 0, patience)
+        except Empty:
+            return None
+
+    def hand_over(self, item: tuple[int, bytes, int] | Exception) -> None:
+        """Wait until there is room for it, or until nobody wants it any more."""
+        while not self.over.is_set():
+            try:
+                self.arrived.put(item, timeout=STOP_LATENCY)
+                return
+            except Full:
+                continue
+
+    def work(self) -> None:
+        """One connection: run after run."""
+        try:
+            with Session() as session:
+                while not self.over.is_set():
+                    try:
+                        first, end = self.runs.get(timeout=STOP_LATENCY)
+                    except Empty:
+                        continue  # one that is to be fetched again may come
+                    self.fetch(session, first, self.file.end(end - 1))
+        except Exception as error:  # it is raised again in `run`
+            self.hand_over(error)
+
+    def fetch(self, session: Session, chunk: int, end: int) -> None:
+        """A run, asked for again from where it stopped."""
+        content = bytearray()  # of the chunk that is on its way
+        while chunk * CHUNK < end and not self.over.is_set():
+            with self.turn if self.failures else contextlib.nullcontext():
+                chunk = self.ask(session, chunk, content, end)
+
+    def ask(self, session: Session, chunk: int, content: bytearray, end: int) -> int:
+        """Ask once for what is missing up to `end`, and pause where nothing came; return the chunk that is next."""
+        asked, begun = time.monotonic(), chunk * CHUNK + len(content)
+        came, pause = 0, 0.0
+        failed: Exception = requests.RequestException(f"{self.remote.host} sent nothing")
+        try:
+            for piece in self.pieces(session, begun, end):
+                self.failures, came = 0, came + len(piece)
+                content += piece
+                while chunk * CHUNK < end and len(content) >= (size := self.file.end(chunk) - chunk * CHUNK):
+                    whole = bytes(content[:size])
+                    self.hand_over((chunk, whole, checksum_of(whole)))
+                    del content[:size]
+                    chunk += 1
+                if self.over.is_set():
+                    return chunk
+        except (Refused, requests.RequestException) as error:
+            self.direct = None if isinstance(error, Refused) and error.store else self.direct  # ask for a new address
+            asked_for = pause_after(error)
+            if asked_for is None:
+                raise
+            failed, pause = error, asked_for
+        if not came:
+            self.count_failure(failed, asked)
+            self.over.wait(min(LONGEST_WAIT, pause or 0.5 * 2**self.failures * random.uniform(0.7, 1.3)))
+        return chunk
+
+    def count_failure(self, error: Exception, asked: float) -> None:
+        """One more answer without a new byte; answers to questions asked before the last failure count once."""
+        with self.lock:
+            if asked >= self.failed_at:
+                self.failures, self.failed_at = self.failures + 1, time.monotonic()
+            if self.failures >= TRIES:
+                raise error
+
+    def pieces(self, session: Session, at: int, end: int) -> Iterator[bytes]:
+        """The bytes [at, end) as they come, or an exception unless they are those of the file that was meant."""
+        seam = 0 if self.remote.sha256 else min(SEAM, at)
+        headers = {"Range": f"bytes={at - seam}-{end - 1}"}
+        if not self.remote.sha256 and not self.remote.validator.startswith("W/"):
+            headers["If-Range"] = self.remote.validator
+        with session.ask(self.remote, headers, self.direct) as answer:
+            self.check(answer, at - seam, end)
+            if store_of(answer, self.remote):
+                self.direct = answer.url
+            before = b""
+            for come in answer.iter_content(CHUNK):
+                self.answered_at = self.answered_at or time.monotonic()
+                if at == 0:
+                    refuse_a_page(self.remote, come)
+                missing = seam - len(before)
+                piece = come[missing : missing + end - at]
+                if missing:
+                    before += come[:missing]
+                    if len(before) == seam:
+                        self.seams[at - seam] = before
+                if piece:
+                    yield piece
+                    at += len(piece)
+
+    def check(self, answer: requests.Response, start: int, end: int) -> None:
+        """Raise `Untrue` unless the answer says that it is the range that was asked for, of the file that was meant."""
+        told = content_range(answer.headers.get("Content-Range", ""))
+        length = answer.headers.get("Content-Length", "")
+        ranged = answer.status_code == 206
+        reasons = (
+            (answer.headers.get("Content-Encoding", "identity") != "identity", "it is packed"),
+            (
+                not self.remote.sha256 and validator_told(answer.headers) != self.remote.validator,
+                "it is another version of the file",
+            ),
+            (not ranged and (start, end) != (0, self.remote.size), "it is the whole file"),
+            (ranged and told != (start, end, self.remote.size), "it is not the range that was asked for"),
+            # Nothing at all counts as a failure.
+            (ranged and length not in ("", "0", str(end - start)), "it is longer or shorter than it says"),
+        )
+        for applies, reason in reasons:
+            if applies:
+                raise Untrue(reason)
+
+
+def refuse_a_page(remote: Remote, beginning: bytes) -> None:
+    """Raise `Problem` for a web page where weights should be: a login page, or an error with status 200."""
+    is_safetensors = beginning[8:9] == b"{" and not beginning[3:8].strip(b"\0")  # a header of 60 bytes begins with <
+    if beginning.lstrip()[:1] == b"<" and not is_safetensors:
+        raise Problem(
+            f"{remote.name} is a web page, not a model: the link leads to a page that asks for something first.",
+            f"Open {remote.page or 'the link'} in your browser, see what it asks for, and paste the link of the "
+            "download button.",
+        )
