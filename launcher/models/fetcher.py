@@ -1,8 +1,8 @@
 """One file to its folder: fetched, or found there already. What both the catalog and pasted links need."""
 
-import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -10,16 +10,15 @@ from launcher.core.folder import Folder, require_room
 from launcher.core.problem import Problem
 from launcher.core.status import Step
 from launcher.models.checksums import known_checksum, note_checksum
-from launcher.models.download import download
+from launcher.models.download import digest_of, download
 from launcher.models.http import read_range, until_stopped
 from launcher.models.model_file import OLD_ENDINGS
-from launcher.models.receive import Receiver, set_aside
-from launcher.models.remote import Interrupted, Remote, TokenNeeded
+from launcher.models.receive import receive, set_aside
+from launcher.models.remote import Remote, TokenNeeded
 from launcher.models.taken_over import fault_of
 
 SAMPLES: Final = 8  # parts of two files that are compared where no checksum is known
 SAMPLE: Final = 64 << 10  # bytes
-HASHED_AT_ONCE: Final = 4 << 20  # bytes
 
 
 @dataclass(frozen=True)
@@ -42,10 +41,14 @@ def fetch_remote(fetcher: Fetcher, remote: Remote, folder: Path, kind: str = "")
     fetcher.step.say(remote.name)
     # What is written to Google Drive lies on the runtime's disk until it is uploaded (googlecolab/colabtools#659).
     require_room(fetcher.folder.machine, remote.size, "the runtime's disk", f"The model {remote.name}")
-    receive = Receiver(kind, fetcher.where, fetcher.step.stop, bool(remote.sha256))
-    path, digest = download(remote, folder / remote.name, where=fetcher.where, step=fetcher.step, receive=receive)
-    if not remote.name.lower().endswith(".zip"):
-        note_checksum(fetcher.folder, path, digest)
+    path, digest = download(
+        remote,
+        folder / remote.name,
+        where=fetcher.where,
+        step=fetcher.step,
+        receive=partial(receive, kind=kind, whole=not remote.sha256),
+    )
+    note_checksum(fetcher.folder, path, digest)
     return path
 
 
@@ -77,7 +80,7 @@ def is_same(fetcher: Fetcher, path: Path, remote: Remote) -> bool:
         known = known_checksum(fetcher.folder, path)
         if not known:
             fetcher.step.say(f"comparing {path.name} with its source")
-            known = hashed(fetcher, path)
+            known = digest_of(path, fetcher.step)
             note_checksum(fetcher.folder, path, known)
         return known == remote.sha256
     if not remote.size:
@@ -89,18 +92,6 @@ def is_same(fetcher: Fetcher, path: Path, remote: Remote) -> bool:
             if here != read_range(remote, start, start + len(here)):
                 return False
     return True
-
-
-def hashed(fetcher: Fetcher, path: Path) -> str:
-    """The SHA-256 of a file, with progress. Raises `Interrupted`."""
-    digest, size = hashlib.sha256(), path.stat().st_size
-    with path.open("rb") as file:
-        while piece := file.read(HASHED_AT_ONCE):
-            if fetcher.step.stopped:
-                raise Interrupted
-            digest.update(piece)
-            fetcher.step.progress(file.tell(), size)
-    return digest.hexdigest()
 
 
 def with_token(fetcher: Fetcher, resolve: Callable[[str], Remote]) -> Remote:

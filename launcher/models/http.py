@@ -1,6 +1,5 @@
 """How servers are asked, and what they tell of a file before its bytes."""
 
-import base64
 import binascii
 import re
 import threading
@@ -176,14 +175,10 @@ def validator_told(headers: Mapping[str, str]) -> str:
 def sha256_told(answer: requests.Response) -> str:
     """The SHA-256 a server states on the way, in lower case; "" where it states none."""
     for one in (*answer.history, answer):
-        for header in ("X-Linked-Etag", "X-Checksum-Sha256", "X-Amz-Meta-Sha256"):
+        for header in ("X-Linked-Etag", "X-Checksum-Sha256"):  # the hub and its mirrors; Artifactory
             stated = one.headers.get(header, "").strip('" ').lower()
             if re.fullmatch(r"[0-9a-f]{64}", stated):
                 return stated
-        for header in ("Repr-Digest", "Digest"):
-            found = re.search(r"sha-256=:?([A-Za-z0-9+/]{43}=)", one.headers.get(header, ""), re.IGNORECASE)
-            if found:
-                return base64.b64decode(found[1]).hex()
     return ""
 
 

@@ -5,7 +5,6 @@ Used for what was downloaded, for a folder that is taken over, and for what coun
 
 import json
 import os
-import re
 import sys
 import zipfile
 from collections.abc import Callable
@@ -150,14 +149,3 @@ def look_from_afar(read: Callable[[int, int], bytes], size: int) -> ModelFile | 
     if found is not Format.SAFETENSORS:
         return ModelFile(found, fault=fault) if fault else None
     return safetensors_file(read(8, 8 + header_length(beginning, size)), size)
-
-
-def model_in_zip(path: Path) -> str:
-    """The name of the one model in a zip archive; "" where there is none or are several."""
-    with zipfile.ZipFile(path) as archive:
-        models = [
-            one.filename
-            for one in archive.infolist()
-            if one.filename.lower().endswith(WEIGHTS) and not re.search(r"(^|/)(__MACOSX/|\._)", one.filename)
-        ]
-    return models[0] if len(models) == 1 else ""

@@ -16,7 +16,7 @@ HARMLESS: Final = (
     "modelversionid", "type", "format", "size", "fp", "fileid", "id", "resourcekey", "export", "download", "dl"
 )  # fmt: skip
 LONGEST_NAME: Final = 200  # bytes; Drive and Linux take 255, and an unfinished download has a longer name
-UNPACK_FIRST: Final = (".rar", ".7z", ".tar", ".gz")
+UNPACK_FIRST: Final = (".zip", ".rar", ".7z", ".tar", ".gz")
 
 
 def links_in(text: str) -> list[str]:
@@ -96,17 +96,17 @@ def safe_name(name: str) -> str:
     last = unicodedata.normalize("NFC", sound).replace("\\", "/").rpartition("/")[2]
     shown = "".join(c for c in last if c == "\u200d" or unicodedata.category(c)[0] != "C")
     clean = re.sub(r'[<>:"|?*]', "_", shown).lstrip(". ").rstrip(". ")
-    short = clean if len(clean) <= 60 else f"{clean[:57]}…"
+    file = clean if len(clean) <= 60 else f"{clean[:57]}…"
     lower = clean.lower()
     if lower.endswith(UNPACK_FIRST):
         raise Problem(
-            f"{short!r} is an archive.",
+            f"{file!r} is an archive.",
             "Unpack it on your computer, and put the model inside it into your models folder on Google Drive.",
         )
-    ending = next((ending for ending in (*WEIGHTS, ".zip") if lower.endswith(ending)), "")
+    ending = next((ending for ending in WEIGHTS if lower.endswith(ending)), "")
     if not ending or lower == ending:
         raise Problem(
-            f"{short or 'The link'!r} is not the name of a model file.",
+            f"{file or 'The link'!r} is not the name of a model file.",
             f"Use a link to a file that ends in {', '.join(WEIGHTS)}; or write its name into the field **file_name**.",
         )
     stem = clean[: -len(ending)].encode()[: LONGEST_NAME - len(ending)].decode("utf-8", "ignore").rstrip()

@@ -7,6 +7,7 @@ image fails with it (`store_latent` in modules/sd_samplers_common.py).
 
 import os
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -16,7 +17,7 @@ from launcher.models.download import download
 from launcher.models.fetcher import Fetcher
 from launcher.models.http import probe, until_stopped
 from launcher.models.model_file import look_at
-from launcher.models.receive import Receiver
+from launcher.models.receive import receive
 from launcher.models.remote import Remote
 
 FOLDER: Final = "VAE-approx"
@@ -41,7 +42,7 @@ def fetch_previews(fetcher: Fetcher, base: str) -> None:
                 folder / OF_XL,
                 where=fetcher.where,
                 step=fetcher.step,
-                receive=Receiver("", fetcher.where, fetcher.step.stop, bool(found.sha256)),
+                receive=partial(receive, whole=not found.sha256),
             )
             return
         except Problem:

@@ -43,7 +43,7 @@ SEAM: Final = 64  # bytes before a run that are asked for again, where no checks
 
 
 class Untrue(Exception):
-    """What came cannot be a part of the file: another range, another version of it, the whole of it, or packed."""
+    """What came is not the part of the file that was asked for: of another version, all of it, packed."""
 
 
 class PartFile:
@@ -66,15 +66,12 @@ class PartFile:
         return min(self.size, (chunk + 1) * CHUNK)
 
     def missing(self) -> Iterator[tuple[int, int]]:
-        """(first chunk, chunk behind the last) of runs that are not there."""
-        first = None
-        for chunk in range(self.count + 1):
-            there = chunk == self.count or self.notes[chunk] != 0
-            if first is not None and (there or chunk - first == RUN):
-                yield first, chunk
-                first = None
-            if first is None and not there:
-                first = chunk
+        """(first chunk that is not there, chunk behind the last) of each run."""
+        for start in range(0, self.count, RUN):
+            run = range(start, min(self.count, start + RUN))
+            first = next((chunk for chunk in run if not self.notes[chunk]), None)
+            if first is not None:
+                yield first, run.stop
 
     def put(self, chunk: int, content: bytes, checksum: int) -> None:
         """Write a chunk, then the note of it: after a kill at any moment the notes tell at most too little."""
@@ -94,10 +91,6 @@ class PartFile:
         """A chunk, unless it is not what was noted."""
         content = self.read(chunk * CHUNK, self.end(chunk) - chunk * CHUNK)
         return content if checksum_of(content) == self.notes[chunk] else None
-
-    def finish(self) -> None:
-        """All is there: take the notes off."""
-        self.file.truncate(self.size)
 
 
 def checksum_of(content: bytes) -> int:
@@ -144,7 +137,9 @@ class RangedDownload:
                 while connections < self.connections_wanted(received - before):
                     threading.Thread(target=self.work, daemon=True).start()
                     connections += 1
-                content, item = None, self.next_arrival(0 if file.notes[hashed] else STOP_LATENCY)
+                content, item = None, None
+                with contextlib.suppress(Empty):
+                    item = self.arrived.get(timeout=0 if file.notes[hashed] else STOP_LATENCY)
                 if isinstance(item, Exception):
                     raise item
                 if item:
@@ -164,8 +159,8 @@ class RangedDownload:
             self.over.set()
         for offset, seam in self.seams.items():
             if file.read(offset, len(seam)) != seam:
-                raise Untrue("its parts do not fit together")
-        file.finish()
+                raise Untrue
+        file.file.truncate(file.size)  # without the notes
         return digest.hexdigest()
 
     def connections_wanted(self, came: int) -> int:
@@ -173,12 +168,6 @@ class RangedDownload:
             return 1
         since = time.monotonic() - self.answered_at
         return CONNECTIONS_AT_FIRST if since < LOOK_AT_SPEED_AFTER or came > PLENTY * since else CONNECTIONS
-
-    def next_arrival(self, patience: float) -> tuple[int, bytes, int] | Exception | None:
-        try:
-            return self.arrived.get(patience > 0, patience)
-        except Empty:
-            return None
 
     def hand_over(self, item: tuple[int, bytes, int] | Exception) -> None:
         """Wait until there is room for it, or until nobody wants it any more."""
@@ -271,23 +260,15 @@ class RangedDownload:
 
     def check(self, answer: requests.Response, start: int, end: int) -> None:
         """Raise `Untrue` unless the answer says that it is the range that was asked for, of the file that was meant."""
-        told = content_range(answer.headers.get("Content-Range", ""))
-        length = answer.headers.get("Content-Length", "")
-        ranged = answer.status_code == 206
-        reasons = (
-            (answer.headers.get("Content-Encoding", "identity") != "identity", "it is packed"),
-            (
-                not self.remote.sha256 and validator_told(answer.headers) != self.remote.validator,
-                "it is another version of the file",
-            ),
-            (not ranged and (start, end) != (0, self.remote.size), "it is the whole file"),
-            (ranged and told != (start, end, self.remote.size), "it is not the range that was asked for"),
-            # Nothing at all counts as a failure.
-            (ranged and length not in ("", "0", str(end - start)), "it is longer or shorter than it says"),
-        )
-        for applies, reason in reasons:
-            if applies:
-                raise Untrue(reason)
+        headers = answer.headers
+        fits = (start, end) == (0, self.remote.size)
+        if answer.status_code == 206:
+            fits = content_range(headers.get("Content-Range", "")) == (start, end, self.remote.size)
+            # A length of 0 is an answer without a byte: it counts as a failure.
+            fits = fits and headers.get("Content-Length", "0") in ("0", str(end - start))
+        same_version = self.remote.sha256 or validator_told(headers) == self.remote.validator
+        if not fits or not same_version or headers.get("Content-Encoding", "identity") != "identity":
+            raise Untrue
 
 
 def refuse_a_page(remote: Remote, beginning: bytes) -> None:

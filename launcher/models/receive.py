@@ -3,69 +3,32 @@
 import itertools
 import os
 import shutil
-import threading
-import zipfile
-from dataclasses import dataclass, replace
 from pathlib import Path
 
-from launcher.core.folder import PART, require_room
+from launcher.core.folder import PART
 from launcher.core.problem import Problem
 from launcher.models.kinds import FAMILIES, KIND_ENDINGS
-from launcher.models.model_file import OLD_ENDINGS, Format, look_at, model_in_zip
-from launcher.models.remote import Interrupted
-
-COPIED_AT_ONCE = 4 << 20  # bytes
+from launcher.models.model_file import OLD_ENDINGS, Format, look_at
 
 
-@dataclass(frozen=True)
-class Receiver:
-    """Knows what was wanted: `kind` as in KIND_FOLDERS, or "" for a file of the catalog, whose checksum says all."""
+def receive(part: Path, target: Path, *, kind: str = "", whole: bool = True) -> Path:
+    """Give a file that is all there its name, the one of `target` with the ending that suits it; return it.
 
-    kind: str
-    where: str  # the disk's name in messages
-    stop: threading.Event
-    checksum_known: bool
-
-    def __call__(self, part: Path, target: Path) -> Path:
-        """Give the whole file its name. Raises `Problem` for one that is of no use, which is deleted."""
-        try:
-            seen = look_at(part, whole=not self.checksum_known)
-            if seen.format is Format.ZIP:
-                return self._unpack(part, target)
-            if seen.fault:
-                raise no_use(target.name, seen.fault)
-            if self.kind:
-                refuse_other_kind(target.name, seen.kind, self.kind)
-            place = free_name(target.with_name(target.stem + ending_for(target.suffix, seen.format, self.kind)))
-        except Problem:
-            part.unlink(missing_ok=True)
-            raise
-        os.replace(part, place)
-        return place
-
-    def _unpack(self, archive: Path, target: Path) -> Path:
-        """The one model in a zip archive, in its place."""
-        unpacked = archive.with_name(f"{target.name}.unpacked{PART}")
-        try:
-            inside = model_in_zip(archive)
-            if not inside:
-                raise no_use(target.name, "it is a zip archive that does not contain exactly one model")
-            with zipfile.ZipFile(archive) as file, file.open(inside) as source, unpacked.open("wb") as out:
-                left = file.getinfo(inside).file_size
-                require_room(archive.parent, left, self.where, "The unpacked model")
-                while left and (piece := source.read(min(COPIED_AT_ONCE, left))):
-                    if self.stop.is_set():
-                        raise Interrupted
-                    out.write(piece)
-                    left -= len(piece)
-            if look_at(unpacked).format is Format.ZIP:
-                raise no_use(inside, "it is a zip archive")
-            return replace(self, checksum_known=True)(unpacked, target.with_suffix(Path(inside).suffix.lower()))
-        except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError) as error:
-            raise no_use(target.name, "it is a zip archive that cannot be unpacked") from error
-        finally:
-            unpacked.unlink(missing_ok=True)
-            archive.unlink(missing_ok=True)
+    `kind` is what was wanted, "" for a file of the catalog; `whole` checks all bytes of an old file, which a known
+    checksum makes needless. Raises `Problem` for one that is of no use, which is deleted.
+    """
+    try:
+        seen = look_at(part, whole=whole)
+        if seen.fault:
+            raise no_use(target.name, seen.fault)
+        if kind:
+            refuse_other_kind(target.name, seen.kind, kind)
+        place = free_name(target.with_name(target.stem + ending_for(target.suffix, seen.format, kind)))
+    except Problem:
+        part.unlink(missing_ok=True)
+        raise
+    os.replace(part, place)
+    return place
 
 
 def no_use(name: str, fault: str) -> Problem:
@@ -81,9 +44,9 @@ def refuse_other_kind(name: str, kind: str, wanted: str) -> None:
         return
     if not kind:
         raise Problem(f"{name} does not contain a checkpoint.", f"Choose a checkpoint for {FAMILIES}.")
-    is_a, not_a = (f"{'an' if one[0] in 'aeiou' else 'a'} {one}" for one in (kind, wanted))
+    a_kind, a_wanted = (f"{'an' if one[0] in 'aeiou' else 'a'} {one}" for one in (kind, wanted))
     raise Problem(
-        f"{name} is {is_a}, not {not_a}.",
+        f"{name} is {a_kind}, not {a_wanted}.",
         f"Add it with the cell **Add a model**, with {kind} in its field **kind**.",
         field="kind",
     )

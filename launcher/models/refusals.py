@@ -32,7 +32,7 @@ class Refused(Problem):
 
 def meaning(remote: Remote, status: int, store: str | None) -> tuple[str, str]:
     """What the server's answer means for a person, and what to do."""
-    page, again = remote.page or "its page", f"Wait a few minutes and press ▶ again{goes_on(remote)}."
+    page = remote.page or "its page"
     if status < 300:
         return (
             "The link leads to a web page, not to a model file.",
@@ -50,11 +50,16 @@ def meaning(remote: Remote, status: int, store: str | None) -> tuple[str, str]:
             "press ▶ again."),
         404: (f"{remote.name} is no longer there.", "Choose another model, or another source of this one."),
         410: (f"{remote.name} was removed by its owner.", "Choose another model."),
-        429: (f"{remote.host} says there were too many downloads.", again),
+        429: (f"{remote.host} says there were too many downloads.", "Wait a few minutes and press ▶ "
+            f"again{goes_on(remote)}."),
         451: (f"{remote.host} is not available in the country this runtime is in.", "Choose another source of the "
             "model, for example Hugging Face."),
     }  # fmt: skip
-    return meanings.get(status, (f"{store or remote.host} has a problem of its own (HTTP {status}).", again))
+    own_problem = (
+        f"{store or remote.host} has a problem of its own (HTTP {status}).",
+        f"Wait a few minutes and press ▶ again{goes_on(remote)}.",
+    )
+    return meanings.get(status, own_problem)
 
 
 def goes_on(remote: Remote) -> str:

@@ -4,6 +4,7 @@ Every lie is tried with the file's SHA-256 known and unknown. "right bytes": the
 one (or to what it was changed to, whole). "refused": a sentence, and no file. Anything else is a fault.
 """
 
+import functools
 import hashlib
 import tempfile
 from collections.abc import Iterator
@@ -16,7 +17,7 @@ from launcher.core.problem import Problem
 from launcher.models.download import download
 from launcher.models.http import probe
 from launcher.models.ranges import CHUNK
-from launcher.models.receive import Receiver
+from launcher.models.receive import receive
 from launcher.models.remote import Remote
 from tests.conftest import ROOT
 from tests.models.fetching import hurry
@@ -55,8 +56,8 @@ def what_becomes_of(lie: str, known: bool, folder: Path, size: int, stretch: int
             found = probe(Remote(liar.url, "model.safetensors"))
             remote = replace(found, size=found.size or (len(content) if known else 0))
             remote = replace(remote, sha256=digest) if known else remote
-            receive = Receiver("checkpoint", "the disk", heard.stop, bool(remote.sha256))
-            download(remote, target, where="the disk", step=heard, receive=receive)
+            received = functools.partial(receive, kind="checkpoint", whole=not remote.sha256)
+            download(remote, target, where="the disk", step=heard, receive=received)
         except Problem as problem:
             sentence = problem.what
         finally:

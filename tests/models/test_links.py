@@ -200,8 +200,7 @@ def test_a_repository_with_one_model_is_enough_and_with_several_one_is_named(hub
     ):
         resolve_link("https://huggingface.co/own/model", "")
     assert (
-        resolve_link("https://huggingface.co/own/model/tree/main#second.safetensors", "").name
-        == "second.safetensors"
+        resolve_link("https://huggingface.co/own/model/tree/main#second.safetensors", "").name == "second.safetensors"
     )
 
 

@@ -121,7 +121,7 @@ def test_what_could_mislead_is_taken_out_of_a_name(name: str) -> None:
     assert safe.endswith(".pt")
 
 
-@pytest.mark.parametrize("name", ["model.rar", "model.7z", "model.tar.gz"])
+@pytest.mark.parametrize("name", ["model.zip", "model.rar", "model.7z", "model.tar.gz"])
 def test_a_packed_file_is_said(name: str) -> None:
     with pytest.raises(Problem, match="is an archive"):
         safe_name(name)

@@ -46,7 +46,7 @@ def name_in(address: str) -> str:
     """The file name at the end of an address; also one in its query, as some servers have it."""
     parts = urlsplit(address)
     last = unquote(parts.path.rpartition("/")[2])
-    if last.lower().endswith((*WEIGHTS, ".zip")):
+    if last.lower().endswith(WEIGHTS):
         return last
     inside = re.search(r"(?:^|[&/=])([^&/=]+\.(?:safetensors|ckpt|pth?))(?:&|$)", unquote(parts.query), re.IGNORECASE)
     return inside[1] if inside else last

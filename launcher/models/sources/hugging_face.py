@@ -81,9 +81,12 @@ def only_model(repo: HubFile, token: str) -> HubFile:
     """The one model file in a repository, or the one that is named."""
     from huggingface_hub import HfApi
 
-    asked = {"revision": repo.revision, "repo_type": repo.repo_type, "token": token or False}
-    told = ask(repo, token, lambda: HfApi().repo_info(repo.repo, **asked))
-    names = [file.rfilename for file in told.siblings or []]
+    told = ask(
+        repo,
+        token,
+        lambda: HfApi().repo_info(repo.repo, revision=repo.revision, repo_type=repo.repo_type, token=token or False),
+    )
+    names = [file.rfilename for file in getattr(told, "siblings", None) or []]
     weights = [name for name in names if name.lower().endswith((".safetensors", ".ckpt"))]
     at_top = [name for name in weights if "/" not in name]
     picked = [repo.filename] if repo.filename in weights else at_top
