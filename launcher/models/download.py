@@ -16,7 +16,7 @@ from launcher.core.folder import PART, require_room
 from launcher.core.problem import Problem
 from launcher.core.retry import retrying
 from launcher.core.status import Step
-from launcher.models.http import STOP_LATENCY, Session, harmless, pause_after, sha256_told, size_told, until_stopped
+from launcher.models.http import STOP_LATENCY, Session, harmless, pause_after, stated_sha256, stated_size, until_stopped
 from launcher.models.ranges import Untrue, fetch_ranges, refuse_a_page
 from launcher.models.refusals import Refused, disk_problem, goes_on
 from launcher.models.remote import Interrupted, Remote
@@ -129,13 +129,13 @@ def fetch_whole(remote: Remote, part: Path, step: Step) -> str:
     if step.stopped:
         raise Interrupted
     digest, have = hashlib.sha256(), 0
-    with part.open("wb") as file, Session() as session, session.ask(remote, {}) as answer:
-        if answer.status_code != 200:
+    with part.open("wb") as file, Session() as session, session.ask(remote, {}) as response:
+        if response.status_code != 200:
             raise Refused(remote, 502)  # part of a file nobody asked a part of
-        told, stated = size_told(answer), sha256_told(answer)
-        if (remote.size and told and told != remote.size) or (remote.sha256 and stated not in ("", remote.sha256)):
+        size, sha256_stated = stated_size(response), stated_sha256(response)
+        if (remote.size and size and size != remote.size) or (remote.sha256 and sha256_stated not in ("", remote.sha256)):
             raise Problem(f"{remote.name} has changed at {remote.host} in the meantime.", "Press ▶ again.")
-        for piece in answer.iter_content(PIECE):
+        for piece in response.iter_content(PIECE):
             if not have:
                 refuse_a_page(remote, piece)
             if step.stopped:
@@ -143,10 +143,10 @@ def fetch_whole(remote: Remote, part: Path, step: Step) -> str:
             file.write(piece)
             digest.update(piece)
             have += len(piece)
-            step.progress(have, remote.size or told)
-        if told and have != told:
+            step.progress(have, remote.size or size)
+        if size and have != size:
             raise requests.ConnectionError("the answer was cut off")
-        if stated and not remote.sha256 and digest.hexdigest() != stated:  # a known one is compared by `verify`
+        if sha256_stated and not remote.sha256 and digest.hexdigest() != sha256_stated:  # a known one is compared by `verify`
             raise requests.ConnectionError("the answer is not what its checksum says")
     return digest.hexdigest()
 

@@ -51,22 +51,22 @@ class Session(requests.Session):
         `Refused`, or what requests does.
         """
         token = {"Authorization": f"Bearer {remote.token}"} if remote.token and not direct else {}
-        answer = self.get(direct or remote.url, headers={**headers, **token}, stream=True, timeout=TIMEOUT)
-        if answer.status_code not in (200, 206):
-            raise refusal_in(answer, remote)
-        return answer
+        response = self.get(direct or remote.url, headers={**headers, **token}, stream=True, timeout=TIMEOUT)
+        if response.status_code not in (200, 206):
+            raise refusal_in(response, remote)
+        return response
 
 
-def refusal_in(answer: requests.Response, remote: Remote) -> Refused:
+def refusal_in(response: requests.Response, remote: Remote) -> Refused:
     """The refusal that an answer is, which is closed."""
-    with answer:
-        text = next(answer.iter_content(PAGE_MOST), b"").decode("utf-8", "replace")
-    return Refused(remote, answer.status_code, seconds_to_wait(answer.headers), store_of(answer, remote), text)
+    with response:
+        text = next(response.iter_content(PAGE_MOST), b"").decode("utf-8", "replace")
+    return Refused(remote, response.status_code, seconds_to_wait(response.headers), store_of(response, remote), text)
 
 
-def store_of(answer: requests.Response, remote: Remote) -> str | None:
+def store_of(response: requests.Response, remote: Remote) -> str | None:
     """The host that answered, if it is not the one that was asked at first."""
-    there = urlsplit(answer.url)
+    there = urlsplit(response.url)
     return there.hostname if there.netloc != urlsplit(remote.url).netloc else None
 
 
@@ -74,15 +74,15 @@ def probe(remote: Remote) -> Remote:
     """The same, with what its server tells of size, name, checksum and version. Raises `Problem`, mostly `Refused`."""
 
     def ask() -> Remote:
-        with Session() as session, session.ask(remote, {"Range": "bytes=0-0"}) as answer:
-            if "text/html" in answer.headers.get("Content-Type", ""):
-                raise refusal_in(answer, remote)
+        with Session() as session, session.ask(remote, {"Range": "bytes=0-0"}) as response:
+            if "text/html" in response.headers.get("Content-Type", ""):
+                raise refusal_in(response, remote)
             return replace(
                 remote,
-                name=name_told(answer.headers.get("Content-Disposition", "")) or remote.name,
-                size=size_told(answer),
-                sha256=remote.sha256 or sha256_told(answer),
-                validator=validator_told(answer.headers),
+                name=stated_name(response.headers.get("Content-Disposition", "")) or remote.name,
+                size=stated_size(response),
+                sha256=remote.sha256 or stated_sha256(response),
+                validator=stated_validator(response.headers),
             )
 
     return answered(remote, ask)
@@ -92,11 +92,11 @@ def read_range(remote: Remote, start: int, end: int) -> bytes:
     """The bytes [start, end) of a remote file; none where the server does not do that. Raises `Problem`."""
 
     def ask() -> bytes:
-        with Session() as session, session.ask(remote, {"Range": f"bytes={start}-{end - 1}"}) as answer:
-            told = content_range(answer.headers.get("Content-Range", ""))
-            if answer.status_code != 206 or not told or told[0] != start:
+        with Session() as session, session.ask(remote, {"Range": f"bytes={start}-{end - 1}"}) as response:
+            told = content_range(response.headers.get("Content-Range", ""))
+            if response.status_code != 206 or not told or told[0] != start:
                 return b""
-            return b"".join(answer.iter_content(1 << 20))[: end - start]
+            return b"".join(response.iter_content(1 << 20))[: end - start]
 
     return answered(remote, ask)
 
@@ -148,13 +148,13 @@ def seconds_to_wait(headers: Mapping[str, str]) -> float:
     return min(LONGEST_WAIT, max(numbers, default=0.0))
 
 
-def size_told(answer: requests.Response) -> int:
+def stated_size(response: requests.Response) -> int:
     """How many bytes the whole file has; 0 where the server does not say."""
-    if answer.status_code == 206:
-        told = content_range(answer.headers.get("Content-Range", ""))
+    if response.status_code == 206:
+        told = content_range(response.headers.get("Content-Range", ""))
         return told[2] if told else 0
-    length = answer.headers.get("Content-Length", "")
-    encoded = answer.headers.get("Content-Encoding", "identity") != "identity"
+    length = response.headers.get("Content-Length", "")
+    encoded = response.headers.get("Content-Encoding", "identity") != "identity"
     return int(length) if re.fullmatch(r"[0-9]{1,15}", length) and not encoded else 0
 
 
@@ -167,14 +167,13 @@ def content_range(value: str) -> tuple[int, int, int] | None:
     return (start, last + 1, size) if start <= last < size else None
 
 
-def validator_told(headers: Mapping[str, str]) -> str:
-    """What tells one version of a file from another."""
+def stated_validator(headers: Mapping[str, str]) -> str:
     return headers.get("ETag", "") or headers.get("Last-Modified", "")
 
 
-def sha256_told(answer: requests.Response) -> str:
+def stated_sha256(response: requests.Response) -> str:
     """The SHA-256 a server states on the way, in lower case; "" where it states none."""
-    for one in (*answer.history, answer):
+    for one in (*response.history, response):
         for header in ("X-Linked-Etag", "X-Checksum-Sha256"):  # the hub and its mirrors; Artifactory
             stated = one.headers.get(header, "").strip('" ').lower()
             if re.fullmatch(r"[0-9a-f]{64}", stated):
@@ -182,7 +181,7 @@ def sha256_told(answer: requests.Response) -> str:
     return ""
 
 
-def name_told(disposition: str) -> str:
+def stated_name(disposition: str) -> str:
     """The file name in a Content-Disposition, as people's servers write it; "" where there is none.
 
     `filename*` (RFC 6266) goes before `filename`; that one may be in raw UTF-8, in RFC 2047's form, or percent-encoded.

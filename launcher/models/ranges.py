@@ -25,8 +25,8 @@ from launcher.models.http import (
     Session,
     content_range,
     pause_after,
+    stated_validator,
     store_of,
-    validator_told,
 )
 from launcher.models.refusals import Refused
 from launcher.models.remote import Interrupted, Remote
@@ -39,7 +39,7 @@ CONNECTIONS_AT_FIRST: Final = 4  # the others follow once it is slower than PLEN
 PLENTY: Final = 400_000_000  # bytes a second; beyond it connections only wait for each other (docs/benchmarks.md)
 LOOK_AT_SPEED_AFTER: Final = 0.06  # seconds
 TRIES: Final = 7  # in a row without a single new byte, over all connections
-SEAM: Final = 64  # bytes before a run that are asked for again, where no checksum will tell whether it fits
+OVERLAP: Final = 64  # bytes before a run that are asked for again, where no checksum will tell whether it fits
 
 
 class Untrue(Exception):
@@ -118,7 +118,7 @@ class RangedDownload:
         self.over = threading.Event()
         self.answered_at: float | None = None
         self.direct: str | None = None  # where the redirect led
-        self.seams: dict[int, bytes] = {}  # offset -> the bytes there, by the answer for the run behind them
+        self.overlaps: dict[int, bytes] = {}  # offset -> the bytes there, by the answer for the run behind them
         self.failures, self.failed_at = 0, 0.0
         self.lock, self.turn = threading.Lock(), threading.Lock()
 
@@ -157,8 +157,8 @@ class RangedDownload:
                     hashed += 1
         finally:
             self.over.set()
-        for offset, seam in self.seams.items():
-            if file.read(offset, len(seam)) != seam:
+        for offset, overlap in self.overlaps.items():
+            if file.read(offset, len(overlap)) != overlap:
                 raise Untrue
         file.file.truncate(file.size)  # without the notes
         return digest.hexdigest()
@@ -235,38 +235,38 @@ class RangedDownload:
 
     def pieces(self, session: Session, at: int, end: int) -> Iterator[bytes]:
         """The bytes [at, end) as they come, or an exception unless they are those of the file that was meant."""
-        seam = 0 if self.remote.sha256 else min(SEAM, at)
-        headers = {"Range": f"bytes={at - seam}-{end - 1}"}
+        overlap = 0 if self.remote.sha256 else min(OVERLAP, at)
+        headers = {"Range": f"bytes={at - overlap}-{end - 1}"}
         if not self.remote.sha256 and not self.remote.validator.startswith("W/"):
             headers["If-Range"] = self.remote.validator
-        with session.ask(self.remote, headers, self.direct) as answer:
-            self.check(answer, at - seam, end)
-            if store_of(answer, self.remote):
-                self.direct = answer.url
+        with session.ask(self.remote, headers, self.direct) as response:
+            self.check(response, at - overlap, end)
+            if store_of(response, self.remote):
+                self.direct = response.url
             before = b""
-            for come in answer.iter_content(CHUNK):
+            for come in response.iter_content(CHUNK):
                 self.answered_at = self.answered_at or time.monotonic()
                 if at == 0:
                     refuse_a_page(self.remote, come)
-                missing = seam - len(before)
+                missing = overlap - len(before)
                 piece = come[missing : missing + end - at]
                 if missing:
                     before += come[:missing]
-                    if len(before) == seam:
-                        self.seams[at - seam] = before
+                    if len(before) == overlap:
+                        self.overlaps[at - overlap] = before
                 if piece:
                     yield piece
                     at += len(piece)
 
-    def check(self, answer: requests.Response, start: int, end: int) -> None:
+    def check(self, response: requests.Response, start: int, end: int) -> None:
         """Raise `Untrue` unless the answer says that it is the range that was asked for, of the file that was meant."""
-        headers = answer.headers
+        headers = response.headers
         fits = (start, end) == (0, self.remote.size)
-        if answer.status_code == 206:
+        if response.status_code == 206:
             fits = content_range(headers.get("Content-Range", "")) == (start, end, self.remote.size)
             # A length of 0 is an answer without a byte: it counts as a failure.
             fits = fits and headers.get("Content-Length", "0") in ("0", str(end - start))
-        same_version = self.remote.sha256 or validator_told(headers) == self.remote.validator
+        same_version = self.remote.sha256 or stated_validator(headers) == self.remote.validator
         if not fits or not same_version or headers.get("Content-Encoding", "identity") != "identity":
             raise Untrue
 

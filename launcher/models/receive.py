@@ -32,7 +32,6 @@ def receive(part: Path, target: Path, *, kind: str = "", whole: bool = True) -> 
 
 
 def no_use(name: str, fault: str) -> Problem:
-    """For a file that nobody can use."""
     return Problem(
         f"{name} is not a usable model file: {fault}.", "It was not kept. Choose another source of this model."
     )

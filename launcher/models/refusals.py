@@ -25,7 +25,6 @@ class Refused(Problem):
 
     @property
     def may_pass(self) -> bool:
-        """True if asking again may help."""
         ran_out = self.store is not None and self.status in ADDRESS_RAN_OUT
         return ran_out or self.status in (408, 425, 429) or self.status >= 500
 

@@ -25,7 +25,6 @@ class Remote:
 
     @property
     def host(self) -> str:
-        """The host that is asked first."""
         return urlsplit(self.url).hostname or ""
 
     @property

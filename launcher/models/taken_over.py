@@ -11,7 +11,7 @@ from launcher.models.model_file import WEIGHTS, look_at
 
 HALF_DOWNLOADS: Final = (".crdownload", ".aria2", ".download", ".partial", ".incomplete")
 READERS: Final = 16  # parts of a file read side by side
-STRETCH: Final = 16 << 20  # bytes
+CHUNK: Final = 16 << 20  # bytes
 READ_AT_ONCE: Final = 2 << 20  # bytes
 
 
@@ -80,10 +80,10 @@ def read_ahead(path: Path, over: Callable[[], bool]) -> None:
     size = path.stat().st_size
 
     def read(start: int) -> None:
-        for offset in range(start, min(start + STRETCH, size), READ_AT_ONCE):
+        for offset in range(start, min(start + CHUNK, size), READ_AT_ONCE):
             if over():
                 return
             os.pread(file.fileno(), READ_AT_ONCE, offset)
 
     with path.open("rb", buffering=0) as file, ThreadPoolExecutor(READERS) as pool:
-        list(pool.map(read, range(0, size, STRETCH)))
+        list(pool.map(read, range(0, size, CHUNK)))

@@ -4,7 +4,7 @@ import pytest
 import requests
 
 from launcher.core.problem import Problem
-from launcher.models.http import Session, content_range, name_told, probe
+from launcher.models.http import Session, content_range, probe, stated_name
 from launcher.models.pasted import links_in, one_link, safe_name, without_secrets
 from launcher.models.remote import Remote
 from launcher.models.sources import civitai, direct, google_drive, hugging_face
@@ -97,7 +97,7 @@ def test_secrets_in_a_link_are_never_shown(link: str, shown: str) -> None:
     ],
 )
 def test_the_name_a_server_states_is_read_in_each_way_it_is_written(header: str, name: str) -> None:
-    assert name_told(header) == name
+    assert stated_name(header) == name
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from launcher.core.problem import Problem
 from launcher.core.settings import Settings
 from launcher.models.checksums import CHECKSUMS_FILE, known_checksum, read_kept
-from launcher.models.http import content_range, name_told, seconds_to_wait, sha256_told, size_told
+from launcher.models.http import content_range, seconds_to_wait, stated_name, stated_sha256, stated_size
 from launcher.models.kinds import contents_of
 from launcher.models.links import resolve_link
 from launcher.models.model_file import Format, format_of, look_at
@@ -92,17 +92,17 @@ def test_a_safe_name_is_safe(name: str) -> None:
 @quick
 @given(st.text(max_size=100) | st.text(alphabet="filenam*=UTF-8'\"%=?;BQ0a .pt", max_size=60))
 def test_headers_are_read_whatever_they_say(value: str) -> None:
-    name_told(f"attachment; {value}")
-    name_told(f"attachment; filename*={value}")
-    name_told(f'attachment; filename="{value}"')
+    stated_name(f"attachment; {value}")
+    stated_name(f"attachment; filename*={value}")
+    stated_name(f'attachment; filename="{value}"')
     content_range(value)
     assert 0 <= seconds_to_wait({"Retry-After": value, "ratelimit": value}) <= 60
     answer = requests.Response()
     answer.status_code = 200
     for header in ("Content-Length", "X-Linked-Etag", "Repr-Digest", "Digest", "Retry-After", "ratelimit"):
         answer.headers[header] = value
-    size_told(answer)
-    sha256_told(answer)
+    stated_size(answer)
+    stated_sha256(answer)
     error = OSError()
     error.response = answer  # type: ignore[attr-defined]
     answer.status_code = 429

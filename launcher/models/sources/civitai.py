@@ -140,8 +140,8 @@ def ask(host: str, path: str, key: str) -> tuple[str, dict[str, Any]]:
     for one in dict.fromkeys((host, *HOSTS)):
         listed = Remote(f"https://{one}/api/v1/{path}", "this model", page=page, token=key if one == host else "")
         try:
-            with Session() as session, session.ask(listed, {}) as answer:
-                told = answer.json()
+            with Session() as session, session.ask(listed, {}) as response:
+                told = response.json()
         except Refused as refused:
             if one == host or not problem:
                 problem = problem_of(refused, bool(key), page)

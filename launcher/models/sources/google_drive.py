@@ -16,7 +16,6 @@ DOWNLOAD: Final = "https://drive.usercontent.google.com/download"
 
 
 def detect(link: str) -> str | None:
-    """Any link to Google Drive."""
     return link if urlsplit(link).hostname in HOSTS else None
 
 

@@ -35,7 +35,6 @@ class Wanted:
 
 
 def detect(link: str) -> Wanted | None:
-    """Any link to the hub."""
     parts = urlsplit(link)
     if (parts.hostname or "").removeprefix("www.") not in HOSTS:
         return None
@@ -148,7 +147,6 @@ def is_silence(error: Exception) -> bool:
 
 
 def no_model() -> Problem:
-    """For what is no file and no repository."""
     return Problem(
         "The link leads to a page on Hugging Face that is not a model.",
         "Open **Files and versions** there and copy the link of the model file.",
