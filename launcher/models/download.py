@@ -132,8 +132,8 @@ def fetch_whole(remote: Remote, part: Path, step: Step) -> str:
     with part.open("wb") as file, Session() as session, session.ask(remote, {}) as response:
         if response.status_code != 200:
             raise Refused(remote, 502)  # part of a file nobody asked a part of
-        size, sha256_stated = stated_size(response), stated_sha256(response)
-        if (remote.size and size and size != remote.size) or (remote.sha256 and sha256_stated not in ("", remote.sha256)):
+        size, sha256 = stated_size(response), stated_sha256(response)
+        if (remote.size and size not in (0, remote.size)) or (remote.sha256 and sha256 not in ("", remote.sha256)):
             raise Problem(f"{remote.name} has changed at {remote.host} in the meantime.", "Press ▶ again.")
         for piece in response.iter_content(PIECE):
             if not have:
@@ -146,7 +146,7 @@ def fetch_whole(remote: Remote, part: Path, step: Step) -> str:
             step.progress(have, remote.size or size)
         if size and have != size:
             raise requests.ConnectionError("the answer was cut off")
-        if sha256_stated and not remote.sha256 and digest.hexdigest() != sha256_stated:  # a known one is compared by `verify`
+        if sha256 and not remote.sha256 and digest.hexdigest() != sha256:  # a known one is compared by `verify`
             raise requests.ConnectionError("the answer is not what its checksum says")
     return digest.hexdigest()
 

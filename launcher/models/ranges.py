@@ -73,14 +73,14 @@ class PartFile:
             if first is not None:
                 yield first, run.stop
 
-    def put(self, chunk: int, content: bytes, checksum: int) -> None:
-        """Write a chunk, then the note of it: after a kill at any moment the notes tell at most too little."""
-        self.file.seek(chunk * CHUNK)
-        self.file.write(content)
-        self.file.flush()
+    def note(self, chunk: int, checksum: int) -> None:
+        """Say that a chunk is there, once it is: after a kill at any moment the notes tell at most too little."""
         self.notes[chunk] = checksum
-        self.file.seek(self.size + 4 * chunk)
-        self.file.write(self.notes[chunk : chunk + 1])
+        self.write(self.size + 4 * chunk, self.notes[chunk : chunk + 1].tobytes())
+
+    def write(self, offset: int, content: bytes) -> None:
+        self.file.seek(offset)
+        self.file.write(content)
         self.file.flush()
 
     def read(self, offset: int, count: int) -> bytes:
@@ -143,10 +143,14 @@ class RangedDownload:
                 if isinstance(item, Exception):
                     raise item
                 if item:
-                    file.put(*item)
-                    received += len(item[1])
+                    chunk, arrived, checksum = item
+                    file.write(chunk * CHUNK, arrived)
+                    if self.step.stopped:  # a disk that hung: another download may have finished this file meanwhile
+                        raise Interrupted
+                    file.note(chunk, checksum)
+                    received += len(arrived)
                     self.step.progress(received, file.size)
-                    content = item[1] if item[0] == hashed else None
+                    content = arrived if chunk == hashed else None
                 if file.notes[hashed]:
                     content = content or file.read_chunk(hashed)
                     if content is None:
