@@ -1,6 +1,7 @@
 """Making sure that the models that are wanted are in their folder: of the catalog, or behind a pasted link."""
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from launcher.core.folder import Folder
@@ -8,7 +9,7 @@ from launcher.core.problem import Problem
 from launcher.models.catalog import CHECKPOINTS_FOLDER, Model, model_named
 from launcher.models.fetcher import Fetcher, fetch_remote, is_same, sound_or_set_aside, with_token
 from launcher.models.http import read_range, until_stopped
-from launcher.models.kinds import KIND_ENDINGS, KIND_FOLDERS
+from launcher.models.kinds import KIND_FOLDERS
 from launcher.models.links import resolve_link
 from launcher.models.model_file import OLD_ENDINGS, Format, look_at, look_from_afar
 from launcher.models.pasted import one_link, safe_name
@@ -55,7 +56,7 @@ def ensure_model(fetcher: Fetcher, model: Model) -> str:
     for source in model.sources:
         try:
             fetcher.step.say(f"asking {source.repo}")
-            remote = with_token(fetcher, lambda token, file=source: resolve_hub_file(file, token))  # type: ignore[misc]
+            remote = with_token(fetcher, partial(resolve_hub_file, source))
             path = fetch_remote(fetcher, remote, folder)
             return with_companions(fetcher, model, path.name)
         except Problem as problem:
@@ -74,22 +75,22 @@ def ensure_linked_model(fetcher: Fetcher, link: str, kind: str = "", name: str =
     step = fetcher.step
     step.say("checking the link")
     try:
-        found = with_token(fetcher, lambda token: resolve_link(link, token))
+        found = with_token(fetcher, partial(resolve_link, link))
     except Problem as problem:
         there = file_there(fetcher.folder, link, kind or "checkpoint")
         if not there:
             raise
         step.notice(f"{problem.what} The file is already there and is used as it is.")
         return there
-    remote = replace(found, name=chosen_name(found.name, name))
-    remote = until_stopped(step.stop, lambda: decided(remote, kind))
+    asked = replace(found, name=chosen_name(found.name, name))
+    remote = until_stopped(step.stop, partial(decided, asked, kind))
     folder = place_for(fetcher.folder, remote.kind)
     own = Path(remote.name)
     for target in (folder / own, folder / f"{own.stem}-{remote.tag[:8]}{own.suffix}"):  # always this for the same file
         if not sound_or_set_aside(fetcher, target):
             path = fetch_remote(fetcher, replace(remote, name=target.name), folder, remote.kind)
             break
-        if until_stopped(step.stop, lambda path=target: is_same(fetcher, path, remote)):  # type: ignore[misc]
+        if until_stopped(step.stop, partial(is_same, fetcher, target, remote)):
             step.say(f"{target.name} is ready")
             path = target
             break
@@ -127,7 +128,7 @@ def decided(remote: Remote, kind: str) -> Remote:
     """With the kind it is taken for, and the ending for that, by its first bytes at its source where they tell. Raises
     `Problem` for what is no use.
     """
-    seen = look_from_afar(lambda start, end: read_range(remote, start, end), remote.size)
+    seen = look_from_afar(partial(read_range, remote), remote.size)
     if seen and seen.fault and seen.format is not Format.OTHER:
         raise no_use(remote.name, seen.fault)
     if remote.kind and kind:
@@ -143,9 +144,7 @@ def decided(remote: Remote, kind: str) -> Remote:
     if seen and is_safetensors:
         refuse_other_kind(remote.name, seen.kind, sure)
     own = Path(remote.name)
-    if is_safetensors or (
-        not seen and own.suffix.lower() == ".safetensors" and ".safetensors" not in KIND_ENDINGS[sure]
-    ):
+    if is_safetensors or (not seen and own.suffix.lower() == ".safetensors"):
         own = own.with_suffix(ending_for(own.suffix, Format.SAFETENSORS, sure))
     return replace(remote, name=own.name, kind=sure)
 

@@ -66,7 +66,7 @@ def sound_or_set_aside(fetcher: Fetcher, path: Path, size: int = 0, sha256: str 
         )
         return False
     known = known_checksum(fetcher.folder, path)
-    if size not in (0, path.stat().st_size) or (sha256 and known not in ("", sha256)):
+    if size not in (0, path.stat().st_size) or (sha256 and known and known != sha256):
         fetcher.step.notice(f"There is already another file called {path.name}; it is used as it is.")
     return True
 

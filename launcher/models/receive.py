@@ -37,8 +37,8 @@ def no_use(name: str, fault: str) -> Problem:
     )
 
 
-def refuse_other_kind(name: str, kind: str, wanted: str) -> None:
-    """Raise `Problem` if a file of that kind ("" where nobody knows) is something else than was wanted."""
+def refuse_other_kind(name: str, kind: str | None, wanted: str) -> None:
+    """Raise `Problem` if a file of that kind, which nobody may know, is something else than was wanted."""
     if kind == wanted or (not kind and wanted != "checkpoint"):
         return
     if not kind:
