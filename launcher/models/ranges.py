@@ -6,6 +6,7 @@ Every answer is checked against what was asked. Connections hand over whole chun
 import contextlib
 import hashlib
 import random
+import struct
 import threading
 import time
 import zlib
@@ -39,6 +40,7 @@ CONNECTIONS_AT_FIRST: Final = 4  # the others follow once it is slower than PLEN
 PLENTY: Final = 400_000_000  # bytes a second; beyond it connections only wait for each other (docs/benchmarks.md)
 LOOK_AT_SPEED_AFTER: Final = 0.06  # seconds
 TRIES: Final = 7  # in a row without a single new byte, over all connections
+OLD_NOTE: Final = struct.Struct("<8sIQ64Q")  # of 1.2.0: magic, CRC-32 of what follows, bytes without a gap, and others
 OVERLAP: Final = 64  # bytes before a run that are asked for again, where no checksum will tell whether it fits
 
 
@@ -52,14 +54,20 @@ class PartFile:
     A chunk that was noted earlier is believed only as far as its bytes have that checksum. 0 is one that is not there.
     """
 
-    def __init__(self, path: Path, size: int) -> None:
-        self.size, self.count = size, -(-size // CHUNK)
+    def __init__(self, path: Path, size: int, *, take_over: bool) -> None:
+        """`take_over`: what 1.2.0 left is gone on with, for a wrong byte in it would be noticed."""
+        self.size, self.count, there = size, -(-size // CHUNK), 0
         self.file = path.open("r+b" if path.exists() else "w+b")
         if self.file.seek(0, 2) != size + 4 * self.count:
-            self.file.truncate(0)
+            note = self.read(size, OLD_NOTE.size + 1)
+            if take_over and len(note) == OLD_NOTE.size and note.startswith(b"oneclic2"):
+                _, checksum, frontier = OLD_NOTE.unpack(note)[:3]
+                there = min(size, frontier) if checksum == zlib.crc32(note[12:]) else 0
+            self.file.truncate(there)
             self.file.truncate(size + 4 * self.count)
-        self.file.seek(size)
-        self.notes = array("I", self.file.read())
+        self.notes = array("I", self.read(size, 4 * self.count))
+        for chunk in range(there // CHUNK):
+            self.note(chunk, checksum_of(self.read(chunk * CHUNK, CHUNK)))
 
     def end(self, chunk: int) -> int:
         """The byte behind it."""
@@ -99,7 +107,7 @@ def checksum_of(content: bytes) -> int:
 
 def fetch_ranges(remote: Remote, part: Path, step: Step) -> str:
     """The file in ranges, several at once; returns its SHA-256. Raises `Untrue`, `Problem`, `Interrupted`."""
-    file = PartFile(part, remote.size)
+    file = PartFile(part, remote.size, take_over=bool(remote.sha256))
     with file.file:
         return RangedDownload(remote, file, step).run()
 
