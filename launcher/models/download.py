@@ -117,6 +117,7 @@ def fetch(remote: Remote, part: Path, step: Step) -> str:
             step.say(f"{remote.name} arrived with wrong bytes; it is being downloaded again in one piece")
         except Untrue:
             pass  # what follows begins anew
+        part.unlink(missing_ok=True)  # a connection may still be writing to it
 
     def whole() -> str:
         return retrying(lambda: fetch_whole(remote, part, step), pause_after, step.stop.wait)

@@ -1,10 +1,11 @@
 """One remote file in ranges, several side by side, into an unfinished file that knows which of its chunks are there.
 
-Every answer is checked against what was asked. Connections hand over whole chunks; one thread writes and hashes them.
+Every answer is checked against what was asked. Connections write bytes; one thread notes and hashes what is there.
 """
 
 import contextlib
 import hashlib
+import os
 import random
 import struct
 import threading
@@ -12,8 +13,9 @@ import time
 import zlib
 from array import array
 from collections.abc import Iterator
+from io import FileIO
 from pathlib import Path
-from queue import Empty, Full, Queue, SimpleQueue
+from queue import Empty, SimpleQueue
 from typing import Final
 
 import requests
@@ -32,9 +34,9 @@ from launcher.models.http import (
 from launcher.models.refusals import Refused
 from launcher.models.remote import Interrupted, Remote
 
-CHUNK: Final = 128 << 10  # bytes that are noted at once: what a kill may cost each connection
-RUN: Final = 64  # chunks asked for in one request
-AHEAD: Final = 128  # chunks that wait to be written
+CHUNK: Final = 512 << 10  # bytes that are noted at once: what a kill may cost each connection
+PIECE: Final = 128 << 10  # bytes read and written at once
+RUN: Final = 16  # chunks asked for in one request
 CONNECTIONS: Final = 16  # side by side at most, as aria2c -x16: many servers limit each connection
 CONNECTIONS_AT_FIRST: Final = 4  # the others follow once it is slower than PLENTY
 PLENTY: Final = 400_000_000  # bytes a second; beyond it connections only wait for each other (docs/benchmarks.md)
@@ -56,8 +58,8 @@ class PartFile:
 
     def __init__(self, path: Path, size: int, *, take_over: bool) -> None:
         """`take_over`: what 1.2.0 left is gone on with, for a wrong byte in it would be noticed."""
-        self.size, self.count, there = size, -(-size // CHUNK), 0
-        self.file = path.open("r+b" if path.exists() else "w+b")
+        self.path, self.size, self.count, there = path, size, -(-size // CHUNK), 0
+        self.file = path.open("r+b" if path.exists() else "w+b", buffering=0)
         if self.file.seek(0, 2) != size + 4 * self.count:
             note = self.read(size, OLD_NOTE.size + 1)
             if take_over and len(note) == OLD_NOTE.size and note.startswith(b"oneclic2"):
@@ -66,6 +68,7 @@ class PartFile:
             self.file.truncate(there)
             self.file.truncate(size + 4 * self.count)
         self.notes = array("I", self.read(size, 4 * self.count))
+        self.doubted = {chunk for chunk, note in enumerate(self.notes) if note}
         for chunk in range(there // CHUNK):
             self.note(chunk, checksum_of(self.read(chunk * CHUNK, CHUNK)))
 
@@ -84,21 +87,21 @@ class PartFile:
     def note(self, chunk: int, checksum: int) -> None:
         """Say that a chunk is there, once it is: after a kill at any moment the notes tell at most too little."""
         self.notes[chunk] = checksum
-        self.write(self.size + 4 * chunk, self.notes[chunk : chunk + 1].tobytes())
-
-    def write(self, offset: int, content: bytes) -> None:
-        self.file.seek(offset)
-        self.file.write(content)
-        self.file.flush()
+        write_at(self.file, self.size + 4 * chunk, self.notes[chunk : chunk + 1].tobytes())
 
     def read(self, offset: int, count: int) -> bytes:
-        self.file.seek(offset)
-        return self.file.read(count)
+        return os.pread(self.file.fileno(), count, offset)
 
     def read_chunk(self, chunk: int) -> bytes | None:
-        """A chunk, unless it is not what was noted."""
+        """A chunk that was noted, unless that was on another day and it is another one now."""
         content = self.read(chunk * CHUNK, self.end(chunk) - chunk * CHUNK)
-        return content if checksum_of(content) == self.notes[chunk] else None
+        return None if chunk in self.doubted and checksum_of(content) != self.notes[chunk] else content
+
+
+def write_at(file: FileIO, offset: int, content: bytes | memoryview) -> None:
+    while content:
+        written = os.pwrite(file.fileno(), content, offset)
+        content, offset = content[written:], offset + written
 
 
 def checksum_of(content: bytes) -> int:
@@ -122,7 +125,7 @@ class RangedDownload:
     def __init__(self, remote: Remote, file: PartFile, step: Step) -> None:
         self.remote, self.file, self.step = remote, file, step
         self.runs: SimpleQueue[tuple[int, int]] = SimpleQueue()
-        self.arrived: Queue[tuple[int, bytes, int] | Exception] = Queue(AHEAD)
+        self.arrived: SimpleQueue[tuple[int, int] | Exception] = SimpleQueue()  # (chunk, its checksum)
         self.over = threading.Event()
         self.answered_at: float | None = None
         self.direct: str | None = None  # where the redirect led
@@ -140,29 +143,26 @@ class RangedDownload:
         connections = 0
         try:
             while hashed < file.count:
-                if self.step.stopped:
-                    raise Interrupted
                 while connections < self.connections_wanted(received - before):
                     threading.Thread(target=self.work, daemon=True).start()
                     connections += 1
-                content, item = None, None
+                item = None
                 with contextlib.suppress(Empty):
                     item = self.arrived.get(timeout=0 if file.notes[hashed] else STOP_LATENCY)
+                # Not a note more: while the disk hung, another download may have finished this file.
+                if self.step.stopped:
+                    raise Interrupted
                 if isinstance(item, Exception):
                     raise item
                 if item:
-                    chunk, arrived, checksum = item
-                    file.write(chunk * CHUNK, arrived)
-                    if self.step.stopped:  # a disk that hung: another download may have finished this file meanwhile
-                        raise Interrupted
-                    file.note(chunk, checksum)
-                    received += len(arrived)
+                    file.note(*item)
+                    received += file.end(item[0]) - item[0] * CHUNK
                     self.step.progress(received, file.size)
-                    content = arrived if chunk == hashed else None
                 if file.notes[hashed]:
-                    content = content or file.read_chunk(hashed)
+                    content = file.read_chunk(hashed)
                     if content is None:
                         file.notes[hashed] = 0
+                        file.doubted.discard(hashed)
                         self.runs.put((hashed, hashed + 1))
                         continue
                     digest.update(content)
@@ -181,61 +181,54 @@ class RangedDownload:
         since = time.monotonic() - self.answered_at
         return CONNECTIONS_AT_FIRST if since < LOOK_AT_SPEED_AFTER or came > PLENTY * since else CONNECTIONS
 
-    def hand_over(self, item: tuple[int, bytes, int] | Exception) -> None:
-        """Wait until there is room for it, or until nobody wants it any more."""
-        while not self.over.is_set():
-            try:
-                self.arrived.put(item, timeout=STOP_LATENCY)
-                return
-            except Full:
-                continue
-
     def work(self) -> None:
         """One connection: run after run."""
         try:
-            with Session() as session:
+            with Session() as session, self.file.path.open("r+b", buffering=0) as out:
                 while not self.over.is_set():
                     try:
                         first, end = self.runs.get(timeout=STOP_LATENCY)
                     except Empty:
                         continue  # one that is to be fetched again may come
-                    self.fetch(session, first, self.file.end(end - 1))
+                    self.fetch(session, out, first * CHUNK, self.file.end(end - 1))
         except Exception as error:  # it is raised again in `run`
-            self.hand_over(error)
+            self.arrived.put(error)
 
-    def fetch(self, session: Session, chunk: int, end: int) -> None:
-        """A run, asked for again from where it stopped."""
-        content = bytearray()  # of the chunk that is on its way
-        while chunk * CHUNK < end and not self.over.is_set():
+    def fetch(self, session: Session, out: FileIO, at: int, end: int) -> None:
+        """The bytes [at, end), asked for again from where they stopped."""
+        checksum = 0  # of what there is of the chunk that is on its way
+        while at < end and not self.over.is_set():
             with self.turn if self.failures else contextlib.nullcontext():
-                chunk = self.ask(session, chunk, content, end)
+                at, checksum = self.ask(session, out, at, end, checksum)
 
-    def ask(self, session: Session, chunk: int, content: bytearray, end: int) -> int:
-        """Ask once for what is missing up to `end`, and pause where nothing came; return the chunk that is next."""
-        asked, begun = time.monotonic(), chunk * CHUNK + len(content)
-        came, pause = 0, 0.0
+    def ask(self, session: Session, out: FileIO, at: int, end: int, checksum: int) -> tuple[int, int]:
+        """Ask once, and pause where nothing came; return up to where the bytes are there, and the checksum there."""
+        asked, begun, pause = time.monotonic(), at, 0.0
         failed: Exception = requests.RequestException(f"{self.remote.host} sent nothing")
         try:
-            for piece in self.pieces(session, begun, end):
-                self.failures, came = 0, came + len(piece)
-                content += piece
-                while chunk * CHUNK < end and len(content) >= (size := self.file.end(chunk) - chunk * CHUNK):
-                    whole = bytes(content[:size])
-                    self.hand_over((chunk, whole, checksum_of(whole)))
-                    del content[:size]
-                    chunk += 1
+            for piece in self.pieces(session, at, end):
+                self.failures = 0
+                left = memoryview(piece)
+                while left:
+                    chunk = at // CHUNK
+                    part, left = left[: self.file.end(chunk) - at], left[self.file.end(chunk) - at :]
+                    write_at(out, at, part)
+                    at, checksum = at + len(part), zlib.crc32(part, checksum)
+                    if at == self.file.end(chunk):
+                        self.arrived.put((chunk, checksum or 1))
+                        checksum = 0
                 if self.over.is_set():
-                    return chunk
+                    return at, checksum
         except (Refused, requests.RequestException) as error:
             self.direct = None if isinstance(error, Refused) and error.store else self.direct  # ask for a new address
             asked_for = pause_after(error)
             if asked_for is None:
                 raise
             failed, pause = error, asked_for
-        if not came:
+        if at == begun:
             self.count_failure(failed, asked)
             self.over.wait(min(LONGEST_WAIT, pause or 0.5 * 2**self.failures * random.uniform(0.7, 1.3)))
-        return chunk
+        return at, checksum
 
     def count_failure(self, error: Exception, asked: float) -> None:
         """One more answer without a new byte; answers to questions asked before the last failure count once."""
@@ -256,7 +249,7 @@ class RangedDownload:
             if store_of(response, self.remote):
                 self.direct = response.url
             before = b""
-            for come in response.iter_content(CHUNK):
+            for come in response.iter_content(PIECE):
                 self.answered_at = self.answered_at or time.monotonic()
                 if at == 0:
                     refuse_a_page(self.remote, come)
