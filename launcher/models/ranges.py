@@ -241,10 +241,7 @@ class RangedDownload:
     def pieces(self, session: Session, at: int, end: int) -> Iterator[bytes]:
         """The bytes [at, end) as they come, or an exception unless they are those of the file that was meant."""
         overlap = 0 if self.remote.sha256 else min(OVERLAP, at)
-        headers = {"Range": f"bytes={at - overlap}-{end - 1}"}
-        if not self.remote.sha256 and not self.remote.validator.startswith("W/"):
-            headers["If-Range"] = self.remote.validator
-        with session.ask(self.remote, headers, self.direct) as response:
+        with session.ask(self.remote, {"Range": f"bytes={at - overlap}-{end - 1}"}, self.direct) as response:
             self.check(response, at - overlap, end)
             if store_of(response, self.remote):
                 self.direct = response.url
