@@ -198,8 +198,14 @@ class RangedDownload:
         """The bytes [at, end), asked for again from where they stopped."""
         checksum = 0  # of what there is of the chunk that is on its way
         while at < end and not self.over.is_set():
-            with self.turn if self.failures else contextlib.nullcontext():
+            mine = False
+            while self.failures and not mine and not self.over.is_set():  # until the one whose turn it is has success
+                mine = self.turn.acquire(timeout=STOP_LATENCY)
+            try:
                 at, checksum = self.ask(session, out, at, end, checksum)
+            finally:
+                if mine:
+                    self.turn.release()
 
     def ask(self, session: Session, out: FileIO, at: int, end: int, checksum: int) -> tuple[int, int]:
         """Ask once, and pause where nothing came; return up to where the bytes are there, and the checksum there."""
