@@ -43,6 +43,7 @@ PLENTY: Final = 400_000_000  # bytes a second; beyond it connections only wait f
 LOOK_AT_SPEED_AFTER: Final = 0.06  # seconds
 TRIES: Final = 7  # in a row without a single new byte, over all connections
 OLD_NOTE: Final = struct.Struct("<8sIQ64Q")  # of 1.2.0: magic, CRC-32 of what follows, bytes without a gap, and others
+NO_MORE: Final = (0, 0)  # the run behind the last
 OVERLAP: Final = 64  # bytes before a run that are asked for again, where no checksum will tell whether it fits
 
 
@@ -140,12 +141,12 @@ class RangedDownload:
             self.runs.put(run)
         received = before = sum(file.end(chunk) - chunk * CHUNK for chunk, note in enumerate(file.notes) if note)
         self.step.progress(received, file.size)
-        connections = 0
+        connections: list[threading.Thread] = []
         try:
             while hashed < file.count:
-                while connections < self.connections_wanted(received - before):
-                    threading.Thread(target=self.work, daemon=True).start()
-                    connections += 1
+                while len(connections) < self.connections_wanted(received - before):
+                    connections.append(threading.Thread(target=self.work, daemon=True))
+                    connections[-1].start()
                 item = None
                 with contextlib.suppress(Empty):
                     item = self.arrived.get(timeout=0 if file.notes[hashed] else STOP_LATENCY)
@@ -169,6 +170,10 @@ class RangedDownload:
                     hashed += 1
         finally:
             self.over.set()
+            for _ in connections:
+                self.runs.put(NO_MORE)
+        for connection in connections:
+            connection.join(STOP_LATENCY)  # none has the file open any more when it gets its name
         for offset, overlap in self.overlaps.items():
             if file.read(offset, len(overlap)) != overlap:
                 raise Untrue
@@ -185,11 +190,7 @@ class RangedDownload:
         """One connection: run after run."""
         try:
             with Session() as session, self.file.path.open("r+b", buffering=0) as out:
-                while not self.over.is_set():
-                    try:
-                        first, end = self.runs.get(timeout=STOP_LATENCY)
-                    except Empty:
-                        continue  # one that is to be fetched again may come
+                for first, end in iter(self.runs.get, NO_MORE):
                     self.fetch(session, out, first * CHUNK, self.file.end(end - 1))
         except Exception as error:  # it is raised again in `run`
             self.arrived.put(error)
