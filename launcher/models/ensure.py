@@ -1,24 +1,24 @@
 """Making sure that the models that are wanted are in their folder: of the catalog, or behind a pasted link."""
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from launcher.core.folder import Folder
 from launcher.core.problem import Problem
-from launcher.models.catalog import CHECKPOINTS_FOLDER, HubFile, Model, model_named
-from launcher.models.fetcher import Fetcher, fetch_remote, is_same, reuse_or_set_aside, with_token
+from launcher.models.catalog import CHECKPOINTS_FOLDER, Model, model_named
+from launcher.models.fetcher import Fetcher, fetch_remote, is_same, sound_or_set_aside, with_token
+from launcher.models.http import read_range, until_stopped
 from launcher.models.identify import OLD_ENDINGS, identify, identify_beginning
-from launcher.models.kinds import KIND_ENDINGS, KIND_FOLDERS, Format, ModelFile
-from launcher.models.link_target import LinkTarget, safe_name
+from launcher.models.kinds import KIND_FOLDERS, Format
 from launcher.models.links import resolve_link
-from launcher.models.pasted import one_link
+from launcher.models.pasted import one_link, safe_name
 from launcher.models.previews import fetch_previews
-from launcher.models.probe import read_range
 from launcher.models.receive import copy_or_link, ending_for, no_use, refuse_other_kind
 from launcher.models.remote import Remote
-from launcher.models.sources.hugging_face import hub_file_of, resolve_hub_file
+from launcher.models.sources.direct import name_in
+from launcher.models.sources.hugging_face import resolve_hub_file
 from launcher.models.taken_over import fault_of, usable_checkpoint
-from launcher.models.web import until_stopped
 
 
 def ensure_checkpoint(fetcher: Fetcher, wanted: str, default: str) -> str:
@@ -27,8 +27,9 @@ def ensure_checkpoint(fetcher: Fetcher, wanted: str, default: str) -> str:
     With the default untouched, any checkpoint there that A1111 can load will do and nothing is downloaded; a name or
     link chosen on purpose is fetched if it is missing.
     """
+    model = model_named(wanted)
     if wanted == default:
-        usual = {source.saved_name for source in sources_of(default)}
+        usual = {source.saved_name for source in model.sources} if model else set[str]()
         chosen, useless = usable_checkpoint(fetcher.folder, usual)
         for name, fault in useless.items():
             fetcher.step.notice(f"{name} is in your checkpoint folder, but cannot be used: {fault}.")
@@ -36,21 +37,14 @@ def ensure_checkpoint(fetcher: Fetcher, wanted: str, default: str) -> str:
             fetcher.step.say(f"{chosen.name} is ready")
             fetch_previews(fetcher, identify(chosen).base)
             return chosen.name
-    model = model_named(wanted)
     return ensure_model(fetcher, model) if model else ensure_linked_model(fetcher, wanted, "checkpoint")
-
-
-def sources_of(name: str) -> tuple[HubFile, ...]:
-    """Where the model of that name can be had; empty for a link."""
-    model = model_named(name)
-    return model.sources if model else ()
 
 
 def ensure_model(fetcher: Fetcher, model: Model) -> str:
     """Fetch a model of the catalog from its first source that has it; return its file name."""
     folder = fetcher.folder.models / model.folder
     for source in model.sources:
-        if reuse_or_set_aside(fetcher, folder / source.saved_name, source.size, source.sha256):
+        if sound_or_set_aside(fetcher, folder / source.saved_name, source.size, source.sha256):
             fetcher.step.say(f"{source.saved_name} is ready")
             return with_companions(fetcher, model, source.saved_name)
     if model.non_commercial:
@@ -62,7 +56,7 @@ def ensure_model(fetcher: Fetcher, model: Model) -> str:
     for source in model.sources:
         try:
             fetcher.step.say(f"asking {source.repo}")
-            remote = with_token(fetcher, lambda token, file=source: resolve_hub_file(file, token))  # type: ignore[misc]
+            remote = with_token(fetcher, partial(resolve_hub_file, source))
             path = fetch_remote(fetcher, remote, folder)
             return with_companions(fetcher, model, path.name)
         except Problem as problem:
@@ -78,38 +72,35 @@ def ensure_linked_model(fetcher: Fetcher, link: str, kind: str = "", name: str =
     `kind` ("checkpoint", "LoRA" …) decides the folder; with "" the source's own word for it does, else the names of the
     tensors in the file. `name` is the file name to give it, with or without its ending.
     """
-    fetcher.step.say("checking the link")
+    step = fetcher.step
+    step.say("checking the link")
     try:
-        found = with_token(fetcher, lambda token: resolve_link(link, token))
+        found = with_token(fetcher, partial(resolve_link, link))
     except Problem as problem:
         there = file_there(fetcher.folder, link, kind or "checkpoint")
-        if there:
-            fetcher.step.notice(f"{problem.what} The file is already there and is used as it is.")
-            return there
-        raise
-    remote = replace(found.remote, name=chosen_name(found.remote.name, name))
-    same = place_for(fetcher.folder, kind or found.kind or "checkpoint") / remote.name
-    if remote.sha256 and same.exists() and not fault_of(same) and is_same(fetcher, same, remote):
-        fetcher.step.say(f"{same.name} is ready")
-        return same.name
-    seen = until_stopped(fetcher.step.stop, lambda: look_before(remote))
-    sure, remote = decide(found, remote, seen, kind)
-    folder = place_for(fetcher.folder, sure)
-    for target in (folder / remote.name, folder / told_apart(remote)):
-        if not reuse_or_set_aside(fetcher, target, 0, "") and not target.exists():
-            path = fetch_remote(fetcher, replace(remote, name=target.name), folder, sure)
+        if not there:
+            raise
+        step.notice(f"{problem.what} The file is already there and is used as it is.")
+        return there
+    asked = replace(found, name=chosen_name(found.name, name))
+    remote = until_stopped(step.stop, partial(decided, asked, kind))
+    folder = place_for(fetcher.folder, remote.kind)
+    own = Path(remote.name)
+    for target in (folder / own, folder / f"{own.stem}-{remote.tag[:8]}{own.suffix}"):  # always this for the same file
+        if not sound_or_set_aside(fetcher, target):
+            path = fetch_remote(fetcher, replace(remote, name=target.name), folder, remote.kind)
             break
-        if until_stopped(fetcher.step.stop, lambda path=target: is_same(fetcher, path, remote)):  # type: ignore[misc]
-            fetcher.step.say(f"{target.name} is ready")
+        if until_stopped(step.stop, partial(is_same, fetcher, target, remote)):
+            step.say(f"{target.name} is ready")
             path = target
             break
-        fetcher.step.notice(f"There is already another file called {target.name}; it was left as it is.")
+        step.notice(f"There is already another file called {target.name}; it was left as it is.")
     else:
         raise Problem(
             f"There are already two other files called {remote.name} in your models folder.",
             "Write another name into the field **file_name**, and press ▶ again.",
         )
-    if sure == "checkpoint":
+    if remote.kind == "checkpoint":
         fetch_previews(fetcher, identify(path).base)
     return path.name
 
@@ -118,57 +109,44 @@ def chosen_name(told: str, wanted: str) -> str:
     """The name a person wants for the file, with the ending it has at its source. Raises `Problem` where there is
     none.
     """
-    ending = Path(told).suffix or ".safetensors"  # another one is given once the file is there
-    if not wanted.strip():
-        return safe_name(told)
     own = wanted.strip()
-    return safe_name(own if own.lower().endswith((ending.lower(), ".safetensors", *OLD_ENDINGS)) else own + ending)
+    ending = Path(told).suffix or ".safetensors"  # another one is given once the file is there
+    complete = not own or own.lower().endswith((ending.lower(), ".safetensors", *OLD_ENDINGS))
+    return safe_name((own or told) if complete else own + ending)
 
 
-def file_there(folder: Folder, link: str, kind: str) -> str:
-    """The name of the file a link to the hub leads to, if it is there and sound."""
+def file_there(folder: Folder, link: str, kind: str) -> str | None:
+    """The name of the file a link names, if it is there and sound."""
     try:
-        hub_file = hub_file_of(one_link(link))
-        name = safe_name(hub_file.saved_name) if hub_file else ""
+        path = place_for(folder, kind) / safe_name(name_in(one_link(link)))
     except Problem:
-        return ""
-    path = place_for(folder, kind) / name
-    return name if name and path.exists() and not fault_of(path) else ""
+        return None
+    return path.name if path.exists() and not fault_of(path) else None
 
 
-def look_before(remote: Remote) -> ModelFile | None:
-    """What the file is, by its first bytes at its source; None where they do not tell."""
-    return identify_beginning(lambda start, end: read_range(remote, start, end), remote.size) if remote.size else None
-
-
-def decide(found: LinkTarget, remote: Remote, seen: ModelFile | None, kind: str) -> tuple[str, Remote]:
-    """(the kind, the remote with the ending for it), before the download. Raises `Problem` for what is no use."""
+def decided(remote: Remote, kind: str) -> Remote:
+    """With the kind it is taken for, and the ending for that, by its first bytes at its source where they tell. Raises
+    `Problem` for what is no use.
+    """
+    seen = identify_beginning(partial(read_range, remote), remote.size) if remote.size else None
     if seen and seen.fault and seen.format is not Format.OTHER:
         raise no_use(remote.name, seen.fault)
-    word = kind or found.kind
-    if seen and seen.format is Format.SAFETENSORS and word:
-        refuse_other_kind(remote.name, seen, word)
-    if found.kind and kind and found.kind != kind:
-        refuse_other_kind(remote.name, ModelFile(Format.SAFETENSORS, found.kind), kind)
-    sure = word or (seen.kind if seen else None)
+    if remote.kind and kind:
+        refuse_other_kind(remote.name, remote.kind, kind)
+    is_safetensors = seen is not None and seen.format is Format.SAFETENSORS
+    sure = kind or remote.kind or (seen.kind if seen else None)
     if not sure:
         raise Problem(
             f"The launcher cannot tell what {remote.name} is: a checkpoint, a LoRA, or something else.",
             "Choose it in the field **kind**, and press ▶ again.",
             field="kind",
         )
-    if seen and seen.format is Format.SAFETENSORS:
-        ending = ending_for(Path(remote.name).suffix, seen, sure)
-        return sure, replace(remote, name=Path(remote.name).stem + ending)
-    if not seen and remote.name.lower().endswith(".safetensors") and ".safetensors" not in KIND_ENDINGS[sure]:
-        ending_for(".safetensors", ModelFile(Format.SAFETENSORS), sure)
-    return sure, remote
-
-
-def told_apart(remote: Remote) -> str:
-    """Another name for another file of the same name; always the same one for the same file."""
-    path = Path(remote.name)
-    return f"{path.stem}-{remote.tag[:8]}{path.suffix}"
+    if seen and is_safetensors:
+        refuse_other_kind(remote.name, seen.kind, sure)
+    own = Path(remote.name)
+    if is_safetensors or (not seen and own.suffix.lower() == ".safetensors"):
+        own = own.with_suffix(ending_for(own.suffix, Format.SAFETENSORS, sure))
+    return replace(remote, name=own.name, kind=sure)
 
 
 def place_for(folder: Folder, kind: str) -> Path:

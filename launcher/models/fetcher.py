@@ -1,28 +1,24 @@
 """One file to its folder: fetched, or found there already. What both the catalog and pasted links need."""
 
-import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Final
 
 from launcher.core.folder import Folder, require_room
 from launcher.core.problem import Problem
 from launcher.core.status import Step
 from launcher.models.checksums import known_checksum, note_checksum
-from launcher.models.download import download
+from launcher.models.download import digest_of, download
+from launcher.models.http import read_range, until_stopped
 from launcher.models.identify import OLD_ENDINGS
-from launcher.models.link_target import TokenNeeded
-from launcher.models.probe import read_range
-from launcher.models.receive import Receiver, set_aside
-from launcher.models.remote import Interrupted, Remote
+from launcher.models.receive import receive, set_aside
+from launcher.models.remote import Remote, TokenNeeded
 from launcher.models.taken_over import fault_of
-from launcher.models.web import until_stopped
 
-SAMPLES: Final = 8  # stretches of two files that are compared where no checksum is known
+SAMPLES: Final = 8  # parts of two files that are compared where no checksum is known
 SAMPLE: Final = 64 << 10  # bytes
-HASHED_AT_ONCE: Final = 4 << 20  # bytes
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -50,74 +46,56 @@ def fetch_remote(fetcher: Fetcher, remote: Remote, folder: Path, kind: str = "")
         folder / remote.name,
         where=fetcher.where,
         step=fetcher.step,
-        receive=Receiver(kind, fetcher.where, fetcher.step.stop, bool(remote.sha256)),
+        receive=partial(receive, where=fetcher.where, stop=fetcher.step.stop, kind=kind, whole=not remote.sha256),
     )
-    if path.suffix.lower() != ".zip" and not remote.name.lower().endswith(".zip"):
+    if path.stat().st_size == remote.size:  # else it came in an archive, whose checksum that is
         note_checksum(fetcher.folder, path, digest)
     return path
 
 
-def reuse_or_set_aside(fetcher: Fetcher, path: Path, size: int, sha256: str) -> bool:
-    """True if the file is there and whole. A broken one (cut off, a web page) is set aside under another name, and
-    said.
+def sound_or_set_aside(fetcher: Fetcher, path: Path, size: int = 0, sha256: str = "") -> bool:
+    """True if the file is there and whole; said, if it is another one. A broken one (cut off, a web page) is set aside
+    under another name, and said.
     """
     if not path.exists():
         return False
     fault = fault_of(path)
+    if fault:
+        fetcher.step.notice(
+            f"{path.name} was already there, but is not a usable model file: {fault}. It was renamed to "
+            f"{set_aside(path).name}; delete it if you do not need it."
+        )
+        return False
     known = known_checksum(fetcher.folder, path)
-    if not fault and size and path.stat().st_size != size:
+    if size not in (0, path.stat().st_size) or (sha256 and known and known != sha256):
         fetcher.step.notice(f"There is already another file called {path.name}; it is used as it is.")
-        return True
-    if not fault and sha256 and known and known != sha256:
-        fetcher.step.notice(f"There is already another file called {path.name}; it is used as it is.")
-        return True
-    if not fault:
-        return True
-    aside = set_aside(path)
-    fetcher.step.notice(
-        f"{path.name} was already there, but is not a usable model file: {fault}. It was renamed to {aside.name}; "
-        "delete it if you do not need it."
-    )
-    return False
+    return True
 
 
 def is_same(fetcher: Fetcher, path: Path, remote: Remote) -> bool:
     """True if the file there is the one at its source: by checksum, else by its size and parts of it."""
     size = path.stat().st_size
-    if remote.size and size != remote.size:
+    if remote.size not in (0, size):
         return False
     if remote.sha256:
         known = known_checksum(fetcher.folder, path)
         if not known:
             fetcher.step.say(f"comparing {path.name} with its source")
-            known = hashed(fetcher, path)
+            known = digest_of(path, fetcher.step)
             note_checksum(fetcher.folder, path, known)
         return known == remote.sha256
-    starts = sorted({max(0, min(size - SAMPLE, size * at // SAMPLES)) for at in range(SAMPLES + 1)})
+    if not remote.size:
+        return False
     with path.open("rb") as file:
-        for start in starts if remote.size else ():
+        for start in {max(0, min(size - SAMPLE, size * at // SAMPLES)) for at in range(SAMPLES + 1)}:
             file.seek(start)
             here = file.read(SAMPLE)
-            there = read_range(remote, start, start + len(here))
-            if here != there:
+            if here != read_range(remote, start, start + len(here)):
                 return False
-    return bool(remote.size)
+    return True
 
 
-def hashed(fetcher: Fetcher, path: Path) -> str:
-    """The SHA-256 of a file, with progress. Raises `Interrupted`."""
-    digest, done, size = hashlib.sha256(), 0, path.stat().st_size
-    with path.open("rb") as file:
-        while piece := file.read(HASHED_AT_ONCE):
-            if fetcher.step.stopped:
-                raise Interrupted
-            digest.update(piece)
-            done += len(piece)
-            fetcher.step.progress(done, size)
-    return digest.hexdigest()
-
-
-def with_token(fetcher: Fetcher, resolve: Callable[[str], T]) -> T:
+def with_token(fetcher: Fetcher, resolve: Callable[[str], Remote]) -> Remote:
     """Resolve without a token first (a wrong one breaks public files too); ask only where the source wants one."""
     stop = fetcher.step.stop
     try:
@@ -125,16 +103,11 @@ def with_token(fetcher: Fetcher, resolve: Callable[[str], T]) -> T:
     except TokenNeeded as needed:
         token = fetcher.ask_token(needed.name, needed.reason)
         if not token:
-            raise needed.without or Problem(
-                f"{needed.reason} It needs a token, and there is none.",
-                f"Accept the conditions at {needed.page}, save a token as the Colab secret {needed.name} (the key "
-                "symbol on the left), and press ▶ again.",
-            ) from needed
-        try:
-            return until_stopped(stop, lambda: resolve(token))
-        except TokenNeeded as refused:
-            raise Problem(
-                f"{refused.reason} Your token {needed.name} does not give access to it.",
-                f"Look at {refused.page}, make a new token, save it as the Colab secret {needed.name}, and press "
-                "▶ again.",
-            ) from refused
+            raise
+    try:
+        return until_stopped(stop, lambda: resolve(token))
+    except TokenNeeded as refused:
+        raise Problem(
+            f"{refused.reason} Your token {refused.name} does not give access to it.",
+            f"Look at {refused.page}, make a new token, save it as the Colab secret {refused.name}, and press ▶ again.",
+        ) from refused

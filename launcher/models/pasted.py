@@ -1,10 +1,12 @@
-"""What people paste, read as they mean it."""
+"""What people paste, and what servers call their files, read as they mean it."""
 
 import re
+import unicodedata
 from typing import Final
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from launcher.core.problem import Problem
+from launcher.models.identify import WEIGHTS
 
 AROUND: Final = " \t\r\n<>\"'`“”‘’\xab\xbb„()[]{}"
 BEHIND: Final = ".,;:!?)]}>\"'`”’\xbb"
@@ -13,6 +15,8 @@ LINK: Final = re.compile(r"(?:https?://|ftp://|urn:air:)[^\s<>\"`“”\xab\xbb]
 HARMLESS: Final = (
     "modelversionid", "type", "format", "size", "fp", "fileid", "id", "resourcekey", "export", "download", "dl"
 )  # fmt: skip
+LONGEST_NAME: Final = 200  # bytes; Drive and Linux take 255, and an unfinished download has a longer name
+UNPACK_FIRST: Final = (".rar", ".7z", ".tar", ".gz")
 
 
 def links_in(text: str) -> list[str]:
@@ -32,12 +36,12 @@ def trimmed(link: str) -> str:
 def one_link(text: str) -> str:
     """The one link in a pasted text, its scheme and host in lower case. Raises `Problem` for anything else."""
     links = links_in(text)
+    bare = text.strip(AROUND)
     if len(links) > 1:
         raise Problem(
             f"There are {len(links)} links, but only one is needed.",
             "Paste only one, or use the cell **Add a model** for several.",
         )
-    bare = text.strip(AROUND)
     if not links and re.search(r"(^|/)(content/drive|MyDrive|My Drive)/", bare):
         raise Problem(
             "That is a file on Google Drive, not a link.",
@@ -56,7 +60,7 @@ def one_link(text: str) -> str:
         host, port = parts.hostname or "", parts.port
     except ValueError:
         host, port = "", None
-    if not host or not re.fullmatch(r"[\w.-]+", host):
+    if not re.fullmatch(r"[\w.-]+", host):
         raise Problem("The link is incomplete.", "Copy it again, from your browser's address bar.")
     if parts.scheme.lower() != "https":
         raise Problem("The link is not encrypted.", "Use a link that starts with https://.")
@@ -81,3 +85,29 @@ def bare_link(link: str) -> str:
         return link.partition("?")[0].rpartition("@")[2]
     kept = [(name, value) for name, value in parse_qsl(parts.query) if name.lower() in HARMLESS]
     return urlunsplit((parts.scheme, host, parts.path, urlencode(kept), ""))
+
+
+def safe_name(name: str) -> str:
+    """A file name without any path, dot at the front, control character, or too many bytes.
+
+    Raises `Problem` if it is not a model file. Brackets, emoji and spaces stay.
+    """
+    sound = name.encode("utf-8", "replace").decode()
+    last = unicodedata.normalize("NFC", sound).replace("\\", "/").rpartition("/")[2]
+    shown = "".join(c for c in last if c == "\u200d" or unicodedata.category(c)[0] != "C")
+    clean = re.sub(r'[<>:"|?*]', "_", shown).lstrip(". ").rstrip(". ")
+    file = clean if len(clean) <= 60 else f"{clean[:57]}…"
+    lower = clean.lower()
+    if lower.endswith(UNPACK_FIRST):
+        raise Problem(
+            f"{file!r} is an archive.",
+            "Unpack it on your computer, and put the model inside it into your models folder on Google Drive.",
+        )
+    ending = next((ending for ending in (*WEIGHTS, ".zip") if lower.endswith(ending)), "")
+    if not ending or lower == ending:
+        raise Problem(
+            f"{file or 'The link'!r} is not the name of a model file.",
+            f"Use a link to a file that ends in {', '.join(WEIGHTS)}; or write its name into the field **file_name**.",
+        )
+    stem = clean[: -len(ending)].encode()[: LONGEST_NAME - len(ending)].decode("utf-8", "ignore").rstrip()
+    return stem + clean[-len(ending) :]

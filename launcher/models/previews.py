@@ -12,13 +12,12 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
+from launcher.core.folder import Folder
 from launcher.core.problem import Problem
-from launcher.models.download import download
-from launcher.models.fetcher import Fetcher
+from launcher.models.fetcher import Fetcher, fetch_remote
+from launcher.models.http import probe, until_stopped
 from launcher.models.identify import identify
-from launcher.models.receive import Receiver
-from launcher.models.sources import direct
-from launcher.models.web import until_stopped
+from launcher.models.remote import Remote
 
 FOLDER: Final = "VAE-approx"
 OF_XL: Final = "vaeapprox-sdxl.pt"  # 0.2 MB
@@ -31,14 +30,13 @@ SOURCES: Final = (
 
 def fetch_previews(fetcher: Fetcher, base: str | None) -> None:
     """Bring it for a model of that base. Where nobody has it, that is said, and nothing fails."""
-    target, stop = fetcher.folder.models / FOLDER / OF_XL, fetcher.step.stop
-    if target.exists() or not (base or "").startswith("SDXL"):
+    folder = fetcher.folder.models / FOLDER
+    if not (base or "").startswith("SDXL") or (folder / OF_XL).exists():
         return
     for address in SOURCES:
         with suppress(Problem):  # the next source; that none has it is said below
-            remote = replace(until_stopped(stop, partial(direct.resolve, address, "")).remote, name=OF_XL)
-            receive = Receiver("", fetcher.where, stop, bool(remote.sha256))
-            download(remote, target, where=fetcher.where, step=fetcher.step, receive=receive)
+            found = until_stopped(fetcher.step.stop, partial(probe, Remote(address, OF_XL)))
+            fetch_remote(fetcher, replace(found, name=OF_XL), folder)
             return
     fetcher.step.notice(
         f"{OF_XL}, which draws the previews of SDXL images, could not be downloaded. Until it can be, previews have "
@@ -48,17 +46,19 @@ def fetch_previews(fetcher: Fetcher, base: str | None) -> None:
 
 def fetch_missing_previews(fetcher: Fetcher) -> None:
     """Bring it if any checkpoint there is an SDXL one, however it came: it may be chosen in the page."""
-    if not (fetcher.folder.models / FOLDER / OF_XL).exists():
-        bases = map(base_of, fetcher.folder.checkpoints())
-        fetch_previews(fetcher, next((base for base in bases if base and base.startswith("SDXL")), None))
+    if not (fetcher.folder.models / FOLDER / OF_XL).exists() and has_sdxl(fetcher.folder):
+        fetch_previews(fetcher, "SDXL")
 
 
-def base_of(checkpoint: Path) -> str | None:
-    """The model it is; None for one that cannot be read: `broken_models` names it."""
-    try:
-        return identify(checkpoint, inside=False).base
-    except OSError:
-        return None
+def has_sdxl(folder: Folder) -> bool:
+    """True if there is an SDXL checkpoint. One that cannot be read counts for nothing."""
+    for path in folder.checkpoints():
+        try:
+            if (identify(path, inside=False).base or "").startswith("SDXL"):
+                return True
+        except OSError:  # `broken_models` names it
+            continue
+    return False
 
 
 def lend_previews(code: Path) -> None:

@@ -1,8 +1,10 @@
-"""One file at its source."""
+"""One file at its source, and what ends the way to it."""
 
 import hashlib
 from dataclasses import dataclass
 from urllib.parse import urlsplit
+
+from launcher.core.problem import Problem
 
 
 @dataclass(frozen=True)
@@ -16,13 +18,13 @@ class Remote:
     page: str = ""  # where a person can look it up
     token: str = ""  # sent to this url's host only
     validator: str = ""  # ETag or Last-Modified: another one means that the file changed at its source
+    kind: str = ""  # a key of KIND_FOLDERS, where the source tells it
 
     def __repr__(self) -> str:  # a token must not reach a log through a traceback
         return f"Remote({self.host}, {self.name}, {self.size})"
 
     @property
     def host(self) -> str:
-        """The host that is asked first."""
         return urlsplit(self.url).hostname or ""
 
     @property
@@ -39,3 +41,16 @@ class Remote:
 
 class Interrupted(Exception):
     """The person stopped it; what is fetched stays for the next time."""
+
+
+class TokenNeeded(Problem):
+    """The source wants a token. `name` is the secret's name; `without` is said where there is none."""
+
+    def __init__(self, name: str, reason: str, page: str, without: tuple[str, str] | None = None) -> None:
+        none = (
+            f"{reason} It needs a token, and there is none.",
+            f"Accept the conditions at {page}, save a token as the Colab secret {name} (the key symbol on the left), "
+            "and press ▶ again.",
+        )
+        super().__init__(*(without or none))
+        self.name, self.reason, self.page = name, reason, page

@@ -10,8 +10,8 @@ from launcher.core.folder import Folder, leads_nowhere
 from launcher.models.identify import WEIGHTS, identify
 
 HALF_DOWNLOADS: Final = (".crdownload", ".aria2", ".download", ".partial", ".incomplete")
-READERS: Final = 16  # stretches of a file read side by side
-STRETCH: Final = 16 << 20  # bytes
+READERS: Final = 16  # parts of a file read side by side
+CHUNK: Final = 16 << 20  # bytes
 READ_AT_ONCE: Final = 2 << 20  # bytes
 
 
@@ -24,7 +24,7 @@ def model_files(folder: Folder) -> Iterator[Path]:
 
 
 def broken_models(folder: Folder, known: set[str]) -> tuple[set[str], dict[str, str]]:
-    """Look at the model files on Drive that are not `known`: (names that are sound or known, name -> what is wrong).
+    """Inspect the model files on Drive that are not `known`: (names that are sound or known, name -> what is wrong).
 
     Names are relative to the kept folder. Only the beginning and the end of a file are read; one that cannot be read at
     all is named, and hides no other.
@@ -34,12 +34,10 @@ def broken_models(folder: Folder, known: set[str]) -> tuple[set[str], dict[str, 
         name = str(path.relative_to(folder.kept))
         if leads_nowhere(path):
             continue  # `Folder.dead_shortcuts` names it
-        if name in known:
-            sound.add(name)
-        elif path.name.lower().endswith(HALF_DOWNLOADS):
+        if path.name.lower().endswith(HALF_DOWNLOADS) and name not in known:
             broken[name] = "it is only partly downloaded"
-        elif path.suffix.lower() in WEIGHTS:
-            fault = fault_of(path)
+        elif name in known or path.suffix.lower() in WEIGHTS:
+            fault = None if name in known else fault_of(path)
             if fault:
                 broken[name] = fault
             else:
@@ -47,22 +45,17 @@ def broken_models(folder: Folder, known: set[str]) -> tuple[set[str], dict[str, 
     return sound, broken
 
 
-def fault_of(path: Path, size: int = 0) -> str:
-    """What makes a file unreadable as weights, by its beginning and end, or "". A `size` of 0 means that nobody knows
-    it.
-    """
+def fault_of(path: Path) -> str | None:
+    """What makes a file unreadable as weights, by its beginning and end."""
     try:
-        there = path.stat().st_size
         seen = identify(path, inside=False)
     except OSError as error:
         return f"it cannot be read ({error.strerror})"
-    if seen.fault and not seen.foreign:  # what is sound, but made for another program, is not broken
-        return seen.fault
-    return f"it has {there} bytes instead of {size}" if size and there != size else ""
+    return None if seen.foreign else seen.fault or None  # what is sound, but for another program, is not broken
 
 
 def usable_checkpoint(folder: Folder, usual: set[str]) -> tuple[Path | None, dict[str, str]]:
-    """(a checkpoint A1111 can load, those looked at before it with what is wrong). One named as in `usual` goes
+    """(a checkpoint A1111 can load, those inspected before it with what is wrong). One named as in `usual` goes
     first.
     """
     useless: dict[str, str] = {}
@@ -81,16 +74,16 @@ def usable_checkpoint(folder: Folder, usual: set[str]) -> tuple[Path | None, dic
 def read_ahead(path: Path, over: Callable[[], bool]) -> None:
     """Read a file once, so that A1111 finds it in the machine's memory and not on Drive. Ends early once it is `over`.
 
-    Several stretches at once: the system asks Drive for 128 kB at a time and waits for each (on 20 ms an answer, 200 MB
+    Several parts at once: the system asks Drive for 128 kB at a time and waits for each (on 20 ms an answer, 200 MB
     took 17 s in a row, docs/benchmarks.md).
     """
     size = path.stat().st_size
 
     def read(start: int) -> None:
-        for offset in range(start, min(start + STRETCH, size), READ_AT_ONCE):
+        for offset in range(start, min(start + CHUNK, size), READ_AT_ONCE):
             if over():
                 return
             os.pread(file.fileno(), READ_AT_ONCE, offset)
 
     with path.open("rb", buffering=0) as file, ThreadPoolExecutor(READERS) as pool:
-        list(pool.map(read, range(0, size, STRETCH)))
+        list(pool.map(read, range(0, size, CHUNK)))

@@ -138,7 +138,7 @@ RESOLVE = """
     web = Web()
     web.answer = lambda path, headers: (200, {}, bytes(5000)) if path == "/a-model.safetensors" else (404, {}, b"")
     example.FILES = web.url
-    remote = resolve_link("look: https://models.example/a-model", "").remote
+    remote = resolve_link("look: https://models.example/a-model", "")
     print(json.dumps({"url": remote.url.removeprefix(web.url), "name": remote.name, "size": remote.size}))
     web.close()
 """

@@ -12,7 +12,7 @@ from launcher.access.auth import TICKET_LIFE
 from launcher.core.fields import FIELDS
 from launcher.core.tools import read_pins
 from launcher.models.catalog import CHECKPOINT_NAMES, MODELS
-from launcher.models.download import CONNECTIONS
+from launcher.models.ranges import CONNECTIONS
 from launcher.python.link import KIND
 from launcher.python.lock import LOCK
 from tests.conftest import ROOT

@@ -1,12 +1,13 @@
 """What the tests of downloads share: a hub with one model, and a step that remembers the progress."""
 
+import functools
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from launcher.models.download import download
-from launcher.models.receive import Receiver
+from launcher.models.receive import receive
 from launcher.models.remote import Remote
 from tests.world import safetensors
 from tests.world.heard import Heard
@@ -53,8 +54,8 @@ class Watcher(Heard):
 
 def fetch(what: Remote, target: Path, kind: str = "") -> list[int]:
     watcher = Watcher()
-    receive = Receiver(kind, "Google Drive", watcher.stop, bool(what.sha256))
-    download(what, target, where="Google Drive", step=watcher, receive=receive)
+    received = functools.partial(receive, kind=kind, whole=not what.sha256)
+    download(what, target, where="Google Drive", step=watcher, receive=received)
     return watcher.seen  # type: ignore[attr-defined, no-any-return]
 
 

@@ -23,8 +23,7 @@ HUB, STORE = "huggingface.co", "cdn-lfs.hf.co"
 
 def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
     """The seconds between two tries are a hundredth: how often who is asked, and for what, stays as it is."""
-    for waits in ("models.sources.hugging_face.WAITS", "models.probe.WAITS", "models.download.WHOLE_WAITS"):
-        monkeypatch.setattr(f"launcher.{waits}", (0.01, 0.02))
+    monkeypatch.setattr("launcher.core.retry.WAITS", (0.01, 0.02))
 
 
 @pytest.fixture

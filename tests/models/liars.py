@@ -4,6 +4,7 @@ Every lie is tried with the file's SHA-256 known and unknown. "right bytes": the
 one (or to what it was changed to, whole). "refused": a sentence, and no file. Anything else is a fault.
 """
 
+import functools
 import hashlib
 import tempfile
 from collections.abc import Iterator
@@ -14,8 +15,9 @@ import pytest
 
 from launcher.core.problem import Problem
 from launcher.models.download import download
-from launcher.models.probe import probe, raise_refusal
-from launcher.models.receive import Receiver
+from launcher.models.http import probe
+from launcher.models.ranges import CHUNK
+from launcher.models.receive import receive
 from launcher.models.remote import Remote
 from tests.conftest import ROOT
 from tests.models.fetching import hurry
@@ -49,14 +51,13 @@ def what_becomes_of(lie: str, known: bool, folder: Path, size: int, stretch: int
     with pytest.MonkeyPatch.context() as patch:
         hurry(patch)
         patch.setattr("random.uniform", lambda low, high: 0.01)  # the pauses of ranges that failed, too
-        patch.setattr("launcher.models.part_file.CHUNK", stretch)  # a file of 3 MB would be a single one
+        patch.setattr("launcher.models.ranges.RUN", stretch // CHUNK)  # a file of 3 MB would be a single one
         try:
             found = probe(Remote(liar.url, "model.safetensors"))
-            raise_refusal(found)
-            remote = replace(found.remote, size=found.remote.size or (len(content) if known else 0))
+            remote = replace(found, size=found.size or (len(content) if known else 0))
             remote = replace(remote, sha256=digest) if known else remote
-            receive = Receiver("checkpoint", "the disk", heard.stop, bool(remote.sha256))
-            download(remote, target, where="the disk", step=heard, receive=receive)
+            received = functools.partial(receive, kind="checkpoint", whole=not remote.sha256)
+            download(remote, target, where="the disk", step=heard, receive=received)
         except Problem as problem:
             sentence = problem.what
         finally:

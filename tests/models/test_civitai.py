@@ -11,8 +11,8 @@ import pytest
 from launcher.core.folder import Folder
 from launcher.core.problem import Problem
 from launcher.models.ensure import ensure_linked_model
-from launcher.models.link_target import TokenNeeded
 from launcher.models.links import resolve_link
+from launcher.models.remote import TokenNeeded
 from tests.models.fetching import fetcher, folder, web
 from tests.models.old_files import SOUND, UPSCALER
 from tests.models.test_identify import tensors
@@ -60,7 +60,7 @@ def test_a_link_to_civitai_brings_the_file_it_names(web: Web, query: str, id_: i
     web.answer = listing(version(TRAINING, VAE, MODEL, HALF), {str(n): safetensors(900) for n in (1, 2, 3)})
     link = f"https://civitai.com/api/download/models/7{query}"
     found = resolve_link(link, "")
-    assert found.remote.url == f"https://civitai.com/dl/{id_}"
+    assert found.url == f"https://civitai.com/dl/{id_}"
     assert found.kind == ("VAE" if id_ == 3 else "checkpoint")
 
 
@@ -90,7 +90,7 @@ def test_the_key_goes_to_the_pasted_host_only(web: Web) -> None:
         return (404, {}, b"{}") if path.startswith("/civitai.com/") else (200, {}, safetensors(900))
 
     web.answer = answer
-    found = resolve_link("https://civitai.com/models/3?modelVersionId=7", "my-key").remote
+    found = resolve_link("https://civitai.com/models/3?modelVersionId=7", "my-key")
     assert (found.url, found.token) == ("https://civitai.red/api/download/models/7?fileId=1", "")
     assert {(path.split("/")[1], auth) for path, auth in web.asked} == {
         ("civitai.com", "Bearer my-key"),

@@ -11,7 +11,7 @@ from launcher.core.folder import Folder
 from launcher.core.problem import Problem
 from launcher.models.identify import identify, identify_beginning
 from launcher.models.kinds import KIND_FOLDERS, Format, contents_of
-from launcher.models.receive import Receiver, free_name, set_aside
+from launcher.models.receive import free_name, receive, set_aside
 from launcher.models.safetensors_header import Unreadable, shapes_in
 from launcher.models.taken_over import broken_models, usable_checkpoint
 from tests.conftest import new_folder
@@ -192,7 +192,7 @@ def received(tmp_path: Path, name: str, content: bytes, kind: str = "checkpoint"
     part = tmp_path / f"{name}.part"
     part.write_bytes(content)
     try:
-        return Receiver(kind, "the disk", Heard().stop, checksum_known=False)(part, tmp_path / name)
+        return receive(part, tmp_path / name, where="the disk", stop=Heard().stop, kind=kind)
     finally:
         assert not list(tmp_path.glob("*.part"))
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from launcher.models.ranged_source import TRIES
+from launcher.models.ranges import TRIES
 from tests.models.liars import what_becomes_of
 from tests.world.liar import HONEST, LIES, WEAK
 

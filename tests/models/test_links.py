@@ -13,9 +13,10 @@ from launcher.models.catalog import HubFile, Model
 from launcher.models.ensure import ensure_checkpoint, ensure_linked_model, ensure_model
 from launcher.models.fetcher import Fetcher
 from launcher.models.kinds import KIND_FOLDERS
-from launcher.models.link_target import TokenNeeded, safe_name
 from launcher.models.links import resolve_link
-from launcher.models.sources.hugging_face import hub_file_of, resolve_hub_file
+from launcher.models.pasted import safe_name
+from launcher.models.remote import TokenNeeded
+from launcher.models.sources.hugging_face import detect, resolve_hub_file
 from tests.models.fetching import folder, hub, web
 from tests.models.old_files import SOUND, torch_zip
 from tests.world import safetensors
@@ -56,7 +57,8 @@ FILE = HubFile("own/model", "model.safetensors")
     ],
 )
 def test_a_hugging_face_link_is_understood(link: str, file: HubFile | None) -> None:
-    assert hub_file_of(link) == file
+    wanted = detect(link)
+    assert (wanted.files[0] if wanted and wanted.files else None) == file
 
 
 @pytest.mark.parametrize(
@@ -191,15 +193,14 @@ def test_an_old_file_of_plain_tensors_is_taken_with_a_word_about_safetensors(hub
 
 
 def test_a_repository_with_one_model_is_enough_and_with_several_one_is_named(hub: Hub) -> None:
-    assert resolve_link("https://huggingface.co/own/model", "").remote.name == "model.safetensors"
+    assert resolve_link("https://huggingface.co/own/model", "").name == "model.safetensors"
     hub.add("own/model", "second.safetensors", safetensors(1000))
     with pytest.raises(
         Problem, match=r"own/model has 2 model files: model\.safetensors, second\.safetensors.*#model\.safetensors"
     ):
         resolve_link("https://huggingface.co/own/model", "")
     assert (
-        resolve_link("https://huggingface.co/own/model/tree/main#second.safetensors", "").remote.name
-        == "second.safetensors"
+        resolve_link("https://huggingface.co/own/model/tree/main#second.safetensors", "").name == "second.safetensors"
     )
 
 
@@ -220,7 +221,7 @@ def test_a_repository_with_one_model_is_enough_and_with_several_one_is_named(hub
 )
 def test_shared_and_direct_links_lead_to_the_file_itself(web: Web, link: str, direct: str) -> None:
     web.answer = lambda path, headers: (200, {}, safetensors(900))
-    assert resolve_link(link, "").remote.url == direct
+    assert resolve_link(link, "").url == direct
     assert [path for path, _ in web.asked] == [direct.removeprefix("https:/")]
 
 

@@ -4,11 +4,13 @@ import functools
 import hashlib
 import os
 import signal
+import struct
 import subprocess
 import sys
 import threading
 import time
 import traceback
+import zlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,8 +20,8 @@ import pytest
 from launcher.core.folder import PART
 from launcher.core.problem import Problem
 from launcher.models.download import download
-from launcher.models.probe import probe
-from launcher.models.refusals import Refused, refused_problem
+from launcher.models.http import probe
+from launcher.models.refusals import Refused
 from launcher.models.remote import Interrupted, Remote
 from tests.conftest import ROOT
 from tests.models.downloading import Watcher, hub, more_was_sent, remote
@@ -114,11 +116,11 @@ def test_a_file_that_changed_between_two_sessions_is_never_mixed(tmp_path: Path)
     liar = Liar(safetensors(3_000_000))
     target = tmp_path / "model.safetensors"
     try:
-        first = probe(Remote(liar.url, "model.safetensors")).remote
+        first = probe(Remote(liar.url, "model.safetensors"))
         with pytest.raises(Interrupted):
             download(first, target, where="Drive", step=Watcher(stop_beyond=500_000))
         liar.change()
-        second = probe(Remote(liar.url, "model.safetensors")).remote
+        second = probe(Remote(liar.url, "model.safetensors"))
         assert second.tag != first.tag
         download(second, target, where="Drive", step=Watcher())
         assert target.read_bytes() == liar.content
@@ -131,7 +133,7 @@ def test_without_a_checksum_or_a_version_nothing_is_gone_on_with(tmp_path: Path)
     liar = Liar(safetensors(3_000_000), "changes, no etag")
     target = tmp_path / "model.safetensors"
     try:
-        what = probe(Remote(liar.url, "model.safetensors")).remote
+        what = probe(Remote(liar.url, "model.safetensors"))
         assert not what.can_go_on
         with pytest.raises(Interrupted):
             download(what, target, where="Drive", step=Watcher(stop_beyond=500_000))
@@ -181,7 +183,7 @@ def unfinished(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Unfin
     folder = tmp_path / "models"
     folder.mkdir()
     liar = Liar(CONTENT)
-    what = probe(Remote(liar.url, "model.safetensors")).remote
+    what = probe(Remote(liar.url, "model.safetensors"))
     what = replace(what, sha256=hashlib.sha256(liar.content).hexdigest() if request.param else "")
     with pytest.raises(Interrupted):
         download(what, folder / "model.safetensors", where="Drive", step=Watcher(stop_beyond=1_000_000))
@@ -234,12 +236,27 @@ def test_a_note_as_it_was_written_is_gone_on_with(unfinished: Unfinished) -> Non
     assert seen.seen[0] > 500_000, "it began anew"  # type: ignore[attr-defined]
 
 
+@pytest.mark.parametrize(("damaged", "begins_with"), [(False, 16 << 20), (True, 0)], ids=["sound", "damaged"])
+def test_what_1_2_0_left_is_gone_on_with_if_its_note_is_sound(
+    hub: Hub, tmp_path: Path, damaged: bool, begins_with: int
+) -> None:
+    what, watcher = remote(hub), Watcher()
+    frontier = struct.pack("<Q64Q", 16 << 20, 24 << 20, 1000, *[0] * 62)  # and 1,000 bytes of the fourth 8 MB
+    checksum = zlib.crc32(frontier) ^ damaged
+    content = (hub.root / "own/model/model.safetensors").read_bytes()
+    part = tmp_path / f"model.safetensors.{what.tag}.part"
+    part.write_bytes(content[: 16 << 20].ljust(what.size, b"\0") + b"oneclic2" + struct.pack("<I", checksum) + frontier)
+    download(what, tmp_path / "model.safetensors", where="Drive", step=watcher)
+    assert (tmp_path / "model.safetensors").read_bytes() == content
+    assert watcher.seen[0] == begins_with  # type: ignore[attr-defined]
+    assert hub.sent() == what.size - begins_with
+
+
 def test_goes_on_where_it_stopped_is_said_only_where_it_does() -> None:
-    busy = Refused(503, 0.0)
     known = Remote("https://example.com/x", "x.pt", 10, "a" * 64)
     unknown = Remote("https://example.com/x", "x.pt")
-    assert "continues where it stopped" in refused_problem(known, busy).do
-    assert "continues" not in refused_problem(unknown, busy).do
+    assert "continues where it stopped" in Refused(known, 503).do
+    assert "continues" not in Refused(unknown, 503).do
 
 
 def test_no_secret_of_a_link_stands_in_a_message(hub: Hub, tmp_path: Path) -> None:

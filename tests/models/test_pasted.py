@@ -4,11 +4,11 @@ import pytest
 import requests
 
 from launcher.core.problem import Problem
-from launcher.models.link_target import safe_name
-from launcher.models.pasted import links_in, one_link, without_secrets
-from launcher.models.sources import civitai, google_drive, hugging_face
-from launcher.models.sources.direct import behind_pointer, file_address, name_in
-from launcher.models.web import Session, content_range, name_told
+from launcher.models.http import Session, content_range, probe, stated_name
+from launcher.models.pasted import links_in, one_link, safe_name, without_secrets
+from launcher.models.remote import Remote
+from launcher.models.sources import civitai, direct, google_drive, hugging_face
+from launcher.models.sources.direct import behind_pointer, name_in
 from tests.world.liar import Liar
 
 HUB = "https://huggingface.co/a/b/blob/main/c.safetensors"
@@ -97,7 +97,7 @@ def test_secrets_in_a_link_are_never_shown(link: str, shown: str) -> None:
     ],
 )
 def test_the_name_a_server_states_is_read_in_each_way_it_is_written(header: str, name: str) -> None:
-    assert name_told(header) == name
+    assert stated_name(header) == name
 
 
 @pytest.mark.parametrize(
@@ -155,8 +155,9 @@ def test_a_content_range_is_taken_only_if_it_can_be_true(value: str, range_: tup
     ],
 )
 def test_every_way_to_name_a_file_of_the_hub_is_read(link: str, revision: str, name: str, kind: str) -> None:
-    file = hugging_face.hub_file_of(link)
-    assert file
+    wanted = hugging_face.detect(link)
+    assert wanted
+    file = wanted.files[0]
     assert (file.repo, file.revision, file.filename, file.repo_type) == ("a/b", revision, name, kind)
 
 
@@ -212,7 +213,7 @@ def test_a_folder_of_google_drive_is_said(link: str) -> None:
     ],
 )
 def test_a_page_of_a_file_leads_to_the_file(link: str, address: str) -> None:
-    assert file_address(link) == address
+    assert direct.detect(link) == address
 
 
 def test_a_name_in_a_query_is_found() -> None:
@@ -220,11 +221,8 @@ def test_a_name_in_a_query_is_found() -> None:
 
 
 def test_a_pointer_of_git_lfs_leads_to_its_file_with_size_and_checksum() -> None:
-    from launcher.models.probe import Probe
-    from launcher.models.remote import Remote
-
     text = f"version https://git-lfs.github.com/spec/v1\noid sha256:{'a' * 64}\nsize 123\n"
-    found = behind_pointer(Probe(Remote("https://raw.githubusercontent.com/a/b/main/x.pth", "x.pth", 130), 200, text))
+    found = behind_pointer(Remote("https://raw.githubusercontent.com/a/b/main/x.pth", "x.pth", 130), text.encode())
     assert (found.url, found.size, found.sha256) == (
         "https://media.githubusercontent.com/media/a/b/main/x.pth", 123, "a" * 64,
     )  # fmt: skip
@@ -241,12 +239,9 @@ def test_a_redirect_out_of_the_encryption_is_refused() -> None:
 
 
 def test_a_server_that_is_asked_says_size_and_version() -> None:
-    from launcher.models.probe import probe
-    from launcher.models.remote import Remote
-
     liar = Liar(b"x" * 5000)
     try:
-        found = probe(Remote(liar.url, "x.pt")).remote
+        found = probe(Remote(liar.url, "x.pt"))
         assert (found.size, found.validator) == (5000, liar.etag())
     finally:
         liar.close()

@@ -10,9 +10,9 @@ import pytest
 from launcher.core.folder import Folder
 from launcher.core.problem import Problem
 from launcher.models.ensure import ensure_checkpoint, ensure_linked_model
+from launcher.models.http import read_range
 from launcher.models.links import resolve_link
 from launcher.models.previews import OF_SD1, OF_XL, fetch_missing_previews, fetch_previews, lend_previews
-from launcher.models.probe import read_range
 from tests.models.fetching import STORE, fetcher, folder, hub, web
 from tests.models.old_files import SOUND
 from tests.models.test_identify import UNET, tensors
@@ -57,7 +57,7 @@ def test_the_page_before_a_large_file_is_passed(web: Web) -> None:
         return 200, HTML, form.encode()
 
     web.answer = answer
-    found = resolve_link("https://drive.google.com/file/d/abc-1/view", "").remote
+    found = resolve_link("https://drive.google.com/file/d/abc-1/view", "")
     assert found.name == "my model.safetensors"
     assert found.size == len(safetensors(900))
 
@@ -78,11 +78,11 @@ def test_the_page_before_a_large_file_is_passed(web: Web) -> None:
 )
 def test_a_file_of_the_hub_is_found_wherever_it_lies(hub: Hub, link: str) -> None:
     hub.branches["own/model"] = {"main", "refs/pr/1", "new/branch"}
-    assert resolve_link(link, "").remote.size == (hub.root / "own/model/model.safetensors").stat().st_size
+    assert resolve_link(link, "").size == (hub.root / "own/model/model.safetensors").stat().st_size
 
 
 def test_the_hubs_size_and_checksum_are_known_before_the_first_byte(hub: Hub) -> None:
-    found, file = resolve_link(LINK, "").remote, hub.root / "own/model/model.safetensors"
+    found, file = resolve_link(LINK, ""), hub.root / "own/model/model.safetensors"
     assert (found.size, found.sha256) == (file.stat().st_size, hub.sha256(file))
     assert hub.sent() == 0
 
@@ -100,14 +100,14 @@ def test_a_busy_hub_is_asked_with_the_token_that_is_there(hub: Hub, folder: Fold
 def test_a_busy_hub_is_asked_again_as_late_as_it_says(hub: Hub) -> None:
     hub.fail["model.safetensors"] = (429, {"Retry-After": "1"}, b"")
     threading.Timer(0.5, hub.fail.clear).start()
-    assert resolve_link(LINK, "").remote.size
+    assert resolve_link(LINK, "").size
     first, second = [entry["at"] for entry in hub.log]
     assert second - first >= 1.0
 
 
 def test_a_store_that_refuses_is_asked_for_anew_and_then_named(hub: Hub) -> None:
     hub.redirect = True
-    remote = resolve_link(LINK, "").remote
+    remote = resolve_link(LINK, "")
     hub.expired = 2
     assert len(read_range(remote, 0, 100)) == 100
     hub.expired = 1000

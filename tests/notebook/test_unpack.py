@@ -175,7 +175,7 @@ def test_somebody_elses_module_called_launcher_is_recognised(kernels: Kernels, h
 # A function of each floor, called so that it raises.
 ERRORS = {
     "core": "from launcher.core.fields import checked_minutes; checked_minutes('x')",
-    "models": "from launcher.models.link_target import safe_name; safe_name(1)",
+    "models": "from launcher.models.pasted import safe_name; safe_name(1)",
     "ui": "from launcher.ui.words import in_bytes; in_bytes('x')",
     "git": "from launcher.git.git import last_words; last_words(None)",
     "webui": "from launcher.webui.arguments import argument_names; argument_names('(')",

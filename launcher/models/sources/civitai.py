@@ -1,18 +1,18 @@
 """Links to Civitai: a model's page, a download link, or an AIR."""
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import requests
 
 from launcher.core.problem import Problem
+from launcher.models.http import Session, probe
 from launcher.models.kinds import FAMILIES, RUNS_ON
-from launcher.models.link_target import LinkTarget, TokenNeeded, safe_name
-from launcher.models.probe import probe, raise_refusal
-from launcher.models.remote import Remote
-from launcher.models.web import TIMEOUT, Session
+from launcher.models.pasted import safe_name
+from launcher.models.refusals import Refused
+from launcher.models.remote import Remote, TokenNeeded
 
 HOSTS: Final = ("civitai.com", "civitai.red", "civitai.green")  # the same models; some ids answer on one only
 KEY_PAGE: Final = "https://civitai.com/user/account"
@@ -29,41 +29,33 @@ class Wanted:
     """What a link to Civitai asks for. `key` is one that stood in the link: it is used, and shown nowhere."""
 
     host: str
-    model: str
-    version: str
-    choice: tuple[tuple[str, str], ...] = ()  # type, format, size, fp, fileId
-    key: str = ""
-
-    def __repr__(self) -> str:
-        return f"Wanted({self.host}, {self.model}, {self.version})"
+    model: str | None = None
+    version: str | None = None
+    choice: dict[str, str] = field(default_factory=dict)  # type, format, size, fp, fileId
+    key: str = field(default="", repr=False)
 
 
 def detect(link: str) -> Wanted | None:
     """A link to Civitai or one of its siblings, or an AIR of one of its models."""
     air = re.fullmatch(r"urn:air:[^:]+:[^:]+:civitai:(\d+)(?:@(\d+))?(?:[.?].*)?", link, re.IGNORECASE)
     if air:
-        return Wanted(HOSTS[0], air[1], air[2] or "")
+        return Wanted(HOSTS[0], air[1], air[2])
     if link.lower().startswith("urn:air:"):
         raise Problem("Only AIR names from Civitai are supported.", "Paste the link of the model's page instead.")
     parts = urlsplit(link)
     host = (parts.hostname or "").removeprefix("www.")
     if host not in HOSTS:
         return None
-    asked = dict(parse_qsl(parts.query))
-    page, download = re.search(r"/models/(\d+)", parts.path), re.search(r"/api/download/models/(\d+)", parts.path)
-    version = download[1] if download else asked.get("modelVersionId", "")
-    choice = tuple((name, asked[name]) for name in ("type", "format", "size", "fp", "fileId") if name in asked)
-    return Wanted(
-        host,
-        page[1] if page and not download else "",
-        version if version.isdigit() else "",
-        choice,
-        asked.get("token", ""),
-    )
+    choice = dict(parse_qsl(parts.query))
+    key, version = choice.pop("token", ""), choice.pop("modelVersionId", "")
+    download, page = re.search(r"/api/download/models/(\d+)", parts.path), re.search(r"/models/(\d+)", parts.path)
+    if download:
+        return Wanted(host, None, download[1], choice, key)
+    return Wanted(host, page and page[1], version if version.isdigit() else None, choice, key)
 
 
-def resolve(wanted: Wanted, token: str) -> LinkTarget:
-    """By Civitai's own list of the version. Raises `Problem` or `TokenNeeded`."""
+def resolve(wanted: Wanted, token: str) -> Remote:
+    """By Civitai's own list of the version. Raises `Problem`."""
     if not wanted.version and not wanted.model:
         raise Problem(
             "The link leads to a page on Civitai that is not a model.",
@@ -73,7 +65,7 @@ def resolve(wanted: Wanted, token: str) -> LinkTarget:
     path = f"model-versions/{wanted.version}" if wanted.version else f"models/{wanted.model}"
     host, told = ask(wanted.host, path, key)
     version = told if wanted.version else newest(told)
-    file = chosen(version, dict(wanted.choice))
+    file = chosen(version, wanted.choice)
     kind = KINDS.get(text_of(version.get("model"), "type").lower(), "")
     kind = "VAE" if text_of(file, "type").lower() == "vae" else kind
     base = text_of(version, "baseModel")
@@ -83,15 +75,15 @@ def resolve(wanted: Wanted, token: str) -> LinkTarget:
     page = f"https://{host}/models/{version.get('modelId') or wanted.model}"
     if version.get("id"):
         page += f"?modelVersionId={version['id']}"
-    address = download_address(host, version, file)
     remote = Remote(
-        address,
+        download_address(host, version, file),
         safe_name(text_of(file, "name")),
         sha256=sha256 if re.fullmatch(r"[0-9a-f]{64}", sha256) else "",
         page=page,
-        token=key if host == wanted.host and urlsplit(address).netloc == urlsplit(api(host, "")).netloc else "",
+        token=key if host == wanted.host else "",
+        kind=kind,
     )
-    return LinkTarget(asked_for_size(remote), kind)
+    return asked_for_size(remote)
 
 
 def newest(told: dict[str, Any]) -> dict[str, Any]:
@@ -108,13 +100,13 @@ def chosen(version: dict[str, Any], choice: dict[str, str]) -> dict[str, Any]:
     files = [one for one in version.get("files") or [] if isinstance(one, dict) and isinstance(one.get("name"), str)]
     if "fileId" in choice:
         files = [one for one in files if str(one.get("id")) == choice["fileId"]]
-    elif "type" in choice:
-        files = [one for one in files if text_of(one, "type").lower() == choice["type"].lower()]
     else:
-        files = [one for one in files if text_of(one, "type").lower() in MODELS]
+        types = (choice["type"].lower(),) if "type" in choice else MODELS
+        files = [one for one in files if text_of(one, "type").lower() in types]
     for name in ("format", "size", "fp"):
-        fits = [one for one in files if text_of(one.get("metadata"), name).lower() == choice.get(name, "").lower()]
-        files = fits if name in choice and fits else files
+        if name in choice:
+            wanted = choice[name].lower()
+            files = [one for one in files if text_of(one.get("metadata"), name).lower() == wanted] or files
     files.sort(key=lambda one: (not one.get("primary"), not one["name"].lower().endswith(".safetensors")))
     if not files:
         raise Problem(
@@ -128,59 +120,55 @@ def download_address(host: str, version: dict[str, Any], file: dict[str, Any]) -
     told = urlsplit(text_of(file, "downloadUrl"))
     if told.scheme == "https" and (told.hostname or "").removeprefix("www.") in HOSTS:
         return f"https://{host}{told.path}{f'?{told.query}' if told.query else ''}"
-    if told.netloc == urlsplit(api(host, "")).netloc:
-        return text_of(file, "downloadUrl")
     which = urlencode({"fileId": file["id"]}) if file.get("id") else ""
     return f"https://{host}/api/download/models/{version.get('id')}?{which}"
 
 
 def asked_for_size(remote: Remote) -> Remote:
     """Size and version of the file, and whether one may have it."""
-    found = probe(remote)
-    if found.status in (401, 403) and not found.store:
-        raise refusal(found.status, bool(remote.token), found.text, remote.page)
-    raise_refusal(found)
-    return replace(found.remote, name=remote.name)
+    try:
+        return replace(probe(remote), name=remote.name)
+    except Refused as refused:
+        if refused.status in (401, 403) and not refused.store:
+            raise problem_of(refused, bool(remote.token), remote.page) from refused
+        raise
 
 
 def ask(host: str, path: str, key: str) -> tuple[str, dict[str, Any]]:
     """(host that answered, its list entry): the pasted host, then its siblings, which never get the key."""
-    status, said = 0, ""
+    page, problem = f"https://{host}/{path.replace('model-versions', 'models')}", None
     for one in dict.fromkeys((host, *HOSTS)):
-        headers = {"Authorization": f"Bearer {key}"} if key and one == host else {}
+        listed = Remote(f"https://{one}/api/v1/{path}", "this model", page=page, token=key if one == host else "")
         try:
-            with Session() as session:
-                answer = session.get(api(one, path), headers=headers, timeout=TIMEOUT)
-            told = answer.json() if answer.ok else None
+            with Session() as session, session.ask(listed, {}) as response:
+                told = response.json()
+        except Refused as refused:
+            if one == host or not problem:
+                problem = problem_of(refused, bool(key), page)
+            if refused.status in (401, 403, 429, 451):
+                break
+            continue
         except requests.RequestException:  # a page instead of JSON is one, too
             continue
         if isinstance(told, dict):
             return one, told
-        if one == host or not status:
-            status, said = answer.status_code, answer.text
-        if answer.status_code in (401, 403, 429, 451):
-            break
-    raise refusal(status, bool(key), said, f"https://{host}/{path.replace('model-versions', 'models')}")
+    raise problem or Problem(
+        "Civitai does not answer, or has a problem of its own.", "Wait a few minutes and press ▶ again."
+    )
 
 
-def api(host: str, path: str) -> str:
-    """Where Civitai's list is asked."""
-    return f"https://{host}/api/v1/{path}"
-
-
-def refusal(status: int, with_key: bool, said: str, page: str) -> Problem | TokenNeeded:
+def problem_of(refused: Refused, with_key: bool, page: str) -> Problem:
     """Civitai's refusals, each in a sentence. A 401 is not always about the key: its text tells."""
-    said = said.lower()
-    if status in (401, 403) and "early access" in said:
+    said = refused.text.lower()
+    if refused.status in (401, 403) and "early access" in said:
         return Problem(
             "This version is in early access on Civitai.", f"Wait, or buy it at {page}; or choose another one."
         )
-    if status in (401, 403) and "disabled" in said:
+    if refused.status in (401, 403) and "disabled" in said:
         return Problem("Its creator has switched off downloads of this model on Civitai.", "Choose another model.")
-    if status == 401 and not with_key:
+    if refused.status == 401 and not with_key:
         return TokenNeeded(KEY, "Civitai gives this model only to people who are logged in.", KEY_PAGE)
     meanings = {
-        0: ("Civitai does not answer.", "Wait a few minutes and press ▶ again."),
         401: (
             "Civitai does not accept your key for this model.",
             f"Check whether you can download it at {page}; if so, make a new key at {KEY_PAGE} and save it as the "
@@ -189,12 +177,8 @@ def refusal(status: int, with_key: bool, said: str, page: str) -> Problem | Toke
         403: ("Civitai denies you access to this model.", f"Open {page} and see what it asks for."),
         404: ("This model is no longer on Civitai.", "Choose another model."),
         410: ("This model was archived by its owner.", "Choose another model."),
-        429: ("Civitai says there were too many downloads.", "Wait a few minutes and press ▶ again."),
-        451: ("Civitai is not available in the country this runtime is in.", "Choose another source of the model, for "
-            "example Hugging Face."),
     }  # fmt: skip
-    fault = (f"Civitai has a problem of its own (HTTP {status}).", "Wait a few minutes and press ▶ again.")
-    return Problem(*meanings.get(status, fault))
+    return Problem(*meanings[refused.status]) if refused.status in meanings else refused
 
 
 def text_of(entry: Any, name: str) -> str:

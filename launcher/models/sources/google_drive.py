@@ -6,32 +6,40 @@ from typing import Final
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from launcher.core.problem import Problem
-from launcher.models.link_target import LinkTarget
-from launcher.models.probe import Probe, probe, raise_refusal
+from launcher.models.http import probe
+from launcher.models.refusals import Refused
 from launcher.models.remote import Remote
 from launcher.models.sources.direct import named
 
 HOSTS: Final = ("drive.google.com", "docs.google.com", "drive.usercontent.google.com")
 DOWNLOAD: Final = "https://drive.usercontent.google.com/download"
-ID: Final = re.compile(r"[\w-]{3,200}")
 
 
 def detect(link: str) -> str | None:
-    """Any link to Google Drive."""
     return link if urlsplit(link).hostname in HOSTS else None
 
 
-def resolve(link: str, token: str) -> LinkTarget:
+def resolve(link: str, token: str) -> Remote:
     """A file shared on Google Drive. Large ones have a page in between, which its direct address leaves out."""
     page = f"https://drive.google.com/file/d/{file_id(link)}/view"
-    found = probe(Remote(download_address(link), "", page=page))
-    if found.is_page and (form := re.search(r'<form[^>]*action="([^"]+)"[^>]*>(.*?)</form>', found.text, re.S)):
-        hidden = dict(re.findall(r'<input[^>]*name="([^"]+)"[^>]*value="([^"]*)"', form[2]))
-        action = unescape(form[1])
-        if hidden and urlsplit(action).hostname in HOSTS:
-            found = probe(Remote(f"{action.partition('?')[0]}?{urlencode(hidden)}", "", page=page))
-    refuse(found, page)
-    return LinkTarget(named(found.remote))
+    try:
+        try:
+            return named(probe(Remote(download_address(link), "", page=page)))
+        except Refused as refused:
+            address = address_in_form(refused.text)
+            if not address:
+                raise
+            return named(probe(Remote(address, "", page=page)))
+    except Refused as refused:
+        raise problem_of(refused, page) from refused
+
+
+def address_in_form(text: str) -> str | None:
+    """Where the form leads that stands before a large file, in its page."""
+    form = re.search(r'<form[^>]*action="([^"]+)"[^>]*>(.*?)</form>', text, re.S)
+    hidden = dict(re.findall(r'<input[^>]*name="([^"]+)"[^>]*value="([^"]*)"', form[2])) if form else {}
+    action = unescape(form[1]).partition("?")[0] if form else ""
+    return f"{action}?{urlencode(hidden)}" if hidden and urlsplit(action).hostname in HOSTS else None
 
 
 def file_id(link: str) -> str:
@@ -44,7 +52,7 @@ def file_id(link: str) -> str:
             "The link leads to a folder of Google Drive, not to a file.",
             "Open the folder and copy the link of the model file.",
         )
-    if not ID.fullmatch(found):
+    if not re.fullmatch(r"[\w-]{3,200}", found):
         raise Problem(
             "The link leads to a page of Google Drive, not to a file.",
             "Press **Share** next to the file there, and copy its link.",
@@ -59,20 +67,20 @@ def download_address(link: str) -> str:
     return f"{DOWNLOAD}?{urlencode(asked | ({'resourcekey': key} if key else {}))}"
 
 
-def refuse(found: Probe, page: str) -> None:
+def problem_of(refused: Refused, page: str) -> Problem:
     """Google Drive's refusals, each in a sentence."""
-    said = re.sub(r"<[^>]*>|\s+", " ", found.text).lower()
+    said = re.sub(r"<[^>]*>|\s+", " ", refused.text).lower()
     if "quota" in said or "too many users have viewed or downloaded" in said:
-        raise Problem(
+        return Problem(
             "Too many people have downloaded this file from Google Drive today.",
             f"Open {page}, choose **Make a copy**, and move the copy to your models folder. Or wait a day.",
         )
-    if found.status in (401, 403) or "accounts.google.com" in found.store or "you need access" in said:
-        raise Problem(
+    if refused.status in (401, 403) or "accounts.google.com" in (refused.store or "") or "you need access" in said:
+        return Problem(
             "The file on Google Drive is private.",
             f"Ask its owner to share it ({page}); if it is yours, press **Share** there and choose **Anyone with "
             "the link**.",
         )
-    if found.status == 404:
-        raise Problem("The file is no longer on Google Drive.", "Choose another source.")
-    raise_refusal(found)
+    if refused.status == 404:
+        return Problem("The file is no longer on Google Drive.", "Choose another source.")
+    return refused

@@ -1,24 +1,29 @@
 """Links to Hugging Face: a file, its page, or a repository with one model."""
 
 import re
-import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 from urllib.parse import unquote, urlsplit
 
 from launcher.core.child_environment import PROXIES, also_look_at
 from launcher.core.problem import Problem
+from launcher.core.retry import retrying
 from launcher.models.catalog import HubFile
-from launcher.models.link_target import LinkTarget, TokenNeeded, safe_name
-from launcher.models.remote import Remote
+from launcher.models.http import seconds_to_wait
+from launcher.models.pasted import safe_name
+from launcher.models.remote import Remote, TokenNeeded
 
 HOSTS: Final = ("huggingface.co", "hf.co")
 TOKEN: Final = "HF_TOKEN"  # the secret's name
 TOKEN_PAGE: Final = "https://huggingface.co/settings/tokens/new?canReadGatedRepos=true&tokenType=fineGrained"
-WAITS: Final = (1.0, 2.0, 4.0)  # seconds before asking again where it is busy or silent
-LONGEST_WAIT: Final = 10.0  # seconds; one that asks for more is asked with a token instead
-KNOWN_REFS: Final = re.compile(r"refs/(?:pr|convert)/[^/]+")
+PATIENCE: Final = 10.0  # seconds; a hub that asks for more is asked with a token instead
 REPO_TYPES: Final = {"datasets": "dataset", "spaces": "space"}
+T = TypeVar("T")
+
+
+class NoSuchRevision(Problem):
+    """The repository is there, the branch is not."""
 
 
 @dataclass(frozen=True)
@@ -26,12 +31,10 @@ class Wanted:
     """What a link to Hugging Face asks for: files it may mean, likeliest first, or a repository."""
 
     files: tuple[HubFile, ...] = ()
-    repo: HubFile | None = None  # with "" as its file name
-    fragment: str = ""  # a file's name behind a #
+    repo: HubFile | None = None  # its file name is what stands behind a #
 
 
 def detect(link: str) -> Wanted | None:
-    """Any link to the hub."""
     parts = urlsplit(link)
     if (parts.hostname or "").removeprefix("www.") not in HOSTS:
         return None
@@ -40,62 +43,52 @@ def detect(link: str) -> Wanted | None:
     path = rest if first in (*REPO_TYPES, "models") else f"{first}/{rest}"
     match = re.fullmatch(r"([^/]+/[^/]+)/(?:blob|resolve|raw)/(.+)", path)
     if match:
-        return Wanted(files=tuple(files_meant(unquote(match[1]), repo_type, match[2])))
+        return Wanted(files=files_meant(unquote(match[1]), repo_type, match[2]))
     match = re.fullmatch(r"([^/]+/[^/]+)(?:/tree/([^?]+?))?/?", path)
     if match and first not in ("docs", "blog", "settings", "spaces", "papers", "collections"):
-        revision = unquote(match[2]) if match[2] else "main"
-        return Wanted(
-            repo=HubFile(unquote(match[1]), "", revision, repo_type=repo_type), fragment=unquote(parts.fragment)
-        )
+        revision = unquote(match[2] or "main")
+        return Wanted(repo=HubFile(unquote(match[1]), unquote(parts.fragment), revision, repo_type=repo_type))
     return Wanted()
 
 
-def files_meant(repo: str, repo_type: str, behind: str) -> list[HubFile]:
+def files_meant(repo: str, repo_type: str, behind: str) -> tuple[HubFile, ...]:
     """A branch's name may hold slashes, encoded or not: every cut that can be meant, likeliest first."""
-    known = KNOWN_REFS.match(behind)
     words = behind.split("/")
-    cuts = [(known[0], behind[len(known[0]) + 1 :])] if known else []
-    cuts += [("/".join(words[:at]), "/".join(words[at:])) for at in range(1, len(words))]
-    return [
+    cuts = [("/".join(words[:at]), "/".join(words[at:])) for at in range(1, len(words))]
+    cuts.sort(key=lambda cut: not re.fullmatch(r"refs/(?:pr|convert)/[^/]+", cut[0]))
+    return tuple(
         HubFile(repo, unquote(name), unquote(revision), repo_type=repo_type)
         for revision, name in cuts
-        if name and revision
-    ]
+        if revision and name
+    )
 
 
-def hub_file_of(link: str) -> HubFile | None:
-    """The file a link to Hugging Face leads to, else None."""
-    wanted = detect(link)
-    return wanted.files[0] if wanted and wanted.files else None
-
-
-def resolve(wanted: Wanted, token: str) -> LinkTarget:
+def resolve(wanted: Wanted, token: str) -> Remote:
     """A file's page, a file, or a repository with one file of weights (or one named behind a #)."""
+    if wanted.repo:
+        return resolve_hub_file(only_model(wanted.repo, token), token)
     failures: list[Problem] = []
     for file in wanted.files:
         try:
-            return LinkTarget(resolve_hub_file(file, token))
+            return resolve_hub_file(file, token)
         except NoSuchRevision as problem:
             failures.append(problem)
-    if failures:
-        raise failures[0]
-    if not wanted.repo:
-        raise no_model()
-    return LinkTarget(resolve_hub_file(only_model(wanted.repo, wanted.fragment, token), token))
+    raise failures[0] if failures else no_model()
 
 
-def only_model(repo: HubFile, fragment: str, token: str) -> HubFile:
-    """The one model file in a repository."""
+def only_model(repo: HubFile, token: str) -> HubFile:
+    """The one model file in a repository, or the one that is named."""
     from huggingface_hub import HfApi
 
-    try:
-        told = HfApi().repo_info(repo.repo, revision=repo.revision, repo_type=repo.repo_type, token=token or False)
-    except Exception as error:
-        raise hub_problem(repo, error, bool(token)) from error
+    told = ask(
+        repo,
+        token,
+        lambda: HfApi().repo_info(repo.repo, revision=repo.revision, repo_type=repo.repo_type, token=token or False),
+    )
     names = [file.rfilename for file in getattr(told, "siblings", None) or []]
     weights = [name for name in names if name.lower().endswith((".safetensors", ".ckpt"))]
     at_top = [name for name in weights if "/" not in name]
-    picked = [name for name in weights if name == fragment] or at_top
+    picked = [repo.filename] if repo.filename in weights else at_top
     if len(picked) == 1:
         return replace(repo, filename=picked[0])
     if not at_top:
@@ -109,48 +102,43 @@ def only_model(repo: HubFile, fragment: str, token: str) -> HubFile:
 def resolve_hub_file(file: HubFile, token: str) -> Remote:
     """Ask the hub for size and SHA-256 before the first byte.
 
-    Raises `TokenNeeded` where a token would help, else a `Problem`. To the hub a 401 without a code means that there is
-    no such repository, not that a token is wanted (huggingface_hub, utils/_http.py).
+    Raises `TokenNeeded` where a token would help, else another `Problem`. To the hub a 401 without a code means that
+    there is no such repository, not that a token is wanted (huggingface_hub, utils/_http.py).
     """
-    from huggingface_hub import (
-        get_hf_file_metadata,
-        hf_hub_url,
-    )  # here: it takes half a second, and most starts need none
+    from huggingface_hub import get_hf_file_metadata, hf_hub_url  # here: it takes half a second, most starts need none
 
-    more = {} if file.repo_type == "model" else {"repo_type": file.repo_type}
-    try:
+    def question() -> Any:
+        more = {} if file.repo_type == "model" else {"repo_type": file.repo_type}
         url = hf_hub_url(file.repo, file.filename, revision=file.revision, **more)
-    except ValueError as error:
-        raise hub_problem(file, error, bool(token)) from error
-    for wait in (*WAITS, None):
-        try:
-            meta = get_hf_file_metadata(url, token=token or False, timeout=10)
-            break
-        except Exception as error:
-            asked = seconds_asked(error)
-            if wait is None or asked is None or asked > LONGEST_WAIT:
-                raise hub_problem(file, error, bool(token)) from error
-            time.sleep(max(wait, asked))
-    etag = (meta.etag or "").strip('"')
+        return url, get_hf_file_metadata(url, token=token or False, timeout=10)
+
+    url, told = ask(file, token, question)
+    etag = (told.etag or "").strip('"')
     sha256 = etag if re.fullmatch(r"[0-9a-f]{64}", etag) else ""
-    if (file.sha256 and sha256 and file.sha256 != sha256) or (file.size and meta.size and file.size != meta.size):
+    if (file.sha256 and sha256 and file.sha256 != sha256) or (file.size and told.size and file.size != told.size):
         raise Problem(
             f"{file.saved_name} at {file.repo} has changed: its size or checksum is different now.",
             "Another source is tried; if there is none, choose another model.",
         )
-    return Remote(url, safe_name(file.saved_name), meta.size or file.size, sha256 or file.sha256, file.page, token)
+    return Remote(url, safe_name(file.saved_name), told.size or file.size, sha256 or file.sha256, file.page, token)
+
+
+def ask(file: HubFile, token: str, question: Callable[[], T]) -> T:
+    """What the hub's client says; where the hub is busy or silent, after a few tries. Raises `Problem`."""
+    try:
+        return retrying(question, seconds_asked)
+    except Exception as error:
+        raise hub_problem(file, error, bool(token)) from error
 
 
 def seconds_asked(error: Exception) -> float | None:
-    """How long to wait before asking again, where that may help: the hub is busy, broken, or silent. Else None."""
+    """How long to wait before asking again, where that may help: the hub is busy, broken, or silent."""
     response: Any = getattr(error, "response", None)
     if response is None:
         return 0.0 if is_silence(error) else None
-    if response.status_code not in (408, 429) and response.status_code < 500:
-        return None
-    told = f"{response.headers.get('ratelimit', '')};{response.headers.get('Retry-After', '')}"
-    numbers = [float(number) for number in re.findall(r"(?:t=|;)([0-9]{1,6})", told)]
-    return max(numbers, default=0.0)
+    asked = seconds_to_wait(response.headers)
+    may_pass = response.status_code in (408, 429) or response.status_code >= 500
+    return asked if may_pass and asked <= PATIENCE else None
 
 
 def is_silence(error: Exception) -> bool:
@@ -159,15 +147,10 @@ def is_silence(error: Exception) -> bool:
 
 
 def no_model() -> Problem:
-    """For what is no file and no repository."""
     return Problem(
         "The link leads to a page on Hugging Face that is not a model.",
         "Open **Files and versions** there and copy the link of the model file.",
     )
-
-
-class NoSuchRevision(Problem):
-    """The repository is there, the branch is not."""
 
 
 def hub_problem(file: HubFile, error: Exception, with_token: bool) -> Exception:
@@ -184,39 +167,33 @@ def hub_problem(file: HubFile, error: Exception, with_token: bool) -> Exception:
         )
     status, code = response.status_code, response.headers.get("X-Error-Code", "")
     said = f"{getattr(error, 'server_message', '') or ''} {error}".lower()
+    busy = ("Hugging Face says that too many requests were made.", "Wait a few minutes and press ▶ again.")
     if status == 401 and code == "GatedRepo":
         return TokenNeeded(
             TOKEN, f"{file.repo} is available only to people who have accepted its conditions.", file.page
         )
-    if status == 429:
-        busy = Problem("Hugging Face says that too many requests were made.", "Wait a few minutes and press ▶ again.")
+    if status == 429 and not with_token:
         why = "Hugging Face gets too many requests from this runtime's address; a token has a limit of its own."
-        return busy if with_token else TokenNeeded(TOKEN, why, TOKEN_PAGE, without=busy)
-    if status == 403 and code == "GatedRepo":
-        return Problem(
-            f"Your Hugging Face account has not accepted the conditions of {file.repo}.",
-            f"Open {file.page}, accept them, and press ▶ again.",
-        )
-    if status == 403 and "fine-grained" in said:
-        return Problem(
-            "Your Hugging Face token does not have permission to read gated repositories.",
-            f"Make one with that permission at {TOKEN_PAGE}, save it as the Colab secret {TOKEN}, and press ▶ again.",
-        )
-    if status == 401 and "invalid credentials" in said:
-        return Problem(
-            "Hugging Face does not know your token: it is mistyped or was deleted.",
-            f"Make a new one at {TOKEN_PAGE}, save it as the Colab secret {TOKEN}, and press ▶ again.",
-        )
+        return TokenNeeded(TOKEN, why, TOKEN_PAGE, without=busy)
     if status == 404 and code == "RevisionNotFound":
         return NoSuchRevision(f"{file.repo} has no branch {file.revision[:40]!r}.", f"Look at {file.page}/tree/main.")
-    if code in ("RepoNotFound", "") and status in (401, 404):
-        return Problem(
+    meanings = (
+        (status == 429, *busy),
+        (status == 403 and code == "GatedRepo",
+            f"Your Hugging Face account has not accepted the conditions of {file.repo}.",
+            f"Open {file.page}, accept them, and press ▶ again."),
+        (status == 403 and "fine-grained" in said,
+            "Your Hugging Face token does not have permission to read gated repositories.",
+            f"Make one with that permission at {TOKEN_PAGE}, save it as the Colab secret {TOKEN}, and press ▶ again."),
+        (status == 401 and "invalid credentials" in said,
+            "Hugging Face does not know your token: it is mistyped or was deleted.",
+            f"Make a new one at {TOKEN_PAGE}, save it as the Colab secret {TOKEN}, and press ▶ again."),
+        (status in (401, 404) and code in ("RepoNotFound", ""),
             f"{file.repo} is gone from Hugging Face, or private.",
-            f"Look at {file.page}; if it is gone, choose another model.",
-        )
-    if status == 404:
-        return Problem(
+            f"Look at {file.page}; if it is gone, choose another model."),
+        (status == 404,
             f"{file.filename} is not in {file.repo} any more.",
-            f"Look at {file.page}/tree/main for its new name, or choose another model.",
-        )
-    return Problem(f"Hugging Face has a problem of its own (HTTP {status}).", "Wait a few minutes and press ▶ again.")
+            f"Look at {file.page}/tree/main for its new name, or choose another model."),
+        (True, f"Hugging Face has a problem of its own (HTTP {status}).", "Wait a few minutes and press ▶ again."),
+    )  # fmt: skip
+    return next(Problem(what, do) for applies, what, do in meanings if applies)

@@ -1,0 +1,291 @@
+"""One remote file in ranges, several side by side, into an unfinished file that knows which of its chunks are there.
+
+Every answer is checked against what was asked. Connections write bytes; one thread notes and hashes what is there.
+"""
+
+import contextlib
+import hashlib
+import os
+import random
+import struct
+import threading
+import time
+import zlib
+from array import array
+from collections.abc import Iterator
+from io import FileIO
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from typing import Final
+
+import requests
+
+from launcher.core.problem import Problem
+from launcher.core.status import Step
+from launcher.models.http import (
+    LONGEST_WAIT,
+    STOP_LATENCY,
+    Session,
+    content_range,
+    pause_after,
+    stated_validator,
+    store_of,
+)
+from launcher.models.refusals import Refused
+from launcher.models.remote import Interrupted, Remote
+
+CHUNK: Final = 512 << 10  # bytes that are noted at once: what a kill may cost each connection
+PIECE: Final = 128 << 10  # bytes read and written at once
+RUN: Final = 16  # chunks asked for in one request
+CONNECTIONS: Final = 16  # side by side at most, as aria2c -x16: many servers limit each connection
+CONNECTIONS_AT_FIRST: Final = 4  # the others follow once it is slower than PLENTY
+PLENTY: Final = 400_000_000  # bytes a second; beyond it connections only wait for each other (docs/benchmarks.md)
+LOOK_AT_SPEED_AFTER: Final = 0.06  # seconds
+TRIES: Final = 7  # in a row without a single new byte, over all connections
+OLD_NOTE: Final = struct.Struct("<8sIQ64Q")  # of 1.2.0: magic, CRC-32 of what follows, bytes without a gap, and others
+NO_MORE: Final = (0, 0)  # the run behind the last
+OVERLAP: Final = 64  # bytes before a run that are asked for again, where no checksum will tell whether it fits
+
+
+class Untrue(Exception):
+    """What came is not the part of the file that was asked for: of another version, all of it, packed."""
+
+
+class PartFile:
+    """An unfinished file: every byte at its final place, and behind the end a checksum of each chunk that is there.
+
+    A chunk that was noted earlier is believed only as far as its bytes have that checksum. 0 is one that is not there.
+    """
+
+    def __init__(self, path: Path, size: int, *, take_over: bool) -> None:
+        """`take_over`: what 1.2.0 left is gone on with, for a wrong byte in it would be noticed."""
+        self.path, self.size, self.count, there = path, size, -(-size // CHUNK), 0
+        self.file = path.open("r+b" if path.exists() else "w+b", buffering=0)
+        if self.file.seek(0, 2) != size + 4 * self.count:
+            note = self.read(size, OLD_NOTE.size + 1)
+            if take_over and len(note) == OLD_NOTE.size and note.startswith(b"oneclic2"):
+                _, checksum, frontier = OLD_NOTE.unpack(note)[:3]
+                there = min(size, frontier) if checksum == zlib.crc32(note[12:]) else 0
+            self.file.truncate(there)
+            self.file.truncate(size + 4 * self.count)
+        self.notes = array("I", self.read(size, 4 * self.count))
+        self.doubted = {chunk for chunk, note in enumerate(self.notes) if note}
+        for chunk in range(there // CHUNK):
+            self.note(chunk, checksum_of(self.read(chunk * CHUNK, CHUNK)))
+
+    def end(self, chunk: int) -> int:
+        """The byte behind it."""
+        return min(self.size, (chunk + 1) * CHUNK)
+
+    def missing(self) -> Iterator[tuple[int, int]]:
+        """(first chunk that is not there, chunk behind the last) of each run."""
+        for start in range(0, self.count, RUN):
+            run = range(start, min(self.count, start + RUN))
+            first = next((chunk for chunk in run if not self.notes[chunk]), None)
+            if first is not None:
+                yield first, run.stop
+
+    def note(self, chunk: int, checksum: int) -> None:
+        """Say that a chunk is there, once it is: after a kill at any moment the notes tell at most too little."""
+        self.notes[chunk] = checksum
+        write_at(self.file, self.size + 4 * chunk, self.notes[chunk : chunk + 1].tobytes())
+
+    def read(self, offset: int, count: int) -> bytes:
+        return os.pread(self.file.fileno(), count, offset)
+
+    def read_chunk(self, chunk: int) -> bytes | None:
+        """A chunk that was noted, unless that was on another day and it is another one now."""
+        content = self.read(chunk * CHUNK, self.end(chunk) - chunk * CHUNK)
+        return None if chunk in self.doubted and checksum_of(content) != self.notes[chunk] else content
+
+
+def write_at(file: FileIO, offset: int, content: bytes | memoryview) -> None:
+    while content:
+        written = os.pwrite(file.fileno(), content, offset)
+        content, offset = content[written:], offset + written
+
+
+def checksum_of(content: bytes) -> int:
+    return zlib.crc32(content) or 1
+
+
+def fetch_ranges(remote: Remote, part: Path, step: Step) -> str:
+    """The file in ranges, several at once; returns its SHA-256. Raises `Untrue`, `Problem`, `Interrupted`."""
+    file = PartFile(part, remote.size, take_over=bool(remote.sha256))
+    with file.file:
+        return RangedDownload(remote, file, step).run()
+
+
+class RangedDownload:
+    """Connections that fetch run after run. Remembers where a redirect led, as long as that works.
+
+    The first answer is waited for before other connections begin. After a failure only one connection asks at a time,
+    so that a server that is down, or lies, is asked `TRIES` times and not `TRIES` times a connection.
+    """
+
+    def __init__(self, remote: Remote, file: PartFile, step: Step) -> None:
+        self.remote, self.file, self.step = remote, file, step
+        self.runs: SimpleQueue[tuple[int, int]] = SimpleQueue()
+        self.arrived: SimpleQueue[tuple[int, int] | Exception] = SimpleQueue()  # (chunk, its checksum)
+        self.over = threading.Event()
+        self.answered_at: float | None = None
+        self.direct: str | None = None  # where the redirect led
+        self.overlaps: dict[int, bytes] = {}  # offset -> the bytes there, by the answer for the run behind them
+        self.failures, self.failed_at = 0, 0.0
+        self.lock, self.turn = threading.Lock(), threading.Lock()
+
+    def run(self) -> str:
+        """All of it, written and hashed as it comes."""
+        file, digest, hashed = self.file, hashlib.sha256(), 0
+        for run in file.missing():
+            self.runs.put(run)
+        received = before = sum(file.end(chunk) - chunk * CHUNK for chunk, note in enumerate(file.notes) if note)
+        self.step.progress(received, file.size)
+        connections: list[threading.Thread] = []
+        try:
+            while hashed < file.count:
+                while len(connections) < self.connections_wanted(received - before):
+                    connections.append(threading.Thread(target=self.work, daemon=True))
+                    connections[-1].start()
+                item = None
+                with contextlib.suppress(Empty):
+                    item = self.arrived.get(timeout=0 if file.notes[hashed] else STOP_LATENCY)
+                # Not a note more: while the disk hung, another download may have finished this file.
+                if self.step.stopped:
+                    raise Interrupted
+                if isinstance(item, Exception):
+                    raise item
+                if item:
+                    file.note(*item)
+                    received += file.end(item[0]) - item[0] * CHUNK
+                    self.step.progress(received, file.size)
+                if file.notes[hashed]:
+                    content = file.read_chunk(hashed)
+                    if content is None:
+                        file.notes[hashed] = 0
+                        file.doubted.discard(hashed)
+                        self.runs.put((hashed, hashed + 1))
+                        continue
+                    digest.update(content)
+                    hashed += 1
+        finally:
+            self.over.set()
+            for _ in connections:
+                self.runs.put(NO_MORE)
+        for connection in connections:
+            connection.join(STOP_LATENCY)  # none has the file open any more when it gets its name
+        for offset, overlap in self.overlaps.items():
+            if file.read(offset, len(overlap)) != overlap:
+                raise Untrue
+        file.file.truncate(file.size)  # without the notes
+        return digest.hexdigest()
+
+    def connections_wanted(self, came: int) -> int:
+        if self.answered_at is None:
+            return 1
+        since = time.monotonic() - self.answered_at
+        return CONNECTIONS_AT_FIRST if since < LOOK_AT_SPEED_AFTER or came > PLENTY * since else CONNECTIONS
+
+    def work(self) -> None:
+        """One connection: run after run."""
+        try:
+            with Session() as session, self.file.path.open("r+b", buffering=0) as out:
+                for first, end in iter(self.runs.get, NO_MORE):
+                    self.fetch(session, out, first * CHUNK, self.file.end(end - 1))
+        except Exception as error:  # it is raised again in `run`
+            self.arrived.put(error)
+
+    def fetch(self, session: Session, out: FileIO, at: int, end: int) -> None:
+        """The bytes [at, end), asked for again from where they stopped."""
+        checksum = 0  # of what there is of the chunk that is on its way
+        while at < end and not self.over.is_set():
+            mine = False
+            while self.failures and not mine and not self.over.is_set():  # until the one whose turn it is has success
+                mine = self.turn.acquire(timeout=STOP_LATENCY)
+            try:
+                at, checksum = self.ask(session, out, at, end, checksum)
+            finally:
+                if mine:
+                    self.turn.release()
+
+    def ask(self, session: Session, out: FileIO, at: int, end: int, checksum: int) -> tuple[int, int]:
+        """Ask once, and pause where nothing came; return up to where the bytes are there, and the checksum there."""
+        asked, begun, pause = time.monotonic(), at, 0.0
+        failed: Exception = requests.RequestException(f"{self.remote.host} sent nothing")
+        try:
+            for piece in self.pieces(session, at, end):
+                self.failures = 0
+                left = memoryview(piece)
+                while left:
+                    chunk = at // CHUNK
+                    part, left = left[: self.file.end(chunk) - at], left[self.file.end(chunk) - at :]
+                    write_at(out, at, part)
+                    at, checksum = at + len(part), zlib.crc32(part, checksum)
+                    if at == self.file.end(chunk):
+                        self.arrived.put((chunk, checksum or 1))
+                        checksum = 0
+                if self.over.is_set():
+                    return at, checksum
+        except (Refused, requests.RequestException) as error:
+            self.direct = None if isinstance(error, Refused) and error.store else self.direct  # ask for a new address
+            asked_for = pause_after(error)
+            if asked_for is None:
+                raise
+            failed, pause = error, asked_for
+        if at == begun:
+            self.count_failure(failed, asked)
+            self.over.wait(min(LONGEST_WAIT, pause or 0.5 * 2**self.failures * random.uniform(0.7, 1.3)))
+        return at, checksum
+
+    def count_failure(self, error: Exception, asked: float) -> None:
+        """One more answer without a new byte; answers to questions asked before the last failure count once."""
+        with self.lock:
+            if asked >= self.failed_at:
+                self.failures, self.failed_at = self.failures + 1, time.monotonic()
+            if self.failures >= TRIES:
+                raise error
+
+    def pieces(self, session: Session, at: int, end: int) -> Iterator[bytes]:
+        """The bytes [at, end) as they come, or an exception unless they are those of the file that was meant."""
+        overlap = 0 if self.remote.sha256 else min(OVERLAP, at)
+        with session.ask(self.remote, {"Range": f"bytes={at - overlap}-{end - 1}"}, self.direct) as response:
+            self.check(response, at - overlap, end)
+            if store_of(response, self.remote):
+                self.direct = response.url
+            before = b""
+            for come in response.iter_content(PIECE):
+                self.answered_at = self.answered_at or time.monotonic()
+                if at == 0:
+                    refuse_a_page(self.remote, come)
+                missing = overlap - len(before)
+                piece = come[missing : missing + end - at]
+                if missing:
+                    before += come[:missing]
+                    if len(before) == overlap:
+                        self.overlaps[at - overlap] = before
+                if piece:
+                    yield piece
+                    at += len(piece)
+
+    def check(self, response: requests.Response, start: int, end: int) -> None:
+        """Raise `Untrue` unless the answer says that it is the range that was asked for, of the file that was meant."""
+        headers = response.headers
+        fits = (start, end) == (0, self.remote.size)
+        if response.status_code == 206:
+            fits = content_range(headers.get("Content-Range", "")) == (start, end, self.remote.size)
+            # A length of 0 is an answer without a byte: it counts as a failure.
+            fits = fits and headers.get("Content-Length", "0") in ("0", str(end - start))
+        same_version = self.remote.sha256 or stated_validator(headers) == self.remote.validator
+        if not fits or not same_version or headers.get("Content-Encoding", "identity") != "identity":
+            raise Untrue
+
+
+def refuse_a_page(remote: Remote, beginning: bytes) -> None:
+    """Raise `Problem` for a web page where weights should be: a login page, or an error with status 200."""
+    is_safetensors = beginning[8:9] == b"{" and not beginning[3:8].strip(b"\0")  # a header of 60 bytes begins with <
+    if beginning.lstrip()[:1] == b"<" and not is_safetensors:
+        raise Problem(
+            f"{remote.name} is a web page, not a model: the link leads to a page that asks for something first.",
+            f"Open {remote.page or 'the link'} in your browser, see what it asks for, and paste the link of the "
+            "download button.",
+        )
