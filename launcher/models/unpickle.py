@@ -84,8 +84,8 @@ class Reader(pickle.Unpickler):
     def persistent_load(self, pid: Any) -> Dummy:
         """The bytes of a tensor, which lie outside of the pickle; their length is noted."""
         match pid:
-            case ("storage", type(name=str(name)), key, _, int(count), *_) if count >= 0:
-                item_bytes = ITEM_BYTES.get(name.removeprefix("torch."))
+            case ("storage", type() as storage, key, _, int(count), *_) if count >= 0:
+                item_bytes = ITEM_BYTES.get(getattr(storage, "name", "").removeprefix("torch."))
                 if item_bytes:
                     self.storages[str(key)] = max(self.storages.get(str(key), 0), count * item_bytes)
                     return Dummy()
