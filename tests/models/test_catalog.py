@@ -3,7 +3,6 @@
 import re
 
 import pytest
-from launcher.models.pasted import safe_name
 
 from launcher.models.catalog import (
     CHECKPOINT_NAMES,
@@ -17,6 +16,7 @@ from launcher.models.catalog import (
     models_in,
 )
 from launcher.models.kinds import KIND_FOLDERS
+from launcher.models.pasted import safe_name
 
 CONTROLS = [model for table in (CONTROL_MODELS, OLD_CONTROL_MODELS) for row in table.values() for model in row.values()]
 
