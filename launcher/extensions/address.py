@@ -6,7 +6,7 @@ from typing import Final
 
 from launcher.core.problem import Problem
 from launcher.core.process import CommandError
-from launcher.git.git import branches, git, last_words, main_branch
+from launcher.source.git import git, last_words, main_branch
 
 # What git says about an address -> what a person is told.
 ADDRESS_FAILURES: Final = (
@@ -78,7 +78,8 @@ def branch_meant(address: Address) -> str:
     """The branch that a link to a page of one means, or "" for the main one. Raises `Problem` if there is none."""
     if not address.inside:
         return ""
-    there = branches(address.url)
+    listed = git("ls-remote", "--heads", "--", address.url).splitlines()
+    there = [line.partition("\trefs/heads/")[2] for line in listed]
     meant = [name for name in there if f"{address.inside}/".startswith(f"{name}/")]
     if not meant:
         raise Problem(

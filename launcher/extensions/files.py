@@ -12,10 +12,9 @@ from launcher.core.folder import Folder, leads_nowhere
 from launcher.core.status import Step
 from launcher.drive.copying import UNFINISHED
 from launcher.drive.kept import COMES_BACK
-from launcher.git.git import BUSY_MARK, PLACED_MARK, branch_of, git, setting, used_or_head
-from launcher.git.history import pull_history, push_history
-from launcher.git.repository import Repository, check_out, keep_history, put_files, wanted_commit
-from launcher.git.submodules import check_out_submodules
+from launcher.source.checkout import Repository, branch_of, check_out, check_out_submodules, keep_history, put_files
+from launcher.source.git import BUSY_MARK, PLACED_MARK, git, head_of, setting
+from launcher.source.kept import BUNDLE, KEPT, origin_of, pull_history, push_history, used_commit
 from launcher.webui.settings_file import SWITCHED_OFF, check_settings_file, read_settings, write_settings
 
 
@@ -56,7 +55,7 @@ def kept_extensions(folder: Folder) -> list[str]:
 def described(folder: Folder, name: str, on: bool = True) -> Extension:
     """An extension as it was brought from Drive; without a history its version is empty."""
     history = history_of(folder, name)
-    commit = used_commit(folder, name)
+    commit = used_commit(history)
     if not commit:
         return Extension(name, "", "without history", "an unknown date", on)
     return Extension(name, origin(history), commit, git("show", "--no-patch", "--format=%cs", commit, at=history), on)
@@ -67,14 +66,9 @@ def history_of(folder: Folder, name: str) -> Path:
     return folder.history(kept_place(folder, name))
 
 
-def used_commit(folder: Folder, name: str) -> str:
-    """The commit that is used of an extension that was brought from Drive, or ""."""
-    return wanted_commit(history_of(folder, name), Repository("", (), "HEAD"))
-
-
 def origin(history: Path) -> str:
     """Where a history came from, or ""."""
-    return setting(history, "remote.origin.url")
+    return origin_of(history).get("url", "")
 
 
 def put_extensions(folder: Folder, step: Step) -> list[str]:
@@ -88,13 +82,18 @@ def put_extensions(folder: Folder, step: Step) -> list[str]:
         if (checkout / ".git" / PLACED_MARK).exists():
             if checkout.name not in names and (folder.kept / "extensions").is_dir():
                 put_aside(folder, checkout)
-        elif not (kept_place(folder, checkout.name) / ".git" / "HEAD").exists():
-            places = (f"file://{checkout}", origin(checkout))
-            check_out(folder, repository(checkout.name, *places), checkout, refresh=True, step=step)
+        elif not is_kept(kept_place(folder, checkout.name)):
+            places = (f"file://{checkout}", setting(checkout, "remote.origin.url") or "")
+            check_out(folder, repository(checkout.name, *places), checkout, step)
             names = sorted({*names, checkout.name})
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda name: put_extension(folder, name, step), names))
     return names
+
+
+def is_kept(kept: Path) -> bool:
+    """True if an extension's history is on Drive, kept by us or made there by others."""
+    return (kept / BUNDLE).exists() or (kept / ".git" / "HEAD").exists()
 
 
 def put_aside(folder: Folder, checkout: Path) -> None:
@@ -113,14 +112,14 @@ def repository(name: str, *urls: str, branch: str = "") -> Repository:
 def put_extension(folder: Folder, name: str, step: Step) -> None:
     """Bring one extension's files to the machine: its version from the history, then files of its own from Drive."""
     kept, files = kept_place(folder, name), placed_at(folder, name)
-    history = pull_history(folder, kept)
+    history = pull_history(folder, kept, step)
     take_over_update(folder, name, step)
-    commit, tracked = used_commit(folder, name), set[str]()
+    commit, tracked = used_commit(history), set[str]()
     if commit:
-        if put_files(history, commit, files, step):
-            push_history(folder, kept)
+        put_files(folder, history, commit, files, step)
         url = origin(history)
         check_out_submodules(folder, f"extensions/{name}", history, files, commit, url, step)
+        push_history(folder, kept)  # its parts, and what was damaged there
         look_cloned(files, url or "unknown", branch_of(history), commit)
         tracked = set(git("ls-tree", "-r", "--name-only", "-z", commit, at=history).split("\0"))
     checked_out_on_drive = (kept / ".git" / "index").exists()
@@ -133,9 +132,9 @@ def take_over_update(folder: Folder, name: str, step: Step) -> None:
     """Keep the version that A1111's own Extensions tab has moved a checkout to: the person asked for it there."""
     files, kept = placed_at(folder, name), kept_place(folder, name)
     mark = files / ".git" / PLACED_MARK
-    placed, now = mark.read_text() if mark.exists() else "", used_or_head(files)
-    if placed and now not in ("", placed) and not (files / ".git" / BUSY_MARK).exists():
-        keep_history(folder.history(kept), repository(name, f"file://{files}"), refresh=True, step=step, newest=now)
+    placed, now = mark.read_text() if mark.exists() else "", head_of(files)
+    if placed and now and now != placed and not (files / ".git" / BUSY_MARK).exists():
+        keep_history(folder, folder.history(kept), repository(name, f"file://{files}"), step)
         push_history(folder, kept)
 
 
@@ -154,7 +153,7 @@ def look_cloned(files: Path, url: str, branch: str, commit: str) -> None:
 def own_files(kept: Path) -> Iterator[str]:
     """The files beside an extension's history on Drive, relative to its folder."""
     for where, folders, names in os.walk(kept):
-        folders[:] = [f for f in folders if f not in (".git", "__pycache__", UNFINISHED)]
+        folders[:] = [f for f in folders if f not in (".git", KEPT, "__pycache__", UNFINISHED)]
         for name in names:
             if not leads_nowhere(Path(where, name)):
                 yield os.path.relpath(os.path.join(where, name), kept)

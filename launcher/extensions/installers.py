@@ -15,12 +15,13 @@ from launcher.core.folder import Folder, write_safely
 from launcher.core.process import CommandError, run
 from launcher.core.session import read_object
 from launcher.core.status import Step
-from launcher.extensions.files import switched_off, used_commit
+from launcher.extensions.files import history_of, switched_off
 from launcher.extensions.requirements import pip_failures, within
-from launcher.git.git import restore_missing
 from launcher.python.pins import CONSTRAINTS
 from launcher.python.repair import moved_packages, put_packages_back
 from launcher.python.uv import webui_environment
+from launcher.source.git import restore_missing
+from launcher.source.kept import used_commit
 
 # Seconds an installer may print nothing and compute nothing before it is ended. Slow links can ask for more.
 INSTALLER_SILENCE: Final = float(os.environ.get("ONECLICK_INSTALLER_SILENCE", "180"))
@@ -77,7 +78,7 @@ def waiting_installers(folder: Folder, done: dict[str, Any]) -> list[Installer]:
     off, waiting = switched_off(folder), []
     for script in sorted(folder.data.glob("extensions/*/install.py")):
         name = script.parent.name
-        version = used_commit(folder, name) or str(script.stat().st_mtime_ns)
+        version = used_commit(history_of(folder, name)) or str(script.stat().st_mtime_ns)
         if name not in off and runs_noted(done.get(name), version) < MOST_RUNS:
             waiting.append(Installer(script, version))
     return waiting

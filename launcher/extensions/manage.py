@@ -23,19 +23,17 @@ from launcher.extensions.files import (
     repository,
     switch,
     switched_off,
-    used_commit,
 )
 from launcher.extensions.requirements import conflicts, wanted_packages
-from launcher.git.git import changed_files, git, setting
-from launcher.git.history import pull_history, push_history
-from launcher.git.repository import check_out, keep_edits
 from launcher.python.pins import CONSTRAINTS
+from launcher.source.checkout import check_out, keep_edits
+from launcher.source.git import changed_files, git
+from launcher.source.kept import origin_of, pull_history, used_commit
 
 CONTROLNET: Final = "sd-webui-controlnet"
 CONTROLNET_URL: Final = f"https://github.com/Mikubill/{CONTROLNET}.git"
 EXTENSION_ACTIONS: Final = ("add", "update all", "list", "remove", "switch off", "switch on")
 REMOVED: Final = "removed-extensions"  # the folder on Drive
-FOLLOWED: Final = "oneclick.branch"  # git's setting: a branch that the person chose in place of the main one
 LFS_POINTER: Final = "^version https://git-lfs.github.com/spec/v1$"
 NAMED: Final = 3  # files that a sentence names
 NONE: Final = "there are no extensions"
@@ -63,11 +61,11 @@ def add_extension(folder: Folder, address: str, step: Step) -> Change:
     url, name = asked.url, asked.name
     there = next((other for other in kept_extensions(folder) if other.lower() == name.lower()), "")
     if there:
-        history = pull_history(folder, kept_place(folder, there))
+        history = pull_history(folder, kept_place(folder, there), step)
         known = origin(history)
         if known and same_address(known, url):
             head_commit(url)
-            followed, meant = setting(history, FOLLOWED), branch_meant(asked)
+            followed, meant = origin_of(history).get("followed"), branch_meant(asked)
             if meant and meant != followed:
                 raise Problem(
                     f"{there} is already installed, from {f'branch {followed}' if followed else 'its main branch'}.",
@@ -82,7 +80,7 @@ def add_extension(folder: Folder, address: str, step: Step) -> Change:
     head_commit(url)
     branch = branch_meant(asked)
     try:
-        check_out(folder, repository(name, url, branch=branch), placed_at(folder, name), refresh=True, step=step)
+        check_out(folder, repository(name, url, branch=branch), placed_at(folder, name), step)
         put_extension(folder, name, step)
     except BaseException:
         forget(folder, name)  # nothing half-made is left to be trusted
@@ -97,24 +95,23 @@ def update_extension(folder: Folder, name: str, step: Step) -> Change:
     """
     put_extension(folder, name, step)
     kept, files, history = kept_place(folder, name), placed_at(folder, name), history_of(folder, name)
-    before, url = used_commit(folder, name), origin(history)
+    before, url = used_commit(history), origin(history)
     if not before or not url:
         raise Problem(
             "It was not installed by git, so it cannot be updated.",
             "Remove it with the action **remove**, then add it again by the address of its page.",
         )
     step.say(f"asking {url}")
-    followed = setting(history, FOLLOWED)
+    followed = origin_of(history).get("followed")
     newest = head_commit(url, f"refs/heads/{followed}" if followed else "HEAD")
     if newest == before:
         return Change(f"{described(folder, name).in_words()}, already there and up to date", new=False)
     changed = changed_files(files)
-    if keep_edits(files, history, step) and not (kept / ".git" / "index").exists():
-        push_history(folder, kept)
+    if keep_edits(folder, files, step) and not (kept / ".git" / "index").exists():
         for inside in changed:  # the copies that Mirror made; they belong to the old version
             (kept / inside).unlink(missing_ok=True)
-    wanted = repository(name, url, branch=followed)
-    check_out(folder, wanted, files, refresh=True, step=step, newest=newest)
+    wanted = repository(name, url, branch=followed or "")
+    check_out(folder, wanted, files, step)
     put_extension(folder, name, step)
     say_what_is_missing(folder, name, step)
     return Change(f"{described(folder, name).in_words()}, updated from {before[:8]}")
@@ -194,9 +191,9 @@ def say_if_parts_are_elsewhere(folder: Folder, name: str, step: Step) -> None:
 
     GitHub counts their downloads and refuses them when an author's allowance is used up: they are left to the person.
     """
-    history, commit = history_of(folder, name), used_commit(folder, name)
+    history = history_of(folder, name)
     try:
-        told = git("grep", "--name-only", "-z", "-e", LFS_POINTER, commit, at=history)
+        told = git("grep", "--name-only", "-z", "-e", LFS_POINTER, str(used_commit(history)), at=history)
     except CommandError:  # git's way of saying that there are none
         return
     names = [entry.partition(":")[2] for entry in told.split("\0") if entry]

@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from typing import Final
 
 from launcher.core.folder import Folder
-from launcher.extensions.files import kept_extensions, kept_place, switch, switched_off, used_commit
+from launcher.extensions.files import history_of, kept_extensions, kept_place, switch, switched_off
+from launcher.source.kept import used_commit
 from launcher.webui.explain import fatal_part, last_lines
 
 MOST_TRIALS: Final = 4  # starts without one extension each, before all suspects are left out
@@ -59,5 +60,5 @@ def suspects(folder: Folder, log: str, good: dict[str, str]) -> list[str]:
     named = [name for name in names if f"extensions/{name}/" in tail]
     if named:
         return [max(named, key=lambda name: tail.rfind(f"extensions/{name}/"))]
-    new = [name for name in names if good.get(name) != used_commit(folder, name)] or names
+    new = [name for name in names if good.get(name) != used_commit(history_of(folder, name))] or names
     return sorted(new, key=lambda name: kept_place(folder, name).stat().st_mtime, reverse=True)

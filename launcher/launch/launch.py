@@ -23,7 +23,6 @@ from launcher.core.status import Status, Step
 from launcher.drive.mirror import Mirror
 from launcher.drive.mount import connect_drive, drive_is_mounted
 from launcher.extensions.files import put_extensions
-from launcher.git.repository import newest_commit
 from launcher.launch.start_web_ui import WebUIStart
 from launcher.launch.steps import STEPS, Failed, Steps, finished
 from launcher.launch.watch import DriveWatch, UseWatch
@@ -34,6 +33,7 @@ from launcher.models.taken_over import read_ahead
 from launcher.python.bytecode import put_bytecode, unpack_bytecode
 from launcher.python.environment import read_finished
 from launcher.python.pins import LOCKED_COMMIT, LOCKED_PACKAGES
+from launcher.source.webui import newest_commit
 from launcher.webui.arguments import check_arguments
 
 SEED_FOLDER: Final = "stable-diffusion-webui"  # below drive_folder, as the launchers before this one had it
@@ -160,7 +160,7 @@ class Launch:
         if self.webui.ready:
             self.session.lead_to(port=self.webui.port)
         with ThreadPoolExecutor(len(STEPS) + 1) as pool:  # each task below has a thread of its own
-            newest = pool.submit(newest_commit) if self._wants_newest else finished("")
+            newest = pool.submit(newest_commit) if self._wants_newest else finished(None)
             link = pool.submit(self._link)
             drive = pool.submit(self._drive)
             source = pool.submit(self._source, drive, newest)
@@ -219,7 +219,7 @@ class Launch:
             where = self.machine.in_words(self.folder.kept)
             step.done(where + (f", {restored} settings files restored" if restored else ""))
 
-    def _source(self, drive: "Future[None]", newest: "Future[str]") -> None:
+    def _source(self, drive: "Future[None]", newest: "Future[str | None]") -> None:
         try:
             with self.steps.step("source", "waiting for Google Drive", after=[drive]) as step:
                 if self.webui.running:
@@ -244,7 +244,7 @@ class Launch:
             with self.steps.beside("unpacking bytecode"):
                 unpack_bytecode(self.folder)
 
-    def _python(self, newest: "Future[str]", bytecode: "Future[None]") -> None:
+    def _python(self, newest: "Future[str | None]", bytecode: "Future[None]") -> None:
         with self.steps.step("python", "waiting for AUTOMATIC1111's list of packages") as step:
             # GitHub says in a second whether it has the version the lock is for: then Drive need not be waited for.
             early = newest.result() == LOCKED_COMMIT and self._install_early(step)

@@ -19,8 +19,6 @@ from launcher.extensions.files import described, kept_extensions, put_extensions
 from launcher.extensions.installers import run_installers
 from launcher.extensions.manage import CONTROLNET, extension_arguments
 from launcher.extensions.suspects import Suspicion
-from launcher.git.versions import Fails, Stage, Tries
-from launcher.git.webui_source import check_out_sub_repositories, check_out_version, keep_as_good, versions_to_try
 from launcher.launch.steps import Failed, Steps
 from launcher.models.checksums import sync_checksums
 from launcher.models.previews import lend_previews
@@ -35,6 +33,8 @@ from launcher.python.environment import (
 from launcher.python.packages import packages_for
 from launcher.python.pins import LOCKED_COMMIT, LOCKED_VERSION
 from launcher.python.uv import webui_environment
+from launcher.source.versions import Fails, Stage, Tries
+from launcher.source.webui import check_out_sub_repositories, check_out_version, versions_to_try
 from launcher.webui.arguments import fixed_arguments, machine_arguments
 from launcher.webui.explain import not_loaded
 from launcher.webui.outputs import OutputPlaces
@@ -87,7 +87,7 @@ class WebUIStart:
         )
         return Plan(self.folder.python / "bin" / "python", flags, webui_environment(self.folder))
 
-    def choose_version(self, newest: str, step: Step) -> None:
+    def choose_version(self, newest: str | None, step: Step) -> None:
         """Choose which versions of A1111 may be used; `newest` is the newest, where GitHub was asked already."""
         self.tries = versions_to_try(self.folder, self.settings.version, step, newest)
 
@@ -129,7 +129,7 @@ class WebUIStart:
     def note_what_started(self) -> None:
         """Note on Drive the versions that have started, if that is new. Nobody need wait for Drive to take it."""
         if self._unnoted:
-            keep_as_good(self.folder, self.tries)
+            self.tries.worked()
             commits = {name: described(self.folder, name).commit for name in kept_extensions(self.folder)}
             note(self.folder, extensions=commits)
             self._unnoted = False

@@ -79,7 +79,7 @@ class Steps:
         return problem_of(error) or unexpected(error, str(self.log))
 
 
-def finished(value: str) -> "Future[str]":
-    future: Future[str] = Future()
+def finished(value: str | None) -> "Future[str | None]":
+    future: Future[str | None] = Future()
     future.set_result(value)
     return future

@@ -40,7 +40,7 @@ sys.path.insert(0, {root!r})
 from launcher.client.dialogs import DIALOGS
 from launcher.colab.machine import look_at_machine
 from launcher.core.settings import Settings
-from launcher.git.repository import newest_commit
+from launcher.source.webui import newest_commit
 from launcher.launch.launch import Launch
 from launcher.launch.steps import finished
 from launcher.core.status import Status
