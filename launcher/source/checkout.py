@@ -75,9 +75,9 @@ def keep_history(folder: Folder, history: Path, repository: Repository, step: St
             begun = {"url": repository.urls[-1], "followed": followed, "branch": followed or main_branch(url)}
             note_origin(history, (origin_of(history) or begun) | {"used": commit})
         return commit
+    name = "AUTOMATIC1111" if there == folder.kept else repository.folder
     raise Problem(
-        f"The source of {'AUTOMATIC1111' if there == folder.kept else repository.folder} could not be downloaded: "
-        f"{failure}.",
+        f"The source of {name} could not be downloaded: {failure}.",
         "Check that the runtime is connected to the internet, wait a minute, and press ▶ again.",
     )
 

@@ -10,7 +10,7 @@ from launcher.core.child_environment import GIT, child_environment
 from launcher.core.process import CommandError, run
 from launcher.core.status import Step
 
-COMMITS: Final = "refs/oneclick/"  # in a history: each commit that was fetched has a name of its own below it
+COMMITS: Final = "refs/oneclick/commits/"  # in a history: each commit that was fetched has a name of its own below it
 # Settings that lie around would change the ends of lines, sign commits or run programs; a broken file stops git.
 NO_SETTINGS: Final = {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"}
 NEVER_ASK: Final = {"GIT_TERMINAL_PROMPT": "0", "GIT_ASKPASS": "true", "GCM_INTERACTIVE": "never", "LC_ALL": "C"}

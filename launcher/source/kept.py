@@ -73,7 +73,7 @@ def push_history(folder: Folder, kept: Path) -> None:
         note_origin(history, noted)
     refs = refs_of(history)
     if refs and (changed_at(copy) != changed_at(kept / BUNDLE) or heads_in(copy) != refs):
-        git("bundle", "create", "--quiet", str(copy), "--all", at=history)
+        git("bundle", "create", "--quiet", str(copy), f"--glob={COMMITS}*", at=history)
         put_on_drive(folder, copy, kept / BUNDLE)
         changed = changed_at(kept / BUNDLE) or 0
         os.utime(copy, ns=(changed, changed))
@@ -106,15 +106,15 @@ def changed_at(path: Path) -> int | None:
 def take(history: Path, bundle: Path) -> None:
     """Take all that is in a bundle. Raises `CommandError` for a damaged one."""
     heads = heads_in(bundle)
+    named = re.findall(rf"^([0-9a-f]{{40}}) {COMMITS}\1$", "\n".join(heads), re.MULTILINE)
+    if not heads or len(named) != len(heads):
+        raise CommandError(["git", "bundle", "list-heads", str(bundle)], 1, "not each name is its commit's")
     shallow = history / ".git" / "shallow"  # commits without those before them: a bundle does not say which
     before = shallow.read_text() if shallow.exists() else ""
-    named = re.findall(rf"^([0-9a-f]{{40}}) {COMMITS}", "\n".join(heads), re.MULTILINE)
     shallow.write_text("".join(f"{commit}\n" for commit in sorted({*before.split(), *named})))
     try:
         git("bundle", "unbundle", str(bundle), at=history)  # each object; `fetch` looks at none that is there already
         git("fetch", "--quiet", "--no-tags", "--force", str(bundle), f"{COMMITS}*:{COMMITS}*", at=history)
-        if not heads or not {*heads} <= {*refs_of(history)}:  # git goes by the names it can read
-            raise CommandError(["git", "fetch", str(bundle)], 1, "not all commits are in it")
     except CommandError:
         shallow.write_text(before)
         raise

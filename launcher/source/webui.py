@@ -45,15 +45,17 @@ def versions_to_try(
     """
     versions = versions or Versions(folder.kept)
     good = versions.good
+    step.say("reading the version kept on Drive" if version == LAST_GOOD else "asking GitHub for the version")
     kept = good or used_commit(pull_history(folder, folder.kept, step))  # a folder of others has no notes of ours
     if version == LAST_GOOD:
-        step.say("reading the version kept on Drive")
         commit = kept or newest or newest_commit()
+    elif version == NEWEST:
+        commit = newest or newest_commit()
     else:
-        step.say("asking GitHub for the version")
-        commit = (newest or newest_commit()) if version == NEWEST else named_commit(versions, version)
-    if version == NEWEST and not commit and (commit := kept):
-        step.notice(f"GitHub did not answer, so the version kept on Drive is used ({commit[:8]}).")
+        commit = named_commit(versions, version)
+    if version == NEWEST and kept and not commit:
+        step.notice(f"GitHub did not answer, so the version kept on Drive is used ({kept[:8]}).")
+        commit = kept
     if version == NEWEST and commit and good and commit != good and (why := versions.failure(commit)):
         step.notice(
             f"The newest AUTOMATIC1111 ({commit[:8]}) did not work before ({why.rstrip('.')}), so the version that "

@@ -155,6 +155,25 @@ def test_changes_on_the_machine_are_kept_on_drive_before_an_update_replaces_them
     assert bring(folder)[1] == [], "said once"
 
 
+def test_what_a_link_in_a_checkout_leads_to_is_never_copied_to_drive(
+    world: World, folder: Folder, tmp_path: Path
+) -> None:
+    bring(folder)
+    secrets = tmp_path / "secrets"
+    (secrets / "modules").mkdir(parents=True)
+    for name in ("launch.py", "modules/launch_utils.py"):
+        (secrets / name).write_text("the password")
+    (folder.code / "launch.py").unlink()
+    (folder.code / "launch.py").symlink_to(secrets / "launch.py")
+    shutil.rmtree(folder.code / "modules")
+    (folder.code / "modules").symlink_to(secrets / "modules")
+    world.git.add(WEBUI, {"modules/launch_utils.py": b"", "launch.py": b"new"})
+    bring(folder)
+    assert (folder.code / "launch.py").read_text() == "new"
+    assert not [path for path in folder.kept.rglob("*") if path.is_file() and b"the password" in path.read_bytes()]
+    assert (secrets / "launch.py").read_text() == "the password"
+
+
 def test_a_checkout_cut_off_in_the_middle_is_no_change_of_a_person(world: World, folder: Folder) -> None:
     bring(folder)
     (folder.code / "launch.py").write_text("half of a new")
