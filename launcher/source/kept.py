@@ -20,8 +20,8 @@ from launcher.core.session import read_object
 from launcher.core.status import Step
 from launcher.source.git import COMMITS, answer, clear_stale_locks, fetch, git, holds, last_words
 
-KEPT: Final = ".oneclick"  # the folder with the two, below each repository's folder on Drive
-BUNDLE: Final = f"{KEPT}/source.bundle"
+KEPT: Final = ".source"  # the folder with the two, below each repository's folder on Drive; the sync sweeps .oneclick
+BUNDLE: Final = f"{KEPT}/commits.bundle"
 ORIGIN: Final = f"{KEPT}/origin.json"  # a file of its own: with it a bundle that is lost can be fetched anew
 GONE: Final = (errno.EIO, errno.EISDIR)  # what Drive answers where a file's contents are lost
 

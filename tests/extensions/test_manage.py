@@ -59,7 +59,7 @@ def change(folder: Folder, action: str, what: str = "") -> tuple[str, list[str]]
 def test_an_added_extension_is_on_drive_as_history_and_on_the_machine_as_files(folder: Folder) -> None:
     told, _ = change(folder, "add", ADDRESS)
     assert re.fullmatch(r"sd-nice: version \w{8} of \d{4}-\d\d-\d\d, added", told)
-    assert [p.name for p in kept_place(folder, "sd-nice").iterdir()] == [".oneclick"]
+    assert [p.name for p in kept_place(folder, "sd-nice").iterdir()] == [".source"]
     assert (folder.data / "extensions/sd-nice/scripts/nice.py").read_text() == "one\n"
 
 
@@ -216,7 +216,7 @@ def test_a_repository_inside_it_comes_with_it_and_is_not_fetched_twice(
     mirror = Mirror(folder.data, folder.kept, lambda text: None)
     mirror.look(settled=0)
     on_drive = [path.name for path in kept_place(folder, "sd-nice").iterdir()]
-    assert on_drive == [".oneclick"], "what git has is not copied"
+    assert on_drive == [".source"], "what git has is not copied"
     fetched = len(world.git.fetches())
     again = Folder(folder.kept, tmp_path / "another machine")
     again.prepare()
@@ -297,7 +297,7 @@ def test_an_extensions_own_files_and_edits_come_back_on_a_new_machine(folder: Fo
     change(folder, "add", ADDRESS)
     mirror = Mirror(folder.data, folder.kept, lambda text: None)
     mirror.look(settled=0)
-    assert [p.name for p in kept_place(folder, "sd-nice").iterdir()] == [".oneclick"], "what git has is not copied"
+    assert [p.name for p in kept_place(folder, "sd-nice").iterdir()] == [".source"], "what git has is not copied"
     (folder.data / "extensions/sd-nice/wildcards.txt").write_text("cat\n")
     (folder.data / "extensions/sd-nice/README").write_text("changed\n")
     mirror.look(settled=0)
@@ -332,7 +332,7 @@ def test_what_a1111s_own_tab_installed_gets_its_history_on_drive_though_it_has_o
     Mirror(folder.data, folder.kept, lambda text: None).look(settled=0)
     assert [p.name for p in kept_place(folder, "sd-nice").iterdir()] == ["wildcards.txt"]
     put_extensions(folder, Heard())
-    assert (kept_place(folder, "sd-nice") / ".oneclick" / "source.bundle").exists()
+    assert (kept_place(folder, "sd-nice") / ".source" / "commits.bundle").exists()
 
 
 def test_an_extension_of_an_old_folder_is_loaded_with_its_large_files_linked(world: World, folder: Folder) -> None:
@@ -490,7 +490,7 @@ def test_the_web_ui_comes_up_and_the_culprit_is_named(place: Place, kernels: Ker
         else []
     )
     assert noted == [name for name in names if name == "crashes"], "only the one that stops it is switched off"
-    assert all((place.kept / "extensions" / name / ".oneclick").exists() for name in names), "kept"
+    assert all((place.kept / "extensions" / name / ".source").exists() for name in names), "kept"
 
 
 def notices(place: Place) -> list[str]:

@@ -10,6 +10,7 @@ import pytest
 from launcher.core.fields import NEWEST
 from launcher.core.folder import Folder
 from launcher.core.problem import Problem
+from launcher.drive.copying import sweep_unfinished
 from launcher.extensions.files import put_extensions
 from launcher.extensions.manage import add_extension
 from launcher.source.checkout import Repository, check_out
@@ -66,6 +67,15 @@ def test_what_drive_lost_comes_back_from_the_machine_without_the_network(world: 
     assert git("fsck", "--strict", at=opened(kept)) == ""
 
 
+def test_what_sweeps_up_unfinished_copies_leaves_histories_alone(world: World, folder: Folder) -> None:
+    add_extension(folder, ADDRESS, Heard())
+    bring(folder)
+    sweep_unfinished(folder.kept)
+    world.git.log.clear()
+    assert bring(another(folder)) == []
+    assert world.git.fetches() == []
+
+
 def test_what_two_machines_keep_is_kept_of_both(world: World, folder: Folder) -> None:
     first, other = fetched(folder), another(folder)
     pull_history(other, folder.kept / "extensions" / "nice")
@@ -90,7 +100,7 @@ def test_a_persons_own_repository_is_read_and_nothing_in_it_is_written(world: Wo
     world.git.add(NICE, {"one": b"new\n"})
     fetched(folder)
     assert {path: path.read_bytes() for path in (kept / ".git").rglob("*") if path.is_file()} == before
-    assert git("status", "--porcelain", at=kept) == "?? .oneclick/"
+    assert git("status", "--porcelain", at=kept) == "?? .source/"
 
 
 # ---- a folder of 1.2.0

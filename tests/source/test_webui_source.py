@@ -43,7 +43,7 @@ def test_the_history_is_on_drive_without_files_and_the_files_are_on_the_machine(
     commit, told = bring(folder)
     assert commit == world.git.tip(WEBUI)
     assert sorted(p.name for p in folder.kept.iterdir()) == [
-        ".oneclick",
+        ".source",
         "extensions",
         "models",
         "repositories",
@@ -204,7 +204,7 @@ def test_an_existing_seed_folder_is_taken_over_and_nothing_in_it_changes(world: 
     after = {p: p.read_bytes() for p in folder.kept.rglob("*") if p.is_file() and ".git" not in p.parts}
     ours = folder.kept / "versions.json"
     assert after.pop(ours)
-    assert {path: content for path, content in after.items() if ".oneclick" not in path.parts} == before
+    assert {path: content for path, content in after.items() if ".source" not in path.parts} == before
     assert git("rev-parse", "HEAD", at=folder.kept) == head
     heard = Heard()
     repository = {p: p.read_bytes() for p in (folder.kept / ".git").rglob("*") if p.is_file()}

@@ -31,7 +31,7 @@ def opened(kept: Path) -> Path:
     made = Path(tempfile.mkdtemp())
     atexit.register(shutil.rmtree, made)
     git("init", "--quiet", str(made))
-    bundle = str(kept / ".oneclick" / "source.bundle")
+    bundle = str(kept / ".source" / "commits.bundle")
     heads = git("bundle", "list-heads", bundle).splitlines()
     commits = {head.split()[0] for head in heads if " refs/oneclick/" in head}
     (made / ".git" / "shallow").write_text("".join(f"{commit}\n" for commit in sorted(commits)))
