@@ -115,7 +115,7 @@ def test_a_removed_extension_is_gone_and_kept_aside(folder: Folder) -> None:
     assert "kept as removed-extensions/sd-nice-" in told
     assert kept_extensions(folder) == []
     assert not (folder.data / "extensions/sd-nice").exists()
-    assert list((folder.kept / "removed-extensions").glob("sd-nice-*/.oneclick"))
+    assert list((folder.kept / "removed-extensions").glob("sd-nice-*/.source"))
 
 
 def test_one_that_cannot_be_updated_does_not_keep_the_others_from_it(world: World, folder: Folder) -> None:
