@@ -67,7 +67,7 @@ def read_object(path: Path) -> dict[str, Any]:
     """The JSON object in a file; empty where there is none or something else is in it."""
     try:
         found = json.loads(path.read_text())
-    except (FileNotFoundError, NotADirectoryError, ValueError):
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError, ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from launcher.drive.names import EXTENSIONS, Fingerprint, fingerprint_of
-from launcher.git.git import PLACED_MARK, unchanged_files
+from launcher.source.git import PLACED_MARK, unchanged_files
 
 
 class Checkouts:

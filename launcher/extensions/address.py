@@ -6,7 +6,7 @@ from typing import Final
 
 from launcher.core.problem import Problem
 from launcher.core.process import CommandError
-from launcher.git.git import git, last_words, main_branch
+from launcher.source.git import git, last_words, main_branch
 
 EXAMPLE: Final = "Paste an address like https://github.com/owner/name."
 # What git says about an address -> what a person is told.

@@ -12,10 +12,9 @@ from launcher.core.folder import Folder, leads_nowhere
 from launcher.core.status import Step
 from launcher.drive.names import UNFINISHED
 from launcher.drive.restore import COMES_BACK
-from launcher.git.git import BUSY_MARK, PLACED_MARK, branch_of, git, setting, used_or_head
-from launcher.git.history import pull_history, push_history
-from launcher.git.repository import Repository, check_out, keep_history, put_files, wanted_commit
-from launcher.git.submodules import check_out_submodules
+from launcher.source.checkout import Repository, branch_of, check_out, check_out_submodules, keep_history, put_files
+from launcher.source.git import BUSY_MARK, PLACED_MARK, git, head_of, setting
+from launcher.source.kept import BUNDLE, KEPT, origin_of, pull_history, push_history, used_commit
 from launcher.webui.settings_files import SWITCHED_OFF, check_settings_file, read_settings, write_settings
 
 
@@ -41,11 +40,16 @@ class Extension:
     @property
     def commit(self) -> str | None:
         """The version that is used; None of a plain folder."""
-        return wanted_commit(self.history, self.repository()) or None
+        return used_commit(self.history)
 
     @property
     def url(self) -> str | None:
-        return setting(self.history, "remote.origin.url") or None
+        return origin_of(self.history).get("url")
+
+    @property
+    def has_history(self) -> bool:
+        """True if its history is on Drive, kept by us or made there by others."""
+        return (self.drive_dir / BUNDLE).exists() or (self.drive_dir / ".git" / "HEAD").exists()
 
     def repository(self, *urls: str, wanted: str = "HEAD") -> Repository:
         return Repository(f"extensions/{self.name}", urls, wanted)
@@ -59,14 +63,14 @@ class Extension:
 
     def put(self, step: Step) -> None:
         """Bring its files to the machine: its version from the history, then files of its own from Drive."""
-        pull_history(self.folder, self.drive_dir)
+        pull_history(self.folder, self.drive_dir, step)
         self._keep_update_of_its_tab(step)
         commit, tracked = self.commit, set[str]()
         if commit:
-            if put_files(self.history, commit, self.files, step):
-                push_history(self.folder, self.drive_dir)
+            put_files(self.folder, self.history, commit, self.files, step)
             url, where = self.url or "unknown", self.repository().folder
             check_out_submodules(self.folder, where, self.history, self.files, commit, url, step)
+            push_history(self.folder, self.drive_dir)  # its parts, and what was damaged there
             look_cloned(self.files, url, branch_of(self.history), commit)
             tracked = set(git("ls-tree", "-r", "--name-only", "-z", commit, at=self.history).split("\0"))
         checked_out_on_drive = (self.drive_dir / ".git" / "index").exists()
@@ -76,11 +80,11 @@ class Extension:
 
     def _keep_update_of_its_tab(self, step: Step) -> None:
         """Keep the version that A1111's own Extensions tab has moved it to: the person asked for it there."""
-        mark, now = self.files / ".git" / PLACED_MARK, used_or_head(self.files)
+        mark, now = self.files / ".git" / PLACED_MARK, head_of(self.files)
         moved = now and mark.exists() and mark.read_text() not in ("", now)
         if moved and not (self.files / ".git" / BUSY_MARK).exists():
             updated = self.repository(f"file://{self.files}")
-            keep_history(self.history, updated, refresh=True, step=step, newest=now)
+            keep_history(self.folder, self.history, updated, step)
             push_history(self.folder, self.drive_dir)
 
     def remove_from_machine(self) -> None:
@@ -116,9 +120,9 @@ def put_extensions(folder: Folder, step: Step) -> None:
         if (path / PLACED_MARK).exists():
             if not extension.drive_dir.is_dir() and extension.drive_dir.parent.is_dir():
                 extension.put_aside()
-        elif not (extension.drive_dir / ".git" / "HEAD").exists():
-            cloned = extension.repository(f"file://{extension.files}", setting(extension.files, "remote.origin.url"))
-            check_out(folder, cloned, extension.files, refresh=True, step=step)
+        elif not extension.has_history:
+            origin = setting(extension.files, "remote.origin.url") or ""
+            check_out(folder, extension.repository(f"file://{extension.files}", origin), extension.files, step)
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda extension: extension.put(step), extensions_on_drive(folder)))
 
@@ -135,7 +139,7 @@ def look_cloned(files: Path, url: str, branch: str, commit: str) -> None:
 def own_files(drive_dir: Path) -> Iterator[str]:
     """The files beside an extension's history on Drive, relative to its folder."""
     for where, folders, names in os.walk(drive_dir):
-        folders[:] = [f for f in folders if f not in (".git", "__pycache__", UNFINISHED)]
+        folders[:] = [f for f in folders if f not in (".git", KEPT, "__pycache__", UNFINISHED)]
         paths = [Path(where, name) for name in names]
         yield from (str(path.relative_to(drive_dir)) for path in paths if not leads_nowhere(path))
 

@@ -19,10 +19,10 @@ from launcher.core.process import CommandError, run
 from launcher.core.session import read_object
 from launcher.core.status import Step
 from launcher.extensions.extension import Extension, switched_off
-from launcher.git.git import restore_missing
 from launcher.python.lock import CONSTRAINTS
 from launcher.python.repair import moved_packages, put_packages_back
 from launcher.python.uv import webui_environment
+from launcher.source.git import restore_missing
 
 # Seconds an installer may print nothing and compute nothing before it is ended. Slow links can ask for more.
 INSTALLER_SILENCE: Final = float(os.environ.get("ONECLICK_INSTALLER_SILENCE", "180"))

@@ -11,15 +11,14 @@ from launcher.core.problem import Problem
 from launcher.core.status import Step
 from launcher.extensions.address import checked_address, head_commit, refuse_other_branch, same_address
 from launcher.extensions.extension import Extension, extensions_on_drive, switch, switched_off
-from launcher.git.git import changed_files, setting
-from launcher.git.history import pull_history, push_history
-from launcher.git.repository import check_out, keep_edits
+from launcher.source.checkout import check_out, keep_edits
+from launcher.source.git import changed_files
+from launcher.source.kept import origin_of, pull_history
 
 CONTROLNET: Final = "sd-webui-controlnet"
 CONTROLNET_URL: Final = f"https://github.com/Mikubill/{CONTROLNET}.git"
 EXTENSION_ACTIONS: Final = ("add", "update all", "list", "remove", "switch off", "switch on")
 REMOVED: Final = "removed-extensions"  # the folder on Drive
-FOLLOWED: Final = "oneclick.branch"  # a setting of a history that was added from a branch, which could be done once
 NONE: Final = "there are no extensions"
 
 
@@ -78,7 +77,7 @@ def add_extension(folder: Folder, text: str, step: Step) -> Change:
         )
     extension = Extension(folder, address.name)
     try:
-        check_out(folder, extension.repository(address.url), extension.files, refresh=True, step=step)
+        check_out(folder, extension.repository(address.url), extension.files, step)
         extension.put(step)
     except BaseException:  # nothing half-made is left to be trusted
         extension.remove_from_machine()
@@ -88,7 +87,7 @@ def add_extension(folder: Folder, text: str, step: Step) -> Change:
 
 
 def update_extension(extension: Extension, step: Step) -> Change:
-    """Bring it to its newest version. A person's changes are kept in a branch, which is named. Raises `Problem`."""
+    """Bring it to its newest version. A person's changes are kept in a folder, which is named. Raises `Problem`."""
     extension.put(step)
     folder, files, history = extension.folder, extension.files, extension.history
     before, url = extension.commit, extension.url
@@ -98,17 +97,16 @@ def update_extension(extension: Extension, step: Step) -> Change:
             "Remove it with the action **remove**, then add it again by the address of its page.",
         )
     step.say(f"asking {url}")
-    followed = setting(history, FOLLOWED)
+    followed = origin_of(history).get("followed")  # a branch, by which one could be added once
     newest = head_commit(url, f"refs/heads/{followed}" if followed else "HEAD")
     if newest == before:
         return Change(f"{extension.in_words()}, already there and up to date", new=False)
     changed = changed_files(files)
-    if keep_edits(files, history, step) and not (extension.drive_dir / ".git" / "index").exists():
-        push_history(folder, extension.drive_dir)
+    if keep_edits(folder, files, step) and not (extension.drive_dir / ".git" / "index").exists():
         for inside in changed:  # the copies on Drive belong to the old version
             (extension.drive_dir / inside).unlink(missing_ok=True)
     wanted = extension.repository(url, wanted=followed or "HEAD")
-    check_out(folder, wanted, files, refresh=True, step=step, newest=newest)
+    check_out(folder, wanted, files, step)
     extension.put(step)
     return Change(f"{extension.in_words()}, updated from {before[:8]}")
 

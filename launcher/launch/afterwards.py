@@ -4,13 +4,13 @@ from collections.abc import Callable
 from typing import Final
 
 from launcher.drive.troubles import is_drives_fault
-from launcher.git.repository import keep_edits
 from launcher.launch import start
 from launcher.launch.launch import Launch
 from launcher.models.checksums import sync_checksums
 from launcher.models.previews import fetch_missing_previews
 from launcher.models.taken_over import broken_models
 from launcher.python.bytecode import keep_bytecode
+from launcher.source.checkout import keep_edits
 
 DRIVE_PAUSE: Final = 5.0  # seconds after which a Drive that was away is tried again
 FIRST_IMAGE: Final = 60.0  # seconds after which what an image needs has probably been imported, too
@@ -44,7 +44,7 @@ def while_drive_is_there(launch: Launch, what: str, work: Callable[[], None]) ->
 def _look_through_folder(launch: Launch) -> None:
     folder, status = launch.folder, launch.status
     if (folder.kept / ".git" / "index").exists():
-        keep_edits(folder.kept, folder.kept, launch.steps.of("source"))
+        keep_edits(folder, folder.kept, launch.steps.of("source"))
     dead = folder.dead_shortcuts()
     if dead:
         status.notice(f"These shortcuts on your Drive point to nothing and were skipped: {', '.join(dead)}.")

@@ -17,10 +17,10 @@ from launcher.core.session import Session, read_object, write_object
 from launcher.core.snapshot import Button, LoginBox, State
 from launcher.core.status import Status, Step
 from launcher.drive.sync import Sync
-from launcher.git.versions import Tries
 from launcher.launch.steps import STEPS, Steps
 from launcher.models.fetcher import Fetcher
 from launcher.models.pasted import without_secrets
+from launcher.source.versions import Tries
 from launcher.webui.outputs import OutputFolders
 from launcher.webui.process import WebUI
 

@@ -15,8 +15,6 @@ from launcher.extensions.extension import extensions_on_drive, put_extensions, s
 from launcher.extensions.install import run_installers
 from launcher.extensions.manage import CONTROLNET, extension_arguments
 from launcher.extensions.suspects import Suspicion
-from launcher.git.versions import Stage
-from launcher.git.webui_source import check_out_sub_repositories, check_out_version, keep_as_good
 from launcher.launch.launch import Launch
 from launcher.launch.steps import Failed
 from launcher.models.checksums import sync_checksums
@@ -24,6 +22,8 @@ from launcher.models.previews import lend_previews
 from launcher.python import environment
 from launcher.python.lock import LOCKED_COMMIT, LOCKED_VERSION, packages_for
 from launcher.python.uv import webui_environment
+from launcher.source.versions import Stage
+from launcher.source.webui import check_out_sub_repositories, check_out_version
 from launcher.webui.arguments import fixed_arguments, machine_arguments
 from launcher.webui.explain import not_loaded
 from launcher.webui.process import Plan
@@ -60,7 +60,7 @@ def version_of(launch: Launch) -> str:
 def note_what_started(launch: Launch) -> None:
     """Note on Drive the versions that have started, if that is new. Nobody need wait for Drive to take it."""
     if not launch.start_noted:
-        keep_as_good(launch.folder, launch.tries)
+        launch.tries.worked()
         note(launch.folder, extensions={one.name: one.commit for one in extensions_on_drive(launch.folder)})
         launch.start_noted = True
 

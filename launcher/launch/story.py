@@ -11,9 +11,6 @@ from launcher.core.session import read_object
 from launcher.core.snapshot import HELP, UNDERWAY, State
 from launcher.drive.mount import connect_drive, drive_is_mounted
 from launcher.extensions.extension import put_extensions
-from launcher.git.repository import newest_commit
-from launcher.git.versions import Stage
-from launcher.git.webui_source import versions_to_try
 from launcher.launch import start
 from launcher.launch.afterwards import do_afterwards
 from launcher.launch.launch import Launch
@@ -25,6 +22,8 @@ from launcher.models.taken_over import read_ahead
 from launcher.python.bytecode import put_bytecode, unpack_bytecode
 from launcher.python.environment import read_finished
 from launcher.python.lock import LOCKED_COMMIT, LOCKED_PACKAGES
+from launcher.source.versions import Stage
+from launcher.source.webui import newest_commit, versions_to_try
 from launcher.webui.arguments import check_arguments
 
 IN_USE: Final = "in use by the running web UI"
@@ -91,7 +90,7 @@ def _story(launch: Launch) -> None:
         launch.session.lead_to(port=launch.webui.port)
     with ThreadPoolExecutor(len(STEPS) + 2) as pool:  # each task below has a thread of its own
         wanted = launch.settings.version == NEWEST and not launch.webui.running
-        newest = pool.submit(newest_commit if wanted else str)
+        newest = pool.submit(lambda: newest_commit() if wanted else None)
         link = pool.submit(_link, launch)
         drive = pool.submit(_drive, launch)
         source = pool.submit(_source, launch, drive, newest)
@@ -157,7 +156,7 @@ def _drive(launch: Launch) -> None:
         step.done(where + (f", {restored} settings files restored" if restored else ""))
 
 
-def _source(launch: Launch, drive: "Future[None]", newest: "Future[str]") -> None:
+def _source(launch: Launch, drive: "Future[None]", newest: "Future[str | None]") -> None:
     with launch.steps.step("source", after=[drive]) as step:
         version = LAST_GOOD if launch.webui.running else launch.settings.version
         launch.tries = versions_to_try(launch.folder, version, step, newest.result())
@@ -186,7 +185,7 @@ def _bytecode(launch: Launch, drive: "Future[None]") -> None:
             unpack_bytecode(launch.folder)
 
 
-def _python(launch: Launch, newest: "Future[str]", source: "Future[None]", bytecode: "Future[None]") -> None:
+def _python(launch: Launch, newest: "Future[str | None]", source: "Future[None]", bytecode: "Future[None]") -> None:
     with launch.steps.step("python", "waiting for AUTOMATIC1111's list of packages") as step:
         before = read_finished(launch.folder)
         if newest.result() == LOCKED_COMMIT:

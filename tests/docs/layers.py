@@ -8,7 +8,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "how-it-works.md"
 FLOORS = (
     ("core",),
-    ("models", "ui", "git", "python", "colab", "webui"),
+    ("models", "ui", "source", "python", "colab", "webui"),
     ("access", "drive"),
     ("extensions",),
     ("launch", "notebook"),

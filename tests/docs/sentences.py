@@ -12,7 +12,7 @@ ROOMS = {
     "core": "The fields, the folder and the disk",
     "drive": "Google Drive",
     "colab": "Colab",
-    "git": "AUTOMATIC1111's source",
+    "source": "AUTOMATIC1111's source",
     "python": "The web UI's packages",
     "models": "Models",
     "extensions": "Extensions",

@@ -195,7 +195,7 @@ def test_a_folder_of_2023_is_taken_over_nothing_is_deleted_and_what_is_broken_is
     assert "extensions/sd-webui-controlnet/models/control_canny.safetensors (it is a web page)" in told
     assert "good.safetensors (" not in told
     kernel.wait(
-        lambda: "contains changes you made (launch.py). They are kept in the branch kept-changes-" in kernel.html(),
+        lambda: "contains changes you made (launch.py). They are kept in kept-changes/" in kernel.html(),
         30,
         "the changes",
     )

@@ -15,7 +15,7 @@ from launcher.core.folder import Folder, write_safely
 from launcher.core.problem import Problem
 from launcher.drive.names import UNFINISHED
 from launcher.drive.sync import Sync
-from launcher.git.git import PLACED_MARK
+from launcher.source.git import PLACED_MARK
 from tests.conftest import ROOT
 from tests.world.githost import git
 from tests.world.mounted import MountedDrive

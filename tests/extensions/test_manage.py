@@ -61,7 +61,7 @@ def names_on_drive(folder: Folder) -> list[str]:
 def test_an_added_extension_is_on_drive_as_history_and_on_the_machine_as_files(folder: Folder) -> None:
     told, _ = change(folder, "add", ADDRESS)
     assert re.fullmatch(r"sd-nice: version \w{8} of \d{4}-\d\d-\d\d, added", told)
-    assert [p.name for p in drive_dir(folder, "sd-nice").iterdir()] == [".git"]
+    assert [p.name for p in drive_dir(folder, "sd-nice").iterdir()] == [".source"]
     assert (folder.data / "extensions/sd-nice/scripts/nice.py").read_text() == "one\n"
 
 
@@ -74,15 +74,15 @@ def test_adding_it_twice_is_said_and_brings_it_up_to_date(world: World, folder: 
     assert not (folder.data / "extensions/sd-nice/README").exists()
 
 
-def test_updating_one_with_local_edits_keeps_them_in_a_branch_that_is_named(world: World, folder: Folder) -> None:
+def test_updating_one_with_local_edits_keeps_them_in_a_folder_that_is_named(world: World, folder: Folder) -> None:
     change(folder, "add", ADDRESS)
     (folder.data / "extensions/sd-nice/scripts/nice.py").write_text("mine\n")
     world.git.add(NICE, {"scripts/nice.py": b"two\n"})
     _, told = change(folder, "update all")
-    branch = re.search(r"kept-changes-\w{8}", told[0])
-    assert branch, told
+    aside = re.search(r"kept-changes/sd-nice-\w{8}", told[0])
+    assert aside, told
     assert "scripts/nice.py" in told[0]
-    assert git("show", f"{branch[0]}:scripts/nice.py", at=drive_dir(folder, "sd-nice")) == "mine"
+    assert (folder.kept / aside[0] / "scripts/nice.py").read_text() == "mine\n"
     assert (folder.data / "extensions/sd-nice/scripts/nice.py").read_text() == "two\n"
 
 
@@ -117,7 +117,7 @@ def test_a_removed_extension_is_gone_and_kept_aside(folder: Folder) -> None:
     assert "kept as removed-extensions/sd-nice-" in told
     assert names_on_drive(folder) == []
     assert not (folder.data / "extensions/sd-nice").exists()
-    assert list((folder.kept / "removed-extensions").glob("sd-nice-*/.git"))
+    assert list((folder.kept / "removed-extensions").glob("sd-nice-*/.source"))
 
 
 def test_one_that_cannot_be_updated_does_not_keep_the_others_from_it(world: World, folder: Folder) -> None:
@@ -214,8 +214,8 @@ def test_a_repository_inside_it_comes_with_it_and_is_not_fetched_twice(
     assert not (folder.data / "extensions/out").exists(), "nothing is put beside it"
     sync = Sync(folder.data, folder.kept, lambda text: None)
     sync.poll(settled=0)
-    on_drive = {path.name for path in (drive_dir(folder, "sd-nice") / "lib" / "inner").iterdir()}
-    assert on_drive == {".git"}, "what git has is not copied"
+    on_drive = [path.name for path in drive_dir(folder, "sd-nice").iterdir()]
+    assert on_drive == [".source"], "what git has is not copied"
     fetched = len(world.git.fetches())
     again = Folder(folder.kept, tmp_path / "another machine")
     again.prepare()
@@ -288,7 +288,7 @@ def test_an_extensions_own_files_and_edits_come_back_on_a_new_machine(folder: Fo
     change(folder, "add", ADDRESS)
     sync = Sync(folder.data, folder.kept, lambda text: None)
     sync.poll(settled=0)
-    assert [p.name for p in drive_dir(folder, "sd-nice").iterdir()] == [".git"], "what git has is not copied"
+    assert [p.name for p in drive_dir(folder, "sd-nice").iterdir()] == [".source"], "what git has is not copied"
     (folder.data / "extensions/sd-nice/wildcards.txt").write_text("cat\n")
     (folder.data / "extensions/sd-nice/README").write_text("changed\n")
     sync.poll(settled=0)
@@ -323,7 +323,7 @@ def test_what_a1111s_own_tab_installed_gets_its_history_on_drive_though_it_has_o
     Sync(folder.data, folder.kept, lambda text: None).poll(settled=0)
     assert [p.name for p in drive_dir(folder, "sd-nice").iterdir()] == ["wildcards.txt"]
     put_extensions(folder, Heard())
-    assert (drive_dir(folder, "sd-nice") / ".git" / "HEAD").exists()
+    assert (drive_dir(folder, "sd-nice") / ".source" / "commits.bundle").exists()
 
 
 def test_an_extension_of_an_old_folder_is_loaded_with_its_large_files_linked(world: World, folder: Folder) -> None:
@@ -481,7 +481,7 @@ def test_the_web_ui_comes_up_and_the_culprit_is_named(place: Place, kernels: Ker
         else []
     )
     assert noted == [name for name in names if name == "crashes"], "only the one that stops it is switched off"
-    assert all((place.kept / "extensions" / name / ".git").exists() for name in names), "kept"
+    assert all((place.kept / "extensions" / name / ".source").exists() for name in names), "kept"
 
 
 def notices(place: Place) -> list[str]:

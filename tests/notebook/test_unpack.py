@@ -177,7 +177,7 @@ ERRORS = {
     "core": "from launcher.core.fields import checked_minutes; checked_minutes('x')",
     "models": "from launcher.models.pasted import safe_name; safe_name(1)",
     "ui": "from launcher.ui.words import in_bytes; in_bytes('x')",
-    "git": "from launcher.git.git import last_words; last_words(None)",
+    "source": "from launcher.source.git import last_words; last_words(None)",
     "webui": "from launcher.webui.arguments import argument_names; argument_names('(')",
     "colab": "from launcher.colab.notebook import values_in; values_in(1)",
     "python": "from launcher.python.lock import packages_for; packages_for(1)",

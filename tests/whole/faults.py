@@ -21,7 +21,7 @@ import requests
 
 from tests.conftest import COLAB_PYTHON
 from tests.world import CLIP_REPO, MODEL_LINK, MODEL_REPO, WEBUI, World
-from tests.world.githost import git
+from tests.world.githost import git, opened
 from tests.world.kernel import Kernel, cell_source
 from tests.world.page import CONSENT, Reply
 from tests.world.place import Place, card, wait_ready
@@ -97,7 +97,7 @@ MOMENTS = (
         "permission" in shown(k), {"consent": 1.0}, has_child=False),
     Moment("drive", "the folder is made", lambda p, k: "looking for your folder" in shown(k) or (p.mountpoint.is_dir() and not p.data.is_dir()), {"latency": 0.1}, has_child=False),
     Moment("source", "the history is fetched", lambda p, k: (history(p) / ".git" / "HEAD").exists() and "version" not in shown(k), {"delay": 1.0}),
-    Moment("source", "the history goes to Drive", lambda p, k: (p.kept / ".git").is_dir() and not (p.kept / ".git" / "HEAD").exists(), {"latency": 0.1}, has_child=False),
+    Moment("source", "the history goes to Drive", lambda p, k: (p.kept / ".source").is_dir() and not (p.kept / ".source" / "commits.bundle").exists(), {"latency": 0.1}, has_child=False),
     Moment("source", "files are put on the machine", lambda p, k: (code(p) / ".git").is_dir() and "of 5 parts" not in shown(k), {"latency": 0.02}),
     Moment("source", "the five parts are fetched", lambda p, k: (history(p) / "repositories").is_dir() and "5 of 5" not in shown(k), {"delay": 0.7}),
     Moment("python", "the environment is made", lambda p, k: python(p).is_dir() and not (python(p) / "requirements.txt").exists()),
@@ -274,9 +274,9 @@ def damages(world: World, place: Place, written: bool) -> tuple[str, ...]:
     if written:
         found += [f"{n}.png" for n in range(12) if (place.kept / "outputs" / f"{n}.png").read_bytes() != image(n)]
     for repository in (place.kept, *(place.kept / "repositories").glob("*")):
-        if subprocess.run(
-            ["git", "-C", str(repository), "fsck", "--connectivity-only"], capture_output=True, check=False
-        ).returncode:
+        try:
+            opened(repository)
+        except subprocess.CalledProcessError:
             found.append(f"history of {repository.name}")
     found += [
         str(p.relative_to(place.kept))

@@ -28,11 +28,10 @@ from launcher.core.fields import NO_LINK
 from launcher.core.problem import Problem
 from launcher.core.process import PACKAGE, own_environment, run
 from launcher.core.tools import Pin, install_tool
-from launcher.git.repository import newest_commit
-from launcher.git.webui_source import check_out_sub_repositories, check_out_version
 from launcher.python import install
 from launcher.python.environment import prepare_python
 from launcher.python.uv import uv_environment, webui_environment
+from launcher.source.webui import check_out_sub_repositories, check_out_version, newest_commit
 from launcher.webui.arguments import fixed_arguments, machine_arguments
 from launcher.webui.process import Plan, WebUI
 from tests.conftest import COLAB_PYTHON, ROOT, new_folder
@@ -327,7 +326,7 @@ def with_git(at: Surroundings, world: World) -> Callable[[], object]:
 
     def bring() -> None:
         folder, heard = new_folder(at.root), Heard()
-        check_out_version(folder, newest_commit(), heard)
+        check_out_version(folder, newest_commit() or "no answer", heard)
         check_out_sub_repositories(folder, heard)
         assert b"\r\n" not in (folder.code / "launch.py").read_bytes()
 
@@ -395,7 +394,7 @@ def with_webui(at: Surroundings, world: World) -> Callable[[], object]:
     def start() -> None:
         folder, heard = new_folder(at.root), Heard()
         folder.machine.mkdir(exist_ok=True)
-        check_out_version(folder, newest_commit(), heard)
+        check_out_version(folder, newest_commit() or "no answer", heard)
         check_out_sub_repositories(folder, heard)
         folder.python.symlink_to(webui_python())
         arguments = (*fixed_arguments(folder, ""), *machine_arguments("", 0, 0))

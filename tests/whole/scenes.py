@@ -910,7 +910,7 @@ def step_scene(what: str, prepare: Callable[[Stage], None], begun: Callable[[Sta
 
 
 def slow_git(stage: Stage) -> None:
-    for path in (stage.place.kept / ".git", stage.place.machine / "oneclick" / "history"):
+    for path in (stage.place.kept / ".source", stage.place.machine / "oneclick" / "history"):
         shutil.rmtree(path, ignore_errors=True)
     shutil.rmtree(stage.place.machine / "oneclick" / "stable-diffusion-webui", ignore_errors=True)
     stage.world.git.delay = 3.0

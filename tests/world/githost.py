@@ -1,7 +1,10 @@
 """A stand-in for GitHub: bare repositories on disk behind git's own smart HTTP server (`git http-backend`)."""
 
+import atexit
 import os
+import shutil
 import subprocess
+import tempfile
 import threading
 import time
 from dataclasses import dataclass, field
@@ -21,6 +24,19 @@ def git(*arguments: str, at: Path | None = None) -> str:
     return subprocess.run(
         ["git", *where, *arguments], env={**os.environ, **who}, check=True, capture_output=True, text=True
     ).stdout.strip()
+
+
+def opened(kept: Path) -> Path:
+    """A repository made anew, until the tests end, of what is kept in a folder on Drive: git proves all of it."""
+    made = Path(tempfile.mkdtemp())
+    atexit.register(shutil.rmtree, made)
+    git("init", "--quiet", str(made))
+    bundle = str(kept / ".source" / "commits.bundle")
+    heads = git("bundle", "list-heads", bundle).splitlines()
+    commits = {head.split()[0] for head in heads if " refs/oneclick/" in head}
+    (made / ".git" / "shallow").write_text("".join(f"{commit}\n" for commit in sorted(commits)))
+    git("fetch", "--quiet", bundle, "refs/*:refs/*", at=made)
+    return made
 
 
 @dataclass

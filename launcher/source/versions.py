@@ -3,10 +3,9 @@ them.
 """
 
 import json
+import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from enum import Enum
-from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,6 +18,7 @@ from launcher.core.status import Step
 
 VERSIONS: Final = "versions.json"
 OLD_NOTES: Final = "oneclick.json"  # launchers before this one noted {"last_good": commit} there
+TABLES: Final = ("wanted", "failed", "unfinished")
 MOST_UNFINISHED: Final = 3  # times a version may be tried without an end; then it counts as one that fails
 
 
@@ -30,7 +30,6 @@ class Stage(Enum):
     START = "it did not start"
 
 
-@dataclass(frozen=True)
 class Versions:
     """The one owner of `versions.json` in the folder on Drive. Nothing else reads or writes it.
 
@@ -39,66 +38,69 @@ class Versions:
     unfinished: commit to how often its start saw no end.
     """
 
-    kept: Path
-    launcher: str = field(default=PACKAGE.name)
+    def __init__(self, kept: Path, launcher: str = PACKAGE.name) -> None:
+        self.file, self.launcher = kept / VERSIONS, launcher
+        found = read_object(self.file)
+        self.good = commit_in(found.get("good")) or commit_in(read_object(kept / OLD_NOTES).get("last_good"))
+        self._wanted, self._failed, self._unfinished = (table_in(found, name) for name in TABLES)
 
-    @property
-    def good(self) -> str:
-        """The commit that started last, or ""."""
-        return str(self._noted.get("good") or read_object(self.kept / OLD_NOTES).get("last_good") or "")
-
-    def failure(self, commit: str) -> str:
-        """Why that commit should not be tried again, or ""."""
-        found = self._table("failed").get(commit)
+    def failure(self, commit: str) -> str | None:
+        """Why that commit should not be tried again."""
+        found = self._failed.get(commit)
         if isinstance(found, dict) and found.get("launcher") == self.launcher:
             return str(found.get("why"))
         if self._times_unfinished(commit) >= MOST_UNFINISHED:
             return "the machine went away each time before it had started"
-        return ""
+        return None
 
-    def meant_by(self, name: str) -> str:
-        """The commit that a branch or tag meant when GitHub last said so, or ""."""
-        return str(self._table("wanted").get(name, ""))
+    def meant_by(self, name: str) -> str | None:
+        """The commit that a branch or tag meant when GitHub last said so."""
+        return commit_in(self._wanted.get(name))
 
     def note_wanted(self, name: str, commit: str) -> None:
         """A branch or tag means this commit now."""
         if self.meant_by(name) != commit:
-            self._write(wanted=self._table("wanted") | {name: commit})
+            self._wanted[name] = commit
+            self._write()
 
     def note_try(self, commit: str) -> None:
         """That commit is about to be started."""
         if commit != self.good:
-            self._write(unfinished=self._table("unfinished") | {commit: self._times_unfinished(commit) + 1})
+            self._unfinished[commit] = self._times_unfinished(commit) + 1
+            self._write()
 
     def note_good(self, commit: str, failed: dict[str, str]) -> None:
         """That commit has started, and those failed (commit to the reason) before it did."""
-        gone = {commit, *failed}
-        old = {other: why for other, why in self._table("failed").items() if other != commit}
-        new = {other: {"why": why, "launcher": self.launcher} for other, why in failed.items()}
-        unfinished = {other: times for other, times in self._table("unfinished").items() if other not in gone}
-        self._write(good=commit, failed=old | new, unfinished=unfinished)
+        self.good = commit
+        self._failed.pop(commit, None)
+        self._failed |= {other: {"why": why, "launcher": self.launcher} for other, why in failed.items()}
+        for other in (commit, *failed):
+            self._unfinished.pop(other, None)
+        self._write()
 
     def forget_try(self, commit: str) -> None:
         """The try of that commit came to an end."""
-        if commit in self._table("unfinished"):
-            left = {other: times for other, times in self._table("unfinished").items() if other != commit}
-            self._write(unfinished=left)
+        if self._unfinished.pop(commit, None):
+            self._write()
 
     def _times_unfinished(self, commit: str) -> int:
-        times = self._table("unfinished").get(commit, 0)
+        times = self._unfinished.get(commit, 0)
         return times if isinstance(times, int) else 0
 
-    @cached_property
-    def _noted(self) -> dict[str, Any]:
-        return read_object(self.kept / VERSIONS)
+    def _write(self) -> None:
+        tables = zip(TABLES, (self._wanted, self._failed, self._unfinished), strict=True)
+        write_safely(self.file, json.dumps({"good": self.good} | dict(tables), indent=1))
 
-    def _table(self, name: str) -> dict[str, Any]:
-        found = self._noted.get(name)
-        return found if isinstance(found, dict) else {}
 
-    def _write(self, **what: object) -> None:
-        write_safely(self.kept / VERSIONS, json.dumps(self._noted | what, indent=1))
-        self._noted.update(what)
+def table_in(found: dict[str, Any], name: str) -> dict[str, Any]:
+    """A table in what was read from Drive; empty where something else is there."""
+    table = found.get(name)
+    return table if isinstance(table, dict) else {}
+
+
+def commit_in(value: object) -> str | None:
+    """What a file on Drive says is a commit, if it is one: git gets it as an argument."""
+    return value if isinstance(value, str) and re.fullmatch(r"[0-9a-f]{40}", value) else None
 
 
 class Tries:

@@ -15,10 +15,10 @@ from launcher.core.fields import LAST_GOOD, NEWEST
 from launcher.core.folder import Folder
 from launcher.core.problem import Problem
 from launcher.core.process import CommandError
-from launcher.git.versions import MOST_UNFINISHED, Stage, Tries, Versions
-from launcher.git.webui_source import check_out_sub_repositories, check_out_version, keep_as_good, versions_to_try
 from launcher.python.lock import CONSTRAINTS
 from launcher.python.uv import uv_problem
+from launcher.source.versions import MOST_UNFINISHED, Stage, Tries, Versions
+from launcher.source.webui import check_out_sub_repositories, check_out_version, versions_to_try
 from tests.conftest import new_folder
 from tests.world import WEBUI, World
 from tests.world.githost import git
@@ -46,7 +46,7 @@ class OneLaunch:
     def run(self, version: str, newest: str = "") -> str:
         tries = versions_to_try(self.folder, version, self.heard, newest)
         self._stages(tries)
-        keep_as_good(self.folder, tries)
+        tries.worked()
         return tries.commit
 
     def _stages(self, tries: Tries) -> None:
@@ -142,7 +142,7 @@ def test_every_order_of_failures_ends_in_a_running_web_ui_or_at_first_in_one_sen
 ) -> None:
     failure, version, when = order
     ends_in, sentences = ORDERS[order]
-    good = "" if when == FIRST else OneLaunch(folder, {}).run(NEWEST)
+    good = None if when == FIRST else OneLaunch(folder, {}).run(NEWEST)
     bad, newest = publish(world, failure)
     if when == ELSEWHERE:
         folder = Folder(folder.kept, tmp_path / "new machine")
@@ -154,7 +154,7 @@ def test_every_order_of_failures_ends_in_a_running_web_ui_or_at_first_in_one_sen
             launch.run(field, newest)
         assert caught.value.what.count(". ") == 0
         assert caught.value.do
-        assert Versions(folder.kept).failure(bad) == "", "the next ▶ tries it again: there is no other"
+        assert Versions(folder.kept).failure(bad) is None, "the next ▶ tries it again: there is no other"
     else:
         assert launch.run(field, newest) == good
         assert git("rev-parse", "HEAD", at=folder.code) == good

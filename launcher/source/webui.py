@@ -1,4 +1,4 @@
-"""A1111's source: its history kept on Drive, its files on the machine. Knows nothing of Python packages."""
+"""A1111's source with the repositories it needs. Knows nothing of Python packages."""
 
 import os
 import re
@@ -10,11 +10,12 @@ from launcher.core.fields import LAST_GOOD, NEWEST
 from launcher.core.folder import Folder
 from launcher.core.problem import Problem
 from launcher.core.status import Step
-from launcher.git.git import OUR_REF, NoSuchName, git, resolve_ref
-from launcher.git.history import pull_history, push_history
-from launcher.git.repository import WEBUI_URL, Repository, check_out, newest_commit, wanted_commit
-from launcher.git.versions import Tries, Versions
+from launcher.source.checkout import Repository, check_out
+from launcher.source.git import answer, resolve_ref
+from launcher.source.kept import pull_history, used_commit
+from launcher.source.versions import Tries, Versions
 
+WEBUI_URL: Final = "https://github.com/AUTOMATIC1111/stable-diffusion-webui.git"
 # Where to look when a repository is not at the address A1111 v1.10.1 has for it.
 MIRRORS: Final = {
     # Gone from GitHub since December 2025 (AUTOMATIC1111#17204); A1111's own dev branch uses w-e-w's copy (#17207).
@@ -34,7 +35,7 @@ SUB_REPOSITORIES: Final = {
 
 
 def versions_to_try(
-    folder: Folder, version: str, step: Step, newest: str = "", versions: Versions | None = None
+    folder: Folder, version: str, step: Step, newest: str | None = None, versions: Versions | None = None
 ) -> Tries:
     """The versions this launch may use, best first: what the field `version` says, then the one that worked last.
 
@@ -44,20 +45,21 @@ def versions_to_try(
     """
     versions = versions or Versions(folder.kept)
     good = versions.good
+    step.say("reading the version kept on Drive" if version == LAST_GOOD else "asking GitHub for the version")
+    kept = good or used_commit(pull_history(folder, folder.kept, step))  # a folder of others has no notes of ours
     if version == LAST_GOOD:
-        step.say("reading the version kept on Drive")
-        commit = good or kept_commit(folder) or newest or newest_commit()
+        commit = kept or newest or newest_commit()
+    elif version == NEWEST:
+        commit = newest or newest_commit()
     else:
-        step.say("asking GitHub for the version")
-        commit = (newest or newest_commit()) if version == NEWEST else named_commit(versions, version)
-    if version == NEWEST and not commit and (commit := good or kept_commit(folder)):
-        step.notice(f"GitHub did not answer, so the version kept on Drive is used ({commit[:8]}).")
-    why = versions.failure(commit) if version == NEWEST and good not in ("", commit) else ""
-    if why:
+        commit = named_commit(versions, version)
+    if version == NEWEST and kept and not commit:
+        step.notice(f"GitHub did not answer, so the version kept on Drive is used ({kept[:8]}).")
+        commit = kept
+    if version == NEWEST and commit and good and commit != good and (why := versions.failure(commit)):
         step.notice(
-            f"The newest AUTOMATIC1111 ({commit[:8]}) did not work before ({why.rstrip('.')}), so the version "
-            "that worked "
-            f"last ({good[:8]}) is used until there is a newer one."
+            f"The newest AUTOMATIC1111 ({commit[:8]}) did not work before ({why.rstrip('.')}), so the version that "
+            f"worked last ({good[:8]}) is used until there is a newer one."
         )
         commit = good
     if not commit:
@@ -68,8 +70,13 @@ def versions_to_try(
     return Tries(versions, tuple(dict.fromkeys(found for found in (commit, good) if found)), version)
 
 
-def named_commit(versions: Versions, name: str) -> str:
-    """The commit that a branch, tag or (part of a) commit of A1111 means, or "" where GitHub does not answer and never
+def newest_commit(url: str = WEBUI_URL, ref: str = "refs/heads/master") -> str | None:
+    """The commit that a branch is at now, if the host says so."""
+    return (answer("ls-remote", "--", url, ref) or "").partition("\t")[0] or None
+
+
+def named_commit(versions: Versions, name: str) -> str | None:
+    """The commit that a branch, tag or (part of a) commit of A1111 means; None where GitHub does not answer and never
     did.
 
     Raises `Problem` for a name that A1111 does not have.
@@ -78,7 +85,7 @@ def named_commit(versions: Versions, name: str) -> str:
         return name
     try:
         commit = resolve_ref(WEBUI_URL, name)
-    except NoSuchName as error:
+    except LookupError as error:
         raise Problem(
             f"AUTOMATIC1111 has no version called {name}.",
             "Write a version such as v1.10.1, a branch such as dev, or all 40 digits of a commit in the field "
@@ -90,36 +97,18 @@ def named_commit(versions: Versions, name: str) -> str:
     return commit or versions.meant_by(name)
 
 
-def kept_commit(folder: Folder) -> str:
-    """The version in a folder that no launcher has noted anything about: what stands in its history, or ""."""
-    return wanted_commit(pull_history(folder, folder.kept), Repository("", (), "HEAD"))
-
-
 def check_out_version(folder: Folder, commit: str, step: Step) -> None:
     """Check that very commit of A1111 out on the machine. Raises `Problem` if neither Drive nor GitHub has it."""
-    check_out(folder, Repository("", (WEBUI_URL,), commit), folder.code, refresh=False, step=step, used=False)
-
-
-def keep_as_good(folder: Folder, tries: Tries) -> None:
-    """The version has started: it is the one that worked last, and the history on Drive says so too."""
-    history = pull_history(folder, folder.kept)
-    git("update-ref", OUR_REF, tries.commit, at=history)
-    push_history(folder, folder.kept)
-    tries.worked()
+    check_out(folder, Repository(".", (WEBUI_URL,), commit), folder.code, step)
 
 
 def check_out_sub_repositories(folder: Folder, step: Step) -> None:
     """Check out the five repositories A1111 needs, side by side, by way of Drive; fetch only what Drive has not."""
     repositories = sub_repositories(folder.code)
-    ready = 0
-
-    def one(repository: Repository) -> None:
-        check_out(folder, repository, folder.code / repository.folder, refresh=False, step=step)
-
     with ThreadPoolExecutor(len(repositories) or 1) as pool:
-        for future in as_completed([pool.submit(one, repository) for repository in repositories]):
+        waiting = [pool.submit(check_out, folder, one, folder.code / one.folder, step) for one in repositories]
+        for ready, future in enumerate(as_completed(waiting), 1):
             future.result()
-            ready += 1
             step.say(f"{ready} of {len(repositories)} parts ready")
 
 

@@ -11,9 +11,10 @@ from launcher.core.folder import Folder
 from launcher.core.problem import Problem
 from launcher.core.process import CommandError
 from launcher.extensions.address import head_commit
-from launcher.git.git import begin_history, fetch, resolve_ref, restore_missing
-from launcher.git.repository import keep_edits, newest_commit
-from launcher.git.webui_source import check_out_sub_repositories, check_out_version, keep_as_good, versions_to_try
+from launcher.source.checkout import keep_edits
+from launcher.source.git import fetch, resolve_ref, restore_missing
+from launcher.source.kept import BUNDLE
+from launcher.source.webui import check_out_sub_repositories, check_out_version, newest_commit, versions_to_try
 from tests.conftest import new_folder
 from tests.world import WEBUI, World
 from tests.world.githost import git
@@ -34,7 +35,7 @@ def bring(folder: Folder, update: bool = True, commit: str = "") -> tuple[str, l
     tries = versions_to_try(folder, commit or (NEWEST if update else LAST_GOOD), heard)
     check_out_version(folder, tries.commit, heard)
     check_out_sub_repositories(folder, heard)
-    keep_as_good(folder, tries)
+    tries.worked()
     return tries.commit, heard.notices
 
 
@@ -42,7 +43,7 @@ def test_the_history_is_on_drive_without_files_and_the_files_are_on_the_machine(
     commit, told = bring(folder)
     assert commit == world.git.tip(WEBUI)
     assert sorted(p.name for p in folder.kept.iterdir()) == [
-        ".git",
+        ".source",
         "extensions",
         "models",
         "repositories",
@@ -125,36 +126,52 @@ def test_the_next_mirror_is_tried_when_the_first_is_gone(world: World, folder: F
 
 def test_stale_locks_and_a_clone_cut_in_half_mend_themselves(world: World, folder: Folder) -> None:
     commit, _ = bring(folder)
-    for repository in (folder.kept, folder.kept / "repositories" / "BLIP", folder.code):
+    history = folder.history(folder.kept)
+    for repository in (history, history / "repositories" / "BLIP", folder.code):
         for lock in ("index.lock", "shallow.lock", "config.lock", "HEAD.lock"):
             (repository / ".git" / lock).touch()
-    (folder.kept / ".git" / "objects" / "pack").mkdir(exist_ok=True)
-    (folder.kept / ".git" / "objects" / "pack" / "tmp_pack_abc").write_bytes(b"half")
+    (history / ".git" / "objects" / "pack" / "tmp_pack_abc").write_bytes(b"half")
     world.git.add(WEBUI, {"modules/launch_utils.py": b"", "launch.py": b"new"})
     assert bring(folder)[0] != commit
-    assert not list(folder.kept.rglob("tmp_pack*"))
+    assert not list(history.rglob("tmp_pack*"))
 
 
 def test_a_history_with_missing_objects_is_fetched_again(world: World, folder: Folder, tmp_path: Path) -> None:
     bring(folder)
-    for thing in (p for p in (folder.kept / ".git" / "objects").rglob("*") if p.is_file()):
-        thing.unlink()
+    (folder.kept / BUNDLE).unlink()
     again = Folder(folder.kept, tmp_path / "new machine")
     assert bring(again)[0] == world.git.tip(WEBUI)
 
 
-def test_changes_on_the_machine_are_kept_in_a_branch_before_an_update_replaces_them(
-    world: World, folder: Folder
-) -> None:
+def test_changes_on_the_machine_are_kept_on_drive_before_an_update_replaces_them(world: World, folder: Folder) -> None:
     bring(folder)
     (folder.code / "launch.py").write_text(SEED_EDIT)
     newer = world.git.add(WEBUI, {"modules/launch_utils.py": b"", "launch.py": b"new"})
     commit, told = bring(folder)
     assert commit == newer
     assert (folder.code / "launch.py").read_text() == "new"
-    branch = next(word.rstrip(";.") for word in told[0].split() if word.startswith("kept-changes-"))
-    assert git("show", f"{branch}:launch.py", at=folder.kept) + "\n" == SEED_EDIT
+    aside = next(word for word in told[0].split() if word.startswith("kept-changes/"))
+    assert (folder.kept / aside / "launch.py").read_text() == SEED_EDIT
     assert bring(folder)[1] == [], "said once"
+
+
+def test_what_a_link_in_a_checkout_leads_to_is_never_copied_to_drive(
+    world: World, folder: Folder, tmp_path: Path
+) -> None:
+    bring(folder)
+    secrets = tmp_path / "secrets"
+    (secrets / "modules").mkdir(parents=True)
+    for name in ("launch.py", "modules/launch_utils.py"):
+        (secrets / name).write_text("the password")
+    (folder.code / "launch.py").unlink()
+    (folder.code / "launch.py").symlink_to(secrets / "launch.py")
+    shutil.rmtree(folder.code / "modules")
+    (folder.code / "modules").symlink_to(secrets / "modules")
+    world.git.add(WEBUI, {"modules/launch_utils.py": b"", "launch.py": b"new"})
+    bring(folder)
+    assert (folder.code / "launch.py").read_text() == "new"
+    assert not [path for path in folder.kept.rglob("*") if path.is_file() and b"the password" in path.read_bytes()]
+    assert (secrets / "launch.py").read_text() == "the password"
 
 
 def test_a_checkout_cut_off_in_the_middle_is_no_change_of_a_person(world: World, folder: Folder) -> None:
@@ -187,14 +204,15 @@ def test_an_existing_seed_folder_is_taken_over_and_nothing_in_it_changes(world: 
     after = {p: p.read_bytes() for p in folder.kept.rglob("*") if p.is_file() and ".git" not in p.parts}
     ours = folder.kept / "versions.json"
     assert after.pop(ours)
-    assert after == before
+    assert {path: content for path, content in after.items() if ".source" not in path.parts} == before
     assert git("rev-parse", "HEAD", at=folder.kept) == head
     heard = Heard()
-    branch = keep_edits(folder.kept, folder.kept, heard)
-    assert git("show", f"{branch}:launch.py", at=folder.kept) + "\n" == SEED_EDIT
+    repository = {p: p.read_bytes() for p in (folder.kept / ".git").rglob("*") if p.is_file()}
+    assert keep_edits(folder, folder.kept, heard)
+    assert keep_edits(folder, folder.kept, heard), "said once"
+    assert len(heard.notices) == 1
     assert "launch.py" in heard.notices[0]
-    ours.unlink()
-    assert {p: p.read_bytes() for p in folder.kept.rglob("*") if p.is_file() and ".git" not in p.parts} == before
+    assert {p: p.read_bytes() for p in (folder.kept / ".git").rglob("*") if p.is_file()} == repository
     assert git("log", "--oneline", at=folder.kept)
     assert subprocess.run(["git", "-C", folder.kept, "diff", "--quiet"], check=False).returncode == 1, (
         "the local edit is still there"
@@ -204,7 +222,7 @@ def test_an_existing_seed_folder_is_taken_over_and_nothing_in_it_changes(world: 
 def test_an_address_that_looks_like_an_option_is_not_one(tmp_path: Path) -> None:
     """A repository's address comes from a file on Drive; git runs the program that `--upload-pack` names."""
     ran, history = tmp_path / "ran", tmp_path / "history"
-    begin_history(history, "unused")
+    git("init", "-q", str(history))
     for address in (f"--upload-pack=touch {ran};", f"-u touch {ran};"):
         newest_commit(address, "HEAD")
         newest_commit(address, "main")

@@ -1,1 +1,0 @@
-"""Histories kept on Drive and files on the machine, with git."""

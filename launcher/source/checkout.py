@@ -1,0 +1,181 @@
+"""One repository: what is wanted of it in its history, which is kept on Drive, and its files on the machine."""
+
+import hashlib
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+from urllib.parse import urljoin
+
+from launcher.core.folder import PART, Folder, make_folder_below
+from launcher.core.problem import Problem
+from launcher.core.process import CommandError
+from launcher.core.status import Step
+from launcher.source.git import (
+    BUSY_MARK,
+    PLACED_MARK,
+    answer,
+    changed_files,
+    clear_stale_locks,
+    fetch,
+    git,
+    head_of,
+    holds,
+    last_words,
+    main_branch,
+)
+from launcher.source.kept import note_origin, origin_of, pull_history, push_history
+
+MAIN: Final = "master"  # the branch of a checkout whose repository has no other name for it
+EDITS: Final = "kept-changes"  # the folder on Drive with files that people changed on the machine
+
+
+@dataclass(frozen=True)
+class Repository:
+    """One repository: its folder below the web UI's, the addresses in order, and what to run of it."""
+
+    folder: str  # "." for the web UI itself
+    urls: tuple[str, ...]
+    wanted: str  # a branch, or a commit of 40 hex digits
+
+
+def check_out(folder: Folder, repository: Repository, files: Path, step: Step) -> str:
+    """Check a repository out at `files` on the machine, and keep its history on Drive; return the commit.
+
+    Raises `Problem`. Every step may be cut and done again.
+    """
+    kept = folder.kept / repository.folder
+    history = pull_history(folder, kept, step)
+    commit = keep_history(folder, history, repository, step)
+    push_history(folder, kept)  # first: a checkout of which Drive has nothing counts as one that was taken away there
+    put_files(folder, history, commit, files, step)
+    return commit
+
+
+def keep_history(folder: Folder, history: Path, repository: Repository, step: Step) -> str:
+    """Make sure that a history on the machine has what is wanted; return the commit. Raises `Problem`."""
+    wanted, failure = repository.wanted, "there is no address of it"
+    pinned = re.fullmatch(r"[0-9a-f]{40}", wanted)
+    if pinned and holds(history, wanted):
+        return wanted
+    clear_stale_locks(history)
+    there = folder.kept / repository.folder  # a repository that others made on Drive may have that commit
+    urls = (f"file://{there}",) if pinned and (there / ".git" / "HEAD").exists() else ()
+    for url in (*urls, *repository.urls):
+        try:
+            commit = fetch(history, url, wanted, step)
+        except CommandError as error:
+            failure = f"{url}: {last_words(error)}"
+            continue
+        if not pinned:
+            followed = wanted if wanted != "HEAD" else None
+            begun = {"url": repository.urls[-1], "followed": followed, "branch": followed or main_branch(url)}
+            note_origin(history, (origin_of(history) or begun) | {"used": commit})
+        return commit
+    name = "AUTOMATIC1111" if there == folder.kept else repository.folder
+    raise Problem(
+        f"The source of {name} could not be downloaded: {failure}.",
+        "Check that the runtime is connected to the internet, wait a minute, and press ▶ again.",
+    )
+
+
+def branch_of(history: Path) -> str:
+    """The branch that a history's checkouts are on; git says whether what Drive has can be the name of one."""
+    return answer("check-ref-format", "--branch", origin_of(history).get("branch", MAIN)) or MAIN
+
+
+def put_files(folder: Folder, history: Path, commit: str, files: Path, step: Step) -> None:
+    """Check `commit` out at `files`, from the history. HEAD moves last, so HEAD tells."""
+    if not (files / ".git" / "HEAD").exists():
+        files.mkdir(parents=True, exist_ok=True)
+        git("init", "--quiet", "--template=", "--", str(files))
+    clear_stale_locks(files)
+    busy = files / ".git" / BUSY_MARK
+    if busy.exists() or head_of(files) != commit:
+        if not busy.exists():  # a checkout that was cut off in the middle looks like changes of a person
+            keep_edits(folder, files, step)
+        busy.touch()
+        objects, shallow = files / ".git" / "objects" / "info" / "alternates", files / ".git" / "shallow"
+        objects.parent.mkdir(parents=True, exist_ok=True)
+        objects.write_text(f"{history / '.git' / 'objects'}\n")  # nothing is copied
+        known = shallow.read_text().split() if shallow.exists() else []
+        shallow.write_text("".join(f"{one}\n" for one in sorted({*known, commit})))
+        # On a branch: A1111 cannot read an extension that is on none (modules/extensions.py asks for the active one).
+        git("checkout", "--quiet", "--force", "-B", branch_of(history), commit, at=files)
+    (files / ".git" / PLACED_MARK).write_text(commit)
+    busy.unlink(missing_ok=True)
+
+
+def keep_edits(folder: Folder, files: Path, step: Step) -> bool:
+    """Copy the files that people changed in a checkout to a folder of their own on Drive; False if there are none.
+
+    That folder is named by what is in it, so that it is made, and said, once. Links out of the checkout are left out.
+    """
+    inside = files.resolve()
+    changed = [name for name in changed_files(files) if (files / name).is_file()]
+    changed = [name for name in changed if (files / name).resolve().is_relative_to(inside)]
+    digest = hashlib.sha256(b"".join(os.fsencode(name) + (files / name).read_bytes() for name in changed)).hexdigest()
+    aside = folder.kept / EDITS / f"{files.name}-{digest[:8]}"
+    if changed and not aside.exists():
+        part = aside.with_name(f"{aside.name}{PART}")
+        for name in changed:
+            make_folder_below(folder.kept, (part / name).parent)
+            shutil.copyfile(files / name, part / name)
+        os.replace(part, aside)
+        names = ", ".join(changed[:3]) + (f" and {len(changed) - 3} more" if len(changed) > 3 else "")
+        step.notice(
+            f"{files.name} contains changes you made ({names}). They are kept in {EDITS}/{aside.name} on your Drive; "
+            "the web UI uses the published files."
+        )
+    return bool(changed)
+
+
+# ---- repositories inside a repository
+
+
+def check_out_submodules(
+    folder: Folder, around: str, history: Path, files: Path, commit: str, origin: str, step: Step
+) -> None:
+    """Check out what lies inside a repository; its commits are kept with those of the repository around it. One that
+    cannot be had is said.
+    """
+    for path, url, pinned in submodules(history, commit, origin):
+        place = f"{around}/{path}"
+        try:
+            keep_history(folder, history, Repository(place, (url,), pinned), step)
+        except Problem as problem:
+            step.notice(f"A part of {Path(around).name} could not be downloaded ({path}): {problem.what}", about=place)
+            continue
+        put_files(folder, history, pinned, files / path, step)
+        check_out_submodules(folder, place, history, files / path, pinned, url, step)
+
+
+def submodules(history: Path, commit: str, origin: str) -> Iterator[tuple[str, str, str]]:
+    """(path, address, commit) of each submodule. `origin` is the address that relative ones start from.
+
+    Only https addresses, and folders below the repository, are given: `.gitmodules` is written by strangers.
+    """
+    entries = re.findall(r"160000 commit ([0-9a-f]{40})\t([^\0]+)", git("ls-tree", "-r", "-z", commit, at=history))
+    if not entries:
+        return
+    listed = answer("config", "--blob", f"{commit}:.gitmodules", "--null", "--list", at=history) or ""
+    named: dict[str, dict[str, str]] = {}
+    for name, what, value in re.findall(r"submodule\.([^\0]+)\.(path|url)\n([^\0]*)", listed):
+        named.setdefault(name, {})[what] = value
+    urls = {one.get("path"): absolute(one.get("url", ""), origin) for one in named.values()}
+    for pinned, path in entries:
+        url = urls.get(path)
+        if url and not path.startswith("/") and not {"..", ".git"} & {*path.split("/")}:
+            yield path, url, pinned
+
+
+def absolute(url: str, origin: str) -> str | None:
+    """A submodule's address as one for https. A relative one starts from the repository around it."""
+    if url.startswith(("./", "../")):
+        url = urljoin(f"{origin.removesuffix('/')}/", url)
+    url = re.sub(r"^(?:ssh://)?git@([\w.-]+)[:/]", r"https://\1/", url)
+    url = re.sub(r"^(?:http|git)://", "https://", url)
+    return url if re.fullmatch(r"https://[\w.-]+(?::\d+)?(?:/[\w.~+-]+)+/?", url) else None

@@ -1,0 +1,181 @@
+"""Histories on Drive: one git bundle each, and where an extension's came from.
+
+One git command opens some forty files, and each operation on Drive takes 20 ms or more: git works on a copy on the
+machine, and never writes to Drive. What Drive gives back may be empty, cut or garbled: of a bundle only what git took
+out of it, object by object, counts. Else it is left out, said, fetched anew and replaced.
+"""
+
+import errno
+import json
+import os
+import re
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+from launcher.core.folder import PART, Folder, make_folder_below, write_safely
+from launcher.core.process import CommandError
+from launcher.core.session import read_object
+from launcher.core.status import Step
+from launcher.source.git import COMMITS, answer, clear_stale_locks, fetch, git, holds, last_words
+
+KEPT: Final = ".source"  # the folder with the two, below each repository's folder on Drive; the sync sweeps .oneclick
+BUNDLE: Final = f"{KEPT}/commits.bundle"
+ORIGIN: Final = f"{KEPT}/origin.json"  # a file of its own: with it a bundle that is lost can be fetched anew
+GONE: Final = (errno.EIO, errno.EISDIR)  # what Drive answers where a file's contents are lost
+
+
+def pull_history(folder: Folder, kept: Path, step: Step | None = None) -> Path:
+    """Bring the history kept in the folder `kept` on Drive to the machine; return its place, which may hold nothing.
+
+    Where we have kept none, a repository that a person or 1.2.0 made there is read.
+    """
+    history, old, extension = folder.history(kept), kept / ".git", kept.parent == folder.kept / "extensions"
+    if not (history / ".git" / "HEAD").exists():
+        git("init", "--quiet", "--template=", "--", str(history))
+    copy, there = copies(history)[0], changed_at(kept / BUNDLE)
+    if newest_held(history) and there in (None, changed_at(copy)):
+        return history
+    others = not there and (old / "HEAD").exists()
+    origin = (origin_of_old(old) if others else read_object(kept / ORIGIN)) if extension else {}
+    if not (there or others or origin):
+        return history
+    clear_stale_locks(history)
+    if origin.get("url"):
+        note_origin(history, origin)
+    try:
+        if there:
+            copy.unlink(missing_ok=True)
+            shutil.copyfile(kept / BUNDLE, copy)
+        if others:
+            take_over(history, kept)
+        else:
+            take(history, copy)
+    except (CommandError, OSError) as error:
+        if isinstance(error, OSError) and error.errno not in GONE:
+            raise
+        copy.write_bytes(b"")
+        how = "it is replaced" if newest_held(history) or not extension else fetch_anew(history, step)
+        if step:
+            step.notice(f"The copy of {kept.name} on Google Drive was damaged: {how}.", about=f"copy of {kept}")
+    if there:
+        os.utime(copy, ns=(there, there))
+    return history
+
+
+def push_history(folder: Folder, kept: Path) -> None:
+    """Keep on Drive what the machine's copy of the history has and Drive has not."""
+    noted = origin_of(folder.history(kept))
+    history = pull_history(folder, kept)  # what another machine has kept there meanwhile stays
+    copy, origin = copies(history)
+    if noted:
+        note_origin(history, noted)
+    refs = refs_of(history)
+    if refs and (changed_at(copy) != changed_at(kept / BUNDLE) or heads_in(copy) != refs):
+        git("bundle", "create", "--quiet", str(copy), f"--glob={COMMITS}*", at=history)
+        put_on_drive(folder, copy, kept / BUNDLE)
+        changed = changed_at(kept / BUNDLE) or 0
+        os.utime(copy, ns=(changed, changed))
+    if refs and origin.exists() and read_object(origin) != read_object(kept / ORIGIN):
+        put_on_drive(folder, origin, kept / ORIGIN)
+
+
+def put_on_drive(folder: Folder, local: Path, target: Path) -> None:
+    """Copy a file to Drive: it gets its name once it is whole. Raises `OSError`."""
+    make_folder_below(folder.kept, target.parent)
+    part = target.with_name(f"{target.name}{PART}")
+    shutil.copyfile(local, part)
+    if part.stat().st_size != local.stat().st_size:
+        raise OSError(errno.EIO, "Google Drive did not keep the whole file", str(part))
+    if target.is_dir():
+        os.replace(target, target.with_name(f"{target.name}.{changed_at(target)}"))
+    os.replace(part, target)
+
+
+def copies(history: Path) -> tuple[Path, Path]:
+    """What is kept of a history on Drive, as files on the machine. The first has the time at which Drive's changed."""
+    return history / ".git" / "kept.bundle", history / ".git" / "origin.json"
+
+
+def changed_at(path: Path) -> int | None:
+    """When a file was changed, in nanoseconds; None where there is none."""
+    return path.stat().st_mtime_ns if path.exists() else None
+
+
+def take(history: Path, bundle: Path) -> None:
+    """Take all that is in a bundle. Raises `CommandError` for a damaged one."""
+    heads = heads_in(bundle)
+    named = re.findall(rf"^([0-9a-f]{{40}}) {COMMITS}\1$", "\n".join(heads), re.MULTILINE)
+    if not heads or len(named) != len(heads):
+        raise CommandError(["git", "bundle", "list-heads", str(bundle)], 1, "not each name is its commit's")
+    shallow = history / ".git" / "shallow"  # commits without those before them: a bundle does not say which
+    before = shallow.read_text() if shallow.exists() else ""
+    shallow.write_text("".join(f"{commit}\n" for commit in sorted({*before.split(), *named})))
+    try:
+        git("bundle", "unbundle", str(bundle), at=history)  # each object; `fetch` looks at none that is there already
+        git("fetch", "--quiet", "--no-tags", "--force", str(bundle), f"{COMMITS}*:{COMMITS}*", at=history)
+    except CommandError:
+        shallow.write_text(before)
+        raise
+
+
+def take_over(history: Path, kept: Path) -> None:
+    """Take the commit that is used of another's repository on Drive. Raises `CommandError` for a damaged one."""
+    try:
+        fetch(history, f"file://{kept}", "refs/oneclick/used")  # the name that 1.2.0 had for it
+    except CommandError:
+        fetch(history, f"file://{kept}", "HEAD")
+
+
+def origin_of_old(repository: Path) -> dict[str, str | None]:
+    """What `note_origin` takes, of a `.git` that a person or 1.2.0 made."""
+    at = f"--git-dir={repository}"  # else git looks further up for one that it can read
+    names = {"url": "remote.origin.url", "followed": "oneclick.branch"}
+    origin = {what: answer(at, "config", "--get", name) for what, name in names.items()}
+    return origin | {"branch": answer(at, "symbolic-ref", "--short", "--quiet", "HEAD")}
+
+
+def fetch_anew(history: Path, step: Step | None) -> str:
+    """Fetch the commit of an extension that is used; return how it went. Nobody else knows its address."""
+    origin = origin_of(history)
+    if "url" not in origin:
+        return "nobody knows where it came from. Remove the extension, and add it again"
+    try:
+        fetch(history, origin["url"], origin.get("used", "HEAD"), step)
+    except CommandError as error:
+        return f"it could not be downloaded again ({last_words(error)}). The next start tries it once more"
+    return "it was downloaded again and is replaced"
+
+
+def note_origin(history: Path, found: Mapping[str, str | None]) -> None:
+    """Note where an extension's history comes from: `url`; the `branch` its checkouts are on; `followed`, a branch that
+    a person chose in place of the main one; the commit that is `used`.
+    """
+    write_safely(copies(history)[1], json.dumps({name: text for name, text in found.items() if text}))
+
+
+def origin_of(history: Path) -> dict[str, str]:
+    """What `note_origin` noted."""
+    return {name: text for name, text in read_object(copies(history)[1]).items() if isinstance(text, str)}
+
+
+def used_commit(history: Path) -> str | None:
+    """The commit of a history to use where none is asked for: the one that was used last, else the youngest."""
+    used = origin_of(history).get("used")
+    return used if used and holds(history, used) else newest_held(history)
+
+
+def newest_held(history: Path) -> str | None:
+    """The youngest commit of a history."""
+    return answer("for-each-ref", "--sort=-committerdate", "--count=1", "--format=%(objectname)", COMMITS, at=history)
+
+
+def refs_of(history: Path) -> list[str]:
+    """The commits that a history has, each with its name."""
+    return sorted(git("for-each-ref", "--format=%(objectname) %(refname)", COMMITS, at=history).splitlines())
+
+
+def heads_in(bundle: Path) -> list[str]:
+    """The same of a bundle; nothing where it cannot be read."""
+    return sorted((answer("bundle", "list-heads", str(bundle)) or "").splitlines())
