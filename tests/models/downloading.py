@@ -54,7 +54,7 @@ class Watcher(Heard):
 
 def fetch(what: Remote, target: Path, kind: str = "") -> list[int]:
     watcher = Watcher()
-    received = functools.partial(receive, kind=kind, whole=not what.sha256)
+    received = functools.partial(receive, where="Google Drive", stop=watcher.stop, kind=kind, whole=not what.sha256)
     download(what, target, where="Google Drive", step=watcher, receive=received)
     return watcher.seen  # type: ignore[attr-defined, no-any-return]
 

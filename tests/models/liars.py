@@ -56,7 +56,9 @@ def what_becomes_of(lie: str, known: bool, folder: Path, size: int, stretch: int
             found = probe(Remote(liar.url, "model.safetensors"))
             remote = replace(found, size=found.size or (len(content) if known else 0))
             remote = replace(remote, sha256=digest) if known else remote
-            received = functools.partial(receive, kind="checkpoint", whole=not remote.sha256)
+            received = functools.partial(
+                receive, where="the disk", stop=heard.stop, kind="checkpoint", whole=not remote.sha256
+            )
             download(remote, target, where="the disk", step=heard, receive=received)
         except Problem as problem:
             sentence = problem.what
