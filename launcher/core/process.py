@@ -217,7 +217,7 @@ def end_left_behind(pid_file: Path) -> None:
             process.kill()
 
 
-def left_behind(belongs_to: Callable[[int], int], leader: int, created: float) -> list[psutil.Process]:
+def left_behind(belongs_to: Callable[[int], int], leader: int, created: float) -> "list[psutil.Process]":
     """The living processes of a group or session whose leader has ended.
 
     A pid is not given to a new process while a group or session has that number. So if there is a process with it, or
@@ -228,7 +228,7 @@ def left_behind(belongs_to: Callable[[int], int], leader: int, created: float) -
     return [] if strangers else found
 
 
-def members(belongs_to: Callable[[int], int], leader: int) -> list[psutil.Process]:
+def members(belongs_to: Callable[[int], int], leader: int) -> "list[psutil.Process]":
     """The living processes of a group or session (`os.getpgid`, `os.getsid`); a zombie does not count."""
     found = []
     for process in psutil.process_iter(["status", "create_time"]):
