@@ -141,11 +141,12 @@ class Sync:
         """Poll when something changed, and now and then. Nothing that goes wrong ends this."""
         while not self._stop.is_set():
             try:
-                for changed in wake_ups(self._records.folders, INTERVAL, self._stop):
+                for changed in wake_ups(self._records.folders, INTERVAL / 2, self._stop):
                     self.heartbeat = now = time.monotonic()
                     due = now >= self._due or any(record.due <= now for record in self._records.queue.values())
-                    if self._records.changed_on_top() or changed or due:
-                        self._stop.wait(SETTLED)  # what was written just now can be copied then
+                    news = self._records.changed_on_top() or changed
+                    if news or due:
+                        self._stop.wait(SETTLED if news else 0)  # what was written just now can be copied then
                         while self._poll(SETTLED) >= BATCH and not self._stop.is_set():
                             continue
                         self._stop.wait(self._pause)
