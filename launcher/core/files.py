@@ -10,14 +10,14 @@ from typing import Final
 
 from launcher.core.folder import PART
 
-LONGEST_NAME: Final = 240  # bytes; every file system takes as many, with a few more for a number
+LONGEST_FREE_NAME: Final = 240  # bytes; every file system takes as many, with a few more for a number
 SHORT_NAME: Final = 96  # bytes of a name that is shortened
 
 
 def numbered(name: str, number: int) -> str:
     """The name with a number, as Google Drive itself writes it: a/b.png → a/b (2).png."""
     folder, slash, last = name.rpartition("/")
-    if len(os.fsencode(last)) > LONGEST_NAME:
+    if len(os.fsencode(last)) > LONGEST_FREE_NAME:
         last = shortened(last)
     stem, ending = os.path.splitext(last)
     return f"{folder}{slash}{stem} ({number}){ending}"

@@ -43,7 +43,7 @@ def fingerprint_of(info: os.stat_result) -> Fingerprint:
     return Fingerprint(info.st_size, info.st_mtime_ns, info.st_ino)
 
 
-def is_same(fingerprint: Fingerprint | None, info: os.stat_result) -> bool:
+def is_copy_of(fingerprint: Fingerprint | None, info: os.stat_result) -> bool:
     """True if a file on Drive is the copy of the one with this fingerprint, by size and time of change."""
     return (
         fingerprint is not None

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from launcher.drive.names import NOT_ON_TOP, Fingerprint, files_below, is_image, is_output, is_same, printable
+from launcher.drive.names import NOT_ON_TOP, Fingerprint, files_below, is_copy_of, is_image, is_output, printable
 
 MANY: Final = 10  # files of one folder that are gone at once
 
@@ -167,7 +167,7 @@ def is_there(drive_dir: Path, record: Record, name: str) -> bool | None:
         info = (drive_dir / name).lstat()
     except FileNotFoundError:
         return False
-    if is_same(record.now, info):
+    if is_copy_of(record.now, info):
         return True
-    is_mine = name == record.name and is_same(record.kept, info)
+    is_mine = name == record.name and is_copy_of(record.kept, info)
     return False if stat.S_ISREG(info.st_mode) and (is_mine or not is_output(name)) else None

@@ -21,7 +21,7 @@ from launcher.drive.names import (
     around_files,
     copy_to_drive,
     fingerprint_of,
-    is_same,
+    is_copy_of,
     printable,
     rename_on_drive,
     sweep_unfinished,
@@ -36,8 +36,8 @@ REST: Final = 50  # between two polls: times as long as the last one took, which
 NET: Final = 15  # pauses after which there is a poll though nothing was told
 SETTLED: Final = 1.0  # seconds a file must be unchanged before it is copied
 SIDE_BY_SIDE: Final = 4  # copies at a time: an operation on Drive takes long, whatever its size
-AT_ONCE: Final = 200  # files between two polls: a new image does not wait for thousands of old ones
-TRIES: Final = 3  # of a file whose copy failed for a reason that may pass
+BATCH: Final = 200  # files between two polls: a new image does not wait for thousands of old ones
+COPY_TRIES: Final = 3  # of a file whose copy failed for a reason that may pass
 AGAIN_AFTER: Final = 60.0  # seconds until a file that Drive does not take is tried again
 SENTENCES: Final = 5  # on single files; the panel's line counts the rest
 
@@ -116,7 +116,7 @@ class Sync:
         self._stop.set()
         if self._thread:
             self._thread.join(timeout=60)
-        for _ in range(TRIES):  # what is gone is believed at the second poll, what fails thrice is left out
+        for _ in range(COPY_TRIES):  # what is gone is believed at the second poll, what fails thrice is left out
             try:
                 self.poll(settled=0)
             except Exception as error:
@@ -141,12 +141,13 @@ class Sync:
         """Poll when something changed, and now and then. Nothing that goes wrong ends this."""
         while not self._stop.is_set():
             try:
-                for changed in wake_ups(self._records.folders, INTERVAL, self._stop):
+                for changed in wake_ups(self._records.folders, INTERVAL / 2, self._stop):
                     self.heartbeat = now = time.monotonic()
                     due = now >= self._due or any(record.due <= now for record in self._records.queue.values())
-                    if self._records.changed_on_top() or changed or due:
-                        self._stop.wait(SETTLED)  # what was written just now can be copied then
-                        while self._poll(SETTLED) >= AT_ONCE and not self._stop.is_set():
+                    news = self._records.changed_on_top() or changed
+                    if news or due:
+                        self._stop.wait(SETTLED if news else 0)  # what was written just now can be copied then
+                        while self._poll(SETTLED) >= BATCH and not self._stop.is_set():
                             continue
                         self._stop.wait(self._pause)
             except Exception as error:
@@ -211,7 +212,7 @@ class Sync:
 
     def _follow(self, path: str, record: Record, new: str | None) -> None:
         before = self.drive_dir / str(record.name)
-        if record.outside or not is_same(record.kept, before.lstat()):
+        if record.outside or not is_copy_of(record.kept, before.lstat()):
             return  # what somebody changed on Drive stays
         if new is None:
             before.unlink()
@@ -230,7 +231,7 @@ class Sync:
                 del queue[path]
             else:
                 ready.append(path)
-        newest = sorted(ready, key=lambda path: queue[path].now.changed, reverse=True)[:AT_ONCE]
+        newest = sorted(ready, key=lambda path: queue[path].now.changed, reverse=True)[:BATCH]
         newest.sort(key=lambda path: queue[path].now.size)  # a large one that does not fit keeps no small one back
         with ThreadPoolExecutor(SIDE_BY_SIDE) as pool:
             outcomes = list(zip(newest, pool.map(self._copy, newest), strict=True))
@@ -247,7 +248,7 @@ class Sync:
         """What goes wrong with one file concerns no other; a file that cannot be copied is left out, and named."""
         record.tries += 1
         for_good = not isinstance(error, OSError) or error.errno in NAME_TROUBLE | IN_THE_WAY
-        if for_good or record.tries >= TRIES:
+        if for_good or record.tries >= COPY_TRIES:
             if not record.refused:
                 name = printable(record.wanted)
                 self._sentence(f"Google Drive does not accept {name} ({reason_of(error)}). It stays on this machine.")
@@ -287,7 +288,7 @@ class Sync:
                 name = numbered(wanted, next(numbers))
             except OSError as error:
                 tries += 1
-                if tries == TRIES or error.errno not in NAME_TROUBLE | IN_THE_WAY:
+                if tries == COPY_TRIES or error.errno not in NAME_TROUBLE | IN_THE_WAY:
                     raise
                 in_the_way = error.errno in IN_THE_WAY
                 name = wanted = around_files(self.drive_dir, name) if in_the_way else shortened(name)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from launcher.webui.settings_files import NAME, OUTPUT, read_settings, write_settings
+from launcher.webui.settings_files import OUTPUT, SETTINGS_FILE, read_settings, write_settings
 
 OUTPUTS: Final = ("outputs", "output", "log")  # what people make; A1111's Save button writes to log/images
 FETCHED: Final = "interrogate"  # lists of words that A1111 fetches into its own folder at first use
@@ -106,7 +106,7 @@ class OutputFolders:
 
     def _changed(self) -> int | None:
         try:
-            return (self.data / NAME).stat().st_mtime_ns
+            return (self.data / SETTINGS_FILE).stat().st_mtime_ns
         except OSError:
             return None
 

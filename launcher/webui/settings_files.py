@@ -11,7 +11,7 @@ from typing import Any, Final
 from launcher.core.files import copy_whole, free_path
 from launcher.core.folder import write_safely
 
-NAME: Final = "config.json"
+SETTINGS_FILE: Final = "config.json"
 SWITCHED_OFF: Final = "disabled_extensions"
 OUTPUT: Final = "outdir_"  # how the names of the settings begin that say where images are written
 NUMBERS: Final = (bool, int, float)
@@ -20,7 +20,7 @@ NUMBERS: Final = (bool, int, float)
 def read_settings(data: Path) -> dict[str, Any] | None:
     """A1111's settings; empty where there are none yet, None where the file holds no settings (or is being written)."""
     try:
-        found = json.loads((data / NAME).read_text(encoding="utf-8"))
+        found = json.loads((data / SETTINGS_FILE).read_text(encoding="utf-8"))
     except FileNotFoundError:
         return {}
     except (OSError, ValueError, RecursionError):
@@ -30,7 +30,7 @@ def read_settings(data: Path) -> dict[str, Any] | None:
 
 def write_settings(data: Path, settings: dict[str, Any]) -> None:
     """Write them as A1111 itself does."""
-    write_safely(data / NAME, json.dumps(settings, indent=4, ensure_ascii=False))
+    write_safely(data / SETTINGS_FILE, json.dumps(settings, indent=4, ensure_ascii=False))
 
 
 def check_settings_file(data: Path, code: Path | None = None) -> str | None:
@@ -40,12 +40,12 @@ def check_settings_file(data: Path, code: Path | None = None) -> str | None:
     `null`, of a list, or of a number where a list belongs it dies later. `code` holds A1111's files: its own list
     says of what kind a setting is.
     """
-    path, settings = data / NAME, read_settings(data)
+    path, settings = data / SETTINGS_FILE, read_settings(data)
     if settings is None:
         os.replace(path, aside := free_path(path.with_name(f"config.broken-{time.strftime('%Y%m%d-%H%M%S')}.json")))
         return (
-            f"The web UI's settings ({NAME}) were damaged. They are kept as {aside.name}, and the web UI starts with "
-            "its default settings."
+            f"The web UI's settings ({SETTINGS_FILE}) were damaged. They are kept as {aside.name}, and the web UI "
+            "starts with its default settings."
         )
     wrong = wrong_settings(settings, code) if code else []
     if not wrong:
