@@ -1,1 +1,1 @@
-"""The way in: the door, the login, and the public link that leads to them."""
+"""The way in: the auth proxy, its login, and the public link that leads to it."""
