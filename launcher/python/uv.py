@@ -12,10 +12,11 @@ from packaging.utils import canonicalize_name
 from launcher.core.child_environment import CARD, HUB, PACKAGES, PROXIES, also_look_at, child_environment
 from launcher.core.folder import GB, Folder, free_bytes
 from launcher.core.problem import Problem
-from launcher.core.process import CommandError, works
+from launcher.core.process import CommandError, run
 from launcher.core.tools import install_tool, installer_environment
 
 PYTHON_VERSION: Final = "3.11"  # Pillow 9.5 and others have no wheels for 3.12 and later
+OLDEST_UV: Final = (0, 5, 0)  # before it some of the options and variables we use are unknown
 UV_SILENCE: Final = 120.0  # seconds in which uv may say nothing and no byte arrive
 ROOM_FOR_CACHE: Final = 10 * GB  # on another disk than the launcher's folder uv's cache needs at least that
 REPORT: Final = "If it fails again, please report it."
@@ -80,13 +81,22 @@ def find_uv(folder: Folder) -> str:
     """The path of uv; installs it beside our things (never into the kernel's packages) if it is missing."""
     own = folder.tools / "uv" / "bin" / "uv"
     for place in (shutil.which("uv", path=child_environment()["PATH"]), str(own)):
-        if place and works(place):
+        if place and uv_version(place) >= OLDEST_UV:
             return place
     try:
         install_tool("uv", folder.tools / "uv")
     except CommandError as error:
         raise uv_problem(folder, error, "package index", "uv, the installer that the launcher uses") from error
     return str(own)
+
+
+def uv_version(program: str) -> tuple[int, ...]:
+    """The version of that uv, () if it does not start."""
+    try:
+        found = re.search(r"uv (\d+)\.(\d+)\.(\d+)", run([program, "--version"], timeout=60))
+    except (CommandError, OSError, Problem):  # a pyenv shim, for one, exists without what it stands for
+        return ()
+    return tuple(map(int, found.groups())) if found else ()
 
 
 def uv_environment(folder: Folder) -> dict[str, str]:
