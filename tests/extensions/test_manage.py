@@ -21,6 +21,7 @@ from launcher.extensions.extension import Extension, extensions_on_drive, put_ex
 from launcher.extensions.manage import Change, add_extension, change_one, listed
 from launcher.extensions.suspects import suspects
 from launcher.models.catalog import CONTROL_FAMILIES, chosen_controls
+from launcher.source.kept import note_origin, origin_of
 from tests.conftest import COLAB_PYTHON, new_folder
 from tests.world import MODEL_LINK, World, safetensors
 from tests.world.githost import git
@@ -198,7 +199,8 @@ def test_one_that_was_once_added_from_a_branch_is_updated_from_that_branch(world
     bare = world.git.root / f"{NICE}.git"
     git("branch", "new/look", at=bare)
     change(folder, "add", ADDRESS)
-    git("config", "oneclick.branch", "new/look", at=drive_dir(folder, "sd-nice"))
+    history = folder.history(drive_dir(folder, "sd-nice"))
+    note_origin(history, origin_of(history) | {"followed": "new/look"})
     newer = git("commit-tree", "-p", "new/look", "-m", "newer", "new/look^{tree}", at=bare)
     git("update-ref", "refs/heads/new/look", newer, at=bare)
     assert change(folder, "update all")[0].startswith(f"sd-nice: version {newer[:8]}")
