@@ -2,7 +2,7 @@
 
 import datetime
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any
 
 from launcher.client.client import TOGETHER, Client
 from launcher.client.connect import service_version
@@ -10,14 +10,8 @@ from launcher.client.kernel import running_kernel
 from launcher.colab.notebook import first_cells_values
 from launcher.core.process import PACKAGE
 from launcher.core.session import Session
+from launcher.core.snapshot import HEADLINES, JOB_TITLES, State
 
-TITLES: Final = {
-    "launch": "Starting your image generator",
-    "add_model": "Adding models",
-    "add_controlnet": "Adding ControlNet",
-    "change_extensions": "Extensions",
-    "stop": "Stopping",
-}
 _launched: tuple[datetime.datetime | None, Client] | None = None  # when ▶ on the first cell was pressed last
 
 
@@ -32,7 +26,7 @@ async def run_cell(do: str, fields: Mapping[str, Any]) -> None:
         return
     session = Session(PACKAGE.parents[1] / "session")  # beside the folder of the programs
     ask = do not in ("launch", "stop") and not service_version(session)
-    client = Client(session, do, dict(fields), TITLES[do])
+    client = Client(session, do, dict(fields), JOB_TITLES.get(do, HEADLINES[State.STARTING]))
     if do == "launch":
         _launched = sent, client
     await (client.show(first_cells_values) if ask else client.show())

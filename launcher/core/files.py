@@ -5,19 +5,20 @@ import hashlib
 import itertools
 import os
 import shutil
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 from launcher.core.folder import PART
 
-LONGEST_NAME: Final = 240  # bytes; every file system takes as many, with a few more for a number
-SHORT_NAME: Final = 96  # bytes of a name that is shortened
+LONGEST: Final = 240  # bytes of a name; every file system takes as many, with a few more for a number
+SHORTENED: Final = 96  # bytes of a name that is shortened
 
 
 def numbered(name: str, number: int) -> str:
     """The name with a number, as Google Drive itself writes it: a/b.png → a/b (2).png."""
     folder, slash, last = name.rpartition("/")
-    if len(os.fsencode(last)) > LONGEST_NAME:
+    if len(os.fsencode(last)) > LONGEST:
         last = shortened(last)
     stem, ending = os.path.splitext(last)
     return f"{folder}{slash}{stem} ({number}){ending}"
@@ -27,7 +28,7 @@ def shortened(name: str) -> str:
     """A name that every file system takes, the same for the same name: its beginning in plain letters, and a number."""
     folder, slash, last = name.rpartition("/")
     stem, ending = os.path.splitext(last)
-    plain = "".join(c for c in stem if c.isascii() and (c.isalnum() or c in "-_ "))[:SHORT_NAME].strip()
+    plain = "".join(c for c in stem if c.isascii() and (c.isalnum() or c in "-_ "))[:SHORTENED].strip()
     ending = ending if ending.isascii() and ending[1:].isalnum() and len(ending) < 12 else ""
     return f"{folder}{slash}{plain}~{hashlib.sha256(os.fsencode(last)).hexdigest()[:10]}{ending}"
 
@@ -55,8 +56,6 @@ def copy_whole(source: Path, target: Path, part: Path | None = None) -> None:
         os.utime(part, ns=(info.st_atime_ns, info.st_mtime_ns))
         os.replace(part, target)
     except OSError:
-        try:
+        with suppress(OSError):  # the disk is away, and with it the half copy; on Drive the next start sweeps it up
             part.unlink(missing_ok=True)
-        except OSError:
-            pass  # the disk is away, and with it the half copy; on Drive the next start sweeps it up
         raise

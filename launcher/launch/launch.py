@@ -58,6 +58,7 @@ class Launch:
         self.ended = threading.Event()  # nobody needs this launch any more
         self.restart_wanted = threading.Event()
         self.thread: threading.Thread | None = None
+        self._threads: dict[str, threading.Thread] = {}
         self.variables: dict[str, str] = {}  # of the kernel that asked for it
         self.steps = Steps(status, self.session.log, self.over)
         self.webui = WebUI(self.folder)
@@ -73,8 +74,8 @@ class Launch:
         if before and before.sync.running and before.folder == self.folder:
             self.sync, self.outputs = before.sync, before.outputs
         self.drive_away = False  # it was disconnected while the web UI runs
-        self.connecting: threading.Thread | None = None  # it asks for Drive
         self.full_said = False  # that Drive is full
+        self.tunneled = False  # the link had a tunnel that ran when it was looked at last
         self.used_at = time.time()  # when somebody used the web UI last
         self.start_noted = True  # False: a version has started, and Drive does not know it yet
 
@@ -101,6 +102,15 @@ class Launch:
     def watched(self) -> bool:
         """True while there is a web UI, or one that gave up, which can be started again by `restart_wanted`."""
         return self.thread is not None and self.thread.is_alive() and not self.over.is_set()
+
+    def beside(self, name: str, work: Callable[[], None]) -> None:
+        """Do it in a thread of its own, unless that is being done already."""
+        if not self.does(name):
+            self._threads[name] = threading.Thread(target=work, name=name, daemon=True)
+            self._threads[name].start()
+
+    def does(self, name: str) -> bool:
+        return name in self._threads and self._threads[name].is_alive()
 
     def prepare(self) -> None:
         """Note what is launched: whoever comes after this service goes by it."""

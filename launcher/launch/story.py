@@ -53,7 +53,7 @@ def _run(launch: Launch, before: Launch | None, anew: bool, take_up: bool) -> No
     try:
         _take_up(launch) if take_up else _story(launch)
         launch.be_ready()
-        threading.Thread(target=do_afterwards, args=(launch,), name="afterwards", daemon=True).start()
+        launch.beside("afterwards", lambda: do_afterwards(launch))
     except Failed:
         pass  # its step has said so
     except Exception as error:
@@ -211,7 +211,7 @@ def _model(launch: Launch, drive: "Future[None]") -> str:
         name = ensure_checkpoint(launch.fetcher(step, launch.ask), launch.settings.checkpoint, DEFAULT_CHECKPOINT)
         path = next((p for p in launch.folder.checkpoints() if p.name == name), None)
         if path and not launch.webui.running:
-            threading.Thread(target=_read_ahead, args=(launch, path), name="read ahead", daemon=True).start()
+            launch.beside("read ahead", lambda: _read_ahead(launch, path))
         step.done(name)
         return name
 

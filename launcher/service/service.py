@@ -5,6 +5,7 @@ import secrets
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import asdict
 from functools import partial
 from inspect import signature
 from typing import Any, Final
@@ -15,7 +16,7 @@ from launcher.core.fields import DEFAULTS, Settings
 from launcher.core.problem import Problem
 from launcher.core.process import running_pid
 from launcher.core.session import Session, read_object
-from launcher.core.snapshot import HELP, UNDERWAY, State
+from launcher.core.snapshot import HELP, JOB_TITLES, UNDERWAY, State
 from launcher.core.status import Status, StatusChanges
 from launcher.launch.launch import Launch
 from launcher.launch.steps import Failed, Steps
@@ -76,7 +77,7 @@ class Service:
     def accepted(self, request: Request, code: int = 202, **more: Any) -> Response:
         """The whole status as it is now. The page's has no way in, and none of a question's details."""
         with self.changes:
-            now = self.status.now.public() if request.page else self.status.now.as_json()
+            now = self.status.now.public() if request.page else asdict(self.status.now)
             questions = self.faces.open_questions()
             return code, now | more | {
                 "version": f"{self.start}.{self.changes.number}",
@@ -203,19 +204,19 @@ class Service:
         return self._begin_job(do, request.fields.get("fields", {"what": request.fields.get("what", "")}), request)
 
     def _begin_job(self, do: str, fields: dict[str, Any], request: Request) -> Response:
-        title, done_title, work = JOBS[do]
+        work = JOBS[do]
         known = {name: one.annotation for name, one in signature(work).parameters.items() if name != "job"}
         if wrong := wrong_fields(fields, known):
             return 400, {"what": f"This cannot be asked: {wrong}."}
         with self._lock:
-            number, status = next(self._numbers), Status(title, self.changes)
-            launch = self._launch_for(do, request.fields.get("choices", {}))
+            number, status = next(self._numbers), Status(JOB_TITLES[do], self.changes)
             steps = Steps(status, self.session.log, threading.Event())
+            launch = self._launch_for(do, request.fields.get("choices", {}))
             job = Job(launch, steps, partial(self.faces.ask, number))
             self._jobs = dict(list(self._jobs.items())[-JOBS_SHOWN:]) | {number: job}
             self.faces.comes(request.face, number)
-            run = partial(self._run_job, partial(work, job, **fields), status, done_title)
-            self._threads.append(threading.Thread(target=run, name="job"))
+            arguments = (partial(work, job, **fields), status, "Stopped" if do == "stop" else "Done")
+            self._threads.append(threading.Thread(target=self._run_job, args=arguments, name="job"))
             self._threads[-1].start()
         return self.accepted(request, job=number)
 
