@@ -4,7 +4,6 @@ import asyncio
 import threading
 import time
 import uuid
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from http.client import HTTPException
@@ -14,10 +13,11 @@ from launcher.client.connect import ask_anyway, connect, service_version
 from launcher.client.dialogs import DIALOGS
 from launcher.client.kernel import cells_that_wait, ended_by_stop, pumped_kernel, somebody_answers, waits_for_cells
 from launcher.client.panel import new_panel
+from launcher.colab.notebook import first_cells_values
 from launcher.core.child_environment import kernels_variables
 from launcher.core.process import PACKAGE
 from launcher.core.session import Session
-from launcher.core.snapshot import FAILED, HELP, UNDERWAY, Button, Row, Snapshot, State
+from launcher.core.snapshot import FAILED, HEADLINES, HELP, JOB_TITLES, UNDERWAY, Button, Row, Snapshot, State
 from launcher.core.unix_http import request
 
 TICK: Final = 0.1  # seconds between two looks at the kernel
@@ -44,9 +44,10 @@ class CellFailed(Exception):
 class Client:
     """One cell. It asks to `do` something with these fields, and shows the launch or a job."""
 
-    def __init__(self, session: Session, do: str, fields: dict[str, Any], title: str) -> None:
+    def __init__(self, session: Session, do: str, fields: dict[str, Any]) -> None:
         self.session, self.do, self.fields = session, do, fields
         self.face, self.job = uuid.uuid4().hex, 0
+        title = JOB_TITLES.get(do, HEADLINES[State.STARTING])
         self.snapshot, self.link = Snapshot(title, started=time.time()), ""
         self.panel = new_panel(self.snapshot, self.press)
         self.nobody = False  # "Run all" sent this cell with others: nobody answers it
@@ -55,19 +56,18 @@ class Client:
         self._linked: float | None = None  # when the link was fetched
         self._over, self._closed, self._lost = False, False, False
         self._failure: str | None = None
+        self._first_cell: dict[str, Any] = {}  # the values of its form, where no service knows them
         self._answered: set[int] = set()
         self._choice: asyncio.Future[Button | None] | None = None
         self._received = asyncio.Queue[dict[str, Any]]()  # statuses
         self._done = threading.Event()  # no more statuses are wanted
 
-    async def show(self, form: Callable[[], dict[str, Any] | None] = lambda: None) -> None:
-        """Until there is nothing left to show, or ■. Raises `CellFailed`.
-
-        `form` asks the page for the first cell's values; that may take seconds, and the panel is there already.
-        """
+    async def show(self) -> None:
+        """Until there is nothing left to show, or ■. Raises `CellFailed`."""
         try:
-            with ended_by_stop():
-                self._first_cell = form() or {}
+            if self.do not in ("launch", "stop") and not service_version(self.session):
+                with ended_by_stop():  # that may take seconds, and the panel is there already
+                    self._first_cell = first_cells_values() or {}
             while not self._over:
                 await self._show_one_service()
         except (KeyboardInterrupt, asyncio.CancelledError):

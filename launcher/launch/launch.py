@@ -3,7 +3,7 @@
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any, Final
 
 from launcher.access.auth import USER
@@ -50,7 +50,7 @@ class Launch:
         before: "Launch | None" = None,
     ) -> None:
         self.settings, self.status, self.ask, self.somebody = settings, status, ask, somebody
-        self.machine = machine if settings.uses_drive else machine.without_drive()
+        self.machine = machine if settings.uses_drive else replace(machine, mountpoint=None)
         kept = self.machine.drive / settings.drive_folder / SEED_FOLDER
         self.folder = Folder(kept, machine.disk, settings.models_on_drive or not self.machine.mountpoint)
         self.session = Session(self.folder.session)
@@ -98,19 +98,19 @@ class Launch:
             )
         return str(response["url"])
 
-    @property
-    def watched(self) -> bool:
-        """True while there is a web UI, or one that gave up, which can be started again by `restart_wanted`."""
-        return self.thread is not None and self.thread.is_alive() and not self.over.is_set()
+    def begin_beside(self, what: str, work: Callable[[], object]) -> None:
+        """Do it in a thread of its own, unless that is being done already; what goes wrong is said."""
 
-    def beside(self, name: str, work: Callable[[], None]) -> None:
-        """Do it in a thread of its own, unless that is being done already."""
-        if not self.does(name):
-            self._threads[name] = threading.Thread(target=work, name=name, daemon=True)
-            self._threads[name].start()
+        def run() -> None:
+            with self.steps.beside(what):
+                work()
 
-    def does(self, name: str) -> bool:
-        return name in self._threads and self._threads[name].is_alive()
+        if not self.does(what):
+            self._threads[what] = threading.Thread(target=run, name=what, daemon=True)
+            self._threads[what].start()
+
+    def does(self, what: str) -> bool:
+        return what in self._threads and self._threads[what].is_alive()
 
     def prepare(self) -> None:
         """Note what is launched: whoever comes after this service goes by it."""

@@ -2,7 +2,6 @@
 
 import threading
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
-from pathlib import Path
 from typing import Any, Final
 
 from launcher.core.fields import DEFAULT_CHECKPOINT, LAST_GOOD, NEWEST
@@ -50,10 +49,11 @@ def _run(launch: Launch, before: Launch | None, anew: bool, take_up: bool) -> No
     if before:
         _end_the_one_before(before, launch, anew)
     launch.prepare()
+    _say_what_machine(launch)
     try:
         _take_up(launch) if take_up else _story(launch)
         launch.be_ready()
-        launch.beside("afterwards", lambda: do_afterwards(launch))
+        launch.begin_beside("bringing what your models need", lambda: do_afterwards(launch))
     except Failed:
         pass  # its step has said so
     except Exception as error:
@@ -85,7 +85,6 @@ def _end_the_one_before(before: Launch, launch: Launch, anew: bool) -> None:
 
 def _story(launch: Launch) -> None:
     """Everything up to a web UI that runs. Raises `Failed`."""
-    _say_what_machine(launch)
     if launch.webui.ready:
         launch.session.lead_to(port=launch.webui.port)
     with ThreadPoolExecutor(len(STEPS) + 2) as pool:  # each task below has a thread of its own
@@ -109,7 +108,6 @@ def _story(launch: Launch) -> None:
 
 def _take_up(launch: Launch) -> None:
     """A web UI that runs already, with what it was started with: keep its images, and find the way in again."""
-    _say_what_machine(launch)
     launch.sync.start()  # whatever comes: its images are kept
     for name in ("source", "python", "model", "extensions"):
         launch.steps.of(name).done(IN_USE)
@@ -211,14 +209,9 @@ def _model(launch: Launch, drive: "Future[None]") -> str:
         name = ensure_checkpoint(launch.fetcher(step, launch.ask), launch.settings.checkpoint, DEFAULT_CHECKPOINT)
         path = next((p for p in launch.folder.checkpoints() if p.name == name), None)
         if path and not launch.webui.running:
-            launch.beside("read ahead", lambda: _read_ahead(launch, path))
+            launch.begin_beside("reading the checkpoint ahead", lambda: read_ahead(path, launch.over.is_set))
         step.done(name)
         return name
-
-
-def _read_ahead(launch: Launch, checkpoint: Path) -> None:
-    with launch.steps.beside("reading the checkpoint ahead"):
-        read_ahead(checkpoint, launch.over.is_set)
 
 
 def _webui(launch: Launch, extensions: "Future[None]", python: "Future[None]", model: "Future[str]") -> None:

@@ -20,7 +20,8 @@ STUCK_AFTER: Final = 120.0  # seconds without a sign of life of the sync
 GIVE_BACK_WARNING: Final = 60.0  # seconds
 RESTARTS_ALLOWED: Final = 3
 RESTARTS_WITHIN: Final = 600.0  # seconds
-CONNECTING: Final = "connect drive"
+HOW_TO_CONNECT: Final = "disconnected; new files wait on this machine until you press Connect Google Drive below"
+CONNECTING: Final = "connecting Google Drive"
 AFTER_FAILURE: Final = (Button.RESTART, Button.STOP)
 
 
@@ -42,7 +43,7 @@ def watch(launch: Launch) -> None:
         if look % DRIVE_LOOKS == 0:
             check_drive(launch, measure=look % LINK_LOOKS == 0)
         if look % LINK_LOOKS == LINK_LOOKS - 1 or (launch.tunneled and not launch.public_link.tunnel.running):
-            launch.beside("link", lambda: check_link(launch))
+            launch.begin_beside("checking the link", lambda: check_link(launch))
         asked = launch.restart_wanted.is_set()
         died = not launch.webui.running and status.now.state != State.FAILED
         if launch.drive_away:  # a start needs Drive: it waits, and does not count as one that failed
@@ -117,7 +118,7 @@ def check_drive(launch: Launch, measure: bool) -> None:
         if launch.somebody():
             reconnect_drive(launch)
         else:
-            say_how_to_connect(launch)
+            launch.steps.of("drive").say(HOW_TO_CONNECT)
 
 
 def say_if_full(launch: Launch) -> None:
@@ -156,16 +157,11 @@ def reconnect_drive(launch: Launch) -> None:
             connect_drive(launch.machine, launch.ask)
         except Problem as problem:
             launch.status.notice(problem.what, about="drive")
-            say_how_to_connect(launch)
+            launch.steps.of("drive").say(HOW_TO_CONNECT)
         else:
             drive_is_back(launch)
 
-    launch.beside(CONNECTING, connect)
-
-
-def say_how_to_connect(launch: Launch) -> None:
-    how = "disconnected; new files wait on this machine until you press Connect Google Drive below"
-    launch.steps.of("drive").say(how)
+    launch.begin_beside(CONNECTING, connect)
 
 
 def drive_is_back(launch: Launch) -> None:
@@ -179,13 +175,12 @@ def drive_is_back(launch: Launch) -> None:
 def check_link(launch: Launch) -> None:
     """Open the link again when it does not answer."""
     link, step = launch.public_link, launch.steps.of("link")
-    with launch.steps.beside("checking the link"):
-        if not link.answers() and not launch.over.is_set():
-            step.begin("the link does not answer; opening it again")
-            try:
-                step.done(link.open_again(step))
-                if launch.status.now.state == State.READY:
-                    launch.be_ready()
-            except Problem as problem:
-                step.fail(problem)
-        launch.tunneled = link.tunnel.running
+    if not link.answers() and not launch.over.is_set():
+        step.begin("the link does not answer; opening it again")
+        try:
+            step.done(link.open_again(step))
+            if launch.status.now.state == State.READY:
+                launch.be_ready()
+        except Problem as problem:
+            step.fail(problem)
+    launch.tunneled = link.tunnel.running

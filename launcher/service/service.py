@@ -151,7 +151,7 @@ class Service:
             settings = launch.settings if launch else chosen.last_launched(self.session)
             if state in WHY_NOT or state == State.OFF or not settings:
                 return self.accepted(request, 409, answer="refused", what=WHY_NOT.get(state, NOTHING_KNOWN))
-            if launch and launch.watched:
+            if launch and launch.thread and launch.thread.is_alive() and not launch.over.is_set():  # it is watched
                 launch.restart_wanted.set()
                 self.status.show(state=State.RESTARTING)
             else:
@@ -211,7 +211,12 @@ class Service:
         with self._lock:
             number, status = next(self._numbers), Status(JOB_TITLES[do], self.changes)
             steps = Steps(status, self.session.log, threading.Event())
-            launch = self._launch_for(do, request.fields.get("choices", {}))
+            # It belongs to the launch there is; else to one, not begun, of what the first cell, the last launch or the
+            # defaults say.
+            form, last = request.fields.get("choices", {}), chosen.last_launched(self.session)
+            launch = self.launch or self._new_launch((not form and last) or chosen.settings_of(form))
+            if do == "stop":
+                self.launch = launch
             job = Job(launch, steps, partial(self.faces.ask, number))
             self._jobs = dict(list(self._jobs.items())[-JOBS_SHOWN:]) | {number: job}
             self.faces.comes(request.face, number)
@@ -231,17 +236,6 @@ class Service:
         except Exception as error:
             status.notice(self.fault(error).what)
         status.show(over=True, title=HELP if status.now.failed else done_title)
-
-    def _launch_for(self, do: str, form: dict[str, Any]) -> Launch:
-        """The launch a job belongs to: the one there is; else, not begun, one of the first cell's values, of the last
-        launch, or the defaults.
-        """
-        if self.launch:
-            return self.launch
-        launch = self._new_launch((not form and chosen.last_launched(self.session)) or chosen.settings_of(form))
-        if do == "stop":
-            self.launch = launch
-        return launch
 
     def delete_job(self, request: Request) -> Response:
         """■: the job should end."""
