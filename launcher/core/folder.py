@@ -126,7 +126,7 @@ def unusable_folder(kept: Path, error: OSError) -> Problem:
 
     def problem(what: str, do: str) -> Problem:
         again = "or write another name into the field **drive_folder**, and press ▶ again."
-        return Problem(what, f"{do}, {again}", field="drive_folder")
+        return Problem(what, f"{do}, {again}")
 
     for part in (kept.parent, kept, kept / "models", kept / "models" / "Stable-diffusion", kept / "extensions"):
         name = f"{part.relative_to(kept.parent.parent)} on your Drive"

@@ -94,7 +94,6 @@ class Launch:
             raise Problem(
                 f"Colab gave no link of its own{why}.",
                 "Allow third-party cookies for colab.research.google.com and press ▶ again, or choose another link.",
-                field="link",
             )
         return str(response["url"])
 

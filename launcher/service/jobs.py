@@ -48,10 +48,10 @@ def fetch_models(job: Job, what: str = "", kind: str = "", file_name: str = "") 
     wanted = [one for line in lines for one in links_in(line) or [line]]
     if not wanted:
         do = "Choose a model from the list, or paste a link."
-        raise Problem("The field **what** is empty.", do, field="what")
+        raise Problem("The field **what** is empty.", do)
     if len(wanted) > 1 and file_name:
         what = "You are adding several models, but the field **file_name** has only one name."
-        raise Problem(what, "Empty the field, or add the models one by one.", field="file_name")
+        raise Problem(what, "Empty the field, or add the models one by one.")
     works = [(without_secrets(line), partial(fetch_one_model, job, line, kind, file_name)) for line in wanted]
     run_side_by_side(job, works)
 
