@@ -11,11 +11,10 @@ from launcher.core.snapshot import HELP, UNDERWAY, State
 from launcher.drive.mount import connect_drive, drive_is_mounted
 from launcher.extensions.extension import put_extensions
 from launcher.launch import start
-from launcher.launch.afterwards import do_afterwards
 from launcher.launch.launch import Launch
 from launcher.launch.steps import STEPS, Failed
 from launcher.launch.stop import end_web_ui, let_go
-from launcher.launch.watch import AFTER_FAILURE, watch
+from launcher.launch.watch import AFTER_FAILURE, do_afterwards, watch
 from launcher.models.ensure import ensure_checkpoint
 from launcher.models.taken_over import read_ahead
 from launcher.python.bytecode import put_bytecode, unpack_bytecode
