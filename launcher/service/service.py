@@ -212,8 +212,9 @@ class Service:
             number, status = next(self._numbers), Status(JOB_TITLES[do], self.changes)
             steps = Steps(status, self.session.log, threading.Event())
             # It belongs to the launch there is; else to one, not begun, of what the first cell, the last launch or the
-            # defaults say.
-            form, last = request.fields.get("choices", {}), chosen.last_launched(self.session)
+            # defaults say. The page may not choose: what it may ask for hangs on that.
+            form = {} if request.page else request.fields.get("choices", {})
+            last = chosen.last_launched(self.session)
             launch = self.launch or self._new_launch((not form and last) or chosen.settings_of(form))
             if do == "stop":
                 self.launch = launch
