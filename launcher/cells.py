@@ -2,22 +2,13 @@
 
 import datetime
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any
 
 from launcher.client.client import TOGETHER, Client
-from launcher.client.connect import service_version
 from launcher.client.kernel import running_kernel
-from launcher.colab.notebook import first_cells_values
 from launcher.core.process import PACKAGE
 from launcher.core.session import Session
 
-TITLES: Final = {
-    "launch": "Starting your image generator",
-    "add_model": "Adding models",
-    "add_controlnet": "Adding ControlNet",
-    "change_extensions": "Extensions",
-    "stop": "Stopping",
-}
 _launched: tuple[datetime.datetime | None, Client] | None = None  # when ▶ on the first cell was pressed last
 
 
@@ -30,12 +21,10 @@ async def run_cell(do: str, fields: Mapping[str, Any]) -> None:
         first.nobody = True
         print("Run all also started this cell, so it did nothing. Press ▶ on it when you need it.")
         return
-    session = Session(PACKAGE.parents[1] / "session")  # beside the folder of the programs
-    ask = do not in ("launch", "stop") and not service_version(session)
-    client = Client(session, do, dict(fields), TITLES[do])
+    client = Client(Session(PACKAGE.parents[1] / "session"), do, dict(fields))  # beside the folder of the programs
     if do == "launch":
         _launched = sent, client
-    await (client.show(first_cells_values) if ask else client.show())
+    await client.show()
 
 
 def sent_at() -> datetime.datetime | None:

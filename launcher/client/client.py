@@ -4,7 +4,6 @@ import asyncio
 import threading
 import time
 import uuid
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from http.client import HTTPException
@@ -14,10 +13,11 @@ from launcher.client.connect import ask_anyway, connect, service_version
 from launcher.client.dialogs import DIALOGS
 from launcher.client.kernel import cells_that_wait, ended_by_stop, pumped_kernel, somebody_answers, waits_for_cells
 from launcher.client.panel import new_panel
+from launcher.colab.notebook import first_cells_values
 from launcher.core.child_environment import kernels_variables
 from launcher.core.process import PACKAGE
 from launcher.core.session import Session
-from launcher.core.snapshot import FAILED, HELP, UNDERWAY, Button, Row, Snapshot, State
+from launcher.core.snapshot import FAILED, HEADLINES, HELP, JOB_TITLES, UNDERWAY, Button, Row, Snapshot, State
 from launcher.core.unix_http import request
 
 TICK: Final = 0.1  # seconds between two looks at the kernel
@@ -31,7 +31,7 @@ TOGETHER: Final = 1.0  # seconds in which "Run all" sends all its cells
 OTHERS_WAIT: Final = " While this panel is open, other cells wait: ■ lets them run."
 ANOTHER_VERSION: Final = "Another version of the launcher runs now. Press ▶ to go on with this one."
 ASKS: Final = {Button.RESTART: "/restart", Button.STOP: "/stop", Button.CONNECT: "/connect"}
-GONE: Final = (OSError, HTTPException)  # the service has just ended
+NO_SERVICE: Final = (OSError, HTTPException)  # the service has just ended
 
 
 class CellFailed(Exception):
@@ -44,9 +44,10 @@ class CellFailed(Exception):
 class Client:
     """One cell. It asks to `do` something with these fields, and shows the launch or a job."""
 
-    def __init__(self, session: Session, do: str, fields: dict[str, Any], title: str) -> None:
+    def __init__(self, session: Session, do: str, fields: dict[str, Any]) -> None:
         self.session, self.do, self.fields = session, do, fields
         self.face, self.job = uuid.uuid4().hex, 0
+        title = JOB_TITLES.get(do, HEADLINES[State.STARTING])
         self.snapshot, self.link = Snapshot(title, started=time.time()), ""
         self.panel = new_panel(self.snapshot, self.press)
         self.nobody = False  # "Run all" sent this cell with others: nobody answers it
@@ -55,19 +56,18 @@ class Client:
         self._linked: float | None = None  # when the link was fetched
         self._over, self._closed, self._lost = False, False, False
         self._failure: str | None = None
+        self._first_cell: dict[str, Any] = {}  # the values of its form, where no service knows them
         self._answered: set[int] = set()
         self._choice: asyncio.Future[Button | None] | None = None
-        self._news, self._received = asyncio.Event(), list[dict[str, Any]]()
+        self._received = asyncio.Queue[dict[str, Any]]()  # statuses
         self._done = threading.Event()  # no more statuses are wanted
 
-    async def show(self, form: Callable[[], dict[str, Any] | None] = lambda: None) -> None:
-        """Until there is nothing left to show, or ■. Raises `CellFailed`.
-
-        `form` asks the page for the first cell's values; that may take seconds, and the panel is there already.
-        """
+    async def show(self) -> None:
+        """Until there is nothing left to show, or ■. Raises `CellFailed`."""
         try:
-            with ended_by_stop():
-                self._first_cell = form() or {}
+            if self.do not in ("launch", "stop") and not service_version(self.session):
+                with ended_by_stop():  # that may take seconds, and the panel is there already
+                    self._first_cell = first_cells_values() or {}
             while not self._over:
                 await self._show_one_service()
         except (KeyboardInterrupt, asyncio.CancelledError):
@@ -94,21 +94,21 @@ class Client:
             with pumped_kernel() as pump:
                 while not self._over:
                     await pump()
-                    self._news.clear()
                     if asking.done():
                         asking.result()
                     if self._lost:
                         return
-                    while self._received:
-                        self._take(self._received.pop(0))
                     self._draw()
                     if self.nobody:
                         self._choose(None)
                     if self._somebody_waits():
                         raise asyncio.CancelledError
+                    status = None
                     with suppress(TimeoutError):
                         async with asyncio.timeout(TICK):
-                            await self._news.wait()
+                            status = await self._received.get()
+                    if status:
+                        self._take(status)
         finally:
             done.set()
             asking.cancel()
@@ -132,8 +132,7 @@ class Client:
         if "version" in response:
             # It is taken by the cell itself: a dialog that ■ ends belongs to it, not to this task.
             self.job, self._version = response.get("job", 0), response["version"]
-            self._received.append(response)
-            self._news.set()
+            self._received.put_nowait(response)
         elif code not in (0, 409):
             where = "The launcher" if code == 500 else "The form"
             self._fail(where, response.get("what", "It could not be done."), response.get("do", ""))
@@ -141,7 +140,7 @@ class Client:
     async def _request(self, method: str, path: str, body: dict[str, Any] | None = None) -> tuple[int, dict[str, Any]]:
         try:
             return await asyncio.to_thread(request, self.session.notebook_socket, method, path, body, ASK_PATIENCE)
-        except GONE:  # another service is asked
+        except NO_SERVICE:  # another service is asked
             self._lost = True
             return 0, {}
 
@@ -183,14 +182,13 @@ class Client:
             path = f"/status?after={version}&face={self.face}&job={self.job}"
             try:
                 code, status = request(self.session.notebook_socket, "GET", path, patience=STATUS_PATIENCE)
-            except GONE:
+            except NO_SERVICE:
                 self._lost, code = self._lost or not done.is_set(), 0
             if code == 200:
                 version = status["version"]
-                self._received.append(status)
-            if code != 204:
                 with suppress(RuntimeError):  # the cell has ended
-                    loop.call_soon_threadsafe(self._news.set)
+                    loop.call_soon_threadsafe(self._received.put_nowait, status)
+            if code != 204:
                 done.wait(SHORTEST_PAUSE)
 
     def _take(self, status: dict[str, Any]) -> None:
@@ -215,7 +213,7 @@ class Client:
         if not box:
             self._linked = None
         elif self._linked is None or now - self._linked > NEW_LINK_EVERY:
-            with suppress(*GONE):  # first: the box's button never leads to the login page
+            with suppress(*NO_SERVICE):  # first: the box's button never leads to the login page
                 self.link = request(self.session.notebook_socket, "GET", "/link", patience=5)[1].get("link", "")
                 self._linked = now
         if shown.state == State.READY and not self._closed and waits_for_cells():
@@ -238,7 +236,7 @@ class Client:
             with ended_by_stop():
                 body = {"value": DIALOGS[kind](**about)}
         finally:  # ■ is an answer, too
-            with suppress(*GONE):
+            with suppress(*NO_SERVICE):
                 request(self.session.notebook_socket, "POST", f"/answers/{number}", body)
         if kind == "mount":
             self.panel.show_again()
@@ -252,7 +250,7 @@ class Client:
             return
         try:
             code, response = ask_anyway(self.session, "POST", ASKS[button])
-        except GONE as error:
+        except NO_SERVICE as error:
             code, response = 409, {"what": f"The launcher does not answer ({type(error).__name__}). Press ▶ again."}
         if code == 409:  # refused, with the reason
             self.snapshot = replace(self.snapshot, foot=response["what"])
@@ -260,14 +258,14 @@ class Client:
         elif self._closed and not self.job:
             self._take(response)
         else:  # the cell takes it, in its own thread
-            self._received.append(response)
+            self._received.put_nowait(response)
 
     def _close(self) -> None:
         """■: tell the service, wait a moment for the last status, and leave the panel as it is."""
         self._closed = True
         self._done.set()
         place, end = self.session.notebook_socket, time.monotonic() + LAST_STATUS
-        with suppress(*GONE):
+        with suppress(*NO_SERVICE):
             if self.job:
                 request(place, "DELETE", f"/jobs/{self.job}", patience=1)
             request(place, "DELETE", f"/faces/{self.face}", patience=1)

@@ -59,14 +59,14 @@ def secret(name: str) -> str:
     return value.strip() if isinstance(value, str) else ""
 
 
-def typed(name: str, reason: str, ask: Callable[[str], Any] = getpass.getpass) -> str:
+def typed(name: str, reason: str) -> str:
     """A token typed without showing it; "" where nobody can be asked.
 
     Colab's late reply to the question for a secret reaches the prompt as a dictionary: by then the secret can be had.
     """
     for _ in range(TRIES_AT_A_TOKEN):
         try:
-            answer = ask(f"{reason} Paste your token ({name}) and press Enter: ")
+            answer: Any = getpass.getpass(f"{reason} Paste your token ({name}) and press Enter: ")
         except (EOFError, OSError):
             return ""
         except Exception as error:

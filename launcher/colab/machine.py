@@ -3,7 +3,7 @@
 import os
 import re
 import shutil
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -43,10 +43,6 @@ class Machine:
         """What it is, for a report."""
         card = f"{self.gpu}, {self.card_memory / GB:.0f} GB" if self.gpu else "no graphics card"
         return f"{'Google Colab' if self.colab else 'another Jupyter'}, {card}, {self.memory / GB:.0f} GB of RAM"
-
-    def without_drive(self) -> "Machine":
-        """The same machine, on which nothing is kept on Google Drive."""
-        return replace(self, mountpoint=None)
 
     def in_words(self, path: Path) -> str:
         """A place as the person finds it: on My Drive, or on this machine."""

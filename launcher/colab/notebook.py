@@ -6,14 +6,14 @@ from typing import Any, Final
 
 from launcher.core.fields import DEFAULTS
 
-PATIENCE: Final = 5  # seconds
+PAGE_PATIENCE: Final = 5  # seconds
 
 
 def first_cells_values() -> dict[str, Any] | None:
     """The values of the first cell's form as they stand in the page; None where nobody says."""
     try:  # google.colab has no public way to it
         message: Any = importlib.import_module("google.colab._message")
-        cells = message.blocking_request("get_ipynb", timeout_sec=PATIENCE)["ipynb"]["cells"]
+        cells = message.blocking_request("get_ipynb", timeout_sec=PAGE_PATIENCE)["ipynb"]["cells"]
         sources = ["".join(cell.get("source", "")) for cell in cells if cell.get("cell_type") == "code"]
     except ModuleNotFoundError:  # no Colab
         return None

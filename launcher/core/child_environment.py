@@ -13,14 +13,12 @@ from typing import Final
 
 # Who we are, the language, and where temporary files go.
 EVERYWHERE: Final = ("HOME", "USER", "LOGNAME", "SHELL", "LANG", "LANGUAGE", "LC_*", "TZ", "TMPDIR", "XDG_CACHE_HOME")
-# The way to the internet.
 PROXIES: Final = ("HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy")
 NETWORK: Final = (*PROXIES, "NO_PROXY", "no_proxy")
 # Certificates of a company's proxy. They pass only while what they name is there.
 CERTIFICATES: Final = (
     "SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "GIT_SSL_CAINFO", "PIP_CERT",
 )  # fmt: skip
-# The graphics card.
 CARD: Final = ("CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER", "NVIDIA_*", "PYTORCH_CUDA_ALLOC_CONF", "PYTORCH_ALLOC_CONF")
 # Another package index, and where uv finds a Python: for people behind a mirror.
 PACKAGES: Final = (

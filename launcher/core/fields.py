@@ -45,7 +45,7 @@ RESERVED_ARGUMENTS: Final = {name: why for names, why in RESERVED for name in na
 
 
 def wrong(field: str, what: str, do: str) -> Problem:
-    return Problem(f"The field **{field}** {what}", do, field=field)
+    return Problem(f"The field **{field}** {what}", do)
 
 
 def checked_minutes(value: object) -> int:

@@ -5,6 +5,7 @@ import hashlib
 import itertools
 import os
 import shutil
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -55,8 +56,6 @@ def copy_whole(source: Path, target: Path, part: Path | None = None) -> None:
         os.utime(part, ns=(info.st_atime_ns, info.st_mtime_ns))
         os.replace(part, target)
     except OSError:
-        try:
+        with suppress(OSError):  # the disk is away, and with it the half copy; on Drive the next start sweeps it up
             part.unlink(missing_ok=True)
-        except OSError:
-            pass  # the disk is away, and with it the half copy; on Drive the next start sweeps it up
         raise

@@ -53,21 +53,18 @@ class Folder:
                 "Set ONECLICK_HOME to another folder and press ▶ again.",
             )
         with preparing:
-            self._prepare_kept()
+            try:
+                for name in ("models/Stable-diffusion", "repositories", "extensions"):
+                    make_folder_below(self.kept.parent.parent, self.kept / name)
+                write_safely(self.kept / WRITABLE, "")
+                (self.kept / WRITABLE).unlink()
+            except OSError as error:
+                raise unusable_folder(self.kept, error) from error
             self._prepare_machine()
         shortcut = next((part for part in (self.kept.parent, self.kept) if part.is_symlink()), None)
         if shortcut:
             return f"{shortcut.name} on your Drive is a shortcut: everything is kept in the folder it points to."
         return None
-
-    def _prepare_kept(self) -> None:
-        try:
-            for name in ("models/Stable-diffusion", "repositories", "extensions"):
-                make_folder_below(self.kept.parent.parent, self.kept / name)
-            write_safely(self.kept / WRITABLE, "")
-            (self.kept / WRITABLE).unlink()
-        except OSError as error:
-            raise unusable_folder(self.kept, error) from error
 
     def _prepare_machine(self) -> None:
         self.data.mkdir(parents=True, exist_ok=True)
@@ -129,7 +126,7 @@ def unusable_folder(kept: Path, error: OSError) -> Problem:
 
     def problem(what: str, do: str) -> Problem:
         again = "or write another name into the field **drive_folder**, and press ▶ again."
-        return Problem(what, f"{do}, {again}", field="drive_folder")
+        return Problem(what, f"{do}, {again}")
 
     for part in (kept.parent, kept, kept / "models", kept / "models" / "Stable-diffusion", kept / "extensions"):
         name = f"{part.relative_to(kept.parent.parent)} on your Drive"

@@ -4,18 +4,14 @@
 class Problem(Exception):
     """Something a person must know: what happened, and what to do about it.
 
-    Both are whole sentences for somebody who has never opened a terminal. `field` names the form field that is to be
-    changed, where there is one. What may be the cause: an extension of A1111 (`by_extension`), the version of A1111
-    (`by_version`).
+    Both are whole sentences for somebody who has never opened a terminal. What may be the cause: an extension of A1111
+    (`by_extension`), the version of A1111 (`by_version`).
     """
 
-    def __init__(
-        self, what: str, do: str, field: str = "", *, by_extension: bool = False, by_version: bool = False
-    ) -> None:
+    def __init__(self, what: str, do: str, *, by_extension: bool = False, by_version: bool = False) -> None:
         super().__init__(f"{what} {do}")
         self.what = what
         self.do = do
-        self.field = field
         self.by_extension = by_extension
         self.by_version = by_version
 

@@ -42,6 +42,12 @@ HEADLINES: Final = {
     State.STOPPING: "Stopping",
     State.OFF: "Everything is off",
 }
+JOB_TITLES: Final = {
+    "add_model": "Adding models",
+    "add_controlnet": "Adding ControlNet",
+    "change_extensions": "Extensions",
+    "stop": "Stopping",
+}
 UNDERWAY: Final = (State.STARTING, State.READY, State.RESTARTING, State.STOPPING)
 
 
@@ -105,17 +111,13 @@ class Snapshot:
     def failed(self) -> Row | None:
         return next((row for row in self.steps if row.state == FAILED), None)
 
-    def as_json(self) -> dict[str, Any]:
-        """All of it, the password too: for the notebook's socket only."""
-        return asdict(self)
-
     def public(self) -> dict[str, Any]:
         """What the page may show: no link, no password."""
         return asdict(replace(self, login_box=None))
 
     @classmethod
     def from_json(cls, found: dict[str, Any]) -> "Snapshot":
-        """The snapshot that `as_json` or `public` made; what else stands in `found` is left out."""
+        """The snapshot that `asdict` or `public` made; what else stands in `found` is left out."""
         known = {one.name: found[one.name] for one in fields(cls) if one.name in found}
         known |= {name: tuple(known[name]) for name in ("notices", "buttons")}
         known["steps"] = tuple(Row(**row) for row in known["steps"])

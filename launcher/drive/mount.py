@@ -111,23 +111,20 @@ def mount_problem(text: str, types: list[str], seconds: float) -> Problem:
             "Google Drive took too long to connect.",
             f"Wait a minute and {PRESS_AGAIN}. If this keeps happening, choose Runtime → Disconnect and delete runtime "
             "and start again.",
-            field="drive",
         )
     for pattern, what, do in MOUNT_FAILURES:
         if pattern.lower() in text.lower() and not timed_out:
-            return Problem(what, do, field="drive")
+            return Problem(what, do)
     if seconds > CONSENT_PATIENCE:
         return Problem(
             "Google Drive was not connected: nobody answered Google's question in time.",
             "Press ▶ again and choose **Connect to Google Drive** in the window that opens, in the tab in which you "
             "pressed ▶.",
-            field="drive",
         )
     return Problem(
         f"Google Drive could not be connected ({': '.join(part for part in (types[0], text.strip()[:200]) if part)}).",
         f"Wait a minute and {PRESS_AGAIN}. If it fails again, choose Runtime → Disconnect and delete runtime and "
         "start again.",
-        field="drive",
     )
 
 

@@ -53,17 +53,16 @@ def checked_address(text: str) -> Address:
         link,
     )
     if not found:
-        raise Problem(f'"{text.strip()[:100]}" is not the address of a git repository.', EXAMPLE, field="what")
+        raise Problem(f'"{text.strip()[:100]}" is not the address of a git repository.', EXAMPLE)
     if found["login"]:
         raise Problem(
             "The address has a user name or a password in it, which would end up on Google Drive.",
             "Paste it without the part before the @.",
-            field="what",
         )
     repository = found["repository"].removesuffix(".git")
     name = repository.rpartition("/")[2]
     if not re.fullmatch(r"\w[\w.-]*", name):
-        raise Problem(f'"{name}" cannot be the name of a folder.', EXAMPLE, field="what")
+        raise Problem(f'"{name}" cannot be the name of a folder.', EXAMPLE)
     return Address(f"https://{repository}.git", name, found["page"])
 
 
@@ -74,7 +73,6 @@ def refuse_other_branch(address: Address) -> None:
         raise Problem(
             f"The link leads to a branch of {address.name} that is not its main one ({main}).",
             f"Paste {address.url} to install its main branch.",
-            field="what",
         )
 
 
@@ -85,13 +83,13 @@ def head_commit(url: str, ref: str = "HEAD") -> str:
     except CommandError as error:
         for pattern, what, do in ADDRESS_FAILURES:
             if re.search(pattern, error.output, re.IGNORECASE):
-                raise Problem(what.format(url=url), do, field="what") from error
+                raise Problem(what.format(url=url), do) from error
         raise Problem(
-            f"{url} could not be read: {last_words(error)}.", "Check the address and press ▶ again.", field="what"
+            f"{url} could not be read: {last_words(error)}.", "Check the address and press ▶ again."
         ) from error
     if not response:
         lost = f"has no branch called {ref.removeprefix('refs/heads/')} any more" if ref != "HEAD" else "is empty"
-        raise Problem(f"The repository at {url} {lost}.", "Check the address.", field="what")
+        raise Problem(f"The repository at {url} {lost}.", "Check the address.")
     return response.split()[0]
 
 

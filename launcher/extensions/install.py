@@ -74,7 +74,7 @@ def run_installers(folder: Folder, step: Step) -> int:
                 about=f"installing {name}",
             )
         else:
-            step.remove(f"installing {name}")
+            step.notice(None, f"installing {name}")
         repair_after(extension, step)
         done[name] = {"version": version, "runs": runs if reason else MOST_RUNS}  # all it wanted: it is done
         write_safely(file, json.dumps(done))

@@ -37,9 +37,7 @@ def change_one(folder: Folder, action: str, what: str, step: Step) -> Change:
     if action == "list":
         return Change("; ".join(extension.in_words() for extension in listed(folder)) or NONE, new=False)
     if not what.strip():
-        raise Problem(
-            "The field **what** is empty.", "Paste the address of an extension's page, or write its name.", field="what"
-        )
+        raise Problem("The field **what** is empty.", "Paste the address of an extension's page, or write its name.")
     if action == "add":
         return add_extension(folder, what, step)
     extension = extension_meant(folder, what)
@@ -156,7 +154,7 @@ def extension_meant(folder: Folder, word: str) -> Extension:
     found = extension_named(folder, name)
     if not found:
         names = ", ".join(extension.name for extension in extensions_on_drive(folder))
-        raise Problem(f"There is no extension called {name!r}.", f"Installed: {names or 'none'}.", field="what")
+        raise Problem(f"There is no extension called {name!r}.", f"Installed: {names or 'none'}.")
     return found
 
 

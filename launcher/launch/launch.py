@@ -3,7 +3,7 @@
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any, Final
 
 from launcher.access.auth import USER
@@ -50,7 +50,7 @@ class Launch:
         before: "Launch | None" = None,
     ) -> None:
         self.settings, self.status, self.ask, self.somebody = settings, status, ask, somebody
-        self.machine = machine if settings.uses_drive else machine.without_drive()
+        self.machine = machine if settings.uses_drive else replace(machine, mountpoint=None)
         kept = self.machine.drive / settings.drive_folder / SEED_FOLDER
         self.folder = Folder(kept, machine.disk, settings.models_on_drive or not self.machine.mountpoint)
         self.session = Session(self.folder.session)
@@ -58,6 +58,7 @@ class Launch:
         self.ended = threading.Event()  # nobody needs this launch any more
         self.restart_wanted = threading.Event()
         self.thread: threading.Thread | None = None
+        self._threads: dict[str, threading.Thread] = {}
         self.variables: dict[str, str] = {}  # of the kernel that asked for it
         self.steps = Steps(status, self.session.log, self.over)
         self.webui = WebUI(self.folder)
@@ -73,8 +74,8 @@ class Launch:
         if before and before.sync.running and before.folder == self.folder:
             self.sync, self.outputs = before.sync, before.outputs
         self.drive_away = False  # it was disconnected while the web UI runs
-        self.connecting: threading.Thread | None = None  # it asks for Drive
         self.full_said = False  # that Drive is full
+        self.tunneled = False  # the link had a tunnel that ran when it was looked at last
         self.used_at = time.time()  # when somebody used the web UI last
         self.start_noted = True  # False: a version has started, and Drive does not know it yet
 
@@ -93,14 +94,22 @@ class Launch:
             raise Problem(
                 f"Colab gave no link of its own{why}.",
                 "Allow third-party cookies for colab.research.google.com and press ▶ again, or choose another link.",
-                field="link",
             )
         return str(response["url"])
 
-    @property
-    def watched(self) -> bool:
-        """True while there is a web UI, or one that gave up, which can be started again by `restart_wanted`."""
-        return self.thread is not None and self.thread.is_alive() and not self.over.is_set()
+    def begin_beside(self, what: str, work: Callable[[], object]) -> None:
+        """Do it in a thread of its own, unless that is being done already; what goes wrong is said."""
+
+        def run() -> None:
+            with self.steps.beside(what):
+                work()
+
+        if not self.does(what):
+            self._threads[what] = threading.Thread(target=run, name=what, daemon=True)
+            self._threads[what].start()
+
+    def does(self, what: str) -> bool:
+        return what in self._threads and self._threads[what].is_alive()
 
     def prepare(self) -> None:
         """Note what is launched: whoever comes after this service goes by it."""

@@ -108,7 +108,7 @@ def plan_of(launch: Launch, checkpoint: str) -> Plan:
 def start_web_ui(launch: Launch, checkpoint: str) -> None:
     """Start it; extensions that keep it from starting are switched off, and it is started again without them."""
     folder, status, row = launch.folder, launch.status, launch.steps.of("extensions")
-    status.remove(EXTENSIONS_CHANGED)
+    status.notice(None, about=EXTENSIONS_CHANGED)
     put_extensions(folder, row)
     install_packages(launch)
     row.begin("looking for new ones")
@@ -140,8 +140,7 @@ def start_web_ui(launch: Launch, checkpoint: str) -> None:
             if not problem.by_extension or not suspicion.disable_next(launch.webui.last_words):
                 suspicion.restore()
                 raise
-    _say_what_did_not_load(launch)
-    _say_foreign_libraries(launch)
+    _say_what_is_odd(launch)
     if suspicion.disabled:
         names = suspicion.disabled
         who = f"The extension {names[0]}" if len(names) == 1 else f"One of the extensions {', '.join(names)}"
@@ -177,31 +176,24 @@ def wait_until_ready(launch: Launch) -> None:
         raise Failed
 
 
-def _say_what_did_not_load(launch: Launch) -> None:
-    """Name the extensions that A1111 went on without."""
+def _say_what_is_odd(launch: Launch) -> None:
+    """Name the extensions that A1111 went on without, and a CUDA library that came from elsewhere than the web UI's own
+    packages, and with it a second cuDNN.
+    """
     reasons = [f"{name} ({reason})" for name, reason in not_loaded(launch.webui.last_words).items()]
-    if reasons:
-        launch.status.notice(
-            f"These extensions did not load completely: {'; '.join(reasons)}. The rest of the web UI works. "
-            "The cell **Add or update an extension** updates them, switches them off or removes them.",
-            about="not loaded",
-        )
-    else:
-        launch.status.remove("not loaded")
-
-
-def _say_foreign_libraries(launch: Launch) -> None:
-    """Name a CUDA library that came from elsewhere than the web UI's own packages, and with it a second cuDNN."""
-    foreign = environment.foreign_libraries(launch.folder, launch.webui.pid)
-    if foreign:
-        launch.status.notice(
+    said = (
+        f"These extensions did not load completely: {'; '.join(reasons)}. The rest of the web UI works. "
+        "The cell **Add or update an extension** updates them, switches them off or removes them."
+    )
+    launch.status.notice(said if reasons else None, about="not loaded")
+    mixed = None
+    if foreign := environment.foreign_libraries(launch.folder, launch.webui.pid):
+        mixed = (
             f"The web UI has loaded {foreign[0]}, which is not the CUDA library it was made with: images can fail. "
             "If they do, choose Runtime → Disconnect and delete runtime, and press ▶ again; if it happens again, "
-            "switch off the extension you added last.",
-            about="CUDA libraries",
+            "switch off the extension you added last."
         )
-    else:
-        launch.status.remove("CUDA libraries")
+    launch.status.notice(mixed, about="CUDA libraries")
 
 
 def use_checkpoint(launch: Launch, name: str) -> None:

@@ -43,7 +43,7 @@ def end_everything(launch: Launch) -> None:
     """End the web UI, keep its last files, then end the link and the door. The faces show what is."""
     status = launch.status
     status.show(state=State.STOPPING, login_box=None, buttons=(), foot=START_AGAIN)
-    rows = [status.step(row.name) for row in status.now.steps if row.name in ("webui", "link")]
+    rows = [launch.steps.of(row.name) for row in status.now.steps if row.name in ("webui", "link")]
     for step in rows:
         step.begin("ending")
     end_web_ui(launch)
@@ -75,7 +75,7 @@ def give_back(launch: Launch) -> None:
 def give_back_unused(launch: Launch) -> None:
     """Nobody uses the machine: end everything, have Google take what is on its way, and give the machine back."""
     end_everything(launch)
-    launch.status.remove("give back")
+    launch.status.notice(None, about="give back")
     with launch.steps.beside("giving the machine back"):
         give_back(launch)
         launch.status.notice(

@@ -2,7 +2,6 @@
 
 import threading
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
-from pathlib import Path
 from typing import Any, Final
 
 from launcher.core.fields import DEFAULT_CHECKPOINT, LAST_GOOD, NEWEST
@@ -12,11 +11,10 @@ from launcher.core.snapshot import HELP, UNDERWAY, State
 from launcher.drive.mount import connect_drive, drive_is_mounted
 from launcher.extensions.extension import put_extensions
 from launcher.launch import start
-from launcher.launch.afterwards import do_afterwards
 from launcher.launch.launch import Launch
 from launcher.launch.steps import STEPS, Failed
 from launcher.launch.stop import end_web_ui, let_go
-from launcher.launch.watch import AFTER_FAILURE, watch
+from launcher.launch.watch import AFTER_FAILURE, do_afterwards, watch
 from launcher.models.ensure import ensure_checkpoint
 from launcher.models.taken_over import read_ahead
 from launcher.python.bytecode import put_bytecode, unpack_bytecode
@@ -50,10 +48,11 @@ def _run(launch: Launch, before: Launch | None, anew: bool, take_up: bool) -> No
     if before:
         _end_the_one_before(before, launch, anew)
     launch.prepare()
+    _say_what_machine(launch)
     try:
         _take_up(launch) if take_up else _story(launch)
         launch.be_ready()
-        threading.Thread(target=do_afterwards, args=(launch,), name="afterwards", daemon=True).start()
+        launch.begin_beside("bringing what your models need", lambda: do_afterwards(launch))
     except Failed:
         pass  # its step has said so
     except Exception as error:
@@ -85,7 +84,6 @@ def _end_the_one_before(before: Launch, launch: Launch, anew: bool) -> None:
 
 def _story(launch: Launch) -> None:
     """Everything up to a web UI that runs. Raises `Failed`."""
-    _say_what_machine(launch)
     if launch.webui.ready:
         launch.session.lead_to(port=launch.webui.port)
     with ThreadPoolExecutor(len(STEPS) + 2) as pool:  # each task below has a thread of its own
@@ -109,7 +107,6 @@ def _story(launch: Launch) -> None:
 
 def _take_up(launch: Launch) -> None:
     """A web UI that runs already, with what it was started with: keep its images, and find the way in again."""
-    _say_what_machine(launch)
     launch.sync.start()  # whatever comes: its images are kept
     for name in ("source", "python", "model", "extensions"):
         launch.steps.of(name).done(IN_USE)
@@ -211,14 +208,9 @@ def _model(launch: Launch, drive: "Future[None]") -> str:
         name = ensure_checkpoint(launch.fetcher(step, launch.ask), launch.settings.checkpoint, DEFAULT_CHECKPOINT)
         path = next((p for p in launch.folder.checkpoints() if p.name == name), None)
         if path and not launch.webui.running:
-            threading.Thread(target=_read_ahead, args=(launch, path), name="read ahead", daemon=True).start()
+            launch.begin_beside("reading the checkpoint ahead", lambda: read_ahead(path, launch.over.is_set))
         step.done(name)
         return name
-
-
-def _read_ahead(launch: Launch, checkpoint: Path) -> None:
-    with launch.steps.beside("reading the checkpoint ahead"):
-        read_ahead(checkpoint, launch.over.is_set)
 
 
 def _webui(launch: Launch, extensions: "Future[None]", python: "Future[None]", model: "Future[str]") -> None:

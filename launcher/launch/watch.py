@@ -1,18 +1,24 @@
-"""What is looked after while the web UI runs: its process, Drive, the link, and a machine that nobody uses."""
+"""What is done once the web UI runs, and looked after meanwhile: its process, Drive, the link, an unused machine."""
 
 import itertools
-import threading
 import time
+from collections.abc import Callable
 from typing import Final
 
 from launcher.core.folder import GB, free_bytes, largest_files
 from launcher.core.problem import Problem
 from launcher.core.snapshot import Button, State
 from launcher.drive.mount import connect_drive, drive_is_mounted
+from launcher.drive.troubles import is_drives_fault
+from launcher.launch import start
 from launcher.launch.launch import Launch
-from launcher.launch.start import start_web_ui
 from launcher.launch.steps import STOPPED_NOTE, Failed
 from launcher.launch.stop import give_back_unused
+from launcher.models.checksums import sync_checksums
+from launcher.models.previews import fetch_missing_previews
+from launcher.models.taken_over import broken_models
+from launcher.python.bytecode import keep_bytecode
+from launcher.source.checkout import keep_edits
 
 WATCH_EVERY: Final = 0.5  # seconds between two looks at the web UI
 DRIVE_LOOKS: Final = 10  # Drive is looked at once in so many looks
@@ -21,6 +27,10 @@ STUCK_AFTER: Final = 120.0  # seconds without a sign of life of the sync
 GIVE_BACK_WARNING: Final = 60.0  # seconds
 RESTARTS_ALLOWED: Final = 3
 RESTARTS_WITHIN: Final = 600.0  # seconds
+HOW_TO_CONNECT: Final = "disconnected; new files wait on this machine until you press Connect Google Drive below"
+CONNECTING: Final = "connecting Google Drive"
+DRIVE_PAUSE: Final = 5.0  # seconds after which a Drive that was away is tried again
+FIRST_IMAGE: Final = 60.0  # seconds after which what an image needs has probably been imported, too
 AFTER_FAILURE: Final = (Button.RESTART, Button.STOP)
 
 
@@ -30,8 +40,7 @@ def watch(launch: Launch) -> None:
     After a start that failed there is only the machine to look after; a web UI that gave up can be started again.
     """
     status, step, restarts = launch.status, launch.steps.of("webui"), list[float]()
-    link = LinkWatch(launch)
-    launch.used_at = time.time()
+    launch.used_at, launch.tunneled = time.time(), launch.public_link.tunnel.running
     for look in itertools.count():
         if launch.ended.wait(WATCH_EVERY):
             return
@@ -42,7 +51,8 @@ def watch(launch: Launch) -> None:
             continue
         if look % DRIVE_LOOKS == 0:
             check_drive(launch, measure=look % LINK_LOOKS == 0)
-        link.check(due=look % LINK_LOOKS == LINK_LOOKS - 1)
+        if look % LINK_LOOKS == LINK_LOOKS - 1 or (launch.tunneled and not launch.public_link.tunnel.running):
+            launch.begin_beside("checking the link", lambda: check_link(launch))
         asked = launch.restart_wanted.is_set()
         died = not launch.webui.running and status.now.state != State.FAILED
         if launch.drive_away:  # a start needs Drive: it waits, and does not count as one that failed
@@ -73,7 +83,7 @@ def start_again(launch: Launch, note: str) -> None:
     step.begin(note)
     with launch.steps.beside("restarting the web UI"):
         try:
-            start_web_ui(launch, checkpoint)
+            start.start_web_ui(launch, checkpoint)
         except (Problem, Failed) as problem:
             what = problem.what if isinstance(problem, Problem) else STOPPED_NOTE
             step.say(what)
@@ -86,19 +96,13 @@ def start_again(launch: Launch, note: str) -> None:
 
 def is_unused(launch: Launch) -> bool:
     """True if nobody has used the web UI for as long as was chosen; a minute before it is said."""
-    minutes = launch.settings.give_back_after  # 0: never
-    left = minutes * 60 - (time.time() - launch.used_at)
-    if not minutes or left > GIVE_BACK_WARNING:
-        launch.status.remove("give back")
-        return False
-    when = time.strftime("%H:%M", time.localtime(time.time() + left))
-    launch.status.notice(
-        f"Nobody has used the web UI for a while, so the machine will be given back at {when}.", about="give back"
-    )
-    return left <= 0
-
-
-# ---- Drive
+    minutes, now, warning = launch.settings.give_back_after, time.time(), None  # 0: never
+    left = minutes * 60 - (now - launch.used_at)
+    if minutes and left <= GIVE_BACK_WARNING:
+        when = time.strftime("%H:%M", time.localtime(now + left))
+        warning = f"Nobody has used the web UI for a while, so the machine will be given back at {when}."
+    launch.status.notice(warning, about="give back")
+    return warning is not None and left <= 0
 
 
 def check_drive(launch: Launch, measure: bool) -> None:
@@ -107,7 +111,7 @@ def check_drive(launch: Launch, measure: bool) -> None:
 
     A client that is there is asked once, for Google's dialog holds up its notebook; afterwards there is a button.
     """
-    if launch.connecting and launch.connecting.is_alive():
+    if launch.does(CONNECTING):
         return
     if drive_is_mounted(launch.machine):
         if launch.drive_away:
@@ -123,7 +127,7 @@ def check_drive(launch: Launch, measure: bool) -> None:
         if launch.somebody():
             reconnect_drive(launch)
         else:
-            say_how_to_connect(launch)
+            launch.steps.of("drive").say(HOW_TO_CONNECT)
 
 
 def say_if_full(launch: Launch) -> None:
@@ -131,7 +135,7 @@ def say_if_full(launch: Launch) -> None:
     sync = launch.sync
     if not sync.waiting:
         launch.full_said = False
-        launch.status.remove("full")
+        launch.status.notice(None, about="full")
     elif sync.full and not launch.full_said:
         launch.full_said = True
         sizes = ", ".join(f"{name} ({size / GB:.1f} GB)" for name, size in largest_files(sync.drive_dir))
@@ -146,14 +150,11 @@ def say_if_full(launch: Launch) -> None:
 def say_if_stuck(launch: Launch) -> None:
     """Say when nothing was heard of the sync for long: it waits for an answer of Drive that does not come."""
     silent = time.monotonic() - launch.sync.heartbeat if launch.sync.heartbeat else 0.0
-    if silent > STUCK_AFTER:
-        launch.status.notice(
-            f"Google Drive has not answered for {silent / 60:.0f} minutes: new files wait on this machine. "
-            "Download what you want to keep before you stop.",
-            about="stuck",
-        )
-    else:
-        launch.status.remove("stuck")
+    stuck = (
+        f"Google Drive has not answered for {silent / 60:.0f} minutes: new files wait on this machine. "
+        "Download what you want to keep before you stop."
+    )
+    launch.status.notice(stuck if silent > STUCK_AFTER else None, about="stuck")
 
 
 def reconnect_drive(launch: Launch) -> None:
@@ -165,59 +166,75 @@ def reconnect_drive(launch: Launch) -> None:
             connect_drive(launch.machine, launch.ask)
         except Problem as problem:
             launch.status.notice(problem.what, about="drive")
-            say_how_to_connect(launch)
+            launch.steps.of("drive").say(HOW_TO_CONNECT)
         else:
             drive_is_back(launch)
 
-    if not (launch.connecting and launch.connecting.is_alive()):
-        launch.connecting = threading.Thread(target=connect, name="connect drive", daemon=True)
-        launch.connecting.start()
-
-
-def say_how_to_connect(launch: Launch) -> None:
-    how = "disconnected; new files wait on this machine until you press Connect Google Drive below"
-    launch.steps.of("drive").say(how)
+    launch.begin_beside(CONNECTING, connect)
 
 
 def drive_is_back(launch: Launch) -> None:
     launch.drive_away = False
     launch.status.offer(Button.CONNECT, False)
-    launch.status.remove("drive")
+    launch.status.notice(None, about="drive")
     where = launch.machine.in_words(launch.folder.kept)
     launch.steps.of("drive").done(f"{where}, connected again at {time.strftime('%H:%M')}")
 
 
-# ---- the link
-
-
-class LinkWatch:
-    """Opens the link again when its tunnel ended, or when it does not answer. `check` never waits."""
-
-    def __init__(self, launch: Launch) -> None:
-        self.launch, self.link = launch, launch.public_link
-        self._tunneled = self.link.tunnel.running
-        self._checking: threading.Thread | None = None
-
-    def check(self, due: bool) -> None:
-        if self._checking and self._checking.is_alive():
-            return
-        if due or (self._tunneled and not self.link.tunnel.running):
-            self._checking = threading.Thread(target=self._check, name="link", daemon=True)
-            self._checking.start()
-
-    def _check(self) -> None:
-        with self.launch.steps.beside("checking the link"):
-            if not self.link.answers() and not self.launch.over.is_set():
-                self._open_again()
-            self._tunneled = self.link.tunnel.running
-
-    def _open_again(self) -> None:
-        step = self.launch.steps.of("link")
+def check_link(launch: Launch) -> None:
+    """Open the link again when it does not answer."""
+    link, step = launch.public_link, launch.steps.of("link")
+    if not link.answers() and not launch.over.is_set():
         step.begin("the link does not answer; opening it again")
         try:
-            step.done(self.link.open_again(step))
+            step.done(link.open_again(step))
+            if launch.status.now.state == State.READY:
+                launch.be_ready()
         except Problem as problem:
             step.fail(problem)
-            return
-        if self.launch.status.now.state == State.READY:
-            self.launch.be_ready()
+    launch.tunneled = link.tunnel.running
+
+
+# ---- once, beside it
+
+
+def do_afterwards(launch: Launch) -> None:
+    """Note what works, keep a person's changes in an old folder, name what is broken, bring what models need."""
+    folder, fetcher = launch.folder, launch.fetcher(launch.steps.of("model"), launch.ask)
+    while_drive_is_there(launch, "noting the version that works", lambda: start.note_what_started(launch))
+    while_drive_is_there(launch, "looking through your folder", lambda: _look_through_folder(launch))
+    while_drive_is_there(launch, "downloading the previewer for SDXL", lambda: fetch_missing_previews(fetcher))
+    if launch.webui.wait_for_model(launch.over):
+        while_drive_is_there(launch, "saving the checksums of your models", lambda: sync_checksums(folder))
+    if not launch.over.wait(FIRST_IMAGE):
+        packages = start.packages_of(folder)
+        while_drive_is_there(launch, "saving bytecode", lambda: keep_bytecode(folder, packages))
+
+
+def while_drive_is_there(launch: Launch, what: str, work: Callable[[], None]) -> None:
+    """Do it; a Drive that is away meanwhile is waited for: the watch says so, and asks for it."""
+    with launch.steps.beside(what):
+        while True:
+            try:
+                work()
+                return
+            except OSError as error:
+                if not is_drives_fault(error, launch.folder.kept) or launch.over.wait(DRIVE_PAUSE):
+                    raise
+
+
+def _look_through_folder(launch: Launch) -> None:
+    folder, status = launch.folder, launch.status
+    if (folder.kept / ".git" / "index").exists():
+        keep_edits(folder, folder.kept, launch.steps.of("source"))
+    dead = folder.dead_shortcuts()
+    if dead:
+        status.notice(f"These shortcuts on your Drive point to nothing and were skipped: {', '.join(dead)}.")
+    looked, broken = broken_models(folder, set(start.noted(folder, "looked_at", list[str]())))
+    if broken:
+        named = "; ".join(f"{name} ({fault})" for name, fault in broken.items())
+        status.notice(
+            f"Damaged files in your folder: {named}. Nothing was changed. Delete them on Google Drive, or "
+            "download them again."
+        )
+    start.note(folder, looked_at=sorted(looked))

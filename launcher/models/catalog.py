@@ -226,7 +226,6 @@ def chosen_controls(families: str, controls: str) -> list[Model]:
             raise Problem(
                 f"The field **for_models** says {family!r}, which is not one of its choices.",
                 f"Choose one of: {', '.join(CONTROL_FAMILIES)}.",
-                field="for_models",
             )
         table = CONTROL_MODELS[family]
         known = table | OLD_CONTROL_MODELS.get(family, {})
@@ -238,7 +237,6 @@ def chosen_controls(families: str, controls: str) -> list[Model]:
                         f"There is no ControlNet model {word!r} for {family}.",
                         f"Write **{ESSENTIALS}**, **{ALL_CONTROLS}**, or some of: {', '.join(table)}, separated by "
                         "commas.",
-                        field="controls",
                     )
                 found[known[control].name] = known[control]
     return list(found.values())

@@ -143,7 +143,6 @@ def decided(remote: Remote, kind: str) -> Remote:
         raise Problem(
             f"The launcher cannot tell what {remote.name} is: a checkpoint, a LoRA, or something else.",
             "Choose it in the field **kind**, and press ▶ again.",
-            field="kind",
         )
     if seen and is_safetensors:
         refuse_other_kind(remote.name, seen.kind, sure)

@@ -80,7 +80,6 @@ def refuse_other_kind(name: str, kind: str | None, wanted: str) -> None:
     raise Problem(
         f"{name} is {a_kind}, not {a_wanted}.",
         f"Add it with the cell **Add a model**, with {kind} in its field **kind**.",
-        field="kind",
     )
 
 

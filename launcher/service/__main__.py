@@ -30,7 +30,7 @@ def main(session: Session) -> None:
     """Be the service, if nobody else is."""
     session.prepare()
     with session.lock.open("w") as lock:
-        if not take(lock, session):
+        if not take_lock(lock, session):
             return
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
         over = threading.Event()
@@ -59,7 +59,7 @@ def main(session: Session) -> None:
             server.server_close()
 
 
-def take(lock: IO[str], session: Session) -> bool:
+def take_lock(lock: IO[str], session: Session) -> bool:
     """Take the lock. A keeper of 1.2.0 that holds it is told to save and to end; a service that does keeps it."""
     for _ in range(2):
         with suppress(BlockingIOError):

@@ -8,7 +8,7 @@ from typing import Final
 
 from launcher.core.folder import require_room
 from launcher.core.problem import Problem
-from launcher.core.snapshot import Button
+from launcher.core.snapshot import JOB_TITLES, Button
 from launcher.core.status import Status
 from launcher.drive.mount import connect_drive
 from launcher.extensions.manage import CONTROLNET_URL, Change, add_extension, change_one
@@ -48,10 +48,10 @@ def fetch_models(job: Job, what: str = "", kind: str = "", file_name: str = "") 
     wanted = [one for line in lines for one in links_in(line) or [line]]
     if not wanted:
         do = "Choose a model from the list, or paste a link."
-        raise Problem("The field **what** is empty.", do, field="what")
+        raise Problem("The field **what** is empty.", do)
     if len(wanted) > 1 and file_name:
         what = "You are adding several models, but the field **file_name** has only one name."
-        raise Problem(what, "Empty the field, or add the models one by one.", field="file_name")
+        raise Problem(what, "Empty the field, or add the models one by one.")
     works = [(without_secrets(line), partial(fetch_one_model, job, line, kind, file_name)) for line in wanted]
     run_side_by_side(job, works)
 
@@ -72,6 +72,9 @@ def fetch_controlnet(job: Job, for_models: str = "", controls: str = "") -> None
     """The extension and the models chosen, side by side."""
     launch, models = job.launch, chosen_controls(for_models, controls)
 
+    def one(model: Model, fetcher: Fetcher) -> str:
+        return f"{ensure_model(fetcher, model)} is ready"
+
     def require_room_for_all() -> None:
         wanted = ((launch.folder.models / model.folder, model.sources[0]) for model in models)
         needed = sum(source.size for below, source in wanted if not (below / source.saved_name).exists())
@@ -83,12 +86,8 @@ def fetch_controlnet(job: Job, for_models: str = "", controls: str = "") -> None
     def extension(fetcher: Fetcher) -> str:
         return effect_of(job, add_extension(launch.folder, CONTROLNET_URL, fetcher.step))
 
-    works = [(model.name, partial(fetch_control, model)) for model in models]
+    works = [(model.name, partial(one, model)) for model in models]
     run_side_by_side(job, [("The extension ControlNet", extension), *works], require_room_for_all)
-
-
-def fetch_control(model: Model, fetcher: Fetcher) -> str:
-    return f"{ensure_model(fetcher, model)} is ready"
 
 
 def work_on_extensions(job: Job, action: str = "", what: str = "") -> None:
@@ -115,7 +114,7 @@ def effect_of(job: Job, change: Change) -> str:
 
 def stop_everything(job: Job, give_back_the_machine: bool = False) -> None:
     """End the web UI, the door and the link; on request give the machine back."""
-    job.status.add("work", "Stopping")
+    job.status.add("work", JOB_TITLES["stop"])
     with job.steps.step("work") as step:
         stop_launch(job.launch, job.ask, step, give_back_the_machine)
     job.status.show(foot=job.launch.status.now.foot)
@@ -140,10 +139,10 @@ def run_side_by_side(job: Job, works: Sequence[tuple[str, Work]], before: Callab
         task.result()  # raises `Failed` where it failed
 
 
-# What a cell asks for -> the headline while it is done and afterwards, and the work with its fields.
-JOBS: Final[dict[str, tuple[str, str, Callable[..., None]]]] = {
-    "add_model": ("Adding models", "Done", fetch_models),
-    "add_controlnet": ("Adding ControlNet", "Done", fetch_controlnet),
-    "change_extensions": ("Extensions", "Done", work_on_extensions),
-    "stop": ("Stopping", "Stopped", stop_everything),
+# What a cell asks for -> the work, whose parameters are the cell's fields.
+JOBS: Final[dict[str, Callable[..., None]]] = {
+    "add_model": fetch_models,
+    "add_controlnet": fetch_controlnet,
+    "change_extensions": work_on_extensions,
+    "stop": stop_everything,
 }

@@ -26,7 +26,7 @@ class NotAnswered(Problem):
     """A question got no answer: nobody had this notebook open, closed it, or pressed ■."""
 
     def __init__(self, kind: str, why: str) -> None:
-        super().__init__(f"{QUESTIONS[kind]}: {why}.", "Press ▶ to be asked again.", field=kind)
+        super().__init__(f"{QUESTIONS[kind]}: {why}.", "Press ▶ to be asked again.")
 
 
 @dataclass

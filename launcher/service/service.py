@@ -5,6 +5,7 @@ import secrets
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import asdict
 from functools import partial
 from inspect import signature
 from typing import Any, Final
@@ -15,7 +16,7 @@ from launcher.core.fields import DEFAULTS, Settings
 from launcher.core.problem import Problem
 from launcher.core.process import running_pid
 from launcher.core.session import Session, read_object
-from launcher.core.snapshot import HELP, UNDERWAY, State
+from launcher.core.snapshot import HELP, JOB_TITLES, UNDERWAY, State
 from launcher.core.status import Status, StatusChanges
 from launcher.launch.launch import Launch
 from launcher.launch.steps import Failed, Steps
@@ -76,7 +77,7 @@ class Service:
     def accepted(self, request: Request, code: int = 202, **more: Any) -> Response:
         """The whole status as it is now. The page's has no way in, and none of a question's details."""
         with self.changes:
-            now = self.status.now.public() if request.page else self.status.now.as_json()
+            now = self.status.now.public() if request.page else asdict(self.status.now)
             questions = self.faces.open_questions()
             return code, now | more | {
                 "version": f"{self.start}.{self.changes.number}",
@@ -150,7 +151,7 @@ class Service:
             settings = launch.settings if launch else chosen.last_launched(self.session)
             if state in WHY_NOT or state == State.OFF or not settings:
                 return self.accepted(request, 409, answer="refused", what=WHY_NOT.get(state, NOTHING_KNOWN))
-            if launch and launch.watched:
+            if launch and launch.thread and launch.thread.is_alive() and not launch.over.is_set():  # it is watched
                 launch.restart_wanted.set()
                 self.status.show(state=State.RESTARTING)
             else:
@@ -203,19 +204,25 @@ class Service:
         return self._begin_job(do, request.fields.get("fields", {"what": request.fields.get("what", "")}), request)
 
     def _begin_job(self, do: str, fields: dict[str, Any], request: Request) -> Response:
-        title, done_title, work = JOBS[do]
+        work = JOBS[do]
         known = {name: one.annotation for name, one in signature(work).parameters.items() if name != "job"}
         if wrong := wrong_fields(fields, known):
             return 400, {"what": f"This cannot be asked: {wrong}."}
         with self._lock:
-            number, status = next(self._numbers), Status(title, self.changes)
-            launch = self._launch_for(do, request.fields.get("choices", {}))
+            number, status = next(self._numbers), Status(JOB_TITLES[do], self.changes)
             steps = Steps(status, self.session.log, threading.Event())
+            # It belongs to the launch there is; else to one, not begun, of what the first cell, the last launch or the
+            # defaults say. The page may not choose: what it may ask for hangs on that.
+            form = {} if request.page else request.fields.get("choices", {})
+            last = chosen.last_launched(self.session)
+            launch = self.launch or self._new_launch((not form and last) or chosen.settings_of(form))
+            if do == "stop":
+                self.launch = launch
             job = Job(launch, steps, partial(self.faces.ask, number))
             self._jobs = dict(list(self._jobs.items())[-JOBS_SHOWN:]) | {number: job}
             self.faces.comes(request.face, number)
-            run = partial(self._run_job, partial(work, job, **fields), status, done_title)
-            self._threads.append(threading.Thread(target=run, name="job"))
+            arguments = (partial(work, job, **fields), status, "Stopped" if do == "stop" else "Done")
+            self._threads.append(threading.Thread(target=self._run_job, args=arguments, name="job"))
             self._threads[-1].start()
         return self.accepted(request, job=number)
 
@@ -230,17 +237,6 @@ class Service:
         except Exception as error:
             status.notice(self.fault(error).what)
         status.show(over=True, title=HELP if status.now.failed else done_title)
-
-    def _launch_for(self, do: str, form: dict[str, Any]) -> Launch:
-        """The launch a job belongs to: the one there is; else, not begun, one of the first cell's values, of the last
-        launch, or the defaults.
-        """
-        if self.launch:
-            return self.launch
-        launch = self._new_launch((not form and chosen.last_launched(self.session)) or chosen.settings_of(form))
-        if do == "stop":
-            self.launch = launch
-        return launch
 
     def delete_job(self, request: Request) -> Response:
         """■: the job should end."""

@@ -166,5 +166,4 @@ class Tries:
             f"The launcher cannot install this version of AUTOMATIC1111 ({self.commit[:8]}): it asks for other "
             f"packages than those the launcher works with. {problem.what}",
             "Choose **newest** in the field **version**, and press ▶ again.",
-            field="version",
         )

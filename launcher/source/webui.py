@@ -90,7 +90,6 @@ def named_commit(versions: Versions, name: str) -> str | None:
             f"AUTOMATIC1111 has no version called {name}.",
             "Write a version such as v1.10.1, a branch such as dev, or all 40 digits of a commit in the field "
             "**version**.",
-            field="version",
         ) from error
     if commit:
         versions.note_wanted(name, commit)

@@ -73,7 +73,6 @@ def check_arguments(code: Path, data: Path, wanted: tuple[str, ...]) -> None:
             raise Problem(
                 f"The field **extra_arguments** has {name}, which the web UI does not know.",
                 'Correct or remove it; "Command line arguments" in the wiki of A1111 lists them all.',
-                field="extra_arguments",
             )
 
 

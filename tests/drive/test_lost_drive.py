@@ -17,8 +17,8 @@ import requests
 
 from launcher.core.folder import Folder
 from launcher.core.status import Status
-from launcher.launch.afterwards import while_drive_is_there
 from launcher.launch.steps import Steps
+from launcher.launch.watch import while_drive_is_there
 from tests.conftest import COLAB_PYTHON
 from tests.models.old_files import SOUND
 from tests.world import MODEL_LINK, MODEL_REPO, WEBUI, World, safetensors
@@ -80,7 +80,7 @@ def test_the_web_ui_goes_on_while_drive_is_gone(place: Place, kernels: Kernels) 
 def test_work_beside_waits_for_a_drive_that_is_away_and_says_any_other_trouble(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int, said: bool
 ) -> None:
-    monkeypatch.setattr("launcher.launch.afterwards.DRIVE_PAUSE", 0.01)
+    monkeypatch.setattr("launcher.launch.watch.DRIVE_PAUSE", 0.01)
     tries, status, over = list[int](), Status(""), threading.Event()
     steps = Steps(status, tmp_path / "log", over)
     folder = Folder(tmp_path, tmp_path)

@@ -186,7 +186,7 @@ ERRORS = {
     "extensions": "from launcher.extensions.manage import checked_address; checked_address(1)",
     "launch": "from launcher.launch.steps import Steps; Steps(None, None, None).problem(ValueError())",
     "service": "from launcher.service.questions import NotAnswered; NotAnswered('x', 'y')",
-    "client": "from launcher.client.dialogs import typed; typed('x', 'y', ask=lambda text: 1 / 0)",
+    "client": "from launcher.client.connect import service_version; service_version(1)",
     "cells": "import launcher.cells, asyncio; asyncio.run(launcher.cells.run_cell('launch', 1))",
 }
 

@@ -1,4 +1,4 @@
-"""`make lock [UPSTREAMS=DIR] [UPGRADE=yes]`: make the tables of launcher/python/lock.py and core/tool_pins.py anew.
+"""`make lock [UPSTREAMS=DIR] [UPGRADE=yes]`: make the tables of launcher/python/lock.py and core/tools.py anew.
 
 uv resolves A1111's and ControlNet's own requirements (from the bare repositories in DIR, else from github.com) under
 the launcher's constraints. A version that still fits stays; with UPGRADE all but the pinned ones move to the newest.
@@ -19,7 +19,7 @@ from typing import Any, Final
 from packaging.tags import Tag, compatible_tags, cpython_tags
 from packaging.utils import parse_wheel_filename
 
-from launcher.core.tool_pins import TOOLS
+from launcher.core.tools import TOOLS
 from launcher.python.lock import (
     BUILD_CONSTRAINTS,
     BUILD_TOOLS,
@@ -52,7 +52,7 @@ TAGS: Final = [*cpython_tags((3, 11), platforms=PLATFORMS), *compatible_tags((3,
 RANK: Final[dict[Tag, int]] = {tag: number for number, tag in reversed(list(enumerate(TAGS)))}
 TABLES: Final = {
     "launcher/python/lock.py": ("LOCK", "CONTROLNET_LOCK", "BUILD_TOOLS"),
-    "launcher/core/tool_pins.py": ("TOOLS",),
+    "launcher/core/tools.py": ("TOOLS",),
 }
 
 

@@ -94,7 +94,11 @@ def test_an_environment_of_a_launcher_that_noted_less_is_made_anew(
             assert prepare_python(toys.folder, toys.packages, Heard())
 
 
-def test_what_a_killed_installation_of_a_tool_left_is_not_taken_over(tmp_path: Path) -> None:
+def test_what_a_killed_installation_of_a_tool_left_is_not_taken_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sha256 = "2abb3d4959a7ee9ccb1e1296db7c56f624bf6d345b93a0a9cf4185bc650dc2fd"
+    monkeypatch.setitem(tools.TOOL_PINS, "picklescan", tools.Pin("picklescan", "1.0.5", sha256, 24059))
     target = tmp_path / "picklescan"
     left = target.with_name(f".{target.name}.part") / "picklescan" / "half.py"
     left.parent.mkdir(parents=True)

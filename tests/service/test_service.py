@@ -98,6 +98,16 @@ def test_the_page_may_not_ask_for_what_is_the_notebooks(service: Service) -> Non
         assert ask(service, "POST", "/choices", {"choices": {name: "x"}}, page=True)[0] == 403
 
 
+def test_the_page_cannot_choose_for_a_launch_that_only_a_job_makes(service: Service) -> None:
+    asked = {"choices": {"extensions_tab": True, "drive_folder": "other"}}
+    assert ask(service, "POST", "/stop", asked, page=True)[0] == 202
+    wait(lambda: service.status.now.state == State.OFF, 20, "the end")
+    assert service.launch is not None
+    assert not service.launch.settings.extensions_tab
+    assert service.launch.settings.drive_folder != "other"
+    assert ask(service, "POST", "/add", {"do": "change_extensions", "fields": {"what": "x"}}, page=True)[0] == 403
+
+
 def test_the_pages_status_has_no_password_and_no_question(service: Service) -> None:
     from launcher.core.snapshot import LoginBox
 

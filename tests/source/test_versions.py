@@ -237,9 +237,8 @@ def test_a_version_that_is_asked_for_by_name_and_fails_leads_back_as_well(world:
 
 
 def test_a_name_that_a1111_does_not_have_is_said(world: World, folder: Folder) -> None:
-    with pytest.raises(Problem, match=r"AUTOMATIC1111 has no version called v9\.9\. Write") as caught:
+    with pytest.raises(Problem, match=r"no version called v9\.9\. Write .* in the field \*\*version\*\*"):
         versions_to_try(folder, "v9.9", Heard())
-    assert caught.value.field == "version"
 
 
 def test_an_old_version_whose_packages_conflict_names_the_remedy(world: World, folder: Folder) -> None:
@@ -256,7 +255,6 @@ def test_an_old_version_whose_packages_conflict_names_the_remedy(world: World, f
     assert caught.value.do == "Choose **newest** in the field **version**, and press ▶ again."
     assert f"cannot install this version of AUTOMATIC1111 ({old[:8]})" in caught.value.what
     assert "No solution found" in caught.value.what, "what uv said is told too"
-    assert caught.value.field == "version"
 
 
 def test_uvs_own_words_for_an_old_a1111_are_a_conflict_of_versions(tmp_path: Path, folder: Folder) -> None:

@@ -1,5 +1,7 @@
 """The panel's parts: what they say to eyes, to screen readers, and to somebody who helps."""
 
+from dataclasses import asdict
+
 import pytest
 
 from launcher.core.problem import Problem
@@ -81,4 +83,4 @@ def test_the_foot_says_what_runs_and_stays_as_it_is_while_bytes_come() -> None:
 
 def test_facts_come_through_the_socket() -> None:
     status = a_launch_that_failed().now
-    assert Snapshot.from_json(status.as_json() | {"facts": [list(fact) for fact in status.facts]}) == status
+    assert Snapshot.from_json(asdict(status) | {"facts": [list(fact) for fact in status.facts]}) == status

@@ -20,6 +20,6 @@ class Heard(Step):
         super().say(text)
         self.said.append(text)
 
-    def notice(self, text: str, about: str | None = None) -> None:
+    def notice(self, text: str | None, about: str | None = None) -> None:
         super().notice(text, about)
-        self.notices.append(text)
+        self.notices += [text] if text else []
