@@ -17,7 +17,7 @@ from aiohttp import web
 MOST_UNAUTHENTICATED: Final = 384  # connections; for one more, the oldest without a whole request is dropped
 UNAUTHENTICATED_TIME: Final = 20.0  # seconds from the connection to the end of the response
 HEAD_LIMIT: Final = 64 << 10  # bytes, of one header line and of a whole unauthenticated request
-READ_AT_ONCE: Final = 16 << 10  # bytes, while unauthenticated; asyncio's own 256 kB after that
+UNAUTHENTICATED_READ: Final = 16 << 10  # bytes, while unauthenticated; asyncio's own 256 kB after that
 KEEP_ALIVE: Final = 120.0  # seconds; longer than the 90 of cloudflared's pool, so that this side never closes first
 PAUSE: Final = 0.002  # seconds between two unauthenticated requests
 LINES_A_MINUTE: Final = 20
@@ -83,7 +83,7 @@ class Connection(web.RequestHandler):
         self.server, self._received = server, 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        transport.max_size = READ_AT_ONCE  # type: ignore[attr-defined]
+        transport.max_size = UNAUTHENTICATED_READ  # type: ignore[attr-defined]
         super().connection_made(transport)
         self.server.add(self)
 
@@ -138,6 +138,16 @@ class Refusal(web.Response):
         if isinstance(request.protocol, Connection):
             await request.protocol.server.wait_turn(request.protocol)
         return await super().prepare(request)
+
+
+async def read_body(request: web.BaseRequest, most: int) -> bytes | None:
+    """What was sent, or None where that is more than so many bytes."""
+    body = b""
+    async for piece in request.content.iter_any():
+        body += piece
+        if len(body) > most:
+            return None
+    return body
 
 
 class ShortLog(logging.Handler):

@@ -85,7 +85,7 @@ class PublicLink:
         Login.of_this_launch(self.session.login)  # the proxy reads it
         proxy.forget()
         # The links there are lead to the old port.
-        start_part(proxy, "launcher.access.proxy", str(self.session.place), str(self.tunnel.port or port))
+        start_part(proxy, "launcher.access.proxy", str(self.session.place), str(self.tunnel.part.port or port))
         end = time.monotonic() + PROXY_PATIENCE
         while not proxy.port:
             if time.monotonic() > end or not running_pid(proxy.pid_file):
@@ -101,8 +101,9 @@ class PublicLink:
         everywhere = self.wanted == AUTOMATIC and self.machine.colab
         kinds = [kind for kind in SERVICES if everywhere or kind == self.wanted]
         self._private_port = 0
-        there, its_kind = self.tunnel.url, self.tunnel.kind
-        if there and self.tunnel.port == port and its_kind in (None, *kinds) and answers(there, LIVING_PATIENCE):
+        there, said = self.tunnel.url, self.tunnel.part.said
+        fits = said.get("port") == port and said.get("kind") in (None, *kinds)
+        if there and fits and answers(there, LIVING_PATIENCE):
             return there
         self.tunnel.close()
         first: Problem | None = None
@@ -111,10 +112,10 @@ class PublicLink:
                 url = self._open_tunnel(kind, port, step)
             except Problem as problem:
                 first = first or problem
-                continue
-            if first:
-                step.notice(f"{first.what} {SERVICES[kind].title.capitalize()} is used instead.")
-            return url
+            else:
+                if first:
+                    step.notice(f"{first.what} {SERVICES[kind].title.capitalize()} is used instead.")
+                return url
         if first and self.wanted != AUTOMATIC:
             raise first
         if not self.machine.colab or self.wanted == NO_LINK:

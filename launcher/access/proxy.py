@@ -18,7 +18,7 @@ from urllib.parse import parse_qs
 from aiohttp import web, web_response
 
 from launcher.access.auth import COOKIE, SAME_SITE, Login, is_cross_site, until
-from launcher.access.connections import Connection, Server, ShortLog
+from launcher.access.connections import Connection, Server, ShortLog, read_body
 from launcher.access.images import write_zip
 from launcher.access.pages import OWN_PAGES, PAGE_HEADERS, login_page, status_page, ticket_page
 from launcher.access.service_api import ServiceApi
@@ -200,13 +200,10 @@ def sends_a_login(request: web.BaseRequest) -> bool:
 
 async def read_form(request: web.BaseRequest) -> dict[str, str] | None:
     """The fields of a small form, or None if it is none."""
-    body = b""
     try:
-        async for piece in request.content.iter_any():
-            body += piece
-            if len(body) > FORM_LIMIT:
-                return None
-        return {name: values[-1] for name, values in parse_qs(body.decode(errors="replace")).items()}
+        body = await read_body(request, FORM_LIMIT)
+        fields = parse_qs((body or b"").decode(errors="replace"))
+        return None if body is None else {name: values[-1] for name, values in fields.items()}
     except (ValueError, web.RequestPayloadError):
         return None
 

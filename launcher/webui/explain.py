@@ -162,7 +162,7 @@ def extension_in(text: str) -> str | None:
     return named[innermost] if named else None
 
 
-def problem_of(error: Exception) -> Problem | None:
+def problem_of_system(error: Exception) -> Problem | None:
     """The explanation of an error of the operating system (Drive is gone, a disk is full), or None for any other."""
     whole = [known for known in EXPLANATIONS if "{" not in known.what] if isinstance(error, OSError) else []
     return next((Problem(known.what, known.do) for known in whole if re.search(known.pattern, str(error))), None)

@@ -12,11 +12,11 @@ import time
 from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
-from typing import IO, Final
+from typing import Final
 
 import requests
 
-from launcher.access.tunnels import Reason, Service
+from launcher.access.tunnels import Reason, TunnelService
 from launcher.core.child_environment import PROXIES, also_look_at, child_environment
 from launcher.core.fields import TUNNELS
 from launcher.core.folder import write_safely
@@ -25,24 +25,21 @@ from launcher.core.process import end_process, running_pid, start_part
 from launcher.core.session import Session
 
 # In the order in which they are tried. By name, so that what is tried is what the form offers.
-SERVICES: Final[dict[str, Service]] = {
+SERVICES: Final[dict[str, TunnelService]] = {
     name: import_module(f"launcher.access.tunnels.{name}").SERVICE for name in TUNNELS
 }
 TRY_LATER: Final = "Press ▶ again in a few minutes, or choose something else in the field **link**."
-START_PATIENCE: Final = 45.0  # seconds in which a program has its link
+LINK_PATIENCE: Final = 45.0  # seconds in which a program has its link
 PROBE_PATH: Final = "/robots.txt"  # the proxy answers it to everybody
 PROBE_TIMEOUT: Final = 10.0  # seconds
 MOST_LOGGED: Final = 1_000_000  # bytes
 
 
 class Tunnel:
-    """The one tunnel of this machine, found again by its files in the session folder.
+    """The one tunnel of this machine, found again by its files in the session folder."""
 
-    A service has `patience` seconds for its link.
-    """
-
-    def __init__(self, session: Path, patience: float = START_PATIENCE) -> None:
-        self.session, self.patience = session, patience
+    def __init__(self, session: Path) -> None:
+        self.session, self.patience = session, LINK_PATIENCE
         self.part, self.token = Session(session).tunnel, Session(session).tunnel_token
 
     @property
@@ -53,16 +50,6 @@ class Tunnel:
     def url(self) -> str | None:
         """The link of the running tunnel."""
         return self.part.said.get("url") if self.running else None
-
-    @property
-    def port(self) -> int:
-        """The port on this machine that the running tunnel leads to, or 0."""
-        return self.part.port
-
-    @property
-    def kind(self) -> str | None:
-        """Which service the running tunnel is of."""
-        return self.part.said.get("kind")
 
     def open(self, kind: str, port: int) -> str:
         """Start a tunnel to `port` and return its link. Raises `Problem` if there is none.
@@ -122,45 +109,42 @@ def last_line_of(log: Path) -> str:
 
 
 def run_tunnel(kind: str, session: Session, port: int, patience: float) -> None:
-    """Note the link, or why there is none, in tunnel.json, and stay as long as the program does."""
+    """Start a program, note its link, or why there is none, in tunnel.json, and stay as long as the program does.
+
+    It stays in our process group and ends with us.
+    """
     try:
         command = SERVICES[kind].command(session.place, port, session.tunnel_token.read_text())
-        url, process, output = start(command, SERVICES[kind].link, patience)
+        process = subprocess.Popen(
+            command, env=child_environment(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        )
+        url = wait_for_link(process, SERVICES[kind].link, patience)
     except Exception as error:
         response = getattr(error, "response", None)
         status = f" {response.status_code}" if response is not None else ""
         session.tunnel.note(error=f"{type(error).__name__}:{status} {str(error).strip()[-400:]}")
         raise
     session.tunnel.note(url=url.rstrip("/"), port=port, program=process.pid, kind=kind)
-    read_to_end(output)
+    logged = 0
+    for line in process.stdout or ():  # all of it is read: frpc does not reconnect while its pipe is full
+        logged += len(line)
+        if logged < MOST_LOGGED:  # a line for every request while the proxy is away
+            print(line.decode(errors="replace").rstrip())
     process.wait()
 
 
-def start(command: list[str], link: str, patience: float) -> tuple[str, "subprocess.Popen[bytes]", IO[bytes]]:
-    """Start a program and wait until it prints its link. It stays in our process group and ends with us."""
-    process = subprocess.Popen(
-        command, env=child_environment(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-    )
-    assert process.stdout is not None
+def wait_for_link(process: "subprocess.Popen[bytes]", link: str, patience: float) -> str:
+    """The link, once the program prints it. Raises `RuntimeError` with what it printed if it ends, or is too slow."""
     watchdog = threading.Timer(patience, process.kill)
     watchdog.daemon = True
     watchdog.start()
     printed = ""
-    for line in process.stdout:
+    for line in process.stdout or ():
         printed += line.decode(errors="replace")
         if found := re.search(link, printed):
             watchdog.cancel()
-            return found[1], process, process.stdout
+            return found[1]
     raise RuntimeError(printed.strip()[-300:] or f"it ended with {process.wait()}")
-
-
-def read_to_end(lines: IO[bytes]) -> None:
-    """Log what a program prints, up to a size, and read all of it: frpc does not reconnect while its pipe is full."""
-    logged = 0
-    for line in lines:
-        logged += len(line)
-        if logged < MOST_LOGGED:  # a line for every request while the proxy is away
-            print(line.decode(errors="replace").rstrip())
 
 
 if __name__ == "__main__":
