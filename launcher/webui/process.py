@@ -39,13 +39,6 @@ class Plan:
     environment: dict[str, str]
 
 
-def free_port() -> int:
-    """A free port of this machine, which the system chooses. Nobody but the door needs to know it."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 class WebUI:
     """The one web UI process of this machine, found again by its files in the session folder."""
 
@@ -57,7 +50,7 @@ class WebUI:
 
     @property
     def pid(self) -> int:
-        """The process's number, 0 where none runs."""
+        """0 where none runs."""
         return running_pid(self.pid_file)
 
     @property
@@ -76,8 +69,7 @@ class WebUI:
 
     def started_with(self, plan: Plan) -> bool:
         """True if it runs with just these arguments; another checkpoint is no reason to start anew."""
-        started = without_checkpoint(self.part.said.get("arguments"))
-        return self.running and started == without_checkpoint(list(plan.arguments))
+        return self.running and self._started_with[0] == split_off_checkpoint(list(plan.arguments))[0]
 
     def start(self, plan: Plan) -> None:
         """Start it. Its output goes to the file `log`; the log of the start before is kept beside it."""
@@ -108,10 +100,8 @@ class WebUI:
             text = self.last_words
             if READY_LINE in text:
                 return True
-            for line, told in reversed(STAGES):
-                if line in text:
-                    step.say(told)
-                    break
+            if reached := [told for line, told in STAGES if line in text]:
+                step.say(reached[-1])
             if cancelled():
                 return False
             if not self.running:
@@ -138,9 +128,11 @@ class WebUI:
     @property
     def chosen_checkpoint(self) -> str:
         """The file name of the checkpoint it was started with, or ""."""
-        arguments = self.part.said.get("arguments")
-        words = arguments if isinstance(arguments, list) else []
-        return os.path.basename(words[words.index("--ckpt") + 1]) if "--ckpt" in words else ""
+        return self._started_with[1]
+
+    @property
+    def _started_with(self) -> tuple[list[str], str]:
+        return split_off_checkpoint(self.part.said.get("arguments") or [])
 
     def why_it_ended(self) -> Problem:
         """The reason in words, from its log and exit code."""
@@ -169,9 +161,16 @@ class WebUI:
             return ""
 
 
-def without_checkpoint(arguments: object) -> list[str]:
-    words = [str(word) for word in arguments] if isinstance(arguments, list) else []
-    if "--ckpt" in words:
-        at = words.index("--ckpt")
-        del words[at : at + 2]
-    return words
+def split_off_checkpoint(arguments: list[str]) -> tuple[list[str], str]:
+    """The arguments without the checkpoint, and its file name ("" for none)."""
+    if "--ckpt" not in arguments:
+        return arguments, ""
+    at = arguments.index("--ckpt")
+    return arguments[:at] + arguments[at + 2 :], os.path.basename(arguments[at + 1])
+
+
+def free_port() -> int:
+    """A free port of this machine, which the system chooses."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
