@@ -83,18 +83,13 @@ class Login:
         body = f"{int((now or time.time()) + TICKET_LIFE)}.{secrets.token_urlsafe(16)}"
         return f"{body}.{self._signed('ticket', body)}"
 
-    def ticket_is_good(self, ticket: str) -> bool:
-        """True for an unexpired ticket of ours. Whether it was used already, the proxy knows."""
+    def ticket_end(self, ticket: str) -> float:
+        """When a ticket of ours ends, in seconds since 1970; 0 for any other. Which were used, the proxy knows."""
         body, _, signature = ticket.rpartition(".")
-        return same(signature, self._signed("ticket", body)) and time.time() < until(ticket)
+        return float(body.partition(".")[0]) if same(signature, self._signed("ticket", body)) else 0.0
 
     def _signed(self, what: str, body: str) -> str:
         return hmac.new(self.key.encode(), (what + body).encode(errors="replace"), hashlib.sha256).hexdigest()
-
-
-def until(ticket: str) -> float:
-    """When a ticket of ours is too old, in seconds since 1970."""
-    return float(ticket.partition(".")[0])
 
 
 def same(given: str, wanted: str) -> bool:

@@ -35,7 +35,6 @@ class Server(web.Server):
     def __init__(self, handler: Handler) -> None:
         super().__init__(handler, handler_cancellation=True)  # a visitor who leaves ends the web UI's work for them
         self.unauthenticated: dict[Connection, float] = {}  # since when; the oldest first
-        self.incomplete: dict[Connection, None] = {}  # of these, those whose request is not whole yet
         self._turn = asyncio.Lock()
 
     def __call__(self) -> "Connection":
@@ -53,18 +52,16 @@ class Server(web.Server):
     def add(self, connection: "Connection") -> None:
         """If there are too many, one goes that keeps others waiting rather than waits."""
         self.unauthenticated[connection] = time.monotonic()
-        self.incomplete[connection] = None
         if len(self.unauthenticated) > MOST_UNAUTHENTICATED:
-            next(iter(self.incomplete)).drop()
+            next(one for one in self.unauthenticated if not one.whole).drop()
 
     def forget(self, connection: "Connection") -> None:
         """It is over, or logged in."""
         self.unauthenticated.pop(connection, None)
-        self.incomplete.pop(connection, None)
 
     async def wait_turn(self, connection: "Connection") -> None:
         """Its request is whole: wait until it may be answered. A flood leaves time between to who is logged in."""
-        self.incomplete.pop(connection, None)
+        connection.whole = True
         async with self._turn:
             await asyncio.sleep(PAUSE)
 
@@ -81,6 +78,7 @@ class Connection(web.RequestHandler):
     def __init__(self, server: Server, **options: Any) -> None:
         super().__init__(server, loop=asyncio.get_running_loop(), **options)
         self.server, self._received = server, 0
+        self.whole = False  # a whole request has come
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         transport.max_size = UNAUTHENTICATED_READ  # type: ignore[attr-defined]
@@ -97,7 +95,7 @@ class Connection(web.RequestHandler):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        if self in self.server.incomplete:
+        if not self.whole and self in self.server.unauthenticated:
             if self._received > HEAD_LIMIT:
                 self.drop()
                 return

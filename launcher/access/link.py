@@ -2,11 +2,12 @@
 
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Final
 
 from launcher.access.auth import Login
 from launcher.access.pages import OWN_PAGES
-from launcher.access.tunnels.tunnel import SERVICES, TRY_LATER, Tunnel, answers, last_line_of
+from launcher.access.tunnels.tunnel import SERVICES, TRY_LATER, Tunnel, answers
 from launcher.colab.machine import Machine
 from launcher.core.fields import AUTOMATIC, NO_LINK
 from launcher.core.folder import Folder
@@ -137,6 +138,11 @@ class PublicLink:
             self.tunnel.close()
             raise Problem(f"{service.title} gave a link that does not work.", TRY_LATER)
         return url
+
+
+def last_line_of(log: Path) -> str:
+    lines = log.read_text(errors="replace").strip().splitlines() if log.exists() else []
+    return lines[-1] if lines else "it said nothing"
 
 
 def proxy_url(port: int) -> str:

@@ -39,7 +39,6 @@ def package_digest(files: dict[str, str]) -> str:
 
 
 def unpacking() -> str:
-    """The function that every cell has."""
     text = (PACKAGE_DIR / NOT_IN_THE_NOTEBOOK / "unpack.py").read_text()
     return text[text.index("async def oneclick") :].strip() + "\n"
 
@@ -61,7 +60,6 @@ def cell(kind: str, identity: str, text: str, **metadata: Any) -> dict[str, Any]
 
 
 def notebook() -> dict[str, Any]:
-    """The whole notebook."""
     files = package_files()
     folded = {"cellView": "form", "jupyter": {"source_hidden": True}}
     return {

@@ -69,7 +69,8 @@ class WebUI:
 
     def started_with(self, plan: Plan) -> bool:
         """True if it runs with just these arguments; another checkpoint is no reason to start anew."""
-        return self.running and self._started_with[0] == split_off_checkpoint(list(plan.arguments))[0]
+        started = split_off_checkpoint(self.part.said.get("arguments", []))[0]
+        return self.running and started == split_off_checkpoint(list(plan.arguments))[0]
 
     def start(self, plan: Plan) -> None:
         """Start it. Its output goes to the file `log`; the log of the start before is kept beside it."""
@@ -128,11 +129,7 @@ class WebUI:
     @property
     def chosen_checkpoint(self) -> str:
         """The file name of the checkpoint it was started with, or ""."""
-        return self._started_with[1]
-
-    @property
-    def _started_with(self) -> tuple[list[str], str]:
-        return split_off_checkpoint(self.part.said.get("arguments") or [])
+        return split_off_checkpoint(self.part.said.get("arguments", []))[1]
 
     def why_it_ended(self) -> Problem:
         """The reason in words, from its log and exit code."""
@@ -154,7 +151,6 @@ class WebUI:
 
     @property
     def last_words(self) -> str:
-        """What it said, to its end."""
         try:
             return self.log.read_text(errors="replace")
         except FileNotFoundError:

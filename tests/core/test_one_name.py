@@ -20,7 +20,7 @@ INTERFACES = {
 FOR_NOW = {
     "AGAIN", "CHUNK", "GONE", "IN_THE_WAY", "KEPT", "LONGEST_NAME", "MODELS", "PATIENCE", "PIECE",
     "Refused", "SOURCES", "Session", "TRIES", "UNPACKED", "Wanted", "ask",
-    "download_address", "fetch", "is_same", "take",
+    "download_address", "fetch", "is_same", "problem_of", "take",
 }  # fmt: skip
 
 

@@ -22,7 +22,7 @@ REASONS: Final = (
     OFFLINE,
     NOT_STARTED,
     Reason(r":7844.*(i/o timeout|refused)|quic.*timeout", "the port it needs (7844) is blocked here"),
-    Reason(r"deadline exceeded|Timeout|i/o timeout|it ended with -9", "it did not answer in time"),
+    Reason(r"deadline exceeded|Timeout|i/o timeout", "it did not answer in time"),
     Reason(r"connection refused|ConnectionError|ProxyError|connection reset", "it could not be reached"),
     Reason(r"\b1101\b|500 Internal|50\d |unmarshal|invalid character", "its service is not working properly"),
 )

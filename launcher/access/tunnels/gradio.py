@@ -31,7 +31,7 @@ REASONS: Final = (
     OFFLINE,
     NOT_STARTED,
     Reason(r":\d+: i/o timeout", "the port it needs (7000) is blocked here, or it is down"),
-    Reason(r"i/o deadline|Timeout|it ended with -9", "it did not answer in time"),
+    Reason(r"i/o deadline|Timeout", "it did not answer in time"),
     Reason(r"start error|new proxy \[\w*\] error", "it refused to make a link", again=True),
     Reason(r"connection refused|register control error", "it refused the connection"),
     Reason(r"login to server failed", "it closed the connection"),
@@ -46,7 +46,7 @@ REASONS: Final = (
 def command(session: Path, port: int, token: str) -> list[str]:
     address, tls = os.environ.get("GRADIO_SHARE_SERVER_ADDRESS"), list[str]()
     if not address:
-        response = requests.get(SHARE_API, timeout=30)
+        response = requests.get(SHARE_API, timeout=15)
         response.raise_for_status()
         servers = response.json()
         if not isinstance(servers, list) or not servers:

@@ -1,14 +1,10 @@
-"""The tunnel behind the public link, in a process of its own.
-
-`python -m launcher.access.tunnels.tunnel KIND SESSION_FOLDER PORT PATIENCE`
-"""
+"""The tunnel behind the public link: the program of a service, which outlives us and is found again by its files."""
 
 import re
+import resource
 import secrets
-import subprocess
-import sys
-import threading
 import time
+import traceback
 from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
@@ -21,7 +17,7 @@ from launcher.core.child_environment import PROXIES, also_look_at, child_environ
 from launcher.core.fields import TUNNELS
 from launcher.core.folder import write_safely
 from launcher.core.problem import Problem
-from launcher.core.process import end_process, running_pid, start_part
+from launcher.core.process import end_process, exit_code, running_pid, start_detached
 from launcher.core.session import Session
 
 # In the order in which they are tried. By name, so that what is tried is what the form offers.
@@ -32,7 +28,7 @@ TRY_LATER: Final = "Press ▶ again in a few minutes, or choose something else i
 LINK_PATIENCE: Final = 45.0  # seconds in which a program has its link
 PROBE_PATH: Final = "/robots.txt"  # the proxy answers it to everybody
 PROBE_TIMEOUT: Final = 10.0  # seconds
-MOST_LOGGED: Final = 1_000_000  # bytes
+MOST_LOGGED: Final = 10_000_000  # bytes; a line for every request while the proxy is away
 
 
 class Tunnel:
@@ -48,7 +44,6 @@ class Tunnel:
 
     @property
     def url(self) -> str | None:
-        """The link of the running tunnel."""
         return self.part.said.get("url") if self.running else None
 
     def open(self, kind: str, port: int) -> str:
@@ -68,17 +63,32 @@ class Tunnel:
         return url
 
     def _try(self, kind: str, port: int) -> Reason | None:
-        """Start it and wait for its link; why there is none, else."""
+        """Start its program and wait until it prints its link; why there is none, else."""
+        service, log = SERVICES[kind], self.part.log
         self.close()
+        log.unlink(missing_ok=True)
         if not self.token.exists():  # the same token gives the same link again, so it is kept for the launch
             write_safely(self.token, secrets.token_urlsafe(32), 0o600)
-        arguments = (kind, str(self.session), str(port), str(self.patience))
-        start_part(self.part, "launcher.access.tunnels.tunnel", *arguments, PYTHONUNBUFFERED="1")
-        end = time.monotonic() + self.patience + 10
-        while time.monotonic() < end and self.running and not self.part.said:
+        try:
+            command = service.command(self.session, port, self.token.read_text())
+            start_detached(command, log=log, pid_file=self.part.pid_file, env=child_environment(), cwd=self.session)
+        except Exception as error:
+            with log.open("a") as file:
+                traceback.print_exception(error, file=file)
+            status = getattr(getattr(error, "response", None), "status_code", "")
+            return service.reason(f"{type(error).__name__}: {status} {str(error).strip()[-400:]}")
+        if pid := running_pid(self.part.pid_file):
+            with suppress(ProcessLookupError):  # it has just ended
+                resource.prlimit(pid, resource.RLIMIT_FSIZE, (MOST_LOGGED, MOST_LOGGED))
+        end, running = time.monotonic() + self.patience, True
+        while running and time.monotonic() < end:
             time.sleep(0.1)
-        said = self.part.said
-        return None if said.get("url") else SERVICES[kind].reason(said.get("error") or last_line_of(self.part.log))
+            running, printed = self.running, log.read_text(errors="replace")
+            if found := re.search(service.link, printed.rpartition("\n")[0]):
+                self.part.note(url=found[1].rstrip("/"), port=port, kind=kind)
+                return None
+        ended = "Timeout" if running else f"it ended with {exit_code(self.part.pid_file)}"
+        return service.reason(printed.strip()[-300:] or ended)
 
     def close(self) -> None:
         end_process(self.part.pid_file, patience=3)
@@ -98,55 +108,3 @@ def answers(url: str, patience: float) -> bool:
             if time.monotonic() > end:
                 return False
             time.sleep(0.5)
-
-
-def last_line_of(log: Path) -> str:
-    lines = log.read_text(errors="replace").strip().splitlines() if log.exists() else []
-    return lines[-1] if lines else "it said nothing"
-
-
-# ---- the tunnel's own process
-
-
-def run_tunnel(kind: str, session: Session, port: int, patience: float) -> None:
-    """Start a program, note its link, or why there is none, in tunnel.json, and stay as long as the program does.
-
-    It stays in our process group and ends with us.
-    """
-    try:
-        command = SERVICES[kind].command(session.place, port, session.tunnel_token.read_text())
-        process = subprocess.Popen(
-            command, env=child_environment(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-        )
-        url = wait_for_link(process, SERVICES[kind].link, patience)
-    except Exception as error:
-        response = getattr(error, "response", None)
-        status = f" {response.status_code}" if response is not None else ""
-        session.tunnel.note(error=f"{type(error).__name__}:{status} {str(error).strip()[-400:]}")
-        raise
-    session.tunnel.note(url=url.rstrip("/"), port=port, program=process.pid, kind=kind)
-    logged = 0
-    for line in process.stdout or ():  # all of it is read: frpc does not reconnect while its pipe is full
-        logged += len(line)
-        if logged < MOST_LOGGED:  # a line for every request while the proxy is away
-            print(line.decode(errors="replace").rstrip())
-    process.wait()
-
-
-def wait_for_link(process: "subprocess.Popen[bytes]", link: str, patience: float) -> str:
-    """The link, once the program prints it. Raises `RuntimeError` with what it printed if it ends, or is too slow."""
-    watchdog = threading.Timer(patience, process.kill)
-    watchdog.daemon = True
-    watchdog.start()
-    printed = ""
-    for line in process.stdout or ():
-        printed += line.decode(errors="replace")
-        if found := re.search(link, printed):
-            watchdog.cancel()
-            return found[1]
-    raise RuntimeError(printed.strip()[-300:] or f"it ended with {process.wait()}")
-
-
-if __name__ == "__main__":
-    run_tunnel(sys.argv[1], Session(Path(sys.argv[2])), int(sys.argv[3]), float(sys.argv[4]))
-    sys.exit("the tunnel has ended")
