@@ -7,14 +7,13 @@ out.
 import base64
 import hashlib
 import hmac
-import json
 import secrets
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from launcher.core.folder import write_safely
+from launcher.core.session import read_object, write_object
 
 if TYPE_CHECKING:  # the service makes tickets, and its start does not wait for aiohttp
     from aiohttp import web
@@ -45,10 +44,10 @@ class Login:
     def of_this_launch(cls, path: Path) -> "Login":
         """The login in the file, or a new one that is then written there."""
         try:
-            return cls(**json.loads(path.read_text()))
-        except (FileNotFoundError, ValueError, TypeError):
+            return cls(**read_object(path))
+        except TypeError:  # there is none, or something else is in the file
             login = cls.new()
-            write_safely(path, json.dumps(asdict(login)), 0o600)
+            write_object(path, asdict(login))
             return login
 
     @property

@@ -71,8 +71,8 @@ class PublicLink:
         self._forget_login()
 
     def _forget_login(self) -> None:
-        for path in (self.session.login, self.session.tunnel_token):
-            path.unlink(missing_ok=True)
+        self.session.login.unlink(missing_ok=True)
+        self.session.tunnel_token.unlink(missing_ok=True)
 
     def _open_proxy(self, goes_on: bool) -> int:
         """The proxy's port; opens it if it is not open, and anew if another version of the launcher opened it."""
@@ -129,7 +129,6 @@ class PublicLink:
         return url
 
     def _open_tunnel(self, kind: str, port: int, step: Step) -> str:
-        """A tunnel of that kind whose link has answered once. Raises `Problem`."""
         service = SERVICES[kind]
         step.say(f"asking {service.title} for a link")
         url = self.tunnel.open(kind, port)
@@ -146,5 +145,4 @@ def last_line_of(log: Path) -> str:
 
 
 def proxy_url(port: int) -> str:
-    """The proxy itself, for this machine."""
     return f"http://127.0.0.1:{port}"

@@ -26,11 +26,6 @@ OUT_OF_MEMORY: Final = Explanation(
     "The runtime ran out of memory (RAM), and the system ended the web UI.",
     "Use a smaller model, or choose a runtime with High-RAM under Runtime → Change runtime type, and press ▶ again.",
 )
-PORT_TAKEN: Final = Explanation(
-    r"Cannot find empty port|address already in use",
-    "The port the web UI wanted was taken by another program.",
-    "Press ▶ again to use another port.",
-)
 EXPLANATIONS: Final = (
     Explanation(
         r"numpy\.dtype size changed|numpy\.core\.multiarray failed to import",
@@ -54,7 +49,11 @@ EXPLANATIONS: Final = (
         "A1111 refused a model file because it could contain code.",
         "Use the .safetensors file of the same model.",
     ),
-    PORT_TAKEN,
+    Explanation(
+        r"Cannot find empty port|address already in use",
+        "The port the web UI wanted was taken by another program.",
+        "Press ▶ again to use another port.",
+    ),
     Explanation(
         r"No space left on device|Errno 28",
         "The disk is full.",
@@ -69,11 +68,6 @@ EXPLANATIONS: Final = (
         r"Errno 5\b|Input/output error",
         "Google Drive answered with an error. It does that when it is busy, or when a folder has thousands of files.",
         "Wait a minute and press ▶ again. If it happens again, move some of the folder's files into new folders.",
-    ),
-    Explanation(
-        r"Cannot add middleware after an application has started",
-        "The web UI was asked for a page before it was ready and gave up.",
-        "Press ▶ again.",
     ),
     Explanation(
         r"unrecognized arguments?: (?P<name>.+)",
@@ -122,12 +116,6 @@ def explain(log: str, code: int | None, log_path: str) -> Problem:
         f"Press ▶ again. The whole log is the file {log_path}.",
         by_extension=True,
     )
-
-
-def port_was_taken(log: str) -> bool:
-    """True if it ended because another program had its port; an extension's own port is not meant."""
-    text = fatal_part(log) or ""
-    return bool(re.search(PORT_TAKEN.pattern, text)) and not extension_in(text)
 
 
 def fatal_part(log: str) -> str | None:

@@ -1,11 +1,13 @@
 """A1111's process: its command line, its start, whether it is ready, its end. Knows nothing of tunnels."""
 
 import os
+import random
 import signal
 import socket
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -17,11 +19,12 @@ from launcher.core.problem import Problem
 from launcher.core.process import end_process, exit_code, running_pid, send_signal, start_detached
 from launcher.core.session import Session
 from launcher.core.status import Step
-from launcher.webui.explain import explain, port_was_taken
+from launcher.webui.explain import explain
 
 READY_LINE: Final = "Startup time:"  # nothing may ask it for anything before: see docs/how-it-works.md
 MODEL_LINE: Final = "Model loaded in"
-MOST_PORTS: Final = 3  # that a start tries; A1111 takes its port seconds after it was seen to be free
+# A1111 takes its port seconds after it was seen to be free: none of those that outgoing connections get meanwhile.
+PORTS: Final = range(10_000, 16_000)
 START_LIMIT: Final = 900.0  # seconds; a cold disk and a slow Drive have been seen to take minutes
 # What a start prints, in order -> what a person is told.
 STAGES: Final = (
@@ -46,7 +49,6 @@ class WebUI:
         self.folder = folder
         self.part = Session(folder.session).webui
         self.pid_file, self.log = self.part.pid_file, self.part.log
-        self._plan: Plan | None = None  # of the process this object started
 
     @property
     def pid(self) -> int:
@@ -75,7 +77,6 @@ class WebUI:
     def start(self, plan: Plan) -> None:
         """Start it. Its output goes to the file `log`; the log of the start before is kept beside it."""
         self.stop()
-        self._plan = plan
         (self.folder.code / "tmp").mkdir(exist_ok=True)  # A1111 moves a bad settings file there and dies without it
         if self.log.exists():
             os.replace(self.log, self.log.with_suffix(".before.log"))
@@ -92,11 +93,8 @@ class WebUI:
         start_detached(command, log=self.log, pid_file=self.pid_file, env=environment, cwd=self.folder.code)
 
     def wait_until_ready(self, step: Step, cancelled: Callable[[], bool]) -> bool:
-        """Wait for the ready line, telling the stages. False if `cancelled`; raises a `Problem` if it ends before.
-
-        Where another program has taken its port meanwhile, it is started again at another one.
-        """
-        end, ports = time.monotonic() + START_LIMIT, 1
+        """Wait for the ready line, telling the stages. False if `cancelled`; raises a `Problem` if it ends before."""
+        end = time.monotonic() + START_LIMIT
         while time.monotonic() < end:
             text = self.last_words
             if READY_LINE in text:
@@ -106,10 +104,7 @@ class WebUI:
             if cancelled():
                 return False
             if not self.running:
-                if not (self._plan and ports < MOST_PORTS and port_was_taken(self.last_words)):
-                    raise self.why_it_ended()
-                ports += 1
-                self.start(self._plan)
+                raise self.why_it_ended()
             time.sleep(0.02)
         if send_signal(self.pid_file, signal.SIGABRT):  # with PYTHONFAULTHANDLER its last words say where it hangs
             time.sleep(2)
@@ -166,7 +161,8 @@ def split_off_checkpoint(arguments: list[str]) -> tuple[list[str], str]:
 
 
 def free_port() -> int:
-    """A free port of this machine, which the system chooses."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    for port in random.sample(PORTS, len(PORTS)):
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise OSError("address already in use")
