@@ -7,14 +7,13 @@ out.
 import base64
 import hashlib
 import hmac
-import json
 import secrets
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from launcher.core.folder import write_safely
+from launcher.core.session import read_object, write_object
 
 if TYPE_CHECKING:  # the service makes tickets, and its start does not wait for aiohttp
     from aiohttp import web
@@ -45,10 +44,10 @@ class Login:
     def of_this_launch(cls, path: Path) -> "Login":
         """The login in the file, or a new one that is then written there."""
         try:
-            return cls(**json.loads(path.read_text()))
-        except (FileNotFoundError, ValueError, TypeError):
+            return cls(**read_object(path))
+        except TypeError:  # there is none, or something else is in the file
             login = cls.new()
-            write_safely(path, json.dumps(asdict(login)), 0o600)
+            write_object(path, asdict(login))
             return login
 
     @property
@@ -83,18 +82,13 @@ class Login:
         body = f"{int((now or time.time()) + TICKET_LIFE)}.{secrets.token_urlsafe(16)}"
         return f"{body}.{self._signed('ticket', body)}"
 
-    def ticket_is_good(self, ticket: str) -> bool:
-        """True for an unexpired ticket of ours. Whether it was used already, the proxy knows."""
+    def ticket_end(self, ticket: str) -> float:
+        """When a ticket of ours ends, in seconds since 1970; 0 for any other. Which were used, the proxy knows."""
         body, _, signature = ticket.rpartition(".")
-        return same(signature, self._signed("ticket", body)) and time.time() < until(ticket)
+        return float(body.partition(".")[0]) if same(signature, self._signed("ticket", body)) else 0.0
 
     def _signed(self, what: str, body: str) -> str:
         return hmac.new(self.key.encode(), (what + body).encode(errors="replace"), hashlib.sha256).hexdigest()
-
-
-def until(ticket: str) -> float:
-    """When a ticket of ours is too old, in seconds since 1970."""
-    return float(ticket.partition(".")[0])
 
 
 def same(given: str, wanted: str) -> bool:

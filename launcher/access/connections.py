@@ -17,7 +17,7 @@ from aiohttp import web
 MOST_UNAUTHENTICATED: Final = 384  # connections; for one more, the oldest without a whole request is dropped
 UNAUTHENTICATED_TIME: Final = 20.0  # seconds from the connection to the end of the response
 HEAD_LIMIT: Final = 64 << 10  # bytes, of one header line and of a whole unauthenticated request
-READ_AT_ONCE: Final = 16 << 10  # bytes, while unauthenticated; asyncio's own 256 kB after that
+UNAUTHENTICATED_READ: Final = 16 << 10  # bytes, while unauthenticated; asyncio's own 256 kB after that
 KEEP_ALIVE: Final = 120.0  # seconds; longer than the 90 of cloudflared's pool, so that this side never closes first
 PAUSE: Final = 0.002  # seconds between two unauthenticated requests
 LINES_A_MINUTE: Final = 20
@@ -35,7 +35,6 @@ class Server(web.Server):
     def __init__(self, handler: Handler) -> None:
         super().__init__(handler, handler_cancellation=True)  # a visitor who leaves ends the web UI's work for them
         self.unauthenticated: dict[Connection, float] = {}  # since when; the oldest first
-        self.incomplete: dict[Connection, None] = {}  # of these, those whose request is not whole yet
         self._turn = asyncio.Lock()
 
     def __call__(self) -> "Connection":
@@ -53,18 +52,16 @@ class Server(web.Server):
     def add(self, connection: "Connection") -> None:
         """If there are too many, one goes that keeps others waiting rather than waits."""
         self.unauthenticated[connection] = time.monotonic()
-        self.incomplete[connection] = None
         if len(self.unauthenticated) > MOST_UNAUTHENTICATED:
-            next(iter(self.incomplete)).drop()
+            next(one for one in self.unauthenticated if not one.whole).drop()
 
     def forget(self, connection: "Connection") -> None:
         """It is over, or logged in."""
         self.unauthenticated.pop(connection, None)
-        self.incomplete.pop(connection, None)
 
     async def wait_turn(self, connection: "Connection") -> None:
         """Its request is whole: wait until it may be answered. A flood leaves time between to who is logged in."""
-        self.incomplete.pop(connection, None)
+        connection.whole = True
         async with self._turn:
             await asyncio.sleep(PAUSE)
 
@@ -81,9 +78,10 @@ class Connection(web.RequestHandler):
     def __init__(self, server: Server, **options: Any) -> None:
         super().__init__(server, loop=asyncio.get_running_loop(), **options)
         self.server, self._received = server, 0
+        self.whole = False  # a whole request has come
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        transport.max_size = READ_AT_ONCE  # type: ignore[attr-defined]
+        transport.max_size = UNAUTHENTICATED_READ  # type: ignore[attr-defined]
         super().connection_made(transport)
         self.server.add(self)
 
@@ -97,7 +95,7 @@ class Connection(web.RequestHandler):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        if self in self.server.incomplete:
+        if not self.whole and self in self.server.unauthenticated:
             if self._received > HEAD_LIMIT:
                 self.drop()
                 return
@@ -138,6 +136,16 @@ class Refusal(web.Response):
         if isinstance(request.protocol, Connection):
             await request.protocol.server.wait_turn(request.protocol)
         return await super().prepare(request)
+
+
+async def read_body(request: web.BaseRequest, most: int) -> bytes | None:
+    """What was sent, or None where that is more than so many bytes."""
+    body = b""
+    async for piece in request.content.iter_any():
+        body += piece
+        if len(body) > most:
+            return None
+    return body
 
 
 class ShortLog(logging.Handler):

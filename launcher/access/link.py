@@ -2,11 +2,12 @@
 
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Final
 
 from launcher.access.auth import Login
 from launcher.access.pages import OWN_PAGES
-from launcher.access.tunnels.tunnel import SERVICES, TRY_LATER, Tunnel, answers, last_line_of
+from launcher.access.tunnels.tunnel import SERVICES, TRY_LATER, Tunnel, answers
 from launcher.colab.machine import Machine
 from launcher.core.fields import AUTOMATIC, NO_LINK
 from launcher.core.folder import Folder
@@ -70,8 +71,8 @@ class PublicLink:
         self._forget_login()
 
     def _forget_login(self) -> None:
-        for path in (self.session.login, self.session.tunnel_token):
-            path.unlink(missing_ok=True)
+        self.session.login.unlink(missing_ok=True)
+        self.session.tunnel_token.unlink(missing_ok=True)
 
     def _open_proxy(self, goes_on: bool) -> int:
         """The proxy's port; opens it if it is not open, and anew if another version of the launcher opened it."""
@@ -85,7 +86,7 @@ class PublicLink:
         Login.of_this_launch(self.session.login)  # the proxy reads it
         proxy.forget()
         # The links there are lead to the old port.
-        start_part(proxy, "launcher.access.proxy", str(self.session.place), str(self.tunnel.port or port))
+        start_part(proxy, "launcher.access.proxy", str(self.session.place), str(self.tunnel.part.port or port))
         end = time.monotonic() + PROXY_PATIENCE
         while not proxy.port:
             if time.monotonic() > end or not running_pid(proxy.pid_file):
@@ -101,8 +102,9 @@ class PublicLink:
         everywhere = self.wanted == AUTOMATIC and self.machine.colab
         kinds = [kind for kind in SERVICES if everywhere or kind == self.wanted]
         self._private_port = 0
-        there, its_kind = self.tunnel.url, self.tunnel.kind
-        if there and self.tunnel.port == port and its_kind in (None, *kinds) and answers(there, LIVING_PATIENCE):
+        there, said = self.tunnel.url, self.tunnel.part.said
+        fits = said.get("port") == port and said.get("kind") in (None, *kinds)
+        if there and fits and answers(there, LIVING_PATIENCE):
             return there
         self.tunnel.close()
         first: Problem | None = None
@@ -111,10 +113,10 @@ class PublicLink:
                 url = self._open_tunnel(kind, port, step)
             except Problem as problem:
                 first = first or problem
-                continue
-            if first:
-                step.notice(f"{first.what} {SERVICES[kind].title.capitalize()} is used instead.")
-            return url
+            else:
+                if first:
+                    step.notice(f"{first.what} {SERVICES[kind].title.capitalize()} is used instead.")
+                return url
         if first and self.wanted != AUTOMATIC:
             raise first
         if not self.machine.colab or self.wanted == NO_LINK:
@@ -127,7 +129,6 @@ class PublicLink:
         return url
 
     def _open_tunnel(self, kind: str, port: int, step: Step) -> str:
-        """A tunnel of that kind whose link has answered once. Raises `Problem`."""
         service = SERVICES[kind]
         step.say(f"asking {service.title} for a link")
         url = self.tunnel.open(kind, port)
@@ -138,6 +139,10 @@ class PublicLink:
         return url
 
 
+def last_line_of(log: Path) -> str:
+    lines = log.read_text(errors="replace").strip().splitlines() if log.exists() else []
+    return lines[-1] if lines else "it said nothing"
+
+
 def proxy_url(port: int) -> str:
-    """The proxy itself, for this machine."""
     return f"http://127.0.0.1:{port}"

@@ -17,8 +17,8 @@ from urllib.parse import parse_qs
 
 from aiohttp import web, web_response
 
-from launcher.access.auth import COOKIE, SAME_SITE, Login, is_cross_site, until
-from launcher.access.connections import Connection, Server, ShortLog
+from launcher.access.auth import COOKIE, SAME_SITE, Login, is_cross_site
+from launcher.access.connections import Connection, Server, ShortLog, read_body
 from launcher.access.images import write_zip
 from launcher.access.pages import OWN_PAGES, PAGE_HEADERS, login_page, status_page, ticket_page
 from launcher.access.service_api import ServiceApi
@@ -49,8 +49,6 @@ API_OFF: Final = "The API is off. Tick the field api in the notebook and press â
 
 
 class AuthProxy:
-    """The folder of `session` has the login, and says where to lead."""
-
     def __init__(self, session: Session) -> None:
         self.session = session
         self.login = Login.of_this_launch(session.login)
@@ -61,7 +59,6 @@ class AuthProxy:
 
     @property
     def forward(self) -> dict[str, Any]:
-        """Where to lead, as the service last wrote it."""
         return read_object(self.session.forward)
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
@@ -111,11 +108,12 @@ class AuthProxy:
         """The link of the notebook's button: a ticket that logs in once, when it is sent, not when it is looked at."""
         ticket, now = request.path.removeprefix(TICKETS), time.time()
         self.used_tickets = {used: end for used, end in self.used_tickets.items() if end > now}
-        if not self.login.ticket_is_good(ticket) or ticket in self.used_tickets:
+        end = self.login.ticket_end(ticket)
+        if end <= now or ticket in self.used_tickets:
             return turn_away(request, USED)
         if request.method == "GET":
             return html_response(ticket_page())
-        self.used_tickets[ticket] = until(ticket)
+        self.used_tickets[ticket] = end
         return self.let_in()
 
     def let_in(self) -> web.Response:
@@ -130,7 +128,6 @@ class AuthProxy:
     # ---- logged in
 
     async def for_logged_in(self, request: web.BaseRequest) -> web.StreamResponse:
-        """The launcher's own pages, and all else from the web UI."""
         if (public := public_file(request)) is not None:
             return public
         if sends_a_login(request):
@@ -167,7 +164,6 @@ class AuthProxy:
         return web.Response(status=404, text="There is nothing here.\n")
 
     async def send_images(self, request: web.BaseRequest) -> web.StreamResponse:
-        """All images made so far, in one zip."""
         headers = {"Content-Disposition": 'attachment; filename="images.zip"', "Cache-Control": "no-store"}
         response = web.StreamResponse(headers=headers | {"Content-Type": "application/zip"})
         await response.prepare(request)
@@ -184,7 +180,6 @@ class AuthProxy:
 
 
 def public_file(request: web.BaseRequest) -> web.Response | None:
-    """The two files that everybody may have."""
     if request.method not in ("GET", "HEAD"):
         return None
     if request.path == "/robots.txt":
@@ -200,13 +195,10 @@ def sends_a_login(request: web.BaseRequest) -> bool:
 
 async def read_form(request: web.BaseRequest) -> dict[str, str] | None:
     """The fields of a small form, or None if it is none."""
-    body = b""
     try:
-        async for piece in request.content.iter_any():
-            body += piece
-            if len(body) > FORM_LIMIT:
-                return None
-        return {name: values[-1] for name, values in parse_qs(body.decode(errors="replace")).items()}
+        body = await read_body(request, FORM_LIMIT)
+        fields = parse_qs((body or b"").decode(errors="replace"))
+        return None if body is None else {name: values[-1] for name, values in fields.items()}
     except (ValueError, web.RequestPayloadError):
         return None
 

@@ -14,13 +14,15 @@ import aiohttp
 from aiohttp import web
 from yarl import URL
 
+from launcher.access.connections import read_body
 from launcher.core.process import running_pid, start_part
 from launcher.core.session import Session
 from launcher.core.snapshot import Snapshot
 
-START_PATIENCE: Final = 2.0  # seconds in which a page waits for a service to start, and for its status
+SERVICE_PATIENCE: Final = 2.0  # seconds in which a page waits for a service to start, and for its status
+STATUS_LIFE: Final = 0.5  # seconds in which all pages have the same status, so that a crowd costs what one page does
 LONGEST_BODY: Final = 1 << 20  # bytes, as the service has it
-PAUSE: Final = 0.5  # seconds between two tries
+RETRY_EVERY: Final = 0.5  # seconds
 USE_SENT_EVERY: Final = 5.0  # seconds
 AWAY: Final = {"what": "The launcher does not answer. Try again in a moment."}
 
@@ -32,13 +34,21 @@ class ServiceApi:
         path = f"/proc/self/fd/{os.open(session.place, os.O_PATH)}/{session.page_socket.name}"
         connector = aiohttp.UnixConnector(path, force_close=True, limit=0)
         self._client = aiohttp.ClientSession("http://launcher", connector=connector)
+        self._status: asyncio.Task[Snapshot | None] | None = None
+        self._status_asked = 0.0
         self._use_sent = -USE_SENT_EVERY
         self._sending: asyncio.Task[Any] | None = None
 
     async def snapshot(self) -> Snapshot | None:
-        """The status for a page; None where there is none in time."""
+        """The status for a page; None where there is none in time. The service is asked once for all pages."""
+        now = time.monotonic()
+        if not self._status or (self._status.done() and now - self._status_asked > STATUS_LIFE):
+            self._status, self._status_asked = asyncio.create_task(self._ask_status()), now
+        return await asyncio.shield(self._status)  # a visitor who leaves ends it for nobody else
+
+    async def _ask_status(self) -> Snapshot | None:
         try:
-            async with asyncio.timeout(START_PATIENCE):
+            async with asyncio.timeout(SERVICE_PATIENCE):
                 answer = await self._ask("GET", URL("/status"))
         except TimeoutError:
             return None
@@ -46,12 +56,11 @@ class ServiceApi:
 
     async def forward(self, request: web.BaseRequest, path: str) -> web.Response:
         """Ask the service what a page asks; which of it a page may ask, the service says."""
-        body = b""
-        async for piece in request.content.iter_any():
-            body += piece
-            if len(body) > LONGEST_BODY:
-                return web.Response(status=413)
+        body = await read_body(request, LONGEST_BODY)
+        if body is None:
+            return web.Response(status=413)
         answer = await self._ask(request.method, URL.build(path=path, query=request.query), body)
+        self._status = None  # what was asked may have changed it
         if not answer:
             return web.json_response(AWAY, status=503)
         headers = {"Cache-Control": "no-store"}
@@ -59,7 +68,7 @@ class ServiceApi:
 
     async def _ask(self, method: str, url: URL, body: bytes = b"", start: bool = True) -> tuple[int, bytes] | None:
         """(HTTP status, JSON) of the answer; None where no service answers. `start`: start one then."""
-        end = time.monotonic() + START_PATIENCE
+        end = time.monotonic() + SERVICE_PATIENCE
         while True:
             try:
                 async with self._client.request(method, url, data=body) as response:
@@ -70,7 +79,7 @@ class ServiceApi:
                 if not running_pid(self.session.service.pid_file):  # it will go by the variables of the last launch
                     place = str(self.session.place)
                     await asyncio.to_thread(start_part, self.session.service, "launcher.service", place)
-                await asyncio.sleep(PAUSE)
+                await asyncio.sleep(RETRY_EVERY)
             except (aiohttp.ClientError, OSError):
                 return None
 

@@ -136,21 +136,14 @@ async def pass_back(request: web.BaseRequest, answer: aiohttp.ClientResponse) ->
 
 async def pass_messages(source: Any, target: Any) -> bool:
     """Pass messages on until a close frame comes, and that with its code. False if it ended without one."""
-    while True:
-        message = await source.receive()
-        if message.type == aiohttp.WSMsgType.TEXT:
-            await target.send_str(message.data)
-        elif message.type == aiohttp.WSMsgType.BINARY:
-            await target.send_bytes(message.data)
-        elif message.type == aiohttp.WSMsgType.PING:
-            await target.ping(message.data)
-        elif message.type == aiohttp.WSMsgType.PONG:
-            await target.pong(message.data)
-        elif message.type == aiohttp.WSMsgType.CLOSE:
-            await target.close(code=message.data or aiohttp.WSCloseCode.OK)  # 0: a close frame without a code
-            return True
-        else:
-            return False
+    kinds = aiohttp.WSMsgType
+    send = {kinds.TEXT: target.send_str, kinds.BINARY: target.send_bytes, kinds.PING: target.ping}
+    send[kinds.PONG] = target.pong
+    while (message := await source.receive()).type in send:
+        await send[message.type](message.data)
+    if message.type == kinds.CLOSE:
+        await target.close(code=message.data or aiohttp.WSCloseCode.OK)  # 0: a close frame without a code
+    return bool(message.type == kinds.CLOSE)
 
 
 def forwarded_headers(request: web.BaseRequest) -> "CIMultiDict[str]":

@@ -8,8 +8,7 @@ from typing import Any, Final
 
 from launcher.core.snapshot import Button, Snapshot
 from launcher.ui.html import foot_html, head_html, live_html, login_box_html, report_html, steps_html, told_html
-from launcher.ui.text import text_lines
-from launcher.ui.words import LABELS
+from launcher.ui.text import LABELS, text_lines
 
 PARTS: Final = 7  # pieces of HTML
 CHOICE: Final = (Button.KEEP, Button.ANEW)  # they go once it was chosen; the others stay, greyed out

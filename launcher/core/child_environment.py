@@ -67,7 +67,8 @@ def adopt(variables: Mapping[str, str]) -> None:
     """Go by the variables of another process from now on, and forget ours of those names."""
     for name in kernels_variables():
         del os.environ[name]
-    os.environ.update({name: value for name, value in variables.items() if passes(name)})
+    there = {name for name in variables if name not in CERTIFICATES or os.path.exists(variables[name])}
+    os.environ.update({name: variables[name] for name in there if passes(name)})
 
 
 def child_environment(*also: str) -> dict[str, str]:

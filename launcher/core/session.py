@@ -41,7 +41,7 @@ class Session:
         self.place = place
         self.webui = Part(place, "webui")  # A1111: said is {"port", "arguments"}, noted when it is started
         self.door = Part(place, "door")  # said is {"port", "package"}, written by itself once it listens
-        self.tunnel = Part(place, "tunnel")  # said is {"url", "port", "kind", "program"} or {"error"}, by its process
+        self.tunnel = Part(place, "tunnel")  # said is {"url", "port", "kind"}, once there is a link
         self.service = Part(place, "service")  # said is {"version", "pid", "created"}, by itself
         self.notebook_socket = place / "launcher.sock"  # where notebooks ask the service
         self.page_socket = place / "page.sock"  # where the door asks it: less may be asked for there

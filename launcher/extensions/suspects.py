@@ -5,7 +5,7 @@ from typing import Final
 
 from launcher.core.folder import Folder
 from launcher.extensions.extension import extensions_on_drive, switch, switched_off
-from launcher.webui.explain import fatal_part, last_lines
+from launcher.webui.explain import last_part
 
 MOST_TRIALS: Final = 4  # starts without one extension each, before all suspects are left out
 
@@ -55,7 +55,7 @@ def suspects(folder: Folder, log: str, good: dict[str, str]) -> list[str]:
     """
     off = switched_off(folder)
     there = [extension for extension in extensions_on_drive(folder) if extension.name not in off]
-    tail = fatal_part(log) or last_lines(log)
+    tail = last_part(log)
     named = [extension.name for extension in there if f"extensions/{extension.name}/" in tail]
     if named:
         return [max(named, key=lambda name: tail.rfind(f"extensions/{name}/"))]

@@ -12,7 +12,7 @@ from typing import Any, Final
 from launcher.core.problem import Problem, unexpected
 from launcher.core.status import Status, Step
 from launcher.models.remote import Interrupted
-from launcher.webui.explain import problem_of
+from launcher.webui.explain import problem_of_system
 
 STEPS: Final = (
     ("drive", "Google Drive"),
@@ -75,4 +75,4 @@ class Steps:
             traceback.print_exception(error, file=file)
         if isinstance(error, Problem):
             return error
-        return problem_of(error) or unexpected(error, str(self.log))
+        return problem_of_system(error) or unexpected(error, str(self.log))

@@ -10,8 +10,8 @@ from typing import Any, Final
 from launcher.core.fields import FIELDS
 from launcher.notebook.cells import BADGE, CODE_CELLS, NOTEBOOK, TITLE
 
-SOURCES: Final = Path(__file__).resolve().parent.parent
-README: Final = SOURCES.parent / "README.md"
+PACKAGE_DIR: Final = Path(__file__).resolve().parent.parent
+README: Final = PACKAGE_DIR.parent / "README.md"
 TABLE_BEGINS: Final = "<!-- fields: made by `make notebook` -->"
 TABLE_ENDS: Final = "<!-- end of fields -->"
 NOT_IN_THE_NOTEBOOK: Final = "notebook"  # the package that builds it
@@ -20,8 +20,8 @@ NOT_IN_THE_NOTEBOOK: Final = "notebook"  # the package that builds it
 def package_files() -> dict[str, str]:
     """The package as the notebook carries it: path -> text. Raises `SystemExit` for a text that a cell cannot hold."""
     files = {}
-    for path in sorted(SOURCES.rglob("*.py")):
-        name = path.relative_to(SOURCES.parent).as_posix()
+    for path in sorted(PACKAGE_DIR.rglob("*.py")):
+        name = path.relative_to(PACKAGE_DIR.parent).as_posix()
         if name.startswith(f"launcher/{NOT_IN_THE_NOTEBOOK}/"):
             continue
         text = path.read_text()
@@ -33,14 +33,13 @@ def package_files() -> dict[str, str]:
     return files
 
 
-def digest_of(files: dict[str, str]) -> str:
+def package_digest(files: dict[str, str]) -> str:
     """The hash that names the package's folder, as `unpack.oneclick` computes it."""
     return hashlib.sha256("".join(f"{name}\0{files[name]}\0" for name in sorted(files)).encode()).hexdigest()[:16]
 
 
 def unpacking() -> str:
-    """The function that every cell has."""
-    text = (SOURCES / NOT_IN_THE_NOTEBOOK / "unpack.py").read_text()
+    text = (PACKAGE_DIR / NOT_IN_THE_NOTEBOOK / "unpack.py").read_text()
     return text[text.index("async def oneclick") :].strip() + "\n"
 
 
@@ -50,7 +49,7 @@ def code_text(identity: str, function: str, form: str, files: dict[str, str]) ->
     fields = ", ".join(f'"{name}": {name}' for name in names)
     sources = "".join(f"'{name}': r'''{text}''',\n" for name, text in files.items())
     carried = f", {{\n{sources}}}" if identity == "launch" else ""
-    call = f'await oneclick("{function}", "{digest_of(files)}", {{{fields}}}{carried})'
+    call = f'await oneclick("{function}", "{package_digest(files)}", {{{fields}}}{carried})'
     return f"{form.rstrip()}\n\n{unpacking()}\n\n{call}\n"
 
 
@@ -61,7 +60,6 @@ def cell(kind: str, identity: str, text: str, **metadata: Any) -> dict[str, Any]
 
 
 def notebook() -> dict[str, Any]:
-    """The whole notebook."""
     files = package_files()
     folded = {"cellView": "form", "jupyter": {"source_hidden": True}}
     return {
@@ -94,7 +92,7 @@ def notebook_text() -> str:
 
 
 if __name__ == "__main__":
-    target = Path(sys.argv[1]) if len(sys.argv) > 1 else SOURCES.parent / NOTEBOOK
+    target = Path(sys.argv[1]) if len(sys.argv) > 1 else PACKAGE_DIR.parent / NOTEBOOK
     target.write_text(notebook_text())
     if len(sys.argv) == 1:
         README.write_text(with_table_of_fields(README.read_text()))

@@ -40,7 +40,6 @@ With a positive balance of compute units this restriction does not apply. \
 
 
 def choices(names: tuple[str, ...]) -> str:
-    """A form's list of choices."""
     return "[" + ", ".join(f'"{name}"' for name in names) + "]"
 
 

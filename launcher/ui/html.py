@@ -8,8 +8,7 @@ from typing import Final
 from launcher import __version__
 from launcher.core.snapshot import DONE, FAILED, RUNNING, UNDERWAY, LoginBox, Snapshot, State
 from launcher.ui.style import STYLE
-from launcher.ui.text import report
-from launcher.ui.words import ICONS, STATE_WORDS, amount, in_time
+from launcher.ui.text import ICONS, STATE_WORDS, amount, in_time, report
 
 # What the foot shows of the facts -> what stands between name and value.
 IN_THE_FOOT: Final = {"AUTOMATIC1111": " ", "Free on Google Drive": ": ", "Borrowed from this machine": ": "}

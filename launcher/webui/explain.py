@@ -71,11 +71,6 @@ EXPLANATIONS: Final = (
         "Wait a minute and press ▶ again. If it happens again, move some of the folder's files into new folders.",
     ),
     Explanation(
-        r"Cannot add middleware after an application has started",
-        "The web UI was asked for a page before it was ready and gave up.",
-        "Press ▶ again.",
-    ),
-    Explanation(
         r"unrecognized arguments?: (?P<name>.+)",
         "The web UI does not know the argument {name}.",
         "Remove it from the field **extra_arguments** and press ▶ again.",
@@ -102,7 +97,7 @@ def explain(log: str, code: int | None, log_path: str) -> Problem:
     """The failure in words: by how it ended, else by its last own traceback, else by its last lines."""
     if code in KILLED:
         return Problem(OUT_OF_MEMORY.what, OUT_OF_MEMORY.do)
-    text = fatal_part(log) or last_lines(log)
+    text = last_part(log)
     name = extension_in(text)
     for known in EXPLANATIONS:
         found = re.search(known.pattern, text, re.MULTILINE)
@@ -126,12 +121,12 @@ def explain(log: str, code: int | None, log_path: str) -> Problem:
 
 def port_was_taken(log: str) -> bool:
     """True if it ended because another program had its port; an extension's own port is not meant."""
-    text = fatal_part(log) or ""
+    text = last_part(log)
     return bool(re.search(PORT_TAKEN.pattern, text)) and not extension_in(text)
 
 
-def fatal_part(log: str) -> str | None:
-    """The traceback with which it ended. One that A1111 survived, or that much was printed after, is not it.
+def last_part(log: str) -> str:
+    """The traceback with which it ended, else what it printed last.
 
     A1111 indents a traceback that it survives, under a line with `***`; that of a model that does not load follows
     a line with what failed (modules/errors.py of v1.10.1). A crash in C code leaves faulthandler's stack.
@@ -141,18 +136,14 @@ def fatal_part(log: str) -> str | None:
     if crashes:
         return "\n".join(lines[crashes[-1] :])
     starts = [at for at, line in enumerate(lines) if line.startswith("Traceback (most recent call last)")]
-    if not starts:
-        return None
-    start = starts[-1]
-    end = next((at for at in range(start + 1, len(lines)) if lines[at][:1].strip()), len(lines) - 1)
-    reported = start > 0 and re.fullmatch(r"[\w .]+: \w*(Error|Exception)", lines[start - 1])
-    return None if reported or len(lines) - end > LAST_LINES else "\n".join(lines[start:])
-
-
-def last_lines(log: str) -> str:
-    """What it printed last, less the tracebacks that A1111 survived."""
-    lines = [line for line in log.splitlines() if line.strip() and not line.startswith(("***", "    ", "---"))]
-    return "\n".join(lines[-LAST_LINES:])
+    if starts:
+        start = starts[-1]
+        end = next((at for at in range(start + 1, len(lines)) if lines[at][:1].strip()), len(lines) - 1)
+        survived = start > 0 and re.fullmatch(r"[\w .]+: \w*(Error|Exception)", lines[start - 1])
+        if not survived and len(lines) - end <= LAST_LINES:  # else much was printed after it
+            return "\n".join(lines[start:])
+    said = [line for line in log.splitlines() if line.strip() and not line.startswith(("***", "    ", "---"))]
+    return "\n".join(said[-LAST_LINES:])
 
 
 def extension_in(text: str) -> str | None:
@@ -162,7 +153,7 @@ def extension_in(text: str) -> str | None:
     return named[innermost] if named else None
 
 
-def problem_of(error: Exception) -> Problem | None:
+def problem_of_system(error: Exception) -> Problem | None:
     """The explanation of an error of the operating system (Drive is gone, a disk is full), or None for any other."""
     whole = [known for known in EXPLANATIONS if "{" not in known.what] if isinstance(error, OSError) else []
     return next((Problem(known.what, known.do) for known in whole if re.search(known.pattern, str(error))), None)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from launcher.webui.settings_files import OUTPUT, SETTINGS_FILE, read_settings, write_settings
+from launcher.webui.settings_files import OUTPUT, read_settings, write_settings
 
 OUTPUTS: Final = ("outputs", "output", "log")  # what people make; A1111's Save button writes to log/images
 FETCHED: Final = "interrogate"  # lists of words that A1111 fetches into its own folder at first use
@@ -25,18 +25,23 @@ class OutputFolders:
     def __init__(self, code: Path, data: Path, drive_dir: Path, say: Callable[[str], None]) -> None:
         self.code, self.data, self.drive_dir, self.say = code, data, drive_dir, say
         self._elsewhere: dict[Path, str] = {}
-        self._read: int | None = None  # the settings as they were changed then
+        self._settings: dict[str, Any] | None = None  # as they were read last
 
     def prepare(self) -> None:
         """Before a start of the web UI."""
-        self._link_fetched()
+        here, there = self.code / FETCHED, self.data / FETCHED  # the latter from an earlier machine
+        if not os.path.lexists(here) and there.is_dir():
+            here.symlink_to(there)
+        elif here.is_symlink() and not here.exists():
+            here.unlink()  # A1111 renames a new folder to this name
         settings = read_settings(self.data) or {}
-        foreign, changed = self._foreign(settings), dict(settings)
-        for name, folder in foreign:
-            changed.pop(name, None)
+        self._settings = dict(settings)
+        for name, folder in self._foreign(settings):
+            self._settings.pop(name, None)
+            kept_in = name_on_drive(folder)
             if name != SUBFOLDERS:
-                changed[name] = str(self.data / name_on_drive(folder))
-            if name == SUBFOLDERS or not usual_part(folder):
+                self._settings[name] = str(self.data / kept_in)
+            if name == SUBFOLDERS or not str(folder).endswith(f"/{kept_in}"):
                 self.say(
                     f"The web UI's setting {name} led to {settings[name]}, which is not kept on Google Drive. Images "
                     f"are saved in {OUTPUTS[0]} in your folder instead."
@@ -44,17 +49,15 @@ class OutputFolders:
             all_data = Path(os.path.realpath(folder)).is_relative_to(self.data.parent)
             others = all_data and not folder.is_relative_to(self.data)  # another drive_folder's images
             if folder.is_dir() and not others and not self._is_too_wide(folder):
-                self._elsewhere[folder] = name_on_drive(folder)  # what was written there until now
-        if foreign:
-            write_settings(self.data, changed)
-        self._read = self._changed()
+                self._elsewhere[folder] = kept_in  # what was written there until now
+        if self._settings != settings:
+            write_settings(self.data, self._settings)
 
     def elsewhere(self) -> Mapping[Path, str]:
         """While it runs: the folders outside of the data directory that are to be kept, with their names on Drive."""
-        changed = self._changed()
-        settings = read_settings(self.data) if changed != self._read else None
-        if settings is not None:  # else it is being written just now
-            self._read = changed
+        settings = read_settings(self.data)
+        if settings is not None and settings != self._settings:  # None: it is being written just now
+            self._settings = settings
             for name, folder in self._foreign(settings):
                 if self._is_too_wide(folder) or not can_be_written(folder):
                     self.say(
@@ -96,29 +99,11 @@ class OutputFolders:
         """True for a folder in which there is more than images: A1111's own, or one above it."""
         return self.code.is_relative_to(folder) or self.data.is_relative_to(folder)
 
-    def _link_fetched(self) -> None:
-        """What A1111 fetched on an earlier machine came back to the data directory: it finds it there."""
-        here, there = self.code / FETCHED, self.data / FETCHED
-        if not os.path.lexists(here) and there.is_dir():
-            here.symlink_to(there)
-        elif here.is_symlink() and not here.exists():
-            here.unlink()  # A1111 renames a new folder to this name
-
-    def _changed(self) -> int | None:
-        try:
-            return (self.data / SETTINGS_FILE).stat().st_mtime_ns
-        except OSError:
-            return None
-
-
-def usual_part(folder: Path) -> str | None:
-    """The end of a path from a folder on that holds what people make: any/outputs/x → outputs/x."""
-    starts = [number for number, part in enumerate(folder.parts) if part in OUTPUTS]
-    return "/".join(folder.parts[starts[-1] :]) if starts else None
-
 
 def name_on_drive(folder: Path) -> str:
-    return usual_part(folder) or f"{OUTPUTS[0]}/{folder.name}"
+    """Where what is in a folder is kept: any/outputs/x → outputs/x, any/other → outputs/other."""
+    starts = [number for number, part in enumerate(folder.parts) if part in OUTPUTS]
+    return "/".join(folder.parts[starts[-1] :]) if starts else f"{OUTPUTS[0]}/{folder.name}"
 
 
 def can_be_written(folder: Path) -> bool:

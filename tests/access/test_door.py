@@ -26,6 +26,7 @@ import websocket
 from aiohttp import web
 
 from launcher.access.auth import COOKIE, LETTERS, Login
+from launcher.access.service_api import STATUS_LIFE
 from launcher.core.folder import write_safely
 from launcher.core.snapshot import Row
 from tests.conftest import ROOT
@@ -639,6 +640,25 @@ def test_a_restart_can_be_asked_for_by_people_who_are_in(door: OpenDoor) -> None
     assert (plain.status_code, plain.headers["Location"]) == (303, "/oneclick/"), "without JavaScript it stays, too"
     assert door.service.asked == ["/restart", "/restart"]
     assert "Restart the web UI" in requests.get(f"{door.url}/oneclick/", headers=door.cookie, timeout=10).text
+
+
+@pytest.mark.own_door
+def test_a_crowd_of_open_pages_costs_the_service_what_one_does_and_a_restart_is_seen_at_once(door: OpenDoor) -> None:
+    async def crowd() -> set[str]:
+        async with aiohttp.ClientSession(headers=door.cookie) as client:
+
+            async def look() -> str:
+                async with client.get(f"{door.url}/oneclick/") as answer:
+                    return await answer.text()
+
+            return set(await asyncio.gather(*(look() for _ in range(50))))
+
+    began = time.monotonic()
+    assert len(asyncio.run(crowd())) == 1
+    assert 0 < door.service.status_asked <= 1 + (time.monotonic() - began) / STATUS_LIFE
+    door.service.status |= {"state": "restarting", "title": "Restarting"}
+    requests.post(f"{door.url}/oneclick/api/restart", headers=door.cookie, json={}, timeout=10)
+    assert 'data-state="restarting"' in requests.get(f"{door.url}/oneclick/", headers=door.cookie, timeout=10).text
 
 
 @pytest.mark.own_door

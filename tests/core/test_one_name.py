@@ -11,13 +11,8 @@ INTERFACES = {
     "resolve": "each place models come from finds its files by it",
     "main": "each module that is a program begins with it",
     "SERVICE": "each module of a tunnel is known by it",
-    "NAME": "what a tunnel's program is called; as the next five, for each such program",
-    "VERSION": "of a tunnel's program",
-    "PROGRAM_URL": "of a tunnel's program",
-    "SHA256": "of a tunnel's program",
     "REASONS": "what a tunnel's program says, in words",
     "command": "how a tunnel's program is started",
-    "fetch_program": "how a tunnel's program is had",
     "HOSTS": "each place models come from has its own",
     "T": "a type variable stands for nothing",
 }

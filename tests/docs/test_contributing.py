@@ -171,7 +171,7 @@ OPEN = """
         way, heard = PublicLink(folder, machine, chosen, lambda port: "https://colabs.own"), Heard()
         try:
             url = way.open(False, heard)
-            found[wanted] = [way.answers(), way.tunnel.kind, *heard.notices]
+            found[wanted] = [way.answers(), way.tunnel.part.said.get("kind"), *heard.notices]
         finally:
             way.close()
     print(json.dumps(found))

@@ -124,6 +124,6 @@ def test_a_text_that_a_cell_cannot_hold_stops_the_build(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, text: str
 ) -> None:
     (tmp_path / "one.py").write_text(text)
-    monkeypatch.setattr(build, "SOURCES", tmp_path)
+    monkeypatch.setattr(build, "PACKAGE_DIR", tmp_path)
     with pytest.raises(SystemExit, match=r"/one.py"):
         build.package_files()

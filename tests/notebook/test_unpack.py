@@ -176,7 +176,7 @@ def test_somebody_elses_module_called_launcher_is_recognised(kernels: Kernels, h
 ERRORS = {
     "core": "from launcher.core.fields import checked_minutes; checked_minutes('x')",
     "models": "from launcher.models.pasted import safe_name; safe_name(1)",
-    "ui": "from launcher.ui.words import in_bytes; in_bytes('x')",
+    "ui": "from launcher.ui.text import in_bytes; in_bytes('x')",
     "source": "from launcher.source.git import last_words; last_words(None)",
     "webui": "from launcher.webui.arguments import argument_names; argument_names('(')",
     "colab": "from launcher.colab.notebook import values_in; values_in(1)",

@@ -18,6 +18,7 @@ import psutil
 
 from launcher.access.auth import Login
 from launcher.access.tunnels.tunnel import Tunnel
+from launcher.core.process import running_pid
 from launcher.core.session import Session
 from tests.conftest import COLAB_PYTHON, ROOT
 from tests.world import MODEL_LINK, World
@@ -32,16 +33,13 @@ ANOTHER: Final = f"""(old) => {{
   return now.length && now.join() !== old.join();
 }}"""
 MOST_GROWTH: Final = 2.0  # MB or files, from the median of the second third to the median of the last
-PARTS: Final = ("door", "frpc", "tunnel")
+PARTS: Final = ("door", "frpc")
 
 
 def processes(session: Session) -> dict[str, psutil.Process]:
-    """The door, the link's program, and the process that minds it."""
-    pids = {"door": session.door.said["pid"], "frpc": session.tunnel.said["program"]}
-    frpc = psutil.Process(pids["frpc"])
-    minder = frpc.parent()
-    assert minder is not None, "the process that minds the link is gone"
-    return {"door": psutil.Process(pids["door"]), "frpc": frpc, "tunnel": minder}
+    """The door, and the link's program."""
+    files = {"door": session.door.pid_file, "frpc": session.tunnel.pid_file}
+    return {name: psutil.Process(running_pid(file)) for name, file in files.items()}
 
 
 class Page:

@@ -86,7 +86,6 @@ IN_WEBUI = (*INSTALLER, *HUB, "VIRTUAL_ENV", "MPLBACKEND", "PYTHONUNBUFFERED", "
 PROGRAMS = (
     (r"-m launcher\.service ", "service", PART),
     (r"-m launcher\.access\.proxy ", "door", PART),
-    (r"-m launcher\.access\.tunnels\.tunnel ", "tunnel", PART),
     (r"^\S*/frpc_\S+ ", "frpc", PART),
     (r"^\S*/cloudflared ", "cloudflared", EVERYBODY),
     (r"^git ", "git", (*EVERYBODY, *GIT, "GIT_TERMINAL_PROMPT", "GIT_ASKPASS", "GCM_INTERACTIVE", "GIT_CONFIG_GLOBAL",
@@ -188,4 +187,4 @@ def test_every_program_gets_the_short_list_and_nothing_else(seen: Seen) -> None:
 def test_every_kind_of_program_was_met(seen: Seen) -> None:
     assert {program(one["command"])[0] for one in seen.started} >= {name for _, name, _ in PROGRAMS}
     starters = {Path(one["by"]).name for one in seen.started if "/launcher/" in one["by"]}
-    assert starters == {"process.py", "tunnel.py"}, "another file starts programs: is it met here?"
+    assert starters == {"process.py"}, "another file starts programs: is it met here?"

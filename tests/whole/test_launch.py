@@ -464,7 +464,7 @@ def test_a_killed_tunnel_comes_back_with_the_same_link(place: Place, kernels: Ke
     kernel = kernels(CURRENT_PYTHON, place.environment, place.machine)
     kernel.start(cell_source("launch", checkpoint=MODEL_LINK))
     _, url, password = wait_ready(kernel)
-    frpc = json.loads((place.session / "tunnel.json").read_text())["program"]
+    frpc = json.loads((place.session / "tunnel.pid").read_text())["pid"]
     os.kill(frpc, signal.SIGKILL)
 
     def back() -> bool:

@@ -17,6 +17,7 @@ class FakeService:
             Snapshot("A test", state="ready").public() | {"version": "1.1", "jobs": {}, "questions": []} | shown
         )
         self.asked: list[str] = []
+        self.status_asked = 0  # times
         routes = [Route("GET", "/status", self._status, {"after": str}, page=True)]
         for name in ("/restart", "/used"):
             kinds = {"ago": int} if name == "/used" else {}
@@ -24,6 +25,7 @@ class FakeService:
         self._server = UnixServer(Session(session).page_socket, tuple(routes), self._fault, page=True)
 
     def _status(self, request: Request) -> Response:
+        self.status_asked += 1
         return 204 if request.fields.get("after") == self.status["version"] else 200, self.status
 
     def _note(self, name: str) -> Any:

@@ -3,19 +3,11 @@
 Here is what a service is: its name, its program, and what its program's words mean.
 """
 
-import hashlib
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
-
-import requests
-
-from launcher.core.folder import write_safely
-from launcher.core.process import CommandError
-
-DOWNLOAD_PATIENCE: Final = 20.0  # seconds without a byte
 
 
 @dataclass(frozen=True)
@@ -37,7 +29,7 @@ OFFLINE: Final = Reason(
 
 
 @dataclass(frozen=True)
-class Service:
+class TunnelService:
     """`command(session, port, token)` fetches and checks its program, and returns how to start it."""
 
     title: str
@@ -50,30 +42,3 @@ class Service:
         """Why there is no link; the program's own words where nobody knows better."""
         own_words = Reason("", " ".join(output.split())[-200:])
         return next((reason for reason in self.reasons if re.search(reason.pattern, output)), own_words)
-
-
-def download(url: str) -> bytes:
-    response = requests.get(url, timeout=DOWNLOAD_PATIENCE)
-    response.raise_for_status()
-    return response.content
-
-
-def checked(program: Path, sha256: str | None, *ways: Callable[[], bytes]) -> Path:
-    """The program, fetched in the first of these ways that brings the right file if it is not there.
-
-    Raises what the last way raises, `RuntimeError` for another file; then no file is left.
-    """
-    if program.exists() and hashlib.sha256(program.read_bytes()).hexdigest() == sha256:
-        return program
-    for number, fetch in enumerate(ways, start=1):
-        try:
-            content = fetch()
-            if hashlib.sha256(content).hexdigest() != sha256:
-                raise RuntimeError(f"{program.name} came with another checksum")
-            write_safely(program, content, 0o700)
-            break
-        except (requests.RequestException, CommandError, OSError, RuntimeError) as error:
-            if number == len(ways):
-                raise
-            print(f"{program.name}: {type(error).__name__}: {error}")
-    return program

