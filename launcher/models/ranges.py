@@ -35,8 +35,9 @@ from launcher.models.refusals import Refused
 from launcher.models.remote import Interrupted, Remote
 
 CHUNK: Final = 512 << 10  # bytes that are noted at once: what a kill may cost each connection
-PIECE: Final = 128 << 10  # bytes read and written at once
+READ_SIZE: Final = 128 << 10  # bytes
 RUN: Final = 16  # chunks asked for in one request
+HASHED_TOGETHER: Final = 8  # chunks; what came meanwhile is noted at once
 CONNECTIONS: Final = 16  # side by side at most, as aria2c -x16: many servers limit each connection
 CONNECTIONS_AT_FIRST: Final = 4  # the others follow once it is slower than PLENTY
 PLENTY: Final = 400_000_000  # bytes a second; beyond it connections only wait for each other (docs/benchmarks.md)
@@ -70,33 +71,43 @@ class PartFile:
             self.file.truncate(size + 4 * self.count)
         self.notes = array("I", self.read(size, 4 * self.count))
         self.doubted = {chunk for chunk, note in enumerate(self.notes) if note}
-        for chunk in range(there // CHUNK):
-            self.note(chunk, checksum_of(self.read(chunk * CHUNK, CHUNK)))
+        self.note({chunk: checksum_of(self.read(chunk * CHUNK, CHUNK)) for chunk in range(there // CHUNK)})
 
     def end(self, chunk: int) -> int:
-        """The byte behind it."""
         return min(self.size, (chunk + 1) * CHUNK)
+
+    def length(self, chunk: int) -> int:
+        return self.end(chunk) - chunk * CHUNK
 
     def missing(self) -> Iterator[tuple[int, int]]:
         """(first chunk that is not there, chunk behind the last) of each run."""
         for start in range(0, self.count, RUN):
-            run = range(start, min(self.count, start + RUN))
-            first = next((chunk for chunk in run if not self.notes[chunk]), None)
-            if first is not None:
-                yield first, run.stop
+            missing = [chunk for chunk, note in enumerate(self.notes[start : start + RUN], start) if not note]
+            if missing:
+                yield missing[0], min(self.count, start + RUN)
 
-    def note(self, chunk: int, checksum: int) -> None:
-        """Say that a chunk is there, once it is: after a kill at any moment the notes tell at most too little."""
-        self.notes[chunk] = checksum
-        write_at(self.file, self.size + 4 * chunk, self.notes[chunk : chunk + 1].tobytes())
+    def note(self, there: dict[int, int]) -> None:
+        """Say that chunks (with their checksums) are there, once they are: a kill at any moment costs some notes.
+
+        One write for all: each has to wait for the connections that are writing.
+        """
+        if there:
+            for chunk, checksum in there.items():
+                self.notes[chunk] = checksum
+            first, last = min(there), max(there)
+            write_at(self.file, self.size + 4 * first, self.notes[first : last + 1].tobytes())
 
     def read(self, offset: int, count: int) -> bytes:
         return os.pread(self.file.fileno(), count, offset)
 
     def read_chunk(self, chunk: int) -> bytes | None:
-        """A chunk that was noted, unless that was on another day and it is another one now."""
-        content = self.read(chunk * CHUNK, self.end(chunk) - chunk * CHUNK)
-        return None if chunk in self.doubted and checksum_of(content) != self.notes[chunk] else content
+        """A chunk that was noted; None if that was on another day and it is another one now: it is noted no more."""
+        content = self.read(chunk * CHUNK, self.length(chunk))
+        if chunk in self.doubted and checksum_of(content) != self.notes[chunk]:
+            self.notes[chunk] = 0
+            self.doubted.discard(chunk)
+            return None
+        return content
 
 
 def write_at(file: FileIO, offset: int, content: bytes | memoryview) -> None:
@@ -139,7 +150,7 @@ class RangedDownload:
         file, digest, hashed = self.file, hashlib.sha256(), 0
         for run in file.missing():
             self.runs.put(run)
-        received = before = sum(file.end(chunk) - chunk * CHUNK for chunk, note in enumerate(file.notes) if note)
+        received = before = sum(map(file.length, (chunk for chunk, note in enumerate(file.notes) if note)))
         self.step.progress(received, file.size)
         connections: list[threading.Thread] = []
         try:
@@ -147,25 +158,27 @@ class RangedDownload:
                 while len(connections) < self.connections_wanted(received - before):
                     connections.append(threading.Thread(target=self.work, daemon=True))
                     connections[-1].start()
-                item = None
+                came: list[tuple[int, int] | Exception] = []
                 with contextlib.suppress(Empty):
-                    item = self.arrived.get(timeout=0 if file.notes[hashed] else STOP_LATENCY)
+                    came.append(self.arrived.get(timeout=0 if file.notes[hashed] else STOP_LATENCY))
+                    while True:
+                        came.append(self.arrived.get_nowait())
                 # Not a note more: while the disk hung, another download may have finished this file.
                 if self.step.stopped:
                     raise Interrupted
-                if isinstance(item, Exception):
-                    raise item
-                if item:
-                    file.note(*item)
-                    received += file.end(item[0]) - item[0] * CHUNK
-                    self.step.progress(received, file.size)
-                if file.notes[hashed]:
-                    content = file.read_chunk(hashed)
+                there = dict(item for item in came if not isinstance(item, Exception))
+                file.note(there)
+                received += sum(map(file.length, there))
+                self.step.progress(received, file.size)
+                for error in (item for item in came if isinstance(item, Exception)):
+                    raise error
+                for chunk in range(hashed, min(file.count, hashed + HASHED_TOGETHER)):
+                    if self.step.stopped or not file.notes[chunk]:
+                        break
+                    content = file.read_chunk(chunk)
                     if content is None:
-                        file.notes[hashed] = 0
-                        file.doubted.discard(hashed)
-                        self.runs.put((hashed, hashed + 1))
-                        continue
+                        self.runs.put((chunk, chunk + 1))
+                        break
                     digest.update(content)
                     hashed += 1
         finally:
@@ -233,17 +246,13 @@ class RangedDownload:
                 raise
             failed, pause = error, asked_for
         if at == begun:
-            self.count_failure(failed, asked)
+            with self.lock:
+                if asked >= self.failed_at:  # answers to what was asked before the last failure count once
+                    self.failures, self.failed_at = self.failures + 1, time.monotonic()
+                if self.failures >= TRIES:
+                    raise failed
             self.over.wait(min(LONGEST_WAIT, pause or 0.5 * 2**self.failures * random.uniform(0.7, 1.3)))
         return at, checksum
-
-    def count_failure(self, error: Exception, asked: float) -> None:
-        """One more answer without a new byte; answers to questions asked before the last failure count once."""
-        with self.lock:
-            if asked >= self.failed_at:
-                self.failures, self.failed_at = self.failures + 1, time.monotonic()
-            if self.failures >= TRIES:
-                raise error
 
     def pieces(self, session: Session, at: int, end: int) -> Iterator[bytes]:
         """The bytes [at, end) as they come, or an exception unless they are those of the file that was meant."""
@@ -253,7 +262,7 @@ class RangedDownload:
             if store_of(response, self.remote):
                 self.direct = response.url
             before = b""
-            for come in response.iter_content(PIECE):
+            for come in response.iter_content(READ_SIZE):
                 self.answered_at = self.answered_at or time.monotonic()
                 if at == 0:
                     refuse_a_page(self.remote, come)
