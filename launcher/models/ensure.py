@@ -4,21 +4,30 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+from launcher.core.files import copy_whole
 from launcher.core.folder import Folder
 from launcher.core.problem import Problem
 from launcher.models.catalog import CHECKPOINTS_FOLDER, Model, model_named
-from launcher.models.fetcher import Fetcher, fetch_remote, is_same, sound_or_set_aside, with_token
+from launcher.models.fetch import (
+    Fetcher,
+    ending_for,
+    fetch_remote,
+    no_use,
+    refuse_other_kind,
+    same_as_remote,
+    sound_or_set_aside,
+    with_token,
+)
 from launcher.models.http import read_range, until_stopped
-from launcher.models.identify import OLD_ENDINGS, identify, identify_beginning
+from launcher.models.identify import OLD_ENDINGS, fault_of, identify, identify_beginning
 from launcher.models.kinds import KIND_FOLDERS, Format
 from launcher.models.links import resolve_link
 from launcher.models.pasted import one_link, safe_name
 from launcher.models.previews import fetch_previews
-from launcher.models.receive import copy_or_link, ending_for, no_use, refuse_other_kind
 from launcher.models.remote import Remote
 from launcher.models.sources.direct import name_in
 from launcher.models.sources.hugging_face import resolve_hub_file
-from launcher.models.taken_over import fault_of, usable_checkpoint
+from launcher.models.taken_over import usable_checkpoint
 
 
 def ensure_checkpoint(fetcher: Fetcher, wanted: str, default: str) -> str:
@@ -90,7 +99,7 @@ def ensure_linked_model(fetcher: Fetcher, link: str, kind: str = "", name: str =
         if not sound_or_set_aside(fetcher, target):
             path = fetch_remote(fetcher, replace(remote, name=target.name), folder, remote.kind)
             break
-        if until_stopped(step.stop, partial(is_same, fetcher, target, remote)):
+        if until_stopped(step.stop, partial(same_as_remote, fetcher, target, remote)):
             step.say(f"{target.name} is ready")
             path = target
             break
@@ -106,9 +115,7 @@ def ensure_linked_model(fetcher: Fetcher, link: str, kind: str = "", name: str =
 
 
 def chosen_name(told: str, wanted: str) -> str:
-    """The name a person wants for the file, with the ending it has at its source. Raises `Problem` where there is
-    none.
-    """
+    """The name a person wants for the file, with the ending it has at its source. Raises `Problem` without one."""
     own = wanted.strip()
     ending = Path(told).suffix or ".safetensors"  # another one is given once the file is there
     complete = not own or own.lower().endswith((ending.lower(), ".safetensors", *OLD_ENDINGS))
@@ -125,8 +132,9 @@ def file_there(folder: Folder, link: str, kind: str) -> str | None:
 
 
 def decided(remote: Remote, kind: str) -> Remote:
-    """With the kind it is taken for, and the ending for that, by its first bytes at its source where they tell. Raises
-    `Problem` for what is no use.
+    """With the kind it is taken for, and the ending for that, by its first bytes at its source where they tell.
+
+    Raises `Problem` for what is no use.
     """
     seen = identify_beginning(partial(read_range, remote), remote.size) if remote.size else None
     if seen and seen.fault and seen.format is not Format.OTHER:
@@ -162,7 +170,10 @@ def with_companions(fetcher: Fetcher, model: Model, filename: str) -> str:
         vae = ensure_model(fetcher, beside)
         alias = fetcher.folder.models / beside.folder / f"{Path(filename).stem}.vae.safetensors"
         if not alias.exists():
-            copy_or_link(alias.with_name(vae), alias)
+            try:
+                alias.symlink_to(vae)
+            except OSError:  # Google Drive knows no links
+                copy_whole(alias.with_name(vae), alias)
     if model.folder == CHECKPOINTS_FOLDER:
         fetch_previews(fetcher, model.family)
     return filename

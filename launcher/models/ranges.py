@@ -20,19 +20,17 @@ from typing import Final
 
 import requests
 
-from launcher.core.problem import Problem
 from launcher.core.status import Step
 from launcher.models.http import (
     LONGEST_WAIT,
     STOP_LATENCY,
-    Session,
+    WebSession,
     content_range,
     pause_after,
     stated_validator,
     store_of,
 )
-from launcher.models.refusals import Refused
-from launcher.models.remote import Interrupted, Remote
+from launcher.models.remote import Interrupted, Refused, Remote, refuse_a_page
 
 CHUNK: Final = 512 << 10  # bytes that are noted at once: what a kill may cost each connection
 READ_SIZE: Final = 128 << 10  # bytes
@@ -42,7 +40,7 @@ CONNECTIONS: Final = 16  # side by side at most, as aria2c -x16: many servers li
 CONNECTIONS_AT_FIRST: Final = 4  # the others follow once it is slower than PLENTY
 PLENTY: Final = 400_000_000  # bytes a second; beyond it connections only wait for each other (docs/benchmarks.md)
 LOOK_AT_SPEED_AFTER: Final = 0.06  # seconds
-TRIES: Final = 7  # in a row without a single new byte, over all connections
+FRUITLESS_TRIES: Final = 7  # in a row without a single new byte, over all connections
 OLD_NOTE: Final = struct.Struct("<8sIQ64Q")  # of 1.2.0: magic, CRC-32 of what follows, bytes without a gap, and others
 NO_MORE: Final = (0, 0)  # the run behind the last
 OVERLAP: Final = 64  # bytes before a run that are asked for again, where no checksum will tell whether it fits
@@ -131,7 +129,7 @@ class RangedDownload:
     """Connections that fetch run after run. Remembers where a redirect led, as long as that works.
 
     The first answer is waited for before other connections begin. After a failure only one connection asks at a time,
-    so that a server that is down, or lies, is asked `TRIES` times and not `TRIES` times a connection.
+    so that a server that is down, or lies, is asked `FRUITLESS_TRIES` times, and not as often by each connection.
     """
 
     def __init__(self, remote: Remote, file: PartFile, step: Step) -> None:
@@ -202,13 +200,13 @@ class RangedDownload:
     def work(self) -> None:
         """One connection: run after run."""
         try:
-            with Session() as session, self.file.path.open("r+b", buffering=0) as out:
+            with WebSession() as session, self.file.path.open("r+b", buffering=0) as out:
                 for first, end in iter(self.runs.get, NO_MORE):
                     self.fetch(session, out, first * CHUNK, self.file.end(end - 1))
         except Exception as error:  # it is raised again in `run`
             self.arrived.put(error)
 
-    def fetch(self, session: Session, out: FileIO, at: int, end: int) -> None:
+    def fetch(self, session: WebSession, out: FileIO, at: int, end: int) -> None:
         """The bytes [at, end), asked for again from where they stopped."""
         checksum = 0  # of what there is of the chunk that is on its way
         while at < end and not self.over.is_set():
@@ -221,7 +219,7 @@ class RangedDownload:
                 if mine:
                     self.turn.release()
 
-    def ask(self, session: Session, out: FileIO, at: int, end: int, checksum: int) -> tuple[int, int]:
+    def ask(self, session: WebSession, out: FileIO, at: int, end: int, checksum: int) -> tuple[int, int]:
         """Ask once, and pause where nothing came; return up to where the bytes are there, and the checksum there."""
         asked, begun, pause = time.monotonic(), at, 0.0
         failed: Exception = requests.RequestException(f"{self.remote.host} sent nothing")
@@ -249,12 +247,12 @@ class RangedDownload:
             with self.lock:
                 if asked >= self.failed_at:  # answers to what was asked before the last failure count once
                     self.failures, self.failed_at = self.failures + 1, time.monotonic()
-                if self.failures >= TRIES:
+                if self.failures >= FRUITLESS_TRIES:
                     raise failed
             self.over.wait(min(LONGEST_WAIT, pause or 0.5 * 2**self.failures * random.uniform(0.7, 1.3)))
         return at, checksum
 
-    def pieces(self, session: Session, at: int, end: int) -> Iterator[bytes]:
+    def pieces(self, session: WebSession, at: int, end: int) -> Iterator[bytes]:
         """The bytes [at, end) as they come, or an exception unless they are those of the file that was meant."""
         overlap = 0 if self.remote.sha256 else min(OVERLAP, at)
         with session.ask(self.remote, {"Range": f"bytes={at - overlap}-{end - 1}"}, self.direct) as response:
@@ -287,14 +285,3 @@ class RangedDownload:
         same_version = self.remote.sha256 or stated_validator(headers) == self.remote.validator
         if not fits or not same_version or headers.get("Content-Encoding", "identity") != "identity":
             raise Untrue
-
-
-def refuse_a_page(remote: Remote, beginning: bytes) -> None:
-    """Raise `Problem` for a web page where weights should be: a login page, or an error with status 200."""
-    is_safetensors = beginning[8:9] == b"{" and not beginning[3:8].strip(b"\0")  # a header of 60 bytes begins with <
-    if beginning.lstrip()[:1] == b"<" and not is_safetensors:
-        raise Problem(
-            f"{remote.name} is a web page, not a model: the link leads to a page that asks for something first.",
-            f"Open {remote.page or 'the link'} in your browser, see what it asks for, and paste the link of the "
-            "download button.",
-        )
