@@ -17,17 +17,9 @@ from launcher.core.folder import PART, require_room, to_be_emptied
 from launcher.core.problem import Problem
 from launcher.core.retry import retrying
 from launcher.core.status import Step
-from launcher.models.http import (
-    STOP_LATENCY,
-    WebSession,
-    harmless,
-    pause_after,
-    stated_sha256,
-    stated_size,
-    until_stopped,
-)
-from launcher.models.ranges import Untrue, fetch_ranges
-from launcher.models.remote import Interrupted, Refused, Remote, refuse_a_page
+from launcher.models import http
+from launcher.models.ranges import RangedDownload, Untrue
+from launcher.models.remote import Interrupted, Refused, Remote, goes_on, refuse_a_page
 
 READ_IN_A_ROW: Final = 1 << 20  # bytes
 
@@ -64,8 +56,8 @@ def download(
         except requests.RequestException as error:
             raise Problem(
                 f"{remote.name} could not be downloaded: {remote.host} does not answer ({type(error).__name__}).",
-                f"Check the connection and press ▶ again{remote.goes_on}.",
-            ) from harmless(error)
+                f"Check the connection and press ▶ again{goes_on(remote)}.",
+            ) from http.harmless(error)
         except OSError as error:
             raise disk_problem(error, where, part, remote) from error
         return receive(part, target), digest
@@ -90,7 +82,7 @@ def only_writer(target: Path, step: Step) -> Iterator[bool]:
             if not waited:
                 step.say(f"{target.name} is already being downloaded; waiting for it")
             waited = True
-            step.stop.wait(STOP_LATENCY)
+            step.stop.wait(http.STOP_LATENCY)
     try:
         yield waited
     finally:
@@ -118,15 +110,15 @@ def fetch_checked(remote: Remote, part: Path, step: Step) -> str:
     """
     if remote.can_go_on:
         try:
-            digest = until_stopped(step.stop, lambda: fetch_ranges(remote, part, step))
+            digest = http.until_stopped(step.stop, lambda: RangedDownload(remote, part, step).run())
             if remote.sha256 in ("", digest):
                 return digest
             step.say(f"{remote.name} arrived with wrong bytes; it is being downloaded again in one piece")
         except Untrue:
             pass  # what follows begins anew
         part.unlink(missing_ok=True)  # a connection may still be writing to it
-    digest = until_stopped(
-        step.stop, lambda: retrying(lambda: fetch_whole(remote, part, step), pause_after, step.stop.wait)
+    digest = http.until_stopped(
+        step.stop, lambda: retrying(lambda: fetch_whole(remote, part, step), http.pause_after, step.stop.wait)
     )
     size = part.stat().st_size
     if remote.size not in (0, size):
@@ -144,10 +136,10 @@ def fetch_whole(remote: Remote, part: Path, step: Step) -> str:
     if step.stopped:
         raise Interrupted
     digest, have = hashlib.sha256(), 0
-    with part.open("wb") as file, WebSession() as session, session.ask(remote, {}) as response:
+    with part.open("wb") as file, http.WebSession() as session, session.ask(remote, {}) as response:
         if response.status_code != 200:
             raise Refused(remote, 502)  # part of a file nobody asked a part of
-        size, sha256 = stated_size(response), stated_sha256(response)
+        size, sha256 = http.stated_size(response), http.stated_sha256(response)
         if (remote.size and size not in (0, remote.size)) or (remote.sha256 and sha256 not in ("", remote.sha256)):
             raise Problem(f"{remote.name} has changed at {remote.host} in the meantime.", "Press ▶ again.")
         for piece in response.iter_content(READ_IN_A_ROW):
@@ -171,8 +163,8 @@ def disk_problem(error: OSError, where: str, part: Path, remote: Remote) -> Prob
     if error.errno == errno.ENOSPC:
         return Problem(
             f"{where} is full.",
-            f"Free some space on {to_be_emptied(where)} and press ▶ again{remote.goes_on}.",
+            f"Free some space on {to_be_emptied(where)} and press ▶ again{goes_on(remote)}.",
         )
     if error.errno in (errno.EIO, errno.ENOTCONN):
-        return Problem(f"{where} no longer answers.", f"Press ▶ again to reconnect it{remote.goes_on}.")
+        return Problem(f"{where} no longer answers.", f"Press ▶ again to reconnect it{goes_on(remote)}.")
     return Problem(f"{part.name} could not be written: {error.strerror or error}.", "Press ▶ again.")

@@ -7,17 +7,8 @@ from pathlib import Path
 from launcher.core.files import copy_whole
 from launcher.core.folder import Folder
 from launcher.core.problem import Problem
+from launcher.models import fetch
 from launcher.models.catalog import CHECKPOINTS_FOLDER, Model, model_named
-from launcher.models.fetch import (
-    Fetcher,
-    ending_for,
-    fetch_remote,
-    no_use,
-    refuse_other_kind,
-    same_as_remote,
-    sound_or_set_aside,
-    with_token,
-)
 from launcher.models.http import read_range, until_stopped
 from launcher.models.identify import OLD_ENDINGS, fault_of, identify, identify_beginning
 from launcher.models.kinds import KIND_FOLDERS, Format
@@ -30,7 +21,7 @@ from launcher.models.sources.hugging_face import resolve_hub_file
 from launcher.models.taken_over import usable_checkpoint
 
 
-def ensure_checkpoint(fetcher: Fetcher, wanted: str, default: str) -> str:
+def ensure_checkpoint(fetcher: fetch.Fetcher, wanted: str, default: str) -> str:
     """Make sure a checkpoint is there; return its file name below models/Stable-diffusion.
 
     With the default untouched, any checkpoint there that A1111 can load will do and nothing is downloaded; a name or
@@ -49,11 +40,11 @@ def ensure_checkpoint(fetcher: Fetcher, wanted: str, default: str) -> str:
     return ensure_model(fetcher, model) if model else ensure_linked_model(fetcher, wanted, "checkpoint")
 
 
-def ensure_model(fetcher: Fetcher, model: Model) -> str:
+def ensure_model(fetcher: fetch.Fetcher, model: Model) -> str:
     """Fetch a model of the catalog from its first source that has it; return its file name."""
     folder = fetcher.folder.models / model.folder
     for source in model.sources:
-        if sound_or_set_aside(fetcher, folder / source.saved_name, source.size, source.sha256):
+        if fetch.sound_or_set_aside(fetcher, folder / source.saved_name, source.size, source.sha256):
             fetcher.step.say(f"{source.saved_name} is ready")
             return with_companions(fetcher, model, source.saved_name)
     if model.non_commercial:
@@ -65,8 +56,8 @@ def ensure_model(fetcher: Fetcher, model: Model) -> str:
     for source in model.sources:
         try:
             fetcher.step.say(f"asking {source.repo}")
-            remote = with_token(fetcher, partial(resolve_hub_file, source))
-            path = fetch_remote(fetcher, remote, folder)
+            remote = fetch.with_token(fetcher, partial(resolve_hub_file, source))
+            path = fetch.fetch_remote(fetcher, remote, folder)
             return with_companions(fetcher, model, path.name)
         except Problem as problem:
             failures.append(problem)
@@ -75,7 +66,7 @@ def ensure_model(fetcher: Fetcher, model: Model) -> str:
     raise failures[0]
 
 
-def ensure_linked_model(fetcher: Fetcher, link: str, kind: str = "", name: str = "") -> str:
+def ensure_linked_model(fetcher: fetch.Fetcher, link: str, kind: str = "", name: str = "") -> str:
     """Fetch what a pasted link leads to; return its file name. Uses what is there if its source does not answer.
 
     `kind` ("checkpoint", "LoRA" …) decides the folder; with "" the source's own word for it does, else the names of the
@@ -84,7 +75,7 @@ def ensure_linked_model(fetcher: Fetcher, link: str, kind: str = "", name: str =
     step = fetcher.step
     step.say("checking the link")
     try:
-        found = with_token(fetcher, partial(resolve_link, link))
+        found = fetch.with_token(fetcher, partial(resolve_link, link))
     except Problem as problem:
         there = file_there(fetcher.folder, link, kind or "checkpoint")
         if not there:
@@ -96,10 +87,10 @@ def ensure_linked_model(fetcher: Fetcher, link: str, kind: str = "", name: str =
     folder = place_for(fetcher.folder, remote.kind)
     own = Path(remote.name)
     for target in (folder / own, folder / f"{own.stem}-{remote.tag[:8]}{own.suffix}"):  # always this for the same file
-        if not sound_or_set_aside(fetcher, target):
-            path = fetch_remote(fetcher, replace(remote, name=target.name), folder, remote.kind)
+        if not fetch.sound_or_set_aside(fetcher, target):
+            path = fetch.fetch_remote(fetcher, replace(remote, name=target.name), folder, remote.kind)
             break
-        if until_stopped(step.stop, partial(same_as_remote, fetcher, target, remote)):
+        if until_stopped(step.stop, partial(fetch.same_as_remote, fetcher, target, remote)):
             step.say(f"{target.name} is ready")
             path = target
             break
@@ -138,9 +129,9 @@ def decided(remote: Remote, kind: str) -> Remote:
     """
     seen = identify_beginning(partial(read_range, remote), remote.size) if remote.size else None
     if seen and seen.fault and seen.format is not Format.OTHER:
-        raise no_use(remote.name, seen.fault)
+        raise fetch.no_use(remote.name, seen.fault)
     if remote.kind and kind:
-        refuse_other_kind(remote.name, remote.kind, kind)
+        fetch.refuse_other_kind(remote.name, remote.kind, kind)
     is_safetensors = seen is not None and seen.format is Format.SAFETENSORS
     sure = kind or remote.kind or (seen.kind if seen else None)
     if not sure:
@@ -150,10 +141,10 @@ def decided(remote: Remote, kind: str) -> Remote:
             field="kind",
         )
     if seen and is_safetensors:
-        refuse_other_kind(remote.name, seen.kind, sure)
+        fetch.refuse_other_kind(remote.name, seen.kind, sure)
     own = Path(remote.name)
     if is_safetensors or (not seen and own.suffix.lower() == ".safetensors"):
-        own = own.with_suffix(ending_for(own.suffix, Format.SAFETENSORS, sure))
+        own = own.with_suffix(fetch.ending_for(own.suffix, Format.SAFETENSORS, sure))
     return replace(remote, name=own.name, kind=sure)
 
 
@@ -163,7 +154,7 @@ def place_for(folder: Folder, kind: str) -> Path:
     return folder.models / below.removeprefix("models/") if below.startswith("models/") else folder.kept / below
 
 
-def with_companions(fetcher: Fetcher, model: Model, filename: str) -> str:
+def with_companions(fetcher: fetch.Fetcher, model: Model, filename: str) -> str:
     """Have what goes with a model: the VAE it needs, under the name by which A1111 finds it for that model only."""
     beside = model_named(model.beside) if model.beside else None
     if beside:

@@ -77,9 +77,7 @@ def with_token(fetcher: Fetcher, resolve: Callable[[str], Remote]) -> Remote:
 
 
 def sound_or_set_aside(fetcher: Fetcher, path: Path, size: int = 0, sha256: str = "") -> bool:
-    """True if the file is there and whole; said, if it is another one. A broken one (cut off, a web page) is set aside
-    under another name, and said.
-    """
+    """True if the file is there and whole; another one is named, and a broken one (cut off, a web page) set aside."""
     if not path.exists():
         return False
     fault = fault_of(path)
@@ -145,7 +143,7 @@ def receive(part: Path, target: Path, *, where: str, stop: threading.Event, kind
 
 
 def unpack(archive: Path, target: Path, where: str, stop: threading.Event) -> tuple[Path, Path]:
-    """The one model in a zip archive, and the name it gets; the archive goes. Raises `Problem` and `Interrupted`."""
+    """The one model in a zip archive, and the name it gets; the archive goes. Raises `Problem`, `Interrupted`."""
     part = archive.with_name(f"{target.name}.unpacked{PART}")
     try:
         with zipfile.ZipFile(archive) as file:

@@ -46,8 +46,9 @@ class WebSession(requests.Session):
         return target
 
     def ask(self, remote: Remote, headers: Mapping[str, str], direct: str | None = None) -> requests.Response:
-        """The answer for a file, before its bytes; from the address `direct` where a redirect led there. Raises
-        `Refused`, or what requests does.
+        """The answer for a file, before its bytes; from the address `direct` where a redirect led there.
+
+        Raises `Refused`, or what requests does.
         """
         token = {"Authorization": f"Bearer {remote.token}"} if remote.token and not direct else {}
         response = self.get(direct or remote.url, headers={**headers, **token}, stream=True, timeout=TIMEOUT)
@@ -57,7 +58,7 @@ class WebSession(requests.Session):
 
 
 def refusal_in(response: requests.Response, remote: Remote) -> Refused:
-    """The refusal that an answer is, which is closed."""
+    """What an answer refuses; it is closed."""
     with response:
         text = next(response.iter_content(PAGE_MOST), b"").decode("utf-8", "replace")
     return Refused(remote, response.status_code, seconds_to_wait(response.headers), store_of(response, remote), text)

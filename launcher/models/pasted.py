@@ -68,14 +68,11 @@ def one_link(text: str) -> str:
 
 
 def without_secrets(text: str) -> str:
-    """The same with every link reduced to what may be shown, logged and written down: no keys, no signatures, no
-    names.
-    """
+    """With every link reduced to what may be shown, logged and written down: no keys, no signatures, no names."""
     return LINK.sub(lambda match: bare_link(match[0]), text)
 
 
 def bare_link(link: str) -> str:
-    """One link without what may be a secret."""
     if link.lower().startswith("urn:air:"):
         return link
     try:

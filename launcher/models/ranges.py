@@ -21,15 +21,7 @@ from typing import Final
 import requests
 
 from launcher.core.status import Step
-from launcher.models.http import (
-    LONGEST_WAIT,
-    STOP_LATENCY,
-    WebSession,
-    content_range,
-    pause_after,
-    stated_validator,
-    store_of,
-)
+from launcher.models import http
 from launcher.models.remote import Interrupted, Refused, Remote, refuse_a_page
 
 CHUNK: Final = 512 << 10  # bytes that are noted at once: what a kill may cost each connection
@@ -69,20 +61,13 @@ class PartFile:
             self.file.truncate(size + 4 * self.count)
         self.notes = array("I", self.read(size, 4 * self.count))
         self.doubted = {chunk for chunk, note in enumerate(self.notes) if note}
-        self.note({chunk: checksum_of(self.read(chunk * CHUNK, CHUNK)) for chunk in range(there // CHUNK)})
+        self.note({chunk: zlib.crc32(self.read(chunk * CHUNK, CHUNK)) or 1 for chunk in range(there // CHUNK)})
 
     def end(self, chunk: int) -> int:
         return min(self.size, (chunk + 1) * CHUNK)
 
     def length(self, chunk: int) -> int:
         return self.end(chunk) - chunk * CHUNK
-
-    def missing(self) -> Iterator[tuple[int, int]]:
-        """(first chunk that is not there, chunk behind the last) of each run."""
-        for start in range(0, self.count, RUN):
-            missing = [chunk for chunk, note in enumerate(self.notes[start : start + RUN], start) if not note]
-            if missing:
-                yield missing[0], min(self.count, start + RUN)
 
     def note(self, there: dict[int, int]) -> None:
         """Say that chunks (with their checksums) are there, once they are: a kill at any moment costs some notes.
@@ -101,7 +86,7 @@ class PartFile:
     def read_chunk(self, chunk: int) -> bytes | None:
         """A chunk that was noted; None if that was on another day and it is another one now: it is noted no more."""
         content = self.read(chunk * CHUNK, self.length(chunk))
-        if chunk in self.doubted and checksum_of(content) != self.notes[chunk]:
+        if chunk in self.doubted and (zlib.crc32(content) or 1) != self.notes[chunk]:
             self.notes[chunk] = 0
             self.doubted.discard(chunk)
             return None
@@ -114,26 +99,16 @@ def write_at(file: FileIO, offset: int, content: bytes | memoryview) -> None:
         content, offset = content[written:], offset + written
 
 
-def checksum_of(content: bytes) -> int:
-    return zlib.crc32(content) or 1
-
-
-def fetch_ranges(remote: Remote, part: Path, step: Step) -> str:
-    """The file in ranges, several at once; returns its SHA-256. Raises `Untrue`, `Problem`, `Interrupted`."""
-    file = PartFile(part, remote.size, take_over=bool(remote.sha256))
-    with file.file:
-        return RangedDownload(remote, file, step).run()
-
-
 class RangedDownload:
-    """Connections that fetch run after run. Remembers where a redirect led, as long as that works.
+    """One remote file, by connections that fetch run after run. Remembers where a redirect led, as long as that works.
 
     The first answer is waited for before other connections begin. After a failure only one connection asks at a time,
     so that a server that is down, or lies, is asked `FRUITLESS_TRIES` times, and not as often by each connection.
     """
 
-    def __init__(self, remote: Remote, file: PartFile, step: Step) -> None:
-        self.remote, self.file, self.step = remote, file, step
+    def __init__(self, remote: Remote, part: Path, step: Step) -> None:
+        self.remote, self.step = remote, step
+        self.file = PartFile(part, remote.size, take_over=bool(remote.sha256))
         self.runs: SimpleQueue[tuple[int, int]] = SimpleQueue()
         self.arrived: SimpleQueue[tuple[int, int] | Exception] = SimpleQueue()  # (chunk, its checksum)
         self.over = threading.Event()
@@ -144,10 +119,16 @@ class RangedDownload:
         self.lock, self.turn = threading.Lock(), threading.Lock()
 
     def run(self) -> str:
-        """All of it, written and hashed as it comes."""
-        file, digest, hashed = self.file, hashlib.sha256(), 0
-        for run in file.missing():
-            self.runs.put(run)
+        """All of it, written and hashed as it comes; its SHA-256. Raises `Untrue`, `Problem`, `Interrupted`."""
+        with self.file.file:
+            return self.write_and_hash(self.file)
+
+    def write_and_hash(self, file: PartFile) -> str:
+        digest, hashed = hashlib.sha256(), 0
+        for start in range(0, file.count, RUN):
+            missing = [chunk for chunk, note in enumerate(file.notes[start : start + RUN], start) if not note]
+            if missing:
+                self.runs.put((missing[0], min(file.count, start + RUN)))
         received = before = sum(map(file.length, (chunk for chunk, note in enumerate(file.notes) if note)))
         self.step.progress(received, file.size)
         connections: list[threading.Thread] = []
@@ -158,7 +139,7 @@ class RangedDownload:
                     connections[-1].start()
                 came: list[tuple[int, int] | Exception] = []
                 with contextlib.suppress(Empty):
-                    came.append(self.arrived.get(timeout=0 if file.notes[hashed] else STOP_LATENCY))
+                    came.append(self.arrived.get(timeout=0 if file.notes[hashed] else http.STOP_LATENCY))
                     while True:
                         came.append(self.arrived.get_nowait())
                 # Not a note more: while the disk hung, another download may have finished this file.
@@ -184,7 +165,7 @@ class RangedDownload:
             for _ in connections:
                 self.runs.put(NO_MORE)
         for connection in connections:
-            connection.join(STOP_LATENCY)  # none has the file open any more when it gets its name
+            connection.join(http.STOP_LATENCY)  # none has the file open any more when it gets its name
         for offset, overlap in self.overlaps.items():
             if file.read(offset, len(overlap)) != overlap:
                 raise Untrue
@@ -200,26 +181,26 @@ class RangedDownload:
     def work(self) -> None:
         """One connection: run after run."""
         try:
-            with WebSession() as session, self.file.path.open("r+b", buffering=0) as out:
+            with http.WebSession() as session, self.file.path.open("r+b", buffering=0) as out:
                 for first, end in iter(self.runs.get, NO_MORE):
                     self.fetch(session, out, first * CHUNK, self.file.end(end - 1))
         except Exception as error:  # it is raised again in `run`
             self.arrived.put(error)
 
-    def fetch(self, session: WebSession, out: FileIO, at: int, end: int) -> None:
+    def fetch(self, session: http.WebSession, out: FileIO, at: int, end: int) -> None:
         """The bytes [at, end), asked for again from where they stopped."""
         checksum = 0  # of what there is of the chunk that is on its way
         while at < end and not self.over.is_set():
             mine = False
             while self.failures and not mine and not self.over.is_set():  # until the one whose turn it is has success
-                mine = self.turn.acquire(timeout=STOP_LATENCY)
+                mine = self.turn.acquire(timeout=http.STOP_LATENCY)
             try:
                 at, checksum = self.ask(session, out, at, end, checksum)
             finally:
                 if mine:
                     self.turn.release()
 
-    def ask(self, session: WebSession, out: FileIO, at: int, end: int, checksum: int) -> tuple[int, int]:
+    def ask(self, session: http.WebSession, out: FileIO, at: int, end: int, checksum: int) -> tuple[int, int]:
         """Ask once, and pause where nothing came; return up to where the bytes are there, and the checksum there."""
         asked, begun, pause = time.monotonic(), at, 0.0
         failed: Exception = requests.RequestException(f"{self.remote.host} sent nothing")
@@ -239,7 +220,7 @@ class RangedDownload:
                     return at, checksum
         except (Refused, requests.RequestException) as error:
             self.direct = None if isinstance(error, Refused) and error.store else self.direct  # ask for a new address
-            asked_for = pause_after(error)
+            asked_for = http.pause_after(error)
             if asked_for is None:
                 raise
             failed, pause = error, asked_for
@@ -249,15 +230,15 @@ class RangedDownload:
                     self.failures, self.failed_at = self.failures + 1, time.monotonic()
                 if self.failures >= FRUITLESS_TRIES:
                     raise failed
-            self.over.wait(min(LONGEST_WAIT, pause or 0.5 * 2**self.failures * random.uniform(0.7, 1.3)))
+            self.over.wait(min(http.LONGEST_WAIT, pause or 0.5 * 2**self.failures * random.uniform(0.7, 1.3)))
         return at, checksum
 
-    def pieces(self, session: WebSession, at: int, end: int) -> Iterator[bytes]:
+    def pieces(self, session: http.WebSession, at: int, end: int) -> Iterator[bytes]:
         """The bytes [at, end) as they come, or an exception unless they are those of the file that was meant."""
         overlap = 0 if self.remote.sha256 else min(OVERLAP, at)
         with session.ask(self.remote, {"Range": f"bytes={at - overlap}-{end - 1}"}, self.direct) as response:
             self.check(response, at - overlap, end)
-            if store_of(response, self.remote):
+            if http.store_of(response, self.remote):
                 self.direct = response.url
             before = b""
             for come in response.iter_content(READ_SIZE):
@@ -279,9 +260,9 @@ class RangedDownload:
         headers = response.headers
         fits = (start, end) == (0, self.remote.size)
         if response.status_code == 206:
-            fits = content_range(headers.get("Content-Range", "")) == (start, end, self.remote.size)
+            fits = http.content_range(headers.get("Content-Range", "")) == (start, end, self.remote.size)
             # A length of 0 is an answer without a byte: it counts as a failure.
             fits = fits and headers.get("Content-Length", "0") in ("0", str(end - start))
-        same_version = self.remote.sha256 or stated_validator(headers) == self.remote.validator
+        same_version = self.remote.sha256 or http.stated_validator(headers) == self.remote.validator
         if not fits or not same_version or headers.get("Content-Encoding", "identity") != "identity":
             raise Untrue

@@ -41,10 +41,10 @@ class Remote:
         """True if parts from different answers can be told to belong to the same file."""
         return bool(self.size and (self.sha256 or self.validator))
 
-    @property
-    def goes_on(self) -> str:
-        """The end of a sentence, where it is so."""
-        return "; the download continues where it stopped" if self.can_go_on else ""
+
+def goes_on(remote: Remote) -> str:
+    """The end of a sentence, where it is so."""
+    return "; the download continues where it stopped" if remote.can_go_on else ""
 
 
 class Interrupted(Exception):
@@ -104,13 +104,13 @@ class Refused(Problem):
             404: (f"{remote.name} is no longer there.", "Choose another model, or another source of this one."),
             410: (f"{remote.name} was removed by its owner.", "Choose another model."),
             429: (f"{remote.host} says there were too many downloads.", "Wait a few minutes and press ▶ "
-                f"again{remote.goes_on}."),
+                f"again{goes_on(remote)}."),
             451: (f"{remote.host} is not available in the country this runtime is in.", "Choose another source of the "
                 "model, for example Hugging Face."),
         }  # fmt: skip
         own_problem = (
             f"{self.store or remote.host} has a problem of its own (HTTP {self.status}).",
-            f"Wait a few minutes and press ▶ again{remote.goes_on}.",
+            f"Wait a few minutes and press ▶ again{goes_on(remote)}.",
         )
         return meanings.get(self.status, own_problem)
 

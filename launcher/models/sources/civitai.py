@@ -122,7 +122,7 @@ def address_of_file(host: str, version: dict[str, Any], file: dict[str, Any]) ->
 
 
 def asked_for_size(remote: Remote) -> Remote:
-    """Size and version of the file, and whether one may have it."""
+    """With size and version of the file, if one may have it."""
     try:
         return replace(probe(remote), name=remote.name)
     except Refused as refused:

@@ -43,24 +43,17 @@ def detect(link: str) -> HubLink | None:
     path = rest if first in (*REPO_TYPES, "models") else f"{first}/{rest}"
     match = re.fullmatch(r"([^/]+/[^/]+)/(?:blob|resolve|raw)/(.+)", path)
     if match:
-        return HubLink(files=files_meant(unquote(match[1]), repo_type, match[2]))
+        # A branch's name may hold slashes, encoded or not: every cut that can be meant, likeliest first.
+        words = match[2].split("/")
+        cuts = [("/".join(words[:at]), "/".join(words[at:])) for at in range(1, len(words))]
+        cuts.sort(key=lambda cut: not re.fullmatch(r"refs/(?:pr|convert)/[^/]+", cut[0]))
+        named = [(unquote(name), unquote(revision)) for revision, name in cuts if revision and name]
+        return HubLink(tuple(HubFile(unquote(match[1]), *one, repo_type=repo_type) for one in named))
     match = re.fullmatch(r"([^/]+/[^/]+)(?:/tree/([^?]+?))?/?", path)
     if match and first not in ("docs", "blog", "settings", "spaces", "papers", "collections"):
         revision = unquote(match[2] or "main")
         return HubLink(repo=HubFile(unquote(match[1]), unquote(parts.fragment), revision, repo_type=repo_type))
     return HubLink()
-
-
-def files_meant(repo: str, repo_type: str, behind: str) -> tuple[HubFile, ...]:
-    """A branch's name may hold slashes, encoded or not: every cut that can be meant, likeliest first."""
-    words = behind.split("/")
-    cuts = [("/".join(words[:at]), "/".join(words[at:])) for at in range(1, len(words))]
-    cuts.sort(key=lambda cut: not re.fullmatch(r"refs/(?:pr|convert)/[^/]+", cut[0]))
-    return tuple(
-        HubFile(repo, unquote(name), unquote(revision), repo_type=repo_type)
-        for revision, name in cuts
-        if revision and name
-    )
 
 
 def resolve(wanted: HubLink, token: str) -> Remote:
@@ -80,11 +73,8 @@ def only_model(repo: HubFile, token: str) -> HubFile:
     """The one model file in a repository, or the one that is named."""
     from huggingface_hub import HfApi
 
-    told = ask_hub(
-        repo,
-        token,
-        lambda: HfApi().repo_info(repo.repo, revision=repo.revision, repo_type=repo.repo_type, token=token or False),
-    )
+    about: dict[str, Any] = {"revision": repo.revision, "repo_type": repo.repo_type, "token": token or False}
+    told = ask_hub(repo, token, lambda: HfApi().repo_info(repo.repo, **about))
     names = [file.rfilename for file in getattr(told, "siblings", None) or []]
     weights = [name for name in names if name.lower().endswith((".safetensors", ".ckpt"))]
     at_top = [name for name in weights if "/" not in name]
@@ -108,8 +98,7 @@ def resolve_hub_file(file: HubFile, token: str) -> Remote:
     from huggingface_hub import get_hf_file_metadata, hf_hub_url  # here: it takes half a second, most starts need none
 
     def question() -> Any:
-        more = {} if file.repo_type == "model" else {"repo_type": file.repo_type}
-        url = hf_hub_url(file.repo, file.filename, revision=file.revision, **more)
+        url = hf_hub_url(file.repo, file.filename, revision=file.revision, repo_type=file.repo_type)
         return url, get_hf_file_metadata(url, token=token or False, timeout=10)
 
     url, told = ask_hub(file, token, question)
