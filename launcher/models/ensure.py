@@ -83,6 +83,10 @@ def ensure_linked_model(fetcher: fetch.Fetcher, link: str, kind: str = "", name:
         step.notice(f"{problem.what} The file is already there and is used as it is.")
         return there
     asked = replace(found, name=chosen_name(found.name, name))
+    same = place_for(fetcher.folder, kind or found.kind or "checkpoint") / asked.name
+    if found.sha256 and same.exists() and not fault_of(same) and fetch.same_as_remote(fetcher, same, asked):
+        step.say(f"{same.name} is ready")
+        return same.name
     remote = until_stopped(step.stop, partial(decided, asked, kind))
     folder = place_for(fetcher.folder, remote.kind)
     own = Path(remote.name)
