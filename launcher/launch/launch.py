@@ -18,7 +18,7 @@ from launcher.core.snapshot import Button, LoginBox, State
 from launcher.core.status import Status, Step
 from launcher.drive.sync import Sync
 from launcher.launch.steps import STEPS, Steps
-from launcher.models.fetcher import Fetcher
+from launcher.models.fetch import Fetcher
 from launcher.models.pasted import without_secrets
 from launcher.source.versions import Tries
 from launcher.webui.outputs import OutputFolders

@@ -21,26 +21,21 @@ class HubFile:
     revision: str = "main"
     size: int = 0
     sha256: str = ""
-    save_as: str | None = None
+    save_as: str | None = None  # its name on Drive, where that is another one
     repo_type: str = "model"  # or "dataset", "space"
 
     @property
     def saved_name(self) -> str:
-        """The file's name on Drive."""
         return self.save_as or self.filename.rpartition("/")[2]
 
     @property
     def page(self) -> str:
-        """The page a person would open."""
         return f"https://huggingface.co/{'' if self.repo_type == 'model' else f'{self.repo_type}s/'}{self.repo}"
 
 
 @dataclass(frozen=True)
 class Model:
-    """One model: what it is called, and where it can be had, best first.
-
-    A later source may be another file of the same model (full instead of half precision).
-    """
+    """One model, and where it can be had, best first: perhaps another file of it (full instead of half precision)."""
 
     name: str
     family: str
@@ -52,7 +47,7 @@ class Model:
 
 
 # NAME | FAMILY | LICENCE | FOLDER below models/, where it is no checkpoint | the VAE it needs | non-commercial
-#   under it OWNER/REPOSITORY FILE REVISION SIZE SHA-256 of each source, best first, as public sources state them
+#   under it OWNER/REPOSITORY FILE[=NAME ON DRIVE] REVISION SIZE SHA-256 of each source, best first, as public ones say
 #   (gathered 2026-11-23; `main` where none states the whole revision: the checksum pins the file)
 # What was removed upstream: runwayml's SD 1.5 (2024-08-29, AUTOMATIC1111#16459), Stability's SD 2.x (2025-11-13,
 # huggingface/diffusers#12874).
@@ -151,14 +146,12 @@ Stable Diffusion XL | see its page | lllyasviel/sd_control_collection
   sai_xl_recolor_128lora =
 """
 # One file holds all controls of SDXL. The extension knows it by "union" and "xl" in its name (v1.1.454 and later).
-UNION: Final = HubFile(
-    "xinsir/controlnet-union-sdxl-1.0",
-    "diffusion_pytorch_model_promax.safetensors",
-    revision="801a4a3fa3d4c936f4feea95b98607bc6726f80c",
-    size=2_513_342_408,
-    sha256="9fae2e50cb431bfcbe05822b59ec2228df545ef27f711dea8949e9f4ed9f7cdc",
-    save_as="controlnet-union-sdxl-1.0-promax.safetensors",
-)
+UNION_TABLE: Final = """
+ControlNet union ProMax for Stable Diffusion XL | Stable Diffusion XL | Apache 2.0 | ControlNet
+  xinsir/controlnet-union-sdxl-1.0
+  diffusion_pytorch_model_promax.safetensors=controlnet-union-sdxl-1.0-promax.safetensors
+  801a4a3fa3d4c936f4feea95b98607bc6726f80c 2513342408 9fae2e50cb431bfcbe05822b59ec2228df545ef27f711dea8949e9f4ed9f7cdc
+"""
 
 
 def entries(table: str) -> Iterator[tuple[list[str], list[str]]]:
@@ -172,12 +165,11 @@ def models_in(table: str) -> Iterator[Model]:
     """The models of a table like `MODEL_TABLE`. Raises `ValueError` where a cell or a word is missing."""
     for (name, family, licence, *more), under in entries(table):
         folder, beside, limits = [*more, "", "", ""][:3]
-        words = iter(" ".join(under).split())
-        sources = tuple(
-            HubFile(repo, file, revision, int(size), sha256)
-            for repo, file, revision, size, sha256 in zip(words, words, words, words, words, strict=True)
-        )
-        yield Model(name, family, licence, sources, folder or CHECKPOINTS_FOLDER, beside or None, bool(limits))
+        words, sources = iter(" ".join(under).split()), list[HubFile]()
+        for repo, file, revision, size, sha256 in zip(words, words, words, words, words, strict=True):
+            filename, _, save_as = file.partition("=")
+            sources.append(HubFile(repo, filename, revision, int(size), sha256, save_as or None))
+        yield Model(name, family, licence, tuple(sources), folder or CHECKPOINTS_FOLDER, beside or None, bool(limits))
 
 
 def controls_in(table: str) -> dict[str, dict[str, Model]]:
@@ -188,13 +180,9 @@ def controls_in(table: str) -> dict[str, dict[str, Model]]:
             size, sha256 = known or ("0", "")
             name = f"{control if file == '=' else file}.safetensors"
             source = HubFile(repo, name, size=int(size), sha256=sha256)
-            found.setdefault(family, {})[control] = control_model(control, family, licence, source)
+            model = Model(f"ControlNet {control} for {family}", family, licence, (source,), "ControlNet")
+            found.setdefault(family, {})[control] = model
     return found
-
-
-def control_model(control: str, family: str, licence: str, source: HubFile) -> Model:
-    """A model of the extension ControlNet."""
-    return Model(f"ControlNet {control} for {family}", family, licence, (source,), folder="ControlNet")
 
 
 MODELS: Final = tuple(models_in(MODEL_TABLE))
@@ -202,15 +190,13 @@ CHECKPOINT_NAMES: Final = tuple(model.name for model in MODELS if model.folder =
 OLD_CONTROL_MODELS: Final = controls_in(OLD_CONTROL_TABLE)
 CONTROL_MODELS: Final = controls_in(CONTROL_TABLE)
 CONTROL_MODELS["Stable Diffusion XL"] = dict.fromkeys(
-    ("union", *CONTROL_MODELS["Stable Diffusion 1.5"]),
-    control_model("union ProMax", "Stable Diffusion XL", "Apache 2.0", UNION),
+    ("union", *CONTROL_MODELS["Stable Diffusion 1.5"]), next(models_in(UNION_TABLE))
 )
 CONTROL_FAMILIES: Final = tuple(CONTROL_MODELS)
 ESSENTIAL_CONTROLS: Final = ("canny", "depth", "openpose")
 
 
 def model_named(name: str) -> Model | None:
-    """The model of that name, or None."""
     return next((model for model in MODELS if model.name == name), None)
 
 

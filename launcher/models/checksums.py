@@ -41,7 +41,7 @@ file_lock: Final = threading.Lock()  # downloads end side by side
 
 
 def title_of(folder: Folder, path: Path) -> str | None:
-    """What A1111 calls a checkpoint in its database; None for another kind of model, whose checksum it does not ask."""
+    """What A1111 calls a checkpoint in its database; None for other models, whose checksums it does not ask for."""
     checkpoints = folder.models / "Stable-diffusion"
     return f"checkpoint/{path.relative_to(checkpoints).as_posix()}" if checkpoints in path.parents else None
 
@@ -96,5 +96,4 @@ def read_kept(folder: Folder) -> dict[str, Any]:
 
 
 def write_kept(folder: Folder, known: dict[str, Any]) -> None:
-    """Put it on Drive."""
     write_safely(folder.kept / CHECKSUMS_FILE, gzip.compress(json.dumps(known).encode(), mtime=0))

@@ -1,5 +1,6 @@
 """Bytes to a file: resumed after any cut, verified, and only then given its name. Knows nothing of models."""
 
+import errno
 import hashlib
 import os
 import tempfile
@@ -12,16 +13,15 @@ from typing import Final
 import filelock
 import requests
 
-from launcher.core.folder import PART, require_room
+from launcher.core.folder import PART, require_room, to_be_emptied
 from launcher.core.problem import Problem
 from launcher.core.retry import retrying
 from launcher.core.status import Step
-from launcher.models.http import STOP_LATENCY, Session, harmless, pause_after, stated_sha256, stated_size, until_stopped
-from launcher.models.ranges import Untrue, fetch_ranges, refuse_a_page
-from launcher.models.refusals import Refused, disk_problem, goes_on
-from launcher.models.remote import Interrupted, Remote
+from launcher.models import http
+from launcher.models.ranges import RangedDownload, Untrue
+from launcher.models.remote import Interrupted, Refused, Remote, goes_on, refuse_a_page
 
-PIECE: Final = 1 << 20  # bytes read at once
+READ_IN_A_ROW: Final = 1 << 20  # bytes
 
 
 def download(
@@ -29,16 +29,15 @@ def download(
 ) -> tuple[Path, str]:
     """Fetch `remote` to `target`, which appears only when it is whole and verified; return its path and SHA-256.
 
-    The unfinished file knows which of its bytes are there, so any cut, in this session or an earlier one, costs a
-    few megabytes. `receive` gets the whole file and its target, looks at it, and gives it its name, perhaps another
-    one.
+    The unfinished file knows which of its bytes are there, so any cut, in this session or an earlier one, costs a few
+    megabytes. `receive` gets the whole file and its target, inspects it, and gives it its name, perhaps another one.
     `where` names the disk in messages ("Google Drive"). Raises `Problem`, or `Interrupted` within a moment of ■; what
     is fetched already is kept, except when it turned out to be wrong.
     """
     target.parent.mkdir(exist_ok=True)  # never with what is above it: see make_folder_below
     with only_writer(target, step) as waited:
         if waited and target.exists() and remote.size in (0, target.stat().st_size):
-            digest = digest_of(target, step)
+            digest = sha256_of(target, step)
             if remote.sha256 in ("", digest):
                 return target, digest  # another job has just fetched it
         part = target.with_name(f"{target.name}.{remote.tag}{PART}")
@@ -48,8 +47,7 @@ def download(
         there = part.stat().st_blocks * 512 if part.exists() else 0
         require_room(target.parent, remote.size - there, where, f"The model {remote.name}", target.parent.parent)
         try:
-            digest = fetch(remote, part, step)
-            verify(remote, part, digest)
+            digest = fetch_checked(remote, part, step)
         except Refused:
             raise
         except Problem:
@@ -59,7 +57,7 @@ def download(
             raise Problem(
                 f"{remote.name} could not be downloaded: {remote.host} does not answer ({type(error).__name__}).",
                 f"Check the connection and press ▶ again{goes_on(remote)}.",
-            ) from harmless(error)
+            ) from http.harmless(error)
         except OSError as error:
             raise disk_problem(error, where, part, remote) from error
         return receive(part, target), digest
@@ -84,18 +82,18 @@ def only_writer(target: Path, step: Step) -> Iterator[bool]:
             if not waited:
                 step.say(f"{target.name} is already being downloaded; waiting for it")
             waited = True
-            step.stop.wait(STOP_LATENCY)
+            step.stop.wait(http.STOP_LATENCY)
     try:
         yield waited
     finally:
         lock.release()
 
 
-def digest_of(path: Path, step: Step) -> str:
+def sha256_of(path: Path, step: Step) -> str:
     """The SHA-256 of a file, with progress. Raises `Interrupted`."""
     digest, size = hashlib.sha256(), path.stat().st_size
     with path.open("rb") as file:
-        while piece := file.read(PIECE):
+        while piece := file.read(READ_IN_A_ROW):
             if step.stopped:
                 raise Interrupted
             digest.update(piece)
@@ -103,26 +101,34 @@ def digest_of(path: Path, step: Step) -> str:
     return digest.hexdigest()
 
 
-def fetch(remote: Remote, part: Path, step: Step) -> str:
+def fetch_checked(remote: Remote, part: Path, step: Step) -> str:
     """Bring all bytes into `part`; return their SHA-256, computed on the way: one pass over the data.
 
     Ranges side by side where parts can be told to belong together, and where the server answers what it was asked;
-    else, or where what came is not what its checksum says, one answer from the beginning to the end.
+    else, or where what came is not what its checksum says, one answer from the beginning to the end. Raises `Problem`
+    unless size and SHA-256 are right.
     """
     if remote.can_go_on:
         try:
-            digest = until_stopped(step.stop, lambda: fetch_ranges(remote, part, step))
+            digest = http.until_stopped(step.stop, lambda: RangedDownload(remote, part, step).run())
             if remote.sha256 in ("", digest):
                 return digest
             step.say(f"{remote.name} arrived with wrong bytes; it is being downloaded again in one piece")
         except Untrue:
             pass  # what follows begins anew
         part.unlink(missing_ok=True)  # a connection may still be writing to it
-
-    def whole() -> str:
-        return retrying(lambda: fetch_whole(remote, part, step), pause_after, step.stop.wait)
-
-    return until_stopped(step.stop, whole)
+    digest = http.until_stopped(
+        step.stop, lambda: retrying(lambda: fetch_whole(remote, part, step), http.pause_after, step.stop.wait)
+    )
+    size = part.stat().st_size
+    if remote.size not in (0, size):
+        raise Problem(f"{remote.name} is incomplete: {size} of {remote.size} bytes.", "Press ▶ again.")
+    if remote.sha256 not in ("", digest):
+        raise Problem(
+            f"{remote.name} arrived damaged: its checksum does not match. It was deleted.",
+            "Press ▶ to download it again. If this happens twice, use another source.",
+        )
+    return digest
 
 
 def fetch_whole(remote: Remote, part: Path, step: Step) -> str:
@@ -130,13 +136,13 @@ def fetch_whole(remote: Remote, part: Path, step: Step) -> str:
     if step.stopped:
         raise Interrupted
     digest, have = hashlib.sha256(), 0
-    with part.open("wb") as file, Session() as session, session.ask(remote, {}) as response:
+    with part.open("wb") as file, http.WebSession() as session, session.ask(remote, {}) as response:
         if response.status_code != 200:
             raise Refused(remote, 502)  # part of a file nobody asked a part of
-        size, sha256 = stated_size(response), stated_sha256(response)
+        size, sha256 = http.stated_size(response), http.stated_sha256(response)
         if (remote.size and size not in (0, remote.size)) or (remote.sha256 and sha256 not in ("", remote.sha256)):
             raise Problem(f"{remote.name} has changed at {remote.host} in the meantime.", "Press ▶ again.")
-        for piece in response.iter_content(PIECE):
+        for piece in response.iter_content(READ_IN_A_ROW):
             if not have:
                 refuse_a_page(remote, piece)
             if step.stopped:
@@ -152,13 +158,13 @@ def fetch_whole(remote: Remote, part: Path, step: Step) -> str:
     return digest.hexdigest()
 
 
-def verify(remote: Remote, part: Path, digest: str) -> None:
-    """Raise `Problem` unless it has the right size and SHA-256."""
-    size = part.stat().st_size
-    if remote.size not in (0, size):
-        raise Problem(f"{remote.name} is incomplete: {size} of {remote.size} bytes.", "Press ▶ again.")
-    if remote.sha256 not in ("", digest):
-        raise Problem(
-            f"{remote.name} arrived damaged: its checksum does not match. It was deleted.",
-            "Press ▶ to download it again. If this happens twice, use another source.",
+def disk_problem(error: OSError, where: str, part: Path, remote: Remote) -> Problem:
+    """A write that failed, in words."""
+    if error.errno == errno.ENOSPC:
+        return Problem(
+            f"{where} is full.",
+            f"Free some space on {to_be_emptied(where)} and press ▶ again{goes_on(remote)}.",
         )
+    if error.errno in (errno.EIO, errno.ENOTCONN):
+        return Problem(f"{where} no longer answers.", f"Press ▶ again to reconnect it{goes_on(remote)}.")
+    return Problem(f"{part.name} could not be written: {error.strerror or error}.", "Press ▶ again.")

@@ -4,24 +4,24 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+from launcher.core.files import copy_whole
 from launcher.core.folder import Folder
 from launcher.core.problem import Problem
+from launcher.models import fetch
 from launcher.models.catalog import CHECKPOINTS_FOLDER, Model, model_named
-from launcher.models.fetcher import Fetcher, fetch_remote, is_same, sound_or_set_aside, with_token
 from launcher.models.http import read_range, until_stopped
-from launcher.models.identify import OLD_ENDINGS, identify, identify_beginning
+from launcher.models.identify import OLD_ENDINGS, fault_of, identify, identify_beginning
 from launcher.models.kinds import KIND_FOLDERS, Format
 from launcher.models.links import resolve_link
 from launcher.models.pasted import one_link, safe_name
 from launcher.models.previews import fetch_previews
-from launcher.models.receive import copy_or_link, ending_for, no_use, refuse_other_kind
 from launcher.models.remote import Remote
 from launcher.models.sources.direct import name_in
 from launcher.models.sources.hugging_face import resolve_hub_file
-from launcher.models.taken_over import fault_of, usable_checkpoint
+from launcher.models.taken_over import usable_checkpoint
 
 
-def ensure_checkpoint(fetcher: Fetcher, wanted: str, default: str) -> str:
+def ensure_checkpoint(fetcher: fetch.Fetcher, wanted: str, default: str) -> str:
     """Make sure a checkpoint is there; return its file name below models/Stable-diffusion.
 
     With the default untouched, any checkpoint there that A1111 can load will do and nothing is downloaded; a name or
@@ -40,11 +40,11 @@ def ensure_checkpoint(fetcher: Fetcher, wanted: str, default: str) -> str:
     return ensure_model(fetcher, model) if model else ensure_linked_model(fetcher, wanted, "checkpoint")
 
 
-def ensure_model(fetcher: Fetcher, model: Model) -> str:
+def ensure_model(fetcher: fetch.Fetcher, model: Model) -> str:
     """Fetch a model of the catalog from its first source that has it; return its file name."""
     folder = fetcher.folder.models / model.folder
     for source in model.sources:
-        if sound_or_set_aside(fetcher, folder / source.saved_name, source.size, source.sha256):
+        if fetch.sound_or_set_aside(fetcher, folder / source.saved_name, source.size, source.sha256):
             fetcher.step.say(f"{source.saved_name} is ready")
             return with_companions(fetcher, model, source.saved_name)
     if model.non_commercial:
@@ -56,8 +56,8 @@ def ensure_model(fetcher: Fetcher, model: Model) -> str:
     for source in model.sources:
         try:
             fetcher.step.say(f"asking {source.repo}")
-            remote = with_token(fetcher, partial(resolve_hub_file, source))
-            path = fetch_remote(fetcher, remote, folder)
+            remote = fetch.with_token(fetcher, partial(resolve_hub_file, source))
+            path = fetch.fetch_remote(fetcher, remote, folder)
             return with_companions(fetcher, model, path.name)
         except Problem as problem:
             failures.append(problem)
@@ -66,7 +66,7 @@ def ensure_model(fetcher: Fetcher, model: Model) -> str:
     raise failures[0]
 
 
-def ensure_linked_model(fetcher: Fetcher, link: str, kind: str = "", name: str = "") -> str:
+def ensure_linked_model(fetcher: fetch.Fetcher, link: str, kind: str = "", name: str = "") -> str:
     """Fetch what a pasted link leads to; return its file name. Uses what is there if its source does not answer.
 
     `kind` ("checkpoint", "LoRA" …) decides the folder; with "" the source's own word for it does, else the names of the
@@ -75,7 +75,7 @@ def ensure_linked_model(fetcher: Fetcher, link: str, kind: str = "", name: str =
     step = fetcher.step
     step.say("checking the link")
     try:
-        found = with_token(fetcher, partial(resolve_link, link))
+        found = fetch.with_token(fetcher, partial(resolve_link, link))
     except Problem as problem:
         there = file_there(fetcher.folder, link, kind or "checkpoint")
         if not there:
@@ -84,17 +84,17 @@ def ensure_linked_model(fetcher: Fetcher, link: str, kind: str = "", name: str =
         return there
     asked = replace(found, name=chosen_name(found.name, name))
     same = place_for(fetcher.folder, kind or found.kind or "checkpoint") / asked.name
-    if found.sha256 and same.exists() and not fault_of(same) and is_same(fetcher, same, asked):
+    if found.sha256 and same.exists() and not fault_of(same) and fetch.same_as_remote(fetcher, same, asked):
         step.say(f"{same.name} is ready")
         return same.name
     remote = until_stopped(step.stop, partial(decided, asked, kind))
     folder = place_for(fetcher.folder, remote.kind)
     own = Path(remote.name)
     for target in (folder / own, folder / f"{own.stem}-{remote.tag[:8]}{own.suffix}"):  # always this for the same file
-        if not sound_or_set_aside(fetcher, target):
-            path = fetch_remote(fetcher, replace(remote, name=target.name), folder, remote.kind)
+        if not fetch.sound_or_set_aside(fetcher, target):
+            path = fetch.fetch_remote(fetcher, replace(remote, name=target.name), folder, remote.kind)
             break
-        if until_stopped(step.stop, partial(is_same, fetcher, target, remote)):
+        if until_stopped(step.stop, partial(fetch.same_as_remote, fetcher, target, remote)):
             step.say(f"{target.name} is ready")
             path = target
             break
@@ -110,9 +110,7 @@ def ensure_linked_model(fetcher: Fetcher, link: str, kind: str = "", name: str =
 
 
 def chosen_name(told: str, wanted: str) -> str:
-    """The name a person wants for the file, with the ending it has at its source. Raises `Problem` where there is
-    none.
-    """
+    """The name a person wants for the file, with the ending it has at its source. Raises `Problem` without one."""
     own = wanted.strip()
     ending = Path(told).suffix or ".safetensors"  # another one is given once the file is there
     complete = not own or own.lower().endswith((ending.lower(), ".safetensors", *OLD_ENDINGS))
@@ -129,14 +127,15 @@ def file_there(folder: Folder, link: str, kind: str) -> str | None:
 
 
 def decided(remote: Remote, kind: str) -> Remote:
-    """With the kind it is taken for, and the ending for that, by its first bytes at its source where they tell. Raises
-    `Problem` for what is no use.
+    """With the kind it is taken for, and the ending for that, by its first bytes at its source where they tell.
+
+    Raises `Problem` for what is no use.
     """
     seen = identify_beginning(partial(read_range, remote), remote.size) if remote.size else None
     if seen and seen.fault and seen.format is not Format.OTHER:
-        raise no_use(remote.name, seen.fault)
+        raise fetch.no_use(remote.name, seen.fault)
     if remote.kind and kind:
-        refuse_other_kind(remote.name, remote.kind, kind)
+        fetch.refuse_other_kind(remote.name, remote.kind, kind)
     is_safetensors = seen is not None and seen.format is Format.SAFETENSORS
     sure = kind or remote.kind or (seen.kind if seen else None)
     if not sure:
@@ -145,10 +144,10 @@ def decided(remote: Remote, kind: str) -> Remote:
             "Choose it in the field **kind**, and press ▶ again.",
         )
     if seen and is_safetensors:
-        refuse_other_kind(remote.name, seen.kind, sure)
+        fetch.refuse_other_kind(remote.name, seen.kind, sure)
     own = Path(remote.name)
     if is_safetensors or (not seen and own.suffix.lower() == ".safetensors"):
-        own = own.with_suffix(ending_for(own.suffix, Format.SAFETENSORS, sure))
+        own = own.with_suffix(fetch.ending_for(own.suffix, Format.SAFETENSORS, sure))
     return replace(remote, name=own.name, kind=sure)
 
 
@@ -158,14 +157,17 @@ def place_for(folder: Folder, kind: str) -> Path:
     return folder.models / below.removeprefix("models/") if below.startswith("models/") else folder.kept / below
 
 
-def with_companions(fetcher: Fetcher, model: Model, filename: str) -> str:
+def with_companions(fetcher: fetch.Fetcher, model: Model, filename: str) -> str:
     """Have what goes with a model: the VAE it needs, under the name by which A1111 finds it for that model only."""
     beside = model_named(model.beside) if model.beside else None
     if beside:
         vae = ensure_model(fetcher, beside)
         alias = fetcher.folder.models / beside.folder / f"{Path(filename).stem}.vae.safetensors"
         if not alias.exists():
-            copy_or_link(alias.with_name(vae), alias)
+            try:
+                alias.symlink_to(vae)
+            except OSError:  # Google Drive knows no links
+                copy_whole(alias.with_name(vae), alias)
     if model.folder == CHECKPOINTS_FOLDER:
         fetch_previews(fetcher, model.family)
     return filename

@@ -17,8 +17,7 @@ import requests
 
 from launcher.core.problem import Problem
 from launcher.core.retry import retrying
-from launcher.models.refusals import Refused
-from launcher.models.remote import Interrupted, Remote
+from launcher.models.remote import Interrupted, Refused, Remote
 
 USER_AGENT: Final = "oneclick-launcher/1.0"  # a browser's name would get web pages from Civitai
 TIMEOUT: Final = (10, 30)  # seconds to connect, and between two pieces: a stalled socket is given up
@@ -28,7 +27,7 @@ PAGE_MOST: Final = 200_000  # bytes of a page that are read to see what it says
 T = TypeVar("T")
 
 
-class Session(requests.Session):
+class WebSession(requests.Session):
     """Follows redirects, but never from https to http; requests itself takes no token to another host."""
 
     def __init__(self) -> None:
@@ -47,8 +46,9 @@ class Session(requests.Session):
         return target
 
     def ask(self, remote: Remote, headers: Mapping[str, str], direct: str | None = None) -> requests.Response:
-        """The answer for a file, before its bytes; from the address `direct` where a redirect led there. Raises
-        `Refused`, or what requests does.
+        """The answer for a file, before its bytes; from the address `direct` where a redirect led there.
+
+        Raises `Refused`, or what requests does.
         """
         token = {"Authorization": f"Bearer {remote.token}"} if remote.token and not direct else {}
         response = self.get(direct or remote.url, headers={**headers, **token}, stream=True, timeout=TIMEOUT)
@@ -58,7 +58,7 @@ class Session(requests.Session):
 
 
 def refusal_in(response: requests.Response, remote: Remote) -> Refused:
-    """The refusal that an answer is, which is closed."""
+    """What an answer refuses; it is closed."""
     with response:
         text = next(response.iter_content(PAGE_MOST), b"").decode("utf-8", "replace")
     return Refused(remote, response.status_code, seconds_to_wait(response.headers), store_of(response, remote), text)
@@ -74,7 +74,7 @@ def probe(remote: Remote) -> Remote:
     """The same, with what its server tells of size, name, checksum and version. Raises `Problem`, mostly `Refused`."""
 
     def ask() -> Remote:
-        with Session() as session, session.ask(remote, {"Range": "bytes=0-0"}) as response:
+        with WebSession() as session, session.ask(remote, {"Range": "bytes=0-0"}) as response:
             if "text/html" in response.headers.get("Content-Type", ""):
                 raise refusal_in(response, remote)
             return replace(
@@ -92,7 +92,7 @@ def read_range(remote: Remote, start: int, end: int) -> bytes:
     """The bytes [start, end) of a remote file; none where the server does not do that. Raises `Problem`."""
 
     def ask() -> bytes:
-        with Session() as session, session.ask(remote, {"Range": f"bytes={start}-{end - 1}"}) as response:
+        with WebSession() as session, session.ask(remote, {"Range": f"bytes={start}-{end - 1}"}) as response:
             told = content_range(response.headers.get("Content-Range", ""))
             if response.status_code != 206 or not told or told[0] != start:
                 return b""

@@ -4,6 +4,7 @@ Used for what is downloaded, for a folder that is taken over, and for what count
 """
 
 import json
+import math
 import os
 import re
 import sys
@@ -11,17 +12,26 @@ import zipfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from launcher.core.problem import Problem
 from launcher.core.process import CommandError, run
 from launcher.models.kinds import Format, ModelFile, contents_of
-from launcher.models.safetensors_header import Unreadable, header_length, shapes_in
 
 OLD_ENDINGS: Final = (".ckpt", ".pt", ".pth", ".bin")
 WEIGHTS: Final = (".safetensors", *OLD_ENDINGS)
 BEGINNING: Final = 512  # bytes that tell the format
 UNPICKLE: Final = Path(__file__).with_name("unpickle.py")
+HEADER_LIMIT: Final = 100_000_000  # bytes; what safetensors itself allows for a header
+DTYPE_BITS: Final = {
+    **{"BOOL": 8, "U8": 8, "I8": 8, "F8_E5M2": 8, "F8_E4M3": 8, "F8_E8M0": 8, "I16": 16, "U16": 16, "F16": 16},
+    **{"BF16": 16, "I32": 32, "U32": 32, "F32": 32, "F64": 64, "I64": 64, "U64": 64, "C64": 64},
+    **{"F4": 4, "F6_E2M3": 6, "F6_E3M2": 6},
+}
+
+
+class Unreadable(Exception):
+    """What is wrong with the header of a .safetensors file, as half a sentence that begins with "it" or "its"."""
 
 
 def identify(path: Path, *, inside: bool = True, whole: bool = False) -> ModelFile:
@@ -104,12 +114,53 @@ def identify_old(path: Path, whole: bool) -> ModelFile:
     return replace(contents_of({name: tuple(shape) for name, shape in found["tensors"].items()}), format=Format.OLD)
 
 
-def model_in_zip(path: Path) -> str | None:
-    """The name of the one model in a zip archive; None where there is none or are several."""
-    with zipfile.ZipFile(path) as archive:
-        models = [
-            name
-            for name in archive.namelist()
-            if name.lower().endswith(WEIGHTS) and not re.search(r"(^|/)(__MACOSX/|\._)", name)
-        ]
-    return models[0] if len(models) == 1 else None
+def fault_of(path: Path) -> str | None:
+    """What makes a file unreadable as weights, by its beginning and end."""
+    try:
+        seen = identify(path, inside=False)
+    except OSError as error:
+        return f"it cannot be read ({error.strerror})"
+    return None if seen.foreign else seen.fault  # what is sound, but for another program, is not broken
+
+
+# ---- the header of a .safetensors file: 8 bytes length (little endian), that many bytes of JSON, then the tensors
+
+
+def header_length(beginning: bytes, size: int) -> int:
+    """The length that the first 8 bytes state, if a file of `size` bytes can have it. Raises `Unreadable`."""
+    length = int.from_bytes(beginning[:8], "little")
+    if length > min(HEADER_LIMIT, size - 8):
+        raise Unreadable("its header is longer than the file allows")
+    return length
+
+
+def shapes_in(raw: bytes, size: int) -> dict[str, tuple[int, ...]]:
+    """Names and shapes of the tensors, from the JSON `raw` of a file of `size` bytes. Raises `Unreadable`."""
+    try:
+        header = json.loads(raw)
+        metadata = header.pop("__metadata__", {})
+        tensors = {name: tensor_in(entry) for name, entry in header.items()}
+        sound = all(isinstance(text, str) for text in metadata.values())
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        raise Unreadable("its header cannot be read") from error
+    end = 0
+    for start, next_start, _ in sorted(tensors.values()):
+        sound = sound and start == end
+        end = next_start
+    if not sound:
+        raise Unreadable("its header cannot be read")
+    if 8 + len(raw) + end != size:
+        raise Unreadable("it is cut off" if 8 + len(raw) + end > size else "it is longer than its header says")
+    return {name: shape for name, (_, _, shape) in tensors.items()}
+
+
+def tensor_in(entry: Any) -> tuple[int, int, tuple[int, ...]]:
+    """First byte, end and shape of one tensor. Raises `ValueError`, `TypeError` or `KeyError` if it cannot be one."""
+    dtype, shape, (start, end) = entry["dtype"], entry["shape"], entry["data_offsets"]
+    if not isinstance(dtype, str) or not isinstance(shape, list) or len(shape) > 16:
+        raise TypeError
+    if not all(type(n) is int and 0 <= n < 2**48 for n in (*shape, start, end)):
+        raise TypeError
+    if start > end or (dtype in DTYPE_BITS and math.prod(shape) * DTYPE_BITS[dtype] != (end - start) * 8):
+        raise ValueError
+    return start, end, tuple(shape)

@@ -15,7 +15,7 @@ LINK: Final = re.compile(r"(?:https?://|ftp://|urn:air:)[^\s<>\"`“”\xab\xbb]
 HARMLESS: Final = (
     "modelversionid", "type", "format", "size", "fp", "fileid", "id", "resourcekey", "export", "download", "dl"
 )  # fmt: skip
-LONGEST_NAME: Final = 200  # bytes; Drive and Linux take 255, and an unfinished download has a longer name
+NAME_BYTES: Final = 200  # bytes; Drive and Linux take 255, and an unfinished download has a longer name
 UNPACK_FIRST: Final = (".rar", ".7z", ".tar", ".gz")
 
 
@@ -68,14 +68,11 @@ def one_link(text: str) -> str:
 
 
 def without_secrets(text: str) -> str:
-    """The same with every link reduced to what may be shown, logged and written down: no keys, no signatures, no
-    names.
-    """
+    """With every link reduced to what may be shown, logged and written down: no keys, no signatures, no names."""
     return LINK.sub(lambda match: bare_link(match[0]), text)
 
 
 def bare_link(link: str) -> str:
-    """One link without what may be a secret."""
     if link.lower().startswith("urn:air:"):
         return link
     try:
@@ -109,5 +106,5 @@ def safe_name(name: str) -> str:
             f"{file or 'The link'!r} is not the name of a model file.",
             f"Use a link to a file that ends in {', '.join(WEIGHTS)}; or write its name into the field **file_name**.",
         )
-    stem = clean[: -len(ending)].encode()[: LONGEST_NAME - len(ending)].decode("utf-8", "ignore").rstrip()
+    stem = clean[: -len(ending)].encode()[: NAME_BYTES - len(ending)].decode("utf-8", "ignore").rstrip()
     return stem + clean[-len(ending) :]

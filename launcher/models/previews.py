@@ -12,17 +12,16 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from launcher.core.folder import Folder
 from launcher.core.problem import Problem
-from launcher.models.fetcher import Fetcher, fetch_remote
+from launcher.models.fetch import Fetcher, fetch_remote
 from launcher.models.http import probe, until_stopped
 from launcher.models.identify import identify
 from launcher.models.remote import Remote
 
-FOLDER: Final = "VAE-approx"
+PREVIEWS_FOLDER: Final = "VAE-approx"
 OF_XL: Final = "vaeapprox-sdxl.pt"  # 0.2 MB
 OF_SD1: Final = "model.pt"  # of the same shape; comes with A1111's source
-SOURCES: Final = (
+PREVIEW_SOURCES: Final = (
     f"https://github.com/AUTOMATIC1111/stable-diffusion-webui/releases/download/v1.0.0-pre/{OF_XL}",
     f"https://huggingface.co/licyk/sd-vae/resolve/main/vae-approx/{OF_XL}",
 )
@@ -30,10 +29,10 @@ SOURCES: Final = (
 
 def fetch_previews(fetcher: Fetcher, base: str | None) -> None:
     """Bring it for a model of that base. Where nobody has it, that is said, and nothing fails."""
-    folder = fetcher.folder.models / FOLDER
+    folder = fetcher.folder.models / PREVIEWS_FOLDER
     if not (base or "").startswith("SDXL") or (folder / OF_XL).exists():
         return
-    for address in SOURCES:
+    for address in PREVIEW_SOURCES:
         with suppress(Problem):  # the next source; that none has it is said below
             found = until_stopped(fetcher.step.stop, partial(probe, Remote(address, OF_XL)))
             fetch_remote(fetcher, replace(found, name=OF_XL), folder)
@@ -46,23 +45,20 @@ def fetch_previews(fetcher: Fetcher, base: str | None) -> None:
 
 def fetch_missing_previews(fetcher: Fetcher) -> None:
     """Bring it if any checkpoint there is an SDXL one, however it came: it may be chosen in the page."""
-    if not (fetcher.folder.models / FOLDER / OF_XL).exists() and has_sdxl(fetcher.folder):
-        fetch_previews(fetcher, "SDXL")
-
-
-def has_sdxl(folder: Folder) -> bool:
-    """True if there is an SDXL checkpoint. One that cannot be read counts for nothing."""
-    for path in folder.checkpoints():
+    if (fetcher.folder.models / PREVIEWS_FOLDER / OF_XL).exists():
+        return
+    for path in fetcher.folder.checkpoints():
         try:
-            if (identify(path, inside=False).base or "").startswith("SDXL"):
-                return True
+            base = identify(path, inside=False).base
         except OSError:  # `broken_models` names it
             continue
-    return False
+        if (base or "").startswith("SDXL"):
+            fetch_previews(fetcher, base)
+            return
 
 
 def lend_previews(code: Path) -> None:
     """Let the file for Stable Diffusion 1 stand in beside A1111's code; the right one on Drive goes before it."""
-    folder = code / "models" / FOLDER
+    folder = code / "models" / PREVIEWS_FOLDER
     if (folder / OF_SD1).exists() and not os.path.lexists(folder / OF_XL):
         (folder / OF_XL).symlink_to(OF_SD1)

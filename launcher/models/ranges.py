@@ -20,28 +20,19 @@ from typing import Final
 
 import requests
 
-from launcher.core.problem import Problem
 from launcher.core.status import Step
-from launcher.models.http import (
-    LONGEST_WAIT,
-    STOP_LATENCY,
-    Session,
-    content_range,
-    pause_after,
-    stated_validator,
-    store_of,
-)
-from launcher.models.refusals import Refused
-from launcher.models.remote import Interrupted, Remote
+from launcher.models import http
+from launcher.models.remote import Interrupted, Refused, Remote, refuse_a_page
 
 CHUNK: Final = 512 << 10  # bytes that are noted at once: what a kill may cost each connection
-PIECE: Final = 128 << 10  # bytes read and written at once
+READ_SIZE: Final = 128 << 10  # bytes
 RUN: Final = 16  # chunks asked for in one request
+HASHED_TOGETHER: Final = 8  # chunks; what came meanwhile is noted at once
 CONNECTIONS: Final = 16  # side by side at most, as aria2c -x16: many servers limit each connection
 CONNECTIONS_AT_FIRST: Final = 4  # the others follow once it is slower than PLENTY
 PLENTY: Final = 400_000_000  # bytes a second; beyond it connections only wait for each other (docs/benchmarks.md)
 LOOK_AT_SPEED_AFTER: Final = 0.06  # seconds
-TRIES: Final = 7  # in a row without a single new byte, over all connections
+FRUITLESS_TRIES: Final = 7  # in a row without a single new byte, over all connections
 OLD_NOTE: Final = struct.Struct("<8sIQ64Q")  # of 1.2.0: magic, CRC-32 of what follows, bytes without a gap, and others
 NO_MORE: Final = (0, 0)  # the run behind the last
 OVERLAP: Final = 64  # bytes before a run that are asked for again, where no checksum will tell whether it fits
@@ -70,33 +61,36 @@ class PartFile:
             self.file.truncate(size + 4 * self.count)
         self.notes = array("I", self.read(size, 4 * self.count))
         self.doubted = {chunk for chunk, note in enumerate(self.notes) if note}
-        for chunk in range(there // CHUNK):
-            self.note(chunk, checksum_of(self.read(chunk * CHUNK, CHUNK)))
+        self.note({chunk: zlib.crc32(self.read(chunk * CHUNK, CHUNK)) or 1 for chunk in range(there // CHUNK)})
 
     def end(self, chunk: int) -> int:
-        """The byte behind it."""
         return min(self.size, (chunk + 1) * CHUNK)
 
-    def missing(self) -> Iterator[tuple[int, int]]:
-        """(first chunk that is not there, chunk behind the last) of each run."""
-        for start in range(0, self.count, RUN):
-            run = range(start, min(self.count, start + RUN))
-            first = next((chunk for chunk in run if not self.notes[chunk]), None)
-            if first is not None:
-                yield first, run.stop
+    def length(self, chunk: int) -> int:
+        return self.end(chunk) - chunk * CHUNK
 
-    def note(self, chunk: int, checksum: int) -> None:
-        """Say that a chunk is there, once it is: after a kill at any moment the notes tell at most too little."""
-        self.notes[chunk] = checksum
-        write_at(self.file, self.size + 4 * chunk, self.notes[chunk : chunk + 1].tobytes())
+    def note(self, there: dict[int, int]) -> None:
+        """Say that chunks (with their checksums) are there, once they are: a kill at any moment costs some notes.
+
+        One write for all: each has to wait for the connections that are writing.
+        """
+        if there:
+            for chunk, checksum in there.items():
+                self.notes[chunk] = checksum
+            first, last = min(there), max(there)
+            write_at(self.file, self.size + 4 * first, self.notes[first : last + 1].tobytes())
 
     def read(self, offset: int, count: int) -> bytes:
         return os.pread(self.file.fileno(), count, offset)
 
     def read_chunk(self, chunk: int) -> bytes | None:
-        """A chunk that was noted, unless that was on another day and it is another one now."""
-        content = self.read(chunk * CHUNK, self.end(chunk) - chunk * CHUNK)
-        return None if chunk in self.doubted and checksum_of(content) != self.notes[chunk] else content
+        """A chunk that was noted; None if that was on another day and it is another one now: it is noted no more."""
+        content = self.read(chunk * CHUNK, self.length(chunk))
+        if chunk in self.doubted and (zlib.crc32(content) or 1) != self.notes[chunk]:
+            self.notes[chunk] = 0
+            self.doubted.discard(chunk)
+            return None
+        return content
 
 
 def write_at(file: FileIO, offset: int, content: bytes | memoryview) -> None:
@@ -105,26 +99,16 @@ def write_at(file: FileIO, offset: int, content: bytes | memoryview) -> None:
         content, offset = content[written:], offset + written
 
 
-def checksum_of(content: bytes) -> int:
-    return zlib.crc32(content) or 1
-
-
-def fetch_ranges(remote: Remote, part: Path, step: Step) -> str:
-    """The file in ranges, several at once; returns its SHA-256. Raises `Untrue`, `Problem`, `Interrupted`."""
-    file = PartFile(part, remote.size, take_over=bool(remote.sha256))
-    with file.file:
-        return RangedDownload(remote, file, step).run()
-
-
 class RangedDownload:
-    """Connections that fetch run after run. Remembers where a redirect led, as long as that works.
+    """One remote file, by connections that fetch run after run. Remembers where a redirect led, as long as that works.
 
     The first answer is waited for before other connections begin. After a failure only one connection asks at a time,
-    so that a server that is down, or lies, is asked `TRIES` times and not `TRIES` times a connection.
+    so that a server that is down, or lies, is asked `FRUITLESS_TRIES` times, and not as often by each connection.
     """
 
-    def __init__(self, remote: Remote, file: PartFile, step: Step) -> None:
-        self.remote, self.file, self.step = remote, file, step
+    def __init__(self, remote: Remote, part: Path, step: Step) -> None:
+        self.remote, self.step = remote, step
+        self.file = PartFile(part, remote.size, take_over=bool(remote.sha256))
         self.runs: SimpleQueue[tuple[int, int]] = SimpleQueue()
         self.arrived: SimpleQueue[tuple[int, int] | Exception] = SimpleQueue()  # (chunk, its checksum)
         self.over = threading.Event()
@@ -135,11 +119,17 @@ class RangedDownload:
         self.lock, self.turn = threading.Lock(), threading.Lock()
 
     def run(self) -> str:
-        """All of it, written and hashed as it comes."""
-        file, digest, hashed = self.file, hashlib.sha256(), 0
-        for run in file.missing():
-            self.runs.put(run)
-        received = before = sum(file.end(chunk) - chunk * CHUNK for chunk, note in enumerate(file.notes) if note)
+        """All of it, written and hashed as it comes; its SHA-256. Raises `Untrue`, `Problem`, `Interrupted`."""
+        with self.file.file:
+            return self.write_and_hash(self.file)
+
+    def write_and_hash(self, file: PartFile) -> str:
+        digest, hashed = hashlib.sha256(), 0
+        for start in range(0, file.count, RUN):
+            missing = [chunk for chunk, note in enumerate(file.notes[start : start + RUN], start) if not note]
+            if missing:
+                self.runs.put((missing[0], min(file.count, start + RUN)))
+        received = before = sum(map(file.length, (chunk for chunk, note in enumerate(file.notes) if note)))
         self.step.progress(received, file.size)
         connections: list[threading.Thread] = []
         try:
@@ -147,25 +137,27 @@ class RangedDownload:
                 while len(connections) < self.connections_wanted(received - before):
                     connections.append(threading.Thread(target=self.work, daemon=True))
                     connections[-1].start()
-                item = None
+                came: list[tuple[int, int] | Exception] = []
                 with contextlib.suppress(Empty):
-                    item = self.arrived.get(timeout=0 if file.notes[hashed] else STOP_LATENCY)
+                    came.append(self.arrived.get(timeout=0 if file.notes[hashed] else http.STOP_LATENCY))
+                    while True:
+                        came.append(self.arrived.get_nowait())
                 # Not a note more: while the disk hung, another download may have finished this file.
                 if self.step.stopped:
                     raise Interrupted
-                if isinstance(item, Exception):
-                    raise item
-                if item:
-                    file.note(*item)
-                    received += file.end(item[0]) - item[0] * CHUNK
-                    self.step.progress(received, file.size)
-                if file.notes[hashed]:
-                    content = file.read_chunk(hashed)
+                there = dict(item for item in came if not isinstance(item, Exception))
+                file.note(there)
+                received += sum(map(file.length, there))
+                self.step.progress(received, file.size)
+                for error in (item for item in came if isinstance(item, Exception)):
+                    raise error
+                for chunk in range(hashed, min(file.count, hashed + HASHED_TOGETHER)):
+                    if self.step.stopped or not file.notes[chunk]:
+                        break
+                    content = file.read_chunk(chunk)
                     if content is None:
-                        file.notes[hashed] = 0
-                        file.doubted.discard(hashed)
-                        self.runs.put((hashed, hashed + 1))
-                        continue
+                        self.runs.put((chunk, chunk + 1))
+                        break
                     digest.update(content)
                     hashed += 1
         finally:
@@ -173,7 +165,7 @@ class RangedDownload:
             for _ in connections:
                 self.runs.put(NO_MORE)
         for connection in connections:
-            connection.join(STOP_LATENCY)  # none has the file open any more when it gets its name
+            connection.join(http.STOP_LATENCY)  # none has the file open any more when it gets its name
         for offset, overlap in self.overlaps.items():
             if file.read(offset, len(overlap)) != overlap:
                 raise Untrue
@@ -189,26 +181,26 @@ class RangedDownload:
     def work(self) -> None:
         """One connection: run after run."""
         try:
-            with Session() as session, self.file.path.open("r+b", buffering=0) as out:
+            with http.WebSession() as session, self.file.path.open("r+b", buffering=0) as out:
                 for first, end in iter(self.runs.get, NO_MORE):
                     self.fetch(session, out, first * CHUNK, self.file.end(end - 1))
         except Exception as error:  # it is raised again in `run`
             self.arrived.put(error)
 
-    def fetch(self, session: Session, out: FileIO, at: int, end: int) -> None:
+    def fetch(self, session: http.WebSession, out: FileIO, at: int, end: int) -> None:
         """The bytes [at, end), asked for again from where they stopped."""
         checksum = 0  # of what there is of the chunk that is on its way
         while at < end and not self.over.is_set():
             mine = False
             while self.failures and not mine and not self.over.is_set():  # until the one whose turn it is has success
-                mine = self.turn.acquire(timeout=STOP_LATENCY)
+                mine = self.turn.acquire(timeout=http.STOP_LATENCY)
             try:
                 at, checksum = self.ask(session, out, at, end, checksum)
             finally:
                 if mine:
                     self.turn.release()
 
-    def ask(self, session: Session, out: FileIO, at: int, end: int, checksum: int) -> tuple[int, int]:
+    def ask(self, session: http.WebSession, out: FileIO, at: int, end: int, checksum: int) -> tuple[int, int]:
         """Ask once, and pause where nothing came; return up to where the bytes are there, and the checksum there."""
         asked, begun, pause = time.monotonic(), at, 0.0
         failed: Exception = requests.RequestException(f"{self.remote.host} sent nothing")
@@ -228,32 +220,28 @@ class RangedDownload:
                     return at, checksum
         except (Refused, requests.RequestException) as error:
             self.direct = None if isinstance(error, Refused) and error.store else self.direct  # ask for a new address
-            asked_for = pause_after(error)
+            asked_for = http.pause_after(error)
             if asked_for is None:
                 raise
             failed, pause = error, asked_for
         if at == begun:
-            self.count_failure(failed, asked)
-            self.over.wait(min(LONGEST_WAIT, pause or 0.5 * 2**self.failures * random.uniform(0.7, 1.3)))
+            with self.lock:
+                if asked >= self.failed_at:  # answers to what was asked before the last failure count once
+                    self.failures, self.failed_at = self.failures + 1, time.monotonic()
+                if self.failures >= FRUITLESS_TRIES:
+                    raise failed
+            self.over.wait(min(http.LONGEST_WAIT, pause or 0.5 * 2**self.failures * random.uniform(0.7, 1.3)))
         return at, checksum
 
-    def count_failure(self, error: Exception, asked: float) -> None:
-        """One more answer without a new byte; answers to questions asked before the last failure count once."""
-        with self.lock:
-            if asked >= self.failed_at:
-                self.failures, self.failed_at = self.failures + 1, time.monotonic()
-            if self.failures >= TRIES:
-                raise error
-
-    def pieces(self, session: Session, at: int, end: int) -> Iterator[bytes]:
+    def pieces(self, session: http.WebSession, at: int, end: int) -> Iterator[bytes]:
         """The bytes [at, end) as they come, or an exception unless they are those of the file that was meant."""
         overlap = 0 if self.remote.sha256 else min(OVERLAP, at)
         with session.ask(self.remote, {"Range": f"bytes={at - overlap}-{end - 1}"}, self.direct) as response:
             self.check(response, at - overlap, end)
-            if store_of(response, self.remote):
+            if http.store_of(response, self.remote):
                 self.direct = response.url
             before = b""
-            for come in response.iter_content(PIECE):
+            for come in response.iter_content(READ_SIZE):
                 self.answered_at = self.answered_at or time.monotonic()
                 if at == 0:
                     refuse_a_page(self.remote, come)
@@ -272,20 +260,9 @@ class RangedDownload:
         headers = response.headers
         fits = (start, end) == (0, self.remote.size)
         if response.status_code == 206:
-            fits = content_range(headers.get("Content-Range", "")) == (start, end, self.remote.size)
+            fits = http.content_range(headers.get("Content-Range", "")) == (start, end, self.remote.size)
             # A length of 0 is an answer without a byte: it counts as a failure.
             fits = fits and headers.get("Content-Length", "0") in ("0", str(end - start))
-        same_version = self.remote.sha256 or stated_validator(headers) == self.remote.validator
+        same_version = self.remote.sha256 or http.stated_validator(headers) == self.remote.validator
         if not fits or not same_version or headers.get("Content-Encoding", "identity") != "identity":
             raise Untrue
-
-
-def refuse_a_page(remote: Remote, beginning: bytes) -> None:
-    """Raise `Problem` for a web page where weights should be: a login page, or an error with status 200."""
-    is_safetensors = beginning[8:9] == b"{" and not beginning[3:8].strip(b"\0")  # a header of 60 bytes begins with <
-    if beginning.lstrip()[:1] == b"<" and not is_safetensors:
-        raise Problem(
-            f"{remote.name} is a web page, not a model: the link leads to a page that asks for something first.",
-            f"Open {remote.page or 'the link'} in your browser, see what it asks for, and paste the link of the "
-            "download button.",
-        )

@@ -1,63 +1,46 @@
 """The models that are there already: which are broken, which one is used, and reading it ahead."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
 
 from launcher.core.folder import Folder, leads_nowhere
-from launcher.models.identify import WEIGHTS, identify
+from launcher.models.identify import WEIGHTS, fault_of, identify
 
 HALF_DOWNLOADS: Final = (".crdownload", ".aria2", ".download", ".partial", ".incomplete")
 READERS: Final = 16  # parts of a file read side by side
-CHUNK: Final = 16 << 20  # bytes
-READ_AT_ONCE: Final = 2 << 20  # bytes
-
-
-def model_files(folder: Folder) -> Iterator[Path]:
-    """Every file in the models folders on Drive, and A1111's old place for a checkpoint."""
-    for root in (folder.kept / "models", *folder.kept.glob("extensions/*/models")):
-        for where, _, names in os.walk(root):
-            yield from (Path(where, name) for name in names)
-    yield from folder.kept.glob("*.ckpt")
+READ_AHEAD: Final = 16 << 20  # bytes of a part
+ASKED_OF_DRIVE: Final = 2 << 20  # bytes
 
 
 def broken_models(folder: Folder, known: set[str]) -> tuple[set[str], dict[str, str]]:
     """Inspect the model files on Drive that are not `known`: (names that are sound or known, name -> what is wrong).
 
     Names are relative to the kept folder. Only the beginning and the end of a file are read; one that cannot be read at
-    all is named, and hides no other.
+    all is named, and hides no other. A link that leads nowhere is named by `Folder.dead_shortcuts`.
     """
+    found = list(folder.kept.glob("*.ckpt"))  # A1111's old place for a checkpoint
+    for root in (folder.kept / "models", *folder.kept.glob("extensions/*/models")):
+        found += [Path(where, name) for where, _, names in os.walk(root) for name in names]
     sound, broken = set(), {}
-    for path in model_files(folder):
+    for path in (path for path in found if not leads_nowhere(path)):
         name = str(path.relative_to(folder.kept))
-        if leads_nowhere(path):
-            continue  # `Folder.dead_shortcuts` names it
-        if path.name.lower().endswith(HALF_DOWNLOADS) and name not in known:
+        if name in known:
+            sound.add(name)
+        elif path.name.lower().endswith(HALF_DOWNLOADS):
             broken[name] = "it is only partly downloaded"
-        elif name in known or path.suffix.lower() in WEIGHTS:
-            fault = None if name in known else fault_of(path)
-            if fault:
+        elif path.suffix.lower() in WEIGHTS:
+            if fault := fault_of(path):
                 broken[name] = fault
             else:
                 sound.add(name)
     return sound, broken
 
 
-def fault_of(path: Path) -> str | None:
-    """What makes a file unreadable as weights, by its beginning and end."""
-    try:
-        seen = identify(path, inside=False)
-    except OSError as error:
-        return f"it cannot be read ({error.strerror})"
-    return None if seen.foreign else seen.fault or None  # what is sound, but for another program, is not broken
-
-
 def usable_checkpoint(folder: Folder, usual: set[str]) -> tuple[Path | None, dict[str, str]]:
-    """(a checkpoint A1111 can load, those inspected before it with what is wrong). One named as in `usual` goes
-    first.
-    """
+    """(a checkpoint A1111 can load, those inspected before it with what is wrong). `usual` names first."""
     useless: dict[str, str] = {}
     for path in sorted(folder.checkpoints(), key=lambda path: path.name not in usual):
         try:
@@ -80,10 +63,10 @@ def read_ahead(path: Path, over: Callable[[], bool]) -> None:
     size = path.stat().st_size
 
     def read(start: int) -> None:
-        for offset in range(start, min(start + CHUNK, size), READ_AT_ONCE):
+        for offset in range(start, min(start + READ_AHEAD, size), ASKED_OF_DRIVE):
             if over():
                 return
-            os.pread(file.fileno(), READ_AT_ONCE, offset)
+            os.pread(file.fileno(), ASKED_OF_DRIVE, offset)
 
     with path.open("rb", buffering=0) as file, ThreadPoolExecutor(READERS) as pool:
-        list(pool.map(read, range(0, size, CHUNK)))
+        list(pool.map(read, range(0, size, READ_AHEAD)))

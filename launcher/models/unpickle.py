@@ -37,10 +37,10 @@ PLAIN_DTYPE: Final = re.compile(r"[<>|=]?[biufcSU]\d{0,4}")  # no objects, no fi
 MEMORY: Final = 2 << 30  # bytes this process may take
 SECONDS: Final = 60  # of the processor
 NAMES_MOST: Final = 20_000
-LONGEST_NAME: Final = 300
+LONGEST_TENSOR_NAME: Final = 300
 
 
-class Refused(Exception):
+class Rejected(Exception):
     """Why the file must not be loaded, as half a sentence that begins with "it"."""
 
 
@@ -54,7 +54,7 @@ class Dummy(dict[Any, Any]):
         """Made by a call or without one: the unpickler does both."""
         odd_encoder = cls.name == "_codecs.encode" and arguments[1:] != ("latin1",)
         if odd_encoder or (cls.name == "numpy.dtype" and not PLAIN_DTYPE.fullmatch(str(*arguments[:1]))):
-            raise Refused("it contains data that no model has")
+            raise Rejected("it contains data that no model has")
         made = super().__new__(cls)
         made.arguments = arguments
         return made
@@ -64,7 +64,7 @@ class Dummy(dict[Any, Any]):
 
     def __setstate__(self, state: Any) -> None:
         if self.name == "numpy.dtype" and any(state[2:5]):  # fields of its own: objects could hide there
-            raise Refused("it contains data that no model has")
+            raise Rejected("it contains data that no model has")
         if isinstance(state, dict):
             self.update(state)
 
@@ -78,7 +78,7 @@ class Reader(pickle.Unpickler):
 
     def find_class(self, module: str, name: str) -> type[Dummy]:
         if name not in ALLOWED.get(module, ()):
-            raise Refused(f"it would run {module[:60]}.{name[:60]} on loading")
+            raise Rejected(f"it would run {module[:60]}.{name[:60]} on loading")
         return type("Stand_in", (Dummy,), {"name": f"{module}.{name}"})
 
     def persistent_load(self, pid: Any) -> Dummy:
@@ -89,7 +89,7 @@ class Reader(pickle.Unpickler):
                 if item_bytes:
                     self.storages[str(key)] = max(self.storages.get(str(key), 0), count * item_bytes)
                     return Dummy()
-        raise Refused("it contains something that is not a tensor")
+        raise Rejected("it contains something that is not a tensor")
 
 
 def read_zip(path: str, whole: bool) -> Any:
@@ -99,49 +99,49 @@ def read_zip(path: str, whole: bool) -> Any:
         pickles = [name for name in names if name.endswith("/data.pkl")]
         for name in names:
             if NEWER_MEMBER.fullmatch(name):
-                raise Refused("it was saved by a newer PyTorch than AUTOMATIC1111 can read")
+                raise Rejected("it was saved by a newer PyTorch than AUTOMATIC1111 can read")
             if not MEMBER.fullmatch(name):
-                raise Refused(f"it holds {name[:60]}, which no model file has")
+                raise Rejected(f"it holds {name[:60]}, which no model file has")
         if len(pickles) != 1 or len(set(names)) != len(names):
-            raise Refused("it is not a model file")
+            raise Rejected("it is not a model file")
         file.seek(-22, 2)
         if not re.fullmatch(rb"PK\x05\x06.{16}\0\0", file.read(), re.DOTALL):
-            raise Refused("it holds more than a model")
+            raise Rejected("it holds more than a model")
         for member in archive.infolist():  # other readers go by the local header: both must say the same
             file.seek(member.header_offset)
             header = file.read(30)
             name = file.read(int.from_bytes(header[26:28], "little")).decode("utf-8", "replace")
             if header[:4] != b"PK\x03\x04" or header[6] & 1 or name != member.filename:
-                raise Refused("it is built in a way that no program for models builds it")
+                raise Rejected("it is built in a way that no program for models builds it")
         if whole and archive.testzip():
-            raise Refused("it is damaged")
+            raise Rejected("it is damaged")
         with archive.open(pickles[0]) as data:
             reader = Reader(data)  # type: ignore[arg-type]
             found = reader.load()
             if data.read(1):
-                raise Refused("it holds more than a model")
+                raise Rejected("it holds more than a model")
         lengths = {member.filename: member.file_size for member in archive.infolist()}
         folder = pickles[0].removesuffix(".pkl")
         if any(lengths.get(f"{folder}/{key}", -1) < length for key, length in reader.storages.items()):
-            raise Refused("it is cut off")
+            raise Rejected("it is cut off")
     return found
 
 
 def read_old(path: str) -> Any:
     """torch's files before 1.6: five pickles, then the tensors' bytes."""
     if tarfile.is_tarfile(path):  # which torch reads first, whatever it begins with
-        raise Refused("it is an archive, not a model file")
+        raise Rejected("it is an archive, not a model file")
     with open(path, "rb") as file:
         if Reader(file).load() != MAGIC:
-            raise Refused("it is not a model file")
+            raise Rejected("it is not a model file")
         Reader(file).load()  # the protocol
         Reader(file).load()  # what the machine was
         reader = Reader(file)
         found, keys = reader.load(), Reader(file).load()
         if not isinstance(keys, list) or {str(key) for key in keys} != set(reader.storages):
-            raise Refused("it is not a model file")
+            raise Rejected("it is not a model file")
         if file.tell() + sum(8 + length for length in reader.storages.values()) > file.seek(0, 2):
-            raise Refused("it is cut off")
+            raise Rejected("it is cut off")
     return found
 
 
@@ -151,7 +151,7 @@ def tensors(found: Any) -> dict[str, list[int]]:
     walked, waiting = set[int](), [("", found)]
     while waiting and len(told) < NAMES_MOST:
         name, value = waiting.pop()
-        if len(name) > LONGEST_NAME:
+        if len(name) > LONGEST_TENSOR_NAME:
             continue
         if isinstance(value, Dummy) and value.name.startswith("torch._utils._rebuild"):
             inner = value.arguments[0] if value.name.endswith("_rebuild_parameter") and value.arguments else value
@@ -172,10 +172,10 @@ def main(path: str, whole: bool) -> dict[str, Any]:
         with open(path, "rb") as file:
             begins_as_zip = file.read(4) == b"PK\x03\x04"
         if zipfile.is_zipfile(path) != begins_as_zip:
-            raise Refused("it is cut off" if begins_as_zip else "it is two kinds of file in one")
+            raise Rejected("it is cut off" if begins_as_zip else "it is two kinds of file in one")
         names = tensors(read_zip(path, whole) if begins_as_zip else read_old(path))
         fault = None if names else "it contains no weights"
-    except Refused as why:
+    except Rejected as why:
         fault = str(why)
     except EOFError:
         fault = "it is cut off"

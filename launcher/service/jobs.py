@@ -19,7 +19,7 @@ from launcher.launch.stop import stop_launch
 from launcher.models.catalog import Model, chosen_controls, model_named
 from launcher.models.checksums import sync_checksums
 from launcher.models.ensure import ensure_linked_model, ensure_model
-from launcher.models.fetcher import Fetcher
+from launcher.models.fetch import Fetcher
 from launcher.models.pasted import links_in, without_secrets
 
 MOST_SIDE_BY_SIDE: Final = 4  # downloads at a time, each over several connections

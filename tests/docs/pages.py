@@ -96,7 +96,7 @@ def what_becomes_of(link: str) -> str:
         mock.patch("huggingface_hub.get_hf_file_metadata", lambda url, **_: write_down(f"`{url}`")),
         mock.patch("huggingface_hub.HfApi.repo_info", hub_repository),
         mock.patch(
-            "launcher.models.sources.civitai.ask",
+            "launcher.models.sources.civitai.ask_civitai",
             lambda host, path, key: (host, VERSION if path.startswith("model-versions/") else listed),
         ),
         mock.patch("launcher.models.sources.civitai.asked_for_size", civitai_file),

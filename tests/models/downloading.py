@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from launcher.models.download import download
-from launcher.models.receive import receive
+from launcher.models.fetch import receive
 from launcher.models.remote import Remote
 from tests.world import safetensors
 from tests.world.heard import Heard

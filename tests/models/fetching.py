@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from launcher.core.folder import Folder
-from launcher.models.fetcher import Fetcher
+from launcher.models.fetch import Fetcher
 from tests.conftest import new_folder
 from tests.world import safetensors
 from tests.world.heard import Heard

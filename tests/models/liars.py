@@ -15,9 +15,9 @@ import pytest
 
 from launcher.core.problem import Problem
 from launcher.models.download import download
+from launcher.models.fetch import receive
 from launcher.models.http import probe
 from launcher.models.ranges import CHUNK
-from launcher.models.receive import receive
 from launcher.models.remote import Remote
 from tests.conftest import ROOT
 from tests.models.fetching import hurry

@@ -142,7 +142,7 @@ def test_every_refusal_has_its_own_sentence(hub: Hub, tmp_path: Path, status: in
 def test_a_busy_server_is_asked_again_as_late_as_it_says_and_then_given_up(
     hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, status: int, says: str
 ) -> None:
-    monkeypatch.setattr(ranges, "TRIES", 3)  # seven take seven seconds
+    monkeypatch.setattr(ranges, "FRUITLESS_TRIES", 3)  # seven take seven seconds
     hub.fail["model.safetensors"] = (status, {"Retry-After": "1"}, b"no")
     with pytest.raises(Problem, match=says):
         fetch(remote(hub), tmp_path / "model.safetensors")
@@ -160,7 +160,7 @@ def test_a_server_that_recovers_is_forgiven(hub: Hub, tmp_path: Path) -> None:
 
 def test_a_stalled_socket_is_given_up(hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(http, "TIMEOUT", (2, 1))  # half a minute
-    monkeypatch.setattr(ranges, "TRIES", 1)  # seven times
+    monkeypatch.setattr(ranges, "FRUITLESS_TRIES", 1)  # seven times
     hub.stall = True
     with pytest.raises(Problem, match="does not answer"):
         fetch(remote(hub), tmp_path / "model.safetensors")

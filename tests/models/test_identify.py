@@ -9,12 +9,12 @@ import pytest
 
 from launcher.core.folder import Folder
 from launcher.core.problem import Problem
-from launcher.models.identify import identify, identify_beginning
+from launcher.models.fetch import receive, sound_or_set_aside
+from launcher.models.identify import Unreadable, identify, identify_beginning, shapes_in
 from launcher.models.kinds import KIND_FOLDERS, Format, contents_of
-from launcher.models.receive import free_name, receive, set_aside
-from launcher.models.safetensors_header import Unreadable, shapes_in
 from launcher.models.taken_over import broken_models, usable_checkpoint
 from tests.conftest import new_folder
+from tests.models.fetching import fetcher
 from tests.models.old_files import LORA, SOUND, UPSCALER, zipped
 from tests.world import safetensors
 from tests.world.heard import Heard
@@ -263,9 +263,17 @@ def test_nothing_is_ever_overwritten(tmp_path: Path) -> None:
     (tmp_path / "m.ckpt").write_bytes(b"mine")
     assert received(tmp_path, "m.ckpt", SOUND["merged, bfloat16"][0]) == tmp_path / "m (2).ckpt"
     assert (tmp_path / "m.ckpt").read_bytes() == b"mine"
-    (tmp_path / "m.ckpt.broken").write_bytes(b"older")
-    assert set_aside(tmp_path / "m.ckpt") == tmp_path / "m.ckpt.broken2"
-    assert free_name(tmp_path / "new.ckpt") == tmp_path / "new.ckpt"
+
+
+def test_a_broken_file_is_set_aside_under_a_name_that_nobody_has(tmp_path: Path) -> None:
+    made, heard, _ = fetcher(new_folder(tmp_path))
+    there = made.folder.models / "Stable-diffusion"
+    (there / "m.ckpt").write_bytes(b"<html>")
+    (there / "m.ckpt.broken").write_bytes(b"older")
+    assert not sound_or_set_aside(made, there / "m.ckpt")
+    assert not (there / "m.ckpt").exists()
+    assert sorted(path.read_bytes() for path in there.iterdir()) == [b"<html>", b"older"]
+    assert next(path.name for path in there.iterdir() if path.read_bytes() == b"<html>") in heard.notices[0]
 
 
 @pytest.mark.parametrize(

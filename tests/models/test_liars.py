@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from launcher.models.ranges import TRIES
+from launcher.models.ranges import FRUITLESS_TRIES
 from tests.models.liars import what_becomes_of
 from tests.world.liar import HONEST, LIES, WEAK
 
@@ -46,4 +46,4 @@ def test_a_file_that_changed_at_its_source_is_taken_whole_only_where_no_checksum
 
 
 def test_empty_answers_are_not_asked_for_for_ever(tmp_path: Path) -> None:
-    assert what_becomes_of("empty", True, tmp_path, SIZE, STRETCH).answers == 1 + TRIES
+    assert what_becomes_of("empty", True, tmp_path, SIZE, STRETCH).answers == 1 + FRUITLESS_TRIES

@@ -11,7 +11,7 @@ from launcher.core.folder import Folder
 from launcher.core.problem import Problem
 from launcher.models.catalog import HubFile, Model
 from launcher.models.ensure import ensure_checkpoint, ensure_linked_model, ensure_model
-from launcher.models.fetcher import Fetcher
+from launcher.models.fetch import Fetcher
 from launcher.models.kinds import KIND_FOLDERS
 from launcher.models.links import resolve_link
 from launcher.models.pasted import safe_name

@@ -21,8 +21,7 @@ from launcher.core.folder import PART
 from launcher.core.problem import Problem
 from launcher.models.download import download
 from launcher.models.http import probe
-from launcher.models.refusals import Refused
-from launcher.models.remote import Interrupted, Remote
+from launcher.models.remote import Interrupted, Refused, Remote
 from tests.conftest import ROOT
 from tests.models.downloading import Watcher, hub, more_was_sent, remote
 from tests.models.fetching import hurry

@@ -4,7 +4,7 @@ import pytest
 import requests
 
 from launcher.core.problem import Problem
-from launcher.models.http import Session, content_range, probe, stated_name
+from launcher.models.http import WebSession, content_range, probe, stated_name
 from launcher.models.pasted import links_in, one_link, safe_name, without_secrets
 from launcher.models.remote import Remote
 from launcher.models.sources import civitai, direct, google_drive, hugging_face
@@ -233,9 +233,9 @@ def test_a_redirect_out_of_the_encryption_is_refused() -> None:
     answer.status_code, answer.url = 302, "https://example.com/x.pt"
     answer.headers["Location"] = "http://example.com/x.pt"
     with pytest.raises(Problem, match="not encrypted"):
-        Session().get_redirect_target(answer)
+        WebSession().get_redirect_target(answer)
     answer.headers["Location"] = "/y.pt"
-    assert Session().get_redirect_target(answer) == "/y.pt"
+    assert WebSession().get_redirect_target(answer) == "/y.pt"
 
 
 def test_a_server_that_is_asked_says_size_and_version() -> None:

@@ -15,7 +15,7 @@ import pytest
 
 from launcher.models.identify import identify
 from launcher.models.kinds import contents_of
-from launcher.models.unpickle import ALLOWED, LONGEST_NAME, NAMES_MOST, main
+from launcher.models.unpickle import ALLOWED, LONGEST_TENSOR_NAME, NAMES_MOST, main
 from tests.conftest import ROOT
 from tests.models.old_files import REFUSED_ALTHOUGH_SOUND, SOUND, Program, crafted, torch_zip, zipped
 
@@ -71,7 +71,7 @@ def test_what_is_told_of_a_file_is_bounded(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(zipped({"x" * 100_000: (1,), "y": (1,), **{str(at): (0,) for at in range(21_000)}}))
     names = main(str(tmp_path / "file"), whole=False)["tensors"]
     assert len(names) == NAMES_MOST
-    assert max(map(len, names)) <= LONGEST_NAME
+    assert max(map(len, names)) <= LONGEST_TENSOR_NAME
 
 
 def test_a_damaged_tensor_is_noticed_where_no_checksum_is_known(tmp_path: Path) -> None:

@@ -8,24 +8,23 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 import requests
 
 from launcher.core.problem import Problem
-from launcher.models.http import Session, probe
+from launcher.models.http import WebSession, probe
 from launcher.models.kinds import FAMILIES, RUNS_ON
 from launcher.models.pasted import safe_name
-from launcher.models.refusals import Refused
-from launcher.models.remote import Remote, TokenNeeded
+from launcher.models.remote import Refused, Remote, TokenNeeded
 
 HOSTS: Final = ("civitai.com", "civitai.red", "civitai.green")  # the same models; some ids answer on one only
 KEY_PAGE: Final = "https://civitai.com/user/account"
 KEY: Final = "CIVITAI_TOKEN"  # the secret's name
-KINDS: Final = {
+KIND_OF_TYPE: Final = {
     "checkpoint": "checkpoint", "lora": "LoRA", "locon": "LoRA", "dora": "LoRA", "textualinversion": "embedding",
     "vae": "VAE", "controlnet": "ControlNet", "upscaler": "upscaler", "hypernetwork": "hypernetwork",
 }  # fmt: skip
-MODELS: Final = ("model", "pruned model", "")  # of a version's files, those that are the model itself
+MODEL_TYPES: Final = ("model", "pruned model", "")  # of a version's files, those that are the model itself
 
 
 @dataclass(frozen=True)
-class Wanted:
+class CivitaiLink:
     """What a link to Civitai asks for. `key` is one that stood in the link: it is used, and shown nowhere."""
 
     host: str
@@ -35,11 +34,11 @@ class Wanted:
     key: str = field(default="", repr=False)
 
 
-def detect(link: str) -> Wanted | None:
+def detect(link: str) -> CivitaiLink | None:
     """A link to Civitai or one of its siblings, or an AIR of one of its models."""
     air = re.fullmatch(r"urn:air:[^:]+:[^:]+:civitai:(\d+)(?:@(\d+))?(?:[.?].*)?", link, re.IGNORECASE)
     if air:
-        return Wanted(HOSTS[0], air[1], air[2])
+        return CivitaiLink(HOSTS[0], air[1], air[2])
     if link.lower().startswith("urn:air:"):
         raise Problem("Only AIR names from Civitai are supported.", "Paste the link of the model's page instead.")
     parts = urlsplit(link)
@@ -50,11 +49,11 @@ def detect(link: str) -> Wanted | None:
     key, version = choice.pop("token", ""), choice.pop("modelVersionId", "")
     download, page = re.search(r"/api/download/models/(\d+)", parts.path), re.search(r"/models/(\d+)", parts.path)
     if download:
-        return Wanted(host, None, download[1], choice, key)
-    return Wanted(host, page and page[1], version if version.isdigit() else None, choice, key)
+        return CivitaiLink(host, None, download[1], choice, key)
+    return CivitaiLink(host, page and page[1], version if version.isdigit() else None, choice, key)
 
 
-def resolve(wanted: Wanted, token: str) -> Remote:
+def resolve(wanted: CivitaiLink, token: str) -> Remote:
     """By Civitai's own list of the version. Raises `Problem`."""
     if not wanted.version and not wanted.model:
         raise Problem(
@@ -63,23 +62,21 @@ def resolve(wanted: Wanted, token: str) -> Remote:
         )
     key = token or wanted.key
     path = f"model-versions/{wanted.version}" if wanted.version else f"models/{wanted.model}"
-    host, told = ask(wanted.host, path, key)
+    host, told = ask_civitai(wanted.host, path, key)
     version = told if wanted.version else newest(told)
     file = chosen(version, wanted.choice)
-    kind = KINDS.get(text_of(version.get("model"), "type").lower(), "")
-    kind = "VAE" if text_of(file, "type").lower() == "vae" else kind
+    type_of_file, type_of_model = text_of(file, "type").lower(), text_of(version.get("model"), "type").lower()
+    kind = "VAE" if type_of_file == "vae" else KIND_OF_TYPE.get(type_of_model, "")
     base = text_of(version, "baseModel")
     if base and kind != "upscaler" and not RUNS_ON.search(base):
         raise Problem(f"This model is made for {base}, which AUTOMATIC1111 cannot run.", f"Choose one for {FAMILIES}.")
     sha256 = text_of(file.get("hashes"), "SHA256").lower()
-    page = f"https://{host}/models/{version.get('modelId') or wanted.model}"
-    if version.get("id"):
-        page += f"?modelVersionId={version['id']}"
+    which = f"?modelVersionId={version['id']}" if version.get("id") else ""
     remote = Remote(
-        download_address(host, version, file),
+        address_of_file(host, version, file),
         safe_name(text_of(file, "name")),
         sha256=sha256 if re.fullmatch(r"[0-9a-f]{64}", sha256) else "",
-        page=page,
+        page=f"https://{host}/models/{version.get('modelId') or wanted.model}{which}",
         token=key if host == wanted.host else "",
         kind=kind,
     )
@@ -101,7 +98,7 @@ def chosen(version: dict[str, Any], choice: dict[str, str]) -> dict[str, Any]:
     if "fileId" in choice:
         files = [one for one in files if str(one.get("id")) == choice["fileId"]]
     else:
-        types = (choice["type"].lower(),) if "type" in choice else MODELS
+        types = (choice["type"].lower(),) if "type" in choice else MODEL_TYPES
         files = [one for one in files if text_of(one, "type").lower() in types]
     for name in ("format", "size", "fp"):
         if name in choice:
@@ -115,7 +112,7 @@ def chosen(version: dict[str, Any], choice: dict[str, str]) -> dict[str, Any]:
     return files[0]
 
 
-def download_address(host: str, version: dict[str, Any], file: dict[str, Any]) -> str:
+def address_of_file(host: str, version: dict[str, Any], file: dict[str, Any]) -> str:
     """Where the file is, on the host that was asked; what else Civitai's list may name is not followed."""
     told = urlsplit(text_of(file, "downloadUrl"))
     if told.scheme == "https" and (told.hostname or "").removeprefix("www.") in HOSTS:
@@ -125,26 +122,26 @@ def download_address(host: str, version: dict[str, Any], file: dict[str, Any]) -
 
 
 def asked_for_size(remote: Remote) -> Remote:
-    """Size and version of the file, and whether one may have it."""
+    """With size and version of the file, if one may have it."""
     try:
         return replace(probe(remote), name=remote.name)
     except Refused as refused:
         if refused.status in (401, 403) and not refused.store:
-            raise problem_of(refused, bool(remote.token), remote.page) from refused
+            raise civitai_problem(refused, bool(remote.token), remote.page) from refused
         raise
 
 
-def ask(host: str, path: str, key: str) -> tuple[str, dict[str, Any]]:
+def ask_civitai(host: str, path: str, key: str) -> tuple[str, dict[str, Any]]:
     """(host that answered, its list entry): the pasted host, then its siblings, which never get the key."""
     page, problem = f"https://{host}/{path.replace('model-versions', 'models')}", None
     for one in dict.fromkeys((host, *HOSTS)):
         listed = Remote(f"https://{one}/api/v1/{path}", "this model", page=page, token=key if one == host else "")
         try:
-            with Session() as session, session.ask(listed, {}) as response:
+            with WebSession() as session, session.ask(listed, {}) as response:
                 told = response.json()
         except Refused as refused:
             if one == host or not problem:
-                problem = problem_of(refused, bool(key), page)
+                problem = civitai_problem(refused, bool(key), page)
             if refused.status in (401, 403, 429, 451):
                 break
             continue
@@ -157,7 +154,7 @@ def ask(host: str, path: str, key: str) -> tuple[str, dict[str, Any]]:
     )
 
 
-def problem_of(refused: Refused, with_key: bool, page: str) -> Problem:
+def civitai_problem(refused: Refused, with_key: bool, page: str) -> Problem:
     """Civitai's refusals, each in a sentence. A 401 is not always about the key: its text tells."""
     said = refused.text.lower()
     if refused.status in (401, 403) and "early access" in said:
@@ -169,11 +166,8 @@ def problem_of(refused: Refused, with_key: bool, page: str) -> Problem:
     if refused.status == 401 and not with_key:
         return TokenNeeded(KEY, "Civitai gives this model only to people who are logged in.", KEY_PAGE)
     meanings = {
-        401: (
-            "Civitai does not accept your key for this model.",
-            f"Check whether you can download it at {page}; if so, make a new key at {KEY_PAGE} and save it as the "
-                f"Colab secret {KEY}.",
-        ),
+        401: ("Civitai does not accept your key for this model.", f"Check whether you can download it at {page}; if "
+            f"so, make a new key at {KEY_PAGE} and save it as the Colab secret {KEY}."),
         403: ("Civitai denies you access to this model.", f"Open {page} and see what it asks for."),
         404: ("This model is no longer on Civitai.", "Choose another model."),
         410: ("This model was archived by its owner.", "Choose another model."),

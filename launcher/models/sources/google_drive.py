@@ -7,8 +7,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from launcher.core.problem import Problem
 from launcher.models.http import probe
-from launcher.models.refusals import Refused
-from launcher.models.remote import Remote
+from launcher.models.remote import Refused, Remote
 from launcher.models.sources.direct import named
 
 HOSTS: Final = ("drive.google.com", "docs.google.com", "drive.usercontent.google.com")
@@ -31,7 +30,7 @@ def resolve(link: str, token: str) -> Remote:
                 raise
             return named(probe(Remote(address, "", page=page)))
     except Refused as refused:
-        raise problem_of(refused, page) from refused
+        raise drive_problem(refused, page) from refused
 
 
 def address_in_form(text: str) -> str | None:
@@ -67,7 +66,7 @@ def download_address(link: str) -> str:
     return f"{DOWNLOAD}?{urlencode(asked | ({'resourcekey': key} if key else {}))}"
 
 
-def problem_of(refused: Refused, page: str) -> Problem:
+def drive_problem(refused: Refused, page: str) -> Problem:
     """Google Drive's refusals, each in a sentence."""
     said = re.sub(r"<[^>]*>|\s+", " ", refused.text).lower()
     if "quota" in said or "too many users have viewed or downloaded" in said:

@@ -17,7 +17,7 @@ from launcher.models.remote import Remote, TokenNeeded
 HOSTS: Final = ("huggingface.co", "hf.co")
 TOKEN: Final = "HF_TOKEN"  # the secret's name
 TOKEN_PAGE: Final = "https://huggingface.co/settings/tokens/new?canReadGatedRepos=true&tokenType=fineGrained"
-PATIENCE: Final = 10.0  # seconds; a hub that asks for more is asked with a token instead
+LONGEST_HUB_WAIT: Final = 10.0  # seconds; a hub that asks for more is asked with a token instead
 REPO_TYPES: Final = {"datasets": "dataset", "spaces": "space"}
 T = TypeVar("T")
 
@@ -27,14 +27,14 @@ class NoSuchRevision(Problem):
 
 
 @dataclass(frozen=True)
-class Wanted:
+class HubLink:
     """What a link to Hugging Face asks for: files it may mean, likeliest first, or a repository."""
 
     files: tuple[HubFile, ...] = ()
     repo: HubFile | None = None  # its file name is what stands behind a #
 
 
-def detect(link: str) -> Wanted | None:
+def detect(link: str) -> HubLink | None:
     parts = urlsplit(link)
     if (parts.hostname or "").removeprefix("www.") not in HOSTS:
         return None
@@ -43,27 +43,20 @@ def detect(link: str) -> Wanted | None:
     path = rest if first in (*REPO_TYPES, "models") else f"{first}/{rest}"
     match = re.fullmatch(r"([^/]+/[^/]+)/(?:blob|resolve|raw)/(.+)", path)
     if match:
-        return Wanted(files=files_meant(unquote(match[1]), repo_type, match[2]))
+        # A branch's name may hold slashes, encoded or not: every cut that can be meant, likeliest first.
+        words = match[2].split("/")
+        cuts = [("/".join(words[:at]), "/".join(words[at:])) for at in range(1, len(words))]
+        cuts.sort(key=lambda cut: not re.fullmatch(r"refs/(?:pr|convert)/[^/]+", cut[0]))
+        named = [(unquote(name), unquote(revision)) for revision, name in cuts if revision and name]
+        return HubLink(tuple(HubFile(unquote(match[1]), *one, repo_type=repo_type) for one in named))
     match = re.fullmatch(r"([^/]+/[^/]+)(?:/tree/([^?]+?))?/?", path)
     if match and first not in ("docs", "blog", "settings", "spaces", "papers", "collections"):
         revision = unquote(match[2] or "main")
-        return Wanted(repo=HubFile(unquote(match[1]), unquote(parts.fragment), revision, repo_type=repo_type))
-    return Wanted()
+        return HubLink(repo=HubFile(unquote(match[1]), unquote(parts.fragment), revision, repo_type=repo_type))
+    return HubLink()
 
 
-def files_meant(repo: str, repo_type: str, behind: str) -> tuple[HubFile, ...]:
-    """A branch's name may hold slashes, encoded or not: every cut that can be meant, likeliest first."""
-    words = behind.split("/")
-    cuts = [("/".join(words[:at]), "/".join(words[at:])) for at in range(1, len(words))]
-    cuts.sort(key=lambda cut: not re.fullmatch(r"refs/(?:pr|convert)/[^/]+", cut[0]))
-    return tuple(
-        HubFile(repo, unquote(name), unquote(revision), repo_type=repo_type)
-        for revision, name in cuts
-        if revision and name
-    )
-
-
-def resolve(wanted: Wanted, token: str) -> Remote:
+def resolve(wanted: HubLink, token: str) -> Remote:
     """A file's page, a file, or a repository with one file of weights (or one named behind a #)."""
     if wanted.repo:
         return resolve_hub_file(only_model(wanted.repo, token), token)
@@ -80,11 +73,8 @@ def only_model(repo: HubFile, token: str) -> HubFile:
     """The one model file in a repository, or the one that is named."""
     from huggingface_hub import HfApi
 
-    told = ask(
-        repo,
-        token,
-        lambda: HfApi().repo_info(repo.repo, revision=repo.revision, repo_type=repo.repo_type, token=token or False),
-    )
+    about: dict[str, Any] = {"revision": repo.revision, "repo_type": repo.repo_type, "token": token or False}
+    told = ask_hub(repo, token, lambda: HfApi().repo_info(repo.repo, **about))
     names = [file.rfilename for file in getattr(told, "siblings", None) or []]
     weights = [name for name in names if name.lower().endswith((".safetensors", ".ckpt"))]
     at_top = [name for name in weights if "/" not in name]
@@ -108,11 +98,10 @@ def resolve_hub_file(file: HubFile, token: str) -> Remote:
     from huggingface_hub import get_hf_file_metadata, hf_hub_url  # here: it takes half a second, most starts need none
 
     def question() -> Any:
-        more = {} if file.repo_type == "model" else {"repo_type": file.repo_type}
-        url = hf_hub_url(file.repo, file.filename, revision=file.revision, **more)
+        url = hf_hub_url(file.repo, file.filename, revision=file.revision, repo_type=file.repo_type)
         return url, get_hf_file_metadata(url, token=token or False, timeout=10)
 
-    url, told = ask(file, token, question)
+    url, told = ask_hub(file, token, question)
     etag = (told.etag or "").strip('"')
     sha256 = etag if re.fullmatch(r"[0-9a-f]{64}", etag) else ""
     if (file.sha256 and sha256 and file.sha256 != sha256) or (file.size and told.size and file.size != told.size):
@@ -123,7 +112,7 @@ def resolve_hub_file(file: HubFile, token: str) -> Remote:
     return Remote(url, safe_name(file.saved_name), told.size or file.size, sha256 or file.sha256, file.page, token)
 
 
-def ask(file: HubFile, token: str, question: Callable[[], T]) -> T:
+def ask_hub(file: HubFile, token: str, question: Callable[[], T]) -> T:
     """What the hub's client says; where the hub is busy or silent, after a few tries. Raises `Problem`."""
     try:
         return retrying(question, seconds_asked)
@@ -138,7 +127,7 @@ def seconds_asked(error: Exception) -> float | None:
         return 0.0 if is_silence(error) else None
     asked = seconds_to_wait(response.headers)
     may_pass = response.status_code in (408, 429) or response.status_code >= 500
-    return asked if may_pass and asked <= PATIENCE else None
+    return asked if may_pass and asked <= LONGEST_HUB_WAIT else None
 
 
 def is_silence(error: Exception) -> bool:
