@@ -5,7 +5,7 @@ import itertools
 import os
 import shutil
 import stat
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -73,45 +73,9 @@ def enters(folders: Sequence[str]) -> bool:
     return folders[0] not in NOT_ON_TOP and barred.isdisjoint(folders)
 
 
-def is_kept_link(folders: Sequence[str], path: str) -> bool:
-    """True for a link in this folder (as in `enters`) that is kept as the file it leads to."""
-    return folders[:1] == (HUB_CACHE,) and os.path.isfile(path)
-
-
 def is_kept_name(name: str) -> bool:
     """True unless a file name says that the file is not whole or of no use elsewhere."""
     return not name.endswith(NOT_KEPT_ENDINGS)
-
-
-def files_below(
-    folder: str, folders: tuple[str, ...], on_fault: Callable[[str, OSError], None]
-) -> Iterator[tuple[str, Fingerprint]]:
-    """The files below `folder` that are kept. Links lead to Drive, or nowhere, and are left out, but for those in the
-    hub's cache.
-
-    `folders` are the parts of its path relative to the data directory. What cannot be read is told and left out.
-    """
-    try:
-        with os.scandir(folder) as entries:
-            found = list(entries)
-    except FileNotFoundError:  # deleted meanwhile
-        return
-    except OSError as error:
-        on_fault(folder, error)
-        return
-    for entry in found:
-        try:
-            if entry.is_symlink() and not is_kept_link(folders, entry.path):
-                continue
-            if entry.is_dir():
-                if enters((*folders, entry.name)):
-                    yield from files_below(entry.path, (*folders, entry.name), on_fault)
-            elif entry.is_file() and is_kept_name(entry.name):
-                yield entry.path, fingerprint_of(entry.stat())
-        except FileNotFoundError:
-            continue
-        except OSError as error:
-            on_fault(entry.path, error)
 
 
 def around_files(drive_dir: Path, name: str) -> str:

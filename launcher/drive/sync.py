@@ -26,7 +26,7 @@ from launcher.drive.names import (
     rename_on_drive,
     sweep_unfinished,
 )
-from launcher.drive.records import Record, Records, is_there
+from launcher.drive.records import TRIES, Record, Records, is_there
 from launcher.drive.restore import restore_files
 from launcher.drive.troubles import FULL, TROUBLES, is_drives_fault, reason_of
 
@@ -37,7 +37,6 @@ NET: Final = 15  # pauses after which there is a poll though nothing was told
 SETTLED: Final = 1.0  # seconds a file must be unchanged before it is copied
 SIDE_BY_SIDE: Final = 4  # copies at a time: an operation on Drive takes long, whatever its size
 AT_ONCE: Final = 200  # files between two polls: a new image does not wait for thousands of old ones
-TRIES: Final = 3  # of a file whose copy failed for a reason that may pass
 AGAIN_AFTER: Final = 60.0  # seconds until a file that Drive does not take is tried again
 SENTENCES: Final = 5  # on single files; the panel's line counts the rest
 
@@ -125,8 +124,9 @@ class Sync:
 
     def poll(self, settled: float = SETTLED) -> None:
         """Make Drive equal once. `settled` in seconds: younger files wait for the next poll."""
-        while self._poll(settled) and self.waiting and not self.trouble:
-            continue
+        changed: set[str] | None = None
+        while self._poll(settled, changed) and self.waiting and not self.trouble:
+            changed = set()
 
     def summary(self) -> str:
         """One line for the panel."""
@@ -142,16 +142,20 @@ class Sync:
         while not self._stop.is_set():
             try:
                 for changed in wake_ups(self._records.folders, INTERVAL, self._stop):
-                    self.heartbeat = now = time.monotonic()
-                    due = now >= self._due or any(record.due <= now for record in self._records.queue.values())
-                    if self._records.changed_on_top() or changed or due:
-                        self._stop.wait(SETTLED)  # what was written just now can be copied then
-                        while self._poll(SETTLED) >= AT_ONCE and not self._stop.is_set():
-                            continue
-                        self._stop.wait(self._pause)
+                    self._wake_up(changed)
             except Exception as error:
                 self._note_fault(error)
                 self._stop.wait(INTERVAL)
+
+    def _wake_up(self, changed: set[str] | None) -> None:
+        self.heartbeat = now = time.monotonic()
+        on_top = self._records.changed_on_top()
+        paths = None if changed is None or now >= self._due else changed | on_top
+        if paths is None or paths or any(record.due <= now for record in self._records.queue.values()):
+            self._stop.wait(SETTLED)  # what was written just now can be copied then
+            while self._poll(SETTLED, paths) >= AT_ONCE and not self._stop.is_set():
+                paths = set()
+            self._stop.wait(self._pause)
 
     def _note_fault(self, error: Exception) -> None:
         """Say what nobody foresaw. It ends nothing, not even if it cannot be said."""
@@ -168,15 +172,16 @@ class Sync:
         self.heartbeat = time.monotonic()
         self.show(self.summary())
 
-    def _poll(self, settled: float) -> int:
-        """Look at all files and bring what is new to Drive; returns how many files got there."""
+    def _poll(self, settled: float, changed: set[str] | None) -> int:
+        """Look at all files, or those that `changed`, and bring what is new to Drive; returns how many got there."""
         with self._lock:
             self.heartbeat = began = time.monotonic()
             if not self.data.is_dir():
                 return 0
-            self._records.inspect(self.elsewhere())
+            self._records.inspect(self.elsewhere(), changed)
             self._pause = min(LONGEST_INTERVAL, max(INTERVAL, REST * (time.monotonic() - began)))
-            self._due = began + NET * self._pause
+            if changed is None:
+                self._due = began + NET * self._pause
             self.trouble, self.fault, done = None, None, 0
             try:
                 self.drive_dir.stat()  # while Drive is away nothing counts as deleted there
@@ -211,7 +216,7 @@ class Sync:
 
     def _follow(self, path: str, record: Record, new: str | None) -> None:
         before = self.drive_dir / str(record.name)
-        if record.outside or not is_same(record.kept, before.lstat()):
+        if not self._records.is_inside(path) or not is_same(record.kept, before.lstat()):
             return  # what somebody changed on Drive stays
         if new is None:
             before.unlink()
@@ -245,13 +250,14 @@ class Sync:
 
     def _note_failure(self, path: str, record: Record, error: Exception) -> None:
         """What goes wrong with one file concerns no other; a file that cannot be copied is left out, and named."""
-        record.tries += 1
+        before = record.refused
         for_good = not isinstance(error, OSError) or error.errno in NAME_TROUBLE | IN_THE_WAY
-        if for_good or record.tries >= TRIES:
-            if not record.refused:
+        record.tries += TRIES if for_good else 1
+        if record.refused:
+            record.due = time.monotonic() + AGAIN_AFTER
+            if not before:
                 name = printable(record.wanted)
                 self._sentence(f"Google Drive does not accept {name} ({reason_of(error)}). It stays on this machine.")
-            record.refused, record.due = True, time.monotonic() + AGAIN_AFTER
 
     def _sentence(self, text: str) -> None:
         self._sentences += 1
@@ -262,8 +268,9 @@ class Sync:
         """Copy one file, unless Drive is in trouble; returns what is wrong with it."""
         record, self.heartbeat = self._records.queue[path], time.monotonic()
         try:
-            if self.trouble or fingerprint_of(os.stat(path)) != record.now:
-                return None  # it is still written; the next poll knows more
+            before, record.now = record.now, fingerprint_of(os.stat(path))
+            if self.trouble or record.now != before:
+                return None  # Drive is away, or it is still written
             self._put(path, record, lambda name: copy_to_drive(Path(path), self.drive_dir, name))
         except Exception as error:
             if isinstance(error, FileNotFoundError) and not os.path.lexists(path):
