@@ -16,9 +16,9 @@ CONSENT_PATIENCE: Final = 100.0  # seconds; Google's own question is open for 12
 MOUNT_PATIENCE: Final = 140.0  # seconds; pexpect waits for the mount for 150 after that
 FLUSH_SILENCE: Final = 3600.0  # seconds
 
-AGAIN: Final = "press ▶ again"
-NEW_MACHINE: Final = f"Choose Runtime → Disconnect and delete runtime, then {AGAIN}."
-WITHOUT_DRIVE: Final = f"Use a personal Google account, or set **keep_on_drive** to **nothing**, and {AGAIN}."
+PRESS_AGAIN: Final = "press ▶ again"
+NEW_MACHINE: Final = f"Choose Runtime → Disconnect and delete runtime, then {PRESS_AGAIN}."
+WITHOUT_DRIVE: Final = f"Use a personal Google account, or set **keep_on_drive** to **nothing**, and {PRESS_AGAIN}."
 
 # What `drive.mount` says when it fails (google.colab/drive.py, read 2026-04) -> what a person can do.
 MOUNT_FAILURES: Final = (
@@ -26,7 +26,7 @@ MOUNT_FAILURES: Final = (
         "credential propagation",
         "You did not allow Google Drive.",
         "Press ▶ again and choose **Connect to Google Drive** in the window that opens. If no window opens, allow "
-        f"pop-ups and third-party cookies for colab.research.google.com and {AGAIN}. To work without Drive, set "
+        f"pop-ups and third-party cookies for colab.research.google.com and {PRESS_AGAIN}. To work without Drive, set "
         "**keep_on_drive** to **nothing**.",
     ),
     ("domain policy", "Your organization does not allow Google Drive in Colab.", WITHOUT_DRIVE),
@@ -43,17 +43,17 @@ MOUNT_FAILURES: Final = (
     (
         "timeout during initial read",
         "Google Drive took too long to list My Drive. That happens when thousands of files are in My Drive itself.",
-        f"Wait a minute and {AGAIN}. If this keeps happening, move files from My Drive into folders.",
+        f"Wait a minute and {PRESS_AGAIN}. If this keeps happening, move files from My Drive into folders.",
     ),
     (
         "Enterprise",
         "Colab Enterprise cannot connect Google Drive.",
-        f"Set **keep_on_drive** to **nothing** and {AGAIN}.",
+        f"Set **keep_on_drive** to **nothing** and {PRESS_AGAIN}.",
     ),
     (
         "unsupported in this environment",
         "This Colab runtime cannot connect Google Drive.",
-        f"Open the notebook at colab.research.google.com, or set **keep_on_drive** to **nothing** and {AGAIN}.",
+        f"Open the notebook at colab.research.google.com, or set **keep_on_drive** to **nothing** and {PRESS_AGAIN}.",
     ),
 )
 
@@ -109,8 +109,8 @@ def mount_problem(text: str, types: list[str], seconds: float) -> Problem:
     if timed_out and seconds < CONSENT_PATIENCE + MOUNT_PATIENCE:
         return Problem(
             "Google Drive took too long to connect.",
-            f"Wait a minute and {AGAIN}. If this keeps happening, choose Runtime → Disconnect and delete runtime and "
-            "start again.",
+            f"Wait a minute and {PRESS_AGAIN}. If this keeps happening, choose Runtime → Disconnect and delete runtime "
+            "and start again.",
             field="drive",
         )
     for pattern, what, do in MOUNT_FAILURES:
@@ -125,7 +125,7 @@ def mount_problem(text: str, types: list[str], seconds: float) -> Problem:
         )
     return Problem(
         f"Google Drive could not be connected ({': '.join(part for part in (types[0], text.strip()[:200]) if part)}).",
-        f"Wait a minute and {AGAIN}. If it fails again, choose Runtime → Disconnect and delete runtime and "
+        f"Wait a minute and {PRESS_AGAIN}. If it fails again, choose Runtime → Disconnect and delete runtime and "
         "start again.",
         field="drive",
     )

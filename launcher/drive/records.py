@@ -12,27 +12,26 @@ from typing import Final
 
 from launcher.drive.names import (
     HUB_CACHE,
+    IMAGES,
     NOT_KEPT_ENDINGS,
     NOT_ON_TOP,
     Fingerprint,
     enters,
     fingerprint_of,
-    is_image,
+    is_copy_of,
     is_output,
-    is_same,
     printable,
 )
 
-TRIES: Final = 3  # of a file whose copy failed for a reason that may pass
+MOST_TRIES: Final = 3  # of a file whose copy failed for a reason that may pass
 MANY: Final = 10  # files of one folder that are gone at once
 
 
 @dataclass(slots=True)  # there are as many as images: small
 class Record:
     now: Fingerprint
-    wanted: str  # the name on Drive that it should have, relative to the folder there
     kept: Fingerprint | None = None  # as it was copied last
-    name: str | None = None  # under which it was
+    name: str | None = None  # on Drive, where it is another than the usual one
     missing: int = 0  # inspections in a row without it
     tries: int = 0  # that failed
     due: float = 0.0  # time.monotonic() from which it is tried again
@@ -40,7 +39,7 @@ class Record:
     @property
     def refused(self) -> bool:
         """Drive does not take it."""
-        return self.tries >= TRIES
+        return self.tries >= MOST_TRIES
 
 
 class Records:
@@ -99,22 +98,39 @@ class Records:
     def keep(self, path: str, fingerprint: Fingerprint, name: str) -> None:
         """The file is on Drive as it looked then."""
         with self._lock:
-            record = self.all.setdefault(path, Record(fingerprint, name))
-            self._count(record, -1)
-            record.kept, record.name, record.tries, record.due = fingerprint, name, 0, 0.0
-            self._count(record, 1)
+            record = self.all.setdefault(path, Record(fingerprint))
+            self._count(path, -1)
+            record.kept, record.tries, record.due = fingerprint, 0, 0.0
+            record.name = name if name != self.usual_name(path) else None
+            self._count(path, 1)
             self._use(name, path)
             if record.now == fingerprint:
                 self.queue.pop(path, None)
 
     def forget(self, path: str) -> None:
         """The file is not on the machine any more."""
-        self._count(self.all.pop(path), -1)
+        self._count(path, -1)
+        del self.all[path]
         self.queue.pop(path, None)
 
-    def _count(self, record: Record, by: int) -> None:
-        if record.name is not None and is_image(record.name):
-            self.images[record.name.partition("/")[0]] += by
+    def _count(self, path: str, by: int) -> None:
+        name = self.name_of(path)
+        if self.all[path].kept and is_output(name) and name.lower().endswith(IMAGES):
+            self.images[name.partition("/")[0]] += by
+
+    def usual_name(self, path: str) -> str:
+        """The name on Drive that a file should have, relative to the folder there."""
+        root = self._outside_of(path)
+        if root is None:
+            return path[len(self.data) + 1 :]
+        return os.path.normpath(os.path.join(self._outside[root], os.path.relpath(path, root)))
+
+    def _outside_of(self, path: str) -> str | None:
+        return next((root for root in self._outside if f"{path}/".startswith(f"{root}/")), None)
+
+    def name_of(self, path: str) -> str:
+        """The name on Drive that a file has or should have."""
+        return self.all[path].name or self.usual_name(path)
 
     # ---- what is on the machine
 
@@ -140,25 +156,24 @@ class Records:
         settings name another: what was written there is kept all the same.
         """
         self._outside |= {str(folder): name for folder, name in outside.items()}
-        roots = {**self._outside, self.data: ""}
         self._unreadable.clear()
         if self._is_another_folder() or changed is None:
             self._folders.clear()
-            places, doubtful = roots, list(self.all)
+            places, doubtful = {*self._outside, self.data}, list(self.all)
         else:
             missing = {path for path, record in self.queue.items() if record.missing}
-            places = {path: self._wanted(path, roots) for path in missing.union(*map(self._unknown, changed))}
+            places = missing.union(*map(self._unknown, changed))
             below = tuple(f"{path}/" for path in self._folders.intersection(places))
             doubtful = [path for path in self.all if path in places or path.startswith(below)] if places else []
         for path in doubtful:
             self.all[path].missing += 1
-        for path, name in places.items():
-            self._look_at(path, name)
+        for path in places:
+            self._look_at(path, self.usual_name(path))
         for path in doubtful:
             record = self.all[path]
             if record.missing and any(f"{path}/".startswith(f"{folder}/") for folder in self._unreadable):
                 record.missing -= 1
-            elif record.missing and record.name is None:
+            elif record.missing and not record.kept:
                 self.forget(path)
             elif record.missing:
                 self.queue[path] = record
@@ -171,37 +186,31 @@ class Records:
             path = folder
         return {path}
 
-    def _wanted(self, path: str, roots: Mapping[str, str]) -> str:
-        root = next(root for root in roots if f"{path}/".startswith(f"{root}/"))
-        return os.path.normpath(os.path.join(roots[root], os.path.relpath(path, root)))
-
-    def _look_at(self, path: str, wanted: str) -> None:
+    def _look_at(self, path: str, name: str) -> None:
         """Look at a path and below. Links lead to Drive, or nowhere, and are left out, but for those in the hub's
         cache; what cannot be read is said and left out.
         """
         try:
             info = os.stat(path) if path in self._outside else os.lstat(path)
-            if stat.S_ISLNK(info.st_mode) and wanted.startswith(f"{HUB_CACHE}/") and os.path.isfile(path):
+            if stat.S_ISLNK(info.st_mode) and name.startswith(f"{HUB_CACHE}/") and os.path.isfile(path):
                 info = os.stat(path)
             if stat.S_ISREG(info.st_mode):
-                if not wanted.endswith(NOT_KEPT_ENDINGS):
-                    self._note(path, wanted, fingerprint_of(info))
-            elif stat.S_ISDIR(info.st_mode) and enters(wanted.split("/")):
-                names = os.listdir(path)
+                if not path.endswith(NOT_KEPT_ENDINGS):
+                    self._note(path, fingerprint_of(info))
+            elif stat.S_ISDIR(info.st_mode) and enters(name.split("/")):
+                found = os.listdir(path)
                 self._folders.add(path)
-                for name in names:
-                    self._look_at(f"{path}/{name}", f"{wanted}/{name}" if wanted else name)
+                for inside in found:
+                    self._look_at(f"{path}/{inside}", f"{name}/{inside}" if name else inside)
         except (FileNotFoundError, NotADirectoryError):  # deleted meanwhile
             return
         except OSError as error:
             self._unreadable.add(path)
             self.say(f"{printable(path)} cannot be read ({os.strerror(error.errno or 0)}), so nothing in it is kept.")
 
-    def _note(self, path: str, wanted: str, now: Fingerprint) -> None:
-        record = self.all.get(path)
-        if record is None:
-            record = self.all[path] = Record(now, wanted)
-        elif record.now != now:
+    def _note(self, path: str, now: Fingerprint) -> None:
+        record = self.all.setdefault(path, Record(now))
+        if record.now != now:
             record.now, record.due = now, 0.0
         record.missing = 0
         if record.now != record.kept:
@@ -214,14 +223,13 @@ class Records:
         before, self._inode = self._inode, os.stat(self.data).st_ino
         if before == self._inode:
             return False
-        for path in [path for path in self.all if self.is_inside(path)]:
-            if before is not None:
-                self.forget(path)
+        for path in [path for path in self.all if before is not None and self.is_inside(path)]:
+            self.forget(path)
         return True
 
     def is_inside(self, path: str) -> bool:
-        """True for a file in the data directory."""
-        return path.startswith(f"{self.data}/")
+        """True for a file in the data directory that is in none of the other folders."""
+        return self._outside_of(path) is None
 
     def swept_away(self, gone: Collection[str]) -> set[str]:
         """Of the files that are gone: those whose whole folder at the top of the data directory went, or lost all.
@@ -229,21 +237,21 @@ class Records:
         Nobody deletes that much in the web UI. It is the machine's disk that was cleared, and Drive keeps it.
         """
         swept = set[str]()
-        for top in {self.all[path].wanted.partition("/")[0] for path in gone if self.is_inside(path)}:
+        for top in {self.usual_name(path).partition("/")[0] for path in gone if self.is_inside(path)}:
             folder = os.path.join(self.data, top, "")
             here = {path for path in gone if path.startswith(folder)}
             if not os.path.isdir(folder) or MANY <= len(here) == sum(path.startswith(folder) for path in self.all):
                 swept |= here
         return swept
 
-
-def is_there(drive_dir: Path, record: Record, name: str) -> bool | None:
-    """Is the file on Drive under this name? None: another one is, which must stay, as all that people make."""
-    try:
-        info = (drive_dir / name).lstat()
-    except FileNotFoundError:
-        return False
-    if is_same(record.now, info):
-        return True
-    is_mine = name == record.name and is_same(record.kept, info)
-    return False if stat.S_ISREG(info.st_mode) and (is_mine or not is_output(name)) else None
+    def is_there(self, drive_dir: Path, path: str, name: str) -> bool | None:
+        """Is the file on Drive under this name? None: another one is, which must stay, as all that people make."""
+        record = self.all[path]
+        try:
+            info = (drive_dir / name).lstat()
+        except FileNotFoundError:
+            return False
+        if is_copy_of(record.now, info):
+            return True
+        is_mine = name == self.name_of(path) and is_copy_of(record.kept, info)
+        return False if stat.S_ISREG(info.st_mode) and (is_mine or not is_output(name)) else None

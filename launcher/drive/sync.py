@@ -16,19 +16,21 @@ from launcher.core.files import numbered, shortened
 from launcher.drive.changes import wake_ups
 from launcher.drive.checkouts import Checkouts
 from launcher.drive.names import (
+    FULL,
     IN_THE_WAY,
     NAME_TROUBLE,
+    TROUBLES,
     around_files,
     copy_to_drive,
     fingerprint_of,
-    is_same,
+    is_copy_of,
+    is_drives_fault,
     printable,
     rename_on_drive,
     sweep_unfinished,
 )
-from launcher.drive.records import TRIES, Record, Records, is_there
+from launcher.drive.records import MOST_TRIES, Record, Records
 from launcher.drive.restore import restore_files
-from launcher.drive.troubles import FULL, TROUBLES, is_drives_fault, reason_of
 
 INTERVAL: Final = 2.0  # seconds between two polls at least
 LONGEST_INTERVAL: Final = 6.0  # seconds; with the time that a file must be unchanged it stays below the ten promised
@@ -115,7 +117,7 @@ class Sync:
         self._stop.set()
         if self._thread:
             self._thread.join(timeout=60)
-        for _ in range(TRIES):  # what is gone is believed at the second poll, what fails thrice is left out
+        for _ in range(MOST_TRIES):  # what is gone is believed at the second poll, what fails thrice is left out
             try:
                 self.poll(settled=0)
             except Exception as error:
@@ -215,8 +217,8 @@ class Sync:
             self._records.forget(path)
 
     def _follow(self, path: str, record: Record, new: str | None) -> None:
-        before = self.drive_dir / str(record.name)
-        if not self._records.is_inside(path) or not is_same(record.kept, before.lstat()):
+        before = self.drive_dir / self._records.name_of(path)
+        if not self._records.is_inside(path) or not is_copy_of(record.kept, before.lstat()):
             return  # what somebody changed on Drive stays
         if new is None:
             before.unlink()
@@ -252,12 +254,13 @@ class Sync:
         """What goes wrong with one file concerns no other; a file that cannot be copied is left out, and named."""
         before = record.refused
         for_good = not isinstance(error, OSError) or error.errno in NAME_TROUBLE | IN_THE_WAY
-        record.tries += TRIES if for_good else 1
+        record.tries += MOST_TRIES if for_good else 1
         if record.refused:
             record.due = time.monotonic() + AGAIN_AFTER
             if not before:
-                name = printable(record.wanted)
-                self._sentence(f"Google Drive does not accept {name} ({reason_of(error)}). It stays on this machine.")
+                name, code = printable(self._records.usual_name(path)), getattr(error, "errno", None)
+                reason = os.strerror(code) if code else type(error).__name__
+                self._sentence(f"Google Drive does not accept {name} ({reason}). It stays on this machine.")
 
     def _sentence(self, text: str) -> None:
         self._sentences += 1
@@ -268,8 +271,9 @@ class Sync:
         """Copy one file, unless Drive is in trouble; returns what is wrong with it."""
         record, self.heartbeat = self._records.queue[path], time.monotonic()
         try:
-            before, record.now = record.now, fingerprint_of(os.stat(path))
-            if self.trouble or record.now != before:
+            now = fingerprint_of(os.stat(path))
+            if self.trouble or now != record.now:
+                record.now = now
                 return None  # Drive is away, or it is still written
             self._put(path, record, lambda name: copy_to_drive(Path(path), self.drive_dir, name))
         except Exception as error:
@@ -282,24 +286,26 @@ class Sync:
 
     def _put(self, path: str, record: Record, put: Callable[[str], None]) -> None:
         """Have one file on Drive by `put`, unless it is there, under the wanted name or another that Drive takes."""
-        name = wanted = record.name or record.wanted
+        usual, name = self._records.usual_name(path), self._records.name_of(path)
+        wanted = name
         there: bool | None = False
         tries, numbers = 0, itertools.count(2)
         while True:
             try:
-                if self._records.claim(name, path) and (there := is_there(self.drive_dir, record, name)) is not None:
+                free = self._records.claim(name, path)
+                if free and (there := self._records.is_there(self.drive_dir, path, name)) is not None:
                     if not there:
                         put(name)
                     break
                 name = numbered(wanted, next(numbers))
             except OSError as error:
                 tries += 1
-                if tries == TRIES or error.errno not in NAME_TROUBLE | IN_THE_WAY:
+                if tries == MOST_TRIES or error.errno not in NAME_TROUBLE | IN_THE_WAY:
                     raise
                 in_the_way = error.errno in IN_THE_WAY
                 name = wanted = around_files(self.drive_dir, name) if in_the_way else shortened(name)
-        if record.name is None and not there and name != record.wanted:
-            self._sentence(f"{printable(record.wanted)} is kept on your Drive as {printable(name)}.")
+        if not record.kept and not there and name != usual:
+            self._sentence(f"{printable(usual)} is kept on your Drive as {printable(name)}.")
         self._records.keep(path, record.now, name)
         if not there:
             self._sign_of_life()

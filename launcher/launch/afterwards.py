@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Final
 
-from launcher.drive.troubles import is_drives_fault
+from launcher.drive.names import is_drives_fault
 from launcher.launch import start
 from launcher.launch.launch import Launch
 from launcher.models.checksums import sync_checksums

@@ -23,9 +23,9 @@ INTERFACES = {
 }
 # Pairs from before this test. To be emptied, never to be added to.
 FOR_NOW = {
-    "AGAIN", "CHUNK", "GONE", "IN_THE_WAY", "KEPT", "KINDS", "LONGEST_NAME", "MODELS", "PATIENCE", "PAUSE", "PIECE",
-    "READ_AT_ONCE", "Refused", "SOURCES", "START_PATIENCE", "Service", "Session", "TRIES", "UNPACKED", "Wanted", "ask",
-    "checked", "digest_of", "download", "download_address", "fetch", "is_same", "problem_of", "take",
+    "CHUNK", "KINDS", "LONGEST_NAME", "MODELS", "PATIENCE", "PAUSE", "PIECE",
+    "READ_AT_ONCE", "Refused", "SOURCES", "START_PATIENCE", "Service", "Session", "Wanted", "ask",
+    "checked", "digest_of", "download", "download_address", "problem_of",
 }  # fmt: skip
 
 
