@@ -146,7 +146,8 @@ class Records:
         """The files beside those folders that have changed since it was asked last: settings, for example."""
         before = self._on_top
         with contextlib.suppress(FileNotFoundError):  # one was deleted just now: the next time shows it
-            self._on_top = {(str(path), path.lstat().st_mtime_ns) for path in Path(self.data).glob("*")}
+            found = [(str(path), path.lstat()) for path in Path(self.data).glob("*")]
+            self._on_top = {(path, info.st_mtime_ns) for path, info in found if not stat.S_ISDIR(info.st_mode)}
         return {path for path, _ in self._on_top ^ before}
 
     def inspect(self, outside: Mapping[Path, str], changed: Collection[str] | None) -> None:

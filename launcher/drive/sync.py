@@ -13,29 +13,16 @@ from pathlib import Path
 from typing import Final
 
 from launcher.core.files import numbered, shortened
+from launcher.drive import names
 from launcher.drive.changes import wake_ups
 from launcher.drive.checkouts import Checkouts
-from launcher.drive.names import (
-    FULL,
-    IN_THE_WAY,
-    NAME_TROUBLE,
-    TROUBLES,
-    around_files,
-    copy_to_drive,
-    fingerprint_of,
-    is_copy_of,
-    is_drives_fault,
-    printable,
-    rename_on_drive,
-    sweep_unfinished,
-)
 from launcher.drive.records import MOST_TRIES, Record, Records
 from launcher.drive.restore import restore_files
 
 INTERVAL: Final = 2.0  # seconds between two polls at least
 LONGEST_INTERVAL: Final = 6.0  # seconds; with the time that a file must be unchanged it stays below the ten promised
 REST: Final = 50  # between two polls: times as long as the last one took, which is by how many files there are
-NET: Final = 15  # pauses after which there is a poll though nothing was told
+EVERY: Final = 60.0  # seconds after which all files are looked at though nothing was told
 SETTLED: Final = 1.0  # seconds a file must be unchanged before it is copied
 SIDE_BY_SIDE: Final = 4  # copies at a time: an operation on Drive takes long, whatever its size
 AT_ONCE: Final = 200  # files between two polls: a new image does not wait for thousands of old ones
@@ -95,16 +82,16 @@ class Sync:
 
     @property
     def full(self) -> bool:
-        return self.trouble in FULL
+        return self.trouble in names.FULL
 
     def restore(self) -> int:
         """Bring settings, styles, embeddings and the like from Drive; return how many files came."""
         with self._lock:
-            sweep_unfinished(self.drive_dir)
-            names = restore_files(self.drive_dir, self.data, self.say)
-            for name in names:
-                self._records.keep(str(self.data / name), fingerprint_of((self.data / name).stat()), name)
-            return len(names)
+            names.sweep_unfinished(self.drive_dir)
+            came = restore_files(self.drive_dir, self.data, self.say)
+            for name in came:
+                self._records.keep(str(self.data / name), names.fingerprint_of((self.data / name).stat()), name)
+            return len(came)
 
     def start(self) -> None:
         """Begin to poll, in a thread, unless it does."""
@@ -122,7 +109,7 @@ class Sync:
                 self.poll(settled=0)
             except Exception as error:
                 self._note_fault(error)
-        sweep_unfinished(self.drive_dir)
+        names.sweep_unfinished(self.drive_dir)
 
     def poll(self, settled: float = SETTLED) -> None:
         """Make Drive equal once. `settled` in seconds: younger files wait for the next poll."""
@@ -134,7 +121,8 @@ class Sync:
         """One line for the panel."""
         text = self._records.summary()
         if self.trouble:
-            text += f" (Google Drive is not accepting files: {TROUBLES.get(self.trouble, os.strerror(self.trouble))})"
+            reason = names.TROUBLES.get(self.trouble, os.strerror(self.trouble))
+            text += f" (Google Drive is not accepting files: {reason})"
         return text + (f" (saving files failed and is being tried again: {self.fault})" if self.fault else "")
 
     # ---- the thread
@@ -183,7 +171,7 @@ class Sync:
             self._records.inspect(self.elsewhere(), changed)
             self._pause = min(LONGEST_INTERVAL, max(INTERVAL, REST * (time.monotonic() - began)))
             if changed is None:
-                self._due = began + NET * self._pause
+                self._due = began + EVERY
             self.trouble, self.fault, done = None, None, 0
             try:
                 self.drive_dir.stat()  # while Drive is away nothing counts as deleted there
@@ -212,18 +200,18 @@ class Sync:
                 if new is not None or path not in swept:
                     self._follow(path, record, new)
             except OSError as error:
-                if is_drives_fault(error, self.drive_dir):
+                if names.is_drives_fault(error, self.drive_dir):
                     raise
             self._records.forget(path)
 
     def _follow(self, path: str, record: Record, new: str | None) -> None:
         before = self.drive_dir / self._records.name_of(path)
-        if not self._records.is_inside(path) or not is_copy_of(record.kept, before.lstat()):
+        if not self._records.is_inside(path) or not names.is_copy_of(record.kept, before.lstat()):
             return  # what somebody changed on Drive stays
         if new is None:
             before.unlink()
         else:
-            self._put(new, self._records.all[new], lambda name: rename_on_drive(before, self.drive_dir, name))
+            self._put(new, self._records.all[new], lambda name: names.rename_on_drive(before, self.drive_dir, name))
 
     # ---- what is new
 
@@ -253,12 +241,12 @@ class Sync:
     def _note_failure(self, path: str, record: Record, error: Exception) -> None:
         """What goes wrong with one file concerns no other; a file that cannot be copied is left out, and named."""
         before = record.refused
-        for_good = not isinstance(error, OSError) or error.errno in NAME_TROUBLE | IN_THE_WAY
+        for_good = not isinstance(error, OSError) or error.errno in names.NAME_TROUBLE | names.IN_THE_WAY
         record.tries += MOST_TRIES if for_good else 1
         if record.refused:
             record.due = time.monotonic() + AGAIN_AFTER
             if not before:
-                name, code = printable(self._records.usual_name(path)), getattr(error, "errno", None)
+                name, code = names.printable(self._records.usual_name(path)), getattr(error, "errno", None)
                 reason = os.strerror(code) if code else type(error).__name__
                 self._sentence(f"Google Drive does not accept {name} ({reason}). It stays on this machine.")
 
@@ -271,15 +259,15 @@ class Sync:
         """Copy one file, unless Drive is in trouble; returns what is wrong with it."""
         record, self.heartbeat = self._records.queue[path], time.monotonic()
         try:
-            now = fingerprint_of(os.stat(path))
+            now = names.fingerprint_of(os.stat(path))
             if self.trouble or now != record.now:
                 record.now = now
                 return None  # Drive is away, or it is still written
-            self._put(path, record, lambda name: copy_to_drive(Path(path), self.drive_dir, name))
+            self._put(path, record, lambda name: names.copy_to_drive(Path(path), self.drive_dir, name))
         except Exception as error:
             if isinstance(error, FileNotFoundError) and not os.path.lexists(path):
                 return None  # it was deleted meanwhile
-            if not is_drives_fault(error, self.drive_dir):
+            if not names.is_drives_fault(error, self.drive_dir):
                 return error
             self.trouble = getattr(error, "errno", errno.EIO)
         return None
@@ -300,12 +288,12 @@ class Sync:
                 name = numbered(wanted, next(numbers))
             except OSError as error:
                 tries += 1
-                if tries == MOST_TRIES or error.errno not in NAME_TROUBLE | IN_THE_WAY:
+                if tries == MOST_TRIES or error.errno not in names.NAME_TROUBLE | names.IN_THE_WAY:
                     raise
-                in_the_way = error.errno in IN_THE_WAY
-                name = wanted = around_files(self.drive_dir, name) if in_the_way else shortened(name)
+                in_the_way = error.errno in names.IN_THE_WAY
+                name = wanted = names.around_files(self.drive_dir, name) if in_the_way else shortened(name)
         if not record.kept and not there and name != usual:
-            self._sentence(f"{printable(usual)} is kept on your Drive as {printable(name)}.")
+            self._sentence(f"{names.printable(usual)} is kept on your Drive as {names.printable(name)}.")
         self._records.keep(path, record.now, name)
         if not there:
             self._sign_of_life()

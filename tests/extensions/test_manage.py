@@ -22,6 +22,7 @@ from launcher.extensions.manage import Change, add_extension, change_one
 from launcher.extensions.suspects import suspects
 from launcher.models.catalog import CONTROL_FAMILIES, chosen_controls
 from tests.conftest import COLAB_PYTHON, new_folder
+from tests.source.test_kept import as_1_2_0_kept_it
 from tests.world import MODEL_LINK, World, safetensors
 from tests.world.githost import git
 from tests.world.heard import Heard
@@ -197,7 +198,7 @@ def test_a_link_to_a_page_of_its_main_branch_adds_it(folder: Folder) -> None:
 def test_one_that_was_once_added_from_a_branch_is_updated_from_that_branch(world: World, folder: Folder) -> None:
     bare = world.git.root / f"{NICE}.git"
     git("branch", "new/look", at=bare)
-    change(folder, "add", ADDRESS)
+    as_1_2_0_kept_it(drive_dir(folder, "sd-nice"), world.git.url, NICE)
     git("config", "oneclick.branch", "new/look", at=drive_dir(folder, "sd-nice"))
     newer = git("commit-tree", "-p", "new/look", "-m", "newer", "new/look^{tree}", at=bare)
     git("update-ref", "refs/heads/new/look", newer, at=bare)
