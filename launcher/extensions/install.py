@@ -87,7 +87,7 @@ def run_installer(extension: Extension, step: Step, title: str) -> str | None:
     lines: list[str] = []
     began = last = time.monotonic()
 
-    def signs_of_life() -> object:
+    def alive() -> object:
         if (now := time.monotonic()) - last > SILENT:
             step.say(f"{title}: running for {now - began:.0f} s")
         return time_used(script)
@@ -104,17 +104,15 @@ def run_installer(extension: Extension, step: Step, title: str) -> str | None:
     environment = webui_environment(folder) | {
         "PYTHONPATH": str(folder.code),
         "PIP_RETRIES": "1",
-        "PIP_NO_INPUT": "1",
         "COMMANDLINE_ARGS": f"--data-dir {shlex.quote(str(folder.data))}",  # else models land beside A1111's code
     }
-    silence = INSTALLER_SILENCE
     try:
-        run(command, env=environment, cwd=folder.code, on_line=on_line, timeout=silence, signs_of_life=signs_of_life)
+        run(command, env=environment, cwd=folder.code, on_line=on_line, timeout=INSTALLER_SILENCE, signs_of_life=alive)
     except CommandError as error:
         if reason := pip_failures(lines):
             return reason
         if error.silent:
-            return f"it did nothing for {silence:.0f} seconds and was stopped"
+            return f"it did nothing for {INSTALLER_SILENCE:.0f} seconds and was stopped"
         return f"its last message was: {lines[-1][:200].rstrip('.')}" if lines else "it printed nothing"
     return pip_failures(lines)
 
