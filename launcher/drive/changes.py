@@ -8,11 +8,10 @@ STEP: Final = 400  # milliseconds without a change after which those before are 
 GATHER: Final = 1200  # milliseconds after which they are told in any case
 
 
-def wake_ups(folders: Callable[[], set[str]], every: float, stop: threading.Event) -> Iterator[bool]:
-    """True when something changed below the folders, or may have; False after so many seconds without. Ends at `stop`.
+def wake_ups(folders: Callable[[], set[str]], every: float, stop: threading.Event) -> Iterator[set[str] | None]:
+    """The paths that changed below the folders, none after so many seconds without; None: nobody knows. Ends at `stop`.
 
-    The folders may be others each time; they must be real ones, for links would be followed. Where the system cannot
-    tell, it is always True.
+    The folders may be others each time; they must be real ones, for links would be followed.
     """
     try:
         from watchfiles import watch  # Colab's image has it
@@ -21,16 +20,16 @@ def wake_ups(folders: Callable[[], set[str]], every: float, stop: threading.Even
     while not stop.is_set():
         watched, seconds = folders(), int(every * 1000)
         if watch is None or not watched:
-            yield True
+            yield None
             continue
         try:
             told = watch(*watched, watch_filter=None, debounce=GATHER, step=STEP, stop_event=stop,
                          rust_timeout=seconds, yield_on_timeout=True, ignore_permission_denied=True)  # fmt: skip
-            for number, changes in enumerate(told):
-                yield bool(changes) or number == 0  # what happened before it watched was not told
+            for number, changes in enumerate(told):  # what happened before it watched was not told
+                yield {path for _, path in changes} if number else None
                 if folders() != watched:
                     break
         except FileNotFoundError:  # a folder was deleted just now; the next list is without it
-            yield True
+            yield None
         except OSError:  # the system watches only so many folders (fs.inotify.max_user_watches)
             watch = None  # type: ignore[assignment]

@@ -1,6 +1,7 @@
 """Extensions in the data directory that are git checkouts: git keeps their history, the sync what differs."""
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from launcher.drive.names import EXTENSIONS, Fingerprint, fingerprint_of
@@ -23,7 +24,7 @@ class Checkouts:
                 continue
             self._read[checkout] = changed
             try:
-                found = list(self._unchanged_in(checkout))
+                names = unchanged_files(checkout)
                 self._broken.discard(checkout)
             except Exception as error:  # whatever one extension's repository is, the others and all images are kept
                 self._broken.add(checkout)
@@ -32,22 +33,18 @@ class Checkouts:
                     f"its git repository cannot be read ({type(error).__name__})."
                 )
                 continue
-            yield from found
+            for name in names:
+                with suppress(FileNotFoundError, NotADirectoryError):  # deleted meanwhile
+                    now = fingerprint_of((checkout / name).lstat())
+                    yield str(checkout / name), now, f"{EXTENSIONS}/{checkout.name}/{name}"
 
     def left_alone(self, path: str) -> bool:
         """True for a file of an extension whose repository is broken, or whose folder somebody took away on Drive."""
-        parts = Path(path).relative_to(self.data).parts if path.startswith(f"{self.data}/") else ()
-        if len(parts) < 3 or parts[0] != EXTENSIONS:
+        below = f"{self.data / EXTENSIONS}/"
+        name, _, inside = path.removeprefix(below).partition("/")
+        if not path.startswith(below) or not inside:
             return False
-        checkout = self.data / EXTENSIONS / parts[1]
+        checkout = self.data / EXTENSIONS / name
         if checkout in self._broken:
             return True
-        return (checkout / ".git" / PLACED_MARK).exists() and not (self.drive_dir / EXTENSIONS / parts[1]).exists()
-
-    def _unchanged_in(self, checkout: Path) -> Iterator[tuple[str, Fingerprint, str]]:
-        for inside in unchanged_files(checkout):
-            path = checkout / inside
-            try:
-                yield str(path), fingerprint_of(path.lstat()), f"{EXTENSIONS}/{checkout.name}/{inside}"
-            except (FileNotFoundError, NotADirectoryError):
-                continue
+        return (checkout / ".git" / PLACED_MARK).exists() and not (self.drive_dir / EXTENSIONS / name).exists()

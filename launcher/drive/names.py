@@ -1,11 +1,11 @@
-"""Which files of the machine are kept on Drive, how one is known again, and how it gets there, whole or not at all."""
+"""Which files of the machine are kept on Drive, how one is known again, how it gets there, and what may go wrong."""
 
 import errno
 import itertools
 import os
 import shutil
 import stat
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -15,7 +15,6 @@ from launcher.webui.outputs import OUTPUTS
 
 EXTENSIONS: Final = "extensions"
 NOT_ON_TOP: Final = frozenset({"models", "cache", "tmp"})  # models is a link to Drive; the others are made anew
-NOT_IN_EXTENSIONS: Final = frozenset({*NOT_ON_TOP, "log"})
 NEVER_KEPT: Final = frozenset({"__pycache__", ".locks", ".git"})
 # The hub's cache keeps contents in blobs/, and their names in snapshots/ as links to them. Google Drive has no links: a
 # name is kept as the file that it leads to, which is all that the hub's client asks for.
@@ -28,6 +27,18 @@ SAME_TIME: Final = 2.0  # seconds; some disks store whole or even seconds only
 # What a file system says of one name only, not of all files.
 NAME_TROUBLE: Final = frozenset({errno.ENAMETOOLONG, errno.EINVAL, errno.EILSEQ, errno.EPERM, errno.EACCES})
 IN_THE_WAY: Final = frozenset({errno.ENOTDIR, errno.EEXIST, errno.ELOOP})
+# What says something of all of Drive, not of one file -> how it ends "Google Drive is not accepting files: ...".
+TROUBLES: Final = {
+    errno.ENOSPC: "it is full",
+    errno.EDQUOT: "it is full",
+    errno.ENOTCONN: "it was disconnected",
+    errno.ENOENT: "it was disconnected",  # unmounted: its folder is not there at all
+    errno.ENODEV: "it was disconnected",
+    errno.ECONNABORTED: "it was disconnected",
+    errno.EROFS: "it is read-only",
+    errno.EIO: "it reports errors",
+}
+FULL: Final = (errno.ENOSPC, errno.EDQUOT)
 counter: Final = itertools.count()  # two files being copied never share a temporary name
 
 
@@ -58,60 +69,25 @@ def is_output(name: str) -> bool:
     return name.partition("/")[0] in OUTPUTS
 
 
-def is_image(name: str) -> bool:
-    """True for a picture that somebody made; an extension's own pictures are none."""
-    return is_output(name) and name.lower().endswith(IMAGES)
-
-
 def enters(folders: Sequence[str]) -> bool:
-    """True if files in this folder are kept. `folders` are the parts of its path relative to the data directory."""
-    if not folders:
-        return True
-    barred = NEVER_KEPT | NOT_IN_EXTENSIONS if folders[0] == EXTENSIONS else NEVER_KEPT
+    """True if files in this folder are kept. `folders` are the parts of its name on Drive."""
+    barred = NEVER_KEPT | NOT_ON_TOP | {"log"} if folders[0] == EXTENSIONS else NEVER_KEPT
     if folders[0] == HUB_CACHE and not NOT_IN_HUB_CACHE.isdisjoint(folders[:4]):  # huggingface/hub/models--x--y/blobs
         return False
     return folders[0] not in NOT_ON_TOP and barred.isdisjoint(folders)
 
 
-def is_kept_link(folders: Sequence[str], path: str) -> bool:
-    """True for a link in this folder (as in `enters`) that is kept as the file it leads to."""
-    return folders[:1] == (HUB_CACHE,) and os.path.isfile(path)
-
-
-def is_kept_name(name: str) -> bool:
-    """True unless a file name says that the file is not whole or of no use elsewhere."""
-    return not name.endswith(NOT_KEPT_ENDINGS)
-
-
-def files_below(
-    folder: str, folders: tuple[str, ...], on_fault: Callable[[str, OSError], None]
-) -> Iterator[tuple[str, Fingerprint]]:
-    """The files below `folder` that are kept. Links lead to Drive, or nowhere, and are left out, but for those in the
-    hub's cache.
-
-    `folders` are the parts of its path relative to the data directory. What cannot be read is told and left out.
-    """
+def is_drives_fault(error: Exception, drive_dir: Path) -> bool:
+    """True if an error concerns all of Drive, not just one file. For some only a look at the folder on it can tell."""
+    if not isinstance(error, OSError) or error.errno not in TROUBLES:
+        return False
+    if error.errno not in (errno.EIO, errno.ENOENT):
+        return True
     try:
-        with os.scandir(folder) as entries:
-            found = list(entries)
-    except FileNotFoundError:  # deleted meanwhile
-        return
-    except OSError as error:
-        on_fault(folder, error)
-        return
-    for entry in found:
-        try:
-            if entry.is_symlink() and not is_kept_link(folders, entry.path):
-                continue
-            if entry.is_dir():
-                if enters((*folders, entry.name)):
-                    yield from files_below(entry.path, (*folders, entry.name), on_fault)
-            elif entry.is_file() and is_kept_name(entry.name):
-                yield entry.path, fingerprint_of(entry.stat())
-        except FileNotFoundError:
-            continue
-        except OSError as error:
-            on_fault(entry.path, error)
+        drive_dir.stat()
+        return False
+    except OSError:
+        return True
 
 
 def around_files(drive_dir: Path, name: str) -> str:

@@ -10,22 +10,36 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from launcher.drive.names import NOT_ON_TOP, Fingerprint, files_below, is_copy_of, is_image, is_output, printable
+from launcher.drive.names import (
+    HUB_CACHE,
+    IMAGES,
+    NOT_KEPT_ENDINGS,
+    NOT_ON_TOP,
+    Fingerprint,
+    enters,
+    fingerprint_of,
+    is_copy_of,
+    is_output,
+    printable,
+)
 
+MOST_TRIES: Final = 3  # of a file whose copy failed for a reason that may pass
 MANY: Final = 10  # files of one folder that are gone at once
 
 
-@dataclass(slots=True)
+@dataclass(slots=True)  # there are as many as images: small
 class Record:
     now: Fingerprint
-    wanted: str  # the name on Drive that it should have, relative to the folder there
-    outside: bool = False  # of the data directory
     kept: Fingerprint | None = None  # as it was copied last
-    name: str | None = None  # under which it was
+    name: str | None = None  # on Drive, where it is another than the usual one
     missing: int = 0  # inspections in a row without it
     tries: int = 0  # that failed
-    refused: bool = False  # Drive does not take it
     due: float = 0.0  # time.monotonic() from which it is tried again
+
+    @property
+    def refused(self) -> bool:
+        """Drive does not take it."""
+        return self.tries >= MOST_TRIES
 
 
 class Records:
@@ -37,7 +51,8 @@ class Records:
         self.queue: dict[str, Record] = {}
         self.images: Counter[str] = Counter()  # folder on Drive -> how many images of this machine it holds
         self._outside: dict[str, str] = {}  # folder outside of the data directory -> its name on Drive
-        self._names: dict[str, str] = {}  # name on Drive -> the file it is used for
+        self._folders: set[str] = set()  # that were looked into
+        self._names: dict[str, str] = {}  # another name on Drive than a file of the data directory has -> the file
         self._inode: int | None = None  # of the data directory
         self._on_top: set[tuple[str, int]] = set()
         self._unreadable: set[str] = set()
@@ -66,32 +81,56 @@ class Records:
 
     def claim(self, name: str, path: str) -> bool:
         """True if no other file uses this name on Drive; from now on this one does."""
+        usual = os.path.join(self.data, name)
         with self._lock:
-            owner = self._names.get(name, path)
+            owner = self._names.get(name, usual)
             if owner != path and owner in self.all:
                 return False
-            self._names[name] = path
+            self._use(name, path)
             return True
+
+    def _use(self, name: str, path: str) -> None:
+        if path == os.path.join(self.data, name):
+            self._names.pop(name, None)
+        else:
+            self._names[name] = path
 
     def keep(self, path: str, fingerprint: Fingerprint, name: str) -> None:
         """The file is on Drive as it looked then."""
         with self._lock:
-            record = self.all.setdefault(path, Record(fingerprint, name))
-            self._count(record, -1)
-            record.kept, record.name, record.tries, record.refused, record.due = fingerprint, name, 0, False, 0.0
-            self._count(record, 1)
-            self._names[name] = path
+            record = self.all.setdefault(path, Record(fingerprint))
+            self._count(path, -1)
+            record.kept, record.tries, record.due = fingerprint, 0, 0.0
+            record.name = name if name != self.usual_name(path) else None
+            self._count(path, 1)
+            self._use(name, path)
             if record.now == fingerprint:
                 self.queue.pop(path, None)
 
     def forget(self, path: str) -> None:
         """The file is not on the machine any more."""
-        self._count(self.all.pop(path), -1)
+        self._count(path, -1)
+        del self.all[path]
         self.queue.pop(path, None)
 
-    def _count(self, record: Record, by: int) -> None:
-        if record.name is not None and is_image(record.name):
-            self.images[record.name.partition("/")[0]] += by
+    def _count(self, path: str, by: int) -> None:
+        name = self.name_of(path)
+        if self.all[path].kept and is_output(name) and name.lower().endswith(IMAGES):
+            self.images[name.partition("/")[0]] += by
+
+    def usual_name(self, path: str) -> str:
+        """The name on Drive that a file should have, relative to the folder there."""
+        root = self._outside_of(path)
+        if root is None:
+            return path[len(self.data) + 1 :]
+        return os.path.normpath(os.path.join(self._outside[root], os.path.relpath(path, root)))
+
+    def _outside_of(self, path: str) -> str | None:
+        return next((root for root in self._outside if f"{path}/".startswith(f"{root}/")), None)
+
+    def name_of(self, path: str) -> str:
+        """The name on Drive that a file has or should have."""
+        return self.all[path].name or self.usual_name(path)
 
     # ---- what is on the machine
 
@@ -103,45 +142,95 @@ class Records:
             top = {e.path for e in entries if not e.is_symlink() and e.is_dir() and e.name not in NOT_ON_TOP}
         return top | {folder for folder in self._outside if os.path.isdir(folder)}
 
-    def changed_on_top(self) -> bool:
-        """True if files beside those folders have changed since it was asked last: settings, for example."""
+    def changed_on_top(self) -> set[str]:
+        """The files beside those folders that have changed since it was asked last: settings, for example."""
         before = self._on_top
         with contextlib.suppress(FileNotFoundError):  # one was deleted just now: the next time shows it
-            self._on_top = {(path.name, path.lstat().st_mtime_ns) for path in Path(self.data).glob("*")}
-        return self._on_top != before
+            found = [(str(path), path.lstat()) for path in Path(self.data).glob("*")]
+            self._on_top = {(path, info.st_mtime_ns) for path, info in found if not stat.S_ISDIR(info.st_mode)}
+        return {path for path, _ in self._on_top ^ before}
 
-    def inspect(self, outside: Mapping[Path, str]) -> None:
-        """Look at all files. `outside` are folders beside the data directory, with their names on Drive.
+    def inspect(self, outside: Mapping[Path, str], changed: Collection[str] | None) -> None:
+        """Look at all files, or at the paths that have `changed` and those that were missing.
 
-        Such a folder stays known when the settings name another: what was written there is kept all the same.
+        `outside` are folders beside the data directory, with their names on Drive. Such a folder stays known when the
+        settings name another: what was written there is kept all the same.
         """
         self._outside |= {str(folder): name for folder, name in outside.items()}
-        self._forget_another_folder()
-        self._unreadable, found = set(), set[str]()
-        for root, name in {**self._outside, self.data: ""}.items():
-            for path, fingerprint in files_below(root, Path(name).parts, self._cannot_read):
-                found.add(path)
-                record = self.all.get(path)
-                if record is None:
-                    wanted = os.path.join(name, os.path.relpath(path, root))
-                    record = self.all[path] = Record(fingerprint, wanted, outside=bool(name))
-                elif record.now != fingerprint:
-                    record.now, record.due = fingerprint, 0.0
-                record.missing = 0
-        for path, record in list(self.all.items()):
-            if path in found or any(f"{path}/".startswith(f"{folder}/") for folder in self._unreadable):
-                continue
-            record.missing += 1
-            if record.name is None:
+        self._unreadable.clear()
+        if self._is_another_folder() or changed is None:
+            self._folders.clear()
+            places, doubtful = {*self._outside, self.data}, list(self.all)
+        else:
+            missing = {path for path, record in self.queue.items() if record.missing}
+            places = missing.union(*map(self._unknown, changed))
+            below = tuple(f"{path}/" for path in self._folders.intersection(places))
+            doubtful = [path for path in self.all if path in places or path.startswith(below)] if places else []
+        for path in doubtful:
+            self.all[path].missing += 1
+        for path in places:
+            self._look_at(path, self.usual_name(path))
+        for path in doubtful:
+            record = self.all[path]
+            if record.missing and any(f"{path}/".startswith(f"{folder}/") for folder in self._unreadable):
+                record.missing -= 1
+            elif record.missing and not record.kept:
                 self.forget(path)
-        self.queue = {path: record for path, record in self.all.items() if record.missing or record.now != record.kept}
+            elif record.missing:
+                self.queue[path] = record
 
-    def _forget_another_folder(self) -> None:
+    def _unknown(self, path: str) -> set[str]:
+        """The first place on the way to a path that is not a folder known to be kept."""
+        while (folder := os.path.dirname(path)) not in self._folders:
+            if folder == path:
+                return set()
+            path = folder
+        return {path}
+
+    def _look_at(self, path: str, name: str) -> None:
+        """Look at a path and below. Links lead to Drive, or nowhere, and are left out, but for those in the hub's
+        cache; what cannot be read is said and left out.
+        """
+        try:
+            info = os.stat(path) if path in self._outside else os.lstat(path)
+            if stat.S_ISLNK(info.st_mode) and name.startswith(f"{HUB_CACHE}/") and os.path.isfile(path):
+                info = os.stat(path)
+            if stat.S_ISREG(info.st_mode):
+                if not path.endswith(NOT_KEPT_ENDINGS):
+                    self._note(path, fingerprint_of(info))
+            elif stat.S_ISDIR(info.st_mode) and enters(name.split("/")):
+                found = os.listdir(path)
+                self._folders.add(path)
+                for inside in found:
+                    self._look_at(f"{path}/{inside}", f"{name}/{inside}" if name else inside)
+        except (FileNotFoundError, NotADirectoryError):  # deleted meanwhile
+            return
+        except OSError as error:
+            self._unreadable.add(path)
+            self.say(f"{printable(path)} cannot be read ({os.strerror(error.errno or 0)}), so nothing in it is kept.")
+
+    def _note(self, path: str, now: Fingerprint) -> None:
+        record = self.all.setdefault(path, Record(now))
+        if record.now != now:
+            record.now, record.due = now, 0.0
+        record.missing = 0
+        if record.now != record.kept:
+            self.queue[path] = record
+        else:
+            self.queue.pop(path, None)
+
+    def _is_another_folder(self) -> bool:
         """If the data directory was deleted and made anew: what was in it is forgotten, nothing deleted on Drive."""
         before, self._inode = self._inode, os.stat(self.data).st_ino
-        if before not in (None, self._inode):
-            for path in [path for path, record in self.all.items() if not record.outside]:
-                self.forget(path)
+        if before == self._inode:
+            return False
+        for path in [path for path in self.all if before is not None and self.is_inside(path)]:
+            self.forget(path)
+        return True
+
+    def is_inside(self, path: str) -> bool:
+        """True for a file in the data directory that is in none of the other folders."""
+        return self._outside_of(path) is None
 
     def swept_away(self, gone: Collection[str]) -> set[str]:
         """Of the files that are gone: those whose whole folder at the top of the data directory went, or lost all.
@@ -149,25 +238,21 @@ class Records:
         Nobody deletes that much in the web UI. It is the machine's disk that was cleared, and Drive keeps it.
         """
         swept = set[str]()
-        for top in {self.all[path].wanted.partition("/")[0] for path in gone if not self.all[path].outside}:
+        for top in {self.usual_name(path).partition("/")[0] for path in gone if self.is_inside(path)}:
             folder = os.path.join(self.data, top, "")
             here = {path for path in gone if path.startswith(folder)}
             if not os.path.isdir(folder) or MANY <= len(here) == sum(path.startswith(folder) for path in self.all):
                 swept |= here
         return swept
 
-    def _cannot_read(self, path: str, error: OSError) -> None:
-        self._unreadable.add(path)
-        self.say(f"{printable(path)} cannot be read ({os.strerror(error.errno or 0)}), so nothing in it is kept.")
-
-
-def is_there(drive_dir: Path, record: Record, name: str) -> bool | None:
-    """Is the file on Drive under this name? None: another one is, which must stay, as all that people make."""
-    try:
-        info = (drive_dir / name).lstat()
-    except FileNotFoundError:
-        return False
-    if is_copy_of(record.now, info):
-        return True
-    is_mine = name == record.name and is_copy_of(record.kept, info)
-    return False if stat.S_ISREG(info.st_mode) and (is_mine or not is_output(name)) else None
+    def is_there(self, drive_dir: Path, path: str, name: str) -> bool | None:
+        """Is the file on Drive under this name? None: another one is, which must stay, as all that people make."""
+        record = self.all[path]
+        try:
+            info = (drive_dir / name).lstat()
+        except FileNotFoundError:
+            return False
+        if is_copy_of(record.now, info):
+            return True
+        is_mine = name == self.name_of(path) and is_copy_of(record.kept, info)
+        return False if stat.S_ISREG(info.st_mode) and (is_mine or not is_output(name)) else None

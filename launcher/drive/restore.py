@@ -6,8 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from launcher.core.files import copy_whole
-from launcher.drive.names import HUB_CACHE, is_kept_name, printable
-from launcher.drive.troubles import is_drives_fault
+from launcher.drive.names import HUB_CACHE, NOT_KEPT_ENDINGS, is_drives_fault, printable
 
 COMES_BACK: Final = 50_000_000  # bytes; larger files stay on Drive, images are not brought back at all
 SETTINGS: Final = ("config.json", "ui-config.json", "*.csv", "params.txt", "log/images/log.csv")
@@ -47,4 +46,6 @@ def small_files(drive_dir: Path) -> Iterator[str]:
         yield from (str(path.relative_to(drive_dir)) for path in sorted(drive_dir.glob(pattern)))
     for folder in SMALL_FOLDERS:
         for where, _, names in os.walk(drive_dir / folder):
-            yield from (os.path.relpath(f"{where}/{name}", drive_dir) for name in names if is_kept_name(name))
+            yield from (
+                os.path.relpath(f"{where}/{name}", drive_dir) for name in names if not name.endswith(NOT_KEPT_ENDINGS)
+            )

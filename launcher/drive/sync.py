@@ -13,31 +13,19 @@ from pathlib import Path
 from typing import Final
 
 from launcher.core.files import numbered, shortened
+from launcher.drive import names
 from launcher.drive.changes import wake_ups
 from launcher.drive.checkouts import Checkouts
-from launcher.drive.names import (
-    IN_THE_WAY,
-    NAME_TROUBLE,
-    around_files,
-    copy_to_drive,
-    fingerprint_of,
-    is_copy_of,
-    printable,
-    rename_on_drive,
-    sweep_unfinished,
-)
-from launcher.drive.records import Record, Records, is_there
+from launcher.drive.records import MOST_TRIES, Record, Records
 from launcher.drive.restore import restore_files
-from launcher.drive.troubles import FULL, TROUBLES, is_drives_fault, reason_of
 
 INTERVAL: Final = 2.0  # seconds between two polls at least
 LONGEST_INTERVAL: Final = 6.0  # seconds; with the time that a file must be unchanged it stays below the ten promised
 REST: Final = 50  # between two polls: times as long as the last one took, which is by how many files there are
-NET: Final = 15  # pauses after which there is a poll though nothing was told
+EVERY: Final = 60.0  # seconds after which all files are looked at though nothing was told
 SETTLED: Final = 1.0  # seconds a file must be unchanged before it is copied
 SIDE_BY_SIDE: Final = 4  # copies at a time: an operation on Drive takes long, whatever its size
-BATCH: Final = 200  # files between two polls: a new image does not wait for thousands of old ones
-COPY_TRIES: Final = 3  # of a file whose copy failed for a reason that may pass
+AT_ONCE: Final = 200  # files between two polls: a new image does not wait for thousands of old ones
 AGAIN_AFTER: Final = 60.0  # seconds until a file that Drive does not take is tried again
 SENTENCES: Final = 5  # on single files; the panel's line counts the rest
 
@@ -94,16 +82,16 @@ class Sync:
 
     @property
     def full(self) -> bool:
-        return self.trouble in FULL
+        return self.trouble in names.FULL
 
     def restore(self) -> int:
         """Bring settings, styles, embeddings and the like from Drive; return how many files came."""
         with self._lock:
-            sweep_unfinished(self.drive_dir)
-            names = restore_files(self.drive_dir, self.data, self.say)
-            for name in names:
-                self._records.keep(str(self.data / name), fingerprint_of((self.data / name).stat()), name)
-            return len(names)
+            names.sweep_unfinished(self.drive_dir)
+            came = restore_files(self.drive_dir, self.data, self.say)
+            for name in came:
+                self._records.keep(str(self.data / name), names.fingerprint_of((self.data / name).stat()), name)
+            return len(came)
 
     def start(self) -> None:
         """Begin to poll, in a thread, unless it does."""
@@ -116,23 +104,25 @@ class Sync:
         self._stop.set()
         if self._thread:
             self._thread.join(timeout=60)
-        for _ in range(COPY_TRIES):  # what is gone is believed at the second poll, what fails thrice is left out
+        for _ in range(MOST_TRIES):  # what is gone is believed at the second poll, what fails thrice is left out
             try:
                 self.poll(settled=0)
             except Exception as error:
                 self._note_fault(error)
-        sweep_unfinished(self.drive_dir)
+        names.sweep_unfinished(self.drive_dir)
 
     def poll(self, settled: float = SETTLED) -> None:
         """Make Drive equal once. `settled` in seconds: younger files wait for the next poll."""
-        while self._poll(settled) and self.waiting and not self.trouble:
-            continue
+        changed: set[str] | None = None
+        while self._poll(settled, changed) and self.waiting and not self.trouble:
+            changed = set()
 
     def summary(self) -> str:
         """One line for the panel."""
         text = self._records.summary()
         if self.trouble:
-            text += f" (Google Drive is not accepting files: {TROUBLES.get(self.trouble, os.strerror(self.trouble))})"
+            reason = names.TROUBLES.get(self.trouble, os.strerror(self.trouble))
+            text += f" (Google Drive is not accepting files: {reason})"
         return text + (f" (saving files failed and is being tried again: {self.fault})" if self.fault else "")
 
     # ---- the thread
@@ -141,18 +131,21 @@ class Sync:
         """Poll when something changed, and now and then. Nothing that goes wrong ends this."""
         while not self._stop.is_set():
             try:
-                for changed in wake_ups(self._records.folders, INTERVAL / 2, self._stop):
-                    self.heartbeat = now = time.monotonic()
-                    due = now >= self._due or any(record.due <= now for record in self._records.queue.values())
-                    news = self._records.changed_on_top() or changed
-                    if news or due:
-                        self._stop.wait(SETTLED if news else 0)  # what was written just now can be copied then
-                        while self._poll(SETTLED) >= BATCH and not self._stop.is_set():
-                            continue
-                        self._stop.wait(self._pause)
+                for changed in wake_ups(self._records.folders, INTERVAL, self._stop):
+                    self._wake_up(changed)
             except Exception as error:
                 self._note_fault(error)
                 self._stop.wait(INTERVAL)
+
+    def _wake_up(self, changed: set[str] | None) -> None:
+        self.heartbeat = now = time.monotonic()
+        on_top = self._records.changed_on_top()
+        paths = None if changed is None or now >= self._due else changed | on_top
+        if paths is None or paths or any(record.due <= now for record in self._records.queue.values()):
+            self._stop.wait(SETTLED)  # what was written just now can be copied then
+            while self._poll(SETTLED, paths) >= AT_ONCE and not self._stop.is_set():
+                paths = set()
+            self._stop.wait(self._pause)
 
     def _note_fault(self, error: Exception) -> None:
         """Say what nobody foresaw. It ends nothing, not even if it cannot be said."""
@@ -169,15 +162,16 @@ class Sync:
         self.heartbeat = time.monotonic()
         self.show(self.summary())
 
-    def _poll(self, settled: float) -> int:
-        """Look at all files and bring what is new to Drive; returns how many files got there."""
+    def _poll(self, settled: float, changed: set[str] | None) -> int:
+        """Look at all files, or those that `changed`, and bring what is new to Drive; returns how many got there."""
         with self._lock:
             self.heartbeat = began = time.monotonic()
             if not self.data.is_dir():
                 return 0
-            self._records.inspect(self.elsewhere())
+            self._records.inspect(self.elsewhere(), changed)
             self._pause = min(LONGEST_INTERVAL, max(INTERVAL, REST * (time.monotonic() - began)))
-            self._due = began + NET * self._pause
+            if changed is None:
+                self._due = began + EVERY
             self.trouble, self.fault, done = None, None, 0
             try:
                 self.drive_dir.stat()  # while Drive is away nothing counts as deleted there
@@ -206,18 +200,18 @@ class Sync:
                 if new is not None or path not in swept:
                     self._follow(path, record, new)
             except OSError as error:
-                if is_drives_fault(error, self.drive_dir):
+                if names.is_drives_fault(error, self.drive_dir):
                     raise
             self._records.forget(path)
 
     def _follow(self, path: str, record: Record, new: str | None) -> None:
-        before = self.drive_dir / str(record.name)
-        if record.outside or not is_copy_of(record.kept, before.lstat()):
+        before = self.drive_dir / self._records.name_of(path)
+        if not self._records.is_inside(path) or not names.is_copy_of(record.kept, before.lstat()):
             return  # what somebody changed on Drive stays
         if new is None:
             before.unlink()
         else:
-            self._put(new, self._records.all[new], lambda name: rename_on_drive(before, self.drive_dir, name))
+            self._put(new, self._records.all[new], lambda name: names.rename_on_drive(before, self.drive_dir, name))
 
     # ---- what is new
 
@@ -231,7 +225,7 @@ class Sync:
                 del queue[path]
             else:
                 ready.append(path)
-        newest = sorted(ready, key=lambda path: queue[path].now.changed, reverse=True)[:BATCH]
+        newest = sorted(ready, key=lambda path: queue[path].now.changed, reverse=True)[:AT_ONCE]
         newest.sort(key=lambda path: queue[path].now.size)  # a large one that does not fit keeps no small one back
         with ThreadPoolExecutor(SIDE_BY_SIDE) as pool:
             outcomes = list(zip(newest, pool.map(self._copy, newest), strict=True))
@@ -246,13 +240,15 @@ class Sync:
 
     def _note_failure(self, path: str, record: Record, error: Exception) -> None:
         """What goes wrong with one file concerns no other; a file that cannot be copied is left out, and named."""
-        record.tries += 1
-        for_good = not isinstance(error, OSError) or error.errno in NAME_TROUBLE | IN_THE_WAY
-        if for_good or record.tries >= COPY_TRIES:
-            if not record.refused:
-                name = printable(record.wanted)
-                self._sentence(f"Google Drive does not accept {name} ({reason_of(error)}). It stays on this machine.")
-            record.refused, record.due = True, time.monotonic() + AGAIN_AFTER
+        before = record.refused
+        for_good = not isinstance(error, OSError) or error.errno in names.NAME_TROUBLE | names.IN_THE_WAY
+        record.tries += MOST_TRIES if for_good else 1
+        if record.refused:
+            record.due = time.monotonic() + AGAIN_AFTER
+            if not before:
+                name, code = names.printable(self._records.usual_name(path)), getattr(error, "errno", None)
+                reason = os.strerror(code) if code else type(error).__name__
+                self._sentence(f"Google Drive does not accept {name} ({reason}). It stays on this machine.")
 
     def _sentence(self, text: str) -> None:
         self._sentences += 1
@@ -263,37 +259,41 @@ class Sync:
         """Copy one file, unless Drive is in trouble; returns what is wrong with it."""
         record, self.heartbeat = self._records.queue[path], time.monotonic()
         try:
-            if self.trouble or fingerprint_of(os.stat(path)) != record.now:
-                return None  # it is still written; the next poll knows more
-            self._put(path, record, lambda name: copy_to_drive(Path(path), self.drive_dir, name))
+            now = names.fingerprint_of(os.stat(path))
+            if self.trouble or now != record.now:
+                record.now = now
+                return None  # Drive is away, or it is still written
+            self._put(path, record, lambda name: names.copy_to_drive(Path(path), self.drive_dir, name))
         except Exception as error:
             if isinstance(error, FileNotFoundError) and not os.path.lexists(path):
                 return None  # it was deleted meanwhile
-            if not is_drives_fault(error, self.drive_dir):
+            if not names.is_drives_fault(error, self.drive_dir):
                 return error
             self.trouble = getattr(error, "errno", errno.EIO)
         return None
 
     def _put(self, path: str, record: Record, put: Callable[[str], None]) -> None:
         """Have one file on Drive by `put`, unless it is there, under the wanted name or another that Drive takes."""
-        name = wanted = record.name or record.wanted
+        usual, name = self._records.usual_name(path), self._records.name_of(path)
+        wanted = name
         there: bool | None = False
         tries, numbers = 0, itertools.count(2)
         while True:
             try:
-                if self._records.claim(name, path) and (there := is_there(self.drive_dir, record, name)) is not None:
+                free = self._records.claim(name, path)
+                if free and (there := self._records.is_there(self.drive_dir, path, name)) is not None:
                     if not there:
                         put(name)
                     break
                 name = numbered(wanted, next(numbers))
             except OSError as error:
                 tries += 1
-                if tries == COPY_TRIES or error.errno not in NAME_TROUBLE | IN_THE_WAY:
+                if tries == MOST_TRIES or error.errno not in names.NAME_TROUBLE | names.IN_THE_WAY:
                     raise
-                in_the_way = error.errno in IN_THE_WAY
-                name = wanted = around_files(self.drive_dir, name) if in_the_way else shortened(name)
-        if record.name is None and not there and name != record.wanted:
-            self._sentence(f"{printable(record.wanted)} is kept on your Drive as {printable(name)}.")
+                in_the_way = error.errno in names.IN_THE_WAY
+                name = wanted = names.around_files(self.drive_dir, name) if in_the_way else shortened(name)
+        if not record.kept and not there and name != usual:
+            self._sentence(f"{names.printable(usual)} is kept on your Drive as {names.printable(name)}.")
         self._records.keep(path, record.now, name)
         if not there:
             self._sign_of_life()

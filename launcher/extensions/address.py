@@ -91,8 +91,3 @@ def head_commit(url: str, ref: str = "HEAD") -> str:
         lost = f"has no branch called {ref.removeprefix('refs/heads/')} any more" if ref != "HEAD" else "is empty"
         raise Problem(f"The repository at {url} {lost}.", "Check the address.")
     return response.split()[0]
-
-
-def same_address(one: str, other: str) -> bool:
-    """True for two spellings of one address."""
-    return one.lower().removesuffix("/").removesuffix(".git") == other.lower().removesuffix("/").removesuffix(".git")

@@ -14,7 +14,7 @@ from launcher.drive.names import UNFINISHED
 from launcher.drive.restore import COMES_BACK
 from launcher.source.checkout import Repository, branch_of, check_out, check_out_submodules, keep_history, put_files
 from launcher.source.git import BUSY_MARK, PLACED_MARK, git, head_of, setting
-from launcher.source.kept import BUNDLE, KEPT, origin_of, pull_history, push_history, used_commit
+from launcher.source.kept import BUNDLE, SOURCE_DIR, origin_of, pull_history, push_history, used_commit
 from launcher.webui.settings_files import SWITCHED_OFF, check_settings_file, read_settings, write_settings
 
 
@@ -45,11 +45,6 @@ class Extension:
     @property
     def url(self) -> str | None:
         return origin_of(self.history).get("url")
-
-    @property
-    def has_history(self) -> bool:
-        """True if its history is on Drive, kept by us or made there by others."""
-        return (self.drive_dir / BUNDLE).exists() or (self.drive_dir / ".git" / "HEAD").exists()
 
     def repository(self, *urls: str, wanted: str = "HEAD") -> Repository:
         return Repository(f"extensions/{self.name}", urls, wanted)
@@ -91,13 +86,6 @@ class Extension:
         for path in (self.files, self.history):
             shutil.rmtree(path, ignore_errors=True)
 
-    def put_aside(self) -> None:
-        """Take it off the machine without deleting a file of it."""
-        aside = self.folder.machine / "removed-extensions" / f"{self.name}-{time.time_ns()}"
-        aside.parent.mkdir(parents=True, exist_ok=True)
-        os.replace(self.files, aside)
-        self.remove_from_machine()
-
 
 def extensions_on_drive(folder: Folder) -> list[Extension]:
     """All extensions on Drive by name, also those that are plain folders without a history."""
@@ -118,9 +106,12 @@ def put_extensions(folder: Folder, step: Step) -> None:
     for path in [path for path in folder.data.glob("extensions/*/.git") if path.is_dir()]:
         extension = Extension(folder, path.parent.name)
         if (path / PLACED_MARK).exists():
-            if not extension.drive_dir.is_dir() and extension.drive_dir.parent.is_dir():
-                extension.put_aside()
-        elif not extension.has_history:
+            if not extension.drive_dir.is_dir() and extension.drive_dir.parent.is_dir():  # aside: no file is deleted
+                aside = folder.machine / "removed-extensions" / f"{extension.name}-{time.time_ns()}"
+                aside.parent.mkdir(parents=True, exist_ok=True)
+                os.replace(extension.files, aside)
+                extension.remove_from_machine()
+        elif not any((extension.drive_dir / kept).exists() for kept in (BUNDLE, ".git/HEAD")):
             origin = setting(extension.files, "remote.origin.url") or ""
             check_out(folder, extension.repository(f"file://{extension.files}", origin), extension.files, step)
     with ThreadPoolExecutor(8) as pool:
@@ -139,7 +130,7 @@ def look_cloned(files: Path, url: str, branch: str, commit: str) -> None:
 def own_files(drive_dir: Path) -> Iterator[str]:
     """The files beside an extension's history on Drive, relative to its folder."""
     for where, folders, names in os.walk(drive_dir):
-        folders[:] = [f for f in folders if f not in (".git", KEPT, "__pycache__", UNFINISHED)]
+        folders[:] = [f for f in folders if f not in (".git", SOURCE_DIR, "__pycache__", UNFINISHED)]
         paths = [Path(where, name) for name in names]
         yield from (str(path.relative_to(drive_dir)) for path in paths if not leads_nowhere(path))
 

@@ -1,11 +1,10 @@
 """Each new extension's install.py, run so that none can harm the rest."""
 
-import json
 import os
 import re
 import shlex
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
@@ -14,9 +13,9 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
-from launcher.core.folder import Folder, write_safely
+from launcher.core.folder import Folder
 from launcher.core.process import CommandError, run
-from launcher.core.session import read_object
+from launcher.core.session import read_object, write_object
 from launcher.core.status import Step
 from launcher.extensions.extension import Extension, switched_off
 from launcher.python.lock import CONSTRAINTS
@@ -26,6 +25,7 @@ from launcher.source.git import restore_missing
 
 # Seconds an installer may print nothing and compute nothing before it is ended. Slow links can ask for more.
 INSTALLER_SILENCE: Final = float(os.environ.get("ONECLICK_INSTALLER_SILENCE", "180"))
+SILENT: Final = 5.0  # seconds without a line, after which it is said how long an installer has run
 MOST_RUNS: Final = 3  # on one machine, for an installer that does not get all it wants
 LONGEST_LINE: Final = 80  # characters of what an installer prints
 NAMED: Final = 3  # files or packages named in a sentence
@@ -77,7 +77,7 @@ def run_installers(folder: Folder, step: Step) -> int:
             step.notice(None, f"installing {name}")
         repair_after(extension, step)
         done[name] = {"version": version, "runs": runs if reason else MOST_RUNS}  # all it wanted: it is done
-        write_safely(file, json.dumps(done))
+        write_object(file, done)
     return len(todo)
 
 
@@ -85,10 +85,16 @@ def run_installer(extension: Extension, step: Step, title: str) -> str | None:
     """Run one install.py; return in words why it did not get all it wanted, or None."""
     folder, script = extension.folder, extension.files / "install.py"
     lines: list[str] = []
-    alive = SignsOfLife(script, lambda seconds: step.say(f"{title}: running for {seconds:.0f} s"))
+    began = last = time.monotonic()
+
+    def alive() -> object:
+        if (now := time.monotonic()) - last > SILENT:
+            step.say(f"{title}: running for {now - began:.0f} s")
+        return time_used(script)
 
     def on_line(line: str) -> None:
-        alive.spoke()
+        nonlocal last
+        last = time.monotonic()
         if line.strip():
             lines.append(line.strip())
             step.say(f"{title}: {line.strip()[:LONGEST_LINE]}")
@@ -98,46 +104,28 @@ def run_installer(extension: Extension, step: Step, title: str) -> str | None:
     environment = webui_environment(folder) | {
         "PYTHONPATH": str(folder.code),
         "PIP_RETRIES": "1",
-        "PIP_NO_INPUT": "1",
         "COMMANDLINE_ARGS": f"--data-dir {shlex.quote(str(folder.data))}",  # else models land beside A1111's code
     }
-    silence = INSTALLER_SILENCE
     try:
-        run(command, env=environment, cwd=folder.code, on_line=on_line, timeout=silence, signs_of_life=alive)
+        run(command, env=environment, cwd=folder.code, on_line=on_line, timeout=INSTALLER_SILENCE, signs_of_life=alive)
     except CommandError as error:
         if reason := pip_failures(lines):
             return reason
         if error.silent:
-            return f"it did nothing for {silence:.0f} seconds and was stopped"
+            return f"it did nothing for {INSTALLER_SILENCE:.0f} seconds and was stopped"
         return f"its last message was: {lines[-1][:200].rstrip('.')}" if lines else "it printed nothing"
     return pip_failures(lines)
 
 
-class SignsOfLife:
-    """Asked every second: changes while an installer or what it started computes; tells when it is silent."""
-
-    SILENT: Final = 5.0  # seconds
-
-    def __init__(self, script: Path, tell: Callable[[float], None]) -> None:
-        self.script, self.tell = str(script), tell
-        self.began = self.last = time.monotonic()
-
-    def spoke(self) -> None:
-        """It has printed something."""
-        self.last = time.monotonic()
-
-    def __call__(self) -> object:
-        """The processor time of all its processes."""
-        if time.monotonic() - self.last > self.SILENT:
-            self.tell(time.monotonic() - self.began)
-        used = []
-        for process in psutil.Process().children():
-            try:
-                if self.script in process.cmdline():
-                    used = [(one.pid, sum(one.cpu_times()[:2])) for one in (process, *process.children(recursive=True))]
-            except psutil.NoSuchProcess:
-                continue
-        return used
+def time_used(script: Path) -> list[tuple[int, float]]:
+    """The processor time of each process of an installer: it changes while one computes."""
+    for process in psutil.Process().children():
+        try:
+            if str(script) in process.cmdline():
+                return [(one.pid, sum(one.cpu_times()[:2])) for one in (process, *process.children(recursive=True))]
+        except psutil.NoSuchProcess:
+            continue
+    return []
 
 
 def pip_failures(lines: Iterable[str]) -> str | None:

@@ -9,7 +9,7 @@ from typing import Final
 from launcher.core.folder import Folder
 from launcher.core.problem import Problem
 from launcher.core.status import Step
-from launcher.extensions.address import checked_address, head_commit, refuse_other_branch, same_address
+from launcher.extensions.address import checked_address, head_commit, refuse_other_branch
 from launcher.extensions.extension import Extension, extensions_on_drive, switch, switched_off
 from launcher.source.checkout import check_out, keep_edits
 from launcher.source.git import changed_files
@@ -35,7 +35,10 @@ def change_one(folder: Folder, action: str, what: str, step: Step) -> Change:
     if action == "update all":
         return update_all(folder, step)
     if action == "list":
-        return Change("; ".join(extension.in_words() for extension in listed(folder)) or NONE, new=False)
+        extensions = extensions_on_drive(folder)
+        for extension in extensions:
+            pull_history(folder, extension.drive_dir)
+        return Change("; ".join(extension.in_words() for extension in extensions) or NONE, new=False)
     if not what.strip():
         raise Problem("The field **what** is empty.", "Paste the address of an extension's page, or write its name.")
     if action == "add":
@@ -44,18 +47,11 @@ def change_one(folder: Folder, action: str, what: str, step: Step) -> Change:
     if action == "remove":
         return remove_extension(extension)
     off, name = action == "switch off", extension.name
+    message = f"{name} is {'switched off' if off else 'switched on'}"
     if off == (name in switched_off(folder)):
-        return Change(f"{name} is {'switched off' if off else 'switched on'} already", new=False)
+        return Change(f"{message} already", new=False)
     switch(folder, off=[name] if off else (), on=() if off else [name])
-    return Change(f"{name} is {'switched off' if off else 'switched on'}")
-
-
-def listed(folder: Folder) -> list[Extension]:
-    """Every extension, its history brought from Drive."""
-    extensions = extensions_on_drive(folder)
-    for extension in extensions:
-        pull_history(folder, extension.drive_dir)
-    return extensions
+    return Change(message)
 
 
 def add_extension(folder: Folder, text: str, step: Step) -> Change:
@@ -67,7 +63,8 @@ def add_extension(folder: Folder, text: str, step: Step) -> Change:
     there = extension_named(folder, address.name)
     if there:
         pull_history(folder, there.drive_dir)
-        if there.url and same_address(there.url, address.url):
+        known = (there.url or "").lower().removesuffix("/").removesuffix(".git")
+        if address.url.lower() == f"{known}.git":  # another spelling of it
             return update_extension(there, step)
         raise Problem(
             f"There is another extension called {there.name} already" + (f", from {there.url}." if there.url else "."),

@@ -9,7 +9,7 @@ from launcher.core.folder import GB, free_bytes, largest_files
 from launcher.core.problem import Problem
 from launcher.core.snapshot import Button, State
 from launcher.drive.mount import connect_drive, drive_is_mounted
-from launcher.drive.troubles import is_drives_fault
+from launcher.drive.names import is_drives_fault
 from launcher.launch import start
 from launcher.launch.launch import Launch
 from launcher.launch.steps import STOPPED_NOTE, Failed

@@ -1,7 +1,6 @@
 """The web UI's own Python environment: linked from the kernel's and installed by uv, from a lock."""
 
 import hashlib
-import json
 import re
 from collections.abc import Container
 from dataclasses import asdict, dataclass, replace
@@ -14,7 +13,7 @@ from packaging.utils import canonicalize_name
 from launcher.core.folder import GB, Folder, require_room, write_safely
 from launcher.core.problem import Problem
 from launcher.core.process import CommandError, run, works
-from launcher.core.session import read_object
+from launcher.core.session import read_object, write_object
 from launcher.core.status import Step
 from launcher.python import probe
 from launcher.python.bytecode import put_bytecode
@@ -53,7 +52,7 @@ def read_finished(folder: Folder) -> Finished | None:
 
 
 def write_finished(folder: Folder, finished: Finished) -> None:
-    write_safely(folder.python / COMPLETE, json.dumps(asdict(finished)))
+    write_object(folder.python / COMPLETE, asdict(finished))
 
 
 def prepare_python(folder: Folder, packages: list[str], step: Step) -> bool:
@@ -114,8 +113,12 @@ def make_work(folder: Folder, step: Step) -> None:
         fill(find_uv(folder), folder, finished.wanted, {}, step)
         write_finished(folder, replace(finished, packages=installed_packages(folder), linked={}))
         trouble = trouble_with(folder)
-    if trouble:
-        raise Problem(f"The web UI's Python does not work on this machine: {trouble}.", remedy_for(trouble))
+    if not trouble:
+        return
+    remedy = "Choose Runtime → Disconnect and delete runtime, and press ▶ again. If it happens again, please report it."
+    if library := re.search(r"(lib[\w+.-]+\.so[\w.]*): cannot open shared object", trouble):  # ▶ does not mend that
+        remedy = f"This machine lacks the system library {library[1]}. Install the package it is in, and press ▶ again."
+    raise Problem(f"The web UI's Python does not work on this machine: {trouble}.", remedy)
 
 
 def fill(uv: str, folder: Folder, packages: list[str], linked: Container[str], step: Step) -> None:
@@ -155,7 +158,6 @@ def absent(folder: Folder, wanted: list[str], linked: Container[str]) -> list[st
 
 
 def linked_bytes(linked: Container[str]) -> int:
-    """Bytes that were not fetched, because these packages are linked."""
     return sum(pin.size for pin in ALL_PINS.values() if pin.name in linked)
 
 
@@ -170,10 +172,3 @@ def foreign_libraries(folder: Folder, pid: int) -> list[str]:
     known = {file[0] for files in linked for file in files.values() if file}
     ours = (f"{folder.python}/", f"{folder.python.resolve()}/")
     return sorted({path for path in CUDA.findall(maps) if path not in known and not path.startswith(ours)})
-
-
-def remedy_for(trouble: str) -> str:
-    """What to do where packages do not work: a missing library of the system is not mended by ▶."""
-    if library := re.search(r"(lib[\w+.-]+\.so[\w.]*): cannot open shared object", trouble):
-        return f"This machine lacks the system library {library[1]}. Install the package it is in, and press ▶ again."
-    return "Choose Runtime → Disconnect and delete runtime, and press ▶ again. If it happens again, please report it."

@@ -20,13 +20,13 @@ OLDEST_UV: Final = (0, 5, 0)  # before it some of the options and variables we u
 UV_SILENCE: Final = 120.0  # seconds in which uv may say nothing and no byte arrive
 ROOM_FOR_CACHE: Final = 10 * GB  # on another disk than the launcher's folder uv's cache needs at least that
 REPORT: Final = "If it fails again, please report it."
-AGAIN: Final = "Wait a few minutes and press ▶ again; packages that arrived whole are kept."
+WAIT_AND_PRESS: Final = "Wait a few minutes and press ▶ again; packages that arrived whole are kept."
 CHANGED: Final = "Press ▶ again. If it fails again, something on the way is changing the files: please report it."
 LEAD_THERE: Final = (*PROXIES, "UV_DEFAULT_INDEX", "UV_INDEX_URL", "UV_PYTHON_INSTALL_MIRROR", "PIP_INDEX_URL")
 CONFLICT: Final = r"No solution found|unsatisfiable|incompatible|conflict"  # as uv says that packages exclude others
 # What uv says -> what happened, and what to do. The first that fits. {0}: what its group holds. Where something stands
 # in the way, it may be what the variables say.
-IN_THE_WAY: Final = (
+ON_THE_WAY: Final = (
     (
         r"there are no versions of (pip|setuptools|wheel)\b",
         "What answers in place of the {place} is something else: it does not have {0}.",
@@ -53,8 +53,8 @@ FAILURES: Final = (
         CHANGED,
     ),
     (r"[Hh]ash mismatch", "What the {place} sent is not what it should be: its checksum is different.", CHANGED),
-    (r"429 Too Many Requests", "The {place} has received too many requests from here (429).", AGAIN),
-    (r"HTTP status server error \((\d+)", "The {place} is not working right now (it answers {0}).", AGAIN),
+    (r"429 Too Many Requests", "The {place} has received too many requests from here (429).", WAIT_AND_PRESS),
+    (r"HTTP status server error \((\d+)", "The {place} is not working right now (it answers {0}).", WAIT_AND_PRESS),
     (
         r"HTTP status client error \((\d+)|returned an? (\d+) ",
         "The {place} refuses the download (it answers {0}).",
@@ -66,9 +66,9 @@ FAILURES: Final = (
         r"|Failed to (?:extract|unzip|untar)|[Mm]ismatched content length|missing end of central directory"
         r"|decompression",
         "The download from the {place} arrived damaged or incomplete.",
-        AGAIN,
+        WAIT_AND_PRESS,
     ),
-    (r"[Tt]imed? ?out|said nothing for too long", "The {place} stopped sending.", AGAIN),
+    (r"[Tt]imed? ?out|said nothing for too long", "The {place} stopped sending.", WAIT_AND_PRESS),
     (
         r"(?:Permission denied|Read-only file system|os error (?:13|30))",
         "The launcher's folder cannot be written to.",
@@ -146,7 +146,6 @@ def webui_environment(folder: Folder) -> dict[str, str]:
 
 
 def site_packages(folder: Folder) -> Path:
-    """Where the environment's packages lie."""
     return folder.python / "lib" / f"python{PYTHON_VERSION}" / "site-packages"
 
 
@@ -163,7 +162,6 @@ def installed_packages(folder: Folder) -> dict[str, str]:
 
 
 def python_path(folder: Folder) -> str:
-    """The environment's interpreter."""
     return str(folder.python / "bin" / "python")
 
 
@@ -177,11 +175,11 @@ def uv_problem(folder: Folder, error: CommandError, place: str, what: str) -> Pr
             "Delete what you do not need under Files on the left, or choose Runtime → Disconnect and delete runtime; "
             "then press ▶ again.",
         )
-    for row in (*IN_THE_WAY, *FAILURES):
+    for row in (*ON_THE_WAY, *FAILURES):
         pattern, happened, remedy = row
         if found := re.search(pattern, said):
             groups = [group for group in found.groups() if group]
-            more = also_look_at(LEAD_THERE) if row in IN_THE_WAY else ""
+            more = also_look_at(LEAD_THERE) if row in ON_THE_WAY else ""
             return Problem(happened.format(*groups, place=place), remedy + more)
     lines = [line.strip(" ╰─▶×│├") for line in error.output.splitlines() if re.search(r"[×╰│]|error|cause", line)]
     words = " ".join(line.removeprefix("error: ") for line in lines if line).replace(" cause: ", ": ")[:400]

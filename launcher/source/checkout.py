@@ -20,7 +20,7 @@ from launcher.source.git import (
     answer,
     changed_files,
     clear_stale_locks,
-    fetch,
+    fetch_commit,
     git,
     head_of,
     holds,
@@ -66,7 +66,7 @@ def keep_history(folder: Folder, history: Path, repository: Repository, step: St
     urls = (f"file://{there}",) if pinned and (there / ".git" / "HEAD").exists() else ()
     for url in (*urls, *repository.urls):
         try:
-            commit = fetch(history, url, wanted, step)
+            commit = fetch_commit(history, url, wanted, step)
         except CommandError as error:
             failure = f"{url}: {last_words(error)}"
             continue
@@ -115,8 +115,8 @@ def keep_edits(folder: Folder, files: Path, step: Step) -> bool:
     That folder is named by what is in it, so that it is made, and said, once. Links out of the checkout are left out.
     """
     inside = files.resolve()
-    changed = [name for name in changed_files(files) if (files / name).is_file()]
-    changed = [name for name in changed if (files / name).resolve().is_relative_to(inside)]
+    paths = {name: files / name for name in changed_files(files)}
+    changed = [name for name, path in paths.items() if path.is_file() and path.resolve().is_relative_to(inside)]
     digest = hashlib.sha256(b"".join(os.fsencode(name) + (files / name).read_bytes() for name in changed)).hexdigest()
     aside = folder.kept / EDITS / f"{files.name}-{digest[:8]}"
     if changed and not aside.exists():

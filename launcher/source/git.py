@@ -33,7 +33,7 @@ def git(*arguments: str, at: Path | None = None, on_line: Callable[[str], None] 
     return run(["git", *where, *OPTIONS, *arguments], env=env, on_line=on_line, timeout=SILENCE).strip()
 
 
-def fetch(history: Path, url: str, wanted: str, step: Step | None = None) -> str:
+def fetch_commit(history: Path, url: str, wanted: str, step: Step | None = None) -> str:
     """Fetch one branch, tag or commit, without what came before it (2 MB of A1111, not 40); return the commit.
 
     Raises `CommandError`.
@@ -65,12 +65,10 @@ def holds(history: Path, commit: str) -> bool:
 
 
 def head_of(checkout: Path) -> str | None:
-    """The commit that a checkout is at."""
     return answer("rev-parse", "--verify", "--quiet", "HEAD^{commit}", at=checkout)
 
 
 def setting(repository: Path, name: str) -> str | None:
-    """A setting of a repository's own."""
     return answer("config", "--get", name, at=repository)
 
 

@@ -6,7 +6,6 @@ out of it, object by object, counts. Else it is left out, said, fetched anew and
 """
 
 import errno
-import json
 import os
 import re
 import shutil
@@ -14,16 +13,17 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from launcher.core.folder import PART, Folder, make_folder_below, write_safely
+from launcher.core.files import copy_whole, free_path
+from launcher.core.folder import PART, Folder, make_folder_below
 from launcher.core.process import CommandError
-from launcher.core.session import read_object
+from launcher.core.session import read_object, write_object
 from launcher.core.status import Step
-from launcher.source.git import COMMITS, answer, clear_stale_locks, fetch, git, holds, last_words
+from launcher.source.git import COMMITS, answer, clear_stale_locks, fetch_commit, git, holds, last_words
 
-KEPT: Final = ".source"  # the folder with the two, below each repository's folder on Drive; the sync sweeps .oneclick
-BUNDLE: Final = f"{KEPT}/commits.bundle"
-ORIGIN: Final = f"{KEPT}/origin.json"  # a file of its own: with it a bundle that is lost can be fetched anew
-GONE: Final = (errno.EIO, errno.EISDIR)  # what Drive answers where a file's contents are lost
+SOURCE_DIR: Final = ".source"  # the folder with the two, in each repository's on Drive; the sync sweeps .oneclick
+BUNDLE: Final = f"{SOURCE_DIR}/commits.bundle"
+ORIGIN: Final = f"{SOURCE_DIR}/origin.json"  # a file of its own: with it a bundle that is lost can be fetched anew
+LOST: Final = (errno.EIO, errno.EISDIR)  # what Drive answers where a file's contents are lost
 
 
 def pull_history(folder: Folder, kept: Path, step: Step | None = None) -> Path:
@@ -51,9 +51,9 @@ def pull_history(folder: Folder, kept: Path, step: Step | None = None) -> Path:
         if others:
             take_over(history, kept)
         else:
-            take(history, copy)
+            take_bundle(history, copy)
     except (CommandError, OSError) as error:
-        if isinstance(error, OSError) and error.errno not in GONE:
+        if isinstance(error, OSError) and error.errno not in LOST:
             raise
         copy.write_bytes(b"")
         how = "it is replaced" if newest_held(history) or not extension else fetch_anew(history, step)
@@ -84,13 +84,9 @@ def push_history(folder: Folder, kept: Path) -> None:
 def put_on_drive(folder: Folder, local: Path, target: Path) -> None:
     """Copy a file to Drive: it gets its name once it is whole. Raises `OSError`."""
     make_folder_below(folder.kept, target.parent)
-    part = target.with_name(f"{target.name}{PART}")
-    shutil.copyfile(local, part)
-    if part.stat().st_size != local.stat().st_size:
-        raise OSError(errno.EIO, "Google Drive did not keep the whole file", str(part))
     if target.is_dir():
-        os.replace(target, target.with_name(f"{target.name}.{changed_at(target)}"))
-    os.replace(part, target)
+        os.replace(target, free_path(target))
+    copy_whole(local, target, target.with_name(f"{target.name}{PART}"))
 
 
 def copies(history: Path) -> tuple[Path, Path]:
@@ -103,7 +99,7 @@ def changed_at(path: Path) -> int | None:
     return path.stat().st_mtime_ns if path.exists() else None
 
 
-def take(history: Path, bundle: Path) -> None:
+def take_bundle(history: Path, bundle: Path) -> None:
     """Take all that is in a bundle. Raises `CommandError` for a damaged one."""
     heads = heads_in(bundle)
     named = re.findall(rf"^([0-9a-f]{{40}}) {COMMITS}\1$", "\n".join(heads), re.MULTILINE)
@@ -123,9 +119,9 @@ def take(history: Path, bundle: Path) -> None:
 def take_over(history: Path, kept: Path) -> None:
     """Take the commit that is used of another's repository on Drive. Raises `CommandError` for a damaged one."""
     try:
-        fetch(history, f"file://{kept}", "refs/oneclick/used")  # the name that 1.2.0 had for it
+        fetch_commit(history, f"file://{kept}", "refs/oneclick/used")  # the name that 1.2.0 had for it
     except CommandError:
-        fetch(history, f"file://{kept}", "HEAD")
+        fetch_commit(history, f"file://{kept}", "HEAD")
 
 
 def origin_of_old(repository: Path) -> dict[str, str | None]:
@@ -142,7 +138,7 @@ def fetch_anew(history: Path, step: Step | None) -> str:
     if "url" not in origin:
         return "nobody knows where it came from. Remove the extension, and add it again"
     try:
-        fetch(history, origin["url"], origin.get("used", "HEAD"), step)
+        fetch_commit(history, origin["url"], origin.get("used", "HEAD"), step)
     except CommandError as error:
         return f"it could not be downloaded again ({last_words(error)}). The next start tries it once more"
     return "it was downloaded again and is replaced"
@@ -152,11 +148,10 @@ def note_origin(history: Path, found: Mapping[str, str | None]) -> None:
     """Note where an extension's history comes from: `url`; the `branch` its checkouts are on; `followed`, a branch that
     a person chose in place of the main one; the commit that is `used`.
     """
-    write_safely(copies(history)[1], json.dumps({name: text for name, text in found.items() if text}))
+    write_object(copies(history)[1], {name: text for name, text in found.items() if text})
 
 
 def origin_of(history: Path) -> dict[str, str]:
-    """What `note_origin` noted."""
     return {name: text for name, text in read_object(copies(history)[1]).items() if isinstance(text, str)}
 
 
@@ -167,7 +162,6 @@ def used_commit(history: Path) -> str | None:
 
 
 def newest_held(history: Path) -> str | None:
-    """The youngest commit of a history."""
     return answer("for-each-ref", "--sort=-committerdate", "--count=1", "--format=%(objectname)", COMMITS, at=history)
 
 

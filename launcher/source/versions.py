@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Mapping
 from enum import Enum
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from launcher.core.fields import NEWEST
 from launcher.core.folder import write_safely
@@ -38,16 +38,17 @@ class Versions:
     unfinished: commit to how often its start saw no end.
     """
 
-    def __init__(self, kept: Path, launcher: str = PACKAGE.name) -> None:
-        self.file, self.launcher = kept / VERSIONS, launcher
+    def __init__(self, kept: Path) -> None:
+        self.file = kept / VERSIONS
         found = read_object(self.file)
         self.good = commit_in(found.get("good")) or commit_in(read_object(kept / OLD_NOTES).get("last_good"))
-        self._wanted, self._failed, self._unfinished = (table_in(found, name) for name in TABLES)
+        tables = (found.get(name) for name in TABLES)
+        self._wanted, self._failed, self._unfinished = (one if isinstance(one, dict) else {} for one in tables)
 
     def failure(self, commit: str) -> str | None:
         """Why that commit should not be tried again."""
         found = self._failed.get(commit)
-        if isinstance(found, dict) and found.get("launcher") == self.launcher:
+        if isinstance(found, dict) and found.get("launcher") == PACKAGE.name:
             return str(found.get("why"))
         if self._times_unfinished(commit) >= MOST_UNFINISHED:
             return "the machine went away each time before it had started"
@@ -73,7 +74,7 @@ class Versions:
         """That commit has started, and those failed (commit to the reason) before it did."""
         self.good = commit
         self._failed.pop(commit, None)
-        self._failed |= {other: {"why": why, "launcher": self.launcher} for other, why in failed.items()}
+        self._failed |= {other: {"why": why, "launcher": PACKAGE.name} for other, why in failed.items()}
         for other in (commit, *failed):
             self._unfinished.pop(other, None)
         self._write()
@@ -90,12 +91,6 @@ class Versions:
     def _write(self) -> None:
         tables = zip(TABLES, (self._wanted, self._failed, self._unfinished), strict=True)
         write_safely(self.file, json.dumps({"good": self.good} | dict(tables), indent=1))
-
-
-def table_in(found: dict[str, Any], name: str) -> dict[str, Any]:
-    """A table in what was read from Drive; empty where something else is there."""
-    table = found.get(name)
-    return table if isinstance(table, dict) else {}
 
 
 def commit_in(value: object) -> str | None:

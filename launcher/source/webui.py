@@ -34,16 +34,14 @@ SUB_REPOSITORIES: Final = {
 }
 
 
-def versions_to_try(
-    folder: Folder, version: str, step: Step, newest: str | None = None, versions: Versions | None = None
-) -> Tries:
+def versions_to_try(folder: Folder, version: str, step: Step, newest: str | None = None) -> Tries:
     """The versions this launch may use, best first: what the field `version` says, then the one that worked last.
 
     `version` is `NEWEST`, `LAST_GOOD`, or the name of a branch, a tag or a commit; `newest` is the newest commit where
     somebody has asked for it already. Raises `Problem` where there is none: a name that A1111 does not have, no network
     and nothing kept.
     """
-    versions = versions or Versions(folder.kept)
+    versions = Versions(folder.kept)
     good = versions.good
     step.say("reading the version kept on Drive" if version == LAST_GOOD else "asking GitHub for the version")
     kept = good or used_commit(pull_history(folder, folder.kept, step))  # a folder of others has no notes of ours

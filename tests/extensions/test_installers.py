@@ -68,7 +68,7 @@ def test_each_is_named_at_work_and_that_it_takes_minutes_is_said_all_the_while(f
 def test_one_that_computes_and_prints_nothing_shows_that_it_lives(
     folder: Folder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(install.SignsOfLife, "SILENT", 0.0)
+    monkeypatch.setattr(install, "SILENT", 0.0)
     monkeypatch.setattr(install, "INSTALLER_SILENCE", 2.0)
     seen = tmp_path / "seen"
     put_installer(folder, "compiles", f"import os\nwhile not os.path.exists({str(seen)!r}):\n    pass\n")

@@ -18,11 +18,11 @@ from launcher.drive.restore import COMES_BACK
 from launcher.drive.sync import Sync
 from launcher.extensions.address import Address, checked_address
 from launcher.extensions.extension import Extension, extensions_on_drive, put_extensions, switch, switched_off
-from launcher.extensions.manage import Change, add_extension, change_one, listed
+from launcher.extensions.manage import Change, add_extension, change_one
 from launcher.extensions.suspects import suspects
 from launcher.models.catalog import CONTROL_FAMILIES, chosen_controls
-from launcher.source.kept import note_origin, origin_of
 from tests.conftest import COLAB_PYTHON, new_folder
+from tests.source.test_kept import as_1_2_0_kept_it
 from tests.world import MODEL_LINK, World, safetensors
 from tests.world.githost import git
 from tests.world.heard import Heard
@@ -198,9 +198,8 @@ def test_a_link_to_a_page_of_its_main_branch_adds_it(folder: Folder) -> None:
 def test_one_that_was_once_added_from_a_branch_is_updated_from_that_branch(world: World, folder: Folder) -> None:
     bare = world.git.root / f"{NICE}.git"
     git("branch", "new/look", at=bare)
-    change(folder, "add", ADDRESS)
-    history = folder.history(drive_dir(folder, "sd-nice"))
-    note_origin(history, origin_of(history) | {"followed": "new/look"})
+    as_1_2_0_kept_it(drive_dir(folder, "sd-nice"), world.git.url, NICE)
+    git("config", "oneclick.branch", "new/look", at=drive_dir(folder, "sd-nice"))
     newer = git("commit-tree", "-p", "new/look", "-m", "newer", "new/look^{tree}", at=bare)
     git("update-ref", "refs/heads/new/look", newer, at=bare)
     assert change(folder, "update all")[0].startswith(f"sd-nice: version {newer[:8]}")
@@ -355,8 +354,8 @@ def test_a_folder_without_history_is_loaded_too(folder: Folder) -> None:
 def test_one_that_a1111s_own_tab_installed_gets_its_history_on_drive(world: World, folder: Folder) -> None:
     git("clone", "-q", f"{world.git.url}{NICE}.git", str(folder.data / "extensions" / "sd-nice"))
     put_extensions(folder, Heard())
-    assert [extension.name for extension in listed(folder)] == ["sd-nice"]
-    assert listed(folder)[0].url == f"{world.git.url}{NICE}.git"
+    assert [extension.name for extension in extensions_on_drive(folder)] == ["sd-nice"]
+    assert extensions_on_drive(folder)[0].url == f"{world.git.url}{NICE}.git"
 
 
 # ---- who is to blame
@@ -366,7 +365,7 @@ def test_the_one_in_the_last_words_is_blamed_else_the_new_ones_else_all(world: W
     for name in ("a", "b", "c"):
         world.git.add(f"person/{name}", {"x": b"x"})
         add_extension(folder, f"https://github.com/person/{name}", Heard())
-    versions = {extension.name: str(extension.commit) for extension in listed(folder)}
+    versions = {extension.name: str(extension.commit) for extension in extensions_on_drive(folder)}
     assert suspects(folder, 'File "/content/oneclick/data/asd1111/extensions/b/scripts/x.py", line 3', {}) == ["b"]
     assert suspects(folder, "nothing to see", {**versions, "c": "0" * 40}) == ["c"]
     assert suspects(folder, "nothing to see", versions) == ["c", "b", "a"], "the newest first"

@@ -11,7 +11,7 @@ import subprocess
 from pathlib import Path
 from typing import Final
 
-from launcher.python.bytecode import KEPT
+from launcher.python.bytecode import ARCHIVE
 from tests.conftest import ROOT
 from tests.programs.bench_launches import LEGS_IN_A_ROW, SLOW_DRIVE, Row, kernel_at, launch_seconds, met, spread
 from tests.programs.bench_packages import BEFORE, colab_image
@@ -58,7 +58,7 @@ def new_machine_rows(root: Path, upstreams: Path) -> list[Row]:
         environment = place.environment | {"UV_CACHE_DIR": str(place.machine / "cache-of-uv")}
         with kernel_at({**environment, "ONECLICK_PANEL": "text"}, place.machine, python) as kernel:
             kernel.start(cell_source("launch", **fields))  # puts everything on Drive
-            kernel.wait((place.kept / KEPT).exists, 600, "the bytecode on Drive")
+            kernel.wait((place.kept / ARCHIVE).exists, 600, "the bytecode on Drive")
         place.lose_machine(aside=True)
         launch_seconds(environment, place.machine, python, before, **fields)  # puts what it wants there, too
         for _ in range(ROUNDS):

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from launcher.core.folder import Folder
-from launcher.python.bytecode import KEPT, keep_bytecode, put_bytecode, unpack_bytecode
+from launcher.python.bytecode import ARCHIVE, keep_bytecode, put_bytecode, unpack_bytecode
 
 PACKAGES = ["toy==1.0"]
 SOURCES = {"toy/__init__.py": "", "toy/one.py": "told = 'one'\n", "toy/two.py": "told = 'two'\n"}
@@ -105,19 +105,19 @@ def test_only_what_has_a_source_is_put_and_nothing_is_replaced(second: Folder) -
 
 
 def test_it_is_written_once_for_the_same_packages(first: Folder) -> None:
-    kept = first.kept / KEPT
+    kept = first.kept / ARCHIVE
     kept.chmod(0o400)
     keep_bytecode(first, list(reversed(PACKAGES)))
     assert kept.stat().st_mode & 0o777 == 0o400, "it was written again"
     keep_bytecode(first, [*PACKAGES, "more==2.0"])
     assert kept.stat().st_mode & 0o777 != 0o400
-    assert sorted(path.name for path in first.kept.iterdir()) == [KEPT]
+    assert sorted(path.name for path in first.kept.iterdir()) == [ARCHIVE]
 
 
 @pytest.mark.parametrize("at", [0.0, 0.1, 0.3, 0.5, 0.7])
 @pytest.mark.parametrize("damage", ["cut", "changed"])
 def test_a_damaged_one_is_not_used_and_made_anew(first: Folder, second: Folder, damage: str, at: float) -> None:
-    kept = second.kept / KEPT
+    kept = second.kept / ARCHIVE
     whole = kept.read_bytes()
     place = int(len(whole) * at)
     kept.write_bytes(whole[:place] if damage == "cut" else whole[:place] + bytes(40) + whole[place + 40 :])

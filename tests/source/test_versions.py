@@ -17,6 +17,7 @@ from launcher.core.problem import Problem
 from launcher.core.process import CommandError
 from launcher.python.lock import CONSTRAINTS
 from launcher.python.uv import uv_problem
+from launcher.source import versions
 from launcher.source.versions import MOST_UNFINISHED, Stage, Tries, Versions
 from launcher.source.webui import check_out_sub_repositories, check_out_version, versions_to_try
 from tests.conftest import new_folder
@@ -197,12 +198,15 @@ def test_a_version_that_takes_the_machine_with_it_is_tried_a_few_times_only(worl
     assert OneLaunch(folder, {}).run(NEWEST, newest) == good
 
 
-def test_another_launcher_tries_a_version_that_failed_once_more(world: World, folder: Folder) -> None:
+def test_another_launcher_tries_a_version_that_failed_once_more(
+    world: World, folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
     OneLaunch(folder, {}).run(NEWEST)
     bad, newest = publish(world, "package")
     OneLaunch(folder, {bad: "package"}).run(NEWEST, newest)
     heard = Heard()
-    tries = versions_to_try(folder, NEWEST, heard, newest, Versions(folder.kept, launcher="with other pins"))
+    monkeypatch.setattr(versions, "PACKAGE", Path("with other pins"))
+    tries = versions_to_try(folder, NEWEST, heard, newest)
     assert (tries.commit, heard.notices) == (bad, [])
 
 

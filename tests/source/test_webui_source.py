@@ -12,7 +12,7 @@ from launcher.core.problem import Problem
 from launcher.core.process import CommandError
 from launcher.extensions.address import head_commit
 from launcher.source.checkout import keep_edits
-from launcher.source.git import fetch, resolve_ref, restore_missing
+from launcher.source.git import fetch_commit, resolve_ref, restore_missing
 from launcher.source.kept import BUNDLE
 from launcher.source.webui import check_out_sub_repositories, check_out_version, newest_commit, versions_to_try
 from tests.conftest import new_folder
@@ -230,5 +230,5 @@ def test_an_address_that_looks_like_an_option_is_not_one(tmp_path: Path) -> None
         with pytest.raises(Problem):
             head_commit(address)
         with pytest.raises(CommandError):
-            fetch(history, address, "HEAD", Heard())
+            fetch_commit(history, address, "HEAD", Heard())
     assert not ran.exists()
