@@ -49,13 +49,13 @@ def watch(launch: Launch) -> None:
             return
         if launch.over.is_set():
             continue
-        if look % DRIVE_LOOKS == 0:
+        asked = launch.restart_wanted.is_set()
+        died = not launch.webui.running and status.now.state != State.FAILED
+        if look % DRIVE_LOOKS == 0 or asked or died:  # a start needs Drive, and may have failed for want of it
             check_drive(launch, measure=look % LINK_LOOKS == 0)
         if look % LINK_LOOKS == LINK_LOOKS - 1 or (launch.tunneled and not launch.public_link.tunnel.running):
             launch.begin_beside("checking the link", lambda: check_link(launch))
-        asked = launch.restart_wanted.is_set()
-        died = not launch.webui.running and status.now.state != State.FAILED
-        if launch.drive_away:  # a start needs Drive: it waits, and does not count as one that failed
+        if launch.drive_away:  # it waits, and does not count as one that failed
             if asked or died:
                 step.say("it starts again once Google Drive is connected")
         elif asked:
