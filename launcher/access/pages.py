@@ -14,18 +14,21 @@ from launcher.ui.html import steps_html, told_html
 OWN_PAGES: Final = "/oneclick/"  # A1111 has nothing there
 # Draws the page anew where it stands, and only what changed: one that is loaded again loses a screen reader's place. In
 # place of the web UI it gives way once that answers; on its own address it stays while the web UI restarts, and then
-# leads back to it.
+# leads back to it, not before: leaving would take back what is being asked. While a button is held down nothing is
+# drawn: a press on one that goes meanwhile is lost.
 STATUS_SCRIPT: Final = (
     "addEventListener('DOMContentLoaded',()=>{const own=location.pathname=='OWN',"
-    "state=()=>document.querySelector('h1').dataset.state,busy=()=>/^(re)?starting$/.test(state());let went=busy();"
+    "state=()=>document.querySelector('h1').dataset.state,busy=()=>/^(re)?starting$/.test(state());"
+    "let went=busy(),held=false;addEventListener('pointerdown',()=>held=true);"
+    "for(const e of['pointerup','pointercancel'])addEventListener(e,()=>setTimeout(()=>held=false));"
     "const draw=async()=>{let r;try{r=await fetch(location.href,{headers:{Accept:'text/html'}})}catch(e){return}"
     "if(!own&&r.status!=503)return location.reload();"
-    "const d=new DOMParser().parseFromString(await r.text(),'text/html').querySelectorAll('main>*'),"
-    "now=document.querySelector('main').children;"
+    "const d=new DOMParser().parseFromString(await r.text(),'text/html').querySelectorAll('main>*');"
+    "if(held)return;const now=document.querySelector('main').children;"
     "if(now.length!=d.length)now[0].parentNode.replaceChildren(...d);"
     "else d.forEach((e,i)=>{if(!e.isEqualNode(now[i]))now[i].replaceWith(e)});"
     "went=went||busy();if(own&&went&&state()=='ready')location.replace('/')};"
-    "document.addEventListener('submit',async e=>{e.preventDefault();went=true;"
+    "document.addEventListener('submit',async e=>{e.preventDefault();"
     "try{await fetch('OWNapi/restart',{method:'POST',body:'{}'})}catch(e){}await draw()});setInterval(draw,1000)})"
 ).replace("OWN", OWN_PAGES)
 # What each state means for who looks, and what the button then says; None where it would do nothing.
