@@ -110,6 +110,14 @@ def world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]:
 
 
 @pytest.fixture
+def folder_with_git(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Folder:
+    """A new folder; git in this process finds the world's hosts."""
+    for name, value in world.git.environment().items():
+        monkeypatch.setenv(name, value)
+    return new_folder(tmp_path)
+
+
+@pytest.fixture
 def kernels() -> Iterator[Callable[..., Kernel]]:
     """Starts kernels; ends those that still live."""
     started: list[Kernel] = []

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from launcher.core.files import copy_whole
 from launcher.core.folder import Folder, leads_nowhere
 from launcher.core.status import Step
 from launcher.drive.names import UNFINISHED
@@ -146,7 +147,7 @@ def restore_own_file(on_drive: Path, target: Path) -> None:
     if info.st_size > COMES_BACK:
         target.symlink_to(on_drive)
     else:
-        shutil.copy2(on_drive, target)
+        copy_whole(on_drive, target)
 
 
 def switched_off(folder: Folder) -> set[str]:

@@ -5,7 +5,6 @@ import json
 import os
 import re
 import shutil
-import signal
 import struct
 import threading
 import time
@@ -74,19 +73,6 @@ def test_the_web_ui_goes_on_while_drive_is_gone(place: Place, kernels: Kernels) 
     message = kernel.start(cell_source("launch", checkpoint=MODEL_LINK, api=True))
     kernel.wait(lambda: list((place.kept / "outputs").rglob("*.png")), 60, "the image to follow after ▶")
     assert place.pid("webui") == webui
-    stopped(kernel, message)
-
-
-def test_a_web_ui_that_ends_together_with_drive_waits_for_it_and_is_not_given_up(
-    place: Place, kernels: Kernels
-) -> None:
-    kernel, message = launched(place, kernels)
-    wait_ready(kernel)
-    webui = place.pid("webui")
-    place.drop_drive()
-    os.kill(webui, signal.SIGKILL)
-    kernel.wait(lambda: place.pid("webui") not in (0, webui), 60, "Drive to be connected, and the next start")
-    kernel.wait(lambda: "Your image generator is ready" in kernel.html(), 60, "it to be ready")
     stopped(kernel, message)
 
 

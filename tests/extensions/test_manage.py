@@ -21,7 +21,7 @@ from launcher.extensions.extension import Extension, extensions_on_drive, put_ex
 from launcher.extensions.manage import Change, add_extension, change_one
 from launcher.extensions.suspects import suspects
 from launcher.models.catalog import CONTROL_FAMILIES, chosen_controls
-from tests.conftest import COLAB_PYTHON, new_folder
+from tests.conftest import COLAB_PYTHON
 from tests.source.test_kept import as_1_2_0_kept_it
 from tests.world import MODEL_LINK, World, safetensors
 from tests.world.githost import git
@@ -36,11 +36,9 @@ Kernels = Callable[..., Kernel]
 
 
 @pytest.fixture
-def folder(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Folder:
-    for name, value in world.git.environment().items():
-        monkeypatch.setenv(name, value)
+def folder(world: World, folder_with_git: Folder) -> Folder:
     world.git.add(NICE, {"scripts/nice.py": b"one\n", "README": b"nice\n"})
-    return new_folder(tmp_path)
+    return folder_with_git
 
 
 def change(folder: Folder, action: str, what: str = "") -> tuple[str, list[str]]:

@@ -16,7 +16,6 @@ from launcher.extensions.manage import add_extension
 from launcher.source.checkout import Repository, check_out
 from launcher.source.kept import BUNDLE, ORIGIN, pull_history, push_history, used_commit
 from launcher.source.webui import check_out_sub_repositories, check_out_version, versions_to_try
-from tests.conftest import new_folder
 from tests.world import WEBUI, World
 from tests.world.githost import git, opened
 from tests.world.heard import Heard
@@ -27,11 +26,9 @@ INNER = "somebody/inner"
 
 
 @pytest.fixture
-def folder(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Folder:
-    for name, value in world.git.environment().items():
-        monkeypatch.setenv(name, value)
+def folder(world: World, folder_with_git: Folder) -> Folder:
     world.git.add(NICE, {"one": b"1\n", "two": b"2\n"})
-    return new_folder(tmp_path)
+    return folder_with_git
 
 
 def another(folder: Folder) -> Folder:

@@ -20,7 +20,6 @@ from launcher.python.uv import uv_problem
 from launcher.source import versions
 from launcher.source.versions import MOST_UNFINISHED, Stage, Tries, Versions
 from launcher.source.webui import check_out_sub_repositories, check_out_version, versions_to_try
-from tests.conftest import new_folder
 from tests.world import WEBUI, World
 from tests.world.githost import git
 from tests.world.heard import Heard
@@ -30,11 +29,9 @@ NOWHERE = "f" * 40  # a commit that GitHub tells of and then does not have
 
 
 @pytest.fixture
-def folder(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Folder:
-    for name, value in world.git.environment().items():
-        monkeypatch.setenv(name, value)
+def folder(world: World, folder_with_git: Folder) -> Folder:
     world.git.add(WEBUI, {"modules/launch_utils.py": b"", "launch.py": b"first"})  # without sub-repositories: faster
-    return new_folder(tmp_path)
+    return folder_with_git
 
 
 class OneLaunch:

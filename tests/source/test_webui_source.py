@@ -15,7 +15,6 @@ from launcher.source.checkout import keep_edits
 from launcher.source.git import fetch_commit, resolve_ref, restore_missing
 from launcher.source.kept import BUNDLE
 from launcher.source.webui import check_out_sub_repositories, check_out_version, newest_commit, versions_to_try
-from tests.conftest import new_folder
 from tests.world import WEBUI, World
 from tests.world.githost import git
 from tests.world.heard import Heard
@@ -24,10 +23,8 @@ SEED_EDIT = "print('my own change')\n"
 
 
 @pytest.fixture
-def folder(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Folder:
-    for name, value in world.git.environment().items():
-        monkeypatch.setenv(name, value)
-    return new_folder(tmp_path)
+def folder(folder_with_git: Folder) -> Folder:
+    return folder_with_git
 
 
 def bring(folder: Folder, update: bool = True, commit: str = "") -> tuple[str, list[str]]:
