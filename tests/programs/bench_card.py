@@ -110,8 +110,10 @@ class Load:
             self.percent = round(statistics.mean(said), 1) if said else None
 
 
-def row(webui: WebUI, name: str, rounds: int, **asked: Any) -> dict[str, Any]:
-    """One kind of image, in turn without and with; the first of each is not counted."""
+def row(webui: WebUI, name: str, rounds: int, plain: Any = None, **asked: Any) -> None:
+    """One kind of image, in turn without and with; the first of each is not counted. `plain`: what it must differ from,
+    or the row shows nothing of what it is named after.
+    """
     seconds: dict[bool, list[float]] = {False: [], True: []}
     pixels: dict[bool, Any] = {}
     for number in range(rounds + 1):
@@ -123,13 +125,14 @@ def row(webui: WebUI, name: str, rounds: int, **asked: Any) -> dict[str, Any]:
     mean = float(abs(pixels[True] - pixels[False]).mean())
     median = {on: statistics.median(seconds[on]) for on in seconds}
     least = {on: min(seconds[on]) for on in seconds}
-    made = {
+    made: dict[str, Any] = {
         "row": name, "without": round(median[False], 3), "with": round(median[True], 3),
         "least": [round(least[False], 3), round(least[True], 3)], "gain": round(least[False] / least[True], 2),
         "pixels": worst, "mean": round(mean, 4),
     }  # fmt: skip
+    if plain is not None and plain.shape == pixels[False].shape:
+        made["from the plain image"] = int(abs(plain - pixels[False]).max())
     print(json.dumps(made), flush=True)
-    return made
 
 
 def busy(webui: WebUI, name: str, **asked: Any) -> None:
@@ -200,7 +203,7 @@ def rows_of(webui: WebUI, name: str, size: int, steps: int, rounds: int, budget:
         if time.monotonic() > end:
             print(json.dumps({"row": f"{name}: {kind}", "left out": "time"}), flush=True)
             continue
-        row(webui, f"{name}: {kind}", times, **asked | more)
+        row(webui, f"{name}: {kind}", times, drawn, **asked | more)
     busy(webui, name, **asked)
     interrupted(webui, **asked)
     row(webui, f"{name}: after an interrupted image", 2, **asked)
