@@ -16,7 +16,7 @@ WORKERS ?= 6
 MINUTES ?= 120
 unexport PYTHONDONTWRITEBYTECODE  # else every kernel compiles IPython anew, 3 s each
 
-.PHONY: run test suite check notebook real real-outputs real-extensions colab faults machines attacks long-run first-path shots bench docs lock pins setup clean
+.PHONY: run test suite check notebook real real-outputs real-extensions colab faults machines attacks long-run first-path shots bench bench-card docs lock pins setup clean
 
 run: setup
 	$(PYTHON) -m launcher.notebook.build
@@ -86,6 +86,10 @@ shots: setup
 bench: setup
 	$(PYTHON) -m launcher.notebook.build
 	$(PYTHON) -m tests.programs.bench $(if $(UPSTREAMS),--upstreams $(UPSTREAMS))
+
+# Where there is a card: MACHINE is the launcher's folder there, CHECKPOINTS has models to paint with.
+bench-card:
+	python3 -m tests.programs.bench_card --machine $(MACHINE) --checkpoints $(CHECKPOINTS) --work run/bench-card
 
 docs: setup
 	$(PYTHON) -m tests.programs.docs $(if $(ALL),--all)

@@ -10,6 +10,7 @@ import base64
 import io
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -240,8 +241,7 @@ def main() -> None:
         row(webui, "sd15: after models were switched", 2, **asked)
     finally:
         webui.close()
-        said = [line for line in log.read_text().splitlines() if line.startswith("Faster images") or "Error" in line]
-        print("\n".join(said))
+        print("\n".join(re.findall(r"Faster images: [^\r\n]*|[^\r\n]*Error[^\r\n]*", log.read_text())))
 
 
 if __name__ == "__main__":
