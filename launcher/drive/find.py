@@ -6,10 +6,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
 
+from launcher.core.folder import WEBUI_FOLDER
 from launcher.core.outside import Damaged, is_below, read_json
 from launcher.models.identify import WEIGHTS
 
-WEBUI_FOLDER: Final = "stable-diffusion-webui"  # in drive_folder, as this launcher and most before it have it
 CHECKPOINTS: Final = Path("models", "Stable-diffusion")  # every web UI has it, and hardly anything else
 AT_A_TIME: Final = 16  # questions to Drive, each of which takes long
 DEPTH: Final = 3  # folders below the one that is named: models/Lora/mine
@@ -55,15 +55,17 @@ def used_at(kept: Path) -> float:
 def path_on_drive(drive: Path, text: str) -> Path | None:
     """The file or folder of My Drive that a person means, None where it is not there.
 
-    Shortcuts may lead to shared drives, which are beside My Drive; nothing leads off Google Drive.
+    Raises `OSError` where Drive is away.
     """
     named = text.strip().strip("\"'`“”").replace("\\", "/").removeprefix(f"{drive}/")
     below = IN_FRONT.sub("", named, count=1).strip("/")
     path = drive / below
-    root = drive.parent if drive.name == "MyDrive" else drive
-    if not below or ".." in path.parts or not os.path.lexists(path):
-        return None
-    return path if is_below(path, root) and path.exists() else None
+    return path if below and ".." not in path.parts and path.exists() and is_on_drive(drive, path) else None
+
+
+def is_on_drive(drive: Path, path: Path) -> bool:
+    """False for a shortcut that leads off Google Drive. Shared drives are beside My Drive."""
+    return is_below(path, drive.parent if drive.name == "MyDrive" else drive)
 
 
 def kept_folder(drive: Path, name: str) -> Path | None:
