@@ -9,6 +9,7 @@ from launcher.core.problem import Problem
 from launcher.core.session import read_object
 from launcher.core.snapshot import HELP, UNDERWAY, State
 from launcher.drive.earlier import show_earlier_images
+from launcher.drive.find import models_elsewhere
 from launcher.drive.linked import link_models, link_new_models
 from launcher.drive.mount import connect_drive, drive_is_mounted
 from launcher.extensions.extension import put_extensions
@@ -208,6 +209,8 @@ def _python(launch: Launch, newest: "Future[str | None]", source: "Future[None]"
 def _model(launch: Launch, drive: "Future[None]") -> str:
     with launch.steps.step("model", after=[drive]) as step:
         link_models(launch.folder, step.notice)
+        if launch.settings.checkpoint == DEFAULT_CHECKPOINT and not launch.folder.checkpoints():
+            _say_what_is_elsewhere(launch)
         name = ensure_checkpoint(launch.fetcher(step, launch.ask), launch.settings.checkpoint, DEFAULT_CHECKPOINT)
         link_new_models(launch.folder)
         path = next((p for p in launch.folder.checkpoints() if p.name == name), None)
@@ -236,3 +239,12 @@ def _webui(launch: Launch, extensions: "Future[None]", python: "Future[None]", m
 
 def _show_earlier_images(launch: Launch) -> None:
     show_earlier_images(launch.folder.data, launch.folder.kept, launch.status.notice, launch.over.is_set)
+
+
+def _say_what_is_elsewhere(launch: Launch) -> None:
+    """Before a model is downloaded though there are others."""
+    if launch.machine.mountpoint and (names := models_elsewhere(launch.folder.drive, launch.folder.kept)):
+        launch.status.notice(
+            f"There are models on your Drive in {' and '.join(names)}. To use them where they are, write "
+            f"{names[0]} into the box **Add a model, ControlNet or an extension**."
+        )
