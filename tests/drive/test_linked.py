@@ -106,7 +106,7 @@ def test_models_elsewhere_are_listed_under_their_own_names_without_a_second_copy
     person.has(**files, **{f"{KEPT}/models/Stable-diffusion/own.safetensors": CHECKPOINT})
     before = person.on_drive()
     person.uses(used)
-    wanted = {"checkpoint": [], "LoRA": [], "VAE": [], "embedding": []} | lists
+    wanted = {kind: lists.get(kind, []) for kind in ("checkpoint", "LoRA", "VAE", "embedding")}
     wanted["checkpoint"] = sorted([*wanted["checkpoint"], "own"])
     assert {kind: person.lists(kind) for kind in wanted} == wanted
     person.sync.poll(settled=0)
@@ -181,7 +181,7 @@ def test_own_models_win_and_a_folder_of_the_same_name_is_one_list(person: Person
         **{
             f"{KEPT}/models/Stable-diffusion/x.safetensors": CHECKPOINT,
             f"{KEPT}/models/Stable-diffusion/sdxl/own.safetensors": CHECKPOINT,
-            "AI/Stable-diffusion/x.safetensors": CHECKPOINT + b"",
+            "AI/Stable-diffusion/x.safetensors": CHECKPOINT,
             "AI/Stable-diffusion/sdxl/theirs.safetensors": CHECKPOINT,
         }
     )

@@ -25,11 +25,14 @@ from tests.programs.real import RealWorld, random_weights
 from tests.world.kernel import Kernel, cell_source
 from tests.world.wait import wait
 
-LORA = {
+LORA: dict[str, tuple[int, ...]] = {
     f"lora_unet_down_blocks_0_attentions_0_transformer_blocks_0_attn2_to_k.{part}": shape
     for part, shape in {"lora_down.weight": (4, 768), "lora_up.weight": (320, 4), "alpha": ()}.items()
 }
-ENCODER = {"encoder.conv_in.weight": (128, 3, 3, 3), "decoder.conv_in.weight": (512, 4, 3, 3)}
+ENCODER: dict[str, tuple[int, ...]] = {
+    "encoder.conv_in.weight": (128, 3, 3, 3),
+    "decoder.conv_in.weight": (512, 4, 3, 3),
+}
 FILES = {
     "asd1111/stable-diffusion-webui/models/Stable-diffusion/own.safetensors": random_weights(),
     "AI/models/painter.safetensors": random_weights(),
@@ -76,7 +79,7 @@ class Api:
             "txt2img", prompt="a lighthouse", steps=1, width=64, height=64,
             override_settings={"sd_model_checkpoint": checkpoint},
         )  # fmt: skip
-        return re.findall(r"Model: ([^,]+)", json.loads(answer["info"])["infotexts"][0])[0]
+        return str(re.findall(r"Model: ([^,]+)", json.loads(answer["info"])["infotexts"][0])[0])
 
 
 def check(api: Api, drive: Path, folder: Folder) -> None:
