@@ -18,9 +18,14 @@ IN_FRONT: Final = re.compile(r"(?i)(.*/)?my ?drive(/|$)|/*")
 
 
 def webui_folders(drive: Path) -> tuple[Path, ...]:
-    """The folders of web UIs that one look at the top of My Drive finds, the one used last first."""
-    with os.scandir(drive) as entries:
-        top = sorted(entry.path for entry in entries if not entry.name.startswith("."))
+    """The folders of web UIs that one look at the top of My Drive finds, the one used last first.
+
+    None where Drive does not list it: it is busy, or there are thousands of files.
+    """
+    try:
+        top = sorted(os.path.join(drive, name) for name in os.listdir(drive) if not name.startswith("."))
+    except OSError:
+        return ()
     with ThreadPoolExecutor(AT_A_TIME) as pool:
         found = [folder for folder in pool.map(lambda path: webui_in(Path(path)), top) if folder]
         times = list(pool.map(used_at, found))
