@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from launcher.core.problem import Problem
 
-DEFAULT_CHECKPOINT: Final = "Stable Diffusion 1.5"
+DEFAULT_CHECKPOINT: Final = "DreamShaper 8"
 
 EVERYTHING: Final = "everything"
 NOT_MODELS: Final = "images and settings"
