@@ -37,7 +37,9 @@ def ensure_checkpoint(fetcher: fetch.Fetcher, wanted: str, default: str) -> str:
             fetcher.step.say(f"{chosen.name} is ready")
             fetch_previews(fetcher, identify(chosen).base)
             return chosen.name
-    return ensure_model(fetcher, model) if model else ensure_linked_model(fetcher, wanted, "checkpoint")
+    if model:
+        return ensure_model(fetcher, model)
+    return ensure_linked_model(fetcher, wanted, "checkpoint", required=True)
 
 
 def ensure_model(fetcher: fetch.Fetcher, model: Model) -> str:
@@ -66,11 +68,13 @@ def ensure_model(fetcher: fetch.Fetcher, model: Model) -> str:
     raise failures[0]
 
 
-def ensure_linked_model(fetcher: fetch.Fetcher, link: str, kind: str = "", name: str = "") -> str:
+def ensure_linked_model(
+    fetcher: fetch.Fetcher, link: str, kind: str = "", name: str = "", *, required: bool = False
+) -> str:
     """Fetch what a pasted link leads to; return its file name. Uses what is there if its source does not answer.
 
-    `kind` ("checkpoint", "LoRA" …) decides the folder; with "" the source's own word for it does, else the names of the
-    tensors in the file. `name` is the file name to give it, with or without its ending.
+    The names of its tensors tell what it is, else its source does, else `kind` ("checkpoint", "LoRA" …), which another
+    kind is refused for only if it is `required`. `name` is the file name to give it, with or without its ending.
     """
     step = fetcher.step
     step.say("checking the link")
@@ -83,16 +87,18 @@ def ensure_linked_model(fetcher: fetch.Fetcher, link: str, kind: str = "", name:
         step.notice(f"{problem.what} The file is already there and is used as it is.")
         return there
     asked = replace(found, name=chosen_name(found.name, name))
-    same = place_for(fetcher.folder, kind or found.kind or "checkpoint") / asked.name
+    same = place_for(fetcher.folder, found.kind or kind or "checkpoint") / asked.name
     if found.sha256 and same.exists() and not fault_of(same) and fetch.same_as_remote(fetcher, same, asked):
         step.say(f"{same.name} is ready")
+        fetcher.used.append(same)
         return same.name
-    remote = until_stopped(step.stop, partial(decided, asked, kind))
+    remote = until_stopped(step.stop, partial(decided, fetcher, asked, kind, required))
+    place = None if required else partial(place_of_another, fetcher, remote.name, remote.kind)
     folder = place_for(fetcher.folder, remote.kind)
     own = Path(remote.name)
     for target in (folder / own, folder / f"{own.stem}-{remote.tag[:8]}{own.suffix}"):  # always this for the same file
         if not fetch.sound_or_set_aside(fetcher, target):
-            path = fetch.fetch_remote(fetcher, replace(remote, name=target.name), folder, remote.kind)
+            path = fetch.fetch_remote(fetcher, replace(remote, name=target.name), folder, remote.kind, place)
             break
         if until_stopped(step.stop, partial(fetch.same_as_remote, fetcher, target, remote)):
             step.say(f"{target.name} is ready")
@@ -126,7 +132,7 @@ def file_there(folder: Folder, link: str, kind: str) -> str | None:
     return path.name if path.exists() and not fault_of(path) else None
 
 
-def decided(remote: Remote, kind: str) -> Remote:
+def decided(fetcher: fetch.Fetcher, remote: Remote, kind: str, required: bool) -> Remote:
     """With the kind it is taken for, and the ending for that, by its first bytes at its source where they tell.
 
     Raises `Problem` for what is no use.
@@ -134,21 +140,30 @@ def decided(remote: Remote, kind: str) -> Remote:
     seen = identify_beginning(partial(read_range, remote), remote.size) if remote.size else None
     if seen and seen.fault and seen.format is not Format.OTHER:
         raise fetch.no_use(remote.name, seen.fault)
-    if remote.kind and kind:
-        fetch.refuse_other_kind(remote.name, remote.kind, kind)
     is_safetensors = seen is not None and seen.format is Format.SAFETENSORS
-    sure = kind or remote.kind or (seen.kind if seen else None)
+    sure = (seen.kind if seen else None) or remote.kind or kind
     if not sure:
         raise Problem(
             f"The launcher cannot tell what {remote.name} is: a checkpoint, a LoRA, or something else.",
             "Choose it in the field **kind**, and press ▶ again.",
         )
     if seen and is_safetensors:
-        fetch.refuse_other_kind(remote.name, seen.kind, sure)
+        fetch.refuse_other_kind(remote.name, seen.kind, sure)  # a checkpoint that is none
+    if required:
+        fetch.refuse_other_kind(remote.name, sure, kind)
+    elif kind and kind != sure:
+        place_of_another(fetcher, remote.name, kind, sure)
     own = Path(remote.name)
     if is_safetensors or (not seen and own.suffix.lower() == ".safetensors"):
         own = own.with_suffix(fetch.ending_for(own.suffix, Format.SAFETENSORS, sure))
     return replace(remote, name=own.name, kind=sure)
+
+
+def place_of_another(fetcher: fetch.Fetcher, name: str, wanted: str, kind: str) -> Path:
+    """Where a file goes that turned out to be of that `kind`, which is said."""
+    what = f"{name} is {fetch.a_kind(kind)}, not {fetch.a_kind(wanted)}"
+    fetcher.step.notice(f"{what}: it was added as what it is.")
+    return place_for(fetcher.folder, kind)
 
 
 def place_for(folder: Folder, kind: str) -> Path:
@@ -168,6 +183,7 @@ def with_companions(fetcher: fetch.Fetcher, model: Model, filename: str) -> str:
                 alias.symlink_to(vae)
             except OSError:  # Google Drive knows no links
                 copy_whole(alias.with_name(vae), alias)
+            fetcher.added.append(alias)
     if model.folder == CHECKPOINTS_FOLDER:
         fetch_previews(fetcher, model.family)
     return filename

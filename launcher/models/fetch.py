@@ -2,11 +2,11 @@
 
 import os
 import re
+import shutil
 import threading
 import zipfile
 from collections.abc import Callable
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -34,10 +34,14 @@ class Fetcher:
     where: str  # the disk's name in messages
     ask_token: Callable[[str, str], str]  # (name of the secret, reason) -> token; "" where nobody answers
     step: Step
+    added: list[Path] = field(default_factory=list)  # files that it has put in place
+    used: list[Path] = field(default_factory=list)  # files that were there and are used
 
 
-def fetch_remote(fetcher: Fetcher, remote: Remote, folder: Path, kind: str = "") -> Path:
-    """Download one file into its folder; return where it is."""
+def fetch_remote(
+    fetcher: Fetcher, remote: Remote, folder: Path, kind: str = "", place: "Callable[[str], Path] | None" = None
+) -> Path:
+    """Download one file into its folder; return where it is. One that is not of that `kind` goes to its `place`."""
     if remote.name.lower().endswith(OLD_ENDINGS):
         fetcher.step.notice(
             f"{remote.name} is a pickle file, which can contain code. Choose a .safetensors file of the same model if "
@@ -46,13 +50,14 @@ def fetch_remote(fetcher: Fetcher, remote: Remote, folder: Path, kind: str = "")
     fetcher.step.say(remote.name)
     # What is written to Google Drive lies on the runtime's disk until it is uploaded (googlecolab/colabtools#659).
     require_room(fetcher.folder.machine, remote.size, "the runtime's disk", f"The model {remote.name}")
-    path, digest = download(
-        remote,
-        folder / remote.name,
-        where=fetcher.where,
-        step=fetcher.step,
-        receive=partial(receive, where=fetcher.where, stop=fetcher.step.stop, kind=kind, whole=not remote.sha256),
-    )
+    where, stop, whole = fetcher.where, fetcher.step.stop, not remote.sha256
+
+    def keep(part: Path, target: Path) -> Path:
+        path = receive(part, target, where=where, stop=stop, kind=kind, whole=whole, place=place)
+        fetcher.added.append(path)
+        return path
+
+    path, digest = download(remote, folder / remote.name, where=where, step=fetcher.step, receive=keep)
     if path.stat().st_size == remote.size:  # else it came in an archive, whose checksum that is
         note_checksum(fetcher.folder, path, digest)
     return path
@@ -88,6 +93,7 @@ def sound_or_set_aside(fetcher: Fetcher, path: Path, size: int = 0, sha256: str 
             f"{aside.name}; delete it if you do not need it."
         )
         return False
+    fetcher.used.append(path)
     known = known_checksum(fetcher.folder, path)
     if size not in (0, path.stat().st_size) or (sha256 and known and known != sha256):
         fetcher.step.notice(f"There is already another file called {path.name}; it is used as it is.")
@@ -118,12 +124,22 @@ def same_as_remote(fetcher: Fetcher, path: Path, remote: Remote) -> bool:
 # ---- a file that has arrived
 
 
-def receive(part: Path, target: Path, *, where: str, stop: threading.Event, kind: str = "", whole: bool = True) -> Path:
+def receive(
+    part: Path,
+    target: Path,
+    *,
+    where: str,
+    stop: threading.Event,
+    kind: str = "",
+    whole: bool = True,
+    place: "Callable[[str], Path] | None" = None,
+) -> Path:
     """Give a file that is all there its name, the one of `target` with the ending that suits it; return it.
 
     `kind` is what was wanted, "" for a file of the catalog; `whole` checks all bytes of an old file, which a known
-    checksum makes needless; `where` is the disk's name in messages. Of a zip archive it is the one model in it. Raises
-    `Problem` for one that is of no use, which is deleted, and `Interrupted`.
+    checksum makes needless; `where` is the disk's name in messages; `place` tells the folder for another kind, which is
+    refused without it. Of a zip archive it is the one model in it. Raises `Problem` for one that is of no use, which is
+    deleted, and `Interrupted`.
     """
     try:
         seen = identify(part, whole=whole)
@@ -132,13 +148,15 @@ def receive(part: Path, target: Path, *, where: str, stop: threading.Event, kind
             seen = identify(part)
         if seen.fault:
             raise no_use(target.name, seen.fault)
-        if kind:
+        if place and seen.kind and kind not in ("", seen.kind):
+            target, kind = place(seen.kind) / target.name, seen.kind
+        elif kind:
             refuse_other_kind(target.name, seen.kind, kind)
         path = free_path(target.with_name(target.stem + ending_for(target.suffix, seen.format, kind)))
     except Problem:
         part.unlink(missing_ok=True)
         raise
-    os.replace(part, path)
+    shutil.move(part, path)  # embeddings lie on Drive even where other models do not
     return path
 
 
@@ -174,16 +192,17 @@ def no_use(name: str, fault: str) -> Problem:
 
 
 def refuse_other_kind(name: str, kind: str | None, wanted: str) -> None:
-    """Raise `Problem` if a file of that kind, which nobody may know, is something else than was wanted."""
+    """Raise `Problem` if a file of that kind, which nobody may know, is something else than what must be."""
     if kind == wanted or (not kind and wanted != "checkpoint"):
         return
     if not kind:
         raise Problem(f"{name} does not contain a checkpoint.", f"Choose a checkpoint for {FAMILIES}.")
-    a_kind, a_wanted = (f"{'an' if one[0] in 'aeiou' else 'a'} {one}" for one in (kind, wanted))
-    raise Problem(
-        f"{name} is {a_kind}, not {a_wanted}.",
-        f"Add it with the cell **Add a model**, with {kind} in its field **kind**.",
-    )
+    do = f"Choose {a_kind(wanted)} here. Once the web UI runs, you can add {name} with **Add**."
+    raise Problem(f"{name} is {a_kind(kind)}, not {a_kind(wanted)}.", do)
+
+
+def a_kind(kind: str) -> str:
+    return f"{'an' if kind[0] in 'aeiou' else 'a'} {kind}"
 
 
 def ending_for(ending: str, found: Format, wanted: str) -> str:
