@@ -3,9 +3,12 @@
 import re
 from dataclasses import dataclass
 from typing import Final
+from urllib.parse import urlsplit
 
 from launcher.core.problem import Problem
 from launcher.core.process import CommandError
+from launcher.models.identify import WEIGHTS
+from launcher.models.sources import civitai, google_drive, hugging_face
 from launcher.source.git import git, last_words, main_branch
 
 EXAMPLE: Final = "Paste an address like https://github.com/owner/name."
@@ -29,6 +32,14 @@ ADDRESS_FAILURES: Final = (
 )
 
 
+MODEL_HOSTS: Final = (*hugging_face.HOSTS, *civitai.HOSTS, *google_drive.HOSTS)
+GIT_HOSTS: Final = ("github.com", "gitlab.com", "codeberg.org", "bitbucket.org", "gitee.com")
+# On these hosts, what is a file and no repository.
+NO_REPOSITORY: Final = re.compile(
+    rf"/(?:raw|archive|releases/\w+)/|(?:{'|'.join(re.escape(one) for one in (*WEIGHTS, '.zip'))})$", re.IGNORECASE
+)
+
+
 @dataclass(frozen=True)
 class Address:
     """Where an extension comes from."""
@@ -36,6 +47,23 @@ class Address:
     url: str  # for git
     name: str
     page: str | None = None  # what the link said behind /tree/: a branch, perhaps with a folder
+
+
+def is_repository(text: str, git_first: bool = False) -> bool:
+    """True for the address of a repository that may be an extension, not of a model or a file.
+
+    `git_first`: one on a host that is known for neither is taken for a repository.
+    """
+    if re.match(r"(?:ssh://)?git@", text):
+        return not any(f"@{host}" in text for host in MODEL_HOSTS)
+    try:
+        parts = urlsplit(text)
+        host = (parts.hostname or "").removeprefix("www.")
+    except ValueError:
+        return False
+    if host in MODEL_HOSTS or parts.scheme not in ("http", "https", "ssh") or NO_REPOSITORY.search(parts.path):
+        return False
+    return (host in GIT_HOSTS and parts.path.strip("/").count("/") > 0) or git_first or parts.path.endswith(".git")
 
 
 def checked_address(text: str) -> Address:
@@ -49,7 +77,7 @@ def checked_address(text: str) -> Address:
         link = f"https://{link}"
     found = re.fullmatch(
         r"https://(?P<login>[^/@\s]*@)?(?P<repository>[\w.-]+(?::\d+)?(?:/[\w.~+-]+)+?)/?(?:/-)?"
-        r"(?:/(?:tree|blob)/(?P<page>\S*))?(?:/(?:releases|issues|wiki|pulls|commits)\b\S*)?",
+        r"(?:/(?:tree|blob)/(?P<page>\S*))?(?:/(?:releases|issues|wiki|pulls?|commits?|actions|discussions)\b\S*)?",
         link,
     )
     if not found:

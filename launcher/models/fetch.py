@@ -150,6 +150,7 @@ def receive(
             raise no_use(target.name, seen.fault)
         if place and seen.kind and kind not in ("", seen.kind):
             target, kind = place(seen.kind) / target.name, seen.kind
+            target.parent.mkdir(exist_ok=True)
         elif kind:
             refuse_other_kind(target.name, seen.kind, kind)
         path = free_path(target.with_name(target.stem + ending_for(target.suffix, seen.format, kind)))

@@ -120,7 +120,7 @@ def test_a_link_to_a_lora_in_the_field_checkpoint_is_refused(hub: Hub, folder: F
     made, _, _ = fetcher(folder)
     with pytest.raises(Problem, match="is a LoRA, not a checkpoint") as caught:
         ensure_checkpoint(made, "https://huggingface.co/own/model/blob/main/l.safetensors", "the default")
-    assert "Add a model" in caught.value.do
+    assert "you can add l.safetensors with **Add**" in caught.value.do
 
 
 def test_useless_files_are_named_and_the_default_is_fetched(hub: Hub, folder: Folder) -> None:
