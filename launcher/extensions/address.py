@@ -22,12 +22,12 @@ ADDRESS_FAILURES: Final = (
     (
         r"not found|does not exist|error: 404|not valid: is this a git repository|dumb http|info/refs",
         "There is no git repository at {url}.",
-        "Open the extension's main page, copy its address from your browser, and press ▶ again.",
+        "Open the extension's main page, and copy its address from your browser.",
     ),
     (
         r"Could not resolve host|Failed to connect|Connection refused|timed out|error: 5\d\d",
         "{url} does not answer.",
-        "Check the address, wait a minute, and press ▶ again.",
+        "Check the address, or wait a minute and try again.",
     ),
 )
 
@@ -112,9 +112,7 @@ def head_commit(url: str, ref: str = "HEAD") -> str:
         for pattern, what, do in ADDRESS_FAILURES:
             if re.search(pattern, error.output, re.IGNORECASE):
                 raise Problem(what.format(url=url), do) from error
-        raise Problem(
-            f"{url} could not be read: {last_words(error)}.", "Check the address and press ▶ again."
-        ) from error
+        raise Problem(f"{url} could not be read: {last_words(error)}.", "Check the address, and try again.") from error
     if not response:
         lost = f"has no branch called {ref.removeprefix('refs/heads/')} any more" if ref != "HEAD" else "is empty"
         raise Problem(f"The repository at {url} {lost}.", "Check the address.")

@@ -118,7 +118,7 @@ def update_extension(extension: Extension, step: Step) -> Change:
     if not before or not url:
         raise Problem(
             "It was not installed by git, so it cannot be updated.",
-            "Remove it with the action **remove**, then add it again by the address of its page.",
+            "In the cell **Add or update an extension**, remove it, then add it by the address of its page.",
         )
     step.say(f"asking {url}")
     followed = origin_of(history).get("followed")  # a branch, by which one could be added once

@@ -74,7 +74,13 @@ def add_text(job: Job, what: str, kind: str = "", file_name: str = "", *, git_fi
             raise Problem(why, "Empty the field, or add the models one by one.")
         return found
 
-    add_all(job, without_secrets(what), meanings, "" if kind == "detect" else kind, file_name)
+    add_all(
+        job,
+        without_secrets(what).strip() or JOB_TITLES["add_model"],
+        meanings,
+        "" if kind == "detect" else kind,
+        file_name,
+    )
 
 
 def fetch_controlnet(job: Job, for_models: str = "", controls: str = "") -> None:
@@ -196,7 +202,11 @@ def run_side_by_side(job: Job, title: str, works_of: Callable[[], Sequence[tuple
         with job.steps.step(str(number)) as step:
             fetcher = job.launch.fetcher(step, job.ask)
             job.fetchers.append(fetcher)
-            step.done(work(fetcher))
+            try:
+                step.done(work(fetcher))
+            except Problem as problem:  # only cells have a ▶; what is added on the page is tried again
+                problem.do = problem.do.replace("press ▶ again", "try again").replace("Press ▶ again", "Try again")
+                raise
 
     with job.steps.step("0", "waiting for Google Drive"):
         connect_drive(job.launch.machine, job.ask)

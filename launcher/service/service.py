@@ -32,6 +32,7 @@ from launcher.service.undo import undo
 LONGEST_STATUS_WAIT: Final = 20.0  # seconds for which a status is waited for
 STOP_PATIENCE: Final = 120.0  # seconds in which a stop that is underway has come to an end
 JOBS_SHOWN: Final = 20
+JOB_STOPPED: Final = "stopped; add it again to continue from here"
 WHY_NOT: Final[dict[str, str]] = {
     State.STARTING: "It is starting already.",
     State.RESTARTING: "It is being restarted already.",
@@ -212,7 +213,7 @@ class Service:
             return 400, {"what": f"This cannot be asked: {wrong}."}
         with self._lock:
             number, status = next(self._numbers), Status(JOB_TITLES[do], self.changes)
-            steps = Steps(status, self.session.log, threading.Event())
+            steps = Steps(status, self.session.log, threading.Event(), JOB_STOPPED)
             # It belongs to the launch there is; else to one, not begun, of what the first cell, the last launch or the
             # defaults say. The page may not choose: what it may ask for hangs on that.
             form = {} if request.page else request.fields.get("choices", {})

@@ -1,6 +1,7 @@
 """Jobs without a service: Add on stand-ins for the hub, Civitai and GitHub, and what its rows say in the end."""
 
 import json
+import shutil
 import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -63,6 +64,14 @@ class Adding:
 
     def add(self, text: str, **fields: str) -> list[str]:
         return [in_words(row) for row in self.do(what=text, **fields)]
+
+    def empty(self) -> None:
+        """A new machine with a new Drive, on which one model lies in a folder of its own."""
+        drive = self.launch.machine.drive
+        for path in (drive, self.folder.machine / "data", self.folder.machine / "history"):
+            shutil.rmtree(path, ignore_errors=True)
+        (drive / "AI" / "models").mkdir(parents=True)
+        (drive / "AI" / "models" / "x.safetensors").write_bytes(safetensors(1000))
 
     @property
     def notices(self) -> list[str]:
