@@ -1,16 +1,16 @@
 """What is done beside the launch, each with rows of its own: models, ControlNet, extensions, stop."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from launcher.core.folder import require_room
 from launcher.core.problem import Problem
 from launcher.core.snapshot import JOB_TITLES, Button
-from launcher.core.status import Status
+from launcher.core.status import Status, Step
 from launcher.drive.mount import connect_drive
 from launcher.extensions.address import Address
 from launcher.extensions.extension import Extension
@@ -25,6 +25,7 @@ from launcher.models.ensure import ensure_linked_model, ensure_model
 from launcher.models.fetch import Fetcher
 from launcher.models.pasted import without_secrets
 from launcher.service.named import control_net
+from launcher.service.questions import NotAnswered
 from launcher.service.understand import Meaning, Thing, understood
 
 MOST_SIDE_BY_SIDE: Final = 4  # downloads at a time, each over several connections
@@ -42,6 +43,7 @@ class Job:
     steps: Steps
     ask: Ask  # puts a question to the person who looks at this job
     page: bool = False  # it came from the page, which may not do everything
+    tokens: Mapping[str, str] = field(default_factory=dict)  # that the notebook gave before: secret's name -> token
     fetchers: list[Fetcher] = field(default_factory=list)  # of its works: they know which files they put in place
     extensions: list[Extension] = field(default_factory=list)  # that were not there before
 
@@ -200,7 +202,7 @@ def run_side_by_side(job: Job, title: str, works_of: Callable[[], Sequence[tuple
 
     def one(number: int, work: Work) -> None:
         with job.steps.step(str(number)) as step:
-            fetcher = job.launch.fetcher(step, job.ask)
+            fetcher = job.launch.fetcher(step, partial(ask_the_notebook, job, step) if job.page else job.ask)
             job.fetchers.append(fetcher)
             try:
                 step.done(work(fetcher))
@@ -218,6 +220,22 @@ def run_side_by_side(job: Job, title: str, works_of: Callable[[], Sequence[tuple
         tasks = [pool.submit(one, number, work) for number, (_, work) in enumerate(works)]
     for task in tasks:
         task.result()  # raises `Failed` where it failed
+
+
+def ask_the_notebook(job: Job, step: Step, kind: str, **about: Any) -> dict[str, Any]:
+    """Put a question of the page's job where a person can answer it, unless that was done before."""
+    name, reason = about.get("name", ""), about.get("reason")
+    if kind == "token" and (known := job.tokens.get(name)):
+        return {"token": known}
+    if reason:
+        step.say("the question about your token is in the notebook")
+    try:
+        return job.ask(kind, **about)
+    except NotAnswered as problem:
+        if kind == "token" and not reason:  # nobody need be asked: it is only looked for
+            return {"token": ""}
+        problem.do = "Open the notebook, and add it once more: the question is put there."
+        raise
 
 
 def shortened(title: str) -> str:

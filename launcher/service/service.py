@@ -221,7 +221,7 @@ class Service:
             launch = self.launch or self._new_launch((not form and last) or chosen.settings_of(form))
             if do == "stop":
                 self.launch = launch
-            job = Job(launch, steps, partial(self.faces.ask, number), request.page)
+            job = Job(launch, steps, partial(self.faces.ask, number), request.page, self.faces.tokens)
             self._jobs = dict(list(self._jobs.items())[-JOBS_SHOWN:]) | {number: job}
             self.faces.comes(request.face, number)
             self._begin_work(job, partial(work, job, **fields), "Stopped" if do == "stop" else "Done")

@@ -42,7 +42,7 @@ class Adding:
         self.root, self.hub, self.git, self.civitai = root, hub, git, civitai
         self.launch = self.new_launch({"drive_folder": "asd1111"})
         self.folder = self.launch.folder
-        self.jobs = list[Job]()
+        self.jobs, self.tokens = list[Job](), dict[str, str]()
 
     def new_launch(self, form: dict[str, object]) -> Launch:
         settings: Settings = settings_of(form)
@@ -54,7 +54,7 @@ class Adding:
     def do(self, name: str = "add_model", *, page: bool = False, **fields: str) -> list[Row]:
         """The rows of a job, once it has ended."""
         status = Status("A job")
-        job = Job(self.launch, Steps(status, self.root / "log", threading.Event()), self.launch.ask, page)
+        job = Job(self.launch, Steps(status, self.root / "log", threading.Event()), self.launch.ask, page, self.tokens)
         self.jobs.append(job)
         try:
             JOBS[name](job, **fields)

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from launcher.launch.steps import Failed
+from launcher.service.questions import NotAnswered
 from launcher.service.undo import undo
 from tests.service.adding import GITHUB, Adding, adding, in_words
 
@@ -146,6 +147,30 @@ def test_a_token_in_an_address_is_in_no_row(place: Adding) -> None:
         rows = place.do(do, **fields)
         assert rows
         assert "tok3n" not in str(rows)
+
+
+def test_a_token_for_the_page_is_the_one_the_notebook_gave_or_is_asked_for_there(place: Adding) -> None:
+    place.hub.gated["own/model"] = {"hf_mine"}
+    place.hub.tokens["hf_mine"] = {"name": "me"}
+    asked = list[str]()
+
+    def answer(kind: str, **about: str) -> dict[str, str]:
+        asked.append(place.jobs[-1].status.now.steps[0].note)
+        if len(asked) == 1:
+            raise NotAnswered("token", "this notebook is not open")
+        return {"token": "hf_mine"}
+
+    place.launch.ask = answer
+    said = in_words(place.do(page=True, what=HUB_FILE)[0])
+    assert said.endswith(
+        "this notebook is not open. Open the notebook, and add it once more: the question is put there."
+    )
+    assert "it will be there" in in_words(place.do(page=True, what=HUB_FILE)[0])
+    assert asked == ["the question about your token is in the notebook"] * 2
+    place.empty()
+    place.tokens["HF_TOKEN"] = "hf_mine"
+    assert "it will be there" in in_words(place.do(page=True, what=HUB_FILE)[0])
+    assert len(asked) == 2
 
 
 # ---- undo
