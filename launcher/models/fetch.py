@@ -20,6 +20,7 @@ from launcher.models.http import read_range, until_stopped
 from launcher.models.identify import OLD_ENDINGS, WEIGHTS, fault_of, identify
 from launcher.models.kinds import FAMILIES, KIND_ENDINGS, Format
 from launcher.models.remote import Interrupted, Remote, TokenNeeded
+from launcher.models.room import promised_room
 
 SAMPLES: Final = 8  # parts of two files that are compared where no checksum is known
 SAMPLE: Final = 64 << 10  # bytes
@@ -57,7 +58,12 @@ def fetch_remote(
         fetcher.added.append(path)
         return path
 
-    path, digest = download(remote, folder / remote.name, where=where, step=fetcher.step, receive=keep)
+    part, disks = (
+        folder / f"{remote.name}.{remote.tag}{PART}",
+        {where: folder, "the runtime's disk": fetcher.folder.machine},
+    )
+    with promised_room(part, remote.size, f"The model {remote.name}", disks):
+        path, digest = download(remote, folder / remote.name, where=where, step=fetcher.step, receive=keep)
     if path.stat().st_size == remote.size:  # else it came in an archive, whose checksum that is
         note_checksum(fetcher.folder, path, digest)
     return path

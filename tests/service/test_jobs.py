@@ -13,6 +13,7 @@ from launcher.launch.steps import Failed
 from launcher.service.questions import NotAnswered
 from launcher.service.undo import undo
 from tests.service.adding import GITHUB, Adding, adding, in_words
+from tests.world import safetensors
 
 HUB_FILE = "https://huggingface.co/own/model/blob/main/model.safetensors"
 HUB_LORA = "https://huggingface.co/own/loras/blob/main/LORA/Line Art.safetensors"
@@ -128,6 +129,19 @@ def test_what_does_not_fit_together_is_refused_before_the_first_byte(
     said = place.add("dreamshaper\nrealistic vision\nultrasharp")
     assert "All of it (3 models) needs 9.0 GB, but the disk has only 5.0 GB free" in said[0]
     assert (place.hub.log, place.files()) == ([], [])
+
+
+def test_links_that_do_not_fit_together_are_not_begun_together(place: Adding, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each would fit alone: what the first still needs counts."""
+    second = "https://huggingface.co/own/model/blob/main/second.safetensors"
+    place.hub.add("own/model", "model.safetensors", safetensors(3_000_000))
+    place.hub.add("own/model", "second.safetensors", safetensors(3_000_000, 1))
+    place.hub.rate = 1_500_000
+    monkeypatch.setattr("launcher.core.folder.free_bytes", lambda path: 4_000_000)
+    said = place.add(f"{HUB_FILE}\n{second}")
+    refused = [line for line in said if "with what is being downloaded beside it, needs 0.0 GB" in line]
+    assert len(refused) == 1
+    assert len(place.files()) == 1, "the other one came"
 
 
 def test_a_name_for_several_and_a_text_without_anything_are_answered_in_one_sentence(place: Adding) -> None:
