@@ -6,10 +6,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
 
+from launcher.core.folder import WEBUI_FOLDER
 from launcher.core.outside import Damaged, is_below, read_json
 from launcher.models.identify import WEIGHTS
 
-WEBUI_FOLDER: Final = "stable-diffusion-webui"  # in drive_folder, as this launcher and most before it have it
 CHECKPOINTS: Final = Path("models", "Stable-diffusion")  # every web UI has it, and hardly anything else
 AT_A_TIME: Final = 16  # questions to Drive, each of which takes long
 DEPTH: Final = 3  # folders below the one that is named: models/Lora/mine
@@ -18,9 +18,14 @@ IN_FRONT: Final = re.compile(r"(?i)(.*/)?my ?drive(/|$)|/*")
 
 
 def webui_folders(drive: Path) -> tuple[Path, ...]:
-    """The folders of web UIs that one look at the top of My Drive finds, the one used last first."""
-    with os.scandir(drive) as entries:
-        top = sorted(entry.path for entry in entries if not entry.name.startswith("."))
+    """The folders of web UIs that one look at the top of My Drive finds, the one used last first.
+
+    None where Drive does not list it: it is busy, or there are thousands of files.
+    """
+    try:
+        top = sorted(os.path.join(drive, name) for name in os.listdir(drive) if not name.startswith("."))
+    except OSError:
+        return ()
     with ThreadPoolExecutor(AT_A_TIME) as pool:
         found = [folder for folder in pool.map(lambda path: webui_in(Path(path)), top) if folder]
         times = list(pool.map(used_at, found))
@@ -50,15 +55,17 @@ def used_at(kept: Path) -> float:
 def path_on_drive(drive: Path, text: str) -> Path | None:
     """The file or folder of My Drive that a person means, None where it is not there.
 
-    Shortcuts may lead to shared drives, which are beside My Drive; nothing leads off Google Drive.
+    Raises `OSError` where Drive is away.
     """
     named = text.strip().strip("\"'`“”").replace("\\", "/").removeprefix(f"{drive}/")
     below = IN_FRONT.sub("", named, count=1).strip("/")
     path = drive / below
-    root = drive.parent if drive.name == "MyDrive" else drive
-    if not below or ".." in path.parts or not os.path.lexists(path):
-        return None
-    return path if is_below(path, root) and path.exists() else None
+    return path if below and ".." not in path.parts and path.exists() and is_on_drive(drive, path) else None
+
+
+def is_on_drive(drive: Path, path: Path) -> bool:
+    """False for a shortcut that leads off Google Drive. Shared drives are beside My Drive."""
+    return is_below(path, drive.parent if drive.name == "MyDrive" else drive)
 
 
 def kept_folder(drive: Path, name: str) -> Path | None:

@@ -11,7 +11,9 @@ from launcher.core.folder import require_room
 from launcher.core.problem import Problem
 from launcher.core.snapshot import JOB_TITLES, Button
 from launcher.core.status import Status, Step
+from launcher.drive.linked import link_new_models, use_models
 from launcher.drive.mount import connect_drive
+from launcher.drive.remembered import Remembered
 from launcher.extensions.address import Address
 from launcher.extensions.extension import Extension
 from launcher.extensions.manage import Change, add_extension, change_one
@@ -46,6 +48,7 @@ class Job:
     tokens: Mapping[str, str] = field(default_factory=dict)  # that the notebook gave before: secret's name -> token
     fetchers: list[Fetcher] = field(default_factory=list)  # of its works: they know which files they put in place
     extensions: list[Extension] = field(default_factory=list)  # that were not there before
+    places: list[Path] = field(default_factory=list)  # on Drive, whose models are used since
 
     @property
     def status(self) -> Status:
@@ -53,7 +56,7 @@ class Job:
 
     @property
     def can_undo(self) -> bool:
-        return bool(self.extensions) or any(fetcher.added for fetcher in self.fetchers)
+        return bool(self.extensions or self.places) or any(fetcher.added for fetcher in self.fetchers)
 
     @property
     def may_add_programs(self) -> bool:
@@ -122,8 +125,7 @@ def add_one(job: Job, thing: Thing, kind: str, file_name: str, fetcher: Fetcher)
         case Problem():
             raise thing
         case Path():
-            do = "Write it into the field **drive_folder** of the first cell."
-            raise Problem(f"{thing.name} is on your Drive already.", do)
+            return add_place(job, thing, fetcher.step)
         case Address():
             return add_program(job, thing, fetcher)
         case Model():
@@ -136,8 +138,20 @@ def add_one(job: Job, thing: Thing, kind: str, file_name: str, fetcher: Fetcher)
     return f"{name}: choose it in the web UI; if a list there does not have it yet, press the list's refresh button"
 
 
+def add_place(job: Job, place: Path, step: Step) -> str:
+    """Use the models of a folder on Drive, or one file, where they are."""
+    folder = job.launch.folder
+    before = Remembered.read(folder.kept).model_folders
+    sentence = use_models(folder, place, step.notice)
+    if Remembered.read(folder.kept).model_folders != before:
+        job.places.append(place)
+    show_models(job.launch)
+    return sentence
+
+
 def show_models(launch: Launch) -> None:
     """Have a web UI that runs list what is there now."""
+    link_new_models(launch.folder)
     if launch.webui.ready:
         sync_checksums(launch.folder)
         launch.webui.refresh_checkpoints()

@@ -8,6 +8,7 @@ from typing import Final
 
 from launcher.core.problem import Problem
 from launcher.core.snapshot import State
+from launcher.drive.linked import stop_using_models
 from launcher.drive.mount import connect_drive
 from launcher.extensions.manage import remove_extension
 from launcher.launch.launch import Launch
@@ -35,8 +36,11 @@ def undo(job: Job, used: Collection[Path]) -> None:
         for path in going:
             step.say(path.name)
             take_away(launch, path, began)
+        while job.places:
+            stop_using_models(launch.folder, place := job.places.pop(), step.notice)
+            sentences.append(f"{place.name} is no longer in the web UI's lists, and stays on your Drive")
+        show_models(launch)
         if going:
-            show_models(launch)
             sentences.append(f"taken away: {', '.join(path.name for path in going)}")
         if staying := [path.name for path in added if path in used]:
             sentences.append(f"left, for others use it: {', '.join(staying)}")

@@ -49,6 +49,8 @@ def test_a_folder_that_drive_cannot_list_hides_no_other(drive: MountedDrive) -> 
     make(drive, "art/stable-diffusion-webui/models/Stable-diffusion/", *(f"big/{number}" for number in range(30)))
     drive.manners(big_folder=20)
     assert [folder.parent.name for folder in webui_folders(drive.mydrive)] == ["art"]
+    drive.manners(big_folder=1)
+    assert webui_folders(drive.mydrive) == (), "My Drive itself, which has two"
 
 
 @pytest.mark.parametrize(

@@ -109,6 +109,21 @@ def test_the_usual_extensions_come_with_one_press(place: Adding) -> None:
     assert place.files() == ["models/ESRGAN/4x-UltraSharp.pth"]
 
 
+@pytest.mark.parametrize("text", ["AI/models", "MyDrive/AI/models/x.safetensors", "G:\\My Drive\\AI\\models"])
+def test_models_on_drive_are_used_where_they_are_and_no_longer_once_it_is_undone(place: Adding, text: str) -> None:
+    place.empty()
+    said = place.add(text)
+    listed = place.folder.data / "models" / "Stable-diffusion" / "x.safetensors"
+    assert "1 checkpoint, used where" in said[0]
+    assert listed.resolve() == (place.launch.machine.drive / "AI" / "models" / "x.safetensors").resolve()
+    assert place.files() == [], "no second copy"
+    place.add(text)
+    assert not place.jobs[-1].can_undo, "it was there before"
+    assert "no longer in the web UI's lists, and stays on your Drive" in undone(place, 0)
+    assert not listed.exists()
+    assert (place.launch.machine.drive / "AI" / "models" / "x.safetensors").exists()
+
+
 def test_one_that_fails_does_not_keep_the_others_from_coming(place: Adding) -> None:
     said = place.add(f"xyzzy, dreamshaper 7\n{HUB_FILE}")
     assert "Nothing is called **xyzzy**" in said[0]
