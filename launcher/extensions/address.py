@@ -36,7 +36,7 @@ MODEL_HOSTS: Final = (*hugging_face.HOSTS, *civitai.HOSTS, *google_drive.HOSTS)
 GIT_HOSTS: Final = ("github.com", "gitlab.com", "codeberg.org", "bitbucket.org", "gitee.com")
 # On these hosts, what is a file and no repository.
 NO_REPOSITORY: Final = re.compile(
-    rf"/(?:raw|archive|releases/\w+)/|(?:{'|'.join(re.escape(one) for one in (*WEIGHTS, '.zip'))})$", re.IGNORECASE
+    rf"/(?:raw|releases/download)/|(?:{'|'.join(re.escape(one) for one in WEIGHTS)})$", re.IGNORECASE
 )
 
 
@@ -72,7 +72,7 @@ def checked_address(text: str) -> Address:
     Raises `Problem` for what is none, and for one with a password in it.
     """
     link = re.sub(r"^(?:ssh://)?git@([\w.-]+)[:/]", r"https://\1/", text.strip().strip("<>\"'` "))
-    link = re.sub(r"^http://", "https://", re.sub(r"[?#].*$", "", link))
+    link = re.sub(r"(?i)^https?://(?:www\.)?", "https://", re.sub(r"[?#].*$", "", link))
     if re.match(r"[\w-]+(?:\.[\w-]+)+/[\w.-]", link):
         link = f"https://{link}"
     found = re.fullmatch(
@@ -87,7 +87,10 @@ def checked_address(text: str) -> Address:
             "The address has a user name or a password in it, which would end up on Google Drive.",
             "Paste it without the part before the @.",
         )
-    repository = found["repository"].removesuffix(".git")
+    host, owner, *rest = found["repository"].split("/")
+    repository = "/".join([host.lower(), owner, *(rest[:1] if host.lower() == "github.com" else rest)]).removesuffix(
+        ".git"
+    )
     name = repository.rpartition("/")[2]
     if not re.fullmatch(r"\w[\w.-]*", name):
         raise Problem(f'"{name}" cannot be the name of a folder.', EXAMPLE)

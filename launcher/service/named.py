@@ -18,7 +18,21 @@ SURE: Final = 0.85  # how like a name must be to be taken for it
 LIKELY: Final = 0.6  # and to be offered
 HALF: Final = 0.5  # of a name's letters: one short word of it may mean anything
 MOST_OFFERED: Final = 6
-IDLE_WORDS: Final = ("base", "model", "models", "checkpoint", "extension", "the", "a", "for", "and", "with", "webui")
+IDLE_WORDS: Final = (
+    "base",
+    "model",
+    "models",
+    "checkpoint",
+    "extension",
+    "the",
+    "a",
+    "for",
+    "and",
+    "with",
+    "webui",
+    "add",
+    "install",
+)
 LONG_FORMS: Final = {"sd": ("stable", "diffusion"), "sdxl": ("stable", "diffusion", "xl")}
 FAMILY_WORDS: Final = dict(zip(("15", "21", "xl"), CONTROL_FAMILIES, strict=True))
 

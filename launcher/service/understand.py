@@ -62,7 +62,9 @@ def pieces_of(text: str, is_known: Callable[[str], bool]) -> Iterator[str]:
     """What stands between commas, unless it is one thing with them; without quotes and the dots of a list."""
     whole = re.sub(r"^\s*(?:[-*•]|\d+[.)])\s+", "", text).removesuffix("\\").strip(AROUND + SEPARATORS)
     pieces = [whole] if is_known(whole) else re.split(f"[{SEPARATORS}]", whole)
-    yield from (clean for piece in pieces if (clean := piece.strip(AROUND)))
+    for clean in filter(None, (piece.strip(AROUND) for piece in pieces)):
+        parts = re.split(r"\s+(?:and|&)\s+", clean)
+        yield from parts if len(parts) > 1 and not is_known(clean) and all(map(is_known, parts)) else [clean]
 
 
 # ---- one thing

@@ -16,7 +16,8 @@ EXTENSION_CELL = {"name": "change_extensions", "action": "add"}
 TEXTS: dict[str, tuple[tuple[str, dict[str, str]], ...]] = {
     "A name": (
         ("DreamShaper 8", {}), ("dreamshaper", {}), ("DreamShapr", {}), ("dreamshaper, ultrasharp", {}),
-        ("sdxl turbo\nadetailer", {}), ("dreamshaper 7", {}), ("vae", {}), ("owner/name", {}), ("xyzzy", {}), ("", {}),
+        ("sdxl lightning\nadetailer", {}), ("dreamshaper 7", {}), ("vae", {}), ("owner/name", {}), ("xyzzy", {}),
+        ("", {}),
     ),
     "ControlNet": (
         ("controlnet canny", {}), ("ControlNet: cany, depth for SD 1.5", {}), ("controlnet hed xl", {}),

@@ -241,7 +241,7 @@ def test_what_was_there_before_stays(place: Adding) -> None:
 
 def test_what_another_job_uses_stays_and_is_named(place: Adding) -> None:
     place.add("sdxl")
-    place.add("SDXL Turbo")
+    place.add("SDXL Lightning")
     said = undone(place, 0)
     assert "taken away: " in said
     assert "left, for others use it: sdxl.vae.safetensors" in said

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from launcher.core.problem import Problem
 from launcher.extensions.address import Address
 from launcher.extensions.known import KNOWN_EXTENSIONS
-from launcher.models.catalog import Model
+from launcher.models.catalog import MODELS, Model
 from launcher.models.remote import Offered
 from launcher.service.understand import items_in, understood
 
@@ -25,9 +25,11 @@ KNOWN = ("dreamshaper", "adetailer", "controlnet canny, depth", "AI/old, new")
         ("dreamshaper, adetailer", ["dreamshaper", "adetailer"]),
         ("dreamshaper\n\nadetailer\r\n", ["dreamshaper", "adetailer"]),
         ("dreamshaper，adetailer；x、y", ["dreamshaper", "adetailer", "x", "y"]),
-        ("Realistic Vision 5.1, SDXL Turbo", ["Realistic Vision 5.1", "SDXL Turbo"]),
+        ("Realistic Vision 5.1, SDXL Lightning (4 steps)", ["Realistic Vision 5.1", "SDXL Lightning (4 steps"]),
         ("- dreamshaper\n* adetailer\n1. x\n2) “y”", ["dreamshaper", "adetailer", "x", "y"]),
         ("controlnet canny, depth", ["controlnet canny, depth"]),
+        ("dreamshaper and adetailer & x", ["dreamshaper and adetailer & x"]),
+        ("dreamshaper and adetailer", ["dreamshaper", "adetailer"]),
         ("AI/old, new", ["AI/old, new"]),
         (f"{FILE} {PAGE}", [FILE, PAGE]),
         (f"{FILE},{PAGE};urn:air:sd1:lora:civitai:3@7", [FILE, PAGE, "urn:air:sd1:lora:civitai:3@7"]),
@@ -126,6 +128,7 @@ CANNY, DEPTH = (f"model ControlNet {name} for Stable Diffusion 1.5" for name in 
         ("github.com/Bing-su/adetailer/tree/main/scripts", ["extension https://github.com/Bing-su/adetailer.git"]),
         ("git@github.com:Bing-su/adetailer.git", [ADETAILER]),
         ("git clone https://github.com/Bing-su/adetailer", [ADETAILER]),
+        ("HTTPS://www.GitHub.com/Bing-su/adetailer/archive/refs/heads/main.zip", [ADETAILER]),
         ("https://gitlab.com/group/below/name/-/tree/main", ["extension https://gitlab.com/group/below/name.git"]),
         ("https://git.example.com/o/n.git", ["extension https://git.example.com/o/n.git"]),
         ("https://github.com/a/b/releases/download/v1/x.pth", ["link https://github.com/a/b/releases/download/v1/x.pth"]),
@@ -197,3 +200,10 @@ def test_whatever_is_written_means_something_or_is_said(pieces: list[str]) -> No
     except Problem:
         return
     assert all(isinstance(thing, Model | Address | str | Problem) for _, thing in found)
+
+
+def test_every_name_that_is_shown_means_just_that(drive: Path) -> None:
+    for model in MODELS:
+        assert meanings(model.name, drive) == [f"model {model.name}"]
+    for name, url in KNOWN_EXTENSIONS.items():
+        assert meanings(name, drive)[0] == f"extension {url}"
