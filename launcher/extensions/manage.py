@@ -62,8 +62,9 @@ def change_one(folder: Folder, action: str, what: str, step: Step) -> Change:
     return Change(message)
 
 
-def add_extension(folder: Folder, address: Address, step: Step) -> Change:
+def add_extension(folder: Folder, what: Address | str, step: Step) -> Change:
     """Fetch an extension, or update it if it is there. Raises `Problem`."""
+    address = checked_address(what) if isinstance(what, str) else what
     step.say(f"asking {address.url}")
     head_commit(address.url)
     refuse_other_branch(address)

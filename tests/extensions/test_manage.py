@@ -44,7 +44,7 @@ def folder(world: World, folder_with_git: Folder) -> Folder:
 def change(folder: Folder, action: str, what: str = "") -> tuple[str, list[str]]:
     heard = Heard()
     if action == "add":
-        return add_extension(folder, checked_address(what), heard).message, heard.notices
+        return add_extension(folder, what, heard).message, heard.notices
     return change_one(folder, action, what, heard).message, heard.notices
 
 
@@ -90,13 +90,13 @@ def test_updating_one_with_local_edits_keeps_them_in_a_folder_that_is_named(worl
 def test_what_changes_nothing_says_so_shortly_and_asks_for_no_restart(world: World, folder: Folder) -> None:
     for name in ("a", "b"):
         world.git.add(f"person/{name}", {"x": b"x"})
-        assert add_extension(folder, checked_address(f"https://github.com/person/{name}"), Heard()).new
+        assert add_extension(folder, f"https://github.com/person/{name}", Heard()).new
     assert change_one(folder, "update all", "", Heard()) == Change("everything is up to date", new=False)
     newer = world.git.add("person/a", {"x": b"y"})
     some = change_one(folder, "update all", "", Heard())
     assert some.new
     assert re.fullmatch(rf"a: version {newer[:8]} of [\d-]+, updated from \w+; 1 already up to date", some.message)
-    assert not add_extension(folder, checked_address("https://github.com/person/a"), Heard()).new
+    assert not add_extension(folder, "https://github.com/person/a", Heard()).new
     assert not change_one(folder, "list", "", Heard()).new
     assert change_one(folder, "switch off", "a", Heard()).new
     assert change_one(folder, "switch off", "a", Heard()) == Change("a is switched off already", new=False)

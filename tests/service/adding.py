@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -51,7 +52,7 @@ class Adding:
         launch.session.prepare()
         return launch
 
-    def do(self, name: str = "add_model", *, page: bool = False, **fields: str) -> list[Row]:
+    def do(self, name: str = "add_model", *, page: bool = False, **fields: Any) -> list[Row]:
         """The rows of a job, once it has ended."""
         status = Status("A job")
         job = Job(self.launch, Steps(status, self.root / "log", threading.Event()), self.launch.ask, page, self.tokens)
@@ -62,7 +63,7 @@ class Adding:
             pass
         return list(status.now.steps)
 
-    def add(self, text: str, **fields: str) -> list[str]:
+    def add(self, text: str, **fields: Any) -> list[str]:
         return [in_words(row) for row in self.do(what=text, **fields)]
 
     def empty(self) -> None:

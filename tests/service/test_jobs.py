@@ -168,11 +168,12 @@ def test_a_name_for_several_and_a_text_without_anything_are_answered_in_one_sent
 
 
 def test_a_token_in_an_address_is_in_no_row(place: Adding) -> None:
-    for do, fields in (
+    asked: tuple[tuple[str, dict[str, str]], ...] = (
         ("add_model", {"what": "https://me:tok3n@github.com/own/sd-nice"}),
         ("change_extensions", {"action": "add", "what": "https://me:tok3n@github.com/own/sd-nice"}),
         ("change_extensions", {"action": "remove", "what": "https://me:tok3n@github.com/own/sd-nice"}),
-    ):
+    )
+    for do, fields in asked:
         rows = place.do(do, **fields)
         assert rows
         assert "tok3n" not in str(rows)
