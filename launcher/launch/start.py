@@ -1,16 +1,16 @@
 """Starting the web UI, and what it is started with."""
 
-import json
 from concurrent.futures import ThreadPoolExecutor
-from typing import Final, TypeVar
+from typing import Final
 
 import requests
 
 from launcher.core.fields import DEFAULT_CHECKPOINT
-from launcher.core.folder import GB, Folder, write_safely
+from launcher.core.folder import GB, Folder
 from launcher.core.problem import Problem
-from launcher.core.session import read_object
 from launcher.core.status import Step
+from launcher.drive.remembered import Remembered
+from launcher.extensions.builtin import LAUNCHER_TAB, put_builtin
 from launcher.extensions.extension import extensions_on_drive, put_extensions, switched_off
 from launcher.extensions.install import run_installers
 from launcher.extensions.manage import CONTROLNET, extension_arguments
@@ -30,10 +30,7 @@ from launcher.webui.process import Plan
 from launcher.webui.settings_files import check_settings_file
 
 EXTENSIONS_CHANGED: Final = "extensions changed"  # what the notice is about that a restart makes untrue
-NOTES: Final = "oneclick.json"  # in the folder on Drive
 BORROWED_FACT: Final = "Borrowed from this machine"  # a fact under the panel
-
-_T = TypeVar("_T")
 
 
 def reach(launch: Launch, stage: Stage, step: Step, checkpoint: str = "") -> None:
@@ -61,7 +58,8 @@ def note_what_started(launch: Launch) -> None:
     """Note on Drive the versions that have started, if that is new. Nobody need wait for Drive to take it."""
     if not launch.start_noted:
         launch.tries.worked()
-        note(launch.folder, extensions={one.name: one.commit for one in extensions_on_drive(launch.folder)})
+        worked = {one.name: one.commit for one in extensions_on_drive(launch.folder)}
+        Remembered.write(launch.folder.kept, extensions=worked)
         launch.start_noted = True
 
 
@@ -120,9 +118,10 @@ def start_web_ui(launch: Launch, checkpoint: str) -> None:
         status.notice(broken)
     launch.outputs.prepare()
     lend_previews(folder.code)
+    put_builtin(folder.code, (LAUNCHER_TAB,))
     with launch.steps.beside("passing on the checksums of your models"):
         sync_checksums(folder, only_news=True)
-    plan, suspicion = plan_of(launch, checkpoint), Suspicion(folder, noted(folder, "extensions", dict[str, str]()))
+    plan, suspicion = plan_of(launch, checkpoint), Suspicion(folder, Remembered.read(folder.kept).extensions)
     while True:
         off = switched_off(folder)
         names = [one.name for one in extensions_on_drive(folder) if one.name not in off]
@@ -209,13 +208,3 @@ def use_checkpoint(launch: Launch, name: str) -> None:
             f"The web UI could not be switched to the checkpoint ({type(error).__name__}). "
             "Choose it at the top left of the web UI."
         )
-
-
-def noted(folder: Folder, what: str, default: _T) -> _T:
-    """What a launch noted on Drive for those after it: `extensions` that worked, models `looked_at`."""
-    found = read_object(folder.kept / NOTES).get(what)
-    return found if isinstance(found, type(default)) else default
-
-
-def note(folder: Folder, **what: object) -> None:
-    write_safely(folder.kept / NOTES, json.dumps(read_object(folder.kept / NOTES) | what))

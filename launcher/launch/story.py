@@ -8,6 +8,8 @@ from launcher.core.fields import DEFAULT_CHECKPOINT, LAST_GOOD, NEWEST
 from launcher.core.problem import Problem
 from launcher.core.session import read_object
 from launcher.core.snapshot import HELP, UNDERWAY, State
+from launcher.drive.earlier import show_earlier_images
+from launcher.drive.linked import link_models, link_new_models
 from launcher.drive.mount import connect_drive, drive_is_mounted
 from launcher.extensions.extension import put_extensions
 from launcher.launch import start
@@ -205,7 +207,9 @@ def _python(launch: Launch, newest: "Future[str | None]", source: "Future[None]"
 
 def _model(launch: Launch, drive: "Future[None]") -> str:
     with launch.steps.step("model", after=[drive]) as step:
+        link_models(launch.folder, step.notice)
         name = ensure_checkpoint(launch.fetcher(step, launch.ask), launch.settings.checkpoint, DEFAULT_CHECKPOINT)
+        link_new_models(launch.folder)
         path = next((p for p in launch.folder.checkpoints() if p.name == name), None)
         if path and not launch.webui.running:
             launch.begin_beside("reading the checkpoint ahead", lambda: read_ahead(path, launch.over.is_set))
@@ -222,8 +226,13 @@ def _webui(launch: Launch, extensions: "Future[None]", python: "Future[None]", m
             start.wait_until_ready(launch)
             start.use_checkpoint(launch, checkpoint)
         else:
+            launch.begin_beside("showing the images of earlier days", lambda: _show_earlier_images(launch))
             start.reach(launch, Stage.START, step, checkpoint)
             launch.start_noted = False
         launch.status.fact("AUTOMATIC1111", start.version_of(launch))
         launch.note(version=start.version_of(launch))
         step.done("running")
+
+
+def _show_earlier_images(launch: Launch) -> None:
+    show_earlier_images(launch.folder.data, launch.folder.kept, launch.status.notice, launch.over.is_set)

@@ -10,6 +10,7 @@ from launcher.core.problem import Problem
 from launcher.core.snapshot import Button, State
 from launcher.drive.mount import connect_drive, drive_is_mounted
 from launcher.drive.names import is_drives_fault
+from launcher.drive.remembered import Remembered
 from launcher.launch import start
 from launcher.launch.launch import Launch
 from launcher.launch.steps import STOPPED_NOTE, Failed
@@ -230,11 +231,11 @@ def _look_through_folder(launch: Launch) -> None:
     dead = folder.dead_shortcuts()
     if dead:
         status.notice(f"These shortcuts on your Drive point to nothing and were skipped: {', '.join(dead)}.")
-    looked, broken = broken_models(folder, set(start.noted(folder, "looked_at", list[str]())))
+    looked, broken = broken_models(folder, set(Remembered.read(folder.kept).looked_at))
     if broken:
         named = "; ".join(f"{name} ({fault})" for name, fault in broken.items())
         status.notice(
             f"Damaged files in your folder: {named}. Nothing was changed. Delete them on Google Drive, or "
             "download them again."
         )
-    start.note(folder, looked_at=sorted(looked))
+    Remembered.write(folder.kept, looked_at=sorted(looked))

@@ -40,7 +40,7 @@ class Bounded(io.FileIO):
 @contextmanager
 def open_zip(path: Path) -> Iterator[zipfile.ZipFile]:
     """An archive whose list of files is not too large. Raises one of UNREADABLE_ZIP, or `OSError`."""
-    with Bounded(path) as file, zipfile.ZipFile(file) as archive:  # type: ignore[arg-type]
+    with Bounded(path) as file, zipfile.ZipFile(file) as archive:
         yield archive
 
 

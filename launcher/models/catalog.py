@@ -170,16 +170,16 @@ ControlNet union ProMax for Stable Diffusion XL | Stable Diffusion XL | Apache 2
 """
 
 
-def entries(table: str) -> Iterator[tuple[list[str], list[str]]]:
+def rows_of(table: str) -> Iterator[tuple[list[str], list[str]]]:
     """The cells of an entry's first line, and the lines under it."""
     for entry in re.split(r"\n(?=\S)", table.strip()):
         first, *under = entry.splitlines()
         yield [cell.strip() for cell in first.split("|")], under
 
 
-def models_in(table: str) -> Iterator[Model]:
+def table_models(table: str) -> Iterator[Model]:
     """The models of a table like `MODEL_TABLE`. Raises `ValueError` where a cell or a word is missing."""
-    for (name, family, licence, good_at, *more), under in entries(table):
+    for (name, family, licence, good_at, *more), under in rows_of(table):
         folder, beside, limits = [*more, "", "", ""][:3]
         words, sources = iter(" ".join(under).split()), list[HubFile]()
         for repo, file, revision, size, sha256 in zip(words, words, words, words, words, strict=True):
@@ -192,7 +192,7 @@ def models_in(table: str) -> Iterator[Model]:
 def controls_in(table: str) -> dict[str, dict[str, Model]]:
     """Family -> control -> its model, of a table like `CONTROL_TABLE`."""
     found: dict[str, dict[str, Model]] = {}
-    for (family, licence, repo), under in entries(table):
+    for (family, licence, repo), under in rows_of(table):
         for control, file, *known in map(str.split, under):
             size, sha256 = known or ("0", "")
             name = f"{control if file == '=' else file}.safetensors"
@@ -202,12 +202,12 @@ def controls_in(table: str) -> dict[str, dict[str, Model]]:
     return found
 
 
-MODELS: Final = tuple(models_in(MODEL_TABLE))
+MODELS: Final = tuple(table_models(MODEL_TABLE))
 CHECKPOINT_NAMES: Final = tuple(model.name for model in MODELS if model.folder == CHECKPOINTS_FOLDER)
 OLD_CONTROL_MODELS: Final = controls_in(OLD_CONTROL_TABLE)
 CONTROL_MODELS: Final = controls_in(CONTROL_TABLE)
 CONTROL_MODELS["Stable Diffusion XL"] = dict.fromkeys(
-    ("union", *CONTROL_MODELS["Stable Diffusion 1.5"]), next(models_in(UNION_TABLE))
+    ("union", *CONTROL_MODELS["Stable Diffusion 1.5"]), next(table_models(UNION_TABLE))
 )
 CONTROL_FAMILIES: Final = tuple(CONTROL_MODELS)
 ESSENTIAL_CONTROLS: Final = ("canny", "depth", "openpose")

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from launcher.core.files import free_path
-from launcher.core.folder import require_room
+from launcher.core.folder import PART, require_room
 from launcher.core.problem import Problem
 from launcher.models.arrived import Settle, receive
 from launcher.models.checksums import known_checksum, note_checksum
@@ -16,6 +16,7 @@ from launcher.models.fetcher import Fetcher
 from launcher.models.http import read_range, until_stopped
 from launcher.models.identify import OLD_ENDINGS, fault_of
 from launcher.models.remote import Remote, TokenNeeded
+from launcher.models.room import promised_room
 
 __all__ = ("Fetcher", "fetch_remote", "same_as_remote", "sound_or_set_aside", "with_token")
 
@@ -33,13 +34,11 @@ def fetch_remote(fetcher: Fetcher, remote: Remote, folder: Path, kind: str = "",
     fetcher.step.say(remote.name)
     # What is written to Google Drive lies on the runtime's disk until it is uploaded (googlecolab/colabtools#659).
     require_room(fetcher.folder.machine, remote.size, "the runtime's disk", f"The model {remote.name}")
-    path, digest = download(
-        remote,
-        folder / remote.name,
-        where=fetcher.where,
-        step=fetcher.step,
-        receive=partial(receive, fetcher, kind=kind, whole=not remote.sha256, settle=settle),
-    )
+    keep = partial(receive, fetcher, kind=kind, whole=not remote.sha256, settle=settle)
+    part = folder / f"{remote.name}.{remote.tag}{PART}"
+    disks = {fetcher.where: folder, "the runtime's disk": fetcher.folder.machine}
+    with promised_room(part, remote.size, f"The model {remote.name}", disks):
+        path, digest = download(remote, folder / remote.name, where=fetcher.where, step=fetcher.step, receive=keep)
     if path.stat().st_size == remote.size:  # else it came in an archive, whose checksum that is
         note_checksum(fetcher.folder, path, digest)
     return path

@@ -102,7 +102,12 @@ def test_the_beginning_of_what_is_packed_is_looked_at_first(
     folder: Folder, content: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     read = list[int]()
-    monkeypatch.setattr(archive.Member, "pieces", lambda self, over: read.append(self.size) or iter(()))
+
+    def pieces(self: archive.Member, over: object) -> list[bytes]:
+        read.append(self.size)
+        return []
+
+    monkeypatch.setattr(archive.Member, "pieces", pieces)
     with pytest.raises(Problem, match=r"nothing but zeros|web page|GGUF"):
         received(folder, packed(["m.safetensors"], content))
     assert read == []

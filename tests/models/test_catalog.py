@@ -18,7 +18,7 @@ from launcher.models.catalog import (
     chosen_controls,
     controls_in,
     model_named,
-    models_in,
+    table_models,
 )
 from launcher.models.kinds import KIND_FOLDERS
 from launcher.models.pasted import safe_name
@@ -84,10 +84,10 @@ def test_the_vae_that_a_model_needs_is_in_the_list() -> None:
 
 def test_a_row_that_lacks_a_word_is_refused() -> None:
     sound = "A | SD 1.5 | MIT | faces\n  own/model a.safetensors\n  main 7 " + "a" * 64
-    assert [model.name for model in models_in(sound)] == ["A"]
+    assert [model.name for model in table_models(sound)] == ["A"]
     for broken in (sound.removesuffix("a" * 64), sound.replace(" | MIT | faces", ""), sound.replace(" 7 ", " seven ")):
         with pytest.raises(ValueError):
-            list(models_in(broken))
+            list(table_models(broken))
     with pytest.raises(ValueError):
         controls_in("Stable Diffusion 1.5 | MIT | own/model\n  canny file 7")
 

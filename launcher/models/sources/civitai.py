@@ -64,7 +64,7 @@ def resolve(wanted: CivitaiLink, token: str) -> Remote:
     kind = kind_of_type(text_of(version.get("model"), "type"))
     file = chosen(version, wanted.choice)
     kind = "VAE" if text_of(file, "type").lower() == "vae" else kind
-    configs = [one for one in files_of(version) if text_of(one, "type").lower() == "config"]
+    configs = [one for one in version_files(version) if text_of(one, "type").lower() == "config"]
     base = text_of(version, "baseModel")
     if base and kind != "upscaler" and not RUNS_ON.search(base):
         raise Problem(f"This model is made for {base}, which AUTOMATIC1111 cannot run.", f"Choose one for {FAMILIES}.")
@@ -98,7 +98,7 @@ def newest(told: dict[str, Any]) -> dict[str, Any]:
 
 def chosen(version: dict[str, Any], choice: dict[str, str]) -> dict[str, Any]:
     """The file of a version that the link asks for, else the model itself and not its training data or pictures."""
-    files = files_of(version)
+    files = version_files(version)
     if "fileId" in choice:
         files = [one for one in files if str(one.get("id")) == choice["fileId"]]
     else:
@@ -116,7 +116,7 @@ def chosen(version: dict[str, Any], choice: dict[str, str]) -> dict[str, Any]:
     return files[0]
 
 
-def files_of(version: dict[str, Any]) -> list[dict[str, Any]]:
+def version_files(version: dict[str, Any]) -> list[dict[str, Any]]:
     """The files of a version, as far as the list tells what they are called."""
     return [one for one in version.get("files") or [] if isinstance(one, dict) and isinstance(one.get("name"), str)]
 
