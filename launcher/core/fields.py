@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from launcher.core.problem import Problem
 
-DEFAULT_CHECKPOINT: Final = "Stable Diffusion 1.5"  # where there is none at all
+DEFAULT_CHECKPOINT: Final = "DreamShaper 8"  # where there is none at all
 
 AS_LAST_TIME: Final = "as last time"
 USUAL_FOLDER: Final = "asd1111"  # where Drive has none

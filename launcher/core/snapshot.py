@@ -44,7 +44,7 @@ HEADLINES: Final = {
     State.OFF: "Everything is off",
 }
 JOB_TITLES: Final = {
-    "add_model": "Adding models",
+    "add_model": "Adding",
     "add_controlnet": "Adding ControlNet",
     "change_extensions": "Extensions",
     "stop": "Stopping",

@@ -83,6 +83,7 @@ class Launch:
         self.full_said = False  # that Drive is full
         self.tunneled = False  # the link had a tunnel that ran when it was looked at last
         self.used_at = time.time()  # when somebody used the web UI last
+        self.fetchers: list[Fetcher] = []  # they know which files are used
         self.start_noted = True  # False: a version has started, and Drive does not know it yet
 
     # ---- its folder and its settings
@@ -165,7 +166,9 @@ class Launch:
             return str(ask("token", name=name, reason=reason)["token"])
 
         on_drive = self.machine.mountpoint is not None and self.settings.models_on_drive
-        return Fetcher(self.folder, "Google Drive" if on_drive else "the disk", ask_token, step)
+        fetcher = Fetcher(self.folder, "Google Drive" if on_drive else "the disk", ask_token, step)
+        self.fetchers.append(fetcher)
+        return fetcher
 
     def _colabs_link(self, port: int) -> str:
         """Colab's own link; raises `Problem` where Colab gives none."""

@@ -16,7 +16,7 @@ from launcher.launch.launch import Launch
 from launcher.launch.steps import STOPPED_NOTE, Failed
 from launcher.launch.stop import give_back_unused
 from launcher.models.checksums import sync_checksums
-from launcher.models.previews import fetch_missing_previews
+from launcher.models.ensure import complete_checkpoints
 from launcher.models.taken_over import broken_models
 from launcher.python.bytecode import keep_bytecode
 from launcher.source.checkout import keep_edits
@@ -204,7 +204,7 @@ def do_afterwards(launch: Launch) -> None:
     folder, fetcher = launch.folder, launch.fetcher(launch.steps.of("model"), launch.ask)
     while_drive_is_there(launch, "noting the version that works", lambda: start.note_what_started(launch))
     while_drive_is_there(launch, "looking through your folder", lambda: _look_through_folder(launch))
-    while_drive_is_there(launch, "downloading the previewer for SDXL", lambda: fetch_missing_previews(fetcher))
+    while_drive_is_there(launch, "bringing what goes with your models", lambda: complete_checkpoints(fetcher))
     if launch.webui.wait_for_model(launch.over):
         while_drive_is_there(launch, "saving the checksums of your models", lambda: sync_checksums(folder))
     if not launch.over.wait(FIRST_IMAGE):
