@@ -43,10 +43,12 @@ class Status:
         self.now = Snapshot(title, started=time.time())
 
     def show(self, **changed: Any) -> None:
-        """Change some of it. Another `state` has its own headline, if no `title` is given."""
+        """Change some of it. Another `state` has its own headline if no `title` is given, and nothing can be painted in
+        it if nothing else is said.
+        """
         with self.changes:
             if "state" in changed:
-                changed = {"title": HEADLINES[changed["state"]]} | changed
+                changed = {"title": HEADLINES[changed["state"]], "can_paint": False} | changed
             now = replace(self.now, **changed)
             if now != self.now:
                 self.now = now

@@ -77,6 +77,7 @@ class Launch:
         self.full_said = False  # that Drive is full
         self.tunneled = False  # the link had a tunnel that ran when it was looked at last
         self.used_at = time.time()  # when somebody used the web UI last
+        self.checkpoint: str | None = None  # that was taken in place of one that did not load
         self.start_noted = True  # False: a version has started, and Drive does not know it yet
 
     def fetcher(self, step: Step, ask: Ask) -> Fetcher:
@@ -149,6 +150,8 @@ class Launch:
             where, images = "on this machine only", f"{self.public_link.url}{OWN_PAGES}images.zip"
         box = LoginBox(self.public_link.url, USER, self.public_link.login.password, where, seconds, images)
         buttons = (Button.RESTART, Button.STOP, *((Button.CONNECT,) if self.drive_away else ()))
+        says = self.webui.says.read()
+        shown = {"title": says.headline, "can_paint": says.paints, "login_box": box, "buttons": buttons, "foot": READY}
         with self.status.changes:
             if not self.ended.is_set():
-                self.status.show(state=State.READY, login_box=box, buttons=buttons, foot=READY)
+                self.status.show(state=State.READY, **shown)

@@ -13,6 +13,7 @@ from launcher.core.status import Status
 from launcher.drive.mount import connect_drive
 from launcher.extensions.manage import CONTROLNET_URL, Change, add_extension, change_one
 from launcher.launch.launch import Ask, Launch
+from launcher.launch.painting import use_model
 from launcher.launch.start import EXTENSIONS_CHANGED
 from launcher.launch.steps import Steps
 from launcher.launch.stop import stop_launch
@@ -59,13 +60,23 @@ def fetch_models(job: Job, what: str = "", kind: str = "", file_name: str = "") 
 def fetch_one_model(job: Job, line: str, kind: str, file_name: str, fetcher: Fetcher) -> str:
     launch, model = job.launch, model_named(line)
     kind = "" if kind == "detect" else kind
-    name = ensure_model(fetcher, model) if model else ensure_linked_model(fetcher, line, kind, file_name)
+    if line in names_of_checkpoints(launch):
+        name = line
+    else:
+        name = ensure_model(fetcher, model) if model else ensure_linked_model(fetcher, line, kind, file_name)
     if not launch.webui.ready:
         return f"{name}: it will be there at the next start"
     sync_checksums(launch.folder)
     launch.webui.refresh_checkpoints()
     launch.sync.restore()  # an embedding goes from Drive to the machine
+    if name in names_of_checkpoints(launch) and (name == line or not launch.status.now.can_paint):
+        use_model(launch, name)
+        return f"{name}: the web UI uses it now"
     return f"{name}: choose it in the web UI; if a list there does not have it yet, press the list's refresh button"
+
+
+def names_of_checkpoints(launch: Launch) -> set[str]:
+    return {path.name for path in launch.folder.checkpoints()}
 
 
 def fetch_controlnet(job: Job, for_models: str = "", controls: str = "") -> None:
