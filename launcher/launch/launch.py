@@ -77,6 +77,7 @@ class Launch:
         self.full_said = False  # that Drive is full
         self.tunneled = False  # the link had a tunnel that ran when it was looked at last
         self.used_at = time.time()  # when somebody used the web UI last
+        self.no_card: Problem | None = None  # why there is no card that can be used, where there should be one
         self.checkpoint: str | None = None  # that was taken in place of one that did not load
         self.start_noted = True  # False: a version has started, and Drive does not know it yet
 
@@ -112,6 +113,11 @@ class Launch:
     def does(self, what: str) -> bool:
         return what in self._threads and self._threads[what].is_alive()
 
+    def wait_for(self, what: str) -> None:
+        """Wait until what is done beside it has come to its end, or the launch has."""
+        while self.does(what) and not self.over.is_set():
+            self._threads[what].join(0.1)
+
     def prepare(self) -> None:
         """Note what is launched: whoever comes after this service goes by it."""
         self.session.prepare()
@@ -121,7 +127,6 @@ class Launch:
         for name, title in STEPS:
             self.status.add(name, title if self.machine.mountpoint or name != "drive" else "Your folder")
         self.status.show(foot=KEEP_OPEN)
-        self.status.fact("Machine", self.machine.described)
 
     def choose(self, settings: Settings) -> None:
         """Other choices for what runs; what its start goes by takes effect at the next one."""

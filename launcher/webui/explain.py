@@ -22,7 +22,7 @@ BAR: Final = re.compile(r"\d+%\|[^|]*\|[^\]]*\]?|\b\d+\w* ?\[\d\d:\d\d[^\]]*\]?"
 READ: Final = re.compile(
     r"(?:Loading (?:VAE )?weights .*?(?: from |: )|Calculating sha256 for )(/.*?)(?:: .*)?$", re.MULTILINE
 )
-NAMED: Final = re.compile(
+ERROR_LINE: Final = re.compile(
     r"^\w[\w.]*(?:Error|Exception|Interrupt|Warning)?: .*|^\w[\w.]*(?:Error|Exception)$", re.MULTILINE
 )
 
@@ -47,7 +47,7 @@ def explain(log: str, code: int | None, log_path: str) -> Problem:
             "Switch it off with the cell **Add or update an extension** and press ▶ again.",
             by_extension=True,
         )
-    if code is None and not NAMED.search(text):
+    if code is None and not ERROR_LINE.search(text):
         return Problem(ENDED_FROM_OUTSIDE, RAM.do)
     last = " / ".join(line.strip() for line in log.splitlines()[-3:] if line.strip()) or "it printed nothing"
     ended = f"The web UI ended (exit code {code})" if code is not None else "The web UI ended"

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Final
 
+from launcher.core.remedies import MORE_RAM, NEW_MACHINE, WITH_A_CARD
+
 
 @dataclass(frozen=True)
 class Meaning:
@@ -19,11 +21,11 @@ class Meaning:
     another: bool = False  # another model helps
 
 
-RESTART: Final = "press **Restart the web UI**"
+PRESS_RESTART: Final = "press **Restart the web UI**"
 RAM: Final = Meaning(
     r"\^C\s*\Z|DefaultCPUAllocator|^MemoryError|Cannot allocate memory",
     "The runtime ran out of memory (RAM), which ended the web UI.",
-    "Use a smaller model, or choose a runtime with High-RAM under Runtime → Change runtime type, and press ▶ again.",
+    f"Use a smaller model, or {MORE_RAM}, and press ▶ again.",
 )
 BUS_ERROR: Final = Meaning(
     r"Fatal Python error: Bus error",
@@ -46,7 +48,7 @@ DISK_FULL: Final = Meaning(
     "The disk is full.",
     "Free some space (empty Google Drive's trash too) and press ▶ again.",
 )
-DAMAGED: Final = (
+DAMAGED_MODEL: Final = (
     r"HeaderToo\w+|MetadataIncompleteBuffer|InvalidHeader\w*|deserializing header|not a safetensors file"
     r"|PytorchStreamReader|UnpicklingError|BadZipFile|most likely corrupted|^EOFError"
 )
@@ -68,7 +70,7 @@ ENDS: Final = (
     Meaning(
         r"numpy\.dtype size changed|numpy\.core\.multiarray failed to import",
         "An extension changed numpy, and the web UI's other packages cannot work with that.",
-        "Choose Runtime → Disconnect and delete runtime, and press ▶ again: the right packages come back.",
+        f"To have the right packages again, {NEW_MACHINE}, and press ▶.",
         by_extension=True,
     ),
     Meaning(
@@ -78,7 +80,7 @@ ENDS: Final = (
         "**extra_arguments** and press ▶ again.",
     ),
     Meaning(
-        DAMAGED,
+        DAMAGED_MODEL,
         "A model file is damaged: it is cut off, or a web page saved under a model's name.",
         "Delete the file {file} from the models folder on Google Drive, and press ▶ again.",
     ),
@@ -105,13 +107,13 @@ ENDS: Final = (
         # A1111's own "Warning: caught exception 'Found no NVIDIA driver …', memory monitor disabled" is harmless.
         rf"^(RuntimeError|AssertionError): .*({NO_CARD})",
         "There is no graphics card in this runtime that the web UI can use.",
-        "Choose Runtime → Change runtime type → T4 GPU → Save, and press ▶ again.",
+        f"To have one, {WITH_A_CARD}, and press ▶ again.",
         unless_extension=True,
     ),
     Meaning(
         r"^(ModuleNotFoundError|ImportError): (?P<name>.+)",
         "A part of the web UI's Python is missing ({name}).",
-        "Press ▶ again. If it happens again, choose Runtime → Disconnect and delete runtime, and press ▶.",
+        f"Press ▶ again. If it happens again, {NEW_MACHINE}, and press ▶.",
         by_extension=True,
         unless_extension=True,
     ),
@@ -120,11 +122,11 @@ ENDS: Final = (
 
 ANOTHER: Final = "Use another model: one of those offered here, or any that you add."
 # Why a model does not load, after which A1111 goes on without one; the first that fits. No image can be painted.
-MODELS: Final = (
+NOT_LOADED: Final = (
     Meaning(
         r"tokenization_\w+\.py|vocab\.json|merges\.txt",
         "The list of words that every model needs (vocab.json) is damaged, so no model can be loaded.",
-        f"To have it downloaded anew, {RESTART}.",
+        f"To have it downloaded anew, {PRESS_RESTART}.",
     ),
     Meaning(
         COULD_BE_CODE,
@@ -135,25 +137,25 @@ MODELS: Final = (
     Meaning(
         r"CUDA out of memory|OutOfMemoryError",
         "The model {file} does not fit: the graphics card's memory is full.",
-        f"To make it fit, {{flag}} and {RESTART}. {ANOTHER}",
+        f"To make it fit, {{flag}} and {PRESS_RESTART}. {ANOTHER}",
         another=True,
     ),
     Meaning(
         rf"{RAM.pattern}|can't allocate memory",
         "The model {file} does not fit into the runtime's memory (RAM).",
-        f"Use a smaller model, or choose a runtime with High-RAM under Runtime → Change runtime type. {ANOTHER}",
+        f"Use a smaller model, or {MORE_RAM}. {ANOTHER}",
         another=True,
     ),
     Meaning(
         r"Errno 5\b|Input/output error",
         "Google Drive gave an error while the model {file} was read. It does that when it is busy, and for up to a day "
         "when a file was downloaded too often.",
-        f"Wait a minute and {RESTART}. If it happens again, make a copy of the file on Google Drive and use the copy.",
+        f"Wait a minute and {PRESS_RESTART}. If it happens again, make a copy of it on Google Drive and use that.",
         another=True,
     ),
-    Meaning(DRIVE_GONE.pattern, DRIVE_GONE.what, f"Once it is connected again, {RESTART}."),
+    Meaning(DRIVE_GONE.pattern, DRIVE_GONE.what, f"Once it is connected again, {PRESS_RESTART}."),
     Meaning(
-        DAMAGED,
+        DAMAGED_MODEL,
         "The model {file} is damaged: it is cut off, or a web page saved under a model's name.",
         f"Delete it from your models folder and add it again. {ANOTHER}",
         another=True,
@@ -161,7 +163,7 @@ MODELS: Final = (
     Meaning(
         r"VAE .*doesn't exist: .*?(?P<name>[^/\n]+)$",
         "The VAE {name} is not there, and the model cannot be loaded without it.",
-        f"Remove it from the field **extra_arguments**, or add the file, and {RESTART}.",
+        f"Remove it from the field **extra_arguments**, or add the file, and {PRESS_RESTART}.",
     ),
     Meaning(
         r"No checkpoints found",
@@ -179,18 +181,18 @@ MODELS: Final = (
     Meaning(
         CARD_TOO_OLD,
         "The graphics card is too old for this version of the web UI.",
-        "Choose another one under Runtime → Change runtime type, and press ▶ again.",
+        f"To have a newer one, {WITH_A_CARD}, and press ▶ again.",
     ),
     Meaning(
         f"{NO_CARD}|{CARD_LOST}",
         "The graphics card failed while the model {file} was loaded ({why}).",
-        f"To use it anew, {RESTART}. If it happens again, choose Runtime → Disconnect and delete runtime, and press ▶.",
+        f"To use it anew, {PRESS_RESTART}. If it happens again, {NEW_MACHINE}, and press ▶.",
     ),
     Meaning(r"", "The model {file} could not be loaded ({why}).", ANOTHER, another=True),
 )
 
 # Why an image was not painted; the first that fits. What is not here is said by the web UI's own page only.
-IMAGES: Final = (
+NOT_PAINTED: Final = (
     Meaning(
         r"out of memory\. Tried to allocate (?P<wanted>[\d.]+ \w+).*?total capacity of (?P<whole>[\d.]+ \w+)",
         "The graphics card's memory ({whole}) was not enough for the last image{size}: it wanted {wanted} more.",
@@ -209,13 +211,13 @@ IMAGES: Final = (
     Meaning(
         r"A tensor with NaNs was produced in VAE",
         "The last image came out empty: its numbers were too large for the model's VAE.",
-        f"Write --no-half-vae into **extra_arguments** and {RESTART}.",
+        f"Write --no-half-vae into **extra_arguments** and {PRESS_RESTART}.",
     ),
     Meaning(
         r"A tensor with NaNs was produced",
         "The last image came out empty: its numbers were too large for this model.",
         "In the web UI, switch on **Settings → Stable Diffusion → Upcast cross attention layer to float32**; if that "
-        f"does not help, write --no-half into **extra_arguments** and {RESTART}.",
+        f"does not help, write --no-half into **extra_arguments** and {PRESS_RESTART}.",
     ),
     Meaning(
         r"shapes cannot be multiplied|size of tensor a .* must match the size of tensor b",
@@ -226,19 +228,19 @@ IMAGES: Final = (
     Meaning(
         r"not implemented for 'Half'",
         "The web UI computes on the processor, which cannot work with half-precision numbers.",
-        f"Write --no-half into **extra_arguments** and {RESTART}.",
+        f"Write --no-half into **extra_arguments** and {PRESS_RESTART}.",
         paints=False,
     ),
     Meaning(
         CARD_TOO_OLD,
         "The graphics card is too old for this version of the web UI.",
-        "Choose another one under Runtime → Change runtime type, and press ▶ again.",
+        f"To have a newer one, {WITH_A_CARD}, and press ▶ again.",
         paints=False,
     ),
     Meaning(
         f"{NO_CARD}|{CARD_LOST}",
         "The graphics card failed ({why}).",
-        f"To use it anew, {RESTART}. If it happens again, choose Runtime → Disconnect and delete runtime, and press ▶.",
+        f"To use it anew, {PRESS_RESTART}. If it happens again, {NEW_MACHINE}, and press ▶.",
         paints=False,
     ),
 )

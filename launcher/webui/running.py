@@ -12,9 +12,10 @@ from pathlib import Path, PurePath
 from typing import Final
 
 from launcher.core.problem import Problem
+from launcher.core.remedies import LARGER_CARD
 from launcher.core.snapshot import HEADLINES, State
-from launcher.webui.explain import NAMED, READ, in_words, readable
-from launcher.webui.meanings import IMAGES, MODELS, Meaning
+from launcher.webui.explain import ERROR_LINE, READ, in_words, readable
+from launcher.webui.meanings import NOT_LOADED, NOT_PAINTED, Meaning
 
 READY_LINE: Final = "Startup time:"  # nothing may ask it for anything before: see docs/how-it-works.md
 LOADED: Final = re.compile(r"(?:Model|Weights) loaded in |Using already loaded model ")
@@ -27,7 +28,7 @@ IMAGE_FAILS: Final = re.compile(r"\*\*\* (?:Error completing request|API error: 
 ENDS_REPORT: Final = "---"  # of an error that it survived
 PAINTED: Final = re.compile(r"\s*(?:Total progress: *)?100%\|[^|]*\| *(\d+)/\1 ")
 SIZE: Final = re.compile(r"\], (?P<count>\d+), (?P<batch>\d+), [\d.]+, (?P<height>\d+), (?P<width>\d+), ")
-LARGE: Final = 1024 * 1024 * 3 // 2  # pixels of an image that is better painted smaller and enlarged
+LARGE_IMAGE: Final = 1024 * 1024 * 3 // 2  # pixels of an image that is better painted smaller and enlarged
 MOST_LINES: Final = 600  # that are kept for one traceback
 # What a start prints, in order -> what a person is told.
 STAGES: Final = (
@@ -104,7 +105,7 @@ class LogReader:
         if LOADED.match(line):
             self._model_is(None)
         elif line == NO_MODEL:
-            self._model_is(self._trouble(MODELS), loaded=False)
+            self._model_is(self._trouble(NOT_LOADED), loaded=False)
         elif line == RESTORED:
             self._refused = self._file
         elif read := READ.match(line):
@@ -117,8 +118,8 @@ class LogReader:
         elif MODEL_FAILS.match(line) or IMAGE_FAILS.match(line):
             self._failing = "model" if MODEL_FAILS.match(line) else "image"
             self._lines = deque([line], maxlen=MOST_LINES)
-        elif self._failing == "model" and NAMED.match(line):
-            self._model_is(self._trouble(MODELS), loaded=self.loaded and self._refused is not None)
+        elif self._failing == "model" and ERROR_LINE.match(line):
+            self._model_is(self._trouble(NOT_LOADED), loaded=self.loaded and self._refused is not None)
         elif self._failing == "image" and line == ENDS_REPORT:
             self._image_failed()
 
@@ -132,21 +133,21 @@ class LogReader:
     def _image_failed(self) -> None:
         """An image was not painted, perhaps for want of the model that it asked for."""
         if "in reload_model_weights" in "\n".join(self._lines):
-            self._model_is(self._trouble(MODELS), loaded=self.loaded and self._refused is not None)
+            self._model_is(self._trouble(NOT_LOADED), loaded=self.loaded and self._refused is not None)
         else:
-            self.image = self._trouble(IMAGES) or self.image
+            self.image = self._trouble(NOT_PAINTED) or self.image
         self._failing = None
         self._lines.clear()
 
     def _trouble(self, table: Iterable[Meaning]) -> Trouble | None:
         text = "\n".join(line.removeprefix("    ") for line in self._lines)
         file = PurePath(self._refused).name if self._refused else self.file
-        errors = NAMED.findall(text)
+        errors = ERROR_LINE.findall(text)
         why = (errors[-1] if errors else "A1111 does not say why")[:200].rstrip(".")
         for known in table:
             if found := re.search(known.pattern, text, re.MULTILINE):
                 names = {"file": file or "you chose", "why": why, "flag": self._less_memory(), **size_in(text)}
-                paints = known.paints if table is IMAGES else self.loaded and self._refused is not None
+                paints = known.paints if table is NOT_PAINTED else self.loaded and self._refused is not None
                 return Trouble(in_words(known, found, **names), paints, file, known.another)
         return None
 
@@ -155,7 +156,7 @@ class LogReader:
         words = self._arguments.split()
         flag = next((flag for flag in ("--lowvram", "--medvram") if flag in words), None)
         if flag == "--lowvram":
-            return "choose a runtime with a larger graphics card under Runtime → Change runtime type"
+            return LARGER_CARD
         return f"write {'--lowvram' if flag else '--medvram'} into **extra_arguments**"
 
 
@@ -166,6 +167,6 @@ def size_in(text: str) -> dict[str, str]:
         return {"size": "", "smaller": "Make the image smaller, or set the batch size to 1."}
     batch, width, height = int(found["batch"]), int(found["width"]), int(found["height"])
     smaller = "Set the batch size to 1." if batch > 1 else "Make the image smaller."
-    if width * height > LARGE:
+    if width * height > LARGE_IMAGE:
         smaller = "Paint it at 1024 × 1024 or less, and enlarge it afterwards in the tab **Extras**."
     return {"size": f" ({width} × {height}{f', {batch} at a time' if batch > 1 else ''})", "smaller": smaller}

@@ -20,7 +20,7 @@ from launcher.core.process import PACKAGE, CommandError, end_process, run, runni
 from launcher.core.session import Session
 from launcher.webui.arguments import check_arguments, fixed_arguments, machine_arguments
 from launcher.webui.explain import ENDED_FROM_OUTSIDE, explain, readable
-from launcher.webui.meanings import ENDS, IMAGES, MODELS, RAM
+from launcher.webui.meanings import ENDS, NOT_LOADED, NOT_PAINTED, RAM
 from launcher.webui.process import Plan, WebUI, free_port
 from launcher.webui.settings_files import check_settings_file
 from tests.conftest import new_folder
@@ -271,7 +271,7 @@ def test_how_it_ended_and_its_last_traceback_decide_before_any_single_line(
 
 
 def test_every_meaning_says_what_to_do_in_whole_sentences() -> None:
-    for known in (*ENDS, *MODELS, *IMAGES):
+    for known in (*ENDS, *NOT_LOADED, *NOT_PAINTED):
         assert known.do.endswith((".", "{smaller}"))
         assert known.what.endswith(".")
     assert explain("", 3, "/x.log").do.endswith("/x.log.")
