@@ -40,7 +40,7 @@ def explain(log: str, code: int | None, log_path: str) -> Problem:
     for known in ENDS:
         found = re.search(known.pattern, text, re.MULTILINE)
         if found and not (name and known.unless_extension):
-            return in_words(known, found, file=file, by_extension=known.by_extension or bool(name))
+            return in_words(known, found, {"file": file}, by_extension=known.by_extension or bool(name))
     if name:
         return Problem(
             f"The extension {name} stopped the web UI.",
@@ -58,9 +58,9 @@ def explain(log: str, code: int | None, log_path: str) -> Problem:
     )
 
 
-def in_words(known: Meaning, found: re.Match[str], *, by_extension: bool = False, **more: str) -> Problem:
+def in_words(known: Meaning, found: re.Match[str], names: dict[str, str], *, by_extension: bool = False) -> Problem:
     """A meaning with the names in it filled in."""
-    names = more | {key: value.strip() for key, value in found.groupdict().items() if value}
+    names = names | {key: value.strip() for key, value in found.groupdict().items() if value}
     return Problem(known.what.format(**names), known.do.format(**names), by_extension=by_extension)
 
 

@@ -148,7 +148,7 @@ class LogReader:
             if found := re.search(known.pattern, text, re.MULTILINE):
                 names = {"file": file or "you chose", "why": why, "flag": self._less_memory(), **size_in(text)}
                 paints = known.paints if table is NOT_PAINTED else self.loaded and self._refused is not None
-                return Trouble(in_words(known, found, **names), paints, file, known.another)
+                return Trouble(in_words(known, found, names), paints, file, known.another)
         return None
 
     def _less_memory(self) -> str:
