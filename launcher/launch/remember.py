@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from launcher.core.fields import DEFAULTS, NOTHING, USUAL_FOLDER, Settings
+from launcher.core.folder import WEBUI_FOLDER
 from launcher.core.problem import Problem
-from launcher.drive.find import WEBUI_FOLDER, used_at, webui_folders
+from launcher.drive.find import used_at, webui_folders
 from launcher.models.catalog import CHECKPOINT_NAMES
 from launcher.models.pasted import without_secrets
 

@@ -17,6 +17,7 @@ from launcher.drive.linked import link_models, link_new_models
 from launcher.drive.mount import connect_drive, drive_is_mounted
 from launcher.extensions.extension import put_extensions
 from launcher.launch import start
+from launcher.launch.card import LOOKING, look_for_card
 from launcher.launch.launch import Launch
 from launcher.launch.newer import say_if_newer
 from launcher.launch.steps import STEPS, Failed
@@ -55,7 +56,8 @@ def _run(launch: Launch, before: Launch | None, anew: bool, take_up: bool) -> No
     if before:
         _end_the_one_before(before, launch, anew)
     launch.prepare()
-    _say_what_machine(launch)
+    launch.begin_beside(LOOKING, lambda: look_for_card(launch))
+    _say_what_is_lost(launch)
     launch.begin_beside("looking for a newer launcher", lambda: say_if_newer(launch.status))
     try:
         _take_up(launch) if take_up else _story(launch)
@@ -130,13 +132,10 @@ def _take_up(launch: Launch) -> None:
         step.done("running")
 
 
-def _say_what_machine(launch: Launch) -> None:
-    machine, status = launch.machine, launch.status
-    if not machine.gpu:
-        change = " Choose **Runtime → Change runtime type → T4 GPU → Save** and press ▶." if machine.colab else ""
-        status.notice(f"This runtime has no graphics card: an image takes minutes instead of seconds.{change}")
+def _say_what_is_lost(launch: Launch) -> None:
+    machine = launch.machine
     if machine.colab and not machine.mountpoint:
-        status.notice(
+        launch.status.notice(
             "Nothing is kept on Google Drive, as you chose: models, images and settings are lost when this machine "
             "goes away. Download your images before you stop."
         )

@@ -13,6 +13,7 @@ from launcher.core.folder import write_safely
 
 SETTINGS_FILE: Final = "config.json"
 SWITCHED_OFF: Final = "disabled_extensions"
+ALL_OFF: Final = "disable_all_extensions"  # "none", "extra" (all that are not A1111's own) or "all"
 OUTPUT: Final = "outdir_"  # how the names of the settings begin that say where images are written
 NUMBERS: Final = (bool, int, float)
 
