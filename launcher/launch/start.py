@@ -10,7 +10,7 @@ from launcher.core.folder import GB, Folder
 from launcher.core.problem import Problem
 from launcher.core.status import Step
 from launcher.drive.remembered import Remembered
-from launcher.extensions.builtin import LAUNCHER_TAB, put_builtin
+from launcher.extensions.builtin import put_builtin
 from launcher.extensions.extension import all_switched_off, extensions_on_drive, put_extensions, switched_off
 from launcher.extensions.install import run_installers
 from launcher.extensions.manage import CONTROLNET, extension_arguments
@@ -21,6 +21,7 @@ from launcher.launch.steps import Failed
 from launcher.models.checksums import sync_checksums
 from launcher.models.previews import lend_previews
 from launcher.python import environment
+from launcher.python.bytecode import discard_bytecode
 from launcher.python.inspection import Inspection, inspect_packages, mend, note_works
 from launcher.python.lock import LOCKED_COMMIT, LOCKED_VERSION, packages_for
 from launcher.python.uv import webui_environment
@@ -29,7 +30,13 @@ from launcher.source.webui import check_out_sub_repositories, check_out_version
 from launcher.webui.arguments import fixed_arguments, machine_arguments
 from launcher.webui.explain import not_loaded
 from launcher.webui.process import Plan
-from launcher.webui.settings_files import check_settings_file, read_settings
+from launcher.webui.settings_files import (
+    blame_page_settings,
+    check_page_settings,
+    check_settings_file,
+    read_settings,
+)
+from launcher.webui.text_files import check_texts
 
 EXTENSIONS_CHANGED: Final = "extensions changed"  # what the notice is about that a restart makes untrue
 # Arguments with which A1111 loads no extension of a person.
@@ -119,12 +126,12 @@ def start_web_ui(launch: Launch, checkpoint: str) -> None:
     ran = run_installers(folder, row)  # the web UI before may work on meanwhile
     launch.session.lead_to(port=0)
     launch.webui.stop()
-    broken = check_settings_file(folder.data, folder.code)
-    if broken:
-        status.notice(broken)
+    broken = (check_settings_file(folder.data, folder.code), check_page_settings(folder.data))
+    for text in filter(None, (*broken, *check_texts(folder.data))):
+        status.notice(text)
     launch.outputs.prepare()
     lend_previews(folder.code)
-    put_builtin(folder.code, (LAUNCHER_TAB,))
+    put_builtin(folder.code)
     with launch.steps.beside("passing on the checksums of your models"):
         sync_checksums(folder, only_news=True)
     suspicion = Suspicion(folder, Remembered.read(folder.kept).extensions)
@@ -145,6 +152,9 @@ def start_web_ui(launch: Launch, checkpoint: str) -> None:
         except Problem as problem:
             if launch.over.is_set():  # it was ended on purpose
                 raise Failed from problem
+            if sentence := _leave_out_what_drive_gave(launch):
+                status.notice(sentence)
+                continue
             if not problem.by_extension or not suspicion.disable_next(launch.webui.last_words):
                 suspicion.restore()
                 raise
@@ -172,6 +182,18 @@ def all_are_off(folder: Folder, plan: Plan) -> str | None:
         return (
             "None of your extensions is loaded: a setting of the web UI switches them all off. The cell "
             "**Add or update an extension** switches them on again, one by one."
+        )
+    return None
+
+
+def _leave_out_what_drive_gave(launch: Launch) -> str | None:
+    """After a start that failed: leave out what came from Drive and may be why; what to say, None where nothing is."""
+    folder = launch.folder
+    if sentence := blame_page_settings(folder.data, launch.webui.last_words):
+        return sentence
+    if discard_bytecode(folder):
+        return (
+            "The web UI did not start with the compiled files kept on your Drive. They were deleted; new ones are made."
         )
     return None
 

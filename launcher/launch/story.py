@@ -199,7 +199,7 @@ def _bytecode(launch: Launch, drive: "Future[None]") -> None:
     drive.result()
     if not read_finished(launch.folder):
         with launch.steps.beside("unpacking bytecode"):
-            unpack_bytecode(launch.folder)
+            unpack_bytecode(launch.folder, launch.status.notice)
 
 
 def _python(launch: Launch, newest: "Future[str | None]", source: "Future[None]", bytecode: "Future[None]") -> None:
