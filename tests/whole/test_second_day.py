@@ -1,7 +1,6 @@
 """The second day is one press: the notebook in a real kernel, another machine, the same Drive."""
 
 import json
-import shutil
 from collections.abc import Callable
 
 from tests.conftest import COLAB_PYTHON
@@ -13,16 +12,6 @@ from tests.world.wait import wait
 
 Kernels = Callable[..., Kernel]
 FOLDER = "stable-diffusion-webui"
-
-
-def next_day(place: Place) -> None:
-    """Colab takes the machine away. Only what is installed anew each time is left, for it takes half of a launch."""
-    place.end_processes()
-    place.unmount()
-    place.world.manager.allowed = False
-    for path in (place.machine / "oneclick").iterdir():
-        if path.name not in ("python", "program"):
-            shutil.rmtree(path)
 
 
 def pressed(place: Place, kernels: Kernels, **fields: object) -> Kernel:
@@ -48,7 +37,7 @@ def test_untouched_on_the_next_day_it_is_the_same_folder_and_choices_and_nothing
     first.interrupt()
     first.run(cell_source("stop"), 120)
     first.shutdown()
-    next_day(place)
+    place.lose_machine()
     place.world.hub.log.clear()
     place.world.git.log.clear()
     second = pressed(place, kernels)
@@ -91,7 +80,7 @@ def test_nothing_on_drive_is_for_this_machine_only(place: Place, kernels: Kernel
     first.interrupt()
     first.run(cell_source("stop"), 120)
     first.shutdown()
-    next_day(place)
+    place.lose_machine()
     second = pressed(place, kernels, **fields)
     assert len(second.page.asked_for(CONSENT)) == 1
     assert "My Drive/asd1111/stable-diffusion-webui" in second.html()
