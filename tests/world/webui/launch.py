@@ -89,6 +89,12 @@ STEP = 0.3  # seconds
 painting = {"since": 0.0}
 
 
+def next_number(folder: Path) -> int:
+    """As modules/images.py counts: on from the highest number that a name in the folder begins with."""
+    numbers = [path.name.split("-")[0] for path in folder.iterdir()]
+    return max((int(number) for number in numbers if number.isdigit()), default=-1) + 1
+
+
 def paint(prompt: str, steps: int = 1) -> Image.Image:
     """One image where the settings say, with its infotext, as the real one writes it."""
     painting["since"] = time.time()
@@ -100,7 +106,7 @@ def paint(prompt: str, steps: int = 1) -> Image.Image:
     folder.mkdir(parents=True, exist_ok=True)
     info = PngImagePlugin.PngInfo()
     info.add_text("parameters", f"{prompt}\nSteps: 1, Seed: {seed}, Model: {loaded['checkpoint']}")
-    image.save(folder / f"{len(list(folder.iterdir())):05}-{seed}.png", pnginfo=info)
+    image.save(folder / f"{next_number(folder):05}-{seed}.png", pnginfo=info)
     return image
 
 
