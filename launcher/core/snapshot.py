@@ -114,6 +114,8 @@ class Snapshot:
     jobs: Mapping[int, "Snapshot"] = field(default_factory=dict)
     choices: Mapping[str, Any] = field(default_factory=dict)  # of what was launched last: field -> value
     version: str = ""  # of this status: the next one is waited for by it
+    question: int = 0  # the number of one that this face's buttons answer
+    answers: tuple[tuple[str, str], ...] = ()  # to it: what stands on a button, and what that answers
 
     @property
     def failed(self) -> Row | None:

@@ -5,7 +5,6 @@ from typing import Final
 
 import requests
 
-from launcher.core.fields import DEFAULT_CHECKPOINT
 from launcher.core.folder import GB, Folder
 from launcher.core.problem import Problem
 from launcher.core.status import Step
@@ -91,7 +90,7 @@ def plan_of(launch: Launch, checkpoint: str) -> Plan:
     folder, machine, settings = launch.folder, launch.machine, launch.settings
     model = max((path.stat().st_size for path in folder.checkpoints() if path.name == checkpoint), default=0)
     flags = (
-        *fixed_arguments(folder, checkpoint if settings.checkpoint != DEFAULT_CHECKPOINT else ""),
+        *fixed_arguments(folder, checkpoint if launch.checkpoint_asked else ""),
         *extension_arguments(folder),
         *machine_arguments(machine.gpu, machine.memory, machine.card_memory, model),
         *(("--enable-insecure-extension-access",) if settings.extensions_tab else ()),
@@ -201,7 +200,7 @@ def use_checkpoint(launch: Launch, name: str) -> None:
         sync_checksums(launch.folder)
     try:
         launch.webui.refresh_checkpoints()
-        if launch.settings.checkpoint != DEFAULT_CHECKPOINT:
+        if launch.checkpoint_asked:
             launch.webui.choose_checkpoint(name)
     except requests.RequestException as error:
         launch.status.notice(

@@ -131,6 +131,7 @@ def run_side_by_side(job: Job, works: Sequence[tuple[str, Work]], before: Callab
 
     with job.steps.step("0", "waiting for Google Drive"):
         connect_drive(job.launch.machine, job.ask)
+        job.launch.settle()
         job.launch.folder.prepare()
         before()
     with ThreadPoolExecutor(MOST_SIDE_BY_SIDE) as pool:

@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from launcher.colab.machine import look_at_machine
-from launcher.core.fields import Settings
 from launcher.core.problem import Problem
 from launcher.core.snapshot import DONE
 from launcher.core.status import Status
@@ -18,7 +17,6 @@ from launcher.core.tools import Pin
 from launcher.launch.launch import Launch
 from launcher.launch.start import say_borrowed, start_web_ui
 from launcher.launch.steps import STEPS, Failed
-from launcher.models.catalog import CHECKPOINT_NAMES
 from launcher.python.environment import (
     foreign_libraries,
     make_work,
@@ -280,7 +278,7 @@ def launch_of(toys: ToyLock, program: str) -> Launch:
     for name, title in STEPS:
         status.add(name, title)
     machine = replace(look_at_machine(), base=toys.folder.machine.parent)
-    launch = Launch(Settings.from_form({}, CHECKPOINT_NAMES), machine, status, lambda kind: {}, lambda: False)
+    launch = Launch({}, machine, status, lambda kind: {}, lambda: False)
     assert launch.folder == toys.folder
     return launch
 
