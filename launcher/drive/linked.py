@@ -1,9 +1,11 @@
 """Models that lie elsewhere on Drive are shown in the web UI by links on the machine, without a second copy.
 
-A1111 names a checkpoint by its place below models/Stable-diffusion, and images carry that name: so a file is linked
-under the name that it has where it lies. `models` in the data directory is one link to Drive, which takes no links
-itself; where models lie elsewhere, it becomes a folder of links on the machine. What the web UI writes into that is
-kept in `models` on Drive by the sync.
+A1111 names a checkpoint by its place below models/Stable-diffusion, and all others by their files: so a file is linked
+under the name that it has where it lies, and old images still name it. `models` in the data directory is one link to
+Drive, which takes no links itself; where models lie elsewhere, it becomes a folder of links on the machine. What the
+web UI writes into that is kept in `models` on Drive by the sync. (A1111's own flags for folders would not do: one
+`--ckpt-dir` lists a LoRA beside it as a checkpoint, `--lora-dir` takes the place of the folder that is there, and
+extensions download to where they lead.)
 """
 
 import os

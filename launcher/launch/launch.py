@@ -93,7 +93,7 @@ class Launch:
     def _live_in(self, kept: Path) -> None:
         """Have its folder there, with what works on it."""
         models_kept = self.settings.models_on_drive or not self.machine.mountpoint
-        self.folder = Folder(kept, self.machine.disk, models_kept)
+        self.folder = Folder(kept, self.machine.disk, models_kept, self.machine.drive)
         self.webui = WebUI(self.folder)
         self.outputs = OutputFolders(self.folder.code, self.folder.data, kept, self.status.notice)
         self.sync = Sync(
