@@ -19,6 +19,7 @@ from pathlib import Path
 
 from modules.cmd_args import parser
 from modules.shared_options import templates
+from modules.ui_loadsave import create_page
 
 started = time.time()
 args = parser.parse_args()
@@ -165,6 +166,7 @@ def paint(prompt: str, steps: int = 1, pixels: int = 0) -> Image.Image:
     return image
 
 
+create_page(data / "ui-config.json")
 app = page.serve(paint, args.server_name, args.port)
 print(f"Running on local URL:  http://127.0.0.1:{args.port}", flush=True)
 
