@@ -11,6 +11,7 @@ from launcher.core.folder import GB, Folder, write_safely
 from launcher.core.problem import Problem
 from launcher.core.session import read_object
 from launcher.core.status import Step
+from launcher.extensions.builtin import LAUNCHER_TAB, put_builtin
 from launcher.extensions.extension import extensions_on_drive, put_extensions, switched_off
 from launcher.extensions.install import run_installers
 from launcher.extensions.manage import CONTROLNET, extension_arguments
@@ -120,6 +121,7 @@ def start_web_ui(launch: Launch, checkpoint: str) -> None:
         status.notice(broken)
     launch.outputs.prepare()
     lend_previews(folder.code)
+    put_builtin(folder.code, (LAUNCHER_TAB,))
     with launch.steps.beside("passing on the checksums of your models"):
         sync_checksums(folder, only_news=True)
     plan, suspicion = plan_of(launch, checkpoint), Suspicion(folder, noted(folder, "extensions", dict[str, str]()))

@@ -14,13 +14,14 @@ PACKAGE_DIR: Final = Path(__file__).resolve().parent.parent
 README: Final = PACKAGE_DIR.parent / "README.md"
 TABLE_BEGINS: Final = "<!-- fields: made by `make notebook` -->"
 TABLE_ENDS: Final = "<!-- end of fields -->"
+CARRIED: Final = (".py", ".js")
 NOT_IN_THE_NOTEBOOK: Final = "notebook"  # the package that builds it
 
 
 def package_files() -> dict[str, str]:
     """The package as the notebook carries it: path -> text. Raises `SystemExit` for a text that a cell cannot hold."""
     files = {}
-    for path in sorted(PACKAGE_DIR.rglob("*.py")):
+    for path in sorted(path for path in PACKAGE_DIR.rglob("*") if path.suffix in CARRIED):
         name = path.relative_to(PACKAGE_DIR.parent).as_posix()
         if name.startswith(f"launcher/{NOT_IN_THE_NOTEBOOK}/"):
             continue

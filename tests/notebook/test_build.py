@@ -92,7 +92,9 @@ def test_it_needs_no_other_file_of_the_repository_and_carries_each_of_the_packag
     calls = [node for node in ast.walk(ast.parse(source("launch"))) if isinstance(node, ast.Call)]
     call = next(node for node in calls if getattr(node.func, "id", "") == "oneclick")
     carried = ast.literal_eval(call.args[3])
-    sources = {path.relative_to(ROOT).as_posix(): path.read_text() for path in (ROOT / "launcher").rglob("*.py")}
+    paths = [*(ROOT / "launcher").rglob("*.py"), *(ROOT / "launcher").rglob("*.js")]
+    sources = {path.relative_to(ROOT).as_posix(): path.read_text() for path in paths}
+    assert "launcher/extensions/builtin/oneclick_launcher/javascript/launcher_tab.js" in sources
     assert carried == {name: text for name, text in sources.items() if "/notebook/" not in name}
     assert "launcher.notebook" not in "".join(carried.values())
 
@@ -112,7 +114,8 @@ def test_it_needs_no_package_that_colab_lacks() -> None:
         "yarl",
     }
     imported = set()
-    for text in build.package_files().values():
+    files = build.package_files()
+    for text in (files[name] for name in files if name.endswith(".py") and "/scripts/" not in name):  # those: A1111's
         nodes = list(ast.walk(ast.parse(text)))
         imported |= {(node.module or "").partition(".")[0] for node in nodes if isinstance(node, ast.ImportFrom)}
         imported |= {a.name.partition(".")[0] for node in nodes if isinstance(node, ast.Import) for a in node.names}
