@@ -167,6 +167,9 @@ FIELDS: Final = (
 )
 
 DEFAULTS: Final = {field.name: field.default for field in FIELDS}
+OWNED: Final = ("drive_folder", "keep_on_drive")  # they belong to the web UI that runs
+IMMEDIATE: Final = ("give_back_after", "api")  # the others take effect at the next restart
+NOT_BY_THE_PAGE: Final = (*OWNED, "version", "extensions_tab", "extra_arguments", "link")
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from launcher.core.fields import Settings
 from launcher.core.folder import Folder
 from launcher.core.problem import Problem
 from launcher.core.session import Session, read_object, write_object
-from launcher.core.snapshot import Button, LoginBox, State
+from launcher.core.snapshot import Button, LoginBox, Snapshot, State
 from launcher.core.status import Status, Step
 from launcher.drive.sync import Sync
 from launcher.launch.steps import STEPS, Steps
@@ -77,6 +77,7 @@ class Launch:
         self.full_said = False  # that Drive is full
         self.tunneled = False  # the link had a tunnel that ran when it was looked at last
         self.used_at = time.time()  # when somebody used the web UI last
+        self.stays_until = 0.0  # a person wants the machine until then, used or not: time.time()
         self.start_noted = True  # False: a version has started, and Drive does not know it yet
 
     def fetcher(self, step: Step, ask: Ask) -> Fetcher:
@@ -96,6 +97,20 @@ class Launch:
                 "Allow third-party cookies for colab.research.google.com and press ▶ again, or choose another link.",
             )
         return str(response["url"])
+
+    @property
+    def given_back_at(self) -> float:
+        """When the machine is given back if nobody uses the web UI from now on; 0.0: never."""
+        minutes = self.settings.give_back_after
+        return max(self.used_at + minutes * 60, self.stays_until) if minutes else 0.0
+
+    def whole(self, status: Snapshot) -> Snapshot:
+        """The status with what changes by itself: files to be saved, and when the machine is given back."""
+        if status.state in (State.IDLE, State.OFF):
+            return status
+        gives_back = self.machine.colab and Button.STOP in status.buttons
+        buttons = (*status.buttons, Button.GIVE_BACK) if gives_back else status.buttons
+        return replace(status, buttons=buttons, unsaved=self.sync.unkept, given_back_at=self.given_back_at)
 
     def begin_beside(self, what: str, work: Callable[[], object]) -> None:
         """Do it in a thread of its own, unless that is being done already; what goes wrong is said."""

@@ -4,16 +4,12 @@ import shlex
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
-from launcher.core.fields import DEFAULTS, EVERYTHING, NOT_MODELS, NOTHING, Settings
+from launcher.core.fields import DEFAULTS, EVERYTHING, NOT_MODELS, NOTHING, OWNED, Settings
 from launcher.core.session import Session, read_object
 from launcher.models.catalog import CHECKPOINT_NAMES
 from launcher.models.pasted import without_secrets
-
-OWNED: Final = ("drive_folder", "keep_on_drive")  # they belong to the web UI that runs
-IMMEDIATE: Final = ("give_back_after", "api")  # the others take effect at the next restart
-NOT_BY_THE_PAGE: Final = (*OWNED, "version", "extensions_tab", "extra_arguments", "link")
 
 
 def settings_of(choices: Mapping[str, Any]) -> Settings:
@@ -29,6 +25,14 @@ def differences(runs: Settings, asked: Settings) -> dict[str, list[str]]:
     """What belongs to the web UI that runs and is asked to be something else: field -> [what runs, what was asked]."""
     pairs = {name: [str(getattr(runs, name)), str(getattr(asked, name))] for name in OWNED}
     return {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
+
+
+def taken_over(changed: list[str], later: list[str]) -> str | None:
+    """What a person should know of choices that were changed, some of which count from the next restart on."""
+    now = [name for name in changed if name not in later]
+    said = f"Taken over: {', '.join(now)}. " if now else ""
+    said += f"Taken over at the next restart: {', '.join(later)}. Press **Restart the web UI** for it." if later else ""
+    return said.strip() or None
 
 
 def as_form(settings: Settings) -> dict[str, Any]:
