@@ -35,6 +35,14 @@ def differences(runs: Settings, asked: Settings) -> dict[str, list[str]]:
     return {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
 
 
+def taken_over(changed: list[str], later: list[str]) -> str | None:
+    """What a person should know of choices that were changed, some of which count from the next restart on."""
+    now = [name for name in changed if name not in later]
+    said = f"Taken over: {', '.join(now)}. " if now else ""
+    said += f"Taken over at the next restart: {', '.join(later)}. Press **Restart the web UI** for it." if later else ""
+    return said.strip() or None
+
+
 def shown(settings: Settings) -> dict[str, Any]:
     """The choices for the faces: without a token that somebody pasted."""
     form = settings.as_form()

@@ -5,7 +5,7 @@ import secrets
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from inspect import signature
 from typing import Any, Final
@@ -39,6 +39,8 @@ WHY_NOT: Final[dict[str, str]] = {
     State.RESTARTING: "It is being restarted already.",
     State.STOPPING: "It is being stopped.",
 }
+LONGEST_STAY: Final = 1440  # minutes
+ASKED_IN_THE_NOTEBOOK: Final = "A question waits for your answer in the notebook."
 NOTHING_KNOWN: Final = "Nothing has been started yet. Press ▶ on the first cell."
 
 
@@ -69,6 +71,7 @@ class Service:
             Route("POST", "/add", self.post_add, add, page=True),
             Route("POST", "/choices", self.post_choices, {"choices": dict, "forget": bool}, page=True),
             Route("POST", "/connect", self.post_connect, {}, page=True),
+            Route("POST", "/extend", self.post_extend, {"minutes": int}, page=True),
             Route("POST", "/used", self.post_used, {"ago": int}, page=True),
             Route("POST", r"/answers/(\d{1,9})", self.post_answer, {"value": dict}),
             Route("DELETE", r"/jobs/(\d{1,9})", self.delete_job, {"undo": bool}, page=True),
@@ -80,8 +83,11 @@ class Service:
     def accepted(self, request: Request, code: int = 202, **more: Any) -> Response:
         """The whole status as it is now. The page's has no way in, and none of a question's details."""
         with self.changes:
-            now = self.status.now.public() if request.page else asdict(self.status.now)
             questions = self.faces.open_questions()
+            status = self.launch.whole(self.status.now) if self.launch else self.status.now
+            if request.page and questions:
+                status = replace(status, notices=(*status.notices, ASKED_IN_THE_NOTEBOOK))
+            now = status.public() if request.page else asdict(status)
             return code, now | more | {
                 "version": f"{self.start}.{self.changes.number}",
                 "jobs": {str(number): job.status.now.public() for number, job in self._jobs.items()},
@@ -190,7 +196,9 @@ class Service:
                 launch.choose(asked)
             remember(launch)
             changed = [name for name in DEFAULTS if getattr(launch.settings, name) != getattr(before, name)]
-            return self.accepted(request, at_restart=[name for name in changed if name not in IMMEDIATE])
+            later = [name for name in changed if name not in IMMEDIATE]
+            self.status.notice(chosen.taken_over(changed, later), about="choices")
+            return self.accepted(request, at_restart=later)
 
     def post_connect(self, request: Request) -> Response:
         """Have a Drive that was disconnected connected: the notebook is asked."""
@@ -198,10 +206,24 @@ class Service:
             reconnect_drive(self.launch)
         return self.accepted(request)
 
+    def post_extend(self, request: Request) -> Response:
+        """The machine stays so many minutes longer, whether anybody uses it or not."""
+        minutes = request.fields.get("minutes", 0)
+        if not 0 < minutes <= LONGEST_STAY:
+            return 400, {"what": f"The machine can stay 1 to {LONGEST_STAY} minutes longer."}
+        with self._lock:
+            if not self.launch or not self.launch.given_back_at:
+                return 409, {"what": "The machine is not given back by itself: there is nothing to put off."}
+            self.launch.stays_until = self.launch.given_back_at + minutes * 60
+            self.changes.count()
+            return self.accepted(request)
+
     def post_used(self, request: Request) -> Response:
         """The door: somebody used the web UI so many seconds ago."""
         if self.launch:
             self.launch.used_at = time.time() - request.fields.get("ago", 0)
+            if self.launch.given_back_at:  # the faces say when
+                self.changes.count()
         return 204, None
 
     # ---- jobs
@@ -234,6 +256,7 @@ class Service:
             launch = self.launch or self._new_launch(chosen.noted(self.session) | asked)
             if do == "stop":
                 self.launch = launch
+                status.show(state=State.STOPPING)
             job = Job(launch, steps, partial(self.faces.ask, number), request.page, self.faces.tokens)
             self._jobs = dict(list(self._jobs.items())[-JOBS_SHOWN:]) | {number: job}
             self.faces.comes(request.face, number)
