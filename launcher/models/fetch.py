@@ -15,6 +15,7 @@ from launcher.models.download import download, sha256_of
 from launcher.models.fetcher import Fetcher
 from launcher.models.http import read_range, until_stopped
 from launcher.models.identify import OLD_ENDINGS, fault_of
+from launcher.models.kinds import KIND_ENDINGS
 from launcher.models.remote import Remote, TokenNeeded
 from launcher.models.room import promised_room
 
@@ -26,7 +27,7 @@ SAMPLE: Final = 64 << 10  # bytes
 
 def fetch_remote(fetcher: Fetcher, remote: Remote, folder: Path, kind: str = "", settle: Settle | None = None) -> Path:
     """Download one file into its folder, or where `settle` has the kind that it turns out to be; return where it is."""
-    if remote.name.lower().endswith(OLD_ENDINGS):
+    if remote.name.lower().endswith(OLD_ENDINGS) and ".safetensors" in KIND_ENDINGS.get(kind, ()):
         fetcher.step.notice(
             f"{remote.name} is a pickle file, which can contain code. Choose a .safetensors file of the same model if "
             "there is one."
