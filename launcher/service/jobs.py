@@ -80,13 +80,8 @@ def add_text(job: Job, what: str, kind: str = "", file_name: str = "", *, git_fi
             raise Problem(why, "Empty the field, or add the models one by one.")
         return found
 
-    add_all(
-        job,
-        without_secrets(what).strip() or JOB_TITLES["add_model"],
-        meanings,
-        "" if kind == "detect" else kind,
-        file_name,
-    )
+    title = without_secrets(what).strip() or JOB_TITLES["add_model"]
+    add_all(job, title, meanings, "" if kind == "detect" else kind, file_name)
 
 
 def fetch_controlnet(job: Job, for_models: str = "", controls: str = "") -> None:
