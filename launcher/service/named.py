@@ -18,7 +18,7 @@ SURE: Final = 0.85  # how like a name must be to be taken for it
 LIKELY: Final = 0.6  # and to be offered
 HALF: Final = 0.5  # of a name's letters: one short word of it may mean anything
 MOST_OFFERED: Final = 6
-IDLE_WORDS: Final = "base model models checkpoint extension the a for and with webui add install".split()
+IDLE: Final = re.compile("base|models?|checkpoint|extensions?|the|a|for|and|with|webui|add|install")
 LONG_FORMS: Final = {"sd": ("stable", "diffusion"), "sdxl": ("stable", "diffusion", "xl")}
 
 
@@ -38,7 +38,7 @@ def names() -> dict[str, Named]:
 
 def named_in(text: str) -> list[Named]:
     """What a name means that leaves no doubt."""
-    if set(words_of(text)) >= {"usual", "extensions"}:
+    if words_of(text) == ("usual",):
         return [names()[name] for name in (*USUAL_EXTENSIONS, *USUAL_MODELS)]
     if found := re.match(r"control\s?-?\s?nets?(?!\w)[:\s]*(.*)$", text, re.IGNORECASE):
         return controls_of(found[1].lower())
@@ -84,7 +84,7 @@ def words_of(name: str) -> tuple[str, ...]:
     plain = re.sub(r"(?<=\d)\.(?=\d)|(?<![a-z])v(?=\d)", "", name.lower())
     words = re.findall(r"\d+x(?![a-z])|\d+|[^\W\d_]+", plain)
     long = tuple(part for word in words for part in LONG_FORMS.get(word, (word,)))
-    return tuple(word for word in long if word not in IDLE_WORDS) or long
+    return tuple(word for word in long if not IDLE.fullmatch(word)) or long
 
 
 # ---- ControlNet
@@ -102,7 +102,7 @@ def controls_of(choice: str) -> list[Named]:
             families.append(family_of[word])
         elif near:
             controls += near
-        elif word not in IDLE_WORDS:
+        elif not IDLE.fullmatch(word):
             return []
     having = [family for family, table in tables.items() if {*controls} <= {*several, *table}]
     models = catalog.chosen_controls(",".join(families or having[:1] or CONTROL_FAMILIES[:1]), ",".join(controls))
