@@ -8,7 +8,7 @@ import sys
 
 from tests.conftest import ROOT
 from tests.docs import add, layers, pages
-from tests.models import liars, old_files
+from tests.models import kinds_table, liars, old_files
 
 DOCS = ROOT / "docs"
 
@@ -22,6 +22,7 @@ def main() -> None:
     old = DOCS / "old-files.md"
     kept = old.read_text().partition(old_files.MADE)[0].rstrip()
     old.write_text(f"{kept}\n\n{old_files.MADE}\n\nMade by `make docs ALL=yes`. {old_files.tables()}")
+    (DOCS / "kinds.md").write_text(kinds_table.page())
     (DOCS / "add.md").write_text(add.add_page())
     made = liars.page()
     (DOCS / "downloads.md").write_text(made)
