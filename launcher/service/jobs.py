@@ -1,7 +1,8 @@
 """What is done beside the launch, each with rows of its own: models, ControlNet, extensions, stop."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -82,13 +83,8 @@ def add_text(job: Job, what: str, kind: str = "", file_name: str = "", *, git_fi
             raise Problem(why, "Empty the field, or add the models one by one.")
         return found
 
-    add_all(
-        job,
-        without_secrets(what).strip() or JOB_TITLES["add_model"],
-        meanings,
-        "" if kind == "detect" else kind,
-        file_name,
-    )
+    title = without_secrets(what).strip() or JOB_TITLES["add_model"]
+    add_all(job, title, meanings, "" if kind == "detect" else kind, file_name)
 
 
 def names_of_checkpoints(launch: Launch) -> set[str]:
@@ -121,7 +117,7 @@ def require_room_for(job: Job, models: Sequence[Model]) -> None:
         for model in models
         if not any((folder.models / model.folder / source.saved_name).exists() for source in model.sources)
     ]
-    what = models[0].name if len(models) == 1 else f"All of it ({len(missing)} models)"
+    what = models[0].name if len(models) == 1 else f"What you are adding ({len(missing)} models)"
     where = "Google Drive" if job.launch.machine.mountpoint else "the disk"
     require_room(folder.models, sum(missing), where, what)
     require_room(folder.machine, sum(missing), "the runtime's disk", what)
@@ -228,16 +224,12 @@ def run_side_by_side(job: Job, title: str, works_of: Callable[[], Sequence[tuple
     job.status.add("0", shortened(title))
 
     def one(number: int, work: Work) -> None:
-        with job.steps.step(str(number)) as step:
+        with job.steps.step(str(number)) as step, without_cells():
             fetcher = job.launch.fetcher(step, partial(ask_the_notebook, job, step) if job.page else job.ask)
             job.fetchers.append(fetcher)
-            try:
-                step.done(work(fetcher))
-            except Problem as problem:  # only cells have a ▶; what is added on the page is tried again
-                problem.do = problem.do.replace("press ▶ again", "try again").replace("Press ▶ again", "Try again")
-                raise
+            step.done(work(fetcher))
 
-    with job.steps.step("0", "waiting for Google Drive"):
+    with job.steps.step("0", "waiting for Google Drive"), without_cells():
         connect_drive(job.launch.machine, job.ask)
         job.launch.settle()
         job.launch.folder.prepare()
@@ -248,6 +240,16 @@ def run_side_by_side(job: Job, title: str, works_of: Callable[[], Sequence[tuple
         tasks = [pool.submit(one, number, work) for number, (_, work) in enumerate(works)]
     for task in tasks:
         task.result()  # raises `Failed` where it failed
+
+
+@contextmanager
+def without_cells() -> Iterator[None]:
+    """Only cells have a ▶: what is added on the page, or in the box beside it, is tried again."""
+    try:
+        yield
+    except Problem as problem:
+        problem.do = problem.do.replace("press ▶ again", "try again").replace("Press ▶ again", "Try again")
+        raise
 
 
 def ask_the_notebook(job: Job, step: Step, kind: str, **about: Any) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from glob import escape
 from pathlib import Path
 from typing import Final
 
+from launcher.core.folder import PART
 from launcher.core.problem import Problem
 from launcher.core.snapshot import State
 from launcher.drive.linked import stop_using_models
@@ -64,7 +65,7 @@ def take_away(launch: Launch, path: Path, began: float) -> None:
     """Delete a file, and its pictures and notes that came since."""
     folder = launch.folder
     for beside in path.parent.glob(f"{escape(path.stem)}.*"):
-        if not beside.name.lower().endswith(WEIGHTS) and beside.stat().st_mtime >= began:
+        if not beside.name.lower().endswith((*WEIGHTS, PART)) and beside.stat().st_mtime >= began:
             beside.unlink()
     if path.is_relative_to(folder.kept / "embeddings"):  # the machine's copy goes first, else it came back
         (folder.data / path.relative_to(folder.kept)).unlink(missing_ok=True)

@@ -104,9 +104,10 @@ def test_a_file_is_taken_as_what_it_is_and_that_is_said(
 def test_the_usual_extensions_come_with_one_press(place: Adding) -> None:
     said = place.add("the usual extensions")
     assert [line.partition(":")[0] for line in said] == [
-        "The extension ADetailer", "The extension Tag completion", "The extension Image browser", "4x-UltraSharp",
+        "The extension ADetailer", "The extension Tag completion", "The extension Image browser",
+        "The extension Civitai browser", "4x-UltraSharp",
     ]  # fmt: skip
-    assert all("added" in line for line in said[:3])
+    assert all("added" in line for line in said[:4])
     assert place.files() == ["models/ESRGAN/4x-UltraSharp.pth"]
 
 
@@ -143,7 +144,7 @@ def test_what_does_not_fit_together_is_refused_before_the_first_byte(
     monkeypatch.setattr(catalog, "MODELS", tuple(sized))
     monkeypatch.setattr("launcher.core.folder.free_bytes", lambda path: 5_000_000_000)
     said = place.add("dreamshaper\nrealistic vision\nultrasharp")
-    assert "All of it (3 models) needs 9.0 GB, but the disk has only 5.0 GB free" in said[0]
+    assert "What you are adding (3 models) needs 9.0 GB, but the disk has only 5.0 GB free" in said[0]
     assert (place.hub.log, place.files()) == ([], [])
 
 
