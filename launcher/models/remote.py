@@ -64,6 +64,17 @@ class TokenNeeded(Problem):
         self.name, self.reason, self.page = name, reason, page
 
 
+class Offered(Problem):
+    """A page leads to several versions or files: a person has to choose one.
+
+    `options` are the label of a button and the text that Add gets in place of the page's address, the usual one first.
+    """
+
+    def __init__(self, what: str, do: str, options: tuple[tuple[str, str], ...]) -> None:
+        super().__init__(what, do)
+        self.options = options
+
+
 class Refused(Problem):
     """The server answered, and the answer is no: `status`, and what it said as `text`.
 
