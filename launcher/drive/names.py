@@ -103,11 +103,6 @@ def around_files(drive_dir: Path, name: str) -> str:
     return "/".join(parts)
 
 
-def printable(name: str) -> str:
-    """A file name as it can be shown: names may hold bytes that are no letters."""
-    return "".join(c if c.isprintable() else "?" for c in name)
-
-
 def copy_to_drive(source: Path, drive_dir: Path, name: str) -> None:
     """Copy one file, making the folders it needs. Raises `OSError`."""
     target, part = drive_dir / name, drive_dir / UNFINISHED / f"{next(counter)}{PART}"

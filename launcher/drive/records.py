@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from launcher.core.outside import printable
 from launcher.drive.names import (
     HUB_CACHE,
     IMAGES,
@@ -20,7 +21,6 @@ from launcher.drive.names import (
     fingerprint_of,
     is_copy_of,
     is_output,
-    printable,
 )
 
 MOST_TRIES: Final = 3  # of a file whose copy failed for a reason that may pass

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Final
 
 from launcher.core.files import copy_whole
-from launcher.drive.names import HUB_CACHE, NOT_KEPT_ENDINGS, is_drives_fault, printable
+from launcher.core.outside import printable
+from launcher.drive.names import HUB_CACHE, NOT_KEPT_ENDINGS, is_drives_fault
 
 COMES_BACK: Final = 50_000_000  # bytes; larger files stay on Drive, images are not brought back at all
 SETTINGS: Final = ("config.json", "ui-config.json", "*.csv", "params.txt", "log/images/log.csv")

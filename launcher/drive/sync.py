@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from launcher.core.files import numbered, shortened
+from launcher.core.outside import printable
 from launcher.drive import names
 from launcher.drive.changes import wake_ups
 from launcher.drive.checkouts import Checkouts
@@ -246,7 +247,7 @@ class Sync:
         if record.refused:
             record.due = time.monotonic() + AGAIN_AFTER
             if not before:
-                name, code = names.printable(self._records.usual_name(path)), getattr(error, "errno", None)
+                name, code = printable(self._records.usual_name(path)), getattr(error, "errno", None)
                 reason = os.strerror(code) if code else type(error).__name__
                 self._sentence(f"Google Drive does not accept {name} ({reason}). It stays on this machine.")
 
@@ -293,7 +294,7 @@ class Sync:
                 in_the_way = error.errno in names.IN_THE_WAY
                 name = wanted = names.around_files(self.drive_dir, name) if in_the_way else shortened(name)
         if not record.kept and not there and name != usual:
-            self._sentence(f"{names.printable(usual)} is kept on your Drive as {names.printable(name)}.")
+            self._sentence(f"{printable(usual)} is kept on your Drive as {printable(name)}.")
         self._records.keep(path, record.now, name)
         if not there:
             self._sign_of_life()
