@@ -24,6 +24,7 @@ from launcher.models.remote import Interrupted, Remote, TokenNeeded
 SAMPLES: Final = 8  # parts of two files that are compared where no checksum is known
 SAMPLE: Final = 64 << 10  # bytes
 UNPACKED_AT_ONCE: Final = 4 << 20  # bytes
+LONGEST_QUESTION: Final = 300.0  # seconds that sources may take to say what a link leads to, with all tries
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,9 @@ class Fetcher:
 
     folder: Folder
     where: str  # the disk's name in messages
-    ask_token: Callable[[str, str], str]  # (name of the secret, reason) -> token; "" where nobody answers
+    # (name of the secret, reason) -> token; "" where nobody answers. Without a reason nobody is asked who has not saved
+    # one as a secret.
+    ask_token: Callable[[str, str], str]
     step: Step
 
 
@@ -50,30 +53,33 @@ def fetch_remote(fetcher: Fetcher, remote: Remote, folder: Path, kind: str = "")
         remote,
         folder / remote.name,
         where=fetcher.where,
+        own=fetcher.folder.session / "downloads",
         step=fetcher.step,
         receive=partial(receive, where=fetcher.where, stop=fetcher.step.stop, kind=kind, whole=not remote.sha256),
     )
     if path.stat().st_size == remote.size:  # else it came in an archive, whose checksum that is
         note_checksum(fetcher.folder, path, digest)
+    if remote.listed not in ("", digest):
+        fetcher.step.notice(
+            f"{remote.place} states another checksum for {path.name}: its list is old, or the file was replaced. The "
+            "file is whole, and is used."
+        )
     return path
 
 
 def with_token(fetcher: Fetcher, resolve: Callable[[str], Remote]) -> Remote:
-    """Resolve without a token first (a wrong one breaks public files too); ask only where the source wants one."""
-    stop = fetcher.step.stop
+    """Resolve without a token first (a wrong one breaks public files too); look for one only where it may help."""
+    found = partial(until_stopped, fetcher.step.stop, most=LONGEST_QUESTION)
     try:
-        return until_stopped(stop, lambda: resolve(""))
+        remote = found(lambda: resolve(""))
     except TokenNeeded as needed:
-        token = fetcher.ask_token(needed.name, needed.reason)
+        token = fetcher.ask_token(needed.name, "" if needed.at_hand else needed.reason)
         if not token:
             raise
-    try:
-        return until_stopped(stop, lambda: resolve(token))
-    except TokenNeeded as refused:
-        raise Problem(
-            f"{refused.reason} Your token {refused.name} does not give access to it.",
-            f"Look at {refused.page}, make a new token, save it as the Colab secret {refused.name}, and press ▶ again.",
-        ) from refused
+        remote = found(lambda: resolve(token))
+    if remote.note:
+        fetcher.step.notice(remote.note)
+    return remote
 
 
 def sound_or_set_aside(fetcher: Fetcher, path: Path, size: int = 0, sha256: str = "") -> bool:

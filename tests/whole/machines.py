@@ -275,7 +275,7 @@ ROWS = (
         all_of(variables(HTTP_PROXY=DEAD, http_proxy=""), without("NO_PROXY", "no_proxy"))),
     # ---- models
     Odd("`HF_TOKEN` is no token of the hub", "model", variables(HF_TOKEN="hf_wrong")),
-    Odd("`HF_HUB_OFFLINE` is set", "model", variables(HF_HUB_OFFLINE="1"), TELLS_WHICH.format("HF_HUB_OFFLINE")),
+    Odd("`HF_HUB_OFFLINE` is set", "model", variables(HF_HUB_OFFLINE="1")),
     Odd("`HF_ENDPOINT` names a mirror that is dead", "model", variables(HF_ENDPOINT=DEAD),
         TELLS_WHICH.format("HF_ENDPOINT")),
 )  # fmt: skip
