@@ -37,6 +37,8 @@ LIST_MOST: Final = 16 << 20  # bytes of a list of files or versions
 READ_AT_ONCE: Final = 64 << 10  # bytes
 HEADER_MOST: Final = 300  # letters of a header that are looked at for what it says
 TELLING_HEADERS: Final = ("X-Error-Code", "X-Error-Message", "cf-mitigated", "Content-Encoding")
+# In an address that leads to its file for some time only: Amazon's, Google's, Microsoft's, CloudFront's, Discord's.
+SIGNED: Final = re.compile(r"(?i)[?&](x-amz-\w+|x-goog-\w+|expires|signature|sig|policy|hm)=")
 # Mistakes in an address or at a server, which the next try will make again.
 LASTING: Final = (
     requests.exceptions.TooManyRedirects,
@@ -103,7 +105,9 @@ def answer_in(response: requests.Response, remote: Remote) -> Answer:
         page = b"" if is_packed(response) else b"".join(beginning(response, PAGE_MOST))
     marks = {
         "store": store,
+        "with": remote.token and "token",
         "address": response.history and urlsplit(response.url).path,
+        "signed": SIGNED.search(remote.url) and "for a time",
         "status": response.status_code,
     }
     marks |= {name: headers.get(name, "")[:HEADER_MOST] for name in TELLING_HEADERS}

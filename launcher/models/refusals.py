@@ -24,6 +24,7 @@ BY_HAND: Final = (
 )
 WAIT: Final = "Wait a few minutes and press ▶ again{again}."
 SAVE: Final = "save it as the Colab secret {secret} (the key symbol on the left), and press ▶ again."
+FOR_SOME: Final = "Civitai may give this model only to some."
 ANY: Final = ()
 OK: Final = tuple(range(200, 300))
 
@@ -33,8 +34,7 @@ class Meaning:
     """One row: `what` it means and what to `do` if an answer of `place` ("" is every site) has one of the `statuses`
     and what it said fits the pattern `said`.
 
-    A row with a `reason` is for those who sent no token: the reason is what they are asked for one with; `at_hand` as
-    in `TokenNeeded`.
+    Who sent no token is asked for one with the `reason`, where there is one; `at_hand` as in `TokenNeeded`.
     """
 
     place: str
@@ -49,7 +49,6 @@ class Meaning:
         return (
             self.place in ("", remote.place)
             and (not self.statuses or answer.status in self.statuses)
-            and not (self.reason and remote.token)
             and bool(re.search(self.said, answer.said))
         )
 
@@ -94,23 +93,23 @@ REFUSALS: Final = (
         "{repo} has no such branch.", "Look at {page}/tree/main for what it has."),
     Meaning(HUGGING_FACE, (404,), "@x-error-code=entrynotfound",
         "{name} is not in {repo} any more.", "Look at {page}/tree/main for its new name, or choose another model."),
+    Meaning(HUGGING_FACE, (401, 404), "@with=token",
+        "{repo} is gone from Hugging Face, or private and your token may not read it.",
+        "Look at {page}. If you can see it there when you are logged in, make a token that may read it at "
+        "{token_page}, " + SAVE + " If it is gone, choose another model."),
     Meaning(HUGGING_FACE, (401, 404), "",
         "{repo} is gone from Hugging Face, or private.",
         "Look at {page}. If you can see it there when you are logged in, make a token at {token_page}, save it as the "
         "Colab secret {secret} (the key symbol on the left), and press ▶ again; if it is gone, choose another model.",
         "{repo} may be private.", at_hand=True),
-    Meaning(HUGGING_FACE, (401, 404), "",
-        "{repo} is gone from Hugging Face, or private and your token may not read it.",
-        "Look at {page}. If you can see it there when you are logged in, make a token that may read it at "
-        "{token_page}, " + SAVE + " If it is gone, choose another model."),
+    Meaning(HUGGING_FACE, (403,), "@with=token",
+        "Your Hugging Face token does not have the right to read {repo}.",
+        "Open {page} and see whether your account may read it; then make a token with that right at {token_page}, "
+        + SAVE),
     Meaning(HUGGING_FACE, (403,), "",
         "Hugging Face does not let everybody read {repo}.",
         "Open {page} and see what it asks for; then make a token at {token_page}, " + SAVE,
         "{repo} may be read only by some.", at_hand=True),
-    Meaning(HUGGING_FACE, (403,), "",
-        "Your Hugging Face token does not have the right to read {repo}.",
-        "Open {page} and see whether your account may read it; then make a token with that right at {token_page}, "
-        + SAVE),
     Meaning(HUGGING_FACE, (410,), "", "{repo} was taken off Hugging Face.", "Choose another model."),
     Meaning(HUGGING_FACE, (451,), "",
         "{repo} is blocked by Hugging Face for legal reasons, at least in the country this runtime is in.",
@@ -118,29 +117,28 @@ REFUSALS: Final = (
     Meaning(HUGGING_FACE, (429,), "",
         "Hugging Face says that too many requests were made.", WAIT,
         "Hugging Face gets too many requests from this runtime's address; a token has a limit of its own."),
-    Meaning(HUGGING_FACE, (429,), "", "Hugging Face says that too many requests were made.", WAIT),
-    # ---- Civitai. A 401 is not always about the key: its text tells.
+    # ---- Civitai. A 401 is not always about the key: its text tells. What is for some only may be for this person.
     Meaning(CIVITAI, (401, 403), "early access",
-        "This version is in early access on Civitai.", "Wait, or buy it at {page}; or choose another one."),
+        "This version is in early access on Civitai.", "Wait, or buy it at {page}; or choose another one.",
+        FOR_SOME, at_hand=True),
     Meaning(CIVITAI, (401, 403), "disabled",
-        "Its creator has switched off downloads of this model on Civitai.", "Choose another model."),
+        "Its creator has switched off downloads of this model on Civitai.", "Choose another model.",
+        FOR_SOME, at_hand=True),
+    Meaning(CIVITAI, ANY, "@with=token.*(@address=/login|@status=401)",
+        "Civitai does not accept your key for this model.",
+        "Check whether you can download it at {page}; if so, make a new key at {token_page}, " + SAVE),
     Meaning(CIVITAI, ANY, "@address=/login|@status=401",
         "Civitai gives this model only to people who are logged in, and there is no key.",
         "Make a key at {token_page}, " + SAVE,
         "Civitai gives this model only to people who are logged in."),
-    Meaning(CIVITAI, ANY, "@address=/login|@status=401",
-        "Civitai does not accept your key for this model.",
-        "Check whether you can download it at {page}; if so, make a new key at {token_page}, " + SAVE),
-    Meaning(CIVITAI, (403,), "",
-        "Civitai denies access to this model.", "Open {page} and see what it asks for.",
-        "Civitai may give this model only to some.", at_hand=True),
-    Meaning(CIVITAI, (403,), "", "Civitai denies you access to this model.", "Open {page} and see what it asks for."),
+    Meaning(CIVITAI, (403,), "", "Civitai denies you access to this model.", "Open {page} and see what it asks for.",
+        FOR_SOME, at_hand=True),
     Meaning(CIVITAI, (404,), "", "This model is no longer on Civitai.", "Choose another model."),
     Meaning(CIVITAI, (410,), "", "This model was archived by its owner.", "Choose another model."),
     # ---- every site
     Meaning("", (400, 401, 403, 404, 410),
-        "request has expired|expiredtoken|signature (has )?expired|link (has )?expired|url (has )?expired|token expired"
-        "|signaturedoesnotmatch|not valid in the specified time frame",
+        "@signed=|request has expired|expiredtoken|(signature|link|url|token) (has )?expired|signaturedoesnotmatch"
+        "|not valid in the specified time frame",
         "The link has run out: it led to the file for a short time only.",
         "Open the page you copied it from, copy a fresh link there, and use it at once."),
     Meaning("", OK, "@content-encoding=",
@@ -183,6 +181,6 @@ def refusal_of(remote: Remote, answer: Answer) -> Refused:
         "again": goes_on(remote),
     }
     what, do, reason = (text.format_map(names) for text in (row.what, row.do, row.reason))
-    if not reason:
+    if remote.token or not reason:
         return Refused(what, do, answer)
     return TokenNeeded(what, do, answer, name=secret, reason=reason, at_hand=row.at_hand)

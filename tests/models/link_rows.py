@@ -127,6 +127,8 @@ ROWS: Final = (
     Row("https://civitai.com/models/400", "only to people who are logged in, and there is no key", saved=False),
     Row("https://civitai.com/models/500", "civitai.com/api/download/models/501?fileId=501` with the token"),
     Row("https://civitai.com/models/500", "only to people who are logged in, and there is no key", saved=False),
+    Row("https://civitai.com/models/510", "civitai.com/api/download/models/511?fileId=511` with the token"),
+    Row("https://civitai.com/models/510", "This version is in early access on Civitai", saved=False),
     Row("https://civitai.com/models/600", "civitai.com/api/download/models/601?fileId=601"),
     Row("https://civitai.com/models/610", "civitai.com/api/download/models/611` as `relative.safetensors`"),
     Row("https://civitai.com/models/800", "801?fileId=801` as `bad-hands.pt` (embedding)"),
@@ -171,7 +173,8 @@ ROWS: Final = (
     Row("https://example.com/models/flux.gguf", "is a GGUF file, which AUTOMATIC1111 cannot load"),
     Row("https://example.com/models/model.rar", "is an archive"),
     Row("https://example.com/challenge/model.safetensors", "example.com first wants to see that a person is there"),
-    Row("https://store.example.com/model.safetensors?X-Amz-Expires=60", "The link has run out"),
+    Row("https://store.example.com/model.safetensors?id=7", "The link has run out"),
+    Row("https://example.com/403/model.safetensors?Expires=60&Signature=S", "The link has run out"),
     Row("https://example.com/members/model.safetensors", "only to people who are logged in"),
     Row("https://example.com/401/model.safetensors", "only to people who are logged in"),
     Row("https://example.com/403/model.safetensors", "example.com denies access to model.safetensors"),
@@ -225,6 +228,7 @@ def civitai() -> CivitaiSite:
         model_of(320, lora(321, "v1", "Flux.1 D")),
         model_of(400, lora(401, "red", "Pony")),
         model_of(500, lora(501, "members", "SD 1.5")),
+        model_of(510, lora(511, "bought", "SD 1.5")),
         model_of(600, lora(601, "moved", "SD 1.5", files=[file_of(601, "moved.safetensors", downloadUrl="https://civitai.com/api/download/models/9999")])),
         model_of(610, lora(611, "v1", "SD 1.5", files=[file_of(0, "relative.safetensors", downloadUrl="//civitai.com/api/download/models/611")])),
         model_of(800, lora(801, "v1", "SD 1.5", files=[file_of(801, "bad-hands.pt", "Negative")]), kind="TextualInversion"),
@@ -239,7 +243,7 @@ def civitai() -> CivitaiSite:
         for one in version["files"]
     }
     site.elsewhere = {400: ("civitai.red",)}
-    site.for_keys, site.by_login = {401, 501}, {501}
+    site.for_keys, site.by_login, site.early = {401, 501, 511}, {501}, {511}
     return site
 
 

@@ -105,7 +105,8 @@ def test_the_key_goes_to_civitais_own_hosts_only(web: Web) -> None:
     [
         (401, "The creator of this asset requires you to be logged in", "", None),
         (401, "The creator of this asset requires you to be logged in", "k", "does not accept your key for this model"),
-        (401, '{"error": "Early Access", "deadline": "…"}', "", "in early access"),
+        (401, '{"error": "Early Access", "deadline": "…"}', "", None),
+        (401, '{"error": "Early Access", "deadline": "…"}', "k", "in early access"),
         (403, '{"error": "Early Access", "deadline": "…"}', "k", "in early access"),
         (401, "The creator of this asset has disabled downloads", "k", "switched off downloads"),
         (403, "", "k", "denies you access"),

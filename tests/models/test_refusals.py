@@ -36,9 +36,8 @@ class Case:
     def refused(self) -> tuple[Meaning, TokenNeeded | Exception]:
         page = PAGES[self.place]
         remote = Remote(f"https://{HOSTS[self.place]}/m", "m.pt", page=page, token=self.token, place=self.place)
-        answer = Answer(self.status, f"@status={self.status} {self.said}", self.store)
-        if self.store:
-            answer = Answer(self.status, f"@store={self.store} {answer.said}", self.store)
+        marks = f"{f'@store={self.store} ' if self.store else ''}{'@with=token ' if self.token else ''}"
+        answer = Answer(self.status, f"{marks}{self.said} @status={self.status}", self.store)
         return next(row for row in REFUSALS if row.fits(remote, answer)), refusal_of(remote, answer)
 
 
@@ -86,7 +85,7 @@ CASES = (
     Case(CIVITAI, 200, "@address=/login sign in", "only to people who are logged in, and there is no key"),
     Case(CIVITAI, 401, "", "only to people who are logged in, and there is no key"),
     Case(CIVITAI, 200, "@address=/login sign in", "does not accept your key", token="t"),
-    Case(CIVITAI, 403, "", "denies access to this model"),
+    Case(CIVITAI, 403, "", "denies you access to this model"),
     Case(CIVITAI, 403, "", "denies you access", token="t"),
     Case(CIVITAI, 404, "", "no longer on Civitai"),
     Case(CIVITAI, 410, "", "archived"),
@@ -94,6 +93,7 @@ CASES = (
     Case("", 403, "accessdenied request has expired", "The link has run out"),
     Case("", 403, "authenticationfailed signature not valid in the specified time frame", "The link has run out"),
     Case("", 410, "this link has expired", "The link has run out"),
+    Case("", 403, "@signed=for a time accessdenied access denied", "The link has run out"),
     Case("", 200, "@content-encoding=gzip", "sends m.pt packed"),
     Case("", 200, "@address=/users/sign_in", "only to people who are logged in"),
     Case("", 200, "a page", "leads to a web page"),
@@ -133,8 +133,8 @@ def test_a_remedy_can_help(case: Case) -> None:
     assert ("secret" in do) <= (case.place in TOKENS)
     assert ("▶" in do) <= (passes or "secret" in do or "accept them" in do)
     assert ("in your browser" in do) <= (PAGES[case.place] in do)
-    if row.reason:
-        assert isinstance(refused, TokenNeeded)
+    assert isinstance(refused, TokenNeeded) == bool(row.reason and not case.token)
+    if isinstance(refused, TokenNeeded):
         assert refused.name in do or refused.at_hand or passes
 
 

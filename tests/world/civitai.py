@@ -17,8 +17,8 @@ class CivitaiSite:
     """`models`: number -> what the API tells of a model; each of its versions has "id", "baseModel", "files".
 
     `elsewhere`: models that are on these sites only. `for_keys`: versions whose files need one of the `keys`; to others
-    the site says so in JSON, or by a redirect to its login page where they are in `by_login` too. A file's content
-    stands under its "id" in `contents`; a number in `lost` has no download.
+    the site says so in JSON, or by a redirect to its login page where they are in `by_login` too, or that they are in
+    early access. A file's content stands under its "id" in `contents`.
     """
 
     models: dict[int, dict[str, Any]] = field(default_factory=dict)
@@ -26,6 +26,7 @@ class CivitaiSite:
     elsewhere: dict[int, tuple[str, ...]] = field(default_factory=dict)
     for_keys: set[int] = field(default_factory=set)
     by_login: set[int] = field(default_factory=set)
+    early: set[int] = field(default_factory=set)
     keys: tuple[str, ...] = ("key",)
 
     def version(self, number: int) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -67,6 +68,8 @@ class CivitaiSite:
         if number in self.for_keys and key not in self.keys:
             if number in self.by_login:
                 return 307, {"Location": f"/login?returnUrl=/models/{model['id']}"}, b""
+            if number in self.early:
+                return 403, JSON, b'{"error": "Early Access", "deadline": "2027-01-01"}'
             return 401, JSON, b'{"error": "Unauthorized", "message": "The creator requires you to be logged in"}'
         files = [one for one in version["files"] if not query or str(one["id"]) in query.get("fileId", [])]
         if not files:

@@ -32,7 +32,7 @@ BROWSERS_ONLY: Final = (
     *("mega.nz", "mega.io", "mega.co.nz", "gofile.io", "1drv.ms", "onedrive.live.com", "sharepoint.com"),
     *("wetransfer.com", "we.tl", "mediafire.com", "terabox.com", "1024terabox.com", "pan.baidu.com", "icloud.com"),
     *("box.com", "workupload.com", "krakenfiles.com", "4shared.com", "sendspace.com", "proton.me", "transfernow.net"),
-    *("disk.yandex.com", "disk.yandex.ru"),
+    *("disk.yandex.com", "disk.yandex.ru", "yadi.sk", "pcloud.link", "1fichier.com", "filen.io", "fromsmash.com"),
 )  # fmt: skip
 # Sites with models of their own, which give them to people who are logged in.
 GALLERIES: Final = (

@@ -167,10 +167,10 @@ def sizes_in(told: Any) -> Mapping[str, int]:
 
 def models_among(paths: list[str], below: str) -> list[str]:
     """What can be a model: those at the folder's top if there are any of today's kind, else all; one of each stem."""
-    files = [path for path in paths if path.lower().endswith((*NEW_ENDINGS, *OLD_ENDINGS))]
+    files = [path for path in paths if path.lower().endswith((*NEW_ENDINGS, *OLD_ENDINGS, ".zip"))]
     files = [path for path in files if not DIFFUSERS.search(path) and not LEFT_BEHIND.search(path)]
     at_top = [path for path in files if "/" not in path[len(below) :] and path.lower().endswith(NEW_ENDINGS)]
-    found = sorted(at_top or files, key=lambda path: (path.count("/"), not path.endswith(".safetensors")))
+    found = sorted(at_top or files, key=lambda path: (path.count("/"), not path.endswith(".safetensors"), len(path)))
     stems: dict[str, str] = {}
     for path in found:
         stems.setdefault(str(PurePosixPath(path).with_suffix("")), path)
