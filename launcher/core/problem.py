@@ -13,13 +13,13 @@ class Problem(Exception):
     """
 
     def __init__(self, what: str, do: str, *, by_extension: bool = False, by_version: bool = False) -> None:
-        self.what, self.do = readable(what), readable(do)
+        self.what, self.do = showable(what), showable(do)
         super().__init__(f"{self.what} {self.do}")
         self.by_extension = by_extension
         self.by_version = by_version
 
 
-def readable(text: str) -> str:
+def showable(text: str) -> str:
     """The same without what moves a cursor or turns the writing round, and no longer than can be read."""
     plain = "".join(c if c.isprintable() or c in "\n\u200d" else " " for c in text[: LONGEST_SENTENCE + 1])
     return plain if len(plain) <= LONGEST_SENTENCE else f"{plain[:LONGEST_SENTENCE]}…"

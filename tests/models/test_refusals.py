@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from launcher.models.refusals import CIVITAI, GOOGLE_DRIVE, HUGGING_FACE, REFUSALS, TOKENS, Meaning, refusal_of
+from launcher.models.refusals import CIVITAI, GOOGLE_DRIVE, HUGGING_FACE, REFUSALS, TOKENS, RefusalRow, refusal_of
 from launcher.models.remote import Answer, Remote, TokenNeeded
 
 PAGES = {
@@ -33,7 +33,7 @@ class Case:
     token: str = ""
     store: str | None = None
 
-    def refused(self) -> tuple[Meaning, TokenNeeded | Exception]:
+    def refused(self) -> tuple[RefusalRow, TokenNeeded | Exception]:
         page = PAGES[self.place]
         remote = Remote(f"https://{HOSTS[self.place]}/m", "m.pt", page=page, token=self.token, place=self.place)
         marks = f"{f'@store={self.store} ' if self.store else ''}{'@with=token ' if self.token else ''}"

@@ -8,16 +8,13 @@ from urllib.parse import parse_qsl, urlencode, urljoin, urlsplit
 from launcher.core.problem import Problem
 from launcher.models.http import ask_list, probe
 from launcher.models.kinds import FAMILIES, RUNS_ON
+from launcher.models.owners import kind_of_type
 from launcher.models.pasted import safe_name
 from launcher.models.refusals import CIVITAI
 from launcher.models.remote import Refused, Remote
 
 # Civitai's own, with the same keys: since April 2026 what is not safe for work is on .red only.
 HOSTS: Final = ("civitai.com", "civitai.red", "civitai.green")
-KIND_OF_TYPE: Final = {
-    "checkpoint": "checkpoint", "lora": "LoRA", "locon": "LoRA", "dora": "LoRA", "textualinversion": "embedding",
-    "vae": "VAE", "controlnet": "ControlNet", "upscaler": "upscaler", "hypernetwork": "hypernetwork",
-}  # fmt: skip
 KIND_OF_FILE: Final = {"vae": "VAE", "negative": "embedding"}  # whatever the model is
 # Of a version's files, those that are the model itself; else what may stand for it.
 MODEL_TYPES: Final = (("model", "pruned model", ""), ("negative",), ("archive",), ("vae",))
@@ -70,9 +67,9 @@ def resolve(wanted: CivitaiLink, token: str) -> Remote:
     key = token or wanted.key
     host, told = ask_civitai(wanted, key)
     version = told if wanted.version else newest(told)
-    file = chosen(version, wanted.choice)
     about = version.get("model")
-    kind = KIND_OF_FILE.get(text_of(file, "type").lower()) or KIND_OF_TYPE.get(text_of(about, "type").lower(), "")
+    kind = kind_of_type(text_of(about, "type"))
+    file = chosen(version, wanted.choice)
     if not runs(version):
         base = text_of(version, "baseModel")
         raise Problem(f"This model is made for {base}, which AUTOMATIC1111 cannot run.", f"Choose one for {FAMILIES}.")
@@ -84,7 +81,7 @@ def resolve(wanted: CivitaiLink, token: str) -> Remote:
         safe_name(file["name"]),
         page=found.page,
         token=key,
-        kind=kind,
+        kind=KIND_OF_FILE.get(text_of(file, "type").lower(), kind),
         place=CIVITAI,
         title=text_of(about, "name"),
         config=addresses_of(host, version, configs[0])[0] if configs else "",

@@ -20,7 +20,7 @@ HOSTS: Final = ("huggingface.co", "hf.co", "hf-mirror.com")
 REPO_TYPES: Final = {"datasets": "dataset", "spaces": "space", "models": "model"}
 FILE_WORDS: Final = ("blob", "resolve", "raw", "blame", "edit", "commits")
 NEW_ENDINGS: Final = (".safetensors", ".ckpt")
-MOST_OFFERED: Final = 24
+MOST_BUTTONS: Final = 24
 # Parts of a model in the diffusers layout, by their folder, and what a training leaves behind.
 DIFFUSERS: Final = re.compile(
     r"(^|/)(unet|vae|text_encoder(_\d)?|image_encoder|safety_checker|transformer|prior)/"
@@ -68,7 +68,7 @@ def detect(link: str) -> HubLink | None:
     words = parts.path.strip("/").split("/")
     repo_type = REPO_TYPES.get(words[0])
     owner, name, *rest = [*(words[1:] if repo_type else words), "", ""]
-    if owner in NOT_OWNERS or not is_repository(f"{unquote(owner)}/{unquote(name.partition('@')[0])}"):
+    if owner in NOT_OWNERS or not can_be_repository(f"{unquote(owner)}/{unquote(name.partition('@')[0])}"):
         return HubLink(page=words[0])
     token = re.search(r"\bhf_\w+", f"{parts.netloc.rpartition('@')[0]} {parts.query}")
     shown = parse_qs(parts.query).get("show_file_info", [""])[0]
@@ -87,7 +87,7 @@ def detect(link: str) -> HubLink | None:
     return HubLink(page=words[0])
 
 
-def is_repository(name: str) -> bool:
+def can_be_repository(name: str) -> bool:
     return bool(re.fullmatch(r"[\w.-]{1,96}/[\w.-]{1,96}", name, re.ASCII))
 
 
@@ -153,7 +153,7 @@ def only_model(folder: HubFile, name: str, token: str) -> HubFile:
     raise Offered(
         f"{folder.repo} has {len(models)} model files: {', '.join(models[:8])}{' …' if models[8:] else ''}.",
         f"Choose one. Its link is the page's with # and its name, for example {folder.page}#{models[0]}.",
-        tuple((label(path, sizes[path]), page_of(replace(folder, filename=path))) for path in models[:MOST_OFFERED]),
+        tuple((label(path, sizes[path]), page_of(replace(folder, filename=path))) for path in models[:MOST_BUTTONS]),
     )
 
 
