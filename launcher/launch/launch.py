@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
@@ -15,7 +15,7 @@ from launcher.core.fields import DEFAULTS, NOTHING, OWNED, USUAL_FOLDER, asked_i
 from launcher.core.folder import WEBUI_FOLDER, Folder
 from launcher.core.problem import Problem
 from launcher.core.session import Session, read_object, write_object
-from launcher.core.snapshot import Button, LoginBox, State
+from launcher.core.snapshot import Button, LoginBox, Snapshot, State
 from launcher.core.status import Status, Step
 from launcher.drive.find import kept_folder
 from launcher.drive.remembered import Remembered
@@ -83,6 +83,7 @@ class Launch:
         self.full_said = False  # that Drive is full
         self.tunneled = False  # the link had a tunnel that ran when it was looked at last
         self.used_at = time.time()  # when somebody used the web UI last
+        self.stays_until = 0.0  # a person wants the machine until then, used or not: time.time()
         self.start_noted = True  # False: a version has started, and Drive does not know it yet
 
     # ---- its folder and its settings
@@ -124,7 +125,7 @@ class Launch:
         self.settled = True
         self._go_by({"drive_folder": field_of(self.machine.drive, kept)})
 
-    def news_in(self, asked: dict[str, Any]) -> dict[str, Any]:
+    def news_in(self, asked: Mapping[str, Any]) -> dict[str, Any]:
         """Without its own folder as it was named at first: "AI/models" may have become another name."""
         same = settings_of(asked).drive_folder == self._named
         return {name: value for name, value in asked.items() if not (same and name == "drive_folder")}
@@ -177,6 +178,20 @@ class Launch:
                 "Allow third-party cookies for colab.research.google.com and press ▶ again, or choose another link.",
             )
         return str(response["url"])
+
+    @property
+    def given_back_at(self) -> float:
+        """When the machine is given back if nobody uses the web UI from now on; 0.0: never."""
+        minutes = self.settings.give_back_after
+        return max(self.used_at + minutes * 60, self.stays_until) if minutes else 0.0
+
+    def whole(self, status: Snapshot) -> Snapshot:
+        """The status with what changes by itself: files to be saved, and when the machine is given back."""
+        if status.state in (State.IDLE, State.OFF):
+            return status
+        gives_back = self.machine.colab and Button.STOP in status.buttons
+        buttons = (*status.buttons, Button.GIVE_BACK) if gives_back else status.buttons
+        return replace(status, buttons=buttons, unsaved=self.sync.unkept, given_back_at=self.given_back_at)
 
     def begin_beside(self, what: str, work: Callable[[], object]) -> None:
         """Do it in a thread of its own, unless that is being done already; what goes wrong is said."""

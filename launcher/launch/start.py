@@ -50,7 +50,7 @@ def reach(launch: Launch, stage: Stage, step: Step, checkpoint: str = "") -> Non
 def version_of(launch: Launch) -> str:
     """The version that is used, as people know it: the name of the release, or the first digits of the commit."""
     commit = launch.tries.commit
-    return LOCKED_VERSION if commit == LOCKED_COMMIT else commit[:8]
+    return LOCKED_VERSION if commit == LOCKED_COMMIT else launch.tries.versions.release_of(commit) or commit[:8]
 
 
 def note_what_started(launch: Launch) -> None:

@@ -23,6 +23,7 @@ from tests.world.browser import images, paint
 from tests.world.lab import Book, open_book, server
 from tests.world.page import NOTEBOOK
 from tests.world.place import Place
+from tests.world.wait import wait
 
 MODEL_SIZE: Final = 20_000_000  # bytes, at 4 MB/s a connection
 # The browser counts what is really pressed: a click on a label would be two events of the kind "click".
@@ -114,7 +115,8 @@ def walk(root: Path) -> tuple[Way, Way]:
                 way.watch(book, browser)
                 start_and_paint(way, place, book, browser, f"a lighthouse, day {day + 1}")
                 with way.step("Press **Stop everything** under the panel: it says that everything is off."):
-                    book.output("launch").get_by_role("button", name="Stop everything").click()
+                    wait(lambda: "not saved yet" not in book.text("launch"), 60, "all to be saved", book.page)
+                    book.stop_everything()
                     book.wait_for("launch", "Everything is off", 90)
             place.wait_until_nothing_runs()
             if not day:
