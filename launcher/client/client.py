@@ -52,8 +52,7 @@ class Client:
         title = JOB_TITLES.get(do, HEADLINES[State.STARTING])
         self.snapshot, self.link = Snapshot(title, started=time.time()), ""
         self.panel = new_panel(self.snapshot, self.press, whole=do == "launch")
-        # Nobody answers a program that runs cells, lines without buttons, or a cell that "Run all" sent with others.
-        self.nobody = not somebody_answers() or isinstance(self.panel, TextPanel)
+        self.nobody = not somebody_answers() or isinstance(self.panel, TextPanel)  # can answer; "Run all" says so, too
         self._began, self._waiting_cells = time.monotonic(), 0
         self._version: str | None = None  # of the status that answered, or of a newer one
         self._linked: float | None = None  # when the link was fetched

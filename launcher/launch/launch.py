@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
@@ -128,7 +128,7 @@ class Launch:
         self.settled = True
         self._go_by({"drive_folder": field_of(self.machine.drive, kept)})
 
-    def news_in(self, asked: dict[str, Any]) -> dict[str, Any]:
+    def news_in(self, asked: Mapping[str, Any]) -> dict[str, Any]:
         """Without its own folder as it was named at first: "AI/models" may have become another name."""
         same = settings_of(asked).drive_folder == self._named
         return {name: value for name, value in asked.items() if not (same and name == "drive_folder")}

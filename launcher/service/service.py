@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from launcher.colab.machine import look_at_machine
 from launcher.core.child_environment import adopt, passes
-from launcher.core.fields import DEFAULTS, IMMEDIATE, NOT_BY_THE_PAGE, asked_in
+from launcher.core.fields import DEFAULTS, NOT_BY_THE_PAGE, asked_in
 from launcher.core.problem import Problem
 from launcher.core.process import running_pid
 from launcher.core.session import Session, read_object
@@ -127,18 +127,14 @@ class Service:
             before, anew, choices = self.launch, False, chosen.of_this_machine(self.session, asked)
             underway = before is not None and self.status.now.state in UNDERWAY and not before.over.is_set()
             if before and (underway or before.webui.running):
-                asked = before.news_in(asked)
-                settings = settings_of(before.settings.as_form() | asked)
-                if underway and settings == before.settings:
+                choices, differs = chosen.following(before, asked)
+                if underway and choices == before.choices:
                     if before.drive_away:
                         reconnect_drive(before)
                     return self.accepted(request)
-                differs = chosen.differences(before.settings, settings)
-                if differs and underway and not request.fields.get("anew"):
+                if underway and differs and not request.fields.get("anew"):
                     return 409, {"runs": chosen.shown(before.settings), "differs": differs}
                 anew = underway and bool(differs)
-                # Another folder has choices of its own.
-                choices = {"drive_folder": before.settings.drive_folder} | asked if differs else before.choices | asked
             self._begin(choices, variables, anew=anew)
             return self.accepted(request)
 
@@ -186,18 +182,12 @@ class Service:
         with self._lock:
             if not (launch := self.launch):
                 return 409, {"what": NOTHING_KNOWN}
-            before, asked = launch.settings, launch.news_in(asked_in(given))
+            asked = launch.news_in(asked_in(given))
             chosen.require_no_link(asked)
-            if differs := chosen.differences(before, settings_of(before.as_form() | asked)):
-                return 409, {"runs": chosen.shown(before), "differs": differs}
-            if forget:
-                launch.forget_choices()
-            else:
-                launch.choose(asked)
+            if differs := chosen.following(launch, asked)[1]:
+                return 409, {"runs": chosen.shown(launch.settings), "differs": differs}
+            later = chosen.take_over(launch, asked, forget)
             remember(launch)
-            changed = [name for name in DEFAULTS if getattr(launch.settings, name) != getattr(before, name)]
-            later = [name for name in changed if name not in IMMEDIATE]
-            self.status.notice(chosen.taken_over(changed, later), about="choices")
             return self.accepted(request, at_restart=later)
 
     def post_connect(self, request: Request) -> Response:

@@ -1,7 +1,10 @@
 """The second day is one press: the notebook in a real kernel, another machine, the same Drive."""
 
 import json
+import os
 from collections.abc import Callable
+
+import pytest
 
 from tests.conftest import COLAB_PYTHON
 from tests.world import MODEL_LINK, safetensors
@@ -63,6 +66,36 @@ def test_an_untouched_form_takes_the_web_ui_of_another_launcher_with_its_models(
     assert place.world.hub.sent("paint.safetensors") == 0
     assert [path.name for path in models.iterdir() if path.suffix == ".safetensors"] == ["mine.safetensors"]
     assert not (place.drive / "asd1111").exists()
+    kernel.interrupt()
+    kernel.run(cell_source("stop"), 120)
+
+
+@pytest.mark.parametrize("person", [True, False])
+def test_where_there_are_several_web_uis_a_button_says_which_and_without_a_person_it_is_the_newest(
+    place: Place, kernels: Kernels, person: bool
+) -> None:
+    for when, name in enumerate(("old", "new"), start=1):
+        models = place.drive / name / FOLDER / "models" / "Stable-diffusion"
+        models.mkdir(parents=True)
+        (models / f"{name}.safetensors").write_bytes(safetensors(60_000))
+        os.utime(models.parents[1], (when * 1e9, when * 1e9))
+    text = {} if person else {"ONECLICK_PANEL": "text"}
+    kernel = kernels(COLAB_PYTHON, {**place.environment, **text}, place.machine)
+    kernel.start(cell_source("launch"))
+    if person:
+        kernel.wait(lambda: "Whose models, images and settings shall be used?" in kernel.html(), 60, "the question")
+        assert "Link and login" in kernel.html()
+        assert not (place.session / "door.pid").exists(), "the link waits for the choices of that folder"
+        kernel.press_button("old")
+        wait_ready(kernel)
+        assert "Whose models" not in kernel.html()
+    else:
+        kernel.wait_for_text("Ready after", 120)
+        assert "new, the newest, is used" in kernel.text
+    used = "old" if person else "new"
+    assert notes(place, used)["used_at"]
+    assert [path.name for path in place.drive.iterdir() if path.name not in ("old", "new")] == []
+    assert place.world.hub.sent("paint.safetensors") == 0
     kernel.interrupt()
     kernel.run(cell_source("stop"), 120)
 
