@@ -13,7 +13,7 @@ from launcher.models.catalog import Model
 from launcher.models.identify import WEIGHTS
 from launcher.models.pasted import AROUND, BEGINS, links_in, places_of_links, without_secrets
 from launcher.models.remote import Offered
-from launcher.service.named import extension, like, named_in
+from launcher.service.named import extension, like, named_in, names
 from launcher.service.places import no_such_place
 
 
@@ -99,10 +99,9 @@ def known(text: str, drive: Path) -> list[Meaning]:
     if not text or links_in(text):
         return []
     place = path_on_drive(drive, text)
-    here: list[Meaning] = [(f"My Drive/{place.relative_to(drive)}", place)] if place else []
-    if len(text) > LONGEST_NAME or (place and (re.search(r"[/\\]", text) or place.is_file())):
-        return here
-    return [*named_in(text)] or here
+    if place and text.lower() not in map(str.lower, names()):
+        return [(f"My Drive/{place.relative_to(drive)}", place)]
+    return [*named_in(text)] if len(text) <= LONGEST_NAME else []
 
 
 def addressed(text: str, drive: Path, git_first: bool) -> Meaning:
@@ -125,8 +124,8 @@ def not_known(text: str) -> Problem:
         hosts = (("The model on Hugging Face", "huggingface.co"), ("The extension on GitHub", "github.com"))
         options = tuple((label, f"https://{host}/{text}") for label, host in hosts)
         return Offered(f"**{shown}** may be a model or an extension.", "Choose which, or paste its link.", options)
-    if names := like(text[:LONGEST_NAME])[1]:
-        options = tuple((name, name) for name in names)
+    if alike := like(text[:LONGEST_NAME])[1]:
+        options = tuple((name, name) for name in alike)
         return Offered(f"Nothing is called just **{shown}**.", "Choose what you mean, or paste a link.", options)
     if text.lower().endswith(WEIGHTS):
         do = "Write its folder, too, for example MyDrive/models, or paste a link to it."
