@@ -107,6 +107,7 @@ class Snapshot:
     facts: tuple[tuple[str, str], ...] = ()  # versions and the like: name, value
     started: float = 0.0  # time.time()
     state: str = State.IDLE
+    can_paint: bool = False  # its model is loaded, and nothing is known that keeps it from painting
     over: bool = False  # a job that has ended
     can_undo: bool = False  # a job that has ended and has added something: it can be taken away again
     unsaved: int = 0  # files that are not on Google Drive yet
@@ -114,6 +115,8 @@ class Snapshot:
     jobs: Mapping[int, "Snapshot"] = field(default_factory=dict)
     choices: Mapping[str, Any] = field(default_factory=dict)  # of what was launched last: field -> value
     version: str = ""  # of this status: the next one is waited for by it
+    question: int = 0  # the number of one that this face's buttons answer
+    answers: tuple[tuple[str, str], ...] = ()  # to it: what stands on a button, and what that answers
 
     @property
     def failed(self) -> Row | None:

@@ -22,14 +22,33 @@ def webui_folders(drive: Path) -> tuple[Path, ...]:
 
     None where Drive does not list it: it is busy, or there are thousands of files.
     """
-    try:
-        top = sorted(os.path.join(drive, name) for name in os.listdir(drive) if not name.startswith("."))
-    except OSError:
-        return ()
     with ThreadPoolExecutor(AT_A_TIME) as pool:
-        found = [folder for folder in pool.map(lambda path: webui_in(Path(path)), top) if folder]
+        found = [folder for folder in pool.map(webui_in, at_top(drive)) if folder]
         times = list(pool.map(used_at, found))
     return tuple(folder for _, folder in sorted(zip(times, found, strict=True), key=lambda pair: -pair[0]))
+
+
+def at_top(drive: Path) -> list[Path]:
+    """What is in My Drive itself; nothing where Drive does not list it."""
+    return [drive / name for name in names_in(drive) if not name.startswith(".")]
+
+
+def names_in(folder: Path) -> list[str]:
+    try:
+        return sorted(os.listdir(folder))
+    except OSError:
+        return []
+
+
+def models_elsewhere(drive: Path, kept: Path) -> list[str]:
+    """Where one look at the top of My Drive finds models, other than in `kept`: names that `path_on_drive` knows."""
+    below = ("", "models", CHECKPOINTS, WEBUI_FOLDER / CHECKPOINTS)
+    places = [folder / one for folder in at_top(drive) for one in below]
+    with ThreadPoolExecutor(AT_A_TIME) as pool:
+        looked = zip(places, pool.map(names_in, places), strict=True)
+        found = [place for place, names in looked if any(name.lower().endswith(WEIGHTS) for name in names)]
+    others = [str(place.relative_to(drive)) for place in found if not place.is_relative_to(kept)]
+    return list(dict.fromkeys(re.sub(f"(/{WEBUI_FOLDER})?/{CHECKPOINTS}$", "", name) for name in others))
 
 
 def webui_in(folder: Path) -> Path | None:

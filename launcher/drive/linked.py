@@ -41,7 +41,7 @@ VAE_BESIDE: Final = re.compile(r"(?i)\.vae\.\w+$")  # weights that go with a che
 Tree = dict[str, "Path | Tree"]  # name -> what it is to lead to, or a folder
 
 
-class Found(NamedTuple):
+class FoundModel(NamedTuple):
     """A model on Drive."""
 
     kind: str
@@ -52,12 +52,12 @@ class Found(NamedTuple):
 # ---- which models there are
 
 
-def models_in(drive: Path, place: Path, say: Callable[[str], object]) -> list[Found]:
+def find_models(drive: Path, place: Path, say: Callable[[str], object]) -> list[FoundModel]:
     """The models in a folder, told by the name of a folder they lie in, else by their content; or the one file."""
 
-    def look(path: Path) -> Found | None:
+    def look(path: Path) -> FoundModel | None:
         try:
-            return told(drive, place, path)
+            return model_at(drive, place, path)
         except (OSError, Problem):  # Drive keeps it back for a day, for example
             say(f"{path.relative_to(drive)} on your Drive cannot be read and was left out.")
             return None
@@ -82,27 +82,27 @@ def is_weights(name: str) -> bool:
     return name.lower().endswith(WEIGHTS) and not name.startswith(".") and not VAE_BESIDE.search(name)
 
 
-def told(drive: Path, place: Path, path: Path) -> Found | None:
+def model_at(drive: Path, place: Path, path: Path) -> FoundModel | None:
     """What a file is; None for what A1111 cannot use, and for what a shortcut has outside of Drive."""
     if not is_on_drive(drive, path):
         return None
     above = [folder for folder in path.parents if folder.is_relative_to(drive)]
     named = next((folder for folder in above if folder.name.lower() in FOLDER_KINDS), None)
     of_folder = FOLDER_KINDS[named.name.lower()] if named else None
-    kind = of_folder if of_folder and path != place else kind_of(path)
+    kind = of_folder if of_folder and path != place else kind_by_content(path)
     if kind is None or path.suffix.lower() not in KIND_ENDINGS[kind]:
         return None
     root = named if named and kind == of_folder else place if path != place else path.parent
-    return Found(kind, str(path.relative_to(root)), path)
+    return FoundModel(kind, str(path.relative_to(root)), path)
 
 
-def kind_of(path: Path) -> str | None:
+def kind_by_content(path: Path) -> str | None:
     info = path.stat()
-    return _kind_of(path, info.st_size, info.st_mtime_ns)
+    return _kind_by_content(path, info.st_size, info.st_mtime_ns)
 
 
 @lru_cache(maxsize=10_000)
-def _kind_of(path: Path, size: int, changed: int) -> str | None:
+def _kind_by_content(path: Path, size: int, changed: int) -> str | None:
     """By its content, which is read once as long as the file does not change: on Drive that takes long."""
     seen = identify(path)
     return None if seen.fault else seen.kind
@@ -111,24 +111,24 @@ def _kind_of(path: Path, size: int, changed: int) -> str | None:
 # ---- showing them
 
 
-def link_models(folder: Folder, say: Callable[[str], object]) -> list[Found]:
+def link_models(folder: Folder, say: Callable[[str], object]) -> list[FoundModel]:
     """Have the web UI list the models that lie elsewhere, and no longer those that do not; returns them."""
-    found = [] if folder.models_kept else models_in(folder.drive, folder.kept, say)
+    found = [] if folder.models_kept else find_models(folder.drive, folder.kept, say)
     for name in Remembered.read(folder.kept).model_folders:
         if place := path_on_drive(folder.drive, name):
-            found += models_in(folder.drive, place, say)
+            found += find_models(folder.drive, place, say)
         else:
             say(f"{name} is no longer on your Drive: its models are not in the web UI's lists.")
     tree: Tree = {"models": folder.models if folder.models_kept else {}, "embeddings": {}}
-    for name, path in files_of(found):
-        put(tree, name, path)
+    for name, path in with_side_files(found):
+        add_link(tree, name, path)
     with preparing:
-        lay(folder.data / "models" if folder.models_kept else folder.models, tree["models"], folder.drive)
-        lay(folder.data / "embeddings", tree["embeddings"], folder.drive)
+        make_links(folder.data / "models" if folder.models_kept else folder.models, tree["models"], folder.drive)
+        make_links(folder.data / "embeddings", tree["embeddings"], folder.drive)
     return found
 
 
-def files_of(found: Iterable[Found]) -> Iterator[tuple[str, Path]]:
+def with_side_files(found: Iterable[FoundModel]) -> Iterator[tuple[str, Path]]:
     """The models' files, and those that go with them by their name (previews, notes, configurations, VAEs), each with
     its name below the data directory.
     """
@@ -139,22 +139,22 @@ def files_of(found: Iterable[Found]) -> Iterator[tuple[str, Path]]:
             yield str(Path(KIND_FOLDERS[kind], name).with_name(file)), path.with_name(file)
 
 
-def put(tree: Tree, name: str, path: Path) -> None:
+def add_link(tree: Tree, name: str, path: Path) -> None:
     """Have a name lead there, unless it leads elsewhere; what a folder on the way led to is in it then."""
     *folders, last = name.split("/")
     for folder in folders:
         below = tree.setdefault(folder, {})
         if isinstance(below, Path):
-            below = tree[folder] = entries(below)
+            below = tree[folder] = links_to_all(below)
         tree = below
     tree.setdefault(last, path)
 
 
-def entries(folder: Path) -> Tree:
+def links_to_all(folder: Path) -> Tree:
     return {name: folder / name for name in os.listdir(folder) if not name.startswith(".")}
 
 
-def lay(target: Path, what: "Path | Tree", drive: Path) -> None:
+def make_links(target: Path, what: "Path | Tree", drive: Path) -> None:
     """Make the links, and take away those to Drive that are not wanted any more. What the web UI wrote there stays."""
     if isinstance(what, Path):
         if target.is_symlink() or not target.exists():
@@ -162,7 +162,7 @@ def lay(target: Path, what: "Path | Tree", drive: Path) -> None:
             return
         if not target.is_dir() or not what.is_dir():
             return
-        what = entries(what)
+        what = links_to_all(what)
     if target.is_symlink():
         target.unlink()
     target.mkdir(parents=True, exist_ok=True)
@@ -170,9 +170,9 @@ def lay(target: Path, what: "Path | Tree", drive: Path) -> None:
         if path.name not in what and path.is_symlink() and Path(os.readlink(path)).is_relative_to(drive):
             path.unlink()
         elif path.name not in what and path.is_dir() and not path.is_symlink():
-            lay(path, {}, drive)
+            make_links(path, {}, drive)
     for name, below in what.items():
-        lay(target / name, below, drive)
+        make_links(target / name, below, drive)
 
 
 def link_new_models(folder: Folder) -> None:
@@ -184,7 +184,7 @@ def link_new_models(folder: Folder) -> None:
     with preparing:
         for where, _, names in os.walk(folder.data / "models"):
             own = folder.models / Path(where).relative_to(folder.data / "models")
-            there = entries(own) if own.is_dir() else {}
+            there = links_to_all(own) if own.is_dir() else {}
             for link in (Path(where, name) for name in names if name not in there):
                 if link.is_symlink() and Path(os.readlink(link)).parent == own:
                     link.unlink()
@@ -200,7 +200,7 @@ def use_models(folder: Folder, path: Path, say: Callable[[str], object]) -> str:
     name = str(path.relative_to(folder.drive))
     if path.is_relative_to(folder.kept) or webui_in(path) == folder.kept:
         return f"{name} is in the web UI's folder already"
-    found = models_in(folder.drive, path, say)
+    found = find_models(folder.drive, path, say)
     if not found:
         raise Problem(
             f"{name} on your Drive holds no models that AUTOMATIC1111 can use.",

@@ -13,6 +13,7 @@ from launcher.drive.names import is_drives_fault
 from launcher.drive.remembered import Remembered
 from launcher.launch import start
 from launcher.launch.launch import Launch
+from launcher.launch.painting import check_painting
 from launcher.launch.steps import STOPPED_NOTE, Failed
 from launcher.launch.stop import give_back_unused
 from launcher.models.checksums import sync_checksums
@@ -50,6 +51,7 @@ def watch(launch: Launch) -> None:
             return
         if launch.over.is_set():
             continue
+        check_painting(launch)
         asked = launch.restart_wanted.is_set()
         died = not launch.webui.running and status.now.state != State.FAILED
         if look % DRIVE_LOOKS == 0 or asked or died:  # a start needs Drive, and may have failed for want of it
@@ -77,7 +79,7 @@ def watch(launch: Launch) -> None:
 
 def start_again(launch: Launch, note: str) -> None:
     """Start the web UI anew, behind the same link. The one before answers until everything for the next is ready."""
-    checkpoint, step = launch.webui.chosen_checkpoint, launch.steps.of("webui")
+    checkpoint, step = launch.checkpoint or launch.webui.chosen_checkpoint, launch.steps.of("webui")
     if not launch.webui.running:
         launch.session.lead_to(port=0)
     launch.status.show(state=State.RESTARTING)

@@ -23,7 +23,7 @@ def broken_models(folder: Folder, known: set[str]) -> tuple[set[str], dict[str, 
     all is named, and hides no other. A link that leads nowhere is named by `Folder.dead_shortcuts`.
     """
     found = list(folder.kept.glob("*.ckpt"))  # A1111's old place for a checkpoint
-    for root in (folder.kept / "models", *folder.kept.glob("extensions/*/models")):
+    for root in (folder.kept / "models", folder.kept / "embeddings", *folder.kept.glob("extensions/*/models")):
         found += [Path(where, name) for where, _, names in os.walk(root) for name in names]
     sound, broken = set(), {}
     for path in (path for path in found if not leads_nowhere(path)):

@@ -18,6 +18,7 @@ from launcher.extensions.address import Address
 from launcher.extensions.extension import Extension
 from launcher.extensions.manage import Change, add_extension, change_one
 from launcher.launch.launch import Ask, Launch
+from launcher.launch.painting import use_model
 from launcher.launch.start import EXTENSIONS_CHANGED
 from launcher.launch.steps import Steps
 from launcher.launch.stop import stop_launch
@@ -28,7 +29,7 @@ from launcher.models.fetch import Fetcher
 from launcher.models.pasted import without_secrets
 from launcher.service.named import control_net
 from launcher.service.questions import NotAnswered
-from launcher.service.understand import Meaning, Thing, understood
+from launcher.service.understand import Meaning, Present, Thing, understood
 
 MOST_SIDE_BY_SIDE: Final = 4  # downloads at a time, each over several connections
 LONGEST_TITLE: Final = 80  # characters
@@ -73,6 +74,8 @@ def add(job: Job, what: str = "", kind: str = "", file_name: str = "") -> None:
 
 def add_text(job: Job, what: str, kind: str = "", file_name: str = "", *, git_first: bool = False) -> None:
     def meanings() -> list[Meaning]:
+        if what.strip() in names_of_checkpoints(job.launch):
+            return [(what.strip(), Present(what.strip()))]
         found = understood(what, job.launch.machine.drive, git_first=git_first)
         if len(found) > 1 and file_name:
             why = "You are adding several things, but the field **file_name** has only one name."
@@ -86,6 +89,10 @@ def add_text(job: Job, what: str, kind: str = "", file_name: str = "", *, git_fi
         "" if kind == "detect" else kind,
         file_name,
     )
+
+
+def names_of_checkpoints(launch: Launch) -> set[str]:
+    return {path.name for path in launch.folder.checkpoints()}
 
 
 def fetch_controlnet(job: Job, for_models: str = "", controls: str = "") -> None:
@@ -128,6 +135,8 @@ def add_one(job: Job, thing: Thing, kind: str, file_name: str, fetcher: Fetcher)
             return add_place(job, thing, fetcher.step)
         case Address():
             return add_program(job, thing, fetcher)
+        case Present():
+            name = thing.name
         case Model():
             name = ensure_model(fetcher, thing)
         case link:
@@ -135,6 +144,10 @@ def add_one(job: Job, thing: Thing, kind: str, file_name: str, fetcher: Fetcher)
     show_models(job.launch)
     if not job.launch.webui.ready:
         return f"{name}: it will be there at the next start"
+    launch = job.launch
+    if name in names_of_checkpoints(launch) and (isinstance(thing, Present) or not launch.status.now.can_paint):
+        use_model(launch, name)
+        return f"{name}: the web UI uses it now"
     return f"{name}: choose it in the web UI; if a list there does not have it yet, press the list's refresh button"
 
 
@@ -226,6 +239,7 @@ def run_side_by_side(job: Job, title: str, works_of: Callable[[], Sequence[tuple
 
     with job.steps.step("0", "waiting for Google Drive"):
         connect_drive(job.launch.machine, job.ask)
+        job.launch.settle()
         job.launch.folder.prepare()
         works = works_of()
         for number, (name, _) in enumerate(works):

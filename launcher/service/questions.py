@@ -19,6 +19,7 @@ QUESTIONS: Final = {
     "mount": "Google's question about your Drive was not answered",
     "token": "The question about your token was not answered",
     "proxy": "Colab was not asked for its own link",
+    "choose": "Nobody chose",
 }
 
 

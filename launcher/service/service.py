@@ -12,16 +12,17 @@ from typing import Any, Final
 
 from launcher.colab.machine import look_at_machine
 from launcher.core.child_environment import adopt, passes
-from launcher.core.fields import DEFAULTS, Settings
+from launcher.core.fields import DEFAULTS, IMMEDIATE, NOT_BY_THE_PAGE, asked_in
 from launcher.core.problem import Problem
 from launcher.core.process import running_pid
 from launcher.core.session import Session, read_object
 from launcher.core.snapshot import HELP, JOB_TITLES, UNDERWAY, State
 from launcher.core.status import Status, StatusChanges
 from launcher.launch.launch import Launch
+from launcher.launch.remember import settings_of
 from launcher.launch.steps import Failed, Steps
 from launcher.launch.stop import let_go
-from launcher.launch.story import begin
+from launcher.launch.story import begin, remember
 from launcher.launch.watch import reconnect_drive
 from launcher.service import choices as chosen
 from launcher.service.jobs import JOBS, Job
@@ -66,7 +67,7 @@ class Service:
             Route("POST", "/restart", self.post_restart, {}, page=True),
             Route("POST", "/stop", self.post_stop, {"give_back": bool, "choices": dict, "face": str}, page=True),
             Route("POST", "/add", self.post_add, add, page=True),
-            Route("POST", "/choices", self.post_choices, {"choices": dict}, page=True),
+            Route("POST", "/choices", self.post_choices, {"choices": dict, "forget": bool}, page=True),
             Route("POST", "/connect", self.post_connect, {}, page=True),
             Route("POST", "/used", self.post_used, {"ago": int}, page=True),
             Route("POST", r"/answers/(\d{1,9})", self.post_answer, {"value": dict}),
@@ -107,8 +108,8 @@ class Service:
 
     def post_launch(self, request: Request) -> Response:
         """▶: what runs, a new launch, or 409 where that would change what belongs to the web UI that runs."""
-        form, variables = request.fields.get("choices", {}), request.fields.get("variables", {})
-        settings = chosen.settings_of(form)
+        asked, variables = chosen.asked_by(request.fields.get("choices", {})), request.fields.get("variables", {})
+        settings_of(asked)  # a wrong field is said before anything else
         wrong = [name for name, value in variables.items() if not passes(name) or not isinstance(value, str)]
         if wrong:
             return 400, {"what": f"This variable is not handed on: {wrong[0][:40]}."}
@@ -117,29 +118,37 @@ class Service:
             self.changes.wait_beyond(self.changes.number, 1.0)
         with self._lock:
             self.faces.comes(request.face, 0)  # it may be asked something before its first look
-            before, differs = self.launch, dict[str, list[str]]()
-            if before and self.status.now.state in UNDERWAY and not before.over.is_set():  # else it is failing
-                if settings == before.settings or chosen.is_untouched(form):
+            before, anew, choices = self.launch, False, chosen.of_this_machine(self.session, asked)
+            underway = before is not None and self.status.now.state in UNDERWAY and not before.over.is_set()
+            if before and (underway or before.webui.running):
+                asked = before.news_in(asked)
+                settings = settings_of(before.settings.as_form() | asked)
+                if underway and settings == before.settings:
                     if before.drive_away:
                         reconnect_drive(before)
                     return self.accepted(request)
                 differs = chosen.differences(before.settings, settings)
-                if differs and not request.fields.get("anew"):
+                if differs and underway and not request.fields.get("anew"):
                     return 409, {"runs": chosen.shown(before.settings), "differs": differs}
-            self._begin(settings, variables, anew=bool(differs))
+                anew = underway and bool(differs)
+                # Another folder has choices of its own.
+                choices = {"drive_folder": before.settings.drive_folder} | asked if differs else before.choices | asked
+            self._begin(choices, variables, anew=anew)
             return self.accepted(request)
 
-    def _begin(self, settings: Settings, variables: Any = None, *, anew: bool = False, take_up: bool = False) -> None:
+    def _begin(
+        self, choices: dict[str, Any], variables: Any = None, *, anew: bool = False, take_up: bool = False
+    ) -> None:
         variables = variables or read_object(self.session.launch_file).get("variables")
         if isinstance(variables, dict) and variables:
             adopt(variables)
-        before, self.launch = self.launch, self._new_launch(settings)
+        before, self.launch = self.launch, self._new_launch(choices)
         self.launch.variables = variables or {}
         begin(self.launch, before, anew=anew, take_up=take_up)
 
-    def _new_launch(self, settings: Settings) -> Launch:
+    def _new_launch(self, choices: dict[str, Any]) -> Launch:
         ask, somebody = partial(self.faces.ask, 0), partial(self.faces.shows, 0)
-        return Launch(settings, look_at_machine(), self.status, ask, somebody, self.launch)
+        return Launch(choices, look_at_machine(), self.status, ask, somebody, self.launch)
 
     def take_up_what_runs(self) -> None:
         """A web UI runs that an earlier service started: this one keeps its images from now on."""
@@ -150,34 +159,38 @@ class Service:
         """Done: it is being restarted. Started: it had given up, and is being started. Refused: why."""
         with self._lock:
             state, launch = self.status.now.state, self.launch
-            settings = launch.settings if launch else chosen.last_launched(self.session)
-            if state in WHY_NOT or state == State.OFF or not settings:
+            choices = launch.choices if launch else chosen.noted(self.session)
+            if state in WHY_NOT or state == State.OFF or not (launch or choices):
                 return self.accepted(request, 409, answer="refused", what=WHY_NOT.get(state, NOTHING_KNOWN))
             if launch and launch.thread and launch.thread.is_alive() and not launch.over.is_set():  # it is watched
                 launch.restart_wanted.set()
                 self.status.show(state=State.RESTARTING)
             else:
-                self._begin(settings)
+                self._begin(choices)
             return self.accepted(request, answer="done" if state == State.READY else "started")
 
     def post_choices(self, request: Request) -> Response:
         """Other choices for what runs: some take effect at once, the others at the next restart."""
-        asked = request.fields.get("choices", {})
-        barred = [name for name in asked if request.page and name in chosen.NOT_BY_THE_PAGE]
+        given, forget = request.fields.get("choices", {}), request.fields.get("forget", False)
+        barred = [name for name in (DEFAULTS if forget else given) if request.page and name in NOT_BY_THE_PAGE]
         if barred:
             return 403, {"what": f"{barred[0]} can be changed in the notebook only."}
-        if unknown := set(asked) - set(DEFAULTS):
+        if unknown := set(given) - set(DEFAULTS):
             return 400, {"what": f"There is no such choice: {min(unknown)[:40]!r}."}
         with self._lock:
-            if not self.launch:
+            if not (launch := self.launch):
                 return 409, {"what": NOTHING_KNOWN}
-            before = self.launch.settings
-            settings = chosen.settings_of(chosen.as_form(before) | asked)
-            if differs := chosen.differences(before, settings):
+            before, asked = launch.settings, launch.news_in(asked_in(given))
+            chosen.require_no_link(asked)
+            if differs := chosen.differences(before, settings_of(before.as_form() | asked)):
                 return 409, {"runs": chosen.shown(before), "differs": differs}
-            self.launch.choose(settings)
-            changed = [name for name in asked if getattr(settings, name) != getattr(before, name)]
-            return self.accepted(request, at_restart=[name for name in changed if name not in chosen.IMMEDIATE])
+            if forget:
+                launch.forget_choices()
+            else:
+                launch.choose(asked)
+            remember(launch)
+            changed = [name for name in DEFAULTS if getattr(launch.settings, name) != getattr(before, name)]
+            return self.accepted(request, at_restart=[name for name in changed if name not in IMMEDIATE])
 
     def post_connect(self, request: Request) -> Response:
         """Have a Drive that was disconnected connected: the notebook is asked."""
@@ -214,11 +227,11 @@ class Service:
         with self._lock:
             number, status = next(self._numbers), Status(JOB_TITLES[do], self.changes)
             steps = Steps(status, self.session.log, threading.Event(), JOB_STOPPED)
-            # It belongs to the launch there is; else to one, not begun, of what the first cell, the last launch or the
-            # defaults say. The page may not choose: what it may ask for hangs on that.
+            # It belongs to the launch there is; else to one, not begun, of what the last launch and the first cell say.
+            # The page may not choose: what it may ask for hangs on that.
             form = {} if request.page else request.fields.get("choices", {})
-            last = chosen.last_launched(self.session)
-            launch = self.launch or self._new_launch((not form and last) or chosen.settings_of(form))
+            asked = chosen.of_this_machine(self.session, chosen.asked_by(form))
+            launch = self.launch or self._new_launch(chosen.noted(self.session) | asked)
             if do == "stop":
                 self.launch = launch
             job = Job(launch, steps, partial(self.faces.ask, number), request.page, self.faces.tokens)

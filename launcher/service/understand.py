@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -15,7 +16,15 @@ from launcher.models.remote import Offered
 from launcher.service.named import extension, like, named_in
 from launcher.service.places import no_such_place
 
-Thing = Model | Address | Path | str | Problem  # a str is a link to a model, a Path one on Drive
+
+@dataclass(frozen=True)
+class Present:
+    """A checkpoint that is in the folder already: it is to be used."""
+
+    name: str
+
+
+Thing = Model | Present | Address | Path | str | Problem  # a str is a link to a model, a Path one on Drive
 Meaning = tuple[str, Thing]  # what it is called in a row, and what it is
 
 LONGEST_TEXT: Final = 20_000  # characters; hundreds of links

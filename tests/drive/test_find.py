@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from launcher.drive.find import kept_folder, path_on_drive, webui_folders
+from launcher.drive.find import kept_folder, models_elsewhere, path_on_drive, webui_folders
 from tests.world.mounted import MountedDrive
 
 
@@ -93,3 +93,20 @@ def test_what_is_not_there_or_leads_off_drive_is_no_path(drive: MountedDrive, te
     (drive.behind / "MyDrive" / "dead").symlink_to(drive.mountpoint / "gone")
     (drive.behind / "MyDrive" / "out").symlink_to(drive.mountpoint.parent)
     assert path_on_drive(drive.mydrive, text) is None
+
+
+def test_models_that_lie_elsewhere_are_found_before_others_are_downloaded(drive: MountedDrive) -> None:
+    make(
+        drive,
+        "AI/models/x.safetensors",
+        "loras/y.safetensors",
+        "sd/stable-diffusion-webui/models/Stable-diffusion/z.ckpt",
+    )
+    make(
+        drive,
+        "StableDiffusion/models/Stable-diffusion/z.ckpt",
+        "art/stable-diffusion-webui/models/Stable-diffusion/own.ckpt",
+    )
+    make(drive, "pictures/a.png", "x.safetensors", "empty/models/Stable-diffusion/")
+    found = models_elsewhere(drive.mydrive, drive.mydrive / "art" / "stable-diffusion-webui")
+    assert found == ["AI/models", "StableDiffusion", "loras", "sd"]

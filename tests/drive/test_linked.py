@@ -106,7 +106,7 @@ def test_models_elsewhere_are_listed_under_their_own_names_without_a_second_copy
     person.has(**files, **{f"{KEPT}/models/Stable-diffusion/own.safetensors": CHECKPOINT})
     before = person.on_drive()
     person.uses(used)
-    wanted = {"checkpoint": [], "LoRA": [], "VAE": [], "embedding": []} | lists
+    wanted = {kind: lists.get(kind, []) for kind in ("checkpoint", "LoRA", "VAE", "embedding")}
     wanted["checkpoint"] = sorted([*wanted["checkpoint"], "own"])
     assert {kind: person.lists(kind) for kind in wanted} == wanted
     person.sync.poll(settled=0)
@@ -181,7 +181,7 @@ def test_own_models_win_and_a_folder_of_the_same_name_is_one_list(person: Person
         **{
             f"{KEPT}/models/Stable-diffusion/x.safetensors": CHECKPOINT,
             f"{KEPT}/models/Stable-diffusion/sdxl/own.safetensors": CHECKPOINT,
-            "AI/Stable-diffusion/x.safetensors": CHECKPOINT + b"",
+            "AI/Stable-diffusion/x.safetensors": CHECKPOINT,
             "AI/Stable-diffusion/sdxl/theirs.safetensors": CHECKPOINT,
         }
     )
@@ -287,3 +287,34 @@ def test_a_file_that_drive_keeps_back_is_said_and_hides_no_other(person: Person)
     person.uses("AI")
     assert person.lists("checkpoint") == ["x"]
     assert person.said == ["AI/lost.safetensors on your Drive cannot be read and was left out."]
+
+
+@pytest.mark.parametrize(
+    ("kept", "data"),
+    [
+        ("asd1111/stable-diffusion-webui", "asd1111"),
+        ("StableDiffusion", "StableDiffusion"),
+        ("stable-diffusion-webui", "stable-diffusion-webui"),
+        ("AI/web/stable-diffusion-webui", "AI__web"),
+        ("AI/web", "AI__web"),
+    ],
+)
+def test_a_web_ui_is_kept_wherever_it_lies(drive: MountedDrive, kept: str, data: str) -> None:
+    (drive.behind / "MyDrive" / kept / "models" / "Stable-diffusion").mkdir(parents=True)
+    person = Person(drive, kept)
+    assert person.folder.data == person.folder.machine / "data" / data
+    (person.folder.data / "config.json").write_text("{}")
+    person.sync.poll(settled=0)
+    assert person.on_drive() == [f"{kept}/config.json"]
+    assert [path.name for path in (drive.behind / "MyDrive").iterdir()] == [kept.partition("/")[0]]
+
+
+def test_a_folder_that_cannot_be_used_is_named_wherever_it_lies(drive: MountedDrive) -> None:
+    (drive.behind / "MyDrive" / "AI").mkdir()
+    (drive.behind / "MyDrive" / "AI" / "web").write_text("a file")
+    with pytest.raises(Problem, match="AI/web on your Drive is a file, but the launcher needs a folder"):
+        Person(drive, "AI/web")
+    (drive.behind / "MyDrive" / "StableDiffusion").mkdir()
+    drive.manners(read_only="/MyDrive/")
+    with pytest.raises(Problem, match="StableDiffusion on your Drive is read-only"):
+        Person(drive, "StableDiffusion")

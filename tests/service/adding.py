@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 
 from launcher.colab.machine import Machine
-from launcher.core.fields import Settings
 from launcher.core.snapshot import FAILED, Row
 from launcher.core.status import Status
 from launcher.extensions.known import KNOWN_EXTENSIONS, USUAL_EXTENSIONS
@@ -20,7 +19,6 @@ from launcher.launch.launch import Launch
 from launcher.launch.steps import Failed, Steps
 from launcher.models import catalog
 from launcher.models.catalog import Model
-from launcher.service.choices import settings_of
 from launcher.service.jobs import JOBS, Job
 from tests.models.fetching import HUB, STORE, hurry
 from tests.models.old_files import LORA, SOUND
@@ -45,10 +43,9 @@ class Adding:
         self.folder = self.launch.folder
         self.jobs, self.tokens = list[Job](), dict[str, str]()
 
-    def new_launch(self, form: dict[str, object]) -> Launch:
-        settings: Settings = settings_of(form)
+    def new_launch(self, form: dict[str, Any]) -> Launch:
         machine = Machine(False, self.root, "", 16_000_000_000, None)
-        launch = Launch(settings, machine, Status("A launch"), lambda kind, **about: {"token": ""}, lambda: True)
+        launch = Launch(form, machine, Status("A launch"), lambda kind, **about: {"token": ""}, lambda: True)
         launch.session.prepare()
         return launch
 

@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -168,7 +169,7 @@ def test_a_name_for_several_and_a_text_without_anything_are_answered_in_one_sent
 
 
 def test_a_token_in_an_address_is_in_no_row(place: Adding) -> None:
-    asked: tuple[tuple[str, dict[str, str]], ...] = (
+    asked: tuple[tuple[str, dict[str, Any]], ...] = (
         ("add_model", {"what": "https://me:tok3n@github.com/own/sd-nice"}),
         ("change_extensions", {"action": "add", "what": "https://me:tok3n@github.com/own/sd-nice"}),
         ("change_extensions", {"action": "remove", "what": "https://me:tok3n@github.com/own/sd-nice"}),
