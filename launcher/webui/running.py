@@ -93,8 +93,8 @@ class LogReader:
             *lines, self._rest = re.split(rb"[\r\n]", self._rest + came)
             for line in lines:
                 text = line.decode(errors="replace")
-                if PAINTED.match(text):
-                    self.image = None
+                if PAINTED.match(text):  # perhaps by the model before one that did not load
+                    self._model_is(None)
                 self._take(readable(text))
         return self
 
