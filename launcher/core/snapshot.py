@@ -44,7 +44,7 @@ HEADLINES: Final = {
     State.OFF: "Everything is off",
 }
 JOB_TITLES: Final = {
-    "add_model": "Adding models",
+    "add_model": "Adding",
     "add_controlnet": "Adding ControlNet",
     "change_extensions": "Extensions",
     "stop": "Stopping",
@@ -115,6 +115,8 @@ class Snapshot:
     jobs: Mapping[int, "Snapshot"] = field(default_factory=dict)
     choices: Mapping[str, Any] = field(default_factory=dict)  # of what was launched last: field -> value
     version: str = ""  # of this status: the next one is waited for by it
+    question: int = 0  # the number of one that this face's buttons answer
+    answers: tuple[tuple[str, str], ...] = ()  # to it: what stands on a button, and what that answers
 
     @property
     def failed(self) -> Row | None:

@@ -1,18 +1,16 @@
 """Starting the web UI, and what it is started with."""
 
-import json
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Final, TypeVar
+from typing import Final
 
 import requests
 
-from launcher.core.fields import DEFAULT_CHECKPOINT
-from launcher.core.folder import GB, Folder, write_safely
+from launcher.core.folder import GB, Folder
 from launcher.core.problem import Problem
-from launcher.core.session import read_object
 from launcher.core.status import Step
-from launcher.extensions.builtin import LAUNCHER_TAB, put_builtin
+from launcher.drive.remembered import Remembered
+from launcher.extensions.builtin import put_builtin
 from launcher.extensions.extension import all_switched_off, extensions_on_drive, put_extensions, switched_off
 from launcher.extensions.install import run_installers
 from launcher.extensions.manage import CONTROLNET, extension_arguments
@@ -23,6 +21,7 @@ from launcher.launch.steps import Failed
 from launcher.models.checksums import sync_checksums
 from launcher.models.previews import lend_previews
 from launcher.python import environment
+from launcher.python.bytecode import discard_bytecode
 from launcher.python.inspection import Inspection, inspect_packages, mend, note_works
 from launcher.python.lock import LOCKED_COMMIT, LOCKED_VERSION, packages_for
 from launcher.python.uv import webui_environment
@@ -31,15 +30,18 @@ from launcher.source.webui import check_out_sub_repositories, check_out_version
 from launcher.webui.arguments import fixed_arguments, machine_arguments
 from launcher.webui.explain import not_loaded
 from launcher.webui.process import Plan
-from launcher.webui.settings_files import check_settings_file, read_settings
+from launcher.webui.settings_files import (
+    blame_page_settings,
+    check_page_settings,
+    check_settings_file,
+    read_settings,
+)
+from launcher.webui.text_files import check_texts
 
 EXTENSIONS_CHANGED: Final = "extensions changed"  # what the notice is about that a restart makes untrue
 # Arguments with which A1111 loads no extension of a person.
 NO_EXTENSIONS: Final = {"--disable-all-extensions", "--disable-extra-extensions"}
-NOTES: Final = "oneclick.json"  # in the folder on Drive
 BORROWED_FACT: Final = "Borrowed from this machine"  # a fact under the panel
-
-_T = TypeVar("_T")
 
 
 def reach(launch: Launch, stage: Stage, step: Step, checkpoint: str = "") -> None:
@@ -67,7 +69,8 @@ def note_what_started(launch: Launch) -> None:
     """Note on Drive the versions that have started, if that is new. Nobody need wait for Drive to take it."""
     if not launch.start_noted:
         launch.tries.worked()
-        note(launch.folder, extensions={one.name: one.commit for one in extensions_on_drive(launch.folder)})
+        worked = {one.name: one.commit for one in extensions_on_drive(launch.folder)}
+        Remembered.write(launch.folder.kept, extensions=worked)
         launch.start_noted = True
 
 
@@ -100,7 +103,7 @@ def plan_of(launch: Launch, checkpoint: str) -> Plan:
     folder, machine, settings = launch.folder, launch.machine, launch.settings
     model = max((path.stat().st_size for path in folder.checkpoints() if path.name == checkpoint), default=0)
     flags = (
-        *fixed_arguments(folder, checkpoint if settings.checkpoint != DEFAULT_CHECKPOINT else ""),
+        *fixed_arguments(folder, checkpoint if launch.checkpoint_asked else ""),
         *extension_arguments(folder),
         *machine_arguments(machine.gpu, machine.memory, machine.card_memory, model),
         *(("--enable-insecure-extension-access",) if settings.extensions_tab else ()),
@@ -123,15 +126,15 @@ def start_web_ui(launch: Launch, checkpoint: str) -> None:
     ran = run_installers(folder, row)  # the web UI before may work on meanwhile
     launch.session.lead_to(port=0)
     launch.webui.stop()
-    broken = check_settings_file(folder.data, folder.code)
-    if broken:
-        status.notice(broken)
+    broken = (check_settings_file(folder.data, folder.code), check_page_settings(folder.data))
+    for text in filter(None, (*broken, *check_texts(folder.data))):
+        status.notice(text)
     launch.outputs.prepare()
     lend_previews(folder.code)
-    put_builtin(folder.code, (LAUNCHER_TAB,))
+    put_builtin(folder.code)
     with launch.steps.beside("passing on the checksums of your models"):
         sync_checksums(folder, only_news=True)
-    suspicion = Suspicion(folder, noted(folder, "extensions", dict[str, str]()))
+    suspicion = Suspicion(folder, Remembered.read(folder.kept).extensions)
     while True:
         plan = plan_of(launch, checkpoint)
         why_none = all_are_off(folder, plan)
@@ -149,6 +152,9 @@ def start_web_ui(launch: Launch, checkpoint: str) -> None:
         except Problem as problem:
             if launch.over.is_set():  # it was ended on purpose
                 raise Failed from problem
+            if sentence := _leave_out_what_drive_gave(launch):
+                status.notice(sentence)
+                continue
             if not problem.by_extension or not suspicion.disable_next(launch.webui.last_words):
                 suspicion.restore()
                 raise
@@ -176,6 +182,18 @@ def all_are_off(folder: Folder, plan: Plan) -> str | None:
         return (
             "None of your extensions is loaded: a setting of the web UI switches them all off. The cell "
             "**Add or update an extension** switches them on again, one by one."
+        )
+    return None
+
+
+def _leave_out_what_drive_gave(launch: Launch) -> str | None:
+    """After a start that failed: leave out what came from Drive and may be why; what to say, None where nothing is."""
+    folder = launch.folder
+    if sentence := blame_page_settings(folder.data, launch.webui.last_words):
+        return sentence
+    if discard_bytecode(folder):
+        return (
+            "The web UI did not start with the compiled files kept on your Drive. They were deleted; new ones are made."
         )
     return None
 
@@ -239,20 +257,10 @@ def use_checkpoint(launch: Launch, name: str) -> None:
         sync_checksums(launch.folder)
     try:
         launch.webui.refresh_checkpoints()
-        if launch.settings.checkpoint != DEFAULT_CHECKPOINT:
+        if launch.checkpoint_asked:
             launch.webui.choose_checkpoint(name)
     except requests.RequestException as error:
         launch.status.notice(
             f"The web UI could not be switched to the checkpoint ({type(error).__name__}). "
             "Choose it at the top left of the web UI."
         )
-
-
-def noted(folder: Folder, what: str, default: _T) -> _T:
-    """What a launch noted on Drive for those after it: `extensions` that worked, models `looked_at`."""
-    found = read_object(folder.kept / NOTES).get(what)
-    return found if isinstance(found, type(default)) else default
-
-
-def note(folder: Folder, **what: object) -> None:
-    write_safely(folder.kept / NOTES, json.dumps(read_object(folder.kept / NOTES) | what))

@@ -1,6 +1,7 @@
 """A1111's process: its command line, its start, whether it is ready, its end. Knows nothing of tunnels."""
 
 import os
+import re
 import signal
 import socket
 import threading
@@ -148,6 +149,11 @@ class WebUI:
     def refresh_checkpoints(self) -> None:
         """Make it list checkpoints that were added while it runs. Raises `requests.RequestException`."""
         requests.post(f"http://127.0.0.1:{self.port}/sdapi/v1/refresh-checkpoints", timeout=60).raise_for_status()
+
+    def loaded_checkpoint(self) -> str:
+        """The file name of the checkpoint it works with. Raises `requests.RequestException`."""
+        options = requests.get(f"http://127.0.0.1:{self.port}/sdapi/v1/options", timeout=60).json()
+        return re.sub(r" \[\w+\]$", "", str(options.get("sd_model_checkpoint") or "")).rpartition("/")[2]
 
     def choose_checkpoint(self, name: str) -> None:
         """Make it load a checkpoint by its file name. Raises `requests.RequestException`."""

@@ -7,7 +7,6 @@ import pytest
 import requests
 
 from launcher.colab.machine import look_at_machine
-from launcher.core.fields import Settings
 from launcher.core.snapshot import DONE, FAILED, Row, State
 from launcher.core.status import Status
 from launcher.launch.launch import Launch
@@ -21,7 +20,7 @@ from tests.webui.test_running import BEGINS, LOADED, NO_ROOM, PAINTED, READY, SH
 def launch(tmp_path: Path) -> Launch:
     """A launch whose web UI has just said that it is ready."""
     machine = replace(look_at_machine(), base=tmp_path)
-    made = Launch(Settings.from_form({}, CHECKPOINT_NAMES), machine, Status("Ready"), lambda kind: {}, lambda: False)
+    made = Launch({}, machine, Status("Ready"), lambda kind: {}, lambda: False)
     (tmp_path / "drive").mkdir()
     made.folder.prepare()
     made.prepare()

@@ -7,11 +7,9 @@ from pathlib import Path
 import pytest
 
 from launcher.colab.machine import look_at_machine
-from launcher.core.fields import Settings
 from launcher.core.status import Status
 from launcher.launch.launch import Launch
 from launcher.launch.steps import STEPS
-from launcher.models.catalog import CHECKPOINT_NAMES
 from tests.world.toy_lock import REQUIREMENTS, ToyLock
 
 
@@ -25,7 +23,7 @@ def launch_of(toys: ToyLock, program: str) -> Launch:
     for name, title in STEPS:
         status.add(name, title)
     machine = replace(look_at_machine(), base=toys.folder.machine.parent)
-    launch = Launch(Settings.from_form({}, CHECKPOINT_NAMES), machine, status, lambda kind: {}, lambda: False)
+    launch = Launch({}, machine, status, lambda kind: {}, lambda: False)
     assert launch.folder == toys.folder
     return launch
 
