@@ -140,6 +140,9 @@ def test_a_model_that_was_chosen_and_does_not_load_leaves_the_one_before_or_none
     reader = read(tmp_path, f"Loading weights [aa] from {OTHER}\n", between, switching(SHAPES))
     assert reader.model and "The parts of the model other.safetensors do not fit" in reader.model.problem.what
     assert reader.paints == restored
+    assert read(tmp_path, PAINTED).paints, "the one before is still there: seen with the real A1111 and a damaged file"
+    reader = read(tmp_path, f"Loading weights [aa] from {OTHER}\n", switching(SHAPES))
+    assert not reader.paints
     assert read(tmp_path, f"Loading weights [6c] from {MODEL}\n", "Weights loaded in 2.1s (x: 1s).\n").paints
 
 

@@ -153,6 +153,15 @@ def test_progress_bars_and_what_only_a_terminal_understands_are_never_said(print
     assert explain(f"{printed}\nend", 3, "/x.log").what.endswith(f"{read} / end" if read else "end")
 
 
+def test_a_model_that_does_not_load_is_not_waited_for_for_ever(webui: WebUI) -> None:
+    failing = "loading stable diffusion model: KeyError\nKeyError: 1\n\nStable diffusion model failed to load"
+    begin(webui, f"import time\nprint('Startup time: 1s', {failing!r}, sep='\\n', flush=True)\ntime.sleep(600)\n")
+    try:
+        assert webui.wait_for_model(threading.Event())
+    finally:
+        webui.stop()
+
+
 A_WEB_UI_THAT_TAKES_ITS_PORT_LATE = """
 import os, socket, sys, time
 port = int(sys.argv[-1])
@@ -370,6 +379,7 @@ SDP, LOWRAM, MEDVRAM = "--opt-sdp-attention", "--lowram", "--medvram-sdxl"
         ("NVIDIA A100-SXM4-40GB", 40, 83, (SDP,)),
         ("NVIDIA A100-SXM4-80GB", 80, 167, (SDP,)),
         ("NVIDIA H100 80GB HBM3", 80, 125, (SDP,)),
+        ("NVIDIA H200", 140, 125, (SDP,)),
         ("NVIDIA RTX PRO 6000 Blackwell Server Edition", 95, 176, (SDP,)),  # Colab's G4
         ("NVIDIA H100 80GB HBM3", 80, 12.7, (SDP, LOWRAM)),
         ("NVIDIA GeForce RTX 3060", 12, 32, (SDP, MEDVRAM)),
