@@ -31,7 +31,7 @@ ACTIONS: Final[Mapping[Button, Action]] = {
 ENDING: Final = (Button.STOP, Button.GIVE_BACK)  # they stand apart from the others
 STAY: Final = Action("Keep it 30 minutes longer", "/extend", {"minutes": 30})
 USUAL: Final = "the usual extensions"
-USUAL_EXTENSIONS: Final = Action("The usual extensions", "/add", {"what": USUAL})
+ADD_USUAL: Final = Action("The usual extensions", "/add", {"what": USUAL})
 
 
 def add_action(text: str) -> Action:
@@ -47,7 +47,7 @@ def going_on(status: Snapshot) -> list[Action]:
     return [ACTIONS[Button(name)] for name in status.buttons if name not in ENDING]
 
 
-def answers(status: Snapshot) -> list[Action]:
+def answer_actions(status: Snapshot) -> list[Action]:
     """The answers to what the notebook is asked."""
     path = f"/answers/{status.question}"
     return [Action(label, path, {"value": {"choice": choice}}) for label, choice in status.answers]

@@ -18,7 +18,7 @@ from launcher.webui.explain import ERROR_LINE, READ, in_words, readable
 from launcher.webui.meanings import NOT_LOADED, NOT_PAINTED, Meaning
 
 READY_LINE: Final = "Startup time:"  # nothing may ask it for anything before: see docs/how-it-works.md
-LOADED: Final = re.compile(r"(?:Model|Weights) loaded in |Using already loaded model ")
+MODEL_LOADED: Final = re.compile(r"(?:Model|Weights) loaded in |Using already loaded model ")
 LOADING: Final = "loading stable diffusion model: "  # the line before the traceback of the first model
 NO_MODEL: Final = "Stable diffusion model failed to load"
 RESTORED: Final = "Failed to load checkpoint, restoring previous"
@@ -102,7 +102,7 @@ class LogReader:
         self._lines.append(line)
         self.ready = self.ready or READY_LINE in line
         self.stage = next((told for begin, told in STAGES if begin in line), self.stage)
-        if LOADED.match(line):
+        if MODEL_LOADED.match(line):
             self._model_is(None)
         elif line == NO_MODEL:
             self._model_is(self._fault(NOT_LOADED), loaded=False)
