@@ -145,9 +145,8 @@ class Step:
 
     def fail(self, problem: Problem) -> None:
         """It failed; the faces show the problem, the remedy, and what may be taken in its place."""
-        options = getattr(problem, "options", ())
-        said = {"problem": problem.what, "remedy": problem.do, "options": options}
-        self.status.row(self.name, state=FAILED, ended=time.time(), **said)
+        said = {"problem": problem.what, "remedy": problem.do, "options": getattr(problem, "options", ())}
+        self.status.row(self.name, None, state=FAILED, ended=time.time(), **said)
 
     def _blank(self, note: str) -> Row:
         return Row(self.name, self.status._rows[self.name].title, note=note)
