@@ -1,6 +1,5 @@
 """One record for each file of the machine that is kept; the queue is those that are not on Drive as they are now."""
 
-import contextlib
 import os
 import stat
 import threading
@@ -10,17 +9,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from launcher.core.outside import is_below, printable
 from launcher.drive.names import (
     HUB_CACHE,
     IMAGES,
     NOT_KEPT_ENDINGS,
-    NOT_ON_TOP,
     Fingerprint,
     enters,
     fingerprint_of,
     is_copy_of,
+    is_made_here,
     is_output,
-    printable,
 )
 
 MOST_TRIES: Final = 3  # of a file whose copy failed for a reason that may pass
@@ -54,7 +53,6 @@ class Records:
         self._folders: set[str] = set()  # that were looked into
         self._names: dict[str, str] = {}  # another name on Drive than a file of the data directory has -> the file
         self._inode: int | None = None  # of the data directory
-        self._on_top: set[tuple[str, int]] = set()
         self._unreadable: set[str] = set()
         self._lock = threading.Lock()
 
@@ -135,20 +133,8 @@ class Records:
     # ---- what is on the machine
 
     def folders(self) -> set[str]:
-        """The folders to watch: no links, which lead to Drive, and nothing that is not kept."""
-        if not os.path.isdir(self.data):
-            return set()
-        with os.scandir(self.data) as entries:
-            top = {e.path for e in entries if not e.is_symlink() and e.is_dir() and e.name not in NOT_ON_TOP}
-        return top | {folder for folder in self._outside if os.path.isdir(folder)}
-
-    def changed_on_top(self) -> set[str]:
-        """The files beside those folders that have changed since it was asked last: settings, for example."""
-        before = self._on_top
-        with contextlib.suppress(FileNotFoundError):  # one was deleted just now: the next time shows it
-            found = [(str(path), path.lstat()) for path in Path(self.data).glob("*")]
-            self._on_top = {(path, info.st_mtime_ns) for path, info in found if not stat.S_ISDIR(info.st_mode)}
-        return {path for path, _ in self._on_top ^ before}
+        """The folders to watch: those that were looked into, so no links, and nothing that is not kept."""
+        return set(self._folders)
 
     def inspect(self, outside: Mapping[Path, str], changed: Collection[str] | None) -> None:
         """Look at all files, or at the paths that have `changed` and those that were missing.
@@ -193,10 +179,11 @@ class Records:
         """
         try:
             info = os.stat(path) if path in self._outside else os.lstat(path)
-            if stat.S_ISLNK(info.st_mode) and name.startswith(f"{HUB_CACHE}/") and os.path.isfile(path):
+            hubs = stat.S_ISLNK(info.st_mode) and name.startswith(f"{HUB_CACHE}/")
+            if hubs and os.path.isfile(path) and is_below(Path(path), Path(self.data)):
                 info = os.stat(path)
             if stat.S_ISREG(info.st_mode):
-                if not path.endswith(NOT_KEPT_ENDINGS):
+                if not path.endswith(NOT_KEPT_ENDINGS) and (self.is_inside(path) or is_made_here(name)):
                     self._note(path, fingerprint_of(info))
             elif stat.S_ISDIR(info.st_mode) and enters(name.split("/")):
                 found = os.listdir(path)
@@ -246,7 +233,9 @@ class Records:
         return swept
 
     def is_there(self, drive_dir: Path, path: str, name: str) -> bool | None:
-        """Is the file on Drive under this name? None: another one is, which must stay, as all that people make."""
+        """Is the file on Drive under this name? None: another one is, which must stay, as all that people make; also
+        what a shortcut leads to. A folder that has the name of a setting is not it.
+        """
         record = self.all[path]
         try:
             info = (drive_dir / name).lstat()
@@ -255,4 +244,6 @@ class Records:
         if is_copy_of(record.now, info):
             return True
         is_mine = name == self.name_of(path) and is_copy_of(record.kept, info)
-        return False if stat.S_ISREG(info.st_mode) and (is_mine or not is_output(name)) else None
+        if is_output(name):
+            return False if is_mine else None
+        return None if stat.S_ISLNK(info.st_mode) and (drive_dir / name).exists() else False

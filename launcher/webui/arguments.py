@@ -48,10 +48,10 @@ def fixed_arguments(folder: Folder, checkpoint: str) -> tuple[str, ...]:
         str(folder.data / "models" / "CLIP"),
         "--skip-install",  # of extensions: the launcher does it, so that none can harm the rest
     )
-    chosen = folder.data / "models" / "Stable-diffusion" / checkpoint
-    if folder.checkpoints() == [folder.old_checkpoint]:
-        chosen = folder.old_checkpoint
-    return (*arguments, "--api", *(("--ckpt", str(chosen)) if chosen.is_file() else ()))
+    there = folder.checkpoints()
+    chosen = [path for path in there if path.name == checkpoint or there == [folder.old_checkpoint]]
+    nearest = min(chosen, key=lambda path: len(path.parts), default=None)
+    return (*arguments, "--api", *(("--ckpt", str(nearest)) if nearest else ()))
 
 
 def check_arguments(code: Path, data: Path, wanted: tuple[str, ...]) -> None:
@@ -77,7 +77,11 @@ def check_arguments(code: Path, data: Path, wanted: tuple[str, ...]) -> None:
 
 
 def argument_names(source: str) -> set[str]:
-    """The names a Python file gives to `add_argument`."""
-    calls = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call)]
+    """The names a Python file gives to `add_argument`; none where it is no Python: A1111 goes on without it."""
+    try:
+        tree = ast.parse(source)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return set()
+    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
     added = [arg for call in calls if getattr(call.func, "attr", None) == "add_argument" for arg in call.args]
     return {arg.value for arg in added if isinstance(arg, ast.Constant) and isinstance(arg.value, str)}

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from launcher import BRANCH, OWNER, REPOSITORY
 from launcher.core.fields import FIELDS
 from launcher.notebook import build
-from launcher.notebook.cells import BRANCH, OWNER, REPOSITORY
 from tests.conftest import ROOT
 
 NOTEBOOK = json.loads((ROOT / "OneClickLauncher.ipynb").read_text())
@@ -53,7 +53,7 @@ def test_the_badge_leads_to_the_users_own_repository() -> None:
 
 def test_owner_and_name_stand_in_one_place() -> None:
     holders = [path.name for path in (ROOT / "launcher").rglob("*.py") if OWNER in path.read_text()]
-    assert holders == ["cells.py"]
+    assert holders == ["__init__.py"]
 
 
 def test_it_asks_colab_for_a_t4_and_carries_no_output() -> None:
@@ -85,7 +85,7 @@ def test_every_field_has_a_sentence_under_it_and_none_asks_for_a_token() -> None
 
 
 def test_the_form_has_the_fields_of_the_table() -> None:
-    assert re.findall(r"(?m)^(\w+) = .*#@param", source("launch")) == [field.name for field in FIELDS]
+    assert re.findall(r"(?m)^(\w+) = .*#@param", source("launch")) == [field.name for field in FIELDS if field.in_form]
 
 
 def test_it_needs_no_other_file_of_the_repository_and_carries_each_of_the_package_as_it_is() -> None:
