@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from launcher.client.widgets import ButtonRow, ChoiceInputs, Fold, Press, html_widget, new_button
 from launcher.core.snapshot import Snapshot
-from launcher.ui.actions import ANEW, KEEP, STAY, USUAL_EXTENSIONS, add_action, answers, ending, going_on, of_job
+from launcher.ui.actions import ANEW, KEEP, STAY, USUAL_EXTENSIONS, add_action, answer_actions, ending, going_on, of_job
 from launcher.ui.html import (
     foot_html,
     given_back_html,
@@ -22,7 +22,7 @@ from launcher.ui.html import (
 from launcher.ui.text import are_steps_open, steps_line, text_lines
 
 REDRAW: Final = 0.5  # seconds between two drawings of what only moves: clocks
-JOBS_SHOWN: Final = 5  # the newest
+JOBS_IN_THE_PANEL: Final = 5  # the newest
 ADD: Final = "Add a model, ControlNet or an extension"
 HOW_TO_ADD: Final = "A name, a link, or a path on your Drive; several on lines of their own"
 PARTS: Final = ("live", "head", "card", "told", "steps", "machine", "foot", "report")
@@ -116,7 +116,7 @@ class WidgetPanel:
         for name, text in drawn.items():
             self._parts[name].value = text
         going = going_on(status) if self._whole else of_job(job, status)
-        self._answers.offer([*answers(status), *(action for action in going if action in (KEEP, ANEW))])
+        self._answers.offer([*answer_actions(status), *(action for action in going if action in (KEEP, ANEW))])
         self._going.offer(action for action in going if action not in (KEEP, ANEW))
         if self._whole:
             self._draw_whole(status, now, closed)
@@ -131,7 +131,7 @@ class WidgetPanel:
                 self._jobs[number] = shown, row, self._widgets.VBox([shown, row.box])
             self._jobs[number][0].value = job_html(number, job, now)
             self._jobs[number][1].offer(of_job(number, job))
-        newest = sorted(status.jobs, reverse=True)[:JOBS_SHOWN]
+        newest = sorted(status.jobs, reverse=True)[:JOBS_IN_THE_PANEL]
         self._job_box.children = tuple(self._jobs[number][2] for number in newest)
         for widget in self._adding:
             widget.disabled = closed

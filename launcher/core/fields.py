@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from launcher.core.problem import Problem
 
-DEFAULT_CHECKPOINT: Final = "Stable Diffusion 1.5"  # where there is none at all
+DEFAULT_CHECKPOINT: Final = "DreamShaper 8"  # where there is none at all
 
 AS_LAST_TIME: Final = "as last time"
 USUAL_FOLDER: Final = "asd1111"  # where Drive has none
@@ -43,6 +43,18 @@ RESERVED: Final = (
     ("--skip-install", "The launcher installs extensions itself and already sets it."),
     ("--enable-insecure-extension-access", "Use the field **extensions_tab** instead."),
     ("--tls-keyfile --tls-certfile", "The link is encrypted already."),
+    (
+        "--ui-settings-file --ui-config-file --styles-file",
+        "The launcher keeps the web UI's settings on your Drive, and looks after them, where they usually are.",
+    ),
+    (
+        "--models-dir --ckpt-dir --lora-dir --vae-dir --embeddings-dir --hypernetwork-dir",
+        "The launcher keeps your models itself, and finds those that lie elsewhere on your Drive.",
+    ),
+    (
+        "--ui-debug-mode --skip-load-model-at-start --dump-sysinfo",
+        "With it the web UI has no model, and no image can be made.",
+    ),
 )
 FOLDER_NAME: Final = r"(?!\.)[^\x00-\x1f\x7f*?\"<>|]{1,120}"  # of each folder on the way: none leads elsewhere
 RESERVED_ARGUMENTS: Final = {name: why for names, why in RESERVED for name in names.split()}

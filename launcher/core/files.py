@@ -5,11 +5,13 @@ import hashlib
 import itertools
 import os
 import shutil
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 from launcher.core.folder import PART
+from launcher.core.problem import Problem
 
 LONGEST_FREE_NAME: Final = 240  # bytes; every file system takes as many, with a few more for a number
 SHORT_NAME: Final = 96  # bytes of a name that is shortened
@@ -41,10 +43,12 @@ def free_path(path: Path) -> Path:
     return free
 
 
-def copy_whole(source: Path, target: Path, part: Path | None = None) -> None:
+def copy_whole(
+    source: Path, target: Path, part: Path | None = None, check: Callable[[Path], None] = lambda part: None
+) -> None:
     """Copy a file with its time of change: under the temporary name `part`, renamed once its size is right.
 
-    Raises `OSError`.
+    Raises `OSError`, and what `check` raises of the copy before it is renamed.
     """
     part = part or target.with_name(f".{target.name[:60]}{PART}")
     try:
@@ -52,9 +56,10 @@ def copy_whole(source: Path, target: Path, part: Path | None = None) -> None:
         info = source.stat()
         if part.stat().st_size != info.st_size:
             raise OSError(errno.EIO, "the copy is incomplete")
+        check(part)
         os.utime(part, ns=(info.st_atime_ns, info.st_mtime_ns))
         os.replace(part, target)
-    except OSError:
+    except (OSError, Problem):
         with suppress(OSError):  # the disk is away, and with it the half copy; on Drive the next start sweeps it up
             part.unlink(missing_ok=True)
         raise

@@ -211,7 +211,7 @@ def write_safely(path: Path, content: bytes | str, mode: int = 0o644) -> None:
     """Write a small file so that a reader sees the old or the new content, never half of it.
 
     Threads may write it at once, and processes one that is for the owner only. On Drive only the service writes, and
-    what a kill leaves there must have the name that it takes next time.
+    what a kill leaves there must have the name that it takes next time. A folder that has the name is put beside it.
     """
     owners_only = not mode & 0o077
     part = path.with_name(f".{path.name}{f'.{os.getpid()}' if owners_only else ''}{PART}")
@@ -220,4 +220,8 @@ def write_safely(path: Path, content: bytes | str, mode: int = 0o644) -> None:
         descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
         with os.fdopen(descriptor, "wb") as file:
             file.write(data)
-        os.replace(part, path)
+        try:
+            os.replace(part, path)
+        except IsADirectoryError:
+            os.replace(path, path.with_name(f"{path.name}.{time.time_ns()}"))
+            os.replace(part, path)

@@ -11,16 +11,18 @@ import math
 import os
 import re
 import time
+import zlib
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
-from launcher.core.files import free_path
+from launcher.core.files import LONGEST_FREE_NAME, free_path, shortened
+from launcher.core.folder import leads_nowhere
 from launcher.core.problem import Problem
 
 MOST: Final = 16 << 20  # bytes of a file of notes or settings
 DEEPEST: Final = 64  # levels; json and whoever walks through what it gave use the stack
-LONGEST_NUMBER: Final = 30  # digits; a float takes no more than 300
+LONGEST_NUMBER: Final = 300  # digits; a float takes a few more
 LONGEST_NAME: Final = 255  # bytes, of every file system
 # What no name may have: control letters, those that turn the writing round, and half letters.
 UNNAMABLE: Final = r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
@@ -76,6 +78,14 @@ def decoded(data: bytes) -> str:
         return data.decode("cp1252", errors="replace")
 
 
+def parsed_text(data: bytes, what: str) -> str:
+    """The text. Raises `Damaged` where there is none: Drive fills what it lost with zeros."""
+    text = decoded(data)
+    if not text.strip() or "\0" in text:
+        raise Damaged(what, "it holds no text")
+    return text
+
+
 def read_json(path: Path, shape: type = dict, most: int = MOST) -> Any | None:
     """What a file of JSON holds, a `shape`; None where there is no file. Raises `Damaged`."""
     try:
@@ -124,17 +134,57 @@ def is_too_deep(text: str) -> bool:
     return bool(brackets)
 
 
-def set_aside(path: Path) -> Path:
-    """Rename a damaged file, or whatever has its name, to a free one beside it; return that. Raises `OSError`."""
-    aside = free_path(path.with_name(f"{path.stem}.broken-{time.strftime('%Y%m%d-%H%M%S')}{path.suffix}"))
+def unpacked(data: bytes, most: int, what: str) -> bytes:
+    """What was packed with gzip, if it is no more than `most` bytes. Raises `Damaged`."""
+    try:
+        packed = zlib.decompressobj(zlib.MAX_WBITS | 16)
+        found = packed.decompress(data, most)
+    except zlib.error as error:
+        raise Damaged(what, "it cannot be unpacked") from error
+    if not packed.eof:
+        raise Damaged(what, "it is cut off, or far too large")
+    return found
+
+
+def set_aside(path: Path, into: Path | None = None) -> Path:
+    """Rename a damaged file, or whatever has its name, to a free one, beside it or in the folder `into`; return that.
+
+    Raises `OSError`.
+    """
+    name = f"{path.stem}.broken-{time.strftime('%Y%m%d-%H%M%S')}{path.suffix}"
+    if len(os.fsencode(name)) > LONGEST_FREE_NAME:
+        name = shortened(name)
+    if into:
+        into.mkdir(exist_ok=True)
+    aside = free_path((into or path.parent) / name)
     os.replace(path, aside)
     return aside
 
 
-def read_note(path: Path, say: Callable[[str], object], shape: type = dict) -> Any | None:
+def make_way(root: Path, target: Path) -> None:
+    """Set aside what keeps a file from being made: a folder that has its name, what is none where one must be, and
+    shortcuts that lead nowhere. Raises `OSError`.
+    """
+    for above in (root / part for part in reversed(target.relative_to(root).parents[:-1])):
+        if os.path.lexists(above) and not above.is_dir():
+            set_aside(above)
+    if is_no_file(target):
+        set_aside(target)
+
+
+def is_no_file(path: Path) -> bool:
+    """True for a folder, and for a shortcut that leads nowhere."""
+    return leads_nowhere(path) or (path.is_dir() and not path.is_symlink())
+
+
+def read_note(
+    path: Path, say: Callable[[str], object], shape: type = dict, parse: Callable[..., Any] = parsed_json
+) -> Any | None:
     """What a file of our own notes holds; None where there is none. A damaged one is set aside, and said."""
     try:
-        return read_json(path, shape)
+        return parse(read_bytes(path), shape, path.name)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
     except Damaged:
         aside = set_aside(path)
         say(f"{path.name} on your Drive was damaged. It is kept as {aside.name}, and a new one is made.")

@@ -3,7 +3,6 @@
 The only place that starts processes, and none of them inherits the kernel's environment: see `child_environment`.
 """
 
-import json
 import os
 import queue
 import signal
@@ -20,7 +19,7 @@ import psutil
 
 from launcher.core.child_environment import OWN_PARTS, child_environment
 from launcher.core.problem import Problem
-from launcher.core.session import Part, write_object
+from launcher.core.session import Part, read_object, write_object
 
 PACKAGE: Final = Path(__file__).resolve().parents[2]  # holds this package; its name is the hash that tells versions
 
@@ -148,7 +147,7 @@ def noted_process(pid_file: Path) -> tuple[int, float]:
     0 and 1 are never taken for pids: a signal to 0 goes to our own process group, to -1 to everything.
     """
     try:
-        noted = json.loads(pid_file.read_text())
+        noted = read_object(pid_file)
         pid, created = int(noted["pid"]), float(noted["created"])
     except (OSError, ValueError, KeyError, TypeError, OverflowError):
         return 0, 0.0
@@ -167,10 +166,16 @@ def running_pid(pid_file: Path) -> int:
     return 0
 
 
-def exit_code(pid_file: Path) -> int | None:
-    """How the process in the file ended (negative: by a signal), or None if nobody can know any more."""
+def exit_code(pid_file: Path, patience: float = 0.0) -> int | None:
+    """How the process in the file ended (negative: by a signal), or None if nobody can know any more.
+
+    The system tells it `patience` seconds later at most: while it takes a card's memory down, the process counts as
+    ended already.
+    """
     process = detached.get(noted_process(pid_file)[0])
-    return process.poll() if process else None
+    with suppress(subprocess.TimeoutExpired):
+        return process.wait(patience) if process else None
+    return None
 
 
 def send_signal(pid_file: Path, which: signal.Signals) -> bool:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from launcher.core.folder import write_safely
+from launcher.core.outside import Damaged, read_json
 
 
 class Part:
@@ -66,10 +67,9 @@ class Session:
 def read_object(path: Path) -> dict[str, Any]:
     """The JSON object in a file; empty where there is none or something else is in it."""
     try:
-        found = json.loads(path.read_text())
-    except (FileNotFoundError, NotADirectoryError, IsADirectoryError, ValueError, RecursionError):
+        return read_json(path) or {}
+    except Damaged:
         return {}
-    return found if isinstance(found, dict) else {}
 
 
 def write_object(path: Path, what: dict[str, Any]) -> None:

@@ -45,7 +45,7 @@ HEADLINES: Final = {
     State.OFF: "Everything is off",
 }
 JOB_TITLES: Final = {
-    "add_model": "Adding models",
+    "add_model": "Adding",
     "add_controlnet": "Adding ControlNet",
     "change_extensions": "Extensions",
     "stop": "Stopping",
@@ -108,6 +108,7 @@ class Snapshot:
     facts: tuple[tuple[str, str], ...] = ()  # versions and the like: name, value
     started: float = 0.0  # time.time()
     state: str = State.IDLE
+    can_paint: bool = False  # its model is loaded, and nothing is known that keeps it from painting
     over: bool = False  # a job that has ended
     can_undo: bool = False  # a job that has ended and has added something: it can be taken away again
     unsaved: int = 0  # files that are not on Google Drive yet

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
-from launcher.core.problem import Problem
+from launcher.core.problem import Problem, showable
 from launcher.core.snapshot import DONE, FAILED, HEADLINES, RUNNING, Button, Row, Snapshot, State
 
 SPEED_WINDOW: Final = 8.0  # seconds over which speed is measured
@@ -43,10 +43,12 @@ class Status:
         self.now = Snapshot(title, started=time.time())
 
     def show(self, **changed: Any) -> None:
-        """Change some of it. Another `state` has its own headline, if no `title` is given."""
+        """Change some of it. Another `state` has its own headline if no `title` is given, and nothing can be painted in
+        it if nothing else is said.
+        """
         with self.changes:
             if "state" in changed:
-                changed = {"title": HEADLINES[changed["state"]]} | changed
+                changed = {"title": HEADLINES[changed["state"]], "can_paint": False} | changed
             now = replace(self.now, **changed)
             if now != self.now:
                 self.now = now
@@ -54,7 +56,7 @@ class Status:
 
     def add(self, name: str, title: str) -> None:
         """Add a step that waits. Steps are shown in the order in which they are added."""
-        self.row(name, Row(name, title))
+        self.row(name, Row(name, showable(title)))
 
     def row(self, name: str, row: Row | None = None, **changed: Any) -> None:
         """Change a step, or put another in its place."""
@@ -70,7 +72,7 @@ class Status:
         and None takes that one back.
         """
         with self.changes:
-            name = about or str(text)
+            name, text = about or str(text), text and showable(text)
             if self._notices.get(name) != text:
                 self._notices.pop(name, None)
                 if text:
@@ -114,7 +116,7 @@ class Step:
 
     def say(self, text: str) -> None:
         """What is done just now: one line beside the step."""
-        self.status.row(self.name, note=text)
+        self.status.row(self.name, note=showable(text))
 
     def progress(self, done: int, total: int = 0, unit: str = "bytes") -> None:
         """`done` of `total` units; a total of 0 means that nobody knows. The speed is measured here."""
@@ -136,7 +138,7 @@ class Step:
     def done(self, note: str = "") -> None:
         with self.status.changes:
             started, now = self.status._rows[self.name].started, time.time()
-            self.status.row(self.name, state=DONE, note=note, started=started or now, ended=now)
+            self.status.row(self.name, state=DONE, note=showable(note), started=started or now, ended=now)
 
     def reset(self, note: str = "") -> None:
         """It is neither at work nor done: it was stopped, or what it stands for is off."""
@@ -146,8 +148,9 @@ class Step:
     def fail(self, problem: Problem) -> None:
         """It failed; the faces show the problem, the remedy, and what may be taken in its place."""
         options = getattr(problem, "options", ())
-        said = {"problem": problem.what, "remedy": problem.do, "options": options}
-        self.status.row(self.name, state=FAILED, ended=time.time(), **said)
+        self.status.row(
+            self.name, state=FAILED, ended=time.time(), problem=problem.what, remedy=problem.do, options=options
+        )
 
     def _blank(self, note: str) -> Row:
         return Row(self.name, self.status._rows[self.name].title, note=note)

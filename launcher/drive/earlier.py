@@ -15,12 +15,12 @@ from typing import Final
 
 from launcher.core.files import copy_whole
 from launcher.core.outside import printable
+from launcher.drive.checks import COMES_BACK
 from launcher.drive.names import NOT_KEPT_ENDINGS, is_drives_fault
-from launcher.drive.restore import COMES_BACK
 from launcher.webui.outputs import OUTPUTS
 
 DAY: Final = re.compile(r"\d{4}-\d{2}-\d{2}")
-COPIES: Final = 4  # at a time
+BROUGHT_SIDE_BY_SIDE: Final = 4  # files
 
 
 def show_earlier_images(data: Path, drive_dir: Path, say: Callable[[str], object], over: Callable[[], bool]) -> None:
@@ -68,6 +68,6 @@ def bring_back(there: Path, here: Path, unreadable: Callable[[OSError], None], o
             unreadable(error)
 
     here.mkdir()
-    with ThreadPoolExecutor(COPIES) as pool:
+    with ThreadPoolExecutor(BROUGHT_SIDE_BY_SIDE) as pool:
         wanted = sorted(path for path in there.rglob("*") if not path.name.endswith(NOT_KEPT_ENDINGS))
         list(pool.map(bring, reversed(wanted)))

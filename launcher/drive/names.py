@@ -6,11 +6,13 @@ import os
 import shutil
 import stat
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from launcher.core.files import copy_whole
+from launcher.core.files import copy_whole, shortened
 from launcher.core.folder import PART, make_folder_below
+from launcher.core.outside import make_way
 from launcher.webui.outputs import OUTPUTS
 
 EXTENSIONS: Final = "extensions"
@@ -22,11 +24,12 @@ HUB_CACHE: Final = "huggingface"
 NOT_IN_HUB_CACHE: Final = frozenset({"blobs", "xet"})  # xet: pieces of files that are whole elsewhere
 NOT_KEPT_ENDINGS: Final = (PART, ".lock", ".tmp", ".incomplete")  # A1111 writes an image as NAME.tmp and renames it
 IMAGES: Final = (".png", ".jpg", ".jpeg", ".webp", ".avif", ".jxl", ".gif", ".bmp", ".tif", ".tiff")
+WRITTEN: Final = (*IMAGES, ".txt", ".csv", ".zip", ".mp4", ".webm")  # by A1111 and its extensions, beside images
 UNFINISHED: Final = ".oneclick"  # the folder on Drive for copies that are not whole yet
 SAME_TIME: Final = 2.0  # seconds; some disks store whole or even seconds only
 # What a file system says of one name only, not of all files.
 NAME_TROUBLE: Final = frozenset({errno.ENAMETOOLONG, errno.EINVAL, errno.EILSEQ, errno.EPERM, errno.EACCES})
-IN_THE_WAY: Final = frozenset({errno.ENOTDIR, errno.EEXIST, errno.ELOOP})
+IN_THE_WAY: Final = frozenset({errno.ENOTDIR, errno.EEXIST, errno.ELOOP, errno.EISDIR})
 # What says something of all of Drive, not of one file -> how it ends "Google Drive is not accepting files: ...".
 TROUBLES: Final = {
     errno.ENOSPC: "it is full",
@@ -69,6 +72,13 @@ def is_output(name: str) -> bool:
     return name.partition("/")[0] in OUTPUTS
 
 
+def is_made_here(name: str) -> bool:
+    """True for a file such as A1111 writes where its settings lead: of a folder that is not ours nothing else is kept,
+    least of all what is hidden.
+    """
+    return name.lower().endswith(WRITTEN) and not any(part.startswith(".") for part in name.split("/"))
+
+
 def enters(folders: Sequence[str]) -> bool:
     """True if files in this folder are kept. `folders` are the parts of its name on Drive."""
     barred = NEVER_KEPT | NOT_ON_TOP | {"log", "models"} if folders[0] == EXTENSIONS else NEVER_KEPT
@@ -88,6 +98,18 @@ def is_drives_fault(error: Exception, drive_dir: Path) -> bool:
         return False
     except OSError:
         return True
+
+
+def around(error: OSError, drive_dir: Path, name: str) -> str:
+    """The name that Drive takes in place of one it refused. What is in the way of an image stays there, for it may be a
+    person's; settings have no other name.
+    """
+    if error.errno not in IN_THE_WAY:
+        return shortened(name)
+    if is_output(name):
+        return around_files(drive_dir, name)
+    make_way(drive_dir, drive_dir / name)
+    return name
 
 
 def around_files(drive_dir: Path, name: str) -> str:
@@ -120,5 +142,11 @@ def rename_on_drive(before: Path, drive_dir: Path, name: str) -> None:
 
 
 def sweep_unfinished(drive_dir: Path) -> None:
-    """Take away copies that were cut off; where Drive is away, the next start does."""
-    shutil.rmtree(drive_dir / UNFINISHED, ignore_errors=True)
+    """Take away copies that were cut off, and what has the name of their folder; where Drive is away, the next start
+    does.
+    """
+    unfinished = drive_dir / UNFINISHED
+    with suppress(OSError):
+        if unfinished.is_symlink() or unfinished.is_file():
+            unfinished.unlink()
+    shutil.rmtree(unfinished, ignore_errors=True)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from launcher.core.outside import printable
+from launcher.core.outside import is_below, printable
 from launcher.drive.names import (
     HUB_CACHE,
     IMAGES,
@@ -18,6 +18,7 @@ from launcher.drive.names import (
     enters,
     fingerprint_of,
     is_copy_of,
+    is_made_here,
     is_output,
 )
 
@@ -178,10 +179,11 @@ class Records:
         """
         try:
             info = os.stat(path) if path in self._outside else os.lstat(path)
-            if stat.S_ISLNK(info.st_mode) and name.startswith(f"{HUB_CACHE}/") and os.path.isfile(path):
+            hubs = stat.S_ISLNK(info.st_mode) and name.startswith(f"{HUB_CACHE}/")
+            if hubs and os.path.isfile(path) and is_below(Path(path), Path(self.data)):
                 info = os.stat(path)
             if stat.S_ISREG(info.st_mode):
-                if not path.endswith(NOT_KEPT_ENDINGS):
+                if not path.endswith(NOT_KEPT_ENDINGS) and (self.is_inside(path) or is_made_here(name)):
                     self._note(path, fingerprint_of(info))
             elif stat.S_ISDIR(info.st_mode) and enters(name.split("/")):
                 found = os.listdir(path)
@@ -231,7 +233,9 @@ class Records:
         return swept
 
     def is_there(self, drive_dir: Path, path: str, name: str) -> bool | None:
-        """Is the file on Drive under this name? None: another one is, which must stay, as all that people make."""
+        """Is the file on Drive under this name? None: another one is, which must stay, as all that people make; also
+        what a shortcut leads to. A folder that has the name of a setting is not it.
+        """
         record = self.all[path]
         try:
             info = (drive_dir / name).lstat()
@@ -240,4 +244,6 @@ class Records:
         if is_copy_of(record.now, info):
             return True
         is_mine = name == self.name_of(path) and is_copy_of(record.kept, info)
-        return False if stat.S_ISREG(info.st_mode) and (is_mine or not is_output(name)) else None
+        if is_output(name):
+            return False if is_mine else None
+        return None if stat.S_ISLNK(info.st_mode) and (drive_dir / name).exists() else False

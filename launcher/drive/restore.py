@@ -1,41 +1,91 @@
-"""Settings, styles, embeddings and the like come from Drive to a new machine."""
+"""Settings, styles, embeddings and the like come from Drive to a new machine: what does not check stays there."""
 
 import os
-from collections.abc import Callable, Iterator
+import shutil
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
 from launcher.core.files import copy_whole
-from launcher.core.outside import printable
-from launcher.drive.names import HUB_CACHE, NOT_KEPT_ENDINGS, is_drives_fault
+from launcher.core.outside import LOST, Damaged, joined, printable, read_note, set_aside
+from launcher.core.problem import Problem
+from launcher.drive.checks import COMES_BACK, HUB_CHECKSUMS, STATES, check_file
+from launcher.drive.names import HUB_CACHE, NOT_KEPT_ENDINGS, fingerprint_of, is_drives_fault
+from launcher.drive.records import Records
+from launcher.models.checksums import CHECKSUMS_FILE, parsed_known
+from launcher.source.versions import OLD_NOTES, VERSIONS
+from launcher.webui.outputs import FETCHED
 
-COMES_BACK: Final = 50_000_000  # bytes; larger files stay on Drive, images are not brought back at all
 SETTINGS: Final = ("config.json", "ui-config.json", "*.csv", "params.txt", "log/images/log.csv")
-SMALL_FOLDERS: Final = ("embeddings", HUB_CACHE, "config_states", "interrogate")
+PEOPLES: Final = "embeddings"
+SMALL_FOLDERS: Final = (PEOPLES, HUB_CACHE, STATES, FETCHED)
+ASIDE: Final = "damaged"  # the folder on Drive for what would come back from a folder of these once more
+SET_ASIDE: Final = ".broken-"  # in the name of what was set aside beside the others
 
 
-def restore_files(drive_dir: Path, data: Path, say: Callable[[str], None]) -> list[str]:
-    """Bring the small files; returns the names of those that came. Raises `OSError` if Drive is away.
+def restore_files(
+    drive_dir: Path, data: Path, say: Callable[[str], None], known: Mapping[str, object], records: Records
+) -> int:
+    """Bring the small files, and return how many came. `known` has checksums of some by their names.
 
-    A file that is newer on the machine stays: it is on its way to Drive. One that cannot be read is named and left out.
+    A file that is newer on the machine stays: it is on its way to Drive. One that is damaged is set aside there, one
+    that cannot be read left out, and both are named. Raises `OSError` if Drive is away.
     """
-    came, unreadable = list[str](), list[str]()
+    came, damaged, aside, unreadable = list[str](), list[str](), list[str](), list[str]()
     for name in small_files(drive_dir):
-        source, target = drive_dir / name, data / name
         try:
-            info = source.stat()
-            if info.st_size > COMES_BACK or (target.exists() and target.stat().st_mtime >= info.st_mtime - 1):
-                continue
-            target.parent.mkdir(parents=True, exist_ok=True)
-            copy_whole(source, target)
-            came.append(name)
-        except OSError as error:
+            try:
+                if restore_file(drive_dir, data, name, known.get(name)):
+                    came.append(name)
+            except Damaged:
+                aside.append(set_aside(drive_dir / name, drive_dir / ASIDE if "/" in name else None).name)
+                damaged.append(name)
+        except (OSError, Problem) as error:
             if is_drives_fault(error, drive_dir):
                 raise
             unreadable.append(printable(name))
+    if damaged:
+        files = ", ".join(printable(name) for name in damaged)
+        say(
+            f"These files on your Drive were damaged: {files}. The web UI fetches them again, or starts with its "
+            f"defaults. The damaged ones are kept as {', '.join(map(printable, aside))}."
+        )
     if unreadable:
         say(f"These files on your Drive cannot be read and were skipped: {', '.join(unreadable)}.")
-    return came
+    lists = [name for name in damaged if name.startswith(f"{FETCHED}/")]
+    if not all((data / name).exists() for name in lists):  # A1111 fetches them together, or none
+        shutil.rmtree(data / FETCHED, ignore_errors=True)
+        came = [name for name in came if not name.startswith(f"{FETCHED}/")]
+    for name in came:
+        records.keep(str(data / name), fingerprint_of((data / name).stat()), name)
+    for path in records.all.keys() & {str(data / name) for name in damaged}:
+        records.forget(path)  # what is here is to be on Drive again
+    return len(came)
+
+
+def check_notes(drive_dir: Path, say: Callable[[str], None]) -> None:
+    """Set aside, and say, what is damaged of the launcher's own notes. Whoever reads them takes that for none."""
+    for name in (VERSIONS, OLD_NOTES, HUB_CHECKSUMS):
+        read_note(drive_dir / name, say)
+    read_note(drive_dir / CHECKSUMS_FILE, say, parse=parsed_known)
+
+
+def restore_file(drive_dir: Path, data: Path, name: str, known: object) -> bool:
+    """Bring one, unless it is here already, or large. Raises `Damaged`, `OSError`, and `Problem` for a name that leads
+    elsewhere.
+    """
+    source, target = drive_dir / name, joined(data, name)
+    info = source.stat()
+    if info.st_size > COMES_BACK or (target.exists() and target.stat().st_mtime >= info.st_mtime - 1):
+        return False
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        copy_whole(source, target, check=lambda part: check_file(part, name, known, source.parent))
+    except OSError as error:  # one that people made, and nobody makes anew, may be there again tomorrow
+        if error.errno in LOST and not name.startswith(f"{PEOPLES}/") and not is_drives_fault(error, drive_dir):
+            raise Damaged(source.name, "its contents are lost") from error
+        raise
+    return True
 
 
 def small_files(drive_dir: Path) -> Iterator[str]:
@@ -44,7 +94,8 @@ def small_files(drive_dir: Path) -> Iterator[str]:
     Whether such a file can be read is not known yet: on Drive it may be a shortcut that leads nowhere.
     """
     for pattern in SETTINGS:
-        yield from (str(path.relative_to(drive_dir)) for path in sorted(drive_dir.glob(pattern)))
+        found = (path for path in sorted(drive_dir.glob(pattern)) if SET_ASIDE not in path.name)
+        yield from (str(path.relative_to(drive_dir)) for path in found)
     for folder in SMALL_FOLDERS:
         for where, _, names in os.walk(drive_dir / folder):
             yield from (

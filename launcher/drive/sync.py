@@ -12,13 +12,14 @@ from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 from typing import Final
 
-from launcher.core.files import numbered, shortened
+from launcher.core.files import numbered
 from launcher.core.outside import printable
 from launcher.drive import names
 from launcher.drive.changes import wake_ups
 from launcher.drive.checkouts import Checkouts
+from launcher.drive.checks import Checks
 from launcher.drive.records import MOST_TRIES, Record, Records
-from launcher.drive.restore import restore_files
+from launcher.drive.restore import check_notes, restore_files
 
 INTERVAL: Final = 2.0  # seconds between two polls at least
 LONGEST_INTERVAL: Final = 6.0  # seconds; with the time that a file must be unchanged it stays below the ten promised
@@ -54,7 +55,7 @@ class Sync:
         self._stop, self._lock = threading.Event(), threading.Lock()
         self._thread: threading.Thread | None = None
         self._records, self._sentences = Records(self.data, self.say), 0
-        self._checkouts = Checkouts(self.data, self.drive_dir, self.say)
+        self._checkouts, self._checks = Checkouts(self.data, self.drive_dir, self.say), Checks(self.drive_dir)
         self._pause = INTERVAL
         self._due = 0.0  # time.monotonic() of the next poll, though nothing was told
 
@@ -89,10 +90,8 @@ class Sync:
         """Bring settings, styles, embeddings and the like from Drive; return how many files came."""
         with self._lock:
             names.sweep_unfinished(self.drive_dir)
-            came = restore_files(self.drive_dir, self.data, self.say)
-            for name in came:
-                self._records.keep(str(self.data / name), names.fingerprint_of((self.data / name).stat()), name)
-            return len(came)
+            check_notes(self.drive_dir, self.say)
+            return restore_files(self.drive_dir, self.data, self.say, self._checks.read(), self._records)
 
     def start(self) -> None:
         """Begin to poll, in a thread, unless it does."""
@@ -179,6 +178,7 @@ class Sync:
                     self._records.keep(path, fingerprint, name)
                 self._follow_what_is_gone()
                 done = self._copy_what_is_due(settled)
+                self._checks.write()
             except OSError as error:
                 self.trouble = error.errno or errno.EIO
             self._sign_of_life()
@@ -290,10 +290,10 @@ class Sync:
                 tries += 1
                 if tries == MOST_TRIES or error.errno not in names.NAME_TROUBLE | names.IN_THE_WAY:
                     raise
-                in_the_way = error.errno in names.IN_THE_WAY
-                name = wanted = names.around_files(self.drive_dir, name) if in_the_way else shortened(name)
+                name = wanted = names.around(error, self.drive_dir, name)
         if not record.kept and not there and name != usual:
             self._sentence(f"{printable(usual)} is kept on your Drive as {printable(name)}.")
+        self._checks.note(Path(path), name)
         self._records.keep(path, record.now, name)
         if not there:
             self._sign_of_life()

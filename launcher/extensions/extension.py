@@ -7,16 +7,22 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Final
 
 from launcher.core.files import copy_whole
 from launcher.core.folder import Folder, leads_nowhere
+from launcher.core.outside import joined, printable
+from launcher.core.problem import Problem
+from launcher.core.process import CommandError
 from launcher.core.status import Step
-from launcher.drive.names import UNFINISHED
-from launcher.drive.restore import COMES_BACK
+from launcher.drive.checks import COMES_BACK
+from launcher.drive.names import UNFINISHED, is_drives_fault
 from launcher.source.checkout import Repository, branch_of, check_out, check_out_submodules, keep_history, put_files
-from launcher.source.git import BUSY_MARK, PLACED_MARK, git, head_of, setting
+from launcher.source.git import BUSY_MARK, PLACED_MARK, git, head_of, last_words, setting
 from launcher.source.kept import BUNDLE, SOURCE_DIR, origin_of, pull_history, push_history, used_commit
-from launcher.webui.settings_files import SWITCHED_OFF, check_settings_file, read_settings, write_settings
+from launcher.webui.settings_files import ALL_OFF, SWITCHED_OFF, check_settings_file, read_settings, write_settings
+
+MOST_NAMED: Final = 3  # files in a sentence
 
 
 @dataclass(frozen=True)
@@ -70,9 +76,21 @@ class Extension:
             look_cloned(self.files, url, branch_of(self.history), commit)
             tracked = set(git("ls-tree", "-r", "--name-only", "-z", commit, at=self.history).split("\0"))
         checked_out_on_drive = (self.drive_dir / ".git" / "index").exists()
-        for inside in own_files(self.drive_dir):
-            if inside not in tracked or not checked_out_on_drive:
-                restore_own_file(self.drive_dir / inside, self.files / inside)
+        names = own_files(self.drive_dir)
+        skipped = [name for name in names if name not in tracked or not checked_out_on_drive if not self._restore(name)]
+        said = f"Files of the extension {printable(self.name)} on your Drive cannot be used and were skipped: "
+        listed = ", ".join(map(printable, skipped[:MOST_NAMED])) + (" and others" if skipped[MOST_NAMED:] else "")
+        step.notice(f"{said}{listed}." if skipped else None, about=f"files of {self.name}")
+
+    def _restore(self, inside: str) -> bool:
+        """Bring a file of its own; False if that cannot be: it is unreadable, or would be written elsewhere."""
+        try:
+            restore_own_file(self.drive_dir, self.files, inside)
+        except (OSError, Problem) as error:
+            if is_drives_fault(error, self.folder.kept):
+                raise
+            return False
+        return True
 
     def _keep_update_of_its_tab(self, step: Step) -> None:
         """Keep the version that A1111's own Extensions tab has moved it to: the person asked for it there."""
@@ -115,8 +133,21 @@ def put_extensions(folder: Folder, step: Step) -> None:
         elif not any((extension.drive_dir / kept).exists() for kept in (BUNDLE, ".git/HEAD")):
             origin = setting(extension.files, "remote.origin.url") or ""
             check_out(folder, extension.repository(f"file://{extension.files}", origin), extension.files, step)
+
+    def put(extension: Extension) -> None:
+        """Whatever is wrong with one, the others are put there."""
+        name, trouble = printable(extension.name), None
+        try:
+            extension.put(step)
+        except (CommandError, OSError, Problem) as error:
+            if is_drives_fault(error, folder.kept):
+                raise
+            why = last_words(error) if isinstance(error, CommandError) else str(getattr(error, "what", error))
+            trouble = f"The extension {name} could not be brought to this machine whole: {why.rstrip('.')}."
+        step.notice(trouble, about=f"bringing {name}")
+
     with ThreadPoolExecutor(8) as pool:
-        list(pool.map(lambda extension: extension.put(step), extensions_on_drive(folder)))
+        list(pool.map(put, extensions_on_drive(folder)))
 
 
 def look_cloned(files: Path, url: str, branch: str, commit: str) -> None:
@@ -132,16 +163,20 @@ def own_files(drive_dir: Path) -> Iterator[str]:
     """The files beside an extension's history on Drive, relative to its folder."""
     for where, folders, names in os.walk(drive_dir):
         folders[:] = [f for f in folders if f not in (".git", SOURCE_DIR, "__pycache__", UNFINISHED)]
-        paths = [Path(where, name) for name in names]
+        paths = [Path(where, name) for name in names if name != ".git"]  # such a file leads git elsewhere
         yield from (str(path.relative_to(drive_dir)) for path in paths if not leads_nowhere(path))
 
 
-def restore_own_file(on_drive: Path, target: Path) -> None:
-    """Copy a file of its own from Drive, or link to it if it is large. What is newer on the machine stays."""
+def restore_own_file(drive_dir: Path, files: Path, inside: str) -> None:
+    """Copy a file of its own from Drive, or link to it if it is large. What is newer on the machine stays.
+
+    Raises `OSError`, and `Problem` where a link among the repository's files would lead it out of them.
+    """
+    if (files / inside).is_symlink():
+        return
+    on_drive, target = drive_dir / inside, joined(files, inside)
     info = on_drive.stat()
-    if target.is_symlink() or (
-        target.exists() and target.stat().st_mtime >= info.st_mtime - 1 and target.stat().st_size == info.st_size
-    ):
+    if target.exists() and target.stat().st_mtime >= info.st_mtime - 1 and target.stat().st_size == info.st_size:
         return
     target.parent.mkdir(parents=True, exist_ok=True)
     if info.st_size > COMES_BACK:
@@ -152,8 +187,16 @@ def restore_own_file(on_drive: Path, target: Path) -> None:
 
 def switched_off(folder: Folder) -> set[str]:
     """The names of the extensions that A1111's own settings have switched off."""
-    found = (read_settings(folder.data) or {}).get(SWITCHED_OFF)
-    return {name for name in found if isinstance(name, str)} if isinstance(found, list) else set()
+    settings = read_settings(folder.data) or {}
+    found, every = settings.get(SWITCHED_OFF), set[str]()
+    if all_switched_off(settings):
+        every = {extension.name for extension in extensions_on_drive(folder)}
+    return every | ({name for name in found if isinstance(name, str)} if isinstance(found, list) else set())
+
+
+def all_switched_off(settings: dict[str, Any]) -> bool:
+    """True where A1111 loads none, or only its own ones, whatever the list of those that are off says."""
+    return settings.get(ALL_OFF) in ("all", "extra")
 
 
 def switch(folder: Folder, *, off: Iterable[str] = (), on: Iterable[str] = ()) -> None:
@@ -162,4 +205,5 @@ def switch(folder: Folder, *, off: Iterable[str] = (), on: Iterable[str] = ()) -
         return
     check_settings_file(folder.data)  # one that cannot be read is set aside, never overwritten
     settings = read_settings(folder.data) or {}
-    write_settings(folder.data, settings | {SWITCHED_OFF: sorted((switched_off(folder) | {*off}) - {*on})})
+    changed = {SWITCHED_OFF: sorted((switched_off(folder) | {*off}) - {*on})}
+    write_settings(folder.data, settings | changed | ({ALL_OFF: "none"} if all_switched_off(settings) else {}))

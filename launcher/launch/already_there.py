@@ -19,6 +19,7 @@ def join_models_named(launch: Launch) -> None:
 def show_models_elsewhere(launch: Launch) -> None:
     """Have those that are used in the web UI's lists; say where there are others, before one is downloaded."""
     folder, say = launch.folder, launch.status.notice
+    launch.steps.of("model").say("looking for your models")
     link_models(folder, say)
     if launch.checkpoint_asked or folder.checkpoints() or not launch.machine.mountpoint:
         return

@@ -83,6 +83,9 @@ class Launch:
         self.full_said = False  # that Drive is full
         self.tunneled = False  # the link had a tunnel that ran when it was looked at last
         self.used_at = time.time()  # when somebody used the web UI last
+        self.fetchers: list[Fetcher] = []  # they know which files are used
+        self.no_card: Problem | None = None  # why there is no card that can be used, where there should be one
+        self.checkpoint: str | None = None  # that was taken in place of one that did not load
         self.stays_until = 0.0  # a person wants the machine until then, used or not: time.time()
         self.start_noted = True  # False: a version has started, and Drive does not know it yet
 
@@ -166,7 +169,9 @@ class Launch:
             return str(ask("token", name=name, reason=reason)["token"])
 
         on_drive = self.machine.mountpoint is not None and self.settings.models_on_drive
-        return Fetcher(self.folder, "Google Drive" if on_drive else "the disk", ask_token, step)
+        fetcher = Fetcher(self.folder, "Google Drive" if on_drive else "the disk", ask_token, step)
+        self.fetchers.append(fetcher)
+        return fetcher
 
     def _colabs_link(self, port: int) -> str:
         """Colab's own link; raises `Problem` where Colab gives none."""
@@ -207,6 +212,11 @@ class Launch:
     def does(self, what: str) -> bool:
         return what in self._threads and self._threads[what].is_alive()
 
+    def wait_for(self, what: str) -> None:
+        """Wait until what is done beside it has come to its end, or the launch has."""
+        while self.does(what) and not self.over.is_set():
+            self._threads[what].join(0.1)
+
     def prepare(self) -> None:
         """Show its steps."""
         self.session.prepare()
@@ -214,7 +224,6 @@ class Launch:
         for name, title in STEPS:
             self.status.add(name, title if self.machine.mountpoint or name != "drive" else "Your folder")
         self.status.show(foot=KEEP_OPEN)
-        self.status.fact("Machine", self.machine.described)
 
     def finish(self) -> None:
         """Nothing of it begins any more; what runs goes on."""
@@ -250,6 +259,8 @@ class Launch:
             where, images = "on this machine only", f"{self.public_link.url}{OWN_PAGES}images.zip"
         box = LoginBox(self.public_link.url, USER, self.public_link.login.password, where, seconds, images)
         buttons = (Button.RESTART, Button.STOP, *((Button.CONNECT,) if self.drive_away else ()))
+        says = self.webui.says.read()
+        shown = {"title": says.headline, "can_paint": says.paints, "login_box": box, "buttons": buttons, "foot": READY}
         with self.status.changes:
             if not self.ended.is_set():
-                self.status.show(state=State.READY, login_box=box, buttons=buttons, foot=READY)
+                self.status.show(state=State.READY, **shown)

@@ -16,6 +16,7 @@ from launcher.drive.mount import connect_drive, drive_is_mounted
 from launcher.extensions.extension import put_extensions
 from launcher.launch import start
 from launcher.launch.already_there import join_models_named, show_images, show_models_elsewhere
+from launcher.launch.card import LOOKING, look_for_card
 from launcher.launch.launch import Launch
 from launcher.launch.newer import say_if_newer
 from launcher.launch.steps import STEPS, Failed
@@ -54,7 +55,8 @@ def _run(launch: Launch, before: Launch | None, anew: bool, take_up: bool) -> No
     if before:
         _end_the_one_before(before, launch, anew)
     launch.prepare()
-    _say_what_machine(launch)
+    launch.begin_beside(LOOKING, lambda: look_for_card(launch))
+    _say_what_is_lost(launch)
     launch.begin_beside("looking for a newer launcher", lambda: say_if_newer(launch.status))
     try:
         _take_up(launch) if take_up else _story(launch)
@@ -129,13 +131,10 @@ def _take_up(launch: Launch) -> None:
         step.done("running")
 
 
-def _say_what_machine(launch: Launch) -> None:
-    machine, status = launch.machine, launch.status
-    if not machine.gpu:
-        change = " Choose **Runtime → Change runtime type → T4 GPU → Save** and press ▶." if machine.colab else ""
-        status.notice(f"This runtime has no graphics card: an image takes minutes instead of seconds.{change}")
+def _say_what_is_lost(launch: Launch) -> None:
+    machine = launch.machine
     if machine.colab and not machine.mountpoint:
-        status.notice(
+        launch.status.notice(
             "Nothing is kept on Google Drive, as you chose: models, images and settings are lost when this machine "
             "goes away. Download your images before you stop."
         )
@@ -200,7 +199,7 @@ def _bytecode(launch: Launch, drive: "Future[None]") -> None:
     drive.result()
     if not read_finished(launch.folder):
         with launch.steps.beside("unpacking bytecode"):
-            unpack_bytecode(launch.folder)
+            unpack_bytecode(launch.folder, launch.status.notice)
 
 
 def _python(launch: Launch, newest: "Future[str | None]", source: "Future[None]", bytecode: "Future[None]") -> None:

@@ -9,18 +9,18 @@ import gzip
 import json
 import os
 import threading
-import zlib
 from pathlib import Path
 from typing import Any, Final
 
 from launcher.core.folder import Folder, write_safely
+from launcher.core.outside import Damaged, parsed_json, read_bytes, read_json, unpacked
 from launcher.core.process import run
-from launcher.core.session import read_object
 
 CHECKSUMS_FILE: Final = "oneclick-known.json.gz"  # on Drive: {section: {title: {"mtime": seconds, …}}}
 # The databases of A1111 v1.10.1 that cost a look into a model.
 SECTIONS: Final = ("hashes", "hashes-addnet", "safetensors-metadata")
 LARGEST_ENTRY: Final = 16_384  # characters; some LoRAs carry a book on their training
+LARGEST_LIST: Final = 256 << 20  # bytes, unpacked
 # Run by A1111's own Python, which has diskcache: FILE FOLDER LARGEST SECTION… What is newer wins, as A1111 itself
 # decides by the time of change.
 EXCHANGE: Final = """
@@ -56,6 +56,14 @@ def note_checksum(folder: Folder, path: Path, sha256: str) -> None:
             write_kept(folder, known)
 
 
+def forget_checksum(folder: Folder, path: Path) -> None:
+    """Forget the checksum of a checkpoint that was deleted."""
+    with file_lock:
+        known = read_kept(folder)
+        if known.get("hashes", {}).pop(title_of(folder, path), None):
+            write_kept(folder, known)
+
+
 def known_checksum(folder: Folder, path: Path) -> str | None:
     """The SHA-256 of a checkpoint as it was computed once, if the file has not changed since."""
     with file_lock:
@@ -74,25 +82,46 @@ def sync_checksums(folder: Folder, *, only_news: bool = False) -> None:
     part, done = folder.machine / "known.part.json", folder.machine / "known.json"
     with file_lock:
         before = read_kept(folder)
-        if only_news and read_object(done) == before:
+        if only_news and read_list(done) == before:
             return
         write_safely(part, json.dumps(before))
         python, cache = folder.python / "bin" / "python", folder.machine / "cache"
         run([str(python), "-c", EXCHANGE, str(part), str(cache), str(LARGEST_ENTRY), *SECTIONS])
-        after = json.loads(part.read_text())
+        after = read_list(part)
         os.replace(part, done)
         if after != before:
             write_kept(folder, after)
 
 
+def read_list(path: Path) -> dict[str, Any]:
+    """What A1111's Python wrote on this machine; nothing where it did not."""
+    return read_json(path, most=LARGEST_LIST) or {}
+
+
 def read_kept(folder: Folder) -> dict[str, Any]:
     """What Drive has; nothing where the list is missing or damaged, for A1111 finds it out again."""
     try:
-        known = json.loads(gzip.decompress((folder.kept / CHECKSUMS_FILE).read_bytes()))
-    except (FileNotFoundError, gzip.BadGzipFile, EOFError, zlib.error, ValueError):
+        return parsed_known(read_bytes(folder.kept / CHECKSUMS_FILE))
+    except (FileNotFoundError, NotADirectoryError, Damaged):
         return {}
-    sections = known.items() if isinstance(known, dict) else ()
-    return {section: entries for section, entries in sections if isinstance(entries, dict)}
+
+
+def parsed_known(data: bytes, shape: type = dict, what: str = CHECKSUMS_FILE) -> dict[str, Any]:
+    """What the list holds that A1111 could have written. Raises `Damaged`."""
+    known = parsed_json(unpacked(data, LARGEST_LIST, what), shape, what)
+    return {
+        section: {title: entry for title, entry in known[section].items() if is_entry(section, entry)}
+        for section in SECTIONS
+        if isinstance(known.get(section), dict)
+    }
+
+
+def is_entry(section: str, entry: object) -> bool:
+    """True for an entry as A1111 makes it: it lists no models where there are others."""
+    if not isinstance(entry, dict) or type(entry.get("mtime")) not in (int, float):
+        return False
+    value, kind = (entry.get("sha256"), str) if section.startswith("hashes") else (entry.get("value"), dict)
+    return isinstance(value, kind)
 
 
 def write_kept(folder: Folder, known: dict[str, Any]) -> None:

@@ -8,6 +8,7 @@ from typing import Final
 
 from launcher.core.folder import Folder, leads_nowhere
 from launcher.models.identify import WEIGHTS, fault_of, identify
+from launcher.models.kinds import a_kind
 
 HALF_DOWNLOADS: Final = (".crdownload", ".aria2", ".download", ".partial", ".incomplete")
 READERS: Final = 16  # parts of a file read side by side
@@ -22,7 +23,7 @@ def broken_models(folder: Folder, known: set[str]) -> tuple[set[str], dict[str, 
     all is named, and hides no other. A link that leads nowhere is named by `Folder.dead_shortcuts`.
     """
     found = list(folder.kept.glob("*.ckpt"))  # A1111's old place for a checkpoint
-    for root in (folder.kept / "models", *folder.kept.glob("extensions/*/models")):
+    for root in (folder.kept / "models", folder.kept / "embeddings", *folder.kept.glob("extensions/*/models")):
         found += [Path(where, name) for where, _, names in os.walk(root) for name in names]
     sound, broken = set(), {}
     for path in (path for path in found if not leads_nowhere(path)):
@@ -50,7 +51,8 @@ def usable_checkpoint(folder: Folder, usual: set[str]) -> tuple[Path | None, dic
             continue
         if seen.kind == "checkpoint" and not seen.fault:
             return path, useless
-        useless[path.name] = seen.fault or (f"it is a {seen.kind}" if seen.kind else "it does not contain a checkpoint")
+        what = f"it is {a_kind(seen.kind)}" if seen.kind else "it does not contain a checkpoint"
+        useless[path.name] = seen.fault or what
     return None, useless
 
 

@@ -6,16 +6,22 @@ import os
 import shutil
 import zipfile
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
 from launcher.core.folder import Folder, write_safely
+from launcher.core.outside import Damaged, joined, read_bytes, set_aside
+from launcher.core.problem import Problem
 from launcher.core.process import run
 from launcher.python import pack_bytecode
 from launcher.python.uv import PYTHON_VERSION, python_path, webui_environment
 
 ARCHIVE: Final = "oneclick-bytecode.zip"  # on Drive, 43 MB for 5,171 files
 UNPACKED_TO: Final = "bytecode"  # on the machine, until the packages are there
+CAME: Final = "bytecode-came"  # in the environment: some of its bytecode is Drive's
+LARGEST: Final = 200 << 20  # bytes of an archive
+LARGEST_UNPACKED: Final = 1 << 30
 DAMAGED: Final = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, ValueError)  # what zipfile raises then
 
 
@@ -36,39 +42,84 @@ def keep_bytecode(folder: Folder, packages: list[str]) -> None:
 
 
 def kept_about(kept: Path) -> str | None:
-    """Of which packages the kept bytecode is; None where there is none, or a damaged one."""
+    """Of which packages the kept bytecode is; None where there is no whole one."""
     try:
         with zipfile.ZipFile(kept) as archive:
             return archive.comment.decode(errors="replace")
-    except (FileNotFoundError, *DAMAGED):
+    except (OSError, *DAMAGED):
         return None
 
 
-def unpack_bytecode(folder: Folder) -> None:
-    """Unpack it beside the environment, which may not be there yet. A damaged one is deleted: another will follow."""
+def unpack_bytecode(folder: Folder, say: Callable[[str], object] = lambda text: None) -> None:
+    """Unpack it beside the environment, which may not be there yet. A damaged one is taken away."""
     target, part = folder.machine / UNPACKED_TO, folder.machine / f"{UNPACKED_TO}.part"
     for old in (target, part):
         shutil.rmtree(old, ignore_errors=True)
     try:
-        with zipfile.ZipFile(io.BytesIO((folder.kept / ARCHIVE).read_bytes())) as archive:
-            archive.extractall(part)  # every file's CRC is compared
+        unpack_whole(read_bytes(folder.kept / ARCHIVE, LARGEST), part)
     except FileNotFoundError:
         return
-    except DAMAGED:
+    except (Problem, *DAMAGED):
         shutil.rmtree(part, ignore_errors=True)
-        (folder.kept / ARCHIVE).unlink()
+        say(f"{ARCHIVE} on your Drive was damaged: {take_away(folder)}.")
         return
     os.replace(part, target)
 
 
+def unpack_whole(data: bytes, target: Path) -> None:
+    """Unpack it file by file. Raises `Problem` for wrong names and for too much, and one of `DAMAGED`."""
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        entries = archive.infolist()
+        plain = all(entry.compress_type in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) for entry in entries)
+        if not plain or sum(entry.file_size for entry in entries) > LARGEST_UNPACKED:
+            raise Damaged(ARCHIVE, "it was not made here")
+        for entry in entries:
+            path = joined(target, entry.filename)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(archive.read(entry))  # its CRC is compared
+
+
+def take_away(folder: Folder) -> str:
+    """Have no archive on Drive; return what is done."""
+    archive = folder.kept / ARCHIVE
+    if archive.is_dir():
+        return f"it is kept as {set_aside(archive).name}, and a new one is made"
+    archive.unlink(missing_ok=True)
+    return "a new one is made"
+
+
 def put_bytecode(folder: Folder) -> None:
-    """Move what was unpacked to its sources; what is compiled there already stays."""
+    """Move what was unpacked to its sources; what is compiled there already stays, and what Python would not compare
+    with its source is left out.
+
+    Nothing here can tell good code from bad: whoever writes to the folder on Drive knows the sources, too. It is as
+    trusted as `extensions/` there (docs/security.md), and thrown away by `discard_bytecode`.
+    """
     came = folder.machine / UNPACKED_TO
     if not came.exists():  # what is unpacked from here on is the next call's
         return
     for path in came.rglob("__pycache__/*.pyc"):
         place = folder.python / path.relative_to(came)
-        if pack_bytecode.source_of(place).exists() and not place.exists():
+        if pack_bytecode.source_of(place).exists() and not place.exists() and is_compared(path):
             place.parent.mkdir(exist_ok=True)
             os.replace(path, place)
+            (folder.python / CAME).touch()
     shutil.rmtree(came, ignore_errors=True)
+
+
+def is_compared(compiled: Path) -> bool:
+    """True for bytecode that Python compares with its source by a hash: all that ever comes from Drive."""
+    with compiled.open("rb") as file:
+        return file.read(pack_bytecode.HEADER)[4:8] == pack_bytecode.BY_HASH
+
+
+def discard_bytecode(folder: Folder) -> bool:
+    """After a start that failed: throw away what came from Drive, there and here; False if none did."""
+    if not (folder.python / CAME).exists():
+        return False
+    for path in folder.python.rglob("__pycache__/*.pyc"):
+        if is_compared(path):
+            path.unlink()
+    take_away(folder)
+    (folder.python / CAME).unlink()
+    return True

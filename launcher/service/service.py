@@ -28,10 +28,12 @@ from launcher.service import choices as chosen
 from launcher.service.jobs import JOBS, Job
 from launcher.service.questions import Faces
 from launcher.service.server import Request, Response, Route, wrong_fields
+from launcher.service.undo import undo
 
 LONGEST_STATUS_WAIT: Final = 20.0  # seconds for which a status is waited for
 STOP_PATIENCE: Final = 120.0  # seconds in which a stop that is underway has come to an end
 JOBS_SHOWN: Final = 20
+JOB_STOPPED: Final = "stopped; add it again to continue from here"
 WHY_NOT: Final[dict[str, str]] = {
     State.STARTING: "It is starting already.",
     State.RESTARTING: "It is being restarted already.",
@@ -59,7 +61,7 @@ class Service:
     @property
     def routes(self) -> tuple[Route, ...]:
         launch = {"choices": dict, "variables": dict, "face": str, "anew": bool}
-        add = {"do": str, "fields": dict, "what": str, "choices": dict, "face": str}
+        add = {"do": str, "fields": dict, "what": str, "kind": str, "file_name": str, "choices": dict, "face": str}
         return (
             Route("GET", "/status", self.get_status, {"after": str, "face": str, "job": str}, page=True),
             Route("GET", "/link", self.get_link, {}),
@@ -72,7 +74,7 @@ class Service:
             Route("POST", "/extend", self.post_extend, {"minutes": int}, page=True),
             Route("POST", "/used", self.post_used, {"ago": int}, page=True),
             Route("POST", r"/answers/(\d{1,9})", self.post_answer, {"value": dict}),
-            Route("DELETE", r"/jobs/(\d{1,9})", self.delete_job, {}, page=True),
+            Route("DELETE", r"/jobs/(\d{1,9})", self.delete_job, {"undo": bool}, page=True),
             Route("DELETE", r"/faces/([\w-]{1,40})", self.delete_face, {}),
         )
 
@@ -220,13 +222,14 @@ class Service:
         return self._begin_job("stop", {"give_back_the_machine": request.fields.get("give_back", False)}, request)
 
     def post_add(self, request: Request) -> Response:
-        """A model, ControlNet, an extension. The page may add a model; extensions where the notebook allowed them."""
+        """Whatever is written in Add, or what a cell's form asks for. A page's texts may ask for less: `jobs.Job`."""
         do = request.fields.get("do", "add_model")
         if request.page and do != "add_model" and not (self.launch and self.launch.settings.extensions_tab):
             return 403, {"what": "Extensions are added in the notebook, where you say whether you trust them."}
         if do not in JOBS:
             return 400, {"what": "There is no such job."}
-        return self._begin_job(do, request.fields.get("fields", {"what": request.fields.get("what", "")}), request)
+        written = {name: request.fields[name] for name in ("what", "kind", "file_name") if name in request.fields}
+        return self._begin_job(do, request.fields.get("fields", written), request)
 
     def _begin_job(self, do: str, fields: dict[str, Any], request: Request) -> Response:
         work = JOBS[do]
@@ -235,7 +238,7 @@ class Service:
             return 400, {"what": f"This cannot be asked: {wrong}."}
         with self._lock:
             number, status = next(self._numbers), Status(JOB_TITLES[do], self.changes)
-            steps = Steps(status, self.session.log, threading.Event())
+            steps = Steps(status, self.session.log, threading.Event(), JOB_STOPPED)
             # It belongs to the launch there is; else to one, not begun, of what the last launch and the first cell say.
             # The page may not choose: what it may ask for hangs on that.
             form = {} if request.page else request.fields.get("choices", {})
@@ -244,30 +247,45 @@ class Service:
             if do == "stop":
                 self.launch = launch
                 status.show(state=State.STOPPING)
-            job = Job(launch, steps, partial(self.faces.ask, number))
+            job = Job(launch, steps, partial(self.faces.ask, number), request.page, self.faces.tokens)
             self._jobs = dict(list(self._jobs.items())[-JOBS_SHOWN:]) | {number: job}
             self.faces.comes(request.face, number)
-            arguments = (partial(work, job, **fields), status, "Stopped" if do == "stop" else "Done")
-            self._threads.append(threading.Thread(target=self._run_job, args=arguments, name="job"))
-            self._threads[-1].start()
+            self._begin_work(job, partial(work, job, **fields), "Stopped" if do == "stop" else "Done")
         return self.accepted(request, job=number)
 
-    def _run_job(self, work: Callable[[], None], status: Status, done_title: str) -> None:
-        try:
-            work()
-        except Failed:
-            pass  # its step has said so
-        except Problem as problem:  # with what was asked for
-            status.add("0", status.now.title)
-            status.step("0").fail(problem)
-        except Exception as error:
-            status.notice(self.fault(error).what)
-        status.show(over=True, title=HELP if status.now.failed else done_title)
+    def _begin_work(self, job: Job, work: Callable[[], None], done_title: str) -> None:
+        def run() -> None:
+            status = job.status
+            try:
+                work()
+            except Failed:
+                pass  # its step has said so
+            except Problem as problem:  # with what was asked for
+                status.add("0", status.now.title)
+                status.step("0").fail(problem)
+            except Exception as error:
+                status.notice(self.fault(error).what)
+            title = HELP if status.now.failed else done_title
+            status.show(over=True, title=title, can_undo=job.can_undo)
+
+        self._threads.append(threading.Thread(target=run, name="job"))
+        self._threads[-1].start()
 
     def delete_job(self, request: Request) -> Response:
-        """■: the job should end."""
-        if job := self._jobs.get(int(request.number)):
-            job.steps.over.set()
+        """■: the job should end. `undo`: it has, and what it added is taken away again."""
+        job = self._jobs.get(int(request.number))
+        if not request.fields.get("undo"):
+            if job:
+                job.steps.over.set()
+            return self.accepted(request)
+        with self._lock:
+            if not job or not job.status.now.can_undo:
+                return 409, {"what": "There is nothing of it that could be taken away."}
+            job.status.show(over=False, can_undo=False)
+            launches = {id(one): one for one in (self.launch, *(job.launch for job in self._jobs.values())) if one}
+            fetchers = [fetcher for launch in launches.values() for fetcher in launch.fetchers]
+            used = {path for fetcher in fetchers if fetcher not in job.fetchers for path in fetcher.used}
+            self._begin_work(job, partial(undo, job, used), "Taken away again")
         return self.accepted(request)
 
     def delete_face(self, request: Request) -> Response:

@@ -11,8 +11,9 @@ from launcher.core.process import CommandError, run
 from launcher.core.status import Step
 
 COMMITS: Final = "refs/oneclick/commits/"  # in a history: each commit that was fetched has a name of its own below it
-# Settings that lie around would change the ends of lines, sign commits or run programs; a broken file stops git.
-NO_SETTINGS: Final = {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"}
+# Settings that lie around would change the ends of lines, sign commits or run programs; a broken file stops git. What
+# a repository on Drive lacks is not fetched by the address and the program that it names (git before 2.45 did).
+NO_SETTINGS: Final = {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1", "GIT_NO_LAZY_FETCH": "1"}
 NEVER_ASK: Final = {"GIT_TERMINAL_PROMPT": "0", "GIT_ASKPASS": "true", "GCM_INTERACTIVE": "never", "LC_ALL": "C"}
 # Addresses come from Drive and from strangers: those that run programs (ext::, ssh) are refused.
 PROTOCOLS: Final = {"GIT_ALLOW_PROTOCOL": "file:http:https"}

@@ -5,7 +5,6 @@ machine, and never writes to Drive. What Drive gives back may be empty, cut or g
 out of it, object by object, counts. Else it is left out, said, fetched anew and replaced.
 """
 
-import errno
 import os
 import re
 import shutil
@@ -13,8 +12,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from launcher.core.files import copy_whole, free_path
+from launcher.core.files import copy_whole
 from launcher.core.folder import PART, Folder, make_folder_below
+from launcher.core.outside import LOST, make_way
 from launcher.core.process import CommandError
 from launcher.core.session import read_object, write_object
 from launcher.core.status import Step
@@ -23,7 +23,6 @@ from launcher.source.git import COMMITS, answer, clear_stale_locks, fetch_commit
 SOURCE_DIR: Final = ".source"  # the folder with the two, in each repository's on Drive; the sync sweeps .oneclick
 BUNDLE: Final = f"{SOURCE_DIR}/commits.bundle"
 ORIGIN: Final = f"{SOURCE_DIR}/origin.json"  # a file of its own: with it a bundle that is lost can be fetched anew
-LOST: Final = (errno.EIO, errno.EISDIR)  # what Drive answers where a file's contents are lost
 
 
 def pull_history(folder: Folder, kept: Path, step: Step | None = None) -> Path:
@@ -82,10 +81,9 @@ def push_history(folder: Folder, kept: Path) -> None:
 
 
 def put_on_drive(folder: Folder, local: Path, target: Path) -> None:
-    """Copy a file to Drive: it gets its name once it is whole. Raises `OSError`."""
+    """Copy a file to Drive: it gets its name once it is whole. What is in its way is set aside. Raises `OSError`."""
+    make_way(folder.kept, target)
     make_folder_below(folder.kept, target.parent)
-    if target.is_dir():
-        os.replace(target, free_path(target))
     copy_whole(local, target, target.with_name(f"{target.name}{PART}"))
 
 
@@ -152,7 +150,10 @@ def note_origin(history: Path, found: Mapping[str, str | None]) -> None:
 
 
 def origin_of(history: Path) -> dict[str, str]:
-    return {name: text for name, text in read_object(copies(history)[1]).items() if isinstance(text, str)}
+    found = {name: text for name, text in read_object(copies(history)[1]).items() if isinstance(text, str)}
+    if not re.fullmatch(r"[0-9a-f]{40}", found.get("used", "")):  # git would take much more for something to fetch
+        found.pop("used", None)
+    return found
 
 
 def used_commit(history: Path) -> str | None:

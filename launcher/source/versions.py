@@ -11,6 +11,7 @@ from typing import Final
 
 from launcher.core.fields import NEWEST
 from launcher.core.folder import write_safely
+from launcher.core.outside import printable
 from launcher.core.problem import Problem
 from launcher.core.process import PACKAGE
 from launcher.core.session import read_object
@@ -19,6 +20,7 @@ from launcher.core.status import Step
 VERSIONS: Final = "versions.json"
 OLD_NOTES: Final = "oneclick.json"  # launchers before this one noted {"last_good": commit} there
 TABLES: Final = ("wanted", "failed", "unfinished")
+LONGEST_REASON: Final = 300  # characters
 MOST_UNFINISHED: Final = 3  # times a version may be tried without an end; then it counts as one that fails
 
 
@@ -49,7 +51,7 @@ class Versions:
         """Why that commit should not be tried again."""
         found = self._failed.get(commit)
         if isinstance(found, dict) and found.get("launcher") == PACKAGE.name:
-            return str(found.get("why"))
+            return printable(str(found.get("why")))[:LONGEST_REASON]
         if self._times_unfinished(commit) >= MOST_UNFINISHED:
             return "the machine went away each time before it had started"
         return None

@@ -48,7 +48,7 @@ def going_on(status: Snapshot) -> list[Action]:
     return [ACTIONS[Button(name)] for name in status.buttons if name not in ENDING]
 
 
-def answers(status: Snapshot) -> list[Action]:
+def answer_actions(status: Snapshot) -> list[Action]:
     """The answers to what the notebook is asked."""
     path = f"/answers/{status.question}"
     return [Action(label, path, {"value": {"choice": choice}}) for label, choice in status.answers]

@@ -9,8 +9,8 @@ from launcher.core.fields import FIELDS, IMMEDIATE, NOT_BY_THE_PAGE, OWNED, Fiel
 from launcher.ui.html import sentence_html
 
 AS_LAST_TIME: Final = "as last time"
-AT_ONCE: Final = "Takes effect at once."
-AT_RESTART: Final = "Takes effect at the next restart."
+EFFECT_NOW: Final = "Takes effect at once."
+EFFECT_LATER: Final = "Takes effect at the next restart."
 IN_THE_FORM: Final = "Belongs to what runs: to change it, press ▶ with another one."
 IN_THE_NOTEBOOK: Final = "Can be changed in the notebook only."
 
@@ -28,7 +28,7 @@ def may_change(field: Field, *, page: bool) -> bool:
 
 def about_field(field: Field, *, page: bool) -> str:
     """What it is, and when another value of it takes effect."""
-    when = AT_ONCE if field.name in IMMEDIATE else AT_RESTART
+    when = EFFECT_NOW if field.name in IMMEDIATE else EFFECT_LATER
     if not may_change(field, page=page):
         when = IN_THE_FORM if field.name in OWNED else IN_THE_NOTEBOOK
     return f"{field.about} {when}"

@@ -77,7 +77,11 @@ def check_arguments(code: Path, data: Path, wanted: tuple[str, ...]) -> None:
 
 
 def argument_names(source: str) -> set[str]:
-    """The names a Python file gives to `add_argument`."""
-    calls = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call)]
+    """The names a Python file gives to `add_argument`; none where it is no Python: A1111 goes on without it."""
+    try:
+        tree = ast.parse(source)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return set()
+    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
     added = [arg for call in calls if getattr(call.func, "attr", None) == "add_argument" for arg in call.args]
     return {arg.value for arg in added if isinstance(arg, ast.Constant) and isinstance(arg.value, str)}

@@ -10,10 +10,14 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from launcher.core.process import PACKAGE
 from launcher.webui.settings_files import OUTPUT, read_settings, write_settings
 
 OUTPUTS: Final = ("outputs", "output", "log")  # what people make; A1111's Save button writes to log/images
 FETCHED: Final = "interrogate"  # lists of words that A1111 fetches into its own folder at first use
+# Where there are passwords and programs: beside A1111's code, and in the system.
+NOT_IMAGES: Final = ("session", "tools", "python", "history", "cache", "bytecode", "tmp")
+SYSTEM: Final = ("/bin", "/boot", "/dev", "/etc", "/lib", "/lib64", "/opt", "/run", "/sbin", "/sys", "/usr", "/var")
 SUBFOLDERS: Final = "directories_filename_pattern"  # may lead out of the folder it belongs to
 
 
@@ -48,7 +52,7 @@ class OutputFolders:
                 )
             all_data = Path(os.path.realpath(folder)).is_relative_to(self.data.parent)
             others = all_data and not folder.is_relative_to(self.data)  # another drive_folder's images
-            if folder.is_dir() and not others and not self._is_too_wide(folder):
+            if folder.is_dir() and not others and not self._is_private(folder):
                 self._elsewhere[folder] = kept_in  # what was written there until now
         if self._settings != settings:
             write_settings(self.data, self._settings)
@@ -59,7 +63,13 @@ class OutputFolders:
         if settings is not None and settings != self._settings:  # None: it is being written just now
             self._settings = settings
             for name, folder in self._foreign(settings):
-                if self._is_too_wide(folder) or not can_be_written(folder):
+                if self._is_private(folder):
+                    self.say(
+                        f"There are other things than images in {folder}, so nothing in it is kept on Google Drive. "
+                        f"Choose another folder in the web UI's settings, under Paths for saving ({name})."
+                    )
+                    continue
+                if not can_be_written(folder):
                     self.say(
                         f"The web UI cannot write to {settings[name]} (its setting {name}, under Paths for saving). "
                         "Choose another folder there."
@@ -78,8 +88,9 @@ class OutputFolders:
             for name, value in settings.items()
             if name.startswith(OUTPUT) and isinstance(value, str) and value.strip()
         ]
-        fixed = str(settings.get(SUBFOLDERS) or "").split("[")[0]
-        if fixed.startswith("/") or ".." in fixed.split("/"):
+        pattern = str(settings.get(SUBFOLDERS) or "")
+        fixed = pattern.partition("[")[0]
+        if fixed.startswith("/") or ".." in pattern.split("/"):
             folders = [self.data / OUTPUTS[0] / "images", *(folder for _, folder in named)]
             named += [(SUBFOLDERS, folder / (fixed.rpartition("/")[0] or "/")) for folder in folders]
         normal = [(name, Path(os.path.normpath(folder))) for name, folder in named]
@@ -96,9 +107,18 @@ class OutputFolders:
             drive = next(folder for folder in above if not self.data.is_relative_to(folder))
         return any(path.is_relative_to(drive) for path in (folder, real)) and can_be_written(folder)
 
-    def _is_too_wide(self, folder: Path) -> bool:
-        """True for a folder in which there is more than images: A1111's own, or one above it."""
-        return self.code.is_relative_to(folder) or self.data.is_relative_to(folder)
+    def _is_private(self, folder: Path) -> bool:
+        """True for a folder in which there is more than images, wherever links lead: nothing of it may get onto Drive.
+
+        That is A1111's own, those with passwords and programs of the launcher, of the person and of the system, those
+        above them, and whatever is hidden.
+        """
+        real, machine = Path(os.path.realpath(folder)), Path(os.path.realpath(self.code.parent))
+        closed = (*(machine / name for name in NOT_IMAGES), PACKAGE, *map(Path, SYSTEM))
+        above = (*closed, machine / self.code.name, Path(os.path.realpath(self.data)), Path.home().resolve())
+        inside = any(real.is_relative_to(place) for place in closed)
+        hidden = any(part.startswith(".") for part in (*folder.parts, *real.parts))
+        return inside or hidden or any(place.is_relative_to(real) for place in above)
 
 
 def name_on_drive(folder: Path) -> str:

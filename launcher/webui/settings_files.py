@@ -1,18 +1,22 @@
-"""A1111's settings file: what of it A1111 cannot start with is taken out, by A1111's own list of settings."""
+"""A1111's files of settings: what of them A1111 cannot start with is taken out, by A1111's own list of settings."""
 
 import ast
 import json
-import os
 import time
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
 from launcher.core.files import copy_whole, free_path
 from launcher.core.folder import write_safely
+from launcher.core.outside import Damaged, decoded, read_bytes, read_json, set_aside
+from launcher.webui.explain import last_part
 
 SETTINGS_FILE: Final = "config.json"
+PAGE_SETTINGS: Final = "ui-config.json"
 SWITCHED_OFF: Final = "disabled_extensions"
+ALL_OFF: Final = "disable_all_extensions"  # "none", "extra" (all that are not A1111's own) or "all"
 OUTPUT: Final = "outdir_"  # how the names of the settings begin that say where images are written
 NUMBERS: Final = (bool, int, float)
 
@@ -20,12 +24,9 @@ NUMBERS: Final = (bool, int, float)
 def read_settings(data: Path) -> dict[str, Any] | None:
     """A1111's settings; empty where there are none yet, None where the file holds no settings (or is being written)."""
     try:
-        found = json.loads((data / SETTINGS_FILE).read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return {}
-    except (OSError, ValueError, RecursionError):
+        return read_json(data / SETTINGS_FILE) or {}
+    except Damaged:
         return None
-    return found if isinstance(found, dict) else None
 
 
 def write_settings(data: Path, settings: dict[str, Any]) -> None:
@@ -40,21 +41,84 @@ def check_settings_file(data: Path, code: Path | None = None) -> str | None:
     `null`, of a list, or of a number where a list belongs it dies later. `code` holds A1111's files: its own list
     says of what kind a setting is.
     """
-    path, settings = data / SETTINGS_FILE, read_settings(data)
-    if settings is None:
-        os.replace(path, aside := free_path(path.with_name(f"config.broken-{time.strftime('%Y%m%d-%H%M%S')}.json")))
+    return check_settings(data / SETTINGS_FILE, lambda settings: wrong_settings(settings, code) if code else [])
+
+
+def check_page_settings(data: Path) -> str | None:
+    """The same of ui-config.json, the defaults of the page's fields: A1111 dies of `null`, and takes none of a file
+    that it cannot read.
+    """
+    return check_settings(data / PAGE_SETTINGS, wrong_page_settings)
+
+
+def check_settings(path: Path, find_wrong: Callable[[dict[str, Any]], list[str]]) -> str | None:
+    """Set a file of settings aside that holds none, and take out those that are wrong; returns what to say."""
+    try:
+        settings = read_json(path)
+    except Damaged:
         return (
-            f"The web UI's settings ({SETTINGS_FILE}) were damaged. They are kept as {aside.name}, and the web UI "
-            "starts with its default settings."
+            f"The web UI's settings ({path.name}) were damaged. They are kept as {set_aside(path).name}, and the web "
+            "UI starts with its default settings."
         )
-    wrong = wrong_settings(settings, code) if code else []
-    if not wrong:
+    if settings is None:
         return None
-    copy_whole(path, aside := free_path(path.with_name(f"config.before-{time.strftime('%Y%m%d-%H%M%S')}.json")))
-    write_settings(data, {name: value for name, value in settings.items() if name not in wrong})
+    wrong = find_wrong(settings)
+    if wrong or not is_plain(path):  # A1111 reads no other encoding
+        aside = keep_copy(path)
+        right = {name: value for name, value in settings.items() if name not in wrong}
+        write_safely(path, json.dumps(right, indent=4, ensure_ascii=False))
+        if wrong:
+            return (
+                f"Some of the web UI's settings had values it cannot work with ({', '.join(wrong)}). They were reset "
+                f"to their defaults; the old file is kept as {aside.name}."
+            )
+    return None
+
+
+def keep_copy(path: Path) -> Path:
+    """Copy a file that is about to be mended to a free name beside it; return that."""
+    name = f"{path.stem}.before-{time.strftime('%Y%m%d-%H%M%S')}{path.suffix}"
+    copy_whole(path, aside := free_path(path.with_name(name)))
+    return aside
+
+
+def is_plain(path: Path) -> bool:
+    """True for a text in UTF-8 with nothing before it."""
+    data = read_bytes(path)
+    return decoded(data).encode() == data
+
+
+def wrong_page_settings(settings: dict[str, Any]) -> list[str]:
+    """The names of the page's defaults that no field of that kind can have; `null` means none was chosen.
+
+    A name ends in what it says of the field; what has a `minimum`, too, is a number.
+    """
+    wrong = []
+    for name, value in settings.items():
+        field, _, what = name.rpartition("/")
+        number = what in ("minimum", "maximum", "step") or (what == "value" and f"{field}/minimum" in settings)
+        if number:
+            right = type(value) in (int, float)
+        elif what == "visible":
+            right = isinstance(value, bool)
+        else:
+            items = value if isinstance(value, list) else [value]
+            right = all(isinstance(item, str | int | float) for item in items)
+        if value is not None and not right:
+            wrong.append(name)
+    return wrong
+
+
+def blame_page_settings(data: Path, log: str) -> str | None:
+    """After a start that failed with this log: set ui-config.json aside if it died of that; returns what to say.
+
+    Of what kind a field is only A1111 knows; its page may want a list where a number is.
+    """
+    if "ui_loadsave.py" not in last_part(log) or not (data / PAGE_SETTINGS).exists():
+        return None
     return (
-        f"Some of the web UI's settings had values it cannot work with ({', '.join(wrong)}). They were reset to "
-        f"their defaults; the old file is kept as {aside.name}."
+        f"The web UI did not start with the defaults of its page ({PAGE_SETTINGS}). They are kept as "
+        f"{set_aside(data / PAGE_SETTINGS).name}, and it starts with its own."
     )
 
 
@@ -89,7 +153,7 @@ def own_settings(code: Path) -> dict[str, type | None]:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", SyntaxWarning)  # A1111's odd escapes are nobody's business here
                 tree = ast.parse(path.read_text(encoding="utf-8", errors="replace"))
-        except (OSError, SyntaxError, ValueError):
+        except (OSError, SyntaxError, ValueError, RecursionError, MemoryError):
             continue
         for node in ast.walk(tree):
             if not isinstance(node, ast.Call) or len(node.args) < 2 or not isinstance(node.args[1], ast.Dict):

@@ -51,10 +51,10 @@ def test_a_link_is_a_checkpoint_too() -> None:
 
 
 def test_arguments_are_split_as_a_shell_does() -> None:
-    assert filled(extra_arguments='--theme dark --ckpt-dir "/a b"').extra_arguments == (
+    assert filled(extra_arguments='--theme dark --vae-path "/a b"').extra_arguments == (
         "--theme",
         "dark",
-        "--ckpt-dir",
+        "--vae-path",
         "/a b",
     )
 
@@ -79,6 +79,12 @@ def test_arguments_are_split_as_a_shell_does() -> None:
         ("extra_arguments", "--gradio-auth=a:b", "login of its own"),
         ("extra_arguments", "--listen --port 80", "--listen"),
         ("extra_arguments", '--theme "dark', "quotation mark"),
+        ("extra_arguments", "--ui-settings-file /x/config.json", "--ui-settings-file"),
+        ("extra_arguments", "--ui-config-file=/x", "keeps the web UI's settings on your Drive"),
+        ("extra_arguments", "--styles-file /x/*.csv", "--styles-file"),
+        ("extra_arguments", "--ckpt-dir /x", "keeps your models itself"),
+        ("extra_arguments", "--models-dir /x", "--models-dir"),
+        ("extra_arguments", "--skip-load-model-at-start", "no image can be made"),
     ],
 )
 def test_a_wrong_field_is_named_with_its_remedy(field: str, value: object, says: str) -> None:

@@ -95,7 +95,7 @@ def test_settings_and_embeddings_come_back_and_images_do_not(sync: Sync) -> None
         "outputs/a.png",
         "package.json",
     ):
-        write(sync.drive_dir / name)
+        write(sync.drive_dir / name, b"{}")
     assert sync.restore() == 5
     assert sorted(str(p.relative_to(sync.data)) for p in sync.data.rglob("*") if p.is_file()) == [
         "config.json", "embeddings/e.pt", "huggingface/hub/vocab.json", "styles.csv", "ui-config.json",

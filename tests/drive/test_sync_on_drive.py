@@ -13,6 +13,7 @@ import pytest
 
 from launcher.core.folder import Folder, write_safely
 from launcher.core.problem import Problem
+from launcher.drive.checks import HUB_CHECKSUMS
 from launcher.drive.names import UNFINISHED
 from launcher.drive.sync import Sync
 from launcher.source.git import PLACED_MARK
@@ -375,14 +376,14 @@ def test_what_the_hubs_client_fetched_is_found_again_on_a_new_machine(sync: Sync
     finally:
         sync.stop()
     below = "huggingface/hub/models--openai--clip"
-    assert kept(sync) == [f"{below}/refs/main", f"{below}/snapshots/aaaa/vocab.json"]
+    assert kept(sync) == [f"{below}/refs/main", f"{below}/snapshots/aaaa/vocab.json", HUB_CHECKSUMS]
     new = Sync(tmp_path / "new machine", sync.drive_dir, lambda text: None)
     new.restore()
     cache = tmp_path / "new machine" / "huggingface" / "hub"
     found = huggingface_hub.try_to_load_from_cache("openai/clip", "vocab.json", cache_dir=cache)
     assert isinstance(found, str) and Path(found).read_bytes() == words
     new.poll(settled=0)
-    assert kept(sync) == [f"{below}/refs/main", f"{below}/snapshots/aaaa/vocab.json"]
+    assert kept(sync) == [f"{below}/refs/main", f"{below}/snapshots/aaaa/vocab.json", HUB_CHECKSUMS]
 
 
 # ---- the folder itself

@@ -14,13 +14,15 @@ from pathlib import Path
 import pytest
 
 from launcher.core.problem import Problem
+from launcher.models.arrived import receive
 from launcher.models.download import download
-from launcher.models.fetch import receive
 from launcher.models.http import probe
 from launcher.models.ranges import CHUNK
 from launcher.models.remote import Remote
 from tests.conftest import ROOT
-from tests.models.fetching import hurry
+from tests.models import bombs
+from tests.models.downloading import OWN
+from tests.models.fetching import a_fetcher, hurry
 from tests.world import safetensors
 from tests.world.heard import Heard
 from tests.world.liar import HONEST, LIES, Liar
@@ -56,10 +58,8 @@ def what_becomes_of(lie: str, known: bool, folder: Path, size: int, stretch: int
             found = probe(Remote(liar.url, "model.safetensors"))
             remote = replace(found, size=found.size or (len(content) if known else 0))
             remote = replace(remote, sha256=digest) if known else remote
-            received = functools.partial(
-                receive, where="the disk", stop=heard.stop, kind="checkpoint", whole=not remote.sha256
-            )
-            download(remote, target, where="the disk", step=heard, receive=received)
+            received = functools.partial(receive, a_fetcher(folder), kind="checkpoint", whole=not remote.sha256)
+            download(remote, target, where="the disk", own=OWN, step=heard, receive=received)
         except Problem as problem:
             sentence = problem.what
         finally:
@@ -93,4 +93,9 @@ def page() -> str:
             "ranges are not honest.", "",
         "| what the server does | SHA-256 | outcome | what is said |", "| --- | --- | --- | --- |", *rows, "",
         f"{len(rows)} runs, {wrong} with wrong bytes.", "",
+        "## Servers that send too much, or nothing", "",
+        "The most memory (over what the process had) and room on the disk that it cost, what stays on the disk, how long until it",
+        "was over (a question may take 3 s here, 5 minutes in a launch), and how long after ■ where that was pressed.", "",
+        "| what the server sends | memory | disk | stays | over after | ■ heard after | what is said |",
+        "| --- | --- | --- | --- | --- | --- | --- |", *bombs.table(), "",
     ])  # fmt: skip

@@ -8,6 +8,7 @@ import pytest
 from diskcache import Cache
 
 from launcher.core.folder import Folder
+from launcher.core.outside import Damaged
 from launcher.core.process import CommandError
 from launcher.models.checksums import CHECKSUMS_FILE, LARGEST_ENTRY, note_checksum, read_kept, sync_checksums
 from tests.conftest import new_folder
@@ -95,7 +96,7 @@ def test_an_exchange_that_leaves_half_a_list_changes_nothing_on_drive(folder: Fo
     note_checksum(folder, path, "abc")
     before = read_kept(folder)
     overwrites = 'for path; do [ -f "$path" ] && printf "{" > "$path"; done; exit 0'
-    with pytest.raises(ValueError):
+    with pytest.raises(Damaged):
         sync_checksums(with_python(folder, overwrites))
     assert read_kept(folder) == before
 

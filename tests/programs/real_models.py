@@ -50,6 +50,7 @@ FILES = {
     "comfy/models/checkpoints/sd15/other.safetensors": weights(3),
     "comfy/models/loras/people/face.safetensors": tensors(LORA),
 }
+EARLIER = "outputs/txt2img-images/2026-01-02/00000-1.png"
 LATER = {"later/third.safetensors": weights(4), "later/pose.safetensors": tensors(LORA)}
 
 
@@ -109,6 +110,10 @@ def check(api: Api, drive: Path, folder: Folder) -> None:
     (folder.data / "models" / "Lora" / "style.json").write_text('{"notes": "by the web UI"}')
     wait((folder.kept / "models" / "Lora" / "style.json").exists, 20, "what is written beside a model")
     print("written beside style.safetensors: on Drive", flush=True)
+    earlier = folder.data / EARLIER
+    answer = requests.get(f"{api.url.removesuffix('/sdapi/v1')}/file={earlier}", auth=api.login, timeout=60)
+    print(f"an image of an earlier day through the door: {answer.status_code}, {answer.content!r}", flush=True)
+    assert answer.content == b"an image"
 
 
 def main() -> None:
@@ -119,7 +124,7 @@ def main() -> None:
     options = parser.parse_args()
     home = options.home.resolve()
     drive = home / "drive"
-    put(drive, FILES)
+    put(drive, FILES | {f"asd1111/stable-diffusion-webui/{EARLIER}": b"an image"})
     folder = Folder(drive / "asd1111" / "stable-diffusion-webui", home / "machine")
     Remembered.write(folder.kept, model_folders=["AI/models", "comfy"])
     with contextlib.closing(RealWorld(home / "outside", options.upstreams.resolve())) as world:

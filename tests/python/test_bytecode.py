@@ -1,16 +1,19 @@
 """Bytecode kept on Drive: the next machine uses it where the source is the same, and never otherwise."""
 
+import importlib.util
+import marshal
 import os
 import py_compile
 import subprocess
 import sys
+import zipfile
 from importlib.util import cache_from_source
 from pathlib import Path
 
 import pytest
 
 from launcher.core.folder import Folder
-from launcher.python.bytecode import ARCHIVE, keep_bytecode, put_bytecode, unpack_bytecode
+from launcher.python.bytecode import ARCHIVE, discard_bytecode, keep_bytecode, put_bytecode, unpack_bytecode
 
 PACKAGES = ["toy==1.0"]
 SOURCES = {"toy/__init__.py": "", "toy/one.py": "told = 'one'\n", "toy/two.py": "told = 'two'\n"}
@@ -128,6 +131,84 @@ def test_a_damaged_one_is_not_used_and_made_anew(first: Folder, second: Folder, 
     assert sorted(path.name for path in second.machine.iterdir()) == ["python"]
     keep_bytecode(first, PACKAGES)
     assert kept.read_bytes() == whole
+
+
+def packed(kept: Path, entries: dict[str, bytes], method: int = zipfile.ZIP_STORED) -> None:
+    with zipfile.ZipFile(kept / ARCHIVE, "w", method) as made:
+        for name, content in entries.items():
+            made.writestr(name, content)
+
+
+HOSTILE = {
+    "../../session/login.json": zipfile.ZIP_STORED,
+    "/etc/oneclick-test": zipfile.ZIP_STORED,
+    "lib/" + "x" * 300: zipfile.ZIP_STORED,
+    "lib/a\nb": zipfile.ZIP_STORED,
+    "lib/bz2": zipfile.ZIP_BZIP2,
+    "lib/lzma": zipfile.ZIP_LZMA,
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_an_archive_that_was_not_made_here_is_thrown_away_and_said(second: Folder, name: str) -> None:
+    packed(second.kept, {"lib/toy/__pycache__/one.cpython-311.pyc": b"x", name: b"theirs"}, HOSTILE[name])
+    before, said = {*second.machine.rglob("*")}, list[str]()
+    unpack_bytecode(second, said.append)
+    assert said == [f"{ARCHIVE} on your Drive was damaged: a new one is made."]
+    assert not (second.kept / ARCHIVE).exists()
+    assert {*second.machine.rglob("*")} == before
+    assert not Path("/etc/oneclick-test").exists()
+
+
+def test_an_archive_that_unpacks_to_too_much_is_thrown_away(second: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("launcher.python.bytecode.LARGEST_UNPACKED", 1_000_000)
+    packed(second.kept, {"lib/zeros": bytes(1_000_001)}, zipfile.ZIP_DEFLATED)
+    said = list[str]()
+    unpack_bytecode(second, said.append)
+    assert len(said) == 1 and not (second.machine / "bytecode").exists()
+
+
+def test_a_folder_in_its_place_is_set_aside_and_a_new_one_is_made(first: Folder, second: Folder) -> None:
+    (second.kept / ARCHIVE).unlink()
+    (second.kept / ARCHIVE / "deep").mkdir(parents=True)
+    said = list[str]()
+    unpack_bytecode(second, said.append)
+    assert "it is kept as oneclick-bytecode.broken-" in said[0]
+    keep_bytecode(first, PACKAGES)
+    assert zipfile.is_zipfile(first.kept / ARCHIVE)
+
+
+def code_that_says(text: str, source: Path, flags: int) -> bytes:
+    """Bytecode of something else than its source, with the right hash of it: nobody can tell it from good one."""
+    about = importlib.util.source_hash(source.read_bytes())
+    code = marshal.dumps(compile(f"told = {text!r}", str(source), "exec"))
+    return importlib.util.MAGIC_NUMBER + flags.to_bytes(4, "little") + about + code
+
+
+@pytest.mark.parametrize("flags", (0b00, 0b01))
+def test_bytecode_that_python_would_not_compare_with_its_source_is_left_out(second: Folder, flags: int) -> None:
+    name = str(compiled(second, "toy/one.py").relative_to(second.python))
+    packed(second.kept, {name: code_that_says("forged", second.python / "lib/toy/one.py", flags)})
+    unpack_bytecode(second)
+    put_bytecode(second)
+    assert told(second, "one") == "one"
+
+
+def test_after_a_start_that_failed_what_came_from_drive_is_thrown_away_there_and_here(
+    first: Folder, second: Folder
+) -> None:
+    name = str(compiled(second, "toy/one.py").relative_to(second.python))
+    packed(second.kept, {name: code_that_says("forged", second.python / "lib/toy/one.py", 0b11)})
+    unpack_bytecode(second)
+    put_bytecode(second)
+    assert told(second, "one") == "forged", "as trusted as an extension"
+    assert discard_bytecode(second)
+    assert told(second, "one") == "one"
+    assert not (second.kept / ARCHIVE).exists()
+    assert not discard_bytecode(second)
+    assert not discard_bytecode(first), "none of its own came from Drive"
+    keep_bytecode(first, PACKAGES)
+    assert zipfile.is_zipfile(second.kept / ARCHIVE), "a good one takes its place"
 
 
 def test_without_any_nothing_happens(tmp_path: Path) -> None:

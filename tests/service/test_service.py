@@ -411,3 +411,39 @@ def test_the_keeper_of_1_2_0_is_told_to_save_and_to_end(session: Session, how: s
         made.terminate()
         made.wait(20)
     assert not session.notebook_socket.exists()
+
+
+# ---- jobs
+
+
+def test_a_stopped_job_is_stopped_and_only_undo_takes_something_away(service: Service) -> None:
+    code, told = ask(service, "POST", "/add", {"what": "xyzzy"}, page=True)
+    assert code == 202
+    path = f"/jobs/{told['job']}"
+    wait(lambda: ask(service, "GET", "/status")[1]["jobs"][str(told["job"])]["over"], 20, "the end of the job")
+    assert "Nothing is called **xyzzy**" in ask(service, "GET", "/status")[1]["jobs"]["1"]["steps"][0]["problem"]
+    assert ask(service, "DELETE", path)[0] == 202
+    assert ask(service, "DELETE", path, {"undo": True})[0] == 409, "it has added nothing"
+    job = service._jobs[told["job"]]
+    file = job.launch.folder.models / "Lora" / "style.safetensors"
+    file.parent.mkdir(parents=True)
+    file.write_bytes(b"x")
+    job.fetchers[0].added.append(file)
+    job.status.show(can_undo=job.can_undo)
+    assert ask(service, "DELETE", path)[0] == 202
+    assert file.exists(), "a stop that comes too late"
+    assert ask(service, "DELETE", path, {"undo": True}, page=True)[0] == 202
+    wait(lambda: not file.exists(), 20, "the file to go")
+    wait(lambda: job.status.now.over, 20, "the end")
+    assert (job.status.now.title, job.status.now.can_undo) == ("Taken away again", False)
+    assert "taken away: style.safetensors" in job.status.now.steps[0].note
+
+
+def test_a_page_may_write_anything_into_add_and_programs_are_refused_row_by_row(service: Service) -> None:
+    fields = {"what": "adetailer\nxyzzy", "kind": "", "file_name": ""}
+    number = ask(service, "POST", "/add", fields, page=True)[1]["job"]
+    job = service._jobs[number]
+    wait(lambda: job.status.now.over, 20, "the end of the job")
+    assert [row.problem[:40] for row in job.status.now.steps] == [
+        "adetailer is an extension, which is a pr", "Nothing is called **xyzzy**: no model in",
+    ]  # fmt: skip

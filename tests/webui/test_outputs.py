@@ -9,8 +9,14 @@ import pytest
 
 from launcher.core.folder import Folder
 from launcher.drive.sync import Sync
-from launcher.webui.outputs import OutputFolders
-from launcher.webui.settings_files import check_settings_file, own_settings, read_settings
+from launcher.webui.outputs import SUBFOLDERS, OutputFolders
+from launcher.webui.settings_files import (
+    blame_page_settings,
+    check_page_settings,
+    check_settings_file,
+    own_settings,
+    read_settings,
+)
 
 STAND_IN = Path(__file__).parents[1] / "world" / "webui"
 LAST = "outdir_samples"
@@ -217,7 +223,7 @@ def test_the_settings_are_found_in_a1111s_own_list(person: Person) -> None:
 
 
 @pytest.mark.parametrize(
-    "content", ["null", "[1]", "3", '"text"', "true", '{"half": ', "", "[" * 100_000, b"\xff\xfe", '\ufeff{"a": 1}']
+    "content", ["null", "[1]", "3", '"text"', "true", '{"half": ', "", "[" * 100_000, b"\xff\xfe", '{"a": "\\ud800"}']
 )
 def test_a_settings_file_that_holds_no_settings_is_set_aside_and_said(person: Person, content: str | bytes) -> None:
     data = person.folder.data
@@ -228,6 +234,15 @@ def test_a_settings_file_that_holds_no_settings_is_set_aside_and_said(person: Pe
     aside = next(data.glob("config.broken-*.json"))
     assert aside.read_bytes() == (content if isinstance(content, bytes) else content.encode())
     assert check_settings_file(data, person.folder.code) is None
+
+
+@pytest.mark.parametrize("encoding", ("utf-8-sig", "utf-16", "cp1252"))
+def test_settings_in_another_encoding_are_used_and_written_as_a1111_reads_them(person: Person, encoding: str) -> None:
+    path = person.folder.data / "config.json"
+    path.write_bytes(before := '{"outdir_samples": "bücher"}'.encode(encoding))
+    assert check_settings_file(person.folder.data, person.folder.code) is None
+    assert json.loads(path.read_text(encoding="utf-8")) == {"outdir_samples": "bücher"}
+    assert next(person.folder.data.glob("config.before-*.json")).read_bytes() == before
 
 
 def test_two_broken_settings_files_in_one_second_are_both_kept(person: Person) -> None:
@@ -266,3 +281,146 @@ def test_a_web_ui_that_lies_directly_in_drive_makes_nothing_else_a_part_of_drive
     assert read_settings(folder.data) == {
         LAST: str(folder.data / "outputs" / "pictures"), "outdir_grids": str(tmp_path / "drive" / "grids"),
     }  # fmt: skip
+
+
+# ---- the defaults of the page's fields
+
+
+@pytest.mark.parametrize("content", ("null", "[]", "3", '"x"', "", '{"a": ', "\0" * 30, "[" * 100_000))
+def test_defaults_of_the_page_that_are_none_are_set_aside_and_said(person: Person, content: str) -> None:
+    path = person.folder.data / "ui-config.json"
+    path.write_text(content)
+    told = check_page_settings(person.folder.data)
+    assert told and "ui-config.json" in told and "They are kept as ui-config.broken-" in told
+    assert not path.exists()
+    assert next(person.folder.data.glob("ui-config.broken-*.json")).read_text() == content
+    assert check_page_settings(person.folder.data) is None
+
+
+def test_defaults_of_the_page_of_the_wrong_kind_are_taken_out_and_the_others_stay(person: Person) -> None:
+    good = {
+        "txt2img/Prompt/visible": True,
+        "txt2img/Prompt/value": "a cat",
+        "txt2img/Styles/value": ["one", "two"],
+        "txt2img/Width/value": 512,
+        "txt2img/Width/minimum": 64.0,
+        "txt2img/Width/step": None,
+        "txt2img/Seed/value": -1,
+    }
+    bad = {
+        "txt2img/Prompt2/visible": "yes",
+        "txt2img/Prompt2/value": {"a": 1},
+        "txt2img/Styles2/value": [["one"]],
+        "txt2img/Height/value": "tall",
+        "txt2img/Height/minimum": [],
+        "img2img/Tabs@mode/selected": {},
+    }
+    path = person.folder.data / "ui-config.json"
+    path.write_text(json.dumps(good | bad))
+    told = check_page_settings(person.folder.data)
+    assert told and all(name in told for name in bad)
+    assert json.loads(path.read_text()) == good
+    assert json.loads(next(person.folder.data.glob("ui-config.before-*")).read_text()) == good | bad
+    assert check_page_settings(person.folder.data) is None
+
+
+DIED = """Traceback (most recent call last):
+  File "/content/oneclick/stable-diffusion-webui/modules/ui_loadsave.py", line 60, in apply_field
+    saved_value = float(saved_value)
+TypeError: float() argument must be a string or a real number, not 'list'
+"""
+
+
+def test_defaults_that_a1111_died_of_are_set_aside_after_the_start(person: Person) -> None:
+    path = person.folder.data / "ui-config.json"
+    path.write_text('{"txt2img/Seed/value": [1]}')
+    assert blame_page_settings(person.folder.data, DIED.replace("ui_loadsave", "sd_models")) is None
+    told = blame_page_settings(person.folder.data, DIED)
+    assert told and "ui-config.broken-" in told
+    assert not path.exists()
+    assert blame_page_settings(person.folder.data, DIED) is None
+
+
+# ---- no secret gets onto Drive
+
+
+SECRET = "hunter2-of-this-test"
+CLOSED = (
+    "{root}/machine/session",
+    "{root}/machine/session/below",
+    "{root}/machine/tools",
+    "{root}/machine/python",
+    "{root}/machine",
+    "{root}",
+    "/",
+    "{root}/link-to-session",
+    "{root}/home",
+    "{root}/home/.cache/huggingface",
+    "{root}/home/pictures/.hidden",
+    "{root}/link-to-hidden",
+    "{root}/program/launcher",
+)
+
+
+def with_secrets(root: Path, home: Path) -> None:
+    """Files with a secret wherever there are some, also under the names of texts."""
+    places = [f"machine/{name}" for name in ("session", "session/below", "tools", "python")]
+    places += ["home", "home/.cache/huggingface", "home/pictures/.hidden", "program/launcher"]
+    for place in places:
+        (root / place).mkdir(parents=True, exist_ok=True)
+        for name in ("login.json", ".netrc", "token", "launcher.txt", "tunnel.csv"):
+            (root / place / name).write_text(SECRET)
+    (root / "link-to-session").symlink_to(root / "machine" / "session")
+    (root / "link-to-hidden").symlink_to(home / ".cache")
+
+
+@pytest.mark.parametrize(
+    ("setting", "place"),
+    [(LAST, place) for place in (*CLOSED, "../session", "outputs/../../session")]
+    + [(SUBFOLDERS, f"{place}/[date]") for place in (*CLOSED, "../../../../session")]
+    + [(SUBFOLDERS, "[date]/../../../../../session")],
+)
+@pytest.mark.parametrize("when", ("before the start", "while it runs"))
+def test_no_setting_brings_a_secret_to_drive(
+    person: Person, monkeypatch: pytest.MonkeyPatch, place: str, setting: str, when: str
+) -> None:
+    monkeypatch.setenv("HOME", str(person.root / "home"))
+    monkeypatch.setattr("launcher.webui.outputs.PACKAGE", person.root / "program")
+    with_secrets(person.root, person.root / "home")
+    (person.folder.code / "outputs").mkdir()
+    value = place.format(root=person.root)
+    if when == "while it runs":
+        person.sets()
+        person.outputs.prepare()
+        person.sync.poll(settled=0)
+    person.sets(**{setting: value})
+    if when == "before the start":
+        person.outputs.prepare()
+        settings = read_settings(person.folder.data)
+        assert settings is not None and settings.get(setting) != value, "it is set back"
+    for _ in range(2):
+        person.sync.poll(settled=0)
+    found = [path for path in (person.root / "drive").rglob("*") if path.is_file() and SECRET in path.read_text()]
+    assert found == []
+    assert any(setting in text for text in person.said)
+
+
+def test_of_a_folder_of_images_elsewhere_nothing_but_images_and_texts_is_kept(person: Person) -> None:
+    person.sets()
+    person.outputs.prepare()
+    person.sets(**{LAST: f"{person.root}/pictures"})
+    person.paints()
+    for name in ("a.txt", "log.csv", "key.json", ".env", "id_rsa", ".hidden/b.png", ".c.png"):
+        (person.root / "pictures" / name).parent.mkdir(exist_ok=True)
+        (person.root / "pictures" / name).write_text(name)
+    person.sync.poll(settled=0)
+    kept = [name for name in person.on_drive("") if name.startswith("outputs/")]
+    assert kept == ["outputs/pictures/a.png", "outputs/pictures/a.txt", "outputs/pictures/log.csv"]
+
+
+def test_a_link_in_the_hubs_cache_brings_nothing_from_elsewhere(person: Person) -> None:
+    (person.folder.session / "login.json").write_text(SECRET)
+    (person.folder.data / "huggingface" / "hub").mkdir(parents=True)
+    (person.folder.data / "huggingface" / "hub" / "words.json").symlink_to(person.folder.session / "login.json")
+    person.sync.poll(settled=0)
+    assert person.on_drive("words.json") == []
