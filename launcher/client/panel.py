@@ -22,7 +22,7 @@ from launcher.ui.html import (
 from launcher.ui.text import are_steps_open, steps_line, text_lines
 
 REDRAW: Final = 0.5  # seconds between two drawings of what only moves: clocks
-JOBS_IN_PANEL: Final = 5  # the newest
+JOBS_IN_THE_PANEL: Final = 5  # the newest
 ADD: Final = "Add a model, ControlNet or an extension"
 HOW_TO_ADD: Final = "A name, a link, or a path on your Drive; several on lines of their own"
 PARTS: Final = ("live", "head", "card", "told", "steps", "machine", "foot", "report")
@@ -131,7 +131,7 @@ class WidgetPanel:
                 self._jobs[number] = shown, row, self._widgets.VBox([shown, row.box])
             self._jobs[number][0].value = job_html(number, job, now)
             self._jobs[number][1].offer(of_job(number, job))
-        newest = sorted(status.jobs, reverse=True)[:JOBS_IN_PANEL]
+        newest = sorted(status.jobs, reverse=True)[:JOBS_IN_THE_PANEL]
         self._job_box.children = tuple(self._jobs[number][2] for number in newest)
         for widget in self._adding:
             widget.disabled = closed

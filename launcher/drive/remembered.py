@@ -22,6 +22,7 @@ class Remembered:
     used_at: float = 0.0  # time.time() of the last launch with this folder
     extensions: dict[str, str] = field(default_factory=dict)  # with which it started: name -> commit
     looked_at: tuple[str, ...] = ()  # models that were found sound
+    folder: str = ""  # only in My Drive itself: the web UI's folder used last, where no look finds it
     model_folders: tuple[str, ...] = ()  # folders and files below My Drive whose models are used where they are
 
     @classmethod

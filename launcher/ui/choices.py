@@ -8,8 +8,8 @@ from typing import Any, Final
 from launcher.core.fields import AS_LAST_TIME, FIELDS, IMMEDIATE, NOT_BY_THE_PAGE, OWNED, Field
 from launcher.ui.html import sentence_html
 
-NOW: Final = "Takes effect at once."
-AT_RESTART: Final = "Takes effect at the next restart."
+EFFECT_NOW: Final = "Takes effect at once."
+EFFECT_LATER: Final = "Takes effect at the next restart."
 IN_THE_FORM: Final = "Belongs to what runs: to change it, press ▶ with another one."
 IN_THE_NOTEBOOK: Final = "Can be changed in the notebook only."
 
@@ -27,7 +27,7 @@ def may_change(field: Field, *, page: bool) -> bool:
 
 def about_field(field: Field, *, page: bool) -> str:
     """What it is, and when another value of it takes effect."""
-    when = NOW if field.name in IMMEDIATE else AT_RESTART
+    when = EFFECT_NOW if field.name in IMMEDIATE else EFFECT_LATER
     if not may_change(field, page=page):
         when = IN_THE_FORM if field.name in OWNED else IN_THE_NOTEBOOK
     return f"{field.about} {when}"

@@ -67,6 +67,7 @@ border-color:var(--main);font-weight:600}
 border:1px solid var(--soft);border-radius:8px;background:var(--box);color:var(--ink)}
 .oneclick.frame .widget-inline-hbox{flex-direction:column;align-items:stretch;height:auto;margin:8px 0 0;
 overflow:visible}
+.oneclick.frame .widget-inline-hbox>*{flex:none}
 .oneclick.frame .widget-label,.oneclick.frame .widget-label-basic{width:auto;max-width:none;height:auto;margin:0;
 font:inherit;font-weight:600;color:var(--ink);text-align:start;line-height:1.6}
 .oneclick.frame .widget-label-basic{display:flex;align-items:center;gap:8px}

@@ -98,7 +98,12 @@ def test_stop_asks_once_while_files_are_not_saved(page: Any, door: OpenDoor) -> 
     stop = page.get_by_role("button", name="Stop everything")
     wait(lambda: page.locator("[data-confirm^='3 files']").count() == 2, 10, "the page to know", page)
     said = list[str]()
-    page.once("dialog", lambda dialog: (said.append(dialog.message), dialog.dismiss()))  # type: ignore[func-returns-value]
+
+    def refuse(dialog: Any) -> None:
+        said.append(dialog.message)
+        dialog.dismiss()
+
+    page.once("dialog", refuse)
     stop.click()
     page.once("dialog", lambda dialog: dialog.accept())
     stop.click()

@@ -95,7 +95,12 @@ def test_add_takes_several_lines_empties_the_box_first_and_sends_nothing_of_noth
     panel.draw(READY, "l")
     box = named(panel, "Add a model, ControlNet or an extension")
     seen = list[str]()
-    panel._press = lambda action: (seen.append(box.value), pressed.append(action))[1]  # type: ignore[func-returns-value]
+
+    def press(action: Action) -> None:
+        seen.append(box.value)
+        pressed.append(action)
+
+    panel._press = press
     for what in ("  ", "dreamshaper\nhttps://x.example/y?token=z"):
         box.value = what
         buttons(panel)["Add"].click()

@@ -106,6 +106,7 @@ def test_it_needs_no_package_that_colab_lacks() -> None:
         "packaging",
         "huggingface_hub",
         "IPython",
+        "PIL",
         "ipywidgets",
         "multidict",
         "psutil",
