@@ -5,10 +5,9 @@ import json
 from collections.abc import Mapping
 from typing import Any, Final
 
-from launcher.core.fields import FIELDS, IMMEDIATE, NOT_BY_THE_PAGE, OWNED, Field
+from launcher.core.fields import AS_LAST_TIME, FIELDS, IMMEDIATE, NOT_BY_THE_PAGE, OWNED, Field
 from launcher.ui.html import sentence_html
 
-AS_LAST_TIME: Final = "as last time"
 EFFECT_NOW: Final = "Takes effect at once."
 EFFECT_LATER: Final = "Takes effect at the next restart."
 IN_THE_FORM: Final = "Belongs to what runs: to change it, press ▶ with another one."
