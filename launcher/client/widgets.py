@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from launcher.core.fields import Field
-from launcher.ui.actions import Action, choose_action
+from launcher.ui.actions import FORGET, Action, choose_action
 from launcher.ui.choices import about_field, may_change, shown_choices
 from launcher.ui.html import part, sentence_html
 
@@ -105,6 +105,7 @@ class ChoiceInputs:
         self._inputs: dict[Field, Any] = {}
         self._shown: Mapping[Field, Any] = {}
         self._apply = new_button(widgets, "Apply", "first", self._pressed)
+        self._forget = new_button(widgets, FORGET.label, "plain", lambda: press(FORGET))
         self.box = widgets.VBox()
 
     def draw(self, choices: Mapping[str, Any], closed: bool) -> None:
@@ -119,7 +120,7 @@ class ChoiceInputs:
                     box.options = (*box.options, value)
                 box.value = value
             box.disabled = closed or not may_change(field, page=False)
-        self._apply.disabled = closed
+        self._apply.disabled = self._forget.disabled = closed
 
     def _make(self) -> None:
         self._inputs, rows = {}, []
@@ -128,7 +129,7 @@ class ChoiceInputs:
             about = html_widget(self._widgets)
             about.value = part("about", f"<small>{sentence_html(about_field(field, page=False))}</small>")
             rows += [box, about]
-        self.box.children = (*rows, self._apply)
+        self.box.children = (*rows, self._widgets.HBox((self._apply, self._forget)))
 
     def _input(self, field: Field) -> Any:
         """One without a value yet."""

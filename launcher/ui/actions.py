@@ -30,6 +30,7 @@ ACTIONS: Final[Mapping[Button, Action]] = {
 }
 ENDING: Final = (Button.STOP, Button.GIVE_BACK)  # they stand apart from the others
 STAY: Final = Action("Keep it 30 minutes longer", "/extend", {"minutes": 30})
+FORGET: Final = Action("Forget my choices", "/choices", {"forget": True})
 USUAL: Final = "the usual extensions"
 USUAL_EXTENSIONS: Final = Action("The usual extensions", "/add", {"what": USUAL})
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
+from launcher.core.fields import DEFAULTS
 from tests.conftest import COLAB_PYTHON
 from tests.world import MODEL_LINK, safetensors
 from tests.world.kernel import Kernel, cell_source
@@ -53,6 +54,8 @@ def test_untouched_on_the_next_day_it_is_the_same_folder_and_choices_and_nothing
     settings = json.loads((place.session / "launch.json").read_text())["settings"]
     assert {name: settings[name] for name in chosen} == chosen
     assert json.loads((place.session / "forward.json").read_text())["api"] is True
+    second.press_button("Forget my choices")
+    wait(lambda: notes(place, "art").get("choices") == {}, 30, "them to be forgotten")
     second.interrupt()
     second.run(cell_source("stop"), 120)
 
@@ -66,6 +69,34 @@ def test_an_untouched_form_takes_the_web_ui_of_another_launcher_with_its_models(
     assert place.world.hub.sent("paint.safetensors") == 0
     assert [path.name for path in models.iterdir() if path.suffix == ".safetensors"] == ["mine.safetensors"]
     assert not (place.drive / "asd1111").exists()
+    kernel.interrupt()
+    kernel.run(cell_source("stop"), 120)
+
+
+def test_a_folder_with_models_only_may_be_named_and_is_named_again(place: Place, kernels: Kernels) -> None:
+    models = place.drive / "AI" / "models"
+    models.mkdir(parents=True)
+    (models / "mine.safetensors").write_bytes(safetensors(60_000))
+    fields = {"link": "none", "drive_folder": "/content/drive/MyDrive/AI/models"}
+    first = pressed(place, kernels, **fields)
+    webui = place.pid("webui")
+    assert "My Drive/asd1111/stable-diffusion-webui" in first.html()
+    assert place.world.hub.sent("paint.safetensors") == 0
+    assert [path.name for path in models.iterdir()] == ["mine.safetensors"]
+    pressed(place, kernels, **fields)
+    assert place.pid("webui") == webui, "it is what runs"
+
+
+def test_a_call_with_all_nine_fields_works_as_it_did(place: Place, kernels: Kernels) -> None:
+    models = place.kept / "models" / "Stable-diffusion"
+    models.mkdir(parents=True)
+    (models / "mine.safetensors").write_bytes(safetensors(60_000))
+    (place.drive / "art" / FOLDER / "models" / "Stable-diffusion").mkdir(parents=True)
+    nine = DEFAULTS | {"checkpoint": "Stable Diffusion 1.5", "drive_folder": "asd1111", "link": "none"}
+    kernel = pressed(place, kernels, **nine)
+    assert "My Drive/asd1111/stable-diffusion-webui" in kernel.html()
+    assert place.world.hub.sent("paint.safetensors") == 0
+    wait(lambda: notes(place, "asd1111").get("choices") == {"link": "none"}, 30, "the choices on Drive")
     kernel.interrupt()
     kernel.run(cell_source("stop"), 120)
 
