@@ -424,7 +424,7 @@ def test_a_stopped_job_is_stopped_and_only_undo_takes_something_away(service: Se
     assert "Nothing is called **xyzzy**" in ask(service, "GET", "/status")[1]["jobs"]["1"]["steps"][0]["problem"]
     assert ask(service, "DELETE", path)[0] == 202
     assert ask(service, "DELETE", path, {"undo": True})[0] == 409, "it has added nothing"
-    job = service._jobs[told["job"]]
+    job = service.jobs._jobs[told["job"]]
     file = job.launch.folder.models / "Lora" / "style.safetensors"
     file.parent.mkdir(parents=True)
     file.write_bytes(b"x")
@@ -442,7 +442,7 @@ def test_a_stopped_job_is_stopped_and_only_undo_takes_something_away(service: Se
 def test_a_page_may_write_anything_into_add_and_programs_are_refused_row_by_row(service: Service) -> None:
     fields = {"what": "adetailer\nxyzzy", "kind": "", "file_name": ""}
     number = ask(service, "POST", "/add", fields, page=True)[1]["job"]
-    job = service._jobs[number]
+    job = service.jobs._jobs[number]
     wait(lambda: job.status.now.over, 20, "the end of the job")
     assert [row.problem[:40] for row in job.status.now.steps] == [
         "adetailer is an extension, which is a pr", "Nothing is called **xyzzy**: no model in",
