@@ -15,8 +15,8 @@ from typing import Final
 
 from launcher.core.files import copy_whole
 from launcher.core.outside import printable
-from launcher.drive.names import NOT_KEPT_ENDINGS, is_drives_fault
 from launcher.drive.checks import COMES_BACK
+from launcher.drive.names import NOT_KEPT_ENDINGS, is_drives_fault
 from launcher.webui.outputs import OUTPUTS
 
 DAY: Final = re.compile(r"\d{4}-\d{2}-\d{2}")

@@ -1,39 +1,33 @@
 """What the service does: one launch, its jobs, and an answer to every request."""
 
-import itertools
 import secrets
 import threading
 import time
-from collections.abc import Callable
 from dataclasses import asdict
 from functools import partial
-from inspect import signature
 from typing import Any, Final
 
 from launcher.colab.machine import look_at_machine
 from launcher.core.child_environment import adopt, passes
 from launcher.core.fields import DEFAULTS, IMMEDIATE, NOT_BY_THE_PAGE, asked_in
-from launcher.core.problem import Problem
 from launcher.core.process import running_pid
 from launcher.core.session import Session, read_object
-from launcher.core.snapshot import HELP, JOB_TITLES, UNDERWAY, State
+from launcher.core.snapshot import UNDERWAY, State
 from launcher.core.status import Status, StatusChanges
 from launcher.launch.launch import Launch
 from launcher.launch.remember import settings_of
-from launcher.launch.steps import Failed, Steps
+from launcher.launch.steps import Steps
 from launcher.launch.stop import let_go
 from launcher.launch.story import begin, remember
 from launcher.launch.watch import reconnect_drive
 from launcher.service import choices as chosen
-from launcher.service.jobs import JOBS, Job
+from launcher.service.job_list import Jobs, fields_of
+from launcher.service.jobs import JOBS
 from launcher.service.questions import Faces
 from launcher.service.server import Request, Response, Route, wrong_fields
-from launcher.service.undo import undo
 
 LONGEST_STATUS_WAIT: Final = 20.0  # seconds for which a status is waited for
 STOP_PATIENCE: Final = 120.0  # seconds in which a stop that is underway has come to an end
-JOBS_SHOWN: Final = 20
-JOB_STOPPED: Final = "stopped; add it again to continue from here"
 WHY_NOT: Final[dict[str, str]] = {
     State.STARTING: "It is starting already.",
     State.RESTARTING: "It is being restarted already.",
@@ -51,9 +45,7 @@ class Service:
         self.fault = Steps(self.status, session.log, threading.Event()).problem  # of what nobody foresaw
         self.launch: Launch | None = None
         self.start = secrets.token_hex(4)  # another one is another service: its status is not to be waited for
-        self._jobs: dict[int, Job] = {}
-        self._threads: list[threading.Thread] = []
-        self._numbers = itertools.count(1)
+        self._jobs = Jobs(self.faces, partial(Status, changes=self.changes), session.log, self.fault)
         self._lock = threading.RLock()
 
     @property
@@ -220,13 +212,9 @@ class Service:
         return self._begin_job(do, request.fields.get("fields", written), request)
 
     def _begin_job(self, do: str, fields: dict[str, Any], request: Request) -> Response:
-        work = JOBS[do]
-        known = {name: one.annotation for name, one in signature(work).parameters.items() if name != "job"}
-        if wrong := wrong_fields(fields, known):
+        if wrong := wrong_fields(fields, fields_of(do)):
             return 400, {"what": f"This cannot be asked: {wrong}."}
         with self._lock:
-            number, status = next(self._numbers), Status(JOB_TITLES[do], self.changes)
-            steps = Steps(status, self.session.log, threading.Event(), JOB_STOPPED)
             # It belongs to the launch there is; else to one, not begun, of what the last launch and the first cell say.
             # The page may not choose: what it may ask for hangs on that.
             form = {} if request.page else request.fields.get("choices", {})
@@ -234,46 +222,18 @@ class Service:
             launch = self.launch or self._new_launch(chosen.noted(self.session) | asked)
             if do == "stop":
                 self.launch = launch
-            job = Job(launch, steps, partial(self.faces.ask, number), request.page, self.faces.tokens)
-            self._jobs = dict(list(self._jobs.items())[-JOBS_SHOWN:]) | {number: job}
-            self.faces.comes(request.face, number)
-            self._begin_work(job, partial(work, job, **fields), "Stopped" if do == "stop" else "Done")
+            number = self._jobs.begin(do, fields, launch, request.face, request.page)
         return self.accepted(request, job=number)
-
-    def _begin_work(self, job: Job, work: Callable[[], None], done_title: str) -> None:
-        def run() -> None:
-            status = job.status
-            try:
-                work()
-            except Failed:
-                pass  # its step has said so
-            except Problem as problem:  # with what was asked for
-                status.add("0", status.now.title)
-                status.step("0").fail(problem)
-            except Exception as error:
-                status.notice(self.fault(error).what)
-            title = HELP if status.now.failed else done_title
-            status.show(over=True, title=title, can_undo=job.can_undo)
-
-        self._threads.append(threading.Thread(target=run, name="job"))
-        self._threads[-1].start()
 
     def delete_job(self, request: Request) -> Response:
         """■: the job should end. `undo`: it has, and what it added is taken away again."""
-        job = self._jobs.get(int(request.number))
+        number = int(request.number)
         if not request.fields.get("undo"):
-            if job:
-                job.steps.over.set()
+            self._jobs.stop(number)
             return self.accepted(request)
         with self._lock:
-            if not job or not job.status.now.can_undo:
-                return 409, {"what": "There is nothing of it that could be taken away."}
-            job.status.show(over=False, can_undo=False)
-            launches = {id(one): one for one in (self.launch, *(job.launch for job in self._jobs.values())) if one}
-            fetchers = [fetcher for launch in launches.values() for fetcher in launch.fetchers]
-            used = {path for fetcher in fetchers if fetcher not in job.fetchers for path in fetcher.used}
-            self._begin_work(job, partial(undo, job, used), "Taken away again")
-        return self.accepted(request)
+            undone = self._jobs.undo(number, self.launch)
+        return self.accepted(request) if undone else (409, {"what": "There is nothing of it that can be taken away."})
 
     def delete_face(self, request: Request) -> Response:
         """■: nobody looks there any more."""
@@ -291,13 +251,12 @@ class Service:
     def busy(self) -> bool:
         """True while there is something to keep, or somebody who looks."""
         self.faces.remove_gone()
-        self._threads = [thread for thread in self._threads if thread.is_alive()]
         state, launch = self.status.now.state, self.launch
         kept: object = state in UNDERWAY
         if launch and state == State.FAILED:
             door = running_pid(self.session.door.pid_file)
             kept = door or launch.settings.give_back_after or launch.sync.waiting
-        return bool(self._threads or len(self.faces) or kept)
+        return bool(self._jobs.at_work or len(self.faces) or kept)
 
     def finish(self) -> None:
         """Save what is still to be saved. The web UI, the door and the link stay."""
