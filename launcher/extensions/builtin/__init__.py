@@ -6,8 +6,8 @@ from pathlib import Path
 
 def put_builtin(code: Path) -> None:
     """Put all beside the built-in extensions of the A1111 whose files are at `code`; those of before are replaced."""
-    for one in Path(__file__).parent.glob("*/"):
-        if one.name != "__pycache__":
+    for one in Path(__file__).parent.iterdir():
+        if one.is_dir() and one.name != "__pycache__":
             target = code / "extensions-builtin" / one.name
             shutil.rmtree(target, ignore_errors=True)
             shutil.copytree(one, target, ignore=shutil.ignore_patterns("__pycache__"))
