@@ -18,7 +18,7 @@ LINK: Final = re.compile(rf"{BEGINS}{LETTER}+", re.IGNORECASE)
 FILE_ENDING: Final = rf"(?:{'|'.join(re.escape(ending) for ending in (*WEIGHTS, '.zip'))})"
 # What cannot go on behind a space: a file's whole name, a question, a page of a model or of a repository.
 WHOLE_LINK: Final = re.compile(
-    rf"{FILE_ENDING}(?!\w)|[?#]|^(?:urn|civitai|ssh):|//(?:www\.)?(?:civitai\.\w+/|(?:huggingface\.co|hf\.co)/[^/]+/[^/]+/?$)",
+    rf"{FILE_ENDING}(?!\w)|\?|^(?:urn|civitai|ssh):|//(?:www\.)?(?:civitai\.\w+/|(?:huggingface\.co|hf\.co)/[^/]+/[^/]+/?$)",
     re.IGNORECASE,
 )
 WORDS: Final = rf"(?:[ \t]+(?!{BEGINS}){LETTER}+?)"
