@@ -28,7 +28,7 @@ STYLES = "name;prompt;negative_prompt\nGrün;ein Blümchen;\n".encode("cp1252")
 SENTENCES = (
     "The copy of stable-diffusion-webui on Google Drive was damaged: it is replaced.",
     "versions.json on your Drive was damaged.",
-    "These files on your Drive were damaged: huggingface/",
+    "Damaged files on your Drive were set aside: huggingface/…/vocab.json (now damaged/vocab.broken-",
     "styles.csv was not as the web UI reads it, and was converted.",
     "The web UI did not start with the defaults of its page (ui-config.json).",
     "The web UI did not start with the compiled files kept on your Drive.",
