@@ -5,6 +5,7 @@
 # attacks: strangers at the door, and what its owner notices · long-run: one page through the link for two hours
 # first-path: clicks and seconds from the open notebook to an image
 # shots: the README's pictures · bench: against other tools
+# catalog: ask the hub whether the models are as the catalog says
 # docs: the pages that are made from the code (ALL=yes: lying servers and crafted files, too)
 # lock: the launcher's pins and hashes anew · pins: the tests' own packages anew
 # Programs are named by their whole path: what is started runs in folders of its own.
@@ -16,7 +17,7 @@ WORKERS ?= 6
 MINUTES ?= 120
 unexport PYTHONDONTWRITEBYTECODE  # else every kernel compiles IPython anew, 3 s each
 
-.PHONY: run test suite check notebook real real-outputs real-extensions colab faults garbled machines attacks long-run first-path shots bench docs lock pins setup clean
+.PHONY: run test suite check notebook real real-outputs real-extensions colab faults garbled machines attacks long-run first-path shots bench bench-card catalog docs lock pins setup clean
 
 run: setup
 	$(PYTHON) -m launcher.notebook.build
@@ -89,6 +90,13 @@ shots: setup
 bench: setup
 	$(PYTHON) -m launcher.notebook.build
 	$(PYTHON) -m tests.programs.bench $(if $(UPSTREAMS),--upstreams $(UPSTREAMS))
+
+# Where there is a card: MACHINE is the launcher's folder there, CHECKPOINTS has models to paint with.
+bench-card:
+	python3 -m tests.programs.bench_card --machine $(MACHINE) --checkpoints $(CHECKPOINTS) --work run/bench-card
+
+catalog: setup
+	$(PYTHON) -m tests.programs.catalog
 
 docs: setup
 	$(PYTHON) -m tests.programs.docs $(if $(ALL),--all)

@@ -99,7 +99,7 @@ class PublicLink:
 
     def _open_link(self, port: int, step: Step) -> str:
         """A link that has answered once from outside: a public one, else Colab's own."""
-        everywhere = self.wanted == AUTOMATIC and self.machine.colab
+        everywhere = self.wanted == AUTOMATIC and self.machine.remote
         kinds = [kind for kind in SERVICES if everywhere or kind == self.wanted]
         self._private_port = 0
         there, said = self.tunnel.url, self.tunnel.part.said

@@ -10,9 +10,9 @@ from http.client import HTTPException
 from typing import Any, Final
 
 from launcher.client.connect import ask_anyway, connect, service_version
-from launcher.client.dialogs import DIALOGS
+from launcher.client.dialogs import DIALOGS, with_buttons
 from launcher.client.kernel import cells_that_wait, ended_by_stop, pumped_kernel, somebody_answers, waits_for_cells
-from launcher.client.panel import new_panel
+from launcher.client.panel import TextPanel, new_panel
 from launcher.colab.notebook import first_cells_values
 from launcher.core.child_environment import kernels_variables
 from launcher.core.process import PACKAGE
@@ -50,7 +50,8 @@ class Client:
         title = JOB_TITLES.get(do, HEADLINES[State.STARTING])
         self.snapshot, self.link = Snapshot(title, started=time.time()), ""
         self.panel = new_panel(self.snapshot, self.press)
-        self.nobody = False  # "Run all" sent this cell with others: nobody answers it
+        # Nobody answers a program that runs cells, lines without buttons, or a cell that "Run all" sent with others.
+        self.nobody = not somebody_answers() or isinstance(self.panel, TextPanel)
         self._began, self._waiting_cells = time.monotonic(), 0
         self._version: str | None = None  # of the status that answered, or of a newer one
         self._linked: float | None = None  # when the link was fetched
@@ -101,6 +102,7 @@ class Client:
                     self._draw()
                     if self.nobody:
                         self._choose(None)
+                        self._decline()
                     if self._somebody_waits():
                         raise asyncio.CancelledError
                     status = None
@@ -156,7 +158,6 @@ class Client:
         sentence = f"{what} Its images go on being kept where they are kept now. Which shall it be?"
         buttons = (Button.KEEP, Button.ANEW)
         self.snapshot = replace(self.snapshot, title="What shall run?", notices=(sentence,), buttons=buttons)
-        self.nobody = self.nobody or not somebody_answers()
         answer = await self._choice
         if answer is None:
             do = "What runs goes on as it is. To change that, press ▶ on this cell alone, or on **Stop** before it."
@@ -200,12 +201,14 @@ class Client:
             shown = status["jobs"].get(str(self.job)) if self.job else status
             if shown:
                 self.snapshot = Snapshot.from_json(shown)
+            self.snapshot = with_buttons(self.snapshot, status["questions"], self.face)
             self._over = self.snapshot.over if self.job else self.snapshot.state not in UNDERWAY
             if self._over and self.snapshot.state == State.FAILED:
                 self._failure = "The launch did not succeed: the panel says why, and what to do."
         self._draw()
         for question in status["questions"] if not self._closed else ():
-            if question["face"] == self.face and question["number"] not in self._answered:
+            mine = question["face"] == self.face and question["kind"] in DIALOGS
+            if mine and question["number"] not in self._answered:
                 self._answer(**question)
 
     def _draw(self) -> None:
@@ -240,6 +243,13 @@ class Client:
                 request(self.session.notebook_socket, "POST", f"/answers/{number}", body)
         if kind == "mount":
             self.panel.show_again()
+
+    def _decline(self) -> None:
+        """Nobody answers what the buttons ask."""
+        if number := self.snapshot.question:
+            self.snapshot = replace(self.snapshot, question=0, answers=())
+            with suppress(*NO_SERVICE):
+                request(self.session.notebook_socket, "POST", f"/answers/{number}", {})
 
     def press(self, button: Button) -> None:
         """A button was pressed, perhaps after the cell has ended."""

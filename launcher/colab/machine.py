@@ -3,17 +3,25 @@
 import os
 import re
 import shutil
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 import psutil
 
+from launcher.core.child_environment import child_environment
 from launcher.core.folder import GB
 from launcher.core.problem import Problem
-from launcher.core.process import CommandError, run
+from launcher.core.process import PACKAGE, CommandError, run
+from launcher.core.remedies import COLABS_FOLDER, NEW_MACHINE, OTHERS_FOLDER
 
 UNASSIGN_PATIENCE: Final = 60  # seconds
+CARD_PATIENCE: Final = 90.0  # seconds in all; a cold machine's nvidia-smi has needed more than 25
+CARD_PAUSE: Final = 2.0  # seconds after which one that failed is asked again
+NVIDIA_SMI: Final = ["nvidia-smi", "--query-gpu=name,memory.total", "--format=csv,noheader,nounits"]
+NO_DEVICES: Final = 6  # nvidia-smi's exit code where there is a driver and no card
 
 
 @dataclass(frozen=True)
@@ -22,7 +30,7 @@ class Machine:
 
     colab: bool
     base: Path  # /content in Colab, ONECLICK_HOME elsewhere
-    gpu: str  # the card's name, "" where there is none
+    gpu: str  # the card's name, "" where there is none, or none was found yet
     memory: int  # bytes of RAM
     mountpoint: Path | None  # where Google Drive is or is to be mounted; None where there is none, or none is wanted
     card_memory: int = 0  # bytes of the card's memory, 0 where nobody knows
@@ -36,7 +44,12 @@ class Machine:
 
     @property
     def disk(self) -> Path:
-        return self.base / ("oneclick" if self.colab else "machine")
+        return self.base / (COLABS_FOLDER if self.colab else OTHERS_FOLDER)
+
+    @property
+    def remote(self) -> bool:
+        """True where the person's browser is not on this machine: in Colab, and where others lend Colab's image."""
+        return self.colab or bool(os.environ.get("COLAB_RELEASE_TAG"))
 
     @property
     def described(self) -> str:
@@ -50,12 +63,16 @@ class Machine:
 
 
 def look_at_machine() -> Machine:
-    """Find out where we run and what is here. `notebook/unpack.py` has the same two rules, for it stands alone."""
-    colab = bool(os.environ.get("COLAB_RELEASE_TAG"))
-    base = Path(os.environ.get("ONECLICK_HOME") or ("/content" if colab else "~/oneclick")).expanduser().absolute()
-    mountpoint = (mounted_below(base) or base / "drive") if colab else None
-    card, card_memory = look_at_card()
-    return Machine(colab, base, card, psutil.virtual_memory().total, mountpoint, card_memory)
+    """Find out where we run and what is here, less its card: asking for that may take a minute (`ask_for_card`).
+
+    Where this package lies says whether it is Colab: the first cell decided it (`notebook/unpack.py`).
+    """
+    disk = PACKAGE.parents[1]
+    if PACKAGE.parent.name != "program":  # not unpacked
+        disk = Path(os.environ.get("ONECLICK_HOME") or "~/oneclick").expanduser().absolute() / OTHERS_FOLDER
+    colab = disk.name == COLABS_FOLDER
+    mountpoint = (mounted_below(disk.parent) or disk.parent / "drive") if colab else None
+    return Machine(colab, disk.parent, "", psutil.virtual_memory().total, mountpoint)
 
 
 def mounted_below(base: Path) -> Path | None:
@@ -69,17 +86,39 @@ def mounted_below(base: Path) -> Path | None:
     return next((place for place in drives if place.is_relative_to(base)), None)
 
 
-def look_at_card() -> tuple[str, int]:
-    """The NVIDIA card's name and memory in bytes; "" and 0 where there is no card or no driver."""
+@dataclass(frozen=True)
+class Card:
+    """What nvidia-smi says. `silent` is why it does not say whether there is a card."""
+
+    name: str = ""
+    memory: int = 0  # bytes
+    silent: str | None = None
+
+
+def ask_for_card(stopped: Callable[[], bool]) -> Card:
+    """The NVIDIA card of this machine. An nvidia-smi that fails is asked again, as long as a card was asked for."""
+    asked_for = os.environ.get("COLAB_GPU") == "1"
     if not shutil.which("nvidia-smi"):
-        return "", 0
-    try:
-        told = run(["nvidia-smi", "--query-gpu=name,memory.total", "--format=csv,noheader,nounits"], timeout=30)
-    except CommandError:  # a driver without a card
-        return "", 0
-    line = told.strip().partition("\n")[0]
-    name, _, memory = line.rpartition(", ")
-    return (name, int(memory) * 2**20) if memory.isdigit() else (line, 0)
+        return Card(silent="its driver is missing" if asked_for else None)
+    end, card = time.monotonic() + (CARD_PATIENCE if asked_for else CARD_PAUSE), Card()
+    while not stopped():
+        try:
+            told = run(NVIDIA_SMI, env=child_environment("LD_LIBRARY_PATH"), timeout=CARD_PATIENCE)
+            name, _, memory = told.strip().partition("\n")[0].rpartition(", ")
+            if re.match(r"\w", name):
+                return Card(name, int(memory) * 2**20 if memory.isdigit() else 0)
+            card = Card(silent=f"nvidia-smi says: {told.strip()[:100] or 'nothing'}")
+        except CommandError as error:
+            last = (error.output.strip().splitlines() or ["nothing"])[-1][:200]
+            card = Card(silent=f"nvidia-smi says: {last}")
+            if error.silent:
+                return Card(silent="nvidia-smi said nothing for too long")
+            if error.code == NO_DEVICES and not asked_for:
+                return Card()
+        if time.monotonic() > end:
+            break
+        time.sleep(CARD_PAUSE)
+    return card
 
 
 def release_machine(machine: Machine) -> None:
@@ -89,7 +128,7 @@ def release_machine(machine: Machine) -> None:
     """
     if not machine.colab:
         return
-    by_hand = "To stop it, choose Runtime → Disconnect and delete runtime."
+    by_hand = f"To stop it, {NEW_MACHINE}."
     address = os.environ.get("TBE_RUNTIME_ADDR")
     if not address:
         raise Problem("The launcher cannot give this machine back for you.", by_hand)

@@ -46,7 +46,6 @@ OWN_PARTS: Final = (
 )
 LOOPBACK: Final = ("127.0.0.1", "localhost", "::1")
 USUAL_PLACES: Final = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin")
-DRIVER: Final = "libcuda.so.1"  # comes with the card's driver, on Colab in /usr/lib64-nvidia
 
 
 def matches(name: str, patterns: Iterable[str]) -> bool:
@@ -75,18 +74,12 @@ def child_environment(*also: str) -> dict[str, str]:
     """What passes to a program: the lists above that are everybody's, and the names or patterns in `also`.
 
     Loopback never goes through a proxy. PATH ends with the system's usual places, so that one without git finds it.
-    LD_LIBRARY_PATH keeps the places of the card's driver only: a second cuDNN in it would be loaded in place of the
-    environment's own.
     """
     patterns = (*EVERYWHERE, *NETWORK, *CARD, *also)
     env = {name: value for name, value in os.environ.items() if matches(name, patterns)}
     env |= {name: os.environ[name] for name in CERTIFICATES if os.path.exists(os.environ.get(name, ""))}
     places = [*os.environ.get("PATH", "").split(os.pathsep), *USUAL_PLACES]
     env["PATH"] = os.pathsep.join(dict.fromkeys(places)).strip(os.pathsep)
-    if "LD_LIBRARY_PATH" not in env:
-        libraries = os.environ.get("LD_LIBRARY_PATH", "").split(os.pathsep)
-        if drivers := [place for place in libraries if place and Path(place, DRIVER).exists()]:
-            env["LD_LIBRARY_PATH"] = os.pathsep.join(drivers)
     known = ",".join(value for name, value in env.items() if name.lower() == "no_proxy").split(",")
     direct = ",".join(dict.fromkeys([*(name.strip() for name in known if name.strip()), *LOOPBACK]))
     return env | {"NO_PROXY": direct, "no_proxy": direct} | existing_home(env)

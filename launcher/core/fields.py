@@ -4,12 +4,15 @@ import difflib
 import re
 import shlex
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 from launcher.core.problem import Problem
 
-DEFAULT_CHECKPOINT: Final = "Stable Diffusion 1.5"
+DEFAULT_CHECKPOINT: Final = "DreamShaper 8"  # where there is none at all
+
+AS_LAST_TIME: Final = "as last time"
+USUAL_FOLDER: Final = "asd1111"  # where Drive has none
 
 EVERYTHING: Final = "everything"
 NOT_MODELS: Final = "images and settings"
@@ -40,7 +43,20 @@ RESERVED: Final = (
     ("--skip-install", "The launcher installs extensions itself and already sets it."),
     ("--enable-insecure-extension-access", "Use the field **extensions_tab** instead."),
     ("--tls-keyfile --tls-certfile", "The link is encrypted already."),
+    (
+        "--ui-settings-file --ui-config-file --styles-file",
+        "The launcher keeps the web UI's settings on your Drive, and looks after them, where they usually are.",
+    ),
+    (
+        "--models-dir --ckpt-dir --lora-dir --vae-dir --embeddings-dir --hypernetwork-dir",
+        "The launcher keeps your models itself, and finds those that lie elsewhere on your Drive.",
+    ),
+    (
+        "--ui-debug-mode --skip-load-model-at-start --dump-sysinfo",
+        "With it the web UI has no model, and no image can be made.",
+    ),
 )
+FOLDER_NAME: Final = r"(?!\.)[^\x00-\x1f\x7f*?\"<>|]{1,120}"  # of each folder on the way: none leads elsewhere
 RESERVED_ARGUMENTS: Final = {name: why for names, why in RESERVED for name in names.split()}
 
 
@@ -70,18 +86,41 @@ def checked_arguments(value: str) -> tuple[str, ...]:
     return words
 
 
+def checked_folder(value: str) -> str:
+    """A folder below My Drive, perhaps as a path; "" for the one of last time. Raises `Problem`."""
+    path = value.replace("\\", "/").strip("\"'/ ")
+    if re.search(r"(?i)(^|/)shared ?drives(/|$)", path):
+        do = "Make a shortcut to it in My Drive (**Organize → Add shortcut**), and write the shortcut's name."
+        raise wrong("drive_folder", f"says {value!r}, which is on a shared drive.", do)
+    names = [name.strip() for name in re.sub(r"(?i)^(.*/)?my ?drive(/|$)", "", path).split("/")]
+    if path and ("://" in path or not all(re.fullmatch(FOLDER_NAME, name) for name in names)):
+        what = f"says {value!r}, which is not a plain folder name."
+        raise wrong("drive_folder", what, "Write the name of a folder on your Drive, for example asd1111 or AI/models.")
+    return "/".join(names)
+
+
 @dataclass(frozen=True)
 class Field:
-    """One field. `choices` makes it a list, to which `free` lets a person add a value of their own."""
+    """One choice. `choices` makes it a list, to which `free` lets a person add a value of their own."""
 
     name: str
-    default: str | bool | int
+    default: str | bool | int  # where nobody ever chose
     about: str  # one sentence under the field
+    untouched: str | None = None  # what the first cell's form has: as last time; None where it has no such field
     choices: tuple[str, ...] = ()
     free: bool = False
     pattern: str = "(?s).*"  # of a text that is none of the choices
     otherwise: tuple[str, str] = ("", "")  # what a text is not that has no such pattern, and what to do
     check: Callable[[Any], Any] = lambda value: value  # makes the setting of it; raises `Problem`
+
+    @property
+    def in_form(self) -> bool:
+        """True for a field of the first cell; the others are chosen on the panel."""
+        return self.untouched is not None
+
+    def asks(self, value: Any) -> bool:
+        """False for a field of the form that is as it came, or empty."""
+        return not (self.in_form and str(value).strip().lower() in ("", self.untouched))
 
     def checked(self, value: Any) -> Any:
         """The setting for what the form holds, whose cell may have been edited. Raises `Problem`."""
@@ -103,27 +142,27 @@ class Field:
 FIELDS: Final = (
     Field(
         "checkpoint",
-        DEFAULT_CHECKPOINT,
-        "The model that makes your images. You can also paste a link to a model file. If your folder already has "
-        "models, the first choice downloads nothing.",
+        AS_LAST_TIME,
+        "The model that makes your images. **as last time** also takes one that is in your folder already; where there "
+        f"is none, {DEFAULT_CHECKPOINT} is downloaded. You can also paste a link to a model file.",
+        untouched=AS_LAST_TIME,
         free=True,  # the choices are the catalog's, which the settings know
+    ),
+    Field(
+        "drive_folder",
+        "",
+        "The folder on your Google Drive, created if missing. Leave it empty for the one of last time, or for a web "
+        f"UI's folder that is there already; where there is none, it is {USUAL_FOLDER}.",
+        untouched="",
+        check=checked_folder,
     ),
     Field(
         "keep_on_drive",
         EVERYTHING,
         "What is kept on your Google Drive. With **images and settings**, models are downloaded again next time. With "
         "**nothing**, Google is not asked for your Drive, and everything is lost when the machine goes away.",
+        untouched=AS_LAST_TIME,
         choices=(EVERYTHING, NOT_MODELS, NOTHING),
-    ),
-    Field(
-        "drive_folder",
-        "asd1111",
-        "The folder on your Google Drive. It is created if missing.",
-        pattern=r"[^\W_][\w \-]{0,60}",  # nothing that could lead elsewhere
-        otherwise=(
-            "is not a plain folder name",
-            "Use letters, digits, spaces, - or _, without slashes or dots, for example asd1111.",
-        ),
     ),
     Field(
         "version",
@@ -167,15 +206,23 @@ FIELDS: Final = (
 )
 
 DEFAULTS: Final = {field.name: field.default for field in FIELDS}
+OWNED: Final = ("drive_folder", "keep_on_drive")  # they belong to the web UI that runs
+IMMEDIATE: Final = ("give_back_after", "api")  # the others take effect at the next restart
+NOT_BY_THE_PAGE: Final = (*OWNED, "version", "extensions_tab", "extra_arguments", "link")
+
+
+def asked_in(form: Mapping[str, Any]) -> dict[str, Any]:
+    """What a form asks for: its fields that are not as they came, and what a call has by name."""
+    return {field.name: form[field.name] for field in FIELDS if field.name in form and field.asks(form[field.name])}
 
 
 @dataclass(frozen=True)
 class Settings:
-    """One filled-in form. Made by `Settings.from_form`, which checks it."""
+    """What a launch goes by. Made by `Settings.from_form`, which checks it."""
 
-    checkpoint: str
+    checkpoint: str  # `AS_LAST_TIME`: any that is there
+    drive_folder: str  # "" until Drive was looked at
     keep_on_drive: str
-    drive_folder: str
     version: str
     api: bool
     link: str
@@ -185,20 +232,19 @@ class Settings:
 
     @classmethod
     def from_form(cls, form: Mapping[str, Any], known_checkpoints: Iterable[str]) -> "Settings":
-        """Check every field (`core.fields`); one that is missing has its default.
+        """Check every field (`core.fields`); one that is missing, or as it came, has its default.
 
         Raises a `Problem` that names the field and the remedy.
         """
-        values = {field.name: field.checked(form.get(field.name, field.default)) for field in FIELDS}
+        asked = {
+            field.name: form[field.name] for field in FIELDS if field.name in form and field.asks(form[field.name])
+        }
+        values = {field.name: field.checked(asked.get(field.name, field.default)) for field in FIELDS}
         return cls(**values | {"checkpoint": checked_checkpoint(values["checkpoint"], known_checkpoints)})
 
-    @classmethod
-    def noted(cls, told: Mapping[str, Any]) -> "Settings | None":
-        """The settings that a launch noted (`asdict`); None where another version of the launcher noted others."""
-        arguments = told.get("extra_arguments")
-        if set(told) != {field.name for field in fields(cls)} or not isinstance(arguments, list | tuple):
-            return None
-        return cls(**{**told, "extra_arguments": tuple(arguments)})
+    def as_form(self) -> dict[str, Any]:
+        """The form that would ask for them."""
+        return asdict(self) | {"extra_arguments": shlex.join(self.extra_arguments)}
 
     @property
     def models_on_drive(self) -> bool:
@@ -211,12 +257,12 @@ class Settings:
 
 def checked_checkpoint(value: str, known: Iterable[str]) -> str:
     """A name of the catalog, or a text with a link or an AIR in it; raises `Problem` with the nearest names."""
-    by_lower = {name.lower(): name for name in known}
+    by_lower = {name.lower(): name for name in (AS_LAST_TIME, *known)}
     if value.lower() in by_lower:
         return by_lower[value.lower()]
     if re.search(r"https?://|urn:air:", value, re.IGNORECASE):
         return value
-    near = difflib.get_close_matches(value.lower(), by_lower, n=3, cutoff=0.3) or list(by_lower)[:3]
+    near = difflib.get_close_matches(value.lower(), by_lower, n=3, cutoff=0.3) or list(by_lower)[1:4]
     closest = ", ".join(by_lower[name] for name in near)
     do = f"Choose one from the list (closest: {closest}), or paste a link that starts with https://."
     raise wrong("checkpoint", f"says {value!r}, which is neither a known model nor a link.", do)

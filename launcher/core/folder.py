@@ -6,13 +6,14 @@ import re
 import shutil
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import InitVar, dataclass
 from pathlib import Path
 from typing import Final
 
 from launcher.core.problem import Problem
 
 GB: Final = 1_000_000_000
+WEBUI_FOLDER: Final = "stable-diffusion-webui"  # in drive_folder, as this launcher and most before it have it
 WRITABLE: Final = ".oneclick-try"  # written and deleted at each start: may the folder on Drive be written to?
 CHECKPOINT: Final = r"(?i)(?<!\.vae)\.(safetensors|ckpt)$"  # a name that A1111 lists; a VAE beside one is none
 PART: Final = ".part"  # ending of a file that is not whole yet; nothing trusts such a file
@@ -23,15 +24,22 @@ writing: Final[dict[Path, threading.Lock]] = {}
 
 @dataclass(unsafe_hash=True)
 class Folder:
-    """The layout. `kept` is on Google Drive, `machine` on the runtime's own disk."""
+    """The layout. `kept` is on Google Drive, `machine` on the runtime's own disk.
+
+    `my_drive` is the top of Drive, where a web UI's folder may lie directly; else it is two folders above `kept`.
+    """
 
     kept: Path  # .../MyDrive/asd1111/stable-diffusion-webui
     machine: Path  # /content/oneclick
     models_kept: bool = True
+    my_drive: InitVar[Path | None] = None
 
-    def __post_init__(self) -> None:
-        self.code = self.machine / "stable-diffusion-webui"  # A1111's files
-        self.data = self.machine / "data" / self.kept.parent.name  # A1111's --data-dir, one for each folder on Drive
+    def __post_init__(self, my_drive: Path | None) -> None:
+        self.drive = my_drive or self.kept.parent.parent
+        *above, last = self.kept.relative_to(self.drive).parts
+        name = "__".join(above if above and last == WEBUI_FOLDER else (*above, last))
+        self.code = self.machine / WEBUI_FOLDER  # A1111's files
+        self.data = self.machine / "data" / name  # A1111's --data-dir, one for each folder on Drive
         self.python = self.machine / "python"
         self.session = self.machine / "session"  # pids, logs, the password: the owner's, outside of what A1111 serves
         self.tools = self.machine / "tools"
@@ -43,7 +51,7 @@ class Folder:
         return self.machine / "history" / kept.relative_to(self.kept)
 
     def prepare(self) -> str | None:
-        """Make the folders and the data directory's link to the models; a sentence a person should know, if any.
+        """Make the folders; a sentence a person should know, if any.
 
         Raises `Problem` for a place A1111 cannot live in, and for a folder on Drive that cannot be used.
         """
@@ -56,42 +64,40 @@ class Folder:
         with preparing:
             try:
                 for name in ("models/Stable-diffusion", "repositories", "extensions"):
-                    make_folder_below(self.kept.parent.parent, self.kept / name)
+                    make_folder_below(self.drive, self.kept / name)
                 write_safely(self.kept / WRITABLE, "")
                 (self.kept / WRITABLE).unlink()
             except OSError as error:
-                raise unusable_folder(self.kept, error) from error
+                raise unusable_folder(self, error) from error
             self._prepare_machine()
-        shortcut = next((part for part in (self.kept.parent, self.kept) if part.is_symlink()), None)
+        shortcut = next((part for part in self.on_the_way if part.is_symlink()), None)
         if shortcut:
             return f"{shortcut.name} on your Drive is a shortcut: everything is kept in the folder it points to."
         return None
 
+    @property
+    def on_the_way(self) -> list[Path]:
+        """The folders from the top of Drive to `kept`, with that."""
+        return [path for path in (*reversed(self.kept.parents), self.kept) if self.drive in path.parents]
+
     def _prepare_machine(self) -> None:
-        self.data.mkdir(parents=True, exist_ok=True)
+        """Make the data directory, in which `models` is one link to the models, or what `drive.linked` made of it."""
         self.session.mkdir(parents=True, exist_ok=True, mode=0o700)
-        link = self.data / "models"
-        if not link.is_symlink() and link.is_dir():
-            raise Problem(
-                f"{link} is a folder, but the launcher needs that place for a link to your models.",
-                "Move its contents to your models folder, delete it, and press ▶ again.",
-            )
-        if not link.is_symlink() or Path(os.readlink(link)) != self.models:
-            link.unlink(missing_ok=True)
-            link.symlink_to(self.models)
-        if not self.models_kept:
-            beside = self.models / "Stable-diffusion" / "Google Drive"
-            beside.parent.mkdir(parents=True, exist_ok=True)
-            if not beside.is_symlink():
-                beside.symlink_to(self.kept / "models" / "Stable-diffusion")
+        self.data.mkdir(parents=True, exist_ok=True)
+        models = self.data / "models"
+        if models.is_dir() and not models.is_symlink():
+            if self.models_kept:
+                return
+            os.replace(models, self.machine / f"models-{time.time_ns()}")  # of a launch whose models were kept
+        (self.models / "Stable-diffusion").mkdir(parents=True, exist_ok=True)
+        point(models, self.models)
 
     def checkpoints(self) -> list[Path]:
-        """Every checkpoint A1111 would list, on Drive or on the machine."""
+        """Every checkpoint A1111 lists, as it finds them: below the data directory."""
         found: list[Path] = []
-        for root in dict.fromkeys((self.models, self.kept / "models")):
-            for where, _, names in os.walk(root / "Stable-diffusion", followlinks=True):
-                files = (Path(where, name) for name in names if re.search(CHECKPOINT, name))
-                found += [path for path in files if not leads_nowhere(path)]
+        for where, _, names in os.walk(self.data / "models" / "Stable-diffusion", followlinks=True):
+            files = (Path(where, name) for name in names if re.search(CHECKPOINT, name))
+            found += [path for path in files if not leads_nowhere(path)]
         return sorted(found) or ([self.old_checkpoint] if self.old_checkpoint.exists() else [])
 
     def dead_shortcuts(self) -> list[str]:
@@ -102,6 +108,14 @@ class Folder:
                 folders[:] = [name for name in folders if name != ".git"]
                 found += [path for path in (Path(where, name) for name in (*names, *folders)) if leads_nowhere(path)]
         return sorted(str(path.relative_to(self.kept)) for path in found)
+
+
+def point(link: Path, target: Path) -> None:
+    """Have a link lead there. A file or folder that has its name, and is no link, stays."""
+    if link.is_symlink() and Path(os.readlink(link)) != target:
+        link.unlink()
+    if not os.path.lexists(link):
+        link.symlink_to(target)
 
 
 def leads_nowhere(path: Path) -> bool:
@@ -122,15 +136,16 @@ def largest_files(root: Path, count: int = 3) -> list[tuple[str, int]]:
     return [(name, size) for size, name in sorted(found, reverse=True)[:count]]
 
 
-def unusable_folder(kept: Path, error: OSError) -> Problem:
+def unusable_folder(folder: Folder, error: OSError) -> Problem:
     """Why the folder on Drive cannot be used, in one sentence; raises `error` again where nobody foresaw it."""
 
     def problem(what: str, do: str) -> Problem:
         again = "or write another name into the field **drive_folder**, and press ▶ again."
         return Problem(what, f"{do}, {again}")
 
-    for part in (kept.parent, kept, kept / "models", kept / "models" / "Stable-diffusion", kept / "extensions"):
-        name = f"{part.relative_to(kept.parent.parent)} on your Drive"
+    inside = ("models", "models/Stable-diffusion", "extensions")
+    for part in (*folder.on_the_way, *(folder.kept / name for name in inside)):
+        name = f"{part.relative_to(folder.drive)} on your Drive"
         if leads_nowhere(part):
             do = "Delete the shortcut on Google Drive"
             return problem(f"{name} is a shortcut to a folder that no longer exists.", do)
@@ -139,7 +154,8 @@ def unusable_folder(kept: Path, error: OSError) -> Problem:
             return problem(f"{name} is a file, but the launcher needs a folder with that name.", do)
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         what = "is read-only: it was probably shared with you without permission to edit."
-        return problem(f"{kept.parent.name} on your Drive {what}", "Ask its owner to let you edit it")
+        top = folder.on_the_way[0].name
+        return problem(f"{top} on your Drive {what}", "Ask its owner to let you edit it")
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return Problem("Google Drive is full.", "Delete what you do not need, empty Drive's trash, and press ▶ again.")
     raise error

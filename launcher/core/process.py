@@ -166,10 +166,16 @@ def running_pid(pid_file: Path) -> int:
     return 0
 
 
-def exit_code(pid_file: Path) -> int | None:
-    """How the process in the file ended (negative: by a signal), or None if nobody can know any more."""
+def exit_code(pid_file: Path, patience: float = 0.0) -> int | None:
+    """How the process in the file ended (negative: by a signal), or None if nobody can know any more.
+
+    The system tells it `patience` seconds later at most: while it takes a card's memory down, the process counts as
+    ended already.
+    """
     process = detached.get(noted_process(pid_file)[0])
-    return process.poll() if process else None
+    with suppress(subprocess.TimeoutExpired):
+        return process.wait(patience) if process else None
+    return None
 
 
 def send_signal(pid_file: Path, which: signal.Signals) -> bool:

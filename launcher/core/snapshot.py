@@ -1,6 +1,7 @@
-"""What the faces show, as plain data: the state, the steps, the way in."""
+"""What the faces show, as plain data: the state, the steps, the way in, the jobs beside it."""
 
-from dataclasses import asdict, dataclass, fields, replace
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
 from enum import StrEnum
 from typing import Any, Final
 
@@ -43,7 +44,7 @@ HEADLINES: Final = {
     State.OFF: "Everything is off",
 }
 JOB_TITLES: Final = {
-    "add_model": "Adding models",
+    "add_model": "Adding",
     "add_controlnet": "Adding ControlNet",
     "change_extensions": "Extensions",
     "stop": "Stopping",
@@ -67,6 +68,7 @@ class Row:
     ended: float = 0.0
     problem: str = ""
     remedy: str = ""
+    options: tuple[tuple[str, str], ...] = ()  # of a step that failed: a button's label, what it gives to Add
 
     @property
     def fraction(self) -> float | None:
@@ -93,7 +95,7 @@ class LoginBox:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """The whole status at one moment: of the web UI, or with the state `idle` of a job."""
+    """The whole status at one moment: of the web UI with all jobs, or with the state `idle` of one job."""
 
     title: str
     steps: tuple[Row, ...] = ()
@@ -105,7 +107,16 @@ class Snapshot:
     facts: tuple[tuple[str, str], ...] = ()  # versions and the like: name, value
     started: float = 0.0  # time.time()
     state: str = State.IDLE
+    can_paint: bool = False  # its model is loaded, and nothing is known that keeps it from painting
     over: bool = False  # a job that has ended
+    can_undo: bool = False  # a job that has ended and has added something: it can be taken away again
+    unsaved: int = 0  # files that are not on Google Drive yet
+    given_back_at: float = 0.0  # time.time() at which the machine is given back if nobody uses it; 0.0: never
+    jobs: Mapping[int, "Snapshot"] = field(default_factory=dict)
+    choices: Mapping[str, Any] = field(default_factory=dict)  # of what was launched last: field -> value
+    version: str = ""  # of this status: the next one is waited for by it
+    question: int = 0  # the number of one that this face's buttons answer
+    answers: tuple[tuple[str, str], ...] = ()  # to it: what stands on a button, and what that answers
 
     @property
     def failed(self) -> Row | None:
@@ -120,7 +131,8 @@ class Snapshot:
         """The snapshot that `asdict` or `public` made; what else stands in `found` is left out."""
         known = {one.name: found[one.name] for one in fields(cls) if one.name in found}
         known |= {name: tuple(known[name]) for name in ("notices", "buttons")}
-        known["steps"] = tuple(Row(**row) for row in known["steps"])
+        known["steps"] = tuple(Row(**row | {"options": tuple(map(tuple, row["options"]))}) for row in known["steps"])
         known["facts"] = tuple((name, value) for name, value in known["facts"])
+        known["jobs"] = {int(number): cls.from_json(job) for number, job in known.get("jobs", {}).items()}
         known["login_box"] = LoginBox(**known["login_box"]) if known.get("login_box") else None
         return cls(**known)

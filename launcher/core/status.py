@@ -43,10 +43,12 @@ class Status:
         self.now = Snapshot(title, started=time.time())
 
     def show(self, **changed: Any) -> None:
-        """Change some of it. Another `state` has its own headline, if no `title` is given."""
+        """Change some of it. Another `state` has its own headline if no `title` is given, and nothing can be painted in
+        it if nothing else is said.
+        """
         with self.changes:
             if "state" in changed:
-                changed = {"title": HEADLINES[changed["state"]]} | changed
+                changed = {"title": HEADLINES[changed["state"]], "can_paint": False} | changed
             now = replace(self.now, **changed)
             if now != self.now:
                 self.now = now
@@ -144,8 +146,11 @@ class Step:
             self.status.row(self.name, self._blank(note))
 
     def fail(self, problem: Problem) -> None:
-        """It failed; the faces show the problem and the remedy."""
-        self.status.row(self.name, state=FAILED, ended=time.time(), problem=problem.what, remedy=problem.do)
+        """It failed; the faces show the problem, the remedy, and what may be taken in its place."""
+        options = getattr(problem, "options", ())
+        self.status.row(
+            self.name, state=FAILED, ended=time.time(), problem=problem.what, remedy=problem.do, options=options
+        )
 
     def _blank(self, note: str) -> Row:
         return Row(self.name, self.status._rows[self.name].title, note=note)

@@ -11,7 +11,7 @@ GATHER: Final = 1200  # milliseconds after which they are told in any case
 def wake_ups(folders: Callable[[], set[str]], every: float, stop: threading.Event) -> Iterator[set[str] | None]:
     """The paths that changed below the folders, none after so many seconds without; None: nobody knows. Ends at `stop`.
 
-    The folders may be others each time; they must be real ones, for links would be followed.
+    The folders may be others each time. Those below them are not watched, for links would be followed: to Drive.
     """
     try:
         from watchfiles import watch  # Colab's image has it
@@ -24,7 +24,8 @@ def wake_ups(folders: Callable[[], set[str]], every: float, stop: threading.Even
             continue
         try:
             told = watch(*watched, watch_filter=None, debounce=GATHER, step=STEP, stop_event=stop,
-                         rust_timeout=seconds, yield_on_timeout=True, ignore_permission_denied=True)  # fmt: skip
+                         rust_timeout=seconds, yield_on_timeout=True, ignore_permission_denied=True,
+                         recursive=False)  # fmt: skip
             for number, changes in enumerate(told):  # what happened before it watched was not told
                 yield {path for _, path in changes} if number else None
                 if folders() != watched:

@@ -10,6 +10,7 @@ from typing import Any, Final
 from launcher.colab.machine import Machine
 from launcher.core.problem import Problem
 from launcher.core.process import CommandError, own_environment, run
+from launcher.core.remedies import NEW_MACHINE, NEW_SESSION
 
 LOOKS_ALIVE: Final = 2.0  # seconds; the system remembers what it saw in a mount for one
 CONSENT_PATIENCE: Final = 100.0  # seconds; Google's own question is open for 120 and says nothing when they are over
@@ -17,28 +18,39 @@ MOUNT_PATIENCE: Final = 140.0  # seconds; pexpect waits for the mount for 150 af
 FLUSH_SILENCE: Final = 3600.0  # seconds
 
 PRESS_AGAIN: Final = "press ▶ again"
-NEW_MACHINE: Final = f"Choose Runtime → Disconnect and delete runtime, then {PRESS_AGAIN}."
-WITHOUT_DRIVE: Final = f"Use a personal Google account, or set **keep_on_drive** to **nothing**, and {PRESS_AGAIN}."
+BEGIN_ANEW: Final = f"To begin anew, {NEW_MACHINE}, then {PRESS_AGAIN}."
+WITHOUT_DRIVE: Final = "To work without Drive, set **keep_on_drive** to **nothing**."
+ANOTHER_ACCOUNT: Final = f"Use a personal Google account and {PRESS_AGAIN}. {WITHOUT_DRIVE}"
 
 # What `drive.mount` says when it fails (google.colab/drive.py, read 2026-04) -> what a person can do.
 MOUNT_FAILURES: Final = (
     (
         "credential propagation",
-        "You did not allow Google Drive.",
-        "Press ▶ again and choose **Connect to Google Drive** in the window that opens. If no window opens, allow "
-        f"pop-ups and third-party cookies for colab.research.google.com and {PRESS_AGAIN}. To work without Drive, set "
-        "**keep_on_drive** to **nothing**.",
+        "Google did not give this notebook your Drive.",
+        "Press ▶ again, choose in the window that opens the account with which you opened Colab, and tick all boxes. "
+        "If no window opens, allow pop-ups and third-party cookies for colab.research.google.com. If it happens again, "
+        f"Google may have an outage: {PRESS_AGAIN} later, or set **keep_on_drive** to **nothing**.",
     ),
-    ("domain policy", "Your organization does not allow Google Drive in Colab.", WITHOUT_DRIVE),
+    (
+        "User cancelled",
+        "Google's question about your Drive was closed without an answer.",
+        f"To allow it, {PRESS_AGAIN} and answer the question. {WITHOUT_DRIVE}",
+    ),
+    (
+        "TBE_",
+        "This session has lost what it needs to ask Google for your Drive.",
+        f"To have it again, {NEW_SESSION}, then {PRESS_AGAIN}.",
+    ),
+    ("domain policy", "Your organization does not allow Google Drive in Colab.", ANOTHER_ACCOUNT),
     (
         "must not already contain files",
         "The folder /content/drive already has files in it, so Google Drive cannot be connected there.",
-        NEW_MACHINE,
+        BEGIN_ANEW,
     ),
     (
         "must not be a symlink",
         "/content/drive is a link to another folder, so Google Drive cannot be connected there.",
-        NEW_MACHINE,
+        BEGIN_ANEW,
     ),
     (
         "timeout during initial read",
@@ -109,8 +121,7 @@ def mount_problem(text: str, types: list[str], seconds: float) -> Problem:
     if timed_out and seconds < CONSENT_PATIENCE + MOUNT_PATIENCE:
         return Problem(
             "Google Drive took too long to connect.",
-            f"Wait a minute and {PRESS_AGAIN}. If this keeps happening, choose Runtime → Disconnect and delete runtime "
-            "and start again.",
+            f"Wait a minute and {PRESS_AGAIN}. If this keeps happening, {NEW_MACHINE} and start again.",
         )
     for pattern, what, do in MOUNT_FAILURES:
         if pattern.lower() in text.lower() and not timed_out:
@@ -123,8 +134,7 @@ def mount_problem(text: str, types: list[str], seconds: float) -> Problem:
         )
     return Problem(
         f"Google Drive could not be connected ({': '.join(part for part in (types[0], text.strip()[:200]) if part)}).",
-        f"Wait a minute and {PRESS_AGAIN}. If it fails again, choose Runtime → Disconnect and delete runtime and "
-        "start again.",
+        f"Wait a minute and {PRESS_AGAIN}. If it fails again, {NEW_MACHINE} and start again.",
     )
 
 

@@ -16,7 +16,7 @@ from launcher.core.outside import make_way
 from launcher.webui.outputs import OUTPUTS
 
 EXTENSIONS: Final = "extensions"
-NOT_ON_TOP: Final = frozenset({"models", "cache", "tmp"})  # models is a link to Drive; the others are made anew
+NOT_ON_TOP: Final = frozenset({"cache", "tmp"})  # they are made anew
 NEVER_KEPT: Final = frozenset({"__pycache__", ".locks", ".git"})
 # The hub's cache keeps contents in blobs/, and their names in snapshots/ as links to them. Google Drive has no links: a
 # name is kept as the file that it leads to, which is all that the hub's client asks for.
@@ -81,7 +81,7 @@ def is_made_here(name: str) -> bool:
 
 def enters(folders: Sequence[str]) -> bool:
     """True if files in this folder are kept. `folders` are the parts of its name on Drive."""
-    barred = NEVER_KEPT | NOT_ON_TOP | {"log"} if folders[0] == EXTENSIONS else NEVER_KEPT
+    barred = NEVER_KEPT | NOT_ON_TOP | {"log", "models"} if folders[0] == EXTENSIONS else NEVER_KEPT
     if folders[0] == HUB_CACHE and not NOT_IN_HUB_CACHE.isdisjoint(folders[:4]):  # huggingface/hub/models--x--y/blobs
         return False
     return folders[0] not in NOT_ON_TOP and barred.isdisjoint(folders)

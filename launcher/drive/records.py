@@ -1,6 +1,5 @@
 """One record for each file of the machine that is kept; the queue is those that are not on Drive as they are now."""
 
-import contextlib
 import os
 import stat
 import threading
@@ -16,7 +15,6 @@ from launcher.drive.names import (
     HUB_CACHE,
     IMAGES,
     NOT_KEPT_ENDINGS,
-    NOT_ON_TOP,
     Fingerprint,
     enters,
     fingerprint_of,
@@ -56,7 +54,6 @@ class Records:
         self._folders: set[str] = set()  # that were looked into
         self._names: dict[str, str] = {}  # another name on Drive than a file of the data directory has -> the file
         self._inode: int | None = None  # of the data directory
-        self._on_top: set[tuple[str, int]] = set()
         self._unreadable: set[str] = set()
         self._lock = threading.Lock()
 
@@ -137,20 +134,8 @@ class Records:
     # ---- what is on the machine
 
     def folders(self) -> set[str]:
-        """The folders to watch: no links, which lead to Drive, and nothing that is not kept."""
-        if not os.path.isdir(self.data):
-            return set()
-        with os.scandir(self.data) as entries:
-            top = {e.path for e in entries if not e.is_symlink() and e.is_dir() and e.name not in NOT_ON_TOP}
-        return top | {folder for folder in self._outside if os.path.isdir(folder)}
-
-    def changed_on_top(self) -> set[str]:
-        """The files beside those folders that have changed since it was asked last: settings, for example."""
-        before = self._on_top
-        with contextlib.suppress(FileNotFoundError):  # one was deleted just now: the next time shows it
-            found = [(str(path), path.lstat()) for path in Path(self.data).glob("*")]
-            self._on_top = {(path, info.st_mtime_ns) for path, info in found if not stat.S_ISDIR(info.st_mode)}
-        return {path for path, _ in self._on_top ^ before}
+        """The folders to watch: those that were looked into, so no links, and nothing that is not kept."""
+        return set(self._folders)
 
     def inspect(self, outside: Mapping[Path, str], changed: Collection[str] | None) -> None:
         """Look at all files, or at the paths that have `changed` and those that were missing.

@@ -139,8 +139,7 @@ class Sync:
 
     def _wake_up(self, changed: set[str] | None) -> None:
         self.heartbeat = now = time.monotonic()
-        on_top = self._records.changed_on_top()
-        paths = None if changed is None or now >= self._due else changed | on_top
+        paths = None if now >= self._due else changed
         if paths is None or paths or any(record.due <= now for record in self._records.queue.values()):
             self._stop.wait(SETTLED)  # what was written just now can be copied then
             while self._poll(SETTLED, paths) >= AT_ONCE and not self._stop.is_set():

@@ -3,9 +3,12 @@
 import re
 from dataclasses import dataclass
 from typing import Final
+from urllib.parse import urlsplit
 
 from launcher.core.problem import Problem
 from launcher.core.process import CommandError
+from launcher.models.identify import WEIGHTS
+from launcher.models.sources import civitai, google_drive, hugging_face
 from launcher.source.git import git, last_words, main_branch
 
 EXAMPLE: Final = "Paste an address like https://github.com/owner/name."
@@ -19,13 +22,21 @@ ADDRESS_FAILURES: Final = (
     (
         r"not found|does not exist|error: 404|not valid: is this a git repository|dumb http|info/refs",
         "There is no git repository at {url}.",
-        "Open the extension's main page, copy its address from your browser, and press ▶ again.",
+        "Open the extension's main page, and copy its address from your browser.",
     ),
     (
         r"Could not resolve host|Failed to connect|Connection refused|timed out|error: 5\d\d",
         "{url} does not answer.",
-        "Check the address, wait a minute, and press ▶ again.",
+        "Check the address, or wait a minute and try again.",
     ),
+)
+
+
+MODEL_HOSTS: Final = (*hugging_face.HOSTS, *civitai.HOSTS, *google_drive.HOSTS)
+GIT_HOSTS: Final = ("github.com", "gitlab.com", "codeberg.org", "bitbucket.org", "gitee.com")
+# On these hosts, what is a file and no repository.
+NO_REPOSITORY: Final = re.compile(
+    rf"/(?:raw|releases/download)/|(?:{'|'.join(re.escape(one) for one in WEIGHTS)})$", re.IGNORECASE
 )
 
 
@@ -38,18 +49,35 @@ class Address:
     page: str | None = None  # what the link said behind /tree/: a branch, perhaps with a folder
 
 
+def is_repository(text: str, git_first: bool = False) -> bool:
+    """True for the address of a repository that may be an extension, not of a model or a file.
+
+    `git_first`: one on a host that is known for neither is taken for a repository.
+    """
+    if re.match(r"(?:ssh://)?git@", text):
+        return not any(f"@{host}" in text for host in MODEL_HOSTS)
+    try:
+        parts = urlsplit(text)
+        host = (parts.hostname or "").removeprefix("www.")
+    except ValueError:
+        return False
+    if host in MODEL_HOSTS or parts.scheme not in ("http", "https", "ssh") or NO_REPOSITORY.search(parts.path):
+        return False
+    return (host in GIT_HOSTS and parts.path.strip("/").count("/") > 0) or git_first or parts.path.endswith(".git")
+
+
 def checked_address(text: str) -> Address:
     """What a person pasted: an address for git, or of a page about the repository, in any of its spellings.
 
     Raises `Problem` for what is none, and for one with a password in it.
     """
     link = re.sub(r"^(?:ssh://)?git@([\w.-]+)[:/]", r"https://\1/", text.strip().strip("<>\"'` "))
-    link = re.sub(r"^http://", "https://", re.sub(r"[?#].*$", "", link))
+    link = re.sub(r"(?i)^https?://(?:www\.)?", "https://", re.sub(r"[?#].*$", "", link))
     if re.match(r"[\w-]+(?:\.[\w-]+)+/[\w.-]", link):
         link = f"https://{link}"
     found = re.fullmatch(
         r"https://(?P<login>[^/@\s]*@)?(?P<repository>[\w.-]+(?::\d+)?(?:/[\w.~+-]+)+?)/?(?:/-)?"
-        r"(?:/(?:tree|blob)/(?P<page>\S*))?(?:/(?:releases|issues|wiki|pulls|commits)\b\S*)?",
+        r"(?:/(?:tree|blob)/(?P<page>\S*))?(?:/(?:releases|issues|wiki|pulls?|commits?|actions|discussions)\b\S*)?",
         link,
     )
     if not found:
@@ -59,7 +87,10 @@ def checked_address(text: str) -> Address:
             "The address has a user name or a password in it, which would end up on Google Drive.",
             "Paste it without the part before the @.",
         )
-    repository = found["repository"].removesuffix(".git")
+    host, owner, *rest = found["repository"].split("/")
+    repository = "/".join([host.lower(), owner, *(rest[:1] if host.lower() == "github.com" else rest)]).removesuffix(
+        ".git"
+    )
     name = repository.rpartition("/")[2]
     if not re.fullmatch(r"\w[\w.-]*", name):
         raise Problem(f'"{name}" cannot be the name of a folder.', EXAMPLE)
@@ -84,9 +115,7 @@ def head_commit(url: str, ref: str = "HEAD") -> str:
         for pattern, what, do in ADDRESS_FAILURES:
             if re.search(pattern, error.output, re.IGNORECASE):
                 raise Problem(what.format(url=url), do) from error
-        raise Problem(
-            f"{url} could not be read: {last_words(error)}.", "Check the address and press ▶ again."
-        ) from error
+        raise Problem(f"{url} could not be read: {last_words(error)}.", "Check the address, and try again.") from error
     if not response:
         lost = f"has no branch called {ref.removeprefix('refs/heads/')} any more" if ref != "HEAD" else "is empty"
         raise Problem(f"The repository at {url} {lost}.", "Check the address.")

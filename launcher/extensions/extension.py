@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from launcher.core.files import copy_whole
 from launcher.core.folder import Folder, leads_nowhere
@@ -20,7 +20,7 @@ from launcher.drive.names import UNFINISHED, is_drives_fault
 from launcher.source.checkout import Repository, branch_of, check_out, check_out_submodules, keep_history, put_files
 from launcher.source.git import BUSY_MARK, PLACED_MARK, git, head_of, last_words, setting
 from launcher.source.kept import BUNDLE, SOURCE_DIR, origin_of, pull_history, push_history, used_commit
-from launcher.webui.settings_files import SWITCHED_OFF, check_settings_file, read_settings, write_settings
+from launcher.webui.settings_files import ALL_OFF, SWITCHED_OFF, check_settings_file, read_settings, write_settings
 
 MOST_NAMED: Final = 3  # files in a sentence
 
@@ -187,8 +187,16 @@ def restore_own_file(drive_dir: Path, files: Path, inside: str) -> None:
 
 def switched_off(folder: Folder) -> set[str]:
     """The names of the extensions that A1111's own settings have switched off."""
-    found = (read_settings(folder.data) or {}).get(SWITCHED_OFF)
-    return {name for name in found if isinstance(name, str)} if isinstance(found, list) else set()
+    settings = read_settings(folder.data) or {}
+    found, every = settings.get(SWITCHED_OFF), set[str]()
+    if all_switched_off(settings):
+        every = {extension.name for extension in extensions_on_drive(folder)}
+    return every | ({name for name in found if isinstance(name, str)} if isinstance(found, list) else set())
+
+
+def all_switched_off(settings: dict[str, Any]) -> bool:
+    """True where A1111 loads none, or only its own ones, whatever the list of those that are off says."""
+    return settings.get(ALL_OFF) in ("all", "extra")
 
 
 def switch(folder: Folder, *, off: Iterable[str] = (), on: Iterable[str] = ()) -> None:
@@ -197,4 +205,5 @@ def switch(folder: Folder, *, off: Iterable[str] = (), on: Iterable[str] = ()) -
         return
     check_settings_file(folder.data)  # one that cannot be read is set aside, never overwritten
     settings = read_settings(folder.data) or {}
-    write_settings(folder.data, settings | {SWITCHED_OFF: sorted((switched_off(folder) | {*off}) - {*on})})
+    changed = {SWITCHED_OFF: sorted((switched_off(folder) | {*off}) - {*on})}
+    write_settings(folder.data, settings | changed | ({ALL_OFF: "none"} if all_switched_off(settings) else {}))

@@ -1,23 +1,29 @@
 """What the cell "Add or update an extension" does."""
 
 import os
+import re
 import shutil
 import time
 from dataclasses import dataclass
 from typing import Final
+from urllib.parse import quote
 
 from launcher.core.folder import Folder
 from launcher.core.outside import read_text
 from launcher.core.problem import Problem
 from launcher.core.status import Step
-from launcher.extensions.address import checked_address, head_commit, refuse_other_branch
+from launcher.extensions.address import Address, checked_address, head_commit, refuse_other_branch
 from launcher.extensions.extension import Extension, extensions_on_drive, switch, switched_off
-from launcher.source.checkout import check_out, keep_edits
-from launcher.source.git import changed_files
+from launcher.models.identify import WEIGHTS
+from launcher.models.remote import Offered
+from launcher.source.checkout import check_out, keep_edits, keep_history
+from launcher.source.git import changed_files, git
 from launcher.source.kept import origin_of, pull_history
 
 CONTROLNET: Final = "sd-webui-controlnet"
-CONTROLNET_URL: Final = f"https://github.com/Mikubill/{CONTROLNET}.git"
+# What A1111 loads of an extension (modules/scripts.py, ui_gradio_extensions.py, localization.py, launch_utils.py).
+LOADED: Final = re.compile(r"(?:scripts|javascript|localizations)/.|(?:install|preload)\.py$|style\.css$")
+MOST_OFFERED_FILES: Final = 8
 EXTENSION_ACTIONS: Final = ("add", "update all", "list", "remove", "switch off", "switch on")
 REMOVED: Final = "removed-extensions"  # the folder on Drive
 NONE: Final = "there are no extensions"
@@ -25,14 +31,18 @@ NONE: Final = "there are no extensions"
 
 @dataclass(frozen=True)
 class Change:
-    """What came of an action, as a sentence. `new`: something is not as it was, which counts from the next start on."""
+    """What came of an action, as a sentence. `new`: something is not as it was, which counts from the next start on.
+
+    `added`: an extension that was not there before.
+    """
 
     message: str
     new: bool = True
+    added: Extension | None = None
 
 
 def change_one(folder: Folder, action: str, what: str, step: Step) -> Change:
-    """Do one of `EXTENSION_ACTIONS` with an address or a name. Raises `Problem`."""
+    """Do one of `EXTENSION_ACTIONS` but **add**, with a name. Raises `Problem`."""
     if action == "update all":
         return update_all(folder, step)
     if action == "list":
@@ -41,9 +51,7 @@ def change_one(folder: Folder, action: str, what: str, step: Step) -> Change:
             pull_history(folder, extension.drive_dir)
         return Change("; ".join(extension.in_words() for extension in extensions) or NONE, new=False)
     if not what.strip():
-        raise Problem("The field **what** is empty.", "Paste the address of an extension's page, or write its name.")
-    if action == "add":
-        return add_extension(folder, what, step)
+        raise Problem("The field **what** is empty.", "Write the name of an extension there: **list** names them.")
     extension = extension_meant(folder, what)
     if action == "remove":
         return remove_extension(extension)
@@ -55,9 +63,9 @@ def change_one(folder: Folder, action: str, what: str, step: Step) -> Change:
     return Change(message)
 
 
-def add_extension(folder: Folder, text: str, step: Step) -> Change:
+def add_extension(folder: Folder, what: Address | str, step: Step) -> Change:
     """Fetch an extension, or update it if it is there. Raises `Problem`."""
-    address = checked_address(text)
+    address = checked_address(what) if isinstance(what, str) else what
     step.say(f"asking {address.url}")
     head_commit(address.url)
     refuse_other_branch(address)
@@ -69,17 +77,39 @@ def add_extension(folder: Folder, text: str, step: Step) -> Change:
             return update_extension(there, step)
         raise Problem(
             f"There is another extension called {there.name} already" + (f", from {there.url}." if there.url else "."),
-            "Remove that one first, with the action **remove**.",
+            "Remove that one first: the cell **Add or update an extension** has the action **remove**.",
         )
     extension = Extension(folder, address.name)
     try:
-        check_out(folder, extension.repository(address.url), extension.files, step)
+        history = pull_history(folder, extension.drive_dir, step)
+        commit = keep_history(folder, history, extension.repository(address.url), step)
+        refuse_no_extension(address, git("ls-tree", "-r", "--name-only", "-z", commit, at=history).split("\0"), step)
+        check_out(folder, extension.repository(address.url, wanted=commit), extension.files, step)
         extension.put(step)
     except BaseException:  # nothing half-made is left to be trusted
         extension.remove_from_machine()
         shutil.rmtree(extension.drive_dir, ignore_errors=True)
         raise
-    return Change(f"{extension.in_words()}, added")
+    return Change(f"{extension.in_words()}, added", added=extension)
+
+
+def refuse_no_extension(address: Address, files: list[str], step: Step) -> None:
+    """Raise `Problem` for a repository with these `files` that has models in place of a program, or is a web UI."""
+    if "webui.py" in files and "launch.py" in files:
+        do = "This launcher brings AUTOMATIC1111 itself; paste the address of an extension for it."
+        raise Problem(f"{address.name} is a whole web UI, not an extension.", do)
+    if any(map(LOADED.match, files)):
+        return
+    models = [name for name in files if name.lower().endswith(WEIGHTS)]
+    if not models:
+        step.notice(f"{address.name} has nothing that AUTOMATIC1111 loads. It may be made for another program.")
+    elif "github.com/" in address.url:
+        raw = f"{address.url.removesuffix('.git')}/blob/HEAD/"
+        options = tuple((name, raw + quote(name)) for name in models[:MOST_OFFERED_FILES])
+        raise Offered(f"{address.name} has models, and no extension.", "Choose the model that you want.", options)
+    else:
+        do = "Open it in your browser, and paste the link of the model file there."
+        raise Problem(f"{address.name} has models, and no extension.", do)
 
 
 def update_extension(extension: Extension, step: Step) -> Change:
@@ -90,7 +120,7 @@ def update_extension(extension: Extension, step: Step) -> Change:
     if not before or not url:
         raise Problem(
             "It was not installed by git, so it cannot be updated.",
-            "Remove it with the action **remove**, then add it again by the address of its page.",
+            "In the cell **Add or update an extension**, remove it, then add it by the address of its page.",
         )
     step.say(f"asking {url}")
     followed = origin_of(history).get("followed")  # a branch, by which one could be added once
@@ -152,7 +182,8 @@ def extension_meant(folder: Folder, word: str) -> Extension:
     found = extension_named(folder, name)
     if not found:
         names = ", ".join(extension.name for extension in extensions_on_drive(folder))
-        raise Problem(f"There is no extension called {name!r}.", f"Installed: {names or 'none'}.")
+        do = f"Write one of these names: {names}." if names else "You have no extensions yet: nothing needs to be done."
+        raise Problem(f"There is no extension called {name!r}.", do)
     return found
 
 

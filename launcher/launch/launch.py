@@ -3,20 +3,24 @@
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import replace
+from pathlib import Path
 from typing import Any, Final
 
 from launcher.access.auth import USER
 from launcher.access.link import PublicLink
 from launcher.access.pages import OWN_PAGES
 from launcher.colab.machine import Machine
-from launcher.core.fields import Settings
-from launcher.core.folder import Folder
+from launcher.core.fields import DEFAULTS, NOTHING, OWNED, USUAL_FOLDER, asked_in
+from launcher.core.folder import WEBUI_FOLDER, Folder
 from launcher.core.problem import Problem
 from launcher.core.session import Session, read_object, write_object
 from launcher.core.snapshot import Button, LoginBox, State
 from launcher.core.status import Status, Step
+from launcher.drive.find import kept_folder
+from launcher.drive.remembered import Remembered
 from launcher.drive.sync import Sync
+from launcher.launch.remember import field_of, folder_of_last_time, settings_of, sound, to_remember
 from launcher.launch.steps import STEPS, Steps
 from launcher.models.fetch import Fetcher
 from launcher.models.pasted import without_secrets
@@ -24,7 +28,6 @@ from launcher.source.versions import Tries
 from launcher.webui.outputs import OutputFolders
 from launcher.webui.process import WebUI
 
-SEED_FOLDER: Final = "stable-diffusion-webui"  # below drive_folder, as the launchers before this one had it
 KEEP_OPEN: Final = "Leave this page open; you can do something else meanwhile."
 READY: Final = "■ closes this panel; the web UI keeps running. **Stop everything** ends it."
 
@@ -32,28 +35,40 @@ Ask = Callable[..., dict[str, Any]]
 
 
 class Launch:
-    """Made of the settings; nothing runs yet: `story.begin` begins it.
+    """Made of what was chosen; nothing runs yet: `story.begin` begins it.
 
-    `ask` puts a question to the person who looks at the launch; `somebody` says whether there is one. What a launch
-    `before` keeps on Drive is kept on by this one if it is the same folder.
+    Where that names no folder, `settle` finds it once Drive is there; until then the settings and the folder on Drive
+    are a guess. `ask` puts a question to the person who looks at the launch; `somebody` says whether there is one.
+    What a launch `before` keeps on Drive is kept on by this one if it is the same folder.
     """
 
     tries: Tries  # the versions of A1111 it may use, once they are chosen
+    folder: Folder
+    webui: WebUI
+    outputs: OutputFolders
+    sync: Sync
 
     def __init__(
         self,
-        settings: Settings,
+        choices: dict[str, Any],
         machine: Machine,
         status: Status,
         ask: Ask,
         somebody: Callable[[], bool],
         before: "Launch | None" = None,
     ) -> None:
-        self.settings, self.status, self.ask, self.somebody = settings, status, ask, somebody
-        self.machine = machine if settings.uses_drive else replace(machine, mountpoint=None)
-        kept = self.machine.drive / settings.drive_folder / SEED_FOLDER
-        self.folder = Folder(kept, machine.disk, settings.models_on_drive or not self.machine.mountpoint)
+        self.choices, self.settings = asked_in(choices), settings_of(choices)
+        self.checkpoint_asked = "checkpoint" in self.choices  # else the web UI's own choice of last time is good
+        self.status, self.ask, self.somebody = status, ask, somebody
+        self.machine = machine if self.settings.uses_drive else replace(machine, mountpoint=None)
+        self.models_named: str | None = None  # a place on Drive, named in place of a folder, that has models only
+        drive, name = self.machine.drive, self.settings.drive_folder
+        self._named = name  # as a person wrote it
+        same = before and name in ("", before.settings.drive_folder) and before.folder.kept.is_relative_to(drive)
+        self._live_in(before.folder.kept if before and same else drive / (name or USUAL_FOLDER) / WEBUI_FOLDER)
         self.session = Session(self.folder.session)
+        self.settled, self._settling = False, threading.Lock()
+        self.to_save: dict[str, Any] = {}  # the choices that Drive shall keep
         self.over = threading.Event()  # what is underway should end; what runs outside stays
         self.ended = threading.Event()  # nobody needs this launch any more
         self.restart_wanted = threading.Event()
@@ -61,30 +76,101 @@ class Launch:
         self._threads: dict[str, threading.Thread] = {}
         self.variables: dict[str, str] = {}  # of the kernel that asked for it
         self.steps = Steps(status, self.session.log, self.over)
-        self.webui = WebUI(self.folder)
-        self.public_link = PublicLink(self.folder, machine, settings.link, self._colabs_link)
-        self.outputs = OutputFolders(self.folder.code, self.folder.data, kept, status.notice)
-        self.sync = Sync(
-            self.folder.data,
-            kept,
-            lambda line: status.show(kept=line),
-            say=status.notice,
-            elsewhere=self.outputs.elsewhere,
-        )
+        self.public_link = PublicLink(self.folder, machine, self.settings.link, self._colabs_link)
         if before and before.sync.running and before.folder == self.folder:
             self.sync, self.outputs = before.sync, before.outputs
         self.drive_away = False  # it was disconnected while the web UI runs
         self.full_said = False  # that Drive is full
         self.tunneled = False  # the link had a tunnel that ran when it was looked at last
         self.used_at = time.time()  # when somebody used the web UI last
+        self.fetchers: list[Fetcher] = []  # they know which files are used
+        self.no_card: Problem | None = None  # why there is no card that can be used, where there should be one
+        self.checkpoint: str | None = None  # that was taken in place of one that did not load
         self.start_noted = True  # False: a version has started, and Drive does not know it yet
+
+    # ---- its folder and its settings
+
+    def _live_in(self, kept: Path) -> None:
+        """Have its folder there, with what works on it."""
+        models_kept = self.settings.models_on_drive or not self.machine.mountpoint
+        self.folder = Folder(kept, self.machine.disk, models_kept)
+        self.webui = WebUI(self.folder)
+        self.outputs = OutputFolders(self.folder.code, self.folder.data, kept, self.status.notice)
+        self.sync = Sync(
+            self.folder.data,
+            kept,
+            lambda line: self.status.show(kept=line),
+            say=self.status.notice,
+            elsewhere=self.outputs.elsewhere,
+        )
+
+    def settle(self) -> None:
+        """Once Drive is there: find the folder, and what was chosen for it last. Raises `Problem` and `OSError`."""
+        with self._settling:
+            if self.settled:
+                return
+            kept = kept_folder(self.machine.drive, self._named) if self._named else None
+            if not kept:
+                self.models_named = self._named or None
+                kept = folder_of_last_time(self.machine.drive, self.ask, self.status.notice)
+            last = sound(Remembered.read(kept, self.status.notice).choices)
+            self.settings = settings_of({one: last[one] for one in last if last[one] != NOTHING} | self.choices)
+            self.take_place(kept)
+
+    def take_place(self, kept: Path) -> None:
+        """This is the folder on Drive: what was a guess is known now."""
+        models_kept = self.settings.models_on_drive or not self.machine.mountpoint
+        if (kept, models_kept) != (self.folder.kept, self.folder.models_kept):
+            if self.sync.running:  # the launch before kept another folder
+                self.sync.stop()
+            self._live_in(kept)
+        self.settled = True
+        self._go_by({"drive_folder": field_of(self.machine.drive, kept)})
+
+    def news_in(self, asked: dict[str, Any]) -> dict[str, Any]:
+        """Without its own folder as it was named at first: "AI/models" may have become another name."""
+        same = settings_of(asked).drive_folder == self._named
+        return {name: value for name, value in asked.items() if not (same and name == "drive_folder")}
+
+    def _go_by(self, asked: dict[str, Any]) -> None:
+        self.settings = settings_of(self.settings.as_form() | asked)
+        self.choices |= self.settings.as_form() if self.settled else asked
+        if not self.checkpoint_asked:
+            self.choices.pop("checkpoint", None)
+        self.public_link.wanted = self.settings.link
+        self.to_save = to_remember(self.settings)
+
+    def choose(self, asked: dict[str, Any]) -> None:
+        """Something was chosen besides: what a start goes by takes effect at the next one."""
+        self._go_by(asked)
+        self.announce()
+
+    def forget_choices(self) -> None:
+        """As if nothing had ever been chosen; what runs keeps its folder, and what is kept of it."""
+        self.choose({name: value for name, value in DEFAULTS.items() if name not in OWNED})
+        self.to_save = {}
+
+    def announce(self, **what: Any) -> None:
+        """Tell the door what it may show, and note what is launched: whoever comes after this service goes by it."""
+        images = (self.folder.data / "outputs", self.folder.data / "log" / "images")
+        self.session.lead_to(api=self.settings.api, images=[str(path) for path in images])
+        self.note(**what)
+
+    def save_choices(self) -> None:
+        """Have them in the folder on Drive. Raises `OSError`."""
+        saved: dict[str, Any] | None = None
+        while saved is not self.to_save:  # they may change meanwhile
+            saved = self.to_save
+            Remembered.write(self.folder.kept, choices=saved, used_at=time.time())
 
     def fetcher(self, step: Step, ask: Ask) -> Fetcher:
         def ask_token(name: str, reason: str) -> str:
             return str(ask("token", name=name, reason=reason)["token"])
 
         on_drive = self.machine.mountpoint is not None and self.settings.models_on_drive
-        return Fetcher(self.folder, "Google Drive" if on_drive else "the disk", ask_token, step)
+        fetcher = Fetcher(self.folder, "Google Drive" if on_drive else "the disk", ask_token, step)
+        self.fetchers.append(fetcher)
+        return fetcher
 
     def _colabs_link(self, port: int) -> str:
         """Colab's own link; raises `Problem` where Colab gives none."""
@@ -111,33 +197,42 @@ class Launch:
     def does(self, what: str) -> bool:
         return what in self._threads and self._threads[what].is_alive()
 
+    def wait_for(self, what: str) -> None:
+        """Wait until what is done beside it has come to its end, or the launch has."""
+        while self.does(what) and not self.over.is_set():
+            self._threads[what].join(0.1)
+
     def prepare(self) -> None:
-        """Note what is launched: whoever comes after this service goes by it."""
+        """Show its steps."""
         self.session.prepare()
-        self.note(variables=self.variables)
-        images = (self.folder.data / "outputs", self.folder.data / "log" / "images")
-        self.session.lead_to(api=self.settings.api, images=[str(path) for path in images])
+        self.announce(variables=self.variables)
         for name, title in STEPS:
             self.status.add(name, title if self.machine.mountpoint or name != "drive" else "Your folder")
         self.status.show(foot=KEEP_OPEN)
-        self.status.fact("Machine", self.machine.described)
-
-    def choose(self, settings: Settings) -> None:
-        """Other choices for what runs; what its start goes by takes effect at the next one."""
-        self.settings, self.public_link.wanted = settings, settings.link
-        self.session.lead_to(api=settings.api)
-        self.note()
 
     def finish(self) -> None:
         """Nothing of it begins any more; what runs goes on."""
         self.over.set()
         self.ended.set()
 
+    @property
+    def _to_note(self) -> dict[str, Any]:
+        form = self.settings.as_form() if self.settled else self.choices
+        return form | {name: without_secrets(form[name]) for name in form if name == "checkpoint"}
+
     def note(self, **what: Any) -> None:
         """Note its settings and this in the session."""
-        settings = asdict(self.settings) | {"checkpoint": without_secrets(self.settings.checkpoint)}
-        found = read_object(self.session.launch_file) | {"settings": settings} | what
-        write_object(self.session.launch_file, found)
+        where = {"kept": str(self.folder.kept)} if self.settled else {}
+        found = read_object(self.session.launch_file)
+        write_object(self.session.launch_file, found | {"settings": self._to_note} | where | what)
+
+    def note_end(self) -> None:
+        """Nothing runs any more. What keeps nothing on Drive is remembered for as long as the machine is there."""
+        self.session.forward.unlink(missing_ok=True)
+        if self.settings.uses_drive:
+            self.session.launch_file.unlink(missing_ok=True)
+        else:
+            write_object(self.session.launch_file, {"nothing": self._to_note})
 
     def be_ready(self) -> None:
         """The web UI answers: show the way in, and the buttons."""
@@ -149,6 +244,8 @@ class Launch:
             where, images = "on this machine only", f"{self.public_link.url}{OWN_PAGES}images.zip"
         box = LoginBox(self.public_link.url, USER, self.public_link.login.password, where, seconds, images)
         buttons = (Button.RESTART, Button.STOP, *((Button.CONNECT,) if self.drive_away else ()))
+        says = self.webui.says.read()
+        shown = {"title": says.headline, "can_paint": says.paints, "login_box": box, "buttons": buttons, "foot": READY}
         with self.status.changes:
             if not self.ended.is_set():
-                self.status.show(state=State.READY, login_box=box, buttons=buttons, foot=READY)
+                self.status.show(state=State.READY, **shown)

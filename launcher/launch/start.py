@@ -1,26 +1,28 @@
 """Starting the web UI, and what it is started with."""
 
-import json
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Final, TypeVar
+from typing import Final
 
 import requests
 
-from launcher.core.fields import DEFAULT_CHECKPOINT
-from launcher.core.folder import GB, Folder, write_safely
+from launcher.core.folder import GB, Folder
 from launcher.core.problem import Problem
-from launcher.core.session import read_object
 from launcher.core.status import Step
-from launcher.extensions.extension import extensions_on_drive, put_extensions, switched_off
+from launcher.drive.remembered import Remembered
+from launcher.extensions.builtin import put_builtin
+from launcher.extensions.extension import all_switched_off, extensions_on_drive, put_extensions, switched_off
 from launcher.extensions.install import run_installers
 from launcher.extensions.manage import CONTROLNET, extension_arguments
 from launcher.extensions.suspects import Suspicion
+from launcher.launch.card import HIDES, LOOKING, compare_card
 from launcher.launch.launch import Launch
 from launcher.launch.steps import Failed
 from launcher.models.checksums import sync_checksums
 from launcher.models.previews import lend_previews
 from launcher.python import environment
 from launcher.python.bytecode import discard_bytecode
+from launcher.python.inspection import Inspection, inspect_packages, mend, note_works
 from launcher.python.lock import LOCKED_COMMIT, LOCKED_VERSION, packages_for
 from launcher.python.uv import webui_environment
 from launcher.source.versions import Stage
@@ -28,14 +30,18 @@ from launcher.source.webui import check_out_sub_repositories, check_out_version
 from launcher.webui.arguments import fixed_arguments, machine_arguments
 from launcher.webui.explain import not_loaded
 from launcher.webui.process import Plan
-from launcher.webui.settings_files import blame_page_settings, check_page_settings, check_settings_file
+from launcher.webui.settings_files import (
+    blame_page_settings,
+    check_page_settings,
+    check_settings_file,
+    read_settings,
+)
 from launcher.webui.text_files import check_texts
 
 EXTENSIONS_CHANGED: Final = "extensions changed"  # what the notice is about that a restart makes untrue
-NOTES: Final = "oneclick.json"  # in the folder on Drive
+# Arguments with which A1111 loads no extension of a person.
+NO_EXTENSIONS: Final = {"--disable-all-extensions", "--disable-extra-extensions"}
 BORROWED_FACT: Final = "Borrowed from this machine"  # a fact under the panel
-
-_T = TypeVar("_T")
 
 
 def reach(launch: Launch, stage: Stage, step: Step, checkpoint: str = "") -> None:
@@ -63,7 +69,8 @@ def note_what_started(launch: Launch) -> None:
     """Note on Drive the versions that have started, if that is new. Nobody need wait for Drive to take it."""
     if not launch.start_noted:
         launch.tries.worked()
-        note(launch.folder, extensions={one.name: one.commit for one in extensions_on_drive(launch.folder)})
+        worked = {one.name: one.commit for one in extensions_on_drive(launch.folder)}
+        Remembered.write(launch.folder.kept, extensions=worked)
         launch.start_noted = True
 
 
@@ -92,16 +99,18 @@ def say_borrowed(launch: Launch) -> None:
 
 
 def plan_of(launch: Launch, checkpoint: str) -> Plan:
+    launch.wait_for(LOOKING)
     folder, machine, settings = launch.folder, launch.machine, launch.settings
     model = max((path.stat().st_size for path in folder.checkpoints() if path.name == checkpoint), default=0)
     flags = (
-        *fixed_arguments(folder, checkpoint if settings.checkpoint != DEFAULT_CHECKPOINT else ""),
+        *fixed_arguments(folder, checkpoint if launch.checkpoint_asked else ""),
         *extension_arguments(folder),
         *machine_arguments(machine.gpu, machine.memory, machine.card_memory, model),
         *(("--enable-insecure-extension-access",) if settings.extensions_tab else ()),
         *settings.extra_arguments,
     )
-    return Plan(folder.python / "bin" / "python", flags, webui_environment(folder))
+    hidden = {HIDES: "-1"} if launch.no_card and not machine.gpu else {}  # else A1111 would go on asking it
+    return Plan(folder.python / "bin" / "python", flags, webui_environment(folder) | hidden)
 
 
 # ---- the start
@@ -122,19 +131,23 @@ def start_web_ui(launch: Launch, checkpoint: str) -> None:
         status.notice(text)
     launch.outputs.prepare()
     lend_previews(folder.code)
+    put_builtin(folder.code)
     with launch.steps.beside("passing on the checksums of your models"):
         sync_checksums(folder, only_news=True)
-    plan, suspicion = plan_of(launch, checkpoint), Suspicion(folder, noted(folder, "extensions", dict[str, str]()))
+    suspicion = Suspicion(folder, Remembered.read(folder.kept).extensions)
     while True:
+        plan = plan_of(launch, checkpoint)
+        why_none = all_are_off(folder, plan)
         off = switched_off(folder)
-        names = [one.name for one in extensions_on_drive(folder) if one.name not in off]
+        names = [one.name for one in extensions_on_drive(folder) if one.name not in off and not why_none]
         row.done((", ".join(names) or "none") + (f" ({ran} installed now)" if ran else ""))
+        status.notice(why_none, about="no extensions")
         if launch.over.is_set():
             raise Failed
         without = f" without {', '.join(suspicion.disabled)}" if suspicion.disabled else ""
         launch.steps.of("webui").say(f"starting Python{without}")
         try:
-            _come_up(launch, plan)
+            _come_up(launch, plan, checkpoint)
             break
         except Problem as problem:
             if launch.over.is_set():  # it was ended on purpose
@@ -155,6 +168,24 @@ def start_web_ui(launch: Launch, checkpoint: str) -> None:
         )
 
 
+def all_are_off(folder: Folder, plan: Plan) -> str | None:
+    """Why A1111 loads no extension at all, whatever the list of those that are off says; None if there are none."""
+    barred = NO_EXTENSIONS & {*plan.arguments}
+    if not extensions_on_drive(folder):
+        return None
+    if barred:
+        return (
+            f"None of your extensions is loaded: {min(barred)} in the field **extra_arguments** switches them all off. "
+            f"Remove it and press **Restart the web UI**."
+        )
+    if all_switched_off(read_settings(folder.data) or {}):
+        return (
+            "None of your extensions is loaded: a setting of the web UI switches them all off. The cell "
+            "**Add or update an extension** switches them on again, one by one."
+        )
+    return None
+
+
 def _leave_out_what_drive_gave(launch: Launch) -> str | None:
     """After a start that failed: leave out what came from Drive and may be why; what to say, None where nothing is."""
     folder = launch.folder
@@ -167,50 +198,57 @@ def _leave_out_what_drive_gave(launch: Launch) -> str | None:
     return None
 
 
-def _come_up(launch: Launch, plan: Plan) -> None:
-    """Start it, and check meanwhile that its packages work here; if they do not, mend them and start it again."""
+def _come_up(launch: Launch, plan: Plan, checkpoint: str) -> None:
+    """Start it, and inspect meanwhile whether its packages and the card work here. As soon as it is known that they do
+    not, they are mended, or the card is done without, and it is started again.
+    """
     launch.webui.start(plan)
     with ThreadPoolExecutor(1) as pool:
-        trouble = pool.submit(environment.trouble_with, launch.folder)
+        inspection = pool.submit(_inspect, launch, plan, checkpoint)
         try:
-            wait_until_ready(launch)
+            wait_until_ready(launch, unless=lambda: inspection.done() and inspection.result()[1])
         except Problem:
-            if not trouble.result():  # else that is why
+            if not inspection.result()[1]:  # else that is why
                 raise
-    if trouble.result():
+    found, useless = inspection.result()
+    if useless:
         launch.webui.stop()
-        with launch.steps.step("python", "checking what does not work on this machine") as step:
-            environment.make_work(launch.folder, step)
-            say_borrowed(launch)
-            step.done(f"{len(packages_of(launch.folder))} packages")
-        launch.webui.start(plan)
+        if found.cause:
+            with launch.steps.step("python", "replacing what does not work on this machine") as step:
+                found = mend(launch.folder, found, step)
+                compare_card(launch, found)
+                say_borrowed(launch)
+                step.done(f"{len(packages_of(launch.folder))} packages")
+        launch.webui.start(plan_of(launch, checkpoint))
         wait_until_ready(launch)
+    if not launch.no_card:
+        note_works(launch.folder, found)
 
 
-def wait_until_ready(launch: Launch) -> None:
-    """Wait until it is ready; raises `Problem` where it ends, `Failed` where the launch does."""
-    if not launch.webui.wait_until_ready(launch.steps.of("webui"), launch.over.is_set):
+def _inspect(launch: Launch, plan: Plan, checkpoint: str) -> tuple[Inspection, bool]:
+    """What is found of its packages and the card, and whether it is useless as it was started."""
+    found = inspect_packages(launch.folder)
+    compare_card(launch, found)
+    return found, found.cause is not None or plan_of(launch, checkpoint) != plan
+
+
+def wait_until_ready(launch: Launch, unless: Callable[[], bool] = lambda: False) -> None:
+    """Wait until it is ready, or `unless`; raises `Problem` where it ends, `Failed` where the launch does."""
+    step = launch.steps.of("webui")
+    if not launch.webui.wait_until_ready(step, lambda: launch.over.is_set() or unless()) and launch.over.is_set():
         raise Failed
 
 
 def _say_what_is_odd(launch: Launch) -> None:
-    """Name the extensions that A1111 went on without, and a CUDA library that came from elsewhere than the web UI's own
-    packages, and with it a second cuDNN.
-    """
+    """Name the extensions that A1111 went on without; for a report, a CUDA library that is not of its own packages."""
     reasons = [f"{name} ({reason})" for name, reason in not_loaded(launch.webui.last_words).items()]
     said = (
         f"These extensions did not load completely: {'; '.join(reasons)}. The rest of the web UI works. "
         "The cell **Add or update an extension** updates them, switches them off or removes them."
     )
     launch.status.notice(said if reasons else None, about="not loaded")
-    mixed = None
     if foreign := environment.foreign_libraries(launch.folder, launch.webui.pid):
-        mixed = (
-            f"The web UI has loaded {foreign[0]}, which is not the CUDA library it was made with: images can fail. "
-            "If they do, choose Runtime → Disconnect and delete runtime, and press ▶ again; if it happens again, "
-            "switch off the extension you added last."
-        )
-    launch.status.notice(mixed, about="CUDA libraries")
+        launch.status.fact("CUDA libraries from elsewhere", ", ".join(foreign[:3]))
 
 
 def use_checkpoint(launch: Launch, name: str) -> None:
@@ -219,20 +257,10 @@ def use_checkpoint(launch: Launch, name: str) -> None:
         sync_checksums(launch.folder)
     try:
         launch.webui.refresh_checkpoints()
-        if launch.settings.checkpoint != DEFAULT_CHECKPOINT:
+        if launch.checkpoint_asked:
             launch.webui.choose_checkpoint(name)
     except requests.RequestException as error:
         launch.status.notice(
             f"The web UI could not be switched to the checkpoint ({type(error).__name__}). "
             "Choose it at the top left of the web UI."
         )
-
-
-def noted(folder: Folder, what: str, default: _T) -> _T:
-    """What a launch noted on Drive for those after it: `extensions` that worked, models `looked_at`."""
-    found = read_object(folder.kept / NOTES).get(what)
-    return found if isinstance(found, type(default)) else default
-
-
-def note(folder: Folder, **what: object) -> None:
-    write_safely(folder.kept / NOTES, json.dumps(read_object(folder.kept / NOTES) | what))

@@ -37,6 +37,7 @@ class Steps:
     status: Status
     log: Path  # tracebacks go here
     over: threading.Event
+    stopped: str = STOPPED_NOTE
 
     def of(self, name: str) -> Step:
         return self.status.step(name, self.over)
@@ -55,7 +56,7 @@ class Steps:
         except Exception as error:
             ended = self.over.is_set() and not isinstance(error, Problem)
             if ended or isinstance(error, Failed | Interrupted):
-                step.reset(STOPPED_NOTE)
+                step.reset(self.stopped)
             else:
                 step.fail(self.problem(error))
             raise Failed from error

@@ -50,8 +50,7 @@ def end_everything(launch: Launch) -> None:
     launch.public_link.close()
     for step in rows:
         step.reset("off")
-    for path in (launch.session.forward, launch.session.launch_file):
-        path.unlink(missing_ok=True)
+    launch.note_end()
 
 
 def be_off(launch: Launch, title: str = "Everything is off", foot: str | None = None) -> None:

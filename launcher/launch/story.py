@@ -1,20 +1,28 @@
 """The story of a launch, from ▶ to its end: what waits for what, and what goes on side by side."""
 
 import threading
+from collections.abc import Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from pathlib import Path
 from typing import Any, Final
 
-from launcher.core.fields import DEFAULT_CHECKPOINT, LAST_GOOD, NEWEST
+from launcher.core.fields import AS_LAST_TIME, DEFAULT_CHECKPOINT, LAST_GOOD, NEWEST
 from launcher.core.problem import Problem
 from launcher.core.session import read_object
 from launcher.core.snapshot import HELP, UNDERWAY, State
+from launcher.core.status import Step
+from launcher.drive.earlier import show_earlier_images
+from launcher.drive.find import models_elsewhere
+from launcher.drive.linked import link_models, link_new_models
 from launcher.drive.mount import connect_drive, drive_is_mounted
 from launcher.extensions.extension import put_extensions
 from launcher.launch import start
+from launcher.launch.card import LOOKING, look_for_card
 from launcher.launch.launch import Launch
+from launcher.launch.newer import say_if_newer
 from launcher.launch.steps import STEPS, Failed
 from launcher.launch.stop import end_web_ui, let_go
-from launcher.launch.watch import AFTER_FAILURE, do_afterwards, watch
+from launcher.launch.watch import AFTER_FAILURE, do_afterwards, watch, while_drive_is_there
 from launcher.models.ensure import ensure_checkpoint
 from launcher.models.taken_over import read_ahead
 from launcher.python.bytecode import put_bytecode, unpack_bytecode
@@ -48,7 +56,9 @@ def _run(launch: Launch, before: Launch | None, anew: bool, take_up: bool) -> No
     if before:
         _end_the_one_before(before, launch, anew)
     launch.prepare()
-    _say_what_machine(launch)
+    launch.begin_beside(LOOKING, lambda: look_for_card(launch))
+    _say_what_is_lost(launch)
+    launch.begin_beside("looking for a newer launcher", lambda: say_if_newer(launch.status))
     try:
         _take_up(launch) if take_up else _story(launch)
         launch.be_ready()
@@ -89,8 +99,8 @@ def _story(launch: Launch) -> None:
     with ThreadPoolExecutor(len(STEPS) + 2) as pool:  # each task below has a thread of its own
         wanted = launch.settings.version == NEWEST and not launch.webui.running
         newest = pool.submit(lambda: newest_commit() if wanted else None)
-        link = pool.submit(_link, launch)
         drive = pool.submit(_drive, launch)
+        link = pool.submit(_link, launch, () if "link" in launch.choices else (drive,))
         source = pool.submit(_source, launch, drive, newest)
         extensions = pool.submit(_extensions, launch, source)
         bytecode = pool.submit(_bytecode, launch, drive)
@@ -107,25 +117,25 @@ def _story(launch: Launch) -> None:
 
 def _take_up(launch: Launch) -> None:
     """A web UI that runs already, with what it was started with: keep its images, and find the way in again."""
+    kept = Path(str(read_object(launch.session.launch_file).get("kept")))
+    launch.take_place(kept if kept.is_relative_to(launch.machine.drive) else launch.folder.kept)
+    launch.announce()
     launch.sync.start()  # whatever comes: its images are kept
     for name in ("source", "python", "model", "extensions"):
         launch.steps.of(name).done(IN_USE)
     if drive_is_mounted(launch.machine):
         launch.steps.of("drive").done(launch.machine.in_words(launch.folder.kept))
-    _link(launch)
+    _link(launch, ())
     with launch.steps.step("webui", "already running") as step:
         start.wait_until_ready(launch)
         launch.status.fact("AUTOMATIC1111", str(read_object(launch.session.launch_file).get("version", "")))
         step.done("running")
 
 
-def _say_what_machine(launch: Launch) -> None:
-    machine, status = launch.machine, launch.status
-    if not machine.gpu:
-        change = " Choose **Runtime → Change runtime type → T4 GPU → Save** and press ▶." if machine.colab else ""
-        status.notice(f"This runtime has no graphics card: an image takes minutes instead of seconds.{change}")
+def _say_what_is_lost(launch: Launch) -> None:
+    machine = launch.machine
     if machine.colab and not machine.mountpoint:
-        status.notice(
+        launch.status.notice(
             "Nothing is kept on Google Drive, as you chose: models, images and settings are lost when this machine "
             "goes away. Download your images before you stop."
         )
@@ -134,8 +144,8 @@ def _say_what_machine(launch: Launch) -> None:
 # ---- its tasks
 
 
-def _link(launch: Launch) -> None:
-    with launch.steps.step("link", "starting the login page") as step:
+def _link(launch: Launch, after: "Sequence[Future[None]]") -> None:
+    with launch.steps.step("link", "starting the login page", after) as step:
         step.done(launch.public_link.open(launch.webui.running, step))
 
 
@@ -145,12 +155,22 @@ def _drive(launch: Launch) -> None:
             step.say("waiting for your permission: Google asks for it in the tab in which you pressed ▶")
         connect_drive(launch.machine, launch.ask)
         step.say("looking for your folder")
+        launch.settle()
+        launch.announce()
         if sentence := launch.folder.prepare():
             step.notice(sentence)
         restored = launch.sync.restore()
         launch.sync.start()
+        remember(launch)
         where = launch.machine.in_words(launch.folder.kept)
         step.done(where + (f", {restored} settings files restored" if restored else ""))
+
+
+def remember(launch: Launch) -> None:
+    """Have its choices kept on Drive, beside the rest."""
+    what = "saving your choices"
+    if launch.settled:
+        launch.begin_beside(what, lambda: while_drive_is_there(launch, what, launch.save_choices))
 
 
 def _source(launch: Launch, drive: "Future[None]", newest: "Future[str | None]") -> None:
@@ -205,12 +225,24 @@ def _python(launch: Launch, newest: "Future[str | None]", source: "Future[None]"
 
 def _model(launch: Launch, drive: "Future[None]") -> str:
     with launch.steps.step("model", after=[drive]) as step:
-        name = ensure_checkpoint(launch.fetcher(step, launch.ask), launch.settings.checkpoint, DEFAULT_CHECKPOINT)
+        link_models(launch.folder, step.notice)
+        if not launch.checkpoint_asked and not launch.folder.checkpoints():
+            _say_what_is_elsewhere(launch)
+        name = _checkpoint(launch, step)
+        link_new_models(launch.folder)
         path = next((p for p in launch.folder.checkpoints() if p.name == name), None)
         if path and not launch.webui.running:
             launch.begin_beside("reading the checkpoint ahead", lambda: read_ahead(path, launch.over.is_set))
         step.done(name)
         return name
+
+
+def _checkpoint(launch: Launch, step: Step) -> str:
+    """The one that was asked for; else any that is there, and where there is none, that of last time."""
+    wanted, fetcher = launch.settings.checkpoint, launch.fetcher(step, launch.ask)
+    known = DEFAULT_CHECKPOINT if wanted == AS_LAST_TIME else wanted
+    again = known == wanted and not launch.folder.models_kept  # models are fetched anew on each machine
+    return ensure_checkpoint(fetcher, known, "" if launch.checkpoint_asked or again else known)
 
 
 def _webui(launch: Launch, extensions: "Future[None]", python: "Future[None]", model: "Future[str]") -> None:
@@ -222,8 +254,22 @@ def _webui(launch: Launch, extensions: "Future[None]", python: "Future[None]", m
             start.wait_until_ready(launch)
             start.use_checkpoint(launch, checkpoint)
         else:
+            launch.begin_beside("showing the images of earlier days", lambda: _show_earlier_images(launch))
             start.reach(launch, Stage.START, step, checkpoint)
             launch.start_noted = False
         launch.status.fact("AUTOMATIC1111", start.version_of(launch))
         launch.note(version=start.version_of(launch))
         step.done("running")
+
+
+def _show_earlier_images(launch: Launch) -> None:
+    show_earlier_images(launch.folder.data, launch.folder.kept, launch.status.notice, launch.over.is_set)
+
+
+def _say_what_is_elsewhere(launch: Launch) -> None:
+    """Before a model is downloaded though there are others."""
+    if launch.machine.mountpoint and (names := models_elsewhere(launch.folder.drive, launch.folder.kept)):
+        launch.status.notice(
+            f"There are models on your Drive in {' and '.join(names)}. To use them where they are, write "
+            f"{names[0]} into the box **Add a model, ControlNet or an extension**."
+        )

@@ -10,12 +10,14 @@ from launcher.core.problem import Problem
 from launcher.core.snapshot import Button, State
 from launcher.drive.mount import connect_drive, drive_is_mounted
 from launcher.drive.names import is_drives_fault
+from launcher.drive.remembered import Remembered
 from launcher.launch import start
 from launcher.launch.launch import Launch
+from launcher.launch.painting import check_painting
 from launcher.launch.steps import STOPPED_NOTE, Failed
 from launcher.launch.stop import give_back_unused
 from launcher.models.checksums import sync_checksums
-from launcher.models.previews import fetch_missing_previews
+from launcher.models.ensure import complete_checkpoints
 from launcher.models.taken_over import broken_models
 from launcher.python.bytecode import keep_bytecode
 from launcher.source.checkout import keep_edits
@@ -49,6 +51,7 @@ def watch(launch: Launch) -> None:
             return
         if launch.over.is_set():
             continue
+        check_painting(launch)
         asked = launch.restart_wanted.is_set()
         died = not launch.webui.running and status.now.state != State.FAILED
         if look % DRIVE_LOOKS == 0 or asked or died:  # a start needs Drive, and may have failed for want of it
@@ -76,7 +79,7 @@ def watch(launch: Launch) -> None:
 
 def start_again(launch: Launch, note: str) -> None:
     """Start the web UI anew, behind the same link. The one before answers until everything for the next is ready."""
-    checkpoint, step = launch.webui.chosen_checkpoint, launch.steps.of("webui")
+    checkpoint, step = launch.checkpoint or launch.webui.chosen_checkpoint, launch.steps.of("webui")
     if not launch.webui.running:
         launch.session.lead_to(port=0)
     launch.status.show(state=State.RESTARTING)
@@ -203,7 +206,7 @@ def do_afterwards(launch: Launch) -> None:
     folder, fetcher = launch.folder, launch.fetcher(launch.steps.of("model"), launch.ask)
     while_drive_is_there(launch, "noting the version that works", lambda: start.note_what_started(launch))
     while_drive_is_there(launch, "looking through your folder", lambda: _look_through_folder(launch))
-    while_drive_is_there(launch, "downloading the previewer for SDXL", lambda: fetch_missing_previews(fetcher))
+    while_drive_is_there(launch, "bringing what goes with your models", lambda: complete_checkpoints(fetcher))
     if launch.webui.wait_for_model(launch.over):
         while_drive_is_there(launch, "saving the checksums of your models", lambda: sync_checksums(folder))
     if not launch.over.wait(FIRST_IMAGE):
@@ -230,11 +233,11 @@ def _look_through_folder(launch: Launch) -> None:
     dead = folder.dead_shortcuts()
     if dead:
         status.notice(f"These shortcuts on your Drive point to nothing and were skipped: {', '.join(dead)}.")
-    looked, broken = broken_models(folder, set(start.noted(folder, "looked_at", list[str]())))
+    looked, broken = broken_models(folder, set(Remembered.read(folder.kept).looked_at))
     if broken:
         named = "; ".join(f"{name} ({fault})" for name, fault in broken.items())
         status.notice(
             f"Damaged files in your folder: {named}. Nothing was changed. Delete them on Google Drive, or "
             "download them again."
         )
-    start.note(folder, looked_at=sorted(looked))
+    Remembered.write(folder.kept, looked_at=sorted(looked))

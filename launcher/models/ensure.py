@@ -1,5 +1,6 @@
 """Making sure that the models that are wanted are in their folder: of the catalog, or behind a pasted link."""
 
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -8,11 +9,15 @@ from launcher.core.files import copy_whole
 from launcher.core.folder import Folder
 from launcher.core.problem import Problem
 from launcher.models import fetch
+from launcher.models.arrived import Settle, ending_for, no_use, refuse_other_kind
 from launcher.models.catalog import CHECKPOINTS_FOLDER, Model, model_named
+from launcher.models.configs import settle_config
 from launcher.models.http import read_range, until_stopped
 from launcher.models.identify import OLD_ENDINGS, fault_of, identify, identify_beginning
-from launcher.models.kinds import KIND_FOLDERS, Format
+from launcher.models.kinds import KIND_ENDINGS, Format, a_kind
 from launcher.models.links import resolve_link
+from launcher.models.names import listed_name, same_to_the_web_ui, telling_name
+from launcher.models.owners import place_for, require_owner
 from launcher.models.pasted import one_link, safe_name
 from launcher.models.previews import fetch_previews
 from launcher.models.remote import Remote
@@ -35,9 +40,11 @@ def ensure_checkpoint(fetcher: fetch.Fetcher, wanted: str, default: str) -> str:
             fetcher.step.notice(f"{name} is in your checkpoint folder, but cannot be used: {fault}.")
         if chosen:
             fetcher.step.say(f"{chosen.name} is ready")
-            fetch_previews(fetcher, identify(chosen).base)
+            have_companions(fetcher, chosen)
             return chosen.name
-    return ensure_model(fetcher, model) if model else ensure_linked_model(fetcher, wanted, "checkpoint")
+    if model:
+        return ensure_model(fetcher, model)
+    return ensure_linked_model(fetcher, wanted, "checkpoint", required=True)
 
 
 def ensure_model(fetcher: fetch.Fetcher, model: Model) -> str:
@@ -66,11 +73,13 @@ def ensure_model(fetcher: fetch.Fetcher, model: Model) -> str:
     raise failures[0]
 
 
-def ensure_linked_model(fetcher: fetch.Fetcher, link: str, kind: str = "", name: str = "") -> str:
+def ensure_linked_model(
+    fetcher: fetch.Fetcher, link: str, kind: str = "", name: str = "", *, required: bool = False
+) -> str:
     """Fetch what a pasted link leads to; return its file name. Uses what is there if its source does not answer.
 
-    `kind` ("checkpoint", "LoRA" …) decides the folder; with "" the source's own word for it does, else the names of the
-    tensors in the file. `name` is the file name to give it, with or without its ending.
+    The names of its tensors tell what it is, else its source does, else `kind` ("checkpoint", "LoRA" …), which another
+    kind is refused for only if it is `required`. `name` is the file name to give it, with or without its ending.
     """
     step = fetcher.step
     step.say("checking the link")
@@ -82,31 +91,48 @@ def ensure_linked_model(fetcher: fetch.Fetcher, link: str, kind: str = "", name:
             raise
         step.notice(f"{problem.what} The file is already there and is used as it is.")
         return there
-    asked = replace(found, name=chosen_name(found.name, name))
-    same = place_for(fetcher.folder, kind or found.kind or "checkpoint") / asked.name
+    asked = replace(found, name=chosen_name(telling_name(found.name, found.title), name))
+    same = place_for(fetcher.folder, found.kind or kind or "checkpoint") / asked.name
     if found.sha256 and same.exists() and not fault_of(same) and fetch.same_as_remote(fetcher, same, asked):
         step.say(f"{same.name} is ready")
+        fetcher.used.append(same)
         return same.name
-    remote = until_stopped(step.stop, partial(decided, asked, kind))
-    folder = place_for(fetcher.folder, remote.kind)
-    own = Path(remote.name)
-    for target in (folder / own, folder / f"{own.stem}-{remote.tag[:8]}{own.suffix}"):  # always this for the same file
+    remote = until_stopped(step.stop, partial(decided, fetcher, asked, kind, required))
+    settle = None if required else partial(settled, fetcher, remote.kind)
+    path = file_of_kind(fetcher, remote, settle) if remote.kind else file_of_any_kind(fetcher, remote, settle)
+    if place_for(fetcher.folder, "checkpoint") in path.parents:
+        have_companions(fetcher, path, remote)
+    return path.name
+
+
+def file_of_kind(fetcher: fetch.Fetcher, remote: Remote, settle: Settle | None) -> Path:
+    """The file in the folder of its kind: one that is there, or fetched under a name that the web UI lists."""
+    step, folder, own = fetcher.step, place_for(fetcher.folder, remote.kind), Path(remote.name)
+    for name in (own.name, f"{own.stem}-{remote.tag[:8]}{own.suffix}"):  # always the second for the same file
+        target = same_to_the_web_ui(folder, name, remote.kind) or folder / name
         if not fetch.sound_or_set_aside(fetcher, target):
-            path = fetch.fetch_remote(fetcher, replace(remote, name=target.name), folder, remote.kind)
-            break
+            return fetch.fetch_remote(fetcher, replace(remote, name=name), folder, remote.kind, settle)
         if until_stopped(step.stop, partial(fetch.same_as_remote, fetcher, target, remote)):
             step.say(f"{target.name} is ready")
-            path = target
-            break
-        step.notice(f"There is already another file called {target.name}; it was left as it is.")
-    else:
-        raise Problem(
-            f"There are already two other files called {remote.name} in your models folder.",
-            "Write another name into the field **file_name**, and press ▶ again.",
-        )
-    if remote.kind == "checkpoint":
-        fetch_previews(fetcher, identify(path).base)
-    return path.name
+            return target
+        where = target.relative_to(folder).as_posix()
+        step.notice(f"There is already another file called {where}; it was left as it is.")
+    raise Problem(
+        f"There are already two other files called {remote.name} in your models folder.",
+        "Write another name into the field **file_name**, and press ▶ again.",
+    )
+
+
+def file_of_any_kind(fetcher: fetch.Fetcher, remote: Remote, settle: Settle | None) -> Path:
+    """A file that only tells what it is once it is there: one that is there already, or fetched and then settled."""
+    folder, stem = fetcher.folder, Path(remote.name).stem
+    for kind, endings in KIND_ENDINGS.items():
+        for path in (place_for(folder, kind) / f"{stem}{ending}" for ending in endings):
+            same = partial(fetch.same_as_remote, fetcher, path, remote)
+            if path.exists() and not fault_of(path) and until_stopped(fetcher.step.stop, same):
+                fetcher.used.append(path)
+                return path
+    return fetch.fetch_remote(fetcher, remote, place_for(folder, "checkpoint"), settle=settle)
 
 
 def chosen_name(told: str, wanted: str) -> str:
@@ -126,35 +152,67 @@ def file_there(folder: Folder, link: str, kind: str) -> str | None:
     return path.name if path.exists() and not fault_of(path) else None
 
 
-def decided(remote: Remote, kind: str) -> Remote:
-    """With the kind it is taken for, and the ending for that, by its first bytes at its source where they tell.
+def decided(fetcher: fetch.Fetcher, remote: Remote, kind: str, required: bool) -> Remote:
+    """With the kind it is taken for, and the name for that, by its first bytes at its source where they tell.
 
-    Raises `Problem` for what is no use.
+    What an old file is tells only all of it: it may have no kind yet. Raises `Problem` for what is no use.
     """
     seen = identify_beginning(partial(read_range, remote), remote.size) if remote.size else None
     if seen and seen.fault and seen.format is not Format.OTHER:
-        raise fetch.no_use(remote.name, seen.fault)
-    if remote.kind and kind:
-        fetch.refuse_other_kind(remote.name, remote.kind, kind)
+        raise no_use(remote.name, seen.fault)
     is_safetensors = seen is not None and seen.format is Format.SAFETENSORS
-    sure = kind or remote.kind or (seen.kind if seen else None)
-    if not sure:
-        raise Problem(
-            f"The launcher cannot tell what {remote.name} is: a checkpoint, a LoRA, or something else.",
-            "Choose it in the field **kind**, and press ▶ again.",
-        )
+    sure = (seen.kind if seen else None) or remote.kind or kind
     if seen and is_safetensors:
-        fetch.refuse_other_kind(remote.name, seen.kind, sure)
+        if not sure:
+            raise unknown(remote.name)
+        refuse_other_kind(remote.name, seen.kind, sure)  # a checkpoint that is none
+    if required:
+        refuse_other_kind(remote.name, sure, kind)
+    elif sure:
+        settled(fetcher, kind, sure, remote.name)
     own = Path(remote.name)
     if is_safetensors or (not seen and own.suffix.lower() == ".safetensors"):
-        own = own.with_suffix(fetch.ending_for(own.suffix, Format.SAFETENSORS, sure))
-    return replace(remote, name=own.name, kind=sure)
+        own = own.with_suffix(ending_for(own.suffix, Format.SAFETENSORS, sure))
+    return replace(remote, name=listed_name(own.name, sure), kind=sure)
 
 
-def place_for(folder: Folder, kind: str) -> Path:
-    """The folder for a kind of file. Models may be kept on the machine only; embeddings always live on Drive."""
-    below = KIND_FOLDERS[kind]
-    return folder.models / below.removeprefix("models/") if below.startswith("models/") else folder.kept / below
+def settled(fetcher: fetch.Fetcher, taken_for: str, kind: str, name: str) -> Path:
+    """The folder for a file that turned out to be of that `kind`, which is said. Raises `Problem` without one."""
+    if not kind:
+        raise unknown(name)
+    require_owner(fetcher.folder, kind, name)
+    if taken_for not in ("", kind):
+        fetcher.step.notice(f"{name} is {a_kind(kind)}, not {a_kind(taken_for)}: it was added as what it is.")
+    return place_for(fetcher.folder, kind)
+
+
+def unknown(name: str) -> Problem:
+    return Problem(
+        f"The launcher cannot tell what {name} is: a checkpoint, a LoRA, or something else.",
+        "Add it with the cell **Add a model**, and choose its **kind** there.",
+    )
+
+
+def have_companions(fetcher: fetch.Fetcher, path: Path, source: Remote | None = None) -> None:
+    """Have what goes with a checkpoint: its configuration, and what shows its images as they grow.
+
+    `source` is where it has just come from.
+    """
+    seen = identify(path, inside=source is not None)
+    settle_config(fetcher, path, seen, source)
+    if seen.kind == "checkpoint":
+        fetch_previews(fetcher, seen.base)
+
+
+def complete_checkpoints(fetcher: fetch.Fetcher) -> None:
+    """Have what goes with the checkpoints that are there, however they came: any may be chosen in the page."""
+    bases = set[str]()
+    for path in fetcher.folder.checkpoints():
+        with suppress(OSError):  # `broken_models` names it
+            seen = identify(path, inside=False)
+            settle_config(fetcher, path, seen)
+            bases.add(seen.base or "")
+    fetch_previews(fetcher, max(bases, key=lambda base: base.startswith("SDXL"), default=""))
 
 
 def with_companions(fetcher: fetch.Fetcher, model: Model, filename: str) -> str:
@@ -168,6 +226,7 @@ def with_companions(fetcher: fetch.Fetcher, model: Model, filename: str) -> str:
                 alias.symlink_to(vae)
             except OSError:  # Google Drive knows no links
                 copy_whole(alias.with_name(vae), alias)
+            fetcher.added.append(alias)
     if model.folder == CHECKPOINTS_FOLDER:
-        fetch_previews(fetcher, model.family)
+        have_companions(fetcher, fetcher.folder.models / model.folder / filename)
     return filename

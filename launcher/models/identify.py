@@ -8,7 +8,6 @@ import math
 import os
 import re
 import sys
-import zipfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -16,13 +15,19 @@ from typing import Any, Final
 
 from launcher.core.problem import Problem
 from launcher.core.process import CommandError, run
+from launcher.models.archive import UNREADABLE_ZIP, open_zip
 from launcher.models.kinds import Format, ModelFile, contents_of
 
 OLD_ENDINGS: Final = (".ckpt", ".pt", ".pth", ".bin")
 WEIGHTS: Final = (".safetensors", *OLD_ENDINGS)
 BEGINNING: Final = 512  # bytes that tell the format
 UNPICKLE: Final = Path(__file__).with_name("unpickle.py")
-HEADER_LIMIT: Final = 100_000_000  # bytes; what safetensors itself allows for a header
+# What a header may be, so that it is read in seconds and 300 MB: safetensors itself allows 100 MB of anything.
+# A large model has 3,000 tensors and a header of 0.4 MB; a LoRA's may carry a book on its training.
+HEADER_LIMIT: Final = 16_000_000  # bytes
+MOST_TENSORS: Final = 50_000
+MOST_SIGNS: Final = 2_000_000  # brackets and commas: how many values there can be
+LONGEST_TENSOR: Final = 300  # letters of a name
 DTYPE_BITS: Final = {
     **{"BOOL": 8, "U8": 8, "I8": 8, "F8_E5M2": 8, "F8_E4M3": 8, "F8_E8M0": 8, "I16": 16, "U16": 16, "F16": 16},
     **{"BF16": 16, "I32": 32, "U32": 32, "F32": 32, "F64": 64, "I64": 64, "U64": 64, "C64": 64},
@@ -51,11 +56,11 @@ def identify(path: Path, *, inside: bool = True, whole: bool = False) -> ModelFi
         return seen
     if is_zip:
         try:
-            with zipfile.ZipFile(path) as archive:
+            with open_zip(path) as archive:
                 if not any(name.endswith("/data.pkl") for name in archive.namelist()):
                     return ModelFile(Format.ZIP, fault="it is a zip archive")
-        except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
-            return ModelFile(Format.OTHER, fault="it is cut off")
+        except (*UNREADABLE_ZIP, OSError):
+            return ModelFile(Format.OTHER, fault="it is cut off or damaged")
     return identify_old(path, whole) if inside else ModelFile(Format.OLD)
 
 
@@ -111,6 +116,8 @@ def identify_old(path: Path, whole: bool) -> ModelFile:
         ) from error
     if found["fault"]:
         return ModelFile(Format.OLD, fault=found["fault"])
+    if found["detector"]:
+        return ModelFile(Format.OLD, kind="detector")
     return replace(contents_of({name: tuple(shape) for name, shape in found["tensors"].items()}), format=Format.OLD)
 
 
@@ -129,16 +136,25 @@ def fault_of(path: Path) -> str | None:
 def header_length(beginning: bytes, size: int) -> int:
     """The length that the first 8 bytes state, if a file of `size` bytes can have it. Raises `Unreadable`."""
     length = int.from_bytes(beginning[:8], "little")
-    if length > min(HEADER_LIMIT, size - 8):
+    if length > size - 8:
         raise Unreadable("its header is longer than the file allows")
+    if length > HEADER_LIMIT:
+        raise Unreadable("its header is longer than that of any model")
     return length
 
 
 def shapes_in(raw: bytes, size: int) -> dict[str, tuple[int, ...]]:
-    """Names and shapes of the tensors, from the JSON `raw` of a file of `size` bytes. Raises `Unreadable`."""
+    """Names and shapes of the tensors, from the JSON `raw` of a file of `size` bytes. Raises `Unreadable`.
+
+    Models that predict v have a tensor `v_pred`; where a file's metadata say so instead, it gets that name, too.
+    """
+    if sum(raw.count(sign) for sign in (b"[", b"{", b",")) > MOST_SIGNS:
+        raise Unreadable("its header lists more than any model has")
     try:
         header = json.loads(raw)
         metadata = header.pop("__metadata__", {})
+        if len(header) > MOST_TENSORS or len(max(header, key=len, default="")) > LONGEST_TENSOR:
+            raise Unreadable("its header lists more than any model has")
         tensors = {name: tensor_in(entry) for name, entry in header.items()}
         sound = all(isinstance(text, str) for text in metadata.values())
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
@@ -151,7 +167,8 @@ def shapes_in(raw: bytes, size: int) -> dict[str, tuple[int, ...]]:
         raise Unreadable("its header cannot be read")
     if 8 + len(raw) + end != size:
         raise Unreadable("it is cut off" if 8 + len(raw) + end > size else "it is longer than its header says")
-    return {name: shape for name, (_, _, shape) in tensors.items()}
+    says_v = metadata.get("modelspec.prediction_type", "").startswith("v")
+    return {name: shape for name, (_, _, shape) in tensors.items()} | ({"v_pred": ()} if says_v else {})
 
 
 def tensor_in(entry: Any) -> tuple[int, int, tuple[int, ...]]:

@@ -33,6 +33,13 @@ KIND_ENDINGS: Final = {
 RUNS_ON: Final = re.compile(r"SD 1|SD 2|SDXL|Pony$|Illustrious|NoobAI|Playground v2|^Other$", re.IGNORECASE)
 FAMILIES: Final = "Stable Diffusion 1.5, 2.1 or XL"
 
+# How numbers are packed that A1111 cannot unpack, and the names by which it shows. The first that fits.
+PACKED: Final = {
+    "for ComfyUI (comfy_quant)": r"\.comfy_quant$",
+    "as nf4": r"\.quant_state\.bitsandbytes__",
+    "as fp8 with scales": r"(^|\.)scaled_fp8$|\.(scale_weight|weight_scale)$",
+    "by Nunchaku (SVDQuant)": r"\.(smooth_factor|wscales)$",
+}
 # Names that only models A1111 cannot run have. The first that fits.
 FOREIGN: Final = {
     "Flux": r"double_blocks[._]\d+[._](img|txt)_|single_transformer_blocks[._]\d|single_blocks[._]\d+[._](linear|mod)",
@@ -45,8 +52,9 @@ FOREIGN: Final = {
     "Chroma": r"distilled_guidance_layer",
     "PixArt or LTX": r"scale_shift_table|adaln_single",
     "Stable Cascade": r"clip_txt_mapper|effnet_mapper|clip_txt_pooled_mapper",
-    "a video model": r"temporal_transformer|time_stack|motion_modules",
+    "a video model": r"temporal_transformer|time_stack",
 }
+MOTION: Final = re.compile(r"[._]motion_modules[._]\d")  # AnimateDiff's; with LoRA's names, its LoRAs of movements
 LORA: Final = re.compile(
     r"(?m)[._]lora[._]?(down|up|A|B|mid|linear_layer)([._]|$)|hada_w|lokr_|dora_scale|oft_(blocks|diag)|"
     r"^(lora|lycoris)_\w+\.(alpha|diff|diff_b|w_norm|b_norm|weight|on_input|a1|b1)"
@@ -58,9 +66,10 @@ LORA_TARGET: Final = re.compile(
 )
 LORA_FOR_SDXL: Final = re.compile(r"lora_te2_|text_encoder_2|label_emb|blocks_\d+_\d+_transformer_blocks_[2-9]")
 TO_TEXT: Final = re.compile(r"attn2[._]to_k\b.*(down|lora_A)")  # its width is the text encoder's
-CONTROL: Final = re.compile(  # ControlNet (ldm's and diffusers' layout), control-LoRA, T2I-Adapter, IP-Adapter
+# ControlNet (ldm's and diffusers' layout), control-LoRA, LLLite, T2I-Adapter, IP-Adapter
+CONTROL: Final = re.compile(
     r"(?m)^control_model\.|zero_convs\.|input_hint_block\.|controlnet_(cond_embedding|down_blocks|mid_block)"
-    r"|lora_controlnet|^(adapter\.)?body\.\d+\.(in_conv|block1|resnets)|^ip_adapter\.|^image_proj\."
+    r"|lora_controlnet|^lllite_|^(adapter\.)?body\.\d+\.(in_conv|block1|resnets)|^ip_adapter\.|^image_proj\."
 )
 UPSCALER: Final = re.compile(  # ESRGAN (both layouts), Real-ESRGAN's small ones, SwinIR, HAT, DAT, ScuNET
     r"(?m)(^|\.)(model\.1\.sub\.\d+|body\.\d+\.rdb1|RRDB_trunk\.|conv_first\.|upconv1\.|HRconv\.|m_head\.0\.|before_RG\.)"
@@ -86,10 +95,10 @@ class Format(Enum):
 
 @dataclass(frozen=True)
 class ModelFile:
-    """`kind` is a key of KIND_FOLDERS; `base` the model it is or belongs to; None where nobody knows.
+    """`kind` is one of KIND_FOLDERS or EXTENSION_KINDS; `base` the model it is or belongs to; None where nobody knows.
 
     `fault` is half a sentence that begins with "it" or "its". `foreign`: the file is sound, but it is for another
-    program or model, which is what `fault` says.
+    program or model, which is what `fault` says. `predicts_v`: a checkpoint that says of itself that it predicts v.
     """
 
     format: Format = Format.SAFETENSORS
@@ -97,19 +106,30 @@ class ModelFile:
     base: str | None = None
     fault: str | None = None
     foreign: bool = False
+    predicts_v: bool = False
+
+
+def a_kind(kind: str) -> str:
+    return f"{'an' if kind[0] in 'aeiou' else 'a'} {kind}"
 
 
 def contents_of(shapes: Shapes) -> ModelFile:
     """What a file with these tensors is."""
     shapes = {name.removeprefix("state_dict."): shape for name, shape in shapes.items()}
     names = "\n".join(shapes)
+    packed = next((how for how, pattern in PACKED.items() if re.search(f"(?m){pattern}", names)), None)
+    if packed:
+        return unusable(f"its numbers are packed {packed}, which AUTOMATIC1111 cannot read")
     if UNET in names and not re.search(r"(?m)^control_model\.", names):
         return checkpoint(shapes, names)
     is_upscaler = UPSCALER.search(names) and ".attention." not in names
+    moves = MOTION.search(names)
+    if moves and not LORA.search(names) and not CONTROL.search(names):
+        return ModelFile(kind="motion module")
     foreign = next((family for family, pattern in FOREIGN.items() if re.search(pattern, names)), None)
-    if foreign and not is_upscaler:
+    if foreign and not is_upscaler and not moves:
         return unusable(f"it is made for {foreign}, which AUTOMATIC1111 cannot run")
-    if LORA.search(names):
+    if LORA.search(names) and not re.search(r"(?m)^lllite_", names):
         return lora(shapes, names)
     if found := embedding(shapes, names):
         return found
@@ -146,7 +166,7 @@ def checkpoint(shapes: Shapes, names: str) -> ModelFile:
         return unusable("it contains only part of a model: the text encoder is missing")
     channels = shapes.get(f"{UNET}0.0.weight", ())
     task = {9: " inpainting", 8: " pix2pix"}.get(channels[1] if len(channels) == 4 else 4, "")
-    return ModelFile(kind="checkpoint", base=base + task)
+    return ModelFile(kind="checkpoint", base=base + task, predicts_v="v_pred" in shapes)
 
 
 def lora(shapes: Shapes, names: str) -> ModelFile:

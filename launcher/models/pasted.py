@@ -2,6 +2,7 @@
 
 import re
 import unicodedata
+from collections.abc import Iterator
 from typing import Final
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
@@ -9,8 +10,24 @@ from launcher.core.problem import Problem
 from launcher.models.identify import WEIGHTS
 
 AROUND: Final = " \t\r\n<>\"'`“”‘’\xab\xbb„()[]{}"
-BEHIND: Final = ".,;:!?)]}>\"'`”’\xbb"
-LINK: Final = re.compile(r"(?:https?://|ftp://|urn:air:)[^\s<>\"`“”\xab\xbb]+", re.IGNORECASE)
+BEHIND: Final = ".,;:!?)]}>\"'`”’\xbb，；、。"
+BEGINS: Final = r"(?:(?:https?|ftp|hf|ssh)://|urn:air:|(?<![\w:])civitai:(?=\d))"
+# Inside of a link; the comma between two links is not.
+LETTER: Final = rf"(?:(?![,;|，；、]+{BEGINS})[^\s<>\"`“”\xab\xbb])"
+LINK: Final = re.compile(rf"{BEGINS}{LETTER}+", re.IGNORECASE)
+FILE_ENDING: Final = rf"(?:{'|'.join(re.escape(ending) for ending in (*WEIGHTS, '.zip'))})"
+# What cannot go on behind a space: a file's whole name, a question, a page of a model or of a repository.
+COMPLETE: Final = re.compile(
+    rf"{FILE_ENDING}(?!\w)|[?#]|^(?:urn|civitai|ssh):|//(?:www\.)?(?:civitai\.\w+/|(?:huggingface\.co|hf\.co)/[^/]+/[^/]+/?$)",
+    re.IGNORECASE,
+)
+WORDS: Final = rf"(?:[ \t]+(?!{BEGINS}){LETTER}+?)"
+TO_ENDING: Final = re.compile(rf"{WORDS}{{1,12}}?{FILE_ENDING}(?=[\s,;)\]}}>\"'?#]|$)(?:[?#]{LETTER}*)?", re.IGNORECASE)
+IN_FOLDER: Final = re.compile(r"/(?:tree|blob|resolve)/[^/\s]+/[^\s]+$")
+TO_LINE_END: Final = re.compile(r"(?:[ \t]+[\w.()\[\]&'+-]+)+(?=[ \t]*(?:\n|$))")
+LOGIN: Final = re.compile(
+    r"(?<![^\s/\"'(<])[^\s/@:\"']*:[^\s/@]+@(?=[\w-]+\.)"
+)  # user:password@host, also without https://
 # What a link may say of itself where others can read it. Everything else behind a `?` may be a key.
 HARMLESS: Final = (
     "modelversionid", "type", "format", "size", "fp", "fileid", "id", "resourcekey", "export", "download", "dl"
@@ -21,16 +38,30 @@ UNPACK_FIRST: Final = (".rar", ".7z", ".tar", ".gz")
 
 def links_in(text: str) -> list[str]:
     """All links in a pasted text, in their order, each once, without what stands around them."""
-    return list(dict.fromkeys(trimmed(match) for match in LINK.findall(text)))
+    return list(dict.fromkeys(trimmed(text[start:end]) for start, end in places_of_links(text)))
+
+
+def places_of_links(text: str) -> Iterator[tuple[int, int]]:
+    """Where each link begins and ends. A space belongs to one if only with it there is the name of a file or folder."""
+    for match in LINK.finditer(text):
+        end = match.end()
+        if not COMPLETE.search(match[0]):
+            more = TO_ENDING.match(text, end) or (IN_FOLDER.search(match[0]) and TO_LINE_END.match(text, end))
+            end = more.end() if more else end
+        yield match.start(), end
 
 
 def trimmed(link: str) -> str:
-    """Without the punctuation of the sentence it stood in; a bracket that belongs to the link stays."""
+    """Without the punctuation of the sentence it stood in; a bracket that belongs to the link stays.
+
+    A shell's backslashes go, and spaces are written as links have them.
+    """
+    link = link.replace("\\", "")
     while link and link[-1] in BEHIND:
         if link[-1] in ")]" and link.count(link[-1]) <= link.count({")": "(", "]": "["}[link[-1]]):
             break
         link = link[:-1]
-    return link
+    return re.sub(r"[ \t]", "%20", link)
 
 
 def one_link(text: str) -> str:
@@ -69,11 +100,15 @@ def one_link(text: str) -> str:
 
 def without_secrets(text: str) -> str:
     """With every link reduced to what may be shown, logged and written down: no keys, no signatures, no names."""
-    return LINK.sub(lambda match: bare_link(match[0]), text)
+    pieces, done = list[str](), 0
+    for start, end in places_of_links(text):
+        pieces += [text[done:start], bare_link(text[start:end])]
+        done = end
+    return LOGIN.sub("", "".join([*pieces, text[done:]]))
 
 
 def bare_link(link: str) -> str:
-    if link.lower().startswith("urn:air:"):
+    if link.lower().startswith(("urn:air:", "civitai:")):
         return link
     try:
         parts = urlsplit(link)

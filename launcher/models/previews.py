@@ -15,7 +15,6 @@ from typing import Final
 from launcher.core.problem import Problem
 from launcher.models.fetch import Fetcher, fetch_remote
 from launcher.models.http import probe, until_stopped
-from launcher.models.identify import identify
 from launcher.models.remote import Remote
 
 PREVIEWS_FOLDER: Final = "VAE-approx"
@@ -30,7 +29,10 @@ PREVIEW_SOURCES: Final = (
 def fetch_previews(fetcher: Fetcher, base: str | None) -> None:
     """Bring it for a model of that base. Where nobody has it, that is said, and nothing fails."""
     folder = fetcher.folder.models / PREVIEWS_FOLDER
-    if not (base or "").startswith("SDXL") or (folder / OF_XL).exists():
+    if not (base or "").startswith("SDXL"):
+        return
+    if (folder / OF_XL).exists():
+        fetcher.used.append(folder / OF_XL)
         return
     for address in PREVIEW_SOURCES:
         with suppress(Problem):  # the next source; that none has it is said below
@@ -41,20 +43,6 @@ def fetch_previews(fetcher: Fetcher, base: str | None) -> None:
         f"{OF_XL}, which draws the previews of SDXL images, could not be downloaded. Until it can be, previews have "
         "the wrong colours; finished images are not affected."
     )
-
-
-def fetch_missing_previews(fetcher: Fetcher) -> None:
-    """Bring it if any checkpoint there is an SDXL one, however it came: it may be chosen in the page."""
-    if (fetcher.folder.models / PREVIEWS_FOLDER / OF_XL).exists():
-        return
-    for path in fetcher.folder.checkpoints():
-        try:
-            base = identify(path, inside=False).base
-        except OSError:  # `broken_models` names it
-            continue
-        if (base or "").startswith("SDXL"):
-            fetch_previews(fetcher, base)
-            return
 
 
 def lend_previews(code: Path) -> None:

@@ -22,6 +22,8 @@ class Remote:
     token: str = ""  # sent to this url's host only
     validator: str = ""  # ETag or Last-Modified: another one means that the file changed at its source
     kind: str = ""  # a key of KIND_FOLDERS, where the source tells it
+    title: str = ""  # what the source calls the model, for a file whose own name says nothing
+    config: str = ""  # the address of the configuration beside it, where the source has a list of its files
 
     def __repr__(self) -> str:  # a token must not reach a log through a traceback
         return f"Remote({self.host}, {self.name}, {self.size})"
@@ -62,6 +64,17 @@ class TokenNeeded(Problem):
         )
         super().__init__(*(without or none))
         self.name, self.reason, self.page = name, reason, page
+
+
+class Offered(Problem):
+    """A page leads to several versions or files: a person has to choose one.
+
+    `options` are the label of a button and the text that Add gets in place of the page's address, the usual one first.
+    """
+
+    def __init__(self, what: str, do: str, options: tuple[tuple[str, str], ...]) -> None:
+        super().__init__(what, do)
+        self.options = options
 
 
 class Refused(Problem):

@@ -8,6 +8,7 @@ from typing import Final
 
 from launcher.core.folder import Folder, leads_nowhere
 from launcher.models.identify import WEIGHTS, fault_of, identify
+from launcher.models.kinds import a_kind
 
 HALF_DOWNLOADS: Final = (".crdownload", ".aria2", ".download", ".partial", ".incomplete")
 READERS: Final = 16  # parts of a file read side by side
@@ -50,7 +51,8 @@ def usable_checkpoint(folder: Folder, usual: set[str]) -> tuple[Path | None, dic
             continue
         if seen.kind == "checkpoint" and not seen.fault:
             return path, useless
-        useless[path.name] = seen.fault or (f"it is a {seen.kind}" if seen.kind else "it does not contain a checkpoint")
+        what = f"it is {a_kind(seen.kind)}" if seen.kind else "it does not contain a checkpoint"
+        useless[path.name] = seen.fault or what
     return None, useless
 
 

@@ -1,6 +1,7 @@
 """Run as a program of its own: what an old-style file of weights holds. Nothing in the file is ever run.
 
-`python -I unpickle.py FILE [--whole]` prints one line of JSON: {"fault": text or null, "tensors": {name: shape}}.
+`python -I unpickle.py FILE [--whole]` prints one line of JSON: {"fault": text or null, "tensors": {name: shape},
+"detector": true for a whole model of ultralytics}.
 Python's own unpickler decides what the file asks for, and is given a dummy for each name, so that nothing else can ever
 be called. Only the standard library is imported. Memory, seconds, and what is told have limits.
 """
@@ -29,19 +30,30 @@ ALLOWED: Final = {
     "pytorch_lightning.callbacks.model_checkpoint": ("ModelCheckpoint",),
     "__builtin__": ("set",),
 }
+# What a whole model of ultralytics names besides, which ADetailer loads and A1111 itself does not: classes that hold
+# others. None is a function, and none opens a file to write it.
+DETECTOR: Final = re.compile(
+    r"ultralytics\.(nn\.(tasks|modules(\.\w+)?)\.[A-Z]\w*|(yolo\.)?utils\.(IterableSimpleNamespace|loss\.\w+Loss))|"
+    r"torch\.nn\.modules\.\w+\.[A-Z]\w*|torch\.(Size|device)|builtins\.set|pathlib\.(Posix|Windows)Path"
+)
 # The members A1111 v1.10.1 allows in a zip of torch's, and those that PyTorch 2.6 and later write, too.
 MEMBER: Final = re.compile(r"[^/]+/(data/\d+|version|byteorder|\.data/serialization_id|data\.pkl)")
 NEWER_MEMBER: Final = re.compile(r"[^/]+/(\.format_version|\.storage_alignment)")
 MAGIC: Final = 0x1950A86A20F9469CFC6C  # torch's files before 1.6 begin with it
 PLAIN_DTYPE: Final = re.compile(r"[<>|=]?[biufcSU]\d{0,4}")  # no objects, no fields
 MEMORY: Final = 2 << 30  # bytes this process may take
-SECONDS: Final = 60  # of the processor
+SECONDS: Final = 5  # of the processor, …
+BYTES_A_SECOND: Final = 100_000_000  # … and one more for so much of the file: all of it may have to be checked
 NAMES_MOST: Final = 20_000
 LONGEST_TENSOR_NAME: Final = 300
 
 
 class Rejected(Exception):
     """Why the file must not be loaded, as half a sentence that begins with "it"."""
+
+
+class WholeModel(Exception):
+    """It holds a detector of ultralytics."""
 
 
 class Dummy(dict[Any, Any]):
@@ -52,9 +64,12 @@ class Dummy(dict[Any, Any]):
 
     def __new__(cls, *arguments: Any) -> "Dummy":
         """Made by a call or without one: the unpickler does both."""
+        first = arguments[0] if arguments and isinstance(arguments[0], str) else ""  # what holds itself has no text
         odd_encoder = cls.name == "_codecs.encode" and arguments[1:] != ("latin1",)
-        if odd_encoder or (cls.name == "numpy.dtype" and not PLAIN_DTYPE.fullmatch(str(*arguments[:1]))):
+        if odd_encoder or (cls.name == "numpy.dtype" and not PLAIN_DTYPE.fullmatch(first)):
             raise Rejected("it contains data that no model has")
+        if arguments and cls.name.startswith(("ultralytics.", "torch.nn.")):  # saved without, and filled afterwards
+            raise Rejected(f"it would run {cls.name} on loading")
         made = super().__new__(cls)
         made.arguments = arguments
         return made
@@ -75,16 +90,28 @@ class Reader(pickle.Unpickler):
     def __init__(self, file: BinaryIO) -> None:
         super().__init__(file)
         self.storages: dict[str, int] = {}  # key -> bytes
+        self.outside = ""  # a name that only a whole model may have
+        self.detector = False
 
     def find_class(self, module: str, name: str) -> type[Dummy]:
         if name not in ALLOWED.get(module, ()):
-            raise Rejected(f"it would run {module[:60]}.{name[:60]} on loading")
+            if not DETECTOR.fullmatch(f"{module}.{name}"):
+                raise Rejected(f"it would run {module[:60]}.{name[:60]} on loading")
+            self.outside = self.outside or f"{module[:60]}.{name[:60]}"
+            self.detector = self.detector or module.startswith("ultralytics.")
         return type("Stand_in", (Dummy,), {"name": f"{module}.{name}"})
+
+    def load(self) -> Any:
+        """What the file holds, of dummies. Raises `Rejected`."""
+        found = super().load()
+        if self.outside and not self.detector:
+            raise Rejected(f"it would run {self.outside} on loading")
+        return found
 
     def persistent_load(self, pid: Any) -> Dummy:
         """The bytes of a tensor, which lie outside of the pickle; their length is noted."""
         match pid:
-            case ("storage", type() as storage, key, _, int(count), *_) if count >= 0:
+            case ("storage", type() as storage, str() | int() as key, _, int(count), *_) if count >= 0:
                 item_bytes = ITEM_BYTES.get(getattr(storage, "name", "").removeprefix("torch."))
                 if item_bytes:
                     self.storages[str(key)] = max(self.storages.get(str(key), 0), count * item_bytes)
@@ -124,6 +151,8 @@ def read_zip(path: str, whole: bool) -> Any:
         folder = pickles[0].removesuffix(".pkl")
         if any(lengths.get(f"{folder}/{key}", -1) < length for key, length in reader.storages.items()):
             raise Rejected("it is cut off")
+        if reader.detector:
+            raise WholeModel
     return found
 
 
@@ -138,10 +167,13 @@ def read_old(path: str) -> Any:
         Reader(file).load()  # what the machine was
         reader = Reader(file)
         found, keys = reader.load(), Reader(file).load()
-        if not isinstance(keys, list) or {str(key) for key in keys} != set(reader.storages):
+        plain = isinstance(keys, list) and all(isinstance(key, str) for key in keys)
+        if not plain or set(keys) != set(reader.storages):
             raise Rejected("it is not a model file")
         if file.tell() + sum(8 + length for length in reader.storages.values()) > file.seek(0, 2):
             raise Rejected("it is cut off")
+        if reader.detector:
+            raise WholeModel
     return found
 
 
@@ -168,6 +200,7 @@ def tensors(found: Any) -> dict[str, list[int]]:
 def main(path: str, whole: bool) -> dict[str, Any]:
     """What is in the file, and what is wrong with it."""
     names: dict[str, list[int]] = {}
+    detector = False
     try:
         with open(path, "rb") as file:
             begins_as_zip = file.read(4) == b"PK\x03\x04"
@@ -175,18 +208,22 @@ def main(path: str, whole: bool) -> dict[str, Any]:
             raise Rejected("it is cut off" if begins_as_zip else "it is two kinds of file in one")
         names = tensors(read_zip(path, whole) if begins_as_zip else read_old(path))
         fault = None if names else "it contains no weights"
+    except WholeModel:
+        fault, detector = None, True
     except Rejected as why:
         fault = str(why)
     except EOFError:
         fault = "it is cut off"
     except Exception:  # hostile bytes can make Python's readers raise anything, and it always means the same
         fault = "it cannot be read as a model file"
-    return {"fault": fault, "tensors": names}
+    return {"fault": fault, "tensors": names, "detector": detector}
 
 
 if __name__ == "__main__":
+    import os
     import resource
 
+    seconds = SECONDS + os.path.getsize(sys.argv[1]) // BYTES_A_SECOND
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
-    resource.setrlimit(resource.RLIMIT_CPU, (SECONDS, SECONDS))
+    resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
     print(json.dumps(main(sys.argv[1], "--whole" in sys.argv[2:])))

@@ -7,20 +7,22 @@ import sys
 from pathlib import Path
 from typing import Any, Final
 
+from launcher import NOTEBOOK
 from launcher.core.fields import FIELDS
-from launcher.notebook.cells import BADGE, CODE_CELLS, NOTEBOOK, TITLE
+from launcher.notebook.cells import BADGE, CODE_CELLS, TITLE
 
 PACKAGE_DIR: Final = Path(__file__).resolve().parent.parent
 README: Final = PACKAGE_DIR.parent / "README.md"
 TABLE_BEGINS: Final = "<!-- fields: made by `make notebook` -->"
 TABLE_ENDS: Final = "<!-- end of fields -->"
+CARRIED: Final = (".py", ".js")
 NOT_IN_THE_NOTEBOOK: Final = "notebook"  # the package that builds it
 
 
 def package_files() -> dict[str, str]:
     """The package as the notebook carries it: path -> text. Raises `SystemExit` for a text that a cell cannot hold."""
     files = {}
-    for path in sorted(PACKAGE_DIR.rglob("*.py")):
+    for path in sorted(path for path in PACKAGE_DIR.rglob("*") if path.suffix in CARRIED):
         name = path.relative_to(PACKAGE_DIR.parent).as_posix()
         if name.startswith(f"launcher/{NOT_IN_THE_NOTEBOOK}/"):
             continue
@@ -80,9 +82,10 @@ def notebook() -> dict[str, Any]:
 
 
 def with_table_of_fields(readme: str) -> str:
-    """The README with its table of the first cell's fields, between two marks."""
-    rows = "".join(f"| `{field.name}` | {field.about} |\n" for field in FIELDS)
-    table = f"{TABLE_BEGINS}\n| field | what it does |\n| --- | --- |\n{rows}{TABLE_ENDS}"
+    """The README with its table of all that can be chosen, between two marks."""
+    places = {True: "the first cell", False: "the panel"}
+    rows = "".join(f"| `{field.name}` | {places[field.in_form]} | {field.about} |\n" for field in FIELDS)
+    table = f"{TABLE_BEGINS}\n| choice | where | what it does |\n| --- | --- | --- |\n{rows}{TABLE_ENDS}"
     return re.sub(f"{re.escape(TABLE_BEGINS)}.*?{re.escape(TABLE_ENDS)}", lambda _: table, readme, flags=re.DOTALL)
 
 

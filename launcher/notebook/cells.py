@@ -1,10 +1,10 @@
-"""The cells' text and form fields. Owner, name and branch stand here and nowhere else: a fork changes them."""
+"""The cells' text and form fields."""
 
 import json
 from typing import Final
 
-from launcher import __version__
-from launcher.core.fields import FIELDS, Field
+from launcher import COLAB_LINK, OWNER, REPOSITORY, __version__
+from launcher.core.fields import AS_LAST_TIME, FIELDS, Field
 from launcher.extensions.manage import EXTENSION_ACTIONS
 from launcher.models.catalog import (
     ALL_CONTROLS,
@@ -16,12 +16,6 @@ from launcher.models.catalog import (
 )
 from launcher.models.kinds import KIND_FOLDERS
 
-OWNER: Final = "beothorn"
-REPOSITORY: Final = "OneClickStableDifusionAutomatic1111Colab"
-BRANCH: Final = "main"
-NOTEBOOK: Final = "OneClickLauncher.ipynb"
-
-COLAB_LINK: Final = f"https://colab.research.google.com/github/{OWNER}/{REPOSITORY}/blob/{BRANCH}/{NOTEBOOK}"
 BADGE_IMAGE: Final = "https://colab.research.google.com/assets/colab-badge.svg"
 BADGE: Final = f'<a href="{COLAB_LINK}" target="_parent"><img src="{BADGE_IMAGE}" alt="Open In Colab"/></a>'
 
@@ -43,23 +37,23 @@ def choices(names: tuple[str, ...]) -> str:
     return "[" + ", ".join(f'"{name}"' for name in names) + "]"
 
 
-def line_of(field: Field, names: tuple[str, ...]) -> str:
+def line_of(field: Field) -> str:
     """A field's lines in the form, as Colab reads them."""
-    value = json.dumps(field.default) if isinstance(field.default, str) else repr(field.default)
+    names = CHECKPOINT_NAMES if field.name == "checkpoint" else field.choices
     if names:
-        kind = choices(names) + (" {allow-input: true}" if field.free else "")
+        kind = choices((str(field.untouched), *names)) + (" {allow-input: true}" if field.free else "")
     else:
-        kind = {bool: '{type:"boolean"}', int: '{type:"integer"}', str: '{type:"string"}'}[type(field.default)]
-    return f"{field.name} = {value} #@param {kind}\n#@markdown {field.about}\n"
+        kind = f'{{type:"string", placeholder:"{AS_LAST_TIME}"}}'
+    return f"{field.name} = {json.dumps(field.untouched)} #@param {kind}\n#@markdown {field.about}\n"
 
 
 LAUNCH_FORM: Final = '#@title ▶ Start { display-mode: "form" }\n' + "".join(
-    line_of(field, CHECKPOINT_NAMES if field.name == "checkpoint" else field.choices) for field in FIELDS
+    line_of(field) for field in FIELDS if field.in_form
 )
 
 ADD_MODEL: Final = f"""\
 #@title ▶ Add a model {{ display-mode: "form" }}
-what = "{MODELS[1].name}" #@param {choices(tuple(model.name for model in MODELS))} {{allow-input: true}}
+what = "" #@param {choices(("", *(model.name for model in MODELS)))} {{allow-input: true}}
 #@markdown A model from the list, or links separated by spaces: Hugging Face, Civitai, Google Drive, GitHub, \
 or any https link to a model file.
 kind = "detect" #@param {choices(("detect", *KIND_FOLDERS))}

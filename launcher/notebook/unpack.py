@@ -6,7 +6,7 @@ It stands alone: nothing of the launcher can be imported before it has run.
 
 # fmt: off
 async def oneclick(  # noqa: PLR0915  # it stands alone
-    call: str, digest: str, fields: dict[str, object], files: dict[str, str] | None = None
+    call: str, digest: str, fields: "dict[str, object]", files: "dict[str, str] | None" = None
 ) -> None:
     """Run one function of the launcher, whose package lies on this machine's disk in a folder named by its hash."""
     import hashlib
@@ -15,6 +15,11 @@ async def oneclick(  # noqa: PLR0915  # it stands alone
     import shutil
     import sys
     from pathlib import Path
+
+    if sys.version_info < (3, 11):  # noqa: UP036  # before anything below that an old Python does not understand
+        print(f"The launcher needs Python 3.11 or newer, and this Jupyter has {sys.version.split()[0]}. "
+              "Colab has it: open the notebook there, or choose a newer Python here, and press ▶ again.")
+        return
 
     def digest_of(files: dict[str, str]) -> str:
         return hashlib.sha256("".join(f"{name}\0{files[name]}\0" for name in sorted(files)).encode()).hexdigest()[:16]
@@ -45,12 +50,14 @@ async def oneclick(  # noqa: PLR0915  # it stands alone
     why: list[str] = []
     needed = ("aiohttp", "psutil", "requests", "huggingface_hub")
     missing = [name for name in needed if importlib.util.find_spec(name) is None]
-    if sys.version_info < (3, 11) or missing:
-        print(f"This Jupyter lacks {', '.join(missing) or 'Python 3.11'}. "
-              "Colab has all that is needed: open the notebook there" +
-              (f", or run %pip install {' '.join(missing)} in a new cell, and press ▶ again." if missing else "."))
+    if missing:
+        print(f"This Jupyter lacks {', '.join(missing)}. Colab has all that is needed: open the notebook there, or run "
+              f"%pip install {' '.join(missing)} in a new cell, and press ▶ again.")
         return
-    colab = bool(os.environ.get("COLAB_RELEASE_TAG"))
+    # Only Colab has these; Kaggle and others lend its image, and with it COLAB_RELEASE_TAG. Where the package is
+    # unpacked tells it which of the two it is (`core.remedies`).
+    colab = Path("/var/colab/hostname").exists() or any(name.startswith("TBE_") for name in os.environ)
+    colab = colab and "KAGGLE_KERNEL_RUN_TYPE" not in os.environ
     base = Path(os.environ.get("ONECLICK_HOME") or ("/content" if colab else "~/oneclick")).expanduser().absolute()
     place = base / ("oneclick" if colab else "machine") / "program" / digest
     on_disk = {path.relative_to(place).as_posix(): path.read_bytes().decode(errors="replace")
@@ -74,7 +81,7 @@ async def oneclick(  # noqa: PLR0915  # it stands alone
             continue
         if f"{os.sep}program{os.sep}" not in origin:
             print(f"This notebook has imported another module called launcher ({origin or 'without a file'}). " +
-                  "Choose Runtime → Restart session, and press ▶ again.")
+                  f"{'Choose Runtime → Restart session' if colab else 'Restart the kernel'}, and press ▶ again.")
             return
         del sys.modules[name]  # another version of the launcher; what it left running is found by its files
     sys.path[:] = [str(place), *(entry for entry in sys.path if Path(entry).parent != place.parent)]

@@ -3,7 +3,7 @@
 import hashlib
 import re
 from collections.abc import Container
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
 
@@ -12,20 +12,17 @@ from packaging.utils import canonicalize_name
 
 from launcher.core.folder import GB, Folder, require_room, write_safely
 from launcher.core.problem import Problem
-from launcher.core.process import CommandError, run, works
+from launcher.core.process import works
 from launcher.core.session import read_object, write_object
 from launcher.core.status import Step
-from launcher.python import probe
 from launcher.python.bytecode import put_bytecode
 from launcher.python.install import COMPLETE, UNPACKED, correct_metadata, install, make_environment
 from launcher.python.link import Linked, broken_links, link_packages, unlink_packages
 from launcher.python.lock import ALL_PINS, BUILD_CONSTRAINTS, CONSTRAINTS
-from launcher.python.uv import PYTHON_VERSION, find_uv, installed_packages, python_path, webui_environment
+from launcher.python.uv import PYTHON_VERSION, find_uv, installed_packages, python_path
 
 ROOM_BESIDE: Final = GB // 2  # Python itself, pip, what sdists need to be built
 ROOM_UNKNOWN: Final = 9 * GB  # for torch and all it needs, where no sizes are known
-# Packages with parts in C -> what to import to see that all they need is on the machine.
-MUST_LOAD: Final = {"torch": "torch", "opencv-python-headless": "cv2", "numpy": "numpy"}
 # NVIDIA's libraries that torch loads; the driver's own (libcuda, libnvidia-*) are the machine's.
 CUDA: Final = re.compile(
     r"/.*/lib(?:cublas|cudnn|cufft|curand|cusolver|cusparse|cupti|cufile|nvJitLink|nvrtc|nccl|cudart)[^/\n]*$", re.M
@@ -40,7 +37,9 @@ class Finished:
     wanted: list[str]
     packages: dict[str, str]  # name -> version, of all that was there
     linked: Linked
-    works: bool = False  # on this machine, as `environment.trouble_with` found
+    works: bool = False  # on this machine, as `inspection` found
+    card: str = ""  # on which torch computes
+    card_memory: int = 0  # bytes
 
 
 def read_finished(folder: Folder) -> Finished | None:
@@ -59,7 +58,7 @@ def prepare_python(folder: Folder, packages: list[str], step: Step) -> bool:
     """Have these `packages` (`lock.packages_for` chooses them); True if any had to be installed. Raises `Problem`.
 
     The environment is complete or it is made anew, from uv's cache: a note of all that went in is written last. Whether
-    it works on this machine is another question (`trouble_with`): A1111 can start while it is asked.
+    it works on this machine is another question (`inspection`): A1111 can start while it is asked.
     """
     rules = hashlib.sha256(f"{PYTHON_VERSION}\n{CONSTRAINTS}".encode()).hexdigest()
     finished = read_finished(folder) if works(python_path(folder)) else None
@@ -80,45 +79,6 @@ def prepare_python(folder: Folder, packages: list[str], step: Step) -> bool:
     put_bytecode(folder)
     write_finished(folder, Finished(rules, packages, installed_packages(folder), linked))
     return True
-
-
-def trouble_with(folder: Folder) -> str | None:
-    """What does not work in a finished environment. Once nothing is wrong, it is not tried again.
-
-    What must work is loaded there, and a little computed on the card.
-    """
-    finished = read_finished(folder)
-    if not finished or finished.works:
-        return None
-    names = {package.partition("==")[0] for package in finished.wanted}
-    modules = [module for package, module in MUST_LOAD.items() if package in names]
-    command = [python_path(folder), str(Path(probe.__file__)), *modules]
-    try:
-        run(command, env=webui_environment(folder), timeout=300)
-    except CommandError as error:
-        raised = re.findall(r"^\w[\w.]*(?:Error|Exception): .*", error.output, re.MULTILINE)
-        return str(raised[-1])[:300] if raised else f"a check of its packages ended with {error.code}"
-    write_finished(folder, replace(finished, works=True))
-    return None
-
-
-def make_work(folder: Folder, step: Step) -> None:
-    """Check while nothing else needs the card, and replace linked packages that do not work. Raises `Problem`."""
-    trouble, finished = trouble_with(folder), read_finished(folder)
-    if trouble and finished and finished.linked:
-        step.notice(
-            f"This machine's CUDA libraries do not work with the web UI ({trouble}), so the right ones are downloaded."
-        )
-        unlink_packages(folder, finished.linked)
-        fill(find_uv(folder), folder, finished.wanted, {}, step)
-        write_finished(folder, replace(finished, packages=installed_packages(folder), linked={}))
-        trouble = trouble_with(folder)
-    if not trouble:
-        return
-    remedy = "Choose Runtime → Disconnect and delete runtime, and press ▶ again. If it happens again, please report it."
-    if library := re.search(r"(lib[\w+.-]+\.so[\w.]*): cannot open shared object", trouble):  # ▶ does not mend that
-        remedy = f"This machine lacks the system library {library[1]}. Install the package it is in, and press ▶ again."
-    raise Problem(f"The web UI's Python does not work on this machine: {trouble}.", remedy)
 
 
 def fill(uv: str, folder: Folder, packages: list[str], linked: Container[str], step: Step) -> None:

@@ -1,12 +1,17 @@
-"""Run by the web UI's own Python: ends with an error where something does not work (`environment.trouble_with`).
+"""Run by the web UI's own Python: says, a line of JSON each, what it is at and what it found (`python.inspection`).
 
-Arguments: modules to import. With torch and a card one convolution, one matrix product and one attention are computed
-in half precision, as an image would.
+Arguments: modules to import. With torch, the card it sees is named, and one convolution, one matrix product and one
+attention are computed on it in half precision, as an image would.
 """
 
 import importlib
+import json
 import sys
 from typing import Any
+
+
+def say(**what: Any) -> None:
+    print(json.dumps(what), flush=True)
 
 
 def compute(torch: Any) -> None:
@@ -22,7 +27,23 @@ def compute(torch: Any) -> None:
         raise ArithmeticError("a convolution, an attention or a product came out wrong")
 
 
+def look_for_card(torch: Any) -> None:
+    if not torch.cuda.is_available():
+        try:
+            torch.cuda.init()
+        except (RuntimeError, AssertionError) as error:  # it says why
+            say(no_card=str(error)[:500])
+        return
+    card = torch.cuda.get_device_properties(0)
+    say(card=card.name, memory=card.total_memory)
+    compute(torch)
+
+
 if __name__ == "__main__":
-    modules = {name: importlib.import_module(name) for name in sys.argv[1:]}
-    if "torch" in modules and modules["torch"].cuda.is_available():
-        compute(modules["torch"])
+    modules = {}
+    for name in sys.argv[1:]:
+        say(at=name)
+        modules[name] = importlib.import_module(name)
+    if "torch" in modules:
+        say(at="card")
+        look_for_card(modules["torch"])

@@ -13,9 +13,12 @@ from launcher.core.child_environment import CARD, HUB, PACKAGES, PROXIES, also_l
 from launcher.core.folder import GB, Folder, free_bytes
 from launcher.core.problem import Problem
 from launcher.core.process import CommandError, run
+from launcher.core.remedies import NEW_MACHINE
 from launcher.core.tools import install_tool, installer_environment
 
 PYTHON_VERSION: Final = "3.11"  # Pillow 9.5 and others have no wheels for 3.12 and later
+DRIVER: Final = "libcuda.so.1"  # comes with the card's driver, on Colab in /usr/lib64-nvidia
+DRIVERS_OWN: Final = r"lib(cuda\.|cudadebugger|nvidia|nvcuvid|nvoptix)"  # how the names of its files begin
 OLDEST_UV: Final = (0, 5, 0)  # before it some of the options and variables we use are unknown
 UV_SILENCE: Final = 120.0  # seconds in which uv may say nothing and no byte arrive
 ROOM_FOR_CACHE: Final = 10 * GB  # on another disk than the launcher's folder uv's cache needs at least that
@@ -72,7 +75,7 @@ FAILURES: Final = (
     (
         r"(?:Permission denied|Read-only file system|os error (?:13|30))",
         "The launcher's folder cannot be written to.",
-        "Choose Runtime → Disconnect and delete runtime, and press ▶ again.",
+        f"To have a new one, {NEW_MACHINE}, and press ▶ again.",
     ),
 )
 
@@ -130,7 +133,7 @@ def webui_environment(folder: Folder) -> dict[str, str]:
     No token is in it. Both PIP_CONSTRAINT and PIP_BUILD_CONSTRAINT are needed: pip 23 reads the first for build
     environments, pip 26 only the second (measured).
     """
-    env = child_environment(*PACKAGES, *HUB, *CARD) | installer_environment()
+    env = child_environment(*PACKAGES, *HUB, *CARD) | installer_environment() | driver_of_card(folder)
     return env | {
         "PATH": f"{folder.python / 'bin'}{os.pathsep}{env['PATH']}",
         "VIRTUAL_ENV": str(folder.python),
@@ -143,6 +146,30 @@ def webui_environment(folder: Folder) -> dict[str, str]:
         # Checkpoints of old carry pickled callbacks, which torch >= 2.6 refuses; A1111's own check of pickles stays.
         "TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD": "1",
     }
+
+
+def driver_of_card(folder: Folder) -> dict[str, str]:
+    """LD_LIBRARY_PATH with the card's driver, and nothing else of the folder it leads to: a cuDNN there would be loaded
+    in place of the environment's own. Empty where the system finds the driver by itself.
+    """
+    named = [Path(place) for place in os.environ.get("LD_LIBRARY_PATH", "").split(os.pathsep) if place]
+    places = [place for place in named if (place / DRIVER).exists()]
+    if not places or system_finds(DRIVER):
+        return {}
+    links = folder.machine / "driver"
+    links.mkdir(parents=True, exist_ok=True)
+    for file in places[0].iterdir():
+        if re.match(DRIVERS_OWN, file.name) and not (links / file.name).exists():
+            (links / file.name).unlink(missing_ok=True)
+            (links / file.name).symlink_to(file)
+    return {"LD_LIBRARY_PATH": str(links)}
+
+
+def system_finds(library: str) -> bool:
+    try:
+        return library in run(["ldconfig", "-p"], timeout=60)
+    except (CommandError, Problem):
+        return False
 
 
 def site_packages(folder: Folder) -> Path:
@@ -172,8 +199,7 @@ def uv_problem(folder: Folder, error: CommandError, place: str, what: str) -> Pr
         free = free_bytes(folder.machine) / GB
         return Problem(
             f"The runtime's disk filled up while {what} was installed: {free:.1f} GB are free.",
-            "Delete what you do not need under Files on the left, or choose Runtime → Disconnect and delete runtime; "
-            "then press ▶ again.",
+            f"Delete what you do not need under Files on the left, or {NEW_MACHINE}; then press ▶ again.",
         )
     for row in (*ON_THE_WAY, *FAILURES):
         pattern, happened, remedy = row

@@ -2,59 +2,71 @@
 
 import shlex
 from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
 
-from launcher.core.fields import DEFAULTS, EVERYTHING, NOT_MODELS, NOTHING, Settings
+from launcher.core.fields import AS_LAST_TIME, DEFAULTS, EVERYTHING, NOT_MODELS, NOTHING, OWNED, Settings, asked_in
+from launcher.core.problem import Problem
 from launcher.core.session import Session, read_object
-from launcher.models.catalog import CHECKPOINT_NAMES
+from launcher.launch.remember import may_be_kept, sound
 from launcher.models.pasted import without_secrets
 
-OWNED: Final = ("drive_folder", "keep_on_drive")  # they belong to the web UI that runs
-IMMEDIATE: Final = ("give_back_after", "api")  # the others take effect at the next restart
-NOT_BY_THE_PAGE: Final = (*OWNED, "version", "extensions_tab", "extra_arguments", "link")
+OLD_FIRST_CHOICE: Final = "Stable Diffusion 1.5"  # in forms of all nine fields it meant any checkpoint that is there
 
 
-def settings_of(choices: Mapping[str, Any]) -> Settings:
-    """The settings of a form. Raises `Problem`."""
-    return Settings.from_form(choices, CHECKPOINT_NAMES)
+def asked_by(form: Mapping[str, Any]) -> dict[str, Any]:
+    """What a form, of today or of before, asks for."""
+    asked = asked_in(form)
+    if form.keys() >= DEFAULTS.keys() and form["checkpoint"] == OLD_FIRST_CHOICE:
+        del asked["checkpoint"]
+    return asked
 
 
-def is_untouched(choices: Mapping[str, Any]) -> bool:
-    return all(choices.get(name, default) == default for name, default in DEFAULTS.items())
+def require_no_link(asked: Mapping[str, Any]) -> None:
+    """Raises `Problem` for a link as the checkpoint: a choice is shown, and kept on Drive."""
+    if "checkpoint" in asked and not may_be_kept("checkpoint", asked["checkpoint"]):
+        what = "A link cannot be kept as the choice of a checkpoint."
+        raise Problem(what, "Paste it into the box **Add**, and choose the model in the web UI.")
 
 
 def differences(runs: Settings, asked: Settings) -> dict[str, list[str]]:
     """What belongs to the web UI that runs and is asked to be something else: field -> [what runs, what was asked]."""
-    pairs = {name: [str(getattr(runs, name)), str(getattr(asked, name))] for name in OWNED}
+    pairs = {name: [str(getattr(one, name)) or AS_LAST_TIME for one in (runs, asked)] for name in OWNED}
     return {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
 
 
-def as_form(settings: Settings) -> dict[str, Any]:
-    return asdict(settings) | {"extra_arguments": shlex.join(settings.extra_arguments)}
-
-
 def shown(settings: Settings) -> dict[str, Any]:
-    """The same for the faces: without a token that somebody pasted."""
-    return as_form(settings) | {"checkpoint": without_secrets(settings.checkpoint)}
+    """The choices for the faces: without a token that somebody pasted."""
+    form = settings.as_form()
+    return form | {name: without_secrets(form[name]) for name in ("checkpoint", "extra_arguments")}
 
 
-def last_launched(session: Session) -> Settings | None:
-    """What the launch before this service was asked to be; None where nobody knows."""
-    found = read_object(session.launch_file).get("settings")
-    return Settings.noted(found) if isinstance(found, dict) else None
+def noted(session: Session, what: str = "settings") -> dict[str, Any]:
+    """The choices of the launch before this service, unless it was stopped; empty where nobody knows."""
+    found = read_object(session.launch_file).get(what)
+    if isinstance(found, dict) and isinstance(found.get("extra_arguments"), list):  # as up to 1.2.0
+        found["extra_arguments"] = shlex.join(map(str, found["extra_arguments"]))
+    return sound(found)
 
 
-def of_running(session: Session) -> Settings:
+def of_this_machine(session: Session, asked: dict[str, Any]) -> dict[str, Any]:
+    """What is asked, and where nothing is kept on Drive, what was chosen before on this machine."""
+    for what in ("settings", "nothing"):
+        before = noted(session, what)
+        if before.get("keep_on_drive") == NOTHING == asked.get("keep_on_drive", NOTHING):
+            return before | asked
+    return asked
+
+
+def of_running(session: Session) -> dict[str, Any]:
     """What the web UI that runs was asked to be, as far as its own arguments and links tell."""
-    if settings := last_launched(session):
-        return settings
+    if (found := noted(session)).get("drive_folder"):
+        return found
     arguments = session.webui.said.get("arguments")
     words = [str(word) for word in arguments] if isinstance(arguments, list) else []
     if "--data-dir" not in words[:-1]:
-        return settings_of({})
+        return {}
     data, disk = Path(words[words.index("--data-dir") + 1]), session.place.parent
     models = (data / "models").resolve()
     keep = NOTHING if models.is_relative_to(disk / "kept") else NOT_MODELS if models == disk / "models" else EVERYTHING
-    return settings_of({"drive_folder": data.name, "keep_on_drive": keep, "api": "--api" in words})
+    return {"drive_folder": data.name, "keep_on_drive": keep, "api": "--api" in words}

@@ -1,26 +1,35 @@
 """What is done beside the launch, each with rows of its own: models, ControlNet, extensions, stop."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
-from typing import Final
+from pathlib import Path
+from typing import Any, Final
 
 from launcher.core.folder import require_room
 from launcher.core.problem import Problem
 from launcher.core.snapshot import JOB_TITLES, Button
-from launcher.core.status import Status
+from launcher.core.status import Status, Step
+from launcher.drive.linked import link_new_models, use_models
 from launcher.drive.mount import connect_drive
-from launcher.extensions.manage import CONTROLNET_URL, Change, add_extension, change_one
+from launcher.drive.remembered import Remembered
+from launcher.extensions.address import Address
+from launcher.extensions.extension import Extension
+from launcher.extensions.manage import Change, add_extension, change_one
 from launcher.launch.launch import Ask, Launch
+from launcher.launch.painting import use_model
 from launcher.launch.start import EXTENSIONS_CHANGED
 from launcher.launch.steps import Steps
 from launcher.launch.stop import stop_launch
-from launcher.models.catalog import Model, chosen_controls, model_named
+from launcher.models.catalog import Model, chosen_controls
 from launcher.models.checksums import sync_checksums
 from launcher.models.ensure import ensure_linked_model, ensure_model
 from launcher.models.fetch import Fetcher
-from launcher.models.pasted import links_in, without_secrets
+from launcher.models.pasted import without_secrets
+from launcher.service.named import control_net
+from launcher.service.questions import NotAnswered
+from launcher.service.understand import Meaning, Present, Thing, understood
 
 MOST_SIDE_BY_SIDE: Final = 4  # downloads at a time, each over several connections
 LONGEST_TITLE: Final = 80  # characters
@@ -36,67 +45,158 @@ class Job:
     launch: Launch
     steps: Steps
     ask: Ask  # puts a question to the person who looks at this job
+    page: bool = False  # it came from the page, which may not do everything
+    tokens: Mapping[str, str] = field(default_factory=dict)  # that the notebook gave before: secret's name -> token
+    fetchers: list[Fetcher] = field(default_factory=list)  # of its works: they know which files they put in place
+    extensions: list[Extension] = field(default_factory=list)  # that were not there before
+    places: list[Path] = field(default_factory=list)  # on Drive, whose models are used since
 
     @property
     def status(self) -> Status:
         return self.steps.status
 
+    @property
+    def can_undo(self) -> bool:
+        return bool(self.extensions or self.places) or any(fetcher.added for fetcher in self.fetchers)
 
-def fetch_models(job: Job, what: str = "", kind: str = "", file_name: str = "") -> None:
-    """Names of the catalog, or links with spaces or new lines between; they are fetched side by side."""
-    lines = [line.strip() for line in what.splitlines() if line.strip()]
-    wanted = [one for line in lines for one in links_in(line) or [line]]
-    if not wanted:
-        do = "Choose a model from the list, or paste a link."
-        raise Problem("The field **what** is empty.", do)
-    if len(wanted) > 1 and file_name:
-        what = "You are adding several models, but the field **file_name** has only one name."
-        raise Problem(what, "Empty the field, or add the models one by one.")
-    works = [(without_secrets(line), partial(fetch_one_model, job, line, kind, file_name)) for line in wanted]
-    run_side_by_side(job, works)
+    @property
+    def may_add_programs(self) -> bool:
+        return not self.page or self.launch.settings.extensions_tab
 
 
-def fetch_one_model(job: Job, line: str, kind: str, file_name: str, fetcher: Fetcher) -> str:
-    launch, model = job.launch, model_named(line)
-    kind = "" if kind == "detect" else kind
-    name = ensure_model(fetcher, model) if model else ensure_linked_model(fetcher, line, kind, file_name)
-    if not launch.webui.ready:
-        return f"{name}: it will be there at the next start"
-    sync_checksums(launch.folder)
-    launch.webui.refresh_checkpoints()
-    launch.sync.restore()  # an embedding goes from Drive to the machine
-    return f"{name}: choose it in the web UI; if a list there does not have it yet, press the list's refresh button"
+# ---- Add: whatever a person writes
+
+
+def add(job: Job, what: str = "", kind: str = "", file_name: str = "") -> None:
+    """All that a text asks for (`service.understand`), side by side, a row each."""
+    add_text(job, what, kind, file_name)
+
+
+def add_text(job: Job, what: str, kind: str = "", file_name: str = "", *, git_first: bool = False) -> None:
+    def meanings() -> list[Meaning]:
+        if what.strip() in names_of_checkpoints(job.launch):
+            return [(what.strip(), Present(what.strip()))]
+        found = understood(what, job.launch.machine.drive, git_first=git_first)
+        if len(found) > 1 and file_name:
+            why = "You are adding several things, but the field **file_name** has only one name."
+            raise Problem(why, "Empty the field, or add the models one by one.")
+        return found
+
+    add_all(
+        job,
+        without_secrets(what).strip() or JOB_TITLES["add_model"],
+        meanings,
+        "" if kind == "detect" else kind,
+        file_name,
+    )
+
+
+def names_of_checkpoints(launch: Launch) -> set[str]:
+    return {path.name for path in launch.folder.checkpoints()}
 
 
 def fetch_controlnet(job: Job, for_models: str = "", controls: str = "") -> None:
-    """The extension and the models chosen, side by side."""
-    launch, models = job.launch, chosen_controls(for_models, controls)
+    """The extension and the models chosen."""
 
-    def one(model: Model, fetcher: Fetcher) -> str:
-        return f"{ensure_model(fetcher, model)} is ready"
+    def meanings() -> list[Meaning]:
+        return [control_net(), *((model.name, model) for model in chosen_controls(for_models, controls))]
 
-    def require_room_for_all() -> None:
-        wanted = ((launch.folder.models / model.folder, model.sources[0]) for model in models)
-        needed = sum(source.size for below, source in wanted if not (below / source.saved_name).exists())
-        what = f"ControlNet with {len(models)} models"
-        where = "Google Drive" if launch.machine.mountpoint else "the disk"
-        require_room(launch.folder.models, needed, where, what)
-        require_room(launch.folder.machine, needed, "the runtime's disk", what)
+    add_all(job, "ControlNet", meanings)
 
-    def extension(fetcher: Fetcher) -> str:
-        return effect_of(job, add_extension(launch.folder, CONTROLNET_URL, fetcher.step))
 
-    works = [(model.name, partial(one, model)) for model in models]
-    run_side_by_side(job, [("The extension ControlNet", extension), *works], require_room_for_all)
+def add_all(job: Job, title: str, meanings: Callable[[], list[Meaning]], kind: str = "", file_name: str = "") -> None:
+    def works() -> list[tuple[str, Work]]:
+        found = meanings()  # a place on Drive is known once Drive is there
+        require_room_for(job, [thing for _, thing in found if isinstance(thing, Model)])
+        return [(name, partial(add_one, job, thing, kind, file_name)) for name, thing in found]
+
+    run_side_by_side(job, title, works)
+
+
+def require_room_for(job: Job, models: Sequence[Model]) -> None:
+    """Raise `Problem` before the first byte where the models that are missing do not fit together."""
+    folder = job.launch.folder
+    missing = [
+        model.sources[0].size
+        for model in models
+        if not any((folder.models / model.folder / source.saved_name).exists() for source in model.sources)
+    ]
+    what = models[0].name if len(models) == 1 else f"All of it ({len(missing)} models)"
+    where = "Google Drive" if job.launch.machine.mountpoint else "the disk"
+    require_room(folder.models, sum(missing), where, what)
+    require_room(folder.machine, sum(missing), "the runtime's disk", what)
+
+
+def add_one(job: Job, thing: Thing, kind: str, file_name: str, fetcher: Fetcher) -> str:
+    match thing:
+        case Problem():
+            raise thing
+        case Path():
+            return add_place(job, thing, fetcher.step)
+        case Address():
+            return add_program(job, thing, fetcher)
+        case Present():
+            name = thing.name
+        case Model():
+            name = ensure_model(fetcher, thing)
+        case link:
+            name = ensure_linked_model(fetcher, link, kind, file_name)
+    show_models(job.launch)
+    if not job.launch.webui.ready:
+        return f"{name}: it will be there at the next start"
+    launch = job.launch
+    if name in names_of_checkpoints(launch) and (isinstance(thing, Present) or not launch.status.now.can_paint):
+        use_model(launch, name)
+        return f"{name}: the web UI uses it now"
+    return f"{name}: choose it in the web UI; if a list there does not have it yet, press the list's refresh button"
+
+
+def add_place(job: Job, place: Path, step: Step) -> str:
+    """Use the models of a folder on Drive, or one file, where they are."""
+    folder = job.launch.folder
+    before = Remembered.read(folder.kept).model_folders
+    sentence = use_models(folder, place, step.notice)
+    if Remembered.read(folder.kept).model_folders != before:
+        job.places.append(place)
+    show_models(job.launch)
+    return sentence
+
+
+def show_models(launch: Launch) -> None:
+    """Have a web UI that runs list what is there now."""
+    link_new_models(launch.folder)
+    if launch.webui.ready:
+        sync_checksums(launch.folder)
+        launch.webui.refresh_checkpoints()
+        launch.sync.restore()  # an embedding goes from Drive to the machine
+
+
+# ---- extensions
+
+
+def add_program(job: Job, address: Address, fetcher: Fetcher) -> str:
+    if not job.may_add_programs:
+        raise Problem(
+            f"{address.name} is an extension, which is a program that can do anything on this machine and your Drive.",
+            "Add it in the notebook, where you say whether you trust it.",
+        )
+    change = add_extension(job.launch.folder, address, fetcher.step)
+    if change.added:
+        job.extensions.append(change.added)
+    return effect_of(job, change)
 
 
 def work_on_extensions(job: Job, action: str = "", what: str = "") -> None:
     """Add, update, list, remove or switch one or all."""
+    if action == "add":
+        add_text(job, what, git_first=True)
+        return
 
     def change(fetcher: Fetcher) -> str:
         return effect_of(job, change_one(job.launch.folder, action, what, fetcher.step))
 
-    run_side_by_side(job, [(f"{action} {what}".strip(), change)])
+    title = f"{action} {without_secrets(what)}".strip()
+    run_side_by_side(job, title, lambda: [(title, change)])
 
 
 def effect_of(job: Job, change: Change) -> str:
@@ -112,6 +212,9 @@ def effect_of(job: Job, change: Change) -> str:
     return f"{change.message}. Press {RESTART} for it to take effect."
 
 
+# ---- the rest
+
+
 def stop_everything(job: Job, give_back_the_machine: bool = False) -> None:
     """End the web UI, the door and the link; on request give the machine back."""
     job.status.add("work", JOB_TITLES["stop"])
@@ -120,28 +223,57 @@ def stop_everything(job: Job, give_back_the_machine: bool = False) -> None:
     job.status.show(foot=job.launch.status.now.foot)
 
 
-def run_side_by_side(job: Job, works: Sequence[tuple[str, Work]], before: Callable[[], None] = lambda: None) -> None:
-    """Works that need Drive, a row each; `before` may refuse them all."""
-    for number, (name, _) in enumerate(works):
-        job.status.add(str(number), name if len(name) < LONGEST_TITLE else f"{name[: LONGEST_TITLE - 3]}…")
+def run_side_by_side(job: Job, title: str, works_of: Callable[[], Sequence[tuple[str, Work]]]) -> None:
+    """Works that need Drive, a row each. Which they are is known once Drive is there; till then there is one row."""
+    job.status.add("0", shortened(title))
 
     def one(number: int, work: Work) -> None:
         with job.steps.step(str(number)) as step:
-            step.done(work(job.launch.fetcher(step, job.ask)))
+            fetcher = job.launch.fetcher(step, partial(ask_the_notebook, job, step) if job.page else job.ask)
+            job.fetchers.append(fetcher)
+            try:
+                step.done(work(fetcher))
+            except Problem as problem:  # only cells have a ▶; what is added on the page is tried again
+                problem.do = problem.do.replace("press ▶ again", "try again").replace("Press ▶ again", "Try again")
+                raise
 
     with job.steps.step("0", "waiting for Google Drive"):
         connect_drive(job.launch.machine, job.ask)
+        job.launch.settle()
         job.launch.folder.prepare()
-        before()
+        works = works_of()
+        for number, (name, _) in enumerate(works):
+            job.status.add(str(number), shortened(name))
     with ThreadPoolExecutor(MOST_SIDE_BY_SIDE) as pool:
         tasks = [pool.submit(one, number, work) for number, (_, work) in enumerate(works)]
     for task in tasks:
         task.result()  # raises `Failed` where it failed
 
 
+def ask_the_notebook(job: Job, step: Step, kind: str, **about: Any) -> dict[str, Any]:
+    """Put a question of the page's job where a person can answer it, unless that was done before."""
+    name, reason = about.get("name", ""), about.get("reason")
+    if kind == "token" and (known := job.tokens.get(name)):
+        return {"token": known}
+    if reason:
+        step.say("the question about your token is in the notebook")
+    try:
+        return job.ask(kind, **about)
+    except NotAnswered as problem:
+        if kind == "token" and not reason:  # nobody need be asked: it is only looked for
+            return {"token": ""}
+        problem.do = "Open the notebook, and add it once more: the question is put there."
+        raise
+
+
+def shortened(title: str) -> str:
+    line = " ".join(title.split())
+    return line if len(line) < LONGEST_TITLE else f"{line[: LONGEST_TITLE - 3]}…"
+
+
 # What a cell asks for -> the work, whose parameters are the cell's fields.
 JOBS: Final[dict[str, Callable[..., None]]] = {
-    "add_model": fetch_models,
+    "add_model": add,
     "add_controlnet": fetch_controlnet,
     "change_extensions": work_on_extensions,
     "stop": stop_everything,

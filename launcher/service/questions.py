@@ -19,6 +19,7 @@ QUESTIONS: Final = {
     "mount": "Google's question about your Drive was not answered",
     "token": "The question about your token was not answered",
     "proxy": "Colab was not asked for its own link",
+    "choose": "Nobody chose",
 }
 
 
@@ -57,6 +58,7 @@ class Faces:
         self._faces: dict[str, Face] = {}
         self._numbers = itertools.count(1)
         self._open: dict[int, Question] = {}
+        self.tokens: dict[str, str] = {}  # a secret's name -> the token that a notebook gave for it
 
     def __len__(self) -> int:
         return len(self._faces)
@@ -110,6 +112,8 @@ class Faces:
             self._changes.count()
         if isinstance(answer, str):
             raise NotAnswered(kind, answer)
+        if kind == "token" and answer.get("token"):
+            self.tokens[about["name"]] = answer["token"]
         return answer
 
     def answer(self, number: int, value: dict[str, Any] | None) -> bool:

@@ -12,25 +12,28 @@ from typing import Any, Final
 
 from launcher.colab.machine import look_at_machine
 from launcher.core.child_environment import adopt, passes
-from launcher.core.fields import DEFAULTS, Settings
+from launcher.core.fields import DEFAULTS, IMMEDIATE, NOT_BY_THE_PAGE, asked_in
 from launcher.core.problem import Problem
 from launcher.core.process import running_pid
 from launcher.core.session import Session, read_object
 from launcher.core.snapshot import HELP, JOB_TITLES, UNDERWAY, State
 from launcher.core.status import Status, StatusChanges
 from launcher.launch.launch import Launch
+from launcher.launch.remember import settings_of
 from launcher.launch.steps import Failed, Steps
 from launcher.launch.stop import let_go
-from launcher.launch.story import begin
+from launcher.launch.story import begin, remember
 from launcher.launch.watch import reconnect_drive
 from launcher.service import choices as chosen
 from launcher.service.jobs import JOBS, Job
 from launcher.service.questions import Faces
 from launcher.service.server import Request, Response, Route, wrong_fields
+from launcher.service.undo import undo
 
 LONGEST_STATUS_WAIT: Final = 20.0  # seconds for which a status is waited for
 STOP_PATIENCE: Final = 120.0  # seconds in which a stop that is underway has come to an end
 JOBS_SHOWN: Final = 20
+JOB_STOPPED: Final = "stopped; add it again to continue from here"
 WHY_NOT: Final[dict[str, str]] = {
     State.STARTING: "It is starting already.",
     State.RESTARTING: "It is being restarted already.",
@@ -56,7 +59,7 @@ class Service:
     @property
     def routes(self) -> tuple[Route, ...]:
         launch = {"choices": dict, "variables": dict, "face": str, "anew": bool}
-        add = {"do": str, "fields": dict, "what": str, "choices": dict, "face": str}
+        add = {"do": str, "fields": dict, "what": str, "kind": str, "file_name": str, "choices": dict, "face": str}
         return (
             Route("GET", "/status", self.get_status, {"after": str, "face": str, "job": str}, page=True),
             Route("GET", "/link", self.get_link, {}),
@@ -64,11 +67,11 @@ class Service:
             Route("POST", "/restart", self.post_restart, {}, page=True),
             Route("POST", "/stop", self.post_stop, {"give_back": bool, "choices": dict, "face": str}, page=True),
             Route("POST", "/add", self.post_add, add, page=True),
-            Route("POST", "/choices", self.post_choices, {"choices": dict}, page=True),
+            Route("POST", "/choices", self.post_choices, {"choices": dict, "forget": bool}, page=True),
             Route("POST", "/connect", self.post_connect, {}, page=True),
             Route("POST", "/used", self.post_used, {"ago": int}, page=True),
             Route("POST", r"/answers/(\d{1,9})", self.post_answer, {"value": dict}),
-            Route("DELETE", r"/jobs/(\d{1,9})", self.delete_job, {}, page=True),
+            Route("DELETE", r"/jobs/(\d{1,9})", self.delete_job, {"undo": bool}, page=True),
             Route("DELETE", r"/faces/([\w-]{1,40})", self.delete_face, {}),
         )
 
@@ -105,8 +108,8 @@ class Service:
 
     def post_launch(self, request: Request) -> Response:
         """▶: what runs, a new launch, or 409 where that would change what belongs to the web UI that runs."""
-        form, variables = request.fields.get("choices", {}), request.fields.get("variables", {})
-        settings = chosen.settings_of(form)
+        asked, variables = chosen.asked_by(request.fields.get("choices", {})), request.fields.get("variables", {})
+        settings_of(asked)  # a wrong field is said before anything else
         wrong = [name for name, value in variables.items() if not passes(name) or not isinstance(value, str)]
         if wrong:
             return 400, {"what": f"This variable is not handed on: {wrong[0][:40]}."}
@@ -115,29 +118,37 @@ class Service:
             self.changes.wait_beyond(self.changes.number, 1.0)
         with self._lock:
             self.faces.comes(request.face, 0)  # it may be asked something before its first look
-            before, differs = self.launch, dict[str, list[str]]()
-            if before and self.status.now.state in UNDERWAY and not before.over.is_set():  # else it is failing
-                if settings == before.settings or chosen.is_untouched(form):
+            before, anew, choices = self.launch, False, chosen.of_this_machine(self.session, asked)
+            underway = before is not None and self.status.now.state in UNDERWAY and not before.over.is_set()
+            if before and (underway or before.webui.running):
+                asked = before.news_in(asked)
+                settings = settings_of(before.settings.as_form() | asked)
+                if underway and settings == before.settings:
                     if before.drive_away:
                         reconnect_drive(before)
                     return self.accepted(request)
                 differs = chosen.differences(before.settings, settings)
-                if differs and not request.fields.get("anew"):
+                if differs and underway and not request.fields.get("anew"):
                     return 409, {"runs": chosen.shown(before.settings), "differs": differs}
-            self._begin(settings, variables, anew=bool(differs))
+                anew = underway and bool(differs)
+                # Another folder has choices of its own.
+                choices = {"drive_folder": before.settings.drive_folder} | asked if differs else before.choices | asked
+            self._begin(choices, variables, anew=anew)
             return self.accepted(request)
 
-    def _begin(self, settings: Settings, variables: Any = None, *, anew: bool = False, take_up: bool = False) -> None:
+    def _begin(
+        self, choices: dict[str, Any], variables: Any = None, *, anew: bool = False, take_up: bool = False
+    ) -> None:
         variables = variables or read_object(self.session.launch_file).get("variables")
         if isinstance(variables, dict) and variables:
             adopt(variables)
-        before, self.launch = self.launch, self._new_launch(settings)
+        before, self.launch = self.launch, self._new_launch(choices)
         self.launch.variables = variables or {}
         begin(self.launch, before, anew=anew, take_up=take_up)
 
-    def _new_launch(self, settings: Settings) -> Launch:
+    def _new_launch(self, choices: dict[str, Any]) -> Launch:
         ask, somebody = partial(self.faces.ask, 0), partial(self.faces.shows, 0)
-        return Launch(settings, look_at_machine(), self.status, ask, somebody, self.launch)
+        return Launch(choices, look_at_machine(), self.status, ask, somebody, self.launch)
 
     def take_up_what_runs(self) -> None:
         """A web UI runs that an earlier service started: this one keeps its images from now on."""
@@ -148,34 +159,38 @@ class Service:
         """Done: it is being restarted. Started: it had given up, and is being started. Refused: why."""
         with self._lock:
             state, launch = self.status.now.state, self.launch
-            settings = launch.settings if launch else chosen.last_launched(self.session)
-            if state in WHY_NOT or state == State.OFF or not settings:
+            choices = launch.choices if launch else chosen.noted(self.session)
+            if state in WHY_NOT or state == State.OFF or not (launch or choices):
                 return self.accepted(request, 409, answer="refused", what=WHY_NOT.get(state, NOTHING_KNOWN))
             if launch and launch.thread and launch.thread.is_alive() and not launch.over.is_set():  # it is watched
                 launch.restart_wanted.set()
                 self.status.show(state=State.RESTARTING)
             else:
-                self._begin(settings)
+                self._begin(choices)
             return self.accepted(request, answer="done" if state == State.READY else "started")
 
     def post_choices(self, request: Request) -> Response:
         """Other choices for what runs: some take effect at once, the others at the next restart."""
-        asked = request.fields.get("choices", {})
-        barred = [name for name in asked if request.page and name in chosen.NOT_BY_THE_PAGE]
+        given, forget = request.fields.get("choices", {}), request.fields.get("forget", False)
+        barred = [name for name in (DEFAULTS if forget else given) if request.page and name in NOT_BY_THE_PAGE]
         if barred:
             return 403, {"what": f"{barred[0]} can be changed in the notebook only."}
-        if unknown := set(asked) - set(DEFAULTS):
+        if unknown := set(given) - set(DEFAULTS):
             return 400, {"what": f"There is no such choice: {min(unknown)[:40]!r}."}
         with self._lock:
-            if not self.launch:
+            if not (launch := self.launch):
                 return 409, {"what": NOTHING_KNOWN}
-            before = self.launch.settings
-            settings = chosen.settings_of(chosen.as_form(before) | asked)
-            if differs := chosen.differences(before, settings):
+            before, asked = launch.settings, launch.news_in(asked_in(given))
+            chosen.require_no_link(asked)
+            if differs := chosen.differences(before, settings_of(before.as_form() | asked)):
                 return 409, {"runs": chosen.shown(before), "differs": differs}
-            self.launch.choose(settings)
-            changed = [name for name in asked if getattr(settings, name) != getattr(before, name)]
-            return self.accepted(request, at_restart=[name for name in changed if name not in chosen.IMMEDIATE])
+            if forget:
+                launch.forget_choices()
+            else:
+                launch.choose(asked)
+            remember(launch)
+            changed = [name for name in DEFAULTS if getattr(launch.settings, name) != getattr(before, name)]
+            return self.accepted(request, at_restart=[name for name in changed if name not in IMMEDIATE])
 
     def post_connect(self, request: Request) -> Response:
         """Have a Drive that was disconnected connected: the notebook is asked."""
@@ -195,13 +210,14 @@ class Service:
         return self._begin_job("stop", {"give_back_the_machine": request.fields.get("give_back", False)}, request)
 
     def post_add(self, request: Request) -> Response:
-        """A model, ControlNet, an extension. The page may add a model; extensions where the notebook allowed them."""
+        """Whatever is written in Add, or what a cell's form asks for. A page's texts may ask for less: `jobs.Job`."""
         do = request.fields.get("do", "add_model")
         if request.page and do != "add_model" and not (self.launch and self.launch.settings.extensions_tab):
             return 403, {"what": "Extensions are added in the notebook, where you say whether you trust them."}
         if do not in JOBS:
             return 400, {"what": "There is no such job."}
-        return self._begin_job(do, request.fields.get("fields", {"what": request.fields.get("what", "")}), request)
+        written = {name: request.fields[name] for name in ("what", "kind", "file_name") if name in request.fields}
+        return self._begin_job(do, request.fields.get("fields", written), request)
 
     def _begin_job(self, do: str, fields: dict[str, Any], request: Request) -> Response:
         work = JOBS[do]
@@ -210,38 +226,53 @@ class Service:
             return 400, {"what": f"This cannot be asked: {wrong}."}
         with self._lock:
             number, status = next(self._numbers), Status(JOB_TITLES[do], self.changes)
-            steps = Steps(status, self.session.log, threading.Event())
-            # It belongs to the launch there is; else to one, not begun, of what the first cell, the last launch or the
-            # defaults say. The page may not choose: what it may ask for hangs on that.
+            steps = Steps(status, self.session.log, threading.Event(), JOB_STOPPED)
+            # It belongs to the launch there is; else to one, not begun, of what the last launch and the first cell say.
+            # The page may not choose: what it may ask for hangs on that.
             form = {} if request.page else request.fields.get("choices", {})
-            last = chosen.last_launched(self.session)
-            launch = self.launch or self._new_launch((not form and last) or chosen.settings_of(form))
+            asked = chosen.of_this_machine(self.session, chosen.asked_by(form))
+            launch = self.launch or self._new_launch(chosen.noted(self.session) | asked)
             if do == "stop":
                 self.launch = launch
-            job = Job(launch, steps, partial(self.faces.ask, number))
+            job = Job(launch, steps, partial(self.faces.ask, number), request.page, self.faces.tokens)
             self._jobs = dict(list(self._jobs.items())[-JOBS_SHOWN:]) | {number: job}
             self.faces.comes(request.face, number)
-            arguments = (partial(work, job, **fields), status, "Stopped" if do == "stop" else "Done")
-            self._threads.append(threading.Thread(target=self._run_job, args=arguments, name="job"))
-            self._threads[-1].start()
+            self._begin_work(job, partial(work, job, **fields), "Stopped" if do == "stop" else "Done")
         return self.accepted(request, job=number)
 
-    def _run_job(self, work: Callable[[], None], status: Status, done_title: str) -> None:
-        try:
-            work()
-        except Failed:
-            pass  # its step has said so
-        except Problem as problem:  # with what was asked for
-            status.add("0", status.now.title)
-            status.step("0").fail(problem)
-        except Exception as error:
-            status.notice(self.fault(error).what)
-        status.show(over=True, title=HELP if status.now.failed else done_title)
+    def _begin_work(self, job: Job, work: Callable[[], None], done_title: str) -> None:
+        def run() -> None:
+            status = job.status
+            try:
+                work()
+            except Failed:
+                pass  # its step has said so
+            except Problem as problem:  # with what was asked for
+                status.add("0", status.now.title)
+                status.step("0").fail(problem)
+            except Exception as error:
+                status.notice(self.fault(error).what)
+            title = HELP if status.now.failed else done_title
+            status.show(over=True, title=title, can_undo=job.can_undo)
+
+        self._threads.append(threading.Thread(target=run, name="job"))
+        self._threads[-1].start()
 
     def delete_job(self, request: Request) -> Response:
-        """■: the job should end."""
-        if job := self._jobs.get(int(request.number)):
-            job.steps.over.set()
+        """■: the job should end. `undo`: it has, and what it added is taken away again."""
+        job = self._jobs.get(int(request.number))
+        if not request.fields.get("undo"):
+            if job:
+                job.steps.over.set()
+            return self.accepted(request)
+        with self._lock:
+            if not job or not job.status.now.can_undo:
+                return 409, {"what": "There is nothing of it that could be taken away."}
+            job.status.show(over=False, can_undo=False)
+            launches = {id(one): one for one in (self.launch, *(job.launch for job in self._jobs.values())) if one}
+            fetchers = [fetcher for launch in launches.values() for fetcher in launch.fetchers]
+            used = {path for fetcher in fetchers if fetcher not in job.fetchers for path in fetcher.used}
+            self._begin_work(job, partial(undo, job, used), "Taken away again")
         return self.accepted(request)
 
     def delete_face(self, request: Request) -> Response:

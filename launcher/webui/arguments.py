@@ -48,10 +48,10 @@ def fixed_arguments(folder: Folder, checkpoint: str) -> tuple[str, ...]:
         str(folder.data / "models" / "CLIP"),
         "--skip-install",  # of extensions: the launcher does it, so that none can harm the rest
     )
-    chosen = folder.data / "models" / "Stable-diffusion" / checkpoint
-    if folder.checkpoints() == [folder.old_checkpoint]:
-        chosen = folder.old_checkpoint
-    return (*arguments, "--api", *(("--ckpt", str(chosen)) if chosen.is_file() else ()))
+    there = folder.checkpoints()
+    chosen = [path for path in there if path.name == checkpoint or there == [folder.old_checkpoint]]
+    nearest = min(chosen, key=lambda path: len(path.parts), default=None)
+    return (*arguments, "--api", *(("--ckpt", str(nearest)) if nearest else ()))
 
 
 def check_arguments(code: Path, data: Path, wanted: tuple[str, ...]) -> None:

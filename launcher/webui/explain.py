@@ -1,115 +1,54 @@
-"""Why the web UI failed: a table from what it printed or how it ended to one sentence and one remedy."""
+"""Why the web UI failed, from what it printed or how it ended: one sentence and one remedy."""
 
 import re
-from dataclasses import dataclass
+from pathlib import PurePath
 from typing import Final
 
 from launcher.core.problem import Problem
-
-
-@dataclass(frozen=True)
-class Explanation:
-    """One known failure: `pattern` is searched in the traceback A1111 ended with, else in its last lines."""
-
-    pattern: str
-    what: str
-    do: str
-    by_extension: bool = False  # an extension may be the cause: the next start is tried without
-    unless_extension: bool = False  # not if the traceback leads through an extension: that one is the cause
-
+from launcher.webui.meanings import BUS_ERROR, ENDS, PORT_TAKEN, RAM, Meaning
 
 FAR_ENOUGH: Final = 400  # lines from the end; what is above them did not end it
 LAST_LINES: Final = 15
-KILLED: Final = (-9, 137)  # the system ended it
-OUT_OF_MEMORY: Final = Explanation(
-    r"\^C\s*\Z",
-    "The runtime ran out of memory (RAM), and the system ended the web UI.",
-    "Use a smaller model, or choose a runtime with High-RAM under Runtime → Change runtime type, and press ▶ again.",
+# How it ended, by its exit code, where the system itself ended it.
+BY_CODE: Final = {-9: RAM, 137: RAM, -7: BUS_ERROR, 135: BUS_ERROR}
+ENDED_FROM_OUTSIDE: Final = (
+    "The web UI was ended from outside and could say nothing: most likely the runtime ran out of memory (RAM)."
 )
-PORT_TAKEN: Final = Explanation(
-    r"Cannot find empty port|address already in use",
-    "The port the web UI wanted was taken by another program.",
-    "Press ▶ again to use another port.",
+# What only a terminal understands: colours, moves of its cursor, titles, and other letters that cannot be seen.
+ESCAPES: Final = re.compile(
+    r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b\n]*(?:\x07|\x1b\\)?|[^\[\]])|[\0-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]"
 )
-EXPLANATIONS: Final = (
-    Explanation(
-        r"numpy\.dtype size changed|numpy\.core\.multiarray failed to import",
-        "An extension changed numpy, and the web UI's other packages cannot work with that.",
-        "Choose Runtime → Disconnect and delete runtime, and press ▶ again: the right packages come back.",
-        by_extension=True,
-    ),
-    Explanation(
-        r"CUDA out of memory|OutOfMemoryError",
-        "The graphics card ran out of memory.",
-        "Make the image smaller, or set the batch size to 1. If that is not enough, write --medvram into "
-        "**extra_arguments** and press ▶ again.",
-    ),
-    Explanation(
-        r"HeaderTooLarge|MetadataIncompleteBuffer|InvalidHeaderDeserialization",
-        "A model file is damaged: it is cut off, or a web page saved under a model's name.",
-        "Delete the file named just above in the log from the models folder on Google Drive, and press ▶ again.",
-    ),
-    Explanation(
-        r"bad file inside .*The file may be malicious|Global '.*' is forbidden",
-        "A1111 refused a model file because it could contain code.",
-        "Use the .safetensors file of the same model.",
-    ),
-    PORT_TAKEN,
-    Explanation(
-        r"No space left on device|Errno 28",
-        "The disk is full.",
-        "Free some space (empty Google Drive's trash too) and press ▶ again.",
-    ),
-    Explanation(
-        r"Errno 10[37]|Transport endpoint is not connected",
-        "Google Drive was disconnected.",
-        "Press ▶ again to connect it.",
-    ),
-    Explanation(
-        r"Errno 5\b|Input/output error",
-        "Google Drive answered with an error. It does that when it is busy, or when a folder has thousands of files.",
-        "Wait a minute and press ▶ again. If it happens again, move some of the folder's files into new folders.",
-    ),
-    Explanation(
-        r"unrecognized arguments?: (?P<name>.+)",
-        "The web UI does not know the argument {name}.",
-        "Remove it from the field **extra_arguments** and press ▶ again.",
-    ),
-    Explanation(
-        # A1111's own "Warning: caught exception 'Found no NVIDIA driver …', memory monitor disabled" is harmless.
-        r"^(RuntimeError|AssertionError): .*(Found no NVIDIA driver|Torch is not able to use GPU|No CUDA GPUs)",
-        "There is no graphics card in this runtime.",
-        "Choose Runtime → Change runtime type → T4 GPU → Save, and press ▶ again.",
-        unless_extension=True,
-    ),
-    Explanation(
-        r"^(ModuleNotFoundError|ImportError): (?P<name>.+)",
-        "A part of the web UI's Python is missing ({name}).",
-        "Press ▶ again. If it happens again, choose Runtime → Disconnect and delete runtime, and press ▶.",
-        by_extension=True,
-        unless_extension=True,
-    ),
-    OUT_OF_MEMORY,
+BAR: Final = re.compile(r"\d+%\|[^|]*\|[^\]]*\]?|\b\d+\w* ?\[\d\d:\d\d[^\]]*\]?")  # tqdm's, of a known length or not
+READ: Final = re.compile(
+    r"(?:Loading (?:VAE )?weights .*?(?: from |: )|Calculating sha256 for )(/.*?)(?:: .*)?$", re.MULTILINE
+)
+ERROR_LINE: Final = re.compile(
+    r"^\w[\w.]*(?:Error|Exception|Interrupt|Warning)?: .*|^\w[\w.]*(?:Error|Exception)$", re.MULTILINE
 )
 
 
 def explain(log: str, code: int | None, log_path: str) -> Problem:
     """The failure in words: by how it ended, else by its last own traceback, else by its last lines."""
-    if code in KILLED:
-        return Problem(OUT_OF_MEMORY.what, OUT_OF_MEMORY.do)
+    log = readable(log)
+    read = READ.findall(log)
+    file = PurePath(read[-1]).name if read else "named last in its log"
+    if code in BY_CODE:
+        known = BY_CODE[code]
+        return Problem(known.what.format(file=file), known.do)
     text = last_part(log)
     name = extension_in(text)
-    for known in EXPLANATIONS:
+    for known in ENDS:
         found = re.search(known.pattern, text, re.MULTILINE)
         if found and not (name and known.unless_extension):
-            names = {key: value.strip() for key, value in found.groupdict().items()}
-            return Problem(known.what.format(**names), known.do, by_extension=known.by_extension or bool(name))
+            return in_words(known, found, {"file": file}, by_extension=known.by_extension or bool(name))
     if name:
         return Problem(
             f"The extension {name} stopped the web UI.",
             "Switch it off with the cell **Add or update an extension** and press ▶ again.",
             by_extension=True,
         )
+    if code is None and not ERROR_LINE.search(text):
+        return Problem(ENDED_FROM_OUTSIDE, RAM.do)
     last = " / ".join(line.strip() for line in log.splitlines()[-3:] if line.strip()) or "it printed nothing"
     ended = f"The web UI ended (exit code {code})" if code is not None else "The web UI ended"
     return Problem(
@@ -117,6 +56,18 @@ def explain(log: str, code: int | None, log_path: str) -> Problem:
         f"Press ▶ again. The whole log is the file {log_path}.",
         by_extension=True,
     )
+
+
+def in_words(known: Meaning, found: re.Match[str], names: dict[str, str], *, by_extension: bool = False) -> Problem:
+    """A meaning with the names in it filled in."""
+    names = names | {key: value.strip() for key, value in found.groupdict().items() if value}
+    return Problem(known.what.format(**names), known.do.format(**names), by_extension=by_extension)
+
+
+def readable(text: str) -> str:
+    """What a person could read of it: without progress bars, and what stands before them."""
+    lines = re.split(r"[\r\n]", ESCAPES.sub("", text))
+    return "\n".join(line[max((bar.end() for bar in BAR.finditer(line)), default=0) :] for line in lines)
 
 
 def port_was_taken(log: str) -> bool:
@@ -155,7 +106,7 @@ def extension_in(text: str) -> str | None:
 
 def problem_of_system(error: Exception) -> Problem | None:
     """The explanation of an error of the operating system (Drive is gone, a disk is full), or None for any other."""
-    whole = [known for known in EXPLANATIONS if "{" not in known.what] if isinstance(error, OSError) else []
+    whole = [known for known in ENDS if "{" not in known.what + known.do] if isinstance(error, OSError) else []
     return next((Problem(known.what, known.do) for known in whole if re.search(known.pattern, str(error))), None)
 
 

@@ -103,7 +103,8 @@ class OutputFolders:
             return real.relative_to(data).parts[:1] in [(top,) for top in OUTPUTS]
         drive = next((above for above in self.drive_dir.parents if os.path.ismount(above)), Path("/"))
         if self.data.is_relative_to(drive):  # Drive is no mount of its own here
-            drive = self.drive_dir.parent.parent
+            above = (self.drive_dir.parent.parent, self.drive_dir.parent, self.drive_dir)
+            drive = next(folder for folder in above if not self.data.is_relative_to(folder))
         return any(path.is_relative_to(drive) for path in (folder, real)) and can_be_written(folder)
 
     def _is_private(self, folder: Path) -> bool:

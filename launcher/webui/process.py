@@ -1,6 +1,7 @@
 """A1111's process: its command line, its start, whether it is ready, its end. Knows nothing of tunnels."""
 
 import os
+import re
 import signal
 import socket
 import threading
@@ -18,18 +19,11 @@ from launcher.core.process import end_process, exit_code, running_pid, send_sign
 from launcher.core.session import Session
 from launcher.core.status import Step
 from launcher.webui.explain import explain, port_was_taken
+from launcher.webui.running import LogReader
 
-READY_LINE: Final = "Startup time:"  # nothing may ask it for anything before: see docs/how-it-works.md
-MODEL_LINE: Final = "Model loaded in"
 MOST_PORTS: Final = 3  # that a start tries; A1111 takes its port seconds after it was seen to be free
 START_LIMIT: Final = 900.0  # seconds; a cold disk and a slow Drive have been seen to take minutes
-# What a start prints, in order -> what a person is told.
-STAGES: Final = (
-    ("Launching Web UI with arguments", "A1111 is starting"),
-    ("Loading weights [", "reading the checkpoint"),
-    ("Creating model from config", "building the model"),
-    ("Running on local URL", "almost there"),
-)
+EXIT_PATIENCE: Final = 2.0  # seconds; with a card's driver behind it a process ends 0.2 s after it counts as ended
 
 
 @dataclass(frozen=True)
@@ -53,6 +47,7 @@ class WebUI:
         self.folder = folder
         self.part = Session(folder.session).webui
         self.pid_file, self.log = self.part.pid_file, self.part.log
+        self.says = LogReader(self.log)
         self._plan: Plan | None = None  # of the process this object started
 
     @property
@@ -72,7 +67,7 @@ class WebUI:
     @property
     def ready(self) -> bool:
         """True once it said so in its log. The only sign that may be trusted."""
-        return self.running and READY_LINE in self.last_words
+        return self.running and self.says.read().ready
 
     def started_with(self, plan: Plan) -> bool:
         """True if it runs with just these arguments; another checkpoint is no reason to start anew."""
@@ -86,6 +81,7 @@ class WebUI:
         (self.folder.code / "tmp").mkdir(exist_ok=True)  # A1111 moves a bad settings file there and dies without it
         if self.log.exists():
             os.replace(self.log, self.log.with_suffix(".before.log"))
+        self.says = LogReader(self.log)
         port = free_port()
         self.part.note(port=port, arguments=list(plan.arguments))
         environment = plan.environment | {
@@ -105,13 +101,11 @@ class WebUI:
         """
         end, ports = time.monotonic() + START_LIMIT, 1
         while time.monotonic() < end:
-            text = self.last_words
-            if READY_LINE in text:
+            says = self.says.read()
+            if says.ready:
                 return True
-            for line, told in reversed(STAGES):
-                if line in text:
-                    step.say(told)
-                    break
+            if says.stage:
+                step.say(says.stage)
             if cancelled():
                 return False
             if not self.running:
@@ -129,9 +123,10 @@ class WebUI:
         )
 
     def wait_for_model(self, over: threading.Event) -> bool:
-        """Wait until the first model is loaded, after the ready line; False if `over` or the process's end is first."""
+        """Wait until the first model is loaded, or cannot be; False if `over` or the process's end is first."""
         while self.running and not over.wait(2):
-            if MODEL_LINE in self.last_words:
+            says = self.says.read()
+            if says.loaded or says.model:
                 return True
         return False
 
@@ -144,7 +139,7 @@ class WebUI:
 
     def why_it_ended(self) -> Problem:
         """The reason in words, from its log and exit code."""
-        return explain(self.last_words, exit_code(self.pid_file), str(self.log))
+        return explain(self.last_words, exit_code(self.pid_file, EXIT_PATIENCE), str(self.log))
 
     def stop(self) -> None:
         """End it with all it started, politely first."""
@@ -154,6 +149,11 @@ class WebUI:
     def refresh_checkpoints(self) -> None:
         """Make it list checkpoints that were added while it runs. Raises `requests.RequestException`."""
         requests.post(f"http://127.0.0.1:{self.port}/sdapi/v1/refresh-checkpoints", timeout=60).raise_for_status()
+
+    def loaded_checkpoint(self) -> str:
+        """The file name of the checkpoint it works with. Raises `requests.RequestException`."""
+        options = requests.get(f"http://127.0.0.1:{self.port}/sdapi/v1/options", timeout=60).json()
+        return re.sub(r" \[\w+\]$", "", str(options.get("sd_model_checkpoint") or "")).rpartition("/")[2]
 
     def choose_checkpoint(self, name: str) -> None:
         """Make it load a checkpoint by its file name. Raises `requests.RequestException`."""

@@ -16,6 +16,7 @@ from launcher.webui.explain import last_part
 SETTINGS_FILE: Final = "config.json"
 PAGE_SETTINGS: Final = "ui-config.json"
 SWITCHED_OFF: Final = "disabled_extensions"
+ALL_OFF: Final = "disable_all_extensions"  # "none", "extra" (all that are not A1111's own) or "all"
 OUTPUT: Final = "outdir_"  # how the names of the settings begin that say where images are written
 NUMBERS: Final = (bool, int, float)
 

@@ -4,9 +4,9 @@ from dataclasses import asdict
 
 import pytest
 
-from launcher.core.fields import DEFAULTS, FIELDS, Settings
+from launcher.core.fields import AS_LAST_TIME, DEFAULTS, EVERYTHING, FIELDS, Settings, asked_in
 from launcher.core.problem import Problem
-from launcher.models.catalog import CHECKPOINT_NAMES, MODELS
+from launcher.models.catalog import CHECKPOINT_NAMES
 
 
 def filled(**changed: object) -> Settings:
@@ -14,7 +14,32 @@ def filled(**changed: object) -> Settings:
 
 
 def test_the_form_as_it_comes_is_right() -> None:
-    assert filled().checkpoint == MODELS[0].name == DEFAULTS["checkpoint"]
+    form = {field.name: field.untouched for field in FIELDS if field.in_form}
+    assert list(form) == ["checkpoint", "drive_folder", "keep_on_drive"]
+    assert Settings.from_form(form, CHECKPOINT_NAMES) == filled()
+    assert (filled().checkpoint, filled().drive_folder, filled().keep_on_drive) == (AS_LAST_TIME, "", EVERYTHING)
+
+
+@pytest.mark.parametrize("empty", ["", " ", "As last time ", AS_LAST_TIME])
+def test_a_field_of_the_form_that_is_as_it_came_or_empty_asks_for_nothing(empty: str) -> None:
+    assert asked_in({"checkpoint": empty, "keep_on_drive": empty, "drive_folder": "", "pinggy": 1}) == {}
+    assert asked_in({"drive_folder": "art", "api": False, "checkpoint": empty}) == {"drive_folder": "art", "api": False}
+
+
+@pytest.mark.parametrize(
+    ("written", "means"),
+    [
+        (" asd1111 ", "asd1111"),
+        ("AI/models", "AI/models"),
+        ("AI\\models\\", "AI/models"),
+        ("AI/models/a (old) v1.5.safetensors", "AI/models/a (old) v1.5.safetensors"),
+        ("/content/drive/MyDrive/AI/", "AI"),
+        ("My Drive/sd", "sd"),
+        ("G:\\My Drive\\AI", "AI"),
+    ],
+)
+def test_a_folder_on_drive_may_be_a_path(written: str, means: str) -> None:
+    assert filled(drive_folder=written).drive_folder == means
 
 
 def test_capitals_and_spaces_around_a_name_do_not_matter() -> None:
@@ -26,10 +51,10 @@ def test_a_link_is_a_checkpoint_too() -> None:
 
 
 def test_arguments_are_split_as_a_shell_does() -> None:
-    assert filled(extra_arguments='--theme dark --ckpt-dir "/a b"').extra_arguments == (
+    assert filled(extra_arguments='--theme dark --vae-path "/a b"').extra_arguments == (
         "--theme",
         "dark",
-        "--ckpt-dir",
+        "--vae-path",
         "/a b",
     )
 
@@ -38,11 +63,12 @@ def test_arguments_are_split_as_a_shell_does() -> None:
     ("field", "value", "says"),
     [
         ("checkpoint", "Stabel Diffusion 15", "Stable Diffusion 1.5"),
-        ("checkpoint", "", "neither a known model nor a link"),
         ("drive_folder", "../other", "not a plain folder name"),
-        ("drive_folder", "a/b", "not a plain folder name"),
+        ("drive_folder", "a/../b", "not a plain folder name"),
+        ("drive_folder", "https://drive.google.com/drive/folders/x", "not a plain folder name"),
         ("drive_folder", ".hidden", "not a plain folder name"),
-        ("drive_folder", "", "not a plain folder name"),
+        ("drive_folder", "a\nb", "not a plain folder name"),
+        ("drive_folder", "/content/drive/Shareddrives/Team/AI", "Add shortcut"),
         ("keep_on_drive", "floppy", "everything, images and settings, nothing"),
         ("version", "v1; rm -rf", "cannot be a version"),
         ("version", "../x", "cannot be a version"),
@@ -53,6 +79,12 @@ def test_arguments_are_split_as_a_shell_does() -> None:
         ("extra_arguments", "--gradio-auth=a:b", "login of its own"),
         ("extra_arguments", "--listen --port 80", "--listen"),
         ("extra_arguments", '--theme "dark', "quotation mark"),
+        ("extra_arguments", "--ui-settings-file /x/config.json", "--ui-settings-file"),
+        ("extra_arguments", "--ui-config-file=/x", "keeps the web UI's settings on your Drive"),
+        ("extra_arguments", "--styles-file /x/*.csv", "--styles-file"),
+        ("extra_arguments", "--ckpt-dir /x", "keeps your models itself"),
+        ("extra_arguments", "--models-dir /x", "--models-dir"),
+        ("extra_arguments", "--skip-load-model-at-start", "no image can be made"),
     ],
 )
 def test_a_wrong_field_is_named_with_its_remedy(field: str, value: object, says: str) -> None:
@@ -72,12 +104,10 @@ def test_any_version_may_be_asked_for(version: str) -> None:
     assert filled(version=version).version == version
 
 
-def test_what_a_launch_noted_is_read_back_and_another_versions_note_is_not() -> None:
-    noted = asdict(filled(extra_arguments="--theme dark"))
-    assert Settings.noted(noted) == filled(extra_arguments="--theme dark")
-    assert Settings.noted(noted | {"lottery": True}) is None
-    assert Settings.noted({}) is None
-
-
 def test_every_field_of_the_table_is_a_setting() -> None:
     assert list(asdict(filled())) == [field.name for field in FIELDS]
+
+
+def test_settings_are_made_again_of_the_form_that_asks_for_them() -> None:
+    whole = filled(extra_arguments='--theme "a b"', api=True, drive_folder="art", checkpoint="DreamShaper 8")
+    assert Settings.from_form(whole.as_form(), CHECKPOINT_NAMES) == whole

@@ -133,7 +133,7 @@ def models_page() -> str:
     return "\n".join([
         "# Models in the list", "", "Made by `make docs` from `launcher/models/catalog.py`. A later source "
             "is tried when the one before it is gone.", "",
-        "| name | for | size | licence | sources |", "| --- | --- | --- | "
+        "| name | for | good at | size | licence | sources |", "| --- | --- | --- | --- | "
             "--- | --- |", *(model_row(model) for model in MODELS), "",
     ])  # fmt: skip
 
@@ -141,7 +141,7 @@ def models_page() -> str:
 def model_row(model: Model) -> str:
     sources = "<br>".join(f"[{source.repo}]({source.page}) `{source.saved_name}`" for source in model.sources)
     size = f"{model.sources[0].size / 1e9:.2f} GB"
-    return f"| {model.name} | {model.family} | {size} | {model.licence} | {sources} |"
+    return f"| {model.name} | {model.family} | {model.good_at} | {size} | {model.licence} | {sources} |"
 
 
 def troubleshooting_page() -> str:

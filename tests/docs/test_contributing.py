@@ -153,6 +153,12 @@ def test_a_link_source_is_a_file_and_a_line_and_its_links_lead_to_its_files(walk
     assert found == {"url": "/a-model.safetensors", "name": "a-model.safetensors", "size": 5000}
 
 
+OFFERED = """
+    import json
+    from launcher.core.fields import FIELDS
+
+    print(json.dumps({field.name: field.choices for field in FIELDS if field.name == "link"}))
+"""
 OPEN = """
     import json, sys
     from pathlib import Path
@@ -184,7 +190,9 @@ def test_a_tunnel_is_a_file_and_a_word_and_is_offered_and_tried(walked: Copy, tm
     for name, script in (("cloudflared", "exit 1"), ("example-tunnel", 'echo "http://$1"; exec sleep 120')):
         (programs / name).write_text(f"#!/bin/sh\n{script}\n")
         (programs / name).chmod(0o700)
-    assert re.search(r'(?m)^link = .*"cloudflared", "example", "Colab\'s own"', text_of_cell(repository, "launch"))
+    assert told(OFFERED, repository) == {
+        "link": ["automatic", "gradio", "cloudflared", "example", "Colab's own", "none"]
+    }
     sentence = "**automatic** tries gradio, then cloudflared, then example, then Colab's own link."
     assert sentence in (repository / "README.md").read_text()
     path = f"{programs}{os.pathsep}{os.environ['PATH']}"
@@ -199,28 +207,24 @@ def test_a_tunnel_is_a_file_and_a_word_and_is_offered_and_tried(walked: Copy, tm
 READ = """
     import json
     from launcher.colab.machine import look_at_machine
-    from launcher.core.fields import Settings
     from launcher.core.status import Status
     from launcher.launch.launch import Launch
+    from launcher.launch.remember import to_remember
     from launcher.launch.start import plan_of
-    from launcher.models.catalog import CHECKPOINT_NAMES
 
     found = {}
-    for name, form in (("as it comes", {}), ("ticked", {"dark_theme": True})):
-        settings = Settings.from_form(form, CHECKPOINT_NAMES)
-        launch = Launch(settings, look_at_machine(), Status("Starting"), lambda kind: {}, lambda: False)
-        found[name] = [settings.dark_theme, "--theme" in plan_of(launch, "").arguments]
+    for name, choices in (("as it comes", {}), ("ticked", {"dark_theme": True})):
+        launch = Launch(choices, look_at_machine(), Status("Starting"), lambda kind: {}, lambda: False)
+        found[name] = [to_remember(launch.settings), "--theme" in plan_of(launch, "").arguments]
     print(json.dumps(found))
 """
 
 
-def test_a_field_is_in_the_form_and_the_readme_and_is_read_and_used(walked: Copy) -> None:
-    repository = walked("A field of the form")
-    launch = text_of_cell(repository, "launch")
-    assert 'dark_theme = False #@param {type:"boolean"}\n#@markdown Show the web UI in dark colours.\n' in launch
-    assert '"dark_theme": dark_theme' in launch, "the cell hands it over"
-    assert "| `dark_theme` | Show the web UI in dark colours. |" in (repository / "README.md").read_text()
-    assert told(READ, repository) == {"as it comes": [False, False], "ticked": [True, True]}
+def test_a_choice_is_a_row_and_is_in_the_readme_and_is_used_and_remembered(walked: Copy) -> None:
+    repository = walked("A choice")
+    row = "| `dark_theme` | the panel | Show the web UI in dark colours. |"
+    assert row in (repository / "README.md").read_text()
+    assert told(READ, repository) == {"as it comes": [{}, False], "ticked": [{"dark_theme": True}, True]}
 
 
 def test_the_page_names_every_folder_of_tests_and_every_target_of_make() -> None:

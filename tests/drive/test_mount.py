@@ -19,7 +19,9 @@ VALUE = ["ValueError", "Exception", "BaseException"]
         ("mount failed", VALUE, 124.0, "nobody answered Google's question in time"),
         ("mount failed", VALUE, 3.0, "Google Drive could not be connected (ValueError: mount failed)."),
         ("The domain policy has disabled Drive File Stream", VALUE, 3.0, "Your organization does not allow"),
-        ("Error: credential propagation was unsuccessful", ["MessageError"], 110.0, "You did not allow Google Drive."),
+        ("Error: credential propagation was unsuccessful", ["MessageError"], 110.0, "did not give this notebook"),
+        ("Error: User cancelled", ["MessageError"], 3.0, "was closed without an answer"),  # VS Code's Colab extension
+        ("'TBE_EPHEM_CREDS_ADDR'", ["KeyError"], 0.1, "This session has lost what it needs"),
         ("", ["AssertionError"], 3.0, "Google Drive could not be connected (AssertionError)."),
     ],
 )

@@ -6,11 +6,9 @@ from pathlib import Path
 import pytest
 
 from launcher.colab.machine import look_at_machine
-from launcher.core.fields import Settings
 from launcher.core.status import Status
 from launcher.launch import watch
 from launcher.launch.launch import Launch
-from launcher.models.catalog import CHECKPOINT_NAMES
 from launcher.webui.process import WebUI
 
 
@@ -18,7 +16,7 @@ def test_a_web_ui_that_ends_because_drive_dropped_is_not_started_before_drive_wa
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     machine = replace(look_at_machine(), base=tmp_path)
-    launch = Launch(Settings.from_form({}, CHECKPOINT_NAMES), machine, Status("Ready"), lambda kind: {}, lambda: False)
+    launch = Launch({}, machine, Status("Ready"), lambda kind: {}, lambda: False)
     launch.prepare()
     looks: list[bool] = []
 

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from launcher.models.arrived import receive
 from launcher.models.download import download
-from launcher.models.fetch import receive
 from launcher.models.remote import Remote
+from tests.models.fetching import a_fetcher
 from tests.world import safetensors
 from tests.world.heard import Heard
 from tests.world.hub import Hub
@@ -54,7 +55,7 @@ class Watcher(Heard):
 
 def fetch(what: Remote, target: Path, kind: str = "") -> list[int]:
     watcher = Watcher()
-    received = functools.partial(receive, where="Google Drive", stop=watcher.stop, kind=kind, whole=not what.sha256)
+    received = functools.partial(receive, a_fetcher(target.parent), kind=kind, whole=not what.sha256)
     download(what, target, where="Google Drive", step=watcher, receive=received)
     return watcher.seen  # type: ignore[attr-defined, no-any-return]
 

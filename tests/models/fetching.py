@@ -62,3 +62,8 @@ def fetcher(folder: Folder, token: str = "") -> tuple[Fetcher, Heard, list[str]]
         return token
 
     return Fetcher(folder, "Google Drive", ask, heard), heard, asked
+
+
+def a_fetcher(root: Path) -> Fetcher:
+    """One for what only inspects and names files: nothing is below its folder."""
+    return fetcher(Folder(root / "drive" / "asd1111" / "stable-diffusion-webui", root / "machine"))[0]

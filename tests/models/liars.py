@@ -14,13 +14,13 @@ from pathlib import Path
 import pytest
 
 from launcher.core.problem import Problem
+from launcher.models.arrived import receive
 from launcher.models.download import download
-from launcher.models.fetch import receive
 from launcher.models.http import probe
 from launcher.models.ranges import CHUNK
 from launcher.models.remote import Remote
 from tests.conftest import ROOT
-from tests.models.fetching import hurry
+from tests.models.fetching import a_fetcher, hurry
 from tests.world import safetensors
 from tests.world.heard import Heard
 from tests.world.liar import HONEST, LIES, Liar
@@ -56,9 +56,7 @@ def what_becomes_of(lie: str, known: bool, folder: Path, size: int, stretch: int
             found = probe(Remote(liar.url, "model.safetensors"))
             remote = replace(found, size=found.size or (len(content) if known else 0))
             remote = replace(remote, sha256=digest) if known else remote
-            received = functools.partial(
-                receive, where="the disk", stop=heard.stop, kind="checkpoint", whole=not remote.sha256
-            )
+            received = functools.partial(receive, a_fetcher(folder), kind="checkpoint", whole=not remote.sha256)
             download(remote, target, where="the disk", step=heard, receive=received)
         except Problem as problem:
             sentence = problem.what

@@ -10,7 +10,7 @@ import pickle
 import struct
 import tempfile
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,6 +20,7 @@ STORAGE_BYTES: Final = {"FloatStorage": 4, "HalfStorage": 2, "LongStorage": 8, "
 
 
 Names = dict[str, tuple[int, ...]]
+NamesOnly = Mapping[str, tuple[int, ...]]  # of whatever dictionary
 
 
 class Program:
@@ -71,7 +72,7 @@ class Program:
         return bytes(self.out + b".")
 
 
-def state_dict(names: Names, storage: str = "FloatStorage", extra: bytes = b"", wrap: bool = False) -> bytes:
+def state_dict(names: NamesOnly, storage: str = "FloatStorage", extra: bytes = b"", wrap: bool = False) -> bytes:
     """A pickle of an OrderedDict of tensors; `extra` is code whose value stands under the key `extra`."""
     made = Program()
     if wrap:
@@ -86,7 +87,7 @@ def state_dict(names: Names, storage: str = "FloatStorage", extra: bytes = b"", 
     return made.done()
 
 
-def sizes(names: Names, storage: str) -> dict[str, int]:
+def sizes(names: NamesOnly, storage: str) -> dict[str, int]:
     out = {}
     for key, shape in enumerate(names.values()):
         count = 1
@@ -134,7 +135,7 @@ LORA: Final[Names] = {"lora_unet_down_blocks_0_attentions_0_transformer_blocks_0
 CONTROL: Final[Names] = {"control_model.input_hint_block.0.weight": (16, 3, 3, 3)}
 
 
-def zipped(names: Names, storage: str = "FloatStorage", **more: Any) -> bytes:
+def zipped(names: NamesOnly, storage: str = "FloatStorage", **more: Any) -> bytes:
     return torch_zip(state_dict(names, storage, **more), sizes(names, storage))
 
 
@@ -164,6 +165,22 @@ def wrapped(module: str, name: str) -> bytes:
     return zipped(CHECKPOINT, extra=Program().named(module, name).raw(b")\x81}").text("x").number(1).raw(b"sb").code())
 
 
+def call(module: str, name: str, argument: str = "true") -> bytes:
+    """The classic: a function of Python's with one text."""
+    return Program().named(module, name).raw(b"(").text(argument).raw(b"tR").code()
+
+
+def detector(*more: tuple[str, str]) -> bytes:
+    """A whole model of ultralytics, as ADetailer's detectors are saved: objects of classes that hold others."""
+    made = Program().raw(b"}").text("model").named("ultralytics.nn.tasks", "DetectionModel").raw(b")\x81}")
+    made.text("model").named("torch.nn.modules.container", "Sequential").raw(b")\x81}")
+    made.text("0").named("ultralytics.nn.modules.conv", "Conv").raw(b")\x81}")
+    made.text("weight").tensor("0", (4, 3), "HalfStorage", parameter=True).raw(b"sbsbsbs")
+    for module, name in more:
+        made.text(name).raw(call(module, name)).raw(b"s")
+    return torch_zip(made.done(), {"0": 24})
+
+
 # Files that do no harm, and are refused all the same, with what AUTOMATIC1111 itself does with them.
 REFUSED_ALTHOUGH_SOUND: Final[dict[str, tuple[bytes, str]]] = {
     "saved by PyTorch 2.6 or later": (torch_zip(state_dict(CHECKPOINT), sizes(CHECKPOINT, "FloatStorage"), more={"archive/.format_version": b"1"}), "refuses it"),
@@ -171,17 +188,12 @@ REFUSED_ALTHOUGH_SOUND: Final[dict[str, tuple[bytes, str]]] = {
     "TorchScript (an upscaler)": (torch_zip(state_dict(UPSCALER), sizes(UPSCALER, "FloatStorage"), more={"archive/constants.pkl": pickle.dumps(()), "archive/code/x.py": b"def f(): pass"}), "refuses it"),
     "numbers of NumPy 2 (Lightning)": (zipped(CHECKPOINT, extra=LIGHTNING.replace(b"numpy.core.multiarray", b"numpy._core.multiarray"), wrap=True), "refuses it"),
     "a configuration of OmegaConf beside the weights": (wrapped("omegaconf.dictconfig", "DictConfig"), "refuses it"),
-    "a whole model of ultralytics (ADetailer's face_yolov8n.pt)": (wrapped("ultralytics.nn.tasks", "DetectionModel"), "refuses it; ADetailer fetches its own"),
     "another callback of Lightning": (wrapped("pytorch_lightning.callbacks.early_stopping", "EarlyStopping"), "refuses it"),
     "8-bit numbers": (torch_zip(state_dict(CHECKPOINT).replace(b"_rebuild_tensor_v2", b"_rebuild_tensor_v3"), sizes(CHECKPOINT, "FloatStorage")), "refuses it"),
 }  # fmt: skip
 
 
-def call(module: str, name: str, argument: str = "true") -> bytes:
-    """The classic: a function of Python's with one text."""
-    return Program().named(module, name).raw(b"(").text(argument).raw(b"tR").code()
-
-
+DETECTOR: Final = detector()
 CALLS: Final = [
     ("os", "system"), ("posix", "system"), ("nt", "system"), ("subprocess", "Popen"), ("subprocess", "check_output"),
     ("builtins", "eval"), ("builtins", "exec"), ("__builtin__", "eval"), ("__builtin__", "exec"), ("builtins", "getattr"),
@@ -214,7 +226,14 @@ def crafted() -> dict[str, bytes]:
     for _ in range(500):
         deep = [deep, deep]
     memo = Program().raw(b"\x8c\x02os\x940\x8c\x06system\x940h\x00h\x01\x93(").text("true").raw(b"tR").code()
+    itself = pickle.dumps(deep, 2)[2:-1]  # 500 deep, and so each is met 2 ** 500 times by whoever makes a text of it
     files |= {
+        "a detector that calls os.system": detector(("os", "system")),
+        "a detector that loads a file": detector(("ultralytics.nn.tasks", "attempt_load_weights")),
+        "a detector that writes a file": detector(("ultralytics.utils", "SettingsManager")),
+        "classes of torch's in a checkpoint": wrapped("torch.nn.modules.linear", "Linear"),
+        "a dtype that holds itself": torch_zip(state_dict(CHECKPOINT, extra=Program().named("numpy", "dtype").raw(b"(" + itself + b"tR").code()), bodies),
+        "a storage whose key holds itself": torch_zip(state_dict(CHECKPOINT, extra=b"(Vstorage\nctorch\nFloatStorage\n" + itself + b"Vcpu\nK\x01tQ"), bodies),
         "STACK_GLOBAL": torch_zip(state_dict(CHECKPOINT, extra=stack), bodies),
         "STACK_GLOBAL out of the memo": torch_zip(state_dict(CHECKPOINT, extra=memo), bodies),
         "INST": torch_zip(state_dict(CHECKPOINT, extra=b"(Vtrue\nios\nsystem\n"), bodies),

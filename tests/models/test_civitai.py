@@ -141,10 +141,8 @@ def test_nonsense_in_civitais_list_is_one_sentence(web: Web, told: Any, says: st
 @pytest.mark.parametrize(
     ("name", "content", "kind", "link_kind", "says"),
     [
-        ("l.safetensors", tensors({"lora_unet_down_blocks_0_x.lora_down.weight": (4,)}), "Checkpoint", "", "is a LoRA, "
-            "not a checkpoint"),
         ("l.safetensors", tensors({"lora_unet_double_blocks_0_img_attn_proj.lora_down.weight": (4,)}), "LORA", "", "made for Flux"),
-        ("l.safetensors", tensors({"lora_unet_down_blocks_0_x.lora_down.weight": (4,)}), "LORA", "checkpoint", "is a LoRA, "
+        ("l.safetensors", tensors({"lora_unet_down_blocks_0_x.lora_down.weight": (4,)}), "Checkpoint", "checkpoint", "is a LoRA, "
             "not a checkpoint"),
         ("u.safetensors", tensors(UPSCALER), "Upscaler", "", r"cannot use a \.safetensors file as upscaler"),
     ],
@@ -154,7 +152,8 @@ def test_what_a1111_cannot_use_is_refused_before_the_download(
 ) -> None:
     web.answer = listing(version({**MODEL, "name": name}, kind=kind), {"1": content})
     with pytest.raises(Problem, match=says):
-        ensure_linked_model(fetcher(folder)[0], "https://civitai.com/models/3?modelVersionId=7", link_kind)
+        link = "https://civitai.com/models/3?modelVersionId=7"
+        ensure_linked_model(fetcher(folder)[0], link, link_kind, required=bool(link_kind))
     assert not list((folder.kept / "models").rglob("*.part"))
 
 

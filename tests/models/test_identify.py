@@ -3,27 +3,30 @@
 import io
 import json
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
 from launcher.core.folder import Folder
 from launcher.core.problem import Problem
-from launcher.models.fetch import receive, sound_or_set_aside
+from launcher.models.arrived import receive
+from launcher.models.fetch import sound_or_set_aside
 from launcher.models.identify import Unreadable, identify, identify_beginning, shapes_in
-from launcher.models.kinds import KIND_FOLDERS, Format, contents_of
+from launcher.models.kinds import KIND_FOLDERS, Format, ModelFile, contents_of
+from launcher.models.owners import EXTENSION_KINDS
 from launcher.models.taken_over import broken_models, usable_checkpoint
 from tests.conftest import new_folder
-from tests.models.fetching import fetcher
+from tests.models.fetching import a_fetcher, fetcher
 from tests.models.old_files import LORA, SOUND, UPSCALER, zipped
 from tests.world import safetensors
-from tests.world.heard import Heard
 
 UNET = "model.diffusion_model.input_blocks.0.0.weight"
 CLIP = "cond_stage_model.transformer.text_model.final_layer_norm.weight"
+XL: dict[str, tuple[int, ...]] = {UNET: (320, 4, 3, 3), "conditioner.embedders.1.model.ln_final.weight": (1280,)}
 
 
-def tensors(names: dict[str, tuple[int, ...]], dtype: str = "F16", size: int = 2) -> bytes:
+def tensors(names: Mapping[str, tuple[int, ...]], dtype: str = "F16", size: int = 2) -> bytes:
     """A .safetensors file with these tensors."""
     header, at = {}, 0
     for name, shape in names.items():
@@ -68,6 +71,11 @@ KINDS: list[tuple[str, dict[str, tuple[int, ...]], str, str]] = [
     ("ControlNet, ldm, whole", {"control_model.input_blocks.0.0.weight": (1,), "control_model.input_hint_block.0.weight": (16,), UNET: (1,)}, "ControlNet", ""),
     ("ControlNet, diffusers", {"controlnet_cond_embedding.conv_in.weight": (16, 3, 3, 3), "down_blocks.0.attentions.0.transformer_blocks.0.attn1.to_q.weight": (1,)}, "ControlNet", ""),
     ("control-LoRA", {"lora_controlnet": (0,), "input_blocks.1.0.in_layers.2.up": (1,), "input_hint_block.0.weight": (1,)}, "ControlNet", ""),
+    ("ControlNet, union", {"controlnet_cond_embedding.conv_in.weight": (16, 3, 3, 3), "control_add_embedding.linear_1.weight": (1,), "down_blocks.0.resnets.0.conv1.weight": (1,)}, "ControlNet", ""),
+    ("ControlNet-LLLite, kohya", {"lllite_unet_input_blocks_4_1_transformer_blocks_0_attn1_to_q.conditioning1.0.weight": (1,), "lllite_unet_input_blocks_4_1_transformer_blocks_0_attn1_to_q.down.0.weight": (1,)}, "ControlNet", ""),
+    ("ControlNet-LLLite, with LoRA's words", {"lllite_unet_input_blocks_4_1_transformer_blocks_0_attn1_to_q.lora_down.weight": (1,)}, "ControlNet", ""),
+    ("SparseCtrl", {"controlnet_cond_embedding.conv_in.weight": (1,), "down_blocks.0.motion_modules.0.temporal_transformer.norm.weight": (1,)}, "ControlNet", ""),
+    ("LoRA of a movement, AnimateDiff", {"down_blocks.0.motion_modules.0.temporal_transformer.transformer_blocks.0.attention_blocks.0.processor.to_q_lora.down.weight": (8, 320)}, "LoRA", ""),
     ("T2I-Adapter", {"adapter.body.0.block1.weight": (1,), "adapter.conv_in.weight": (1,)}, "ControlNet", ""),
     ("T2I-Adapter, old", {"body.0.block1.weight": (320, 320, 3, 3), "body.0.in_conv.weight": (1,), "conv_in.weight": (1,)}, "ControlNet", ""),
     ("IP-Adapter", {"image_proj.proj.weight": (1,), "ip_adapter.1.to_k_ip.weight": (1,)}, "ControlNet", ""),
@@ -97,6 +105,11 @@ FOREIGN: list[tuple[str, dict[str, tuple[int, ...]], str]] = [
     ("VAE of diffusers", {"decoder.up_blocks.0.resnets.0.conv1.weight": (1,), "decoder.conv_in.weight": (512, 4, 3, 3)}, "diffusers layout"),
     ("U-Net of diffusers", {"down_blocks.0.resnets.0.conv1.weight": (1,), "up_blocks.0.resnets.0.conv1.weight": (1,)}, "diffusers layout"),
     ("text encoder of diffusers", {"text_model.encoder.layers.0.mlp.fc1.weight": (1,)}, "diffusers layout"),
+    ("SDXL, nf4", XL | {"model.diffusion_model.input_blocks.4.1.proj_in.weight.quant_state.bitsandbytes__nf4": (97,)}, "packed as nf4"),
+    ("SDXL, fp8 with scales", XL | {"scaled_fp8": (2,), "model.diffusion_model.input_blocks.4.1.proj_in.scale_weight": ()}, "packed as fp8 with scales"),
+    ("SDXL, fp8 with other scales", XL | {"model.diffusion_model.input_blocks.4.1.proj_in.weight_scale": ()}, "packed as fp8 with scales"),
+    ("SDXL, comfy_quant", XL | {"model.diffusion_model.input_blocks.4.1.proj_in.comfy_quant": (40,), "model.diffusion_model.input_blocks.4.1.proj_in.weight_scale": ()}, r"packed for ComfyUI"),
+    ("SDXL, SVDQuant", XL | {"down_blocks.1.attentions.0.transformer_blocks.0.attn1.to_qkv.smooth_factor": (640,)}, "packed by Nunchaku"),
     ("U-Net alone", {UNET: (320, 4, 3, 3)}, "the text encoder is missing"),
 ]  # fmt: skip
 
@@ -121,6 +134,25 @@ def test_what_a1111_cannot_run_shows_there_too(what: str, names: dict[str, tuple
 def test_every_number_format_is_read(tmp_path: Path, dtype: str, size: int) -> None:
     (tmp_path / "x").write_bytes(tensors({UNET: (2, 4, 3, 3), CLIP: (8,)}, dtype, size))
     assert identify(tmp_path / "x").base == "SD 1"
+
+
+@pytest.mark.parametrize(("more", "predicts_v"), [({}, False), ({"v_pred": ()}, True), ({"ztsnr": ()}, False)])
+def test_a_checkpoint_says_itself_that_it_predicts_v(more: dict[str, tuple[int, ...]], predicts_v: bool) -> None:
+    assert contents_of(XL | more).predicts_v == predicts_v
+
+
+def test_a_checkpoint_may_say_so_in_its_metadata_too() -> None:
+    entry = {"dtype": "F16", "shape": [2], "data_offsets": [0, 4]}
+    for told, predicts_v in (("v", True), ("v_prediction", True), ("epsilon", False)):
+        raw = header({"__metadata__": {"modelspec.prediction_type": told}, UNET: entry})
+        assert ("v_pred" in shapes_in(raw, 8 + len(raw) + 4)) == predicts_v
+
+
+def test_a_motion_module_is_no_video_model_but_anothers() -> None:
+    name = "down_blocks.0.motion_modules.0.temporal_transformer.transformer_blocks.0.attention_blocks.0.to_q.weight"
+    found = contents_of({name: (320, 320)})
+    assert (found.kind, found.fault) == ("motion module", None)
+    assert found.kind in EXTENSION_KINDS
 
 
 def header(value: object) -> bytes:
@@ -155,8 +187,11 @@ HOSTILE = {
     "beyond the end": header({"a": ENTRY | {"shape": [1000], "data_offsets": [0, 2000]}}),
     "metadata that is a list": header({"__metadata__": [1], "a": ENTRY}),
     "metadata of numbers": header({"__metadata__": {"a": 1}, "a": ENTRY}),
+    "sixty thousand tensors": header({str(at): {"dtype": "U8", "shape": [0], "data_offsets": [0, 0]} for at in range(60_000)}),
+    "a name of a thousand letters": header({"x" * 1000: ENTRY}),
+    "more values than any model has": b'{"__metadata__": [' + b"0," * 2_000_000 + b"0]}",
     "not a number": b'{"a": {"dtype": "F16", "shape": [NaN], "data_offsets": [0, 4]}}',
-}
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("what", HOSTILE)
@@ -166,6 +201,18 @@ def test_a_hostile_header_is_a_fault_and_no_exception(tmp_path: Path, what: str)
         shapes_in(raw, 8 + len(raw) + 4)
     (tmp_path / "x.safetensors").write_bytes(len(raw).to_bytes(8, "little") + raw + bytes(4))
     assert identify(tmp_path / "x.safetensors").fault
+
+
+def test_a_header_of_ninety_megabytes_is_refused_before_it_is_read() -> None:
+    asked = []
+
+    def read(start: int, end: int) -> bytes:
+        asked.append((start, end))
+        return (90_000_000).to_bytes(8, "little") + b'{"a"'
+
+    seen = identify_beginning(read, 1_000_000_000) or ModelFile()
+    assert "longer than that of any model" in (seen.fault or "")
+    assert asked == [(0, 512)]
 
 
 def test_one_hostile_file_hides_no_other(tmp_path: Path) -> None:
@@ -192,7 +239,7 @@ def received(tmp_path: Path, name: str, content: bytes, kind: str = "checkpoint"
     part = tmp_path / f"{name}.part"
     part.write_bytes(content)
     try:
-        return receive(part, tmp_path / name, where="the disk", stop=Heard().stop, kind=kind)
+        return receive(a_fetcher(tmp_path), part, tmp_path / name, kind=kind)
     finally:
         assert not list(tmp_path.glob("*.part"))
 
@@ -296,7 +343,9 @@ def test_a_useless_file_is_no_checkpoint_and_is_named(tmp_path: Path, content: b
     assert list(useless) == ["a.safetensors"]
     (place / "sub").mkdir()
     (place / "sub" / "b.ckpt").write_bytes(SOUND["SD 1.5 (Lightning, zip)"][0])
-    assert usable_checkpoint(folder, set())[0] == place / "sub" / "b.ckpt"
+    found, _ = usable_checkpoint(folder, set())
+    assert found is not None
+    assert found.samefile(place / "sub" / "b.ckpt")
 
 
 def test_what_is_sound_but_for_another_program_is_not_called_broken(tmp_path: Path) -> None:

@@ -9,10 +9,10 @@ import pytest
 
 from launcher.core.folder import Folder
 from launcher.core.problem import Problem
-from launcher.models.ensure import ensure_checkpoint, ensure_linked_model
+from launcher.models.ensure import complete_checkpoints, ensure_checkpoint, ensure_linked_model
 from launcher.models.http import read_range
 from launcher.models.links import resolve_link
-from launcher.models.previews import OF_SD1, OF_XL, fetch_missing_previews, fetch_previews, lend_previews
+from launcher.models.previews import OF_SD1, OF_XL, fetch_previews, lend_previews
 from tests.models.fetching import STORE, fetcher, folder, hub, web
 from tests.models.old_files import SOUND
 from tests.models.test_identify import UNET, tensors
@@ -120,7 +120,7 @@ def test_a_link_to_a_lora_in_the_field_checkpoint_is_refused(hub: Hub, folder: F
     made, _, _ = fetcher(folder)
     with pytest.raises(Problem, match="is a LoRA, not a checkpoint") as caught:
         ensure_checkpoint(made, "https://huggingface.co/own/model/blob/main/l.safetensors", "the default")
-    assert "Add a model" in caught.value.do
+    assert "you can add l.safetensors with **Add**" in caught.value.do
 
 
 def test_useless_files_are_named_and_the_default_is_fetched(hub: Hub, folder: Folder) -> None:
@@ -154,11 +154,11 @@ def test_it_is_brought_for_an_sdxl_checkpoint_that_came_by_itself_and_for_no_oth
     (checkpoints / "sd1.safetensors").write_bytes(tensors({UNET: (320, 4, 3, 3), "cond_stage_model.x": (1,)}))
     (checkpoints / "damaged.safetensors").write_bytes(b"<html>")
     made, _, _ = fetcher(folder)
-    fetch_missing_previews(made)
+    complete_checkpoints(made)
     assert not (folder.models / "VAE-approx").exists()
     (checkpoints / "mine").mkdir()
     (checkpoints / "mine" / "xl.safetensors").write_bytes(tensors(xl))
-    fetch_missing_previews(made)
+    complete_checkpoints(made)
     assert (folder.models / "VAE-approx" / OF_XL).read_bytes() == content
 
 

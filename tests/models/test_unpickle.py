@@ -67,7 +67,7 @@ def test_an_old_file_is_looked_through_in_a_process_of_its_own(tmp_path: Path, n
 def test_what_is_told_of_a_file_is_bounded(tmp_path: Path) -> None:
     sides = Program().raw(b"}").text("a").named("torch._utils", "_rebuild_tensor_v2").raw(b"(NN(" + b"K\x01" * 100_000)
     (tmp_path / "file").write_bytes(torch_zip(sides.raw(b"tNtRs").done(), {}))
-    assert main(str(tmp_path / "file"), whole=False) == {"fault": None, "tensors": {"a": [1] * 8}}
+    assert main(str(tmp_path / "file"), whole=False)["tensors"] == {"a": [1] * 8}
     (tmp_path / "file").write_bytes(zipped({"x" * 100_000: (1,), "y": (1,), **{str(at): (0,) for at in range(21_000)}}))
     names = main(str(tmp_path / "file"), whole=False)["tensors"]
     assert len(names) == NAMES_MOST

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from launcher import BRANCH, OWNER, REPOSITORY
 from launcher.core.fields import FIELDS
 from launcher.notebook import build
-from launcher.notebook.cells import BRANCH, OWNER, REPOSITORY
 from tests.conftest import ROOT
 
 NOTEBOOK = json.loads((ROOT / "OneClickLauncher.ipynb").read_text())
@@ -53,7 +53,7 @@ def test_the_badge_leads_to_the_users_own_repository() -> None:
 
 def test_owner_and_name_stand_in_one_place() -> None:
     holders = [path.name for path in (ROOT / "launcher").rglob("*.py") if OWNER in path.read_text()]
-    assert holders == ["cells.py"]
+    assert holders == ["__init__.py"]
 
 
 def test_it_asks_colab_for_a_t4_and_carries_no_output() -> None:
@@ -85,14 +85,16 @@ def test_every_field_has_a_sentence_under_it_and_none_asks_for_a_token() -> None
 
 
 def test_the_form_has_the_fields_of_the_table() -> None:
-    assert re.findall(r"(?m)^(\w+) = .*#@param", source("launch")) == [field.name for field in FIELDS]
+    assert re.findall(r"(?m)^(\w+) = .*#@param", source("launch")) == [field.name for field in FIELDS if field.in_form]
 
 
 def test_it_needs_no_other_file_of_the_repository_and_carries_each_of_the_package_as_it_is() -> None:
     calls = [node for node in ast.walk(ast.parse(source("launch"))) if isinstance(node, ast.Call)]
     call = next(node for node in calls if getattr(node.func, "id", "") == "oneclick")
     carried = ast.literal_eval(call.args[3])
-    sources = {path.relative_to(ROOT).as_posix(): path.read_text() for path in (ROOT / "launcher").rglob("*.py")}
+    paths = [*(ROOT / "launcher").rglob("*.py"), *(ROOT / "launcher").rglob("*.js")]
+    sources = {path.relative_to(ROOT).as_posix(): path.read_text() for path in paths}
+    assert "launcher/extensions/builtin/oneclick_launcher/javascript/launcher_tab.js" in sources
     assert carried == {name: text for name, text in sources.items() if "/notebook/" not in name}
     assert "launcher.notebook" not in "".join(carried.values())
 
@@ -112,7 +114,8 @@ def test_it_needs_no_package_that_colab_lacks() -> None:
         "yarl",
     }
     imported = set()
-    for text in build.package_files().values():
+    files = build.package_files()
+    for text in (files[name] for name in files if name.endswith(".py") and "/scripts/" not in name):  # those: A1111's
         nodes = list(ast.walk(ast.parse(text)))
         imported |= {(node.module or "").partition(".")[0] for node in nodes if isinstance(node, ast.ImportFrom)}
         imported |= {a.name.partition(".")[0] for node in nodes if isinstance(node, ast.Import) for a in node.names}

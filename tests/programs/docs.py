@@ -1,14 +1,14 @@
 """`make docs`: the pages in docs/ that are made from the code, so that they cannot drift.
 
-The drawing of the layers, models, links, cards and sentences take a second; `--all` also tries every lying server and
-every crafted file of weights (a minute).
+The drawing of the layers, models, links, cards and sentences take a second; `--all` also tries every lying server,
+every crafted file of weights, and each kind of text in Add (a minute).
 """
 
 import sys
 
 from tests.conftest import ROOT
-from tests.docs import layers, pages
-from tests.models import liars, old_files
+from tests.docs import add, layers, pages
+from tests.models import kinds_table, liars, old_files
 
 DOCS = ROOT / "docs"
 
@@ -22,6 +22,8 @@ def main() -> None:
     old = DOCS / "old-files.md"
     kept = old.read_text().partition(old_files.MADE)[0].rstrip()
     old.write_text(f"{kept}\n\n{old_files.MADE}\n\nMade by `make docs ALL=yes`. {old_files.tables()}")
+    (DOCS / "kinds.md").write_text(kinds_table.page())
+    (DOCS / "add.md").write_text(add.add_page())
     made = liars.page()
     (DOCS / "downloads.md").write_text(made)
     sys.exit("WRONG BYTES" in made)

@@ -290,6 +290,21 @@ def civitai_helper(door: Door) -> str:
     return f"its list of models names the checkpoint `{told[0]}`"
 
 
+def civitai_browser(door: Door) -> str:
+    """Without Civitai it has nothing to show; what its search is set to is kept where A1111 keeps such values."""
+    door.press("save_set_btn")
+    sorted_by = json.loads((door.data / "ui-config.json").read_text()).get("civitai_interface/Sort by:/value")
+    expect(sorted_by == "Most Downloaded", f"it keeps {sorted_by!r} as the order of its search")
+    begin = door.log.stat().st_size
+    shown = str(door.press("refreshBtn"))
+    with door.log.open("rb") as log:
+        log.seek(begin)
+        found = re.search(r"host='civitai\.com'[^\n]{0,60}", log.read().decode(errors="replace"))
+    expect(found and "CivitAI-API failed to respond" in shown, f"it shows {shown[:QUOTED]}")
+    asked = found[0] if found else ""
+    return f"it keeps the order of its search, `{sorted_by}`, and ends at Civitai, which cannot be had here: `{asked}`"
+
+
 def animatediff(door: Door) -> str:
     """A1111 goes on without a script that fails: the error stands in its log alone."""
     begin = door.log.stat().st_size
@@ -346,6 +361,7 @@ USES: Final[dict[str, Callable[[Door], str]]] = {
     "ahgsql/StyleSelectorXL": style_selector,
     "toshiaki1729/stable-diffusion-webui-dataset-tag-editor": dataset_tags,
     "butaixianran/Stable-Diffusion-Webui-Civitai-Helper": civitai_helper,
+    "BlafKing/sd-civitai-browser-plus": civitai_browser,
     "continue-revolution/sd-webui-animatediff": animatediff,
     "hako-mikan/sd-webui-lora-block-weight": block_weights,
     "mcmonkeyprojects/sd-dynamic-thresholding": traced(

@@ -13,7 +13,8 @@ import pytest
 from launcher.core.problem import Problem
 from launcher.core.process import CommandError
 from launcher.python import install
-from launcher.python.environment import make_work, prepare_python
+from launcher.python.environment import prepare_python
+from launcher.python.inspection import inspect_packages, mend
 from launcher.python.install import COMPLETE
 from launcher.python.lock import ALL_PINS
 from launcher.python.uv import site_packages, uv_environment, uv_problem
@@ -116,7 +117,7 @@ def test_it_is_looked_at_again_while_what_must_work_does_not(toys: ToyLock) -> N
     prepare_python(toys.folder, toys.packages, Heard())
     for _ in range(2):
         with pytest.raises(Problem) as told:
-            make_work(toys.folder, Heard())
+            mend(toys.folder, inspect_packages(toys.folder), Heard())
         assert "libGL.so.1" in told.value.what
         assert "lacks the system library libGL.so.1" in told.value.do
 

@@ -4,48 +4,29 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from launcher.colab.machine import look_at_machine
-from launcher.core.fields import Settings
 from launcher.core.problem import Problem
 from launcher.core.snapshot import DONE
-from launcher.core.status import Status
 from launcher.core.tools import Pin
-from launcher.launch.launch import Launch
 from launcher.launch.start import say_borrowed, start_web_ui
-from launcher.launch.steps import STEPS, Failed
-from launcher.models.catalog import CHECKPOINT_NAMES
-from launcher.python.environment import (
-    foreign_libraries,
-    make_work,
-    prepare_python,
-    read_finished,
-    trouble_with,
-)
+from launcher.launch.steps import Failed
+from launcher.python.environment import foreign_libraries, prepare_python, read_finished
+from launcher.python.inspection import Cause, inspect_packages, mend, note_works
 from launcher.python.link import Linked, broken_links, link_packages, version_will_do
 from launcher.python.repair import moved_packages, put_packages_back
 from launcher.python.uv import installed_packages, site_packages, uv_environment, webui_environment
 from tests.world.heard import Heard
-from tests.world.toy_lock import CUBLAS, CUDNN, OLD_CUDNN, REQUIREMENTS, TORCH, ToyLock, toy_lock
+from tests.world.toy_launch import launch_of
+from tests.world.toy_lock import CUBLAS, CUDNN, OLD_CUDNN, ToyLock, toy_lock, toy_torch
 
 NEWER = "9.19.0.56"
 # A torch that computes wrongly as long as cuDNN is a link.
-WRONG_ON_THE_CARD = (
-    "import os\nlink = os.path.dirname(__file__) + '/nvidia/cudnn/lib/libcudnn.so.9'\n"
-    "float16 = None\ndef ones(*shape, **more):\n"
-    "    if os.path.islink(link):\n        raise RuntimeError('CUDNN_STATUS_NOT_SUPPORTED')\n"
-    "    return T()\nclass T:\n"
-    "    __truediv__ = lambda self, by: self\n    __matmul__ = lambda self, by: T(64)\n"
-    "    __init__ = lambda self, value=1: setattr(self, 'value', value)\n    __float__ = lambda self: "
-    "float(self.value)\n"
-    "    __getitem__ = lambda self, place: self\n    mean = lambda self: self\n"
-    "class nn:\n    class functional:\n        conv2d = staticmethod(lambda *a, **k: T())\n"
-    "        scaled_dot_product_attention = staticmethod(lambda *a: T())\n"
-    "cuda.synchronize = staticmethod(lambda: None)\n"
+BORROWED_FAILS = (
+    "if os.path.islink(os.path.dirname(__file__) + '/nvidia/cudnn/lib/libcudnn.so.9'): "
+    "raise RuntimeError('CUDNN_STATUS_NOT_SUPPORTED')"
 )
 
 
@@ -202,18 +183,19 @@ def test_put_back_fetches_the_locks_own_where_the_kernel_lends_no_more(toys: Toy
 
 
 def test_borrowed_libraries_that_fail_on_the_card_are_replaced_by_the_locks_own(toys: ToyLock) -> None:
-    toys.add("torch", "2.8.0", {"torch.py": TORCH.format(card="True", more=WRONG_ON_THE_CARD).encode()})
+    toys.add("torch", "2.8.0", toy_torch(harm=BORROWED_FAILS))
     toys.kernel_has(CUDNN, NEWER)
     heard = Heard()
     prepare_python(toys.folder, toys.packages, heard)
     assert linked(toys)
-    assert "CUDNN_STATUS_NOT_SUPPORTED" in (trouble_with(toys.folder) or "")
-    make_work(toys.folder, heard)
+    found = inspect_packages(toys.folder)
+    assert found.cause == Cause.LIBRARY and "CUDNN_STATUS_NOT_SUPPORTED" in found.error
+    found = mend(toys.folder, found, heard)
+    assert (found.cause, found.card) == (None, "Tesla T4")
     assert not linked(toys)
     assert installed_packages(toys.folder)[CUDNN] == OLD_CUDNN
     assert "CUDNN_STATUS_NOT_SUPPORTED" in heard.notices[0]
     assert not prepare_python(toys.folder, toys.packages, Heard())
-    assert not trouble_with(toys.folder)
 
 
 # A web UI that says it is ready, or dies, while borrowed libraries are there; it writes down that it was started.
@@ -233,19 +215,19 @@ time.sleep(600)
 def test_what_a_look_beside_the_start_finds_is_put_right_and_the_web_ui_started_again(
     toys: ToyLock, dies: bool
 ) -> None:
-    toys.add("torch", "2.8.0", {"torch.py": TORCH.format(card="True", more=WRONG_ON_THE_CARD).encode()})
+    toys.add("torch", "2.8.0", toy_torch(harm=BORROWED_FAILS))
     toys.kernel_has(CUDNN, NEWER)
     launch = launch_of(toys, LAUNCH.format(dies=dies))
     prepare_python(toys.folder, toys.packages, Heard())
     toys.patch.setattr("launcher.launch.start.GB", 1000)  # toys are small
     say_borrowed(launch)
-    assert dict(launch.status.now.facts) != {"Borrowed from this machine": "0.0 GB"}
+    assert dict(launch.status.now.facts)["Borrowed from this machine"] != "0.0 GB"
     try:
         start_web_ui(launch, "")
         assert launch.webui.ready
         assert (toys.folder.code / "starts").read_text().split() == ["borrowed", "own"]
-        assert dict(launch.status.now.facts) == {"Borrowed from this machine": "0.0 GB"}
-        assert "CUDNN_STATUS_NOT_SUPPORTED" in launch.status.now.notices[0]
+        assert dict(launch.status.now.facts)["Borrowed from this machine"] == "0.0 GB"
+        assert any("CUDNN_STATUS_NOT_SUPPORTED" in text for text in launch.status.now.notices)
         assert {step.name: step.state for step in launch.status.now.steps}["python"] == DONE
     finally:
         launch.webui.stop()
@@ -270,29 +252,17 @@ def test_a_web_ui_is_not_left_running_on_packages_that_do_not_work(toys: ToyLock
     assert failed and failed.name == "python" and "libGL.so.1" in failed.problem
 
 
-def launch_of(toys: ToyLock, program: str) -> Launch:
-    """A launch with the toy lock and a web UI that is this program."""
-    toys.folder.code.mkdir(parents=True)
-    toys.folder.session.mkdir(parents=True, exist_ok=True)
-    (toys.folder.code / "launch.py").write_text(program)
-    (toys.folder.code / "requirements_versions.txt").write_bytes(REQUIREMENTS)
-    status = Status("Starting")
-    for name, title in STEPS:
-        status.add(name, title)
-    machine = replace(look_at_machine(), base=toys.folder.machine.parent)
-    launch = Launch(Settings.from_form({}, CHECKPOINT_NAMES), machine, status, lambda kind: {}, lambda: False)
-    assert launch.folder == toys.folder
-    return launch
-
-
-def test_what_works_is_looked_at_once_after_each_installation(toys: ToyLock) -> None:
+def test_what_works_is_inspected_once_after_each_installation_and_the_card_is_known_from_then_on(toys: ToyLock) -> None:
+    toys.add("torch", "2.8.0", toy_torch())
     prepare_python(toys.folder, toys.packages, Heard())
-    assert not trouble_with(toys.folder)
+    found = inspect_packages(toys.folder)
+    assert (found.cause, found.card, found.memory) == (None, "Tesla T4", 15642329088)
+    note_works(toys.folder, found)
     (site_packages(toys.folder) / "torch.py").write_text("raise ImportError('broken since')\n")
-    assert not trouble_with(toys.folder), "it was looked at"
+    assert inspect_packages(toys.folder) == found, "it was inspected"
     toys.add("torch", "2.8.1", {"torch.py": b"raise ImportError('broken')\n"})
     prepare_python(toys.folder, toys.packages, Heard())
-    assert "ImportError: broken" in (trouble_with(toys.folder) or "")
+    assert inspect_packages(toys.folder).error == "ImportError: broken"
 
 
 def test_a_library_that_a_running_process_has_loaded_from_elsewhere_is_seen(toys: ToyLock, tmp_path: Path) -> None:

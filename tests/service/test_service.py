@@ -14,12 +14,15 @@ from typing import Any
 
 import pytest
 
+from launcher.core.fields import DEFAULTS
 from launcher.core.process import PACKAGE, running_pid
 from launcher.core.session import Session
 from launcher.core.snapshot import State
 from launcher.core.unix_http import address_of, request
+from launcher.drive.remembered import Remembered
+from launcher.launch.remember import settings_of
 from launcher.service import server
-from launcher.service.choices import as_form, differences, is_untouched, of_running, settings_of
+from launcher.service.choices import asked_by, differences, noted, of_running, of_this_machine
 from launcher.service.questions import NotAnswered
 from launcher.service.service import Service
 from tests.world.wait import wait
@@ -222,21 +225,27 @@ def test_what_belongs_to_the_web_ui_that_runs_is_told_from_the_rest() -> None:
     runs, form = settings_of({"drive_folder": "art"}), {"drive_folder": "other", "api": True}
     assert differences(runs, settings_of(form)) == {"drive_folder": ["art", "other"]}
     assert differences(runs, settings_of({"drive_folder": "art", "give_back_after": 5})) == {}
-    assert is_untouched({})
-    assert not is_untouched({"api": True})
-    whole = settings_of({"extra_arguments": '--theme "a b"', "api": True})
-    assert settings_of(as_form(whole)) == whole
+    assert differences(settings_of({}), runs) == {"drive_folder": ["as last time", "art"]}
+
+
+def test_a_form_of_all_nine_fields_asks_for_each_and_its_first_checkpoint_means_any() -> None:
+    old = DEFAULTS | {"checkpoint": "Stable Diffusion 1.5", "drive_folder": "asd1111"}
+    assert asked_by(old) == {name: value for name, value in old.items() if name != "checkpoint"}
+    assert asked_by({"checkpoint": "Stable Diffusion 1.5"}) == {"checkpoint": "Stable Diffusion 1.5"}
+    assert asked_by(old | {"checkpoint": "DreamShaper 8"})["checkpoint"] == "DreamShaper 8"
 
 
 def test_other_choices_take_effect_at_once_or_at_the_next_restart_or_are_refused(service: Service) -> None:
     assert ask(service, "POST", "/choices", {"choices": {"api": True}})[0] == 409, "nothing is known yet"
-    service.launch = service._new_launch(settings_of({"drive_folder": "art"}))
+    service.launch = service._new_launch({"drive_folder": "art"})
     for choices, page, code, later in (
         ({"give_back_after": 5}, True, 202, []),
         ({"api": True}, True, 202, []),
         ({"extra_arguments": "--theme dark"}, False, 202, ["extra_arguments"]),
         ({"extra_arguments": "--share"}, False, 400, None),
+        ({"drive_folder": "art", "keep_on_drive": "as last time"}, False, 202, []),
         ({"drive_folder": "other"}, False, 409, None),
+        ({"checkpoint": "https://civitai.com/models/1?token=SECRET"}, False, 400, None),
         ({"lottery": 1}, False, 400, None),
     ):
         found, told = ask(service, "POST", "/choices", {"choices": choices}, page=page)
@@ -245,6 +254,46 @@ def test_other_choices_take_effect_at_once_or_at_the_next_restart_or_are_refused
     assert (settings.give_back_after, settings.api, settings.extra_arguments) == (5, True, ("--theme", "dark"))
     assert json.loads(service.session.forward.read_text())["api"] is True
     assert ask(service, "GET", "/status", page=True)[1]["choices"]["extra_arguments"] == "--theme dark"
+
+
+def test_choices_are_kept_in_the_folder_on_drive_and_a_button_forgets_them(service: Service) -> None:
+    launch = service.launch = service._new_launch({"drive_folder": "art", "api": True})
+    launch.machine.drive.mkdir(parents=True)
+    launch.settle()
+    launch.folder.prepare()
+    kept = launch.folder.kept
+
+    def remembered(choices: dict[str, Any]) -> None:
+        wait(lambda: Remembered.read(kept).choices == choices, 10, f"{choices} on Drive")
+
+    assert ask(service, "POST", "/choices", {"choices": {"version": "dev"}})[1]["at_restart"] == ["version"]
+    remembered({"api": True, "version": "dev"})
+    assert Remembered.read(kept).used_at > 0
+    token = "--civitai-token abcdef"
+    assert ask(service, "POST", "/choices", {"choices": {"extra_arguments": token, "link": "none"}})[0] == 202
+    remembered({"api": True, "version": "dev", "link": "none"})
+    assert ask(service, "POST", "/choices", {"forget": True}, page=True)[0] == 403
+    told = ask(service, "POST", "/choices", {"forget": True})[1]
+    assert set(told["at_restart"]) == {"version", "link", "extra_arguments"}
+    remembered({})
+    assert launch.settings == settings_of({"drive_folder": "art"})
+
+
+def test_nothing_on_drive_is_remembered_as_long_as_the_machine_is_there(service: Service) -> None:
+    launch = service._new_launch({"keep_on_drive": "nothing", "api": True})
+    launch.prepare()
+    launch.note_end()
+    assert noted(service.session) == {}, "nothing runs"
+    assert of_this_machine(service.session, {}) == {"keep_on_drive": "nothing", "api": True}
+    assert of_this_machine(service.session, {"keep_on_drive": "everything"}) == {"keep_on_drive": "everything"}
+    service._new_launch({"drive_folder": "art"}).note_end()
+    assert of_this_machine(service.session, {}) == {}
+
+
+def test_what_another_version_noted_of_its_launch_is_taken_as_far_as_it_is_known(session: Session) -> None:
+    old = {"drive_folder": "art", "api": True, "extra_arguments": ["--theme", "a b"], "lottery": 1, "link": "pinggy"}
+    session.launch_file.write_text(json.dumps({"settings": old}))
+    assert noted(session) == {"drive_folder": "art", "api": True, "extra_arguments": "--theme 'a b'"}
 
 
 @pytest.mark.parametrize(("models", "keep"), [("kept/x", "nothing"), ("models", "images and settings")])
@@ -256,7 +305,7 @@ def test_of_a_web_ui_whose_launch_nobody_noted_the_folder_and_what_is_kept_are_f
     (disk / models).mkdir(parents=True)
     (disk / "data" / "art" / "models").symlink_to(disk / models)
     session.webui.note(port=1, arguments=["--data-dir", str(disk / "data" / "art"), "--api"])
-    found = of_running(session)
+    found = settings_of(of_running(session))
     assert (found.drive_folder, found.keep_on_drive, found.api) == ("art", keep, True)
 
 
@@ -308,3 +357,39 @@ def test_the_keeper_of_1_2_0_is_told_to_save_and_to_end(session: Session, how: s
         made.terminate()
         made.wait(20)
     assert not session.notebook_socket.exists()
+
+
+# ---- jobs
+
+
+def test_a_stopped_job_is_stopped_and_only_undo_takes_something_away(service: Service) -> None:
+    code, told = ask(service, "POST", "/add", {"what": "xyzzy"}, page=True)
+    assert code == 202
+    path = f"/jobs/{told['job']}"
+    wait(lambda: ask(service, "GET", "/status")[1]["jobs"][str(told["job"])]["over"], 20, "the end of the job")
+    assert "Nothing is called **xyzzy**" in ask(service, "GET", "/status")[1]["jobs"]["1"]["steps"][0]["problem"]
+    assert ask(service, "DELETE", path)[0] == 202
+    assert ask(service, "DELETE", path, {"undo": True})[0] == 409, "it has added nothing"
+    job = service._jobs[told["job"]]
+    file = job.launch.folder.models / "Lora" / "style.safetensors"
+    file.parent.mkdir(parents=True)
+    file.write_bytes(b"x")
+    job.fetchers[0].added.append(file)
+    job.status.show(can_undo=job.can_undo)
+    assert ask(service, "DELETE", path)[0] == 202
+    assert file.exists(), "a stop that comes too late"
+    assert ask(service, "DELETE", path, {"undo": True}, page=True)[0] == 202
+    wait(lambda: not file.exists(), 20, "the file to go")
+    wait(lambda: job.status.now.over, 20, "the end")
+    assert (job.status.now.title, job.status.now.can_undo) == ("Taken away again", False)
+    assert "taken away: style.safetensors" in job.status.now.steps[0].note
+
+
+def test_a_page_may_write_anything_into_add_and_programs_are_refused_row_by_row(service: Service) -> None:
+    fields = {"what": "adetailer\nxyzzy", "kind": "", "file_name": ""}
+    number = ask(service, "POST", "/add", fields, page=True)[1]["job"]
+    job = service._jobs[number]
+    wait(lambda: job.status.now.over, 20, "the end of the job")
+    assert [row.problem[:40] for row in job.status.now.steps] == [
+        "adetailer is an extension, which is a pr", "Nothing is called **xyzzy**: no model in",
+    ]  # fmt: skip

@@ -269,6 +269,20 @@ def test_settings_of_the_wrong_kind_are_taken_out_and_the_others_stay(person: Pe
     assert check_settings_file(person.folder.data, person.folder.code) is None
 
 
+def test_a_web_ui_that_lies_directly_in_drive_makes_nothing_else_a_part_of_drive(tmp_path: Path) -> None:
+    """Where Drive is no mount of its own, its top is told from the folder's place."""
+    folder = Folder(tmp_path / "drive" / "StableDiffusion", tmp_path / "machine", my_drive=tmp_path / "drive")
+    (tmp_path / "drive").mkdir()
+    folder.prepare()
+    outputs = OutputFolders(folder.code, folder.data, folder.kept, lambda text: None)
+    settings = {LAST: str(tmp_path / "machine" / "pictures"), "outdir_grids": str(tmp_path / "drive" / "grids")}
+    (folder.data / "config.json").write_text(json.dumps(settings))
+    outputs.prepare()
+    assert read_settings(folder.data) == {
+        LAST: str(folder.data / "outputs" / "pictures"), "outdir_grids": str(tmp_path / "drive" / "grids"),
+    }  # fmt: skip
+
+
 # ---- the defaults of the page's fields
 
 

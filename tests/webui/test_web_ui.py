@@ -19,7 +19,8 @@ from launcher.core.problem import Problem
 from launcher.core.process import PACKAGE, CommandError, end_process, run, running_pid, start_detached
 from launcher.core.session import Session
 from launcher.webui.arguments import check_arguments, fixed_arguments, machine_arguments
-from launcher.webui.explain import EXPLANATIONS, explain
+from launcher.webui.explain import ENDED_FROM_OUTSIDE, explain, readable
+from launcher.webui.meanings import ENDS, NOT_LOADED, NOT_PAINTED, RAM
 from launcher.webui.process import Plan, WebUI, free_port
 from launcher.webui.settings_files import check_settings_file
 from tests.conftest import new_folder
@@ -114,6 +115,44 @@ def test_a_start_that_fails_is_explained(webui: WebUI, script: str, says: str) -
     assert "▶" in caught.value.do
 
 
+# With a card's driver behind it a process that is killed counts as ended at once, and its exit code comes 0.2 s later:
+# so does one whose first thread has ended before the others.
+KILLED_WHILE_PAINTING = r"""
+import ctypes, os, platform, signal, threading, time
+print("\rTotal progress:  19%|█▉        | 57/300 [00:03<00:16, 14.51it/s]\x1b[A", flush=True)
+def be_killed():
+    time.sleep(0.4)
+    os.kill(os.getpid(), signal.SIGKILL)
+threading.Thread(target=be_killed).start()
+ctypes.CDLL(None).syscall({"x86_64": 60, "aarch64": 93}[platform.machine()], 0)  # exit: of this thread only
+"""
+
+
+def test_how_it_ended_is_waited_for_where_the_system_says_it_late(webui: WebUI) -> None:
+    begin(webui, KILLED_WHILE_PAINTING)
+    wait(lambda: not webui.running, 10, "its end")
+    assert webui.why_it_ended().what == RAM.what
+
+
+def test_one_that_was_killed_and_is_not_our_child_is_explained_without_its_progress_bar(webui: WebUI) -> None:
+    log = "Startup time: 5.3s.\n\rTotal progress:  19%|█▉        | 57/300 [00:03<00:16, 14.51it/s]\x1b[A"
+    assert explain(log, None, "/x.log").what == ENDED_FROM_OUTSIDE
+
+
+@pytest.mark.parametrize(
+    ("printed", "read"),
+    [
+        ("\r  5%|▌  | 1/20 [00:00<00:07,  2.46it/s]\x1b[Abye\r", "bye"),
+        ("vocab.json: 12it [00:01, 10.3it/s]", ""),
+        ("\x1b[31mred\x1b[0m and \x1b]0;a title\x07plain\x08", "red and plain"),
+        ("50% of it | or so", "50% of it | or so"),
+    ],
+)
+def test_progress_bars_and_what_only_a_terminal_understands_are_never_said(printed: str, read: str) -> None:
+    assert readable(printed).strip() == read
+    assert explain(f"{printed}\nend", 3, "/x.log").what.endswith(f"{read} / end" if read else "end")
+
+
 A_WEB_UI_THAT_TAKES_ITS_PORT_LATE = """
 import os, socket, sys, time
 port = int(sys.argv[-1])
@@ -206,6 +245,7 @@ MANY = "".join(f"line {number}\n" for number in range(20))
         (MEMMON + "bye\n", 3, "its last message was: ", True),  # without a card, every early death was the card's
         (MEMMON + TRACEBACK + AT_EXTENSION + "AttributeError: a\n", 1, "The extension odd stopped", True),
         (MEMMON + TRACEBACK + "RuntimeError: Torch is not able to use GPU; add --skip\n", 1, "no graphics card", False),
+        ("Loading weights [6c] from /x/big.safetensors\nFatal Python error: Bus error\n", -7, "big.safetensors", False),
         (TRACEBACK + AT_EXTENSION + "RuntimeError: Found no NVIDIA driver on your system\n", 1, "The extension "
             "odd stopped", True),
         ("RuntimeError: CUDA out of memory.\n" + MANY + "bye\n", 3, "its last message was: ", True),  # long ago
@@ -230,11 +270,11 @@ def test_how_it_ended_and_its_last_traceback_decide_before_any_single_line(
     assert problem.by_extension == by_extension
 
 
-def test_every_explanation_can_be_reached_and_says_what_to_do() -> None:
-    for known in EXPLANATIONS:
-        assert known.do.endswith(".")
+def test_every_meaning_says_what_to_do_in_whole_sentences() -> None:
+    for known in (*ENDS, *NOT_LOADED, *NOT_PAINTED):
+        assert known.do.endswith((".", "{smaller}"))
         assert known.what.endswith(".")
-    assert explain("", None, "/x.log").do.endswith("/x.log.")
+    assert explain("", 3, "/x.log").do.endswith("/x.log.")
 
 
 def test_a_pid_that_another_process_got_is_not_ours(webui: WebUI) -> None:

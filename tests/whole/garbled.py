@@ -316,7 +316,7 @@ def one_row(world: World, drive: MountedDrive, root: Path, kind: Kind, damage: s
     for path in paths:
         DAMAGES[damage](path)
     unreadable = f"/MyDrive/{paths[0].relative_to(top)}" if damage == UNREADABLE else ""
-    drive.manners(unreadable=unreadable)
+    drive.manners(keeps_back=unreadable)
     person = Person(world, drive, name, root / name)
     try:
         kind.bring(person)

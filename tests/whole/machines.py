@@ -24,10 +24,13 @@ from launcher.access.link import PublicLink
 from launcher.access.tunnels.tunnel import Tunnel
 from launcher.colab.machine import Machine
 from launcher.core import tools
-from launcher.core.fields import NO_LINK
+from launcher.core.fields import NO_LINK, Settings
 from launcher.core.problem import Problem
 from launcher.core.process import PACKAGE, own_environment, run
 from launcher.core.tools import Pin, install_tool
+from launcher.launch.card import look_for_card
+from launcher.launch.start import start_web_ui
+from launcher.models.catalog import CHECKPOINT_NAMES
 from launcher.python import install
 from launcher.python.environment import prepare_python
 from launcher.python.uv import uv_environment, webui_environment
@@ -40,7 +43,8 @@ from tests.world import MODEL_LINK, World
 from tests.world.heard import Heard
 from tests.world.index import Index
 from tests.world.kernel import Kernel, cell_source
-from tests.world.toy_lock import ToyLock
+from tests.world.toy_launch import launch_of
+from tests.world.toy_lock import ToyLock, toy_torch
 from tests.world.webui_alone import webui_python
 
 PAGE = ROOT / "docs" / "machines.md"
@@ -92,6 +96,29 @@ def variables(**values: str) -> Make:
     return lambda at: at.environment.update(
         {name: value.replace("{root}", str(at.root)) for name, value in values.items()}
     )
+
+
+def nvidia_smi_is(script: str, torch: dict[str, bytes]) -> Make:
+    """The driver's program does this, and torch in the web UI's Python is so."""
+
+    def make(at: Surroundings) -> None:
+        program = at.root / "nvidia" / "nvidia-smi"
+        program.parent.mkdir()
+        program.write_text(f"#!/bin/sh\n{script}\n")
+        program.chmod(0o700)
+        at.environment["PATH"] = f"{program.parent}{os.pathsep}{at.environment['PATH']}"
+        at.torch = torch  # type: ignore[attr-defined]
+
+    return make
+
+
+def python_is(version: str) -> Make:
+    """The kernel runs this Python."""
+
+    def make(at: Surroundings) -> None:
+        at.python = next(Path.home().glob(f".pyenv/versions/{version}.*/bin/python"))  # type: ignore[attr-defined]
+
+    return make
 
 
 def without(*names: str) -> Make:
@@ -155,6 +182,9 @@ def pip_has(**values: str) -> Make:
     return all_of(no_uv, variables(**values))
 
 
+T4 = "echo 'Tesla T4, 15360'"
+SEES_IT = toy_torch()
+OLD_PYTHON = r"needs Python 3\.11 or newer, and this Jupyter has 3\.\d+\."
 REACHED = r"The package index cannot be reached from this runtime\."
 AGAIN = r"Wait a few minutes and press ▶ again"
 TELLS_WHICH = r"Look at [\w ]*{}[\w ]* too"
@@ -273,6 +303,41 @@ ROWS = (
         variables(COMMANDLINE_ARGS="--none-such", TORCH_COMMAND="false", REQS_FILE=NOWHERE, INDEX_URL=DEAD)),
     Odd("`HTTP_PROXY` is set, and the web UI asks itself", "web UI",
         all_of(variables(HTTP_PROXY=DEAD, http_proxy=""), without("NO_PROXY", "no_proxy"))),
+    # ---- the graphics card
+    Odd("`nvidia-smi` needs 40 s, and then says that there is a card", "card",
+        nvidia_smi_is(f"sleep 40; {T4}", SEES_IT), whole=False),
+    Odd("`nvidia-smi` fails, and torch sees the card", "card",
+        nvidia_smi_is("echo 'Failed to initialize NVML: Unknown Error'; exit 255", SEES_IT), whole=False),
+    Odd("`nvidia-smi` fails, and torch sees no card", "card",
+        nvidia_smi_is("echo 'Failed to initialize NVML: Unknown Error'; exit 255", toy_torch(card=False)),
+        r"The graphics card does not answer \(nvidia-smi says: Failed to initialize NVML", whole=False),
+    Odd("`nvidia-smi` lists a card that torch finds no driver for", "card", nvidia_smi_is(T4, toy_torch(card=False)),
+        r"Tesla T4 cannot be used: the web UI finds no driver for it.*on the processor", whole=False),
+    Odd("`nvidia-smi` lists a card whose driver is too old for torch", "card",
+        nvidia_smi_is(T4, toy_torch(card=False, why="The NVIDIA driver on your system is too old (found version 1)")),
+        r"Tesla T4 cannot be used: its driver is too old", whole=False),
+    Odd("`nvidia-smi` lists a card that is too old for torch", "card",
+        nvidia_smi_is("echo 'Tesla P100-PCIE-16GB, 16384'", toy_torch(
+            harm="raise RuntimeError('CUDA error: no kernel image is available for execution on the device')")),
+        r"Tesla P100-PCIE-16GB cannot be used: it is too old", whole=False),
+    Odd("`CUDA_VISIBLE_DEVICES` is empty, and there is a card", "card",
+        all_of(nvidia_smi_is(T4, toy_torch(card=False)), variables(CUDA_VISIBLE_DEVICES="")),
+        r"CUDA_VISIBLE_DEVICES hides the graphics card", whole=False),
+    # ---- other places than Colab
+    Odd("Kaggle: Colab's image, without what only Colab has", "first cell",
+        variables(COLAB_RELEASE_TAG="release-colab_20261101", COLAB_GPU="", KAGGLE_KERNEL_RUN_TYPE="Interactive"),
+        fields={"link": NO_LINK}),
+    Odd("the kernel's Python is 3.8", "first cell", python_is("3.8"), OLD_PYTHON, whole=False),
+    Odd("the kernel's Python is 3.9", "first cell", python_is("3.9"), OLD_PYTHON, whole=False),
+    Odd("the kernel's Python is 3.10", "first cell", python_is("3.10"), OLD_PYTHON, whole=False),
+    # ---- arguments
+    Odd("`extra_arguments` moves the settings: `--ui-settings-file`", "form", without(),
+        r"extra_arguments\W+has --ui-settings-file\. The launcher keeps",
+        fields={"extra_arguments": "--ui-settings-file /x"}),
+    Odd("`extra_arguments` moves the models: `--ckpt-dir`", "form", without(), r"extra_arguments\W+has --ckpt-dir\.",
+        fields={"extra_arguments": "--ckpt-dir=/x"}),
+    Odd("`extra_arguments` leaves out the model: `--skip-load-model-at-start`", "form", without(),
+        r"no image can be made", fields={"extra_arguments": "--skip-load-model-at-start"}),
     # ---- models
     Odd("`HF_TOKEN` is no token of the hub", "model", variables(HF_TOKEN="hf_wrong")),
     Odd("`HF_HUB_OFFLINE` is set", "model", variables(HF_HUB_OFFLINE="1"), TELLS_WHICH.format("HF_HUB_OFFLINE")),
@@ -363,6 +428,62 @@ def with_door(at: Surroundings) -> Callable[[], object]:
     return open_it
 
 
+CARD_LAUNCH = """
+import time
+print("Startup time: 0.1s", flush=True)
+time.sleep(600)
+"""
+
+
+def with_card(at: Surroundings, patch: pytest.MonkeyPatch) -> Callable[[], object]:
+    """A web UI that does nothing, with the flags for the card: why it has none is the problem."""
+    toys = ToyLock(at.root / "toys", at.index, patch)
+    for name in ("UV_DEFAULT_INDEX", "PIP_INDEX_URL", "UV_CACHE_DIR"):
+        at.environment[name] = os.environ[name]
+    at.environment["PATH"] = f"{Path(sys.prefix) / 'bin'}{os.pathsep}{at.environment['PATH']}"
+
+    def start() -> None:
+        toys.add("torch", "2.8.0", at.torch)  # type: ignore[attr-defined]
+        launch = launch_of(toys, CARD_LAUNCH)
+        prepare_python(toys.folder, toys.packages, Heard())
+        try:
+            look_for_card(launch)
+            start_web_ui(launch, "")
+        finally:
+            launch.webui.stop()
+        if launch.no_card:
+            raise launch.no_card
+
+    return start
+
+
+RUN_CELL = """
+import ast, asyncio, sys
+cell = compile(open(sys.argv[1], encoding="utf-8").read(), "cell", "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+asyncio.run(eval(cell, {}))
+"""
+
+
+def with_first_cell(at: Surroundings) -> Callable[[], object]:
+    """▶ with a form that ends the launch before it begins; what the cell itself says is the problem."""
+
+    def press() -> None:
+        path = at.root / "cell.py"
+        path.write_text(cell_source("launch", checkpoint="nope"), encoding="utf-8")
+        python = getattr(at, "python", COLAB_PYTHON)
+        environment = at.environment | {"ONECLICK_HOME": str(at.root / "home-of-it"), "ONECLICK_PANEL": "text"}
+        told = run([str(python), "-c", RUN_CELL, str(path)], env=environment)
+        if "neither a known model nor a link" not in told:
+            raise Problem(told.strip(), "")
+        assert (at.root / "home-of-it" / "machine" / "program").is_dir(), "it takes this for Colab"
+
+    return press
+
+
+def with_form(odd: Odd) -> Callable[[], object]:
+    return lambda: Settings.from_form(odd.fields, CHECKPOINT_NAMES)
+
+
 ASK_HUB = """
 import json, sys
 from launcher.core.problem import Problem
@@ -424,6 +545,9 @@ def tried(odd: Odd, root: Path, world: World) -> str:
             "door": lambda: with_door(at),
             "model": lambda: with_model(at, world),
             "web UI": lambda: with_webui(at, world),
+            "card": lambda: with_card(at, patch),
+            "first cell": lambda: with_first_cell(at),
+            "form": lambda: with_form(odd),
         }
         start = preparing[odd.program]()
         odd.make(at)

@@ -113,7 +113,7 @@ def denied(stage: Stage) -> float:
     kernel = stage.fresh()
     kernel.page.replies[CONSENT] = NO
     stage.press()
-    seconds = stage.says("You did not allow Google Drive.")
+    seconds = stage.says("Google did not give this notebook your Drive.")
     stage.says("It stopped and needs your help")
     stage.until(lambda: not stage.shows("Leave this page open"), 2, "the foot to say what is")
     return seconds

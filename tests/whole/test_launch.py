@@ -247,7 +247,8 @@ def test_an_argument_the_web_ui_does_not_have_is_said_before_it_starts(place: Pl
 
 DENIED = {"reply": Reply(Exception("Error: credential propagation was unsuccessful"))}
 MOUNT_FAILURES = (
-    (DENIED, "You did not allow Google Drive. What to do: Press ▶ again and choose Connect to Google Drive"),
+    (DENIED, "Google did not give this notebook your Drive. What to do: Press ▶ again, choose in the window"),
+    ({"reply": Reply(Exception("Error: User cancelled"))}, "closed without an answer"),
     ({"domain_forbids": True}, "Your organization does not allow Google Drive"),
     ({"crashes": True}, "Google Drive could not be connected (ValueError: mount"),
     ({"first_folder_hangs": True}, "took too long to list My Drive"),

@@ -39,6 +39,11 @@ OF_EACH_KIND = (
     "`PYTHONPATH` has a numpy for another Python",
     "AUTOMATIC1111's own variables are set",
     "`HTTP_PROXY` is set, and the web UI asks itself",
+    "`nvidia-smi` fails, and torch sees the card",
+    "`nvidia-smi` lists a card whose driver is too old for torch",
+    "Kaggle: Colab's image, without what only Colab has",
+    "the kernel's Python is 3.9",
+    "`extra_arguments` moves the settings: `--ui-settings-file`",
     "`HF_TOKEN` is no token of the hub",
     "`HF_ENDPOINT` names a mirror that is dead",
 )

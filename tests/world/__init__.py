@@ -37,8 +37,11 @@ c.IPKernelApp.kernel_class = "google.colab._kernel.Kernel"
 WEBUI = "AUTOMATIC1111/stable-diffusion-webui"
 
 
-def safetensors(size: int, seed: int = 0) -> bytes:
-    """A .safetensors file of about `size` bytes with the names of an SD 1.5 checkpoint, different for each seed."""
+def safetensors(size: int, seed: int = 0, **about: str) -> bytes:
+    """A .safetensors file of about `size` bytes with the names of an SD 1.5 checkpoint, different for each seed.
+
+    `about` is its metadata: with parts="of two models" the stand-in web UI cannot load it.
+    """
     body = struct.pack("<Q", seed) + os.urandom(16) + bytes(max(0, size - 24))
     weight = {"dtype": "U8", "shape": [len(body)], "data_offsets": [0, len(body)]}
     nothing = {"dtype": "U8", "shape": [0], "data_offsets": [len(body), len(body)]}
@@ -47,6 +50,7 @@ def safetensors(size: int, seed: int = 0) -> bytes:
             "model.diffusion_model.input_blocks.0.0.weight": weight,
             "cond_stage_model.transformer.text_model.final_layer_norm.weight": nothing,
         }
+        | ({"__metadata__": about} if about else {})
     ).encode()
     return struct.pack("<Q", len(header)) + header + body
 

@@ -38,8 +38,10 @@ class Manners:
     refuses: str = ""  # a name that holds this cannot be written: Errno 22
     loses: int = -1  # bytes of a file beyond which what is written is lost without a word, -1: none are
     holds: str = ""  # a read in the middle of a file so named waits until this changes, then it fails: Errno 5
-    unreadable: str = ""  # a file whose path this is: reading it answers with Errno 5, as beyond its quota of downloads
     errors: float = 0.0  # of so many of all writes (0.0 to 1.0) the answer is Errno 5
+    keeps_back: str = (
+        ""  # the contents of a file whose path holds this answer with Errno 5, as for a day after many reads
+    )
 
 
 class Drive(mfusepy.Operations):  # type: ignore[misc]  # mfusepy has no types
@@ -145,7 +147,7 @@ class Drive(mfusepy.Operations):  # type: ignore[misc]  # mfusepy has no types
         return os.open(self._at(path), os.O_RDWR | os.O_CREAT, 0o600)
 
     def read(self, path: str, size: int, offset: int, fh: int) -> bytes:
-        if self._manners.unreadable == path:
+        if self._manners.keeps_back and self._manners.keeps_back in path:
             raise FuseOSError(errno.EIO)
         content = os.pread(fh, size, offset)
         holds = self._manners.holds

@@ -121,6 +121,16 @@ class GitHost:
         git("update-ref", "refs/heads/master", commit, at=bare)
         return commit
 
+    def _send_file(self, request: Any, name: str, place: str) -> None:
+        """One file as its page's raw text: `place` is BRANCH/PATH."""
+        self.log.append(f"{request.command} {name} raw")
+        command = ["git", "-C", str(self.root / f"{name}.git"), "show", place.replace("/", ":", 1)]
+        shown = subprocess.run(command, capture_output=True, check=False)
+        request.send_response(404 if shown.returncode else 200)
+        request.send_header("Content-Length", str(len(shown.stdout)))
+        request.end_headers()
+        request.wfile.write(shown.stdout)
+
     def handle(self, request: Any) -> None:
         path, _, query = request.path.partition("?")
         name = path.strip("/").split(".git")[0]
@@ -129,6 +139,9 @@ class GitHost:
             while size := int(request.rfile.readline(), 16):
                 body += request.rfile.read(size)
                 request.rfile.readline()
+        if "/raw/" in name and not self.down:
+            self._send_file(request, *name.split("/raw/", 1))
+            return
         code = 503 if self.down else 429 if self.limited else 401 if name in self.private else 0
         if code or name in self.gone or not (self.root / f"{name}.git").is_dir():
             self.log.append(f"{request.command} {name} refused")

@@ -131,7 +131,7 @@ class Hub:
                 self.expired -= bool(self.expired)
                 return self._reply(request, entry, 403, {}, b"expired")
         if entry["cdn"]:
-            return self._file(request, entry, self.root / path.lstrip("/"))
+            return self._file(request, entry, self.root / unquote(path.lstrip("/")))
         token = (entry["auth"] or "").removeprefix("Bearer ") or None
         if token and token not in self.tokens:
             return self._error(request, entry, 401, None, "Invalid credentials in Authorization header")
@@ -141,7 +141,7 @@ class Hub:
         found = re.fullmatch(r"(?:/datasets|/spaces)?/([^/]+/[^/]+)/resolve/([^/]+)/(.+)", path)
         if not found:
             return self._error(request, entry, 404, None, "Sorry, we can't find the page you are looking for.")
-        repo, file = found[1], self.root / found[1] / found[3]
+        repo, file = found[1], self.root / found[1] / unquote(found[3])
         if not (self.root / repo).is_dir():
             return self._error(request, entry, 404 if token else 401, "RepoNotFound", "Repository not found")
         if not self._gate(request, entry, repo, token):

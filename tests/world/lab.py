@@ -161,10 +161,15 @@ class Book:
             self._launched = time.monotonic()
 
     def fill(self, name: str, **fields: Any) -> None:
-        """Fill in form fields as Colab does it: the field's line of the cell is rewritten."""
+        """Fill in form fields as Colab does it: the field's line of the cell is rewritten. What is no field of the form
+        is given to the call by name.
+        """
         self.page.evaluate(
-            """([i, fields]) => { const m = jupyterapp.shell.currentWidget.content.widgets[i].model.sharedModel; let t = m.getSource();
-               for (const [n, v] of Object.entries(fields)) t = t.replace(new RegExp('^' + n + ' = .*?(?= #@param)', 'm'), () => n + ' = ' + v);
+            r"""([i, fields]) => { const m = jupyterapp.shell.currentWidget.content.widgets[i].model.sharedModel; let t = m.getSource();
+               for (const [n, v] of Object.entries(fields)) {
+                 const line = new RegExp('^' + n + ' = .*?(?= #@param)', 'm');
+                 t = line.test(t) ? t.replace(line, () => n + ' = ' + v)
+                   : t.replace(/^await oneclick\(.*?\{/m, call => call + '"' + n + '": ' + v + ', '); }
                m.setSource(t); }""",
             [CELLS.index(name), {field: repr(value) for field, value in fields.items()}],
         )

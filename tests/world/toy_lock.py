@@ -20,7 +20,43 @@ from tests.world.index import Index, wheel, wheel_name
 REQUIREMENTS = b"torch\n"  # requirements_versions.txt of the A1111 that the toy lock is for
 LIBRARY = 1_200_000  # bytes: large enough to be linked
 CUDNN, CUBLAS, OLD_CUDNN = "nvidia-cudnn-cu12", "nvidia-cublas-cu12", "9.10.2.21"
-TORCH = "class cuda:\n    is_available = staticmethod(lambda: {card})\n{more}"
+# What the inspection asks of torch. Without a card it says why, as the real one does.
+TORCH = """
+NO_CARD = "Found no NVIDIA driver on your system. Please check that you have an NVIDIA GPU and installed a driver"
+class properties:
+    name, total_memory = "Tesla T4", 15642329088
+class cuda:
+    is_available = staticmethod(lambda: {card})
+    get_device_properties = staticmethod(lambda number: properties)
+    synchronize = staticmethod(lambda: None)
+    def init():
+        raise RuntimeError(NO_CARD)
+{more}"""
+# One that computes rightly, where `{{harm}}` does not keep it from that.
+COMPUTES = """
+import os
+float16 = None
+def ones(*shape, **more):
+    {harm}
+    return T()
+class T:
+    __truediv__ = lambda self, by: self
+    __matmul__ = lambda self, by: T(64)
+    __init__ = lambda self, value=1: setattr(self, "value", value)
+    __float__ = lambda self: float(self.value)
+    __getitem__ = lambda self, place: self
+    mean = lambda self: self
+class nn:
+    class functional:
+        conv2d = staticmethod(lambda *a, **k: T())
+        scaled_dot_product_attention = staticmethod(lambda *a: T())
+"""
+
+
+def toy_torch(*, card: bool = True, harm: str = "pass", why: str = "") -> dict[str, bytes]:
+    """The files of a torch that sees a card or says `why` not, and whose computation meets this `harm`."""
+    text = TORCH.format(card=card, more=COMPUTES.format(harm=harm))
+    return {"torch.py": f"{text}{f'NO_CARD = {why!r}' if why else ''}\n".encode()}
 
 
 def nvidia_files(name: str, version: str) -> dict[str, bytes]:
@@ -46,7 +82,7 @@ class ToyLock:
         self.table: dict[str, Pin] = {}
         needs = (f"{CUDNN}==9.10.2.21", "triton==3.4.0", "plain")
         self.add("plain", "1.0")
-        self.add("torch", "2.8.0", {"torch.py": TORCH.format(card="False", more="").encode()}, requires=needs)
+        self.add("torch", "2.8.0", toy_torch(card=False), requires=needs)
         self.add(CUDNN, OLD_CUDNN, nvidia_files(CUDNN, OLD_CUDNN))
         self.add(CUBLAS, "12.8.4.1", nvidia_files(CUBLAS, "12.8.4.1"))
         for seed in ("pip", "setuptools", "wheel", "packaging"):

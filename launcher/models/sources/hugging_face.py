@@ -109,7 +109,15 @@ def resolve_hub_file(file: HubFile, token: str) -> Remote:
             f"{file.saved_name} at {file.repo} has changed: its size or checksum is different now.",
             "Another source is tried; if there is none, choose another model.",
         )
-    return Remote(url, safe_name(file.saved_name), told.size or file.size, sha256 or file.sha256, file.page, token)
+    return Remote(
+        url,
+        safe_name(file.saved_name),
+        told.size or file.size,
+        sha256 or file.sha256,
+        file.page,
+        token,
+        title=file.title,
+    )
 
 
 def ask_hub(file: HubFile, token: str, question: Callable[[], T]) -> T:

@@ -36,23 +36,33 @@ if os.environ.get("MPLBACKEND", "").startswith("module://"):
     sys.exit("ValueError: Key backend: 'module://matplotlib_inline.backend_inline' is not a valid value for backend")
 json.loads((data / "config.json").read_text() if (data / "config.json").exists() else "{}")
 
-from modules import page  # noqa: E402
+from modules import page, tokenization_clip  # noqa: E402
 
 from diskcache import Cache  # noqa: E402
-from fastapi import Body, Request  # noqa: E402
+from fastapi import Body, HTTPException, Request  # noqa: E402
 from fastapi.middleware.gzip import GZipMiddleware  # noqa: E402
+from fastapi.responses import JSONResponse  # noqa: E402
 from huggingface_hub import hf_hub_download  # noqa: E402
 from PIL import Image, PngImagePlugin  # noqa: E402
 
-off = json.loads((data / "config.json").read_text()).get("disabled_extensions", []) if (data / "config.json").exists() else []
+
+def report(*message: str) -> None:
+    """An error that it survives, as modules/errors.py tells it."""
+    lines = (f"*** {line}" for line in message)
+    print(*lines, textwrap.indent(traceback.format_exc(), "    "), "---", sep="\n", flush=True)
+
+
+settings = json.loads((data / "config.json").read_text()) if (data / "config.json").exists() else {}
+off, none = settings.get("disabled_extensions", []), settings.get("disable_all_extensions", "none") != "none"
+none = none or args.disable_all_extensions or args.disable_extra_extensions  # modules/extensions.py, `active`
 for script in sorted(data.glob("extensions/*/scripts/*.py")):
-    if script.parts[-3] in off:
+    if none or script.parts[-3] in off:
         continue
     try:  # as A1111's modules/script_loading.py and scripts.py do it
         exec(compile(script.read_text(), str(script), "exec"), {"__name__": script.stem, "__file__": str(script)})
         print(f"Extension {script.parts[-3]} loaded", flush=True)
     except Exception:  # told as modules/errors.py does it
-        print(f"*** Error loading script: {script.name}", textwrap.indent(traceback.format_exc(), "    "), "\n---", sep="\n", flush=True)
+        report(f"Error loading script: {script.name}")
 
 CLIP = ("vocab.json", "merges.txt", "special_tokens_map.json", "tokenizer_config.json", "config.json")
 loaded = {"checkpoint": ""}
@@ -90,8 +100,52 @@ STEP = 0.3  # seconds
 painting = {"since": 0.0}
 
 
-def paint(prompt: str, steps: int = 1) -> Image.Image:
+class OutOfMemoryError(RuntimeError):
+    """As torch raises it."""
+
+
+def load(name: str) -> None:
+    """Load a checkpoint, or raise what the real one raises of such a file."""
+    path = data / "models" / "Stable-diffusion" / name
+    print(f"Loading weights [{checksum(name)[:10]}] from {path}", flush=True)
+    for word in CLIP:
+        try:
+            file = hf_hub_download("openai/clip-vit-large-patch14", word, local_files_only=True)
+        except OSError:
+            file = hf_hub_download("openai/clip-vit-large-patch14", word)
+        if word == "vocab.json":
+            tokenization_clip.read(file)
+    if name.endswith(".safetensors"):
+        header = safetensors_header(path)
+        if header.get("__metadata__", {}).get("parts") == "of two models":
+            raise RuntimeError(
+                "Error(s) in loading state_dict for LatentDiffusion:\n\tsize mismatch for model.diffusion_model."
+                "input_blocks.1.1.proj_in.weight: copying a param with shape torch.Size([320, 320]) from checkpoint"
+            )
+    loaded["checkpoint"] = name
+    print(f"Model loaded in {time.time() - started:.1f}s (stand-in).", flush=True)
+
+
+def safetensors_header(path: Path) -> dict:
+    with path.open("rb") as file:
+        size = int.from_bytes(file.read(8), "little")
+        if size > path.stat().st_size:
+            raise RuntimeError("Error while deserializing header: HeaderTooLarge")
+        return json.loads(file.read(size) or b"{}")
+
+
+MOST_PIXELS = 2048 * 2048  # that its "card" takes
+
+
+def paint(prompt: str, steps: int = 1, pixels: int = 0) -> Image.Image:
     """One image where the settings say, with its infotext, as the real one writes it."""
+    if not loaded["checkpoint"]:
+        raise AttributeError("'NoneType' object has no attribute 'sd_checkpoint_info'")
+    if pixels > MOST_PIXELS:
+        raise OutOfMemoryError(
+            "CUDA out of memory. Tried to allocate 20.25 GiB. GPU 0 has a total capacity of 14.74 GiB of which 9.35 GiB "
+            "is free. Including non-PyTorch memory, this process has 5.39 GiB memory in use."
+        )
     painting["since"] = time.time()
     time.sleep(STEP * steps)
     painting["since"] = 0.0
@@ -102,6 +156,7 @@ def paint(prompt: str, steps: int = 1) -> Image.Image:
     info = PngImagePlugin.PngInfo()
     info.add_text("parameters", f"{prompt}\nSteps: 1, Seed: {seed}, Model: {loaded['checkpoint']}")
     image.save(folder / f"{len(list(folder.iterdir())):05}-{seed}.png", pnginfo=info)
+    print(f"\rTotal progress: 100%|██████████| {steps}/{steps} [00:00<00:00, 14.30it/s]", flush=True)
     return image
 
 
@@ -152,13 +207,26 @@ if args.api:
 
     @app.post("/sdapi/v1/options")
     def set_options(wanted: dict = Body(...)) -> None:  # noqa: B008
-        if wanted.get("sd_model_checkpoint") in listed:
-            loaded["checkpoint"] = wanted["sd_model_checkpoint"]
+        name, before = wanted.get("sd_model_checkpoint"), loaded["checkpoint"]
+        if name not in listed:
+            raise HTTPException(500, f"model {name!r} not found")
+        try:
+            load(name)
+        except Exception as error:  # modules/options.py
+            if before:
+                print("Failed to load checkpoint, restoring previous", f"Loading weights [0] from {before}", sep="\n")
+            print(f"changing setting sd_model_checkpoint to {name}: {type(error).__name__}", flush=True)
+            print(traceback.format_exc(), flush=True)
 
     @app.post("/sdapi/v1/txt2img")
     def txt2img(wanted: dict = Body(...)) -> dict:  # noqa: B008
         data = io.BytesIO()
-        paint(wanted.get("prompt", "")).save(data, "PNG")
+        try:
+            paint(wanted.get("prompt", ""), 1, wanted.get("width", 0) * wanted.get("height", 0)).save(data, "PNG")
+        except Exception as error:  # modules/api/api.py
+            told = {"error": type(error).__name__, "detail": "", "body": "", "errors": str(error)}
+            report(f"API error: POST: http://127.0.0.1:{args.port}/sdapi/v1/txt2img {told}")
+            return JSONResponse(told, 500)
         return {"images": [base64.b64encode(data.getvalue()).decode()], "parameters": wanted, "info": "{}"}
 
     @app.api_route("/echo", methods=["GET", "POST", "PUT", "DELETE", "OPTIONS", "HEAD"])
@@ -179,17 +247,15 @@ except RuntimeError as error:
 app.middleware_stack = app.build_middleware_stack()
 print(f"Startup time: {time.time() - started:.1f}s (stand-in).", flush=True)
 
+chosen = ""
 if listed:
     chosen = os.path.relpath(args.ckpt, data / "models" / "Stable-diffusion") if args.ckpt else listed[0]
-    print(f"Loading weights [{checksum(chosen)[:10]}] from {chosen}", flush=True)
-    for name in CLIP:
-        try:
-            hf_hub_download("openai/clip-vit-large-patch14", name, local_files_only=True)
-        except OSError:
-            hf_hub_download("openai/clip-vit-large-patch14", name)
-    loaded["checkpoint"] = chosen
-    print(f"Model loaded in {time.time() - started:.1f}s (stand-in).", flush=True)
-else:
-    print("FileNotFoundError: No checkpoints found. When searching for checkpoints, looked at:", flush=True)
+try:
+    if not chosen:
+        raise FileNotFoundError("No checkpoints found. When searching for checkpoints, looked at:")
+    load(chosen)
+except Exception as error:  # modules/sd_models.py
+    print(f"loading stable diffusion model: {type(error).__name__}", traceback.format_exc(), sep="\n")
+    print("Stable diffusion model failed to load", flush=True)
 while True:
     time.sleep(3600)

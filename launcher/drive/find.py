@@ -1,0 +1,107 @@
+"""What a person's Drive already has: web UIs of this and of other launchers, and models."""
+
+import os
+import re
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Final
+
+from launcher.core.folder import WEBUI_FOLDER
+from launcher.core.outside import Damaged, is_below, read_json
+from launcher.models.identify import WEIGHTS
+
+CHECKPOINTS: Final = Path("models", "Stable-diffusion")  # every web UI has it, and hardly anything else
+AT_A_TIME: Final = 16  # questions to Drive, each of which takes long
+DEPTH: Final = 3  # folders below the one that is named: models/Lora/mine
+# What people write in front of a path on My Drive: as Colab shows it, as code has it, as Windows does.
+IN_FRONT: Final = re.compile(r"(?i)(.*/)?my ?drive(/|$)|/*")
+
+
+def webui_folders(drive: Path) -> tuple[Path, ...]:
+    """The folders of web UIs that one look at the top of My Drive finds, the one used last first.
+
+    None where Drive does not list it: it is busy, or there are thousands of files.
+    """
+    with ThreadPoolExecutor(AT_A_TIME) as pool:
+        found = [folder for folder in pool.map(webui_in, at_top(drive)) if folder]
+        times = list(pool.map(used_at, found))
+    return tuple(folder for _, folder in sorted(zip(times, found, strict=True), key=lambda pair: -pair[0]))
+
+
+def at_top(drive: Path) -> list[Path]:
+    """What is in My Drive itself; nothing where Drive does not list it."""
+    return [drive / name for name in names_in(drive) if not name.startswith(".")]
+
+
+def names_in(folder: Path) -> list[str]:
+    try:
+        return sorted(os.listdir(folder))
+    except OSError:
+        return []
+
+
+def models_elsewhere(drive: Path, kept: Path) -> list[str]:
+    """Where one look at the top of My Drive finds models, other than in `kept`: names that `path_on_drive` knows."""
+    below = ("", "models", CHECKPOINTS, WEBUI_FOLDER / CHECKPOINTS)
+    places = [folder / one for folder in at_top(drive) for one in below]
+    with ThreadPoolExecutor(AT_A_TIME) as pool:
+        looked = zip(places, pool.map(names_in, places), strict=True)
+        found = [place for place, names in looked if any(name.lower().endswith(WEIGHTS) for name in names)]
+    others = [str(place.relative_to(drive)) for place in found if not place.is_relative_to(kept)]
+    return list(dict.fromkeys(re.sub(f"(/{WEBUI_FOLDER})?/{CHECKPOINTS}$", "", name) for name in others))
+
+
+def webui_in(folder: Path) -> Path | None:
+    """The folder of the web UI that lies directly in this one, or in the usual folder in it; None where there is none.
+
+    What Drive cannot list (Errno 5: busy, or thousands of files) has none.
+    """
+    try:
+        return next((place for place in (folder / WEBUI_FOLDER, folder) if (place / CHECKPOINTS).is_dir()), None)
+    except OSError:
+        return None
+
+
+def used_at(kept: Path) -> float:
+    """When the web UI with this folder was used last: time.time(), 0.0 where nobody noted it."""
+    try:
+        when = (read_json(kept / "oneclick.json") or {}).get("used_at")
+    except (Damaged, OSError):
+        return 0.0
+    return float(when) if isinstance(when, int | float) else 0.0
+
+
+def path_on_drive(drive: Path, text: str) -> Path | None:
+    """The file or folder of My Drive that a person means, None where it is not there.
+
+    Raises `OSError` where Drive is away.
+    """
+    named = text.strip().strip("\"'`“”").replace("\\", "/").removeprefix(f"{drive}/")
+    below = IN_FRONT.sub("", named, count=1).strip("/")
+    path = drive / below
+    return path if below and ".." not in path.parts and path.exists() and is_on_drive(drive, path) else None
+
+
+def is_on_drive(drive: Path, path: Path) -> bool:
+    """False for a shortcut that leads off Google Drive. Shared drives are beside My Drive."""
+    return is_below(path, drive.parent if drive.name == "MyDrive" else drive)
+
+
+def kept_folder(drive: Path, name: str) -> Path | None:
+    """Where the web UI is kept for the `drive_folder` that a person wrote: a name or a path below My Drive.
+
+    A web UI that lies directly in it gets no second one inside. None where there are only models: they are used where
+    they are, and the web UI is kept elsewhere.
+    """
+    path = path_on_drive(drive, name) or drive / name
+    return webui_in(path) or (None if path.is_file() or has_models(path) else path / WEBUI_FOLDER)
+
+
+def has_models(folder: Path) -> bool:
+    """True if there are model files in a folder, or a few folders below it."""
+    for where, folders, names in os.walk(folder, followlinks=True):
+        if any(name.lower().endswith(WEIGHTS) for name in names):
+            return True
+        depth = len(Path(where).relative_to(folder).parts)
+        folders[:] = sorted(name for name in folders if depth < DEPTH and not name.startswith("."))
+    return False

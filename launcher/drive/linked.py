@@ -1,0 +1,229 @@
+"""Models that lie elsewhere on Drive are shown in the web UI by links on the machine, without a second copy.
+
+A1111 names a checkpoint by its place below models/Stable-diffusion, and images carry that name: so a file is linked
+under the name that it has where it lies. `models` in the data directory is one link to Drive, which takes no links
+itself; where models lie elsewhere, it becomes a folder of links on the machine. What the web UI writes into that is
+kept in `models` on Drive by the sync.
+"""
+
+import os
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache, lru_cache
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from launcher.core.folder import Folder, point, preparing
+from launcher.core.problem import Problem
+from launcher.drive.find import AT_A_TIME, is_on_drive, path_on_drive, webui_in
+from launcher.drive.remembered import Remembered
+from launcher.models.identify import WEIGHTS, identify
+from launcher.models.kinds import KIND_ENDINGS, KIND_FOLDERS
+
+# What programs call the folder of a kind, in lower case: A1111, Forge and SD.Next, ComfyUI, Fooocus, kohya's scripts.
+FOLDER_KINDS: Final = {Path(folder).name.lower(): kind for kind, folder in KIND_FOLDERS.items()} | {
+    "checkpoint": "checkpoint",
+    "checkpoints": "checkpoint",
+    "ckpt": "checkpoint",
+    "loras": "LoRA",
+    "lycoris": "LoRA",
+    "embedding": "embedding",
+    "textual_inversion": "embedding",
+    "upscale_models": "upscaler",
+    "upscalers": "upscaler",
+    "hypernetwork": "hypernetwork",
+}
+DEEPEST_MODEL: Final = 6  # folders below the one that is named
+MOST_FOLDERS: Final = 2000  # that are looked through: somebody may name a folder with all of their photos
+VAE_BESIDE: Final = re.compile(r"(?i)\.vae\.\w+$")  # weights that go with a checkpoint by their name
+Tree = dict[str, "Path | Tree"]  # name -> what it is to lead to, or a folder
+
+
+class FoundModel(NamedTuple):
+    """A model on Drive."""
+
+    kind: str
+    name: str  # by which A1111 is to know it: a path below the folder of its kind
+    path: Path
+
+
+# ---- which models there are
+
+
+def find_models(drive: Path, place: Path, say: Callable[[str], object]) -> list[FoundModel]:
+    """The models in a folder, told by the name of a folder they lie in, else by their content; or the one file."""
+
+    def look(path: Path) -> FoundModel | None:
+        try:
+            return model_at(drive, place, path)
+        except (OSError, Problem):  # Drive keeps it back for a day, for example
+            say(f"{path.relative_to(drive)} on your Drive cannot be read and was left out.")
+            return None
+
+    files = [place] if place.is_file() else model_files(place)
+    with ThreadPoolExecutor(AT_A_TIME) as pool:
+        return [one for one in pool.map(look, files) if one]
+
+
+def model_files(place: Path) -> Iterator[Path]:
+    """The files that may be models. Of a web UI's folder only the models that A1111 lists are looked at."""
+    left, webui = MOST_FOLDERS, webui_in(place)
+    for top in [webui / below for below in (*KIND_FOLDERS.values(), "models/LyCORIS")] if webui else [place]:
+        for where, folders, names in os.walk(top, followlinks=True):
+            left -= 1
+            near = left > 0 and len(Path(where).relative_to(top).parts) < DEEPEST_MODEL
+            folders[:] = sorted(name for name in folders if near and not name.startswith("."))
+            yield from (Path(where, name) for name in sorted(names) if is_weights(name))
+
+
+def is_weights(name: str) -> bool:
+    return name.lower().endswith(WEIGHTS) and not name.startswith(".") and not VAE_BESIDE.search(name)
+
+
+def model_at(drive: Path, place: Path, path: Path) -> FoundModel | None:
+    """What a file is; None for what A1111 cannot use, and for what a shortcut has outside of Drive."""
+    if not is_on_drive(drive, path):
+        return None
+    above = [folder for folder in path.parents if folder.is_relative_to(drive)]
+    named = next((folder for folder in above if folder.name.lower() in FOLDER_KINDS), None)
+    of_folder = FOLDER_KINDS[named.name.lower()] if named else None
+    kind = of_folder if of_folder and path != place else kind_by_content(path)
+    if kind is None or path.suffix.lower() not in KIND_ENDINGS[kind]:
+        return None
+    root = named if named and kind == of_folder else place if path != place else path.parent
+    return FoundModel(kind, str(path.relative_to(root)), path)
+
+
+def kind_by_content(path: Path) -> str | None:
+    info = path.stat()
+    return _kind_by_content(path, info.st_size, info.st_mtime_ns)
+
+
+@lru_cache(maxsize=10_000)
+def _kind_by_content(path: Path, size: int, changed: int) -> str | None:
+    """By its content, which is read once as long as the file does not change: on Drive that takes long."""
+    seen = identify(path)
+    return None if seen.fault else seen.kind
+
+
+# ---- showing them
+
+
+def link_models(folder: Folder, say: Callable[[str], object]) -> list[FoundModel]:
+    """Have the web UI list the models that lie elsewhere, and no longer those that do not; returns them."""
+    found = [] if folder.models_kept else find_models(folder.drive, folder.kept, say)
+    for name in Remembered.read(folder.kept).model_folders:
+        if place := path_on_drive(folder.drive, name):
+            found += find_models(folder.drive, place, say)
+        else:
+            say(f"{name} is no longer on your Drive: its models are not in the web UI's lists.")
+    tree: Tree = {"models": folder.models if folder.models_kept else {}, "embeddings": {}}
+    for name, path in with_side_files(found):
+        add_link(tree, name, path)
+    with preparing:
+        make_links(folder.data / "models" if folder.models_kept else folder.models, tree["models"], folder.drive)
+        make_links(folder.data / "embeddings", tree["embeddings"], folder.drive)
+    return found
+
+
+def with_side_files(found: Iterable[FoundModel]) -> Iterator[tuple[str, Path]]:
+    """The models' files, and those that go with them by their name (previews, notes, configurations, VAEs), each with
+    its name below the data directory.
+    """
+    listed = cache(os.listdir)
+    for kind, name, path in found:
+        beside = [other for other in listed(path.parent) if other.startswith(f"{path.stem}.") and not is_weights(other)]
+        for file in (path.name, *beside):
+            yield str(Path(KIND_FOLDERS[kind], name).with_name(file)), path.with_name(file)
+
+
+def add_link(tree: Tree, name: str, path: Path) -> None:
+    """Have a name lead there, unless it leads elsewhere; what a folder on the way led to is in it then."""
+    *folders, last = name.split("/")
+    for folder in folders:
+        below = tree.setdefault(folder, {})
+        if isinstance(below, Path):
+            below = tree[folder] = links_to_all(below)
+        tree = below
+    tree.setdefault(last, path)
+
+
+def links_to_all(folder: Path) -> Tree:
+    return {name: folder / name for name in os.listdir(folder) if not name.startswith(".")}
+
+
+def make_links(target: Path, what: "Path | Tree", drive: Path) -> None:
+    """Make the links, and take away those to Drive that are not wanted any more. What the web UI wrote there stays."""
+    if isinstance(what, Path):
+        if target.is_symlink() or not target.exists():
+            point(target, what)
+            return
+        if not target.is_dir() or not what.is_dir():
+            return
+        what = links_to_all(what)
+    if target.is_symlink():
+        target.unlink()
+    target.mkdir(parents=True, exist_ok=True)
+    for path in target.iterdir():
+        if path.name not in what and path.is_symlink() and Path(os.readlink(path)).is_relative_to(drive):
+            path.unlink()
+        elif path.name not in what and path.is_dir() and not path.is_symlink():
+            make_links(path, {}, drive)
+    for name, below in what.items():
+        make_links(target / name, below, drive)
+
+
+def link_new_models(folder: Folder) -> None:
+    """Where `models` is a folder of links: have those to what the launcher has put on Drive since, and not to what it
+    has taken away.
+    """
+    if not folder.models_kept or (folder.data / "models").is_symlink():
+        return
+    with preparing:
+        for where, _, names in os.walk(folder.data / "models"):
+            own = folder.models / Path(where).relative_to(folder.data / "models")
+            there = links_to_all(own) if own.is_dir() else {}
+            for link in (Path(where, name) for name in names if name not in there):
+                if link.is_symlink() and Path(os.readlink(link)).parent == own:
+                    link.unlink()
+            for name in there:
+                point(Path(where, name), own / name)
+
+
+# ---- which folders
+
+
+def use_models(folder: Folder, path: Path, say: Callable[[str], object]) -> str:
+    """Use the models in a folder on Drive, or one file, where they are; returns a sentence. Raises `Problem`."""
+    name = str(path.relative_to(folder.drive))
+    if path.is_relative_to(folder.kept) or webui_in(path) == folder.kept:
+        return f"{name} is in the web UI's folder already"
+    found = find_models(folder.drive, path, say)
+    if not found:
+        raise Problem(
+            f"{name} on your Drive holds no models that AUTOMATIC1111 can use.",
+            "Choose a file that ends in .safetensors or .ckpt, or a folder with such files.",
+        )
+    join_models(folder.kept, name)
+    link_models(folder, say)
+    counts = Counter(one.kind for one in found)
+    kinds = " and ".join(f"{count} {kind}{'s' if count > 1 else ''}" for kind, count in counts.most_common())
+    return f"{name}: {kinds}, used where they are, without a second copy"
+
+
+def join_models(kept: Path, name: str) -> None:
+    """Note a path below My Drive as one whose models are used."""
+    with preparing:
+        before = Remembered.read(kept).model_folders
+        Remembered.write(kept, model_folders=list(dict.fromkeys((*before, name))))
+
+
+def stop_using_models(folder: Folder, path: Path, say: Callable[[str], object]) -> None:
+    """Take the models of a folder out of the web UI's lists; they stay on Drive."""
+    name = str(path.relative_to(folder.drive))
+    with preparing:
+        before = Remembered.read(folder.kept).model_folders
+        Remembered.write(folder.kept, model_folders=[one for one in before if one != name])
+    link_models(folder, say)

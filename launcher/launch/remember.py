@@ -1,0 +1,79 @@
+"""Of the launches before: which folder they used, and what was chosen; and what of it the next one shall find."""
+
+import re
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Final
+
+from launcher.core.fields import DEFAULTS, NOTHING, USUAL_FOLDER, Settings
+from launcher.core.folder import WEBUI_FOLDER
+from launcher.core.problem import Problem
+from launcher.drive.find import used_at, webui_folders
+from launcher.models.catalog import CHECKPOINT_NAMES
+from launcher.models.pasted import without_secrets
+
+SECRET: Final = r"(?i)token|secret|passw|\bkey|api.?key|\bhf_\w{8}|\b[0-9a-f]{32}\b"  # in the extra arguments
+
+
+def folder_of_last_time(drive: Path, ask: Callable[..., dict[str, Any]], say: Callable[[str], object]) -> Path:
+    """The web UI's folder that was used last, else one that another launcher made, else a new one.
+
+    Where there are several of others, the person is asked; `ask` raises `Problem` where nobody is there.
+    """
+    found = webui_folders(drive)
+    if not found:
+        return drive / USUAL_FOLDER / WEBUI_FOLDER
+    if len(found) == 1 or used_at(found[0]):
+        return found[0]
+    newest_first = sorted(found, key=lambda kept: kept.stat().st_mtime, reverse=True)
+    by_name = {field_of(drive, kept): kept for kept in newest_first}
+    several = "There are several web UIs on your Drive"
+    what = f"{several}. Whose models, images and settings shall be used?"
+    try:
+        name = ask("choose", what=what, options=[[name, name] for name in by_name])["choice"]
+        return by_name[name]
+    except (Problem, KeyError):  # nobody is there
+        name, kept = next(iter(by_name.items()))
+        names = ", ".join(by_name)
+        say(f"{several}: {names}. {name}, the newest, is used; the field **drive_folder** takes another.")
+        return kept
+
+
+def field_of(drive: Path, kept: Path) -> str:
+    """What **drive_folder** says for that folder of a web UI."""
+    below = kept.relative_to(drive)
+    return str(below.parent if below.name == WEBUI_FOLDER and len(below.parts) > 1 else below)
+
+
+def settings_of(choices: Mapping[str, Any]) -> Settings:
+    """The settings for what was chosen. Raises `Problem`."""
+    return Settings.from_form(choices, CHECKPOINT_NAMES)
+
+
+def sound(noted: object) -> dict[str, Any]:
+    """The choices among what was noted: a file may hold anything, also what another version of the launcher knew."""
+    found = dict[str, Any]()
+    for name, value in noted.items() if isinstance(noted, dict) else ():
+        if type(value) is type(DEFAULTS.get(name)):
+            with suppress(Problem):
+                settings_of({name: value})
+                found[name] = value
+    return found
+
+
+def to_remember(settings: Settings) -> dict[str, Any]:
+    """The choices that Drive keeps: none that is as usual, lasts for this machine only, or may hold a secret."""
+    form = settings.as_form()
+    return {
+        name: value
+        for name, value in form.items()
+        if name != "drive_folder" and value not in (DEFAULTS[name], NOTHING) and may_be_kept(name, value)
+    }
+
+
+def may_be_kept(name: str, value: Any) -> bool:
+    """False for a pasted link, and for arguments with something in them that only their owner should know."""
+    if name == "extra_arguments":
+        return value == without_secrets(value) and not re.search(SECRET, value)
+    return name != "checkpoint" or value in CHECKPOINT_NAMES  # else it is a pasted link

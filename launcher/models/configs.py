@@ -1,0 +1,202 @@
+"""The configuration that A1111 reads beside a checkpoint, `STEM.yaml`: brought from the model's source, or written.
+
+A1111 v1.10.1 finds out by itself whether a model of SD 2 predicts v. Of SD 1 and SDXL it takes that none does, and
+paints noise (modules/sd_models_config.py). A configuration names parts of programs (`target`), which A1111 calls: a
+stranger's is taken only if it names none but those of A1111's own configurations, and nothing else that could do harm.
+"""
+
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit, urlunsplit
+
+import requests
+
+from launcher.core.folder import write_safely
+from launcher.core.problem import Problem
+from launcher.models.fetcher import Fetcher
+from launcher.models.http import WebSession, until_stopped
+from launcher.models.identify import WEIGHTS
+from launcher.models.kinds import ModelFile
+from launcher.models.remote import Remote
+
+CONFIG_MOST: Final = 64 << 10  # bytes
+CLIP: Final = "openai/clip-vit-large-patch14"  # the only path that a value may be
+TARGET: Final = re.compile(
+    r"ldm\.(models\.(diffusion\.ddpm\.Latent(Inpaint)?Diffusion|autoencoder\.AutoencoderKL)"
+    r"|lr_scheduler\.LambdaLinearScheduler|modules\.(diffusionmodules\.openaimodel\.UNetModel"
+    r"|encoders\.modules\.Frozen(OpenCLIP|CLIP)Embedder))"
+    r"|sgm\.(models\.(diffusion\.DiffusionEngine|autoencoder\.AutoencoderKL(InferenceWrapper)?)"
+    r"|modules\.(GeneralConditioner|diffusionmodules\.(denoiser\.DiscreteDenoiser|openaimodel\.UNetModel"
+    r"|denoiser_(scaling|weighting)\.(Eps|V)(Scaling|Weighting)|discretizer\.LegacyDDPMDiscretization)"
+    r"|encoders\.modules\.(FrozenCLIPEmbedder|FrozenOpenCLIPEmbedder2?|ConcatTimestepEmbedderND)))"
+    r"|torch\.nn\.Identity"
+)
+LINE: Final = re.compile(r"\s*(- )?(?P<key>[a-z][a-z0-9_]*):(\s+(?P<value>.+?))?\s*|\s*- (?P<item>[\w.+-]+)\s*")
+VALUE: Final = re.compile(rf"\"?([\w.+-]+|val/\w+|{CLIP})?\"?|\[[\w.+,\s-]*\]")
+SAYS_V: Final = re.compile(r"v[-_ ]?pred", re.IGNORECASE)
+VSCALING: Final = re.compile(r"\.VScaling\b|parameterization:\s*[\"']?v\b")
+# sd_xl_base.yaml of Stability's generative-models, as A1111 has it, but for the scaling.
+SDXL_V: Final = """\
+# Written by the one-click launcher: this model predicts v (sd_xl_base.yaml with VScaling).
+model:
+  target: sgm.models.diffusion.DiffusionEngine
+  params:
+    scale_factor: 0.13025
+    disable_first_stage_autocast: True
+    denoiser_config:
+      target: sgm.modules.diffusionmodules.denoiser.DiscreteDenoiser
+      params:
+        num_idx: 1000
+        weighting_config:
+          target: sgm.modules.diffusionmodules.denoiser_weighting.EpsWeighting
+        scaling_config:
+          target: sgm.modules.diffusionmodules.denoiser_scaling.VScaling
+        discretization_config:
+          target: sgm.modules.diffusionmodules.discretizer.LegacyDDPMDiscretization
+    network_config:
+      target: sgm.modules.diffusionmodules.openaimodel.UNetModel
+      params:
+        adm_in_channels: 2816
+        num_classes: sequential
+        use_checkpoint: True
+        in_channels: 4
+        out_channels: 4
+        model_channels: 320
+        attention_resolutions: [4, 2]
+        num_res_blocks: 2
+        channel_mult: [1, 2, 4]
+        num_head_channels: 64
+        use_spatial_transformer: True
+        use_linear_in_transformer: True
+        transformer_depth: [1, 2, 10]
+        context_dim: 2048
+        spatial_transformer_attn_type: softmax-xformers
+        legacy: False
+    conditioner_config:
+      target: sgm.modules.GeneralConditioner
+      params:
+        emb_models:
+          - is_trainable: False
+            input_key: txt
+            target: sgm.modules.encoders.modules.FrozenCLIPEmbedder
+            params:
+              layer: hidden
+              layer_idx: 11
+          - is_trainable: False
+            input_key: txt
+            target: sgm.modules.encoders.modules.FrozenOpenCLIPEmbedder2
+            params:
+              arch: ViT-bigG-14
+              version: laion2b_s39b_b160k
+              freeze: True
+              layer: penultimate
+              always_return_pooled: True
+              legacy: False
+          - is_trainable: False
+            input_key: original_size_as_tuple
+            target: sgm.modules.encoders.modules.ConcatTimestepEmbedderND
+            params:
+              outdim: 256
+          - is_trainable: False
+            input_key: crop_coords_top_left
+            target: sgm.modules.encoders.modules.ConcatTimestepEmbedderND
+            params:
+              outdim: 256
+          - is_trainable: False
+            input_key: target_size_as_tuple
+            target: sgm.modules.encoders.modules.ConcatTimestepEmbedderND
+            params:
+              outdim: 256
+    first_stage_config:
+      target: sgm.models.autoencoder.AutoencoderKLInferenceWrapper
+      params:
+        embed_dim: 4
+        monitor: val/rec_loss
+        ddconfig:
+          attn_type: vanilla-xformers
+          double_z: true
+          z_channels: 4
+          resolution: 256
+          in_channels: 3
+          out_ch: 3
+          ch: 128
+          ch_mult: [1, 2, 4, 4]
+          num_res_blocks: 2
+          attn_resolutions: []
+          dropout: 0.0
+        lossconfig:
+          target: torch.nn.Identity
+"""
+
+
+def settle_config(fetcher: Fetcher, path: Path, seen: ModelFile, source: Remote | None = None) -> None:
+    """Have the configuration that a checkpoint needs: one that is there, its source's, or ours; else say what lacks.
+
+    Only what a link brings has a `source`.
+    """
+    config, base = path.with_suffix(".yaml"), seen.base or ""
+    if config.exists() or seen.kind != "checkpoint":
+        return
+    brought = until_stopped(fetcher.step.stop, lambda: config_at(source)) if source else None
+    predicts_v = seen.predicts_v or bool(SAYS_V.search(path.stem))
+    if brought and is_harmless(brought):
+        write_safely(config, brought)
+        fetcher.added.append(config)
+        predicts_v = bool(VSCALING.search(brought))
+    elif predicts_v and base == "SDXL":
+        write_safely(config, SDXL_V)
+        fetcher.added.append(config)
+    elif brought:
+        fetcher.step.notice(
+            f"{path.name} has a configuration ({config.name}) at its source, which was not brought: it names programs. "
+            "If the model paints only noise, choose another one."
+        )
+    elif predicts_v and base.startswith("SD 1"):
+        fetcher.step.notice(
+            f"{path.name} predicts v, which AUTOMATIC1111 cannot tell of a model for SD 1: it paints noise without a "
+            f"configuration. Its page may have one: put it beside the model as {config.name}."
+        )
+    if predicts_v and base == "SDXL":
+        fetcher.step.notice(
+            f"{path.name} predicts v: {config.name} beside it says so to AUTOMATIC1111. While you use it, choose "
+            "Settings → Sampler parameters → Noise schedule for sampling → Zero Terminal SNR."
+        )
+
+
+def config_at(source: Remote) -> str | None:
+    """The text beside a file at its source; None where there is none, or nobody says."""
+    parts = urlsplit(source.url)
+    if not source.config and not parts.path.lower().endswith(WEIGHTS):
+        return None
+    beside = urlunsplit((*parts[:2], f"{parts.path.rpartition('.')[0]}.yaml", "", ""))
+    wanted = replace(source, url=source.config or beside, size=0, sha256="", validator="")
+    try:
+        with WebSession() as session, session.ask(wanted, {}) as response:
+            content = b""
+            for piece in response.iter_content(CONFIG_MOST):
+                content += piece
+                if len(content) > CONFIG_MOST:
+                    return None
+    except (Problem, requests.RequestException):  # the model is there; whoever needs a configuration is told
+        return None
+    text = content.decode("utf-8", "replace").replace("\r\n", "\n")
+    return text if re.match(r"(\s*#.*\n|\s*\n)*model:\s*\n", text) else None
+
+
+def is_harmless(config: str) -> bool:
+    """True for a configuration that only says how A1111's own parts are put together."""
+    for line in config.splitlines():
+        bare = re.sub(r"(^|\s)#.*", "", line)
+        found = LINE.fullmatch(bare)
+        if not bare.strip():
+            continue
+        if not found or re.search(r"ckpt|path|file", found["key"] or ""):
+            return False
+        value = found["value"] or ""
+        if found["key"] == "target" and not TARGET.fullmatch(value):
+            return False
+        if found["key"] != "target" and not VALUE.fullmatch(value):
+            return False
+    return True

@@ -1,0 +1,20 @@
+"""What a download needs of the rest, and what it did."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from launcher.core.folder import Folder
+from launcher.core.status import Step
+
+
+@dataclass(frozen=True)
+class Fetcher:
+    """How to ask for a token, whom to tell, and which files came of it."""
+
+    folder: Folder
+    where: str  # the disk's name in messages
+    ask_token: Callable[[str, str], str]  # (name of the secret, reason) -> token; "" where nobody answers
+    step: Step
+    added: list[Path] = field(default_factory=list)  # files that it has put in place
+    used: list[Path] = field(default_factory=list)  # files that were there and are used

@@ -1,0 +1,172 @@
+"""What the web UI says while it runs, read as it comes: whether its model is loaded, and why an image was not painted.
+
+A1111 goes on after what makes it useless: its log is the only place where it says so (v1.10.1, modules/errors.py).
+"""
+
+import re
+import threading
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path, PurePath
+from typing import Final
+
+from launcher.core.problem import Problem
+from launcher.core.remedies import LARGER_CARD
+from launcher.core.snapshot import HEADLINES, State
+from launcher.webui.explain import ERROR_LINE, READ, in_words, readable
+from launcher.webui.meanings import NOT_LOADED, NOT_PAINTED, Meaning
+
+READY_LINE: Final = "Startup time:"  # nothing may ask it for anything before: see docs/how-it-works.md
+LOADED: Final = re.compile(r"(?:Model|Weights) loaded in |Using already loaded model ")
+LOADING: Final = "loading stable diffusion model: "  # the line before the traceback of the first model
+NO_MODEL: Final = "Stable diffusion model failed to load"
+RESTORED: Final = "Failed to load checkpoint, restoring previous"
+# The line before a traceback of a model that was chosen, or of the thread that loads the first one.
+MODEL_FAILS: Final = re.compile(r"changing setting sd_model_checkpoint to .*: \w+$|Exception in thread .*load_model")
+IMAGE_FAILS: Final = re.compile(r"\*\*\* (?:Error completing request|API error: POST: \S*/(?:txt2img|img2img|extra))")
+ENDS_REPORT: Final = "---"  # of an error that it survived
+PAINTED: Final = re.compile(r"\s*(?:Total progress: *)?100%\|[^|]*\| *(\d+)/\1 ")
+SIZE: Final = re.compile(r"\], (?P<count>\d+), (?P<batch>\d+), [\d.]+, (?P<height>\d+), (?P<width>\d+), ")
+LARGE_IMAGE: Final = 1024 * 1024 * 3 // 2  # pixels of an image that is better painted smaller and enlarged
+MOST_LINES: Final = 600  # that are kept for one traceback
+# What a start prints, in order -> what a person is told.
+STAGES: Final = (
+    ("Launching Web UI with arguments", "A1111 is starting"),
+    ("Loading weights [", "reading the checkpoint"),
+    ("Creating model from config", "building the model"),
+    ("Running on local URL", "almost there"),
+)
+
+
+@dataclass(frozen=True)
+class Trouble:
+    """What is wrong while it runs."""
+
+    problem: Problem
+    paints: bool  # an image can still be painted
+    file: str | None  # the model file that was read last
+    another: bool  # another model helps
+
+
+class LogReader:
+    """Follows the log of one start; any thread may have it read on."""
+
+    def __init__(self, log: Path) -> None:
+        self._log, self._lock = log, threading.Lock()
+        self._at, self._rest = 0, b""  # how far it was read; the begun line at its end
+        self._lines = deque[str](maxlen=MOST_LINES)
+        self._failing: str | None = None  # of what a traceback is being read: "model" or "image"
+        self._refused: str | None = None  # a file that did not load, after which the one before was taken up again
+        self._arguments, self._file = "", ""
+        self.ready, self.stage, self.loaded = False, "", False
+        self.model: Trouble | None = None
+        self.image: Trouble | None = None  # until the next image is painted
+
+    @property
+    def paints(self) -> bool:
+        return self.loaded and (self.image is None or self.image.paints)
+
+    @property
+    def headline(self) -> str:
+        if self.paints:
+            return HEADLINES[State.READY]
+        if self.image and not self.image.paints:
+            return "The web UI runs, but it cannot paint"
+        return "The web UI runs, but its model did not load" if self.model else "The model is still being loaded"
+
+    @property
+    def file(self) -> str | None:
+        """The name of the model file that was read last."""
+        return PurePath(self._file).name if self._file else None
+
+    def read(self) -> "LogReader":
+        """Take in what came since."""
+        with self._lock:
+            try:
+                with self._log.open("rb") as file:
+                    file.seek(self._at)
+                    came = file.read()
+            except FileNotFoundError:
+                return self
+            self._at += len(came)
+            *lines, self._rest = re.split(rb"[\r\n]", self._rest + came)
+            for line in lines:
+                text = line.decode(errors="replace")
+                if PAINTED.match(text):
+                    self.image = None
+                self._take(readable(text))
+        return self
+
+    def _take(self, line: str) -> None:
+        self._lines.append(line)
+        self.ready = self.ready or READY_LINE in line
+        self.stage = next((told for begin, told in STAGES if begin in line), self.stage)
+        if LOADED.match(line):
+            self._model_is(None)
+        elif line == NO_MODEL:
+            self._model_is(self._trouble(NOT_LOADED), loaded=False)
+        elif line == RESTORED:
+            self._refused = self._file
+        elif read := READ.match(line):
+            self._file = read[1]
+            self._lines = deque([line], maxlen=MOST_LINES)
+        elif line.startswith(LOADING) and not READ.match(self._lines[0]):
+            self._lines = deque([line], maxlen=MOST_LINES)
+        elif line.startswith("Launching Web UI with arguments"):
+            self._arguments = line
+        elif MODEL_FAILS.match(line) or IMAGE_FAILS.match(line):
+            self._failing = "model" if MODEL_FAILS.match(line) else "image"
+            self._lines = deque([line], maxlen=MOST_LINES)
+        elif self._failing == "model" and ERROR_LINE.match(line):
+            self._model_is(self._trouble(NOT_LOADED), loaded=self.loaded and self._refused is not None)
+        elif self._failing == "image" and line == ENDS_REPORT:
+            self._image_failed()
+
+    def _model_is(self, trouble: Trouble | None, *, loaded: bool = True) -> None:
+        self.model, self.loaded = trouble, loaded
+        if not trouble:
+            self.image = None
+        self._failing, self._refused = None, None
+        self._lines.clear()
+
+    def _image_failed(self) -> None:
+        """An image was not painted, perhaps for want of the model that it asked for."""
+        if "in reload_model_weights" in "\n".join(self._lines):
+            self._model_is(self._trouble(NOT_LOADED), loaded=self.loaded and self._refused is not None)
+        else:
+            self.image = self._trouble(NOT_PAINTED) or self.image
+        self._failing = None
+        self._lines.clear()
+
+    def _trouble(self, table: Iterable[Meaning]) -> Trouble | None:
+        text = "\n".join(line.removeprefix("    ") for line in self._lines)
+        file = PurePath(self._refused).name if self._refused else self.file
+        errors = ERROR_LINE.findall(text)
+        why = (errors[-1] if errors else "A1111 does not say why")[:200].rstrip(".")
+        for known in table:
+            if found := re.search(known.pattern, text, re.MULTILINE):
+                names = {"file": file or "you chose", "why": why, "flag": self._less_memory(), **size_in(text)}
+                paints = known.paints if table is NOT_PAINTED else self.loaded and self._refused is not None
+                return Trouble(in_words(known, found, names), paints, file, known.another)
+        return None
+
+    def _less_memory(self) -> str:
+        """What makes A1111 take less of the card's memory, beyond the arguments that it has."""
+        words = self._arguments.split()
+        flag = next((flag for flag in ("--lowvram", "--medvram") if flag in words), None)
+        if flag == "--lowvram":
+            return LARGER_CARD
+        return f"write {'--lowvram' if flag else '--medvram'} into **extra_arguments**"
+
+
+def size_in(text: str) -> dict[str, str]:
+    """How large the image was to be, and how it would take less memory, by the arguments that A1111 printed."""
+    found = SIZE.search(text)
+    if not found:
+        return {"size": "", "smaller": "Make the image smaller, or set the batch size to 1."}
+    batch, width, height = int(found["batch"]), int(found["width"]), int(found["height"])
+    smaller = "Set the batch size to 1." if batch > 1 else "Make the image smaller."
+    if width * height > LARGE_IMAGE:
+        smaller = "Paint it at 1024 × 1024 or less, and enlarge it afterwards in the tab **Extras**."
+    return {"size": f" ({width} × {height}{f', {batch} at a time' if batch > 1 else ''})", "smaller": smaller}

@@ -1,0 +1,177 @@
+"""The second day: the folder of last time, and what was chosen for it."""
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from launcher.colab.machine import Machine
+from launcher.core.problem import Problem
+from launcher.core.status import Status
+from launcher.drive.remembered import NOTES, Remembered
+from launcher.launch.launch import Launch
+from launcher.launch.remember import may_be_kept, settings_of, sound, to_remember
+
+CHOSEN = {"api": True, "link": "none", "version": "dev", "checkpoint": "DreamShaper 8", "give_back_after": 30}
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Machine:
+    (tmp_path / "drive" / "MyDrive").mkdir(parents=True)
+    return Machine(colab=True, base=tmp_path, gpu="", memory=1, mountpoint=tmp_path / "drive")
+
+
+@pytest.fixture
+def launch_of(machine: Machine) -> Callable[..., Launch]:
+    def made(ask: Any = None, before: Launch | None = None, **choices: Any) -> Launch:
+        return Launch(choices, machine, Status("A test"), ask or nobody, lambda: True, before)
+
+    return made
+
+
+def nobody(kind: str, **about: Any) -> dict[str, Any]:
+    raise Problem("Nobody is there.", "Press ▶.")
+
+
+def webui_on(machine: Machine, name: str, **notes: Any) -> Path:
+    """A web UI's folder on Drive, with these notes; each is newer than the one before."""
+    kept = machine.drive / name
+    (kept / "models" / "Stable-diffusion").mkdir(parents=True)
+    if notes:
+        (kept / NOTES).write_text(json.dumps(notes))
+    return kept
+
+
+def settled(launch: Launch) -> Launch:
+    launch.settle()
+    return launch
+
+
+def test_on_the_second_day_the_folder_and_the_choices_are_those_of_the_first(launch_of: Callable[..., Launch]) -> None:
+    first = settled(launch_of(drive_folder="art", **CHOSEN))
+    first.folder.prepare()
+    first.save_choices()
+    second = settled(launch_of())
+    assert second.folder.kept == first.folder.kept
+    assert second.settings == first.settings
+    assert not second.checkpoint_asked, "what the web UI showed last is not changed"
+    third = settled(launch_of(api=False, link="gradio"))
+    assert (third.settings.api, third.settings.link, third.settings.version) == (False, "gradio", "dev")
+    third.save_choices()
+    assert Remembered.read(first.folder.kept).choices == {n: v for n, v in CHOSEN.items() if n != "api"} | {
+        "link": "gradio"
+    }
+
+
+def test_of_several_folders_the_one_used_last_is_taken(machine: Machine, launch_of: Callable[..., Launch]) -> None:
+    webui_on(machine, "a/stable-diffusion-webui", used_at=20.0, choices={"api": True})
+    webui_on(machine, "b/stable-diffusion-webui", used_at=30.0, choices={"link": "none"})
+    webui_on(machine, "c/stable-diffusion-webui")
+    launch = settled(launch_of())
+    assert (launch.settings.drive_folder, launch.settings.link, launch.settings.api) == ("b", "none", False)
+
+
+def test_a_folder_of_another_launcher_is_found_and_without_one_it_is_the_usual(
+    machine: Machine, launch_of: Callable[..., Launch]
+) -> None:
+    assert settled(launch_of()).settings.drive_folder == "asd1111"
+    kept = webui_on(machine, "StableDiffusion")
+    launch = settled(launch_of())
+    assert (launch.folder.kept, launch.settings.drive_folder) == (kept, "StableDiffusion")
+
+
+def test_of_several_folders_of_others_the_person_chooses_and_where_nobody_is_the_newest_is_taken(
+    machine: Machine, launch_of: Callable[..., Launch]
+) -> None:
+    for number, name in enumerate(("old", "new", "older"), start=1):
+        kept = webui_on(machine, f"{name}/stable-diffusion-webui")
+        os.utime(kept, (when := [50.0, 90.0, 10.0][number - 1], when))
+    asked: list[dict[str, Any]] = []
+
+    def person(kind: str, **about: Any) -> dict[str, Any]:
+        asked.append(about)
+        return {"choice": "older"}
+
+    assert settled(launch_of(person)).settings.drive_folder == "older"
+    assert [choice for _, choice in asked[0]["options"]] == ["new", "old", "older"]
+    launch = settled(launch_of())
+    assert launch.settings.drive_folder == "new"
+    assert "There are several web UIs on your Drive: new, old, older. new" in launch.status.now.notices[0]
+    assert settled(launch_of(lambda kind, **about: {"choice": "../.."})).settings.drive_folder == "new"
+
+
+def test_a_folder_that_is_named_needs_no_look_at_the_others(machine: Machine, launch_of: Callable[..., Launch]) -> None:
+    webui_on(machine, "a/stable-diffusion-webui", used_at=20.0, choices={"api": True})
+    webui_on(machine, "AI/web/models-here")
+    launch = settled(launch_of(drive_folder="/content/drive/MyDrive/art", keep_on_drive="images and settings"))
+    assert launch.folder.kept == machine.drive / "art" / "stable-diffusion-webui"
+    assert (launch.settings.drive_folder, launch.settings.api) == ("art", False)
+    assert launch.folder.models == machine.disk / "models"
+    assert launch.news_in({"drive_folder": "/content/drive/MyDrive/art", "api": True}) == {"api": True}
+    assert launch.news_in({"drive_folder": "other"}) == {"drive_folder": "other"}
+
+
+def test_what_a_launch_before_keeps_on_drive_is_kept_on_where_the_folder_is_the_same(
+    machine: Machine, launch_of: Callable[..., Launch], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = webui_on(machine, "StableDiffusion", used_at=1.0)
+    before = settled(launch_of())
+    monkeypatch.setattr(type(before.sync), "running", True)
+    for choices in ({}, {"drive_folder": "StableDiffusion"}):
+        after = launch_of(before=before, **choices)
+        after.settle()
+        assert after.sync is before.sync
+    other = launch_of(before=before, drive_folder="other")
+    other.settle()
+    assert other.sync is not before.sync
+    assert other.folder.kept != kept
+
+
+@pytest.mark.parametrize(
+    "noted",
+    [
+        [1], "x", {"api": "yes", "link": "pigeon", "version": 5, "give_back_after": -1, "lottery": True},
+        {"extra_arguments": "--share", "extensions_tab": 1, "keep_on_drive": "floppy", "checkpoint": "nobody knows it"},
+        {"keep_on_drive": "nothing", "drive_folder": "../x"},
+    ],
+)  # fmt: skip
+def test_choices_on_drive_that_cannot_be_are_left_out(
+    machine: Machine, launch_of: Callable[..., Launch], noted: Any
+) -> None:
+    webui_on(machine, "art/stable-diffusion-webui", used_at=1.0, choices=noted)
+    assert settled(launch_of()).settings == settings_of({"drive_folder": "art"})
+
+
+def test_a_damaged_note_stops_no_launch(machine: Machine, launch_of: Callable[..., Launch]) -> None:
+    kept = webui_on(machine, "art/stable-diffusion-webui")
+    (kept / NOTES).write_bytes(b"\0" * 300)
+    launch = settled(launch_of())
+    launch.save_choices()
+    assert launch.settings.drive_folder == "art"
+    assert Remembered.read(kept).used_at > 0
+
+
+@pytest.mark.parametrize(
+    ("choices", "kept"),
+    [
+        ({"checkpoint": "https://civitai.com/models/1?token=abc"}, {}),
+        ({"checkpoint": "urn:air:sd1:checkpoint:civitai:1@2"}, {}),
+        ({"checkpoint": "dreamshaper 8", "keep_on_drive": "nothing"}, {"checkpoint": "DreamShaper 8"}),
+        ({"drive_folder": "art"}, {}),
+        ({"extra_arguments": "--theme dark"}, {"extra_arguments": "--theme dark"}),
+        ({"extra_arguments": "--cors-allow-origins=https://a.b/?key=abc"}, {}),
+        ({"extra_arguments": "--ngrok-authtoken abc"}, {}),
+        ({"extra_arguments": "--hub hf_abcdefghijkl"}, {}),
+        ({"api": False, "version": "newest", "link": "none"}, {"link": "none"}),
+    ],
+)  # fmt: skip
+def test_what_is_remembered_holds_no_link_no_token_and_nothing_usual(choices: Any, kept: dict[str, Any]) -> None:
+    assert to_remember(settings_of(choices)) == kept
+    assert sound(kept) == kept
+
+
+def test_a_commit_is_a_version_that_is_remembered() -> None:
+    assert may_be_kept("version", "82a973c04367123ae98bd9abdf80d9eda9b910e2")
