@@ -18,6 +18,7 @@ from pathlib import Path
 from launcher.core.fields import NEWEST
 from launcher.core.folder import Folder
 from launcher.drive.checks import HUB_CHECKSUMS
+from launcher.drive.remembered import NOTES, Remembered
 from launcher.drive.sync import Sync
 from launcher.extensions.extension import put_extensions
 from launcher.models.checksums import CHECKSUMS_FILE, known_checksum, note_checksum
@@ -171,6 +172,12 @@ def bring_versions(person: Person) -> None:
     versions.note_good(versions.good or "a" * 40, {})
 
 
+def bring_notes(person: Person) -> None:
+    person.sync.restore()
+    Remembered.read(person.folder.kept)
+    Remembered.write(person.folder.kept, used_at=1.0)
+
+
 def bring_known(person: Person) -> None:
     person.sync.restore()
     path = person.folder.models / "Stable-diffusion" / "a.safetensors"
@@ -250,6 +257,7 @@ KINDS = (
     Kind("config_states/1.json", bring_settings, None),
     Kind("embeddings/e.safetensors", bring_embeddings, None),
     Kind(VERSIONS, bring_versions, is_json),
+    Kind(NOTES, bring_notes, is_json),
     Kind(HUB_CHECKSUMS, bring_settings, is_json),
     Kind(CHECKSUMS_FILE, bring_known, is_packed),
     Kind(ARCHIVE, bring_bytecode, is_zip),
@@ -292,6 +300,7 @@ def first_day(world: World, drive: MountedDrive, root: Path) -> None:
     (behind / "extensions" / "nice" / "own.json").write_text('{"mine": 1}')
     bring_settings(person)
     bring_versions(person)
+    bring_notes(person)
     bring_known(person)
     machine = test_bytecode.machine(root / "compiled", person.folder.kept, 1_000_000_000)
     for module in ("one", "two"):
