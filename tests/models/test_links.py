@@ -205,7 +205,7 @@ def test_a_repository_with_one_model_is_enough_and_with_several_one_is_named(hub
     assert resolve_link("https://huggingface.co/own/model", "").name == "model.safetensors"
     hub.add("own/model", "second.safetensors", safetensors(1000))
     with pytest.raises(
-        Problem, match=r"own/model has 2 model files: model\.safetensors, second\.safetensors.*#model\.safetensors"
+        Problem, match=r"own/model has these model files: model\.safetensors, second\.safetensors.*#model\.safetensors"
     ):
         resolve_link("https://huggingface.co/own/model", "")
     assert (
