@@ -50,13 +50,22 @@ T = TypeVar("T")
 
 
 class WebSession(requests.Session):
-    """Follows redirects, but never from https to http; requests itself takes no token to another host."""
+    """Follows redirects, but never from https to http, and takes no token to another host.
+
+    Passwords that a person keeps in ~/.netrc go nowhere: requests would send them in the token's place, and one that is
+    for every host to whoever a link names.
+    """
 
     def __init__(self) -> None:
         super().__init__()
         self.headers["User-Agent"] = USER_AGENT
         self.headers["Accept-Encoding"] = "identity"
         self.max_redirects = MOST_REDIRECTS
+        self.auth = lambda request: request
+
+    def rebuild_auth(self, prepared_request: requests.PreparedRequest, response: requests.Response) -> None:
+        if self.should_strip_auth(str(response.request.url), str(prepared_request.url)):
+            prepared_request.headers.pop("Authorization", None)
 
     def get_redirect_target(self, resp: requests.Response) -> str | None:
         """Where a redirect leads. Raises `Problem` where it leads out of the encryption, or nowhere."""

@@ -5,6 +5,7 @@ import os
 import pickle
 import re
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -267,6 +268,19 @@ def test_nobody_is_asked_for_a_token_that_may_be_in_vain(folder: Folder, hub: Hu
     with pytest.raises(Problem, match="gone from Hugging Face, or private"):
         ensure_linked_model(made, "https://huggingface.co/own/gone/blob/main/model.safetensors", "checkpoint")
     assert asked == [("HF_TOKEN", "")]
+
+
+def test_a_password_kept_for_other_programs_goes_nowhere(
+    hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "netrc").write_text("default login me password secret\n")
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    hub.redirect, hub.tokens, hub.private = True, {"hf_mine": {"name": "me"}}, {"own/model": {"hf_mine"}}
+    assert resolve_hub_file(FILE, "hf_mine").size
+    assert [entry["auth"] for entry in hub.log] == ["Bearer hf_mine", None]
+    with pytest.raises(TokenNeeded):
+        resolve_hub_file(FILE, "")
+    assert hub.log[-1]["auth"] is None
 
 
 def test_a_source_that_takes_for_ever_is_not_waited_for(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
