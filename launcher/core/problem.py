@@ -1,4 +1,8 @@
-"""The only exception that people see."""
+"""The only exception that people see, and how a text from elsewhere can be shown to them."""
+
+from typing import Final
+
+LONGEST_SENTENCE: Final = 3000  # letters; what somebody else's program or server says may have a million
 
 
 class Problem(Exception):
@@ -9,11 +13,16 @@ class Problem(Exception):
     """
 
     def __init__(self, what: str, do: str, *, by_extension: bool = False, by_version: bool = False) -> None:
-        super().__init__(f"{what} {do}")
-        self.what = what
-        self.do = do
+        self.what, self.do = showable(what), showable(do)
+        super().__init__(f"{self.what} {self.do}")
         self.by_extension = by_extension
         self.by_version = by_version
+
+
+def showable(text: str) -> str:
+    """The same without what moves a cursor or turns the writing round, and no longer than can be read."""
+    plain = "".join(c if c.isprintable() or c in "\n\u200d" else " " for c in text[: LONGEST_SENTENCE + 1])
+    return plain if len(plain) <= LONGEST_SENTENCE else f"{plain[:LONGEST_SENTENCE]}…"
 
 
 def unexpected(error: BaseException, log: str) -> Problem:

@@ -22,7 +22,7 @@ ROOMS = {
     "service": "Adding models and extensions",
     "notebook": "The notebook",
 }
-SAID_BY = ("Problem", "TokenNeeded", "Meaning", "KnownProblem")
+SAID_BY = ("Problem", "Offered", "RefusalRow", "Meaning", "KnownProblem")
 
 
 def placeholder(node: ast.expr) -> str:
@@ -53,6 +53,8 @@ def text_of(node: ast.expr, names: dict[str, Any]) -> str:
         return node.value
     if isinstance(node, ast.Name) and isinstance(names.get(node.id), str):
         return str(names[node.id])
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
+        return text_of(node.left, names) + text_of(node.right, names)
     if isinstance(node, ast.JoinedStr):
         parts = (part.value if isinstance(part, ast.FormattedValue) else part for part in node.values)
         return "".join(text_of(part, names) or ("" if added(part) else placeholder(part)) for part in parts)
