@@ -1,10 +1,12 @@
 """What a link means, and the four different refusals of the hub."""
 
+import contextlib
 import json
 import os
 import pickle
 import re
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -294,6 +296,20 @@ def test_a_source_that_takes_for_ever_is_not_waited_for(folder: Folder, monkeypa
     with pytest.raises(Problem, match="far too slowly"):
         with_token(Told(folder).fetcher, resolve)
     over.set()
+
+
+def test_a_model_of_the_list_that_lies_elsewhere_on_drive_is_used_there(hub: Hub, folder: Folder) -> None:
+    content = (hub.root / "own/model/model.safetensors").read_bytes()
+    elsewhere = folder.kept.parent.parent / "AI"
+    elsewhere.mkdir()
+    (elsewhere / "model.safetensors").write_bytes(content)
+    (folder.data / "models" / "Stable-diffusion").mkdir(parents=True, exist_ok=True)
+    (folder.data / "models" / "Stable-diffusion" / "AI").symlink_to(elsewhere)
+    for size, asked in ((len(content), False), (len(content) + 1, True)):
+        with contextlib.suppress(Problem):  # the hub's has another size than that of the second row
+            ensure_model(Told(folder).fetcher, Model("A model", "SD 1.5", "MIT", (replace(FILE, size=size),)))
+        assert bool(hub.log) == asked
+    assert not (folder.models / "Stable-diffusion" / "model.safetensors").exists()
 
 
 def test_the_next_source_is_tried_and_that_is_said(hub: Hub, folder: Folder) -> None:

@@ -1,7 +1,6 @@
 """Links to Civitai: a model's page, one of its versions, a download link, or an AIR."""
 
 import re
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 from urllib.parse import parse_qsl, urlencode, urljoin, urlsplit
@@ -76,6 +75,7 @@ def resolve(wanted: CivitaiLink, token: str) -> Remote:
         raise Problem(f"This model is made for {base}, which AUTOMATIC1111 cannot run.", f"Choose one for {FAMILIES}.")
     sha256 = text_of(file.get("hashes"), "SHA256").lower()
     found = CivitaiLink(host, version.get("modelId") or wanted.model, version.get("id") or wanted.version)
+    configs = files_of(version, ("config",))
     remote = Remote(
         "",
         safe_name(file["name"]),
@@ -84,14 +84,11 @@ def resolve(wanted: CivitaiLink, token: str) -> Remote:
         kind=KIND_OF_FILE.get(text_of(file, "type").lower(), kind),
         place=CIVITAI,
         title=text_of(about, "name"),
+        config=tuple(addresses_of(host, version, configs[0])) if configs else (),
         listed=sha256 if re.fullmatch(r"[0-9a-f]{64}", sha256) else "",
         note=text_of(version, "note"),
     )
-    model = first_that_is_there(remote, addresses_of(host, version, file))
-    for config in files_of(version, ("config",)):
-        with suppress(Problem):  # the model is of use without it, too
-            return replace(model, config=first_that_is_there(remote, addresses_of(host, version, config)).url)
-    return model
+    return first_that_is_there(remote, addresses_of(host, version, file))
 
 
 def ask_civitai(wanted: CivitaiLink, key: str) -> tuple[str, dict[str, Any]]:

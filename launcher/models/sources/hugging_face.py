@@ -201,9 +201,7 @@ def resolve_hub_file(file: HubFile, token: str) -> Remote:
     kept_in = "" if file.repo_type == "model" else f"{file.repo_type}s/"
     address = f"{endpoint()}/{kept_in}{file.repo}/resolve/{quote(file.revision, safe='')}/{quote(file.filename)}"
     name = safe_name(file.saved_name)
-    asked = Remote(
-        address, file.filename, page=file.page, token=token, place=HUGGING_FACE, title=file.repo.partition("/")[2]
-    )
+    asked = Remote(address, file.filename, page=file.page, token=token, place=HUGGING_FACE, title=file.title)
     found = probe(asked)
     sha256, size = found.sha256 or stated_by_etag(found.validator), found.size or file.size
     if (file.sha256 and sha256 and file.sha256 != sha256) or (file.size and file.size != size):
