@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
+from launcher.core.printed import readable
 from launcher.core.problem import Problem
 from launcher.core.snapshot import DONE, FAILED, HEADLINES, RUNNING, Button, Row, Snapshot, State
 
@@ -71,6 +72,7 @@ class Status:
         """A sentence that stays. The same sentence is said once; one `about` a thing takes the place of the one before,
         and None takes that one back.
         """
+        text = readable(text) if text else None  # it may hold what a program printed
         with self.changes:
             name = about or str(text)
             if self._notices.get(name) != text:
@@ -116,7 +118,7 @@ class Step:
 
     def say(self, text: str) -> None:
         """What is done just now: one line beside the step."""
-        self.status.row(self.name, note=text)
+        self.status.row(self.name, note=readable(text))
 
     def progress(self, done: int, total: int = 0, unit: str = "bytes") -> None:
         """`done` of `total` units; a total of 0 means that nobody knows. The speed is measured here."""
@@ -147,10 +149,8 @@ class Step:
 
     def fail(self, problem: Problem) -> None:
         """It failed; the faces show the problem, the remedy, and what may be taken in its place."""
-        options = getattr(problem, "options", ())
-        self.status.row(
-            self.name, state=FAILED, ended=time.time(), problem=problem.what, remedy=problem.do, options=options
-        )
+        what, do, options = readable(problem.what), readable(problem.do), getattr(problem, "options", ())
+        self.status.row(self.name, state=FAILED, ended=time.time(), problem=what, remedy=do, options=options)
 
     def _blank(self, note: str) -> Row:
         return Row(self.name, self.status._rows[self.name].title, note=note)
