@@ -233,7 +233,7 @@ def _come_up(launch: Launch, plan: Plan, checkpoint: str) -> None:
 
 def _inspect(launch: Launch, plan: Plan, checkpoint: str) -> tuple[Inspection, bool]:
     """What is found of its packages and the card, and whether it is useless as it was started."""
-    found = inspect_packages(launch.folder)
+    found = inspect_packages(launch.folder, has_card=bool(launch.machine.gpu))
     compare_card(launch, found)
     return found, found.cause is not None or plan_of(launch, checkpoint) != plan
 

@@ -12,7 +12,7 @@ from launcher.core.problem import Problem
 from launcher.launch.card import look_for_card
 from launcher.launch.start import start_web_ui
 from launcher.python.environment import prepare_python, read_finished
-from launcher.python.inspection import Cause, inspect_packages, mend
+from launcher.python.inspection import Cause, Inspection, inspect_packages, mend, note_works
 from launcher.python.uv import driver_of_card, site_packages
 from tests.world.heard import Heard
 from tests.world.toy_launch import launch_of, nvidia_smi
@@ -168,6 +168,16 @@ def test_where_both_agree_it_is_started_once(toys: ToyLock, monkeypatch: pytest.
     assert len(starts(toys)) == 1
     finished = read_finished(toys.folder)
     assert finished and (finished.works, finished.card) == (True, "Tesla T4")
+
+
+def test_a_card_that_came_after_all_worked_without_one_is_looked_at(
+    toys: ToyLock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    toys.add("torch", "2.8.0", toy_torch(card=False))
+    prepare_python(toys.folder, toys.packages, Heard())
+    note_works(toys.folder, inspect_packages(toys.folder))
+    assert inspect_packages(toys.folder) == Inspection(), "it was inspected"
+    assert inspect_packages(toys.folder, has_card=True).no_card is not None
 
 
 # ---- the cause decides

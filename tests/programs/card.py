@@ -22,12 +22,10 @@ from typing import Final
 import torch  # type: ignore[import-not-found]  # of the machine with the card
 
 from launcher.colab.machine import ask_for_card, look_at_machine
-from launcher.core.fields import Settings
 from launcher.core.folder import Folder
 from launcher.core.status import Status
 from launcher.launch.card import compare_card, look_for_card
 from launcher.launch.launch import Launch
-from launcher.models.catalog import CHECKPOINT_NAMES
 from launcher.python import probe
 from launcher.python.environment import Finished, foreign_libraries, write_finished
 from launcher.python.inspection import Inspection, inspect_packages
@@ -118,8 +116,7 @@ class Trial:
         print(f"{'✓' if right else '✗'} {what}: {told}", flush=True)
 
     def launch(self) -> Launch:
-        settings = Settings.from_form({}, CHECKPOINT_NAMES)
-        made = Launch(settings, look_at_machine(), Status("Card"), lambda kind: {}, lambda: False)
+        made = Launch({}, look_at_machine(), Status("Card"), lambda kind: {}, lambda: False)
         made.prepare()
         return made
 
@@ -193,8 +190,8 @@ def views(trial: Trial) -> None:
         launch = trial.launch()
         look_for_card(launch)
         command = [sys.executable, str(probe.__file__), "torch"]
-        said = subprocess.run(command, env=hidden, capture_output=True, text=True, check=False).stdout
-        compare_card(launch, Inspection(no_card=said.strip().splitlines()[-1]))
+        told = subprocess.run(command, env=hidden, capture_output=True, text=True, check=False).stdout
+        compare_card(launch, Inspection(no_card=told.strip().splitlines()[-1]))
         trial.say("cannot be used" in str(launch.no_card), "a card that torch is not shown", launch.no_card)
 
 
