@@ -1,5 +1,6 @@
 """Starting the web UI, and what it is started with."""
 
+import shutil
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
@@ -29,6 +30,7 @@ from launcher.source.versions import Stage
 from launcher.source.webui import check_out_sub_repositories, check_out_version
 from launcher.webui.arguments import fixed_arguments, machine_arguments
 from launcher.webui.explain import not_loaded
+from launcher.webui.known_faults import DAMAGED_WORDS
 from launcher.webui.process import Plan
 from launcher.webui.settings_files import (
     blame_page_settings,
@@ -41,6 +43,7 @@ from launcher.webui.text_files import check_texts
 EXTENSIONS_CHANGED: Final = "extensions changed"  # what the notice is about that a restart makes untrue
 # Arguments with which A1111 loads no extension of a person.
 NO_EXTENSIONS: Final = {"--disable-all-extensions", "--disable-extra-extensions"}
+CLIPS_WORDS: Final = "huggingface/hub/models--openai--clip-vit-large-patch14"  # below the data folder
 BORROWED_FACT: Final = "Borrowed from this machine"  # a fact under the panel
 
 
@@ -126,6 +129,9 @@ def start_web_ui(launch: Launch, checkpoint: str) -> None:
     ran = run_installers(folder, row)  # the web UI before may work on meanwhile
     launch.session.lead_to(port=0)
     launch.webui.stop()
+    fault = launch.webui.says.read().model
+    if fault and fault.known is DAMAGED_WORDS:
+        shutil.rmtree(folder.data / CLIPS_WORDS, ignore_errors=True)
     broken = (check_settings_file(folder.data, folder.code), check_page_settings(folder.data))
     for text in filter(None, (*broken, *check_texts(folder.data))):
         status.notice(text)
@@ -227,7 +233,7 @@ def _come_up(launch: Launch, plan: Plan, checkpoint: str) -> None:
 
 def _inspect(launch: Launch, plan: Plan, checkpoint: str) -> tuple[Inspection, bool]:
     """What is found of its packages and the card, and whether it is useless as it was started."""
-    found = inspect_packages(launch.folder)
+    found = inspect_packages(launch.folder, has_card=bool(launch.machine.gpu))
     compare_card(launch, found)
     return found, found.cause is not None or plan_of(launch, checkpoint) != plan
 

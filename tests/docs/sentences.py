@@ -22,7 +22,7 @@ ROOMS = {
     "service": "Adding models and extensions",
     "notebook": "The notebook",
 }
-SAID_BY = ("Problem", "Offered", "RefusalRow", "Meaning", "KnownProblem")
+SAID_BY = ("Problem", "Offered", "RefusalRow", "KnownFault", "KnownProblem")
 
 
 def placeholder(node: ast.expr) -> str:

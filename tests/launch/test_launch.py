@@ -11,7 +11,7 @@ from launcher.models.checksums import note_checksum
 from tests.conftest import COLAB_PYTHON
 from tests.world import World, safetensors
 from tests.world.kernel import Kernel, cell_source
-from tests.world.place import Place, wait_ready
+from tests.world.place import Place, card, wait_ready
 from tests.world.wait import wait
 
 
@@ -32,11 +32,12 @@ def test_the_web_ui_does_not_wait_until_the_checkpoint_is_read_from_drive_nor_fo
     place.manners(holds="mine.safetensors")
     kernel, held = kernels(COLAB_PYTHON, place.environment, place.machine), Path(f"{place.google}.json.held")
     message = kernel.start(cell_source("launch"))
-    wait_ready(kernel)
+    kernel.wait(lambda: card(kernel)[0] and "still being loaded" in kernel.html(), 120, "the way in, without the model")
     wait(held.exists, 20, "the checkpoint to be read all the same")
     assert "Calculating sha256" not in (place.session / "webui.log").read_text()
     place.manners()
     kernel.wait(lambda: "reading the checkpoint ahead" in kernel.html(), 30, "it to be said that Drive failed")
+    wait_ready(kernel)
     assert not re.search('class="trouble"', kernel.html())
     kernel.interrupt()
     kernel.wait_done(message, 60)
