@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
-from launcher.core.printed import readable
+from launcher.core.printed import showable
 from launcher.core.problem import Problem
 from launcher.core.snapshot import DONE, FAILED, HEADLINES, RUNNING, Button, Row, Snapshot, State
 
@@ -57,7 +57,7 @@ class Status:
 
     def add(self, name: str, title: str) -> None:
         """Add a step that waits. Steps are shown in the order in which they are added."""
-        self.row(name, Row(name, title))
+        self.row(name, Row(name, showable(title)))
 
     def row(self, name: str, row: Row | None = None, **changed: Any) -> None:
         """Change a step, or put another in its place."""
@@ -72,9 +72,8 @@ class Status:
         """A sentence that stays. The same sentence is said once; one `about` a thing takes the place of the one before,
         and None takes that one back.
         """
-        text = readable(text) if text else None  # it may hold what a program printed
         with self.changes:
-            name = about or str(text)
+            name, text = about or str(text), text and showable(text)
             if self._notices.get(name) != text:
                 self._notices.pop(name, None)
                 if text:
@@ -118,7 +117,7 @@ class Step:
 
     def say(self, text: str) -> None:
         """What is done just now: one line beside the step."""
-        self.status.row(self.name, note=readable(text))
+        self.status.row(self.name, note=showable(text))
 
     def progress(self, done: int, total: int = 0, unit: str = "bytes") -> None:
         """`done` of `total` units; a total of 0 means that nobody knows. The speed is measured here."""
@@ -140,7 +139,7 @@ class Step:
     def done(self, note: str = "") -> None:
         with self.status.changes:
             started, now = self.status._rows[self.name].started, time.time()
-            self.status.row(self.name, state=DONE, note=note, started=started or now, ended=now)
+            self.status.row(self.name, state=DONE, note=showable(note), started=started or now, ended=now)
 
     def reset(self, note: str = "") -> None:
         """It is neither at work nor done: it was stopped, or what it stands for is off."""
@@ -149,8 +148,10 @@ class Step:
 
     def fail(self, problem: Problem) -> None:
         """It failed; the faces show the problem, the remedy, and what may be taken in its place."""
-        what, do, options = readable(problem.what), readable(problem.do), getattr(problem, "options", ())
-        self.status.row(self.name, state=FAILED, ended=time.time(), problem=what, remedy=do, options=options)
+        options = getattr(problem, "options", ())
+        self.status.row(
+            self.name, state=FAILED, ended=time.time(), problem=problem.what, remedy=problem.do, options=options
+        )
 
     def _blank(self, note: str) -> Row:
         return Row(self.name, self.status._rows[self.name].title, note=note)

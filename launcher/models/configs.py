@@ -14,9 +14,10 @@ from urllib.parse import urlsplit, urlunsplit
 import requests
 
 from launcher.core.folder import write_safely
+from launcher.core.outside import decoded, limited
 from launcher.core.problem import Problem
 from launcher.models.fetcher import Fetcher
-from launcher.models.http import WebSession, until_stopped
+from launcher.models.http import WebSession, pieces, until_stopped
 from launcher.models.identify import WEIGHTS
 from launcher.models.kinds import ModelFile
 from launcher.models.remote import Remote
@@ -168,21 +169,18 @@ def settle_config(fetcher: Fetcher, path: Path, seen: ModelFile, source: Remote 
 def config_at(source: Remote) -> str | None:
     """The text beside a file at its source; None where there is none, or nobody says."""
     parts = urlsplit(source.url)
-    if not source.config and not parts.path.lower().endswith(WEIGHTS):
-        return None
     beside = urlunsplit((*parts[:2], f"{parts.path.rpartition('.')[0]}.yaml", "", ""))
-    wanted = replace(source, url=source.config or beside, size=0, sha256="", validator="")
-    try:
-        with WebSession() as session, session.ask(wanted, {}) as response:
-            content = b""
-            for piece in response.iter_content(CONFIG_MOST):
-                content += piece
-                if len(content) > CONFIG_MOST:
-                    return None
-    except (Problem, requests.RequestException):  # the model is there; whoever needs a configuration is told
-        return None
-    text = content.decode("utf-8", "replace").replace("\r\n", "\n")
-    return text if re.match(r"(\s*#.*\n|\s*\n)*model:\s*\n", text) else None
+    for address in source.config or ((beside,) if parts.path.lower().endswith(WEIGHTS) else ()):
+        wanted = replace(source, url=address, size=0, sha256="", validator="")
+        try:
+            with WebSession() as session, session.ask(wanted, {}) as response:
+                content = b"".join(limited(pieces(response, CONFIG_MOST), CONFIG_MOST))
+        except (Problem, requests.RequestException):  # the model is there; whoever needs a configuration is told
+            continue
+        text = decoded(content).replace("\r\n", "\n")
+        if re.match(r"(\s*#.*\n|\s*\n)*model:\s*\n", text):
+            return text
+    return None
 
 
 def is_harmless(config: str) -> bool:

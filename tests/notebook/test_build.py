@@ -104,12 +104,12 @@ def test_it_needs_no_package_that_colab_lacks() -> None:
         "aiohttp",
         "filelock",
         "packaging",
-        "huggingface_hub",
         "IPython",
         "ipywidgets",
         "multidict",
         "psutil",
         "requests",
+        "urllib3",
         "watchfiles",
         "yarl",
     }
