@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Final
 
 PICTURES: Final = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".avif")
-SHOWN: Final = 12
-REMEMBERED: Final = 4 * SHOWN  # a page that was drawn a while ago still gets its pictures
+NEWEST_SHOWN: Final = 12
+REMEMBERED: Final = 4 * NEWEST_SHOWN  # a page that was drawn a while ago still gets its pictures
 SIDE: Final = 320  # pixels, at most, of a small copy
 MOST_AS_IT_IS: Final = 4 << 20  # bytes of an image that is sent as it is in place of a small copy
 MOST_PIXELS: Final = 64_000_000  # of an image of which a small copy is made: it takes four bytes for each
@@ -27,7 +27,7 @@ class NewestImages:
         """(id, file's name) of the newest below the folders, the newest first. Links are not followed: what they lead
         to, the images of earlier days, is on Drive.
         """
-        newest = heapq.nlargest(SHOWN, (one for top in folders for one in images_below(top)))
+        newest = heapq.nlargest(NEWEST_SHOWN, (one for top in folders for one in images_below(top)))
         found = {hashlib.sha256(f"{when}{path}".encode()).hexdigest()[:24]: path for when, path in newest}
         self._paths = dict(list((self._paths | found).items())[-REMEMBERED:])
         return [(one, path.name) for one, path in found.items()]

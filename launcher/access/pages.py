@@ -10,7 +10,7 @@ from typing import Final
 
 from launcher.access.auth import USER
 from launcher.core.snapshot import Snapshot, State
-from launcher.ui.actions import STAY, USUAL_EXTENSIONS, Action, ending, going_on, of_job
+from launcher.ui.actions import ADD_USUAL, STAY, Action, ending, going_on, of_job
 from launcher.ui.choices import choices_form
 from launcher.ui.html import (
     action_html,
@@ -129,7 +129,7 @@ def status_page(status: Snapshot | None, images: Sequence[tuple[str, str]] | Non
 
 def beside_html(status: Snapshot, images: Sequence[tuple[str, str]] | None) -> list[str]:
     """What may be asked of the launcher, each in a section of its own: the same as on the panel."""
-    usual = [action_html(USUAL_EXTENSIONS, "usual")] if status.choices.get("extensions_tab") else []
+    usual = [action_html(ADD_USUAL, "usual")] if status.choices.get("extensions_tab") else []
     newest = sorted(status.jobs.items(), reverse=True)[:JOBS_ON_THE_PAGE]
     stay = row_of("stay", [STAY] if status.given_back_at else [])
     copy = '<button type="button" data-copy="#report-text pre">Copy</button>'

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from launcher.client.widgets import ButtonRow, ChoiceInputs, Fold, Press, html_widget, new_button
 from launcher.core.snapshot import Snapshot
-from launcher.ui.actions import ANEW, KEEP, STAY, USUAL_EXTENSIONS, add_action, answer_actions, ending, going_on, of_job
+from launcher.ui.actions import ADD_USUAL, ANEW, KEEP, STAY, add_action, answer_actions, ending, going_on, of_job
 from launcher.ui.html import (
     foot_html,
     given_back_html,
@@ -55,7 +55,7 @@ class WidgetPanel:
         self._adding = (
             self._text,
             new_button(widgets, "Add", "first", self._add),
-            new_button(widgets, USUAL_EXTENSIONS.label, "plain", lambda: press(USUAL_EXTENSIONS)),
+            new_button(widgets, ADD_USUAL.label, "plain", lambda: press(ADD_USUAL)),
         )
         self._choices = ChoiceInputs(widgets, press)
         self._chosen = Fold(widgets, self._choices.box)

@@ -2,6 +2,8 @@
 
 from typing import Final
 
+from launcher.core.printed import readable
+
 LONGEST_SENTENCE: Final = 3000  # letters; what somebody else's program or server says may have a million
 
 
@@ -20,8 +22,12 @@ class Problem(Exception):
 
 
 def showable(text: str) -> str:
-    """The same without what moves a cursor or turns the writing round, and no longer than can be read."""
-    plain = "".join(c if c.isprintable() or c in "\n\u200d" else " " for c in text[: LONGEST_SENTENCE + 1])
+    """The same without what moves a cursor or turns the writing round, and no longer than can be read.
+
+    It may hold what a program or a stranger wrote.
+    """
+    bounded = readable(text[: 2 * LONGEST_SENTENCE])[: LONGEST_SENTENCE + 1]
+    plain = "".join(c if c.isprintable() or c in "\n\u200d" else " " for c in bounded)
     return plain if len(plain) <= LONGEST_SENTENCE else f"{plain[:LONGEST_SENTENCE]}…"
 
 

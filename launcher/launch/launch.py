@@ -20,7 +20,7 @@ from launcher.core.status import Status, Step
 from launcher.drive.find import kept_folder
 from launcher.drive.remembered import Remembered
 from launcher.drive.sync import Sync
-from launcher.launch.remember import field_of, folder_of_last_time, settings_of, sound, to_remember
+from launcher.launch.remember import field_of, folder_of_last_time, note_use, settings_of, sound, to_remember
 from launcher.launch.steps import STEPS, Steps
 from launcher.models.fetch import Fetcher
 from launcher.models.pasted import without_secrets
@@ -63,8 +63,9 @@ class Launch:
         self.machine = machine if self.settings.uses_drive else replace(machine, mountpoint=None)
         self.models_named: str | None = None  # a place on Drive, named in place of a folder, that has models only
         drive, name = self.machine.drive, self.settings.drive_folder
-        self._named = name  # as a person wrote it
         same = before and name in ("", before.settings.drive_folder) and before.folder.kept.is_relative_to(drive)
+        self._named = name  # as a person wrote it
+        self._names = {name} | (before._names if before and same else set())  # so this folder was called so far
         self._live_in(before.folder.kept if before and same else drive / (name or USUAL_FOLDER) / WEBUI_FOLDER)
         self.session = Session(self.folder.session)
         self.settled, self._settling = False, threading.Lock()
@@ -130,7 +131,7 @@ class Launch:
 
     def news_in(self, asked: Mapping[str, Any]) -> dict[str, Any]:
         """Without its own folder as it was named at first: "AI/models" may have become another name."""
-        same = settings_of(asked).drive_folder == self._named
+        same = settings_of(asked).drive_folder in self._names
         return {name: value for name, value in asked.items() if not (same and name == "drive_folder")}
 
     def _go_by(self, asked: dict[str, Any]) -> None:
@@ -162,7 +163,7 @@ class Launch:
         saved: dict[str, Any] | None = None
         while saved is not self.to_save:  # they may change meanwhile
             saved = self.to_save
-            Remembered.write(self.folder.kept, choices=saved, used_at=time.time())
+            note_use(self.machine.drive, self.folder.kept, saved)
 
     def fetcher(self, step: Step, ask: Ask) -> Fetcher:
         def ask_token(name: str, reason: str) -> str:

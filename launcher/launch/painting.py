@@ -10,7 +10,7 @@ from launcher.models.catalog import CHECKPOINT_NAMES
 from launcher.models.remote import Offered
 from launcher.webui.running import Fault
 
-MOST_OFFERED: Final = 3
+MOST_MODELS_OFFERED: Final = 3
 
 
 def check_painting(launch: Launch) -> None:
@@ -31,9 +31,9 @@ def check_painting(launch: Launch) -> None:
 
 def other_models(launch: Launch, fault: Fault) -> tuple[tuple[str, str], ...]:
     """What is offered in place of a model that does not load: others in the folder, else the usual one."""
-    if not fault.another:
+    if not fault.known.another:
         return ()
-    there = [path.name for path in launch.folder.checkpoints() if path.name != fault.file][:MOST_OFFERED]
+    there = [path.name for path in launch.folder.checkpoints() if path.name != fault.file][:MOST_MODELS_OFFERED]
     usual = CHECKPOINT_NAMES[0]
     return tuple((f"Use {name}", name) for name in there) or ((f"Download {usual}", usual),)
 

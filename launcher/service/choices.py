@@ -59,7 +59,7 @@ def following(before: Launch, asked: Mapping[str, Any]) -> tuple[dict[str, Any],
     return before.choices if settings == before.settings else before.choices | news, {}
 
 
-def take_over(launch: Launch, asked: dict[str, Any], forget: bool) -> list[str]:
+def take_choices(launch: Launch, asked: dict[str, Any], forget: bool) -> list[str]:
     """Have other choices, or as if nothing was ever chosen; returns those that take effect at the next restart."""
     before = launch.settings
     if forget:

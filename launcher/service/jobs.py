@@ -30,7 +30,7 @@ from launcher.models.fetch import Fetcher
 from launcher.models.pasted import without_secrets
 from launcher.service.named import control_net
 from launcher.service.questions import NotAnswered
-from launcher.service.understand import Meaning, Present, Thing, understood
+from launcher.service.understand import Meant, Present, Thing, understood
 
 MOST_SIDE_BY_SIDE: Final = 4  # downloads at a time, each over several connections
 LONGEST_TITLE: Final = 80  # characters
@@ -74,7 +74,7 @@ def add(job: Job, what: str = "", kind: str = "", file_name: str = "") -> None:
 
 
 def add_text(job: Job, what: str, kind: str = "", file_name: str = "", *, git_first: bool = False) -> None:
-    def meanings() -> list[Meaning]:
+    def meanings() -> list[Meant]:
         if what.strip() in names_of_checkpoints(job.launch):
             return [(what.strip(), Present(what.strip()))]
         found = understood(what, job.launch.machine.drive, git_first=git_first)
@@ -94,13 +94,13 @@ def names_of_checkpoints(launch: Launch) -> set[str]:
 def fetch_controlnet(job: Job, for_models: str = "", controls: str = "") -> None:
     """The extension and the models chosen."""
 
-    def meanings() -> list[Meaning]:
+    def meanings() -> list[Meant]:
         return [control_net(), *((model.name, model) for model in chosen_controls(for_models, controls))]
 
     add_all(job, "ControlNet", meanings)
 
 
-def add_all(job: Job, title: str, meanings: Callable[[], list[Meaning]], kind: str = "", file_name: str = "") -> None:
+def add_all(job: Job, title: str, meanings: Callable[[], list[Meant]], kind: str = "", file_name: str = "") -> None:
     def works() -> list[tuple[str, Work]]:
         found = meanings()  # a place on Drive is known once Drive is there
         require_room_for(job, [thing for _, thing in found if isinstance(thing, Model)])
@@ -221,7 +221,7 @@ def stop_everything(job: Job, give_back_the_machine: bool = False) -> None:
 
 def run_side_by_side(job: Job, title: str, works_of: Callable[[], Sequence[tuple[str, Work]]]) -> None:
     """Works that need Drive, a row each. Which they are is known once Drive is there; till then there is one row."""
-    job.status.add("0", shortened(title))
+    job.status.add("0", on_one_line(title))
 
     def one(number: int, work: Work) -> None:
         with job.steps.step(str(number)) as step, without_cells():
@@ -235,7 +235,7 @@ def run_side_by_side(job: Job, title: str, works_of: Callable[[], Sequence[tuple
         job.launch.folder.prepare()
         works = works_of()
         for number, (name, _) in enumerate(works):
-            job.status.add(str(number), shortened(name))
+            job.status.add(str(number), on_one_line(name))
     with ThreadPoolExecutor(MOST_SIDE_BY_SIDE) as pool:
         tasks = [pool.submit(one, number, work) for number, (_, work) in enumerate(works)]
     for task in tasks:
@@ -268,7 +268,7 @@ def ask_the_notebook(job: Job, step: Step, kind: str, **about: Any) -> dict[str,
         raise
 
 
-def shortened(title: str) -> str:
+def on_one_line(title: str) -> str:
     line = " ".join(title.split())
     return line if len(line) < LONGEST_TITLE else f"{line[: LONGEST_TITLE - 3]}…"
 

@@ -17,8 +17,8 @@ Named = tuple[str, Model | Address]  # what it is called in a row, and what it i
 SURE: Final = 0.85  # how like a name must be to be taken for it
 LIKELY: Final = 0.6  # and to be offered
 HALF: Final = 0.5  # of a name's letters: one short word of it may mean anything
-MOST_OFFERED: Final = 6
-IDLE: Final = re.compile("base|models?|checkpoint|extensions?|the|a|for|and|with|webui|add|install")
+MOST_NAMES: Final = 6
+IDLE_WORD: Final = re.compile("base|models?|checkpoint|extensions?|the|a|for|and|with|webui|add|install")
 LONG_FORMS: Final = {"sd": ("stable", "diffusion"), "sdxl": ("stable", "diffusion", "xl")}
 
 
@@ -63,9 +63,9 @@ def like(text: str) -> tuple[bool, list[str]]:
     if parts := [name for name, own in spelled.items() if any({*wanted} <= {*words} for words in own)]:
         long = [name for name in parts if len(whole) >= HALF * min(map(len, keys[name]))]
         parts.sort(key=lambda name: not {*wanted} <= {*spelled[name][0]})
-        return len(parts) == len(long) == 1, parts[:MOST_OFFERED]
+        return len(parts) == len(long) == 1, parts[:MOST_NAMES]
     near = {name: max(SequenceMatcher(None, whole, key).ratio() for key in own) for name, own in keys.items()}
-    best = sorted((name for name in near if near[name] >= LIKELY), key=lambda name: -near[name])[:MOST_OFFERED]
+    best = sorted((name for name in near if near[name] >= LIKELY), key=lambda name: -near[name])[:MOST_NAMES]
     numbers = {word for word in wanted if word.isdecimal()}
     alike = [name for name in best if near[name] >= SURE and any(numbers <= {*words} for words in spelled[name])]
     return len(alike) == 1, best
@@ -84,7 +84,7 @@ def words_of(name: str) -> tuple[str, ...]:
     plain = re.sub(r"(?<=\d)\.(?=\d)|(?<![a-z])v(?=\d)", "", name.lower())
     words = re.findall(r"\d+x(?![a-z])|\d+|[^\W\d_]+", plain)
     long = tuple(part for word in words for part in LONG_FORMS.get(word, (word,)))
-    return tuple(word for word in long if not IDLE.fullmatch(word)) or long
+    return tuple(word for word in long if not IDLE_WORD.fullmatch(word)) or long
 
 
 # ---- ControlNet
@@ -102,7 +102,7 @@ def controls_of(choice: str) -> list[Named]:
             families.append(family_of[word])
         elif near:
             controls += near
-        elif not IDLE.fullmatch(word):
+        elif not IDLE_WORD.fullmatch(word):
             return []
     having = [family for family, table in tables.items() if {*controls} <= {*several, *table}]
     models = catalog.chosen_controls(",".join(families or having[:1] or CONTROL_FAMILIES[:1]), ",".join(controls))

@@ -178,7 +178,7 @@ class Service:
             chosen.require_no_link(asked)
             if differs := chosen.following(launch, asked)[1]:
                 return 409, {"runs": chosen.shown(launch.settings), "differs": differs}
-            later = chosen.take_over(launch, asked, forget)
+            later = chosen.take_choices(launch, asked, forget)
             remember(launch)
             return self.accepted(request, at_restart=later)
 

@@ -32,7 +32,7 @@ ENDING: Final = (Button.STOP, Button.GIVE_BACK)  # they stand apart from the oth
 STAY: Final = Action("Keep it 30 minutes longer", "/extend", {"minutes": 30})
 FORGET: Final = Action("Forget my choices", "/choices", {"forget": True})
 USUAL: Final = "the usual extensions"
-USUAL_EXTENSIONS: Final = Action("The usual extensions", "/add", {"what": USUAL})
+ADD_USUAL: Final = Action("The usual extensions", "/add", {"what": USUAL})
 
 
 def add_action(text: str) -> Action:

@@ -11,14 +11,15 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Final
 
+from launcher.core.printed import readable
 from launcher.core.problem import Problem
 from launcher.core.remedies import LARGER_CARD
 from launcher.core.snapshot import HEADLINES, State
-from launcher.webui.explain import ERROR_LINE, READ, in_words, readable
-from launcher.webui.meanings import NOT_LOADED, NOT_PAINTED, Meaning
+from launcher.webui.explain import ERROR_LINE, READ, in_words
+from launcher.webui.known_faults import NOT_LOADED, NOT_PAINTED, KnownFault
 
 READY_LINE: Final = "Startup time:"  # nothing may ask it for anything before: see docs/how-it-works.md
-LOADED: Final = re.compile(r"(?:Model|Weights) loaded in |Using already loaded model ")
+MODEL_LOADED: Final = re.compile(r"(?:Model|Weights) loaded in |Using already loaded model ")
 LOADING: Final = "loading stable diffusion model: "  # the line before the traceback of the first model
 NO_MODEL: Final = "Stable diffusion model failed to load"
 RESTORED: Final = "Failed to load checkpoint, restoring previous"
@@ -46,7 +47,7 @@ class Fault:
     problem: Problem
     paints: bool  # an image can still be painted
     file: str | None  # the model file that was read last
-    another: bool  # another model helps
+    known: KnownFault
 
 
 class LogReader:
@@ -102,7 +103,7 @@ class LogReader:
         self._lines.append(line)
         self.ready = self.ready or READY_LINE in line
         self.stage = next((told for begin, told in STAGES if begin in line), self.stage)
-        if LOADED.match(line):
+        if MODEL_LOADED.match(line):
             self._model_is(None)
         elif line == NO_MODEL:
             self._model_is(self._fault(NOT_LOADED), loaded=False)
@@ -139,7 +140,7 @@ class LogReader:
         self._failing = None
         self._lines.clear()
 
-    def _fault(self, table: Iterable[Meaning]) -> Fault | None:
+    def _fault(self, table: Iterable[KnownFault]) -> Fault | None:
         text = "\n".join(line.removeprefix("    ") for line in self._lines)
         file = PurePath(self._refused).name if self._refused else self.file
         errors = ERROR_LINE.findall(text)
@@ -148,7 +149,7 @@ class LogReader:
             if found := re.search(known.pattern, text, re.MULTILINE):
                 names = {"file": file or "you chose", "why": why, "flag": self._less_memory(), **size_in(text)}
                 paints = known.paints if table is NOT_PAINTED else self.loaded and self._refused is not None
-                return Fault(in_words(known, found, names), paints, file, known.another)
+                return Fault(in_words(known, found, names), paints, file, known)
         return None
 
     def _less_memory(self) -> str:

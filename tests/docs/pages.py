@@ -55,7 +55,9 @@ def troubleshooting_page() -> str:
 
 def as_cell(sentence: str) -> str:
     """A sentence in a table: nothing in it is a link, a column, or a tag."""
-    told = re.sub(r"\{(\w+)\}", lambda found: "VALUE" if found[1].isdigit() else found[1].upper(), sentence)
+    told = re.sub(
+        r"\{(\w+)\}", lambda found: "VALUE" if found[1].isdigit() else found[1].upper(), sentence.replace("{again}", "")
+    )
     return " ".join(told.replace("|", "\\|").replace("<", "&lt;").split())
 
 

@@ -1,4 +1,4 @@
-"""What only a real card shows: `python3 -m tests.programs.card [--only WORD]`, three minutes.
+"""`make card`: what only a real card shows, in three minutes (`python3 -m tests.programs.card [--only WORD]`).
 
 Needs a Python with torch and this repository, no network. A program that uses torch as A1111 does, and tells of its
 errors in A1111's words, stands in the web UI's place. Without a card it is a rehearsal: what needs one is left out.
@@ -30,7 +30,7 @@ from launcher.python import probe
 from launcher.python.environment import Finished, foreign_libraries, write_finished
 from launcher.python.inspection import Inspection, inspect_packages
 from launcher.python.uv import DRIVER, driver_of_card, site_packages, system_finds, webui_environment
-from launcher.webui.meanings import RAM
+from launcher.webui.known_faults import RAM
 from launcher.webui.process import Plan, WebUI
 
 CARD: Final = torch.cuda.is_available()
@@ -190,8 +190,8 @@ def views(trial: Trial) -> None:
         launch = trial.launch()
         look_for_card(launch)
         command = [sys.executable, str(probe.__file__), "torch"]
-        asked = subprocess.run(command, env=hidden, capture_output=True, text=True, check=False).stdout
-        compare_card(launch, Inspection(no_card=asked.strip().splitlines()[-1]))
+        told = subprocess.run(command, env=hidden, capture_output=True, text=True, check=False).stdout
+        compare_card(launch, Inspection(no_card=told.strip().splitlines()[-1]))
         trial.say("cannot be used" in str(launch.no_card), "a card that torch is not shown", launch.no_card)
 
 

@@ -126,6 +126,17 @@ def test_models_on_drive_are_used_where_they_are_and_no_longer_once_it_is_undone
     assert (place.launch.machine.drive / "AI" / "models" / "x.safetensors").exists()
 
 
+def test_a_press_on_what_is_offered_adds_just_that(place: Adding) -> None:
+    place.hub.add("own/several", "with a space/third one.safetensors", safetensors(2000))
+    offered = place.do(what="https://huggingface.co/own/several")[0].options
+    assert len(offered) > 1
+    for label, text in (*offered, *place.do(what="dreamshaper 7")[0].options):
+        (row,) = place.do(what=text)
+        assert (row.state, row.problem) == ("done", ""), label
+    folder = "models/Stable-diffusion/"
+    assert {f"{folder}first.safetensors", f"{folder}DreamShaper_8_pruned.safetensors"} < {*place.files()}
+
+
 def test_one_that_fails_does_not_keep_the_others_from_coming(place: Adding) -> None:
     said = place.add(f"xyzzy, dreamshaper 7\n{HUB_FILE}")
     assert "Nothing is called **xyzzy**" in said[0]

@@ -115,7 +115,7 @@ def test_a_model_that_does_not_load_is_named_with_the_reason(
     assert reader.ready and not reader.paints
     assert reader.headline == "The web UI runs, but its model did not load"
     assert reader.model and says in reader.model.problem.what
-    assert reader.model.another == another
+    assert reader.model.known.another == another
     assert reader.model.problem.do.endswith(".") and "{" not in str(reader.model.problem)
     reader = read(tmp_path, LOADED)  # another was chosen
     assert reader.paints and not reader.model

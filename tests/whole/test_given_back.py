@@ -28,8 +28,9 @@ STYLES = "name;prompt;negative_prompt\nGrün;ein Blümchen;\n".encode("cp1252")
 SENTENCES = (
     "The copy of stable-diffusion-webui on Google Drive was damaged: it is replaced.",
     "versions.json on your Drive was damaged.",
-    "These files on your Drive were damaged: huggingface/",
+    "Damaged files on your Drive were set aside: huggingface/…/vocab.json (now damaged/vocab.broken-",
     "styles.csv was not as the web UI reads it, and was converted.",
+    "The web UI's setting outdir_txt2img_samples led to",
     "The web UI did not start with the defaults of its page (ui-config.json).",
     "The web UI did not start with the compiled files kept on your Drive.",
 )
@@ -52,8 +53,20 @@ def garble(place: Place) -> None:
     (kept / "versions.json").mkdir()
     next(kept.glob("huggingface/**/vocab.json")).write_bytes(b"")
     (kept / "styles.csv").write_bytes(STYLES)
+    leads = {"outdir_txt2img_samples": str(place.session), "outdir_grids": "../session"}
+    (kept / "config.json").write_text(json.dumps(leads))
     settings = json.loads((kept / "ui-config.json").read_text())
     (kept / "ui-config.json").write_text(json.dumps(settings | {"txt2img/Seed/value": [1]}))
+
+
+def secrets_on(drive: Path, session: Path) -> str:
+    """The files on Drive with the password or a key of the door, found by a program that has no part in it."""
+    login = json.loads((session / "login.json").read_text())
+    secrets = [value for value in login.values() if isinstance(value, str) and len(value) > 8]
+    assert secrets
+    patterns = [argument for secret in secrets for argument in ("-e", secret)]
+    command = ["grep", "-r", "-l", "-a", "-F", *patterns, str(drive)]
+    return subprocess.run(command, capture_output=True, text=True, check=False).stdout
 
 
 def test_a_launch_with_garbled_files_runs_and_mends_them(
@@ -78,6 +91,10 @@ def test_a_launch_with_garbled_files_runs_and_mends_them(
         kernel.wait((place.kept / "versions.json").is_file, 60, "the version to be noted")
         kernel.wait(lambda: list(place.kept.glob(words)), 60, "CLIP's words to be kept")
         kernel.wait((place.kept / "ui-config.json").exists, 60, "the page's defaults to be kept")
+        (place.data / "outputs" / "last").mkdir(parents=True)
+        (place.data / "outputs" / "last" / "1.png").write_bytes(b"image")
+        kernel.wait((place.kept / "outputs" / "last" / "1.png").exists, 60, "a look at all files")
+        assert secrets_on(place.google, place.session) == ""
         assert git("fsck", "--strict", at=opened(place.kept)) == ""
         assert next(place.kept.glob(words)).read_bytes() == b"{}"
         assert json.loads((place.kept / "ui-config.json").read_text())["txt2img/Seed/value"] == -1.0

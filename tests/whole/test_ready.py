@@ -67,10 +67,14 @@ def test_a_model_that_does_not_load_is_said_on_both_faces_and_another_is_one_pre
     assert painted(kernel) == 200
 
 
-def test_a_damaged_list_of_words_is_said(place: Place, kernels: Kernels) -> None:
+def test_a_damaged_list_of_words_is_said_and_a_restart_has_it_downloaded_anew(place: Place, kernels: Kernels) -> None:
     place.world.hub.add("openai/clip-vit-large-patch14", "vocab.json", b'{"half": ')
-    said = wait_problem(pressed(place, kernels))
+    kernel = pressed(place, kernels)
+    said = wait_problem(kernel)
     assert "The list of words that every model needs (vocab.json) is damaged" in said
+    place.world.hub.add("openai/clip-vit-large-patch14", "vocab.json", b"{}")
+    request(Session(place.session).notebook_socket, "POST", "/restart", {})
+    wait_ready(kernel)
 
 
 def test_an_image_too_large_for_the_card_is_a_notice_until_the_next_one(place: Place, kernels: Kernels) -> None:

@@ -65,7 +65,7 @@ for script in sorted(data.glob("extensions/*/scripts/*.py")):
         report(f"Error loading script: {script.name}")
 
 CLIP = ("vocab.json", "merges.txt", "special_tokens_map.json", "tokenizer_config.json", "config.json")
-loaded = {"checkpoint": ""}
+loaded = {"checkpoint": os.environ.get("STAND_IN_CHECKPOINT", "")}  # without a launch there is none to load
 
 
 def checkpoints() -> list[str]:

@@ -14,7 +14,7 @@ DEFAULTS = {
 }  # fmt: skip
 
 
-def add_component(settings: dict, name: str, usual: object) -> None:
+def add_component(settings: dict[str, object], name: str, usual: object) -> None:
     saved = settings.get(name)  # AttributeError of `null` and of a list
     if saved is None:
         settings[name] = usual
