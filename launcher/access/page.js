@@ -10,6 +10,7 @@ const now = () => document.getElementById("now").dataset;
 const busy = () => /^(re)?starting$/.test(now().state);
 const typing = () => [...document.querySelectorAll("textarea")].some((text) => text.value);
 let went = busy(), held = false;
+document.body.classList.toggle("framed", top !== self); // the web UI, which it would open, is around it
 
 addEventListener("pointerdown", () => { held = true; });
 for (const name of ["pointerup", "pointercancel"]) addEventListener(name, () => setTimeout(() => { held = false; }));
@@ -40,8 +41,8 @@ async function draw(anew) {
     if (own ? response.status === 401 : response.status < 500) return location.reload();
     if (response.status === 204) return; // nothing has changed
     const text = await response.text();
-    const made = new DOMParser().parseFromString(text, "text/html").querySelector("main:has(#now)");
-    if (held || !made) return;
+    const made = new DOMParser().parseFromString(text, "text/html").querySelector("main");
+    if (held || !made?.querySelector("#now")) return;
     for (const part of made.querySelectorAll("details[id]")) part.open = opened[part.id] ?? part.open;
     put(main, made);
     went ||= busy();

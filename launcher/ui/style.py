@@ -89,6 +89,7 @@ padding:28px;min-width:0}.page main.whole{max-width:46rem;padding:clamp(12px,4vw
 .page form button{width:100%;margin:12px 0 0;font:inherit;font-weight:600;padding:11px;text-align:center}
 .page .first button,.page main:not(.whole) button{border:0;background:var(--main);color:var(--on)}
 .page .row{display:flex;flex-wrap:wrap;gap:0 10px}.page .row form{flex:1 1 10em}
+.page.framed a.go{display:none}
 .page #images{display:grid;grid-template-columns:repeat(auto-fill,minmax(88px,1fr));gap:8px}
 .page #images h2,.page #images p{grid-column:1/-1;margin:0}
 .page #images img{display:block;width:100%;aspect-ratio:1;object-fit:cover;border-radius:8px;background:var(--tint)}

@@ -13,7 +13,7 @@ from PIL import Image
 
 from tests.conftest import COLAB_PYTHON, ROOT
 from tests.world import MODEL_LINK, MODEL_REPO, safetensors
-from tests.world.browser import chromium, log_in
+from tests.world.browser import chromium, log_in, paint
 from tests.world.kernel import Kernel, cell_source
 from tests.world.place import Place, card, wait_ready
 from tests.world.wait import wait, wait_visible
@@ -151,6 +151,29 @@ def test_an_open_page_is_no_use_of_the_machine(place: Place, kernels: Callable[.
     place.say_used(ago=50)
     wait(lambda: place.world.manager.asked == 1, 60, "the machine to be given back", phone)
     place.wait_until_nothing_runs()
+
+
+@pytest.mark.page
+def test_with_eight_tabs_of_the_web_ui_open_an_image_is_made_and_the_page_answers(
+    place: Place, kernels: Callable[..., Kernel]
+) -> None:
+    url, password = launched_and_closed(place, kernels)
+    with chromium(viewport={"width": 1300, "height": 900}) as browser:
+        pages = [browser.new_page() for _ in range(8)]
+        log_in(pages[0], url, password)
+        for page in pages[1:]:
+            page.goto(url)
+        for page in pages:  # in a browser all but one are hidden; here all of them are shown, and ask
+            launcher = page.locator("#tabs > .tab-nav > button").filter(has_text="Launcher")
+            wait_visible(launcher, 90)
+            launcher.click()
+            ready = page.frame_locator("#oneclick_frame").get_by_role("heading", name="Your image generator is ready")
+            wait_visible(ready, 60)
+        pages[0].locator("#tabs > .tab-nav > button").filter(has_text="txt2img").click()
+        assert paint(pages[0], "a lighthouse", place.kept).exists()
+        pages[7].on("dialog", lambda dialog: dialog.accept())
+        pages[7].frame_locator("#oneclick_frame").get_by_role("button", name="Stop everything").click()
+        place.wait_until_nothing_runs(60)
 
 
 @pytest.mark.page
