@@ -154,6 +154,7 @@ class Launch:
     def leave_out(self, name: str) -> None:
         """Go on as if that had never been chosen. Drive still remembers it: another day it may do."""
         self.settings = replace(self.settings, **{name: getattr(settings_of({}), name)})
+        self.choices[name] = DEFAULTS[name]
         self.public_link.wanted = self.settings.link
 
     def forget_choices(self) -> None:

@@ -19,7 +19,7 @@ from launcher.launch.already_there import join_models_named, show_images, show_m
 from launcher.launch.card import LOOKING, look_for_card
 from launcher.launch.launch import Launch
 from launcher.launch.newer import say_if_newer
-from launcher.launch.remember import settings_of
+from launcher.launch.remember import may_be_kept, settings_of
 from launcher.launch.steps import STEPS, Failed
 from launcher.launch.stop import end_web_ui, let_go
 from launcher.launch.watch import AFTER_FAILURE, do_afterwards, watch, while_drive_is_there
@@ -258,6 +258,10 @@ def _checkpoint(launch: Launch, step: Step) -> str:
     wanted, fetcher = launch.settings.checkpoint, launch.fetcher(step, launch.ask)
     known = DEFAULT_CHECKPOINT if wanted == AS_LAST_TIME else wanted
     again = known == wanted and not launch.folder.models_kept  # models are fetched anew on each machine
+    if launch.checkpoint_asked and again and not may_be_kept("checkpoint", wanted):
+        step.notice(
+            "Paste the link of your checkpoint again next time: models are not kept on your Drive, nor are links."
+        )
     return ensure_checkpoint(fetcher, known, "" if launch.checkpoint_asked or again else known)
 
 

@@ -194,6 +194,7 @@ def test_a_choice_of_another_day_that_cannot_be_any_more_ends_no_launch_and_one_
     launch = settled(launch_of())
     assert story._as_last_time(launch, "link", lambda: opened(launch)) == "automatic"
     assert launch.status.now.notices == ("It gives no link. So **link** is not as you chose it last time.",)
+    assert launch.choices["link"] == "automatic", "a restart goes by what works"
     launch.save_choices()
     assert Remembered.read(launch.folder.kept).choices == {"link": "cloudflared"}, "tomorrow it may"
     today = settled(launch_of(link="cloudflared"))
