@@ -24,6 +24,8 @@ from launcher.drive.remembered import Remembered
 from launcher.launch.remember import settings_of
 from launcher.service import server
 from launcher.service.choices import asked_by, differences, noted, of_running, of_this_machine
+from launcher.service.job_list import MOST_AT_WORK
+from launcher.service.jobs import JOBS
 from launcher.service.questions import NotAnswered
 from launcher.service.service import Service
 from tests.world.wait import wait
@@ -447,3 +449,18 @@ def test_a_page_may_write_anything_into_add_and_programs_are_refused_row_by_row(
     assert [row.problem[:40] for row in job.status.now.steps] == [
         "adetailer is an extension, which is a pr", "Nothing is called **xyzzy**: no model in",
     ]  # fmt: skip
+
+
+def test_so_many_things_at_once_are_refused_and_some_are_done(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    over = threading.Event()
+    monkeypatch.setitem(JOBS, "add_model", lambda job, what="": over.wait(30))
+    codes = [
+        ask(service, "POST", "/add", {"do": "add_model", "fields": {"what": "x"}}, page=True)[0] for _ in range(100)
+    ]
+    over.set()
+    assert codes.count(202) == MOST_AT_WORK
+    assert codes.count(429) == 100 - MOST_AT_WORK
+    wait(lambda: not service.jobs.at_work, 10, "their end")
+    assert ask(service, "POST", "/add", {"do": "add_model", "fields": {"what": "x"}}, page=True)[0] == 202
