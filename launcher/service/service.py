@@ -175,7 +175,7 @@ class Service:
             if not (launch := self.launch):
                 return 409, {"what": NOTHING_KNOWN}
             asked = launch.news_in(asked_in(given))
-            chosen.require_no_link(asked)
+            chosen.require_possible(launch, asked)
             if differs := chosen.following(launch, asked)[1]:
                 return 409, {"runs": chosen.shown(launch.settings), "differs": differs}
             later = chosen.take_choices(launch, asked, forget)

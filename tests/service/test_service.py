@@ -259,11 +259,15 @@ def test_a_form_of_all_nine_fields_asks_for_each_and_its_first_checkpoint_means_
 def test_other_choices_take_effect_at_once_or_at_the_next_restart_or_are_refused(service: Service) -> None:
     assert ask(service, "POST", "/choices", {"choices": {"api": True}})[0] == 409, "nothing is known yet"
     service.launch = service._new_launch({"drive_folder": "art"})
+    known = service.launch.folder.code / "modules" / "cmd_args.py"
+    known.parent.mkdir(parents=True)
+    known.write_text('parser.add_argument("--theme")')
     for choices, page, code, later in (
         ({"give_back_after": 5}, True, 202, []),
         ({"api": True}, True, 202, []),
         ({"extra_arguments": "--theme dark"}, False, 202, ["extra_arguments"]),
         ({"extra_arguments": "--share"}, False, 400, None),
+        ({"extra_arguments": "--thmee dark"}, False, 400, None),
         ({"drive_folder": "art", "keep_on_drive": "as last time"}, False, 202, []),
         ({"drive_folder": "other"}, False, 409, None),
         ({"checkpoint": "https://civitai.com/models/1?token=SECRET"}, False, 400, None),
