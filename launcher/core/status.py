@@ -7,7 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
-from launcher.core.problem import Problem, showable
+from launcher.core.printed import showable
+from launcher.core.problem import Problem
 from launcher.core.snapshot import DONE, FAILED, HEADLINES, RUNNING, Button, Row, Snapshot, State
 
 SPEED_WINDOW: Final = 8.0  # seconds over which speed is measured
@@ -147,8 +148,10 @@ class Step:
 
     def fail(self, problem: Problem) -> None:
         """It failed; the faces show the problem, the remedy, and what may be taken in its place."""
-        what, do, options = showable(problem.what), showable(problem.do), getattr(problem, "options", ())
-        self.status.row(self.name, state=FAILED, ended=time.time(), problem=what, remedy=do, options=options)
+        options = getattr(problem, "options", ())
+        self.status.row(
+            self.name, state=FAILED, ended=time.time(), problem=problem.what, remedy=problem.do, options=options
+        )
 
     def _blank(self, note: str) -> Row:
         return Row(self.name, self.status._rows[self.name].title, note=note)

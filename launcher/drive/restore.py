@@ -41,7 +41,7 @@ def restore_files(drive_dir: Path, data: Path, say: Callable[[str], None], check
         except (OSError, Problem) as error:
             if is_drives_fault(error, drive_dir):
                 raise
-            unreadable.append(printable(name))
+            unreadable.append(in_short(name))
     if damaged:
         files = ", ".join(f"{in_short(name)} (now {printable(aside)})" for name, aside in damaged.items())
         say(

@@ -65,7 +65,7 @@ class Launch:
         drive, name = self.machine.drive, self.settings.drive_folder
         same = before and name in ("", before.settings.drive_folder) and before.folder.kept.is_relative_to(drive)
         self._named = name  # as a person wrote it
-        self._names = {name} | (before._names if before and same else set())  # so this folder was called so far
+        self._names: set[str] = {name} | (before._names if before and same else set())  # so this folder was called
         self._live_in(before.folder.kept if before and same else drive / (name or USUAL_FOLDER) / WEBUI_FOLDER)
         self.session = Session(self.folder.session)
         self.settled, self._settling = False, threading.Lock()

@@ -151,7 +151,7 @@ REFUSALS: Final = (
     RefusalRow("", (404,), "",
         "{name} is no longer there.", "Look at {page} for its new place; or choose another model, or another source."),
     RefusalRow("", (410,), "", "{name} was removed by its owner.", "Choose another model."),
-    RefusalRow("", (416,), "", "{name} is empty at {host}.", "Choose another source."),
+    RefusalRow("", (416,), "", "{name} is empty at {host}, or has changed there.", "Choose another source."),
     RefusalRow("", (429,), "", "{host} says there were too many downloads.", WAIT),
     RefusalRow("", (451,), "",
         "{host} is not available in the country this runtime is in.",

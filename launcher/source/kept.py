@@ -62,6 +62,13 @@ def pull_history(folder: Folder, kept: Path, step: Step | None = None) -> Path:
         how = "it is replaced" if newest_held(history) or not extension else fetch_anew(history, step)
         if step:
             step.notice(f"The copy of {kept.name} on Google Drive was damaged: {how}.", about=f"copy of {kept}")
+    else:
+        if step and there and extension and not origin_of(history):
+            step.notice(
+                f"Where the extension {kept.name} came from is not known any more: that note on Google Drive was "
+                "damaged. It works, but to update it, remove it and add it again.",
+                about=f"origin of {kept}",
+            )
     if there:
         os.utime(copy, ns=(there, there))
     return history

@@ -268,7 +268,8 @@ def test_the_file_with_an_extensions_address_may_be_damaged(
     damage(origin)
     machine, heard = another(folder), Heard()
     put_extensions(machine, heard)
-    assert heard.notices == []
+    unseen = damage is one_bit_flipped_in_each_line  # it is an address still
+    assert ["not known any more" in text for text in heard.notices] == [True] * (not unseen)
     assert (machine.data / "extensions/nice/one").exists()
     put_extensions(folder, Heard())
     assert json.loads(origin.read_text()) == content, "the machine that has it mends it"

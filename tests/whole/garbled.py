@@ -307,6 +307,7 @@ def first_day(world: World, drive: MountedDrive, root: Path) -> None:
         test_bytecode.told(machine, module)
     keep_bytecode(machine, test_bytecode.PACKAGES)
     assert person.heard.notices == []
+    (behind / "embeddings" / "e.pt").unlink()  # which is none
     old = drive.behind / "MyDrive" / "old" / "stable-diffusion-webui"
     shutil.copytree(behind, old)
     shutil.rmtree(old / ".source")
