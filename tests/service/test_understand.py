@@ -57,6 +57,10 @@ KNOWN = ("dreamshaper", "adetailer", "controlnet canny, depth", "AI/old, new")
         (f"{FILE}\\\n{PAGE}\\", [FILE, PAGE]),
         ("https://huggingface.co/a/b/blob/\\\nmain/c.safetensors", [FILE]),
         (f"git clone {PAGE}", [PAGE]),
+        ("!git clone git@github.com:o/n.git", ["git@github.com:o/n.git"]),
+        ("AIR civitai: 3 @ 7", ["civitai:3@7"]),
+        (f"\u200b{PAGE}\u200b\n\ufeffdreamshaper\u00a0", [PAGE, "dreamshaper"]),
+        ("dreamshaper\tadetailer", ["dreamshaper", "adetailer"]),
         ("", []),
         (" \n, ;\n", []),
     ],
@@ -182,7 +186,13 @@ def test_a_secret_is_in_no_title(drive: Path) -> None:
 
 
 def test_an_empty_text_and_one_without_end_are_answered_kindly(drive: Path) -> None:
-    for text, says in ((" \n", "Nothing was written here yet."), ("x" * 30_000, "too much at once")):
+    too_much = (
+        "x" * 30_000,
+        "x," * 300,
+        "x\n" * 300,
+        "https://e.com/a " + " ".join(f"https://e.com/{n}" for n in range(300)),
+    )
+    for text, says in ((" \n", "Nothing was written here yet."), *((text, "too much at once") for text in too_much)):
         with pytest.raises(Problem, match=says):
             understood(text, drive)
 
