@@ -143,7 +143,7 @@ def safe_name(name: str) -> str:
     if not clean:
         raise Problem(
             "The link does not tell what the file is called.",
-            "Write a name into the field **file_name**, with its ending, for example model.safetensors.",
+            "Add it with the cell **Add a model**, and write a name like x.safetensors into its field **file_name**.",
         )
     if lower.endswith(UNPACK_FIRST):
         raise Problem(

@@ -24,7 +24,7 @@ class Remote:
     kind: str = ""  # a key of KIND_FOLDERS, where the source tells it
     place: str = ""  # a site that the launcher knows: what it refuses is read by its own rows of `refusals`
     title: str = ""  # what its page calls the model, for a file whose own name says nothing
-    config: str = ""  # where its .yaml is
+    config: tuple[str, ...] = ()  # where its .yaml may be
     listed: str = ""  # the SHA-256 in a list that may be older than the file: what differs is said, and kept
     note: str = ""  # what a person should know of how it was chosen
 

@@ -1,76 +1,76 @@
-"""The jobs beside the launch, each in a thread of its own. The last ones stay, to be shown and to be undone."""
+"""The jobs beside the launch, ended ones too: each has a thread of its own, and can be stopped or undone."""
 
 import itertools
 import threading
-from collections.abc import Callable, ItemsView
+from collections.abc import Callable, Mapping
 from functools import partial
 from inspect import signature
-from pathlib import Path
 from typing import Any, Final
 
 from launcher.core.problem import Problem
+from launcher.core.session import Session
 from launcher.core.snapshot import HELP, JOB_TITLES, State
-from launcher.core.status import Status
+from launcher.core.status import Status, StatusChanges
 from launcher.launch.launch import Launch
 from launcher.launch.steps import Failed, Steps
 from launcher.service.jobs import JOBS, Job
 from launcher.service.questions import Faces
+from launcher.service.server import wrong_fields
 from launcher.service.undo import undo
 
 JOBS_SHOWN: Final = 20
 JOB_STOPPED: Final = "stopped; add it again to continue from here"
 
 
-class Jobs:
-    """`fault` says what nobody foresaw; its tracebacks and those of steps go to the file `log`."""
+class JobList:
+    """Every method is called under the service's lock, but for those that only look."""
 
-    def __init__(self, faces: Faces, new_status: Callable[[str], Status], log: Path, fault: Any) -> None:
-        self._faces, self._new_status, self._log, self._fault = faces, new_status, log, fault
+    def __init__(
+        self, session: Session, changes: StatusChanges, faces: Faces, fault: Callable[[Exception], Problem]
+    ) -> None:
+        self._session, self._changes, self._faces, self._fault = session, changes, faces, fault
         self._jobs: dict[int, Job] = {}
-        self._numbers = itertools.count(1)
         self._threads: list[threading.Thread] = []
-
-    def __getitem__(self, number: int) -> Job:
-        return self._jobs[number]
-
-    def items(self) -> ItemsView[int, Job]:
-        return self._jobs.items()
+        self._numbers = itertools.count(1)
 
     @property
-    def at_work(self) -> bool:
+    def statuses(self) -> dict[str, Any]:
+        return {str(number): job.status.now.public() for number, job in self._jobs.items()}
+
+    @property
+    def busy(self) -> bool:
         self._threads = [thread for thread in self._threads if thread.is_alive()]
         return bool(self._threads)
 
-    def begin(self, do: str, fields: dict[str, Any], launch: Launch, face: str, page: bool) -> int:
-        """Begin one of `JOBS`, which is shown to a face; return its number."""
-        number, status = next(self._numbers), self._new_status(JOB_TITLES[do])
+    def begin(self, do: str, fields: Mapping[str, Any], launch: Launch, face: str, *, page: bool) -> int:
+        """Begin one of `JOBS`; its number. `face`: who is asked for it. `page`: it may do no more than the page."""
+        number, status = next(self._numbers), Status(JOB_TITLES[do], self._changes)
         if do == "stop":
             status.show(state=State.STOPPING)
-        steps = Steps(status, self._log, threading.Event(), JOB_STOPPED)
+        steps = Steps(status, self._session.log, threading.Event(), JOB_STOPPED)
         job = Job(launch, steps, partial(self._faces.ask, number), page, self._faces.tokens)
         self._jobs = dict(list(self._jobs.items())[-JOBS_SHOWN:]) | {number: job}
         self._faces.comes(face, number)
-        self._work(job, partial(JOBS[do], job, **fields), "Stopped" if do == "stop" else "Done")
+        self._run(job, partial(JOBS[do], job, **fields), "Stopped" if do == "stop" else "Done")
         return number
 
     def stop(self, number: int) -> None:
-        """■: it should end."""
         if job := self._jobs.get(number):
             job.steps.over.set()
 
     def undo(self, number: int, launch: Launch | None) -> bool:
-        """Take away what a job that has ended added, but for what others use since. False where there is nothing."""
+        """Take away what the job added; False where there is nothing to be taken away."""
         job = self._jobs.get(number)
         if not job or not job.status.now.can_undo:
             return False
         job.status.show(over=False, can_undo=False)
-        launches = {id(one): one for one in (launch, *(other.launch for other in self._jobs.values())) if one}
-        fetchers = [fetcher for one in launches.values() for fetcher in one.fetchers if fetcher not in job.fetchers]
-        used = {path for fetcher in fetchers for path in fetcher.used}
-        self._work(job, partial(undo, job, used), "Taken away again")
+        launches = {id(one): one for one in (launch, *(job.launch for job in self._jobs.values())) if one}
+        fetchers = [fetcher for one in launches.values() for fetcher in one.fetchers]
+        used = {path for fetcher in fetchers if fetcher not in job.fetchers for path in fetcher.used}
+        self._run(job, partial(undo, job, used), "Taken away again")
         return True
 
-    def _work(self, job: Job, work: Callable[[], None], done_title: str) -> None:
+    def _run(self, job: Job, work: Callable[[], None], done_title: str) -> None:
         def run() -> None:
             status = job.status
             try:
@@ -89,6 +89,7 @@ class Jobs:
         self._threads[-1].start()
 
 
-def fields_of(do: str) -> dict[str, type]:
-    """What may be asked of one of `JOBS`, with the kind of each."""
-    return {name: one.annotation for name, one in signature(JOBS[do]).parameters.items() if name != "job"}
+def wrong_in(do: str, fields: Any) -> str | None:
+    """What is wrong with a job's fields, in a few words."""
+    known = {name: one.annotation for name, one in signature(JOBS[do]).parameters.items() if name != "job"}
+    return wrong_fields(fields, known)

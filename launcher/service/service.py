@@ -3,13 +3,13 @@
 import secrets
 import threading
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from typing import Any, Final
 
 from launcher.colab.machine import look_at_machine
 from launcher.core.child_environment import adopt, passes
-from launcher.core.fields import DEFAULTS, IMMEDIATE, NOT_BY_THE_PAGE, asked_in
+from launcher.core.fields import DEFAULTS, NOT_BY_THE_PAGE, asked_in
 from launcher.core.process import running_pid
 from launcher.core.session import Session, read_object
 from launcher.core.snapshot import UNDERWAY, State
@@ -21,10 +21,10 @@ from launcher.launch.stop import let_go
 from launcher.launch.story import begin, remember
 from launcher.launch.watch import reconnect_drive
 from launcher.service import choices as chosen
-from launcher.service.job_list import Jobs, fields_of
+from launcher.service.job_list import JobList, wrong_in
 from launcher.service.jobs import JOBS
 from launcher.service.questions import Faces
-from launcher.service.server import Request, Response, Route, wrong_fields
+from launcher.service.server import Request, Response, Route
 
 LONGEST_STATUS_WAIT: Final = 20.0  # seconds for which a status is waited for
 STOP_PATIENCE: Final = 120.0  # seconds in which a stop that is underway has come to an end
@@ -33,6 +33,8 @@ WHY_NOT: Final[dict[str, str]] = {
     State.RESTARTING: "It is being restarted already.",
     State.STOPPING: "It is being stopped.",
 }
+LONGEST_STAY: Final = 1440  # minutes
+ASKED_IN_THE_NOTEBOOK: Final = "A question waits for your answer in the notebook."
 NOTHING_KNOWN: Final = "Nothing has been started yet. Press ▶ on the first cell."
 
 
@@ -45,7 +47,7 @@ class Service:
         self.fault = Steps(self.status, session.log, threading.Event()).problem  # of what nobody foresaw
         self.launch: Launch | None = None
         self.start = secrets.token_hex(4)  # another one is another service: its status is not to be waited for
-        self._jobs = Jobs(self.faces, partial(Status, changes=self.changes), session.log, self.fault)
+        self.jobs = JobList(session, self.changes, self.faces, self.fault)
         self._lock = threading.RLock()
 
     @property
@@ -61,6 +63,7 @@ class Service:
             Route("POST", "/add", self.post_add, add, page=True),
             Route("POST", "/choices", self.post_choices, {"choices": dict, "forget": bool}, page=True),
             Route("POST", "/connect", self.post_connect, {}, page=True),
+            Route("POST", "/extend", self.post_extend, {"minutes": int}, page=True),
             Route("POST", "/used", self.post_used, {"ago": int}, page=True),
             Route("POST", r"/answers/(\d{1,9})", self.post_answer, {"value": dict}),
             Route("DELETE", r"/jobs/(\d{1,9})", self.delete_job, {"undo": bool}, page=True),
@@ -72,11 +75,14 @@ class Service:
     def accepted(self, request: Request, code: int = 202, **more: Any) -> Response:
         """The whole status as it is now. The page's has no way in, and none of a question's details."""
         with self.changes:
-            now = self.status.now.public() if request.page else asdict(self.status.now)
             questions = self.faces.open_questions()
+            status = self.launch.whole(self.status.now) if self.launch else self.status.now
+            if request.page and questions:
+                status = replace(status, notices=(*status.notices, ASKED_IN_THE_NOTEBOOK))
+            now = status.public() if request.page else asdict(status)
             return code, now | more | {
                 "version": f"{self.start}.{self.changes.number}",
-                "jobs": {str(number): job.status.now.public() for number, job in self._jobs.items()},
+                "jobs": self.jobs.statuses,
                 "questions": [{"kind": one["kind"]} for one in questions] if request.page else questions,
                 "choices": chosen.shown(self.launch.settings) if self.launch else {},
             }  # fmt: skip
@@ -113,18 +119,14 @@ class Service:
             before, anew, choices = self.launch, False, chosen.of_this_machine(self.session, asked)
             underway = before is not None and self.status.now.state in UNDERWAY and not before.over.is_set()
             if before and (underway or before.webui.running):
-                asked = before.news_in(asked)
-                settings = settings_of(before.settings.as_form() | asked)
-                if underway and settings == before.settings:
+                choices, differs = chosen.following(before, asked)
+                if underway and choices == before.choices:
                     if before.drive_away:
                         reconnect_drive(before)
                     return self.accepted(request)
-                differs = chosen.differences(before.settings, settings)
-                if differs and underway and not request.fields.get("anew"):
+                if underway and differs and not request.fields.get("anew"):
                     return 409, {"runs": chosen.shown(before.settings), "differs": differs}
                 anew = underway and bool(differs)
-                # Another folder has choices of its own.
-                choices = {"drive_folder": before.settings.drive_folder} | asked if differs else before.choices | asked
             self._begin(choices, variables, anew=anew)
             return self.accepted(request)
 
@@ -172,17 +174,13 @@ class Service:
         with self._lock:
             if not (launch := self.launch):
                 return 409, {"what": NOTHING_KNOWN}
-            before, asked = launch.settings, launch.news_in(asked_in(given))
+            asked = launch.news_in(asked_in(given))
             chosen.require_no_link(asked)
-            if differs := chosen.differences(before, settings_of(before.as_form() | asked)):
-                return 409, {"runs": chosen.shown(before), "differs": differs}
-            if forget:
-                launch.forget_choices()
-            else:
-                launch.choose(asked)
+            if differs := chosen.following(launch, asked)[1]:
+                return 409, {"runs": chosen.shown(launch.settings), "differs": differs}
+            later = chosen.take_choices(launch, asked, forget)
             remember(launch)
-            changed = [name for name in DEFAULTS if getattr(launch.settings, name) != getattr(before, name)]
-            return self.accepted(request, at_restart=[name for name in changed if name not in IMMEDIATE])
+            return self.accepted(request, at_restart=later)
 
     def post_connect(self, request: Request) -> Response:
         """Have a Drive that was disconnected connected: the notebook is asked."""
@@ -190,10 +188,24 @@ class Service:
             reconnect_drive(self.launch)
         return self.accepted(request)
 
+    def post_extend(self, request: Request) -> Response:
+        """The machine stays so many minutes longer, whether anybody uses it or not."""
+        minutes = request.fields.get("minutes", 0)
+        if not 0 < minutes <= LONGEST_STAY:
+            return 400, {"what": f"The machine can stay 1 to {LONGEST_STAY} minutes longer."}
+        with self._lock:
+            if not self.launch or not self.launch.given_back_at:
+                return 409, {"what": "The machine is not given back by itself: there is nothing to put off."}
+            self.launch.stays_until = self.launch.given_back_at + minutes * 60
+            self.changes.count()
+            return self.accepted(request)
+
     def post_used(self, request: Request) -> Response:
         """The door: somebody used the web UI so many seconds ago."""
         if self.launch:
             self.launch.used_at = time.time() - request.fields.get("ago", 0)
+            if self.launch.given_back_at:  # the faces say when
+                self.changes.count()
         return 204, None
 
     # ---- jobs
@@ -212,7 +224,7 @@ class Service:
         return self._begin_job(do, request.fields.get("fields", written), request)
 
     def _begin_job(self, do: str, fields: dict[str, Any], request: Request) -> Response:
-        if wrong := wrong_fields(fields, fields_of(do)):
+        if wrong := wrong_in(do, fields):
             return 400, {"what": f"This cannot be asked: {wrong}."}
         with self._lock:
             # It belongs to the launch there is; else to one, not begun, of what the last launch and the first cell say.
@@ -222,18 +234,17 @@ class Service:
             launch = self.launch or self._new_launch(chosen.noted(self.session) | asked)
             if do == "stop":
                 self.launch = launch
-            number = self._jobs.begin(do, fields, launch, request.face, request.page)
+            number = self.jobs.begin(do, fields, launch, request.face, page=request.page)
         return self.accepted(request, job=number)
 
     def delete_job(self, request: Request) -> Response:
         """■: the job should end. `undo`: it has, and what it added is taken away again."""
-        number = int(request.number)
-        if not request.fields.get("undo"):
-            self._jobs.stop(number)
-            return self.accepted(request)
         with self._lock:
-            undone = self._jobs.undo(number, self.launch)
-        return self.accepted(request) if undone else (409, {"what": "There is nothing of it that can be taken away."})
+            if not request.fields.get("undo"):
+                self.jobs.stop(int(request.number))
+            elif not self.jobs.undo(int(request.number), self.launch):
+                return 409, {"what": "There is nothing of it that could be taken away."}
+        return self.accepted(request)
 
     def delete_face(self, request: Request) -> Response:
         """■: nobody looks there any more."""
@@ -256,7 +267,7 @@ class Service:
         if launch and state == State.FAILED:
             door = running_pid(self.session.door.pid_file)
             kept = door or launch.settings.give_back_after or launch.sync.waiting
-        return bool(self._jobs.at_work or len(self.faces) or kept)
+        return bool(self.jobs.busy or len(self.faces) or kept)
 
     def finish(self) -> None:
         """Save what is still to be saved. The web UI, the door and the link stay."""

@@ -1,10 +1,13 @@
 """What a link means, and the four different refusals of the hub."""
 
+import contextlib
 import json
 import os
 import pickle
 import re
 import threading
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -205,7 +208,7 @@ def test_a_repository_with_one_model_is_enough_and_with_several_one_is_named(hub
     assert resolve_link("https://huggingface.co/own/model", "").name == "model.safetensors"
     hub.add("own/model", "second.safetensors", safetensors(1000))
     with pytest.raises(
-        Problem, match=r"own/model has 2 model files: model\.safetensors, second\.safetensors.*#model\.safetensors"
+        Problem, match=r"own/model has these model files: model\.safetensors, second\.safetensors.*#model\.safetensors"
     ):
         resolve_link("https://huggingface.co/own/model", "")
     assert (
@@ -269,6 +272,19 @@ def test_nobody_is_asked_for_a_token_that_may_be_in_vain(folder: Folder, hub: Hu
     assert asked == [("HF_TOKEN", "")]
 
 
+def test_a_password_kept_for_other_programs_goes_nowhere(
+    hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "netrc").write_text("default login me password secret\n")
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    hub.redirect, hub.tokens, hub.private = True, {"hf_mine": {"name": "me"}}, {"own/model": {"hf_mine"}}
+    assert resolve_hub_file(FILE, "hf_mine").size
+    assert [entry["auth"] for entry in hub.log] == ["Bearer hf_mine", None]
+    with pytest.raises(TokenNeeded):
+        resolve_hub_file(FILE, "")
+    assert hub.log[-1]["auth"] is None
+
+
 def test_a_source_that_takes_for_ever_is_not_waited_for(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("launcher.models.fetch.LONGEST_QUESTION", 0.2)
     over = threading.Event()
@@ -280,6 +296,20 @@ def test_a_source_that_takes_for_ever_is_not_waited_for(folder: Folder, monkeypa
     with pytest.raises(Problem, match="far too slowly"):
         with_token(Told(folder).fetcher, resolve)
     over.set()
+
+
+def test_a_model_of_the_list_that_lies_elsewhere_on_drive_is_used_there(hub: Hub, folder: Folder) -> None:
+    content = (hub.root / "own/model/model.safetensors").read_bytes()
+    elsewhere = folder.kept.parent.parent / "AI"
+    elsewhere.mkdir()
+    (elsewhere / "model.safetensors").write_bytes(content)
+    (folder.data / "models" / "Stable-diffusion").mkdir(parents=True, exist_ok=True)
+    (folder.data / "models" / "Stable-diffusion" / "AI").symlink_to(elsewhere)
+    for size, asked in ((len(content), False), (len(content) + 1, True)):
+        with contextlib.suppress(Problem):  # the hub's has another size than that of the second row
+            ensure_model(Told(folder).fetcher, Model("A model", "SD 1.5", "MIT", (replace(FILE, size=size),)))
+        assert bool(hub.log) == asked
+    assert not (folder.models / "Stable-diffusion" / "model.safetensors").exists()
 
 
 def test_the_next_source_is_tried_and_that_is_said(hub: Hub, folder: Folder) -> None:

@@ -9,7 +9,8 @@ import pytest
 
 from launcher.core.folder import Folder
 from launcher.core.problem import Problem
-from launcher.models.ensure import complete_checkpoints, ensure_checkpoint, ensure_linked_model
+from launcher.models.companions import complete_checkpoints
+from launcher.models.ensure import ensure_checkpoint, ensure_linked_model
 from launcher.models.http import read_range
 from launcher.models.links import resolve_link
 from launcher.models.previews import OF_SD1, OF_XL, fetch_previews, lend_previews

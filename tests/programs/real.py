@@ -242,6 +242,19 @@ def photograph(page: Any, shot: Path) -> None:
     page.reload()
 
 
+def look_at_the_tab(page: Any) -> None:
+    """The tab **Launcher**: the launcher's page is in it while it is shown, and only then."""
+    frame = page.frame_locator("#oneclick_frame")
+    ready = frame.get_by_role("heading", name="Your image generator is ready")
+    assert ready.count() == 0
+    page.locator("#tabs > .tab-nav > button", has_text="Launcher").click()
+    ready.wait_for(timeout=60_000)
+    page.locator("#tabs > .tab-nav > button", has_text="txt2img").click()
+    frame = page.locator("#oneclick_frame")
+    wait(lambda: frame.evaluate("one => one.contentWindow.location.href") == "about:blank", 20, "it to stop", page)
+    print("the tab Launcher shows the launcher's page", flush=True)
+
+
 def one_launch(world: RealWorld, options: argparse.Namespace, shot: Path | None, walked: bool) -> dict[str, str]:
     """▶, log in with Chromium, paint one image, stop; returns the steps' times."""
     home: Path = options.home
@@ -262,6 +275,7 @@ def one_launch(world: RealWorld, options: argparse.Namespace, shot: Path | None,
             if shot:
                 photograph(page, shot)
             image = paint(page, "a lighthouse in the fog", kept, patience=240)
+            look_at_the_tab(page)
             print(f"painted {image.name}, {image.stat().st_size} bytes, in {image.parent}", flush=True)
         if walked:
             port = json.loads((home / "machine" / "session" / "webui.json").read_text())["port"]
