@@ -105,6 +105,7 @@ def test_it_needs_no_package_that_colab_lacks() -> None:
         "filelock",
         "packaging",
         "IPython",
+        "PIL",
         "ipywidgets",
         "multidict",
         "psutil",

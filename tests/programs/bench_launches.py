@@ -43,14 +43,13 @@ from concurrent.futures import Future
 sys.path.insert(0, {root!r})
 from launcher.client.dialogs import DIALOGS
 from launcher.colab.machine import look_at_machine
-from launcher.core.fields import Settings
 from launcher.source.webui import newest_commit
 from launcher.launch.launch import Launch
 from launcher.launch import story
 from launcher.core.status import Status
-settings = Settings.from_form({{"checkpoint": {checkpoint!r}, "link": "gradio"}}, ())
+choices = {{"checkpoint": {checkpoint!r}, "link": "gradio"}}
 ask = lambda kind, **about: DIALOGS[kind](**about)
-one = Launch(settings, look_at_machine(), Status("Bench"), ask, lambda: True)
+one = Launch(choices, look_at_machine(), Status("Bench"), ask, lambda: True)
 one.prepare()
 seconds = {{}}
 def leg(name, work):
@@ -61,7 +60,7 @@ def leg(name, work):
     future.set_result(value)
     return future
 newest = leg("asking for the newest version", newest_commit)
-link = leg("link", lambda: story._link(one))
+link = leg("link", lambda: story._link(one, ()))
 drive = leg("drive", lambda: story._drive(one))
 source = leg("source", lambda: story._source(one, drive, newest))
 extensions = leg("extensions", lambda: story._extensions(one, source))

@@ -64,10 +64,7 @@ def control_page(url: str, who: Any) -> str:
 
 def press_restart(url: str, who: Any) -> requests.Response:
     """What the page's button does."""
-    answer = requests.post(f"{url}/oneclick/api/restart", json={}, auth=who, timeout=20)
-    if answer.status_code in (404, 503):  # the launcher of before has a form
-        answer = requests.post(f"{url}/oneclick/restart", auth=who, timeout=20, allow_redirects=False)
-    return answer
+    return requests.post(f"{url}/oneclick/api/restart", json={}, auth=who, headers={"X-Oneclick": "1"}, timeout=20)
 
 
 def answers(url: str, who: Any) -> bool:
