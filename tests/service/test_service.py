@@ -455,16 +455,17 @@ def test_a_page_may_write_anything_into_add_and_programs_are_refused_row_by_row(
     ]  # fmt: skip
 
 
-def test_so_many_things_at_once_are_refused_and_some_are_done(
-    service: Service, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_so_much_at_once_is_refused_and_some_is_done(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     over = threading.Event()
-    monkeypatch.setitem(JOBS, "add_model", lambda job, what="": over.wait(30))
-    codes = [
-        ask(service, "POST", "/add", {"do": "add_model", "fields": {"what": "x"}}, page=True)[0] for _ in range(100)
-    ]
+
+    def waits(job: object, what: str = "") -> None:
+        over.wait(30)
+
+    monkeypatch.setitem(JOBS, "add_model", waits)
+    asked = {"do": "add_model", "fields": {"what": "x"}}
+    codes = [ask(service, "POST", "/add", asked, page=True)[0] for _ in range(100)]
     over.set()
     assert codes.count(202) == MOST_AT_WORK
     assert codes.count(429) == 100 - MOST_AT_WORK
     wait(lambda: not service.jobs.at_work, 10, "their end")
-    assert ask(service, "POST", "/add", {"do": "add_model", "fields": {"what": "x"}}, page=True)[0] == 202
+    assert ask(service, "POST", "/add", asked, page=True)[0] == 202
