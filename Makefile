@@ -1,5 +1,5 @@
 # run: the notebook against stand-ins · test: everything · notebook: build it · real: with the real AUTOMATIC1111
-# real-outputs: that what it writes and fetches is kept · faults: kills and dead upstreams
+# real-outputs: that what it writes and fetches is kept · faults: kills and dead upstreams · garbled: what Drive gives back
 # real-extensions: the most used extensions on the real AUTOMATIC1111
 # colab: every dialog and stop on the real google.colab · machines: odd variables and files
 # attacks: strangers at the door, and what its owner notices · long-run: one page through the link for two hours
@@ -17,7 +17,7 @@ WORKERS ?= 6
 MINUTES ?= 120
 unexport PYTHONDONTWRITEBYTECODE  # else every kernel compiles IPython anew, 3 s each
 
-.PHONY: run test suite check notebook real real-outputs real-extensions colab faults machines attacks long-run first-path shots bench bench-card catalog docs lock pins setup clean
+.PHONY: run test suite check notebook real real-outputs real-extensions colab faults garbled machines attacks long-run first-path shots bench bench-card card catalog docs lock pins setup clean
 
 run: setup
 	$(PYTHON) -m launcher.notebook.build
@@ -65,6 +65,9 @@ faults: setup
 	$(PYTHON) -m launcher.notebook.build
 	$(PYTHON) -m tests.programs.faults --write docs/faults.md
 
+garbled: setup
+	$(PYTHON) -m tests.programs.garbled --write docs/faults.md
+
 machines: setup
 	$(PYTHON) -m launcher.notebook.build
 	$(PYTHON) -m tests.programs.machines --write docs/machines.md
@@ -91,6 +94,10 @@ bench: setup
 # Where there is a card: MACHINE is the launcher's folder there, CHECKPOINTS has models to paint with.
 bench-card:
 	python3 -m tests.programs.bench_card --machine $(MACHINE) --checkpoints $(CHECKPOINTS) --work run/bench-card
+
+# Where there is a card: what only a real one shows, on a machine with torch and nothing else.
+card:
+	python3 -m tests.programs.card
 
 catalog: setup
 	$(PYTHON) -m tests.programs.catalog

@@ -16,10 +16,12 @@ from typing import Any, Final
 from urllib.parse import parse_qs
 
 from aiohttp import web, web_response
+from yarl import URL
 
 from launcher.access.auth import COOKIE, SAME_SITE, Login, is_cross_site
 from launcher.access.connections import Connection, Server, ShortLog, read_body
 from launcher.access.images import write_zip
+from launcher.access.newest_images import MOST_AS_IT_IS, NewestImages, small_copy
 from launcher.access.pages import OWN_PAGES, PAGE_HEADERS, login_page, status_page, ticket_page
 from launcher.access.service_api import ServiceApi
 from launcher.access.upstream import NotReady, Upstream, is_api
@@ -34,6 +36,7 @@ WAITING_TO_BE_ACCEPTED: Final = 1024
 ROBOTS: Final = "User-agent: *\nDisallow: /\n"
 GRADIO_LOGIN: Final = ("/login", "/login/")  # where gradio_client sends `auth=(user, password)`
 STYLE_SHEET: Final = f"{OWN_PAGES}style.css"
+IMAGE_HEADERS: Final = {"Cache-Control": "private, max-age=3600", "X-Content-Type-Options": "nosniff"}
 TICKETS: Final = f"{OWN_PAGES}enter/"
 WRONG: Final = "Wrong user name or password. Both are in the notebook, below the first cell."
 USED: Final = (
@@ -55,6 +58,7 @@ class AuthProxy:
         self.server = Server(self.handle)
         self.upstream = Upstream()
         self.service = ServiceApi(session)
+        self.images = NewestImages()
         self.used_tickets: dict[str, float] = {}
 
     @property
@@ -99,7 +103,8 @@ class AuthProxy:
         program = request.path in GRADIO_LOGIN
         right = self.login.is_right(form.get("username" if program else "user", ""), form.get("password", ""))
         if not program:
-            return self.let_in() if right else turn_away(request, WRONG)
+            own = "to" in form
+            return self.let_in(own) if right else turn_away(request, WRONG, own=own)
         if not right:
             return web.json_response({"detail": "Incorrect credentials."}, status=401)
         return self.with_cookie(web.json_response({"success": True}))
@@ -116,9 +121,9 @@ class AuthProxy:
         self.used_tickets[ticket] = end
         return self.let_in()
 
-    def let_in(self) -> web.Response:
-        """Give the cookie and go on to where it is seen whether the browser kept it."""
-        return self.with_cookie(redirect(f"{OWN_PAGES}entered"))
+    def let_in(self, own: bool = False) -> web.Response:
+        """Give the cookie, then see whether the browser kept it; the web UI comes after that, or our `own` page."""
+        return self.with_cookie(redirect(f"{OWN_PAGES}entered{'?to=launcher' if own else ''}"))
 
     def with_cookie(self, response: web.Response) -> web.Response:
         """The cookie ends with the browser's session or the launch."""
@@ -151,17 +156,33 @@ class AuthProxy:
     async def own_page(self, request: web.BaseRequest) -> web.StreamResponse:
         page, reads = request.path.removeprefix(OWN_PAGES), request.method in ("GET", "HEAD")
         if page == "" and reads:
-            return html_response(status_page(await self.service.snapshot(), bool(self.forward.get("images"))))
+            status = await self.service.snapshot()
+            if status and request.query.get("after") == status.version:  # the page has it already
+                return web.Response(status=204, headers=PAGE_HEADERS)
+            folders = [Path(folder) for folder in self.forward.get("images", [])]
+            return html_response(status_page(status, await asyncio.to_thread(self.images.find, folders)))
         if page.startswith("api/"):
             return await self.service.forward(request, page.removeprefix("api"))
         if page == "images.zip" and reads:
             return await self.send_images(request)
+        if page.startswith("images/") and reads:
+            return await self.send_image(page.removeprefix("images/"), small="small" in request.query)
         if page == "restart" and request.method == "POST":  # without JavaScript
-            await self.service.forward(request, "/restart")
+            await self.service.ask("POST", URL("/restart"))
             return redirect(OWN_PAGES)
         if page == "entered" or page.startswith("enter/"):
-            return redirect("/")
+            return redirect(OWN_PAGES if "to" in request.query else "/")
         return web.Response(status=404, text="There is nothing here.\n")
+
+    async def send_image(self, name: str, *, small: bool) -> web.StreamResponse:
+        """One of the newest images, or a small copy of it."""
+        path = self.images.path(name)
+        copy = await asyncio.to_thread(small_copy, path, name) if path and small else None
+        if copy:
+            return web.Response(body=copy, content_type="image/webp", headers=IMAGE_HEADERS)
+        if not path or (small and path.stat().st_size > MOST_AS_IT_IS):
+            return web.Response(status=404, text="There is nothing here.\n")
+        return web.FileResponse(path, headers=IMAGE_HEADERS)
 
     async def send_images(self, request: web.BaseRequest) -> web.StreamResponse:
         headers = {"Content-Disposition": 'attachment; filename="images.zip"', "Cache-Control": "no-store"}
@@ -203,10 +224,10 @@ async def read_form(request: web.BaseRequest) -> dict[str, str] | None:
         return None
 
 
-def turn_away(request: web.BaseRequest, message: str = "", status: int = 401) -> web.Response:
+def turn_away(request: web.BaseRequest, message: str = "", status: int = 401, *, own: bool = False) -> web.Response:
     """The login page for a person, 401 for a program."""
     if wants_html(request):
-        return html_response(login_page(message), status)
+        return html_response(login_page(message, own or request.path == OWN_PAGES), status)
     basic = {"WWW-Authenticate": 'Basic realm="one-click launcher", charset="UTF-8"'} if status == 401 else {}
     return web.Response(status=status, text="Log in first.\n", headers=PAGE_HEADERS | basic)
 

@@ -23,7 +23,7 @@ from launcher.core.problem import Problem
 MOST: Final = 16 << 20  # bytes of a file of notes or settings
 DEEPEST: Final = 64  # levels; json and whoever walks through what it gave use the stack
 LONGEST_NUMBER: Final = 300  # digits; a float takes a few more
-LONGEST_NAME: Final = 255  # bytes, of every file system
+LONGEST_NAMED: Final = 255  # bytes, of every file system
 # What no name may have: control letters, those that turn the writing round, and half letters.
 UNNAMABLE: Final = r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
 # What Drive answers where a file's contents are lost, and where something else has its name.
@@ -212,7 +212,7 @@ def is_below(path: Path, root: Path) -> bool:
 
 def is_file_name(name: str) -> bool:
     """True if a file can have this name, and people can read it."""
-    return name not in ("", ".", "..") and not re.search(UNNAMABLE + "|/", name) and len(name.encode()) <= LONGEST_NAME
+    return name not in ("", ".", "..") and not re.search(UNNAMABLE + "|/", name) and len(name.encode()) <= LONGEST_NAMED
 
 
 def limited(chunks: Iterable[bytes], most: int) -> Iterator[bytes]:

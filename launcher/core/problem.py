@@ -1,8 +1,6 @@
-"""The only exception that people see, and how a text from elsewhere can be shown to them."""
+"""The only exception that people see."""
 
-from typing import Final
-
-LONGEST_SENTENCE: Final = 3000  # letters; what somebody else's program or server says may have a million
+from launcher.core.printed import showable
 
 
 class Problem(Exception):
@@ -17,12 +15,6 @@ class Problem(Exception):
         super().__init__(f"{self.what} {self.do}")
         self.by_extension = by_extension
         self.by_version = by_version
-
-
-def showable(text: str) -> str:
-    """The same without what moves a cursor or turns the writing round, and no longer than can be read."""
-    plain = "".join(c if c.isprintable() or c in "\n\u200d" else " " for c in text[: LONGEST_SENTENCE + 1])
-    return plain if len(plain) <= LONGEST_SENTENCE else f"{plain[:LONGEST_SENTENCE]}…"
 
 
 def unexpected(error: BaseException, log: str) -> Problem:

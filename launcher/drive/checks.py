@@ -14,6 +14,7 @@ from launcher.core.folder import write_safely
 from launcher.core.outside import Damaged, parsed_json, parsed_text, read_bytes
 from launcher.core.session import read_object
 from launcher.drive.names import HUB_CACHE
+from launcher.webui.outputs import FETCHED
 
 COMES_BACK: Final = 50_000_000  # bytes; larger files stay on Drive
 HUB_CHECKSUMS: Final = "oneclick-hub.json"  # on Drive: {name: SHA-256}
@@ -62,8 +63,19 @@ def check_file(part: Path, name: str, known: object, beside: Path) -> None:
         check_state(read_bytes(part, COMES_BACK), last)
     elif name.endswith(".json"):
         parsed_json(read_bytes(part, COMES_BACK), dict, last)
+    elif folder == FETCHED:
+        plain_text(read_bytes(part, COMES_BACK), last)
     elif name.endswith((".csv", ".txt")):
         parsed_text(read_bytes(part, COMES_BACK), last)
+
+
+def plain_text(data: bytes, what: str) -> str:
+    """The text in UTF-8, as it was fetched: nobody writes it by hand."""
+    try:
+        data.decode()
+    except UnicodeDecodeError as error:
+        raise Damaged(what, "it holds no text") from error
+    return parsed_text(data, what)
 
 
 def check_state(data: bytes, what: str) -> None:
@@ -83,7 +95,7 @@ def check_fetched(data: bytes, name: str, beside: Path) -> None:
     if last.endswith(".json"):
         parsed_json(data, object, last)
     elif last.endswith(".txt"):
-        text, words = parsed_text(data, last), read_object(beside / "vocab.json") if last == "merges.txt" else {}
+        text, words = plain_text(data, last), read_object(beside / "vocab.json") if last == "merges.txt" else {}
         if len(words) > text.count("\n") + NO_MERGE:
             raise Damaged(last, "it is cut off")
     elif not data.strip(b"\0"):

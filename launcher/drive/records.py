@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from launcher.core.folder import leads_nowhere
 from launcher.core.outside import is_below, printable
 from launcher.drive.names import (
     HUB_CACHE,
@@ -243,7 +244,8 @@ class Records:
             return False
         if is_copy_of(record.now, info):
             return True
+        if leads_nowhere(drive_dir / name):
+            return False
         is_mine = name == self.name_of(path) and is_copy_of(record.kept, info)
-        if is_output(name):
-            return False if is_mine else None
-        return None if stat.S_ISLNK(info.st_mode) and (drive_dir / name).exists() else False
+        stays = stat.S_ISLNK(info.st_mode) or (is_output(name) and not is_mine)
+        return None if stays else False

@@ -91,7 +91,7 @@ class Sync:
         with self._lock:
             names.sweep_unfinished(self.drive_dir)
             check_notes(self.drive_dir, self.say)
-            return restore_files(self.drive_dir, self.data, self.say, self._checks.read(), self._records)
+            return restore_files(self.drive_dir, self.data, self.say, self._checks, self._records)
 
     def start(self) -> None:
         """Begin to poll, in a thread, unless it does."""

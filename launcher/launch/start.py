@@ -1,5 +1,6 @@
 """Starting the web UI, and what it is started with."""
 
+import shutil
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
@@ -11,7 +12,7 @@ from launcher.core.problem import Problem
 from launcher.core.status import Step
 from launcher.drive.remembered import Remembered
 from launcher.extensions.builtin import put_builtin
-from launcher.extensions.extension import all_switched_off, extensions_on_drive, put_extensions, switched_off
+from launcher.extensions.extension import all_switched_off, extensions_on_drive, put_extensions, switch, switched_off
 from launcher.extensions.install import run_installers
 from launcher.extensions.manage import CONTROLNET, extension_arguments
 from launcher.extensions.suspects import Suspicion
@@ -29,8 +30,10 @@ from launcher.source.versions import Stage
 from launcher.source.webui import check_out_sub_repositories, check_out_version
 from launcher.webui.arguments import fixed_arguments, machine_arguments
 from launcher.webui.explain import not_loaded
+from launcher.webui.known_faults import DAMAGED_WORDS
 from launcher.webui.process import Plan
 from launcher.webui.settings_files import (
+    SETTINGS_FILE,
     blame_page_settings,
     check_page_settings,
     check_settings_file,
@@ -41,6 +44,7 @@ from launcher.webui.text_files import check_texts
 EXTENSIONS_CHANGED: Final = "extensions changed"  # what the notice is about that a restart makes untrue
 # Arguments with which A1111 loads no extension of a person.
 NO_EXTENSIONS: Final = {"--disable-all-extensions", "--disable-extra-extensions"}
+CLIPS_WORDS: Final = "huggingface/hub/models--openai--clip-vit-large-patch14"  # below the data folder
 BORROWED_FACT: Final = "Borrowed from this machine"  # a fact under the panel
 
 
@@ -62,7 +66,7 @@ def reach(launch: Launch, stage: Stage, step: Step, checkpoint: str = "") -> Non
 def version_of(launch: Launch) -> str:
     """The version that is used, as people know it: the name of the release, or the first digits of the commit."""
     commit = launch.tries.commit
-    return LOCKED_VERSION if commit == LOCKED_COMMIT else commit[:8]
+    return LOCKED_VERSION if commit == LOCKED_COMMIT else launch.tries.versions.release_of(commit) or commit[:8]
 
 
 def note_what_started(launch: Launch) -> None:
@@ -70,7 +74,8 @@ def note_what_started(launch: Launch) -> None:
     if not launch.start_noted:
         launch.tries.worked()
         worked = {one.name: one.commit for one in extensions_on_drive(launch.folder)}
-        Remembered.write(launch.folder.kept, extensions=worked)
+        off = sorted(switched_off(launch.folder))
+        Remembered.write(launch.folder.kept, extensions=worked, switched_off=off)
         launch.start_noted = True
 
 
@@ -122,13 +127,18 @@ def start_web_ui(launch: Launch, checkpoint: str) -> None:
     status.notice(None, about=EXTENSIONS_CHANGED)
     put_extensions(folder, row)
     install_packages(launch)
+    keep_switched_off(folder)
     row.begin("looking for new ones")
     ran = run_installers(folder, row)  # the web UI before may work on meanwhile
     launch.session.lead_to(port=0)
     launch.webui.stop()
+    fault = launch.webui.says.read().model
+    if fault and fault.known is DAMAGED_WORDS:
+        shutil.rmtree(folder.data / CLIPS_WORDS, ignore_errors=True)
     broken = (check_settings_file(folder.data, folder.code), check_page_settings(folder.data))
     for text in filter(None, (*broken, *check_texts(folder.data))):
         status.notice(text)
+    keep_switched_off(folder)
     launch.outputs.prepare()
     lend_previews(folder.code)
     put_builtin(folder.code)
@@ -166,6 +176,12 @@ def start_web_ui(launch: Launch, checkpoint: str) -> None:
             f"{who} kept the web UI from starting and was switched off. It was not deleted: "
             "the cell **Add or update an extension** switches it on again or removes it."
         )
+
+
+def keep_switched_off(folder: Folder) -> None:
+    """Where Drive lost the web UI's settings, what was off at the last start stays off: no code of it is to run."""
+    if not (folder.data / SETTINGS_FILE).exists():
+        switch(folder, off=Remembered.read(folder.kept).switched_off)
 
 
 def all_are_off(folder: Folder, plan: Plan) -> str | None:
@@ -227,7 +243,7 @@ def _come_up(launch: Launch, plan: Plan, checkpoint: str) -> None:
 
 def _inspect(launch: Launch, plan: Plan, checkpoint: str) -> tuple[Inspection, bool]:
     """What is found of its packages and the card, and whether it is useless as it was started."""
-    found = inspect_packages(launch.folder)
+    found = inspect_packages(launch.folder, has_card=bool(launch.machine.gpu))
     compare_card(launch, found)
     return found, found.cause is not None or plan_of(launch, checkpoint) != plan
 

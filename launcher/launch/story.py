@@ -11,12 +11,11 @@ from launcher.core.problem import Problem
 from launcher.core.session import read_object
 from launcher.core.snapshot import HELP, UNDERWAY, State
 from launcher.core.status import Step
-from launcher.drive.earlier import show_earlier_images
-from launcher.drive.find import models_elsewhere
-from launcher.drive.linked import link_models, link_new_models
+from launcher.drive.linked import link_new_models
 from launcher.drive.mount import connect_drive, drive_is_mounted
 from launcher.extensions.extension import put_extensions
 from launcher.launch import start
+from launcher.launch.already_there import join_models_named, show_images, show_models_elsewhere
 from launcher.launch.card import LOOKING, look_for_card
 from launcher.launch.launch import Launch
 from launcher.launch.newer import say_if_newer
@@ -159,6 +158,7 @@ def _drive(launch: Launch) -> None:
         launch.announce()
         if sentence := launch.folder.prepare():
             step.notice(sentence)
+        join_models_named(launch)
         restored = launch.sync.restore()
         launch.sync.start()
         remember(launch)
@@ -225,9 +225,7 @@ def _python(launch: Launch, newest: "Future[str | None]", source: "Future[None]"
 
 def _model(launch: Launch, drive: "Future[None]") -> str:
     with launch.steps.step("model", after=[drive]) as step:
-        link_models(launch.folder, step.notice)
-        if not launch.checkpoint_asked and not launch.folder.checkpoints():
-            _say_what_is_elsewhere(launch)
+        show_models_elsewhere(launch)
         name = _checkpoint(launch, step)
         link_new_models(launch.folder)
         path = next((p for p in launch.folder.checkpoints() if p.name == name), None)
@@ -254,22 +252,9 @@ def _webui(launch: Launch, extensions: "Future[None]", python: "Future[None]", m
             start.wait_until_ready(launch)
             start.use_checkpoint(launch, checkpoint)
         else:
-            launch.begin_beside("showing the images of earlier days", lambda: _show_earlier_images(launch))
+            launch.begin_beside("showing the images of earlier days", lambda: show_images(launch))
             start.reach(launch, Stage.START, step, checkpoint)
             launch.start_noted = False
         launch.status.fact("AUTOMATIC1111", start.version_of(launch))
         launch.note(version=start.version_of(launch))
         step.done("running")
-
-
-def _show_earlier_images(launch: Launch) -> None:
-    show_earlier_images(launch.folder.data, launch.folder.kept, launch.status.notice, launch.over.is_set)
-
-
-def _say_what_is_elsewhere(launch: Launch) -> None:
-    """Before a model is downloaded though there are others."""
-    if launch.machine.mountpoint and (names := models_elsewhere(launch.folder.drive, launch.folder.kept)):
-        launch.status.notice(
-            f"There are models on your Drive in {' and '.join(names)}. To use them where they are, write "
-            f"{names[0]} into the box **Add a model, ControlNet or an extension**."
-        )

@@ -17,7 +17,7 @@ from launcher.core.folder import write_safely
 from launcher.core.outside import decoded, limited
 from launcher.core.problem import Problem
 from launcher.models.fetcher import Fetcher
-from launcher.models.http import WebSession, until_stopped
+from launcher.models.http import WebSession, pieces, until_stopped
 from launcher.models.identify import WEIGHTS
 from launcher.models.kinds import ModelFile
 from launcher.models.remote import Remote
@@ -114,7 +114,7 @@ def config_at(source: Remote) -> str | None:
         wanted = replace(source, url=address, size=0, sha256="", validator="")
         try:
             with WebSession() as session, session.ask(wanted, {}) as response:
-                content = b"".join(limited(response.iter_content(CONFIG_MOST), CONFIG_MOST))
+                content = b"".join(limited(pieces(response, CONFIG_MOST), CONFIG_MOST))
         except (Problem, requests.RequestException):  # the model is there; whoever needs a configuration is told
             continue
         text = decoded(content).replace("\r\n", "\n")

@@ -139,11 +139,11 @@ def fetch_checked(remote: Remote, part: Path, step: Step, require_more_room: Cal
         raise
     size = part.stat().st_size
     if remote.size not in (0, size):
-        raise Problem(f"{remote.name} is incomplete: {size} of {remote.size} bytes.", "Press ▶ again.")
+        raise Problem(f"{remote.name} is incomplete: {size} of {remote.size} bytes.", "Try again.")
     if remote.sha256 not in ("", digest):
         raise Problem(
             f"{remote.name} arrived damaged: its checksum does not match. It was deleted.",
-            "Press ▶ to download it again. If this happens twice, use another source.",
+            "Download it again. If this happens twice, use another source.",
         )
     return digest
 
@@ -158,7 +158,7 @@ def fetch_whole(remote: Remote, part: Path, step: Step, require_more_room: Calla
             raise refusal_of(remote, Answer(502))  # part of a file nobody asked a part of
         size, sha256 = stated_size(response), stated_sha256(response)
         if (remote.size and size not in (0, remote.size)) or (remote.sha256 and sha256 not in ("", remote.sha256)):
-            raise Problem(f"{remote.name} has changed at {remote.host} in the meantime.", "Press ▶ again.")
+            raise Problem(f"{remote.name} has changed at {remote.host} in the meantime.", "Try again.")
         whole = size or remote.size
         for piece in http.pieces(response, READ_IN_A_ROW):
             if not have:
@@ -187,8 +187,8 @@ def disk_problem(error: OSError, where: str, part: Path, remote: Remote) -> Prob
     if error.errno == errno.ENOSPC:
         return Problem(
             f"{where} is full.",
-            f"Free some space on {to_be_emptied(where)} and press ▶ again{goes_on(remote)}.",
+            f"Free some space on {to_be_emptied(where)} and try again{goes_on(remote)}.",
         )
     if error.errno in (errno.EIO, errno.ENOTCONN):
         return Problem(f"{where} no longer answers.", f"Press ▶ again to reconnect it{goes_on(remote)}.")
-    return Problem(f"{part.name} could not be written: {error.strerror or error}.", "Press ▶ again.")
+    return Problem(f"{part.name} could not be written: {error.strerror or error}.", "Try again.")

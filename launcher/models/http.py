@@ -50,13 +50,22 @@ T = TypeVar("T")
 
 
 class WebSession(requests.Session):
-    """Follows redirects, but never from https to http; requests itself takes no token to another host."""
+    """Follows redirects, but never from https to http, and takes no token to another host.
+
+    Passwords that a person keeps in ~/.netrc go nowhere: requests would send them in the token's place, and one that is
+    for every host to whoever a link names.
+    """
 
     def __init__(self) -> None:
         super().__init__()
         self.headers["User-Agent"] = USER_AGENT
         self.headers["Accept-Encoding"] = "identity"
         self.max_redirects = MOST_REDIRECTS
+        self.auth = lambda request: request
+
+    def rebuild_auth(self, prepared_request: requests.PreparedRequest, response: requests.Response) -> None:
+        if self.should_strip_auth(str(response.request.url), str(prepared_request.url)):  # type: ignore[no-untyped-call]
+            prepared_request.headers.pop("Authorization", None)
 
     def get_redirect_target(self, resp: requests.Response) -> str | None:
         """Where a redirect leads. Raises `Problem` where it leads out of the encryption, or nowhere."""
@@ -188,7 +197,7 @@ def ask_list(remote: Remote) -> Any:
         return answered(remote, ask)
     except Damaged as error:
         what = f"{remote.place or remote.host} answers something that makes no sense."
-        raise Problem(what, "Wait a few minutes and press ▶ again.") from error
+        raise Problem(what, "Wait a few minutes and try again.") from error
 
 
 def answered(remote: Remote, ask: Callable[[], T]) -> T:
@@ -208,8 +217,8 @@ def silence(remote: Remote, error: requests.RequestException) -> Problem:
         what = f"{host} cannot prove that it is {host}: its certificate is not valid."
         return Problem(what, "Choose another source." + also_look_at(PROXIES))
     known = ("HF_ENDPOINT",) if remote.place == HUGGING_FACE else ()
-    wait = f"Wait a few minutes and press ▶ again{goes_on(remote)}."
-    do = wait if remote.place or remote.size else "Check the link, and press ▶ again."
+    wait = f"Wait a few minutes and try again{goes_on(remote)}."
+    do = wait if remote.place or remote.size else "Check the link, and try again."
     return Problem(f"{host} does not answer ({type(error).__name__}).", do + also_look_at((*known, *PROXIES)))
 
 
@@ -247,5 +256,5 @@ def until_stopped(stop: threading.Event, work: Callable[[], T], most: float = fl
         if stop.is_set() and not wait([result], STOP_LATENCY).done:
             raise Interrupted
         if time.monotonic() > end:
-            raise Problem("The server answers far too slowly.", "Press ▶ again later, or choose another source.")
+            raise Problem("The server answers far too slowly.", "Try again later, or choose another source.")
     return result.result()

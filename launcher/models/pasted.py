@@ -17,8 +17,8 @@ LETTER: Final = rf"(?:(?![,;|，；、]+{BEGINS})[^\s<>\"`“”\xab\xbb])"
 LINK: Final = re.compile(rf"{BEGINS}{LETTER}+", re.IGNORECASE)
 FILE_ENDING: Final = rf"(?:{'|'.join(re.escape(ending) for ending in (*WEIGHTS, '.zip'))})"
 # What cannot go on behind a space: a file's whole name, a question, a page of a model or of a repository.
-COMPLETE: Final = re.compile(
-    rf"{FILE_ENDING}(?!\w)|[?#]|^(?:urn|civitai|ssh):|//(?:www\.)?(?:civitai\.\w+/|(?:huggingface\.co|hf\.co)/[^/]+/[^/]+/?$)",
+WHOLE_LINK: Final = re.compile(
+    rf"{FILE_ENDING}(?!\w)|\?|^(?:urn|civitai|ssh):|//(?:www\.)?(?:civitai\.\w+/|(?:huggingface\.co|hf\.co)/[^/]+/[^/]+/?$)",
     re.IGNORECASE,
 )
 WORDS: Final = rf"(?:[ \t]+(?!{BEGINS}){LETTER}+?)"
@@ -48,7 +48,7 @@ def places_of_links(text: str) -> Iterator[tuple[int, int]]:
     """Where each link begins and ends. A space belongs to one if only with it there is the name of a file or folder."""
     for match in LINK.finditer(text):
         end = match.end()
-        if not COMPLETE.search(match[0]):
+        if not WHOLE_LINK.search(match[0]):
             more = TO_ENDING.match(text, end) or (IN_FOLDER.search(match[0]) and TO_LINE_END.match(text, end))
             end = more.end() if more else end
         yield match.start(), end
@@ -142,7 +142,7 @@ def safe_name(name: str) -> str:
     if not clean:
         raise Problem(
             "The link does not tell what the file is called.",
-            "Write a name into the field **file_name**, with its ending, for example model.safetensors.",
+            "Add it with the cell **Add a model**, and write a name like x.safetensors into its field **file_name**.",
         )
     if lower.endswith(UNPACK_FIRST):
         raise Problem(

@@ -22,8 +22,8 @@ BY_HAND: Final = (
     "Open {page} in your browser, download the file there, and put it into the models folder on your Google Drive: "
     "checkpoints into models/Stable-diffusion, LoRAs into models/Lora."
 )
-WAIT: Final = "Wait a few minutes and press ▶ again{again}."
-SAVE: Final = "save it as the Colab secret {secret} (the key symbol on the left), and press ▶ again."
+WAIT: Final = "Wait a few minutes and try again{again}."
+SAVE: Final = "save it as the Colab secret {secret} (the key symbol on the left), and try again."
 FOR_SOME: Final = "Civitai may give this model only to some."
 ANY: Final = ()
 OK: Final = tuple(range(200, 300))
@@ -61,17 +61,14 @@ REFUSALS: Final = (
     RefusalRow(GOOGLE_DRIVE, ANY, r"quota exceeded|too many users have viewed or downloaded|download quota",
         "Too many people have downloaded this file from Google Drive today.",
         "Open {page}, choose **Make a copy**, and move the copy to your models folder. Or wait a day."),
-    RefusalRow(GOOGLE_DRIVE, ANY, r"you need access|@store=accounts\.google\.com|request access",
-        "The file on Google Drive is private.", "Ask its owner to share it ({page}); if it is yours, press **Share** "
-        "there and choose **Anyone with the link**."),
-    RefusalRow(GOOGLE_DRIVE, (401, 403), "",
+    RefusalRow(GOOGLE_DRIVE, ANY, r"you need access|request access|@store=accounts\.google\.com|@status=40[13]",
         "The file on Google Drive is private.", "Ask its owner to share it ({page}); if it is yours, press **Share** "
         "there and choose **Anyone with the link**."),
     RefusalRow(GOOGLE_DRIVE, (404, 410), "", "The file is no longer on Google Drive.", "Choose another source."),
     # ---- a store that a site redirects to
     RefusalRow("", ADDRESS_RAN_OUT, "^@store=",
         "{host} redirects the download to {store}, which refuses it (HTTP {status}).",
-        "The problem is on their side: wait a few minutes and press ▶ again, or choose another source."),
+        "The problem is on their side: wait a few minutes and try again, or choose another source."),
     # ---- Hugging Face. To it a 401 without a code means that there is no such repository, not that a token is wanted
     # (huggingface_hub, utils/_http.py); a private repository is such a one.
     RefusalRow(HUGGING_FACE, (401,), "@x-error-code=gatedrepo",
@@ -80,7 +77,7 @@ REFUSALS: Final = (
         "{repo} is available only to people who have accepted its conditions."),
     RefusalRow(HUGGING_FACE, (403,), "@x-error-code=gatedrepo",
         "Your Hugging Face account has not accepted the conditions of {repo}.",
-        "Open {page}, accept them, and press ▶ again."),
+        "Open {page}, accept them, and try again."),
     RefusalRow(HUGGING_FACE, (403,), "fine-grained",
         "Your Hugging Face token does not have permission to read gated repositories.",
         "Make one with that permission at {token_page}, " + SAVE),
@@ -100,7 +97,7 @@ REFUSALS: Final = (
     RefusalRow(HUGGING_FACE, (401, 404), "",
         "{repo} is gone from Hugging Face, or private.",
         "Look at {page}. If you can see it there when you are logged in, make a token at {token_page}, save it as the "
-        "Colab secret {secret} (the key symbol on the left), and press ▶ again; if it is gone, choose another model.",
+        "Colab secret {secret} (the key symbol on the left), and try again; if it is gone, choose another model.",
         "{repo} may be private.", at_hand=True),
     RefusalRow(HUGGING_FACE, (403,), "@with=token",
         "Your Hugging Face token does not have the right to read {repo}.",
@@ -154,7 +151,7 @@ REFUSALS: Final = (
     RefusalRow("", (404,), "",
         "{name} is no longer there.", "Look at {page} for its new place; or choose another model, or another source."),
     RefusalRow("", (410,), "", "{name} was removed by its owner.", "Choose another model."),
-    RefusalRow("", (416,), "", "{name} is empty at {host}.", "Choose another source."),
+    RefusalRow("", (416,), "", "{name} is empty at {host}, or has changed there.", "Choose another source."),
     RefusalRow("", (429,), "", "{host} says there were too many downloads.", WAIT),
     RefusalRow("", (451,), "",
         "{host} is not available in the country this runtime is in.",

@@ -61,7 +61,7 @@ def unpack_bytecode(folder: Folder, say: Callable[[str], object] = lambda text: 
         return
     except (Problem, *DAMAGED):
         shutil.rmtree(part, ignore_errors=True)
-        say(f"{ARCHIVE} on your Drive was damaged: {take_away(folder)}.")
+        say(f"{ARCHIVE} on your Drive was damaged: {remove_archive(folder)}.")
         return
     os.replace(part, target)
 
@@ -79,7 +79,7 @@ def unpack_whole(data: bytes, target: Path) -> None:
             path.write_bytes(archive.read(entry))  # its CRC is compared
 
 
-def take_away(folder: Folder) -> str:
+def remove_archive(folder: Folder) -> str:
     """Have no archive on Drive; return what is done."""
     archive = folder.kept / ARCHIVE
     if archive.is_dir():
@@ -120,6 +120,6 @@ def discard_bytecode(folder: Folder) -> bool:
     for path in folder.python.rglob("__pycache__/*.pyc"):
         if is_compared(path):
             path.unlink()
-    take_away(folder)
+    remove_archive(folder)
     (folder.python / CAME).unlink()
     return True

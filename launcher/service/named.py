@@ -2,7 +2,7 @@
 
 import re
 from difflib import SequenceMatcher, get_close_matches
-from functools import cache
+from functools import lru_cache
 from pathlib import PurePosixPath
 from typing import Final
 
@@ -17,24 +17,9 @@ Named = tuple[str, Model | Address]  # what it is called in a row, and what it i
 SURE: Final = 0.85  # how like a name must be to be taken for it
 LIKELY: Final = 0.6  # and to be offered
 HALF: Final = 0.5  # of a name's letters: one short word of it may mean anything
-MOST_OFFERED: Final = 6
-IDLE_WORDS: Final = (
-    "base",
-    "model",
-    "models",
-    "checkpoint",
-    "extension",
-    "the",
-    "a",
-    "for",
-    "and",
-    "with",
-    "webui",
-    "add",
-    "install",
-)
+MOST_NAMES: Final = 6
+IDLE_WORD: Final = re.compile("base|models?|checkpoint|extensions?|the|a|for|and|with|webui|add|install")
 LONG_FORMS: Final = {"sd": ("stable", "diffusion"), "sdxl": ("stable", "diffusion", "xl")}
-FAMILY_WORDS: Final = dict(zip(("15", "21", "xl"), CONTROL_FAMILIES, strict=True))
 
 
 def extension(address: Address, name: str | None = None) -> tuple[str, Address]:
@@ -53,7 +38,7 @@ def names() -> dict[str, Named]:
 
 def named_in(text: str) -> list[Named]:
     """What a name means that leaves no doubt."""
-    if set(words_of(text)) >= {"usual", "extensions"}:
+    if words_of(text) == ("usual",):
         return [names()[name] for name in (*USUAL_EXTENSIONS, *USUAL_MODELS)]
     if found := re.match(r"control\s?-?\s?nets?(?!\w)[:\s]*(.*)$", text, re.IGNORECASE):
         return controls_of(found[1].lower())
@@ -78,9 +63,9 @@ def like(text: str) -> tuple[bool, list[str]]:
     if parts := [name for name, own in spelled.items() if any({*wanted} <= {*words} for words in own)]:
         long = [name for name in parts if len(whole) >= HALF * min(map(len, keys[name]))]
         parts.sort(key=lambda name: not {*wanted} <= {*spelled[name][0]})
-        return len(parts) == len(long) == 1, parts[:MOST_OFFERED]
+        return len(parts) == len(long) == 1, parts[:MOST_NAMES]
     near = {name: max(SequenceMatcher(None, whole, key).ratio() for key in own) for name, own in keys.items()}
-    best = sorted((name for name in near if near[name] >= LIKELY), key=lambda name: -near[name])[:MOST_OFFERED]
+    best = sorted((name for name in near if near[name] >= LIKELY), key=lambda name: -near[name])[:MOST_NAMES]
     numbers = {word for word in wanted if word.isdecimal()}
     alike = [name for name in best if near[name] >= SURE and any(numbers <= {*words} for words in spelled[name])]
     return len(alike) == 1, best
@@ -93,13 +78,13 @@ def others_of(thing: Model | Address) -> list[str]:
     return [thing.name, re.sub(r"(?i)^(a1111-)?(sd|stable-diffusion)-(webui-)?", "", thing.name)]
 
 
-@cache
+@lru_cache(1000)
 def words_of(name: str) -> tuple[str, ...]:
     """A name's words as they are compared: small letters, no dots in numbers, abbreviations in their long form."""
     plain = re.sub(r"(?<=\d)\.(?=\d)|(?<![a-z])v(?=\d)", "", name.lower())
     words = re.findall(r"\d+x(?![a-z])|\d+|[^\W\d_]+", plain)
     long = tuple(part for word in words for part in LONG_FORMS.get(word, (word,)))
-    return tuple(word for word in long if word not in IDLE_WORDS) or long
+    return tuple(word for word in long if not IDLE_WORD.fullmatch(word)) or long
 
 
 # ---- ControlNet
@@ -108,15 +93,16 @@ def words_of(name: str) -> tuple[str, ...]:
 def controls_of(choice: str) -> list[Named]:
     """The extension and the models for **canny xl** and the like; nothing where a word is neither."""
     tables = {name: table | catalog.OLD_CONTROL_MODELS.get(name, {}) for name, table in catalog.CONTROL_MODELS.items()}
+    family_of = {words_of(family)[-1]: family for family in CONTROL_FAMILIES}  # 15, 21, xl
     several, families, controls = {ESSENTIALS, ALL_CONTROLS}, list[str](), list[str]()
     plain = re.sub(r"\bstable diffusion\b|\bsd(?=[\d\s]|xl)|(?<=\d)\.(?=\d)|\.safetensors\b", "", choice)
     for word in re.findall(r"[^,\s]+", plain):
         near = get_close_matches(word, several.union(*tables.values()), 1, SURE - 0.1)
-        if word in FAMILY_WORDS:
-            families.append(FAMILY_WORDS[word])
+        if word in family_of:
+            families.append(family_of[word])
         elif near:
             controls += near
-        elif word not in IDLE_WORDS:
+        elif not IDLE_WORD.fullmatch(word):
             return []
     having = [family for family, table in tables.items() if {*controls} <= {*several, *table}]
     models = catalog.chosen_controls(",".join(families or having[:1] or CONTROL_FAMILIES[:1]), ",".join(controls))

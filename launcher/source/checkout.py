@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -27,7 +28,7 @@ from launcher.source.git import (
     last_words,
     main_branch,
 )
-from launcher.source.kept import note_origin, origin_of, pull_history, push_history
+from launcher.source.kept import note_origin, origin_of, pull_history, push_history, without_settings
 
 MAIN: Final = "master"  # the branch of a checkout whose repository has no other name for it
 EDITS: Final = "kept-changes"  # the folder on Drive with files that people changed on the machine
@@ -63,8 +64,10 @@ def keep_history(folder: Folder, history: Path, repository: Repository, step: St
         return wanted
     clear_stale_locks(history)
     there = folder.kept / repository.folder  # a repository that others made on Drive may have that commit
-    urls = (f"file://{there}",) if pinned and (there / ".git" / "HEAD").exists() else ()
-    for url in (*urls, *repository.urls):
+    if pinned and (there / ".git" / "objects").is_dir():
+        with without_settings(there) as url, suppress(CommandError):
+            return fetch_commit(history, url, wanted, step)
+    for url in repository.urls:
         try:
             commit = fetch_commit(history, url, wanted, step)
         except CommandError as error:

@@ -8,13 +8,16 @@ out of it, object by object, counts. Else it is left out, said, fetched anew and
 import os
 import re
 import shutil
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
 from launcher.core.files import copy_whole
 from launcher.core.folder import PART, Folder, make_folder_below
-from launcher.core.outside import LOST, make_way
+from launcher.core.outside import LOST, joined, make_way, read_bytes
+from launcher.core.problem import Problem
 from launcher.core.process import CommandError
 from launcher.core.session import read_object, write_object
 from launcher.core.status import Step
@@ -22,6 +25,7 @@ from launcher.source.git import COMMITS, answer, clear_stale_locks, fetch_commit
 
 SOURCE_DIR: Final = ".source"  # the folder with the two, in each repository's on Drive; the sync sweeps .oneclick
 BUNDLE: Final = f"{SOURCE_DIR}/commits.bundle"
+NAMES: Final = ("HEAD", "shallow", "packed-refs", "refs/heads/**/*", "refs/oneclick/used")  # of another's commits
 ORIGIN: Final = f"{SOURCE_DIR}/origin.json"  # a file of its own: with it a bundle that is lost can be fetched anew
 
 
@@ -36,7 +40,7 @@ def pull_history(folder: Folder, kept: Path, step: Step | None = None) -> Path:
     copy, there = copies(history)[0], changed_at(kept / BUNDLE)
     if newest_held(history) and there in (None, changed_at(copy)):
         return history
-    others = not there and (old / "HEAD").exists()
+    others = not there and (old / "objects").is_dir()
     origin = (origin_of_old(old) if others else read_object(kept / ORIGIN)) if extension else {}
     if not (there or others or origin):
         return history
@@ -58,6 +62,13 @@ def pull_history(folder: Folder, kept: Path, step: Step | None = None) -> Path:
         how = "it is replaced" if newest_held(history) or not extension else fetch_anew(history, step)
         if step:
             step.notice(f"The copy of {kept.name} on Google Drive was damaged: {how}.", about=f"copy of {kept}")
+    else:
+        if step and there and extension and not origin_of(history):
+            step.notice(
+                f"Where the extension {kept.name} came from is not known any more: that note on Google Drive was "
+                "damaged. It works, but to update it, remove it and add it again.",
+                about=f"origin of {kept}",
+            )
     if there:
         os.utime(copy, ns=(there, there))
     return history
@@ -116,10 +127,32 @@ def take_bundle(history: Path, bundle: Path) -> None:
 
 def take_over(history: Path, kept: Path) -> None:
     """Take the commit that is used of another's repository on Drive. Raises `CommandError` for a damaged one."""
-    try:
-        fetch_commit(history, f"file://{kept}", "refs/oneclick/used")  # the name that 1.2.0 had for it
-    except CommandError:
-        fetch_commit(history, f"file://{kept}", "HEAD")
+    with without_settings(kept) as url:
+        try:
+            fetch_commit(history, url, "refs/oneclick/used")  # the name that 1.2.0 had for it
+        except CommandError:
+            fetch_commit(history, url, "HEAD")
+
+
+@contextmanager
+def without_settings(kept: Path) -> Iterator[str]:
+    """The address of another's repository on Drive, with its objects and names, but with no settings of its own.
+
+    Settings name programs, and damaged ones hide a sound repository from git.
+    """
+    with tempfile.TemporaryDirectory() as place:
+        made, there = Path(place), kept / ".git"
+        git("init", "--quiet", "--bare", "--template=", "--initial-branch=none", str(made))
+        (made / "objects" / "info").mkdir(exist_ok=True)
+        (made / "objects" / "info" / "alternates").write_text(f"{there / 'objects'}\n")
+        names = [path for pattern in NAMES for path in there.glob(pattern) if path.is_file()]
+        for path in names:
+            with suppress(Problem, OSError):  # without that name
+                text, copy = read_bytes(path), joined(made, str(path.relative_to(there)))
+                if path.name != "HEAD" or re.match(rb"(ref: refs/heads/|[0-9a-f]{40})", text):
+                    copy.parent.mkdir(parents=True, exist_ok=True)
+                    copy.write_bytes(text)
+        yield f"file://{made}"
 
 
 def origin_of_old(repository: Path) -> dict[str, str | None]:

@@ -16,14 +16,14 @@ from launcher.core.outside import Damaged, parsed_text, read_bytes, set_aside
 from launcher.webui.settings_files import keep_copy
 
 TEXTS: Final = ("styles*.csv", "params.txt", "log/images/log.csv")
-COPIES: Final = (".broken-", ".before-")  # in the names of what was set aside
-SEPARATORS: Final = (",", ";", "\t")
+NOT_IN_USE: Final = (".broken-", ".before-")  # in the names of what was set aside
+DELIMITERS: Final = (",", ";", "\t")
 
 
 def check_texts(data: Path) -> list[str]:
     """Set aside what is no text, and write what A1111 could not read so that it can; returns what to say."""
     found = [path for pattern in TEXTS for path in sorted(data.glob(pattern))]
-    said = [check_text_file(path) for path in found if not any(mark in path.name for mark in COPIES)]
+    said = [check_text_file(path) for path in found if not any(mark in path.name for mark in NOT_IN_USE)]
     return [sentence for sentence in said if sentence]
 
 
@@ -46,7 +46,7 @@ def with_commas(text: str) -> str:
 
     Raises `Damaged` where these are none, and `csv.Error`.
     """
-    for separator in SEPARATORS:
+    for separator in DELIMITERS:
         reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=separator, skipinitialspace=True)
         columns = reader.fieldnames or ()
         if "name" in columns and {"prompt", "text"} & {*columns}:

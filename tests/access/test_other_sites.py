@@ -235,7 +235,7 @@ def test_a_page_elsewhere_cannot_use_the_login(
     window.evaluate(SEND % f"{link}/oneclick/restart")
     window.evaluate(SEND % f"{link}/run/predict")
     assert paths(door, "POST") == []
-    assert door.service.asked.count("/restart") == 0
+    assert door.service.asked.count("POST /restart") == 0
     for kind in ("img", "script", "iframe"):
         window.evaluate(LOAD % (kind, f"{link}/{kind}"))
     window.evaluate(ASK % (f"{link}/fetch", "GET"))

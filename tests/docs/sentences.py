@@ -22,7 +22,7 @@ ROOMS = {
     "service": "Adding models and extensions",
     "notebook": "The notebook",
 }
-SAID_BY = ("Problem", "Offered", "RefusalRow", "Meaning", "KnownProblem")
+SAID_BY = ("Problem", "Offered", "RefusalRow", "KnownFault", "KnownProblem")
 
 
 def placeholder(node: ast.expr) -> str:
@@ -87,7 +87,7 @@ def problems() -> dict[str, list[tuple[str, str]]]:
         for path in sorted((ROOT / "launcher" / room).rglob("*.py")):
             module = ".".join(path.relative_to(ROOT).with_suffix("").parts)
             source = path.read_text()
-            names = vars(importlib.import_module(module)) if "Problem" in source or "Meaning" in source else {}
+            names = vars(importlib.import_module(module)) if any(word in source for word in SAID_BY) else {}
             said |= dict.fromkeys(pairs(ast.parse(source), names))
         remedies = {do for _, do in said}
         found[title] = [(what, do) for what, do in said if what not in remedies]

@@ -7,7 +7,9 @@ from unittest import mock
 import pytest
 
 from launcher.core.folder import Folder
-from launcher.extensions.extension import put_extensions, switch
+from launcher.drive.remembered import Remembered
+from launcher.extensions.extension import put_extensions, switch, switched_off
+from launcher.launch.start import keep_switched_off
 from launcher.source.git import PLACED_MARK
 from launcher.source.kept import pull_history
 from launcher.webui.arguments import check_arguments
@@ -153,3 +155,14 @@ def test_a_garbled_preload_of_an_extension_stops_no_launch(folder: Folder, conte
     (folder.data / "extensions" / "nice").mkdir(parents=True)
     (folder.data / "extensions" / "nice" / "preload.py").write_bytes(content)
     check_arguments(folder.code, folder.data, ("--medvram",))
+
+
+def test_an_extension_that_was_off_stays_off_when_drive_lost_the_settings(folder: Folder) -> None:
+    switch(folder, off=["nice", "other"])
+    Remembered.write(folder.kept, switched_off=["nice", "other"], extensions={})
+    (folder.data / "config.json").unlink()
+    keep_switched_off(folder)
+    assert switched_off(folder) == {"nice", "other"}
+    switch(folder, on=["nice"])
+    keep_switched_off(folder)
+    assert switched_off(folder) == {"other"}, "what a person switched on since stays on"

@@ -7,6 +7,7 @@ import pickle
 import re
 import threading
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -207,7 +208,7 @@ def test_a_repository_with_one_model_is_enough_and_with_several_one_is_named(hub
     assert resolve_link("https://huggingface.co/own/model", "").name == "model.safetensors"
     hub.add("own/model", "second.safetensors", safetensors(1000))
     with pytest.raises(
-        Problem, match=r"own/model has 2 model files: model\.safetensors, second\.safetensors.*#model\.safetensors"
+        Problem, match=r"own/model has these model files: model\.safetensors, second\.safetensors.*#model\.safetensors"
     ):
         resolve_link("https://huggingface.co/own/model", "")
     assert (
@@ -269,6 +270,19 @@ def test_nobody_is_asked_for_a_token_that_may_be_in_vain(folder: Folder, hub: Hu
     with pytest.raises(Problem, match="gone from Hugging Face, or private"):
         ensure_linked_model(made, "https://huggingface.co/own/gone/blob/main/model.safetensors", "checkpoint")
     assert asked == [("HF_TOKEN", "")]
+
+
+def test_a_password_kept_for_other_programs_goes_nowhere(
+    hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "netrc").write_text("default login me password secret\n")
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    hub.redirect, hub.tokens, hub.private = True, {"hf_mine": {"name": "me"}}, {"own/model": {"hf_mine"}}
+    assert resolve_hub_file(FILE, "hf_mine").size
+    assert [entry["auth"] for entry in hub.log] == ["Bearer hf_mine", None]
+    with pytest.raises(TokenNeeded):
+        resolve_hub_file(FILE, "")
+    assert hub.log[-1]["auth"] is None
 
 
 def test_a_source_that_takes_for_ever_is_not_waited_for(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -123,15 +123,16 @@ def test_every_row_is_met_by_an_answer() -> None:
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.place} {case.status} {case.said}")
 def test_a_remedy_can_help(case: Case) -> None:
-    """Waiting is for what may pass, ▶ for what changed meanwhile, a token for the sites that have one, and a page is
-    named by its address.
+    """Waiting is for what may pass, another try for what changed meanwhile, a token for the sites that have one; a page
+    is named by its address.
     """
     row, refused = case.refused()
     do, passes = str(refused.do), refused.answer.may_pass  # type: ignore[union-attr]
     assert not re.search(r"[{}]", f"{refused}"), "something is not filled in"
     assert do.startswith("Wait a few minutes") <= passes
     assert ("secret" in do) <= (case.place in TOKENS)
-    assert ("▶" in do) <= (passes or "secret" in do or "accept them" in do)
+    assert "▶" not in do, "it is read on the page and beside the Add box, too"
+    assert ("try again" in do) <= (passes or "secret" in do or "accept them" in do)
     assert ("in your browser" in do) <= (PAGES[case.place] in do)
     assert isinstance(refused, TokenNeeded) == bool(row.reason and not case.token)
     if isinstance(refused, TokenNeeded):

@@ -169,7 +169,7 @@ def test_somebody_elses_module_called_launcher_is_recognised(kernels: Kernels, h
     kernel.run("import launcher")
     told = press(kernel, cell_source("launch", checkpoint=WRONG))
     assert f"This notebook has imported another module called launcher ({home / 'launcher.py'})" in told
-    assert "Restart session" in told
+    assert "Restart the kernel" in told
 
 
 # A function of each floor, called so that it raises.
@@ -178,7 +178,7 @@ ERRORS = {
     "models": "from launcher.models.pasted import safe_name; safe_name(1)",
     "ui": "from launcher.ui.text import in_bytes; in_bytes('x')",
     "source": "from launcher.source.git import last_words; last_words(None)",
-    "webui": "from launcher.webui.arguments import argument_names; argument_names('(')",
+    "webui": "from launcher.webui.arguments import argument_names; argument_names(1)",
     "colab": "from launcher.colab.notebook import values_in; values_in(1)",
     "python": "from launcher.python.lock import packages_for; packages_for(1)",
     "drive": "from launcher.drive.mount import mount_problem; mount_problem('x', [], 0.0)",

@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -131,6 +132,24 @@ def test_the_pages_status_has_no_password_and_no_question(service: Service) -> N
     assert "the-password" in json.dumps(ask(service, "GET", "/status")[1])
     service.faces.remove("a")
     asking.join()
+
+
+def test_a_question_in_the_notebook_is_named_on_the_page_and_what_it_asks_is_not(service: Service) -> None:
+    service.faces.comes("a", 0)
+
+    def put() -> None:
+        with pytest.raises(NotAnswered):
+            service.faces.ask(0, "token", name="SECRET")
+
+    asking = threading.Thread(target=put)
+    asking.start()
+    wait(service.faces.open_questions, 5, "the question")
+    said = "A question waits for your answer in the notebook."
+    assert said in ask(service, "GET", "/status", page=True)[1]["notices"]
+    assert said not in ask(service, "GET", "/status")[1]["notices"]
+    service.faces.remove("a")
+    asking.join()
+    assert said not in ask(service, "GET", "/status", page=True)[1]["notices"]
 
 
 # ---- malformed, huge, slow
@@ -296,6 +315,41 @@ def test_what_another_version_noted_of_its_launch_is_taken_as_far_as_it_is_known
     assert noted(session) == {"drive_folder": "art", "api": True, "extra_arguments": "--theme 'a b'"}
 
 
+def test_a_face_is_told_what_takes_effect_when(service: Service) -> None:
+    service.launch = service._new_launch({})
+    ask(service, "POST", "/choices", {"choices": {"give_back_after": 5, "extra_arguments": "--theme dark"}})
+    (said,) = ask(service, "GET", "/status", page=True)[1]["notices"]
+    assert said.startswith("Taken over: give_back_after. Taken over at the next restart: extra_arguments.")
+    ask(service, "POST", "/choices", {"choices": {"api": True}}, page=True)
+    assert ask(service, "GET", "/status")[1]["notices"] == ["Taken over: api."]
+
+
+def test_the_machine_stays_longer_on_request_whether_it_is_used_or_not(service: Service) -> None:
+    assert ask(service, "POST", "/extend", {"minutes": 30}, page=True)[0] == 409, "nothing runs"
+    launch = service.launch = service._new_launch({})
+    service.status.show(state=State.READY)
+    assert ask(service, "POST", "/extend", {"minutes": 30}, page=True)[0] == 409, "it is never given back"
+    launch.choose({"give_back_after": 10})
+    first = ask(service, "GET", "/status", page=True)[1]["given_back_at"]
+    assert first == launch.used_at + 600
+    for minutes, code in ((30, 202), (0, 400), (-30, 400), (100_000, 400)):
+        assert ask(service, "POST", "/extend", {"minutes": minutes}, page=True)[0] == code
+    version = ask(service, "GET", "/status")[1]["version"]
+    assert launch.given_back_at == first + 1800
+    ask(service, "POST", "/used", {"ago": 0}, page=True)
+    assert ask(service, "GET", f"/status?after={version}")[1]["given_back_at"] == first + 1800, "use takes nothing away"
+    service.status.show(state=State.OFF)
+    assert ask(service, "GET", "/status")[1]["given_back_at"] == 0
+
+
+@pytest.mark.parametrize(("colab", "offered"), [(True, ["stop", "give back"]), (False, ["stop"])])
+def test_only_what_was_lent_can_be_given_back(service: Service, colab: bool, offered: list[str]) -> None:
+    launch = service.launch = service._new_launch({})
+    launch.machine = replace(launch.machine, colab=colab)
+    service.status.show(state=State.READY, buttons=("stop",))
+    assert ask(service, "GET", "/status", page=True)[1]["buttons"] == offered
+
+
 @pytest.mark.parametrize(("models", "keep"), [("kept/x", "nothing"), ("models", "images and settings")])
 def test_of_a_web_ui_whose_launch_nobody_noted_the_folder_and_what_is_kept_are_found(
     session: Session, models: str, keep: str
@@ -370,7 +424,7 @@ def test_a_stopped_job_is_stopped_and_only_undo_takes_something_away(service: Se
     assert "Nothing is called **xyzzy**" in ask(service, "GET", "/status")[1]["jobs"]["1"]["steps"][0]["problem"]
     assert ask(service, "DELETE", path)[0] == 202
     assert ask(service, "DELETE", path, {"undo": True})[0] == 409, "it has added nothing"
-    job = service._jobs[told["job"]]
+    job = service.jobs._jobs[told["job"]]
     file = job.launch.folder.models / "Lora" / "style.safetensors"
     file.parent.mkdir(parents=True)
     file.write_bytes(b"x")
@@ -388,7 +442,7 @@ def test_a_stopped_job_is_stopped_and_only_undo_takes_something_away(service: Se
 def test_a_page_may_write_anything_into_add_and_programs_are_refused_row_by_row(service: Service) -> None:
     fields = {"what": "adetailer\nxyzzy", "kind": "", "file_name": ""}
     number = ask(service, "POST", "/add", fields, page=True)[1]["job"]
-    job = service._jobs[number]
+    job = service.jobs._jobs[number]
     wait(lambda: job.status.now.over, 20, "the end of the job")
     assert [row.problem[:40] for row in job.status.now.steps] == [
         "adetailer is an extension, which is a pr", "Nothing is called **xyzzy**: no model in",

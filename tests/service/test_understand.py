@@ -50,6 +50,7 @@ KNOWN = ("dreamshaper", "adetailer", "controlnet canny, depth", "AI/old, new")
             "https://huggingface.co/own/loras/tree/main/My Loras",
             ["https://huggingface.co/own/loras/tree/main/My%20Loras"],
         ),
+        ("https://hf.co/own/loras#LORA/Line Art.pt", ["https://hf.co/own/loras#LORA/Line%20Art.pt"]),
         (f"{PAGE} b.safetensors", [PAGE]),
         (f"{FILE} other.safetensors", [FILE]),
         (f"wget -c \\\n  {FILE} \\\n  -O x", [FILE]),

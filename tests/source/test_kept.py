@@ -107,7 +107,8 @@ def as_1_2_0_kept_it(kept: Path, url: str, name: str) -> str:
     """A repository on Drive as launchers up to 1.2.0 kept it: no files, no branch, one name; the commit."""
     (kept / ".git").mkdir(parents=True)
     git("init", "-q", "--template=", str(kept))
-    git("fetch", "-q", "--no-tags", "--depth=1", f"{url}{name}.git", "HEAD", at=kept)
+    one_pack = ("-c", "fetch.unpackLimit=1")
+    git(*one_pack, "fetch", "-q", "--no-tags", "--depth=1", f"{url}{name}.git", "HEAD", at=kept)
     commit = git("rev-parse", "FETCH_HEAD", at=kept)
     git("update-ref", "refs/oneclick/used", commit, at=kept)
     git("config", "remote.origin.url", f"https://github.com/{name}.git", at=kept)
@@ -267,7 +268,8 @@ def test_the_file_with_an_extensions_address_may_be_damaged(
     damage(origin)
     machine, heard = another(folder), Heard()
     put_extensions(machine, heard)
-    assert heard.notices == []
+    unseen = damage is one_bit_flipped_in_each_line  # it is an address still
+    assert ["not known any more" in text for text in heard.notices] == [True] * (not unseen)
     assert (machine.data / "extensions/nice/one").exists()
     put_extensions(folder, Heard())
     assert json.loads(origin.read_text()) == content, "the machine that has it mends it"
@@ -328,7 +330,9 @@ def test_whatever_became_of_a_folder_by_1_2_0_a_launch_goes_on_and_keeps_a_good_
 ) -> None:
     for place, upstream in ((folder.kept, WEBUI), (folder.kept / "repositories/BLIP", PARTS["BLIP"])):
         as_1_2_0_kept_it(place, world.git.url, upstream)
-        for path in list((place / ".git").glob(name)):
+        paths = list((place / ".git").glob(name))
+        assert paths
+        for path in paths:
             damage(path)
     bring(folder)
     world.git.log.clear()

@@ -460,7 +460,12 @@ def with_card(at: Surroundings, patch: pytest.MonkeyPatch) -> Callable[[], objec
 RUN_CELL = """
 import ast, asyncio, sys
 cell = compile(open(sys.argv[1], encoding="utf-8").read(), "cell", "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
-asyncio.run(eval(cell, {}))
+try:
+    asyncio.run(eval(cell, {}))
+except Exception as error:
+    if type(error).__name__ != "CellFailed":
+        raise
+    print(error)
 """
 
 

@@ -106,7 +106,7 @@ def ask_civitai(wanted: CivitaiLink, key: str) -> tuple[str, dict[str, Any]]:
             continue
         if isinstance(told, dict):
             return host, told
-    raise problem or Problem("Civitai answers something that makes no sense.", "Wait a few minutes and press ▶ again.")
+    raise problem or Problem("Civitai answers something that makes no sense.", "Wait a few minutes and try again.")
 
 
 def newest(told: dict[str, Any]) -> dict[str, Any]:
@@ -182,14 +182,14 @@ def addresses_of(host: str, version: dict[str, Any], file: dict[str, Any]) -> li
 
 def first_that_is_there(remote: Remote, addresses: list[str]) -> Remote:
     """With size and version of the file, if one may have it."""
-    for address in addresses:
-        asked = replace(remote, url=address)
+    *others, last = (replace(remote, url=address) for address in addresses)
+    for other in others:
         try:
-            return replace(probe(asked), name=remote.name)
+            return replace(probe(other), name=remote.name)
         except Refused as refused:
-            if refused.answer.status != 404 or address == addresses[-1]:
+            if refused.answer.status != 404:
                 raise
-    raise AssertionError("there is always an address")
+    return replace(probe(last), name=remote.name)
 
 
 def text_of(entry: Any, name: str) -> str:

@@ -51,7 +51,7 @@ def detect(link: str) -> str | None:
         if site_among(parts.hostname, (host,)) and (found := re.fullmatch(page, parts.path)):
             return found.expand(address)
     if site_among(parts.hostname, ("dropbox.com",)):
-        if re.match(r"/(?:scl/fo|sh)/", parts.path):
+        if re.match(r"/(?:scl/fo|sh)/", parts.path) and not MODEL_NAME.search(parts.path):
             what = "The link leads to a folder of Dropbox, not to a file."
             raise Problem(what, "Open the folder, press **Share** next to the file, and copy that link.")
         query = [pair for pair in parse_qsl(parts.query) if pair[0] not in ("dl", "raw")]

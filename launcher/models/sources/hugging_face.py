@@ -74,13 +74,15 @@ def detect(link: str) -> HubLink | None:
     shown = parse_qs(parts.query).get("show_file_info", [""])[0]
     meant = HubLink(name=unquote(parts.fragment) or shown, token=token[0] if token else "")
     name, _, revision = unquote(name).partition("@")  # hf://OWNER/NAME@BRANCH/FILE
-    repo = HubFile(f"{unquote(owner)}/{name}", "", revision or "main", repo_type=repo_type or "model")
+    repo = HubFile(
+        f"{unquote(owner)}/{name.removesuffix('.git')}", "", revision or "main", repo_type=repo_type or "model"
+    )
     rest = [word for word in rest if word]
-    if not rest:
+    if len(rest) < 2 and (not rest or rest[0] in ("tree", *FILE_WORDS)):
         return replace(meant, folders=(repo,))
-    if rest[0] in FILE_WORDS:
+    if rest[0] in FILE_WORDS and len(rest) > 2:
         return replace(meant, files=tuple(cut for cut in cuts(repo, rest[1:]) if cut.filename))
-    if rest[0] == "tree":
+    if rest[0] in ("tree", *FILE_WORDS):
         return replace(meant, folders=cuts(repo, rest[1:]))
     if rest[-1].lower().endswith((*NEW_ENDINGS, *OLD_ENDINGS)):  # as a program writes it
         return replace(meant, files=(replace(repo, filename=unquote("/".join(rest))),))
@@ -146,12 +148,13 @@ def only_model(folder: HubFile, name: str, token: str) -> HubFile:
     named = [path for path in there if name and f"/{path}".endswith(f"/{name}")]
     exact = [path for path in (f"{below}{name}", name) if path in named]
     models = exact[:1] or named or models_among(there, below)
-    if len(models) == 1:
+    if len(models) == 1 and bool(name) == bool(named):
         return replace(folder, filename=models[0])
     if not models:
         no_model(folder, there)
     raise Offered(
-        f"{folder.repo} has {len(models)} model files: {', '.join(models[:8])}{' …' if models[8:] else ''}.",
+        f"{folder.repo} has {f'no file {name}, but ' if name and not named else ''}these model files: "
+        f"{', '.join(models[:8])}{' …' if models[8:] else ''}.",
         f"Choose one. Its link is the page's with # and its name, for example {folder.page}#{models[0]}.",
         tuple((label(path, sizes[path]), page_of(replace(folder, filename=path))) for path in models[:MOST_BUTTONS]),
     )
