@@ -228,7 +228,7 @@ def _come_up(launch: Launch, plan: Plan, checkpoint: str) -> None:
     """
     launch.webui.start(plan)
     with ThreadPoolExecutor(1) as pool:
-        inspection = pool.submit(_inspect, launch, plan, checkpoint)
+        inspection = pool.submit(_inspect, launch)
         try:
             wait_until_ready(launch, unless=lambda: inspection.done() and inspection.result()[1])
         except Problem:
@@ -249,11 +249,17 @@ def _come_up(launch: Launch, plan: Plan, checkpoint: str) -> None:
         note_works(launch.folder, found)
 
 
-def _inspect(launch: Launch, plan: Plan, checkpoint: str) -> tuple[Inspection, bool]:
+def _inspect(launch: Launch) -> tuple[Inspection, bool]:
     """What is found of its packages and the card, and whether it is useless as it was started."""
+    flags = _flags_of_card(launch)
     found = inspect_packages(launch.folder, has_card=bool(launch.machine.gpu))
     compare_card(launch, found)
-    return found, found.cause is not None or plan_of(launch, checkpoint) != plan
+    return found, found.cause is not None or _flags_of_card(launch) != flags
+
+
+def _flags_of_card(launch: Launch) -> tuple[str, ...]:
+    machine = launch.machine
+    return machine_arguments(machine.gpu, machine.memory, machine.card_memory)
 
 
 def wait_until_ready(launch: Launch, unless: Callable[[], bool] = lambda: False) -> None:

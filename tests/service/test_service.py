@@ -24,6 +24,8 @@ from launcher.drive.remembered import Remembered
 from launcher.launch.remember import settings_of
 from launcher.service import server
 from launcher.service.choices import asked_by, differences, noted, of_running, of_this_machine
+from launcher.service.job_list import MOST_AT_WORK
+from launcher.service.jobs import JOBS
 from launcher.service.questions import NotAnswered
 from launcher.service.service import Service
 from tests.world.wait import wait
@@ -451,3 +453,19 @@ def test_a_page_may_write_anything_into_add_and_programs_are_refused_row_by_row(
     assert [row.problem[:40] for row in job.status.now.steps] == [
         "adetailer is an extension, which is a pr", "Nothing is called **xyzzy**: no model in",
     ]  # fmt: skip
+
+
+def test_so_much_at_once_is_refused_and_some_is_done(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    over = threading.Event()
+
+    def waits(job: object, what: str = "") -> None:
+        over.wait(30)
+
+    monkeypatch.setitem(JOBS, "add_model", waits)
+    asked = {"do": "add_model", "fields": {"what": "x"}}
+    codes = [ask(service, "POST", "/add", asked, page=True)[0] for _ in range(100)]
+    over.set()
+    assert codes.count(202) == MOST_AT_WORK
+    assert codes.count(429) == 100 - MOST_AT_WORK
+    wait(lambda: not service.jobs.at_work, 10, "their end")
+    assert ask(service, "POST", "/add", asked, page=True)[0] == 202
