@@ -132,6 +132,7 @@ def test_where_there_are_several_web_uis_a_button_says_which_and_without_a_perso
         kernel.wait(lambda: "Whose models, images and settings shall be used?" in kernel.html(), 60, "the question")
         assert "Link and login" in kernel.html()
         assert not (place.session / "door.pid").exists(), "the link waits for the choices of that folder"
+        kernel.wait(lambda: any(s.get("description") == "old" for s in kernel.widgets.values()), 10, "the buttons")
         kernel.press_button("old")
         wait_ready(kernel)
         assert "Whose models" not in kernel.html()
