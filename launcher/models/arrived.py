@@ -1,5 +1,6 @@
 """A file that is all there: inspected, unpacked, and given its name in the folder of its kind."""
 
+import filecmp
 import shutil
 from collections.abc import Callable
 from glob import escape
@@ -12,7 +13,7 @@ from launcher.models.archive import UNREADABLE_ZIP, Member, open_zip, packed_fil
 from launcher.models.fetcher import Fetcher
 from launcher.models.identify import OLD_ENDINGS, WEIGHTS, identify, identify_beginning
 from launcher.models.kinds import FAMILIES, KIND_ENDINGS, Format, ModelFile, a_kind
-from launcher.models.names import free_to_list, listed_name
+from launcher.models.names import free_to_list, listed_name, same_to_the_web_ui
 from launcher.models.pasted import safe_name
 from launcher.models.remote import Interrupted
 
@@ -55,7 +56,13 @@ def put(fetcher: Fetcher, part: Path, target: Path, seen: ModelFile, kind: str, 
     elif kind:
         refuse_other_kind(target.name, seen.kind, kind)
     name = target.stem + ending_for(target.suffix, seen.format, kind)
-    path = free_to_list(folder / listed_name(name, kind), kind)
+    wanted = folder / listed_name(name, kind)
+    twin = wanted if wanted.exists() else same_to_the_web_ui(fetcher.folder, wanted.name, kind)
+    if twin and filecmp.cmp(part, twin, shallow=False):  # it came in an archive, of which nobody knew what is in it
+        part.unlink()
+        fetcher.used.append(twin)
+        return twin
+    path = free_to_list(fetcher.folder, wanted, kind)
     path.parent.mkdir(exist_ok=True)
     shutil.move(part, path)  # embeddings lie on Drive even where other models do not
     fetcher.added.append(path)

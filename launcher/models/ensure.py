@@ -124,13 +124,13 @@ def file_of_kind(fetcher: fetch.Fetcher, remote: Remote, settle: Settle | None) 
     """The file in the folder of its kind: one that is there, or fetched under a name that the web UI lists."""
     step, folder, own = fetcher.step, place_for(fetcher.folder, remote.kind), Path(remote.name)
     for name in (own.name, f"{own.stem}-{remote.tag[:8]}{own.suffix}"):  # always the second for the same file
-        target = same_to_the_web_ui(folder, name, remote.kind) or folder / name
+        target = same_to_the_web_ui(fetcher.folder, name, remote.kind) or folder / name
         if not fetch.sound_or_set_aside(fetcher, target):
             return fetch.fetch_remote(fetcher, replace(remote, name=name), folder, remote.kind, settle)
         if until_stopped(step.stop, partial(fetch.same_as_remote, fetcher, target, remote)):
             step.say(f"{target.name} is ready")
             return target
-        where = target.relative_to(folder).as_posix()
+        where = target.relative_to(folder).as_posix() if folder in target.parents else target.name
         step.notice(f"There is already another file called {where}; it was left as it is.")
     raise Problem(
         f"There are already two other files called {remote.name} in your models folder.",

@@ -1,7 +1,6 @@
 """What belongs to a file: a name that says something and that the web UI lists, its configuration, its extension."""
 
 import json
-from pathlib import Path
 
 import pytest
 import yaml  # type: ignore[import-untyped]
@@ -80,6 +79,8 @@ def link(name: str, repo: str = "own/model") -> str:
         ("V1.safetensors", "A nice style", "A nice style.safetensors"),
         ("v1.5.safetensors", "Pixel/Art: best!", "Pixel-Art- best.safetensors"),
         ("001.safetensors", "Style", "Style.safetensors"),
+        ("1190596.safetensors", "NoobAI", "NoobAI.safetensors"),
+        ("pytorch_lora_weights_v2.safetensors", "lcm", "lcm_v2.safetensors"),
         ("model.safetensors", "", "model.safetensors"),
         ("modelshoot.safetensors", "x", "modelshoot.safetensors"),
         ("v1-5-pruned-emaonly.safetensors", "x", "v1-5-pruned-emaonly.safetensors"),
@@ -155,11 +156,24 @@ def test_the_same_file_in_a_folder_of_ones_own_is_the_one(hub: Hub, folder: Fold
     assert not (folder.models / "Lora" / "style.safetensors").exists()
 
 
-def test_a_free_name_is_free_for_the_web_ui_too(tmp_path: Path) -> None:
-    (tmp_path / "sub").mkdir()
-    (tmp_path / "sub" / "a.pt").write_bytes(b"")
-    assert free_to_list(tmp_path / "a.safetensors", "LoRA").name == "a (2).safetensors"
-    assert free_to_list(tmp_path / "a.safetensors", "checkpoint").name == "a.safetensors"
+@pytest.mark.parametrize("below", ["Lora/elsewhere", "LyCORIS"])
+def test_what_lies_elsewhere_on_drive_hides_a_name_too(hub: Hub, folder: Folder, below: str) -> None:
+    hub.add("own/model", "style.safetensors", tensors(LORA))
+    there = folder.data / "models" / below
+    there.mkdir(parents=True, exist_ok=True)
+    (there / "style.safetensors").write_bytes(tensors(LORA | {"alpha": (1,)}))
+    made, _, _ = fetcher(folder)
+    name = ensure_linked_model(made, link("style.safetensors"))
+    assert name.startswith("style-")
+    assert ensure_linked_model(made, link("style.safetensors")) == name
+
+
+def test_a_free_name_is_free_for_the_web_ui_too(folder: Folder) -> None:
+    place = folder.models / "Lora"
+    (place / "sub").mkdir(parents=True)
+    (place / "sub" / "a.pt").write_bytes(b"")
+    assert free_to_list(folder, place / "a.safetensors", "LoRA").name == "a (2).safetensors"
+    assert free_to_list(folder, place / "a.safetensors", "checkpoint").name == "a.safetensors"
 
 
 # ---- an old file, of which nobody says what it is
