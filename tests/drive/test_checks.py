@@ -282,9 +282,9 @@ def test_a_bomb_of_checksums_is_not_unpacked() -> None:
 
 
 def parse_as(name: str, data: bytes) -> Callable[[Path], object]:
-    def parse(folder: Path) -> object:
+    def parse(folder: Path) -> None:
         (folder / "part").write_bytes(data)
-        return check_file(folder / "part", name, None, folder)
+        check_file(folder / "part", name, None, folder)
 
     return parse
 

@@ -4,6 +4,7 @@ import json
 import sys
 import traceback
 from pathlib import Path
+from typing import Any
 
 STYLES = ("one", "two")
 DEFAULTS = {
@@ -14,7 +15,7 @@ DEFAULTS = {
 }  # fmt: skip
 
 
-def add_component(settings: dict[str, object], name: str, usual: object) -> None:
+def add_component(settings: dict[str, Any], name: str, usual: object) -> None:
     saved = settings.get(name)  # AttributeError of `null` and of a list
     if saved is None:
         settings[name] = usual
