@@ -17,7 +17,7 @@ WORKERS ?= 6
 MINUTES ?= 120
 unexport PYTHONDONTWRITEBYTECODE  # else every kernel compiles IPython anew, 3 s each
 
-.PHONY: run test suite check notebook real real-outputs real-extensions colab faults garbled machines attacks long-run first-path shots bench bench-card catalog docs lock pins setup clean
+.PHONY: run test suite check notebook real real-outputs real-extensions colab faults garbled machines attacks long-run first-path shots bench bench-card card catalog docs lock pins setup clean
 
 run: setup
 	$(PYTHON) -m launcher.notebook.build
@@ -94,6 +94,10 @@ bench: setup
 # Where there is a card: MACHINE is the launcher's folder there, CHECKPOINTS has models to paint with.
 bench-card:
 	python3 -m tests.programs.bench_card --machine $(MACHINE) --checkpoints $(CHECKPOINTS) --work run/bench-card
+
+# Where there is a card: what only a real one shows, on a machine with torch and nothing else.
+card:
+	python3 -m tests.programs.card
 
 catalog: setup
 	$(PYTHON) -m tests.programs.catalog

@@ -4,46 +4,43 @@ import base64
 import hashlib
 import html
 import time
+from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Final
 
-from launcher import __version__
 from launcher.access.auth import USER
 from launcher.core.snapshot import Snapshot, State
-from launcher.ui.html import steps_html, told_html
+from launcher.ui.actions import ADD_USUAL, STAY, Action, ending, going_on, of_job
+from launcher.ui.choices import choices_form
+from launcher.ui.html import (
+    action_html,
+    facts_text,
+    given_back_html,
+    job_html,
+    steps_html,
+    told_html,
+)
+from launcher.ui.text import are_steps_open, live_text, report, steps_line
 
 OWN_PAGES: Final = "/oneclick/"  # A1111 has nothing there
-# Draws the page anew where it stands, and only what changed: one that is loaded again loses a screen reader's place. In
-# place of the web UI it gives way once that answers; on its own address it stays while the web UI restarts, and then
-# leads back to it, not before: leaving would take back what is being asked. While a button is held down nothing is
-# drawn: a press on one that goes meanwhile is lost.
-STATUS_SCRIPT: Final = (
-    "addEventListener('DOMContentLoaded',()=>{const own=location.pathname=='OWN',"
-    "state=()=>document.querySelector('h1').dataset.state,busy=()=>/^(re)?starting$/.test(state());"
-    "let went=busy(),held=false;addEventListener('pointerdown',()=>held=true);"
-    "for(const e of['pointerup','pointercancel'])addEventListener(e,()=>setTimeout(()=>held=false));"
-    "const draw=async()=>{let r;try{r=await fetch(location.href,{headers:{Accept:'text/html'}})}catch(e){return}"
-    "if(!own&&r.status!=503)return location.reload();"
-    "const d=new DOMParser().parseFromString(await r.text(),'text/html').querySelectorAll('main>*');"
-    "if(held)return;const now=document.querySelector('main').children;"
-    "if(now.length!=d.length)now[0].parentNode.replaceChildren(...d);"
-    "else d.forEach((e,i)=>{if(!e.isEqualNode(now[i]))now[i].replaceWith(e)});"
-    "went=went||busy();if(own&&went&&state()=='ready')location.replace('/')};"
-    "document.addEventListener('submit',async e=>{e.preventDefault();"
-    "try{await fetch('OWNapi/restart',{method:'POST',body:'{}'})}catch(e){}await draw()});setInterval(draw,1000)})"
-).replace("OWN", OWN_PAGES)
-# What each state means for who looks, and what the button then says; None where it would do nothing.
-HINTS: Final[dict[str, tuple[str, str | None]]] = {
-    State.READY: (
-        "If it hangs, restart it. The link and your login stay the same; an image in progress is lost.",
-        "Restart the web UI",
-    ),
-    State.STARTING: ("It opens by itself as soon as it is ready.", None),
-    State.RESTARTING: ("It opens by itself as soon as it is ready.", None),
-    State.FAILED: ("What to do is written below; you can also start it again here.", "Start it again"),
-    State.STOPPING: ("Your last images are being saved.", None),
-    State.OFF: ("Press ▶ in the notebook to start again.", None),
-    State.IDLE: ("Press ▶ in the notebook to start.", None),
+STATUS_SCRIPT: Final = (Path(__file__).parent / "page.js").read_text()
+# What each state means for who looks.
+HINTS: Final[dict[str, str]] = {
+    State.READY: "If it hangs, restart it. The link and your login stay the same; an image in progress is lost.",
+    State.STARTING: "It opens by itself as soon as it is ready.",
+    State.RESTARTING: "It opens by itself as soon as it is ready.",
+    State.FAILED: "What to do is written below; you can also start it again here.",
+    State.STOPPING: "Your last images are being saved.",
+    State.OFF: "Press ▶ in the notebook to start again.",
+    State.IDLE: "Press ▶ in the notebook to start.",
 }
+JOBS_ON_THE_PAGE: Final = 8  # the newest
+ADD_FORM: Final = (
+    '<form id="add" data-path="/add" data-method="POST" data-body="{}"><label for="what">Add a model, ControlNet or an '
+    'extension</label><textarea id="what" name="what" rows="2" autocapitalize="none" spellcheck="false" '
+    'placeholder="A name, a link, or a path on your Drive; several on lines of their own"></textarea>'
+    '<div class="first"><button>Add</button></div></form>'
+)
 TICKET_SCRIPT: Final = "document.forms[0].submit()"
 
 
@@ -57,59 +54,122 @@ PAGE_HEADERS: Final[dict[str, str]] = {
     "Referrer-Policy": "same-origin",  # with "no-referrer" browsers send the login form with `Origin: null`
     "X-Content-Type-Options": "nosniff",
     "Content-Security-Policy": (
-        "default-src 'none'; style-src 'self'; form-action 'self'; base-uri 'none'; connect-src 'self'; "
+        "default-src 'none'; style-src 'self'; img-src 'self' data:; connect-src 'self'; form-action 'self'; "
+        "base-uri 'none'; "
         f"frame-ancestors 'self'; script-src {script_hash(STATUS_SCRIPT)} {script_hash(TICKET_SCRIPT)}"
     ),
 }
 
 
-def page(title: str, body: str, head: str = "") -> str:
+def page(title: str, body: str, head: str = "", after: str = "", kind: str = "") -> str:
+    """A page: `after` comes behind its `<main>`, whose parts it may draw anew. Its icon is empty: a browser that asked
+    the web UI for one would count as somebody who uses it.
+    """
     return (
-        '<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="robots" content="noindex">'
+        '<!doctype html><html lang="en" dir="ltr"><head><meta charset="utf-8"><meta name="robots" content="noindex">'
         f'<meta name="viewport" content="width=device-width,initial-scale=1">{head}<title>{title}</title>'
-        f'<link rel="stylesheet" href="{OWN_PAGES}style.css"></head>'
-        f'<body class="oneclick page"><main>{body}</main></body></html>'
+        f'<link rel="icon" href="data:,"><link rel="stylesheet" href="{OWN_PAGES}style.css"></head>'
+        f'<body class="oneclick page"><main{kind}>{body}</main>{after}</body></html>'
     )
 
 
-def login_page(message: str = "") -> str:
-    """The login form: works without JavaScript and with password managers."""
+def login_page(message: str = "", own: bool = False) -> str:
+    """The login form: works without JavaScript and with password managers. `own`: it leads on to our page."""
     problem = f'<p class="bad" role="alert">{html.escape(message)}</p>' if message else ""
+    lead = '<input type="hidden" name="to" value="launcher">' if own else ""
+    other = "" if own else f'<p class="more"><a href="{OWN_PAGES}">Log in to restart, stop or add models</a></p>'
     return page(
         "Log in",
         "<h1>Your image generator</h1>"
         f"<p>The user name and password are in the notebook, below the first cell.</p>{problem}"
-        f'<form method="post" action="{OWN_PAGES}login">'
+        f'<form method="post" action="{OWN_PAGES}login">{lead}'
         f'<label for="u">User</label><input id="u" name="user" value="{USER}" autocomplete="username" '
         'autocapitalize="none" spellcheck="false" required>'
         '<label for="p">Password</label><input id="p" name="password" type="password" autocomplete="current-password" '
-        "required autofocus><button>Log in</button></form>",
+        f"required autofocus><button>Log in</button></form>{other}",
     )
 
 
-def ticket_page() -> str:
-    """Sends the ticket by itself. A chat's preview of the link only reads this page, which uses nothing up."""
+def ticket_page(*, by_itself: bool) -> str:
+    """Sends the ticket `by_itself`, or by a press. What only reads this page, as a chat's preview, uses nothing up."""
     return page(
         "Your image generator",
         '<h1>Your image generator</h1><form method="post"><button>Open the web UI</button></form>'
-        f"<script>{TICKET_SCRIPT}</script>",
+        + (f"<script>{TICKET_SCRIPT}</script>" if by_itself else ""),
     )
 
 
-def status_page(status: Snapshot | None, images: bool = False) -> str:
-    """What runs, with its steps while it is not ready; a button to start it anew, and all images in one file."""
-    state, ready = status.state if status else "unknown", bool(status and status.state == State.READY)
-    hint, label = HINTS.get(state, ("It is being started.", None))
-    title = html.escape(status.title if status else "The launcher does not answer yet")
-    parts = [f'<h1 data-state="{state}">{title}</h1><p>{hint}</p>']
-    if status and not ready:
-        parts += [steps_html(status, time.time()), told_html(status)]
-    if label:
-        parts.append(f'<form method="post" action="{OWN_PAGES}restart"><button>{label}</button></form>')
-    if images:
-        parts.append(f'<p><a href="{OWN_PAGES}images.zip" download>Download my images</a></p>')
-    if ready:
-        parts.append('<p><a href="/">Back to the web UI</a></p>')
-    parts.append(f"<p><small>Version {__version__}</small></p>")
+def status_page(status: Snapshot | None, images: Sequence[tuple[str, str]] | None = None) -> str:
+    """What runs, its steps, and what may be asked of the launcher. `images`: the newest, each an id and a name; None on
+    the page that stands in for the web UI, which only leads to the launcher's own.
+    """
+    state, status = (status.state, status) if status else ("unknown", Snapshot("The launcher does not answer yet"))
+    ready, line, said = state == State.READY, html.escape(steps_line(status)), html.escape(live_text(status))
+    enter = '<a class="go" href="/" target="_top">Open the web UI</a>' if ready else ""
+    hint = HINTS.get(state, "It is being started.")
+    steps = f'<summary id="line">{line}</summary><div id="rows">{steps_html(status, time.time())}</div>'
+    is_open = " open" if are_steps_open(status) else ""
+    more = f'<p id="more"><a href="{OWN_PAGES}">Add models, restart, stop, get your images</a></p>'
+    beside = () if state in ("unknown", State.OFF, State.IDLE) else beside_html(status, images)
+    parts = [
+        f'<span id="now" data-state="{state}" data-version="{html.escape(status.version)}" hidden></span>',
+        f'<div id="live" class="oneclick unseen" role="status" data-parts><span id="said">{said}</span></div>',
+        f'<div id="head"><h1>{html.escape(status.title)}</h1><p>{hint}</p>{enter}</div>',
+        f'<div id="told">{told_html(status)}</div>',
+        f'<details id="steps" data-parts{is_open}>{steps}</details>' if status.steps else "",
+        *(beside if images is not None else (row_of("go", going_on(status)), more)),
+        f'<p id="version"><small>{html.escape(facts_text(status))}</small></p>',
+    ]
     again = "" if ready else '<noscript><meta http-equiv="refresh" content="2"></noscript>'
-    return page("The web UI", "".join(parts), f"{again}<script>{STATUS_SCRIPT}</script>")
+    restart = f'<form method="post" action="{OWN_PAGES}restart"><button>Restart the web UI</button></form>'
+    after = f'<p id="answer" role="status"></p><script>{STATUS_SCRIPT}</script>'
+    without_script = f"<noscript>{restart}</noscript>" if status.buttons else ""
+    return page("The web UI", "".join(parts), again, without_script + after, ' class="whole" data-parts')
+
+
+def beside_html(status: Snapshot, images: Sequence[tuple[str, str]] | None) -> list[str]:
+    """What may be asked of the launcher, each in a section of its own: the same as on the panel."""
+    usual = [action_html(ADD_USUAL, "usual")] if status.choices.get("extensions_tab") else []
+    newest = sorted(status.jobs.items(), reverse=True)[:JOBS_ON_THE_PAGE]
+    stay = row_of("stay", [STAY] if status.given_back_at else [])
+    copy = '<button type="button" data-copy="#report-text pre">Copy</button>'
+    text = f'<div id="report-text"><pre>{html.escape(report(status))}</pre></div><div id="copy">{copy}</div>'
+    return [
+        section("adding", ADD_FORM, *usual),
+        section("jobs", *(job_section(number, job) for number, job in newest)),
+        images_html(images or ()),
+        section("going", row_of("go", going_on(status)), f'<div id="back">{given_back_html(status)}</div>', stay),
+        section("chosen", fold("choices", "Choices", choices_form(status.choices)) if status.choices else ""),
+        section("ending", f'<p id="kept">{html.escape(status.kept)}</p>', row_of("end", ending(status))),
+        section("help", fold("report", "A report for somebody who helps", text)),
+    ]
+
+
+def job_section(number: int, job: Snapshot) -> str:
+    rows = f'<div id="rows-{number}">{job_html(number, job, time.time())}</div>'
+    return f'<div id="job-{number}" data-parts>{rows}{row_of(f"job-{number}", of_job(number, job))}</div>'
+
+
+def fold(name: str, title: str, content: str) -> str:
+    return f'<details id="{name}" data-parts><summary id="{name}-line">{title}</summary>{content}</details>'
+
+
+def section(name: str, *parts: str) -> str:
+    return f'<section id="{name}" data-parts>{"".join(parts)}</section>'
+
+
+def row_of(name: str, actions: Iterable[Action]) -> str:
+    forms = "".join(action_html(action, f"{name}-{number}") for number, action in enumerate(actions))
+    return f'<div class="row" id="row-{name}" data-parts>{forms}</div>'
+
+
+def images_html(images: Sequence[tuple[str, str]]) -> str:
+    """The newest images as small pictures, and all of them in one file."""
+    address = f"{OWN_PAGES}images"
+    pictures = "".join(
+        f'<a id="image-{one}" href="{address}/{one}" target="_blank" rel="noopener">'
+        f'<img src="{address}/{one}?small" alt="{html.escape(name)}" loading="lazy"></a>'
+        for one, name in images
+    )
+    every = f'<p id="all"><a href="{address}.zip" download>Download my images</a></p>'
+    return section("images", '<h2 id="last">Last images</h2>' if images else "", pictures, every)

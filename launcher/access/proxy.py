@@ -16,13 +16,15 @@ from typing import Any, Final
 from urllib.parse import parse_qs
 
 from aiohttp import web, web_response
+from yarl import URL
 
-from launcher.access.auth import COOKIE, SAME_SITE, Login, is_cross_site
+from launcher.access.auth import Login, is_cross_site, is_own_page, is_program, site_of
 from launcher.access.connections import Connection, Server, ShortLog, read_body
 from launcher.access.images import write_zip
+from launcher.access.newest_images import MOST_AS_IT_IS, NewestImages, small_copy
 from launcher.access.pages import OWN_PAGES, PAGE_HEADERS, login_page, status_page, ticket_page
 from launcher.access.service_api import ServiceApi
-from launcher.access.upstream import NotReady, Upstream, is_api
+from launcher.access.upstream import COOKIE_WANTED, NotReady, Upstream, is_api, set_cookie
 from launcher.core.process import PACKAGE
 from launcher.core.session import Session, read_object
 from launcher.ui.style import STYLE
@@ -34,6 +36,7 @@ WAITING_TO_BE_ACCEPTED: Final = 1024
 ROBOTS: Final = "User-agent: *\nDisallow: /\n"
 GRADIO_LOGIN: Final = ("/login", "/login/")  # where gradio_client sends `auth=(user, password)`
 STYLE_SHEET: Final = f"{OWN_PAGES}style.css"
+IMAGE_HEADERS: Final = {"Cache-Control": "private, max-age=3600", "X-Content-Type-Options": "nosniff"}
 TICKETS: Final = f"{OWN_PAGES}enter/"
 WRONG: Final = "Wrong user name or password. Both are in the notebook, below the first cell."
 USED: Final = (
@@ -55,6 +58,7 @@ class AuthProxy:
         self.server = Server(self.handle)
         self.upstream = Upstream()
         self.service = ServiceApi(session)
+        self.images = NewestImages()
         self.used_tickets: dict[str, float] = {}
 
     @property
@@ -68,9 +72,15 @@ class AuthProxy:
         # A path of another kind is another host's address, or "*": this is no open proxy.
         if request.raw_path.startswith("/") and self.login.knows(request):
             request.protocol.mark_logged_in()
-            if cross_site:
+            by_cookie = self.login.has_cookie(request)
+            if cross_site and (by_cookie or not is_program(request)):
                 return web.Response(status=403, text="This request comes from another website.\n")
-            return await self.for_logged_in(request)
+            if not by_cookie and wants_html(request):  # what the page asks for then has no password in its address
+                request[COOKIE_WANTED] = self.login.cookie
+            response = await self.for_logged_in(request)
+            if COOKIE_WANTED in request and isinstance(response, web.Response) and not response.prepared:
+                self.with_cookie(response)
+            return response
         form = await read_form(request) if sends_a_login(request) else None
         await self.server.wait_turn(request.protocol)
         if cross_site and request.method == "POST":
@@ -99,7 +109,8 @@ class AuthProxy:
         program = request.path in GRADIO_LOGIN
         right = self.login.is_right(form.get("username" if program else "user", ""), form.get("password", ""))
         if not program:
-            return self.let_in() if right else turn_away(request, WRONG)
+            own = "to" in form
+            return self.let_in(own) if right else turn_away(request, WRONG, own=own)
         if not right:
             return web.json_response({"detail": "Incorrect credentials."}, status=401)
         return self.with_cookie(web.json_response({"success": True}))
@@ -112,17 +123,19 @@ class AuthProxy:
         if end <= now or ticket in self.used_tickets:
             return turn_away(request, USED)
         if request.method == "GET":
-            return html_response(ticket_page())
+            # By itself where a page led here, as the notebook's does: a program that looks at links in mails has none.
+            led_here = site_of(request) not in ("", "none") or "Referer" in request.headers
+            return html_response(ticket_page(by_itself=led_here))
         self.used_tickets[ticket] = end
         return self.let_in()
 
-    def let_in(self) -> web.Response:
-        """Give the cookie and go on to where it is seen whether the browser kept it."""
-        return self.with_cookie(redirect(f"{OWN_PAGES}entered"))
+    def let_in(self, own: bool = False) -> web.Response:
+        """Give the cookie, then see whether the browser kept it; the web UI comes after that, or our `own` page."""
+        return self.with_cookie(redirect(f"{OWN_PAGES}entered{'?to=launcher' if own else ''}"))
 
     def with_cookie(self, response: web.Response) -> web.Response:
         """The cookie ends with the browser's session or the launch."""
-        response.set_cookie(COOKIE, self.login.cookie, httponly=True, secure=True, samesite="Lax", path="/")
+        set_cookie(response, self.login.cookie)
         return response
 
     # ---- logged in
@@ -134,7 +147,7 @@ class AuthProxy:
             return self.log_in(request, await read_form(request))
         if request.path.startswith(OWN_PAGES):
             return await self.own_page(request)
-        forward, by_a_page = self.forward, request.headers.get("Sec-Fetch-Site") in SAME_SITE
+        forward, by_a_page = self.forward, is_own_page(request) and self.login.has_cookie(request)
         if not forward.get("api") and is_api(request.raw_path, by_a_page=by_a_page):
             return web.Response(status=404, text=API_OFF)
         try:
@@ -151,17 +164,33 @@ class AuthProxy:
     async def own_page(self, request: web.BaseRequest) -> web.StreamResponse:
         page, reads = request.path.removeprefix(OWN_PAGES), request.method in ("GET", "HEAD")
         if page == "" and reads:
-            return html_response(status_page(await self.service.snapshot(), bool(self.forward.get("images"))))
+            status = await self.service.snapshot()
+            if status and request.query.get("after") == status.version:  # the page has it already
+                return web.Response(status=204, headers=PAGE_HEADERS)
+            folders = [Path(folder) for folder in self.forward.get("images", [])]
+            return html_response(status_page(status, await asyncio.to_thread(self.images.find, folders)))
         if page.startswith("api/"):
             return await self.service.forward(request, page.removeprefix("api"))
         if page == "images.zip" and reads:
             return await self.send_images(request)
+        if page.startswith("images/") and reads:
+            return await self.send_image(page.removeprefix("images/"), small="small" in request.query)
         if page == "restart" and request.method == "POST":  # without JavaScript
-            await self.service.forward(request, "/restart")
+            await self.service.ask("POST", URL("/restart"))
             return redirect(OWN_PAGES)
         if page == "entered" or page.startswith("enter/"):
-            return redirect("/")
+            return redirect(OWN_PAGES if "to" in request.query else "/")
         return web.Response(status=404, text="There is nothing here.\n")
+
+    async def send_image(self, name: str, *, small: bool) -> web.StreamResponse:
+        """One of the newest images, or a small copy of it."""
+        path = self.images.path(name)
+        copy = await asyncio.to_thread(small_copy, path, name) if path and small else None
+        if copy:
+            return web.Response(body=copy, content_type="image/webp", headers=IMAGE_HEADERS)
+        if not path or (small and path.stat().st_size > MOST_AS_IT_IS):
+            return web.Response(status=404, text="There is nothing here.\n")
+        return web.FileResponse(path, headers=IMAGE_HEADERS)
 
     async def send_images(self, request: web.BaseRequest) -> web.StreamResponse:
         headers = {"Content-Disposition": 'attachment; filename="images.zip"', "Cache-Control": "no-store"}
@@ -203,10 +232,10 @@ async def read_form(request: web.BaseRequest) -> dict[str, str] | None:
         return None
 
 
-def turn_away(request: web.BaseRequest, message: str = "", status: int = 401) -> web.Response:
+def turn_away(request: web.BaseRequest, message: str = "", status: int = 401, *, own: bool = False) -> web.Response:
     """The login page for a person, 401 for a program."""
     if wants_html(request):
-        return html_response(login_page(message), status)
+        return html_response(login_page(message, own or request.path == OWN_PAGES), status)
     basic = {"WWW-Authenticate": 'Basic realm="one-click launcher", charset="UTF-8"'} if status == 401 else {}
     return web.Response(status=status, text="Log in first.\n", headers=PAGE_HEADERS | basic)
 

@@ -24,6 +24,7 @@ STATUS_LIFE: Final = 0.5  # seconds in which all pages have the same status, so 
 LONGEST_BODY: Final = 1 << 20  # bytes, as the service has it
 RETRY_EVERY: Final = 0.5  # seconds
 USE_SENT_EVERY: Final = 5.0  # seconds
+OUR_PAGE: Final = "X-Oneclick"  # a header of our page's own requests: no other site's page can send it
 AWAY: Final = {"what": "The launcher does not answer. Try again in a moment."}
 
 
@@ -55,16 +56,24 @@ class ServiceApi:
         return Snapshot.from_json(json.loads(answer[1])) if answer and answer[0] == 200 else None
 
     async def forward(self, request: web.BaseRequest, path: str) -> web.Response:
-        """Ask the service what a page asks; which of it a page may ask, the service says."""
+        """Ask the service what our page asks; which of it a page may ask, the service says."""
+        if request.method != "GET" and OUR_PAGE not in request.headers:
+            return web.json_response({"what": "Only the launcher's own page may ask for that."}, status=403)
         body = await read_body(request, LONGEST_BODY)
         if body is None:
             return web.Response(status=413)
-        answer = await self._ask(request.method, URL.build(path=path, query=request.query), body)
-        self._status = None  # what was asked may have changed it
+        answer = await self.ask(request.method, URL.build(path=path, query=request.query), body)
         if not answer:
             return web.json_response(AWAY, status=503)
         headers = {"Cache-Control": "no-store"}
         return web.Response(status=answer[0], body=answer[1], content_type="application/json", headers=headers)
+
+    async def ask(self, method: str, url: URL, body: bytes = b"") -> tuple[int, bytes] | None:
+        """As `_ask`; the next page sees what came of it."""
+        try:
+            return await self._ask(method, url, body)
+        finally:
+            self._status = None
 
     async def _ask(self, method: str, url: URL, body: bytes = b"", start: bool = True) -> tuple[int, bytes] | None:
         """(HTTP status, JSON) of the answer; None where no service answers. `start`: start one then."""

@@ -19,18 +19,20 @@ from launcher.core.process import PACKAGE
 from launcher.core.session import Session
 from launcher.core.snapshot import FAILED, HEADLINES, HELP, JOB_TITLES, UNDERWAY, Button, Row, Snapshot, State
 from launcher.core.unix_http import request
+from launcher.ui.actions import ANEW, KEEP, Action
 
 TICK: Final = 0.1  # seconds between two looks at the kernel
 SHORTEST_PAUSE: Final = 0.15  # seconds between two statuses
 STATUS_PATIENCE: Final = 30.0  # seconds; the service answers after 20
 ASK_PATIENCE: Final = 180.0  # seconds: a stop that is underway is waited for
 NEW_LINK_EVERY: Final = 300.0  # seconds: a link that opens logged in is worth something for a while only
+UNDO_PATIENCE: Final = 5.0  # seconds for which what a job's button does is followed, once its cell has ended
 LAST_STATUS: Final = 0.4  # seconds after ■ in which the status may still change
+BAD_REQUEST: Final = 400  # and above: refused, with the reason
 TOGETHER: Final = 1.0  # seconds in which "Run all" sends all its cells
 
 OTHERS_WAIT: Final = " While this panel is open, other cells wait: ■ lets them run."
 ANOTHER_VERSION: Final = "Another version of the launcher runs now. Press ▶ to go on with this one."
-ASKS: Final = {Button.RESTART: "/restart", Button.STOP: "/stop", Button.CONNECT: "/connect"}
 NO_SERVICE: Final = (OSError, HTTPException)  # the service has just ended
 
 
@@ -49,9 +51,8 @@ class Client:
         self.face, self.job = uuid.uuid4().hex, 0
         title = JOB_TITLES.get(do, HEADLINES[State.STARTING])
         self.snapshot, self.link = Snapshot(title, started=time.time()), ""
-        self.panel = new_panel(self.snapshot, self.press)
-        # Nobody answers a program that runs cells, lines without buttons, or a cell that "Run all" sent with others.
-        self.nobody = not somebody_answers() or isinstance(self.panel, TextPanel)
+        self.panel = new_panel(self.snapshot, self.press, whole=do == "launch")
+        self.nobody = not somebody_answers() or isinstance(self.panel, TextPanel)  # can answer; "Run all" says so, too
         self._began, self._waiting_cells = time.monotonic(), 0
         self._version: str | None = None  # of the status that answered, or of a newer one
         self._linked: float | None = None  # when the link was fetched
@@ -59,7 +60,8 @@ class Client:
         self._failure: str | None = None
         self._first_cell: dict[str, Any] = {}  # the values of its form, where no service knows them
         self._answered: set[int] = set()
-        self._choice: asyncio.Future[Button | None] | None = None
+        self._refusal = ""  # of what was pressed last
+        self._choice: asyncio.Future[Action | None] | None = None
         self._received = asyncio.Queue[dict[str, Any]]()  # statuses
         self._done = threading.Event()  # no more statuses are wanted
 
@@ -127,9 +129,9 @@ class Client:
         code, response = await self._request("POST", path, body)
         if code == 409:
             answer = await self._put_conflict(response)
-            if answer == Button.ANEW:
+            if answer == ANEW:
                 code, response = await self._request("POST", path, body | {"anew": True})
-            elif answer == Button.KEEP:
+            elif answer == KEEP:
                 code, response = await self._request("GET", "/status")
         if "version" in response:
             # It is taken by the cell itself: a dialog that ■ ends belongs to it, not to this task.
@@ -146,7 +148,7 @@ class Client:
             self._lost = True
             return 0, {}
 
-    async def _put_conflict(self, response: dict[str, Any]) -> Button | None:
+    async def _put_conflict(self, response: dict[str, Any]) -> Action | None:
         """Another folder, or another share of it, than that of the web UI that runs: what shall be? None where nobody
         can be asked; then the cell has failed.
         """
@@ -164,7 +166,7 @@ class Client:
             self._fail("The form", what, do)
         return answer
 
-    def _choose(self, answer: Button | None) -> None:
+    def _choose(self, answer: Action | None) -> None:
         if self._choice and not self._choice.done():
             self._choice.set_result(answer)
 
@@ -198,9 +200,8 @@ class Client:
         known, _, newest = (self._version or "").rpartition(".")
         if self._version and not (start == known and int(number) < int(newest)):
             self._version = status["version"]
-            shown = status["jobs"].get(str(self.job)) if self.job else status
-            if shown:
-                self.snapshot = Snapshot.from_json(shown)
+            whole = Snapshot.from_json(status)
+            self.snapshot = whole.jobs.get(self.job, self.snapshot) if self.job else whole
             self.snapshot = with_buttons(self.snapshot, status["questions"], self.face)
             self._over = self.snapshot.over if self.job else self.snapshot.state not in UNDERWAY
             if self._over and self.snapshot.state == State.FAILED:
@@ -221,7 +222,9 @@ class Client:
                 self._linked = now
         if shown.state == State.READY and not self._closed and waits_for_cells():
             shown = replace(shown, foot=shown.foot + OTHERS_WAIT)
-        self.panel.draw(shown, self.link, self._closed)
+        if self._refusal:
+            shown = replace(shown, notices=(*shown.notices, self._refusal))
+        self.panel.draw(shown, self.link, self._closed, self.job)
 
     def _somebody_waits(self) -> bool:
         """True once a cell was run that waits for this one, such as this very cell again, whose panel is gone then."""
@@ -251,22 +254,24 @@ class Client:
             with suppress(*NO_SERVICE):
                 request(self.session.notebook_socket, "POST", f"/answers/{number}", {})
 
-    def press(self, button: Button) -> None:
+    def press(self, action: Action) -> None:
         """A button was pressed, perhaps after the cell has ended."""
-        if button in (Button.KEEP, Button.ANEW):
+        if action in (KEEP, ANEW):
             if self._choice and self.snapshot.buttons:
                 self.snapshot = replace(self.snapshot, notices=(), buttons=())
-                self._choice.get_loop().call_soon_threadsafe(self._choose, button)
+                self._choice.get_loop().call_soon_threadsafe(self._choose, action)
             return
         try:
-            code, response = ask_anyway(self.session, "POST", ASKS[button])
+            code, response = ask_anyway(self.session, action.method, action.path, dict(action.body))
         except NO_SERVICE as error:
             code, response = 409, {"what": f"The launcher does not answer ({type(error).__name__}). Press ▶ again."}
-        if code == 409:  # refused, with the reason
-            self.snapshot = replace(self.snapshot, foot=response["what"])
-            self.panel.draw(self.snapshot, self.link)
-        elif self._closed and not self.job:
+        self._refusal = f"{response.get('what', '')} {response.get('do', '')}".strip() if code >= BAD_REQUEST else ""
+        if self._refusal or "version" not in response:  # an answer to a question has no status in return
+            self._draw()
+        elif self._closed:
             self._take(response)
+            if self.job:
+                self._follow(UNDO_PATIENCE)
         else:  # the cell takes it, in its own thread
             self._received.put_nowait(response)
 
@@ -274,16 +279,22 @@ class Client:
         """■: tell the service, wait a moment for the last status, and leave the panel as it is."""
         self._closed = True
         self._done.set()
-        place, end = self.session.notebook_socket, time.monotonic() + LAST_STATUS
         with suppress(*NO_SERVICE):
             if self.job:
-                request(place, "DELETE", f"/jobs/{self.job}", patience=1)
-            request(place, "DELETE", f"/faces/{self.face}", patience=1)
-            while (left := end - time.monotonic()) > 0 and self._version and not self._over:
-                code, status = request(place, "GET", f"/status?after={self._version}", patience=left)
-                if code == 200:
-                    self._take(status)
+                request(self.session.notebook_socket, "DELETE", f"/jobs/{self.job}", patience=1)
+            request(self.session.notebook_socket, "DELETE", f"/faces/{self.face}", patience=1)
+        self._follow(LAST_STATUS)
         if self._choice and not self._version:
             self.snapshot = replace(self.snapshot, notices=(), buttons=())
         self._failure = None
         self._draw()
+
+    def _follow(self, seconds: float) -> None:
+        """Draw what comes so long, where nobody polls any more."""
+        end = time.monotonic() + seconds
+        with suppress(*NO_SERVICE):
+            while (left := end - time.monotonic()) > 0 and self._version and not self._over:
+                path = f"/status?after={self._version}"
+                code, status = request(self.session.notebook_socket, "GET", path, patience=left)
+                if code == 200:
+                    self._take(status)

@@ -42,10 +42,10 @@ def connect(session: Session) -> None:
             time.sleep(0.01)
 
 
-def ask_anyway(session: Session, method: str, path: str) -> tuple[int, dict[str, Any]]:
+def ask_anyway(session: Session, method: str, path: str, body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
     """Ask for something from a cell that has ended; start the service where it has ended, too. Raises `OSError`."""
     try:
-        return request(session.notebook_socket, method, path, {}, PRESS_PATIENCE)
+        return request(session.notebook_socket, method, path, body, PRESS_PATIENCE)
     except (OSError, HTTPException):
         connect(session)
-        return request(session.notebook_socket, method, path, {}, PRESS_PATIENCE)
+        return request(session.notebook_socket, method, path, body, PRESS_PATIENCE)

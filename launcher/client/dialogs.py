@@ -39,9 +39,9 @@ def mount(mountpoint: str) -> dict[str, Any]:
 
 
 def token(name: str, reason: str) -> dict[str, Any]:
-    """{"token": a token, or ""}: from Colab's secrets, else the environment, else typed by the person."""
+    """{"token": a token, or ""}: from Colab's secrets, else the environment; else typed, where there is a reason to."""
     found = secret(name) or os.environ.get(name, "").strip()
-    return {"token": found or typed(name, reason)}
+    return {"token": found or (typed(name, reason) if reason else "")}
 
 
 def secret(name: str) -> str:

@@ -1,5 +1,7 @@
 """The only exception that people see."""
 
+from launcher.core.printed import showable
+
 
 class Problem(Exception):
     """Something a person must know: what happened, and what to do about it.
@@ -9,9 +11,8 @@ class Problem(Exception):
     """
 
     def __init__(self, what: str, do: str, *, by_extension: bool = False, by_version: bool = False) -> None:
-        super().__init__(f"{what} {do}")
-        self.what = what
-        self.do = do
+        self.what, self.do = showable(what), showable(do)
+        super().__init__(f"{self.what} {self.do}")
         self.by_extension = by_extension
         self.by_version = by_version
 

@@ -9,9 +9,9 @@ from launcher.core.process import PACKAGE
 
 COLABS_FOLDER: Final = "oneclick"  # below /content
 OTHERS_FOLDER: Final = "machine"  # below ~/oneclick, or ONECLICK_HOME
-ELSEWHERE: Final = PACKAGE.parents[1].name == OTHERS_FOLDER
+NOT_COLAB: Final = PACKAGE.parents[1].name == OTHERS_FOLDER
 
-if ELSEWHERE:
+if NOT_COLAB:
     NEW_MACHINE = "end this machine where you started it, start it anew"
     NEW_SESSION = "restart the notebook's kernel"
     WITH_A_CARD = "choose a machine with a graphics card by NVIDIA"

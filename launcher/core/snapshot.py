@@ -29,6 +29,7 @@ class Button(StrEnum):
 
     RESTART = "restart"
     STOP = "stop"
+    GIVE_BACK = "give back"
     CONNECT = "connect"
     KEEP = "keep"
     ANEW = "anew"
@@ -114,9 +115,9 @@ class Snapshot:
     given_back_at: float = 0.0  # time.time() at which the machine is given back if nobody uses it; 0.0: never
     jobs: Mapping[int, "Snapshot"] = field(default_factory=dict)
     choices: Mapping[str, Any] = field(default_factory=dict)  # of what was launched last: field -> value
+    question: int = 0  # one of the answers below answers it; only the notebook has any
+    answers: tuple[tuple[str, str], ...] = ()  # a button's label, what is chosen by it
     version: str = ""  # of this status: the next one is waited for by it
-    question: int = 0  # the number of one that this face's buttons answer
-    answers: tuple[tuple[str, str], ...] = ()  # to it: what stands on a button, and what that answers
 
     @property
     def failed(self) -> Row | None:
@@ -130,7 +131,7 @@ class Snapshot:
     def from_json(cls, found: dict[str, Any]) -> "Snapshot":
         """The snapshot that `asdict` or `public` made; what else stands in `found` is left out."""
         known = {one.name: found[one.name] for one in fields(cls) if one.name in found}
-        known |= {name: tuple(known[name]) for name in ("notices", "buttons")}
+        known |= {name: tuple(known[name]) for name in ("notices", "buttons", "answers")}
         known["steps"] = tuple(Row(**row | {"options": tuple(map(tuple, row["options"]))}) for row in known["steps"])
         known["facts"] = tuple((name, value) for name, value in known["facts"])
         known["jobs"] = {int(number): cls.from_json(job) for number, job in known.get("jobs", {}).items()}

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
+from launcher.core.printed import showable
 from launcher.core.problem import Problem
 from launcher.core.snapshot import DONE, FAILED, HEADLINES, RUNNING, Button, Row, Snapshot, State
 
@@ -56,7 +57,7 @@ class Status:
 
     def add(self, name: str, title: str) -> None:
         """Add a step that waits. Steps are shown in the order in which they are added."""
-        self.row(name, Row(name, title))
+        self.row(name, Row(name, showable(title)))
 
     def row(self, name: str, row: Row | None = None, **changed: Any) -> None:
         """Change a step, or put another in its place."""
@@ -72,7 +73,7 @@ class Status:
         and None takes that one back.
         """
         with self.changes:
-            name = about or str(text)
+            name, text = about or str(text), text and showable(text)
             if self._notices.get(name) != text:
                 self._notices.pop(name, None)
                 if text:
@@ -116,7 +117,7 @@ class Step:
 
     def say(self, text: str) -> None:
         """What is done just now: one line beside the step."""
-        self.status.row(self.name, note=text)
+        self.status.row(self.name, note=showable(text))
 
     def progress(self, done: int, total: int = 0, unit: str = "bytes") -> None:
         """`done` of `total` units; a total of 0 means that nobody knows. The speed is measured here."""
@@ -138,7 +139,7 @@ class Step:
     def done(self, note: str = "") -> None:
         with self.status.changes:
             started, now = self.status._rows[self.name].started, time.time()
-            self.status.row(self.name, state=DONE, note=note, started=started or now, ended=now)
+            self.status.row(self.name, state=DONE, note=showable(note), started=started or now, ended=now)
 
     def reset(self, note: str = "") -> None:
         """It is neither at work nor done: it was stopped, or what it stands for is off."""

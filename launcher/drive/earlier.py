@@ -20,7 +20,7 @@ from launcher.drive.names import NOT_KEPT_ENDINGS, is_drives_fault
 from launcher.webui.outputs import OUTPUTS
 
 DAY: Final = re.compile(r"\d{4}-\d{2}-\d{2}")
-COPIES: Final = 4  # at a time
+BROUGHT_SIDE_BY_SIDE: Final = 4  # files
 
 
 def show_earlier_images(data: Path, drive_dir: Path, say: Callable[[str], object], over: Callable[[], bool]) -> None:
@@ -68,6 +68,6 @@ def bring_back(there: Path, here: Path, unreadable: Callable[[OSError], None], o
             unreadable(error)
 
     here.mkdir()
-    with ThreadPoolExecutor(COPIES) as pool:
+    with ThreadPoolExecutor(BROUGHT_SIDE_BY_SIDE) as pool:
         wanted = sorted(path for path in there.rglob("*") if not path.name.endswith(NOT_KEPT_ENDINGS))
         list(pool.map(bring, reversed(wanted)))

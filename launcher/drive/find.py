@@ -1,5 +1,6 @@
 """What a person's Drive already has: web UIs of this and of other launchers, and models."""
 
+import errno
 import os
 import re
 from concurrent.futures import ThreadPoolExecutor
@@ -12,6 +13,7 @@ from launcher.models.identify import WEIGHTS
 
 CHECKPOINTS: Final = Path("models", "Stable-diffusion")  # every web UI has it, and hardly anything else
 AT_A_TIME: Final = 16  # questions to Drive, each of which takes long
+CERTAIN: Final = (".safetensors", ".ckpt")  # .bin and .pt may be anything
 DEPTH: Final = 3  # folders below the one that is named: models/Lora/mine
 # What people write in front of a path on My Drive: as Colab shows it, as code has it, as Windows does.
 IN_FRONT: Final = re.compile(r"(?i)(.*/)?my ?drive(/|$)|/*")
@@ -79,7 +81,13 @@ def path_on_drive(drive: Path, text: str) -> Path | None:
     named = text.strip().strip("\"'`“”").replace("\\", "/").removeprefix(f"{drive}/")
     below = IN_FRONT.sub("", named, count=1).strip("/")
     path = drive / below
-    return path if below and ".." not in path.parts and path.exists() and is_on_drive(drive, path) else None
+    try:
+        there = bool(below) and ".." not in path.parts and path.exists()
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:  # a sentence, not a path
+            return None
+        raise
+    return path if there and is_on_drive(drive, path) else None
 
 
 def is_on_drive(drive: Path, path: Path) -> bool:
@@ -98,9 +106,9 @@ def kept_folder(drive: Path, name: str) -> Path | None:
 
 
 def has_models(folder: Path) -> bool:
-    """True if there are model files in a folder, or a few folders below it."""
+    """True if there are files in a folder, or a few folders below it, that are certainly models by their names."""
     for where, folders, names in os.walk(folder, followlinks=True):
-        if any(name.lower().endswith(WEIGHTS) for name in names):
+        if any(name.lower().endswith(CERTAIN) for name in names):
             return True
         depth = len(Path(where).relative_to(folder).parts)
         folders[:] = sorted(name for name in folders if depth < DEPTH and not name.startswith("."))

@@ -1,9 +1,11 @@
 """Models that lie elsewhere on Drive are shown in the web UI by links on the machine, without a second copy.
 
-A1111 names a checkpoint by its place below models/Stable-diffusion, and images carry that name: so a file is linked
-under the name that it has where it lies. `models` in the data directory is one link to Drive, which takes no links
-itself; where models lie elsewhere, it becomes a folder of links on the machine. What the web UI writes into that is
-kept in `models` on Drive by the sync.
+A1111 names a checkpoint by its place below models/Stable-diffusion, and all others by their files: so a file is linked
+under the name that it has where it lies, and old images still name it. `models` in the data directory is one link to
+Drive, which takes no links itself; where models lie elsewhere, it becomes a folder of links on the machine. What the
+web UI writes into that is kept in `models` on Drive by the sync. (A1111's own flags for folders would not do: one
+`--ckpt-dir` lists a LoRA beside it as a checkpoint, `--lora-dir` takes the place of the folder that is there, and
+extensions download to where they lead.)
 """
 
 import os
@@ -21,9 +23,14 @@ from launcher.drive.find import AT_A_TIME, is_on_drive, path_on_drive, webui_in
 from launcher.drive.remembered import Remembered
 from launcher.models.identify import WEIGHTS, identify
 from launcher.models.kinds import KIND_ENDINGS, KIND_FOLDERS
+from launcher.models.owners import EXTENSION_KINDS
 
+# The kinds that can be shown: an extension whose models lie in its own folder looks nowhere else.
+SHOWN: Final = KIND_FOLDERS | {
+    kind: owner.folder for kind, owner in EXTENSION_KINDS.items() if owner.folder.startswith("models/")
+}
 # What programs call the folder of a kind, in lower case: A1111, Forge and SD.Next, ComfyUI, Fooocus, kohya's scripts.
-FOLDER_KINDS: Final = {Path(folder).name.lower(): kind for kind, folder in KIND_FOLDERS.items()} | {
+FOLDER_KINDS: Final = {Path(folder).name.lower(): kind for kind, folder in SHOWN.items()} | {
     "checkpoint": "checkpoint",
     "checkpoints": "checkpoint",
     "ckpt": "checkpoint",
@@ -70,7 +77,7 @@ def find_models(drive: Path, place: Path, say: Callable[[str], object]) -> list[
 def model_files(place: Path) -> Iterator[Path]:
     """The files that may be models. Of a web UI's folder only the models that A1111 lists are looked at."""
     left, webui = MOST_FOLDERS, webui_in(place)
-    for top in [webui / below for below in (*KIND_FOLDERS.values(), "models/LyCORIS")] if webui else [place]:
+    for top in [webui / below for below in (*SHOWN.values(), "models/LyCORIS")] if webui else [place]:
         for where, folders, names in os.walk(top, followlinks=True):
             left -= 1
             near = left > 0 and len(Path(where).relative_to(top).parts) < DEEPEST_MODEL
@@ -90,7 +97,7 @@ def model_at(drive: Path, place: Path, path: Path) -> FoundModel | None:
     named = next((folder for folder in above if folder.name.lower() in FOLDER_KINDS), None)
     of_folder = FOLDER_KINDS[named.name.lower()] if named else None
     kind = of_folder if of_folder and path != place else kind_by_content(path)
-    if kind is None or path.suffix.lower() not in KIND_ENDINGS[kind]:
+    if kind not in SHOWN or path.suffix.lower() not in KIND_ENDINGS.get(kind, WEIGHTS):
         return None
     root = named if named and kind == of_folder else place if path != place else path.parent
     return FoundModel(kind, str(path.relative_to(root)), path)
@@ -136,7 +143,7 @@ def with_side_files(found: Iterable[FoundModel]) -> Iterator[tuple[str, Path]]:
     for kind, name, path in found:
         beside = [other for other in listed(path.parent) if other.startswith(f"{path.stem}.") and not is_weights(other)]
         for file in (path.name, *beside):
-            yield str(Path(KIND_FOLDERS[kind], name).with_name(file)), path.with_name(file)
+            yield str(Path(SHOWN[kind], name).with_name(file)), path.with_name(file)
 
 
 def add_link(tree: Tree, name: str, path: Path) -> None:

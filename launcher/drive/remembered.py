@@ -23,6 +23,7 @@ class Remembered:
     extensions: dict[str, str] = field(default_factory=dict)  # with which it started: name -> commit
     switched_off: tuple[str, ...] = ()  # extensions that were off then
     looked_at: tuple[str, ...] = ()  # models that were found sound
+    folder: str = ""  # only in My Drive itself: the web UI's folder used last, where no look finds it
     model_folders: tuple[str, ...] = ()  # folders and files below My Drive whose models are used where they are
 
     @classmethod

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 from launcher.core.problem import Problem
 from launcher.core.process import CommandError
 from launcher.models.identify import WEIGHTS
+from launcher.models.remote import Offered
 from launcher.models.sources import civitai, google_drive, hugging_face
 from launcher.source.git import git, last_words, main_branch
 
@@ -101,10 +102,8 @@ def refuse_other_branch(address: Address) -> None:
     """Raise `Problem` for a link to a page of another branch than the main one, which is the one that is installed."""
     main = main_branch(address.url)
     if address.page and main and not f"{address.page.rstrip('/')}/".startswith(f"{main}/"):
-        raise Problem(
-            f"The link leads to a branch of {address.name} that is not its main one ({main}).",
-            f"Paste {address.url} to install its main branch.",
-        )
+        what = f"The link leads to a branch of {address.name} that is not its main one ({main})."
+        raise Offered(what, f"Paste {address.url} to install its main branch.", ((f"Install {main}", address.url),))
 
 
 def head_commit(url: str, ref: str = "HEAD") -> str:

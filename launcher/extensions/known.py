@@ -9,6 +9,7 @@ ADetailer | Bing-su/adetailer
 Tag completion | DominikDoom/a1111-sd-webui-tagcomplete
 Image browser | AlUlkesh/stable-diffusion-webui-images-browser
 Infinite image browsing | zanllp/sd-webui-infinite-image-browsing
+Civitai browser | BlafKing/sd-civitai-browser-plus
 Civitai Helper | butaixianran/Stable-Diffusion-Webui-Civitai-Helper
 ReActor | Gourieff/sd-webui-reactor
 Dynamic prompts | adieyal/sd-dynamic-prompts
@@ -32,5 +33,5 @@ KNOWN_EXTENSIONS: Final = {
     for name, _, repository in (line.partition("|") for line in KNOWN_TABLE.strip().splitlines())
 }
 # What one press adds, beside the upscaler.
-USUAL_EXTENSIONS: Final = ("ADetailer", "Tag completion", "Image browser")
+USUAL_EXTENSIONS: Final = ("ADetailer", "Tag completion", "Image browser", "Civitai browser")
 USUAL_MODELS: Final = ("4x-UltraSharp",)

@@ -22,7 +22,7 @@ from launcher.source.kept import origin_of, pull_history
 
 CONTROLNET: Final = "sd-webui-controlnet"
 # What A1111 loads of an extension (modules/scripts.py, ui_gradio_extensions.py, localization.py, launch_utils.py).
-LOADED: Final = re.compile(r"(?:scripts|javascript|localizations)/.|(?:install|preload)\.py$|style\.css$")
+EXTENSION_FILES: Final = re.compile(r"(?:scripts|javascript|localizations)/.|(?:install|preload)\.py$|style\.css$")
 MOST_OFFERED_FILES: Final = 8
 EXTENSION_ACTIONS: Final = ("add", "update all", "list", "remove", "switch off", "switch on")
 REMOVED: Final = "removed-extensions"  # the folder on Drive
@@ -98,7 +98,7 @@ def refuse_no_extension(address: Address, files: list[str], step: Step) -> None:
     if "webui.py" in files and "launch.py" in files:
         do = "This launcher brings AUTOMATIC1111 itself; paste the address of an extension for it."
         raise Problem(f"{address.name} is a whole web UI, not an extension.", do)
-    if any(map(LOADED.match, files)):
+    if any(map(EXTENSION_FILES.match, files)):
         return
     models = [name for name in files if name.lower().endswith(WEIGHTS)]
     if not models:

@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
@@ -15,12 +15,12 @@ from launcher.core.fields import DEFAULTS, NOTHING, OWNED, USUAL_FOLDER, asked_i
 from launcher.core.folder import WEBUI_FOLDER, Folder
 from launcher.core.problem import Problem
 from launcher.core.session import Session, read_object, write_object
-from launcher.core.snapshot import Button, LoginBox, State
+from launcher.core.snapshot import Button, LoginBox, Snapshot, State
 from launcher.core.status import Status, Step
 from launcher.drive.find import kept_folder
 from launcher.drive.remembered import Remembered
 from launcher.drive.sync import Sync
-from launcher.launch.remember import field_of, folder_of_last_time, settings_of, sound, to_remember
+from launcher.launch.remember import field_of, folder_of_last_time, note_use, settings_of, sound, to_remember
 from launcher.launch.steps import STEPS, Steps
 from launcher.models.fetch import Fetcher
 from launcher.models.pasted import without_secrets
@@ -58,13 +58,14 @@ class Launch:
         before: "Launch | None" = None,
     ) -> None:
         self.choices, self.settings = asked_in(choices), settings_of(choices)
-        self.checkpoint_asked = "checkpoint" in self.choices  # else the web UI's own choice of last time is good
+        self.asked = frozenset(self.choices)  # what was chosen now; what else it goes by is of last time
         self.status, self.ask, self.somebody = status, ask, somebody
         self.machine = machine if self.settings.uses_drive else replace(machine, mountpoint=None)
         self.models_named: str | None = None  # a place on Drive, named in place of a folder, that has models only
         drive, name = self.machine.drive, self.settings.drive_folder
-        self._named = name  # as a person wrote it
         same = before and name in ("", before.settings.drive_folder) and before.folder.kept.is_relative_to(drive)
+        self._named = name  # as a person wrote it
+        self._names: set[str] = {name} | (before._names if before and same else set())  # so this folder was called
         self._live_in(before.folder.kept if before and same else drive / (name or USUAL_FOLDER) / WEBUI_FOLDER)
         self.session = Session(self.folder.session)
         self.settled, self._settling = False, threading.Lock()
@@ -86,14 +87,19 @@ class Launch:
         self.fetchers: list[Fetcher] = []  # they know which files are used
         self.no_card: Problem | None = None  # why there is no card that can be used, where there should be one
         self.checkpoint: str | None = None  # that was taken in place of one that did not load
+        self.stays_until = 0.0  # a person wants the machine until then, used or not: time.time()
         self.start_noted = True  # False: a version has started, and Drive does not know it yet
 
     # ---- its folder and its settings
 
+    @property
+    def checkpoint_asked(self) -> bool:
+        return "checkpoint" in self.asked
+
     def _live_in(self, kept: Path) -> None:
         """Have its folder there, with what works on it."""
         models_kept = self.settings.models_on_drive or not self.machine.mountpoint
-        self.folder = Folder(kept, self.machine.disk, models_kept)
+        self.folder = Folder(kept, self.machine.disk, models_kept, self.machine.drive)
         self.webui = WebUI(self.folder)
         self.outputs = OutputFolders(self.folder.code, self.folder.data, kept, self.status.notice)
         self.sync = Sync(
@@ -127,15 +133,15 @@ class Launch:
         self.settled = True
         self._go_by({"drive_folder": field_of(self.machine.drive, kept)})
 
-    def news_in(self, asked: dict[str, Any]) -> dict[str, Any]:
+    def news_in(self, asked: Mapping[str, Any]) -> dict[str, Any]:
         """Without its own folder as it was named at first: "AI/models" may have become another name."""
-        same = settings_of(asked).drive_folder == self._named
+        same = settings_of(asked).drive_folder in self._names
         return {name: value for name, value in asked.items() if not (same and name == "drive_folder")}
 
     def _go_by(self, asked: dict[str, Any]) -> None:
         self.settings = settings_of(self.settings.as_form() | asked)
         self.choices |= self.settings.as_form() if self.settled else asked
-        if not self.checkpoint_asked:
+        if not self.checkpoint_asked:  # the web UI's own choice of last time is good
             self.choices.pop("checkpoint", None)
         self.public_link.wanted = self.settings.link
         self.to_save = to_remember(self.settings)
@@ -144,6 +150,11 @@ class Launch:
         """Something was chosen besides: what a start goes by takes effect at the next one."""
         self._go_by(asked)
         self.announce()
+
+    def leave_out(self, name: str) -> None:
+        """Go on as if that had never been chosen. Drive still remembers it: another day it may do."""
+        self.settings = replace(self.settings, **{name: getattr(settings_of({}), name)})
+        self.public_link.wanted = self.settings.link
 
     def forget_choices(self) -> None:
         """As if nothing had ever been chosen; what runs keeps its folder, and what is kept of it."""
@@ -157,11 +168,11 @@ class Launch:
         self.note(**what)
 
     def save_choices(self) -> None:
-        """Have them in the folder on Drive. Raises `OSError`."""
+        """Have them in the folder on Drive, and that it is used. Raises `OSError`."""
         saved: dict[str, Any] | None = None
         while saved is not self.to_save:  # they may change meanwhile
             saved = self.to_save
-            Remembered.write(self.folder.kept, choices=saved, used_at=time.time())
+            note_use(self.machine.drive, self.folder.kept, saved)
 
     def fetcher(self, step: Step, ask: Ask) -> Fetcher:
         def ask_token(name: str, reason: str) -> str:
@@ -182,6 +193,20 @@ class Launch:
                 "Allow third-party cookies for colab.research.google.com and press ▶ again, or choose another link.",
             )
         return str(response["url"])
+
+    @property
+    def given_back_at(self) -> float:
+        """When the machine is given back if nobody uses the web UI from now on; 0.0: never."""
+        minutes = self.settings.give_back_after
+        return max(self.used_at + minutes * 60, self.stays_until) if minutes else 0.0
+
+    def whole(self, status: Snapshot) -> Snapshot:
+        """The status with what changes by itself: files to be saved, and when the machine is given back."""
+        if status.state in (State.IDLE, State.OFF):
+            return status
+        gives_back = self.machine.colab and Button.STOP in status.buttons
+        buttons = (*status.buttons, Button.GIVE_BACK) if gives_back else status.buttons
+        return replace(status, buttons=buttons, unsaved=self.sync.unkept, given_back_at=self.given_back_at)
 
     def begin_beside(self, what: str, work: Callable[[], object]) -> None:
         """Do it in a thread of its own, unless that is being done already; what goes wrong is said."""

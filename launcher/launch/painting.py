@@ -8,9 +8,9 @@ from launcher.core.snapshot import FAILED, State
 from launcher.launch.launch import Launch
 from launcher.models.catalog import CHECKPOINT_NAMES
 from launcher.models.remote import Offered
-from launcher.webui.running import Trouble
+from launcher.webui.running import Fault
 
-MOST_OFFERED: Final = 3
+MOST_MODELS_OFFERED: Final = 3
 
 
 def check_painting(launch: Launch) -> None:
@@ -25,15 +25,15 @@ def check_painting(launch: Launch) -> None:
         row.fail(Offered(lost.problem.what, lost.problem.do, other_models(launch, lost)))
     elif failed and says.loaded:
         row.done(says.file or "")
-    for about, trouble in (("model", says.model if not lost else None), ("image", says.image)):
-        status.notice(f"{trouble.problem.what} {trouble.problem.do}" if trouble else None, about=about)
+    for about, fault in (("model", says.model if not lost else None), ("image", says.image)):
+        status.notice(f"{fault.problem.what} {fault.problem.do}" if fault else None, about=about)
 
 
-def other_models(launch: Launch, trouble: Trouble) -> tuple[tuple[str, str], ...]:
+def other_models(launch: Launch, fault: Fault) -> tuple[tuple[str, str], ...]:
     """What is offered in place of a model that does not load: others in the folder, else the usual one."""
-    if not trouble.another:
+    if not fault.known.another:
         return ()
-    there = [path.name for path in launch.folder.checkpoints() if path.name != trouble.file][:MOST_OFFERED]
+    there = [path.name for path in launch.folder.checkpoints() if path.name != fault.file][:MOST_MODELS_OFFERED]
     usual = CHECKPOINT_NAMES[0]
     return tuple((f"Use {name}", name) for name in there) or ((f"Download {usual}", usual),)
 

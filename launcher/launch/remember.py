@@ -1,6 +1,7 @@
 """Of the launches before: which folder they used, and what was chosen; and what of it the next one shall find."""
 
 import re
+import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -9,7 +10,8 @@ from typing import Any, Final
 from launcher.core.fields import DEFAULTS, NOTHING, USUAL_FOLDER, Settings
 from launcher.core.folder import WEBUI_FOLDER
 from launcher.core.problem import Problem
-from launcher.drive.find import used_at, webui_folders
+from launcher.drive.find import at_top, kept_folder, used_at, webui_folders
+from launcher.drive.remembered import Remembered
 from launcher.models.catalog import CHECKPOINT_NAMES
 from launcher.models.pasted import without_secrets
 
@@ -22,9 +24,14 @@ def folder_of_last_time(drive: Path, ask: Callable[..., dict[str, Any]], say: Ca
     Where there are several of others, the person is asked; `ask` raises `Problem` where nobody is there.
     """
     found = webui_folders(drive)
+    latest = used_at(found[0]) if found else 0.0
+    name = sound({"drive_folder": Remembered.read(drive).folder}).get("drive_folder")
+    noted = kept_folder(drive, name) if name else None
+    if noted and used_at(noted) > latest:
+        return noted
     if not found:
         return drive / USUAL_FOLDER / WEBUI_FOLDER
-    if len(found) == 1 or used_at(found[0]):
+    if len(found) == 1 or latest:
         return found[0]
     newest_first = sorted(found, key=lambda kept: kept.stat().st_mtime, reverse=True)
     by_name = {field_of(drive, kept): kept for kept in newest_first}
@@ -38,6 +45,14 @@ def folder_of_last_time(drive: Path, ask: Callable[..., dict[str, Any]], say: Ca
         names = ", ".join(by_name)
         say(f"{several}: {names}. {name}, the newest, is used; the field **drive_folder** takes another.")
         return kept
+
+
+def note_use(drive: Path, kept: Path, choices: Mapping[str, Any]) -> None:
+    """Note in the folder when it was used and what was chosen; in My Drive which it is, if no look finds it there."""
+    Remembered.write(kept, choices=choices, used_at=time.time())
+    first = drive / kept.relative_to(drive).parts[0]
+    if kept not in (first, first / WEBUI_FOLDER) or not at_top(drive):
+        Remembered.write(drive, folder=field_of(drive, kept))
 
 
 def field_of(drive: Path, kept: Path) -> str:

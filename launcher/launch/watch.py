@@ -17,7 +17,7 @@ from launcher.launch.painting import check_painting
 from launcher.launch.steps import STOPPED_NOTE, Failed
 from launcher.launch.stop import give_back_unused
 from launcher.models.checksums import sync_checksums
-from launcher.models.ensure import complete_checkpoints
+from launcher.models.companions import complete_checkpoints
 from launcher.models.taken_over import broken_models
 from launcher.python.bytecode import keep_bytecode
 from launcher.source.checkout import keep_edits_on_drive
@@ -99,9 +99,9 @@ def start_again(launch: Launch, note: str) -> None:
 
 def is_unused(launch: Launch) -> bool:
     """True if nobody has used the web UI for as long as was chosen; a minute before it is said."""
-    minutes, now, warning = launch.settings.give_back_after, time.time(), None  # 0: never
-    left = minutes * 60 - (now - launch.used_at)
-    if minutes and left <= GIVE_BACK_WARNING:
+    now, warning = time.time(), None
+    left = launch.given_back_at - now
+    if launch.given_back_at and left <= GIVE_BACK_WARNING:
         when = time.strftime("%H:%M", time.localtime(now + left))
         warning = f"Nobody has used the web UI for a while, so the machine will be given back at {when}."
     launch.status.notice(warning, about="give back")

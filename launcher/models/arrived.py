@@ -1,5 +1,6 @@
 """A file that is all there: inspected, unpacked, and given its name in the folder of its kind."""
 
+import filecmp
 import shutil
 from collections.abc import Callable
 from glob import escape
@@ -12,12 +13,13 @@ from launcher.models.archive import UNREADABLE_ZIP, Member, open_zip, packed_fil
 from launcher.models.fetcher import Fetcher
 from launcher.models.identify import OLD_ENDINGS, WEIGHTS, identify, identify_beginning
 from launcher.models.kinds import FAMILIES, KIND_ENDINGS, Format, ModelFile, a_kind
-from launcher.models.names import free_to_list, listed_name
+from launcher.models.names import free_to_list, listed_name, same_to_the_web_ui
 from launcher.models.pasted import safe_name
 from launcher.models.remote import Interrupted
 
 COLLECTED: Final = ("embedding", "LoRA")  # kinds that come in archives of several
 MOST_COLLECTED: Final = 200  # files
+OTHER_SOURCE: Final = "It was not kept. Choose another source of this model."
 UNPACKED_PART: Final = f".unpacked{PART}"
 
 Settle = Callable[[str, str], Path]  # kind, name -> the folder; raises `Problem` where there is none
@@ -46,7 +48,7 @@ def receive(
 def put(fetcher: Fetcher, part: Path, target: Path, seen: ModelFile, kind: str, settle: Settle | None) -> Path:
     """Give an inspected file its name. Raises `Problem` for what is of no use."""
     if seen.fault:
-        raise no_use(target.name, seen.fault)
+        raise no_use(target.name, seen)
     folder = target.parent
     if settle and (not kind or seen.kind not in (None, kind)):
         kind = seen.kind or ""
@@ -54,7 +56,13 @@ def put(fetcher: Fetcher, part: Path, target: Path, seen: ModelFile, kind: str, 
     elif kind:
         refuse_other_kind(target.name, seen.kind, kind)
     name = target.stem + ending_for(target.suffix, seen.format, kind)
-    path = free_to_list(folder / listed_name(name, kind), kind)
+    wanted = folder / listed_name(name, kind)
+    twin = wanted if wanted.exists() else same_to_the_web_ui(fetcher.folder, wanted.name, kind)
+    if twin and filecmp.cmp(part, twin, shallow=False):  # it came in an archive, of which nobody knew what is in it
+        part.unlink()
+        fetcher.used.append(twin)
+        return twin
+    path = free_to_list(fetcher.folder, wanted, kind)
     path.parent.mkdir(exist_ok=True)
     shutil.move(part, path)  # embeddings lie on Drive even where other models do not
     fetcher.added.append(path)
@@ -70,7 +78,7 @@ def receive_archive(fetcher: Fetcher, archive: Path, target: Path, kind: str, se
             raise not_one(target)
         paths = [put(fetcher, *part, one, kind, settle) for part, one in zip(parts, seen, strict=True)]
     except UNREADABLE_ZIP as error:
-        raise no_use(target.name, "it is a zip archive that cannot be unpacked") from error
+        raise no_use(target.name, ModelFile(fault="it is a zip archive that cannot be unpacked")) from error
     finally:
         for part in archive.parent.glob(f"{escape(archive.name)}.*{UNPACKED_PART}"):
             part.unlink()
@@ -96,7 +104,7 @@ def unpack(fetcher: Fetcher, archive: Path, target: Path, *, several: bool) -> l
         for model in models:
             seen = identify_beginning(model.read, model.size)
             if seen and seen.fault:
-                raise no_use(target.name, seen.fault)
+                raise no_use(target.name, seen)
         require_room(archive.parent, sum(model.size for model in models), fetcher.where, "The unpacked model")
         for number, (info, model) in enumerate(zip(found, models, strict=True)):
             part = archive.with_name(f"{archive.name}.{number}{UNPACKED_PART}")
@@ -109,14 +117,14 @@ def unpack(fetcher: Fetcher, archive: Path, target: Path, *, several: bool) -> l
     return parts
 
 
-def no_use(name: str, fault: str) -> Problem:
-    return Problem(
-        f"{name} is not a usable model file: {fault}.", "It was not kept. Choose another source of this model."
-    )
+def no_use(name: str, seen: ModelFile) -> Problem:
+    """What is wrong with it; another source of the same model helps only where the file itself is not sound."""
+    do = f"Choose a model for {FAMILIES}, as one file in fp16 or fp32." if seen.foreign else OTHER_SOURCE
+    return Problem(f"{name} is not a usable model file: {seen.fault}.", do)
 
 
 def not_one(target: Path) -> Problem:
-    return no_use(target.name, "it is a zip archive that does not contain exactly one model")
+    return no_use(target.name, ModelFile(fault="it is a zip archive that does not contain exactly one model"))
 
 
 def refuse_other_kind(name: str, kind: str | None, wanted: str) -> None:

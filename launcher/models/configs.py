@@ -14,9 +14,10 @@ from urllib.parse import urlsplit, urlunsplit
 import requests
 
 from launcher.core.folder import write_safely
+from launcher.core.outside import decoded, limited
 from launcher.core.problem import Problem
 from launcher.models.fetcher import Fetcher
-from launcher.models.http import WebSession, until_stopped
+from launcher.models.http import WebSession, pieces, until_stopped
 from launcher.models.identify import WEIGHTS
 from launcher.models.kinds import ModelFile
 from launcher.models.remote import Remote
@@ -39,95 +40,35 @@ SAYS_V: Final = re.compile(r"v[-_ ]?pred", re.IGNORECASE)
 VSCALING: Final = re.compile(r"\.VScaling\b|parameterization:\s*[\"']?v\b")
 # sd_xl_base.yaml of Stability's generative-models, as A1111 has it, but for the scaling.
 SDXL_V: Final = """\
-# Written by the one-click launcher: this model predicts v (sd_xl_base.yaml with VScaling).
-model:
-  target: sgm.models.diffusion.DiffusionEngine
-  params:
-    scale_factor: 0.13025
-    disable_first_stage_autocast: True
-    denoiser_config:
-      target: sgm.modules.diffusionmodules.denoiser.DiscreteDenoiser
-      params:
-        num_idx: 1000
-        weighting_config:
-          target: sgm.modules.diffusionmodules.denoiser_weighting.EpsWeighting
-        scaling_config:
-          target: sgm.modules.diffusionmodules.denoiser_scaling.VScaling
-        discretization_config:
-          target: sgm.modules.diffusionmodules.discretizer.LegacyDDPMDiscretization
-    network_config:
-      target: sgm.modules.diffusionmodules.openaimodel.UNetModel
-      params:
-        adm_in_channels: 2816
-        num_classes: sequential
-        use_checkpoint: True
-        in_channels: 4
-        out_channels: 4
-        model_channels: 320
-        attention_resolutions: [4, 2]
-        num_res_blocks: 2
-        channel_mult: [1, 2, 4]
-        num_head_channels: 64
-        use_spatial_transformer: True
-        use_linear_in_transformer: True
-        transformer_depth: [1, 2, 10]
-        context_dim: 2048
-        spatial_transformer_attn_type: softmax-xformers
-        legacy: False
-    conditioner_config:
-      target: sgm.modules.GeneralConditioner
-      params:
-        emb_models:
-          - is_trainable: False
-            input_key: txt
-            target: sgm.modules.encoders.modules.FrozenCLIPEmbedder
-            params:
-              layer: hidden
-              layer_idx: 11
-          - is_trainable: False
-            input_key: txt
-            target: sgm.modules.encoders.modules.FrozenOpenCLIPEmbedder2
-            params:
-              arch: ViT-bigG-14
-              version: laion2b_s39b_b160k
-              freeze: True
-              layer: penultimate
-              always_return_pooled: True
-              legacy: False
-          - is_trainable: False
-            input_key: original_size_as_tuple
-            target: sgm.modules.encoders.modules.ConcatTimestepEmbedderND
-            params:
-              outdim: 256
-          - is_trainable: False
-            input_key: crop_coords_top_left
-            target: sgm.modules.encoders.modules.ConcatTimestepEmbedderND
-            params:
-              outdim: 256
-          - is_trainable: False
-            input_key: target_size_as_tuple
-            target: sgm.modules.encoders.modules.ConcatTimestepEmbedderND
-            params:
-              outdim: 256
-    first_stage_config:
-      target: sgm.models.autoencoder.AutoencoderKLInferenceWrapper
-      params:
-        embed_dim: 4
-        monitor: val/rec_loss
-        ddconfig:
-          attn_type: vanilla-xformers
-          double_z: true
-          z_channels: 4
-          resolution: 256
-          in_channels: 3
-          out_ch: 3
-          ch: 128
-          ch_mult: [1, 2, 4, 4]
-          num_res_blocks: 2
-          attn_resolutions: []
-          dropout: 0.0
-        lossconfig:
-          target: torch.nn.Identity
+# Written by the one-click launcher: this model predicts v.
+model: {target: sgm.models.diffusion.DiffusionEngine, params: {
+  scale_factor: 0.13025, disable_first_stage_autocast: true,
+  denoiser_config: {target: sgm.modules.diffusionmodules.denoiser.DiscreteDenoiser, params: {
+    num_idx: 1000,
+    weighting_config: {target: sgm.modules.diffusionmodules.denoiser_weighting.EpsWeighting},
+    scaling_config: {target: sgm.modules.diffusionmodules.denoiser_scaling.VScaling},
+    discretization_config: {target: sgm.modules.diffusionmodules.discretizer.LegacyDDPMDiscretization}}},
+  network_config: {target: sgm.modules.diffusionmodules.openaimodel.UNetModel, params: {
+    adm_in_channels: 2816, num_classes: sequential, use_checkpoint: true, in_channels: 4, out_channels: 4,
+    model_channels: 320, attention_resolutions: [4, 2], num_res_blocks: 2, channel_mult: [1, 2, 4],
+    num_head_channels: 64, use_spatial_transformer: true, use_linear_in_transformer: true,
+    transformer_depth: [1, 2, 10], context_dim: 2048, spatial_transformer_attn_type: softmax-xformers, legacy: false}},
+  conditioner_config: {target: sgm.modules.GeneralConditioner, params: {emb_models: [
+    {is_trainable: false, input_key: txt, target: sgm.modules.encoders.modules.FrozenCLIPEmbedder,
+      params: {layer: hidden, layer_idx: 11}},
+    {is_trainable: false, input_key: txt, target: sgm.modules.encoders.modules.FrozenOpenCLIPEmbedder2, params: {
+      arch: ViT-bigG-14, version: laion2b_s39b_b160k, freeze: true, layer: penultimate, always_return_pooled: true,
+      legacy: false}},
+    {is_trainable: false, input_key: original_size_as_tuple, params: {outdim: 256},
+      target: sgm.modules.encoders.modules.ConcatTimestepEmbedderND},
+    {is_trainable: false, input_key: crop_coords_top_left, params: {outdim: 256},
+      target: sgm.modules.encoders.modules.ConcatTimestepEmbedderND},
+    {is_trainable: false, input_key: target_size_as_tuple, params: {outdim: 256},
+      target: sgm.modules.encoders.modules.ConcatTimestepEmbedderND}]}},
+  first_stage_config: {target: sgm.models.autoencoder.AutoencoderKLInferenceWrapper, params: {
+    embed_dim: 4, monitor: val/rec_loss, lossconfig: {target: torch.nn.Identity}, ddconfig: {
+      attn_type: vanilla-xformers, double_z: true, z_channels: 4, resolution: 256, in_channels: 3, out_ch: 3, ch: 128,
+      ch_mult: [1, 2, 4, 4], num_res_blocks: 2, attn_resolutions: [], dropout: 0.0}}}}}
 """
 
 
@@ -168,21 +109,18 @@ def settle_config(fetcher: Fetcher, path: Path, seen: ModelFile, source: Remote 
 def config_at(source: Remote) -> str | None:
     """The text beside a file at its source; None where there is none, or nobody says."""
     parts = urlsplit(source.url)
-    if not source.config and not parts.path.lower().endswith(WEIGHTS):
-        return None
     beside = urlunsplit((*parts[:2], f"{parts.path.rpartition('.')[0]}.yaml", "", ""))
-    wanted = replace(source, url=source.config or beside, size=0, sha256="", validator="")
-    try:
-        with WebSession() as session, session.ask(wanted, {}) as response:
-            content = b""
-            for piece in response.iter_content(CONFIG_MOST):
-                content += piece
-                if len(content) > CONFIG_MOST:
-                    return None
-    except (Problem, requests.RequestException):  # the model is there; whoever needs a configuration is told
-        return None
-    text = content.decode("utf-8", "replace").replace("\r\n", "\n")
-    return text if re.match(r"(\s*#.*\n|\s*\n)*model:\s*\n", text) else None
+    for address in source.config or ((beside,) if parts.path.lower().endswith(WEIGHTS) else ()):
+        wanted = replace(source, url=address, size=0, sha256="", validator="")
+        try:
+            with WebSession() as session, session.ask(wanted, {}) as response:
+                content = b"".join(limited(pieces(response, CONFIG_MOST), CONFIG_MOST))
+        except (Problem, requests.RequestException):  # the model is there; whoever needs a configuration is told
+            continue
+        text = decoded(content).replace("\r\n", "\n")
+        if re.match(r"(\s*#.*\n|\s*\n)*model:\s*\n", text):
+            return text
+    return None
 
 
 def is_harmless(config: str) -> bool:

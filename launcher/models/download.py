@@ -2,8 +2,6 @@
 
 import errno
 import hashlib
-import os
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from glob import escape
@@ -13,29 +11,40 @@ from typing import Final
 import filelock
 import requests
 
-from launcher.core.folder import PART, require_room, to_be_emptied
+from launcher.core.folder import GB, PART, require_room, to_be_emptied
 from launcher.core.problem import Problem
 from launcher.core.retry import retrying
 from launcher.core.status import Step
 from launcher.models import http
+from launcher.models.headers import stated_sha256, stated_size
 from launcher.models.ranges import RangedDownload, Untrue
-from launcher.models.remote import Interrupted, Refused, Remote, goes_on, refuse_a_page
+from launcher.models.refusals import refusal_of
+from launcher.models.remote import Answer, Interrupted, Refused, Remote, goes_on, refuse_a_page
 
 READ_IN_A_ROW: Final = 1 << 20  # bytes
+ROOM_AHEAD: Final = 256 << 20  # bytes that must be free while a file comes whose size nobody states
+ASK_FOR_ROOM_EACH: Final = 64 << 20  # bytes
 
 
 def download(
-    remote: Remote, target: Path, *, where: str, step: Step, receive: Callable[[Path, Path], Path] = Path.rename
+    remote: Remote,
+    target: Path,
+    *,
+    where: str,
+    own: Path,
+    step: Step,
+    receive: Callable[[Path, Path], Path] = Path.rename,
 ) -> tuple[Path, str]:
     """Fetch `remote` to `target`, which appears only when it is whole and verified; return its path and SHA-256.
 
     The unfinished file knows which of its bytes are there, so any cut, in this session or an earlier one, costs a few
     megabytes. `receive` gets the whole file and its target, inspects it, and gives it its name, perhaps another one.
-    `where` names the disk in messages ("Google Drive"). Raises `Problem`, or `Interrupted` within a moment of ■; what
-    is fetched already is kept, except when it turned out to be wrong.
+    `where` names the disk in messages ("Google Drive"); `own` is a private folder on the machine's own disk, where what
+    is written to Google Drive waits to be uploaded, too. Raises `Problem`, or `Interrupted` within a moment of ■; what
+    is fetched already is kept if the download can go on there, and was not wrong.
     """
     target.parent.mkdir(exist_ok=True)  # never with what is above it: see make_folder_below
-    with only_writer(target, step) as waited:
+    with only_writer(target, own, step) as waited:
         if waited and target.exists() and remote.size in (0, target.stat().st_size):
             digest = sha256_of(target, step)
             if remote.sha256 in ("", digest):
@@ -46,32 +55,34 @@ def download(
                 other.unlink()
         there = part.stat().st_blocks * 512 if part.exists() else 0
         require_room(target.parent, remote.size - there, where, f"The model {remote.name}", target.parent.parent)
+
+        def require_more_room(have: int) -> None:
+            for disk, name in ((target.parent, where), (own, "the runtime's disk")):
+                require_room(disk, ROOM_AHEAD, name, f"{remote.name}, of which {have / GB:.1f} GB have come,")
+
         try:
-            digest = fetch_checked(remote, part, step)
+            digest = fetch_checked(remote, part, step, require_more_room)
         except Refused:
             raise
         except Problem:
             part.unlink(missing_ok=True)
             raise
         except requests.RequestException as error:
-            raise Problem(
-                f"{remote.name} could not be downloaded: {remote.host} does not answer ({type(error).__name__}).",
-                f"Check the connection and press ▶ again{goes_on(remote)}.",
-            ) from http.harmless(error)
+            raise http.silence(remote, error) from http.harmless(error)
         except OSError as error:
             raise disk_problem(error, where, part, remote) from error
         return receive(part, target), digest
 
 
 @contextmanager
-def only_writer(target: Path, step: Step) -> Iterator[bool]:
+def only_writer(target: Path, own: Path, step: Step) -> Iterator[bool]:
     """Nobody else on this machine writes that file: other jobs, kernels and services wait. Yields whether this one did.
 
-    The lock lies on the machine's own disk, for Google Drive knows none; the system frees it when its holder dies.
+    The lock lies in `own`: Google Drive knows none, and in a place for all another user could hold it, or lead it to a
+    file of ours. The system frees it when its holder dies.
     """
-    place = Path(tempfile.gettempdir()) / f"oneclick-downloads-{os.getuid()}"
-    place.mkdir(mode=0o700, exist_ok=True)
-    lock = filelock.FileLock(place / f"{hashlib.sha256(str(target.absolute()).encode()).hexdigest()[:32]}.lock")
+    own.mkdir(mode=0o700, parents=True, exist_ok=True)
+    lock = filelock.FileLock(own / f"{hashlib.sha256(str(target.absolute()).encode()).hexdigest()[:32]}.lock")
     waited = False
     while not lock.is_locked:
         if step.stopped:
@@ -101,12 +112,12 @@ def sha256_of(path: Path, step: Step) -> str:
     return digest.hexdigest()
 
 
-def fetch_checked(remote: Remote, part: Path, step: Step) -> str:
+def fetch_checked(remote: Remote, part: Path, step: Step, require_more_room: Callable[[int], None]) -> str:
     """Bring all bytes into `part`; return their SHA-256, computed on the way: one pass over the data.
 
     Ranges side by side where parts can be told to belong together, and where the server answers what it was asked;
-    else, or where what came is not what its checksum says, one answer from the beginning to the end. Raises `Problem`
-    unless size and SHA-256 are right.
+    else, or where what came is not what its checksum says, one answer from the beginning to the end: what there is of
+    that one is of no use later. Raises `Problem` unless size and SHA-256 are right.
     """
     if remote.can_go_on:
         try:
@@ -117,43 +128,56 @@ def fetch_checked(remote: Remote, part: Path, step: Step) -> str:
         except Untrue:
             pass  # what follows begins anew
         part.unlink(missing_ok=True)  # a connection may still be writing to it
-    digest = http.until_stopped(
-        step.stop, lambda: retrying(lambda: fetch_whole(remote, part, step), http.pause_after, step.stop.wait)
-    )
+
+    def whole() -> str:
+        return retrying(lambda: fetch_whole(remote, part, step, require_more_room), http.pause_after, step.stop.wait)
+
+    try:
+        digest = http.until_stopped(step.stop, whole)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
     size = part.stat().st_size
     if remote.size not in (0, size):
-        raise Problem(f"{remote.name} is incomplete: {size} of {remote.size} bytes.", "Press ▶ again.")
+        raise Problem(f"{remote.name} is incomplete: {size} of {remote.size} bytes.", "Try again.")
     if remote.sha256 not in ("", digest):
         raise Problem(
             f"{remote.name} arrived damaged: its checksum does not match. It was deleted.",
-            "Press ▶ to download it again. If this happens twice, use another source.",
+            "Download it again. If this happens twice, use another source.",
         )
     return digest
 
 
-def fetch_whole(remote: Remote, part: Path, step: Step) -> str:
-    """The file in one answer, from its beginning to its end."""
+def fetch_whole(remote: Remote, part: Path, step: Step, require_more_room: Callable[[int], None]) -> str:
+    """The file in one answer, from its beginning to its end, and not a byte more than it states."""
     if step.stopped:
         raise Interrupted
     digest, have = hashlib.sha256(), 0
     with part.open("wb") as file, http.WebSession() as session, session.ask(remote, {}) as response:
         if response.status_code != 200:
-            raise Refused(remote, 502)  # part of a file nobody asked a part of
-        size, sha256 = http.stated_size(response), http.stated_sha256(response)
+            raise refusal_of(remote, Answer(502))  # part of a file nobody asked a part of
+        size, sha256 = stated_size(response), stated_sha256(response)
         if (remote.size and size not in (0, remote.size)) or (remote.sha256 and sha256 not in ("", remote.sha256)):
-            raise Problem(f"{remote.name} has changed at {remote.host} in the meantime.", "Press ▶ again.")
-        for piece in response.iter_content(READ_IN_A_ROW):
+            raise Problem(f"{remote.name} has changed at {remote.host} in the meantime.", "Try again.")
+        whole = size or remote.size
+        for piece in http.pieces(response, READ_IN_A_ROW):
             if not have:
                 refuse_a_page(remote, piece)
             if step.stopped:
                 raise Interrupted
+            if not remote.size and have // ASK_FOR_ROOM_EACH != (have + len(piece)) // ASK_FOR_ROOM_EACH:
+                require_more_room(have)
             file.write(piece)
             digest.update(piece)
             have += len(piece)
-            step.progress(have, remote.size or size)
+            if whole and have > whole:
+                raise Problem(
+                    f"{remote.host} sends more than the {whole} bytes of {remote.name}.", "Choose another source."
+                )
+            step.progress(have, whole)
         if size and have != size:
             raise requests.ConnectionError("the answer was cut off")
-        if sha256 and not remote.sha256 and digest.hexdigest() != sha256:  # a known one is compared by `verify`
+        if sha256 and not remote.sha256 and digest.hexdigest() != sha256:  # a known one is compared by `fetch_checked`
             raise requests.ConnectionError("the answer is not what its checksum says")
     return digest.hexdigest()
 
@@ -163,8 +187,8 @@ def disk_problem(error: OSError, where: str, part: Path, remote: Remote) -> Prob
     if error.errno == errno.ENOSPC:
         return Problem(
             f"{where} is full.",
-            f"Free some space on {to_be_emptied(where)} and press ▶ again{goes_on(remote)}.",
+            f"Free some space on {to_be_emptied(where)} and try again{goes_on(remote)}.",
         )
     if error.errno in (errno.EIO, errno.ENOTCONN):
         return Problem(f"{where} no longer answers.", f"Press ▶ again to reconnect it{goes_on(remote)}.")
-    return Problem(f"{part.name} could not be written: {error.strerror or error}.", "Press ▶ again.")
+    return Problem(f"{part.name} could not be written: {error.strerror or error}.", "Try again.")

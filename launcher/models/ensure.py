@@ -1,6 +1,6 @@
 """Making sure that the models that are wanted are in their folder: of the catalog, or behind a pasted link."""
 
-from contextlib import suppress
+import os
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -10,16 +10,15 @@ from launcher.core.folder import Folder
 from launcher.core.problem import Problem
 from launcher.models import fetch
 from launcher.models.arrived import Settle, ending_for, no_use, refuse_other_kind
-from launcher.models.catalog import CHECKPOINTS_FOLDER, Model, model_named
-from launcher.models.configs import settle_config
+from launcher.models.catalog import CHECKPOINTS_FOLDER, HubFile, Model, model_named
+from launcher.models.companions import have_companions
 from launcher.models.http import read_range, until_stopped
-from launcher.models.identify import OLD_ENDINGS, fault_of, identify, identify_beginning
+from launcher.models.identify import OLD_ENDINGS, fault_of, identify_beginning
 from launcher.models.kinds import KIND_ENDINGS, Format, a_kind
 from launcher.models.links import resolve_link
 from launcher.models.names import listed_name, same_to_the_web_ui, telling_name
-from launcher.models.owners import place_for, require_owner
+from launcher.models.owners import EXTENSION_KINDS, place_for, require_owner
 from launcher.models.pasted import one_link, safe_name
-from launcher.models.previews import fetch_previews
 from launcher.models.remote import Remote
 from launcher.models.sources.direct import name_in
 from launcher.models.sources.hugging_face import resolve_hub_file
@@ -49,11 +48,11 @@ def ensure_checkpoint(fetcher: fetch.Fetcher, wanted: str, default: str) -> str:
 
 def ensure_model(fetcher: fetch.Fetcher, model: Model) -> str:
     """Fetch a model of the catalog from its first source that has it; return its file name."""
-    folder = fetcher.folder.models / model.folder
     for source in model.sources:
-        if fetch.sound_or_set_aside(fetcher, folder / source.saved_name, source.size, source.sha256):
-            fetcher.step.say(f"{source.saved_name} is ready")
-            return with_companions(fetcher, model, source.saved_name)
+        path = place_in_catalog(fetcher.folder, model, source)
+        if fetch.sound_or_set_aside(fetcher, path, source.size, source.sha256):
+            fetcher.step.say(f"{path.name} is ready")
+            return with_companions(fetcher, model, path)
     if model.non_commercial:
         fetcher.step.notice(
             f"{model.name} is licensed under {model.licence}: read {model.sources[0].page} before you use it "
@@ -64,13 +63,24 @@ def ensure_model(fetcher: fetch.Fetcher, model: Model) -> str:
         try:
             fetcher.step.say(f"asking {source.repo}")
             remote = fetch.with_token(fetcher, partial(resolve_hub_file, source))
-            path = fetch.fetch_remote(fetcher, remote, folder)
-            return with_companions(fetcher, model, path.name)
+            path = fetch.fetch_remote(fetcher, remote, fetcher.folder.models / model.folder)
+            return with_companions(fetcher, model, path)
         except Problem as problem:
             failures.append(problem)
             if source is not model.sources[-1]:
                 fetcher.step.notice(f"{problem.what} The next source is tried.")
     raise failures[0]
+
+
+def place_in_catalog(folder: Folder, model: Model, source: HubFile) -> Path:
+    """Where a file of the catalog belongs, or lies already: A1111 also shows models from elsewhere on Drive."""
+    own = folder.models / model.folder / source.saved_name
+    shown = folder.data / "models" / model.folder
+    for where, _, names in os.walk(shown, followlinks=True) if not own.exists() else ():
+        path = Path(where, source.saved_name)
+        if source.saved_name in names and path.exists() and path.stat().st_size == source.size:
+            return path
+    return own
 
 
 def ensure_linked_model(
@@ -102,6 +112,11 @@ def ensure_linked_model(
     path = file_of_kind(fetcher, remote, settle) if remote.kind else file_of_any_kind(fetcher, remote, settle)
     if place_for(fetcher.folder, "checkpoint") in path.parents:
         have_companions(fetcher, path, remote)
+    owner = next((one for kind, one in EXTENSION_KINDS.items() if path.parent == place_for(fetcher.folder, kind)), None)
+    if owner:
+        step.notice(
+            f"{path.name} is where {owner.name} looks for it: press **Restart the web UI**, and choose it there."
+        )
     return path.name
 
 
@@ -109,17 +124,17 @@ def file_of_kind(fetcher: fetch.Fetcher, remote: Remote, settle: Settle | None) 
     """The file in the folder of its kind: one that is there, or fetched under a name that the web UI lists."""
     step, folder, own = fetcher.step, place_for(fetcher.folder, remote.kind), Path(remote.name)
     for name in (own.name, f"{own.stem}-{remote.tag[:8]}{own.suffix}"):  # always the second for the same file
-        target = same_to_the_web_ui(folder, name, remote.kind) or folder / name
+        target = same_to_the_web_ui(fetcher.folder, name, remote.kind) or folder / name
         if not fetch.sound_or_set_aside(fetcher, target):
             return fetch.fetch_remote(fetcher, replace(remote, name=name), folder, remote.kind, settle)
         if until_stopped(step.stop, partial(fetch.same_as_remote, fetcher, target, remote)):
             step.say(f"{target.name} is ready")
             return target
-        where = target.relative_to(folder).as_posix()
+        where = target.relative_to(folder).as_posix() if folder in target.parents else target.name
         step.notice(f"There is already another file called {where}; it was left as it is.")
     raise Problem(
         f"There are already two other files called {remote.name} in your models folder.",
-        "Write another name into the field **file_name**, and press ▶ again.",
+        "Add it with the cell **Add a model**, with another name in its field **file_name**.",
     )
 
 
@@ -159,7 +174,7 @@ def decided(fetcher: fetch.Fetcher, remote: Remote, kind: str, required: bool) -
     """
     seen = identify_beginning(partial(read_range, remote), remote.size) if remote.size else None
     if seen and seen.fault and seen.format is not Format.OTHER:
-        raise no_use(remote.name, seen.fault)
+        raise no_use(remote.name, seen)
     is_safetensors = seen is not None and seen.format is Format.SAFETENSORS
     sure = (seen.kind if seen else None) or remote.kind or kind
     if seen and is_safetensors:
@@ -193,34 +208,12 @@ def unknown(name: str) -> Problem:
     )
 
 
-def have_companions(fetcher: fetch.Fetcher, path: Path, source: Remote | None = None) -> None:
-    """Have what goes with a checkpoint: its configuration, and what shows its images as they grow.
-
-    `source` is where it has just come from.
-    """
-    seen = identify(path, inside=source is not None)
-    settle_config(fetcher, path, seen, source)
-    if seen.kind == "checkpoint":
-        fetch_previews(fetcher, seen.base)
-
-
-def complete_checkpoints(fetcher: fetch.Fetcher) -> None:
-    """Have what goes with the checkpoints that are there, however they came: any may be chosen in the page."""
-    bases = set[str]()
-    for path in fetcher.folder.checkpoints():
-        with suppress(OSError):  # `broken_models` names it
-            seen = identify(path, inside=False)
-            settle_config(fetcher, path, seen)
-            bases.add(seen.base or "")
-    fetch_previews(fetcher, max(bases, key=lambda base: base.startswith("SDXL"), default=""))
-
-
-def with_companions(fetcher: fetch.Fetcher, model: Model, filename: str) -> str:
+def with_companions(fetcher: fetch.Fetcher, model: Model, path: Path) -> str:
     """Have what goes with a model: the VAE it needs, under the name by which A1111 finds it for that model only."""
     beside = model_named(model.beside) if model.beside else None
     if beside:
         vae = ensure_model(fetcher, beside)
-        alias = fetcher.folder.models / beside.folder / f"{Path(filename).stem}.vae.safetensors"
+        alias = fetcher.folder.models / beside.folder / f"{path.stem}.vae.safetensors"
         if not alias.exists():
             try:
                 alias.symlink_to(vae)
@@ -228,5 +221,5 @@ def with_companions(fetcher: fetch.Fetcher, model: Model, filename: str) -> str:
                 copy_whole(alias.with_name(vae), alias)
             fetcher.added.append(alias)
     if model.folder == CHECKPOINTS_FOLDER:
-        have_companions(fetcher, fetcher.folder.models / model.folder / filename)
-    return filename
+        have_companions(fetcher, path)
+    return path.name

@@ -8,13 +8,13 @@ from typing import Final
 
 from launcher.core.files import free_path
 from launcher.core.folder import PART, require_room
-from launcher.core.problem import Problem
 from launcher.models.arrived import Settle, receive
 from launcher.models.checksums import known_checksum, note_checksum
 from launcher.models.download import download, sha256_of
 from launcher.models.fetcher import Fetcher
 from launcher.models.http import read_range, until_stopped
 from launcher.models.identify import OLD_ENDINGS, fault_of
+from launcher.models.kinds import KIND_ENDINGS
 from launcher.models.remote import Remote, TokenNeeded
 from launcher.models.room import promised_room
 
@@ -22,11 +22,12 @@ __all__ = ("Fetcher", "fetch_remote", "same_as_remote", "sound_or_set_aside", "w
 
 SAMPLES: Final = 8  # parts of two files that are compared where no checksum is known
 SAMPLE: Final = 64 << 10  # bytes
+LONGEST_QUESTION: Final = 300.0  # seconds that sources may take to say what a link leads to, with all tries
 
 
 def fetch_remote(fetcher: Fetcher, remote: Remote, folder: Path, kind: str = "", settle: Settle | None = None) -> Path:
     """Download one file into its folder, or where `settle` has the kind that it turns out to be; return where it is."""
-    if remote.name.lower().endswith(OLD_ENDINGS):
+    if remote.name.lower().endswith(OLD_ENDINGS) and ".safetensors" in KIND_ENDINGS.get(kind, ()):
         fetcher.step.notice(
             f"{remote.name} is a pickle file, which can contain code. Choose a .safetensors file of the same model if "
             "there is one."
@@ -37,29 +38,33 @@ def fetch_remote(fetcher: Fetcher, remote: Remote, folder: Path, kind: str = "",
     keep = partial(receive, fetcher, kind=kind, whole=not remote.sha256, settle=settle)
     part = folder / f"{remote.name}.{remote.tag}{PART}"
     disks = {fetcher.where: folder, "the runtime's disk": fetcher.folder.machine}
+    own = fetcher.folder.session / "downloads"
     with promised_room(part, remote.size, f"The model {remote.name}", disks):
-        path, digest = download(remote, folder / remote.name, where=fetcher.where, step=fetcher.step, receive=keep)
+        target = folder / remote.name
+        path, digest = download(remote, target, where=fetcher.where, own=own, step=fetcher.step, receive=keep)
     if path.stat().st_size == remote.size:  # else it came in an archive, whose checksum that is
         note_checksum(fetcher.folder, path, digest)
+    if remote.listed not in ("", digest):
+        fetcher.step.notice(
+            f"{remote.place} states another checksum for {path.name}: its list is old, or the file was replaced. The "
+            "file is whole, and is used."
+        )
     return path
 
 
 def with_token(fetcher: Fetcher, resolve: Callable[[str], Remote]) -> Remote:
-    """Resolve without a token first (a wrong one breaks public files too); ask only where the source wants one."""
-    stop = fetcher.step.stop
+    """Resolve without a token first (a wrong one breaks public files too); look for one only where it may help."""
+    found = partial(until_stopped, fetcher.step.stop, most=LONGEST_QUESTION)
     try:
-        return until_stopped(stop, lambda: resolve(""))
+        remote = found(lambda: resolve(""))
     except TokenNeeded as needed:
-        token = fetcher.ask_token(needed.name, needed.reason)
+        token = fetcher.ask_token(needed.name, "" if needed.at_hand else needed.reason)
         if not token:
             raise
-    try:
-        return until_stopped(stop, lambda: resolve(token))
-    except TokenNeeded as refused:
-        raise Problem(
-            f"{refused.reason} Your token {refused.name} does not give access to it.",
-            f"Look at {refused.page}, make a new token, save it as the Colab secret {refused.name}, and press ▶ again.",
-        ) from refused
+        remote = found(lambda: resolve(token))
+    if remote.note:
+        fetcher.step.notice(remote.note)
+    return remote
 
 
 def sound_or_set_aside(fetcher: Fetcher, path: Path, size: int = 0, sha256: str = "") -> bool:

@@ -14,7 +14,9 @@ class Fetcher:
 
     folder: Folder
     where: str  # the disk's name in messages
-    ask_token: Callable[[str, str], str]  # (name of the secret, reason) -> token; "" where nobody answers
+    # (name of the secret, reason) -> token; "" where nobody answers. Without a reason nobody is asked who has not saved
+    # one as a secret.
+    ask_token: Callable[[str, str], str]
     step: Step
     added: list[Path] = field(default_factory=list)  # files that it has put in place
     used: list[Path] = field(default_factory=list)  # files that were there and are used

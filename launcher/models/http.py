@@ -1,67 +1,150 @@
-"""How servers are asked, and what they tell of a file before its bytes."""
+"""How servers are asked: for a file, a part of one, or a list. Nothing is read without a bound."""
 
-import binascii
 import re
 import threading
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, wait
 from dataclasses import replace
-from email.errors import HeaderParseError
-from email.header import decode_header, make_header
-from email.message import Message
-from email.utils import collapse_rfc2231_value
-from typing import Final, TypeVar
-from urllib.parse import unquote, urljoin, urlsplit
+from typing import Any, Final, TypeVar
+from urllib.parse import urljoin, urlsplit
 
 import requests
+from urllib3.exceptions import HTTPError
 
+from launcher.core.child_environment import PROXIES, also_look_at
+from launcher.core.outside import Damaged, limited, parsed_json
 from launcher.core.problem import Problem
 from launcher.core.retry import retrying
-from launcher.models.remote import Interrupted, Refused, Remote
+from launcher.models.headers import (
+    content_range,
+    seconds_to_wait,
+    stated_name,
+    stated_sha256,
+    stated_size,
+    stated_validator,
+)
+from launcher.models.refusals import HUGGING_FACE, refusal_of
+from launcher.models.remote import Answer, Interrupted, Refused, Remote, TokenNeeded, goes_on
 
 USER_AGENT: Final = "oneclick-launcher/1.0"  # a browser's name would get web pages from Civitai
 TIMEOUT: Final = (10, 30)  # seconds to connect, and between two pieces: a stalled socket is given up
 STOP_LATENCY: Final = 0.1  # seconds
-LONGEST_WAIT: Final = 60.0  # seconds, whatever a server asks for
+LONGEST_WAIT_WITHOUT_TOKEN: Final = 10.0  # seconds; who asks for more is asked with a token instead
+MOST_REDIRECTS: Final = 10
 PAGE_MOST: Final = 200_000  # bytes of a page that are read to see what it says
+LIST_MOST: Final = 16 << 20  # bytes of a list of files or versions
+READ_AT_ONCE: Final = 64 << 10  # bytes
+HEADER_MOST: Final = 300  # letters of a header that are looked at for what it says
+TELLING_HEADERS: Final = ("X-Error-Code", "X-Error-Message", "cf-mitigated", "Content-Encoding")
+# In an address that leads to its file for some time only: Amazon's, Google's, Microsoft's, CloudFront's, Discord's.
+SIGNED: Final = re.compile(r"(?i)[?&](x-amz-\w+|x-goog-\w+|expires|signature|sig|policy|hm)=")
+# Mistakes in an address or at a server, which the next try will make again.
+LASTING: Final = (
+    requests.exceptions.TooManyRedirects,
+    requests.exceptions.InvalidURL,
+    requests.exceptions.InvalidSchema,
+    requests.exceptions.SSLError,
+)
 T = TypeVar("T")
 
 
 class WebSession(requests.Session):
-    """Follows redirects, but never from https to http; requests itself takes no token to another host."""
+    """Follows redirects, but never from https to http, and takes no token to another host.
+
+    Passwords that a person keeps in ~/.netrc go nowhere: requests would send them in the token's place, and one that is
+    for every host to whoever a link names.
+    """
 
     def __init__(self) -> None:
         super().__init__()
         self.headers["User-Agent"] = USER_AGENT
         self.headers["Accept-Encoding"] = "identity"
+        self.max_redirects = MOST_REDIRECTS
+        self.auth = lambda request: request
+
+    def rebuild_auth(self, prepared_request: requests.PreparedRequest, response: requests.Response) -> None:
+        if urlsplit(str(response.request.url))[:2] != urlsplit(str(prepared_request.url))[:2]:
+            prepared_request.headers.pop("Authorization", None)
 
     def get_redirect_target(self, resp: requests.Response) -> str | None:
-        """Where a redirect leads. Raises `Problem` where it leads out of the encryption."""
-        target = super().get_redirect_target(resp)
-        if target and resp.url.startswith("https:") and not urljoin(resp.url, target).startswith("https:"):
+        """Where a redirect leads. Raises `Problem` where it leads out of the encryption, or nowhere."""
+        host = urlsplit(resp.url).hostname
+        try:
+            target = super().get_redirect_target(resp)
+            scheme = urlsplit(urljoin(resp.url, target or "")).scheme
+        except ValueError as error:
+            what = f"{host} redirects the download to an impossible address."
+            raise Problem(what, "Choose another source.") from error
+        if resp.url.startswith("https:") and scheme != "https":
             raise Problem(
-                f"{urlsplit(resp.url).hostname} sends the download over a connection that is not encrypted.",
-                "Choose another source.",
+                f"{host} sends the download over a connection that is not encrypted.", "Choose another source."
             )
+        if target and resp.raw:
+            resp.raw.close()  # requests would read all of its body, however long, and unpack it
         return target
 
     def ask(self, remote: Remote, headers: Mapping[str, str], direct: str | None = None) -> requests.Response:
         """The answer for a file, before its bytes; from the address `direct` where a redirect led there.
 
-        Raises `Refused`, or what requests does.
+        Raises `Refused`, also for bytes that are packed, or what requests does.
         """
         token = {"Authorization": f"Bearer {remote.token}"} if remote.token and not direct else {}
         response = self.get(direct or remote.url, headers={**headers, **token}, stream=True, timeout=TIMEOUT)
-        if response.status_code not in (200, 206):
-            raise refusal_in(response, remote)
+        if response.status_code not in (200, 206) or is_packed(response):
+            raise refusal_of(remote, answer_in(response, remote))
         return response
 
 
-def refusal_in(response: requests.Response, remote: Remote) -> Refused:
-    """What an answer refuses; it is closed."""
+def is_packed(response: requests.Response) -> bool:
+    return response.headers.get("Content-Encoding", "identity").strip().lower() not in ("", "identity")
+
+
+def is_page(response: requests.Response) -> bool:
+    return "text/html" in response.headers.get("Content-Type", "").lower()
+
+
+def answer_in(response: requests.Response, remote: Remote) -> Answer:
+    """What an answer that is no file says, by its page and by marks: @store=cdn.example.com @x-error-code=gatedrepo …
+
+    It is closed. A packed page is not read.
+    """
+    store, headers = store_of(response, remote), response.headers
     with response:
-        text = next(response.iter_content(PAGE_MOST), b"").decode("utf-8", "replace")
-    return Refused(remote, response.status_code, seconds_to_wait(response.headers), store_of(response, remote), text)
+        page = b"" if is_packed(response) else b"".join(beginning(response, PAGE_MOST))
+    marks = {
+        "store": store,
+        "with": remote.token and "token",
+        "address": response.history and urlsplit(response.url).path,
+        "signed": SIGNED.search(remote.url) and "for a time",
+        "status": response.status_code,
+    }
+    marks |= {name: headers.get(name, "")[:HEADER_MOST] for name in TELLING_HEADERS}
+    told = [f"@{name}={value}" for name, value in marks.items() if value]
+    text = page.decode("utf-8", "replace")
+    said = re.sub(r"<[^<>]*>|\s+", " ", f"{' '.join(told)} {text}").lower()
+    return Answer(response.status_code, said, store, seconds_to_wait(headers), text)
+
+
+def pieces(response: requests.Response, at_once: int) -> Iterator[bytes]:
+    """The bytes of an answer as they come, not unpacked. Raises `requests.ConnectionError` where it is cut.
+
+    requests' own loop lets a server send the line before a chunk without an end; the standard library's does not.
+    """
+    try:
+        while piece := response.raw.read(at_once, decode_content=False):
+            yield piece
+    except HTTPError as error:
+        raise requests.ConnectionError(str(error)) from error
+
+
+def beginning(response: requests.Response, most: int) -> Iterator[bytes]:
+    """The first bytes of an answer, as they come; what follows them is never read."""
+    for piece in pieces(response, min(most, READ_AT_ONCE)):
+        yield piece[:most]
+        most -= len(piece)
+        if most <= 0:
+            return
 
 
 def store_of(response: requests.Response, remote: Remote) -> str | None:
@@ -75,8 +158,8 @@ def probe(remote: Remote) -> Remote:
 
     def ask() -> Remote:
         with WebSession() as session, session.ask(remote, {"Range": "bytes=0-0"}) as response:
-            if "text/html" in response.headers.get("Content-Type", ""):
-                raise refusal_in(response, remote)
+            if is_page(response):
+                raise refusal_of(remote, answer_in(response, remote))
             return replace(
                 remote,
                 name=stated_name(response.headers.get("Content-Disposition", "")) or remote.name,
@@ -96,9 +179,25 @@ def read_range(remote: Remote, start: int, end: int) -> bytes:
             told = content_range(response.headers.get("Content-Range", ""))
             if response.status_code != 206 or not told or told[0] != start:
                 return b""
-            return b"".join(response.iter_content(1 << 20))[: end - start]
+            return b"".join(beginning(response, end - start))
 
     return answered(remote, ask)
+
+
+def ask_list(remote: Remote) -> Any:
+    """The JSON that a site's API gives. Raises `Problem`, mostly `Refused`."""
+
+    def ask() -> Any:
+        with WebSession() as session, session.ask(remote, {}) as response:
+            if is_page(response):
+                raise refusal_of(remote, answer_in(response, remote))
+            return parsed_json(b"".join(limited(pieces(response, READ_AT_ONCE), LIST_MOST)), object)
+
+    try:
+        return answered(remote, ask)
+    except Damaged as error:
+        what = f"{remote.place or remote.host} answers something that makes no sense."
+        raise Problem(what, "Wait a few minutes and try again.") from error
 
 
 def answered(remote: Remote, ask: Callable[[], T]) -> T:
@@ -106,14 +205,30 @@ def answered(remote: Remote, ask: Callable[[], T]) -> T:
     try:
         return retrying(ask, pause_after)
     except requests.RequestException as error:
-        raise Problem(f"{remote.host} does not answer.", "Check the link, and press ▶ again.") from harmless(error)
+        raise silence(remote, error) from harmless(error)
+
+
+def silence(remote: Remote, error: requests.RequestException) -> Problem:
+    """What is said of a server that gives no answer."""
+    host = remote.place or remote.host
+    if isinstance(error, requests.exceptions.TooManyRedirects):
+        return Problem(f"{host} redirects the download in a circle.", "Choose another source.")
+    if isinstance(error, requests.exceptions.SSLError):
+        what = f"{host} cannot prove that it is {host}: its certificate is not valid."
+        return Problem(what, "Choose another source." + also_look_at(PROXIES))
+    known = ("HF_ENDPOINT",) if remote.place == HUGGING_FACE else ()
+    wait = f"Wait a few minutes and try again{goes_on(remote)}."
+    do = wait if remote.place or remote.size else "Check the link, and try again."
+    return Problem(f"{host} does not answer ({type(error).__name__}).", do + also_look_at((*known, *PROXIES)))
 
 
 def pause_after(error: Exception) -> float | None:
     """Seconds before asking again, where that may help."""
     if isinstance(error, Refused):
-        return error.retry_after if error.may_pass else None
-    return 0.0 if isinstance(error, requests.RequestException) else None
+        wait = error.answer.retry_after
+        too_long = isinstance(error, TokenNeeded) and wait > LONGEST_WAIT_WITHOUT_TOKEN
+        return wait if error.answer.may_pass and not too_long else None
+    return 0.0 if isinstance(error, requests.RequestException) and not isinstance(error, LASTING) else None
 
 
 def harmless(error: Exception) -> Exception:
@@ -121,12 +236,14 @@ def harmless(error: Exception) -> Exception:
     return ConnectionError(f"{type(error).__name__}: {re.sub(r'[?#][^ ]*', '?…', str(error))}")
 
 
-def until_stopped(stop: threading.Event, work: Callable[[], T]) -> T:
+def until_stopped(stop: threading.Event, work: Callable[[], T], most: float = float("inf")) -> T:
     """Do `work` where nobody waits for it any longer once `stop` is set: a silent server answers after half a minute.
 
-    Raises `Interrupted` then. The work must not touch anything that somebody else uses after that.
+    Raises `Interrupted` then, and `Problem` after `most` seconds. The work must not touch anything that somebody else
+    uses after that.
     """
     result: Future[T] = Future()
+    end = time.monotonic() + most
 
     def run() -> None:
         try:
@@ -138,66 +255,6 @@ def until_stopped(stop: threading.Event, work: Callable[[], T]) -> T:
     while not wait([result], STOP_LATENCY).done:
         if stop.is_set() and not wait([result], STOP_LATENCY).done:
             raise Interrupted
+        if time.monotonic() > end:
+            raise Problem("The server answers far too slowly.", "Try again later, or choose another source.")
     return result.result()
-
-
-def seconds_to_wait(headers: Mapping[str, str]) -> float:
-    """What a Retry-After, or the hub's ratelimit, asks for; 0.0 where there is none."""
-    told = f"{headers.get('ratelimit', '')};{headers.get('Retry-After', '')}"
-    numbers = [float(number) for number in re.findall(r"(?:\bt=|;)([0-9]{1,6})", told)]
-    return min(LONGEST_WAIT, max(numbers, default=0.0))
-
-
-def stated_size(response: requests.Response) -> int:
-    """How many bytes the whole file has; 0 where the server does not say."""
-    if response.status_code == 206:
-        told = content_range(response.headers.get("Content-Range", ""))
-        return told[2] if told else 0
-    length = response.headers.get("Content-Length", "")
-    encoded = response.headers.get("Content-Encoding", "identity") != "identity"
-    return int(length) if re.fullmatch(r"[0-9]{1,15}", length) and not encoded else 0
-
-
-def content_range(value: str) -> tuple[int, int, int] | None:
-    """(first byte, byte behind the last, bytes in all) of a Content-Range; None where it says nothing of use."""
-    match = re.fullmatch(r"\s*bytes\s+([0-9]{1,15})-([0-9]{1,15})/([0-9]{1,15})\s*", value, re.IGNORECASE)
-    if not match:
-        return None
-    start, last, size = (int(number) for number in match.groups())
-    return (start, last + 1, size) if start <= last < size else None
-
-
-def stated_validator(headers: Mapping[str, str]) -> str:
-    return headers.get("ETag", "") or headers.get("Last-Modified", "")
-
-
-def stated_sha256(response: requests.Response) -> str:
-    """The SHA-256 a server states on the way, in lower case; "" where it states none."""
-    for one in (*response.history, response):
-        for header in ("X-Linked-Etag", "X-Checksum-Sha256"):  # the hub and its mirrors; Artifactory
-            stated = one.headers.get(header, "").strip('" ').lower()
-            if re.fullmatch(r"[0-9a-f]{64}", stated):
-                return stated
-    return ""
-
-
-def stated_name(disposition: str) -> str:
-    """The file name in a Content-Disposition, as people's servers write it; "" where there is none.
-
-    `filename*` (RFC 6266) goes before `filename`; that one may be in raw UTF-8, in RFC 2047's form, or percent-encoded.
-    """
-    message = Message()
-    message["Content-Disposition"] = disposition
-    told = dict(message.get_params([], "Content-Disposition")).get("filename", "")
-    if isinstance(told, tuple):
-        return collapse_rfc2231_value(told)
-    try:
-        told = told.encode("latin-1").decode("utf-8")  # requests reads headers as Latin-1
-    except ValueError:
-        pass  # then it was Latin-1 indeed, or has been decoded already
-    if "=?" not in told:
-        return unquote(told)
-    try:
-        return str(make_header(decode_header(told)))
-    except (LookupError, ValueError, binascii.Error, HeaderParseError):
-        return told

@@ -112,7 +112,7 @@ def identify_old(path: Path, whole: bool) -> ModelFile:
             return ModelFile(Format.OLD, fault="it cannot be read as a model file")
         raise Problem(
             f"{path.name.partition('.part')[0]} is a pickle file, which can contain code, and it could not be checked.",
-            "Press ▶ again, or choose a .safetensors file of the same model.",
+            "Try again, or choose a .safetensors file of the same model.",
         ) from error
     if found["fault"]:
         return ModelFile(Format.OLD, fault=found["fault"])

@@ -38,7 +38,7 @@ PACKED: Final = {
     "for ComfyUI (comfy_quant)": r"\.comfy_quant$",
     "as nf4": r"\.quant_state\.bitsandbytes__",
     "as fp8 with scales": r"(^|\.)scaled_fp8$|\.(scale_weight|weight_scale)$",
-    "by Nunchaku (SVDQuant)": r"\.(smooth_factor|wscales)$",
+    "by Nunchaku, GPTQ or AWQ": r"\.(smooth_factor|wscales|qweight)$",
 }
 # Names that only models A1111 cannot run have. The first that fits.
 FOREIGN: Final = {

@@ -1,19 +1,31 @@
 """What a file is called here: a name that says something, and one under which the web UI will list it."""
 
+import itertools
+import os
 import re
 from pathlib import Path
 from typing import Final
 
 from launcher.core.files import numbered
+from launcher.core.folder import Folder
 from launcher.models.kinds import KIND_ENDINGS
+from launcher.models.owners import place_for
 
 # Names that thousands of files have, and what may follow them.
 SAYS_NOTHING: Final = re.compile(
     r"((?:diffusion_)?pytorch_(?:model|lora_weights)|learned_embeds?|adapter_model|model|lora|embedding|checkpoint|vae"
-    r"|v?\d{1,3}(?:[._]\d+)*|last|final)((?:[-_.](?:fp16|bf16|fp32|ema|promax|steps[-_]\d+|\d+))*)",
+    r"|v?\d{1,12}(?:[._]\d+)*|last|final)((?:[-_.](?:fp16|bf16|fp32|ema|promax|final|steps[-_]\d+|v?\d+))*)",
     re.IGNORECASE,
 )
 LISTED_BY_STEM: Final = ("LoRA", "embedding", "hypernetwork", "upscaler")  # whatever folder and ending they have
+# Kinds of which A1111 lists one of a name -> where else than on Drive it finds them, below its data.
+ALSO_LISTED: Final = {
+    "LoRA": ("models/Lora", "models/LyCORIS"),
+    "VAE": ("models/VAE",),
+    "hypernetwork": ("models/hypernetworks",),
+    "upscaler": ("models/ESRGAN",),
+    "embedding": (),
+}
 HIDDEN_CHECKPOINT: Final = re.compile(r"\.vae(\.\w+)$", re.IGNORECASE)  # A1111 takes it for the VAE beside a model
 
 
@@ -30,20 +42,26 @@ def listed_name(name: str, kind: str) -> str:
     return HIDDEN_CHECKPOINT.sub(r"-vae\1", name) if kind == "checkpoint" else name
 
 
-def same_to_the_web_ui(folder: Path, name: str, kind: str) -> Path | None:
-    """Another file below `folder`, the one of a kind, that A1111 cannot tell from one called `name`: it lists one."""
-    own = folder / name
-    for path in sorted(folder.rglob("*")) if kind in (*LISTED_BY_STEM, "VAE") else ():
-        same = path.stem == own.stem if kind in LISTED_BY_STEM else path.name == own.name
-        if same and path != own and path.name.lower().endswith(KIND_ENDINGS[kind]):
-            return path
+def same_to_the_web_ui(folder: Folder, name: str, kind: str) -> Path | None:
+    """Another file that A1111 cannot tell from one called `name` in the folder of that kind: it lists only one of them.
+
+    It looks in sub-folders, and at models that lie elsewhere on Drive, too.
+    """
+    if kind not in ALSO_LISTED:
+        return None
+    own = place_for(folder, kind) / name
+    roots = (own.parent, *(folder.data / root for root in ALSO_LISTED[kind]))
+    for where, _, names in (step for root in roots for step in os.walk(root, followlinks=True)):
+        for path in (Path(where, other) for other in sorted(names) if other.lower().endswith(KIND_ENDINGS[kind])):
+            same = path.stem == own.stem if kind in LISTED_BY_STEM else path.name == own.name
+            if same and path.exists() and path != own and not (own.exists() and path.samefile(own)):
+                return path
     return None
 
 
-def free_to_list(path: Path, kind: str) -> Path:
+def free_to_list(folder: Folder, path: Path, kind: str) -> Path:
     """The path, or one beside it, that nobody has and that no other file hides."""
-    free, number = path, 1
-    while free.exists() or free.is_symlink() or same_to_the_web_ui(path.parent, free.name, kind):
-        number += 1
-        free = path.with_name(numbered(path.name, number))
+    free, numbers = path, itertools.count(2)
+    while os.path.lexists(free) or same_to_the_web_ui(folder, free.name, kind):
+        free = path.with_name(numbered(path.name, next(numbers)))
     return free

@@ -9,16 +9,17 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 from launcher.core.problem import Problem
 from launcher.models.identify import WEIGHTS
 
-AROUND: Final = " \t\r\n<>\"'`“”‘’\xab\xbb„()[]{}"
+UNSEEN: Final = "\u200b\u2060\ufeff"  # what browsers copy along; the joiners of other scripts stay
+AROUND: Final = " \t\r\n<>\"'`“”‘’\xab\xbb„()[]{}\xa0" + UNSEEN
 BEHIND: Final = ".,;:!?)]}>\"'`”’\xbb，；、。"
 BEGINS: Final = r"(?:(?:https?|ftp|hf|ssh)://|urn:air:|(?<![\w:])civitai:(?=\d))"
 # Inside of a link; the comma between two links is not.
-LETTER: Final = rf"(?:(?![,;|，；、]+{BEGINS})[^\s<>\"`“”\xab\xbb])"
+LETTER: Final = rf"(?:(?![,;|，；、]+{BEGINS})[^\s<>\"`“”\xab\xbb{UNSEEN}])"
 LINK: Final = re.compile(rf"{BEGINS}{LETTER}+", re.IGNORECASE)
 FILE_ENDING: Final = rf"(?:{'|'.join(re.escape(ending) for ending in (*WEIGHTS, '.zip'))})"
 # What cannot go on behind a space: a file's whole name, a question, a page of a model or of a repository.
-COMPLETE: Final = re.compile(
-    rf"{FILE_ENDING}(?!\w)|[?#]|^(?:urn|civitai|ssh):|//(?:www\.)?(?:civitai\.\w+/|(?:huggingface\.co|hf\.co)/[^/]+/[^/]+/?$)",
+WHOLE_LINK: Final = re.compile(
+    rf"{FILE_ENDING}(?!\w)|\?|^(?:urn|civitai|ssh):|//(?:www\.)?(?:civitai\.\w+/|(?:huggingface\.co|hf\.co)/[^/]+/[^/]+/?$)",
     re.IGNORECASE,
 )
 WORDS: Final = rf"(?:[ \t]+(?!{BEGINS}){LETTER}+?)"
@@ -34,6 +35,9 @@ HARMLESS: Final = (
 )  # fmt: skip
 NAME_BYTES: Final = 200  # bytes; Drive and Linux take 255, and an unfinished download has a longer name
 UNPACK_FIRST: Final = (".rar", ".7z", ".tar", ".gz")
+WITHOUT_SCHEME: Final = re.compile(
+    r"(?i)(www\.)?(huggingface\.co|hf\.co|hf-mirror\.com|civitai\.(com|red|green)|drive\.google\.com|github\.com)/"
+)
 
 
 def links_in(text: str) -> list[str]:
@@ -45,7 +49,7 @@ def places_of_links(text: str) -> Iterator[tuple[int, int]]:
     """Where each link begins and ends. A space belongs to one if only with it there is the name of a file or folder."""
     for match in LINK.finditer(text):
         end = match.end()
-        if not COMPLETE.search(match[0]):
+        if not WHOLE_LINK.search(match[0]):
             more = TO_ENDING.match(text, end) or (IN_FOLDER.search(match[0]) and TO_LINE_END.match(text, end))
             end = more.end() if more else end
         yield match.start(), end
@@ -66,8 +70,11 @@ def trimmed(link: str) -> str:
 
 def one_link(text: str) -> str:
     """The one link in a pasted text, its scheme and host in lower case. Raises `Problem` for anything else."""
+    text = re.sub(r"(?i)\bhf://", "https://huggingface.co/", text)
     links = links_in(text)
     bare = text.strip(AROUND)
+    if re.fullmatch(r"(?i)civitai:\d+(@\d+)?", bare):
+        return bare
     if len(links) > 1:
         raise Problem(
             f"There are {len(links)} links, but only one is needed.",
@@ -79,12 +86,12 @@ def one_link(text: str) -> str:
             "Move it to the folder models/Stable-diffusion of the web UI on your Drive; it then appears in the web "
             "UI's list.",
         )
-    if not links and re.match(r"(www\.)?(huggingface\.co|civitai\.(com|red|green)|drive\.google\.com)/", bare):
+    if not links and WITHOUT_SCHEME.match(bare):
         links = [f"https://{bare}"]
     if not links:
         raise Problem(f"{bare[:60]!r} is not a link.", "Paste one that starts with https://.")
     link = links[0]
-    if link.lower().startswith("urn:air:"):
+    if link.lower().startswith(("urn:air:", "civitai:")):
         return link
     try:
         parts = urlsplit(link)
@@ -95,7 +102,9 @@ def one_link(text: str) -> str:
         raise Problem("The link is incomplete.", "Copy it again, from your browser's address bar.")
     if parts.scheme.lower() != "https":
         raise Problem("The link is not encrypted.", "Use a link that starts with https://.")
-    return urlunsplit(("https", f"{host.lower()}{f':{port}' if port else ''}", *parts[2:]))
+    token = re.search(r"\bhf_\w+", parts.netloc.rpartition("@")[0], re.ASCII)  # of the hub, as git has it in a link
+    where = f"{f'{token[0]}@' if token else ''}{host.lower()}{f':{port}' if port else ''}"
+    return urlunsplit(("https", where, *parts[2:]))
 
 
 def without_secrets(text: str) -> str:
@@ -126,20 +135,30 @@ def safe_name(name: str) -> str:
     """
     sound = name.encode("utf-8", "replace").decode()
     last = unicodedata.normalize("NFC", sound).replace("\\", "/").rpartition("/")[2]
-    shown = "".join(c for c in last if c == "\u200d" or unicodedata.category(c)[0] != "C")
-    clean = re.sub(r'[<>:"|?*]', "_", shown).lstrip(". ").rstrip(". ")
+    spaced = "".join(" " if c.isspace() else c for c in last)
+    shown = "".join(c for c in spaced if c == "\u200d" or unicodedata.category(c)[0] != "C")
+    clean = re.sub(r"(?i)\.sft$", ".safetensors", re.sub(r'[<>:"|?*]', "_", shown).strip(". "))
     file = clean if len(clean) <= 60 else f"{clean[:57]}…"
     lower = clean.lower()
+    if not clean:
+        raise Problem(
+            "The link does not tell what the file is called.",
+            "Add it with the cell **Add a model**, and write a name like x.safetensors into its field **file_name**.",
+        )
     if lower.endswith(UNPACK_FIRST):
         raise Problem(
             f"{file!r} is an archive.",
             "Unpack it on your computer, and put the model inside it into your models folder on Google Drive.",
         )
-    ending = next((ending for ending in (*WEIGHTS, ".zip") if lower.endswith(ending)), "")
-    if not ending or lower == ending:
+    if lower.endswith(".gguf"):
         raise Problem(
-            f"{file or 'The link'!r} is not the name of a model file.",
-            f"Use a link to a file that ends in {', '.join(WEIGHTS)}; or write its name into the field **file_name**.",
+            f"{file!r} is a GGUF file, which AUTOMATIC1111 cannot load.",
+            "Choose a .safetensors file of a model for Stable Diffusion 1.5, 2.1 or XL.",
         )
+    ending = next((ending for ending in (*WEIGHTS, ".zip") if lower.endswith(ending)), "")
     stem = clean[: -len(ending)].encode()[: NAME_BYTES - len(ending)].decode("utf-8", "ignore").rstrip()
+    if not ending or not stem.strip(". \u200d"):
+        raise Problem(
+            f"{file!r} is not the name of a model file.", f"Use a link to a file that ends in {', '.join(WEIGHTS)}."
+        )
     return stem + clean[-len(ending) :]

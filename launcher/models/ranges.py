@@ -22,6 +22,7 @@ import requests
 
 from launcher.core.status import Step
 from launcher.models import http
+from launcher.models.headers import LONGEST_WAIT, content_range, stated_validator
 from launcher.models.remote import Interrupted, Refused, Remote, refuse_a_page
 
 CHUNK: Final = 512 << 10  # bytes that are noted at once: what a kill may cost each connection
@@ -39,7 +40,7 @@ OVERLAP: Final = 64  # bytes before a run that are asked for again, where no che
 
 
 class Untrue(Exception):
-    """What came is not the part of the file that was asked for: of another version, all of it, packed."""
+    """What came is not the part of the file that was asked for: of another version, or all of it."""
 
 
 class PartFile:
@@ -219,7 +220,9 @@ class RangedDownload:
                 if self.over.is_set():
                     return at, checksum
         except (Refused, requests.RequestException) as error:
-            self.direct = None if isinstance(error, Refused) and error.store else self.direct  # ask for a new address
+            self.direct = (
+                None if isinstance(error, Refused) and error.answer.store else self.direct
+            )  # ask for a new address
             asked_for = http.pause_after(error)
             if asked_for is None:
                 raise
@@ -230,7 +233,7 @@ class RangedDownload:
                     self.failures, self.failed_at = self.failures + 1, time.monotonic()
                 if self.failures >= FRUITLESS_TRIES:
                     raise failed
-            self.over.wait(min(http.LONGEST_WAIT, pause or 0.5 * 2**self.failures * random.uniform(0.7, 1.3)))
+            self.over.wait(min(LONGEST_WAIT, pause or 0.5 * 2**self.failures * random.uniform(0.7, 1.3)))
         return at, checksum
 
     def pieces(self, session: http.WebSession, at: int, end: int) -> Iterator[bytes]:
@@ -241,7 +244,7 @@ class RangedDownload:
             if http.store_of(response, self.remote):
                 self.direct = response.url
             before = b""
-            for come in response.iter_content(READ_SIZE):
+            for come in http.pieces(response, READ_SIZE):
                 self.answered_at = self.answered_at or time.monotonic()
                 if at == 0:
                     refuse_a_page(self.remote, come)
@@ -254,15 +257,17 @@ class RangedDownload:
                 if piece:
                     yield piece
                     at += len(piece)
+                if at >= end:  # whatever else it sends
+                    return
 
     def check(self, response: requests.Response, start: int, end: int) -> None:
         """Raise `Untrue` unless the answer says that it is the range that was asked for, of the file that was meant."""
         headers = response.headers
         fits = (start, end) == (0, self.remote.size)
         if response.status_code == 206:
-            fits = http.content_range(headers.get("Content-Range", "")) == (start, end, self.remote.size)
+            fits = content_range(headers.get("Content-Range", "")) == (start, end, self.remote.size)
             # A length of 0 is an answer without a byte: it counts as a failure.
             fits = fits and headers.get("Content-Length", "0") in ("0", str(end - start))
-        same_version = self.remote.sha256 or http.stated_validator(headers) == self.remote.validator
-        if not fits or not same_version or headers.get("Content-Encoding", "identity") != "identity":
+        same_version = self.remote.sha256 or stated_validator(headers) == self.remote.validator
+        if not fits or not same_version:
             raise Untrue

@@ -22,8 +22,11 @@ class Remote:
     token: str = ""  # sent to this url's host only
     validator: str = ""  # ETag or Last-Modified: another one means that the file changed at its source
     kind: str = ""  # a key of KIND_FOLDERS, where the source tells it
-    title: str = ""  # what the source calls the model, for a file whose own name says nothing
-    config: str = ""  # the address of the configuration beside it, where the source has a list of its files
+    place: str = ""  # a site that the launcher knows: what it refuses is read by its own rows of `refusals`
+    title: str = ""  # what its page calls the model, for a file whose own name says nothing
+    config: tuple[str, ...] = ()  # where its .yaml may be
+    listed: str = ""  # the SHA-256 in a list that may be older than the file: what differs is said, and kept
+    note: str = ""  # what a person should know of how it was chosen
 
     def __repr__(self) -> str:  # a token must not reach a log through a traceback
         return f"Remote({self.host}, {self.name}, {self.size})"
@@ -53,19 +56,6 @@ class Interrupted(Exception):
     """The person stopped it; what is fetched stays for the next time."""
 
 
-class TokenNeeded(Problem):
-    """The source wants a token. `name` is the secret's name; `without` is said where there is none."""
-
-    def __init__(self, name: str, reason: str, page: str, without: tuple[str, str] | None = None) -> None:
-        none = (
-            f"{reason} It needs a token, and there is none.",
-            f"Accept the conditions at {page}, save a token as the Colab secret {name} (the key symbol on the left), "
-            "and press ▶ again.",
-        )
-        super().__init__(*(without or none))
-        self.name, self.reason, self.page = name, reason, page
-
-
 class Offered(Problem):
     """A page leads to several versions or files: a person has to choose one.
 
@@ -77,17 +67,20 @@ class Offered(Problem):
         self.options = options
 
 
-class Refused(Problem):
-    """The server answered, and the answer is no: `status`, and what it said as `text`.
+@dataclass(frozen=True)
+class Answer:
+    """An answer that is no file.
 
-    `retry_after` in seconds, 0.0 where it does not say. `store` is the host a redirect led to, if that one refused.
+    `said` is all in it that may tell why, in small letters: its last address, some headers, its page, which is `page`
+    as it came. `store` is the host a redirect led to, if that one answered. `retry_after` in seconds, 0.0 where it does
+    not say.
     """
 
-    def __init__(
-        self, remote: Remote, status: int, retry_after: float = 0.0, store: str | None = None, text: str = ""
-    ) -> None:
-        self.status, self.retry_after, self.store, self.text = status, retry_after, store, text
-        super().__init__(*self._meaning(remote, remote.page or "its page"))
+    status: int
+    said: str = ""
+    store: str | None = None
+    retry_after: float = 0.0
+    page: str = ""
 
     @property
     def ran_out(self) -> bool:
@@ -97,35 +90,24 @@ class Refused(Problem):
     def may_pass(self) -> bool:
         return self.ran_out or self.status in (408, 425, 429) or self.status >= 500
 
-    def _meaning(self, remote: Remote, page: str) -> tuple[str, str]:
-        """What the answer means for a person, and what to do."""
-        if self.status < 300:
-            return (
-                "The link leads to a web page, not to a model file.",
-                "Copy the link of the page's download button instead.",
-            )
-        if self.ran_out:
-            return (
-                f"{remote.host} redirects the download to {self.store}, which refuses it (HTTP {self.status}).",
-                "The problem is on their side: wait a few minutes and press ▶ again, or choose another source.",
-            )
-        meanings = {
-            401: (f"{remote.host} requires a login for {remote.name}.", f"Open {page} and see what it asks for; then "
-                "save a token as a Colab secret."),
-            403: (f"{remote.host} denies you access to {remote.name}.", f"Open {page} and accept its conditions, then "
-                "press ▶ again."),
-            404: (f"{remote.name} is no longer there.", "Choose another model, or another source of this one."),
-            410: (f"{remote.name} was removed by its owner.", "Choose another model."),
-            429: (f"{remote.host} says there were too many downloads.", "Wait a few minutes and press ▶ "
-                f"again{goes_on(remote)}."),
-            451: (f"{remote.host} is not available in the country this runtime is in.", "Choose another source of the "
-                "model, for example Hugging Face."),
-        }  # fmt: skip
-        own_problem = (
-            f"{self.store or remote.host} has a problem of its own (HTTP {self.status}).",
-            f"Wait a few minutes and press ▶ again{goes_on(remote)}.",
-        )
-        return meanings.get(self.status, own_problem)
+
+class Refused(Problem):
+    """The server answered, and the answer is no. `refusals.refusal_of` has the sentence."""
+
+    def __init__(self, what: str, do: str, answer: Answer) -> None:
+        super().__init__(what, do)
+        self.answer = answer
+
+
+class TokenNeeded(Refused):
+    """A token may help. `name` is the secret's name; the sentence is for where there is none.
+
+    `at_hand`: it may also be in vain, so nobody is asked for one who has not saved it.
+    """
+
+    def __init__(self, what: str, do: str, answer: Answer, *, name: str, reason: str, at_hand: bool = False) -> None:
+        super().__init__(what, do, answer)
+        self.name, self.reason, self.at_hand = name, reason, at_hand
 
 
 def refuse_a_page(remote: Remote, beginning: bytes) -> None:

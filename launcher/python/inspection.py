@@ -58,11 +58,15 @@ class Inspection:
     no_card: str | None = None  # why torch has none, in its own words
 
 
-def inspect_packages(folder: Folder) -> Inspection:
-    """Load what must work and compute a little on the card, in the environment; not again once it works (`note`)."""
+def inspect_packages(folder: Folder, *, has_card: bool = False) -> Inspection:
+    """Load what must work and compute a little on the card, in the environment; not again once it works (`note_works`),
+    on the card if the machine `has_card`.
+    """
     finished = read_finished(folder)
-    if not finished or finished.works:
-        return Inspection(card=finished.card or None, memory=finished.card_memory) if finished else Inspection()
+    if not finished:
+        return Inspection()
+    if finished.works and (finished.card or not has_card):
+        return Inspection(card=finished.card or None, memory=finished.card_memory)
     names = {package.partition("==")[0] for package in finished.wanted}
     modules = {module: package for package, module in MUST_LOAD.items() if package in names}
     command, lines = [python_path(folder), str(Path(probe.__file__)), *modules], list[str]()

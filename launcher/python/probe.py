@@ -27,7 +27,7 @@ def compute(torch: Any) -> None:
         raise ArithmeticError("a convolution, an attention or a product came out wrong")
 
 
-def look_for_card(torch: Any) -> None:
+def see_card(torch: Any) -> None:
     if not torch.cuda.is_available():
         try:
             torch.cuda.init()
@@ -46,4 +46,4 @@ if __name__ == "__main__":
         modules[name] = importlib.import_module(name)
     if "torch" in modules:
         say(at="card")
-        look_for_card(modules["torch"])
+        see_card(modules["torch"])

@@ -5,11 +5,23 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from launcher.core.fields import AS_LAST_TIME, DEFAULTS, EVERYTHING, NOT_MODELS, NOTHING, OWNED, Settings, asked_in
+from launcher.core.fields import (
+    AS_LAST_TIME,
+    DEFAULTS,
+    EVERYTHING,
+    IMMEDIATE,
+    NOT_MODELS,
+    NOTHING,
+    OWNED,
+    Settings,
+    asked_in,
+)
 from launcher.core.problem import Problem
 from launcher.core.session import Session, read_object
-from launcher.launch.remember import may_be_kept, sound
+from launcher.launch.launch import Launch
+from launcher.launch.remember import may_be_kept, settings_of, sound
 from launcher.models.pasted import without_secrets
+from launcher.webui.arguments import check_arguments
 
 OLD_FIRST_CHOICE: Final = "Stable Diffusion 1.5"  # in forms of all nine fields it meant any checkpoint that is there
 
@@ -22,17 +34,47 @@ def asked_by(form: Mapping[str, Any]) -> dict[str, Any]:
     return asked
 
 
-def require_no_link(asked: Mapping[str, Any]) -> None:
-    """Raises `Problem` for a link as the checkpoint: a choice is shown, and kept on Drive."""
+def require_possible(launch: Launch, asked: Mapping[str, Any]) -> None:
+    """Raises `Problem` for a link, which would be shown and kept on Drive, and for arguments that nobody knows."""
     if "checkpoint" in asked and not may_be_kept("checkpoint", asked["checkpoint"]):
         what = "A link cannot be kept as the choice of a checkpoint."
         raise Problem(what, "Paste it into the box **Add**, and choose the model in the web UI.")
+    check_arguments(launch.folder.code, launch.folder.data, settings_of(asked).extra_arguments)
 
 
 def differences(runs: Settings, asked: Settings) -> dict[str, list[str]]:
     """What belongs to the web UI that runs and is asked to be something else: field -> [what runs, what was asked]."""
     pairs = {name: [str(getattr(one, name)) or AS_LAST_TIME for one in (runs, asked)] for name in OWNED}
     return {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
+
+
+def following(before: Launch, asked: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, list[str]]]:
+    """The choices of a launch beside which that is asked, and what cannot be while its web UI runs.
+
+    They are its own where they would be the same. Another folder has choices of its own.
+    """
+    news = before.news_in(asked)
+    settings = settings_of(before.settings.as_form() | news)
+    differs = differences(before.settings, settings)
+    if differs:
+        return {"drive_folder": before.settings.drive_folder} | news, differs
+    return before.choices if settings == before.settings else before.choices | news, {}
+
+
+def take_choices(launch: Launch, asked: dict[str, Any], forget: bool) -> list[str]:
+    """Have other choices, or as if nothing was ever chosen; returns those that take effect at the next restart."""
+    before = launch.settings
+    if forget:
+        launch.forget_choices()
+    else:
+        launch.choose(asked)
+    changed = [name for name in DEFAULTS if getattr(launch.settings, name) != getattr(before, name)]
+    later = [name for name in changed if name not in IMMEDIATE]
+    now = [name for name in changed if name in IMMEDIATE]
+    said = f"Taken over: {', '.join(now)}. " if now else ""
+    said += f"Taken over at the next restart: {', '.join(later)}. Press **Restart the web UI** for it." if later else ""
+    launch.status.notice(said.strip() or None, about="choices")
+    return later
 
 
 def shown(settings: Settings) -> dict[str, Any]:

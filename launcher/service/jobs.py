@@ -1,7 +1,8 @@
 """What is done beside the launch, each with rows of its own: models, ControlNet, extensions, stop."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -29,7 +30,7 @@ from launcher.models.fetch import Fetcher
 from launcher.models.pasted import without_secrets
 from launcher.service.named import control_net
 from launcher.service.questions import NotAnswered
-from launcher.service.understand import Meaning, Present, Thing, understood
+from launcher.service.understand import Meant, Present, Thing, understood
 
 MOST_SIDE_BY_SIDE: Final = 4  # downloads at a time, each over several connections
 LONGEST_TITLE: Final = 80  # characters
@@ -73,7 +74,7 @@ def add(job: Job, what: str = "", kind: str = "", file_name: str = "") -> None:
 
 
 def add_text(job: Job, what: str, kind: str = "", file_name: str = "", *, git_first: bool = False) -> None:
-    def meanings() -> list[Meaning]:
+    def meanings() -> list[Meant]:
         if what.strip() in names_of_checkpoints(job.launch):
             return [(what.strip(), Present(what.strip()))]
         found = understood(what, job.launch.machine.drive, git_first=git_first)
@@ -82,13 +83,8 @@ def add_text(job: Job, what: str, kind: str = "", file_name: str = "", *, git_fi
             raise Problem(why, "Empty the field, or add the models one by one.")
         return found
 
-    add_all(
-        job,
-        without_secrets(what).strip() or JOB_TITLES["add_model"],
-        meanings,
-        "" if kind == "detect" else kind,
-        file_name,
-    )
+    title = without_secrets(what).strip() or JOB_TITLES["add_model"]
+    add_all(job, title, meanings, "" if kind == "detect" else kind, file_name)
 
 
 def names_of_checkpoints(launch: Launch) -> set[str]:
@@ -98,13 +94,13 @@ def names_of_checkpoints(launch: Launch) -> set[str]:
 def fetch_controlnet(job: Job, for_models: str = "", controls: str = "") -> None:
     """The extension and the models chosen."""
 
-    def meanings() -> list[Meaning]:
+    def meanings() -> list[Meant]:
         return [control_net(), *((model.name, model) for model in chosen_controls(for_models, controls))]
 
     add_all(job, "ControlNet", meanings)
 
 
-def add_all(job: Job, title: str, meanings: Callable[[], list[Meaning]], kind: str = "", file_name: str = "") -> None:
+def add_all(job: Job, title: str, meanings: Callable[[], list[Meant]], kind: str = "", file_name: str = "") -> None:
     def works() -> list[tuple[str, Work]]:
         found = meanings()  # a place on Drive is known once Drive is there
         require_room_for(job, [thing for _, thing in found if isinstance(thing, Model)])
@@ -121,7 +117,7 @@ def require_room_for(job: Job, models: Sequence[Model]) -> None:
         for model in models
         if not any((folder.models / model.folder / source.saved_name).exists() for source in model.sources)
     ]
-    what = models[0].name if len(models) == 1 else f"All of it ({len(missing)} models)"
+    what = models[0].name if len(models) == 1 else f"What you are adding ({len(missing)} models)"
     where = "Google Drive" if job.launch.machine.mountpoint else "the disk"
     require_room(folder.models, sum(missing), where, what)
     require_room(folder.machine, sum(missing), "the runtime's disk", what)
@@ -225,29 +221,35 @@ def stop_everything(job: Job, give_back_the_machine: bool = False) -> None:
 
 def run_side_by_side(job: Job, title: str, works_of: Callable[[], Sequence[tuple[str, Work]]]) -> None:
     """Works that need Drive, a row each. Which they are is known once Drive is there; till then there is one row."""
-    job.status.add("0", shortened(title))
+    job.status.add("0", on_one_line(title))
 
     def one(number: int, work: Work) -> None:
-        with job.steps.step(str(number)) as step:
+        with job.steps.step(str(number)) as step, without_cells():
             fetcher = job.launch.fetcher(step, partial(ask_the_notebook, job, step) if job.page else job.ask)
             job.fetchers.append(fetcher)
-            try:
-                step.done(work(fetcher))
-            except Problem as problem:  # only cells have a ▶; what is added on the page is tried again
-                problem.do = problem.do.replace("press ▶ again", "try again").replace("Press ▶ again", "Try again")
-                raise
+            step.done(work(fetcher))
 
-    with job.steps.step("0", "waiting for Google Drive"):
+    with job.steps.step("0", "waiting for Google Drive"), without_cells():
         connect_drive(job.launch.machine, job.ask)
         job.launch.settle()
         job.launch.folder.prepare()
         works = works_of()
         for number, (name, _) in enumerate(works):
-            job.status.add(str(number), shortened(name))
+            job.status.add(str(number), on_one_line(name))
     with ThreadPoolExecutor(MOST_SIDE_BY_SIDE) as pool:
         tasks = [pool.submit(one, number, work) for number, (_, work) in enumerate(works)]
     for task in tasks:
         task.result()  # raises `Failed` where it failed
+
+
+@contextmanager
+def without_cells() -> Iterator[None]:
+    """Only cells have a ▶: what is added on the page, or in the box beside it, is tried again."""
+    try:
+        yield
+    except Problem as problem:
+        problem.do = problem.do.replace("press ▶ again", "try again").replace("Press ▶ again", "Try again")
+        raise
 
 
 def ask_the_notebook(job: Job, step: Step, kind: str, **about: Any) -> dict[str, Any]:
@@ -266,7 +268,7 @@ def ask_the_notebook(job: Job, step: Step, kind: str, **about: Any) -> dict[str,
         raise
 
 
-def shortened(title: str) -> str:
+def on_one_line(title: str) -> str:
     line = " ".join(title.split())
     return line if len(line) < LONGEST_TITLE else f"{line[: LONGEST_TITLE - 3]}…"
 

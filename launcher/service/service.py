@@ -1,44 +1,40 @@
 """What the service does: one launch, its jobs, and an answer to every request."""
 
-import itertools
 import secrets
 import threading
 import time
-from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
-from inspect import signature
 from typing import Any, Final
 
 from launcher.colab.machine import look_at_machine
 from launcher.core.child_environment import adopt, passes
-from launcher.core.fields import DEFAULTS, IMMEDIATE, NOT_BY_THE_PAGE, asked_in
-from launcher.core.problem import Problem
+from launcher.core.fields import DEFAULTS, NOT_BY_THE_PAGE, asked_in
 from launcher.core.process import running_pid
 from launcher.core.session import Session, read_object
-from launcher.core.snapshot import HELP, JOB_TITLES, UNDERWAY, State
+from launcher.core.snapshot import UNDERWAY, State
 from launcher.core.status import Status, StatusChanges
 from launcher.launch.launch import Launch
 from launcher.launch.remember import settings_of
-from launcher.launch.steps import Failed, Steps
+from launcher.launch.steps import Steps
 from launcher.launch.stop import let_go
 from launcher.launch.story import begin, remember
 from launcher.launch.watch import reconnect_drive
 from launcher.service import choices as chosen
-from launcher.service.jobs import JOBS, Job
+from launcher.service.job_list import MOST_AT_WORK, JobList, wrong_in
+from launcher.service.jobs import JOBS
 from launcher.service.questions import Faces
-from launcher.service.server import Request, Response, Route, wrong_fields
-from launcher.service.undo import undo
+from launcher.service.server import Request, Response, Route
 
 LONGEST_STATUS_WAIT: Final = 20.0  # seconds for which a status is waited for
 STOP_PATIENCE: Final = 120.0  # seconds in which a stop that is underway has come to an end
-JOBS_SHOWN: Final = 20
-JOB_STOPPED: Final = "stopped; add it again to continue from here"
 WHY_NOT: Final[dict[str, str]] = {
     State.STARTING: "It is starting already.",
     State.RESTARTING: "It is being restarted already.",
     State.STOPPING: "It is being stopped.",
 }
+LONGEST_STAY: Final = 1440  # minutes
+ASKED_IN_THE_NOTEBOOK: Final = "A question waits for your answer in the notebook."
 NOTHING_KNOWN: Final = "Nothing has been started yet. Press ▶ on the first cell."
 
 
@@ -51,9 +47,7 @@ class Service:
         self.fault = Steps(self.status, session.log, threading.Event()).problem  # of what nobody foresaw
         self.launch: Launch | None = None
         self.start = secrets.token_hex(4)  # another one is another service: its status is not to be waited for
-        self._jobs: dict[int, Job] = {}
-        self._threads: list[threading.Thread] = []
-        self._numbers = itertools.count(1)
+        self.jobs = JobList(session, self.changes, self.faces, self.fault)
         self._lock = threading.RLock()
 
     @property
@@ -69,6 +63,7 @@ class Service:
             Route("POST", "/add", self.post_add, add, page=True),
             Route("POST", "/choices", self.post_choices, {"choices": dict, "forget": bool}, page=True),
             Route("POST", "/connect", self.post_connect, {}, page=True),
+            Route("POST", "/extend", self.post_extend, {"minutes": int}, page=True),
             Route("POST", "/used", self.post_used, {"ago": int}, page=True),
             Route("POST", r"/answers/(\d{1,9})", self.post_answer, {"value": dict}),
             Route("DELETE", r"/jobs/(\d{1,9})", self.delete_job, {"undo": bool}, page=True),
@@ -80,11 +75,14 @@ class Service:
     def accepted(self, request: Request, code: int = 202, **more: Any) -> Response:
         """The whole status as it is now. The page's has no way in, and none of a question's details."""
         with self.changes:
-            now = self.status.now.public() if request.page else asdict(self.status.now)
             questions = self.faces.open_questions()
+            status = self.launch.whole(self.status.now) if self.launch else self.status.now
+            if request.page and questions:
+                status = replace(status, notices=(*status.notices, ASKED_IN_THE_NOTEBOOK))
+            now = status.public() if request.page else asdict(status)
             return code, now | more | {
                 "version": f"{self.start}.{self.changes.number}",
-                "jobs": {str(number): job.status.now.public() for number, job in self._jobs.items()},
+                "jobs": self.jobs.statuses,
                 "questions": [{"kind": one["kind"]} for one in questions] if request.page else questions,
                 "choices": chosen.shown(self.launch.settings) if self.launch else {},
             }  # fmt: skip
@@ -121,18 +119,14 @@ class Service:
             before, anew, choices = self.launch, False, chosen.of_this_machine(self.session, asked)
             underway = before is not None and self.status.now.state in UNDERWAY and not before.over.is_set()
             if before and (underway or before.webui.running):
-                asked = before.news_in(asked)
-                settings = settings_of(before.settings.as_form() | asked)
-                if underway and settings == before.settings:
+                choices, differs = chosen.following(before, asked)
+                if underway and choices == before.choices:
                     if before.drive_away:
                         reconnect_drive(before)
                     return self.accepted(request)
-                differs = chosen.differences(before.settings, settings)
-                if differs and underway and not request.fields.get("anew"):
+                if underway and differs and not request.fields.get("anew"):
                     return 409, {"runs": chosen.shown(before.settings), "differs": differs}
                 anew = underway and bool(differs)
-                # Another folder has choices of its own.
-                choices = {"drive_folder": before.settings.drive_folder} | asked if differs else before.choices | asked
             self._begin(choices, variables, anew=anew)
             return self.accepted(request)
 
@@ -180,17 +174,13 @@ class Service:
         with self._lock:
             if not (launch := self.launch):
                 return 409, {"what": NOTHING_KNOWN}
-            before, asked = launch.settings, launch.news_in(asked_in(given))
-            chosen.require_no_link(asked)
-            if differs := chosen.differences(before, settings_of(before.as_form() | asked)):
-                return 409, {"runs": chosen.shown(before), "differs": differs}
-            if forget:
-                launch.forget_choices()
-            else:
-                launch.choose(asked)
+            asked = launch.news_in(asked_in(given))
+            chosen.require_possible(launch, asked)
+            if differs := chosen.following(launch, asked)[1]:
+                return 409, {"runs": chosen.shown(launch.settings), "differs": differs}
+            later = chosen.take_choices(launch, asked, forget)
             remember(launch)
-            changed = [name for name in DEFAULTS if getattr(launch.settings, name) != getattr(before, name)]
-            return self.accepted(request, at_restart=[name for name in changed if name not in IMMEDIATE])
+            return self.accepted(request, at_restart=later)
 
     def post_connect(self, request: Request) -> Response:
         """Have a Drive that was disconnected connected: the notebook is asked."""
@@ -198,10 +188,24 @@ class Service:
             reconnect_drive(self.launch)
         return self.accepted(request)
 
+    def post_extend(self, request: Request) -> Response:
+        """The machine stays so many minutes longer, whether anybody uses it or not."""
+        minutes = request.fields.get("minutes", 0)
+        if not 0 < minutes <= LONGEST_STAY:
+            return 400, {"what": f"The machine can stay 1 to {LONGEST_STAY} minutes longer."}
+        with self._lock:
+            if not self.launch or not self.launch.given_back_at:
+                return 409, {"what": "The machine is not given back by itself: there is nothing to put off."}
+            self.launch.stays_until = self.launch.given_back_at + minutes * 60
+            self.changes.count()
+            return self.accepted(request)
+
     def post_used(self, request: Request) -> Response:
         """The door: somebody used the web UI so many seconds ago."""
         if self.launch:
             self.launch.used_at = time.time() - request.fields.get("ago", 0)
+            if self.launch.given_back_at:  # the faces say when
+                self.changes.count()
         return 204, None
 
     # ---- jobs
@@ -220,13 +224,9 @@ class Service:
         return self._begin_job(do, request.fields.get("fields", written), request)
 
     def _begin_job(self, do: str, fields: dict[str, Any], request: Request) -> Response:
-        work = JOBS[do]
-        known = {name: one.annotation for name, one in signature(work).parameters.items() if name != "job"}
-        if wrong := wrong_fields(fields, known):
+        if wrong := wrong_in(do, fields):
             return 400, {"what": f"This cannot be asked: {wrong}."}
         with self._lock:
-            number, status = next(self._numbers), Status(JOB_TITLES[do], self.changes)
-            steps = Steps(status, self.session.log, threading.Event(), JOB_STOPPED)
             # It belongs to the launch there is; else to one, not begun, of what the last launch and the first cell say.
             # The page may not choose: what it may ask for hangs on that.
             form = {} if request.page else request.fields.get("choices", {})
@@ -234,45 +234,18 @@ class Service:
             launch = self.launch or self._new_launch(chosen.noted(self.session) | asked)
             if do == "stop":
                 self.launch = launch
-            job = Job(launch, steps, partial(self.faces.ask, number), request.page, self.faces.tokens)
-            self._jobs = dict(list(self._jobs.items())[-JOBS_SHOWN:]) | {number: job}
-            self.faces.comes(request.face, number)
-            self._begin_work(job, partial(work, job, **fields), "Stopped" if do == "stop" else "Done")
+            elif self.jobs.at_work >= MOST_AT_WORK:
+                return 429, {"what": "So much is being added already.", "do": "Wait until some of it is done."}
+            number = self.jobs.begin(do, fields, launch, request.face, page=request.page)
         return self.accepted(request, job=number)
-
-    def _begin_work(self, job: Job, work: Callable[[], None], done_title: str) -> None:
-        def run() -> None:
-            status = job.status
-            try:
-                work()
-            except Failed:
-                pass  # its step has said so
-            except Problem as problem:  # with what was asked for
-                status.add("0", status.now.title)
-                status.step("0").fail(problem)
-            except Exception as error:
-                status.notice(self.fault(error).what)
-            title = HELP if status.now.failed else done_title
-            status.show(over=True, title=title, can_undo=job.can_undo)
-
-        self._threads.append(threading.Thread(target=run, name="job"))
-        self._threads[-1].start()
 
     def delete_job(self, request: Request) -> Response:
         """■: the job should end. `undo`: it has, and what it added is taken away again."""
-        job = self._jobs.get(int(request.number))
-        if not request.fields.get("undo"):
-            if job:
-                job.steps.over.set()
-            return self.accepted(request)
         with self._lock:
-            if not job or not job.status.now.can_undo:
+            if not request.fields.get("undo"):
+                self.jobs.stop(int(request.number))
+            elif not self.jobs.undo(int(request.number), self.launch):
                 return 409, {"what": "There is nothing of it that could be taken away."}
-            job.status.show(over=False, can_undo=False)
-            launches = {id(one): one for one in (self.launch, *(job.launch for job in self._jobs.values())) if one}
-            fetchers = [fetcher for launch in launches.values() for fetcher in launch.fetchers]
-            used = {path for fetcher in fetchers if fetcher not in job.fetchers for path in fetcher.used}
-            self._begin_work(job, partial(undo, job, used), "Taken away again")
         return self.accepted(request)
 
     def delete_face(self, request: Request) -> Response:
@@ -291,13 +264,12 @@ class Service:
     def busy(self) -> bool:
         """True while there is something to keep, or somebody who looks."""
         self.faces.remove_gone()
-        self._threads = [thread for thread in self._threads if thread.is_alive()]
         state, launch = self.status.now.state, self.launch
         kept: object = state in UNDERWAY
         if launch and state == State.FAILED:
             door = running_pid(self.session.door.pid_file)
             kept = door or launch.settings.give_back_after or launch.sync.waiting
-        return bool(self._threads or len(self.faces) or kept)
+        return bool(self.jobs.at_work or len(self.faces) or kept)
 
     def finish(self) -> None:
         """Save what is still to be saved. The web UI, the door and the link stay."""

@@ -13,7 +13,7 @@ from launcher.models.catalog import Model
 from launcher.models.identify import WEIGHTS
 from launcher.models.pasted import AROUND, BEGINS, links_in, places_of_links, without_secrets
 from launcher.models.remote import Offered
-from launcher.service.named import extension, like, named_in
+from launcher.service.named import extension, like, named_in, names
 from launcher.service.places import no_such_place
 
 
@@ -25,24 +25,26 @@ class Present:
 
 
 Thing = Model | Present | Address | Path | str | Problem  # a str is a link to a model, a Path one on Drive
-Meaning = tuple[str, Thing]  # what it is called in a row, and what it is
+Meant = tuple[str, Thing]  # what it is called in a row, and what it is
 
-LONGEST_TEXT: Final = 20_000  # characters; hundreds of links
-LONGEST_NAME: Final = 100
+LONGEST_TEXT: Final = 20_000  # characters
+MOST_AT_ONCE: Final = 200  # links, lines, and names between commas
+LONGEST_WRITTEN: Final = 100
 LONGEST_SHOWN: Final = 60
 SCHEMELESS: Final = re.compile(r"(?:[\w-]+\.)+[a-z]{2,}(?::\d+)?/\S", re.IGNORECASE)
 GIT_ON_HUB: Final = re.compile(r"(?:(?:ssh://)?git@|https://)(huggingface\.co|hf\.co)[:/](.+)\.git/?")
-SEPARATORS: Final = ",;|，；、"
+COMMAS: Final = ",;|，；、\t"
 
 
-def understood(text: str, drive: Path, *, git_first: bool = False) -> list[Meaning]:
+def understood(text: str, drive: Path, *, git_first: bool = False) -> list[Meant]:
     """All that a text asks for, each once. What cannot be done is a `Problem` among the others.
 
     `drive` is My Drive. `git_first`: a link to an unknown host leads to an extension, not to a file. Raises `Problem`.
     """
-    if len(text) > LONGEST_TEXT:
+    many = max(len(links_in(text)), len(re.findall(rf"[\n{COMMAS}]", text))) > MOST_AT_ONCE
+    if many or len(text) > LONGEST_TEXT:
         raise Problem("That is too much at once.", "Add it in several parts.")
-    found: dict[object, Meaning] = {}
+    found: dict[object, Meant] = {}
     for item in items_in(text, lambda one: is_known(one, drive)):
         for title, thing in meant(item, drive, git_first):
             found.setdefault(title if isinstance(thing, Problem) else thing, (title, thing))
@@ -57,7 +59,11 @@ def understood(text: str, drive: Path, *, git_first: bool = False) -> list[Meani
 def items_in(text: str, is_known: Callable[[str], bool]) -> list[str]:
     """The text cut into what it asks for. Beside a link, other words count only where they are `is_known`."""
     text = re.sub(rf"(?<=\S)\\\r?\n(?![\s-]|{BEGINS})", "", text)  # a shell's line that goes on inside a link
-    text, items = re.sub(r"\\[ \t]*\r?\n", ", ", text), list[str]()
+    text = re.sub(r"\\[ \t]*\r?\n", ", ", text)
+    text, items = (
+        re.sub(r"(?i)\bcivitai: *(\d+) *@ *(\d+)", r"civitai:\1@\2", text),
+        list[str](),
+    )  # as its page shows it
     for line in text.splitlines():
         places, done = list(places_of_links(line)), 0
         for start, end in (*places, (len(line), len(line))):
@@ -69,8 +75,8 @@ def items_in(text: str, is_known: Callable[[str], bool]) -> list[str]:
 
 def pieces_of(text: str, is_known: Callable[[str], bool]) -> Iterator[str]:
     """What stands between commas, unless it is one thing with them; without quotes and the dots of a list."""
-    whole = re.sub(r"^\s*(?:[-*•]|\d+[.)])\s+", "", text).removesuffix("\\").strip(AROUND + SEPARATORS)
-    pieces = [whole] if is_known(whole) else re.split(f"[{SEPARATORS}]", whole)
+    whole = re.sub(r"^\s*(?:[-*•]|\d+[.)]|!?git clone)\s+", "", text).removesuffix("\\").strip(AROUND + COMMAS)
+    pieces = [whole] if is_known(whole) else re.split(f"[{COMMAS}]", whole)
     for clean in filter(None, (piece.strip(AROUND) for piece in pieces)):
         parts = re.split(r"\s+(?:and|&)\s+", clean)
         yield from parts if len(parts) > 1 and not is_known(clean) and all(map(is_known, parts)) else [clean]
@@ -79,7 +85,7 @@ def pieces_of(text: str, is_known: Callable[[str], bool]) -> Iterator[str]:
 # ---- one thing
 
 
-def meant(text: str, drive: Path, git_first: bool) -> list[Meaning]:
+def meant(text: str, drive: Path, git_first: bool) -> list[Meant]:
     """What one text means: several things where one word stands for them."""
     try:
         return known(text, drive) or [addressed(text, drive, git_first)]
@@ -94,18 +100,17 @@ def is_known(text: str, drive: Path) -> bool:
         return True
 
 
-def known(text: str, drive: Path) -> list[Meaning]:
+def known(text: str, drive: Path) -> list[Meant]:
     """What a name, or a place that is on Drive, means. Nothing for what is neither, and where nobody can be sure."""
     if not text or links_in(text):
         return []
     place = path_on_drive(drive, text)
-    here: list[Meaning] = [(f"My Drive/{place.relative_to(drive)}", place)] if place else []
-    if len(text) > LONGEST_NAME or (place and (re.search(r"[/\\]", text) or place.is_file())):
-        return here
-    return [*named_in(text)] or here
+    if place and text.lower() not in map(str.lower, names()):
+        return [(f"My Drive/{place.relative_to(drive)}", place)]
+    return [*named_in(text)] if len(text) <= LONGEST_WRITTEN else []
 
 
-def addressed(text: str, drive: Path, git_first: bool) -> Meaning:
+def addressed(text: str, drive: Path, git_first: bool) -> Meant:
     """What a link, or a text that is no name, means. Raises `Problem`."""
     if SCHEMELESS.match(text):
         text = f"https://{text}"
@@ -125,8 +130,8 @@ def not_known(text: str) -> Problem:
         hosts = (("The model on Hugging Face", "huggingface.co"), ("The extension on GitHub", "github.com"))
         options = tuple((label, f"https://{host}/{text}") for label, host in hosts)
         return Offered(f"**{shown}** may be a model or an extension.", "Choose which, or paste its link.", options)
-    if names := like(text[:LONGEST_NAME])[1]:
-        options = tuple((name, name) for name in names)
+    if alike := like(text[:LONGEST_WRITTEN])[1]:
+        options = tuple((name, name) for name in alike)
         return Offered(f"Nothing is called just **{shown}**.", "Choose what you mean, or paste a link.", options)
     if text.lower().endswith(WEIGHTS):
         do = "Write its folder, too, for example MyDrive/models, or paste a link to it."

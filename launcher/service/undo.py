@@ -6,6 +6,7 @@ from glob import escape
 from pathlib import Path
 from typing import Final
 
+from launcher.core.folder import PART
 from launcher.core.problem import Problem
 from launcher.core.snapshot import State
 from launcher.drive.linked import stop_using_models
@@ -35,7 +36,7 @@ def undo(job: Job, used: Collection[Path]) -> None:
         sentences = list[str]()
         for path in going:
             step.say(path.name)
-            take_away(launch, path, began)
+            delete_added(launch, path, began)
         while job.places:
             stop_using_models(launch.folder, place := job.places.pop(), step.notice)
             sentences.append(f"{place.name} is no longer in the web UI's lists, and stays on your Drive")
@@ -60,11 +61,11 @@ def refuse_loaded(launch: Launch, files: Collection[Path]) -> None:
             raise Problem(f"{path.name} is loaded in the web UI.", do)
 
 
-def take_away(launch: Launch, path: Path, began: float) -> None:
+def delete_added(launch: Launch, path: Path, began: float) -> None:
     """Delete a file, and its pictures and notes that came since."""
     folder = launch.folder
     for beside in path.parent.glob(f"{escape(path.stem)}.*"):
-        if not beside.name.lower().endswith(WEIGHTS) and beside.stat().st_mtime >= began:
+        if not beside.name.lower().endswith((*WEIGHTS, PART)) and beside.stat().st_mtime >= began:
             beside.unlink()
     if path.is_relative_to(folder.kept / "embeddings"):  # the machine's copy goes first, else it came back
         (folder.data / path.relative_to(folder.kept)).unlink(missing_ok=True)

@@ -60,6 +60,11 @@ class Versions:
         """The commit that a branch or tag meant when GitHub last said so."""
         return commit_in(self._wanted.get(name))
 
+    def release_of(self, commit: str) -> str | None:
+        """The name of the release that this commit is, as far as GitHub has said so."""
+        names = (name for name in self._wanted if re.fullmatch(r"v\d[\w.-]*", name))
+        return next((name for name in names if self.meant_by(name) == commit), None)
+
     def note_wanted(self, name: str, commit: str) -> None:
         """A branch or tag means this commit now."""
         if self.meant_by(name) != commit:

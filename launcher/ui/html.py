@@ -1,17 +1,24 @@
-"""A status as HTML: the parts of the panel, of which the page of the link shows some."""
+"""A status as HTML, for both faces: the panel puts these parts into widgets, the page into one document."""
 
 import html
+import json
 import re
 import time
 from typing import Final
 
 from launcher import __version__
-from launcher.core.snapshot import DONE, FAILED, RUNNING, UNDERWAY, LoginBox, Snapshot, State
+from launcher.core.snapshot import FAILED, RUNNING, UNDERWAY, LoginBox, Snapshot, State
+from launcher.ui.actions import Action
 from launcher.ui.style import STYLE
-from launcher.ui.text import ICONS, STATE_WORDS, amount, in_time, report
+from launcher.ui.text import ICONS, STATE_WORDS, amount, in_time, live_text, report
 
 # What the foot shows of the facts -> what stands between name and value.
-IN_THE_FOOT: Final = {"AUTOMATIC1111": " ", "Free on Google Drive": ": ", "Borrowed from this machine": ": "}
+IN_THE_FOOT: Final = {
+    "AUTOMATIC1111": " ",
+    "Machine": ": ",
+    "Free on Google Drive": ": ",
+    "Borrowed from this machine": ": ",
+}
 NEW_TAB: Final = 'target="_blank" rel="noopener"'
 NOTICES_SHOWN: Final = 3  # the newest; the others are folded
 # Copies the text of the nearest SOURCE, shown or not; leaves it selected where the page may not use the clipboard.
@@ -22,13 +29,13 @@ COPY_SCRIPT: Final = (
 )
 
 
+def part(name: str, content: str) -> str:
+    """One part of a face. It is English from left to right, whatever the page around it is."""
+    return f'<div dir="ltr" class="oneclick {name}">{content}</div>'
+
+
 def live_html(status: Snapshot) -> str:
-    """What a screen reader says by itself: it changes when a step begins or ends, not with every byte and second."""
-    done = sum(step.state == DONE for step in status.steps)
-    at_work = ", ".join(step.title for step in status.steps if step.state == RUNNING)
-    text = f"{status.title}." + (f" {done} of {len(status.steps)} steps done." if status.steps else "")
-    text += f" At work: {at_work}." if at_work else ""
-    return f'<div class="oneclick unseen" role="status">{html.escape(text)}</div>'
+    return f'<div dir="ltr" class="oneclick unseen" role="status">{html.escape(live_text(status))}</div>'
 
 
 def head_html(status: Snapshot, now: float) -> str:
@@ -36,7 +43,7 @@ def head_html(status: Snapshot, now: float) -> str:
     running, box = any(step.state == RUNNING for step in status.steps), status.login_box
     since = f"ready after {in_time(box.seconds)}" if box and not running else in_time(now - status.started)
     clock, title = time.strftime("%H:%M:%S", time.localtime(now)), html.escape(status.title)
-    return f'<style>{STYLE}</style><div class="oneclick head"><span>{since} · {clock}</span><b>{title}</b></div>'
+    return f"<style>{STYLE}</style>" + part("head", f"<span>{since} · {clock}</span><b>{title}</b>")
 
 
 def steps_html(status: Snapshot, now: float) -> str:
@@ -51,28 +58,36 @@ def steps_html(status: Snapshot, now: float) -> str:
         icon = f'<span class="icon" role="img" aria-label="{STATE_WORDS[step.state]}">{ICONS[step.state]}</span>'
         what = f'<div class="what"><b>{title}</b>{bar}<small>{html.escape(note)}</small></div>'
         rows.append(f'<li class="{step.state}">{icon}{what}<span class="when">{when}</span></li>')
-    return f'<div class="oneclick steps"><ol>{"".join(rows)}</ol></div>'
+    return part("steps", f"<ol>{''.join(rows)}</ol>")
 
 
 def sentence_html(text: str) -> str:
-    """A sentence as HTML; what stands between two pairs of asterisks is bold."""
-    return re.sub(r"\*\*(.+?)\*\*", r"<b>\1</b>", html.escape(text))
+    """A sentence as HTML; what stands between two pairs of asterisks is bold, and an address is a link."""
+    pieces = [html.escape(piece) for piece in re.split(r"(https://[^\s*]*[^\s*.,;:)])", text)]
+    pieces[1::2] = [f'<a href="{address}" {NEW_TAB}>{address}</a>' for address in pieces[1::2]]
+    return re.sub(r"\*\*(.+?)\*\*", r"<b>\1</b>", "".join(pieces))
 
 
-def told_html(status: Snapshot) -> str:
-    """Messages, the older ones folded, and the problem with its remedy."""
+def told_html(status: Snapshot, name: str = "older") -> str:
+    """Messages, the older ones folded under that name, and the problem with its remedy."""
     notices = [f'<div class="notice">{sentence_html(text)}</div>' for text in status.notices]
     older, parts = notices[:-NOTICES_SHOWN], notices[-NOTICES_SHOWN:]
     if older:
         title = f"{len(older)} earlier message{'s' if older[1:] else ''}"
-        parts.insert(0, f"<details><summary>{title}</summary>{''.join(older)}</details>")
+        parts.insert(0, f'<details id="{name}"><summary>{title}</summary>{"".join(older)}</details>')
     for step in status.steps:
         if step.state == FAILED:
             what, do = sentence_html(step.problem), sentence_html(step.remedy)
             parts.append(
                 f'<div class="trouble" role="alert"><b>{html.escape(step.title)}: {what}</b><br>What to do: {do}</div>'
             )
-    return f'<div class="oneclick told">{"".join(parts)}</div>'
+    return part("told", "".join(parts))
+
+
+def job_html(number: int, job: Snapshot, now: float) -> str:
+    """A job beside the launch: what it is, and its rows."""
+    told = told_html(job, f"older-{number}")
+    return part("job", f"<b>{html.escape(job.title)}</b>{steps_html(job, now)}{told}")
 
 
 def copy_button(label: str, source: str) -> str:
@@ -80,9 +95,9 @@ def copy_button(label: str, source: str) -> str:
 
 
 def login_box_html(box: LoginBox | None, link: str) -> str:
-    """The way in: the button, user and password to copy, where the images go."""
+    """The way in: the button, user and password to copy, where the images go, and the page for the phone."""
     if box is None:
-        return '<div class="oneclick card"></div>'
+        return part("card", "")
     fields = "".join(
         f'<div class="field"><span>{name}</span><div><code>{html.escape(value)}</code></div>'
         f"{copy_button('Copy', 'code')}</div>"
@@ -92,20 +107,34 @@ def login_box_html(box: LoginBox | None, link: str) -> str:
     if box.images:
         images += f' <a class="also" href="{html.escape(box.images)}" {NEW_TAB}>Download my images</a>'
     enter = f'<a class="go" href="{html.escape(link or box.url)}" {NEW_TAB}>Open the web UI</a>'
-    return (
-        f'<div class="oneclick card"><div class="box">{enter}{fields}'
-        f'<div class="field"><span>Images</span><div>{images}</div></div></div></div>'
+    page = f'<a href="{html.escape(box.url)}/oneclick/" {NEW_TAB}>The same panel as a page, for your phone</a>'
+    return part(
+        "card",
+        f'<div class="box">{enter}{fields}<div class="field"><span>Images</span><div>{images}</div></div>'
+        f'<div class="field"><span>Phone</span><div>{page}</div></div>'
+        "<small>Does the page not open, or an upload fail? Choose another <b>link</b> under <b>Choices</b>, and press "
+        "<b>Restart the web UI</b>.</small></div>",
     )
+
+
+def given_back_html(status: Snapshot) -> str:
+    """When the machine goes back to Google if nobody uses the web UI."""
+    when = time.strftime("%H:%M", time.localtime(status.given_back_at))
+    told = f"The machine is given back at {when} if nobody uses the web UI until then."
+    return part("machine", told if status.given_back_at else "")
+
+
+def facts_text(status: Snapshot) -> str:
+    facts = [f"{name}{IN_THE_FOOT[name]}{value}" for name, value in status.facts if name in IN_THE_FOOT]
+    return " · ".join([f"Version {__version__}", *facts])
 
 
 def foot_html(status: Snapshot, closed: bool) -> str:
     """What is kept, how to go on, what runs here, and the button that copies a report."""
-    lines = [html.escape(status.kept), sentence_html(foot_text(status, closed))]
-    facts = [f"{name}{IN_THE_FOOT[name]}{value}" for name, value in status.facts if name in IN_THE_FOOT]
-    about = html.escape(" · ".join([f"Version {__version__}", *facts]))
-    return (
-        f'<div class="oneclick foot">{" · ".join(filter(None, lines))}'
-        f'<div class="facts"><span>{about}</span>{copy_button("Copy a report", ".oneclick-report")}</div></div>'
+    lines = filter(None, [html.escape(status.kept), sentence_html(foot_text(status, closed))])
+    copy = copy_button("Copy a report", ".oneclick-report")
+    return part(
+        "foot", f'{" · ".join(lines)}<div class="facts"><span>{html.escape(facts_text(status))}</span>{copy}</div>'
     )
 
 
@@ -120,6 +149,14 @@ def foot_text(status: Snapshot, closed: bool) -> str:
         return status.foot
     if status.state in (State.READY, State.RESTARTING):
         return "This cell stopped; the web UI is still running. Press ▶ to see this again; the cell **Stop** ends it."
-    if status.state in UNDERWAY or (not status.failed and any(step.state == RUNNING for step in status.steps)):
+    at_work = status.state in UNDERWAY or (not status.failed and any(step.state == RUNNING for step in status.steps))
+    if at_work and not status.over:
         return "This cell stopped; the work continues. Press ▶ to see it again."
     return "This cell stopped."
+
+
+def action_html(action: Action, name: str) -> str:
+    """A button of the page, as a form by this name: `page.js` sends what it asks for."""
+    data = {"path": action.path, "method": action.method, "body": json.dumps(action.body), "confirm": action.confirm}
+    attributes = "".join(f' data-{key}="{html.escape(value)}"' for key, value in data.items())
+    return f'<form id="{name}"{attributes}><button>{html.escape(action.label)}</button></form>'

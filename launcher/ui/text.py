@@ -6,17 +6,10 @@ from collections.abc import Callable
 from typing import Final
 
 from launcher import __version__
-from launcher.core.snapshot import DONE, FAILED, RUNNING, Button, Row, Snapshot
+from launcher.core.snapshot import DONE, FAILED, RUNNING, Row, Snapshot, State
 
 STATE_WORDS: Final = {"waiting": "waiting", "running": "at work", "done": "done", "failed": "failed"}
 ICONS: Final = {"waiting": "·", "running": "…", "done": "✓", "failed": "✕"}
-LABELS: Final = {
-    Button.RESTART: "Restart the web UI",
-    Button.STOP: "Stop everything",
-    Button.CONNECT: "Connect Google Drive",
-    Button.KEEP: "Keep what runs",
-    Button.ANEW: "Stop it and start with these",
-}
 # What may name a person or let somebody in -> what stands there instead. In this order.
 PRIVATE: Final = (
     (re.compile(r"\w+://\S+"), "(a link)"),
@@ -25,6 +18,23 @@ PRIVATE: Final = (
     (re.compile(r"(?<![\w.])~?(?:/[^\s,;:()]+){2,}"), "(a place on this machine)"),
     (re.compile(r"\b(?=\w*\d)(?=\w*[A-Za-z])[\w-]{20,}"), "(removed)"),  # a token, a password
 )
+
+
+def steps_line(status: Snapshot) -> str:
+    """The steps in one line: how many are done, and what is at work."""
+    done = sum(step.state == DONE for step in status.steps)
+    at_work = ", ".join(step.title for step in status.steps if step.state == RUNNING)
+    return f"{done} of {len(status.steps)} steps done" + (f" · at work: {at_work}" if at_work else "")
+
+
+def live_text(status: Snapshot) -> str:
+    """What a screen reader says by itself: it changes when a step begins or ends, not with every byte and second."""
+    return f"{status.title}." + (f" {steps_line(status)}." if status.steps else "")
+
+
+def are_steps_open(status: Snapshot) -> bool:
+    """Whether the steps themselves are shown, where nobody has said otherwise: one is at work or failed."""
+    return status.state == State.STARTING or any(step.state in (RUNNING, FAILED) for step in status.steps)
 
 
 def text_lines(status: Snapshot, with_password: bool, ended_only: bool = False) -> list[str]:

@@ -4,8 +4,9 @@ import re
 from pathlib import PurePath
 from typing import Final
 
+from launcher.core.printed import readable
 from launcher.core.problem import Problem
-from launcher.webui.meanings import BUS_ERROR, ENDS, PORT_TAKEN, RAM, Meaning
+from launcher.webui.known_faults import BUS_ERROR, ENDS, PORT_TAKEN, RAM, KnownFault
 
 FAR_ENOUGH: Final = 400  # lines from the end; what is above them did not end it
 LAST_LINES: Final = 15
@@ -14,11 +15,6 @@ BY_CODE: Final = {-9: RAM, 137: RAM, -7: BUS_ERROR, 135: BUS_ERROR}
 ENDED_FROM_OUTSIDE: Final = (
     "The web UI was ended from outside and could say nothing: most likely the runtime ran out of memory (RAM)."
 )
-# What only a terminal understands: colours, moves of its cursor, titles, and other letters that cannot be seen.
-ESCAPES: Final = re.compile(
-    r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b\n]*(?:\x07|\x1b\\)?|[^\[\]])|[\0-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]"
-)
-BAR: Final = re.compile(r"\d+%\|[^|]*\|[^\]]*\]?|\b\d+\w* ?\[\d\d:\d\d[^\]]*\]?")  # tqdm's, of a known length or not
 READ: Final = re.compile(
     r"(?:Loading (?:VAE )?weights .*?(?: from |: )|Calculating sha256 for )(/.*?)(?:: .*)?$", re.MULTILINE
 )
@@ -58,16 +54,10 @@ def explain(log: str, code: int | None, log_path: str) -> Problem:
     )
 
 
-def in_words(known: Meaning, found: re.Match[str], names: dict[str, str], *, by_extension: bool = False) -> Problem:
+def in_words(known: KnownFault, found: re.Match[str], names: dict[str, str], *, by_extension: bool = False) -> Problem:
     """A meaning with the names in it filled in."""
     names = names | {key: value.strip() for key, value in found.groupdict().items() if value}
     return Problem(known.what.format(**names), known.do.format(**names), by_extension=by_extension)
-
-
-def readable(text: str) -> str:
-    """What a person could read of it: without progress bars, and what stands before them."""
-    lines = re.split(r"[\r\n]", ESCAPES.sub("", text))
-    return "\n".join(line[max((bar.end() for bar in BAR.finditer(line)), default=0) :] for line in lines)
 
 
 def port_was_taken(log: str) -> bool:

@@ -11,14 +11,15 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Final
 
+from launcher.core.printed import readable
 from launcher.core.problem import Problem
 from launcher.core.remedies import LARGER_CARD
 from launcher.core.snapshot import HEADLINES, State
-from launcher.webui.explain import ERROR_LINE, READ, in_words, readable
-from launcher.webui.meanings import NOT_LOADED, NOT_PAINTED, Meaning
+from launcher.webui.explain import ERROR_LINE, READ, in_words
+from launcher.webui.known_faults import NOT_LOADED, NOT_PAINTED, KnownFault
 
 READY_LINE: Final = "Startup time:"  # nothing may ask it for anything before: see docs/how-it-works.md
-LOADED: Final = re.compile(r"(?:Model|Weights) loaded in |Using already loaded model ")
+MODEL_LOADED: Final = re.compile(r"(?:Model|Weights) loaded in |Using already loaded model ")
 LOADING: Final = "loading stable diffusion model: "  # the line before the traceback of the first model
 NO_MODEL: Final = "Stable diffusion model failed to load"
 RESTORED: Final = "Failed to load checkpoint, restoring previous"
@@ -40,13 +41,13 @@ STAGES: Final = (
 
 
 @dataclass(frozen=True)
-class Trouble:
+class Fault:
     """What is wrong while it runs."""
 
     problem: Problem
     paints: bool  # an image can still be painted
     file: str | None  # the model file that was read last
-    another: bool  # another model helps
+    known: KnownFault
 
 
 class LogReader:
@@ -60,8 +61,8 @@ class LogReader:
         self._refused: str | None = None  # a file that did not load, after which the one before was taken up again
         self._arguments, self._file = "", ""
         self.ready, self.stage, self.loaded = False, "", False
-        self.model: Trouble | None = None
-        self.image: Trouble | None = None  # until the next image is painted
+        self.model: Fault | None = None
+        self.image: Fault | None = None  # until the next image is painted
 
     @property
     def paints(self) -> bool:
@@ -93,8 +94,8 @@ class LogReader:
             *lines, self._rest = re.split(rb"[\r\n]", self._rest + came)
             for line in lines:
                 text = line.decode(errors="replace")
-                if PAINTED.match(text):
-                    self.image = None
+                if PAINTED.match(text):  # perhaps by the model before one that did not load
+                    self._model_is(None)
                 self._take(readable(text))
         return self
 
@@ -102,10 +103,10 @@ class LogReader:
         self._lines.append(line)
         self.ready = self.ready or READY_LINE in line
         self.stage = next((told for begin, told in STAGES if begin in line), self.stage)
-        if LOADED.match(line):
+        if MODEL_LOADED.match(line):
             self._model_is(None)
         elif line == NO_MODEL:
-            self._model_is(self._trouble(NOT_LOADED), loaded=False)
+            self._model_is(self._fault(NOT_LOADED), loaded=False)
         elif line == RESTORED:
             self._refused = self._file
         elif read := READ.match(line):
@@ -119,13 +120,13 @@ class LogReader:
             self._failing = "model" if MODEL_FAILS.match(line) else "image"
             self._lines = deque([line], maxlen=MOST_LINES)
         elif self._failing == "model" and ERROR_LINE.match(line):
-            self._model_is(self._trouble(NOT_LOADED), loaded=self.loaded and self._refused is not None)
+            self._model_is(self._fault(NOT_LOADED), loaded=self.loaded and self._refused is not None)
         elif self._failing == "image" and line == ENDS_REPORT:
             self._image_failed()
 
-    def _model_is(self, trouble: Trouble | None, *, loaded: bool = True) -> None:
-        self.model, self.loaded = trouble, loaded
-        if not trouble:
+    def _model_is(self, fault: Fault | None, *, loaded: bool = True) -> None:
+        self.model, self.loaded = fault, loaded
+        if not fault:
             self.image = None
         self._failing, self._refused = None, None
         self._lines.clear()
@@ -133,13 +134,13 @@ class LogReader:
     def _image_failed(self) -> None:
         """An image was not painted, perhaps for want of the model that it asked for."""
         if "in reload_model_weights" in "\n".join(self._lines):
-            self._model_is(self._trouble(NOT_LOADED), loaded=self.loaded and self._refused is not None)
+            self._model_is(self._fault(NOT_LOADED), loaded=self.loaded and self._refused is not None)
         else:
-            self.image = self._trouble(NOT_PAINTED) or self.image
+            self.image = self._fault(NOT_PAINTED) or self.image
         self._failing = None
         self._lines.clear()
 
-    def _trouble(self, table: Iterable[Meaning]) -> Trouble | None:
+    def _fault(self, table: Iterable[KnownFault]) -> Fault | None:
         text = "\n".join(line.removeprefix("    ") for line in self._lines)
         file = PurePath(self._refused).name if self._refused else self.file
         errors = ERROR_LINE.findall(text)
@@ -148,7 +149,7 @@ class LogReader:
             if found := re.search(known.pattern, text, re.MULTILINE):
                 names = {"file": file or "you chose", "why": why, "flag": self._less_memory(), **size_in(text)}
                 paints = known.paints if table is NOT_PAINTED else self.loaded and self._refused is not None
-                return Trouble(in_words(known, found, names), paints, file, known.another)
+                return Fault(in_words(known, found, names), paints, file, known)
         return None
 
     def _less_memory(self) -> str:

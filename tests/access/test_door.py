@@ -7,6 +7,7 @@ import http.client
 import io
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -24,6 +25,7 @@ import pytest
 import requests
 import websocket
 from aiohttp import web
+from PIL import Image
 
 from launcher.access.auth import COOKIE, LETTERS, Login
 from launcher.access.service_api import STATUS_LIFE
@@ -156,6 +158,7 @@ class OpenDoor:
         self.port = json.loads((session / "door.json").read_text())["port"]
         self.url = f"http://127.0.0.1:{self.port}"
         self.cookie = {"Cookie": f"{COOKIE}={self.login.cookie}"}
+        self.by_our_page = self.cookie | {"X-Oneclick": "1"}
 
     def lead_to(self, **changed: Any) -> None:
         self.forward |= changed
@@ -306,7 +309,9 @@ def test_a_ticket_opens_once_and_looking_at_it_uses_nothing_up(door: OpenDoor) -
         seen = requests.request(method, ticket, headers=HTML, allow_redirects=False, timeout=10)
         assert "Set-Cookie" not in seen.headers
     assert "<form method" in seen.text, "a button where there are no scripts"
-    assert "document.forms[0].submit()" in seen.text
+    assert "submit()" not in seen.text, "a mail scanner runs scripts"
+    by_the_button = {**HTML, "Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
+    assert "document.forms[0].submit()" in requests.get(ticket, headers=by_the_button, timeout=10).text
     elsewhere = {"Sec-Fetch-Site": "cross-site", "Origin": "https://evil.example"}
     assert requests.post(ticket, headers=elsewhere, allow_redirects=False, timeout=10).status_code == 400
     entered = requests.post(ticket, headers={"Origin": door.url}, allow_redirects=False, timeout=10)
@@ -361,6 +366,9 @@ def test_programs_log_in_with_basic(door: OpenDoor) -> None:
     assert requests.get(f"{door.url}/x", headers=basic("user", door.login.password), timeout=10).status_code == 200
     wrong = requests.get(f"{door.url}/x", headers=basic("user", "guess"), timeout=10)
     assert (wrong.status_code, wrong.headers["WWW-Authenticate"].startswith("Basic")) == (401, True)
+    tab = basic("user", door.login.password)["Authorization"].replace(" ", "\t")
+    told = requests.get(f"{door.url}/x", headers={"Authorization": tab}, timeout=10)
+    assert (told.status_code, "Authorization" in told.json()["headers"]) == (200, False)
     for header in ("Basic", "Basic ???", "Basic " + base64.b64encode(b"\xff\xfe").decode(), "Bearer x"):
         assert requests.get(f"{door.url}/x", headers={"Authorization": header}, timeout=40).status_code == 401
 
@@ -371,6 +379,11 @@ def test_another_site_cannot_use_the_browser_of_somebody_who_is_in(door: OpenDoo
         {"Origin": "null"},
         {"Sec-Fetch-Site": "cross-site"},
         {"Sec-Fetch-Site": "same-site", "Origin": "https://evil.gradio.live"},
+        {"Sec-Fetch-Site": "none", "Origin": "https://evil.example"},
+        {"Sec-Fetch-Site": "none", "Origin": "https://evil.example", "X-Forwarded-Host": "evil.example"},
+        {"Origin": "https://evil.example", "X-Forwarded-Host": "evil.example"},
+        {"Origin": "http://localhost:3000"},
+        {"Origin": "https://tauri.localhost.evil.example"},
     ):
         assert requests.post(f"{door.url}/x", headers={**door.cookie, **headers}, timeout=10).status_code == 403
         assert (
@@ -634,11 +647,12 @@ def test_a_web_ui_that_died_gives_the_waiting_page(door: OpenDoor) -> None:
 
 @pytest.mark.own_door
 def test_a_restart_can_be_asked_for_by_people_who_are_in(door: OpenDoor) -> None:
-    answer = requests.post(f"{door.url}/oneclick/api/restart", headers=door.cookie, json={}, timeout=10)
+    answer = requests.post(f"{door.url}/oneclick/api/restart", headers=door.by_our_page, json={}, timeout=10)
     assert (answer.status_code, answer.json()["answer"]) == (202, "done")
     plain = requests.post(f"{door.url}/oneclick/restart", headers=door.cookie, allow_redirects=False, timeout=10)
     assert (plain.status_code, plain.headers["Location"]) == (303, "/oneclick/"), "without JavaScript it stays, too"
-    assert door.service.asked == ["/restart", "/restart"]
+    assert door.service.asked == ["POST /restart", "POST /restart"]
+    door.service.status |= {"buttons": ["restart"]}
     assert "Restart the web UI" in requests.get(f"{door.url}/oneclick/", headers=door.cookie, timeout=10).text
 
 
@@ -657,8 +671,75 @@ def test_a_crowd_of_open_pages_costs_the_service_what_one_does_and_a_restart_is_
     assert len(asyncio.run(crowd())) == 1
     assert 0 < door.service.status_asked <= 1 + (time.monotonic() - began) / STATUS_LIFE
     door.service.status |= {"state": "restarting", "title": "Restarting"}
-    requests.post(f"{door.url}/oneclick/api/restart", headers=door.cookie, json={}, timeout=10)
+    requests.post(f"{door.url}/oneclick/api/restart", headers=door.by_our_page, json={}, timeout=10)
     assert 'data-state="restarting"' in requests.get(f"{door.url}/oneclick/", headers=door.cookie, timeout=10).text
+
+
+@pytest.mark.own_door
+@pytest.mark.parametrize(
+    ("method", "path"), [("POST", "restart"), ("POST", "add"), ("POST", "stop"), ("DELETE", "jobs/1")]
+)
+def test_what_our_page_did_not_send_is_refused_whoever_is_logged_in(door: OpenDoor, method: str, path: str) -> None:
+    address = f"{door.url}/oneclick/api/{path}"
+    assert requests.request(method, address, headers=door.cookie, json={}, timeout=10).status_code == 403
+    assert door.service.asked == []
+    assert requests.request(method, address, headers=door.by_our_page, json={}, timeout=10).status_code == 202
+    assert door.service.asked == [f"{method} /{path}"]
+
+
+@pytest.mark.own_door
+def test_a_page_that_has_the_newest_status_gets_nothing_and_holds_no_connection(door: OpenDoor) -> None:
+    def look(after: str) -> requests.Response:
+        return requests.get(f"{door.url}/oneclick/?after={after}", headers=door.cookie, timeout=5)
+
+    assert (look("1.1").status_code, look("1.1").content) == (204, b"")
+    assert "A test" in look("1.0").text
+    door.service.status |= {"title": "Another title", "version": "1.2"}
+    wait(lambda: "Another title" in look("1.1").text, 5, "the change")
+
+
+def test_who_wants_our_page_comes_to_it_by_the_login(door: OpenDoor) -> None:
+    page = requests.get(f"{door.url}/oneclick/", headers=HTML, timeout=10).text
+    assert 'name="to" value="launcher"' in page
+    assert 'href="/oneclick/"' in requests.get(door.url, headers=HTML, timeout=10).text
+    form = {"user": "user", "password": door.login.password, "to": "launcher"}
+    answer = requests.post(f"{door.url}/oneclick/login", data=form, allow_redirects=False, timeout=10)
+    kept = requests.get(door.url + answer.headers["Location"], headers=door.cookie, allow_redirects=False, timeout=10)
+    assert kept.headers["Location"] == "/oneclick/"
+    wrong = requests.post(f"{door.url}/oneclick/login", data=form | {"password": "x"}, headers=HTML, timeout=10)
+    assert 'name="to" value="launcher"' in wrong.text, "the second try leads there, too"
+
+
+@pytest.mark.own_door
+def test_the_newest_images_are_small_pictures_and_nothing_else_can_be_had(door: OpenDoor, tmp_path: Path) -> None:
+    images = tmp_path / "outputs"
+    (images / "2026-11-25").mkdir(parents=True)
+    for number in range(14):
+        path = images / "2026-11-25" / f"{number:05}.png"
+        Image.new("RGB", (640, 512), (number * 10, 0, 0)).save(path)
+        os.utime(path, (number, number))
+    (images / "secret.txt").write_text("x")
+    (images / "link.png").symlink_to(images / "secret.txt")
+    (images / "half.png").write_bytes(b"\x89PNG half")
+    door.lead_to(images=[str(images)])
+    page = requests.get(f"{door.url}/oneclick/", headers=door.cookie, timeout=10).text
+    names = re.findall(r'alt="([^"]+)"', page)
+    assert names == ["half.png", *(f"{number:05}.png" for number in range(13, 2, -1))]
+    addresses = re.findall(r'<img src="([^"]+)"', page)
+    small = requests.get(door.url + addresses[1], headers=door.cookie, timeout=10)
+    assert small.headers["Content-Type"] == "image/webp"
+    assert Image.open(io.BytesIO(small.content)).size == (320, 256)
+    whole = requests.get(door.url + addresses[1].partition("?")[0], headers=door.cookie, timeout=10)
+    assert (whole.headers["Content-Type"], whole.content) == (
+        "image/png",
+        (images / "2026-11-25" / "00013.png").read_bytes(),
+    )
+    half = requests.get(door.url + addresses[0], headers=door.cookie, timeout=10)
+    assert half.content == b"\x89PNG half", "what Pillow cannot read is sent as it is"
+    assert requests.get(door.url + addresses[1], timeout=10).status_code == 401
+    for name in ("..%2f..%2flogin.json", "secret.txt", "2026-11-25/00013.png", ""):
+        found = requests.get(f"{door.url}/oneclick/images/{name}", headers=door.cookie, timeout=10)
+        assert found.status_code == 404, name
 
 
 @pytest.mark.own_door
@@ -687,7 +768,7 @@ def test_use_is_noted_and_strangers_do_not_count(door: OpenDoor) -> None:
     requests.get(f"{door.url}/oneclick/", headers=door.cookie, timeout=10)
     assert door.service.asked == [], "a page that is open is no use of the web UI"
     requests.get(f"{door.url}/x", headers=door.cookie, timeout=10)
-    wait(lambda: door.service.asked == ["/used"], 10, "it to be told")
+    wait(lambda: door.service.asked == ["POST /used"], 10, "it to be told")
 
 
 def test_a_door_whose_port_is_taken_opens_another(tmp_path: Path) -> None:

@@ -17,9 +17,8 @@ PARSE_THEMSELVES = {
     "service/server.py": "a request on that socket, bounded before it is read",
     "access/tunnels/gradio.py": "gradio's list of servers, which is compared with what one looks like",
     "models/identify.py": "what a child of ours prints; a header of weights, bounded before it is read",
-    "models/sources/civitai.py": "Civitai's answer",
     "python/inspection.py": "what a child of ours prints",
-    "webui/process.py": "what the web UI of this machine answers",
+    "webui/process.py": "what A1111 on this machine answers",
 }
 READ_THEMSELVES = {
     "drive/checks.py": "checksums of what was bounded before",

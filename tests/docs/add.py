@@ -23,7 +23,9 @@ TEXTS: dict[str, tuple[tuple[str, dict[str, str]], ...]] = {
         ("controlnet canny", {}), ("ControlNet: cany, depth for SD 1.5", {}), ("controlnet hed xl", {}),
     ),
     "A link": (
-        (FILE, {}), ("https://huggingface.co/own/model", {}), (SPACES, {}), ("https://civitai.com/models/123", {}),
+        (FILE, {}), ("https://huggingface.co/own/model", {}), (SPACES, {}),
+        ("https://huggingface.co/own/several", {}), ("hf://own/model/model.safetensors", {}), ("civitai:123@456", {}),
+        ("https://civitai.com/models/123", {}),
         ("urn:air:sd1:lora:civitai:123@456", {}), (f"{FILE}, https://civitai.com/models/123", {}),
         (f"wget -c \\\n {FILE} \\\n -O x", {}), (f"see <{FILE}>, it is good", {}), (FILE, {"kind": "LoRA"}),
         (f"{FILE}\ndreamshaper", {"file_name": "mine"}), ("http://example.com/x.pt", {}),

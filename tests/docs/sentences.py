@@ -22,7 +22,7 @@ ROOMS = {
     "service": "Adding models and extensions",
     "notebook": "The notebook",
 }
-SAID_BY = ("Problem", "TokenNeeded", "Meaning", "KnownProblem")
+SAID_BY = ("Problem", "Offered", "RefusalRow", "KnownFault", "KnownProblem")
 
 
 def placeholder(node: ast.expr) -> str:
@@ -53,6 +53,8 @@ def text_of(node: ast.expr, names: dict[str, Any]) -> str:
         return node.value
     if isinstance(node, ast.Name) and isinstance(names.get(node.id), str):
         return str(names[node.id])
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
+        return text_of(node.left, names) + text_of(node.right, names)
     if isinstance(node, ast.JoinedStr):
         parts = (part.value if isinstance(part, ast.FormattedValue) else part for part in node.values)
         return "".join(text_of(part, names) or ("" if added(part) else placeholder(part)) for part in parts)
@@ -85,7 +87,7 @@ def problems() -> dict[str, list[tuple[str, str]]]:
         for path in sorted((ROOT / "launcher" / room).rglob("*.py")):
             module = ".".join(path.relative_to(ROOT).with_suffix("").parts)
             source = path.read_text()
-            names = vars(importlib.import_module(module)) if "Problem" in source or "Meaning" in source else {}
+            names = vars(importlib.import_module(module)) if any(word in source for word in SAID_BY) else {}
             said |= dict.fromkeys(pairs(ast.parse(source), names))
         remedies = {do for _, do in said}
         found[title] = [(what, do) for what, do in said if what not in remedies]

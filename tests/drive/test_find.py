@@ -57,14 +57,14 @@ def test_a_folder_that_drive_cannot_list_hides_no_other(drive: MountedDrive) -> 
     ("there", "named", "kept"),
     [
         ((), "asd1111", "asd1111/stable-diffusion-webui"),
-        (("art/pictures/",), "art", "art/stable-diffusion-webui"),
+        (("art/pictures/", "art/data.bin"), "art", "art/stable-diffusion-webui"),
         (("sd/stable-diffusion-webui/models/Stable-diffusion/",), "sd", "sd/stable-diffusion-webui"),
         (("StableDiffusion/models/Stable-diffusion/",), "StableDiffusion", "StableDiffusion"),
         (("AI/web/models/Stable-diffusion/m.ckpt",), "AI/web", "AI/web"),
         (("AI/models/x.safetensors",), "AI", None),
         (("AI/models/x.safetensors",), "AI/models", None),
         (("AI/models/x.safetensors",), "AI/models/x.safetensors", None),
-        (("AI/models/Lora/mine/x.pt",), "/content/drive/MyDrive/AI", None),
+        (("AI/models/Lora/mine/x.ckpt",), "/content/drive/MyDrive/AI", None),
     ],
 )
 def test_a_web_ui_gets_no_second_one_inside_and_models_alone_get_none(
@@ -87,12 +87,20 @@ def test_a_path_is_understood_as_people_write_it(drive: MountedDrive, text: str)
     assert path_on_drive(drive.mydrive, text) == drive.mydrive / "AI" / "models"
 
 
-@pytest.mark.parametrize("text", ["", "/", "MyDrive", "nowhere", "../google", "AI/../../google.json", "dead", "out"])
+@pytest.mark.parametrize("text", ["", "/", "MyDrive", "nowhere", "../google", "AI/../../google.json", "dead", "out",
+                                  "a lighthouse " * 30, "a\0b", "\ud800"])  # fmt: skip
 def test_what_is_not_there_or_leads_off_drive_is_no_path(drive: MountedDrive, text: str) -> None:
     make(drive, "AI/models/x.safetensors")
     (drive.behind / "MyDrive" / "dead").symlink_to(drive.mountpoint / "gone")
     (drive.behind / "MyDrive" / "out").symlink_to(drive.mountpoint.parent)
     assert path_on_drive(drive.mydrive, text) is None
+
+
+def test_a_drive_that_is_away_is_not_taken_for_one_without_the_file(drive: MountedDrive) -> None:
+    make(drive, "AI/models/x.safetensors")
+    drive.drop()
+    with pytest.raises(OSError, match="not connected"):
+        path_on_drive(drive.mydrive, "AI/models")
 
 
 def test_models_that_lie_elsewhere_are_found_before_others_are_downloaded(drive: MountedDrive) -> None:

@@ -20,6 +20,7 @@ CHECKPOINT = tensors({UNET: (320, 4, 3, 3), CLIP: (768,)})
 LORA_FILE = tensors({"lora_unet_down_blocks_0_attentions_0_proj_in.hada_w1_a": (8, 4)})
 VAE_FILE = tensors({"first_stage_model.decoder.conv_in.weight": (512, 4, 3, 3), "encoder.conv_in.weight": (1,)})
 EMBEDDING = tensors({"emb_params": (2, 768)})
+MOTION_MODULE = tensors({"down_blocks.0.motion_modules.0.temporal_transformer.norm.weight": (1,)})
 OF_ANOTHER_PROGRAM = tensors({"double_blocks.0.img_attn.qkv.weight": (1,)})
 
 
@@ -85,7 +86,7 @@ KEPT = "asd1111/stable-diffusion-webui"
         ({"AI/models/x.safetensors": CHECKPOINT}, "AI/models/x.safetensors", {"checkpoint": ["x"]}),
         ({"AI/models/x.safetensors": CHECKPOINT, "AI/l.safetensors": LORA_FILE, "AI/v.safetensors": VAE_FILE,
           "AI/e.safetensors": EMBEDDING, "AI/old.pt": zipped(LORA), "AI/flux.safetensors": OF_ANOTHER_PROGRAM,
-          "AI/half.safetensors": CHECKPOINT[:-9], "AI/readme.txt": b"x"}, "AI",
+          "AI/half.safetensors": CHECKPOINT[:-9], "AI/motion.safetensors": MOTION_MODULE, "AI/readme.txt": b"x"}, "AI",
          {"checkpoint": ["models_x"], "LoRA": ["l", "old"], "VAE": ["v.safetensors"], "embedding": ["e"]}),
         ({"AI/models/Stable-diffusion/sdxl/x.safetensors": CHECKPOINT, "AI/models/Lora/l.safetensors": LORA_FILE,
           "AI/models/VAE/v.safetensors": VAE_FILE, "AI/embeddings/e.pt": EMBEDDING}, "AI",
@@ -125,6 +126,13 @@ def test_a_kind_that_lies_in_one_place_is_a_link_to_it(person: Person) -> None:
     models = person.folder.data / "models"
     assert os.readlink(models / "VAE") == str(person.folder.models / "VAE")
     assert not (models / "Lora").is_symlink()
+
+
+def test_what_an_extension_reads_in_the_models_folder_is_shown_to_it(person: Person) -> None:
+    person.has(**{"AI/models/adetailer/face.pt": b"weights", "AI/models/adetailer/notes.txt": b"words"})
+    person.uses("AI")
+    place = person.folder.data / "models" / "adetailer"
+    assert [path.name for path in place.iterdir()] == ["face.pt"]
 
 
 def test_files_that_belong_to_a_model_come_with_it(person: Person) -> None:

@@ -556,5 +556,5 @@ def test_controlnet_that_does_not_fit_is_refused_before_the_first_byte(place: Pl
     place.manners(free=1_000_000_000)
     kernel = kernels(COLAB_PYTHON, place.environment, place.machine)
     kernel.run(cell_source("add-controlnet", controls="essentials"), 60)
-    assert "ControlNet with 3 models needs 2.2 GB, but Google Drive has only 1.0 GB free" in wait_problem(kernel)
+    assert "What you are adding (3 models) needs 2.2 GB, but Google Drive has only 1.0 GB free" in wait_problem(kernel)
     assert place.world.hub.sent() == 0

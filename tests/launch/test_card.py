@@ -12,7 +12,7 @@ from launcher.core.problem import Problem
 from launcher.launch.card import look_for_card
 from launcher.launch.start import start_web_ui
 from launcher.python.environment import prepare_python, read_finished
-from launcher.python.inspection import Cause, inspect_packages, mend
+from launcher.python.inspection import Cause, Inspection, inspect_packages, mend, note_works
 from launcher.python.uv import driver_of_card, site_packages
 from tests.world.heard import Heard
 from tests.world.toy_launch import launch_of, nvidia_smi
@@ -146,9 +146,9 @@ def test_a_card_that_torch_cannot_use_is_done_without_and_torchs_reason_said(
     said = started(toys, torch=torch, waits="'--use-cpu' not in sys.argv")
     told = next(text for text in said if text.startswith("The graphics card Tesla T4 cannot be used: "))
     assert says in told and "Everything runs on the processor" in told
-    (first, before), (second, after) = starts(toys)
-    assert "--use-cpu" not in first and before is None
-    assert "--use-cpu" in second and after == "-1"
+    *before, (last, hidden) = starts(toys)
+    assert all("--use-cpu" not in arguments and value is None for arguments, value in before)
+    assert "--use-cpu" in last and hidden == "-1"
     finished = read_finished(toys.folder)
     assert finished and not finished.works, "another card, or another driver, is seen at the next start"
 
@@ -157,9 +157,9 @@ def test_a_card_that_only_torch_sees_is_used(toys: ToyLock, monkeypatch: pytest.
     nvidia_smi(toys.root, monkeypatch, f'echo "{NO_DRIVER}"; exit 9')
     monkeypatch.setattr(machine, "CARD_PAUSE", 0.01)
     assert started(toys, torch=toy_torch()) == []
-    (first, _), (second, hidden) = starts(toys)
-    assert "--use-cpu" in first
-    assert "--use-cpu" not in second and hidden is None
+    *before, (last, hidden) = starts(toys)
+    assert all("--use-cpu" in arguments for arguments, _ in before)  # one that was ended at once has said nothing
+    assert "--use-cpu" not in last and hidden is None
 
 
 def test_where_both_agree_it_is_started_once(toys: ToyLock, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -168,6 +168,16 @@ def test_where_both_agree_it_is_started_once(toys: ToyLock, monkeypatch: pytest.
     assert len(starts(toys)) == 1
     finished = read_finished(toys.folder)
     assert finished and (finished.works, finished.card) == (True, "Tesla T4")
+
+
+def test_a_card_that_came_after_all_worked_without_one_is_looked_at(
+    toys: ToyLock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    toys.add("torch", "2.8.0", toy_torch(card=False))
+    prepare_python(toys.folder, toys.packages, Heard())
+    note_works(toys.folder, inspect_packages(toys.folder))
+    assert inspect_packages(toys.folder) == Inspection(), "it was inspected"
+    assert inspect_packages(toys.folder, has_card=True).no_card is not None
 
 
 # ---- the cause decides

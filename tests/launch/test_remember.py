@@ -11,7 +11,9 @@ import pytest
 from launcher.colab.machine import Machine
 from launcher.core.problem import Problem
 from launcher.core.status import Status
+from launcher.drive import find
 from launcher.drive.remembered import NOTES, Remembered
+from launcher.launch import remember, story
 from launcher.launch.launch import Launch
 from launcher.launch.remember import may_be_kept, settings_of, sound, to_remember
 
@@ -74,6 +76,36 @@ def test_of_several_folders_the_one_used_last_is_taken(machine: Machine, launch_
     assert (launch.settings.drive_folder, launch.settings.link, launch.settings.api) == ("b", "none", False)
 
 
+@pytest.mark.parametrize(("name", "listed"), [("AI/web", True), ("AI/StableDiffusion", True), ("art", False)])
+def test_a_folder_that_no_look_finds_is_remembered_until_another_is_used(
+    machine: Machine, launch_of: Callable[..., Launch], monkeypatch: pytest.MonkeyPatch, name: str, listed: bool
+) -> None:
+    if not listed:  # thousands of files in My Drive itself
+        monkeypatch.setattr(find, "names_in", lambda folder: [])
+        monkeypatch.setattr(remember, "at_top", find.at_top)
+    webui_on(machine, "AI/StableDiffusion")
+    deep = settled(launch_of(drive_folder=name, api=True))
+    deep.folder.prepare()
+    deep.save_choices()
+    second = settled(launch_of())
+    assert (second.folder.kept, second.settings.api) == (deep.folder.kept, True)
+    monkeypatch.undo()
+    other = settled(launch_of(drive_folder="other"))
+    other.folder.prepare()
+    other.save_choices()
+    assert settled(launch_of()).settings.drive_folder == "other"
+    assert [path.name for path in machine.drive.iterdir() if path.is_file()] == [NOTES]
+
+
+@pytest.mark.parametrize("folder", ["../x", "", 5, "nothing/there", "/etc"])
+def test_a_note_in_my_drive_of_a_folder_that_cannot_be_is_left_out(
+    machine: Machine, launch_of: Callable[..., Launch], folder: Any
+) -> None:
+    webui_on(machine, "../x/stable-diffusion-webui", used_at=9.0)
+    (machine.drive / NOTES).write_text(json.dumps({"folder": folder}))
+    assert settled(launch_of()).settings.drive_folder == "asd1111"
+
+
 def test_a_folder_of_another_launcher_is_found_and_without_one_it_is_the_usual(
     machine: Machine, launch_of: Callable[..., Launch]
 ) -> None:
@@ -112,6 +144,10 @@ def test_a_folder_that_is_named_needs_no_look_at_the_others(machine: Machine, la
     assert launch.folder.models == machine.disk / "models"
     assert launch.news_in({"drive_folder": "/content/drive/MyDrive/art", "api": True}) == {"api": True}
     assert launch.news_in({"drive_folder": "other"}) == {"drive_folder": "other"}
+    (machine.drive / "AI" / "a.safetensors").write_bytes(b"x")
+    named = settled(launch_of(drive_folder="AI"))
+    again = settled(launch_of(before=named, **named.choices))
+    assert again.news_in({"drive_folder": "AI"}) == {}
 
 
 def test_what_a_launch_before_keeps_on_drive_is_kept_on_where_the_folder_is_the_same(
@@ -143,6 +179,26 @@ def test_choices_on_drive_that_cannot_be_are_left_out(
 ) -> None:
     webui_on(machine, "art/stable-diffusion-webui", used_at=1.0, choices=noted)
     assert settled(launch_of()).settings == settings_of({"drive_folder": "art"})
+
+
+def test_a_choice_of_another_day_that_cannot_be_any_more_ends_no_launch_and_one_of_today_does(
+    machine: Machine, launch_of: Callable[..., Launch]
+) -> None:
+    webui_on(machine, "art/stable-diffusion-webui", used_at=1.0, choices={"link": "cloudflared"})
+
+    def opened(launch: Launch) -> str:
+        if launch.public_link.wanted == "cloudflared":
+            raise Problem("It gives no link.", "Choose another one.")
+        return launch.settings.link
+
+    launch = settled(launch_of())
+    assert story._as_last_time(launch, "link", lambda: opened(launch)) == "automatic"
+    assert launch.status.now.notices == ("It gives no link. So **link** is not as you chose it last time.",)
+    launch.save_choices()
+    assert Remembered.read(launch.folder.kept).choices == {"link": "cloudflared"}, "tomorrow it may"
+    today = settled(launch_of(link="cloudflared"))
+    with pytest.raises(Problem):
+        story._as_last_time(today, "link", lambda: opened(today))
 
 
 def test_a_damaged_note_stops_no_launch(machine: Machine, launch_of: Callable[..., Launch]) -> None:

@@ -1,6 +1,9 @@
 """What the tests of downloads share: a hub with one model, and a step that remembers the progress."""
 
+import atexit
 import functools
+import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +18,8 @@ from tests.world.heard import Heard
 from tests.world.hub import Hub
 
 SIZE = 40_000_000
+OWN = Path(tempfile.mkdtemp())  # the private folder of all downloads in a process of tests
+atexit.register(shutil.rmtree, OWN, ignore_errors=True)
 
 
 @pytest.fixture
@@ -56,7 +61,7 @@ class Watcher(Heard):
 def fetch(what: Remote, target: Path, kind: str = "") -> list[int]:
     watcher = Watcher()
     received = functools.partial(receive, a_fetcher(target.parent), kind=kind, whole=not what.sha256)
-    download(what, target, where="Google Drive", step=watcher, receive=received)
+    download(what, target, where="Google Drive", own=OWN, step=watcher, receive=received)
     return watcher.seen  # type: ignore[attr-defined, no-any-return]
 
 

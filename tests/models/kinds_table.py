@@ -13,6 +13,7 @@ from typing import Final
 import pytest
 
 from launcher.core.problem import Problem
+from launcher.models.checksums import CHECKSUMS_FILE
 from launcher.models.ensure import ensure_linked_model
 from launcher.models.owners import EXTENSION_KINDS
 from tests.conftest import new_folder
@@ -128,7 +129,7 @@ def row(case: Case, root: Path) -> str:
                 said = f"**{problem.what}** {problem.do}"
         hub.close()
         new = sorted(str(path.relative_to(folder.kept)) for path in folder.kept.rglob("*") if path.is_file())
-        new = [name for name in new if folder.kept / name not in before and "VAE-approx" not in name]
+        new = [name for name in new if folder.kept / name not in before and name != CHECKSUMS_FILE]
     told = [one for one in heard.notices if "vaeapprox" not in one and "pickle file" not in one]
     there = " ".join(f"`{name}`" for name in new)
     return f"| {case.what} | {case.shown} | `{case.name}` | {there} | {' '.join([*told, said])} |"

@@ -20,6 +20,8 @@ from launcher.models.http import probe
 from launcher.models.ranges import CHUNK
 from launcher.models.remote import Remote
 from tests.conftest import ROOT
+from tests.models import bombs
+from tests.models.downloading import OWN
 from tests.models.fetching import a_fetcher, hurry
 from tests.world import safetensors
 from tests.world.heard import Heard
@@ -57,7 +59,7 @@ def what_becomes_of(lie: str, known: bool, folder: Path, size: int, stretch: int
             remote = replace(found, size=found.size or (len(content) if known else 0))
             remote = replace(remote, sha256=digest) if known else remote
             received = functools.partial(receive, a_fetcher(folder), kind="checkpoint", whole=not remote.sha256)
-            download(remote, target, where="the disk", step=heard, receive=received)
+            download(remote, target, where="the disk", own=OWN, step=heard, receive=received)
         except Problem as problem:
             sentence = problem.what
         finally:
@@ -91,4 +93,9 @@ def page() -> str:
             "ranges are not honest.", "",
         "| what the server does | SHA-256 | outcome | what is said |", "| --- | --- | --- | --- |", *rows, "",
         f"{len(rows)} runs, {wrong} with wrong bytes.", "",
+        "## Servers that send too much, or nothing", "",
+        "The most memory (over what the process had) and room on the disk that it cost, what stays on the disk, how long until it",
+        "was over (a question may take 3 s here, 5 minutes in a launch), and how long after ■ where that was pressed.", "",
+        "| what the server sends | memory | disk | stays | over after | ■ heard after | what is said |",
+        "| --- | --- | --- | --- | --- | --- | --- |", *bombs.table(), "",
     ])  # fmt: skip

@@ -119,6 +119,8 @@ def test_all_embeddings_of_an_archive_are_taken(folder: Folder) -> None:
     assert first.name == "bad_hands.safetensors"
     assert sorted(path.name for path in first.parent.iterdir()) == ["bad_hands.safetensors", "easy.pt"]
     assert "bad_hands.safetensors, easy.pt" in heard.notices[-1]
+    received(folder, zipped_files(bad), "embedding")
+    assert len(list(first.parent.iterdir())) == 2, "what is there already is not kept twice"
 
 
 def test_an_archive_of_several_is_taken_whole_or_not_at_all(folder: Folder) -> None:

@@ -32,6 +32,8 @@ def listing(told: dict[str, Any], files: dict[str, bytes]) -> Callable[[str, Any
     def answer(path: str, headers: Any) -> Answer:
         if path.startswith("/civitai.com/dl/"):
             return 200, {"ETag": f'"{path}"'}, files[urlsplit(path).path.rpartition("/")[2]]
+        if "/api/v1/" not in path:
+            return 404, {"Content-Type": "application/json"}, b"{}"
         return 200, {"Content-Type": "application/json"}, json.dumps(told).encode()
 
     return answer
@@ -67,7 +69,7 @@ def test_a_link_to_civitai_brings_the_file_it_names(web: Web, query: str, id_: i
 def test_training_data_is_never_taken_for_the_model(web: Web) -> None:
     web.answer = listing(version(TRAINING), {})
     link = "https://civitai.com/models/3?modelVersionId=7"
-    with pytest.raises(Problem, match="no such file"):
+    with pytest.raises(Problem, match=r"only files of another kind \(training data\)"):
         resolve_link(link, "")
 
 
@@ -81,7 +83,7 @@ def test_a_key_in_the_link_is_used_and_stands_in_no_message(web: Web, folder: Fo
     assert all("secret" not in path for path, _ in web.asked)
 
 
-def test_the_key_goes_to_the_pasted_host_only(web: Web) -> None:
+def test_the_key_goes_to_civitais_own_hosts_only(web: Web) -> None:
     def answer(path: str, headers: Any) -> Answer:
         if path.startswith("/civitai.red/api/v1/"):
             told = version(MODEL)
@@ -91,10 +93,10 @@ def test_the_key_goes_to_the_pasted_host_only(web: Web) -> None:
 
     web.answer = answer
     found = resolve_link("https://civitai.com/models/3?modelVersionId=7", "my-key")
-    assert (found.url, found.token) == ("https://civitai.red/api/download/models/7?fileId=1", "")
+    assert (found.url, found.token) == ("https://civitai.red/api/download/models/7?fileId=1", "my-key")
     assert {(path.split("/")[1], auth) for path, auth in web.asked} == {
         ("civitai.com", "Bearer my-key"),
-        ("civitai.red", ""),
+        ("civitai.red", "Bearer my-key"),
     }
 
 
@@ -103,7 +105,8 @@ def test_the_key_goes_to_the_pasted_host_only(web: Web) -> None:
     [
         (401, "The creator of this asset requires you to be logged in", "", None),
         (401, "The creator of this asset requires you to be logged in", "k", "does not accept your key for this model"),
-        (401, '{"error": "Early Access", "deadline": "…"}', "", "in early access"),
+        (401, '{"error": "Early Access", "deadline": "…"}', "", None),
+        (401, '{"error": "Early Access", "deadline": "…"}', "k", "in early access"),
         (403, '{"error": "Early Access", "deadline": "…"}', "k", "in early access"),
         (401, "The creator of this asset has disabled downloads", "k", "switched off downloads"),
         (403, "", "k", "denies you access"),
@@ -114,7 +117,7 @@ def test_each_refusal_of_civitai_is_what_its_text_says(
     web: Web, status: int, said: str, key: str, says: str | None
 ) -> None:
     def answer(path: str, headers: Any) -> Answer:
-        if path.startswith("/civitai.com/dl/"):
+        if "/api/v1/" not in path:
             return status, {}, said.encode()
         return 200, {"Content-Type": "application/json"}, json.dumps(version(MODEL)).encode()
 
@@ -127,7 +130,8 @@ def test_each_refusal_of_civitai_is_what_its_text_says(
 @pytest.mark.parametrize(
     ("told", "says"),
     [
-        ([], "problem of its own"), ({"files": "x"}, "no such file"), ({"files": [1, {"name": 3}]}, "no such file"),
+        ([], "makes no sense"), ({"files": "x"}, "no such file"), ({"files": [1, {"name": 3}]}, "no such file"),
+        ({"files": [{"name": "x.txt", "type": 3, "id": [], "downloadUrl": "//[x"}]}, "not the name of a model"),
         ({"model": [], "baseModel": 7, "files": [{"name": "x.exe"}]}, "not the name of a model"),
     ],
 )  # fmt: skip
@@ -222,6 +226,24 @@ def test_civitai_is_asked_with_a_key_only_when_it_wants_one(site: Civitai, folde
     ensure_linked_model(told.fetcher, "https://civitai.com/models/3?modelVersionId=7")
     assert told.asked == ["CIVITAI_TOKEN"]
     assert all("my-key" not in path for path, _ in site.asked)
+
+
+def test_a_checksum_in_civitais_list_that_is_old_is_said_and_the_file_is_fetched_once(web: Web, folder: Folder) -> None:
+    content = SOUND["pruned, half precision"][0]
+    told = version({**MODEL, "name": "m.ckpt", "hashes": {"SHA256": "0" * 64}})
+    web.answer = listing(told, {"1": content})
+    made, heard, _ = fetcher(folder)
+    assert ensure_linked_model(made, "https://civitai.com/models/3?modelVersionId=7", "checkpoint") == "m.ckpt"
+    assert "Civitai states another checksum for m.ckpt" in heard.notices[-1]
+    whole = [path for path, _ in web.asked if path.startswith("/civitai.com/dl/")]
+    assert len(whole) <= 4, "more than the questions and one download"
+
+
+def test_a_version_is_named_by_its_own_page_and_never_by_the_page_of_another_model(web: Web) -> None:
+    web.answer = lambda path, headers: (403, {}, b"{}")
+    with pytest.raises(Problem) as caught:
+        resolve_link("https://civitai.com/api/download/models/7", "k")
+    assert "https://civitai.com/model-versions/7" in caught.value.do
 
 
 def test_a_base_model_a1111_cannot_run_is_refused(site: Civitai, folder: Folder) -> None:

@@ -1,15 +1,16 @@
 """What belongs to a file: a name that says something and that the web UI lists, its configuration, its extension."""
 
 import json
-from pathlib import Path
 
 import pytest
+import yaml  # type: ignore[import-untyped]
 
 from launcher.core.folder import Folder
 from launcher.core.problem import Problem
 from launcher.models.catalog import HubFile
+from launcher.models.companions import complete_checkpoints
 from launcher.models.configs import CONFIG_MOST, SDXL_V, is_harmless
-from launcher.models.ensure import complete_checkpoints, ensure_linked_model
+from launcher.models.ensure import ensure_linked_model
 from launcher.models.links import resolve_link
 from launcher.models.names import free_to_list, listed_name, telling_name
 from launcher.models.owners import EXTENSION_KINDS, NO_MODELS, require_owner
@@ -17,6 +18,7 @@ from tests.models.fetching import fetcher, folder, hub, web
 from tests.models.old_files import DETECTOR, SOUND, zipped
 from tests.models.test_civitai import MODEL, listing, version
 from tests.models.test_identify import CLIP, UNET, XL, tensors
+from tests.models.test_unpickle import a1111s_file
 from tests.world import safetensors
 from tests.world.hub import Hub
 from tests.world.web import Answer, Web
@@ -77,6 +79,8 @@ def link(name: str, repo: str = "own/model") -> str:
         ("V1.safetensors", "A nice style", "A nice style.safetensors"),
         ("v1.5.safetensors", "Pixel/Art: best!", "Pixel-Art- best.safetensors"),
         ("001.safetensors", "Style", "Style.safetensors"),
+        ("1190596.safetensors", "NoobAI", "NoobAI.safetensors"),
+        ("pytorch_lora_weights_v2.safetensors", "lcm", "lcm_v2.safetensors"),
         ("model.safetensors", "", "model.safetensors"),
         ("modelshoot.safetensors", "x", "modelshoot.safetensors"),
         ("v1-5-pruned-emaonly.safetensors", "x", "v1-5-pruned-emaonly.safetensors"),
@@ -152,11 +156,24 @@ def test_the_same_file_in_a_folder_of_ones_own_is_the_one(hub: Hub, folder: Fold
     assert not (folder.models / "Lora" / "style.safetensors").exists()
 
 
-def test_a_free_name_is_free_for_the_web_ui_too(tmp_path: Path) -> None:
-    (tmp_path / "sub").mkdir()
-    (tmp_path / "sub" / "a.pt").write_bytes(b"")
-    assert free_to_list(tmp_path / "a.safetensors", "LoRA").name == "a (2).safetensors"
-    assert free_to_list(tmp_path / "a.safetensors", "checkpoint").name == "a.safetensors"
+@pytest.mark.parametrize("below", ["Lora/elsewhere", "LyCORIS"])
+def test_what_lies_elsewhere_on_drive_hides_a_name_too(hub: Hub, folder: Folder, below: str) -> None:
+    hub.add("own/model", "style.safetensors", tensors(LORA))
+    there = folder.data / "models" / below
+    there.mkdir(parents=True, exist_ok=True)
+    (there / "style.safetensors").write_bytes(tensors(LORA | {"alpha": (1,)}))
+    made, _, _ = fetcher(folder)
+    name = ensure_linked_model(made, link("style.safetensors"))
+    assert name.startswith("style-")
+    assert ensure_linked_model(made, link("style.safetensors")) == name
+
+
+def test_a_free_name_is_free_for_the_web_ui_too(folder: Folder) -> None:
+    place = folder.models / "Lora"
+    (place / "sub").mkdir(parents=True)
+    (place / "sub" / "a.pt").write_bytes(b"")
+    assert free_to_list(folder, place / "a.safetensors", "LoRA").name == "a (2).safetensors"
+    assert free_to_list(folder, place / "a.safetensors", "checkpoint").name == "a.safetensors"
 
 
 # ---- an old file, of which nobody says what it is
@@ -231,6 +248,17 @@ def test_a_configuration_that_is_there_stays(hub: Hub, folder: Folder) -> None:
     assert mine.read_text() == "mine"
 
 
+def test_what_is_written_is_a1111s_own_configuration_but_for_the_scaling() -> None:
+    """Of SDXL inpainting, which A1111 has itself; that of SDXL, which it fetches, has four channels and checkpoints."""
+    own = yaml.safe_load(a1111s_file("configs/sd_xl_inpaint.yaml"))
+    params, made = own["model"]["params"], yaml.safe_load(SDXL_V)
+    params["network_config"]["params"] |= {"in_channels": 4, "use_checkpoint": True}
+    scaling = params["denoiser_config"]["params"]["scaling_config"]
+    assert scaling["target"].endswith(".EpsScaling")
+    scaling["target"] = scaling["target"].replace("EpsScaling", "VScaling")
+    assert made == own
+
+
 HARMFUL = {
     "a program": V2.replace("ldm.models.autoencoder.AutoencoderKL", "os.system"),
     "a program on the next line": V2.replace("target: torch.nn.Identity", "target:\n            os.system"),
@@ -253,7 +281,6 @@ def test_a_configuration_that_names_programs_is_not_brought_and_that_is_said(
     hub: Hub, folder: Folder, what: str
 ) -> None:
     assert is_harmless(V2)
-    assert is_harmless(SDXL_V)
     hub.add("own/model", "m.safetensors", SD2)
     hub.add("own/model", "m.yaml", HARMFUL[what].encode())
     made, heard, _ = fetcher(folder)
@@ -303,8 +330,10 @@ def test_a_file_of_an_extension_goes_there_if_that_is_installed(
     assert not list(folder.kept.rglob("*.p*t*"))
     (folder.kept / "extensions" / owner.address.rpartition("/")[2]).mkdir()
     require_owner(folder, kind, name)
+    made, heard, _ = fetcher(folder)
     assert ensure_linked_model(made, link(name)) == name
     assert (folder.kept / owner.folder / name).read_bytes() == content
+    assert "Restart the web UI" in heard.notices[-1]
 
 
 @pytest.mark.parametrize("kind", ["Workflows", "Poses", "Wildcards"])

@@ -23,7 +23,7 @@ from launcher.models.download import download
 from launcher.models.ranges import CHUNK, CONNECTIONS
 from launcher.models.remote import Interrupted, Remote
 from tests.conftest import ROOT
-from tests.models.downloading import SIZE, Watcher, fetch, hub, more_was_sent, remote
+from tests.models.downloading import OWN, SIZE, Watcher, fetch, hub, more_was_sent, remote
 from tests.world import safetensors
 from tests.world.disks import disk
 from tests.world.hub import Hub
@@ -52,7 +52,7 @@ def test_a_download_stopped_by_the_person_goes_on_where_it_stopped(hub: Hub, tmp
     target = tmp_path / "model.safetensors"
     hub.rate = 5_000_000  # a connection: otherwise the whole file lies in the sockets' buffers already
     with pytest.raises(Interrupted):
-        download(remote(hub), target, where="Drive", step=Watcher(stop_beyond=10_000_000))
+        download(remote(hub), target, where="Drive", own=OWN, step=Watcher(stop_beyond=10_000_000))
     assert not target.exists()
     before_the_stop = hub.sent()  # a piece that was cut on its way is not in it: no figure to compare with 10 MB
     fetch(remote(hub), target)
@@ -64,7 +64,7 @@ def test_a_download_that_is_stopped_before_it_begins_ends_at_once(hub: Hub, tmp_
     watcher = Watcher()
     watcher.stop.set()
     with pytest.raises(Interrupted):
-        download(remote(hub), tmp_path / "model.safetensors", where="Drive", step=watcher)
+        download(remote(hub), tmp_path / "model.safetensors", where="Drive", own=OWN, step=watcher)
     assert hub.log == []
 
 
@@ -76,7 +76,7 @@ def test_killed_at_five_points_it_fetches_hardly_more_than_once(hub: Hub, tmp_pa
         "from pathlib import Path; from launcher.models.download import Remote, download; from tests.world.heard "
         "import Heard\n"
         f"download(Remote({what.url!r}, {what.name!r}, {what.size}, {what.sha256!r}), Path({str(target)!r}), "
-        "where='Drive', step=Heard())"
+        f"where='Drive', own=Path({str(OWN)!r}), step=Heard())"
     )
     for _ in range(5):
         before, child = hub.sent(), subprocess.Popen([sys.executable, "-c", script], cwd=ROOT)
@@ -124,8 +124,8 @@ def test_a_safetensors_file_that_cannot_be_one_is_refused(hub: Hub, tmp_path: Pa
 @pytest.mark.parametrize(
     ("status", "says"),
     [
-        (401, "requires a login"),
-        (403, "denies you access"),
+        (401, "only to people who are logged in"),
+        (403, "denies access to"),
         (404, "is no longer there"),
         (410, "was removed by its owner"),
         (451, "is not available in the country"),
@@ -240,6 +240,20 @@ def test_a_server_without_ranges_and_size_is_read_in_one_go(tmp_path: Path) -> N
     assert (tmp_path / "a.safetensors").read_bytes() == content
 
 
+def test_of_a_file_that_cannot_go_on_nothing_is_kept_when_it_is_stopped(tmp_path: Path) -> None:
+    watcher = Watcher(stop_beyond=1_000_000)
+    with plain_server(safetensors(30_000_000)) as url, pytest.raises(Interrupted):
+        download(Remote(url, "a.safetensors"), tmp_path / "a.safetensors", where="Drive", own=OWN, step=watcher)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_lock_of_a_download_lies_in_a_folder_of_ours_that_nobody_else_can_enter(hub: Hub, tmp_path: Path) -> None:
+    own = tmp_path / "session" / "downloads"
+    download(remote(hub), tmp_path / "model.safetensors", where="Drive", own=own, step=Watcher())
+    assert own.stat().st_mode & 0o777 == 0o700
+    assert [path.suffix for path in own.iterdir()] == [".lock"]
+
+
 def test_a_server_that_ignores_ranges_is_read_in_one_go(hub: Hub, tmp_path: Path) -> None:
     hub.no_ranges = True
     fetch(remote(hub), tmp_path / "model.safetensors")
@@ -250,7 +264,7 @@ def test_a_server_that_ignores_ranges_is_read_in_one_go(hub: Hub, tmp_path: Path
 def test_files_of_any_length_arrive(hub: Hub, tmp_path: Path, size: int) -> None:
     content = b"\x80" + os.urandom(size - 1)  # a first byte "<" would be taken for a web page
     hub.add("own/model", "any.ckpt", content)
-    download(remote(hub, name="any.ckpt"), tmp_path / "any.ckpt", where="Drive", step=Watcher())
+    download(remote(hub, name="any.ckpt"), tmp_path / "any.ckpt", where="Drive", own=OWN, step=Watcher())
     assert (tmp_path / "any.ckpt").read_bytes() == content
 
 

@@ -109,7 +109,7 @@ FOREIGN: list[tuple[str, dict[str, tuple[int, ...]], str]] = [
     ("SDXL, fp8 with scales", XL | {"scaled_fp8": (2,), "model.diffusion_model.input_blocks.4.1.proj_in.scale_weight": ()}, "packed as fp8 with scales"),
     ("SDXL, fp8 with other scales", XL | {"model.diffusion_model.input_blocks.4.1.proj_in.weight_scale": ()}, "packed as fp8 with scales"),
     ("SDXL, comfy_quant", XL | {"model.diffusion_model.input_blocks.4.1.proj_in.comfy_quant": (40,), "model.diffusion_model.input_blocks.4.1.proj_in.weight_scale": ()}, r"packed for ComfyUI"),
-    ("SDXL, SVDQuant", XL | {"down_blocks.1.attentions.0.transformer_blocks.0.attn1.to_qkv.smooth_factor": (640,)}, "packed by Nunchaku"),
+    ("SDXL, SVDQuant", XL | {"down_blocks.1.attentions.0.transformer_blocks.0.attn1.to_qkv.smooth_factor": (640,)}, "packed by Nunchaku, GPTQ or AWQ"),
     ("U-Net alone", {UNET: (320, 4, 3, 3)}, "the text encoder is missing"),
 ]  # fmt: skip
 

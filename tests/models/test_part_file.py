@@ -21,9 +21,10 @@ from launcher.core.folder import PART
 from launcher.core.problem import Problem
 from launcher.models.download import download
 from launcher.models.http import probe
-from launcher.models.remote import Interrupted, Refused, Remote
+from launcher.models.refusals import refusal_of
+from launcher.models.remote import Answer, Interrupted, Remote
 from tests.conftest import ROOT
-from tests.models.downloading import Watcher, hub, more_was_sent, remote
+from tests.models.downloading import OWN, Watcher, hub, more_was_sent, remote
 from tests.models.fetching import hurry
 from tests.models.liars import weights
 from tests.world import safetensors
@@ -40,7 +41,7 @@ def test_two_writers_of_one_file_fetch_it_once(hub: Hub, tmp_path: Path) -> None
     watchers, done = [Watcher(), Watcher()], list[str]()
 
     def work(watcher: Watcher) -> None:
-        done.append(download(what, target, where="Drive", step=watcher)[1])
+        done.append(download(what, target, where="Drive", own=OWN, step=watcher)[1])
 
     threads = [threading.Thread(target=work, args=(watcher,)) for watcher in watchers]
     for thread in threads:
@@ -59,12 +60,13 @@ def test_a_writer_in_another_process_is_waited_for_and_its_death_frees_the_file(
         "from pathlib import Path; from launcher.models.download import Remote, download; from tests.world.heard "
         "import Heard\n"
         f"download(Remote({what.url!r}, {what.name!r}, {what.size}, {what.sha256!r}), Path({str(target)!r}), "
-        "where='Drive', step=Heard())"
+        f"where='Drive', own=Path({str(OWN)!r}), step=Heard())"
     )
     child = subprocess.Popen([sys.executable, "-c", script], cwd=ROOT)
     wait(functools.partial(more_was_sent, hub, 2_000_000), 60, "the other process to be at it")
     watcher = Watcher()
-    waiting = threading.Thread(target=download, args=(what, target), kwargs={"where": "Drive", "step": watcher})
+    about = {"where": "Drive", "own": OWN, "step": watcher}
+    waiting = threading.Thread(target=download, args=(what, target), kwargs=about)
     waiting.start()
     wait(lambda: bool(watcher.said), 20, "the second writer to say that it waits")
     child.send_signal(signal.SIGKILL)
@@ -76,7 +78,7 @@ def test_a_writer_in_another_process_is_waited_for_and_its_death_frees_the_file(
 
 def stopped_download(what: Remote, target: Path, watcher: Watcher, raised: list[BaseException]) -> None:
     try:
-        download(what, target, where="Drive", step=watcher)
+        download(what, target, where="Drive", own=OWN, step=watcher)
     except Interrupted as error:
         raised.append(error)
 
@@ -117,11 +119,11 @@ def test_a_file_that_changed_between_two_sessions_is_never_mixed(tmp_path: Path)
     try:
         first = probe(Remote(liar.url, "model.safetensors"))
         with pytest.raises(Interrupted):
-            download(first, target, where="Drive", step=Watcher(stop_beyond=500_000))
+            download(first, target, where="Drive", own=OWN, step=Watcher(stop_beyond=500_000))
         liar.change()
         second = probe(Remote(liar.url, "model.safetensors"))
         assert second.tag != first.tag
-        download(second, target, where="Drive", step=Watcher())
+        download(second, target, where="Drive", own=OWN, step=Watcher())
         assert target.read_bytes() == liar.content
         assert list(tmp_path.iterdir()) == [target]
     finally:
@@ -135,9 +137,9 @@ def test_without_a_checksum_or_a_version_nothing_is_gone_on_with(tmp_path: Path)
         what = probe(Remote(liar.url, "model.safetensors"))
         assert not what.can_go_on
         with pytest.raises(Interrupted):
-            download(what, target, where="Drive", step=Watcher(stop_beyond=500_000))
+            download(what, target, where="Drive", own=OWN, step=Watcher(stop_beyond=500_000))
         liar.change()
-        download(what, target, where="Drive", step=Watcher())
+        download(what, target, where="Drive", own=OWN, step=Watcher())
         assert target.read_bytes() == liar.content
     finally:
         liar.close()
@@ -171,7 +173,7 @@ class Unfinished:
 
     def go_on(self) -> bytes:
         watcher = Watcher()
-        download(self.remote, self.target, where="Drive", step=watcher)
+        download(self.remote, self.target, where="Drive", own=OWN, step=watcher)
         assert "wrong bytes" not in " ".join(watcher.said)
         assert list(self.target.parent.iterdir()) == [self.target]
         return self.target.read_bytes()
@@ -185,7 +187,7 @@ def unfinished(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Unfin
     what = probe(Remote(liar.url, "model.safetensors"))
     what = replace(what, sha256=hashlib.sha256(liar.content).hexdigest() if request.param else "")
     with pytest.raises(Interrupted):
-        download(what, folder / "model.safetensors", where="Drive", step=Watcher(stop_beyond=1_000_000))
+        download(what, folder / "model.safetensors", where="Drive", own=OWN, step=Watcher(stop_beyond=1_000_000))
     yield Unfinished(liar, what, folder / "model.safetensors", {path: path.read_bytes() for path in folder.iterdir()})
     liar.close()
 
@@ -230,7 +232,7 @@ def test_a_note_as_it_was_written_is_gone_on_with(unfinished: Unfinished) -> Non
     seen, before = Watcher(), dict(unfinished.left)
     for path, content in before.items():
         path.write_bytes(content)
-    download(unfinished.remote, unfinished.target, where="Drive", step=seen)
+    download(unfinished.remote, unfinished.target, where="Drive", own=OWN, step=seen)
     assert unfinished.target.read_bytes() == unfinished.liar.content
     assert seen.seen[0] > 500_000, "it began anew"  # type: ignore[attr-defined]
 
@@ -245,7 +247,7 @@ def test_what_1_2_0_left_is_gone_on_with_if_its_note_is_sound(
     content = (hub.root / "own/model/model.safetensors").read_bytes()
     part = tmp_path / f"model.safetensors.{what.tag}.part"
     part.write_bytes(content[: 16 << 20].ljust(what.size, b"\0") + b"oneclic2" + struct.pack("<I", checksum) + frontier)
-    download(what, tmp_path / "model.safetensors", where="Drive", step=watcher)
+    download(what, tmp_path / "model.safetensors", where="Drive", own=OWN, step=watcher)
     assert (tmp_path / "model.safetensors").read_bytes() == content
     assert watcher.seen[0] == begins_with  # type: ignore[attr-defined]
     assert hub.sent() == what.size - begins_with
@@ -254,15 +256,15 @@ def test_what_1_2_0_left_is_gone_on_with_if_its_note_is_sound(
 def test_goes_on_where_it_stopped_is_said_only_where_it_does() -> None:
     known = Remote("https://example.com/x", "x.pt", 10, "a" * 64)
     unknown = Remote("https://example.com/x", "x.pt")
-    assert "continues where it stopped" in Refused(known, 503).do
-    assert "continues" not in Refused(unknown, 503).do
+    assert "continues where it stopped" in refusal_of(known, Answer(503)).do
+    assert "continues" not in refusal_of(unknown, Answer(503)).do
 
 
 def test_no_secret_of_a_link_stands_in_a_message(hub: Hub, tmp_path: Path) -> None:
     hub.fail["model.safetensors"] = (404, {}, b"no")
     what = Remote(f"{hub.url}/own/model/resolve/main/model.safetensors?key=secret", "model.safetensors", 5, "a" * 64)
     with pytest.raises(Problem) as caught:
-        download(what, tmp_path / "model.safetensors", where="Drive", step=Watcher())
+        download(what, tmp_path / "model.safetensors", where="Drive", own=OWN, step=Watcher())
     assert "secret" not in f"{caught.value} {what!r} {caught.value.__cause__}"
 
 
@@ -270,7 +272,8 @@ def test_no_secret_of_a_link_comes_to_the_log_with_a_traceback(tmp_path: Path, m
     hurry(monkeypatch)
     key = "".join(["s3", "cr3t"])  # a traceback shows these lines, too
     nobody = Remote(f"http://127.0.0.1:9/x?token={key}", "x.pt")
-    for ask in (lambda: probe(nobody), lambda: download(nobody, tmp_path / "x.pt", where="Drive", step=Watcher())):
+    target = tmp_path / "x.pt"
+    for ask in (lambda: probe(nobody), lambda: download(nobody, target, where="Drive", own=OWN, step=Watcher())):
         with pytest.raises(Problem) as caught:
             ask()
         assert key not in "".join(traceback.format_exception(caught.value))

@@ -16,13 +16,12 @@ from hypothesis import strategies as st
 from launcher.core.fields import Settings
 from launcher.core.problem import Problem
 from launcher.models.checksums import CHECKSUMS_FILE, known_checksum, read_kept
-from launcher.models.http import content_range, seconds_to_wait, stated_name, stated_sha256, stated_size
+from launcher.models.headers import content_range, seconds_to_wait, stated_name, stated_sha256, stated_size
 from launcher.models.identify import Unreadable, format_of, identify, shapes_in
 from launcher.models.kinds import Format, contents_of
 from launcher.models.links import resolve_link
 from launcher.models.pasted import links_in, one_link, safe_name, without_secrets
 from launcher.models.remote import TokenNeeded
-from launcher.models.sources.hugging_face import seconds_asked
 from launcher.models.unpickle import main
 from tests.conftest import new_folder
 from tests.models.fetching import web
@@ -102,10 +101,6 @@ def test_headers_are_read_whatever_they_say(value: str) -> None:
         answer.headers[header] = value
     stated_size(answer)
     stated_sha256(answer)
-    error = OSError()
-    error.response = answer  # type: ignore[attr-defined]
-    answer.status_code = 429
-    assert (seconds_asked(error) or 0) >= 0
 
 
 @quick
@@ -169,10 +164,53 @@ def test_anything_civitai_says_is_a_file_or_a_sentence(web: Web) -> None:
     @quick
     @given(JSON, CIVITAI)
     def says(told: Any, link: str) -> None:
-        listed = json.dumps(told if isinstance(told, dict) else {"files": [told]}).encode()
+        of_model = {"modelVersions": [told, {"files": [told, {"name": "x.pt", "type": told}], "model": told}]}
+        listed = json.dumps(told if isinstance(told, dict) else of_model).encode()
         web.answer = lambda path, headers: (200, {}, listed if "/api/v1/" in path else b"weights")
         with contextlib.suppress(Problem, TokenNeeded):
             assert resolve_link(link, "").name
+
+    says()
+
+
+def test_anything_the_hub_lists_is_a_file_or_a_sentence(web: Web) -> None:
+    entry = st.fixed_dictionaries(
+        {"rfilename": JSON | st.text(max_size=8).map(lambda name: f"{name}.pt"), "size": JSON}
+    )
+    links = st.sampled_from(["own/model", "own/model/tree/main/x", "own/model#x.pt", "datasets/own/model"])
+
+    @quick
+    @given(JSON | st.lists(entry, max_size=4).map(lambda files: {"siblings": files}), links)
+    def says(told: Any, link: str) -> None:
+        listed = json.dumps(told).encode()
+        web.answer = lambda path, headers: (200, {}, listed if "/api/" in path else b"weights")
+        with contextlib.suppress(Problem):
+            assert resolve_link(f"https://huggingface.co/{link}", "").name
+
+    says()
+
+
+HEADERS = (
+    "Content-Disposition",
+    "Content-Type",
+    "Content-Range",
+    "Content-Encoding",
+    "Location",
+    "ETag",
+    "Retry-After",
+)
+VALUES = st.text(st.characters(min_codepoint=32, max_codepoint=255), max_size=60)
+
+
+def test_anything_a_server_says_in_its_headers_is_a_file_or_a_sentence(web: Web) -> None:
+    @quick
+    @given(
+        st.dictionaries(st.sampled_from(HEADERS), VALUES, max_size=4), st.sampled_from([200, 206, 302, 403, 404, 416])
+    )
+    def says(headers: dict[str, str], status: int) -> None:
+        web.answer = lambda path, asked: (status, dict(headers), b"weights")
+        with contextlib.suppress(Problem):
+            resolve_link("https://example.com/models/m.pt", "")
 
     says()
 

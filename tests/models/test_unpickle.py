@@ -22,6 +22,7 @@ from tests.models.old_files import REFUSED_ALTHOUGH_SOUND, SOUND, Program, craft
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # a name twice in a zip is meant
     CRAFTED = crafted()
+A1111 = "82a973c04367123ae98bd9abdf80d9eda9b910e2"  # v1.10.1
 HUNGRY = [name for name in CRAFTED if "billion" in name or "gigabytes" in name]  # never in the tests' own process
 
 
@@ -104,12 +105,12 @@ def test_every_name_that_is_allowed_stands_in_the_page_with_its_reason() -> None
             assert re.search(rf"\b{re.escape(name)}\b", page), f"{module}.{name}"
 
 
-def a1111s_check() -> str:
-    """The source of A1111's own look at pickles, where UPSTREAMS names a folder with its repository; else a skip."""
+def a1111s_file(name: str) -> str:
+    """One of A1111's own files, where UPSTREAMS names a folder with its repository; else a skip."""
     upstream = Path(os.environ.get("UPSTREAMS", "")) / "AUTOMATIC1111" / "stable-diffusion-webui.git"
     if not os.environ.get("UPSTREAMS") or not upstream.exists():
         pytest.skip("AUTOMATIC1111's repository is not here")
-    command = ["git", "-C", str(upstream), "show", "v1.10.1:modules/safe.py"]
+    command = ["git", "-C", str(upstream), "show", f"{A1111}:{name}"]
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
 
@@ -144,7 +145,7 @@ def safe_of_a1111(path: Path) -> bool:
     )
     with mock.patch.dict(sys.modules, {name: Module(name) for name in names}):
         made: dict[str, Any] = {"__name__": "safe"}
-        exec(compile(a1111s_check(), "safe.py", "exec"), made)
+        exec(compile(a1111s_file("modules/safe.py"), "safe.py", "exec"), made)
         try:
             made["check_pt"](str(path), None)
         except Exception as error:
@@ -153,7 +154,7 @@ def safe_of_a1111(path: Path) -> bool:
 
 
 def test_nothing_is_allowed_that_a1111_itself_would_not_load() -> None:
-    text = a1111s_check()
+    text = a1111s_file("modules/safe.py")
     for module, names in ALLOWED.items():
         for name in names:
             assert f"'{name}'" in text, f"{module}.{name}"

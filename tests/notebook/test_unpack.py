@@ -169,7 +169,7 @@ def test_somebody_elses_module_called_launcher_is_recognised(kernels: Kernels, h
     kernel.run("import launcher")
     told = press(kernel, cell_source("launch", checkpoint=WRONG))
     assert f"This notebook has imported another module called launcher ({home / 'launcher.py'})" in told
-    assert "Restart session" in told
+    assert "Restart the kernel" in told
 
 
 # A function of each floor, called so that it raises.

@@ -281,7 +281,7 @@ def downloads(
         return once
 
     ways: dict[str, Callable[[], float]] = {
-        "launcher": timed(lambda: download(Remote(url, "m.safetensors", size, sha256), target / "m.safetensors", where="disk", step=Heard())),
+        "launcher": timed(lambda: download(Remote(url, "m.safetensors", size, sha256), target / "m.safetensors", where="disk", own=target / "own", step=Heard())),
         "wget": timed(lambda: subprocess.run(["wget", "-q", "-O", str(target / "m"), url], check=True)),
         "aria2c -x16": timed(lambda: subprocess.run(["aria2c", "-q", "-x16", "-s16", "-k1M", "--file-allocation=none", "-d", str(target), "-o", "m", url], check=True)),
         "huggingface_hub": timed(

@@ -18,12 +18,19 @@ from pathlib import Path
 from typing import Any, Final
 
 from tests.conftest import COLAB_PYTHON, SERVER_PYTHON
+from tests.models.test_identify import tensors
 from tests.world import MODEL_LINK, MODEL_REPO, World, safetensors
 from tests.world.browser import images, paint
 from tests.world.lab import Book, open_book, server
 from tests.world.page import NOTEBOOK
 from tests.world.place import Place
+from tests.world.wait import wait
 
+LORA_LINK: Final = MODEL_LINK.replace("paint.", "style.")
+LORA: Final[dict[str, tuple[int, ...]]] = {
+    f"lora_unet_down_blocks_0_attentions_0_transformer_blocks_0_attn2_to_k.{part}": shape
+    for part, shape in {"lora_down.weight": (4, 768), "lora_up.weight": (320, 4), "alpha": ()}.items()
+}
 MODEL_SIZE: Final = 20_000_000  # bytes, at 4 MB/s a connection
 # The browser counts what is really pressed: a click on a label would be two events of the kind "click".
 COUNT: Final = "addEventListener('pointerdown', event => event.isTrusted && window.onePress(), true)"
@@ -70,8 +77,8 @@ def clicks_in_words(clicks: int) -> str:
     return {0: "no click", 1: "1 click"}.get(clicks, f"{clicks} clicks")
 
 
-def start_and_paint(way: Way, place: Place, book: Book, browser: Any, prompt: str) -> None:
-    """From the open notebook to an image on Drive."""
+def start_and_paint(way: Way, place: Place, book: Book, browser: Any, prompt: str) -> Any:
+    """From the open notebook to an image on Drive; the web UI's page."""
     with way.step("Press ▶ on the cell **Start**: the panel appears below it."):
         book.run("launch")
         book.wait_for("launch", "Google Drive", 60)
@@ -88,14 +95,29 @@ def start_and_paint(way: Way, place: Place, book: Book, browser: Any, prompt: st
         box.click()
         paint(opened.value, prompt, place.kept)
     way.load = os.getloadavg()[0]
-    opened.value.close()
+    return opened.value
 
 
-def walk(root: Path) -> tuple[Way, Way]:
-    """The first day, and the next one on another machine."""
-    days = Way(), Way()
+def add_a_lora(way: Way, page: Any) -> None:
+    """From the web UI to a LoRA that it has, without the notebook."""
+    launcher = page.frame_locator("#oneclick_frame")
+    with way.step("Press the tab **Launcher** in the web UI."):
+        page.locator("#tabs > .tab-nav > button").filter(has_text="Launcher").click()
+        launcher.get_by_label("Add a model, ControlNet or an extension").wait_for()
+    with way.step("Click into its box, and paste the address of the LoRA's page."):
+        launcher.get_by_label("Add a model, ControlNet or an extension").click()
+        launcher.get_by_label("Add a model, ControlNet or an extension").fill(LORA_LINK)
+    with way.step("Press **Add**: it says when the LoRA is there."):
+        launcher.get_by_role("button", name="Add", exact=True).click()
+        wait(lambda: launcher.locator("#jobs li.done").count(), 60, "the LoRA", page)
+
+
+def walk(root: Path) -> tuple[Way, Way, Way]:
+    """The first day, the next one on another machine, and between them a hobbyist's way to a LoRA."""
+    days, hobby = (Way(), Way()), Way()
     with World(root / "outside") as world, Place(world, root) as place:
         world.hub.add(MODEL_REPO, "paint.safetensors", safetensors(MODEL_SIZE))
+        world.hub.add(MODEL_REPO, "style.safetensors", tensors(LORA))
         world.hub.rate = 4_000_000
         for day, way in enumerate(days):
             place.machine.mkdir(parents=True)
@@ -110,11 +132,18 @@ def walk(root: Path) -> tuple[Way, Way]:
                 server("lab", SERVER_PYTHON, COLAB_PYTHON, place.machine, place.environment) as url,
                 open_book(url) as (book, browser),
             ):
-                book.fill("launch", checkpoint=MODEL_LINK)  # this world's own small model
+                if not day:
+                    book.fill("launch", checkpoint=MODEL_LINK)  # this world's own small model
                 way.watch(book, browser)
-                start_and_paint(way, place, book, browser, f"a lighthouse, day {day + 1}")
+                page = start_and_paint(way, place, book, browser, f"a lighthouse, day {day + 1}")
+                if not day:
+                    done = len(way.steps)
+                    add_a_lora(way, page)
+                    hobby.steps, way.steps[done:] = way.steps[done:], []
+                page.close()
                 with way.step("Press **Stop everything** under the panel: it says that everything is off."):
-                    book.output("launch").get_by_role("button", name="Stop everything").click()
+                    wait(lambda: "not saved yet" not in book.text("launch"), 60, "all to be saved", book.page)
+                    book.stop_everything()
                     book.wait_for("launch", "Everything is off", 90)
             place.wait_until_nothing_runs()
             if not day:
@@ -122,11 +151,11 @@ def walk(root: Path) -> tuple[Way, Way]:
                 place.lose_machine()
         assert len(images(place.kept)) == 2
         assert world.hub.sent("paint.safetensors") == fetched, "the model was downloaded again on the second day"
-    return days
+    return *days, hobby
 
 
-def document(first: Way, second: Way) -> str:
-    clicks = [sum(clicks for _, clicks, _ in way.steps) for way in (first, second)]
+def document(first: Way, second: Way, hobby: Way) -> str:
+    clicks = [sum(clicks for _, clicks, _ in way.steps) for way in (first, second, hobby)]
     return "\n".join(
         [
             "# The first image, step by step, with clicks and seconds",
@@ -146,6 +175,9 @@ def document(first: Way, second: Way) -> str:
             "",
             f"## The next day, on another machine: {clicks[1]} clicks, no model downloaded again",
             *second.lines(),
+            "",
+            f"## From the web UI to a LoRA: {clicks[2]} clicks in one tab, also on a phone",
+            *hobby.lines(),
             "",
         ]
     )

@@ -42,6 +42,7 @@ PINNED = {
 }
 CONTROLNET, CONTROLNET_COMMIT = "Mikubill/sd-webui-controlnet", "56cec5b2958edf3b1807b7e7b2b1b5186dbd2f81"  # v1.1.455
 CONTROL_MODEL = "control_canny-fp16"
+PICTURES = (".png", ".jpg", ".jpeg", ".gif", ".webp", ".mp4")
 LIVE_MIRROR = {"Stability-AI/stablediffusion": "w-e-w/stablediffusion"}  # where the launcher looks for it
 REAL_MODEL = "world/random-weights"
 REAL_LINK = f"https://huggingface.co/{REAL_MODEL}/blob/main/random-weights.safetensors"
@@ -83,7 +84,7 @@ def share(original: Path, bare: Path, commit: str) -> None:
 
 
 def whole_commit(bare: Path, commit: str) -> str:
-    """`commit` if all its files are there, else a new one without those that are missing."""
+    """`commit` if all its files are there, else a new one without missing pictures, and with other files empty."""
     entries = git("ls-tree", "-r", commit, at=bare).splitlines()
     hashes = "\n".join(entry.split()[2] for entry in entries)
     check = subprocess.run(
@@ -92,7 +93,13 @@ def whole_commit(bare: Path, commit: str) -> str:
     missing = {line.split()[0] for line in check.stdout.splitlines() if line.endswith("missing")}
     if not missing:
         return commit
-    kept = "\n".join(entry for entry in entries if entry.split()[2] not in missing) + "\n"
+    nothing = git("hash-object", "-w", "/dev/null", at=bare)
+    there = {
+        entry: entry.split()[2] if entry.split()[2] not in missing else nothing
+        for entry in entries
+        if entry.split()[2] not in missing or not entry.lower().endswith(PICTURES)
+    }
+    kept = "".join(f"{entry.replace(entry.split()[2], blob)}\n" for entry, blob in there.items())
     index = {**os.environ, "GIT_INDEX_FILE": str(bare / "world-index")}
     subprocess.run(["git", "-C", str(bare), "read-tree", "--empty"], env=index, check=True)
     subprocess.run(
@@ -103,7 +110,7 @@ def whole_commit(bare: Path, commit: str) -> str:
     ).stdout.strip()
     when = {"GIT_AUTHOR_DATE": "2026-01-01T00:00:00Z", "GIT_COMMITTER_DATE": "2026-01-01T00:00:00Z"}
     who = {f"GIT_{role}_{what}": "world" for role in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
-    command = ["git", "-C", str(bare), "commit-tree", tree, "-m", f"{commit} less {len(missing)} missing pictures"]
+    command = ["git", "-C", str(bare), "commit-tree", tree, "-m", f"{commit} less {len(missing)} missing files"]
     return subprocess.run(
         command, env={**os.environ, **who, **when}, capture_output=True, text=True, check=True
     ).stdout.strip()
@@ -235,6 +242,19 @@ def photograph(page: Any, shot: Path) -> None:
     page.reload()
 
 
+def look_at_the_tab(page: Any) -> None:
+    """The tab **Launcher**: the launcher's page is in it while it is shown, and only then."""
+    frame = page.frame_locator("#oneclick_frame")
+    ready = frame.get_by_role("heading", name="Your image generator is ready")
+    assert ready.count() == 0
+    page.locator("#tabs > .tab-nav > button", has_text="Launcher").click()
+    ready.wait_for(timeout=60_000)
+    page.locator("#tabs > .tab-nav > button", has_text="txt2img").click()
+    frame = page.locator("#oneclick_frame")
+    wait(lambda: frame.evaluate("one => one.contentWindow.location.href") == "about:blank", 20, "it to stop", page)
+    print("the tab Launcher shows the launcher's page", flush=True)
+
+
 def one_launch(world: RealWorld, options: argparse.Namespace, shot: Path | None, walked: bool) -> dict[str, str]:
     """▶, log in with Chromium, paint one image, stop; returns the steps' times."""
     home: Path = options.home
@@ -255,6 +275,7 @@ def one_launch(world: RealWorld, options: argparse.Namespace, shot: Path | None,
             if shot:
                 photograph(page, shot)
             image = paint(page, "a lighthouse in the fog", kept, patience=240)
+            look_at_the_tab(page)
             print(f"painted {image.name}, {image.stat().st_size} bytes, in {image.parent}", flush=True)
         if walked:
             port = json.loads((home / "machine" / "session" / "webui.json").read_text())["port"]

@@ -33,17 +33,25 @@ ENCODER: dict[str, tuple[int, ...]] = {
     "encoder.conv_in.weight": (128, 3, 3, 3),
     "decoder.conv_in.weight": (512, 4, 3, 3),
 }
+
+
+def weights(last: int) -> bytes:
+    """A checkpoint that no other is the same as: A1111 knows them by their checksum, too."""
+    return random_weights()[:-1] + bytes([last])
+
+
 FILES = {
-    "asd1111/stable-diffusion-webui/models/Stable-diffusion/own.safetensors": random_weights(),
-    "AI/models/painter.safetensors": random_weights(),
+    "asd1111/stable-diffusion-webui/models/Stable-diffusion/own.safetensors": weights(1),
+    "AI/models/painter.safetensors": weights(2),
     "AI/models/painter.png": b"a preview",
     "AI/models/style.safetensors": tensors(LORA),
     "AI/models/colours.safetensors": tensors(ENCODER),
     "AI/models/word.safetensors": tensors({"emb_params": (2, 768)}),
-    "comfy/models/checkpoints/sd15/other.safetensors": random_weights(),
+    "comfy/models/checkpoints/sd15/other.safetensors": weights(3),
     "comfy/models/loras/people/face.safetensors": tensors(LORA),
 }
-LATER = {"later/third.safetensors": random_weights(), "later/pose.safetensors": tensors(LORA)}
+EARLIER = "outputs/txt2img-images/2026-01-02/00000-1.png"
+LATER = {"later/third.safetensors": weights(4), "later/pose.safetensors": tensors(LORA)}
 
 
 def put(drive: Path, files: dict[str, bytes]) -> None:
@@ -83,15 +91,15 @@ class Api:
 
 
 def check(api: Api, drive: Path, folder: Folder) -> None:
-    found = api.lists()
+    named = [api.model_named_in_an_image(checkpoint) for checkpoint in ("painter", "sd15_other")]
+    print(f"images carry the names {named}", flush=True)
+    assert named == ["painter", "other"]  # of v1.10.1: the file's, without its folder
+    found = api.lists()  # embeddings are listed once a checkpoint is loaded
     print(json.dumps(found, indent=2), flush=True)
     assert found == {
         "checkpoints": ["own", "painter", "sd15_other"], "LoRAs": ["face", "style"], "VAEs": ["colours.safetensors"],
         "embeddings": ["word"],
     }, found  # fmt: skip
-    for checkpoint in ("painter", "sd15_other"):
-        assert api.model_named_in_an_image(checkpoint) == checkpoint
-    print("images carry the names: painter, sd15_other", flush=True)
     put(drive, LATER)
     print(use_models(folder, drive / "later", print), flush=True)
     api.post("refresh-checkpoints")
@@ -102,6 +110,10 @@ def check(api: Api, drive: Path, folder: Folder) -> None:
     (folder.data / "models" / "Lora" / "style.json").write_text('{"notes": "by the web UI"}')
     wait((folder.kept / "models" / "Lora" / "style.json").exists, 20, "what is written beside a model")
     print("written beside style.safetensors: on Drive", flush=True)
+    earlier = folder.data / EARLIER
+    answer = requests.get(f"{api.url.removesuffix('/sdapi/v1')}/file={earlier}", auth=api.login, timeout=60)
+    print(f"an image of an earlier day through the door: {answer.status_code}, {answer.content!r}", flush=True)
+    assert answer.content == b"an image"
 
 
 def main() -> None:
@@ -112,7 +124,7 @@ def main() -> None:
     options = parser.parse_args()
     home = options.home.resolve()
     drive = home / "drive"
-    put(drive, FILES)
+    put(drive, FILES | {f"asd1111/stable-diffusion-webui/{EARLIER}": b"an image"})
     folder = Folder(drive / "asd1111" / "stable-diffusion-webui", home / "machine")
     Remembered.write(folder.kept, model_folders=["AI/models", "comfy"])
     with contextlib.closing(RealWorld(home / "outside", options.upstreams.resolve())) as world:

@@ -131,6 +131,8 @@ def adding(root: Path, patch: pytest.MonkeyPatch) -> Iterator[Adding]:
         hub.add(table[name].sources[0].repo, table[name].sources[0].filename, safetensors(20_000))
     hub.add("own/loras", "LORA/Line Art.safetensors", LORA_FILE)
     hub.add("own/model", "model.safetensors", safetensors(40_000))
+    for name in ("first.safetensors", "second.safetensors"):
+        hub.add("own/several", name, safetensors(1000))
     usual = [KNOWN_EXTENSIONS[name].removeprefix(f"{GITHUB}/")[:-4] for name in (*USUAL_EXTENSIONS, "ControlNet")]
     for name in (*usual, "own/sd-nice"):
         git.add(name, PROGRAM)

@@ -104,9 +104,10 @@ def test_a_file_is_taken_as_what_it_is_and_that_is_said(
 def test_the_usual_extensions_come_with_one_press(place: Adding) -> None:
     said = place.add("the usual extensions")
     assert [line.partition(":")[0] for line in said] == [
-        "The extension ADetailer", "The extension Tag completion", "The extension Image browser", "4x-UltraSharp",
+        "The extension ADetailer", "The extension Tag completion", "The extension Image browser",
+        "The extension Civitai browser", "4x-UltraSharp",
     ]  # fmt: skip
-    assert all("added" in line for line in said[:3])
+    assert all("added" in line for line in said[:4])
     assert place.files() == ["models/ESRGAN/4x-UltraSharp.pth"]
 
 
@@ -123,6 +124,17 @@ def test_models_on_drive_are_used_where_they_are_and_no_longer_once_it_is_undone
     assert "no longer in the web UI's lists, and stays on your Drive" in undone(place, 0)
     assert not listed.exists()
     assert (place.launch.machine.drive / "AI" / "models" / "x.safetensors").exists()
+
+
+def test_a_press_on_what_is_offered_adds_just_that(place: Adding) -> None:
+    place.hub.add("own/several", "with a space/third one.safetensors", safetensors(2000))
+    offered = place.do(what="https://huggingface.co/own/several")[0].options
+    assert len(offered) > 1
+    for label, text in (*offered, *place.do(what="dreamshaper 7")[0].options):
+        (row,) = place.do(what=text)
+        assert (row.state, row.problem) == ("done", ""), label
+    folder = "models/Stable-diffusion/"
+    assert {f"{folder}first.safetensors", f"{folder}DreamShaper_8_pruned.safetensors"} < {*place.files()}
 
 
 def test_one_that_fails_does_not_keep_the_others_from_coming(place: Adding) -> None:
@@ -143,7 +155,7 @@ def test_what_does_not_fit_together_is_refused_before_the_first_byte(
     monkeypatch.setattr(catalog, "MODELS", tuple(sized))
     monkeypatch.setattr("launcher.core.folder.free_bytes", lambda path: 5_000_000_000)
     said = place.add("dreamshaper\nrealistic vision\nultrasharp")
-    assert "All of it (3 models) needs 9.0 GB, but the disk has only 5.0 GB free" in said[0]
+    assert "What you are adding (3 models) needs 9.0 GB, but the disk has only 5.0 GB free" in said[0]
     assert (place.hub.log, place.files()) == ([], [])
 
 

@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,8 @@ from launcher.drive.remembered import Remembered
 from launcher.launch.remember import settings_of
 from launcher.service import server
 from launcher.service.choices import asked_by, differences, noted, of_running, of_this_machine
+from launcher.service.job_list import MOST_AT_WORK
+from launcher.service.jobs import JOBS
 from launcher.service.questions import NotAnswered
 from launcher.service.service import Service
 from tests.world.wait import wait
@@ -133,6 +136,24 @@ def test_the_pages_status_has_no_password_and_no_question(service: Service) -> N
     asking.join()
 
 
+def test_a_question_in_the_notebook_is_named_on_the_page_and_what_it_asks_is_not(service: Service) -> None:
+    service.faces.comes("a", 0)
+
+    def put() -> None:
+        with pytest.raises(NotAnswered):
+            service.faces.ask(0, "token", name="SECRET")
+
+    asking = threading.Thread(target=put)
+    asking.start()
+    wait(service.faces.open_questions, 5, "the question")
+    said = "A question waits for your answer in the notebook."
+    assert said in ask(service, "GET", "/status", page=True)[1]["notices"]
+    assert said not in ask(service, "GET", "/status")[1]["notices"]
+    service.faces.remove("a")
+    asking.join()
+    assert said not in ask(service, "GET", "/status", page=True)[1]["notices"]
+
+
 # ---- malformed, huge, slow
 
 
@@ -238,11 +259,15 @@ def test_a_form_of_all_nine_fields_asks_for_each_and_its_first_checkpoint_means_
 def test_other_choices_take_effect_at_once_or_at_the_next_restart_or_are_refused(service: Service) -> None:
     assert ask(service, "POST", "/choices", {"choices": {"api": True}})[0] == 409, "nothing is known yet"
     service.launch = service._new_launch({"drive_folder": "art"})
+    known = service.launch.folder.code / "modules" / "cmd_args.py"
+    known.parent.mkdir(parents=True)
+    known.write_text('parser.add_argument("--theme")')
     for choices, page, code, later in (
         ({"give_back_after": 5}, True, 202, []),
         ({"api": True}, True, 202, []),
         ({"extra_arguments": "--theme dark"}, False, 202, ["extra_arguments"]),
         ({"extra_arguments": "--share"}, False, 400, None),
+        ({"extra_arguments": "--thmee dark"}, False, 400, None),
         ({"drive_folder": "art", "keep_on_drive": "as last time"}, False, 202, []),
         ({"drive_folder": "other"}, False, 409, None),
         ({"checkpoint": "https://civitai.com/models/1?token=SECRET"}, False, 400, None),
@@ -294,6 +319,41 @@ def test_what_another_version_noted_of_its_launch_is_taken_as_far_as_it_is_known
     old = {"drive_folder": "art", "api": True, "extra_arguments": ["--theme", "a b"], "lottery": 1, "link": "pinggy"}
     session.launch_file.write_text(json.dumps({"settings": old}))
     assert noted(session) == {"drive_folder": "art", "api": True, "extra_arguments": "--theme 'a b'"}
+
+
+def test_a_face_is_told_what_takes_effect_when(service: Service) -> None:
+    service.launch = service._new_launch({})
+    ask(service, "POST", "/choices", {"choices": {"give_back_after": 5, "extra_arguments": "--theme dark"}})
+    (said,) = ask(service, "GET", "/status", page=True)[1]["notices"]
+    assert said.startswith("Taken over: give_back_after. Taken over at the next restart: extra_arguments.")
+    ask(service, "POST", "/choices", {"choices": {"api": True}}, page=True)
+    assert ask(service, "GET", "/status")[1]["notices"] == ["Taken over: api."]
+
+
+def test_the_machine_stays_longer_on_request_whether_it_is_used_or_not(service: Service) -> None:
+    assert ask(service, "POST", "/extend", {"minutes": 30}, page=True)[0] == 409, "nothing runs"
+    launch = service.launch = service._new_launch({})
+    service.status.show(state=State.READY)
+    assert ask(service, "POST", "/extend", {"minutes": 30}, page=True)[0] == 409, "it is never given back"
+    launch.choose({"give_back_after": 10})
+    first = ask(service, "GET", "/status", page=True)[1]["given_back_at"]
+    assert first == launch.used_at + 600
+    for minutes, code in ((30, 202), (0, 400), (-30, 400), (100_000, 400)):
+        assert ask(service, "POST", "/extend", {"minutes": minutes}, page=True)[0] == code
+    version = ask(service, "GET", "/status")[1]["version"]
+    assert launch.given_back_at == first + 1800
+    ask(service, "POST", "/used", {"ago": 0}, page=True)
+    assert ask(service, "GET", f"/status?after={version}")[1]["given_back_at"] == first + 1800, "use takes nothing away"
+    service.status.show(state=State.OFF)
+    assert ask(service, "GET", "/status")[1]["given_back_at"] == 0
+
+
+@pytest.mark.parametrize(("colab", "offered"), [(True, ["stop", "give back"]), (False, ["stop"])])
+def test_only_what_was_lent_can_be_given_back(service: Service, colab: bool, offered: list[str]) -> None:
+    launch = service.launch = service._new_launch({})
+    launch.machine = replace(launch.machine, colab=colab)
+    service.status.show(state=State.READY, buttons=("stop",))
+    assert ask(service, "GET", "/status", page=True)[1]["buttons"] == offered
 
 
 @pytest.mark.parametrize(("models", "keep"), [("kept/x", "nothing"), ("models", "images and settings")])
@@ -370,7 +430,7 @@ def test_a_stopped_job_is_stopped_and_only_undo_takes_something_away(service: Se
     assert "Nothing is called **xyzzy**" in ask(service, "GET", "/status")[1]["jobs"]["1"]["steps"][0]["problem"]
     assert ask(service, "DELETE", path)[0] == 202
     assert ask(service, "DELETE", path, {"undo": True})[0] == 409, "it has added nothing"
-    job = service._jobs[told["job"]]
+    job = service.jobs._jobs[told["job"]]
     file = job.launch.folder.models / "Lora" / "style.safetensors"
     file.parent.mkdir(parents=True)
     file.write_bytes(b"x")
@@ -388,8 +448,24 @@ def test_a_stopped_job_is_stopped_and_only_undo_takes_something_away(service: Se
 def test_a_page_may_write_anything_into_add_and_programs_are_refused_row_by_row(service: Service) -> None:
     fields = {"what": "adetailer\nxyzzy", "kind": "", "file_name": ""}
     number = ask(service, "POST", "/add", fields, page=True)[1]["job"]
-    job = service._jobs[number]
+    job = service.jobs._jobs[number]
     wait(lambda: job.status.now.over, 20, "the end of the job")
     assert [row.problem[:40] for row in job.status.now.steps] == [
         "adetailer is an extension, which is a pr", "Nothing is called **xyzzy**: no model in",
     ]  # fmt: skip
+
+
+def test_so_much_at_once_is_refused_and_some_is_done(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    over = threading.Event()
+
+    def waits(job: object, what: str = "") -> None:
+        over.wait(30)
+
+    monkeypatch.setitem(JOBS, "add_model", waits)
+    asked = {"do": "add_model", "fields": {"what": "x"}}
+    codes = [ask(service, "POST", "/add", asked, page=True)[0] for _ in range(100)]
+    over.set()
+    assert codes.count(202) == MOST_AT_WORK
+    assert codes.count(429) == 100 - MOST_AT_WORK
+    wait(lambda: not service.jobs.at_work, 10, "their end")
+    assert ask(service, "POST", "/add", asked, page=True)[0] == 202

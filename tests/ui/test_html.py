@@ -7,8 +7,20 @@ import pytest
 from launcher.core.problem import Problem
 from launcher.core.snapshot import LoginBox, Snapshot
 from launcher.core.status import Status
-from launcher.ui.html import NOTICES_SHOWN, foot_html, live_html, report_html, told_html
-from launcher.ui.text import report, without_private_parts
+from launcher.ui.html import (
+    NOTICES_SHOWN,
+    foot_html,
+    given_back_html,
+    head_html,
+    job_html,
+    live_html,
+    login_box_html,
+    report_html,
+    sentence_html,
+    steps_html,
+    told_html,
+)
+from launcher.ui.text import are_steps_open, report, steps_line, without_private_parts
 
 PASSWORD = "Zt7kQ2mLx9vRb4Nc8pWd3s"
 
@@ -84,3 +96,43 @@ def test_the_foot_says_what_runs_and_stays_as_it_is_while_bytes_come() -> None:
 def test_facts_come_through_the_socket() -> None:
     status = a_launch_that_failed().now
     assert Snapshot.from_json(asdict(status) | {"facts": [list(fact) for fact in status.facts]}) == status
+
+
+def test_the_steps_are_one_line_that_is_open_while_something_runs_or_failed() -> None:
+    status = Status("Starting")
+    status.add("model", "Checkpoint")
+    status.add("webui", "Web UI")
+    assert not are_steps_open(status.now)
+    status.step("model").begin()
+    assert are_steps_open(status.now)
+    assert steps_line(status.now) == "0 of 2 steps done · at work: Checkpoint"
+    status.step("model").done()
+    status.step("webui").done()
+    assert not are_steps_open(status.now)
+    assert steps_line(status.now) == "2 of 2 steps done"
+    status.step("webui").fail(Problem("It broke.", "Restart it."))
+    assert are_steps_open(status.now)
+
+
+def test_every_part_reads_from_left_to_right_whatever_the_page_around_it() -> None:
+    now = a_launch_that_failed().now
+    parts = (live_html(now), head_html(now, 0), steps_html(now, 0), told_html(now), login_box_html(now.login_box, ""))
+    for part in (*parts, login_box_html(None, ""), foot_html(now, False), job_html(1, now, 0), given_back_html(now)):
+        assert '<div dir="ltr" class="oneclick ' in part
+
+
+def test_the_login_box_leads_to_the_page_for_the_phone() -> None:
+    shown = login_box_html(a_launch_that_failed().now.login_box, "https://abc.gradio.live/oneclick/enter/x")
+    assert 'href="https://abc.gradio.live/oneclick/"' in shown
+
+
+def test_an_address_in_a_sentence_is_a_link_and_nothing_in_it_is_markup() -> None:
+    shown = sentence_html('See https://huggingface.co/x?a=1&b="<b>. Then **go on**.')
+    assert 'href="https://huggingface.co/x?a=1&amp;b=&quot;&lt;b&gt;"' in shown
+    assert "<b>go on</b>" in shown
+    assert sentence_html("no javascript:alert(1) http://x") == "no javascript:alert(1) http://x"
+
+
+def test_when_the_machine_is_given_back_is_said_where_it_is() -> None:
+    assert "given back" not in given_back_html(Snapshot("Ready"))
+    assert "The machine is given back at " in given_back_html(Snapshot("Ready", given_back_at=1e9))

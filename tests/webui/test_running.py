@@ -115,7 +115,7 @@ def test_a_model_that_does_not_load_is_named_with_the_reason(
     assert reader.ready and not reader.paints
     assert reader.headline == "The web UI runs, but its model did not load"
     assert reader.model and says in reader.model.problem.what
-    assert reader.model.another == another
+    assert reader.model.known.another == another
     assert reader.model.problem.do.endswith(".") and "{" not in str(reader.model.problem)
     reader = read(tmp_path, LOADED)  # another was chosen
     assert reader.paints and not reader.model
@@ -140,6 +140,9 @@ def test_a_model_that_was_chosen_and_does_not_load_leaves_the_one_before_or_none
     reader = read(tmp_path, f"Loading weights [aa] from {OTHER}\n", between, switching(SHAPES))
     assert reader.model and "The parts of the model other.safetensors do not fit" in reader.model.problem.what
     assert reader.paints == restored
+    assert read(tmp_path, PAINTED).paints, "the one before is still there: seen with the real A1111 and a damaged file"
+    reader = read(tmp_path, f"Loading weights [aa] from {OTHER}\n", switching(SHAPES))
+    assert not reader.paints
     assert read(tmp_path, f"Loading weights [6c] from {MODEL}\n", "Weights loaded in 2.1s (x: 1s).\n").paints
 
 

@@ -19,8 +19,8 @@ from launcher.core.problem import Problem
 from launcher.core.process import PACKAGE, CommandError, end_process, run, running_pid, start_detached
 from launcher.core.session import Session
 from launcher.webui.arguments import check_arguments, fixed_arguments, machine_arguments
-from launcher.webui.explain import ENDED_FROM_OUTSIDE, explain, readable
-from launcher.webui.meanings import ENDS, NOT_LOADED, NOT_PAINTED, RAM
+from launcher.webui.explain import ENDED_FROM_OUTSIDE, explain
+from launcher.webui.known_faults import ENDS, NOT_LOADED, NOT_PAINTED, RAM
 from launcher.webui.process import Plan, WebUI, free_port
 from launcher.webui.settings_files import check_settings_file
 from tests.conftest import new_folder
@@ -139,18 +139,13 @@ def test_one_that_was_killed_and_is_not_our_child_is_explained_without_its_progr
     assert explain(log, None, "/x.log").what == ENDED_FROM_OUTSIDE
 
 
-@pytest.mark.parametrize(
-    ("printed", "read"),
-    [
-        ("\r  5%|▌  | 1/20 [00:00<00:07,  2.46it/s]\x1b[Abye\r", "bye"),
-        ("vocab.json: 12it [00:01, 10.3it/s]", ""),
-        ("\x1b[31mred\x1b[0m and \x1b]0;a title\x07plain\x08", "red and plain"),
-        ("50% of it | or so", "50% of it | or so"),
-    ],
-)
-def test_progress_bars_and_what_only_a_terminal_understands_are_never_said(printed: str, read: str) -> None:
-    assert readable(printed).strip() == read
-    assert explain(f"{printed}\nend", 3, "/x.log").what.endswith(f"{read} / end" if read else "end")
+def test_a_model_that_does_not_load_is_not_waited_for_for_ever(webui: WebUI) -> None:
+    failing = "loading stable diffusion model: KeyError\nKeyError: 1\n\nStable diffusion model failed to load"
+    begin(webui, f"import time\nprint('Startup time: 1s', {failing!r}, sep='\\n', flush=True)\ntime.sleep(600)\n")
+    try:
+        assert webui.wait_for_model(threading.Event())
+    finally:
+        webui.stop()
 
 
 A_WEB_UI_THAT_TAKES_ITS_PORT_LATE = """
@@ -370,6 +365,7 @@ SDP, LOWRAM, MEDVRAM = "--opt-sdp-attention", "--lowram", "--medvram-sdxl"
         ("NVIDIA A100-SXM4-40GB", 40, 83, (SDP,)),
         ("NVIDIA A100-SXM4-80GB", 80, 167, (SDP,)),
         ("NVIDIA H100 80GB HBM3", 80, 125, (SDP,)),
+        ("NVIDIA H200", 140, 125, (SDP,)),
         ("NVIDIA RTX PRO 6000 Blackwell Server Edition", 95, 176, (SDP,)),  # Colab's G4
         ("NVIDIA H100 80GB HBM3", 80, 12.7, (SDP, LOWRAM)),
         ("NVIDIA GeForce RTX 3060", 12, 32, (SDP, MEDVRAM)),

@@ -435,14 +435,13 @@ def own_link_walled(stage: Stage) -> float:
 # ---- a web UI that runs
 
 RESTART: Final = "Restart the web UI"
-ALL: Final = "Stop everything"
 CONNECT: Final = "Connect Google Drive"
 
 
 def buttons(stage: Stage) -> list[str]:
-    """The buttons that may be pressed."""
-    states = stage.kernel.widgets.values()
-    return [s["description"] for s in states if s.get("_model_name") == "ButtonModel" and not s.get("disabled")]
+    """The buttons that may be pressed and ask for something: not those that only fold."""
+    states = [s for s in stage.kernel.widgets.values() if s.get("_model_name") == "ButtonModel"]
+    return [s["description"] for s in states if not s.get("disabled") and s["description"][:1] not in ("▸", "▾")]
 
 
 @scene("■ while the web UI runs", STOP, "running", begins=True)
@@ -490,7 +489,7 @@ def restart(stage: Stage) -> float:
 @scene("Stop everything: the panel says what is", HEARD, "running")
 def stop_everything(stage: Stage) -> float:
     cell = stage.running()
-    stage.kernel.press_button(ALL)
+    stage.kernel.stop_everything()
     seconds = stage.until(lambda: not card(stage.kernel)[0], 30, "the way in to be gone")
     stage.kernel.wait_done(cell, 60)
     assert stage.shows("Everything is off"), stage.told()

@@ -1,10 +1,14 @@
 """The second day is one press: the notebook in a real kernel, another machine, the same Drive."""
 
 import json
-import shutil
+import os
 from collections.abc import Callable
 
+import pytest
+
+from launcher.core.fields import DEFAULTS
 from tests.conftest import COLAB_PYTHON
+from tests.whole.stage import plain
 from tests.world import MODEL_LINK, safetensors
 from tests.world.kernel import Kernel, cell_source
 from tests.world.page import CONSENT
@@ -13,16 +17,6 @@ from tests.world.wait import wait
 
 Kernels = Callable[..., Kernel]
 FOLDER = "stable-diffusion-webui"
-
-
-def next_day(place: Place) -> None:
-    """Colab takes the machine away. Only what is installed anew each time is left, for it takes half of a launch."""
-    place.end_processes()
-    place.unmount()
-    place.world.manager.allowed = False
-    for path in (place.machine / "oneclick").iterdir():
-        if path.name not in ("python", "program"):
-            shutil.rmtree(path)
 
 
 def pressed(place: Place, kernels: Kernels, **fields: object) -> Kernel:
@@ -48,7 +42,7 @@ def test_untouched_on_the_next_day_it_is_the_same_folder_and_choices_and_nothing
     first.interrupt()
     first.run(cell_source("stop"), 120)
     first.shutdown()
-    next_day(place)
+    place.lose_machine()
     place.world.hub.log.clear()
     place.world.git.log.clear()
     second = pressed(place, kernels)
@@ -61,6 +55,8 @@ def test_untouched_on_the_next_day_it_is_the_same_folder_and_choices_and_nothing
     settings = json.loads((place.session / "launch.json").read_text())["settings"]
     assert {name: settings[name] for name in chosen} == chosen
     assert json.loads((place.session / "forward.json").read_text())["api"] is True
+    second.press_button("Forget my choices")
+    wait(lambda: notes(place, "art").get("choices") == {}, 30, "them to be forgotten")
     second.interrupt()
     second.run(cell_source("stop"), 120)
 
@@ -78,6 +74,78 @@ def test_an_untouched_form_takes_the_web_ui_of_another_launcher_with_its_models(
     kernel.run(cell_source("stop"), 120)
 
 
+def test_a_folder_with_models_only_may_be_named_and_is_named_again(place: Place, kernels: Kernels) -> None:
+    models = place.drive / "AI" / "models"
+    models.mkdir(parents=True)
+    (models / "mine.safetensors").write_bytes(safetensors(60_000))
+    fields = {"link": "none", "drive_folder": "/content/drive/MyDrive/AI/models"}
+    first = pressed(place, kernels, **fields)
+    webui = place.pid("webui")
+    assert "My Drive/asd1111/stable-diffusion-webui" in first.html()
+    assert place.world.hub.sent("paint.safetensors") == 0
+    assert [path.name for path in models.iterdir()] == ["mine.safetensors"]
+    pressed(place, kernels, **fields)
+    assert place.pid("webui") == webui, "it is what runs"
+
+
+def test_choices_of_another_day_that_cannot_be_any_more_are_left_out_and_said(place: Place, kernels: Kernels) -> None:
+    models = place.drive / "art" / FOLDER / "models" / "Stable-diffusion"
+    models.mkdir(parents=True)
+    (models / "mine.safetensors").write_bytes(safetensors(60_000))
+    gone = {"version": "a-branch-that-is-gone", "extra_arguments": "--thmee", "link": "none"}
+    (models.parents[1] / "oneclick.json").write_text(json.dumps({"choices": gone, "used_at": 5.0}))
+    kernel = pressed(place, kernels)
+    told = plain(kernel.html())
+    assert "AUTOMATIC1111 has no version called a-branch-that-is-gone. So version is not as you chose it" in told
+    assert "has --thmee, which the web UI does not know. So extra_arguments is not as you chose it last time" in told
+    kernel.interrupt()
+    kernel.run(cell_source("stop"), 120)
+
+
+def test_a_call_with_all_nine_fields_works_as_it_did(place: Place, kernels: Kernels) -> None:
+    models = place.kept / "models" / "Stable-diffusion"
+    models.mkdir(parents=True)
+    (models / "mine.safetensors").write_bytes(safetensors(60_000))
+    (place.drive / "art" / FOLDER / "models" / "Stable-diffusion").mkdir(parents=True)
+    nine = DEFAULTS | {"checkpoint": "Stable Diffusion 1.5", "drive_folder": "asd1111", "link": "none"}
+    kernel = pressed(place, kernels, **nine)
+    assert "My Drive/asd1111/stable-diffusion-webui" in kernel.html()
+    assert place.world.hub.sent("paint.safetensors") == 0
+    wait(lambda: notes(place, "asd1111").get("choices") == {"link": "none"}, 30, "the choices on Drive")
+    kernel.interrupt()
+    kernel.run(cell_source("stop"), 120)
+
+
+@pytest.mark.parametrize("person", [True, False])
+def test_where_there_are_several_web_uis_a_button_says_which_and_without_a_person_it_is_the_newest(
+    place: Place, kernels: Kernels, person: bool
+) -> None:
+    for when, name in enumerate(("old", "new"), start=1):
+        models = place.drive / name / FOLDER / "models" / "Stable-diffusion"
+        models.mkdir(parents=True)
+        (models / f"{name}.safetensors").write_bytes(safetensors(60_000))
+        os.utime(models.parents[1], (when * 1e9, when * 1e9))
+    text = {} if person else {"ONECLICK_PANEL": "text"}
+    kernel = kernels(COLAB_PYTHON, {**place.environment, **text}, place.machine)
+    kernel.start(cell_source("launch"))
+    if person:
+        kernel.wait(lambda: "Whose models, images and settings shall be used?" in kernel.html(), 60, "the question")
+        assert "Link and login" in kernel.html()
+        assert not (place.session / "door.pid").exists(), "the link waits for the choices of that folder"
+        kernel.press_button("old")
+        wait_ready(kernel)
+        assert "Whose models" not in kernel.html()
+    else:
+        kernel.wait_for_text("Ready after", 120)
+        assert "new, the newest, is used" in kernel.text
+    used = "old" if person else "new"
+    assert notes(place, used)["used_at"]
+    assert [path.name for path in place.drive.iterdir() if path.name not in ("old", "new")] == []
+    assert place.world.hub.sent("paint.safetensors") == 0
+    kernel.interrupt()
+    kernel.run(cell_source("stop"), 120)
+
+
 def test_nothing_on_drive_is_for_this_machine_only(place: Place, kernels: Kernels) -> None:
     fields = {"link": "none", "checkpoint": MODEL_LINK}
     first = pressed(place, kernels, **fields, keep_on_drive="nothing")
@@ -91,7 +159,7 @@ def test_nothing_on_drive_is_for_this_machine_only(place: Place, kernels: Kernel
     first.interrupt()
     first.run(cell_source("stop"), 120)
     first.shutdown()
-    next_day(place)
+    place.lose_machine()
     second = pressed(place, kernels, **fields)
     assert len(second.page.asked_for(CONSENT)) == 1
     assert "My Drive/asd1111/stable-diffusion-webui" in second.html()

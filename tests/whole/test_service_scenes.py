@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 import requests
 
@@ -23,7 +24,7 @@ from tests.world.browser import chromium, log_in
 from tests.world.kernel import Kernel, cell_source
 from tests.world.lab import open_book, server
 from tests.world.page import NOTEBOOK
-from tests.world.place import Place, card, wait_ready
+from tests.world.place import Place, card, wait_problem, wait_ready
 from tests.world.wait import wait, wait_visible
 
 Kernels = Callable[..., Kernel]
@@ -63,10 +64,7 @@ def control_page(url: str, who: Any) -> str:
 
 def press_restart(url: str, who: Any) -> requests.Response:
     """What the page's button does."""
-    answer = requests.post(f"{url}/oneclick/api/restart", json={}, auth=who, timeout=20)
-    if answer.status_code in (404, 503):  # the launcher of before has a form
-        answer = requests.post(f"{url}/oneclick/restart", auth=who, timeout=20, allow_redirects=False)
-    return answer
+    return requests.post(f"{url}/oneclick/api/restart", json={}, auth=who, headers={"X-Oneclick": "1"}, timeout=20)
 
 
 def answers(url: str, who: Any) -> bool:
@@ -375,3 +373,18 @@ def test_at_a_conflict_that_nobody_can_answer_what_runs_is_kept_and_the_cell_fai
         run_one_by_one(place, cell_source("launch", **WITHOUT_TUNNEL, drive_folder="other"))
     assert place.pid("webui") == webui
     wait(paint(place, "art", "1.png").exists, 30, "its images to be kept")
+
+
+def test_a_launch_right_after_a_stop_has_the_environment_of_who_pressed_it(place: Place, kernels: Kernels) -> None:
+    """The service lives on for some seconds after Stop, and whoever presses ▶ then meets the one of before."""
+    dead = {"HF_ENDPOINT": "http://127.0.0.1:9", "HF_HUB_OFFLINE": "1", "HTTPS_PROXY": "http://127.0.0.1:9"}
+    before = kernels(COLAB_PYTHON, place.environment | dead, place.machine)
+    before.run(cell_source("launch", **WITHOUT_TUNNEL), 120)
+    assert "HF_ENDPOINT" in wait_problem(before)
+    before.run(cell_source("stop"), 120)
+    service = place.pid("service")
+    launched(place, kernels)
+    assert place.pid("service") == service, "this is about the one that lives on"
+    environment = psutil.Process(place.pid("webui")).environ()
+    assert environment.get("HF_ENDPOINT") == place.environment["HF_ENDPOINT"]
+    assert not {"HF_HUB_OFFLINE", "HTTPS_PROXY"} & environment.keys()

@@ -43,6 +43,7 @@ class Hub:
     no_ranges: bool = False
     busy: bool = False
     stall: bool = False
+    private: dict[str, set[str]] = field(default_factory=dict)  # repository -> tokens that may see that it is there
     branches: dict[str, set[str]] = field(default_factory=dict)  # repository -> its branches, where not all are taken
     lie: dict[str, str] = field(default_factory=dict)  # file name -> a wrong SHA-256 to state
     log: list[dict[str, Any]] = field(default_factory=list)
@@ -135,14 +136,14 @@ class Hub:
         token = (entry["auth"] or "").removeprefix("Bearer ") or None
         if token and token not in self.tokens:
             return self._error(request, entry, 401, None, "Invalid credentials in Authorization header")
-        found = re.fullmatch(r"/api/models/([^/]+/[^/]+)(?:/revision/[^/]+)?", path)
+        found = re.fullmatch(r"/api/(?:models|datasets|spaces)/([^/]+/[^/]+)(?:/revision/([^/]+))?", path)
         if found:
-            return self._repository(request, entry, found[1], token)
+            return self._repository(request, entry, found[1], unquote(found[2] or "main"), token)
         found = re.fullmatch(r"(?:/datasets|/spaces)?/([^/]+/[^/]+)/resolve/([^/]+)/(.+)", path)
         if not found:
             return self._error(request, entry, 404, None, "Sorry, we can't find the page you are looking for.")
         repo, file = found[1], self.root / found[1] / unquote(found[3])
-        if not (self.root / repo).is_dir():
+        if not self._is_seen(repo, token):
             return self._error(request, entry, 404 if token else 401, "RepoNotFound", "Repository not found")
         if not self._gate(request, entry, repo, token):
             return None
@@ -162,9 +163,15 @@ class Hub:
             return self._reply(request, entry, 302, {"Location": signed, **headers})
         return self._file(request, entry, file, {"X-Repo-Commit": COMMIT})
 
-    def _repository(self, request: Any, entry: dict[str, Any], repo: str, token: str | None) -> None:
-        if not (self.root / repo).is_dir():
+    def _is_seen(self, repo: str, token: str | None) -> bool:
+        """A private repository is one that is not there, for others."""
+        return (self.root / repo).is_dir() and token in self.private.get(repo, {token})
+
+    def _repository(self, request: Any, entry: dict[str, Any], repo: str, branch: str, token: str | None) -> None:
+        if not self._is_seen(repo, token):
             return self._error(request, entry, 404 if token else 401, "RepoNotFound", "Repository not found")
+        if branch not in self.branches.get(repo, {branch}):
+            return self._error(request, entry, 404, "RevisionNotFound", "Invalid rev id")
         files = [p for p in sorted((self.root / repo).rglob("*")) if p.is_file()]
         siblings = [
             {

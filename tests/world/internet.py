@@ -5,7 +5,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-import huggingface_hub
 import pytest
 
 from tests.world.tls import certificates, pass_on, serving
@@ -39,6 +38,4 @@ def internet(root: Path, patch: pytest.MonkeyPatch, sites: Mapping[str, int]) ->
             patch.setenv(name, str(root / "ca.pem"))
         for name in ("NO_PROXY", "no_proxy"):
             patch.setenv(name, "127.0.0.1,localhost")
-        huggingface_hub.close_session()  # its client reads the variables once
         yield
-        huggingface_hub.close_session()

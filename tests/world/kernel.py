@@ -170,6 +170,17 @@ class Tab:
         content = {"comm_id": identity, "data": {"method": "custom", "content": {"event": "click"}}}
         self.client.shell_channel.send(self.client.session.msg("comm_msg", content))
 
+    def stop_everything(self) -> None:
+        """Press the button, and its answer where it asks because files are not saved yet."""
+
+        def asked() -> bool:
+            return any(s.get("description") == "Stop now" and not s.get("disabled") for s in self.widgets.values())
+
+        self.press_button("Stop everything")
+        self.wait(lambda: asked() or re.search("Stopping|Everything is off", self.html()), 30, "the button to be heard")
+        if asked():
+            self.press_button("Stop now")
+
     def close(self) -> None:
         self._open = False
         self._thread.join(5)

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import re
 import secrets
 import socket
 import subprocess
@@ -20,6 +21,7 @@ from tests.world.browser import chromium
 from tests.world.page import Page
 from tests.world.wait import wait, wait_visible
 
+STOPPING = "Stopping|Everything is off"
 CELLS = ("view-in-github", "title", "launch", "add-model", "add-controlnet", "add-extension", "stop")
 DARK = {"@jupyterlab/apputils-extension:themes": {"theme": "JupyterLab Dark"}}
 QUIET = {
@@ -190,6 +192,14 @@ class Book:
         """Click a link in a cell's output."""
         self.pressed.append(link)
         self.output(name).get_by_role("link", name=link).click()
+
+    def stop_everything(self) -> None:
+        """Press the button, and its answer where it asks because files are not saved yet."""
+        self.output("launch").get_by_role("button", name="Stop everything").click()
+        answer, has_stopped = self.output("launch").get_by_role("button", name="Stop now"), re.compile(STOPPING)
+        wait(lambda: answer.count() or has_stopped.search(self.text("launch")), 30, "it to be heard", self.page)
+        if answer.count():
+            answer.click()
 
     def shot(self, name: str, path: Path) -> None:
         """A picture of a cell's panel alone, without the notebook around it."""

@@ -17,20 +17,39 @@ class FakeService:
             Snapshot("A test", state="ready").public() | {"version": "1.1", "jobs": {}, "questions": []} | shown
         )
         self.asked: list[str] = []
+        self.bodies: list[dict[str, Any]] = []
+        self.refusals: dict[str, str] = {}  # what is asked -> why it is refused
         self.status_asked = 0  # times
         routes = [Route("GET", "/status", self._status, {"after": str}, page=True)]
-        for name in ("/restart", "/used"):
-            kinds = {"ago": int} if name == "/used" else {}
-            routes.append(Route("POST", name, self._note(name), kinds, page=True))
+        for method, name, kinds in (
+            ("POST", "/restart", {}),
+            ("POST", "/used", {"ago": int}),
+            ("POST", "/add", {"what": str}),
+            ("POST", "/stop", {"give_back": bool}),
+            ("POST", "/choices", {"choices": dict}),
+            ("POST", "/extend", {"minutes": int}),
+            ("POST", "/connect", {}),
+            ("DELETE", r"/jobs/(\d)", {"undo": bool}),
+        ):
+            routes.append(Route(method, name, self._note(method, name), kinds, page=True))
         self._server = UnixServer(Session(session).page_socket, tuple(routes), self._fault, page=True)
+
+    def change(self, **shown: Any) -> None:
+        """Another status, with a version of its own."""
+        number = int(self.status["version"].partition(".")[2]) + 1
+        self.status |= {"version": f"1.{number}"} | shown
 
     def _status(self, request: Request) -> Response:
         self.status_asked += 1
         return 204 if request.fields.get("after") == self.status["version"] else 200, self.status
 
-    def _note(self, name: str) -> Any:
+    def _note(self, method: str, name: str) -> Any:
         def note(request: Request) -> Response:
-            self.asked.append(name)
+            asked = f"{method} {name.partition('(')[0]}{request.number}"
+            self.asked.append(asked)
+            self.bodies.append(request.fields)
+            if asked in self.refusals:
+                return 409, {"what": self.refusals[asked]}
             return 202, self.status | {"answer": "done"}
 
         return note

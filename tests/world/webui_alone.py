@@ -45,6 +45,7 @@ class WebUIAlone:
         python = str(webui_python() / "bin" / "python")
         command = [python, "launch.py", "--api", "--data-dir", str(folder), "--port", str(self.port)]
         environment = os.environ | {"SD_WEBUI_CACHE_DIR": str(folder / "cache"), "GRADIO_ANALYTICS_ENABLED": "False"}
+        environment["STAND_IN_CHECKPOINT"] = "none at all"
         log = folder / "webui.log"
         with log.open("wb") as out:
             self.process = subprocess.Popen(command, cwd=folder, env=environment, stdout=out, stderr=out)

@@ -1,23 +1,24 @@
-"""Links to Civitai: a model's page, a download link, or an AIR."""
+"""Links to Civitai: a model's page, one of its versions, a download link, or an AIR."""
 
 import re
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
-from urllib.parse import parse_qsl, urlencode, urlsplit
-
-import requests
+from urllib.parse import parse_qsl, urlencode, urljoin, urlsplit
 
 from launcher.core.problem import Problem
-from launcher.models.http import WebSession, probe
+from launcher.models.http import ask_list, probe
 from launcher.models.kinds import FAMILIES, RUNS_ON
 from launcher.models.owners import kind_of_type
 from launcher.models.pasted import safe_name
-from launcher.models.remote import Refused, Remote, TokenNeeded
+from launcher.models.refusals import CIVITAI
+from launcher.models.remote import Refused, Remote
 
-HOSTS: Final = ("civitai.com", "civitai.red", "civitai.green")  # the same models; some ids answer on one only
-KEY_PAGE: Final = "https://civitai.com/user/account"
-KEY: Final = "CIVITAI_TOKEN"  # the secret's name
-MODEL_TYPES: Final = ("model", "pruned model", "")  # of a version's files, those that are the model itself
+# Civitai's own, with the same keys: since April 2026 what is not safe for work is on .red only.
+HOSTS: Final = ("civitai.com", "civitai.red", "civitai.green")
+KIND_OF_FILE: Final = {"vae": "VAE", "negative": "embedding"}  # whatever the model is
+# Of a version's files, those that are the model itself; else what may stand for it.
+MODEL_TYPES: Final = (("model", "pruned model", ""), ("negative",), ("archive",), ("vae",))
+LAST_TO_ASK: Final = (401, 403, 429, 451)  # a sibling would say the same
 
 
 @dataclass(frozen=True)
@@ -30,10 +31,16 @@ class CivitaiLink:
     choice: dict[str, str] = field(default_factory=dict)  # type, format, size, fp, fileId
     key: str = field(default="", repr=False)
 
+    @property
+    def page(self) -> str:
+        if not self.model:
+            return f"https://{self.host}/model-versions/{self.version}"
+        return f"https://{self.host}/models/{self.model}{f'?modelVersionId={self.version}' if self.version else ''}"
+
 
 def detect(link: str) -> CivitaiLink | None:
     """A link to Civitai or one of its siblings, or an AIR of one of its models."""
-    air = re.fullmatch(r"urn:air:[^:]+:[^:]+:civitai:(\d+)(?:@(\d+))?(?:[.?].*)?", link, re.IGNORECASE)
+    air = re.fullmatch(r"(?:urn:air:[^:]+:[^:]+:)?civitai:(\d+)(?:@(\d+))?(?:[.?].*)?", link, re.IGNORECASE)
     if air:
         return CivitaiLink(HOSTS[0], air[1], air[2])
     if link.lower().startswith("urn:air:"):
@@ -44,10 +51,10 @@ def detect(link: str) -> CivitaiLink | None:
         return None
     choice = dict(parse_qsl(parts.query))
     key, version = choice.pop("token", ""), choice.pop("modelVersionId", "")
-    download, page = re.search(r"/api/download/models/(\d+)", parts.path), re.search(r"/models/(\d+)", parts.path)
-    if download:
-        return CivitaiLink(host, None, download[1], choice, key)
-    return CivitaiLink(host, page and page[1], version if version.isdigit() else None, choice, key)
+    stated = re.search(r"/(?:api/download/models|model-versions)/(\d+)", parts.path)
+    page = re.search(r"/models/(\d+)", parts.path)
+    version = stated[1] if stated else version if version.isdigit() else ""
+    return CivitaiLink(host, None if stated or not page else page[1], version or None, choice, key)
 
 
 def resolve(wanted: CivitaiLink, token: str) -> Remote:
@@ -58,130 +65,131 @@ def resolve(wanted: CivitaiLink, token: str) -> Remote:
             "Open the model's page there and copy its address.",
         )
     key = token or wanted.key
-    path = f"model-versions/{wanted.version}" if wanted.version else f"models/{wanted.model}"
-    host, told = ask_civitai(wanted.host, path, key)
+    host, told = ask_civitai(wanted, key)
     version = told if wanted.version else newest(told)
-    kind = kind_of_type(text_of(version.get("model"), "type"))
+    about = version.get("model")
+    kind = kind_of_type(text_of(about, "type"))
     file = chosen(version, wanted.choice)
-    kind = "VAE" if text_of(file, "type").lower() == "vae" else kind
-    configs = [one for one in version_files(version) if text_of(one, "type").lower() == "config"]
-    base = text_of(version, "baseModel")
-    if base and kind != "upscaler" and not RUNS_ON.search(base):
+    if not runs(version):
+        base = text_of(version, "baseModel")
         raise Problem(f"This model is made for {base}, which AUTOMATIC1111 cannot run.", f"Choose one for {FAMILIES}.")
     sha256 = text_of(file.get("hashes"), "SHA256").lower()
-    which = f"?modelVersionId={version['id']}" if version.get("id") else ""
+    found = CivitaiLink(host, version.get("modelId") or wanted.model, version.get("id") or wanted.version)
+    configs = files_of(version, ("config",))
     remote = Remote(
-        address_of_file(host, version, file),
-        safe_name(text_of(file, "name")),
-        sha256=sha256 if re.fullmatch(r"[0-9a-f]{64}", sha256) else "",
-        page=f"https://{host}/models/{version.get('modelId') or wanted.model}{which}",
-        token=key if host == wanted.host else "",
-        kind=kind,
-        title=text_of(version.get("model"), "name"),
-        config=address_of_file(host, version, configs[0]) if configs else "",
+        "",
+        safe_name(file["name"]),
+        page=found.page,
+        token=key,
+        kind=KIND_OF_FILE.get(text_of(file, "type").lower(), kind),
+        place=CIVITAI,
+        title=text_of(about, "name"),
+        config=tuple(addresses_of(host, version, configs[0])) if configs else (),
+        listed=sha256 if re.fullmatch(r"[0-9a-f]{64}", sha256) else "",
+        note=text_of(version, "note"),
     )
-    return asked_for_size(remote)
+    return first_that_is_there(remote, addresses_of(host, version, file))
+
+
+def ask_civitai(wanted: CivitaiLink, key: str) -> tuple[str, dict[str, Any]]:
+    """(host that answered, its list entry): the pasted host, then its siblings."""
+    problem: Problem | None = None
+    path = f"model-versions/{wanted.version}" if wanted.version else f"models/{wanted.model}"
+    for host in dict.fromkeys((wanted.host, *HOSTS)):
+        asked = Remote(f"https://{host}/api/v1/{path}", "this model", page=wanted.page, token=key, place=CIVITAI)
+        try:
+            told = ask_list(asked)
+        except Problem as failed:
+            problem = problem or failed
+            if isinstance(failed, Refused) and failed.answer.status in LAST_TO_ASK:
+                raise
+            continue
+        if isinstance(told, dict):
+            return host, told
+    raise problem or Problem("Civitai answers something that makes no sense.", "Wait a few minutes and try again.")
 
 
 def newest(told: dict[str, Any]) -> dict[str, Any]:
-    """The newest version that everybody can download, else the newest."""
-    versions = [one for one in told.get("modelVersions") or [] if isinstance(one, dict)]
-    if not versions:
+    """The newest version that A1111 can use and everybody can download, else the newest that has files.
+
+    Where that is not the one the page shows first, the version's `note` says so.
+    """
+    listed = told.get("modelVersions")
+    about = {"modelId": told.get("id"), "model": {name: text_of(told, name) for name in ("type", "name")}}
+    versions = [about | one for one in (listed if isinstance(listed, list) else []) if isinstance(one, dict)]
+    there = [one for one in versions if files_of(one)]
+    public = [one for one in there if one.get("availability", "Public") == "Public"]
+    if not there:
         raise Problem("This model has no version that can be downloaded.", "Choose another model.")
-    public = [one for one in versions if one.get("availability", "Public") == "Public"]
-    return {
-        "modelId": told.get("id"),
-        **(public or versions)[0],
-        "model": {"type": text_of(told, "type"), "name": text_of(told, "name")},
-    }
+    found = next((one for one in (*public, *there) if runs(one)), (public or there)[0])
+    if found is versions[0]:
+        return found
+    first, second = (f"{text_of(one, 'name') or 'one'} ({text_of(one, 'baseModel')})" for one in (versions[0], found))
+    why = "cannot be downloaded" if runs(versions[0]) else "is for something that AUTOMATIC1111 cannot run"
+    return found | {"note": f"The newest version, {first}, {why}; the newest that can be used is fetched: {second}."}
+
+
+def runs(version: dict[str, Any]) -> bool:
+    """False for a version that is made for a model A1111 cannot run. An upscaler is made for none."""
+    base = text_of(version, "baseModel")
+    return not base or bool(RUNS_ON.search(base)) or text_of(version.get("model"), "type").lower() == "upscaler"
+
+
+def files_of(version: dict[str, Any], types: tuple[str, ...] = ()) -> list[dict[str, Any]]:
+    """A version's files of some types, or all that have a name."""
+    listed = version.get("files")
+    files = [one for one in (listed if isinstance(listed, list) else []) if isinstance(one, dict)]
+    named = [one for one in files if text_of(one, "name")]
+    return [one for one in named if not types or text_of(one, "type").lower() in types]
 
 
 def chosen(version: dict[str, Any], choice: dict[str, str]) -> dict[str, Any]:
     """The file of a version that the link asks for, else the model itself and not its training data or pictures."""
-    files = version_files(version)
     if "fileId" in choice:
-        files = [one for one in files if str(one.get("id")) == choice["fileId"]]
+        files = [one for one in files_of(version) if str(one.get("id")) == choice["fileId"]]
+    elif "type" in choice:
+        files = files_of(version, (choice["type"].lower(),))
     else:
-        types = (choice["type"].lower(),) if "type" in choice else MODEL_TYPES
-        files = [one for one in files if text_of(one, "type").lower() in types]
+        files = next((found for types in MODEL_TYPES if (found := files_of(version, types))), [])
     for name in ("format", "size", "fp"):
         if name in choice:
             wanted = choice[name].lower()
             files = [one for one in files if text_of(one.get("metadata"), name).lower() == wanted] or files
-    files.sort(key=lambda one: (not one.get("primary"), not one["name"].lower().endswith(".safetensors")))
     if not files:
-        raise Problem(
-            "This version has no such file that can be downloaded.", "Choose another version on the model's page."
-        )
-    return files[0]
+        only = ", ".join(sorted({text_of(one, "type").lower() or "other" for one in files_of(version)}))
+        has = f"only files of another kind ({only})" if only else "no such file"
+        raise Problem(f"This version has {has} that can be downloaded.", "Choose another version on the model's page.")
+    return min(files, key=lambda one: (not one.get("primary"), not one["name"].lower().endswith(".safetensors")))
 
 
-def version_files(version: dict[str, Any]) -> list[dict[str, Any]]:
-    """The files of a version, as far as the list tells what they are called."""
-    return [one for one in version.get("files") or [] if isinstance(one, dict) and isinstance(one.get("name"), str)]
+def addresses_of(host: str, version: dict[str, Any], file: dict[str, Any]) -> list[str]:
+    """Where the file is, on the host that was asked: by its number, and as Civitai's list says, which may be old.
 
-
-def address_of_file(host: str, version: dict[str, Any], file: dict[str, Any]) -> str:
-    """Where the file is, on the host that was asked; what else Civitai's list may name is not followed."""
-    told = urlsplit(text_of(file, "downloadUrl"))
-    if told.scheme == "https" and (told.hostname or "").removeprefix("www.") in HOSTS:
-        return f"https://{host}{told.path}{f'?{told.query}' if told.query else ''}"
-    which = urlencode({"fileId": file["id"]}) if file.get("id") else ""
-    return f"https://{host}/api/download/models/{version.get('id')}?{which}"
-
-
-def asked_for_size(remote: Remote) -> Remote:
-    """With size and version of the file, if one may have it."""
+    No other host is believed to be one of Civitai's.
+    """
+    number, found = file.get("id"), list[str]()
+    if number and version.get("id"):
+        found.append(f"https://{host}/api/download/models/{version['id']}?{urlencode({'fileId': number})}")
     try:
-        return replace(probe(remote), name=remote.name)
-    except Refused as refused:
-        if refused.status in (401, 403) and not refused.store:
-            raise civitai_problem(refused, bool(remote.token), remote.page) from refused
-        raise
+        told = urlsplit(urljoin(f"https://{host}/", text_of(file, "downloadUrl")))
+        known = told.scheme == "https" and (told.hostname or "").removeprefix("www.") in HOSTS and len(told.path) > 1
+    except ValueError:
+        known = False
+    if known:
+        found.append(f"https://{host}{told.path}{f'?{told.query}' if told.query else ''}")
+    return found or [f"https://{host}/api/download/models/{version.get('id')}"]
 
 
-def ask_civitai(host: str, path: str, key: str) -> tuple[str, dict[str, Any]]:
-    """(host that answered, its list entry): the pasted host, then its siblings, which never get the key."""
-    page, problem = f"https://{host}/{path.replace('model-versions', 'models')}", None
-    for one in dict.fromkeys((host, *HOSTS)):
-        listed = Remote(f"https://{one}/api/v1/{path}", "this model", page=page, token=key if one == host else "")
+def first_that_is_there(remote: Remote, addresses: list[str]) -> Remote:
+    """With size and version of the file, if one may have it."""
+    *others, last = (replace(remote, url=address) for address in addresses)
+    for other in others:
         try:
-            with WebSession() as session, session.ask(listed, {}) as response:
-                told = response.json()
+            return replace(probe(other), name=remote.name)
         except Refused as refused:
-            if one == host or not problem:
-                problem = civitai_problem(refused, bool(key), page)
-            if refused.status in (401, 403, 429, 451):
-                break
-            continue
-        except requests.RequestException:  # a page instead of JSON is one, too
-            continue
-        if isinstance(told, dict):
-            return one, told
-    raise problem or Problem(
-        "Civitai does not answer, or has a problem of its own.", "Wait a few minutes and press ▶ again."
-    )
-
-
-def civitai_problem(refused: Refused, with_key: bool, page: str) -> Problem:
-    """Civitai's refusals, each in a sentence. A 401 is not always about the key: its text tells."""
-    said = refused.text.lower()
-    if refused.status in (401, 403) and "early access" in said:
-        return Problem(
-            "This version is in early access on Civitai.", f"Wait, or buy it at {page}; or choose another one."
-        )
-    if refused.status in (401, 403) and "disabled" in said:
-        return Problem("Its creator has switched off downloads of this model on Civitai.", "Choose another model.")
-    if refused.status == 401 and not with_key:
-        return TokenNeeded(KEY, "Civitai gives this model only to people who are logged in.", KEY_PAGE)
-    meanings = {
-        401: ("Civitai does not accept your key for this model.", f"Check whether you can download it at {page}; if "
-            f"so, make a new key at {KEY_PAGE} and save it as the Colab secret {KEY}."),
-        403: ("Civitai denies you access to this model.", f"Open {page} and see what it asks for."),
-        404: ("This model is no longer on Civitai.", "Choose another model."),
-        410: ("This model was archived by its owner.", "Choose another model."),
-    }  # fmt: skip
-    return Problem(*meanings[refused.status]) if refused.status in meanings else refused
+            if refused.answer.status != 404:
+                raise
+    return replace(probe(last), name=remote.name)
 
 
 def text_of(entry: Any, name: str) -> str:

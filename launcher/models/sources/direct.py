@@ -3,31 +3,72 @@
 import re
 from dataclasses import replace
 from typing import Final
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit, urlunsplit
 
+from launcher.core.problem import Problem
 from launcher.models.http import probe, read_range
 from launcher.models.identify import WEIGHTS
 from launcher.models.pasted import bare_link, safe_name
+from launcher.models.refusals import BY_HAND
 from launcher.models.remote import Remote
 
 POINTER: Final = re.compile(rb"oid sha256:([0-9a-f]{64})\nsize ([0-9]{1,15})")
 POINTER_MOST: Final = 1024  # bytes
+MODEL_NAME: Final = re.compile(r"\.(safetensors|sft|ckpt|pth?|bin|zip|rar|7z|tar|gz|gguf)\s*$", re.IGNORECASE)
+# A page of a file -> the file itself: the site, its path, and the address.
+FILE_PAGES: Final = (
+    ("github.com", r"/([^/]+/[^/]+)/(?:blob|raw)/(.+)", r"https://raw.githubusercontent.com/\1/\2"),
+    ("gitlab.com", r"/(.+)/-/blob/(.+)", r"https://gitlab.com/\1/-/raw/\2"),
+    ("codeberg.org", r"/([^/]+/[^/]+)/src/(.+)", r"https://codeberg.org/\1/raw/\2"),
+    ("pixeldrain.com", r"/u/(\w+)", r"https://pixeldrain.com/api/file/\1"),
+    (
+        "modelscope.cn",
+        r"/models/([^/]+/[^/]+)/file/view/([^/]+)/(.+)",
+        r"https://modelscope.cn/models/\1/resolve/\2/\3",
+    ),
+)
+# Sites that give a file only to a browser.
+BROWSERS_ONLY: Final = (
+    *("mega.nz", "mega.io", "mega.co.nz", "gofile.io", "1drv.ms", "onedrive.live.com", "sharepoint.com"),
+    *("wetransfer.com", "we.tl", "mediafire.com", "terabox.com", "1024terabox.com", "pan.baidu.com", "icloud.com"),
+    *("box.com", "workupload.com", "krakenfiles.com", "4shared.com", "sendspace.com", "proton.me", "transfernow.net"),
+    *("disk.yandex.com", "disk.yandex.ru", "yadi.sk", "pcloud.link", "1fichier.com", "filen.io", "fromsmash.com"),
+)  # fmt: skip
+# Sites with models of their own, which give them to people who are logged in.
+GALLERIES: Final = (
+    *("tensor.art", "tusiart.com", "seaart.ai", "liblib.art", "liblib.ai", "shakker.ai", "pixai.art", "arcenciel.io"),
+    *("tungsten.run", "civitaiarchive.com", "civarchive.com", "openmodeldb.info", "promptdb.ai", "yodayo.com"),
+)  # fmt: skip
 
 
 def detect(link: str) -> str | None:
-    """Every link is one; GitHub's and Dropbox's pages of a file lead to the file itself."""
+    """Every link is one; the page of a file leads to the file itself. Raises `Problem` for sites that have no links."""
     parts = urlsplit(link)
-    github = re.fullmatch(r"/([^/]+/[^/]+)/(?:blob|raw)/(.+)", parts.path)
-    if parts.hostname in ("github.com", "www.github.com") and github:
-        return f"https://raw.githubusercontent.com/{github[1]}/{github[2]}"
-    if (parts.hostname or "").endswith("dropbox.com"):
-        return re.sub(r"([?&])dl=0\b", r"\1dl=1", link)
+    if (site := site_among(parts.hostname, (*BROWSERS_ONLY, *GALLERIES))) is not None:
+        to_whom = "people who are logged in there" if site in GALLERIES else "a browser"
+        raise Problem(f"{site} gives its files only to {to_whom}.", BY_HAND.format(page=bare_link(link)))
+    for host, page, address in FILE_PAGES:
+        if site_among(parts.hostname, (host,)) and (found := re.fullmatch(page, parts.path)):
+            return found.expand(address)
+    if site_among(parts.hostname, ("dropbox.com",)):
+        if re.match(r"/(?:scl/fo|sh)/", parts.path) and not MODEL_NAME.search(parts.path):
+            what = "The link leads to a folder of Dropbox, not to a file."
+            raise Problem(what, "Open the folder, press **Share** next to the file, and copy that link.")
+        query = [pair for pair in parse_qsl(parts.query) if pair[0] not in ("dl", "raw")]
+        return urlunsplit(parts._replace(query=urlencode([*query, ("dl", "1")])))
     return link
+
+
+def site_among(host: str | None, sites: tuple[str, ...]) -> str | None:
+    """The site that a host belongs to: itself, or a part of it."""
+    return next((site for site in sites if f".{host}".endswith(f".{site}")), None)
 
 
 def resolve(address: str, token: str) -> Remote:
     """A file behind any https link; name and size from the server where it tells them."""
-    found = probe(Remote(address, name_in(address), page=bare_link(address)))
+    parts = urlsplit(address)
+    plain = urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], fragment=""))
+    found = probe(Remote(plain, name_in(plain), page=bare_link(plain)))
     if found.host == "raw.githubusercontent.com" and 0 < found.size < POINTER_MOST:
         found = behind_pointer(found, read_range(found, 0, found.size))
     return named(found)
@@ -48,11 +89,12 @@ def name_in(address: str) -> str:
     last = unquote(parts.path.rpartition("/")[2])
     if last.lower().endswith(WEIGHTS):
         return last
-    inside = re.search(r"(?:^|[&/=])([^&/=]+\.(?:safetensors|ckpt|pth?))(?:&|$)", unquote(parts.query), re.IGNORECASE)
+    inside = re.search(
+        r"(?:^|[&/=])([^&/=]+\.(?:safetensors|sft|ckpt|pth?))(?:&|$)", unquote(parts.query), re.IGNORECASE
+    )
     return inside[1] if inside else last
 
 
 def named(remote: Remote) -> Remote:
-    """With a safe name, or none where the server has no name that a model could have: `file_name` may have one."""
-    has_ending = re.search(r"\.(?!\d+$)[A-Za-z0-9]{1,12}$", remote.name)
-    return replace(remote, name=safe_name(remote.name) if has_ending else "")
+    """With a safe name, or none where it is a program's or a page's (get.php): the field `file_name` may have one."""
+    return replace(remote, name=safe_name(remote.name) if MODEL_NAME.search(remote.name[-50:]) else "")

@@ -1,12 +1,14 @@
 """Links to files shared on Google Drive."""
 
 import re
+from dataclasses import replace
 from html import unescape
 from typing import Final
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from launcher.core.problem import Problem
 from launcher.models.http import probe
+from launcher.models.refusals import GOOGLE_DRIVE
 from launcher.models.remote import Refused, Remote
 from launcher.models.sources.direct import named
 
@@ -21,24 +23,27 @@ def detect(link: str) -> str | None:
 def resolve(link: str, token: str) -> Remote:
     """A file shared on Google Drive. Large ones have a page in between, which its direct address leaves out."""
     page = f"https://drive.google.com/file/d/{file_id(link)}/view"
+    asked = Remote(download_address(link), "", page=page, place=GOOGLE_DRIVE)
     try:
-        try:
-            return named(probe(Remote(download_address(link), "", page=page)))
-        except Refused as refused:
-            address = address_in_form(refused.text)
-            if not address:
-                raise
-            return named(probe(Remote(address, "", page=page)))
+        return named(probe(asked))
     except Refused as refused:
-        raise drive_problem(refused, page) from refused
+        address = address_in_form(refused.answer.page)
+        if not address:
+            raise
+        return named(probe(replace(asked, url=address)))
 
 
 def address_in_form(text: str) -> str | None:
     """Where the form leads that stands before a large file, in its page."""
-    form = re.search(r'<form[^>]*action="([^"]+)"[^>]*>(.*?)</form>', text, re.S)
-    hidden = dict(re.findall(r'<input[^>]*name="([^"]+)"[^>]*value="([^"]*)"', form[2])) if form else {}
-    action = unescape(form[1]).partition("?")[0] if form else ""
-    return f"{action}?{urlencode(hidden)}" if hidden and urlsplit(action).hostname in HOSTS else None
+    form = text.partition("<form")[2].partition("</form>")[0]
+    action = re.search(r'\baction="([^"<>]{1,300})"', form)
+    hidden = dict(re.findall(r'<input[^<>]{0,100}?name="([^"<>]{1,100})"[^<>]{0,100}?value="([^"<>]{0,300})"', form))
+    address = unescape(action[1]).partition("?")[0] if action else ""
+    try:
+        known = urlsplit(address).hostname in HOSTS
+    except ValueError:
+        return None
+    return f"{address}?{urlencode(hidden)}" if hidden and known else None
 
 
 def file_id(link: str) -> str:
@@ -64,22 +69,3 @@ def download_address(link: str) -> str:
     asked = {"id": file_id(link), "export": "download", "confirm": "t"}
     key = dict(parse_qsl(urlsplit(link).query)).get("resourcekey", "")
     return f"{DOWNLOAD}?{urlencode(asked | ({'resourcekey': key} if key else {}))}"
-
-
-def drive_problem(refused: Refused, page: str) -> Problem:
-    """Google Drive's refusals, each in a sentence."""
-    said = re.sub(r"<[^>]*>|\s+", " ", refused.text).lower()
-    if "quota" in said or "too many users have viewed or downloaded" in said:
-        return Problem(
-            "Too many people have downloaded this file from Google Drive today.",
-            f"Open {page}, choose **Make a copy**, and move the copy to your models folder. Or wait a day.",
-        )
-    if refused.status in (401, 403) or "accounts.google.com" in (refused.store or "") or "you need access" in said:
-        return Problem(
-            "The file on Google Drive is private.",
-            f"Ask its owner to share it ({page}); if it is yours, press **Share** there and choose **Anyone with "
-            "the link**.",
-        )
-    if refused.status == 404:
-        return Problem("The file is no longer on Google Drive.", "Choose another source.")
-    return refused

@@ -1,196 +1,218 @@
-"""Links to Hugging Face: a file, its page, or a repository with one model."""
+"""Links to Hugging Face: a file, its page, or a repository or folder with models."""
 
+import os
 import re
-from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import Any, Final, TypeVar
-from urllib.parse import unquote, urlsplit
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import PurePosixPath
+from typing import Any, Final, NoReturn, TypeVar
+from urllib.parse import parse_qs, quote, unquote, urlsplit
 
-from launcher.core.child_environment import PROXIES, also_look_at
 from launcher.core.problem import Problem
-from launcher.core.retry import retrying
 from launcher.models.catalog import HubFile
-from launcher.models.http import seconds_to_wait
+from launcher.models.http import ask_list, probe
+from launcher.models.identify import OLD_ENDINGS
 from launcher.models.pasted import safe_name
-from launcher.models.remote import Remote, TokenNeeded
+from launcher.models.refusals import HUGGING_FACE
+from launcher.models.remote import Offered, Refused, Remote
 
-HOSTS: Final = ("huggingface.co", "hf.co")
-TOKEN: Final = "HF_TOKEN"  # the secret's name
-TOKEN_PAGE: Final = "https://huggingface.co/settings/tokens/new?canReadGatedRepos=true&tokenType=fineGrained"
-LONGEST_HUB_WAIT: Final = 10.0  # seconds; a hub that asks for more is asked with a token instead
-REPO_TYPES: Final = {"datasets": "dataset", "spaces": "space"}
+HOSTS: Final = ("huggingface.co", "hf.co", "hf-mirror.com")
+REPO_TYPES: Final = {"datasets": "dataset", "spaces": "space", "models": "model"}
+FILE_WORDS: Final = ("blob", "resolve", "raw", "blame", "edit", "commits")
+NEW_ENDINGS: Final = (".safetensors", ".sft", ".ckpt")
+MOST_BUTTONS: Final = 24
+# Parts of a model in the diffusers layout, by their folder, and what a training leaves behind.
+DIFFUSERS: Final = re.compile(
+    r"(^|/)(unet|vae|text_encoder(_\d)?|image_encoder|safety_checker|transformer|prior)/"
+    r"(diffusion_pytorch_|pytorch_)?model\b[^/]*$"
+)
+LEFT_BEHIND: Final = re.compile(r"(^|/)(training_args|optimizer|scheduler|scaler|rng_state|random_states)[^/]*$")
+# Pages that are no repository -> what they are, and what to do there.
+OTHER_PAGES: Final = {
+    "collections": ("a collection of Hugging Face, not to a model.", "Open one of its models and copy that address."),
+    "buckets": ("a bucket on Hugging Face, which is no repository of models.",
+        "Download the file there in your browser, and put it into the models folder on your Google Drive."),
+}  # fmt: skip
+NOT_OWNERS: Final = (
+    *OTHER_PAGES,
+    "api",
+    "blog",
+    "docs",
+    "join",
+    "login",
+    "organizations",
+    "papers",
+    "settings",
+    "tasks",
+)
 T = TypeVar("T")
-
-
-class NoSuchRevision(Problem):
-    """The repository is there, the branch is not."""
 
 
 @dataclass(frozen=True)
 class HubLink:
-    """What a link to Hugging Face asks for: files it may mean, likeliest first, or a repository."""
+    """What a link asks for: `files` or `folders` it may mean, likeliest first. A folder's `filename` is its path, and
+    `name` one of the files in it. `token` is one that stood in the link: it is used, and shown nowhere.
+    """
 
     files: tuple[HubFile, ...] = ()
-    repo: HubFile | None = None  # its file name is what stands behind a #
+    folders: tuple[HubFile, ...] = ()
+    name: str = ""
+    token: str = field(default="", repr=False)
+    page: str = ""  # the first word of the address, of what is neither
 
 
 def detect(link: str) -> HubLink | None:
     parts = urlsplit(link)
     if (parts.hostname or "").removeprefix("www.") not in HOSTS:
         return None
-    first, _, rest = parts.path.lstrip("/").partition("/")
-    repo_type = REPO_TYPES.get(first, "model")
-    path = rest if first in (*REPO_TYPES, "models") else f"{first}/{rest}"
-    match = re.fullmatch(r"([^/]+/[^/]+)/(?:blob|resolve|raw)/(.+)", path)
-    if match:
-        # A branch's name may hold slashes, encoded or not: every cut that can be meant, likeliest first.
-        words = match[2].split("/")
-        cuts = [("/".join(words[:at]), "/".join(words[at:])) for at in range(1, len(words))]
-        cuts.sort(key=lambda cut: not re.fullmatch(r"refs/(?:pr|convert)/[^/]+", cut[0]))
-        named = [(unquote(name), unquote(revision)) for revision, name in cuts if revision and name]
-        return HubLink(tuple(HubFile(unquote(match[1]), *one, repo_type=repo_type) for one in named))
-    match = re.fullmatch(r"([^/]+/[^/]+)(?:/tree/([^?]+?))?/?", path)
-    if match and first not in ("docs", "blog", "settings", "spaces", "papers", "collections"):
-        revision = unquote(match[2] or "main")
-        return HubLink(repo=HubFile(unquote(match[1]), unquote(parts.fragment), revision, repo_type=repo_type))
-    return HubLink()
+    words = parts.path.strip("/").split("/")
+    repo_type = REPO_TYPES.get(words[0])
+    owner, name, *rest = [*(words[1:] if repo_type else words), "", ""]
+    if owner in NOT_OWNERS or not can_be_repository(f"{unquote(owner)}/{unquote(name.partition('@')[0])}"):
+        return HubLink(page=words[0])
+    token = re.search(r"\bhf_\w+", f"{parts.netloc.rpartition('@')[0]} {parts.query}")
+    shown = parse_qs(parts.query).get("show_file_info", [""])[0]
+    meant = HubLink(name=unquote(parts.fragment) or shown, token=token[0] if token else "")
+    name, _, revision = unquote(name).partition("@")  # hf://OWNER/NAME@BRANCH/FILE
+    repo = HubFile(
+        f"{unquote(owner)}/{name.removesuffix('.git')}", "", revision or "main", repo_type=repo_type or "model"
+    )
+    rest = [word for word in rest if word]
+    if len(rest) < 2 and (not rest or rest[0] in ("tree", *FILE_WORDS)):
+        return replace(meant, folders=(repo,))
+    if rest[0] in FILE_WORDS and len(rest) > 2:
+        return replace(meant, files=tuple(cut for cut in cuts(repo, rest[1:]) if cut.filename))
+    if rest[0] in ("tree", *FILE_WORDS):
+        return replace(meant, folders=cuts(repo, rest[1:]))
+    if rest[-1].lower().endswith((*NEW_ENDINGS, *OLD_ENDINGS)):  # as a program writes it
+        return replace(meant, files=(replace(repo, filename=unquote("/".join(rest))),))
+    return HubLink(page=words[0])
+
+
+def can_be_repository(name: str) -> bool:
+    return bool(re.fullmatch(r"[\w.-]{1,96}/[\w.-]{1,96}", name, re.ASCII))
+
+
+def cuts(repo: HubFile, words: list[str]) -> tuple[HubFile, ...]:
+    """A branch's name may hold slashes, encoded or not: every cut into branch and path, likeliest first."""
+    pairs = [("/".join(words[:at]), "/".join(words[at:])) for at in range(1, len(words) + 1)]
+    pairs.sort(key=lambda pair: not re.fullmatch(r"refs/(?:pr|convert)/[^/]+", pair[0]))
+    return tuple(replace(repo, revision=unquote(branch), filename=unquote(path)) for branch, path in pairs)
 
 
 def resolve(wanted: HubLink, token: str) -> Remote:
-    """A file's page, a file, or a repository with one file of weights (or one named behind a #)."""
-    if wanted.repo:
-        return resolve_hub_file(only_model(wanted.repo, token), token)
-    failures: list[Problem] = []
-    for file in wanted.files:
+    """A file's page, a file, or the one file of weights in a repository or folder (or the one that is named)."""
+    token = token or wanted.token
+    if wanted.folders:
+        file = first_there(wanted.folders, lambda folder: only_model(folder, wanted.name, token))
+        return resolve_hub_file(file, token)
+    if wanted.files:
+        return first_there(wanted.files, lambda file: resolve_hub_file(file, token))
+    what, do = OTHER_PAGES.get(wanted.page, ("a page on Hugging Face that is not a model.",
+        "Open **Files and versions** of the model there and copy the link of its file."))  # fmt: skip
+    raise Problem(f"The link leads to {what}", do)
+
+
+def first_there(cuts: Iterable[HubFile], look: Callable[[HubFile], T]) -> T:
+    """What `look` finds at the first of the cuts whose branch is there."""
+    failures: list[Refused] = []
+    for cut in cuts:
         try:
-            return resolve_hub_file(file, token)
-        except NoSuchRevision as problem:
-            failures.append(problem)
-    raise failures[0] if failures else no_model()
+            return look(cut)
+        except Refused as refused:
+            if "revisionnotfound" not in refused.answer.said:
+                raise
+            failures.append(refused)
+    raise failures[0]
 
 
-def only_model(repo: HubFile, token: str) -> HubFile:
-    """The one model file in a repository, or the one that is named."""
-    from huggingface_hub import HfApi
+def endpoint() -> str:
+    """The hub, or the mirror of it that people set for the hub's own client, too."""
+    return os.environ.get("HF_ENDPOINT", "").strip().rstrip("/") or "https://huggingface.co"
 
-    about: dict[str, Any] = {"revision": repo.revision, "repo_type": repo.repo_type, "token": token or False}
-    told = ask_hub(repo, token, lambda: HfApi().repo_info(repo.repo, **about))
-    names = [file.rfilename for file in getattr(told, "siblings", None) or []]
-    weights = [name for name in names if name.lower().endswith((".safetensors", ".ckpt"))]
-    at_top = [name for name in weights if "/" not in name]
-    picked = [repo.filename] if repo.filename in weights else at_top
-    if len(picked) == 1:
-        return replace(repo, filename=picked[0])
-    if not at_top:
-        raise Problem(f"{repo.repo} has no model file that A1111 can use.", f"Look at {repo.page} for another link.")
-    raise Problem(
-        f"{repo.repo} has {len(at_top)} model files: {', '.join(at_top[:8])}.",
-        f"Add # and one of the names to the link, for example {repo.page}#{at_top[0]}.",
+
+def only_model(folder: HubFile, name: str, token: str) -> HubFile:
+    """The one model file in a folder of a repository, or the one that is named. Raises `Problem`, also `Offered`."""
+    address = (
+        f"{endpoint()}/api/{folder.repo_type}s/{folder.repo}/revision/{quote(folder.revision, safe='')}?blobs=true"
+    )
+    told = ask_list(Remote(address, folder.repo, page=folder.page, token=token, place=HUGGING_FACE))
+    sizes = sizes_in(told)
+    if folder.filename in sizes:
+        return folder
+    below = f"{folder.filename.strip('/')}/" if folder.filename else ""
+    there = [path for path in sizes if path.startswith(below)]
+    if not there and below:
+        what = f"{folder.repo} has no folder {below[:-1]}."
+        raise Problem(what, f"Look at {folder.page}/tree/{folder.revision} for its new name.")
+    named = [path for path in there if name and f"/{path}".endswith(f"/{name}")]
+    exact = [path for path in (f"{below}{name}", name) if path in named]
+    models = exact[:1] or named or models_among(there, below)
+    if len(models) == 1 and bool(name) == bool(named):
+        return replace(folder, filename=models[0])
+    if not models:
+        no_model(folder, there)
+    raise Offered(
+        f"{folder.repo} has {f'no file {name}, but ' if name and not named else ''}these model files: "
+        f"{', '.join(models[:8])}{' …' if models[8:] else ''}.",
+        f"Choose one. Its link is the page's with # and its name, for example {folder.page}#{models[0]}.",
+        tuple((label(path, sizes[path]), page_of(replace(folder, filename=path))) for path in models[:MOST_BUTTONS]),
     )
 
 
+def sizes_in(told: Any) -> Mapping[str, int]:
+    """Path -> bytes, 0 where the list does not say, of a repository's files."""
+    siblings = told.get("siblings") if isinstance(told, dict) else None
+    files = [one for one in siblings if isinstance(one, dict)] if isinstance(siblings, list) else []
+    pairs = [(one.get("rfilename"), one.get("size")) for one in files]
+    return {path: size if isinstance(size, int) else 0 for path, size in pairs if isinstance(path, str)}
+
+
+def models_among(paths: list[str], below: str) -> list[str]:
+    """What can be a model: those at the folder's top if there are any of today's kind, else all; one of each stem."""
+    files = [path for path in paths if path.lower().endswith((*NEW_ENDINGS, *OLD_ENDINGS, ".zip"))]
+    files = [path for path in files if not DIFFUSERS.search(path) and not LEFT_BEHIND.search(path)]
+    at_top = [path for path in files if "/" not in path[len(below) :] and path.lower().endswith(NEW_ENDINGS)]
+    found = sorted(at_top or files, key=lambda path: (path.count("/"), not path.endswith(".safetensors"), len(path)))
+    stems: dict[str, str] = {}
+    for path in found:
+        stems.setdefault(str(PurePosixPath(path).with_suffix("")), path)
+    return list(stems.values())
+
+
+def no_model(folder: HubFile, there: list[str]) -> NoReturn:
+    if any(DIFFUSERS.search(path) for path in there):
+        what = f"{folder.repo} has its model only in parts, in the diffusers layout, which AUTOMATIC1111 cannot load."
+        raise Problem(what, "Look for the same model as a single file, for example on Civitai.")
+    what = f"{folder.repo} has no model file that AUTOMATIC1111 can use."
+    raise Problem(what, f"Look at {folder.page} for another link.")
+
+
+def label(path: str, size: int) -> str:
+    return f"{path} ({size / 1e9:.2f} GB)" if size else path
+
+
+def page_of(file: HubFile) -> str:
+    return f"{file.page}/blob/{quote(file.revision, safe='')}/{quote(file.filename)}"
+
+
 def resolve_hub_file(file: HubFile, token: str) -> Remote:
-    """Ask the hub for size and SHA-256 before the first byte.
-
-    Raises `TokenNeeded` where a token would help, else another `Problem`. To the hub a 401 without a code means that
-    there is no such repository, not that a token is wanted (huggingface_hub, utils/_http.py).
-    """
-    from huggingface_hub import get_hf_file_metadata, hf_hub_url  # here: it takes half a second, most starts need none
-
-    def question() -> Any:
-        url = hf_hub_url(file.repo, file.filename, revision=file.revision, repo_type=file.repo_type)
-        return url, get_hf_file_metadata(url, token=token or False, timeout=10)
-
-    url, told = ask_hub(file, token, question)
-    etag = (told.etag or "").strip('"')
-    sha256 = etag if re.fullmatch(r"[0-9a-f]{64}", etag) else ""
-    if (file.sha256 and sha256 and file.sha256 != sha256) or (file.size and told.size and file.size != told.size):
+    """Ask the hub for size and SHA-256 before the first byte. Raises `TokenNeeded` where one may help, or `Problem`."""
+    kept_in = "" if file.repo_type == "model" else f"{file.repo_type}s/"
+    address = f"{endpoint()}/{kept_in}{file.repo}/resolve/{quote(file.revision, safe='')}/{quote(file.filename)}"
+    name = safe_name(file.saved_name)
+    asked = Remote(address, file.filename, page=file.page, token=token, place=HUGGING_FACE, title=file.title)
+    found = probe(asked)
+    sha256, size = found.sha256 or stated_by_etag(found.validator), found.size or file.size
+    if (file.sha256 and sha256 and file.sha256 != sha256) or (file.size and file.size != size):
         raise Problem(
             f"{file.saved_name} at {file.repo} has changed: its size or checksum is different now.",
             "Another source is tried; if there is none, choose another model.",
         )
-    return Remote(
-        url,
-        safe_name(file.saved_name),
-        told.size or file.size,
-        sha256 or file.sha256,
-        file.page,
-        token,
-        title=file.title,
-    )
+    return replace(found, name=name, size=size, sha256=sha256 or file.sha256)
 
 
-def ask_hub(file: HubFile, token: str, question: Callable[[], T]) -> T:
-    """What the hub's client says; where the hub is busy or silent, after a few tries. Raises `Problem`."""
-    try:
-        return retrying(question, seconds_asked)
-    except Exception as error:
-        raise hub_problem(file, error, bool(token)) from error
-
-
-def seconds_asked(error: Exception) -> float | None:
-    """How long to wait before asking again, where that may help: the hub is busy, broken, or silent."""
-    response: Any = getattr(error, "response", None)
-    if response is None:
-        return 0.0 if is_silence(error) else None
-    asked = seconds_to_wait(response.headers)
-    may_pass = response.status_code in (408, 429) or response.status_code >= 500
-    return asked if may_pass and asked <= LONGEST_HUB_WAIT else None
-
-
-def is_silence(error: Exception) -> bool:
-    """True for what the hub's client raises when nobody answers, whichever HTTP library it uses."""
-    return isinstance(error, OSError) or type(error).__module__.partition(".")[0] in ("httpx", "httpx2", "httpcore")
-
-
-def no_model() -> Problem:
-    return Problem(
-        "The link leads to a page on Hugging Face that is not a model.",
-        "Open **Files and versions** there and copy the link of the model file.",
-    )
-
-
-def hub_problem(file: HubFile, error: Exception, with_token: bool) -> Exception:
-    """The hub's refusals, each with its sentence and the page to open. An error that is none of them is given back."""
-    response: Any = getattr(error, "response", None)
-    if isinstance(error, ValueError):  # what cannot be the name of a repository
-        return no_model()
-    if response is None:
-        if not is_silence(error):
-            return error
-        return Problem(
-            f"Hugging Face does not answer ({type(error).__name__}).",
-            "Wait a few minutes and press ▶ again." + also_look_at(("HF_ENDPOINT", "HF_HUB_OFFLINE", *PROXIES)),
-        )
-    status, code = response.status_code, response.headers.get("X-Error-Code", "")
-    said = f"{getattr(error, 'server_message', '') or ''} {error}".lower()
-    busy = ("Hugging Face says that too many requests were made.", "Wait a few minutes and press ▶ again.")
-    if status == 401 and code == "GatedRepo":
-        return TokenNeeded(
-            TOKEN, f"{file.repo} is available only to people who have accepted its conditions.", file.page
-        )
-    if status == 429 and not with_token:
-        why = "Hugging Face gets too many requests from this runtime's address; a token has a limit of its own."
-        return TokenNeeded(TOKEN, why, TOKEN_PAGE, without=busy)
-    if status == 404 and code == "RevisionNotFound":
-        return NoSuchRevision(f"{file.repo} has no branch {file.revision[:40]!r}.", f"Look at {file.page}/tree/main.")
-    meanings = (
-        (status == 429, *busy),
-        (status == 403 and code == "GatedRepo",
-            f"Your Hugging Face account has not accepted the conditions of {file.repo}.",
-            f"Open {file.page}, accept them, and press ▶ again."),
-        (status == 403 and "fine-grained" in said,
-            "Your Hugging Face token does not have permission to read gated repositories.",
-            f"Make one with that permission at {TOKEN_PAGE}, save it as the Colab secret {TOKEN}, and press ▶ again."),
-        (status == 401 and "invalid credentials" in said,
-            "Hugging Face does not know your token: it is mistyped or was deleted.",
-            f"Make a new one at {TOKEN_PAGE}, save it as the Colab secret {TOKEN}, and press ▶ again."),
-        (status in (401, 404) and code in ("RepoNotFound", ""),
-            f"{file.repo} is gone from Hugging Face, or private.",
-            f"Look at {file.page}; if it is gone, choose another model."),
-        (status == 404,
-            f"{file.filename} is not in {file.repo} any more.",
-            f"Look at {file.page}/tree/main for its new name, or choose another model."),
-        (True, f"Hugging Face has a problem of its own (HTTP {status}).", "Wait a few minutes and press ▶ again."),
-    )  # fmt: skip
-    return next(Problem(what, do) for applies, what, do in meanings if applies)
+def stated_by_etag(etag: str) -> str:
+    """The hub's ETag of a large file is its SHA-256."""
+    plain = etag.strip('"')
+    return plain if re.fullmatch(r"[0-9a-f]{64}", plain) else ""

@@ -65,7 +65,7 @@ for script in sorted(data.glob("extensions/*/scripts/*.py")):
         report(f"Error loading script: {script.name}")
 
 CLIP = ("vocab.json", "merges.txt", "special_tokens_map.json", "tokenizer_config.json", "config.json")
-loaded = {"checkpoint": ""}
+loaded = {"checkpoint": os.environ.get("STAND_IN_CHECKPOINT", "")}  # without a launch there is none to load
 
 
 def checkpoints() -> list[str]:
@@ -137,6 +137,12 @@ def safetensors_header(path: Path) -> dict:
 MOST_PIXELS = 2048 * 2048  # that its "card" takes
 
 
+def next_number(folder: Path) -> int:
+    """As modules/images.py counts: on from the highest number that a name in the folder begins with."""
+    numbers = [path.name.split("-")[0] for path in folder.iterdir()]
+    return max((int(number) for number in numbers if number.isdigit()), default=-1) + 1
+
+
 def paint(prompt: str, steps: int = 1, pixels: int = 0) -> Image.Image:
     """One image where the settings say, with its infotext, as the real one writes it."""
     if not loaded["checkpoint"]:
@@ -155,7 +161,7 @@ def paint(prompt: str, steps: int = 1, pixels: int = 0) -> Image.Image:
     folder.mkdir(parents=True, exist_ok=True)
     info = PngImagePlugin.PngInfo()
     info.add_text("parameters", f"{prompt}\nSteps: 1, Seed: {seed}, Model: {loaded['checkpoint']}")
-    image.save(folder / f"{len(list(folder.iterdir())):05}-{seed}.png", pnginfo=info)
+    image.save(folder / f"{next_number(folder):05}-{seed}.png", pnginfo=info)
     print(f"\rTotal progress: 100%|██████████| {steps}/{steps} [00:00<00:00, 14.30it/s]", flush=True)
     return image
 

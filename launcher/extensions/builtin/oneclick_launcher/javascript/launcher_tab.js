@@ -1,4 +1,4 @@
-// The frame has the page only while the tab is shown: a browser has six connections a host, and the page keeps one.
+// The frame has the page only while the tab is shown: nobody asks for what nobody sees.
 onUiLoaded(() => {
     const frame = gradioApp().querySelector("#oneclick_frame");
     let shown = false;

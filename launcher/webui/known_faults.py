@@ -7,7 +7,7 @@ from launcher.core.remedies import MORE_RAM, NEW_MACHINE, WITH_A_CARD
 
 
 @dataclass(frozen=True)
-class Meaning:
+class KnownFault:
     """One known failure. `pattern` is searched in what was printed; {file} is the model file that was read last, {why}
     the error's own words, the other names are groups of the pattern.
     """
@@ -22,28 +22,28 @@ class Meaning:
 
 
 PRESS_RESTART: Final = "press **Restart the web UI**"
-RAM: Final = Meaning(
+RAM: Final = KnownFault(
     r"\^C\s*\Z|DefaultCPUAllocator|^MemoryError|Cannot allocate memory",
     "The runtime ran out of memory (RAM), which ended the web UI.",
     f"Use a smaller model, or {MORE_RAM}, and press ▶ again.",
 )
-BUS_ERROR: Final = Meaning(
+BUS_ERROR: Final = KnownFault(
     r"Fatal Python error: Bus error",
     "The file {file} could not be read to its end: Google Drive broke off.",
     "Wait a minute and press ▶ again. If it happens again, Google has locked the file for up to a day: make a copy of "
     "it on Google Drive and use the copy.",
 )
-PORT_TAKEN: Final = Meaning(
+PORT_TAKEN: Final = KnownFault(
     r"Cannot find empty port|address already in use",
     "The port the web UI wanted was taken by another program.",
     "Press ▶ again to use another port.",
 )
-DRIVE_GONE: Final = Meaning(
+DRIVE_GONE: Final = KnownFault(
     r"Errno 10[37]|Transport endpoint is not connected",
     "Google Drive was disconnected.",
     "Press ▶ again to connect it.",
 )
-DISK_FULL: Final = Meaning(
+DISK_FULL: Final = KnownFault(
     r"No space left on device|Errno 28",
     "The disk is full.",
     "Free some space (empty Google Drive's trash too) and press ▶ again.",
@@ -67,24 +67,24 @@ NO_CARD: Final = (
 
 # Why it ended, by its traceback or its last lines; the first that fits.
 ENDS: Final = (
-    Meaning(
+    KnownFault(
         r"numpy\.dtype size changed|numpy\.core\.multiarray failed to import",
         "An extension changed numpy, and the web UI's other packages cannot work with that.",
         f"To have the right packages again, {NEW_MACHINE}, and press ▶.",
         by_extension=True,
     ),
-    Meaning(
+    KnownFault(
         r"CUDA out of memory|OutOfMemoryError",
         "The graphics card ran out of memory.",
         "Make the image smaller, or set the batch size to 1. If that is not enough, write --medvram into "
         "**extra_arguments** and press ▶ again.",
     ),
-    Meaning(
+    KnownFault(
         DAMAGED_MODEL,
         "A model file is damaged: it is cut off, or a web page saved under a model's name.",
         "Delete the file {file} from the models folder on Google Drive, and press ▶ again.",
     ),
-    Meaning(
+    KnownFault(
         COULD_BE_CODE,
         "A1111 refused a model file because it could contain code.",
         "Use the .safetensors file of the same model.",
@@ -93,24 +93,24 @@ ENDS: Final = (
     DISK_FULL,
     DRIVE_GONE,
     BUS_ERROR,
-    Meaning(
+    KnownFault(
         r"Errno 5\b|Input/output error",
         "Google Drive answered with an error. It does that when it is busy, or when a folder has thousands of files.",
         "Wait a minute and press ▶ again. If it happens again, move some of the folder's files into new folders.",
     ),
-    Meaning(
+    KnownFault(
         r"unrecognized arguments?: (?P<name>.+)",
         "The web UI does not know the argument {name}.",
         "Remove it from the field **extra_arguments** and press ▶ again.",
     ),
-    Meaning(
+    KnownFault(
         # A1111's own "Warning: caught exception 'Found no NVIDIA driver …', memory monitor disabled" is harmless.
         rf"^(RuntimeError|AssertionError): .*({NO_CARD})",
         "There is no graphics card in this runtime that the web UI can use.",
         f"To have one, {WITH_A_CARD}, and press ▶ again.",
         unless_extension=True,
     ),
-    Meaning(
+    KnownFault(
         r"^(ModuleNotFoundError|ImportError): (?P<name>.+)",
         "A part of the web UI's Python is missing ({name}).",
         f"Press ▶ again. If it happens again, {NEW_MACHINE}, and press ▶.",
@@ -121,123 +121,125 @@ ENDS: Final = (
 )
 
 ANOTHER: Final = "Use another model: one of those offered here, or any that you add."
+# What is kept of the hub's is thrown away at the next start (`launch.start`): then it is downloaded anew.
+DAMAGED_WORDS: Final = KnownFault(
+    r"tokenization_\w+\.py|vocab\.json|merges\.txt",
+    "The list of words that every model needs (vocab.json) is damaged, so no model can be loaded.",
+    f"To have it downloaded anew, {PRESS_RESTART}.",
+)
 # Why a model does not load, after which A1111 goes on without one; the first that fits. No image can be painted.
 NOT_LOADED: Final = (
-    Meaning(
-        r"tokenization_\w+\.py|vocab\.json|merges\.txt",
-        "The list of words that every model needs (vocab.json) is damaged, so no model can be loaded.",
-        f"To have it downloaded anew, {PRESS_RESTART}.",
-    ),
-    Meaning(
+    DAMAGED_WORDS,
+    KnownFault(
         COULD_BE_CODE,
         "A1111 refused the model {file} because it could contain code.",
         f"Use the .safetensors file of the same model. {ANOTHER}",
         another=True,
     ),
-    Meaning(
+    KnownFault(
         r"CUDA out of memory|OutOfMemoryError",
         "The model {file} does not fit: the graphics card's memory is full.",
         f"To make it fit, {{flag}} and {PRESS_RESTART}. {ANOTHER}",
         another=True,
     ),
-    Meaning(
+    KnownFault(
         rf"{RAM.pattern}|can't allocate memory",
         "The model {file} does not fit into the runtime's memory (RAM).",
         f"Use a smaller model, or {MORE_RAM}. {ANOTHER}",
         another=True,
     ),
-    Meaning(
+    KnownFault(
         r"Errno 5\b|Input/output error",
         "Google Drive gave an error while the model {file} was read. It does that when it is busy, and for up to a day "
         "when a file was downloaded too often.",
         f"Wait a minute and {PRESS_RESTART}. If it happens again, make a copy of it on Google Drive and use that.",
         another=True,
     ),
-    Meaning(DRIVE_GONE.pattern, DRIVE_GONE.what, f"Once it is connected again, {PRESS_RESTART}."),
-    Meaning(
+    KnownFault(DRIVE_GONE.pattern, DRIVE_GONE.what, f"Once it is connected again, {PRESS_RESTART}."),
+    KnownFault(
         DAMAGED_MODEL,
         "The model {file} is damaged: it is cut off, or a web page saved under a model's name.",
         f"Delete it from your models folder and add it again. {ANOTHER}",
         another=True,
     ),
-    Meaning(
+    KnownFault(
         r"VAE .*doesn't exist: .*?(?P<name>[^/\n]+)$",
         "The VAE {name} is not there, and the model cannot be loaded without it.",
         f"Remove it from the field **extra_arguments**, or add the file, and {PRESS_RESTART}.",
     ),
-    Meaning(
+    KnownFault(
         r"No checkpoints found",
         "There is no model in your folder.",
         "Add one: type its name or paste its link, or use the one offered here.",
         another=True,
     ),
-    Meaning(
+    KnownFault(
         r"size mismatch|in loading state_dict|shapes cannot be multiplied|copy out of meta tensor",
         "The parts of the model {file} do not fit together: it may be merged of two kinds, or of a kind that A1111 "
         "does not know.",
         ANOTHER,
         another=True,
     ),
-    Meaning(
+    KnownFault(
         CARD_TOO_OLD,
         "The graphics card is too old for this version of the web UI.",
         f"To have a newer one, {WITH_A_CARD}, and press ▶ again.",
     ),
-    Meaning(
+    KnownFault(
         f"{NO_CARD}|{CARD_LOST}",
         "The graphics card failed while the model {file} was loaded ({why}).",
         f"To use it anew, {PRESS_RESTART}. If it happens again, {NEW_MACHINE}, and press ▶.",
     ),
-    Meaning(r"", "The model {file} could not be loaded ({why}).", ANOTHER, another=True),
+    KnownFault(r"", "The model {file} could not be loaded ({why}).", ANOTHER, another=True),
 )
 
 # Why an image was not painted; the first that fits. What is not here is said by the web UI's own page only.
 NOT_PAINTED: Final = (
-    Meaning(
+    KnownFault(
         r"out of memory\. Tried to allocate (?P<wanted>[\d.]+ \w+).*?total capacity of (?P<whole>[\d.]+ \w+)",
         "The graphics card's memory ({whole}) was not enough for the last image{size}: it wanted {wanted} more.",
         "{smaller} If that is not enough: {flag}, and press **Restart the web UI**.",
     ),
-    Meaning(
+    KnownFault(
         r"CUDA out of memory|OutOfMemoryError|CUBLAS_STATUS_ALLOC_FAILED",
         "The graphics card's memory was not enough for the last image{size}.",
         "{smaller} If that is not enough: {flag}, and press **Restart the web UI**.",
     ),
-    Meaning(
+    KnownFault(
         rf"{RAM.pattern}|can't allocate memory",
         "The runtime's memory (RAM) was not enough for the last image{size}.",
         "{smaller}",
     ),
-    Meaning(
+    KnownFault(
         r"A tensor with NaNs was produced in VAE",
         "The last image came out empty: its numbers were too large for the model's VAE.",
         f"Write --no-half-vae into **extra_arguments** and {PRESS_RESTART}.",
     ),
-    Meaning(
+    KnownFault(
         r"A tensor with NaNs was produced",
         "The last image came out empty: its numbers were too large for this model.",
         "In the web UI, switch on **Settings → Stable Diffusion → Upcast cross attention layer to float32**; if that "
         f"does not help, write --no-half into **extra_arguments** and {PRESS_RESTART}.",
     ),
-    Meaning(
+    KnownFault(
         r"shapes cannot be multiplied|size of tensor a .* must match the size of tensor b",
         "The last image needed parts that do not fit the model: a LoRA, an embedding or a ControlNet of another kind.",
         "Take it out of the prompt, or choose a model of the same kind.",
     ),
     DISK_FULL,
-    Meaning(
+    KnownFault(
         r"not implemented for 'Half'",
         "The web UI computes on the processor, which cannot work with half-precision numbers.",
         f"Write --no-half into **extra_arguments** and {PRESS_RESTART}.",
         paints=False,
     ),
-    Meaning(
+    KnownFault(
         CARD_TOO_OLD,
         "The graphics card is too old for this version of the web UI.",
         f"To have a newer one, {WITH_A_CARD}, and press ▶ again.",
         paints=False,
     ),
-    Meaning(
+    KnownFault(
         f"{NO_CARD}|{CARD_LOST}",
         "The graphics card failed ({why}).",
         f"To use it anew, {PRESS_RESTART}. If it happens again, {NEW_MACHINE}, and press ▶.",

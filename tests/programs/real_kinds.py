@@ -1,0 +1,104 @@
+"""One file of each kind, added by its link, as the real A1111 lists them: under the very names that Add said.
+
+    python -m tests.programs.real_kinds --upstreams DIR --home DIR
+
+Their names and folders are made so that A1111 would hide them or take them for something else, were they put there as
+they are called. The web UI is restarted once, for A1111 looks for upscalers only as it starts.
+"""
+
+import argparse
+import contextlib
+import json
+import os
+import re
+import sys
+from pathlib import Path
+
+from tests.models.old_files import SOUND, UPSCALER, zipped
+from tests.models.test_archive import zipped_files
+from tests.models.test_companions import SDXL_PREDICTS_V
+from tests.models.test_identify import tensors
+from tests.programs.real import REAL_LINK, RealWorld, press_restart, random_weights
+from tests.programs.real_models import ENCODER, LORA, Api, put
+from tests.world.kernel import Kernel, cell_source
+
+WORD = tensors({"emb_params": (2, 768)}, "F32", 4)
+# OWNER/NAME/FILE at the hub -> its content, and the list of A1111's in which it must be.
+FILES = {
+    "own/paint/painter.vae.safetensors": (random_weights(), "checkpoints"),
+    "own/noob/noob-vpred.safetensors": (SDXL_PREDICTS_V, "checkpoints"),
+    "own/nice-style/pytorch_lora_weights.safetensors": (tensors(LORA), "LoRAs"),
+    "own/hidden/style.safetensors": (tensors(LORA | {"more.alpha": ()}), "LoRAs"),
+    "own/colours/diffusion_pytorch_model.safetensors": (tensors(ENCODER), "VAEs"),
+    "own/cat-toy/learned_embeds.safetensors": (WORD, "embeddings"),
+    "own/words/words.zip": (zipped_files({"bad hands.safetensors": WORD, "easy.safetensors": WORD}), "embeddings"),
+    "own/large/large.bin": (zipped(UPSCALER), "upscalers"),
+    "own/hyper/hyper.pt": (SOUND["hypernetwork"][0], "hypernetworks"),
+}
+THERE = {"asd1111/stable-diffusion-webui/models/Lora/Pony/style.safetensors": tensors(LORA)}
+
+
+def lists(api: Api) -> dict[str, list[str]]:
+    """What A1111 lists of each kind."""
+    more = {
+        "upscalers": [one["name"] for one in api.get("upscalers")],
+        "hypernetworks": [one["name"] for one in api.get("hypernetworks")],
+    }
+    return api.lists() | more
+
+
+def said(text: str) -> list[str]:
+    """The files' names, as the rows of Add say them."""
+    return re.findall(r"(?m)^✓ .*: ([^:]+): choose it in the web UI", text)
+
+
+def check(found: dict[str, list[str]], names: list[str], kept: Path) -> None:
+    print("said:", names, json.dumps(found, indent=2), flush=True)
+    assert len(names) == len(FILES), names
+    for name, (link, (_, which)) in zip(names, FILES.items(), strict=True):
+        listed = {name, Path(name).stem} & {*found[which]}
+        print(f"{link} -> {name}: {which}: {', '.join(listed) or 'NOT LISTED'}", flush=True)
+        assert listed, name
+    assert {"bad hands", "easy"} <= {*found["embeddings"]}
+    assert {"style", "nice-style"} <= {*found["LoRAs"]}
+    assert (kept / "models/Stable-diffusion/noob-vpred.yaml").exists()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--upstreams", type=Path, required=True)
+    parser.add_argument("--home", type=Path, required=True)
+    parser.add_argument("--python", default=str(Path(__file__).resolve().parents[2] / ".venv-colab" / "bin" / "python"))
+    options = parser.parse_args()
+    home = options.home.resolve()
+    put(home / "drive", THERE)
+    kept = home / "drive" / "asd1111" / "stable-diffusion-webui"
+    with contextlib.closing(RealWorld(home / "outside", options.upstreams.resolve())) as world:
+        for path, (content, _) in FILES.items():
+            owner, name, file = path.split("/")
+            world.hub.add(f"{owner}/{name}", file, content)
+        kernel = Kernel(options.python, {**os.environ, **world.environment(home), "ONECLICK_PANEL": "text"}, home)
+        try:
+            form = {"checkpoint": REAL_LINK, "link": "gradio", "extra_arguments": "--disable-nan-check", "api": True}
+            cell = kernel.start(cell_source("launch", **form))
+            kernel.wait(lambda: "Ready after" in kernel.text or cell in kernel.idle, 1500, "the web UI")
+            print(kernel.text, flush=True)
+            if "Ready after" not in kernel.text:
+                sys.exit("it did not start")
+            url, password = re.findall(r"^(?:Link|Password): (.+)$", kernel.text, re.MULTILINE)
+            kernel.interrupt()
+            kernel.wait_done(cell, 60)
+            links = [f"https://huggingface.co/{'/blob/main/'.join(path.rsplit('/', 1))}" for path in FILES]
+            kernel.run(cell_source("add-model", what=" ".join(links)), 300)
+            told = kernel.text.partition("Ready after")[2]
+            print(told, flush=True)
+            press_restart(home / "machine" / "session", 900)
+            check(lists(Api(url, password)), said(told), kept)
+        finally:
+            kernel.interrupt()
+            kernel.run(cell_source("stop"), timeout=120)
+            kernel.shutdown()
+
+
+if __name__ == "__main__":
+    main()
