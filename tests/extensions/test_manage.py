@@ -510,8 +510,8 @@ def test_an_extension_added_while_it_runs_counts_after_the_offered_restart_and_w
     kernel.run(cell_source("add-extension", what="https://github.com/person/mapper"), 60)
     cell = kernel.start(cell_source("launch", checkpoint=MODEL_LINK))
     wait_ready(kernel)
-    loaded = r"The web UI has loaded \S+/mapper/scripts/libcudnn\.so\.8, which is not the CUDA library"
-    assert re.search(loaded, html.unescape(kernel.html()))
+    facts = request(Session(place.session).page_socket, "GET", "/status")[1]["facts"]
+    assert "mapper/scripts/libcudnn.so.8" in dict(facts)["CUDA libraries from elsewhere"]
     kernel.interrupt()
     kernel.wait_done(cell, 60)
     before = set(kernel.widgets)
@@ -526,7 +526,6 @@ def test_an_extension_added_while_it_runs_counts_after_the_offered_restart_and_w
     kernel.wait(lambda: place.pid("webui") not in (0, webui), 60, "the restart")
     kernel.wait(lambda: "Extension sd-nice loaded" in (place.session / "webui.log").read_text(), 60, "the extension")
     wait(lambda: changed not in notices(place), 10, "the end of the notice: it has taken effect")
-    wait(lambda: "libcudnn" not in " ".join(notices(place)), 30, "the end of the notice on the other cuDNN")
     kernel.widgets.clear()
     kernel.run(cell_source("add-extension", action="update all"), 60)
     assert "everything is up to date" in kernel.html()
