@@ -79,6 +79,8 @@ def restore_file(drive_dir: Path, data: Path, name: str, known: object) -> bool:
     """Bring one, unless it is here already, or large. Raises `Damaged`, `OSError`, and `Problem` for a name that leads
     elsewhere.
     """
+    if (data / name).is_symlink():  # to Drive, or within the hub's cache: it is here
+        return False
     source, target = drive_dir / name, joined(data, name)
     info = source.stat()
     if info.st_size > COMES_BACK or (target.exists() and target.stat().st_mtime >= info.st_mtime - 1):

@@ -199,6 +199,14 @@ def test_with_one_damaged_list_the_interrogator_fetches_all_its_lists_anew(perso
     assert (person.drive / "interrogate/mediums.txt").read_text() == "new mediums\n"
 
 
+def test_a_link_of_the_machine_to_a_file_on_drive_stays(person: Person) -> None:
+    link = person.sync.data / "embeddings" / "e.pt"
+    link.parent.mkdir()
+    link.symlink_to(person.drive / "embeddings" / "e.pt")
+    person.sync.restore()
+    assert (link.is_symlink(), person.said) == (True, [])
+
+
 @pytest.mark.parametrize("name", ("embeddings/a\nb.pt", "embeddings/\x1b[2J.pt"))
 def test_a_name_that_no_file_should_have_is_left_out_and_said(person: Person, name: str) -> None:
     (person.drive / name).write_text("x")
