@@ -377,7 +377,7 @@ def test_at_a_conflict_that_nobody_can_answer_what_runs_is_kept_and_the_cell_fai
 
 def test_a_launch_right_after_a_stop_has_the_environment_of_who_pressed_it(place: Place, kernels: Kernels) -> None:
     """The service lives on for some seconds after Stop, and whoever presses ▶ then meets the one of before."""
-    dead = {"HF_ENDPOINT": "http://127.0.0.1:9", "HF_HUB_OFFLINE": "1", "HTTPS_PROXY": "http://127.0.0.1:9"}
+    dead = {"HF_ENDPOINT": "http://127.0.0.1:9", "HF_HUB_OFFLINE": "1", "http_proxy": "http://127.0.0.1:9"}
     before = kernels(COLAB_PYTHON, place.environment | dead, place.machine)
     before.run(cell_source("launch", **WITHOUT_TUNNEL), 120)
     assert "HF_ENDPOINT" in wait_problem(before)
@@ -387,4 +387,4 @@ def test_a_launch_right_after_a_stop_has_the_environment_of_who_pressed_it(place
     assert place.pid("service") == service, "this is about the one that lives on"
     environment = psutil.Process(place.pid("webui")).environ()
     assert environment.get("HF_ENDPOINT") == place.environment["HF_ENDPOINT"]
-    assert not {"HF_HUB_OFFLINE", "HTTPS_PROXY"} & environment.keys()
+    assert not {"HF_HUB_OFFLINE", "http_proxy"} & environment.keys()
