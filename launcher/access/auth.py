@@ -7,6 +7,7 @@ out.
 import base64
 import hashlib
 import hmac
+import re
 import secrets
 import time
 from dataclasses import asdict, dataclass
@@ -26,6 +27,11 @@ LETTERS: Final = "abcdefghjkmnpqrstuvwxyz23456789"  # without 0 o 1 l i, which l
 PASSWORD_GROUPS: Final = 7  # of 4 letters: 28 * log2(31) = 138 bits
 TICKET_LIFE: Final = 600.0  # seconds
 SAME_SITE: Final = ("same-origin", "none")  # Sec-Fetch-Site of this very address, and of what a person typed
+# Colab's own link comes by servers of Colab, which call this machine by another name (facts: prod.colab.dev, 2026).
+COLABS_HOSTS: Final = re.compile(r"[\w.-]+\.(?:colab\.dev|googleusercontent\.com)")
+# Programs that are a page of their own and have the password: where their pages come from, beside schemes that no site
+# has (tauri://localhost, app://., file://). Tauri 2 on Windows and Android, and Capacitor on Android and iOS.
+PROGRAMS_PAGES: Final = re.compile(r"(?!https?://)[a-z][a-z0-9+.-]*://.*|https?://(?:tauri\.localhost|localhost)")
 
 
 @dataclass(frozen=True)
@@ -55,24 +61,26 @@ class Login:
         return self._signed("cookie", "")
 
     def is_right(self, user: str, password: str) -> bool:
-        """Compare in constant time. Spaces around, capitals and missing dashes do not matter."""
-        plain = password.strip().lower().replace("-", "").replace(" ", "")
+        """Compare in constant time. Only letters and digits count: copies have blanks and dashes of many kinds."""
+        plain, name = (re.sub(r"[^a-z0-9]", "", text.lower()) for text in (password, user))
         right = same(plain, self.password.replace("-", ""))
-        return same(user.strip().lower(), USER) and right
+        return same(name, USER) and right
 
     def knows(self, request: "web.BaseRequest") -> bool:
-        """Whether the request carries this launch's cookie, or user and password as HTTP Basic.
+        """Whether the request carries this launch's cookie, or user and password as HTTP Basic."""
+        return self.has_cookie(request) or self.has_basic(request)
 
-        Another site under the same domain may have set cookies of the same name: any that fits counts.
-        """
+    def has_cookie(self, request: "web.BaseRequest") -> bool:
+        """Another site under the same domain may have set cookies of the same name: any that fits counts."""
         cookies = [c.strip().partition("=") for c in ";".join(request.headers.getall("Cookie", [])).split(";")]
-        if any([same(value, self.cookie) for name, _, value in cookies if name == COOKIE]):
-            return True
-        kind, _, value = request.headers.get("Authorization", "").partition(" ")
-        if kind.lower() != "basic":
+        return any([same(value, self.cookie) for name, _, value in cookies if name == COOKIE])
+
+    def has_basic(self, request: "web.BaseRequest") -> bool:
+        said = request.headers.get("Authorization", "").split(None, 1)
+        if len(said) != 2 or said[0].lower() != "basic":
             return False
         try:
-            user, _, password = base64.b64decode(value, validate=True).decode().partition(":")
+            user, _, password = base64.b64decode(said[1], validate=True).decode().partition(":")
         except ValueError:
             return False
         return self.is_right(user, password)
@@ -102,13 +110,36 @@ def is_cross_site(request: "web.BaseRequest") -> bool:
     The host names that lead here are not known (Colab's own link passes through servers of Colab), so `Host` itself is
     not judged: a browser has a cookie only for the host that gave it.
     """
-    site, origin = request.headers.get("Sec-Fetch-Site", ""), request.headers.get("Origin", "")
-    hosts = (request.headers.get("Host"), request.headers.get("X-Forwarded-Host"))
-    if site in SAME_SITE or (origin and origin.partition("://")[2] in hosts):
+    site, origin = site_of(request), request.headers.get("Origin", "")
+    if site == "same-origin" or (origin and site in ("", "none") and is_own_host(request, origin)):
         return False
     if request.method in ("GET", "HEAD", "OPTIONS") and "Upgrade" not in request.headers:
-        return bool(site) and not (
+        return site not in ("", "none") and not (
             request.headers.get("Sec-Fetch-Mode") == "navigate"
             and request.headers.get("Sec-Fetch-Dest", "document") == "document"
         )
-    return bool(site or origin)
+    return bool(origin) or site not in ("", "none")
+
+
+def site_of(request: "web.BaseRequest") -> str:
+    """The request's Sec-Fetch-Site; "" of browsers without (Safari before 16.4). Two of them are no browser's."""
+    said = request.headers.getall("Sec-Fetch-Site", [])
+    return ("", *said)[-1] if len(said) < 2 else "cross-site"
+
+
+def is_own_host(request: "web.BaseRequest", address: str) -> bool:
+    """Whether an address of a page (Origin, Referer) is of the host that was asked for."""
+    host, forwarded = request.headers.get("Host"), request.headers.get("X-Forwarded-Host", "")
+    return address.partition("://")[2].partition("/")[0] in (host, COLABS_HOSTS.fullmatch(forwarded) and forwarded)
+
+
+def is_own_page(request: "web.BaseRequest") -> bool:
+    """Whether a page of ours made the browser ask for it: then it is no program, whatever it asks for."""
+    if site := site_of(request):
+        return site in SAME_SITE
+    return any(is_own_host(request, request.headers.get(name, "")) for name in ("Origin", "Referer"))
+
+
+def is_program(request: "web.BaseRequest") -> bool:
+    """Whether a program's own page asks: with the password in the request, it is no other website."""
+    return PROGRAMS_PAGES.fullmatch(request.headers.get("Origin", "")) is not None

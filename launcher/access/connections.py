@@ -95,7 +95,7 @@ class Connection(web.RequestHandler):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        if not self.whole and self in self.server.unauthenticated:
+        if self in self.server.unauthenticated:
             if self._received > HEAD_LIMIT:
                 self.drop()
                 return

@@ -5,11 +5,13 @@
 const own = location.pathname === "/oneclick/";
 const main = document.querySelector("main");
 const answer = document.getElementById("answer");
+const AWAY = "The launcher does not answer. Try again in a moment.";
+const OFF = "Everything is off, and so is this link. Press ▶ in the notebook to start again.";
 const opened = {}; // what a person has folded or unfolded
 const now = () => document.getElementById("now").dataset;
 const busy = () => /^(re)?starting$/.test(now().state);
 const typing = () => [...document.querySelectorAll("textarea")].some((text) => text.value);
-let went = busy(), held = false;
+let went = busy(), held = false, lost = false;
 document.body.classList.toggle("framed", top !== self); // the web UI, which it would open, is around it
 
 addEventListener("pointerdown", () => { held = true; });
@@ -30,15 +32,23 @@ function put(old, made) {
     for (const part of before.values()) part.remove();
 }
 
+function say(text, is_lost = false) {
+    answer.textContent = text;
+    lost = is_lost;
+}
+
 async function draw(anew) {
     let response;
     try {
         const address = own && !anew ? `?after=${encodeURIComponent(now().version)}` : location.href;
         response = await fetch(address, {headers: {Accept: "text/html"}});
     } catch {
-        return;
+        response = {status: 502};
     }
     if (own ? response.status === 401 : response.status < 500) return location.reload();
+    const away = response.status >= 400 && (own || response.status !== 503);
+    if (away) return say(now().state === "stopping" ? OFF : AWAY, true);
+    if (lost) say("");
     if (response.status === 204) return; // nothing has changed
     const text = await response.text();
     const made = new DOMParser().parseFromString(text, "text/html").querySelector("main");
@@ -57,7 +67,7 @@ document.addEventListener("click", async (event) => {
     const source = document.querySelector(copy.dataset.copy);
     getSelection().selectAllChildren(source);
     if (!document.execCommand("copy")) await navigator.clipboard.writeText(source.textContent);
-    answer.textContent = "Copied.";
+    say("Copied.");
 });
 
 // Fields that are as they were are not sent.
@@ -75,14 +85,14 @@ document.addEventListener("submit", async (event) => {
     event.preventDefault();
     const form = event.target, {path, method, confirm: question} = form.dataset;
     if (question && !confirm(question)) return;
-    answer.textContent = "";
+    say("");
     try {
         const headers = {"Content-Type": "application/json", "X-Oneclick": "1"};
         const response = await fetch(`/oneclick/api${path}`, {method, headers, body: asked(form)});
         if (response.ok) form.reset();
-        else answer.textContent = (await response.json()).what;
+        else say((await response.json()).what);
     } catch {
-        answer.textContent = "The launcher does not answer. Try again in a moment.";
+        say(AWAY);
     }
     await draw(true);
 });

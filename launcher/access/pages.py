@@ -90,12 +90,12 @@ def login_page(message: str = "", own: bool = False) -> str:
     )
 
 
-def ticket_page() -> str:
-    """Sends the ticket by itself. A chat's preview of the link only reads this page, which uses nothing up."""
+def ticket_page(*, by_itself: bool) -> str:
+    """Sends the ticket `by_itself`, or by a press. What only reads this page, as a chat's preview, uses nothing up."""
     return page(
         "Your image generator",
         '<h1>Your image generator</h1><form method="post"><button>Open the web UI</button></form>'
-        f"<script>{TICKET_SCRIPT}</script>",
+        + (f"<script>{TICKET_SCRIPT}</script>" if by_itself else ""),
     )
 
 

@@ -18,13 +18,13 @@ from urllib.parse import parse_qs
 from aiohttp import web, web_response
 from yarl import URL
 
-from launcher.access.auth import COOKIE, SAME_SITE, Login, is_cross_site
+from launcher.access.auth import Login, is_cross_site, is_own_page, is_program, site_of
 from launcher.access.connections import Connection, Server, ShortLog, read_body
 from launcher.access.images import write_zip
 from launcher.access.newest_images import MOST_AS_IT_IS, NewestImages, small_copy
 from launcher.access.pages import OWN_PAGES, PAGE_HEADERS, login_page, status_page, ticket_page
 from launcher.access.service_api import ServiceApi
-from launcher.access.upstream import NotReady, Upstream, is_api
+from launcher.access.upstream import COOKIE_WANTED, NotReady, Upstream, is_api, set_cookie
 from launcher.core.process import PACKAGE
 from launcher.core.session import Session, read_object
 from launcher.ui.style import STYLE
@@ -72,9 +72,15 @@ class AuthProxy:
         # A path of another kind is another host's address, or "*": this is no open proxy.
         if request.raw_path.startswith("/") and self.login.knows(request):
             request.protocol.mark_logged_in()
-            if cross_site:
+            by_cookie = self.login.has_cookie(request)
+            if cross_site and (by_cookie or not is_program(request)):
                 return web.Response(status=403, text="This request comes from another website.\n")
-            return await self.for_logged_in(request)
+            if not by_cookie and wants_html(request):  # what the page asks for then has no password in its address
+                request[COOKIE_WANTED] = self.login.cookie
+            response = await self.for_logged_in(request)
+            if COOKIE_WANTED in request and isinstance(response, web.Response) and not response.prepared:
+                self.with_cookie(response)
+            return response
         form = await read_form(request) if sends_a_login(request) else None
         await self.server.wait_turn(request.protocol)
         if cross_site and request.method == "POST":
@@ -117,7 +123,9 @@ class AuthProxy:
         if end <= now or ticket in self.used_tickets:
             return turn_away(request, USED)
         if request.method == "GET":
-            return html_response(ticket_page())
+            # By itself where a page led here, as the notebook's does: a program that looks at links in mails has none.
+            led_here = site_of(request) not in ("", "none") or "Referer" in request.headers
+            return html_response(ticket_page(by_itself=led_here))
         self.used_tickets[ticket] = end
         return self.let_in()
 
@@ -127,7 +135,7 @@ class AuthProxy:
 
     def with_cookie(self, response: web.Response) -> web.Response:
         """The cookie ends with the browser's session or the launch."""
-        response.set_cookie(COOKIE, self.login.cookie, httponly=True, secure=True, samesite="Lax", path="/")
+        set_cookie(response, self.login.cookie)
         return response
 
     # ---- logged in
@@ -139,7 +147,7 @@ class AuthProxy:
             return self.log_in(request, await read_form(request))
         if request.path.startswith(OWN_PAGES):
             return await self.own_page(request)
-        forward, by_a_page = self.forward, request.headers.get("Sec-Fetch-Site") in SAME_SITE
+        forward, by_a_page = self.forward, is_own_page(request) and self.login.has_cookie(request)
         if not forward.get("api") and is_api(request.raw_path, by_a_page=by_a_page):
             return web.Response(status=404, text=API_OFF)
         try:

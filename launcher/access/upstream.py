@@ -32,6 +32,14 @@ WEB_UI_PARTS: Final = frozenset({
 })  # fmt: skip
 
 
+COOKIE_WANTED: Final = "cookie"  # in a request: the answer gives it, for what its page will ask for
+
+
+def set_cookie(response: web.StreamResponse, value: str) -> None:
+    """Ours: it ends with the browser's session or the launch."""
+    response.set_cookie(COOKIE, value, httponly=True, secure=True, samesite="Lax", path="/")
+
+
 class NotReady(Exception):
     """The web UI does not answer."""
 
@@ -119,6 +127,8 @@ async def pass_back(request: web.BaseRequest, answer: aiohttp.ClientResponse) ->
     for name, value in answer.headers.items():
         if name.lower() not in CONNECTION_HEADERS and name.lower() != "server":
             response.headers.add(name, value)
+    if COOKIE_WANTED in request:
+        set_cookie(response, request[COOKIE_WANTED])
     response.headers.setdefault("Cache-Control", "private")  # no cache on the way keeps anybody's pictures
     response.headers.add("Content-Security-Policy", "frame-ancestors 'self'")
     await response.prepare(request)
@@ -154,7 +164,7 @@ def forwarded_headers(request: web.BaseRequest) -> "CIMultiDict[str]":
         lower = name.lower()
         if lower in CONNECTION_HEADERS or lower in named or lower in ("content-length", "cookie"):
             continue
-        if lower == "authorization" and value.lower().startswith("basic "):
+        if lower == "authorization" and value.lower().split()[:1] == ["basic"]:
             continue
         headers.add(name, value)
     cookies = [c.strip() for c in "; ".join(request.headers.getall("Cookie", [])).split(";")]

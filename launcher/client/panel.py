@@ -93,7 +93,14 @@ class WidgetPanel:
         self._handle = self._show()
 
     def close(self) -> None:
+        """The cell has ended: nobody would see what becomes of an input."""
+        self._allow_input(False)
         self._handle.update(self._bundle(), raw=True)
+
+    def _allow_input(self, allowed: bool) -> None:
+        for widget in self._adding:
+            widget.disabled = not allowed
+        self._choices.draw(self._status.choices, not allowed)
 
     def draw(self, status: Snapshot, link: str, closed: bool = False, job: int = 0) -> None:
         """Draw what changed; clocks twice a second. `link` opens the web UI logged in; `closed`: the cell ends, and
@@ -133,9 +140,7 @@ class WidgetPanel:
             self._jobs[number][1].offer(of_job(number, job))
         newest = sorted(status.jobs, reverse=True)[:JOBS_IN_THE_PANEL]
         self._job_box.children = tuple(self._jobs[number][2] for number in newest)
-        for widget in self._adding:
-            widget.disabled = closed
-        self._choices.draw(status.choices, closed)
+        self._allow_input(not closed)
         self._chosen.box.layout.display = None if status.choices else "none"
         self._chosen.draw("Choices", opened=False)
 

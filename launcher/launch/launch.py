@@ -58,7 +58,7 @@ class Launch:
         before: "Launch | None" = None,
     ) -> None:
         self.choices, self.settings = asked_in(choices), settings_of(choices)
-        self.checkpoint_asked = "checkpoint" in self.choices  # else the web UI's own choice of last time is good
+        self.asked = frozenset(self.choices)  # what was chosen now; what else it goes by is of last time
         self.status, self.ask, self.somebody = status, ask, somebody
         self.machine = machine if self.settings.uses_drive else replace(machine, mountpoint=None)
         self.models_named: str | None = None  # a place on Drive, named in place of a folder, that has models only
@@ -91,6 +91,10 @@ class Launch:
         self.start_noted = True  # False: a version has started, and Drive does not know it yet
 
     # ---- its folder and its settings
+
+    @property
+    def checkpoint_asked(self) -> bool:
+        return "checkpoint" in self.asked
 
     def _live_in(self, kept: Path) -> None:
         """Have its folder there, with what works on it."""
@@ -137,7 +141,7 @@ class Launch:
     def _go_by(self, asked: dict[str, Any]) -> None:
         self.settings = settings_of(self.settings.as_form() | asked)
         self.choices |= self.settings.as_form() if self.settled else asked
-        if not self.checkpoint_asked:
+        if not self.checkpoint_asked:  # the web UI's own choice of last time is good
             self.choices.pop("checkpoint", None)
         self.public_link.wanted = self.settings.link
         self.to_save = to_remember(self.settings)
@@ -146,6 +150,12 @@ class Launch:
         """Something was chosen besides: what a start goes by takes effect at the next one."""
         self._go_by(asked)
         self.announce()
+
+    def leave_out(self, name: str) -> None:
+        """Go on as if that had never been chosen. Drive still remembers it: another day it may do."""
+        self.settings = replace(self.settings, **{name: getattr(settings_of({}), name)})
+        self.choices[name] = DEFAULTS[name]
+        self.public_link.wanted = self.settings.link
 
     def forget_choices(self) -> None:
         """As if nothing had ever been chosen; what runs keeps its folder, and what is kept of it."""
@@ -159,7 +169,7 @@ class Launch:
         self.note(**what)
 
     def save_choices(self) -> None:
-        """Have them in the folder on Drive. Raises `OSError`."""
+        """Have them in the folder on Drive, and that it is used. Raises `OSError`."""
         saved: dict[str, Any] | None = None
         while saved is not self.to_save:  # they may change meanwhile
             saved = self.to_save

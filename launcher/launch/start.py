@@ -28,7 +28,7 @@ from launcher.python.lock import LOCKED_COMMIT, LOCKED_VERSION, packages_for
 from launcher.python.uv import webui_environment
 from launcher.source.versions import Stage
 from launcher.source.webui import check_out_sub_repositories, check_out_version
-from launcher.webui.arguments import fixed_arguments, machine_arguments
+from launcher.webui.arguments import check_arguments, fixed_arguments, machine_arguments
 from launcher.webui.explain import not_loaded
 from launcher.webui.known_faults import DAMAGED_WORDS
 from launcher.webui.process import Plan
@@ -118,6 +118,11 @@ def plan_of(launch: Launch, checkpoint: str) -> Plan:
     return Plan(folder.python / "bin" / "python", flags, webui_environment(folder) | hidden)
 
 
+def check_extra_arguments(launch: Launch) -> None:
+    """Raises `Problem` for one that the web UI, as it lies on the machine, would die of."""
+    check_arguments(launch.folder.code, launch.folder.data, launch.settings.extra_arguments)
+
+
 # ---- the start
 
 
@@ -130,13 +135,16 @@ def start_web_ui(launch: Launch, checkpoint: str) -> None:
     keep_switched_off(folder)
     row.begin("looking for new ones")
     ran = run_installers(folder, row)  # the web UI before may work on meanwhile
+    check_extra_arguments(launch)
     launch.session.lead_to(port=0)
     launch.webui.stop()
     fault = launch.webui.says.read().model
     if fault and fault.known is DAMAGED_WORDS:
         shutil.rmtree(folder.data / CLIPS_WORDS, ignore_errors=True)
-    broken = (check_settings_file(folder.data, folder.code), check_page_settings(folder.data))
-    for text in filter(None, (*broken, *check_texts(folder.data))):
+    for text in filter(
+        None,
+        (check_settings_file(folder.data, folder.code), check_page_settings(folder.data), *check_texts(folder.data)),
+    ):
         status.notice(text)
     keep_switched_off(folder)
     launch.outputs.prepare()
@@ -220,7 +228,7 @@ def _come_up(launch: Launch, plan: Plan, checkpoint: str) -> None:
     """
     launch.webui.start(plan)
     with ThreadPoolExecutor(1) as pool:
-        inspection = pool.submit(_inspect, launch, plan, checkpoint)
+        inspection = pool.submit(_inspect, launch)
         try:
             wait_until_ready(launch, unless=lambda: inspection.done() and inspection.result()[1])
         except Problem:
@@ -241,11 +249,17 @@ def _come_up(launch: Launch, plan: Plan, checkpoint: str) -> None:
         note_works(launch.folder, found)
 
 
-def _inspect(launch: Launch, plan: Plan, checkpoint: str) -> tuple[Inspection, bool]:
+def _inspect(launch: Launch) -> tuple[Inspection, bool]:
     """What is found of its packages and the card, and whether it is useless as it was started."""
+    flags = _flags_of_card(launch)
     found = inspect_packages(launch.folder, has_card=bool(launch.machine.gpu))
     compare_card(launch, found)
-    return found, found.cause is not None or plan_of(launch, checkpoint) != plan
+    return found, found.cause is not None or _flags_of_card(launch) != flags
+
+
+def _flags_of_card(launch: Launch) -> tuple[str, ...]:
+    machine = launch.machine
+    return machine_arguments(machine.gpu, machine.memory, machine.card_memory)
 
 
 def wait_until_ready(launch: Launch, unless: Callable[[], bool] = lambda: False) -> None:

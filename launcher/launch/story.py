@@ -1,10 +1,10 @@
 """The story of a launch, from ▶ to its end: what waits for what, and what goes on side by side."""
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from launcher.core.fields import AS_LAST_TIME, DEFAULT_CHECKPOINT, LAST_GOOD, NEWEST
 from launcher.core.problem import Problem
@@ -19,6 +19,7 @@ from launcher.launch.already_there import join_models_named, show_images, show_m
 from launcher.launch.card import LOOKING, look_for_card
 from launcher.launch.launch import Launch
 from launcher.launch.newer import say_if_newer
+from launcher.launch.remember import may_be_kept, settings_of
 from launcher.launch.steps import STEPS, Failed
 from launcher.launch.stop import end_web_ui, let_go
 from launcher.launch.watch import AFTER_FAILURE, do_afterwards, watch, while_drive_is_there
@@ -27,9 +28,10 @@ from launcher.models.taken_over import read_ahead
 from launcher.python.bytecode import put_bytecode, unpack_bytecode
 from launcher.python.environment import read_finished
 from launcher.python.lock import LOCKED_COMMIT, LOCKED_PACKAGES
-from launcher.source.versions import Stage
+from launcher.source.versions import Stage, Tries
 from launcher.source.webui import newest_commit, versions_to_try
-from launcher.webui.arguments import check_arguments
+
+T = TypeVar("T")
 
 IN_USE: Final = "in use by the running web UI"
 
@@ -112,6 +114,7 @@ def _story(launch: Launch) -> None:
             launch.status.show(title=HELP, foot="")
     for task in tasks:
         task.result()
+    remember(launch)  # only now: with what was chosen it starts
 
 
 def _take_up(launch: Launch) -> None:
@@ -145,7 +148,7 @@ def _say_what_is_lost(launch: Launch) -> None:
 
 def _link(launch: Launch, after: "Sequence[Future[None]]") -> None:
     with launch.steps.step("link", "starting the login page", after) as step:
-        step.done(launch.public_link.open(launch.webui.running, step))
+        step.done(_as_last_time(launch, "link", lambda: launch.public_link.open(launch.webui.running, step)))
 
 
 def _drive(launch: Launch) -> None:
@@ -161,9 +164,20 @@ def _drive(launch: Launch) -> None:
         join_models_named(launch)
         restored = launch.sync.restore()
         launch.sync.start()
-        remember(launch)
         where = launch.machine.in_words(launch.folder.kept)
         step.done(where + (f", {restored} settings files restored" if restored else ""))
+
+
+def _as_last_time(launch: Launch, name: str, work: Callable[[], T]) -> T:
+    """Do what hangs on a choice. One that was made another day, and cannot be any more, ends no launch."""
+    try:
+        return work()
+    except Problem as problem:
+        if name in launch.asked or getattr(launch.settings, name) == getattr(settings_of({}), name):
+            raise
+        launch.leave_out(name)
+        launch.status.notice(f"{problem.what} So **{name}** is not as you chose it last time.")
+        return work()
 
 
 def remember(launch: Launch) -> None:
@@ -175,8 +189,12 @@ def remember(launch: Launch) -> None:
 
 def _source(launch: Launch, drive: "Future[None]", newest: "Future[str | None]") -> None:
     with launch.steps.step("source", after=[drive]) as step:
-        version = LAST_GOOD if launch.webui.running else launch.settings.version
-        launch.tries = versions_to_try(launch.folder, version, step, newest.result())
+
+        def tries() -> Tries:
+            version = LAST_GOOD if launch.webui.running else launch.settings.version
+            return versions_to_try(launch.folder, version, step, newest.result())
+
+        launch.tries = _as_last_time(launch, "version", tries)
         if launch.webui.running:
             step.done(IN_USE)
             return
@@ -190,7 +208,7 @@ def _extensions(launch: Launch, source: "Future[None]") -> None:
         return
     with launch.steps.step("extensions", after=[source]) as step:
         put_extensions(launch.folder, step)
-        check_arguments(launch.folder.code, launch.folder.data, launch.settings.extra_arguments)
+        _as_last_time(launch, "extra_arguments", lambda: start.check_extra_arguments(launch))
         step.reset()
 
 
@@ -240,6 +258,10 @@ def _checkpoint(launch: Launch, step: Step) -> str:
     wanted, fetcher = launch.settings.checkpoint, launch.fetcher(step, launch.ask)
     known = DEFAULT_CHECKPOINT if wanted == AS_LAST_TIME else wanted
     again = known == wanted and not launch.folder.models_kept  # models are fetched anew on each machine
+    if launch.checkpoint_asked and again and not may_be_kept("checkpoint", wanted):
+        step.notice(
+            "Paste the link of your checkpoint again next time: models are not kept on your Drive, nor are links."
+        )
     return ensure_checkpoint(fetcher, known, "" if launch.checkpoint_asked or again else known)
 
 

@@ -20,7 +20,7 @@ from launcher.models.checksums import sync_checksums
 from launcher.models.companions import complete_checkpoints
 from launcher.models.taken_over import broken_models
 from launcher.python.bytecode import keep_bytecode
-from launcher.source.checkout import keep_edits
+from launcher.source.checkout import keep_edits_on_drive
 
 WATCH_EVERY: Final = 0.5  # seconds between two looks at the web UI
 DRIVE_LOOKS: Final = 10  # Drive is looked at once in so many looks
@@ -228,8 +228,7 @@ def while_drive_is_there(launch: Launch, what: str, work: Callable[[], None]) ->
 
 def _look_through_folder(launch: Launch) -> None:
     folder, status = launch.folder, launch.status
-    if (folder.kept / ".git" / "index").exists():
-        keep_edits(folder, folder.kept, launch.steps.of("source"))
+    keep_edits_on_drive(folder, launch.steps.of("source"))
     dead = folder.dead_shortcuts()
     if dead:
         status.notice(f"These shortcuts on your Drive point to nothing and were skipped: {', '.join(dead)}.")

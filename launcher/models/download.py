@@ -165,7 +165,7 @@ def fetch_whole(remote: Remote, part: Path, step: Step, require_more_room: Calla
                 refuse_a_page(remote, piece)
             if step.stopped:
                 raise Interrupted
-            if not whole and have // ASK_FOR_ROOM_EACH != (have + len(piece)) // ASK_FOR_ROOM_EACH:
+            if not remote.size and have // ASK_FOR_ROOM_EACH != (have + len(piece)) // ASK_FOR_ROOM_EACH:
                 require_more_room(have)
             file.write(piece)
             digest.update(piece)

@@ -64,7 +64,7 @@ class WebSession(requests.Session):
         self.auth = lambda request: request
 
     def rebuild_auth(self, prepared_request: requests.PreparedRequest, response: requests.Response) -> None:
-        if self.should_strip_auth(str(response.request.url), str(prepared_request.url)):  # type: ignore[no-untyped-call]
+        if urlsplit(str(response.request.url))[:2] != urlsplit(str(prepared_request.url))[:2]:
             prepared_request.headers.pop("Authorization", None)
 
     def get_redirect_target(self, resp: requests.Response) -> str | None:

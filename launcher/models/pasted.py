@@ -9,11 +9,12 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 from launcher.core.problem import Problem
 from launcher.models.identify import WEIGHTS
 
-AROUND: Final = " \t\r\n<>\"'`“”‘’\xab\xbb„()[]{}"
+UNSEEN: Final = "\u200b\u2060\ufeff"  # what browsers copy along; the joiners of other scripts stay
+AROUND: Final = " \t\r\n<>\"'`“”‘’\xab\xbb„()[]{}\xa0" + UNSEEN
 BEHIND: Final = ".,;:!?)]}>\"'`”’\xbb，；、。"
 BEGINS: Final = r"(?:(?:https?|ftp|hf|ssh)://|urn:air:|(?<![\w:])civitai:(?=\d))"
 # Inside of a link; the comma between two links is not.
-LETTER: Final = rf"(?:(?![,;|，；、]+{BEGINS})[^\s<>\"`“”\xab\xbb])"
+LETTER: Final = rf"(?:(?![,;|，；、]+{BEGINS})[^\s<>\"`“”\xab\xbb{UNSEEN}])"
 LINK: Final = re.compile(rf"{BEGINS}{LETTER}+", re.IGNORECASE)
 FILE_ENDING: Final = rf"(?:{'|'.join(re.escape(ending) for ending in (*WEIGHTS, '.zip'))})"
 # What cannot go on behind a space: a file's whole name, a question, a page of a model or of a repository.

@@ -21,6 +21,7 @@ from launcher.core.session import Session, read_object
 from launcher.launch.launch import Launch
 from launcher.launch.remember import may_be_kept, settings_of, sound
 from launcher.models.pasted import without_secrets
+from launcher.webui.arguments import check_arguments
 
 OLD_FIRST_CHOICE: Final = "Stable Diffusion 1.5"  # in forms of all nine fields it meant any checkpoint that is there
 
@@ -33,11 +34,12 @@ def asked_by(form: Mapping[str, Any]) -> dict[str, Any]:
     return asked
 
 
-def require_no_link(asked: Mapping[str, Any]) -> None:
-    """Raises `Problem` for a link as the checkpoint: a choice is shown, and kept on Drive."""
+def require_possible(launch: Launch, asked: Mapping[str, Any]) -> None:
+    """Raises `Problem` for a link, which would be shown and kept on Drive, and for arguments that nobody knows."""
     if "checkpoint" in asked and not may_be_kept("checkpoint", asked["checkpoint"]):
         what = "A link cannot be kept as the choice of a checkpoint."
         raise Problem(what, "Paste it into the box **Add**, and choose the model in the web UI.")
+    check_arguments(launch.folder.code, launch.folder.data, settings_of(asked).extra_arguments)
 
 
 def differences(runs: Settings, asked: Settings) -> dict[str, list[str]]:

@@ -19,6 +19,7 @@ from launcher.service.server import wrong_fields
 from launcher.service.undo import undo
 
 JOBS_SHOWN: Final = 20
+MOST_AT_WORK: Final = 20  # a page that asks without end takes no more threads
 JOB_STOPPED: Final = "stopped; add it again to continue from here"
 
 
@@ -38,9 +39,9 @@ class JobList:
         return {str(number): job.status.now.public() for number, job in self._jobs.items()}
 
     @property
-    def busy(self) -> bool:
+    def at_work(self) -> int:
         self._threads = [thread for thread in self._threads if thread.is_alive()]
-        return bool(self._threads)
+        return len(self._threads)
 
     def begin(self, do: str, fields: Mapping[str, Any], launch: Launch, face: str, *, page: bool) -> int:
         """Begin one of `JOBS`; its number. `face`: who is asked for it. `page`: it may do no more than the page."""

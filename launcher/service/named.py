@@ -18,7 +18,7 @@ SURE: Final = 0.85  # how like a name must be to be taken for it
 LIKELY: Final = 0.6  # and to be offered
 HALF: Final = 0.5  # of a name's letters: one short word of it may mean anything
 MOST_NAMES: Final = 6
-IDLE_WORD: Final = re.compile("base|models?|checkpoint|extensions?|the|a|for|and|with|webui|add|install")
+IDLE_WORD: Final = re.compile("base|models?|checkpoint|extensions?|the|a|for|and|with|webui|add|install|please")
 LONG_FORMS: Final = {"sd": ("stable", "diffusion"), "sdxl": ("stable", "diffusion", "xl")}
 
 
@@ -51,31 +51,44 @@ def like(text: str) -> tuple[bool, list[str]]:
     text = text[: -len(ending)] if (ending := next(filter(text.lower().endswith, WEIGHTS), "")) else text
     wanted = words_of(text)
     whole = "".join(wanted)
-    if not whole:
+    if not whole or re.search(r"[,;|，；、\t]", text):  # several names are none
         return False, []
+    if text.lower() in {control for table in control_tables().values() for control in table}:
+        return False, [f"ControlNet {text.lower()}", *(name for name in names() if text.lower() in name.lower())]
     spelled = {name: [words_of(one) for one in (name, *others_of(thing))] for name, (_, thing) in names().items()}
     keys = {name: {"".join(words) for words in spellings} for name, spellings in spelled.items()}
     if not any(map(str.isdecimal, wanted)):  # the number of a version need not be written
         for name, spellings in spelled.items():
             keys[name] |= {"".join(word for word in words if not word.isdecimal()) for words in spellings}
-    if equal := [name for name, own in keys.items() if whole in own]:
+    repositories = {name: thing.name.lower() for name, (_, thing) in names().items() if isinstance(thing, Address)}
+    if equal := [name for name, own in keys.items() if whole in own or text.lower() == repositories.get(name)]:
         return len(equal) == 1, equal
-    if parts := [name for name, own in spelled.items() if any({*wanted} <= {*words} for words in own)]:
-        long = [name for name in parts if len(whole) >= HALF * min(map(len, keys[name]))]
-        parts.sort(key=lambda name: not {*wanted} <= {*spelled[name][0]})
-        return len(parts) == len(long) == 1, parts[:MOST_NAMES]
-    near = {name: max(SequenceMatcher(None, whole, key).ratio() for key in own) for name, own in keys.items()}
+    within = {name: [words for words in own if {*wanted} <= {*words}] for name, own in spelled.items()}
+    if parts := sorted(filter(within.__getitem__, within), key=lambda name: spelled[name][0] not in within[name]):
+        sure = any(len(whole) >= HALF * len("".join(words)) for words in within[parts[0]])
+        return len(parts) == 1 and sure, parts[:MOST_NAMES]
+    near = {name: max(likeness(whole, key) for key in own) for name, own in keys.items()}
     best = sorted((name for name in near if near[name] >= LIKELY), key=lambda name: -near[name])[:MOST_NAMES]
-    numbers = {word for word in wanted if word.isdecimal()}
-    alike = [name for name in best if near[name] >= SURE and any(numbers <= {*words} for words in spelled[name])]
+    alike = [name for name in best if near[name] >= SURE and any(all_in(wanted, words) for words in spelled[name])]
     return len(alike) == 1, best
+
+
+def likeness(one: str, other: str) -> float:
+    return SequenceMatcher(None, one, other).ratio()
+
+
+def all_in(wanted: tuple[str, ...], words: tuple[str, ...]) -> bool:
+    """True if each word is one of these, mistyped at most: "xl" or another number is another model."""
+    joined = "".join(words)
+    mistyped = (word for word in wanted if word not in joined or word.isdecimal())
+    return all(word in words or (len(word) > 3 and get_close_matches(word, words, 1, SURE)) for word in mistyped)
 
 
 def others_of(thing: Model | Address) -> list[str]:
     """The names of its files, or of its repository without what all extensions are called."""
     if isinstance(thing, Model):
         return [PurePosixPath(source.saved_name).stem for source in thing.sources]
-    return [thing.name, re.sub(r"(?i)^(a1111-)?(sd|stable-diffusion)-(webui-)?", "", thing.name)]
+    return [re.sub(r"(?i)^(a1111-)?(sd|stable-diffusion)-(webui-)?|-for-automatic1111$", "", thing.name)]
 
 
 @lru_cache(1000)
@@ -90,9 +103,13 @@ def words_of(name: str) -> tuple[str, ...]:
 # ---- ControlNet
 
 
+def control_tables() -> dict[str, dict[str, Model]]:
+    return {name: table | catalog.OLD_CONTROL_MODELS.get(name, {}) for name, table in catalog.CONTROL_MODELS.items()}
+
+
 def controls_of(choice: str) -> list[Named]:
     """The extension and the models for **canny xl** and the like; nothing where a word is neither."""
-    tables = {name: table | catalog.OLD_CONTROL_MODELS.get(name, {}) for name, table in catalog.CONTROL_MODELS.items()}
+    tables = control_tables()
     family_of = {words_of(family)[-1]: family for family in CONTROL_FAMILIES}  # 15, 21, xl
     several, families, controls = {ESSENTIALS, ALL_CONTROLS}, list[str](), list[str]()
     plain = re.sub(r"\bstable diffusion\b|\bsd(?=[\d\s]|xl)|(?<=\d)\.(?=\d)|\.safetensors\b", "", choice)

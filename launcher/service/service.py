@@ -21,7 +21,7 @@ from launcher.launch.stop import let_go
 from launcher.launch.story import begin, remember
 from launcher.launch.watch import reconnect_drive
 from launcher.service import choices as chosen
-from launcher.service.job_list import JobList, wrong_in
+from launcher.service.job_list import MOST_AT_WORK, JobList, wrong_in
 from launcher.service.jobs import JOBS
 from launcher.service.questions import Faces
 from launcher.service.server import Request, Response, Route
@@ -175,7 +175,7 @@ class Service:
             if not (launch := self.launch):
                 return 409, {"what": NOTHING_KNOWN}
             asked = launch.news_in(asked_in(given))
-            chosen.require_no_link(asked)
+            chosen.require_possible(launch, asked)
             if differs := chosen.following(launch, asked)[1]:
                 return 409, {"runs": chosen.shown(launch.settings), "differs": differs}
             later = chosen.take_choices(launch, asked, forget)
@@ -234,6 +234,8 @@ class Service:
             launch = self.launch or self._new_launch(chosen.noted(self.session) | asked)
             if do == "stop":
                 self.launch = launch
+            elif self.jobs.at_work >= MOST_AT_WORK:
+                return 429, {"what": "So much is being added already.", "do": "Wait until some of it is done."}
             number = self.jobs.begin(do, fields, launch, request.face, page=request.page)
         return self.accepted(request, job=number)
 
@@ -267,7 +269,7 @@ class Service:
         if launch and state == State.FAILED:
             door = running_pid(self.session.door.pid_file)
             kept = door or launch.settings.give_back_after or launch.sync.waiting
-        return bool(self.jobs.busy or len(self.faces) or kept)
+        return bool(self.jobs.at_work or len(self.faces) or kept)
 
     def finish(self) -> None:
         """Save what is still to be saved. The web UI, the door and the link stay."""

@@ -27,12 +27,13 @@ class Present:
 Thing = Model | Present | Address | Path | str | Problem  # a str is a link to a model, a Path one on Drive
 Meant = tuple[str, Thing]  # what it is called in a row, and what it is
 
-LONGEST_TEXT: Final = 20_000  # characters; hundreds of links
+LONGEST_TEXT: Final = 20_000  # characters
+MOST_AT_ONCE: Final = 200  # links, lines, and names between commas
 LONGEST_WRITTEN: Final = 100
 LONGEST_SHOWN: Final = 60
 SCHEMELESS: Final = re.compile(r"(?:[\w-]+\.)+[a-z]{2,}(?::\d+)?/\S", re.IGNORECASE)
 GIT_ON_HUB: Final = re.compile(r"(?:(?:ssh://)?git@|https://)(huggingface\.co|hf\.co)[:/](.+)\.git/?")
-COMMAS: Final = ",;|，；、"
+COMMAS: Final = ",;|，；、\t"
 
 
 def understood(text: str, drive: Path, *, git_first: bool = False) -> list[Meant]:
@@ -40,7 +41,8 @@ def understood(text: str, drive: Path, *, git_first: bool = False) -> list[Meant
 
     `drive` is My Drive. `git_first`: a link to an unknown host leads to an extension, not to a file. Raises `Problem`.
     """
-    if len(text) > LONGEST_TEXT:
+    many = max(len(links_in(text)), len(re.findall(rf"[\n{COMMAS}]", text))) > MOST_AT_ONCE
+    if many or len(text) > LONGEST_TEXT:
         raise Problem("That is too much at once.", "Add it in several parts.")
     found: dict[object, Meant] = {}
     for item in items_in(text, lambda one: is_known(one, drive)):
@@ -57,7 +59,11 @@ def understood(text: str, drive: Path, *, git_first: bool = False) -> list[Meant
 def items_in(text: str, is_known: Callable[[str], bool]) -> list[str]:
     """The text cut into what it asks for. Beside a link, other words count only where they are `is_known`."""
     text = re.sub(rf"(?<=\S)\\\r?\n(?![\s-]|{BEGINS})", "", text)  # a shell's line that goes on inside a link
-    text, items = re.sub(r"\\[ \t]*\r?\n", ", ", text), list[str]()
+    text = re.sub(r"\\[ \t]*\r?\n", ", ", text)
+    text, items = (
+        re.sub(r"(?i)\bcivitai: *(\d+) *@ *(\d+)", r"civitai:\1@\2", text),
+        list[str](),
+    )  # as its page shows it
     for line in text.splitlines():
         places, done = list(places_of_links(line)), 0
         for start, end in (*places, (len(line), len(line))):
@@ -69,7 +75,7 @@ def items_in(text: str, is_known: Callable[[str], bool]) -> list[str]:
 
 def pieces_of(text: str, is_known: Callable[[str], bool]) -> Iterator[str]:
     """What stands between commas, unless it is one thing with them; without quotes and the dots of a list."""
-    whole = re.sub(r"^\s*(?:[-*•]|\d+[.)])\s+", "", text).removesuffix("\\").strip(AROUND + COMMAS)
+    whole = re.sub(r"^\s*(?:[-*•]|\d+[.)]|!?git clone)\s+", "", text).removesuffix("\\").strip(AROUND + COMMAS)
     pieces = [whole] if is_known(whole) else re.split(f"[{COMMAS}]", whole)
     for clean in filter(None, (piece.strip(AROUND) for piece in pieces)):
         parts = re.split(r"\s+(?:and|&)\s+", clean)

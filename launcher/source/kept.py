@@ -25,7 +25,7 @@ from launcher.source.git import COMMITS, answer, clear_stale_locks, fetch_commit
 
 SOURCE_DIR: Final = ".source"  # the folder with the two, in each repository's on Drive; the sync sweeps .oneclick
 BUNDLE: Final = f"{SOURCE_DIR}/commits.bundle"
-NAMES: Final = ("HEAD", "shallow", "packed-refs", "refs/heads/**/*", "refs/oneclick/used")  # of another's commits
+NAMES: Final = ("HEAD", "index", "shallow", "packed-refs", "refs/heads/**/*", "refs/oneclick/used")  # another's
 ORIGIN: Final = f"{SOURCE_DIR}/origin.json"  # a file of its own: with it a bundle that is lost can be fetched anew
 
 
@@ -127,16 +127,16 @@ def take_bundle(history: Path, bundle: Path) -> None:
 
 def take_over(history: Path, kept: Path) -> None:
     """Take the commit that is used of another's repository on Drive. Raises `CommandError` for a damaged one."""
-    with without_settings(kept) as url:
+    with without_settings(kept) as sound:
         try:
-            fetch_commit(history, url, "refs/oneclick/used")  # the name that 1.2.0 had for it
+            fetch_commit(history, f"file://{sound}", "refs/oneclick/used")  # the name that 1.2.0 had for it
         except CommandError:
-            fetch_commit(history, url, "HEAD")
+            fetch_commit(history, f"file://{sound}", "HEAD")
 
 
 @contextmanager
-def without_settings(kept: Path) -> Iterator[str]:
-    """The address of another's repository on Drive, with its objects and names, but with no settings of its own.
+def without_settings(kept: Path) -> Iterator[Path]:
+    """Another's repository on Drive, with its objects and names, but with no settings of its own.
 
     Settings name programs, and damaged ones hide a sound repository from git.
     """
@@ -152,7 +152,7 @@ def without_settings(kept: Path) -> Iterator[str]:
                 if path.name != "HEAD" or re.match(rb"(ref: refs/heads/|[0-9a-f]{40})", text):
                     copy.parent.mkdir(parents=True, exist_ok=True)
                     copy.write_bytes(text)
-        yield f"file://{made}"
+        yield made
 
 
 def origin_of_old(repository: Path) -> dict[str, str | None]:

@@ -58,8 +58,8 @@ def ending(status: Snapshot) -> list[Action]:
     """The ways to stop, which ask once while files are not saved."""
     number = status.unsaved
     saved_first = (
-        f"{number} file{'s' if number > 1 else ''} not saved yet. What is missing is saved first, and you are told if "
-        "that fails. Stop now?"
+        f"{number} file{'s' if number > 1 else ''} not saved yet. What is missing is saved first; if that fails, it "
+        "stays on this machine, and the notebook says so. Stop now?"
     )
     asked = saved_first if number else ""
     return [replace(ACTIONS[Button(name)], confirm=asked) for name in status.buttons if name in ENDING]

@@ -111,7 +111,9 @@ def login_box_html(box: LoginBox | None, link: str) -> str:
     return part(
         "card",
         f'<div class="box">{enter}{fields}<div class="field"><span>Images</span><div>{images}</div></div>'
-        f'<div class="field"><span>Phone</span><div>{page}</div></div></div>',
+        f'<div class="field"><span>Phone</span><div>{page}</div></div>'
+        "<small>Does the page not open, or an upload fail? Choose another <b>link</b> under <b>Choices</b>, and press "
+        "<b>Restart the web UI</b>.</small></div>",
     )
 
 

@@ -93,7 +93,8 @@ padding:28px;min-width:0}.page main.whole{max-width:46rem;padding:clamp(12px,4vw
 .page #images{display:grid;grid-template-columns:repeat(auto-fill,minmax(88px,1fr));gap:8px}
 .page #images h2,.page #images p{grid-column:1/-1;margin:0}
 .page #images img{display:block;width:100%;aspect-ratio:1;object-fit:cover;border-radius:8px;background:var(--tint)}
-@media(min-width:600px){.page main.whole form button{width:auto;padding-inline:20px}.page .row form{flex:none}}
+@media(min-width:600px){.page main.whole form button{width:auto;padding-inline:20px}
+.page .row form{flex:0 0 auto;max-width:100%}}
 .page pre{white-space:pre-wrap;overflow-wrap:anywhere;color:var(--ink);font-size:13px}
 .page #answer{position:fixed;inset:auto 12px 12px;margin:0 auto;max-width:46rem;padding:12px 16px;border-radius:10px;
 background:var(--ink);color:var(--paper)}.page #answer:empty{display:none}

@@ -6,6 +6,7 @@ and whose requests carry `SameSite` cookies.
 
 import shutil
 import ssl
+import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Protocol
@@ -174,8 +175,22 @@ def test_the_login_is_kept_on_this_machines_own_address_too(window: Window, door
     assert is_in(window, door.url, door)
 
 
-def test_the_buttons_link_opens_logged_in_by_itself(window: Window, door: OpenDoor, link: str) -> None:
-    window.goto(f"{link}/oneclick/enter/{door.login.new_ticket()}")
+def test_the_buttons_link_opens_logged_in_by_itself(window: Window, door: OpenDoor, link: str, site: Site) -> None:
+    window.goto(f"https://{THEIRS}:{site.port}/")  # the notebook
+    window.evaluate(f"void setTimeout(() => location.assign('{link}/oneclick/enter/{door.login.new_ticket()}'))")
+    wait_for_page(window, door)
+    assert is_in(window, link, door)
+
+
+def test_a_program_that_looks_at_the_link_and_runs_its_scripts_does_not_use_it_up(
+    window: Window, door: OpenDoor, link: str
+) -> None:
+    ticket = f"{link}/oneclick/enter/{door.login.new_ticket()}"
+    for _ in range(2):
+        window.goto(ticket)  # as from a mail: no page led here
+        time.sleep(1)
+        assert window.evaluate("document.forms.length") == 1
+    window.evaluate("void setTimeout(() => document.forms[0].requestSubmit())")  # a person presses
     wait_for_page(window, door)
     assert is_in(window, link, door)
 
@@ -230,12 +245,14 @@ def test_a_page_elsewhere_cannot_use_the_login(
     door.upstream.seen.clear()  # type: ignore[union-attr]
     window.goto(f"https://{host}:{site.port}/")
     assert window.evaluate(JOIN % link) == "closed"
-    for path in ("run/predict", "oneclick/restart", "sdapi/v1/txt2img"):
+    asked = ("restart", "stop", "add", "choices", "extend")
+    for path in ("run/predict", "oneclick/restart", "sdapi/v1/txt2img", *(f"oneclick/api/{one}" for one in asked)):
         window.evaluate(ASK % (f"{link}/{path}", "POST"))
+    window.evaluate(SEND % f"{link}/oneclick/api/stop")
     window.evaluate(SEND % f"{link}/oneclick/restart")
     window.evaluate(SEND % f"{link}/run/predict")
     assert paths(door, "POST") == []
-    assert door.service.asked.count("POST /restart") == 0
+    assert [what for what in door.service.asked if what.startswith("POST") and "/used" not in what] == []
     for kind in ("img", "script", "iframe"):
         window.evaluate(LOAD % (kind, f"{link}/{kind}"))
     window.evaluate(ASK % (f"{link}/fetch", "GET"))

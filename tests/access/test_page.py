@@ -1,5 +1,6 @@
 """The page `/oneclick/` in a real browser, as on a phone: live, keeping what a person does, asking the service."""
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -18,6 +19,7 @@ from tests.world.wait import wait, wait_visible
 
 AXE = ROOT / ".cache" / "axe-core" / "axe.min.js"
 SHOTS = ROOT / "tests" / "shots"
+ASKS = re.compile(r"/oneclick/\?after=")
 PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
 STEPS = [asdict(Row("drive", "Google Drive", "done")), asdict(Row("webui", "Web UI", "done"))]
 READY = {
@@ -200,6 +202,21 @@ def test_in_a_frame_of_the_web_ui_a_restart_reloads_the_outer_page(page: Any, do
     wait_visible(frame.get_by_role("heading", name="Restarting"), 10)
     door.service.change(**READY, state="ready")
     wait(lambda: page.url == f"{door.url}/", 10, "the outer page", page)
+
+
+def test_a_link_that_has_ended_is_said_as_what_it_is(page: Any, door: OpenDoor) -> None:
+    door.service.change(state="stopping", title="Stopping", buttons=[])
+    wait_visible(page.get_by_role("heading", name="Stopping"), 10)
+    door.process.terminate()
+    wait_visible(page.get_by_text("Everything is off, and so is this link."), 20)
+
+
+def test_a_launcher_that_does_not_answer_for_a_while_is_said_until_it_does(page: Any, door: OpenDoor) -> None:
+    page.route(ASKS, lambda route: route.fulfill(status=502, body="a tunnel's own page"))
+    wait_visible(page.get_by_text("The launcher does not answer."), 20)
+    assert page.get_by_role("heading", name="Your image generator is ready").is_visible()
+    page.unroute(ASKS)
+    wait(lambda: page.locator("#answer").inner_text() == "", 20, "it to be back", page)
 
 
 def test_who_is_logged_in_no_more_comes_to_the_login(page: Any, door: OpenDoor) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -21,6 +22,11 @@ JOB = Snapshot("Adding models", (Row("0", "dreamshaper", "running"),))
 @pytest.fixture
 def pressed() -> list[Action]:
     return []
+
+
+@pytest.fixture(params=[True, False], ids=["by ■", "by itself"])
+def ends(request: pytest.FixtureRequest) -> bool:
+    return bool(request.param)
 
 
 @pytest.fixture
@@ -149,9 +155,11 @@ def test_choices_are_applied_by_the_button_and_only_those_that_changed(
 
 
 def test_when_the_cell_has_ended_inputs_are_off_and_restart_and_stop_still_work(
-    panel: WidgetPanel, pressed: list[Action]
+    panel: WidgetPanel, pressed: list[Action], ends: bool
 ) -> None:
-    panel.draw(replace(READY, given_back_at=1e9), "l", closed=True)
+    panel.draw(replace(READY, given_back_at=1e9), "l", closed=ends)
+    panel._handle = SimpleNamespace(update=lambda *_, **__: None)  # there is no notebook here
+    panel.close()
     buttons(panel)["▸ Choices"].click()
     inputs = [one for one in every(panel._box) if type(one).__name__ not in ("Button", "HTML", "VBox", "HBox")]
     assert len(inputs) > 5

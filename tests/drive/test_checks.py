@@ -7,14 +7,18 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from launcher.core.folder import Folder
 from launcher.core.outside import Damaged, unpacked
-from launcher.drive.checks import HUB_CHECKSUMS
+from launcher.drive.checks import HUB_CHECKSUMS, check_file
 from launcher.drive.sync import Sync
-from launcher.models.checksums import CHECKSUMS_FILE, known_checksum, note_checksum
+from launcher.models.checksums import CHECKSUMS_FILE, known_checksum, note_checksum, parsed_known
 from launcher.source.versions import VERSIONS, Versions
 from launcher.webui.outputs import OutputFolders
+from launcher.webui.settings_files import check_page_settings, check_settings_file, read_settings
+from launcher.webui.text_files import check_texts
 
 MODEL = "huggingface/hub/models--openai--clip-vit-large-patch14"
 SNAPSHOT = f"{MODEL}/snapshots/{'a' * 40}"
@@ -272,3 +276,36 @@ def test_a_bomb_of_checksums_is_not_unpacked() -> None:
     assert unpacked(bomb, 1 << 20, "a note") == bytes(1 << 20)
     with pytest.raises(Damaged, match="too large"):
         unpacked(bomb, (1 << 20) - 1, "a note")
+
+
+# ---- whatever the bytes are
+
+
+def parse_as(name: str, data: bytes) -> Callable[[Path], object]:
+    def parse(folder: Path) -> None:
+        (folder / "part").write_bytes(data)
+        check_file(folder / "part", name, None, folder)
+
+    return parse
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.binary() | st.text(alphabet='[]{}":,\\;name\t\npromptud8-.0').map(str.encode))
+def test_whatever_the_bytes_are_nothing_but_damaged_is_raised(tmp_path: Path, data: bytes) -> None:
+    names = [*GOOD, "oneclick-known.json.gz"]
+    readers = [parse_as(name, data) for name in names]
+    readers += [lambda folder: parsed_known(gzip.compress(data)), lambda folder: parsed_known(data)]
+    for read in readers:
+        try:
+            read(tmp_path)
+        except Damaged:
+            continue
+    for name in ("styles.csv", "params.txt"):
+        (tmp_path / name).write_bytes(data)
+    for name in ("config.json", "ui-config.json"):
+        (tmp_path / name).write_bytes(data)
+    check_texts(tmp_path)
+    check_page_settings(tmp_path)
+    check_settings_file(tmp_path)
+    settings_read = read_settings(tmp_path)
+    assert settings_read is not None

@@ -81,11 +81,15 @@ def test_a_file_called_git_leads_nobody_to_another_repository(folder: Folder, tm
     ]  # fmt: skip
 
 
-def test_a_repository_that_says_where_its_lost_objects_are_runs_nothing(folder: Folder, tmp_path: Path) -> None:
+@pytest.mark.parametrize("lost", (False, True))
+def test_a_repository_that_says_where_its_lost_objects_are_runs_nothing(
+    folder: Folder, tmp_path: Path, lost: bool
+) -> None:
     ran, made = tmp_path / "ran", tmp_path / "made"
     repository(made, {"one": "1"}, {})
-    blob = git("rev-parse", "HEAD:one", at=made)
-    (made / ".git" / "objects" / blob[:2] / blob[2:]).unlink()
+    if lost:
+        blob = git("rev-parse", "HEAD:one", at=made)
+        (made / ".git" / "objects" / blob[:2] / blob[2:]).unlink()
     for name, value in (
         ("core.repositoryformatversion", "1"),
         ("extensions.partialClone", "origin"),
@@ -97,9 +101,12 @@ def test_a_repository_that_says_where_its_lost_objects_are_runs_nothing(folder: 
         ("uploadpack.packObjectsHook", f"touch {ran};"),
     ):
         git("config", name, value, at=made)
+    with (made / ".git" / "config").open("a") as config:
+        config.write("[[ no git reads this\n")
     put_there(folder, made, {})
     put_extensions(folder, Heard())
     assert not ran.exists()
+    assert (folder.data / "extensions" / "nice" / "one").exists() == (not lost), "its settings are not asked"
 
 
 def test_whatever_is_wrong_with_one_extension_the_others_are_there(folder: Folder) -> None:

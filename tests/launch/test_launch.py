@@ -91,7 +91,7 @@ def test_models_alone_are_said_before_another_is_downloaded_and_used_when_they_a
     wait_ready(kernel)
     assert "AI/models on your Drive has only models in it: they are used where they are" in kernel.html()
     assert "My Drive/asd1111/stable-diffusion-webui" in kernel.html()
-    assert "from mine.safetensors" in (place.session / "webui.log").read_text()
+    assert "/models/Stable-diffusion/mine.safetensors" in (place.session / "webui.log").read_text()
     kernel.interrupt()
     kernel.wait_done(message, 60)
     kernel.run(cell_source("stop"), 120)

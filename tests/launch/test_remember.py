@@ -13,7 +13,7 @@ from launcher.core.problem import Problem
 from launcher.core.status import Status
 from launcher.drive import find
 from launcher.drive.remembered import NOTES, Remembered
-from launcher.launch import remember
+from launcher.launch import remember, story
 from launcher.launch.launch import Launch
 from launcher.launch.remember import may_be_kept, settings_of, sound, to_remember
 
@@ -179,6 +179,27 @@ def test_choices_on_drive_that_cannot_be_are_left_out(
 ) -> None:
     webui_on(machine, "art/stable-diffusion-webui", used_at=1.0, choices=noted)
     assert settled(launch_of()).settings == settings_of({"drive_folder": "art"})
+
+
+def test_a_choice_of_another_day_that_cannot_be_any_more_ends_no_launch_and_one_of_today_does(
+    machine: Machine, launch_of: Callable[..., Launch]
+) -> None:
+    webui_on(machine, "art/stable-diffusion-webui", used_at=1.0, choices={"link": "cloudflared"})
+
+    def opened(launch: Launch) -> str:
+        if launch.public_link.wanted == "cloudflared":
+            raise Problem("It gives no link.", "Choose another one.")
+        return launch.settings.link
+
+    launch = settled(launch_of())
+    assert story._as_last_time(launch, "link", lambda: opened(launch)) == "automatic"
+    assert launch.status.now.notices == ("It gives no link. So **link** is not as you chose it last time.",)
+    assert launch.choices["link"] == "automatic", "a restart goes by what works"
+    launch.save_choices()
+    assert Remembered.read(launch.folder.kept).choices == {"link": "cloudflared"}, "tomorrow it may"
+    today = settled(launch_of(link="cloudflared"))
+    with pytest.raises(Problem):
+        story._as_last_time(today, "link", lambda: opened(today))
 
 
 def test_a_damaged_note_stops_no_launch(machine: Machine, launch_of: Callable[..., Launch]) -> None:

@@ -184,6 +184,17 @@ def test_a_name_of_ones_own_keeps_its_ending_and_stays_in_the_folder(hub: Hub, f
     assert ensure_linked_model(Told(folder).fetcher, link, "checkpoint", "../mine") == "mine.safetensors"
 
 
+@pytest.mark.parametrize("page", ["download.php?id=3", "File.ashx?id=3", "get.aspx"])
+def test_a_file_that_its_server_has_no_name_for_gets_the_one_that_a_person_writes(
+    web: Web, folder: Folder, page: str
+) -> None:
+    web.answer = lambda path, headers: (200, {"ETag": '"1"'}, file_with(TENSORS["LoRA"]))
+    link = f"https://example.com/{page}"
+    with pytest.raises(Problem, match="does not tell what the file is called"):
+        ensure_linked_model(Told(folder).fetcher, link, "LoRA")
+    assert ensure_linked_model(Told(folder).fetcher, link, "LoRA", "mine") == "mine.safetensors"
+
+
 def test_an_old_file_that_would_run_a_program_is_never_put_in_place(hub: Hub, folder: Folder) -> None:
     class Evil:
         def __reduce__(self) -> tuple[object, tuple[str]]:

@@ -24,6 +24,8 @@ from launcher.drive.remembered import Remembered
 from launcher.launch.remember import settings_of
 from launcher.service import server
 from launcher.service.choices import asked_by, differences, noted, of_running, of_this_machine
+from launcher.service.job_list import MOST_AT_WORK
+from launcher.service.jobs import JOBS
 from launcher.service.questions import NotAnswered
 from launcher.service.service import Service
 from tests.world.wait import wait
@@ -257,11 +259,15 @@ def test_a_form_of_all_nine_fields_asks_for_each_and_its_first_checkpoint_means_
 def test_other_choices_take_effect_at_once_or_at_the_next_restart_or_are_refused(service: Service) -> None:
     assert ask(service, "POST", "/choices", {"choices": {"api": True}})[0] == 409, "nothing is known yet"
     service.launch = service._new_launch({"drive_folder": "art"})
+    known = service.launch.folder.code / "modules" / "cmd_args.py"
+    known.parent.mkdir(parents=True)
+    known.write_text('parser.add_argument("--theme")')
     for choices, page, code, later in (
         ({"give_back_after": 5}, True, 202, []),
         ({"api": True}, True, 202, []),
         ({"extra_arguments": "--theme dark"}, False, 202, ["extra_arguments"]),
         ({"extra_arguments": "--share"}, False, 400, None),
+        ({"extra_arguments": "--thmee dark"}, False, 400, None),
         ({"drive_folder": "art", "keep_on_drive": "as last time"}, False, 202, []),
         ({"drive_folder": "other"}, False, 409, None),
         ({"checkpoint": "https://civitai.com/models/1?token=SECRET"}, False, 400, None),
@@ -447,3 +453,19 @@ def test_a_page_may_write_anything_into_add_and_programs_are_refused_row_by_row(
     assert [row.problem[:40] for row in job.status.now.steps] == [
         "adetailer is an extension, which is a pr", "Nothing is called **xyzzy**: no model in",
     ]  # fmt: skip
+
+
+def test_so_much_at_once_is_refused_and_some_is_done(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    over = threading.Event()
+
+    def waits(job: object, what: str = "") -> None:
+        over.wait(30)
+
+    monkeypatch.setitem(JOBS, "add_model", waits)
+    asked = {"do": "add_model", "fields": {"what": "x"}}
+    codes = [ask(service, "POST", "/add", asked, page=True)[0] for _ in range(100)]
+    over.set()
+    assert codes.count(202) == MOST_AT_WORK
+    assert codes.count(429) == 100 - MOST_AT_WORK
+    wait(lambda: not service.jobs.at_work, 10, "their end")
+    assert ask(service, "POST", "/add", asked, page=True)[0] == 202

@@ -57,6 +57,10 @@ KNOWN = ("dreamshaper", "adetailer", "controlnet canny, depth", "AI/old, new")
         (f"{FILE}\\\n{PAGE}\\", [FILE, PAGE]),
         ("https://huggingface.co/a/b/blob/\\\nmain/c.safetensors", [FILE]),
         (f"git clone {PAGE}", [PAGE]),
+        ("!git clone git@github.com:o/n.git", ["git@github.com:o/n.git"]),
+        ("AIR civitai: 3 @ 7", ["civitai:3@7"]),
+        (f"\u200b{PAGE}\u200b\n\ufeffdreamshaper\u00a0", [PAGE, "dreamshaper"]),
+        ("dreamshaper\tadetailer", ["dreamshaper", "adetailer"]),
         ("", []),
         (" \n, ;\n", []),
     ],
@@ -116,6 +120,8 @@ CANNY, DEPTH = (f"model ControlNet {name} for Stable Diffusion 1.5" for name in 
         ("ControlNet: cany, depth for SD 1.5", [CONTROLNET, CANNY, DEPTH]),
         ("controlnet canny xl", [CONTROLNET, "model ControlNet union ProMax for Stable Diffusion XL"]),
         ("controlnet hed", [CONTROLNET, "model ControlNet hed for Stable Diffusion 2.1"]),
+        ("AI/models, dreamshaper", ["place AI/models", "model DreamShaper 8"]),
+        ("a1111-sd-webui-tagcomplete", [f"extension {KNOWN_EXTENSIONS['Tag completion']}"]),
         ("controlnet canny, dreamshaper", [CONTROLNET, CANNY, "model DreamShaper 8"]),
         ("controlnet hed xl", ["said There is no ControlNet model 'hed' for Stable Diffusion XL."]),
         (FILE, [f"link {FILE}"]),
@@ -152,6 +158,9 @@ def test_a_text_means_what_it_says_whatever_the_box(text: str, meant: list[str],
         ("dreamshaper 7", "offered DreamShaper 8"),
         ("vae", "offered VAE ft-MSE, SDXL VAE fp16-fix"),
         ("lora", "offered LoRA block weight"),
+        ("dream shaper xl", "offered DreamShaper 8"),
+        ("upscaler", "offered Tiled diffusion"),
+        ("openpose", "offered ControlNet openpose, OpenPose editor"),
         ("owner/name", "offered https://huggingface.co/owner/name, https://github.com/owner/name"),
         ("MyDrive/AI/modls", "offered MyDrive/AI/models"),
         ("C:\\Users\\me\\x.safetensors", r"said C:\\Users\\me\\x.safetensors is on your own computer"),
@@ -182,7 +191,13 @@ def test_a_secret_is_in_no_title(drive: Path) -> None:
 
 
 def test_an_empty_text_and_one_without_end_are_answered_kindly(drive: Path) -> None:
-    for text, says in ((" \n", "Nothing was written here yet."), ("x" * 30_000, "too much at once")):
+    too_much = (
+        "x" * 30_000,
+        "x," * 300,
+        "x\n" * 300,
+        "https://e.com/a " + " ".join(f"https://e.com/{n}" for n in range(300)),
+    )
+    for text, says in ((" \n", "Nothing was written here yet."), *((text, "too much at once") for text in too_much)):
         with pytest.raises(Problem, match=says):
             understood(text, drive)
 

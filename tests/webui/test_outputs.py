@@ -286,7 +286,11 @@ def test_a_web_ui_that_lies_directly_in_drive_makes_nothing_else_a_part_of_drive
 # ---- the defaults of the page's fields
 
 
-@pytest.mark.parametrize("content", ("null", "[]", "3", '"x"', "", '{"a": ', "\0" * 30, "[" * 100_000))
+NO_DEFAULTS = {"null": "null", "a list": "[]", "a number": "3", "a text": '"x"', "empty": "", "cut": '{"a": '}
+NO_DEFAULTS |= {"zeros": "\0" * 30, "deep": "[" * 100_000}
+
+
+@pytest.mark.parametrize("content", NO_DEFAULTS.values(), ids=NO_DEFAULTS)
 def test_defaults_of_the_page_that_are_none_are_set_aside_and_said(person: Person, content: str) -> None:
     path = person.folder.data / "ui-config.json"
     path.write_text(content)

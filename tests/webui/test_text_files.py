@@ -43,9 +43,9 @@ def test_styles_in_another_encoding_or_with_other_separators_are_read_as_what_th
 
 
 def test_styles_in_the_encoding_of_windows_are_read(tmp_path: Path) -> None:
-    (tmp_path / "styles.csv").write_bytes("name,prompt,negative_prompt\nGrün,«é»,\n".encode("cp1252"))
+    (tmp_path / "styles.csv").write_bytes("name,prompt,negative_prompt\nGrün,“é”,\n".encode("cp1252"))
     assert len(check_texts(tmp_path)) == 1
-    assert styles(tmp_path / "styles.csv")[1:] == [["Grün", "«é»", ""]]
+    assert styles(tmp_path / "styles.csv")[1:] == [["Grün", "“é”", ""]]
 
 
 def test_a_row_without_a_name_hides_no_style(tmp_path: Path) -> None:

@@ -105,7 +105,7 @@ def test_with_common_names_taken_every_cell_and_button_works(place: Place, kerne
     link = MODEL_LINK.replace("paint.", "more.")
     for identity, fields, says in (
         ("add-model", {"what": link, "kind": "checkpoint"}, "more.safetensors: choose it in the web UI"),
-        ("add-controlnet", {"controls": "control_canny-fp16"}, "control_canny-fp16.safetensors is ready"),
+        ("add-controlnet", {"controls": "control_canny-fp16"}, "control_canny-fp16.safetensors: choose it in"),
         ("add-extension", {"what": "https://github.com/person/sd-nice"}, ", added"),
         ("add-extension", {"action": "list"}, "sd-nice: version"),
     ):

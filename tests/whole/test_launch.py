@@ -405,6 +405,7 @@ def test_models_can_stay_off_drive(place: Place, kernels: Kernels) -> None:
     kernel = kernels(COLAB_PYTHON, place.environment, place.machine)
     kernel.start(cell_source("launch", checkpoint=MODEL_LINK, keep_on_drive="images and settings"))
     wait_ready(kernel)
+    assert "Paste the link of your checkpoint again next time" in kernel.html()
     assert list(place.kept.rglob("*.safetensors")) == []
     assert list((place.machine / "oneclick" / "models").rglob("*.safetensors"))
     kernel.interrupt()

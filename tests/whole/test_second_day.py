@@ -8,6 +8,7 @@ import pytest
 
 from launcher.core.fields import DEFAULTS
 from tests.conftest import COLAB_PYTHON
+from tests.whole.stage import plain
 from tests.world import MODEL_LINK, safetensors
 from tests.world.kernel import Kernel, cell_source
 from tests.world.page import CONSENT
@@ -85,6 +86,20 @@ def test_a_folder_with_models_only_may_be_named_and_is_named_again(place: Place,
     assert [path.name for path in models.iterdir()] == ["mine.safetensors"]
     pressed(place, kernels, **fields)
     assert place.pid("webui") == webui, "it is what runs"
+
+
+def test_choices_of_another_day_that_cannot_be_any_more_are_left_out_and_said(place: Place, kernels: Kernels) -> None:
+    models = place.drive / "art" / FOLDER / "models" / "Stable-diffusion"
+    models.mkdir(parents=True)
+    (models / "mine.safetensors").write_bytes(safetensors(60_000))
+    gone = {"version": "a-branch-that-is-gone", "extra_arguments": "--thmee", "link": "none"}
+    (models.parents[1] / "oneclick.json").write_text(json.dumps({"choices": gone, "used_at": 5.0}))
+    kernel = pressed(place, kernels)
+    told = plain(kernel.html())
+    assert "AUTOMATIC1111 has no version called a-branch-that-is-gone. So version is not as you chose it" in told
+    assert "has --thmee, which the web UI does not know. So extra_arguments is not as you chose it last time" in told
+    kernel.interrupt()
+    kernel.run(cell_source("stop"), 120)
 
 
 def test_a_call_with_all_nine_fields_works_as_it_did(place: Place, kernels: Kernels) -> None:

@@ -19,7 +19,7 @@ from launcher.models.remote import Offered, Refused, Remote
 HOSTS: Final = ("huggingface.co", "hf.co", "hf-mirror.com")
 REPO_TYPES: Final = {"datasets": "dataset", "spaces": "space", "models": "model"}
 FILE_WORDS: Final = ("blob", "resolve", "raw", "blame", "edit", "commits")
-NEW_ENDINGS: Final = (".safetensors", ".ckpt")
+NEW_ENDINGS: Final = (".safetensors", ".sft", ".ckpt")
 MOST_BUTTONS: Final = 24
 # Parts of a model in the diffusers layout, by their folder, and what a training leaves behind.
 DIFFUSERS: Final = re.compile(
