@@ -7,10 +7,10 @@ import yaml  # type: ignore[import-untyped]
 
 from launcher.core.folder import Folder
 from launcher.core.problem import Problem
-from launcher.models.catalog import HubFile
+from launcher.models.catalog import MODELS, HubFile, Model
 from launcher.models.companions import complete_checkpoints
 from launcher.models.configs import CONFIG_MOST, SDXL_V, is_harmless
-from launcher.models.ensure import ensure_linked_model
+from launcher.models.ensure import ensure_linked_model, ensure_model
 from launcher.models.links import resolve_link
 from launcher.models.names import free_to_list, listed_name, telling_name
 from launcher.models.owners import EXTENSION_KINDS, NO_MODELS, require_owner
@@ -305,6 +305,16 @@ def test_a_model_that_came_by_itself_gets_its_configuration_too(web: Web, folder
     made, _, _ = fetcher(folder)
     complete_checkpoints(made)
     assert sorted(path.name for path in place.glob("*.yaml")) == ["noob.yaml"]
+
+
+def test_a_model_of_the_list_gets_its_configuration_too(hub: Hub, folder: Folder) -> None:
+    hub.add("own/model", "noob.safetensors", SDXL_PREDICTS_V)
+    made, heard, _ = fetcher(folder)
+    ensure_model(made, Model("NoobAI", "SDXL", "its own", (HubFile("own/model", "noob.safetensors"),)))
+    config = folder.models / "Stable-diffusion" / "noob.yaml"
+    assert config in made.added
+    assert any("Zero Terminal SNR" in told for told in heard.notices)
+    assert any(model.name.startswith("NoobAI") and "v-pred" in model.name for model in MODELS)
 
 
 # ---- what is an extension's, and what is no model
