@@ -11,7 +11,7 @@ from launcher.drive.remembered import NOTES, Remembered
 def test_what_is_noted_is_read_back_and_what_others_noted_stays(tmp_path: Path) -> None:
     (tmp_path / NOTES).write_text(json.dumps({"last_good": "a" * 40, "looked_at": ["a"]}))
     Remembered.write(tmp_path, choices={"api": True}, used_at=5.5)
-    assert Remembered.read(tmp_path) == Remembered({"api": True}, 5.5, {}, ("a",))
+    assert Remembered.read(tmp_path) == Remembered({"api": True}, 5.5, looked_at=("a",))
     assert json.loads((tmp_path / NOTES).read_text())["last_good"] == "a" * 40
 
 
