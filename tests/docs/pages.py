@@ -90,8 +90,8 @@ def cards_page() -> str:
         rows.append(f"| {card or 'none'} | {memory} | {ram} GB | `{' '.join(flags)}` | {why} |")
     return "\n".join([
         "# Flags by the graphics card", "",
-        "Made by `make docs` from `launcher/webui/arguments.py`. What stands in the field `extra_arguments` "
-            "comes behind these.", "",
+        "Made by `make docs` from `launcher/webui/arguments.py`. What you choose as `extra_arguments` comes "
+            "behind these.", "",
         "| card | its memory | RAM | flags | why |", "| --- | --- | --- | --- | --- |", *rows, "", MEASURED,
     ])  # fmt: skip
 
