@@ -1,4 +1,4 @@
-"""The first cell's form, as one table: it makes the form, the settings with their checks, and the README's table."""
+"""The first cell's form, as one table: it makes the form, and the settings with their checks."""
 
 import difflib
 import re

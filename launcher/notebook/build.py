@@ -8,13 +8,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from launcher import NOTEBOOK
-from launcher.core.fields import FIELDS
 from launcher.notebook.cells import BADGE, CODE_CELLS, TITLE
 
 PACKAGE_DIR: Final = Path(__file__).resolve().parent.parent
-README: Final = PACKAGE_DIR.parent / "README.md"
-TABLE_BEGINS: Final = "<!-- fields: made by `make notebook` -->"
-TABLE_ENDS: Final = "<!-- end of fields -->"
 CARRIED: Final = (".py", ".js")
 NOT_IN_THE_NOTEBOOK: Final = "notebook"  # the package that builds it
 
@@ -81,14 +77,6 @@ def notebook() -> dict[str, Any]:
     }
 
 
-def with_table_of_fields(readme: str) -> str:
-    """The README with its table of all that can be chosen, between two marks."""
-    places = {True: "the first cell", False: "the panel"}
-    rows = "".join(f"| `{field.name}` | {places[field.in_form]} | {field.about} |\n" for field in FIELDS)
-    table = f"{TABLE_BEGINS}\n| choice | where | what it does |\n| --- | --- | --- |\n{rows}{TABLE_ENDS}"
-    return re.sub(f"{re.escape(TABLE_BEGINS)}.*?{re.escape(TABLE_ENDS)}", lambda _: table, readme, flags=re.DOTALL)
-
-
 def notebook_text() -> str:
     """The file's text: the same for the same sources, byte by byte."""
     return json.dumps(notebook(), indent=1, ensure_ascii=False) + "\n"
@@ -97,6 +85,4 @@ def notebook_text() -> str:
 if __name__ == "__main__":
     target = Path(sys.argv[1]) if len(sys.argv) > 1 else PACKAGE_DIR.parent / NOTEBOOK
     target.write_text(notebook_text())
-    if len(sys.argv) == 1:
-        README.write_text(with_table_of_fields(README.read_text()))
     print(f"{target.name}: {target.stat().st_size / 1000:.0f} kB")

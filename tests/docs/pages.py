@@ -43,8 +43,10 @@ def model_row(model: Model) -> str:
 
 def troubleshooting_page() -> str:
     lines = [
-        "# When something fails", "", "What the panel may say, and what to do; words in capitals stand for what it names. "
-            "Made by `make docs` from", "the launcher's source.", "",
+        "# When something fails", "", "All that the panel may say, and what to do. Look for a few of its words with your "
+            "browser's search (Ctrl+F); words in", "capitals stand for names. If nothing here helps, the "
+            "[guide](guide.md#when-something-goes-wrong) says how to ask.", "",
+            "Made by `make docs` from the launcher's source.", "",
     ]  # fmt: skip
     for title, said in problems().items():
         if said:
@@ -88,8 +90,8 @@ def cards_page() -> str:
         rows.append(f"| {card or 'none'} | {memory} | {ram} GB | `{' '.join(flags)}` | {why} |")
     return "\n".join([
         "# Flags by the graphics card", "",
-        "Made by `make docs` from `launcher/webui/arguments.py`. What stands in the field `extra_arguments` "
-            "comes behind these.", "",
+        "Made by `make docs` from `launcher/webui/arguments.py`. What you choose as `extra_arguments` comes "
+            "behind these.", "",
         "| card | its memory | RAM | flags | why |", "| --- | --- | --- | --- | --- |", *rows, "", MEASURED,
     ])  # fmt: skip
 

@@ -103,13 +103,13 @@ def run(command: str, repository: Path, **more: str) -> "subprocess.CompletedPro
     )  # fmt: skip
 
 
-def told(script: str, repository: Path, **more: str) -> dict[str, object]:
+def told(script: str, repository: Path, **more: str) -> object:
     """What a script says about the launcher of that repository."""
     path = repository.parent / "script.py"
     path.write_text(textwrap.dedent(script))
     done = run(f".venv/bin/python {path}", repository, PYTHONPATH=str(repository), **more)
     assert done.returncode == 0, done.stderr
-    found: dict[str, object] = json.loads(done.stdout.splitlines()[-1])
+    found: object = json.loads(done.stdout.splitlines()[-1])
     return found
 
 
@@ -124,7 +124,7 @@ def test_a_model_is_an_entry_and_is_offered_and_has_its_row(walked: Copy) -> Non
     repository = walked("A model for the list")
     for identity, field in (("launch", "checkpoint"), ("add-model", "what")):
         assert re.search(rf'(?m)^{field} = .*"Example 1\.0"', text_of_cell(repository, identity))
-    assert "| Example 1.0 | SD 1.5 | 2.13 GB | CreativeML Open RAIL-M | [OWNER/example]" in (
+    assert "| Example 1.0 | SD 1.5 | portraits in oil | 2.13 GB | CreativeML Open RAIL-M | [OWNER/example]" in (
         (repository / "docs" / "models.md").read_text()
     )
 
@@ -146,9 +146,8 @@ RESOLVE = """
 
 def test_a_link_source_is_a_file_and_a_line_and_its_links_lead_to_its_files(walked: Copy) -> None:
     repository = walked("A place models come from")
-    assert "| `https://models.example/a-model` | `https://files.models.example/a-model.safetensors` |" in (
-        (repository / "docs" / "links.md").read_text()
-    )
+    leads_to = "`https://files.models.example/a-model.safetensors` as `a-model.safetensors`."
+    assert f"| `https://models.example/a-model` |  | {leads_to} |" in (repository / "docs" / "links.md").read_text()
     found = told(RESOLVE, repository, NO_PROXY="127.0.0.1")
     assert found == {"url": "/a-model.safetensors", "name": "a-model.safetensors", "size": 5000}
 
@@ -157,7 +156,7 @@ OFFERED = """
     import json
     from launcher.core.fields import FIELDS
 
-    print(json.dumps({field.name: field.choices for field in FIELDS if field.name == "link"}))
+    print(json.dumps([[field.choices, field.about] for field in FIELDS if field.name == "link"]))
 """
 OPEN = """
     import json, sys
@@ -190,11 +189,12 @@ def test_a_tunnel_is_a_file_and_a_word_and_is_offered_and_tried(walked: Copy, tm
     for name, script in (("cloudflared", "exit 1"), ("example-tunnel", 'echo "http://$1"; exec sleep 120')):
         (programs / name).write_text(f"#!/bin/sh\n{script}\n")
         (programs / name).chmod(0o700)
-    assert told(OFFERED, repository) == {
-        "link": ["automatic", "gradio", "cloudflared", "example", "Colab's own", "none"]
-    }
-    sentence = "**automatic** tries gradio, then cloudflared, then example, then Colab's own link."
-    assert sentence in (repository / "README.md").read_text()
+    about = (
+        "How the web UI is reached. **automatic** tries gradio, then cloudflared, then example, then Colab's own link."
+    )
+    assert told(OFFERED, repository) == [
+        [["automatic", "gradio", "cloudflared", "example", "Colab's own", "none"], about]
+    ]
     path = f"{programs}{os.pathsep}{os.environ['PATH']}"
     found = told(OPEN, repository, PATH=path, GRADIO_SHARE_SERVER_ADDRESS="127.0.0.1:1", NO_PROXY="127.0.0.1")
     gradio_gave_none = "gradio's share server gave no link: it refused the connection."
@@ -211,20 +211,20 @@ READ = """
     from launcher.launch.launch import Launch
     from launcher.launch.remember import to_remember
     from launcher.launch.start import plan_of
+    from launcher.ui.choices import choices_form
 
     found = {}
     for name, choices in (("as it comes", {}), ("ticked", {"dark_theme": True})):
         launch = Launch(choices, look_at_machine(), Status("Starting"), lambda kind: {}, lambda: False)
-        found[name] = [to_remember(launch.settings), "--theme" in plan_of(launch, "").arguments]
+        offered = "Show the web UI in dark colours." in choices_form(launch.settings.as_form())
+        found[name] = [offered, to_remember(launch.settings), "--theme" in plan_of(launch, "").arguments]
     print(json.dumps(found))
 """
 
 
-def test_a_choice_is_a_row_and_is_in_the_readme_and_is_used_and_remembered(walked: Copy) -> None:
+def test_a_choice_is_a_row_and_is_offered_and_is_used_and_remembered(walked: Copy) -> None:
     repository = walked("A choice")
-    row = "| `dark_theme` | the panel | Show the web UI in dark colours. |"
-    assert row in (repository / "README.md").read_text()
-    assert told(READ, repository) == {"as it comes": [{}, False], "ticked": [{"dark_theme": True}, True]}
+    assert told(READ, repository) == {"as it comes": [True, {}, False], "ticked": [True, {"dark_theme": True}, True]}
 
 
 def test_the_page_names_every_folder_of_tests_and_every_target_of_make() -> None:

@@ -29,7 +29,7 @@ def told(world: World, text: str | None) -> tuple[str, ...]:
     return status.now.notices
 
 
-@pytest.mark.parametrize("newer", ["1.10.0", "2.0", "1.2.0.1"])
+@pytest.mark.parametrize("newer", ["2.10.0", "3.0", "2.0.0.1"])
 def test_a_newer_one_is_said_with_the_link_and_one_question(github: World, newer: str) -> None:
     (notice,) = told(github, f'"""x"""\n\n__version__ = "{newer}"  # x\n')
     assert f"Version {newer} of the launcher is there; this one is {__version__}." in notice

@@ -37,12 +37,6 @@ def test_it_is_the_same_wherever_and_however_it_is_built(tmp_path: Path) -> None
         assert (tmp_path / f"{number}.ipynb").read_bytes() == (ROOT / "OneClickLauncher.ipynb").read_bytes()
 
 
-def test_the_readmes_table_is_the_table_of_fields() -> None:
-    readme = (ROOT / "README.md").read_text()
-    assert build.TABLE_BEGINS in readme
-    assert build.with_table_of_fields(readme) == readme, "run `make notebook`"
-
-
 def test_the_badge_leads_to_the_users_own_repository() -> None:
     assert (
         f"https://colab.research.google.com/github/{OWNER}/{REPOSITORY}/blob/{BRANCH}/OneClickLauncher.ipynb"
