@@ -124,7 +124,7 @@ def test_a_model_is_an_entry_and_is_offered_and_has_its_row(walked: Copy) -> Non
     repository = walked("A model for the list")
     for identity, field in (("launch", "checkpoint"), ("add-model", "what")):
         assert re.search(rf'(?m)^{field} = .*"Example 1\.0"', text_of_cell(repository, identity))
-    assert "| Example 1.0 | SD 1.5 | 2.13 GB | CreativeML Open RAIL-M | [OWNER/example]" in (
+    assert "| Example 1.0 | SD 1.5 | portraits in oil | 2.13 GB | CreativeML Open RAIL-M | [OWNER/example]" in (
         (repository / "docs" / "models.md").read_text()
     )
 
@@ -146,9 +146,8 @@ RESOLVE = """
 
 def test_a_link_source_is_a_file_and_a_line_and_its_links_lead_to_its_files(walked: Copy) -> None:
     repository = walked("A place models come from")
-    assert "| `https://models.example/a-model` | `https://files.models.example/a-model.safetensors` |" in (
-        (repository / "docs" / "links.md").read_text()
-    )
+    leads_to = "`https://files.models.example/a-model.safetensors` as `a-model.safetensors`."
+    assert f"| `https://models.example/a-model` |  | {leads_to} |" in (repository / "docs" / "links.md").read_text()
     found = told(RESOLVE, repository, NO_PROXY="127.0.0.1")
     assert found == {"url": "/a-model.safetensors", "name": "a-model.safetensors", "size": 5000}
 
