@@ -48,7 +48,7 @@ NOT_KEPT: Final = (
     "log in again."
 )
 ELSEWHERE: Final = "Please log in on this page."
-API_OFF: Final = "The API is off. Tick the field api in the notebook and press ▶ again.\n"
+API_OFF: Final = "The API is off. Tick api under Choices in the notebook, and press Apply.\n"
 
 
 class AuthProxy:

@@ -35,13 +35,13 @@ RESERVED: Final = (
     ("--gradio-auth --gradio-auth-path", "The launcher has a login of its own."),
     ("--api-auth", "The launcher has a login of its own, and the API uses it too."),
     ("--data-dir", "The launcher keeps the data folder itself; use the field **drive_folder**."),
-    ("--api", "Use the field **api** instead."),
+    ("--api", "Use the choice **api** instead."),
     ("--nowebui", "The launcher always starts the web UI."),
     ("--subpath", "The launcher serves the web UI at the root of the link."),
     ("--skip-prepare-environment", "The launcher prepares everything itself and already sets it."),
     ("--update-all-extensions", "Use the cell **Add or update an extension** instead."),
     ("--skip-install", "The launcher installs extensions itself and already sets it."),
-    ("--enable-insecure-extension-access", "Use the field **extensions_tab** instead."),
+    ("--enable-insecure-extension-access", "Use the choice **extensions_tab** instead."),
     ("--tls-keyfile --tls-certfile", "The link is encrypted already."),
     (
         "--ui-settings-file --ui-config-file --styles-file",
@@ -60,8 +60,11 @@ FOLDER_NAME: Final = r"(?!\.)[^\x00-\x1f\x7f*?\"<>|]{1,120}"  # of each folder o
 RESERVED_ARGUMENTS: Final = {name: why for names, why in RESERVED for name in names.split()}
 
 
+IN_FORM: Final = ("checkpoint", "drive_folder", "keep_on_drive")  # the others are choices of the panel
+
+
 def wrong(field: str, what: str, do: str) -> Problem:
-    return Problem(f"The field **{field}** {what}", do)
+    return Problem(f"The {'field' if field in IN_FORM else 'choice'} **{field}** {what}", do)
 
 
 def checked_minutes(value: object) -> int:
@@ -78,10 +81,10 @@ def checked_arguments(value: str) -> tuple[str, ...]:
         words = tuple(shlex.split(value))
     except ValueError as error:
         what = f"cannot be read: a quotation mark is not closed ({error})."
-        raise wrong("extra_arguments", what, "Close the quotation mark, or empty the field.") from error
+        raise wrong("extra_arguments", what, "Close the quotation mark, or empty it.") from error
     for name in (word.split("=")[0] for word in words):
         if name in RESERVED_ARGUMENTS:
-            do = f"Remove {name} from the field."
+            do = f"Remove {name} there."
             raise wrong("extra_arguments", f"has {name}. {RESERVED_ARGUMENTS[name]}", do)
     return words
 
@@ -195,7 +198,7 @@ FIELDS: Final = (
         "extensions_tab",
         False,
         "AUTOMATIC1111's own Extensions tab can install programs: with this on, anyone who is logged in can run "
-        "anything on this machine and on your Drive. The cell below adds extensions without it.",
+        "anything on this machine and on your Drive. The box for adding things takes extensions without it.",
     ),
     Field(
         "extra_arguments",

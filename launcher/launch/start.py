@@ -199,7 +199,7 @@ def all_are_off(folder: Folder, plan: Plan) -> str | None:
         return None
     if barred:
         return (
-            f"None of your extensions is loaded: {min(barred)} in the field **extra_arguments** switches them all off. "
+            f"None of your extensions is loaded: {min(barred)} in **extra_arguments** switches them all off. "
             f"Remove it and press **Restart the web UI**."
         )
     if all_switched_off(read_settings(folder.data) or {}):

@@ -78,7 +78,7 @@ def give_back_unused(launch: Launch) -> None:
     with launch.steps.beside("giving the machine back"):
         give_back(launch)
         launch.status.notice(
-            "The machine was given back, as set in the field **give_back_after**. Press ▶ to start again."
+            "The machine was given back, as set in the choice **give_back_after**. Press ▶ to start again."
         )
         be_off(launch, "The machine was given back", START_AGAIN)
         return

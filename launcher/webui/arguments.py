@@ -71,7 +71,7 @@ def check_arguments(code: Path, data: Path, wanted: tuple[str, ...]) -> None:
         name = word.split("=")[0]
         if name.startswith("-") and not name.lstrip("-").replace(".", "").isdigit() and known and name not in known:
             raise Problem(
-                f"The field **extra_arguments** has {name}, which the web UI does not know.",
+                f"The choice **extra_arguments** has {name}, which the web UI does not know.",
                 'Correct or remove it; "Command line arguments" in the wiki of A1111 lists them all.',
             )
 

@@ -589,7 +589,7 @@ def test_with_the_api_off_programs_get_none(door: OpenDoor, upstream: Upstream) 
     door.lead_to(api=False)
     answer = requests.get(f"{door.url}/sdapi/v1/options", headers=door.cookie, timeout=10)
     assert answer.status_code == 404
-    assert "Tick the field api" in answer.text
+    assert "Tick api under Choices" in answer.text
     assert upstream.seen == []
 
 

@@ -90,7 +90,8 @@ def test_arguments_are_split_as_a_shell_does() -> None:
 def test_a_wrong_field_is_named_with_its_remedy(field: str, value: object, says: str) -> None:
     with pytest.raises(Problem) as caught:
         filled(**{field: value})
-    assert f"The field **{field}**" in caught.value.what
+    word = "field" if field in ("checkpoint", "drive_folder", "keep_on_drive") else "choice"
+    assert f"The {word} **{field}**" in caught.value.what
     assert says in str(caught.value)
     assert caught.value.do.endswith(".")
 

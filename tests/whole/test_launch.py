@@ -227,7 +227,7 @@ def test_a_wrong_field_is_said_before_anything_begins(place: Place, kernels: Ker
     for fields, says in (
         ({"checkpoint": "Stable Difusion"}, "The field checkpoint says 'Stable Difusion'"),
         ({"drive_folder": "../x"}, "The field drive_folder says '../x'"),
-        ({"extra_arguments": "--share"}, "The field extra_arguments has --share"),
+        ({"extra_arguments": "--share"}, "The choice extra_arguments has --share"),
     ):
         kernel.widgets.clear()
         kernel.errors.clear()
@@ -240,7 +240,7 @@ def test_a_wrong_field_is_said_before_anything_begins(place: Place, kernels: Ker
 def test_an_argument_the_web_ui_does_not_have_is_said_before_it_starts(place: Place, kernels: Kernels) -> None:
     kernel = kernels(COLAB_PYTHON, place.environment, place.machine)
     kernel.run(cell_source("launch", checkpoint=MODEL_LINK, extra_arguments="--thmee dark"), 120)
-    assert "The field extra_arguments has --thmee, which the web UI does not know" in wait_problem(kernel)
+    assert "The choice extra_arguments has --thmee, which the web UI does not know" in wait_problem(kernel)
     assert not (place.session / "webui.log").exists()
     kernel.run(cell_source("stop"), 120)
     place.wait_until_nothing_runs()
@@ -570,7 +570,7 @@ def test_a_front_end_without_widgets_keeps_the_same_lines_as_text(place: Place) 
         os.environ.update(environment)
     text = "\n".join(output.get("data", {}).get("text/plain", "") for output in book.cells[0].outputs)
     assert re.search(r"✓ Your folder: \S+/asd1111/stable-diffusion-webui", text)
-    assert "The field extra_arguments has --thmee" in text
+    assert "The choice extra_arguments has --thmee" in text
     assert "What to do: Correct or remove it" in text
     for name in ("door", "tunnel", "webui"):
         end_process(place.session / f"{name}.pid")
