@@ -21,7 +21,7 @@ async def run_cell(do: str, fields: Mapping[str, Any]) -> None:
         first.nobody = True
         print("Run all also started this cell, so it did nothing. Press ▶ on it when you need it.")
         return
-    client = Client(Session(PACKAGE.parents[1] / "session"), do, dict(fields))  # beside the folder of the programs
+    client = Client(Session(PACKAGE.parent.parent / "session"), do, dict(fields))  # beside the folder of the programs
     if do == "launch":
         _launched = sent, client
     await client.show()

@@ -67,7 +67,7 @@ def look_at_machine() -> Machine:
 
     Where this package lies says whether it is Colab: the first cell decided it (`notebook/unpack.py`).
     """
-    disk = PACKAGE.parents[1]
+    disk = PACKAGE.parent.parent
     if PACKAGE.parent.name != "program":  # not unpacked
         disk = Path(os.environ.get("ONECLICK_HOME") or "~/oneclick").expanduser().absolute() / OTHERS_FOLDER
     colab = disk.name == COLABS_FOLDER

@@ -9,7 +9,7 @@ from launcher.core.process import PACKAGE
 
 COLABS_FOLDER: Final = "oneclick"  # below /content
 OTHERS_FOLDER: Final = "machine"  # below ~/oneclick, or ONECLICK_HOME
-NOT_COLAB: Final = PACKAGE.parents[1].name == OTHERS_FOLDER
+NOT_COLAB: Final = PACKAGE.parent.parent.name == OTHERS_FOLDER  # a checkout may lie directly below /
 
 if NOT_COLAB:
     NEW_MACHINE = "end this machine where you started it, start it anew"

@@ -13,7 +13,6 @@ from pathlib import Path
 
 import pytest
 import requests
-from huggingface_hub import constants
 
 from launcher.access import tunnels
 from launcher.access.tunnels import cloudflared, gradio
@@ -251,7 +250,7 @@ def test_an_frpc_of_gradios_with_another_checksum_is_not_run_and_the_package_ind
     usual.parent.mkdir(parents=True)
     usual.write_bytes(b"#!/bin/sh\n")
     usual.chmod(0o700)
-    monkeypatch.setattr(constants, "HF_HOME", str(tmp_path / "hf"))
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
     asked = list[str]()
 
     def install(name: str, target: Path) -> None:
