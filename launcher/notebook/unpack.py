@@ -48,7 +48,7 @@ async def oneclick(  # noqa: PLR0915  # it stands alone
         return {}
 
     why: list[str] = []
-    needed = ("aiohttp", "psutil", "requests")
+    needed = ("aiohttp", "filelock", "psutil", "requests")
     missing = [name for name in needed if importlib.util.find_spec(name) is None]
     if missing:
         print(f"This Jupyter lacks {', '.join(missing)}. Colab has all that is needed: open the notebook there, or run "

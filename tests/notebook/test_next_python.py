@@ -36,16 +36,16 @@ CHECK = """
 import ast, importlib, json, pathlib, sys, types, warnings
 from unittest import mock
 warnings.simplefilter("error")
-files, cells = json.loads(program)
+files, rooms, cells = json.loads(program)
 for text in cells:
     compile(text, "a cell", "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
 for name in ("filelock", "psutil", "requests", "resource"):  # compiled, networked, or not in a browser: only named while the package is read
     sys.modules[name] = types.ModuleType(name)
 for name in ("aiohttp", "aiohttp.web", "aiohttp.web_protocol", "multidict", "yarl", "packaging", "packaging.requirements",
-             "packaging.utils", "packaging.version"):
+             "packaging.utils", "packaging.version", "urllib3", "urllib3.exceptions"):
     sys.modules[name] = mock.MagicMock()
 sys.modules["requests"].Response = sys.modules["requests"].Session = object
-sys.modules["requests"].RequestException = OSError
+sys.modules["requests"].RequestException, sys.modules["requests"].exceptions = OSError, mock.MagicMock()
 import socketserver
 socketserver.UnixStreamServer = socketserver.TCPServer  # a browser has no Unix sockets
 for name, text in files.items():
@@ -53,7 +53,6 @@ for name, text in files.items():
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text)
 sys.path.insert(0, "/oneclick")
-rooms = [name.removesuffix(".py").replace("/", ".").removesuffix(".__init__") for name in files]
 for name in rooms:
     for value in list(vars(importlib.import_module(name)).values()):  # 3.14 looks at annotations late: look now
         if isinstance(value, type | types.FunctionType) and value.__module__ == name:
@@ -79,12 +78,18 @@ json.dumps({
 """
 
 
+def rooms() -> list[str]:
+    """The launcher's modules. The package also carries what runs in the browser and what runs inside A1111."""
+    ours = [name for name in package_files() if name.endswith(".py") and "/scripts/" not in name]
+    return [name.removesuffix(".py").replace("/", ".").removesuffix(".__init__") for name in ours]
+
+
 def test_the_first_cell_is_read_and_works_on_the_next_python(tmp_path: Path) -> None:
     (tmp_path / "run.mjs").write_text(IN_NODE)
     (tmp_path / "check.py").write_text(CHECK)
     notebook = json.loads((ROOT / "OneClickLauncher.ipynb").read_text())
     cells = ["".join(cell["source"]) for cell in notebook["cells"] if cell["cell_type"] == "code"]
-    (tmp_path / "program.json").write_text(json.dumps([package_files(), cells]))
+    (tmp_path / "program.json").write_text(json.dumps([package_files(), rooms(), cells]))
     command = [
         "node",
         str(tmp_path / "run.mjs"),
@@ -103,10 +108,8 @@ def test_the_first_cell_is_read_and_works_on_the_next_python(tmp_path: Path) -> 
 
 @pytest.mark.parametrize("warning", ["DeprecationWarning", "PendingDeprecationWarning", "SyntaxWarning"])
 def test_nothing_in_it_is_about_to_go(tmp_path: Path, warning: str) -> None:
-    ours = [name for name in package_files() if name.endswith(".py") and "/scripts/" not in name]  # those run in A1111
-    rooms = [name.removesuffix(".py").replace("/", ".").removesuffix(".__init__") for name in ours]
     done = subprocess.run(
-        [sys.executable, "-W", f"error::{warning}", "-c", f"import {', '.join(rooms)}"],
+        [sys.executable, "-W", f"error::{warning}", "-c", f"import {', '.join(rooms())}"],
         cwd=ROOT, env={**os.environ, "PYTHONPYCACHEPREFIX": str(tmp_path)}, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]

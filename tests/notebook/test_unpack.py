@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from importlib.metadata import requires
 from pathlib import Path
 
 import pytest
@@ -82,6 +83,23 @@ def test_it_leaves_no_name_but_the_fields_and_one_function(kernels: Kernels, hom
     kernel.run("print('NEW', sorted(n for n in set(globals()) - before if not n.lstrip('_i').isdigit()))")
     new = set(eval(kernel.wait_for_text(r"^NEW (.+)$", 10)[1])) - {"before", "_", "__", "___", "_i", "_ii", "_iii"}
     assert new == {field.name for field in FIELDS if field.in_form} | {"oneclick"}
+
+
+def test_a_jupyter_that_lacks_what_the_launcher_imports_says_which(kernels: Kernels, home: Path) -> None:
+    imported = set[str]()
+    for name, text in build.package_files().items():
+        if name.endswith(".py") and "/scripts/" not in name:  # those run in A1111
+            for node in ast.parse(text).body:  # what a function imports, it can do without
+                names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+                names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+                imported |= {name.partition(".")[0] for name in names}
+    imported -= {"launcher", *sys.stdlib_module_names}
+    along = [wanted for name in (*imported, "ipykernel") for wanted in requires(name) or () if "extra ==" not in wanted]
+    lacks = sorted(imported - {re.split(r"[^\w-]", wanted)[0] for wanted in along})
+    kernel = kernels(CURRENT_PYTHON, at_home(home), home)
+    kernel.run(f"import sys; sys.modules.update(dict.fromkeys({lacks}))")  # the same as not installed
+    assert f"This Jupyter lacks {', '.join(lacks)}. " in press(kernel, cell_source("launch", checkpoint=WRONG))
+    assert not list(home.rglob("launcher"))
 
 
 def test_a_cell_that_takes_common_names_breaks_nothing(kernels: Kernels, home: Path) -> None:

@@ -19,7 +19,7 @@ import requests
 from launcher.core.process import end_process
 from tests.conftest import COLAB_PYTHON, CURRENT_PYTHON, ROOT
 from tests.world import MODEL_LINK, MODEL_REPO, WEBUI, World, safetensors
-from tests.world.browser import chromium, images, log_in, paint
+from tests.world.browser import chromium, images, log_in, paint, press_link
 from tests.world.kernel import Kernel, cell_source
 from tests.world.page import CONSENT, Reply
 from tests.world.place import Place, wait_problem, wait_ready
@@ -53,13 +53,12 @@ def test_from_one_click_to_an_image_and_what_may_happen_in_the_notebook_then(
     place = new_place
     kernel = kernels(python, place.environment, place.machine)
     cell = kernel.start(cell_source("launch", checkpoint=MODEL_LINK))
-    button, url, password = wait_ready(kernel)
+    _, url, password = wait_ready(kernel)
     assert password not in url
 
     # the card's link opens logged in, and an image is made and kept
     with chromium() as browser:
-        page = browser.new_page()
-        page.goto(button)
+        page = press_link(browser, kernel.html(), "Open the web UI")
         image = paint(page, "a lighthouse", place.kept)
         assert image.read_bytes().startswith(b"\x89PNG")
         stranger = requests.get(url, timeout=10)

@@ -45,6 +45,18 @@ def log_in(page: Any, url: str, password: str) -> None:
     page.get_by_role("button", name="Log in").click()
 
 
+def press_link(browser: Any, panel: str, label: str) -> Any:
+    """Press a link of the panel where a person does, in a page that is not the door's; return the page that opens.
+
+    The door lets the button's link in by itself only where a page led to it, which an address that is typed has not.
+    """
+    notebook = browser.new_page()
+    notebook.set_content(panel)
+    with browser.expect_page() as opened:
+        notebook.get_by_role("link", name=label, exact=True).click()
+    return opened.value
+
+
 def paint(page: Any, prompt: str, kept: Path, patience: float = 60) -> Path:
     """Press Generate and wait for the image in the kept folder; return its path."""
     before = images(kept)
