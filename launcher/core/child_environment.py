@@ -25,8 +25,9 @@ PACKAGES: Final = (
     "PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "UV_DEFAULT_INDEX", "UV_INDEX_URL", "UV_PYTHON_INSTALL_MIRROR",
     "UV_CACHE_DIR", "UV_SYSTEM_CERTS", "UV_NATIVE_TLS",
 )  # fmt: skip
-# A mirror of the model hub, for the web UI and what extensions download.
-HUB: Final = ("HF_ENDPOINT", "HF_HOME", "HF_HUB_OFFLINE", "HF_HUB_DISABLE_TELEMETRY")
+# A mirror of the model hub, for the web UI and what extensions download. HF_HUB_OFFLINE does not pass: with it the web
+# UI could not fetch CLIP's words, and no image could be made.
+HUB: Final = ("HF_ENDPOINT", "HF_HOME", "HF_HUB_DISABLE_TELEMETRY")
 # Settings of git that came with the environment ("insteadOf" leads to a mirror).
 GIT: Final = ("GIT_CONFIG_COUNT", "GIT_CONFIG_KEY_*", "GIT_CONFIG_VALUE_*")
 # What the launcher's own parts hand on to what they start, and what Colab's machine tells about itself.

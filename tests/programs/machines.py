@@ -1,6 +1,6 @@
 """`make machines`: every odd machine, as a whole launch where that is the question; the page docs/machines.md.
 
-python -m tests.programs.machines [--only WORD] [--launch PROGRAM …] [--write docs/machines.md]
+python -m tests.programs.machines [--only WORD] [--missing] [--launch PROGRAM …] [--write docs/machines.md]
 """
 
 import argparse
@@ -8,17 +8,23 @@ import sys
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
-from tests.whole.machines import ROWS, in_a_folder, page, rows_of
+from tests.whole.machines import ROWS, ends_well, in_a_folder, page, rows_of
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", default="", help="rows with this word only")
+    parser.add_argument("--missing", action="store_true", help="rows that the page lacks, or has with a wrong end")
     parser.add_argument("--launch", nargs="*", default=[odd.program for odd in ROWS], help="whole launches for these")
     parser.add_argument("--write", type=Path)
     parser.add_argument("--side-by-side", type=int, default=2)
     options = parser.parse_args()
-    numbers = [number for number, odd in enumerate(ROWS) if options.only in f"{odd.program}: {odd.what}"]
+    there = rows_of(options.write) if options.missing and options.write else {}
+    numbers = [
+        number
+        for number, odd in enumerate(ROWS)
+        if options.only in f"{odd.program}: {odd.what}" and not (odd.what in there and ends_well(odd, there[odd.what]))
+    ]
     wholes = [ROWS[number].whole and ROWS[number].program in options.launch for number in numbers]
     rows, wrong = [], 0
     with ProcessPoolExecutor(options.side_by_side) as pool:

@@ -614,6 +614,11 @@ def as_it_should(odd: Odd, told: str) -> bool:
     return bool(re.search(odd.told, told, re.DOTALL)) if odd.told else not told
 
 
+def ends_well(odd: Odd, row: list[str]) -> bool:
+    """Whether a row of the page says what should become of it."""
+    return as_it_should(odd, "" if row[3] in (RUNS, WORKS) else row[3])
+
+
 def rows_of(written: Path) -> dict[str, list[str]]:
     """The rows of a page that was written before and are still in the table: with `--only`, they stay."""
     lines = written.read_text().splitlines() if written.exists() else []

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from launcher.core.child_environment import child_environment
-from tests.whole.machines import PAGE, ROWS, RUNS, WORKS, Odd, as_it_should, tried
+from tests.whole.machines import PAGE, ROWS, Odd, as_it_should, ends_well, rows_of, tried
 from tests.world import World
 
 # One row of each kind: `make machines` has them all, and test_hostile_machine most of them at once.
@@ -73,6 +73,4 @@ def test_a_cache_that_is_not_there_yet_may_be_made(tmp_path: Path, monkeypatch: 
 
 @pytest.mark.parametrize("odd", ROWS, ids=lambda odd: odd.what)
 def test_the_page_has_the_row_with_the_right_end(odd: Odd) -> None:
-    cells = next(line.split(" | ") for line in PAGE.read_text().splitlines() if line.startswith(f"| {odd.what} |"))
-    ended = cells[3].removesuffix(" |")
-    assert as_it_should(odd, "" if ended in (RUNS, WORKS) else ended), "run `make machines`"
+    assert ends_well(odd, rows_of(PAGE)[odd.what]), "run `make machines`"

@@ -253,9 +253,10 @@ except RuntimeError as error:
 app.middleware_stack = app.build_middleware_stack()
 print(f"Startup time: {time.time() - started:.1f}s (stand-in).", flush=True)
 
-chosen = ""
-if listed:
-    chosen = os.path.relpath(args.ckpt, data / "models" / "Stable-diffusion") if args.ckpt else listed[0]
+chosen = listed[0] if listed else ""
+if args.ckpt:  # as sd_models.list_models: it may lie anywhere; a whole path is its name then
+    folder = data / "models" / "Stable-diffusion"
+    chosen = os.path.relpath(args.ckpt, folder) if Path(args.ckpt).is_relative_to(folder) else args.ckpt
 try:
     if not chosen:
         raise FileNotFoundError("No checkpoints found. When searching for checkpoints, looked at:")
