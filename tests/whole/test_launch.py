@@ -232,7 +232,7 @@ def test_a_wrong_field_is_said_before_anything_begins(place: Place, kernels: Ker
         kernel.errors.clear()
         kernel.run(cell_source("launch", **fields), 120)
         assert says in wait_problem(kernel)
-        assert [error.partition(": The field")[0] for error in kernel.errors] == ["CellFailed: It did not succeed"]
+        assert [error.partition(": The ")[0] for error in kernel.errors] == ["CellFailed: It did not succeed"]
         assert list(place.drive.iterdir()) == []
 
 
