@@ -4,7 +4,9 @@ import asyncio
 import signal
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Final
+
+TURNS: Final = 3  # of the event loop, from ■ until the cell is told: ipykernel takes two
 
 
 def running_kernel() -> Any:
@@ -40,6 +42,9 @@ def pumped_kernel() -> Iterator[Callable[[], Awaitable[None]]]:
     parent, identity = kernel.get_parent("shell"), getattr(kernel, "_parent_ident", {}).get("shell")
 
     async def pump() -> None:
+        # A ■ that has come ends this cell before the next one begins within it: that one would be ended in its place.
+        for _ in range(TURNS):
+            await asyncio.sleep(0)
         await step()
         kernel.set_parent(identity, parent, channel="shell")
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from tests.conftest import COLAB_PYTHON, CURRENT_PYTHON
+from tests.conftest import COLAB_PYTHON, CURRENT_PYTHON, ROOT
 from tests.world import MODEL_LINK, MODEL_REPO, safetensors
 from tests.world.kernel import Kernel, cell_source
 from tests.world.place import Place, wait_ready
@@ -17,6 +17,29 @@ STACKS = [pytest.param(COLAB_PYTHON, id="colab"), pytest.param(CURRENT_PYTHON, i
 Kernels = Callable[..., Kernel]
 TAKEN = "run = git = page = stop = launch = os = sys = Path = running = json = asyncio = 1"
 OUTSIDE = ("service", "webui", "door", "tunnel")
+
+
+# A cell like ours in a kernel that is as busy as one that draws a panel while much else runs.
+BUSY = f"""
+import asyncio, sys, time
+sys.path.insert(0, {str(ROOT)!r})
+from launcher.client.kernel import pumped_kernel
+try:
+    with pumped_kernel() as pump:
+        for _ in range(20):
+            time.sleep(0.5)
+            await pump()
+            print("LOOKED")
+except asyncio.CancelledError:
+    print("FIRST STOPPED")
+"""
+NEXT = """
+try:
+    await asyncio.sleep(0.5)
+    print("NEXT DONE")
+except asyncio.CancelledError:
+    print("NEXT STOPPED")
+"""
 
 
 def pids(place: Place) -> dict[str, int]:
@@ -81,6 +104,23 @@ def test_two_kernels_share_one_launch_and_a_second_press_lets_go_of_nothing(
     kernel.run(cell_source("stop"), 120)
     pair[1].wait(lambda: "Everything is off" in pair[1].html(), 60, "the other panel to say so")
     place.wait_until_nothing_runs()
+
+
+@pytest.mark.parametrize("python", STACKS)
+def test_stop_ends_the_cell_it_was_pressed_for_and_not_the_one_that_is_run_next(
+    kernels: Kernels, tmp_path: Path, python: Path
+) -> None:
+    """■ and ▶ on another cell reach a busy kernel together. Perhaps the other is **Stop**: what was to end would go on,
+    and nobody would be told.
+    """
+    kernel = kernels(python, {}, tmp_path)
+    first = kernel.start(BUSY)
+    kernel.wait_for_text("^LOOKED", 30)
+    kernel.interrupt()
+    kernel.run(NEXT, 30)
+    kernel.wait_done(first, 30)
+    told = [line for line in kernel.text.splitlines() if line != "LOOKED"]
+    assert told == ["FIRST STOPPED", "NEXT DONE"]
 
 
 def test_with_common_names_taken_every_cell_and_button_works(place: Place, kernels: Kernels) -> None:
