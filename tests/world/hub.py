@@ -89,8 +89,9 @@ class Hub:
         return path
 
     def sent(self, part: str = "") -> int:
-        """Bytes of files sent for paths that contain `part`."""
-        return sum(entry["sent"] for entry in self.log if part in entry["path"] and entry["method"] == "GET")
+        """Bytes of files sent for paths that contain `part`. The one by which a link is asked for its size is none."""
+        fetched = (entry for entry in self.log if entry["method"] == "GET" and entry["range"] != "bytes=0-0")
+        return sum(entry["sent"] for entry in fetched if part in entry["path"])
 
     def sha256(self, path: Path) -> str:
         info = path.stat()
