@@ -165,8 +165,12 @@ class Tab:
         return found
 
     def press_button(self, label: str) -> None:
-        """Click a widget button, on the panel that was drawn last."""
-        identity = [i for i, s in self.widgets.items() if s.get("description") == label][-1]
+        """Click a widget button, on the panel that was drawn last, as soon as it is there."""
+
+        def drawn() -> list[str]:
+            return [one for one, state in list(self.widgets.items()) if state.get("description") == label]
+
+        identity = self.wait(drawn, 30, f"the button {label}")[-1]
         content = {"comm_id": identity, "data": {"method": "custom", "content": {"event": "click"}}}
         self.client.shell_channel.send(self.client.session.msg("comm_msg", content))
 
