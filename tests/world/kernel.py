@@ -165,8 +165,13 @@ class Tab:
         return found
 
     def press_button(self, label: str) -> None:
-        """Click a widget button, on the panel that was drawn last."""
-        identity = [i for i, s in self.widgets.items() if s.get("description") == label][-1]
+        """Click a widget button, on the panel that was drawn last: as soon as it is seen, for the panel's words are
+        drawn before its buttons.
+        """
+        shown = self.wait(
+            lambda: [i for i, s in self.widgets.copy().items() if s.get("description") == label], 30, f"button {label}"
+        )
+        identity = shown[-1]
         content = {"comm_id": identity, "data": {"method": "custom", "content": {"event": "click"}}}
         self.client.shell_channel.send(self.client.session.msg("comm_msg", content))
 
