@@ -141,7 +141,7 @@ def add_one(job: Job, thing: Thing, kind: str, file_name: str, fetcher: Fetcher)
     if not job.launch.webui.ready:
         return f"{name}: it will be there at the next start"
     launch = job.launch
-    if name in names_of_checkpoints(launch) and (isinstance(thing, Present) or not launch.status.now.can_paint):
+    if name in names_of_checkpoints(launch) and (isinstance(thing, Present) or launch.webui.says.read().needs_another):
         use_model(launch, name)
         return f"{name}: the web UI uses it now"
     return f"{name}: choose it in the web UI; if a list there does not have it yet, press the list's refresh button"

@@ -69,6 +69,11 @@ class LogReader:
         return self.loaded and (self.image is None or self.image.paints)
 
     @property
+    def needs_another(self) -> bool:
+        """True where it cannot paint with what it has; while a model is being loaded nothing is known against it."""
+        return not self.paints and (self.model or self.image) is not None
+
+    @property
     def headline(self) -> str:
         if self.paints:
             return HEADLINES[State.READY]

@@ -46,6 +46,7 @@ def model(launch: Launch, name: str) -> None:
 def test_the_headline_and_the_flag_follow_the_log(launch: Launch) -> None:
     check_painting(launch)
     assert (launch.status.now.title, launch.status.now.can_paint) == ("The model is still being loaded", False)
+    assert not launch.webui.says.needs_another, "what is added now does not take the place of the one that is loading"
     says(launch, LOADED)
     check_painting(launch)
     assert (launch.status.now.title, launch.status.now.can_paint) == ("Your image generator is ready", True)
@@ -62,6 +63,7 @@ def test_a_model_that_does_not_load_fails_its_step_and_others_are_offered(launch
     now = launch.status.now
     assert now.state == State.READY and not now.can_paint
     assert now.title == "The web UI runs, but its model did not load"
+    assert launch.webui.says.needs_another
     assert row(launch).state == FAILED and "do not fit together" in row(launch).problem
     assert row(launch).options == (("Use other.safetensors", "other.safetensors"),)
     says(launch, f"Loading weights [a] from {launch.folder.models}/other.safetensors\n", LOADED)

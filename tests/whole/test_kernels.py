@@ -137,6 +137,7 @@ def test_with_common_names_taken_every_cell_and_button_works(place: Place, kerne
     kernel.press_button("Restart the web UI")
     kernel.wait(lambda: place.pid("webui") not in (0, webui), 60, "the restart")
     kernel.wait(lambda: requests.get(f"{url}/internal/ping", auth=("user", password), timeout=10).ok, 90, "it is back")
+    address(kernel)  # its model is loaded, too: without Drive it could not be
     place.drop_drive()
     kernel.wait(lambda: "connected again" in kernel.html(), 60, "Drive to be asked for")
     kernel.press_button("Connect Google Drive")
