@@ -8,12 +8,9 @@ import pytest
 
 from tests.conftest import COLAB_PYTHON
 from tests.world.kernel import Kernel, cell_source
+from tests.world.pythons import pythons_of
 
-OLD_PYTHONS = [
-    python
-    for minor in ("3.8", "3.9", "3.10")
-    for python in sorted(Path.home().glob(f".pyenv/versions/{minor}.*/bin/python"))[:1]
-]
+OLD_PYTHONS = [python for minor in ("3.8", "3.9", "3.10") for python in pythons_of(minor)[:1]]
 # As IPython runs a cell.
 RUN = """
 import ast, asyncio, sys

@@ -43,6 +43,7 @@ from tests.world import MODEL_LINK, World
 from tests.world.heard import Heard
 from tests.world.index import Index
 from tests.world.kernel import Kernel, cell_source
+from tests.world.pythons import pythons_of
 from tests.world.toy_launch import launch_of
 from tests.world.toy_lock import ToyLock, toy_torch
 from tests.world.webui_alone import webui_python
@@ -116,7 +117,9 @@ def python_is(version: str) -> Make:
     """The kernel runs this Python."""
 
     def make(at: Surroundings) -> None:
-        at.python = next(Path.home().glob(f".pyenv/versions/{version}.*/bin/python"))  # type: ignore[attr-defined]
+        if not (there := pythons_of(version)):
+            pytest.skip(f"no Python {version} on this machine")
+        at.python = there[0]  # type: ignore[attr-defined]
 
     return make
 
