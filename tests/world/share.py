@@ -10,7 +10,7 @@ What it serves, on 127.0.0.1 only:
   * one public HTTP port per share link (raw TCP pass-through, so websockets work)
 
 Modes (--mode / FakeShare(mode=...)) reproduce failures:
-  ok | login_error | proxy_error | silent | proxy_silent | api_500 | api_429 | api_empty | api_refuse | cdn_403 |
+  ok | login_error | proxy_error | proxy_error_once | silent | proxy_silent | api_500 | api_429 | api_empty | api_refuse | cdn_403 |
   cdn_bad | expired_cert | wrong_host
 Live controls: .drop() closes the client's connection, .kill_clients() sends frp's Kill message
 (what gradio's server does when a link expires).
@@ -463,7 +463,8 @@ class FakeShare:
                 name = hashlib.sha256(m["proxy_name"].encode()).hexdigest()[:18]
                 if self.mode == "proxy_silent":
                     continue
-                if self.mode == "proxy_error":
+                if self.mode in ("proxy_error", "proxy_error_once"):
+                    self.mode = "ok" if self.mode == "proxy_error_once" else self.mode
                     await write_msg(x, "2", {"proxy_name": name, "error": f"new proxy [{name}] error"})
                     continue
                 port = self.links.get(name, 0)
