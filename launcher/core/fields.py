@@ -60,11 +60,10 @@ FOLDER_NAME: Final = r"(?!\.)[^\x00-\x1f\x7f*?\"<>|]{1,120}"  # of each folder o
 RESERVED_ARGUMENTS: Final = {name: why for names, why in RESERVED for name in names.split()}
 
 
-IN_FORM: Final = ("checkpoint", "drive_folder", "keep_on_drive")  # the others are choices of the panel
-
-
-def wrong(field: str, what: str, do: str) -> Problem:
-    return Problem(f"The {'field' if field in IN_FORM else 'choice'} **{field}** {what}", do)
+def wrong(name: str, what: str, do: str) -> Problem:
+    """What is in the first cell's form is called a field, the rest is chosen on the panel."""
+    in_form = any(field.name == name and field.in_form for field in FIELDS)
+    return Problem(f"The {'field' if in_form else 'choice'} **{name}** {what}", do)
 
 
 def checked_minutes(value: object) -> int:

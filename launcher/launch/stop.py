@@ -77,9 +77,7 @@ def give_back_unused(launch: Launch) -> None:
     launch.status.notice(None, about="give back")
     with launch.steps.beside("giving the machine back"):
         give_back(launch)
-        launch.status.notice(
-            "The machine was given back, as set in the choice **give_back_after**. Press ▶ to start again."
-        )
+        launch.status.notice("The machine was given back, as chosen with **give_back_after**. Press ▶ to start again.")
         be_off(launch, "The machine was given back", START_AGAIN)
         return
     be_off(launch, "Everything is off, but the machine was not given back")

@@ -167,5 +167,5 @@ class Tries:
         return Problem(
             f"The launcher cannot install this version of AUTOMATIC1111 ({self.commit[:8]}): it asks for other "
             f"packages than those the launcher works with. {problem.what}",
-            "Choose **newest** in the choice **version**, and press ▶ again.",
+            "Choose **newest** as the **version** under **Choices**, and press ▶ again.",
         )

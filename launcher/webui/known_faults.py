@@ -101,7 +101,7 @@ ENDS: Final = (
     KnownFault(
         r"unrecognized arguments?: (?P<name>.+)",
         "The web UI does not know the argument {name}.",
-        "Remove it from the choice **extra_arguments** and press ▶ again.",
+        "Remove it from **extra_arguments** and press ▶ again.",
     ),
     KnownFault(
         # A1111's own "Warning: caught exception 'Found no NVIDIA driver …', memory monitor disabled" is harmless.
@@ -165,7 +165,7 @@ NOT_LOADED: Final = (
     KnownFault(
         r"VAE .*doesn't exist: .*?(?P<name>[^/\n]+)$",
         "The VAE {name} is not there, and the model cannot be loaded without it.",
-        f"Remove it from the choice **extra_arguments**, or add the file, and {PRESS_RESTART}.",
+        f"Remove it from **extra_arguments**, or add the file, and {PRESS_RESTART}.",
     ),
     KnownFault(
         r"No checkpoints found",

@@ -208,7 +208,6 @@ def rows_of(webui: WebUI, name: str, size: int, steps: int, rounds: int, budget:
     busy(webui, name, **asked)
     interrupted(webui, **asked)
     row(webui, f"{name}: after an interrupted image", 2, **asked)
-    webui.post("options", show_progress_every_n_steps=1, live_previews_enable=True, show_progress_type="Approx cheap")
 
 
 def main() -> None:

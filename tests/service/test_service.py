@@ -114,10 +114,8 @@ def test_the_page_cannot_choose_for_a_launch_that_only_a_job_makes(service: Serv
     assert ask(service, "POST", "/add", {"do": "change_extensions", "fields": {"what": "x"}}, page=True)[0] == 403
 
 
-def test_the_pages_status_has_no_password_and_no_question(service: Service) -> None:
-    from launcher.core.snapshot import LoginBox
-
-    service.status.show(login_box=LoginBox("https://x", "user", "the-password", "here", 1.0))
+def a_question(service: Service) -> threading.Thread:
+    """A token is asked of the face "a", and is not given; the thread that asks."""
     service.faces.comes("a", 0)
 
     def put() -> None:
@@ -127,6 +125,14 @@ def test_the_pages_status_has_no_password_and_no_question(service: Service) -> N
     asking = threading.Thread(target=put)
     asking.start()
     wait(service.faces.open_questions, 5, "the question")
+    return asking
+
+
+def test_the_pages_status_has_no_password_and_no_question(service: Service) -> None:
+    from launcher.core.snapshot import LoginBox
+
+    service.status.show(login_box=LoginBox("https://x", "user", "the-password", "here", 1.0))
+    asking = a_question(service)
     told = json.dumps(ask(service, "GET", "/status", page=True)[1])
     assert "the-password" not in told
     assert "SECRET" not in told
@@ -137,15 +143,7 @@ def test_the_pages_status_has_no_password_and_no_question(service: Service) -> N
 
 
 def test_a_question_in_the_notebook_is_named_on_the_page_and_what_it_asks_is_not(service: Service) -> None:
-    service.faces.comes("a", 0)
-
-    def put() -> None:
-        with pytest.raises(NotAnswered):
-            service.faces.ask(0, "token", name="SECRET")
-
-    asking = threading.Thread(target=put)
-    asking.start()
-    wait(service.faces.open_questions, 5, "the question")
+    asking = a_question(service)
     said = "A question waits for your answer in the notebook."
     assert said in ask(service, "GET", "/status", page=True)[1]["notices"]
     assert said not in ask(service, "GET", "/status")[1]["notices"]

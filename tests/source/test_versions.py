@@ -253,7 +253,7 @@ def test_an_old_version_whose_packages_conflict_names_the_remedy(world: World, f
 
     with pytest.raises(Problem) as caught:
         tries.reach(Stage.PACKAGES, {Stage.SOURCE: lambda commit: None, Stage.PACKAGES: conflict}, Heard())
-    assert caught.value.do == "Choose **newest** in the choice **version**, and press ▶ again."
+    assert caught.value.do == "Choose **newest** as the **version** under **Choices**, and press ▶ again."
     assert f"cannot install this version of AUTOMATIC1111 ({old[:8]})" in caught.value.what
     assert "No solution found" in caught.value.what, "what uv said is told too"
 

@@ -24,7 +24,7 @@ from launcher.core.session import Session
 SERVICES: Final[dict[str, TunnelService]] = {
     name: import_module(f"launcher.access.tunnels.{name}").SERVICE for name in TUNNELS
 }
-TRY_LATER: Final = "Press ▶ again in a few minutes, or choose something else in the choice **link**."
+TRY_LATER: Final = "Press ▶ again in a few minutes, or choose another **link** under **Choices**."
 LINK_PATIENCE: Final = 45.0  # seconds in which a program has its link
 PROBE_PATH: Final = "/robots.txt"  # the proxy answers it to everybody
 PROBE_TIMEOUT: Final = 10.0  # seconds
