@@ -10,8 +10,8 @@ What it serves, on 127.0.0.1 only:
   * one public HTTP port per share link (raw TCP pass-through, so websockets work)
 
 Modes (--mode / FakeShare(mode=...)) reproduce failures:
-  ok | login_error | proxy_error | proxy_error_once | silent | proxy_silent | api_500 | api_429 | api_empty | api_refuse |
-  cdn_403 | cdn_bad | expired_cert | wrong_host
+  ok | login_error | proxy_error | proxy_error_once | silent | proxy_silent | api_500 | api_429 | api_empty |
+  api_refuse | cdn_403 | cdn_bad | expired_cert | wrong_host
 Live controls: .drop() closes the client's connection, .kill_clients() sends frp's Kill message
 (what gradio's server does when a link expires).
 Needs: cryptography.
