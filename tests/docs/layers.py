@@ -1,11 +1,11 @@
-"""The seven layers, drawn from the imports; `make docs` puts the drawing into docs/how-it-works.md."""
+"""The seven layers, drawn from the imports; `make docs` puts the drawing into docs/dev/how-it-works.md."""
 
 import ast
 import re
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGE = ROOT / "docs" / "how-it-works.md"
+PAGE = ROOT / "docs" / "dev" / "how-it-works.md"
 FLOORS = (
     ("core",),
     ("models", "ui", "source", "python", "colab", "webui"),

@@ -1,4 +1,4 @@
-"""docs/CONTRIBUTING.md is true: its walks, taken word for word on a copy of the repository, lead where it says."""
+"""docs/dev/contributing.md is true: its walks, taken word for word on a copy of the repository, lead where it says."""
 
 import json
 import os
@@ -14,7 +14,7 @@ import pytest
 from tests.conftest import COLAB_PYTHON, CURRENT_PYTHON, ROOT, SERVER_PYTHON
 from tests.docs import names
 
-PAGE = (ROOT / "docs" / "CONTRIBUTING.md").read_text()
+PAGE = (ROOT / "docs" / "dev" / "contributing.md").read_text()
 ENVIRONMENTS = (CURRENT_PYTHON, COLAB_PYTHON, SERVER_PYTHON)
 BLOCK = re.compile(r"(?ms)^( *)```(\w*)\n(.*?)^ *```$")
 Copy = Callable[[str], Path]
@@ -56,7 +56,7 @@ def steps_of(title: str) -> list[str]:
     """The numbered steps of a walk."""
     section = PAGE.partition(f"\n### {title}\n")[2].partition("\n##")[0]
     steps = re.split(r"(?m)^\d+\. ", section)[1:]
-    assert steps, f"docs/CONTRIBUTING.md has no walk {title!r}"
+    assert steps, f"docs/dev/contributing.md has no walk {title!r}"
     return steps
 
 

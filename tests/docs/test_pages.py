@@ -17,7 +17,7 @@ from tests.conftest import ROOT
 from tests.docs.pages import PAGES
 from tests.models.link_rows import ROWS
 
-DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), *sorted((ROOT / ".github").glob("*.md"))]
+DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")), *sorted((ROOT / ".github").glob("*.md"))]
 
 
 @pytest.mark.parametrize("name", PAGES)

@@ -1,6 +1,6 @@
 """The real A1111 with settings from elsewhere: every image and every saved image is on Drive within ten seconds.
 
-    python -m tests.programs.real_outputs --upstreams DIR --home DIR [--write docs/faults.md]
+    python -m tests.programs.real_outputs --upstreams DIR --home DIR [--write docs/dev/faults.md]
 
 Six config.json files, their settings named by A1111's own source of six versions. With each the real A1111 is started
 by ▶ on what is a new machine but for its packages; Chromium presses Generate (two images and a grid) and Save.

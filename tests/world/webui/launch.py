@@ -1,7 +1,7 @@
 """A stand-in for A1111's web UI: its flags, its log lines in its order, gradio 3.41.2 with the real queue.
 
 It paints one colour instead of a picture. Like the real one it dies if anybody asks it for anything before its line
-`Startup time:` (see docs/how-it-works.md), fetches CLIP's words from the hub once, and lists checkpoints on request.
+`Startup time:` (see docs/dev/how-it-works.md), fetches CLIP's words from the hub once, and lists checkpoints on request.
 """
 
 import base64
