@@ -138,5 +138,8 @@ def test_the_guide_names_every_field_and_cell() -> None:
 
 def test_pictures_have_texts_that_say_what_is_seen() -> None:
     for document in [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]:
-        for text, target in re.findall(r"!\[([^\]]*)\]\((?!https?:)([^)]+)\)", document.read_text()):
+        page = document.read_text()
+        tags = re.findall(r'<img alt="([^"]*)" src="([^"]+)"', page)
+        assert len(tags) == page.count("<img"), document.name
+        for text, target in [*re.findall(r"!\[([^\]]*)\]\((?!https?:)([^)]+)\)", page), *tags]:
             assert len(text.split()) >= 3, f"{document.name}: {target}"
