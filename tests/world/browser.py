@@ -10,6 +10,14 @@ from urllib.parse import urlsplit
 from tests.world.wait import wait, wait_visible
 
 CHROMIUM = "/usr/bin/chromium"
+# What it draws around a page is pages, too: each window's own list of suggestions takes a second of processor time.
+# Only the last list counts, so Playwright's stands before it.
+SWITCHED_OFF = (
+    "AvoidUnnecessaryBeforeUnloadCheckSync,DestroyProfileOnBrowserClose,HttpsUpgrades,HttpsFirstBalancedModeAutoEnable,"
+    "LensOverlay,MediaRouter,PaintHolding,ThirdPartyStoragePartitioning,AvoidCorsURLLoaderRestartOnRedirect,"
+    "TcpPortRandomizationWin,OptimizationHints,NetworkTimeServiceQuerying,AimEnabled,PreconnectToSearch,"
+    "WebUIOmniboxPopup,WebUIOmniboxAimPopup"
+)
 FLAGS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -18,6 +26,7 @@ FLAGS = [
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
+    f"--disable-features={SWITCHED_OFF}",
 ]
 
 PATIENCE = 180.0  # seconds for one click, field or address: a browser starves first where much else runs
