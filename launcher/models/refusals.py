@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlsplit
 
-from launcher.models.remote import ADDRESS_RAN_OUT, Answer, Refused, Remote, TokenNeeded, goes_on
+from launcher.models.remote import ADDRESS_RAN_OUT, Answer, Refused, Remote, TokenNeeded
 
 HUGGING_FACE: Final = "Hugging Face"
 CIVITAI: Final = "Civitai"
@@ -175,7 +175,7 @@ def refusal_of(remote: Remote, answer: Answer) -> Refused:
         "repo": urlsplit(remote.page).path.strip("/"),
         "secret": secret,
         "token_page": token_page,
-        "again": goes_on(remote),
+        "again": remote.goes_on,
     }
     what, do, reason = (text.format_map(names) for text in (row.what, row.do, row.reason))
     if remote.token or not reason:

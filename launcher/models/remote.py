@@ -1,4 +1,4 @@
-"""One file at its source, and what ends the way to it: a refusal, a token that is wanted, ■."""
+"""One file at its source, and what ends the way to it: a refusal, a token that is wanted, a choice, ■."""
 
 import hashlib
 from dataclasses import dataclass
@@ -46,10 +46,10 @@ class Remote:
         """True if parts from different answers can be told to belong to the same file."""
         return bool(self.size and (self.sha256 or self.validator))
 
-
-def goes_on(remote: Remote) -> str:
-    """The end of a sentence, where it is so."""
-    return "; the download continues where it stopped" if remote.can_go_on else ""
+    @property
+    def goes_on(self) -> str:
+        """The end of a sentence, where it is so."""
+        return "; the download continues where it stopped" if self.can_go_on else ""
 
 
 class Interrupted(Exception):
@@ -72,23 +72,19 @@ class Answer:
     """An answer that is no file.
 
     `said` is all in it that may tell why, in small letters: its last address, some headers, its page, which is `page`
-    as it came. `store` is the host a redirect led to, if that one answered. `retry_after` in seconds, 0.0 where it does
-    not say.
+    as it came. `store` is the host a redirect led to, if that one answered.
     """
 
     status: int
     said: str = ""
     store: str | None = None
-    retry_after: float = 0.0
+    retry_after: float = 0.0  # seconds, where it says so
     page: str = ""
 
     @property
-    def ran_out(self) -> bool:
-        return self.store is not None and self.status in ADDRESS_RAN_OUT
-
-    @property
     def may_pass(self) -> bool:
-        return self.ran_out or self.status in (408, 425, 429) or self.status >= 500
+        ran_out = self.store is not None and self.status in ADDRESS_RAN_OUT
+        return ran_out or self.status in (408, 425, 429) or self.status >= 500
 
 
 class Refused(Problem):

@@ -10,8 +10,7 @@ import pytest
 
 from launcher.core.folder import Folder
 from launcher.core.problem import Problem
-from launcher.models.arrived import receive
-from launcher.models.fetch import sound_or_set_aside
+from launcher.models.fetch import receive, sound_or_set_aside
 from launcher.models.identify import Unreadable, identify, identify_beginning, shapes_in
 from launcher.models.kinds import KIND_FOLDERS, Format, ModelFile, contents_of
 from launcher.models.owners import EXTENSION_KINDS

@@ -4,8 +4,7 @@ import pytest
 import requests
 
 from launcher.core.problem import Problem
-from launcher.models.headers import content_range, stated_name
-from launcher.models.http import WebSession, probe
+from launcher.models.http import WebSession, content_range, probe, stated_name
 from launcher.models.pasted import links_in, one_link, safe_name, without_secrets
 from launcher.models.remote import Remote
 from launcher.models.sources import civitai, direct, google_drive, hugging_face

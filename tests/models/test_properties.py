@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from launcher.core.fields import Settings
 from launcher.core.problem import Problem
 from launcher.models.checksums import CHECKSUMS_FILE, known_checksum, read_kept
-from launcher.models.headers import content_range, seconds_to_wait, stated_name, stated_sha256, stated_size
+from launcher.models.http import content_range, seconds_to_wait, stated_name, stated_sha256, stated_size
 from launcher.models.identify import Unreadable, format_of, identify, shapes_in
 from launcher.models.kinds import Format, contents_of
 from launcher.models.links import resolve_link
