@@ -14,11 +14,11 @@ from launcher.models.companions import have_companions
 from launcher.models.http import read_range, until_stopped
 from launcher.models.identify import OLD_ENDINGS, fault_of, identify_beginning
 from launcher.models.kinds import KIND_ENDINGS, Format, ModelFile
-from launcher.models.links import resolve_link
 from launcher.models.names import listed_name, same_to_the_web_ui, telling_name
 from launcher.models.owners import EXTENSION_KINDS, place_for
 from launcher.models.pasted import one_link, safe_name
 from launcher.models.remote import Remote
+from launcher.models.sources import resolve_link
 from launcher.models.sources.direct import name_in
 from launcher.models.sources.hugging_face import resolve_hub_file
 from launcher.models.taken_over import usable_checkpoint

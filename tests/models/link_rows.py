@@ -16,8 +16,8 @@ import pytest
 
 from launcher.core.problem import Problem
 from launcher.models.fetch import Fetcher, with_token
-from launcher.models.links import resolve_link
 from launcher.models.remote import Offered, Remote
+from launcher.models.sources import resolve_link
 from tests.conftest import new_folder
 from tests.models.fetching import HUB, STORE, hurry
 from tests.world import safetensors

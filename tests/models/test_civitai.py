@@ -4,15 +4,14 @@ import hashlib
 import json
 from collections.abc import Callable
 from typing import Any
-from urllib.parse import urlsplit
 
 import pytest
 
 from launcher.core.folder import Folder
 from launcher.core.problem import Problem
 from launcher.models.ensure import ensure_linked_model
-from launcher.models.links import resolve_link
 from launcher.models.remote import TokenNeeded
+from launcher.models.sources import resolve_link
 from tests.models.fetching import fetcher, folder, web
 from tests.models.old_files import SOUND, UPSCALER
 from tests.models.test_identify import tensors
@@ -23,15 +22,18 @@ from tests.world.web import Answer, Web
 __all__ = ["folder", "web"]
 
 
+DOWNLOADS = "/civitai.com/api/download/models/7?fileId="
+
+
 def version(*files: dict[str, Any], base: str = "SD 1.5", kind: str = "Checkpoint") -> dict[str, Any]:
-    urls = [{"downloadUrl": f"https://civitai.com/dl/{one['id']}", "hashes": {}, **one} for one in files]
-    return {"id": 7, "modelId": 3, "baseModel": base, "model": {"type": kind}, "files": urls}
+    listed = [{"hashes": {}, **one} for one in files]
+    return {"id": 7, "modelId": 3, "baseModel": base, "model": {"type": kind}, "files": listed}
 
 
 def listing(told: dict[str, Any], files: dict[str, bytes]) -> Callable[[str, Any], Answer]:
     def answer(path: str, headers: Any) -> Answer:
-        if path.startswith("/civitai.com/dl/"):
-            return 200, {"ETag": f'"{path}"'}, files[urlsplit(path).path.rpartition("/")[2]]
+        if path.startswith(DOWNLOADS):
+            return 200, {"ETag": f'"{path}"'}, files[path.removeprefix(DOWNLOADS)]
         if "/api/v1/" not in path:
             return 404, {"Content-Type": "application/json"}, b"{}"
         return 200, {"Content-Type": "application/json"}, json.dumps(told).encode()
@@ -62,7 +64,7 @@ def test_a_link_to_civitai_brings_the_file_it_names(web: Web, query: str, id_: i
     web.answer = listing(version(TRAINING, VAE, MODEL, HALF), {str(n): safetensors(900) for n in (1, 2, 3)})
     link = f"https://civitai.com/api/download/models/7{query}"
     found = resolve_link(link, "")
-    assert found.url == f"https://civitai.com/dl/{id_}"
+    assert found.url == f"https:/{DOWNLOADS}{id_}"
     assert found.kind == ("VAE" if id_ == 3 else "checkpoint")
 
 
@@ -182,14 +184,12 @@ class Civitai:
             return 401, {}, b"{}"
         if self.status != 200:
             return self.status, {}, b"{}"
-        site, _, asked = path.removeprefix("/").partition("/")
-        if not asked.startswith("api/v1/"):
+        if "/api/v1/" not in path:
             return 200, {"Content-Disposition": 'attachment; filename="nice style.safetensors"'}, content
         file = {
             "primary": True,
             "name": "nice style.safetensors",
             "hashes": {"SHA256": hashlib.sha256(content).hexdigest().upper()},
-            "downloadUrl": f"https://{site}/api/download/models/7",
         }
         version = {"id": 7, "modelId": 3, "baseModel": self.base, "model": {"type": "LORA"}, "files": [file]}
         told = version if "/model-versions/" in path else {"type": "LORA", "modelVersions": [version]}
@@ -235,7 +235,7 @@ def test_a_checksum_in_civitais_list_that_is_old_is_said_and_the_file_is_fetched
     made, heard, _ = fetcher(folder)
     assert ensure_linked_model(made, "https://civitai.com/models/3?modelVersionId=7", "checkpoint") == "m.ckpt"
     assert "Civitai states another checksum for m.ckpt" in heard.notices[-1]
-    whole = [path for path, _ in web.asked if path.startswith("/civitai.com/dl/")]
+    whole = [path for path, _ in web.asked if path.startswith(DOWNLOADS)]
     assert len(whole) <= 4, "more than the questions and one download"
 
 

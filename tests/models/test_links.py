@@ -17,9 +17,9 @@ from launcher.models.catalog import HubFile, Model
 from launcher.models.ensure import ensure_checkpoint, ensure_linked_model, ensure_model
 from launcher.models.fetch import Fetcher, with_token
 from launcher.models.kinds import KIND_FOLDERS
-from launcher.models.links import resolve_link
 from launcher.models.pasted import safe_name
 from launcher.models.remote import Remote, TokenNeeded
+from launcher.models.sources import resolve_link
 from launcher.models.sources.hugging_face import detect, resolve_hub_file
 from tests.models.fetching import folder, hub, web
 from tests.models.old_files import SOUND, torch_zip
