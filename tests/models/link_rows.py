@@ -154,7 +154,7 @@ ROWS: Final = (
     Row("https://drive.google.com/drive/folders/FOLDER", "a folder of Google Drive, not to a file"),
     # ---- other sites
     Row("https://github.com/OWNER/NAME/releases/download/v1/upscaler.pth", "OWNER/NAME/releases/download/v1/upscaler.pth"),
-    Row("https://github.com/OWNER/NAME/blob/main/upscaler.pth", "raw.githubusercontent.com/OWNER/NAME/main/upscaler.pth"),
+    Row("https://github.com/OWNER/NAME/blob/main/upscaler.pth", "github.com/OWNER/NAME/raw/main/upscaler.pth"),
     Row("https://gitlab.com/OWNER/NAME/-/blob/main/upscaler.pth", "gitlab.com/OWNER/NAME/-/raw/main/upscaler.pth"),
     Row("https://codeberg.org/OWNER/NAME/src/branch/main/u.pth", "codeberg.org/OWNER/NAME/raw/branch/main/u.pth"),
     Row("https://www.dropbox.com/scl/fi/ID/model.safetensors?rlkey=KEY&dl=0", "model.safetensors?rlkey=KEY&dl=1"),

@@ -8,7 +8,7 @@ from launcher.models.http import WebSession, content_range, probe, stated_name
 from launcher.models.pasted import links_in, one_link, safe_name, without_secrets
 from launcher.models.remote import Remote
 from launcher.models.sources import civitai, direct, google_drive, hugging_face
-from launcher.models.sources.direct import behind_pointer, name_in
+from launcher.models.sources.direct import name_in
 from tests.world.liar import Liar
 
 HUB = "https://huggingface.co/a/b/blob/main/c.safetensors"
@@ -206,8 +206,9 @@ def test_a_folder_of_google_drive_is_said(link: str) -> None:
 @pytest.mark.parametrize(
     ("link", "address"),
     [
-        ("https://github.com/a/b/blob/main/x.pth", "https://raw.githubusercontent.com/a/b/main/x.pth"),
-        ("https://github.com/a/b/raw/main/d/x.pth", "https://raw.githubusercontent.com/a/b/main/d/x.pth"),
+        ("https://github.com/a/b/blob/main/x.pth", "https://github.com/a/b/raw/main/x.pth"),
+        ("https://github.com/a/b/raw/main/d/x.pth", "https://github.com/a/b/raw/main/d/x.pth"),
+        ("https://raw.githubusercontent.com/a/b/main/d/x.pth", "https://github.com/a/b/raw/main/d/x.pth"),
         ("https://github.com/a/b/releases/download/v1/x.pth", "https://github.com/a/b/releases/download/v1/x.pth"),
         ("https://www.dropbox.com/s/abc/x.pt?dl=0", "https://www.dropbox.com/s/abc/x.pt?dl=1"),
     ],
@@ -218,14 +219,6 @@ def test_a_page_of_a_file_leads_to_the_file(link: str, address: str) -> None:
 
 def test_a_name_in_a_query_is_found() -> None:
     assert name_in("https://example.com/get?file=models/x.safetensors&v=2") == "x.safetensors"
-
-
-def test_a_pointer_of_git_lfs_leads_to_its_file_with_size_and_checksum() -> None:
-    text = f"version https://git-lfs.github.com/spec/v1\noid sha256:{'a' * 64}\nsize 123\n"
-    found = behind_pointer(Remote("https://raw.githubusercontent.com/a/b/main/x.pth", "x.pth", 130), text.encode())
-    assert (found.url, found.size, found.sha256) == (
-        "https://media.githubusercontent.com/media/a/b/main/x.pth", 123, "a" * 64,
-    )  # fmt: skip
 
 
 def test_a_redirect_out_of_the_encryption_is_refused() -> None:

@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
-from typing import Any, Final, NoReturn, TypeVar
+from typing import Any, Final, TypeVar
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 from launcher.core.problem import Problem
@@ -34,17 +34,8 @@ OTHER_PAGES: Final = {
         "Download the file there in your browser, and put it into the models folder on your Google Drive."),
 }  # fmt: skip
 NOT_OWNERS: Final = (
-    *OTHER_PAGES,
-    "api",
-    "blog",
-    "docs",
-    "join",
-    "login",
-    "organizations",
-    "papers",
-    "settings",
-    "tasks",
-)
+    *OTHER_PAGES, "api", "blog", "docs", "join", "login", "organizations", "papers", "settings", "tasks"
+)  # fmt: skip
 T = TypeVar("T")
 
 
@@ -78,15 +69,13 @@ def detect(link: str) -> HubLink | None:
         f"{unquote(owner)}/{name.removesuffix('.git')}", "", revision or "main", repo_type=repo_type or "model"
     )
     rest = [word for word in rest if word]
-    if len(rest) < 2 and (not rest or rest[0] in ("tree", *FILE_WORDS)):
-        return replace(meant, folders=(repo,))
-    if rest[0] in FILE_WORDS and len(rest) > 2:
+    if rest and rest[0] not in ("tree", *FILE_WORDS):
+        if not rest[-1].lower().endswith((*NEW_ENDINGS, *OLD_ENDINGS)):
+            return HubLink(page=words[0])
+        return replace(meant, files=(replace(repo, filename=unquote("/".join(rest))),))  # as a program writes it
+    if len(rest) > 2 and rest[0] in FILE_WORDS:
         return replace(meant, files=tuple(cut for cut in cuts(repo, rest[1:]) if cut.filename))
-    if rest[0] in ("tree", *FILE_WORDS):
-        return replace(meant, folders=cuts(repo, rest[1:]))
-    if rest[-1].lower().endswith((*NEW_ENDINGS, *OLD_ENDINGS)):  # as a program writes it
-        return replace(meant, files=(replace(repo, filename=unquote("/".join(rest))),))
-    return HubLink(page=words[0])
+    return replace(meant, folders=cuts(repo, rest[1:]) or (repo,))
 
 
 def can_be_repository(name: str) -> bool:
@@ -150,13 +139,18 @@ def only_model(folder: HubFile, name: str, token: str) -> HubFile:
     models = exact[:1] or named or models_among(there, below)
     if len(models) == 1 and bool(name) == bool(named):
         return replace(folder, filename=models[0])
+    if not models and any(DIFFUSERS.search(path) for path in there):
+        what = f"{folder.repo} has its model only in parts, in the diffusers layout, which AUTOMATIC1111 cannot load."
+        raise Problem(what, "Look for the same model as a single file, for example on Civitai.")
     if not models:
-        no_model(folder, there)
+        what = f"{folder.repo} has no model file that AUTOMATIC1111 can use."
+        raise Problem(what, f"Look at {folder.page} for another link.")
+    labels = {path: f"{path} ({size / 1e9:.2f} GB)" if size else path for path, size in sizes.items()}
     raise Offered(
         f"{folder.repo} has {f'no file {name}, but ' if name and not named else ''}these model files: "
         f"{', '.join(models[:8])}{' …' if models[8:] else ''}.",
         f"Choose one. Its link is the page's with # and its name, for example {folder.page}#{models[0]}.",
-        tuple((label(path, sizes[path]), page_of(replace(folder, filename=path))) for path in models[:MOST_BUTTONS]),
+        tuple((labels[path], page_of(replace(folder, filename=path))) for path in models[:MOST_BUTTONS]),
     )
 
 
@@ -180,18 +174,6 @@ def models_among(paths: list[str], below: str) -> list[str]:
     return list(stems.values())
 
 
-def no_model(folder: HubFile, there: list[str]) -> NoReturn:
-    if any(DIFFUSERS.search(path) for path in there):
-        what = f"{folder.repo} has its model only in parts, in the diffusers layout, which AUTOMATIC1111 cannot load."
-        raise Problem(what, "Look for the same model as a single file, for example on Civitai.")
-    what = f"{folder.repo} has no model file that AUTOMATIC1111 can use."
-    raise Problem(what, f"Look at {folder.page} for another link.")
-
-
-def label(path: str, size: int) -> str:
-    return f"{path} ({size / 1e9:.2f} GB)" if size else path
-
-
 def page_of(file: HubFile) -> str:
     return f"{file.page}/blob/{quote(file.revision, safe='')}/{quote(file.filename)}"
 
@@ -203,16 +185,11 @@ def resolve_hub_file(file: HubFile, token: str) -> Remote:
     name = safe_name(file.saved_name)
     asked = Remote(address, file.filename, page=file.page, token=token, place=HUGGING_FACE, title=file.title)
     found = probe(asked)
-    sha256, size = found.sha256 or stated_by_etag(found.validator), found.size or file.size
+    etag = re.fullmatch(r'"?([0-9a-f]{64})"?', found.validator)  # of a large file it is its SHA-256
+    sha256, size = found.sha256 or (etag[1] if etag else ""), found.size or file.size
     if (file.sha256 and sha256 and file.sha256 != sha256) or (file.size and file.size != size):
         raise Problem(
             f"{file.saved_name} at {file.repo} has changed: its size or checksum is different now.",
             "Another source is tried; if there is none, choose another model.",
         )
     return replace(found, name=name, size=size, sha256=sha256 or file.sha256)
-
-
-def stated_by_etag(etag: str) -> str:
-    """The hub's ETag of a large file is its SHA-256."""
-    plain = etag.strip('"')
-    return plain if re.fullmatch(r"[0-9a-f]{64}", plain) else ""
