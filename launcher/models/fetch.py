@@ -53,7 +53,7 @@ def with_token(fetcher: Fetcher, resolve: Callable[[str], Remote]) -> Remote:
     try:
         remote = found(lambda: resolve(""))
     except TokenNeeded as needed:
-        token = fetcher.ask_token(needed.name, "" if needed.at_hand else needed.reason)
+        token = fetcher.ask_token(needed.name, needed.reason)
         if not token:
             raise
         remote = found(lambda: resolve(token))
@@ -225,8 +225,11 @@ def settled_kind(fetcher: Fetcher, name: str, seen: ModelFile, kind: str, free: 
     """What a file is taken for; `kind` and `free` as in `receive`. Raises `Problem` for what is of no use."""
     if seen.fault:
         raise no_use(name, seen)
-    if kind and not (free and seen.kind):
-        refuse_other_kind(name, seen.kind, kind)
+    if kind == "checkpoint" and not seen.kind:
+        raise Problem(f"{name} does not contain a checkpoint.", f"Choose a checkpoint for {FAMILIES}.")
+    if not free and kind and seen.kind not in (None, kind):
+        do = f"Choose {a_kind(kind)} here. Once the web UI runs, you can add {name} with **Add**."
+        raise Problem(f"{name} is {a_kind(seen.kind)}, not {a_kind(kind)}.", do)
     if not free:
         return kind
     found = seen.kind or kind
@@ -239,16 +242,6 @@ def settled_kind(fetcher: Fetcher, name: str, seen: ModelFile, kind: str, free: 
     if kind not in ("", found):
         fetcher.step.notice(f"{name} is {a_kind(found)}, not {a_kind(kind)}: it was added as what it is.")
     return found
-
-
-def refuse_other_kind(name: str, kind: str | None, wanted: str) -> None:
-    """Raise `Problem` if a file of that kind, which nobody may know, is something else than what must be."""
-    if kind == wanted or (not kind and wanted != "checkpoint"):
-        return
-    if not kind:
-        raise Problem(f"{name} does not contain a checkpoint.", f"Choose a checkpoint for {FAMILIES}.")
-    do = f"Choose {a_kind(wanted)} here. Once the web UI runs, you can add {name} with **Add**."
-    raise Problem(f"{name} is {a_kind(kind)}, not {a_kind(wanted)}.", do)
 
 
 def suited_name(name: str, found: Format, kind: str) -> str:

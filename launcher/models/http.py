@@ -15,6 +15,7 @@ from typing import Any, Final, TypeVar
 from urllib.parse import unquote, urljoin, urlsplit
 
 import requests
+from requests.exceptions import InvalidSchema, InvalidURL, SSLError, TooManyRedirects
 from urllib3.exceptions import HTTPError
 
 from launcher.core.child_environment import PROXIES, also_look_at
@@ -39,12 +40,7 @@ TELLING_HEADERS: Final = ("X-Error-Code", "X-Error-Message", "cf-mitigated", "Co
 # In an address that leads to its file for some time only: Amazon's, Google's, Microsoft's, CloudFront's, Discord's.
 SIGNED: Final = re.compile(r"(?i)[?&](x-amz-\w+|x-goog-\w+|expires|signature|sig|policy|hm)=")
 # Mistakes in an address or at a server, which the next try will make again.
-LASTING: Final = (
-    requests.exceptions.TooManyRedirects,
-    requests.exceptions.InvalidURL,
-    requests.exceptions.InvalidSchema,
-    requests.exceptions.SSLError,
-)
+LASTING: Final = (TooManyRedirects, InvalidURL, InvalidSchema, SSLError)
 T = TypeVar("T")
 
 
@@ -218,9 +214,9 @@ def store_of(response: requests.Response, remote: Remote) -> str | None:
 def silence(remote: Remote, error: requests.RequestException) -> Problem:
     """What is said of a server that gives no answer."""
     host = remote.place or remote.host
-    if isinstance(error, requests.exceptions.TooManyRedirects):
+    if isinstance(error, TooManyRedirects):
         return Problem(f"{host} redirects the download in a circle.", "Choose another source.")
-    if isinstance(error, requests.exceptions.SSLError):
+    if isinstance(error, SSLError):
         what = f"{host} cannot prove that it is {host}: its certificate is not valid."
         return Problem(what, "Choose another source." + also_look_at(PROXIES))
     known = ("HF_ENDPOINT",) if remote.place == HUGGING_FACE else ()

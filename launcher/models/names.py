@@ -17,16 +17,16 @@ SAYS_NOTHING: Final = re.compile(
     r"|v?\d{1,12}(?:[._]\d+)*|last|final)((?:[-_.](?:fp16|bf16|fp32|ema|promax|final|steps[-_]\d+|v?\d+))*)",
     re.IGNORECASE,
 )
-LISTED_BY_STEM: Final = ("LoRA", "embedding", "hypernetwork", "upscaler")  # whatever folder and ending they have
-# Kinds of which A1111 lists one of a name -> where else than on Drive it finds them, below its data.
-ALSO_LISTED: Final = {
+# Kinds of which A1111 lists one of a name (but for the VAE: of a stem) -> where else than on Drive it finds them, below
+# its data.
+LISTED_ONCE: Final = {
     "LoRA": ("models/Lora", "models/LyCORIS"),
     "VAE": ("models/VAE",),
     "hypernetwork": ("models/hypernetworks",),
     "upscaler": ("models/ESRGAN",),
     "embedding": (),
 }
-HIDDEN_CHECKPOINT: Final = re.compile(r"\.vae(\.\w+)$", re.IGNORECASE)  # A1111 takes it for the VAE beside a model
+HIDDEN_CHECKPOINT: Final = re.compile(r"(?i)\.vae(\.\w+)$")  # A1111 takes it for the VAE beside a model
 
 
 def telling_name(name: str, title: str) -> str:
@@ -47,15 +47,15 @@ def same_to_the_web_ui(folder: Folder, name: str, kind: str) -> Path | None:
 
     It looks in sub-folders, and at models that lie elsewhere on Drive, too.
     """
-    if kind not in ALSO_LISTED:
+    if kind not in LISTED_ONCE:
         return None
-    own = place_for(folder, kind) / name
-    roots = (own.parent, *(folder.data / root for root in ALSO_LISTED[kind]))
-    for where, _, names in (step for root in roots for step in os.walk(root, followlinks=True)):
-        for path in (Path(where, other) for other in sorted(names) if other.lower().endswith(KIND_ENDINGS[kind])):
-            same = path.stem == own.stem if kind in LISTED_BY_STEM else path.name == own.name
-            if same and path.exists() and path != own and not (own.exists() and path.samefile(own)):
-                return path
+    own, endings = place_for(folder, kind) / name, KIND_ENDINGS[kind]
+    for root in (own.parent, *(folder.data / below for below in LISTED_ONCE[kind])):
+        for where, _, names in os.walk(root, followlinks=True):
+            for path in (Path(where, other) for other in sorted(names) if other.lower().endswith(endings)):
+                same = path.name == own.name if kind == "VAE" else path.stem == own.stem
+                if same and path.exists() and path != own and not (own.exists() and path.samefile(own)):
+                    return path
     return None
 
 

@@ -96,14 +96,13 @@ class Refused(Problem):
 
 
 class TokenNeeded(Refused):
-    """A token may help. `name` is the secret's name; the sentence is for where there is none.
-
-    `at_hand`: it may also be in vain, so nobody is asked for one who has not saved it.
+    """A token may help; the sentence is for where there is none. `name` is the secret's name; `reason` is "" where the
+    token may be in vain, too, so that nobody is asked for one who has not saved it.
     """
 
-    def __init__(self, what: str, do: str, answer: Answer, *, name: str, reason: str, at_hand: bool = False) -> None:
+    def __init__(self, what: str, do: str, answer: Answer, *, name: str, reason: str) -> None:
         super().__init__(what, do, answer)
-        self.name, self.reason, self.at_hand = name, reason, at_hand
+        self.name, self.reason = name, reason
 
 
 def refuse_a_page(remote: Remote, beginning: bytes) -> None:

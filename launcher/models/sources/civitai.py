@@ -76,14 +76,14 @@ def resolve(wanted: CivitaiLink, token: str) -> Remote:
     sha256 = text_of(file.get("hashes"), "SHA256").lower()
     found = CivitaiLink(host, version.get("modelId") or wanted.model, version.get("id") or wanted.version)
     remote = Remote(
-        address_of(found, file),
+        file_address(found, file),
         safe_name(file["name"]),
         page=found.page,
         token=key,
         kind=KIND_OF_FILE.get(text_of(file, "type").lower(), kind),
         place=CIVITAI,
         title=text_of(about, "name"),
-        config=tuple(address_of(found, one) for one in files_of(version, ("config",))[:1]),
+        config=tuple(file_address(found, one) for one in files_of(version, ("config",))[:1]),
         listed=sha256 if re.fullmatch(r"[0-9a-f]{64}", sha256) else "",
         note=text_of(version, "note"),
     )
@@ -158,7 +158,7 @@ def chosen(version: dict[str, Any], choice: dict[str, str]) -> dict[str, Any]:
     return min(files, key=lambda one: (not one.get("primary"), not one["name"].lower().endswith(".safetensors")))
 
 
-def address_of(version: CivitaiLink, file: dict[str, Any]) -> str:
+def file_address(version: CivitaiLink, file: dict[str, Any]) -> str:
     """Where a file is, by its number, as Civitai's own pages link to it: the address in its list may be old."""
     number = file.get("id")
     which = f"?fileId={number}" if number and isinstance(number, int) else ""

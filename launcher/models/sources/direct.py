@@ -21,11 +21,7 @@ FILE_PAGES: Final = (
     ("gitlab.com", r"/(.+)/-/blob/(.+)", r"https://gitlab.com/\1/-/raw/\2"),
     ("codeberg.org", r"/([^/]+/[^/]+)/src/(.+)", r"https://codeberg.org/\1/raw/\2"),
     ("pixeldrain.com", r"/u/(\w+)", r"https://pixeldrain.com/api/file/\1"),
-    (
-        "modelscope.cn",
-        r"/models/([^/]+/[^/]+)/file/view/([^/]+)/(.+)",
-        r"https://modelscope.cn/models/\1/resolve/\2/\3",
-    ),
+    ("modelscope.cn", r"/models/(.+)/file/view/(.+)", r"https://modelscope.cn/models/\1/resolve/\2"),
 )
 # Sites that give a file only to a browser.
 BROWSERS_ONLY: Final = (
@@ -78,9 +74,7 @@ def name_in(address: str) -> str:
     last = unquote(parts.path.rpartition("/")[2])
     if last.lower().endswith(WEIGHTS):
         return last
-    inside = re.search(
-        r"(?:^|[&/=])([^&/=]+\.(?:safetensors|sft|ckpt|pth?))(?:&|$)", unquote(parts.query), re.IGNORECASE
-    )
+    inside = re.search(r"(?i)(?:^|[&/=])([^&/=]+\.(?:safetensors|sft|ckpt|pth?))(?:&|$)", unquote(parts.query))
     return inside[1] if inside else last
 
 
