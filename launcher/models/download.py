@@ -5,6 +5,7 @@ import hashlib
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from glob import escape
 from pathlib import Path
 from typing import Final
@@ -19,7 +20,7 @@ from launcher.core.status import Step
 from launcher.models import http
 from launcher.models.ranges import RangedDownload, Untrue
 from launcher.models.refusals import refusal_of
-from launcher.models.remote import Answer, Interrupted, Refused, Remote, refuse_a_page
+from launcher.models.remote import Answer, Interrupted, Refused, Remote, refuse_a_page, stated_size
 
 READ_IN_A_ROW: Final = 1 << 20  # bytes
 ROOM_AHEAD: Final = 256 << 20  # bytes that must be free while a file comes whose size nobody states
@@ -152,11 +153,9 @@ def fetch_checked(remote: Remote, part: Path, step: Step, disks: Disks) -> str:
             step.say(f"{remote.name} does not come right in parts; it is being downloaded in one piece")
         part.unlink(missing_ok=True)  # a connection may still be writing to it
 
-    def whole() -> str:
-        return retrying(lambda: fetch_whole(remote, part, step, disks), http.pause_after, step.stop.wait)
-
+    whole = partial(fetch_whole, remote, part, step, disks)
     try:
-        return http.until_stopped(step.stop, whole)
+        return http.until_stopped(step.stop, lambda: retrying(whole, http.pause_after, step.stop.wait))
     except BaseException:
         part.unlink(missing_ok=True)
         raise
@@ -170,7 +169,7 @@ def fetch_whole(remote: Remote, part: Path, step: Step, disks: Disks) -> str:
     with part.open("wb") as file, http.WebSession() as session, session.ask(remote, {}) as response:
         if response.status_code != 200:
             raise refusal_of(remote, Answer(502))  # part of a file nobody asked a part of
-        stated = http.stated_size(response)
+        stated = stated_size(response)
         if remote.size and stated not in (0, remote.size):
             raise Problem(f"{remote.name} has changed at {remote.host} in the meantime.", "Try again.")
         whole = stated or remote.size

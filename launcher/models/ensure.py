@@ -33,10 +33,7 @@ def ensure_checkpoint(fetcher: fetch.Fetcher, wanted: str, default: str) -> str:
     model = model_named(wanted)
     if wanted == default:
         usual = {source.saved_name for source in model.sources} if model else set[str]()
-        chosen, useless = usable_checkpoint(fetcher.folder, usual)
-        for name, fault in useless.items():
-            fetcher.step.notice(f"{name} is in your checkpoint folder, but cannot be used: {fault}.")
-        if chosen:
+        if chosen := usable_checkpoint(fetcher.folder, usual, fetcher.step.notice):
             fetcher.step.say(f"{chosen.name} is ready")
             have_companions(fetcher, chosen)
             return chosen.name

@@ -1,6 +1,4 @@
-"""How servers are asked: for a file, a part of one, or a list. Nothing is read without a bound, and what the headers
-of an answer state is what people's servers write into them.
-"""
+"""How servers are asked: for a file, a part of one, or a list. Nothing is read without a bound."""
 
 import re
 import sys
@@ -8,11 +6,9 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, wait
-from contextlib import suppress
-from dataclasses import replace
-from email.message import EmailMessage
+from functools import partial
 from typing import Any, Final, TypeVar
-from urllib.parse import unquote, urljoin, urlsplit
+from urllib.parse import urljoin, urlsplit
 
 import requests
 from requests.exceptions import InvalidSchema, InvalidURL, SSLError, TooManyRedirects
@@ -23,7 +19,7 @@ from launcher.core.outside import Damaged, limited, parsed_json
 from launcher.core.problem import Problem
 from launcher.core.retry import retrying
 from launcher.models.refusals import HUGGING_FACE, refusal_of
-from launcher.models.remote import Answer, Interrupted, Refused, Remote, TokenNeeded
+from launcher.models.remote import Answer, Interrupted, Refused, Remote, TokenNeeded, as_stated, content_range
 
 USER_AGENT: Final = "oneclick-launcher/1.0"  # a browser's name would get web pages from Civitai
 TIMEOUT: Final = (10, 30)  # seconds to connect, and between two pieces: a stalled socket is given up
@@ -35,7 +31,6 @@ PAGE_MOST: Final = 200_000  # bytes of a page that are read to see what it says
 LIST_MOST: Final = 16 << 20  # bytes of a list of files or versions
 READ_AT_ONCE: Final = 64 << 10  # bytes
 HEADER_MOST: Final = 300  # letters of a header that are looked at for what it says
-DISPOSITION_MOST: Final = 2000  # letters of a Content-Disposition that are read
 TELLING_HEADERS: Final = ("X-Error-Code", "X-Error-Message", "cf-mitigated", "Content-Encoding")
 # In an address that leads to its file for some time only: Amazon's, Google's, Microsoft's, CloudFront's, Discord's.
 SIGNED: Final = re.compile(r"(?i)[?&](x-amz-\w+|x-goog-\w+|expires|signature|sig|policy|hm)=")
@@ -92,17 +87,7 @@ class WebSession(requests.Session):
 
 def probe(remote: Remote) -> Remote:
     """The same, with what its server tells of size, name, checksum and version. Raises `Problem`, mostly `Refused`."""
-
-    def told(response: requests.Response) -> Remote:
-        return replace(
-            remote,
-            name=stated_name(response.headers.get("Content-Disposition", "")) or remote.name,
-            size=stated_size(response),
-            sha256=remote.sha256 or stated_sha256(response),
-            validator=stated_validator(response),
-        )
-
-    return answered(remote, told, {"Range": "bytes=0-0"})
+    return answered(remote, partial(as_stated, remote), {"Range": "bytes=0-0"})
 
 
 def read_range(remote: Remote, start: int, end: int) -> bytes:
@@ -115,17 +100,24 @@ def read_range(remote: Remote, start: int, end: int) -> bytes:
     return answered(remote, part, {"Range": f"bytes={start}-{end - 1}"})
 
 
-def ask_list(remote: Remote) -> Any:
-    """The JSON that a site's API gives. Raises `Problem`, mostly `Refused`."""
+def ask_list(remote: Remote) -> dict[str, Any]:
+    """What a site's API tells, in JSON. Raises `Problem`, mostly `Refused`."""
 
-    def parsed(response: requests.Response) -> Any:
-        return parsed_json(b"".join(limited(pieces(response, READ_AT_ONCE), LIST_MOST)), object)
+    def parsed(response: requests.Response) -> dict[str, Any]:
+        told: dict[str, Any] = parsed_json(b"".join(limited(pieces(response, READ_AT_ONCE), LIST_MOST)))
+        return told
 
     try:
         return answered(remote, parsed, {})
     except Damaged as error:
         what = f"{remote.place or remote.host} answers something that makes no sense."
         raise Problem(what, "Wait a few minutes and try again.") from error
+
+
+def entries_of(told: dict[str, Any], name: str) -> list[dict[str, Any]]:
+    """The entries of a list in what an API tells; nothing where there is none."""
+    found = told.get(name)
+    return [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
 
 
 def answered(remote: Remote, read: Callable[[requests.Response], T], headers: Mapping[str, str]) -> T:
@@ -230,7 +222,7 @@ def harmless(error: Exception) -> Exception:
     return ConnectionError(f"{type(error).__name__}: {re.sub(r'[?#][^ ]*', '?…', str(error))}")
 
 
-# ---- what an answer holds and states
+# ---- what an answer holds
 
 
 def pieces(response: requests.Response, at_once: int, most: int = sys.maxsize) -> Iterator[bytes]:
@@ -252,44 +244,3 @@ def seconds_to_wait(headers: Mapping[str, str]) -> float:
     told = f"{headers.get('ratelimit', '')};{headers.get('Retry-After', '')}"
     numbers = [float(number) for number in re.findall(r"(?:\bt=|;)([0-9]{1,6})", told)]
     return min(LONGEST_WAIT, max(numbers, default=0.0))
-
-
-def stated_size(response: requests.Response) -> int:
-    """How many bytes the whole file has; 0 where the server does not say."""
-    if response.status_code == 206:
-        return (content_range(response.headers.get("Content-Range", "")) or (0, 0, 0))[2]
-    length = response.headers.get("Content-Length", "")
-    return int(length) if re.fullmatch(r"[0-9]{1,15}", length) else 0
-
-
-def content_range(value: str) -> tuple[int, int, int] | None:
-    """(first byte, byte behind the last, bytes in all) of a Content-Range; None where it says nothing of use."""
-    match = re.fullmatch(r"(?i)\s*bytes\s+([0-9]{1,15})-([0-9]{1,15})/([0-9]{1,15})\s*", value)
-    start, last, size = (int(number) for number in match.groups()) if match else (0, 0, 0)
-    return (start, last + 1, size) if start <= last < size else None
-
-
-def stated_validator(response: requests.Response) -> str:
-    return response.headers.get("ETag", "") or response.headers.get("Last-Modified", "")
-
-
-def stated_sha256(response: requests.Response) -> str:
-    """The SHA-256 that the hub, or a mirror of it, states on the way; "" where none does."""
-    told = (one.headers.get("X-Linked-Etag", "").strip('" ').lower() for one in (*response.history, response))
-    return next((value for value in told if re.fullmatch(r"[0-9a-f]{64}", value)), "")
-
-
-def stated_name(disposition: str) -> str:
-    """The file name in a Content-Disposition, as people's servers write it; "" where there is none.
-
-    `filename*` (RFC 6266) goes before `filename`; that one may be in raw UTF-8, in RFC 2047's form, or percent-encoded.
-    """
-    stated = " ".join(disposition[:DISPOSITION_MOST].splitlines())
-    extended = stated.lower().find("filename*")
-    message, name = EmailMessage(), ""
-    with suppress(ValueError, LookupError, TypeError, AttributeError):  # the parser's, for what is no such header
-        message["Content-Disposition"] = f"attachment; {stated[extended:]}" if extended >= 0 else stated
-        name = message.get_filename("")
-    with suppress(ValueError):  # then it was Latin-1 indeed, or has been decoded already
-        name = name.encode("latin-1").decode()  # requests reads headers as Latin-1
-    return unquote(name).strip()

@@ -3,7 +3,6 @@
 Every answer is checked against what was asked. Connections write bytes; one thread notes and hashes what is there.
 """
 
-import contextlib
 import hashlib
 import os
 import random
@@ -11,22 +10,22 @@ import threading
 import time
 import zlib
 from array import array
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from io import FileIO
 from pathlib import Path
-from queue import Empty, SimpleQueue
+from queue import SimpleQueue
 from typing import Final
 
 import requests
 
 from launcher.core.status import Step
 from launcher.models import http
-from launcher.models.remote import Interrupted, Refused, Remote, refuse_a_page
+from launcher.models.remote import Interrupted, Refused, Remote, content_range, refuse_a_page, stated_validator
 
 CHUNK: Final = 512 << 10  # bytes that are noted at once: what a kill may cost each connection
 READ_SIZE: Final = 128 << 10  # bytes
 RUN: Final = 16  # chunks asked for in one request
-HASHED_TOGETHER: Final = 8  # chunks; what came meanwhile is noted at once
+HASHED_TOGETHER: Final = 8  # chunks; the notes of what came meanwhile are saved at once
 CONNECTIONS: Final = 16  # side by side at most, as aria2c -x16: many servers limit each connection
 CONNECTIONS_AT_FIRST: Final = 4  # the others follow once it is slower than PLENTY
 PLENTY: Final = 400_000_000  # bytes a second; beyond it connections only wait for each other (docs/benchmarks.md)
@@ -58,26 +57,22 @@ class PartFile:
     def end(self, chunk: int) -> int:
         return min(self.size, (chunk + 1) * CHUNK)
 
-    def bytes_in(self, chunks: Iterable[int]) -> int:
-        return sum(self.end(chunk) - chunk * CHUNK for chunk in chunks)
+    def length(self, chunk: int) -> int:
+        return self.end(chunk) - chunk * CHUNK
 
-    def note(self, there: dict[int, int]) -> None:
-        """Say that chunks (with their checksums) are there, once they are: a kill at any moment costs some notes.
+    def save_notes(self) -> None:
+        """Say which chunks are there by now: a kill at any moment costs some notes.
 
         One write for all: each has to wait for the connections that are writing.
         """
-        if there:
-            for chunk, checksum in there.items():
-                self.notes[chunk] = checksum
-            first, last = min(there), max(there)
-            write_at(self.file, self.size + 4 * first, self.notes[first : last + 1].tobytes())
+        write_at(self.file, self.size, self.notes.tobytes())
 
     def read(self, offset: int, count: int) -> bytes:
         return os.pread(self.file.fileno(), count, offset)
 
     def read_chunk(self, chunk: int) -> bytes | None:
         """A chunk that was noted; None if that was on another day and it is another one now: it is noted no more."""
-        content = self.read(chunk * CHUNK, self.end(chunk) - chunk * CHUNK)
+        content = self.read(chunk * CHUNK, self.length(chunk))
         if chunk in self.doubted and (zlib.crc32(content) or 1) != self.notes[chunk]:
             self.notes[chunk] = 0
             self.doubted.discard(chunk)
@@ -101,8 +96,8 @@ class RangedDownload:
     def __init__(self, remote: Remote, part: Path, step: Step) -> None:
         self.remote, self.step, self.file = remote, step, PartFile(part, remote.size)
         self.runs: SimpleQueue[tuple[int, int]] = SimpleQueue()
-        self.arrived: SimpleQueue[tuple[int, int]] = SimpleQueue()  # (chunk, its checksum)
-        self.over = threading.Event()
+        self.received = sum(self.file.length(chunk) for chunk, note in enumerate(self.file.notes) if note)  # bytes
+        self.news, self.over = threading.Event(), threading.Event()
         self.failed: Exception | None = None  # of a connection: the end
         self.answered_at: float | None = None
         self.direct: str | None = None  # where the redirect led
@@ -134,18 +129,19 @@ class RangedDownload:
             end = min(file.count, start + RUN)
             if missing := [chunk for chunk in range(start, end) if not file.notes[chunk]]:
                 self.runs.put((missing[0], end))
-        received = before = file.bytes_in(chunk for chunk, note in enumerate(file.notes) if note)
-        self.step.progress(received, file.size)
+        before = self.received
+        self.step.progress(before, file.size)
         while hashed < file.count:
-            while len(connections) < self.connections_wanted(received - before):
+            while len(connections) < self.connections_wanted(self.received - before):
                 connections.append(threading.Thread(target=self.work, daemon=True))
                 connections[-1].start()
-            there = dict(self.come(0 if file.notes[hashed] else http.STOP_LATENCY))
+            came = self.news.wait(0 if file.notes[hashed] else http.STOP_LATENCY)
+            self.news.clear()
             if self.step.stopped:  # not a note more: while the disk hung, another download may have finished this file
                 raise Interrupted
-            file.note(there)
-            received += file.bytes_in(there)
-            self.step.progress(received, file.size)
+            if came:
+                file.save_notes()
+            self.step.progress(self.received, file.size)
             if self.failed:
                 raise self.failed
             for chunk in range(hashed, min(file.count, hashed + HASHED_TOGETHER)):
@@ -158,13 +154,6 @@ class RangedDownload:
                 digest.update(content)
                 hashed += 1
         return digest.hexdigest()
-
-    def come(self, timeout: float) -> Iterator[tuple[int, int]]:
-        """What has arrived; the first of it is waited for."""
-        with contextlib.suppress(Empty):
-            yield self.arrived.get(timeout=timeout)
-            while True:
-                yield self.arrived.get_nowait()
 
     def connections_wanted(self, came: int) -> int:
         if self.answered_at is None:
@@ -207,7 +196,10 @@ class RangedDownload:
                     write_at(out, at, left[:rest])
                     at, checksum = at + len(left[:rest]), zlib.crc32(left[:rest], checksum)
                     if len(left) >= rest:
-                        self.arrived.put((chunk, checksum or 1))
+                        with self.lock:
+                            self.file.notes[chunk] = checksum or 1
+                            self.received += self.file.length(chunk)
+                        self.news.set()
                         checksum = 0
                     left = left[rest:]
                 if self.over.is_set():
@@ -247,8 +239,8 @@ class RangedDownload:
         """Raise `Untrue` unless the answer says that it is the range that was asked for, of the file that was meant."""
         headers, fits = response.headers, (start, end) == (0, self.remote.size)
         if response.status_code == 206:
-            fits = http.content_range(headers.get("Content-Range", "")) == (start, end, self.remote.size)
+            fits = content_range(headers.get("Content-Range", "")) == (start, end, self.remote.size)
             # A length of 0 is an answer without a byte: it counts as a failure.
             fits = fits and headers.get("Content-Length", "0") in ("0", str(end - start))
-        if not fits or not (self.remote.sha256 or http.stated_validator(response) == self.remote.validator):
+        if not fits or not (self.remote.sha256 or stated_validator(response) == self.remote.validator):
             raise Untrue

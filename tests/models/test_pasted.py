@@ -4,9 +4,9 @@ import pytest
 import requests
 
 from launcher.core.problem import Problem
-from launcher.models.http import WebSession, content_range, probe, stated_name
+from launcher.models.http import WebSession, probe
 from launcher.models.pasted import links_in, one_link, safe_name, without_secrets
-from launcher.models.remote import Remote
+from launcher.models.remote import Remote, content_range, stated_name
 from launcher.models.sources import civitai
 from launcher.models.sources.direct import name_in
 from tests.world.liar import Liar

@@ -6,7 +6,7 @@ from typing import Any, Final
 from urllib.parse import parse_qsl, urlsplit
 
 from launcher.core.problem import Problem
-from launcher.models.http import ask_list, probe
+from launcher.models.http import ask_list, entries_of, probe
 from launcher.models.kinds import FAMILIES, RUNS_ON
 from launcher.models.owners import kind_of_type
 from launcher.models.pasted import safe_name
@@ -92,20 +92,17 @@ def resolve(wanted: CivitaiLink, token: str) -> Remote:
 
 def ask_civitai(wanted: CivitaiLink, key: str) -> tuple[str, dict[str, Any]]:
     """(host that answered, its list entry): the pasted host, then its siblings."""
-    problem: Problem | None = None
+    failures = list[Problem]()
     path = f"model-versions/{wanted.version}" if wanted.version else f"models/{wanted.model}"
     for host in dict.fromkeys((wanted.host, *HOSTS)):
         asked = Remote(f"https://{host}/api/v1/{path}", "this model", page=wanted.page, token=key, place=CIVITAI)
         try:
-            told = ask_list(asked)
-        except Problem as failed:
-            problem = problem or failed
-            if isinstance(failed, Refused) and failed.answer.status in LAST_TO_ASK:
+            return host, ask_list(asked)
+        except Problem as problem:
+            if isinstance(problem, Refused) and problem.answer.status in LAST_TO_ASK:
                 raise
-            continue
-        if isinstance(told, dict):
-            return host, told
-    raise problem or Problem("Civitai answers something that makes no sense.", "Wait a few minutes and try again.")
+            failures.append(problem)
+    raise failures[0]
 
 
 def newest(told: dict[str, Any]) -> dict[str, Any]:
@@ -114,7 +111,7 @@ def newest(told: dict[str, Any]) -> dict[str, Any]:
     Where that is not the one the page shows first, the version's `note` says so.
     """
     about = {"modelId": told.get("id"), "model": {name: text_of(told, name) for name in ("type", "name")}}
-    versions = [about | one for one in entries(told, "modelVersions")]
+    versions = [about | one for one in entries_of(told, "modelVersions")]
     there = [one for one in versions if files_of(one)]
     public = [one for one in there if one.get("availability", "Public") == "Public"]
     if not there:
@@ -135,7 +132,7 @@ def runs(version: dict[str, Any]) -> bool:
 
 def files_of(version: dict[str, Any], types: tuple[str, ...] = ()) -> list[dict[str, Any]]:
     """A version's files of some types, or all that have a name."""
-    named = [one for one in entries(version, "files") if text_of(one, "name")]
+    named = [one for one in entries_of(version, "files") if text_of(one, "name")]
     return [one for one in named if not types or text_of(one, "type").lower() in types]
 
 
@@ -163,12 +160,6 @@ def file_address(version: CivitaiLink, file: dict[str, Any]) -> str:
     number = file.get("id")
     which = f"?fileId={number}" if number and isinstance(number, int) else ""
     return f"https://{version.host}/api/download/models/{version.version}{which}"
-
-
-def entries(listed: dict[str, Any], name: str) -> list[dict[str, Any]]:
-    """The entries of a list in Civitai's list."""
-    found = listed.get(name)
-    return [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
 
 
 def text_of(entry: Any, name: str) -> str:

@@ -2,15 +2,14 @@
 
 import os
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
-from typing import Any, Final
+from typing import Final
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 from launcher.core.problem import Problem
 from launcher.models.catalog import HubFile
-from launcher.models.http import ask_list, probe
+from launcher.models.http import ask_list, entries_of, probe
 from launcher.models.identify import OLD_ENDINGS
 from launcher.models.pasted import safe_name
 from launcher.models.refusals import HUGGING_FACE
@@ -100,7 +99,8 @@ def only_model(folder: HubFile, name: str, token: str) -> HubFile:
         f"{endpoint()}/api/{folder.repo_type}s/{folder.repo}/revision/{quote(folder.revision, safe='')}?blobs=true"
     )
     told = ask_list(Remote(address, folder.repo, page=folder.page, token=token, place=HUGGING_FACE))
-    sizes = sizes_in(told)
+    listed = [(one.get("rfilename"), one.get("size")) for one in entries_of(told, "siblings")]
+    sizes = {path: size if isinstance(size, int) else 0 for path, size in listed if isinstance(path, str)}
     if folder.filename in sizes:
         return folder
     below = f"{folder.filename.strip('/')}/" if folder.filename else ""
@@ -127,14 +127,6 @@ def only_model(folder: HubFile, name: str, token: str) -> HubFile:
         f"Choose one. Its link is the page's with # and its name, for example {folder.page}#{models[0]}.",
         tuple((labels[path], f"{pages}/{quote(path)}") for path in models[:MOST_BUTTONS]),
     )
-
-
-def sizes_in(told: Any) -> Mapping[str, int]:
-    """Path -> bytes, 0 where the list does not say, of a repository's files."""
-    siblings = told.get("siblings") if isinstance(told, dict) else None
-    files = [one for one in siblings if isinstance(one, dict)] if isinstance(siblings, list) else []
-    pairs = [(one.get("rfilename"), one.get("size")) for one in files]
-    return {path: size if isinstance(size, int) else 0 for path, size in pairs if isinstance(path, str)}
 
 
 def models_among(paths: list[str], below: str) -> list[str]:
