@@ -35,10 +35,10 @@ def shortened(name: str) -> str:
     return f"{folder}{slash}{plain}~{hashlib.sha256(os.fsencode(last)).hexdigest()[:10]}{ending}"
 
 
-def free_path(path: Path) -> Path:
+def free_path(path: Path, taken: Callable[[Path], object] = os.path.lexists) -> Path:
     """The path, or one beside it that nobody has."""
     free, numbers = path, itertools.count(2)
-    while os.path.lexists(free):
+    while taken(free):
         free = path.with_name(numbered(path.name, next(numbers)))
     return free
 

@@ -4,7 +4,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from launcher.models.configs import settle_config
-from launcher.models.fetcher import Fetcher
+from launcher.models.fetch import Fetcher
 from launcher.models.identify import identify
 from launcher.models.previews import fetch_previews
 from launcher.models.remote import Remote

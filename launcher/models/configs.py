@@ -16,7 +16,7 @@ import requests
 from launcher.core.folder import write_safely
 from launcher.core.outside import decoded, limited
 from launcher.core.problem import Problem
-from launcher.models.fetcher import Fetcher
+from launcher.models.fetch import Fetcher
 from launcher.models.http import WebSession, pieces, until_stopped
 from launcher.models.identify import WEIGHTS
 from launcher.models.kinds import ModelFile

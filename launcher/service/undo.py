@@ -14,7 +14,7 @@ from launcher.drive.mount import connect_drive
 from launcher.extensions.manage import remove_extension
 from launcher.launch.launch import Launch
 from launcher.launch.steps import Steps
-from launcher.models.checksums import forget_checksum
+from launcher.models.checksums import note_checksum
 from launcher.models.identify import WEIGHTS
 from launcher.service.jobs import Job, effect_of, show_models
 
@@ -70,4 +70,4 @@ def delete_added(launch: Launch, path: Path, began: float) -> None:
     if path.is_relative_to(folder.kept / "embeddings"):  # the machine's copy goes first, else it came back
         (folder.data / path.relative_to(folder.kept)).unlink(missing_ok=True)
     path.unlink(missing_ok=True)
-    forget_checksum(folder, path)
+    note_checksum(folder, path, None)

@@ -28,7 +28,8 @@ def imports() -> dict[str, set[str]]:
     for name, path in zip(names, paths, strict=True):
         froms = [n for n in ast.walk(ast.parse(path.read_text())) if isinstance(n, ast.ImportFrom) and n.module]
         modules = {f"{n.module}.{one.name}" for n in froms for one in n.names if f"{n.module}.{one.name}" in names}
-        found[name] = modules | {str(n.module) for n in froms if str(n.module).startswith("launcher.")}
+        modules |= {str(n.module) for n in froms if str(n.module).startswith("launcher.")}
+        found[name] = modules - {name}  # a package that names its own modules
     return found
 
 

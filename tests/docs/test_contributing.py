@@ -127,7 +127,7 @@ def test_a_model_is_an_entry_and_is_offered_and_has_its_row(walked: Path) -> Non
 
 RESOLVE = """
     import json
-    from launcher.models.links import resolve_link
+    from launcher.models.sources import resolve_link
     from launcher.models.sources import example
     from tests.world.web import Web
 

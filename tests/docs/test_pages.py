@@ -10,8 +10,8 @@ from launcher import __version__
 from launcher.access.pages import status_page
 from launcher.core.problem import Problem
 from launcher.core.snapshot import Snapshot
-from launcher.models.links import SOURCES
 from launcher.models.pasted import one_link
+from launcher.models.sources import SOURCES
 from launcher.ui.html import foot_html
 from tests.conftest import ROOT
 from tests.docs.pages import PAGES

@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from launcher.core.problem import Problem
-from launcher.models.arrived import receive
 from launcher.models.download import download
+from launcher.models.fetch import receive
 from launcher.models.http import probe
 from launcher.models.ranges import CHUNK
 from launcher.models.remote import Remote

@@ -10,8 +10,7 @@ import pytest
 
 from launcher.core.folder import Folder
 from launcher.core.problem import Problem
-from launcher.models.arrived import receive
-from launcher.models.fetch import sound_or_set_aside
+from launcher.models.fetch import receive, sound_or_set_aside
 from launcher.models.identify import Unreadable, identify, identify_beginning, shapes_in
 from launcher.models.kinds import KIND_FOLDERS, Format, ModelFile, contents_of
 from launcher.models.owners import EXTENSION_KINDS
@@ -338,12 +337,12 @@ def test_a_useless_file_is_no_checkpoint_and_is_named(tmp_path: Path, content: b
     folder = new_folder(tmp_path)
     place = folder.models / "Stable-diffusion"
     (place / "a.safetensors").write_bytes(content)
-    found, useless = usable_checkpoint(folder, set())
-    assert found is None
-    assert list(useless) == ["a.safetensors"]
+    said = list[str]()
+    assert usable_checkpoint(folder, set(), said.append) is None
+    assert ["a.safetensors is in your checkpoint folder, but cannot be used" in one for one in said] == [True]
     (place / "sub").mkdir()
     (place / "sub" / "b.ckpt").write_bytes(SOUND["SD 1.5 (Lightning, zip)"][0])
-    found, _ = usable_checkpoint(folder, set())
+    found = usable_checkpoint(folder, set(), said.append)
     assert found is not None
     assert found.samefile(place / "sub" / "b.ckpt")
 

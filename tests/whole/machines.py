@@ -495,7 +495,7 @@ def with_form(odd: Odd) -> Callable[[], object]:
 ASK_HUB = """
 import json, sys
 from launcher.core.problem import Problem
-from launcher.models.links import resolve_link
+from launcher.models.sources import resolve_link
 try:
     resolve_link(sys.argv[1], "")
     print(json.dumps(""))
