@@ -60,14 +60,14 @@ def identify_beginning(read: Callable[[int, int], bytes], size: int) -> ModelFil
     if found is not Format.SAFETENSORS:
         return ModelFile(found, fault=fault) if fault else None
     try:
-        return contents_of(shapes_in(read(8, 8 + stated_length(beginning)), size))
+        return contents_of(shapes_in(read(8, 8 + int.from_bytes(beginning[:8], "little")), size))
     except Unreadable as why:
         return ModelFile(fault=str(why))
 
 
 def format_of(beginning: bytes, size: int) -> tuple[Format, str | None]:
     """The format by the first bytes, and what is wrong already."""
-    length = stated_length(beginning) if beginning[8:9] == b"{" else 0
+    length = int.from_bytes(beginning[:8], "little") if beginning[8:9] == b"{" else 0
     if 0 < length <= min(size - 8, HEADER_LIMIT):
         return Format.SAFETENSORS, None
     text = beginning.lstrip(b"\xef\xbb\xbf \r\n\t")
@@ -114,10 +114,6 @@ def fault_of(path: Path) -> str | None:
 
 
 # ---- the header of a .safetensors file: 8 bytes length (little endian), that many bytes of JSON, then the tensors
-
-
-def stated_length(beginning: bytes) -> int:
-    return int.from_bytes(beginning[:8], "little")
 
 
 def shapes_in(raw: bytes, size: int) -> dict[str, tuple[int, ...]]:
