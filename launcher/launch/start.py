@@ -20,7 +20,7 @@ from launcher.launch.card import HIDES, LOOKING, compare_card
 from launcher.launch.launch import Launch
 from launcher.launch.steps import Failed
 from launcher.models.checksums import sync_checksums
-from launcher.models.previews import lend_previews
+from launcher.models.companions import lend_previews
 from launcher.python import environment
 from launcher.python.bytecode import discard_bytecode
 from launcher.python.inspection import Inspection, inspect_packages, mend, note_works

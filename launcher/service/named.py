@@ -6,8 +6,7 @@ from functools import lru_cache
 from pathlib import PurePosixPath
 from typing import Final
 
-from launcher.extensions.address import Address, checked_address
-from launcher.extensions.known import KNOWN_EXTENSIONS, USUAL_EXTENSIONS, USUAL_MODELS
+from launcher.extensions.address import KNOWN_EXTENSIONS, USUAL_EXTENSIONS, USUAL_MODELS, Address, checked_address
 from launcher.models import catalog
 from launcher.models.catalog import ALL_CONTROLS, CONTROL_FAMILIES, ESSENTIALS, Model
 from launcher.models.identify import WEIGHTS

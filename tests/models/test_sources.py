@@ -7,10 +7,9 @@ import pytest
 
 from launcher.core.folder import Folder
 from launcher.core.problem import Problem
-from launcher.models.companions import complete_checkpoints
+from launcher.models.companions import OF_SD1, OF_XL, complete_checkpoints, fetch_previews, lend_previews
 from launcher.models.ensure import ensure_checkpoint, ensure_linked_model
 from launcher.models.http import read_range
-from launcher.models.previews import OF_SD1, OF_XL, fetch_previews, lend_previews
 from launcher.models.sources import resolve_link
 from tests.models.fetching import STORE, fetcher, folder, hub, web
 from tests.models.old_files import SOUND

@@ -14,7 +14,7 @@ import pytest
 from launcher.colab.machine import Machine
 from launcher.core.snapshot import FAILED, Row
 from launcher.core.status import Status
-from launcher.extensions.known import KNOWN_EXTENSIONS, USUAL_EXTENSIONS
+from launcher.extensions.address import KNOWN_EXTENSIONS, USUAL_EXTENSIONS
 from launcher.launch.launch import Launch
 from launcher.launch.steps import Failed, Steps
 from launcher.models import catalog
