@@ -30,6 +30,7 @@ SAME_TIME: Final = 2.0  # seconds; some disks store whole or even seconds only
 # What a file system says of one name only, not of all files.
 NAME_TROUBLE: Final = frozenset({errno.ENAMETOOLONG, errno.EINVAL, errno.EILSEQ, errno.EPERM, errno.EACCES})
 IN_THE_WAY: Final = frozenset({errno.ENOTDIR, errno.EEXIST, errno.ELOOP, errno.EISDIR})
+OF_ITS_NAME: Final = NAME_TROUBLE | IN_THE_WAY
 # What says something of all of Drive, not of one file -> how it ends "Google Drive is not accepting files: ...".
 TROUBLES: Final = {
     errno.ENOSPC: "it is full",
@@ -70,6 +71,10 @@ def is_copy_of(fingerprint: Fingerprint | None, info: os.stat_result) -> bool:
 def is_output(name: str) -> bool:
     """True for a name below the folders of what people make: nothing there may ever be overwritten by another file."""
     return name.partition("/")[0] in OUTPUTS
+
+
+def is_image(name: str) -> bool:
+    return is_output(name) and name.lower().endswith(IMAGES)
 
 
 def is_made_here(name: str) -> bool:
@@ -114,15 +119,14 @@ def around(error: OSError, drive_dir: Path, name: str) -> str:
 
 def around_files(drive_dir: Path, name: str) -> str:
     """The name with another folder wherever something that is no folder has a folder's name on Drive."""
-    parts = name.split("/")
-    for at in range(len(parts) - 1):
-        wanted = parts[at]
-        for number in itertools.count(2):
-            path = drive_dir / "/".join(parts[: at + 1])
-            if path.is_dir() or not os.path.lexists(path):
-                break
-            parts[at] = f"{wanted} ({number})"
-    return "/".join(parts)
+    *folders, last = name.split("/")
+    above = drive_dir
+    for folder in folders:
+        place, numbers = above / folder, itertools.count(2)
+        while os.path.lexists(place) and not place.is_dir():
+            place = above / f"{folder} ({next(numbers)})"
+        above = place
+    return str((above / last).relative_to(drive_dir))
 
 
 def copy_to_drive(source: Path, drive_dir: Path, name: str) -> None:

@@ -21,7 +21,7 @@ PARSE_THEMSELVES = {
     "webui/process.py": "what A1111 on this machine answers",
 }
 READ_THEMSELVES = {
-    "drive/checks.py": "checksums of what was bounded before",
+    "drive/restore.py": "checksums of what was bounded before",
     "extensions/extension.py": "our own mark on the machine",
     "source/checkout.py": "git's files on the machine",
     "source/kept.py": "git's list on the machine",

@@ -13,8 +13,8 @@ import pytest
 
 from launcher.core.folder import Folder, write_safely
 from launcher.core.problem import Problem
-from launcher.drive.checks import HUB_CHECKSUMS
 from launcher.drive.names import UNFINISHED
+from launcher.drive.restore import HUB_CHECKSUMS
 from launcher.drive.sync import Sync
 from launcher.source.git import PLACED_MARK
 from tests.conftest import ROOT
