@@ -74,6 +74,14 @@ def checked_minutes(value: object) -> int:
     return value
 
 
+def checked_version(value: str) -> str:
+    """A branch, a tag or a commit; raises `Problem` otherwise."""
+    if not re.fullmatch(r"(?!.*\.\.)[0-9A-Za-z][\w./-]{0,99}", value):
+        do = f"Choose {NEWEST} or {LAST_GOOD}, or write a version such as v1.10.1."
+        raise wrong("version", f"says {value!r}, which cannot be a version of AUTOMATIC1111.", do)
+    return value
+
+
 def checked_arguments(value: str) -> tuple[str, ...]:
     """The extra arguments, split as a shell would; refuses those the launcher must set itself."""
     try:
@@ -111,9 +119,7 @@ class Field:
     untouched: str | None = None  # what the first cell's form has: as last time; None where it has no such field
     choices: tuple[str, ...] = ()
     free: bool = False
-    pattern: str = "(?s).*"  # of a text that is none of the choices
-    otherwise: tuple[str, str] = ("", "")  # what a text is not that has no such pattern, and what to do
-    check: Callable[[Any], Any] = lambda value: value  # makes the setting of it; raises `Problem`
+    check: Callable[[Any], Any] = lambda value: value  # makes the setting of what is no choice; raises `Problem`
 
     @property
     def in_form(self) -> bool:
@@ -128,16 +134,12 @@ class Field:
         """The setting for what the form holds, whose cell may have been edited. Raises `Problem`."""
         if isinstance(self.default, bool):
             return bool(value)
-        if not isinstance(self.default, str):
-            return self.check(value)
-        value = str(value).strip()
+        value = str(value).strip() if isinstance(self.default, str) else value
         if value in self.choices:
             return value
         if self.choices and not self.free:
             do = f"Choose one of: {', '.join(self.choices)}."
             raise wrong(self.name, f"says {value!r}, which is not one of its choices.", do)
-        if not re.fullmatch(self.pattern, value):
-            raise wrong(self.name, f"says {value!r}, which {self.otherwise[0]}.", self.otherwise[1])
         return self.check(value)
 
 
@@ -173,11 +175,7 @@ FIELDS: Final = (
         "can also write a version such as v1.10.1.",
         choices=(NEWEST, LAST_GOOD, "v1.10.1", "dev"),
         free=True,
-        pattern=r"(?!.*\.\.)[0-9A-Za-z][\w./-]{0,99}",  # a branch, a tag or a commit
-        otherwise=(
-            "cannot be a version of AUTOMATIC1111",
-            f"Choose {NEWEST} or {LAST_GOOD}, or write a version such as v1.10.1.",
-        ),
+        check=checked_version,
     ),
     Field("api", False, "Let other programs use the web UI, with the same user and password."),
     Field(
@@ -234,14 +232,12 @@ class Settings:
 
     @classmethod
     def from_form(cls, form: Mapping[str, Any], known_checkpoints: Iterable[str]) -> "Settings":
-        """Check every field (`core.fields`); one that is missing, or as it came, has its default.
+        """Check every field; one that is missing, or as it came, has its default.
 
         Raises a `Problem` that names the field and the remedy.
         """
-        asked = {
-            field.name: form[field.name] for field in FIELDS if field.name in form and field.asks(form[field.name])
-        }
-        values = {field.name: field.checked(asked.get(field.name, field.default)) for field in FIELDS}
+        asked = DEFAULTS | asked_in(form)
+        values = {field.name: field.checked(asked[field.name]) for field in FIELDS}
         return cls(**values | {"checkpoint": checked_checkpoint(values["checkpoint"], known_checkpoints)})
 
     def as_form(self) -> dict[str, Any]:

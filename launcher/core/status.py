@@ -7,8 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
-from launcher.core.printed import showable
-from launcher.core.problem import Problem
+from launcher.core.problem import Problem, showable
 from launcher.core.snapshot import DONE, FAILED, HEADLINES, RUNNING, Button, Row, Snapshot, State
 
 SPEED_WINDOW: Final = 8.0  # seconds over which speed is measured

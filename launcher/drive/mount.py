@@ -8,9 +8,8 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from launcher.colab.machine import Machine
-from launcher.core.problem import Problem
+from launcher.core.problem import NEW_MACHINE, NEW_SESSION, Problem
 from launcher.core.process import CommandError, own_environment, run
-from launcher.core.remedies import NEW_MACHINE, NEW_SESSION
 
 LOOKS_ALIVE: Final = 2.0  # seconds; the system remembers what it saw in a mount for one
 CONSENT_PATIENCE: Final = 100.0  # seconds; Google's own question is open for 120 and says nothing when they are over
