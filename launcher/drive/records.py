@@ -240,5 +240,5 @@ def wake_ups(folders: Callable[[], set[str]], every: float, stop: threading.Even
                     break
         except FileNotFoundError:  # a folder was deleted just now; the next list is without it
             yield None
-        except OSError:  # the system watches only so many folders (fs.inotify.max_user_watches)
+        except Exception:  # the system watches only so many folders (fs.inotify.max_user_watches)
             watch = None  # type: ignore[assignment]

@@ -124,41 +124,30 @@ class Sync:
         if self._thread:
             self._thread.join(timeout=60)
         for _ in range(MOST_TRIES):  # what is gone is believed at the second poll, what fails thrice is left out
-            try:
-                self.poll(settled=0)
-            except Exception as error:
-                self._note_fault(error)
+            self.poll(settled=0)
         names.sweep_unfinished(self.drive_dir)
 
     def poll(self, settled: float = SETTLED) -> None:
         """Make Drive equal once. `settled` in seconds: younger files wait for the next poll."""
-        while self._poll(settled) and self.waiting and not self.trouble:
-            pass
-
-    # ---- the thread
+        try:
+            while self._poll(settled) and self.waiting and not self.trouble:
+                pass
+        except Exception as error:
+            traceback.print_exception(error)
+            news, self.fault = not self.fault, f"{type(error).__name__}: {str(error)[:200]}"
+            if news:
+                self.say(f"Saving your files failed ({type(error).__name__}); it is tried again every few seconds.")
+            self._sign_of_life()
 
     def _run(self) -> None:
-        """Poll when something changed, and now and then. Nothing that goes wrong ends this."""
-        while not self._stop.is_set():
-            try:
-                for changed in wake_ups(lambda: self._records.folders, INTERVAL, self._stop):
-                    self.heartbeat = now = time.monotonic()
-                    again = any(record.due <= now for record in self._records.queue.values())
-                    if changed or changed is None or again or now >= self._due:
-                        self._stop.wait(SETTLED)  # what was written just now can be copied then
-                        self.poll()
-                        self._stop.wait(self._pause)
-            except Exception as error:
-                self._note_fault(error)
-                self._stop.wait(INTERVAL)
-
-    def _note_fault(self, error: Exception) -> None:
-        """Say what nobody foresaw. It ends nothing."""
-        traceback.print_exception(error)
-        news, self.fault = not self.fault, f"{type(error).__name__}: {str(error)[:200]}"
-        if news:
-            self.say(f"Saving your files failed ({type(error).__name__}); it is tried again every few seconds.")
-        self._sign_of_life()
+        """Poll when something changed, and now and then."""
+        for changed in wake_ups(lambda: self._records.folders, INTERVAL, self._stop):
+            self.heartbeat = now = time.monotonic()
+            again = any(record.due <= now for record in list(self._records.queue.values()))
+            if changed or changed is None or again or now >= self._due:
+                self._stop.wait(SETTLED)  # what was written just now can be copied then
+                self.poll()
+                self._stop.wait(self._pause)
 
     def _sign_of_life(self) -> None:
         self.heartbeat = time.monotonic()
