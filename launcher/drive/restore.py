@@ -11,6 +11,7 @@ import json
 import os
 import re
 import shutil
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -49,33 +50,18 @@ LATEST: Final = 1 << 33  # seconds; A1111 dies of a date that there is not
 NO_MERGE: Final = 1000  # words of a vocabulary that came by no merge: single letters, and a few with a meaning
 DAY: Final = re.compile(r"\d{4}-\d{2}-\d{2}")
 BROUGHT_SIDE_BY_SIDE: Final = 4  # files
+noting: Final = threading.Lock()  # copies go on side by side
 
 
-class HubChecksums:
-    """The checksums of what lies in the hub's cache on Drive. Copies that go on side by side may note some at once."""
-
-    def __init__(self, drive_dir: Path) -> None:
-        self._file = drive_dir / HUB_CHECKSUMS
-        self._new: dict[str, str] = {}
-
-    def note(self, path: Path, name: str) -> None:
-        """The file is on Drive under this name, as it is on the machine."""
-        if name.startswith(f"{HUB_CACHE}/") and path.stat().st_size <= COMES_BACK:
-            self._new[name] = hashlib.sha256(path.read_bytes()).hexdigest()
-
-    def write(self) -> None:
-        """Keep on Drive what was noted. Raises `OSError`."""
-        if self._new:
-            write_safely(self._file, json.dumps(self.read() | self._new, indent=1))
-            self._new = {}
-
-    def read(self) -> dict[str, str]:
-        return read_object(self._file)
+def note_checksum_of_hub(drive_dir: Path, path: Path, name: str) -> None:
+    """The file is on Drive under this name, as it is on the machine. Raises `OSError`."""
+    if name.startswith(f"{HUB_CACHE}/") and path.stat().st_size <= COMES_BACK:
+        with noting:
+            known = read_object(drive_dir / HUB_CHECKSUMS) | {name: hashlib.sha256(path.read_bytes()).hexdigest()}
+            write_safely(drive_dir / HUB_CHECKSUMS, json.dumps(known, indent=1))
 
 
-def restore_files(
-    drive_dir: Path, data: Path, say: Callable[[str], None], checksums: HubChecksums, records: Records
-) -> int:
+def restore_files(drive_dir: Path, data: Path, say: Callable[[str], None], records: Records) -> int:
     """Bring the small files, and return how many came.
 
     A file that is newer on the machine stays: it is on its way to Drive. One that is damaged is set aside there, one
@@ -84,7 +70,8 @@ def restore_files(
     for name in (VERSIONS, OLD_NOTES, HUB_CHECKSUMS):  # whoever reads them takes a damaged one for none
         read_note(drive_dir / name, say)
     read_note(drive_dir / CHECKSUMS_FILE, say, parse=parsed_known)
-    came, damaged, unreadable, known = list[str](), dict[str, str](), list[str](), checksums.read()
+    came, damaged, unreadable = list[str](), dict[str, str](), list[str]()
+    known = read_object(drive_dir / HUB_CHECKSUMS)
     for name in small_files(drive_dir):
         try:
             try:
@@ -110,7 +97,8 @@ def restore_files(
         shutil.rmtree(data / FETCHED, ignore_errors=True)
         came = [name for name in came if not name.startswith(lists)]
     for name in came:
-        checksums.note(data / name, name)
+        if name not in known:
+            note_checksum_of_hub(drive_dir, data / name, name)
         records.keep(str(data / name), fingerprint_of((data / name).stat()), name)
     for path in records.all.keys() & {str(data / name) for name in damaged}:
         records.forget(path)  # what is here is to be on Drive again

@@ -18,7 +18,7 @@ from launcher.core.folder import leads_nowhere
 from launcher.core.outside import printable
 from launcher.drive import names
 from launcher.drive.records import MOST_TRIES, Record, Records, wake_ups
-from launcher.drive.restore import HubChecksums, restore_files
+from launcher.drive.restore import note_checksum_of_hub, restore_files
 
 INTERVAL: Final = 2.0  # seconds between two polls at least
 LONGEST_INTERVAL: Final = 6.0  # seconds; with the time that a file must be unchanged it stays below the ten promised
@@ -53,7 +53,7 @@ class Sync:
     def __post_init__(self) -> None:
         self._stop, self._lock = threading.Event(), threading.Lock()
         self._thread: threading.Thread | None = None
-        self._records, self._checksums = Records(self.data, self.say), HubChecksums(self.drive_dir)
+        self._records = Records(self.data, self.say)
         self._claims: dict[str, str] = {}  # a name on Drive -> the file that is copied to it just now
         self._sentences = 0
         self._pause = INTERVAL
@@ -110,7 +110,7 @@ class Sync:
         """Bring settings, styles, embeddings and the like from Drive; return how many files came."""
         with self._lock:
             names.sweep_unfinished(self.drive_dir)
-            return restore_files(self.drive_dir, self.data, self.say, self._checksums, self._records)
+            return restore_files(self.drive_dir, self.data, self.say, self._records)
 
     def start(self) -> None:
         """Begin to poll, in a thread, unless it does."""
@@ -169,7 +169,6 @@ class Sync:
                 self._records.keep_checkouts()
                 self._follow_what_is_gone()
                 done = self._copy_what_is_due(settled)
-                self._checksums.write()
             except OSError as error:
                 self.trouble = error.errno or errno.EIO
             self._sign_of_life()
@@ -268,7 +267,7 @@ class Sync:
                 wanted = names.around(error, self.drive_dir, wanted)
         if not record.kept and not there and name != usual:
             self._sentence(f"{printable(usual)} is kept on your Drive as {printable(name)}.")
-        self._checksums.note(Path(path), name)
+        note_checksum_of_hub(self.drive_dir, Path(path), name)
         self._records.keep(path, record.now, name)
         if not there:
             self._sign_of_life()

@@ -12,8 +12,7 @@ import requests
 
 from launcher.core.folder import Folder
 from launcher.core.problem import Problem
-from launcher.core.session import Session
-from launcher.core.unix_http import request
+from launcher.core.session import Session, request
 from launcher.drive.restore import COMES_BACK
 from launcher.drive.sync import Sync
 from launcher.extensions.address import Address, checked_address
