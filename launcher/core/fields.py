@@ -232,10 +232,7 @@ class Settings:
 
     @classmethod
     def from_form(cls, form: Mapping[str, Any], known_checkpoints: Iterable[str]) -> "Settings":
-        """Check every field; one that is missing, or as it came, has its default.
-
-        Raises a `Problem` that names the field and the remedy.
-        """
+        """Check every field; one that is missing, or as it came, has its default. Raises `Problem`, which names it."""
         asked = DEFAULTS | asked_in(form)
         values = {field.name: field.checked(asked[field.name]) for field in FIELDS}
         return cls(**values | {"checkpoint": checked_checkpoint(values["checkpoint"], known_checkpoints)})

@@ -46,9 +46,8 @@ def free_path(path: Path) -> Path:
 def copy_whole(
     source: Path, target: Path, part: Path | None = None, check: Callable[[Path], None] = lambda part: None
 ) -> None:
-    """Copy a file with its time of change: under the temporary name `part`, renamed once its size is right.
-
-    Raises `OSError`, and what `check` raises of the copy before it is renamed.
+    """Copy a file with its time of change: as `part`, renamed once its size is right, and `check` raises nothing of it.
+    Raises `OSError`.
     """
     part = part or target.with_name(f".{target.name[:60]}{PART}")
     try:

@@ -54,10 +54,7 @@ class Folder:
         return self.machine / "history" / kept.relative_to(self.kept)
 
     def prepare(self) -> str | None:
-        """Make the folders; a sentence a person should know, if any.
-
-        Raises `Problem` for a place A1111 cannot live in, and for a folder on Drive that cannot be used.
-        """
+        """Make the folders; a sentence a person should know, if any. Raises `Problem` for one that cannot be used."""
         if any(part.startswith(".") for part in self.machine.parts):
             raise Problem(
                 f"The web UI cannot run in {self.machine}: it does not show files in "
@@ -170,10 +167,7 @@ def to_be_emptied(where: str) -> str:
 
 
 def require_room(path: Path, needed: int, where: str, what: str, largest_below: Path | None = None) -> None:
-    """Raise a `Problem` with the number missing if `needed` bytes do not fit on the disk of `path`.
-
-    The largest files below the folder `largest_below` are named.
-    """
+    """Raise a `Problem` if `needed` bytes do not fit there; it names the largest files below `largest_below`."""
     free = free_bytes(path)
     if free >= needed:
         return

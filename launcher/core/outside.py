@@ -56,9 +56,7 @@ def read_bytes(path: Path, most: int = MOST) -> bytes:
 
 
 def decoded(data: bytes) -> str:
-    """A text in whatever encoding an editor has left it: UTF-16 where it says so; else UTF-8, or what Windows writes in
-    the west.
-    """
+    """A text as editors leave it: UTF-16 where it says so; else UTF-8, or what Windows writes in the west."""
     if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return data.decode("utf-16", errors="replace")
     try:
@@ -148,10 +146,7 @@ def unpacked(data: bytes, most: int, what: str) -> bytes:
 
 
 def set_aside(path: Path, into: Path | None = None) -> Path:
-    """Rename a damaged file, or whatever has its name, to a free one, beside it or in the folder `into`; return that.
-
-    Raises `OSError`.
-    """
+    """Rename what is damaged to a free name, beside it or in the folder `into`; return that. Raises `OSError`."""
     name = f"{path.stem}.broken-{time.strftime('%Y%m%d-%H%M%S')}{path.suffix}"
     if len(os.fsencode(name)) > LONGEST_FREE_NAME:
         name = shortened(name)

@@ -46,10 +46,9 @@ def run(
 ) -> str:
     """Run a command to its end and return what it printed; `on_line` hears each line, also of a progress meter.
 
-    It gets a process group of its own, so that ■ in the notebook does not reach it, in our session (see
-    `end_left_behind`). Raises `CommandError` on any exit but 0 and after `timeout` seconds in which it printed nothing
-    and `signs_of_life` (asked every second) gave the same value again and again; `Problem` where there is no such
-    program.
+    It gets a process group of its own: ■ does not reach it, but it is in our session (see `end_left_behind`). Raises
+    `CommandError` on any exit but 0, and after `timeout` seconds in which it printed nothing and `signs_of_life` (asked
+    every second) gave the same value; `Problem` where there is no such program.
     """
     try:
         process = subprocess.Popen(
@@ -105,10 +104,7 @@ def works(program: str) -> bool:
 
 
 def start_detached(command: list[str], *, log: Path, pid_file: Path, env: Mapping[str, str], cwd: Path) -> None:
-    """Start a process that outlives the cell, ■ (sent to the kernel's process group) and the kernel.
-
-    Its output goes to the file `log`: a pipe would kill it at the first print after the kernel's end.
-    """
+    """Start a process that outlives the cell, ■ and the kernel, whose end would close a pipe: so it has a `log`."""
     with log.open("ab") as out:
         process = subprocess.Popen(
             command, env=env, cwd=cwd, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT,
@@ -125,10 +121,7 @@ def start_part(part: Part, module: str, *arguments: str, **variables: str) -> No
 
 
 def own_environment() -> dict[str, str]:
-    """The environment of a part of the launcher: the short list, and where this very Python finds its packages.
-
-    A kernel may find them by PYTHONPATH, by a .pth file or by lines of code; what it starts does not.
-    """
+    """For a part of the launcher: the short list, and where this very Python finds its packages, in whatever way."""
     places = [place for place in sys.path if place and place != str(PACKAGE)]
     return child_environment(*OWN_PARTS) | {"PYTHONPATH": os.pathsep.join(places)}
 
@@ -162,9 +155,9 @@ def running_pid(pid_file: Path) -> int:
 
 
 def exit_code(pid_file: Path, patience: float = 0.0) -> int | None:
-    """How the process in the file ended (negative: by a signal), or None if nobody can know any more.
+    """How the process in the file ended (negative: by a signal), None if nobody can know any more.
 
-    It is waited for `patience` seconds: while the system takes a card's memory down, it counts as ended already.
+    It is waited for: while the system takes a card's memory down, it counts as ended already.
     """
     process = detached.get(noted_process(pid_file)[0])
     with suppress(subprocess.TimeoutExpired):

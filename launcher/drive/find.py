@@ -24,10 +24,7 @@ IN_FRONT: Final = re.compile(r"(?i)(.*/)?my ?drive(/|$)|/*")
 
 
 def webui_folders(drive: Path) -> tuple[Path, ...]:
-    """The folders of web UIs that one look at the top of My Drive finds, the one used last first.
-
-    None where Drive does not list it: it is busy, or there are thousands of files.
-    """
+    """The folders of web UIs that one look at the top of My Drive finds, if Drive lists it, the one used last first."""
     with ThreadPoolExecutor(AT_A_TIME) as pool:
         found = [folder for folder in pool.map(webui_in, at_top(drive)) if folder]
         times = list(pool.map(used_at, found))
@@ -58,10 +55,7 @@ def models_elsewhere(drive: Path, kept: Path) -> list[str]:
 
 
 def webui_in(folder: Path) -> Path | None:
-    """The folder of the web UI that lies directly in this one, or in the usual folder in it; None where there is none.
-
-    What Drive cannot list (Errno 5: busy, or thousands of files) has none.
-    """
+    """The folder of the web UI that lies directly in this one, or in the usual one in it; None if Drive lists none."""
     try:
         return next((place for place in (folder / WEBUI_FOLDER, folder) if (place / CHECKPOINTS).is_dir()), None)
     except OSError:
@@ -77,10 +71,7 @@ def used_at(kept: Path) -> float:
 
 
 def path_on_drive(drive: Path, text: str) -> Path | None:
-    """The file or folder of My Drive that a person means, None where it is not there.
-
-    Raises `OSError` where Drive is away.
-    """
+    """The file or folder of My Drive that a person means, if it is there. Raises `OSError` where Drive is away."""
     named = text.strip().strip("\"'`“”").replace("\\", "/").removeprefix(f"{drive}/")
     below = IN_FRONT.sub("", named, count=1).strip("/")
     path = drive / below

@@ -117,9 +117,7 @@ def link_models(folder: Folder, say: Callable[[str], object]) -> list[FoundModel
 
 
 def with_side_files(found: Iterable[FoundModel]) -> Iterator[tuple[str, Path]]:
-    """The models' files, and those that go with them by their name (previews, notes, configurations, VAEs), each with
-    its name below the data directory.
-    """
+    """The models' files and those that go with them by name (previews, notes, VAEs), each with its name in `data`."""
     listed = cache(os.listdir)
     for kind, name, path in found:
         beside = [other for other in listed(path.parent) if other.startswith(f"{path.stem}.") and not is_weights(other)]
@@ -164,9 +162,7 @@ def make_links(target: Path, what: "Path | Tree", drive: Path) -> None:
 
 
 def link_new_models(folder: Folder) -> None:
-    """Where `models` is a folder of links: have those to what the launcher has put on Drive since, and not to what it
-    has taken away.
-    """
+    """Have what the launcher has put on Drive since, and has taken away, in a folder of links, too."""
     if folder.models_kept and not (folder.data / "models").is_symlink():
         link_models(folder, lambda text: None)  # it was said when they were linked first
 

@@ -138,11 +138,9 @@ def mount_problem(text: str, types: list[str], seconds: float) -> Problem:
 
 
 def flush_drive(machine: Machine) -> None:
-    """Wait until Google Drive has uploaded what was written, and disconnect it. Raises `Problem` if Google did not say
-    so.
+    """Wait until Google Drive has uploaded what was written, and disconnect it. Raises `Problem` if it did not.
 
-    Google's own push is a program that needs no notebook. It runs in a session of its own: in the kernel's, ■ would end
-    it.
+    Google's push needs no notebook. It runs in a session of its own: in the kernel's, ■ would end it.
     """
     if machine.mountpoint is None:
         return

@@ -78,9 +78,7 @@ def is_image(name: str) -> bool:
 
 
 def is_made_here(name: str) -> bool:
-    """True for a file such as A1111 writes where its settings lead: of a folder that is not ours nothing else is kept,
-    least of all what is hidden.
-    """
+    """True for a file such as A1111 writes: of a folder that is not ours nothing else is kept, nothing hidden."""
     return name.lower().endswith(WRITTEN) and not any(part.startswith(".") for part in name.split("/"))
 
 
@@ -146,9 +144,7 @@ def rename_on_drive(before: Path, drive_dir: Path, name: str) -> None:
 
 
 def sweep_unfinished(drive_dir: Path) -> None:
-    """Take away copies that were cut off, and what has the name of their folder; where Drive is away, the next start
-    does.
-    """
+    """Take away copies that were cut off, and what has the name of their folder."""
     unfinished = drive_dir / UNFINISHED
     with suppress(OSError):
         if unfinished.is_symlink() or unfinished.is_file():

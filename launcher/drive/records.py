@@ -93,10 +93,7 @@ class Records:
     # ---- what is on the machine
 
     def inspect(self, outside: Mapping[Path, str]) -> None:
-        """Look at all files. `outside` are folders beside the data directory, with their names on Drive.
-
-        Such a folder stays known when the settings name another: what was written there is kept all the same.
-        """
+        """Look at all files. Folders `outside` the data directory, each with its name on Drive, stay known."""
         self._roots = {str(folder): name for folder, name in outside.items()} | self._roots
         self._forget_another_folder()
         found, folders, self._unreadable = set[str](), set[str](), []
@@ -117,8 +114,8 @@ class Records:
     def _files(self, path: str, name: str, folders: set[str]) -> Iterator[tuple[str, Fingerprint]]:
         """The files to keep at a path and below; `folders` gets those that were looked into.
 
-        Links lead to Drive, or nowhere, and are left out, but for those in the hub's cache; what cannot be read is said
-        and left out.
+        Links lead to Drive, or nowhere, and are left out, but for those in the hub's cache. What cannot be read is
+        said.
         """
         try:
             info = os.stat(path) if path in self._roots else os.lstat(path)

@@ -112,9 +112,7 @@ def in_short(name: str) -> str:
 
 
 def restore_file(drive_dir: Path, data: Path, name: str, known: str | None) -> bool:
-    """Bring one, unless it is here already, or large. Raises `Damaged`, `OSError`, and `Problem` for a name that leads
-    elsewhere.
-    """
+    """Bring one, unless it is here already, or large. Raises `Damaged`, `OSError`, `Problem` for an impossible name."""
     if (data / name).is_symlink():  # to Drive, or within the hub's cache: it is here
         return False
     source, target = drive_dir / name, joined(data, name)
@@ -132,10 +130,7 @@ def restore_file(drive_dir: Path, data: Path, name: str, known: str | None) -> b
 
 
 def small_files(drive_dir: Path) -> Iterator[str]:
-    """What a start brings back: the settings at the top, the Save button's list, and a few folders of small files.
-
-    Whether such a file can be read is not known yet: on Drive it may be a shortcut that leads nowhere.
-    """
+    """The settings at the top, the Save button's list, a few folders of small files; dead shortcuts, too."""
     for pattern in SETTINGS:
         found = (path for path in sorted(drive_dir.glob(pattern)) if SET_ASIDE not in path.name)
         yield from (str(path.relative_to(drive_dir)) for path in found)
@@ -150,9 +145,7 @@ def small_files(drive_dir: Path) -> Iterator[str]:
 
 
 def check_file(part: Path, name: str, known: str | None, beside: Path) -> None:
-    """Raise `Damaged` for a file that came from Drive as `part`. `known` is its checksum, if it is known; `beside` the
-    folder on Drive that it came from.
-    """
+    """Raise `Damaged` for what came from the folder `beside` on Drive as `part`. `known` is its checksum, if it is."""
     folder, last, data = name.partition("/")[0], name.rpartition("/")[2], read_bytes(part, COMES_BACK)
     if folder == HUB_CACHE and known is None:
         check_fetched(data, name, beside)
