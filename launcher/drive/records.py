@@ -2,7 +2,6 @@
 
 import os
 import stat
-import threading
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -24,8 +23,6 @@ from launcher.source.git import PLACED_MARK, unchanged_files
 
 MOST_TRIES: Final = 3  # of a file whose copy failed for a reason that may pass
 MANY: Final = 10  # files of one folder that are gone at once
-STEP: Final = 400  # milliseconds without a change after which those before are told
-GATHER: Final = 1200  # milliseconds after which they are told in any case
 
 
 @dataclass(slots=True)  # there are as many as images: small
@@ -51,7 +48,7 @@ class Records:
         self.all: dict[str, Record] = {}
         self.queue: dict[str, Record] = {}
         self.images: dict[str, str] = {}  # an image of this machine that is on Drive -> the folder at the top there
-        self.folders: set[str] = set()  # to watch: those that were looked into, so no links, and nothing not kept
+        self.folders: set[str] = set()  # that were looked into: no links, and nothing that is not kept
         self._roots = {str(data): ""}  # folder -> its name on Drive; the data directory is the last
         self._inode: int | None = None  # of the data directory
         self._unreadable: list[str] = []
@@ -91,6 +88,17 @@ class Records:
         return self.all[path].name or self.usual_name(path)
 
     # ---- what is on the machine
+
+    def traces(self) -> dict[str, int]:
+        """When the folders, and the settings beside them, were changed last: what is new in a folder changes it."""
+        found = dict[str, int]()
+        with suppress(OSError):  # it may be gone
+            beside = (entry for entry in os.scandir(self.data) if entry.is_file(follow_symlinks=False))
+            found = {entry.path: entry.stat(follow_symlinks=False).st_mtime_ns for entry in beside}
+        for folder in self.folders:
+            with suppress(OSError):
+                found[folder] = os.stat(folder).st_mtime_ns
+        return found
 
     def inspect(self, outside: Mapping[Path, str]) -> None:
         """Look at all files. Folders `outside` the data directory, each with its name on Drive, stay known."""
@@ -211,31 +219,3 @@ class Records:
         checkout = self.data / EXTENSIONS / name
         placed = (checkout / ".git" / PLACED_MARK).exists()
         return checkout in self._broken or (placed and not (drive_dir / EXTENSIONS / name).exists())
-
-
-def wake_ups(folders: Callable[[], set[str]], every: float, stop: threading.Event) -> Iterator[set[str] | None]:
-    """The paths that changed below the folders, none after so many seconds without; None: nobody knows. Ends at `stop`.
-
-    The folders may be others each time. Those below them are not watched, for links would be followed: to Drive.
-    """
-    try:
-        from watchfiles import watch  # Colab's image has it
-    except ImportError:
-        watch = None  # type: ignore[assignment]
-    while not stop.is_set():
-        watched, seconds = folders(), int(every * 1000)
-        if watch is None or not watched:
-            yield None
-            continue
-        try:
-            told = watch(*watched, watch_filter=None, debounce=GATHER, step=STEP, stop_event=stop,
-                         rust_timeout=seconds, yield_on_timeout=True, ignore_permission_denied=True,
-                         recursive=False)  # fmt: skip
-            for number, changes in enumerate(told):  # what happened before it watched was not told
-                yield {path for _, path in changes} if number else None
-                if folders() != watched:
-                    break
-        except FileNotFoundError:  # a folder was deleted just now; the next list is without it
-            yield None
-        except Exception:  # the system watches only so many folders (fs.inotify.max_user_watches)
-            watch = None  # type: ignore[assignment]

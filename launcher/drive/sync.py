@@ -17,13 +17,13 @@ from launcher.core.files import numbered
 from launcher.core.folder import leads_nowhere
 from launcher.core.outside import printable
 from launcher.drive import names
-from launcher.drive.records import MOST_TRIES, Record, Records, wake_ups
+from launcher.drive.records import MOST_TRIES, Record, Records
 from launcher.drive.restore import note_checksum_of_hub, restore_files
 
 INTERVAL: Final = 2.0  # seconds between two polls at least
 LONGEST_INTERVAL: Final = 6.0  # seconds; with the time that a file must be unchanged it stays below the ten promised
 REST: Final = 50  # between two polls: times as long as the last one took, which is by how many files there are
-EVERY: Final = 60.0  # seconds after which there is a poll though nothing was told
+EVERY: Final = 60.0  # seconds after which there is a poll though no folder was changed: a file in it may be another
 SETTLED: Final = 1.0  # seconds a file must be unchanged before it is copied
 SIDE_BY_SIDE: Final = 4  # copies at a time: an operation on Drive takes long, whatever its size
 AT_ONCE: Final = 200  # files before the next are looked for: a new image does not wait for thousands of old ones
@@ -57,7 +57,7 @@ class Sync:
         self._claims: dict[str, str] = {}  # a name on Drive -> the file that is copied to it just now
         self._sentences = 0
         self._pause = INTERVAL
-        self._due = 0.0  # time.monotonic() of the next poll, though nothing was told
+        self._due = 0.0  # time.monotonic() of the next poll, though no folder was changed
 
     @property
     def running(self) -> bool:
@@ -141,13 +141,16 @@ class Sync:
 
     def _run(self) -> None:
         """Poll when something changed, and now and then."""
-        for changed in wake_ups(lambda: self._records.folders, INTERVAL, self._stop):
+        before = dict[str, int]()
+        while not self._stop.is_set():
             self.heartbeat = now = time.monotonic()
+            traces = self._records.traces()
             again = any(record.due <= now for record in list(self._records.queue.values()))
-            if changed or changed is None or again or now >= self._due:
+            if traces != before or again or now >= self._due:
+                before = traces
                 self._stop.wait(SETTLED)  # what was written just now can be copied then
                 self.poll()
-                self._stop.wait(self._pause)
+            self._stop.wait(self._pause)
 
     def _sign_of_life(self) -> None:
         self.heartbeat = time.monotonic()
