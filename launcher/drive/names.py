@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from launcher.core.files import copy_whole, shortened
+from launcher.core.files import alternatives, copy_whole, shortened
 from launcher.core.folder import PART, make_folder_below
 from launcher.core.outside import make_way
 from launcher.webui.outputs import OUTPUTS
@@ -21,16 +21,16 @@ NEVER_KEPT: Final = frozenset({"__pycache__", ".locks", ".git"})
 # The hub's cache keeps contents in blobs/, and their names in snapshots/ as links to them. Google Drive has no links: a
 # name is kept as the file that it leads to, which is all that the hub's client asks for.
 HUB_CACHE: Final = "huggingface"
-NOT_IN_HUB_CACHE: Final = frozenset({"blobs", "xet"})  # xet: pieces of files that are whole elsewhere
+# A folder at the top -> which below it are not kept; xet has pieces of files that are whole elsewhere.
+NOT_BELOW: Final = {EXTENSIONS: NOT_ON_TOP | {"log", "models"}, HUB_CACHE: frozenset({"blobs", "xet"})}
 NOT_KEPT_ENDINGS: Final = (PART, ".lock", ".tmp", ".incomplete")  # A1111 writes an image as NAME.tmp and renames it
 IMAGES: Final = (".png", ".jpg", ".jpeg", ".webp", ".avif", ".jxl", ".gif", ".bmp", ".tif", ".tiff")
 WRITTEN: Final = (*IMAGES, ".txt", ".csv", ".zip", ".mp4", ".webm")  # by A1111 and its extensions, beside images
 UNFINISHED: Final = ".oneclick"  # the folder on Drive for copies that are not whole yet
 SAME_TIME: Final = 2.0  # seconds; some disks store whole or even seconds only
 # What a file system says of one name only, not of all files.
-NAME_TROUBLE: Final = frozenset({errno.ENAMETOOLONG, errno.EINVAL, errno.EILSEQ, errno.EPERM, errno.EACCES})
 IN_THE_WAY: Final = frozenset({errno.ENOTDIR, errno.EEXIST, errno.ELOOP, errno.EISDIR})
-OF_ITS_NAME: Final = NAME_TROUBLE | IN_THE_WAY
+OF_ITS_NAME: Final = IN_THE_WAY | {errno.ENAMETOOLONG, errno.EINVAL, errno.EILSEQ, errno.EPERM, errno.EACCES}
 # What says something of all of Drive, not of one file -> how it ends "Google Drive is not accepting files: ...".
 TROUBLES: Final = {
     errno.ENOSPC: "it is full",
@@ -84,9 +84,7 @@ def is_made_here(name: str) -> bool:
 
 def enters(folders: Sequence[str]) -> bool:
     """True if files in this folder are kept. `folders` are the parts of its name on Drive."""
-    barred = NEVER_KEPT | NOT_ON_TOP | {"log", "models"} if folders[0] == EXTENSIONS else NEVER_KEPT
-    if folders[0] == HUB_CACHE and not NOT_IN_HUB_CACHE.isdisjoint(folders[:4]):  # huggingface/hub/models--x--y/blobs
-        return False
+    barred = NEVER_KEPT | NOT_BELOW.get(folders[0], frozenset())
     return folders[0] not in NOT_ON_TOP and barred.isdisjoint(folders)
 
 
@@ -94,13 +92,11 @@ def is_drives_fault(error: Exception, drive_dir: Path) -> bool:
     """True if an error concerns all of Drive, not just one file. For some only a look at the folder on it can tell."""
     if not isinstance(error, OSError) or error.errno not in TROUBLES:
         return False
-    if error.errno not in (errno.EIO, errno.ENOENT):
-        return True
-    try:
-        drive_dir.stat()
-        return False
-    except OSError:
-        return True
+    if error.errno in (errno.EIO, errno.ENOENT):
+        with suppress(OSError):
+            drive_dir.stat()
+            return False
+    return True
 
 
 def around(error: OSError, drive_dir: Path, name: str) -> str:
@@ -120,10 +116,8 @@ def around_files(drive_dir: Path, name: str) -> str:
     *folders, last = name.split("/")
     above = drive_dir
     for folder in folders:
-        place, numbers = above / folder, itertools.count(2)
-        while os.path.lexists(place) and not place.is_dir():
-            place = above / f"{folder} ({next(numbers)})"
-        above = place
+        places = (above / one for one in alternatives(folder))
+        above = next(place for place in places if place.is_dir() or not os.path.lexists(place))
     return str((above / last).relative_to(drive_dir))
 
 

@@ -13,7 +13,7 @@ from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 from typing import Final
 
-from launcher.core.files import numbered
+from launcher.core.files import alternatives
 from launcher.core.folder import leads_nowhere
 from launcher.core.outside import printable
 from launcher.drive import names
@@ -260,7 +260,8 @@ class Sync:
         usual, wanted = self._records.usual_name(path), self._records.name_of(path)
         for tries in itertools.count(1):
             try:
-                name, there = self._free_name(path, record, wanted)
+                looks = ((name, self._is_there(path, record, name)) for name in alternatives(wanted))
+                name, there = next((name, there) for name, there in looks if there is not None)
                 if not there:
                     put(name)
                 break
@@ -274,13 +275,6 @@ class Sync:
         self._records.keep(path, record.now, name)
         if not there:
             self._sign_of_life()
-
-    def _free_name(self, path: str, record: Record, wanted: str) -> tuple[str, bool]:
-        """The wanted name on Drive, or one with a number, and whether the very file is there already."""
-        name, numbers = wanted, itertools.count(2)
-        while (there := self._is_there(path, record, name)) is None:
-            name = numbered(wanted, next(numbers))
-        return name, there
 
     def _is_there(self, path: str, record: Record, name: str) -> bool | None:
         """Is the file on Drive under this name? None: another one is, which must stay, as all that people make; also

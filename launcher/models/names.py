@@ -1,12 +1,11 @@
 """What a file is called here: a name that says something, and one under which the web UI will list it."""
 
-import itertools
 import os
 import re
 from pathlib import Path
 from typing import Final
 
-from launcher.core.files import numbered
+from launcher.core.files import alternatives
 from launcher.core.folder import Folder
 from launcher.models.kinds import KIND_ENDINGS
 from launcher.models.owners import place_for
@@ -61,7 +60,7 @@ def same_to_the_web_ui(folder: Folder, name: str, kind: str) -> Path | None:
 
 def free_to_list(folder: Folder, path: Path, kind: str) -> Path:
     """The path, or one beside it, that nobody has and that no other file hides."""
-    free, numbers = path, itertools.count(2)
-    while os.path.lexists(free) or same_to_the_web_ui(folder, free.name, kind):
-        free = path.with_name(numbered(path.name, next(numbers)))
-    return free
+    for name in alternatives(path.name):
+        if not os.path.lexists(path.with_name(name)) and not same_to_the_web_ui(folder, name, kind):
+            break
+    return path.with_name(name)
