@@ -27,37 +27,28 @@ NO_LINK: Final = "none"
 # The services of public links, in the order in which they are tried: each a module of that name in access/tunnels.
 TUNNELS: Final = ("gradio", "cloudflared")
 
-# Arguments of A1111 that the launcher sets itself, or that would open the web UI past the login, and why not.
+# Arguments of A1111 that the launcher sets itself, or that would open the web UI past the login -> why not.
 RESERVED: Final = (
     ("--port", "The launcher chooses the port itself."),
     ("--server-name --listen", "The web UI listens only to this machine, so that nobody gets past the login."),
     ("--share --ngrok", "The launcher makes the public link itself, with a login in front of it."),
-    ("--gradio-auth --gradio-auth-path", "The launcher has a login of its own."),
-    ("--api-auth", "The launcher has a login of its own, and the API uses it too."),
+    ("--gradio-auth --gradio-auth-path --api-auth", "The launcher has a login of its own, also for the API."),
     ("--data-dir", "The launcher keeps the data folder itself; use the field **drive_folder**."),
     ("--api", "Use the choice **api** instead."),
     ("--nowebui", "The launcher always starts the web UI."),
     ("--subpath", "The launcher serves the web UI at the root of the link."),
-    ("--skip-prepare-environment", "The launcher prepares everything itself and already sets it."),
+    ("--skip-prepare-environment --skip-install", "The launcher installs everything itself and already sets it."),
     ("--update-all-extensions", "Use the cell **Add or update an extension** instead."),
-    ("--skip-install", "The launcher installs extensions itself and already sets it."),
     ("--enable-insecure-extension-access", "Use the choice **extensions_tab** instead."),
     ("--tls-keyfile --tls-certfile", "The link is encrypted already."),
-    (
-        "--ui-settings-file --ui-config-file --styles-file",
-        "The launcher keeps the web UI's settings on your Drive, and looks after them, where they usually are.",
-    ),
-    (
-        "--models-dir --ckpt-dir --lora-dir --vae-dir --embeddings-dir --hypernetwork-dir",
-        "The launcher keeps your models itself, and finds those that lie elsewhere on your Drive.",
-    ),
-    (
-        "--ui-debug-mode --skip-load-model-at-start --dump-sysinfo",
-        "With it the web UI has no model, and no image can be made.",
-    ),
+    ("--ui-settings-file --ui-config-file --styles-file", "The launcher keeps the web UI's settings on your Drive."),
+    ("--models-dir --ckpt-dir", "The launcher keeps your models itself, and finds others on your Drive."),
+    ("--lora-dir --vae-dir", "The launcher keeps your models itself, and finds others on your Drive."),
+    ("--embeddings-dir --hypernetwork-dir", "The launcher keeps your models itself, and finds others on your Drive."),
+    ("--ui-debug-mode --skip-load-model-at-start --dump-sysinfo", "With it no image can be made."),
 )
-FOLDER_NAME: Final = r"(?!\.)[^\x00-\x1f\x7f*?\"<>|]{1,120}"  # of each folder on the way: none leads elsewhere
 RESERVED_ARGUMENTS: Final = {name: why for names, why in RESERVED for name in names.split()}
+FOLDER_NAME: Final = r"(?!\.)[^\x00-\x1f\x7f*?\"<>|]{1,120}"  # of each folder on the way: none leads elsewhere
 
 
 def wrong(name: str, what: str, do: str) -> Problem:
