@@ -14,6 +14,7 @@ import shutil
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -98,7 +99,8 @@ def restore_files(drive_dir: Path, data: Path, say: Callable[[str], None], recor
         came = [name for name in came if not name.startswith(lists)]
     for name in came:
         if name not in known:
-            note_checksum_of_hub(drive_dir, data / name, name)
+            with suppress(OSError):  # Drive may be full
+                note_checksum_of_hub(drive_dir, data / name, name)
         records.keep(str(data / name), fingerprint_of((data / name).stat()), name)
     for path in records.all.keys() & {str(data / name) for name in damaged}:
         records.forget(path)  # what is here is to be on Drive again

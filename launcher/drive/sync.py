@@ -273,8 +273,6 @@ class Sync:
             self._sentence(f"{printable(usual)} is kept on your Drive as {printable(name)}.")
         note_checksum_of_hub(self.drive_dir, Path(path), name)
         self._records.keep(path, record.now, name)
-        if not there:
-            self._sign_of_life()
 
     def _is_there(self, path: str, record: Record, name: str) -> bool | None:
         """Is the file on Drive under this name? None: another one is, which must stay, as all that people make; also
