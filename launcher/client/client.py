@@ -16,9 +16,8 @@ from launcher.client.panel import TextPanel, new_panel
 from launcher.colab.notebook import first_cells_values
 from launcher.core.child_environment import kernels_variables
 from launcher.core.process import PACKAGE
-from launcher.core.session import Session
+from launcher.core.session import Session, request
 from launcher.core.snapshot import FAILED, HEADLINES, HELP, JOB_TITLES, UNDERWAY, Button, Row, Snapshot, State
-from launcher.core.unix_http import request
 from launcher.ui.actions import ANEW, KEEP, Action
 
 TICK: Final = 0.1  # seconds between two looks at the kernel

@@ -5,8 +5,7 @@ from http.client import HTTPException
 from typing import Any, Final
 
 from launcher.core.process import PACKAGE, end_process, running_pid, start_part
-from launcher.core.session import Session
-from launcher.core.unix_http import request
+from launcher.core.session import Session, request
 
 CONNECT_PATIENCE: Final = 20.0  # seconds
 SAVE_PATIENCE: Final = 60.0  # seconds in which another version's service saves what is to be saved

@@ -13,9 +13,8 @@ import psutil
 
 from launcher.core.child_environment import child_environment
 from launcher.core.folder import GB
-from launcher.core.problem import Problem
+from launcher.core.problem import COLABS_FOLDER, NEW_MACHINE, OTHERS_FOLDER, Problem
 from launcher.core.process import PACKAGE, CommandError, run
-from launcher.core.remedies import COLABS_FOLDER, NEW_MACHINE, OTHERS_FOLDER
 
 UNASSIGN_PATIENCE: Final = 60  # seconds
 CARD_PATIENCE: Final = 90.0  # seconds in all; a cold machine's nvidia-smi has needed more than 25

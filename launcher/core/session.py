@@ -1,9 +1,14 @@
-"""The one owner of the files in `session/`: what runs on this machine, and how it is found again.
+"""The one owner of the files in `session/`: what runs on this machine, how it is found again, and how it is asked.
 
 Processes outlive versions of the launcher: pid files, login and ports must stay readable by every later one.
 """
 
 import json
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 
@@ -75,3 +80,29 @@ def read_object(path: Path) -> dict[str, Any]:
 def write_object(path: Path, what: dict[str, Any]) -> None:
     """Nobody else on the machine reads it: there are passwords and ports among these files."""
     write_safely(path, json.dumps(what), 0o600)
+
+
+@contextmanager
+def address_of(place: Path) -> Iterator[str]:
+    """An address for the socket at `place` that is short enough: the system allows 107 bytes."""
+    folder = os.open(place.parent, os.O_PATH)
+    try:
+        yield f"/proc/self/fd/{folder}/{place.name}"
+    finally:
+        os.close(folder)
+
+
+def request(
+    place: Path, method: str, path: str, body: dict[str, Any] | None = None, patience: float = 30.0
+) -> tuple[int, dict[str, Any]]:
+    """Ask by HTTP on a Unix socket: (status, the object in the answer). Raises `OSError` or `HTTPException`."""
+    with socket.socket(socket.AF_UNIX) as line:
+        line.settimeout(patience)
+        with address_of(place) as address:
+            line.connect(address)
+        connection = HTTPConnection("launcher")
+        connection.sock = line
+        connection.request(method, path, json.dumps(body).encode() if body is not None else None)
+        with connection.getresponse() as response:
+            content = response.read()
+            return response.status, json.loads(content) if content else {}

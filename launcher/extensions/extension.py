@@ -15,8 +15,8 @@ from launcher.core.outside import joined, printable
 from launcher.core.problem import Problem
 from launcher.core.process import CommandError
 from launcher.core.status import Step
-from launcher.drive.checks import COMES_BACK
 from launcher.drive.names import UNFINISHED, is_drives_fault
+from launcher.drive.restore import COMES_BACK
 from launcher.source.checkout import Repository, branch_of, check_out, check_out_submodules, keep_history, put_files
 from launcher.source.git import BUSY_MARK, PLACED_MARK, git, head_of, last_words, setting
 from launcher.source.kept import BUNDLE, SOURCE_DIR, origin_of, pull_history, push_history, used_commit

@@ -7,7 +7,7 @@ from typing import Final
 from urllib.parse import quote
 
 from launcher.core.folder import Folder
-from launcher.core.outside import read_text
+from launcher.core.outside import decoded, read_bytes
 from launcher.core.problem import Problem
 from launcher.core.status import Step
 from launcher.extensions.address import Address, checked_address, head_commit, refuse_other_branch
@@ -164,7 +164,7 @@ def remove_extension(extension: Extension) -> Change:
 def extension_arguments(folder: Folder) -> tuple[str, ...]:
     """A1111's flags for the extensions that are there: ControlNet's preprocessors are kept with the models."""
     flag, preload = "--controlnet-annotator-models-path", Extension(folder, CONTROLNET).files / "preload.py"
-    if CONTROLNET in switched_off(folder) or not preload.exists() or flag not in read_text(preload):
+    if CONTROLNET in switched_off(folder) or not preload.exists() or flag not in decoded(read_bytes(preload)):
         return ()
     return (flag, str(folder.data / "models" / "ControlNet-preprocessors"))
 

@@ -1,8 +1,8 @@
 """What lies on Drive already is used by a launch: models in any folder, images of earlier days."""
 
-from launcher.drive.earlier import show_earlier_images
 from launcher.drive.find import models_elsewhere
 from launcher.drive.linked import join_models, link_models
+from launcher.drive.restore import show_earlier_images
 from launcher.launch.launch import Launch
 
 

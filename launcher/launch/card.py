@@ -6,8 +6,7 @@ from dataclasses import replace
 from typing import Final
 
 from launcher.colab.machine import ask_for_card
-from launcher.core.problem import Problem
-from launcher.core.remedies import NEW_MACHINE, NEW_SESSION, WITH_A_CARD
+from launcher.core.problem import NEW_MACHINE, NEW_SESSION, WITH_A_CARD, Problem
 from launcher.launch.launch import Launch
 from launcher.python.inspection import Inspection
 

@@ -141,11 +141,10 @@ def say_if_full(launch: Launch) -> None:
         launch.status.notice(None, about="full")
     elif sync.full and not launch.full_said:
         launch.full_said = True
-        sizes = ", ".join(f"{name} ({size / GB:.1f} GB)" for name, size in largest_files(sync.drive_dir))
         launch.status.notice(
             f"Google Drive is full: {sync.waiting_bytes / GB:.2f} GB of new files wait on this machine, and are lost "
             "when it goes away. Delete what you do not need and empty Drive's trash; the files are then saved by "
-            f"themselves. The largest files in your folder: {sizes}.",
+            f"themselves. The largest files in your folder: {largest_files(sync.drive_dir)}.",
             about="full",
         )
 

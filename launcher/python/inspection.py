@@ -10,9 +10,8 @@ from typing import Any, Final
 from packaging.utils import canonicalize_name
 
 from launcher.core.folder import Folder
-from launcher.core.problem import Problem
+from launcher.core.problem import NEW_MACHINE, Problem
 from launcher.core.process import CommandError, run
-from launcher.core.remedies import NEW_MACHINE
 from launcher.core.status import Step
 from launcher.python import probe
 from launcher.python.environment import fill, read_finished, write_finished

@@ -11,9 +11,8 @@ from packaging.utils import canonicalize_name
 
 from launcher.core.child_environment import CARD, HUB, PACKAGES, PROXIES, also_look_at, child_environment
 from launcher.core.folder import GB, Folder, free_bytes
-from launcher.core.problem import Problem
+from launcher.core.problem import NEW_MACHINE, Problem
 from launcher.core.process import CommandError, run
-from launcher.core.remedies import NEW_MACHINE
 from launcher.core.tools import install_tool, installer_environment
 
 PYTHON_VERSION: Final = "3.11"  # Pillow 9.5 and others have no wheels for 3.12 and later

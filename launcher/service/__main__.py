@@ -16,8 +16,7 @@ from pathlib import Path
 from typing import IO, Final
 
 from launcher.core.process import PACKAGE, end_left_behind, end_process, note_process, running_pid
-from launcher.core.session import Session
-from launcher.core.unix_http import address_of
+from launcher.core.session import Session, address_of
 from launcher.service.server import UnixServer
 from launcher.service.service import Service
 

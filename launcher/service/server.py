@@ -20,7 +20,7 @@ from typing import Any, Final
 from urllib.parse import parse_qs, urlsplit
 
 from launcher.core.problem import Problem
-from launcher.core.unix_http import address_of
+from launcher.core.session import address_of
 
 LONGEST_REQUEST: Final = 1 << 20  # bytes of its body
 REQUEST_PATIENCE: Final = 10.0  # seconds from the connection to the end of the request

@@ -4,8 +4,7 @@ import re
 from pathlib import PurePath
 from typing import Final
 
-from launcher.core.printed import readable
-from launcher.core.problem import Problem
+from launcher.core.problem import Problem, readable
 from launcher.webui.known_faults import BUS_ERROR, ENDS, PORT_TAKEN, RAM, KnownFault
 
 FAR_ENOUGH: Final = 400  # lines from the end; what is above them did not end it

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Final
 
-from launcher.core.remedies import MORE_RAM, NEW_MACHINE, WITH_A_CARD
+from launcher.core.problem import MORE_RAM, NEW_MACHINE, WITH_A_CARD
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Final
 
-from launcher.core.printed import readable
-from launcher.core.problem import Problem
-from launcher.core.remedies import LARGER_CARD
+from launcher.core.problem import LARGER_CARD, Problem, readable
 from launcher.core.snapshot import HEADLINES, State
 from launcher.webui.explain import ERROR_LINE, READ, in_words
 from launcher.webui.known_faults import NOT_LOADED, NOT_PAINTED, KnownFault

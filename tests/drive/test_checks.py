@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from launcher.core.folder import Folder
 from launcher.core.outside import Damaged, unpacked
-from launcher.drive.checks import HUB_CHECKSUMS, check_file
+from launcher.drive.restore import HUB_CHECKSUMS, check_file
 from launcher.drive.sync import Sync
 from launcher.models.checksums import CHECKSUMS_FILE, known_checksum, note_checksum, parsed_known
 from launcher.source.versions import VERSIONS, Versions

@@ -16,8 +16,7 @@ from pathlib import Path
 
 import psutil
 
-from launcher.core.session import Session
-from launcher.core.unix_http import request
+from launcher.core.session import Session, request
 from tests.conftest import COLAB_PYTHON, ROOT
 from tests.programs.real import REAL_LINK, RealWorld
 from tests.world import MODEL_LINK, World, safetensors

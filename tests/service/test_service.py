@@ -17,9 +17,8 @@ import pytest
 
 from launcher.core.fields import DEFAULTS
 from launcher.core.process import PACKAGE, running_pid
-from launcher.core.session import Session
+from launcher.core.session import Session, address_of, request
 from launcher.core.snapshot import State
-from launcher.core.unix_http import address_of, request
 from launcher.drive.remembered import Remembered
 from launcher.launch.remember import settings_of
 from launcher.service import server

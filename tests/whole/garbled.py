@@ -17,8 +17,8 @@ from pathlib import Path
 
 from launcher.core.fields import NEWEST
 from launcher.core.folder import Folder
-from launcher.drive.checks import HUB_CHECKSUMS
 from launcher.drive.remembered import NOTES, Remembered
+from launcher.drive.restore import HUB_CHECKSUMS
 from launcher.drive.sync import Sync
 from launcher.extensions.extension import put_extensions
 from launcher.models.checksums import CHECKSUMS_FILE, known_checksum, note_checksum
