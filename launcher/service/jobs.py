@@ -19,7 +19,7 @@ from launcher.extensions.address import Address
 from launcher.extensions.extension import Extension
 from launcher.extensions.manage import Change, add_extension, change_one
 from launcher.launch.launch import Ask, Launch
-from launcher.launch.painting import use_model
+from launcher.launch.watch import use_model
 from launcher.launch.start import EXTENSIONS_CHANGED
 from launcher.launch.steps import Steps
 from launcher.launch.stop import stop_launch
