@@ -64,7 +64,6 @@ class Launch:
         self.models_named: str | None = None  # a place on Drive, named in place of a folder, that has models only
         drive, name = self.machine.drive, self.settings.drive_folder
         same = before and name in ("", before.settings.drive_folder) and before.folder.kept.is_relative_to(drive)
-        self._named = name  # as a person wrote it
         self._names: set[str] = {name} | (before._names if before and same else set())  # so this folder was called
         self._live_in(before.folder.kept if before and same else drive / (name or USUAL_FOLDER) / WEBUI_FOLDER)
         self.session = Session(self.folder.session)
@@ -75,14 +74,12 @@ class Launch:
         self.restart_wanted = threading.Event()
         self.thread: threading.Thread | None = None
         self._threads: dict[str, threading.Thread] = {}
-        self.variables: dict[str, str] = {}  # of the kernel that asked for it
         self.steps = Steps(status, self.session.log, self.over)
         self.public_link = PublicLink(self.folder, machine, self.settings.link, self._colabs_link)
         if before and before.sync.running and before.folder == self.folder:
             self.sync, self.outputs = before.sync, before.outputs
         self.drive_away = False  # it was disconnected while the web UI runs
         self.full_said = False  # that Drive is full
-        self.tunneled = False  # the link had a tunnel that ran when it was looked at last
         self.used_at = time.time()  # when somebody used the web UI last
         self.fetchers: list[Fetcher] = []  # they know which files are used
         self.no_card: Problem | None = None  # why there is no card that can be used, where there should be one
@@ -115,9 +112,10 @@ class Launch:
         with self._settling:
             if self.settled:
                 return
-            kept = kept_folder(self.machine.drive, self._named) if self._named else None
+            named = self.settings.drive_folder
+            kept = kept_folder(self.machine.drive, named) if named else None
             if not kept:
-                self.models_named = self._named or None
+                self.models_named = named or None
                 kept = folder_of_last_time(self.machine.drive, self.ask, self.status.notice)
             last = sound(Remembered.read(kept, self.status.notice).choices)
             self.settings = settings_of({one: last[one] for one in last if last[one] != NOTHING} | self.choices)
@@ -146,9 +144,15 @@ class Launch:
         self.public_link.wanted = self.settings.link
         self.to_save = to_remember(self.settings)
 
-    def choose(self, asked: dict[str, Any]) -> None:
-        """Something was chosen besides: what a start goes by takes effect at the next one."""
-        self._go_by(asked)
+    def choose(self, asked: dict[str, Any], *, forget: bool = False) -> None:
+        """Something was chosen besides: what a start goes by takes effect at the next one.
+
+        `forget`: as if nothing had ever been chosen; what runs keeps its folder, and what is kept of it.
+        """
+        usual = {name: value for name, value in DEFAULTS.items() if name not in OWNED}
+        self._go_by(usual if forget else asked)
+        if forget:
+            self.to_save = {}
         self.announce()
 
     def leave_out(self, name: str) -> None:
@@ -157,16 +161,11 @@ class Launch:
         self.choices[name] = DEFAULTS[name]
         self.public_link.wanted = self.settings.link
 
-    def forget_choices(self) -> None:
-        """As if nothing had ever been chosen; what runs keeps its folder, and what is kept of it."""
-        self.choose({name: value for name, value in DEFAULTS.items() if name not in OWNED})
-        self.to_save = {}
-
-    def announce(self, **what: Any) -> None:
+    def announce(self) -> None:
         """Tell the door what it may show, and note what is launched: whoever comes after this service goes by it."""
         images = (self.folder.data / "outputs", self.folder.data / "log" / "images")
         self.session.lead_to(api=self.settings.api, images=[str(path) for path in images])
-        self.note(**what)
+        self.note()
 
     def save_choices(self) -> None:
         """Have them in the folder on Drive, and that it is used. Raises `OSError`."""
@@ -231,7 +230,7 @@ class Launch:
     def prepare(self) -> None:
         """Show its steps."""
         self.session.prepare()
-        self.announce(variables=self.variables)
+        self.announce()
         for name, title in STEPS:
             self.status.add(name, title if self.machine.mountpoint or name != "drive" else "Your folder")
         self.status.show(foot=KEEP_OPEN)

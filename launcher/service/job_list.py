@@ -2,34 +2,39 @@
 
 import itertools
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from functools import partial
+from glob import escape
 from inspect import signature
+from pathlib import Path
 from typing import Any, Final
 
+from launcher.core.folder import PART
 from launcher.core.problem import Problem
-from launcher.core.session import Session
 from launcher.core.snapshot import HELP, JOB_TITLES, State
 from launcher.core.status import Status, StatusChanges
+from launcher.drive.linked import stop_using_models
+from launcher.drive.mount import connect_drive
+from launcher.extensions.manage import remove_extension
 from launcher.launch.launch import Launch
 from launcher.launch.steps import Failed, Steps
-from launcher.service.jobs import JOBS, Job
+from launcher.models.checksums import forget_checksum
+from launcher.models.identify import WEIGHTS
+from launcher.service.jobs import JOBS, Job, effect_of, show_models
 from launcher.service.questions import Faces
 from launcher.service.server import wrong_fields
-from launcher.service.undo import undo
 
 JOBS_SHOWN: Final = 20
 MOST_AT_WORK: Final = 20  # a page that asks without end takes no more threads
 JOB_STOPPED: Final = "stopped; add it again to continue from here"
+UNDOING: Final = "Taking it away again"
 
 
 class JobList:
     """Every method is called under the service's lock, but for those that only look."""
 
-    def __init__(
-        self, session: Session, changes: StatusChanges, faces: Faces, fault: Callable[[Exception], Problem]
-    ) -> None:
-        self._session, self._changes, self._faces, self._fault = session, changes, faces, fault
+    def __init__(self, log: Path, changes: StatusChanges, faces: Faces) -> None:
+        self._log, self._changes, self._faces = log, changes, faces
         self._jobs: dict[int, Job] = {}
         self._threads: list[threading.Thread] = []
         self._numbers = itertools.count(1)
@@ -48,7 +53,7 @@ class JobList:
         number, status = next(self._numbers), Status(JOB_TITLES[do], self._changes)
         if do == "stop":
             status.show(state=State.STOPPING)
-        steps = Steps(status, self._session.log, threading.Event(), JOB_STOPPED)
+        steps = Steps(status, self._log, threading.Event(), JOB_STOPPED)
         job = Job(launch, steps, partial(self._faces.ask, number), page, self._faces.tokens)
         self._jobs = dict(list(self._jobs.items())[-JOBS_SHOWN:]) | {number: job}
         self._faces.comes(face, number)
@@ -65,9 +70,9 @@ class JobList:
         if not job or not job.status.now.can_undo:
             return False
         job.status.show(over=False, can_undo=False)
-        launches = {id(one): one for one in (launch, *(job.launch for job in self._jobs.values())) if one}
-        fetchers = [fetcher for one in launches.values() for fetcher in one.fetchers]
-        used = {path for fetcher in fetchers if fetcher not in job.fetchers for path in fetcher.used}
+        launches = {launch or job.launch, *(other.launch for other in self._jobs.values())}
+        others = [fetcher for one in launches for fetcher in one.fetchers if fetcher not in job.fetchers]
+        used = {path for fetcher in others for path in fetcher.used}
         self._run(job, partial(undo, job, used), "Taken away again")
         return True
 
@@ -78,13 +83,10 @@ class JobList:
                 work()
             except Failed:
                 pass  # its step has said so
-            except Problem as problem:  # with what was asked for
+            except Exception as error:  # which nobody foresaw
                 status.add("0", status.now.title)
-                status.step("0").fail(problem)
-            except Exception as error:
-                status.notice(self._fault(error).what)
-            title = HELP if status.now.failed else done_title
-            status.show(over=True, title=title, can_undo=job.can_undo)
+                status.step("0").fail(job.steps.problem(error))
+            status.show(over=True, title=HELP if status.now.failed else done_title, can_undo=job.can_undo)
 
         self._threads.append(threading.Thread(target=run, name="job"))
         self._threads[-1].start()
@@ -94,3 +96,52 @@ def wrong_in(do: str, fields: Any) -> str | None:
     """What is wrong with a job's fields, in a few words."""
     known = {name: one.annotation for name, one in signature(JOBS[do]).parameters.items() if name != "job"}
     return wrong_fields(fields, known)
+
+
+# ---- undone: nothing goes that was there before, or that others use
+
+
+def undo(job: Job, used: Collection[Path]) -> None:
+    """Take away what the job added, but for files that others have `used` since. What went, and what stays, is said."""
+    launch, steps = job.launch, Steps(job.status, job.steps.log, threading.Event())
+    began = job.status.now.started
+    job.status.clear(State.IDLE)
+    job.status.show(title=UNDOING)
+    job.status.add("undo", UNDOING)
+    with steps.step("undo", "waiting for Google Drive") as step:
+        connect_drive(launch.machine, job.ask)
+        added = [path for fetcher in job.fetchers for path in fetcher.added]
+        going = [path for path in added if path not in used]
+        loaded = launch.webui.loaded_checkpoint() if launch.webui.ready else None
+        if loaded in [path.name for path in going]:
+            do = "Choose another checkpoint at the top left of the web UI, then press the button again."
+            raise Problem(f"{loaded} is loaded in the web UI.", do)
+        sentences = list[str]()
+        for path in going:
+            step.say(path.name)
+            delete_added(launch, path, began)
+        while job.places:
+            stop_using_models(launch.folder, place := job.places.pop(), step.notice)
+            sentences.append(f"{place.name} is no longer in the web UI's lists, and stays on your Drive")
+        show_models(launch)
+        if going:
+            sentences.append(f"taken away: {', '.join(path.name for path in going)}")
+        if staying := [path.name for path in added if path in used]:
+            sentences.append(f"left, for others use it: {', '.join(staying)}")
+        while job.extensions:
+            sentences.append(effect_of(job, remove_extension(job.extensions.pop())))
+        for fetcher in job.fetchers:
+            fetcher.added.clear()
+        step.done("; ".join(sentences))
+
+
+def delete_added(launch: Launch, path: Path, began: float) -> None:
+    """Delete a file, and its pictures and notes that came since."""
+    folder = launch.folder
+    for beside in path.parent.glob(f"{escape(path.stem)}.*"):
+        if not beside.name.lower().endswith((*WEIGHTS, PART)) and beside.stat().st_mtime >= began:
+            beside.unlink()
+    if path.is_relative_to(folder.kept / "embeddings"):  # the machine's copy goes first, else it came back
+        (folder.data / path.relative_to(folder.kept)).unlink(missing_ok=True)
+    path.unlink(missing_ok=True)
+    forget_checksum(folder, path)

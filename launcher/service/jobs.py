@@ -19,10 +19,10 @@ from launcher.extensions.address import Address
 from launcher.extensions.extension import Extension
 from launcher.extensions.manage import Change, add_extension, change_one
 from launcher.launch.launch import Ask, Launch
-from launcher.launch.watch import use_model
 from launcher.launch.start import EXTENSIONS_CHANGED
 from launcher.launch.steps import Steps
 from launcher.launch.stop import stop_launch
+from launcher.launch.watch import use_model
 from launcher.models.catalog import Model, chosen_controls
 from launcher.models.checksums import sync_checksums
 from launcher.models.ensure import ensure_linked_model, ensure_model
@@ -30,7 +30,7 @@ from launcher.models.fetch import Fetcher
 from launcher.models.pasted import without_secrets
 from launcher.service.named import control_net
 from launcher.service.questions import NotAnswered
-from launcher.service.understand import Meant, Present, Thing, understood
+from launcher.service.understand import Meant, Thing, understood
 
 MOST_SIDE_BY_SIDE: Final = 4  # downloads at a time, each over several connections
 LONGEST_TITLE: Final = 80  # characters
@@ -60,38 +60,30 @@ class Job:
     def can_undo(self) -> bool:
         return bool(self.extensions or self.places) or any(fetcher.added for fetcher in self.fetchers)
 
-    @property
-    def may_add_programs(self) -> bool:
-        return not self.page or self.launch.settings.extensions_tab
-
 
 # ---- Add: whatever a person writes
 
 
 def add(job: Job, what: str = "", kind: str = "", file_name: str = "") -> None:
-    """All that a text asks for (`service.understand`), side by side, a row each."""
-    add_text(job, what, kind, file_name)
+    """All that a text asks for (`service.understand`), side by side, a row each.
 
+    `kind` says what a file or an address is that nobody knows; of all others their content does.
+    """
 
-def add_text(job: Job, what: str, kind: str = "", file_name: str = "", *, git_first: bool = False) -> None:
     def meanings() -> list[Meant]:
         if what.strip() in names_of_checkpoints(job.launch):
-            return [(what.strip(), Present(what.strip()))]
-        found = understood(what, job.launch.machine.drive, git_first=git_first)
+            return [(what.strip(), what.strip())]
+        found = understood(what, job.launch.machine.drive, git_first=kind == "extension")
         if len(found) > 1 and file_name:
             why = "You are adding several things, but the field **file_name** has only one name."
             raise Problem(why, "Empty the field, or add the models one by one.")
         return found
 
     title = without_secrets(what).strip() or JOB_TITLES["add_model"]
-    add_all(job, title, meanings, "" if kind == "detect" else kind, file_name)
+    add_all(job, title, meanings, "" if kind in ("detect", "extension") else kind, file_name)
 
 
-def names_of_checkpoints(launch: Launch) -> set[str]:
-    return {path.name for path in launch.folder.checkpoints()}
-
-
-def fetch_controlnet(job: Job, for_models: str = "", controls: str = "") -> None:
+def add_controlnet(job: Job, for_models: str = "", controls: str = "") -> None:
     """The extension and the models chosen."""
 
     def meanings() -> list[Meant]:
@@ -123,7 +115,12 @@ def require_room_for(job: Job, models: Sequence[Model]) -> None:
     require_room(folder.machine, sum(missing), "the runtime's disk", what)
 
 
+def names_of_checkpoints(launch: Launch) -> set[str]:
+    return {path.name for path in launch.folder.checkpoints()}
+
+
 def add_one(job: Job, thing: Thing, kind: str, file_name: str, fetcher: Fetcher) -> str:
+    launch, here = job.launch, names_of_checkpoints(job.launch)
     match thing:
         case Problem():
             raise thing
@@ -131,17 +128,14 @@ def add_one(job: Job, thing: Thing, kind: str, file_name: str, fetcher: Fetcher)
             return add_place(job, thing, fetcher.step)
         case Address():
             return add_program(job, thing, fetcher)
-        case Present():
-            name = thing.name
         case Model():
             name = ensure_model(fetcher, thing)
-        case link:
-            name = ensure_linked_model(fetcher, link, kind, file_name)
-    show_models(job.launch)
-    if not job.launch.webui.ready:
+        case _:
+            name = thing if thing in here else ensure_linked_model(fetcher, thing, kind, file_name)
+    show_models(launch)
+    if not launch.webui.ready:
         return f"{name}: it will be there at the next start"
-    launch = job.launch
-    if name in names_of_checkpoints(launch) and (isinstance(thing, Present) or launch.webui.says.read().needs_another):
+    if thing in here or (name in names_of_checkpoints(launch) and launch.webui.says.read().needs_another):
         use_model(launch, name)
         return f"{name}: the web UI uses it now"
     return f"{name}: choose it in the web UI; if a list there does not have it yet, press the list's refresh button"
@@ -171,7 +165,7 @@ def show_models(launch: Launch) -> None:
 
 
 def add_program(job: Job, address: Address, fetcher: Fetcher) -> str:
-    if not job.may_add_programs:
+    if job.page and not job.launch.settings.extensions_tab:
         raise Problem(
             f"{address.name} is an extension, which is a program that can do anything on this machine and your Drive.",
             "Add it in the notebook, where you say whether you trust it.",
@@ -182,10 +176,10 @@ def add_program(job: Job, address: Address, fetcher: Fetcher) -> str:
     return effect_of(job, change)
 
 
-def work_on_extensions(job: Job, action: str = "", what: str = "") -> None:
+def change_extensions(job: Job, action: str = "", what: str = "") -> None:
     """Add, update, list, remove or switch one or all."""
     if action == "add":
-        add_text(job, what, git_first=True)
+        add(job, what, kind="extension")
         return
 
     def change(fetcher: Fetcher) -> str:
@@ -276,7 +270,7 @@ def on_one_line(title: str) -> str:
 # What a cell asks for -> the work, whose parameters are the cell's fields.
 JOBS: Final[dict[str, Callable[..., None]]] = {
     "add_model": add,
-    "add_controlnet": fetch_controlnet,
-    "change_extensions": work_on_extensions,
+    "add_controlnet": add_controlnet,
+    "change_extensions": change_extensions,
     "stop": stop_everything,
 }

@@ -47,7 +47,7 @@ class Service:
         self.fault = Steps(self.status, session.log, threading.Event()).problem  # of what nobody foresaw
         self.launch: Launch | None = None
         self.start = secrets.token_hex(4)  # another one is another service: its status is not to be waited for
-        self.jobs = JobList(session, self.changes, self.faces, self.fault)
+        self.jobs = JobList(session.log, self.changes, self.faces)
         self._lock = threading.RLock()
 
     @property
@@ -137,7 +137,7 @@ class Service:
         if isinstance(variables, dict) and variables:
             adopt(variables)
         before, self.launch = self.launch, self._new_launch(choices)
-        self.launch.variables = variables or {}
+        self.launch.note(variables=variables or {})
         begin(self.launch, before, anew=anew, take_up=take_up)
 
     def _new_launch(self, choices: dict[str, Any]) -> Launch:
@@ -146,8 +146,9 @@ class Service:
 
     def take_up_what_runs(self) -> None:
         """A web UI runs that an earlier service started: this one keeps its images from now on."""
-        if running_pid(self.session.webui.pid_file):
-            self._begin(chosen.of_running(self.session), take_up=True)
+        choices = chosen.noted(self.session)
+        if choices and running_pid(self.session.webui.pid_file):
+            self._begin(choices, take_up=True)
 
     def post_restart(self, request: Request) -> Response:
         """Done: it is being restarted. Started: it had given up, and is being started. Refused: why."""
