@@ -23,7 +23,7 @@ from launcher.launch.start import EXTENSIONS_CHANGED
 from launcher.launch.steps import Steps
 from launcher.launch.stop import stop_launch
 from launcher.launch.watch import use_model
-from launcher.models.catalog import Model, chosen_controls
+from launcher.models.catalog import Model
 from launcher.models.checksums import sync_checksums
 from launcher.models.ensure import ensure_linked_model, ensure_model
 from launcher.models.fetch import Fetcher
@@ -70,49 +70,35 @@ def add(job: Job, what: str = "", kind: str = "", file_name: str = "") -> None:
     `kind` says what a file or an address is that nobody knows; of all others their content does.
     """
 
-    def meanings() -> list[Meant]:
-        if what.strip() in names_of_checkpoints(job.launch):
-            return [(what.strip(), what.strip())]
-        found = understood(what, job.launch.machine.drive, git_first=kind == "extension")
+    def works() -> list[tuple[str, Work]]:
+        found: list[Meant] = [(what.strip(), what.strip())]
+        if what.strip() not in names_of_checkpoints(job.launch):
+            found = understood(what, job.launch.machine.drive, git_first=kind == "extension")
         if len(found) > 1 and file_name:
             why = "You are adding several things, but the field **file_name** has only one name."
             raise Problem(why, "Empty the field, or add the models one by one.")
-        return found
+        return works_for(job, found, "" if kind in ("detect", "extension") else kind, file_name)
 
-    title = without_secrets(what).strip() or JOB_TITLES["add_model"]
-    add_all(job, title, meanings, "" if kind in ("detect", "extension") else kind, file_name)
+    run_side_by_side(job, without_secrets(what).strip() or JOB_TITLES["add_model"], works)
 
 
 def add_controlnet(job: Job, for_models: str = "", controls: str = "") -> None:
     """The extension and the models chosen."""
-
-    def meanings() -> list[Meant]:
-        return [control_net(), *((model.name, model) for model in chosen_controls(for_models, controls))]
-
-    add_all(job, "ControlNet", meanings)
+    run_side_by_side(job, "ControlNet", lambda: works_for(job, control_net(for_models, controls)))
 
 
-def add_all(job: Job, title: str, meanings: Callable[[], list[Meant]], kind: str = "", file_name: str = "") -> None:
-    def works() -> list[tuple[str, Work]]:
-        found = meanings()  # a place on Drive is known once Drive is there
-        require_room_for(job, [thing for _, thing in found if isinstance(thing, Model)])
-        return [(name, partial(add_one, job, thing, kind, file_name)) for name, thing in found]
-
-    run_side_by_side(job, title, works)
-
-
-def require_room_for(job: Job, models: Sequence[Model]) -> None:
-    """Raise `Problem` before the first byte where the models that are missing do not fit together."""
-    folder = job.launch.folder
+def works_for(job: Job, found: Sequence[Meant], kind: str = "", file_name: str = "") -> list[tuple[str, Work]]:
+    """Raises `Problem` before the first byte where the catalog's models that are missing do not fit together."""
+    folder, models = job.launch.folder, [thing for _, thing in found if isinstance(thing, Model)]
     missing = [
         model.sources[0].size
         for model in models
         if not any((folder.models / model.folder / source.saved_name).exists() for source in model.sources)
     ]
     what = models[0].name if len(models) == 1 else f"What you are adding ({len(missing)} models)"
-    where = "Google Drive" if job.launch.machine.mountpoint else "the disk"
-    require_room(folder.models, sum(missing), where, what)
+    require_room(folder.models, sum(missing), "Google Drive" if job.launch.machine.mountpoint else "the disk", what)
     require_room(folder.machine, sum(missing), "the runtime's disk", what)
+    return [(name, partial(add_one, job, thing, kind, file_name)) for name, thing in found]
 
 
 def names_of_checkpoints(launch: Launch) -> set[str]:
@@ -246,17 +232,16 @@ def without_cells() -> Iterator[None]:
         raise
 
 
-def ask_the_notebook(job: Job, step: Step, kind: str, **about: Any) -> dict[str, Any]:
-    """Put a question of the page's job where a person can answer it, unless that was done before."""
-    name, reason = about.get("name", ""), about.get("reason")
-    if kind == "token" and (known := job.tokens.get(name)):
+def ask_the_notebook(job: Job, step: Step, kind: str, *, name: str, reason: str) -> dict[str, Any]:
+    """Ask for the token that the page's job needs where a person can give it, unless that was done before."""
+    if known := job.tokens.get(name):
         return {"token": known}
     if reason:
         step.say("the question about your token is in the notebook")
     try:
-        return job.ask(kind, **about)
+        return job.ask(kind, name=name, reason=reason)
     except NotAnswered as problem:
-        if kind == "token" and not reason:  # nobody need be asked: it is only looked for
+        if not reason:  # nobody need be asked: it is only looked for
             return {"token": ""}
         problem.do = "Open the notebook, and add it once more: the question is put there."
         raise

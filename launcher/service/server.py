@@ -40,6 +40,10 @@ class Request:
         """The cell that asks; "" for the page, which nothing can be asked."""
         return "" if self.page else self.fields.get("face", "")
 
+    @property
+    def choices(self) -> dict[str, Any]:
+        return self.fields.get("choices") or {}
+
 
 @dataclass(frozen=True)
 class Route:

@@ -106,7 +106,7 @@ class Service:
 
     def post_launch(self, request: Request) -> Response:
         """▶: what runs, a new launch, or 409 where that would change what belongs to the web UI that runs."""
-        asked, variables = chosen.asked_by(request.fields.get("choices", {})), request.fields.get("variables", {})
+        asked, variables = chosen.asked_by(request.choices), request.fields.get("variables", {})
         settings_of(asked)  # a wrong field is said before anything else
         wrong = [name for name, value in variables.items() if not passes(name) or not isinstance(value, str)]
         if wrong:
@@ -166,7 +166,7 @@ class Service:
 
     def post_choices(self, request: Request) -> Response:
         """Other choices for what runs: some take effect at once, the others at the next restart."""
-        given, forget = request.fields.get("choices", {}), request.fields.get("forget", False)
+        given, forget = request.choices, request.fields.get("forget", False)
         barred = [name for name in (DEFAULTS if forget else given) if request.page and name in NOT_BY_THE_PAGE]
         if barred:
             return 403, {"what": f"{barred[0]} can be changed in the notebook only."}
@@ -230,8 +230,7 @@ class Service:
         with self._lock:
             # It belongs to the launch there is; else to one, not begun, of what the last launch and the first cell say.
             # The page may not choose: what it may ask for hangs on that.
-            form = {} if request.page else request.fields.get("choices", {})
-            asked = chosen.of_this_machine(self.session, chosen.asked_by(form))
+            asked = chosen.of_this_machine(self.session, {} if request.page else chosen.asked_by(request.choices))
             launch = self.launch or self._new_launch(chosen.noted(self.session) | asked)
             if do == "stop":
                 self.launch = launch
