@@ -98,13 +98,10 @@ class Launch:
         models_kept = self.settings.models_on_drive or not self.machine.mountpoint
         self.folder = Folder(kept, self.machine.disk, models_kept, self.machine.drive)
         self.webui = WebUI(self.folder)
-        self.outputs = OutputFolders(self.folder.code, self.folder.data, kept, self.status.notice)
+        data, say = self.folder.data, self.status.notice
+        self.outputs = OutputFolders(self.folder.code, data, kept, say)
         self.sync = Sync(
-            self.folder.data,
-            kept,
-            lambda line: self.status.show(kept=line),
-            say=self.status.notice,
-            elsewhere=self.outputs.elsewhere,
+            data, kept, lambda line: self.status.show(kept=line), say=say, elsewhere=self.outputs.elsewhere
         )
 
     def settle(self) -> None:

@@ -4,6 +4,7 @@ import re
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -288,13 +289,10 @@ def _webui(launch: Launch, extensions: "Future[None]", python: "Future[None]", m
             start.wait_until_ready(launch)
             start.use_checkpoint(launch, checkpoint)
         else:
-            launch.begin_beside("showing the images of earlier days", lambda: _show_images(launch))
+            look = partial(show_earlier_images, launch.folder.data, launch.folder.kept, step.notice, launch.over.is_set)
+            launch.begin_beside("showing the images of earlier days", look)
             start.reach(launch, Stage.START, step, checkpoint)
             launch.start_noted = False
         launch.status.fact("AUTOMATIC1111", start.version_of(launch))
         launch.note(version=start.version_of(launch))
         step.done("running")
-
-
-def _show_images(launch: Launch) -> None:
-    show_earlier_images(launch.folder.data, launch.folder.kept, launch.status.notice, launch.over.is_set)

@@ -1,6 +1,7 @@
 """What is done once the web UI runs, and looked after meanwhile: its process, Drive, the link, an unused machine."""
 
 import itertools
+import math
 import time
 from collections.abc import Callable
 from typing import Final
@@ -105,13 +106,12 @@ def start_again(launch: Launch, note: str) -> None:
 
 def is_unused(launch: Launch) -> bool:
     """True if nobody has used the web UI for as long as was chosen; a minute before it is said."""
-    now, warning = time.time(), None
-    left = launch.given_back_at - now
-    if launch.given_back_at and left <= GIVE_BACK_WARNING:
-        when = time.strftime("%H:%M", time.localtime(now + left))
-        warning = f"Nobody has used the web UI for a while, so the machine will be given back at {when}."
-    launch.status.notice(warning, about="give back")
-    return warning is not None and left <= 0
+    at = launch.given_back_at
+    left = at - time.time() if at else math.inf
+    when = time.strftime("%H:%M", time.localtime(at))
+    warning = f"Nobody has used the web UI for a while, so the machine will be given back at {when}."
+    launch.status.notice(warning if left <= GIVE_BACK_WARNING else None, about="give back")
+    return left <= 0
 
 
 def check_drive(launch: Launch, measure: bool) -> None:
