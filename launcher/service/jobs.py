@@ -1,64 +1,39 @@
 """What is done beside the launch, each with rows of its own: models, ControlNet, extensions, stop."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from functools import partial
+from inspect import signature
 from pathlib import Path
 from typing import Any, Final
 
 from launcher.core.folder import require_room
 from launcher.core.problem import Problem
-from launcher.core.snapshot import JOB_TITLES, Button
-from launcher.core.status import Status, Step
-from launcher.drive.linked import link_new_models, use_models
+from launcher.core.snapshot import JOB_TITLES
+from launcher.core.status import Step
+from launcher.drive.linked import use_models
 from launcher.drive.mount import connect_drive
 from launcher.drive.remembered import Remembered
 from launcher.extensions.address import Address
-from launcher.extensions.extension import Extension
-from launcher.extensions.manage import Change, add_extension, change_one
-from launcher.launch.launch import Ask, Launch
-from launcher.launch.start import EXTENSIONS_CHANGED
-from launcher.launch.steps import Steps
+from launcher.extensions.manage import add_extension, change_one
+from launcher.launch.launch import Launch
 from launcher.launch.stop import stop_launch
 from launcher.launch.watch import use_model
 from launcher.models.catalog import Model
-from launcher.models.checksums import sync_checksums
 from launcher.models.ensure import ensure_linked_model, ensure_model
 from launcher.models.fetch import Fetcher
 from launcher.models.pasted import without_secrets
+from launcher.service.job import Job, effect_of, show_models
 from launcher.service.named import control_net
 from launcher.service.questions import NotAnswered
+from launcher.service.server import wrong_fields
 from launcher.service.understand import Meant, Thing, understood
 
 MOST_SIDE_BY_SIDE: Final = 4  # downloads at a time, each over several connections
 LONGEST_TITLE: Final = 80  # characters
-RESTART: Final = "Restart the web UI"
 
 Work = Callable[[Fetcher], str]  # does one thing; returns a sentence
-
-
-@dataclass(frozen=True)
-class Job:
-    """One job. It belongs to a launch, which need not run."""
-
-    launch: Launch
-    steps: Steps
-    ask: Ask  # puts a question to the person who looks at this job
-    page: bool = False  # it came from the page, which may not do everything
-    tokens: Mapping[str, str] = field(default_factory=dict)  # that the notebook gave before: secret's name -> token
-    fetchers: list[Fetcher] = field(default_factory=list)  # of its works: they know which files they put in place
-    extensions: list[Extension] = field(default_factory=list)  # that were not there before
-    places: list[Path] = field(default_factory=list)  # on Drive, whose models are used since
-
-    @property
-    def status(self) -> Status:
-        return self.steps.status
-
-    @property
-    def can_undo(self) -> bool:
-        return bool(self.extensions or self.places) or any(fetcher.added for fetcher in self.fetchers)
 
 
 # ---- Add: whatever a person writes
@@ -138,15 +113,6 @@ def add_place(job: Job, place: Path, step: Step) -> str:
     return sentence
 
 
-def show_models(launch: Launch) -> None:
-    """Have a web UI that runs list what is there now."""
-    link_new_models(launch.folder)
-    if launch.webui.ready:
-        sync_checksums(launch.folder)
-        launch.webui.refresh_checkpoints()
-        launch.sync.restore()  # an embedding goes from Drive to the machine
-
-
 # ---- extensions
 
 
@@ -173,19 +139,6 @@ def change_extensions(job: Job, action: str = "", what: str = "") -> None:
 
     title = f"{action} {without_secrets(what)}".strip()
     run_side_by_side(job, title, lambda: [(title, change)])
-
-
-def effect_of(job: Job, change: Change) -> str:
-    """A sentence on a change, with what must be done for it to take effect."""
-    if not change.new:
-        return change.message
-    if not job.launch.webui.running:
-        return f"{change.message}. It takes effect at the next start."
-    job.launch.status.notice(
-        f"Extensions have changed. Press {RESTART} for that to take effect.", about=EXTENSIONS_CHANGED
-    )
-    job.status.show(buttons=(Button.RESTART,))
-    return f"{change.message}. Press {RESTART} for it to take effect."
 
 
 # ---- the rest
@@ -259,3 +212,9 @@ JOBS: Final[dict[str, Callable[..., None]]] = {
     "change_extensions": change_extensions,
     "stop": stop_everything,
 }
+
+
+def wrong_in(do: str, fields: Any) -> str | None:
+    """What is wrong with a job's fields, in a few words."""
+    known = {name: one.annotation for name, one in signature(JOBS[do]).parameters.items() if name != "job"}
+    return wrong_fields(fields, known)

@@ -1,5 +1,6 @@
 """What the service does: one launch, its jobs, and an answer to every request."""
 
+import itertools
 import secrets
 import threading
 import time
@@ -12,7 +13,7 @@ from launcher.core.child_environment import adopt, passes
 from launcher.core.fields import DEFAULTS, NOT_BY_THE_PAGE, asked_in
 from launcher.core.process import running_pid
 from launcher.core.session import Session, read_object
-from launcher.core.snapshot import UNDERWAY, State
+from launcher.core.snapshot import JOB_TITLES, UNDERWAY, State
 from launcher.core.status import Status, StatusChanges
 from launcher.launch.launch import Launch
 from launcher.launch.remember import settings_of
@@ -21,8 +22,8 @@ from launcher.launch.stop import let_go
 from launcher.launch.story import begin, remember
 from launcher.launch.watch import reconnect_drive
 from launcher.service import choices as chosen
-from launcher.service.job_list import MOST_AT_WORK, JobList, wrong_in
-from launcher.service.jobs import JOBS
+from launcher.service.job import Job
+from launcher.service.jobs import JOBS, wrong_in
 from launcher.service.questions import Faces
 from launcher.service.server import Request, Response, Route
 
@@ -34,6 +35,9 @@ WHY_NOT: Final[dict[str, str]] = {
     State.STOPPING: "It is being stopped.",
 }
 LONGEST_STAY: Final = 1440  # minutes
+JOBS_SHOWN: Final = 20
+MOST_AT_WORK: Final = 20  # a page that asks without end takes no more threads
+JOB_STOPPED: Final = "stopped; add it again to continue from here"
 ASKED_IN_THE_NOTEBOOK: Final = "A question waits for your answer in the notebook."
 NOTHING_KNOWN: Final = "Nothing has been started yet. Press ▶ on the first cell."
 
@@ -47,7 +51,8 @@ class Service:
         self.fault = Steps(self.status, session.log, threading.Event()).problem  # of what nobody foresaw
         self.launch: Launch | None = None
         self.start = secrets.token_hex(4)  # another one is another service: its status is not to be waited for
-        self.jobs = JobList(session.log, self.changes, self.faces)
+        self.jobs: dict[int, Job] = {}  # ended ones too
+        self._job_numbers = itertools.count(1)
         self._lock = threading.RLock()
 
     @property
@@ -82,7 +87,7 @@ class Service:
             now = status.public() if request.page else asdict(status)
             return code, now | more | {
                 "version": f"{self.start}.{self.changes.number}",
-                "jobs": self.jobs.statuses,
+                "jobs": {str(number): job.status.now.public() for number, job in self.jobs.items()},
                 "questions": [{"kind": one["kind"]} for one in questions] if request.page else questions,
                 "choices": chosen.shown(self.launch.settings) if self.launch else {},
             }  # fmt: skip
@@ -234,17 +239,30 @@ class Service:
             launch = self.launch or self._new_launch(chosen.noted(self.session) | asked)
             if do == "stop":
                 self.launch = launch
-            elif self.jobs.at_work >= MOST_AT_WORK:
+            elif self._at_work() >= MOST_AT_WORK:
                 return 429, {"what": "So much is being added already.", "do": "Wait until some of it is done."}
-            number = self.jobs.begin(do, fields, launch, request.face, page=request.page)
+            number, status = next(self._job_numbers), Status(JOB_TITLES[do], self.changes)
+            if do == "stop":
+                status.show(state=State.STOPPING)
+            steps = Steps(status, self.session.log, threading.Event(), JOB_STOPPED)
+            job = Job(launch, steps, partial(self.faces.ask, number), request.page, self.faces.tokens)
+            shown = {old: one for old, one in self.jobs.items() if one.at_work or old >= number - JOBS_SHOWN}
+            self.jobs = shown | {number: job}
+            self.faces.comes(request.face, number)
+            job.begin(partial(JOBS[do], job, **fields), "Stopped" if do == "stop" else "Done")
         return self.accepted(request, job=number)
+
+    def _at_work(self) -> int:
+        return sum(job.at_work for job in self.jobs.values())
 
     def delete_job(self, request: Request) -> Response:
         """■: the job should end. `undo`: it has, and what it added is taken away again."""
         with self._lock:
+            job, launches = self.jobs.get(int(request.number)), {job.launch for job in self.jobs.values()}
             if not request.fields.get("undo"):
-                self.jobs.stop(int(request.number))
-            elif not self.jobs.undo(int(request.number), self.launch):
+                if job:
+                    job.steps.over.set()
+            elif not (job and job.begin_undo(launches | ({self.launch} if self.launch else set()))):
                 return 409, {"what": "There is nothing of it that could be taken away."}
         return self.accepted(request)
 
@@ -269,7 +287,7 @@ class Service:
         if launch and state == State.FAILED:
             door = running_pid(self.session.door.pid_file)
             kept = door or launch.settings.give_back_after or launch.sync.waiting
-        return bool(self.jobs.at_work or len(self.faces) or kept)
+        return bool(self._at_work() or len(self.faces) or kept)
 
     def finish(self) -> None:
         """Save what is still to be saved. The web UI, the door and the link stay."""

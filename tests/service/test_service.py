@@ -24,10 +24,9 @@ from launcher.drive.remembered import Remembered
 from launcher.launch.remember import settings_of
 from launcher.service import server
 from launcher.service.choices import asked_by, differences, noted, of_this_machine
-from launcher.service.job_list import MOST_AT_WORK
 from launcher.service.jobs import JOBS
 from launcher.service.questions import NotAnswered
-from launcher.service.service import Service
+from launcher.service.service import MOST_AT_WORK, Service
 from tests.world.wait import wait
 
 
@@ -405,7 +404,7 @@ def test_a_stopped_job_is_stopped_and_only_undo_takes_something_away(service: Se
     assert "Nothing is called **xyzzy**" in ask(service, "GET", "/status")[1]["jobs"]["1"]["steps"][0]["problem"]
     assert ask(service, "DELETE", path)[0] == 202
     assert ask(service, "DELETE", path, {"undo": True})[0] == 409, "it has added nothing"
-    job = service.jobs._jobs[told["job"]]
+    job = service.jobs[told["job"]]
     file = job.launch.folder.models / "Lora" / "style.safetensors"
     file.parent.mkdir(parents=True)
     file.write_bytes(b"x")
@@ -423,7 +422,7 @@ def test_a_stopped_job_is_stopped_and_only_undo_takes_something_away(service: Se
 def test_a_page_may_write_anything_into_add_and_programs_are_refused_row_by_row(service: Service) -> None:
     fields = {"what": "adetailer\nxyzzy", "kind": "", "file_name": ""}
     number = ask(service, "POST", "/add", fields, page=True)[1]["job"]
-    job = service.jobs._jobs[number]
+    job = service.jobs[number]
     wait(lambda: job.status.now.over, 20, "the end of the job")
     assert [row.problem[:40] for row in job.status.now.steps] == [
         "adetailer is an extension, which is a pr", "Nothing is called **xyzzy**: no model in",
@@ -442,5 +441,5 @@ def test_so_much_at_once_is_refused_and_some_is_done(service: Service, monkeypat
     over.set()
     assert codes.count(202) == MOST_AT_WORK
     assert codes.count(429) == 100 - MOST_AT_WORK
-    wait(lambda: not service.jobs.at_work, 10, "their end")
+    wait(lambda: not any(job.at_work for job in service.jobs.values()), 10, "their end")
     assert ask(service, "POST", "/add", asked, page=True)[0] == 202
