@@ -85,7 +85,6 @@ class Launch:
         self.no_card: Problem | None = None  # why there is no card that can be used, where there should be one
         self.checkpoint: str | None = None  # that was taken in place of one that did not load
         self.stays_until = 0.0  # a person wants the machine until then, used or not: time.time()
-        self.start_noted = True  # False: a version has started, and Drive does not know it yet
 
     # ---- its folder and its settings
 

@@ -10,6 +10,7 @@ import requests
 from launcher.core.folder import GB, Folder
 from launcher.core.problem import Problem
 from launcher.core.status import Step
+from launcher.drive.linked import link_new_models
 from launcher.drive.remembered import Remembered
 from launcher.extensions.builtin import put_builtin
 from launcher.extensions.extension import all_switched_off, extensions_on_drive, put_extensions, switch, switched_off
@@ -73,13 +74,10 @@ def version_of(launch: Launch) -> str:
 
 
 def note_what_started(launch: Launch) -> None:
-    """Note on Drive the versions that have started, if that is new. Nobody need wait for Drive to take it."""
-    if not launch.start_noted:
-        launch.tries.worked()
-        worked = {one.name: one.commit for one in extensions_on_drive(launch.folder)}
-        off = sorted(switched_off(launch.folder))
-        Remembered.write(launch.folder.kept, extensions=worked, switched_off=off)
-        launch.start_noted = True
+    """Note on Drive the versions that have started. Nobody need wait for Drive to take it."""
+    launch.tries.worked()
+    worked = {one.name: one.commit for one in extensions_on_drive(launch.folder)}
+    Remembered.write(launch.folder.kept, extensions=worked, switched_off=sorted(switched_off(launch.folder)))
 
 
 # ---- what it is started with
@@ -267,16 +265,26 @@ def _say_what_is_odd(launch: Launch) -> None:
         launch.status.fact("CUDA libraries from elsewhere", ", ".join(foreign[:3]))
 
 
-def use_checkpoint(launch: Launch, name: str) -> None:
-    """Make a running web UI list, and if it was asked for, load a checkpoint."""
-    with launch.steps.beside("passing on the checksums of your models"):
-        sync_checksums(launch.folder)
+# ---- its models
+
+
+def use_model(launch: Launch, name: str) -> None:
+    """Have the running web UI load this checkpoint. Where it cannot take one any more it is started again with it."""
+    launch.checkpoint = name
     try:
-        launch.webui.refresh_checkpoints()
-        if launch.checkpoint_asked:
-            launch.webui.choose_checkpoint(name)
-    except requests.RequestException as error:
-        launch.status.notice(
-            f"The web UI could not be switched to the checkpoint ({type(error).__name__}). "
-            "Choose it at the top left of the web UI."
-        )
+        launch.webui.choose_checkpoint(name)
+        failed = launch.webui.says.read().needs_another
+    except requests.RequestException:
+        failed = True
+    if failed:
+        launch.restart_wanted.set()
+
+
+def show_models(launch: Launch) -> None:
+    """Have a web UI that runs list what is there now."""
+    link_new_models(launch.folder)
+    if launch.webui.ready:
+        with launch.steps.beside("showing the web UI your models"):
+            sync_checksums(launch.folder)
+            launch.webui.refresh_checkpoints()
+            launch.sync.restore()  # an embedding goes from Drive to the machine

@@ -28,7 +28,7 @@ from launcher.launch.launch import Launch
 from launcher.launch.remember import may_be_kept, settings_of
 from launcher.launch.steps import STEPS, Failed
 from launcher.launch.stop import end_the_one_before
-from launcher.launch.watch import AFTER_FAILURE, do_afterwards, watch, while_drive_is_there
+from launcher.launch.watch import AFTER_FAILURE, begin_on_drive, do_afterwards, watch
 from launcher.models.ensure import ensure_checkpoint
 from launcher.models.taken_over import read_ahead
 from launcher.python.bytecode import put_bytecode, unpack_bytecode
@@ -190,9 +190,8 @@ def _as_last_time(launch: Launch, name: str, work: Callable[[], Any]) -> Any:
 
 def remember(launch: Launch) -> None:
     """Have its choices kept on Drive, beside the rest."""
-    what = "saving your choices"
     if launch.settled:
-        launch.begin_beside(what, lambda: while_drive_is_there(launch, what, launch.save_choices))
+        begin_on_drive(launch, "saving your choices", launch.save_choices)
 
 
 def _source(launch: Launch, drive: "Future[None]", newest: "Future[str | None]") -> None:
@@ -287,12 +286,14 @@ def _webui(launch: Launch, extensions: "Future[None]", python: "Future[None]", m
             step.say("already running")
             launch.steps.of("extensions").done(IN_USE)
             start.wait_until_ready(launch)
-            start.use_checkpoint(launch, checkpoint)
+            start.show_models(launch)
+            if launch.checkpoint_asked:
+                start.use_model(launch, checkpoint)
         else:
             look = partial(show_earlier_images, launch.folder.data, launch.folder.kept, step.notice, launch.over.is_set)
             launch.begin_beside("showing the images of earlier days", look)
             start.reach(launch, Stage.START, step, checkpoint)
-            launch.start_noted = False
+            begin_on_drive(launch, "noting the version that works", lambda: start.note_what_started(launch))
         launch.status.fact("AUTOMATIC1111", start.version_of(launch))
         launch.note(version=start.version_of(launch))
         step.done("running")

@@ -6,8 +6,6 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-import requests
-
 from launcher.core.folder import GB, free_bytes, largest_files
 from launcher.core.problem import Problem
 from launcher.core.snapshot import FAILED, Button, State
@@ -231,25 +229,12 @@ def _other_models(launch: Launch, fault: Fault) -> tuple[tuple[str, str], ...]:
     return tuple((f"Use {name}", name) for name in there) or ((f"Download {usual}", usual),)
 
 
-def use_model(launch: Launch, name: str) -> None:
-    """Have the running web UI load this checkpoint. Where it cannot take one any more it is started again with it."""
-    launch.checkpoint = name
-    try:
-        launch.webui.choose_checkpoint(name)
-        taken = launch.webui.says.read().paints
-    except requests.RequestException:
-        taken = False
-    if not taken:
-        launch.restart_wanted.set()
-
-
 # ---- once, beside it
 
 
 def do_afterwards(launch: Launch) -> None:
-    """Note what works, keep a person's changes in an old folder, name what is broken, bring what models need."""
+    """Keep a person's changes in an old folder, name what is broken, bring what models need."""
     folder, fetcher = launch.folder, launch.fetcher(launch.steps.of("model"), launch.ask)
-    while_drive_is_there(launch, "noting the version that works", lambda: start.note_what_started(launch))
     while_drive_is_there(launch, "looking through your folder", lambda: _look_through_folder(launch))
     while_drive_is_there(launch, "bringing what goes with your models", lambda: complete_checkpoints(fetcher))
     if launch.webui.wait_for_model(launch.over):
@@ -257,6 +242,11 @@ def do_afterwards(launch: Launch) -> None:
     if not launch.over.wait(FIRST_IMAGE):
         packages = start.packages_of(folder)
         while_drive_is_there(launch, "saving bytecode", lambda: keep_bytecode(folder, packages))
+
+
+def begin_on_drive(launch: Launch, what: str, work: Callable[[], None]) -> None:
+    """Do it in a thread of its own, as soon as Drive takes it."""
+    launch.begin_beside(what, lambda: while_drive_is_there(launch, what, work))
 
 
 def while_drive_is_there(launch: Launch, what: str, work: Callable[[], None]) -> None:

@@ -11,14 +11,14 @@ from launcher.core.folder import PART
 from launcher.core.problem import Problem
 from launcher.core.snapshot import HELP, Button, State
 from launcher.core.status import Status
-from launcher.drive.linked import link_new_models, stop_using_models
+from launcher.drive.linked import stop_using_models
 from launcher.drive.mount import connect_drive
 from launcher.extensions.extension import Extension
 from launcher.extensions.manage import Change, remove_extension
 from launcher.launch.launch import Ask, Launch
-from launcher.launch.start import EXTENSIONS_CHANGED
+from launcher.launch.start import EXTENSIONS_CHANGED, show_models
 from launcher.launch.steps import Failed, Steps
-from launcher.models.checksums import forget_checksum, sync_checksums
+from launcher.models.checksums import forget_checksum
 from launcher.models.fetch import Fetcher
 from launcher.models.identify import WEIGHTS
 
@@ -122,18 +122,6 @@ def delete_added(launch: Launch, path: Path, began: float) -> None:
         (folder.data / path.relative_to(folder.kept)).unlink(missing_ok=True)
     path.unlink(missing_ok=True)
     forget_checksum(folder, path)
-
-
-# ---- what the web UI sees of it
-
-
-def show_models(launch: Launch) -> None:
-    """Have a web UI that runs list what is there now."""
-    link_new_models(launch.folder)
-    if launch.webui.ready:
-        sync_checksums(launch.folder)
-        launch.webui.refresh_checkpoints()
-        launch.sync.restore()  # an embedding goes from Drive to the machine
 
 
 def effect_of(job: Job, change: Change) -> str:

@@ -18,13 +18,13 @@ from launcher.drive.remembered import Remembered
 from launcher.extensions.address import Address
 from launcher.extensions.manage import add_extension, change_one
 from launcher.launch.launch import Launch
+from launcher.launch.start import show_models, use_model
 from launcher.launch.stop import stop_launch
-from launcher.launch.watch import use_model
 from launcher.models.catalog import Model
 from launcher.models.ensure import ensure_linked_model, ensure_model
 from launcher.models.fetch import Fetcher
 from launcher.models.pasted import without_secrets
-from launcher.service.job import Job, effect_of, show_models
+from launcher.service.job import Job, effect_of
 from launcher.service.named import control_net
 from launcher.service.questions import NotAnswered
 from launcher.service.server import wrong_fields

@@ -10,7 +10,8 @@ from launcher.colab.machine import look_at_machine
 from launcher.core.snapshot import DONE, FAILED, Row, State
 from launcher.core.status import Status
 from launcher.launch.launch import Launch
-from launcher.launch.watch import check_painting, use_model
+from launcher.launch.start import use_model
+from launcher.launch.watch import check_painting
 from launcher.models.catalog import CHECKPOINT_NAMES
 from launcher.webui.process import WebUI
 from tests.webui.test_running import BEGINS, LOADED, NO_ROOM, PAINTED, READY, SHAPES, failing, image
