@@ -38,7 +38,7 @@ class Launch:
     """Made of what was chosen; nothing runs yet: `story.begin` begins it.
 
     Where that names no folder, `settle` finds it once Drive is there; until then the settings and the folder on Drive
-    are a guess. `ask` puts a question to the person who looks at the launch; `somebody` says whether there is one.
+    are a guess. `ask` puts a question to the person who looks at the launch; it raises `Problem` where there is none.
     What a launch `before` keeps on Drive is kept on by this one if it is the same folder.
     """
 
@@ -49,17 +49,11 @@ class Launch:
     sync: Sync
 
     def __init__(
-        self,
-        choices: dict[str, Any],
-        machine: Machine,
-        status: Status,
-        ask: Ask,
-        somebody: Callable[[], bool],
-        before: "Launch | None" = None,
+        self, choices: dict[str, Any], machine: Machine, status: Status, ask: Ask, before: "Launch | None" = None
     ) -> None:
         self.choices, self.settings = asked_in(choices), settings_of(choices)
         self.asked = frozenset(self.choices)  # what was chosen now; what else it goes by is of last time
-        self.status, self.ask, self.somebody = status, ask, somebody
+        self.status, self.ask = status, ask
         self.machine = machine if self.settings.uses_drive else replace(machine, mountpoint=None)
         self.models_named: str | None = None  # a place on Drive, named in place of a folder, that has models only
         drive, name = self.machine.drive, self.settings.drive_folder
@@ -132,30 +126,28 @@ class Launch:
         same = settings_of(asked).drive_folder in self._names
         return {name: value for name, value in asked.items() if not (same and name == "drive_folder")}
 
-    def _go_by(self, asked: dict[str, Any]) -> None:
+    def _go_by(self, asked: dict[str, Any], to_save: dict[str, Any] | None = None) -> None:
         self.settings = settings_of(self.settings.as_form() | asked)
         self.choices |= self.settings.as_form() if self.settled else asked
         if not self.checkpoint_asked:  # the web UI's own choice of last time is good
             self.choices.pop("checkpoint", None)
         self.public_link.wanted = self.settings.link
-        self.to_save = to_remember(self.settings)
+        self.to_save = to_remember(self.settings) if to_save is None else to_save
 
     def choose(self, asked: dict[str, Any], *, forget: bool = False) -> None:
         """Something was chosen besides: what a start goes by takes effect at the next one.
 
         `forget`: as if nothing had ever been chosen; what runs keeps its folder, and what is kept of it.
         """
-        usual = {name: value for name, value in DEFAULTS.items() if name not in OWNED}
-        self._go_by(usual if forget else asked)
         if forget:
-            self.to_save = {}
+            self._go_by({name: value for name, value in DEFAULTS.items() if name not in OWNED}, {})
+        else:
+            self._go_by(asked)
         self.announce()
 
     def leave_out(self, name: str) -> None:
         """Go on as if that had never been chosen. Drive still remembers it: another day it may do."""
-        self.settings = replace(self.settings, **{name: getattr(settings_of({}), name)})
-        self.choices[name] = DEFAULTS[name]
-        self.public_link.wanted = self.settings.link
+        self._go_by({name: DEFAULTS[name]}, self.to_save)
 
     def announce(self) -> None:
         """Tell the door what it may show, and note what is launched: whoever comes after this service goes by it."""

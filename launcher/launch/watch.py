@@ -116,7 +116,7 @@ def check_drive(launch: Launch, measure: bool) -> None:
     """Have a Drive that was disconnected connected again, say when it is full or stuck, and if asked how much it still
     takes. Never waits.
 
-    A client that is there is asked once, for Google's dialog holds up its notebook; afterwards there is a button.
+    Whoever is there is asked once, for Google's dialog holds up its notebook; afterwards there is a button.
     """
     if launch.does(CONNECTING):
         return
@@ -131,10 +131,7 @@ def check_drive(launch: Launch, measure: bool) -> None:
         launch.drive_away = True
         launch.steps.of("drive").begin("Google Drive was disconnected; new files wait on this machine")
         launch.status.offer(Button.CONNECT, True)
-        if launch.somebody():
-            reconnect_drive(launch)
-        else:
-            launch.steps.of("drive").say(HOW_TO_CONNECT)
+        reconnect_drive(launch)
 
 
 def say_if_full(launch: Launch) -> None:

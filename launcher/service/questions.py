@@ -79,10 +79,6 @@ class Faces:
             if not face.waiting and face.seen < late:
                 self.remove(name, CLOSED)
 
-    def shows(self, job: int) -> bool:
-        """True while a face shows that job, or with 0 the launch."""
-        return any(face.job == job for face in list(self._faces.values()))
-
     def ask(self, job: int, kind: str, **about: Any) -> dict[str, Any]:
         """Have the newest face of that job, else the newest of all, put a question to a person; return the answer.
 

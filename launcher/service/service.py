@@ -146,8 +146,7 @@ class Service:
         begin(self.launch, before, anew=anew, take_up=take_up)
 
     def _new_launch(self, choices: dict[str, Any]) -> Launch:
-        ask, somebody = partial(self.faces.ask, 0), partial(self.faces.shows, 0)
-        return Launch(choices, look_at_machine(), self.status, ask, somebody, self.launch)
+        return Launch(choices, look_at_machine(), self.status, partial(self.faces.ask, 0), self.launch)
 
     def take_up_what_runs(self) -> None:
         """A web UI runs that an earlier service started: this one keeps its images from now on."""

@@ -21,7 +21,7 @@ from tests.webui.test_running import BEGINS, LOADED, NO_ROOM, PAINTED, READY, SH
 def launch(tmp_path: Path) -> Launch:
     """A launch whose web UI has just said that it is ready."""
     machine = replace(look_at_machine(), base=tmp_path)
-    made = Launch({}, machine, Status("Ready"), lambda kind: {}, lambda: False)
+    made = Launch({}, machine, Status("Ready"), lambda kind: {})
     (tmp_path / "drive").mkdir()
     made.folder.prepare()
     made.prepare()

@@ -46,7 +46,7 @@ class Adding:
 
     def new_launch(self, form: dict[str, Any]) -> Launch:
         machine = Machine(False, self.root, "", 16_000_000_000, None)
-        launch = Launch(form, machine, Status("A launch"), lambda kind, **about: {"token": ""}, lambda: True)
+        launch = Launch(form, machine, Status("A launch"), lambda kind, **about: {"token": ""})
         launch.session.prepare()
         return launch
 

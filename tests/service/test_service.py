@@ -215,7 +215,7 @@ def test_a_face_that_is_gone_is_noticed_and_its_question_is_answered_by_nobody(s
         connection.connect(address)
         version = ask(service, "GET", "/status")[1]["version"]
         connection.sendall(f"GET /status?after={version}&face=f1 HTTP/1.1\r\n\r\n".encode())
-        wait(lambda: service.faces.shows(0), 5, "the face")
+        wait(lambda: len(service.faces), 5, "the face")
     answers: list[str] = []
 
     def put() -> None:
