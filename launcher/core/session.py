@@ -53,7 +53,6 @@ class Session:
         self.page_socket = place / "page.sock"  # where the door asks it: less may be asked for there
         self.lock = place / "keeper.lock"  # its holder is the one service; 1.2.0's keeper takes it, too
         self.keeper = Part(place, "keeper")  # the owner of before, up to 1.2.0
-        self.keeper_socket = place / "keeper.sock"
         self.login = place / "login.json"  # user, password and secrets of the door (`access.login`)
         self.tunnel_token = place / "tunnel.token"  # gradio's share token: the same token gives the same link again
         self.forward = place / "forward.json"  # {"port", "api", "images"}: where the door may lead to, by the service

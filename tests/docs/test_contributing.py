@@ -208,7 +208,7 @@ READ = """
 
     found = {}
     for name, choices in (("as it comes", {}), ("ticked", {"dark_theme": True})):
-        launch = Launch(choices, look_at_machine(), Status("Starting"), lambda kind: {}, lambda: False)
+        launch = Launch(choices, look_at_machine(), Status("Starting"), lambda kind: {})
         offered = "Show the web UI in dark colours." in choices_form(launch.settings.as_form())
         found[name] = [offered, to_remember(launch.settings), "--theme" in plan_of(launch, "").arguments]
     print(json.dumps(found))

@@ -48,7 +48,7 @@ from launcher.launch import story
 from launcher.core.status import Status
 choices = {{"checkpoint": {checkpoint!r}, "link": "gradio"}}
 ask = lambda kind, **about: DIALOGS[kind](**about)
-one = Launch(choices, look_at_machine(), Status("Bench"), ask, lambda: True)
+one = Launch(choices, look_at_machine(), Status("Bench"), ask)
 one.prepare()
 seconds = {{}}
 def leg(name, work):

@@ -116,7 +116,7 @@ class Trial:
         print(f"{'✓' if right else '✗'} {what}: {told}", flush=True)
 
     def launch(self) -> Launch:
-        made = Launch({}, look_at_machine(), Status("Card"), lambda kind: {}, lambda: False)
+        made = Launch({}, look_at_machine(), Status("Card"), lambda kind: {})
         made.prepare()
         return made
 
