@@ -60,6 +60,11 @@ class Login:
     def cookie(self) -> str:
         return self._signed("cookie", "")
 
+    @property
+    def cookie_header(self) -> dict[str, str]:
+        """Gives the cookie, which ends with the browser's session or the launch."""
+        return {"Set-Cookie": f"{COOKIE}={self.cookie}; HttpOnly; Path=/; SameSite=Lax; Secure"}
+
     def is_right(self, user: str, password: str) -> bool:
         """Compare in constant time. Only letters and digits count: copies have blanks and dashes of many kinds."""
         plain, name = (re.sub(r"[^a-z0-9]", "", text.lower()) for text in (password, user))

@@ -2,6 +2,10 @@
 
 A connection counts as unauthenticated until a request on it showed a login. All bounds are on bytes and seconds of one
 connection, and on the number of all; nothing is remembered about who or where anybody is.
+
+Tunnels end HTTP themselves and connect here once the head of a request is whole (frp pkg/util/vhost/http.go: Go's
+`ReverseProxy`). So what has no head, or a broken one, comes from this machine only, and bodies without an end, and
+floods, from everywhere.
 """
 
 import asyncio
@@ -49,16 +53,6 @@ class Server(web.Server):
             max_field_size=HEAD_LIMIT,
         )
 
-    def add(self, connection: "Connection") -> None:
-        """If there are too many, one goes that keeps others waiting rather than waits."""
-        self.unauthenticated[connection] = time.monotonic()
-        if len(self.unauthenticated) > MOST_UNAUTHENTICATED:
-            next(one for one in self.unauthenticated if not one.whole).drop()
-
-    def forget(self, connection: "Connection") -> None:
-        """It is over, or logged in."""
-        self.unauthenticated.pop(connection, None)
-
     async def wait_turn(self, connection: "Connection") -> None:
         """Its request is whole: wait until it may be answered. A flood leaves time between to who is logged in."""
         connection.whole = True
@@ -77,25 +71,28 @@ class Server(web.Server):
 class Connection(web.RequestHandler):
     def __init__(self, server: Server, **options: Any) -> None:
         super().__init__(server, loop=asyncio.get_running_loop(), **options)
-        self.server, self._received = server, 0
+        self.unauthenticated, self._received = server.unauthenticated, 0
         self.whole = False  # a whole request has come
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """If there are too many, one goes that keeps others waiting rather than waits."""
         transport.max_size = UNAUTHENTICATED_READ  # type: ignore[attr-defined]
         super().connection_made(transport)
-        self.server.add(self)
+        self.unauthenticated[self] = time.monotonic()
+        if len(self.unauthenticated) > MOST_UNAUTHENTICATED:
+            next(one for one in self.unauthenticated if not one.whole).drop()
 
     def mark_logged_in(self) -> None:
-        self.server.forget(self)
+        self.unauthenticated.pop(self, None)
         if self.transport is not None and "max_size" in vars(self.transport):
             del self.transport.max_size  # type: ignore[attr-defined]
 
     def connection_lost(self, exc: BaseException | None) -> None:
-        self.server.forget(self)
+        self.unauthenticated.pop(self, None)
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        if self in self.server.unauthenticated:
+        if self in self.unauthenticated:
             if self._received > HEAD_LIMIT:
                 self.drop()
                 return
@@ -103,7 +100,7 @@ class Connection(web.RequestHandler):
         super().data_received(data)
 
     def drop(self) -> None:
-        self.server.forget(self)
+        self.unauthenticated.pop(self, None)
         if self.transport is not None:
             self.transport.abort()
 
@@ -125,27 +122,9 @@ class Connection(web.RequestHandler):
         text = "This request could not be read.\n" if status < 500 else "Something went wrong on the login page.\n"
         if "bytes" in str(message) or type(exc).__name__ == "LineTooLong":
             status, text = 431, TOO_LARGE
-        return Refusal(status=status, text=text)
-
-
-class Refusal(web.Response):
-    """The answer to a request that cannot be read. It waits for its turn like every unauthenticated one."""
-
-    async def prepare(self, request: web.BaseRequest) -> Any:
-        self.force_close()
-        if isinstance(request.protocol, Connection):
-            await request.protocol.server.wait_turn(request.protocol)
-        return await super().prepare(request)
-
-
-async def read_body(request: web.BaseRequest, most: int) -> bytes | None:
-    """What was sent, or None where that is more than so many bytes."""
-    body = b""
-    async for piece in request.content.iter_any():
-        body += piece
-        if len(body) > most:
-            return None
-    return body
+        response = web.Response(status=status, text=text)
+        response.force_close()
+        return response
 
 
 class ShortLog(logging.Handler):

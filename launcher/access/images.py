@@ -1,22 +1,91 @@
-"""All images of the web UI as one zip, made while it is sent: no second copy on the disk."""
+"""The images of the web UI: the newest ones for the page, with small copies of them, and all as one zip."""
 
+import hashlib
+import heapq
+import io
+import os
 import zipfile
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
+from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
-IMAGE_ENDINGS: Final = (".png", ".jpg", ".jpeg", ".webp", ".avif", ".gif", ".mp4", ".webm")
+PICTURES: Final = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".avif")
+FILMS: Final = (".mp4", ".webm")
+NEWEST_SHOWN: Final = 12
+REMEMBERED: Final = 4 * NEWEST_SHOWN  # a page that was drawn a while ago still gets its pictures
+SIDE: Final = 320  # pixels, at most, of a small copy
+MOST_AS_IT_IS: Final = 4 << 20  # bytes of an image that is sent as it is in place of a small copy
+MOST_PIXELS: Final = 64_000_000  # of an image of which a small copy is made: it takes four bytes for each
+
+
+class NewestImages:
+    """A page may ask for what this has told it, by an id that says nothing of the path: for nothing else."""
+
+    def __init__(self) -> None:
+        self._paths: dict[str, Path] = {}
+
+    def find(self, folders: Iterable[Path]) -> list[tuple[str, str]]:
+        """(id, file's name) of the newest below the folders, the newest first."""
+        pictures = (path for top in folders for path in finished_below(top, PICTURES))
+        newest = heapq.nlargest(NEWEST_SHOWN, ((written_at(path), path) for path in pictures))
+        found = {hashlib.sha256(f"{when}{path}".encode()).hexdigest()[:24]: path for when, path in newest}
+        self._paths = dict(list((self._paths | found).items())[-REMEMBERED:])
+        return [(one, path.name) for one, path in found.items()]
+
+    def path(self, name: str) -> Path | None:
+        path = self._paths.get(name)
+        return path if path and path.is_file() and not path.is_symlink() else None
+
+
+def finished_below(top: Path, endings: tuple[str, ...]) -> Iterator[Path]:
+    """The finished images. Links are not followed: what they lead to, the images of earlier days, is on Drive."""
+    for where, folders, names in os.walk(top):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in sorted(names):
+            path = Path(where, name)
+            if path.suffix.lower() in endings and not name.startswith(".") and not path.is_symlink():
+                yield path
+
+
+def written_at(path: Path) -> float:
+    """In seconds since 1970; 0.0 where it was deleted meanwhile."""
+    try:
+        return path.stat().st_mtime
+    except FileNotFoundError:
+        return 0.0
+
+
+@lru_cache(maxsize=REMEMBERED)
+def small_copy(path: Path, name: str) -> bytes | None:
+    """A WebP of the image with that id; None where there is no Pillow, or it can make nothing of the file."""
+    try:
+        from PIL import Image
+    except ImportError:
+        return None
+    small = io.BytesIO()
+    try:
+        with Image.open(path) as image:
+            if image.width * image.height > MOST_PIXELS:
+                return None
+            image.thumbnail((SIDE, SIDE))
+            image.convert("RGB").save(small, "WEBP", quality=70)
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):  # what it raises for damaged files
+        return None
+    return small.getvalue()
 
 
 def write_zip(folders: list[Path], pipe: int) -> None:
-    """Write every finished image below the folders into a pipe, as it is, until nobody reads any more."""
+    """Write every finished image below the folders into a pipe, as it is, until nobody reads any more: no second copy
+    on the disk.
+    """
     with (
         suppress(BrokenPipeError),
         open(pipe, "wb") as out,
         zipfile.ZipFile(out, "w", strict_timestamps=False) as zipped,
     ):
-        for path, name in ((path, path.relative_to(top.parent)) for top in folders for path in sorted(top.rglob("*"))):
-            unfinished = any(part.startswith(".") for part in name.parts)
-            if path.suffix.lower() in IMAGE_ENDINGS and path.is_file() and not unfinished:
+        for top in folders:
+            for path in finished_below(top, PICTURES + FILMS):
                 with suppress(FileNotFoundError):  # deleted meanwhile
-                    zipped.write(path, name)
+                    zipped.write(path, path.relative_to(top.parent))

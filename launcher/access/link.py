@@ -56,7 +56,7 @@ class PublicLink:
         """Open the link anew, with the same password. Raises `Problem`."""
         port = self._open_proxy(goes_on=True)
         if not answers(proxy_url(port), self.proxy_answers_within):  # it hangs, or is just ending
-            end_process(self.session.door.pid_file, self.proxy_answers_within)
+            end_process(self.session.proxy.pid_file, self.proxy_answers_within)
             port = self._open_proxy(goes_on=True)
         if self._private_port != port:  # else Colab's own link leads to the same proxy again
             self.tunnel.close()
@@ -66,8 +66,8 @@ class PublicLink:
     def close(self) -> None:
         """End the link and the proxy; the password is worth nothing afterwards."""
         self.tunnel.close()
-        end_process(self.session.door.pid_file)
-        self.session.door.forget()
+        end_process(self.session.proxy.pid_file)
+        self.session.proxy.forget()
         self._forget_login()
 
     def _forget_login(self) -> None:
@@ -76,7 +76,7 @@ class PublicLink:
 
     def _open_proxy(self, goes_on: bool) -> int:
         """The proxy's port; opens it if it is not open, and anew if another version of the launcher opened it."""
-        proxy, port = self.session.door, self.session.door.port
+        proxy, port = self.session.proxy, self.session.proxy.port
         if running_pid(proxy.pid_file) and port:
             if proxy.said.get("package") == str(PACKAGE):
                 return port

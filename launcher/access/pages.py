@@ -121,10 +121,8 @@ def status_page(status: Snapshot | None, images: Sequence[tuple[str, str]] | Non
         f'<p id="version"><small>{html.escape(facts_text(status))}</small></p>',
     ]
     again = "" if ready else '<noscript><meta http-equiv="refresh" content="2"></noscript>'
-    restart = f'<form method="post" action="{OWN_PAGES}restart"><button>Restart the web UI</button></form>'
     after = f'<p id="answer" role="status"></p><script>{STATUS_SCRIPT}</script>'
-    without_script = f"<noscript>{restart}</noscript>" if status.buttons else ""
-    return page("The web UI", "".join(parts), again, without_script + after, ' class="whole" data-parts')
+    return page("The web UI", "".join(parts), again, after, ' class="whole" data-parts')
 
 
 def beside_html(status: Snapshot, images: Sequence[tuple[str, str]] | None) -> list[str]:

@@ -2,6 +2,7 @@
 
 import asyncio
 import posixpath
+from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import unquote
 
@@ -32,14 +33,6 @@ WEB_UI_PARTS: Final = frozenset({
 })  # fmt: skip
 
 
-COOKIE_WANTED: Final = "cookie"  # in a request: the answer gives it, for what its page will ask for
-
-
-def set_cookie(response: web.StreamResponse, value: str) -> None:
-    """Ours: it ends with the browser's session or the launch."""
-    response.set_cookie(COOKIE, value, httponly=True, secure=True, samesite="Lax", path="/")
-
-
 class NotReady(Exception):
     """The web UI does not answer."""
 
@@ -59,8 +52,8 @@ class Upstream:
             max_headers=HEADERS_OF_AN_ANSWER,
         )
 
-    async def pass_on(self, request: web.BaseRequest, port: int) -> web.StreamResponse:
-        """Pass the request on and its answer back. Raises `NotReady`."""
+    async def pass_on(self, request: web.BaseRequest, port: int, headers: Mapping[str, str]) -> web.StreamResponse:
+        """Pass the request on, and its answer back with more `headers`. Raises `NotReady`."""
         try:
             if request.headers.get("Upgrade", "").lower() == "websocket":
                 return await self._join(request, port)
@@ -68,7 +61,7 @@ class Upstream:
         except (TimeoutError, aiohttp.ClientConnectionError) as error:
             raise NotReady from error
         async with answer:
-            return await pass_back(request, answer)
+            return await pass_back(request, answer, headers)
 
     async def _ask(self, request: web.BaseRequest, port: int) -> aiohttp.ClientResponse:
         """Send the visitor's request, its body streamed; return the answer once its headers are there."""
@@ -121,14 +114,15 @@ class Upstream:
         return visitor
 
 
-async def pass_back(request: web.BaseRequest, answer: aiohttp.ClientResponse) -> web.StreamResponse:
+async def pass_back(
+    request: web.BaseRequest, answer: aiohttp.ClientResponse, headers: Mapping[str, str]
+) -> web.StreamResponse:
     """Pass the web UI's answer on piece by piece: memory does not grow with its size."""
     response = web.StreamResponse(status=answer.status, reason=answer.reason)
     for name, value in answer.headers.items():
         if name.lower() not in CONNECTION_HEADERS and name.lower() != "server":
             response.headers.add(name, value)
-    if COOKIE_WANTED in request:
-        set_cookie(response, request[COOKIE_WANTED])
+    response.headers.extend(headers)
     response.headers.setdefault("Cache-Control", "private")  # no cache on the way keeps anybody's pictures
     response.headers.add("Content-Security-Policy", "frame-ancestors 'self'")
     await response.prepare(request)

@@ -649,9 +649,7 @@ def test_a_web_ui_that_died_gives_the_waiting_page(door: OpenDoor) -> None:
 def test_a_restart_can_be_asked_for_by_people_who_are_in(door: OpenDoor) -> None:
     answer = requests.post(f"{door.url}/oneclick/api/restart", headers=door.by_our_page, json={}, timeout=10)
     assert (answer.status_code, answer.json()["answer"]) == (202, "done")
-    plain = requests.post(f"{door.url}/oneclick/restart", headers=door.cookie, allow_redirects=False, timeout=10)
-    assert (plain.status_code, plain.headers["Location"]) == (303, "/oneclick/"), "without JavaScript it stays, too"
-    assert door.service.asked == ["POST /restart", "POST /restart"]
+    assert door.service.asked == ["POST /restart"]
     door.service.status |= {"buttons": ["restart"]}
     assert "Restart the web UI" in requests.get(f"{door.url}/oneclick/", headers=door.cookie, timeout=10).text
 
