@@ -8,10 +8,7 @@ import importlib
 import os
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any, Final
-
-from launcher.core.snapshot import Snapshot
 
 COLABS_LINK_PATIENCE: Final = 15  # seconds
 # Why Colab gives no secret (google.colab/userdata.py) -> what to say; nothing where there is none, as most have none.
@@ -95,12 +92,3 @@ def proxy(port: int) -> dict[str, Any]:
 
 
 DIALOGS: Final[dict[str, Callable[..., dict[str, Any]]]] = {"mount": mount, "token": token, "proxy": proxy}
-
-
-def with_buttons(shown: Snapshot, questions: list[dict[str, Any]], face: str) -> Snapshot:
-    """The status with what this face is asked that needs no dialog: a few answers to choose from."""
-    for about, number in ((one["about"], one["number"]) for one in questions if one["face"] == face):
-        if "options" in about:
-            answers = tuple((label, choice) for label, choice in about["options"])
-            shown = replace(shown, notices=(*shown.notices, about["what"]), question=number, answers=answers)
-    return shown

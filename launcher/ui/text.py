@@ -52,6 +52,26 @@ def text_lines(status: Snapshot, with_password: bool, ended_only: bool = False) 
     return [line.replace("**", "") for line in lines]
 
 
+class TextPanel:
+    """A face for places without widgets: prints each line once, when it changes."""
+
+    def __init__(self) -> None:
+        self._printed = set[str]()
+
+    def draw(self, status: Snapshot, link: str, closed: bool = False, job: int = 0) -> None:
+        """Print what is new. Steps at work are told once a state, not at every byte."""
+        for line in text_lines(status, with_password=True, ended_only=True):
+            if line not in self._printed:
+                self._printed.add(line)
+                print(line, flush=True)
+
+    def close(self) -> None:
+        """Nothing is left to say."""
+
+    def show_again(self) -> None:
+        """What is printed once is not printed twice."""
+
+
 def report(status: Snapshot) -> str:
     """What somebody who helps must know: versions, the machine, the steps with their problems, the messages. No link,
     password, token, or path.

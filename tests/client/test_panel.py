@@ -172,9 +172,9 @@ def test_when_the_cell_has_ended_inputs_are_off_and_restart_and_stop_still_work(
 
 def test_buttons_that_may_not_be_pressed_now_are_grey_and_stay_where_they_are(panel: WidgetPanel) -> None:
     panel.draw(READY, "l")
-    before = panel._going.box.children[0].children
+    before = panel._rows["going"].box.children[0].children
     panel.draw(replace(READY, buttons=(), state=State.RESTARTING), "l")
-    assert panel._going.box.children[0].children == before
+    assert panel._rows["going"].box.children[0].children == before
     assert not {"Restart the web UI", "Stop everything"} & set(buttons(panel))
 
 
