@@ -72,7 +72,6 @@ class Login:
         return same(name, USER) and right
 
     def knows(self, request: "web.BaseRequest") -> bool:
-        """Whether the request carries this launch's cookie, or user and password as HTTP Basic."""
         return self.has_cookie(request) or self.has_basic(request)
 
     def has_cookie(self, request: "web.BaseRequest") -> bool:

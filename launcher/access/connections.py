@@ -38,20 +38,11 @@ class Server(web.Server):
 
     def __init__(self, handler: Handler) -> None:
         super().__init__(handler, handler_cancellation=True)  # a visitor who leaves ends the web UI's work for them
-        self.unauthenticated: dict[Connection, float] = {}  # since when; the oldest first
+        self.unauthenticated: dict[Connection, asyncio.TimerHandle] = {}  # the oldest first; when its time is over
         self._turn = asyncio.Lock()
 
     def __call__(self) -> "Connection":
-        """A new connection. Bodies pass as they are: unpacking a stranger's zeros would keep everybody waiting."""
-        return Connection(
-            self,
-            access_log=None,
-            auto_decompress=False,
-            keepalive_timeout=KEEP_ALIVE,
-            lingering_time=1.0,
-            max_line_size=HEAD_LIMIT,
-            max_field_size=HEAD_LIMIT,
-        )
+        return Connection(self)
 
     async def wait_turn(self, connection: "Connection") -> None:
         """Its request is whole: wait until it may be answered. A flood leaves time between to who is logged in."""
@@ -59,18 +50,19 @@ class Server(web.Server):
         async with self._turn:
             await asyncio.sleep(PAUSE)
 
-    async def drop_late(self) -> None:
-        """Drop those whose time is over, for ever."""
-        while True:
-            await asyncio.sleep(1)
-            end = time.monotonic() - UNAUTHENTICATED_TIME
-            for connection in [one for one, since in self.unauthenticated.items() if since < end]:
-                connection.drop()
-
 
 class Connection(web.RequestHandler):
-    def __init__(self, server: Server, **options: Any) -> None:
-        super().__init__(server, loop=asyncio.get_running_loop(), **options)
+    def __init__(self, server: Server) -> None:
+        super().__init__(
+            server,
+            loop=asyncio.get_running_loop(),
+            access_log=None,
+            auto_decompress=False,  # unpacking a stranger's zeros would keep everybody waiting
+            keepalive_timeout=KEEP_ALIVE,
+            lingering_time=1.0,
+            max_line_size=HEAD_LIMIT,
+            max_field_size=HEAD_LIMIT,
+        )
         self.unauthenticated, self._received = server.unauthenticated, 0
         self.whole = False  # a whole request has come
 
@@ -78,18 +70,9 @@ class Connection(web.RequestHandler):
         """If there are too many, one goes that keeps others waiting rather than waits."""
         transport.max_size = UNAUTHENTICATED_READ  # type: ignore[attr-defined]
         super().connection_made(transport)
-        self.unauthenticated[self] = time.monotonic()
+        self.unauthenticated[self] = asyncio.get_running_loop().call_later(UNAUTHENTICATED_TIME, self.drop)
         if len(self.unauthenticated) > MOST_UNAUTHENTICATED:
             next(one for one in self.unauthenticated if not one.whole).drop()
-
-    def mark_logged_in(self) -> None:
-        self.unauthenticated.pop(self, None)
-        if self.transport is not None and "max_size" in vars(self.transport):
-            del self.transport.max_size  # type: ignore[attr-defined]
-
-    def connection_lost(self, exc: BaseException | None) -> None:
-        self.unauthenticated.pop(self, None)
-        super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
         if self in self.unauthenticated:
@@ -99,10 +82,23 @@ class Connection(web.RequestHandler):
             self._received += len(data)
         super().data_received(data)
 
+    def mark_logged_in(self) -> None:
+        self._forget()
+        if self.transport is not None and "max_size" in vars(self.transport):
+            del self.transport.max_size  # type: ignore[attr-defined]
+
     def drop(self) -> None:
-        self.unauthenticated.pop(self, None)
+        self._forget()
         if self.transport is not None:
             self.transport.abort()
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        self._forget()
+        super().connection_lost(exc)
+
+    def _forget(self) -> None:
+        if late := self.unauthenticated.pop(self, None):
+            late.cancel()
 
     def log_exception(self, *_: Any, **__: Any) -> None:
         """Faults are logged where they are answered."""

@@ -40,7 +40,7 @@ class NewestImages:
 
 
 def finished_below(top: Path, endings: tuple[str, ...]) -> Iterator[Path]:
-    """The finished images. Links are not followed: what they lead to, the images of earlier days, is on Drive."""
+    """Links are not followed: what they lead to, the images of earlier days, is on Drive."""
     for where, folders, names in os.walk(top):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(names):

@@ -157,7 +157,6 @@ def row_of(name: str, actions: Iterable[Action]) -> str:
 
 
 def images_html(images: Sequence[tuple[str, str]]) -> str:
-    """The newest images as small pictures, and all of them in one file."""
     address = f"{OWN_PAGES}images"
     pictures = "".join(
         f'<a id="image-{one}" href="{address}/{one}" target="_blank" rel="noopener">'

@@ -177,7 +177,6 @@ class AuthProxy:
         return [Path(folder) for folder in self.forward.get("images", [])]
 
     async def send_image(self, name: str, *, small: bool) -> web.StreamResponse:
-        """One of the newest images, or a small copy of it."""
         path = self.images.path(name)
         copy = await asyncio.to_thread(small_copy, path, name) if path and small else None
         if copy:
@@ -216,7 +215,6 @@ def sends_a_login(request: web.BaseRequest) -> bool:
 
 
 async def read_form(request: web.BaseRequest) -> dict[str, str] | None:
-    """The fields of a form, or None if it is none."""
     try:
         return dict(parse_qsl((await request.read()).decode(errors="replace")))
     except (ValueError, web.RequestPayloadError):
@@ -257,10 +255,10 @@ async def serve(session: Session, port: int) -> None:
     except OSError:  # somebody else has it now: any other will do
         listener.bind(("127.0.0.1", 0))
     # asyncio takes so many new connections at once as may wait: many may wait, but logged-in ones come between.
-    await asyncio.get_running_loop().create_server(proxy.server, sock=listener, backlog=ACCEPTED_AT_ONCE)
+    server = await asyncio.get_running_loop().create_server(proxy.server, sock=listener, backlog=ACCEPTED_AT_ONCE)
     listener.listen(WAITING_TO_BE_ACCEPTED)
     session.proxy.note(port=listener.getsockname()[1], pid=os.getpid(), package=str(PACKAGE))
-    await proxy.server.drop_late()
+    await server.serve_forever()
 
 
 if __name__ == "__main__":

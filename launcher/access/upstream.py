@@ -87,8 +87,6 @@ class Upstream:
         """A WebSocket, both ways, until either side ends it; the other then ends in the same way."""
         wanted = [p.strip() for p in request.headers.get("Sec-WebSocket-Protocol", "").split(",") if p.strip()]
         headers = forwarded_headers(request)
-        for name in [name for name in headers if name.lower().startswith("sec-websocket")]:
-            headers.popall(name, None)
         url = URL(f"ws://127.0.0.1:{port}{request.raw_path}", encoded=True)
         try:
             upstream = await self._client.ws_connect(
@@ -153,10 +151,11 @@ async def pass_messages(source: Any, target: Any) -> bool:
 def forwarded_headers(request: web.BaseRequest) -> "CIMultiDict[str]":
     """The visitor's headers for the web UI: without our cookie, the password, and what belongs to one connection."""
     named = {word.strip().lower() for word in request.headers.get("Connection", "").split(",")}
+    left_out = CONNECTION_HEADERS | named | {"content-length", "cookie"}
     headers: CIMultiDict[str] = CIMultiDict()
     for name, value in request.headers.items():
         lower = name.lower()
-        if lower in CONNECTION_HEADERS or lower in named or lower in ("content-length", "cookie"):
+        if lower in left_out or lower.startswith("sec-websocket-"):
             continue
         if lower == "authorization" and value.lower().split()[:1] == ["basic"]:
             continue

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from launcher.client.connect import ask, connect, service_version
 from launcher.client.dialogs import DIALOGS
-from launcher.client.kernel import cells_that_wait, ended_by_stop, pumped_kernel, somebody_answers, waits_for_cells
+from launcher.client.kernel import cells_that_wait, ended_by_stop, kernel_pump, somebody_answers, waits_for_cells
 from launcher.colab.notebook import first_cells_values
 from launcher.core.child_environment import kernels_variables
 from launcher.core.process import PACKAGE
@@ -76,7 +76,7 @@ class Client:
         try:
             if self.do not in ("launch", "stop") and not service_version(self.session):
                 with ended_by_stop():  # that may take seconds, and the panel is there already
-                    self._first_cell = first_cells_values() or {}
+                    self._first_cell = first_cells_values()
             while not self._over:
                 await self._show_one_service()
         except (KeyboardInterrupt, asyncio.CancelledError):
@@ -97,29 +97,27 @@ class Client:
         self._lost, self._version, self._done = False, None, threading.Event()
         loop, done = asyncio.get_running_loop(), self._done
         threading.Thread(target=self._poll, args=(loop, done), name="status", daemon=True).start()
-        asking = asyncio.create_task(self._ask_for_it())
+        asking, pump = asyncio.create_task(self._ask_for_it()), kernel_pump()
         try:
-            with pumped_kernel() as pump:
-                while not self._over:
-                    await pump()
-                    if asking.done():
-                        asking.result()
-                    if self._lost:
-                        return
-                    if self._chosen:
-                        asking = asyncio.create_task(self._ask_for_it(self._chosen))
-                        self._chosen = None
-                    self._draw()
-                    if self.nobody:
-                        self._decline()
-                    if self._somebody_waits():
-                        raise asyncio.CancelledError
-                    status = None
-                    with suppress(TimeoutError):
-                        async with asyncio.timeout(TICK):
-                            status = await self._received.get()
-                    if status:
-                        self._take(status)
+            while not self._over:
+                await pump()
+                if asking.done():
+                    asking.result()
+                if self._lost:
+                    return
+                if self._chosen:
+                    asking, self._chosen = asyncio.create_task(self._ask_for_it(self._chosen)), None
+                self._draw()
+                if self.nobody:
+                    self._decline()
+                if self._somebody_waits():
+                    raise asyncio.CancelledError
+                status = None
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(TICK):
+                        status = await self._received.get()
+                if status:
+                    self._take(status)
         finally:
             done.set()
             asking.cancel()

@@ -67,16 +67,11 @@ def typed(name: str, reason: str) -> str:
     for _ in range(TRIES_AT_A_TOKEN):
         try:
             answer: Any = getpass.getpass(f"{reason} Paste your token ({name}) and press Enter: ")
-        except (EOFError, OSError):
+        except (EOFError, OSError, NotImplementedError):  # the last: ipykernel without a person in front of it
             return ""
-        except Exception as error:
-            if type(error).__name__ == "StdinNotImplementedError":  # ipykernel without a person in front of it
-                return ""
-            raise
         if isinstance(answer, str):
             return answer.strip()
-        late = secret(name)
-        if late:
+        if late := secret(name):
             return late
     return ""
 

@@ -7,8 +7,7 @@ from typing import Any, Final
 import ipywidgets as widgets
 
 from launcher.core.fields import Field
-from launcher.ui.actions import FORGET, Action, choose_action
-from launcher.ui.choices import about_field, may_change, shown_choices
+from launcher.ui.actions import FORGET, Action, about_field, choose_action, may_change, shown_choices
 from launcher.ui.html import part, sentence_html
 
 CONFIRMED: Final = "Stop now"

@@ -60,7 +60,6 @@ def head_html(status: Snapshot, now: float) -> str:
 
 
 def steps_html(status: Snapshot, now: float) -> str:
-    """The steps, each with its state, what it does, and how far it is."""
     rows = []
     for step in status.steps:
         when = in_time((step.ended or now) - step.started) if step.started else ""
@@ -98,9 +97,8 @@ def told_html(status: Snapshot, name: str = "older") -> str:
 
 
 def job_html(number: int, job: Snapshot, now: float) -> str:
-    """A job beside the launch: what it is, and its rows."""
-    told = told_html(job, f"older-{number}")
-    return part("job", f"<b>{html.escape(job.title)}</b>{steps_html(job, now)}{told}")
+    title, told = html.escape(job.title), told_html(job, f"older-{number}")
+    return part("job", f"<b>{title}</b>{steps_html(job, now)}{told}")
 
 
 def copy_button(label: str, source: str) -> str:
@@ -131,7 +129,6 @@ def login_box_html(box: LoginBox | None, link: str) -> str:
 
 
 def given_back_html(status: Snapshot) -> str:
-    """When the machine goes back to Google if nobody uses the web UI."""
     when = time.strftime("%H:%M", time.localtime(status.given_back_at))
     told = f"The machine is given back at {when} if nobody uses the web UI until then."
     return part("machine", told if status.given_back_at else "")

@@ -286,14 +286,6 @@ def test_the_right_password_opens_and_the_cookie_is_kept_from_scripts(door: Open
     assert requests.get(f"{door.url}/x", headers=door.cookie, timeout=10).headers["X-Upstream"] == "yes"
 
 
-def test_a_typed_password_may_have_spaces_capitals_and_no_dashes(door: OpenDoor) -> None:
-    typed = f" {door.login.password.replace('-', ' ').upper()} "
-    answer = requests.post(
-        f"{door.url}/oneclick/login", data={"user": "User", "password": typed}, allow_redirects=False, timeout=10
-    )
-    assert answer.status_code == 303
-
-
 @pytest.mark.own_door
 def test_a_wrong_password_is_said_on_the_login_page(door: OpenDoor) -> None:
     answer = requests.post(

@@ -14,8 +14,7 @@ import pytest
 import requests
 
 from launcher.access import link as public_link
-from launcher.access.link import PublicLink
-from launcher.access.tunnels.tunnel import SERVICES
+from launcher.access.link import SERVICES, PublicLink
 from launcher.colab.machine import Machine
 from launcher.core import process
 from launcher.core.fields import AUTOMATIC, COLABS_OWN, NO_LINK

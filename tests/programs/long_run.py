@@ -17,7 +17,7 @@ from typing import Any, Final
 import psutil
 
 from launcher.access.auth import Login
-from launcher.access.tunnels.tunnel import Tunnel
+from launcher.access.link import Tunnel
 from launcher.core.process import running_pid
 from launcher.core.session import Session
 from tests.conftest import COLAB_PYTHON, ROOT
