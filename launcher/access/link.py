@@ -35,6 +35,7 @@ LINK_PATIENCE: Final = 45.0  # seconds in which a tunnel's program has its link
 CHOSEN_PATIENCE: Final = 60.0  # seconds in which a link that a person chose must answer once
 LIVING_PATIENCE: Final = 15.0  # seconds in which a link that has answered before must answer
 PROBE_PATH: Final = "/robots.txt"  # the proxy answers it to everybody
+PROBE_ANSWER: Final = b"User-agent: *\nDisallow: /"
 PROBE_TIMEOUT: Final = 10.0  # seconds
 MOST_LOGGED: Final = 10_000_000  # bytes; a line for every request while the proxy is away
 
@@ -230,9 +231,12 @@ def answers(url: str, patience: float) -> bool:
     with requests.Session() as session:
         session.trust_env = not url.startswith(("http://127.0.0.1", "http://localhost"))
         while True:
-            with suppress(requests.RequestException):  # not yet
-                response = session.get(url + PROBE_PATH, timeout=max(1.0, min(PROBE_TIMEOUT, patience)))
-                if response.text.startswith("User-agent: *\nDisallow: /"):
+            timeout = max(1.0, min(PROBE_TIMEOUT, patience))
+            with (
+                suppress(requests.RequestException),  # not yet
+                session.get(url + PROBE_PATH, timeout=timeout, stream=True) as response,
+            ):
+                if next(response.iter_content(1024), b"").startswith(PROBE_ANSWER):
                     return True
             if time.monotonic() > end:
                 return False

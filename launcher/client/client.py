@@ -16,8 +16,8 @@ from launcher.colab.notebook import first_cells_values
 from launcher.core.child_environment import kernels_variables
 from launcher.core.process import PACKAGE
 from launcher.core.session import Session
-from launcher.core.snapshot import FAILED, HEADLINES, HELP, JOB_TITLES, UNDERWAY, Button, Row, Snapshot, State
-from launcher.ui.actions import ANEW, KEEP, Action
+from launcher.core.snapshot import FAILED, HEADLINES, HELP, JOB_TITLES, UNDERWAY, Row, Snapshot, State
+from launcher.ui.actions import Action
 from launcher.ui.text import TextPanel
 
 TICK: Final = 0.1  # seconds between two looks at the kernel
@@ -29,6 +29,7 @@ UNDO_PATIENCE: Final = 5.0  # seconds for which what a job's button does is foll
 LAST_STATUS: Final = 0.4  # seconds after ■ in which the status may still change
 TOGETHER: Final = 1.0  # seconds in which "Run all" sends all its cells
 
+KEEP, ANEW = "keep", "anew"  # what shall become of a web UI that runs with another folder
 OTHERS_WAIT: Final = " While this panel is open, other cells wait: ■ lets them run."
 ANOTHER_VERSION: Final = "Another version of the launcher runs now. Press ▶ to go on with this one."
 
@@ -58,7 +59,7 @@ class Client:
         self._answered: set[int] = set()
         self._refusal = ""  # of what was pressed last
         self._conflict = ""  # with what runs, while nobody has chosen
-        self._chosen: Action | None = None
+        self._chosen = ""  # KEEP or ANEW
         self._received = asyncio.Queue[dict[str, Any]]()  # statuses
         self._done = threading.Event()  # no more statuses are wanted
 
@@ -106,7 +107,7 @@ class Client:
                 if self._lost:
                     return
                 if self._chosen:
-                    asking, self._chosen = asyncio.create_task(self._ask_for_it(self._chosen)), None
+                    asking, self._chosen = asyncio.create_task(self._ask_for_it(self._chosen)), ""
                 self._draw()
                 if self.nobody:
                     self._decline()
@@ -124,7 +125,7 @@ class Client:
 
     # ---- what is asked for
 
-    async def _ask_for_it(self, answer: Action | None = None) -> None:
+    async def _ask_for_it(self, answer: str = "") -> None:
         """Ask the service; `answer`: what the person wants where that conflicts with what runs."""
         method, path, body = "POST", "/add", {"do": self.do, "fields": self.fields, "choices": self._first_cell}
         if answer == KEEP:
@@ -150,15 +151,16 @@ class Client:
         told = (f"**{name}** is {runs}, and you asked for {asked}" for name, (runs, asked) in differs.items())
         self._conflict = f"A web UI is running already: {'; '.join(told)}."
         sentence = f"{self._conflict} Its images go on being kept where they are kept now. Which shall it be?"
-        self._draw_with(title="What shall run?", notices=(sentence,), buttons=(Button.KEEP, Button.ANEW))
+        answers = (("Keep what runs", KEEP), ("Stop it and start with these", ANEW))
+        self._draw_with(title="What shall run?", notices=(sentence,), answers=answers)
 
     def _take_conflict_back(self) -> None:
         self._conflict = ""
-        self.snapshot = replace(self.snapshot, notices=(), buttons=())
+        self.snapshot = replace(self.snapshot, notices=(), answers=())
 
     def _fail(self, where: str, what: str, do: str) -> None:
         steps = (Row("form", where, FAILED, problem=what, remedy=do),)
-        self._draw_with(title=HELP, steps=steps, notices=(), buttons=())
+        self._draw_with(title=HELP, steps=steps, notices=(), buttons=(), answers=())
         self._failure, self._over = f"It did not succeed: {what.replace('**', '')}", True
 
     # ---- what is
@@ -247,9 +249,9 @@ class Client:
 
     def press(self, action: Action) -> None:
         """A button was pressed, perhaps after the cell has ended, and the service after it."""
-        if action in (KEEP, ANEW):
+        if action.path == "/answers/0":  # to the conflict: the cell asks anew, in its own thread
             if self._conflict:
-                self._chosen = action  # the cell asks, in its own thread
+                self._chosen = action.body["value"]["choice"]
                 self._take_conflict_back()
             return
         code, response = ask(self.session, action.method, action.path, dict(action.body))

@@ -10,9 +10,7 @@ from launcher.client.widgets import ButtonRow, ChoiceInputs, Fold, Press, html_w
 from launcher.core.snapshot import Snapshot
 from launcher.ui.actions import (
     ADD_USUAL,
-    ANEW,
     HOW_TO_ADD,
-    KEEP,
     STAY,
     WHAT_TO_ADD,
     Action,
@@ -90,9 +88,7 @@ class WidgetPanel:
         self._status, self._drawn = status, now
         part = {name: self._part(name, text) for name, text in parts_of(status, now, link, closed).items()}
         actions = going_on(status) if self._whole else of_job(job, status)
-        own = [action for action in actions if action in (KEEP, ANEW)]
-        answers = self._row("answers", [*answer_actions(status), *own])
-        going = self._row("going", [action for action in actions if action not in own], stay=self._whole)
+        answers, going = self._row("answers", answer_actions(status)), self._row("going", actions, stay=self._whole)
         # The way in first, then what goes on, what may be asked for, and apart from that how to end it.
         shown = [part["live"], part["head"], part["card"], part["told"], answers]
         if self._whole:

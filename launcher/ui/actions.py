@@ -13,19 +13,15 @@ class Action:
     """A button. Where there is something to `confirm`, that is asked first."""
 
     label: str
-    path: str = ""  # "": the cell that asked answers it itself
+    path: str
     body: Mapping[str, Any] = field(default_factory=dict)
     method: str = "POST"
     confirm: str = ""
 
 
-KEEP: Final = Action("Keep what runs")
-ANEW: Final = Action("Stop it and start with these")
 ACTIONS: Final[Mapping[Button, Action]] = {
     Button.RESTART: Action("Restart the web UI", "/restart"),
     Button.CONNECT: Action("Connect Google Drive", "/connect"),
-    Button.KEEP: KEEP,
-    Button.ANEW: ANEW,
     Button.STOP: Action("Stop everything", "/stop"),
     Button.GIVE_BACK: Action("Stop and give the machine back", "/stop", {"give_back": True}),
 }
@@ -56,7 +52,7 @@ def going_on(status: Snapshot) -> list[Action]:
 
 
 def answer_actions(status: Snapshot) -> list[Action]:
-    """The answers to what the notebook is asked."""
+    """The answers to what the notebook is asked, or by its own cell (question 0)."""
     path = f"/answers/{status.question}"
     return [Action(label, path, {"value": {"choice": choice}}) for label, choice in status.answers]
 

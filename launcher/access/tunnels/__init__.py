@@ -13,7 +13,7 @@ import requests
 
 from launcher.core.outside import limited
 
-SILENCE: Final = 20  # seconds without a byte
+FETCH_SILENCE: Final = 20  # seconds without a byte
 
 
 @dataclass(frozen=True)
@@ -52,6 +52,6 @@ class TunnelService:
 
 def fetched(url: str, most: int) -> bytes:
     """What is there. Raises `requests.RequestException`, and `Problem` for more than `most` bytes."""
-    with requests.get(url, timeout=SILENCE, stream=True) as response:
+    with requests.get(url, timeout=FETCH_SILENCE, stream=True) as response:
         response.raise_for_status()
         return b"".join(limited(response.iter_content(1 << 16), most))
