@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import Final
 
 PICTURES: Final = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".avif")
-FILMS: Final = (".mp4", ".webm")
+IN_THE_ZIP: Final = (*PICTURES, ".mp4", ".webm")
 NEWEST_SHOWN: Final = 12
 REMEMBERED: Final = 4 * NEWEST_SHOWN  # a page that was drawn a while ago still gets its pictures
 SIDE: Final = 320  # pixels, at most, of a small copy
 MOST_AS_IT_IS: Final = 4 << 20  # bytes of an image that is sent as it is in place of a small copy
+ZIP_PIECE: Final = 256 << 10  # bytes that are read at once for the zip
 MOST_PIXELS: Final = 64_000_000  # of an image of which a small copy is made: it takes four bytes for each
 
 
@@ -76,16 +77,29 @@ def small_copy(path: Path, name: str) -> bytes | None:
     return small.getvalue()
 
 
-def write_zip(folders: list[Path], pipe: int) -> None:
-    """Write every finished image below the folders into a pipe, as it is, until nobody reads any more: no second copy
-    on the disk.
-    """
-    with (
-        suppress(BrokenPipeError),
-        open(pipe, "wb") as out,
-        zipfile.ZipFile(out, "w", strict_timestamps=False) as zipped,
-    ):
-        for top in folders:
-            for path in finished_below(top, PICTURES + FILMS):
-                with suppress(FileNotFoundError):  # deleted meanwhile
-                    zipped.write(path, path.relative_to(top.parent))
+def zip_pieces(folders: Iterable[Path]) -> Iterator[bytes]:
+    """Every finished image below the folders as one zip, made while it is sent: no second copy on the disk."""
+    images = ((path, path.relative_to(top.parent)) for top in folders for path in finished_below(top, IN_THE_ZIP))
+    out = Outgoing()
+    with zipfile.ZipFile(out, "w") as zipped:
+        for path, name in images:
+            with suppress(FileNotFoundError), path.open("rb") as file:  # else it was deleted meanwhile
+                entry = zipfile.ZipInfo.from_file(path, name, strict_timestamps=False)
+                with zipped.open(entry, "w") as copy:
+                    while piece := file.read(ZIP_PIECE):
+                        copy.write(piece)
+                        yield out.take()
+    yield out.take()
+
+
+class Outgoing(io.BytesIO):
+    """Holds what was written until it is taken; `zipfile` goes by that it has no place to go back to."""
+
+    def tell(self) -> int:
+        raise OSError
+
+    def take(self) -> bytes:
+        taken = self.getvalue()
+        self.seek(0)
+        self.truncate()
+        return taken

@@ -20,7 +20,7 @@ from aiohttp import web, web_response
 
 from launcher.access.auth import Login, is_cross_site, is_own_page, is_program, site_of
 from launcher.access.connections import Connection, Server, ShortLog
-from launcher.access.images import MOST_AS_IT_IS, NewestImages, small_copy, write_zip
+from launcher.access.images import MOST_AS_IT_IS, NewestImages, small_copy, zip_pieces
 from launcher.access.pages import OWN_PAGES, PAGE_HEADERS, login_page, status_page, ticket_page
 from launcher.access.service_api import ServiceApi
 from launcher.access.upstream import NotReady, Upstream, is_api
@@ -28,7 +28,6 @@ from launcher.core.process import PACKAGE
 from launcher.core.session import Session, read_object
 from launcher.ui.style import STYLE
 
-ZIP_PIECE: Final = 1 << 16  # bytes; what a pipe holds
 ACCEPTED_AT_ONCE: Final = 1  # connections a round of the event loop: whoever is logged in comes between any two
 WAITING_TO_BE_ACCEPTED: Final = 1024
 ROBOTS: Final = "User-agent: *\nDisallow: /\n"
@@ -190,12 +189,9 @@ class AuthProxy:
         response = web.StreamResponse(headers=headers | {"Content-Type": "application/zip"})
         await response.prepare(request)
         if request.method == "GET":
-            end, begin = os.pipe()
-            writing = asyncio.create_task(asyncio.to_thread(write_zip, self.image_folders, begin))
-            with open(end, "rb", buffering=0) as pipe:
-                while piece := await asyncio.to_thread(pipe.read, ZIP_PIECE):
-                    await response.write(piece)
-            await writing  # what it raises breaks the connection: the visitor must see that the zip is not whole
+            pieces = zip_pieces(self.image_folders)  # what it raises breaks the connection: it is seen to be not whole
+            while piece := await asyncio.to_thread(next, pieces, b""):
+                await response.write(piece)
         await response.write_eof()
         return response
 
