@@ -15,7 +15,7 @@ import threading
 import time
 import zipfile
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -750,6 +750,18 @@ def test_all_images_can_be_downloaded_as_one_zip(door: OpenDoor, tmp_path: Path)
         assert {entry.compress_type for entry in archive.infolist()} == {zipfile.ZIP_STORED}
         assert archive.read("outputs/2026-11-25/1.png") == (images / "2026-11-25" / "1.png").read_bytes()
     assert "Download my images" in requests.get(f"{door.url}/oneclick/", headers=door.cookie, timeout=10).text
+
+
+@pytest.mark.own_door
+def test_many_who_download_all_images_and_do_not_read_on_keep_nobody_waiting(door: OpenDoor, tmp_path: Path) -> None:
+    (tmp_path / "outputs").mkdir()
+    (tmp_path / "outputs" / "0.png").write_bytes(bytes(20 << 20))
+    door.lead_to(images=[str(tmp_path / "outputs")])
+    with ExitStack() as open_downloads:
+        for _ in range(min(32, (os.cpu_count() or 1) + 4) + 1):  # the threads that asyncio has, and one more
+            answer = requests.get(f"{door.url}/oneclick/images.zip", headers=door.cookie, stream=True, timeout=10)
+            open_downloads.enter_context(answer)
+        assert requests.get(f"{door.url}/oneclick/", headers=door.cookie, timeout=10).status_code == 200
 
 
 @pytest.mark.own_door
