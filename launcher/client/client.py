@@ -10,9 +10,8 @@ from dataclasses import replace
 from typing import Any, Final
 
 from launcher.client.connect import ask, connect, service_version
-from launcher.client.dialogs import DIALOGS
+from launcher.client.dialogs import DIALOGS, first_cells_values
 from launcher.client.kernel import cells_that_wait, ended_by_stop, kernel_pump, somebody_answers, waits_for_cells
-from launcher.colab.notebook import first_cells_values
 from launcher.core.child_environment import kernels_variables
 from launcher.core.process import PACKAGE
 from launcher.core.session import Session

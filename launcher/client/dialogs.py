@@ -1,8 +1,8 @@
-"""What only a person at the notebook can answer, in the kernel's main thread; ■ ends it with `KeyboardInterrupt`.
-
-Each dialog takes plain data and gives plain data, for it is asked through a socket.
+"""What only the notebook's page and the person at it can answer, in the kernel's main thread; ■ ends it with
+`KeyboardInterrupt`. Each dialog takes plain data and gives plain data, for it is asked through a socket.
 """
 
+import ast
 import getpass
 import importlib
 import os
@@ -10,6 +10,9 @@ import time
 from collections.abc import Callable
 from typing import Any, Final
 
+from launcher.core.fields import DEFAULTS
+
+PAGE_PATIENCE: Final = 5  # seconds
 COLABS_LINK_PATIENCE: Final = 15  # seconds
 # Why Colab gives no secret (google.colab/userdata.py) -> what to say; nothing where there is none, as most have none.
 NO_SECRET: Final = {
@@ -84,6 +87,38 @@ def proxy(port: int) -> dict[str, Any]:
     except Exception as error:  # a MessageError with the page's words, mostly
         return {"url": "", "error": f"{type(error).__name__}: {error}"[:300]}
     return {"url": str(link or "")}
+
+
+def first_cells_values() -> dict[str, Any]:
+    """The values of the first cell's form as they stand in the page; {} where nobody says."""
+    try:  # google.colab has no public way to it
+        message: Any = importlib.import_module("google.colab._message")
+        cells = message.blocking_request("get_ipynb", timeout_sec=PAGE_PATIENCE)["ipynb"]["cells"]
+        sources = ["".join(cell.get("source", "")) for cell in cells if cell.get("cell_type") == "code"]
+    except ModuleNotFoundError:  # no Colab
+        return {}
+    except Exception as error:  # Colab's errors share no base class, and an answer may have any shape
+        print(
+            f"Colab did not say what is in the fields of the first cell ({type(error).__name__}), so those of the last "
+            "launch, or the usual ones, are used."
+        )
+        return {}
+    first = next((text for text in sources if 'await oneclick("launch"' in text), "")
+    return values_in(first.partition("async def oneclick")[0])
+
+
+def values_in(form: str) -> dict[str, Any]:
+    """The fields' values in the text of a form; without those that are none of ours."""
+    try:
+        nodes = ast.parse(form).body
+    except SyntaxError:
+        return {}
+    return {
+        node.targets[0].id: node.value.value
+        for node in nodes
+        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant)
+        if isinstance(node.targets[0], ast.Name) and node.targets[0].id in DEFAULTS
+    }
 
 
 DIALOGS: Final[dict[str, Callable[..., dict[str, Any]]]] = {"mount": mount, "token": token, "proxy": proxy}
