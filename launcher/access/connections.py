@@ -3,9 +3,9 @@
 A connection counts as unauthenticated until a request on it showed a login. All bounds are on bytes and seconds of one
 connection, and on the number of all; nothing is remembered about who or where anybody is.
 
-Tunnels end HTTP themselves and connect here once the head of a request is whole (frp pkg/util/vhost/http.go: Go's
-`ReverseProxy`). So what has no head, or a broken one, comes from this machine only, and bodies without an end, and
-floods, from everywhere.
+frpc passes on every byte, but the servers before it read HTTP themselves and come here once a head is whole (Go's
+`ReverseProxy`: frp's pkg/util/vhost/http.go). So silent sockets, slow or broken heads and pipelines come from this
+machine only; floods and bodies without an end come from everywhere.
 """
 
 import asyncio
