@@ -56,7 +56,7 @@ class Connection(web.RequestHandler):
         super().__init__(
             server,
             loop=asyncio.get_running_loop(),
-            access_log=None,
+            access_log=None,  # type: ignore[arg-type]
             auto_decompress=False,  # unpacking a stranger's zeros would keep everybody waiting
             keepalive_timeout=KEEP_ALIVE,
             lingering_time=1.0,

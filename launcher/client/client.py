@@ -126,7 +126,8 @@ class Client:
 
     async def _ask_for_it(self, answer: str = "") -> None:
         """Ask the service; `answer`: what the person wants where that conflicts with what runs."""
-        method, path, body = "POST", "/add", {"do": self.do, "fields": self.fields, "choices": self._first_cell}
+        body: dict[str, Any] = {"do": self.do, "fields": self.fields, "choices": self._first_cell}
+        method, path = "POST", "/add"
         if answer == KEEP:
             method, path, body = "GET", "/status", {}
         elif self.do == "launch":

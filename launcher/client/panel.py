@@ -14,7 +14,6 @@ from launcher.ui.actions import (
     STAY,
     WHAT_TO_ADD,
     Action,
-    add_action,
     answer_actions,
     ending,
     going_on,
@@ -128,4 +127,4 @@ class WidgetPanel:
         """It is emptied first: what is pasted may hold a token, and a widget's value can be saved with the notebook."""
         text, self._text.value = self._text.value.strip(), ""
         if text:
-            self._press(add_action(text))
+            self._press(Action("Add", "/add", {"what": text}))

@@ -2,12 +2,13 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any, Final
 
 import ipywidgets as widgets
 
 from launcher.core.fields import Field
-from launcher.ui.actions import FORGET, Action, about_field, choose_action, may_change, shown_choices
+from launcher.ui.actions import FORGET, Action, about_field, may_change, shown_choices
 from launcher.ui.html import part, sentence_html
 
 CONFIRMED: Final = "Stop now"
@@ -41,7 +42,7 @@ class ButtonRow:
         self._offered = {f"{one.label} {one.body}": one for one in offered}
         for key, action in self._offered.items():
             if key not in self._made:
-                self._made[key] = new_button(action.label, "plain", lambda key=key: self._pressed(key))
+                self._made[key] = new_button(action.label, "plain", partial(self._pressed, key))
         for key, button in self._made.items():
             button.disabled = key not in self._offered
         shown = [button for key, button in self._made.items() if self._stay or key in self._offered]
@@ -126,7 +127,7 @@ class ChoiceInputs:
     def _apply(self) -> None:
         changed = {one.name: box.value for one, box in self._inputs.items() if box.value != self._shown[one]}
         if changed:
-            self._press(choose_action(changed))
+            self._press(Action("Apply", "/choices", {"choices": changed}))
 
 
 def new_input(field: Field) -> Any:

@@ -28,22 +28,13 @@ ACTIONS: Final[Mapping[Button, Action]] = {
 ENDING: Final = (Button.STOP, Button.GIVE_BACK)  # they stand apart from the others
 STAY: Final = Action("Keep it 30 minutes longer", "/extend", {"minutes": 30})
 FORGET: Final = Action("Forget my choices", "/choices", {"forget": True})
-USUAL: Final = "the usual extensions"
-ADD_USUAL: Final = Action("The usual extensions", "/add", {"what": USUAL})
+ADD_USUAL: Final = Action("The usual extensions", "/add", {"what": "the usual extensions"})
 WHAT_TO_ADD: Final = "Add a model, ControlNet or an extension"
 HOW_TO_ADD: Final = "A name, a link, or a path on your Drive; several on lines of their own"
 EFFECT_NOW: Final = "Takes effect at once."
 EFFECT_LATER: Final = "Takes effect at the next restart."
 IN_THE_FORM: Final = "Belongs to what runs: to change it, press ▶ with another one."
 IN_THE_NOTEBOOK: Final = "Can be changed in the notebook only."
-
-
-def add_action(text: str) -> Action:
-    return Action("Add", "/add", {"what": text})
-
-
-def choose_action(choices: Mapping[str, Any]) -> Action:
-    return Action("Apply", "/choices", {"choices": choices})
 
 
 def going_on(status: Snapshot) -> list[Action]:
