@@ -48,7 +48,6 @@ class Login:
 
     @classmethod
     def of_this_launch(cls, path: Path) -> "Login":
-        """The login in the file, or a new one that is then written there."""
         try:
             return cls(**read_object(path))
         except TypeError:  # there is none, or something else is in the file

@@ -56,7 +56,6 @@ class PublicLink:
         return Login.of_this_launch(self.session.login)
 
     def fresh_link(self) -> str:
-        """A link that opens the web UI logged in, once."""
         return f"{self.url}{OWN_PAGES}enter/{self.login.new_ticket()}"
 
     def open(self, goes_on: bool, step: Step) -> str:
@@ -72,7 +71,7 @@ class PublicLink:
         return answers(proxy_url(self._private_port) if self._private_port else self.url, LIVING_PATIENCE)
 
     def open_again(self, step: Step) -> str:
-        """Open the link anew, with the same password. Raises `Problem`."""
+        """With the same password. Raises `Problem`."""
         port = self._open_proxy(goes_on=True)
         if not answers(proxy_url(port), self.proxy_answers_within):  # it hangs, or is just ending
             end_process(self.session.proxy.pid_file, self.proxy_answers_within)

@@ -54,9 +54,7 @@ PAGE_HEADERS: Final[dict[str, str]] = {
 
 
 def page(title: str, body: str, head: str = "", after: str = "", kind: str = "") -> str:
-    """A page: `after` comes behind its `<main>`, whose parts it may draw anew. Its icon is empty: a browser that asked
-    the web UI for one would count as somebody who uses it.
-    """
+    """`after` comes behind `<main>`. The icon is empty: to ask the web UI for one would count as a use of it."""
     return (
         '<!doctype html><html lang="en" dir="ltr"><head><meta charset="utf-8"><meta name="robots" content="noindex">'
         f'<meta name="viewport" content="width=device-width,initial-scale=1">{head}<title>{title}</title>'
@@ -92,9 +90,7 @@ def ticket_page(*, by_itself: bool) -> str:
 
 
 def status_page(status: Snapshot | None, images: Sequence[tuple[str, str]] | None = None) -> str:
-    """What runs, its steps, and what may be asked of the launcher. `images`: the newest, each an id and a name; None on
-    the page that stands in for the web UI, which only leads to the launcher's own.
-    """
+    """`images`: the newest, each an id and a name; None on the page that stands in for the web UI and leads to ours."""
     state, status = (status.state, status) if status else ("unknown", Snapshot("The launcher does not answer yet"))
     ready, part, said = state == State.READY, parts_of(status, time.time()), html.escape(live_text(status))
     hint = HINTS.get(state, "It is being started.")

@@ -25,14 +25,11 @@ TRIES_AT_A_TOKEN: Final = 5  # answers that were none: a late reply to Colab's o
 
 
 def mount(mountpoint: str) -> dict[str, Any]:
-    """Mount Google Drive, which asks for permission; {} or {"error": text, "types": names, "seconds": float}.
-
-    Any exception can come out of `drive.mount`, pexpect's too (googlecolab/colabtools#5964).
-    """
+    """Mount Google Drive, which asks for permission; {} or {"error": text, "types": names, "seconds": float}."""
     began = time.monotonic()
     try:
         importlib.import_module("google.colab.drive").mount(mountpoint)
-    except Exception as error:
+    except Exception as error:  # pexpect's, too (googlecolab/colabtools#5964)
         types = [kind.__name__ for kind in type(error).__mro__]
         return {"error": str(error)[:1000], "types": types, "seconds": time.monotonic() - began}
     return {}
@@ -45,15 +42,12 @@ def token(name: str, reason: str) -> dict[str, Any]:
 
 
 def secret(name: str) -> str:
-    """One of Colab's secrets; "" where there is none, or none for this notebook, or nobody answered.
-
-    Colab's exceptions share no base class (google.colab/userdata.py): whichever comes, the person is asked.
-    """
+    """One of Colab's secrets; "" where there is none, or none for this notebook, or nobody answered."""
     try:
         value = importlib.import_module("google.colab.userdata").get(name)
     except ModuleNotFoundError:  # no Colab
         return ""
-    except Exception as error:
+    except Exception as error:  # Colab's share no base class (google.colab/userdata.py)
         kind = type(error).__name__
         told = NO_SECRET.get(kind, f"Colab's secrets could not be read ({kind}).").format(name=name)
         if told:

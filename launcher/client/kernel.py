@@ -10,7 +10,6 @@ TURNS: Final = 3  # of the event loop, from ■ until the cell is told: ipykerne
 
 
 def running_kernel() -> Any:
-    """The kernel this runs in, or None outside of one."""
     from IPython.core.getipython import get_ipython
 
     return getattr(get_ipython(), "kernel", None)

@@ -99,7 +99,6 @@ class WidgetPanel:
         self._box.children = (*shown, part["report"])
 
     def _beside(self, status: Snapshot, now: float, closed: bool) -> list[Any]:
-        """The steps in one line, the box to add things, and the jobs, the newest first."""
         self._steps.draw(steps_line(status), opened=are_steps_open(status))
         self._chosen.draw("Choices", opened=False)
         self._chosen.box.layout.display = None if status.choices else "none"
@@ -111,7 +110,6 @@ class WidgetPanel:
         return shown
 
     def _part(self, name: str, text: str) -> Any:
-        """The widget of that name, which shows that now."""
         if name not in self._parts:
             self._parts[name] = html_widget()
         self._parts[name].value = text

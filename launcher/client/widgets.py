@@ -27,9 +27,7 @@ def new_button(label: str, kind: str, pressed: Callable[[], None]) -> Any:
 
 
 class ButtonRow:
-    """Buttons, made as they are offered. One that is not offered any more is greyed out, so that the others stay where
-    they are, or where it does not `stay`, gone. What wants to be confirmed is asked below them.
-    """
+    """Buttons, made as they are offered. What is not offered any more is gone, or grey where others shall `stay`."""
 
     def __init__(self, press: Press, *, stay: bool = False) -> None:
         self._press, self._stay = press, stay
@@ -87,9 +85,7 @@ class Fold:
 
 
 class ChoiceInputs:
-    """The choices of what runs. Nothing begins by a change of a value, which comes as soon as a field is left: only by
-    the button.
-    """
+    """The choices of what runs. Nothing begins by a change of a value, which comes as soon as a field is left."""
 
     def __init__(self, press: Press) -> None:
         self._press = press
@@ -131,7 +127,6 @@ class ChoiceInputs:
 
 
 def new_input(field: Field) -> Any:
-    """One without a value yet."""
     common = {"description": field.name.replace("_", " "), "layout": {"width": "auto"}}
     if field.choices:
         kind = widgets.Combobox if field.free else widgets.Dropdown

@@ -26,8 +26,6 @@ NO_DEVICES: Final = 6  # nvidia-smi's exit code where there is a driver and no c
 
 @dataclass(frozen=True)
 class Machine:
-    """What this runtime is and has."""
-
     colab: bool
     base: Path  # /content in Colab, ONECLICK_HOME elsewhere
     gpu: str  # the card's name, "" where there is none, or none was found yet
@@ -53,7 +51,6 @@ class Machine:
 
     @property
     def described(self) -> str:
-        """What it is, for a report."""
         card = f"{self.gpu}, {self.card_memory / GB:.0f} GB" if self.gpu else "no graphics card"
         return f"{'Google Colab' if self.colab else 'another Jupyter'}, {card}, {self.memory / GB:.0f} GB of RAM"
 

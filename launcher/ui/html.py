@@ -162,14 +162,12 @@ def foot_text(status: Snapshot, closed: bool) -> str:
 
 
 def action_html(action: Action, name: str) -> str:
-    """A button, as a form by this name."""
     data = {"path": action.path, "method": action.method, "body": json.dumps(action.body), "confirm": action.confirm}
     attributes = "".join(f' data-{key}="{html.escape(value)}"' for key, value in data.items())
     return f'<form id="{name}"{attributes}><button>{html.escape(action.label)}</button></form>'
 
 
 def choices_form(choices: Mapping[str, Any]) -> str:
-    """The choices; what was changed in it is sent."""
     rows = "".join(choice_html(field, value) for field, value in shown_choices(choices).items())
     apply = '<div class="first"><button>Apply</button></div>'
     asks = 'data-path="/choices" data-method="POST" data-body="{}" data-into="choices"'
