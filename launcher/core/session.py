@@ -46,16 +46,16 @@ class Session:
     def __init__(self, place: Path) -> None:
         self.place = place
         self.webui = Part(place, "webui")  # A1111: said is {"port", "arguments"}, noted when it is started
-        self.door = Part(place, "door")  # said is {"port", "package"}, written by itself once it listens
+        self.proxy = Part(place, "door")  # its name since 1.0; said is {"port", "package"}, by itself once it listens
         self.tunnel = Part(place, "tunnel")  # said is {"url", "port", "kind"}, once there is a link
         self.service = Part(place, "service")  # said is {"version", "pid", "created"}, by itself
         self.notebook_socket = place / "launcher.sock"  # where notebooks ask the service
-        self.page_socket = place / "page.sock"  # where the door asks it: less may be asked for there
+        self.page_socket = place / "page.sock"  # where the proxy asks it: less may be asked for there
         self.lock = place / "keeper.lock"  # its holder is the one service; 1.2.0's keeper takes it, too
         self.keeper = Part(place, "keeper")  # the owner of before, up to 1.2.0
-        self.login = place / "login.json"  # user, password and secrets of the door (`access.login`)
+        self.login = place / "login.json"  # user, password and secrets of the proxy (`access.auth`)
         self.tunnel_token = place / "tunnel.token"  # gradio's share token: the same token gives the same link again
-        self.forward = place / "forward.json"  # {"port", "api", "images"}: where the door may lead to, by the service
+        self.forward = place / "forward.json"  # {"port", "api", "images"}: where the proxy may lead to, by the service
         self.log = place / "launcher.log"  # tracebacks of what went wrong
         self.launch_file = place / "launch.json"  # {"settings", "variables", "version"} of the launch that runs
 
@@ -64,7 +64,7 @@ class Session:
         self.place.chmod(0o700)
 
     def lead_to(self, **changed: Any) -> None:
-        """Tell the door where visitors may be led from now on (`forward`); a port of 0 means nowhere."""
+        """Tell the proxy where visitors may be led from now on (`forward`); a port of 0 means nowhere."""
         write_object(self.forward, read_object(self.forward) | changed)
 
 

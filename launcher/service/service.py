@@ -284,8 +284,8 @@ class Service:
         state, launch = self.status.now.state, self.launch
         kept: object = state in UNDERWAY
         if launch and state == State.FAILED:
-            door = running_pid(self.session.door.pid_file)
-            kept = door or launch.settings.give_back_after or launch.sync.waiting
+            proxy = running_pid(self.session.proxy.pid_file)
+            kept = proxy or launch.settings.give_back_after or launch.sync.waiting
         return bool(self._at_work() or len(self.faces) or kept)
 
     def finish(self) -> None:

@@ -15,7 +15,6 @@ PARSE_THEMSELVES = {
     "core/session.py": "what our own service answers on its socket",
     "access/service_api.py": "the same, for the door",
     "service/server.py": "a request on that socket, bounded before it is read",
-    "access/tunnels/gradio.py": "gradio's list of servers, which is compared with what one looks like",
     "models/identify.py": "what a child of ours prints; a header of weights, bounded before it is read",
     "python/inspection.py": "what a child of ours prints",
     "webui/process.py": "what A1111 on this machine answers",

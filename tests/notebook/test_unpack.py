@@ -196,7 +196,7 @@ ERRORS = {
     "ui": "from launcher.ui.text import in_bytes; in_bytes('x')",
     "source": "from launcher.source.git import last_words; last_words(None)",
     "webui": "from launcher.webui.arguments import argument_names; argument_names(1)",
-    "colab": "from launcher.colab.notebook import values_in; values_in(1)",
+    "colab": "from launcher.colab.machine import release_machine; release_machine(1)",
     "python": "from launcher.python.lock import packages_for; packages_for(1)",
     "drive": "from launcher.drive.mount import mount_problem; mount_problem('x', [], 0.0)",
     "access": "from launcher.access.pages import status_page; status_page(1)",

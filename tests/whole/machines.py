@@ -20,8 +20,7 @@ from typing import Any
 import pytest
 from huggingface_hub.constants import HF_HOME
 
-from launcher.access.link import PublicLink
-from launcher.access.tunnels.tunnel import Tunnel
+from launcher.access.link import PublicLink, Tunnel
 from launcher.colab.machine import Machine
 from launcher.core import tools
 from launcher.core.fields import NO_LINK, Settings
