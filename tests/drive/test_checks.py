@@ -17,8 +17,7 @@ from launcher.drive.sync import Sync
 from launcher.models.checksums import CHECKSUMS_FILE, known_checksum, note_checksum, parsed_known
 from launcher.source.versions import VERSIONS, Versions
 from launcher.webui.outputs import OutputFolders
-from launcher.webui.settings_files import check_page_settings, check_settings_file, read_settings
-from launcher.webui.text_files import check_texts
+from launcher.webui.settings_files import check_page_settings, check_settings_file, check_texts, read_settings
 
 MODEL = "huggingface/hub/models--openai--clip-vit-large-patch14"
 SNAPSHOT = f"{MODEL}/snapshots/{'a' * 40}"

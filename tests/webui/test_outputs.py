@@ -14,7 +14,7 @@ from launcher.webui.settings_files import (
     blame_page_settings,
     check_page_settings,
     check_settings_file,
-    own_settings,
+    declared_settings,
     read_settings,
 )
 
@@ -210,11 +210,11 @@ def test_what_a1111_fetches_into_its_own_folder_is_kept_and_found_again_on_a_new
 
 
 def test_the_settings_are_found_in_a1111s_own_list(person: Person) -> None:
-    found = own_settings(person.folder.code)
-    assert found["outdir_save"] is str
-    assert found["img_max_size_mp"] is int
+    found = declared_settings(person.folder.code)
+    assert isinstance("pictures", found["outdir_save"]) and not isinstance(3, found["outdir_save"])
+    assert isinstance(1.5, found["img_max_size_mp"]) and not isinstance("1.5", found["img_max_size_mp"])
     (person.folder.code / "modules" / "shared_options.py").write_text("this is no Python (")
-    assert own_settings(person.folder.code) == {}
+    assert declared_settings(person.folder.code) == {}
     person.sets(outdir_new_kind="pictures")
     person.outputs.prepare()
     person.paints(setting="outdir_new_kind")
