@@ -101,7 +101,7 @@ class Launch:
         models_kept = self.settings.models_on_drive or not self.machine.mountpoint
         self.folder = Folder(kept, self.machine.disk, models_kept, self.machine.drive)
         self.webui = WebUI(self.folder)
-        self.outputs = OutputFolders(self.folder.code, self.folder.data, kept, self.status.notice)
+        self.outputs = OutputFolders(self.folder, self.status.notice)
         self.sync = Sync(
             self.folder.data,
             kept,

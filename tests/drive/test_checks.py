@@ -185,9 +185,10 @@ def test_with_one_damaged_list_the_interrogator_fetches_all_its_lists_anew(perso
     (person.drive / "interrogate/artists.txt").write_bytes(b"")
     person.sync.restore()
     assert not (person.sync.data / "interrogate").exists(), "A1111 fetches lists only where there is no folder"
-    code = tmp_path / "code"
-    code.mkdir()
-    outputs = OutputFolders(code, person.sync.data, person.drive, person.said.append)
+    folder = Folder(person.drive, tmp_path / "new", my_drive=person.drive.parent)
+    folder.data, code = person.sync.data, folder.code
+    code.mkdir(parents=True)
+    outputs = OutputFolders(folder, person.said.append)
     person.sync.elsewhere = outputs.elsewhere
     outputs.prepare()
     (code / "interrogate").mkdir()

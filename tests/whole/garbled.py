@@ -72,7 +72,7 @@ class Person:
         self.heard = Heard()
         self.folder = Folder(drive.mydrive / name / "stable-diffusion-webui", machine)
         self.folder.prepare()
-        self.outputs = OutputFolders(self.folder.code, self.folder.data, self.folder.kept, self.heard.notice)
+        self.outputs = OutputFolders(self.folder, self.heard.notice)
         self.sync = Sync(
             self.folder.data,
             self.folder.kept,
