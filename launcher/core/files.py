@@ -5,6 +5,7 @@ import hashlib
 import itertools
 import os
 import shutil
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -58,3 +59,13 @@ def copy_whole(
         with suppress(OSError):  # the disk is away, and with it the half copy; on Drive the next start sweeps it up
             part.unlink(missing_ok=True)
         raise
+
+
+def can_be_written(folder: Path) -> bool:
+    """True if one could make the folder and write there; nothing but the folder is left behind."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            return True
+    except OSError:
+        return False

@@ -18,8 +18,8 @@ from launcher.core.process import CommandError, run
 from launcher.core.session import read_object, write_object
 from launcher.core.status import Step
 from launcher.extensions.extension import Extension, switched_off
+from launcher.python.environment import moved_packages, put_packages_back
 from launcher.python.lock import CONSTRAINTS
-from launcher.python.repair import moved_packages, put_packages_back
 from launcher.python.uv import webui_environment
 from launcher.source.git import restore_missing
 

@@ -92,7 +92,7 @@ class Launch:
         self.folder = Folder(kept, self.machine.disk, models_kept, self.machine.drive)
         self.webui = WebUI(self.folder)
         data, say = self.folder.data, self.status.notice
-        self.outputs = OutputFolders(self.folder.code, data, kept, say)
+        self.outputs = OutputFolders(self.folder, say)
         self.sync = Sync(
             data, kept, lambda line: self.status.show(kept=line), say=say, elsewhere=self.outputs.elsewhere
         )

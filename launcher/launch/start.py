@@ -38,9 +38,9 @@ from launcher.webui.settings_files import (
     blame_page_settings,
     check_page_settings,
     check_settings_file,
+    check_texts,
     read_settings,
 )
-from launcher.webui.text_files import check_texts
 
 EXTENSIONS_CHANGED: Final = "extensions changed"  # what the notice is about that a restart makes untrue
 # Arguments with which A1111 loads no extension of a person.

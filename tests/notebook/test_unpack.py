@@ -195,7 +195,7 @@ ERRORS = {
     "models": "from launcher.models.pasted import safe_name; safe_name(1)",
     "ui": "from launcher.ui.text import in_bytes; in_bytes('x')",
     "source": "from launcher.source.git import last_words; last_words(None)",
-    "webui": "from launcher.webui.arguments import argument_names; argument_names(1)",
+    "webui": "from launcher.webui.explain import explain; explain(1, 2, 3)",
     "colab": "from launcher.colab.machine import release_machine; release_machine(1)",
     "python": "from launcher.python.lock import packages_for; packages_for(1)",
     "drive": "from launcher.drive.mount import mount_problem; mount_problem('x', [], 0.0)",
