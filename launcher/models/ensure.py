@@ -11,11 +11,10 @@ from launcher.core.problem import Problem
 from launcher.models import fetch
 from launcher.models.catalog import CHECKPOINTS_FOLDER, HubFile, Model, model_named
 from launcher.models.companions import have_companions
-from launcher.models.http import read_range, until_stopped
 from launcher.models.identify import OLD_ENDINGS, fault_of, identify_beginning
-from launcher.models.kinds import KIND_ENDINGS, Format, ModelFile
-from launcher.models.names import listed_name, same_to_the_web_ui, telling_name
-from launcher.models.owners import EXTENSION_KINDS, place_for
+from launcher.models.kinds import Format, ModelFile
+from launcher.models.names import same_to_the_web_ui, telling_name
+from launcher.models.owners import place_for
 from launcher.models.pasted import one_link, safe_name
 from launcher.models.remote import Remote
 from launcher.models.sources import resolve_link
@@ -98,34 +97,14 @@ def ensure_linked_model(
         step.notice(f"{problem.what} The file is already there and is used as it is.")
         return there
     asked = replace(found, name=chosen_name(telling_name(found.name, found.title), name))
-    if same := there_already(fetcher, asked, found.kind or kind):
-        step.say(f"{same.name} is ready")
-        fetcher.used.append(same)
-        return same.name
-    remote = until_stopped(step.stop, partial(decided, fetcher, asked, kind, required))
+    remote = decided(fetcher, asked, kind, required)
     if remote.kind:
         path = file_of_kind(fetcher, remote, required)
     else:
         path = fetch.fetch_remote(fetcher, remote, place_for(fetcher.folder, "checkpoint"), free=not required)
     if place_for(fetcher.folder, "checkpoint") in path.parents:
         have_companions(fetcher, path, remote)
-    owner = next((one for kind, one in EXTENSION_KINDS.items() if path.parent == place_for(fetcher.folder, kind)), None)
-    if owner:
-        step.notice(
-            f"{path.name} is where {owner.name} looks for it: press **Restart the web UI**, and choose it there."
-        )
     return path.name
-
-
-def there_already(fetcher: fetch.Fetcher, remote: Remote, kind: str) -> Path | None:
-    """The same file where it belongs; of a kind that nobody knows yet, where it may belong."""
-    for one in (kind,) if kind else KIND_ENDINGS:
-        for ending in dict.fromkeys((Path(remote.name).suffix, *KIND_ENDINGS.get(one, ()))):
-            path = place_for(fetcher.folder, one) / f"{Path(remote.name).stem}{ending}"
-            same = partial(fetch.same_as_remote, fetcher, path, remote)
-            if path.exists() and not fault_of(path) and until_stopped(fetcher.step.stop, same):
-                return path
-    return None
 
 
 def file_of_kind(fetcher: fetch.Fetcher, remote: Remote, required: bool) -> Path:
@@ -135,7 +114,7 @@ def file_of_kind(fetcher: fetch.Fetcher, remote: Remote, required: bool) -> Path
         target = same_to_the_web_ui(fetcher.folder, name, remote.kind) or folder / name
         if not fetch.sound_or_set_aside(fetcher, target):
             return fetch.fetch_remote(fetcher, replace(remote, name=name), folder, free=not required)
-        if until_stopped(step.stop, partial(fetch.same_as_remote, fetcher, target, remote)):
+        if fetch.same_as_remote(fetcher, target, remote):
             step.say(f"{target.name} is ready")
             return target
         where = target.relative_to(folder).as_posix() if folder in target.parents else target.name
@@ -168,16 +147,16 @@ def decided(fetcher: fetch.Fetcher, remote: Remote, kind: str, required: bool) -
 
     What an old file is tells only all of it: it may have no kind yet. Raises `Problem` for what is no use.
     """
-    seen = identify_beginning(partial(read_range, remote), remote.size) if remote.size else None
+    seen = identify_beginning(partial(fetch.read_part, fetcher, remote), remote.size) if remote.size else None
     if not seen or seen.format is Format.OTHER:  # nobody knows; or its server gives no part of it
         if not (remote.kind or kind):
             return remote
         is_new = remote.name.lower().endswith(".safetensors")
         seen = ModelFile(Format.SAFETENSORS if is_new else Format.OLD, remote.kind or kind)
     taken_for = fetch.settled_kind(fetcher, remote.name, seen, kind or remote.kind, free=not required)
-    if seen.format is Format.OLD:
-        return replace(remote, name=listed_name(remote.name, taken_for), kind=taken_for)
-    return replace(remote, name=fetch.suited_name(remote.name, seen.format, taken_for), kind=taken_for)
+    is_packed = remote.name.lower().endswith(".zip")
+    name = remote.name if is_packed else fetch.suited_name(remote.name, seen.format, taken_for)
+    return replace(remote, name=name, kind=taken_for)
 
 
 def with_companions(fetcher: fetch.Fetcher, model: Model, path: Path) -> str:

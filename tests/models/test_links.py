@@ -20,7 +20,7 @@ from launcher.models.kinds import KIND_FOLDERS
 from launcher.models.pasted import safe_name
 from launcher.models.remote import Remote, TokenNeeded
 from launcher.models.sources.hugging_face import resolve_hub_file
-from tests.models.fetching import folder, hub, web
+from tests.models.fetching import fetcher, folder, hub, web
 from tests.models.old_files import SOUND, torch_zip
 from tests.world import safetensors
 from tests.world.heard import Heard
@@ -32,15 +32,8 @@ __all__ = ["folder", "hub", "web"]
 
 class Told:
     def __init__(self, folder: Folder, token: str = "") -> None:
-        self.asked: list[str] = []
-        self.heard = Heard()
+        self.fetcher, self.heard, self.asked = fetcher(folder, token)
         self.notices = self.heard.notices
-        self.token = token
-        self.fetcher = Fetcher(folder, "Google Drive", self.ask, self.heard)
-
-    def ask(self, name: str, reason: str) -> str:
-        self.asked.append(name)
-        return self.token
 
 
 FILE = HubFile("own/model", "model.safetensors")
