@@ -18,7 +18,7 @@ from launcher.launch.steps import STOPPED_NOTE, Failed
 from launcher.launch.stop import give_back_unused
 from launcher.models.checksums import sync_checksums
 from launcher.models.companions import complete_checkpoints
-from launcher.models.taken_over import broken_models
+from launcher.models.ensure import broken_models
 from launcher.python.bytecode import keep_bytecode
 from launcher.source.checkout import keep_edits_on_drive
 

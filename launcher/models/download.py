@@ -58,18 +58,18 @@ def download(
         for other in target.parent.glob(f"{escape(target.name)}.????????????{PART}"):
             if other != part or not remote.can_go_on:
                 other.unlink()
-        try:
-            with promised_room(part, remote, disks):
+        with promised_room(part, remote, disks):
+            try:
                 digest = fetch_checked(remote, part, step, disks)
-        except Refused:
-            raise
-        except Problem:
-            part.unlink(missing_ok=True)
-            raise
-        except requests.RequestException as error:
-            raise http.silence(remote, error) from http.harmless(error)
-        except OSError as error:
-            raise disk_problem(error, where, part, remote) from error
+            except Refused:
+                raise
+            except Problem:
+                part.unlink(missing_ok=True)
+                raise
+            except requests.RequestException as error:
+                raise http.silence(remote, error) from http.harmless(error)
+            except OSError as error:
+                raise disk_problem(error, where, part, remote) from error
         return receive(part, target), digest
 
 

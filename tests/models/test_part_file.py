@@ -235,6 +235,16 @@ def test_a_note_as_it_was_written_is_gone_on_with(unfinished: Unfinished) -> Non
     assert seen.seen[0] > 500_000, "it began anew"  # type: ignore[attr-defined]
 
 
+def test_what_has_come_stays_where_there_is_no_room_for_the_rest(
+    unfinished: Unfinished, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr("launcher.core.folder.free_bytes", lambda path: 0)
+        with pytest.raises(Problem, match="has only 0.0 GB free"):
+            unfinished.go_on()
+    assert {path: path.read_bytes() for path in unfinished.left} == unfinished.left
+
+
 def test_goes_on_where_it_stopped_is_said_only_where_it_does() -> None:
     known = Remote("https://example.com/x", "x.pt", 10, "a" * 64)
     unknown = Remote("https://example.com/x", "x.pt")

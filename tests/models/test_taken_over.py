@@ -3,7 +3,7 @@
 import itertools
 from pathlib import Path
 
-from launcher.models.taken_over import READ_AHEAD, read_ahead
+from launcher.models.ensure import READ_AHEAD, read_ahead
 from tests.world import safetensors
 
 
