@@ -104,6 +104,11 @@ def ensure_linked_model(
         step.notice(f"{problem.what} The file is already there and is used as it is.")
         return there
     asked = replace(found, name=chosen_name(telling_name(found.name, found.title), name))
+    same = place_for(fetcher.folder, found.kind or kind or "checkpoint") / asked.name
+    if found.sha256 and same.exists() and not fault_of(same) and fetch.same_as_remote(fetcher, same, asked):
+        step.say(f"{same.name} is ready")
+        fetcher.used.append(same)
+        return same.name
     remote = decided(fetcher, asked, kind, required)
     if remote.kind:
         path = file_of_kind(fetcher, remote, required)

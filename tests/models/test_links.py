@@ -326,6 +326,16 @@ def test_a_web_page_saved_as_a_model_is_set_aside_and_named(hub: Hub, folder: Fo
     assert broken.read_bytes() == (hub.root / "own/model/model.safetensors").read_bytes()
 
 
+def test_of_a_file_that_is_there_nothing_is_fetched_but_the_byte_that_the_question_is_for(
+    hub: Hub, folder: Folder
+) -> None:
+    link = "https://huggingface.co/own/model/blob/main/model.safetensors"
+    for most in (200_000, 1):
+        hub.log.clear()
+        assert ensure_linked_model(Told(folder).fetcher, link, "checkpoint", required=True) == "model.safetensors"
+        assert hub.sent() <= most
+
+
 def test_a_file_that_is_there_is_used_when_its_source_is_down(hub: Hub, folder: Folder) -> None:
     told = Told(folder)
     link = "https://huggingface.co/own/model/blob/main/model.safetensors"
