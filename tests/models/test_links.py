@@ -1,6 +1,7 @@
 """What a link means, and the four different refusals of the hub."""
 
 import contextlib
+import itertools
 import json
 import os
 import pickle
@@ -14,7 +15,7 @@ import pytest
 from launcher.core.folder import Folder
 from launcher.core.problem import Problem
 from launcher.models.catalog import HubFile, Model
-from launcher.models.ensure import ensure_checkpoint, ensure_linked_model, ensure_model
+from launcher.models.ensure import READ_AHEAD, ensure_checkpoint, ensure_linked_model, ensure_model, read_ahead
 from launcher.models.fetch import Fetcher, with_token
 from launcher.models.kinds import KIND_FOLDERS
 from launcher.models.pasted import safe_name
@@ -343,3 +344,10 @@ def test_a_file_that_is_there_is_used_when_its_source_is_down(hub: Hub, folder: 
     hub.fail["model.safetensors"] = (500, {}, b"")
     assert ensure_linked_model(told.fetcher, link, "checkpoint") == "model.safetensors"
     assert "is used as it is" in told.notices[0]
+
+
+def test_a_checkpoint_is_not_read_on_once_the_launch_is_over(tmp_path: Path) -> None:
+    (tmp_path / "mine.safetensors").write_bytes(safetensors(5 * READ_AHEAD))
+    asked = itertools.count(1)
+    read_ahead(tmp_path / "mine.safetensors", lambda: next(asked) > 3)
+    assert next(asked) - 1 in (3 + 5, 3 + 6), "three pieces, then one look for each of the six stretches"
