@@ -29,8 +29,7 @@ from launcher.launch.remember import may_be_kept, settings_of
 from launcher.launch.steps import STEPS, Failed
 from launcher.launch.stop import end_the_one_before
 from launcher.launch.watch import AFTER_FAILURE, begin_on_drive, do_afterwards, watch
-from launcher.models.ensure import ensure_checkpoint
-from launcher.models.taken_over import read_ahead
+from launcher.models.ensure import ensure_checkpoint, read_ahead
 from launcher.python.bytecode import put_bytecode, unpack_bytecode
 from launcher.python.environment import read_finished
 from launcher.python.lock import LOCKED_COMMIT, LOCKED_PACKAGES

@@ -19,8 +19,8 @@ from launcher.launch.stop import give_back_unused
 from launcher.models.catalog import CHECKPOINT_NAMES
 from launcher.models.checksums import sync_checksums
 from launcher.models.companions import complete_checkpoints
+from launcher.models.ensure import broken_models
 from launcher.models.remote import Offered
-from launcher.models.taken_over import broken_models
 from launcher.python.bytecode import keep_bytecode
 from launcher.source.checkout import keep_edits_on_drive
 from launcher.webui.running import Fault

@@ -102,7 +102,7 @@ def parsed_known(data: bytes, shape: type = dict, what: str = CHECKSUMS_FILE) ->
     """What the list holds that A1111 could have written: it lists no models where there is else. Raises `Damaged`."""
     known = parsed_json(unpacked(data, LARGEST_LIST, what), shape, what)
 
-    def is_entry(entry: object, name: str, kind: type) -> bool:
+    def is_entry(entry: Any, name: str, kind: type) -> bool:
         has_time = isinstance(entry, dict) and type(entry.get("mtime")) in (int, float)
         return has_time and isinstance(entry.get(name), kind)
 

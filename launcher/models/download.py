@@ -42,12 +42,10 @@ def download(
 ) -> tuple[Path, str]:
     """Fetch `remote` to `target`, which appears only when it is whole and verified; return its path and SHA-256.
 
-    The unfinished file knows which of its bytes are there, so any cut, in this session or an earlier one, costs a few
-    megabytes. `receive` gets the whole file and its target, inspects it, and gives it its name, perhaps another one.
-    `where` names the disk in messages ("Google Drive"); `own` is a private folder on the machine's own disk, where what
-    is written to Google Drive lies until it is uploaded, too (googlecolab/colabtools#659). Raises `Problem`, or
-    `Interrupted` within a moment of ■; what is fetched already is kept if the download can go on there, and was not
-    wrong.
+    The unfinished file knows which of its bytes are there, so any cut costs a few megabytes. `receive` inspects the
+    whole file and gives it its name, perhaps another one. `where` names the disk in messages; `own` is a private folder
+    on the machine's own disk, where what is written to Google Drive lies until it is uploaded (colabtools#659). Raises
+    `Problem`, or `Interrupted` within a moment of ■; what came is kept if it was not wrong and can be gone on with.
     """
     target.parent.mkdir(exist_ok=True)  # never with what is above it: see make_folder_below
     with only_writer(target, own, step) as waited:
@@ -60,18 +58,18 @@ def download(
         for other in target.parent.glob(f"{escape(target.name)}.????????????{PART}"):
             if other != part or not remote.can_go_on:
                 other.unlink()
-        try:
-            with promised_room(part, remote, disks):
+        with promised_room(part, remote, disks):
+            try:
                 digest = fetch_checked(remote, part, step, disks)
-        except Refused:
-            raise
-        except Problem:
-            part.unlink(missing_ok=True)
-            raise
-        except requests.RequestException as error:
-            raise http.silence(remote, error) from http.harmless(error)
-        except OSError as error:
-            raise disk_problem(error, where, part, remote) from error
+            except Refused:
+                raise
+            except Problem:
+                part.unlink(missing_ok=True)
+                raise
+            except requests.RequestException as error:
+                raise http.silence(remote, error) from http.harmless(error)
+            except OSError as error:
+                raise disk_problem(error, where, part, remote) from error
         return receive(part, target), digest
 
 

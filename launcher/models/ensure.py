@@ -1,27 +1,33 @@
-"""Making sure that the models that are wanted are in their folder: of the catalog, or behind a pasted link."""
+"""Making sure that the models that are wanted are in their folder: there already, of the catalog, or behind a link."""
 
 import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Final
 
 from launcher.core.files import copy_whole
-from launcher.core.folder import Folder
+from launcher.core.folder import Folder, leads_nowhere
 from launcher.core.problem import Problem
 from launcher.models import fetch
 from launcher.models.catalog import CHECKPOINTS_FOLDER, HubFile, Model, model_named
 from launcher.models.companions import have_companions
-from launcher.models.http import read_range, until_stopped
-from launcher.models.identify import OLD_ENDINGS, fault_of, identify_beginning
-from launcher.models.kinds import KIND_ENDINGS, Format, ModelFile
-from launcher.models.names import listed_name, same_to_the_web_ui, telling_name
-from launcher.models.owners import EXTENSION_KINDS, place_for
+from launcher.models.identify import OLD_ENDINGS, WEIGHTS, fault_of, identify, identify_beginning
+from launcher.models.kinds import Format, ModelFile, a_kind
+from launcher.models.names import same_to_the_web_ui, telling_name
+from launcher.models.owners import place_for
 from launcher.models.pasted import one_link, safe_name
 from launcher.models.remote import Remote
 from launcher.models.sources import resolve_link
 from launcher.models.sources.direct import name_in
 from launcher.models.sources.hugging_face import resolve_hub_file
-from launcher.models.taken_over import usable_checkpoint
+
+HALF_DOWNLOADS: Final = (".crdownload", ".aria2", ".download", ".partial", ".incomplete")
+READERS: Final = 16  # parts of a file read side by side
+READ_AHEAD: Final = 16 << 20  # bytes of a part
+ASKED_OF_DRIVE: Final = 2 << 20  # bytes
 
 
 def ensure_checkpoint(fetcher: fetch.Fetcher, wanted: str, default: str) -> str:
@@ -98,34 +104,19 @@ def ensure_linked_model(
         step.notice(f"{problem.what} The file is already there and is used as it is.")
         return there
     asked = replace(found, name=chosen_name(telling_name(found.name, found.title), name))
-    if same := there_already(fetcher, asked, found.kind or kind):
+    same = place_for(fetcher.folder, found.kind or kind or "checkpoint") / asked.name
+    if found.sha256 and same.exists() and not fault_of(same) and fetch.same_as_remote(fetcher, same, asked):
         step.say(f"{same.name} is ready")
         fetcher.used.append(same)
         return same.name
-    remote = until_stopped(step.stop, partial(decided, fetcher, asked, kind, required))
+    remote = decided(fetcher, asked, kind, required)
     if remote.kind:
         path = file_of_kind(fetcher, remote, required)
     else:
         path = fetch.fetch_remote(fetcher, remote, place_for(fetcher.folder, "checkpoint"), free=not required)
     if place_for(fetcher.folder, "checkpoint") in path.parents:
         have_companions(fetcher, path, remote)
-    owner = next((one for kind, one in EXTENSION_KINDS.items() if path.parent == place_for(fetcher.folder, kind)), None)
-    if owner:
-        step.notice(
-            f"{path.name} is where {owner.name} looks for it: press **Restart the web UI**, and choose it there."
-        )
     return path.name
-
-
-def there_already(fetcher: fetch.Fetcher, remote: Remote, kind: str) -> Path | None:
-    """The same file where it belongs; of a kind that nobody knows yet, where it may belong."""
-    for one in (kind,) if kind else KIND_ENDINGS:
-        for ending in dict.fromkeys((Path(remote.name).suffix, *KIND_ENDINGS.get(one, ()))):
-            path = place_for(fetcher.folder, one) / f"{Path(remote.name).stem}{ending}"
-            same = partial(fetch.same_as_remote, fetcher, path, remote)
-            if path.exists() and not fault_of(path) and until_stopped(fetcher.step.stop, same):
-                return path
-    return None
 
 
 def file_of_kind(fetcher: fetch.Fetcher, remote: Remote, required: bool) -> Path:
@@ -135,7 +126,7 @@ def file_of_kind(fetcher: fetch.Fetcher, remote: Remote, required: bool) -> Path
         target = same_to_the_web_ui(fetcher.folder, name, remote.kind) or folder / name
         if not fetch.sound_or_set_aside(fetcher, target):
             return fetch.fetch_remote(fetcher, replace(remote, name=name), folder, free=not required)
-        if until_stopped(step.stop, partial(fetch.same_as_remote, fetcher, target, remote)):
+        if fetch.same_as_remote(fetcher, target, remote):
             step.say(f"{target.name} is ready")
             return target
         where = target.relative_to(folder).as_posix() if folder in target.parents else target.name
@@ -168,16 +159,16 @@ def decided(fetcher: fetch.Fetcher, remote: Remote, kind: str, required: bool) -
 
     What an old file is tells only all of it: it may have no kind yet. Raises `Problem` for what is no use.
     """
-    seen = identify_beginning(partial(read_range, remote), remote.size) if remote.size else None
+    seen = identify_beginning(partial(fetch.read_part, fetcher, remote), remote.size) if remote.size else None
     if not seen or seen.format is Format.OTHER:  # nobody knows; or its server gives no part of it
         if not (remote.kind or kind):
             return remote
         is_new = remote.name.lower().endswith(".safetensors")
         seen = ModelFile(Format.SAFETENSORS if is_new else Format.OLD, remote.kind or kind)
     taken_for = fetch.settled_kind(fetcher, remote.name, seen, kind or remote.kind, free=not required)
-    if seen.format is Format.OLD:
-        return replace(remote, name=listed_name(remote.name, taken_for), kind=taken_for)
-    return replace(remote, name=fetch.suited_name(remote.name, seen.format, taken_for), kind=taken_for)
+    is_packed = remote.name.lower().endswith(".zip")
+    name = remote.name if is_packed else fetch.suited_name(remote.name, seen.format, taken_for)
+    return replace(remote, name=name, kind=taken_for)
 
 
 def with_companions(fetcher: fetch.Fetcher, model: Model, path: Path) -> str:
@@ -192,3 +183,61 @@ def with_companions(fetcher: fetch.Fetcher, model: Model, path: Path) -> str:
     if model.folder == CHECKPOINTS_FOLDER:
         have_companions(fetcher, path)
     return path.name
+
+
+# ---- the models that are there already
+
+
+def broken_models(folder: Folder, known: set[str]) -> tuple[set[str], dict[str, str]]:
+    """Inspect the model files on Drive that are not `known`: (names that are sound or known, name -> what is wrong).
+
+    Names are relative to the kept folder. Only the beginning and the end of a file are read; one that cannot be read at
+    all is named, and hides no other. A link that leads nowhere is named by `Folder.dead_shortcuts`.
+    """
+    found = list(folder.kept.glob("*.ckpt"))  # A1111's old place for a checkpoint
+    for root in (folder.kept / "models", folder.kept / "embeddings", *folder.kept.glob("extensions/*/models")):
+        found += [Path(where, name) for where, _, names in os.walk(root) for name in names]
+    sound, broken = set[str](), dict[str, str]()
+    for path in (path for path in found if not leads_nowhere(path)):
+        name = str(path.relative_to(folder.kept))
+        if name in known:
+            sound.add(name)
+        elif path.name.lower().endswith(HALF_DOWNLOADS):
+            broken[name] = "it is only partly downloaded"
+        elif path.suffix.lower() in WEIGHTS and (fault := fault_of(path)):
+            broken[name] = fault
+        elif path.suffix.lower() in WEIGHTS:
+            sound.add(name)
+    return sound, broken
+
+
+def usable_checkpoint(folder: Folder, usual: set[str], say: Callable[[str], None]) -> Path | None:
+    """A checkpoint A1111 can load, `usual` names first. What is wrong with those inspected before it is said."""
+    for path in sorted(folder.checkpoints(), key=lambda path: path.name not in usual):
+        try:
+            seen = identify(path)
+        except OSError as error:
+            seen = ModelFile(fault=f"it cannot be read ({error.strerror})")
+        if seen.kind == "checkpoint" and not seen.fault:
+            return path
+        what = f"it is {a_kind(seen.kind)}" if seen.kind else "it does not contain a checkpoint"
+        say(f"{path.name} is in your checkpoint folder, but cannot be used: {seen.fault or what}.")
+    return None
+
+
+def read_ahead(path: Path, over: Callable[[], bool]) -> None:
+    """Read a file once, so that A1111 finds it in the machine's memory and not on Drive. Ends early once it is `over`.
+
+    Several parts at once: the system asks Drive for 128 kB at a time and waits for each (on 20 ms an answer, 200 MB
+    took 17 s in a row, docs/benchmarks.md).
+    """
+    size = path.stat().st_size
+
+    def read(start: int) -> None:
+        for offset in range(start, min(start + READ_AHEAD, size), ASKED_OF_DRIVE):
+            if over():
+                return
+            os.pread(file.fileno(), ASKED_OF_DRIVE, offset)
+
+    with path.open("rb", buffering=0) as file, ThreadPoolExecutor(READERS) as pool:
+        list(pool.map(read, range(0, size, READ_AHEAD)))

@@ -21,7 +21,7 @@ from launcher.models.http import read_range, until_stopped
 from launcher.models.identify import OLD_ENDINGS, WEIGHTS, fault_of, identify, identify_beginning
 from launcher.models.kinds import FAMILIES, KIND_ENDINGS, Format, ModelFile, a_kind
 from launcher.models.names import free_to_list, listed_name, same_to_the_web_ui
-from launcher.models.owners import place_for, require_owner
+from launcher.models.owners import EXTENSION_KINDS, place_for, require_owner
 from launcher.models.pasted import safe_name
 from launcher.models.remote import Interrupted, Remote, TokenNeeded
 
@@ -126,9 +126,14 @@ def same_as_remote(fetcher: Fetcher, path: Path, remote: Remote) -> bool:
         for start in {max(0, min(size - SAMPLE, size * at // SAMPLES)) for at in range(SAMPLES + 1)}:
             file.seek(start)
             here = file.read(SAMPLE)
-            if here != read_range(remote, start, start + len(here)):
+            if here != read_part(fetcher, remote, start, start + len(here)):
                 return False
     return True
+
+
+def read_part(fetcher: Fetcher, remote: Remote, start: int, end: int) -> bytes:
+    """As `read_range`, as long as the person waits for it."""
+    return until_stopped(fetcher.step.stop, partial(read_range, remote, start, end))
 
 
 # ---- a file that is all there, and gets its name
@@ -167,6 +172,9 @@ def put(fetcher: Fetcher, part: Path, target: Path, seen: ModelFile, kind: str, 
     path.parent.mkdir(exist_ok=True)
     shutil.move(part, path)  # embeddings lie on Drive even where other models do not
     fetcher.added.append(path)
+    if owner := EXTENSION_KINDS.get(kind):
+        do = "press **Restart the web UI**, and choose it there."
+        fetcher.step.notice(f"{path.name} is where {owner.name} looks for it: {do}")
     return path
 
 

@@ -3,6 +3,8 @@
 import atexit
 import functools
 import shutil
+import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +14,7 @@ import pytest
 from launcher.models.download import download
 from launcher.models.fetch import receive
 from launcher.models.remote import Remote
+from tests.conftest import ROOT
 from tests.models.fetching import a_fetcher
 from tests.world import safetensors
 from tests.world.heard import Heard
@@ -63,6 +66,17 @@ def fetch(what: Remote, target: Path, kind: str = "") -> list[int]:
     received = functools.partial(receive, a_fetcher(target.parent), kind=kind, whole=not what.sha256)
     download(what, target, where="Google Drive", own=OWN, step=watcher, receive=received)
     return watcher.seen  # type: ignore[attr-defined, no-any-return]
+
+
+def in_another_process(what: Remote, target: Path) -> subprocess.Popen[bytes]:
+    """The same download in a process of its own, which can be killed."""
+    script = (
+        "from pathlib import Path; from launcher.models.download import Remote, download; from tests.world.heard "
+        "import Heard\n"
+        f"download(Remote({what.url!r}, {what.name!r}, {what.size}, {what.sha256!r}), Path({str(target)!r}), "
+        f"where='Drive', own=Path({str(OWN)!r}), step=Heard())"
+    )
+    return subprocess.Popen([sys.executable, "-c", script], cwd=ROOT)
 
 
 def more_was_sent(hub: Hub, count: int) -> bool:

@@ -6,8 +6,6 @@ import hashlib
 import itertools
 import os
 import signal
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -22,8 +20,7 @@ from launcher.models import http, ranges
 from launcher.models.download import download
 from launcher.models.ranges import CHUNK, CONNECTIONS
 from launcher.models.remote import Interrupted, Remote
-from tests.conftest import ROOT
-from tests.models.downloading import OWN, SIZE, Watcher, fetch, hub, more_was_sent, remote
+from tests.models.downloading import OWN, SIZE, Watcher, fetch, hub, in_another_process, more_was_sent, remote
 from tests.world import safetensors
 from tests.world.disks import disk
 from tests.world.hub import Hub
@@ -72,14 +69,8 @@ def test_killed_at_five_points_it_fetches_hardly_more_than_once(hub: Hub, tmp_pa
     hub.add("own/model", "big.safetensors", safetensors(300_000_000))
     hub.rate = 3_000_000  # a connection
     what, target = remote(hub, name="big.safetensors"), tmp_path / "big.safetensors"
-    script = (
-        "from pathlib import Path; from launcher.models.download import Remote, download; from tests.world.heard "
-        "import Heard\n"
-        f"download(Remote({what.url!r}, {what.name!r}, {what.size}, {what.sha256!r}), Path({str(target)!r}), "
-        f"where='Drive', own=Path({str(OWN)!r}), step=Heard())"
-    )
     for _ in range(5):
-        before, child = hub.sent(), subprocess.Popen([sys.executable, "-c", script], cwd=ROOT)
+        before, child = hub.sent(), in_another_process(what, target)
         wait(functools.partial(more_was_sent, hub, before + 20_000_000), 60, "20 MB to be on their way")
         assert not target.exists()
         child.send_signal(signal.SIGKILL)

@@ -10,11 +10,11 @@ import pytest
 
 from launcher.core.folder import Folder
 from launcher.core.problem import Problem
+from launcher.models.ensure import broken_models, usable_checkpoint
 from launcher.models.fetch import receive, sound_or_set_aside
 from launcher.models.identify import Unreadable, identify, identify_beginning, shapes_in
 from launcher.models.kinds import KIND_FOLDERS, Format, ModelFile, contents_of
 from launcher.models.owners import EXTENSION_KINDS
-from launcher.models.taken_over import broken_models, usable_checkpoint
 from tests.conftest import new_folder
 from tests.models.fetching import a_fetcher, fetcher
 from tests.models.old_files import LORA, SOUND, UPSCALER, zipped

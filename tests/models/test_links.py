@@ -1,6 +1,7 @@
 """What a link means, and the four different refusals of the hub."""
 
 import contextlib
+import itertools
 import json
 import os
 import pickle
@@ -14,13 +15,13 @@ import pytest
 from launcher.core.folder import Folder
 from launcher.core.problem import Problem
 from launcher.models.catalog import HubFile, Model
-from launcher.models.ensure import ensure_checkpoint, ensure_linked_model, ensure_model
+from launcher.models.ensure import READ_AHEAD, ensure_checkpoint, ensure_linked_model, ensure_model, read_ahead
 from launcher.models.fetch import Fetcher, with_token
 from launcher.models.kinds import KIND_FOLDERS
 from launcher.models.pasted import safe_name
 from launcher.models.remote import Remote, TokenNeeded
 from launcher.models.sources.hugging_face import resolve_hub_file
-from tests.models.fetching import folder, hub, web
+from tests.models.fetching import fetcher, folder, hub, web
 from tests.models.old_files import SOUND, torch_zip
 from tests.world import safetensors
 from tests.world.heard import Heard
@@ -32,15 +33,8 @@ __all__ = ["folder", "hub", "web"]
 
 class Told:
     def __init__(self, folder: Folder, token: str = "") -> None:
-        self.asked: list[str] = []
-        self.heard = Heard()
+        self.fetcher, self.heard, self.asked = fetcher(folder, token)
         self.notices = self.heard.notices
-        self.token = token
-        self.fetcher = Fetcher(folder, "Google Drive", self.ask, self.heard)
-
-    def ask(self, name: str, reason: str) -> str:
-        self.asked.append(name)
-        return self.token
 
 
 FILE = HubFile("own/model", "model.safetensors")
@@ -333,6 +327,16 @@ def test_a_web_page_saved_as_a_model_is_set_aside_and_named(hub: Hub, folder: Fo
     assert broken.read_bytes() == (hub.root / "own/model/model.safetensors").read_bytes()
 
 
+def test_of_a_file_that_is_there_nothing_is_fetched_but_the_byte_that_the_question_is_for(
+    hub: Hub, folder: Folder
+) -> None:
+    link = "https://huggingface.co/own/model/blob/main/model.safetensors"
+    for most in (200_000, 1):
+        hub.log.clear()
+        assert ensure_linked_model(Told(folder).fetcher, link, "checkpoint", required=True) == "model.safetensors"
+        assert hub.sent() <= most
+
+
 def test_a_file_that_is_there_is_used_when_its_source_is_down(hub: Hub, folder: Folder) -> None:
     told = Told(folder)
     link = "https://huggingface.co/own/model/blob/main/model.safetensors"
@@ -340,3 +344,10 @@ def test_a_file_that_is_there_is_used_when_its_source_is_down(hub: Hub, folder: 
     hub.fail["model.safetensors"] = (500, {}, b"")
     assert ensure_linked_model(told.fetcher, link, "checkpoint") == "model.safetensors"
     assert "is used as it is" in told.notices[0]
+
+
+def test_a_checkpoint_is_not_read_on_once_the_launch_is_over(tmp_path: Path) -> None:
+    (tmp_path / "mine.safetensors").write_bytes(safetensors(5 * READ_AHEAD))
+    asked = itertools.count(1)
+    read_ahead(tmp_path / "mine.safetensors", lambda: next(asked) > 3)
+    assert next(asked) - 1 in (3 + 5, 3 + 6), "three pieces, then one look for each of the six stretches"

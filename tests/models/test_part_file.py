@@ -4,8 +4,6 @@ import functools
 import hashlib
 import os
 import signal
-import subprocess
-import sys
 import threading
 import time
 import traceback
@@ -21,8 +19,7 @@ from launcher.models.download import download
 from launcher.models.http import probe
 from launcher.models.refusals import refusal_of
 from launcher.models.remote import Answer, Interrupted, Remote
-from tests.conftest import ROOT
-from tests.models.downloading import OWN, Watcher, hub, more_was_sent, remote
+from tests.models.downloading import OWN, Watcher, hub, in_another_process, more_was_sent, remote
 from tests.models.fetching import hurry
 from tests.models.liars import weights
 from tests.world import safetensors
@@ -54,13 +51,7 @@ def test_two_writers_of_one_file_fetch_it_once(hub: Hub, tmp_path: Path) -> None
 def test_a_writer_in_another_process_is_waited_for_and_its_death_frees_the_file(hub: Hub, tmp_path: Path) -> None:
     hub.rate = 500_000  # a connection
     what, target = remote(hub), tmp_path / "model.safetensors"
-    script = (
-        "from pathlib import Path; from launcher.models.download import Remote, download; from tests.world.heard "
-        "import Heard\n"
-        f"download(Remote({what.url!r}, {what.name!r}, {what.size}, {what.sha256!r}), Path({str(target)!r}), "
-        f"where='Drive', own=Path({str(OWN)!r}), step=Heard())"
-    )
-    child = subprocess.Popen([sys.executable, "-c", script], cwd=ROOT)
+    child = in_another_process(what, target)
     wait(functools.partial(more_was_sent, hub, 2_000_000), 60, "the other process to be at it")
     watcher = Watcher()
     about = {"where": "Drive", "own": OWN, "step": watcher}
@@ -233,6 +224,16 @@ def test_a_note_as_it_was_written_is_gone_on_with(unfinished: Unfinished) -> Non
     download(unfinished.remote, unfinished.target, where="Drive", own=OWN, step=seen)
     assert unfinished.target.read_bytes() == unfinished.liar.content
     assert seen.seen[0] > 500_000, "it began anew"  # type: ignore[attr-defined]
+
+
+def test_what_has_come_stays_where_there_is_no_room_for_the_rest(
+    unfinished: Unfinished, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr("launcher.core.folder.free_bytes", lambda path: 0)
+        with pytest.raises(Problem, match="has only 0"):
+            unfinished.go_on()
+    assert {path: path.read_bytes() for path in unfinished.left} == unfinished.left
 
 
 def test_goes_on_where_it_stopped_is_said_only_where_it_does() -> None:

@@ -22,7 +22,7 @@ from launcher.drive.restore import HUB_CHECKSUMS
 from launcher.drive.sync import Sync
 from launcher.extensions.extension import put_extensions
 from launcher.models.checksums import CHECKSUMS_FILE, known_checksum, note_checksum
-from launcher.models.taken_over import broken_models
+from launcher.models.ensure import broken_models
 from launcher.python.bytecode import ARCHIVE, keep_bytecode, put_bytecode, unpack_bytecode
 from launcher.source.checkout import Repository, check_out
 from launcher.source.kept import BUNDLE, ORIGIN

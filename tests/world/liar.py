@@ -32,7 +32,7 @@ LIES: Final = {
     "gzip": "it packs the range",
     "ignores ranges": "200 with the whole file, whatever was asked",
     "416": "every range is out of range",
-    "other hash": "an X-Checksum-Sha256 that is not the file's",
+    "other hash": "an X-Linked-Etag that is not the file's SHA-256",
 }
 HONEST: Final = "honest"
 WEAK: Final = "honest, with a weak ETag"  # one that stands for many versions: If-Range never fits it (RFC 9110, 13.1.5)
@@ -96,7 +96,7 @@ class Liar:
         if lie == "changes, no etag":
             del headers["ETag"]
         if lie == "other hash":
-            headers["X-Checksum-Sha256"] = "0" * 64
+            headers["X-Linked-Etag"] = "0" * 64
         asked = re.fullmatch(r"bytes=(\d+)-(\d*)", request.headers.get("Range", ""))
         if lie == WEAK:
             headers["ETag"] = f"W/{headers['ETag']}"

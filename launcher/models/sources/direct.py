@@ -72,10 +72,8 @@ def name_in(address: str) -> str:
     """The file name at the end of an address; also one in its query, as some servers have it."""
     parts = urlsplit(address)
     last = unquote(parts.path.rpartition("/")[2])
-    if last.lower().endswith(WEIGHTS):
-        return last
     inside = re.search(r"(?i)(?:^|[&/=])([^&/=]+\.(?:safetensors|sft|ckpt|pth?))(?:&|$)", unquote(parts.query))
-    return inside[1] if inside else last
+    return inside[1] if inside and not last.lower().endswith(WEIGHTS) else last
 
 
 def named(remote: Remote) -> Remote:

@@ -22,8 +22,10 @@ def detect(link: str) -> str | None:
 
 def resolve(link: str, token: str) -> Remote:
     """A file shared on Google Drive. Large ones have a page in between, which its direct address leaves out."""
-    page = f"https://drive.google.com/file/d/{file_id(link)}/view"
-    asked = Remote(download_address(link), "", page=page, place=GOOGLE_DRIVE)
+    number, key = file_id(link), dict(parse_qsl(urlsplit(link).query)).get("resourcekey")  # older links need theirs
+    query = {"id": number, "export": "download", "confirm": "t"} | ({"resourcekey": key} if key else {})
+    page = f"https://drive.google.com/file/d/{number}/view"
+    asked = Remote(f"{DOWNLOAD}?{urlencode(query)}", "", page=page, place=GOOGLE_DRIVE)
     try:
         return named(probe(asked))
     except Refused as refused:
@@ -53,10 +55,3 @@ def file_id(link: str) -> str:
     else:
         return found
     raise Problem(f"The link leads to {what}, not to a file.", do)
-
-
-def download_address(link: str) -> str:
-    """The file itself; older links need their resource key, too."""
-    asked = {"id": file_id(link), "export": "download", "confirm": "t"}
-    key = dict(parse_qsl(urlsplit(link).query)).get("resourcekey", "")
-    return f"{DOWNLOAD}?{urlencode(asked | ({'resourcekey': key} if key else {}))}"
