@@ -8,9 +8,8 @@ from urllib.parse import urlsplit
 from launcher.core.problem import Problem
 from launcher.core.process import CommandError
 from launcher.models.identify import WEIGHTS
-from launcher.models.remote import Offered
 from launcher.models.sources import civitai, google_drive, hugging_face
-from launcher.source.git import git, last_words, main_branch
+from launcher.source.git import git, last_words
 
 EXAMPLE: Final = "Paste an address like https://github.com/owner/name."
 # What git says about an address -> what a person is told.
@@ -81,7 +80,7 @@ class Address:
 
     url: str  # for git
     name: str
-    page: str | None = None  # what the link said behind /tree/: a branch, perhaps with a folder
+    page: str | None = None  # what the link said behind /tree/: the main branch is installed all the same
 
 
 def is_repository(text: str, git_first: bool = False) -> bool:
@@ -122,22 +121,13 @@ def checked_address(text: str) -> Address:
             "The address has a user name or a password in it, which would end up on Google Drive.",
             "Paste it without the part before the @.",
         )
-    host, owner, *rest = found["repository"].split("/")
-    repository = "/".join([host.lower(), owner, *(rest[:1] if host.lower() == "github.com" else rest)]).removesuffix(
-        ".git"
-    )
+    host, *words = found["repository"].split("/")
+    words = words[:2] if host.lower() == "github.com" else words
+    repository = "/".join((host.lower(), *words)).removesuffix(".git")
     name = repository.rpartition("/")[2]
     if not re.fullmatch(r"\w[\w.-]*", name):
         raise Problem(f'"{name}" cannot be the name of a folder.', EXAMPLE)
     return Address(f"https://{repository}.git", name, found["page"])
-
-
-def refuse_other_branch(address: Address) -> None:
-    """Raise `Problem` for a link to a page of another branch than the main one, which is the one that is installed."""
-    main = main_branch(address.url)
-    if address.page and main and not f"{address.page.rstrip('/')}/".startswith(f"{main}/"):
-        what = f"The link leads to a branch of {address.name} that is not its main one ({main})."
-        raise Offered(what, f"Paste {address.url} to install its main branch.", ((f"Install {main}", address.url),))
 
 
 def head_commit(url: str, ref: str = "HEAD") -> str:

@@ -17,9 +17,9 @@ from launcher.core.process import CommandError
 from launcher.core.status import Step
 from launcher.drive.names import UNFINISHED, is_drives_fault
 from launcher.drive.restore import COMES_BACK
-from launcher.source.checkout import Repository, branch_of, check_out, check_out_submodules, keep_history, put_files
+from launcher.source.checkout import Repository, branch_of, check_out, check_out_submodules, put_files
 from launcher.source.git import BUSY_MARK, PLACED_MARK, git, head_of, last_words, setting
-from launcher.source.kept import BUNDLE, SOURCE_DIR, origin_of, pull_history, push_history, used_commit
+from launcher.source.kept import SOURCE_DIR, origin_of, pull_history, push_history, used_commit
 from launcher.webui.settings_files import ALL_OFF, SWITCHED_OFF, check_settings_file, read_settings, write_settings
 
 MOST_NAMED: Final = 3  # files in a sentence
@@ -65,20 +65,28 @@ class Extension:
         return f"{self.name}: version {version}{off}"
 
     def put(self, step: Step) -> None:
-        """Bring its files to the machine: its version from the history, then files of its own from Drive."""
-        pull_history(self.folder, self.drive_dir, step)
-        self._keep_update_of_its_tab(step)
+        """Bring its files to the machine: its version from the history, then files of its own from Drive.
+
+        What somebody took away on Drive goes from here.
+        """
+        on_drive, mark = self.drive_dir, self.files / ".git" / PLACED_MARK
+        placed = mark.read_text() if mark.exists() else None  # the version that we have put there
+        if placed is not None and on_drive.parent.is_dir() and not on_drive.is_dir():
+            self.put_aside(self.files, self.folder.machine)
+            self.remove_from_machine()
+            return
+        pull_history(self.folder, on_drive, step)
+        self._keep_what_its_tab_did(placed, step)
         commit, tracked = self.commit, set[str]()
         if commit:
             put_files(self.folder, self.history, commit, self.files, step)
             url, where = self.url or "unknown", self.repository().folder
             check_out_submodules(self.folder, where, self.history, self.files, commit, url, step)
-            push_history(self.folder, self.drive_dir)  # its parts, and what was damaged there
+            push_history(self.folder, on_drive)  # its parts, and what was damaged there
             look_cloned(self.files, url, branch_of(self.history), commit)
-            tracked = set(git("ls-tree", "-r", "--name-only", "-z", commit, at=self.history).split("\0"))
-        checked_out_on_drive = (self.drive_dir / ".git" / "index").exists()
-        names = own_files(self.drive_dir)
-        skipped = [name for name in names if name not in tracked or not checked_out_on_drive if not self._restore(name)]
+            if (on_drive / ".git" / "index").exists():  # a checkout itself
+                tracked = set(git("ls-tree", "-r", "--name-only", "-z", commit, at=self.history).split("\0"))
+        skipped = [name for name in own_files(on_drive) if name not in tracked and not self._restore(name)]
         said = f"Files of the extension {printable(self.name)} on your Drive cannot be used and were skipped: "
         listed = ", ".join(map(printable, skipped[:MOST_NAMED])) + (" and others" if skipped[MOST_NAMED:] else "")
         step.notice(f"{said}{listed}." if skipped else None, about=f"files of {self.name}")
@@ -106,14 +114,14 @@ class Extension:
             return False
         return True
 
-    def _keep_update_of_its_tab(self, step: Step) -> None:
-        """Keep the version that A1111's own Extensions tab has moved it to: the person asked for it there."""
-        mark, now = self.files / ".git" / PLACED_MARK, head_of(self.files)
-        moved = now and mark.exists() and mark.read_text() not in ("", now)
-        if moved and not (self.files / ".git" / BUSY_MARK).exists():
-            updated = self.repository(f"file://{self.files}")
-            keep_history(self.folder, self.history, updated, step)
-            push_history(self.folder, self.drive_dir)
+    def _keep_what_its_tab_did(self, placed: str | None, step: Step) -> None:
+        """Keep the version that A1111's own Extensions tab installed or moved to: the person asked for it there."""
+        git_dir = self.files / ".git"
+        now = head_of(self.files) if git_dir.is_dir() else None
+        by_its_tab = not self.commit if placed is None else placed not in ("", now)
+        if now and by_its_tab and not (git_dir / BUSY_MARK).exists():
+            origin = setting(self.files, "remote.origin.url") or ""
+            check_out(self.folder, self.repository(f"file://{self.files}", origin), self.files, step)
 
     def put_aside(self, path: Path, root: Path) -> Path:
         """Move one of its folders out of the way, below `root`, and return where it is: no file is deleted."""
@@ -138,23 +146,9 @@ def extensions_on_drive(folder: Folder) -> list[Extension]:
 
 
 def put_extensions(folder: Folder, step: Step) -> None:
-    """Bring the files of every extension to the machine, side by side.
-
-    What A1111's own tab installed there since gets its history on Drive first. What somebody took away on Drive goes
-    from here.
-    """
-    for git_dir in [path for path in folder.data.glob("extensions/*/.git") if path.is_dir()]:
-        extension = Extension(folder, git_dir.parent.name)
-        if (git_dir / PLACED_MARK).exists():
-            if not extension.drive_dir.is_dir() and extension.drive_dir.parent.is_dir():
-                extension.put_aside(extension.files, folder.machine)
-                extension.remove_from_machine()
-        elif not any((extension.drive_dir / kept).exists() for kept in (BUNDLE, ".git/HEAD")):
-            origin = setting(extension.files, "remote.origin.url") or ""
-            check_out(folder, extension.repository(f"file://{extension.files}", origin), extension.files, step)
+    """Bring the files of every extension to the machine, side by side. Whatever is wrong with one, the others come."""
 
     def put(extension: Extension) -> None:
-        """Whatever is wrong with one, the others are put there."""
         name, trouble = printable(extension.name), None
         try:
             extension.put(step)
@@ -165,8 +159,10 @@ def put_extensions(folder: Folder, step: Step) -> None:
             trouble = f"The extension {name} could not be brought to this machine whole: {why.rstrip('.')}."
         step.notice(trouble, about=f"bringing {name}")
 
+    here = {path.parent.parent.name for path in folder.data.glob("extensions/*/.git/HEAD")}
+    names = here.union(one.name for one in extensions_on_drive(folder))
     with ThreadPoolExecutor(8) as pool:
-        list(pool.map(put, extensions_on_drive(folder)))
+        list(pool.map(put, [Extension(folder, name) for name in sorted(names)]))
 
 
 def look_cloned(files: Path, url: str, branch: str, commit: str) -> None:

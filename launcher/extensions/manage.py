@@ -10,7 +10,7 @@ from launcher.core.folder import Folder
 from launcher.core.outside import decoded, read_bytes
 from launcher.core.problem import Problem
 from launcher.core.status import Step
-from launcher.extensions.address import Address, checked_address, head_commit, refuse_other_branch
+from launcher.extensions.address import Address, checked_address, head_commit
 from launcher.extensions.extension import REMOVED, Extension, extensions_on_drive, switch, switched_off
 from launcher.models.identify import WEIGHTS
 from launcher.models.remote import Offered
@@ -28,14 +28,11 @@ NONE: Final = "there are no extensions"
 
 @dataclass(frozen=True)
 class Change:
-    """What came of an action, as a sentence. `new`: something is not as it was, which counts from the next start on.
-
-    `added`: an extension that was not there before.
-    """
+    """What came of an action, as a sentence."""
 
     message: str
-    new: bool = True
-    added: Extension | None = None
+    new: bool = True  # something is not as it was, which counts from the next start on
+    added: Extension | None = None  # an extension that was not there before
 
 
 def change_one(folder: Folder, action: str, what: str, step: Step) -> Change:
@@ -47,8 +44,6 @@ def change_one(folder: Folder, action: str, what: str, step: Step) -> Change:
         for extension in extensions:
             pull_history(folder, extension.drive_dir)
         return Change("; ".join(extension.in_words() for extension in extensions) or NONE, new=False)
-    if not what.strip():
-        raise Problem("The field **what** is empty.", "Write the name of an extension there: **list** names them.")
     extension = extension_meant(folder, what)
     if action == "remove":
         return remove_extension(extension)
@@ -65,7 +60,6 @@ def add_extension(folder: Folder, what: Address | str, step: Step) -> Change:
     address = checked_address(what) if isinstance(what, str) else what
     step.say(f"asking {address.url}")
     head_commit(address.url)
-    refuse_other_branch(address)
     there = extension_named(folder, address.name)
     if there:
         pull_history(folder, there.drive_dir)
@@ -87,7 +81,8 @@ def add_extension(folder: Folder, what: Address | str, step: Step) -> Change:
         extension.remove_from_machine()
         shutil.rmtree(extension.drive_dir, ignore_errors=True)
         raise
-    return Change(f"{extension.in_words()}, added", added=extension)
+    which = " from its main branch" if address.page else ""
+    return Change(f"{extension.in_words()}, added{which}", added=extension)
 
 
 def refuse_no_extension(address: Address, files: list[str], step: Step) -> None:
@@ -126,8 +121,7 @@ def update_extension(extension: Extension, step: Step) -> Change:
     if keep_edits(folder, files, step) and not (extension.drive_dir / ".git" / "index").exists():
         for inside in changed:  # the copies on Drive belong to the old version
             (extension.drive_dir / inside).unlink(missing_ok=True)
-    wanted = extension.repository(url, wanted=followed or "HEAD")
-    check_out(folder, wanted, files, step)
+    check_out(folder, extension.repository(url, wanted=followed or "HEAD"), files, step)
     extension.put(step)
     return Change(f"{extension.in_words()}, updated from {before[:8]}")
 
@@ -140,15 +134,12 @@ def update_all(folder: Folder, step: Step) -> Change:
             change = update_extension(extension, step)
         except Problem as problem:
             step.notice(f"{extension.name} was left as it is. {problem.what}")
-            continue
-        if change.new:
-            messages.append(change.message)
         else:
-            same += 1
-    new = bool(messages)
-    if same:
-        messages.append("everything is up to date" if same == len(extensions) else f"{same} already up to date")
-    return Change("; ".join(messages) or ("nothing was updated" if extensions else NONE), new)
+            messages += [change.message] if change.new else []
+            same += not change.new
+    some = f"{same} already up to date" if same < len(extensions) else "everything is up to date"
+    said = "; ".join([*messages, *([some] if same else [])])
+    return Change(said or ("nothing was updated" if extensions else NONE), new=bool(messages))
 
 
 def remove_extension(extension: Extension) -> Change:

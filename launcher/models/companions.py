@@ -1,9 +1,8 @@
 """What goes with a checkpoint: its configuration, and what shows its images as they grow.
 
-The configuration, `STEM.yaml`, is brought from the model's source, or written. A1111 v1.10.1 finds out by itself
-whether a model of SD 2 predicts v. Of SD 1 and SDXL it takes that none does, and paints noise
-(modules/sd_models_config.py). A configuration names parts of programs (`target`), which A1111 calls: a stranger's is
-taken only if it names none but those of A1111's own configurations, and nothing else that could do harm.
+The configuration, `STEM.yaml`, is brought from the model's source, or written: A1111 v1.10.1 takes of SD 1 and SDXL
+that none predicts v, and paints noise (modules/sd_models_config.py). It names parts of programs (`target`), which A1111
+calls: a stranger's is taken only if it names none but those of A1111's own, and nothing else that could do harm.
 
 The previews of SDXL images need a file that A1111 v1.10.1 looks for in its models folder, which is on Drive, then
 beside its code, and else fetches in the middle of the first image (modules/sd_vae_approx.py). Where that fails, with

@@ -52,6 +52,11 @@ class Rejected(Exception):
     """Why the file must not be loaded, as half a sentence that begins with "it"."""
 
 
+def reject_if(wrong: object, why: str) -> None:
+    if wrong:
+        raise Rejected(why)
+
+
 class Dummy(dict[Any, Any]):
     """Stands for whatever the file asks for. Holds the items and the state it is given, and its arguments."""
 
@@ -96,15 +101,14 @@ class Reader(pickle.Unpickler):
         full = f"{module}.{name}"
         if name not in ALLOWED.get(module, ()):
             self.of_whole_models.append(full)
-            if not DETECTOR.fullmatch(full):
-                raise Rejected(f"it would run {full[:120]} on loading")
+            reject_if(not DETECTOR.fullmatch(full), f"it would run {full[:120]} on loading")
         return type("Stand_in", (Dummy,), {"name": full})
 
     def persistent_load(self, pid: Any) -> Dummy:
         """The bytes of a tensor, which lie outside of the pickle; their length is noted."""
         match pid:
             case ("storage", type() as storage, str() | int() as key, _, int(count), *_) if count >= 0:
-                if item_bytes := ITEM_BYTES.get(storage.name.removeprefix("torch.")):
+                if item_bytes := ITEM_BYTES.get(getattr(storage, "name", "").removeprefix("torch.")):
                     self.storages[str(key)] = max(self.storages.get(str(key), 0), count * item_bytes)
                     return Dummy()
         raise Rejected("it contains something that is not a tensor")
@@ -116,27 +120,21 @@ def read_zip(path: str, whole: bool) -> Reader:
         names = archive.namelist()
         pickles = [name for name in names if name.endswith("/data.pkl")]
         for name in names:
-            if NEWER_MEMBER.fullmatch(name):
-                raise Rejected("it was saved by a newer PyTorch than AUTOMATIC1111 can read")
-            if not MEMBER.fullmatch(name):
-                raise Rejected(f"it holds {name[:60]}, which no model file has")
-        if len(pickles) != 1 or len(set(names)) != len(names):
-            raise Rejected("it is not a model file")
+            reject_if(NEWER_MEMBER.fullmatch(name), "it was saved by a newer PyTorch than AUTOMATIC1111 can read")
+            reject_if(not MEMBER.fullmatch(name), f"it holds {name[:60]}, which no model file has")
+        reject_if(len(pickles) != 1 or len(set(names)) != len(names), "it is not a model file")
         file.seek(-22, 2)
-        if not re.fullmatch(rb"PK\x05\x06.{16}\0\0", file.read(), re.DOTALL):
-            raise Rejected("it holds more than a model")
+        reject_if(not re.fullmatch(rb"PK\x05\x06.{16}\0\0", file.read(), re.DOTALL), "it holds more than a model")
         for member in archive.infolist():  # other readers go by the local header: both must say the same
             file.seek(member.header_offset)
             header = file.read(30)
             name = file.read(int.from_bytes(header[26:28], "little")).decode("utf-8", "replace")
             if header[:4] != b"PK\x03\x04" or header[6] & 1 or name != member.filename:
                 raise Rejected("it is built in a way that no program for models builds it")
-        if whole and archive.testzip():
-            raise Rejected("it is damaged")
+        reject_if(whole and archive.testzip(), "it is damaged")
         with archive.open(pickles[0]) as data:
             reader = Reader(data)  # type: ignore[arg-type]
-            if data.read(1):
-                raise Rejected("it holds more than a model")
+            reject_if(data.read(1), "it holds more than a model")
         lengths = {member.filename: member.file_size for member in archive.infolist()}
         folder = pickles[0].removesuffix(".pkl")
         if any(lengths.get(f"{folder}/{key}", -1) < length for key, length in reader.storages.items()):
@@ -149,11 +147,9 @@ def read_old(path: str) -> Reader:
     if tarfile.is_tarfile(path):  # which torch reads first, whatever it begins with
         raise Rejected("it is an archive, not a model file")
     with open(path, "rb") as file:
-        if Reader(file).found != MAGIC:
-            raise Rejected("it is not a model file")
+        reject_if(Reader(file).found != MAGIC, "it is not a model file")
         _protocol, _machine, reader, keys = (Reader(file) for _ in range(4))
-        if keys.found != sorted(reader.storages):
-            raise Rejected("it is not a model file")
+        reject_if(keys.found != sorted(reader.storages), "it is not a model file")
         if file.tell() + sum(8 + length for length in reader.storages.values()) > file.seek(0, 2):
             raise Rejected("it is cut off")
     return reader
@@ -189,8 +185,7 @@ def main(path: str, whole: bool) -> dict[str, Any]:
             raise Rejected("it is cut off" if begins_as_zip else "it is two kinds of file in one")
         reader = read_zip(path, whole) if begins_as_zip else read_old(path)
         names, is_detector = tensors(reader.found), reader.is_detector
-        if not names and not is_detector:
-            raise Rejected("it contains no weights")
+        reject_if(not names and not is_detector, "it contains no weights")
     except Exception as why:  # hostile bytes can make Python's readers raise anything, and it always means the same
         fault = str(why) if isinstance(why, Rejected) else "it cannot be read as a model file"
     return {"fault": fault, "tensors": names, "detector": is_detector}

@@ -145,7 +145,6 @@ def test_one_that_cannot_be_updated_does_not_keep_the_others_from_it(world: Worl
         ("https://someone:secret@github.com/person/x", "The address has a user name or a password in it"),
         ("git@github.com:person/private.git", "https://github.com/person/private.git asks for a login"),
         ("sd-nice", '"sd-nice" is not the address of a git repository'),
-        (f"{ADDRESS}/tree/other/scripts", "The link leads to a branch of sd-nice that is not its main one (master)."),
         ("ftp://github.com/person/x", "is not the address of a git repository"),
         ("https://127.0.0.1:9/person/x", "https://127.0.0.1:9/person/x.git does not answer."),
         ("https://github.com/person/..", '".." cannot be the name of a folder'),
@@ -189,8 +188,8 @@ def test_a_page_of_the_repository_is_as_good_as_its_address() -> None:
 # ---- branches, repositories inside it, and A1111's own tab
 
 
-def test_a_link_to_a_page_of_its_main_branch_adds_it(folder: Folder) -> None:
-    assert change(folder, "add", f"{ADDRESS}/tree/master/scripts")[0].endswith("added")
+def test_a_link_to_a_page_of_a_branch_adds_the_main_one_and_says_so(folder: Folder) -> None:
+    assert change(folder, "add", f"{ADDRESS}/tree/other/scripts")[0].endswith("added from its main branch")
 
 
 def test_one_that_was_once_added_from_a_branch_is_updated_from_that_branch(world: World, folder: Folder) -> None:
@@ -323,6 +322,7 @@ def test_what_a1111s_own_tab_installed_gets_its_history_on_drive_though_it_has_o
     assert [p.name for p in drive_dir(folder, "sd-nice").iterdir()] == ["wildcards.txt"]
     put_extensions(folder, Heard())
     assert (drive_dir(folder, "sd-nice") / ".source" / "commits.bundle").exists()
+    assert extensions_on_drive(folder)[0].url == f"{world.git.url}{NICE}.git"
 
 
 def test_an_extension_of_an_old_folder_is_loaded_with_its_large_files_linked(world: World, folder: Folder) -> None:
@@ -347,13 +347,6 @@ def test_a_folder_without_history_is_loaded_too(folder: Folder) -> None:
     told, notices = change(folder, "update all")
     assert told == "nothing was updated"
     assert notices == ["by-hand was left as it is. It was not installed by git, so it cannot be updated."]
-
-
-def test_one_that_a1111s_own_tab_installed_gets_its_history_on_drive(world: World, folder: Folder) -> None:
-    git("clone", "-q", f"{world.git.url}{NICE}.git", str(folder.data / "extensions" / "sd-nice"))
-    put_extensions(folder, Heard())
-    assert [extension.name for extension in extensions_on_drive(folder)] == ["sd-nice"]
-    assert extensions_on_drive(folder)[0].url == f"{world.git.url}{NICE}.git"
 
 
 # ---- who is to blame

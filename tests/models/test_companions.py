@@ -16,7 +16,7 @@ from launcher.models.sources import resolve_link
 from tests.models.fetching import fetcher, folder, hub, web
 from tests.models.old_files import DETECTOR, SOUND, zipped
 from tests.models.test_civitai import MODEL, listing, version
-from tests.models.test_identify import CLIP, UNET, XL, tensors
+from tests.models.test_identify import CLIP, UNET, tensors
 from tests.models.test_unpickle import a1111s_file
 from tests.world import safetensors
 from tests.world.hub import Hub
@@ -365,7 +365,3 @@ def test_civitais_detectors_and_motion_modules_have_their_kind(web: Web) -> None
     for type_, kind in (("MotionModule", "motion module"), ("Detection", "detector"), ("Upscaler", "upscaler")):
         told = version(MODEL | {"name": "x.pt"}, kind=type_)
         assert resolve_link("https://civitai.com/models/3?modelVersionId=7", "").kind == kind
-
-
-def test_the_tensors_of_sdxl_are_told_by_their_names() -> None:
-    assert set(XL) == set(SMALL_XL)
