@@ -102,6 +102,6 @@ def existing_home(env: dict[str, str]) -> dict[str, str]:
     home, cache = env.get("HOME", os.path.expanduser("~")), Path(env.get("XDG_CACHE_HOME", "/tmp"))
     while not cache.exists():
         cache = cache.parent
-    places = {"HOME": home, "TMPDIR": env.get("TMPDIR", "/tmp"), "XDG_CACHE_HOME": cache}
+    places = {"HOME": home, "TMPDIR": env.get("TMPDIR", "/tmp"), "XDG_CACHE_HOME": str(cache)}
     broken = [name for name, place in places.items() if not (os.path.isdir(place) and os.access(place, os.W_OK))]
     return {"HOME": home} | dict.fromkeys(broken, "/tmp")

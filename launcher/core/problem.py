@@ -18,27 +18,19 @@ LONGEST_SENTENCE: Final = 3000  # letters; what somebody else's program or serve
 
 COLABS_FOLDER: Final = "oneclick"  # below /content
 OTHERS_FOLDER: Final = "machine"  # below ~/oneclick, or ONECLICK_HOME
-IN_COLAB: Final = Path(__file__).resolve().parents[2].parent.parent.name != OTHERS_FOLDER
 
-
-def in_colab_or(colab: str, elsewhere: str) -> str:
-    return colab if IN_COLAB else elsewhere
-
-
-NEW_MACHINE: Final = in_colab_or(
-    "choose Runtime → Disconnect and delete runtime", "end this machine where you started it, start it anew"
-)
-NEW_SESSION: Final = in_colab_or("choose Runtime → Restart session", "restart the notebook's kernel")
-WITH_A_CARD: Final = in_colab_or(
-    "choose Runtime → Change runtime type → T4 GPU → Save", "choose a machine with a graphics card by NVIDIA"
-)
-LARGER_CARD: Final = in_colab_or(
-    "choose a runtime with a larger graphics card under Runtime → Change runtime type",
-    "choose a machine with a larger graphics card",
-)
-MORE_RAM: Final = in_colab_or(
-    "choose a runtime with High-RAM under Runtime → Change runtime type", "choose a machine with more memory (RAM)"
-)
+if Path(__file__).resolve().parents[2].parent.parent.name == OTHERS_FOLDER:  # a checkout may lie directly below /
+    NEW_MACHINE = "end this machine where you started it, start it anew"
+    NEW_SESSION = "restart the notebook's kernel"
+    WITH_A_CARD = "choose a machine with a graphics card by NVIDIA"
+    LARGER_CARD = "choose a machine with a larger graphics card"
+    MORE_RAM = "choose a machine with more memory (RAM)"
+else:
+    NEW_MACHINE = "choose Runtime → Disconnect and delete runtime"
+    NEW_SESSION = "choose Runtime → Restart session"
+    WITH_A_CARD = "choose Runtime → Change runtime type → T4 GPU → Save"
+    LARGER_CARD = "choose a runtime with a larger graphics card under Runtime → Change runtime type"
+    MORE_RAM = "choose a runtime with High-RAM under Runtime → Change runtime type"
 
 
 def showable(text: str) -> str:

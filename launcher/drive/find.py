@@ -74,13 +74,12 @@ def path_on_drive(drive: Path, text: str) -> Path | None:
     """The file or folder of My Drive that a person means, if it is there. Raises `OSError` where Drive is away."""
     named = text.strip().strip("\"'`“”").replace("\\", "/").removeprefix(f"{drive}/")
     below = IN_FRONT.sub("", named, count=1).strip("/")
-    path = drive / below
+    path, there = drive / below, False
     try:
         there = bool(below) and ".." not in path.parts and path.exists()
     except OSError as error:
-        if error.errno == errno.ENAMETOOLONG:  # a sentence, not a path
-            return None
-        raise
+        if error.errno != errno.ENAMETOOLONG:  # a sentence, not a path
+            raise
     return path if there and is_on_drive(drive, path) else None
 
 

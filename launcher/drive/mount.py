@@ -94,7 +94,6 @@ def connect_drive(machine: Machine, ask: Callable[..., dict[str, Any]]) -> None:
     """
     if machine.mountpoint is None:
         machine.drive.mkdir(parents=True, exist_ok=True)
-        return
     if drive_is_mounted(machine):
         return
     for pause in (LOOKS_ALIVE, 0.0):

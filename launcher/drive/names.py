@@ -1,10 +1,10 @@
 """Which files of the machine are kept on Drive, how one is known again, how it gets there, and what may go wrong."""
 
 import errno
-import itertools
 import os
 import shutil
 import stat
+import threading
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -43,7 +43,6 @@ TROUBLES: Final = {
     errno.EIO: "it reports errors",
 }
 FULL: Final = (errno.ENOSPC, errno.EDQUOT)
-counter: Final = itertools.count()  # two files being copied never share a temporary name
 
 
 class Fingerprint(NamedTuple):
@@ -100,19 +99,16 @@ def is_drives_fault(error: Exception, drive_dir: Path) -> bool:
 
 
 def around(error: OSError, drive_dir: Path, name: str) -> str:
-    """The name that Drive takes in place of one it refused. What is in the way of an image stays there, for it may be a
-    person's; settings have no other name.
+    """The name that Drive takes in place of one it refused.
+
+    What is in the way of an image stays there, for it may be a person's: the image gets another folder. Settings have
+    no other name.
     """
     if error.errno not in IN_THE_WAY:
         return shortened(name)
-    if is_output(name):
-        return around_files(drive_dir, name)
-    make_way(drive_dir, drive_dir / name)
-    return name
-
-
-def around_files(drive_dir: Path, name: str) -> str:
-    """The name with another folder wherever something that is no folder has a folder's name on Drive."""
+    if not is_output(name):
+        make_way(drive_dir, drive_dir / name)
+        return name
     *folders, last = name.split("/")
     above = drive_dir
     for folder in folders:
@@ -123,7 +119,7 @@ def around_files(drive_dir: Path, name: str) -> str:
 
 def copy_to_drive(source: Path, drive_dir: Path, name: str) -> None:
     """Copy one file, making the folders it needs. Raises `OSError`."""
-    target, part = drive_dir / name, drive_dir / UNFINISHED / f"{next(counter)}{PART}"
+    target, part = drive_dir / name, drive_dir / UNFINISHED / f"{threading.get_ident()}{PART}"
     try:
         copy_whole(source, target, part)
     except FileNotFoundError:

@@ -10,6 +10,7 @@ import traceback
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import KW_ONLY, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -182,21 +183,18 @@ class Sync:
     def _follow_what_is_gone(self) -> None:
         """What is gone is renamed on Drive if it is here under a new name, else deleted."""
         for path, new in self._records.gone():
+            before, kept = self.drive_dir / self._records.name_of(path), self._records.all[path].kept
             try:
-                self._follow(path, self._records.all[path], new)
+                if not self._records.is_inside(path) or not names.is_copy_of(kept, before.lstat()):
+                    pass  # what somebody changed on Drive stays
+                elif new is None:
+                    before.unlink()
+                else:
+                    self._put(new, self._records.all[new], partial(names.rename_on_drive, before, self.drive_dir))
             except OSError as error:
                 if names.is_drives_fault(error, self.drive_dir):
                     raise
             self._records.forget(path)
-
-    def _follow(self, path: str, record: Record, new: str | None) -> None:
-        before = self.drive_dir / self._records.name_of(path)
-        if not self._records.is_inside(path) or not names.is_copy_of(record.kept, before.lstat()):
-            return  # what somebody changed on Drive stays
-        if new is None:
-            before.unlink()
-        else:
-            self._put(new, self._records.all[new], lambda name: names.rename_on_drive(before, self.drive_dir, name))
 
     # ---- what is new
 
@@ -246,7 +244,7 @@ class Sync:
             if self.trouble or now != record.now:
                 record.now = now
                 return None  # Drive is away, or it is still written
-            self._put(path, record, lambda name: names.copy_to_drive(Path(path), self.drive_dir, name))
+            self._put(path, record, partial(names.copy_to_drive, Path(path), self.drive_dir))
         except Exception as error:
             if isinstance(error, FileNotFoundError) and not os.path.lexists(path):
                 return None  # it was deleted meanwhile

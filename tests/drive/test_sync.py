@@ -126,11 +126,11 @@ def test_what_an_earlier_kernel_kept_is_not_copied_again(sync: Sync) -> None:
 
 def inodes(sync: Sync) -> dict[str, tuple[int, int]]:
     """What is kept: (inode, time of its last change of any kind). A file that is copied again has another inode."""
-    found = {name: (sync.drive_dir / name).stat() for name in kept_now(sync)}
+    found = {name: (sync.drive_dir / name).stat() for name in kept(sync)}
     return {name: (info.st_ino, info.st_ctime_ns) for name, info in found.items()}
 
 
-def kept_now(sync: Sync) -> list[str]:
+def kept(sync: Sync) -> list[str]:
     return sorted(str(p.relative_to(sync.drive_dir)) for p in sync.drive_dir.rglob("*") if p.is_file())
 
 
@@ -140,9 +140,9 @@ def test_what_is_deleted_in_the_web_ui_is_deleted_on_drive_at_the_second_look(sy
     sync.poll(settled=0)
     (sync.data / "outputs" / "a.png").unlink()
     sync.poll(settled=0)
-    assert kept_now(sync) == ["outputs/a.png", "outputs/b.png"]
+    assert kept(sync) == ["outputs/a.png", "outputs/b.png"]
     sync.poll(settled=0)
-    assert kept_now(sync) == ["outputs/b.png"]
+    assert kept(sync) == ["outputs/b.png"]
 
 
 def test_a_renamed_folder_is_renamed_on_drive_and_nothing_is_copied(sync: Sync) -> None:
@@ -153,7 +153,7 @@ def test_a_renamed_folder_is_renamed_on_drive_and_nothing_is_copied(sync: Sync) 
     (sync.data / "outputs" / "old").rename(sync.data / "outputs" / "new")
     sync.poll(settled=0)
     assert {os.path.basename(name): inode for name, (inode, _) in inodes(sync).items()} == before, "copied again"
-    assert kept_now(sync) == ["outputs/new/0.png", "outputs/new/1.png", "outputs/new/2.png"]
+    assert kept(sync) == ["outputs/new/0.png", "outputs/new/1.png", "outputs/new/2.png"]
 
 
 def test_what_somebody_changed_on_drive_is_not_deleted_with_the_machines_copy(sync: Sync) -> None:
@@ -172,7 +172,7 @@ def test_a_machine_whose_folder_is_gone_deletes_nothing_on_drive(sync: Sync) -> 
     shutil.rmtree(sync.data)
     for _ in range(3):
         sync.poll(settled=0)
-    assert kept_now(sync) == ["outputs/a.png"]
+    assert kept(sync) == ["outputs/a.png"]
 
 
 def test_a_data_directory_that_is_made_anew_or_loses_a_whole_folder_deletes_nothing_on_drive(sync: Sync) -> None:
@@ -197,11 +197,11 @@ def test_a_data_directory_that_is_made_anew_or_loses_a_whole_folder_deletes_noth
     for _ in range(3):
         sync.poll(settled=0)
     assert before.is_dir()
-    assert kept_now(sync) == ["log/images/b.png", "outputs/a.png", "outputs/c.png"]
+    assert kept(sync) == ["log/images/b.png", "outputs/a.png", "outputs/c.png"]
     assert sync.summary() == "1 image kept in outputs"
 
 
 def test_copies_that_a_kill_cut_off_are_swept_away_at_the_next_start(sync: Sync) -> None:
     write(sync.drive_dir / UNFINISHED / "1-a.png", b"ha")
     sync.restore()
-    assert kept_now(sync) == []
+    assert kept(sync) == []

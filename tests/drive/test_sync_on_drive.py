@@ -15,6 +15,7 @@ from launcher.drive.names import UNFINISHED
 from launcher.drive.restore import HUB_CHECKSUMS
 from launcher.drive.sync import Sync
 from launcher.source.git import PLACED_MARK
+from tests.drive.test_sync import kept, write
 from tests.world.githost import git
 from tests.world.mounted import MountedDrive
 from tests.world.wait import wait
@@ -40,15 +41,6 @@ def sync(drive: MountedDrive, tmp_path: Path) -> Sync:
 
 def said(sync: Sync) -> str:
     return "\n".join(sync.said)  # type: ignore[attr-defined]
-
-
-def write(path: Path, content: bytes = b"x") -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(content)
-
-
-def kept(sync: Sync) -> list[str]:
-    return sorted(str(p.relative_to(sync.drive_dir)) for p in sync.drive_dir.rglob("*") if p.is_file())
 
 
 def soon(condition: Callable[[], object], patience: float = 10) -> None:

@@ -164,7 +164,6 @@ def test_it_needs_no_package_that_colab_lacks() -> None:
         "psutil",
         "requests",
         "urllib3",
-        "watchfiles",
         "yarl",
     }
     imported = set()
