@@ -18,7 +18,7 @@ BETTER: Final = f"{NEW_MACHINE[0].upper()}{NEW_MACHINE[1:]}, and press ▶ again
 NEWER_CARD: Final = f"To have a newer one, {WITH_A_CARD}, and press ▶ again."
 # Why torch has no card, in its words -> in ours, and what helps.
 REASONS_OF_TORCH: Final = (
-    (r"driver on your system is too old|driver version is insuff", "its driver is too old for the web UI", BETTER),
+    (r"driver (?:on your system is too old|version is insufficient)", "its driver is too old for the web UI", BETTER),
     (r"Found no NVIDIA driver", "the web UI finds no driver for it", BETTER),
     (r"no kernel image|sm_\d\d", "it is too old for this version of the web UI", NEWER_CARD),
     (r"not yet initialized|\b802\b", "it is still being made ready", "Wait a minute and press **Restart the web UI**."),
@@ -45,8 +45,7 @@ def look_for_card(launch: Launch) -> None:
 
 def is_hidden() -> bool:
     """True where a variable of the kernel keeps programs from seeing any card."""
-    value = os.environ.get(HIDES)
-    return value is not None and not SEEN.match(value)
+    return not SEEN.match(os.environ.get(HIDES, "0"))
 
 
 def compare_card(launch: Launch, found: Inspection) -> None:

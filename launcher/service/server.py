@@ -74,7 +74,7 @@ class RequestHandler(BaseHTTPRequestHandler):
     server_version, sys_version = "launcher", ""
 
     def setup(self) -> None:
-        self.timeout = REQUEST_PATIENCE  # http.server closes a connection that says nothing for so long
+        self.request.settimeout(REQUEST_PATIENCE)  # http.server closes a connection that says nothing for so long
         super().setup()
 
     def do_GET(self) -> None:

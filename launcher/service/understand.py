@@ -30,7 +30,7 @@ GIT_ON_HUB: Final = re.compile(r"(?:(?:ssh://)?git@|https://)(huggingface\.co|hf
 COMMAS: Final = ",;|，；、\t"
 ON_DRIVE: Final = re.compile(r"(?i)(?:.*/)?my ?drive/(.+)")
 # How a place begins that nobody here can reach -> where it is, and what to do.
-ELSEWHERE: Final = (
+OUT_OF_REACH: Final = (
     (
         r"(?i)(?:.*/)?shared ?drives/.",
         "is on a shared drive",
@@ -151,7 +151,7 @@ def no_such_place(text: str, drive: Path) -> Problem | None:
         if options := tuple((name, f"MyDrive/{name}") for name in similar_names(drive, found[1])):
             return Offered(what, "Choose what you mean.", options)
         return Problem(what, "Open drive.google.com and see how it is spelled there.")
-    elsewhere = ((where, do) for begins, where, do in ELSEWHERE if re.match(begins, written))
+    elsewhere = ((where, do) for begins, where, do in OUT_OF_REACH if re.match(begins, written))
     return next((Problem(f"{shown} {where}.", do) for where, do in elsewhere), None)
 
 
