@@ -154,10 +154,6 @@ class Client:
         answers = (("Keep what runs", KEEP), ("Stop it and start with these", ANEW))
         self._draw_with(title="What shall run?", notices=(sentence,), answers=answers)
 
-    def _take_conflict_back(self) -> None:
-        self._conflict = ""
-        self.snapshot = replace(self.snapshot, notices=(), answers=())
-
     def _fail(self, where: str, what: str, do: str) -> None:
         steps = (Row("form", where, FAILED, problem=what, remedy=do),)
         self._draw_with(title=HELP, steps=steps, notices=(), buttons=(), answers=())
@@ -251,8 +247,8 @@ class Client:
         """A button was pressed, perhaps after the cell has ended, and the service after it."""
         if action.path == "/answers/0":  # to the conflict: the cell asks anew, in its own thread
             if self._conflict:
-                self._chosen = action.body["value"]["choice"]
-                self._take_conflict_back()
+                self._chosen, self._conflict = action.body["value"]["choice"], ""
+                self._draw_with(notices=(), answers=())
             return
         code, response = ask(self.session, action.method, action.path, dict(action.body))
         if not code:
@@ -280,7 +276,7 @@ class Client:
         ask(self.session, "DELETE", f"/faces/{self.face}", patience=1)
         self._follow(LAST_STATUS)
         if self._conflict:
-            self._take_conflict_back()
+            self.snapshot = replace(self.snapshot, notices=(), answers=())
         self._failure = None
         self._draw()
 
