@@ -28,8 +28,7 @@ from launcher.models.taken_over import read_ahead
 from launcher.python.bytecode import put_bytecode, unpack_bytecode
 from launcher.python.environment import read_finished
 from launcher.python.lock import LOCKED_COMMIT, LOCKED_PACKAGES
-from launcher.source.versions import Stage, Tries
-from launcher.source.webui import newest_commit, versions_to_try
+from launcher.source.versions import Stage, Tries, newest_commit, versions_to_try
 
 T = TypeVar("T")
 
