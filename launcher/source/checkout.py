@@ -185,7 +185,9 @@ def sub_repositories(code: Path) -> list[Repository]:
     The same variables as A1111's override them (STABLE_DIFFUSION_REPO, STABLE_DIFFUSION_COMMIT_HASH …).
     """
     text = (code / "modules" / "launch_utils.py").read_text()
-    declared = dict(re.findall(r"""environ\.get\(['"](\w+_(?:REPO|COMMIT_HASH))['"],\s*['"]([^'"]+)['"]\)""", text))
+    declared: dict[str, str] = dict(
+        re.findall(r"""environ\.get\(['"](\w+_(?:REPO|COMMIT_HASH))['"],\s*['"]([^'"]+)['"]\)""", text)
+    )
     found = []
     for variable, name in SUB_REPOSITORIES.items():
         url, commit = declared.get(f"{variable}_REPO"), declared.get(f"{variable}_COMMIT_HASH")
