@@ -80,8 +80,8 @@ class Extension:
         commit, tracked = self.commit, set[str]()
         if commit:
             put_files(self.folder, self.history, commit, self.files, step)
-            url, where = self.url or "unknown", self.repository().folder
-            check_out_submodules(self.folder, where, self.history, self.files, commit, url, step)
+            url = self.url or "unknown"
+            check_out_submodules(self.folder, self.repository(url, wanted=commit), self.history, self.files, step)
             push_history(self.folder, on_drive)  # its parts, and what was damaged there
             look_cloned(self.files, url, branch_of(self.history), commit)
             if (on_drive / ".git" / "index").exists():  # a checkout itself

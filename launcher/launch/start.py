@@ -27,8 +27,8 @@ from launcher.python.bytecode import discard_bytecode
 from launcher.python.inspection import Inspection, inspect_packages, mend, note_works
 from launcher.python.lock import LOCKED_COMMIT, LOCKED_VERSION, packages_for
 from launcher.python.uv import webui_environment
+from launcher.source.checkout import check_out_sub_repositories, check_out_version
 from launcher.source.versions import Stage
-from launcher.source.webui import check_out_sub_repositories, check_out_version
 from launcher.webui.arguments import check_arguments, fixed_arguments, machine_arguments
 from launcher.webui.explain import not_loaded
 from launcher.webui.known_faults import DAMAGED_WORDS

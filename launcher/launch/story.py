@@ -34,8 +34,7 @@ from launcher.python.bytecode import put_bytecode, unpack_bytecode
 from launcher.python.environment import read_finished
 from launcher.python.lock import LOCKED_COMMIT, LOCKED_PACKAGES
 from launcher.source.git import answer
-from launcher.source.versions import Stage
-from launcher.source.webui import newest_commit, versions_to_try
+from launcher.source.versions import Stage, newest_commit, versions_to_try
 
 IN_USE: Final = "in use by the running web UI"
 GITHUB_PATIENCE: Final = 10.0  # seconds

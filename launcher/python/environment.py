@@ -4,6 +4,7 @@ import hashlib
 import os
 import re
 from collections.abc import Container
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -16,7 +17,6 @@ from launcher.core.problem import Problem
 from launcher.core.process import CommandError, run, works
 from launcher.core.session import read_object, write_object
 from launcher.core.status import Step
-from launcher.python.bytecode import put_bytecode
 from launcher.python.install import COMPLETE, UNPACKED, correct_metadata, install, make_environment
 from launcher.python.link import broken_links, is_whole, link_packages, unlink_packages
 from launcher.python.lock import ALL_PINS, ALSO_CALLED, BUILD_CONSTRAINTS, CONSTRAINTS
@@ -85,7 +85,6 @@ def prepare_python(folder: Folder, packages: list[str], step: Step) -> bool:
     missing = absent(folder, packages, linked)
     linked += link_packages(folder, [ALL_PINS[package] for package in missing if package in ALL_PINS])
     fill(uv, folder, packages, linked, step)
-    put_bytecode(folder)
     write_finished(folder, Finished(rules, packages, installed_packages(folder), linked))
     return True
 
@@ -149,19 +148,18 @@ def put_packages_back(folder: Folder, names: list[str], step: Step, *, borrow: b
     A linked one is linked again, unless that is what does not work (`borrow`); else the lock's own version is fetched,
     in that case past uv's cache, with which its files are shared.
     """
-    finished, uv = read_finished(folder), find_uv(folder)
+    finished = read_finished(folder)
     assert finished, "only of a finished environment is it known what was in it"
     lent = [name for name in names if name in finished.linked]
     unlink_packages(folder, lent)
     pins = {pin.name: pin for pin in ALL_PINS.values() if pin.name in lent}
     again = link_packages(folder, pins.values()) if borrow else []
     fetched = [name for name in names if name not in again and name not in ALSO_CALLED.values()]
-    if fetched and not borrow:
-        try:
-            run([uv, "cache", "clean", *fetched], env=uv_environment(folder))
-        except CommandError as error:
-            step.say(f"the cache could not be emptied ({error.code})")
     if fetched:
+        uv = find_uv(folder)
+        if not borrow:
+            with suppress(CommandError):  # then it is tried with what is in it
+                run([uv, "cache", "clean", *fetched], env=uv_environment(folder))
         lines = [pins[name].requirement if name in pins else f"{name}=={finished.packages[name]}" for name in fetched]
         install(uv, folder, lines, step, reinstall=True)
     correct_metadata(folder)

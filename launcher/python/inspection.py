@@ -13,7 +13,7 @@ from launcher.core.process import CommandError, run
 from launcher.core.status import Step
 from launcher.python import probe
 from launcher.python.environment import put_packages_back, read_finished, write_finished
-from launcher.python.link import files_of
+from launcher.python.link import recorded_in
 from launcher.python.uv import distributions_of, python_path, webui_environment
 
 # Packages with parts in C -> what to import to see that all they need is on the machine.
@@ -84,7 +84,7 @@ def said_in(lines: list[str]) -> tuple[str, dict[str, Any]]:
 def cause_of(folder: Folder, package: str | None, error: str) -> Inspection:
     """What the error of a `package` that was being loaded, or of the computation on the card (None), is about."""
     for library in LIBRARY.findall(error):
-        there = ((name, files_of(info)) for name, _, info in distributions_of(folder))
+        there = ((name, recorded_in(info)) for name, _, info in distributions_of(folder))
         owner = next((name for name, files in there if any(path.endswith(f"/{library}") for path in files)), None)
         if owner and owner.startswith("nvidia-"):
             return Inspection(Cause.LIBRARY, owner, error)

@@ -77,7 +77,7 @@ def recorded_files(record: str) -> dict[str, int]:
     return {path: int(size or 0) for path, _, size in rows if "__pycache__" not in path}
 
 
-def files_of(info: Path) -> dict[str, int]:
+def recorded_in(info: Path) -> dict[str, int]:
     """The same of a package in the environment, by its .dist-info; {} where that is not whole."""
     record = info / "RECORD"
     return recorded_files(record.read_text()) if record.exists() else {}
@@ -85,7 +85,7 @@ def files_of(info: Path) -> dict[str, int]:
 
 def is_whole(info: Path, *, linked: bool) -> bool:
     """True if all files of a package are there; of a `linked` one, the large as links to files of the same size."""
-    files = {info.parent / inside: size for inside, size in files_of(info).items()}
+    files = {info.parent / inside: size for inside, size in recorded_in(info).items()}
     large = [path for path, size in files.items() if size >= LARGE] if linked else []
     links = all(path.is_symlink() and path.exists() and path.stat().st_size == files[path] for path in large)
     return bool(files) and links and all(path.exists() for path in files)
@@ -103,7 +103,7 @@ def unlink_packages(folder: Folder, names: Container[str]) -> None:
     Copies stay: an installer may have put files of its own in their place.
     """
     for info in [info for name, _, info in distributions_of(folder) if name in names]:
-        for path in (info.parent / inside for inside in files_of(info)):
+        for path in (info.parent / inside for inside in recorded_in(info)):
             if path.is_symlink():
                 path.unlink()
         shutil.rmtree(info)

@@ -1,10 +1,11 @@
-"""One repository: what is wanted of it in its history, which is kept on Drive, and its files on the machine."""
+"""Repositories: what is wanted of each in its history, which is kept on Drive, and its files on the machine."""
 
 import hashlib
 import os
 import re
 import shutil
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +31,23 @@ from launcher.source.git import (
 )
 from launcher.source.kept import note_origin, origin_of, pull_history, push_history, without_settings
 
+WEBUI_URL: Final = "https://github.com/AUTOMATIC1111/stable-diffusion-webui.git"
+# Where to look when a repository is not at the address A1111 v1.10.1 has for it.
+MIRRORS: Final = {
+    # Gone from GitHub since December 2025 (AUTOMATIC1111#17204); A1111's own dev branch uses w-e-w's copy (#17207).
+    "stable-diffusion-stability-ai": (
+        "https://github.com/w-e-w/stablediffusion.git",
+        "https://github.com/NUROISEA/stablediffusion.git",
+    ),
+}
+# A1111's name of the variable -> the folder below repositories/ (modules/launch_utils.py, v1.10.1).
+SUB_REPOSITORIES: Final = {
+    "ASSETS": "stable-diffusion-webui-assets",
+    "STABLE_DIFFUSION": "stable-diffusion-stability-ai",
+    "STABLE_DIFFUSION_XL": "generative-models",
+    "K_DIFFUSION": "k-diffusion",
+    "BLIP": "BLIP",
+}
 MAIN: Final = "master"  # the branch of a checkout whose repository has no other name for it
 EDITS: Final = "kept-changes"  # the folder on Drive with files that people changed on the machine
 
@@ -143,43 +161,78 @@ def keep_edits_on_drive(folder: Folder, step: Step) -> None:
             keep_edits(folder, folder.kept, step, sound)
 
 
+# ---- A1111 itself, and the repositories it needs
+
+
+def check_out_version(folder: Folder, commit: str, step: Step) -> None:
+    """Check that very commit of A1111 out on the machine. Raises `Problem` if neither Drive nor GitHub has it."""
+    check_out(folder, Repository(".", (WEBUI_URL,), commit), folder.code, step)
+
+
+def check_out_sub_repositories(folder: Folder, step: Step) -> None:
+    """Check out the five repositories A1111 needs, side by side, by way of Drive; fetch only what Drive has not."""
+    repositories = sub_repositories(folder.code)
+    with ThreadPoolExecutor(len(repositories) or 1) as pool:
+        waiting = [pool.submit(check_out, folder, one, folder.code / one.folder, step) for one in repositories]
+        for ready, future in enumerate(as_completed(waiting), 1):
+            future.result()
+            step.say(f"{ready} of {len(repositories)} parts ready")
+
+
+def sub_repositories(code: Path) -> list[Repository]:
+    """The repositories A1111 would clone itself, read from its own `modules/launch_utils.py`.
+
+    The same variables as A1111's override them (STABLE_DIFFUSION_REPO, STABLE_DIFFUSION_COMMIT_HASH …).
+    """
+    text = (code / "modules" / "launch_utils.py").read_text()
+    declared: dict[str, str] = dict(
+        re.findall(r"""environ\.get\(['"](\w+_(?:REPO|COMMIT_HASH))['"],\s*['"]([^'"]+)['"]\)""", text)
+    )
+    found = []
+    for variable, name in SUB_REPOSITORIES.items():
+        url, commit = declared.get(f"{variable}_REPO"), declared.get(f"{variable}_COMMIT_HASH")
+        if url and commit:
+            chosen = os.environ.get(f"{variable}_REPO")
+            urls = (chosen,) if chosen else (*MIRRORS.get(name, ()), url)
+            found.append(Repository(f"repositories/{name}", urls, os.environ.get(f"{variable}_COMMIT_HASH", commit)))
+    return found
+
+
 # ---- repositories inside a repository
 
 
-def check_out_submodules(
-    folder: Folder, around: str, history: Path, files: Path, commit: str, origin: str, step: Step
-) -> None:
+def check_out_submodules(folder: Folder, around: Repository, history: Path, files: Path, step: Step) -> None:
     """Check out what lies inside a repository; its commits are kept with those of the repository around it. One that
     cannot be had is said.
     """
-    for path, url, pinned in submodules(history, commit, origin):
-        place = f"{around}/{path}"
+    for path, inner in submodules(history, around):
         try:
-            keep_history(folder, history, Repository(place, (url,), pinned), step)
+            keep_history(folder, history, inner, step)
         except Problem as problem:
-            step.notice(f"A part of {Path(around).name} could not be downloaded ({path}): {problem.what}", about=place)
+            what = f"A part of {Path(around.folder).name} could not be downloaded ({path}): {problem.what}"
+            step.notice(what, about=inner.folder)
             continue
-        put_files(folder, history, pinned, files / path, step)
-        check_out_submodules(folder, place, history, files / path, pinned, url, step)
+        put_files(folder, history, inner.wanted, files / path, step)
+        check_out_submodules(folder, inner, history, files / path, step)
 
 
-def submodules(history: Path, commit: str, origin: str) -> Iterator[tuple[str, str, str]]:
-    """(path, address, commit) of each submodule. `origin` is the address that relative ones start from.
+def submodules(history: Path, around: Repository) -> Iterator[tuple[str, Repository]]:
+    """Each submodule of a commit, with its path in the repository around it, where relative addresses start.
 
     Only https addresses, and folders below the repository, are given: `.gitmodules` is written by strangers.
     """
-    entries = re.findall(r"160000 commit ([0-9a-f]{40})\t([^\0]+)", git("ls-tree", "-r", "-z", commit, at=history))
-    if not entries:
-        return
-    listed = answer("config", "--blob", f"{commit}:.gitmodules", "--null", "--list", at=history) or ""
+    tree = git("ls-tree", "-r", "-z", around.wanted, at=history)
+    entries = re.findall(r"160000 commit ([0-9a-f]{40})\t([^\0]+)", tree)
+    config = ("config", "--blob", f"{around.wanted}:.gitmodules", "--null", "--list")
+    listed = answer(*config, at=history) if entries else None
     named: dict[str, dict[str, str]] = {}
-    for name, what, value in re.findall(r"submodule\.([^\0]+)\.(path|url)\n([^\0]*)", listed):
+    for name, what, value in re.findall(r"submodule\.([^\0]+)\.(path|url)\n([^\0]*)", listed or ""):
         named.setdefault(name, {})[what] = value
-    urls = {one.get("path"): absolute(one.get("url", ""), origin) for one in named.values()}
+    urls = {one.get("path"): absolute(one.get("url", ""), around.urls[0]) for one in named.values()}
     for pinned, path in entries:
         url = urls.get(path)
         if url and not path.startswith("/") and not {"..", ".git"} & {*path.split("/")}:
-            yield path, url, pinned
+            yield path, Repository(f"{around.folder}/{path}", (url,), pinned)
 
 
 def absolute(url: str, origin: str) -> str | None:

@@ -27,6 +27,9 @@ SOURCE_DIR: Final = ".source"  # the folder with the two, in each repository's o
 BUNDLE: Final = f"{SOURCE_DIR}/commits.bundle"
 NAMES: Final = ("HEAD", "index", "shallow", "packed-refs", "refs/heads/**/*", "refs/oneclick/used")  # another's
 ORIGIN: Final = f"{SOURCE_DIR}/origin.json"  # a file of its own: with it a bundle that is lost can be fetched anew
+# The same two of a history on the machine. The first has the time at which Drive's changed.
+COPY: Final = ".git/kept.bundle"
+NOTE: Final = ".git/origin.json"
 
 
 def pull_history(folder: Folder, kept: Path, step: Step | None = None) -> Path:
@@ -37,7 +40,7 @@ def pull_history(folder: Folder, kept: Path, step: Step | None = None) -> Path:
     history, old, extension = folder.history(kept), kept / ".git", kept.parent == folder.kept / "extensions"
     if not (history / ".git" / "HEAD").exists():
         git("init", "--quiet", "--template=", "--", str(history))
-    copy, there = copies(history)[0], changed_at(kept / BUNDLE)
+    copy, there = history / COPY, changed_at(kept / BUNDLE)
     if newest_held(history) and there in (None, changed_at(copy)):
         return history
     others = not there and (old / "objects").is_dir()
@@ -78,7 +81,7 @@ def push_history(folder: Folder, kept: Path) -> None:
     """Keep on Drive what the machine's copy of the history has and Drive has not."""
     noted = origin_of(folder.history(kept))
     history = pull_history(folder, kept)  # what another machine has kept there meanwhile stays
-    copy, origin = copies(history)
+    copy, origin = history / COPY, history / NOTE
     if noted:
         note_origin(history, noted)
     refs = refs_of(history)
@@ -96,11 +99,6 @@ def put_on_drive(folder: Folder, local: Path, target: Path) -> None:
     make_way(folder.kept, target)
     make_folder_below(folder.kept, target.parent)
     copy_whole(local, target, target.with_name(f"{target.name}{PART}"))
-
-
-def copies(history: Path) -> tuple[Path, Path]:
-    """What is kept of a history on Drive, as files on the machine. The first has the time at which Drive's changed."""
-    return history / ".git" / "kept.bundle", history / ".git" / "origin.json"
 
 
 def changed_at(path: Path) -> int | None:
@@ -179,11 +177,11 @@ def note_origin(history: Path, found: Mapping[str, str | None]) -> None:
     """Note where an extension's history comes from: `url`; the `branch` its checkouts are on; `followed`, a branch that
     a person chose in place of the main one; the commit that is `used`.
     """
-    write_object(copies(history)[1], {name: text for name, text in found.items() if text})
+    write_object(history / NOTE, {name: text for name, text in found.items() if text})
 
 
 def origin_of(history: Path) -> dict[str, str]:
-    found = {name: text for name, text in read_object(copies(history)[1]).items() if isinstance(text, str)}
+    found = {name: text for name, text in read_object(history / NOTE).items() if isinstance(text, str)}
     if not re.fullmatch(r"[0-9a-f]{40}", found.get("used", "")):  # git would take much more for something to fetch
         found.pop("used", None)
     return found

@@ -1,6 +1,4 @@
-"""Which versions of A1111 started and which did not: `versions.json` on Drive, and the order in which a launch tries
-them.
-"""
+"""Versions of A1111: which started and which did not (`versions.json` on Drive), and which a launch tries, in order."""
 
 import json
 import re
@@ -9,13 +7,16 @@ from enum import Enum
 from pathlib import Path
 from typing import Final
 
-from launcher.core.fields import NEWEST
-from launcher.core.folder import write_safely
+from launcher.core.fields import LAST_GOOD, NEWEST
+from launcher.core.folder import Folder, write_safely
 from launcher.core.outside import printable
 from launcher.core.problem import Problem
 from launcher.core.process import PACKAGE
 from launcher.core.session import read_object
 from launcher.core.status import Step
+from launcher.source.checkout import WEBUI_URL
+from launcher.source.git import answer, resolve_ref
+from launcher.source.kept import pull_history, used_commit
 
 VERSIONS: Final = "versions.json"
 OLD_NOTES: Final = "oneclick.json"  # launchers before this one noted {"last_good": commit} there
@@ -138,3 +139,64 @@ class Tries:
             f"packages than those the launcher works with. {problem.what}",
             "Choose **newest** as the **version** under **Choices**, and press ▶ again.",
         )
+
+
+# ---- which a launch may use
+
+
+def versions_to_try(folder: Folder, version: str, step: Step, newest: str | None = None) -> Tries:
+    """The versions this launch may use, best first: what the field `version` says, then the one that worked last.
+
+    `version` is `NEWEST`, `LAST_GOOD`, or the name of a branch, a tag or a commit; `newest` is the newest commit where
+    somebody has asked for it already. Raises `Problem` where there is none: a name that A1111 does not have, no network
+    and nothing kept.
+    """
+    versions = Versions(folder.kept)
+    good = versions.good
+    step.say("reading the version kept on Drive" if version == LAST_GOOD else "asking GitHub for the version")
+    kept = good or used_commit(pull_history(folder, folder.kept, step))  # a folder of others has no notes of ours
+    if version in (NEWEST, LAST_GOOD):
+        commit = (kept if version == LAST_GOOD else None) or newest or newest_commit()
+    else:
+        commit = named_commit(versions, version)
+    if version == NEWEST and kept and not commit:
+        step.notice(f"GitHub did not answer, so the version kept on Drive is used ({kept[:8]}).")
+        commit = kept
+    if version == NEWEST and commit and good and commit != good and (why := versions.failure(commit)):
+        step.notice(
+            f"The newest AUTOMATIC1111 ({commit[:8]}) did not work before ({why.rstrip('.')}), so the version that "
+            f"worked last ({good[:8]}) is used until there is a newer one."
+        )
+        commit = good
+    if not commit:
+        raise Problem(
+            "GitHub is not answering, and no version of AUTOMATIC1111 is kept on Drive yet.",
+            "Check that the runtime is connected to the internet, wait a minute, and press ▶ again.",
+        )
+    return Tries(versions, tuple(dict.fromkeys(found for found in (commit, good) if found)), version)
+
+
+def newest_commit(url: str = WEBUI_URL, ref: str = "refs/heads/master") -> str | None:
+    """The commit that a branch is at now, if the host says so."""
+    return (answer("ls-remote", "--", url, ref) or "").partition("\t")[0] or None
+
+
+def named_commit(versions: Versions, name: str) -> str | None:
+    """The commit that a branch, tag or (part of a) commit of A1111 means; None where GitHub does not answer and never
+    did.
+
+    Raises `Problem` for a name that A1111 does not have.
+    """
+    if commit_in(name):
+        return name
+    try:
+        commit = resolve_ref(WEBUI_URL, name)
+    except LookupError as error:
+        raise Problem(
+            f"AUTOMATIC1111 has no version called {name}.",
+            "Write a version such as v1.10.1, a branch such as dev, or all 40 digits of a commit in the field "
+            "**version**.",
+        ) from error
+    if commit:
+        versions.note_wanted(name, commit)
+    return commit or versions.meant_by(name)

@@ -55,7 +55,7 @@ def as_a1111_writes(settings: dict[str, Any]) -> str:
     return json.dumps(settings, indent=4, ensure_ascii=False)
 
 
-def mend(path: Path, right: Callable[[bytes], str]) -> Path | None:
+def put_right(path: Path, right: Callable[[bytes], str]) -> Path | None:
     """Write a file anew where it is not `right`; return where the old one is kept. Raises what `right` raises."""
     if (text := right(data := read_bytes(path))).encode() == data:
         return None
@@ -96,7 +96,7 @@ def check_settings(path: Path, find_wrong: Callable[[dict[str, Any]], list[str]]
         return as_a1111_writes(left) if wrong else decoded(data)
 
     try:
-        aside = mend(path, right)
+        aside = put_right(path, right)
     except FileNotFoundError:
         return None
     except Damaged:
@@ -180,7 +180,7 @@ def check_text_file(path: Path) -> str | None:
         return mark + (with_commas(text) if path.match("styles*.csv") else text)
 
     try:
-        aside = mend(path, right)
+        aside = put_right(path, right)
     except (Damaged, csv.Error):
         return f"{path.name} was damaged. It is kept as {set_aside(path).name}, and the web UI makes a new one."
     if not aside:

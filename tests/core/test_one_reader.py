@@ -22,9 +22,8 @@ PARSE_THEMSELVES = {
 READ_THEMSELVES = {
     "drive/restore.py": "checksums of what was bounded before",
     "extensions/extension.py": "our own mark on the machine",
-    "source/checkout.py": "git's files on the machine",
+    "source/checkout.py": "git's files on the machine, and A1111's own code, as git has checked it out",
     "source/kept.py": "git's list on the machine",
-    "source/webui.py": "A1111's own code, as git has checked it",
     "webui/arguments.py": "names in code that A1111 runs",
     "webui/process.py": "A1111's log",
     "webui/settings_files.py": "A1111's own code",

@@ -42,7 +42,7 @@ from concurrent.futures import Future
 sys.path.insert(0, {root!r})
 from launcher.client.dialogs import DIALOGS
 from launcher.colab.machine import look_at_machine
-from launcher.source.webui import newest_commit
+from launcher.source.versions import newest_commit
 from launcher.launch.launch import Launch
 from launcher.launch import story
 from launcher.core.status import Status

@@ -13,9 +13,9 @@ from launcher.core.problem import Problem
 from launcher.drive.names import sweep_unfinished
 from launcher.extensions.extension import put_extensions
 from launcher.extensions.manage import add_extension
-from launcher.source.checkout import Repository, check_out
+from launcher.source.checkout import Repository, check_out, check_out_sub_repositories, check_out_version
 from launcher.source.kept import BUNDLE, ORIGIN, pull_history, push_history, used_commit
-from launcher.source.webui import check_out_sub_repositories, check_out_version, versions_to_try
+from launcher.source.versions import versions_to_try
 from tests.world import WEBUI, World
 from tests.world.githost import git, opened
 from tests.world.heard import Heard

@@ -18,8 +18,8 @@ from launcher.core.process import CommandError
 from launcher.python.lock import CONSTRAINTS
 from launcher.python.uv import uv_problem
 from launcher.source import versions
-from launcher.source.versions import Stage, Tries, Versions
-from launcher.source.webui import check_out_sub_repositories, check_out_version, versions_to_try
+from launcher.source.checkout import check_out_sub_repositories, check_out_version
+from launcher.source.versions import Stage, Tries, Versions, versions_to_try
 from tests.world import WEBUI, World
 from tests.world.githost import git
 from tests.world.heard import Heard

@@ -11,10 +11,10 @@ from launcher.core.folder import Folder
 from launcher.core.problem import Problem
 from launcher.core.process import CommandError
 from launcher.extensions.address import head_commit
-from launcher.source.checkout import keep_edits_on_drive
+from launcher.source.checkout import check_out_sub_repositories, check_out_version, keep_edits_on_drive
 from launcher.source.git import fetch_commit, resolve_ref, restore_missing
 from launcher.source.kept import BUNDLE
-from launcher.source.webui import check_out_sub_repositories, check_out_version, newest_commit, versions_to_try
+from launcher.source.versions import newest_commit, versions_to_try
 from tests.world import WEBUI, World
 from tests.world.githost import git
 from tests.world.heard import Heard

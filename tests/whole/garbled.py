@@ -24,10 +24,9 @@ from launcher.extensions.extension import put_extensions
 from launcher.models.checksums import CHECKSUMS_FILE, known_checksum, note_checksum
 from launcher.models.ensure import broken_models
 from launcher.python.bytecode import ARCHIVE, keep_bytecode, put_bytecode, unpack_bytecode
-from launcher.source.checkout import Repository, check_out
+from launcher.source.checkout import Repository, check_out, check_out_version
 from launcher.source.kept import BUNDLE, ORIGIN
-from launcher.source.versions import VERSIONS, Versions
-from launcher.source.webui import check_out_version, versions_to_try
+from launcher.source.versions import VERSIONS, Versions, versions_to_try
 from launcher.webui.outputs import OutputFolders
 from launcher.webui.settings_files import check_page_settings, check_settings_file, check_texts
 from tests.drive.test_checks import FETCHED, GOOD, MODEL

@@ -33,7 +33,8 @@ from launcher.models.catalog import CHECKPOINT_NAMES
 from launcher.python import install
 from launcher.python.environment import prepare_python
 from launcher.python.uv import uv_environment, webui_environment
-from launcher.source.webui import check_out_sub_repositories, check_out_version, newest_commit
+from launcher.source.checkout import check_out_sub_repositories, check_out_version
+from launcher.source.versions import newest_commit
 from launcher.webui.arguments import fixed_arguments, machine_arguments
 from launcher.webui.process import Plan, WebUI
 from tests.conftest import COLAB_PYTHON, ROOT, new_folder
