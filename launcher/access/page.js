@@ -11,11 +11,13 @@ const opened = {}; // what a person has folded or unfolded
 const now = () => document.getElementById("now").dataset;
 const busy = () => /^(re)?starting$/.test(now().state);
 const typing = () => [...document.querySelectorAll("textarea")].some((text) => text.value);
-let went = busy(), held = false, lost = false;
+let went = busy(), held = false, letting = 0, lost = false;
 document.body.classList.toggle("framed", top !== self); // the web UI, which it would open, is around it
 
-addEventListener("pointerdown", () => { held = true; });
-for (const name of ["pointerup", "pointercancel"]) addEventListener(name, () => setTimeout(() => { held = false; }));
+addEventListener("pointerdown", () => { clearTimeout(letting); held = true; });
+for (const name of ["pointerup", "pointercancel"]) {
+    addEventListener(name, () => { letting = setTimeout(() => { held = false; }); }); // after the click
+}
 
 // Make an element what it is in the page that came. What has parts, each with an id, keeps those that are the same.
 function put(old, made) {

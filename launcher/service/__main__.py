@@ -44,9 +44,11 @@ def main(session: Session) -> None:
         servers = [UnixServer(place, service.routes, service.fault, page=page) for place, page in sockets.items()]
         note_process(session.service.pid_file, os.getpid())  # whoever was started beside us has noted its own
         last = time.monotonic()
-        while not over.wait(0.5) and time.monotonic() - last < IDLE:
+        while not over.wait(0.5):
             if service.busy:
                 last = time.monotonic()
+            elif time.monotonic() - last > IDLE:  # asked last: a machine that stood still for a while idled nothing
+                break
         for place in sockets:
             place.unlink(missing_ok=True)
         service.finish()

@@ -11,8 +11,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 from launcher.notebook.build import package_files
 from tests.conftest import ROOT
 
@@ -106,10 +104,10 @@ def test_the_first_cell_is_read_and_works_on_the_next_python(tmp_path: Path) -> 
     assert told["explained"] == "The graphics card ran out of memory."
 
 
-@pytest.mark.parametrize("warning", ["DeprecationWarning", "PendingDeprecationWarning", "SyntaxWarning"])
-def test_nothing_in_it_is_about_to_go(tmp_path: Path, warning: str) -> None:
+def test_nothing_in_it_is_about_to_go(tmp_path: Path) -> None:
+    warnings = ("DeprecationWarning", "PendingDeprecationWarning", "SyntaxWarning")
     done = subprocess.run(
-        [sys.executable, "-W", f"error::{warning}", "-c", f"import {', '.join(rooms())}"],
+        [sys.executable, *(f"-Werror::{one}" for one in warnings), "-c", f"import {', '.join(rooms())}"],
         cwd=ROOT, env={**os.environ, "PYTHONPYCACHEPREFIX": str(tmp_path)}, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]

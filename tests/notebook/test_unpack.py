@@ -54,7 +54,7 @@ def other_version(cell: str, form: str) -> str:
 
 
 @pytest.mark.parametrize("python", STACKS)
-def test_it_opens_and_runs_as_one_file_with_nothing_else_of_the_repository(
+def test_it_opens_and_runs_as_one_file_with_nothing_else_of_the_repository_and_leaves_the_fields_and_one_function(
     kernels: Kernels, home: Path, python: Path
 ) -> None:
     import nbformat  # its checks take two seconds to import
@@ -66,6 +66,7 @@ def test_it_opens_and_runs_as_one_file_with_nothing_else_of_the_repository(
     kernel = kernels(python, at_home(home), home)
     kernel.run("import importlib.util, sys; print('BEFORE', importlib.util.find_spec('launcher'))")
     kernel.wait_for_text(r"^BEFORE None$", 10)
+    kernel.run("before = set(globals())")
     assert SAYS in press(kernel, cell_source("launch", alone, checkpoint=WRONG))
     kernel.run("print(sorted(m.__file__ for n, m in sys.modules.items() if n.split('.')[0] == 'launcher'))")
     files = ast.literal_eval(kernel.text.splitlines()[-1])
@@ -73,13 +74,6 @@ def test_it_opens_and_runs_as_one_file_with_nothing_else_of_the_repository(
     assert all(Path(file).is_relative_to(home / "machine" / "program") for file in files)
     kernel.run("print([p for p in sys.path if 'program' not in p])")
     assert str(ROOT) not in ast.literal_eval(kernel.text.splitlines()[-1])
-
-
-@pytest.mark.parametrize("python", STACKS)
-def test_it_leaves_no_name_but_the_fields_and_one_function(kernels: Kernels, home: Path, python: Path) -> None:
-    kernel = kernels(python, at_home(home), home)
-    kernel.run("before = set(globals())")
-    assert SAYS in press(kernel, cell_source("launch", checkpoint=WRONG))
     kernel.run("print('NEW', sorted(n for n in set(globals()) - before if not n.lstrip('_i').isdigit()))")
     new = set(eval(kernel.wait_for_text(r"^NEW (.+)$", 10)[1])) - {"before", "_", "__", "___", "_i", "_ii", "_iii"}
     assert new == {field.name for field in FIELDS if field.in_form} | {"oneclick"}
@@ -129,29 +123,26 @@ def test_outside_of_colab_an_extra_cell_without_the_package_says_one_sentence(
     assert not list(home.rglob("*.py"))
 
 
-@pytest.mark.parametrize(
-    ("answer", "says"),
-    [
-        ("{'ipynb': json.load(open(NOTEBOOK))}", NOTHING),
+def test_colab_may_answer_anything_when_asked_for_the_notebook(kernels: Kernels, tmp_path: Path, home: Path) -> None:
+    package = tmp_path / "colab" / "google" / "colab"
+    package.mkdir(parents=True)
+    (package / "__init__.py").write_text("")
+    (package / "_message.py").write_text(
+        "from pathlib import Path\n"
+        "def blocking_request(kind, request='', timeout_sec=5):\n    assert kind == 'get_ipynb'\n"
+        f"    return eval(Path({str(tmp_path / 'answer')!r}).read_text())\n"
+    )
+    kernel = kernels(COLAB_PYTHON, {**at_home(home), "PYTHONPATH": str(tmp_path / "colab")}, home)
+    for answer, says in (
         ("None", ONCE),
         ("{}", ONCE),
         ("{'ipynb': {'cells': []}}", ONCE),
         ("{'ipynb': {'cells': [{'source': ['await oneclick(\"launch\", \"0\", {}, {})']}]}}", ONCE),
         ("1 / 0", ONCE),
-    ],
-)
-def test_colab_may_answer_anything_when_asked_for_the_notebook(
-    kernels: Kernels, tmp_path: Path, home: Path, answer: str, says: str
-) -> None:
-    package = tmp_path / "colab" / "google" / "colab"
-    package.mkdir(parents=True)
-    (package / "__init__.py").write_text("")
-    (package / "_message.py").write_text(
-        f"import json\nNOTEBOOK = {str(ROOT / 'OneClickLauncher.ipynb')!r}\n"
-        f"def blocking_request(kind, request='', timeout_sec=5):\n    assert kind == 'get_ipynb'\n    return {answer}\n"
-    )
-    kernel = kernels(COLAB_PYTHON, {**at_home(home), "PYTHONPATH": str(tmp_path / "colab")}, home)
-    assert says in press(kernel, cell_source("add-model", what=""))
+        (f"{{'ipynb': __import__('json').load(open({str(ROOT / 'OneClickLauncher.ipynb')!r}))}}", NOTHING),
+    ):
+        (tmp_path / "answer").write_text(answer)
+        assert says in press(kernel, cell_source("add-model", what="")), answer
 
 
 def test_a_file_that_was_changed_on_the_disk_is_never_run(kernels: Kernels, home: Path) -> None:
@@ -208,29 +199,29 @@ ERRORS = {
 }
 
 
-@pytest.mark.parametrize("floor", ERRORS)
-def test_a_traceback_names_the_file_and_the_line_of_the_repository(tmp_path: Path, floor: str) -> None:
+def test_a_traceback_names_the_file_and_the_line_of_the_repository(tmp_path: Path) -> None:
     for name, text in build.package_files().items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text)
     code = f"""
-import linecache, sys, traceback
-try:
-    {ERRORS[floor]}
-except Exception as error:
-    for frame in traceback.extract_tb(error.__traceback__):
-        if 'launcher' in frame.filename:
-            print(frame.filename, frame.lineno, sep='\\t')
+import json, traceback
+for floor, text in {ERRORS}.items():
+    try:
+        exec(text)
+    except Exception as error:
+        frames = [(one.filename, one.lineno) for one in traceback.extract_tb(error.__traceback__)]
+        print(json.dumps([floor, [frame for frame in frames if "launcher" in frame[0]]]))
 """
     environment = {**os.environ, "ONECLICK_HOME": str(tmp_path / "home")}
     told = subprocess.run(
         [sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True, check=True
     )
-    frames = [line.split("\t") for line in told.stdout.splitlines()]
-    assert any(f"/launcher/{floor}" in name for name, _ in frames), told.stdout
-    for name, line in frames:
-        repository = ROOT / Path(name).relative_to(tmp_path)
-        assert repository.read_text().splitlines()[int(line) - 1] == Path(name).read_text().splitlines()[int(line) - 1]
+    frames = dict(json.loads(line) for line in told.stdout.splitlines())
+    for floor in ERRORS:
+        assert any(f"/launcher/{floor}" in name for name, _ in frames[floor]), (floor, frames.get(floor))
+        for name, line in frames[floor]:
+            repository = ROOT / Path(name).relative_to(tmp_path)
+            assert repository.read_text().splitlines()[line - 1] == Path(name).read_text().splitlines()[line - 1]
 
 
 def test_a_note_of_another_version_is_no_type_error(kernels: Kernels, home: Path) -> None:

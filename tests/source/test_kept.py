@@ -234,7 +234,8 @@ def running(folder: Folder) -> list[bool]:
     return [place.exists() for place in places]
 
 
-@pytest.mark.parametrize("damage", DAMAGES)
+# `make garbled` has the others, as it has each file of 1.2.0 with each damage.
+@pytest.mark.parametrize("damage", [one for one in DAMAGES if one not in (emptied, zeroed, garbage, nested)])
 def test_whatever_becomes_of_kept_histories_a_launch_on_a_new_machine_goes_on_and_mends_them(
     world: World, folder: Folder, damage: Callable[[Path], None]
 ) -> None:
@@ -275,7 +276,7 @@ def test_the_file_with_an_extensions_address_may_be_damaged(
     assert json.loads(origin.read_text()) == content, "the machine that has it mends it"
 
 
-@pytest.mark.parametrize("damage", (emptied, cut, garbage, one_bit_flipped_in_each_line))
+@pytest.mark.parametrize("damage", (garbage, one_bit_flipped_in_each_line))
 def test_the_machine_that_has_it_mends_drive_without_the_network(
     world: World, folder: Folder, damage: Callable[[Path], None]
 ) -> None:
@@ -323,8 +324,7 @@ def test_an_extension_whose_two_files_are_damaged_is_named(world: World, folder:
 GIT_FILES = ("HEAD", "config", "shallow", "refs/oneclick/used", "objects/pack/*.pack", "objects/pack/*.idx")
 
 
-@pytest.mark.parametrize("name", GIT_FILES)
-@pytest.mark.parametrize("damage", (emptied, garbage, a_folder))
+@pytest.mark.parametrize(("name", "damage"), [*zip(GIT_FILES, (emptied, garbage, a_folder) * 2, strict=True)])
 def test_whatever_became_of_a_folder_by_1_2_0_a_launch_goes_on_and_keeps_a_good_one(
     world: World, folder: Folder, name: str, damage: Callable[[Path], None]
 ) -> None:

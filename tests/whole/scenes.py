@@ -274,8 +274,9 @@ def typed(stage: Stage) -> float:
     stage.kernel.types, stage.kernel.answer = True, GOOD
     cell, _ = stage.press()
     seconds = model_there(stage)
-    assert len(stage.kernel.asked) == 1
-    stage.sentences[stage.kernel.asked[0]] = None
+    (asked,) = stage.kernel.asked
+    assert "world/paint is available only to people who have accepted its conditions. Paste your token" in asked
+    stage.sentences[asked] = None
     stage.stop(cell)
     return seconds
 
@@ -799,6 +800,7 @@ def give_back_after(stage: Stage) -> float:
 @scene("give_back_after, and Google does not take everything: no POST; ▶ says so", 10, "back")
 def give_back_after_fails(stage: Stage) -> float:
     cell = stage.running(give_back_after=1)
+    stage.says("the machine will be given back at", 90)
     stage.place.conduct(flush_fails=True)
     stage.place.say_used(600)
     seconds = stage.says("Not everything is on Google Drive yet: an upload failed.", 60)
@@ -904,7 +906,7 @@ def step_scene(what: str, prepare: Callable[[Stage], None], begun: Callable[[Sta
             prepare(stage)
             return stop_in_step(stage, lambda: begun(stage), again, **fields)
 
-        scene(f"{sign} while {what}", bound, "steps")(play)
+        scene(f"{sign} while {what}", bound, "steps", begins=not again)(play)
 
 
 def slow_git(stage: Stage) -> None:

@@ -5,12 +5,12 @@ import os
 import shutil
 import subprocess
 import tempfile
-import threading
 import time
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+
+from tests.world.listen import end, listen, reply
 
 
 def git(*arguments: str, at: Path | None = None) -> str:
@@ -55,26 +55,12 @@ class GitHost:
 
     def __post_init__(self) -> None:
         self.root.mkdir(parents=True, exist_ok=True)
-        host, self.surroundings = self, dict(os.environ)  # a test may change this process's own later
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                host.handle(self)
-
-            def do_POST(self) -> None:
-                host.handle(self)
-
-            def log_message(self, *arguments: object) -> None:
-                pass
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.server.daemon_threads = True
-        threading.Thread(target=self.server.serve_forever, args=(0.02,), daemon=True).start()
+        self.surroundings = dict(os.environ)  # a test may change this process's own later
+        self.server = listen(self.handle, "GET", "POST", version="HTTP/1.0")
         self.url = f"http://127.0.0.1:{self.server.server_address[1]}/"
 
     def close(self) -> None:
-        self.server.shutdown()
-        self.server.server_close()
+        end(self.server)
 
     def environment(self) -> dict[str, str]:
         """Variables that lead git here in place of github.com."""
@@ -174,9 +160,4 @@ class GitHost:
         head, _, content = answer.partition(b"\r\n\r\n")
         self.log.append(f"{request.command} {name} {'sent' if b'packfile' in content else 'told'} {len(content)}")
         headers = dict(line.split(": ", 1) for line in head.decode().splitlines())
-        request.send_response(int(headers.pop("Status", "200").split()[0]))
-        for key, value in headers.items():
-            request.send_header(key, value)
-        request.send_header("Content-Length", str(len(content)))
-        request.end_headers()
-        request.wfile.write(content)
+        reply(request, int(headers.pop("Status", "200").split()[0]), headers, content)

@@ -8,14 +8,14 @@ import itertools
 import json
 import re
 import socket
-import threading
 import time
 from collections import Counter
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
+
+from tests.world.listen import end, listen
 
 COMMIT = "a" * 40
 
@@ -53,33 +53,13 @@ class Hub:
         self._sums: dict[tuple[Path, int, int], str] = {}
         self._answers: Counter[str] = Counter()  # signed address -> how often it was asked
         self._signatures = itertools.count(1)
-        hub = self
-
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def do_HEAD(self) -> None:
-                hub.handle(self)
-
-            def do_GET(self) -> None:
-                hub.handle(self)
-
-            def log_message(self, *arguments: object) -> None:
-                pass
-
-        self.servers = []
-        for _ in range(2):  # the hub, and its CDN on another origin
-            server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-            server.daemon_threads = True
-            threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
-            self.servers.append(server)
+        self.servers = [listen(self.handle, "HEAD", "GET") for _ in range(2)]  # the hub, and its CDN on another origin
         self.port, self.cdn_port = (server.server_address[1] for server in self.servers)
         self.url, self.cdn = f"http://127.0.0.1:{self.port}", f"http://127.0.0.1:{self.cdn_port}"
 
     def close(self) -> None:
         for server in self.servers:
-            server.shutdown()
-            server.server_close()
+            end(server)
 
     def add(self, repo: str, name: str, content: bytes) -> Path:
         """Put a file into a repository."""

@@ -2,12 +2,13 @@
 
 import base64
 import hashlib
-import http.server
 import io
 import threading
 import time
 import zipfile
 from typing import Any
+
+from tests.world.listen import end, listen
 
 
 def wheel_name(name: str, version: str, tag: str = "py3-none-any") -> str:
@@ -50,23 +51,7 @@ class Index:
         self.stalls: set[str] = set()  # names of packages (with _) whose wheels stop after half their bytes
         self.anything = b""  # the content of every file that is not there
         self.over = threading.Event()
-        index = self
-
-        class Handler(http.server.BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def do_GET(self) -> None:
-                index.answer(self)
-
-            def do_HEAD(self) -> None:
-                index.answer(self)
-
-            def log_message(self, *_: Any) -> None:
-                pass
-
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.server.daemon_threads = True
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        self.server = listen(self.answer, "GET", "HEAD")
         self.base = f"http://127.0.0.1:{self.server.server_address[1]}"
         self.url = f"{self.base}/simple"
 
@@ -127,8 +112,7 @@ class Index:
 
     def close(self) -> None:
         self.over.set()
-        self.server.shutdown()
-        self.server.server_close()
+        end(self.server)
 
     def __enter__(self) -> "Index":
         return self

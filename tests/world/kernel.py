@@ -252,6 +252,6 @@ class Kernel(Tab):
         self.close()
 
     def shutdown(self) -> None:
-        """End it in order."""
+        """End it at once: what it does at an orderly end is a third of its start, and nothing of ours."""
         self.close()
-        self.manager.shutdown_kernel(now=False)
+        self.manager.shutdown_kernel(now=True)

@@ -7,8 +7,9 @@ import hashlib
 import re
 import threading
 import time
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Final
+
+from tests.world.listen import end, listen
 
 LIES: Final = {
     "other offset": "each range but the first comes from another place, and Content-Range says so",
@@ -46,25 +47,11 @@ class Liar:
     def __init__(self, content: bytes, lie: str = HONEST, stretch: int = 8 << 20) -> None:
         self.content, self.lie, self.stretch, self.answers = content, lie, stretch, 0
         self._lock = threading.Lock()
-        liar = self
-
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def do_GET(self) -> None:
-                liar.answer(self)
-
-            def log_message(self, *arguments: object) -> None:
-                pass
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.server.daemon_threads = True
-        threading.Thread(target=self.server.serve_forever, args=(0.02,), daemon=True).start()
+        self.server = listen(self.answer, "GET")
         self.url = f"http://127.0.0.1:{self.server.server_address[1]}/file"
 
     def close(self) -> None:
-        self.server.shutdown()
-        self.server.server_close()
+        end(self.server)
 
     def change(self) -> None:
         """It is another file from now on."""

@@ -2,10 +2,11 @@
 mark beside Drive), and the metadata server that hands Google's Drive program a token once the person has allowed it.
 """
 
-import threading
 import time
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
+
+from tests.world.listen import end, listen, reply
 
 
 class Manager:
@@ -15,41 +16,23 @@ class Manager:
         self.status, self.asked, self.marks = 200, 0, set[Path]()
         self.asked_at: list[float] = []  # time.time() of each POST /unassign
         self.allowed = False  # Google Drive
-        manager = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                token = b'{"access_token": "stand-in", "expires_in": 3600}'
-                has_token = "/computeMetadata/" in self.path and manager.allowed
-                self.reply(200 if has_token else 404, token if has_token else b"")
-
-            def do_POST(self) -> None:
-                if self.path == "/consent":
-                    manager.allowed = True
-                    self.reply(200)
-                elif self.path == "/unassign":
-                    manager.asked += 1
-                    manager.asked_at.append(time.time())
-                    if manager.status == 200:
-                        for mark in manager.marks:
-                            mark.touch()
-                    self.reply(manager.status)
-                else:
-                    self.reply(404)
-
-            def reply(self, status: int, body: bytes = b"") -> None:
-                self.send_response(status)
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
-
-            def log_message(self, format: str, *args: object) -> None:
-                pass
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.server = listen(self._handle, "GET", "POST", version="HTTP/1.0")
         self.address = f"127.0.0.1:{self.server.server_address[1]}"
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def _handle(self, request: Any) -> None:
+        status, body = 404, b""
+        match request.command, request.path:
+            case "GET", path if "/computeMetadata/" in path and self.allowed:
+                status, body = 200, b'{"access_token": "stand-in", "expires_in": 3600}'
+            case "POST", "/consent":
+                self.allowed, status = True, 200
+            case "POST", "/unassign":
+                self.asked += 1
+                self.asked_at.append(time.time())
+                status = self.status
+                for mark in self.marks if status == 200 else ():
+                    mark.touch()
+        reply(request, status, {}, body)
 
     def close(self) -> None:
-        self.server.shutdown()
-        self.server.server_close()
+        end(self.server)
