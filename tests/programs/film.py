@@ -14,7 +14,7 @@ from tests.world.browser import images
 from tests.world.lab import Book, open_book, server
 from tests.world.wait import wait
 
-WINDOW: Final = (860, 620)
+WINDOW: Final = (680, 560)  # narrow, so that it can be read on a phone
 PROMPT: Final = "misty mountains at sunrise, oil painting"
 AT_WORK: Final = 8  # frames of the panel at work
 PATIENCE: Final = 300.0  # seconds from ▶ to the link
@@ -45,12 +45,16 @@ def take(root: Path, path: Path) -> None:
         with browser.expect_page() as opened:
             book.follow("launch", "Open the web UI")
         frames += film_webui(opened.value)
-        assert images(place.kept), "no image is on Drive"
+        write(frames, path)
+        wait(lambda: images(place.kept), 60, "the image on Drive", book.page)
         opened.value.close()
         book.interrupt()
         book.wait_for("launch", "This cell stopped", 30)
         book.run("stop")
         book.wait_for("stop", "the web UI and its link are off", 120)
+
+
+def write(frames: Frames, path: Path) -> None:
     first, *others = [Image.open(io.BytesIO(shown)).convert("RGB") for shown, _ in frames]
     times = [milliseconds for _, milliseconds in frames]
     first.save(path, save_all=True, append_images=others, duration=times, loop=0, quality=QUALITY, method=6)

@@ -51,7 +51,7 @@ def shown_by_a1111(door: Door, rows: list["Row"], shot: Path) -> list[str]:
         )
     first = [cell.strip() for cell in shown[rows[0].name]]
     return [
-        f"`/sdapi/v1/extensions` through the door lists {len(listed)} extensions, and each of these {len(rows)} with "
+        f"`/sdapi/v1/extensions` through the link lists {len(listed)} extensions, and each of these {len(rows)} with "
         "branch and version.",
         f"A1111's own tab Extensions → Installed shows each of them with branch, version and date; the first: "
         f"{first[0]}, {first[2]}, {first[3]}, {first[4]}.",
@@ -246,7 +246,7 @@ def both_launches(python: str, world: RealWorld, home: Path, rows: list[Row], se
 
 def table(rows: list[Row], summary: list[str]) -> str:
     lines = [
-        "| extension | added | installer | used through the door | what the panel said |",
+        "| extension | added | installer | used through the link | what the panel said |",
         "| --- | --- | --- | --- | --- |",
     ]
     for row in rows:

@@ -94,7 +94,7 @@ class World:
                 name: self.git.add(repo, {"README": f"{repo}, a stand-in\n".encode()})
                 for name, repo in SUB_REPOSITORIES.items()
             }
-            self.git.add(WEBUI, webui_files(commits, page) | other_files)
+            self.git.add(WEBUI, {**webui_files(commits, page), **other_files})
         if not (self.hub.root / MODEL_REPO).exists():
             self.hub.add(MODEL_REPO, "paint.safetensors", safetensors(model_bytes))
             for name in CLIP_FILES:
