@@ -47,8 +47,8 @@ real: setup
 real-outputs: setup
 	@test -n "$(UPSTREAMS)" || { echo "Say where the repositories are: make real-outputs UPSTREAMS=DIR"; exit 2; }
 	$(PYTHON) -m launcher.notebook.build
-	$(PYTHON) -m tests.programs.real_outputs --upstreams $(UPSTREAMS) --home run/real-outputs --write docs/faults.md
-	$(PYTHON) -m tests.programs.real_fetches --upstreams $(UPSTREAMS) --home run/real-outputs --write docs/faults.md
+	$(PYTHON) -m tests.programs.real_outputs --upstreams $(UPSTREAMS) --home run/real-outputs --write docs/dev/faults.md
+	$(PYTHON) -m tests.programs.real_fetches --upstreams $(UPSTREAMS) --home run/real-outputs --write docs/dev/faults.md
 
 real-extensions: setup
 	@test -n "$(UPSTREAMS)" || { echo "Say where the repositories are: make real-extensions UPSTREAMS=DIR"; exit 2; }
@@ -59,21 +59,21 @@ colab: setup
 	@test -d "$(COLABTOOLS)/google/colab" || { echo "Say where the real google.colab is, a checkout of googlecolab/colabtools: make colab COLABTOOLS=DIR"; exit 2; }
 	$(PYTHON) -m launcher.notebook.build
 	python3 tests/programs/prepare.py --colabtools
-	$(PYTHON) -m tests.programs.colab --colabtools $(COLABTOOLS) --write docs/scenes.md
+	$(PYTHON) -m tests.programs.colab --colabtools $(COLABTOOLS) --write docs/dev/scenes.md
 
 faults: setup
 	$(PYTHON) -m launcher.notebook.build
-	$(PYTHON) -m tests.programs.faults --write docs/faults.md
+	$(PYTHON) -m tests.programs.faults --write docs/dev/faults.md
 
 garbled: setup
-	$(PYTHON) -m tests.programs.garbled --write docs/faults.md
+	$(PYTHON) -m tests.programs.garbled --write docs/dev/faults.md
 
 machines: setup
 	$(PYTHON) -m launcher.notebook.build
-	$(PYTHON) -m tests.programs.machines --write docs/machines.md
+	$(PYTHON) -m tests.programs.machines --write docs/dev/machines.md
 
 attacks: setup
-	$(PYTHON) -m tests.programs.attacks --write docs/attacks.md $(if $(BEFORE),--before $(BEFORE))
+	$(PYTHON) -m tests.programs.attacks --write docs/dev/attacks.md $(if $(BEFORE),--before $(BEFORE))
 
 long-run: setup
 	$(PYTHON) -m launcher.notebook.build
@@ -81,7 +81,7 @@ long-run: setup
 
 first-path: setup
 	$(PYTHON) -m launcher.notebook.build
-	$(PYTHON) -m tests.programs.first_path --write docs/first-path.md
+	$(PYTHON) -m tests.programs.first_path --write docs/dev/first-path.md
 
 shots: setup
 	$(PYTHON) -m launcher.notebook.build

@@ -48,7 +48,6 @@ class Login:
 
     @classmethod
     def of_this_launch(cls, path: Path) -> "Login":
-        """The login in the file, or a new one that is then written there."""
         try:
             return cls(**read_object(path))
         except TypeError:  # there is none, or something else is in the file
@@ -60,6 +59,11 @@ class Login:
     def cookie(self) -> str:
         return self._signed("cookie", "")
 
+    @property
+    def cookie_header(self) -> dict[str, str]:
+        """Gives the cookie, which ends with the browser's session or the launch."""
+        return {"Set-Cookie": f"{COOKIE}={self.cookie}; HttpOnly; Path=/; SameSite=Lax; Secure"}
+
     def is_right(self, user: str, password: str) -> bool:
         """Compare in constant time. Only letters and digits count: copies have blanks and dashes of many kinds."""
         plain, name = (re.sub(r"[^a-z0-9]", "", text.lower()) for text in (password, user))
@@ -67,7 +71,6 @@ class Login:
         return same(name, USER) and right
 
     def knows(self, request: "web.BaseRequest") -> bool:
-        """Whether the request carries this launch's cookie, or user and password as HTTP Basic."""
         return self.has_cookie(request) or self.has_basic(request)
 
     def has_cookie(self, request: "web.BaseRequest") -> bool:

@@ -2,6 +2,10 @@
 
 A connection counts as unauthenticated until a request on it showed a login. All bounds are on bytes and seconds of one
 connection, and on the number of all; nothing is remembered about who or where anybody is.
+
+frpc passes on every byte, but the servers before it read HTTP themselves and come here once a head is whole (Go's
+`ReverseProxy`: frp's pkg/util/vhost/http.go). So silent sockets, slow or broken heads and pipelines come from this
+machine only; floods and bodies without an end come from everywhere.
 """
 
 import asyncio
@@ -30,34 +34,13 @@ Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
 
 class Server(web.Server):
-    """Makes the connections, and bounds those that are unauthenticated."""
-
     def __init__(self, handler: Handler) -> None:
         super().__init__(handler, handler_cancellation=True)  # a visitor who leaves ends the web UI's work for them
-        self.unauthenticated: dict[Connection, float] = {}  # since when; the oldest first
+        self.unauthenticated: dict[Connection, asyncio.TimerHandle] = {}  # the oldest first; when its time is over
         self._turn = asyncio.Lock()
 
     def __call__(self) -> "Connection":
-        """A new connection. Bodies pass as they are: unpacking a stranger's zeros would keep everybody waiting."""
-        return Connection(
-            self,
-            access_log=None,
-            auto_decompress=False,
-            keepalive_timeout=KEEP_ALIVE,
-            lingering_time=1.0,
-            max_line_size=HEAD_LIMIT,
-            max_field_size=HEAD_LIMIT,
-        )
-
-    def add(self, connection: "Connection") -> None:
-        """If there are too many, one goes that keeps others waiting rather than waits."""
-        self.unauthenticated[connection] = time.monotonic()
-        if len(self.unauthenticated) > MOST_UNAUTHENTICATED:
-            next(one for one in self.unauthenticated if not one.whole).drop()
-
-    def forget(self, connection: "Connection") -> None:
-        """It is over, or logged in."""
-        self.unauthenticated.pop(connection, None)
+        return Connection(self)
 
     async def wait_turn(self, connection: "Connection") -> None:
         """Its request is whole: wait until it may be answered. A flood leaves time between to who is logged in."""
@@ -65,47 +48,55 @@ class Server(web.Server):
         async with self._turn:
             await asyncio.sleep(PAUSE)
 
-    async def drop_late(self) -> None:
-        """Drop those whose time is over, for ever."""
-        while True:
-            await asyncio.sleep(1)
-            end = time.monotonic() - UNAUTHENTICATED_TIME
-            for connection in [one for one, since in self.unauthenticated.items() if since < end]:
-                connection.drop()
-
 
 class Connection(web.RequestHandler):
-    def __init__(self, server: Server, **options: Any) -> None:
-        super().__init__(server, loop=asyncio.get_running_loop(), **options)
-        self.server, self._received = server, 0
+    def __init__(self, server: Server) -> None:
+        super().__init__(
+            server,
+            loop=asyncio.get_running_loop(),
+            access_log=None,  # type: ignore[arg-type]
+            auto_decompress=False,  # unpacking a stranger's zeros would keep everybody waiting
+            keepalive_timeout=KEEP_ALIVE,
+            lingering_time=1.0,
+            max_line_size=HEAD_LIMIT,
+            max_field_size=HEAD_LIMIT,
+        )
+        self.unauthenticated, self._received = server.unauthenticated, 0
         self.whole = False  # a whole request has come
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """If there are too many, one goes that keeps others waiting rather than waits."""
         transport.max_size = UNAUTHENTICATED_READ  # type: ignore[attr-defined]
         super().connection_made(transport)
-        self.server.add(self)
-
-    def mark_logged_in(self) -> None:
-        self.server.forget(self)
-        if self.transport is not None and "max_size" in vars(self.transport):
-            del self.transport.max_size  # type: ignore[attr-defined]
-
-    def connection_lost(self, exc: BaseException | None) -> None:
-        self.server.forget(self)
-        super().connection_lost(exc)
+        self.unauthenticated[self] = asyncio.get_running_loop().call_later(UNAUTHENTICATED_TIME, self.drop)
+        if len(self.unauthenticated) > MOST_UNAUTHENTICATED:
+            next(one for one in self.unauthenticated if not one.whole).drop()
 
     def data_received(self, data: bytes) -> None:
-        if self in self.server.unauthenticated:
+        if self in self.unauthenticated:
             if self._received > HEAD_LIMIT:
                 self.drop()
                 return
             self._received += len(data)
         super().data_received(data)
 
+    def mark_logged_in(self) -> None:
+        self._forget()
+        if self.transport is not None and "max_size" in vars(self.transport):
+            del self.transport.max_size  # type: ignore[attr-defined]
+
     def drop(self) -> None:
-        self.server.forget(self)
+        self._forget()
         if self.transport is not None:
             self.transport.abort()
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        self._forget()
+        super().connection_lost(exc)
+
+    def _forget(self) -> None:
+        if late := self.unauthenticated.pop(self, None):
+            late.cancel()
 
     def log_exception(self, *_: Any, **__: Any) -> None:
         """Faults are logged where they are answered."""
@@ -125,27 +116,9 @@ class Connection(web.RequestHandler):
         text = "This request could not be read.\n" if status < 500 else "Something went wrong on the login page.\n"
         if "bytes" in str(message) or type(exc).__name__ == "LineTooLong":
             status, text = 431, TOO_LARGE
-        return Refusal(status=status, text=text)
-
-
-class Refusal(web.Response):
-    """The answer to a request that cannot be read. It waits for its turn like every unauthenticated one."""
-
-    async def prepare(self, request: web.BaseRequest) -> Any:
-        self.force_close()
-        if isinstance(request.protocol, Connection):
-            await request.protocol.server.wait_turn(request.protocol)
-        return await super().prepare(request)
-
-
-async def read_body(request: web.BaseRequest, most: int) -> bytes | None:
-    """What was sent, or None where that is more than so many bytes."""
-    body = b""
-    async for piece in request.content.iter_any():
-        body += piece
-        if len(body) > most:
-            return None
-    return body
+        response = web.Response(status=status, text=text)
+        response.force_close()
+        return response
 
 
 class ShortLog(logging.Handler):

@@ -1,24 +1,43 @@
-"""The way in: the auth proxy as a process, and the link that leads to it."""
+"""The way in: the auth proxy and the tunnel as processes, which outlive whoever opened them, and the link to them."""
 
+import re
+import resource
+import secrets
 import time
+import traceback
 from collections.abc import Callable
+from contextlib import suppress
+from importlib import import_module
 from pathlib import Path
 from typing import Final
 
+import requests
+
 from launcher.access.auth import Login
 from launcher.access.pages import OWN_PAGES
-from launcher.access.tunnels.tunnel import SERVICES, TRY_LATER, Tunnel, answers
+from launcher.access.tunnels import Reason, TunnelService
 from launcher.colab.machine import Machine
-from launcher.core.fields import AUTOMATIC, NO_LINK
-from launcher.core.folder import Folder
+from launcher.core.child_environment import PROXIES, also_look_at, child_environment
+from launcher.core.fields import AUTOMATIC, NO_LINK, TUNNELS
+from launcher.core.folder import Folder, write_safely
 from launcher.core.problem import Problem
-from launcher.core.process import PACKAGE, end_process, running_pid, start_part
+from launcher.core.process import PACKAGE, end_process, exit_code, running_pid, start_detached, start_part
 from launcher.core.session import Session
 from launcher.core.status import Step
 
+# In the order in which they are tried. By name, so that what is tried is what the form offers.
+SERVICES: Final[dict[str, TunnelService]] = {
+    name: import_module(f"launcher.access.tunnels.{name}").SERVICE for name in TUNNELS
+}
+TRY_LATER: Final = "Press ▶ again in a few minutes, or choose another **link** under **Choices**."
 PROXY_PATIENCE: Final = 20.0  # seconds
+LINK_PATIENCE: Final = 45.0  # seconds in which a tunnel's program has its link
 CHOSEN_PATIENCE: Final = 60.0  # seconds in which a link that a person chose must answer once
 LIVING_PATIENCE: Final = 15.0  # seconds in which a link that has answered before must answer
+PROBE_PATH: Final = "/robots.txt"  # the proxy answers it to everybody
+PROBE_ANSWER: Final = b"User-agent: *\nDisallow: /"
+PROBE_TIMEOUT: Final = 10.0  # seconds
+MOST_LOGGED: Final = 10_000_000  # bytes; a line for every request while the proxy is away
 
 
 class PublicLink:
@@ -37,7 +56,6 @@ class PublicLink:
         return Login.of_this_launch(self.session.login)
 
     def fresh_link(self) -> str:
-        """A link that opens the web UI logged in, once."""
         return f"{self.url}{OWN_PAGES}enter/{self.login.new_ticket()}"
 
     def open(self, goes_on: bool, step: Step) -> str:
@@ -53,10 +71,10 @@ class PublicLink:
         return answers(proxy_url(self._private_port) if self._private_port else self.url, LIVING_PATIENCE)
 
     def open_again(self, step: Step) -> str:
-        """Open the link anew, with the same password. Raises `Problem`."""
+        """With the same password. Raises `Problem`."""
         port = self._open_proxy(goes_on=True)
         if not answers(proxy_url(port), self.proxy_answers_within):  # it hangs, or is just ending
-            end_process(self.session.door.pid_file, self.proxy_answers_within)
+            end_process(self.session.proxy.pid_file, self.proxy_answers_within)
             port = self._open_proxy(goes_on=True)
         if self._private_port != port:  # else Colab's own link leads to the same proxy again
             self.tunnel.close()
@@ -66,23 +84,23 @@ class PublicLink:
     def close(self) -> None:
         """End the link and the proxy; the password is worth nothing afterwards."""
         self.tunnel.close()
-        end_process(self.session.door.pid_file)
-        self.session.door.forget()
-        self._forget_login()
+        end_process(self.session.proxy.pid_file)
+        self.session.proxy.forget()
+        self._forget_secrets()
 
-    def _forget_login(self) -> None:
+    def _forget_secrets(self) -> None:
         self.session.login.unlink(missing_ok=True)
         self.session.tunnel_token.unlink(missing_ok=True)
 
     def _open_proxy(self, goes_on: bool) -> int:
         """The proxy's port; opens it if it is not open, and anew if another version of the launcher opened it."""
-        proxy, port = self.session.door, self.session.door.port
+        proxy, port = self.session.proxy, self.session.proxy.port
         if running_pid(proxy.pid_file) and port:
             if proxy.said.get("package") == str(PACKAGE):
                 return port
             end_process(proxy.pid_file)
         elif not goes_on:  # a new launch, a new password
-            self._forget_login()
+            self._forget_secrets()
         Login.of_this_launch(self.session.login)  # the proxy reads it
         proxy.forget()
         # The links there are lead to the old port.
@@ -90,8 +108,9 @@ class PublicLink:
         end = time.monotonic() + PROXY_PATIENCE
         while not proxy.port:
             if time.monotonic() > end or not running_pid(proxy.pid_file):
+                lines = proxy.log.read_text(errors="replace").strip().splitlines() or ["it said nothing"]
                 raise Problem(
-                    f"The login page could not be started: {last_line_of(proxy.log)}.",
+                    f"The login page could not be started: {lines[-1]}.",
                     f"Press ▶ again. If this keeps happening, please report it with the file {proxy.log}.",
                 )
             time.sleep(0.05)
@@ -107,24 +126,23 @@ class PublicLink:
         if there and fits and answers(there, LIVING_PATIENCE):
             return there
         self.tunnel.close()
-        first: Problem | None = None
+        failed = list[Problem]()
         for kind in kinds:
             try:
                 url = self._open_tunnel(kind, port, step)
             except Problem as problem:
-                first = first or problem
-            else:
-                if first:
-                    step.notice(f"{first.what} {SERVICES[kind].title.capitalize()} is used instead.")
-                return url
-        if first and self.wanted != AUTOMATIC:
-            raise first
+                failed.append(problem)
+                continue
+            if failed:
+                step.notice(f"{failed[0].what} {SERVICES[kind].title.capitalize()} is used instead.")
+            return url
+        if failed and self.wanted != AUTOMATIC:
+            raise failed[0]
         if not self.machine.colab or self.wanted == NO_LINK:
             return proxy_url(port)
-        if first:
-            step.notice(
-                f"{first.what} Colab's own link is used instead: it works only in this browser and for your account."
-            )
+        if failed:
+            only_here = "it works only in this browser and for your account."
+            step.notice(f"{failed[0].what} Colab's own link is used instead: {only_here}")
         url, self._private_port = self.private_link(port).rstrip("/"), port
         return url
 
@@ -139,10 +157,86 @@ class PublicLink:
         return url
 
 
-def last_line_of(log: Path) -> str:
-    lines = log.read_text(errors="replace").strip().splitlines() if log.exists() else []
-    return lines[-1] if lines else "it said nothing"
-
-
 def proxy_url(port: int) -> str:
     return f"http://127.0.0.1:{port}"
+
+
+class Tunnel:
+    """The one tunnel of this machine, found again by its files in the session folder."""
+
+    def __init__(self, session: Path) -> None:
+        self.session, self.patience = session, LINK_PATIENCE
+        self.part, self.token = Session(session).tunnel, Session(session).tunnel_token
+
+    @property
+    def running(self) -> bool:
+        return bool(running_pid(self.part.pid_file))
+
+    @property
+    def url(self) -> str | None:
+        return self.part.said.get("url") if self.running else None
+
+    def open(self, kind: str, port: int) -> str:
+        """Start a tunnel to `port` and return its link. Raises `Problem` if there is none.
+
+        A share server holds the name of a link for 40 s after a connection dropped: there is a second try for the
+        same link.
+        """
+        reason = self._try(kind, port)
+        if reason and reason.again:
+            reason = self._try(kind, port)
+        if url := self.url:
+            return url
+        self.close()
+        why = reason.words if reason else "its program ended"
+        raise Problem(f"{SERVICES[kind].title} gave no link: {why}.", TRY_LATER + also_look_at(PROXIES))
+
+    def _try(self, kind: str, port: int) -> Reason | None:
+        """Start its program and wait until it prints its link; why there is none, else."""
+        self.close()
+        service, log = SERVICES[kind], self.part.log
+        log.unlink(missing_ok=True)
+        if not self.token.exists():  # the same token gives the same link again, so it is kept for the launch
+            write_safely(self.token, secrets.token_urlsafe(32), 0o600)
+        try:
+            command = service.command(self.session, port, self.token.read_text())
+            start_detached(command, log=log, pid_file=self.part.pid_file, env=child_environment(), cwd=self.session)
+        except Exception as error:
+            with log.open("a") as file:
+                traceback.print_exception(error, file=file)
+            status = getattr(getattr(error, "response", None), "status_code", "")
+            return service.reason(f"{type(error).__name__}: {status} {str(error).strip()[-400:]}")
+        if pid := running_pid(self.part.pid_file):
+            with suppress(ProcessLookupError):  # it has just ended
+                resource.prlimit(pid, resource.RLIMIT_FSIZE, (MOST_LOGGED, MOST_LOGGED))
+        end, running = time.monotonic() + self.patience, True
+        while running and time.monotonic() < end:
+            time.sleep(0.1)
+            running, printed = self.running, log.read_text(errors="replace")
+            if found := re.search(service.link, printed.rpartition("\n")[0]):
+                self.part.note(url=found[1].rstrip("/"), port=port, kind=kind)
+                return None
+        ended = "Timeout" if running else f"it ended with {exit_code(self.part.pid_file)}"
+        return service.reason(printed.strip()[-300:] or ended)
+
+    def close(self) -> None:
+        end_process(self.part.pid_file, patience=3)
+        self.part.forget()
+
+
+def answers(url: str, patience: float) -> bool:
+    """True if the proxy answers through the link within `patience` seconds. This machine is asked directly."""
+    end = time.monotonic() + patience
+    with requests.Session() as session:
+        session.trust_env = not url.startswith(("http://127.0.0.1", "http://localhost"))
+        while True:
+            timeout = max(1.0, min(PROBE_TIMEOUT, patience))
+            with (
+                suppress(requests.RequestException),  # not yet
+                session.get(url + PROBE_PATH, timeout=timeout, stream=True) as response,
+            ):
+                if next(response.iter_content(1024), b"").startswith(PROBE_ANSWER):
+                    return True
+            if time.monotonic() > end:
+                return False
+            time.sleep(0.5)

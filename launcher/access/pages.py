@@ -4,22 +4,14 @@ import base64
 import hashlib
 import html
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
 from launcher.access.auth import USER
 from launcher.core.snapshot import Snapshot, State
-from launcher.ui.actions import ADD_USUAL, STAY, Action, ending, going_on, of_job
-from launcher.ui.choices import choices_form
-from launcher.ui.html import (
-    action_html,
-    facts_text,
-    given_back_html,
-    job_html,
-    steps_html,
-    told_html,
-)
+from launcher.ui.actions import ADD_USUAL, HOW_TO_ADD, STAY, WHAT_TO_ADD, Action, ending, going_on, of_job
+from launcher.ui.html import action_html, choices_form, facts_text, job_html, parts_of
 from launcher.ui.text import are_steps_open, live_text, report, steps_line
 
 OWN_PAGES: Final = "/oneclick/"  # A1111 has nothing there
@@ -36,9 +28,9 @@ HINTS: Final[dict[str, str]] = {
 }
 JOBS_ON_THE_PAGE: Final = 8  # the newest
 ADD_FORM: Final = (
-    '<form id="add" data-path="/add" data-method="POST" data-body="{}"><label for="what">Add a model, ControlNet or an '
-    'extension</label><textarea id="what" name="what" rows="2" autocapitalize="none" spellcheck="false" '
-    'placeholder="A name, a link, or a path on your Drive; several on lines of their own"></textarea>'
+    f'<form id="add" data-path="/add" data-method="POST" data-body="{{}}"><label for="what">{WHAT_TO_ADD}</label>'
+    '<textarea id="what" name="what" rows="2" autocapitalize="none" spellcheck="false" '
+    f'placeholder="{HOW_TO_ADD}"></textarea>'
     '<div class="first"><button>Add</button></div></form>'
 )
 TICKET_SCRIPT: Final = "document.forms[0].submit()"
@@ -62,9 +54,7 @@ PAGE_HEADERS: Final[dict[str, str]] = {
 
 
 def page(title: str, body: str, head: str = "", after: str = "", kind: str = "") -> str:
-    """A page: `after` comes behind its `<main>`, whose parts it may draw anew. Its icon is empty: a browser that asked
-    the web UI for one would count as somebody who uses it.
-    """
+    """`after` comes behind `<main>`. The icon is empty: to ask the web UI for one would count as a use of it."""
     return (
         '<!doctype html><html lang="en" dir="ltr"><head><meta charset="utf-8"><meta name="robots" content="noindex">'
         f'<meta name="viewport" content="width=device-width,initial-scale=1">{head}<title>{title}</title>'
@@ -100,45 +90,44 @@ def ticket_page(*, by_itself: bool) -> str:
 
 
 def status_page(status: Snapshot | None, images: Sequence[tuple[str, str]] | None = None) -> str:
-    """What runs, its steps, and what may be asked of the launcher. `images`: the newest, each an id and a name; None on
-    the page that stands in for the web UI, which only leads to the launcher's own.
-    """
+    """`images`: the newest, each an id and a name; None on the page that stands in for the web UI and leads to ours."""
     state, status = (status.state, status) if status else ("unknown", Snapshot("The launcher does not answer yet"))
-    ready, line, said = state == State.READY, html.escape(steps_line(status)), html.escape(live_text(status))
-    enter = '<a class="go" href="/" target="_top">Open the web UI</a>' if ready else ""
+    ready, part, said = state == State.READY, parts_of(status, time.time()), html.escape(live_text(status))
     hint = HINTS.get(state, "It is being started.")
-    steps = f'<summary id="line">{line}</summary><div id="rows">{steps_html(status, time.time())}</div>'
+    enter = '<a class="go" href="/" target="_top">Open the web UI</a>' if ready else ""
+    steps = f'<summary id="line">{html.escape(steps_line(status))}</summary><div id="rows">{part["steps"]}</div>'
     is_open = " open" if are_steps_open(status) else ""
-    more = f'<p id="more"><a href="{OWN_PAGES}">Add models, restart, stop, get your images</a></p>'
-    beside = () if state in ("unknown", State.OFF, State.IDLE) else beside_html(status, images)
+    if images is None:
+        more = f'<p id="more"><a href="{OWN_PAGES}">Add models, restart, stop, get your images</a></p>'
+        beside = [row_of("go", going_on(status)), more]
+    else:
+        beside = [] if state in ("unknown", State.OFF, State.IDLE) else beside_html(status, part, images)
     parts = [
         f'<span id="now" data-state="{state}" data-version="{html.escape(status.version)}" hidden></span>',
         f'<div id="live" class="oneclick unseen" role="status" data-parts><span id="said">{said}</span></div>',
         f'<div id="head"><h1>{html.escape(status.title)}</h1><p>{hint}</p>{enter}</div>',
-        f'<div id="told">{told_html(status)}</div>',
+        f'<div id="told">{part["told"]}</div>',
         f'<details id="steps" data-parts{is_open}>{steps}</details>' if status.steps else "",
-        *(beside if images is not None else (row_of("go", going_on(status)), more)),
+        *beside,
         f'<p id="version"><small>{html.escape(facts_text(status))}</small></p>',
     ]
     again = "" if ready else '<noscript><meta http-equiv="refresh" content="2"></noscript>'
-    restart = f'<form method="post" action="{OWN_PAGES}restart"><button>Restart the web UI</button></form>'
     after = f'<p id="answer" role="status"></p><script>{STATUS_SCRIPT}</script>'
-    without_script = f"<noscript>{restart}</noscript>" if status.buttons else ""
-    return page("The web UI", "".join(parts), again, without_script + after, ' class="whole" data-parts')
+    return page("The web UI", "".join(parts), again, after, ' class="whole" data-parts')
 
 
-def beside_html(status: Snapshot, images: Sequence[tuple[str, str]] | None) -> list[str]:
+def beside_html(status: Snapshot, part: Mapping[str, str], images: Sequence[tuple[str, str]]) -> list[str]:
     """What may be asked of the launcher, each in a section of its own: the same as on the panel."""
     usual = [action_html(ADD_USUAL, "usual")] if status.choices.get("extensions_tab") else []
     newest = sorted(status.jobs.items(), reverse=True)[:JOBS_ON_THE_PAGE]
     stay = row_of("stay", [STAY] if status.given_back_at else [])
-    copy = '<button type="button" data-copy="#report-text pre">Copy</button>'
-    text = f'<div id="report-text"><pre>{html.escape(report(status))}</pre></div><div id="copy">{copy}</div>'
+    copy = '<div id="copy"><button type="button" data-copy="#report-text pre">Copy</button></div>'
+    text = f'<div id="report-text"><pre>{html.escape(report(status))}</pre></div>{copy}'
     return [
         section("adding", ADD_FORM, *usual),
         section("jobs", *(job_section(number, job) for number, job in newest)),
-        images_html(images or ()),
-        section("going", row_of("go", going_on(status)), f'<div id="back">{given_back_html(status)}</div>', stay),
+        images_html(images),
+        section("going", row_of("go", going_on(status)), f'<div id="back">{part["machine"]}</div>', stay),
         section("chosen", fold("choices", "Choices", choices_form(status.choices)) if status.choices else ""),
         section("ending", f'<p id="kept">{html.escape(status.kept)}</p>', row_of("end", ending(status))),
         section("help", fold("report", "A report for somebody who helps", text)),
@@ -164,7 +153,6 @@ def row_of(name: str, actions: Iterable[Action]) -> str:
 
 
 def images_html(images: Sequence[tuple[str, str]]) -> str:
-    """The newest images as small pictures, and all of them in one file."""
     address = f"{OWN_PAGES}images"
     pictures = "".join(
         f'<a id="image-{one}" href="{address}/{one}" target="_blank" rel="noopener">'

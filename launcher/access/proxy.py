@@ -11,26 +11,23 @@ import os
 import socket
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import parse_qs
+from urllib.parse import parse_qsl
 
 from aiohttp import web, web_response
-from yarl import URL
 
 from launcher.access.auth import Login, is_cross_site, is_own_page, is_program, site_of
-from launcher.access.connections import Connection, Server, ShortLog, read_body
-from launcher.access.images import write_zip
-from launcher.access.newest_images import MOST_AS_IT_IS, NewestImages, small_copy
+from launcher.access.connections import Connection, Server, ShortLog
+from launcher.access.images import NewestImages, small_copy, zip_pieces
 from launcher.access.pages import OWN_PAGES, PAGE_HEADERS, login_page, status_page, ticket_page
 from launcher.access.service_api import ServiceApi
-from launcher.access.upstream import COOKIE_WANTED, NotReady, Upstream, is_api, set_cookie
+from launcher.access.upstream import NotReady, Upstream, is_api
 from launcher.core.process import PACKAGE
 from launcher.core.session import Session, read_object
 from launcher.ui.style import STYLE
 
-FORM_LIMIT: Final = 4096  # bytes of a login form
-ZIP_PIECE: Final = 1 << 16  # bytes; what a pipe holds
 ACCEPTED_AT_ONCE: Final = 1  # connections a round of the event loop: whoever is logged in comes between any two
 WAITING_TO_BE_ACCEPTED: Final = 1024
 ROBOTS: Final = "User-agent: *\nDisallow: /\n"
@@ -75,11 +72,11 @@ class AuthProxy:
             by_cookie = self.login.has_cookie(request)
             if cross_site and (by_cookie or not is_program(request)):
                 return web.Response(status=403, text="This request comes from another website.\n")
-            if not by_cookie and wants_html(request):  # what the page asks for then has no password in its address
-                request[COOKIE_WANTED] = self.login.cookie
-            response = await self.for_logged_in(request)
-            if COOKIE_WANTED in request and isinstance(response, web.Response) and not response.prepared:
-                self.with_cookie(response)
+            # A page that was opened by Basic gets the cookie: what it asks for itself has no password in its address.
+            cookie = {} if by_cookie or not wants_html(request) else self.login.cookie_header
+            response = await self.for_logged_in(request, cookie)
+            if not response.prepared:
+                response.headers.extend(cookie)
             return response
         form = await read_form(request) if sends_a_login(request) else None
         await self.server.wait_turn(request.protocol)
@@ -113,7 +110,7 @@ class AuthProxy:
             return self.let_in(own) if right else turn_away(request, WRONG, own=own)
         if not right:
             return web.json_response({"detail": "Incorrect credentials."}, status=401)
-        return self.with_cookie(web.json_response({"success": True}))
+        return web.json_response({"success": True}, headers=self.login.cookie_header)
 
     def use_ticket(self, request: web.BaseRequest) -> web.Response:
         """The link of the notebook's button: a ticket that logs in once, when it is sent, not when it is looked at."""
@@ -131,16 +128,12 @@ class AuthProxy:
 
     def let_in(self, own: bool = False) -> web.Response:
         """Give the cookie, then see whether the browser kept it; the web UI comes after that, or our `own` page."""
-        return self.with_cookie(redirect(f"{OWN_PAGES}entered{'?to=launcher' if own else ''}"))
-
-    def with_cookie(self, response: web.Response) -> web.Response:
-        """The cookie ends with the browser's session or the launch."""
-        set_cookie(response, self.login.cookie)
-        return response
+        return redirect(f"{OWN_PAGES}entered{'?to=launcher' if own else ''}", **self.login.cookie_header)
 
     # ---- logged in
 
-    async def for_logged_in(self, request: web.BaseRequest) -> web.StreamResponse:
+    async def for_logged_in(self, request: web.BaseRequest, headers: Mapping[str, str]) -> web.StreamResponse:
+        """`headers` go with what the web UI answers."""
         if (public := public_file(request)) is not None:
             return public
         if sends_a_login(request):
@@ -154,12 +147,12 @@ class AuthProxy:
             if not forward.get("port"):
                 raise NotReady
             self.service.note_use()
-            return await self.upstream.pass_on(request, forward["port"])
+            return await self.upstream.pass_on(request, forward["port"], headers)
         except NotReady:
-            headers = PAGE_HEADERS | {"Retry-After": "2"}
+            later = PAGE_HEADERS | {"Retry-After": "2"}
             if wants_html(request):
-                return html_response(status_page(await self.service.snapshot()), 503, headers)
-            return web.json_response({"detail": "The web UI is starting."}, status=503, headers=headers)
+                return html_response(status_page(await self.service.snapshot()), 503, later)
+            return web.json_response({"detail": "The web UI is starting."}, status=503, headers=later)
 
     async def own_page(self, request: web.BaseRequest) -> web.StreamResponse:
         page, reads = request.path.removeprefix(OWN_PAGES), request.method in ("GET", "HEAD")
@@ -167,29 +160,27 @@ class AuthProxy:
             status = await self.service.snapshot()
             if status and request.query.get("after") == status.version:  # the page has it already
                 return web.Response(status=204, headers=PAGE_HEADERS)
-            folders = [Path(folder) for folder in self.forward.get("images", [])]
-            return html_response(status_page(status, await asyncio.to_thread(self.images.find, folders)))
+            return html_response(status_page(status, await asyncio.to_thread(self.images.find, self.image_folders)))
         if page.startswith("api/"):
             return await self.service.forward(request, page.removeprefix("api"))
         if page == "images.zip" and reads:
             return await self.send_images(request)
         if page.startswith("images/") and reads:
             return await self.send_image(page.removeprefix("images/"), small="small" in request.query)
-        if page == "restart" and request.method == "POST":  # without JavaScript
-            await self.service.ask("POST", URL("/restart"))
-            return redirect(OWN_PAGES)
         if page == "entered" or page.startswith("enter/"):
             return redirect(OWN_PAGES if "to" in request.query else "/")
-        return web.Response(status=404, text="There is nothing here.\n")
+        return nothing_here()
+
+    @property
+    def image_folders(self) -> list[Path]:
+        return [Path(folder) for folder in self.forward.get("images", [])]
 
     async def send_image(self, name: str, *, small: bool) -> web.StreamResponse:
-        """One of the newest images, or a small copy of it."""
         path = self.images.path(name)
-        copy = await asyncio.to_thread(small_copy, path, name) if path and small else None
-        if copy:
+        if not path:
+            return nothing_here()
+        if small and (copy := await asyncio.to_thread(small_copy, path, name)):
             return web.Response(body=copy, content_type="image/webp", headers=IMAGE_HEADERS)
-        if not path or (small and path.stat().st_size > MOST_AS_IT_IS):
-            return web.Response(status=404, text="There is nothing here.\n")
         return web.FileResponse(path, headers=IMAGE_HEADERS)
 
     async def send_images(self, request: web.BaseRequest) -> web.StreamResponse:
@@ -197,13 +188,9 @@ class AuthProxy:
         response = web.StreamResponse(headers=headers | {"Content-Type": "application/zip"})
         await response.prepare(request)
         if request.method == "GET":
-            folders = [Path(folder) for folder in self.forward.get("images", [])]
-            end, begin = os.pipe()
-            writing = asyncio.create_task(asyncio.to_thread(write_zip, folders, begin))
-            with open(end, "rb", buffering=0) as pipe:
-                while piece := await asyncio.to_thread(pipe.read, ZIP_PIECE):
-                    await response.write(piece)
-            await writing  # what it raises breaks the connection: the visitor must see that the zip is not whole
+            pieces = zip_pieces(self.image_folders)  # what it raises breaks the connection: it is seen to be not whole
+            while piece := await asyncio.to_thread(next, pieces, b""):
+                await response.write(piece)
         await response.write_eof()
         return response
 
@@ -223,11 +210,8 @@ def sends_a_login(request: web.BaseRequest) -> bool:
 
 
 async def read_form(request: web.BaseRequest) -> dict[str, str] | None:
-    """The fields of a small form, or None if it is none."""
     try:
-        body = await read_body(request, FORM_LIMIT)
-        fields = parse_qs((body or b"").decode(errors="replace"))
-        return None if body is None else {name: values[-1] for name, values in fields.items()}
+        return dict(parse_qsl((await request.read()).decode(errors="replace")))
     except (ValueError, web.RequestPayloadError):
         return None
 
@@ -244,12 +228,16 @@ def wants_html(request: web.BaseRequest) -> bool:
     return request.method in ("GET", "HEAD", "POST") and "text/html" in request.headers.get("Accept", "")
 
 
-def html_response(text: str, status: int = 200, headers: dict[str, str] = PAGE_HEADERS) -> web.Response:
+def html_response(text: str, status: int = 200, headers: Mapping[str, str] = PAGE_HEADERS) -> web.Response:
     return web.Response(status=status, text=text, content_type="text/html", headers=headers)
 
 
-def redirect(location: str) -> web.Response:
-    return web.Response(status=303, headers={"Location": location, "Cache-Control": "no-store"})
+def redirect(location: str, **headers: str) -> web.Response:
+    return web.Response(status=303, headers={"Location": location, "Cache-Control": "no-store", **headers})
+
+
+def nothing_here() -> web.Response:
+    return web.Response(status=404, text="There is nothing here.\n")
 
 
 async def serve(session: Session, port: int) -> None:
@@ -262,10 +250,10 @@ async def serve(session: Session, port: int) -> None:
     except OSError:  # somebody else has it now: any other will do
         listener.bind(("127.0.0.1", 0))
     # asyncio takes so many new connections at once as may wait: many may wait, but logged-in ones come between.
-    await asyncio.get_running_loop().create_server(proxy.server, sock=listener, backlog=ACCEPTED_AT_ONCE)
+    server = await asyncio.get_running_loop().create_server(proxy.server, sock=listener, backlog=ACCEPTED_AT_ONCE)
     listener.listen(WAITING_TO_BE_ACCEPTED)
-    session.door.note(port=listener.getsockname()[1], pid=os.getpid(), package=str(PACKAGE))
-    await proxy.server.drop_late()
+    session.proxy.note(port=listener.getsockname()[1], pid=os.getpid(), package=str(PACKAGE))
+    await server.serve_forever()
 
 
 if __name__ == "__main__":

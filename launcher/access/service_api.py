@@ -14,14 +14,12 @@ import aiohttp
 from aiohttp import web
 from yarl import URL
 
-from launcher.access.connections import read_body
 from launcher.core.process import running_pid, start_part
 from launcher.core.session import Session
 from launcher.core.snapshot import Snapshot
 
 SERVICE_PATIENCE: Final = 2.0  # seconds in which a page waits for a service to start, and for its status
 STATUS_LIFE: Final = 0.5  # seconds in which all pages have the same status, so that a crowd costs what one page does
-LONGEST_BODY: Final = 1 << 20  # bytes, as the service has it
 RETRY_EVERY: Final = 0.5  # seconds
 USE_SENT_EVERY: Final = 5.0  # seconds
 OUR_PAGE: Final = "X-Oneclick"  # a header of our page's own requests: no other site's page can send it
@@ -35,22 +33,24 @@ class ServiceApi:
         path = f"/proc/self/fd/{os.open(session.place, os.O_PATH)}/{session.page_socket.name}"
         connector = aiohttp.UnixConnector(path, force_close=True, limit=0)
         self._client = aiohttp.ClientSession("http://launcher", connector=connector)
-        self._status: asyncio.Task[Snapshot | None] | None = None
-        self._status_asked = 0.0
+        self._status: Snapshot | None = None
+        self._status_ends = 0.0  # time.monotonic() from which on it is asked for anew
+        self._asking = asyncio.Lock()
         self._use_sent = -USE_SENT_EVERY
         self._sending: asyncio.Task[Any] | None = None
 
     async def snapshot(self) -> Snapshot | None:
         """The status for a page; None where there is none in time. The service is asked once for all pages."""
-        now = time.monotonic()
-        if not self._status or (self._status.done() and now - self._status_asked > STATUS_LIFE):
-            self._status, self._status_asked = asyncio.create_task(self._ask_status()), now
-        return await asyncio.shield(self._status)  # a visitor who leaves ends it for nobody else
+        async with self._asking:
+            if time.monotonic() > self._status_ends:
+                self._status = await self._ask_status()
+                self._status_ends = time.monotonic() + STATUS_LIFE
+            return self._status
 
     async def _ask_status(self) -> Snapshot | None:
         try:
             async with asyncio.timeout(SERVICE_PATIENCE):
-                answer = await self._ask("GET", URL("/status"))
+                answer = await self.ask("GET", URL("/status"))
         except TimeoutError:
             return None
         return Snapshot.from_json(json.loads(answer[1])) if answer and answer[0] == 200 else None
@@ -59,23 +59,14 @@ class ServiceApi:
         """Ask the service what our page asks; which of it a page may ask, the service says."""
         if request.method != "GET" and OUR_PAGE not in request.headers:
             return web.json_response({"what": "Only the launcher's own page may ask for that."}, status=403)
-        body = await read_body(request, LONGEST_BODY)
-        if body is None:
-            return web.Response(status=413)
-        answer = await self.ask(request.method, URL.build(path=path, query=request.query), body)
+        answer = await self.ask(request.method, URL.build(path=path, query=request.query), await request.read())
+        self._status_ends = 0.0  # the next page sees what came of it
         if not answer:
             return web.json_response(AWAY, status=503)
         headers = {"Cache-Control": "no-store"}
         return web.Response(status=answer[0], body=answer[1], content_type="application/json", headers=headers)
 
-    async def ask(self, method: str, url: URL, body: bytes = b"") -> tuple[int, bytes] | None:
-        """As `_ask`; the next page sees what came of it."""
-        try:
-            return await self._ask(method, url, body)
-        finally:
-            self._status = None
-
-    async def _ask(self, method: str, url: URL, body: bytes = b"", start: bool = True) -> tuple[int, bytes] | None:
+    async def ask(self, method: str, url: URL, body: bytes = b"", start: bool = True) -> tuple[int, bytes] | None:
         """(HTTP status, JSON) of the answer; None where no service answers. `start`: start one then."""
         end = time.monotonic() + SERVICE_PATIENCE
         while True:
@@ -96,4 +87,4 @@ class ServiceApi:
         """Somebody used the web UI: an unused machine may be given back."""
         if time.monotonic() - self._use_sent > USE_SENT_EVERY:
             self._use_sent = time.monotonic()
-            self._sending = asyncio.create_task(self._ask("POST", URL("/used"), b'{"ago": 0}', start=False))
+            self._sending = asyncio.create_task(self.ask("POST", URL("/used"), b'{"ago": 0}', start=False))

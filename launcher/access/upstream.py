@@ -2,6 +2,7 @@
 
 import asyncio
 import posixpath
+from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import unquote
 
@@ -32,14 +33,6 @@ WEB_UI_PARTS: Final = frozenset({
 })  # fmt: skip
 
 
-COOKIE_WANTED: Final = "cookie"  # in a request: the answer gives it, for what its page will ask for
-
-
-def set_cookie(response: web.StreamResponse, value: str) -> None:
-    """Ours: it ends with the browser's session or the launch."""
-    response.set_cookie(COOKIE, value, httponly=True, secure=True, samesite="Lax", path="/")
-
-
 class NotReady(Exception):
     """The web UI does not answer."""
 
@@ -59,8 +52,8 @@ class Upstream:
             max_headers=HEADERS_OF_AN_ANSWER,
         )
 
-    async def pass_on(self, request: web.BaseRequest, port: int) -> web.StreamResponse:
-        """Pass the request on and its answer back. Raises `NotReady`."""
+    async def pass_on(self, request: web.BaseRequest, port: int, headers: Mapping[str, str]) -> web.StreamResponse:
+        """Pass the request on, and its answer back with more `headers`. Raises `NotReady`."""
         try:
             if request.headers.get("Upgrade", "").lower() == "websocket":
                 return await self._join(request, port)
@@ -68,7 +61,7 @@ class Upstream:
         except (TimeoutError, aiohttp.ClientConnectionError) as error:
             raise NotReady from error
         async with answer:
-            return await pass_back(request, answer)
+            return await pass_back(request, answer, headers)
 
     async def _ask(self, request: web.BaseRequest, port: int) -> aiohttp.ClientResponse:
         """Send the visitor's request, its body streamed; return the answer once its headers are there."""
@@ -94,8 +87,6 @@ class Upstream:
         """A WebSocket, both ways, until either side ends it; the other then ends in the same way."""
         wanted = [p.strip() for p in request.headers.get("Sec-WebSocket-Protocol", "").split(",") if p.strip()]
         headers = forwarded_headers(request)
-        for name in [name for name in headers if name.lower().startswith("sec-websocket")]:
-            headers.popall(name, None)
         url = URL(f"ws://127.0.0.1:{port}{request.raw_path}", encoded=True)
         try:
             upstream = await self._client.ws_connect(
@@ -121,14 +112,15 @@ class Upstream:
         return visitor
 
 
-async def pass_back(request: web.BaseRequest, answer: aiohttp.ClientResponse) -> web.StreamResponse:
+async def pass_back(
+    request: web.BaseRequest, answer: aiohttp.ClientResponse, headers: Mapping[str, str]
+) -> web.StreamResponse:
     """Pass the web UI's answer on piece by piece: memory does not grow with its size."""
     response = web.StreamResponse(status=answer.status, reason=answer.reason)
     for name, value in answer.headers.items():
         if name.lower() not in CONNECTION_HEADERS and name.lower() != "server":
             response.headers.add(name, value)
-    if COOKIE_WANTED in request:
-        set_cookie(response, request[COOKIE_WANTED])
+    response.headers.extend(headers)
     response.headers.setdefault("Cache-Control", "private")  # no cache on the way keeps anybody's pictures
     response.headers.add("Content-Security-Policy", "frame-ancestors 'self'")
     await response.prepare(request)
@@ -159,10 +151,11 @@ async def pass_messages(source: Any, target: Any) -> bool:
 def forwarded_headers(request: web.BaseRequest) -> "CIMultiDict[str]":
     """The visitor's headers for the web UI: without our cookie, the password, and what belongs to one connection."""
     named = {word.strip().lower() for word in request.headers.get("Connection", "").split(",")}
+    left_out = CONNECTION_HEADERS | named | {"content-length", "cookie"}
     headers: CIMultiDict[str] = CIMultiDict()
     for name, value in request.headers.items():
         lower = name.lower()
-        if lower in CONNECTION_HEADERS or lower in named or lower in ("content-length", "cookie"):
+        if lower in left_out or lower.startswith("sec-websocket-"):
             continue
         if lower == "authorization" and value.lower().split()[:1] == ["basic"]:
             continue

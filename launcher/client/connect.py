@@ -1,12 +1,11 @@
-"""Finding the service of this machine and this version; starting it where there is none."""
+"""Asking the service of this machine; starting one of this version where there is none."""
 
 import time
 from http.client import HTTPException
 from typing import Any, Final
 
 from launcher.core.process import PACKAGE, end_process, running_pid, start_part
-from launcher.core.session import Session
-from launcher.core.unix_http import request
+from launcher.core.session import Session, request
 
 CONNECT_PATIENCE: Final = 20.0  # seconds
 SAVE_PATIENCE: Final = 60.0  # seconds in which another version's service saves what is to be saved
@@ -42,10 +41,11 @@ def connect(session: Session) -> None:
             time.sleep(0.01)
 
 
-def ask_anyway(session: Session, method: str, path: str, body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
-    """Ask for something from a cell that has ended; start the service where it has ended, too. Raises `OSError`."""
+def ask(
+    session: Session, method: str, path: str, body: dict[str, Any] | None = None, patience: float = PRESS_PATIENCE
+) -> tuple[int, dict[str, Any]]:
+    """(HTTP status, the object in the answer) of the service that runs; (0, {}) where none answers."""
     try:
-        return request(session.notebook_socket, method, path, body, PRESS_PATIENCE)
-    except (OSError, HTTPException):
-        connect(session)
-        return request(session.notebook_socket, method, path, body, PRESS_PATIENCE)
+        return request(session.notebook_socket, method, path, body, patience)
+    except (OSError, HTTPException):  # it has just ended
+        return 0, {}

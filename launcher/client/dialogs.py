@@ -1,18 +1,18 @@
-"""What only a person at the notebook can answer, in the kernel's main thread; ■ ends it with `KeyboardInterrupt`.
-
-Each dialog takes plain data and gives plain data, for it is asked through a socket.
+"""What only the notebook's page and the person at it can answer, in the kernel's main thread; ■ ends it with
+`KeyboardInterrupt`. Each dialog takes plain data and gives plain data, for it is asked through a socket.
 """
 
+import ast
 import getpass
 import importlib
 import os
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any, Final
 
-from launcher.core.snapshot import Snapshot
+from launcher.core.fields import DEFAULTS
 
+PAGE_PATIENCE: Final = 5  # seconds
 COLABS_LINK_PATIENCE: Final = 15  # seconds
 # Why Colab gives no secret (google.colab/userdata.py) -> what to say; nothing where there is none, as most have none.
 NO_SECRET: Final = {
@@ -25,14 +25,11 @@ TRIES_AT_A_TOKEN: Final = 5  # answers that were none: a late reply to Colab's o
 
 
 def mount(mountpoint: str) -> dict[str, Any]:
-    """Mount Google Drive, which asks for permission; {} or {"error": text, "types": names, "seconds": float}.
-
-    Any exception can come out of `drive.mount`, pexpect's too (googlecolab/colabtools#5964).
-    """
+    """Mount Google Drive, which asks for permission; {} or {"error": text, "types": names, "seconds": float}."""
     began = time.monotonic()
     try:
         importlib.import_module("google.colab.drive").mount(mountpoint)
-    except Exception as error:
+    except Exception as error:  # pexpect's, too (googlecolab/colabtools#5964)
         types = [kind.__name__ for kind in type(error).__mro__]
         return {"error": str(error)[:1000], "types": types, "seconds": time.monotonic() - began}
     return {}
@@ -45,15 +42,12 @@ def token(name: str, reason: str) -> dict[str, Any]:
 
 
 def secret(name: str) -> str:
-    """One of Colab's secrets; "" where there is none, or none for this notebook, or nobody answered.
-
-    Colab's exceptions share no base class (google.colab/userdata.py): whichever comes, the person is asked.
-    """
+    """One of Colab's secrets; "" where there is none, or none for this notebook, or nobody answered."""
     try:
         value = importlib.import_module("google.colab.userdata").get(name)
     except ModuleNotFoundError:  # no Colab
         return ""
-    except Exception as error:
+    except Exception as error:  # Colab's share no base class (google.colab/userdata.py)
         kind = type(error).__name__
         told = NO_SECRET.get(kind, f"Colab's secrets could not be read ({kind}).").format(name=name)
         if told:
@@ -70,16 +64,11 @@ def typed(name: str, reason: str) -> str:
     for _ in range(TRIES_AT_A_TOKEN):
         try:
             answer: Any = getpass.getpass(f"{reason} Paste your token ({name}) and press Enter: ")
-        except (EOFError, OSError):
+        except (EOFError, OSError, NotImplementedError):  # the last: ipykernel without a person in front of it
             return ""
-        except Exception as error:
-            if type(error).__name__ == "StdinNotImplementedError":  # ipykernel without a person in front of it
-                return ""
-            raise
         if isinstance(answer, str):
             return answer.strip()
-        late = secret(name)
-        if late:
+        if late := secret(name):
             return late
     return ""
 
@@ -94,13 +83,36 @@ def proxy(port: int) -> dict[str, Any]:
     return {"url": str(link or "")}
 
 
+def first_cells_values() -> dict[str, Any]:
+    """The values of the first cell's form as they stand in the page; {} where nobody says."""
+    try:  # google.colab has no public way to it
+        message: Any = importlib.import_module("google.colab._message")
+        cells = message.blocking_request("get_ipynb", timeout_sec=PAGE_PATIENCE)["ipynb"]["cells"]
+        sources = ["".join(cell.get("source", "")) for cell in cells if cell.get("cell_type") == "code"]
+    except ModuleNotFoundError:  # no Colab
+        return {}
+    except Exception as error:  # Colab's errors share no base class, and an answer may have any shape
+        print(
+            f"Colab did not say what is in the fields of the first cell ({type(error).__name__}), so those of the last "
+            "launch, or the usual ones, are used."
+        )
+        return {}
+    first = next((text for text in sources if 'await oneclick("launch"' in text), "")
+    return values_in(first.partition("async def oneclick")[0])
+
+
+def values_in(form: str) -> dict[str, Any]:
+    """The fields' values in the text of a form; without those that are none of ours."""
+    try:
+        nodes = ast.parse(form).body
+    except SyntaxError:
+        return {}
+    return {
+        node.targets[0].id: node.value.value
+        for node in nodes
+        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant)
+        if isinstance(node.targets[0], ast.Name) and node.targets[0].id in DEFAULTS
+    }
+
+
 DIALOGS: Final[dict[str, Callable[..., dict[str, Any]]]] = {"mount": mount, "token": token, "proxy": proxy}
-
-
-def with_buttons(shown: Snapshot, questions: list[dict[str, Any]], face: str) -> Snapshot:
-    """The status with what this face is asked that needs no dialog: a few answers to choose from."""
-    for about, number in ((one["about"], one["number"]) for one in questions if one["face"] == face):
-        if "options" in about:
-            answers = tuple((label, choice) for label, choice in about["options"])
-            shown = replace(shown, notices=(*shown.notices, about["what"]), question=number, answers=answers)
-    return shown

@@ -10,7 +10,6 @@ TURNS: Final = 3  # of the event loop, from ■ until the cell is told: ipykerne
 
 
 def running_kernel() -> Any:
-    """The kernel this runs in, or None outside of one."""
     from IPython.core.getipython import get_ipython
 
     return getattr(get_ipython(), "kernel", None)
@@ -26,8 +25,7 @@ def ended_by_stop() -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
 
 
-@contextmanager
-def pumped_kernel() -> Iterator[Callable[[], Awaitable[None]]]:
+def kernel_pump() -> Callable[[], Awaitable[None]]:
     """A function to await in a loop, which lets the kernel hear buttons while this cell runs.
 
     ipykernel 6 must be asked to look at its messages; 7.4 and later does so whenever the cell awaits. Without giving
@@ -37,8 +35,7 @@ def pumped_kernel() -> Iterator[Callable[[], Awaitable[None]]]:
     kernel = running_kernel()
     step = getattr(kernel, "do_one_iteration", None)
     if not step:
-        yield lambda: asyncio.sleep(0)
-        return
+        return lambda: asyncio.sleep(0)
     parent, identity = kernel.get_parent("shell"), getattr(kernel, "_parent_ident", {}).get("shell")
 
     async def pump() -> None:
@@ -48,7 +45,7 @@ def pumped_kernel() -> Iterator[Callable[[], Awaitable[None]]]:
         await step()
         kernel.set_parent(identity, parent, channel="shell")
 
-    yield pump
+    return pump
 
 
 def waits_for_cells() -> bool:

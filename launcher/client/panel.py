@@ -1,82 +1,67 @@
-"""Draws a status in the notebook with ipywidgets, or as lines of text where there are none. Knows no step's work."""
+"""The panel in the notebook, with ipywidgets (7.7.1 and 8 alike): draws a status, and knows no step's work."""
 
-import os
 import time
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from functools import partial
 from typing import Any, Final
 
-from launcher.client.widgets import ButtonRow, ChoiceInputs, Fold, Press, html_widget, new_button
+import ipywidgets as widgets
+from IPython.display import clear_output, display
+
+from launcher.core.fields import Field
 from launcher.core.snapshot import Snapshot
-from launcher.ui.actions import ADD_USUAL, ANEW, KEEP, STAY, add_action, answer_actions, ending, going_on, of_job
-from launcher.ui.html import (
-    foot_html,
-    given_back_html,
-    head_html,
-    job_html,
-    live_html,
-    login_box_html,
-    report_html,
-    steps_html,
-    told_html,
+from launcher.ui.actions import (
+    ADD_USUAL,
+    FORGET,
+    HOW_TO_ADD,
+    STAY,
+    WHAT_TO_ADD,
+    Action,
+    about_field,
+    answer_actions,
+    ending,
+    going_on,
+    may_change,
+    of_job,
+    shown_choices,
 )
+from launcher.ui.html import job_html, part, parts_of, sentence_html
 from launcher.ui.text import are_steps_open, steps_line, text_lines
 
 REDRAW: Final = 0.5  # seconds between two drawings of what only moves: clocks
 JOBS_IN_THE_PANEL: Final = 5  # the newest
-ADD: Final = "Add a model, ControlNet or an extension"
-HOW_TO_ADD: Final = "A name, a link, or a path on your Drive; several on lines of their own"
-PARTS: Final = ("live", "head", "card", "told", "steps", "machine", "foot", "report")
+CONFIRMED: Final = "Stop now"
+
+Press = Callable[[Action], None]
 
 
 class WidgetPanel:
-    """The panel with ipywidgets. Parts that do not change are not drawn again: they keep focus and selection.
+    """Parts that do not change are not drawn again: they keep focus and selection.
 
     `whole`: it shows the launch and all that may be asked for beside it; else one job.
     """
 
     def __init__(self, status: Snapshot, press: Press, *, whole: bool) -> None:
-        import ipywidgets as widgets
-        from IPython.display import clear_output, display
-
-        self._display: Any = display
-        self._clear: Any = clear_output
-        self._widgets: Any = widgets
         self._press, self._status, self._whole = press, status, whole
-        self._drawn = 0.0
-        self._parts = {name: html_widget(widgets) for name in PARTS}
-        self._steps = Fold(widgets, self._parts["steps"])
-        self._answers = ButtonRow(widgets, press)  # to a question that is put here
-        self._going = ButtonRow(widgets, press, stay=whole)
-        self._ending = ButtonRow(widgets, press, stay=True)
-        self._stay = ButtonRow(widgets, press)
-        self._jobs: dict[int, tuple[Any, ButtonRow, Any]] = {}
-        self._job_box = widgets.VBox()
-        self._text = widgets.Textarea(description=ADD, placeholder=HOW_TO_ADD, rows=2, layout={"width": "auto"})
-        self._adding = (
-            self._text,
-            new_button(widgets, "Add", "first", self._add),
-            new_button(widgets, ADD_USUAL.label, "plain", lambda: press(ADD_USUAL)),
+        self._drawn = 0.0  # time.time()
+        self._parts: dict[str, Any] = {}
+        self._rows: dict[str, ButtonRow] = {}
+        self._steps = Fold(self._part("steps", ""))
+        self._choices = ChoiceInputs(press)
+        self._chosen = Fold(self._choices.box)
+        self._text = widgets.Textarea(description=WHAT_TO_ADD, placeholder=HOW_TO_ADD, rows=2, layout={"width": "auto"})
+        self._add_buttons = (
+            new_button("Add", "first", self._add),
+            new_button(ADD_USUAL.label, "plain", lambda: press(ADD_USUAL)),
         )
-        self._choices = ChoiceInputs(widgets, press)
-        self._chosen = Fold(widgets, self._choices.box)
-        self._box = widgets.VBox(self._children(), layout=widgets.Layout(max_width="46rem"))
-        self._box.add_class("oneclick").add_class("frame")
+        self._adding = widgets.VBox([self._text, widgets.HBox(self._add_buttons, layout={"flex_flow": "row wrap"})])
+        self._box = widgets.VBox(layout={"max_width": "46rem"}).add_class("oneclick").add_class("frame")
         self.draw(status, "")
         self._handle: Any = self._show()
 
-    def _children(self) -> list[Any]:
-        """The way in first, then what goes on, what may be asked for, and apart from that how to end it."""
-        part, boxes = self._parts, self._widgets
-        told = [part["live"], part["head"], part["card"], part["told"], self._answers.box]
-        if not self._whole:
-            return [*told, part["steps"], self._going.box, part["foot"], part["report"]]
-        adding = boxes.VBox([self._text, boxes.HBox(self._adding[1:], layout=boxes.Layout(flex_flow="row wrap"))])
-        machine = boxes.VBox([part["machine"], self._stay.box])
-        beside = [adding, self._job_box, self._going.box, machine, self._chosen.box]
-        return [*told, self._steps.box, *beside, part["foot"], self._ending.box, part["report"]]
-
     def _show(self) -> Any:
-        return self._display(self._bundle(), raw=True, display_id=True)
+        return display(self._bundle(), raw=True, display_id=True)
 
     def _bundle(self) -> dict[str, Any]:
         """The widget, and the same as text for front ends without. The password stays out of saved notebooks."""
@@ -89,7 +74,7 @@ class WidgetPanel:
 
     def show_again(self) -> None:
         """Something has wiped the cell's output: put the panel there once."""
-        self._clear(wait=True)
+        clear_output(wait=True)
         self._handle = self._show()
 
     def close(self) -> None:
@@ -98,7 +83,7 @@ class WidgetPanel:
         self._handle.update(self._bundle(), raw=True)
 
     def _allow_input(self, allowed: bool) -> None:
-        for widget in self._adding:
+        for widget in (self._text, *self._add_buttons):
             widget.disabled = not allowed
         self._choices.draw(self._status.choices, not allowed)
 
@@ -110,70 +95,164 @@ class WidgetPanel:
         if status is self._status and not closed and now - self._drawn < REDRAW and link:
             return
         self._status, self._drawn = status, now
-        drawn = {
-            "live": live_html(status),
-            "head": head_html(status, now),
-            "card": login_box_html(status.login_box, link),
-            "told": told_html(status),
-            "steps": steps_html(status, now),
-            "machine": given_back_html(status),
-            "foot": foot_html(status, closed),
-            "report": report_html(status),
-        }
-        for name, text in drawn.items():
-            self._parts[name].value = text
-        going = going_on(status) if self._whole else of_job(job, status)
-        self._answers.offer([*answer_actions(status), *(action for action in going if action in (KEEP, ANEW))])
-        self._going.offer(action for action in going if action not in (KEEP, ANEW))
+        parts = {name: self._part(name, text) for name, text in parts_of(status, now, link, closed).items()}
+        actions = going_on(status) if self._whole else of_job(job, status)
+        answers, going = self._row("answers", answer_actions(status)), self._row("going", actions, stay=self._whole)
+        # The way in first, then what goes on, what may be asked for, and apart from that how to end it.
+        shown = [parts["live"], parts["head"], parts["card"], parts["told"], answers]
         if self._whole:
-            self._draw_whole(status, now, closed)
+            shown += [*self._beside(status, now, closed), going, parts["machine"]]
+            shown.append(self._row("stay", [STAY] if status.given_back_at else []))
+            shown += [self._chosen.box, parts["foot"], self._row("ending", ending(status), stay=True)]
+        else:
+            shown += [parts["steps"], going, parts["foot"]]
+        self._box.children = (*shown, parts["report"])
 
-    def _draw_whole(self, status: Snapshot, now: float, closed: bool) -> None:
+    def _beside(self, status: Snapshot, now: float, closed: bool) -> list[Any]:
         self._steps.draw(steps_line(status), opened=are_steps_open(status))
-        self._ending.offer(ending(status))
-        self._stay.offer([STAY] if status.given_back_at else [])
-        for number, job in status.jobs.items():
-            if number not in self._jobs:
-                shown, row = html_widget(self._widgets), ButtonRow(self._widgets, self._press)
-                self._jobs[number] = shown, row, self._widgets.VBox([shown, row.box])
-            self._jobs[number][0].value = job_html(number, job, now)
-            self._jobs[number][1].offer(of_job(number, job))
-        newest = sorted(status.jobs, reverse=True)[:JOBS_IN_THE_PANEL]
-        self._job_box.children = tuple(self._jobs[number][2] for number in newest)
-        self._allow_input(not closed)
-        self._chosen.box.layout.display = None if status.choices else "none"
         self._chosen.draw("Choices", opened=False)
+        self._chosen.box.layout.display = None if status.choices else "none"
+        self._allow_input(not closed)
+        shown = [self._steps.box, self._adding]
+        for number, job in sorted(status.jobs.items(), reverse=True)[:JOBS_IN_THE_PANEL]:
+            shown.append(self._part(f"job {number}", job_html(number, job, now)))
+            shown.append(self._row(f"job {number}", of_job(number, job)))
+        return shown
+
+    def _part(self, name: str, text: str) -> Any:
+        if name not in self._parts:
+            self._parts[name] = html_widget()
+        self._parts[name].value = text
+        return self._parts[name]
+
+    def _row(self, name: str, offered: list[Action], *, stay: bool = False) -> Any:
+        if name not in self._rows:
+            self._rows[name] = ButtonRow(self._press, stay=stay)
+        self._rows[name].offer(offered)
+        return self._rows[name].box
 
     def _add(self) -> None:
         """It is emptied first: what is pasted may hold a token, and a widget's value can be saved with the notebook."""
         text, self._text.value = self._text.value.strip(), ""
         if text:
-            self._press(add_action(text))
+            self._press(Action("Add", "/add", {"what": text}))
 
 
-class TextPanel:
-    """For places without widgets: prints each line once, when it changes."""
+class ButtonRow:
+    """Buttons, made as they are offered. What is not offered any more is gone, or grey where others shall `stay`."""
 
-    def __init__(self) -> None:
-        self._printed = set[str]()
+    def __init__(self, press: Press, *, stay: bool = False) -> None:
+        self._press, self._stay = press, stay
+        self._buttons = widgets.HBox(layout={"flex_flow": "row wrap"})
+        self.box = widgets.VBox([self._buttons])
+        self._made: dict[str, Any] = {}
+        self._offered: dict[str, Action] = {}
 
-    def close(self) -> None:
-        """Nothing is left to say."""
+    def offer(self, offered: Iterable[Action]) -> None:
+        self._offered = {f"{one.label} {one.body}": one for one in offered}
+        for key, action in self._offered.items():
+            if key not in self._made:
+                self._made[key] = new_button(action.label, "plain", partial(self._pressed, key))
+        for key, button in self._made.items():
+            button.disabled = key not in self._offered
+        shown = [button for key, button in self._made.items() if self._stay or key in self._offered]
+        self._buttons.children = tuple(shown)  # what is as it was is not sent again
+        if not self._offered:
+            self.box.children = (self._buttons,)
 
-    def show_again(self) -> None:
-        """What is printed once is not printed twice."""
+    def _pressed(self, key: str) -> None:
+        action = self._offered.get(key)
+        if action and action.confirm:
+            question = html_widget(part("told", f'<div class="notice" role="alert">{action.confirm}</div>'))
+            sure = new_button(CONFIRMED, "plain", lambda: self._answered(replace(action, confirm="")))
+            cancel = new_button("Cancel", "plain", lambda: self._answered(None))
+            self.box.children = (self._buttons, question, widgets.HBox([sure, cancel]))
+        elif action:
+            self._press(action)
 
-    def draw(self, status: Snapshot, link: str, closed: bool = False, job: int = 0) -> None:
-        """Print what is new. Steps at work are told once a state, not at every byte."""
-        for line in text_lines(status, with_password=True, ended_only=True):
-            if line not in self._printed:
-                self._printed.add(line)
-                print(line, flush=True)
+    def _answered(self, action: Action | None) -> None:
+        self.box.children = (self._buttons,)
+        if action:
+            self._press(action)
 
 
-def new_panel(status: Snapshot, press: Press, *, whole: bool) -> WidgetPanel | TextPanel:
-    """The panel that this front end can show; `press` hears its buttons. ONECLICK_PANEL=text asks for lines."""
-    if os.environ.get("ONECLICK_PANEL") != "text":
-        with suppress(ImportError):
-            return WidgetPanel(status, press, whole=whole)
-    return TextPanel()
+class Fold:
+    """A line that shows and hides what is below it. A button, for an Accordion's head cannot be reached by keys."""
+
+    def __init__(self, content: Any) -> None:
+        self._content, self._line, self._open = content, "", False
+        self._wanted: bool | None = None  # what the person said; it is kept
+        self._button = new_button("", "fold", self._pressed)
+        self.box = widgets.VBox([self._button, content])
+
+    def draw(self, line: str, *, opened: bool) -> None:
+        self._line = line
+        self._open = opened if self._wanted is None else self._wanted
+        self._button.description = f"{'▾' if self._open else '▸'} {line}"
+        self._content.layout.display = None if self._open else "none"
+
+    def _pressed(self) -> None:
+        self._wanted = not self._open
+        self.draw(self._line, opened=self._wanted)
+
+
+class ChoiceInputs:
+    """The choices of what runs. Nothing begins by a change of a value, which comes as soon as a field is left."""
+
+    def __init__(self, press: Press) -> None:
+        self._press = press
+        self._inputs: dict[Field, Any] = {}
+        self._shown: Mapping[Field, Any] = {}
+        self._buttons = (
+            new_button("Apply", "first", self._apply),
+            new_button(FORGET.label, "plain", lambda: press(FORGET)),
+        )
+        self.box = widgets.VBox()
+
+    def draw(self, choices: Mapping[str, Any], closed: bool) -> None:
+        before, self._shown = self._shown, shown_choices(choices)
+        if list(self._shown) != list(before):
+            before = {}
+            self._make()
+        for field, value in self._shown.items():
+            box = self._inputs[field]
+            if value != before.get(field):  # what a person has written, and not yet applied, stays
+                if value not in getattr(box, "options", (value,)):
+                    box.options = (*box.options, value)
+                box.value = value
+            box.disabled = closed or not may_change(field, page=False)
+        for button in self._buttons:
+            button.disabled = closed
+
+    def _make(self) -> None:
+        self._inputs = {field: new_input(field) for field in self._shown}
+        rows = []
+        for field, box in self._inputs.items():
+            about = sentence_html(about_field(field, page=False))
+            rows += [box, html_widget(part("about", f"<small>{about}</small>"))]
+        self.box.children = (*rows, widgets.HBox(self._buttons))
+
+    def _apply(self) -> None:
+        changed = {one.name: box.value for one, box in self._inputs.items() if box.value != self._shown[one]}
+        if changed:
+            self._press(Action("Apply", "/choices", {"choices": changed}))
+
+
+def new_input(field: Field) -> Any:
+    common = {"description": field.name.replace("_", " "), "layout": {"width": "auto"}}
+    if field.choices:
+        kind = widgets.Combobox if field.free else widgets.Dropdown
+        return kind(**common, options=field.choices)
+    if isinstance(field.default, bool):
+        return widgets.Checkbox(**common, indent=False)
+    return widgets.IntText(**common) if isinstance(field.default, int) else widgets.Text(**common)
+
+
+def html_widget(text: str = "") -> Any:
+    return widgets.HTML(text, layout={"margin": "0"})
+
+
+def new_button(label: str, kind: str, pressed: Callable[[], None]) -> Any:
+    button = widgets.Button(description=label, layout={"width": "auto"}).add_class(kind)
+    button.on_click(lambda _: pressed())
+    return button

@@ -1,1 +1,1 @@
-"""Google Colab: the machine and its dialogs."""
+"""Google Colab, or another machine."""

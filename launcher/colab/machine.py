@@ -13,9 +13,8 @@ import psutil
 
 from launcher.core.child_environment import child_environment
 from launcher.core.folder import GB
-from launcher.core.problem import Problem
+from launcher.core.problem import COLABS_FOLDER, NEW_MACHINE, OTHERS_FOLDER, Problem
 from launcher.core.process import PACKAGE, CommandError, run
-from launcher.core.remedies import COLABS_FOLDER, NEW_MACHINE, OTHERS_FOLDER
 
 UNASSIGN_PATIENCE: Final = 60  # seconds
 CARD_PATIENCE: Final = 90.0  # seconds in all; a cold machine's nvidia-smi has needed more than 25
@@ -26,8 +25,6 @@ NO_DEVICES: Final = 6  # nvidia-smi's exit code where there is a driver and no c
 
 @dataclass(frozen=True)
 class Machine:
-    """What this runtime is and has."""
-
     colab: bool
     base: Path  # /content in Colab, ONECLICK_HOME elsewhere
     gpu: str  # the card's name, "" where there is none, or none was found yet
@@ -53,7 +50,6 @@ class Machine:
 
     @property
     def described(self) -> str:
-        """What it is, for a report."""
         card = f"{self.gpu}, {self.card_memory / GB:.0f} GB" if self.gpu else "no graphics card"
         return f"{'Google Colab' if self.colab else 'another Jupyter'}, {card}, {self.memory / GB:.0f} GB of RAM"
 
@@ -100,21 +96,21 @@ def ask_for_card(stopped: Callable[[], bool]) -> Card:
     asked_for = os.environ.get("COLAB_GPU") == "1"
     if not shutil.which("nvidia-smi"):
         return Card(silent="its driver is missing" if asked_for else None)
-    end, card = time.monotonic() + (CARD_PATIENCE if asked_for else CARD_PAUSE), Card()
+    end = time.monotonic() + (CARD_PATIENCE if asked_for else CARD_PAUSE)
+    card = Card()
     while not stopped():
         try:
-            told = run(NVIDIA_SMI, env=child_environment("LD_LIBRARY_PATH"), timeout=CARD_PATIENCE)
-            name, _, memory = told.strip().partition("\n")[0].rpartition(", ")
+            told = run(NVIDIA_SMI, env=child_environment("LD_LIBRARY_PATH"), timeout=CARD_PATIENCE).strip()
+            name, _, memory = told.partition("\n")[0].rpartition(", ")
             if re.match(r"\w", name):
                 return Card(name, int(memory) * 2**20 if memory.isdigit() else 0)
-            card = Card(silent=f"nvidia-smi says: {told.strip()[:100] or 'nothing'}")
         except CommandError as error:
-            last = (error.output.strip().splitlines() or ["nothing"])[-1][:200]
-            card = Card(silent=f"nvidia-smi says: {last}")
             if error.silent:
                 return Card(silent="nvidia-smi said nothing for too long")
             if error.code == NO_DEVICES and not asked_for:
                 return Card()
+            told = error.output.strip().rpartition("\n")[2]
+        card = Card(silent=f"nvidia-smi says: {told[:200] or 'nothing'}")
         if time.monotonic() > end:
             break
         time.sleep(CARD_PAUSE)
@@ -128,15 +124,13 @@ def release_machine(machine: Machine) -> None:
     """
     if not machine.colab:
         return
-    by_hand = f"To stop it, {NEW_MACHINE}."
-    address = os.environ.get("TBE_RUNTIME_ADDR")
-    if not address:
-        raise Problem("The launcher cannot give this machine back for you.", by_hand)
     import requests
 
     with requests.Session() as session:
         session.trust_env = False  # it is this machine's own address: no proxy knows it
         try:
-            session.post(f"http://{address}/unassign", timeout=UNASSIGN_PATIENCE).raise_for_status()
+            address = f"http://{os.environ.get('TBE_RUNTIME_ADDR', '')}/unassign"
+            session.post(address, timeout=UNASSIGN_PATIENCE).raise_for_status()
         except requests.RequestException as error:
-            raise Problem(f"Colab did not take the machine back ({type(error).__name__}).", by_hand) from error
+            what = f"Colab did not take the machine back ({type(error).__name__})."
+            raise Problem(what, f"To stop it, {NEW_MACHINE}.") from error

@@ -58,6 +58,11 @@ def passes(name: str) -> bool:
     return matches(name, (*EVERYWHERE, *NETWORK, *CARD, *CERTIFICATES, *OWN_PARTS, "PATH"))
 
 
+def is_there(name: str, value: str) -> bool:
+    """False for certificates that are not where they should be: with such a variable every request fails."""
+    return name not in CERTIFICATES or os.path.exists(value)
+
+
 def kernels_variables() -> dict[str, str]:
     """What of this kernel's environment a launch goes by: no token is among it."""
     return {name: value for name, value in os.environ.items() if passes(name)}
@@ -67,8 +72,7 @@ def adopt(variables: Mapping[str, str]) -> None:
     """Go by the variables of another process from now on, and forget ours of those names."""
     for name in kernels_variables():
         del os.environ[name]
-    there = {name for name in variables if name not in CERTIFICATES or os.path.exists(variables[name])}
-    os.environ.update({name: variables[name] for name in there if passes(name)})
+    os.environ.update({name: value for name, value in variables.items() if passes(name) and is_there(name, value)})
 
 
 def child_environment(*also: str) -> dict[str, str]:
@@ -76,12 +80,11 @@ def child_environment(*also: str) -> dict[str, str]:
 
     Loopback never goes through a proxy. PATH ends with the system's usual places, so that one without git finds it.
     """
-    patterns = (*EVERYWHERE, *NETWORK, *CARD, *also)
-    env = {name: value for name, value in os.environ.items() if matches(name, patterns)}
-    env |= {name: os.environ[name] for name in CERTIFICATES if os.path.exists(os.environ.get(name, ""))}
+    patterns = (*EVERYWHERE, *NETWORK, *CARD, *CERTIFICATES, *also)
+    env = {name: value for name, value in os.environ.items() if matches(name, patterns) and is_there(name, value)}
     places = [*os.environ.get("PATH", "").split(os.pathsep), *USUAL_PLACES]
     env["PATH"] = os.pathsep.join(dict.fromkeys(places)).strip(os.pathsep)
-    known = ",".join(value for name, value in env.items() if name.lower() == "no_proxy").split(",")
+    known = ",".join(env.get(name, "") for name in ("NO_PROXY", "no_proxy")).split(",")
     direct = ",".join(dict.fromkeys([*(name.strip() for name in known if name.strip()), *LOOPBACK]))
     return env | {"NO_PROXY": direct, "no_proxy": direct} | existing_home(env)
 
@@ -89,18 +92,16 @@ def child_environment(*also: str) -> dict[str, str]:
 def also_look_at(names: Iterable[str]) -> str:
     """A second remedy, or "": those of the variables that are set may be the cause. Their values may be secret."""
     there = [name for name in names if os.environ.get(name)]
-    if not there:
-        return ""
     it_is = "it is" if len(there) == 1 else "they are"
-    return f" Look at {' and '.join(there)} too: {it_is} set on this machine, and may lead to the wrong place."
+    more = f" Look at {' and '.join(there)} too: {it_is} set on this machine, and may lead to the wrong place."
+    return more if there else ""
 
 
 def existing_home(env: dict[str, str]) -> dict[str, str]:
     """Another HOME and TMPDIR where nothing can be written to the ones in `env`; a cache may be made."""
-    env = {"HOME": os.path.expanduser("~")} | env
-    places = {name: Path(env[name]) for name in ("HOME", "TMPDIR", "XDG_CACHE_HOME") if name in env}
-    cache = places.get("XDG_CACHE_HOME")
-    while cache and not cache.exists():
-        places["XDG_CACHE_HOME"] = cache = cache.parent
-    broken = [name for name, place in places.items() if not (place.is_dir() and os.access(place, os.W_OK))]
-    return {"HOME": env["HOME"]} | dict.fromkeys(broken, "/tmp")
+    home, cache = env.get("HOME", os.path.expanduser("~")), Path(env.get("XDG_CACHE_HOME", "/tmp"))
+    while not cache.exists():
+        cache = cache.parent
+    places = {"HOME": home, "TMPDIR": env.get("TMPDIR", "/tmp"), "XDG_CACHE_HOME": cache}
+    broken = [name for name, place in places.items() if not (os.path.isdir(place) and os.access(place, os.W_OK))]
+    return {"HOME": home} | dict.fromkeys(broken, "/tmp")

@@ -27,37 +27,28 @@ NO_LINK: Final = "none"
 # The services of public links, in the order in which they are tried: each a module of that name in access/tunnels.
 TUNNELS: Final = ("gradio", "cloudflared")
 
-# Arguments of A1111 that the launcher sets itself, or that would open the web UI past the login, and why not.
+# Arguments of A1111 that the launcher sets itself, or that would open the web UI past the login -> why not.
 RESERVED: Final = (
     ("--port", "The launcher chooses the port itself."),
     ("--server-name --listen", "The web UI listens only to this machine, so that nobody gets past the login."),
     ("--share --ngrok", "The launcher makes the public link itself, with a login in front of it."),
-    ("--gradio-auth --gradio-auth-path", "The launcher has a login of its own."),
-    ("--api-auth", "The launcher has a login of its own, and the API uses it too."),
+    ("--gradio-auth --gradio-auth-path --api-auth", "The launcher has a login of its own, also for the API."),
     ("--data-dir", "The launcher keeps the data folder itself; use the field **drive_folder**."),
     ("--api", "Use the choice **api** instead."),
     ("--nowebui", "The launcher always starts the web UI."),
     ("--subpath", "The launcher serves the web UI at the root of the link."),
-    ("--skip-prepare-environment", "The launcher prepares everything itself and already sets it."),
+    ("--skip-prepare-environment --skip-install", "The launcher installs everything itself and already sets it."),
     ("--update-all-extensions", "Use the cell **Add or update an extension** instead."),
-    ("--skip-install", "The launcher installs extensions itself and already sets it."),
     ("--enable-insecure-extension-access", "Use the choice **extensions_tab** instead."),
     ("--tls-keyfile --tls-certfile", "The link is encrypted already."),
-    (
-        "--ui-settings-file --ui-config-file --styles-file",
-        "The launcher keeps the web UI's settings on your Drive, and looks after them, where they usually are.",
-    ),
-    (
-        "--models-dir --ckpt-dir --lora-dir --vae-dir --embeddings-dir --hypernetwork-dir",
-        "The launcher keeps your models itself, and finds those that lie elsewhere on your Drive.",
-    ),
-    (
-        "--ui-debug-mode --skip-load-model-at-start --dump-sysinfo",
-        "With it the web UI has no model, and no image can be made.",
-    ),
+    ("--ui-settings-file --ui-config-file --styles-file", "The launcher keeps the web UI's settings on your Drive."),
+    ("--models-dir --ckpt-dir", "The launcher keeps your models itself, and finds others on your Drive."),
+    ("--lora-dir --vae-dir", "The launcher keeps your models itself, and finds others on your Drive."),
+    ("--embeddings-dir --hypernetwork-dir", "The launcher keeps your models itself, and finds others on your Drive."),
+    ("--ui-debug-mode --skip-load-model-at-start --dump-sysinfo", "With it no image can be made."),
 )
-FOLDER_NAME: Final = r"(?!\.)[^\x00-\x1f\x7f*?\"<>|]{1,120}"  # of each folder on the way: none leads elsewhere
 RESERVED_ARGUMENTS: Final = {name: why for names, why in RESERVED for name in names.split()}
+FOLDER_NAME: Final = r"(?!\.)[^\x00-\x1f\x7f*?\"<>|]{1,120}"  # of each folder on the way: none leads elsewhere
 
 
 def wrong(name: str, what: str, do: str) -> Problem:
@@ -71,6 +62,14 @@ def checked_minutes(value: object) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= 1440:
         do = "Write a whole number from 0 (never) to 1440."
         raise wrong("give_back_after", f"says {value!r}, which is not a number of minutes.", do)
+    return value
+
+
+def checked_version(value: str) -> str:
+    """A branch, a tag or a commit; raises `Problem` otherwise."""
+    if not re.fullmatch(r"(?!.*\.\.)[0-9A-Za-z][\w./-]{0,99}", value):
+        do = f"Choose {NEWEST} or {LAST_GOOD}, or write a version such as v1.10.1."
+        raise wrong("version", f"says {value!r}, which cannot be a version of AUTOMATIC1111.", do)
     return value
 
 
@@ -111,9 +110,7 @@ class Field:
     untouched: str | None = None  # what the first cell's form has: as last time; None where it has no such field
     choices: tuple[str, ...] = ()
     free: bool = False
-    pattern: str = "(?s).*"  # of a text that is none of the choices
-    otherwise: tuple[str, str] = ("", "")  # what a text is not that has no such pattern, and what to do
-    check: Callable[[Any], Any] = lambda value: value  # makes the setting of it; raises `Problem`
+    check: Callable[[Any], Any] = lambda value: value  # makes the setting of what is no choice; raises `Problem`
 
     @property
     def in_form(self) -> bool:
@@ -128,16 +125,12 @@ class Field:
         """The setting for what the form holds, whose cell may have been edited. Raises `Problem`."""
         if isinstance(self.default, bool):
             return bool(value)
-        if not isinstance(self.default, str):
-            return self.check(value)
-        value = str(value).strip()
+        value = str(value).strip() if isinstance(self.default, str) else value
         if value in self.choices:
             return value
         if self.choices and not self.free:
             do = f"Choose one of: {', '.join(self.choices)}."
             raise wrong(self.name, f"says {value!r}, which is not one of its choices.", do)
-        if not re.fullmatch(self.pattern, value):
-            raise wrong(self.name, f"says {value!r}, which {self.otherwise[0]}.", self.otherwise[1])
         return self.check(value)
 
 
@@ -173,11 +166,7 @@ FIELDS: Final = (
         "can also write a version such as v1.10.1.",
         choices=(NEWEST, LAST_GOOD, "v1.10.1", "dev"),
         free=True,
-        pattern=r"(?!.*\.\.)[0-9A-Za-z][\w./-]{0,99}",  # a branch, a tag or a commit
-        otherwise=(
-            "cannot be a version of AUTOMATIC1111",
-            f"Choose {NEWEST} or {LAST_GOOD}, or write a version such as v1.10.1.",
-        ),
+        check=checked_version,
     ),
     Field("api", False, "Let other programs use the web UI, with the same user and password."),
     Field(
@@ -234,14 +223,9 @@ class Settings:
 
     @classmethod
     def from_form(cls, form: Mapping[str, Any], known_checkpoints: Iterable[str]) -> "Settings":
-        """Check every field (`core.fields`); one that is missing, or as it came, has its default.
-
-        Raises a `Problem` that names the field and the remedy.
-        """
-        asked = {
-            field.name: form[field.name] for field in FIELDS if field.name in form and field.asks(form[field.name])
-        }
-        values = {field.name: field.checked(asked.get(field.name, field.default)) for field in FIELDS}
+        """Check every field; one that is missing, or as it came, has its default. Raises `Problem`, which names it."""
+        asked = DEFAULTS | asked_in(form)
+        values = {field.name: field.checked(asked[field.name]) for field in FIELDS}
         return cls(**values | {"checkpoint": checked_checkpoint(values["checkpoint"], known_checkpoints)})
 
     def as_form(self) -> dict[str, Any]:

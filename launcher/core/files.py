@@ -5,7 +5,8 @@ import hashlib
 import itertools
 import os
 import shutil
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -17,13 +18,12 @@ LONGEST_FREE_NAME: Final = 240  # bytes; every file system takes as many, with a
 SHORT_NAME: Final = 96  # bytes of a name that is shortened
 
 
-def numbered(name: str, number: int) -> str:
-    """The name with a number, as Google Drive itself writes it: a/b.png → a/b (2).png."""
+def alternatives(name: str) -> Iterator[str]:
+    """The name, then the same with a number as Google Drive itself writes it: a/b.png, a/b (2).png and so on."""
+    yield name
     folder, slash, last = name.rpartition("/")
-    if len(os.fsencode(last)) > LONGEST_FREE_NAME:
-        last = shortened(last)
-    stem, ending = os.path.splitext(last)
-    return f"{folder}{slash}{stem} ({number}){ending}"
+    stem, ending = os.path.splitext(last if len(os.fsencode(last)) <= LONGEST_FREE_NAME else shortened(last))
+    yield from (f"{folder}{slash}{stem} ({number}){ending}" for number in itertools.count(2))
 
 
 def shortened(name: str) -> str:
@@ -35,20 +35,16 @@ def shortened(name: str) -> str:
     return f"{folder}{slash}{plain}~{hashlib.sha256(os.fsencode(last)).hexdigest()[:10]}{ending}"
 
 
-def free_path(path: Path) -> Path:
+def free_path(path: Path, taken: Callable[[Path], object] = os.path.lexists) -> Path:
     """The path, or one beside it that nobody has."""
-    free, numbers = path, itertools.count(2)
-    while os.path.lexists(free):
-        free = path.with_name(numbered(path.name, next(numbers)))
-    return free
+    return next(free for name in alternatives(path.name) if not taken(free := path.with_name(name)))
 
 
 def copy_whole(
     source: Path, target: Path, part: Path | None = None, check: Callable[[Path], None] = lambda part: None
 ) -> None:
-    """Copy a file with its time of change: under the temporary name `part`, renamed once its size is right.
-
-    Raises `OSError`, and what `check` raises of the copy before it is renamed.
+    """Copy a file with its time of change: as `part`, renamed once its size is right, and `check` raises nothing of it.
+    Raises `OSError`.
     """
     part = part or target.with_name(f".{target.name[:60]}{PART}")
     try:
@@ -63,3 +59,13 @@ def copy_whole(
         with suppress(OSError):  # the disk is away, and with it the half copy; on Drive the next start sweeps it up
             part.unlink(missing_ok=True)
         raise
+
+
+def can_be_written(folder: Path) -> bool:
+    """True if one could make the folder and write there; nothing but the folder is left behind."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            return True
+    except OSError:
+        return False

@@ -1,11 +1,14 @@
 """Where everything lives, how much room there is, and how a file is written so that a cut never hurts."""
 
 import errno
+import itertools
 import os
 import re
 import shutil
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import InitVar, dataclass
 from pathlib import Path
 from typing import Final
@@ -51,10 +54,7 @@ class Folder:
         return self.machine / "history" / kept.relative_to(self.kept)
 
     def prepare(self) -> str | None:
-        """Make the folders; a sentence a person should know, if any.
-
-        Raises `Problem` for a place A1111 cannot live in, and for a folder on Drive that cannot be used.
-        """
+        """Make the folders; a sentence a person should know, if any. Raises `Problem` for one that cannot be used."""
         if any(part.startswith(".") for part in self.machine.parts):
             raise Problem(
                 f"The web UI cannot run in {self.machine}: it does not show files in "
@@ -70,9 +70,9 @@ class Folder:
             except OSError as error:
                 raise unusable_folder(self, error) from error
             self._prepare_machine()
-        shortcut = next((part for part in self.on_the_way if part.is_symlink()), None)
-        if shortcut:
-            return f"{shortcut.name} on your Drive is a shortcut: everything is kept in the folder it points to."
+        for part in self.on_the_way:
+            if part.is_symlink():
+                return f"{part.name} on your Drive is a shortcut: everything is kept in the folder it points to."
         return None
 
     @property
@@ -85,28 +85,21 @@ class Folder:
         self.session.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.data.mkdir(parents=True, exist_ok=True)
         models = self.data / "models"
-        if models.is_dir() and not models.is_symlink():
-            if self.models_kept:
-                return
+        if not self.models_kept and models.is_dir() and not models.is_symlink():
             os.replace(models, self.machine / f"models-{time.time_ns()}")  # of a launch whose models were kept
         (self.models / "Stable-diffusion").mkdir(parents=True, exist_ok=True)
         point(models, self.models)
 
     def checkpoints(self) -> list[Path]:
         """Every checkpoint A1111 lists, as it finds them: below the data directory."""
-        found: list[Path] = []
-        for where, _, names in os.walk(self.data / "models" / "Stable-diffusion", followlinks=True):
-            files = (Path(where, name) for name in names if re.search(CHECKPOINT, name))
-            found += [path for path in files if not leads_nowhere(path)]
-        return sorted(found) or ([self.old_checkpoint] if self.old_checkpoint.exists() else [])
+        paths = files_below(self.data / "models" / "Stable-diffusion", followlinks=True)
+        found = sorted(path for path in paths if re.search(CHECKPOINT, path.name) and not leads_nowhere(path))
+        return found or ([self.old_checkpoint] if self.old_checkpoint.exists() else [])
 
     def dead_shortcuts(self) -> list[str]:
         """The shortcuts in the folder on Drive that lead nowhere, relative to it: a launch leaves them out."""
-        found = [path for path in self.kept.glob("*") if leads_nowhere(path)]
-        for root in (self.kept / "models", self.kept / "embeddings", self.kept / "extensions"):
-            for where, folders, names in os.walk(root):
-                folders[:] = [name for name in folders if name != ".git"]
-                found += [path for path in (Path(where, name) for name in (*names, *folders)) if leads_nowhere(path)]
+        below = (files_below(self.kept / name) for name in ("models", "embeddings", "extensions"))
+        found = filter(leads_nowhere, itertools.chain(self.kept.glob("*"), *below))
         return sorted(str(path.relative_to(self.kept)) for path in found)
 
 
@@ -123,39 +116,39 @@ def leads_nowhere(path: Path) -> bool:
     return path.is_symlink() and not path.exists()
 
 
-def largest_files(root: Path, count: int = 3) -> list[tuple[str, int]]:
-    """The largest files below `root` that a person could delete: (path relative to it, bytes)."""
+def files_below(root: Path, *, followlinks: bool = False) -> Iterator[Path]:
+    """All but git's own."""
+    for where, folders, names in os.walk(root, followlinks=followlinks):
+        folders[:] = [name for name in folders if name != ".git"]
+        yield from (Path(where, name) for name in names)
+
+
+def largest_files(root: Path) -> str:
+    """The three largest files that a person could delete, with their sizes; "" where there is none."""
     found = []
-    for where, folders, names in os.walk(root):
-        folders[:] = [f for f in folders if f != ".git"]
-        for name in names:
-            try:
-                found.append((os.lstat(os.path.join(where, name)).st_size, os.path.relpath(f"{where}/{name}", root)))
-            except OSError:  # it was deleted meanwhile
-                continue
-    return [(name, size) for size, name in sorted(found, reverse=True)[:count]]
+    for path in files_below(root):
+        with suppress(OSError):  # it was deleted meanwhile
+            found.append((path.lstat().st_size, str(path.relative_to(root))))
+    return ", ".join(f"{name} ({size / GB:.1f} GB)" for size, name in sorted(found, reverse=True)[:3])
 
 
 def unusable_folder(folder: Folder, error: OSError) -> Problem:
     """Why the folder on Drive cannot be used, in one sentence; raises `error` again where nobody foresaw it."""
-
-    def problem(what: str, do: str) -> Problem:
-        again = "or write another name into the field **drive_folder**, and press ▶ again."
-        return Problem(what, f"{do}, {again}")
-
+    again = "or write another name into the field **drive_folder**, and press ▶ again."
     inside = ("models", "models/Stable-diffusion", "extensions")
     for part in (*folder.on_the_way, *(folder.kept / name for name in inside)):
         name = f"{part.relative_to(folder.drive)} on your Drive"
         if leads_nowhere(part):
-            do = "Delete the shortcut on Google Drive"
-            return problem(f"{name} is a shortcut to a folder that no longer exists.", do)
+            what = f"{name} is a shortcut to a folder that no longer exists."
+            return Problem(what, f"Delete the shortcut on Google Drive, {again}")
         if part.exists() and not part.is_dir():
-            do = "Rename the file on Google Drive"
-            return problem(f"{name} is a file, but the launcher needs a folder with that name.", do)
+            what = f"{name} is a file, but the launcher needs a folder with that name."
+            return Problem(what, f"Rename the file on Google Drive, {again}")
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         what = "is read-only: it was probably shared with you without permission to edit."
-        top = folder.on_the_way[0].name
-        return problem(f"{top} on your Drive {what}", "Ask its owner to let you edit it")
+        return Problem(
+            f"{folder.on_the_way[0].name} on your Drive {what}", f"Ask its owner to let you edit it, {again}"
+        )
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return Problem("Google Drive is full.", "Delete what you do not need, empty Drive's trash, and press ▶ again.")
     raise error
@@ -174,15 +167,12 @@ def to_be_emptied(where: str) -> str:
 
 
 def require_room(path: Path, needed: int, where: str, what: str, largest_below: Path | None = None) -> None:
-    """Raise a `Problem` with the number missing if `needed` bytes do not fit on the disk of `path`.
-
-    The largest files below the folder `largest_below` are named.
-    """
+    """Raise a `Problem` if `needed` bytes do not fit there; it names the largest files below `largest_below`."""
     free = free_bytes(path)
     if free >= needed:
         return
-    largest = [f"{name} ({size / GB:.1f} GB)" for name, size in largest_files(largest_below)] if largest_below else []
-    named = f" The largest files there: {', '.join(largest)}." if largest else ""
+    largest = largest_files(largest_below) if largest_below else ""
+    named = f" The largest files there: {largest}." if largest else ""
     raise Problem(
         f"{what} needs {needed / GB:.1f} GB, but {where} has only {free / GB:.1f} GB free.{named}",
         f"Free {(needed - free) / GB:.1f} GB on {to_be_emptied(where)}, or choose a smaller model, and press ▶ again.",
@@ -193,8 +183,7 @@ def make_folder_below(root: Path, path: Path) -> None:
     """Make `path` and the folders between it and `root`, but never `root` itself.
 
     While Drive is away its mount point is an empty folder of the machine's own disk. What was made there would be
-    taken for what is on Drive, and Google refuses to mount on it ever again ("must not already contain files").
-    Raises `OSError` (ENOTCONN, as a dead mount does) where `root` is not there.
+    taken for what is on Drive, and Google never mounts on it again. Raises `OSError` (ENOTCONN, as a dead mount does).
     """
     if path == root:
         if not root.is_dir():

@@ -22,18 +22,11 @@ from launcher.core.problem import Problem
 
 MOST: Final = 16 << 20  # bytes of a file of notes or settings
 DEEPEST: Final = 64  # levels; json and whoever walks through what it gave use the stack
-LONGEST_NUMBER: Final = 300  # digits; a float takes a few more
 LONGEST_NAMED: Final = 255  # bytes, of every file system
-# What no name may have: control letters, those that turn the writing round, and half letters.
-UNNAMABLE: Final = r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
+# People can read it: without control letters, those that turn the writing round, and half letters.
+FILE_NAME: Final = r"(?!\.{1,2}$)[^/\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]+"
 # What Drive answers where a file's contents are lost, and where something else has its name.
 LOST: Final = (errno.EIO, errno.EISDIR)
-# What editors begin a text with that is not plain UTF-8.
-ENCODINGS: Final = (
-    (codecs.BOM_UTF8, "utf-8-sig"),
-    (codecs.BOM_UTF16_LE, "utf-16"),
-    (codecs.BOM_UTF16_BE, "utf-16"),
-)
 
 
 class Damaged(Problem):
@@ -62,18 +55,12 @@ def read_bytes(path: Path, most: int = MOST) -> bytes:
     return data
 
 
-def read_text(path: Path, most: int = MOST) -> str:
-    """A text in whatever encoding an editor has left it. Raises `Damaged`, and `OSError` where there is none."""
-    return decoded(read_bytes(path, most))
-
-
 def decoded(data: bytes) -> str:
-    """UTF-8; UTF-16 where it says so; else what Windows writes in the west."""
-    for mark, encoding in ENCODINGS:
-        if data.startswith(mark):
-            return data.decode(encoding, errors="replace")
+    """A text as editors leave it: UTF-16 where it says so; else UTF-8, or what Windows writes in the west."""
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return data.decode("utf-16", errors="replace")
     try:
-        return data.decode()
+        return data.decode("utf-8-sig")
     except UnicodeDecodeError:
         return data.decode("cp1252", errors="replace")
 
@@ -84,14 +71,6 @@ def parsed_text(data: bytes, what: str) -> str:
     if not text.strip() or "\0" in text:
         raise Damaged(what, "it holds no text")
     return text
-
-
-def read_json(path: Path, shape: type = dict, most: int = MOST) -> Any | None:
-    """What a file of JSON holds, a `shape`; None where there is no file. Raises `Damaged`."""
-    try:
-        return parsed_json(read_bytes(path, most), shape, path.name)
-    except (FileNotFoundError, NotADirectoryError):
-        return None
 
 
 def parsed_json(data: bytes, shape: type = dict, what: str = "") -> Any:
@@ -118,8 +97,7 @@ def finite(text: str) -> float:
 
 
 def whole(text: str) -> int:
-    if len(text) > LONGEST_NUMBER:
-        raise ValueError(text[:LONGEST_NUMBER])
+    finite(text)  # one of thousands of digits is not
     return int(text)
 
 
@@ -132,6 +110,27 @@ def is_too_deep(text: str) -> bool:
             return False
         brackets = brackets.replace("[]", "")
     return bool(brackets)
+
+
+def read_json(path: Path, most: int = MOST, parse: Callable[..., Any] = parsed_json) -> dict[str, Any] | None:
+    """The object in a file of JSON, None where there is no file. Raises `Damaged`."""
+    try:
+        found: dict[str, Any] = parse(read_bytes(path, most), dict, path.name)
+        return found
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+
+
+def read_note(
+    path: Path, say: Callable[[str], object], parse: Callable[..., Any] = parsed_json
+) -> dict[str, Any] | None:
+    """What a file of our own notes holds; None where there is none. A damaged one is set aside, and said."""
+    try:
+        return read_json(path, parse=parse)
+    except Damaged:
+        aside = set_aside(path)
+        say(f"{path.name} on your Drive was damaged. It is kept as {aside.name}, and a new one is made.")
+        return None
 
 
 def unpacked(data: bytes, most: int, what: str) -> bytes:
@@ -147,10 +146,7 @@ def unpacked(data: bytes, most: int, what: str) -> bytes:
 
 
 def set_aside(path: Path, into: Path | None = None) -> Path:
-    """Rename a damaged file, or whatever has its name, to a free one, beside it or in the folder `into`; return that.
-
-    Raises `OSError`.
-    """
+    """Rename what is damaged to a free name, beside it or in the folder `into`; return that. Raises `OSError`."""
     name = f"{path.stem}.broken-{time.strftime('%Y%m%d-%H%M%S')}{path.suffix}"
     if len(os.fsencode(name)) > LONGEST_FREE_NAME:
         name = shortened(name)
@@ -168,27 +164,8 @@ def make_way(root: Path, target: Path) -> None:
     for above in (root / part for part in reversed(target.relative_to(root).parents[:-1])):
         if os.path.lexists(above) and not above.is_dir():
             set_aside(above)
-    if is_no_file(target):
+    if leads_nowhere(target) or (target.is_dir() and not target.is_symlink()):
         set_aside(target)
-
-
-def is_no_file(path: Path) -> bool:
-    """True for a folder, and for a shortcut that leads nowhere."""
-    return leads_nowhere(path) or (path.is_dir() and not path.is_symlink())
-
-
-def read_note(
-    path: Path, say: Callable[[str], object], shape: type = dict, parse: Callable[..., Any] = parsed_json
-) -> Any | None:
-    """What a file of our own notes holds; None where there is none. A damaged one is set aside, and said."""
-    try:
-        return parse(read_bytes(path), shape, path.name)
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    except Damaged:
-        aside = set_aside(path)
-        say(f"{path.name} on your Drive was damaged. It is kept as {aside.name}, and a new one is made.")
-        return None
 
 
 def joined(root: Path, *parts: str) -> Path:
@@ -198,7 +175,8 @@ def joined(root: Path, *parts: str) -> Path:
     """
     names = [name for part in parts for name in part.split("/")]
     path = root.joinpath(*names)
-    if not all(map(is_file_name, names)) or not names or not is_below(path, root):
+    possible = all(re.fullmatch(FILE_NAME, name) and len(name.encode()) <= LONGEST_NAMED for name in names)
+    if not names or not possible or not is_below(path, root):
         shown = printable("/".join(parts))[:100]
         raise Problem(f'"{shown}" is not the name of a file in this folder.', "Choose a simple name without slashes.")
     return path
@@ -208,11 +186,6 @@ def is_below(path: Path, root: Path) -> bool:
     """True if a path stays below a folder when all links are followed."""
     real = os.path.realpath(root)
     return os.path.realpath(path).startswith(f"{real.rstrip('/')}/")
-
-
-def is_file_name(name: str) -> bool:
-    """True if a file can have this name, and people can read it."""
-    return name not in ("", ".", "..") and not re.search(UNNAMABLE + "|/", name) and len(name.encode()) <= LONGEST_NAMED
 
 
 def limited(chunks: Iterable[bytes], most: int) -> Iterator[bytes]:

@@ -44,12 +44,11 @@ def run(
     timeout: float | None = None,
     signs_of_life: Callable[[], object] = lambda: None,
 ) -> str:
-    """Run a command to its end and return what it printed; `on_line` hears each line as it comes.
+    """Run a command to its end and return what it printed; `on_line` hears each line, also of a progress meter.
 
-    A carriage return counts as a line's end (progress meters). The command gets a process group of its own, so that ■
-    in the notebook does not reach it, in our session (see `end_left_behind`), and `child_environment()` where no other
-    is given. Raises `CommandError` on any exit but 0 and after `timeout` seconds in which it printed nothing and
-    `signs_of_life` (asked every second) gave the same value again and again; `Problem` where there is no such program.
+    It gets a process group of its own: ■ does not reach it, but it is in our session (see `end_left_behind`). Raises
+    `CommandError` on any exit but 0, and after `timeout` seconds in which it printed nothing and `signs_of_life` (asked
+    every second) gave the same value; `Problem` where there is no such program.
     """
     try:
         process = subprocess.Popen(
@@ -76,17 +75,15 @@ def run(
     try:
         while not silent:
             try:
-                line = heard.get(timeout=1)
+                if not (line := heard.get(timeout=1)):
+                    break
+                lines.append(line)
+                on_line(line.rstrip())
+                last = time.monotonic()
             except queue.Empty:
                 if (now := signs_of_life()) != seen:
                     seen, last = now, time.monotonic()
                 silent = timeout is not None and time.monotonic() - last > timeout
-                continue
-            if not line:
-                break
-            lines.append(line)
-            on_line(line.rstrip())
-            last = time.monotonic()
     finally:
         if process.poll() is None:
             end_group(process.pid)
@@ -107,10 +104,7 @@ def works(program: str) -> bool:
 
 
 def start_detached(command: list[str], *, log: Path, pid_file: Path, env: Mapping[str, str], cwd: Path) -> None:
-    """Start a process that outlives the cell, ■ (sent to the kernel's process group) and the kernel.
-
-    Its output goes to the file `log`: a pipe would kill it at the first print after the kernel's end.
-    """
+    """Start a process that outlives the cell, ■ and the kernel, whose end would close a pipe: so it has a `log`."""
     with log.open("ab") as out:
         process = subprocess.Popen(
             command, env=env, cwd=cwd, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT,
@@ -127,18 +121,14 @@ def start_part(part: Part, module: str, *arguments: str, **variables: str) -> No
 
 
 def own_environment() -> dict[str, str]:
-    """The environment of a part of the launcher: the short list, and where this very Python finds its packages.
-
-    A kernel may find them by PYTHONPATH, by a .pth file or by lines of code; what it starts does not.
-    """
+    """For a part of the launcher: the short list, and where this very Python finds its packages, in whatever way."""
     places = [place for place in sys.path if place and place != str(PACKAGE)]
     return child_environment(*OWN_PARTS) | {"PYTHONPATH": os.pathsep.join(places)}
 
 
 def note_process(pid_file: Path, pid: int) -> None:
     """Write down which process it is, for `running_pid`."""
-    created = psutil.Process(pid).create_time()
-    write_object(pid_file, {"pid": pid, "created": created})
+    write_object(pid_file, {"pid": pid, "created": psutil.Process(pid).create_time()})
 
 
 def noted_process(pid_file: Path) -> tuple[int, float]:
@@ -157,20 +147,17 @@ def noted_process(pid_file: Path) -> tuple[int, float]:
 def running_pid(pid_file: Path) -> int:
     """The pid in the file if that very process still runs, else 0. A reused pid is recognised by its start time."""
     pid, created = noted_process(pid_file)
-    if pid:
-        with suppress(psutil.NoSuchProcess):
-            process = psutil.Process(pid)
-            ended = process.status() == psutil.STATUS_ZOMBIE  # `exit_code` asks how
-            if not ended and abs(process.create_time() - created) < 1:
-                return pid
+    with suppress(psutil.NoSuchProcess):
+        process = psutil.Process(pid)
+        if process.status() != psutil.STATUS_ZOMBIE and abs(process.create_time() - created) < 1:
+            return pid
     return 0
 
 
 def exit_code(pid_file: Path, patience: float = 0.0) -> int | None:
-    """How the process in the file ended (negative: by a signal), or None if nobody can know any more.
+    """How the process in the file ended (negative: by a signal), None if nobody can know any more.
 
-    The system tells it `patience` seconds later at most: while it takes a card's memory down, the process counts as
-    ended already.
+    It is waited for: while the system takes a card's memory down, it counts as ended already.
     """
     process = detached.get(noted_process(pid_file)[0])
     with suppress(subprocess.TimeoutExpired):
@@ -188,10 +175,7 @@ def send_signal(pid_file: Path, which: signal.Signals) -> bool:
 
 
 def end_process(pid_file: Path, patience: float = 10) -> None:
-    """End the process in the file with its group: SIGTERM, and SIGKILL after `patience` seconds.
-
-    What it has left behind is ended too if it has ended already.
-    """
+    """End the process in the file with its group, or what it has left behind: SIGTERM, and SIGKILL after `patience`."""
     pid, created = noted_process(pid_file)
     if running_pid(pid_file) or left_behind(os.getpgid, pid, created):
         end_group(pid, patience)
@@ -207,12 +191,8 @@ def end_group(pid: int, patience: float = 10) -> None:
         except (ProcessLookupError, PermissionError):
             return
         end = time.monotonic() + seconds
-        while members(os.getpgid, pid):
-            if time.monotonic() > end:
-                break
+        while members(os.getpgid, pid) and time.monotonic() < end:
             time.sleep(0.05)
-        else:
-            return
 
 
 def end_left_behind(pid_file: Path) -> None:

@@ -31,8 +31,6 @@ class Button(StrEnum):
     STOP = "stop"
     GIVE_BACK = "give back"
     CONNECT = "connect"
-    KEEP = "keep"
-    ANEW = "anew"
 
 
 HEADLINES: Final = {

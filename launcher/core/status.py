@@ -7,8 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
-from launcher.core.printed import showable
-from launcher.core.problem import Problem
+from launcher.core.problem import Problem, showable
 from launcher.core.snapshot import DONE, FAILED, HEADLINES, RUNNING, Button, Row, Snapshot, State
 
 SPEED_WINDOW: Final = 8.0  # seconds over which speed is measured
@@ -44,9 +43,7 @@ class Status:
         self.now = Snapshot(title, started=time.time())
 
     def show(self, **changed: Any) -> None:
-        """Change some of it. Another `state` has its own headline if no `title` is given, and nothing can be painted in
-        it if nothing else is said.
-        """
+        """Change some of it. Another `state` has its own headline, and nothing can be painted in it, if not said."""
         with self.changes:
             if "state" in changed:
                 changed = {"title": HEADLINES[changed["state"]], "can_paint": False} | changed
@@ -69,9 +66,7 @@ class Status:
         return Step(self, name, stop or threading.Event())
 
     def notice(self, text: str | None, about: str | None = None) -> None:
-        """A sentence that stays. The same sentence is said once; one `about` a thing takes the place of the one before,
-        and None takes that one back.
-        """
+        """A sentence that stays, once. One `about` a thing takes the place of the one before; None takes that back."""
         with self.changes:
             name, text = about or str(text), text and showable(text)
             if self._notices.get(name) != text:

@@ -41,12 +41,8 @@ class Pin:
 
 def read_pins(table: str) -> dict[str, Pin]:
     """The pins of a table of lines `name==version sha256 bytes`, by name."""
-    pins = {}
-    for line in filter(None, table.splitlines()):
-        requirement, sha256, size = line.split()
-        name, _, version = requirement.partition("==")
-        pins[name] = Pin(name, version, sha256, int(size))
-    return pins
+    rows = [line.replace("==", " ").split() for line in filter(None, table.splitlines())]
+    return {name: Pin(name, version, sha256, int(size)) for name, version, sha256, size in rows}
 
 
 TOOL_PINS: Final = read_pins(TOOLS)
@@ -74,7 +70,7 @@ def installer_environment() -> dict[str, str]:
 def install_tool(name: str, target: Path) -> None:
     """Install that tool (a name in TOOLS) into a folder of its own, never among the kernel's packages.
 
-    By uv where it is there, by the kernel's pip else. Raises `CommandError`; then the folder is not there.
+    By uv where it is there, by the kernel's pip else. Raises `CommandError`.
     """
     wanted, part = target.with_name(f"{target.name}.txt"), target.with_name(f".{target.name}{PART}")
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -82,15 +78,13 @@ def install_tool(name: str, target: Path) -> None:
     env = installer_environment()
     uv = shutil.which("uv", path=env["PATH"]) if name != "uv" else None
     pip = [sys.executable, "-m", "pip", "install"]
+    options = ["--quiet", "--no-deps", "--require-hashes", "--only-binary", ":all:", "--target", str(part)]
     for installer in ([uv, "pip", "install", "--python", sys.executable], pip) if uv else (pip,):
         shutil.rmtree(part, ignore_errors=True)
-        options = ["--quiet", "--no-deps", "--require-hashes", "--only-binary", ":all:"]
-        command = [*installer, *options, "--target", str(part), "--requirement", str(wanted)]
         try:
-            run(command, env=env, timeout=TOOL_SILENCE)
+            run([*installer, *options, "--requirement", str(wanted)], env=env, timeout=TOOL_SILENCE)
             break
         except CommandError:
-            shutil.rmtree(part, ignore_errors=True)
             if installer is pip:  # else: a broken or very old uv
                 raise
     shutil.rmtree(target, ignore_errors=True)

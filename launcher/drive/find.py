@@ -3,27 +3,28 @@
 import errno
 import os
 import re
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
 
 from launcher.core.folder import WEBUI_FOLDER
 from launcher.core.outside import Damaged, is_below, read_json
+from launcher.drive.remembered import NOTES, of_type
 from launcher.models.identify import WEIGHTS
 
 CHECKPOINTS: Final = Path("models", "Stable-diffusion")  # every web UI has it, and hardly anything else
 AT_A_TIME: Final = 16  # questions to Drive, each of which takes long
 CERTAIN: Final = (".safetensors", ".ckpt")  # .bin and .pt may be anything
-DEPTH: Final = 3  # folders below the one that is named: models/Lora/mine
+DEEPEST_MODEL: Final = 6  # folders below the one that is named
+MOST_FOLDERS: Final = 2000  # that are looked through: somebody may name a folder with all of their photos
+VAE_BESIDE: Final = re.compile(r"(?i)\.vae\.\w+$")  # weights that go with a checkpoint by their name
 # What people write in front of a path on My Drive: as Colab shows it, as code has it, as Windows does.
 IN_FRONT: Final = re.compile(r"(?i)(.*/)?my ?drive(/|$)|/*")
 
 
 def webui_folders(drive: Path) -> tuple[Path, ...]:
-    """The folders of web UIs that one look at the top of My Drive finds, the one used last first.
-
-    None where Drive does not list it: it is busy, or there are thousands of files.
-    """
+    """The folders of web UIs that one look at the top of My Drive finds, if Drive lists it, the one used last first."""
     with ThreadPoolExecutor(AT_A_TIME) as pool:
         found = [folder for folder in pool.map(webui_in, at_top(drive)) if folder]
         times = list(pool.map(used_at, found))
@@ -54,10 +55,7 @@ def models_elsewhere(drive: Path, kept: Path) -> list[str]:
 
 
 def webui_in(folder: Path) -> Path | None:
-    """The folder of the web UI that lies directly in this one, or in the usual folder in it; None where there is none.
-
-    What Drive cannot list (Errno 5: busy, or thousands of files) has none.
-    """
+    """The folder of the web UI that lies directly in this one, or in the usual one in it; None if Drive lists none."""
     try:
         return next((place for place in (folder / WEBUI_FOLDER, folder) if (place / CHECKPOINTS).is_dir()), None)
     except OSError:
@@ -67,17 +65,13 @@ def webui_in(folder: Path) -> Path | None:
 def used_at(kept: Path) -> float:
     """When the web UI with this folder was used last: time.time(), 0.0 where nobody noted it."""
     try:
-        when = (read_json(kept / "oneclick.json") or {}).get("used_at")
+        return float(of_type(0.0, (read_json(kept / NOTES) or {}).get("used_at")))
     except (Damaged, OSError):
         return 0.0
-    return float(when) if isinstance(when, int | float) else 0.0
 
 
 def path_on_drive(drive: Path, text: str) -> Path | None:
-    """The file or folder of My Drive that a person means, None where it is not there.
-
-    Raises `OSError` where Drive is away.
-    """
+    """The file or folder of My Drive that a person means, if it is there. Raises `OSError` where Drive is away."""
     named = text.strip().strip("\"'`“”").replace("\\", "/").removeprefix(f"{drive}/")
     below = IN_FRONT.sub("", named, count=1).strip("/")
     path = drive / below
@@ -102,14 +96,21 @@ def kept_folder(drive: Path, name: str) -> Path | None:
     they are, and the web UI is kept elsewhere.
     """
     path = path_on_drive(drive, name) or drive / name
-    return webui_in(path) or (None if path.is_file() or has_models(path) else path / WEBUI_FOLDER)
+    if webui := webui_in(path):
+        return webui
+    models = path.is_file() or any(found.suffix.lower() in CERTAIN for found in weights_below(path))
+    return None if models else path / WEBUI_FOLDER
 
 
-def has_models(folder: Path) -> bool:
-    """True if there are files in a folder, or a few folders below it, that are certainly models by their names."""
-    for where, folders, names in os.walk(folder, followlinks=True):
-        if any(name.lower().endswith(CERTAIN) for name in names):
-            return True
-        depth = len(Path(where).relative_to(folder).parts)
-        folders[:] = sorted(name for name in folders if depth < DEPTH and not name.startswith("."))
-    return False
+def weights_below(top: Path) -> Iterator[Path]:
+    """The files in a folder, or a few folders below it, that may be models by their names."""
+    left = MOST_FOLDERS
+    for where, folders, names in os.walk(top, followlinks=True):
+        left -= 1
+        near = left > 0 and len(Path(where).relative_to(top).parts) < DEEPEST_MODEL
+        folders[:] = sorted(name for name in folders if near and not name.startswith("."))
+        yield from (Path(where, name) for name in sorted(names) if is_weights(name))
+
+
+def is_weights(name: str) -> bool:
+    return name.lower().endswith(WEIGHTS) and not name.startswith(".") and not VAE_BESIDE.search(name)

@@ -9,7 +9,6 @@ extensions download to where they lead.)
 """
 
 import os
-import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -19,7 +18,7 @@ from typing import Final, NamedTuple
 
 from launcher.core.folder import Folder, point, preparing
 from launcher.core.problem import Problem
-from launcher.drive.find import AT_A_TIME, is_on_drive, path_on_drive, webui_in
+from launcher.drive.find import AT_A_TIME, is_on_drive, is_weights, path_on_drive, webui_in, weights_below
 from launcher.drive.remembered import Remembered
 from launcher.models.identify import WEIGHTS, identify
 from launcher.models.kinds import KIND_ENDINGS, KIND_FOLDERS
@@ -42,9 +41,6 @@ FOLDER_KINDS: Final = {Path(folder).name.lower(): kind for kind, folder in SHOWN
     "upscalers": "upscaler",
     "hypernetwork": "hypernetwork",
 }
-DEEPEST_MODEL: Final = 6  # folders below the one that is named
-MOST_FOLDERS: Final = 2000  # that are looked through: somebody may name a folder with all of their photos
-VAE_BESIDE: Final = re.compile(r"(?i)\.vae\.\w+$")  # weights that go with a checkpoint by their name
 Tree = dict[str, "Path | Tree"]  # name -> what it is to lead to, or a folder
 
 
@@ -60,7 +56,10 @@ class FoundModel(NamedTuple):
 
 
 def find_models(drive: Path, place: Path, say: Callable[[str], object]) -> list[FoundModel]:
-    """The models in a folder, told by the name of a folder they lie in, else by their content; or the one file."""
+    """The models in a folder, told by the name of a folder they lie in, else by their content; or the one file.
+
+    Of a web UI's folder only the models that A1111 lists are looked at.
+    """
 
     def look(path: Path) -> FoundModel | None:
         try:
@@ -69,24 +68,11 @@ def find_models(drive: Path, place: Path, say: Callable[[str], object]) -> list[
             say(f"{path.relative_to(drive)} on your Drive cannot be read and was left out.")
             return None
 
-    files = [place] if place.is_file() else model_files(place)
+    webui = webui_in(place)
+    tops = [webui / below for below in (*SHOWN.values(), "models/LyCORIS")] if webui else [place]
+    files = [place] if place.is_file() else [path for top in tops for path in weights_below(top)]
     with ThreadPoolExecutor(AT_A_TIME) as pool:
         return [one for one in pool.map(look, files) if one]
-
-
-def model_files(place: Path) -> Iterator[Path]:
-    """The files that may be models. Of a web UI's folder only the models that A1111 lists are looked at."""
-    left, webui = MOST_FOLDERS, webui_in(place)
-    for top in [webui / below for below in (*SHOWN.values(), "models/LyCORIS")] if webui else [place]:
-        for where, folders, names in os.walk(top, followlinks=True):
-            left -= 1
-            near = left > 0 and len(Path(where).relative_to(top).parts) < DEEPEST_MODEL
-            folders[:] = sorted(name for name in folders if near and not name.startswith("."))
-            yield from (Path(where, name) for name in sorted(names) if is_weights(name))
-
-
-def is_weights(name: str) -> bool:
-    return name.lower().endswith(WEIGHTS) and not name.startswith(".") and not VAE_BESIDE.search(name)
 
 
 def model_at(drive: Path, place: Path, path: Path) -> FoundModel | None:
@@ -96,20 +82,15 @@ def model_at(drive: Path, place: Path, path: Path) -> FoundModel | None:
     above = [folder for folder in path.parents if folder.is_relative_to(drive)]
     named = next((folder for folder in above if folder.name.lower() in FOLDER_KINDS), None)
     of_folder = FOLDER_KINDS[named.name.lower()] if named else None
-    kind = of_folder if of_folder and path != place else kind_by_content(path)
+    kind = of_folder if of_folder and path != place else kind_by_content(path, path.stat().st_mtime_ns)
     if kind not in SHOWN or path.suffix.lower() not in KIND_ENDINGS.get(kind, WEIGHTS):
         return None
     root = named if named and kind == of_folder else place if path != place else path.parent
     return FoundModel(kind, str(path.relative_to(root)), path)
 
 
-def kind_by_content(path: Path) -> str | None:
-    info = path.stat()
-    return _kind_by_content(path, info.st_size, info.st_mtime_ns)
-
-
 @lru_cache(maxsize=10_000)
-def _kind_by_content(path: Path, size: int, changed: int) -> str | None:
+def kind_by_content(path: Path, changed: int) -> str | None:
     """By its content, which is read once as long as the file does not change: on Drive that takes long."""
     seen = identify(path)
     return None if seen.fault else seen.kind
@@ -136,9 +117,7 @@ def link_models(folder: Folder, say: Callable[[str], object]) -> list[FoundModel
 
 
 def with_side_files(found: Iterable[FoundModel]) -> Iterator[tuple[str, Path]]:
-    """The models' files, and those that go with them by their name (previews, notes, configurations, VAEs), each with
-    its name below the data directory.
-    """
+    """The models' files and those that go with them by name (previews, notes, VAEs), each with its name in `data`."""
     listed = cache(os.listdir)
     for kind, name, path in found:
         beside = [other for other in listed(path.parent) if other.startswith(f"{path.stem}.") and not is_weights(other)]
@@ -183,20 +162,9 @@ def make_links(target: Path, what: "Path | Tree", drive: Path) -> None:
 
 
 def link_new_models(folder: Folder) -> None:
-    """Where `models` is a folder of links: have those to what the launcher has put on Drive since, and not to what it
-    has taken away.
-    """
-    if not folder.models_kept or (folder.data / "models").is_symlink():
-        return
-    with preparing:
-        for where, _, names in os.walk(folder.data / "models"):
-            own = folder.models / Path(where).relative_to(folder.data / "models")
-            there = links_to_all(own) if own.is_dir() else {}
-            for link in (Path(where, name) for name in names if name not in there):
-                if link.is_symlink() and Path(os.readlink(link)).parent == own:
-                    link.unlink()
-            for name in there:
-                point(Path(where, name), own / name)
+    """Have what the launcher has put on Drive since, and has taken away, in a folder of links, too."""
+    if folder.models_kept and not (folder.data / "models").is_symlink():
+        link_models(folder, lambda text: None)  # it was said when they were linked first
 
 
 # ---- which folders
@@ -220,17 +188,14 @@ def use_models(folder: Folder, path: Path, say: Callable[[str], object]) -> str:
     return f"{name}: {kinds}, used where they are, without a second copy"
 
 
-def join_models(kept: Path, name: str) -> None:
-    """Note a path below My Drive as one whose models are used."""
+def join_models(kept: Path, name: str, *, used: bool = True) -> None:
+    """Note a path below My Drive as one whose models are used, or no longer."""
     with preparing:
-        before = Remembered.read(kept).model_folders
-        Remembered.write(kept, model_folders=list(dict.fromkeys((*before, name))))
+        others = [one for one in Remembered.read(kept).model_folders if one != name]
+        Remembered.write(kept, model_folders=[*others, name] if used else others)
 
 
 def stop_using_models(folder: Folder, path: Path, say: Callable[[str], object]) -> None:
     """Take the models of a folder out of the web UI's lists; they stay on Drive."""
-    name = str(path.relative_to(folder.drive))
-    with preparing:
-        before = Remembered.read(folder.kept).model_folders
-        Remembered.write(folder.kept, model_folders=[one for one in before if one != name])
+    join_models(folder.kept, str(path.relative_to(folder.drive)), used=False)
     link_models(folder, say)

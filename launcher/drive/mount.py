@@ -8,9 +8,8 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from launcher.colab.machine import Machine
-from launcher.core.problem import Problem
+from launcher.core.problem import NEW_MACHINE, NEW_SESSION, Problem
 from launcher.core.process import CommandError, own_environment, run
-from launcher.core.remedies import NEW_MACHINE, NEW_SESSION
 
 LOOKS_ALIVE: Final = 2.0  # seconds; the system remembers what it saw in a mount for one
 CONSENT_PATIENCE: Final = 100.0  # seconds; Google's own question is open for 120 and says nothing when they are over
@@ -139,11 +138,9 @@ def mount_problem(text: str, types: list[str], seconds: float) -> Problem:
 
 
 def flush_drive(machine: Machine) -> None:
-    """Wait until Google Drive has uploaded what was written, and disconnect it. Raises `Problem` if Google did not say
-    so.
+    """Wait until Google Drive has uploaded what was written, and disconnect it. Raises `Problem` if it did not.
 
-    Google's own push is a program that needs no notebook. It runs in a session of its own: in the kernel's, ■ would end
-    it.
+    Google's push needs no notebook. It runs in a session of its own: in the kernel's, ■ would end it.
     """
     if machine.mountpoint is None:
         return

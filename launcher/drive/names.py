@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from launcher.core.files import copy_whole, shortened
+from launcher.core.files import alternatives, copy_whole, shortened
 from launcher.core.folder import PART, make_folder_below
 from launcher.core.outside import make_way
 from launcher.webui.outputs import OUTPUTS
@@ -21,15 +21,16 @@ NEVER_KEPT: Final = frozenset({"__pycache__", ".locks", ".git"})
 # The hub's cache keeps contents in blobs/, and their names in snapshots/ as links to them. Google Drive has no links: a
 # name is kept as the file that it leads to, which is all that the hub's client asks for.
 HUB_CACHE: Final = "huggingface"
-NOT_IN_HUB_CACHE: Final = frozenset({"blobs", "xet"})  # xet: pieces of files that are whole elsewhere
+# A folder at the top -> which below it are not kept; xet has pieces of files that are whole elsewhere.
+NOT_BELOW: Final = {EXTENSIONS: NOT_ON_TOP | {"log", "models"}, HUB_CACHE: frozenset({"blobs", "xet"})}
 NOT_KEPT_ENDINGS: Final = (PART, ".lock", ".tmp", ".incomplete")  # A1111 writes an image as NAME.tmp and renames it
 IMAGES: Final = (".png", ".jpg", ".jpeg", ".webp", ".avif", ".jxl", ".gif", ".bmp", ".tif", ".tiff")
 WRITTEN: Final = (*IMAGES, ".txt", ".csv", ".zip", ".mp4", ".webm")  # by A1111 and its extensions, beside images
 UNFINISHED: Final = ".oneclick"  # the folder on Drive for copies that are not whole yet
 SAME_TIME: Final = 2.0  # seconds; some disks store whole or even seconds only
 # What a file system says of one name only, not of all files.
-NAME_TROUBLE: Final = frozenset({errno.ENAMETOOLONG, errno.EINVAL, errno.EILSEQ, errno.EPERM, errno.EACCES})
 IN_THE_WAY: Final = frozenset({errno.ENOTDIR, errno.EEXIST, errno.ELOOP, errno.EISDIR})
+OF_ITS_NAME: Final = IN_THE_WAY | {errno.ENAMETOOLONG, errno.EINVAL, errno.EILSEQ, errno.EPERM, errno.EACCES}
 # What says something of all of Drive, not of one file -> how it ends "Google Drive is not accepting files: ...".
 TROUBLES: Final = {
     errno.ENOSPC: "it is full",
@@ -72,18 +73,18 @@ def is_output(name: str) -> bool:
     return name.partition("/")[0] in OUTPUTS
 
 
+def is_image(name: str) -> bool:
+    return is_output(name) and name.lower().endswith(IMAGES)
+
+
 def is_made_here(name: str) -> bool:
-    """True for a file such as A1111 writes where its settings lead: of a folder that is not ours nothing else is kept,
-    least of all what is hidden.
-    """
+    """True for a file such as A1111 writes: of a folder that is not ours nothing else is kept, nothing hidden."""
     return name.lower().endswith(WRITTEN) and not any(part.startswith(".") for part in name.split("/"))
 
 
 def enters(folders: Sequence[str]) -> bool:
     """True if files in this folder are kept. `folders` are the parts of its name on Drive."""
-    barred = NEVER_KEPT | NOT_ON_TOP | {"log", "models"} if folders[0] == EXTENSIONS else NEVER_KEPT
-    if folders[0] == HUB_CACHE and not NOT_IN_HUB_CACHE.isdisjoint(folders[:4]):  # huggingface/hub/models--x--y/blobs
-        return False
+    barred = NEVER_KEPT | NOT_BELOW.get(folders[0], frozenset())
     return folders[0] not in NOT_ON_TOP and barred.isdisjoint(folders)
 
 
@@ -91,13 +92,11 @@ def is_drives_fault(error: Exception, drive_dir: Path) -> bool:
     """True if an error concerns all of Drive, not just one file. For some only a look at the folder on it can tell."""
     if not isinstance(error, OSError) or error.errno not in TROUBLES:
         return False
-    if error.errno not in (errno.EIO, errno.ENOENT):
-        return True
-    try:
-        drive_dir.stat()
-        return False
-    except OSError:
-        return True
+    if error.errno in (errno.EIO, errno.ENOENT):
+        with suppress(OSError):
+            drive_dir.stat()
+            return False
+    return True
 
 
 def around(error: OSError, drive_dir: Path, name: str) -> str:
@@ -114,15 +113,12 @@ def around(error: OSError, drive_dir: Path, name: str) -> str:
 
 def around_files(drive_dir: Path, name: str) -> str:
     """The name with another folder wherever something that is no folder has a folder's name on Drive."""
-    parts = name.split("/")
-    for at in range(len(parts) - 1):
-        wanted = parts[at]
-        for number in itertools.count(2):
-            path = drive_dir / "/".join(parts[: at + 1])
-            if path.is_dir() or not os.path.lexists(path):
-                break
-            parts[at] = f"{wanted} ({number})"
-    return "/".join(parts)
+    *folders, last = name.split("/")
+    above = drive_dir
+    for folder in folders:
+        places = (above / one for one in alternatives(folder))
+        above = next(place for place in places if place.is_dir() or not os.path.lexists(place))
+    return str((above / last).relative_to(drive_dir))
 
 
 def copy_to_drive(source: Path, drive_dir: Path, name: str) -> None:
@@ -142,9 +138,7 @@ def rename_on_drive(before: Path, drive_dir: Path, name: str) -> None:
 
 
 def sweep_unfinished(drive_dir: Path) -> None:
-    """Take away copies that were cut off, and what has the name of their folder; where Drive is away, the next start
-    does.
-    """
+    """Take away copies that were cut off, and what has the name of their folder."""
     unfinished = drive_dir / UNFINISHED
     with suppress(OSError):
         if unfinished.is_symlink() or unfinished.is_file():

@@ -2,26 +2,24 @@
 
 import os
 import stat
-import threading
-from collections import Counter
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from launcher.core.folder import leads_nowhere
 from launcher.core.outside import is_below, printable
 from launcher.drive.names import (
+    EXTENSIONS,
     HUB_CACHE,
-    IMAGES,
     NOT_KEPT_ENDINGS,
     Fingerprint,
     enters,
     fingerprint_of,
-    is_copy_of,
+    is_image,
     is_made_here,
-    is_output,
 )
+from launcher.source.git import PLACED_MARK, unchanged_files
 
 MOST_TRIES: Final = 3  # of a file whose copy failed for a reason that may pass
 MANY: Final = 10  # files of one folder that are gone at once
@@ -43,89 +41,47 @@ class Record:
 
 
 class Records:
-    """Records by the files' paths. Copies that go on side by side may call `keep` and `claim` at once."""
+    """Records by the files' paths. Copies that go on side by side may call `keep` at once."""
 
     def __init__(self, data: Path, say: Callable[[str], None]) -> None:
-        self.data, self.say = str(data), say
+        self.data, self.say = data, say
         self.all: dict[str, Record] = {}
         self.queue: dict[str, Record] = {}
-        self.images: Counter[str] = Counter()  # folder on Drive -> how many images of this machine it holds
-        self._outside: dict[str, str] = {}  # folder outside of the data directory -> its name on Drive
-        self._folders: set[str] = set()  # that were looked into
-        self._names: dict[str, str] = {}  # another name on Drive than a file of the data directory has -> the file
+        self.images: dict[str, str] = {}  # an image of this machine that is on Drive -> the folder at the top there
+        self.folders: set[str] = set()  # that were looked into: no links, and nothing that is not kept
+        self._roots = {str(data): ""}  # folder -> its name on Drive; the data directory is the last
         self._inode: int | None = None  # of the data directory
-        self._unreadable: set[str] = set()
-        self._lock = threading.Lock()
-
-    @property
-    def waiting(self) -> list[Record]:
-        """What is on its way to Drive."""
-        return [record for record in list(self.queue.values()) if not record.refused and not record.missing]
-
-    @property
-    def refused(self) -> list[str]:
-        return [path for path, record in list(self.queue.items()) if record.refused]
-
-    def summary(self) -> str:
-        images, waiting, refused = self.images.total(), len(self.waiting), self.refused
-        text = f"{images} images kept" if images != 1 else "1 image kept"
-        if images:
-            text += f" in {' and '.join(sorted(folder for folder, count in self.images.items() if count))}"
-        if waiting:
-            text += f", {waiting} {'files' if waiting != 1 else 'file'} not saved yet"
-        if refused:
-            text += f", {len(refused)} that Google Drive does not accept ({printable(os.path.basename(refused[0]))}"
-            text += ", ...)" if len(refused) > 1 else ")"
-        return text
-
-    def claim(self, name: str, path: str) -> bool:
-        """True if no other file uses this name on Drive; from now on this one does."""
-        usual = os.path.join(self.data, name)
-        with self._lock:
-            owner = self._names.get(name, usual)
-            if owner != path and owner in self.all:
-                return False
-            self._use(name, path)
-            return True
-
-    def _use(self, name: str, path: str) -> None:
-        if path == os.path.join(self.data, name):
-            self._names.pop(name, None)
-        else:
-            self._names[name] = path
+        self._unreadable: list[str] = []
+        self._indexes: dict[Path, int] = {}  # an extension's checkout -> when git's index there was changed last
+        self._broken: set[Path] = set()  # checkouts that git cannot read
 
     def keep(self, path: str, fingerprint: Fingerprint, name: str) -> None:
         """The file is on Drive as it looked then."""
-        with self._lock:
-            record = self.all.setdefault(path, Record(fingerprint))
-            self._count(path, -1)
-            record.kept, record.tries, record.due = fingerprint, 0, 0.0
-            record.name = name if name != self.usual_name(path) else None
-            self._count(path, 1)
-            self._use(name, path)
-            if record.now == fingerprint:
-                self.queue.pop(path, None)
+        record = self.all.setdefault(path, Record(fingerprint))
+        record.kept, record.tries, record.due = fingerprint, 0, 0.0
+        record.name = name if name != self.usual_name(path) else None
+        if is_image(name):
+            self.images[path] = name.partition("/")[0]
+        if record.now == fingerprint:
+            self.queue.pop(path, None)
 
     def forget(self, path: str) -> None:
         """The file is not on the machine any more."""
-        self._count(path, -1)
         del self.all[path]
         self.queue.pop(path, None)
+        self.images.pop(path, None)
 
-    def _count(self, path: str, by: int) -> None:
-        name = self.name_of(path)
-        if self.all[path].kept and is_output(name) and name.lower().endswith(IMAGES):
-            self.images[name.partition("/")[0]] += by
+    def _root_of(self, path: str) -> str:
+        return next(root for root in self._roots if f"{path}/".startswith(f"{root}/"))
+
+    def is_inside(self, path: str) -> bool:
+        """True for a file in the data directory that is in none of the other folders."""
+        return self._root_of(path) == str(self.data)
 
     def usual_name(self, path: str) -> str:
         """The name on Drive that a file should have, relative to the folder there."""
-        root = self._outside_of(path)
-        if root is None:
-            return path[len(self.data) + 1 :]
-        return os.path.normpath(os.path.join(self._outside[root], os.path.relpath(path, root)))
-
-    def _outside_of(self, path: str) -> str | None:
-        return next((root for root in self._outside if f"{path}/".startswith(f"{root}/")), None)
+        root = self._root_of(path)
+        return os.path.normpath(os.path.join(self._roots[root], os.path.relpath(path, root)))
 
     def name_of(self, path: str) -> str:
         """The name on Drive that a file has or should have."""
@@ -133,68 +89,59 @@ class Records:
 
     # ---- what is on the machine
 
-    def folders(self) -> set[str]:
-        """The folders to watch: those that were looked into, so no links, and nothing that is not kept."""
-        return set(self._folders)
+    def traces(self) -> dict[str, int]:
+        """When the folders, and the settings beside them, were changed last: what is new in a folder changes it."""
+        found = dict[str, int]()
+        with suppress(OSError):  # it may be gone
+            beside = (entry for entry in os.scandir(self.data) if entry.is_file(follow_symlinks=False))
+            found = {entry.path: entry.stat(follow_symlinks=False).st_mtime_ns for entry in beside}
+        for folder in self.folders:
+            with suppress(OSError):
+                found[folder] = os.stat(folder).st_mtime_ns
+        return found
 
-    def inspect(self, outside: Mapping[Path, str], changed: Collection[str] | None) -> None:
-        """Look at all files, or at the paths that have `changed` and those that were missing.
-
-        `outside` are folders beside the data directory, with their names on Drive. Such a folder stays known when the
-        settings name another: what was written there is kept all the same.
-        """
-        self._outside |= {str(folder): name for folder, name in outside.items()}
-        self._unreadable.clear()
-        if self._is_another_folder() or changed is None:
-            self._folders.clear()
-            places, doubtful = {*self._outside, self.data}, list(self.all)
-        else:
-            missing = {path for path, record in self.queue.items() if record.missing}
-            places = missing.union(*map(self._unknown, changed))
-            below = tuple(f"{path}/" for path in self._folders.intersection(places))
-            doubtful = [path for path in self.all if path in places or path.startswith(below)] if places else []
-        for path in doubtful:
-            self.all[path].missing += 1
-        for path in places:
-            self._look_at(path, self.usual_name(path))
-        for path in doubtful:
-            record = self.all[path]
-            if record.missing and any(f"{path}/".startswith(f"{folder}/") for folder in self._unreadable):
-                record.missing -= 1
-            elif record.missing and not record.kept:
-                self.forget(path)
-            elif record.missing:
+    def inspect(self, outside: Mapping[Path, str]) -> None:
+        """Look at all files. Folders `outside` the data directory, each with its name on Drive, stay known."""
+        self._roots = {str(folder): name for folder, name in outside.items()} | self._roots
+        self._forget_another_folder()
+        found, folders, self._unreadable = set[str](), set[str](), []
+        for root, name in self._roots.items():
+            for path, now in self._files(root, name, folders):
+                found.add(path)
+                self._note(path, now)
+        self.folders = folders
+        for path, record in list(self.all.items()):
+            if path in found or f"{path}/".startswith(tuple(self._unreadable)):
+                continue
+            record.missing += 1
+            if record.kept:
                 self.queue[path] = record
+            else:
+                self.forget(path)
 
-    def _unknown(self, path: str) -> set[str]:
-        """The first place on the way to a path that is not a folder known to be kept."""
-        while (folder := os.path.dirname(path)) not in self._folders:
-            if folder == path:
-                return set()
-            path = folder
-        return {path}
+    def _files(self, path: str, name: str, folders: set[str]) -> Iterator[tuple[str, Fingerprint]]:
+        """The files to keep at a path and below; `folders` gets those that were looked into.
 
-    def _look_at(self, path: str, name: str) -> None:
-        """Look at a path and below. Links lead to Drive, or nowhere, and are left out, but for those in the hub's
-        cache; what cannot be read is said and left out.
+        Links lead to Drive, or nowhere, and are left out, but for those in the hub's cache. What cannot be read is
+        said.
         """
         try:
-            info = os.stat(path) if path in self._outside else os.lstat(path)
+            info = os.stat(path) if path in self._roots else os.lstat(path)
             hubs = stat.S_ISLNK(info.st_mode) and name.startswith(f"{HUB_CACHE}/")
-            if hubs and os.path.isfile(path) and is_below(Path(path), Path(self.data)):
+            if hubs and os.path.isfile(path) and is_below(Path(path), self.data):
                 info = os.stat(path)
             if stat.S_ISREG(info.st_mode):
                 if not path.endswith(NOT_KEPT_ENDINGS) and (self.is_inside(path) or is_made_here(name)):
-                    self._note(path, fingerprint_of(info))
+                    yield path, fingerprint_of(info)
             elif stat.S_ISDIR(info.st_mode) and enters(name.split("/")):
-                found = os.listdir(path)
-                self._folders.add(path)
-                for inside in found:
-                    self._look_at(f"{path}/{inside}", f"{name}/{inside}" if name else inside)
+                inside = os.listdir(path)
+                folders.add(path)
+                for one in inside:
+                    yield from self._files(f"{path}/{one}", f"{name}/{one}" if name else one, folders)
         except (FileNotFoundError, NotADirectoryError):  # deleted meanwhile
             return
         except OSError as error:
-            self._unreadable.add(path)
+            self._unreadable.append(f"{path}/")
             self.say(f"{printable(path)} cannot be read ({os.strerror(error.errno or 0)}), so nothing in it is kept.")
 
     def _note(self, path: str, now: Fingerprint) -> None:
@@ -207,21 +154,27 @@ class Records:
         else:
             self.queue.pop(path, None)
 
-    def _is_another_folder(self) -> bool:
+    def _forget_another_folder(self) -> None:
         """If the data directory was deleted and made anew: what was in it is forgotten, nothing deleted on Drive."""
-        before, self._inode = self._inode, os.stat(self.data).st_ino
-        if before == self._inode:
-            return False
-        for path in [path for path in self.all if before is not None and self.is_inside(path)]:
-            self.forget(path)
-        return True
+        before, self._inode = self._inode, self.data.stat().st_ino
+        if before not in (None, self._inode):
+            for path in [path for path in self.all if self.is_inside(path)]:
+                self.forget(path)
 
-    def is_inside(self, path: str) -> bool:
-        """True for a file in the data directory that is in none of the other folders."""
-        return self._outside_of(path) is None
+    def gone(self) -> Iterator[tuple[str, str | None]]:
+        """The files that are gone: at once those that are here under a new path, with that, else at the second poll."""
+        gone = {path: record for path, record in self.queue.items() if record.missing}
+        moved = {record.now: path for path, record in self.queue.items() if not record.missing} if gone else {}
+        swept = self._swept_away([path for path, record in gone.items() if record.missing > 1])
+        for path, record in gone.items():
+            new = moved.pop(record.kept, None) if record.kept else None
+            if new is None and path in swept:
+                self.forget(path)
+            elif new is not None or record.missing > 1:
+                yield path, new
 
-    def swept_away(self, gone: Collection[str]) -> set[str]:
-        """Of the files that are gone: those whose whole folder at the top of the data directory went, or lost all.
+    def _swept_away(self, gone: Collection[str]) -> set[str]:
+        """Those whose whole folder at the top of the data directory went, or lost all.
 
         Nobody deletes that much in the web UI. It is the machine's disk that was cleared, and Drive keeps it.
         """
@@ -233,19 +186,36 @@ class Records:
                 swept |= here
         return swept
 
-    def is_there(self, drive_dir: Path, path: str, name: str) -> bool | None:
-        """Is the file on Drive under this name? None: another one is, which must stay, as all that people make; also
-        what a shortcut leads to. A folder that has the name of a setting is not it.
-        """
-        record = self.all[path]
-        try:
-            info = (drive_dir / name).lstat()
-        except FileNotFoundError:
+    # ---- extensions that are git checkouts: git keeps their history, the sync what differs
+
+    def keep_checkouts(self) -> None:
+        """Of each checkout that has changed, the files that are as git has them count as kept."""
+        for index in self.data.glob(f"{EXTENSIONS}/*/.git/index"):
+            checkout, changed = index.parent.parent, index.stat().st_mtime_ns
+            if self._indexes.get(checkout) == changed:
+                continue
+            self._indexes[checkout] = changed
+            try:
+                names = unchanged_files(checkout)
+                self._broken.discard(checkout)
+            except Exception as error:  # whatever one extension's repository is, the others and all images are kept
+                self._broken.add(checkout)
+                self.say(
+                    f"Changes in the extension {checkout.name} are not kept: "
+                    f"its git repository cannot be read ({type(error).__name__})."
+                )
+                continue
+            for name in names:
+                with suppress(FileNotFoundError, NotADirectoryError):  # deleted meanwhile
+                    now = fingerprint_of((checkout / name).lstat())
+                    self.keep(str(checkout / name), now, f"{EXTENSIONS}/{checkout.name}/{name}")
+
+    def is_left_alone(self, path: str, drive_dir: Path) -> bool:
+        """True for a file of an extension whose repository is broken, or whose folder somebody took away on Drive."""
+        below = f"{self.data / EXTENSIONS}/"
+        name, _, inside = path.removeprefix(below).partition("/")
+        if not path.startswith(below) or not inside:
             return False
-        if is_copy_of(record.now, info):
-            return True
-        if leads_nowhere(drive_dir / name):
-            return False
-        is_mine = name == self.name_of(path) and is_copy_of(record.kept, info)
-        stays = stat.S_ISLNK(info.st_mode) or (is_output(name) and not is_mine)
-        return None if stays else False
+        checkout = self.data / EXTENSIONS / name
+        placed = (checkout / ".git" / PLACED_MARK).exists()
+        return checkout in self._broken or (placed and not (drive_dir / EXTENSIONS / name).exists())

@@ -3,6 +3,7 @@
 import errno
 import itertools
 import os
+import stat
 import threading
 import time
 import traceback
@@ -12,22 +13,20 @@ from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 from typing import Final
 
-from launcher.core.files import numbered
+from launcher.core.files import alternatives
+from launcher.core.folder import leads_nowhere
 from launcher.core.outside import printable
 from launcher.drive import names
-from launcher.drive.changes import wake_ups
-from launcher.drive.checkouts import Checkouts
-from launcher.drive.checks import Checks
 from launcher.drive.records import MOST_TRIES, Record, Records
-from launcher.drive.restore import check_notes, restore_files
+from launcher.drive.restore import note_checksum_of_hub, restore_files
 
 INTERVAL: Final = 2.0  # seconds between two polls at least
 LONGEST_INTERVAL: Final = 6.0  # seconds; with the time that a file must be unchanged it stays below the ten promised
 REST: Final = 50  # between two polls: times as long as the last one took, which is by how many files there are
-EVERY: Final = 60.0  # seconds after which all files are looked at though nothing was told
+EVERY: Final = 60.0  # seconds after which there is a poll though no folder was changed: a file in it may be another
 SETTLED: Final = 1.0  # seconds a file must be unchanged before it is copied
 SIDE_BY_SIDE: Final = 4  # copies at a time: an operation on Drive takes long, whatever its size
-AT_ONCE: Final = 200  # files between two polls: a new image does not wait for thousands of old ones
+AT_ONCE: Final = 200  # files before the next are looked for: a new image does not wait for thousands of old ones
 AGAIN_AFTER: Final = 60.0  # seconds until a file that Drive does not take is tried again
 SENTENCES: Final = 5  # on single files; the panel's line counts the rest
 
@@ -54,10 +53,11 @@ class Sync:
     def __post_init__(self) -> None:
         self._stop, self._lock = threading.Event(), threading.Lock()
         self._thread: threading.Thread | None = None
-        self._records, self._sentences = Records(self.data, self.say), 0
-        self._checkouts, self._checks = Checkouts(self.data, self.drive_dir, self.say), Checks(self.drive_dir)
+        self._records = Records(self.data, self.say)
+        self._claims: dict[str, str] = {}  # a name on Drive -> the file that is copied to it just now
+        self._sentences = 0
         self._pause = INTERVAL
-        self._due = 0.0  # time.monotonic() of the next poll, though nothing was told
+        self._due = 0.0  # time.monotonic() of the next poll, though no folder was changed
 
     @property
     def running(self) -> bool:
@@ -66,32 +66,51 @@ class Sync:
     @property
     def images(self) -> int:
         """How many images of this machine are on Drive."""
-        return self._records.images.total()
+        return len(self._records.images)
 
     @property
-    def waiting(self) -> int:
-        """How many files are on their way. Those that Drive does not take are not among them."""
-        return len(self._records.waiting)
-
-    @property
-    def waiting_bytes(self) -> int:
-        return sum(record.now.size for record in self._records.waiting)
+    def _unkept(self) -> dict[str, Record]:
+        return {path: record for path, record in list(self._records.queue.items()) if not record.missing}
 
     @property
     def unkept(self) -> int:
         """How many files are not on Drive: on their way, or not taken by it."""
-        return self.waiting + len(self._records.refused)
+        return len(self._unkept)
+
+    @property
+    def waiting(self) -> int:
+        """How many files are on their way. Those that Drive does not take are not among them."""
+        return sum(not record.refused for record in self._unkept.values())
+
+    @property
+    def waiting_bytes(self) -> int:
+        return sum(record.now.size for record in self._unkept.values() if not record.refused)
 
     @property
     def full(self) -> bool:
         return self.trouble in names.FULL
 
+    def summary(self) -> str:
+        """One line for the panel."""
+        images, waiting = self.images, self.waiting
+        text = "1 image kept" if images == 1 else f"{images} images kept"
+        if images:
+            text += f" in {' and '.join(sorted(set(self._records.images.values())))}"
+        if waiting:
+            text += f", {waiting} {'file' if waiting == 1 else 'files'} not saved yet"
+        if refused := [path for path, record in self._unkept.items() if record.refused]:
+            more = ", ..." if len(refused) > 1 else ""
+            text += f", {len(refused)} that Google Drive does not accept ({printable(Path(refused[0]).name)}{more})"
+        if self.trouble:
+            reason = names.TROUBLES.get(self.trouble, os.strerror(self.trouble))
+            text += f" (Google Drive is not accepting files: {reason})"
+        return text + (f" (saving files failed and is being tried again: {self.fault})" if self.fault else "")
+
     def restore(self) -> int:
         """Bring settings, styles, embeddings and the like from Drive; return how many files came."""
         with self._lock:
             names.sweep_unfinished(self.drive_dir)
-            check_notes(self.drive_dir, self.say)
-            return restore_files(self.drive_dir, self.data, self.say, self._checks, self._records)
+            return restore_files(self.drive_dir, self.data, self.say, self._records)
 
     def start(self) -> None:
         """Begin to poll, in a thread, unless it does."""
@@ -105,80 +124,54 @@ class Sync:
         if self._thread:
             self._thread.join(timeout=60)
         for _ in range(MOST_TRIES):  # what is gone is believed at the second poll, what fails thrice is left out
-            try:
-                self.poll(settled=0)
-            except Exception as error:
-                self._note_fault(error)
+            self.poll(settled=0)
         names.sweep_unfinished(self.drive_dir)
 
     def poll(self, settled: float = SETTLED) -> None:
         """Make Drive equal once. `settled` in seconds: younger files wait for the next poll."""
-        changed: set[str] | None = None
-        while self._poll(settled, changed) and self.waiting and not self.trouble:
-            changed = set()
-
-    def summary(self) -> str:
-        """One line for the panel."""
-        text = self._records.summary()
-        if self.trouble:
-            reason = names.TROUBLES.get(self.trouble, os.strerror(self.trouble))
-            text += f" (Google Drive is not accepting files: {reason})"
-        return text + (f" (saving files failed and is being tried again: {self.fault})" if self.fault else "")
-
-    # ---- the thread
-
-    def _run(self) -> None:
-        """Poll when something changed, and now and then. Nothing that goes wrong ends this."""
-        while not self._stop.is_set():
-            try:
-                for changed in wake_ups(self._records.folders, INTERVAL, self._stop):
-                    self._wake_up(changed)
-            except Exception as error:
-                self._note_fault(error)
-                self._stop.wait(INTERVAL)
-
-    def _wake_up(self, changed: set[str] | None) -> None:
-        self.heartbeat = now = time.monotonic()
-        paths = None if now >= self._due else changed
-        if paths is None or paths or any(record.due <= now for record in self._records.queue.values()):
-            self._stop.wait(SETTLED)  # what was written just now can be copied then
-            while self._poll(SETTLED, paths) >= AT_ONCE and not self._stop.is_set():
-                paths = set()
-            self._stop.wait(self._pause)
-
-    def _note_fault(self, error: Exception) -> None:
-        """Say what nobody foresaw. It ends nothing, not even if it cannot be said."""
-        traceback.print_exception(error)
-        news, self.fault = not self.fault, f"{type(error).__name__}: {str(error)[:200]}"
         try:
+            while self._poll(settled) and self.waiting and not self.trouble:
+                pass
+        except Exception as error:
+            traceback.print_exception(error)
+            news, self.fault = not self.fault, f"{type(error).__name__}: {str(error)[:200]}"
             if news:
                 self.say(f"Saving your files failed ({type(error).__name__}); it is tried again every few seconds.")
             self._sign_of_life()
-        except Exception as second:
-            traceback.print_exception(second)
+
+    def _run(self) -> None:
+        """Poll when something changed, and now and then."""
+        before = dict[str, int]()
+        while not self._stop.is_set():
+            self.heartbeat = now = time.monotonic()
+            traces = self._records.traces()
+            again = any(record.due <= now for record in list(self._records.queue.values()))
+            if traces != before or again or now >= self._due:
+                before = traces
+                self._stop.wait(SETTLED)  # what was written just now can be copied then
+                self.poll()
+            self._stop.wait(self._pause)
 
     def _sign_of_life(self) -> None:
         self.heartbeat = time.monotonic()
         self.show(self.summary())
 
-    def _poll(self, settled: float, changed: set[str] | None) -> int:
-        """Look at all files, or those that `changed`, and bring what is new to Drive; returns how many got there."""
+    def _poll(self, settled: float) -> int:
+        """Look at all files, and bring what is new to Drive; returns how many got there."""
         with self._lock:
             self.heartbeat = began = time.monotonic()
             if not self.data.is_dir():
                 return 0
-            self._records.inspect(self.elsewhere(), changed)
+            self._claims.clear()
+            self._records.inspect(self.elsewhere())
             self._pause = min(LONGEST_INTERVAL, max(INTERVAL, REST * (time.monotonic() - began)))
-            if changed is None:
-                self._due = began + EVERY
+            self._due = began + EVERY
             self.trouble, self.fault, done = None, None, 0
             try:
                 self.drive_dir.stat()  # while Drive is away nothing counts as deleted there
-                for path, fingerprint, name in self._checkouts.unchanged():
-                    self._records.keep(path, fingerprint, name)
+                self._records.keep_checkouts()
                 self._follow_what_is_gone()
                 done = self._copy_what_is_due(settled)
-                self._checks.write()
             except OSError as error:
                 self.trouble = error.errno or errno.EIO
             self._sign_of_life()
@@ -187,18 +180,10 @@ class Sync:
     # ---- what is gone
 
     def _follow_what_is_gone(self) -> None:
-        """What is gone is renamed on Drive if it is here under a new name, else deleted at the second poll."""
-        queue = self._records.queue
-        gone = {path: record for path, record in queue.items() if record.missing}
-        moved = {record.now: path for path, record in queue.items() if not record.missing} if gone else {}
-        swept = self._records.swept_away([path for path, record in gone.items() if record.missing > 1])
-        for path, record in gone.items():
-            new = moved.pop(record.kept, None) if record.kept else None
-            if new is None and record.missing < 2:
-                continue
+        """What is gone is renamed on Drive if it is here under a new name, else deleted."""
+        for path, new in self._records.gone():
             try:
-                if new is not None or path not in swept:
-                    self._follow(path, record, new)
+                self._follow(path, self._records.all[path], new)
             except OSError as error:
                 if names.is_drives_fault(error, self.drive_dir):
                     raise
@@ -221,7 +206,7 @@ class Sync:
         for path, record in list(queue.items()):
             if record.missing or record.due > clock or now - settled < record.now.changed / 1e9 <= now + settled:
                 continue
-            if self._checkouts.left_alone(path):
+            if self._records.is_left_alone(path, self.drive_dir):
                 del queue[path]
             else:
                 ready.append(path)
@@ -240,15 +225,13 @@ class Sync:
 
     def _note_failure(self, path: str, record: Record, error: Exception) -> None:
         """What goes wrong with one file concerns no other; a file that cannot be copied is left out, and named."""
-        before = record.refused
-        for_good = not isinstance(error, OSError) or error.errno in names.NAME_TROUBLE | names.IN_THE_WAY
-        record.tries += MOST_TRIES if for_good else 1
+        before, code = record.refused, getattr(error, "errno", None)
+        record.tries += MOST_TRIES if not code or code in names.OF_ITS_NAME else 1
         if record.refused:
             record.due = time.monotonic() + AGAIN_AFTER
             if not before:
-                name, code = printable(self._records.usual_name(path)), getattr(error, "errno", None)
-                reason = os.strerror(code) if code else type(error).__name__
-                self._sentence(f"Google Drive does not accept {name} ({reason}). It stays on this machine.")
+                name, reason = self._records.usual_name(path), os.strerror(code) if code else type(error).__name__
+                self._sentence(f"Google Drive does not accept {printable(name)} ({reason}). It stays on this machine.")
 
     def _sentence(self, text: str) -> None:
         self._sentences += 1
@@ -274,26 +257,35 @@ class Sync:
 
     def _put(self, path: str, record: Record, put: Callable[[str], None]) -> None:
         """Have one file on Drive by `put`, unless it is there, under the wanted name or another that Drive takes."""
-        usual, name = self._records.usual_name(path), self._records.name_of(path)
-        wanted = name
-        there: bool | None = False
-        tries, numbers = 0, itertools.count(2)
-        while True:
+        usual, wanted = self._records.usual_name(path), self._records.name_of(path)
+        for tries in itertools.count(1):
             try:
-                free = self._records.claim(name, path)
-                if free and (there := self._records.is_there(self.drive_dir, path, name)) is not None:
-                    if not there:
-                        put(name)
-                    break
-                name = numbered(wanted, next(numbers))
+                looks = ((name, self._is_there(path, record, name)) for name in alternatives(wanted))
+                name, there = next((name, there) for name, there in looks if there is not None)
+                if not there:
+                    put(name)
+                break
             except OSError as error:
-                tries += 1
-                if tries == MOST_TRIES or error.errno not in names.NAME_TROUBLE | names.IN_THE_WAY:
+                if tries == MOST_TRIES or error.errno not in names.OF_ITS_NAME:
                     raise
-                name = wanted = names.around(error, self.drive_dir, name)
+                wanted = names.around(error, self.drive_dir, wanted)
         if not record.kept and not there and name != usual:
             self._sentence(f"{printable(usual)} is kept on your Drive as {printable(name)}.")
-        self._checks.note(Path(path), name)
+        note_checksum_of_hub(self.drive_dir, Path(path), name)
         self._records.keep(path, record.now, name)
-        if not there:
-            self._sign_of_life()
+
+    def _is_there(self, path: str, record: Record, name: str) -> bool | None:
+        """Is the file on Drive under this name? None: another one is, which must stay, as all that people make; also
+        what a shortcut leads to, and what is copied just now. A folder that has the name of a setting is not it.
+        """
+        if self._claims.setdefault(name, path) != path:
+            return None
+        try:
+            info = (self.drive_dir / name).lstat()
+        except FileNotFoundError:
+            return False
+        if names.is_copy_of(record.now, info):
+            return True
+        is_mine = name == self._records.name_of(path) and names.is_copy_of(record.kept, info)
+        stays = stat.S_ISLNK(info.st_mode) or (names.is_output(name) and not is_mine)
+        return None if stays and not leads_nowhere(self.drive_dir / name) else False

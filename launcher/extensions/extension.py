@@ -15,14 +15,15 @@ from launcher.core.outside import joined, printable
 from launcher.core.problem import Problem
 from launcher.core.process import CommandError
 from launcher.core.status import Step
-from launcher.drive.checks import COMES_BACK
 from launcher.drive.names import UNFINISHED, is_drives_fault
+from launcher.drive.restore import COMES_BACK
 from launcher.source.checkout import Repository, branch_of, check_out, check_out_submodules, keep_history, put_files
 from launcher.source.git import BUSY_MARK, PLACED_MARK, git, head_of, last_words, setting
 from launcher.source.kept import BUNDLE, SOURCE_DIR, origin_of, pull_history, push_history, used_commit
 from launcher.webui.settings_files import ALL_OFF, SWITCHED_OFF, check_settings_file, read_settings, write_settings
 
 MOST_NAMED: Final = 3  # files in a sentence
+REMOVED: Final = "removed-extensions"  # a folder on Drive, and one on the machine
 
 
 @dataclass(frozen=True)
@@ -83,9 +84,22 @@ class Extension:
         step.notice(f"{said}{listed}." if skipped else None, about=f"files of {self.name}")
 
     def _restore(self, inside: str) -> bool:
-        """Bring a file of its own; False if that cannot be: it is unreadable, or would be written elsewhere."""
+        """Copy a file of its own from Drive, or link to it if it is large. What is newer on the machine stays.
+
+        False if that cannot be: it is unreadable, or a link among the repository's files would lead it out of them.
+        """
+        on_drive, here = self.drive_dir / inside, self.files / inside
         try:
-            restore_own_file(self.drive_dir, self.files, inside)
+            if here.is_symlink():
+                return True
+            info, target = on_drive.stat(), joined(self.files, inside)
+            if here.exists() and here.stat().st_mtime >= info.st_mtime - 1 and here.stat().st_size == info.st_size:
+                return True
+            target.parent.mkdir(parents=True, exist_ok=True)
+            if info.st_size > COMES_BACK:
+                target.symlink_to(on_drive)
+            else:
+                copy_whole(on_drive, target)
         except (OSError, Problem) as error:
             if is_drives_fault(error, self.folder.kept):
                 raise
@@ -100,6 +114,13 @@ class Extension:
             updated = self.repository(f"file://{self.files}")
             keep_history(self.folder, self.history, updated, step)
             push_history(self.folder, self.drive_dir)
+
+    def put_aside(self, path: Path, root: Path) -> Path:
+        """Move one of its folders out of the way, below `root`, and return where it is: no file is deleted."""
+        aside = root / REMOVED / f"{self.name}-{time.strftime('%Y%m%d-%H%M%S')}"
+        aside.parent.mkdir(parents=True, exist_ok=True)
+        os.replace(path, aside)
+        return aside
 
     def remove_from_machine(self) -> None:
         for path in (self.files, self.history):
@@ -122,13 +143,11 @@ def put_extensions(folder: Folder, step: Step) -> None:
     What A1111's own tab installed there since gets its history on Drive first. What somebody took away on Drive goes
     from here.
     """
-    for path in [path for path in folder.data.glob("extensions/*/.git") if path.is_dir()]:
-        extension = Extension(folder, path.parent.name)
-        if (path / PLACED_MARK).exists():
-            if not extension.drive_dir.is_dir() and extension.drive_dir.parent.is_dir():  # aside: no file is deleted
-                aside = folder.machine / "removed-extensions" / f"{extension.name}-{time.time_ns()}"
-                aside.parent.mkdir(parents=True, exist_ok=True)
-                os.replace(extension.files, aside)
+    for git_dir in [path for path in folder.data.glob("extensions/*/.git") if path.is_dir()]:
+        extension = Extension(folder, git_dir.parent.name)
+        if (git_dir / PLACED_MARK).exists():
+            if not extension.drive_dir.is_dir() and extension.drive_dir.parent.is_dir():
+                extension.put_aside(extension.files, folder.machine)
                 extension.remove_from_machine()
         elif not any((extension.drive_dir / kept).exists() for kept in (BUNDLE, ".git/HEAD")):
             origin = setting(extension.files, "remote.origin.url") or ""
@@ -167,31 +186,12 @@ def own_files(drive_dir: Path) -> Iterator[str]:
         yield from (str(path.relative_to(drive_dir)) for path in paths if not leads_nowhere(path))
 
 
-def restore_own_file(drive_dir: Path, files: Path, inside: str) -> None:
-    """Copy a file of its own from Drive, or link to it if it is large. What is newer on the machine stays.
-
-    Raises `OSError`, and `Problem` where a link among the repository's files would lead it out of them.
-    """
-    if (files / inside).is_symlink():
-        return
-    on_drive, target = drive_dir / inside, joined(files, inside)
-    info = on_drive.stat()
-    if target.exists() and target.stat().st_mtime >= info.st_mtime - 1 and target.stat().st_size == info.st_size:
-        return
-    target.parent.mkdir(parents=True, exist_ok=True)
-    if info.st_size > COMES_BACK:
-        target.symlink_to(on_drive)
-    else:
-        copy_whole(on_drive, target)
-
-
 def switched_off(folder: Folder) -> set[str]:
     """The names of the extensions that A1111's own settings have switched off."""
     settings = read_settings(folder.data) or {}
-    found, every = settings.get(SWITCHED_OFF), set[str]()
-    if all_switched_off(settings):
-        every = {extension.name for extension in extensions_on_drive(folder)}
-    return every | ({name for name in found if isinstance(name, str)} if isinstance(found, list) else set())
+    found = settings.get(SWITCHED_OFF)
+    listed = {name for name in found if isinstance(name, str)} if isinstance(found, list) else set[str]()
+    return listed | ({one.name for one in extensions_on_drive(folder)} if all_switched_off(settings) else set())
 
 
 def all_switched_off(settings: dict[str, Any]) -> bool:

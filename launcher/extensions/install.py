@@ -5,41 +5,38 @@ import re
 import shlex
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 import psutil
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
-from packaging.version import InvalidVersion, Version
 
 from launcher.core.folder import Folder
 from launcher.core.process import CommandError, run
 from launcher.core.session import read_object, write_object
 from launcher.core.status import Step
 from launcher.extensions.extension import Extension, switched_off
+from launcher.python.environment import moved_packages, put_packages_back
 from launcher.python.lock import CONSTRAINTS
-from launcher.python.repair import moved_packages, put_packages_back
 from launcher.python.uv import webui_environment
 from launcher.source.git import restore_missing
 
 # Seconds an installer may print nothing and compute nothing before it is ended. Slow links can ask for more.
 INSTALLER_SILENCE: Final = float(os.environ.get("ONECLICK_INSTALLER_SILENCE", "180"))
-SILENT: Final = 5.0  # seconds without a line, after which it is said how long an installer has run
+SILENT: Final = 5.0  # seconds, after which it is said of a quiet installer how long it has run
 MOST_RUNS: Final = 3  # on one machine, for an installer that does not get all it wants
 LONGEST_LINE: Final = 80  # characters of what an installer prints
 NAMED: Final = 3  # files or packages named in a sentence
 # What pip says -> what a person is told, with the packages it names.
-PIP_FAILURES: Final = (
-    (r"No matching distribution found for ([\w.\[\]-]+[^\s(]*)", "{} has no suitable version in the package index"),
-    (r"(?:Failed building wheel for|Failed to build ['\"]?)([\w.-]+)", "{} could not be built on this machine"),
-    (r"Cannot install (.+?) because these package versions have conflicting", "{} cannot be installed together"),
-    (
-        r"Failed to establish a new connection|Temporary failure in name|Max retries exceeded",
-        "an address did not answer",
-    ),
-    (r"HTTP Error (\d+)|(\d{3}) Client Error", "a download was refused ({})"),
-)
+PIP_FAILURES: Final = {
+    r"No matching distribution found for ([\w.\[\]-]+[^\s(]*)": "{} has no suitable version in the package index",
+    r"(?:Failed building wheel for|Failed to build ['\"]?)([\w.-]+)": "{} could not be built on this machine",
+    r"Cannot install (.+?) because these package versions have conflicting": "{} cannot be installed together",
+    r"(Failed to establish a new connection|Temporary failure in name|Max retries)": "an address did not answer",
+    r"(?:HTTP Error (?=\d)|(?=\d{3} Client Error))(\d+)": "a download was refused ({})",
+}
 CONSTRAINED: Final = re.compile(r"The user requested \(constraint\) (\S+)")
 
 
@@ -49,52 +46,41 @@ def run_installers(folder: Folder, step: Step) -> int:
     Under the constraints, with an end to its patience, and with a look afterwards: packages it moved and files of the
     web UI it deleted are put back, and the panel says who did it. One that failed runs again at the next start.
     """
-    file = folder.python / "installers.json"  # name -> {"version": what ran last, "runs": how often}
-    done, off = read_object(file), switched_off(folder)
-    todo: list[tuple[Extension, str, int]] = []
+    file = folder.python / "installers.json"  # "NAME VERSION" -> how often it ran
+    ran, off, todo = read_object(file), switched_off(folder), list[tuple[Extension, str]]()
     for script in sorted(folder.data.glob("extensions/*/install.py")):
         extension = Extension(folder, script.parent.name)
-        version = extension.commit or str(script.stat().st_mtime_ns)
-        noted = done.get(extension.name)
-        runs = noted["runs"] if isinstance(noted, dict) and noted.get("version") == version else 0
-        if extension.name not in off and runs < MOST_RUNS:
-            todo.append((extension, version, runs + 1))
-    for number, (extension, version, runs) in enumerate(todo, 1):
+        version = f"{extension.name} {extension.commit or script.stat().st_mtime_ns}"
+        if extension.name not in off and ran.get(version, 0) < MOST_RUNS:
+            todo.append((extension, version))
+    for number, (extension, version) in enumerate(todo, 1):
         name, place = extension.name, f"{number} of {len(todo)}, " if len(todo) > 1 else ""
         reason = run_installer(extension, step, f"installing {name} ({place}may take minutes)")
-        if reason:
-            again = (
-                "The next start tries again."
-                if runs < MOST_RUNS
-                else f"After {MOST_RUNS} tries this machine does not try again until the extension is updated."
-            )
-            step.notice(
-                f"The extension {name} could not install everything it needs: {reason}. The web UI works, but parts of "
-                f"that extension may not. {again}",
-                about=f"installing {name}",
-            )
-        else:
-            step.notice(None, f"installing {name}")
+        ran[version] = ran.get(version, 0) + 1 if reason else MOST_RUNS  # all it wanted: it is done
+        again = "The next start tries again."
+        if ran[version] == MOST_RUNS:
+            again = f"After {MOST_RUNS} tries this machine does not try again until the extension is updated."
+        failed = (
+            f"The extension {name} could not install everything it needs: {reason}. The web UI works, but parts of "
+            f"that extension may not. {again}"
+        )
+        step.notice(failed if reason else None, about=f"installing {name}")
         repair_after(extension, step)
-        done[name] = {"version": version, "runs": runs if reason else MOST_RUNS}  # all it wanted: it is done
-        write_object(file, done)
+        write_object(file, ran)
     return len(todo)
 
 
 def run_installer(extension: Extension, step: Step, title: str) -> str | None:
     """Run one install.py; return in words why it did not get all it wanted, or None."""
     folder, script = extension.folder, extension.files / "install.py"
-    lines: list[str] = []
-    began = last = time.monotonic()
+    lines, began = list[str](), time.monotonic()
 
     def alive() -> object:
-        if (now := time.monotonic()) - last > SILENT:
-            step.say(f"{title}: running for {now - began:.0f} s")
+        if (passed := time.monotonic() - began) > SILENT:
+            step.say(f"{title}: running for {passed:.0f} s")
         return time_used(script)
 
     def on_line(line: str) -> None:
-        nonlocal last
-        last = time.monotonic()
         if line.strip():
             lines.append(line.strip())
             step.say(f"{title}: {line.strip()[:LONGEST_LINE]}")
@@ -119,30 +105,21 @@ def run_installer(extension: Extension, step: Step, title: str) -> str | None:
 
 def time_used(script: Path) -> list[tuple[int, float]]:
     """The processor time of each process of an installer: it changes while one computes."""
-    for process in psutil.Process().children():
-        try:
+    with suppress(psutil.NoSuchProcess):
+        for process in psutil.Process().children():
             if str(script) in process.cmdline():
                 return [(one.pid, sum(one.cpu_times()[:2])) for one in (process, *process.children(recursive=True))]
-        except psutil.NoSuchProcess:
-            continue
     return []
 
 
 def pip_failures(lines: Iterable[str]) -> str | None:
     """Why pip could not install what was wanted, in words; None if it did not complain."""
-    reasons: dict[str, None] = {}
-    limits: dict[str, None] = {}
-    for line in lines:
-        if limit := CONSTRAINED.search(line):
-            limits[limit[1]] = None
-        for pattern, words in PIP_FAILURES:
-            if found := re.search(pattern, line):
-                names = next((group for group in found.groups() if group), "").strip("'\"` ")
-                reasons[words.format(names)] = None
-                break
-    if not reasons:
-        return None
-    return "; ".join(reasons) + (f" (the web UI needs {', '.join(limits)})" if limits else "")
+    said = "\n".join(lines)
+    found = [(words, name) for pattern, words in PIP_FAILURES.items() for name in re.findall(pattern, said)]
+    reasons = dict.fromkeys(words.format(name.strip("'\"` ")) for words, name in found)
+    limits = dict.fromkeys(CONSTRAINED.findall(said))
+    needed = f" (the web UI needs {', '.join(limits)})" if limits else ""
+    return f"{'; '.join(reasons)}{needed}" if reasons else None
 
 
 def repair_after(extension: Extension, step: Step) -> None:
@@ -168,9 +145,6 @@ def repair_after(extension: Extension, step: Step) -> None:
 
 def allowed(package: str, version: str) -> bool:
     """True if the constraints speak of that package and allow that version."""
-    limits = (Requirement(line) for line in CONSTRAINTS.split())
-    limit = next((one for one in limits if canonicalize_name(one.name) == canonicalize_name(package)), None)
-    try:
-        return bool(limit and limit.specifier.contains(Version(version), prereleases=True))
-    except InvalidVersion:
-        return False
+    limits = {canonicalize_name(one.name): one.specifier for one in map(Requirement, CONSTRAINTS.split())}
+    limit = limits.get(canonicalize_name(package))
+    return limit is not None and limit.contains(version, prereleases=True)

@@ -1,19 +1,17 @@
 """What the cell "Add or update an extension" does."""
 
-import os
 import re
 import shutil
-import time
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import quote
 
 from launcher.core.folder import Folder
-from launcher.core.outside import read_text
+from launcher.core.outside import decoded, read_bytes
 from launcher.core.problem import Problem
 from launcher.core.status import Step
 from launcher.extensions.address import Address, checked_address, head_commit, refuse_other_branch
-from launcher.extensions.extension import Extension, extensions_on_drive, switch, switched_off
+from launcher.extensions.extension import REMOVED, Extension, extensions_on_drive, switch, switched_off
 from launcher.models.identify import WEIGHTS
 from launcher.models.remote import Offered
 from launcher.source.checkout import check_out, keep_edits, keep_history
@@ -25,7 +23,6 @@ CONTROLNET: Final = "sd-webui-controlnet"
 EXTENSION_FILES: Final = re.compile(r"(?:scripts|javascript|localizations)/.|(?:install|preload)\.py$|style\.css$")
 MOST_OFFERED_FILES: Final = 8
 EXTENSION_ACTIONS: Final = ("add", "update all", "list", "remove", "switch off", "switch on")
-REMOVED: Final = "removed-extensions"  # the folder on Drive
 NONE: Final = "there are no extensions"
 
 
@@ -103,13 +100,11 @@ def refuse_no_extension(address: Address, files: list[str], step: Step) -> None:
     models = [name for name in files if name.lower().endswith(WEIGHTS)]
     if not models:
         step.notice(f"{address.name} has nothing that AUTOMATIC1111 loads. It may be made for another program.")
-    elif "github.com/" in address.url:
-        raw = f"{address.url.removesuffix('.git')}/blob/HEAD/"
-        options = tuple((name, raw + quote(name)) for name in models[:MOST_OFFERED_FILES])
-        raise Offered(f"{address.name} has models, and no extension.", "Choose the model that you want.", options)
-    else:
-        do = "Open it in your browser, and paste the link of the model file there."
-        raise Problem(f"{address.name} has models, and no extension.", do)
+        return
+    raw = f"{address.url.removesuffix('.git')}/blob/HEAD/"
+    options = [(name, raw + quote(name)) for name in models[:MOST_OFFERED_FILES] if "github.com/" in raw]
+    do = "Choose the model that you want, or paste the link of its file."
+    raise Offered(f"{address.name} has models, and no extension.", do, tuple(options))
 
 
 def update_extension(extension: Extension, step: Step) -> Change:
@@ -158,10 +153,8 @@ def update_all(folder: Folder, step: Step) -> Change:
 
 def remove_extension(extension: Extension) -> Change:
     """Take an extension away. On Drive it is moved aside, not deleted."""
-    aside = extension.folder.kept / REMOVED / f"{extension.name}-{time.strftime('%Y%m%d-%H%M%S')}"
-    aside.parent.mkdir(exist_ok=True)
     extension.remove_from_machine()
-    os.replace(extension.drive_dir, aside)
+    aside = extension.put_aside(extension.drive_dir, extension.folder.kept)
     return Change(
         f"{extension.name} is removed; its folder is kept as {REMOVED}/{aside.name} on your Drive; delete it if you do "
         "not need it"
@@ -171,7 +164,7 @@ def remove_extension(extension: Extension) -> Change:
 def extension_arguments(folder: Folder) -> tuple[str, ...]:
     """A1111's flags for the extensions that are there: ControlNet's preprocessors are kept with the models."""
     flag, preload = "--controlnet-annotator-models-path", Extension(folder, CONTROLNET).files / "preload.py"
-    if CONTROLNET in switched_off(folder) or not preload.exists() or flag not in read_text(preload):
+    if CONTROLNET in switched_off(folder) or not preload.exists() or flag not in decoded(read_bytes(preload)):
         return ()
     return (flag, str(folder.data / "models" / "ControlNet-preprocessors"))
 

@@ -18,34 +18,28 @@ class Suspicion:
 
     def __init__(self, folder: Folder, good: dict[str, str]) -> None:
         self.folder, self.good = folder, good
-        self._sure: set[str] = set()
-        self._trial: set[str] = set()
-        self._trials: Iterator[set[str]] | None = None
-
-    @property
-    def disabled(self) -> list[str]:
-        """The extensions that are switched off now because of it."""
-        return sorted(self._sure | self._trial)
+        self.disabled: list[str] = []  # switched off now because of it
+        self._sure: list[str] = []
+        self._trials: Iterator[list[str]] | None = None
 
     def disable_next(self, log: str) -> bool:
         """After a start that failed with this log: switch off the next to try. False if nothing is left to try."""
-        switch(self.folder, on=self._trial)
-        self._trial = set()
+        switch(self.folder, on={*self.disabled} - {*self._sure})
         found = suspects(self.folder, log, self.good)
         if len(found) == 1:
-            self._sure |= set(found)
-            switch(self.folder, off=self._sure)
-            return True
-        if self._trials is None:
-            self._trials = iter([*({name} for name in found[:MOST_TRIALS]), set(found)])
-        self._trial = next(self._trials, set())
-        switch(self.folder, off=self._trial)
-        return bool(self._trial)
+            self._sure += found
+            trial = []
+        else:
+            self._trials = self._trials or iter([*([name] for name in found[:MOST_TRIALS]), found])
+            trial = next(self._trials, [])
+        self.disabled = sorted({*self._sure, *trial})
+        switch(self.folder, off=self.disabled)
+        return len(found) == 1 or bool(trial)
 
     def restore(self) -> None:
         """It was none of them: switch them on again."""
-        switch(self.folder, on=self._sure | self._trial)
-        self._sure, self._trial = set(), set()
+        switch(self.folder, on=self.disabled)
+        self.disabled, self._sure = [], []
 
 
 def suspects(folder: Folder, log: str, good: dict[str, str]) -> list[str]:

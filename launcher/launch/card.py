@@ -6,8 +6,7 @@ from dataclasses import replace
 from typing import Final
 
 from launcher.colab.machine import ask_for_card
-from launcher.core.problem import Problem
-from launcher.core.remedies import NEW_MACHINE, NEW_SESSION, WITH_A_CARD
+from launcher.core.problem import NEW_MACHINE, NEW_SESSION, WITH_A_CARD, Problem
 from launcher.launch.launch import Launch
 from launcher.python.inspection import Inspection
 
@@ -16,24 +15,13 @@ HIDES: Final = "CUDA_VISIBLE_DEVICES"
 SEEN: Final = re.compile(r"\s*(\d+|GPU-|MIG-)")  # how the value of `HIDES` begins where programs see a card
 SLOW: Final = "Everything runs on the processor: an image takes minutes instead of seconds."
 BETTER: Final = f"{NEW_MACHINE[0].upper()}{NEW_MACHINE[1:]}, and press ▶ again."
+NEWER_CARD: Final = f"To have a newer one, {WITH_A_CARD}, and press ▶ again."
 # Why torch has no card, in its words -> in ours, and what helps.
 REASONS_OF_TORCH: Final = (
-    (
-        r"driver on your system is too old|driver version is insufficient",
-        "its driver is too old for the web UI",
-        BETTER,
-    ),
+    (r"driver on your system is too old|driver version is insuff", "its driver is too old for the web UI", BETTER),
     (r"Found no NVIDIA driver", "the web UI finds no driver for it", BETTER),
-    (
-        r"no kernel image|sm_\d\d",
-        "it is too old for this version of the web UI",
-        f"To have a newer one, {WITH_A_CARD}, and press ▶ again.",
-    ),
-    (
-        r"not yet initialized|\b802\b",
-        "it is still being made ready",
-        "Wait a minute and press **Restart the web UI**.",
-    ),
+    (r"no kernel image|sm_\d\d", "it is too old for this version of the web UI", NEWER_CARD),
+    (r"not yet initialized|\b802\b", "it is still being made ready", "Wait a minute and press **Restart the web UI**."),
     (r"unsupported display driver|\b80[34]\b", "its driver does not fit this machine's other parts", BETTER),
     (r"not compiled with CUDA", "the web UI's PyTorch is made for processors only", BETTER),
     (r"No CUDA GPUs|no CUDA-capable device", "the web UI is not shown it", BETTER),

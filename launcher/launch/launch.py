@@ -38,7 +38,7 @@ class Launch:
     """Made of what was chosen; nothing runs yet: `story.begin` begins it.
 
     Where that names no folder, `settle` finds it once Drive is there; until then the settings and the folder on Drive
-    are a guess. `ask` puts a question to the person who looks at the launch; `somebody` says whether there is one.
+    are a guess. `ask` puts a question to the person who looks at the launch; it raises `Problem` where there is none.
     What a launch `before` keeps on Drive is kept on by this one if it is the same folder.
     """
 
@@ -49,22 +49,15 @@ class Launch:
     sync: Sync
 
     def __init__(
-        self,
-        choices: dict[str, Any],
-        machine: Machine,
-        status: Status,
-        ask: Ask,
-        somebody: Callable[[], bool],
-        before: "Launch | None" = None,
+        self, choices: dict[str, Any], machine: Machine, status: Status, ask: Ask, before: "Launch | None" = None
     ) -> None:
         self.choices, self.settings = asked_in(choices), settings_of(choices)
         self.asked = frozenset(self.choices)  # what was chosen now; what else it goes by is of last time
-        self.status, self.ask, self.somebody = status, ask, somebody
+        self.status, self.ask = status, ask
         self.machine = machine if self.settings.uses_drive else replace(machine, mountpoint=None)
         self.models_named: str | None = None  # a place on Drive, named in place of a folder, that has models only
         drive, name = self.machine.drive, self.settings.drive_folder
         same = before and name in ("", before.settings.drive_folder) and before.folder.kept.is_relative_to(drive)
-        self._named = name  # as a person wrote it
         self._names: set[str] = {name} | (before._names if before and same else set())  # so this folder was called
         self._live_in(before.folder.kept if before and same else drive / (name or USUAL_FOLDER) / WEBUI_FOLDER)
         self.session = Session(self.folder.session)
@@ -75,20 +68,17 @@ class Launch:
         self.restart_wanted = threading.Event()
         self.thread: threading.Thread | None = None
         self._threads: dict[str, threading.Thread] = {}
-        self.variables: dict[str, str] = {}  # of the kernel that asked for it
         self.steps = Steps(status, self.session.log, self.over)
         self.public_link = PublicLink(self.folder, machine, self.settings.link, self._colabs_link)
         if before and before.sync.running and before.folder == self.folder:
             self.sync, self.outputs = before.sync, before.outputs
         self.drive_away = False  # it was disconnected while the web UI runs
         self.full_said = False  # that Drive is full
-        self.tunneled = False  # the link had a tunnel that ran when it was looked at last
         self.used_at = time.time()  # when somebody used the web UI last
         self.fetchers: list[Fetcher] = []  # they know which files are used
         self.no_card: Problem | None = None  # why there is no card that can be used, where there should be one
         self.checkpoint: str | None = None  # that was taken in place of one that did not load
         self.stays_until = 0.0  # a person wants the machine until then, used or not: time.time()
-        self.start_noted = True  # False: a version has started, and Drive does not know it yet
 
     # ---- its folder and its settings
 
@@ -101,13 +91,10 @@ class Launch:
         models_kept = self.settings.models_on_drive or not self.machine.mountpoint
         self.folder = Folder(kept, self.machine.disk, models_kept, self.machine.drive)
         self.webui = WebUI(self.folder)
-        self.outputs = OutputFolders(self.folder.code, self.folder.data, kept, self.status.notice)
+        data, say = self.folder.data, self.status.notice
+        self.outputs = OutputFolders(self.folder, say)
         self.sync = Sync(
-            self.folder.data,
-            kept,
-            lambda line: self.status.show(kept=line),
-            say=self.status.notice,
-            elsewhere=self.outputs.elsewhere,
+            data, kept, lambda line: self.status.show(kept=line), say=say, elsewhere=self.outputs.elsewhere
         )
 
     def settle(self) -> None:
@@ -115,9 +102,10 @@ class Launch:
         with self._settling:
             if self.settled:
                 return
-            kept = kept_folder(self.machine.drive, self._named) if self._named else None
+            named = self.settings.drive_folder
+            kept = kept_folder(self.machine.drive, named) if named else None
             if not kept:
-                self.models_named = self._named or None
+                self.models_named = named or None
                 kept = folder_of_last_time(self.machine.drive, self.ask, self.status.notice)
             last = sound(Remembered.read(kept, self.status.notice).choices)
             self.settings = settings_of({one: last[one] for one in last if last[one] != NOTHING} | self.choices)
@@ -138,35 +126,34 @@ class Launch:
         same = settings_of(asked).drive_folder in self._names
         return {name: value for name, value in asked.items() if not (same and name == "drive_folder")}
 
-    def _go_by(self, asked: dict[str, Any]) -> None:
+    def _go_by(self, asked: dict[str, Any], to_save: dict[str, Any] | None = None) -> None:
         self.settings = settings_of(self.settings.as_form() | asked)
         self.choices |= self.settings.as_form() if self.settled else asked
         if not self.checkpoint_asked:  # the web UI's own choice of last time is good
             self.choices.pop("checkpoint", None)
         self.public_link.wanted = self.settings.link
-        self.to_save = to_remember(self.settings)
+        self.to_save = to_remember(self.settings) if to_save is None else to_save
 
-    def choose(self, asked: dict[str, Any]) -> None:
-        """Something was chosen besides: what a start goes by takes effect at the next one."""
-        self._go_by(asked)
+    def choose(self, asked: dict[str, Any], *, forget: bool = False) -> None:
+        """Something was chosen besides: what a start goes by takes effect at the next one.
+
+        `forget`: as if nothing had ever been chosen; what runs keeps its folder, and what is kept of it.
+        """
+        if forget:
+            self._go_by({name: value for name, value in DEFAULTS.items() if name not in OWNED}, {})
+        else:
+            self._go_by(asked)
         self.announce()
 
     def leave_out(self, name: str) -> None:
         """Go on as if that had never been chosen. Drive still remembers it: another day it may do."""
-        self.settings = replace(self.settings, **{name: getattr(settings_of({}), name)})
-        self.choices[name] = DEFAULTS[name]
-        self.public_link.wanted = self.settings.link
+        self._go_by({name: DEFAULTS[name]}, self.to_save)
 
-    def forget_choices(self) -> None:
-        """As if nothing had ever been chosen; what runs keeps its folder, and what is kept of it."""
-        self.choose({name: value for name, value in DEFAULTS.items() if name not in OWNED})
-        self.to_save = {}
-
-    def announce(self, **what: Any) -> None:
+    def announce(self) -> None:
         """Tell the door what it may show, and note what is launched: whoever comes after this service goes by it."""
         images = (self.folder.data / "outputs", self.folder.data / "log" / "images")
         self.session.lead_to(api=self.settings.api, images=[str(path) for path in images])
-        self.note(**what)
+        self.note()
 
     def save_choices(self) -> None:
         """Have them in the folder on Drive, and that it is used. Raises `OSError`."""
@@ -231,7 +218,7 @@ class Launch:
     def prepare(self) -> None:
         """Show its steps."""
         self.session.prepare()
-        self.announce(variables=self.variables)
+        self.announce()
         for name, title in STEPS:
             self.status.add(name, title if self.machine.mountpoint or name != "drive" else "Your folder")
         self.status.show(foot=KEEP_OPEN)

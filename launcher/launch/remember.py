@@ -38,13 +38,11 @@ def folder_of_last_time(drive: Path, ask: Callable[..., dict[str, Any]], say: Ca
     several = "There are several web UIs on your Drive"
     what = f"{several}. Whose models, images and settings shall be used?"
     try:
-        name = ask("choose", what=what, options=[[name, name] for name in by_name])["choice"]
-        return by_name[name]
+        return by_name[ask("choose", what=what, options=[[name, name] for name in by_name])["choice"]]
     except (Problem, KeyError):  # nobody is there
-        name, kept = next(iter(by_name.items()))
-        names = ", ".join(by_name)
-        say(f"{several}: {names}. {name}, the newest, is used; the field **drive_folder** takes another.")
-        return kept
+        names, newest = ", ".join(by_name), next(iter(by_name))
+        say(f"{several}: {names}. {newest}, the newest, is used; the field **drive_folder** takes another.")
+        return by_name[newest]
 
 
 def note_use(drive: Path, kept: Path, choices: Mapping[str, Any]) -> None:
@@ -79,10 +77,9 @@ def sound(noted: object) -> dict[str, Any]:
 
 def to_remember(settings: Settings) -> dict[str, Any]:
     """The choices that Drive keeps: none that is as usual, lasts for this machine only, or may hold a secret."""
-    form = settings.as_form()
     return {
         name: value
-        for name, value in form.items()
+        for name, value in settings.as_form().items()
         if name != "drive_folder" and value not in (DEFAULTS[name], NOTHING) and may_be_kept(name, value)
     }
 

@@ -10,6 +10,7 @@ import requests
 from launcher.core.folder import GB, Folder
 from launcher.core.problem import Problem
 from launcher.core.status import Step
+from launcher.drive.linked import link_new_models
 from launcher.drive.remembered import Remembered
 from launcher.extensions.builtin import put_builtin
 from launcher.extensions.extension import all_switched_off, extensions_on_drive, put_extensions, switch, switched_off
@@ -20,7 +21,7 @@ from launcher.launch.card import HIDES, LOOKING, compare_card
 from launcher.launch.launch import Launch
 from launcher.launch.steps import Failed
 from launcher.models.checksums import sync_checksums
-from launcher.models.previews import lend_previews
+from launcher.models.companions import lend_previews
 from launcher.python import environment
 from launcher.python.bytecode import discard_bytecode
 from launcher.python.inspection import Inspection, inspect_packages, mend, note_works
@@ -37,14 +38,17 @@ from launcher.webui.settings_files import (
     blame_page_settings,
     check_page_settings,
     check_settings_file,
+    check_texts,
     read_settings,
 )
-from launcher.webui.text_files import check_texts
 
 EXTENSIONS_CHANGED: Final = "extensions changed"  # what the notice is about that a restart makes untrue
 # Arguments with which A1111 loads no extension of a person.
 NO_EXTENSIONS: Final = {"--disable-all-extensions", "--disable-extra-extensions"}
 CLIPS_WORDS: Final = "huggingface/hub/models--openai--clip-vit-large-patch14"  # below the data folder
+BYTECODE_DISCARDED: Final = (
+    "The web UI did not start with the compiled files kept on your Drive. They were deleted; new ones are made."
+)
 BORROWED_FACT: Final = "Borrowed from this machine"  # a fact under the panel
 
 
@@ -70,13 +74,10 @@ def version_of(launch: Launch) -> str:
 
 
 def note_what_started(launch: Launch) -> None:
-    """Note on Drive the versions that have started, if that is new. Nobody need wait for Drive to take it."""
-    if not launch.start_noted:
-        launch.tries.worked()
-        worked = {one.name: one.commit for one in extensions_on_drive(launch.folder)}
-        off = sorted(switched_off(launch.folder))
-        Remembered.write(launch.folder.kept, extensions=worked, switched_off=off)
-        launch.start_noted = True
+    """Note on Drive the versions that have started. Nobody need wait for Drive to take it."""
+    launch.tries.worked()
+    worked = {one.name: one.commit for one in extensions_on_drive(launch.folder)}
+    Remembered.write(launch.folder.kept, extensions=worked, switched_off=sorted(switched_off(launch.folder)))
 
 
 # ---- what it is started with
@@ -105,17 +106,22 @@ def say_borrowed(launch: Launch) -> None:
 
 def plan_of(launch: Launch, checkpoint: str) -> Plan:
     launch.wait_for(LOOKING)
-    folder, machine, settings = launch.folder, launch.machine, launch.settings
+    folder, settings = launch.folder, launch.settings
     model = max((path.stat().st_size for path in folder.checkpoints() if path.name == checkpoint), default=0)
     flags = (
         *fixed_arguments(folder, checkpoint if launch.checkpoint_asked else ""),
         *extension_arguments(folder),
-        *machine_arguments(machine.gpu, machine.memory, machine.card_memory, model),
+        *_flags_of_card(launch, model),
         *(("--enable-insecure-extension-access",) if settings.extensions_tab else ()),
         *settings.extra_arguments,
     )
-    hidden = {HIDES: "-1"} if launch.no_card and not machine.gpu else {}  # else A1111 would go on asking it
+    hidden = {HIDES: "-1"} if launch.no_card and not launch.machine.gpu else {}  # else A1111 would go on asking it
     return Plan(folder.python / "bin" / "python", flags, webui_environment(folder) | hidden)
+
+
+def _flags_of_card(launch: Launch, model: int = 0) -> tuple[str, ...]:
+    machine = launch.machine
+    return machine_arguments(machine.gpu, machine.memory, machine.card_memory, model)
 
 
 def check_extra_arguments(launch: Launch) -> None:
@@ -141,10 +147,8 @@ def start_web_ui(launch: Launch, checkpoint: str) -> None:
     fault = launch.webui.says.read().model
     if fault and fault.known is DAMAGED_WORDS:
         shutil.rmtree(folder.data / CLIPS_WORDS, ignore_errors=True)
-    for text in filter(
-        None,
-        (check_settings_file(folder.data, folder.code), check_page_settings(folder.data), *check_texts(folder.data)),
-    ):
+    checks = (check_settings_file(folder.data, folder.code), check_page_settings(folder.data))
+    for text in (*checks, *check_texts(folder.data)):
         status.notice(text)
     keep_switched_off(folder)
     launch.outputs.prepare()
@@ -170,15 +174,14 @@ def start_web_ui(launch: Launch, checkpoint: str) -> None:
         except Problem as problem:
             if launch.over.is_set():  # it was ended on purpose
                 raise Failed from problem
-            if sentence := _leave_out_what_drive_gave(launch):
+            log = launch.webui.last_words
+            if sentence := blame_page_settings(folder.data, log) or (discard_bytecode(folder) and BYTECODE_DISCARDED):
                 status.notice(sentence)
-                continue
-            if not problem.by_extension or not suspicion.disable_next(launch.webui.last_words):
+            elif not problem.by_extension or not suspicion.disable_next(log):
                 suspicion.restore()
                 raise
     _say_what_is_odd(launch)
-    if suspicion.disabled:
-        names = suspicion.disabled
+    if names := suspicion.disabled:
         who = f"The extension {names[0]}" if len(names) == 1 else f"One of the extensions {', '.join(names)}"
         status.notice(
             f"{who} kept the web UI from starting and was switched off. It was not deleted: "
@@ -194,41 +197,35 @@ def keep_switched_off(folder: Folder) -> None:
 
 def all_are_off(folder: Folder, plan: Plan) -> str | None:
     """Why A1111 loads no extension at all, whatever the list of those that are off says; None if there are none."""
-    barred = NO_EXTENSIONS & {*plan.arguments}
     if not extensions_on_drive(folder):
         return None
-    if barred:
-        return (
-            f"None of your extensions is loaded: {min(barred)} in **extra_arguments** switches them all off. "
-            f"Remove it and press **Restart the web UI**."
+    if barred := NO_EXTENSIONS & {*plan.arguments}:
+        why = f"{min(barred)} in **extra_arguments** switches them all off. Remove it and press **Restart the web UI**."
+    elif all_switched_off(read_settings(folder.data) or {}):
+        why = (
+            "a setting of the web UI switches them all off. The cell **Add or update an extension** switches them on "
+            "again, one by one."
         )
-    if all_switched_off(read_settings(folder.data) or {}):
-        return (
-            "None of your extensions is loaded: a setting of the web UI switches them all off. The cell "
-            "**Add or update an extension** switches them on again, one by one."
-        )
-    return None
-
-
-def _leave_out_what_drive_gave(launch: Launch) -> str | None:
-    """After a start that failed: leave out what came from Drive and may be why; what to say, None where nothing is."""
-    folder = launch.folder
-    if sentence := blame_page_settings(folder.data, launch.webui.last_words):
-        return sentence
-    if discard_bytecode(folder):
-        return (
-            "The web UI did not start with the compiled files kept on your Drive. They were deleted; new ones are made."
-        )
-    return None
+    else:
+        return None
+    return f"None of your extensions is loaded: {why}"
 
 
 def _come_up(launch: Launch, plan: Plan, checkpoint: str) -> None:
     """Start it, and inspect meanwhile whether its packages and the card work here. As soon as it is known that they do
     not, they are mended, or the card is done without, and it is started again.
     """
+
+    def inspect() -> tuple[Inspection, bool]:
+        """What is found of its packages and the card, and whether it is useless as it was started."""
+        found = inspect_packages(launch.folder, has_card=bool(launch.machine.gpu))
+        compare_card(launch, found)
+        return found, found.cause is not None or _flags_of_card(launch) != flags
+
+    flags = _flags_of_card(launch)
     launch.webui.start(plan)
     with ThreadPoolExecutor(1) as pool:
-        inspection = pool.submit(_inspect, launch)
+        inspection = pool.submit(inspect)
         try:
             wait_until_ready(launch, unless=lambda: inspection.done() and inspection.result()[1])
         except Problem:
@@ -247,19 +244,6 @@ def _come_up(launch: Launch, plan: Plan, checkpoint: str) -> None:
         wait_until_ready(launch)
     if not launch.no_card:
         note_works(launch.folder, found)
-
-
-def _inspect(launch: Launch) -> tuple[Inspection, bool]:
-    """What is found of its packages and the card, and whether it is useless as it was started."""
-    flags = _flags_of_card(launch)
-    found = inspect_packages(launch.folder, has_card=bool(launch.machine.gpu))
-    compare_card(launch, found)
-    return found, found.cause is not None or _flags_of_card(launch) != flags
-
-
-def _flags_of_card(launch: Launch) -> tuple[str, ...]:
-    machine = launch.machine
-    return machine_arguments(machine.gpu, machine.memory, machine.card_memory)
 
 
 def wait_until_ready(launch: Launch, unless: Callable[[], bool] = lambda: False) -> None:
@@ -281,16 +265,26 @@ def _say_what_is_odd(launch: Launch) -> None:
         launch.status.fact("CUDA libraries from elsewhere", ", ".join(foreign[:3]))
 
 
-def use_checkpoint(launch: Launch, name: str) -> None:
-    """Make a running web UI list, and if it was asked for, load a checkpoint."""
-    with launch.steps.beside("passing on the checksums of your models"):
-        sync_checksums(launch.folder)
+# ---- its models
+
+
+def use_model(launch: Launch, name: str) -> None:
+    """Have the running web UI load this checkpoint. Where it cannot take one any more it is started again with it."""
+    launch.checkpoint = name
     try:
-        launch.webui.refresh_checkpoints()
-        if launch.checkpoint_asked:
-            launch.webui.choose_checkpoint(name)
-    except requests.RequestException as error:
-        launch.status.notice(
-            f"The web UI could not be switched to the checkpoint ({type(error).__name__}). "
-            "Choose it at the top left of the web UI."
-        )
+        launch.webui.choose_checkpoint(name)
+        failed = launch.webui.says.read().needs_another
+    except requests.RequestException:
+        failed = True
+    if failed:
+        launch.restart_wanted.set()
+
+
+def show_models(launch: Launch) -> None:
+    """Have a web UI that runs list what is there now."""
+    link_new_models(launch.folder)
+    if launch.webui.ready:
+        with launch.steps.beside("showing the web UI your models"):
+            sync_checksums(launch.folder)
+            launch.webui.refresh_checkpoints()
+            launch.sync.restore()  # an embedding goes from Drive to the machine

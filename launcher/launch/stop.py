@@ -39,6 +39,30 @@ def end_web_ui(launch: Launch) -> None:
     launch.sync.stop()
 
 
+def end_the_one_before(before: Launch, launch: Launch, anew: bool) -> None:
+    """Let go of it, or end its web UI, whose last files are kept; then there is nothing of it to be seen."""
+    launch.status.show(foot="Waiting for the previous launch to finish.")
+    if anew:
+        end_web_ui(before)
+        with launch.steps.beside("saving the last files"):
+            save_last_files(before, before.ask)
+    else:
+        let_go(before, keep_sync=before.sync is launch.sync)
+    launch.status.clear(State.STARTING)
+    if before.sync.waiting and before.sync is not launch.sync:
+        launch.status.notice(
+            f"{before.sync.waiting} files of the folder {before.settings.drive_folder} are not on Google Drive yet. "
+            "They are still on this machine: press ▶ with that folder again, and they are saved."
+        )
+
+
+def save_last_files(launch: Launch, ask: Ask) -> None:
+    """Where Drive was away: connect it once more. Raises `Problem`."""
+    if launch.sync.waiting:
+        connect_drive(launch.machine, ask)
+        launch.sync.stop()
+
+
 def end_everything(launch: Launch) -> None:
     """End the web UI, keep its last files, then end the link and the door. The faces show what is."""
     status = launch.status
@@ -75,25 +99,23 @@ def give_back_unused(launch: Launch) -> None:
     """Nobody uses the machine: end everything, have Google take what is on its way, and give the machine back."""
     end_everything(launch)
     launch.status.notice(None, about="give back")
+    title, foot = "Everything is off, but the machine was not given back", None
     with launch.steps.beside("giving the machine back"):
         give_back(launch)
         launch.status.notice("The machine was given back, as chosen with **give_back_after**. Press ▶ to start again.")
-        be_off(launch, "The machine was given back", START_AGAIN)
-        return
-    be_off(launch, "Everything is off, but the machine was not given back")
+        title, foot = "The machine was given back", START_AGAIN
+    be_off(launch, title, foot)
 
 
 def stop_launch(launch: Launch, ask: Ask, step: Step, give_back_the_machine: bool) -> None:
     """What **Stop** does, told on a step. Raises `Problem` for files that could not be saved."""
     end_everything(launch)
-    if launch.sync.waiting:  # Drive was away: connect it once more before anything is given up
+    if launch.sync.waiting:
         step.say("Google is asking for your permission in this tab, so that the last files can be saved")
-        try:
-            connect_drive(launch.machine, ask)
-            launch.sync.stop()
-        finally:
-            be_off(launch)
-    be_off(launch)
+    try:
+        save_last_files(launch, ask)
+    finally:
+        be_off(launch)
     if launch.sync.waiting:
         raise Problem(
             f"The web UI and its link are off, but {launch.sync.waiting} files could not be saved on Google "

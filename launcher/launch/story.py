@@ -1,39 +1,47 @@
 """The story of a launch, from ▶ to its end: what waits for what, and what goes on side by side."""
 
+import re
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from functools import partial
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
+import requests
+from packaging.version import Version
+
+from launcher import BRANCH, COLAB_LINK, OWNER, REPOSITORY, __version__
 from launcher.core.fields import AS_LAST_TIME, DEFAULT_CHECKPOINT, LAST_GOOD, NEWEST
 from launcher.core.problem import Problem
 from launcher.core.session import read_object
 from launcher.core.snapshot import HELP, UNDERWAY, State
-from launcher.core.status import Step
-from launcher.drive.linked import link_new_models
+from launcher.core.status import Status
+from launcher.drive.find import models_elsewhere
+from launcher.drive.linked import join_models, link_models, link_new_models
 from launcher.drive.mount import connect_drive, drive_is_mounted
+from launcher.drive.restore import show_earlier_images
 from launcher.extensions.extension import put_extensions
 from launcher.launch import start
-from launcher.launch.already_there import join_models_named, show_images, show_models_elsewhere
 from launcher.launch.card import LOOKING, look_for_card
 from launcher.launch.launch import Launch
-from launcher.launch.newer import say_if_newer
 from launcher.launch.remember import may_be_kept, settings_of
 from launcher.launch.steps import STEPS, Failed
-from launcher.launch.stop import end_web_ui, let_go
-from launcher.launch.watch import AFTER_FAILURE, do_afterwards, watch, while_drive_is_there
+from launcher.launch.stop import end_the_one_before
+from launcher.launch.watch import AFTER_FAILURE, begin_on_drive, do_afterwards, watch
 from launcher.models.ensure import ensure_checkpoint
 from launcher.models.taken_over import read_ahead
 from launcher.python.bytecode import put_bytecode, unpack_bytecode
 from launcher.python.environment import read_finished
 from launcher.python.lock import LOCKED_COMMIT, LOCKED_PACKAGES
-from launcher.source.versions import Stage, Tries
+from launcher.source.git import answer
+from launcher.source.versions import Stage
 from launcher.source.webui import newest_commit, versions_to_try
 
-T = TypeVar("T")
-
 IN_USE: Final = "in use by the running web UI"
+GITHUB_PATIENCE: Final = 10.0  # seconds
+LONGEST_MODULE: Final = 20_000  # bytes of what GitHub is asked for
+STATED_VERSION: Final = re.compile(r'^__version__ = "(\d{1,4}(?:\.\d{1,4}){1,3})"', re.MULTILINE)
 
 
 def begin(launch: Launch, before: Launch | None, *, anew: bool = False, take_up: bool = False) -> None:
@@ -55,11 +63,15 @@ def begin(launch: Launch, before: Launch | None, *, anew: bool = False, take_up:
 def _run(launch: Launch, before: Launch | None, anew: bool, take_up: bool) -> None:
     status = launch.status
     if before:
-        _end_the_one_before(before, launch, anew)
+        end_the_one_before(before, launch, anew)
     launch.prepare()
     launch.begin_beside(LOOKING, lambda: look_for_card(launch))
-    _say_what_is_lost(launch)
-    launch.begin_beside("looking for a newer launcher", lambda: say_if_newer(launch.status))
+    if launch.machine.colab and not launch.machine.mountpoint:
+        status.notice(
+            "Nothing is kept on Google Drive, as you chose: models, images and settings are lost when this machine "
+            "goes away. Download your images before you stop."
+        )
+    launch.begin_beside("looking for a newer launcher", lambda: say_if_newer(status))
     try:
         _take_up(launch) if take_up else _story(launch)
         launch.be_ready()
@@ -72,25 +84,6 @@ def _run(launch: Launch, before: Launch | None, anew: bool, take_up: bool) -> No
         if status.now.state == State.STARTING and not launch.ended.is_set():
             status.show(state=State.FAILED, foot="", buttons=AFTER_FAILURE)
     watch(launch)
-
-
-def _end_the_one_before(before: Launch, launch: Launch, anew: bool) -> None:
-    """Let go of it, or end its web UI, whose last files are kept; then there is nothing of it to be seen."""
-    launch.status.show(foot="Waiting for the previous launch to finish.")
-    if not anew:
-        let_go(before, keep_sync=before.sync is launch.sync)
-    else:
-        end_web_ui(before)
-        if before.sync.waiting:  # Drive was away: connect it once more
-            with launch.steps.beside("saving the last files"):
-                connect_drive(before.machine, before.ask)
-                before.sync.stop()
-    launch.status.clear(State.STARTING)
-    if before.sync.waiting and before.sync is not launch.sync:
-        launch.status.notice(
-            f"{before.sync.waiting} files of the folder {before.settings.drive_folder} are not on Google Drive yet. "
-            "They are still on this machine: press ▶ with that folder again, and they are saved."
-        )
 
 
 def _story(launch: Launch) -> None:
@@ -134,13 +127,23 @@ def _take_up(launch: Launch) -> None:
         step.done("running")
 
 
-def _say_what_is_lost(launch: Launch) -> None:
-    machine = launch.machine
-    if machine.colab and not machine.mountpoint:
-        launch.status.notice(
-            "Nothing is kept on Google Drive, as you chose: models, images and settings are lost when this machine "
-            "goes away. Download your images before you stop."
-        )
+def say_if_newer(status: Status) -> None:
+    """Say if the badge opens a newer version: who opens a copy of the notebook never learns of it otherwise.
+
+    Whoever has git look for GitHub elsewhere (`insteadOf`: a mirror) has it looked for there. Nothing of the answer is
+    believed but a number, and nothing is said where none comes.
+    """
+    home = f"https://github.com/{OWNER}/{REPOSITORY}"
+    address = f"{answer('ls-remote', '--get-url', '--', home) or home}/raw/{BRANCH}/launcher/__init__.py"
+    try:
+        with requests.get(address, stream=True, timeout=GITHUB_PATIENCE) as response:
+            response.raise_for_status()
+            text = next(response.iter_content(LONGEST_MODULE), b"").decode(errors="replace")
+    except requests.RequestException:
+        return
+    found = STATED_VERSION.search(text)
+    if found and Version(found[1]) > Version(__version__):
+        status.notice(f"Version {found[1]} of the launcher is there; this one is {__version__}. Open it: {COLAB_LINK}")
 
 
 # ---- its tasks
@@ -161,14 +164,19 @@ def _drive(launch: Launch) -> None:
         launch.announce()
         if sentence := launch.folder.prepare():
             step.notice(sentence)
-        join_models_named(launch)
+        if name := launch.models_named:
+            join_models(launch.folder.kept, name)
+            step.notice(
+                f"{name} on your Drive has only models in it: they are used where they are, and everything else is "
+                f"kept in {launch.settings.drive_folder}."
+            )
         restored = launch.sync.restore()
         launch.sync.start()
         where = launch.machine.in_words(launch.folder.kept)
         step.done(where + (f", {restored} settings files restored" if restored else ""))
 
 
-def _as_last_time(launch: Launch, name: str, work: Callable[[], T]) -> T:
+def _as_last_time(launch: Launch, name: str, work: Callable[[], Any]) -> Any:
     """Do what hangs on a choice. One that was made another day, and cannot be any more, ends no launch."""
     try:
         return work()
@@ -182,20 +190,19 @@ def _as_last_time(launch: Launch, name: str, work: Callable[[], T]) -> T:
 
 def remember(launch: Launch) -> None:
     """Have its choices kept on Drive, beside the rest."""
-    what = "saving your choices"
     if launch.settled:
-        launch.begin_beside(what, lambda: while_drive_is_there(launch, what, launch.save_choices))
+        begin_on_drive(launch, "saving your choices", launch.save_choices)
 
 
 def _source(launch: Launch, drive: "Future[None]", newest: "Future[str | None]") -> None:
     with launch.steps.step("source", after=[drive]) as step:
-
-        def tries() -> Tries:
-            version = LAST_GOOD if launch.webui.running else launch.settings.version
-            return versions_to_try(launch.folder, version, step, newest.result())
-
-        launch.tries = _as_last_time(launch, "version", tries)
-        if launch.webui.running:
+        running, folder, known = launch.webui.running, launch.folder, newest.result()
+        launch.tries = _as_last_time(
+            launch,
+            "version",
+            lambda: versions_to_try(folder, LAST_GOOD if running else launch.settings.version, step, known),
+        )
+        if running:
             step.done(IN_USE)
             return
         start.reach(launch, Stage.SOURCE, step)
@@ -242,27 +249,34 @@ def _python(launch: Launch, newest: "Future[str | None]", source: "Future[None]"
 
 
 def _model(launch: Launch, drive: "Future[None]") -> str:
-    with launch.steps.step("model", after=[drive]) as step:
-        show_models_elsewhere(launch)
-        name = _checkpoint(launch, step)
-        link_new_models(launch.folder)
-        path = next((p for p in launch.folder.checkpoints() if p.name == name), None)
+    """The checkpoint that was asked for; else any that is there, and where there is none, that of last time."""
+    with launch.steps.step("model", "looking for your models", [drive]) as step:
+        folder, asked, wanted = launch.folder, launch.checkpoint_asked, launch.settings.checkpoint
+        link_models(folder, step.notice)
+        if not asked and not folder.checkpoints() and launch.machine.mountpoint:
+            _say_where_models_are(launch)
+        known = DEFAULT_CHECKPOINT if wanted == AS_LAST_TIME else wanted
+        again = known == wanted and not folder.models_kept  # models are fetched anew on each machine
+        if asked and again and not may_be_kept("checkpoint", wanted):
+            step.notice(
+                "Paste the link of your checkpoint again next time: models are not kept on your Drive, nor are links."
+            )
+        name = ensure_checkpoint(launch.fetcher(step, launch.ask), known, "" if asked or again else known)
+        link_new_models(folder)
+        path = next((path for path in folder.checkpoints() if path.name == name), None)
         if path and not launch.webui.running:
             launch.begin_beside("reading the checkpoint ahead", lambda: read_ahead(path, launch.over.is_set))
         step.done(name)
         return name
 
 
-def _checkpoint(launch: Launch, step: Step) -> str:
-    """The one that was asked for; else any that is there, and where there is none, that of last time."""
-    wanted, fetcher = launch.settings.checkpoint, launch.fetcher(step, launch.ask)
-    known = DEFAULT_CHECKPOINT if wanted == AS_LAST_TIME else wanted
-    again = known == wanted and not launch.folder.models_kept  # models are fetched anew on each machine
-    if launch.checkpoint_asked and again and not may_be_kept("checkpoint", wanted):
-        step.notice(
-            "Paste the link of your checkpoint again next time: models are not kept on your Drive, nor are links."
+def _say_where_models_are(launch: Launch) -> None:
+    """Before one is downloaded."""
+    if names := models_elsewhere(launch.folder.drive, launch.folder.kept):
+        launch.status.notice(
+            f"There are models on your Drive in {' and '.join(names)}. To use them where they are, write {names[0]} "
+            "into the box **Add a model, ControlNet or an extension**."
         )
-    return ensure_checkpoint(fetcher, known, "" if launch.checkpoint_asked or again else known)
 
 
 def _webui(launch: Launch, extensions: "Future[None]", python: "Future[None]", model: "Future[str]") -> None:
@@ -272,11 +286,14 @@ def _webui(launch: Launch, extensions: "Future[None]", python: "Future[None]", m
             step.say("already running")
             launch.steps.of("extensions").done(IN_USE)
             start.wait_until_ready(launch)
-            start.use_checkpoint(launch, checkpoint)
+            start.show_models(launch)
+            if launch.checkpoint_asked:
+                start.use_model(launch, checkpoint)
         else:
-            launch.begin_beside("showing the images of earlier days", lambda: show_images(launch))
+            look = partial(show_earlier_images, launch.folder.data, launch.folder.kept, step.notice, launch.over.is_set)
+            launch.begin_beside("showing the images of earlier days", look)
             start.reach(launch, Stage.START, step, checkpoint)
-            launch.start_noted = False
+            begin_on_drive(launch, "noting the version that works", lambda: start.note_what_started(launch))
         launch.status.fact("AUTOMATIC1111", start.version_of(launch))
         launch.note(version=start.version_of(launch))
         step.done("running")

@@ -1,26 +1,29 @@
 """What is done once the web UI runs, and looked after meanwhile: its process, Drive, the link, an unused machine."""
 
 import itertools
+import math
 import time
 from collections.abc import Callable
 from typing import Final
 
 from launcher.core.folder import GB, free_bytes, largest_files
 from launcher.core.problem import Problem
-from launcher.core.snapshot import Button, State
+from launcher.core.snapshot import FAILED, Button, State
 from launcher.drive.mount import connect_drive, drive_is_mounted
 from launcher.drive.names import is_drives_fault
 from launcher.drive.remembered import Remembered
 from launcher.launch import start
 from launcher.launch.launch import Launch
-from launcher.launch.painting import check_painting
 from launcher.launch.steps import STOPPED_NOTE, Failed
 from launcher.launch.stop import give_back_unused
+from launcher.models.catalog import CHECKPOINT_NAMES
 from launcher.models.checksums import sync_checksums
 from launcher.models.companions import complete_checkpoints
+from launcher.models.remote import Offered
 from launcher.models.taken_over import broken_models
 from launcher.python.bytecode import keep_bytecode
 from launcher.source.checkout import keep_edits_on_drive
+from launcher.webui.running import Fault
 
 WATCH_EVERY: Final = 0.5  # seconds between two looks at the web UI
 DRIVE_LOOKS: Final = 10  # Drive is looked at once in so many looks
@@ -34,6 +37,7 @@ CONNECTING: Final = "connecting Google Drive"
 DRIVE_PAUSE: Final = 5.0  # seconds after which a Drive that was away is tried again
 FIRST_IMAGE: Final = 60.0  # seconds after which what an image needs has probably been imported, too
 AFTER_FAILURE: Final = (Button.RESTART, Button.STOP)
+MOST_MODELS_OFFERED: Final = 3
 
 
 def watch(launch: Launch) -> None:
@@ -42,7 +46,7 @@ def watch(launch: Launch) -> None:
     After a start that failed there is only the machine to look after; a web UI that gave up can be started again.
     """
     status, step, restarts = launch.status, launch.steps.of("webui"), list[float]()
-    launch.used_at, launch.tunneled = time.time(), launch.public_link.tunnel.running
+    launch.used_at, tunneled = time.time(), False
     for look in itertools.count():
         if launch.ended.wait(WATCH_EVERY):
             return
@@ -56,7 +60,8 @@ def watch(launch: Launch) -> None:
         died = not launch.webui.running and status.now.state != State.FAILED
         if look % DRIVE_LOOKS == 0 or asked or died:  # a start needs Drive, and may have failed for want of it
             check_drive(launch, measure=look % LINK_LOOKS == 0)
-        if look % LINK_LOOKS == LINK_LOOKS - 1 or (launch.tunneled and not launch.public_link.tunnel.running):
+        had_tunnel, tunneled = tunneled, launch.public_link.tunnel.running
+        if look % LINK_LOOKS == LINK_LOOKS - 1 or (had_tunnel and not tunneled):
             launch.begin_beside("checking the link", lambda: check_link(launch))
         if launch.drive_away:  # it waits, and does not count as one that failed
             if asked or died:
@@ -99,20 +104,19 @@ def start_again(launch: Launch, note: str) -> None:
 
 def is_unused(launch: Launch) -> bool:
     """True if nobody has used the web UI for as long as was chosen; a minute before it is said."""
-    now, warning = time.time(), None
-    left = launch.given_back_at - now
-    if launch.given_back_at and left <= GIVE_BACK_WARNING:
-        when = time.strftime("%H:%M", time.localtime(now + left))
-        warning = f"Nobody has used the web UI for a while, so the machine will be given back at {when}."
-    launch.status.notice(warning, about="give back")
-    return warning is not None and left <= 0
+    at = launch.given_back_at
+    left = at - time.time() if at else math.inf
+    when = time.strftime("%H:%M", time.localtime(at))
+    warning = f"Nobody has used the web UI for a while, so the machine will be given back at {when}."
+    launch.status.notice(warning if left <= GIVE_BACK_WARNING else None, about="give back")
+    return left <= 0
 
 
 def check_drive(launch: Launch, measure: bool) -> None:
     """Have a Drive that was disconnected connected again, say when it is full or stuck, and if asked how much it still
     takes. Never waits.
 
-    A client that is there is asked once, for Google's dialog holds up its notebook; afterwards there is a button.
+    Whoever is there is asked once, for Google's dialog holds up its notebook; afterwards there is a button.
     """
     if launch.does(CONNECTING):
         return
@@ -127,10 +131,7 @@ def check_drive(launch: Launch, measure: bool) -> None:
         launch.drive_away = True
         launch.steps.of("drive").begin("Google Drive was disconnected; new files wait on this machine")
         launch.status.offer(Button.CONNECT, True)
-        if launch.somebody():
-            reconnect_drive(launch)
-        else:
-            launch.steps.of("drive").say(HOW_TO_CONNECT)
+        reconnect_drive(launch)
 
 
 def say_if_full(launch: Launch) -> None:
@@ -141,11 +142,10 @@ def say_if_full(launch: Launch) -> None:
         launch.status.notice(None, about="full")
     elif sync.full and not launch.full_said:
         launch.full_said = True
-        sizes = ", ".join(f"{name} ({size / GB:.1f} GB)" for name, size in largest_files(sync.drive_dir))
         launch.status.notice(
             f"Google Drive is full: {sync.waiting_bytes / GB:.2f} GB of new files wait on this machine, and are lost "
             "when it goes away. Delete what you do not need and empty Drive's trash; the files are then saved by "
-            f"themselves. The largest files in your folder: {sizes}.",
+            f"themselves. The largest files in your folder: {largest_files(sync.drive_dir)}.",
             about="full",
         )
 
@@ -164,14 +164,14 @@ def reconnect_drive(launch: Launch) -> None:
     """Ask the person to connect Drive, in a thread of its own."""
 
     def connect() -> None:
-        launch.steps.of("drive").say("Google asks for your permission again, in the tab in which you pressed ▶")
+        step = launch.steps.of("drive")
+        step.say("Google asks for your permission again, in the tab in which you pressed ▶")
         try:
             connect_drive(launch.machine, launch.ask)
-        except Problem as problem:
-            launch.status.notice(problem.what, about="drive")
-            launch.steps.of("drive").say(HOW_TO_CONNECT)
-        else:
             drive_is_back(launch)
+        except Problem as problem:
+            step.notice(problem.what, about="drive")
+            step.say(HOW_TO_CONNECT)
 
     launch.begin_beside(CONNECTING, connect)
 
@@ -195,16 +195,42 @@ def check_link(launch: Launch) -> None:
                 launch.be_ready()
         except Problem as problem:
             step.fail(problem)
-    launch.tunneled = link.tunnel.running
+
+
+# ---- can an image be painted?
+
+
+def check_painting(launch: Launch) -> None:
+    """Show what the web UI's log says: whether it can paint, why not, and what helps."""
+    says, status, row = launch.webui.says.read(), launch.status, launch.steps.of("model")
+    if status.now.state != State.READY:
+        return
+    status.show(title=says.headline, can_paint=says.paints)
+    lost = says.model if says.model and not says.model.paints else None
+    failed = next((one.problem for one in status.now.steps if one.name == row.name and one.state == FAILED), None)
+    if lost and failed != lost.problem.what:
+        row.fail(Offered(lost.problem.what, lost.problem.do, _other_models(launch, lost)))
+    elif failed and says.loaded:
+        row.done(says.file or "")
+    for about, fault in (("model", says.model if not lost else None), ("image", says.image)):
+        status.notice(f"{fault.problem.what} {fault.problem.do}" if fault else None, about=about)
+
+
+def _other_models(launch: Launch, fault: Fault) -> tuple[tuple[str, str], ...]:
+    """What is offered in place of a model that does not load: others in the folder, else the usual one."""
+    if not fault.known.another:
+        return ()
+    there = [path.name for path in launch.folder.checkpoints() if path.name != fault.file][:MOST_MODELS_OFFERED]
+    usual = CHECKPOINT_NAMES[0]
+    return tuple((f"Use {name}", name) for name in there) or ((f"Download {usual}", usual),)
 
 
 # ---- once, beside it
 
 
 def do_afterwards(launch: Launch) -> None:
-    """Note what works, keep a person's changes in an old folder, name what is broken, bring what models need."""
+    """Keep a person's changes in an old folder, name what is broken, bring what models need."""
     folder, fetcher = launch.folder, launch.fetcher(launch.steps.of("model"), launch.ask)
-    while_drive_is_there(launch, "noting the version that works", lambda: start.note_what_started(launch))
     while_drive_is_there(launch, "looking through your folder", lambda: _look_through_folder(launch))
     while_drive_is_there(launch, "bringing what goes with your models", lambda: complete_checkpoints(fetcher))
     if launch.webui.wait_for_model(launch.over):
@@ -212,6 +238,11 @@ def do_afterwards(launch: Launch) -> None:
     if not launch.over.wait(FIRST_IMAGE):
         packages = start.packages_of(folder)
         while_drive_is_there(launch, "saving bytecode", lambda: keep_bytecode(folder, packages))
+
+
+def begin_on_drive(launch: Launch, what: str, work: Callable[[], None]) -> None:
+    """Do it in a thread of its own, as soon as Drive takes it."""
+    launch.begin_beside(what, lambda: while_drive_is_there(launch, what, work))
 
 
 def while_drive_is_there(launch: Launch, what: str, work: Callable[[], None]) -> None:
@@ -227,16 +258,15 @@ def while_drive_is_there(launch: Launch, what: str, work: Callable[[], None]) ->
 
 
 def _look_through_folder(launch: Launch) -> None:
-    folder, status = launch.folder, launch.status
+    folder, say = launch.folder, launch.status.notice
     keep_edits_on_drive(folder, launch.steps.of("source"))
-    dead = folder.dead_shortcuts()
-    if dead:
-        status.notice(f"These shortcuts on your Drive point to nothing and were skipped: {', '.join(dead)}.")
+    if dead := folder.dead_shortcuts():
+        say(f"These shortcuts on your Drive point to nothing and were skipped: {', '.join(dead)}.")
     looked, broken = broken_models(folder, set(Remembered.read(folder.kept).looked_at))
     if broken:
         named = "; ".join(f"{name} ({fault})" for name, fault in broken.items())
-        status.notice(
-            f"Damaged files in your folder: {named}. Nothing was changed. Delete them on Google Drive, or "
-            "download them again."
+        say(
+            f"Damaged files in your folder: {named}. Nothing was changed. Delete them on Google Drive, or download "
+            "them again."
         )
     Remembered.write(folder.kept, looked_at=sorted(looked))

@@ -6,9 +6,10 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from struct import error as struct_error
-from typing import Final
+from typing import IO, Final
 
 DIRECTORY_MOST: Final = 4 << 20  # bytes read at once: a list of 60,000 entries; Python has 20 times as many of them
 PIECE_BYTES: Final = 1 << 20  # bytes
@@ -30,11 +31,9 @@ class Bounded(io.FileIO):
         return super().read(-1 if size is None else size) or b""
 
     def seek(self, offset: int, whence: int = 0, /) -> int:
-        """As a file's, but for an archive that leads in front of its own beginning."""
-        try:
-            return super().seek(offset, whence)
-        except OSError as error:
-            raise zipfile.BadZipFile("its list of files leads elsewhere") from error
+        if whence == 0 and offset < 0:
+            raise zipfile.BadZipFile("its list of files leads elsewhere")
+        return super().seek(offset, whence)
 
 
 @contextmanager
@@ -46,28 +45,27 @@ def open_zip(path: Path) -> Iterator[zipfile.ZipFile]:
 
 def packed_files(archive: zipfile.ZipFile, endings: tuple[str, ...]) -> list[zipfile.ZipInfo]:
     """The files in it that end so, without what macOS puts beside them. Raises one of UNREADABLE_ZIP."""
-    found = [one for one in archive.infolist() if not NOT_CONTENT.search(one.filename)]
-    found = [one for one in found if one.filename.lower().endswith(endings)]
+    files = [one for one in archive.infolist() if not NOT_CONTENT.search(one.filename)]
+    found = [one for one in files if one.filename.lower().endswith(endings)]
     if any(one.compress_type not in PLAIN for one in found):
         raise NotImplementedError("it is packed in a way that few programs use")
     return found
 
 
+def read_between(file: IO[bytes], start: int, end: int) -> bytes:
+    file.seek(start)
+    return file.read(end - start)
+
+
 class Member:
-    """A file in an archive, read from its beginning on: `read` for who looks at it, then `pieces` for all of it."""
+    """A file in an archive: `read` for who looks at its beginning, then `pieces` for all of it."""
 
     def __init__(self, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> None:
-        self.size, self._source, self._begun = info.file_size, archive.open(info), b""
-
-    def read(self, start: int, end: int) -> bytes:
-        """The bytes [start, end), which should lie near its beginning: they are kept."""
-        while len(self._begun) < end and (piece := self._source.read(min(PIECE_BYTES, end - len(self._begun)))):
-            self._begun += piece
-        return self._begun[start:end]
+        self.size, self._source = info.file_size, archive.open(info)
+        self.read = partial(read_between, self._source)
 
     def pieces(self, over: Callable[[], bool]) -> Iterator[bytes]:
         """All of it, until it is `over`."""
-        piece = self._begun
-        while piece and not over():
+        self._source.seek(0)
+        while not over() and (piece := self._source.read(PIECE_BYTES)):
             yield piece
-            piece = self._source.read(PIECE_BYTES)

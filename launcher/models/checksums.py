@@ -17,8 +17,8 @@ from launcher.core.outside import Damaged, parsed_json, read_bytes, read_json, u
 from launcher.core.process import run
 
 CHECKSUMS_FILE: Final = "oneclick-known.json.gz"  # on Drive: {section: {title: {"mtime": seconds, …}}}
-# The databases of A1111 v1.10.1 that cost a look into a model.
-SECTIONS: Final = ("hashes", "hashes-addnet", "safetensors-metadata")
+# The databases of A1111 v1.10.1 that cost a look into a model -> what an entry has besides its time.
+SECTIONS: Final = {"hashes": ("sha256", str), "hashes-addnet": ("sha256", str), "safetensors-metadata": ("value", dict)}
 LARGEST_ENTRY: Final = 16_384  # characters; some LoRAs carry a book on their training
 LARGEST_LIST: Final = 256 << 20  # bytes, unpacked
 # Run by A1111's own Python, which has diskcache: FILE FOLDER LARGEST SECTION… What is newer wins, as A1111 itself
@@ -46,21 +46,14 @@ def title_of(folder: Folder, path: Path) -> str | None:
     return f"checkpoint/{path.relative_to(checkpoints).as_posix()}" if checkpoints in path.parents else None
 
 
-def note_checksum(folder: Folder, path: Path, sha256: str) -> None:
-    """Remember the checksum of a checkpoint that was computed while it was fetched."""
-    title = title_of(folder, path)
-    if title:
+def note_checksum(folder: Folder, path: Path, sha256: str | None) -> None:
+    """Remember the checksum of a checkpoint that was computed while it was fetched; None: it was deleted."""
+    if title := title_of(folder, path):
         with file_lock:
             known = read_kept(folder)
-            known.setdefault("hashes", {})[title] = {"mtime": path.stat().st_mtime, "sha256": sha256}
-            write_kept(folder, known)
-
-
-def forget_checksum(folder: Folder, path: Path) -> None:
-    """Forget the checksum of a checkpoint that was deleted."""
-    with file_lock:
-        known = read_kept(folder)
-        if known.get("hashes", {}).pop(title_of(folder, path), None):
+            known.setdefault("hashes", {}).pop(title, None)
+            if sha256:
+                known["hashes"][title] = {"mtime": path.stat().st_mtime, "sha256": sha256}
             write_kept(folder, known)
 
 
@@ -82,20 +75,15 @@ def sync_checksums(folder: Folder, *, only_news: bool = False) -> None:
     part, done = folder.machine / "known.part.json", folder.machine / "known.json"
     with file_lock:
         before = read_kept(folder)
-        if only_news and read_list(done) == before:
+        if only_news and (read_json(done, most=LARGEST_LIST) or {}) == before:
             return
         write_safely(part, json.dumps(before))
         python, cache = folder.python / "bin" / "python", folder.machine / "cache"
         run([str(python), "-c", EXCHANGE, str(part), str(cache), str(LARGEST_ENTRY), *SECTIONS])
-        after = read_list(part)
+        after = read_json(part, most=LARGEST_LIST) or {}
         os.replace(part, done)
         if after != before:
             write_kept(folder, after)
-
-
-def read_list(path: Path) -> dict[str, Any]:
-    """What A1111's Python wrote on this machine; nothing where it did not."""
-    return read_json(path, most=LARGEST_LIST) or {}
 
 
 def read_kept(folder: Folder) -> dict[str, Any]:
@@ -106,23 +94,20 @@ def read_kept(folder: Folder) -> dict[str, Any]:
         return {}
 
 
-def parsed_known(data: bytes, shape: type = dict, what: str = CHECKSUMS_FILE) -> dict[str, Any]:
-    """What the list holds that A1111 could have written. Raises `Damaged`."""
-    known = parsed_json(unpacked(data, LARGEST_LIST, what), shape, what)
-    return {
-        section: {title: entry for title, entry in known[section].items() if is_entry(section, entry)}
-        for section in SECTIONS
-        if isinstance(known.get(section), dict)
-    }
-
-
-def is_entry(section: str, entry: object) -> bool:
-    """True for an entry as A1111 makes it: it lists no models where there are others."""
-    if not isinstance(entry, dict) or type(entry.get("mtime")) not in (int, float):
-        return False
-    value, kind = (entry.get("sha256"), str) if section.startswith("hashes") else (entry.get("value"), dict)
-    return isinstance(value, kind)
-
-
 def write_kept(folder: Folder, known: dict[str, Any]) -> None:
     write_safely(folder.kept / CHECKSUMS_FILE, gzip.compress(json.dumps(known).encode(), mtime=0))
+
+
+def parsed_known(data: bytes, shape: type = dict, what: str = CHECKSUMS_FILE) -> dict[str, Any]:
+    """What the list holds that A1111 could have written: it lists no models where there is else. Raises `Damaged`."""
+    known = parsed_json(unpacked(data, LARGEST_LIST, what), shape, what)
+
+    def is_entry(entry: object, name: str, kind: type) -> bool:
+        has_time = isinstance(entry, dict) and type(entry.get("mtime")) in (int, float)
+        return has_time and isinstance(entry.get(name), kind)
+
+    return {
+        section: {title: entry for title, entry in known[section].items() if is_entry(entry, *value)}
+        for section, value in SECTIONS.items()
+        if isinstance(known.get(section), dict)
+    }

@@ -2,8 +2,10 @@
 
 import errno
 import hashlib
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from glob import escape
 from pathlib import Path
 from typing import Final
@@ -16,14 +18,17 @@ from launcher.core.problem import Problem
 from launcher.core.retry import retrying
 from launcher.core.status import Step
 from launcher.models import http
-from launcher.models.headers import stated_sha256, stated_size
 from launcher.models.ranges import RangedDownload, Untrue
 from launcher.models.refusals import refusal_of
-from launcher.models.remote import Answer, Interrupted, Refused, Remote, goes_on, refuse_a_page
+from launcher.models.remote import Answer, Interrupted, Refused, Remote, refuse_a_page, stated_size
 
 READ_IN_A_ROW: Final = 1 << 20  # bytes
 ROOM_AHEAD: Final = 256 << 20  # bytes that must be free while a file comes whose size nobody states
 ASK_FOR_ROOM_EACH: Final = 64 << 20  # bytes
+promising: Final = threading.Lock()
+promised: Final[dict[Path, int]] = {}  # unfinished file of a download that goes on -> bytes it will have
+
+Disks = dict[str, Path]  # what a disk is called in messages -> a folder on it
 
 
 def download(
@@ -40,8 +45,9 @@ def download(
     The unfinished file knows which of its bytes are there, so any cut, in this session or an earlier one, costs a few
     megabytes. `receive` gets the whole file and its target, inspects it, and gives it its name, perhaps another one.
     `where` names the disk in messages ("Google Drive"); `own` is a private folder on the machine's own disk, where what
-    is written to Google Drive waits to be uploaded, too. Raises `Problem`, or `Interrupted` within a moment of ■; what
-    is fetched already is kept if the download can go on there, and was not wrong.
+    is written to Google Drive lies until it is uploaded, too (googlecolab/colabtools#659). Raises `Problem`, or
+    `Interrupted` within a moment of ■; what is fetched already is kept if the download can go on there, and was not
+    wrong.
     """
     target.parent.mkdir(exist_ok=True)  # never with what is above it: see make_folder_below
     with only_writer(target, own, step) as waited:
@@ -50,18 +56,13 @@ def download(
             if remote.sha256 in ("", digest):
                 return target, digest  # another job has just fetched it
         part = target.with_name(f"{target.name}.{remote.tag}{PART}")
+        disks = {where: target.parent, "the runtime's disk": own}
         for other in target.parent.glob(f"{escape(target.name)}.????????????{PART}"):
             if other != part or not remote.can_go_on:
                 other.unlink()
-        there = part.stat().st_blocks * 512 if part.exists() else 0
-        require_room(target.parent, remote.size - there, where, f"The model {remote.name}", target.parent.parent)
-
-        def require_more_room(have: int) -> None:
-            for disk, name in ((target.parent, where), (own, "the runtime's disk")):
-                require_room(disk, ROOM_AHEAD, name, f"{remote.name}, of which {have / GB:.1f} GB have come,")
-
         try:
-            digest = fetch_checked(remote, part, step, require_more_room)
+            with promised_room(part, remote, disks):
+                digest = fetch_checked(remote, part, step, disks)
         except Refused:
             raise
         except Problem:
@@ -100,6 +101,32 @@ def only_writer(target: Path, own: Path, step: Step) -> Iterator[bool]:
         lock.release()
 
 
+@contextmanager
+def promised_room(part: Path, remote: Remote, disks: Disks) -> Iterator[None]:
+    """Have room for what is still to come of an unfinished file, also beside all that are downloaded just now.
+
+    Raises `Problem` where it does not fit, before anything is written.
+    """
+    what = f"The model {remote.name}"
+    with promising:
+        own = still_to_come(part, remote.size)
+        others = sum(still_to_come(one, size) for one, size in promised.items() if one != part)
+        for where, folder in disks.items():
+            require_room(folder, own, where, what, folder.parent if folder == part.parent else None)
+            if others:
+                require_room(folder, own + others, where, f"{what}, with what is being downloaded beside it,")
+        promised[part] = remote.size
+    try:
+        yield
+    finally:
+        promised.pop(part, None)
+
+
+def still_to_come(part: Path, size: int) -> int:
+    """The bytes of an unfinished file that are not on the disk yet."""
+    return max(0, size - part.stat().st_blocks * 512) if part.exists() else size
+
+
 def sha256_of(path: Path, step: Step) -> str:
     """The SHA-256 of a file, with progress. Raises `Interrupted`."""
     digest, size = hashlib.sha256(), path.stat().st_size
@@ -112,43 +139,29 @@ def sha256_of(path: Path, step: Step) -> str:
     return digest.hexdigest()
 
 
-def fetch_checked(remote: Remote, part: Path, step: Step, require_more_room: Callable[[int], None]) -> str:
+def fetch_checked(remote: Remote, part: Path, step: Step, disks: Disks) -> str:
     """Bring all bytes into `part`; return their SHA-256, computed on the way: one pass over the data.
 
     Ranges side by side where parts can be told to belong together, and where the server answers what it was asked;
-    else, or where what came is not what its checksum says, one answer from the beginning to the end: what there is of
-    that one is of no use later. Raises `Problem` unless size and SHA-256 are right.
+    else, or where what came is not what was meant, one answer from the beginning to the end: what there is of that one
+    is of no use later. Raises `Problem` unless size and SHA-256 are right.
     """
     if remote.can_go_on:
         try:
-            digest = http.until_stopped(step.stop, lambda: RangedDownload(remote, part, step).run())
-            if remote.sha256 in ("", digest):
-                return digest
-            step.say(f"{remote.name} arrived with wrong bytes; it is being downloaded again in one piece")
+            return http.until_stopped(step.stop, lambda: RangedDownload(remote, part, step).run())
         except Untrue:
-            pass  # what follows begins anew
+            step.say(f"{remote.name} does not come right in parts; it is being downloaded in one piece")
         part.unlink(missing_ok=True)  # a connection may still be writing to it
 
-    def whole() -> str:
-        return retrying(lambda: fetch_whole(remote, part, step, require_more_room), http.pause_after, step.stop.wait)
-
+    whole = partial(fetch_whole, remote, part, step, disks)
     try:
-        digest = http.until_stopped(step.stop, whole)
+        return http.until_stopped(step.stop, lambda: retrying(whole, http.pause_after, step.stop.wait))
     except BaseException:
         part.unlink(missing_ok=True)
         raise
-    size = part.stat().st_size
-    if remote.size not in (0, size):
-        raise Problem(f"{remote.name} is incomplete: {size} of {remote.size} bytes.", "Try again.")
-    if remote.sha256 not in ("", digest):
-        raise Problem(
-            f"{remote.name} arrived damaged: its checksum does not match. It was deleted.",
-            "Download it again. If this happens twice, use another source.",
-        )
-    return digest
 
 
-def fetch_whole(remote: Remote, part: Path, step: Step, require_more_room: Callable[[int], None]) -> str:
+def fetch_whole(remote: Remote, part: Path, step: Step, disks: Disks) -> str:
     """The file in one answer, from its beginning to its end, and not a byte more than it states."""
     if step.stopped:
         raise Interrupted
@@ -156,39 +169,42 @@ def fetch_whole(remote: Remote, part: Path, step: Step, require_more_room: Calla
     with part.open("wb") as file, http.WebSession() as session, session.ask(remote, {}) as response:
         if response.status_code != 200:
             raise refusal_of(remote, Answer(502))  # part of a file nobody asked a part of
-        size, sha256 = stated_size(response), stated_sha256(response)
-        if (remote.size and size not in (0, remote.size)) or (remote.sha256 and sha256 not in ("", remote.sha256)):
+        stated = stated_size(response)
+        if remote.size and stated not in (0, remote.size):
             raise Problem(f"{remote.name} has changed at {remote.host} in the meantime.", "Try again.")
-        whole = size or remote.size
+        whole = stated or remote.size
         for piece in http.pieces(response, READ_IN_A_ROW):
             if not have:
                 refuse_a_page(remote, piece)
             if step.stopped:
                 raise Interrupted
             if not remote.size and have // ASK_FOR_ROOM_EACH != (have + len(piece)) // ASK_FOR_ROOM_EACH:
-                require_more_room(have)
+                for where, folder in disks.items():
+                    require_room(folder, ROOM_AHEAD, where, f"{remote.name}, of which {have / GB:.1f} GB have come,")
             file.write(piece)
             digest.update(piece)
             have += len(piece)
             if whole and have > whole:
-                raise Problem(
-                    f"{remote.host} sends more than the {whole} bytes of {remote.name}.", "Choose another source."
-                )
+                what = f"{remote.host} sends more than the {whole} bytes of {remote.name}."
+                raise Problem(what, "Choose another source.")
             step.progress(have, whole)
-        if size and have != size:
+        if stated and have != stated:
             raise requests.ConnectionError("the answer was cut off")
-        if sha256 and not remote.sha256 and digest.hexdigest() != sha256:  # a known one is compared by `fetch_checked`
-            raise requests.ConnectionError("the answer is not what its checksum says")
+    if remote.size not in (0, have):
+        raise Problem(f"{remote.name} is incomplete: {have} of {remote.size} bytes.", "Try again.")
+    if remote.sha256 not in ("", digest.hexdigest()):
+        raise Problem(
+            f"{remote.name} arrived damaged: its checksum does not match. It was deleted.",
+            "Download it again. If this happens twice, use another source.",
+        )
     return digest.hexdigest()
 
 
 def disk_problem(error: OSError, where: str, part: Path, remote: Remote) -> Problem:
     """A write that failed, in words."""
     if error.errno == errno.ENOSPC:
-        return Problem(
-            f"{where} is full.",
-            f"Free some space on {to_be_emptied(where)} and try again{goes_on(remote)}.",
-        )
+        do = f"Free some space on {to_be_emptied(where)} and try again{remote.goes_on}."
+        return Problem(f"{where} is full.", do)
     if error.errno in (errno.EIO, errno.ENOTCONN):
-        return Problem(f"{where} no longer answers.", f"Press ▶ again to reconnect it{goes_on(remote)}.")
+        return Problem(f"{where} no longer answers.", f"Press ▶ again to reconnect it{remote.goes_on}.")
     return Problem(f"{part.name} could not be written: {error.strerror or error}.", "Try again.")

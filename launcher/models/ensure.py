@@ -9,17 +9,16 @@ from launcher.core.files import copy_whole
 from launcher.core.folder import Folder
 from launcher.core.problem import Problem
 from launcher.models import fetch
-from launcher.models.arrived import Settle, ending_for, no_use, refuse_other_kind
 from launcher.models.catalog import CHECKPOINTS_FOLDER, HubFile, Model, model_named
 from launcher.models.companions import have_companions
 from launcher.models.http import read_range, until_stopped
 from launcher.models.identify import OLD_ENDINGS, fault_of, identify_beginning
-from launcher.models.kinds import KIND_ENDINGS, Format, a_kind
-from launcher.models.links import resolve_link
+from launcher.models.kinds import KIND_ENDINGS, Format, ModelFile
 from launcher.models.names import listed_name, same_to_the_web_ui, telling_name
-from launcher.models.owners import EXTENSION_KINDS, place_for, require_owner
+from launcher.models.owners import EXTENSION_KINDS, place_for
 from launcher.models.pasted import one_link, safe_name
 from launcher.models.remote import Remote
+from launcher.models.sources import resolve_link
 from launcher.models.sources.direct import name_in
 from launcher.models.sources.hugging_face import resolve_hub_file
 from launcher.models.taken_over import usable_checkpoint
@@ -34,10 +33,7 @@ def ensure_checkpoint(fetcher: fetch.Fetcher, wanted: str, default: str) -> str:
     model = model_named(wanted)
     if wanted == default:
         usual = {source.saved_name for source in model.sources} if model else set[str]()
-        chosen, useless = usable_checkpoint(fetcher.folder, usual)
-        for name, fault in useless.items():
-            fetcher.step.notice(f"{name} is in your checkpoint folder, but cannot be used: {fault}.")
-        if chosen:
+        if chosen := usable_checkpoint(fetcher.folder, usual, fetcher.step.notice):
             fetcher.step.say(f"{chosen.name} is ready")
             have_companions(fetcher, chosen)
             return chosen.name
@@ -102,14 +98,15 @@ def ensure_linked_model(
         step.notice(f"{problem.what} The file is already there and is used as it is.")
         return there
     asked = replace(found, name=chosen_name(telling_name(found.name, found.title), name))
-    same = place_for(fetcher.folder, found.kind or kind or "checkpoint") / asked.name
-    if found.sha256 and same.exists() and not fault_of(same) and fetch.same_as_remote(fetcher, same, asked):
+    if same := there_already(fetcher, asked, found.kind or kind):
         step.say(f"{same.name} is ready")
         fetcher.used.append(same)
         return same.name
     remote = until_stopped(step.stop, partial(decided, fetcher, asked, kind, required))
-    settle = None if required else partial(settled, fetcher, remote.kind)
-    path = file_of_kind(fetcher, remote, settle) if remote.kind else file_of_any_kind(fetcher, remote, settle)
+    if remote.kind:
+        path = file_of_kind(fetcher, remote, required)
+    else:
+        path = fetch.fetch_remote(fetcher, remote, place_for(fetcher.folder, "checkpoint"), free=not required)
     if place_for(fetcher.folder, "checkpoint") in path.parents:
         have_companions(fetcher, path, remote)
     owner = next((one for kind, one in EXTENSION_KINDS.items() if path.parent == place_for(fetcher.folder, kind)), None)
@@ -120,13 +117,24 @@ def ensure_linked_model(
     return path.name
 
 
-def file_of_kind(fetcher: fetch.Fetcher, remote: Remote, settle: Settle | None) -> Path:
+def there_already(fetcher: fetch.Fetcher, remote: Remote, kind: str) -> Path | None:
+    """The same file where it belongs; of a kind that nobody knows yet, where it may belong."""
+    for one in (kind,) if kind else KIND_ENDINGS:
+        for ending in dict.fromkeys((Path(remote.name).suffix, *KIND_ENDINGS.get(one, ()))):
+            path = place_for(fetcher.folder, one) / f"{Path(remote.name).stem}{ending}"
+            same = partial(fetch.same_as_remote, fetcher, path, remote)
+            if path.exists() and not fault_of(path) and until_stopped(fetcher.step.stop, same):
+                return path
+    return None
+
+
+def file_of_kind(fetcher: fetch.Fetcher, remote: Remote, required: bool) -> Path:
     """The file in the folder of its kind: one that is there, or fetched under a name that the web UI lists."""
     step, folder, own = fetcher.step, place_for(fetcher.folder, remote.kind), Path(remote.name)
     for name in (own.name, f"{own.stem}-{remote.tag[:8]}{own.suffix}"):  # always the second for the same file
         target = same_to_the_web_ui(fetcher.folder, name, remote.kind) or folder / name
         if not fetch.sound_or_set_aside(fetcher, target):
-            return fetch.fetch_remote(fetcher, replace(remote, name=name), folder, remote.kind, settle)
+            return fetch.fetch_remote(fetcher, replace(remote, name=name), folder, free=not required)
         if until_stopped(step.stop, partial(fetch.same_as_remote, fetcher, target, remote)):
             step.say(f"{target.name} is ready")
             return target
@@ -136,18 +144,6 @@ def file_of_kind(fetcher: fetch.Fetcher, remote: Remote, settle: Settle | None) 
         f"There are already two other files called {remote.name} in your models folder.",
         "Add it with the cell **Add a model**, with another name in its field **file_name**.",
     )
-
-
-def file_of_any_kind(fetcher: fetch.Fetcher, remote: Remote, settle: Settle | None) -> Path:
-    """A file that only tells what it is once it is there: one that is there already, or fetched and then settled."""
-    folder, stem = fetcher.folder, Path(remote.name).stem
-    for kind, endings in KIND_ENDINGS.items():
-        for path in (place_for(folder, kind) / f"{stem}{ending}" for ending in endings):
-            same = partial(fetch.same_as_remote, fetcher, path, remote)
-            if path.exists() and not fault_of(path) and until_stopped(fetcher.step.stop, same):
-                fetcher.used.append(path)
-                return path
-    return fetch.fetch_remote(fetcher, remote, place_for(folder, "checkpoint"), settle=settle)
 
 
 def chosen_name(told: str, wanted: str) -> str:
@@ -173,39 +169,15 @@ def decided(fetcher: fetch.Fetcher, remote: Remote, kind: str, required: bool) -
     What an old file is tells only all of it: it may have no kind yet. Raises `Problem` for what is no use.
     """
     seen = identify_beginning(partial(read_range, remote), remote.size) if remote.size else None
-    if seen and seen.fault and seen.format is not Format.OTHER:
-        raise no_use(remote.name, seen)
-    is_safetensors = seen is not None and seen.format is Format.SAFETENSORS
-    sure = (seen.kind if seen else None) or remote.kind or kind
-    if seen and is_safetensors:
-        if not sure:
-            raise unknown(remote.name)
-        refuse_other_kind(remote.name, seen.kind, sure)  # a checkpoint that is none
-    if required:
-        refuse_other_kind(remote.name, sure, kind)
-    elif sure:
-        settled(fetcher, kind, sure, remote.name)
-    own = Path(remote.name)
-    if is_safetensors or (not seen and own.suffix.lower() == ".safetensors"):
-        own = own.with_suffix(ending_for(own.suffix, Format.SAFETENSORS, sure))
-    return replace(remote, name=listed_name(own.name, sure), kind=sure)
-
-
-def settled(fetcher: fetch.Fetcher, taken_for: str, kind: str, name: str) -> Path:
-    """The folder for a file that turned out to be of that `kind`, which is said. Raises `Problem` without one."""
-    if not kind:
-        raise unknown(name)
-    require_owner(fetcher.folder, kind, name)
-    if taken_for not in ("", kind):
-        fetcher.step.notice(f"{name} is {a_kind(kind)}, not {a_kind(taken_for)}: it was added as what it is.")
-    return place_for(fetcher.folder, kind)
-
-
-def unknown(name: str) -> Problem:
-    return Problem(
-        f"The launcher cannot tell what {name} is: a checkpoint, a LoRA, or something else.",
-        "Add it with the cell **Add a model**, and choose its **kind** there.",
-    )
+    if not seen or seen.format is Format.OTHER:  # nobody knows; or its server gives no part of it
+        if not (remote.kind or kind):
+            return remote
+        is_new = remote.name.lower().endswith(".safetensors")
+        seen = ModelFile(Format.SAFETENSORS if is_new else Format.OLD, remote.kind or kind)
+    taken_for = fetch.settled_kind(fetcher, remote.name, seen, kind or remote.kind, free=not required)
+    if seen.format is Format.OLD:
+        return replace(remote, name=listed_name(remote.name, taken_for), kind=taken_for)
+    return replace(remote, name=fetch.suited_name(remote.name, seen.format, taken_for), kind=taken_for)
 
 
 def with_companions(fetcher: fetch.Fetcher, model: Model, path: Path) -> str:
@@ -215,10 +187,7 @@ def with_companions(fetcher: fetch.Fetcher, model: Model, path: Path) -> str:
         vae = ensure_model(fetcher, beside)
         alias = fetcher.folder.models / beside.folder / f"{path.stem}.vae.safetensors"
         if not alias.exists():
-            try:
-                alias.symlink_to(vae)
-            except OSError:  # Google Drive knows no links
-                copy_whole(alias.with_name(vae), alias)
+            copy_whole(alias.with_name(vae), alias)
             fetcher.added.append(alias)
     if model.folder == CHECKPOINTS_FOLDER:
         have_companions(fetcher, path)

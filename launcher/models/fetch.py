@@ -1,47 +1,83 @@
-"""One file to its folder: fetched, inspected and named, or found there already. For the catalog and pasted links."""
+"""One file to its folder: fetched, inspected, unpacked and named, or found there already."""
 
+import filecmp
 import os
+import shutil
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from functools import partial
+from glob import escape
 from pathlib import Path
 from typing import Final
 
 from launcher.core.files import free_path
-from launcher.core.folder import PART, require_room
-from launcher.models.arrived import Settle, receive
+from launcher.core.folder import PART, Folder, require_room
+from launcher.core.problem import Problem
+from launcher.core.status import Step
+from launcher.models.archive import UNREADABLE_ZIP, Member, open_zip, packed_files
 from launcher.models.checksums import known_checksum, note_checksum
 from launcher.models.download import download, sha256_of
-from launcher.models.fetcher import Fetcher
 from launcher.models.http import read_range, until_stopped
-from launcher.models.identify import OLD_ENDINGS, fault_of
-from launcher.models.kinds import KIND_ENDINGS
-from launcher.models.remote import Remote, TokenNeeded
-from launcher.models.room import promised_room
-
-__all__ = ("Fetcher", "fetch_remote", "same_as_remote", "sound_or_set_aside", "with_token")
+from launcher.models.identify import OLD_ENDINGS, WEIGHTS, fault_of, identify, identify_beginning
+from launcher.models.kinds import FAMILIES, KIND_ENDINGS, Format, ModelFile, a_kind
+from launcher.models.names import free_to_list, listed_name, same_to_the_web_ui
+from launcher.models.owners import place_for, require_owner
+from launcher.models.pasted import safe_name
+from launcher.models.remote import Interrupted, Remote, TokenNeeded
 
 SAMPLES: Final = 8  # parts of two files that are compared where no checksum is known
 SAMPLE: Final = 64 << 10  # bytes
 LONGEST_QUESTION: Final = 300.0  # seconds that sources may take to say what a link leads to, with all tries
+COLLECTED: Final = ("embedding", "LoRA")  # kinds that come in archives of several
+MOST_COLLECTED: Final = 200  # files
+UNPACKED_PART: Final = f".unpacked{PART}"
 
 
-def fetch_remote(fetcher: Fetcher, remote: Remote, folder: Path, kind: str = "", settle: Settle | None = None) -> Path:
-    """Download one file into its folder, or where `settle` has the kind that it turns out to be; return where it is."""
-    if remote.name.lower().endswith(OLD_ENDINGS) and ".safetensors" in KIND_ENDINGS.get(kind, ()):
+@dataclass(frozen=True)
+class Fetcher:
+    """How to ask for a token, whom to tell, and which files came of it."""
+
+    folder: Folder
+    where: str  # the disk's name in messages
+    # (name of the secret, reason) -> token; "" where nobody answers. Without a reason nobody is asked who has not saved
+    # one as a secret.
+    ask_token: Callable[[str, str], str]
+    step: Step
+    added: list[Path] = field(default_factory=list)  # files that it has put in place
+    used: list[Path] = field(default_factory=list)  # files that were there and are used
+
+
+def with_token(fetcher: Fetcher, resolve: Callable[[str], Remote]) -> Remote:
+    """Resolve without a token first (a wrong one breaks public files too); look for one only where it may help."""
+    found = partial(until_stopped, fetcher.step.stop, most=LONGEST_QUESTION)
+    try:
+        remote = found(lambda: resolve(""))
+    except TokenNeeded as needed:
+        token = fetcher.ask_token(needed.name, needed.reason)
+        if not token:
+            raise
+        remote = found(lambda: resolve(token))
+    if remote.note:
+        fetcher.step.notice(remote.note)
+    return remote
+
+
+def fetch_remote(fetcher: Fetcher, remote: Remote, folder: Path, *, free: bool = False) -> Path:
+    """Download one file into its folder; return where it is. `free`: into that of the kind that it turns out to be."""
+    if remote.name.lower().endswith(OLD_ENDINGS) and ".safetensors" in KIND_ENDINGS.get(remote.kind, ()):
         fetcher.step.notice(
             f"{remote.name} is a pickle file, which can contain code. Choose a .safetensors file of the same model if "
             "there is one."
         )
     fetcher.step.say(remote.name)
-    # What is written to Google Drive lies on the runtime's disk until it is uploaded (googlecolab/colabtools#659).
-    require_room(fetcher.folder.machine, remote.size, "the runtime's disk", f"The model {remote.name}")
-    keep = partial(receive, fetcher, kind=kind, whole=not remote.sha256, settle=settle)
-    part = folder / f"{remote.name}.{remote.tag}{PART}"
-    disks = {fetcher.where: folder, "the runtime's disk": fetcher.folder.machine}
-    own = fetcher.folder.session / "downloads"
-    with promised_room(part, remote.size, f"The model {remote.name}", disks):
-        target = folder / remote.name
-        path, digest = download(remote, target, where=fetcher.where, own=own, step=fetcher.step, receive=keep)
+    path, digest = download(
+        remote,
+        folder / remote.name,
+        where=fetcher.where,
+        own=fetcher.folder.session / "downloads",
+        step=fetcher.step,
+        receive=partial(receive, fetcher, kind=remote.kind, whole=not remote.sha256, free=free),
+    )
     if path.stat().st_size == remote.size:  # else it came in an archive, whose checksum that is
         note_checksum(fetcher.folder, path, digest)
     if remote.listed not in ("", digest):
@@ -52,19 +88,7 @@ def fetch_remote(fetcher: Fetcher, remote: Remote, folder: Path, kind: str = "",
     return path
 
 
-def with_token(fetcher: Fetcher, resolve: Callable[[str], Remote]) -> Remote:
-    """Resolve without a token first (a wrong one breaks public files too); look for one only where it may help."""
-    found = partial(until_stopped, fetcher.step.stop, most=LONGEST_QUESTION)
-    try:
-        remote = found(lambda: resolve(""))
-    except TokenNeeded as needed:
-        token = fetcher.ask_token(needed.name, "" if needed.at_hand else needed.reason)
-        if not token:
-            raise
-        remote = found(lambda: resolve(token))
-    if remote.note:
-        fetcher.step.notice(remote.note)
-    return remote
+# ---- a file that is there
 
 
 def sound_or_set_aside(fetcher: Fetcher, path: Path, size: int = 0, sha256: str = "") -> bool:
@@ -105,3 +129,143 @@ def same_as_remote(fetcher: Fetcher, path: Path, remote: Remote) -> bool:
             if here != read_range(remote, start, start + len(here)):
                 return False
     return True
+
+
+# ---- a file that is all there, and gets its name
+
+
+def receive(
+    fetcher: Fetcher, part: Path, target: Path, *, kind: str = "", whole: bool = True, free: bool = False
+) -> Path:
+    """Give a file that is all there its name, the one of `target` with the ending that suits it; return its path.
+
+    `kind` is what was wanted, "" where the file decides; another kind is refused, or `free` to go into its own folder.
+    `whole` checks all bytes of an old file, which a known checksum makes needless. Of a zip archive it is the one model
+    in it, or all embeddings or LoRAs. Raises `Problem` for one that is of no use, which is deleted, and `Interrupted`.
+    """
+    try:
+        seen = identify(part, whole=whole)
+        if seen.format is Format.ZIP:
+            return receive_archive(fetcher, part, target, kind, free)
+        return put(fetcher, part, target, seen, kind, free)
+    except Problem:
+        part.unlink(missing_ok=True)
+        raise
+
+
+def put(fetcher: Fetcher, part: Path, target: Path, seen: ModelFile, kind: str, free: bool) -> Path:
+    """Give an inspected file its name. Raises `Problem` for what is of no use."""
+    kind = settled_kind(fetcher, target.name, seen, kind, free)
+    folder = place_for(fetcher.folder, kind) if free else target.parent
+    wanted = folder / suited_name(target.name, seen.format, kind)
+    twin = wanted if wanted.exists() else same_to_the_web_ui(fetcher.folder, wanted.name, kind)
+    if twin and filecmp.cmp(part, twin, shallow=False):  # it came in an archive, of which nobody knew what is in it
+        part.unlink()
+        fetcher.used.append(twin)
+        return twin
+    path = free_to_list(fetcher.folder, wanted, kind)
+    path.parent.mkdir(exist_ok=True)
+    shutil.move(part, path)  # embeddings lie on Drive even where other models do not
+    fetcher.added.append(path)
+    return path
+
+
+def receive_archive(fetcher: Fetcher, archive: Path, target: Path, kind: str, free: bool) -> Path:
+    """What is in a zip archive, which goes; return the first. Raises `Problem`, `Interrupted`."""
+    try:
+        parts = unpack(fetcher, archive, target, several=kind in ("", *COLLECTED))
+        seen = [identify(part) for part, _ in parts]
+        if len(parts) > 1 and not all(one.kind in COLLECTED and not one.fault for one in seen):
+            raise not_one(target)
+        paths = [put(fetcher, *part, one, kind, free) for part, one in zip(parts, seen, strict=True)]
+    except UNREADABLE_ZIP as error:
+        raise no_use(target.name, ModelFile(fault="it is a zip archive that cannot be unpacked")) from error
+    finally:
+        for part in archive.parent.glob(f"{escape(archive.name)}.*{UNPACKED_PART}"):
+            part.unlink()
+    if len(paths) > 1:
+        names = ", ".join(path.name for path in paths)
+        fetcher.step.notice(f"{target.name} is an archive of {len(paths)} files: {names}.")
+    archive.unlink()
+    return paths[0]
+
+
+def unpack(fetcher: Fetcher, archive: Path, target: Path, *, several: bool) -> list[tuple[Path, Path]]:
+    """The models in a zip archive, each unpacked, and what it should be called.
+
+    The beginning of each is inspected before the first is unpacked. Raises `Problem`, `Interrupted`, and one of
+    UNREADABLE_ZIP.
+    """
+    step, parts = fetcher.step, list[tuple[Path, Path]]()
+    with open_zip(archive) as file:
+        found = packed_files(file, WEIGHTS)
+        if not found or len(found) > (MOST_COLLECTED if several else 1):
+            raise not_one(target)
+        models = [Member(file, info) for info in found]
+        for model in models:
+            seen = identify_beginning(model.read, model.size)
+            if seen and seen.fault:
+                raise no_use(target.name, seen)
+        require_room(archive.parent, sum(model.size for model in models), fetcher.where, "The unpacked model")
+        for number, (info, model) in enumerate(zip(found, models, strict=True)):
+            part = archive.with_name(f"{archive.name}.{number}{UNPACKED_PART}")
+            with part.open("wb") as out:
+                out.writelines(model.pieces(lambda: step.stopped))
+            if step.stopped:
+                raise Interrupted
+            own = Path(info.filename).name if len(found) > 1 else target.stem + Path(info.filename).suffix
+            parts.append((part, target.with_name(safe_name(own))))
+    return parts
+
+
+# ---- what a file is taken for
+
+
+def settled_kind(fetcher: Fetcher, name: str, seen: ModelFile, kind: str, free: bool) -> str:
+    """What a file is taken for; `kind` and `free` as in `receive`. Raises `Problem` for what is of no use."""
+    if seen.fault:
+        raise no_use(name, seen)
+    if kind == "checkpoint" and not seen.kind:
+        raise Problem(f"{name} does not contain a checkpoint.", f"Choose a checkpoint for {FAMILIES}.")
+    if not free and kind and seen.kind not in (None, kind):
+        do = f"Choose {a_kind(kind)} here. Once the web UI runs, you can add {name} with **Add**."
+        raise Problem(f"{name} is {a_kind(seen.kind)}, not {a_kind(kind)}.", do)
+    if not free:
+        return kind
+    found = seen.kind or kind
+    if not found:
+        raise Problem(
+            f"The launcher cannot tell what {name} is: a checkpoint, a LoRA, or something else.",
+            "Add it with the cell **Add a model**, and choose its **kind** there.",
+        )
+    require_owner(fetcher.folder, found, name)
+    if kind not in ("", found):
+        fetcher.step.notice(f"{name} is {a_kind(found)}, not {a_kind(kind)}: it was added as what it is.")
+    return found
+
+
+def suited_name(name: str, found: Format, kind: str) -> str:
+    """The name with the ending by which A1111 reads the file as what it is, whatever it was called."""
+    own, listed = Path(name), KIND_ENDINGS.get(kind, WEIGHTS)
+    ending = ".safetensors"
+    if found is not Format.SAFETENSORS:
+        old = [one for one in listed if one != ending]
+        ending = own.suffix if own.suffix.lower() in old else old[0]
+    elif ending not in listed:
+        raise Problem(
+            f"AUTOMATIC1111 cannot use a .safetensors file as {kind}.",
+            f"Choose a file of the same model that ends in {' or '.join(listed)}.",
+        )
+    return listed_name(own.stem + ending, kind)
+
+
+def no_use(name: str, seen: ModelFile) -> Problem:
+    """What is wrong with it; another source of the same model helps only where the file itself is not sound."""
+    do = "It was not kept. Choose another source of this model."
+    if seen.foreign:
+        do = f"Choose a model for {FAMILIES}, as one file in fp16 or fp32."
+    return Problem(f"{name} is not a usable model file: {seen.fault}.", do)
+
+
+def not_one(target: Path) -> Problem:
+    return no_use(target.name, ModelFile(fault="it is a zip archive that does not contain exactly one model"))

@@ -1,35 +1,30 @@
 """How servers are asked: for a file, a part of one, or a list. Nothing is read without a bound."""
 
 import re
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, wait
-from dataclasses import replace
+from functools import partial
 from typing import Any, Final, TypeVar
 from urllib.parse import urljoin, urlsplit
 
 import requests
+from requests.exceptions import InvalidSchema, InvalidURL, SSLError, TooManyRedirects
 from urllib3.exceptions import HTTPError
 
 from launcher.core.child_environment import PROXIES, also_look_at
 from launcher.core.outside import Damaged, limited, parsed_json
 from launcher.core.problem import Problem
 from launcher.core.retry import retrying
-from launcher.models.headers import (
-    content_range,
-    seconds_to_wait,
-    stated_name,
-    stated_sha256,
-    stated_size,
-    stated_validator,
-)
 from launcher.models.refusals import HUGGING_FACE, refusal_of
-from launcher.models.remote import Answer, Interrupted, Refused, Remote, TokenNeeded, goes_on
+from launcher.models.remote import Answer, Interrupted, Refused, Remote, TokenNeeded, as_stated, content_range
 
 USER_AGENT: Final = "oneclick-launcher/1.0"  # a browser's name would get web pages from Civitai
 TIMEOUT: Final = (10, 30)  # seconds to connect, and between two pieces: a stalled socket is given up
 STOP_LATENCY: Final = 0.1  # seconds
+LONGEST_WAIT: Final = 60.0  # seconds, whatever a server asks for
 LONGEST_WAIT_WITHOUT_TOKEN: Final = 10.0  # seconds; who asks for more is asked with a token instead
 MOST_REDIRECTS: Final = 10
 PAGE_MOST: Final = 200_000  # bytes of a page that are read to see what it says
@@ -40,12 +35,7 @@ TELLING_HEADERS: Final = ("X-Error-Code", "X-Error-Message", "cf-mitigated", "Co
 # In an address that leads to its file for some time only: Amazon's, Google's, Microsoft's, CloudFront's, Discord's.
 SIGNED: Final = re.compile(r"(?i)[?&](x-amz-\w+|x-goog-\w+|expires|signature|sig|policy|hm)=")
 # Mistakes in an address or at a server, which the next try will make again.
-LASTING: Final = (
-    requests.exceptions.TooManyRedirects,
-    requests.exceptions.InvalidURL,
-    requests.exceptions.InvalidSchema,
-    requests.exceptions.SSLError,
-)
+LASTING: Final = (TooManyRedirects, InvalidURL, InvalidSchema, SSLError)
 T = TypeVar("T")
 
 
@@ -58,8 +48,7 @@ class WebSession(requests.Session):
 
     def __init__(self) -> None:
         super().__init__()
-        self.headers["User-Agent"] = USER_AGENT
-        self.headers["Accept-Encoding"] = "identity"
+        self.headers.update({"User-Agent": USER_AGENT, "Accept-Encoding": "identity"})
         self.max_redirects = MOST_REDIRECTS
         self.auth = lambda request: request
 
@@ -69,17 +58,14 @@ class WebSession(requests.Session):
 
     def get_redirect_target(self, resp: requests.Response) -> str | None:
         """Where a redirect leads. Raises `Problem` where it leads out of the encryption, or nowhere."""
-        host = urlsplit(resp.url).hostname
+        host, do = urlsplit(resp.url).hostname, "Choose another source."
         try:
             target = super().get_redirect_target(resp)
             scheme = urlsplit(urljoin(resp.url, target or "")).scheme
         except ValueError as error:
-            what = f"{host} redirects the download to an impossible address."
-            raise Problem(what, "Choose another source.") from error
+            raise Problem(f"{host} redirects the download to an impossible address.", do) from error
         if resp.url.startswith("https:") and scheme != "https":
-            raise Problem(
-                f"{host} sends the download over a connection that is not encrypted.", "Choose another source."
-            )
+            raise Problem(f"{host} sends the download over a connection that is not encrypted.", do)
         if target and resp.raw:
             resp.raw.close()  # requests would read all of its body, however long, and unpack it
         return target
@@ -96,130 +82,57 @@ class WebSession(requests.Session):
         return response
 
 
-def is_packed(response: requests.Response) -> bool:
-    return response.headers.get("Content-Encoding", "identity").strip().lower() not in ("", "identity")
-
-
-def is_page(response: requests.Response) -> bool:
-    return "text/html" in response.headers.get("Content-Type", "").lower()
-
-
-def answer_in(response: requests.Response, remote: Remote) -> Answer:
-    """What an answer that is no file says, by its page and by marks: @store=cdn.example.com @x-error-code=gatedrepo …
-
-    It is closed. A packed page is not read.
-    """
-    store, headers = store_of(response, remote), response.headers
-    with response:
-        page = b"" if is_packed(response) else b"".join(beginning(response, PAGE_MOST))
-    marks = {
-        "store": store,
-        "with": remote.token and "token",
-        "address": response.history and urlsplit(response.url).path,
-        "signed": SIGNED.search(remote.url) and "for a time",
-        "status": response.status_code,
-    }
-    marks |= {name: headers.get(name, "")[:HEADER_MOST] for name in TELLING_HEADERS}
-    told = [f"@{name}={value}" for name, value in marks.items() if value]
-    text = page.decode("utf-8", "replace")
-    said = re.sub(r"<[^<>]*>|\s+", " ", f"{' '.join(told)} {text}").lower()
-    return Answer(response.status_code, said, store, seconds_to_wait(headers), text)
-
-
-def pieces(response: requests.Response, at_once: int) -> Iterator[bytes]:
-    """The bytes of an answer as they come, not unpacked. Raises `requests.ConnectionError` where it is cut.
-
-    requests' own loop lets a server send the line before a chunk without an end; the standard library's does not.
-    """
-    try:
-        while piece := response.raw.read(at_once, decode_content=False):
-            yield piece
-    except HTTPError as error:
-        raise requests.ConnectionError(str(error)) from error
-
-
-def beginning(response: requests.Response, most: int) -> Iterator[bytes]:
-    """The first bytes of an answer, as they come; what follows them is never read."""
-    for piece in pieces(response, min(most, READ_AT_ONCE)):
-        yield piece[:most]
-        most -= len(piece)
-        if most <= 0:
-            return
-
-
-def store_of(response: requests.Response, remote: Remote) -> str | None:
-    """The host that answered, if it is not the one that was asked at first."""
-    there = urlsplit(response.url)
-    return there.hostname if there.netloc != urlsplit(remote.url).netloc else None
+# ---- what is asked
 
 
 def probe(remote: Remote) -> Remote:
     """The same, with what its server tells of size, name, checksum and version. Raises `Problem`, mostly `Refused`."""
-
-    def ask() -> Remote:
-        with WebSession() as session, session.ask(remote, {"Range": "bytes=0-0"}) as response:
-            if is_page(response):
-                raise refusal_of(remote, answer_in(response, remote))
-            return replace(
-                remote,
-                name=stated_name(response.headers.get("Content-Disposition", "")) or remote.name,
-                size=stated_size(response),
-                sha256=remote.sha256 or stated_sha256(response),
-                validator=stated_validator(response.headers),
-            )
-
-    return answered(remote, ask)
+    return answered(remote, partial(as_stated, remote), {"Range": "bytes=0-0"})
 
 
 def read_range(remote: Remote, start: int, end: int) -> bytes:
     """The bytes [start, end) of a remote file; none where the server does not do that. Raises `Problem`."""
 
-    def ask() -> bytes:
-        with WebSession() as session, session.ask(remote, {"Range": f"bytes={start}-{end - 1}"}) as response:
-            told = content_range(response.headers.get("Content-Range", ""))
-            if response.status_code != 206 or not told or told[0] != start:
-                return b""
-            return b"".join(beginning(response, end - start))
+    def part(response: requests.Response) -> bytes:
+        stated = content_range(response.headers.get("Content-Range", "")) if response.status_code == 206 else None
+        return b"".join(pieces(response, READ_AT_ONCE, end - start)) if stated and stated[0] == start else b""
 
-    return answered(remote, ask)
+    return answered(remote, part, {"Range": f"bytes={start}-{end - 1}"})
 
 
-def ask_list(remote: Remote) -> Any:
-    """The JSON that a site's API gives. Raises `Problem`, mostly `Refused`."""
+def ask_list(remote: Remote) -> dict[str, Any]:
+    """What a site's API tells, in JSON. Raises `Problem`, mostly `Refused`."""
 
-    def ask() -> Any:
-        with WebSession() as session, session.ask(remote, {}) as response:
-            if is_page(response):
-                raise refusal_of(remote, answer_in(response, remote))
-            return parsed_json(b"".join(limited(pieces(response, READ_AT_ONCE), LIST_MOST)), object)
+    def parsed(response: requests.Response) -> dict[str, Any]:
+        told: dict[str, Any] = parsed_json(b"".join(limited(pieces(response, READ_AT_ONCE), LIST_MOST)))
+        return told
 
     try:
-        return answered(remote, ask)
+        return answered(remote, parsed, {})
     except Damaged as error:
         what = f"{remote.place or remote.host} answers something that makes no sense."
         raise Problem(what, "Wait a few minutes and try again.") from error
 
 
-def answered(remote: Remote, ask: Callable[[], T]) -> T:
-    """What `ask` returns; where the server is busy or silent, after a few tries. Raises `Problem`."""
+def entries_of(told: dict[str, Any], name: str) -> list[dict[str, Any]]:
+    """The entries of a list in what an API tells; nothing where there is none."""
+    found = told.get(name)
+    return [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
+
+
+def answered(remote: Remote, read: Callable[[requests.Response], T], headers: Mapping[str, str]) -> T:
+    """What `read` makes of the answer; where the server is busy or silent, after a few tries. Raises `Problem`."""
+
+    def ask() -> T:
+        with WebSession() as session, session.ask(remote, headers) as response:
+            if "text/html" in response.headers.get("Content-Type", "").lower():
+                raise refusal_of(remote, answer_in(response, remote))
+            return read(response)
+
     try:
         return retrying(ask, pause_after)
     except requests.RequestException as error:
         raise silence(remote, error) from harmless(error)
-
-
-def silence(remote: Remote, error: requests.RequestException) -> Problem:
-    """What is said of a server that gives no answer."""
-    host = remote.place or remote.host
-    if isinstance(error, requests.exceptions.TooManyRedirects):
-        return Problem(f"{host} redirects the download in a circle.", "Choose another source.")
-    if isinstance(error, requests.exceptions.SSLError):
-        what = f"{host} cannot prove that it is {host}: its certificate is not valid."
-        return Problem(what, "Choose another source." + also_look_at(PROXIES))
-    known = ("HF_ENDPOINT",) if remote.place == HUGGING_FACE else ()
-    wait = f"Wait a few minutes and try again{goes_on(remote)}."
-    do = wait if remote.place or remote.size else "Check the link, and try again."
-    return Problem(f"{host} does not answer ({type(error).__name__}).", do + also_look_at((*known, *PROXIES)))
 
 
 def pause_after(error: Exception) -> float | None:
@@ -229,11 +142,6 @@ def pause_after(error: Exception) -> float | None:
         too_long = isinstance(error, TokenNeeded) and wait > LONGEST_WAIT_WITHOUT_TOKEN
         return wait if error.answer.may_pass and not too_long else None
     return 0.0 if isinstance(error, requests.RequestException) and not isinstance(error, LASTING) else None
-
-
-def harmless(error: Exception) -> Exception:
-    """The same for a log: requests puts whole addresses into its messages, with the keys that stand in them."""
-    return ConnectionError(f"{type(error).__name__}: {re.sub(r'[?#][^ ]*', '?…', str(error))}")
 
 
 def until_stopped(stop: threading.Event, work: Callable[[], T], most: float = float("inf")) -> T:
@@ -258,3 +166,81 @@ def until_stopped(stop: threading.Event, work: Callable[[], T], most: float = fl
         if time.monotonic() > end:
             raise Problem("The server answers far too slowly.", "Try again later, or choose another source.")
     return result.result()
+
+
+# ---- an answer that is no file, and none at all
+
+
+def answer_in(response: requests.Response, remote: Remote) -> Answer:
+    """What an answer that is no file says, by its page and by marks: @store=cdn.example.com @x-error-code=gatedrepo …
+
+    It is closed. A packed page is not read.
+    """
+    store, headers = store_of(response, remote), response.headers
+    with response:
+        page = b"" if is_packed(response) else b"".join(pieces(response, READ_AT_ONCE, PAGE_MOST))
+    marks = {
+        "store": store,
+        "with": remote.token and "token",
+        "address": response.history and urlsplit(response.url).path,
+        "signed": SIGNED.search(remote.url) and "for a time",
+        "status": response.status_code,
+    }
+    marks |= {name: headers.get(name, "")[:HEADER_MOST] for name in TELLING_HEADERS}
+    told = [f"@{name}={value}" for name, value in marks.items() if value]
+    text = page.decode("utf-8", "replace")
+    said = re.sub(r"<[^<>]*>|\s+", " ", f"{' '.join(told)} {text}").lower()
+    return Answer(response.status_code, said, store, seconds_to_wait(headers), text)
+
+
+def is_packed(response: requests.Response) -> bool:
+    return response.headers.get("Content-Encoding", "identity").strip().lower() not in ("", "identity")
+
+
+def store_of(response: requests.Response, remote: Remote) -> str | None:
+    """The host that answered, if it is not the one that was asked at first."""
+    there = urlsplit(response.url)
+    return there.hostname if there.netloc != urlsplit(remote.url).netloc else None
+
+
+def silence(remote: Remote, error: requests.RequestException) -> Problem:
+    """What is said of a server that gives no answer."""
+    host = remote.place or remote.host
+    if isinstance(error, TooManyRedirects):
+        return Problem(f"{host} redirects the download in a circle.", "Choose another source.")
+    if isinstance(error, SSLError):
+        what = f"{host} cannot prove that it is {host}: its certificate is not valid."
+        return Problem(what, "Choose another source." + also_look_at(PROXIES))
+    known = ("HF_ENDPOINT",) if remote.place == HUGGING_FACE else ()
+    wait = f"Wait a few minutes and try again{remote.goes_on}."
+    do = wait if remote.place or remote.size else "Check the link, and try again."
+    return Problem(f"{host} does not answer ({type(error).__name__}).", do + also_look_at((*known, *PROXIES)))
+
+
+def harmless(error: Exception) -> Exception:
+    """The same for a log: requests puts whole addresses into its messages, with the keys that stand in them."""
+    return ConnectionError(f"{type(error).__name__}: {re.sub(r'[?#][^ ]*', '?…', str(error))}")
+
+
+# ---- what an answer holds
+
+
+def pieces(response: requests.Response, at_once: int, most: int = sys.maxsize) -> Iterator[bytes]:
+    """The bytes of an answer as they come, not unpacked, and none behind the first `most`.
+
+    Raises `requests.ConnectionError` where it is cut. requests' own loop lets a server send the line before a chunk
+    without an end; the standard library's does not.
+    """
+    try:
+        while most > 0 and (piece := response.raw.read(min(at_once, most), decode_content=False)):
+            yield piece
+            most -= len(piece)
+    except HTTPError as error:
+        raise requests.ConnectionError(str(error)) from error
+
+
+def seconds_to_wait(headers: Mapping[str, str]) -> float:
+    """What a Retry-After, or the hub's ratelimit, asks for; 0.0 where there is none."""
+    told = f"{headers.get('ratelimit', '')};{headers.get('Retry-After', '')}"
+    numbers = [float(number) for number in re.findall(r"(?:\bt=|;)([0-9]{1,6})", told)]
+    return min(LONGEST_WAIT, max(numbers, default=0.0))

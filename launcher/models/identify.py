@@ -4,18 +4,17 @@ Used for what is downloaded, for a folder that is taken over, and for what count
 """
 
 import json
-import math
 import os
 import re
 import sys
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-from launcher.core.problem import Problem
 from launcher.core.process import CommandError, run
-from launcher.models.archive import UNREADABLE_ZIP, open_zip
+from launcher.models.archive import UNREADABLE_ZIP, open_zip, read_between
 from launcher.models.kinds import Format, ModelFile, contents_of
 
 OLD_ENDINGS: Final = (".ckpt", ".pt", ".pth", ".bin")
@@ -28,11 +27,6 @@ HEADER_LIMIT: Final = 16_000_000  # bytes
 MOST_TENSORS: Final = 50_000
 MOST_SIGNS: Final = 2_000_000  # brackets and commas: how many values there can be
 LONGEST_TENSOR: Final = 300  # letters of a name
-DTYPE_BITS: Final = {
-    **{"BOOL": 8, "U8": 8, "I8": 8, "F8_E5M2": 8, "F8_E4M3": 8, "F8_E8M0": 8, "I16": 16, "U16": 16, "F16": 16},
-    **{"BF16": 16, "I32": 32, "U32": 32, "F32": 32, "F64": 64, "I64": 64, "U64": 64, "C64": 64},
-    **{"F4": 4, "F6_E2M3": 6, "F6_E3M2": 6},
-}
 
 
 class Unreadable(Exception):
@@ -40,53 +34,47 @@ class Unreadable(Exception):
 
 
 def identify(path: Path, *, inside: bool = True, whole: bool = False) -> ModelFile:
-    """What the file at `path` is. Raises `OSError`, and `Problem` where an old file cannot be looked through.
+    """What the file at `path` is. Raises `OSError`.
 
     Old files are read by an unpickler in a process of its own unless `inside` is False; `whole` checks all their bytes.
     """
     with path.open("rb") as file:
-
-        def read(start: int, end: int) -> bytes:
-            file.seek(start)
-            return file.read(end - start)
-
-        seen = identify_beginning(read, path.stat().st_size)
+        read = partial(read_between, file)
+        if seen := identify_beginning(read, path.stat().st_size):
+            return seen
         is_zip = read(0, 2) == b"PK"
-    if seen:
-        return seen
-    if is_zip:
-        try:
+    try:
+        if is_zip:
             with open_zip(path) as archive:
                 if not any(name.endswith("/data.pkl") for name in archive.namelist()):
                     return ModelFile(Format.ZIP, fault="it is a zip archive")
-        except (*UNREADABLE_ZIP, OSError):
-            return ModelFile(Format.OTHER, fault="it is cut off or damaged")
+    except (*UNREADABLE_ZIP, OSError):
+        return ModelFile(Format.OTHER, fault="it is cut off or damaged")
     return identify_old(path, whole) if inside else ModelFile(Format.OLD)
 
 
 def identify_beginning(read: Callable[[int, int], bytes], size: int) -> ModelFile | None:
     """What a file of `size` bytes is, here or at its source, by `read(start, end)`; None if more must be read."""
     beginning = read(0, min(BEGINNING, size))
+    found, fault = format_of(beginning, size)
+    if found is not Format.SAFETENSORS:
+        return ModelFile(found, fault=fault) if fault else None
     try:
-        found, fault = format_of(beginning, size)
-        if found is not Format.SAFETENSORS:
-            return ModelFile(found, fault=fault) if fault else None
-        return contents_of(shapes_in(read(8, 8 + header_length(beginning, size)), size))
+        return contents_of(shapes_in(read(8, 8 + int.from_bytes(beginning[:8], "little")), size))
     except Unreadable as why:
-        return ModelFile(Format.SAFETENSORS, fault=str(why))
+        return ModelFile(fault=str(why))
 
 
 def format_of(beginning: bytes, size: int) -> tuple[Format, str | None]:
     """The format by the first bytes, and what is wrong already."""
-    if beginning[8:9] == b"{":
-        try:
-            if header_length(beginning, size):
-                return Format.SAFETENSORS, None
-        except Unreadable as why:
-            return Format.OTHER, str(why)
+    length = int.from_bytes(beginning[:8], "little") if beginning[8:9] == b"{" else 0
+    if 0 < length <= min(size - 8, HEADER_LIMIT):
+        return Format.SAFETENSORS, None
     text = beginning.lstrip(b"\xef\xbb\xbf \r\n\t")
     signs = (
         (not size, "it is empty"),
+        (length and length > size - 8, "its header is longer than the file allows"),
+        (length > HEADER_LIMIT, "its header is longer than that of any model"),
         (not beginning.strip(b"\0"), "it contains nothing but zeros"),
         (text.startswith(b"<"), "it is a web page"),
         (text.startswith(b"version https://git-lfs.github.com/spec/"), "it is only a pointer to the file (Git LFS)"),
@@ -107,13 +95,8 @@ def identify_old(path: Path, whole: bool) -> ModelFile:
     command = [sys.executable, "-I", str(UNPICKLE), str(path), *(["--whole"] if whole else [])]
     try:
         found = json.loads(run(command, env={"PATH": os.environ.get("PATH", "")}, timeout=600).strip().splitlines()[-1])
-    except CommandError as error:
-        if error.code < 0:  # ended by the limits on memory and time
-            return ModelFile(Format.OLD, fault="it cannot be read as a model file")
-        raise Problem(
-            f"{path.name.partition('.part')[0]} is a pickle file, which can contain code, and it could not be checked.",
-            "Try again, or choose a .safetensors file of the same model.",
-        ) from error
+    except CommandError:  # ended by the limits on memory and time
+        return ModelFile(Format.OLD, fault="it cannot be read as a model file")
     if found["fault"]:
         return ModelFile(Format.OLD, fault=found["fault"])
     if found["detector"]:
@@ -133,16 +116,6 @@ def fault_of(path: Path) -> str | None:
 # ---- the header of a .safetensors file: 8 bytes length (little endian), that many bytes of JSON, then the tensors
 
 
-def header_length(beginning: bytes, size: int) -> int:
-    """The length that the first 8 bytes state, if a file of `size` bytes can have it. Raises `Unreadable`."""
-    length = int.from_bytes(beginning[:8], "little")
-    if length > size - 8:
-        raise Unreadable("its header is longer than the file allows")
-    if length > HEADER_LIMIT:
-        raise Unreadable("its header is longer than that of any model")
-    return length
-
-
 def shapes_in(raw: bytes, size: int) -> dict[str, tuple[int, ...]]:
     """Names and shapes of the tensors, from the JSON `raw` of a file of `size` bytes. Raises `Unreadable`.
 
@@ -156,17 +129,15 @@ def shapes_in(raw: bytes, size: int) -> dict[str, tuple[int, ...]]:
         if len(header) > MOST_TENSORS or len(max(header, key=len, default="")) > LONGEST_TENSOR:
             raise Unreadable("its header lists more than any model has")
         tensors = {name: tensor_in(entry) for name, entry in header.items()}
-        sound = all(isinstance(text, str) for text in metadata.values())
+        places = sorted((start, end) for start, end, _ in tensors.values())
+        ends = [0, *(end for _, end in places)]
+        if [start for start, _ in places] != ends[:-1] or not all(isinstance(text, str) for text in metadata.values()):
+            raise ValueError
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise Unreadable("its header cannot be read") from error
-    end = 0
-    for start, next_start, _ in sorted(tensors.values()):
-        sound = sound and start == end
-        end = next_start
-    if not sound:
-        raise Unreadable("its header cannot be read")
-    if 8 + len(raw) + end != size:
-        raise Unreadable("it is cut off" if 8 + len(raw) + end > size else "it is longer than its header says")
+    lacks = 8 + len(raw) + ends[-1] - size
+    if lacks:
+        raise Unreadable("it is cut off" if lacks > 0 else "it is longer than its header says")
     says_v = metadata.get("modelspec.prediction_type", "").startswith("v")
     return {name: shape for name, (_, _, shape) in tensors.items()} | ({"v_pred": ()} if says_v else {})
 
@@ -174,10 +145,8 @@ def shapes_in(raw: bytes, size: int) -> dict[str, tuple[int, ...]]:
 def tensor_in(entry: Any) -> tuple[int, int, tuple[int, ...]]:
     """First byte, end and shape of one tensor. Raises `ValueError`, `TypeError` or `KeyError` if it cannot be one."""
     dtype, shape, (start, end) = entry["dtype"], entry["shape"], entry["data_offsets"]
-    if not isinstance(dtype, str) or not isinstance(shape, list) or len(shape) > 16:
+    if not isinstance(dtype, str) or not isinstance(shape, list) or len(shape) > 16 or start > end:
         raise TypeError
     if not all(type(n) is int and 0 <= n < 2**48 for n in (*shape, start, end)):
         raise TypeError
-    if start > end or (dtype in DTYPE_BITS and math.prod(shape) * DTYPE_BITS[dtype] != (end - start) * 8):
-        raise ValueError
     return start, end, tuple(shape)

@@ -1,12 +1,11 @@
 """What a file is called here: a name that says something, and one under which the web UI will list it."""
 
-import itertools
 import os
 import re
 from pathlib import Path
 from typing import Final
 
-from launcher.core.files import numbered
+from launcher.core.files import free_path
 from launcher.core.folder import Folder
 from launcher.models.kinds import KIND_ENDINGS
 from launcher.models.owners import place_for
@@ -17,16 +16,16 @@ SAYS_NOTHING: Final = re.compile(
     r"|v?\d{1,12}(?:[._]\d+)*|last|final)((?:[-_.](?:fp16|bf16|fp32|ema|promax|final|steps[-_]\d+|v?\d+))*)",
     re.IGNORECASE,
 )
-LISTED_BY_STEM: Final = ("LoRA", "embedding", "hypernetwork", "upscaler")  # whatever folder and ending they have
-# Kinds of which A1111 lists one of a name -> where else than on Drive it finds them, below its data.
-ALSO_LISTED: Final = {
+# Kinds of which A1111 lists one of a name (but for the VAE: of a stem) -> where else than on Drive it finds them, below
+# its data.
+LISTED_ONCE: Final = {
     "LoRA": ("models/Lora", "models/LyCORIS"),
     "VAE": ("models/VAE",),
     "hypernetwork": ("models/hypernetworks",),
     "upscaler": ("models/ESRGAN",),
     "embedding": (),
 }
-HIDDEN_CHECKPOINT: Final = re.compile(r"\.vae(\.\w+)$", re.IGNORECASE)  # A1111 takes it for the VAE beside a model
+HIDDEN_CHECKPOINT: Final = re.compile(r"(?i)\.vae(\.\w+)$")  # A1111 takes it for the VAE beside a model
 
 
 def telling_name(name: str, title: str) -> str:
@@ -47,21 +46,18 @@ def same_to_the_web_ui(folder: Folder, name: str, kind: str) -> Path | None:
 
     It looks in sub-folders, and at models that lie elsewhere on Drive, too.
     """
-    if kind not in ALSO_LISTED:
+    if kind not in LISTED_ONCE:
         return None
-    own = place_for(folder, kind) / name
-    roots = (own.parent, *(folder.data / root for root in ALSO_LISTED[kind]))
-    for where, _, names in (step for root in roots for step in os.walk(root, followlinks=True)):
-        for path in (Path(where, other) for other in sorted(names) if other.lower().endswith(KIND_ENDINGS[kind])):
-            same = path.stem == own.stem if kind in LISTED_BY_STEM else path.name == own.name
-            if same and path.exists() and path != own and not (own.exists() and path.samefile(own)):
-                return path
+    own, endings = place_for(folder, kind) / name, KIND_ENDINGS[kind]
+    for root in (own.parent, *(folder.data / below for below in LISTED_ONCE[kind])):
+        for where, _, names in os.walk(root, followlinks=True):
+            for path in (Path(where, other) for other in sorted(names) if other.lower().endswith(endings)):
+                same = path.name == own.name if kind == "VAE" else path.stem == own.stem
+                if same and path.exists() and path != own and not (own.exists() and path.samefile(own)):
+                    return path
     return None
 
 
 def free_to_list(folder: Folder, path: Path, kind: str) -> Path:
     """The path, or one beside it, that nobody has and that no other file hides."""
-    free, numbers = path, itertools.count(2)
-    while os.path.lexists(free) or same_to_the_web_ui(folder, free.name, kind):
-        free = path.with_name(numbered(path.name, next(numbers)))
-    return free
+    return free_path(path, lambda one: os.path.lexists(one) or same_to_the_web_ui(folder, one.name, kind))

@@ -35,9 +35,7 @@ HARMLESS: Final = (
 )  # fmt: skip
 NAME_BYTES: Final = 200  # bytes; Drive and Linux take 255, and an unfinished download has a longer name
 UNPACK_FIRST: Final = (".rar", ".7z", ".tar", ".gz")
-WITHOUT_SCHEME: Final = re.compile(
-    r"(?i)(www\.)?(huggingface\.co|hf\.co|hf-mirror\.com|civitai\.(com|red|green)|drive\.google\.com|github\.com)/"
-)
+WITHOUT_SCHEME: Final = re.compile(r"(?i)(?:[\w-]+\.)+[a-z]{2,}/\S")
 
 
 def links_in(text: str) -> list[str]:
@@ -70,11 +68,9 @@ def trimmed(link: str) -> str:
 
 def one_link(text: str) -> str:
     """The one link in a pasted text, its scheme and host in lower case. Raises `Problem` for anything else."""
-    text = re.sub(r"(?i)\bhf://", "https://huggingface.co/", text)
-    links = links_in(text)
-    bare = text.strip(AROUND)
-    if re.fullmatch(r"(?i)civitai:\d+(@\d+)?", bare):
-        return bare
+    links, bare = links_in(re.sub(r"(?i)\bhf://", "https://huggingface.co/", text)), text.strip(AROUND)
+    if not links and WITHOUT_SCHEME.match(bare):
+        links = [f"https://{bare}"]
     if len(links) > 1:
         raise Problem(
             f"There are {len(links)} links, but only one is needed.",
@@ -86,8 +82,6 @@ def one_link(text: str) -> str:
             "Move it to the folder models/Stable-diffusion of the web UI on your Drive; it then appears in the web "
             "UI's list.",
         )
-    if not links and WITHOUT_SCHEME.match(bare):
-        links = [f"https://{bare}"]
     if not links:
         raise Problem(f"{bare[:60]!r} is not a link.", "Paste one that starts with https://.")
     link = links[0]
@@ -138,27 +132,19 @@ def safe_name(name: str) -> str:
     spaced = "".join(" " if c.isspace() else c for c in last)
     shown = "".join(c for c in spaced if c == "\u200d" or unicodedata.category(c)[0] != "C")
     clean = re.sub(r"(?i)\.sft$", ".safetensors", re.sub(r'[<>:"|?*]', "_", shown).strip(". "))
-    file = clean if len(clean) <= 60 else f"{clean[:57]}…"
-    lower = clean.lower()
-    if not clean:
-        raise Problem(
-            "The link does not tell what the file is called.",
-            "Add it with the cell **Add a model**, and write a name like x.safetensors into its field **file_name**.",
-        )
-    if lower.endswith(UNPACK_FIRST):
-        raise Problem(
-            f"{file!r} is an archive.",
-            "Unpack it on your computer, and put the model inside it into your models folder on Google Drive.",
-        )
-    if lower.endswith(".gguf"):
-        raise Problem(
-            f"{file!r} is a GGUF file, which AUTOMATIC1111 cannot load.",
-            "Choose a .safetensors file of a model for Stable Diffusion 1.5, 2.1 or XL.",
-        )
+    file, lower = clean if len(clean) <= 60 else f"{clean[:57]}…", clean.lower()
     ending = next((ending for ending in (*WEIGHTS, ".zip") if lower.endswith(ending)), "")
     stem = clean[: -len(ending)].encode()[: NAME_BYTES - len(ending)].decode("utf-8", "ignore").rstrip()
-    if not ending or not stem.strip(". \u200d"):
-        raise Problem(
-            f"{file!r} is not the name of a model file.", f"Use a link to a file that ends in {', '.join(WEIGHTS)}."
-        )
+    for wrong, what, do in (
+        (not clean, "The link does not tell what the file is called.",
+            "Add it with the cell **Add a model**, and write a name like x.safetensors into its field **file_name**."),
+        (lower.endswith(UNPACK_FIRST), f"{file!r} is an archive.",
+            "Unpack it on your computer, and put the model inside it into your models folder on Google Drive."),
+        (lower.endswith(".gguf"), f"{file!r} is a GGUF file, which AUTOMATIC1111 cannot load.",
+            "Choose a .safetensors file of a model for Stable Diffusion 1.5, 2.1 or XL."),
+        (not ending or not stem.strip(". \u200d"), f"{file!r} is not the name of a model file.",
+            f"Use a link to a file that ends in {', '.join(WEIGHTS)}."),
+    ):  # fmt: skip
+        if wrong:
+            raise Problem(what, do)
     return stem + clean[-len(ending) :]

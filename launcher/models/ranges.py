@@ -3,11 +3,9 @@
 Every answer is checked against what was asked. Connections write bytes; one thread notes and hashes what is there.
 """
 
-import contextlib
 import hashlib
 import os
 import random
-import struct
 import threading
 import time
 import zlib
@@ -15,32 +13,30 @@ from array import array
 from collections.abc import Iterator
 from io import FileIO
 from pathlib import Path
-from queue import Empty, SimpleQueue
+from queue import SimpleQueue
 from typing import Final
 
 import requests
 
 from launcher.core.status import Step
 from launcher.models import http
-from launcher.models.headers import LONGEST_WAIT, content_range, stated_validator
-from launcher.models.remote import Interrupted, Refused, Remote, refuse_a_page
+from launcher.models.remote import Interrupted, Refused, Remote, content_range, refuse_a_page, stated_validator
 
 CHUNK: Final = 512 << 10  # bytes that are noted at once: what a kill may cost each connection
 READ_SIZE: Final = 128 << 10  # bytes
 RUN: Final = 16  # chunks asked for in one request
-HASHED_TOGETHER: Final = 8  # chunks; what came meanwhile is noted at once
+HASHED_TOGETHER: Final = 8  # chunks; the notes of what came meanwhile are saved at once
 CONNECTIONS: Final = 16  # side by side at most, as aria2c -x16: many servers limit each connection
 CONNECTIONS_AT_FIRST: Final = 4  # the others follow once it is slower than PLENTY
 PLENTY: Final = 400_000_000  # bytes a second; beyond it connections only wait for each other (docs/benchmarks.md)
 LOOK_AT_SPEED_AFTER: Final = 0.06  # seconds
 FRUITLESS_TRIES: Final = 7  # in a row without a single new byte, over all connections
-OLD_NOTE: Final = struct.Struct("<8sIQ64Q")  # of 1.2.0: magic, CRC-32 of what follows, bytes without a gap, and others
 NO_MORE: Final = (0, 0)  # the run behind the last
 OVERLAP: Final = 64  # bytes before a run that are asked for again, where no checksum will tell whether it fits
 
 
 class Untrue(Exception):
-    """What came is not the part of the file that was asked for: of another version, or all of it."""
+    """What came is not the file that was meant, or not the part of it that was asked for."""
 
 
 class PartFile:
@@ -49,20 +45,14 @@ class PartFile:
     A chunk that was noted earlier is believed only as far as its bytes have that checksum. 0 is one that is not there.
     """
 
-    def __init__(self, path: Path, size: int, *, take_over: bool) -> None:
-        """`take_over`: what 1.2.0 left is gone on with, for a wrong byte in it would be noticed."""
-        self.path, self.size, self.count, there = path, size, -(-size // CHUNK), 0
+    def __init__(self, path: Path, size: int) -> None:
+        self.path, self.size, self.count = path, size, -(-size // CHUNK)
         self.file = path.open("r+b" if path.exists() else "w+b", buffering=0)
         if self.file.seek(0, 2) != size + 4 * self.count:
-            note = self.read(size, OLD_NOTE.size + 1)
-            if take_over and len(note) == OLD_NOTE.size and note.startswith(b"oneclic2"):
-                _, checksum, frontier = OLD_NOTE.unpack(note)[:3]
-                there = min(size, frontier) if checksum == zlib.crc32(note[12:]) else 0
-            self.file.truncate(there)
+            self.file.truncate(0)
             self.file.truncate(size + 4 * self.count)
         self.notes = array("I", self.read(size, 4 * self.count))
         self.doubted = {chunk for chunk, note in enumerate(self.notes) if note}
-        self.note({chunk: zlib.crc32(self.read(chunk * CHUNK, CHUNK)) or 1 for chunk in range(there // CHUNK)})
 
     def end(self, chunk: int) -> int:
         return min(self.size, (chunk + 1) * CHUNK)
@@ -70,16 +60,12 @@ class PartFile:
     def length(self, chunk: int) -> int:
         return self.end(chunk) - chunk * CHUNK
 
-    def note(self, there: dict[int, int]) -> None:
-        """Say that chunks (with their checksums) are there, once they are: a kill at any moment costs some notes.
+    def save_notes(self) -> None:
+        """Say which chunks are there by now: a kill at any moment costs some notes.
 
         One write for all: each has to wait for the connections that are writing.
         """
-        if there:
-            for chunk, checksum in there.items():
-                self.notes[chunk] = checksum
-            first, last = min(there), max(there)
-            write_at(self.file, self.size + 4 * first, self.notes[first : last + 1].tobytes())
+        write_at(self.file, self.size, self.notes.tobytes())
 
     def read(self, offset: int, count: int) -> bytes:
         return os.pread(self.file.fileno(), count, offset)
@@ -108,11 +94,11 @@ class RangedDownload:
     """
 
     def __init__(self, remote: Remote, part: Path, step: Step) -> None:
-        self.remote, self.step = remote, step
-        self.file = PartFile(part, remote.size, take_over=bool(remote.sha256))
+        self.remote, self.step, self.file = remote, step, PartFile(part, remote.size)
         self.runs: SimpleQueue[tuple[int, int]] = SimpleQueue()
-        self.arrived: SimpleQueue[tuple[int, int] | Exception] = SimpleQueue()  # (chunk, its checksum)
-        self.over = threading.Event()
+        self.received = sum(self.file.length(chunk) for chunk, note in enumerate(self.file.notes) if note)  # bytes
+        self.news, self.over = threading.Event(), threading.Event()
+        self.failed: Exception | None = None  # of a connection: the end
         self.answered_at: float | None = None
         self.direct: str | None = None  # where the redirect led
         self.overlaps: dict[int, bytes] = {}  # offset -> the bytes there, by the answer for the run behind them
@@ -121,56 +107,52 @@ class RangedDownload:
 
     def run(self) -> str:
         """All of it, written and hashed as it comes; its SHA-256. Raises `Untrue`, `Problem`, `Interrupted`."""
-        with self.file.file:
-            return self.write_and_hash(self.file)
+        file, connections = self.file, list[threading.Thread]()
+        with file.file:
+            try:
+                digest = self.note_and_hash(file, connections)
+            finally:
+                self.over.set()
+                for _ in connections:
+                    self.runs.put(NO_MORE)
+            for connection in connections:
+                connection.join(http.STOP_LATENCY)  # none has the file open any more when it gets its name
+            fits = all(file.read(offset, len(overlap)) == overlap for offset, overlap in self.overlaps.items())
+            if not fits or self.remote.sha256 not in ("", digest):
+                raise Untrue
+            file.file.truncate(file.size)  # without the notes
+        return digest
 
-    def write_and_hash(self, file: PartFile) -> str:
+    def note_and_hash(self, file: PartFile, connections: list[threading.Thread]) -> str:
         digest, hashed = hashlib.sha256(), 0
         for start in range(0, file.count, RUN):
-            missing = [chunk for chunk, note in enumerate(file.notes[start : start + RUN], start) if not note]
-            if missing:
-                self.runs.put((missing[0], min(file.count, start + RUN)))
-        received = before = sum(map(file.length, (chunk for chunk, note in enumerate(file.notes) if note)))
-        self.step.progress(received, file.size)
-        connections: list[threading.Thread] = []
-        try:
-            while hashed < file.count:
-                while len(connections) < self.connections_wanted(received - before):
-                    connections.append(threading.Thread(target=self.work, daemon=True))
-                    connections[-1].start()
-                came: list[tuple[int, int] | Exception] = []
-                with contextlib.suppress(Empty):
-                    came.append(self.arrived.get(timeout=0 if file.notes[hashed] else http.STOP_LATENCY))
-                    while True:
-                        came.append(self.arrived.get_nowait())
-                # Not a note more: while the disk hung, another download may have finished this file.
-                if self.step.stopped:
-                    raise Interrupted
-                there = dict(item for item in came if not isinstance(item, Exception))
-                file.note(there)
-                received += sum(map(file.length, there))
-                self.step.progress(received, file.size)
-                for error in (item for item in came if isinstance(item, Exception)):
-                    raise error
-                for chunk in range(hashed, min(file.count, hashed + HASHED_TOGETHER)):
-                    if self.step.stopped or not file.notes[chunk]:
-                        break
-                    content = file.read_chunk(chunk)
-                    if content is None:
-                        self.runs.put((chunk, chunk + 1))
-                        break
-                    digest.update(content)
-                    hashed += 1
-        finally:
-            self.over.set()
-            for _ in connections:
-                self.runs.put(NO_MORE)
-        for connection in connections:
-            connection.join(http.STOP_LATENCY)  # none has the file open any more when it gets its name
-        for offset, overlap in self.overlaps.items():
-            if file.read(offset, len(overlap)) != overlap:
-                raise Untrue
-        file.file.truncate(file.size)  # without the notes
+            end = min(file.count, start + RUN)
+            if missing := [chunk for chunk in range(start, end) if not file.notes[chunk]]:
+                self.runs.put((missing[0], end))
+        before = self.received
+        self.step.progress(before, file.size)
+        while hashed < file.count:
+            while len(connections) < self.connections_wanted(self.received - before):
+                connections.append(threading.Thread(target=self.work, daemon=True))
+                connections[-1].start()
+            came = self.news.wait(0 if file.notes[hashed] else http.STOP_LATENCY)
+            self.news.clear()
+            if self.step.stopped:  # not a note more: while the disk hung, another download may have finished this file
+                raise Interrupted
+            if came:
+                file.save_notes()
+            self.step.progress(self.received, file.size)
+            if self.failed:
+                raise self.failed
+            for chunk in range(hashed, min(file.count, hashed + HASHED_TOGETHER)):
+                if self.step.stopped or not file.notes[chunk]:
+                    break
+                content = file.read_chunk(chunk)
+                if content is None:
+                    self.runs.put((chunk, chunk + 1))
+                    break
+                digest.update(content)
+                hashed += 1
         return digest.hexdigest()
 
     def connections_wanted(self, came: int) -> int:
@@ -186,7 +168,7 @@ class RangedDownload:
                 for first, end in iter(self.runs.get, NO_MORE):
                     self.fetch(session, out, first * CHUNK, self.file.end(end - 1))
         except Exception as error:  # it is raised again in `run`
-            self.arrived.put(error)
+            self.failed = self.failed or error
 
     def fetch(self, session: http.WebSession, out: FileIO, at: int, end: int) -> None:
         """The bytes [at, end), asked for again from where they stopped."""
@@ -204,70 +186,61 @@ class RangedDownload:
     def ask(self, session: http.WebSession, out: FileIO, at: int, end: int, checksum: int) -> tuple[int, int]:
         """Ask once, and pause where nothing came; return up to where the bytes are there, and the checksum there."""
         asked, begun, pause = time.monotonic(), at, 0.0
-        failed: Exception = requests.RequestException(f"{self.remote.host} sent nothing")
+        failure: Exception = requests.RequestException(f"{self.remote.host} sent nothing")
         try:
             for piece in self.pieces(session, at, end):
                 self.failures = 0
                 left = memoryview(piece)
                 while left:
-                    chunk = at // CHUNK
-                    part, left = left[: self.file.end(chunk) - at], left[self.file.end(chunk) - at :]
-                    write_at(out, at, part)
-                    at, checksum = at + len(part), zlib.crc32(part, checksum)
-                    if at == self.file.end(chunk):
-                        self.arrived.put((chunk, checksum or 1))
+                    chunk, rest = at // CHUNK, self.file.end(at // CHUNK) - at
+                    write_at(out, at, left[:rest])
+                    at, checksum = at + len(left[:rest]), zlib.crc32(left[:rest], checksum)
+                    if len(left) >= rest:
+                        with self.lock:
+                            self.file.notes[chunk] = checksum or 1
+                            self.received += self.file.length(chunk)
+                        self.news.set()
                         checksum = 0
+                    left = left[rest:]
                 if self.over.is_set():
                     return at, checksum
         except (Refused, requests.RequestException) as error:
-            self.direct = (
-                None if isinstance(error, Refused) and error.answer.store else self.direct
-            )  # ask for a new address
+            if isinstance(error, Refused) and error.answer.store:
+                self.direct = None  # ask for a new address
             asked_for = http.pause_after(error)
             if asked_for is None:
                 raise
-            failed, pause = error, asked_for
+            failure, pause = error, asked_for
         if at == begun:
             with self.lock:
                 if asked >= self.failed_at:  # answers to what was asked before the last failure count once
                     self.failures, self.failed_at = self.failures + 1, time.monotonic()
                 if self.failures >= FRUITLESS_TRIES:
-                    raise failed
-            self.over.wait(min(LONGEST_WAIT, pause or 0.5 * 2**self.failures * random.uniform(0.7, 1.3)))
+                    raise failure
+            self.over.wait(min(http.LONGEST_WAIT, pause or 0.5 * 2**self.failures * random.uniform(0.7, 1.3)))
         return at, checksum
 
     def pieces(self, session: http.WebSession, at: int, end: int) -> Iterator[bytes]:
         """The bytes [at, end) as they come, or an exception unless they are those of the file that was meant."""
-        overlap = 0 if self.remote.sha256 else min(OVERLAP, at)
-        with session.ask(self.remote, {"Range": f"bytes={at - overlap}-{end - 1}"}, self.direct) as response:
-            self.check(response, at - overlap, end)
+        start = at if self.remote.sha256 else max(0, at - OVERLAP)
+        with session.ask(self.remote, {"Range": f"bytes={start}-{end - 1}"}, self.direct) as response:
+            self.check(response, start, end)
             if http.store_of(response, self.remote):
                 self.direct = response.url
-            before = b""
-            for come in http.pieces(response, READ_SIZE):
+            self.overlaps[start] = b"".join(http.pieces(response, OVERLAP, at - start))
+            for piece in http.pieces(response, READ_SIZE, end - at):  # whatever else it sends
                 self.answered_at = self.answered_at or time.monotonic()
                 if at == 0:
-                    refuse_a_page(self.remote, come)
-                missing = overlap - len(before)
-                piece = come[missing : missing + end - at]
-                if missing:
-                    before += come[:missing]
-                    if len(before) == overlap:
-                        self.overlaps[at - overlap] = before
-                if piece:
-                    yield piece
-                    at += len(piece)
-                if at >= end:  # whatever else it sends
-                    return
+                    refuse_a_page(self.remote, piece)
+                yield piece
+                at += len(piece)
 
     def check(self, response: requests.Response, start: int, end: int) -> None:
         """Raise `Untrue` unless the answer says that it is the range that was asked for, of the file that was meant."""
-        headers = response.headers
-        fits = (start, end) == (0, self.remote.size)
+        headers, fits = response.headers, (start, end) == (0, self.remote.size)
         if response.status_code == 206:
             fits = content_range(headers.get("Content-Range", "")) == (start, end, self.remote.size)
             # A length of 0 is an answer without a byte: it counts as a failure.
             fits = fits and headers.get("Content-Length", "0") in ("0", str(end - start))
-        same_version = self.remote.sha256 or stated_validator(headers) == self.remote.validator
-        if not fits or not same_version:
+        if not fits or not (self.remote.sha256 or stated_validator(response) == self.remote.validator):
             raise Untrue

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlsplit
 
-from launcher.models.remote import ADDRESS_RAN_OUT, Answer, Refused, Remote, TokenNeeded, goes_on
+from launcher.models.remote import ADDRESS_RAN_OUT, Answer, Refused, Remote, TokenNeeded
 
 HUGGING_FACE: Final = "Hugging Face"
 CIVITAI: Final = "Civitai"
@@ -24,17 +24,15 @@ BY_HAND: Final = (
 )
 WAIT: Final = "Wait a few minutes and try again{again}."
 SAVE: Final = "save it as the Colab secret {secret} (the key symbol on the left), and try again."
-FOR_SOME: Final = "Civitai may give this model only to some."
+AT_HAND: Final = ""  # a token may be in vain, too: one that a person has saved is tried, and nobody is asked
 ANY: Final = ()
 OK: Final = tuple(range(200, 300))
 
 
 @dataclass(frozen=True)
 class RefusalRow:
-    """One row: `what` it means and what to `do` if an answer of `place` ("" is every site) has one of the `statuses`
-    and what it said fits the pattern `said`.
-
-    Who sent no token is asked for one with the `reason`, where there is one; `at_hand` as in `TokenNeeded`.
+    """`what` it means and what to `do` if an answer of `place` ("" is every site) has one of the `statuses`, and what
+    it said fits the pattern `said`. `reason`: why a token may help, as in `TokenNeeded`; None where none does.
     """
 
     place: str
@@ -42,15 +40,11 @@ class RefusalRow:
     said: str
     what: str
     do: str
-    reason: str = ""
-    at_hand: bool = False
+    reason: str | None = None
 
     def fits(self, remote: Remote, answer: Answer) -> bool:
-        return (
-            self.place in ("", remote.place)
-            and (not self.statuses or answer.status in self.statuses)
-            and bool(re.search(self.said, answer.said))
-        )
+        concerns = self.place in ("", remote.place) and (not self.statuses or answer.status in self.statuses)
+        return concerns and bool(re.search(self.said, answer.said))
 
 
 # The first that fits. `{again}` is there for what may pass. @store, @address and the like: see `http.answer_in`.
@@ -98,7 +92,7 @@ REFUSALS: Final = (
         "{repo} is gone from Hugging Face, or private.",
         "Look at {page}. If you can see it there when you are logged in, make a token at {token_page}, save it as the "
         "Colab secret {secret} (the key symbol on the left), and try again; if it is gone, choose another model.",
-        "{repo} may be private.", at_hand=True),
+        AT_HAND),
     RefusalRow(HUGGING_FACE, (403,), "@with=token",
         "Your Hugging Face token does not have the right to read {repo}.",
         "Open {page} and see whether your account may read it; then make a token with that right at {token_page}, "
@@ -106,7 +100,7 @@ REFUSALS: Final = (
     RefusalRow(HUGGING_FACE, (403,), "",
         "Hugging Face does not let everybody read {repo}.",
         "Open {page} and see what it asks for; then make a token at {token_page}, " + SAVE,
-        "{repo} may be read only by some.", at_hand=True),
+        AT_HAND),
     RefusalRow(HUGGING_FACE, (410,), "", "{repo} was taken off Hugging Face.", "Choose another model."),
     RefusalRow(HUGGING_FACE, (451,), "",
         "{repo} is blocked by Hugging Face for legal reasons, at least in the country this runtime is in.",
@@ -116,11 +110,9 @@ REFUSALS: Final = (
         "Hugging Face gets too many requests from this runtime's address; a token has a limit of its own."),
     # ---- Civitai. A 401 is not always about the key: its text tells. What is for some only may be for this person.
     RefusalRow(CIVITAI, (401, 403), "early access",
-        "This version is in early access on Civitai.", "Wait, or buy it at {page}; or choose another one.",
-        FOR_SOME, at_hand=True),
+        "This version is in early access on Civitai.", "Wait, or buy it at {page}; or choose another one.", AT_HAND),
     RefusalRow(CIVITAI, (401, 403), "disabled",
-        "Its creator has switched off downloads of this model on Civitai.", "Choose another model.",
-        FOR_SOME, at_hand=True),
+        "Its creator has switched off downloads of this model on Civitai.", "Choose another model.", AT_HAND),
     RefusalRow(CIVITAI, ANY, "@with=token.*(@address=/login|@status=401)",
         "Civitai does not accept your key for this model.",
         "Check whether you can download it at {page}; if so, make a new key at {token_page}, " + SAVE),
@@ -128,8 +120,8 @@ REFUSALS: Final = (
         "Civitai gives this model only to people who are logged in, and there is no key.",
         "Make a key at {token_page}, " + SAVE,
         "Civitai gives this model only to people who are logged in."),
-    RefusalRow(CIVITAI, (403,), "", "Civitai denies you access to this model.", "Open {page} and see what it asks for.",
-        FOR_SOME, at_hand=True),
+    RefusalRow(CIVITAI, (403,), "", "Civitai denies you access to this model.",
+        "Open {page} and see what it asks for.", AT_HAND),
     RefusalRow(CIVITAI, (404,), "", "This model is no longer on Civitai.", "Choose another model."),
     RefusalRow(CIVITAI, (410,), "", "This model was archived by its owner.", "Choose another model."),
     # ---- every site
@@ -140,12 +132,11 @@ REFUSALS: Final = (
         "Open the page you copied it from, copy a fresh link there, and use it at once."),
     RefusalRow("", OK, "@content-encoding=",
         "{host} sends {name} packed, and nobody can tell how large it becomes.", BY_HAND),
-    RefusalRow("", ANY, r"@address=\S*/(log-?in|sign-?in|sign_in)\b",
+    RefusalRow("", ANY, r"@address=\S*/(log-?in|sign-?in|sign_in)\b|@status=401",
         "{host} gives {name} only to people who are logged in.", BY_HAND),
     RefusalRow("", OK, "",
         "The link leads to a web page, not to a model file.",
         "Copy the link of the page's download button instead. If that leads here again: " + BY_HAND),
-    RefusalRow("", (401,), "", "{host} gives {name} only to people who are logged in.", BY_HAND),
     RefusalRow("", (402,), "", "{host} wants to be paid for {name}.", BY_HAND),
     RefusalRow("", (403,), "", "{host} denies access to {name}.", BY_HAND),
     RefusalRow("", (404,), "",
@@ -175,9 +166,9 @@ def refusal_of(remote: Remote, answer: Answer) -> Refused:
         "repo": urlsplit(remote.page).path.strip("/"),
         "secret": secret,
         "token_page": token_page,
-        "again": goes_on(remote),
+        "again": remote.goes_on,
     }
-    what, do, reason = (text.format_map(names) for text in (row.what, row.do, row.reason))
-    if remote.token or not reason:
+    what, do = row.what.format_map(names), row.do.format_map(names)
+    if remote.token or row.reason is None:
         return Refused(what, do, answer)
-    return TokenNeeded(what, do, answer, name=secret, reason=reason, at_hand=row.at_hand)
+    return TokenNeeded(what, do, answer, name=secret, reason=row.reason.format_map(names))

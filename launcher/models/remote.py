@@ -1,12 +1,18 @@
-"""One file at its source, and what ends the way to it: a refusal, a token that is wanted, ■."""
+"""One file at its source, as its server states it, and what ends the way to it: a refusal, a question, ■."""
 
 import hashlib
-from dataclasses import dataclass
+import re
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from email.message import EmailMessage
 from typing import Final
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
+
+import requests
 
 from launcher.core.problem import Problem
 
+DISPOSITION_MOST: Final = 2000  # letters of a Content-Disposition that are read
 ADDRESS_RAN_OUT: Final = (400, 401, 403, 404, 410)  # from a store behind a redirect: its signed address is too old
 
 
@@ -46,10 +52,10 @@ class Remote:
         """True if parts from different answers can be told to belong to the same file."""
         return bool(self.size and (self.sha256 or self.validator))
 
-
-def goes_on(remote: Remote) -> str:
-    """The end of a sentence, where it is so."""
-    return "; the download continues where it stopped" if remote.can_go_on else ""
+    @property
+    def goes_on(self) -> str:
+        """The end of a sentence, where it is so."""
+        return "; the download continues where it stopped" if self.can_go_on else ""
 
 
 class Interrupted(Exception):
@@ -72,23 +78,19 @@ class Answer:
     """An answer that is no file.
 
     `said` is all in it that may tell why, in small letters: its last address, some headers, its page, which is `page`
-    as it came. `store` is the host a redirect led to, if that one answered. `retry_after` in seconds, 0.0 where it does
-    not say.
+    as it came. `store` is the host a redirect led to, if that one answered.
     """
 
     status: int
     said: str = ""
     store: str | None = None
-    retry_after: float = 0.0
+    retry_after: float = 0.0  # seconds, where it says so
     page: str = ""
 
     @property
-    def ran_out(self) -> bool:
-        return self.store is not None and self.status in ADDRESS_RAN_OUT
-
-    @property
     def may_pass(self) -> bool:
-        return self.ran_out or self.status in (408, 425, 429) or self.status >= 500
+        ran_out = self.store is not None and self.status in ADDRESS_RAN_OUT
+        return ran_out or self.status in (408, 425, 429) or self.status >= 500
 
 
 class Refused(Problem):
@@ -100,14 +102,13 @@ class Refused(Problem):
 
 
 class TokenNeeded(Refused):
-    """A token may help. `name` is the secret's name; the sentence is for where there is none.
-
-    `at_hand`: it may also be in vain, so nobody is asked for one who has not saved it.
+    """A token may help; the sentence is for where there is none. `name` is the secret's name; `reason` is "" where the
+    token may be in vain, too, so that nobody is asked for one who has not saved it.
     """
 
-    def __init__(self, what: str, do: str, answer: Answer, *, name: str, reason: str, at_hand: bool = False) -> None:
+    def __init__(self, what: str, do: str, answer: Answer, *, name: str, reason: str) -> None:
         super().__init__(what, do, answer)
-        self.name, self.reason, self.at_hand = name, reason, at_hand
+        self.name, self.reason = name, reason
 
 
 def refuse_a_page(remote: Remote, beginning: bytes) -> None:
@@ -119,3 +120,58 @@ def refuse_a_page(remote: Remote, beginning: bytes) -> None:
             f"Open {remote.page or 'the link'} in your browser, see what it asks for, and paste the link of the "
             "download button.",
         )
+
+
+# ---- what the headers of an answer state: servers write into them what they like
+
+
+def as_stated(remote: Remote, response: requests.Response) -> Remote:
+    """The same, with name, size, checksum and version as its server states them."""
+    return replace(
+        remote,
+        name=stated_name(response.headers.get("Content-Disposition", "")) or remote.name,
+        size=stated_size(response),
+        sha256=remote.sha256 or stated_sha256(response),
+        validator=stated_validator(response),
+    )
+
+
+def stated_size(response: requests.Response) -> int:
+    """How many bytes the whole file has; 0 where the server does not say."""
+    if response.status_code == 206:
+        return (content_range(response.headers.get("Content-Range", "")) or (0, 0, 0))[2]
+    length = response.headers.get("Content-Length", "")
+    return int(length) if re.fullmatch(r"[0-9]{1,15}", length) else 0
+
+
+def content_range(value: str) -> tuple[int, int, int] | None:
+    """(first byte, byte behind the last, bytes in all) of a Content-Range; None where it says nothing of use."""
+    match = re.fullmatch(r"(?i)\s*bytes\s+([0-9]{1,15})-([0-9]{1,15})/([0-9]{1,15})\s*", value)
+    start, last, size = (int(number) for number in match.groups()) if match else (0, 0, 0)
+    return (start, last + 1, size) if start <= last < size else None
+
+
+def stated_validator(response: requests.Response) -> str:
+    return response.headers.get("ETag", "") or response.headers.get("Last-Modified", "")
+
+
+def stated_sha256(response: requests.Response) -> str:
+    """The SHA-256 that the hub, or a mirror of it, states on the way; "" where none does."""
+    told = (one.headers.get("X-Linked-Etag", "").strip('" ').lower() for one in (*response.history, response))
+    return next((value for value in told if re.fullmatch(r"[0-9a-f]{64}", value)), "")
+
+
+def stated_name(disposition: str) -> str:
+    """The file name in a Content-Disposition, as people's servers write it; "" where there is none.
+
+    `filename*` (RFC 6266) goes before `filename`; that one may be in raw UTF-8, in RFC 2047's form, or percent-encoded.
+    """
+    stated = " ".join(disposition[:DISPOSITION_MOST].splitlines())
+    extended = stated.lower().find("filename*")
+    message, name = EmailMessage(), ""
+    with suppress(ValueError, LookupError, TypeError, AttributeError):  # the parser's, for what is no such header
+        message["Content-Disposition"] = f"attachment; {stated[extended:]}" if extended >= 0 else stated
+        name = message.get_filename("")
+    with suppress(ValueError):  # then it was Latin-1 indeed, or has been decoded already
+        name = name.encode("latin-1").decode()  # requests reads headers as Latin-1
+    return unquote(name).strip()

@@ -8,7 +8,7 @@ from typing import Final
 
 from launcher.core.folder import Folder, leads_nowhere
 from launcher.models.identify import WEIGHTS, fault_of, identify
-from launcher.models.kinds import a_kind
+from launcher.models.kinds import ModelFile, a_kind
 
 HALF_DOWNLOADS: Final = (".crdownload", ".aria2", ".download", ".partial", ".incomplete")
 READERS: Final = 16  # parts of a file read side by side
@@ -25,35 +25,32 @@ def broken_models(folder: Folder, known: set[str]) -> tuple[set[str], dict[str, 
     found = list(folder.kept.glob("*.ckpt"))  # A1111's old place for a checkpoint
     for root in (folder.kept / "models", folder.kept / "embeddings", *folder.kept.glob("extensions/*/models")):
         found += [Path(where, name) for where, _, names in os.walk(root) for name in names]
-    sound, broken = set(), {}
+    sound, broken = set[str](), dict[str, str]()
     for path in (path for path in found if not leads_nowhere(path)):
         name = str(path.relative_to(folder.kept))
         if name in known:
             sound.add(name)
         elif path.name.lower().endswith(HALF_DOWNLOADS):
             broken[name] = "it is only partly downloaded"
+        elif path.suffix.lower() in WEIGHTS and (fault := fault_of(path)):
+            broken[name] = fault
         elif path.suffix.lower() in WEIGHTS:
-            if fault := fault_of(path):
-                broken[name] = fault
-            else:
-                sound.add(name)
+            sound.add(name)
     return sound, broken
 
 
-def usable_checkpoint(folder: Folder, usual: set[str]) -> tuple[Path | None, dict[str, str]]:
-    """(a checkpoint A1111 can load, those inspected before it with what is wrong). `usual` names first."""
-    useless: dict[str, str] = {}
+def usable_checkpoint(folder: Folder, usual: set[str], say: Callable[[str], None]) -> Path | None:
+    """A checkpoint A1111 can load, `usual` names first. What is wrong with those inspected before it is said."""
     for path in sorted(folder.checkpoints(), key=lambda path: path.name not in usual):
         try:
             seen = identify(path)
         except OSError as error:
-            useless[path.name] = f"it cannot be read ({error.strerror})"
-            continue
+            seen = ModelFile(fault=f"it cannot be read ({error.strerror})")
         if seen.kind == "checkpoint" and not seen.fault:
-            return path, useless
+            return path
         what = f"it is {a_kind(seen.kind)}" if seen.kind else "it does not contain a checkpoint"
-        useless[path.name] = seen.fault or what
-    return None, useless
+        say(f"{path.name} is in your checkpoint folder, but cannot be used: {seen.fault or what}.")
+    return None
 
 
 def read_ahead(path: Path, over: Callable[[], bool]) -> None:

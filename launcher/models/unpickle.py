@@ -52,10 +52,6 @@ class Rejected(Exception):
     """Why the file must not be loaded, as half a sentence that begins with "it"."""
 
 
-class WholeModel(Exception):
-    """It holds a detector of ultralytics."""
-
-
 class Dummy(dict[Any, Any]):
     """Stands for whatever the file asks for. Holds the items and the state it is given, and its arguments."""
 
@@ -85,41 +81,36 @@ class Dummy(dict[Any, Any]):
 
 
 class Reader(pickle.Unpickler):
-    """Python's own unpickler, whose every global is a dummy."""
+    """Python's own unpickler, whose every global is a dummy. Raises `Rejected`."""
 
     def __init__(self, file: BinaryIO) -> None:
         super().__init__(file)
         self.storages: dict[str, int] = {}  # key -> bytes
-        self.outside = ""  # a name that only a whole model may have
-        self.detector = False
+        self.of_whole_models: list[str] = []  # names that only a whole model may have
+        self.found = self.load()
+        self.is_detector = any(name.startswith("ultralytics.") for name in self.of_whole_models)
+        if self.of_whole_models and not self.is_detector:
+            raise Rejected(f"it would run {self.of_whole_models[0][:120]} on loading")
 
     def find_class(self, module: str, name: str) -> type[Dummy]:
+        full = f"{module}.{name}"
         if name not in ALLOWED.get(module, ()):
-            if not DETECTOR.fullmatch(f"{module}.{name}"):
-                raise Rejected(f"it would run {module[:60]}.{name[:60]} on loading")
-            self.outside = self.outside or f"{module[:60]}.{name[:60]}"
-            self.detector = self.detector or module.startswith("ultralytics.")
-        return type("Stand_in", (Dummy,), {"name": f"{module}.{name}"})
-
-    def load(self) -> Any:
-        """What the file holds, of dummies. Raises `Rejected`."""
-        found = super().load()
-        if self.outside and not self.detector:
-            raise Rejected(f"it would run {self.outside} on loading")
-        return found
+            self.of_whole_models.append(full)
+            if not DETECTOR.fullmatch(full):
+                raise Rejected(f"it would run {full[:120]} on loading")
+        return type("Stand_in", (Dummy,), {"name": full})
 
     def persistent_load(self, pid: Any) -> Dummy:
         """The bytes of a tensor, which lie outside of the pickle; their length is noted."""
         match pid:
             case ("storage", type() as storage, str() | int() as key, _, int(count), *_) if count >= 0:
-                item_bytes = ITEM_BYTES.get(getattr(storage, "name", "").removeprefix("torch."))
-                if item_bytes:
+                if item_bytes := ITEM_BYTES.get(storage.name.removeprefix("torch.")):
                     self.storages[str(key)] = max(self.storages.get(str(key), 0), count * item_bytes)
                     return Dummy()
         raise Rejected("it contains something that is not a tensor")
 
 
-def read_zip(path: str, whole: bool) -> Any:
+def read_zip(path: str, whole: bool) -> Reader:
     """torch's files since 1.6: a zip with one pickle and the tensors' bytes."""
     with zipfile.ZipFile(path) as archive, open(path, "rb") as file:
         names = archive.namelist()
@@ -144,37 +135,28 @@ def read_zip(path: str, whole: bool) -> Any:
             raise Rejected("it is damaged")
         with archive.open(pickles[0]) as data:
             reader = Reader(data)  # type: ignore[arg-type]
-            found = reader.load()
             if data.read(1):
                 raise Rejected("it holds more than a model")
         lengths = {member.filename: member.file_size for member in archive.infolist()}
         folder = pickles[0].removesuffix(".pkl")
         if any(lengths.get(f"{folder}/{key}", -1) < length for key, length in reader.storages.items()):
             raise Rejected("it is cut off")
-        if reader.detector:
-            raise WholeModel
-    return found
+    return reader
 
 
-def read_old(path: str) -> Any:
+def read_old(path: str) -> Reader:
     """torch's files before 1.6: five pickles, then the tensors' bytes."""
     if tarfile.is_tarfile(path):  # which torch reads first, whatever it begins with
         raise Rejected("it is an archive, not a model file")
     with open(path, "rb") as file:
-        if Reader(file).load() != MAGIC:
+        if Reader(file).found != MAGIC:
             raise Rejected("it is not a model file")
-        Reader(file).load()  # the protocol
-        Reader(file).load()  # what the machine was
-        reader = Reader(file)
-        found, keys = reader.load(), Reader(file).load()
-        plain = isinstance(keys, list) and all(isinstance(key, str) for key in keys)
-        if not plain or set(keys) != set(reader.storages):
+        _protocol, _machine, reader, keys = (Reader(file) for _ in range(4))
+        if keys.found != sorted(reader.storages):
             raise Rejected("it is not a model file")
         if file.tell() + sum(8 + length for length in reader.storages.values()) > file.seek(0, 2):
             raise Rejected("it is cut off")
-        if reader.detector:
-            raise WholeModel
-    return found
+    return reader
 
 
 def tensors(found: Any) -> dict[str, list[int]]:
@@ -199,24 +181,19 @@ def tensors(found: Any) -> dict[str, list[int]]:
 
 def main(path: str, whole: bool) -> dict[str, Any]:
     """What is in the file, and what is wrong with it."""
-    names: dict[str, list[int]] = {}
-    detector = False
+    names, is_detector, fault = dict[str, list[int]](), False, None
     try:
         with open(path, "rb") as file:
             begins_as_zip = file.read(4) == b"PK\x03\x04"
         if zipfile.is_zipfile(path) != begins_as_zip:
             raise Rejected("it is cut off" if begins_as_zip else "it is two kinds of file in one")
-        names = tensors(read_zip(path, whole) if begins_as_zip else read_old(path))
-        fault = None if names else "it contains no weights"
-    except WholeModel:
-        fault, detector = None, True
-    except Rejected as why:
-        fault = str(why)
-    except EOFError:
-        fault = "it is cut off"
-    except Exception:  # hostile bytes can make Python's readers raise anything, and it always means the same
-        fault = "it cannot be read as a model file"
-    return {"fault": fault, "tensors": names, "detector": detector}
+        reader = read_zip(path, whole) if begins_as_zip else read_old(path)
+        names, is_detector = tensors(reader.found), reader.is_detector
+        if not names and not is_detector:
+            raise Rejected("it contains no weights")
+    except Exception as why:  # hostile bytes can make Python's readers raise anything, and it always means the same
+        fault = str(why) if isinstance(why, Rejected) else "it cannot be read as a model file"
+    return {"fault": fault, "tensors": names, "detector": is_detector}
 
 
 if __name__ == "__main__":

@@ -1,9 +1,12 @@
 """Builds `OneClickLauncher.ipynb` from `launcher/`: many files for people who edit, one for people who press ▶."""
 
+import ast
 import hashlib
+import io
 import json
 import re
 import sys
+import tokenize
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,7 +19,10 @@ NOT_IN_THE_NOTEBOOK: Final = "notebook"  # the package that builds it
 
 
 def package_files() -> dict[str, str]:
-    """The package as the notebook carries it: path -> text. Raises `SystemExit` for a text that a cell cannot hold."""
+    """The package as the notebook carries it, without comments: path -> text.
+
+    Raises `SystemExit` for a text that a cell cannot hold.
+    """
     files = {}
     for path in sorted(path for path in PACKAGE_DIR.rglob("*") if path.suffix in CARRIED):
         name = path.relative_to(PACKAGE_DIR.parent).as_posix()
@@ -27,8 +33,26 @@ def package_files() -> dict[str, str]:
             raise SystemExit(f"{name} has three single quotes in a row, or a line that Colab takes for a form field")
         if text and not text.endswith("\n"):
             raise SystemExit(f"{name} does not end with a new line")
-        files[name] = text
+        files[name] = without_comments(text) if path.suffix == ".py" else text
     return files
+
+
+def without_comments(text: str) -> str:
+    """A module's text with empty lines for those that are nothing but a comment or a docstring of a function or class.
+
+    Every other line stays what it was, and where: a traceback names the line of the repository.
+    """
+    lines = text.splitlines(keepends=True)
+    for token in tokenize.generate_tokens(io.StringIO(text).readline):
+        if token.type == tokenize.COMMENT and lines[token.start[0] - 1].lstrip().startswith("#"):
+            lines[token.start[0] - 1] = "\n"
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) and ast.get_docstring(node):
+            docstring, *others = node.body
+            end = docstring.end_lineno or docstring.lineno
+            if others and others[0].lineno > end:
+                lines[docstring.lineno - 1 : end] = ["\n"] * (end - docstring.lineno + 1)
+    return "".join(lines)
 
 
 def package_digest(files: dict[str, str]) -> str:

@@ -3,7 +3,7 @@
 import json
 from typing import Final
 
-from launcher import COLAB_LINK, OWNER, REPOSITORY, __version__
+from launcher import BRANCH, COLAB_LINK, OWNER, REPOSITORY, __version__
 from launcher.core.fields import AS_LAST_TIME, FIELDS, Field
 from launcher.extensions.manage import EXTENSION_ACTIONS
 from launcher.models.catalog import (
@@ -47,9 +47,10 @@ def line_of(field: Field) -> str:
     return f"{field.name} = {json.dumps(field.untouched)} #@param {kind}\n#@markdown {field.about}\n"
 
 
-LAUNCH_FORM: Final = '#@title ▶ Start { display-mode: "form" }\n' + "".join(
-    line_of(field) for field in FIELDS if field.in_form
-)
+LAUNCH_FORM: Final = f"""\
+#@title ▶ Start {{ display-mode: "form" }}
+# Below is the launcher without its comments; with them it is in https://github.com/{OWNER}/{REPOSITORY}/tree/{BRANCH}/launcher
+{"".join(line_of(field) for field in FIELDS if field.in_form)}"""
 
 ADD_MODEL: Final = f"""\
 #@title ▶ Add a model {{ display-mode: "form" }}

@@ -55,7 +55,7 @@ async def oneclick(  # noqa: PLR0915  # it stands alone
               f"%pip install {' '.join(missing)} in a new cell, and press ▶ again.")
         return
     # Only Colab has these; Kaggle and others lend its image, and with it COLAB_RELEASE_TAG. Where the package is
-    # unpacked tells it which of the two it is (`core.remedies`).
+    # unpacked tells it which of the two it is (`core.problem`).
     colab = Path("/var/colab/hostname").exists() or any(name.startswith("TBE_") for name in os.environ)
     colab = colab and "KAGGLE_KERNEL_RUN_TYPE" not in os.environ
     base = Path(os.environ.get("ONECLICK_HOME") or ("/content" if colab else "~/oneclick")).expanduser().absolute()

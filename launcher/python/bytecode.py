@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from launcher.core.folder import Folder, write_safely
-from launcher.core.outside import Damaged, joined, read_bytes, set_aside
+from launcher.core.outside import Damaged, joined, read_bytes
 from launcher.core.problem import Problem
 from launcher.core.process import run
 from launcher.python import pack_bytecode
@@ -57,13 +57,13 @@ def unpack_bytecode(folder: Folder, say: Callable[[str], object] = lambda text: 
         shutil.rmtree(old, ignore_errors=True)
     try:
         unpack_whole(read_bytes(folder.kept / ARCHIVE, LARGEST), part)
-    except FileNotFoundError:
+        os.replace(part, target)
+    except FileNotFoundError:  # there is none
         return
     except (Problem, *DAMAGED):
         shutil.rmtree(part, ignore_errors=True)
-        say(f"{ARCHIVE} on your Drive was damaged: {remove_archive(folder)}.")
-        return
-    os.replace(part, target)
+        remove_archive(folder)
+        say(f"{ARCHIVE} on your Drive was damaged: a new one is made.")
 
 
 def unpack_whole(data: bytes, target: Path) -> None:
@@ -73,19 +73,17 @@ def unpack_whole(data: bytes, target: Path) -> None:
         plain = all(entry.compress_type in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) for entry in entries)
         if not plain or sum(entry.file_size for entry in entries) > LARGEST_UNPACKED:
             raise Damaged(ARCHIVE, "it was not made here")
+        target.mkdir(parents=True)
         for entry in entries:
             path = joined(target, entry.filename)
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(archive.read(entry))  # its CRC is compared
 
 
-def remove_archive(folder: Folder) -> str:
-    """Have no archive on Drive; return what is done."""
-    archive = folder.kept / ARCHIVE
-    if archive.is_dir():
-        return f"it is kept as {set_aside(archive).name}, and a new one is made"
-    archive.unlink(missing_ok=True)
-    return "a new one is made"
+def remove_archive(folder: Folder) -> None:
+    """Take it from Drive; a folder of its name makes way when the next is written."""
+    if (folder.kept / ARCHIVE).is_file():
+        (folder.kept / ARCHIVE).unlink()
 
 
 def put_bytecode(folder: Folder) -> None:

@@ -1,9 +1,10 @@
 """The web UI's own Python environment: linked from the kernel's and installed by uv, from a lock."""
 
 import hashlib
+import os
 import re
 from collections.abc import Container
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -12,14 +13,22 @@ from packaging.utils import canonicalize_name
 
 from launcher.core.folder import GB, Folder, require_room, write_safely
 from launcher.core.problem import Problem
-from launcher.core.process import works
+from launcher.core.process import CommandError, run, works
 from launcher.core.session import read_object, write_object
 from launcher.core.status import Step
 from launcher.python.bytecode import put_bytecode
 from launcher.python.install import COMPLETE, UNPACKED, correct_metadata, install, make_environment
-from launcher.python.link import Linked, broken_links, link_packages, unlink_packages
-from launcher.python.lock import ALL_PINS, BUILD_CONSTRAINTS, CONSTRAINTS
-from launcher.python.uv import PYTHON_VERSION, find_uv, installed_packages, python_path
+from launcher.python.link import broken_links, is_whole, link_packages, unlink_packages
+from launcher.python.lock import ALL_PINS, ALSO_CALLED, BUILD_CONSTRAINTS, CONSTRAINTS
+from launcher.python.uv import (
+    PYTHON_VERSION,
+    distributions_of,
+    find_uv,
+    installed_packages,
+    python_path,
+    site_packages,
+    uv_environment,
+)
 
 ROOM_BESIDE: Final = GB // 2  # Python itself, pip, what sdists need to be built
 ROOM_UNKNOWN: Final = 9 * GB  # for torch and all it needs, where no sizes are known
@@ -36,7 +45,7 @@ class Finished:
     rules: str  # a hash of all that is the same for every list of packages
     wanted: list[str]
     packages: dict[str, str]  # name -> version, of all that was there
-    linked: Linked
+    linked: list[str]
     works: bool = False  # on this machine, as `inspection` found
     card: str = ""  # on which torch computes
     card_memory: int = 0  # bytes
@@ -62,8 +71,8 @@ def prepare_python(folder: Folder, packages: list[str], step: Step) -> bool:
     """
     rules = hashlib.sha256(f"{PYTHON_VERSION}\n{CONSTRAINTS}".encode()).hexdigest()
     finished = read_finished(folder) if works(python_path(folder)) else None
-    linked = dict(finished.linked) if finished else {}
-    broken = {name: linked.pop(name) for name in broken_links(folder, linked)}
+    broken = broken_links(folder, finished.linked) if finished else []
+    linked = [name for name in finished.linked if name not in broken] if finished else []
     same = finished and finished.rules == rules and set(packages) <= set(finished.wanted)
     if same and not broken and not absent(folder, packages, linked):
         return False
@@ -74,14 +83,14 @@ def prepare_python(folder: Folder, packages: list[str], step: Step) -> bool:
     write_safely(folder.python / "constraints.txt", CONSTRAINTS)
     write_safely(folder.python / "build-constraints.txt", BUILD_CONSTRAINTS)
     missing = absent(folder, packages, linked)
-    linked |= link_packages(folder, [ALL_PINS[package] for package in missing if package in ALL_PINS])
+    linked += link_packages(folder, [ALL_PINS[package] for package in missing if package in ALL_PINS])
     fill(uv, folder, packages, linked, step)
     put_bytecode(folder)
     write_finished(folder, Finished(rules, packages, installed_packages(folder), linked))
     return True
 
 
-def fill(uv: str, folder: Folder, packages: list[str], linked: Container[str], step: Step) -> None:
+def fill(uv: str, folder: Folder, packages: list[str], linked: list[str], step: Step) -> None:
     """Install what is missing, and see that all is there. Raises `Problem`."""
     locked, missing = ALL_PINS.keys() >= set(packages), absent(folder, packages, linked)
     size = sum(ALL_PINS[package].size for package in missing) if locked else 0
@@ -95,9 +104,9 @@ def fill(uv: str, folder: Folder, packages: list[str], linked: Container[str], s
     if locked:
         correct_metadata(folder)
     if missing := absent(folder, packages, linked):
+        names = ", ".join(missing[:3])
         raise Problem(
-            f"The installer says it is done, but {', '.join(missing[:3])}{' and others are' if missing[3:] else ' is'} "
-            "missing.",
+            f"The installer says it is done, but {names}{' and others are' if missing[3:] else ' is'} missing.",
             "Press ▶ again. If it happens again, please report it.",
         )
 
@@ -121,14 +130,53 @@ def linked_bytes(linked: Container[str]) -> int:
     return sum(pin.size for pin in ALL_PINS.values() if pin.name in linked)
 
 
+def moved_packages(folder: Folder) -> dict[str, str | None]:
+    """Packages that are not as they were when all was finished: name to version, None if gone or not whole."""
+    finished, now = read_finished(folder), installed_packages(folder)
+    if not finished:
+        return {}
+    moved = {name: now.get(name) for name, version in finished.packages.items() if now.get(name) != version}
+    for name, _, info in distributions_of(folder):
+        linked = name in finished.linked and name not in moved
+        if name in finished.packages and not is_whole(info, linked=linked):
+            moved[name] = None
+    return moved
+
+
+def put_packages_back(folder: Folder, names: list[str], step: Step, *, borrow: bool = True) -> None:
+    """Have those packages again as they were when the environment was finished. Raises `Problem` if uv cannot.
+
+    A linked one is linked again, unless that is what does not work (`borrow`); else the lock's own version is fetched,
+    in that case past uv's cache, with which its files are shared.
+    """
+    finished, uv = read_finished(folder), find_uv(folder)
+    assert finished, "only of a finished environment is it known what was in it"
+    lent = [name for name in names if name in finished.linked]
+    unlink_packages(folder, lent)
+    pins = {pin.name: pin for pin in ALL_PINS.values() if pin.name in lent}
+    again = link_packages(folder, pins.values()) if borrow else []
+    fetched = [name for name in names if name not in again and name not in ALSO_CALLED.values()]
+    if fetched and not borrow:
+        try:
+            run([uv, "cache", "clean", *fetched], env=uv_environment(folder))
+        except CommandError as error:
+            step.say(f"the cache could not be emptied ({error.code})")
+    if fetched:
+        lines = [pins[name].requirement if name in pins else f"{name}=={finished.packages[name]}" for name in fetched]
+        install(uv, folder, lines, step, reinstall=True)
+    correct_metadata(folder)
+    now = installed_packages(folder)
+    packages = finished.packages | {name: now[name] for name in names if name in now}
+    linked = [name for name in finished.linked if name not in lent] + again
+    write_finished(folder, replace(finished, packages=packages, linked=linked))
+
+
 def foreign_libraries(folder: Folder, pid: int) -> list[str]:
     """CUDA libraries that a running process has loaded and that are neither the environment's own nor linked ones."""
-    finished = read_finished(folder)
     try:
         maps = Path(f"/proc/{pid}/maps").read_text()
     except OSError:  # it is gone
         return []
-    linked = finished.linked.values() if finished else ()
-    known = {file[0] for files in linked for file in files.values() if file}
-    ours = (f"{folder.python}/", f"{folder.python.resolve()}/")
-    return sorted({path for path in CUDA.findall(maps) if path not in known and not path.startswith(ours)})
+    linked = [os.readlink(path) for path in site_packages(folder).glob("nvidia/*/lib/*") if path.is_symlink()]
+    known = (f"{folder.python}/", f"{folder.python.resolve()}/", *linked)
+    return sorted({path for path in CUDA.findall(maps) if not path.startswith(known)})

@@ -7,25 +7,14 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final
 
-from packaging.utils import canonicalize_name
-
 from launcher.core.folder import Folder
-from launcher.core.problem import Problem
+from launcher.core.problem import NEW_MACHINE, Problem
 from launcher.core.process import CommandError, run
-from launcher.core.remedies import NEW_MACHINE
 from launcher.core.status import Step
 from launcher.python import probe
-from launcher.python.environment import fill, read_finished, write_finished
-from launcher.python.install import correct_metadata, install
-from launcher.python.link import unlink_packages
-from launcher.python.uv import (
-    distributions_of,
-    find_uv,
-    installed_packages,
-    python_path,
-    uv_environment,
-    webui_environment,
-)
+from launcher.python.environment import put_packages_back, read_finished, write_finished
+from launcher.python.link import files_of
+from launcher.python.uv import distributions_of, python_path, webui_environment
 
 # Packages with parts in C -> what to import to see that all they need is on the machine.
 MUST_LOAD: Final = {"torch": "torch", "opencv-python-headless": "cv2", "numpy": "numpy"}
@@ -72,10 +61,10 @@ def inspect_packages(folder: Folder, *, has_card: bool = False) -> Inspection:
     command, lines = [python_path(folder), str(Path(probe.__file__)), *modules], list[str]()
     try:
         run(command, env=webui_environment(folder), on_line=lines.append, timeout=INSPECTION_SILENCE)
-        return Inspection(**said_in(lines))
+        return Inspection(**said_in(lines)[1])
     except CommandError as error:
         raised = [line for line in lines if re.match(r"\w[\w.]*(?:Error|Exception): ", line)]
-        what, at = raised[-1][:300] if raised else f"it ended with {error.code}", said_in(lines, "at").get("at", "")
+        what, at = raised[-1][:300] if raised else f"it ended with {error.code}", said_in(lines)[0]
         if error.code == KILLED or NO_ROOM.search(what):
             return Inspection()
         if at == "card" and (error.silent or CARDS_FAULT.search(what)):
@@ -83,28 +72,25 @@ def inspect_packages(folder: Folder, *, has_card: bool = False) -> Inspection:
         return cause_of(folder, modules.get(at), what)
 
 
-def said_in(lines: list[str], *names: str) -> dict[str, Any]:
-    """What the program said under these names, the last of each; without names, what it found."""
-    said = [json.loads(line) for line in lines if re.fullmatch(r'\{"(at|card|no_card)": .*\}', line)]
-    return {
-        name: one for line in said for name, one in line.items() if name in (names or ("card", "memory", "no_card"))
-    }
+def said_in(lines: list[str]) -> tuple[str, dict[str, Any]]:
+    """What the program was at last, and what it found."""
+    found: dict[str, Any] = {"at": ""}
+    for line in lines:
+        if re.fullmatch(r'\{"(at|card|no_card)": .*\}', line):
+            found |= json.loads(line)
+    return found.pop("at"), found
 
 
 def cause_of(folder: Folder, package: str | None, error: str) -> Inspection:
     """What the error of a `package` that was being loaded, or of the computation on the card (None), is about."""
     for library in LIBRARY.findall(error):
-        owners = [name for name, _, info in distributions_of(folder) if has_file(info, library)]
-        if owners and owners[0].startswith("nvidia-"):
-            return Inspection(Cause.LIBRARY, owners[0], error)
-        if not owners and "cannot open shared object" in error:
+        there = ((name, files_of(info)) for name, _, info in distributions_of(folder))
+        owner = next((name for name, files in there if any(path.endswith(f"/{library}") for path in files)), None)
+        if owner and owner.startswith("nvidia-"):
+            return Inspection(Cause.LIBRARY, owner, error)
+        if not owner and "cannot open shared object" in error:
             return Inspection(Cause.SYSTEM, library, error)
     return Inspection(Cause.PACKAGE, package, error) if package else Inspection(Cause.LIBRARY, "", error)
-
-
-def has_file(info: Path, name: str) -> bool:
-    record = info / "RECORD"
-    return record.exists() and f"/{name}," in record.read_text()
 
 
 def note_works(folder: Folder, found: Inspection) -> None:
@@ -121,13 +107,11 @@ def mend(folder: Folder, found: Inspection, step: Step) -> Inspection:
             f"This machine's CUDA libraries do not work with the web UI ({found.error}), so the right ones are "
             "downloaded."
         )
-        unlink_packages(folder, finished.linked)
-        fill(find_uv(folder), folder, finished.wanted, {}, step)
-        write_finished(folder, replace(finished, packages=installed_packages(folder), linked={}))
+        put_packages_back(folder, finished.linked, step, borrow=False)
         found = inspect_packages(folder)
     if finished and found.cause in (Cause.PACKAGE, Cause.LIBRARY) and found.name:
         step.notice(f"The package {found.name} does not work ({found.error}), so it is downloaded again.")
-        download_again(folder, found.name, step)
+        put_packages_back(folder, [found.name], step, borrow=False)
         found = inspect_packages(folder)
     if not found.cause:
         return found
@@ -135,17 +119,3 @@ def mend(folder: Folder, found: Inspection, step: Step) -> Inspection:
     if found.cause == Cause.SYSTEM:  # ▶ does not mend that
         remedy = f"This machine lacks the system library {found.name}. Install the package it is in, and press ▶ again."
     raise Problem(f"The web UI's Python does not work on this machine: {found.error}.", remedy)
-
-
-def download_again(folder: Folder, name: str, step: Step) -> None:
-    """One package anew, past uv's cache, with which its files are shared. Raises `Problem`."""
-    finished, uv = read_finished(folder), find_uv(folder)
-    assert finished, "only a finished environment is inspected"
-    lines = [line for line in finished.wanted if canonicalize_name(line.partition("==")[0]) == name]
-    try:
-        run([uv, "cache", "clean", name], env=uv_environment(folder))
-    except CommandError as error:
-        step.say(f"the cache could not be emptied ({error.code})")
-    install(uv, folder, lines or [f"{name}=={finished.packages[name]}"], step, reinstall=True)
-    correct_metadata(folder)
-    write_finished(folder, replace(finished, packages=installed_packages(folder)))

@@ -52,17 +52,17 @@ class Arrivals:
 
     def measure(self) -> int:
         """Bytes on the disk of what is on its way; a sign of life."""
-        written = sum(bytes_below(part) for part in self.cache.glob(".tmp*"))
+        written = bytes_on_the_way([self.cache])
         if total := sum(self.sizes.values()):
             self.most = max(self.most, min(total, self.whole + int(written / UNPACKED)))
             self.step.progress(self.most, total)
         return written
 
 
-def bytes_below(folder: Path) -> int:
-    """Bytes of all files in a folder, which may change meanwhile."""
+def bytes_on_the_way(folders: list[Path]) -> int:
+    """Bytes of all that uv unpacks in these folders: in temporary ones, which may change meanwhile."""
     total = 0
-    for where, _, names in os.walk(folder):
+    for where, _, names in (one for folder in folders for part in folder.glob(".t*mp*") for one in os.walk(part)):
         for name in names:
             with suppress(OSError):  # it went away
                 total += os.lstat(os.path.join(where, name)).st_size
@@ -77,11 +77,10 @@ def make_environment(uv: str, folder: Folder, step: Step) -> None:
     step.say(f"preparing Python {PYTHON_VERSION}")
     shutil.rmtree(folder.python, ignore_errors=True)
     env = uv_environment(folder)
-    arrivals = Arrivals(Path(env["UV_CACHE_DIR"]), [], step)
-    coming = Path(env["UV_PYTHON_INSTALL_DIR"], ".temp")  # where uv unpacks an archive as it comes
+    coming = [Path(env["UV_CACHE_DIR"]), Path(env["UV_PYTHON_INSTALL_DIR"])]  # to where uv unpacks what comes
     command = [uv, "venv", "--seed", "--python", PYTHON_VERSION, str(folder.python)]
     try:
-        run(command, env=env, timeout=UV_SILENCE, signs_of_life=lambda: (arrivals.measure(), bytes_below(coming)))
+        run(command, env=env, timeout=UV_SILENCE, signs_of_life=lambda: bytes_on_the_way(coming))
     except CommandError as error:
         # Once it has an interpreter it says that it makes the environment.
         place, what = "package index", "pip"

@@ -6,13 +6,12 @@ small ones are copied, so that nothing that is written in place can reach the ke
 """
 
 import csv
-import os
 import re
 import shutil
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from importlib.metadata import Distribution, distributions
 from pathlib import Path, PurePosixPath
-from typing import Any, Final
+from typing import Final
 
 from packaging.version import Version
 
@@ -24,19 +23,19 @@ KIND: Final = "nvidia-"
 # torch refuses an older cuDNN only, and NCCL keeps its interface within a major version; `probe` tries both.
 NEWER_WILL_DO: Final = ("nvidia-cudnn-cu12", "nvidia-nccl-cu12")
 LARGE: Final = 1_000_000  # bytes from which a file is linked
-Linked = dict[str, dict[str, Any]]  # name -> path -> [the kernel's file, bytes, date in ns], None for a copy
 
 
-def link_packages(folder: Folder, pins: Iterable[Pin]) -> Linked:
-    """Link what the kernel's Python has of the pins, each distribution whole or not at all."""
-    linked = {}
+def link_packages(folder: Folder, pins: Iterable[Pin]) -> list[str]:
+    """Link what the kernel's Python has of the pins, each distribution whole or not at all; return their names."""
+    linked = []
     for pin in pins:
-        if pin.name.startswith(KIND):
-            for distribution in distributions(name=pin.name):
-                files = whole_files(distribution)
-                if files and version_will_do(pin, distribution.version):
-                    linked[pin.name] = {path: link(file, site_packages(folder) / path) for path, file in files.items()}
-                    break
+        for distribution in distributions(name=pin.name) if pin.name.startswith(KIND) else ():
+            files = whole_files(distribution)
+            if files and version_will_do(pin, distribution.version):
+                for path, file in files.items():
+                    put_file(file, site_packages(folder) / path)
+                linked.append(pin.name)
+                break
     return linked
 
 
@@ -56,55 +55,55 @@ def whole_files(distribution: Distribution) -> dict[str, Path]:
     # Not `distribution.files`: since Python 3.12 it leaves out files that are missing.
     for inside, size in recorded_files(distribution.read_text("RECORD") or "").items():
         path = Path(str(distribution.locate_file(inside)))
-        if ".." in PurePosixPath(inside).parts or not path.is_file() or (size and path.stat().st_size != int(size)):
+        if ".." in PurePosixPath(inside).parts or not path.is_file() or size not in (0, path.stat().st_size):
             return {}
         found[inside] = path.resolve()
     return found
 
 
-def recorded_files(record: str) -> dict[str, str]:
-    """Path to bytes ("" where none are noted) of a RECORD's files, less the bytecode, which Python makes anew."""
-    rows = (row for row in csv.reader(record.splitlines()) if len(row) == 3)
-    return {path: size for path, _, size in rows if "__pycache__" not in path}
-
-
-def link(file: Path, place: Path) -> list[Any] | None:
-    """Put a file of the kernel there: what a link is known by (`is_whole`), None for a copy."""
-    status = file.stat()
+def put_file(file: Path, place: Path) -> None:
+    """Put a file of the kernel there: a link to it if it is large."""
     place.parent.mkdir(parents=True, exist_ok=True)
     place.unlink(missing_ok=True)
-    if status.st_size < LARGE:
+    if file.stat().st_size < LARGE:
         shutil.copyfile(file, place)
-        return None
-    place.symlink_to(file)
-    return [str(file), status.st_size, status.st_mtime_ns]
+    else:
+        place.symlink_to(file)
 
 
-def broken_links(folder: Folder, linked: Linked) -> list[str]:
+def recorded_files(record: str) -> dict[str, int]:
+    """Path to bytes (0 where none are noted) of a RECORD's files, less the bytecode, which Python makes anew."""
+    rows = (row for row in csv.reader(record.splitlines()) if len(row) == 3)
+    return {path: int(size or 0) for path, _, size in rows if "__pycache__" not in path}
+
+
+def files_of(info: Path) -> dict[str, int]:
+    """The same of a package in the environment, by its .dist-info; {} where that is not whole."""
+    record = info / "RECORD"
+    return recorded_files(record.read_text()) if record.exists() else {}
+
+
+def is_whole(info: Path, *, linked: bool) -> bool:
+    """True if all files of a package are there; of a `linked` one, the large as links to files of the same size."""
+    files = {info.parent / inside: size for inside, size in files_of(info).items()}
+    large = [path for path, size in files.items() if size >= LARGE] if linked else []
+    links = all(path.is_symlink() and path.exists() and path.stat().st_size == files[path] for path in large)
+    return bool(files) and links and all(path.exists() for path in files)
+
+
+def broken_links(folder: Folder, linked: Iterable[str]) -> list[str]:
     """Linked packages that are no longer whole: the kernel's own were moved, or an installer took ours away."""
-    site = site_packages(folder)
-    return [name for name, files in linked.items() if not all(is_whole(site / path, files[path]) for path in files)]
+    whole = [name for name, _, info in distributions_of(folder) if name in linked and is_whole(info, linked=True)]
+    return [name for name in linked if name not in whole]
 
 
-def is_whole(place: Path, known: list[Any] | None) -> bool:
-    """True if what is there is a link to the very file it led to, or a copy."""
-    if known is None:
-        return place.is_file()
-    try:
-        status = place.stat()
-        return [os.readlink(place), status.st_size, status.st_mtime_ns] == known
-    except OSError:  # it leads nowhere, or is no link any more
-        return False
-
-
-def unlink_packages(folder: Folder, linked: Linked) -> None:
+def unlink_packages(folder: Folder, names: Container[str]) -> None:
     """Take linked packages out of the environment: links and what says that they are there, never the kernel's files.
 
     Copies stay: an installer may have put files of its own in their place.
     """
-    for path in (site_packages(folder) / inside for files in linked.values() for inside in files):
-        if path.is_symlink():
-            path.unlink()
-    for name, _, info in list(distributions_of(folder)):
-        if name in linked:
-            shutil.rmtree(info)
+    for info in [info for name, _, info in distributions_of(folder) if name in names]:
+        for path in (info.parent / inside for inside in files_of(info)):
+            if path.is_symlink():
+                path.unlink()
+        shutil.rmtree(info)

@@ -28,15 +28,15 @@ def compute(torch: Any) -> None:
 
 
 def see_card(torch: Any) -> None:
-    if not torch.cuda.is_available():
+    if torch.cuda.is_available():
+        card = torch.cuda.get_device_properties(0)
+        say(card=card.name, memory=card.total_memory)
+        compute(torch)
+    else:
         try:
             torch.cuda.init()
         except (RuntimeError, AssertionError) as error:  # it says why
             say(no_card=str(error)[:500])
-        return
-    card = torch.cuda.get_device_properties(0)
-    say(card=card.name, memory=card.total_memory)
-    compute(torch)
 
 
 if __name__ == "__main__":

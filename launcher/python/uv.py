@@ -10,18 +10,16 @@ from typing import Final
 from packaging.utils import canonicalize_name
 
 from launcher.core.child_environment import CARD, HUB, PACKAGES, PROXIES, also_look_at, child_environment
-from launcher.core.folder import GB, Folder, free_bytes
-from launcher.core.problem import Problem
-from launcher.core.process import CommandError, run
-from launcher.core.remedies import NEW_MACHINE
+from launcher.core.files import can_be_written
+from launcher.core.folder import GB, Folder, free_bytes, point
+from launcher.core.problem import NEW_MACHINE, Problem
+from launcher.core.process import CommandError, run, works
 from launcher.core.tools import install_tool, installer_environment
 
 PYTHON_VERSION: Final = "3.11"  # Pillow 9.5 and others have no wheels for 3.12 and later
 DRIVER: Final = "libcuda.so.1"  # comes with the card's driver, on Colab in /usr/lib64-nvidia
 DRIVERS_OWN: Final = r"lib(cuda\.|cudadebugger|nvidia|nvcuvid|nvoptix)"  # how the names of its files begin
-OLDEST_UV: Final = (0, 5, 0)  # before it some of the options and variables we use are unknown
 UV_SILENCE: Final = 120.0  # seconds in which uv may say nothing and no byte arrive
-ROOM_FOR_CACHE: Final = 10 * GB  # on another disk than the launcher's folder uv's cache needs at least that
 REPORT: Final = "If it fails again, please report it."
 WAIT_AND_PRESS: Final = "Wait a few minutes and press ▶ again; packages that arrived whole are kept."
 CHANGED: Final = "Press ▶ again. If it fails again, something on the way is changing the files: please report it."
@@ -84,7 +82,7 @@ def find_uv(folder: Folder) -> str:
     """The path of uv; installs it beside our things (never into the kernel's packages) if it is missing."""
     own = folder.tools / "uv" / "bin" / "uv"
     for place in (shutil.which("uv", path=child_environment()["PATH"]), str(own)):
-        if place and uv_version(place) >= OLDEST_UV:
+        if place and works(place):
             return place
     try:
         install_tool("uv", folder.tools / "uv")
@@ -93,38 +91,12 @@ def find_uv(folder: Folder) -> str:
     return str(own)
 
 
-def uv_version(program: str) -> tuple[int, ...]:
-    """The version of that uv, () if it does not start."""
-    try:
-        found = re.search(r"uv (\d+)\.(\d+)\.(\d+)", run([program, "--version"], timeout=60))
-    except (CommandError, OSError, Problem):  # a pyenv shim, for one, exists without what it stands for
-        return ()
-    return tuple(map(int, found.groups())) if found else ()
-
-
 def uv_environment(folder: Folder) -> dict[str, str]:
-    """What uv gets. Its cache and its Pythons lie where the person has them, or in the launcher's folder."""
+    """What uv gets. Its cache is in the launcher's folder, as its Pythons are, unless a person names another."""
     env = installer_environment()
-    home = Path(env["HOME"])
-    cache = Path(env.get("UV_CACHE_DIR") or Path(env.get("XDG_CACHE_HOME") or home / ".cache") / "uv")
-    pythons = home / ".local" / "share" / "uv" / "python"
-    return env | {
-        "UV_CACHE_DIR": str(cache if suits(cache, folder) else folder.machine / "cache-of-uv"),
-        "UV_PYTHON_INSTALL_DIR": str(pythons if suits(pythons, folder) else folder.machine / "pythons"),
-    }
-
-
-def suits(place: Path, folder: Folder) -> bool:
-    """True if that folder can be written to and is on the launcher's own disk, or on another with much room."""
-    try:
-        place.mkdir(parents=True, exist_ok=True)
-        trial = place / f".oneclick-{os.getpid()}"
-        trial.touch()
-        trial.unlink()
-        folder.machine.mkdir(parents=True, exist_ok=True)
-        return place.stat().st_dev == folder.machine.stat().st_dev or free_bytes(place) >= ROOM_FOR_CACHE
-    except OSError:
-        return False
+    asked = env.get("UV_CACHE_DIR")
+    cache = asked if asked and can_be_written(Path(asked)) else str(folder.machine / "cache-of-uv")
+    return env | {"UV_CACHE_DIR": cache, "UV_PYTHON_INSTALL_DIR": str(folder.machine / "pythons")}
 
 
 def webui_environment(folder: Folder) -> dict[str, str]:
@@ -159,9 +131,8 @@ def driver_of_card(folder: Folder) -> dict[str, str]:
     links = folder.machine / "driver"
     links.mkdir(parents=True, exist_ok=True)
     for file in places[0].iterdir():
-        if re.match(DRIVERS_OWN, file.name) and not (links / file.name).exists():
-            (links / file.name).unlink(missing_ok=True)
-            (links / file.name).symlink_to(file)
+        if re.match(DRIVERS_OWN, file.name):
+            point(links / file.name, file)
     return {"LD_LIBRARY_PATH": str(links)}
 
 
@@ -201,11 +172,10 @@ def uv_problem(folder: Folder, error: CommandError, place: str, what: str) -> Pr
             f"The runtime's disk filled up while {what} was installed: {free:.1f} GB are free.",
             f"Delete what you do not need under Files on the left, or {NEW_MACHINE}; then press ▶ again.",
         )
-    for row in (*ON_THE_WAY, *FAILURES):
-        pattern, happened, remedy = row
+    for pattern, happened, remedy in (*ON_THE_WAY, *FAILURES):
         if found := re.search(pattern, said):
             groups = [group for group in found.groups() if group]
-            more = also_look_at(LEAD_THERE) if row in ON_THE_WAY else ""
+            more = also_look_at(LEAD_THERE) if (pattern, happened, remedy) in ON_THE_WAY else ""
             return Problem(happened.format(*groups, place=place), remedy + more)
     lines = [line.strip(" ╰─▶×│├") for line in error.output.splitlines() if re.search(r"[×╰│]|error|cause", line)]
     words = " ".join(line.removeprefix("error: ") for line in lines if line).replace(" cause: ", ": ")[:400]

@@ -7,7 +7,6 @@ service of this machine; whoever comes second ends at once.
 import fcntl
 import os
 import signal
-import socket
 import sys
 import threading
 import time
@@ -15,15 +14,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO, Final
 
-from launcher.core.process import PACKAGE, end_left_behind, end_process, note_process, running_pid
+from launcher.core.process import PACKAGE, end_left_behind, end_process, note_process
 from launcher.core.session import Session
-from launcher.core.unix_http import address_of
 from launcher.service.server import UnixServer
 from launcher.service.service import Service
 
 IDLE: Final = 3.0  # seconds without anything to keep, after which it ends
-FINISH: Final = b'{"is": "Finish"}\n'  # what 1.2.0's keeper understands: save, and end; SIGTERM it would not survive
-FINISH_PATIENCE: Final = 60.0  # seconds in which it saves
 
 
 def main(session: Session) -> None:
@@ -60,28 +56,13 @@ def main(session: Session) -> None:
 
 
 def take_lock(lock: IO[str], session: Session) -> bool:
-    """Take the lock. A keeper of 1.2.0 that holds it is told to save and to end; a service that does keeps it."""
+    """Take the lock, also from a keeper of 1.2.0: what it would save, this service saves. A service keeps it."""
     for _ in range(2):
         with suppress(BlockingIOError):
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             return True
-        if running_pid(session.keeper.pid_file):
-            end_keeper(session)
+        end_process(session.keeper.pid_file)
     return False
-
-
-def end_keeper(session: Session) -> None:
-    """Have 1.2.0's keeper save what is to be saved; then, or where it does not answer, it is ended."""
-    try:
-        with socket.socket(socket.AF_UNIX) as connection, address_of(session.keeper_socket) as address:
-            connection.settimeout(FINISH_PATIENCE)
-            connection.connect(address)
-            connection.sendall(FINISH)
-            while connection.recv(65536):  # it closes once it has saved
-                pass
-    except OSError as error:
-        print(f"the keeper did not answer ({error}); it is ended")
-    end_process(session.keeper.pid_file)
 
 
 if __name__ == "__main__":

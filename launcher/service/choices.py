@@ -1,21 +1,9 @@
 """What a launch was asked to be, and what may not change while a web UI runs."""
 
-import shlex
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, Final
 
-from launcher.core.fields import (
-    AS_LAST_TIME,
-    DEFAULTS,
-    EVERYTHING,
-    IMMEDIATE,
-    NOT_MODELS,
-    NOTHING,
-    OWNED,
-    Settings,
-    asked_in,
-)
+from launcher.core.fields import AS_LAST_TIME, DEFAULTS, IMMEDIATE, NOTHING, OWNED, Settings, asked_in
 from launcher.core.problem import Problem
 from launcher.core.session import Session, read_object
 from launcher.launch.launch import Launch
@@ -64,16 +52,14 @@ def following(before: Launch, asked: Mapping[str, Any]) -> tuple[dict[str, Any],
 def take_choices(launch: Launch, asked: dict[str, Any], forget: bool) -> list[str]:
     """Have other choices, or as if nothing was ever chosen; returns those that take effect at the next restart."""
     before = launch.settings
-    if forget:
-        launch.forget_choices()
-    else:
-        launch.choose(asked)
+    launch.choose(asked, forget=forget)
     changed = [name for name in DEFAULTS if getattr(launch.settings, name) != getattr(before, name)]
     later = [name for name in changed if name not in IMMEDIATE]
     now = [name for name in changed if name in IMMEDIATE]
-    said = f"Taken over: {', '.join(now)}. " if now else ""
-    said += f"Taken over at the next restart: {', '.join(later)}. Press **Restart the web UI** for it." if later else ""
-    launch.status.notice(said.strip() or None, about="choices")
+    said = [f"Taken over: {', '.join(now)}."] if now else []
+    if later:
+        said.append(f"Taken over at the next restart: {', '.join(later)}. Press **Restart the web UI** for it.")
+    launch.status.notice(" ".join(said) or None, about="choices")
     return later
 
 
@@ -85,30 +71,11 @@ def shown(settings: Settings) -> dict[str, Any]:
 
 def noted(session: Session, what: str = "settings") -> dict[str, Any]:
     """The choices of the launch before this service, unless it was stopped; empty where nobody knows."""
-    found = read_object(session.launch_file).get(what)
-    if isinstance(found, dict) and isinstance(found.get("extra_arguments"), list):  # as up to 1.2.0
-        found["extra_arguments"] = shlex.join(map(str, found["extra_arguments"]))
-    return sound(found)
+    return sound(read_object(session.launch_file).get(what))
 
 
 def of_this_machine(session: Session, asked: dict[str, Any]) -> dict[str, Any]:
     """What is asked, and where nothing is kept on Drive, what was chosen before on this machine."""
-    for what in ("settings", "nothing"):
-        before = noted(session, what)
-        if before.get("keep_on_drive") == NOTHING == asked.get("keep_on_drive", NOTHING):
-            return before | asked
-    return asked
-
-
-def of_running(session: Session) -> dict[str, Any]:
-    """What the web UI that runs was asked to be, as far as its own arguments and links tell."""
-    if (found := noted(session)).get("drive_folder"):
-        return found
-    arguments = session.webui.said.get("arguments")
-    words = [str(word) for word in arguments] if isinstance(arguments, list) else []
-    if "--data-dir" not in words[:-1]:
-        return {}
-    data, disk = Path(words[words.index("--data-dir") + 1]), session.place.parent
-    models = (data / "models").resolve()
-    keep = NOTHING if models.is_relative_to(disk / "kept") else NOT_MODELS if models == disk / "models" else EVERYTHING
-    return {"drive_folder": data.name, "keep_on_drive": keep, "api": "--api" in words}
+    before = noted(session) or noted(session, "nothing")
+    nothing = before.get("keep_on_drive") == NOTHING == asked.get("keep_on_drive", NOTHING)
+    return before | asked if nothing else asked

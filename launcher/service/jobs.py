@@ -1,129 +1,87 @@
 """What is done beside the launch, each with rows of its own: models, ControlNet, extensions, stop."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from functools import partial
+from inspect import signature
 from pathlib import Path
 from typing import Any, Final
 
 from launcher.core.folder import require_room
 from launcher.core.problem import Problem
-from launcher.core.snapshot import JOB_TITLES, Button
-from launcher.core.status import Status, Step
-from launcher.drive.linked import link_new_models, use_models
+from launcher.core.snapshot import JOB_TITLES
+from launcher.core.status import Step
+from launcher.drive.linked import use_models
 from launcher.drive.mount import connect_drive
 from launcher.drive.remembered import Remembered
 from launcher.extensions.address import Address
-from launcher.extensions.extension import Extension
-from launcher.extensions.manage import Change, add_extension, change_one
-from launcher.launch.launch import Ask, Launch
-from launcher.launch.painting import use_model
-from launcher.launch.start import EXTENSIONS_CHANGED
-from launcher.launch.steps import Steps
+from launcher.extensions.manage import add_extension, change_one
+from launcher.launch.launch import Launch
+from launcher.launch.start import show_models, use_model
 from launcher.launch.stop import stop_launch
-from launcher.models.catalog import Model, chosen_controls
-from launcher.models.checksums import sync_checksums
+from launcher.models.catalog import Model
 from launcher.models.ensure import ensure_linked_model, ensure_model
 from launcher.models.fetch import Fetcher
 from launcher.models.pasted import without_secrets
+from launcher.service.job import Job, effect_of
 from launcher.service.named import control_net
 from launcher.service.questions import NotAnswered
-from launcher.service.understand import Meant, Present, Thing, understood
+from launcher.service.server import wrong_fields
+from launcher.service.understand import Meant, Thing, understood
 
 MOST_SIDE_BY_SIDE: Final = 4  # downloads at a time, each over several connections
 LONGEST_TITLE: Final = 80  # characters
-RESTART: Final = "Restart the web UI"
 
 Work = Callable[[Fetcher], str]  # does one thing; returns a sentence
-
-
-@dataclass(frozen=True)
-class Job:
-    """One job. It belongs to a launch, which need not run."""
-
-    launch: Launch
-    steps: Steps
-    ask: Ask  # puts a question to the person who looks at this job
-    page: bool = False  # it came from the page, which may not do everything
-    tokens: Mapping[str, str] = field(default_factory=dict)  # that the notebook gave before: secret's name -> token
-    fetchers: list[Fetcher] = field(default_factory=list)  # of its works: they know which files they put in place
-    extensions: list[Extension] = field(default_factory=list)  # that were not there before
-    places: list[Path] = field(default_factory=list)  # on Drive, whose models are used since
-
-    @property
-    def status(self) -> Status:
-        return self.steps.status
-
-    @property
-    def can_undo(self) -> bool:
-        return bool(self.extensions or self.places) or any(fetcher.added for fetcher in self.fetchers)
-
-    @property
-    def may_add_programs(self) -> bool:
-        return not self.page or self.launch.settings.extensions_tab
 
 
 # ---- Add: whatever a person writes
 
 
 def add(job: Job, what: str = "", kind: str = "", file_name: str = "") -> None:
-    """All that a text asks for (`service.understand`), side by side, a row each."""
-    add_text(job, what, kind, file_name)
+    """All that a text asks for (`service.understand`), side by side, a row each.
 
+    `kind` says what a file or an address is that nobody knows; of all others their content does.
+    """
 
-def add_text(job: Job, what: str, kind: str = "", file_name: str = "", *, git_first: bool = False) -> None:
-    def meanings() -> list[Meant]:
-        if what.strip() in names_of_checkpoints(job.launch):
-            return [(what.strip(), Present(what.strip()))]
-        found = understood(what, job.launch.machine.drive, git_first=git_first)
+    def works() -> list[tuple[str, Work]]:
+        found: list[Meant] = [(what.strip(), what.strip())]
+        if what.strip() not in names_of_checkpoints(job.launch):
+            found = understood(what, job.launch.machine.drive, git_first=kind == "extension")
         if len(found) > 1 and file_name:
             why = "You are adding several things, but the field **file_name** has only one name."
             raise Problem(why, "Empty the field, or add the models one by one.")
-        return found
+        return works_for(job, found, "" if kind in ("detect", "extension") else kind, file_name)
 
-    title = without_secrets(what).strip() or JOB_TITLES["add_model"]
-    add_all(job, title, meanings, "" if kind == "detect" else kind, file_name)
-
-
-def names_of_checkpoints(launch: Launch) -> set[str]:
-    return {path.name for path in launch.folder.checkpoints()}
+    run_side_by_side(job, without_secrets(what).strip() or JOB_TITLES["add_model"], works)
 
 
-def fetch_controlnet(job: Job, for_models: str = "", controls: str = "") -> None:
+def add_controlnet(job: Job, for_models: str = "", controls: str = "") -> None:
     """The extension and the models chosen."""
-
-    def meanings() -> list[Meant]:
-        return [control_net(), *((model.name, model) for model in chosen_controls(for_models, controls))]
-
-    add_all(job, "ControlNet", meanings)
+    run_side_by_side(job, "ControlNet", lambda: works_for(job, control_net(for_models, controls)))
 
 
-def add_all(job: Job, title: str, meanings: Callable[[], list[Meant]], kind: str = "", file_name: str = "") -> None:
-    def works() -> list[tuple[str, Work]]:
-        found = meanings()  # a place on Drive is known once Drive is there
-        require_room_for(job, [thing for _, thing in found if isinstance(thing, Model)])
-        return [(name, partial(add_one, job, thing, kind, file_name)) for name, thing in found]
-
-    run_side_by_side(job, title, works)
-
-
-def require_room_for(job: Job, models: Sequence[Model]) -> None:
-    """Raise `Problem` before the first byte where the models that are missing do not fit together."""
-    folder = job.launch.folder
+def works_for(job: Job, found: Sequence[Meant], kind: str = "", file_name: str = "") -> list[tuple[str, Work]]:
+    """Raises `Problem` before the first byte where the catalog's models that are missing do not fit together."""
+    folder, models = job.launch.folder, [thing for _, thing in found if isinstance(thing, Model)]
     missing = [
         model.sources[0].size
         for model in models
         if not any((folder.models / model.folder / source.saved_name).exists() for source in model.sources)
     ]
     what = models[0].name if len(models) == 1 else f"What you are adding ({len(missing)} models)"
-    where = "Google Drive" if job.launch.machine.mountpoint else "the disk"
-    require_room(folder.models, sum(missing), where, what)
+    require_room(folder.models, sum(missing), "Google Drive" if job.launch.machine.mountpoint else "the disk", what)
     require_room(folder.machine, sum(missing), "the runtime's disk", what)
+    return [(name, partial(add_one, job, thing, kind, file_name)) for name, thing in found]
+
+
+def names_of_checkpoints(launch: Launch) -> set[str]:
+    return {path.name for path in launch.folder.checkpoints()}
 
 
 def add_one(job: Job, thing: Thing, kind: str, file_name: str, fetcher: Fetcher) -> str:
+    launch, here = job.launch, names_of_checkpoints(job.launch)
     match thing:
         case Problem():
             raise thing
@@ -131,17 +89,14 @@ def add_one(job: Job, thing: Thing, kind: str, file_name: str, fetcher: Fetcher)
             return add_place(job, thing, fetcher.step)
         case Address():
             return add_program(job, thing, fetcher)
-        case Present():
-            name = thing.name
         case Model():
             name = ensure_model(fetcher, thing)
-        case link:
-            name = ensure_linked_model(fetcher, link, kind, file_name)
-    show_models(job.launch)
-    if not job.launch.webui.ready:
+        case _:
+            name = thing if thing in here else ensure_linked_model(fetcher, thing, kind, file_name)
+    show_models(launch)
+    if not launch.webui.ready:
         return f"{name}: it will be there at the next start"
-    launch = job.launch
-    if name in names_of_checkpoints(launch) and (isinstance(thing, Present) or launch.webui.says.read().needs_another):
+    if thing in here or (name in names_of_checkpoints(launch) and launch.webui.says.read().needs_another):
         use_model(launch, name)
         return f"{name}: the web UI uses it now"
     return f"{name}: choose it in the web UI; if a list there does not have it yet, press the list's refresh button"
@@ -158,20 +113,11 @@ def add_place(job: Job, place: Path, step: Step) -> str:
     return sentence
 
 
-def show_models(launch: Launch) -> None:
-    """Have a web UI that runs list what is there now."""
-    link_new_models(launch.folder)
-    if launch.webui.ready:
-        sync_checksums(launch.folder)
-        launch.webui.refresh_checkpoints()
-        launch.sync.restore()  # an embedding goes from Drive to the machine
-
-
 # ---- extensions
 
 
 def add_program(job: Job, address: Address, fetcher: Fetcher) -> str:
-    if not job.may_add_programs:
+    if job.page and not job.launch.settings.extensions_tab:
         raise Problem(
             f"{address.name} is an extension, which is a program that can do anything on this machine and your Drive.",
             "Add it in the notebook, where you say whether you trust it.",
@@ -182,10 +128,10 @@ def add_program(job: Job, address: Address, fetcher: Fetcher) -> str:
     return effect_of(job, change)
 
 
-def work_on_extensions(job: Job, action: str = "", what: str = "") -> None:
+def change_extensions(job: Job, action: str = "", what: str = "") -> None:
     """Add, update, list, remove or switch one or all."""
     if action == "add":
-        add_text(job, what, git_first=True)
+        add(job, what, kind="extension")
         return
 
     def change(fetcher: Fetcher) -> str:
@@ -193,19 +139,6 @@ def work_on_extensions(job: Job, action: str = "", what: str = "") -> None:
 
     title = f"{action} {without_secrets(what)}".strip()
     run_side_by_side(job, title, lambda: [(title, change)])
-
-
-def effect_of(job: Job, change: Change) -> str:
-    """A sentence on a change, with what must be done for it to take effect."""
-    if not change.new:
-        return change.message
-    if not job.launch.webui.running:
-        return f"{change.message}. It takes effect at the next start."
-    job.launch.status.notice(
-        f"Extensions have changed. Press {RESTART} for that to take effect.", about=EXTENSIONS_CHANGED
-    )
-    job.status.show(buttons=(Button.RESTART,))
-    return f"{change.message}. Press {RESTART} for it to take effect."
 
 
 # ---- the rest
@@ -252,17 +185,16 @@ def without_cells() -> Iterator[None]:
         raise
 
 
-def ask_the_notebook(job: Job, step: Step, kind: str, **about: Any) -> dict[str, Any]:
-    """Put a question of the page's job where a person can answer it, unless that was done before."""
-    name, reason = about.get("name", ""), about.get("reason")
-    if kind == "token" and (known := job.tokens.get(name)):
+def ask_the_notebook(job: Job, step: Step, kind: str, *, name: str, reason: str) -> dict[str, Any]:
+    """Ask for the token that the page's job needs where a person can give it, unless that was done before."""
+    if known := job.tokens.get(name):
         return {"token": known}
     if reason:
         step.say("the question about your token is in the notebook")
     try:
-        return job.ask(kind, **about)
+        return job.ask(kind, name=name, reason=reason)
     except NotAnswered as problem:
-        if kind == "token" and not reason:  # nobody need be asked: it is only looked for
+        if not reason:  # nobody need be asked: it is only looked for
             return {"token": ""}
         problem.do = "Open the notebook, and add it once more: the question is put there."
         raise
@@ -276,7 +208,13 @@ def on_one_line(title: str) -> str:
 # What a cell asks for -> the work, whose parameters are the cell's fields.
 JOBS: Final[dict[str, Callable[..., None]]] = {
     "add_model": add,
-    "add_controlnet": fetch_controlnet,
-    "change_extensions": work_on_extensions,
+    "add_controlnet": add_controlnet,
+    "change_extensions": change_extensions,
     "stop": stop_everything,
 }
+
+
+def wrong_in(do: str, fields: Any) -> str | None:
+    """What is wrong with a job's fields, in a few words."""
+    known = {name: one.annotation for name, one in signature(JOBS[do]).parameters.items() if name != "job"}
+    return wrong_fields(fields, known)

@@ -6,8 +6,7 @@ from functools import lru_cache
 from pathlib import PurePosixPath
 from typing import Final
 
-from launcher.extensions.address import Address, checked_address
-from launcher.extensions.known import KNOWN_EXTENSIONS, USUAL_EXTENSIONS, USUAL_MODELS
+from launcher.extensions.address import KNOWN_EXTENSIONS, USUAL_EXTENSIONS, USUAL_MODELS, Address, checked_address
 from launcher.models import catalog
 from launcher.models.catalog import ALL_CONTROLS, CONTROL_FAMILIES, ESSENTIALS, Model
 from launcher.models.identify import WEIGHTS
@@ -24,10 +23,6 @@ LONG_FORMS: Final = {"sd": ("stable", "diffusion"), "sdxl": ("stable", "diffusio
 
 def extension(address: Address, name: str | None = None) -> tuple[str, Address]:
     return f"The extension {name or address.name}", address
-
-
-def control_net() -> tuple[str, Address]:
-    return extension(checked_address(KNOWN_EXTENSIONS["ControlNet"]), "ControlNet")
 
 
 def names() -> dict[str, Named]:
@@ -56,10 +51,11 @@ def like(text: str) -> tuple[bool, list[str]]:
     if text.lower() in {control for table in control_tables().values() for control in table}:
         return False, [f"ControlNet {text.lower()}", *(name for name in names() if text.lower() in name.lower())]
     spelled = {name: [words_of(one) for one in (name, *others_of(thing))] for name, (_, thing) in names().items()}
-    keys = {name: {"".join(words) for words in spellings} for name, spellings in spelled.items()}
-    if not any(map(str.isdecimal, wanted)):  # the number of a version need not be written
-        for name, spellings in spelled.items():
-            keys[name] |= {"".join(word for word in words if not word.isdecimal()) for words in spellings}
+    numbered = any(map(str.isdecimal, wanted))  # else the number of a version need not be written
+    keys = {
+        name: {"".join(word for word in words if numbered or not word.isdecimal()) for words in own}
+        for name, own in spelled.items()
+    }
     repositories = {name: thing.name.lower() for name, (_, thing) in names().items() if isinstance(thing, Address)}
     if equal := [name for name, own in keys.items() if whole in own or text.lower() == repositories.get(name)]:
         return len(equal) == 1, equal
@@ -67,14 +63,10 @@ def like(text: str) -> tuple[bool, list[str]]:
     if parts := sorted(filter(within.__getitem__, within), key=lambda name: spelled[name][0] not in within[name]):
         sure = any(len(whole) >= HALF * len("".join(words)) for words in within[parts[0]])
         return len(parts) == 1 and sure, parts[:MOST_NAMES]
-    near = {name: max(likeness(whole, key) for key in own) for name, own in keys.items()}
+    near = {name: max(SequenceMatcher(None, whole, key).ratio() for key in own) for name, own in keys.items()}
     best = sorted((name for name in near if near[name] >= LIKELY), key=lambda name: -near[name])[:MOST_NAMES]
     alike = [name for name in best if near[name] >= SURE and any(all_in(wanted, words) for words in spelled[name])]
     return len(alike) == 1, best
-
-
-def likeness(one: str, other: str) -> float:
-    return SequenceMatcher(None, one, other).ratio()
 
 
 def all_in(wanted: tuple[str, ...], words: tuple[str, ...]) -> bool:
@@ -122,5 +114,10 @@ def controls_of(choice: str) -> list[Named]:
         elif not IDLE_WORD.fullmatch(word):
             return []
     having = [family for family, table in tables.items() if {*controls} <= {*several, *table}]
-    models = catalog.chosen_controls(",".join(families or having[:1] or CONTROL_FAMILIES[:1]), ",".join(controls))
-    return [control_net(), *((model.name, model) for model in models)]
+    return control_net(",".join(families or having[:1] or CONTROL_FAMILIES[:1]), ",".join(controls))
+
+
+def control_net(for_models: str, controls: str) -> list[Named]:
+    """The extension, and its models for these checkpoints. Raises `Problem`."""
+    models = catalog.chosen_controls(for_models, controls)
+    return [names()["ControlNet"], *((model.name, model) for model in models)]

@@ -21,6 +21,7 @@ QUESTIONS: Final = {
     "proxy": "Colab was not asked for its own link",
     "choose": "Nobody chose",
 }
+Answers = queue.SimpleQueue[dict[str, Any] | str]  # the answer, or why there is none
 
 
 class NotAnswered(Problem):
@@ -39,17 +40,6 @@ class Face:
     seen: float = 0.0  # time.monotonic() of its last one
 
 
-@dataclass(frozen=True)
-class Question:
-    """What is asked: `kind` is one of `client.dialogs`, `face` the one that shall put it."""
-
-    number: int
-    kind: str
-    about: dict[str, Any]
-    face: str
-    answer: "queue.SimpleQueue[dict[str, Any] | str]"  # the answer, or why there is none
-
-
 class Faces:
     """All that look, in the order in which they came, and what they are asked."""
 
@@ -57,7 +47,7 @@ class Faces:
         self._changes, self._lock = changes, threading.Lock()
         self._faces: dict[str, Face] = {}
         self._numbers = itertools.count(1)
-        self._open: dict[int, Question] = {}
+        self._open: dict[int, tuple[dict[str, Any], Answers]] = {}  # what is asked, and what came of it
         self.tokens: dict[str, str] = {}  # a secret's name -> the token that a notebook gave for it
 
     def __len__(self) -> int:
@@ -79,19 +69,15 @@ class Faces:
         """■, or it is gone: whoever waits for its answer hears so."""
         with self._lock:
             self._faces.pop(name, None)
-            questions = [one for one in self._open.values() if one.face == name]
-        for question in questions:
-            question.answer.put(why)
+            waiting = [answers for question, answers in self._open.values() if question["face"] == name]
+        for answers in waiting:
+            answers.put(why)
 
     def remove_gone(self) -> None:
         late = time.monotonic() - GONE_AFTER
         for name, face in list(self._faces.items()):
             if not face.waiting and face.seen < late:
                 self.remove(name, CLOSED)
-
-    def shows(self, job: int) -> bool:
-        """True while a face shows that job, or with 0 the launch."""
-        return any(face.job == job for face in list(self._faces.values()))
 
     def ask(self, job: int, kind: str, **about: Any) -> dict[str, Any]:
         """Have the newest face of that job, else the newest of all, put a question to a person; return the answer.
@@ -102,14 +88,12 @@ class Faces:
             fitting = [name for name, face in self._faces.items() if face.job == job] or list(self._faces)
             if not fitting:
                 raise NotAnswered(kind, "this notebook is not open")
-            question = Question(next(self._numbers), kind, about, fitting[-1], queue.SimpleQueue())
-            self._open[question.number] = question
+            number, answers = next(self._numbers), Answers()
+            self._open[number] = {"number": number, "kind": kind, "about": about, "face": fitting[-1]}, answers
         self._changes.count()
-        try:
-            answer = question.answer.get()
-        finally:
-            del self._open[question.number]
-            self._changes.count()
+        answer = answers.get()
+        del self._open[number]
+        self._changes.count()
         if isinstance(answer, str):
             raise NotAnswered(kind, answer)
         if kind == "token" and answer.get("token"):
@@ -118,11 +102,10 @@ class Faces:
 
     def answer(self, number: int, value: dict[str, Any] | None) -> bool:
         """An answer came, or ■ instead of one (None). False where nothing was asked."""
-        question = self._open.get(number)
-        if question:
-            question.answer.put(STOPPED if value is None else value)
+        if question := self._open.get(number):
+            question[1].put(STOPPED if value is None else value)
         return question is not None
 
     def open_questions(self) -> list[dict[str, Any]]:
-        questions = list(self._open.values())
-        return [{"number": q.number, "kind": q.kind, "about": q.about, "face": q.face} for q in questions]
+        """`kind` is one of `client.dialogs`, `face` the one that shall put it."""
+        return [question for question, _ in list(self._open.values())]

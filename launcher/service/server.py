@@ -20,10 +20,10 @@ from typing import Any, Final
 from urllib.parse import parse_qs, urlsplit
 
 from launcher.core.problem import Problem
-from launcher.core.unix_http import address_of
+from launcher.core.session import address_of
 
 LONGEST_REQUEST: Final = 1 << 20  # bytes of its body
-REQUEST_PATIENCE: Final = 10.0  # seconds from the connection to the end of the request
+REQUEST_PATIENCE: Final = 10.0  # seconds of silence after which a request that is not whole is dropped
 
 Response = tuple[int, dict[str, Any] | None]  # HTTP status, and the object that goes with it
 
@@ -39,6 +39,10 @@ class Request:
     def face(self) -> str:
         """The cell that asks; "" for the page, which nothing can be asked."""
         return "" if self.page else self.fields.get("face", "")
+
+    @property
+    def choices(self) -> dict[str, Any]:
+        return self.fields.get("choices") or {}
 
 
 @dataclass(frozen=True)
@@ -70,44 +74,32 @@ class RequestHandler(BaseHTTPRequestHandler):
     server_version, sys_version = "launcher", ""
 
     def setup(self) -> None:
-        """The request must be there in time; then its answer may take as long as it does."""
+        self.timeout = REQUEST_PATIENCE  # http.server closes a connection that says nothing for so long
         super().setup()
-        self._late = threading.Timer(REQUEST_PATIENCE, self._drop)
-        self._late.daemon = True
-        self._late.start()
-
-    def finish(self) -> None:
-        self._late.cancel()
-        super().finish()
-
-    def _drop(self) -> None:
-        with suppress(OSError):  # it has just ended
-            self.connection.shutdown(socket.SHUT_RDWR)
 
     def do_GET(self) -> None:
+        length = self.headers.get("Content-Length", "0")
+        fits = length.isdecimal() and int(length) <= LONGEST_REQUEST
+        body = self.rfile.read(int(length)) if fits else None  # also where it is refused: it is being sent
         try:
-            code, value = self._respond()
-        except Problem as problem:
-            code, value = 400, {"what": problem.what, "do": problem.do}
+            code, value = self._respond(body)
         except Exception as error:
-            fault = self.server.fault(error)
-            code, value = 500, {"what": fault.what, "do": fault.do}
-        body = json.dumps(value).encode() if value is not None else b""
+            code, problem = (400, error) if isinstance(error, Problem) else (500, self.server.fault(error))
+            value = {"what": problem.what, "do": problem.do}
+        answer = json.dumps(value).encode() if value is not None else b""
         self.send_response(code)
         self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(body)))
+        self.send_header("Content-Length", str(len(answer)))
         with suppress(BrokenPipeError):  # whoever asked has gone
             self.end_headers()
-            self.wfile.write(body)
+            self.wfile.write(answer)
 
     do_POST = do_DELETE = do_GET  # noqa: N815  # http.server finds them by their names
 
-    def _respond(self) -> Response:
-        length = self.headers.get("Content-Length", "0")
-        if not length.isdecimal() or int(length) > LONGEST_REQUEST:
+    def _respond(self, body: bytes | None) -> Response:
+        if body is None:
             return 413, {"what": f"A request has at most {LONGEST_REQUEST} bytes, and says how many."}
-        body, parts = self.rfile.read(int(length)), urlsplit(self.path)  # also where it is refused: it is being sent
-        self._late.cancel()
+        parts = urlsplit(self.path)
         for route in self.server.routes:
             found = re.fullmatch(route.path, parts.path)
             if found and route.method == self.command:

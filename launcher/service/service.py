@@ -1,5 +1,6 @@
 """What the service does: one launch, its jobs, and an answer to every request."""
 
+import itertools
 import secrets
 import threading
 import time
@@ -12,7 +13,7 @@ from launcher.core.child_environment import adopt, passes
 from launcher.core.fields import DEFAULTS, NOT_BY_THE_PAGE, asked_in
 from launcher.core.process import running_pid
 from launcher.core.session import Session, read_object
-from launcher.core.snapshot import UNDERWAY, State
+from launcher.core.snapshot import JOB_TITLES, UNDERWAY, State
 from launcher.core.status import Status, StatusChanges
 from launcher.launch.launch import Launch
 from launcher.launch.remember import settings_of
@@ -21,8 +22,8 @@ from launcher.launch.stop import let_go
 from launcher.launch.story import begin, remember
 from launcher.launch.watch import reconnect_drive
 from launcher.service import choices as chosen
-from launcher.service.job_list import MOST_AT_WORK, JobList, wrong_in
-from launcher.service.jobs import JOBS
+from launcher.service.job import Job
+from launcher.service.jobs import JOBS, wrong_in
 from launcher.service.questions import Faces
 from launcher.service.server import Request, Response, Route
 
@@ -34,6 +35,9 @@ WHY_NOT: Final[dict[str, str]] = {
     State.STOPPING: "It is being stopped.",
 }
 LONGEST_STAY: Final = 1440  # minutes
+JOBS_SHOWN: Final = 20
+MOST_AT_WORK: Final = 20  # a page that asks without end takes no more threads
+JOB_STOPPED: Final = "stopped; add it again to continue from here"
 ASKED_IN_THE_NOTEBOOK: Final = "A question waits for your answer in the notebook."
 NOTHING_KNOWN: Final = "Nothing has been started yet. Press ▶ on the first cell."
 
@@ -47,7 +51,8 @@ class Service:
         self.fault = Steps(self.status, session.log, threading.Event()).problem  # of what nobody foresaw
         self.launch: Launch | None = None
         self.start = secrets.token_hex(4)  # another one is another service: its status is not to be waited for
-        self.jobs = JobList(session, self.changes, self.faces, self.fault)
+        self.jobs: dict[int, Job] = {}  # ended ones too
+        self._job_numbers = itertools.count(1)
         self._lock = threading.RLock()
 
     @property
@@ -82,7 +87,7 @@ class Service:
             now = status.public() if request.page else asdict(status)
             return code, now | more | {
                 "version": f"{self.start}.{self.changes.number}",
-                "jobs": self.jobs.statuses,
+                "jobs": {str(number): job.status.now.public() for number, job in self.jobs.items()},
                 "questions": [{"kind": one["kind"]} for one in questions] if request.page else questions,
                 "choices": chosen.shown(self.launch.settings) if self.launch else {},
             }  # fmt: skip
@@ -106,7 +111,7 @@ class Service:
 
     def post_launch(self, request: Request) -> Response:
         """▶: what runs, a new launch, or 409 where that would change what belongs to the web UI that runs."""
-        asked, variables = chosen.asked_by(request.fields.get("choices", {})), request.fields.get("variables", {})
+        asked, variables = chosen.asked_by(request.choices), request.fields.get("variables", {})
         settings_of(asked)  # a wrong field is said before anything else
         wrong = [name for name, value in variables.items() if not passes(name) or not isinstance(value, str)]
         if wrong:
@@ -137,17 +142,17 @@ class Service:
         if isinstance(variables, dict) and variables:
             adopt(variables)
         before, self.launch = self.launch, self._new_launch(choices)
-        self.launch.variables = variables or {}
+        self.launch.note(variables=variables or {})
         begin(self.launch, before, anew=anew, take_up=take_up)
 
     def _new_launch(self, choices: dict[str, Any]) -> Launch:
-        ask, somebody = partial(self.faces.ask, 0), partial(self.faces.shows, 0)
-        return Launch(choices, look_at_machine(), self.status, ask, somebody, self.launch)
+        return Launch(choices, look_at_machine(), self.status, partial(self.faces.ask, 0), self.launch)
 
     def take_up_what_runs(self) -> None:
         """A web UI runs that an earlier service started: this one keeps its images from now on."""
-        if running_pid(self.session.webui.pid_file):
-            self._begin(chosen.of_running(self.session), take_up=True)
+        choices = chosen.noted(self.session)
+        if choices and running_pid(self.session.webui.pid_file):
+            self._begin(choices, take_up=True)
 
     def post_restart(self, request: Request) -> Response:
         """Done: it is being restarted. Started: it had given up, and is being started. Refused: why."""
@@ -165,7 +170,7 @@ class Service:
 
     def post_choices(self, request: Request) -> Response:
         """Other choices for what runs: some take effect at once, the others at the next restart."""
-        given, forget = request.fields.get("choices", {}), request.fields.get("forget", False)
+        given, forget = request.choices, request.fields.get("forget", False)
         barred = [name for name in (DEFAULTS if forget else given) if request.page and name in NOT_BY_THE_PAGE]
         if barred:
             return 403, {"what": f"{barred[0]} can be changed in the notebook only."}
@@ -229,22 +234,34 @@ class Service:
         with self._lock:
             # It belongs to the launch there is; else to one, not begun, of what the last launch and the first cell say.
             # The page may not choose: what it may ask for hangs on that.
-            form = {} if request.page else request.fields.get("choices", {})
-            asked = chosen.of_this_machine(self.session, chosen.asked_by(form))
+            asked = chosen.of_this_machine(self.session, {} if request.page else chosen.asked_by(request.choices))
             launch = self.launch or self._new_launch(chosen.noted(self.session) | asked)
             if do == "stop":
                 self.launch = launch
-            elif self.jobs.at_work >= MOST_AT_WORK:
+            elif self._at_work() >= MOST_AT_WORK:
                 return 429, {"what": "So much is being added already.", "do": "Wait until some of it is done."}
-            number = self.jobs.begin(do, fields, launch, request.face, page=request.page)
+            number, status = next(self._job_numbers), Status(JOB_TITLES[do], self.changes)
+            if do == "stop":
+                status.show(state=State.STOPPING)
+            steps = Steps(status, self.session.log, threading.Event(), JOB_STOPPED)
+            job = Job(launch, steps, partial(self.faces.ask, number), request.page, self.faces.tokens)
+            shown = {old: one for old, one in self.jobs.items() if one.at_work or old >= number - JOBS_SHOWN}
+            self.jobs = shown | {number: job}
+            self.faces.comes(request.face, number)
+            job.begin(partial(JOBS[do], job, **fields), "Stopped" if do == "stop" else "Done")
         return self.accepted(request, job=number)
+
+    def _at_work(self) -> int:
+        return sum(job.at_work for job in self.jobs.values())
 
     def delete_job(self, request: Request) -> Response:
         """■: the job should end. `undo`: it has, and what it added is taken away again."""
         with self._lock:
+            job, launches = self.jobs.get(int(request.number)), {job.launch for job in self.jobs.values()}
             if not request.fields.get("undo"):
-                self.jobs.stop(int(request.number))
-            elif not self.jobs.undo(int(request.number), self.launch):
+                if job:
+                    job.steps.over.set()
+            elif not (job and job.begin_undo(launches | ({self.launch} if self.launch else set()))):
                 return 409, {"what": "There is nothing of it that could be taken away."}
         return self.accepted(request)
 
@@ -267,9 +284,9 @@ class Service:
         state, launch = self.status.now.state, self.launch
         kept: object = state in UNDERWAY
         if launch and state == State.FAILED:
-            door = running_pid(self.session.door.pid_file)
-            kept = door or launch.settings.give_back_after or launch.sync.waiting
-        return bool(self.jobs.at_work or len(self.faces) or kept)
+            proxy = running_pid(self.session.proxy.pid_file)
+            kept = proxy or launch.settings.give_back_after or launch.sync.waiting
+        return bool(self._at_work() or len(self.faces) or kept)
 
     def finish(self) -> None:
         """Save what is still to be saved. The web UI, the door and the link stay."""

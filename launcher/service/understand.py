@@ -1,11 +1,13 @@
 """What a person means by a text in Add: told by what is written, not by the box it was written in."""
 
+import os
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Final
 
+from launcher.core.outside import is_below, printable
 from launcher.core.problem import Problem
 from launcher.drive.find import path_on_drive
 from launcher.extensions.address import Address, checked_address, is_repository
@@ -14,17 +16,9 @@ from launcher.models.identify import WEIGHTS
 from launcher.models.pasted import AROUND, BEGINS, links_in, places_of_links, without_secrets
 from launcher.models.remote import Offered
 from launcher.service.named import extension, like, named_in, names
-from launcher.service.places import no_such_place
 
-
-@dataclass(frozen=True)
-class Present:
-    """A checkpoint that is in the folder already: it is to be used."""
-
-    name: str
-
-
-Thing = Model | Present | Address | Path | str | Problem  # a str is a link to a model, a Path one on Drive
+# What is asked for. A Path is a place on Drive; a str is a link to a model, or the name of a checkpoint that is there.
+Thing = Model | Address | Path | str | Problem
 Meant = tuple[str, Thing]  # what it is called in a row, and what it is
 
 LONGEST_TEXT: Final = 20_000  # characters
@@ -34,6 +28,22 @@ LONGEST_SHOWN: Final = 60
 SCHEMELESS: Final = re.compile(r"(?:[\w-]+\.)+[a-z]{2,}(?::\d+)?/\S", re.IGNORECASE)
 GIT_ON_HUB: Final = re.compile(r"(?:(?:ssh://)?git@|https://)(huggingface\.co|hf\.co)[:/](.+)\.git/?")
 COMMAS: Final = ",;|，；、\t"
+ON_DRIVE: Final = re.compile(r"(?i)(?:.*/)?my ?drive/(.+)")
+# How a place begins that nobody here can reach -> where it is, and what to do.
+ELSEWHERE: Final = (
+    (
+        r"(?i)(?:.*/)?shared ?drives/.",
+        "is on a shared drive",
+        "At drive.google.com, choose **Organize → Add shortcut** for it, and write the name of the shortcut.",
+    ),
+    (
+        r"[A-Za-z]:/|/(?:home|Users|mnt|Volumes)/|~/|file:",
+        "is on your own computer, which cannot be reached from here",
+        "Upload it at drive.google.com, and write where it is there, for example models/NAME.safetensors.",
+    ),
+    (r"/", "is not on your Drive", "Move it into /content/drive/MyDrive, and write where it is there."),
+)
+MOST_SIMILAR: Final = 3
 
 
 def understood(text: str, drive: Path, *, git_first: bool = False) -> list[Meant]:
@@ -45,8 +55,8 @@ def understood(text: str, drive: Path, *, git_first: bool = False) -> list[Meant
     if many or len(text) > LONGEST_TEXT:
         raise Problem("That is too much at once.", "Add it in several parts.")
     found: dict[object, Meant] = {}
-    for item in items_in(text, lambda one: is_known(one, drive)):
-        for title, thing in meant(item, drive, git_first):
+    for item in items_in(text, lambda one: bool(known(one, drive))):
+        for title, thing in known(item, drive) or [addressed(item, drive, git_first)]:
             found.setdefault(title if isinstance(thing, Problem) else thing, (title, thing))
     if not found:
         raise Problem("Nothing was written here yet.", "Write the name of a model or an extension, or paste a link.")
@@ -60,10 +70,8 @@ def items_in(text: str, is_known: Callable[[str], bool]) -> list[str]:
     """The text cut into what it asks for. Beside a link, other words count only where they are `is_known`."""
     text = re.sub(rf"(?<=\S)\\\r?\n(?![\s-]|{BEGINS})", "", text)  # a shell's line that goes on inside a link
     text = re.sub(r"\\[ \t]*\r?\n", ", ", text)
-    text, items = (
-        re.sub(r"(?i)\bcivitai: *(\d+) *@ *(\d+)", r"civitai:\1@\2", text),
-        list[str](),
-    )  # as its page shows it
+    text = re.sub(r"(?i)\bcivitai: *(\d+) *@ *(\d+)", r"civitai:\1@\2", text)  # as its page shows it
+    items = list[str]()
     for line in text.splitlines():
         places, done = list(places_of_links(line)), 0
         for start, end in (*places, (len(line), len(line))):
@@ -85,21 +93,6 @@ def pieces_of(text: str, is_known: Callable[[str], bool]) -> Iterator[str]:
 # ---- one thing
 
 
-def meant(text: str, drive: Path, git_first: bool) -> list[Meant]:
-    """What one text means: several things where one word stands for them."""
-    try:
-        return known(text, drive) or [addressed(text, drive, git_first)]
-    except Problem as problem:
-        return [(without_secrets(text), problem)]
-
-
-def is_known(text: str, drive: Path) -> bool:
-    try:
-        return bool(known(text, drive))
-    except Problem:  # it is what it is, and cannot be had: `meant` says so
-        return True
-
-
 def known(text: str, drive: Path) -> list[Meant]:
     """What a name, or a place that is on Drive, means. Nothing for what is neither, and where nobody can be sure."""
     if not text or links_in(text):
@@ -107,20 +100,24 @@ def known(text: str, drive: Path) -> list[Meant]:
     place = path_on_drive(drive, text)
     if place and text.lower() not in map(str.lower, names()):
         return [(f"My Drive/{place.relative_to(drive)}", place)]
-    return [*named_in(text)] if len(text) <= LONGEST_WRITTEN else []
+    try:
+        return [*named_in(text)] if len(text) <= LONGEST_WRITTEN else []
+    except Problem as problem:  # it is what it is, and cannot be had
+        return [(without_secrets(text), problem)]
 
 
 def addressed(text: str, drive: Path, git_first: bool) -> Meant:
-    """What a link, or a text that is no name, means. Raises `Problem`."""
+    """What a link, or a text that is no name, means."""
     if SCHEMELESS.match(text):
         text = f"https://{text}"
     if hub := GIT_ON_HUB.fullmatch(text):
         text = f"https://{hub[1]}/{hub[2]}"
-    if is_repository(text, git_first):
-        return extension(checked_address(text))
-    if links_in(text):
-        return without_secrets(text), text
-    raise no_such_place(text, drive) or not_known(text)
+    try:
+        if is_repository(text, git_first):
+            return extension(checked_address(text))
+    except Problem as problem:
+        return without_secrets(text), problem
+    return without_secrets(text), text if links_in(text) else no_such_place(text, drive) or not_known(text)
 
 
 def not_known(text: str) -> Problem:
@@ -140,3 +137,32 @@ def not_known(text: str) -> Problem:
         f"Nothing is called **{shown}**: no model in the list, no known extension, and no folder on your Drive.",
         "Open the page of the model or the extension in your browser, and paste its address here.",
     )
+
+
+# ---- a place where nothing is, or that nobody here can reach
+
+
+def no_such_place(text: str, drive: Path) -> Problem | None:
+    """What to say of a text that can only be a place; None for any other."""
+    written = text.strip(AROUND).replace("\\", "/")
+    shown = printable(text.strip(AROUND))[:100]
+    if found := ON_DRIVE.match(written):
+        what = f"There is no {shown} on your Drive."
+        if options := tuple((name, f"MyDrive/{name}") for name in similar_names(drive, found[1])):
+            return Offered(what, "Choose what you mean.", options)
+        return Problem(what, "Open drive.google.com and see how it is spelled there.")
+    elsewhere = ((where, do) for begins, where, do in ELSEWHERE if re.match(begins, written))
+    return next((Problem(f"{shown} {where}.", do) for where, do in elsewhere), None)
+
+
+def similar_names(drive: Path, below: str) -> list[str]:
+    """What is beside a place that is not there and is spelled nearly as it, relative to My Drive."""
+    above, _, name = below.strip("/").rpartition("/")
+    folder = drive / above
+    if ".." in folder.parts or not is_below(folder / name, drive):
+        return []
+    try:
+        similar = get_close_matches(name, os.listdir(folder), MOST_SIMILAR)
+    except OSError:  # it is not there either, or Drive cannot list it: nothing is offered
+        return []
+    return [str((folder / one).relative_to(drive)) for one in similar]

@@ -19,9 +19,7 @@ from launcher.core.status import Step
 
 VERSIONS: Final = "versions.json"
 OLD_NOTES: Final = "oneclick.json"  # launchers before this one noted {"last_good": commit} there
-TABLES: Final = ("wanted", "failed", "unfinished")
 LONGEST_REASON: Final = 300  # characters
-MOST_UNFINISHED: Final = 3  # times a version may be tried without an end; then it counts as one that fails
 
 
 class Stage(Enum):
@@ -37,23 +35,20 @@ class Versions:
 
     good: the commit that started last. wanted: what names in the field `version` meant when GitHub last answered.
     failed: commits that failed while another one worked, why, and with which launcher: with other pins one may work.
-    unfinished: commit to how often its start saw no end.
     """
 
     def __init__(self, kept: Path) -> None:
         self.file = kept / VERSIONS
         found = read_object(self.file)
         self.good = commit_in(found.get("good")) or commit_in(read_object(kept / OLD_NOTES).get("last_good"))
-        tables = (found.get(name) for name in TABLES)
-        self._wanted, self._failed, self._unfinished = (one if isinstance(one, dict) else {} for one in tables)
+        tables = (found.get("wanted"), found.get("failed"))
+        self._wanted, self._failed = (one if isinstance(one, dict) else {} for one in tables)
 
     def failure(self, commit: str) -> str | None:
         """Why that commit should not be tried again."""
         found = self._failed.get(commit)
         if isinstance(found, dict) and found.get("launcher") == PACKAGE.name:
             return printable(str(found.get("why")))[:LONGEST_REASON]
-        if self._times_unfinished(commit) >= MOST_UNFINISHED:
-            return "the machine went away each time before it had started"
         return None
 
     def meant_by(self, name: str) -> str | None:
@@ -71,33 +66,16 @@ class Versions:
             self._wanted[name] = commit
             self._write()
 
-    def note_try(self, commit: str) -> None:
-        """That commit is about to be started."""
-        if commit != self.good:
-            self._unfinished[commit] = self._times_unfinished(commit) + 1
-            self._write()
-
     def note_good(self, commit: str, failed: dict[str, str]) -> None:
         """That commit has started, and those failed (commit to the reason) before it did."""
         self.good = commit
         self._failed.pop(commit, None)
         self._failed |= {other: {"why": why, "launcher": PACKAGE.name} for other, why in failed.items()}
-        for other in (commit, *failed):
-            self._unfinished.pop(other, None)
         self._write()
 
-    def forget_try(self, commit: str) -> None:
-        """The try of that commit came to an end."""
-        if self._unfinished.pop(commit, None):
-            self._write()
-
-    def _times_unfinished(self, commit: str) -> int:
-        times = self._unfinished.get(commit, 0)
-        return times if isinstance(times, int) else 0
-
     def _write(self) -> None:
-        tables = zip(TABLES, (self._wanted, self._failed, self._unfinished), strict=True)
-        write_safely(self.file, json.dumps({"good": self.good} | dict(tables), indent=1))
+        noted = {"good": self.good, "wanted": self._wanted, "failed": self._failed}
+        write_safely(self.file, json.dumps(noted, indent=1))
 
 
 def commit_in(value: object) -> str | None:
@@ -130,7 +108,8 @@ class Tries:
             try:
                 for at in Stage:
                     if at not in self._done:
-                        self._do(at, works[at])
+                        works[at](self.commit)
+                        self._done.add(at)
                     if at is stage:
                         return
             except Problem as problem:
@@ -143,16 +122,6 @@ class Tries:
                     f"AUTOMATIC1111 {failed[:8]} is not used, because {at.value}: {problem.what} "
                     f"The version that worked last ({self.commit[:8]}) is used instead."
                 )
-
-    def _do(self, stage: Stage, work: Callable[[str], object]) -> None:
-        if stage is Stage.START:
-            self.versions.note_try(self.commit)  # the machine may go away with it
-        try:
-            work(self.commit)
-        except Exception:
-            self.versions.forget_try(self.commit)
-            raise
-        self._done.add(stage)
 
     def worked(self) -> None:
         """The version has started: from now on it is the one that worked last."""

@@ -1,9 +1,10 @@
-"""What can be pressed on either face: the words on it, and what is asked of the service then."""
+"""What can be pressed and chosen on either face: the words on it, and what is asked of the service then."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
+from launcher.core.fields import AS_LAST_TIME, FIELDS, IMMEDIATE, NOT_BY_THE_PAGE, OWNED, Field
 from launcher.core.snapshot import FAILED, Button, Snapshot, State
 
 
@@ -12,35 +13,28 @@ class Action:
     """A button. Where there is something to `confirm`, that is asked first."""
 
     label: str
-    path: str = ""  # "": the cell that asked answers it itself
+    path: str
     body: Mapping[str, Any] = field(default_factory=dict)
     method: str = "POST"
     confirm: str = ""
 
 
-KEEP: Final = Action("Keep what runs")
-ANEW: Final = Action("Stop it and start with these")
 ACTIONS: Final[Mapping[Button, Action]] = {
     Button.RESTART: Action("Restart the web UI", "/restart"),
     Button.CONNECT: Action("Connect Google Drive", "/connect"),
-    Button.KEEP: KEEP,
-    Button.ANEW: ANEW,
     Button.STOP: Action("Stop everything", "/stop"),
     Button.GIVE_BACK: Action("Stop and give the machine back", "/stop", {"give_back": True}),
 }
 ENDING: Final = (Button.STOP, Button.GIVE_BACK)  # they stand apart from the others
 STAY: Final = Action("Keep it 30 minutes longer", "/extend", {"minutes": 30})
 FORGET: Final = Action("Forget my choices", "/choices", {"forget": True})
-USUAL: Final = "the usual extensions"
-ADD_USUAL: Final = Action("The usual extensions", "/add", {"what": USUAL})
-
-
-def add_action(text: str) -> Action:
-    return Action("Add", "/add", {"what": text})
-
-
-def choose_action(choices: Mapping[str, Any]) -> Action:
-    return Action("Apply", "/choices", {"choices": choices})
+ADD_USUAL: Final = Action("The usual extensions", "/add", {"what": "the usual extensions"})
+WHAT_TO_ADD: Final = "Add a model, ControlNet or an extension"
+HOW_TO_ADD: Final = "A name, a link, or a path on your Drive; several on lines of their own"
+EFFECT_NOW: Final = "Takes effect at once."
+EFFECT_LATER: Final = "Takes effect at the next restart."
+IN_THE_FORM: Final = "Belongs to what runs: to change it, press ▶ with another one."
+IN_THE_NOTEBOOK: Final = "Can be changed in the notebook only."
 
 
 def going_on(status: Snapshot) -> list[Action]:
@@ -49,7 +43,7 @@ def going_on(status: Snapshot) -> list[Action]:
 
 
 def answer_actions(status: Snapshot) -> list[Action]:
-    """The answers to what the notebook is asked."""
+    """The answers to what the notebook is asked, or by its own cell (question 0)."""
     path = f"/answers/{status.question}"
     return [Action(label, path, {"value": {"choice": choice}}) for label, choice in status.answers]
 
@@ -74,3 +68,22 @@ def of_job(number: int, job: Snapshot) -> list[Action]:
     elif job.can_undo:
         actions.append(Action("Undo", f"/jobs/{number}", {"undo": True}, "DELETE"))
     return actions + going_on(job)
+
+
+def shown_choices(choices: Mapping[str, Any]) -> dict[Field, Any]:
+    """What a face shows: the checkpoint is chosen in the web UI itself; a folder not known yet is last time's."""
+    fields = [field for field in FIELDS if field.name in choices and field.name != "checkpoint"]
+    unknown = {field: AS_LAST_TIME for field in fields if field.name in OWNED and choices[field.name] == ""}
+    return {field: choices[field.name] for field in fields} | unknown
+
+
+def may_change(field: Field, *, page: bool) -> bool:
+    return field.name not in (NOT_BY_THE_PAGE if page else OWNED)
+
+
+def about_field(field: Field, *, page: bool) -> str:
+    """What it is, and when another value of it takes effect."""
+    when = EFFECT_NOW if field.name in IMMEDIATE else EFFECT_LATER
+    if not may_change(field, page=page):
+        when = IN_THE_FORM if field.name in OWNED else IN_THE_NOTEBOOK
+    return f"{field.about} {when}"

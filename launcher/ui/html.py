@@ -4,11 +4,13 @@ import html
 import json
 import re
 import time
-from typing import Final
+from collections.abc import Mapping
+from typing import Any, Final
 
 from launcher import __version__
+from launcher.core.fields import Field
 from launcher.core.snapshot import FAILED, RUNNING, UNDERWAY, LoginBox, Snapshot, State
-from launcher.ui.actions import Action
+from launcher.ui.actions import Action, about_field, may_change, shown_choices
 from launcher.ui.style import STYLE
 from launcher.ui.text import ICONS, STATE_WORDS, amount, in_time, live_text, report
 
@@ -29,13 +31,24 @@ COPY_SCRIPT: Final = (
 )
 
 
+def parts_of(status: Snapshot, now: float, link: str = "", closed: bool = False) -> dict[str, str]:
+    """All parts of a face but its jobs, by name. `link` opens the web UI logged in; `closed`: its cell ends."""
+    return {
+        "live": f'<div dir="ltr" class="oneclick unseen" role="status">{html.escape(live_text(status))}</div>',
+        "head": head_html(status, now),
+        "card": login_box_html(status.login_box, link),
+        "told": told_html(status),
+        "steps": steps_html(status, now),
+        "machine": given_back_html(status),
+        "foot": foot_html(status, closed),
+        # A part of its own: it changes often, and the button that copies it must keep the focus.
+        "report": f'<pre class="oneclick-report" hidden>{html.escape(report(status))}</pre>',
+    }
+
+
 def part(name: str, content: str) -> str:
     """One part of a face. It is English from left to right, whatever the page around it is."""
     return f'<div dir="ltr" class="oneclick {name}">{content}</div>'
-
-
-def live_html(status: Snapshot) -> str:
-    return f'<div dir="ltr" class="oneclick unseen" role="status">{html.escape(live_text(status))}</div>'
 
 
 def head_html(status: Snapshot, now: float) -> str:
@@ -47,7 +60,6 @@ def head_html(status: Snapshot, now: float) -> str:
 
 
 def steps_html(status: Snapshot, now: float) -> str:
-    """The steps, each with its state, what it does, and how far it is."""
     rows = []
     for step in status.steps:
         when = in_time((step.ended or now) - step.started) if step.started else ""
@@ -85,9 +97,8 @@ def told_html(status: Snapshot, name: str = "older") -> str:
 
 
 def job_html(number: int, job: Snapshot, now: float) -> str:
-    """A job beside the launch: what it is, and its rows."""
-    told = told_html(job, f"older-{number}")
-    return part("job", f"<b>{html.escape(job.title)}</b>{steps_html(job, now)}{told}")
+    title, told = html.escape(job.title), told_html(job, f"older-{number}")
+    return part("job", f"<b>{title}</b>{steps_html(job, now)}{told}")
 
 
 def copy_button(label: str, source: str) -> str:
@@ -118,7 +129,6 @@ def login_box_html(box: LoginBox | None, link: str) -> str:
 
 
 def given_back_html(status: Snapshot) -> str:
-    """When the machine goes back to Google if nobody uses the web UI."""
     when = time.strftime("%H:%M", time.localtime(status.given_back_at))
     told = f"The machine is given back at {when} if nobody uses the web UI until then."
     return part("machine", told if status.given_back_at else "")
@@ -132,15 +142,8 @@ def facts_text(status: Snapshot) -> str:
 def foot_html(status: Snapshot, closed: bool) -> str:
     """What is kept, how to go on, what runs here, and the button that copies a report."""
     lines = filter(None, [html.escape(status.kept), sentence_html(foot_text(status, closed))])
-    copy = copy_button("Copy a report", ".oneclick-report")
-    return part(
-        "foot", f'{" · ".join(lines)}<div class="facts"><span>{html.escape(facts_text(status))}</span>{copy}</div>'
-    )
-
-
-def report_html(status: Snapshot) -> str:
-    """The report, not shown: a part of its own, for it changes often and the button must keep the focus."""
-    return f'<pre class="oneclick-report" hidden>{html.escape(report(status))}</pre>'
+    facts = f"<span>{html.escape(facts_text(status))}</span>{copy_button('Copy a report', '.oneclick-report')}"
+    return part("foot", f'{" · ".join(lines)}<div class="facts">{facts}</div>')
 
 
 def foot_text(status: Snapshot, closed: bool) -> str:
@@ -155,8 +158,34 @@ def foot_text(status: Snapshot, closed: bool) -> str:
     return "This cell stopped."
 
 
+# ---- of the page only: forms, which `page.js` sends
+
+
 def action_html(action: Action, name: str) -> str:
-    """A button of the page, as a form by this name: `page.js` sends what it asks for."""
     data = {"path": action.path, "method": action.method, "body": json.dumps(action.body), "confirm": action.confirm}
     attributes = "".join(f' data-{key}="{html.escape(value)}"' for key, value in data.items())
     return f'<form id="{name}"{attributes}><button>{html.escape(action.label)}</button></form>'
+
+
+def choices_form(choices: Mapping[str, Any]) -> str:
+    rows = "".join(choice_html(field, value) for field, value in shown_choices(choices).items())
+    apply = '<div class="first"><button>Apply</button></div>'
+    asks = 'data-path="/choices" data-method="POST" data-body="{}" data-into="choices"'
+    return f'<form id="choose" {asks}>{rows}{apply}</form>'
+
+
+def choice_html(field: Field, value: Any) -> str:
+    name, text = field.name, value if isinstance(value, str) else json.dumps(value)
+    about = f'<small id="about-{name}">{sentence_html(about_field(field, page=True))}</small>'
+    common = f'id="field-{name}" name="{name}" data-was="{html.escape(text)}" aria-describedby="about-{name}"'
+    common += "" if may_change(field, page=True) else " disabled"
+    label = f'<label for="field-{name}">{name.replace("_", " ")}</label>'
+    if isinstance(value, bool):
+        control = f'<input type="checkbox" {common}{" checked" if value else ""}>'
+    elif field.choices and not field.free:
+        control = "".join(f"<option{' selected' if one == value else ''}>{one}</option>" for one in field.choices)
+        control = f"<select {common}>{control}</select>"
+    else:
+        kind = "number" if isinstance(value, int) else "text"
+        control = f'<input type="{kind}" value="{html.escape(text)}" {common}>'
+    return f"<div>{label}{control}{about}</div>"

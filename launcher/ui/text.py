@@ -21,7 +21,6 @@ PRIVATE: Final = (
 
 
 def steps_line(status: Snapshot) -> str:
-    """The steps in one line: how many are done, and what is at work."""
     done = sum(step.state == DONE for step in status.steps)
     at_work = ", ".join(step.title for step in status.steps if step.state == RUNNING)
     return f"{done} of {len(status.steps)} steps done" + (f" · at work: {at_work}" if at_work else "")
@@ -52,10 +51,28 @@ def text_lines(status: Snapshot, with_password: bool, ended_only: bool = False) 
     return [line.replace("**", "") for line in lines]
 
 
+class TextPanel:
+    """A face for places without widgets: prints each line once, when it changes."""
+
+    def __init__(self) -> None:
+        self._printed = set[str]()
+
+    def draw(self, status: Snapshot, link: str, closed: bool = False, job: int = 0) -> None:
+        """Print what is new. Steps at work are told once a state, not at every byte."""
+        for line in text_lines(status, with_password=True, ended_only=True):
+            if line not in self._printed:
+                self._printed.add(line)
+                print(line, flush=True)
+
+    def close(self) -> None:
+        """Nothing is left to say."""
+
+    def show_again(self) -> None:
+        """What is printed once is not printed twice."""
+
+
 def report(status: Snapshot) -> str:
-    """What somebody who helps must know: versions, the machine, the steps with their problems, the messages. No link,
-    password, token, or path.
-    """
+    """What somebody who helps must know: versions, machine, steps, messages. No link, password, token, or path."""
     lines = [f"One-click launcher {__version__}", *(f"{name}: {value}" for name, value in status.facts)]
     if status.started:
         lines.append(f"Started: {time.strftime('%Y-%m-%d %H:%M', time.gmtime(status.started))} UTC")
@@ -77,7 +94,6 @@ def problem_lines(step: Row) -> list[str]:
 
 
 def without_private_parts(text: str) -> str:
-    """A line in which nothing names a person or lets anybody in."""
     for pattern, instead in PRIVATE:
         text = pattern.sub(instead, text)
     return text

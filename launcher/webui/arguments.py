@@ -1,6 +1,6 @@
 """A1111's command-line arguments."""
 
-import ast
+import re
 from pathlib import Path
 from typing import Final
 
@@ -66,7 +66,8 @@ def check_arguments(code: Path, data: Path, wanted: tuple[str, ...]) -> None:
         *code.glob("extensions*/*/preload.py"),
         *data.glob("extensions/*/preload.py"),
     ]
-    known = {name for place in places if place.exists() for name in argument_names(place.read_text(errors="replace"))}
+    texts = [place.read_text(errors="replace") for place in places if place.exists()]
+    known = {name for text in texts for name in re.findall(r"""["'](-[\w.-]+)["']""", text)}
     for word in wanted:
         name = word.split("=")[0]
         if name.startswith("-") and not name.lstrip("-").replace(".", "").isdigit() and known and name not in known:
@@ -74,14 +75,3 @@ def check_arguments(code: Path, data: Path, wanted: tuple[str, ...]) -> None:
                 f"The choice **extra_arguments** has {name}, which the web UI does not know.",
                 'Correct or remove it; "Command line arguments" in the wiki of A1111 lists them all.',
             )
-
-
-def argument_names(source: str) -> set[str]:
-    """The names a Python file gives to `add_argument`; none where it is no Python: A1111 goes on without it."""
-    try:
-        tree = ast.parse(source)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return set()
-    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
-    added = [arg for call in calls if getattr(call.func, "attr", None) == "add_argument" for arg in call.args]
-    return {arg.value for arg in added if isinstance(arg, ast.Constant) and isinstance(arg.value, str)}

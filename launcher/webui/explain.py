@@ -4,14 +4,13 @@ import re
 from pathlib import PurePath
 from typing import Final
 
-from launcher.core.printed import readable
-from launcher.core.problem import Problem
+from launcher.core.problem import Problem, readable
 from launcher.webui.known_faults import BUS_ERROR, ENDS, PORT_TAKEN, RAM, KnownFault
 
 FAR_ENOUGH: Final = 400  # lines from the end; what is above them did not end it
 LAST_LINES: Final = 15
 # How it ended, by its exit code, where the system itself ended it.
-BY_CODE: Final = {-9: RAM, 137: RAM, -7: BUS_ERROR, 135: BUS_ERROR}
+BY_CODE: Final[dict[int | None, KnownFault]] = {-9: RAM, 137: RAM, -7: BUS_ERROR, 135: BUS_ERROR}
 ENDED_FROM_OUTSIDE: Final = (
     "The web UI was ended from outside and could say nothing: most likely the runtime ran out of memory (RAM)."
 )
@@ -28,9 +27,8 @@ def explain(log: str, code: int | None, log_path: str) -> Problem:
     log = readable(log)
     read = READ.findall(log)
     file = PurePath(read[-1]).name if read else "named last in its log"
-    if code in BY_CODE:
-        known = BY_CODE[code]
-        return Problem(known.what.format(file=file), known.do)
+    if ended := BY_CODE.get(code):
+        return Problem(ended.what.format(file=file), ended.do)
     text = last_part(log)
     name = extension_in(text)
     for known in ENDS:
@@ -46,9 +44,9 @@ def explain(log: str, code: int | None, log_path: str) -> Problem:
     if code is None and not ERROR_LINE.search(text):
         return Problem(ENDED_FROM_OUTSIDE, RAM.do)
     last = " / ".join(line.strip() for line in log.splitlines()[-3:] if line.strip()) or "it printed nothing"
-    ended = f"The web UI ended (exit code {code})" if code is not None else "The web UI ended"
+    number = f" (exit code {code})" if code is not None else ""
     return Problem(
-        f"{ended}; its last message was: {last[:400]}",
+        f"The web UI ended{number}; its last message was: {last[:400]}",
         f"Press ▶ again. The whole log is the file {log_path}.",
         by_extension=True,
     )

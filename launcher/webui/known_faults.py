@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Final
 
-from launcher.core.remedies import MORE_RAM, NEW_MACHINE, WITH_A_CARD
+from launcher.core.problem import MORE_RAM, NEW_MACHINE, WITH_A_CARD
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class KnownFault:
 
 PRESS_RESTART: Final = "press **Restart the web UI**"
 RAM: Final = KnownFault(
-    r"\^C\s*\Z|DefaultCPUAllocator|^MemoryError|Cannot allocate memory",
+    r"\^C\s*\Z|DefaultCPUAllocator|^MemoryError|Cannot allocate memory|can't allocate memory",
     "The runtime ran out of memory (RAM), which ended the web UI.",
     f"Use a smaller model, or {MORE_RAM}, and press ▶ again.",
 )
@@ -56,7 +56,12 @@ COULD_BE_CODE: Final = (
     r"bad file inside .*The file may be malicious|The file may be malicious|Global '.*' is forbidden"
     r"|Weights only load failed"
 )
-CARD_TOO_OLD: Final = r"no kernel image is available"
+CARD_TOO_OLD: Final = KnownFault(
+    r"no kernel image is available",
+    "The graphics card is too old for this version of the web UI.",
+    f"To have a newer one, {WITH_A_CARD}, and press ▶ again.",
+    paints=False,
+)
 CARD_LOST: Final = (
     r"CUDA error: (?P<name>.+)|GPU is lost|fallen off the bus|CUBLAS_STATUS_(?!ALLOC)|CUDNN_STATUS_|cuDNN error"
 )
@@ -143,7 +148,7 @@ NOT_LOADED: Final = (
         another=True,
     ),
     KnownFault(
-        rf"{RAM.pattern}|can't allocate memory",
+        RAM.pattern,
         "The model {file} does not fit into the runtime's memory (RAM).",
         f"Use a smaller model, or {MORE_RAM}. {ANOTHER}",
         another=True,
@@ -180,11 +185,7 @@ NOT_LOADED: Final = (
         ANOTHER,
         another=True,
     ),
-    KnownFault(
-        CARD_TOO_OLD,
-        "The graphics card is too old for this version of the web UI.",
-        f"To have a newer one, {WITH_A_CARD}, and press ▶ again.",
-    ),
+    CARD_TOO_OLD,
     KnownFault(
         f"{NO_CARD}|{CARD_LOST}",
         "The graphics card failed while the model {file} was loaded ({why}).",
@@ -206,7 +207,7 @@ NOT_PAINTED: Final = (
         "{smaller} If that is not enough: {flag}, and press **Restart the web UI**.",
     ),
     KnownFault(
-        rf"{RAM.pattern}|can't allocate memory",
+        RAM.pattern,
         "The runtime's memory (RAM) was not enough for the last image{size}.",
         "{smaller}",
     ),
@@ -233,12 +234,7 @@ NOT_PAINTED: Final = (
         f"Write --no-half into **extra_arguments** and {PRESS_RESTART}.",
         paints=False,
     ),
-    KnownFault(
-        CARD_TOO_OLD,
-        "The graphics card is too old for this version of the web UI.",
-        f"To have a newer one, {WITH_A_CARD}, and press ▶ again.",
-        paints=False,
-    ),
+    CARD_TOO_OLD,
     KnownFault(
         f"{NO_CARD}|{CARD_LOST}",
         "The graphics card failed ({why}).",

@@ -5,11 +5,12 @@ A1111 takes a path relative to its code folder, does not know `~`, and makes eve
 """
 
 import os
-import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from launcher.core.files import can_be_written
+from launcher.core.folder import Folder
 from launcher.core.process import PACKAGE
 from launcher.webui.settings_files import OUTPUT, read_settings, write_settings
 
@@ -26,112 +27,107 @@ class OutputFolders:
     tells where they have come to lead, so that it is kept from there.
     """
 
-    def __init__(self, code: Path, data: Path, drive_dir: Path, say: Callable[[str], None]) -> None:
-        self.code, self.data, self.drive_dir, self.say = code, data, drive_dir, say
+    def __init__(self, folder: Folder, say: Callable[[str], None]) -> None:
+        self.folder, self.say = folder, say
         self._elsewhere: dict[Path, str] = {}
         self._settings: dict[str, Any] | None = None  # as they were read last
 
     def prepare(self) -> None:
         """Before a start of the web UI."""
-        here, there = self.code / FETCHED, self.data / FETCHED  # the latter from an earlier machine
-        if not os.path.lexists(here) and there.is_dir():
-            here.symlink_to(there)
-        elif here.is_symlink() and not here.exists():
-            here.unlink()  # A1111 renames a new folder to this name
-        settings = read_settings(self.data) or {}
+        data, lists = self.folder.data, self.folder.code / FETCHED
+        if not os.path.lexists(lists) and (data / FETCHED).is_dir():  # from an earlier machine
+            lists.symlink_to(data / FETCHED)
+        elif lists.is_symlink() and not lists.exists():
+            lists.unlink()  # A1111 renames a new folder to this name
+        settings = read_settings(data) or {}
         self._settings = dict(settings)
-        for name, folder in self._foreign(settings):
+        for name, place in self._foreign(settings):
             self._settings.pop(name, None)
-            kept_in = name_on_drive(folder)
+            kept_in = name_on_drive(place)
             if name != SUBFOLDERS:
-                self._settings[name] = str(self.data / kept_in)
-            if name == SUBFOLDERS or not str(folder).endswith(f"/{kept_in}"):
+                self._settings[name] = str(data / kept_in)
+            if name == SUBFOLDERS or not str(place).endswith(f"/{kept_in}"):
                 self.say(
                     f"The web UI's setting {name} led to {settings[name]}, which is not kept on Google Drive. Images "
                     f"are saved in {OUTPUTS[0]} in your folder instead."
                 )
-            all_data = Path(os.path.realpath(folder)).is_relative_to(self.data.parent)
-            others = all_data and not folder.is_relative_to(self.data)  # another drive_folder's images
-            if folder.is_dir() and not others and not self._is_private(folder):
-                self._elsewhere[folder] = kept_in  # what was written there until now
+            others = real(place).is_relative_to(data.parent) and not place.is_relative_to(
+                data
+            )  # another drive_folder's
+            if place.is_dir() and not others and not self._is_private(place):
+                self._elsewhere[place] = kept_in  # what was written there until now
         if self._settings != settings:
-            write_settings(self.data, self._settings)
+            write_settings(data, self._settings)
 
     def elsewhere(self) -> Mapping[Path, str]:
         """While it runs: the folders outside of the data directory that are to be kept, with their names on Drive."""
-        settings = read_settings(self.data)
+        settings, lists = read_settings(self.folder.data), self.folder.code / FETCHED
         if settings is not None and settings != self._settings:  # None: it is being written just now
             self._settings = settings
-            for name, folder in self._foreign(settings):
-                if self._is_private(folder):
-                    self.say(
-                        f"There are other things than images in {folder}, so nothing in it is kept on Google Drive. "
-                        f"Choose another folder in the web UI's settings, under Paths for saving ({name})."
-                    )
-                    continue
-                if not can_be_written(folder):
-                    self.say(
-                        f"The web UI cannot write to {settings[name]} (its setting {name}, under Paths for saving). "
-                        "Choose another folder there."
-                    )
-                    continue
-                self._elsewhere[folder] = kept_in = name_on_drive(folder)
-                self.say(f"Images that the web UI writes to {folder} are kept on Google Drive in {kept_in}.")
-        if (self.code / FETCHED).is_dir() and not (self.code / FETCHED).is_symlink():
-            self._elsewhere[self.code / FETCHED] = FETCHED
+            for name, place in self._foreign(settings):
+                self.say(self._keep(place, name, settings[name]))
+        if lists.is_dir() and not lists.is_symlink():
+            self._elsewhere[lists] = FETCHED
         return self._elsewhere
+
+    def _keep(self, place: Path, name: str, value: str) -> str:
+        """Keep what is written there from now on, if that may be; returns what to say."""
+        if self._is_private(place):
+            return (
+                f"There are other things than images in {place}, so nothing in it is kept on Google Drive. "
+                f"Choose another folder in the web UI's settings, under Paths for saving ({name})."
+            )
+        if not can_be_written(place):
+            return (
+                f"The web UI cannot write to {value} (its setting {name}, under Paths for saving). "
+                "Choose another folder there."
+            )
+        self._elsewhere[place] = name_on_drive(place)
+        return f"Images that the web UI writes to {place} are kept on Google Drive in {name_on_drive(place)}."
 
     def _foreign(self, settings: dict[str, Any]) -> dict[tuple[str, Path], None]:
         """The settings that lead to folders that are not kept, each with its folder."""
         named = [
-            (name, self.code / value)
+            (name, self.folder.code / value)
             for name, value in settings.items()
             if name.startswith(OUTPUT) and isinstance(value, str) and value.strip()
         ]
         pattern = str(settings.get(SUBFOLDERS) or "")
         fixed = pattern.partition("[")[0]
         if fixed.startswith("/") or ".." in pattern.split("/"):
-            folders = [self.data / OUTPUTS[0] / "images", *(folder for _, folder in named)]
-            named += [(SUBFOLDERS, folder / (fixed.rpartition("/")[0] or "/")) for folder in folders]
-        normal = [(name, Path(os.path.normpath(folder))) for name, folder in named]
-        return dict.fromkeys((name, folder) for name, folder in normal if not self._is_kept(folder))
+            places = [self.folder.data / OUTPUTS[0] / "images", *(place for _, place in named)]
+            named += [(SUBFOLDERS, place / (fixed.rpartition("/")[0] or "/")) for place in places]
+        normal = [(name, Path(os.path.normpath(place))) for name, place in named]
+        return dict.fromkeys((name, place) for name, place in normal if not self._is_kept(place))
 
-    def _is_kept(self, folder: Path) -> bool:
+    def _is_kept(self, place: Path) -> bool:
         """True for a folder on Drive that can be written to, and for one below those of the data directory."""
-        real, data = Path(os.path.realpath(folder)), Path(os.path.realpath(self.data))
-        if real.is_relative_to(data):
-            return real.relative_to(data).parts[:1] in [(top,) for top in OUTPUTS]
-        drive = next((above for above in self.drive_dir.parents if os.path.ismount(above)), Path("/"))
-        if self.data.is_relative_to(drive):  # Drive is no mount of its own here
-            above = (self.drive_dir.parent.parent, self.drive_dir.parent, self.drive_dir)
-            drive = next(folder for folder in above if not self.data.is_relative_to(folder))
-        return any(path.is_relative_to(drive) for path in (folder, real)) and can_be_written(folder)
+        data, drive = real(self.folder.data), self.folder.drive
+        if real(place).is_relative_to(data):
+            return real(place).relative_to(data).parts[:1] in [(top,) for top in OUTPUTS]
+        if os.path.ismount(drive.parent) and not data.is_relative_to(drive.parent):
+            drive = drive.parent  # shared drives are beside My Drive
+        return any(path.is_relative_to(drive) for path in (place, real(place))) and can_be_written(place)
 
-    def _is_private(self, folder: Path) -> bool:
+    def _is_private(self, place: Path) -> bool:
         """True for a folder in which there is more than images, wherever links lead: nothing of it may get onto Drive.
 
         That is A1111's own, those with passwords and programs of the launcher, of the person and of the system, those
         above them, and whatever is hidden.
         """
-        real, machine = Path(os.path.realpath(folder)), Path(os.path.realpath(self.code.parent))
+        machine, code = real(self.folder.machine), self.folder.code.name
         closed = (*(machine / name for name in NOT_IMAGES), PACKAGE, *map(Path, SYSTEM))
-        above = (*closed, machine / self.code.name, Path(os.path.realpath(self.data)), Path.home().resolve())
-        inside = any(real.is_relative_to(place) for place in closed)
-        hidden = any(part.startswith(".") for part in (*folder.parts, *real.parts))
-        return inside or hidden or any(place.is_relative_to(real) for place in above)
+        above = (*closed, machine / code, real(self.folder.data), real(Path.home()))
+        inside = any(real(place).is_relative_to(one) for one in closed)
+        hidden = any(part.startswith(".") for part in (*place.parts, *real(place).parts))
+        return inside or hidden or any(one.is_relative_to(real(place)) for one in above)
+
+
+def real(path: Path) -> Path:
+    return Path(os.path.realpath(path))
 
 
 def name_on_drive(folder: Path) -> str:
     """Where what is in a folder is kept: any/outputs/x → outputs/x, any/other → outputs/other."""
     starts = [number for number, part in enumerate(folder.parts) if part in OUTPUTS]
     return "/".join(folder.parts[starts[-1] :]) if starts else f"{OUTPUTS[0]}/{folder.name}"
-
-
-def can_be_written(folder: Path) -> bool:
-    """True if A1111 could make the folder and write there; nothing but the folder is left behind."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            return True
-    except OSError:
-        return False

@@ -69,10 +69,15 @@ class WebUI:
         """True once it said so in its log. The only sign that may be trusted."""
         return self.running and self.says.read().ready
 
+    @property
+    def arguments(self) -> list[str]:
+        """What it was started with."""
+        noted = self.part.said.get("arguments")
+        return noted if isinstance(noted, list) else []
+
     def started_with(self, plan: Plan) -> bool:
         """True if it runs with just these arguments; another checkpoint is no reason to start anew."""
-        started = without_checkpoint(self.part.said.get("arguments"))
-        return self.running and started == without_checkpoint(list(plan.arguments))
+        return self.running and without_checkpoint(self.arguments) == without_checkpoint(list(plan.arguments))
 
     def start(self, plan: Plan) -> None:
         """Start it. Its output goes to the file `log`; the log of the start before is kept beside it."""
@@ -133,8 +138,7 @@ class WebUI:
     @property
     def chosen_checkpoint(self) -> str:
         """The file name of the checkpoint it was started with, or ""."""
-        arguments = self.part.said.get("arguments")
-        words = arguments if isinstance(arguments, list) else []
+        words = self.arguments
         return os.path.basename(words[words.index("--ckpt") + 1]) if "--ckpt" in words else ""
 
     def why_it_ended(self) -> Problem:
@@ -148,17 +152,20 @@ class WebUI:
 
     def refresh_checkpoints(self) -> None:
         """Make it list checkpoints that were added while it runs. Raises `requests.RequestException`."""
-        requests.post(f"http://127.0.0.1:{self.port}/sdapi/v1/refresh-checkpoints", timeout=60).raise_for_status()
+        requests.post(f"{self._api}/refresh-checkpoints", timeout=60).raise_for_status()
 
     def loaded_checkpoint(self) -> str:
         """The file name of the checkpoint it works with. Raises `requests.RequestException`."""
-        options = requests.get(f"http://127.0.0.1:{self.port}/sdapi/v1/options", timeout=60).json()
+        options = requests.get(f"{self._api}/options", timeout=60).json()
         return re.sub(r" \[\w+\]$", "", str(options.get("sd_model_checkpoint") or "")).rpartition("/")[2]
 
     def choose_checkpoint(self, name: str) -> None:
         """Make it load a checkpoint by its file name. Raises `requests.RequestException`."""
-        url = f"http://127.0.0.1:{self.port}/sdapi/v1/options"
-        requests.post(url, json={"sd_model_checkpoint": name}, timeout=600).raise_for_status()
+        requests.post(f"{self._api}/options", json={"sd_model_checkpoint": name}, timeout=600).raise_for_status()
+
+    @property
+    def _api(self) -> str:
+        return f"http://127.0.0.1:{self.port}/sdapi/v1"
 
     @property
     def last_words(self) -> str:
@@ -169,9 +176,6 @@ class WebUI:
             return ""
 
 
-def without_checkpoint(arguments: object) -> list[str]:
-    words = [str(word) for word in arguments] if isinstance(arguments, list) else []
-    if "--ckpt" in words:
-        at = words.index("--ckpt")
-        del words[at : at + 2]
-    return words
+def without_checkpoint(arguments: list[str]) -> list[str]:
+    at = arguments.index("--ckpt") if "--ckpt" in arguments else len(arguments)
+    return arguments[:at] + arguments[at + 2 :]

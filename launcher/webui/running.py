@@ -11,9 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Final
 
-from launcher.core.printed import readable
-from launcher.core.problem import Problem
-from launcher.core.remedies import LARGER_CARD
+from launcher.core.problem import LARGER_CARD, Problem, readable
 from launcher.core.snapshot import HEADLINES, State
 from launcher.webui.explain import ERROR_LINE, READ, in_words
 from launcher.webui.known_faults import NOT_LOADED, NOT_PAINTED, KnownFault
@@ -110,60 +108,62 @@ class LogReader:
         self.stage = next((told for begin, told in STAGES if begin in line), self.stage)
         if MODEL_LOADED.match(line):
             self._model_is(None)
-        elif line == NO_MODEL:
-            self._model_is(self._fault(NOT_LOADED), loaded=False)
+        elif line == NO_MODEL or (self._failing == "model" and ERROR_LINE.match(line)):
+            self._model_fails()
+        elif self._failing == "image" and line == ENDS_REPORT:
+            self._image_fails()
         elif line == RESTORED:
             self._refused = self._file
-        elif read := READ.match(line):
-            self._file = read[1]
-            self._lines = deque([line], maxlen=MOST_LINES)
-        elif line.startswith(LOADING) and not READ.match(self._lines[0]):
-            self._lines = deque([line], maxlen=MOST_LINES)
         elif line.startswith("Launching Web UI with arguments"):
             self._arguments = line
+        elif read := READ.match(line):
+            self._begin(line)
+            self._file = read[1]
+        elif line.startswith(LOADING) and not READ.match(self._lines[0]):
+            self._begin(line)
         elif MODEL_FAILS.match(line) or IMAGE_FAILS.match(line):
+            self._begin(line)
             self._failing = "model" if MODEL_FAILS.match(line) else "image"
-            self._lines = deque([line], maxlen=MOST_LINES)
-        elif self._failing == "model" and ERROR_LINE.match(line):
-            self._model_is(self._fault(NOT_LOADED), loaded=self.loaded and self._refused is not None)
-        elif self._failing == "image" and line == ENDS_REPORT:
-            self._image_failed()
+
+    def _begin(self, *line: str) -> None:
+        self._lines.clear()
+        self._lines.extend(line)
 
     def _model_is(self, fault: Fault | None, *, loaded: bool = True) -> None:
         self.model, self.loaded = fault, loaded
-        if not fault:
-            self.image = None
+        self.image = self.image if fault else None
         self._failing, self._refused = None, None
-        self._lines.clear()
+        self._begin()
 
-    def _image_failed(self) -> None:
+    def _model_fails(self) -> None:
+        before = self.loaded and self._refused is not None
+        self._model_is(self._fault(NOT_LOADED, paints=before), loaded=before)
+
+    def _image_fails(self) -> None:
         """An image was not painted, perhaps for want of the model that it asked for."""
         if "in reload_model_weights" in "\n".join(self._lines):
-            self._model_is(self._fault(NOT_LOADED), loaded=self.loaded and self._refused is not None)
+            self._model_fails()
         else:
             self.image = self._fault(NOT_PAINTED) or self.image
-        self._failing = None
-        self._lines.clear()
+            self._failing = None
+            self._begin()
 
-    def _fault(self, table: Iterable[KnownFault]) -> Fault | None:
+    def _fault(self, table: Iterable[KnownFault], *, paints: bool = True) -> Fault | None:
         text = "\n".join(line.removeprefix("    ") for line in self._lines)
         file = PurePath(self._refused).name if self._refused else self.file
-        errors = ERROR_LINE.findall(text)
-        why = (errors[-1] if errors else "A1111 does not say why")[:200].rstrip(".")
+        errors = ERROR_LINE.findall(text) or ["A1111 does not say why"]
+        names = {"file": file or "you chose", "why": errors[-1][:200].rstrip("."), "flag": self._less_memory()}
         for known in table:
             if found := re.search(known.pattern, text, re.MULTILINE):
-                names = {"file": file or "you chose", "why": why, "flag": self._less_memory(), **size_in(text)}
-                paints = known.paints if table is NOT_PAINTED else self.loaded and self._refused is not None
-                return Fault(in_words(known, found, names), paints, file, known)
+                return Fault(in_words(known, found, names | size_in(text)), paints and known.paints, file, known)
         return None
 
     def _less_memory(self) -> str:
         """What makes A1111 take less of the card's memory, beyond the arguments that it has."""
         words = self._arguments.split()
-        flag = next((flag for flag in ("--lowvram", "--medvram") if flag in words), None)
-        if flag == "--lowvram":
+        if "--lowvram" in words:
             return LARGER_CARD
-        return f"write {'--lowvram' if flag else '--medvram'} into **extra_arguments**"
+        return f"write {'--lowvram' if '--medvram' in words else '--medvram'} into **extra_arguments**"
 
 
 def size_in(text: str) -> dict[str, str]:

@@ -1,16 +1,22 @@
-"""A1111's files of settings: what of them A1111 cannot start with is taken out, by A1111's own list of settings."""
+"""A1111's settings, styles and other texts: what it cannot start with or read is set aside or mended, and said.
 
-import ast
+People edit them on their own computers. A1111 reads UTF-8 and commas only: a styles file in another encoding, or with
+semicolons, reads as nothing, and is overwritten by the second style that is saved.
+"""
+
+import codecs
+import csv
+import io
 import json
+import re
 import time
-import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
 from launcher.core.files import copy_whole, free_path
 from launcher.core.folder import write_safely
-from launcher.core.outside import Damaged, decoded, read_bytes, read_json, set_aside
+from launcher.core.outside import Damaged, decoded, parsed_json, parsed_text, read_bytes, read_json, set_aside
 from launcher.webui.explain import last_part
 
 SETTINGS_FILE: Final = "config.json"
@@ -18,7 +24,19 @@ PAGE_SETTINGS: Final = "ui-config.json"
 SWITCHED_OFF: Final = "disabled_extensions"
 ALL_OFF: Final = "disable_all_extensions"  # "none", "extra" (all that are not A1111's own) or "all"
 OUTPUT: Final = "outdir_"  # how the names of the settings begin that say where images are written
-NUMBERS: Final = (bool, int, float)
+# How A1111's modules declare a setting, and the beginning of its default -> what its value may be. null means that
+# nothing is chosen, but where a list belongs: A1111 asks what is in it.
+DECLARED: Final = re.compile(r'"(\w+)": *(?:shared\.)?OptionInfo\((?:default=)?(True|False|["\'\[{]|-?[.\d])?')
+KINDS: Final[dict[str, tuple[type, ...]]] = {
+    **dict.fromkeys("\"'", (str, type(None))),
+    "[": (list,),
+    "{": (dict, type(None)),
+    "": (object,),  # only A1111 can tell
+}
+A_NUMBER: Final = (bool, int, float, type(None))
+TEXTS: Final = ("styles*.csv", "params.txt", "log/images/log.csv")
+NOT_IN_USE: Final = (".broken-", ".before-")  # in the names of what was set aside
+DELIMITERS: Final = (",", ";", "\t")
 
 
 def read_settings(data: Path) -> dict[str, Any] | None:
@@ -30,8 +48,24 @@ def read_settings(data: Path) -> dict[str, Any] | None:
 
 
 def write_settings(data: Path, settings: dict[str, Any]) -> None:
-    """Write them as A1111 itself does."""
-    write_safely(data / SETTINGS_FILE, json.dumps(settings, indent=4, ensure_ascii=False))
+    write_safely(data / SETTINGS_FILE, as_a1111_writes(settings))
+
+
+def as_a1111_writes(settings: dict[str, Any]) -> str:
+    return json.dumps(settings, indent=4, ensure_ascii=False)
+
+
+def mend(path: Path, right: Callable[[bytes], str]) -> Path | None:
+    """Write a file anew where it is not `right`; return where the old one is kept. Raises what `right` raises."""
+    if (text := right(data := read_bytes(path))).encode() == data:
+        return None
+    aside = free_path(path.with_name(f"{path.stem}.before-{time.strftime('%Y%m%d-%H%M%S')}{path.suffix}"))
+    copy_whole(path, aside)
+    write_safely(path, text)
+    return aside
+
+
+# ---- settings
 
 
 def check_settings_file(data: Path, code: Path | None = None) -> str | None:
@@ -53,39 +87,47 @@ def check_page_settings(data: Path) -> str | None:
 
 def check_settings(path: Path, find_wrong: Callable[[dict[str, Any]], list[str]]) -> str | None:
     """Set a file of settings aside that holds none, and take out those that are wrong; returns what to say."""
+    wrong = list[str]()
+
+    def right(data: bytes) -> str:
+        settings = parsed_json(data, dict, path.name)
+        wrong.extend(find_wrong(settings))
+        left = {name: value for name, value in settings.items() if name not in wrong}
+        return as_a1111_writes(left) if wrong else decoded(data)
+
     try:
-        settings = read_json(path)
+        aside = mend(path, right)
+    except FileNotFoundError:
+        return None
     except Damaged:
         return (
             f"The web UI's settings ({path.name}) were damaged. They are kept as {set_aside(path).name}, and the web "
             "UI starts with its default settings."
         )
-    if settings is None:
+    if not wrong or not aside:
         return None
-    wrong = find_wrong(settings)
-    if wrong or not is_plain(path):  # A1111 reads no other encoding
-        aside = keep_copy(path)
-        right = {name: value for name, value in settings.items() if name not in wrong}
-        write_safely(path, json.dumps(right, indent=4, ensure_ascii=False))
-        if wrong:
-            return (
-                f"Some of the web UI's settings had values it cannot work with ({', '.join(wrong)}). They were reset "
-                f"to their defaults; the old file is kept as {aside.name}."
-            )
-    return None
+    return (
+        f"Some of the web UI's settings had values it cannot work with ({', '.join(wrong)}). They were reset "
+        f"to their defaults; the old file is kept as {aside.name}."
+    )
 
 
-def keep_copy(path: Path) -> Path:
-    """Copy a file that is about to be mended to a free name beside it; return that."""
-    name = f"{path.stem}.before-{time.strftime('%Y%m%d-%H%M%S')}{path.suffix}"
-    copy_whole(path, aside := free_path(path.with_name(name)))
-    return aside
+def wrong_settings(settings: dict[str, Any], code: Path) -> list[str]:
+    """The names of settings whose values are of another kind than A1111's default."""
+    kinds = {SWITCHED_OFF: KINDS["["]} | declared_settings(code)
+    wrong = [name for name, value in settings.items() if not isinstance(value, kinds.get(name, object))]
+    off = settings.get(SWITCHED_OFF)
+    if isinstance(off, list) and not all(isinstance(name, str) for name in off):
+        wrong.append(SWITCHED_OFF)
+    return wrong
 
 
-def is_plain(path: Path) -> bool:
-    """True for a text in UTF-8 with nothing before it."""
-    data = read_bytes(path)
-    return decoded(data).encode() == data
+def declared_settings(code: Path) -> dict[str, tuple[type, ...]]:
+    """The settings that A1111's modules declare, each with what its value may be."""
+    modules = [code / "modules" / name for name in ("shared_options.py", "shared.py")]  # the latter up to v1.5
+    texts = [path.read_text(encoding="utf-8", errors="replace") for path in modules if path.exists()]
+    found = {name: KINDS.get(default, A_NUMBER) for name, default in DECLARED.findall("\n".join(texts))}
+    return {name: KINDS["'"] if name.startswith(OUTPUT) else kind for name, kind in found.items()}
 
 
 def wrong_page_settings(settings: dict[str, Any]) -> list[str]:
@@ -96,8 +138,7 @@ def wrong_page_settings(settings: dict[str, Any]) -> list[str]:
     wrong = []
     for name, value in settings.items():
         field, _, what = name.rpartition("/")
-        number = what in ("minimum", "maximum", "step") or (what == "value" and f"{field}/minimum" in settings)
-        if number:
+        if what in ("minimum", "maximum", "step") or (what == "value" and f"{field}/minimum" in settings):
             right = type(value) in (int, float)
         elif what == "visible":
             right = isinstance(value, bool)
@@ -122,58 +163,46 @@ def blame_page_settings(data: Path, log: str) -> str | None:
     )
 
 
-def wrong_settings(settings: dict[str, Any], code: Path) -> list[str]:
-    """The names of settings whose values are of another kind than A1111's default.
-
-    Numbers and yes or no are one kind, and null means that nothing is chosen - except where a list belongs: A1111 asks
-    what is in it.
-    """
-    kinds = {SWITCHED_OFF: list} | own_settings(code)
-    wrong = []
-    for name, value in settings.items():
-        kind = kinds.get(name)
-        if kind is None or (value is None and kind is not list):
-            continue
-        numbers = kind in NUMBERS and type(value) in NUMBERS
-        names = name != SWITCHED_OFF or (isinstance(value, list) and all(isinstance(item, str) for item in value))
-        if not (numbers or type(value) is kind) or not names:
-            wrong.append(name)
-    return wrong
+# ---- styles, the Save button's list, the last prompt
 
 
-def own_settings(code: Path) -> dict[str, type | None]:
-    """The settings that A1111's modules declare, each with the type of its default, None where only A1111 can tell.
-
-    They are in calls `options_section((section, title, ...), {name: OptionInfo(default, ...), ...})`. What cannot be
-    read declares none.
-    """
-    found: dict[str, type | None] = {}
-    for path in (code / "modules" / "shared_options.py", code / "modules" / "shared.py"):  # the latter up to v1.5
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", SyntaxWarning)  # A1111's odd escapes are nobody's business here
-                tree = ast.parse(path.read_text(encoding="utf-8", errors="replace"))
-        except (OSError, SyntaxError, ValueError, RecursionError, MemoryError):
-            continue
-        for node in ast.walk(tree):
-            if not isinstance(node, ast.Call) or len(node.args) < 2 or not isinstance(node.args[1], ast.Dict):
-                continue
-            if getattr(node.func, "id", getattr(node.func, "attr", None)) == "options_section":
-                for key, option in zip(node.args[1].keys, node.args[1].values, strict=True):
-                    if isinstance(key, ast.Constant) and isinstance(key.value, str):
-                        found[key.value] = str if key.value.startswith(OUTPUT) else kind_of(option)
-    return found
+def check_texts(data: Path) -> list[str]:
+    """Set aside what is no text, and write what A1111 could not read so that it can; returns what to say."""
+    found = [path for pattern in TEXTS for path in sorted(data.glob(pattern))]
+    said = [check_text_file(path) for path in found if not any(mark in path.name for mark in NOT_IN_USE)]
+    return [sentence for sentence in said if sentence]
 
 
-def kind_of(option: ast.expr) -> type | None:
-    """The type of a setting's default. `OptionInfo(...).info(...).link(...)` is as good as `OptionInfo(...)`."""
-    while isinstance(option, ast.Call) and isinstance(option.func, ast.Attribute):
-        option = option.func.value
-    if not isinstance(option, ast.Call):
-        return None
-    given = option.args[:1] or [keyword.value for keyword in option.keywords if keyword.arg == "default"]
+def check_text_file(path: Path) -> str | None:
+    def right(data: bytes) -> str:
+        text = parsed_text(data, path.name)
+        mark = "\ufeff" if data.startswith(codecs.BOM_UTF8) else ""  # which A1111 reads
+        return mark + (with_commas(text) if path.match("styles*.csv") else text)
+
     try:
-        value = ast.literal_eval(given[0]) if given else None
-    except (ValueError, TypeError):
+        aside = mend(path, right)
+    except (Damaged, csv.Error):
+        return f"{path.name} was damaged. It is kept as {set_aside(path).name}, and the web UI makes a new one."
+    if not aside:
         return None
-    return None if value is None else type(value)
+    return f"{path.name} was not as the web UI reads it, and was converted. The old file is kept as {aside.name}."
+
+
+def with_commas(text: str) -> str:
+    """The styles as A1111 reads them: commas between the columns, and a name in each row.
+
+    Raises `Damaged` where these are none, and `csv.Error`.
+    """
+    for separator in DELIMITERS:
+        reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=separator, skipinitialspace=True)
+        columns = reader.fieldnames or ()
+        if "name" in columns and {"prompt", "text"} & {*columns}:
+            rows = list(reader)
+            named = [row for row in rows if row["name"] is not None]
+            if separator == "," and named == rows:
+                return text
+            writer = csv.DictWriter(made := io.StringIO(newline=""), columns, extrasaction="ignore")
+            writer.writeheader()
+            writer.writerows(named)
+            return made.getvalue()
+    raise Damaged("styles.csv", "it holds no styles")

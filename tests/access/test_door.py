@@ -15,7 +15,7 @@ import threading
 import time
 import zipfile
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -284,14 +284,6 @@ def test_the_right_password_opens_and_the_cookie_is_kept_from_scripts(door: Open
     assert "Domain" not in cookie
     assert door.login.password not in cookie
     assert requests.get(f"{door.url}/x", headers=door.cookie, timeout=10).headers["X-Upstream"] == "yes"
-
-
-def test_a_typed_password_may_have_spaces_capitals_and_no_dashes(door: OpenDoor) -> None:
-    typed = f" {door.login.password.replace('-', ' ').upper()} "
-    answer = requests.post(
-        f"{door.url}/oneclick/login", data={"user": "User", "password": typed}, allow_redirects=False, timeout=10
-    )
-    assert answer.status_code == 303
 
 
 @pytest.mark.own_door
@@ -649,9 +641,7 @@ def test_a_web_ui_that_died_gives_the_waiting_page(door: OpenDoor) -> None:
 def test_a_restart_can_be_asked_for_by_people_who_are_in(door: OpenDoor) -> None:
     answer = requests.post(f"{door.url}/oneclick/api/restart", headers=door.by_our_page, json={}, timeout=10)
     assert (answer.status_code, answer.json()["answer"]) == (202, "done")
-    plain = requests.post(f"{door.url}/oneclick/restart", headers=door.cookie, allow_redirects=False, timeout=10)
-    assert (plain.status_code, plain.headers["Location"]) == (303, "/oneclick/"), "without JavaScript it stays, too"
-    assert door.service.asked == ["POST /restart", "POST /restart"]
+    assert door.service.asked == ["POST /restart"]
     door.service.status |= {"buttons": ["restart"]}
     assert "Restart the web UI" in requests.get(f"{door.url}/oneclick/", headers=door.cookie, timeout=10).text
 
@@ -760,6 +750,18 @@ def test_all_images_can_be_downloaded_as_one_zip(door: OpenDoor, tmp_path: Path)
         assert {entry.compress_type for entry in archive.infolist()} == {zipfile.ZIP_STORED}
         assert archive.read("outputs/2026-11-25/1.png") == (images / "2026-11-25" / "1.png").read_bytes()
     assert "Download my images" in requests.get(f"{door.url}/oneclick/", headers=door.cookie, timeout=10).text
+
+
+@pytest.mark.own_door
+def test_many_who_download_all_images_and_do_not_read_on_keep_nobody_waiting(door: OpenDoor, tmp_path: Path) -> None:
+    (tmp_path / "outputs").mkdir()
+    (tmp_path / "outputs" / "0.png").write_bytes(bytes(20 << 20))
+    door.lead_to(images=[str(tmp_path / "outputs")])
+    with ExitStack() as open_downloads:
+        for _ in range(min(32, (os.cpu_count() or 1) + 4) + 1):  # the threads that asyncio has, and one more
+            answer = requests.get(f"{door.url}/oneclick/images.zip", headers=door.cookie, stream=True, timeout=10)
+            open_downloads.enter_context(answer)
+        assert requests.get(f"{door.url}/oneclick/", headers=door.cookie, timeout=10).status_code == 200
 
 
 @pytest.mark.own_door

@@ -14,8 +14,7 @@ import pytest
 import requests
 
 from launcher.access import link as public_link
-from launcher.access.link import PublicLink
-from launcher.access.tunnels.tunnel import SERVICES
+from launcher.access.link import SERVICES, PublicLink
 from launcher.colab.machine import Machine
 from launcher.core import process
 from launcher.core.fields import AUTOMATIC, COLABS_OWN, NO_LINK
@@ -46,7 +45,7 @@ def test_a_door_of_another_version_is_opened_anew_at_the_same_place_with_the_sam
 ) -> None:
     old = way_in()
     url = old.open(False, Heard())
-    door, login = old.session.door, old.login
+    door, login = old.session.proxy, old.login
     pid = running_pid(door.pid_file)
     assert way_in().open(True, Heard()) == url
     assert running_pid(door.pid_file) == pid, "a door of this version stays"
@@ -75,7 +74,7 @@ def test_the_door_opens_where_packages_are_found_by_pythonpath_only(
     way_in: Callable[..., PublicLink], tmp_path: Path
 ) -> None:
     """The packages of some machines lie in a folder that only the kernel's environment names."""
-    python, door = str(sys._base_executable), way_in().session.door  # type: ignore[attr-defined]
+    python, door = str(sys._base_executable), way_in().session.proxy  # type: ignore[attr-defined]
     assert subprocess.run([python, "-c", "import aiohttp"], check=False, capture_output=True).returncode == 1
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(PACKAGE), sysconfig.get_path("purelib")])}
     command = [python, "-c", OPEN, str(tmp_path / "drive"), str(tmp_path / "machine")]
@@ -107,7 +106,7 @@ def test_colabs_own_link_counts_as_well_while_the_door_answers(way_in: Callable[
     assert way.answers()
     assert way.open_again(Heard()) == COLAB
     for how in (signal.SIGKILL, signal.SIGSTOP):  # it died, and it hangs
-        os.kill(running_pid(way.session.door.pid_file), how)
+        os.kill(running_pid(way.session.proxy.pid_file), how)
         assert way.open_again(Heard()) == COLAB
         assert way.answers()
     assert len(asked) == 1, "the person was asked again although the link leads to the same door"

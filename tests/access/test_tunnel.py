@@ -15,9 +15,9 @@ import pytest
 import requests
 
 from launcher.access import tunnels
+from launcher.access.link import MOST_LOGGED, SERVICES, Tunnel
+from launcher.access.link import answers as answers_within
 from launcher.access.tunnels import cloudflared, gradio
-from launcher.access.tunnels.tunnel import MOST_LOGGED, SERVICES, Tunnel
-from launcher.access.tunnels.tunnel import answers as answers_within
 from launcher.core.fields import AUTOMATIC, COLABS_OWN, FIELDS, NO_LINK, Settings
 from launcher.core.problem import Problem
 from launcher.core.process import CommandError, running_pid

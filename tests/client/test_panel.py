@@ -10,7 +10,7 @@ import pytest
 from launcher.client.panel import WidgetPanel
 from launcher.core.fields import DEFAULTS
 from launcher.core.snapshot import Button, LoginBox, Row, Snapshot, State
-from launcher.ui.actions import ANEW, KEEP, Action
+from launcher.ui.actions import Action
 
 ROWS = (Row("drive", "Google Drive", "done"), Row("webui", "Web UI", "done"))
 BUTTONS = (Button.RESTART, Button.STOP)
@@ -172,19 +172,19 @@ def test_when_the_cell_has_ended_inputs_are_off_and_restart_and_stop_still_work(
 
 def test_buttons_that_may_not_be_pressed_now_are_grey_and_stay_where_they_are(panel: WidgetPanel) -> None:
     panel.draw(READY, "l")
-    before = panel._going.box.children[0].children
+    before = panel._rows["going"].box.children[0].children
     panel.draw(replace(READY, buttons=(), state=State.RESTARTING), "l")
-    assert panel._going.box.children[0].children == before
+    assert panel._rows["going"].box.children[0].children == before
     assert not {"Restart the web UI", "Stop everything"} & set(buttons(panel))
 
 
 def test_a_question_of_the_cells_own_goes_once_it_is_answered(panel: WidgetPanel, pressed: list[Action]) -> None:
-    panel.draw(Snapshot("What shall run?", buttons=(Button.KEEP, Button.ANEW)), "l")
+    panel.draw(Snapshot("What shall run?", answers=(("Keep what runs", "keep"), ("Stop it", "anew"))), "l")
     buttons(panel)["Keep what runs"].click()
-    buttons(panel)["Stop it and start with these"].click()
-    assert pressed == [KEEP, ANEW]
+    buttons(panel)["Stop it"].click()
+    assert [one.body["value"]["choice"] for one in pressed] == ["keep", "anew"]
     panel.draw(READY, "l")
-    assert not {"Keep what runs", "Stop it and start with these"} & set(buttons(panel))
+    assert not {"Keep what runs", "Stop it"} & set(buttons(panel))
 
 
 def test_what_the_notebook_is_asked_is_answered_by_a_button(panel: WidgetPanel, pressed: list[Action]) -> None:

@@ -12,16 +12,15 @@ DRIVES = ("drive", "extensions", "source", "webui")  # rooms whose files may hav
 
 PARSE_THEMSELVES = {
     "core/outside.py": "the one reader",
-    "core/unix_http.py": "what our own service answers on its socket",
+    "core/session.py": "what our own service answers on its socket",
     "access/service_api.py": "the same, for the door",
     "service/server.py": "a request on that socket, bounded before it is read",
-    "access/tunnels/gradio.py": "gradio's list of servers, which is compared with what one looks like",
     "models/identify.py": "what a child of ours prints; a header of weights, bounded before it is read",
     "python/inspection.py": "what a child of ours prints",
     "webui/process.py": "what A1111 on this machine answers",
 }
 READ_THEMSELVES = {
-    "drive/checks.py": "checksums of what was bounded before",
+    "drive/restore.py": "checksums of what was bounded before",
     "extensions/extension.py": "our own mark on the machine",
     "source/checkout.py": "git's files on the machine",
     "source/kept.py": "git's list on the machine",

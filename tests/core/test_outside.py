@@ -16,7 +16,6 @@ from launcher.core.outside import (
     parsed_json,
     read_json,
     read_note,
-    read_text,
     set_aside,
 )
 from launcher.core.problem import Problem
@@ -80,10 +79,9 @@ def test_whatever_the_bytes_are_only_damaged_is_raised(data: bytes) -> None:
     json.dumps(found, ensure_ascii=False).encode()  # it can be written again
 
 
-def test_texts_are_read_as_what_they_are(tmp_path: Path) -> None:
+def test_texts_are_read_as_what_they_are() -> None:
     for encoding in ("utf-8", "utf-8-sig", "utf-16", "cp1252"):
-        (tmp_path / "styles.csv").write_bytes("Grün,blümchen".encode(encoding))
-        assert read_text(tmp_path / "styles.csv") == "Grün,blümchen"
+        assert decoded("Grün,blümchen".encode(encoding)) == "Grün,blümchen"
     assert decoded(b"\x81\xff") == "�ÿ"
 
 

@@ -1,12 +1,13 @@
-"""The seven layers, drawn from the imports; `make docs` puts the drawing into docs/how-it-works.md."""
+"""The layers, read from the imports; `make docs` writes them into docs/dev/how-it-works.md."""
 
 import ast
 import re
+import textwrap
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGE = ROOT / "docs" / "how-it-works.md"
-FLOORS = (
+PAGE = ROOT / "docs" / "dev" / "how-it-works.md"
+LAYERS = (
     ("core",),
     ("models", "ui", "source", "python", "colab", "webui"),
     ("access", "drive"),
@@ -15,8 +16,8 @@ FLOORS = (
     ("service", "client"),
     ("cells",),
 )
-FLOOR_OF = {room: number for number, rooms in enumerate(FLOORS, start=1) for room in rooms}
-BEGIN, END = "<!-- floors: made by `make docs` -->", "<!-- end of floors -->"
+LAYER_OF = {package: number for number, packages in enumerate(LAYERS, start=1) for package in packages}
+BEGIN, END = "<!-- layers: made by `make docs` -->", "<!-- end of layers -->"
 
 
 def imports() -> dict[str, set[str]]:
@@ -27,24 +28,25 @@ def imports() -> dict[str, set[str]]:
     for name, path in zip(names, paths, strict=True):
         froms = [n for n in ast.walk(ast.parse(path.read_text())) if isinstance(n, ast.ImportFrom) and n.module]
         modules = {f"{n.module}.{one.name}" for n in froms for one in n.names if f"{n.module}.{one.name}" in names}
-        found[name] = modules | {str(n.module) for n in froms if str(n.module).startswith("launcher.")}
+        modules |= {str(n.module) for n in froms if str(n.module).startswith("launcher.")}
+        found[name] = modules - {name}  # a package that names its own modules
     return found
 
 
-def room_of(module: str) -> str:
+def package_of(module: str) -> str:
     """launcher.models.sources.direct -> models"""
     return module.split(".")[1] if "." in module else ""
 
 
 def climbs() -> list[str]:
-    """Imports of another room that is not on a floor below."""
+    """Imports of another package that is not in a layer below."""
     return [
         f"{module} imports {other}"
         for module, others in imports().items()
         for other in others
-        if room_of(module) != room_of(other)
-        and room_of(module)
-        and FLOOR_OF[room_of(other)] >= FLOOR_OF[room_of(module)]
+        if package_of(module) != package_of(other)
+        and package_of(module)
+        and LAYER_OF[package_of(other)] >= LAYER_OF[package_of(module)]
     ]
 
 
@@ -66,18 +68,18 @@ def circles() -> list[str]:
 
 
 def drawing() -> str:
-    """The floors from the top, each room with its modules and the rooms it uses."""
-    graph = imports()
-    lines = []
-    for number, rooms in reversed(list(enumerate(FLOORS, start=1))):
-        for room in rooms:
-            own = {module: others for module, others in graph.items() if room_of(module) == room}
-            uses = sorted({room_of(o) for others in own.values() for o in others} - {room})
-            names = sorted(module.split(".", 2)[2] for module in own if module.count(".") > 1)
-            told = f"{number}  {room:<11} {', '.join(names)}".rstrip()
-            lines.append(told + (f"\n   {'':<11} uses {', '.join(uses)}" if uses else ""))
-        lines.append("")
-    return "\n".join(lines).rstrip()
+    """The layers from the top, each package with its modules; not those that run inside A1111."""
+    modules, lines = list(imports()), list[str]()
+    for number, packages in reversed(list(enumerate(LAYERS, start=1))):
+        for package in packages:
+            own = [module for module in modules if package_of(module) == package]
+            names = sorted(
+                module.split(".", 2)[2] for module in own if module.count(".") > 1 and ".scripts." not in module
+            )
+            head = f"{number}  {package:<11} "
+            told = textwrap.wrap(", ".join(names), 118 - len(head), break_on_hyphens=False) or [""]
+            lines += [f"{head}{told[0]}".rstrip(), *(" " * len(head) + line for line in told[1:])]
+    return "\n".join(lines)
 
 
 def page_with_drawing(page: str) -> str:

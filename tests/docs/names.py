@@ -22,8 +22,8 @@ from tests.conftest import ROOT
 
 PAGES = [
     ROOT / "README.md",
-    *sorted(page for page in (ROOT / "docs").glob("*.md") if page.name != "CHANGELOG.md"),  # what was once stays said
-    ROOT / ".github" / "SECURITY.md",
+    *sorted(page for page in (ROOT / "docs").rglob("*.md") if page.name != "CHANGELOG.md"),  # what was once stays said
+    *sorted((ROOT / ".github").glob("*.md")),
 ]
 FENCE = re.compile(r"(?ms)^[ \t]*```(\w*)\n(.*?)^[ \t]*```[ \t]*$")
 FOLDERS = ("launcher/", "tests/", "docs/", ".github/", ".ci/")

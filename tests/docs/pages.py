@@ -122,7 +122,7 @@ to 37 s on a bare machine, 8 to 10 s later on. The look at the card beside the s
 """
 
 PAGES = {
-    "cards.md": cards_page,
+    "dev/cards.md": cards_page,
     "links.md": links_page,
     "models.md": models_page,
     "troubleshooting.md": troubleshooting_page,

@@ -1,4 +1,4 @@
-"""docs/CONTRIBUTING.md is true: its walks, taken word for word on a copy of the repository, lead where it says."""
+"""docs/dev/contributing.md is true: its walks, taken word for word on a copy of the repository, lead where it says."""
 
 import json
 import os
@@ -6,7 +6,6 @@ import re
 import shutil
 import subprocess
 import textwrap
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -14,54 +13,53 @@ import pytest
 from tests.conftest import COLAB_PYTHON, CURRENT_PYTHON, ROOT, SERVER_PYTHON
 from tests.docs import names
 
-PAGE = (ROOT / "docs" / "CONTRIBUTING.md").read_text()
+PAGE = (ROOT / "docs" / "dev" / "contributing.md").read_text()
 ENVIRONMENTS = (CURRENT_PYTHON, COLAB_PYTHON, SERVER_PYTHON)
 BLOCK = re.compile(r"(?ms)^( *)```(\w*)\n(.*?)^ *```$")
-Copy = Callable[[str], Path]
+WALKS = ("A model for the list", "A place models come from", "A tunnel", "A choice")
+PYTEST = ".venv/bin/python -m pytest "
+
+pytestmark = pytest.mark.xdist_group("walks of CONTRIBUTING")
 
 
-@pytest.fixture(scope="session")
-def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The repository as it is in this working tree, as a fresh clone would be."""
-    target = tmp_path_factory.mktemp("clone") / "repository"
+@pytest.fixture(scope="module")
+def walked(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The repository as a fresh clone of this working tree would be, after all walks on it, whose commands are run
+    once: what is made from the code, and one run of all tests that are named.
+    """
+    repository = tmp_path_factory.mktemp("clone") / "repository"
     for path in names.files():
-        place = target / path.relative_to(ROOT)
+        place = repository / path.relative_to(ROOT)
         place.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(path, place)
-    for command in (["git", "init", "--quiet"], ["git", "add", "--all"]):
-        subprocess.run(command, cwd=target, check=True)
-    return target
-
-
-@pytest.fixture
-def walked(clone: Path, tmp_path: Path) -> Copy:
-    """Take the walk of that title; return the repository it was taken on."""
-
-    def walk(title: str) -> Path:
-        repository = shutil.copytree(clone, tmp_path / "repository", symlinks=True)
-        for python in ENVIRONMENTS:
-            (repository / python.relative_to(ROOT).parts[0]).symlink_to(python.parents[1])
-        (repository / ".cache").symlink_to(ROOT / ".cache")
-        for step in steps_of(title):
-            follow(step, repository)
-        for check in ("check", "format --check"):
-            done = run(f".venv/bin/python -m ruff {check} launcher tests", repository)
-            assert done.returncode == 0, f"what {title!r} shows is not in our style:\n{done.stdout}"
-        return repository
-
-    return walk
+    for python in ENVIRONMENTS:
+        (repository / python.relative_to(ROOT).parts[0]).symlink_to(python.parents[1])
+    (repository / ".cache").symlink_to(ROOT / ".cache")
+    commands = [command for walk in WALKS for step in steps_of(walk) for command in follow(step, repository)]
+    tests = [command.removeprefix(PYTEST) for command in commands if command.startswith(PYTEST)]
+    for command in (
+        *("git init --quiet", "git add --all"),
+        *dict.fromkeys(command for command in commands if not command.startswith(PYTEST)),
+        *(f".venv/bin/python -m ruff {check} launcher tests" for check in ("check", "format --check")),
+        PYTEST + " ".join(named for named in tests if " -k " not in named),
+        *(PYTEST + named for named in tests if " -k " in named),
+    ):
+        done = run(command, repository)
+        assert done.returncode == 0, f"`{command}`\n{done.stdout}{done.stderr}"
+    return repository
 
 
 def steps_of(title: str) -> list[str]:
     """The numbered steps of a walk."""
     section = PAGE.partition(f"\n### {title}\n")[2].partition("\n##")[0]
     steps = re.split(r"(?m)^\d+\. ", section)[1:]
-    assert steps, f"docs/CONTRIBUTING.md has no walk {title!r}"
+    assert steps, f"docs/dev/contributing.md has no walk {title!r}"
     return steps
 
 
-def follow(step: str, repository: Path) -> None:
-    """Do what the blocks of a step show."""
+def follow(step: str, repository: Path) -> list[str]:
+    """Change what the blocks of a step show; return the commands in them."""
+    commands = []
     for indent, language, block in BLOCK.findall(step):
         text = "".join(line.removeprefix(indent) for line in block.splitlines(keepends=True))
         if language == "diff":
@@ -71,9 +69,8 @@ def follow(step: str, repository: Path) -> None:
             assert not path.exists(), f"{path.name} is there already"
             path.write_text(text)
         else:
-            for command in text.splitlines():
-                done = run(command, repository)
-                assert done.returncode == 0, f"`{command}`\n{done.stdout}{done.stderr}"
+            commands += text.splitlines()
+    return commands
 
 
 def file_of(step: str) -> str:
@@ -120,18 +117,17 @@ def text_of_cell(repository: Path, identity: str) -> str:
     return "".join(lines)
 
 
-def test_a_model_is_an_entry_and_is_offered_and_has_its_row(walked: Copy) -> None:
-    repository = walked("A model for the list")
+def test_a_model_is_an_entry_and_is_offered_and_has_its_row(walked: Path) -> None:
     for identity, field in (("launch", "checkpoint"), ("add-model", "what")):
-        assert re.search(rf'(?m)^{field} = .*"Example 1\.0"', text_of_cell(repository, identity))
+        assert re.search(rf'(?m)^{field} = .*"Example 1\.0"', text_of_cell(walked, identity))
     assert "| Example 1.0 | SD 1.5 | portraits in oil | 2.13 GB | CreativeML Open RAIL-M | [OWNER/example]" in (
-        (repository / "docs" / "models.md").read_text()
+        (walked / "docs" / "models.md").read_text()
     )
 
 
 RESOLVE = """
     import json
-    from launcher.models.links import resolve_link
+    from launcher.models.sources import resolve_link
     from launcher.models.sources import example
     from tests.world.web import Web
 
@@ -144,11 +140,10 @@ RESOLVE = """
 """
 
 
-def test_a_link_source_is_a_file_and_a_line_and_its_links_lead_to_its_files(walked: Copy) -> None:
-    repository = walked("A place models come from")
+def test_a_link_source_is_a_file_and_a_line_and_its_links_lead_to_its_files(walked: Path) -> None:
     leads_to = "`https://files.models.example/a-model.safetensors` as `a-model.safetensors`."
-    assert f"| `https://models.example/a-model` |  | {leads_to} |" in (repository / "docs" / "links.md").read_text()
-    found = told(RESOLVE, repository, NO_PROXY="127.0.0.1")
+    assert f"| `https://models.example/a-model` |  | {leads_to} |" in (walked / "docs" / "links.md").read_text()
+    found = told(RESOLVE, walked, NO_PROXY="127.0.0.1")
     assert found == {"url": "/a-model.safetensors", "name": "a-model.safetensors", "size": 5000}
 
 
@@ -183,8 +178,8 @@ OPEN = """
 """
 
 
-def test_a_tunnel_is_a_file_and_a_word_and_is_offered_and_tried(walked: Copy, tmp_path: Path) -> None:
-    repository, programs = walked("A tunnel"), tmp_path / "bin"
+def test_a_tunnel_is_a_file_and_a_word_and_is_offered_and_tried(walked: Path, tmp_path: Path) -> None:
+    programs = tmp_path / "bin"
     programs.mkdir()
     for name, script in (("cloudflared", "exit 1"), ("example-tunnel", 'echo "http://$1"; exec sleep 120')):
         (programs / name).write_text(f"#!/bin/sh\n{script}\n")
@@ -192,11 +187,9 @@ def test_a_tunnel_is_a_file_and_a_word_and_is_offered_and_tried(walked: Copy, tm
     about = (
         "How the web UI is reached. **automatic** tries gradio, then cloudflared, then example, then Colab's own link."
     )
-    assert told(OFFERED, repository) == [
-        [["automatic", "gradio", "cloudflared", "example", "Colab's own", "none"], about]
-    ]
+    assert told(OFFERED, walked) == [[["automatic", "gradio", "cloudflared", "example", "Colab's own", "none"], about]]
     path = f"{programs}{os.pathsep}{os.environ['PATH']}"
-    found = told(OPEN, repository, PATH=path, GRADIO_SHARE_SERVER_ADDRESS="127.0.0.1:1", NO_PROXY="127.0.0.1")
+    found = told(OPEN, walked, PATH=path, GRADIO_SHARE_SERVER_ADDRESS="127.0.0.1:1", NO_PROXY="127.0.0.1")
     gradio_gave_none = "gradio's share server gave no link: it refused the connection."
     assert found == {
         "automatic": [True, "example", f"{gradio_gave_none} Example's tunnel is used instead."],
@@ -211,20 +204,19 @@ READ = """
     from launcher.launch.launch import Launch
     from launcher.launch.remember import to_remember
     from launcher.launch.start import plan_of
-    from launcher.ui.choices import choices_form
+    from launcher.ui.html import choices_form
 
     found = {}
     for name, choices in (("as it comes", {}), ("ticked", {"dark_theme": True})):
-        launch = Launch(choices, look_at_machine(), Status("Starting"), lambda kind: {}, lambda: False)
+        launch = Launch(choices, look_at_machine(), Status("Starting"), lambda kind: {})
         offered = "Show the web UI in dark colours." in choices_form(launch.settings.as_form())
         found[name] = [offered, to_remember(launch.settings), "--theme" in plan_of(launch, "").arguments]
     print(json.dumps(found))
 """
 
 
-def test_a_choice_is_a_row_and_is_offered_and_is_used_and_remembered(walked: Copy) -> None:
-    repository = walked("A choice")
-    assert told(READ, repository) == {"as it comes": [True, {}, False], "ticked": [True, {"dark_theme": True}, True]}
+def test_a_choice_is_a_row_and_is_offered_and_is_used_and_remembered(walked: Path) -> None:
+    assert told(READ, walked) == {"as it comes": [True, {}, False], "ticked": [True, {"dark_theme": True}, True]}
 
 
 def test_the_page_names_every_folder_of_tests_and_every_target_of_make() -> None:

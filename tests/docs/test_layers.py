@@ -1,4 +1,4 @@
-"""The house has seven floors: a room imports only from floors below, and no file outgrows its room."""
+"""A package imports only from layers below its own, and no file is too long."""
 
 from tests.docs import layers
 from tests.docs.layers import ROOT
@@ -7,7 +7,7 @@ TABLES = {"launcher/python/lock.py"}  # data, not code
 LONGEST = 300  # lines
 
 
-def test_no_room_imports_from_its_own_floor_or_one_above() -> None:
+def test_no_package_imports_from_its_own_layer_or_one_above() -> None:
     assert layers.climbs() == []
 
 
@@ -15,9 +15,9 @@ def test_no_modules_import_each_other_in_a_circle() -> None:
     assert layers.circles() == []
 
 
-def test_every_room_stands_on_a_floor() -> None:
-    rooms = {path.stem if path.is_file() else path.name for path in (ROOT / "launcher").iterdir()}
-    assert rooms - {"__init__", "__pycache__"} == set(layers.FLOOR_OF)
+def test_every_package_is_in_a_layer() -> None:
+    packages = {path.stem if path.is_file() else path.name for path in (ROOT / "launcher").iterdir()}
+    assert packages - {"__init__", "__pycache__"} == set(layers.LAYER_OF)
 
 
 def test_no_file_is_longer_than_a_few_screens() -> None:
@@ -36,7 +36,7 @@ def test_a_climb_and_a_circle_would_be_seen(monkeypatch) -> None:  # type: ignor
     assert layers.circles() == ["launcher.core.a -> launcher.models.b -> launcher.core.a"]
 
 
-def test_the_drawing_in_the_docs_is_of_today() -> None:
+def test_the_module_tree_in_the_docs_is_of_today() -> None:
     page = layers.PAGE.read_text()
     assert layers.BEGIN in page
     assert layers.page_with_drawing(page) == page, "run `make docs`"

@@ -10,14 +10,14 @@ from launcher import __version__
 from launcher.access.pages import status_page
 from launcher.core.problem import Problem
 from launcher.core.snapshot import Snapshot
-from launcher.models.links import SOURCES
 from launcher.models.pasted import one_link
+from launcher.models.sources import SOURCES
 from launcher.ui.html import foot_html
 from tests.conftest import ROOT
 from tests.docs.pages import PAGES
 from tests.models.link_rows import ROWS
 
-DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), *sorted((ROOT / ".github").glob("*.md"))]
+DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")), *sorted((ROOT / ".github").glob("*.md"))]
 
 
 @pytest.mark.parametrize("name", PAGES)
@@ -39,8 +39,15 @@ def test_every_place_models_come_from_is_in_the_list_and_has_links_on_the_page()
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
 def test_links_between_files_lead_somewhere(document: object) -> None:
-    for target in re.findall(r"\]\((?!https?://|#)([^)#]+)", document.read_text()):  # type: ignore[attr-defined]
+    leads = r"(?:\]\(|src(?:set)?=\")(?!https?://|#)([^)#\"]+)"
+    for target in re.findall(leads, document.read_text()):  # type: ignore[attr-defined]
         assert (document.parent / target).exists(), target  # type: ignore[attr-defined]
+
+
+def test_every_picture_is_on_a_page() -> None:
+    pages = "".join(page.read_text() for page in DOCUMENTS)
+    shown = [path.name for path in (ROOT / "docs").rglob("*.*") if path.suffix in (".png", ".webp")]
+    assert [name for name in shown if f"pictures/{name}" not in pages] == []
 
 
 def test_every_command_of_the_readme_is_in_the_makefile() -> None:

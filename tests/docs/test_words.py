@@ -1,10 +1,9 @@
-"""The words people read: one name a thing (docs/words.md), and figures that the code agrees with."""
+"""The words people read: one name a thing (docs/dev/words.md), and figures that the code agrees with."""
 
 import ast
 import json
 import re
 import subprocess
-from pathlib import Path
 
 import pytest
 
@@ -17,12 +16,12 @@ from launcher.python.link import KIND
 from launcher.python.lock import LOCK
 from tests.conftest import ROOT
 
-WORDS = ROOT / "docs" / "words.md"
+WORDS = ROOT / "docs" / "dev" / "words.md"
 GB = 1e9
 
 
 def dropped_words() -> list[str]:
-    """What docs/words.md says that we do not say: the quoted words of a row's last column, or of its first."""
+    """What docs/dev/words.md says that we do not say: the quoted words of a row's last column, or of its first."""
     rows = [line.split("|")[1:-1] for line in WORDS.read_text().splitlines() if line.startswith("|")]
     return [word for row in rows for word in re.findall(r'"([^"]+)"', row[-1] if len(row) == 3 else row[0])]
 
@@ -48,7 +47,7 @@ def sentences(source: str) -> list[str]:
 
 def read_by_people() -> dict[str, str]:
     """Each file that people read, or the texts in it."""
-    documents = [ROOT / "README.md", *(ROOT / "docs").glob("*.md"), *(ROOT / ".github").rglob("*.yml")]
+    documents = [ROOT / "README.md", *(ROOT / "docs").rglob("*.md"), *(ROOT / ".github").rglob("*.yml")]
     found = {str(path.relative_to(ROOT)): path.read_text() for path in documents if path != WORDS}
     del found["docs/CHANGELOG.md"]  # what was once said stays as it was
     for path in (ROOT / "launcher").rglob("*.py"):
@@ -80,7 +79,7 @@ def test_there_is_no_guillemet_anywhere() -> None:
     marks = re.compile("[\xab\xbb\u2039\u203a]")
     for name in filter(None, files.split("\0")):
         path = ROOT / name
-        if path.suffix not in (".png", ".gz") and path.is_file():
+        if path.suffix not in (".png", ".webp", ".gz") and path.is_file():
             assert not marks.search(path.read_text(errors="replace")), name
 
 
@@ -121,7 +120,7 @@ def test_the_sizes_of_models_lie_between_those_of_the_catalogue() -> None:
 
 
 def test_how_it_works_states_the_figures_of_the_code() -> None:
-    page = "docs/how-it-works.md"
+    page = "docs/dev/how-it-works.md"
     assert figures(r"python: 3\.11 and (\d+) locked packages", page) == [len(read_pins(LOCK))]
     assert figures(r"ticket that opens once and for (\d+) minutes", page) == [TICKET_LIFE / 60]
     assert figures(r"(\d+) connections write into one unfinished file", page) == [CONNECTIONS]
@@ -138,6 +137,9 @@ def test_the_guide_names_every_field_and_cell() -> None:
 
 
 def test_pictures_have_texts_that_say_what_is_seen() -> None:
-    for document in [ROOT / "README.md", *Path(ROOT / "docs").glob("*.md")]:
-        for text, target in re.findall(r"!\[([^\]]*)\]\((?!https?:)([^)]+)\)", document.read_text()):
+    for document in [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]:
+        page = document.read_text()
+        tags = re.findall(r'<img alt="([^"]*)" src="([^"]+)"', page)
+        assert len(tags) == page.count("<img"), document.name
+        for text, target in [*re.findall(r"!\[([^\]]*)\]\((?!https?:)([^)]+)\)", page), *tags]:
             assert len(text.split()) >= 3, f"{document.name}: {target}"

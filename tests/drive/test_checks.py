@@ -12,13 +12,12 @@ from hypothesis import strategies as st
 
 from launcher.core.folder import Folder
 from launcher.core.outside import Damaged, unpacked
-from launcher.drive.checks import HUB_CHECKSUMS, check_file
+from launcher.drive.restore import HUB_CHECKSUMS, check_file
 from launcher.drive.sync import Sync
 from launcher.models.checksums import CHECKSUMS_FILE, known_checksum, note_checksum, parsed_known
 from launcher.source.versions import VERSIONS, Versions
 from launcher.webui.outputs import OutputFolders
-from launcher.webui.settings_files import check_page_settings, check_settings_file, read_settings
-from launcher.webui.text_files import check_texts
+from launcher.webui.settings_files import check_page_settings, check_settings_file, check_texts, read_settings
 
 MODEL = "huggingface/hub/models--openai--clip-vit-large-patch14"
 SNAPSHOT = f"{MODEL}/snapshots/{'a' * 40}"
@@ -186,9 +185,10 @@ def test_with_one_damaged_list_the_interrogator_fetches_all_its_lists_anew(perso
     (person.drive / "interrogate/artists.txt").write_bytes(b"")
     person.sync.restore()
     assert not (person.sync.data / "interrogate").exists(), "A1111 fetches lists only where there is no folder"
-    code = tmp_path / "code"
-    code.mkdir()
-    outputs = OutputFolders(code, person.sync.data, person.drive, person.said.append)
+    folder = Folder(person.drive, tmp_path / "new", my_drive=person.drive.parent)
+    folder.data, code = person.sync.data, folder.code
+    code.mkdir(parents=True)
+    outputs = OutputFolders(folder, person.said.append)
     person.sync.elsewhere = outputs.elsewhere
     outputs.prepare()
     (code / "interrogate").mkdir()

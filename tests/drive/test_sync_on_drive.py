@@ -1,8 +1,6 @@
 """The sync on a real FUSE mount with Drive's faults: each file by itself, nothing a person owns is harmed."""
 
 import os
-import subprocess
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -13,11 +11,10 @@ import pytest
 
 from launcher.core.folder import Folder, write_safely
 from launcher.core.problem import Problem
-from launcher.drive.checks import HUB_CHECKSUMS
 from launcher.drive.names import UNFINISHED
+from launcher.drive.restore import HUB_CHECKSUMS
 from launcher.drive.sync import Sync
 from launcher.source.git import PLACED_MARK
-from tests.conftest import ROOT
 from tests.world.githost import git
 from tests.world.mounted import MountedDrive
 from tests.world.wait import wait
@@ -312,28 +309,6 @@ def test_a_deletion_during_a_copy_is_not_missed_when_a_new_folder_appears_as_wel
         soon(lambda: not (sync.drive_dir / "outputs" / "gone.png").exists())
     finally:
         sync.stop()
-
-
-WITHOUT_HELP = """
-import sys
-sys.modules["watchfiles"] = None  # not every machine has it
-from pathlib import Path
-from launcher.drive.sync import Sync
-sync = Sync(Path(sys.argv[1]), Path(sys.argv[2]), lambda text: None)
-sync.start()
-sys.stdin.read()
-"""
-
-
-def test_without_the_systems_help_everything_is_looked_through(sync: Sync) -> None:
-    command = [sys.executable, "-c", WITHOUT_HELP, str(sync.data), str(sync.drive_dir)]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, cwd=ROOT) as process:
-        try:
-            for name in ("1.png", "2.png"):
-                write(sync.data / "outputs" / name)
-                soon((sync.drive_dir / "outputs" / name).exists, 15)
-        finally:
-            process.communicate(b"")
 
 
 def test_names_of_any_bytes_are_kept(sync: Sync) -> None:

@@ -12,9 +12,8 @@ import requests
 
 from launcher.core.folder import Folder
 from launcher.core.problem import Problem
-from launcher.core.session import Session
-from launcher.core.unix_http import request
-from launcher.drive.checks import COMES_BACK
+from launcher.core.session import Session, request
+from launcher.drive.restore import COMES_BACK
 from launcher.drive.sync import Sync
 from launcher.extensions.address import Address, checked_address
 from launcher.extensions.extension import Extension, extensions_on_drive, put_extensions, switch, switched_off

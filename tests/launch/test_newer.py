@@ -4,7 +4,7 @@ import pytest
 
 from launcher import BRANCH, COLAB_LINK, OWNER, REPOSITORY, __version__
 from launcher.core.status import Status
-from launcher.launch.newer import say_if_newer
+from launcher.launch.story import say_if_newer
 from tests.world import World
 from tests.world.githost import git
 

@@ -10,7 +10,8 @@ from launcher.colab.machine import look_at_machine
 from launcher.core.snapshot import DONE, FAILED, Row, State
 from launcher.core.status import Status
 from launcher.launch.launch import Launch
-from launcher.launch.painting import check_painting, use_model
+from launcher.launch.start import use_model
+from launcher.launch.watch import check_painting
 from launcher.models.catalog import CHECKPOINT_NAMES
 from launcher.webui.process import WebUI
 from tests.webui.test_running import BEGINS, LOADED, NO_ROOM, PAINTED, READY, SHAPES, failing, image
@@ -20,7 +21,7 @@ from tests.webui.test_running import BEGINS, LOADED, NO_ROOM, PAINTED, READY, SH
 def launch(tmp_path: Path) -> Launch:
     """A launch whose web UI has just said that it is ready."""
     machine = replace(look_at_machine(), base=tmp_path)
-    made = Launch({}, machine, Status("Ready"), lambda kind: {}, lambda: False)
+    made = Launch({}, machine, Status("Ready"), lambda kind: {})
     (tmp_path / "drive").mkdir()
     made.folder.prepare()
     made.prepare()

@@ -29,7 +29,7 @@ def machine(tmp_path: Path) -> Machine:
 @pytest.fixture
 def launch_of(machine: Machine) -> Callable[..., Launch]:
     def made(ask: Any = None, before: Launch | None = None, **choices: Any) -> Launch:
-        return Launch(choices, machine, Status("A test"), ask or nobody, lambda: True, before)
+        return Launch(choices, machine, Status("A test"), ask or nobody, before)
 
     return made
 

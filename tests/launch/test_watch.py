@@ -2,21 +2,27 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from launcher.colab.machine import look_at_machine
+from launcher.core.problem import Problem
 from launcher.core.status import Status
 from launcher.launch import watch
 from launcher.launch.launch import Launch
 from launcher.webui.process import WebUI
 
 
+def nobody(kind: str, **about: Any) -> dict[str, Any]:
+    raise Problem("Nobody is there.", "Press ▶.")
+
+
 def test_a_web_ui_that_ends_because_drive_dropped_is_not_started_before_drive_was_looked_at(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    machine = replace(look_at_machine(), base=tmp_path)
-    launch = Launch({}, machine, Status("Ready"), lambda kind: {}, lambda: False)
+    machine = replace(look_at_machine(), base=tmp_path, mountpoint=tmp_path / "drive")
+    launch = Launch({}, machine, Status("Ready"), nobody)
     launch.prepare()
     looks: list[bool] = []
 

@@ -1,4 +1,4 @@
-"""The table of bombs: what a server can send to fill memory or disk, or to be waited for for ever; docs/downloads.md.
+"""The table of bombs: what a server can send to fill memory or disk, or to wait for ever; docs/dev/downloads.md.
 
 `python -m tests.models.bombs` runs them all in one process, whose memory and disk are measured, and prints JSON.
 """
@@ -295,7 +295,7 @@ def effects() -> dict[Bomb, Effect]:
 
 
 def table() -> list[str]:
-    """The rows of docs/downloads.md."""
+    """The rows of docs/dev/downloads.md."""
     rows = []
     for bomb, effect in effects().items():
         heard = "" if effect.heard_after is None else f"{effect.heard_after:.1f} s"

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from launcher.models.arrived import receive
 from launcher.models.download import download
+from launcher.models.fetch import receive
 from launcher.models.remote import Remote
 from tests.models.fetching import a_fetcher
 from tests.world import safetensors

@@ -1,4 +1,4 @@
-"""docs/kinds.md: what becomes of a file of each kind that is added by its link, with the real names of its tensors.
+"""docs/dev/kinds.md: what becomes of a file of each kind that is added by its link, with the real names of its tensors.
 
 Each is fetched by the launcher's own code from a stand-in for the hub; nothing but its name, its tensors' names and
 shapes, and what lies beside it there, tells the launcher what it is.

@@ -1,4 +1,4 @@
-"""The liars' table: what becomes of each lie of tests/world/liar.py; docs/downloads.md (`make docs ALL=yes`).
+"""The liars' table: what becomes of each lie of tests/world/liar.py; docs/dev/downloads.md (`make docs ALL=yes`).
 
 Every lie is tried with the file's SHA-256 known and unknown. "right bytes": the file is there, and equal to the honest
 one (or to what it was changed to, whole). "refused": a sentence, and no file. Anything else is a fault.
@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from launcher.core.problem import Problem
-from launcher.models.arrived import receive
 from launcher.models.download import download
+from launcher.models.fetch import receive
 from launcher.models.http import probe
 from launcher.models.ranges import CHUNK
 from launcher.models.remote import Remote
@@ -27,7 +27,7 @@ from tests.world import safetensors
 from tests.world.heard import Heard
 from tests.world.liar import HONEST, LIES, Liar
 
-PAGE = ROOT / "docs" / "downloads.md"
+PAGE = ROOT / "docs" / "dev" / "downloads.md"
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ def table() -> Iterator[tuple[str, bool, Outcome]]:
 
 
 def page() -> str:
-    """docs/downloads.md."""
+    """docs/dev/downloads.md."""
     rows, wrong = [], 0
     for lie, known, outcome in table():
         wrong += outcome.result == "WRONG BYTES"

@@ -16,8 +16,8 @@ import pytest
 
 from launcher.core.problem import Problem
 from launcher.models.fetch import Fetcher, with_token
-from launcher.models.links import resolve_link
 from launcher.models.remote import Offered, Remote
+from launcher.models.sources import resolve_link
 from tests.conftest import new_folder
 from tests.models.fetching import HUB, STORE, hurry
 from tests.world import safetensors
@@ -70,7 +70,7 @@ ROWS: Final = (
     Row(hub_url("OWNER/NAME?show_file_info=sub%2Fa%20model.ckpt"), "OWNER/NAME/resolve/main/sub/a%20model.ckpt"),
     Row(hub_url("OWNER/NAME#model.safetensors"), "OWNER/NAME/resolve/main/model.safetensors"),
     Row(hub_url("OWNER/NAME/tree/main"), "OWNER/NAME/resolve/main/model.safetensors"),
-    Row(hub_url("OWNER/NAME/tree/new/branch/sub"), "OWNER/NAME/resolve/new%2Fbranch/sub/a%20model.ckpt"),
+    Row(hub_url("OWNER/NAME/tree/new%2Fbranch/sub"), "OWNER/NAME/resolve/new%2Fbranch/sub/a%20model.ckpt"),
     Row(hub_url("OWNER/FOLDERS/tree/main/Models/one"), "OWNER/FOLDERS/resolve/main/Models/one/a.safetensors"),
     Row(hub_url("OWNER/FOLDERS/tree/main/Models/three"), "c.safetensors (0.00 GB); Models/three/d.safetensors"),
     Row(hub_url("OWNER/FOLDERS"), "OWNER/FOLDERS has these model files"),
@@ -147,14 +147,17 @@ ROWS: Final = (
     Row("https://drive.google.com/open?id=FILE", DOWNLOAD),
     Row("https://drive.google.com/uc?export=download&id=FILE", DOWNLOAD),
     Row("https://drive.usercontent.google.com/download?id=FILE&export=download", DOWNLOAD),
+    Row("https://docs.google.com/uc?id=FILE", DOWNLOAD),
     Row("https://drive.google.com/file/d/LARGE/view", "id=LARGE&uuid=u-1"),
     Row("https://drive.google.com/file/d/PRIVATE/view", "The file on Google Drive is private"),
     Row("https://drive.google.com/file/d/MANY/view", "Too many people have downloaded this file from Google Drive"),
     Row("https://drive.google.com/file/d/GONE/view", "The file is no longer on Google Drive"),
+    Row("https://drive.google.com/drive/u/0/folders/FOLDER?x=1", "a folder of Google Drive, not to a file"),
     Row("https://drive.google.com/drive/folders/FOLDER", "a folder of Google Drive, not to a file"),
     # ---- other sites
     Row("https://github.com/OWNER/NAME/releases/download/v1/upscaler.pth", "OWNER/NAME/releases/download/v1/upscaler.pth"),
-    Row("https://github.com/OWNER/NAME/blob/main/upscaler.pth", "raw.githubusercontent.com/OWNER/NAME/main/upscaler.pth"),
+    Row("https://github.com/OWNER/NAME/blob/main/upscaler.pth", "github.com/OWNER/NAME/raw/main/upscaler.pth"),
+    Row("https://raw.githubusercontent.com/OWNER/NAME/main/d/u.pth", "github.com/OWNER/NAME/raw/main/d/u.pth"),
     Row("https://gitlab.com/OWNER/NAME/-/blob/main/upscaler.pth", "gitlab.com/OWNER/NAME/-/raw/main/upscaler.pth"),
     Row("https://codeberg.org/OWNER/NAME/src/branch/main/u.pth", "codeberg.org/OWNER/NAME/raw/branch/main/u.pth"),
     Row("https://www.dropbox.com/scl/fi/ID/model.safetensors?rlkey=KEY&dl=0", "model.safetensors?rlkey=KEY&dl=1"),
@@ -194,6 +197,7 @@ ROWS: Final = (
     Row(hub_url("OWNER/NAME/blob/main/sub/a model.ckpt"), "OWNER/NAME/resolve/main/sub/a%20model.ckpt"),
     Row("wget https://example.com/models/model.safetensors \\", "`https://example.com/models/model.safetensors`"),
     Row("http://example.com/model.safetensors", "The link is not encrypted"),
+    Row("ftp://example.com/model.safetensors", "The link is not encrypted"),
     Row("https://[x", "The link is incomplete"),
     Row("/content/drive/MyDrive/model.safetensors", "a file on Google Drive, not a link"),
     Row("my favourite model", "is not a link"),

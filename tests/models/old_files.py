@@ -1,7 +1,7 @@
 """Old files of weights as torch writes them, and crafted ones. torch itself is not needed: its files are pickles with
 rules.
 
-`make docs ALL=yes` makes the tables of docs/old-files.md of them: sound files that must pass, sound ones that are
+`make docs ALL=yes` makes the tables of docs/dev/old-files.md of them: sound files that must pass, sound ones that are
 refused all the same, and crafted ones that must not pass.
 """
 

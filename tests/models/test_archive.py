@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from launcher.core.folder import Folder
 from launcher.core.problem import Problem
 from launcher.models import archive
-from launcher.models.arrived import MOST_COLLECTED, receive
+from launcher.models.fetch import MOST_COLLECTED, receive
 from launcher.models.identify import identify
 from tests.models.fetching import a_fetcher, fetcher, folder
 from tests.models.old_files import SOUND

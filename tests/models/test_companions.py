@@ -8,12 +8,11 @@ import yaml  # type: ignore[import-untyped]
 from launcher.core.folder import Folder
 from launcher.core.problem import Problem
 from launcher.models.catalog import MODELS, HubFile, Model
-from launcher.models.companions import complete_checkpoints
-from launcher.models.configs import CONFIG_MOST, SDXL_V, is_harmless
+from launcher.models.companions import CONFIG_MOST, SDXL_V, complete_checkpoints, is_harmless
 from launcher.models.ensure import ensure_linked_model, ensure_model
-from launcher.models.links import resolve_link
 from launcher.models.names import free_to_list, listed_name, telling_name
 from launcher.models.owners import EXTENSION_KINDS, NO_MODELS, require_owner
+from launcher.models.sources import resolve_link
 from tests.models.fetching import fetcher, folder, hub, web
 from tests.models.old_files import DETECTOR, SOUND, zipped
 from tests.models.test_civitai import MODEL, listing, version

@@ -121,23 +121,6 @@ def test_a_safetensors_file_that_cannot_be_one_is_refused(hub: Hub, tmp_path: Pa
     assert not list(tmp_path.glob("bad*"))
 
 
-@pytest.mark.parametrize(
-    ("status", "says"),
-    [
-        (401, "only to people who are logged in"),
-        (403, "denies access to"),
-        (404, "is no longer there"),
-        (410, "was removed by its owner"),
-        (451, "is not available in the country"),
-    ],
-)
-def test_every_refusal_has_its_own_sentence(hub: Hub, tmp_path: Path, status: int, says: str) -> None:
-    hub.fail["model.safetensors"] = (status, {}, b"no")
-    with pytest.raises(Problem, match=says) as caught:
-        fetch(remote(hub), tmp_path / "model.safetensors")
-    assert caught.value.do.endswith(".")
-
-
 @pytest.mark.parametrize(("status", "says"), [(429, "there were too many downloads"), (500, "problem of its own")])
 def test_a_busy_server_is_asked_again_as_late_as_it_says_and_then_given_up(
     hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, status: int, says: str

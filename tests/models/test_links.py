@@ -17,10 +17,9 @@ from launcher.models.catalog import HubFile, Model
 from launcher.models.ensure import ensure_checkpoint, ensure_linked_model, ensure_model
 from launcher.models.fetch import Fetcher, with_token
 from launcher.models.kinds import KIND_FOLDERS
-from launcher.models.links import resolve_link
 from launcher.models.pasted import safe_name
 from launcher.models.remote import Remote, TokenNeeded
-from launcher.models.sources.hugging_face import detect, resolve_hub_file
+from launcher.models.sources.hugging_face import resolve_hub_file
 from tests.models.fetching import folder, hub, web
 from tests.models.old_files import SOUND, torch_zip
 from tests.world import safetensors
@@ -45,37 +44,6 @@ class Told:
 
 
 FILE = HubFile("own/model", "model.safetensors")
-
-
-@pytest.mark.parametrize(
-    ("link", "file"),
-    [
-        ("https://huggingface.co/a/b/blob/main/c.safetensors", HubFile("a/b", "c.safetensors")),
-        (
-            "https://huggingface.co/a/b/resolve/v1/sub/c%20d.ckpt?download=true",
-            HubFile("a/b", "sub/c d.ckpt", revision="v1"),
-        ),
-        ("https://hf.co/a/b/blob/main/c.pt", HubFile("a/b", "c.pt")),
-        ("https://huggingface.co/a/b", None),
-        ("https://example.com/a/b/blob/main/c.safetensors", None),
-    ],
-)
-def test_a_hugging_face_link_is_understood(link: str, file: HubFile | None) -> None:
-    wanted = detect(link)
-    assert (wanted.files[0] if wanted and wanted.files else None) == file
-
-
-@pytest.mark.parametrize(
-    ("link", "says"),
-    [
-        ("https://huggingface.co/docs/hub/security-tokens/x", "a page on Hugging Face that is not a model"),
-        ("http://example.com/a.safetensors", "not encrypted"),
-        ("ftp://example.com/a.safetensors", "not encrypted"),
-    ],
-)
-def test_a_link_that_leads_nowhere_is_said(link: str, says: str) -> None:
-    with pytest.raises(Problem, match=says):
-        resolve_link(link, "")
 
 
 @pytest.mark.parametrize(
@@ -213,44 +181,6 @@ def test_an_old_file_of_plain_tensors_is_taken_with_a_word_about_safetensors(hub
     told = Told(folder)
     ensure_linked_model(told.fetcher, "https://huggingface.co/own/model/blob/main/old.ckpt", "checkpoint")
     assert "Choose a .safetensors file" in told.notices[0]
-
-
-def test_a_repository_with_one_model_is_enough_and_with_several_one_is_named(hub: Hub) -> None:
-    assert resolve_link("https://huggingface.co/own/model", "").name == "model.safetensors"
-    hub.add("own/model", "second.safetensors", safetensors(1000))
-    with pytest.raises(
-        Problem, match=r"own/model has these model files: model\.safetensors, second\.safetensors.*#model\.safetensors"
-    ):
-        resolve_link("https://huggingface.co/own/model", "")
-    assert (
-        resolve_link("https://huggingface.co/own/model/tree/main#second.safetensors", "").name == "second.safetensors"
-    )
-
-
-@pytest.mark.parametrize(
-    ("link", "direct"),
-    [
-        (
-            "https://drive.google.com/file/d/abc-123/view?usp=sharing",
-            "https://drive.usercontent.google.com/download?id=abc-123&export=download&confirm=t",
-        ),
-        (
-            "https://drive.google.com/open?id=abc-123",
-            "https://drive.usercontent.google.com/download?id=abc-123&export=download&confirm=t",
-        ),
-        ("https://github.com/a/b/releases/download/v1/x.pth", "https://github.com/a/b/releases/download/v1/x.pth"),
-        ("https://example.com/models/x.safetensors", "https://example.com/models/x.safetensors"),
-    ],
-)
-def test_shared_and_direct_links_lead_to_the_file_itself(web: Web, link: str, direct: str) -> None:
-    web.answer = lambda path, headers: (200, {}, safetensors(900))
-    assert resolve_link(link, "").url == direct
-    assert [path for path, _ in web.asked] == [direct.removeprefix("https:/")]
-
-
-def test_a_folder_of_google_drive_is_no_file() -> None:
-    with pytest.raises(Problem, match="a folder of Google Drive"):
-        resolve_link("https://drive.google.com/drive/folders", "")
 
 
 def test_a_public_model_is_fetched_without_any_token(hub: Hub, folder: Folder) -> None:

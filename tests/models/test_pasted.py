@@ -4,12 +4,11 @@ import pytest
 import requests
 
 from launcher.core.problem import Problem
-from launcher.models.headers import content_range, stated_name
 from launcher.models.http import WebSession, probe
 from launcher.models.pasted import links_in, one_link, safe_name, without_secrets
-from launcher.models.remote import Remote
-from launcher.models.sources import civitai, direct, google_drive, hugging_face
-from launcher.models.sources.direct import behind_pointer, name_in
+from launcher.models.remote import Remote, content_range, stated_name
+from launcher.models.sources import civitai
+from launcher.models.sources.direct import name_in
 from tests.world.liar import Liar
 
 HUB = "https://huggingface.co/a/b/blob/main/c.safetensors"
@@ -144,30 +143,6 @@ def test_a_content_range_is_taken_only_if_it_can_be_true(value: str, range_: tup
     assert content_range(value) == range_
 
 
-@pytest.mark.parametrize(
-    ("link", "revision", "name", "kind"),
-    [
-        ("https://huggingface.co/a/b/blob/refs%2Fpr%2F1/c.pt", "refs/pr/1", "c.pt", "model"),
-        ("https://huggingface.co/a/b/blob/refs/pr/1/c.pt", "refs/pr/1", "c.pt", "model"),
-        ("https://huggingface.co/a/b/resolve/feature%2Fx/sub/c.pt", "feature/x", "sub/c.pt", "model"),
-        ("https://www.huggingface.co/a/b/blob/main/c.pt", "main", "c.pt", "model"),
-        ("https://hf.co/datasets/a/b/resolve/main/c.pt", "main", "c.pt", "dataset"),
-        ("https://huggingface.co/spaces/a/b/blob/main/c%20d.pt", "main", "c d.pt", "space"),
-    ],
-)
-def test_every_way_to_name_a_file_of_the_hub_is_read(link: str, revision: str, name: str, kind: str) -> None:
-    wanted = hugging_face.detect(link)
-    assert wanted
-    file = wanted.files[0]
-    assert (file.repo, file.revision, file.filename, file.repo_type) == ("a/b", revision, name, kind)
-
-
-def test_a_branch_with_a_slash_is_tried_after_one_without() -> None:
-    wanted = hugging_face.detect("https://huggingface.co/a/b/blob/feature/x/c.pt")
-    assert wanted
-    assert [(file.revision, file.filename) for file in wanted.files] == [("feature", "x/c.pt"), ("feature/x", "c.pt")]
-
-
 def test_a_key_in_a_link_to_civitai_is_used_and_never_shown() -> None:
     wanted = civitai.detect("https://civitai.com/api/download/models/7?type=Model&token=secret")
     assert wanted
@@ -175,58 +150,8 @@ def test_a_key_in_a_link_to_civitai_is_used_and_never_shown() -> None:
     assert "secret" not in repr(wanted)
 
 
-@pytest.mark.parametrize(
-    ("link", "id_"),
-    [
-        ("https://drive.google.com/file/d/abc-1/view?usp=sharing", "abc-1"),
-        ("https://drive.google.com/file/u/1/d/abc-1/view", "abc-1"),
-        ("https://drive.google.com/open?id=abc-1", "abc-1"),
-        ("https://drive.google.com/uc?export=download&id=abc-1", "abc-1"),
-        ("https://docs.google.com/uc?id=abc-1", "abc-1"),
-        ("https://drive.usercontent.google.com/download?id=abc-1&export=download", "abc-1"),
-    ],
-)
-def test_every_way_to_name_a_file_of_google_drive_is_read(link: str, id_: str) -> None:
-    assert google_drive.detect(link) == link
-    assert google_drive.file_id(link) == id_
-
-
-def test_a_resource_key_goes_with_its_file() -> None:
-    address = google_drive.download_address("https://drive.google.com/file/d/abc-1/view?resourcekey=0-xyz")
-    assert address.endswith("id=abc-1&export=download&confirm=t&resourcekey=0-xyz")
-
-
-@pytest.mark.parametrize(
-    "link", ["https://drive.google.com/drive/folders/abc", "https://drive.google.com/drive/u/0/folders/abc?x=1"]
-)
-def test_a_folder_of_google_drive_is_said(link: str) -> None:
-    with pytest.raises(Problem, match="a folder of Google Drive"):
-        google_drive.file_id(link)
-
-
-@pytest.mark.parametrize(
-    ("link", "address"),
-    [
-        ("https://github.com/a/b/blob/main/x.pth", "https://raw.githubusercontent.com/a/b/main/x.pth"),
-        ("https://github.com/a/b/raw/main/d/x.pth", "https://raw.githubusercontent.com/a/b/main/d/x.pth"),
-        ("https://github.com/a/b/releases/download/v1/x.pth", "https://github.com/a/b/releases/download/v1/x.pth"),
-        ("https://www.dropbox.com/s/abc/x.pt?dl=0", "https://www.dropbox.com/s/abc/x.pt?dl=1"),
-    ],
-)
-def test_a_page_of_a_file_leads_to_the_file(link: str, address: str) -> None:
-    assert direct.detect(link) == address
-
-
 def test_a_name_in_a_query_is_found() -> None:
     assert name_in("https://example.com/get?file=models/x.safetensors&v=2") == "x.safetensors"
-
-
-def test_a_pointer_of_git_lfs_leads_to_its_file_with_size_and_checksum() -> None:
-    text = f"version https://git-lfs.github.com/spec/v1\noid sha256:{'a' * 64}\nsize 123\n"
-    found = behind_pointer(Remote("https://raw.githubusercontent.com/a/b/main/x.pth", "x.pth", 130), text.encode())
-    assert (found.url, found.size, found.sha256) == (
-        "https://media.githubusercontent.com/media/a/b/main/x.pth", 123, "a" * 64,
-    )  # fmt: skip
 
 
 def test_a_redirect_out_of_the_encryption_is_refused() -> None:

@@ -16,12 +16,12 @@ from hypothesis import strategies as st
 from launcher.core.fields import Settings
 from launcher.core.problem import Problem
 from launcher.models.checksums import CHECKSUMS_FILE, known_checksum, read_kept
-from launcher.models.headers import content_range, seconds_to_wait, stated_name, stated_sha256, stated_size
+from launcher.models.http import seconds_to_wait
 from launcher.models.identify import Unreadable, format_of, identify, shapes_in
 from launcher.models.kinds import Format, contents_of
-from launcher.models.links import resolve_link
 from launcher.models.pasted import links_in, one_link, safe_name, without_secrets
-from launcher.models.remote import TokenNeeded
+from launcher.models.remote import TokenNeeded, content_range, stated_name, stated_sha256, stated_size
+from launcher.models.sources import resolve_link
 from launcher.models.unpickle import main
 from tests.conftest import new_folder
 from tests.models.fetching import web

@@ -2,24 +2,20 @@
 
 import threading
 from pathlib import Path
-from typing import Any
-from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 
 from launcher.core.folder import Folder
 from launcher.core.problem import Problem
-from launcher.models.companions import complete_checkpoints
+from launcher.models.companions import OF_SD1, OF_XL, complete_checkpoints, fetch_previews, lend_previews
 from launcher.models.ensure import ensure_checkpoint, ensure_linked_model
 from launcher.models.http import read_range
-from launcher.models.links import resolve_link
-from launcher.models.previews import OF_SD1, OF_XL, fetch_previews, lend_previews
+from launcher.models.sources import resolve_link
 from tests.models.fetching import STORE, fetcher, folder, hub, web
 from tests.models.old_files import SOUND
 from tests.models.test_identify import UNET, tensors
-from tests.world import safetensors
 from tests.world.hub import Hub
-from tests.world.web import Answer, Web
+from tests.world.web import Web
 
 __all__ = ["folder", "hub", "web"]
 
@@ -27,59 +23,7 @@ LINK = "https://huggingface.co/own/model/blob/main/model.safetensors"
 HTML = {"Content-Type": "text/html; charset=utf-8"}
 
 
-@pytest.mark.parametrize(
-    ("status", "body", "says"),
-    [
-        (200, "<p>Too many users have viewed or downloaded this file recently.", "Too many people"),
-        (429, "<title>Google Drive - Quota exceeded</title>", "Too many people"),
-        (403, "<p>You need access", "The file on Google Drive is private"),
-        (401, "", "The file on Google Drive is private"),
-        (200, "<h1>You need access</h1> Request access", "The file on Google Drive is private"),
-        (404, "<p>Sorry, the file you have requested does not exist.", "no longer on Google Drive"),
-        (200, "<p>something else", "leads to a web page"),
-    ],
-)
-def test_each_refusal_of_google_drive_has_its_sentence(web: Web, status: int, body: str, says: str) -> None:
-    web.answer = lambda path, headers: (status, HTML, body.encode())
-    with pytest.raises(Problem, match=says):
-        resolve_link("https://drive.google.com/file/d/abc-1/view", "")
-    assert web.asked[0][0] == "/drive.usercontent.google.com/download?id=abc-1&export=download&confirm=t"
-
-
-def test_the_page_before_a_large_file_is_passed(web: Web) -> None:
-    form = (
-        '<form id="download-form" action="https://drive.usercontent.google.com/download" method="get">'
-        '<input type="hidden" name="id" value="abc-1"><input type="hidden" name="uuid" value="u-1"></form>'
-    )
-
-    def answer(path: str, headers: Any) -> Answer:
-        if dict(parse_qsl(urlsplit(path).query)).get("uuid") == "u-1":
-            return 200, {"Content-Disposition": "attachment; filename*=UTF-8''my%20model.safetensors"}, safetensors(900)
-        return 200, HTML, form.encode()
-
-    web.answer = answer
-    found = resolve_link("https://drive.google.com/file/d/abc-1/view", "")
-    assert found.name == "my model.safetensors"
-    assert found.size == len(safetensors(900))
-
-
 # ---- the hub and its stores
-
-
-@pytest.mark.parametrize(
-    "link",
-    [
-        "https://huggingface.co/own/model/blob/refs%2Fpr%2F1/model.safetensors",
-        "https://huggingface.co/own/model/blob/new/branch/model.safetensors",
-        "https://huggingface.co/datasets/own/model/resolve/main/model.safetensors",
-        "https://huggingface.co/spaces/own/model/blob/main/model.safetensors",
-        "https://www.huggingface.co/own/model/blob/main/model.safetensors?download=true",
-        "https://hf.co/own/model/resolve/main/model.safetensors",
-    ],
-)
-def test_a_file_of_the_hub_is_found_wherever_it_lies(hub: Hub, link: str) -> None:
-    hub.branches["own/model"] = {"main", "refs/pr/1", "new/branch"}
-    assert resolve_link(link, "").size == (hub.root / "own/model/model.safetensors").stat().st_size
 
 
 def test_the_hubs_size_and_checksum_are_known_before_the_first_byte(hub: Hub) -> None:

@@ -82,15 +82,74 @@ def test_the_form_has_the_fields_of_the_table() -> None:
     assert re.findall(r"(?m)^(\w+) = .*#@param", source("launch")) == [field.name for field in FIELDS if field.in_form]
 
 
-def test_it_needs_no_other_file_of_the_repository_and_carries_each_of_the_package_as_it_is() -> None:
+def test_it_needs_no_other_file_of_the_repository_and_carries_each_of_the_package_whole_but_for_comments() -> None:
     calls = [node for node in ast.walk(ast.parse(source("launch"))) if isinstance(node, ast.Call)]
     call = next(node for node in calls if getattr(node.func, "id", "") == "oneclick")
     carried = ast.literal_eval(call.args[3])
     paths = [*(ROOT / "launcher").rglob("*.py"), *(ROOT / "launcher").rglob("*.js")]
-    sources = {path.relative_to(ROOT).as_posix(): path.read_text() for path in paths}
+    sources = {name: path.read_text() for path in paths if "/notebook/" not in (name := str(path.relative_to(ROOT)))}
     assert "launcher/extensions/builtin/oneclick_launcher/javascript/launcher_tab.js" in sources
-    assert carried == {name: text for name, text in sources.items() if "/notebook/" not in name}
+    assert carried.keys() == sources.keys()
+    for name, text in sources.items():
+        assert carried[name] == text or name.endswith(".py")
+        lines = zip(carried[name].splitlines(), text.splitlines(), strict=True)
+        assert all(here in (there, "") for here, there in lines), "what is left out leaves an empty line"
+        assert name.endswith(".js") or code(carried[name]) == code(text)
     assert "launcher.notebook" not in "".join(carried.values())
+    assert sum(map(len, carried.values())) < 0.9 * sum(map(len, sources.values()))
+
+
+def code(text: str) -> str:
+    """A module as Python reads it, its places in the file included, but for the docstrings of functions and classes."""
+    module = ast.parse(text)
+    for node in ast.walk(module):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) and ast.get_docstring(node):
+            node.body = node.body[1:]
+    return ast.dump(module, include_attributes=True)
+
+
+COMMENTED = '''\
+"""What it is."""  # stays
+
+# goes
+SAID = """
+# stays, in a text
+"""
+
+
+class Problem(Exception):
+    """Stays: the class would be empty."""
+
+
+class One:
+    """Goes, all
+
+    of it."""
+
+    # goes
+    a = 1  # stays
+
+    def b(self) -> int: "goes with nothing"; return 1
+
+    async def c(self) -> str:
+        "Goes."
+        return f"""{
+            self.a}
+        # stays
+        """
+'''
+
+
+def test_comments_and_docstrings_leave_empty_lines_and_nothing_else_changes() -> None:
+    carried = build.without_comments(COMMENTED)
+    assert [old for old, new in zip(COMMENTED.splitlines(), carried.splitlines(), strict=True) if old != new] == [
+        "# goes",
+        '    """Goes, all',
+        '    of it."""',
+        "    # goes",
+        '        "Goes."',
+    ]
+    assert build.without_comments(carried) == carried
 
 
 def test_it_needs_no_package_that_colab_lacks() -> None:

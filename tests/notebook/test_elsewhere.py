@@ -21,7 +21,7 @@ COLABS_IMAGE = {"COLAB_RELEASE_TAG": "release-colab_20261101-060128_RC00", "COLA
 KAGGLES = {"KAGGLE_KERNEL_RUN_TYPE": "Interactive", "KAGGLE_URL_BASE": "https://www.kaggle.com"}
 SEES = """
 from launcher.colab.machine import look_at_machine
-from launcher.core.remedies import NEW_MACHINE
+from launcher.core.problem import NEW_MACHINE
 machine = look_at_machine()
 print("SEEN", machine.colab, machine.remote, machine.mountpoint, "Colab" in machine.described, "Runtime" in NEW_MACHINE)
 """

@@ -1,4 +1,4 @@
-"""`make bench`: ratios measured in one run against the real tools, interleaved, medians; written to docs/benchmarks.md.
+"""`make bench`: ratios measured in one run against the real tools, interleaved, medians; written to docs/dev/benchmarks.md.
 
 Timings of this machine mean little by themselves: it is noisy and its link is fast. The ratios are what counts.
 """
@@ -43,7 +43,7 @@ from tests.world.heard import Heard
 REPEATS = 5
 BIG = 500 << 20
 DOWNLOAD = 600_000_000
-PAGE = ROOT / "docs" / "benchmarks.md"
+PAGE = ROOT / "docs" / "dev" / "benchmarks.md"
 MARK, GROWTH_MARK = "<!-- made by make bench -->", "<!-- drawn by make bench -->"
 T = TypeVar("T")
 

@@ -1,4 +1,4 @@
-"""How the costs grow: one picture a curve, written by `make bench` to docs/pictures/growth-*.png."""
+"""How the costs grow: one picture a curve, written by `make bench` to docs/dev/pictures/growth-*.png."""
 
 import shutil
 import statistics
@@ -64,7 +64,7 @@ def draw(name: str, title: str, x_name: str, y_name: str, curves: dict[str, dict
     axes.grid(alpha=0.3)
     axes.legend()
     figure.tight_layout()
-    figure.savefig(ROOT / "docs" / "pictures" / f"growth-{name}.png", metadata={"Software": None})
+    figure.savefig(ROOT / "docs" / "dev" / "pictures" / f"growth-{name}.png", metadata={"Software": None})
     pyplot.close(figure)
     told = "; ".join(
         f"{label}: " + ", ".join(f"{x:,} → {y:.3g}" for x, y in points.items()) for label, points in curves.items()

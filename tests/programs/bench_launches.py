@@ -16,8 +16,7 @@ from pathlib import Path
 
 import psutil
 
-from launcher.core.session import Session
-from launcher.core.unix_http import request
+from launcher.core.session import Session, request
 from tests.conftest import COLAB_PYTHON, ROOT
 from tests.programs.real import REAL_LINK, RealWorld
 from tests.world import MODEL_LINK, World, safetensors
@@ -49,7 +48,7 @@ from launcher.launch import story
 from launcher.core.status import Status
 choices = {{"checkpoint": {checkpoint!r}, "link": "gradio"}}
 ask = lambda kind, **about: DIALOGS[kind](**about)
-one = Launch(choices, look_at_machine(), Status("Bench"), ask, lambda: True)
+one = Launch(choices, look_at_machine(), Status("Bench"), ask)
 one.prepare()
 seconds = {{}}
 def leg(name, work):

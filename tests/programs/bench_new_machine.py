@@ -1,7 +1,7 @@
 """The rows of `make bench UPSTREAMS=DIR` on a new machine: the real A1111, everything on a slow Drive, nothing cached.
 
 In a stand-in of Colab's image (tests/programs/bench_packages.py), beside the launcher as it was before it borrowed
-packages, and beside its own legs, each alone; these are drawn in docs/benchmarks.md.
+packages, and beside its own legs, each alone; these are drawn in docs/dev/benchmarks.md.
 """
 
 import json
@@ -21,7 +21,7 @@ from tests.world.kernel import NOTEBOOK, cell_source
 from tests.world.place import Place
 
 ROUNDS: Final = 1  # each takes minutes
-PAGE: Final = ROOT / "docs" / "benchmarks.md"
+PAGE: Final = ROOT / "docs" / "dev" / "benchmarks.md"
 CHAIN_MARK: Final = "<!-- chain drawn by make bench -->"
 # Leg -> the legs it waits for. `newest` is GitHub's word that the newest A1111 is the one the lock is for.
 WAITS_FOR: Final[dict[str, tuple[str, ...]]] = {

@@ -67,10 +67,9 @@ from pathlib import Path
 from launcher.core.folder import Folder
 from launcher.core.status import Status, Step
 from launcher.extensions.install import run_installers
-from launcher.python.environment import prepare_python, read_finished
+from launcher.python.environment import moved_packages, prepare_python, read_finished
 from launcher.python.link import broken_links
 from launcher.python.lock import LOCKED_PACKAGES
-from launcher.python.repair import moved_packages
 root, launches, status = Path(sys.argv[1]), int(sys.argv[2]), Status("Bench")
 status.add("python", "Packages")
 folder, step = Folder(root / "a" / "b" / "c", root / "machine"), Step(status, "python")

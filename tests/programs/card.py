@@ -109,14 +109,14 @@ class Trial:
     def forget(self) -> None:
         """The next inspection is one."""
         wanted = [f"{name}==0" for name in ("torch", "numpy")]
-        write_finished(self.folder, Finished("", wanted, {}, {}))
+        write_finished(self.folder, Finished("", wanted, {}, []))
 
     def say(self, right: bool, what: str, told: object) -> None:
         self.failed += not right
         print(f"{'✓' if right else '✗'} {what}: {told}", flush=True)
 
     def launch(self) -> Launch:
-        made = Launch({}, look_at_machine(), Status("Card"), lambda kind: {}, lambda: False)
+        made = Launch({}, look_at_machine(), Status("Card"), lambda kind: {})
         made.prepare()
         return made
 

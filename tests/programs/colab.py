@@ -1,6 +1,6 @@
 """`make colab COLABTOOLS=DIR`: every scene on the real google.colab and on the stand-in, as a table.
 
-    python -m tests.programs.colab --colabtools DIR [--group NAME] [--only WORD] [--write docs/scenes.md]
+    python -m tests.programs.colab --colabtools DIR [--group NAME] [--only WORD] [--write docs/dev/scenes.md]
 
 The results lie in `run/scenes.json`; a part that is played again replaces its own.
 

@@ -1,4 +1,4 @@
-"""`make docs`: the pages in docs/ that are made from the code, so that they cannot drift.
+"""`make docs`: the pages in docs/ and docs/dev/ that are made from the code, so that they cannot drift.
 
 The drawing of the layers, models, links, cards and sentences take a second; `--all` also tries every lying server,
 every crafted file of weights, and each kind of text in Add (a minute).
@@ -11,6 +11,7 @@ from tests.docs import add, layers, pages
 from tests.models import kinds_table, liars, old_files
 
 DOCS = ROOT / "docs"
+DEV = DOCS / "dev"
 
 
 def main() -> None:
@@ -19,13 +20,13 @@ def main() -> None:
         (DOCS / name).write_text(make())
     if "--all" not in sys.argv:
         return
-    old = DOCS / "old-files.md"
+    old = DEV / "old-files.md"
     kept = old.read_text().partition(old_files.MADE)[0].rstrip()
     old.write_text(f"{kept}\n\n{old_files.MADE}\n\nMade by `make docs ALL=yes`. {old_files.tables()}")
-    (DOCS / "kinds.md").write_text(kinds_table.page())
+    (DEV / "kinds.md").write_text(kinds_table.page())
     (DOCS / "add.md").write_text(add.add_page())
     made = liars.page()
-    (DOCS / "downloads.md").write_text(made)
+    (DEV / "downloads.md").write_text(made)
     sys.exit("WRONG BYTES" in made)
 
 

@@ -1,6 +1,6 @@
 """`make faults`: everything is cut at every moment, and everything outside dies; two tables, each row run for real.
 
-python -m tests.programs.faults [--only WORD] [--write docs/faults.md]
+python -m tests.programs.faults [--only WORD] [--write docs/dev/faults.md]
 """
 
 import argparse

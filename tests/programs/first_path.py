@@ -1,6 +1,6 @@
 """`make first-path`: the way of a first-time person, from the open notebook to an image and to the next day's first.
 
-    python -m tests.programs.first_path --write docs/first-path.md
+    python -m tests.programs.first_path --write docs/dev/first-path.md
 
 A real JupyterLab, Chromium and kernel; hub, GitHub, gradio and Google Drive are stand-ins on this machine, as fast as
 it is. What only Google has (Colab's page, its warning, Drive's windows) is named with its clicks and no seconds.

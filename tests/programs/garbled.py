@@ -1,6 +1,6 @@
 """`make garbled`: every kind of file that comes back from Drive, garbled in every way; a table, each row run for real.
 
-python -m tests.programs.garbled [--only WORD] [--write docs/faults.md]
+python -m tests.programs.garbled [--only WORD] [--write docs/dev/faults.md]
 """
 
 import argparse

@@ -17,7 +17,7 @@ from typing import Any, Final
 import psutil
 
 from launcher.access.auth import Login
-from launcher.access.tunnels.tunnel import Tunnel
+from launcher.access.link import Tunnel
 from launcher.core.process import running_pid
 from launcher.core.session import Session
 from tests.conftest import COLAB_PYTHON, ROOT
@@ -38,7 +38,7 @@ PARTS: Final = ("door", "frpc")
 
 def processes(session: Session) -> dict[str, psutil.Process]:
     """The door, and the link's program."""
-    files = {"door": session.door.pid_file, "frpc": session.tunnel.pid_file}
+    files = {"door": session.proxy.pid_file, "frpc": session.tunnel.pid_file}
     return {name: psutil.Process(running_pid(file)) for name, file in files.items()}
 
 

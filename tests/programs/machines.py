@@ -1,6 +1,6 @@
-"""`make machines`: every odd machine, as a whole launch where that is the question; the page docs/machines.md.
+"""`make machines`: every odd machine, as a whole launch where that is the question; the page docs/dev/machines.md.
 
-python -m tests.programs.machines [--only WORD] [--missing] [--launch PROGRAM …] [--write docs/machines.md]
+python -m tests.programs.machines [--only WORD] [--missing] [--launch PROGRAM …] [--write docs/dev/machines.md]
 """
 
 import argparse

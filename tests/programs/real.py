@@ -23,8 +23,7 @@ from typing import Any
 import requests
 
 from launcher.core.process import running_pid
-from launcher.core.session import Session
-from launcher.core.unix_http import request
+from launcher.core.session import Session, request
 from tests.world import CLIP_REPO, WEBUI, World, safetensors
 from tests.world.browser import chromium, log_in, paint
 from tests.world.githost import git

@@ -19,8 +19,7 @@ from typing import Final
 
 import requests
 
-from launcher.core.session import Session
-from launcher.core.unix_http import request
+from launcher.core.session import Session, request
 from tests.programs.extension_proofs import USES, Door, expect
 from tests.programs.real import REAL_LINK, RealWorld, press_restart, share, upstream, whole_commit
 from tests.world.browser import chromium, log_in

@@ -1,6 +1,6 @@
 """What the real A1111 fetches by itself at first use: where it puts it, and what happens where it cannot be had.
 
-    python -m tests.programs.real_fetches --upstreams DIR --home DIR [--write docs/faults.md]
+    python -m tests.programs.real_fetches --upstreams DIR --home DIR [--write docs/dev/faults.md]
 
 A1111's source says which there are: a place in it that fetches something and is not in `SITES` ends this with an error.
 Then the real A1111 is started with no way out of the machine (a proxy that nobody answers), and each is asked for.

@@ -1,6 +1,6 @@
 """The real A1111 with settings from elsewhere: every image and every saved image is on Drive within ten seconds.
 
-    python -m tests.programs.real_outputs --upstreams DIR --home DIR [--write docs/faults.md]
+    python -m tests.programs.real_outputs --upstreams DIR --home DIR [--write docs/dev/faults.md]
 
 Six config.json files, their settings named by A1111's own source of six versions. With each the real A1111 is started
 by ▶ on what is a new machine but for its packages; Chromium presses Generate (two images and a grid) and Save.
@@ -22,7 +22,7 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-from launcher.webui.settings_files import OUTPUT, own_settings
+from launcher.webui.settings_files import OUTPUT, declared_settings
 from tests.programs.marks import rewrite
 from tests.programs.real import A1111, REAL_LINK, RealWorld, upstream
 from tests.world import CLIP_REPO, WEBUI
@@ -64,7 +64,7 @@ def settings_of(case: Case, bare: Path, home: Path) -> dict[str, str]:
             )
             if not shown.returncode:
                 (Path(folder) / "modules" / name).write_bytes(shown.stdout)
-        names = [name for name in own_settings(Path(folder)) if name.startswith(OUTPUT)]
+        names = [name for name in declared_settings(Path(folder)) if name.startswith(OUTPUT)]
     assert len(names) > 7, f"{case.version} should have a list of output settings"
     settings = {name: f"{case.folder.format(home=home)}/{name.removeprefix('outdir_')}" for name in names}
     if not case.both:

@@ -1,82 +1,63 @@
 """`make shots`: the pictures in docs/pictures/, taken from real runs in Chromium, so that they never go stale.
 
-    python -m tests.programs.shots [--upstreams DIR]
+JupyterLab stands for Colab's page, and a stand-in for the web UI; what they show is what a person on Colab sees.
+
+    python -m tests.programs.shots [--upstreams DIR] [--only film]
 
 With bare repositories DIR/OWNER/NAME.git the web UI's own picture comes from the real AUTOMATIC1111 (`make real`).
 """
 
 import argparse
 import json
-import shutil
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
 from tests.conftest import CURRENT_PYTHON, ROOT
+from tests.programs import film
 from tests.programs.prepare import system_packages
-from tests.world import MODEL_LINK, MODEL_REPO, World, safetensors
+from tests.world.as_on_colab import as_on_colab
 from tests.world.browser import chromium, log_in
-from tests.world.lab import open_book, server
-from tests.world.page import NOTEBOOK
+from tests.world.lab import Book, open_book, server
 from tests.world.place import Place
 from tests.world.wait import wait
 
 PICTURES = ROOT / "docs" / "pictures"
 EMOJI = Path("/usr/share/fonts/truetype/noto/NotoColorEmoji.ttf")
-# The badge comes from Google; here it is drawn, so that the picture has no broken one. The size is the real one's.
-BADGE = "https://colab.research.google.com/assets/colab-badge.svg"
-BADGE_DRAWN = """<svg xmlns="http://www.w3.org/2000/svg" width="117" height="20"><rect width="117" height="20" rx="3"
-fill="#555"/><circle cx="13" cy="10" r="5" fill="none" stroke="#f9ab00" stroke-width="3"/><text x="26" y="14"
-fill="#fff" font-family="DejaVu Sans" font-size="11">Open in Colab</text></svg>"""
-SHOW_BADGE = (
-    "() => document.querySelectorAll('img[alt=\"Open In Colab\"]').forEach(img => { img.src = img.src + '?'; })"
-)
-# There is no graphics card here: a stand-in for its driver's program says what Colab's usual card says.
-CARD = "#!/bin/sh\necho 'Tesla T4, 15360'\n"
-HIDE_FILES = "() => jupyterapp.commands.execute('application:toggle-left-area').then(() => null)"
 LOOKS = (("light", 1300), ("dark", 1300), ("light", 400), ("dark", 400))
+
+
+def wait_until_ready(book: Book) -> None:
+    book.wait_for("launch", "Your image generator is ready", 300)
+    wait(lambda: "not saved yet" not in book.text("launch"), 300, "all to be saved", book.page)
 
 
 def one_look(root: Path, theme: str, width: int) -> None:
     """Panel and login box in one theme and width, and in the narrow ones the door's pages."""
     name = theme if width > 400 else f"{theme}-narrow"
-    with World(root / "outside") as world, Place(world, root) as place:
-        place.machine.mkdir(parents=True)
-        shutil.copy(NOTEBOOK, place.machine / "book.ipynb")
-        world.hub.add(MODEL_REPO, "paint.safetensors", safetensors(8_000_000))
-        world.hub.rate = 500_000
-        card = world.programs() / "nvidia-smi"
-        card.write_text(CARD)
-        card.chmod(0o755)
-        app = "lab" if width > 400 else "notebook"  # JupyterLab's own side bars leave nothing of 400 pixels
-        with (
-            server(app, CURRENT_PYTHON, CURRENT_PYTHON, place.machine, place.environment, theme == "dark") as url,
-            open_book(url, width, theme == "dark") as (book, _),
-        ):
-            if name == "light":
-                book.page.route(
-                    f"{BADGE}*", lambda route: route.fulfill(body=BADGE_DRAWN, content_type="image/svg+xml")
-                )
-                book.page.evaluate(SHOW_BADGE)
-                book.page.evaluate(HIDE_FILES)
-                book.page.wait_for_timeout(1000)
-                seen = {"x": 0, "y": 0, "width": 1300, "height": 600}  # all cells; the rest of the window is empty
-                book.page.screenshot(path=str(PICTURES / f"notebook-{name}.png"), clip=seen)
-            book.fill("launch", checkpoint=MODEL_LINK)
-            book.run("launch")
-            wait(lambda: "s left" in book.text("launch"), 90, "the download", book.page)
-            book.page.wait_for_timeout(1500)
-            book.shot("launch", PICTURES / f"panel-{name}.png")
-            if width == 400:
-                door_pages(place, theme)
-            book.wait_for("launch", "Open the web UI", 120)
-            wait(lambda: "not saved yet" not in book.text("launch"), 60, "all to be saved", book.page)
-            book.shot("launch", PICTURES / f"login-box-{name}.png")
-            book.interrupt()
-            book.wait_for("launch", "This cell stopped", 30)
-            book.run("stop")
-            book.wait_for("stop", "the web UI and its link are off", 120)
+    app = "lab" if width > 400 else "notebook"  # JupyterLab's own side bars leave nothing of 400 pixels
+    with (
+        as_on_colab(root) as (place, names),
+        server(app, CURRENT_PYTHON, CURRENT_PYTHON, place.machine, place.environment, theme == "dark") as url,
+        open_book(url, width, theme == "dark", names=names) as (book, _),
+    ):
+        if name == "light":
+            film.show_notebook(book.page)
+            seen = {"x": 0, "y": 0, "width": 1300, "height": 600}  # all cells; the rest of the window is empty
+            book.page.screenshot(path=str(PICTURES / f"notebook-{name}.png"), clip=seen)
+        film.press_start(book)
+        wait(lambda: "s left" in book.text("launch"), 90, "the download", book.page)
+        book.page.wait_for_timeout(1500)
+        book.shot("launch", PICTURES / f"panel-{name}.png")
+        if width == 400:
+            door_pages(place, theme)
+        wait_until_ready(book)
+        book.shot("launch", PICTURES / f"login-box-{name}.png")
+        book.interrupt()
+        book.wait_for("launch", "This cell stopped", 30)
+        book.run("stop")
+        book.wait_for("stop", "the web UI and its link are off", 120)
 
 
 def door_pages(place: Place, theme: str) -> None:
@@ -102,10 +83,15 @@ def photograph(port: str, theme: str) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--upstreams", type=Path)
+    parser.add_argument("--only", choices=("film",))
     options = parser.parse_args()
     PICTURES.mkdir(parents=True, exist_ok=True)
     if not EMOJI.exists():  # A1111's buttons are emoji
         system_packages(["fonts-noto-color-emoji"])
+    with tempfile.TemporaryDirectory(prefix="film-", ignore_cleanup_errors=True) as root:
+        film.take(Path(root), PICTURES / "first-image.webp")
+    if options.only:
+        return
     for theme, width in LOOKS:
         with tempfile.TemporaryDirectory(prefix="shots-", ignore_cleanup_errors=True) as root:
             one_look(Path(root), theme, width)

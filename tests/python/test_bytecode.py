@@ -173,9 +173,10 @@ def test_a_folder_in_its_place_is_set_aside_and_a_new_one_is_made(first: Folder,
     (second.kept / ARCHIVE / "deep").mkdir(parents=True)
     said = list[str]()
     unpack_bytecode(second, said.append)
-    assert "it is kept as oneclick-bytecode.broken-" in said[0]
+    assert said == [f"{ARCHIVE} on your Drive was damaged: a new one is made."]
     keep_bytecode(first, PACKAGES)
     assert zipfile.is_zipfile(first.kept / ARCHIVE)
+    assert [path for path in first.kept.iterdir() if (path / "deep").is_dir()], "what was in its place is still there"
 
 
 def code_that_says(text: str, source: Path, flags: int) -> bytes:

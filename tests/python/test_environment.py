@@ -18,7 +18,6 @@ from launcher.python.inspection import inspect_packages, mend
 from launcher.python.install import COMPLETE
 from launcher.python.lock import ALL_PINS
 from launcher.python.uv import site_packages, uv_environment, uv_problem
-from tests.world.disks import disk
 from tests.world.heard import Heard
 from tests.world.toy_lock import ToyLock, toy_lock
 
@@ -125,33 +124,14 @@ def test_it_is_looked_at_again_while_what_must_work_does_not(toys: ToyLock) -> N
 # ---- places
 
 
-@pytest.mark.parametrize(("size", "used"), [(1 << 20, False), (20 << 30, True)])
-def test_a_cache_on_another_disk_is_used_where_it_has_room(
-    toys: ToyLock, monkeypatch: pytest.MonkeyPatch, size: int, used: bool
+@pytest.mark.parametrize("named", ["uv", "a-file/uv", ""])
+def test_uvs_cache_is_where_a_person_wants_it_if_it_can_be_written(
+    toys: ToyLock, monkeypatch: pytest.MonkeyPatch, named: str
 ) -> None:
-    with disk(toys.root / "other", size) as other:
-        monkeypatch.setenv("UV_CACHE_DIR", str(other / "uv"))
-        cache = other / "uv" if used else toys.folder.machine / "cache-of-uv"
-        assert uv_environment(toys.folder)["UV_CACHE_DIR"] == str(cache)
-
-
-@pytest.mark.parametrize("writable", [True, False])
-def test_a_home_that_cannot_be_written_moves_uvs_cache_and_its_pythons(
-    toys: ToyLock, monkeypatch: pytest.MonkeyPatch, writable: bool
-) -> None:
-    for name in ("UV_CACHE_DIR", "XDG_CACHE_HOME"):
-        monkeypatch.delenv(name, raising=False)
-    home = toys.root / "home"
-    home.mkdir()
-    monkeypatch.setenv("HOME", str(home))
-    if not writable:
-        for name in (".cache", ".local"):
-            (home / name).write_text("a file where a folder should be")
-    made = uv_environment(toys.folder)
-    there = {"cache": home / ".cache" / "uv", "pythons": home / ".local" / "share" / "uv" / "python"}
-    own = {"cache": toys.folder.machine / "cache-of-uv", "pythons": toys.folder.machine / "pythons"}
-    places = there if writable else own
-    assert (made["UV_CACHE_DIR"], made["UV_PYTHON_INSTALL_DIR"]) == (str(places["cache"]), str(places["pythons"]))
+    (toys.root / "a-file").write_text("a file where a folder should be")
+    monkeypatch.setenv("UV_CACHE_DIR", str(toys.root / named) if named else "")
+    cache = toys.root / "uv" if named == "uv" else toys.folder.machine / "cache-of-uv"
+    assert uv_environment(toys.folder)["UV_CACHE_DIR"] == str(cache)
 
 
 def test_a_full_disk_is_said_with_its_numbers(toys: ToyLock) -> None:

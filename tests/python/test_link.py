@@ -13,10 +13,15 @@ from launcher.core.snapshot import DONE
 from launcher.core.tools import Pin
 from launcher.launch.start import say_borrowed, start_web_ui
 from launcher.launch.steps import Failed
-from launcher.python.environment import foreign_libraries, prepare_python, read_finished
+from launcher.python.environment import (
+    foreign_libraries,
+    moved_packages,
+    prepare_python,
+    put_packages_back,
+    read_finished,
+)
 from launcher.python.inspection import Cause, inspect_packages, mend, note_works
-from launcher.python.link import Linked, broken_links, link_packages, version_will_do
-from launcher.python.repair import moved_packages, put_packages_back
+from launcher.python.link import broken_links, link_packages, version_will_do
 from launcher.python.uv import installed_packages, site_packages, uv_environment, webui_environment
 from tests.world.heard import Heard
 from tests.world.toy_launch import launch_of
@@ -36,7 +41,7 @@ def toys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ToyLock]:
         yield made
 
 
-def linked(toys: ToyLock) -> Linked:
+def linked(toys: ToyLock) -> list[str]:
     """What the finished environment has from the kernel's Python."""
     finished = read_finished(toys.folder)
     assert finished
@@ -94,7 +99,7 @@ def test_a_distribution_that_is_not_whole_is_not_borrowed(toys: ToyLock, harm: s
     else:
         tags = toys.kernel / "nvidia_cublas_cu12-12.8.4.1.dist-info" / "WHEEL"
         tags.write_text(tags.read_text().replace("py3-none-any", "cp313-cp313-linux_x86_64"))
-    assert link_packages(toys.folder, toys.table.values()) == {}
+    assert link_packages(toys.folder, toys.table.values()) == []
     assert not site_packages(toys.folder).exists()
 
 

@@ -14,12 +14,13 @@ import pytest
 from launcher.colab.machine import Machine
 from launcher.core.snapshot import FAILED, Row
 from launcher.core.status import Status
-from launcher.extensions.known import KNOWN_EXTENSIONS, USUAL_EXTENSIONS
+from launcher.extensions.address import KNOWN_EXTENSIONS, USUAL_EXTENSIONS
 from launcher.launch.launch import Launch
 from launcher.launch.steps import Failed, Steps
 from launcher.models import catalog
 from launcher.models.catalog import Model
-from launcher.service.jobs import JOBS, Job
+from launcher.service.job import Job
+from launcher.service.jobs import JOBS
 from tests.models.fetching import HUB, STORE, hurry
 from tests.models.old_files import LORA, SOUND
 from tests.models.test_identify import tensors
@@ -45,7 +46,7 @@ class Adding:
 
     def new_launch(self, form: dict[str, Any]) -> Launch:
         machine = Machine(False, self.root, "", 16_000_000_000, None)
-        launch = Launch(form, machine, Status("A launch"), lambda kind, **about: {"token": ""}, lambda: True)
+        launch = Launch(form, machine, Status("A launch"), lambda kind, **about: {"token": ""})
         launch.session.prepare()
         return launch
 

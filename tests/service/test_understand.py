@@ -7,8 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from launcher.core.problem import Problem
-from launcher.extensions.address import Address
-from launcher.extensions.known import KNOWN_EXTENSIONS
+from launcher.extensions.address import KNOWN_EXTENSIONS, Address
 from launcher.models.catalog import MODELS, Model
 from launcher.models.remote import Offered
 from launcher.service.understand import items_in, understood

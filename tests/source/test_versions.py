@@ -18,7 +18,7 @@ from launcher.core.process import CommandError
 from launcher.python.lock import CONSTRAINTS
 from launcher.python.uv import uv_problem
 from launcher.source import versions
-from launcher.source.versions import MOST_UNFINISHED, Stage, Tries, Versions
+from launcher.source.versions import Stage, Tries, Versions
 from launcher.source.webui import check_out_sub_repositories, check_out_version, versions_to_try
 from tests.world import WEBUI, World
 from tests.world.githost import git
@@ -181,18 +181,6 @@ def test_when_the_good_one_fails_too_the_new_one_is_not_to_blame(world: World, f
             NEWEST, newest
         )  # the network is away, or the disk is full
     assert OneLaunch(folder, {}).run(NEWEST, newest) == new
-
-
-def test_a_version_that_takes_the_machine_with_it_is_tried_a_few_times_only(world: World, folder: Folder) -> None:
-    good = OneLaunch(folder, {}).run(NEWEST)
-    bad, newest = publish(world, "start")
-    for _ in range(MOST_UNFINISHED):
-        tries = versions_to_try(folder, NEWEST, Heard(), newest)
-        assert tries.commit == bad
-        works = {**{stage: lambda commit: None for stage in Stage}, Stage.START: lambda commit: sys.exit()}
-        with pytest.raises(SystemExit):  # and nothing is heard of it any more
-            tries.reach(Stage.START, works, Heard())
-    assert OneLaunch(folder, {}).run(NEWEST, newest) == good
 
 
 def test_another_launcher_tries_a_version_that_failed_once_more(

@@ -11,13 +11,10 @@ from launcher.ui.html import (
     NOTICES_SHOWN,
     foot_html,
     given_back_html,
-    head_html,
     job_html,
-    live_html,
     login_box_html,
-    report_html,
+    parts_of,
     sentence_html,
-    steps_html,
     told_html,
 )
 from launcher.ui.text import are_steps_open, report, steps_line, without_private_parts
@@ -62,12 +59,12 @@ def test_a_screen_reader_hears_of_steps_and_not_of_bytes() -> None:
     status = Status("Starting")
     status.add("model", "Checkpoint")
     status.step("model").begin()
-    before = live_html(status.now)
+    before = parts_of(status.now, 0)["live"]
     status.step("model").progress(5, 10)
     status.step("model").say("from Hugging Face")
-    assert live_html(status.now) == before
+    assert parts_of(status.now, 0)["live"] == before
     status.step("model").done()
-    assert "1 of 1 steps done" in live_html(status.now) != before
+    assert "1 of 1 steps done" in parts_of(status.now, 0)["live"] != before
 
 
 def test_messages_do_not_pile_up() -> None:
@@ -90,7 +87,7 @@ def test_the_foot_says_what_runs_and_stays_as_it_is_while_bytes_come() -> None:
     assert "Copy a report" in foot
     status.step("model").progress(5, 10)
     assert foot_html(status.now, False) == foot
-    assert "hidden" in report_html(status.now)
+    assert "hidden" in parts_of(status.now, 0)["report"]
 
 
 def test_facts_come_through_the_socket() -> None:
@@ -116,8 +113,8 @@ def test_the_steps_are_one_line_that_is_open_while_something_runs_or_failed() ->
 
 def test_every_part_reads_from_left_to_right_whatever_the_page_around_it() -> None:
     now = a_launch_that_failed().now
-    parts = (live_html(now), head_html(now, 0), steps_html(now, 0), told_html(now), login_box_html(now.login_box, ""))
-    for part in (*parts, login_box_html(None, ""), foot_html(now, False), job_html(1, now, 0), given_back_html(now)):
+    parts = [text for name, text in parts_of(now, 0).items() if name != "report"]
+    for part in (*parts, login_box_html(None, ""), job_html(1, now, 0)):
         assert '<div dir="ltr" class="oneclick ' in part
 
 

@@ -14,7 +14,7 @@ from launcher.webui.settings_files import (
     blame_page_settings,
     check_page_settings,
     check_settings_file,
-    own_settings,
+    declared_settings,
     read_settings,
 )
 
@@ -33,7 +33,7 @@ class Person:
         for name in ("shared_options.py",):
             (self.folder.code / "modules" / name).write_text((STAND_IN / "modules" / name).read_text())
         self.said: list[str] = []
-        self.outputs = OutputFolders(self.folder.code, self.folder.data, self.folder.kept, self.said.append)
+        self.outputs = OutputFolders(self.folder, self.said.append)
         self.sync = Sync(
             self.folder.data,
             self.folder.kept,
@@ -132,7 +132,7 @@ def test_settings_that_name_another_drive_folders_images_take_none_of_them(perso
     other = Folder(tmp_path / "drive" / "other" / "stable-diffusion-webui", person.folder.machine)
     other.prepare()
     (other.data / "config.json").write_text(json.dumps({LAST: str(person.folder.data / "outputs" / "default")}))
-    outputs = OutputFolders(other.code, other.data, other.kept, person.said.append)
+    outputs = OutputFolders(other, person.said.append)
     outputs.prepare()
     settings = read_settings(other.data)
     assert settings is not None
@@ -200,7 +200,7 @@ def test_what_a1111_fetches_into_its_own_folder_is_kept_and_found_again_on_a_new
     new = Folder(person.folder.kept, tmp_path / "new machine")
     new.prepare()
     new.code.mkdir()
-    outputs = OutputFolders(new.code, new.data, new.kept, person.said.append)
+    outputs = OutputFolders(new, person.said.append)
     sync = Sync(new.data, new.kept, lambda text: None, elsewhere=outputs.elsewhere)
     sync.restore()
     outputs.prepare()
@@ -210,11 +210,11 @@ def test_what_a1111_fetches_into_its_own_folder_is_kept_and_found_again_on_a_new
 
 
 def test_the_settings_are_found_in_a1111s_own_list(person: Person) -> None:
-    found = own_settings(person.folder.code)
-    assert found["outdir_save"] is str
-    assert found["img_max_size_mp"] is int
+    found = declared_settings(person.folder.code)
+    assert isinstance("pictures", found["outdir_save"]) and not isinstance(3, found["outdir_save"])
+    assert isinstance(1.5, found["img_max_size_mp"]) and not isinstance("1.5", found["img_max_size_mp"])
     (person.folder.code / "modules" / "shared_options.py").write_text("this is no Python (")
-    assert own_settings(person.folder.code) == {}
+    assert declared_settings(person.folder.code) == {}
     person.sets(outdir_new_kind="pictures")
     person.outputs.prepare()
     person.paints(setting="outdir_new_kind")
@@ -274,7 +274,7 @@ def test_a_web_ui_that_lies_directly_in_drive_makes_nothing_else_a_part_of_drive
     folder = Folder(tmp_path / "drive" / "StableDiffusion", tmp_path / "machine", my_drive=tmp_path / "drive")
     (tmp_path / "drive").mkdir()
     folder.prepare()
-    outputs = OutputFolders(folder.code, folder.data, folder.kept, lambda text: None)
+    outputs = OutputFolders(folder, lambda text: None)
     settings = {LAST: str(tmp_path / "machine" / "pictures"), "outdir_grids": str(tmp_path / "drive" / "grids")}
     (folder.data / "config.json").write_text(json.dumps(settings))
     outputs.prepare()

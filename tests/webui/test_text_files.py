@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from launcher.webui.text_files import check_texts
+from launcher.webui.settings_files import check_texts
 
 ROWS = [["name", "prompt", "negative_prompt"], ["Grün", 'a "quoted", prompt', ""], ["Два", "line\nline", "no; yes"]]
 

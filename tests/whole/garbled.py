@@ -17,8 +17,8 @@ from pathlib import Path
 
 from launcher.core.fields import NEWEST
 from launcher.core.folder import Folder
-from launcher.drive.checks import HUB_CHECKSUMS
 from launcher.drive.remembered import NOTES, Remembered
+from launcher.drive.restore import HUB_CHECKSUMS
 from launcher.drive.sync import Sync
 from launcher.extensions.extension import put_extensions
 from launcher.models.checksums import CHECKSUMS_FILE, known_checksum, note_checksum
@@ -29,8 +29,7 @@ from launcher.source.kept import BUNDLE, ORIGIN
 from launcher.source.versions import VERSIONS, Versions
 from launcher.source.webui import check_out_version, versions_to_try
 from launcher.webui.outputs import OutputFolders
-from launcher.webui.settings_files import check_page_settings, check_settings_file
-from launcher.webui.text_files import check_texts
+from launcher.webui.settings_files import check_page_settings, check_settings_file, check_texts
 from tests.drive.test_checks import FETCHED, GOOD, MODEL
 from tests.python import test_bytecode
 from tests.source.test_kept import (
@@ -73,7 +72,7 @@ class Person:
         self.heard = Heard()
         self.folder = Folder(drive.mydrive / name / "stable-diffusion-webui", machine)
         self.folder.prepare()
-        self.outputs = OutputFolders(self.folder.code, self.folder.data, self.folder.kept, self.heard.notice)
+        self.outputs = OutputFolders(self.folder, self.heard.notice)
         self.sync = Sync(
             self.folder.data,
             self.folder.kept,

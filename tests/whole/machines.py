@@ -1,6 +1,6 @@
 """Odd machines: variables and files that lie around, and what becomes of a launch among them.
 
-    python -m tests.whole.machines [--only WORD] [--launch PROGRAM …] [--write docs/machines.md]
+    python -m tests.whole.machines [--only WORD] [--launch PROGRAM …] [--write docs/dev/machines.md]
 
 Each row of `ROWS` is one variable or file. `tried` starts the one program it concerns (`make test`); `launched` runs
 the whole notebook (the command above, which makes the page). Either way the end is "" where all works, else what a
@@ -20,8 +20,7 @@ from typing import Any
 import pytest
 from huggingface_hub.constants import HF_HOME
 
-from launcher.access.link import PublicLink
-from launcher.access.tunnels.tunnel import Tunnel
+from launcher.access.link import PublicLink, Tunnel
 from launcher.colab.machine import Machine
 from launcher.core import tools
 from launcher.core.fields import NO_LINK, Settings
@@ -48,7 +47,7 @@ from tests.world.toy_launch import launch_of
 from tests.world.toy_lock import ToyLock, toy_torch
 from tests.world.webui_alone import webui_python
 
-PAGE = ROOT / "docs" / "machines.md"
+PAGE = ROOT / "docs" / "dev" / "machines.md"
 NOWHERE = "/proc/nowhere/at/all"  # not even root can make it
 OUTSIDE = "https://index.example/simple"
 DEAD = "http://127.0.0.1:9"  # nobody listens at the port called discard
@@ -495,7 +494,7 @@ def with_form(odd: Odd) -> Callable[[], object]:
 ASK_HUB = """
 import json, sys
 from launcher.core.problem import Problem
-from launcher.models.links import resolve_link
+from launcher.models.sources import resolve_link
 try:
     resolve_link(sys.argv[1], "")
     print(json.dumps(""))
@@ -630,7 +629,7 @@ def rows_of(written: Path) -> dict[str, list[str]]:
 
 
 def page(rows: list[list[str]]) -> str:
-    """docs/machines.md."""
+    """docs/dev/machines.md."""
     return "\n".join([
         "# Odd machines", "",
         "Made by `make machines`: each row is one variable of the notebook's kernel, or one file or service, tried for "

@@ -12,8 +12,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
 
-from launcher.core.session import Session
-from launcher.core.unix_http import request
+from launcher.core.session import Session, request
 from tests.whole.stage import Stage, telling, words
 from tests.world import MODEL_LINK
 from tests.world.kernel import cell_source

@@ -23,13 +23,13 @@ OUTSIDE = ("service", "webui", "door", "tunnel")
 BUSY = f"""
 import asyncio, sys, time
 sys.path.insert(0, {str(ROOT)!r})
-from launcher.client.kernel import pumped_kernel
+from launcher.client.kernel import kernel_pump
 try:
-    with pumped_kernel() as pump:
-        for _ in range(20):
-            time.sleep(0.5)
-            await pump()
-            print("LOOKED")
+    pump = kernel_pump()
+    for _ in range(20):
+        time.sleep(0.5)
+        await pump()
+        print("LOOKED")
 except asyncio.CancelledError:
     print("FIRST STOPPED")
 """

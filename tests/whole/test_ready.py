@@ -7,8 +7,7 @@ from typing import Any
 
 import requests
 
-from launcher.core.session import Session
-from launcher.core.unix_http import request
+from launcher.core.session import Session, request
 from tests.conftest import COLAB_PYTHON
 from tests.world import MODEL_LINK, MODEL_REPO, safetensors
 from tests.world.kernel import Kernel, cell_source

@@ -8,7 +8,9 @@ import json
 import os
 import struct
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from tests.world.githost import GitHost
@@ -59,8 +61,8 @@ def webui_files(commits: dict[str, str], page: bool = True) -> dict[str, bytes]:
     """The stand-in web UI's files, with the sub-repositories' commits filled in; without its `page` it starts in a
     third of the time.
     """
-    root, files = HERE / "webui", {}
-    for path in sorted(p for p in root.rglob("*") if p.is_file() and "__pycache__" not in p.parts):
+    root, files, not_its = HERE / "webui", {}, {"__pycache__", "filmed"}
+    for path in sorted(p for p in root.rglob("*") if p.is_file() and not not_its & set(p.parts)):
         text = path.read_text()
         for name, commit in commits.items():
             text = text.replace(f"@{name}@", commit)
@@ -71,10 +73,17 @@ def webui_files(commits: dict[str, str], page: bool = True) -> dict[str, bytes]:
 
 class World:
     """Everything outside, under the folder `root`. Its git repositories and hub files outlive it, as the real ones
-    do.
+    do. `other_files` take the place of the stand-in web UI's.
     """
 
-    def __init__(self, root: Path, model_bytes: int = 3_000_000, share: str = "ok", page: bool = True) -> None:
+    def __init__(
+        self,
+        root: Path,
+        model_bytes: int = 3_000_000,
+        share: str = "ok",
+        page: bool = True,
+        other_files: Mapping[str, bytes] = MappingProxyType({}),
+    ) -> None:
         self.root = root
         self.hub = Hub(root / "hub")
         self.git = GitHost(root / "git")
@@ -85,7 +94,7 @@ class World:
                 name: self.git.add(repo, {"README": f"{repo}, a stand-in\n".encode()})
                 for name, repo in SUB_REPOSITORIES.items()
             }
-            self.git.add(WEBUI, webui_files(commits, page))
+            self.git.add(WEBUI, webui_files(commits, page) | other_files)
         if not (self.hub.root / MODEL_REPO).exists():
             self.hub.add(MODEL_REPO, "paint.safetensors", safetensors(model_bytes))
             for name in CLIP_FILES:

@@ -1,13 +1,23 @@
 """A real Chromium, as a person's browser: opens links, logs in, paints."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
+from urllib.parse import urlsplit
 
 from tests.world.wait import wait, wait_visible
 
 CHROMIUM = "/usr/bin/chromium"
+# What it draws around a page is pages, too: each window's own list of suggestions takes a second of processor time.
+# Only the last list counts, so Playwright's stands before it.
+SWITCHED_OFF = (
+    "AvoidUnnecessaryBeforeUnloadCheckSync,DestroyProfileOnBrowserClose,HttpsUpgrades,HttpsFirstBalancedModeAutoEnable,"
+    "LensOverlay,MediaRouter,PaintHolding,ThirdPartyStoragePartitioning,AvoidCorsURLLoaderRestartOnRedirect,"
+    "TcpPortRandomizationWin,OptimizationHints,NetworkTimeServiceQuerying,AimEnabled,PreconnectToSearch,"
+    "WebUIOmniboxPopup,WebUIOmniboxAimPopup"
+)
 FLAGS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -16,22 +26,30 @@ FLAGS = [
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
+    f"--disable-features={SWITCHED_OFF}",
 ]
 
 PATIENCE = 180.0  # seconds for one click, field or address: a browser starves first where much else runs
 
 
 @contextmanager
-def chromium(**context: Any) -> Iterator[Any]:
-    """A browser context. Nothing but this machine is asked: other addresses fail at once."""
+def chromium(names: Mapping[str, int] = MappingProxyType({}), **context: Any) -> Iterator[Any]:
+    """A browser context. Nothing but this machine is asked: other addresses fail at once. `names`: domains that are
+    ports of this machine.
+    """
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS, headless=True)
-        page = browser.new_context(**context)
+        ours = ", ".join(f"MAP *.{name} 127.0.0.1:{port}" for name, port in names.items())
+        rules = [f"--host-resolver-rules={ours}, MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE localhost"] if ours else []
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=[*FLAGS, *rules], headless=True)
+        page = browser.new_context(ignore_https_errors=bool(ours), **context)
         page.set_default_timeout(PATIENCE * 1000)
         page.route(
-            lambda url: not url.startswith(("http://127.0.0.1", "http://localhost", "data:", "blob:")),
+            lambda url: (
+                not url.startswith(("http://127.0.0.1", "http://localhost", "data:", "blob:"))
+                and urlsplit(url).netloc.partition(".")[2] not in names
+            ),
             lambda route: route.abort(),
         )
         yield page

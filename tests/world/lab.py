@@ -9,8 +9,9 @@ import socket
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import requests
@@ -208,11 +209,13 @@ class Book:
 
 
 @contextlib.contextmanager
-def open_book(url: str, width: int = 1300, dark: bool = False) -> Iterator[tuple[Book, Any]]:
+def open_book(
+    url: str, width: int = 1300, dark: bool = False, *, height: int = 0, names: Mapping[str, int] = MappingProxyType({})
+) -> Iterator[tuple[Book, Any]]:
     """Chromium with the notebook open and its kernel idle; yields the book and the browser's context."""
     scheme = "dark" if dark else "light"
-    height = 1100 if width > 400 else 2000  # what is out of the window is not in a picture
-    with chromium(viewport={"width": width, "height": height}, color_scheme=scheme) as browser:
+    height = height or (1100 if width > 400 else 2000)  # what is out of the window is not in a picture
+    with chromium(names, viewport={"width": width, "height": height}, color_scheme=scheme) as browser:
         page = browser.new_page()
         page.goto(url, wait_until="domcontentloaded")
         wait_visible(page.locator(".jp-Notebook .jp-Cell"), 90)

@@ -15,8 +15,7 @@ from typing import Any
 
 import psutil
 
-from launcher.core.session import Session
-from launcher.core.unix_http import request
+from launcher.core.session import Session, request
 from tests.world import World
 from tests.world.drive import Manners
 from tests.world.google_program import PROGRAM, install

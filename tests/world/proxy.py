@@ -4,17 +4,21 @@ import contextlib
 import select
 import socket
 import threading
+from collections.abc import Mapping
 from socketserver import StreamRequestHandler, ThreadingTCPServer
+from types import MappingProxyType
 from urllib.parse import urlsplit
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1", "[::1]")
 
 
 class Proxy:
-    """Passes on what it is asked for. `names`: hosts that are in truth ports of this machine are asked here."""
+    """Passes on what it is asked for. `names`: hosts that are in truth ports of this machine are asked here; `ports`:
+    domains that are in truth one port of it.
+    """
 
-    def __init__(self, *names: str) -> None:
-        self.names = set(names)
+    def __init__(self, *names: str, ports: Mapping[str, int] = MappingProxyType({})) -> None:
+        self.names, self.ports = set(names), ports
         self.asked: list[str] = []  # the hosts, in their order
         proxy = self
 
@@ -43,6 +47,8 @@ class Proxy:
         parts = urlsplit(f"//{target}" if method == "CONNECT" else target)
         host, port = parts.hostname or "", parts.port or 80
         self.asked.append(host)
+        if own := self.ports.get(host.partition(".")[2]):
+            host, port = "127.0.0.1", own
         with socket.create_connection(("127.0.0.1" if host in self.names else host, port), timeout=30) as there:
             if method == "CONNECT":
                 request.wfile.write(b"HTTP/1.1 200 Connection established\r\n\r\n")

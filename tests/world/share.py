@@ -307,6 +307,7 @@ class FakeShare:
         self._log = log
         self.clients: dict[Any, dict[str, Any]] = {}
         self.links, self.wanted_port = dict(links or {}), port
+        self.named_port = 0  # a port at which the link has TLS, and a name as gradio's have
         self.bytes_up = self.bytes_down = 0
         self.loop = asyncio.new_event_loop()
         ready = threading.Event()
@@ -467,12 +468,14 @@ class FakeShare:
                     self.mode = "ok" if self.mode == "proxy_error_once" else self.mode
                     await write_msg(x, "2", {"proxy_name": name, "error": f"new proxy [{name}] error"})
                     continue
-                port = self.links.get(name, 0)
+                port = self.named_port or self.links.get(name, 0)
                 visitor = functools.partial(self._visitor, c, x, name, m)
-                srv = await asyncio.start_server(visitor, "127.0.0.1", port)
+                tls = self.web_ctx if self.named_port else None
+                srv = await asyncio.start_server(visitor, "127.0.0.1", port, ssl=tls)
                 c["servers"].append(srv)
                 port = self.links[name] = srv.sockets[0].getsockname()[1]
-                await write_msg(x, "2", {"proxy_name": name, "remote_addr": f"http://127.0.0.1:{port}"})
+                url = f"https://{name}.gradio.live" if self.named_port else f"http://127.0.0.1:{port}"
+                await write_msg(x, "2", {"proxy_name": name, "remote_addr": url})
             elif t == "c":
                 self.log("close proxy", json.dumps(m))
 

@@ -23,7 +23,7 @@ def launch_of(toys: ToyLock, program: str) -> Launch:
     for name, title in STEPS:
         status.add(name, title)
     machine = replace(look_at_machine(), base=toys.folder.machine.parent)
-    launch = Launch({}, machine, status, lambda kind: {}, lambda: False)
+    launch = Launch({}, machine, status, lambda kind: {})
     assert launch.folder == toys.folder
     return launch
 

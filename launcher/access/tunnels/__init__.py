@@ -1,4 +1,4 @@
-"""Services that lead a public link to a port of this machine: one file each, by `core.fields`. `tunnel` runs them.
+"""Services that lead a public link to a port of this machine: one file each, by `core.fields`. `access.link` runs them.
 
 Here is what a service is: its name, its program, and what its program's words mean.
 """
@@ -8,6 +8,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+
+import requests
+
+from launcher.core.outside import limited
+
+FETCH_SILENCE: Final = 20  # seconds without a byte
 
 
 @dataclass(frozen=True)
@@ -42,3 +48,10 @@ class TunnelService:
         """Why there is no link; the program's own words where nobody knows better."""
         own_words = Reason("", " ".join(output.split())[-200:])
         return next((reason for reason in self.reasons if re.search(reason.pattern, output)), own_words)
+
+
+def fetched(url: str, most: int) -> bytes:
+    """What is there. Raises `requests.RequestException`, and `Problem` for more than `most` bytes."""
+    with requests.get(url, timeout=FETCH_SILENCE, stream=True) as response:
+        response.raise_for_status()
+        return b"".join(limited(response.iter_content(1 << 16), most))

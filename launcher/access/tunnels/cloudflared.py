@@ -5,20 +5,19 @@ import shutil
 from pathlib import Path
 from typing import Final
 
-import requests
-
-from launcher.access.tunnels import NOT_STARTED, OFFLINE, Reason, TunnelService
+from launcher.access.tunnels import NOT_STARTED, OFFLINE, Reason, TunnelService, fetched
 from launcher.core.folder import write_safely
 
 VERSION: Final = "2026.9.3"
 PROGRAM_URL: Final = f"https://github.com/cloudflare/cloudflared/releases/download/{VERSION}/cloudflared-linux-amd64"
 # What GitHub's API calls the digest of that file, as six public repositories that pin it have it; they agree.
+PROGRAM_MOST: Final = 200 << 20  # bytes; it has 40 MB
 SHA256: Final = "77e26d8d900e0b8469f416239d14b5f296525fdf79fee6f511ef55609e3fbac2"
 # What cloudflared says; the status codes come from api.trycloudflare.com.
 REASONS: Final = (
     Reason(r"\b1015\b|429 Too Many", "too many links were requested from here; try again in an hour"),
     Reason(r"HTTPError|certificate verify failed.*github", "its program could not be downloaded"),
-    Reason(r"checksum", "what was downloaded is not its program"),
+    Reason(r"checksum|too much", "what was downloaded is not its program"),
     OFFLINE,
     NOT_STARTED,
     Reason(r":7844.*(i/o timeout|refused)|quic.*timeout", "the port it needs (7844) is blocked here"),
@@ -40,11 +39,10 @@ def command(session: Path, port: int, token: str) -> list[str]:
 def fetch_program(session: Path) -> Path:
     program = session / "cloudflared"
     if not program.exists():
-        response = requests.get(PROGRAM_URL, timeout=20)  # seconds without a byte
-        response.raise_for_status()
-        if hashlib.sha256(response.content).hexdigest() != SHA256:
+        content = fetched(PROGRAM_URL, PROGRAM_MOST)
+        if hashlib.sha256(content).hexdigest() != SHA256:
             raise RuntimeError(f"{program.name} came with another checksum")
-        write_safely(program, response.content, 0o700)
+        write_safely(program, content, 0o700)
     return program
 
 

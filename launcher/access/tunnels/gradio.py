@@ -8,13 +8,13 @@ import platform
 from pathlib import Path
 from typing import Final
 
-import requests
-
-from launcher.access.tunnels import NOT_STARTED, OFFLINE, Reason, TunnelService
+from launcher.access.tunnels import NOT_STARTED, OFFLINE, Reason, TunnelService, fetched
 from launcher.core.folder import write_safely
+from launcher.core.outside import parsed_json
 from launcher.core.tools import install_tool
 
 SHARE_API: Final = "https://api.gradio.app/v3/tunnel-request"  # gradio/networking.py
+SERVERS_MOST: Final = 1 << 20  # bytes
 MACHINES: Final = {"x86_64": "amd64", "aarch64": "arm64"}
 FRPC: Final = f"frpc_linux_{MACHINES.get(platform.machine(), platform.machine())}_v0.3"
 FRPC_SHA256: Final = {
@@ -37,7 +37,7 @@ REASONS: Final = (
     Reason(r"login to server failed", "it closed the connection"),
     Reason(r"proxy added", "it did not answer in time"),
     Reason(r"list of share servers", "gradio has no share server at the moment"),
-    Reason(r"ConnectionError|ProxyError|HTTPError|JSONDecodeError", "its address could not be looked up"),
+    Reason(r"ConnectionError|ProxyError|HTTPError|JSON|Damaged|too much", "its address could not be looked up"),
     Reason(r"CommandError", "its program could not be downloaded"),
     Reason(r"it ended with", "its program ended without a word"),
 )
@@ -46,10 +46,8 @@ REASONS: Final = (
 def command(session: Path, port: int, token: str) -> list[str]:
     address, tls = os.environ.get("GRADIO_SHARE_SERVER_ADDRESS"), list[str]()
     if not address:
-        response = requests.get(SHARE_API, timeout=15)
-        response.raise_for_status()
-        servers = response.json()
-        if not isinstance(servers, list) or not servers:
+        servers = parsed_json(fetched(SHARE_API, SERVERS_MOST), list)
+        if not servers:
             raise RuntimeError("the list of share servers is empty")
         address, certificate = f"{servers[0]['host']}:{servers[0]['port']}", session / "share-ca.pem"
         write_safely(certificate, servers[0]["root_ca"])

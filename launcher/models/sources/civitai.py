@@ -3,10 +3,10 @@
 import re
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
-from urllib.parse import parse_qsl, urlencode, urljoin, urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from launcher.core.problem import Problem
-from launcher.models.http import ask_list, probe
+from launcher.models.http import ask_list, entries_of, probe
 from launcher.models.kinds import FAMILIES, RUNS_ON
 from launcher.models.owners import kind_of_type
 from launcher.models.pasted import safe_name
@@ -75,38 +75,34 @@ def resolve(wanted: CivitaiLink, token: str) -> Remote:
         raise Problem(f"This model is made for {base}, which AUTOMATIC1111 cannot run.", f"Choose one for {FAMILIES}.")
     sha256 = text_of(file.get("hashes"), "SHA256").lower()
     found = CivitaiLink(host, version.get("modelId") or wanted.model, version.get("id") or wanted.version)
-    configs = files_of(version, ("config",))
     remote = Remote(
-        "",
+        file_address(found, file),
         safe_name(file["name"]),
         page=found.page,
         token=key,
         kind=KIND_OF_FILE.get(text_of(file, "type").lower(), kind),
         place=CIVITAI,
         title=text_of(about, "name"),
-        config=tuple(addresses_of(host, version, configs[0])) if configs else (),
+        config=tuple(file_address(found, one) for one in files_of(version, ("config",))[:1]),
         listed=sha256 if re.fullmatch(r"[0-9a-f]{64}", sha256) else "",
         note=text_of(version, "note"),
     )
-    return first_that_is_there(remote, addresses_of(host, version, file))
+    return replace(probe(remote), name=remote.name)
 
 
 def ask_civitai(wanted: CivitaiLink, key: str) -> tuple[str, dict[str, Any]]:
     """(host that answered, its list entry): the pasted host, then its siblings."""
-    problem: Problem | None = None
+    failures = list[Problem]()
     path = f"model-versions/{wanted.version}" if wanted.version else f"models/{wanted.model}"
     for host in dict.fromkeys((wanted.host, *HOSTS)):
         asked = Remote(f"https://{host}/api/v1/{path}", "this model", page=wanted.page, token=key, place=CIVITAI)
         try:
-            told = ask_list(asked)
-        except Problem as failed:
-            problem = problem or failed
-            if isinstance(failed, Refused) and failed.answer.status in LAST_TO_ASK:
+            return host, ask_list(asked)
+        except Problem as problem:
+            if isinstance(problem, Refused) and problem.answer.status in LAST_TO_ASK:
                 raise
-            continue
-        if isinstance(told, dict):
-            return host, told
-    raise problem or Problem("Civitai answers something that makes no sense.", "Wait a few minutes and try again.")
+            failures.append(problem)
+    raise failures[0]
 
 
 def newest(told: dict[str, Any]) -> dict[str, Any]:
@@ -114,9 +110,8 @@ def newest(told: dict[str, Any]) -> dict[str, Any]:
 
     Where that is not the one the page shows first, the version's `note` says so.
     """
-    listed = told.get("modelVersions")
     about = {"modelId": told.get("id"), "model": {name: text_of(told, name) for name in ("type", "name")}}
-    versions = [about | one for one in (listed if isinstance(listed, list) else []) if isinstance(one, dict)]
+    versions = [about | one for one in entries_of(told, "modelVersions")]
     there = [one for one in versions if files_of(one)]
     public = [one for one in there if one.get("availability", "Public") == "Public"]
     if not there:
@@ -137,9 +132,7 @@ def runs(version: dict[str, Any]) -> bool:
 
 def files_of(version: dict[str, Any], types: tuple[str, ...] = ()) -> list[dict[str, Any]]:
     """A version's files of some types, or all that have a name."""
-    listed = version.get("files")
-    files = [one for one in (listed if isinstance(listed, list) else []) if isinstance(one, dict)]
-    named = [one for one in files if text_of(one, "name")]
+    named = [one for one in entries_of(version, "files") if text_of(one, "name")]
     return [one for one in named if not types or text_of(one, "type").lower() in types]
 
 
@@ -162,34 +155,11 @@ def chosen(version: dict[str, Any], choice: dict[str, str]) -> dict[str, Any]:
     return min(files, key=lambda one: (not one.get("primary"), not one["name"].lower().endswith(".safetensors")))
 
 
-def addresses_of(host: str, version: dict[str, Any], file: dict[str, Any]) -> list[str]:
-    """Where the file is, on the host that was asked: by its number, and as Civitai's list says, which may be old.
-
-    No other host is believed to be one of Civitai's.
-    """
-    number, found = file.get("id"), list[str]()
-    if number and version.get("id"):
-        found.append(f"https://{host}/api/download/models/{version['id']}?{urlencode({'fileId': number})}")
-    try:
-        told = urlsplit(urljoin(f"https://{host}/", text_of(file, "downloadUrl")))
-        known = told.scheme == "https" and (told.hostname or "").removeprefix("www.") in HOSTS and len(told.path) > 1
-    except ValueError:
-        known = False
-    if known:
-        found.append(f"https://{host}{told.path}{f'?{told.query}' if told.query else ''}")
-    return found or [f"https://{host}/api/download/models/{version.get('id')}"]
-
-
-def first_that_is_there(remote: Remote, addresses: list[str]) -> Remote:
-    """With size and version of the file, if one may have it."""
-    *others, last = (replace(remote, url=address) for address in addresses)
-    for other in others:
-        try:
-            return replace(probe(other), name=remote.name)
-        except Refused as refused:
-            if refused.answer.status != 404:
-                raise
-    return replace(probe(last), name=remote.name)
+def file_address(version: CivitaiLink, file: dict[str, Any]) -> str:
+    """Where a file is, by its number, as Civitai's own pages link to it: the address in its list may be old."""
+    number = file.get("id")
+    which = f"?fileId={number}" if number and isinstance(number, int) else ""
+    return f"https://{version.host}/api/download/models/{version.version}{which}"
 
 
 def text_of(entry: Any, name: str) -> str:

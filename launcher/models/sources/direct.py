@@ -3,29 +3,25 @@
 import re
 from dataclasses import replace
 from typing import Final
-from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, unquote, urlencode, urlsplit, urlunsplit
 
 from launcher.core.problem import Problem
-from launcher.models.http import probe, read_range
+from launcher.models.http import probe
 from launcher.models.identify import WEIGHTS
 from launcher.models.pasted import bare_link, safe_name
 from launcher.models.refusals import BY_HAND
 from launcher.models.remote import Remote
 
-POINTER: Final = re.compile(rb"oid sha256:([0-9a-f]{64})\nsize ([0-9]{1,15})")
-POINTER_MOST: Final = 1024  # bytes
 MODEL_NAME: Final = re.compile(r"\.(safetensors|sft|ckpt|pth?|bin|zip|rar|7z|tar|gz|gguf)\s*$", re.IGNORECASE)
-# A page of a file -> the file itself: the site, its path, and the address.
+# A page of a file -> the file itself: the site, its path, and the address. GitHub leads on from its own to where a file
+# is: of a large one (Git LFS) raw.githubusercontent.com has only a pointer (nextstrain/nextstrain.org#215).
 FILE_PAGES: Final = (
-    ("github.com", r"/([^/]+/[^/]+)/(?:blob|raw)/(.+)", r"https://raw.githubusercontent.com/\1/\2"),
+    ("github.com", r"/([^/]+/[^/]+)/(?:blob|raw)/(.+)", r"https://github.com/\1/raw/\2"),
+    ("raw.githubusercontent.com", r"/([^/]+/[^/]+)/(.+)", r"https://github.com/\1/raw/\2"),
     ("gitlab.com", r"/(.+)/-/blob/(.+)", r"https://gitlab.com/\1/-/raw/\2"),
     ("codeberg.org", r"/([^/]+/[^/]+)/src/(.+)", r"https://codeberg.org/\1/raw/\2"),
     ("pixeldrain.com", r"/u/(\w+)", r"https://pixeldrain.com/api/file/\1"),
-    (
-        "modelscope.cn",
-        r"/models/([^/]+/[^/]+)/file/view/([^/]+)/(.+)",
-        r"https://modelscope.cn/models/\1/resolve/\2/\3",
-    ),
+    ("modelscope.cn", r"/models/(.+)/file/view/(.+)", r"https://modelscope.cn/models/\1/resolve/\2"),
 )
 # Sites that give a file only to a browser.
 BROWSERS_ONLY: Final = (
@@ -48,7 +44,8 @@ def detect(link: str) -> str | None:
         to_whom = "people who are logged in there" if site in GALLERIES else "a browser"
         raise Problem(f"{site} gives its files only to {to_whom}.", BY_HAND.format(page=bare_link(link)))
     for host, page, address in FILE_PAGES:
-        if site_among(parts.hostname, (host,)) and (found := re.fullmatch(page, parts.path)):
+        found = re.fullmatch(page, parts.path) if site_among(parts.hostname, (host,)) else None
+        if found and "token=" not in parts.query:  # of a private repository
             return found.expand(address)
     if site_among(parts.hostname, ("dropbox.com",)):
         if re.match(r"/(?:scl/fo|sh)/", parts.path) and not MODEL_NAME.search(parts.path):
@@ -68,19 +65,7 @@ def resolve(address: str, token: str) -> Remote:
     """A file behind any https link; name and size from the server where it tells them."""
     parts = urlsplit(address)
     plain = urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], fragment=""))
-    found = probe(Remote(plain, name_in(plain), page=bare_link(plain)))
-    if found.host == "raw.githubusercontent.com" and 0 < found.size < POINTER_MOST:
-        found = behind_pointer(found, read_range(found, 0, found.size))
-    return named(found)
-
-
-def behind_pointer(remote: Remote, content: bytes) -> Remote:
-    """GitHub has a pointer for a large file (Git LFS): it states size and checksum, and the file is elsewhere."""
-    pointer = POINTER.search(content)
-    if not pointer:
-        return remote
-    address = f"https://media.githubusercontent.com/media{quote(unquote(urlsplit(remote.url).path))}"
-    return replace(remote, url=address, size=int(pointer[2]), sha256=pointer[1].decode(), validator="")
+    return named(probe(Remote(plain, name_in(plain), page=bare_link(plain))))
 
 
 def name_in(address: str) -> str:
@@ -89,9 +74,7 @@ def name_in(address: str) -> str:
     last = unquote(parts.path.rpartition("/")[2])
     if last.lower().endswith(WEIGHTS):
         return last
-    inside = re.search(
-        r"(?:^|[&/=])([^&/=]+\.(?:safetensors|sft|ckpt|pth?))(?:&|$)", unquote(parts.query), re.IGNORECASE
-    )
+    inside = re.search(r"(?i)(?:^|[&/=])([^&/=]+\.(?:safetensors|sft|ckpt|pth?))(?:&|$)", unquote(parts.query))
     return inside[1] if inside else last
 
 

@@ -36,14 +36,9 @@ def resolve(link: str, token: str) -> Remote:
 def address_in_form(text: str) -> str | None:
     """Where the form leads that stands before a large file, in its page."""
     form = text.partition("<form")[2].partition("</form>")[0]
-    action = re.search(r'\baction="([^"<>]{1,300})"', form)
-    hidden = dict(re.findall(r'<input[^<>]{0,100}?name="([^"<>]{1,100})"[^<>]{0,100}?value="([^"<>]{0,300})"', form))
-    address = unescape(action[1]).partition("?")[0] if action else ""
-    try:
-        known = urlsplit(address).hostname in HOSTS
-    except ValueError:
-        return None
-    return f"{address}?{urlencode(hidden)}" if hidden and known else None
+    action = re.search(rf'\baction="(https://(?:{"|".join(map(re.escape, HOSTS))})/[^"<>?]{{1,300}})', form)
+    hidden = re.findall(r'<input[^<>]{0,100}?name="([^"<>]{1,100})"[^<>]{0,100}?value="([^"<>]{0,300})"', form)
+    return f"{unescape(action[1])}?{urlencode(hidden)}" if hidden and action else None
 
 
 def file_id(link: str) -> str:
@@ -52,16 +47,12 @@ def file_id(link: str) -> str:
     in_path = re.search(r"/file/(?:u/\d+/)?d/([^/]+)", parts.path)
     found = in_path[1] if in_path else dict(parse_qsl(parts.query)).get("id", "")
     if "/folders" in parts.path or "/folderview" in parts.path:
-        raise Problem(
-            "The link leads to a folder of Google Drive, not to a file.",
-            "Open the folder and copy the link of the model file.",
-        )
-    if not re.fullmatch(r"[\w-]{3,200}", found):
-        raise Problem(
-            "The link leads to a page of Google Drive, not to a file.",
-            "Press **Share** next to the file there, and copy its link.",
-        )
-    return found
+        what, do = "a folder of Google Drive", "Open the folder and copy the link of the model file."
+    elif not re.fullmatch(r"[\w-]{3,200}", found):
+        what, do = "a page of Google Drive", "Press **Share** next to the file there, and copy its link."
+    else:
+        return found
+    raise Problem(f"The link leads to {what}, not to a file.", do)
 
 
 def download_address(link: str) -> str:

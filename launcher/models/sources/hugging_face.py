@@ -2,24 +2,24 @@
 
 import os
 import re
-from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
-from typing import Any, Final, NoReturn, TypeVar
+from typing import Final
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 from launcher.core.problem import Problem
 from launcher.models.catalog import HubFile
-from launcher.models.http import ask_list, probe
+from launcher.models.http import ask_list, entries_of, probe
 from launcher.models.identify import OLD_ENDINGS
 from launcher.models.pasted import safe_name
 from launcher.models.refusals import HUGGING_FACE
-from launcher.models.remote import Offered, Refused, Remote
+from launcher.models.remote import Offered, Remote
 
 HOSTS: Final = ("huggingface.co", "hf.co", "hf-mirror.com")
 REPO_TYPES: Final = {"datasets": "dataset", "spaces": "space", "models": "model"}
 FILE_WORDS: Final = ("blob", "resolve", "raw", "blame", "edit", "commits")
 NEW_ENDINGS: Final = (".safetensors", ".sft", ".ckpt")
+HUB_REPOSITORY: Final = re.compile(r"[\w.-]{1,96}/[\w.-]{1,96}", re.ASCII)
 MOST_BUTTONS: Final = 24
 # Parts of a model in the diffusers layout, by their folder, and what a training leaves behind.
 DIFFUSERS: Final = re.compile(
@@ -34,28 +34,19 @@ OTHER_PAGES: Final = {
         "Download the file there in your browser, and put it into the models folder on your Google Drive."),
 }  # fmt: skip
 NOT_OWNERS: Final = (
-    *OTHER_PAGES,
-    "api",
-    "blog",
-    "docs",
-    "join",
-    "login",
-    "organizations",
-    "papers",
-    "settings",
-    "tasks",
-)
-T = TypeVar("T")
+    *OTHER_PAGES, "api", "blog", "docs", "join", "login", "organizations", "papers", "settings", "tasks"
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
 class HubLink:
-    """What a link asks for: `files` or `folders` it may mean, likeliest first. A folder's `filename` is its path, and
-    `name` one of the files in it. `token` is one that stood in the link: it is used, and shown nowhere.
+    """What a link asks for: a `file`, or a folder, whose `filename` is its path, and perhaps a file in it by `name`.
+
+    `token` is one that stood in the link: it is used, and shown nowhere.
     """
 
-    files: tuple[HubFile, ...] = ()
-    folders: tuple[HubFile, ...] = ()
+    file: HubFile | None = None
+    is_folder: bool = False
     name: str = ""
     token: str = field(default="", repr=False)
     page: str = ""  # the first word of the address, of what is neither
@@ -68,62 +59,33 @@ def detect(link: str) -> HubLink | None:
     words = parts.path.strip("/").split("/")
     repo_type = REPO_TYPES.get(words[0])
     owner, name, *rest = [*(words[1:] if repo_type else words), "", ""]
-    if owner in NOT_OWNERS or not can_be_repository(f"{unquote(owner)}/{unquote(name.partition('@')[0])}"):
+    if owner in NOT_OWNERS or not HUB_REPOSITORY.fullmatch(f"{unquote(owner)}/{unquote(name.partition('@')[0])}"):
+        return HubLink(page=words[0])
+    name, _, revision = unquote(name).partition("@")  # hf://OWNER/NAME@BRANCH/FILE
+    where = [word for word in rest if word]
+    verb = where.pop(0) if where and where[0] in ("tree", *FILE_WORDS) else None
+    if verb:
+        count = 3 if where[:1] == ["refs"] else 1  # refs/pr/1 need not be encoded
+        revision, where = unquote("/".join(where[:count])), where[count:]
+    path = unquote("/".join(where))
+    if path and not verb and not path.lower().endswith((*NEW_ENDINGS, *OLD_ENDINGS)):  # else as a program writes it
         return HubLink(page=words[0])
     token = re.search(r"\bhf_\w+", f"{parts.netloc.rpartition('@')[0]} {parts.query}")
     shown = parse_qs(parts.query).get("show_file_info", [""])[0]
-    meant = HubLink(name=unquote(parts.fragment) or shown, token=token[0] if token else "")
-    name, _, revision = unquote(name).partition("@")  # hf://OWNER/NAME@BRANCH/FILE
-    repo = HubFile(
-        f"{unquote(owner)}/{name.removesuffix('.git')}", "", revision or "main", repo_type=repo_type or "model"
-    )
-    rest = [word for word in rest if word]
-    if len(rest) < 2 and (not rest or rest[0] in ("tree", *FILE_WORDS)):
-        return replace(meant, folders=(repo,))
-    if rest[0] in FILE_WORDS and len(rest) > 2:
-        return replace(meant, files=tuple(cut for cut in cuts(repo, rest[1:]) if cut.filename))
-    if rest[0] in ("tree", *FILE_WORDS):
-        return replace(meant, folders=cuts(repo, rest[1:]))
-    if rest[-1].lower().endswith((*NEW_ENDINGS, *OLD_ENDINGS)):  # as a program writes it
-        return replace(meant, files=(replace(repo, filename=unquote("/".join(rest))),))
-    return HubLink(page=words[0])
-
-
-def can_be_repository(name: str) -> bool:
-    return bool(re.fullmatch(r"[\w.-]{1,96}/[\w.-]{1,96}", name, re.ASCII))
-
-
-def cuts(repo: HubFile, words: list[str]) -> tuple[HubFile, ...]:
-    """A branch's name may hold slashes, encoded or not: every cut into branch and path, likeliest first."""
-    pairs = [("/".join(words[:at]), "/".join(words[at:])) for at in range(1, len(words) + 1)]
-    pairs.sort(key=lambda pair: not re.fullmatch(r"refs/(?:pr|convert)/[^/]+", pair[0]))
-    return tuple(replace(repo, revision=unquote(branch), filename=unquote(path)) for branch, path in pairs)
+    repo = f"{unquote(owner)}/{name.removesuffix('.git')}"
+    file = HubFile(repo, path, revision or "main", repo_type=repo_type or "model")
+    return HubLink(file, verb == "tree" or not path, unquote(parts.fragment) or shown, token[0] if token else "")
 
 
 def resolve(wanted: HubLink, token: str) -> Remote:
     """A file's page, a file, or the one file of weights in a repository or folder (or the one that is named)."""
+    if not wanted.file:
+        what, do = OTHER_PAGES.get(wanted.page, ("a page on Hugging Face that is not a model.",
+            "Open **Files and versions** of the model there and copy the link of its file."))  # fmt: skip
+        raise Problem(f"The link leads to {what}", do)
     token = token or wanted.token
-    if wanted.folders:
-        file = first_there(wanted.folders, lambda folder: only_model(folder, wanted.name, token))
-        return resolve_hub_file(file, token)
-    if wanted.files:
-        return first_there(wanted.files, lambda file: resolve_hub_file(file, token))
-    what, do = OTHER_PAGES.get(wanted.page, ("a page on Hugging Face that is not a model.",
-        "Open **Files and versions** of the model there and copy the link of its file."))  # fmt: skip
-    raise Problem(f"The link leads to {what}", do)
-
-
-def first_there(cuts: Iterable[HubFile], look: Callable[[HubFile], T]) -> T:
-    """What `look` finds at the first of the cuts whose branch is there."""
-    failures: list[Refused] = []
-    for cut in cuts:
-        try:
-            return look(cut)
-        except Refused as refused:
-            if "revisionnotfound" not in refused.answer.said:
-                raise
-            failures.append(refused)
-    raise failures[0]
+    file = only_model(wanted.file, wanted.name, token) if wanted.is_folder else wanted.file
+    return resolve_hub_file(file, token)
 
 
 def endpoint() -> str:
@@ -137,7 +99,8 @@ def only_model(folder: HubFile, name: str, token: str) -> HubFile:
         f"{endpoint()}/api/{folder.repo_type}s/{folder.repo}/revision/{quote(folder.revision, safe='')}?blobs=true"
     )
     told = ask_list(Remote(address, folder.repo, page=folder.page, token=token, place=HUGGING_FACE))
-    sizes = sizes_in(told)
+    listed = [(one.get("rfilename"), one.get("size")) for one in entries_of(told, "siblings")]
+    sizes = {path: size if isinstance(size, int) else 0 for path, size in listed if isinstance(path, str)}
     if folder.filename in sizes:
         return folder
     below = f"{folder.filename.strip('/')}/" if folder.filename else ""
@@ -150,22 +113,20 @@ def only_model(folder: HubFile, name: str, token: str) -> HubFile:
     models = exact[:1] or named or models_among(there, below)
     if len(models) == 1 and bool(name) == bool(named):
         return replace(folder, filename=models[0])
+    if not models and any(DIFFUSERS.search(path) for path in there):
+        what = f"{folder.repo} has its model only in parts, in the diffusers layout, which AUTOMATIC1111 cannot load."
+        raise Problem(what, "Look for the same model as a single file, for example on Civitai.")
     if not models:
-        no_model(folder, there)
+        what = f"{folder.repo} has no model file that AUTOMATIC1111 can use."
+        raise Problem(what, f"Look at {folder.page} for another link.")
+    pages = f"{folder.page}/blob/{quote(folder.revision, safe='')}"
+    labels = {path: f"{path} ({size / 1e9:.2f} GB)" if size else path for path, size in sizes.items()}
     raise Offered(
         f"{folder.repo} has {f'no file {name}, but ' if name and not named else ''}these model files: "
         f"{', '.join(models[:8])}{' …' if models[8:] else ''}.",
         f"Choose one. Its link is the page's with # and its name, for example {folder.page}#{models[0]}.",
-        tuple((label(path, sizes[path]), page_of(replace(folder, filename=path))) for path in models[:MOST_BUTTONS]),
+        tuple((labels[path], f"{pages}/{quote(path)}") for path in models[:MOST_BUTTONS]),
     )
-
-
-def sizes_in(told: Any) -> Mapping[str, int]:
-    """Path -> bytes, 0 where the list does not say, of a repository's files."""
-    siblings = told.get("siblings") if isinstance(told, dict) else None
-    files = [one for one in siblings if isinstance(one, dict)] if isinstance(siblings, list) else []
-    pairs = [(one.get("rfilename"), one.get("size")) for one in files]
-    return {path: size if isinstance(size, int) else 0 for path, size in pairs if isinstance(path, str)}
 
 
 def models_among(paths: list[str], below: str) -> list[str]:
@@ -180,22 +141,6 @@ def models_among(paths: list[str], below: str) -> list[str]:
     return list(stems.values())
 
 
-def no_model(folder: HubFile, there: list[str]) -> NoReturn:
-    if any(DIFFUSERS.search(path) for path in there):
-        what = f"{folder.repo} has its model only in parts, in the diffusers layout, which AUTOMATIC1111 cannot load."
-        raise Problem(what, "Look for the same model as a single file, for example on Civitai.")
-    what = f"{folder.repo} has no model file that AUTOMATIC1111 can use."
-    raise Problem(what, f"Look at {folder.page} for another link.")
-
-
-def label(path: str, size: int) -> str:
-    return f"{path} ({size / 1e9:.2f} GB)" if size else path
-
-
-def page_of(file: HubFile) -> str:
-    return f"{file.page}/blob/{quote(file.revision, safe='')}/{quote(file.filename)}"
-
-
 def resolve_hub_file(file: HubFile, token: str) -> Remote:
     """Ask the hub for size and SHA-256 before the first byte. Raises `TokenNeeded` where one may help, or `Problem`."""
     kept_in = "" if file.repo_type == "model" else f"{file.repo_type}s/"
@@ -203,16 +148,11 @@ def resolve_hub_file(file: HubFile, token: str) -> Remote:
     name = safe_name(file.saved_name)
     asked = Remote(address, file.filename, page=file.page, token=token, place=HUGGING_FACE, title=file.title)
     found = probe(asked)
-    sha256, size = found.sha256 or stated_by_etag(found.validator), found.size or file.size
+    etag = re.fullmatch(r'"?([0-9a-f]{64})"?', found.validator)  # of a large file it is its SHA-256
+    sha256, size = found.sha256 or (etag[1] if etag else ""), found.size or file.size
     if (file.sha256 and sha256 and file.sha256 != sha256) or (file.size and file.size != size):
         raise Problem(
             f"{file.saved_name} at {file.repo} has changed: its size or checksum is different now.",
             "Another source is tried; if there is none, choose another model.",
         )
     return replace(found, name=name, size=size, sha256=sha256 or file.sha256)
-
-
-def stated_by_etag(etag: str) -> str:
-    """The hub's ETag of a large file is its SHA-256."""
-    plain = etag.strip('"')
-    return plain if re.fullmatch(r"[0-9a-f]{64}", plain) else ""

@@ -1,7 +1,7 @@
 """A stand-in for A1111's web UI: its flags, its log lines in its order, gradio 3.41.2 with the real queue.
 
-It paints one colour instead of a picture. Like the real one it dies if anybody asks it for anything before its line
-`Startup time:` (see docs/how-it-works.md), fetches CLIP's words from the hub once, and lists checkpoints on request.
+It paints one colour instead of a picture (modules/painter.py). Like the real one it dies if anybody asks it for anything before its line
+`Startup time:` (see docs/dev/how-it-works.md), fetches CLIP's words from the hub once, and lists checkpoints on request.
 """
 
 import base64
@@ -36,7 +36,7 @@ if os.environ.get("MPLBACKEND", "").startswith("module://"):
     sys.exit("ValueError: Key backend: 'module://matplotlib_inline.backend_inline' is not a valid value for backend")
 json.loads((data / "config.json").read_text() if (data / "config.json").exists() else "{}")
 
-from modules import page, tokenization_clip  # noqa: E402
+from modules import page, painter, tokenization_clip  # noqa: E402
 
 from diskcache import Cache  # noqa: E402
 from fastapi import Body, HTTPException, Request  # noqa: E402
@@ -156,7 +156,7 @@ def paint(prompt: str, steps: int = 1, pixels: int = 0) -> Image.Image:
     time.sleep(STEP * steps)
     painting["since"] = 0.0
     seed = random.randrange(1 << 32)
-    image = Image.new("RGB", (64, 64), f"#{hashlib.sha256(prompt.encode()).hexdigest()[:6]}")
+    image = painter.picture(prompt)
     folder = Path(setting("outdir_samples") or setting("outdir_txt2img_samples"), datetime.date.today().isoformat())
     folder.mkdir(parents=True, exist_ok=True)
     info = PngImagePlugin.PngInfo()

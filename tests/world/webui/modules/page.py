@@ -4,6 +4,7 @@ from pathlib import Path
 
 import gradio as gr
 import gradio.routes
+from modules import fields
 from modules.script_callbacks import ui_tabs_callback
 
 # As javascript/progressbar.js: the page asks twice a second while an image is made, and shows what comes.
@@ -58,13 +59,10 @@ def serve(paint, host: str, port: int):
     load_built_in()
     tabs = ui_tabs_callback()
     with gr.Blocks(title="Stable Diffusion", analytics_enabled=False) as demo:
-        gr.Markdown("# Stand-in for AUTOMATIC1111")
+        fields.head()
         with gr.Tabs(elem_id="tabs"):
             with gr.TabItem("txt2img", id="txt2img", elem_id="tab_txt2img"):
-                prompt = gr.Textbox(label="Prompt", elem_id="txt2img_prompt")
-                steps = gr.Slider(1, 150, 1, step=1, label="Sampling steps", elem_id="txt2img_steps")
-                button = gr.Button("Generate", elem_id="txt2img_generate")
-                result = gr.Image(label="Result", elem_id="txt2img_result")
+                prompt, steps, button, result = fields.txt2img()
             for interface, label, name in tabs:
                 with gr.TabItem(label, id=name, elem_id=f"tab_{name}"):
                     interface.render()
