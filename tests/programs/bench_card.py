@@ -19,6 +19,7 @@ import subprocess
 import threading
 import time
 from contextlib import suppress
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -34,13 +35,20 @@ PROMPT = "a lighthouse in a storm"
 class WebUI:
     """AUTOMATIC1111 from the folder of a launch, alone."""
 
-    def __init__(self, machine: Path, checkpoints: Path, checkpoint: str, log: Path, flags: list[str]) -> None:
+    def __init__(
+        self, machine: Path, checkpoints: Path, checkpoint: str, log: Path, flags: list[str], controlnet: Path | None
+    ) -> None:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
         self.base, self.log, data = f"http://127.0.0.1:{port}", log, log.parent / "data"
         (data / "models" / "Lora").mkdir(parents=True, exist_ok=True)
-        shutil.copytree(EXTENSION, data / "extensions" / EXTENSION.name, dirs_exist_ok=True)
+        for extension in (EXTENSION, *([controlnet] if controlnet else [])):
+            shutil.copytree(extension, data / "extensions" / extension.name, dirs_exist_ok=True)
+        if controlnet:
+            random_controlnet(
+                checkpoints / checkpoint, data / "models" / "ControlNet" / "random-controlnet.safetensors"
+            )
         link = data / "models" / "Stable-diffusion"
         if not link.exists():
             link.symlink_to(checkpoints)
@@ -60,6 +68,7 @@ class WebUI:
                 stderr=subprocess.STDOUT, start_new_session=True,
             )  # fmt: skip
         self.session = requests.Session()
+        self.controlled = ("sd15",) if controlnet else ()  # the models that there is a ControlNet for
         self.wait_until_ready()
 
     def wait_until_ready(self) -> None:
@@ -92,6 +101,27 @@ class WebUI:
         with suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
+
+
+class Previews:
+    """Somebody looks at the image while it is made: previews are asked for, and made in another thread."""
+
+    def __init__(self, webui: WebUI) -> None:
+        self.webui, self.ended, self.seen = webui, threading.Event(), 0
+        self.thread = threading.Thread(target=self.look)
+
+    def look(self) -> None:
+        while not self.ended.wait(0.1):
+            asked = requests.get(f"{self.webui.base}/sdapi/v1/progress", timeout=60).json()
+            self.seen += bool(asked["current_image"])
+
+    def __enter__(self) -> "Previews":
+        self.thread.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.ended.set()
+        self.thread.join()
 
 
 class Load:
@@ -146,6 +176,37 @@ def busy(webui: WebUI, name: str, **asked: Any) -> None:
         print(json.dumps({"row": f"{name}: card busy", "faster": on, "percent": load.percent}), flush=True)
 
 
+def random_controlnet(checkpoint: Path, path: Path) -> None:
+    """A ControlNet with random weights, in the shapes of the checkpoint's UNet, whose first half it copies."""
+    import torch
+    from safetensors import safe_open
+    from safetensors.torch import save_file
+
+    made: dict[str, Any] = {}
+    with safe_open(str(checkpoint), "pt") as file:
+        for name in file.keys():  # noqa: SIM118  # it is no dictionary
+            part = name.removeprefix("model.diffusion_model.")
+            if part != name and part.startswith(("time_embed.", "input_blocks.", "middle_block.")):
+                made[part] = file.get_tensor(name)
+    widths = [made["input_blocks.0.0.weight"].shape[0]]
+    for block in range(1, 12):
+        weights = ("0.out_layers.3.weight", "0.op.weight")
+        widths += [
+            made[f"input_blocks.{block}.{one}"].shape[0] for one in weights if f"input_blocks.{block}.{one}" in made
+        ]
+    shapes = {f"zero_convs.{number}.0": (width, width, 1, 1) for number, width in enumerate(widths)}
+    shapes["middle_block_out.0"] = (widths[-1], widths[-1], 1, 1)
+    hints = [3, 16, 16, 32, 32, 96, 96, 256, widths[0]]
+    for number, (before, after) in enumerate(pairwise(hints)):
+        shapes[f"input_hint_block.{2 * number}"] = (after, before, 3, 3)
+    torch.manual_seed(1)
+    for name, shape in shapes.items():
+        made[f"{name}.weight"] = (torch.randn(shape) / (shape[1] * shape[2] * shape[3]) ** 0.5 / 2).half()
+        made[f"{name}.bias"] = torch.zeros(shape[0]).half()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    save_file({f"control_model.{name}": tensor.contiguous() for name, tensor in made.items()}, str(path))
+
+
 def lora(path: Path, xl: bool) -> None:
     """A LoRA with random weights for some layers of the UNet's attention, made by this machine's torch."""
     import torch
@@ -171,7 +232,7 @@ def interrupted(webui: WebUI, **asked: Any) -> None:
     thread.join()
 
 
-def rows_of(webui: WebUI, name: str, size: int, steps: int, rounds: int, budget: float) -> None:
+def rows_of(webui: WebUI, name: str, size: int, steps: int, rounds: int, budget: float, chosen: str) -> None:
     """All kinds, the most important first; what is over the budget of seconds is left out and said."""
     end = time.monotonic() + budget
     asked = {"steps": steps, "width": size, "height": size}
@@ -185,29 +246,40 @@ def rows_of(webui: WebUI, name: str, size: int, steps: int, rounds: int, budget:
     half.save(buffer, "PNG")
     mask = base64.b64encode(buffer.getvalue()).decode()
     of_picture = {"path": "img2img", "init_images": [picture], "denoising_strength": 0.7}
-    fewer = max(2, rounds // 3)
+    control = {"enabled": True, "module": "none", "model": "random-controlnet", "image": picture}
     kinds: list[tuple[str, int, dict[str, Any]]] = [
         ("one image", rounds, {}),
-        ("a batch of 4", fewer, {"batch_size": 4}),
-        ("with a LoRA", fewer, {"prompt": f"{PROMPT} <lora:{name}:1>"}),
-        ("after the LoRA", fewer, {}),
-        ("half the LoRA", 2, {"prompt": f"{PROMPT} <lora:{name}:0.5>"}),
-        ("after the LoRA again", 2, {}),
-        ("img2img", fewer, of_picture),
-        ("inpainting", fewer, of_picture | {"mask": mask}),
-        ("hires fix", 2, {"enable_hr": True, "hr_scale": 1.5, "hr_upscaler": "Latent", "denoising_strength": 0.7}),
-        ("tiling", 2, {"tiling": True}),
-        ("another sampler", fewer, {"sampler_name": "DPM++ 2M"}),
-        ("a long prompt", 2, {"prompt": f"{PROMPT}, oil painting, " * 20}),
+        ("a batch of 4", rounds, {"batch_size": 4}),
+        ("with a LoRA", rounds, {"prompt": f"{PROMPT} <lora:{name}:1>"}),
+        ("after the LoRA", rounds, {}),
+        ("half the LoRA", rounds, {"prompt": f"{PROMPT} <lora:{name}:0.5>"}),
+        ("after the LoRA again", rounds, {}),
+        ("img2img", rounds, of_picture),
+        ("inpainting", rounds, of_picture | {"mask": mask}),
+        ("hires fix", rounds, {"enable_hr": True, "hr_scale": 1.5, "hr_upscaler": "Latent", "denoising_strength": 0.7}),
+        ("another sampler", rounds, {"sampler_name": "DPM++ 2M"}),
+        ("tiling", rounds, {"tiling": True}),
+        ("a long prompt", rounds, {"prompt": f"{PROMPT}, oil painting, " * 20}),
     ]
+    if name in webui.controlled:
+        kinds[6:6] = [
+            ("with ControlNet", rounds, {"alwayson_scripts": {"controlnet": {"args": [control]}}}),
+            ("after ControlNet", rounds, {}),
+        ]
     for kind, times, more in kinds:
+        if not any(one in kind for one in chosen.split(",")):
+            continue
         if time.monotonic() > end:
             print(json.dumps({"row": f"{name}: {kind}", "left out": "time"}), flush=True)
             continue
         row(webui, f"{name}: {kind}", times, drawn, **asked | more)
+    webui.post("options", live_previews_enable=True, show_progress_every_n_steps=1, show_progress_type="Full")
+    with Previews(webui) as previews:
+        row(webui, f"{name}: previews on", rounds, **asked)
+    print(json.dumps({"row": f"{name}: previews seen", "number": previews.seen}), flush=True)
     busy(webui, name, **asked)
     interrupted(webui, **asked)
-    row(webui, f"{name}: after an interrupted image", 2, **asked)
+    row(webui, f"{name}: after an interrupted image", rounds, **asked)
 
 
 def main() -> None:
@@ -216,6 +288,9 @@ def main() -> None:
     parser.add_argument("--checkpoints", type=Path, required=True)
     parser.add_argument("--sd15", default="random-sd15.safetensors")
     parser.add_argument("--sdxl", default="random-sdxl.safetensors")
+    parser.add_argument("--only", choices=("sd15", "sdxl"), help="one of the two")
+    parser.add_argument("--row", default="", help="only the kinds of images whose name has this in it")
+    parser.add_argument("--controlnet", type=Path, help="sd-webui-controlnet, whose packages the machine has")
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--steps", type=int, default=20)
@@ -226,18 +301,21 @@ def main() -> None:
     options = parser.parse_args()
     options.work.mkdir(parents=True, exist_ok=True)
     checkpoints, log = options.checkpoints.absolute(), options.work.absolute() / "webui.txt"
-    webui = WebUI(options.machine.absolute(), checkpoints, options.sd15, log, options.flags.split())
+    models = {"sd15": (options.sd15, options.small), "sdxl": (options.sdxl, options.large)}
+    there = {name: model for name, model in models.items() if (checkpoints / model[0]).exists()}
+    models = {name: model for name, model in there.items() if options.only in (None, name)}
+    flags, first = options.flags.split(), next(iter(models.values()))[0]
+    webui = WebUI(options.machine.absolute(), checkpoints, first, log, flags, options.controlnet)
     try:
-        models = [("sd15", options.sd15, options.small)]
-        models += [("sdxl", options.sdxl, options.large)] if (checkpoints / options.sdxl).exists() else []
-        for name, checkpoint, size in models:
+        for name, (checkpoint, size) in models.items():
             lora(options.work / "data" / "models" / "Lora" / f"{name}.safetensors", name == "sdxl")
             webui.post("options", sd_model_checkpoint=checkpoint)
             webui.post("refresh-loras")
-            rows_of(webui, name, size, options.steps, options.rounds, options.seconds)
-        webui.post("options", sd_model_checkpoint=options.sd15)
-        asked = {"steps": options.steps, "width": options.small, "height": options.small}
-        row(webui, "sd15: after models were switched", 2, **asked)
+            rows_of(webui, name, size, options.steps, options.rounds, options.seconds, options.row)
+        if "sdxl" in models and "sd15" in there:
+            webui.post("options", sd_model_checkpoint=options.sd15)
+            asked = {"steps": options.steps, "width": options.small, "height": options.small}
+            row(webui, "sd15: after models were switched", options.rounds, **asked)
     finally:
         webui.close()
         print("\n".join(re.findall(r"Faster images: [^\r\n]*|[^\r\n]*Error[^\r\n]*", log.read_text())))
