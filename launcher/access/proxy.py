@@ -44,7 +44,7 @@ NOT_KEPT: Final = (
     "The password was right, but your browser did not save the login cookie. Allow cookies for this page, then "
     "log in again."
 )
-ELSEWHERE: Final = "Please log in on this page."
+LOG_IN_HERE: Final = "Please log in on this page."
 API_OFF: Final = "The API is off. Tick api under Choices in the notebook, and press Apply.\n"
 
 
@@ -81,7 +81,7 @@ class AuthProxy:
         form = await read_form(request) if sends_a_login(request) else None
         await self.server.wait_turn(request.protocol)
         if cross_site and request.method == "POST":
-            response = turn_away(request, ELSEWHERE, 400)
+            response = turn_away(request, LOG_IN_HERE, 400)
         else:
             response = self.for_unauthenticated(request, form)
         response.force_close()  # the next visitor of this connection may be another one, and a flood gets no further
@@ -102,7 +102,7 @@ class AuthProxy:
     def log_in(self, request: web.BaseRequest, form: dict[str, str] | None) -> web.Response:
         """A login form was sent, by our page or by gradio's client."""
         if form is None:
-            return turn_away(request, ELSEWHERE, 400)
+            return turn_away(request, LOG_IN_HERE, 400)
         program = request.path in GRADIO_LOGIN
         right = self.login.is_right(form.get("username" if program else "user", ""), form.get("password", ""))
         if not program:

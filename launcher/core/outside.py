@@ -183,9 +183,9 @@ def joined(root: Path, *parts: str) -> Path:
 
 
 def is_below(path: Path, root: Path) -> bool:
-    """True if a path stays below a folder when all links are followed."""
+    """True if a path stays below a folder when all links are followed. An impossible one (NUL) does not."""
     real = os.path.realpath(root)
-    return os.path.realpath(path).startswith(f"{real.rstrip('/')}/")
+    return "\0" not in str(path) and os.path.realpath(path).startswith(f"{real.rstrip('/')}/")
 
 
 def limited(chunks: Iterable[bytes], most: int) -> Iterator[bytes]:

@@ -15,6 +15,7 @@ from launcher.notebook.build import package_files
 from tests.conftest import ROOT
 
 PYODIDE = ROOT / ".cache" / "pyodide"
+PANEL = "launcher/client/panel.py"  # needs ipywidgets; where there are none, a panel of lines takes its place
 
 # Run by Node.js: PYODIDE PROGRAM CHECK
 IN_NODE = """
@@ -40,10 +41,10 @@ for text in cells:
 for name in ("filelock", "psutil", "requests", "resource"):  # compiled, networked, or not in a browser: only named while the package is read
     sys.modules[name] = types.ModuleType(name)
 for name in ("aiohttp", "aiohttp.web", "aiohttp.web_protocol", "multidict", "yarl", "packaging", "packaging.requirements",
-             "packaging.utils", "packaging.version", "urllib3", "urllib3.exceptions"):
+             "packaging.utils", "packaging.version", "requests.exceptions", "urllib3", "urllib3.exceptions"):
     sys.modules[name] = mock.MagicMock()
 sys.modules["requests"].Response = sys.modules["requests"].Session = object
-sys.modules["requests"].RequestException, sys.modules["requests"].exceptions = OSError, mock.MagicMock()
+sys.modules["requests"].RequestException, sys.modules["requests"].exceptions = OSError, sys.modules["requests.exceptions"]
 import socketserver
 socketserver.UnixStreamServer = socketserver.TCPServer  # a browser has no Unix sockets
 for name, text in files.items():
@@ -77,8 +78,10 @@ json.dumps({
 
 
 def rooms() -> list[str]:
-    """The launcher's modules. The package also carries what runs in the browser and what runs inside A1111."""
-    ours = [name for name in package_files() if name.endswith(".py") and "/scripts/" not in name]
+    """The launcher's modules. The package also carries what runs in the browser and what runs inside A1111. Here
+    are no ipywidgets.
+    """
+    ours = [name for name in package_files() if name.endswith(".py") and "/scripts/" not in name and name != PANEL]
     return [name.removesuffix(".py").replace("/", ".").removesuffix(".__init__") for name in ours]
 
 
