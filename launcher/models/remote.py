@@ -167,6 +167,7 @@ def stated_name(disposition: str) -> str:
     `filename*` (RFC 6266) goes before `filename`; that one may be in raw UTF-8, in RFC 2047's form, or percent-encoded.
     """
     stated = " ".join(disposition[:DISPOSITION_MOST].splitlines())
+    stated = re.sub(r'(?i)\b(filename\s*=\s*)([^"\s;][^";]*)', r'\1"\2"', stated)  # with spaces, and no quotes
     extended = stated.lower().find("filename*")
     message, name = EmailMessage(), ""
     with suppress(ValueError, LookupError, TypeError, AttributeError):  # the parser's, for what is no such header

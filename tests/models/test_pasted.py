@@ -83,6 +83,7 @@ def test_secrets_in_a_link_are_never_shown(link: str, shown: str) -> None:
     [
         ('attachment; filename="a b.safetensors"', "a b.safetensors"),
         ("attachment; filename=a.ckpt; size=3", "a.ckpt"),
+        ("attachment; filename=my model (v1).ckpt", "my model (v1).ckpt"),
         ("attachment; filename=\"old.ckpt\"; filename*=UTF-8''n%C3%A9w.ckpt", "néw.ckpt"),
         ("attachment; filename*=utf-8''%E7%8C%AB.safetensors", "猫.safetensors"),
         ("attachment; filename*=iso-8859-1'en'%E4.pt", "ä.pt"),
