@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 from huggingface_hub.constants import HF_HOME
 
 from launcher.core.folder import Folder
@@ -87,17 +88,27 @@ def package_folder(name: str) -> Path:
     return Path(spec.origin).parent
 
 
+def repositories_of(world: str, factory: pytest.TempPathFactory, *, page: bool) -> Path:
+    """A world's git repositories: they take sixty calls of git, so the first worker makes them for all."""
+    folder = factory.getbasetemp()
+    place = (folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder) / world
+    with FileLock(f"{place}.lock"):
+        if not place.exists():
+            part = place.with_name(f"{world}.part")
+            World(part, page=page).close()
+            part.rename(place)
+    return place / "git"
+
+
 @pytest.fixture(scope="session")
 def repositories(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The world's git repositories, made once, for they take sixty calls of git. Their web UI has no page."""
-    with World(tmp_path_factory.mktemp("world"), page=False) as made:
-        return made.git.root
+    """Their web UI has no page."""
+    return repositories_of("world", tmp_path_factory, page=False)
 
 
 @pytest.fixture(scope="session")
 def repositories_with_page(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    with World(tmp_path_factory.mktemp("world")) as made:
-        return made.git.root
+    return repositories_of("world-with-page", tmp_path_factory, page=True)
 
 
 @pytest.fixture

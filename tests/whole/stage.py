@@ -35,7 +35,7 @@ class Stage:
         self.root = root
         self._kernel: Kernel | None = None
         self.sentences: dict[str, None] = {}  # everything a person read, once, in order
-        self.place.machine.mkdir(parents=True)
+        self.place.machine.mkdir(parents=True, exist_ok=True)
         self._python = REAL_PYTHON if colabtools else COLAB_PYTHON
 
     # ---- the notebook

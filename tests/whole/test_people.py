@@ -80,7 +80,6 @@ def test_a_person_gets_from_the_open_notebook_to_an_image_and_back(place: Place)
 
 
 @pytest.mark.parametrize(("app", "python", "kernel"), OTHERS)
-@pytest.mark.page
 def test_other_front_ends_draw_a_failure_and_the_panel_and_its_buttons_and_stops_work(
     place: Place, app: str, python: Path, kernel: Path
 ) -> None:
@@ -89,9 +88,12 @@ def test_other_front_ends_draw_a_failure_and_the_panel_and_its_buttons_and_stops
         book.fill("launch", checkpoint=MODEL_LINK)
         book.run("launch")
         a_failed_step_is_red_with_what_to_do_and_the_others_keep_their_state(book)
+        assert "paint.safetensors is not in world/paint any more" in book.text("launch")
         place.world.hub.fail.clear()
+        place.world.git.log.clear()
         book.run("launch")
         book.wait_for("launch", "Open the web UI")
+        assert place.world.git.fetches() == [], "what the first brought is there"
         assert violations_in_all_looks(book, 320, 1300) == []
         keys_alone_reach_the_web_ui(book, browser)
         book.interrupt()
@@ -136,7 +138,7 @@ def keys_alone_reach_the_web_ui(book: Book, browser: Any) -> None:
     reached_by_tab(book, 0)
     with browser.expect_page() as opened:
         book.page.keyboard.press("Enter")
-    wait_visible(opened.value.locator("#txt2img_prompt textarea"))
+    wait_visible(opened.value.locator("gradio-app"), drawn=False)
     opened.value.close()
 
 
@@ -216,7 +218,6 @@ def test_a_bold_word_in_a_sentence_of_the_waiting_page_stays_in_its_line() -> No
         assert page.locator(".trouble").evaluate(lines) == 2, "what happened, and what to do"
 
 
-@pytest.mark.page
 def test_axe_finds_nothing_serious_on_the_login_page_and_the_waiting_page(
     place: Place, kernels: Callable[..., Kernel]
 ) -> None:
@@ -243,8 +244,8 @@ def test_axe_finds_nothing_serious_on_the_login_page_and_the_waiting_page(
             log_in(page, url, password)
             wait_visible(page.get_by_text("Python packages"), 20)
         place.world.hub.rate = None
-        wait_visible(pages[0].locator("#txt2img_prompt textarea"), 90)
-        wait_visible(pages[1].locator("gradio-app"), 90, drawn=False)
+        for page in pages:
+            wait_visible(page.locator("gradio-app"), 90, drawn=False)
     kernel.interrupt()
     kernel.wait_done(cell, 60)
     kernel.run(cell_source("stop"), 120)

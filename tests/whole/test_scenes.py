@@ -14,11 +14,12 @@ SHORT = [scene for scene in SCENES if not scene.long and not scene.begins]
 
 
 @pytest.fixture(scope="module")
-def stage(tmp_path_factory: pytest.TempPathFactory, repositories: Path) -> Iterator[Stage]:
-    """One machine for all scenes of a worker; each scene makes it as new."""
-    made = Stage(tmp_path_factory.mktemp("stage"), repositories)
+def stage(machine: Path, repositories: Path) -> Iterator[Stage]:
+    """The worker's machine, for all scenes of it; each scene makes it as new, but for its packages."""
+    made = Stage(machine, repositories)
     yield made
     made.close()
+    made.place.empty(but=("python", "program"))
 
 
 @pytest.mark.parametrize(
