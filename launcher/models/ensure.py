@@ -229,7 +229,7 @@ def read_ahead(path: Path, over: Callable[[], bool]) -> None:
     """Read a file once, so that A1111 finds it in the machine's memory and not on Drive. Ends early once it is `over`.
 
     Several parts at once: the system asks Drive for 128 kB at a time and waits for each (on 20 ms an answer, 200 MB
-    took 17 s in a row, docs/benchmarks.md).
+    took 17 s in a row, docs/dev/benchmarks.md).
     """
     size = path.stat().st_size
 

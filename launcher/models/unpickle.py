@@ -18,7 +18,7 @@ ITEM_BYTES: Final = {
     **{"FloatStorage": 4, "HalfStorage": 2, "DoubleStorage": 8, "BFloat16Storage": 2},
     **{"ByteStorage": 1, "IntStorage": 4, "LongStorage": 8},
 }
-# What real files hold and AUTOMATIC1111 v1.10.1 itself reads (its modules/safe.py), file by file in docs/old-files.md.
+# What real files hold and AUTOMATIC1111 v1.10.1 itself reads (modules/safe.py), file by file in docs/dev/old-files.md.
 ALLOWED: Final = {
     "collections": ("OrderedDict",),
     "torch._utils": ("_rebuild_tensor_v2", "_rebuild_parameter", "_rebuild_device_tensor_from_numpy"),

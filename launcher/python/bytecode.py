@@ -28,7 +28,7 @@ DAMAGED: Final = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, ValueE
 def keep_bytecode(folder: Folder, packages: list[str]) -> None:
     """Keep on Drive what A1111 with these packages has compiled so far, unless that is there already.
 
-    Compiling it again costs each new machine 6 s on two cores, or 13 on one (docs/benchmarks.md). Each file carries a
+    Compiling it again costs each new machine 6 s on two cores, or 13 on one (docs/dev/benchmarks.md). Each file has a
     checksum of its source, which Python compares: what was compiled from another version is compiled anew.
     """
     about = hashlib.sha256("\n".join([PYTHON_VERSION, *sorted(packages)]).encode()).hexdigest()

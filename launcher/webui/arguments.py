@@ -7,7 +7,7 @@ from typing import Final
 from launcher.core.folder import GB, Folder
 from launcher.core.problem import Problem
 
-# What SDXL needs (measured on an H100 with A1111 v1.10.1, docs/cards.md): its weights in half precision, and what
+# What SDXL needs (measured on an H100 with A1111 v1.10.1, docs/dev/cards.md): its weights in half precision, and what
 # a batch of four at 1024² with its decoding takes beside them. Another checkpoint can be chosen in the page, so no
 # model counts as smaller.
 SDXL: Final = 6_900_000_000  # bytes

@@ -16,7 +16,7 @@ from launcher.core.snapshot import HEADLINES, State
 from launcher.webui.explain import ERROR_LINE, READ, in_words
 from launcher.webui.known_faults import NOT_LOADED, NOT_PAINTED, KnownFault
 
-READY_LINE: Final = "Startup time:"  # nothing may ask it for anything before: see docs/how-it-works.md
+READY_LINE: Final = "Startup time:"  # nothing may ask it for anything before: see docs/dev/how-it-works.md
 MODEL_LOADED: Final = re.compile(r"(?:Model|Weights) loaded in |Using already loaded model ")
 LOADING: Final = "loading stable diffusion model: "  # the line before the traceback of the first model
 NO_MODEL: Final = "Stable diffusion model failed to load"

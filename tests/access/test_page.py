@@ -20,7 +20,7 @@ from tests.world.wait import wait, wait_visible
 AXE = ROOT / ".cache" / "axe-core" / "axe.min.js"
 SHOTS = ROOT / "tests" / "shots"
 ASKS = re.compile(r"/oneclick/\?after=")
-PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
+PHONE: dict[str, Any] = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
 STEPS = [asdict(Row("drive", "Google Drive", "done")), asdict(Row("webui", "Web UI", "done"))]
 READY = {
     "title": "Your image generator is ready",

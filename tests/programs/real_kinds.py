@@ -47,17 +47,21 @@ def lists(api: Api) -> dict[str, list[str]]:
     return api.lists() | more
 
 
-def said(text: str) -> list[str]:
-    """The files' names, as the rows of Add say them."""
-    return re.findall(r"(?m)^✓ .*: ([^:]+): choose it in the web UI", text)
+def link_of(path: str) -> str:
+    return f"https://huggingface.co/{'/blob/main/'.join(path.rsplit('/', 1))}"
 
 
-def check(found: dict[str, list[str]], names: list[str], kept: Path) -> None:
+def said(text: str) -> dict[str, str]:
+    """How a link begins -> the file's name, as the rows of Add say it: long links are cut."""
+    return dict(re.findall(r"(?m)^✓ (https:[^\s…]+)…?: ([^:]+): choose it in the web UI", text))
+
+
+def check(found: dict[str, list[str]], names: dict[str, str], kept: Path) -> None:
     print("said:", names, json.dumps(found, indent=2), flush=True)
-    assert len(names) == len(FILES), names
-    for name, (link, (_, which)) in zip(names, FILES.items(), strict=True):
+    for path, (_, which) in FILES.items():
+        name = next(name for link, name in names.items() if link_of(path).startswith(link))
         listed = {name, Path(name).stem} & {*found[which]}
-        print(f"{link} -> {name}: {which}: {', '.join(listed) or 'NOT LISTED'}", flush=True)
+        print(f"{path} -> {name}: {which}: {', '.join(listed) or 'NOT LISTED'}", flush=True)
         assert listed, name
     assert {"bad hands", "easy"} <= {*found["embeddings"]}
     assert {"style", "nice-style"} <= {*found["LoRAs"]}
@@ -88,12 +92,13 @@ def main() -> None:
             url, password = re.findall(r"^(?:Link|Password): (.+)$", kernel.text, re.MULTILINE)
             kernel.interrupt()
             kernel.wait_done(cell, 60)
-            links = [f"https://huggingface.co/{'/blob/main/'.join(path.rsplit('/', 1))}" for path in FILES]
-            kernel.run(cell_source("add-model", what=" ".join(links)), 300)
+            kernel.run(cell_source("add-model", what=" ".join(map(link_of, FILES))), 300)
             told = kernel.text.partition("Ready after")[2]
             print(told, flush=True)
             press_restart(home / "machine" / "session", 900)
-            check(lists(Api(url, password)), said(told), kept)
+            api = Api(url, password)
+            api.model_named_in_an_image("random-weights")  # embeddings are listed once a checkpoint is loaded
+            check(lists(api), said(told), kept)
         finally:
             kernel.interrupt()
             kernel.run(cell_source("stop"), timeout=120)

@@ -20,7 +20,7 @@ from tests.world.wait import wait, wait_visible
 
 SHOTS = ROOT / "tests" / "shots"
 ADD = "Add a model, ControlNet or an extension"
-PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
+PHONE: dict[str, Any] = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
 
 
 @pytest.fixture

@@ -3,8 +3,8 @@
 While A1111 paints, a fast card waits for Python most of the time: one call of the UNet launches 1,559 (SD 1.5) to
 3,121 (SDXL) kernels. A graph launches them all at once. What it was not recorded for goes the ordinary way, at once:
 other shapes, modules with hooks (ControlNet, low-VRAM modes, token merging), networks that are not yet in the weights.
-Each recording is compared with the ordinary call and timed against it before it is used. docs/faster-images.md has what
-was measured.
+Each recording is compared with the ordinary call and timed against it before it is used. What was measured is in
+docs/dev/faster-images.md.
 """
 
 import functools
