@@ -10,6 +10,7 @@ from launcher.core.status import Step
 from launcher.drive.mount import connect_drive, flush_drive
 from launcher.launch.launch import Ask, Launch
 
+GIVEN_BACK: Final = "The machine was given back"
 LAST_START: Final = 60.0  # seconds in which a start that is underway has come to an end
 
 START_AGAIN: Final = "Press ▶ on the first cell to start again."
@@ -103,7 +104,7 @@ def give_back_unused(launch: Launch) -> None:
     with launch.steps.beside("giving the machine back"):
         give_back(launch)
         launch.status.notice("The machine was given back, as chosen with **give_back_after**. Press ▶ to start again.")
-        title, foot = "The machine was given back", START_AGAIN
+        title, foot = GIVEN_BACK, START_AGAIN
     be_off(launch, title, foot)
 
 
@@ -125,6 +126,7 @@ def stop_launch(launch: Launch, ask: Ask, step: Step, give_back_the_machine: boo
     if give_back_the_machine:
         step.say("waiting until Google Drive has everything; then the machine is given back, even if you press ■")
         give_back(launch)
+        be_off(launch, GIVEN_BACK, START_AGAIN)
         step.done("everything is off, and the machine was given back")
     else:
         step.done(f"the web UI and its link are off; {launch.sync.summary()}")

@@ -13,12 +13,13 @@ from launcher.core.child_environment import CARD, HUB, PACKAGES, PROXIES, also_l
 from launcher.core.files import can_be_written
 from launcher.core.folder import GB, Folder, free_bytes, point
 from launcher.core.problem import NEW_MACHINE, Problem
-from launcher.core.process import CommandError, run, works
+from launcher.core.process import CommandError, run
 from launcher.core.tools import install_tool, installer_environment
 
 PYTHON_VERSION: Final = "3.11"  # Pillow 9.5 and others have no wheels for 3.12 and later
 DRIVER: Final = "libcuda.so.1"  # comes with the card's driver, on Colab in /usr/lib64-nvidia
 DRIVERS_OWN: Final = r"lib(cuda\.|cudadebugger|nvidia|nvcuvid|nvoptix)"  # how the names of its files begin
+OLDEST_UV: Final = (0, 5, 0)  # before it some of the options and variables we use are unknown
 UV_SILENCE: Final = 120.0  # seconds in which uv may say nothing and no byte arrive
 REPORT: Final = "If it fails again, please report it."
 WAIT_AND_PRESS: Final = "Wait a few minutes and press ▶ again; packages that arrived whole are kept."
@@ -82,13 +83,22 @@ def find_uv(folder: Folder) -> str:
     """The path of uv; installs it beside our things (never into the kernel's packages) if it is missing."""
     own = folder.tools / "uv" / "bin" / "uv"
     for place in (shutil.which("uv", path=child_environment()["PATH"]), str(own)):
-        if place and works(place):
+        if place and uv_version(place) >= OLDEST_UV:
             return place
     try:
         install_tool("uv", folder.tools / "uv")
     except CommandError as error:
         raise uv_problem(folder, error, "package index", "uv, the installer that the launcher uses") from error
     return str(own)
+
+
+def uv_version(program: str) -> tuple[int, ...]:
+    """The version of that uv, () if it does not start."""
+    try:
+        found = re.search(r"uv (\d+)\.(\d+)\.(\d+)", run([program, "--version"], timeout=60))
+    except (CommandError, OSError, Problem):  # a pyenv shim, for one, exists without what it stands for
+        return ()
+    return tuple(map(int, found.groups())) if found else ()
 
 
 def uv_environment(folder: Folder) -> dict[str, str]:
@@ -180,7 +190,7 @@ def uv_problem(folder: Folder, error: CommandError, place: str, what: str) -> Pr
     lines = [line.strip(" ╰─▶×│├") for line in error.output.splitlines() if re.search(r"[×╰│]|error|cause", line)]
     words = " ".join(line.removeprefix("error: ") for line in lines if line).replace(" cause: ", ": ")[:400]
     return Problem(
-        f"{what[0].upper()}{what[1:]} could not be installed: {words or error.output.strip()[-300:]}",
+        f"{what[0].upper()}{what[1:]} could not be installed: {words or error.output.strip()[-300:] or 'the installer said nothing'}",
         f"Wait a minute and press ▶ again. {REPORT}",
         by_version=bool(re.search(CONFLICT, said)),
     )

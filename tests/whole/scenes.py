@@ -715,7 +715,7 @@ def give_back(stage: Stage) -> float:
     stage.stop(stage.running())
     seconds = stop_cell(stage, give_back_the_machine=True)
     posted_after_push(stage)
-    assert stage.shows("the machine was given back"), stage.told()
+    assert stage.shows("the machine was given back") and "still yours" not in stage.told(), stage.told()
     return seconds
 
 
