@@ -189,8 +189,9 @@ def uv_problem(folder: Folder, error: CommandError, place: str, what: str) -> Pr
             return Problem(happened.format(*groups, place=place), remedy + more)
     lines = [line.strip(" ╰─▶×│├") for line in error.output.splitlines() if re.search(r"[×╰│]|error|cause", line)]
     words = " ".join(line.removeprefix("error: ") for line in lines if line).replace(" cause: ", ": ")[:400]
+    words = words or error.output.strip()[-300:] or "the installer said nothing"
     return Problem(
-        f"{what[0].upper()}{what[1:]} could not be installed: {words or error.output.strip()[-300:] or 'the installer said nothing'}",
+        f"{what[0].upper()}{what[1:]} could not be installed: {words}",
         f"Wait a minute and press ▶ again. {REPORT}",
         by_version=bool(re.search(CONFLICT, said)),
     )
