@@ -73,6 +73,7 @@ def adopt(variables: Mapping[str, str]) -> None:
     for name in kernels_variables():
         del os.environ[name]
     os.environ.update({name: value for name, value in variables.items() if passes(name) and is_there(name, value)})
+    os.environ.update(past_proxies(os.environ))
 
 
 def child_environment(*also: str) -> dict[str, str]:
@@ -84,9 +85,14 @@ def child_environment(*also: str) -> dict[str, str]:
     env = {name: value for name, value in os.environ.items() if matches(name, patterns) and is_there(name, value)}
     places = [*os.environ.get("PATH", "").split(os.pathsep), *USUAL_PLACES]
     env["PATH"] = os.pathsep.join(dict.fromkeys(places)).strip(os.pathsep)
+    return env | past_proxies(env) | existing_home(env)
+
+
+def past_proxies(env: Mapping[str, str]) -> dict[str, str]:
+    """The names that no proxy is asked for: those in `env`, and this machine's own."""
     known = ",".join(env.get(name, "") for name in ("NO_PROXY", "no_proxy")).split(",")
     direct = ",".join(dict.fromkeys([*(name.strip() for name in known if name.strip()), *LOOPBACK]))
-    return env | {"NO_PROXY": direct, "no_proxy": direct} | existing_home(env)
+    return {"NO_PROXY": direct, "no_proxy": direct}
 
 
 def also_look_at(names: Iterable[str]) -> str:

@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
+from requests.utils import get_environ_proxies
 
 from launcher.core.child_environment import adopt
 
@@ -13,3 +14,12 @@ def test_certificates_that_are_gone_are_not_taken_over(monkeypatch: pytest.Monke
     adopt({"REQUESTS_CA_BUNDLE": str(tmp_path / "none"), "SSL_CERT_DIR": str(tmp_path), "HTTP_PROXY": "http://p:1"})
     assert "REQUESTS_CA_BUNDLE" not in os.environ, "every request would fail"
     assert (os.environ["SSL_CERT_DIR"], os.environ["HTTP_PROXY"]) == (str(tmp_path), "http://p:1")
+
+
+def test_a_proxy_is_never_asked_for_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("NO_PROXY", "no_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(os, "environ", os.environ.copy())
+    adopt({"HTTP_PROXY": "http://p:1", "no_proxy": "intern.example"})
+    assert get_environ_proxies("http://127.0.0.1:7860/x") == get_environ_proxies("http://intern.example/") == {}
+    assert get_environ_proxies("http://huggingface.co/")["http"] == "http://p:1"
