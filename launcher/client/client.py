@@ -7,6 +7,7 @@ import time
 import uuid
 from contextlib import suppress
 from dataclasses import replace
+from http.client import HTTPException
 from typing import Any, Final
 
 from launcher.client.connect import ask, connect, service_version
@@ -252,7 +253,7 @@ class Client:
             return
         code, response = ask(self.session, action.method, action.path, dict(action.body))
         if not code:
-            with suppress(OSError):
+            with suppress(OSError, HTTPException):
                 connect(self.session)
             code, response = ask(self.session, action.method, action.path, dict(action.body))
         if not code:

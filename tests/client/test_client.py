@@ -3,6 +3,7 @@
 import asyncio
 import time
 from dataclasses import asdict, replace
+from http.client import IncompleteRead
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 from launcher.client import client
 from launcher.core.session import Session
 from launcher.core.snapshot import Snapshot, State
-from launcher.ui.actions import answer_actions
+from launcher.ui.actions import STAY, answer_actions
 
 
 def status(version: str, state: State) -> tuple[int, dict[str, Any]]:
@@ -44,3 +45,15 @@ def test_a_conflict_is_answered_by_the_cell_and_forgotten_with_the_service_that_
     asyncio.run(cell.show())
     assert paths == ["/answers/0"] * 2
     assert (asked, cell._conflict) == (["POST"] * 2, "")
+
+
+def test_a_button_of_a_cell_says_so_where_the_service_ends_within_an_answer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def connect(session: Session) -> None:
+        raise IncompleteRead(b"")
+
+    monkeypatch.setenv("ONECLICK_PANEL", "text")
+    monkeypatch.setattr(client, "connect", connect)
+    client.Client(Session(tmp_path), "launch", {}).press(STAY)
+    assert "The launcher does not answer. Press ▶ again." in capsys.readouterr().out
