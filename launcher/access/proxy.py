@@ -20,7 +20,7 @@ from aiohttp import web, web_response
 
 from launcher.access.auth import Login, is_cross_site, is_own_page, is_program, site_of
 from launcher.access.connections import Connection, Server, ShortLog
-from launcher.access.images import NewestImages, small_copy, zip_pieces
+from launcher.access.images import MOST_AS_IT_IS, NewestImages, small_copy, zip_pieces
 from launcher.access.pages import OWN_PAGES, PAGE_HEADERS, login_page, status_page, ticket_page
 from launcher.access.service_api import ServiceApi
 from launcher.access.upstream import NotReady, Upstream, is_api
@@ -181,6 +181,8 @@ class AuthProxy:
             return nothing_here()
         if small and (copy := await asyncio.to_thread(small_copy, path, name)):
             return web.Response(body=copy, content_type="image/webp", headers=IMAGE_HEADERS)
+        if small and path.stat().st_size > MOST_AS_IT_IS:
+            return nothing_here()
         return web.FileResponse(path, headers=IMAGE_HEADERS)
 
     async def send_images(self, request: web.BaseRequest) -> web.StreamResponse:

@@ -7,6 +7,7 @@ import time
 import uuid
 from contextlib import suppress
 from dataclasses import replace
+from http.client import HTTPException
 from typing import Any, Final
 
 from launcher.client.connect import ask, connect, service_version
@@ -94,7 +95,7 @@ class Client:
             self._draw_with(notices=(*self.snapshot.notices, ANOTHER_VERSION), buttons=())
             return
         await asyncio.to_thread(connect, self.session)
-        self._lost, self._version, self._done = False, None, threading.Event()
+        self._lost, self._version, self._conflict, self._done = False, None, "", threading.Event()
         loop, done = asyncio.get_running_loop(), self._done
         threading.Thread(target=self._poll, args=(loop, done), name="status", daemon=True).start()
         asking, pump = asyncio.create_task(self._ask_for_it()), kernel_pump()
@@ -152,7 +153,7 @@ class Client:
         self._conflict = f"A web UI is running already: {'; '.join(told)}."
         sentence = f"{self._conflict} Its images go on being kept where they are kept now. Which shall it be?"
         answers = (("Keep what runs", KEEP), ("Stop it and start with these", ANEW))
-        self._draw_with(title="What shall run?", notices=(sentence,), answers=answers)
+        self._draw_with(title="What shall run?", notices=(sentence,), question=0, answers=answers)
 
     def _fail(self, where: str, what: str, do: str) -> None:
         steps = (Row("form", where, FAILED, problem=what, remedy=do),)
@@ -252,7 +253,7 @@ class Client:
             return
         code, response = ask(self.session, action.method, action.path, dict(action.body))
         if not code:
-            with suppress(OSError):
+            with suppress(OSError, HTTPException):
                 connect(self.session)
             code, response = ask(self.session, action.method, action.path, dict(action.body))
         if not code:

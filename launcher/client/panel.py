@@ -56,6 +56,7 @@ class WidgetPanel:
             new_button(ADD_USUAL.label, "plain", lambda: press(ADD_USUAL)),
         )
         self._adding = widgets.VBox([self._text, widgets.HBox(self._add_buttons, layout={"flex_flow": "row wrap"})])
+        self._jobs = widgets.VBox()  # a box of its own: what is below it is not drawn again for another job
         self._box = widgets.VBox(layout={"max_width": "46rem"}).add_class("oneclick").add_class("frame")
         self.draw(status, "")
         self._handle: Any = self._show()
@@ -113,11 +114,12 @@ class WidgetPanel:
         self._chosen.draw("Choices", opened=False)
         self._chosen.box.layout.display = None if status.choices else "none"
         self._allow_input(not closed)
-        shown = [self._steps.box, self._adding]
+        jobs = []
         for number, job in sorted(status.jobs.items(), reverse=True)[:JOBS_IN_THE_PANEL]:
-            shown.append(self._part(f"job {number}", job_html(number, job, now)))
-            shown.append(self._row(f"job {number}", of_job(number, job)))
-        return shown
+            jobs.append(self._part(f"job {number}", job_html(number, job, now)))
+            jobs.append(self._row(f"job {number}", of_job(number, job)))
+        self._jobs.children = tuple(jobs)
+        return [self._steps.box, self._adding, self._jobs]
 
     def _part(self, name: str, text: str) -> Any:
         if name not in self._parts:
@@ -171,8 +173,8 @@ class ButtonRow:
             self._press(action)
 
     def _answered(self, action: Action | None) -> None:
-        self.box.children = (self._buttons,)
-        if action:
+        asked, self.box.children = len(self.box.children) > 1, (self._buttons,)
+        if action and asked:  # once, also where it is pressed twice
             self._press(action)
 
 

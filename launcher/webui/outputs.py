@@ -51,10 +51,8 @@ class OutputFolders:
                     f"The web UI's setting {name} led to {settings[name]}, which is not kept on Google Drive. Images "
                     f"are saved in {OUTPUTS[0]} in your folder instead."
                 )
-            others = real(place).is_relative_to(data.parent) and not place.is_relative_to(
-                data
-            )  # another drive_folder's
-            if place.is_dir() and not others and not self._is_private(place):
+            anothers = real(place).is_relative_to(data.parent) and not place.is_relative_to(data)  # drive_folder
+            if place.is_dir() and not anothers and not self._is_private(place):
                 self._elsewhere[place] = kept_in  # what was written there until now
         if self._settings != settings:
             write_settings(data, self._settings)

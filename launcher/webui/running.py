@@ -108,7 +108,9 @@ class LogReader:
         self.stage = next((told for begin, told in STAGES if begin in line), self.stage)
         if MODEL_LOADED.match(line):
             self._model_is(None)
-        elif line == NO_MODEL or (self._failing == "model" and ERROR_LINE.match(line)):
+        elif line == NO_MODEL:
+            self._model_is(self._fault(NOT_LOADED, paints=False), loaded=False)
+        elif self._failing == "model" and ERROR_LINE.match(line):
             self._model_fails()
         elif self._failing == "image" and line == ENDS_REPORT:
             self._image_fails()

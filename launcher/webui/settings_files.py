@@ -26,7 +26,7 @@ ALL_OFF: Final = "disable_all_extensions"  # "none", "extra" (all that are not A
 OUTPUT: Final = "outdir_"  # how the names of the settings begin that say where images are written
 # How A1111's modules declare a setting, and the beginning of its default -> what its value may be. null means that
 # nothing is chosen, but where a list belongs: A1111 asks what is in it.
-DECLARED: Final = re.compile(r'"(\w+)": *(?:shared\.)?OptionInfo\((?:default=)?(True|False|["\'\[{]|-?[.\d])?')
+DECLARED: Final = re.compile(r'["\'](\w+)["\']: *(?:shared\.)?OptionInfo\((?:default=)?(True|False|["\'\[{]|-?[.\d])?')
 KINDS: Final[dict[str, tuple[type, ...]]] = {
     **dict.fromkeys("\"'", (str, type(None))),
     "[": (list,),

@@ -711,11 +711,14 @@ def test_the_newest_images_are_small_pictures_and_nothing_else_can_be_had(door: 
     (images / "secret.txt").write_text("x")
     (images / "link.png").symlink_to(images / "secret.txt")
     (images / "half.png").write_bytes(b"\x89PNG half")
+    (images / "large.png").write_bytes(b"\x89PNG large" + bytes(5 << 20))
     door.lead_to(images=[str(images)])
     page = requests.get(f"{door.url}/oneclick/", headers=door.cookie, timeout=10).text
     names = re.findall(r'alt="([^"]+)"', page)
-    assert names == ["half.png", *(f"{number:05}.png" for number in range(13, 2, -1))]
-    addresses = re.findall(r'<img src="([^"]+)"', page)
+    assert names == ["large.png", "half.png", *(f"{number:05}.png" for number in range(13, 3, -1))]
+    large, *addresses = re.findall(r'<img src="([^"]+)"', page)
+    assert requests.get(door.url + large, headers=door.cookie, timeout=10).status_code == 404, "a phone gets twelve"
+    assert len(requests.get(door.url + large.partition("?")[0], headers=door.cookie, timeout=10).content) > 5 << 20
     small = requests.get(door.url + addresses[1], headers=door.cookie, timeout=10)
     assert small.headers["Content-Type"] == "image/webp"
     assert Image.open(io.BytesIO(small.content)).size == (320, 256)

@@ -87,7 +87,9 @@ def test_stop_asks_once_while_files_are_not_saved(panel: WidgetPanel, pressed: l
     assert pressed == []
     buttons(panel)["Stop everything"].click()
     panel.draw(replace(READY, unsaved=2, kept="another line"), "l")
-    buttons(panel)["Stop now"].click()
+    now = buttons(panel)["Stop now"]
+    now.click()
+    now.click()  # a double click
     assert [(one.path, one.body) for one in pressed] == [("/stop", {})]
     assert "Stop now" not in buttons(panel)
     panel.draw(READY, "l")
@@ -117,7 +119,10 @@ def test_add_takes_several_lines_empties_the_box_first_and_sends_nothing_of_noth
 def test_each_job_is_a_row_with_what_may_be_pressed_beside_it(panel: WidgetPanel, pressed: list[Action]) -> None:
     offered = Row("0", "x", "failed", problem="Several.", remedy="Choose.", options=(("Version 8", "x@8"),))
     done = Snapshot("Adding models", (Row("0", "add-detail", "done"),), over=True, can_undo=True)
+    panel.draw(READY, "l")
+    before = panel._box.children
     panel.draw(replace(READY, jobs={1: JOB, 2: replace(JOB, steps=(offered,), over=True), 3: done}), "l")
+    assert panel._box.children == before, "front ends draw all anew that comes after another child: the focus is lost"
     shown = text(panel)
     assert shown.index("add-detail") < shown.index("Several.") < shown.index("dreamshaper"), "the newest first"
     for label in ("■ Stop this", "Version 8", "Undo"):

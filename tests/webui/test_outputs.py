@@ -261,6 +261,7 @@ def test_settings_of_the_wrong_kind_are_taken_out_and_the_others_stay(person: Pe
     good = {"outdir_grids": "", "img_max_size_mp": 1.5, "save_to_dirs": 0, "of an extension": {"any": ["thing"]}}
     good |= {"outdir_txt2img_samples": None}
     bad = {"outdir_save": 3, "disabled_extensions": None, "grid_save_to_dirs": [], "outdir_samples": ["x"]}
+    bad |= {"postprocessing_operation_order": None}  # A1111 has some names in single quotes
     person.sets(**good, **bad)
     told = check_settings_file(person.folder.data, person.folder.code)
     assert told and all(name in told for name in bad)

@@ -146,6 +146,11 @@ def test_a_model_that_was_chosen_and_does_not_load_leaves_the_one_before_or_none
     assert read(tmp_path, f"Loading weights [6c] from {MODEL}\n", "Weights loaded in 2.1s (x: 1s).\n").paints
 
 
+def test_where_a1111_says_that_it_has_no_model_the_one_before_is_not_there_either(tmp_path: Path) -> None:
+    reader = read(tmp_path, BEGINS, READY, LOADED, "Failed to load checkpoint, restoring previous\n", failing(SHAPES))
+    assert reader.model and not reader.paints
+
+
 @pytest.mark.parametrize("report", [image, api])
 def test_a_full_card_is_said_until_the_next_image(tmp_path: Path, report: object) -> None:
     assert callable(report)

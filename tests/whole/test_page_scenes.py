@@ -154,12 +154,12 @@ def test_an_open_page_is_no_use_of_the_machine(place: Place, kernels: Callable[.
 
 
 @pytest.mark.page
-def test_with_seven_tabs_of_the_web_ui_open_an_image_is_made_and_the_page_answers(
+def test_with_eight_tabs_of_the_web_ui_open_an_image_is_made_and_the_page_answers(
     place: Place, kernels: Callable[..., Kernel]
 ) -> None:
     url, password = launched_and_closed(place, kernels)
     with chromium(viewport={"width": 1300, "height": 900}) as browser:
-        pages = [browser.new_page() for _ in range(7)]  # a browser has six connections to a host
+        pages = [browser.new_page() for _ in range(8)]  # a browser has six connections to a host
         log_in(pages[0], url, password)
         for page in pages[1:]:
             page.goto(url)
@@ -171,8 +171,8 @@ def test_with_seven_tabs_of_the_web_ui_open_an_image_is_made_and_the_page_answer
             wait_visible(ready, 60)
         pages[0].locator("#tabs > .tab-nav > button").filter(has_text="txt2img").click()
         assert paint(pages[0], "a lighthouse", place.kept).exists()
-        pages[6].on("dialog", lambda dialog: dialog.accept())
-        pages[6].frame_locator("#oneclick_frame").get_by_role("button", name="Stop everything").click()
+        pages[7].on("dialog", lambda dialog: dialog.accept())
+        pages[7].frame_locator("#oneclick_frame").get_by_role("button", name="Stop everything").click()
         place.wait_until_nothing_runs(60)
 
 

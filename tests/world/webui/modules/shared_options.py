@@ -19,6 +19,7 @@ def templates(data_path, default_output_dir):
         "save_to_dirs": OptionInfo(True, "Save images to a subdirectory"),
         "grid_save_to_dirs": OptionInfo(True, "Save grids to a subdirectory").info("as the real one"),
         "disabled_extensions": OptionInfo([], "Disable these extensions"),
+        'postprocessing_operation_order': OptionInfo([], "Postprocessing operation order"),
         "img_max_size_mp": OptionInfo(200, "Maximum image size", None, {"minimum": 1}),
     }))
     return options_templates

@@ -1,0 +1,59 @@
+"""A cell: what it makes of what the service answers."""
+
+import asyncio
+import time
+from dataclasses import asdict, replace
+from http.client import IncompleteRead
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from launcher.client import client
+from launcher.core.session import Session
+from launcher.core.snapshot import Snapshot, State
+from launcher.ui.actions import STAY, answer_actions
+
+
+def status(version: str, state: State) -> tuple[int, dict[str, Any]]:
+    return 200, asdict(Snapshot("The web UI", state=state, version=version)) | {"questions": []}
+
+
+def test_a_conflict_is_answered_by_the_cell_and_forgotten_with_the_service_that_told_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ONECLICK_PANEL", "text")
+    answers = [(409, {"differs": {"drive_folder": ["asd1111", "other"]}}), status("b.1", State.READY)]
+    asked, paths = list[str](), list[str]()
+
+    def ask(session: Session, method: str, path: str, *_: Any, **__: Any) -> tuple[int, dict[str, Any]]:
+        if path.startswith("/launch"):
+            asked.append(method)
+            return answers[len(asked) - 1]
+        while path.startswith("/status") and len(asked) < 2:
+            if cell._conflict and cell.snapshot.answers:
+                paths.extend(action.path for action in answer_actions(cell.snapshot))
+                return 0, {}  # its service ends
+            time.sleep(0.01)
+        return status("b.2", State.OFF)
+
+    monkeypatch.setattr(client, "connect", lambda session: None)
+    monkeypatch.setattr(client, "ask", ask)
+    cell = client.Client(Session(tmp_path), "launch", {})
+    cell.nobody = False
+    cell.snapshot = replace(cell.snapshot, question=7)  # of a service before
+    asyncio.run(cell.show())
+    assert paths == ["/answers/0"] * 2
+    assert (asked, cell._conflict) == (["POST"] * 2, "")
+
+
+def test_a_button_of_a_cell_says_so_where_the_service_ends_within_an_answer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def connect(session: Session) -> None:
+        raise IncompleteRead(b"")
+
+    monkeypatch.setenv("ONECLICK_PANEL", "text")
+    monkeypatch.setattr(client, "connect", connect)
+    client.Client(Session(tmp_path), "launch", {}).press(STAY)
+    assert "The launcher does not answer. Press ▶ again." in capsys.readouterr().out
