@@ -9,6 +9,7 @@ extensions download to where they lead.)
 """
 
 import os
+import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -41,6 +42,7 @@ FOLDER_KINDS: Final = {Path(folder).name.lower(): kind for kind, folder in SHOWN
     "upscalers": "upscaler",
     "hypernetwork": "hypernetwork",
 }
+linking: Final = threading.Lock()  # what an older look has found must not take away what a newer one showed
 Tree = dict[str, "Path | Tree"]  # name -> what it is to lead to, or a folder
 
 
@@ -101,19 +103,20 @@ def kind_by_content(path: Path, changed: int) -> str | None:
 
 def link_models(folder: Folder, say: Callable[[str], object]) -> list[FoundModel]:
     """Have the web UI list the models that lie elsewhere, and no longer those that do not; returns them."""
-    found = [] if folder.models_kept else find_models(folder.drive, folder.kept, say)
-    for name in Remembered.read(folder.kept).model_folders:
-        if place := path_on_drive(folder.drive, name):
-            found += find_models(folder.drive, place, say)
-        else:
-            say(f"{name} is no longer on your Drive: its models are not in the web UI's lists.")
-    tree: Tree = {"models": folder.models if folder.models_kept else {}, "embeddings": {}}
-    for name, path in with_side_files(found):
-        add_link(tree, name, path)
-    with preparing:
-        make_links(folder.data / "models" if folder.models_kept else folder.models, tree["models"], folder.drive)
-        make_links(folder.data / "embeddings", tree["embeddings"], folder.drive)
-    return found
+    with linking:
+        found = [] if folder.models_kept else find_models(folder.drive, folder.kept, say)
+        for name in Remembered.read(folder.kept).model_folders:
+            if place := path_on_drive(folder.drive, name):
+                found += find_models(folder.drive, place, say)
+            else:
+                say(f"{name} is no longer on your Drive: its models are not in the web UI's lists.")
+        tree: Tree = {"models": folder.models if folder.models_kept else {}, "embeddings": {}}
+        for name, path in with_side_files(found):
+            add_link(tree, name, path)
+        with preparing:
+            make_links(folder.data / "models" if folder.models_kept else folder.models, tree["models"], folder.drive)
+            make_links(folder.data / "embeddings", tree["embeddings"], folder.drive)
+        return found
 
 
 def with_side_files(found: Iterable[FoundModel]) -> Iterator[tuple[str, Path]]:
