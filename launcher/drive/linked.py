@@ -20,6 +20,7 @@ from typing import Final, NamedTuple
 from launcher.core.folder import Folder, point, preparing
 from launcher.core.problem import Problem
 from launcher.drive.find import AT_A_TIME, is_on_drive, is_weights, path_on_drive, webui_in, weights_below
+from launcher.drive.names import Fingerprint, fingerprint_of
 from launcher.drive.remembered import Remembered
 from launcher.models.identify import WEIGHTS, identify
 from launcher.models.kinds import KIND_ENDINGS, KIND_FOLDERS
@@ -84,7 +85,7 @@ def model_at(drive: Path, place: Path, path: Path) -> FoundModel | None:
     above = [folder for folder in path.parents if folder.is_relative_to(drive)]
     named = next((folder for folder in above if folder.name.lower() in FOLDER_KINDS), None)
     of_folder = FOLDER_KINDS[named.name.lower()] if named else None
-    kind = of_folder if of_folder and path != place else kind_by_content(path, path.stat().st_mtime_ns)
+    kind = of_folder if of_folder and path != place else kind_by_content(path, fingerprint_of(path.stat()))
     if kind not in SHOWN or path.suffix.lower() not in KIND_ENDINGS.get(kind, WEIGHTS):
         return None
     root = named if named and kind == of_folder else place if path != place else path.parent
@@ -92,7 +93,7 @@ def model_at(drive: Path, place: Path, path: Path) -> FoundModel | None:
 
 
 @lru_cache(maxsize=10_000)
-def kind_by_content(path: Path, changed: int) -> str | None:
+def kind_by_content(path: Path, looks: Fingerprint) -> str | None:
     """By its content, which is read once as long as the file does not change: on Drive that takes long."""
     seen = identify(path)
     return None if seen.fault else seen.kind

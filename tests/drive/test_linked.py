@@ -350,3 +350,11 @@ def test_what_is_linked_side_by_side_is_all_there(person: Person, monkeypatch: p
     may_go_on.set()
     first.join()
     assert person.lists("checkpoint") == ["elsewhere", "new"]
+
+
+def test_a_model_that_arrives_whole_later_is_listed_then(person: Person) -> None:
+    for content, listed in ((CHECKPOINT[:9], []), (CHECKPOINT, ["late"])):
+        person.has(**{"AI/late.safetensors": content})
+        os.utime(person.drive.behind / "MyDrive/AI/late.safetensors", (1e9, 1e9))  # as of the file it was made of
+        person.uses("AI")
+        assert person.lists("checkpoint") == listed
