@@ -36,7 +36,7 @@ def connect(session: Session) -> None:
                 session.prepare()
                 start_part(part, "launcher.service", str(session.place))
                 started = True
-            if time.monotonic() > end and not running_pid(session.keeper.pid_file):  # which saves its files first
+            if time.monotonic() > end:
                 raise
             time.sleep(0.01)
 

@@ -9,6 +9,7 @@ extensions download to where they lead.)
 """
 
 import os
+import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -19,6 +20,7 @@ from typing import Final, NamedTuple
 from launcher.core.folder import Folder, point, preparing
 from launcher.core.problem import Problem
 from launcher.drive.find import AT_A_TIME, is_on_drive, is_weights, path_on_drive, webui_in, weights_below
+from launcher.drive.names import Fingerprint, fingerprint_of
 from launcher.drive.remembered import Remembered
 from launcher.models.identify import WEIGHTS, identify
 from launcher.models.kinds import KIND_ENDINGS, KIND_FOLDERS
@@ -41,6 +43,7 @@ FOLDER_KINDS: Final = {Path(folder).name.lower(): kind for kind, folder in SHOWN
     "upscalers": "upscaler",
     "hypernetwork": "hypernetwork",
 }
+linking: Final = threading.Lock()  # what an older look has found must not take away what a newer one showed
 Tree = dict[str, "Path | Tree"]  # name -> what it is to lead to, or a folder
 
 
@@ -82,7 +85,7 @@ def model_at(drive: Path, place: Path, path: Path) -> FoundModel | None:
     above = [folder for folder in path.parents if folder.is_relative_to(drive)]
     named = next((folder for folder in above if folder.name.lower() in FOLDER_KINDS), None)
     of_folder = FOLDER_KINDS[named.name.lower()] if named else None
-    kind = of_folder if of_folder and path != place else kind_by_content(path, path.stat().st_mtime_ns)
+    kind = of_folder if of_folder and path != place else kind_by_content(path, fingerprint_of(path.stat()))
     if kind not in SHOWN or path.suffix.lower() not in KIND_ENDINGS.get(kind, WEIGHTS):
         return None
     root = named if named and kind == of_folder else place if path != place else path.parent
@@ -90,7 +93,7 @@ def model_at(drive: Path, place: Path, path: Path) -> FoundModel | None:
 
 
 @lru_cache(maxsize=10_000)
-def kind_by_content(path: Path, changed: int) -> str | None:
+def kind_by_content(path: Path, looks: Fingerprint) -> str | None:
     """By its content, which is read once as long as the file does not change: on Drive that takes long."""
     seen = identify(path)
     return None if seen.fault else seen.kind
@@ -101,19 +104,20 @@ def kind_by_content(path: Path, changed: int) -> str | None:
 
 def link_models(folder: Folder, say: Callable[[str], object]) -> list[FoundModel]:
     """Have the web UI list the models that lie elsewhere, and no longer those that do not; returns them."""
-    found = [] if folder.models_kept else find_models(folder.drive, folder.kept, say)
-    for name in Remembered.read(folder.kept).model_folders:
-        if place := path_on_drive(folder.drive, name):
-            found += find_models(folder.drive, place, say)
-        else:
-            say(f"{name} is no longer on your Drive: its models are not in the web UI's lists.")
-    tree: Tree = {"models": folder.models if folder.models_kept else {}, "embeddings": {}}
-    for name, path in with_side_files(found):
-        add_link(tree, name, path)
-    with preparing:
-        make_links(folder.data / "models" if folder.models_kept else folder.models, tree["models"], folder.drive)
-        make_links(folder.data / "embeddings", tree["embeddings"], folder.drive)
-    return found
+    with linking:
+        found = [] if folder.models_kept else find_models(folder.drive, folder.kept, say)
+        for name in Remembered.read(folder.kept).model_folders:
+            if place := path_on_drive(folder.drive, name):
+                found += find_models(folder.drive, place, say)
+            else:
+                say(f"{name} is no longer on your Drive: its models are not in the web UI's lists.")
+        tree: Tree = {"models": folder.models if folder.models_kept else {}, "embeddings": {}}
+        for name, path in with_side_files(found):
+            add_link(tree, name, path)
+        with preparing:
+            make_links(folder.data / "models" if folder.models_kept else folder.models, tree["models"], folder.drive)
+            make_links(folder.data / "embeddings", tree["embeddings"], folder.drive)
+        return found
 
 
 def with_side_files(found: Iterable[FoundModel]) -> Iterator[tuple[str, Path]]:

@@ -136,7 +136,6 @@ def rename_on_drive(before: Path, drive_dir: Path, name: str) -> None:
 def sweep_unfinished(drive_dir: Path) -> None:
     """Take away copies that were cut off, and what has the name of their folder."""
     unfinished = drive_dir / UNFINISHED
-    with suppress(OSError):
-        if unfinished.is_symlink() or unfinished.is_file():
-            unfinished.unlink()
+    with suppress(OSError):  # it is a folder, or not there
+        unfinished.unlink()
     shutil.rmtree(unfinished, ignore_errors=True)

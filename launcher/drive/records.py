@@ -87,6 +87,13 @@ class Records:
         """The name on Drive that a file has or should have."""
         return self.all[path].name or self.usual_name(path)
 
+    def is_anothers(self, name: str, path: str) -> bool:
+        """True if another file than this one is kept under its usual name, which is that: two folders may have one."""
+        tops = self._roots.items()
+        usual = (os.path.normpath(os.path.join(root, os.path.relpath(f"/{name}", f"/{top}"))) for root, top in tops)
+        others = [self.all[one] for one in usual if one != path and one in self.all and self.name_of(one) == name]
+        return any(one.kept for one in others)
+
     # ---- what is on the machine
 
     def traces(self) -> dict[str, int]:

@@ -44,4 +44,5 @@ def of_type(usual: Any, found: object) -> Any:
     """What was found where it is of the type of the usual value, which else takes its place."""
     if isinstance(usual, tuple):
         return tuple(one for one in found if isinstance(one, str)) if isinstance(found, list) else usual
-    return found if isinstance(found, type(usual)) and not isinstance(found, bool) else usual
+    kinds = (int, float) if isinstance(usual, float) else type(usual)  # other programs write 5.0 as 5
+    return found if isinstance(found, kinds) and not isinstance(found, bool) else usual

@@ -218,6 +218,7 @@ def show_earlier_images(data: Path, drive_dir: Path, say: Callable[[str], object
                 target.parent.mkdir(parents=True, exist_ok=True)
                 copy_whole(source, target)
         except OSError as error:
+            error.filename = source  # not all have one
             unreadable(error)
 
     for there in day_folders(drive_dir, unreadable):

@@ -138,6 +138,7 @@ class Sync:
             news, self.fault = not self.fault, f"{type(error).__name__}: {str(error)[:200]}"
             if news:
                 self.say(f"Saving your files failed ({type(error).__name__}); it is tried again every few seconds.")
+            self._due = 0.0  # what it has not seen is looked for soon
             self._sign_of_life()
 
     def _run(self) -> None:
@@ -283,7 +284,7 @@ class Sync:
         except FileNotFoundError:
             return False
         if names.is_copy_of(record.now, info):
-            return True
+            return None if self._records.is_anothers(name, path) else True
         is_mine = name == self._records.name_of(path) and names.is_copy_of(record.kept, info)
         stays = stat.S_ISLNK(info.st_mode) or (names.is_output(name) and not is_mine)
         return None if stays and not leads_nowhere(self.drive_dir / name) else False

@@ -150,7 +150,7 @@ class Launch:
         self._go_by({name: DEFAULTS[name]}, self.to_save)
 
     def announce(self) -> None:
-        """Tell the door what it may show, and note what is launched: whoever comes after this service goes by it."""
+        """Tell the proxy what it may show, and note what is launched: whoever comes after this service goes by it."""
         images = (self.folder.data / "outputs", self.folder.data / "log" / "images")
         self.session.lead_to(api=self.settings.api, images=[str(path) for path in images])
         self.note()

@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import Final
 
 import requests
@@ -270,13 +271,14 @@ def _say_what_is_odd(launch: Launch) -> None:
 
 def use_model(launch: Launch, name: str) -> None:
     """Have the running web UI load this checkpoint. Where it cannot take one any more it is started again with it."""
-    launch.checkpoint = name
+    launch.checkpoint, gone = name, False
     try:
         launch.webui.choose_checkpoint(name)
-        failed = launch.webui.says.read().needs_another
+    except requests.ReadTimeout:  # it is painting, and that is not to be lost
+        launch.status.notice(f"The web UI is busy, and has not loaded {name} yet. Choose it at its top left.")
     except requests.RequestException:
-        failed = True
-    if failed:
+        gone = True
+    if gone or launch.webui.says.read().needs_another:
         launch.restart_wanted.set()
 
 
@@ -286,5 +288,6 @@ def show_models(launch: Launch) -> None:
     if launch.webui.ready:
         with launch.steps.beside("showing the web UI your models"):
             sync_checksums(launch.folder)
-            launch.webui.refresh_checkpoints()
+            with suppress(requests.RequestException):  # it is painting: its lists have a refresh button
+                launch.webui.refresh_checkpoints()
             launch.sync.restore()  # an embedding goes from Drive to the machine

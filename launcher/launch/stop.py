@@ -21,7 +21,7 @@ STILL_YOURS: Final = (
 
 
 def let_go(launch: Launch, *, keep_sync: bool = False) -> None:
-    """End its story; the web UI, the door and the link stay. Waits until nothing of it is at work any more."""
+    """End its story; the web UI, the proxy and the link stay. Waits until nothing of it is at work any more."""
     launch.finish()
     if launch.thread:
         launch.thread.join()
@@ -30,7 +30,7 @@ def let_go(launch: Launch, *, keep_sync: bool = False) -> None:
 
 
 def end_web_ui(launch: Launch) -> None:
-    """End the web UI and keep its last files; the door and the link stay."""
+    """End the web UI and keep its last files; the proxy and the link stay."""
     launch.finish()
     launch.session.lead_to(port=0)
     launch.webui.stop()
@@ -65,7 +65,7 @@ def save_last_files(launch: Launch, ask: Ask) -> None:
 
 
 def end_everything(launch: Launch) -> None:
-    """End the web UI, keep its last files, then end the link and the door. The faces show what is."""
+    """End the web UI, keep its last files, then end the link and the proxy. The faces show what is."""
     status = launch.status
     status.show(state=State.STOPPING, login_box=None, buttons=(), foot=START_AGAIN)
     rows = [launch.steps.of(row.name) for row in status.now.steps if row.name in ("webui", "link")]

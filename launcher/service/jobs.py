@@ -145,7 +145,7 @@ def change_extensions(job: Job, action: str = "", what: str = "") -> None:
 
 
 def stop_everything(job: Job, give_back_the_machine: bool = False) -> None:
-    """End the web UI, the door and the link; on request give the machine back."""
+    """End the web UI, the proxy and the link; on request give the machine back."""
     job.status.add("work", JOB_TITLES["stop"])
     with job.steps.step("work") as step:
         stop_launch(job.launch, job.ask, step, give_back_the_machine)

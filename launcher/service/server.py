@@ -1,7 +1,7 @@
 """HTTP on a Unix socket: what may be asked, by whom, and within which bounds. What it means is `service.service`'s.
 
 There are two sockets, both for the owner of the machine's files only. The notebook's may ask everything. The page's,
-which the door asks for whoever is logged in, has a list of its own, and a status without password or link.
+which the proxy asks for whoever is logged in, has a list of its own, and a status without password or link.
 """
 
 import json

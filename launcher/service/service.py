@@ -12,7 +12,7 @@ from launcher.colab.machine import look_at_machine
 from launcher.core.child_environment import adopt, passes
 from launcher.core.fields import DEFAULTS, NOT_BY_THE_PAGE, asked_in
 from launcher.core.process import running_pid
-from launcher.core.session import Session, read_object
+from launcher.core.session import Session, read_object, write_object
 from launcher.core.snapshot import JOB_TITLES, UNDERWAY, State
 from launcher.core.status import Status, StatusChanges
 from launcher.launch.launch import Launch
@@ -142,7 +142,8 @@ class Service:
         if isinstance(variables, dict) and variables:
             adopt(variables)
         before, self.launch = self.launch, self._new_launch(choices)
-        self.launch.note(variables=variables or {})
+        noted = read_object(self.session.launch_file)  # its settings come once nothing else runs
+        write_object(self.session.launch_file, noted | {"variables": variables or {}})
         begin(self.launch, before, anew=anew, take_up=take_up)
 
     def _new_launch(self, choices: dict[str, Any]) -> Launch:
@@ -206,7 +207,7 @@ class Service:
             return self.accepted(request)
 
     def post_used(self, request: Request) -> Response:
-        """The door: somebody used the web UI so many seconds ago."""
+        """The proxy: somebody used the web UI so many seconds ago."""
         if self.launch:
             self.launch.used_at = time.time() - request.fields.get("ago", 0)
             if self.launch.given_back_at:  # the faces say when
@@ -289,6 +290,6 @@ class Service:
         return bool(self._at_work() or len(self.faces) or kept)
 
     def finish(self) -> None:
-        """Save what is still to be saved. The web UI, the door and the link stay."""
+        """Save what is still to be saved. The web UI, the proxy and the link stay."""
         if self.launch:
             let_go(self.launch)

@@ -83,6 +83,7 @@ def test_texts_are_read_as_what_they_are() -> None:
     for encoding in ("utf-8", "utf-8-sig", "utf-16", "cp1252"):
         assert decoded("Grün,blümchen".encode(encoding)) == "Grün,blümchen"
     assert decoded(b"\x81\xff") == "�ÿ"
+    assert decoded("Grün,bl".encode("utf-8-sig") + b"\xc3") == "Grün,bl�", "it says that it is UTF-8, and is cut"
 
 
 def test_a_damaged_note_is_set_aside_under_a_free_name_and_said(tmp_path: Path) -> None:

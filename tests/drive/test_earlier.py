@@ -1,12 +1,15 @@
 """On a new machine the images of all days are where the web UI and its extensions look for them."""
 
 import datetime
+import errno
 import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from launcher.core.files import copy_whole
+from launcher.drive import restore
 from launcher.drive.restore import show_earlier_images
 from launcher.drive.sync import Sync
 from tests.world.mounted import MountedDrive
@@ -178,3 +181,18 @@ def test_a_drive_that_goes_away_is_told(machine: NewMachine, drive: MountedDrive
     drive.drop()
     with pytest.raises(OSError, match="not connected"):
         machine.shows()
+
+
+def test_an_image_of_today_that_drive_does_not_give_is_named_and_the_others_come(
+    machine: NewMachine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def copy(source: Path, target: Path) -> None:
+        if source.name == "00002.png":
+            raise OSError(errno.EIO, "the copy is incomplete")
+        copy_whole(source, target)
+
+    machine.others_made(*(f"{IMAGES}/{TODAY}/{number:05}.png" for number in range(4)))
+    monkeypatch.setattr(restore, "copy_whole", copy)
+    machine.shows()
+    assert machine.seen() == [f"txt2img-images/{TODAY}/{number:05}.png" for number in (0, 1, 3)]
+    assert [text.partition(" on ")[0] for text in machine.said] == [f"{IMAGES}/{TODAY}/00002.png"]

@@ -37,7 +37,7 @@ def test_web_uis_of_all_launchers_are_found_at_the_top_of_drive_the_one_used_las
     (drive.behind / "Shareddrives" / "Team" / "web" / "models" / "Stable-diffusion").mkdir(parents=True)
     (drive.behind / "MyDrive" / "team").symlink_to(drive.mountpoint / "Shareddrives" / "Team" / "web")
     (drive.behind / "MyDrive" / "dead").symlink_to(drive.mountpoint / "gone")
-    note_used(drive, "art/stable-diffusion-webui", json.dumps({"used_at": 2e9}))
+    note_used(drive, "art/stable-diffusion-webui", '{"used_at": 2000000000}')
     note_used(drive, "StableDiffusion", json.dumps({"used_at": 1e9}))
     note_used(drive, "stable-diffusion-webui", '{"used_at": ')  # damaged: nobody knows when
     found = [str(folder.relative_to(drive.mydrive)) for folder in webui_folders(drive.mydrive)]

@@ -2,6 +2,7 @@
 
 import glob
 import os
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 
 from launcher.core.folder import Folder
 from launcher.core.problem import Problem
+from launcher.drive import linked
 from launcher.drive.linked import join_models, link_models, link_new_models, stop_using_models, use_models
 from launcher.drive.remembered import Remembered
 from launcher.drive.sync import Sync
@@ -326,3 +328,33 @@ def test_a_folder_that_cannot_be_used_is_named_wherever_it_lies(drive: MountedDr
     drive.manners(read_only="/MyDrive/")
     with pytest.raises(Problem, match="StableDiffusion on your Drive is read-only"):
         Person(drive, "StableDiffusion")
+
+
+def test_what_is_linked_side_by_side_is_all_there(person: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+    person.has(**{"AI/elsewhere.safetensors": CHECKPOINT})
+    person.uses("AI")
+    looked, may_go_on, add = threading.Event(), threading.Event(), linked.add_link
+
+    def slow(tree: linked.Tree, name: str, path: Path) -> None:
+        add(tree, name, path)
+        if not looked.is_set():
+            looked.set()
+            may_go_on.wait(0.5)  # no longer: those after it may have to wait for it
+
+    monkeypatch.setattr(linked, "add_link", slow)
+    first = threading.Thread(target=link_new_models, args=(person.folder,))
+    first.start()
+    looked.wait(10)
+    person.has(**{f"{KEPT}/models/Stable-diffusion/new.safetensors": CHECKPOINT})
+    link_new_models(person.folder)
+    may_go_on.set()
+    first.join()
+    assert person.lists("checkpoint") == ["elsewhere", "new"]
+
+
+def test_a_model_that_arrives_whole_later_is_listed_then(person: Person) -> None:
+    for content, listed in ((CHECKPOINT[:9], []), (CHECKPOINT, ["late"])):
+        person.has(**{"AI/late.safetensors": content})
+        os.utime(person.drive.behind / "MyDrive/AI/late.safetensors", (1e9, 1e9))  # as of the file it was made of
+        person.uses("AI")
+        assert person.lists("checkpoint") == listed

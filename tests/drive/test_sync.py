@@ -205,3 +205,28 @@ def test_copies_that_a_kill_cut_off_are_swept_away_at_the_next_start(sync: Sync)
     write(sync.drive_dir / UNFINISHED / "1-a.png", b"ha")
     sync.restore()
     assert kept(sync) == []
+
+
+def test_two_folders_that_are_kept_under_one_name_lose_no_image_of_the_same_size(sync: Sync, tmp_path: Path) -> None:
+    other = tmp_path / "other" / "outputs"
+    sync.elsewhere = lambda: {other: "outputs"}
+    write(other / "a.png", b"one")
+    sync.poll(settled=0)
+    write(sync.data / "outputs" / "a.png", b"two")
+    sync.poll(settled=0)
+    assert {path.read_bytes() for path in sync.drive_dir.rglob("*.png")} == {b"one", b"two"}
+
+
+def test_what_was_new_while_saving_failed_is_kept_soon_after(sync: Sync) -> None:
+    def broken() -> dict[Path, str]:
+        raise UnicodeError("nobody foresaw it")
+
+    sync.start()
+    write(sync.data / "outputs" / "1.png")
+    wait((sync.drive_dir / "outputs" / "1.png").exists, 10, "an image")
+    sync.elsewhere = broken
+    write(sync.data / "outputs" / "2.png")
+    wait(lambda: sync.fault, 10, "the fault")
+    sync.elsewhere = dict
+    wait((sync.drive_dir / "outputs" / "2.png").exists, 10, "the image that came meanwhile")
+    sync.stop()

@@ -9,8 +9,9 @@ import requests
 from launcher.colab.machine import look_at_machine
 from launcher.core.snapshot import DONE, FAILED, Row, State
 from launcher.core.status import Status
+from launcher.launch import start
 from launcher.launch.launch import Launch
-from launcher.launch.start import use_model
+from launcher.launch.start import show_models, use_model
 from launcher.launch.watch import check_painting
 from launcher.models.catalog import CHECKPOINT_NAMES
 from launcher.webui.process import WebUI
@@ -103,3 +104,23 @@ def test_a_model_that_is_used_instead_is_loaded_and_where_that_fails_the_web_ui_
     use_model(launch, "other.safetensors")
     assert launch.restart_wanted.is_set() == starts_again
     assert launch.checkpoint == "other.safetensors"
+
+
+def test_a_web_ui_that_is_painting_is_neither_started_again_nor_is_its_silence_a_fault(
+    launch: Launch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def busy(*about: object) -> None:
+        raise requests.ReadTimeout
+
+    restored: list[bool] = []
+    for name in ("choose_checkpoint", "refresh_checkpoints"):
+        monkeypatch.setattr(WebUI, name, busy)
+    monkeypatch.setattr(WebUI, "ready", True)
+    monkeypatch.setattr(start, "sync_checksums", lambda folder: None)
+    monkeypatch.setattr(launch.sync, "restore", lambda: restored.append(True))
+    says(launch, READY, LOADED)
+    show_models(launch)
+    assert (launch.status.now.notices, restored) == ((), [True])
+    use_model(launch, "other.safetensors")
+    assert not launch.restart_wanted.is_set()
+    assert "has not loaded other.safetensors yet" in launch.status.now.notices[0]

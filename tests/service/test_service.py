@@ -442,3 +442,16 @@ def test_so_much_at_once_is_refused_and_some_is_done(service: Service, monkeypat
     assert codes.count(429) == 100 - MOST_AT_WORK
     wait(lambda: not any(job.at_work for job in service.jobs.values()), 10, "their end")
     assert ask(service, "POST", "/add", asked, page=True)[0] == 202
+
+
+def test_the_web_ui_that_still_runs_is_noted_until_the_next_launch_has_ended_it(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed meanwhile, the service after this one keeps the images of what runs, and not by the form of the next."""
+    monkeypatch.setattr("launcher.service.service.begin", lambda *about, **how: None)
+    service.session.launch_file.write_text(json.dumps({"settings": {"drive_folder": "art"}, "kept": "x"}))
+    assert (
+        ask(service, "POST", "/launch", {"choices": {"keep_on_drive": "nothing"}, "variables": {"LANG": "C"}})[0] == 202
+    )
+    noted_now = json.loads(service.session.launch_file.read_text())
+    assert noted_now == {"settings": {"drive_folder": "art"}, "kept": "x", "variables": {"LANG": "C"}}
