@@ -105,8 +105,8 @@ def run_installer(extension: Extension, step: Step, title: str) -> str | None:
 
 def time_used(script: Path) -> list[tuple[int, float]]:
     """The processor time of each process of an installer: it changes while one computes."""
-    with suppress(psutil.NoSuchProcess):
-        for process in psutil.Process().children():
+    for process in psutil.Process().children():
+        with suppress(psutil.NoSuchProcess):  # also one that ended and that nobody has waited for
             if str(script) in process.cmdline():
                 return [(one.pid, sum(one.cpu_times()[:2])) for one in (process, *process.children(recursive=True))]
     return []

@@ -1,5 +1,6 @@
 """What extensions want: installed so that a person sees it live, and named when it fails."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -83,6 +84,16 @@ def test_one_that_computes_and_prints_nothing_shows_that_it_lives(
     run_installers(folder, heard)
     assert heard.notices == []
     assert heard.said[1].startswith("installing compiles (may take minutes): running for ")
+
+
+def test_a_process_that_ended_beside_it_does_not_hide_that_it_computes(tmp_path: Path) -> None:
+    script = tmp_path / "install.py"
+    script.write_text("input()\n")
+    with subprocess.Popen(["true"]) as ended:
+        os.waitid(os.P_PID, ended.pid, os.WEXITED | os.WNOWAIT)
+        with subprocess.Popen([sys.executable, script], stdin=subprocess.PIPE) as installer:
+            assert [pid for pid, _ in install.time_used(script)] == [installer.pid]
+            installer.communicate(b"\n")
 
 
 def test_what_pip_could_not_find_is_named_and_the_next_starts_try_again_a_few_times(folder: Folder) -> None:
