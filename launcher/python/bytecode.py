@@ -22,7 +22,11 @@ UNPACKED_TO: Final = "bytecode"  # on the machine, until the packages are there
 CAME: Final = "bytecode-came"  # in the environment: some of its bytecode is Drive's
 LARGEST: Final = 200 << 20  # bytes of an archive
 LARGEST_UNPACKED: Final = 1 << 30
-DAMAGED: Final = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, ValueError)  # what zipfile raises then
+# What zipfile raises then, and what comes of a file and a folder of one name.
+DAMAGED: Final = (
+    *(zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, ValueError),
+    *(FileExistsError, IsADirectoryError, NotADirectoryError),
+)
 
 
 def keep_bytecode(folder: Folder, packages: list[str]) -> None:
