@@ -35,7 +35,7 @@ HARMLESS: Final = (
 )  # fmt: skip
 NAME_BYTES: Final = 200  # bytes; Drive and Linux take 255, and an unfinished download has a longer name
 UNPACK_FIRST: Final = (".rar", ".7z", ".tar", ".gz")
-WITHOUT_SCHEME: Final = re.compile(r"(?i)(?:[\w-]+\.)+[a-z]{2,}/\S")
+WITHOUT_SCHEME: Final = re.compile(r"(?i)(?<![\w/.-])(?:[\w-]+\.)+[a-z]{2,}(?::\d+)?/\S+")
 
 
 def links_in(text: str) -> list[str]:
@@ -107,7 +107,8 @@ def without_secrets(text: str) -> str:
     for start, end in places_of_links(text):
         pieces += [text[done:start], bare_link(text[start:end])]
         done = end
-    return LOGIN.sub("", "".join([*pieces, text[done:]]))
+    shown = WITHOUT_SCHEME.sub(lambda link: bare_link(f"//{link[0]}")[2:], "".join([*pieces, text[done:]]))
+    return LOGIN.sub("", shown)
 
 
 def bare_link(link: str) -> str:

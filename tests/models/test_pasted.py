@@ -71,6 +71,10 @@ def test_what_is_no_link_gets_one_sentence(text: str, says: str) -> None:
         ("https://me:secret@example.com/x.pt", "https://example.com/x.pt"),
         ("https://store.example.com/x.pt?X-Amz-Signature=secret&id=3#secret", "https://store.example.com/x.pt?id=3"),
         ("take https://example.com/x?key=secret please", "take https://example.com/x please"),
+        ("civitai.com/api/download/models/7?token=secret", "civitai.com/api/download/models/7"),
+        ("take example.com:8443/x.pt?type=VAE&key=secret#secret", "take example.com/x.pt?type=VAE"),
+        ("me:secret@example.com/x.pt?key=secret", "example.com/x.pt"),
+        ("--ckpt-dir models/v1.5/x.pt --vae a.b/c.pt", "--ckpt-dir models/v1.5/x.pt --vae a.b/c.pt"),
         (HUB, HUB),
     ],
 )
