@@ -12,6 +12,7 @@ from typing import Final
 import psutil
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+from packaging.version import InvalidVersion
 
 from launcher.core.folder import Folder
 from launcher.core.process import CommandError, run
@@ -147,4 +148,6 @@ def allowed(package: str, version: str) -> bool:
     """True if the constraints speak of that package and allow that version."""
     limits = {canonicalize_name(one.name): one.specifier for one in map(Requirement, CONSTRAINTS.split())}
     limit = limits.get(canonicalize_name(package))
-    return limit is not None and limit.contains(version, prereleases=True)
+    with suppress(InvalidVersion):  # packaging raised it before 26
+        return limit is not None and limit.contains(version, prereleases=True)
+    return False

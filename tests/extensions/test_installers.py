@@ -4,8 +4,11 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from unittest import mock
 
 import pytest
+from packaging.specifiers import SpecifierSet
+from packaging.version import InvalidVersion
 
 from launcher.core.folder import Folder
 from launcher.extensions import install
@@ -84,6 +87,12 @@ def test_one_that_computes_and_prints_nothing_shows_that_it_lives(
     run_installers(folder, heard)
     assert heard.notices == []
     assert heard.said[1].startswith("installing compiles (may take minutes): running for ")
+
+
+def test_a_version_that_is_none_is_not_allowed() -> None:
+    for old in (False, InvalidVersion("Invalid version: 'unknown'")):  # what packaging says, and said before 26
+        with mock.patch.object(SpecifierSet, "contains", side_effect=[old]):
+            assert not install.allowed("numpy", "unknown")
 
 
 def test_a_process_that_ended_beside_it_does_not_hide_that_it_computes(tmp_path: Path) -> None:
