@@ -165,6 +165,8 @@ def decided(fetcher: fetch.Fetcher, remote: Remote, kind: str, required: bool) -
             return remote
         is_new = remote.name.lower().endswith(".safetensors")
         seen = ModelFile(Format.SAFETENSORS if is_new else Format.OLD, remote.kind or kind)
+    elif remote.kind != "checkpoint":  # which is told by its tensors
+        seen = replace(seen, kind=seen.kind or remote.kind or None)
     taken_for = fetch.settled_kind(fetcher, remote.name, seen, kind or remote.kind, free=not required)
     is_packed = remote.name.lower().endswith(".zip")
     name = remote.name if is_packed else fetch.suited_name(remote.name, seen.format, taken_for)

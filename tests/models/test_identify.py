@@ -5,16 +5,18 @@ import json
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
+from unittest import mock
 
 import pytest
 
 from launcher.core.folder import Folder
 from launcher.core.problem import Problem
-from launcher.models.ensure import broken_models, usable_checkpoint
+from launcher.models.ensure import broken_models, decided, usable_checkpoint
 from launcher.models.fetch import receive, sound_or_set_aside
 from launcher.models.identify import Unreadable, identify, identify_beginning, shapes_in
 from launcher.models.kinds import KIND_FOLDERS, Format, ModelFile, contents_of
 from launcher.models.owners import EXTENSION_KINDS
+from launcher.models.remote import Remote
 from tests.conftest import new_folder
 from tests.models.fetching import a_fetcher, fetcher
 from tests.models.old_files import LORA, SOUND, UPSCALER, zipped
@@ -297,6 +299,15 @@ def test_what_is_of_no_use_is_refused_under_every_name(tmp_path: Path, ending: s
     with pytest.raises(Problem, match=says):
         received(tmp_path, f"m{ending}", content)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("chosen", ["", "VAE", "checkpoint"])
+def test_where_its_tensors_tell_nothing_the_source_goes_before_what_was_chosen(tmp_path: Path, chosen: str) -> None:
+    content, (made, heard, _) = tensors({"something.else": (4, 4, 4)}), fetcher(new_folder(tmp_path))
+    remote = Remote("https://example.com/x.safetensors", "x.safetensors", len(content), kind="LoRA")
+    with mock.patch("launcher.models.fetch.read_part", lambda fetcher, remote, start, end: content[start:end]):
+        assert decided(made, remote, chosen, required=False).kind == "LoRA"
+    assert len(heard.notices) == bool(chosen)
 
 
 def test_an_upscaler_that_a1111_would_not_list_is_said(tmp_path: Path) -> None:
