@@ -99,6 +99,7 @@ def test_secrets_in_a_link_are_never_shown(link: str, shown: str) -> None:
         ('attachment; filename="a\\"b.pt"', 'a"b.pt'),
         ("inline", ""),
         ("", ""),
+        pytest.param("(" * 2000, "", id="many brackets"),
     ],
 )
 def test_the_name_a_server_states_is_read_in_each_way_it_is_written(header: str, name: str) -> None:
