@@ -83,7 +83,7 @@ def one_link(text: str) -> str:
             "UI's list.",
         )
     if not links:
-        raise Problem(f"{bare[:60]!r} is not a link.", "Paste one that starts with https://.")
+        raise Problem(f"{without_secrets(bare)[:60]!r} is not a link.", "Paste one that starts with https://.")
     link = links[0]
     if link.lower().startswith(("urn:air:", "civitai:")):
         return link

@@ -82,6 +82,11 @@ def test_secrets_in_a_link_are_never_shown(link: str, shown: str) -> None:
     assert without_secrets(link) == shown
 
 
+def test_what_is_no_link_is_shown_without_its_password() -> None:
+    with pytest.raises(Problem, match=r"'example\.com/x\.pt' is not a link"):
+        one_link("me:secret@example.com/x.pt")
+
+
 @pytest.mark.parametrize(
     ("header", "name"),
     [
