@@ -31,8 +31,6 @@ ADDRESS_FAILURES: Final = (
         "Check the address, or wait a minute and try again.",
     ),
 )
-
-
 MODEL_HOSTS: Final = (*hugging_face.HOSTS, *civitai.HOSTS, *google_drive.HOSTS)
 GIT_HOSTS: Final = ("github.com", "gitlab.com", "codeberg.org", "bitbucket.org", "gitee.com")
 # On these hosts, what is a file and no repository.

@@ -26,9 +26,8 @@ WORDS: Final = rf"(?:[ \t]+(?!{BEGINS}){LETTER}+?)"
 TO_ENDING: Final = re.compile(rf"{WORDS}{{1,12}}?{FILE_ENDING}(?=[\s,;)\]}}>\"'?#]|$)(?:[?#]{LETTER}*)?", re.IGNORECASE)
 IN_FOLDER: Final = re.compile(r"/(?:tree|blob|resolve)/[^/\s]+/[^\s]+$")
 TO_LINE_END: Final = re.compile(r"(?:[ \t]+[\w.()\[\]&'+-]+)+(?=[ \t]*(?:\n|$))")
-LOGIN: Final = re.compile(
-    r"(?<![^\s/\"'(<])[^\s/@:\"']*:[^\s/@]+@(?=[\w-]+\.)"
-)  # user:password@host, also without https://
+# user:password@host, also without https://
+LOGIN: Final = re.compile(r"(?<![^\s/\"'(<])[^\s/@:\"']*:[^\s/@]+@(?=[\w-]+\.)")
 # What a link may say of itself where others can read it. Everything else behind a `?` may be a key.
 HARMLESS: Final = (
     "modelversionid", "type", "format", "size", "fp", "fileid", "id", "resourcekey", "export", "download", "dl"
