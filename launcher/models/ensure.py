@@ -14,6 +14,7 @@ from launcher.core.problem import Problem
 from launcher.models import fetch
 from launcher.models.catalog import CHECKPOINTS_FOLDER, HubFile, Model, model_named
 from launcher.models.companions import have_companions
+from launcher.models.http import read_range, until_stopped
 from launcher.models.identify import OLD_ENDINGS, WEIGHTS, fault_of, identify, identify_beginning
 from launcher.models.kinds import Format, ModelFile, a_kind
 from launcher.models.names import same_to_the_web_ui, telling_name
@@ -159,7 +160,8 @@ def decided(fetcher: fetch.Fetcher, remote: Remote, kind: str, required: bool) -
 
     What an old file is tells only all of it: it may have no kind yet. Raises `Problem` for what is no use.
     """
-    seen = identify_beginning(partial(fetch.read_part, fetcher, remote), remote.size) if remote.size else None
+    look = partial(identify_beginning, partial(read_range, remote), remote.size)  # may take seconds where it is to hurt
+    seen = until_stopped(fetcher.step.stop, look) if remote.size else None
     if not seen or seen.format is Format.OTHER:  # nobody knows; or its server gives no part of it
         if not (remote.kind or kind):
             return remote

@@ -2,6 +2,7 @@
 
 import io
 import json
+import time
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,7 +17,7 @@ from launcher.models.fetch import receive, sound_or_set_aside
 from launcher.models.identify import Unreadable, identify, identify_beginning, shapes_in
 from launcher.models.kinds import KIND_FOLDERS, Format, ModelFile, contents_of
 from launcher.models.owners import EXTENSION_KINDS
-from launcher.models.remote import Remote
+from launcher.models.remote import Interrupted, Remote
 from tests.conftest import new_folder
 from tests.models.fetching import a_fetcher, fetcher
 from tests.models.old_files import LORA, SOUND, UPSCALER, zipped
@@ -305,9 +306,18 @@ def test_what_is_of_no_use_is_refused_under_every_name(tmp_path: Path, ending: s
 def test_where_its_tensors_tell_nothing_the_source_goes_before_what_was_chosen(tmp_path: Path, chosen: str) -> None:
     content, (made, heard, _) = tensors({"something.else": (4, 4, 4)}), fetcher(new_folder(tmp_path))
     remote = Remote("https://example.com/x.safetensors", "x.safetensors", len(content), kind="LoRA")
-    with mock.patch("launcher.models.fetch.read_part", lambda fetcher, remote, start, end: content[start:end]):
+    with mock.patch("launcher.models.ensure.read_range", lambda remote, start, end: content[start:end]):
         assert decided(made, remote, chosen, required=False).kind == "LoRA"
     assert len(heard.notices) == bool(chosen)
+
+
+def test_stop_is_heard_while_a_beginning_that_takes_seconds_is_looked_at(tmp_path: Path) -> None:
+    made, heard, _ = fetcher(new_folder(tmp_path))
+    remote = Remote("https://example.com/x.safetensors", "x.safetensors", 900)
+    heard.stop.set()
+    slow = mock.patch("launcher.models.ensure.identify_beginning", lambda read, size: time.sleep(1))
+    with slow, pytest.raises(Interrupted):
+        decided(made, remote, "", required=False)
 
 
 def test_an_upscaler_that_a1111_would_not_list_is_said(tmp_path: Path) -> None:
