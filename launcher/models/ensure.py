@@ -127,7 +127,7 @@ def file_of_kind(fetcher: fetch.Fetcher, remote: Remote, required: bool) -> Path
         target = same_to_the_web_ui(fetcher.folder, name, remote.kind) or folder / name
         if not fetch.sound_or_set_aside(fetcher, target):
             return fetch.fetch_remote(fetcher, replace(remote, name=name), folder, free=not required)
-        if fetch.same_as_remote(fetcher, target, remote):
+        if until_stopped(step.stop, partial(fetch.same_as_remote, fetcher, target, remote)):
             step.say(f"{target.name} is ready")
             return target
         where = target.relative_to(folder).as_posix() if folder in target.parents else target.name

@@ -2,6 +2,7 @@
 
 import io
 import json
+import threading
 import time
 import zipfile
 from collections.abc import Mapping
@@ -12,11 +13,11 @@ import pytest
 
 from launcher.core.folder import Folder
 from launcher.core.problem import Problem
-from launcher.models.ensure import broken_models, decided, usable_checkpoint
+from launcher.models.ensure import broken_models, decided, file_of_kind, usable_checkpoint
 from launcher.models.fetch import receive, sound_or_set_aside
 from launcher.models.identify import Unreadable, identify, identify_beginning, shapes_in
 from launcher.models.kinds import KIND_FOLDERS, Format, ModelFile, contents_of
-from launcher.models.owners import EXTENSION_KINDS
+from launcher.models.owners import EXTENSION_KINDS, place_for
 from launcher.models.remote import Interrupted, Remote
 from tests.conftest import new_folder
 from tests.models.fetching import a_fetcher, fetcher
@@ -318,6 +319,18 @@ def test_stop_is_heard_while_a_beginning_that_takes_seconds_is_looked_at(tmp_pat
     slow = mock.patch("launcher.models.ensure.identify_beginning", lambda read, size: time.sleep(1))
     with slow, pytest.raises(Interrupted):
         decided(made, remote, "", required=False)
+
+
+def test_stop_is_heard_while_drive_does_not_give_the_file_that_is_compared(tmp_path: Path) -> None:
+    made, heard, _ = fetcher(new_folder(tmp_path))
+    remote = Remote("https://example.com/x.safetensors", "x.safetensors", 900, "a" * 64, kind="VAE")
+    there = place_for(made.folder, "VAE") / remote.name
+    there.parent.mkdir()
+    there.write_bytes(safetensors(900))
+    heard.stop.set()
+    slow = mock.patch("launcher.models.fetch.same_as_remote", lambda *about: threading.Event().wait(1) is False)
+    with slow, pytest.raises(Interrupted):
+        file_of_kind(made, remote, required=False)
 
 
 def test_an_upscaler_that_a1111_would_not_list_is_said(tmp_path: Path) -> None:
