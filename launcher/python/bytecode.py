@@ -22,11 +22,7 @@ UNPACKED_TO: Final = "bytecode"  # on the machine, until the packages are there
 CAME: Final = "bytecode-came"  # in the environment: some of its bytecode is Drive's
 LARGEST: Final = 200 << 20  # bytes of an archive
 LARGEST_UNPACKED: Final = 1 << 30
-# What zipfile raises then, and what comes of a file and a folder of one name.
-DAMAGED: Final = (
-    *(zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, ValueError),
-    *(FileExistsError, IsADirectoryError, NotADirectoryError),
-)
+DAMAGED: Final = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, ValueError)  # what zipfile raises then
 
 
 def keep_bytecode(folder: Folder, packages: list[str]) -> None:
@@ -64,7 +60,7 @@ def unpack_bytecode(folder: Folder, say: Callable[[str], object] = lambda text: 
         os.replace(part, target)
     except FileNotFoundError:  # there is none
         return
-    except (Problem, *DAMAGED):
+    except (Problem, *DAMAGED, FileExistsError, IsADirectoryError, NotADirectoryError):  # two of one name
         shutil.rmtree(part, ignore_errors=True)
         remove_archive(folder)
         say(f"{ARCHIVE} on your Drive was damaged: a new one is made.")
