@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 from launcher.core.problem import Problem
 from launcher.core.process import CommandError
 from launcher.models.identify import WEIGHTS
+from launcher.models.pasted import without_secrets
 from launcher.models.sources import civitai, google_drive, hugging_face
 from launcher.source.git import git, last_words
 
@@ -30,8 +31,6 @@ ADDRESS_FAILURES: Final = (
         "Check the address, or wait a minute and try again.",
     ),
 )
-
-
 MODEL_HOSTS: Final = (*hugging_face.HOSTS, *civitai.HOSTS, *google_drive.HOSTS)
 GIT_HOSTS: Final = ("github.com", "gitlab.com", "codeberg.org", "bitbucket.org", "gitee.com")
 # On these hosts, what is a file and no repository.
@@ -115,7 +114,7 @@ def checked_address(text: str) -> Address:
         link,
     )
     if not found:
-        raise Problem(f'"{text.strip()[:100]}" is not the address of a git repository.', EXAMPLE)
+        raise Problem(f'"{without_secrets(text.strip())[:100]}" is not the address of a git repository.', EXAMPLE)
     if found["login"]:
         raise Problem(
             "The address has a user name or a password in it, which would end up on Google Drive.",

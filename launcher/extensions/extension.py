@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from launcher.core.files import copy_whole
-from launcher.core.folder import Folder, leads_nowhere
+from launcher.core.folder import Folder, leads_nowhere, make_folder_below
 from launcher.core.outside import joined, printable
 from launcher.core.problem import Problem
 from launcher.core.process import CommandError
@@ -126,7 +126,7 @@ class Extension:
     def put_aside(self, path: Path, root: Path) -> Path:
         """Move one of its folders out of the way, below `root`, and return where it is: no file is deleted."""
         aside = root / REMOVED / f"{self.name}-{time.strftime('%Y%m%d-%H%M%S')}"
-        aside.parent.mkdir(parents=True, exist_ok=True)
+        make_folder_below(root, aside.parent)
         os.replace(path, aside)
         return aside
 

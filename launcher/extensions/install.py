@@ -12,6 +12,7 @@ from typing import Final
 import psutil
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+from packaging.version import InvalidVersion
 
 from launcher.core.folder import Folder
 from launcher.core.process import CommandError, run
@@ -105,8 +106,8 @@ def run_installer(extension: Extension, step: Step, title: str) -> str | None:
 
 def time_used(script: Path) -> list[tuple[int, float]]:
     """The processor time of each process of an installer: it changes while one computes."""
-    with suppress(psutil.NoSuchProcess):
-        for process in psutil.Process().children():
+    for process in psutil.Process().children():
+        with suppress(psutil.NoSuchProcess):  # also one that ended and that nobody has waited for
             if str(script) in process.cmdline():
                 return [(one.pid, sum(one.cpu_times()[:2])) for one in (process, *process.children(recursive=True))]
     return []
@@ -146,5 +147,6 @@ def repair_after(extension: Extension, step: Step) -> None:
 def allowed(package: str, version: str) -> bool:
     """True if the constraints speak of that package and allow that version."""
     limits = {canonicalize_name(one.name): one.specifier for one in map(Requirement, CONSTRAINTS.split())}
-    limit = limits.get(canonicalize_name(package))
-    return limit is not None and limit.contains(version, prereleases=True)
+    with suppress(KeyError, InvalidVersion):  # packaging raised that before 26
+        return limits[canonicalize_name(package)].contains(version, prereleases=True)
+    return False

@@ -31,9 +31,10 @@ class Bounded(io.FileIO):
         return super().read(-1 if size is None else size) or b""
 
     def seek(self, offset: int, whence: int = 0, /) -> int:
-        if whence == 0 and offset < 0:
-            raise zipfile.BadZipFile("its list of files leads elsewhere")
-        return super().seek(offset, whence)
+        try:
+            return super().seek(offset, whence)
+        except OSError as error:  # in front of its beginning, or behind the end of any file
+            raise zipfile.BadZipFile("its list of files leads elsewhere") from error
 
 
 @contextmanager

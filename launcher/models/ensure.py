@@ -14,6 +14,7 @@ from launcher.core.problem import Problem
 from launcher.models import fetch
 from launcher.models.catalog import CHECKPOINTS_FOLDER, HubFile, Model, model_named
 from launcher.models.companions import have_companions
+from launcher.models.http import read_range, until_stopped
 from launcher.models.identify import OLD_ENDINGS, WEIGHTS, fault_of, identify, identify_beginning
 from launcher.models.kinds import Format, ModelFile, a_kind
 from launcher.models.names import same_to_the_web_ui, telling_name
@@ -126,7 +127,7 @@ def file_of_kind(fetcher: fetch.Fetcher, remote: Remote, required: bool) -> Path
         target = same_to_the_web_ui(fetcher.folder, name, remote.kind) or folder / name
         if not fetch.sound_or_set_aside(fetcher, target):
             return fetch.fetch_remote(fetcher, replace(remote, name=name), folder, free=not required)
-        if fetch.same_as_remote(fetcher, target, remote):
+        if until_stopped(step.stop, partial(fetch.same_as_remote, fetcher, target, remote)):
             step.say(f"{target.name} is ready")
             return target
         where = target.relative_to(folder).as_posix() if folder in target.parents else target.name
@@ -159,12 +160,15 @@ def decided(fetcher: fetch.Fetcher, remote: Remote, kind: str, required: bool) -
 
     What an old file is tells only all of it: it may have no kind yet. Raises `Problem` for what is no use.
     """
-    seen = identify_beginning(partial(fetch.read_part, fetcher, remote), remote.size) if remote.size else None
+    look = partial(identify_beginning, partial(read_range, remote), remote.size)  # may take seconds where it is to hurt
+    seen = until_stopped(fetcher.step.stop, look) if remote.size else None
     if not seen or seen.format is Format.OTHER:  # nobody knows; or its server gives no part of it
         if not (remote.kind or kind):
             return remote
         is_new = remote.name.lower().endswith(".safetensors")
         seen = ModelFile(Format.SAFETENSORS if is_new else Format.OLD, remote.kind or kind)
+    elif remote.kind != "checkpoint":  # which is told by its tensors
+        seen = replace(seen, kind=seen.kind or remote.kind or None)
     taken_for = fetch.settled_kind(fetcher, remote.name, seen, kind or remote.kind, free=not required)
     is_packed = remote.name.lower().endswith(".zip")
     name = remote.name if is_packed else fetch.suited_name(remote.name, seen.format, taken_for)

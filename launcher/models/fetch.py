@@ -126,14 +126,9 @@ def same_as_remote(fetcher: Fetcher, path: Path, remote: Remote) -> bool:
         for start in {max(0, min(size - SAMPLE, size * at // SAMPLES)) for at in range(SAMPLES + 1)}:
             file.seek(start)
             here = file.read(SAMPLE)
-            if here != read_part(fetcher, remote, start, start + len(here)):
+            if here != read_range(remote, start, start + len(here)):
                 return False
     return True
-
-
-def read_part(fetcher: Fetcher, remote: Remote, start: int, end: int) -> bytes:
-    """As `read_range`, as long as the person waits for it."""
-    return until_stopped(fetcher.step.stop, partial(read_range, remote, start, end))
 
 
 # ---- a file that is all there, and gets its name

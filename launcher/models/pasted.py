@@ -26,16 +26,15 @@ WORDS: Final = rf"(?:[ \t]+(?!{BEGINS}){LETTER}+?)"
 TO_ENDING: Final = re.compile(rf"{WORDS}{{1,12}}?{FILE_ENDING}(?=[\s,;)\]}}>\"'?#]|$)(?:[?#]{LETTER}*)?", re.IGNORECASE)
 IN_FOLDER: Final = re.compile(r"/(?:tree|blob|resolve)/[^/\s]+/[^\s]+$")
 TO_LINE_END: Final = re.compile(r"(?:[ \t]+[\w.()\[\]&'+-]+)+(?=[ \t]*(?:\n|$))")
-LOGIN: Final = re.compile(
-    r"(?<![^\s/\"'(<])[^\s/@:\"']*:[^\s/@]+@(?=[\w-]+\.)"
-)  # user:password@host, also without https://
+# user:password@host, also without https://
+LOGIN: Final = re.compile(r"(?<![^\s/\"'(<])[^\s/@:\"']*:[^\s/@]+@(?=[\w-]+\.)")
 # What a link may say of itself where others can read it. Everything else behind a `?` may be a key.
 HARMLESS: Final = (
     "modelversionid", "type", "format", "size", "fp", "fileid", "id", "resourcekey", "export", "download", "dl"
 )  # fmt: skip
 NAME_BYTES: Final = 200  # bytes; Drive and Linux take 255, and an unfinished download has a longer name
 UNPACK_FIRST: Final = (".rar", ".7z", ".tar", ".gz")
-WITHOUT_SCHEME: Final = re.compile(r"(?i)(?:[\w-]+\.)+[a-z]{2,}/\S")
+WITHOUT_SCHEME: Final = re.compile(r"(?i)(?<![\w/.-])(?:[\w-]+\.)+[a-z]{2,}(?::\d+)?/\S+")
 
 
 def links_in(text: str) -> list[str]:
@@ -83,7 +82,7 @@ def one_link(text: str) -> str:
             "UI's list.",
         )
     if not links:
-        raise Problem(f"{bare[:60]!r} is not a link.", "Paste one that starts with https://.")
+        raise Problem(f"{without_secrets(bare)[:60]!r} is not a link.", "Paste one that starts with https://.")
     link = links[0]
     if link.lower().startswith(("urn:air:", "civitai:")):
         return link
@@ -107,7 +106,8 @@ def without_secrets(text: str) -> str:
     for start, end in places_of_links(text):
         pieces += [text[done:start], bare_link(text[start:end])]
         done = end
-    return LOGIN.sub("", "".join([*pieces, text[done:]]))
+    shown = WITHOUT_SCHEME.sub(lambda link: bare_link(f"//{link[0]}")[2:], "".join([*pieces, text[done:]]))
+    return LOGIN.sub("", shown)
 
 
 def bare_link(link: str) -> str:

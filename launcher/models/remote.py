@@ -170,7 +170,7 @@ def stated_name(disposition: str) -> str:
     stated = re.sub(r'(?i)\b(filename\s*=\s*)([^"\s;][^";]*)', r'\1"\2"', stated)  # with spaces, and no quotes
     extended = stated.lower().find("filename*")
     message, name = EmailMessage(), ""
-    with suppress(ValueError, LookupError, TypeError, AttributeError):  # the parser's, for what is no such header
+    with suppress(ValueError, LookupError, TypeError, AttributeError, RecursionError):  # the parser's, for what is none
         message["Content-Disposition"] = f"attachment; {stated[extended:]}" if extended >= 0 else stated
         name = message.get_filename("")
     with suppress(ValueError):  # then it was Latin-1 indeed, or has been decoded already

@@ -60,7 +60,7 @@ def unpack_bytecode(folder: Folder, say: Callable[[str], object] = lambda text: 
         os.replace(part, target)
     except FileNotFoundError:  # there is none
         return
-    except (Problem, *DAMAGED):
+    except (Problem, *DAMAGED, FileExistsError, IsADirectoryError, NotADirectoryError):  # two of one name
         shutil.rmtree(part, ignore_errors=True)
         remove_archive(folder)
         say(f"{ARCHIVE} on your Drive was damaged: a new one is made.")

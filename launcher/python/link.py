@@ -72,9 +72,9 @@ def put_file(file: Path, place: Path) -> None:
 
 
 def recorded_files(record: str) -> dict[str, int]:
-    """Path to bytes (0 where none are noted) of a RECORD's files, less the bytecode, which Python makes anew."""
+    """Path to bytes (0 where no number is noted) of a RECORD's files, less the bytecode, which Python makes anew."""
     rows = (row for row in csv.reader(record.splitlines()) if len(row) == 3)
-    return {path: int(size or 0) for path, _, size in rows if "__pycache__" not in path}
+    return {path: int(size) if size.isdecimal() else 0 for path, _, size in rows if "__pycache__" not in path}
 
 
 def recorded_in(info: Path) -> dict[str, int]:

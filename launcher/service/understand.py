@@ -122,7 +122,8 @@ def addressed(text: str, drive: Path, git_first: bool) -> Meant:
 
 def not_known(text: str) -> Problem:
     """What it may mean, as buttons; or what else can be written."""
-    shown = text if len(text) < LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}…"
+    bare = without_secrets(text)
+    shown = bare if len(bare) < LONGEST_SHOWN else f"{bare[:LONGEST_SHOWN]}…"
     if re.fullmatch(r"[\w.-]+/[\w.-]+", text):
         hosts = (("The model on Hugging Face", "huggingface.co"), ("The extension on GitHub", "github.com"))
         options = tuple((label, f"https://{host}/{text}") for label, host in hosts)

@@ -1,10 +1,14 @@
 """What extensions want: installed so that a person sees it live, and named when it fails."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
+from unittest import mock
 
 import pytest
+from packaging.specifiers import SpecifierSet
+from packaging.version import InvalidVersion
 
 from launcher.core.folder import Folder
 from launcher.extensions import install
@@ -83,6 +87,22 @@ def test_one_that_computes_and_prints_nothing_shows_that_it_lives(
     run_installers(folder, heard)
     assert heard.notices == []
     assert heard.said[1].startswith("installing compiles (may take minutes): running for ")
+
+
+def test_a_version_that_is_none_is_not_allowed() -> None:
+    for old in (False, InvalidVersion("Invalid version: 'unknown'")):  # what packaging says, and said before 26
+        with mock.patch.object(SpecifierSet, "contains", side_effect=[old]):
+            assert not install.allowed("numpy", "unknown")
+
+
+def test_a_process_that_ended_beside_it_does_not_hide_that_it_computes(tmp_path: Path) -> None:
+    script = tmp_path / "install.py"
+    script.write_text("input()\n")
+    with subprocess.Popen(["true"]) as ended:
+        os.waitid(os.P_PID, ended.pid, os.WEXITED | os.WNOWAIT)
+        with subprocess.Popen([sys.executable, script], stdin=subprocess.PIPE) as installer:
+            assert [pid for pid, _ in install.time_used(script)] == [installer.pid]
+            installer.communicate(b"\n")
 
 
 def test_what_pip_could_not_find_is_named_and_the_next_starts_try_again_a_few_times(folder: Folder) -> None:

@@ -3,6 +3,7 @@
 import html
 import json
 import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from unittest import mock
@@ -20,7 +21,7 @@ from launcher.extensions.extension import Extension, extensions_on_drive, put_ex
 from launcher.extensions.manage import Change, add_extension, change_one
 from launcher.extensions.suspects import suspects
 from launcher.models.catalog import CONTROL_FAMILIES, chosen_controls
-from tests.conftest import COLAB_PYTHON
+from tests.conftest import COLAB_PYTHON, new_folder
 from tests.source.test_kept import as_1_2_0_kept_it
 from tests.world import MODEL_LINK, World, safetensors
 from tests.world.githost import git
@@ -118,6 +119,14 @@ def test_a_removed_extension_is_gone_and_kept_aside(folder: Folder) -> None:
     assert names_on_drive(folder) == []
     assert not (folder.data / "extensions/sd-nice").exists()
     assert list((folder.kept / "removed-extensions").glob("sd-nice-*/.source"))
+
+
+def test_while_drive_is_away_nothing_is_made_in_its_place(tmp_path: Path) -> None:
+    folder = new_folder(tmp_path)
+    shutil.rmtree(folder.kept)
+    with pytest.raises(OSError, match="Google Drive is not there"):
+        Extension(folder, "nice").put_aside(folder.machine, folder.kept)
+    assert not folder.kept.exists()
 
 
 def test_one_that_cannot_be_updated_does_not_keep_the_others_from_it(world: World, folder: Folder) -> None:

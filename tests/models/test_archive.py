@@ -46,6 +46,15 @@ def many_entries(count: int) -> bytes:
     return one[:at] + entry * count + end
 
 
+def far_away() -> bytes:
+    """An archive whose list says that its file begins where no file system has a byte."""
+    one = zipped_files({"m.safetensors": safetensors(900)}, zipfile.ZIP_STORED)
+    at, extra = one.index(b"PK\x01\x02"), struct.pack("<HHQ", 1, 8, 2**62)
+    entry = bytearray(one[at : one.index(b"PK\x05\x06")] + extra)
+    entry[30:32], entry[42:46] = struct.pack("<H", len(extra)), b"\xff" * 4
+    return one[:at] + entry + struct.pack("<4s4H2LH", b"PK\x05\x06", 0, 0, 1, 1, len(entry), at, 0)
+
+
 def bad_deflate() -> bytes:
     content = safetensors(5000)
     made = bytearray(zipped_files({"m.safetensors": content}))
@@ -78,6 +87,7 @@ BAD = {
     "LZMA, which may ask for gigabytes": zipped_files({"m.safetensors": safetensors(900)}, zipfile.ZIP_LZMA),
     "a wrong checksum": changed(b"PK\x01\x02", -1, zipfile.ZIP_STORED),
     "a list of 100,000 files": many_entries(100_000),
+    "a file that begins nowhere": far_away(),
     "encrypted": changed(b"PK\x01\x02", 8),
     "an archive in an archive": zipped_files({"m.ckpt": zipped_files({"m.safetensors": safetensors(900)})}),
     "a name with a zero in it": zipped_files({"m.safetensors": b"x"}).replace(b"m.safetensors", b"m\0safetensors"),

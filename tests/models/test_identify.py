@@ -2,19 +2,23 @@
 
 import io
 import json
+import threading
+import time
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
+from unittest import mock
 
 import pytest
 
 from launcher.core.folder import Folder
 from launcher.core.problem import Problem
-from launcher.models.ensure import broken_models, usable_checkpoint
+from launcher.models.ensure import broken_models, decided, file_of_kind, usable_checkpoint
 from launcher.models.fetch import receive, sound_or_set_aside
 from launcher.models.identify import Unreadable, identify, identify_beginning, shapes_in
 from launcher.models.kinds import KIND_FOLDERS, Format, ModelFile, contents_of
-from launcher.models.owners import EXTENSION_KINDS
+from launcher.models.owners import EXTENSION_KINDS, place_for
+from launcher.models.remote import Interrupted, Remote
 from tests.conftest import new_folder
 from tests.models.fetching import a_fetcher, fetcher
 from tests.models.old_files import LORA, SOUND, UPSCALER, zipped
@@ -297,6 +301,36 @@ def test_what_is_of_no_use_is_refused_under_every_name(tmp_path: Path, ending: s
     with pytest.raises(Problem, match=says):
         received(tmp_path, f"m{ending}", content)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("chosen", ["", "VAE", "checkpoint"])
+def test_where_its_tensors_tell_nothing_the_source_goes_before_what_was_chosen(tmp_path: Path, chosen: str) -> None:
+    content, (made, heard, _) = tensors({"something.else": (4, 4, 4)}), fetcher(new_folder(tmp_path))
+    remote = Remote("https://example.com/x.safetensors", "x.safetensors", len(content), kind="LoRA")
+    with mock.patch("launcher.models.ensure.read_range", lambda remote, start, end: content[start:end]):
+        assert decided(made, remote, chosen, required=False).kind == "LoRA"
+    assert len(heard.notices) == bool(chosen)
+
+
+def test_stop_is_heard_while_a_beginning_that_takes_seconds_is_looked_at(tmp_path: Path) -> None:
+    made, heard, _ = fetcher(new_folder(tmp_path))
+    remote = Remote("https://example.com/x.safetensors", "x.safetensors", 900)
+    heard.stop.set()
+    slow = mock.patch("launcher.models.ensure.identify_beginning", lambda read, size: time.sleep(1))
+    with slow, pytest.raises(Interrupted):
+        decided(made, remote, "", required=False)
+
+
+def test_stop_is_heard_while_drive_does_not_give_the_file_that_is_compared(tmp_path: Path) -> None:
+    made, heard, _ = fetcher(new_folder(tmp_path))
+    remote = Remote("https://example.com/x.safetensors", "x.safetensors", 900, "a" * 64, kind="VAE")
+    there = place_for(made.folder, "VAE") / remote.name
+    there.parent.mkdir()
+    there.write_bytes(safetensors(900))
+    heard.stop.set()
+    slow = mock.patch("launcher.models.fetch.same_as_remote", lambda *about: threading.Event().wait(1) is False)
+    with slow, pytest.raises(Interrupted):
+        file_of_kind(made, remote, required=False)
 
 
 def test_an_upscaler_that_a1111_would_not_list_is_said(tmp_path: Path) -> None:

@@ -71,11 +71,20 @@ def test_what_is_no_link_gets_one_sentence(text: str, says: str) -> None:
         ("https://me:secret@example.com/x.pt", "https://example.com/x.pt"),
         ("https://store.example.com/x.pt?X-Amz-Signature=secret&id=3#secret", "https://store.example.com/x.pt?id=3"),
         ("take https://example.com/x?key=secret please", "take https://example.com/x please"),
+        ("civitai.com/api/download/models/7?token=secret", "civitai.com/api/download/models/7"),
+        ("take example.com:8443/x.pt?type=VAE&key=secret#secret", "take example.com/x.pt?type=VAE"),
+        ("me:secret@example.com/x.pt?key=secret", "example.com/x.pt"),
+        ("--ckpt-dir models/v1.5/x.pt --vae a.b/c.pt", "--ckpt-dir models/v1.5/x.pt --vae a.b/c.pt"),
         (HUB, HUB),
     ],
 )
 def test_secrets_in_a_link_are_never_shown(link: str, shown: str) -> None:
     assert without_secrets(link) == shown
+
+
+def test_what_is_no_link_is_shown_without_its_password() -> None:
+    with pytest.raises(Problem, match=r"'example\.com/x\.pt' is not a link"):
+        one_link("me:secret@example.com/x.pt")
 
 
 @pytest.mark.parametrize(
@@ -95,6 +104,7 @@ def test_secrets_in_a_link_are_never_shown(link: str, shown: str) -> None:
         ('attachment; filename="a\\"b.pt"', 'a"b.pt'),
         ("inline", ""),
         ("", ""),
+        pytest.param("(" * 2000, "", id="many brackets"),
     ],
 )
 def test_the_name_a_server_states_is_read_in_each_way_it_is_written(header: str, name: str) -> None:

@@ -144,6 +144,9 @@ HOSTILE = {
     "/etc/oneclick-test": zipfile.ZIP_STORED,
     "lib/" + "x" * 300: zipfile.ZIP_STORED,
     "lib/a\nb": zipfile.ZIP_STORED,
+    "lib/toy": zipfile.ZIP_STORED,
+    "lib/toy/__pycache__/one.cpython-311.pyc/below": zipfile.ZIP_STORED,
+    "lib/toy/__pycache__/one.cpython-311.pyc/far/below": zipfile.ZIP_STORED,
     "lib/bz2": zipfile.ZIP_BZIP2,
     "lib/lzma": zipfile.ZIP_LZMA,
 }

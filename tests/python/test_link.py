@@ -177,6 +177,13 @@ def test_a_kernel_whose_packages_were_upgraded_no_longer_lends_them(toys: ToyLoc
     assert (toys.kernel / "nvidia" / "cudnn" / "lib" / "libcudnn.so.9").read_bytes() == b"another"
 
 
+def test_what_a_package_notes_of_its_own_files_is_not_believed(toys: ToyLock) -> None:
+    prepare_python(toys.folder, toys.packages, Heard())
+    record = next(site_packages(toys.folder).glob("*.dist-info/RECORD"))
+    record.write_text(f"{record.read_text()}{record.parent.name}/METADATA,,large\n")
+    assert not moved_packages(toys.folder)
+
+
 def test_put_back_fetches_the_locks_own_where_the_kernel_lends_no_more(toys: ToyLock) -> None:
     toys.kernel_has(CUDNN, NEWER)
     prepare_python(toys.folder, toys.packages, Heard())

@@ -185,6 +185,9 @@ def test_a_token_in_an_address_is_in_no_row(place: Adding) -> None:
         ("add_model", {"what": "https://me:tok3n@github.com/own/sd-nice"}),
         ("change_extensions", {"action": "add", "what": "https://me:tok3n@github.com/own/sd-nice"}),
         ("change_extensions", {"action": "remove", "what": "https://me:tok3n@github.com/own/sd-nice"}),
+        ("change_extensions", {"action": "remove", "what": "ftp://me:tok3n@github.com/own/sd-nice"}),
+        ("add_model", {"what": "me:tok3n@github.com/own/sd-nice"}),
+        ("add_model", {"what": "github.com/own/sd-nice/raw/x.txt?token=tok3n"}),
     )
     for do, fields in asked:
         rows = place.do(do, **fields)

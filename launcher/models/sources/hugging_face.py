@@ -95,9 +95,8 @@ def endpoint() -> str:
 
 def only_model(folder: HubFile, name: str, token: str) -> HubFile:
     """The one model file in a folder of a repository, or the one that is named. Raises `Problem`, also `Offered`."""
-    address = (
-        f"{endpoint()}/api/{folder.repo_type}s/{folder.repo}/revision/{quote(folder.revision, safe='')}?blobs=true"
-    )
+    revision = quote(folder.revision, safe="")
+    address = f"{endpoint()}/api/{folder.repo_type}s/{folder.repo}/revision/{revision}?blobs=true"
     told = ask_list(Remote(address, folder.repo, page=folder.page, token=token, place=HUGGING_FACE))
     listed = [(one.get("rfilename"), one.get("size")) for one in entries_of(told, "siblings")]
     sizes = {path: size if isinstance(size, int) else 0 for path, size in listed if isinstance(path, str)}
@@ -119,7 +118,7 @@ def only_model(folder: HubFile, name: str, token: str) -> HubFile:
     if not models:
         what = f"{folder.repo} has no model file that AUTOMATIC1111 can use."
         raise Problem(what, f"Look at {folder.page} for another link.")
-    pages = f"{folder.page}/blob/{quote(folder.revision, safe='')}"
+    pages = f"{folder.page}/blob/{revision}"
     labels = {path: f"{path} ({size / 1e9:.2f} GB)" if size else path for path, size in sizes.items()}
     raise Offered(
         f"{folder.repo} has {f'no file {name}, but ' if name and not named else ''}these model files: "
