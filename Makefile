@@ -1,5 +1,6 @@
 # run: the notebook against stand-ins · test: everything · notebook: build it · real: with the real AUTOMATIC1111
 # real-outputs: that what it writes and fetches is kept · faults: kills and dead upstreams · garbled: what Drive gives back
+# real-models: models wherever they lie, each kind as A1111 lists it, what Drive garbled of A1111's own files
 # real-extensions: the most used extensions on the real AUTOMATIC1111
 # colab: every dialog and stop on the real google.colab · machines: odd variables and files
 # attacks: strangers at the door, and what its owner notices · long-run: one page through the link for two hours
@@ -17,7 +18,7 @@ WORKERS ?= 6
 MINUTES ?= 120
 unexport PYTHONDONTWRITEBYTECODE  # else every kernel compiles IPython anew, 3 s each
 
-.PHONY: run test suite check notebook real real-outputs real-extensions colab faults garbled machines attacks long-run first-path shots bench bench-card card catalog docs lock pins setup clean
+.PHONY: run test suite check notebook real real-outputs real-models real-extensions colab faults garbled machines attacks long-run first-path shots bench bench-card card catalog docs lock pins setup clean
 
 run: setup
 	$(PYTHON) -m launcher.notebook.build
@@ -49,6 +50,12 @@ real-outputs: setup
 	$(PYTHON) -m launcher.notebook.build
 	$(PYTHON) -m tests.programs.real_outputs --upstreams $(UPSTREAMS) --home run/real-outputs --write docs/dev/faults.md
 	$(PYTHON) -m tests.programs.real_fetches --upstreams $(UPSTREAMS) --home run/real-outputs --write docs/dev/faults.md
+
+real-models: setup
+	@test -n "$(UPSTREAMS)" || { echo "Say where the repositories are: make real-models UPSTREAMS=DIR"; exit 2; }
+	$(PYTHON) -m launcher.notebook.build
+	for part in models kinds garbled; do \
+		$(PYTHON) -m tests.programs.real_$$part --upstreams $(UPSTREAMS) --home run/real-$$part || exit 1; done
 
 real-extensions: setup
 	@test -n "$(UPSTREAMS)" || { echo "Say where the repositories are: make real-extensions UPSTREAMS=DIR"; exit 2; }
