@@ -116,9 +116,9 @@ def colab_image(folder: Path) -> Path:
     base = subprocess.run(
         [COLAB_PYTHON, "-c", "import sys; print(sys._base_executable)"], capture_output=True, text=True, check=True
     ).stdout.strip()
-    python, tests = folder / "bin" / "python", ROOT / "tests"
+    python, pins = folder / "bin" / "python", ROOT / "tests" / "programs"
     subprocess.run([UV, "venv", "--quiet", "--seed", "--python", base, str(folder)], check=True)
-    lists = [f"--requirement={tests / name}" for name in ("requirements-colab.txt", "requirements-colab-gpu.txt")]
+    lists = [f"--requirement={pins / name}" for name in ("requirements-colab.txt", "requirements-colab-gpu.txt")]
     subprocess.run([UV, "pip", "install", "--quiet", "--no-cache", "--python", str(python), *lists], check=True)
     return python
 
