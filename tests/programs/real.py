@@ -334,11 +334,17 @@ def check_controlnet(url: str, password: str, log: Path) -> None:
     assert re.search(r"ControlNet v1\.1\.455", log.read_text()), "the log should have ControlNet's line"
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+def places_asked(about: str | None) -> argparse.ArgumentParser:
+    """What each program on the real A1111 is told: where the repositories are, where to work, and the kernel's Python."""
+    parser = argparse.ArgumentParser(description=about)
     parser.add_argument("--upstreams", type=Path, required=True)
     parser.add_argument("--home", type=Path, required=True)
     parser.add_argument("--python", default=str(Path(__file__).resolve().parents[2] / ".venv-colab" / "bin" / "python"))
+    return parser
+
+
+def main() -> None:
+    parser = places_asked(__doc__)
     parser.add_argument("--shot", type=Path)
     options = parser.parse_args()
     options.home = options.home.resolve()

@@ -6,7 +6,6 @@ A first launch keeps all four on Drive. Then, for each damage, a new machine sta
 must run, paint and list its styles, and Drive must hold good ones after the stop.
 """
 
-import argparse
 import contextlib
 import csv
 import json
@@ -17,7 +16,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.programs.real import REAL_LINK, RealWorld
+from tests.programs.real import REAL_LINK, RealWorld, places_asked
 from tests.programs.real_models import Api
 from tests.whole.garbled import DAMAGES, UNREADABLE
 from tests.world.kernel import Kernel, cell_source
@@ -71,11 +70,7 @@ def launch(world: RealWorld, home: Path, python: str) -> tuple[list[str], dict[s
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--upstreams", type=Path, required=True)
-    parser.add_argument("--home", type=Path, required=True)
-    parser.add_argument("--python", default=str(Path(__file__).resolve().parents[2] / ".venv-colab" / "bin" / "python"))
-    options = parser.parse_args()
+    options = places_asked(__doc__).parse_args()
     home, wrong = options.home.resolve(), 0
     kept = home / "drive" / "asd1111" / "stable-diffusion-webui"
     kept.mkdir(parents=True, exist_ok=True)

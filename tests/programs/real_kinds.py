@@ -6,7 +6,6 @@ Their names and folders are made so that A1111 would hide them or take them for 
 they are called. The web UI is restarted once, for A1111 looks for upscalers only as it starts.
 """
 
-import argparse
 import contextlib
 import json
 import os
@@ -18,7 +17,7 @@ from tests.models.old_files import SOUND, UPSCALER, zipped
 from tests.models.test_archive import zipped_files
 from tests.models.test_companions import SDXL_PREDICTS_V
 from tests.models.test_identify import tensors
-from tests.programs.real import REAL_LINK, RealWorld, press_restart, random_weights
+from tests.programs.real import REAL_LINK, RealWorld, places_asked, press_restart, random_weights
 from tests.programs.real_models import ENCODER, LORA, Api, put
 from tests.world.kernel import Kernel, cell_source
 
@@ -69,11 +68,7 @@ def check(found: dict[str, list[str]], names: dict[str, str], kept: Path) -> Non
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--upstreams", type=Path, required=True)
-    parser.add_argument("--home", type=Path, required=True)
-    parser.add_argument("--python", default=str(Path(__file__).resolve().parents[2] / ".venv-colab" / "bin" / "python"))
-    options = parser.parse_args()
+    options = places_asked(__doc__).parse_args()
     home = options.home.resolve()
     put(home / "drive", THERE)
     kept = home / "drive" / "asd1111" / "stable-diffusion-webui"

@@ -6,7 +6,6 @@ A folder with everything in it and one in ComfyUI's layout, beside a web UI's fo
 real A1111 is started by ▶ on the CPU; its API tells its lists. Nothing may be downloaded, and nothing be there twice.
 """
 
-import argparse
 import contextlib
 import json
 import os
@@ -21,7 +20,7 @@ from launcher.core.folder import Folder
 from launcher.drive.linked import use_models
 from launcher.drive.remembered import Remembered
 from tests.models.test_identify import tensors
-from tests.programs.real import RealWorld, random_weights
+from tests.programs.real import RealWorld, places_asked, random_weights
 from tests.world.kernel import Kernel, cell_source
 from tests.world.wait import wait
 
@@ -117,11 +116,7 @@ def check(api: Api, drive: Path, folder: Folder) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--upstreams", type=Path, required=True)
-    parser.add_argument("--home", type=Path, required=True)
-    parser.add_argument("--python", default=str(Path(__file__).resolve().parents[2] / ".venv-colab" / "bin" / "python"))
-    options = parser.parse_args()
+    options = places_asked(__doc__).parse_args()
     home = options.home.resolve()
     drive = home / "drive"
     put(drive, FILES | {f"asd1111/stable-diffusion-webui/{EARLIER}": b"an image"})
