@@ -6,7 +6,6 @@ A1111's source says which there are: a place in it that fetches something and is
 Then the real A1111 is started with no way out of the machine (a proxy that nobody answers), and each is asked for.
 """
 
-import argparse
 import base64
 import contextlib
 import datetime
@@ -28,7 +27,7 @@ import requests
 from PIL import Image
 
 from tests.programs.marks import rewrite
-from tests.programs.real import A1111, REAL_LINK, RealWorld, upstream
+from tests.programs.real import A1111, REAL_LINK, RealWorld, places_asked, upstream
 from tests.world import WEBUI
 from tests.world.kernel import Kernel, cell_source
 
@@ -222,10 +221,7 @@ def folders_of(real: Real, start: int) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--upstreams", type=Path, required=True)
-    parser.add_argument("--home", type=Path, required=True)
-    parser.add_argument("--python", default=str(Path(__file__).resolve().parents[2] / ".venv-colab" / "bin" / "python"))
+    parser = places_asked(__doc__)
     parser.add_argument("--write", type=Path, help="the page that gets the table")
     options = parser.parse_args()
     home, upstreams = options.home.resolve(), options.upstreams.resolve()

@@ -24,7 +24,7 @@ from pathlib import Path
 
 from launcher.webui.settings_files import OUTPUT, declared_settings
 from tests.programs.marks import rewrite
-from tests.programs.real import A1111, REAL_LINK, RealWorld, upstream
+from tests.programs.real import A1111, REAL_LINK, RealWorld, places_asked, upstream
 from tests.world import CLIP_REPO, WEBUI
 from tests.world.browser import chromium, log_in
 from tests.world.kernel import Kernel, cell_source
@@ -152,10 +152,7 @@ def wait_for(condition: object, seconds: float, page: object) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--upstreams", type=Path, required=True)
-    parser.add_argument("--home", type=Path, required=True)
-    parser.add_argument("--python", default=str(Path(__file__).resolve().parents[2] / ".venv-colab" / "bin" / "python"))
+    parser = places_asked(__doc__)
     parser.add_argument("--write", type=Path, help="the page that gets the table")
     options = parser.parse_args()
     options.home, options.upstreams = options.home.resolve(), options.upstreams.resolve()
