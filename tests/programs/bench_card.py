@@ -190,10 +190,8 @@ def random_controlnet(checkpoint: Path, path: Path) -> None:
                 made[part] = file.get_tensor(name)
     widths = [made["input_blocks.0.0.weight"].shape[0]]
     for block in range(1, 12):
-        weights = ("0.out_layers.3.weight", "0.op.weight")
-        widths += [
-            made[f"input_blocks.{block}.{one}"].shape[0] for one in weights if f"input_blocks.{block}.{one}" in made
-        ]
+        last = next(one for one in ("0.out_layers.3", "0.op") if f"input_blocks.{block}.{one}.weight" in made)
+        widths.append(made[f"input_blocks.{block}.{last}.weight"].shape[0])
     shapes = {f"zero_convs.{number}.0": (width, width, 1, 1) for number, width in enumerate(widths)}
     shapes["middle_block_out.0"] = (widths[-1], widths[-1], 1, 1)
     hints = [3, 16, 16, 32, 32, 96, 96, 256, widths[0]]
@@ -247,32 +245,32 @@ def rows_of(webui: WebUI, name: str, size: int, steps: int, rounds: int, budget:
     mask = base64.b64encode(buffer.getvalue()).decode()
     of_picture = {"path": "img2img", "init_images": [picture], "denoising_strength": 0.7}
     control = {"enabled": True, "module": "none", "model": "random-controlnet", "image": picture}
-    kinds: list[tuple[str, int, dict[str, Any]]] = [
-        ("one image", rounds, {}),
-        ("a batch of 4", rounds, {"batch_size": 4}),
-        ("with a LoRA", rounds, {"prompt": f"{PROMPT} <lora:{name}:1>"}),
-        ("after the LoRA", rounds, {}),
-        ("half the LoRA", rounds, {"prompt": f"{PROMPT} <lora:{name}:0.5>"}),
-        ("after the LoRA again", rounds, {}),
-        ("img2img", rounds, of_picture),
-        ("inpainting", rounds, of_picture | {"mask": mask}),
-        ("hires fix", rounds, {"enable_hr": True, "hr_scale": 1.5, "hr_upscaler": "Latent", "denoising_strength": 0.7}),
-        ("another sampler", rounds, {"sampler_name": "DPM++ 2M"}),
-        ("tiling", rounds, {"tiling": True}),
-        ("a long prompt", rounds, {"prompt": f"{PROMPT}, oil painting, " * 20}),
+    kinds: list[tuple[str, dict[str, Any]]] = [
+        ("one image", {}),
+        ("a batch of 4", {"batch_size": 4}),
+        ("with a LoRA", {"prompt": f"{PROMPT} <lora:{name}:1>"}),
+        ("after the LoRA", {}),
+        ("half the LoRA", {"prompt": f"{PROMPT} <lora:{name}:0.5>"}),
+        ("after the LoRA again", {}),
+        ("img2img", of_picture),
+        ("inpainting", of_picture | {"mask": mask}),
+        ("hires fix", {"enable_hr": True, "hr_scale": 1.5, "hr_upscaler": "Latent", "denoising_strength": 0.7}),
+        ("another sampler", {"sampler_name": "DPM++ 2M"}),
+        ("tiling", {"tiling": True}),
+        ("a long prompt", {"prompt": f"{PROMPT}, oil painting, " * 20}),
     ]
     if name in webui.controlled:
         kinds[6:6] = [
-            ("with ControlNet", rounds, {"alwayson_scripts": {"controlnet": {"args": [control]}}}),
-            ("after ControlNet", rounds, {}),
+            ("with ControlNet", {"alwayson_scripts": {"controlnet": {"args": [control]}}}),
+            ("after ControlNet", {}),
         ]
-    for kind, times, more in kinds:
+    for kind, more in kinds:
         if not any(one in kind for one in chosen.split(",")):
             continue
         if time.monotonic() > end:
             print(json.dumps({"row": f"{name}: {kind}", "left out": "time"}), flush=True)
             continue
-        row(webui, f"{name}: {kind}", times, drawn, **asked | more)
+        row(webui, f"{name}: {kind}", rounds, drawn, **asked | more)
     webui.post("options", live_previews_enable=True, show_progress_every_n_steps=1, show_progress_type="Full")
     with Previews(webui) as previews:
         row(webui, f"{name}: previews on", rounds, **asked)
@@ -289,7 +287,9 @@ def main() -> None:
     parser.add_argument("--sd15", default="random-sd15.safetensors")
     parser.add_argument("--sdxl", default="random-sdxl.safetensors")
     parser.add_argument("--only", choices=("sd15", "sdxl"), help="one of the two")
-    parser.add_argument("--row", default="", help="only the kinds of images whose name has this in it")
+    parser.add_argument(
+        "--row", default="", help="only the kinds of images whose name has one of these in it, by commas"
+    )
     parser.add_argument("--controlnet", type=Path, help="sd-webui-controlnet, whose packages the machine has")
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--rounds", type=int, default=7)
