@@ -9,6 +9,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
+from math import inf
 from pathlib import Path
 
 import pytest
@@ -103,13 +104,14 @@ def test_stop_ends_a_download_at_once_whatever_it_waits_for(hub: Hub, tmp_path: 
 
 
 def test_a_file_that_changed_between_two_sessions_is_never_mixed(tmp_path: Path) -> None:
-    liar = Liar(safetensors(3_000_000))
+    liar = Liar(safetensors(3_000_000), gives=1_500_000)
     target = tmp_path / "model.safetensors"
     try:
         first = probe(Remote(liar.url, "model.safetensors"))
         with pytest.raises(Interrupted):
             download(first, target, where="Drive", own=OWN, step=Watcher(stop_beyond=500_000))
         liar.change()
+        liar.gives = inf
         second = probe(Remote(liar.url, "model.safetensors"))
         assert second.tag != first.tag
         download(second, target, where="Drive", own=OWN, step=Watcher())
@@ -120,7 +122,7 @@ def test_a_file_that_changed_between_two_sessions_is_never_mixed(tmp_path: Path)
 
 
 def test_without_a_checksum_or_a_version_nothing_is_gone_on_with(tmp_path: Path) -> None:
-    liar = Liar(safetensors(3_000_000), "changes, no etag")
+    liar = Liar(safetensors(3_000_000), "changes, no etag", gives=1_500_000)
     target = tmp_path / "model.safetensors"
     try:
         what = probe(Remote(liar.url, "model.safetensors"))
@@ -128,6 +130,7 @@ def test_without_a_checksum_or_a_version_nothing_is_gone_on_with(tmp_path: Path)
         with pytest.raises(Interrupted):
             download(what, target, where="Drive", own=OWN, step=Watcher(stop_beyond=500_000))
         liar.change()
+        liar.gives = inf
         download(what, target, where="Drive", own=OWN, step=Watcher())
         assert target.read_bytes() == liar.content
     finally:
@@ -172,11 +175,12 @@ class Unfinished:
 def unfinished(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Unfinished]:
     folder = tmp_path / "models"
     folder.mkdir()
-    liar = Liar(CONTENT)
+    liar = Liar(CONTENT, gives=1_500_000)
     what = probe(Remote(liar.url, "model.safetensors"))
     what = replace(what, sha256=hashlib.sha256(liar.content).hexdigest() if request.param else "")
     with pytest.raises(Interrupted):
         download(what, folder / "model.safetensors", where="Drive", own=OWN, step=Watcher(stop_beyond=1_000_000))
+    liar.gives = inf
     yield Unfinished(liar, what, folder / "model.safetensors", {path: path.read_bytes() for path in folder.iterdir()})
     liar.close()
 

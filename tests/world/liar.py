@@ -7,6 +7,7 @@ import hashlib
 import re
 import threading
 import time
+from math import inf
 from typing import Any, Final
 
 from tests.world.listen import end, listen
@@ -42,15 +43,17 @@ PAGE: Final = b"<!doctype html><title>Log in</title>"
 
 
 class Liar:
-    """Serves `content` under any path; `answers` counts."""
+    """Serves `content` under any path; `answers` counts. After `gives` bytes of all bodies it falls silent."""
 
-    def __init__(self, content: bytes, lie: str = HONEST, stretch: int = 8 << 20) -> None:
+    def __init__(self, content: bytes, lie: str = HONEST, stretch: int = 8 << 20, gives: float = inf) -> None:
         self.content, self.lie, self.stretch, self.answers = content, lie, stretch, 0
+        self.gives, self.given = gives, 0
         self._lock = threading.Lock()
         self.server = listen(self.answer, "GET")
         self.url = f"http://127.0.0.1:{self.server.server_address[1]}/file"
 
     def close(self) -> None:
+        self.gives = inf
         end(self.server)
 
     def change(self) -> None:
@@ -91,10 +94,10 @@ class Liar:
         fresh = condition is None or (condition == headers.get("ETag") and lie != WEAK) or lie == "ignores if-range"
         if not asked or not fresh or lie == "ignores ranges":
             body = PAGE.ljust(size) if lie == "page" else content
-            return send(request, 200, headers, body, half=False)
+            return self._send(request, 200, headers, body, half=False)
         start, end = int(asked[1]), min(int(asked[2] or size - 1) + 1, size)
         if lie == "416":
-            return send(request, 416, {"Content-Range": f"bytes */{size}"}, b"", half=False)
+            return self._send(request, 416, {"Content-Range": f"bytes */{size}"}, b"", half=False)
         said, body, later = f"bytes {start}-{end - 1}/{size}", content[start:end], start > 0 and end - start > 1
         elsewhere = content[max(0, start - 5000) : max(0, start - 5000) + end - start]
         if lie == "other offset" and later:
@@ -120,18 +123,22 @@ class Liar:
             headers["Content-Encoding"] = "gzip"
         if not (lie.startswith("no content-range") or lie == "whole as 206, bare") or end - start == 1:
             headers["Content-Range"] = said
-        return send(request, 206, headers, body, half=lie == "short" and end - start > 1)
+        return self._send(request, 206, headers, body, half=lie == "short" and end - start > 1)
 
-
-def send(request: Any, status: int, headers: dict[str, str], body: bytes, *, half: bool) -> None:
-    request.send_response(status)
-    for name, value in {**headers, "Content-Length": str(len(body))}.items():
-        request.send_header(name, value)
-    request.end_headers()
-    if half:
-        request.wfile.write(body[: len(body) // 2])
-        request.close_connection = True
-        return
-    for at in range(0, len(body), 1 << 18):
-        request.wfile.write(body[at : at + (1 << 18)])
-        time.sleep(0)
+    def _send(self, request: Any, status: int, headers: dict[str, str], body: bytes, *, half: bool) -> None:
+        request.send_response(status)
+        for name, value in {**headers, "Content-Length": str(len(body))}.items():
+            request.send_header(name, value)
+        request.end_headers()
+        if half:
+            request.wfile.write(body[: len(body) // 2])
+            request.close_connection = True
+            return
+        for at in range(0, len(body), 1 << 18):
+            piece = body[at : at + (1 << 18)]
+            while self.given + len(piece) > self.gives:
+                time.sleep(0.01)
+            with self._lock:
+                self.given += len(piece)
+            request.wfile.write(piece)
+            time.sleep(0)
