@@ -17,7 +17,7 @@ KEPT: Final = (
     ("    while not lock.is_locked:", "    while lock.is_locked:"),
     ("        start.reach(launch, Stage.SOURCE, step)", "        pass"),
     ("        self.full_said = False", "        self.full_said = True"),
-    ("time.monotonic() > end and not running_pid(", "time.monotonic() <= end and not running_pid("),
+    ("time.monotonic() > end or not running_pid(", "time.monotonic() <= end or not running_pid("),
     ('"Incorrect credentials."}, status=401)', '"Incorrect credentials."}, status=402)'),
     ("            file.write(piece)", "            pass"),
     ("not cache.exists():", "cache.exists():"),
