@@ -160,8 +160,7 @@ def _drive(launch: Launch) -> None:
         step.say("looking for your folder")
         launch.settle()
         launch.announce()
-        if sentence := launch.folder.prepare():
-            step.notice(sentence)
+        launch.folder.prepare()
         if name := launch.models_named:
             join_models(launch.folder.kept, name)
             step.notice(

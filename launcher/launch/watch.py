@@ -1,7 +1,6 @@
 """What is done once the web UI runs, and looked after meanwhile: its process, Drive, the link, an unused machine."""
 
 import itertools
-import math
 import time
 from collections.abc import Callable
 from typing import Final
@@ -28,7 +27,6 @@ WATCH_EVERY: Final = 0.5  # seconds between two looks at the web UI
 DRIVE_LOOKS: Final = 10  # Drive is looked at once in so many looks
 LINK_LOOKS: Final = 120  # the same of the link, and of the room on Drive
 STUCK_AFTER: Final = 120.0  # seconds without a sign of life of the sync
-GIVE_BACK_WARNING: Final = 60.0  # seconds
 RESTARTS_ALLOWED: Final = 3
 RESTARTS_WITHIN: Final = 600.0  # seconds
 HOW_TO_CONNECT: Final = "disconnected; new files wait on this machine until you press Connect Google Drive below"
@@ -102,13 +100,8 @@ def start_again(launch: Launch, note: str) -> None:
 
 
 def is_unused(launch: Launch) -> bool:
-    """True if nobody has used the web UI for as long as was chosen; a minute before it is said."""
-    at = launch.given_back_at
-    left = at - time.time() if at else math.inf
-    when = time.strftime("%H:%M", time.localtime(at))
-    warning = f"Nobody has used the web UI for a while, so the machine will be given back at {when}."
-    launch.status.notice(warning if left <= GIVE_BACK_WARNING else None, about="give back")
-    return left <= 0
+    """True if nobody has used the web UI for as long as was chosen; the faces say all the time when that will be."""
+    return bool(launch.given_back_at) and launch.given_back_at <= time.time()
 
 
 def check_drive(launch: Launch, measure: bool) -> None:
