@@ -256,7 +256,7 @@ def look_at_the_tab(page: Any) -> None:
 
 
 @contextlib.contextmanager
-def kernel_of(world: RealWorld, home: Path, python: str, **variables: str) -> Iterator[Kernel]:
+def kernel_of(world: World, home: Path, python: str, **variables: str) -> Iterator[Kernel]:
     """A kernel with a panel of lines; at its end everything that runs is stopped."""
     kernel = Kernel(python, {**os.environ, **world.environment(home), **variables, "ONECLICK_PANEL": "text"}, home)
     try:
@@ -270,10 +270,11 @@ def kernel_of(world: RealWorld, home: Path, python: str, **variables: str) -> It
 def started(kernel: Kernel, patience: float = 900, **form: object) -> str:
     """▶, until the web UI runs; returns the cell. Where it does not start, the program ends."""
     usual = {"link": "gradio", "extra_arguments": "--disable-nan-check", "api": True}
+    before = kernel.text.count("Ready after")
     cell = kernel.start(cell_source("launch", **usual | form))
-    kernel.wait(lambda: "Ready after" in kernel.text or cell in kernel.idle, patience, "the web UI")
+    kernel.wait(lambda: kernel.text.count("Ready after") > before or cell in kernel.idle, patience, "the web UI")
     print(kernel.text, flush=True)
-    if "Ready after" not in kernel.text:
+    if kernel.text.count("Ready after") == before:
         sys.exit("it did not start")
     return cell
 

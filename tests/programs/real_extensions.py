@@ -20,7 +20,17 @@ import requests
 
 from launcher.core.session import Session, request
 from tests.programs.extension_proofs import USES, Door, expect
-from tests.programs.real import REAL_LINK, RealWorld, kernel_of, press_restart, share, upstream, way_in, whole_commit
+from tests.programs.real import (
+    REAL_LINK,
+    RealWorld,
+    kernel_of,
+    press_restart,
+    share,
+    started,
+    upstream,
+    way_in,
+    whole_commit,
+)
 from tests.world.browser import chromium, log_in
 from tests.world.githost import git
 from tests.world.kernel import Kernel, cell_source
@@ -28,7 +38,6 @@ from tests.world.kernel import Kernel, cell_source
 ROOT: Final = Path(__file__).resolve().parents[2]
 PAGE: Final = ROOT / "docs" / "extensions.md"
 BEGIN, END = "<!-- table: made by `make real-extensions` -->", "<!-- end of the table -->"
-ARGUMENTS: Final = "--disable-nan-check"
 KEPT: Final = Path("drive", "asd1111", "stable-diffusion-webui")
 NOT_SHOWN: Final = "**A1111's own list does not show them**"
 
@@ -133,16 +142,6 @@ def answers(port: int) -> bool:
         return False
 
 
-def cell(kernel: Kernel) -> str:
-    source = cell_source("launch", checkpoint=REAL_LINK, link="gradio", extra_arguments=ARGUMENTS, api=True)
-    before = kernel.text.count("Ready after")
-    started = kernel.start(source)
-    kernel.wait(lambda: kernel.text.count("Ready after") > before or started in kernel.idle, 1800, "the web UI")
-    if kernel.text.count("Ready after") == before:
-        raise SystemExit(f"it did not start:\n{kernel.text[-3000:]}")
-    return started
-
-
 def use_all(kernel: Kernel, rows: list[Row], home: Path) -> list[str]:
     """Log in as a person does and use each; what A1111 itself says of them."""
     url, password = way_in(kernel)
@@ -197,7 +196,7 @@ def both_launches(python: str, world: RealWorld, home: Path, rows: list[Row], se
     """Add, restart, use; then everything again on the same machine. Returns what is to be said below the table."""
     watch = Watch(session)
     with kernel_of(world, home, python) as kernel:
-        first = cell(kernel)
+        first = started(kernel, 1800, checkpoint=REAL_LINK)
         save_settings(kernel, session.parent)
         kernel.interrupt()
         kernel.wait_done(first, 60)
@@ -222,7 +221,7 @@ def both_launches(python: str, world: RealWorld, home: Path, rows: list[Row], se
         again = Watch(session)
         threading.Thread(target=again.run, daemon=True).start()
         began = time.monotonic()
-        cell(kernel)
+        started(kernel, 1800, checkpoint=REAL_LINK)
         next_start = time.monotonic() - began
         again.over.set()
         return [
