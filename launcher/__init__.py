@@ -1,6 +1,6 @@
-"""The one-click launcher: one small module a room, built into `OneClickLauncher.ipynb`."""
+"""The one-click launcher: small modules, built into `OneClickLauncher.ipynb`."""
 
-__version__ = "2.0.0"  # the one place: pyproject, the title cell, the panel and the door read it
+__version__ = "2.0.0"  # the one place: pyproject, the title cell, the panel and the page read it
 
 # Where it lives. They stand here and nowhere else: a fork changes them.
 OWNER = "beothorn"

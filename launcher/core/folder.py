@@ -53,8 +53,8 @@ class Folder:
         """Where the machine's copy of the git history at `kept` on Drive is (`pull_history` brings it)."""
         return self.machine / "history" / kept.relative_to(self.kept)
 
-    def prepare(self) -> str | None:
-        """Make the folders; a sentence a person should know, if any. Raises `Problem` for one that cannot be used."""
+    def prepare(self) -> None:
+        """Make the folders. Raises `Problem` for one that cannot be used."""
         if any(part.startswith(".") for part in self.machine.parts):
             raise Problem(
                 f"The web UI cannot run in {self.machine}: it does not show files in "
@@ -70,10 +70,6 @@ class Folder:
             except OSError as error:
                 raise unusable_folder(self, error) from error
             self._prepare_machine()
-        for part in self.on_the_way:
-            if part.is_symlink():
-                return f"{part.name} on your Drive is a shortcut: everything is kept in the folder it points to."
-        return None
 
     @property
     def on_the_way(self) -> list[Path]:

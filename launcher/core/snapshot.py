@@ -53,7 +53,7 @@ UNDERWAY: Final = (State.STARTING, State.READY, State.RESTARTING, State.STOPPING
 
 @dataclass(frozen=True)
 class Row:
-    """One step as it is shown. `done` and `total` are in `unit`; a total of 0 means not known."""
+    """One step as it is shown. `done` and `total` are bytes; a total of 0 means not known."""
 
     name: str
     title: str
@@ -61,8 +61,7 @@ class Row:
     note: str = ""
     done: int = 0
     total: int = 0
-    unit: str = ""
-    speed: float = 0.0  # units a second, measured over the last seconds
+    speed: float = 0.0  # bytes a second, measured over the last seconds
     started: float = 0.0  # time.time()
     ended: float = 0.0
     problem: str = ""

@@ -114,8 +114,8 @@ class Step:
         """What is done just now: one line beside the step."""
         self.status.row(self.name, note=showable(text))
 
-    def progress(self, done: int, total: int = 0, unit: str = "bytes") -> None:
-        """`done` of `total` units; a total of 0 means that nobody knows. The speed is measured here."""
+    def progress(self, done: int, total: int) -> None:
+        """`done` of `total` bytes; a total of 0 means that nobody knows. The speed is measured here."""
         with self.status.changes:
             now, samples = time.monotonic(), self.status._samples.setdefault(self.name, deque(maxlen=200))
             if samples and done < samples[-1][1]:
@@ -126,7 +126,7 @@ class Step:
                 samples.popleft()
             span = now - samples[0][0]
             speed = (done - samples[0][1]) / span if span > 0.5 else 0.0
-            self.status.row(self.name, done=done, total=total, unit=unit, speed=speed)
+            self.status.row(self.name, done=done, total=total, speed=speed)
 
     def notice(self, text: str | None, about: str | None = None) -> None:
         self.status.notice(text, about)

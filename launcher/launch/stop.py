@@ -99,7 +99,6 @@ def give_back(launch: Launch) -> None:
 def give_back_unused(launch: Launch) -> None:
     """Nobody uses the machine: end everything, have Google take what is on its way, and give the machine back."""
     end_everything(launch)
-    launch.status.notice(None, about="give back")
     title, foot = "Everything is off, but the machine was not given back", None
     with launch.steps.beside("giving the machine back"):
         give_back(launch)

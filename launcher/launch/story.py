@@ -160,8 +160,7 @@ def _drive(launch: Launch) -> None:
         step.say("looking for your folder")
         launch.settle()
         launch.announce()
-        if sentence := launch.folder.prepare():
-            step.notice(sentence)
+        launch.folder.prepare()
         if name := launch.models_named:
             join_models(launch.folder.kept, name)
             step.notice(
@@ -241,7 +240,6 @@ def _python(launch: Launch, newest: "Future[str | None]", source: "Future[None]"
         start.reach(launch, Stage.PACKAGES, step)
         bytecode.result()
         put_bytecode(launch.folder)
-        start.say_borrowed(launch)
         same = ", already there" if before == read_finished(launch.folder) else ""
         step.done(f"{len(start.packages_of(launch.folder))} packages{same}")
 

@@ -1,7 +1,6 @@
 """What is done once the web UI runs, and looked after meanwhile: its process, Drive, the link, an unused machine."""
 
 import itertools
-import math
 import time
 from collections.abc import Callable
 from typing import Final
@@ -22,14 +21,12 @@ from launcher.models.companions import complete_checkpoints
 from launcher.models.ensure import broken_models
 from launcher.models.remote import Offered
 from launcher.python.bytecode import keep_bytecode
-from launcher.source.checkout import keep_edits_on_drive
 from launcher.webui.running import Fault
 
 WATCH_EVERY: Final = 0.5  # seconds between two looks at the web UI
 DRIVE_LOOKS: Final = 10  # Drive is looked at once in so many looks
 LINK_LOOKS: Final = 120  # the same of the link, and of the room on Drive
 STUCK_AFTER: Final = 120.0  # seconds without a sign of life of the sync
-GIVE_BACK_WARNING: Final = 60.0  # seconds
 RESTARTS_ALLOWED: Final = 3
 RESTARTS_WITHIN: Final = 600.0  # seconds
 HOW_TO_CONNECT: Final = "disconnected; new files wait on this machine until you press Connect Google Drive below"
@@ -103,13 +100,8 @@ def start_again(launch: Launch, note: str) -> None:
 
 
 def is_unused(launch: Launch) -> bool:
-    """True if nobody has used the web UI for as long as was chosen; a minute before it is said."""
-    at = launch.given_back_at
-    left = at - time.time() if at else math.inf
-    when = time.strftime("%H:%M", time.localtime(at))
-    warning = f"Nobody has used the web UI for a while, so the machine will be given back at {when}."
-    launch.status.notice(warning if left <= GIVE_BACK_WARNING else None, about="give back")
-    return left <= 0
+    """True if nobody has used the web UI for as long as was chosen; the faces say all the time when that will be."""
+    return bool(launch.given_back_at) and launch.given_back_at <= time.time()
 
 
 def check_drive(launch: Launch, measure: bool) -> None:
@@ -229,7 +221,7 @@ def _other_models(launch: Launch, fault: Fault) -> tuple[tuple[str, str], ...]:
 
 
 def do_afterwards(launch: Launch) -> None:
-    """Keep a person's changes in an old folder, name what is broken, bring what models need."""
+    """Name what is broken, bring what models need."""
     folder, fetcher = launch.folder, launch.fetcher(launch.steps.of("model"), launch.ask)
     while_drive_is_there(launch, "looking through your folder", lambda: _look_through_folder(launch))
     while_drive_is_there(launch, "bringing what goes with your models", lambda: complete_checkpoints(fetcher))
@@ -259,7 +251,6 @@ def while_drive_is_there(launch: Launch, what: str, work: Callable[[], None]) ->
 
 def _look_through_folder(launch: Launch) -> None:
     folder, say = launch.folder, launch.status.notice
-    keep_edits_on_drive(folder, launch.steps.of("source"))
     if dead := folder.dead_shortcuts():
         say(f"These shortcuts on your Drive point to nothing and were skipped: {', '.join(dead)}.")
     looked, broken = broken_models(folder, set(Remembered.read(folder.kept).looked_at))

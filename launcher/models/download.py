@@ -15,7 +15,6 @@ import requests
 
 from launcher.core.folder import GB, PART, require_room, to_be_emptied
 from launcher.core.problem import Problem
-from launcher.core.retry import retrying
 from launcher.core.status import Step
 from launcher.models import http
 from launcher.models.ranges import RangedDownload, Untrue
@@ -153,7 +152,7 @@ def fetch_checked(remote: Remote, part: Path, step: Step, disks: Disks) -> str:
 
     whole = partial(fetch_whole, remote, part, step, disks)
     try:
-        return http.until_stopped(step.stop, lambda: retrying(whole, http.pause_after, step.stop.wait))
+        return http.until_stopped(step.stop, lambda: http.retrying(whole, step.stop.wait))
     except BaseException:
         part.unlink(missing_ok=True)
         raise

@@ -17,13 +17,13 @@ from urllib3.exceptions import HTTPError
 from launcher.core.child_environment import PROXIES, also_look_at
 from launcher.core.outside import Damaged, limited, parsed_json
 from launcher.core.problem import Problem
-from launcher.core.retry import retrying
 from launcher.models.refusals import HUGGING_FACE, refusal_of
 from launcher.models.remote import Answer, Interrupted, Refused, Remote, TokenNeeded, as_stated, content_range
 
 USER_AGENT: Final = "oneclick-launcher/1.0"  # a browser's name would get web pages from Civitai
 TIMEOUT: Final = (10, 30)  # seconds to connect, and between two pieces: a stalled socket is given up
 STOP_LATENCY: Final = 0.1  # seconds
+WAITS: Final = (1.0, 2.0, 4.0)  # seconds before the next try, at least
 LONGEST_WAIT: Final = 60.0  # seconds, whatever a server asks for
 LONGEST_WAIT_WITHOUT_TOKEN: Final = 10.0  # seconds; who asks for more is asked with a token instead
 MOST_REDIRECTS: Final = 10
@@ -130,9 +130,22 @@ def answered(remote: Remote, read: Callable[[requests.Response], T], headers: Ma
             return read(response)
 
     try:
-        return retrying(ask, pause_after)
+        return retrying(ask)
     except requests.RequestException as error:
         raise silence(remote, error) from harmless(error)
+
+
+def retrying(work: Callable[[], T], sleep: Callable[[float], object] = time.sleep) -> T:
+    """What `work` returns; it is tried again where that may help. The last error is raised."""
+    for least in WAITS:
+        try:
+            return work()
+        except Exception as error:
+            asked = pause_after(error)
+            if asked is None:
+                raise
+        sleep(max(least, asked))
+    return work()
 
 
 def pause_after(error: Exception) -> float | None:

@@ -97,7 +97,7 @@ def fill(uv: str, folder: Folder, packages: list[str], linked: list[str], step: 
     room = int(size * UNPACKED) + ROOM_BESIDE if locked else unknown
     require_room(folder.machine, room, "the runtime's disk", "Installing the web UI's packages")
     if linked:
-        step.say(f"{size / GB:.1f} GB to download, {linked_bytes(linked) / GB:.1f} GB borrowed from this machine")
+        step.say(f"{size / GB:.1f} GB to download")
     if missing or not locked:
         install(uv, folder, missing if locked else packages, step, with_needs=not locked)
     if locked:
@@ -123,10 +123,6 @@ def absent(folder: Folder, wanted: list[str], linked: Container[str]) -> list[st
         if not right and not wish.marker:
             missing.append(line)
     return missing
-
-
-def linked_bytes(linked: Container[str]) -> int:
-    return sum(pin.size for pin in ALL_PINS.values() if pin.name in linked)
 
 
 def moved_packages(folder: Folder) -> dict[str, str | None]:

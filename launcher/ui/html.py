@@ -14,13 +14,7 @@ from launcher.ui.actions import Action, about_field, may_change, shown_choices
 from launcher.ui.style import STYLE
 from launcher.ui.text import ICONS, STATE_WORDS, amount, in_time, live_text, report
 
-# What the foot shows of the facts -> what stands between name and value.
-IN_THE_FOOT: Final = {
-    "AUTOMATIC1111": " ",
-    "Machine": ": ",
-    "Free on Google Drive": ": ",
-    "Borrowed from this machine": ": ",
-}
+IN_THE_FOOT: Final = ("AUTOMATIC1111", "Machine", "Free on Google Drive")  # of the facts
 NEW_TAB: Final = 'target="_blank" rel="noopener"'
 NOTICES_SHOWN: Final = 3  # the newest; the others are folded
 # Copies the text of the nearest SOURCE, shown or not; leaves it selected where the page may not use the clipboard.
@@ -135,7 +129,7 @@ def given_back_html(status: Snapshot) -> str:
 
 
 def facts_text(status: Snapshot) -> str:
-    facts = [f"{name}{IN_THE_FOOT[name]}{value}" for name, value in status.facts if name in IN_THE_FOOT]
+    facts = [f"{name}: {value}" for name, value in status.facts if name in IN_THE_FOOT]
     return " · ".join([f"Version {__version__}", *facts])
 
 

@@ -2,7 +2,6 @@
 
 import re
 import time
-from collections.abc import Callable
 from typing import Final
 
 from launcher import __version__
@@ -119,14 +118,11 @@ def in_time(seconds: float) -> str:
 
 
 def amount(step: Row) -> str:
-    """How far a step is: "1.2 of 2.1 GB · 45 MB/s · 20 s left"."""
+    """How far a step is: "1.2 GB of 2.10 GB · 45 MB/s · 20 s left"."""
     if step.state != RUNNING or not step.done:
         return ""
-    show: Callable[[float], str] = in_bytes if step.unit == "bytes" else (lambda n: f"{n:.0f}")
-    parts = [f"{show(step.done)} of {show(step.total)}" if step.total else show(step.done)]
-    if step.unit != "bytes":
-        parts[0] += f" {step.unit}"
-    elif step.speed > 0:
+    parts = [in_bytes(step.done) + (f" of {in_bytes(step.total)}" if step.total else "")]
+    if step.speed > 0:
         parts.append(f"{in_bytes(step.speed)}/s")
     if step.seconds_left is not None:
         parts.append(f"{in_time(step.seconds_left)} left")

@@ -34,7 +34,7 @@ class Plan:
 
 
 def free_port() -> int:
-    """A free port of this machine, which the system chooses. Nobody but the door needs to know it."""
+    """A free port of this machine, which the system chooses. Nobody but the auth proxy needs to know it."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

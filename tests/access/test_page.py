@@ -29,7 +29,7 @@ READY = {
     "choices": DEFAULTS | {"give_back_after": 30},
     "given_back_at": 1e9,
 }
-JOB = Snapshot("Adding models", (Row("0", "dreamshaper", "running", done=1, total=2, unit="bytes"),))
+JOB = Snapshot("Adding models", (Row("0", "dreamshaper", "running", done=1, total=2),))
 
 
 @pytest.fixture(scope="module")
@@ -132,7 +132,7 @@ def test_it_is_drawn_anew_by_itself_and_keeps_what_is_typed_what_is_open_and_the
     assert page.locator("#steps").get_by_text("Google Drive").is_visible()
     stop = page.get_by_role("button", name="■ Stop this")
     stop.focus()
-    row = Row("0", "dreamshaper", "running", "from Civitai", done=2, total=2, unit="bytes")
+    row = Row("0", "dreamshaper", "running", "from Civitai", done=2, total=2)
     door.service.change(**jobs(job1=Snapshot("Adding models", (row,))))
     wait_visible(page.get_by_text("from Civitai"), 10)
     assert page.evaluate("document.activeElement.innerText") == "■ Stop this", "the bar moves beside it"

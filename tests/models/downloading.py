@@ -55,7 +55,7 @@ class Watcher(Heard):
         object.__setattr__(self, "seen", [])
         object.__setattr__(self, "stop_beyond", stop_beyond)
 
-    def progress(self, done: int, total: int = 0, unit: str = "bytes") -> None:
+    def progress(self, done: int, total: int) -> None:
         self.seen.append(done)  # type: ignore[attr-defined]
         if self.stop_beyond is not None and done > self.stop_beyond:  # type: ignore[attr-defined]
             self.stop.set()

@@ -23,7 +23,7 @@ HUB, STORE = "huggingface.co", "cdn-lfs.hf.co"
 
 def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
     """The seconds between two tries are a hundredth: how often who is asked, and for what, stays as it is."""
-    monkeypatch.setattr("launcher.core.retry.WAITS", (0.01, 0.02))
+    monkeypatch.setattr("launcher.models.http.WAITS", (0.01, 0.02))
 
 
 @pytest.fixture

@@ -7,7 +7,6 @@ written down. It fails if they grew, if an image did not come, or if the page me
 
 import argparse
 import csv
-import os
 import statistics
 import sys
 import time
@@ -21,9 +20,10 @@ from launcher.access.link import Tunnel
 from launcher.core.process import running_pid
 from launcher.core.session import Session
 from tests.conftest import COLAB_PYTHON, ROOT
+from tests.programs.real import kernel_of
 from tests.world import MODEL_LINK, World
 from tests.world.browser import chromium, log_in
-from tests.world.kernel import Kernel, cell_source
+from tests.world.kernel import cell_source
 
 STEPS: Final = 60  # of the stand-in's 0.3 s
 IMAGE_PATIENCE: Final = 90.0  # seconds
@@ -77,39 +77,32 @@ def run(home: Path, minutes: float, table: Path) -> list[dict[str, float]]:
     """Use it for so long, and write a line a minute."""
     home.mkdir(parents=True, exist_ok=True)
     session, rows = Session(home / "machine" / "session"), []
-    with World(home / "outside") as world:
-        environment = {**os.environ, **world.environment(home), "ONECLICK_PANEL": "text"}
-        kernel = Kernel(COLAB_PYTHON, environment, home)
-        try:
-            kernel.start(cell_source("launch", checkpoint=MODEL_LINK, link="gradio"))
-            kernel.wait_for_text("Ready after", 180)
-            link, login = Tunnel(session.place).url, Login.of_this_launch(session.login)
-            assert link, "the tunnel has a link"
-            with chromium() as browser, table.open("w", newline="") as file:
-                tab = browser.new_page()
-                log_in(tab, link, login.password)
-                tab.locator("#txt2img_prompt textarea").first.wait_for(timeout=60_000)
-                page = Page(tab)
-                used, began = processes(session), time.monotonic()
-                names = ["minute", *(f"{part} {what}" for part in PARTS for what in ("MB", "files", "CPU s"))]
-                out = csv.DictWriter(file, [*names, "images", "previews", "errors"])
-                out.writeheader()
-                for minute in range(int(minutes) + 1):
-                    page.use(began + minute * 60)
-                    row: dict[str, float] = {"minute": minute}
-                    for part, process in used.items():
-                        row[f"{part} MB"] = round(process.memory_info().rss / 1e6, 1)
-                        row[f"{part} files"] = process.num_fds()
-                        row[f"{part} CPU s"] = round(sum(process.cpu_times()[:2]), 1)
-                    row |= {"images": page.images, "previews": page.previews, "errors": len(page.errors)}
-                    rows.append(row)
-                    out.writerow(row)
-                    file.flush()
-                print("\n".join(page.errors[:20]))
-        finally:
-            kernel.interrupt()
-            kernel.run(cell_source("stop"), timeout=60)
-            kernel.shutdown()
+    with World(home / "outside") as world, kernel_of(world, home, str(COLAB_PYTHON)) as kernel:
+        kernel.start(cell_source("launch", checkpoint=MODEL_LINK, link="gradio"))
+        kernel.wait_for_text("Ready after", 180)
+        link, login = Tunnel(session.place).url, Login.of_this_launch(session.login)
+        assert link, "the tunnel has a link"
+        with chromium() as browser, table.open("w", newline="") as file:
+            tab = browser.new_page()
+            log_in(tab, link, login.password)
+            tab.locator("#txt2img_prompt textarea").first.wait_for(timeout=60_000)
+            page = Page(tab)
+            used, began = processes(session), time.monotonic()
+            names = ["minute", *(f"{part} {what}" for part in PARTS for what in ("MB", "files", "CPU s"))]
+            out = csv.DictWriter(file, [*names, "images", "previews", "errors"])
+            out.writeheader()
+            for minute in range(int(minutes) + 1):
+                page.use(began + minute * 60)
+                row: dict[str, float] = {"minute": minute}
+                for part, process in used.items():
+                    row[f"{part} MB"] = round(process.memory_info().rss / 1e6, 1)
+                    row[f"{part} files"] = process.num_fds()
+                    row[f"{part} CPU s"] = round(sum(process.cpu_times()[:2]), 1)
+                row |= {"images": page.images, "previews": page.previews, "errors": len(page.errors)}
+                rows.append(row)
+                out.writerow(row)
+                file.flush()
+            print("\n".join(page.errors[:20]))
     return rows
 
 

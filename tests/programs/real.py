@@ -17,6 +17,7 @@ import random
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -254,20 +255,43 @@ def look_at_the_tab(page: Any) -> None:
     print("the tab Launcher shows the launcher's page", flush=True)
 
 
+@contextlib.contextmanager
+def kernel_of(world: World, home: Path, python: str, **variables: str) -> Iterator[Kernel]:
+    """A kernel with a panel of lines; at its end everything that runs is stopped."""
+    kernel = Kernel(python, {**os.environ, **world.environment(home), **variables, "ONECLICK_PANEL": "text"}, home)
+    try:
+        yield kernel
+    finally:
+        kernel.interrupt()
+        kernel.run(cell_source("stop"), timeout=120)
+        kernel.shutdown()
+
+
+def started(kernel: Kernel, patience: float = 900, **form: object) -> str:
+    """▶, until the web UI runs; returns the cell. Where it does not start, the program ends."""
+    usual = {"link": "gradio", "extra_arguments": "--disable-nan-check", "api": True}
+    before = kernel.text.count("Ready after")
+    cell = kernel.start(cell_source("launch", **usual | form))
+    kernel.wait(lambda: kernel.text.count("Ready after") > before or cell in kernel.idle, patience, "the web UI")
+    print(kernel.text, flush=True)
+    if kernel.text.count("Ready after") == before:
+        sys.exit("it did not start")
+    return cell
+
+
+def way_in(kernel: Kernel) -> tuple[str, str]:
+    """(Link, password) as the panel told them last."""
+    url, password = re.findall(r"^(?:Link|Password): (.+)$", kernel.text, re.MULTILINE)[-2:]
+    return url, password
+
+
 def one_launch(world: RealWorld, options: argparse.Namespace, shot: Path | None, walked: bool) -> dict[str, str]:
     """▶, log in with Chromium, paint one image, stop; returns the steps' times."""
     home: Path = options.home
     kept = home / "drive" / "asd1111" / "stable-diffusion-webui"
-    kernel = Kernel(options.python, {**os.environ, **world.environment(home), "ONECLICK_PANEL": "text"}, home)
-    try:
-        cell = kernel.start(
-            cell_source("launch", checkpoint=REAL_LINK, link="gradio", extra_arguments="--disable-nan-check", api=True)
-        )
-        kernel.wait(lambda: "Ready after" in kernel.text or cell in kernel.idle, 900, "the web UI")
-        print(kernel.text, flush=True)
-        if "Ready after" not in kernel.text:
-            sys.exit("it did not start")
-        url, password = re.findall(r"^(?:Link|Password): (.+)$", kernel.text, re.MULTILINE)
+    with kernel_of(world, home, options.python) as kernel:
+        cell = started(kernel, checkpoint=REAL_LINK)
+        url, password = way_in(kernel)
         with chromium(viewport={"width": 1280, "height": 900}) as browser:
             page = browser.new_page()
             log_in(page, url, password)
@@ -296,10 +320,6 @@ def one_launch(world: RealWorld, options: argparse.Namespace, shot: Path | None,
             add_controlnet(kernel, cell, log.parent)
         check_controlnet(url, password, log)
         return times
-    finally:
-        kernel.interrupt()
-        kernel.run(cell_source("stop"), timeout=120)
-        kernel.shutdown()
 
 
 def add_controlnet(kernel: Kernel, cell: str, session: Path) -> None:

@@ -8,7 +8,6 @@ of their own cannot be had here and make some answers errors, which are quoted. 
 import argparse
 import contextlib
 import json
-import os
 import re
 import sys
 import threading
@@ -21,7 +20,17 @@ import requests
 
 from launcher.core.session import Session, request
 from tests.programs.extension_proofs import USES, Door, expect
-from tests.programs.real import REAL_LINK, RealWorld, press_restart, share, upstream, whole_commit
+from tests.programs.real import (
+    REAL_LINK,
+    RealWorld,
+    kernel_of,
+    press_restart,
+    share,
+    started,
+    upstream,
+    way_in,
+    whole_commit,
+)
 from tests.world.browser import chromium, log_in
 from tests.world.githost import git
 from tests.world.kernel import Kernel, cell_source
@@ -29,7 +38,6 @@ from tests.world.kernel import Kernel, cell_source
 ROOT: Final = Path(__file__).resolve().parents[2]
 PAGE: Final = ROOT / "docs" / "extensions.md"
 BEGIN, END = "<!-- table: made by `make real-extensions` -->", "<!-- end of the table -->"
-ARGUMENTS: Final = "--disable-nan-check"
 KEPT: Final = Path("drive", "asd1111", "stable-diffusion-webui")
 NOT_SHOWN: Final = "**A1111's own list does not show them**"
 
@@ -93,18 +101,13 @@ def save_settings(kernel: Kernel, machine: Path) -> None:
     """Have A1111 write the folders of its images into its settings, as its button **Apply settings** does, and those of
     dynamic prompts beside. Until then A1111 keeps no setting that nobody changed.
     """
-    url, password = login(kernel)
+    url, password = way_in(kernel)
     address, auth = f"{url}/sdapi/v1/options", ("user", password)
     options = requests.get(address, auth=auth, timeout=60).json()
     folders = {name: value for name, value in options.items() if name.startswith("outdir_") and value}
     requests.post(address, json=folders, auth=auth, timeout=60).raise_for_status()
     path = machine / "data" / "asd1111" / "config.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | DYNAMIC_PROMPTS))
-
-
-def login(kernel: Kernel) -> list[str]:
-    """The link and its password, as the panel told them last."""
-    return re.findall(r"^(?:Link|Password): (.+)$", kernel.text, re.MULTILINE)[-2:]
 
 
 @dataclass
@@ -139,19 +142,9 @@ def answers(port: int) -> bool:
         return False
 
 
-def cell(kernel: Kernel) -> str:
-    source = cell_source("launch", checkpoint=REAL_LINK, link="gradio", extra_arguments=ARGUMENTS, api=True)
-    before = kernel.text.count("Ready after")
-    started = kernel.start(source)
-    kernel.wait(lambda: kernel.text.count("Ready after") > before or started in kernel.idle, 1800, "the web UI")
-    if kernel.text.count("Ready after") == before:
-        raise SystemExit(f"it did not start:\n{kernel.text[-3000:]}")
-    return started
-
-
 def use_all(kernel: Kernel, rows: list[Row], home: Path) -> list[str]:
     """Log in as a person does and use each; what A1111 itself says of them."""
-    url, password = login(kernel)
+    url, password = way_in(kernel)
     with chromium(viewport={"width": 1400, "height": 1000}) as browser:
         page = browser.new_page()
         log_in(page, url, password)
@@ -201,10 +194,9 @@ def main() -> None:
 
 def both_launches(python: str, world: RealWorld, home: Path, rows: list[Row], session: Path) -> list[str]:
     """Add, restart, use; then everything again on the same machine. Returns what is to be said below the table."""
-    environment = {**os.environ, **world.environment(home), "ONECLICK_PANEL": "text"}
-    kernel, watch = Kernel(python, environment, home), Watch(session)
-    try:
-        first = cell(kernel)
+    watch = Watch(session)
+    with kernel_of(world, home, python) as kernel:
+        first = started(kernel, 1800, checkpoint=REAL_LINK)
         save_settings(kernel, session.parent)
         kernel.interrupt()
         kernel.wait_done(first, 60)
@@ -229,7 +221,7 @@ def both_launches(python: str, world: RealWorld, home: Path, rows: list[Row], se
         again = Watch(session)
         threading.Thread(target=again.run, daemon=True).start()
         began = time.monotonic()
-        cell(kernel)
+        started(kernel, 1800, checkpoint=REAL_LINK)
         next_start = time.monotonic() - began
         again.over.set()
         return [
@@ -237,11 +229,6 @@ def both_launches(python: str, world: RealWorld, home: Path, rows: list[Row], se
             f"The restart with all of them took {restart:.0f} s; the web UI did not answer for {watch.silent:.0f} s "
             f"of it. The next start took {next_start:.0f} s and ran {len(again.installing)} installers.",
         ]
-    finally:
-        watch.over.set()
-        kernel.interrupt()
-        kernel.run(cell_source("stop"), timeout=120)
-        kernel.shutdown()
 
 
 def table(rows: list[Row], summary: list[str]) -> str:

@@ -11,7 +11,6 @@ import contextlib
 import datetime
 import io
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -27,9 +26,8 @@ import requests
 from PIL import Image
 
 from tests.programs.marks import rewrite
-from tests.programs.real import A1111, REAL_LINK, RealWorld, places_asked, upstream
+from tests.programs.real import A1111, REAL_LINK, RealWorld, kernel_of, places_asked, started, upstream
 from tests.world import WEBUI
-from tests.world.kernel import Kernel, cell_source
 
 MARK = "<!-- made by make real-outputs: fetches -->"
 PATIENCE = 60.0  # seconds until A1111's log says what it did
@@ -234,33 +232,20 @@ def main() -> None:
     (kept / "config.json").write_text("{}")  # A1111's own settings, whatever a run before left
     shutil.rmtree(home / "machine" / "data", ignore_errors=True)
     machine, lines = home / "machine", list[str]()
-    with contextlib.closing(RealWorld(home / "outside", upstreams)) as world:
-        kernel = Kernel(
-            options.python, {**os.environ, **world.environment(home), **NO_WAY_OUT, "ONECLICK_PANEL": "text"}, home
-        )
-        try:
-            cell = kernel.start(
-                cell_source(
-                    "launch", checkpoint=REAL_LINK, link="none", extra_arguments="--disable-nan-check", api=True
-                )
-            )
-            kernel.wait(lambda: "Ready after" in kernel.text or cell in kernel.idle, 900, "the web UI")
-            assert "Ready after" in kernel.text, kernel.text
-            port = json.loads((machine / "session" / "webui.json").read_text())["port"]
-            log = machine / "session" / "webui.log"
-            real = Real(
-                f"http://127.0.0.1:{port}", log, machine / "data" / "asd1111", machine / "stable-diffusion-webui"
-            )
-            for name, work in ROWS.items():
-                start = len(log.read_text(errors="replace"))
-                end = work(real)
-                folders = folders_of(real, start)
-                lines.append(f"| {name} | {hosts_of(name, bare)} | {folders} | {end} |")
-                print(lines[-1], flush=True)
-        finally:
-            kernel.interrupt()
-            kernel.run(cell_source("stop"), timeout=120)
-            kernel.shutdown()
+    with (
+        contextlib.closing(RealWorld(home / "outside", upstreams)) as world,
+        kernel_of(world, home, options.python, **NO_WAY_OUT) as kernel,
+    ):
+        started(kernel, checkpoint=REAL_LINK, link="none")
+        port = json.loads((machine / "session" / "webui.json").read_text())["port"]
+        log = machine / "session" / "webui.log"
+        real = Real(f"http://127.0.0.1:{port}", log, machine / "data" / "asd1111", machine / "stable-diffusion-webui")
+        for name, work in ROWS.items():
+            start = len(log.read_text(errors="replace"))
+            end = work(real)
+            folders = folders_of(real, start)
+            lines.append(f"| {name} | {hosts_of(name, bare)} | {folders} | {end} |")
+            print(lines[-1], flush=True)
     head = "| A1111 wants | from | kept on Drive in | when it cannot be had |\n| --- | --- | --- | --- |"
     others = [f"- `{site}`: {row.strip('()')}." for site, row in SITES.items() if row.startswith("(")]
     table = "\n".join([head, *lines, "", "Not asked for here, from A1111's source:", "", *others])

@@ -8,17 +8,15 @@ must run and paint, and none of them may be damaged on Drive after the stop.
 
 import contextlib
 import csv
-import os
-import re
 import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.programs.real import REAL_LINK, RealWorld, places_asked
+from tests.programs.real import REAL_LINK, RealWorld, kernel_of, places_asked, way_in
 from tests.programs.real_models import Api
 from tests.whole.garbled import DAMAGES, UNREADABLE, is_json
-from tests.world.kernel import Kernel, cell_source
+from tests.world.kernel import cell_source
 
 STYLES = "name,prompt,negative_prompt\r\nfog,in the fog,\r\n"
 FORM = {"checkpoint": REAL_LINK, "link": "none", "extra_arguments": "--disable-nan-check", "api": True}
@@ -43,14 +41,12 @@ def place_of(kept: Path, name: str) -> Path:
 
 def launch(world: RealWorld, home: Path, python: str) -> tuple[list[str], dict[str, object]]:
     """(What the launcher said besides its steps, what the web UI answered.)"""
-    kernel = Kernel(python, {**os.environ, **world.environment(home), "ONECLICK_PANEL": "text"}, home)
-    try:
+    with kernel_of(world, home, python) as kernel:
         cell = kernel.start(cell_source("launch", **FORM))
         kernel.wait(lambda: "Ready after" in kernel.text or cell in kernel.idle, 900, "the web UI")
         if "Ready after" not in kernel.text:
             return [kernel.text[-600:]], {}
-        url, password = re.findall(r"^(?:Link|Password): (.+)$", kernel.text, re.MULTILINE)
-        api = Api(url, password)
+        api = Api(*way_in(kernel))
         answers = {
             "settings": len(api.get("options")) > 100,
             "styles": [one["name"] for one in api.get("prompt-styles")],
@@ -59,10 +55,6 @@ def launch(world: RealWorld, home: Path, python: str) -> tuple[list[str], dict[s
         api.post("options", CLIP_stop_at_last_layers=2)  # A1111 writes its settings
         said = [line for line in kernel.text.splitlines() if line.startswith("! ") and "graphics card" not in line]
         return said, answers
-    finally:
-        kernel.interrupt()
-        kernel.run(cell_source("stop"), timeout=120)
-        kernel.shutdown()
 
 
 def main() -> None:

@@ -8,18 +8,25 @@ they are called. The web UI is restarted once, for A1111 looks for upscalers onl
 
 import contextlib
 import json
-import os
 import re
-import sys
 from pathlib import Path
 
 from tests.models.old_files import SOUND, UPSCALER, zipped
 from tests.models.test_archive import zipped_files
 from tests.models.test_companions import SDXL_PREDICTS_V
 from tests.models.test_identify import tensors
-from tests.programs.real import REAL_LINK, RealWorld, places_asked, press_restart, random_weights
+from tests.programs.real import (
+    REAL_LINK,
+    RealWorld,
+    kernel_of,
+    places_asked,
+    press_restart,
+    random_weights,
+    started,
+    way_in,
+)
 from tests.programs.real_models import ENCODER, LORA, Api, put
-from tests.world.kernel import Kernel, cell_source
+from tests.world.kernel import cell_source
 
 WORD = tensors({"emb_params": (2, 768)}, "F32", 4)
 # OWNER/NAME/FILE at the hub -> its content, and the list of A1111's in which it must be.
@@ -76,28 +83,17 @@ def main() -> None:
         for path, (content, _) in FILES.items():
             owner, name, file = path.split("/")
             world.hub.add(f"{owner}/{name}", file, content)
-        kernel = Kernel(options.python, {**os.environ, **world.environment(home), "ONECLICK_PANEL": "text"}, home)
-        try:
-            form = {"checkpoint": REAL_LINK, "link": "gradio", "extra_arguments": "--disable-nan-check", "api": True}
-            cell = kernel.start(cell_source("launch", **form))
-            kernel.wait(lambda: "Ready after" in kernel.text or cell in kernel.idle, 1500, "the web UI")
-            print(kernel.text, flush=True)
-            if "Ready after" not in kernel.text:
-                sys.exit("it did not start")
-            url, password = re.findall(r"^(?:Link|Password): (.+)$", kernel.text, re.MULTILINE)
+        with kernel_of(world, home, options.python) as kernel:
+            cell = started(kernel, 1500, checkpoint=REAL_LINK)
             kernel.interrupt()
             kernel.wait_done(cell, 60)
             kernel.run(cell_source("add-model", what=" ".join(map(link_of, FILES))), 300)
             told = kernel.text.partition("Ready after")[2]
             print(told, flush=True)
             press_restart(home / "machine" / "session", 900)
-            api = Api(url, password)
+            api = Api(*way_in(kernel))
             api.model_named_in_an_image("random-weights")  # embeddings are listed once a checkpoint is loaded
             check(lists(api), said(told), kept)
-        finally:
-            kernel.interrupt()
-            kernel.run(cell_source("stop"), timeout=120)
-            kernel.shutdown()
 
 
 if __name__ == "__main__":

@@ -8,9 +8,7 @@ real A1111 is started by ▶ on the CPU; its API tells its lists. Nothing may be
 
 import contextlib
 import json
-import os
 import re
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +18,7 @@ from launcher.core.folder import Folder
 from launcher.drive.linked import use_models
 from launcher.drive.remembered import Remembered
 from tests.models.test_identify import tensors
-from tests.programs.real import RealWorld, places_asked, random_weights
-from tests.world.kernel import Kernel, cell_source
+from tests.programs.real import RealWorld, kernel_of, places_asked, random_weights, started, way_in
 from tests.world.wait import wait
 
 LORA: dict[str, tuple[int, ...]] = {
@@ -122,22 +119,14 @@ def main() -> None:
     put(drive, FILES | {f"asd1111/stable-diffusion-webui/{EARLIER}": b"an image"})
     folder = Folder(drive / "asd1111" / "stable-diffusion-webui", home / "machine")
     Remembered.write(folder.kept, model_folders=["AI/models", "comfy"])
-    with contextlib.closing(RealWorld(home / "outside", options.upstreams.resolve())) as world:
-        kernel = Kernel(options.python, {**os.environ, **world.environment(home), "ONECLICK_PANEL": "text"}, home)
-        try:
-            cell = kernel.start(cell_source("launch", link="gradio", extra_arguments="--disable-nan-check", api=True))
-            kernel.wait(lambda: "Ready after" in kernel.text or cell in kernel.idle, 1500, "the web UI")
-            print(kernel.text, flush=True)
-            if "Ready after" not in kernel.text:
-                sys.exit("it did not start")
-            url, password = re.findall(r"^(?:Link|Password): (.+)$", kernel.text, re.MULTILINE)
-            check(Api(url, password), drive, folder)
-            asked = [entry["path"] for entry in world.hub.log if "safetensors" in entry["path"]]
-            assert not asked, asked
-        finally:
-            kernel.interrupt()
-            kernel.run(cell_source("stop"), timeout=120)
-            kernel.shutdown()
+    with (
+        contextlib.closing(RealWorld(home / "outside", options.upstreams.resolve())) as world,
+        kernel_of(world, home, options.python) as kernel,
+    ):
+        started(kernel, 1500)
+        check(Api(*way_in(kernel)), drive, folder)
+        asked = [entry["path"] for entry in world.hub.log if "safetensors" in entry["path"]]
+        assert not asked, asked
 
 
 if __name__ == "__main__":

@@ -12,7 +12,6 @@ import datetime
 import hashlib
 import json
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -24,10 +23,9 @@ from pathlib import Path
 
 from launcher.webui.settings_files import OUTPUT, declared_settings
 from tests.programs.marks import rewrite
-from tests.programs.real import A1111, REAL_LINK, RealWorld, places_asked, upstream
+from tests.programs.real import A1111, REAL_LINK, RealWorld, kernel_of, places_asked, started, upstream, way_in
 from tests.world import CLIP_REPO, WEBUI
 from tests.world.browser import chromium, log_in
-from tests.world.kernel import Kernel, cell_source
 
 MARK = "<!-- made by make real-outputs: images -->"
 IMAGES_A_RUN = 4  # two, their grid, and the saved one
@@ -93,14 +91,9 @@ def one_case(world: RealWorld, case: Case, options: argparse.Namespace) -> str:
     settings = settings_of(case, upstream(options.upstreams, WEBUI), home)
     (kept / "config.json").write_text(json.dumps({**settings, "samples_format": "png"}))
     written = [machine / "data", machine / "stable-diffusion-webui", home / "gdrive"]
-    kernel = Kernel(options.python, {**os.environ, **world.environment(home), "ONECLICK_PANEL": "text"}, home)
-    try:
-        cell = kernel.start(
-            cell_source("launch", checkpoint=REAL_LINK, link="gradio", extra_arguments="--disable-nan-check", api=True)
-        )
-        kernel.wait(lambda: "Ready after" in kernel.text or cell in kernel.idle, 900, "the web UI")
-        assert "Ready after" in kernel.text, kernel.text
-        url, password = re.findall(r"^(?:Link|Password): (.+)$", kernel.text, re.MULTILINE)
+    with kernel_of(world, home, options.python) as kernel:
+        started(kernel, checkpoint=REAL_LINK)
+        url, password = way_in(kernel)
         machine_before, drive_before = pictures(written), pictures([kept])
         with chromium(viewport={"width": 1280, "height": 900}) as browser:
             page = browser.new_page()
@@ -137,10 +130,6 @@ def one_case(world: RealWorld, case: Case, options: argparse.Namespace) -> str:
         kept_as = ", ".join(f"`{name}`" for name in where)
         left = "as it was" if same else "those settings set back"
         return f"| {version} | {case.title} | {made.total()} | {seconds} | {kept_as} | {left} |"
-    finally:
-        kernel.interrupt()
-        kernel.run(cell_source("stop"), timeout=120)
-        kernel.shutdown()
 
 
 def wait_for(condition: object, seconds: float, page: object) -> None:

@@ -46,8 +46,8 @@ class Bar(Heard):
         super().__init__()
         object.__setattr__(self, "at", [])
 
-    def progress(self, done: int, total: int = 0, unit: str = "bytes") -> None:
-        super().progress(done, total, unit)
+    def progress(self, done: int, total: int) -> None:
+        super().progress(done, total)
         self.at.append(done / total)
 
 

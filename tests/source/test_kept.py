@@ -22,7 +22,6 @@ from tests.world.heard import Heard
 
 NICE = "somebody/nice"
 ADDRESS = f"https://github.com/{NICE}.git"
-INNER = "somebody/inner"
 
 
 @pytest.fixture

@@ -83,7 +83,7 @@ def test_messages_do_not_pile_up() -> None:
 def test_the_foot_says_what_runs_and_stays_as_it_is_while_bytes_come() -> None:
     status = a_launch_that_failed()
     foot = foot_html(status.now, False)
-    assert "AUTOMATIC1111 v1.10.1" in foot
+    assert "AUTOMATIC1111: v1.10.1" in foot
     assert "Copy a report" in foot
     status.step("model").progress(5, 10)
     assert foot_html(status.now, False) == foot

@@ -800,7 +800,7 @@ def give_back_after(stage: Stage) -> float:
 @scene("give_back_after, and Google does not take everything: no POST; ▶ says so", 10, "back")
 def give_back_after_fails(stage: Stage) -> float:
     cell = stage.running(give_back_after=1)
-    stage.says("the machine will be given back at", 90)
+    stage.says("The machine is given back at", 90)
     stage.place.conduct(flush_fails=True)
     stage.place.say_used(600)
     seconds = stage.says("Not everything is on Google Drive yet: an upload failed.", 60)
