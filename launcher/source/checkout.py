@@ -4,12 +4,12 @@ import hashlib
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 from urllib.parse import urljoin
 
 from launcher.core.folder import PART, Folder, make_folder_below
@@ -26,6 +26,7 @@ from launcher.source.git import (
     git,
     head_of,
     holds,
+    is_sound,
     last_words,
     main_branch,
 )
@@ -49,6 +50,7 @@ SUB_REPOSITORIES: Final = {
     "BLIP": "BLIP",
 }
 MAIN: Final = "master"  # the branch of a checkout whose repository has no other name for it
+Done = TypeVar("Done")
 EDITS: Final = "kept-changes"  # the folder on Drive with files that people changed on the machine
 
 
@@ -67,11 +69,28 @@ def check_out(folder: Folder, repository: Repository, files: Path, step: Step) -
     Raises `Problem`. Every step may be cut and done again.
     """
     kept = folder.kept / repository.folder
-    history = pull_history(folder, kept, step)
-    commit = keep_history(folder, history, repository, step)
-    push_history(folder, kept)  # first: a checkout of which Drive has nothing counts as one that was taken away there
-    put_files(folder, history, commit, files, step)
-    return commit
+
+    def bring() -> str:
+        history = pull_history(folder, kept, step)
+        commit = keep_history(folder, history, repository, step)
+        push_history(folder, kept)  # first: a checkout of which Drive has nothing counts as one taken away there
+        put_files(folder, history, commit, files, step)
+        return commit
+
+    return again_if_damaged(bring, folder.history(kept), files)
+
+
+def again_if_damaged(bring: Callable[[], Done], *on_machine: Path) -> Done:
+    """Bring a repository; where that fails because git's own files on this machine are damaged, without those."""
+    try:
+        return bring()
+    except (CommandError, Problem):
+        damaged = [place / ".git" for place in on_machine if (place / ".git").exists()]
+        if all(map(is_sound, damaged)):
+            raise
+    for git_dir in damaged:
+        shutil.rmtree(git_dir)
+    return bring()
 
 
 def keep_history(folder: Folder, history: Path, repository: Repository, step: Step) -> str:
@@ -122,7 +141,7 @@ def put_files(folder: Folder, history: Path, commit: str, files: Path, step: Ste
         objects, shallow = files / ".git" / "objects" / "info" / "alternates", files / ".git" / "shallow"
         objects.parent.mkdir(parents=True, exist_ok=True)
         objects.write_text(f"{history / '.git' / 'objects'}\n")  # nothing is copied
-        known = shallow.read_text().split() if shallow.exists() else []
+        known = shallow.read_text(errors="replace").split() if shallow.exists() else []
         shallow.write_text("".join(f"{one}\n" for one in sorted({*known, commit})))
         # On a branch: A1111 cannot read an extension that is on none (modules/extensions.py asks for the active one).
         git("checkout", "--quiet", "--force", "-B", branch_of(history), commit, at=files)

@@ -5,6 +5,7 @@ from pathlib import PurePath
 from typing import Final
 
 from launcher.core.problem import Problem, readable
+from launcher.core.process import CommandError
 from launcher.webui.known_faults import BUS_ERROR, ENDS, PORT_TAKEN, RAM, KnownFault
 
 FAR_ENOUGH: Final = 400  # lines from the end; what is above them did not end it
@@ -102,8 +103,12 @@ def extension_in(text: str) -> str | None:
 
 
 def problem_of_system(error: Exception) -> Problem | None:
-    """The explanation of an error of the operating system (Drive is gone, a disk is full), or None for any other."""
-    whole = [known for known in ENDS if "{" not in known.what + known.do] if isinstance(error, OSError) else []
+    """The explanation of an error of the operating system (Drive is gone, a disk is full), or None for any other.
+
+    A command that ended, git for example, tells of one in its words.
+    """
+    of_system = isinstance(error, OSError | CommandError)
+    whole = [known for known in ENDS if "{" not in known.what + known.do] if of_system else []
     return next((Problem(known.what, known.do) for known in whole if re.search(known.pattern, str(error))), None)
 
 

@@ -19,7 +19,7 @@ from launcher.core.problem import Problem
 from launcher.core.process import PACKAGE, CommandError, end_process, run, running_pid, start_detached
 from launcher.core.session import Session
 from launcher.webui.arguments import check_arguments, fixed_arguments, machine_arguments
-from launcher.webui.explain import ENDED_FROM_OUTSIDE, explain
+from launcher.webui.explain import ENDED_FROM_OUTSIDE, explain, problem_of_system
 from launcher.webui.known_faults import ENDS, NOT_LOADED, NOT_PAINTED, RAM
 from launcher.webui.process import Plan, WebUI, free_port
 from launcher.webui.settings_files import check_settings_file
@@ -279,6 +279,14 @@ def test_how_it_ended_and_its_last_traceback_decide_before_any_single_line(
     problem = explain(log, code, "/x.log")
     assert says in problem.what
     assert problem.by_extension == by_extension
+
+
+def test_a_full_disk_is_said_too_where_a_program_met_it() -> None:
+    error = CommandError(["git", "checkout"], 128, "error: unable to write file launch.py: No space left on device")
+    found = problem_of_system(error)
+    assert found and found.what == "The disk is full."
+    assert problem_of_system(CommandError(["git"], 1, "fatal: bad object")) is None
+    assert problem_of_system(ValueError("No space left on device")) is None
 
 
 def test_every_meaning_says_what_to_do_in_whole_sentences() -> None:
