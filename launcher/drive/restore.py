@@ -33,15 +33,8 @@ from launcher.core.outside import (
 )
 from launcher.core.problem import Problem
 from launcher.core.session import read_object
-from launcher.drive.names import (
-    HUB_CACHE,
-    NOT_KEPT_ENDINGS,
-    Fingerprint,
-    fingerprint_of,
-    is_copy_of,
-    is_drives_fault,
-)
-from launcher.drive.records import Records
+from launcher.drive.names import HUB_CACHE, NOT_KEPT_ENDINGS, fingerprint_of, is_copy_of, is_drives_fault
+from launcher.drive.records import Record, Records
 from launcher.models.checksums import CHECKSUMS_FILE, parsed_known
 from launcher.source.versions import OLD_NOTES, VERSIONS
 from launcher.webui.outputs import FETCHED, OUTPUTS
@@ -83,8 +76,7 @@ def restore_files(drive_dir: Path, data: Path, say: Callable[[str], None], recor
     for name in small_files(drive_dir):
         try:
             try:
-                record = records.all.get(str(data / name))
-                if restore_file(drive_dir, data, name, known.get(name), record.kept if record else None):
+                if restore_file(drive_dir, data, name, known.get(name), records.all.get(str(data / name))):
                     came.append(name)
             except Damaged:
                 aside = set_aside(drive_dir / name, drive_dir / ASIDE if "/" in name else None)
@@ -121,17 +113,17 @@ def in_short(name: str) -> str:
     return "/".join(parts if len(parts) < 4 else (parts[0], "…", parts[-1]))
 
 
-def restore_file(drive_dir: Path, data: Path, name: str, known: str | None, kept: Fingerprint | None = None) -> bool:
+def restore_file(drive_dir: Path, data: Path, name: str, known: str | None, record: Record | None = None) -> bool:
     """Bring one, unless it is here already, or large. Raises `Damaged`, `OSError`, `Problem` for an impossible name.
 
-    Where Drive has what was `kept` there last, the machine's is the newer one, whatever their dates.
+    Where Drive has what was copied last, by its `record`, the machine's is the newer one, whatever their dates.
     """
     if (data / name).is_symlink():  # to Drive, or within the hub's cache: it is here
         return False
     source, target = drive_dir / name, joined(data, name)
     info = source.stat()
-    newer_here = target.exists() and (is_copy_of(kept, info) or target.stat().st_mtime >= info.st_mtime - 1)
-    if newer_here or info.st_size > COMES_BACK:
+    same = record and is_copy_of(record.kept, info)
+    if info.st_size > COMES_BACK or (target.exists() and (same or target.stat().st_mtime >= info.st_mtime - 1)):
         return False
     target.parent.mkdir(parents=True, exist_ok=True)
     try:

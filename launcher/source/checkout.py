@@ -4,12 +4,12 @@ import hashlib
 import os
 import re
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Final
 from urllib.parse import urljoin
 
 from launcher.core.folder import PART, Folder, make_folder_below
@@ -50,7 +50,6 @@ SUB_REPOSITORIES: Final = {
     "BLIP": "BLIP",
 }
 MAIN: Final = "master"  # the branch of a checkout whose repository has no other name for it
-Done = TypeVar("Done")
 EDITS: Final = "kept-changes"  # the folder on Drive with files that people changed on the machine
 
 
@@ -69,28 +68,26 @@ def check_out(folder: Folder, repository: Repository, files: Path, step: Step) -
     Raises `Problem`. Every step may be cut and done again.
     """
     kept = folder.kept / repository.folder
-
-    def bring() -> str:
+    try:
         history = pull_history(folder, kept, step)
         commit = keep_history(folder, history, repository, step)
         push_history(folder, kept)  # first: a checkout of which Drive has nothing counts as one taken away there
         put_files(folder, history, commit, files, step)
         return commit
-
-    return again_if_damaged(bring, folder.history(kept), files)
-
-
-def again_if_damaged(bring: Callable[[], Done], *on_machine: Path) -> Done:
-    """Bring a repository; where that fails because git's own files on this machine are damaged, without those."""
-    try:
-        return bring()
     except (CommandError, Problem):
-        damaged = [place / ".git" for place in on_machine if (place / ".git").exists()]
-        if all(map(is_sound, damaged)):
-            raise
-    for git_dir in damaged:
+        if discard_damaged(folder.history(kept), files):
+            return check_out(folder, repository, files, step)
+        raise
+
+
+def discard_damaged(*on_machine: Path) -> bool:
+    """After a failure: throw away what git has of its own there, if any of it is damaged; it comes anew from Drive."""
+    there = [place / ".git" for place in on_machine if (place / ".git").exists()]
+    if all(map(is_sound, there)):
+        return False
+    for git_dir in there:
         shutil.rmtree(git_dir)
-    return bring()
+    return True
 
 
 def keep_history(folder: Folder, history: Path, repository: Repository, step: Step) -> str:

@@ -197,10 +197,8 @@ def used_commit(history: Path) -> str | None:
 
 
 def newest_held(history: Path) -> str | None:
-    options = ("--sort=-committerdate", "--count=1", "--format=%(objectname)")
-    listed = answer("for-each-ref", *options, COMMITS, at=history) or ""
-    found = re.search(r"^[0-9a-f]{40}$", listed, re.MULTILINE)  # there may be warnings, too
-    return found[0] if found else None
+    listed = answer("for-each-ref", "--sort=-committerdate", "--format=%(objectname)", COMMITS, at=history) or ""
+    return next((line for line in listed.splitlines() if len(line) == 40), None)  # there may be warnings, too
 
 
 def refs_of(history: Path) -> list[str]:

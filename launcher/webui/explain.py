@@ -63,7 +63,6 @@ def last_error(text: str) -> str | None:
 
 
 def in_words(known: KnownFault, found: re.Match[str], names: dict[str, str], *, by_extension: bool = False) -> Problem:
-    """A meaning with the names in it filled in."""
     names = names | {key: value.strip() for key, value in found.groupdict().items() if value}
     return Problem(known.what.format(**names), known.do.format(**names), by_extension=by_extension)
 
@@ -103,12 +102,12 @@ def extension_in(text: str) -> str | None:
 
 
 def problem_of_system(error: Exception) -> Problem | None:
-    """The explanation of an error of the operating system (Drive is gone, a disk is full), or None for any other.
-
-    A command that ended, git for example, tells of one in its words.
+    """The explanation of an error of the operating system (Drive is gone, a disk is full), also of one that a command
+    met, git for example; None for any other.
     """
-    of_system = isinstance(error, OSError | CommandError)
-    whole = [known for known in ENDS if "{" not in known.what + known.do] if of_system else []
+    if not isinstance(error, OSError | CommandError):
+        return None
+    whole = [known for known in ENDS if "{" not in known.what + known.do]
     return next((Problem(known.what, known.do) for known in whole if re.search(known.pattern, str(error))), None)
 
 

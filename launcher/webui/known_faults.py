@@ -97,11 +97,6 @@ ENDS: Final = (
         "Wait a minute and press ▶ again. If it happens again, move some of the folder's files into new folders.",
     ),
     KnownFault(
-        r"unrecognized arguments?: (?P<name>.+)",
-        "The web UI does not know the argument {name}.",
-        "Remove it from **extra_arguments** and press ▶ again.",
-    ),
-    KnownFault(
         r"^launch\.py: error: (?P<name>.+)",
         "The web UI does not understand its arguments ({name}).",
         "Correct **extra_arguments** and press ▶ again.",
@@ -260,11 +255,6 @@ NOT_PAINTED: Final = (
         rf"shapes cannot be multiplied|must specify y if|(?:size of tensor \w {WIDTH}[\w ]*){{2}}",
         "The last image needed parts that do not fit the model: a LoRA, an embedding or a ControlNet of another kind.",
         "Take it out of the prompt, or choose a model of the same kind.",
-    ),
-    KnownFault(
-        r"Expected all tensors to be on the same device",
-        "A part of the model is in RAM and another on the graphics card, where they cannot work together.",
-        f"To load it anew, {PRESS_RESTART}. If it happens again, an extension is the likely cause: switch it off.",
     ),
     DISK_FULL,
     KnownFault(

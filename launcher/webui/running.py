@@ -22,9 +22,7 @@ LOADING: Final = "loading stable diffusion model: "  # the line before the trace
 NO_MODEL: Final = "Stable diffusion model failed to load"
 RESTORED: Final = "Failed to load checkpoint, restoring previous"
 # The line before a traceback of a model that was chosen, or of the thread that loads the first one.
-MODEL_FAILS: Final = re.compile(
-    r"changing setting sd_model_checkpoint to .*: (?P<kind>\w+)$|Exception in thread .*load_model"
-)
+MODEL_FAILS: Final = re.compile(r"changing setting sd_model_checkpoint to .*: (\w+)$|Exception in thread .*load_model")
 IMAGE_FAILS: Final = re.compile(r"\*\*\* (?:Error completing request|API error: POST: \S*/(?:txt2img|img2img|extra))")
 ENDS_REPORT: Final = "---"  # of an error that it survived
 # By default there are two of each image. One without a name may be anybody's: it tells that no fault is left, not more.
@@ -85,7 +83,6 @@ class LogReader:
 
     @property
     def file(self) -> str | None:
-        """The name of the model file that was read last."""
         return PurePath(self._file).name if self._file else None
 
     def read(self) -> "LogReader":
@@ -132,7 +129,7 @@ class LogReader:
             self._begin(line, keep=True)
         elif fails := MODEL_FAILS.match(line):
             self._begin(line, keep=True)
-            self._failing, self._kind = "model", fails["kind"] or ""
+            self._failing, self._kind = "model", fails[1] or ""
         elif IMAGE_FAILS.match(line):
             self._begin(line)
             self._failing = "image"
@@ -154,13 +151,12 @@ class LogReader:
         self._model_is(self._fault(NOT_LOADED, paints=before), loaded=before)
 
     def _image_fails(self) -> None:
-        """An image was not painted, perhaps for want of the model that it asked for."""
+        """An image was not painted, perhaps for want of a model; it may be known already why there is none."""
         text = "\n".join(self._lines)
-        if "in reload_model_weights" in text and not (self.model and "'NoneType' object has" in text):
-            self._model_fails()
-            return
-        if "in reload_model_weights" not in text:  # else it is known why there is no model
-            self.image = self._fault(NOT_PAINTED) or self.image
+        reloads = "in reload_model_weights" in text
+        if reloads and not (self.model and "'NoneType' object has" in text):
+            return self._model_fails()
+        self.image = self.image if reloads else self._fault(NOT_PAINTED) or self.image
         self._failing = None
         self._begin()
 

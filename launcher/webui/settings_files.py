@@ -16,16 +16,7 @@ from typing import Any, Final
 
 from launcher.core.files import copy_whole, free_path
 from launcher.core.folder import write_safely
-from launcher.core.outside import (
-    LONGEST_NAMED,
-    Damaged,
-    decoded,
-    parsed_json,
-    parsed_text,
-    read_bytes,
-    read_json,
-    set_aside,
-)
+from launcher.core.outside import Damaged, decoded, parsed_json, parsed_text, read_bytes, read_json, set_aside
 from launcher.webui.explain import last_part
 
 SETTINGS_FILE: Final = "config.json"
@@ -47,7 +38,7 @@ KINDS: Final[dict[str, tuple[type, ...]]] = {
 }
 A_NUMBER: Final = (bool, int, float, type(None))
 FOLDERS: Final = (OUTPUT, "directories_")  # how the names of the settings begin that become paths
-LONGEST_PATH: Final = 1000  # bytes
+LONGEST_NAME, LONGEST_PATH = 255, 1000  # bytes that every system takes
 TEXTS: Final = ("styles*.csv", "params.txt", "log/images/log.csv")
 NOT_IN_USE: Final = (".broken-", ".before-")  # in the names of what was set aside
 DELIMITERS: Final = (",", ";", "\t")
@@ -132,17 +123,16 @@ def wrong_settings(settings: dict[str, Any], code: Path) -> list[str]:
 
     def fits(name: str, value: object) -> bool:
         kind = kinds.get(name, (object,))
-        texts = kind != KINDS["["] or (isinstance(value, list) and all(isinstance(item, str) for item in value))
-        folder = name.startswith(FOLDERS) and isinstance(value, str)
-        return texts and isinstance(value, kind) and (not folder or can_be_path(str(value)))
+        texts = kind != KINDS["["] or not isinstance(value, list) or all(isinstance(item, str) for item in value)
+        return texts and isinstance(value, kind) and (not name.startswith(FOLDERS) or can_be_path(str(value)))
 
     return [name for name, value in settings.items() if not fits(name, value)]
 
 
 def can_be_path(text: str) -> bool:
     """False for what no system takes for a path: a whole prompt, for example."""
-    names = text.encode().split(b"/")
-    return b"\0" not in text.encode() and max(map(len, names)) <= LONGEST_NAMED and len(text.encode()) <= LONGEST_PATH
+    longest = max(len(name.encode()) for name in text.split("/"))
+    return "\0" not in text and longest <= LONGEST_NAME and len(text.encode()) <= LONGEST_PATH
 
 
 def declared_settings(code: Path) -> dict[str, tuple[type, ...]]:

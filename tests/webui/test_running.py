@@ -256,7 +256,6 @@ NAN = "modules.devices.NansException: A tensor with NaNs was produced in {}. Thi
         ("RuntimeError: Unable to find a valid cuDNN algorithm to run convolution\n", "", "card's memory was not"),
         ("RuntimeError: std::bad_alloc\n", "", "The runtime's memory (RAM) was not enough"),
         ("OSError: [Errno 122] Disk quota exceeded: '/x'\n", "", "The disk is full"),
-        ("RuntimeError: Expected all tensors to be on the same device, but found", "", "another on the graphics card"),
         ("AssertionError: must specify y if and only if the model is class-conditional\n", "", "do not fit the model"),
         ("RuntimeError: The size of tensor a (640) must match the size of tensor b (1280) at", "", "do not fit the"),
         ("RuntimeError: The size of tensor a (64) must match the size of tensor b (77) at", "", None),

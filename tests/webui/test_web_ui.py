@@ -257,7 +257,7 @@ MANY = "".join(f"line {number}\n" for number in range(20))
         ("Fatal Python error: Segmentation fault\n\nCurrent thread 0x1 (most recent call "
             "first):\n" + AT_EXTENSION, -11, "The extension odd", True),
         (TRACEBACK + AT_EXTENSION + "KeyError: 1\n" + MANY + "launch.py: error: unrecognized "
-            "arguments: --odd\n", 2, "argument --odd", False),
+            "arguments: --odd\n", 2, "(unrecognized arguments: --odd)", False),
         (TRACEBACK + "ModuleNotFoundError: No module named 'x'\n", 1, "is missing (No module named 'x')", True),
         (CRASH.format("Segmentation fault"), -11, "crashed (Segmentation fault)", True),
         (f"  what():  std::bad_alloc\n{CRASH.format('Aborted')}", -6, "ran out of memory (RAM)", False),
