@@ -8,7 +8,7 @@ from typing import Final
 
 import requests
 
-from launcher.core.folder import GB, Folder
+from launcher.core.folder import Folder
 from launcher.core.problem import Problem
 from launcher.core.status import Step
 from launcher.drive.linked import link_new_models
@@ -50,7 +50,6 @@ CLIPS_WORDS: Final = "huggingface/hub/models--openai--clip-vit-large-patch14"  #
 BYTECODE_DISCARDED: Final = (
     "The web UI did not start with the compiled files kept on your Drive. They were deleted; new ones are made."
 )
-BORROWED_FACT: Final = "Borrowed from this machine"  # a fact under the panel
 
 
 def reach(launch: Launch, stage: Stage, step: Step, checkpoint: str = "") -> None:
@@ -95,14 +94,6 @@ def install_packages(launch: Launch, packages: list[str] | None = None) -> None:
     wanted, step = packages or packages_of(launch.folder), launch.steps.of("python")
     environment.prepare_python(launch.folder, wanted, step)
     step.say(f"{len(wanted)} packages")
-
-
-def say_borrowed(launch: Launch) -> None:
-    """Say how much this machine lends, which may be less after a look at it."""
-    finished = environment.read_finished(launch.folder)
-    borrowed = environment.linked_bytes(finished.linked) if finished else 0
-    if borrowed or BORROWED_FACT in dict(launch.status.now.facts):
-        launch.status.fact(BORROWED_FACT, f"{borrowed / GB:.1f} GB")
 
 
 def plan_of(launch: Launch, checkpoint: str) -> Plan:
@@ -239,7 +230,6 @@ def _come_up(launch: Launch, plan: Plan, checkpoint: str) -> None:
             with launch.steps.step("python", "replacing what does not work on this machine") as step:
                 found = mend(launch.folder, found, step)
                 compare_card(launch, found)
-                say_borrowed(launch)
                 step.done(f"{len(packages_of(launch.folder))} packages")
         launch.webui.start(plan_of(launch, checkpoint))
         wait_until_ready(launch)

@@ -240,7 +240,6 @@ def _python(launch: Launch, newest: "Future[str | None]", source: "Future[None]"
         start.reach(launch, Stage.PACKAGES, step)
         bytecode.result()
         put_bytecode(launch.folder)
-        start.say_borrowed(launch)
         same = ", already there" if before == read_finished(launch.folder) else ""
         step.done(f"{len(start.packages_of(launch.folder))} packages{same}")
 

@@ -19,7 +19,6 @@ IN_THE_FOOT: Final = {
     "AUTOMATIC1111": " ",
     "Machine": ": ",
     "Free on Google Drive": ": ",
-    "Borrowed from this machine": ": ",
 }
 NEW_TAB: Final = 'target="_blank" rel="noopener"'
 NOTICES_SHOWN: Final = 3  # the newest; the others are folded

@@ -260,7 +260,12 @@ def test_a_settings_file_that_is_a_folder_is_set_aside(person: Person) -> None:
 def test_settings_of_the_wrong_kind_are_taken_out_and_the_others_stay(person: Person) -> None:
     good = {"outdir_grids": "", "img_max_size_mp": 1.5, "save_to_dirs": 0, "of an extension": {"any": ["thing"]}}
     good |= {"outdir_txt2img_samples": None}
-    bad = {"outdir_save": 3, "disabled_extensions": None, "grid_save_to_dirs": [], "outdir_samples": ["x"]}
+    bad: dict[str, Any] = {
+        "outdir_save": 3,
+        "disabled_extensions": None,
+        "grid_save_to_dirs": [],
+        "outdir_samples": ["x"],
+    }
     bad |= {"postprocessing_operation_order": None}  # A1111 has some names in single quotes
     bad |= {"quicksettings_list": [["x"]], "sd_model_checkpoint": ["x"]}  # A1111 looks for them in a table
     person.sets(**good, **bad)
