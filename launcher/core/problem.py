@@ -49,14 +49,14 @@ def readable(text: str) -> str:
 class Problem(Exception):
     """The only exception that people see: what happened, and what to do about it.
 
-    Both are whole sentences for somebody who has never opened a terminal. What may be the cause: an extension of A1111
-    (`by_extension`), the version of A1111 (`by_version`).
+    Both are whole sentences for somebody who has never opened a terminal. An extension of A1111 may be the cause
+    (`by_extension`).
     """
 
-    def __init__(self, what: str, do: str, *, by_extension: bool = False, by_version: bool = False) -> None:
+    def __init__(self, what: str, do: str, *, by_extension: bool = False) -> None:
         self.what, self.do = showable(what), showable(do)
         super().__init__(f"{self.what} {self.do}")
-        self.by_extension, self.by_version = by_extension, by_version
+        self.by_extension = by_extension
 
 
 def unexpected(error: BaseException, log: str) -> Problem:

@@ -57,12 +57,7 @@ MOUNT_FAILURES: Final = (
         f"Wait a minute and {PRESS_AGAIN}. If this keeps happening, move files from My Drive into folders.",
     ),
     (
-        "Enterprise",
-        "Colab Enterprise cannot connect Google Drive.",
-        f"Set **keep_on_drive** to **nothing** and {PRESS_AGAIN}.",
-    ),
-    (
-        "unsupported in this environment",
+        "supported in",  # Colab Enterprise, or "this environment"
         "This Colab runtime cannot connect Google Drive.",
         f"Open the notebook at colab.research.google.com, or set **keep_on_drive** to **nothing** and {PRESS_AGAIN}.",
     ),

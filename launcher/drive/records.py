@@ -36,7 +36,6 @@ class Record:
 
     @property
     def refused(self) -> bool:
-        """Drive does not take it."""
         return self.tries >= MOST_TRIES
 
 
@@ -66,7 +65,6 @@ class Records:
             self.queue.pop(path, None)
 
     def forget(self, path: str) -> None:
-        """The file is not on the machine any more."""
         del self.all[path]
         self.queue.pop(path, None)
         self.images.pop(path, None)

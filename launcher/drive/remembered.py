@@ -37,7 +37,8 @@ class Remembered:
         """Change some of it. Raises `OSError`."""
         with changing:
             found = read_note(kept / NOTES, lambda text: None) or {}
-            write_safely(kept / NOTES, json.dumps(found | changes))
+            text = json.dumps(found | changes, ensure_ascii=False)
+            write_safely(kept / NOTES, text.encode(errors="replace"))  # names may hold bytes that are no letters
 
 
 def of_type(usual: Any, found: object) -> Any:

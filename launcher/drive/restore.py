@@ -33,8 +33,8 @@ from launcher.core.outside import (
 )
 from launcher.core.problem import Problem
 from launcher.core.session import read_object
-from launcher.drive.names import HUB_CACHE, NOT_KEPT_ENDINGS, fingerprint_of, is_drives_fault
-from launcher.drive.records import Records
+from launcher.drive.names import HUB_CACHE, NOT_KEPT_ENDINGS, fingerprint_of, is_copy_of, is_drives_fault
+from launcher.drive.records import Record, Records
 from launcher.models.checksums import CHECKSUMS_FILE, parsed_known
 from launcher.source.versions import OLD_NOTES, VERSIONS
 from launcher.webui.outputs import FETCHED, OUTPUTS
@@ -76,7 +76,7 @@ def restore_files(drive_dir: Path, data: Path, say: Callable[[str], None], recor
     for name in small_files(drive_dir):
         try:
             try:
-                if restore_file(drive_dir, data, name, known.get(name)):
+                if restore_file(drive_dir, data, name, known.get(name), records.all.get(str(data / name))):
                     came.append(name)
             except Damaged:
                 aside = set_aside(drive_dir / name, drive_dir / ASIDE if "/" in name else None)
@@ -113,13 +113,17 @@ def in_short(name: str) -> str:
     return "/".join(parts if len(parts) < 4 else (parts[0], "…", parts[-1]))
 
 
-def restore_file(drive_dir: Path, data: Path, name: str, known: str | None) -> bool:
-    """Bring one, unless it is here already, or large. Raises `Damaged`, `OSError`, `Problem` for an impossible name."""
+def restore_file(drive_dir: Path, data: Path, name: str, known: str | None, record: Record | None = None) -> bool:
+    """Bring one, unless it is here already, or large. Raises `Damaged`, `OSError`, `Problem` for an impossible name.
+
+    Where Drive has what was copied last, by its `record`, the machine's is the newer one, whatever their dates.
+    """
     if (data / name).is_symlink():  # to Drive, or within the hub's cache: it is here
         return False
     source, target = drive_dir / name, joined(data, name)
     info = source.stat()
-    if info.st_size > COMES_BACK or (target.exists() and target.stat().st_mtime >= info.st_mtime - 1):
+    same = record and is_copy_of(record.kept, info)
+    if info.st_size > COMES_BACK or (target.exists() and (same or target.stat().st_mtime >= info.st_mtime - 1)):
         return False
     target.parent.mkdir(parents=True, exist_ok=True)
     try:

@@ -66,7 +66,6 @@ class Sync:
 
     @property
     def images(self) -> int:
-        """How many images of this machine are on Drive."""
         return len(self._records.images)
 
     @property

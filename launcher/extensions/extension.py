@@ -17,7 +17,7 @@ from launcher.core.process import CommandError
 from launcher.core.status import Step
 from launcher.drive.names import UNFINISHED, is_drives_fault
 from launcher.drive.restore import COMES_BACK
-from launcher.source.checkout import Repository, branch_of, check_out, check_out_submodules, put_files
+from launcher.source.checkout import Repository, branch_of, check_out, check_out_submodules, discard_damaged, put_files
 from launcher.source.git import BUSY_MARK, PLACED_MARK, git, head_of, last_words, setting
 from launcher.source.kept import SOURCE_DIR, origin_of, pull_history, push_history, used_commit
 from launcher.webui.settings_files import ALL_OFF, SWITCHED_OFF, check_settings_file, read_settings, write_settings
@@ -70,7 +70,7 @@ class Extension:
         What somebody took away on Drive goes from here.
         """
         on_drive, mark = self.drive_dir, self.files / ".git" / PLACED_MARK
-        placed = mark.read_text() if mark.exists() else None  # the version that we have put there
+        placed = mark.read_text(errors="replace") if mark.exists() else None  # the version that we have put there
         if placed is not None and on_drive.parent.is_dir() and not on_drive.is_dir():
             self.put_aside(self.files, self.folder.machine)
             self.remove_from_machine()
@@ -155,6 +155,8 @@ def put_extensions(folder: Folder, step: Step) -> None:
         except (CommandError, OSError, Problem) as error:
             if is_drives_fault(error, folder.kept):
                 raise
+            if discard_damaged(extension.history, extension.files):
+                return put(extension)
             why = last_words(error) if isinstance(error, CommandError) else str(getattr(error, "what", error))
             trouble = f"The extension {name} could not be brought to this machine whole: {why.rstrip('.')}."
         step.notice(trouble, about=f"bringing {name}")

@@ -216,7 +216,6 @@ class Launch:
             self._threads[what].join(0.1)
 
     def prepare(self) -> None:
-        """Show its steps."""
         self.session.prepare()
         self.announce()
         for name, title in STEPS:

@@ -60,7 +60,6 @@ def field_of(drive: Path, kept: Path) -> str:
 
 
 def settings_of(choices: Mapping[str, Any]) -> Settings:
-    """The settings for what was chosen. Raises `Problem`."""
     return Settings.from_form(choices, CHECKPOINT_NAMES)
 
 

@@ -186,7 +186,6 @@ def _as_last_time(launch: Launch, name: str, work: Callable[[], Any]) -> Any:
 
 
 def remember(launch: Launch) -> None:
-    """Have its choices kept on Drive, beside the rest."""
     if launch.settled:
         begin_on_drive(launch, "saving your choices", launch.save_choices)
 
@@ -267,7 +266,6 @@ def _model(launch: Launch, drive: "Future[None]") -> str:
 
 
 def _say_where_models_are(launch: Launch) -> None:
-    """Before one is downloaded."""
     if names := models_elsewhere(launch.folder.drive, launch.folder.kept):
         launch.status.notice(
             f"There are models on your Drive in {' and '.join(names)}. To use them where they are, write {names[0]} "

@@ -94,7 +94,6 @@ def cause_of(folder: Folder, package: str | None, error: str) -> Inspection:
 
 
 def note_works(folder: Folder, found: Inspection) -> None:
-    """Note that it works here, and on which card."""
     if finished := read_finished(folder):
         write_finished(folder, replace(finished, works=True, card=found.card or "", card_memory=found.memory))
 

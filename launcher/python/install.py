@@ -13,7 +13,7 @@ from launcher.core.folder import Folder, write_safely
 from launcher.core.problem import Problem
 from launcher.core.process import CommandError, run
 from launcher.core.status import Step
-from launcher.python.lock import ALL_PINS, ALSO_CALLED, BUILD_PINS
+from launcher.python.lock import ALL_PINS, ALSO_CALLED, BUILD_PINS, LOCKED_VERSION
 from launcher.python.uv import (
     PYTHON_VERSION,
     UV_SILENCE,
@@ -28,6 +28,7 @@ from launcher.python.uv import (
 COMPLETE: Final = "complete.json"  # in a finished environment; one that an installer was ended in is made anew
 UNPACKED: Final = 1.9  # bytes on the disk for each byte of a wheel (7.7 GB of 4.1 measured)
 # uv's words where it has no interpreter: its archive cannot be had, or downloads are switched off.
+CONFLICT: Final = re.compile(r"No solution found|unsatisfiable|incompatible|conflict")  # packages exclude each other
 NO_PYTHON: Final = re.compile(r"cpython-\d|[Nn]o interpreter found|Python download")
 # Package -> what it says it needs and does not get here. facexlib needs numba (64 MB with llvmlite) and filterpy for
 # following a face through a video only, which nothing of A1111's does.
@@ -116,7 +117,14 @@ def install(
                 "If this network has a mirror of its own, try without it. Otherwise please report it: the launcher "
                 "needs a new list of packages.",
             ) from error
-        raise uv_problem(folder, error, "package index", "the web UI's packages") from error
+        problem = uv_problem(folder, error, "package index", "the web UI's packages")
+        if with_needs and CONFLICT.search(error.output):  # A1111 up to v1.7.0 asks for numpy 1.23.5, for example
+            raise Problem(
+                "The launcher cannot install this version of AUTOMATIC1111: it asks for other packages than those the "
+                f"launcher works with. {problem.what}",
+                f"Write {LOCKED_VERSION} into the field **version** under **Choices**, and press ▶ again.",
+            ) from error
+        raise problem from error
 
 
 def correct_metadata(folder: Folder) -> None:

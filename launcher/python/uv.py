@@ -25,7 +25,6 @@ REPORT: Final = "If it fails again, please report it."
 WAIT_AND_PRESS: Final = "Wait a few minutes and press ▶ again; packages that arrived whole are kept."
 CHANGED: Final = "Press ▶ again. If it fails again, something on the way is changing the files: please report it."
 LEAD_THERE: Final = (*PROXIES, "UV_DEFAULT_INDEX", "UV_INDEX_URL", "UV_PYTHON_INSTALL_MIRROR", "PIP_INDEX_URL")
-CONFLICT: Final = r"No solution found|unsatisfiable|incompatible|conflict"  # as uv says that packages exclude others
 # What uv says -> what happened, and what to do. The first that fits. {0}: what its group holds. Where something stands
 # in the way, it may be what the variables say.
 ON_THE_WAY: Final = (
@@ -55,10 +54,9 @@ FAILURES: Final = (
         CHANGED,
     ),
     (r"[Hh]ash mismatch", "What the {place} sent is not what it should be: its checksum is different.", CHANGED),
-    (r"429 Too Many Requests", "The {place} has received too many requests from here (429).", WAIT_AND_PRESS),
     (r"HTTP status server error \((\d+)", "The {place} is not working right now (it answers {0}).", WAIT_AND_PRESS),
     (
-        r"HTTP status client error \((\d+)|returned an? (\d+) ",
+        r"HTTP status client error \((\d+)|returned an? (\d+) |(429) Too Many Requests",
         "The {place} refuses the download (it answers {0}).",
         f"Wait a few minutes and press ▶ again. {REPORT}",
     ),
@@ -193,5 +191,4 @@ def uv_problem(folder: Folder, error: CommandError, place: str, what: str) -> Pr
     return Problem(
         f"{what[0].upper()}{what[1:]} could not be installed: {words}",
         f"Wait a minute and press ▶ again. {REPORT}",
-        by_version=bool(re.search(CONFLICT, said)),
     )

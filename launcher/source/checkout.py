@@ -26,6 +26,7 @@ from launcher.source.git import (
     git,
     head_of,
     holds,
+    is_sound,
     last_words,
     main_branch,
 )
@@ -67,11 +68,26 @@ def check_out(folder: Folder, repository: Repository, files: Path, step: Step) -
     Raises `Problem`. Every step may be cut and done again.
     """
     kept = folder.kept / repository.folder
-    history = pull_history(folder, kept, step)
-    commit = keep_history(folder, history, repository, step)
-    push_history(folder, kept)  # first: a checkout of which Drive has nothing counts as one that was taken away there
-    put_files(folder, history, commit, files, step)
-    return commit
+    try:
+        history = pull_history(folder, kept, step)
+        commit = keep_history(folder, history, repository, step)
+        push_history(folder, kept)  # first: a checkout of which Drive has nothing counts as one taken away there
+        put_files(folder, history, commit, files, step)
+        return commit
+    except (CommandError, Problem):
+        if discard_damaged(folder.history(kept), files):
+            return check_out(folder, repository, files, step)
+        raise
+
+
+def discard_damaged(*on_machine: Path) -> bool:
+    """After a failure: throw away what git has of its own there, if any of it is damaged; it comes anew from Drive."""
+    there = [place / ".git" for place in on_machine if (place / ".git").exists()]
+    if all(map(is_sound, there)):
+        return False
+    for git_dir in there:
+        shutil.rmtree(git_dir)
+    return True
 
 
 def keep_history(folder: Folder, history: Path, repository: Repository, step: Step) -> str:
@@ -122,7 +138,7 @@ def put_files(folder: Folder, history: Path, commit: str, files: Path, step: Ste
         objects, shallow = files / ".git" / "objects" / "info" / "alternates", files / ".git" / "shallow"
         objects.parent.mkdir(parents=True, exist_ok=True)
         objects.write_text(f"{history / '.git' / 'objects'}\n")  # nothing is copied
-        known = shallow.read_text().split() if shallow.exists() else []
+        known = shallow.read_text(errors="replace").split() if shallow.exists() else []
         shallow.write_text("".join(f"{one}\n" for one in sorted({*known, commit})))
         # On a branch: A1111 cannot read an extension that is on none (modules/extensions.py asks for the active one).
         git("checkout", "--quiet", "--force", "-B", branch_of(history), commit, at=files)

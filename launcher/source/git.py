@@ -31,6 +31,8 @@ def git(*arguments: str, at: Path | None = None, on_line: Callable[[str], None] 
     """Run git without ever asking for a password. Raises `CommandError`."""
     env = child_environment(*GIT) | NEVER_ASK | NO_SETTINGS | PROTOCOLS
     where = ["-C", str(at)] if at else []
+    if at:  # where git cannot read that repository it would take the one around it
+        env["GIT_CEILING_DIRECTORIES"] = str(at.parent)
     return run(["git", *where, *OPTIONS, *arguments], env=env, on_line=on_line, timeout=SILENCE).strip()
 
 
@@ -63,6 +65,11 @@ def answer(*arguments: str, at: Path | None = None) -> str | None:
 def holds(history: Path, commit: str) -> bool:
     """True if a history has that commit whole: only then it has a name there."""
     return answer("rev-parse", "--verify", "--quiet", f"{COMMITS}{commit}", at=history) is not None
+
+
+def is_sound(git_dir: Path) -> bool:
+    """False where a repository cannot be read, or something in it is damaged. Takes as long as it is large."""
+    return answer(f"--git-dir={git_dir}", "fsck", "--no-progress", "--root") is not None  # it names the first commits
 
 
 def head_of(checkout: Path) -> str | None:

@@ -21,7 +21,7 @@ from launcher.core.problem import Problem
 from launcher.core.process import CommandError
 from launcher.core.session import read_object, write_object
 from launcher.core.status import Step
-from launcher.source.git import COMMITS, answer, clear_stale_locks, fetch_commit, git, holds, last_words
+from launcher.source.git import COMMITS, answer, clear_stale_locks, fetch_commit, git, holds, is_sound, last_words
 
 SOURCE_DIR: Final = ".source"  # the folder with the two, in each repository's on Drive; the sync sweeps .oneclick
 BUNDLE: Final = f"{SOURCE_DIR}/commits.bundle"
@@ -61,6 +61,9 @@ def pull_history(folder: Folder, kept: Path, step: Step | None = None) -> Path:
     except (CommandError, OSError) as error:
         if isinstance(error, OSError) and error.errno not in LOST:
             raise
+        if not is_sound(history / ".git"):  # what is damaged is the machine's, by a disk that was full, for example
+            shutil.rmtree(history / ".git")
+            return pull_history(folder, kept, step)
         copy.write_bytes(b"")
         how = "it is replaced" if newest_held(history) or not extension else fetch_anew(history, step)
         if step:
@@ -90,7 +93,7 @@ def push_history(folder: Folder, kept: Path) -> None:
         put_on_drive(folder, copy, kept / BUNDLE)
         changed = changed_at(kept / BUNDLE) or 0
         os.utime(copy, ns=(changed, changed))
-    if refs and origin.exists() and read_object(origin) != read_object(kept / ORIGIN):
+    if refs and origin_of(history) and read_object(origin) != read_object(kept / ORIGIN):
         put_on_drive(folder, origin, kept / ORIGIN)
 
 
@@ -113,7 +116,7 @@ def take_bundle(history: Path, bundle: Path) -> None:
     if not heads or len(named) != len(heads):
         raise CommandError(["git", "bundle", "list-heads", str(bundle)], 1, "not each name is its commit's")
     shallow = history / ".git" / "shallow"  # commits without those before them: a bundle does not say which
-    before = shallow.read_text() if shallow.exists() else ""
+    before = shallow.read_text(errors="replace") if shallow.exists() else ""
     shallow.write_text("".join(f"{commit}\n" for commit in sorted({*before.split(), *named})))
     try:
         git("bundle", "unbundle", str(bundle), at=history)  # each object; `fetch` looks at none that is there already
@@ -194,7 +197,8 @@ def used_commit(history: Path) -> str | None:
 
 
 def newest_held(history: Path) -> str | None:
-    return answer("for-each-ref", "--sort=-committerdate", "--count=1", "--format=%(objectname)", COMMITS, at=history)
+    listed = answer("for-each-ref", "--sort=-committerdate", "--format=%(objectname)", COMMITS, at=history) or ""
+    return next((line for line in listed.splitlines() if len(line) == 40), None)  # there may be warnings, too
 
 
 def refs_of(history: Path) -> list[str]:

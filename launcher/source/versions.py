@@ -90,14 +90,13 @@ class Tries:
     A failure is noted on Drive only once a later version has worked: if none does, the versions are not to blame.
     """
 
-    def __init__(self, versions: Versions, commits: tuple[str, ...], wanted: str) -> None:
-        self.versions, self.commits, self.wanted = versions, commits, wanted
+    def __init__(self, versions: Versions, commits: tuple[str, ...]) -> None:
+        self.versions, self.commits = versions, commits
         self.failed: dict[str, str] = {}
         self._done: set[Stage] = set()  # by the version that is used now
 
     @property
     def commit(self) -> str:
-        """The version to use now."""
         return self.commits[len(self.failed)]
 
     def reach(self, stage: Stage, works: Mapping[Stage, Callable[[str], object]], step: Step) -> None:
@@ -115,7 +114,7 @@ class Tries:
                         return
             except Problem as problem:
                 if self.commit == self.commits[-1]:
-                    raise self._in_the_end(at, problem) from problem
+                    raise
                 failed = self.commit
                 self.failed[failed] = f"{at.value}: {problem.what}"
                 self._done.clear()  # files and packages are about to be another version's
@@ -127,18 +126,6 @@ class Tries:
     def worked(self) -> None:
         """The version has started: from now on it is the one that worked last."""
         self.versions.note_good(self.commit, self.failed)
-
-    def _in_the_end(self, stage: Stage, problem: Problem) -> Problem:
-        """The problem that ends the launch. An old version whose packages conflict is helped by a newer one, and by
-        nothing else: up to v1.7.0 A1111 asks for numpy 1.23.5, and the launcher's limits name 1.26.2 (`python.lock`).
-        """
-        if stage is not Stage.PACKAGES or not problem.by_version or self.wanted == NEWEST:
-            return problem
-        return Problem(
-            f"The launcher cannot install this version of AUTOMATIC1111 ({self.commit[:8]}): it asks for other "
-            f"packages than those the launcher works with. {problem.what}",
-            "Choose **newest** as the **version** under **Choices**, and press ▶ again.",
-        )
 
 
 # ---- which a launch may use
@@ -173,7 +160,7 @@ def versions_to_try(folder: Folder, version: str, step: Step, newest: str | None
             "GitHub is not answering, and no version of AUTOMATIC1111 is kept on Drive yet.",
             "Check that the runtime is connected to the internet, wait a minute, and press ▶ again.",
         )
-    return Tries(versions, tuple(dict.fromkeys(found for found in (commit, good) if found)), version)
+    return Tries(versions, tuple(dict.fromkeys(found for found in (commit, good) if found)))
 
 
 def newest_commit(url: str = WEBUI_URL, ref: str = "refs/heads/master") -> str | None:

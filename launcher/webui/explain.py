@@ -5,6 +5,7 @@ from pathlib import PurePath
 from typing import Final
 
 from launcher.core.problem import Problem, readable
+from launcher.core.process import CommandError
 from launcher.webui.known_faults import BUS_ERROR, ENDS, PORT_TAKEN, RAM, KnownFault
 
 FAR_ENOUGH: Final = 400  # lines from the end; what is above them did not end it
@@ -14,6 +15,8 @@ BY_CODE: Final[dict[int | None, KnownFault]] = {-9: RAM, 137: RAM, -7: BUS_ERROR
 ENDED_FROM_OUTSIDE: Final = (
     "The web UI was ended from outside and could say nothing: most likely the runtime ran out of memory (RAM)."
 )
+# What A1111, its older versions and Forge have beside their extensions.
+WEB_UIS: Final = "modules|scripts|ldm|modules_forge|ldm_patched|backend"
 READ: Final = re.compile(
     r"(?:Loading (?:VAE )?weights .*?(?: from |: )|Calculating sha256 for )(/.*?)(?:: .*)?$", re.MULTILINE
 )
@@ -43,17 +46,23 @@ def explain(log: str, code: int | None, log_path: str) -> Problem:
         )
     if code is None and not ERROR_LINE.search(text):
         return Problem(ENDED_FROM_OUTSIDE, RAM.do)
-    last = " / ".join(line.strip() for line in log.splitlines()[-3:] if line.strip()) or "it printed nothing"
+    last = last_error(text) or " / ".join(line.strip() for line in log.splitlines()[-3:] if line.strip())
     number = f" (exit code {code})" if code is not None else ""
     return Problem(
-        f"The web UI ended{number}; its last message was: {last[:400]}",
+        f"The web UI ended{number}; its last message was: {last[:400] or 'nothing'}",
         f"Press ▶ again. The whole log is the file {log_path}.",
         by_extension=True,
     )
 
 
+def last_error(text: str) -> str | None:
+    """The error's line below the last traceback in a text."""
+    _, begun, below = text.rpartition("Traceback (most recent call last)")
+    found = ERROR_LINE.search(below) if begun else None
+    return found[0] if found else None
+
+
 def in_words(known: KnownFault, found: re.Match[str], names: dict[str, str], *, by_extension: bool = False) -> Problem:
-    """A meaning with the names in it filled in."""
     names = names | {key: value.strip() for key, value in found.groupdict().items() if value}
     return Problem(known.what.format(**names), known.do.format(**names), by_extension=by_extension)
 
@@ -73,7 +82,7 @@ def last_part(log: str) -> str:
     lines = log.splitlines()[-FAR_ENOUGH:]
     crashes = [at for at, line in enumerate(lines) if line.startswith("Fatal Python error:")]
     if crashes:
-        return "\n".join(lines[crashes[-1] :])
+        return "\n".join(lines[max(0, crashes[-1] - 2) :])  # with what C++ says before it
     starts = [at for at, line in enumerate(lines) if line.startswith("Traceback (most recent call last)")]
     if starts:
         start = starts[-1]
@@ -88,13 +97,17 @@ def last_part(log: str) -> str:
 def extension_in(text: str) -> str | None:
     """The extension whose file is innermost in a traceback."""
     named = re.findall(r'File "[^"\n]*/extensions/([^/"\n]+)/[^"\n]*"', text)
-    innermost = 0 if text.startswith("Fatal Python error:") else -1  # faulthandler begins with the innermost
+    innermost = 0 if "Fatal Python error:" in text else -1  # faulthandler begins with the innermost
     return named[innermost] if named else None
 
 
 def problem_of_system(error: Exception) -> Problem | None:
-    """The explanation of an error of the operating system (Drive is gone, a disk is full), or None for any other."""
-    whole = [known for known in ENDS if "{" not in known.what + known.do] if isinstance(error, OSError) else []
+    """The explanation of an error of the operating system (Drive is gone, a disk is full), also of one that a command
+    met, git for example; None for any other.
+    """
+    if not isinstance(error, OSError | CommandError):
+        return None
+    whole = [known for known in ENDS if "{" not in known.what + known.do]
     return next((Problem(known.what, known.do) for known in whole if re.search(known.pattern, str(error))), None)
 
 
@@ -114,9 +127,11 @@ def not_loaded(log: str) -> dict[str, str]:
 
 def error_in_words(line: str) -> str:
     """The last line of a traceback for a person."""
-    missing = re.match(r"ModuleNotFoundError: No module named '([^'.]+)", line)
-    if missing:
-        return f"the Python package {missing[1]} is missing"
+    if re.search(rf"(?:No module named|cannot import name .* from) '(?:{WEB_UIS})[.']", line):
+        return f"it is made for another version of the web UI, or for another web UI ({line[:160]})"
+    if missing := re.match(r"ModuleNotFoundError: No module named '([^']+)'", line):
+        part = f"a part of a Python package is missing ({missing[1]})"
+        return part if "." in missing[1] else f"the Python package {missing[1]} is missing"
     if re.match(r"FileNotFoundError|OSError: \[Errno 2\]", line):
         return f"a file of it is missing ({line.partition(': ')[2][:120]})"
     return line[:160] or "A1111 does not say why"

@@ -19,11 +19,12 @@ class KnownFault:
     unless_extension: bool = False  # not if the traceback leads through an extension: that one is the cause
     paints: bool = True  # while it runs: an image can still be painted
     another: bool = False  # another model helps
+    unless_given: tuple[str, ...] = ()  # while it runs: not if A1111 has one of these arguments, which did not help
 
 
 PRESS_RESTART: Final = "press **Restart the web UI**"
 RAM: Final = KnownFault(
-    r"\^C\s*\Z|DefaultCPUAllocator|^MemoryError|Cannot allocate memory|can't allocate memory",
+    r"DefaultCPUAllocator|^(?:[\w.]+_Array)?MemoryError|bad_alloc|Cannot allocate memory|can't allocate memory",
     "The runtime ran out of memory (RAM), which ended the web UI.",
     f"Use a smaller model, or {MORE_RAM}, and press ▶ again.",
 )
@@ -34,7 +35,7 @@ BUS_ERROR: Final = KnownFault(
     "it on Google Drive and use the copy.",
 )
 PORT_TAKEN: Final = KnownFault(
-    r"Cannot find empty port|address already in use",
+    r"Cannot find empty port|[Aa]ddress already in use",
     "The port the web UI wanted was taken by another program.",
     "Press ▶ again to use another port.",
 )
@@ -44,7 +45,7 @@ DRIVE_GONE: Final = KnownFault(
     "Press ▶ again to connect it.",
 )
 DISK_FULL: Final = KnownFault(
-    r"No space left on device|Errno 28",
+    r"No space left on device|Errno 28\](?! inotify)|Disk quota exceeded|database or disk is full",
     "The disk is full.",
     "Free some space (empty Google Drive's trash too) and press ▶ again.",
 )
@@ -62,12 +63,14 @@ CARD_TOO_OLD: Final = KnownFault(
     f"To have a newer one, {WITH_A_CARD}, and press ▶ again.",
     paints=False,
 )
-CARD_LOST: Final = (
-    r"CUDA error: (?P<name>.+)|GPU is lost|fallen off the bus|CUBLAS_STATUS_(?!ALLOC)|CUDNN_STATUS_|cuDNN error"
+CARD_FULL: Final = (
+    r"CUDA out of memory|OutOfMemoryError|CUDA error: out of memory|CU\w+_STATUS_ALLOC_FAILED|valid cuDNN algorithm"
 )
+CARD_LOST: Final = r"CUDA error: (?P<name>.+)|GPU is lost|fallen off the bus|CUBLAS_STATUS_|CUDNN_STATUS_|cuDNN error"
 NO_CARD: Final = (
     r"Found no NVIDIA driver|Torch is not able to use GPU|No CUDA GPUs|driver on your system is too old"
-    r"|CUDA driver version is insufficient|system not yet initialized|unsupported display driver"
+    r"|CUDA driver version is insufficient|system not yet initialized|unsupported display driver|CUDA unknown error"
+    r"|cudaGetDeviceCount"
 )
 
 # Why it ended, by its traceback or its last lines; the first that fits.
@@ -79,20 +82,10 @@ ENDS: Final = (
         by_extension=True,
     ),
     KnownFault(
-        r"CUDA out of memory|OutOfMemoryError",
+        CARD_FULL,
         "The graphics card ran out of memory.",
         "Make the image smaller, or set the batch size to 1. If that is not enough, write --medvram into "
         "**extra_arguments** and press ▶ again.",
-    ),
-    KnownFault(
-        DAMAGED_MODEL,
-        "A model file is damaged: it is cut off, or a web page saved under a model's name.",
-        "Delete the file {file} from the models folder on Google Drive, and press ▶ again.",
-    ),
-    KnownFault(
-        COULD_BE_CODE,
-        "A1111 refused a model file because it could contain code.",
-        "Use the .safetensors file of the same model.",
     ),
     PORT_TAKEN,
     DISK_FULL,
@@ -104,9 +97,9 @@ ENDS: Final = (
         "Wait a minute and press ▶ again. If it happens again, move some of the folder's files into new folders.",
     ),
     KnownFault(
-        r"unrecognized arguments?: (?P<name>.+)",
-        "The web UI does not know the argument {name}.",
-        "Remove it from **extra_arguments** and press ▶ again.",
+        r"^launch\.py: error: (?P<name>.+)",
+        "The web UI does not understand its arguments ({name}).",
+        "Correct **extra_arguments** and press ▶ again.",
     ),
     KnownFault(
         # A1111's own "Warning: caught exception 'Found no NVIDIA driver …', memory monitor disabled" is harmless.
@@ -116,6 +109,11 @@ ENDS: Final = (
         unless_extension=True,
     ),
     KnownFault(
+        r"^[\w.]+Error: CUDA error: (?P<name>.+)",
+        "The graphics card failed ({name}).",
+        f"Press ▶ again. If it happens again, {NEW_MACHINE}, and press ▶.",
+    ),
+    KnownFault(
         r"^(ModuleNotFoundError|ImportError): (?P<name>.+)",
         "A part of the web UI's Python is missing ({name}).",
         f"Press ▶ again. If it happens again, {NEW_MACHINE}, and press ▶.",
@@ -123,6 +121,13 @@ ENDS: Final = (
         unless_extension=True,
     ),
     RAM,
+    KnownFault(
+        r"^Fatal Python error: (?P<name>.+)",
+        "The web UI crashed ({name}).",
+        f"Press ▶ again. If it happens again, {NEW_MACHINE}, and press ▶.",
+        by_extension=True,
+        unless_extension=True,
+    ),
 )
 
 ANOTHER: Final = "Use another model: one of those offered here, or any that you add."
@@ -134,7 +139,17 @@ DAMAGED_WORDS: Final = KnownFault(
 )
 # Why a model does not load, after which A1111 goes on without one; the first that fits. No image can be painted.
 NOT_LOADED: Final = (
+    KnownFault(
+        r"Can't load tokenizer for|couldn't connect to 'http|is not a valid model identifier",
+        "The list of words that every model needs could not be downloaded from Hugging Face.",
+        f"Check that the runtime is connected to the internet, wait a minute, and {PRESS_RESTART}.",
+    ),
     DAMAGED_WORDS,
+    KnownFault(
+        rf"\ALoading VAE weights (?s:.*)(?:{DAMAGED_MODEL}|{COULD_BE_CODE}|in loading state_dict)",
+        "The VAE {file} is damaged, or of another kind than the model.",
+        f"Delete it from your models folder and {PRESS_RESTART}.",
+    ),
     KnownFault(
         COULD_BE_CODE,
         "A1111 refused the model {file} because it could contain code.",
@@ -142,7 +157,7 @@ NOT_LOADED: Final = (
         another=True,
     ),
     KnownFault(
-        r"CUDA out of memory|OutOfMemoryError",
+        CARD_FULL,
         "The model {file} does not fit: the graphics card's memory is full.",
         f"To make it fit, {{flag}} and {PRESS_RESTART}. {ANOTHER}",
         another=True,
@@ -185,6 +200,12 @@ NOT_LOADED: Final = (
         ANOTHER,
         another=True,
     ),
+    KnownFault(
+        r"^yaml\.|^omegaconf\.|Invalid loaded object type",
+        "The .yaml file beside the model {file} does not describe a model.",
+        f"Delete it from your models folder, for A1111 can do without, and {PRESS_RESTART}. {ANOTHER}",
+        another=True,
+    ),
     CARD_TOO_OLD,
     KnownFault(
         f"{NO_CARD}|{CARD_LOST}",
@@ -194,6 +215,7 @@ NOT_LOADED: Final = (
     KnownFault(r"", "The model {file} could not be loaded ({why}).", ANOTHER, another=True),
 )
 
+WIDTH: Final = r"\((?:320|640|768|1024|1280|2048)\)"  # of a model's layers; others are of images and prompts
 # Why an image was not painted; the first that fits. What is not here is said by the web UI's own page only.
 NOT_PAINTED: Final = (
     KnownFault(
@@ -202,7 +224,7 @@ NOT_PAINTED: Final = (
         "{smaller} If that is not enough: {flag}, and press **Restart the web UI**.",
     ),
     KnownFault(
-        r"CUDA out of memory|OutOfMemoryError|CUBLAS_STATUS_ALLOC_FAILED",
+        CARD_FULL,
         "The graphics card's memory was not enough for the last image{size}.",
         "{smaller} If that is not enough: {flag}, and press **Restart the web UI**.",
     ),
@@ -215,15 +237,22 @@ NOT_PAINTED: Final = (
         r"A tensor with NaNs was produced in VAE",
         "The last image came out empty: its numbers were too large for the model's VAE.",
         f"Write --no-half-vae into **extra_arguments** and {PRESS_RESTART}.",
+        unless_given=("--no-half-vae", "--no-half"),
     ),
     KnownFault(
-        r"A tensor with NaNs was produced",
+        r"A tensor with NaNs was produced in (?!VAE)",
         "The last image came out empty: its numbers were too large for this model.",
         "In the web UI, switch on **Settings → Stable Diffusion → Upcast cross attention layer to float32**; if that "
         f"does not help, write --no-half into **extra_arguments** and {PRESS_RESTART}.",
+        unless_given=("--no-half",),
     ),
     KnownFault(
-        r"shapes cannot be multiplied|size of tensor a .* must match the size of tensor b",
+        r"A tensor with NaNs was produced",
+        "The last image came out empty: the model or its VAE may be damaged.",
+        "Choose another model, or another VAE.",
+    ),
+    KnownFault(
+        rf"shapes cannot be multiplied|must specify y if|(?:size of tensor \w {WIDTH}[\w ]*){{2}}",
         "The last image needed parts that do not fit the model: a LoRA, an embedding or a ControlNet of another kind.",
         "Take it out of the prompt, or choose a model of the same kind.",
     ),
@@ -233,6 +262,7 @@ NOT_PAINTED: Final = (
         "The web UI computes on the processor, which cannot work with half-precision numbers.",
         f"Write --no-half into **extra_arguments** and {PRESS_RESTART}.",
         paints=False,
+        unless_given=("--no-half",),
     ),
     CARD_TOO_OLD,
     KnownFault(

@@ -12,7 +12,7 @@ from typing import Any, Final
 from launcher.core.files import can_be_written
 from launcher.core.folder import Folder
 from launcher.core.process import PACKAGE
-from launcher.webui.settings_files import OUTPUT, read_settings, write_settings
+from launcher.webui.settings_files import OUTPUT, can_be_path, read_settings, write_settings
 
 OUTPUTS: Final = ("outputs", "output", "log")  # what people make; A1111's Save button writes to log/images
 FETCHED: Final = "interrogate"  # lists of words that A1111 fetches into its own folder at first use
@@ -88,11 +88,11 @@ class OutputFolders:
         named = [
             (name, self.folder.code / value)
             for name, value in settings.items()
-            if name.startswith(OUTPUT) and isinstance(value, str) and value.strip()
+            if name.startswith(OUTPUT) and isinstance(value, str) and value.strip() and can_be_path(value)
         ]
         pattern = str(settings.get(SUBFOLDERS) or "")
         fixed = pattern.partition("[")[0]
-        if fixed.startswith("/") or ".." in pattern.split("/"):
+        if can_be_path(pattern) and (fixed.startswith("/") or ".." in pattern.split("/")):
             places = [self.folder.data / OUTPUTS[0] / "images", *(place for _, place in named)]
             named += [(SUBFOLDERS, place / (fixed.rpartition("/")[0] or "/")) for place in places]
         normal = [(name, Path(os.path.normpath(place))) for name, place in named]

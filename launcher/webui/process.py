@@ -61,7 +61,6 @@ class WebUI:
 
     @property
     def port(self) -> int:
-        """The port it listens on, or is about to."""
         return self.part.port
 
     @property
@@ -71,7 +70,6 @@ class WebUI:
 
     @property
     def arguments(self) -> list[str]:
-        """What it was started with."""
         noted = self.part.said.get("arguments")
         return noted if isinstance(noted, list) else []
 
@@ -142,7 +140,6 @@ class WebUI:
         return os.path.basename(words[words.index("--ckpt") + 1]) if "--ckpt" in words else ""
 
     def why_it_ended(self) -> Problem:
-        """The reason in words, from its log and exit code."""
         return explain(self.last_words, exit_code(self.pid_file, EXIT_PATIENCE), str(self.log))
 
     def stop(self) -> None:
@@ -169,11 +166,7 @@ class WebUI:
 
     @property
     def last_words(self) -> str:
-        """What it said, to its end."""
-        try:
-            return self.log.read_text(errors="replace")
-        except FileNotFoundError:
-            return ""
+        return self.log.read_text(errors="replace") if self.log.exists() else ""
 
 
 def without_checkpoint(arguments: list[str]) -> list[str]:

@@ -13,7 +13,7 @@ from typing import Final
 
 from launcher.core.problem import LARGER_CARD, Problem, readable
 from launcher.core.snapshot import HEADLINES, State
-from launcher.webui.explain import ERROR_LINE, READ, in_words
+from launcher.webui.explain import ERROR_LINE, READ, in_words, last_error
 from launcher.webui.known_faults import NOT_LOADED, NOT_PAINTED, KnownFault
 
 READY_LINE: Final = "Startup time:"  # nothing may ask it for anything before: see docs/dev/how-it-works.md
@@ -22,10 +22,11 @@ LOADING: Final = "loading stable diffusion model: "  # the line before the trace
 NO_MODEL: Final = "Stable diffusion model failed to load"
 RESTORED: Final = "Failed to load checkpoint, restoring previous"
 # The line before a traceback of a model that was chosen, or of the thread that loads the first one.
-MODEL_FAILS: Final = re.compile(r"changing setting sd_model_checkpoint to .*: \w+$|Exception in thread .*load_model")
+MODEL_FAILS: Final = re.compile(r"changing setting sd_model_checkpoint to .*: (\w+)$|Exception in thread .*load_model")
 IMAGE_FAILS: Final = re.compile(r"\*\*\* (?:Error completing request|API error: POST: \S*/(?:txt2img|img2img|extra))")
 ENDS_REPORT: Final = "---"  # of an error that it survived
-PAINTED: Final = re.compile(r"\s*(?:Total progress: *)?100%\|[^|]*\| *(\d+)/\1 ")
+# By default there are two of each image. One without a name may be anybody's: it tells that no fault is left, not more.
+BAR_ENDS: Final = re.compile(r"\s*(?P<whole>Total progress: *)?100%\|[^|]*\| *(\d+)/\2 ")
 SIZE: Final = re.compile(r"\], (?P<count>\d+), (?P<batch>\d+), [\d.]+, (?P<height>\d+), (?P<width>\d+), ")
 LARGE_IMAGE: Final = 1024 * 1024 * 3 // 2  # pixels of an image that is better painted smaller and enlarged
 MOST_LINES: Final = 600  # that are kept for one traceback
@@ -56,6 +57,7 @@ class LogReader:
         self._at, self._rest = 0, b""  # how far it was read; the begun line at its end
         self._lines = deque[str](maxlen=MOST_LINES)
         self._failing: str | None = None  # of what a traceback is being read: "model" or "image"
+        self._kind = ""  # of the error with which that traceback ends, if it was said
         self._refused: str | None = None  # a file that did not load, after which the one before was taken up again
         self._arguments, self._file = "", ""
         self.ready, self.stage, self.loaded = False, "", False
@@ -81,7 +83,6 @@ class LogReader:
 
     @property
     def file(self) -> str | None:
-        """The name of the model file that was read last."""
         return PurePath(self._file).name if self._file else None
 
     def read(self) -> "LogReader":
@@ -97,8 +98,11 @@ class LogReader:
             *lines, self._rest = re.split(rb"[\r\n]", self._rest + came)
             for line in lines:
                 text = line.decode(errors="replace")
-                if PAINTED.match(text):  # perhaps by the model before one that did not load
+                bar = BAR_ENDS.match(text)
+                if bar and bar["whole"]:  # painted, perhaps by the model before one that did not load
                     self._model_is(None)
+                elif bar and self.paints:
+                    self.image = None
                 self._take(readable(text))
         return self
 
@@ -110,7 +114,7 @@ class LogReader:
             self._model_is(None)
         elif line == NO_MODEL:
             self._model_is(self._fault(NOT_LOADED, paints=False), loaded=False)
-        elif self._failing == "model" and ERROR_LINE.match(line):
+        elif self._failing == "model" and ERROR_LINE.match(line) and self._kind in line.partition(":")[0]:
             self._model_fails()
         elif self._failing == "image" and line == ENDS_REPORT:
             self._image_fails()
@@ -121,15 +125,20 @@ class LogReader:
         elif read := READ.match(line):
             self._begin(line)
             self._file = read[1]
-        elif line.startswith(LOADING) and not READ.match(self._lines[0]):
+        elif line.startswith(LOADING):
+            self._begin(line, keep=True)
+        elif fails := MODEL_FAILS.match(line):
+            self._begin(line, keep=True)
+            self._failing, self._kind = "model", fails[1] or ""
+        elif IMAGE_FAILS.match(line):
             self._begin(line)
-        elif MODEL_FAILS.match(line) or IMAGE_FAILS.match(line):
-            self._begin(line)
-            self._failing = "model" if MODEL_FAILS.match(line) else "image"
+            self._failing = "image"
 
-    def _begin(self, *line: str) -> None:
-        self._lines.clear()
-        self._lines.extend(line)
+    def _begin(self, *line: str, keep: bool = False) -> None:
+        """Keep the lines from here on; or, to `keep` what was said of the file that is being read, from there."""
+        if not (keep and READ.match(self._lines[0])):
+            self._lines.clear()
+            self._lines.extend(line)
 
     def _model_is(self, fault: Fault | None, *, loaded: bool = True) -> None:
         self.model, self.loaded = fault, loaded
@@ -142,21 +151,23 @@ class LogReader:
         self._model_is(self._fault(NOT_LOADED, paints=before), loaded=before)
 
     def _image_fails(self) -> None:
-        """An image was not painted, perhaps for want of the model that it asked for."""
-        if "in reload_model_weights" in "\n".join(self._lines):
-            self._model_fails()
-        else:
-            self.image = self._fault(NOT_PAINTED) or self.image
-            self._failing = None
-            self._begin()
+        """An image was not painted, perhaps for want of a model; it may be known already why there is none."""
+        text = "\n".join(self._lines)
+        reloads = "in reload_model_weights" in text
+        if reloads and not (self.model and "'NoneType' object has" in text):
+            return self._model_fails()
+        self.image = self.image if reloads else self._fault(NOT_PAINTED) or self.image
+        self._failing = None
+        self._begin()
 
     def _fault(self, table: Iterable[KnownFault], *, paints: bool = True) -> Fault | None:
         text = "\n".join(line.removeprefix("    ") for line in self._lines)
         file = PurePath(self._refused).name if self._refused else self.file
-        errors = ERROR_LINE.findall(text) or ["A1111 does not say why"]
-        names = {"file": file or "you chose", "why": errors[-1][:200].rstrip("."), "flag": self._less_memory()}
+        why = (last_error(text) or "A1111 does not say why")[:200].rstrip(".")
+        names = {"file": file or "you chose", "why": why, "flag": self._less_memory()}
         for known in table:
-            if found := re.search(known.pattern, text, re.MULTILINE):
+            given = {*known.unless_given} & {*self._arguments.split()}
+            if not given and (found := re.search(known.pattern, text, re.MULTILINE)):
                 return Fault(in_words(known, found, names | size_in(text)), paints and known.paints, file, known)
         return None
 

@@ -25,15 +25,20 @@ SWITCHED_OFF: Final = "disabled_extensions"
 ALL_OFF: Final = "disable_all_extensions"  # "none", "extra" (all that are not A1111's own) or "all"
 OUTPUT: Final = "outdir_"  # how the names of the settings begin that say where images are written
 # How A1111's modules declare a setting, and the beginning of its default -> what its value may be. null means that
-# nothing is chosen, but where a list belongs: A1111 asks what is in it.
-DECLARED: Final = re.compile(r'["\'](\w+)["\']: *(?:shared\.)?OptionInfo\((?:default=)?(True|False|["\'\[{]|-?[.\d])?')
+# nothing is chosen, but where a list belongs, which has nothing but texts: A1111 asks what is in it.
+DECLARED: Final = re.compile(
+    r'["\'](\w+)["\']: *(?:shared\.)?OptionInfo\((?:default=)?(True|False|None|["\'\[{]|-?[.\d])?'
+)
 KINDS: Final[dict[str, tuple[type, ...]]] = {
     **dict.fromkeys("\"'", (str, type(None))),
     "[": (list,),
     "{": (dict, type(None)),
+    "None": (str, int, float, type(None)),
     "": (object,),  # only A1111 can tell
 }
 A_NUMBER: Final = (bool, int, float, type(None))
+FOLDERS: Final = (OUTPUT, "directories_")  # how the names of the settings begin that become paths
+LONGEST_NAME, LONGEST_PATH = 255, 1000  # bytes that every system takes
 TEXTS: Final = ("styles*.csv", "params.txt", "log/images/log.csv")
 NOT_IN_USE: Final = (".broken-", ".before-")  # in the names of what was set aside
 DELIMITERS: Final = (",", ";", "\t")
@@ -113,13 +118,21 @@ def check_settings(path: Path, find_wrong: Callable[[dict[str, Any]], list[str]]
 
 
 def wrong_settings(settings: dict[str, Any], code: Path) -> list[str]:
-    """The names of settings whose values are of another kind than A1111's default."""
+    """The names of settings whose values are of another kind than A1111's default, or of folders that cannot be."""
     kinds = {SWITCHED_OFF: KINDS["["]} | declared_settings(code)
-    wrong = [name for name, value in settings.items() if not isinstance(value, kinds.get(name, object))]
-    off = settings.get(SWITCHED_OFF)
-    if isinstance(off, list) and not all(isinstance(name, str) for name in off):
-        wrong.append(SWITCHED_OFF)
-    return wrong
+
+    def fits(name: str, value: object) -> bool:
+        kind = kinds.get(name, (object,))
+        texts = kind != KINDS["["] or not isinstance(value, list) or all(isinstance(item, str) for item in value)
+        return texts and isinstance(value, kind) and (not name.startswith(FOLDERS) or can_be_path(str(value)))
+
+    return [name for name, value in settings.items() if not fits(name, value)]
+
+
+def can_be_path(text: str) -> bool:
+    """False for what no system takes for a path: a whole prompt, for example."""
+    longest = max(len(name.encode()) for name in text.split("/"))
+    return "\0" not in text and longest <= LONGEST_NAME and len(text.encode()) <= LONGEST_PATH
 
 
 def declared_settings(code: Path) -> dict[str, tuple[type, ...]]:

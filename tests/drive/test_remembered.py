@@ -34,3 +34,10 @@ def test_a_folder_that_has_the_notes_name_is_set_aside_and_said(tmp_path: Path) 
     assert "was damaged" in said[0]
     Remembered.write(tmp_path, used_at=1.0)
     assert Remembered.read(tmp_path).used_at == 1.0
+
+
+def test_a_name_that_is_no_text_costs_no_other_note(tmp_path: Path) -> None:
+    Remembered.write(tmp_path, choices={"api": True}, looked_at=["models/\udcff.safetensors"])
+    said: list[str] = []
+    assert Remembered.read(tmp_path, said.append).choices == {"api": True}
+    assert not said

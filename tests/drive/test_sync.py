@@ -114,6 +114,16 @@ def test_a_file_that_is_newer_on_the_machine_is_not_replaced(sync: Sync) -> None
     assert (sync.drive_dir / "config.json").read_bytes() == b"new"
 
 
+def test_what_is_changed_here_is_newer_than_what_came_even_from_a_clock_that_is_ahead(sync: Sync) -> None:
+    write(sync.drive_dir / "config.json", b'{"old": 1}')
+    os.utime(sync.drive_dir / "config.json", (4e9, 4e9))
+    sync.restore()
+    write(sync.data / "config.json", b'{"new": 1}')
+    sync.restore()
+    sync.poll(settled=0)
+    assert (sync.drive_dir / "config.json").read_bytes() == b'{"new": 1}'
+
+
 def test_what_an_earlier_kernel_kept_is_not_copied_again(sync: Sync) -> None:
     write(sync.data / "outputs" / "a.png", b"image")
     sync.poll(settled=0)

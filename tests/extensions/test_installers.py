@@ -140,7 +140,14 @@ Startup time: 3.2s (import torch: 1.0s).
 @pytest.mark.parametrize(
     ("last", "reason"),
     [
-        ("ModuleNotFoundError: No module named 'somelib.part'", "the Python package somelib is missing"),
+        ("ModuleNotFoundError: No module named 'somelib'", "the Python package somelib is missing"),
+        (  # Python names the first that is missing: the package itself is there
+            "ModuleNotFoundError: No module named 'torchvision.transforms.functional_tensor'",
+            "a part of a Python package is missing (torchvision.transforms.functional_tensor)",
+        ),
+        ("ModuleNotFoundError: No module named 'modules.sd_samplers_compvis'", "it is made for another version of the"),
+        ("ModuleNotFoundError: No module named 'modules_forge.forge_sampler'", "it is made for another version of the"),
+        ("ImportError: cannot import name 'a' from 'modules.paths' (/x/paths.py)", "it is made for another version of"),
         ("FileNotFoundError: [Errno 2] No such file or directory: 'a.onnx'", "a file of it is missing"),
         ("AttributeError: 'x' has no attribute 'y'", "AttributeError: 'x' has no attribute 'y'"),
     ],

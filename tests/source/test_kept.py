@@ -291,6 +291,36 @@ def test_the_machine_that_has_it_mends_drive_without_the_network(
     assert running(last) == [True] * 3
 
 
+GITS_OWN = (
+    ("HEAD", emptied),
+    ("config", garbage),
+    ("shallow", garbage),
+    ("objects/pack/*.pack", emptied),
+    ("refs/**/[0-9a-f]*", emptied),
+    ("refs/heads/master", emptied),
+    ("origin.json", emptied),
+    ("oneclick-placed", garbage),
+)
+
+
+@pytest.mark.parametrize(("name", "damage"), GITS_OWN)
+def test_what_a_full_disk_or_a_cut_left_of_a_machines_repositories_is_made_anew_from_drive(
+    world: World, folder: Folder, name: str, damage: Callable[[Path], None]
+) -> None:
+    add_extension(folder, ADDRESS, Heard())
+    bring(folder)
+    there = {path: path.read_bytes() for path in folder.kept.rglob(".source/*")}
+    world.git.log.clear()
+    places = (folder.code, folder.data / "extensions/nice", *(folder.history(folder.kept / one) for one in HOLDERS))
+    for path in [path for place in places for path in place.glob(f".git/{name}") if path.is_file()]:
+        path.chmod(0o644)
+        damage(path)
+    assert bring(folder) == [], "it is no fault of Drive's"
+    assert running(folder) == [True] * 3
+    assert world.git.fetches() == []
+    assert {path: path.read_bytes() for path in folder.kept.rglob(".source/*")} == there
+
+
 def test_without_a_network_a_damaged_a1111_is_one_sentence_and_a_damaged_extension_stops_nothing(
     world: World, folder: Folder
 ) -> None:

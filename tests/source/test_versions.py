@@ -15,8 +15,8 @@ from launcher.core.fields import LAST_GOOD, NEWEST
 from launcher.core.folder import Folder
 from launcher.core.problem import Problem
 from launcher.core.process import CommandError
-from launcher.python.lock import CONSTRAINTS
-from launcher.python.uv import uv_problem
+from launcher.python import install
+from launcher.python.lock import CONSTRAINTS, LOCKED_VERSION
 from launcher.source import versions
 from launcher.source.checkout import check_out_sub_repositories, check_out_version
 from launcher.source.versions import Stage, Tries, Versions, versions_to_try
@@ -230,23 +230,9 @@ def test_a_name_that_a1111_does_not_have_is_said(world: World, folder: Folder) -
         versions_to_try(folder, "v9.9", Heard())
 
 
-def test_an_old_version_whose_packages_conflict_names_the_remedy(world: World, folder: Folder) -> None:
-    old = world.git.tip(WEBUI)
-    tries = Tries(Versions(folder.kept), (old,), LAST_GOOD)
-
-    def conflict(commit: str) -> None:
-        raise Problem(
-            "The web UI's packages could not be installed: No solution found.", "Wait a minute.", by_version=True
-        )
-
-    with pytest.raises(Problem) as caught:
-        tries.reach(Stage.PACKAGES, {Stage.SOURCE: lambda commit: None, Stage.PACKAGES: conflict}, Heard())
-    assert caught.value.do == "Choose **newest** as the **version** under **Choices**, and press ▶ again."
-    assert f"cannot install this version of AUTOMATIC1111 ({old[:8]})" in caught.value.what
-    assert "No solution found" in caught.value.what, "what uv said is told too"
-
-
-def test_uvs_own_words_for_an_old_a1111_are_a_conflict_of_versions(tmp_path: Path, folder: Folder) -> None:
+def test_an_old_a1111_whose_packages_exclude_the_launchers_is_named_with_the_remedy(
+    tmp_path: Path, folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A1111 v1.6.0 and v1.7.0 ask for numpy 1.23.5. The real uv says how it and the launcher's limits exclude each
     other; no index is asked for that."""
     wanted, limits = tmp_path / "requirements_versions.txt", tmp_path / "limits.txt"
@@ -264,12 +250,20 @@ def test_uvs_own_words_for_an_old_a1111_are_a_conflict_of_versions(tmp_path: Pat
         str(wanted),
     ]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
-    problem = uv_problem(
-        folder, CommandError(command, done.returncode, done.stderr), "package index", "the web UI's packages"
-    )
-    assert problem.by_version, done.stderr
-    assert "numpy==1.23.5 and numpy==1.26.2" in problem.what
-    assert not re.search("error|cause:", problem.what), "its own marks are no English"
+
+    def refuse(*arguments: object, **options: object) -> str:
+        raise CommandError(command, done.returncode, done.stderr)
+
+    monkeypatch.setattr(install, "run", refuse)
+    folder.python.mkdir(parents=True)
+    with pytest.raises(Problem, match=r"numpy==1\.23\.5 and numpy==1\.26\.2") as caught:
+        install.install("uv", folder, ["numpy==1.23.5"], Heard(), with_needs=True)
+    assert "cannot install this version of AUTOMATIC1111" in caught.value.what
+    assert caught.value.do.startswith(f"Write {LOCKED_VERSION} into the field **version**")
+    assert not re.search("error|cause:", caught.value.what), "its own marks are no English"
+    with pytest.raises(Problem) as caught:
+        install.install("uv", folder, ["numpy==1.26.2"], Heard())
+    assert LOCKED_VERSION not in caught.value.do, "it is that version already"
 
 
 def test_what_launchers_before_noted_counts(world: World, folder: Folder) -> None:
@@ -277,8 +271,3 @@ def test_what_launchers_before_noted_counts(world: World, folder: Folder) -> Non
     (folder.kept / "oneclick.json").write_text(json.dumps({"last_good": old}))
     world.git.add(WEBUI, {"modules/launch_utils.py": b"", "launch.py": b"new"})
     assert OneLaunch(folder, {}).run(LAST_GOOD) == old
-
-
-@pytest.mark.parametrize(("said", "by_version"), [("× No solution found when resolving", True), ("it sank", False)])
-def test_packages_that_exclude_each_other_are_the_versions_fault(folder: Folder, said: str, by_version: bool) -> None:
-    assert uv_problem(folder, CommandError(["uv"], 1, said), "package index", "packages").by_version is by_version

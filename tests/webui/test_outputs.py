@@ -260,14 +260,37 @@ def test_a_settings_file_that_is_a_folder_is_set_aside(person: Person) -> None:
 def test_settings_of_the_wrong_kind_are_taken_out_and_the_others_stay(person: Person) -> None:
     good = {"outdir_grids": "", "img_max_size_mp": 1.5, "save_to_dirs": 0, "of an extension": {"any": ["thing"]}}
     good |= {"outdir_txt2img_samples": None}
-    bad = {"outdir_save": 3, "disabled_extensions": None, "grid_save_to_dirs": [], "outdir_samples": ["x"]}
+    bad: dict[str, Any] = {
+        "outdir_save": 3,
+        "disabled_extensions": None,
+        "grid_save_to_dirs": [],
+        "outdir_samples": ["x"],
+    }
     bad |= {"postprocessing_operation_order": None}  # A1111 has some names in single quotes
+    bad |= {"quicksettings_list": [["x"]], "sd_model_checkpoint": ["x"]}  # A1111 looks for them in a table
     person.sets(**good, **bad)
     told = check_settings_file(person.folder.data, person.folder.code)
     assert told and all(name in told for name in bad)
     assert read_settings(person.folder.data) == good
     assert json.loads(next(person.folder.data.glob("config.before-*")).read_text()) == good | bad
     assert check_settings_file(person.folder.data, person.folder.code) is None
+
+
+@pytest.mark.parametrize("value", ("y" * 300, "a\0b", "/z" * 1500, f"/{'y' * 300}/[date]", "/a\0/[date]"))
+@pytest.mark.parametrize("name", (LAST, SUBFOLDERS))
+def test_what_cannot_be_a_folder_is_reset_and_keeps_nothing_else_from_drive(
+    person: Person, name: str, value: str
+) -> None:
+    person.sets()
+    person.outputs.prepare()
+    person.sets(**{name: value, LAST if name != LAST else "another": "outputs/x"})
+    (person.folder.data / "params.txt").write_text("a dog")
+    person.sync.poll(settled=0)
+    assert (person.folder.kept / "params.txt").exists() and not person.sync.fault
+    told = check_settings_file(person.folder.data, person.folder.code)
+    assert told and name in told
+    person.outputs.prepare()
+    assert name not in (read_settings(person.folder.data) or {name: None})
 
 
 def test_a_web_ui_that_lies_directly_in_drive_makes_nothing_else_a_part_of_drive(tmp_path: Path) -> None:

@@ -43,7 +43,8 @@ Stable diffusion model failed to load
 
 def switching(error: str) -> str:
     """Another model was chosen, and does not load (modules/options.py)."""
-    return f"""changing setting sd_model_checkpoint to other.safetensors: RuntimeError
+    kind = error.rpartition("\n  File x\n")[2].partition(":")[0]
+    return f"""changing setting sd_model_checkpoint to other.safetensors: {kind}
 Traceback (most recent call last):
   File "/content/oneclick/stable-diffusion-webui/modules/options.py", line 165, in set
     option.onchange()
@@ -89,6 +90,8 @@ def test_it_paints_once_its_page_answers_and_its_model_is_loaded(tmp_path: Path)
 
 
 EIO = "OSError: [Errno 5] Input/output error: '/content/drive/x'"
+WORDS = '  File "/x/transformers/tokenization_utils_base.py", line 1809, in from_pretrained\n'
+NO_WORDS = "OSError: Can't load tokenizer for 'openai/clip-vit-large-patch14'. If you were trying to load it from"
 VOCAB = '  File "/x/transformers/models/clip/tokenization_clip.py", line 308, in __init__\n    encoder = json.load(f)\n'
 
 
@@ -105,6 +108,14 @@ VOCAB = '  File "/x/transformers/models/clip/tokenization_clip.py", line 308, in
         ("RuntimeError: [enforce fail] DefaultCPUAllocator: can't allocate memory", "", "memory (RAM)", True),
         ("RuntimeError: No CUDA GPUs are available", "", "The graphics card failed", False),
         ("RuntimeError: CUDA error: no kernel image is available for execution on the device", "", "too old", False),
+        (NO_WORDS, WORDS, "could not be downloaded from Hugging Face", False),
+        ("OSError: We couldn't connect to 'https://huggingface.co' to load this file", "", "be downloaded", False),
+        ('yaml.scanner.ScannerError: mapping values are not allowed here\n  in "/x/merge.yaml"', "", ".yaml", True),
+        ("omegaconf.errors.ConfigAttributeError: Missing key model\n    full_key: model", "", ".yaml", True),
+        ("RuntimeError: CUDA error: out of memory\nCompile with `TORCH_USE_CUDA_DSA`", "", "memory is full", True),
+        ("RuntimeError: CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate`", "", "is full", True),
+        ("numpy.core._exceptions._ArrayMemoryError: Unable to allocate 1.50 GiB", "", "memory (RAM)", True),
+        ("ValueError: one line\nmore: of it", "", "could not be loaded (ValueError: one line)", True),
         ("KeyError: 'odd'", "", "could not be loaded (KeyError: 'odd')", True),
     ],
 )  # fmt: skip
@@ -124,6 +135,53 @@ def test_a_model_that_does_not_load_is_named_with_the_reason(
 def test_a_file_that_breaks_while_its_checksum_is_computed_is_named_too(tmp_path: Path) -> None:
     reader = read(tmp_path, READY, f"Calculating sha256 for {MODEL}: {failing(EIO)}")
     assert reader.model and "while the model merge.safetensors was read" in reader.model.problem.what
+
+
+VAE = "Loading VAE weights specified in settings: /content/oneclick/data/asd1111/models/VAE/flux.safetensors\n"
+
+
+@pytest.mark.parametrize(
+    "error",
+    (
+        "RuntimeError: Error(s) in loading state_dict for AutoencoderKL:\n\tsize mismatch for encoder.conv_out.weight",
+        "safetensors_rust.SafetensorError: Error while deserializing header: InvalidHeaderDeserialization",
+    ),
+)
+def test_a_vae_that_does_not_fit_is_no_fault_of_the_model(tmp_path: Path, error: str) -> None:
+    reader = read(tmp_path, BEGINS, VAE, READY, failing(error))
+    assert reader.model and "The VAE flux.safetensors is damaged, or of another kind" in reader.model.problem.what
+    assert not reader.model.known.another, "the web UI would take it for any model"
+
+
+REFUSED = f"""*** Error verifying pickled file from {OTHER}
+*** The file may be malicious, so the program is not going to read it.
+    Traceback (most recent call last):
+      File x
+    Exception: Global 'posix/system' is forbidden: the file may be malicious
+
+---
+"""
+
+
+@pytest.mark.parametrize(
+    ("before", "error", "says"),
+    (
+        (REFUSED, "AttributeError: 'NoneType' object has no attribute 'pop'", "because it could contain code"),
+        (
+            "",
+            "requests.exceptions.ConnectionError: HTTPSConnectionPool\n\nDuring handling of the above exception, "
+            f"another exception occurred:\n\nTraceback (most recent call last):\n  File x\n{SHAPES}",
+            "do not fit together",
+        ),
+    ),
+)
+def test_why_a_chosen_model_does_not_load_is_what_was_said_of_it(
+    tmp_path: Path, before: str, error: str, says: str
+) -> None:
+    reader = read(tmp_path, BEGINS, READY, LOADED, f"Loading weights [aa] from {OTHER}\n", before, switching(error))
+    if before:  # its last error is only what came of it
+        reader = read(tmp_path, image(f'  File "/x/sd_models.py", line 967, in reload_model_weights\n{error}\n'))
+    assert reader.model and says in reader.model.problem.what
 
 
 def test_no_model_at_all_is_said(tmp_path: Path) -> None:
@@ -163,6 +221,13 @@ def test_a_full_card_is_said_until_the_next_image(tmp_path: Path, report: object
     assert not read(tmp_path, PAINTED).image
 
 
+def test_a_bar_of_an_extension_is_no_image(tmp_path: Path) -> None:
+    hashing = "[AddNet] Updating model hashes...\n\r100%|██████████| 86/86 [00:00<00:00, 844.86it/s]\n"
+    assert not read(tmp_path, BEGINS, hashing, READY).paints
+    assert not read(tmp_path, failing(SHAPES), hashing).paints
+    assert not read(tmp_path, LOADED, image(NO_ROOM), hashing).image, "A1111 can be told to have no bar of the whole"
+
+
 @pytest.mark.parametrize(
     ("size", "arguments", "says"),
     [
@@ -178,6 +243,38 @@ def test_what_helps_depends_on_the_size_and_on_the_arguments(
     begins = BEGINS.replace("--opt-sdp-attention", f"--opt-sdp-attention {arguments}")
     reader = read(tmp_path, begins, LOADED, READY, image(NO_ROOM, size))
     assert reader.image and says in reader.image.problem.do
+
+
+NAN = "modules.devices.NansException: A tensor with NaNs was produced in {}. This could be because\n"
+
+
+@pytest.mark.parametrize(
+    ("error", "arguments", "says"),
+    [
+        ("RuntimeError: CUDA error: out of memory\n", "", "The graphics card's memory was not enough"),
+        ("RuntimeError: cuDNN error: CUDNN_STATUS_ALLOC_FAILED\n", "", "The graphics card's memory was not enough"),
+        ("RuntimeError: Unable to find a valid cuDNN algorithm to run convolution\n", "", "card's memory was not"),
+        ("RuntimeError: std::bad_alloc\n", "", "The runtime's memory (RAM) was not enough"),
+        ("OSError: [Errno 122] Disk quota exceeded: '/x'\n", "", "The disk is full"),
+        ("AssertionError: must specify y if and only if the model is class-conditional\n", "", "do not fit the model"),
+        ("RuntimeError: The size of tensor a (640) must match the size of tensor b (1280) at", "", "do not fit the"),
+        ("RuntimeError: The size of tensor a (64) must match the size of tensor b (77) at", "", None),
+        (NAN.format("VAE"), "", "too large for the model's VAE"),
+        (NAN.format("VAE"), "--no-half-vae", "may be damaged"),
+        (NAN.format("Unet"), "--no-half", "may be damaged"),
+        (NAN.format("VAE"), "--no-half", "may be damaged"),
+        ('RuntimeError: "LayerNormKernelImpl" not implemented for \'Half\'\n', "--no-half", None),
+    ],
+)  # fmt: skip
+def test_what_went_wrong_with_an_image_is_said_with_what_can_still_help(
+    tmp_path: Path, error: str, arguments: str, says: str | None
+) -> None:
+    begins = BEGINS.replace("--opt-sdp-attention", f"--opt-sdp-attention {arguments}")
+    reader = read(tmp_path, begins, LOADED, READY, image(error))
+    assert reader.paints and bool(says) == bool(reader.image)
+    if says and reader.image:
+        assert says in reader.image.problem.what and "{" not in str(reader.image.problem)
+        assert not arguments or arguments not in reader.image.problem.do.split()
 
 
 def test_a_card_that_was_lost_paints_nothing_any_more(tmp_path: Path) -> None:

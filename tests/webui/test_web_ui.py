@@ -19,7 +19,7 @@ from launcher.core.problem import Problem
 from launcher.core.process import PACKAGE, CommandError, end_process, run, running_pid, start_detached
 from launcher.core.session import Session
 from launcher.webui.arguments import check_arguments, fixed_arguments, machine_arguments
-from launcher.webui.explain import ENDED_FROM_OUTSIDE, explain
+from launcher.webui.explain import ENDED_FROM_OUTSIDE, explain, problem_of_system
 from launcher.webui.known_faults import ENDS, NOT_LOADED, NOT_PAINTED, RAM
 from launcher.webui.process import Plan, WebUI, free_port
 from launcher.webui.settings_files import check_settings_file
@@ -231,6 +231,10 @@ NO_MODEL = (
     f"loading stable diffusion model: OutOfMemoryError\n{TRACEBACK}torch.OutOfMemoryError: CUDA out of "
     "memory.\nStable diffusion model failed to load\n"
 )
+CRASH = 'Fatal Python error: {}\n\nCurrent thread 0x1 (most recent call first):\n  File "/x/y.py", line 1 in f\n'
+USAGE = "usage: launch.py [-h]\n                 [--theme THEME]\nlaunch.py: error: "
+GOOD_READ = "Loading weights [6c] from /x/good.safetensors\nModel loaded in 1.0s.\n"
+DAMAGED = "RuntimeError: PytorchStreamReader failed reading zip archive: failed finding central directory\n"
 MANY = "".join(f"line {number}\n" for number in range(20))
 
 
@@ -253,8 +257,20 @@ MANY = "".join(f"line {number}\n" for number in range(20))
         ("Fatal Python error: Segmentation fault\n\nCurrent thread 0x1 (most recent call "
             "first):\n" + AT_EXTENSION, -11, "The extension odd", True),
         (TRACEBACK + AT_EXTENSION + "KeyError: 1\n" + MANY + "launch.py: error: unrecognized "
-            "arguments: --odd\n", 2, "argument --odd", False),
+            "arguments: --odd\n", 2, "(unrecognized arguments: --odd)", False),
         (TRACEBACK + "ModuleNotFoundError: No module named 'x'\n", 1, "is missing (No module named 'x')", True),
+        (CRASH.format("Segmentation fault"), -11, "crashed (Segmentation fault)", True),
+        (f"  what():  std::bad_alloc\n{CRASH.format('Aborted')}", -6, "ran out of memory (RAM)", False),
+        (CRASH.format("Aborted") + AT_EXTENSION, -6, "The extension odd stopped", True),
+        (TRACEBACK + "OSError: [Errno 98] Address already in use\n", 1, "The port the web UI wanted", False),
+        (USAGE + "argument --theme: expected one argument\n", 2, "(argument --theme: expected one argument)", False),
+        (GOOD_READ + TRACEBACK + "EOFError: EOF when reading a line\n", 1, "message was: EOFError: EOF when", True),
+        (GOOD_READ + TRACEBACK + AT_EXTENSION + DAMAGED, 1, "The extension odd stopped", True),
+        (GOOD_READ + TRACEBACK + DAMAGED, 1, "last message was: RuntimeError: PytorchStreamReader failed", True),
+        (TRACEBACK + "RuntimeError: CUDA error: uncorrectable ECC error\nCompile\n", 1, "failed (uncorre", False),
+        (TRACEBACK + "RuntimeError: CUDA unknown error - this may be due to an\n", 1, "no graphics card", False),
+        (TRACEBACK + "sqlite3.OperationalError: database or disk is full\n", 1, "The disk is full", False),
+        (TRACEBACK + "OSError: [Errno 28] inotify watch limit reached\n", 1, "inotify watch limit", True),
     ],
 )  # fmt: skip
 def test_how_it_ended_and_its_last_traceback_decide_before_any_single_line(
@@ -263,6 +279,14 @@ def test_how_it_ended_and_its_last_traceback_decide_before_any_single_line(
     problem = explain(log, code, "/x.log")
     assert says in problem.what
     assert problem.by_extension == by_extension
+
+
+def test_a_full_disk_is_said_too_where_a_program_met_it() -> None:
+    error = CommandError(["git", "checkout"], 128, "error: unable to write file launch.py: No space left on device")
+    found = problem_of_system(error)
+    assert found and found.what == "The disk is full."
+    assert problem_of_system(CommandError(["git"], 1, "fatal: bad object")) is None
+    assert problem_of_system(ValueError("No space left on device")) is None
 
 
 def test_every_meaning_says_what_to_do_in_whole_sentences() -> None:

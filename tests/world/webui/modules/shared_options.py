@@ -20,6 +20,8 @@ def templates(data_path, default_output_dir):
         "grid_save_to_dirs": OptionInfo(True, "Save grids to a subdirectory").info("as the real one"),
         "disabled_extensions": OptionInfo([], "Disable these extensions"),
         'postprocessing_operation_order': OptionInfo([], "Postprocessing operation order"),
+        "quicksettings_list": OptionInfo(["sd_model_checkpoint"], "Quicksettings list"),
+        "sd_model_checkpoint": OptionInfo(None, "Stable Diffusion checkpoint"),
         "img_max_size_mp": OptionInfo(200, "Maximum image size", None, {"minimum": 1}),
     }))
     return options_templates
