@@ -75,6 +75,8 @@ def test_what_is_no_link_gets_one_sentence(text: str, says: str) -> None:
         ("take example.com:8443/x.pt?type=VAE&key=secret#secret", "take example.com/x.pt?type=VAE"),
         ("me:secret@example.com/x.pt?key=secret", "example.com/x.pt"),
         ("--ckpt-dir models/v1.5/x.pt --vae a.b/c.pt", "--ckpt-dir models/v1.5/x.pt --vae a.b/c.pt"),
+        ("urn:air:sd1:lora:civitai:3@7.safetensors", "urn:air:sd1:lora:civitai:3@7.safetensors"),
+        ("magnet:?xt=urn:btih:abc&tr=https://tracker.example.com/secret", "magnet:"),
         (HUB, HUB),
     ],
 )
@@ -102,6 +104,8 @@ def test_what_is_no_link_is_shown_without_its_password() -> None:
         ('attachment; filename="=?UTF-8?Q?=E7=8C=AB=2Ept?="', "猫.pt"),
         ('attachment; filename="a%20b.pt"', "a b.pt"),
         ('attachment; filename="a\\"b.pt"', 'a"b.pt'),
+        ("attachment; filename='a b.pt'", "a b.pt"),
+        ("attachment; filename=plain.pt; filename*=UTF-8''", "plain.pt"),
         ("inline", ""),
         ("", ""),
         pytest.param("(" * 2000, "", id="many brackets"),
