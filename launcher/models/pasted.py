@@ -35,6 +35,9 @@ HARMLESS: Final = (
     "modelversionid", "type", "format", "size", "fp", "fileid", "id", "resourcekey", "export", "download", "dl"
 )  # fmt: skip
 NAME_BYTES: Final = 200  # bytes; Drive and Linux take 255, and an unfinished download has a longer name
+UNPACK: Final = (
+    "Unpack it on your computer, see what it holds, and put the model into your models folder on Google Drive."
+)
 UNPACK_FIRST: Final = re.compile(r"(?i)\.(rar|7z|tar|t?gz|bz2|xz|zst|00\d)$")
 WITHOUT_SCHEME: Final = re.compile(r"(?i)(?<![\w/.-])(?:[\w-]+\.)+[a-z]{2,}(?::\d+)?/\S+")
 # What stands in pages, chats and commands -> the link that is meant.
@@ -167,7 +170,7 @@ def safe_name(name: str) -> str:
         (not clean, "The link does not tell what the file is called.",
             "Add it with the cell **Add a model**, and write a name like x.safetensors into its field **file_name**."),
         (UNPACK_FIRST.search(clean), f"{file!r} is an archive.",
-            "Unpack it on your computer, and put the model inside it into your models folder on Google Drive."),
+            UNPACK),
         (lower.endswith(".gguf"), f"{file!r} is a GGUF file, which AUTOMATIC1111 cannot load.",
             "Choose a .safetensors file of a model for Stable Diffusion 1.5, 2.1 or XL."),
         (not ending or not stem.strip(". \u200d"), f"{file!r} is not the name of a model file.",
