@@ -18,7 +18,7 @@ from launcher.models.archive import UNREADABLE_ZIP, Member, open_zip, packed_fil
 from launcher.models.checksums import known_checksum, note_checksum
 from launcher.models.download import download, sha256_of
 from launcher.models.http import read_range, until_stopped
-from launcher.models.identify import OLD_ENDINGS, PACKED_FAULT, WEIGHTS, fault_of, identify, identify_beginning
+from launcher.models.identify import IS_ARCHIVE, OLD_ENDINGS, WEIGHTS, fault_of, identify, identify_beginning
 from launcher.models.kinds import FAMILIES, KIND_ENDINGS, Format, ModelFile, a_kind
 from launcher.models.names import free_to_list, listed_name, same_to_the_web_ui
 from launcher.models.owners import EXTENSION_KINDS, place_for, require_owner
@@ -265,7 +265,7 @@ def suited_name(name: str, found: Format, kind: str) -> str:
 def no_use(name: str, seen: ModelFile) -> Problem:
     """What is wrong with it; another source of the same model helps only where the file itself is not sound."""
     do = "It was not kept. Choose another source of this model."
-    if seen.fault == PACKED_FAULT:
+    if seen.fault == IS_ARCHIVE:
         do = UNPACK
     if seen.foreign:
         do = f"Choose a model for {FAMILIES}, as one file in fp16 or fp32."

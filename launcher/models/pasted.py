@@ -103,12 +103,6 @@ def one_link(text: str) -> str:
             f"There are {len(links)} links, but only one is needed.",
             "Paste only one, or use the cell **Add a model** for several.",
         )
-    if not links and re.search(r"(^|/)(content/drive|MyDrive|My Drive)/", bare):
-        raise Problem(
-            "That is a file on Google Drive, not a link.",
-            "Move it to the folder models/Stable-diffusion of the web UI on your Drive; it then appears in the web "
-            "UI's list.",
-        )
     if not links:
         raise Problem(f"{without_secrets(bare)[:60]!r} is not a link.", "Paste one that starts with https://.")
     link = links[0]

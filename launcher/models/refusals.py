@@ -133,8 +133,7 @@ REFUSALS: Final = (
         "Civitai gives this model only to people who are logged in."),
     RefusalRow(CIVITAI, (403,), "", "Civitai denies you access to this model.",
         "Open {page} and see what it asks for.", AT_HAND),
-    RefusalRow(CIVITAI, (404,), "", "This model is no longer on Civitai.", "Choose another model."),
-    RefusalRow(CIVITAI, (410,), "", "This model was archived by its owner.", "Choose another model."),
+    RefusalRow(CIVITAI, (404, 410), "", "This model is no longer on Civitai.", "Choose another model."),
     # ---- every site
     RefusalRow("", (400, 401, 403, 404, 410),
         "@signed=|request has expired|expiredtoken|(signature|link|url|token) (has )?expired|signaturedoesnotmatch"
@@ -148,11 +147,9 @@ REFUSALS: Final = (
     RefusalRow("", (200, 203, 206), "",
         "The link leads to a web page, not to a model file.",
         "Copy the link of the page's download button instead. If that leads here again: " + BY_HAND),
-    RefusalRow("", (402,), "", "{host} wants to be paid for {name}.", BY_HAND),
     RefusalRow("", (403,), "", "{host} denies access to {name}.", BY_HAND),
-    RefusalRow("", (404,), "",
+    RefusalRow("", (404, 410), "",
         "{name} is no longer there.", "Look at {page} for its new place; or choose another model, or another source."),
-    RefusalRow("", (410,), "", "{name} was removed by its owner.", "Choose another model."),
     RefusalRow("", (416,), "", "{name} is empty at {host}, or has changed there.", "Choose another source."),
     RefusalRow("", (429,), "", "{host} says there were too many downloads.", WAIT),
     RefusalRow("", (451,), "",

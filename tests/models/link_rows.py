@@ -207,7 +207,7 @@ ROWS: Final = (
     Row("https://example.com/members/model.safetensors", "only to people who are logged in"),
     Row("https://example.com/401/model.safetensors", "only to people who are logged in"),
     Row("https://example.com/403/model.safetensors", "example.com denies access to model.safetensors"),
-    Row("https://example.com/402/model.safetensors", "wants to be paid"),
+    Row("https://example.com/402/model.safetensors", "does not give model.safetensors to programs (HTTP 402)"),
     Row("https://example.com/404/model.safetensors", "model.safetensors is no longer there"),
     Row("https://example.com/451/model.safetensors", "not available in the country"),
     Row("https://example.com/500/model.safetensors", "has a problem of its own (HTTP 500)"),
@@ -236,7 +236,6 @@ ROWS: Final = (
     Row("http://example.com/model.safetensors", "The link is not encrypted"),
     Row("ftp://example.com/model.safetensors", "The link is not encrypted"),
     Row("https://[x", "The link is incomplete"),
-    Row("/content/drive/MyDrive/model.safetensors", "a file on Google Drive, not a link"),
     Row("my favourite model", "is not a link"),
 )  # fmt: skip
 

@@ -52,8 +52,6 @@ def test_several_links_are_all_found_once() -> None:
         ("https://a:b/x", "incomplete"),
         (f"{HUB} and https://example.com/x.pt", "There are 2 links"),
         ("http://example.com/x.pt", "not encrypted"),
-        ("/content/drive/MyDrive/models/x.safetensors", "a file on Google Drive"),
-        ("MyDrive/x.ckpt", "a file on Google Drive"),
     ],
 )
 def test_what_is_no_link_gets_one_sentence(text: str, says: str) -> None:
