@@ -11,7 +11,7 @@ from launcher.models.identify import WEIGHTS
 
 UNSEEN: Final = "\u200b\u2060\ufeff"  # what browsers copy along; the joiners of other scripts stay
 AROUND: Final = " \t\r\n<>\"'`“”‘’\xab\xbb„()[]{}\xa0" + UNSEEN
-BEHIND: Final = ".,;:!?)]}>\"'`”’\xbb*~|…）】」』\ufe0f"
+BEHIND: Final = ".,;:!?)]}>\"'`”’\xbb*~|…）】」』》\ufe0f"
 # Civitai's names for its models may begin with urn:air:, air:, or what follows (developer.civitai.com/site/guide/air).
 AIR: Final = r"(?:urn:air:|(?<![\w:-])(?:[\w-]{1,20}:){0,4}civitai:(?=\d))"
 BEGINS: Final = rf"(?:(?:https?|ftp|hf|ssh|git|s3|gs|ipfs|ed2k|thunder)://|magnet:\?|{AIR})"

@@ -123,7 +123,7 @@ def not_known(text: str) -> Problem:
     """What it may mean, as buttons; or what else can be written."""
     bare = without_secrets(text)
     shown = bare if len(bare) < LONGEST_SHOWN else f"{bare[:LONGEST_SHOWN]}…"
-    if re.fullmatch(r"[\w.-]+/[\w.-]+", text):
+    if re.fullmatch(r"[\w.-]+/[\w.-]+", text) and not text.lower().endswith(WEIGHTS):
         hosts = (("The model on Hugging Face", "huggingface.co"), ("The extension on GitHub", "github.com"))
         options = tuple((label, f"https://{host}/{text}") for label, host in hosts)
         return Offered(f"**{shown}** may be a model or an extension.", "Choose which, or paste its link.", options)
