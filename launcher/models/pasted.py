@@ -30,6 +30,10 @@ IN_FOLDER: Final = re.compile(r"/(?:tree|blob|resolve)/[^/\s]+/[^\s]+$")
 TO_LINE_END: Final = re.compile(r"(?:[ \t]+[\w.()\[\]&'+-]+)+(?=[ \t]*(?:\n|$))")
 # user:password@host, also without https://
 LOGIN: Final = re.compile(r"(?<![^\s/\"'(<])[^\s/@:\"']*:[^\s/@]+@(?=[\w-]+\.)")
+# A key in a command: after the word for it, or known by its looks.
+KEY: Final = re.compile(
+    r"(?i)((?:\bbearer |--token[ =]|(?:token|key|password)[=:] *)[\"']?)[^\s\"',;]+|\b(?:hf_\w{4,}|[0-9a-f]{32}\b)"
+)
 # What a link may say of itself where others can read it. Everything else behind a `?` may be a key.
 HARMLESS: Final = (
     "modelversionid", "type", "format", "size", "fp", "fileid", "id", "resourcekey", "export", "download", "dl"
@@ -130,7 +134,7 @@ def without_secrets(text: str) -> str:
     pieces, done = list[str](), 0
     for start, end in (*places_of_links(text), (len(text), len(text))):
         around = WITHOUT_SCHEME.sub(lambda link: bare_link(f"//{link[0]}")[2:], text[done:start])
-        pieces += [LOGIN.sub("", around), bare_link(text[start:end])]
+        pieces += [KEY.sub(r"\1…", LOGIN.sub("", around)), bare_link(text[start:end])]
         done = end
     return "".join(pieces)
 
