@@ -49,7 +49,7 @@ FOREIGN: Final = {
     "Z-Image or Lumina": r"(noise|context)_refiner[._]|cap_embedder[._]|[._]layers[._]\d+[._](attention|adaLN)",
     "Qwen-Image or Stable Diffusion 3": r"transformer_blocks[._]\d+[._]((img|txt)_(mod|mlp)|attn[._](to_out|add_))",
     "Cosmos or Anima": r"adaln_modulation_(cross|self)_attn|blocks[._]\d+[._](cross|self)_attn[._]\w+_proj",
-    "Wan": r"(?m)(^|[._])blocks[._]\d+[._](cross_attn|self_attn)[._](q|k|v|o|norm)",
+    "Wan": r"(?m)(^|[._])blocks[._]\d+[._](cross|self)_attn[._](q|k|v|o|norm)|coder\.(middle|(up|down)samples)\.\d",
     "HiDream": r"(double|single)_stream_(blocks|layers)[._]",
     "Chroma": r"distilled_guidance_layer",
     "PixArt or LTX": r"scale_shift_table|adaln_single",
@@ -78,7 +78,6 @@ UPSCALER: Final = re.compile(  # ESRGAN (both layouts), Real-ESRGAN's small ones
     r"|layers\.\d+\.(residual_group|blocks)\.|^(params(_ema)?\.)?body\.\d+\.weight$"
 )
 VAE: Final = re.compile(r"(?m)^(first_stage_model\.)?(encoder|decoder)\.(conv_in|mid|up|down)")
-VAE_OF_VIDEO: Final = re.compile(r"(?m)^(en|de)coder\.(middle|downsamples|upsamples)\.\d")  # Wan's, Qwen-Image's
 VAE_OF_DIFFUSERS: Final = re.compile(rf"{VAE.pattern}_blocks?\.")
 HYPERNETWORK: Final = re.compile(r"(?m)^(320|640|768|1024|1280)\.\d+\.")
 PART_OF_DIFFUSERS: Final = re.compile(r"(?m)^(down_blocks|up_blocks|mid_block|text_model|vision_model)\.")
@@ -155,7 +154,6 @@ def contents_of(shapes: Shapes) -> ModelFile:
 
 
 def unusable(fault: str) -> ModelFile:
-    """For what is sound, and of no use to A1111."""
     return ModelFile(fault=fault, foreign=True)
 
 
@@ -210,6 +208,6 @@ def vae(shapes: Shapes, names: str) -> ModelFile:
     if VAE_OF_DIFFUSERS.search(names):
         return unusable("it is a VAE in the diffusers layout, which AUTOMATIC1111 cannot load")
     latent = shapes.get("decoder.conv_in.weight") or shapes.get("first_stage_model.decoder.conv_in.weight", ())
-    if (len(latent) == 4 and latent[1] != 4) or VAE_OF_VIDEO.search(names):
+    if len(latent) == 4 and latent[1] != 4:
         return unusable("it is a VAE for a model that AUTOMATIC1111 cannot run")
     return ModelFile(kind="VAE")

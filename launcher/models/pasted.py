@@ -2,7 +2,7 @@
 
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Final
 from urllib.parse import parse_qsl, unquote, urlencode, urlsplit, urlunsplit
 
@@ -45,7 +45,7 @@ UNPACK: Final = (
 UNPACK_FIRST: Final = re.compile(r"(?i)\.(rar|7z|tar|t?gz|bz2|xz|zst|00\d)$")
 WITHOUT_SCHEME: Final = re.compile(r"(?i)(?<![\w/.-])(?:[\w-]+\.)+[a-z]{2,}(?::\d+)?/\S+")
 # What stands in pages, chats and commands -> the link that is meant.
-SPELLINGS: Final = (
+SPELLINGS: Final[tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...]] = (
     (r"&amp;", "&"),
     (r"<a\s(?:[^<>]{1,200}\s)?href=([^<>]*)>[^<>]*</a>", r" \1 "),
     (r"\[[^\[\]\n]*\]\((?=https?://)", "("),  # its label is no second thing
@@ -54,11 +54,11 @@ SPELLINGS: Final = (
     (r"\b(?:huggingface-cli|hf) download ([\w.-]+/[\w.-]+)(?: (?!-)(\S+))?", r"https://huggingface.co/\1/blob/main/\2"),
     (r"\bgdown (?:--id[ =])?([\w-]{25,})(?!\S)", r"https://drive.google.com/uc?id=\1"),
     (r"(?<=://)([\w-]+)-(com|co|red)\.translate\.goog(?=/)", r"\1.\2"),  # Google's translation of a page
-)
-# The page of a search or a chat that stands before the one that is meant.
-IN_BETWEEN: Final = re.compile(
-    r"(?i)https?://(?:www\.google\.[\w.]+/url|www\.youtube\.com/redirect|l\.facebook\.com/l\.php)\?(?:\S*?&)?"
-    r"(?:url|q|u)=(https?(?::|%3A)[^\s&]+)\S*"
+    (  # the page of a search or a chat that stands before the one that is meant
+        r"https?://(?:www\.google\.[\w.]+/url|www\.youtube\.com/redirect|l\.facebook\.com/l\.php)\?(?:\S*?&)?"
+        r"(?:url|q|u)=(https?(?::|%3A)[^\s&]+)\S*",
+        lambda found: unquote(found[1]),
+    ),
 )
 
 
@@ -66,7 +66,7 @@ def untangled(text: str) -> str:
     """The text with its links as they are meant, by themselves."""
     for pattern, meant in SPELLINGS:
         text = re.sub(rf"(?i){pattern}", meant, text)
-    return IN_BETWEEN.sub(lambda found: unquote(found[1]), text)
+    return text
 
 
 def links_in(text: str) -> list[str]:

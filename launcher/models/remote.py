@@ -139,7 +139,6 @@ def as_stated(remote: Remote, response: requests.Response) -> Remote:
 
 
 def stated_size(response: requests.Response) -> int:
-    """How many bytes the whole file has; 0 where the server does not say."""
     if response.status_code == 206:
         return (content_range(response.headers.get("Content-Range", "")) or (0, 0, 0))[2]
     length = response.headers.get("Content-Length", "")

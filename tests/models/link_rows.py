@@ -34,7 +34,7 @@ PLAIN_SITES: Final = (
     *("drive.google.com", "drive.usercontent.google.com", "docs.google.com", "accounts.google.com"),
     *("github.com", "raw.githubusercontent.com", "media.githubusercontent.com", "gitlab.com", "codeberg.org"),
     *("www.dropbox.com", "pixeldrain.com", "modelscope.cn", "modelscope.ai", "example.com", "store.example.com"),
-    *("gitee.com", "bitbucket.org", "download1.mediafire.com", "bit.ly", "openmodeldb.info"),
+    *("download1.mediafire.com", "bit.ly", "openmodeldb.info"),
 )
 
 
@@ -175,8 +175,6 @@ ROWS: Final = (
     Row("https://modelscope.cn/models/OWNER/NAME/file/view/master/m.safetensors", "NAME/resolve/master/m.safetensors"),
     Row("https://www.modelscope.cn/models/OWNER/NAME/file/view/master?fileName=m.safetensors&status=2", "resolve/master/m.safe"),
     Row("https://www.modelscope.ai/models/OWNER/NAME/file/view/master/m.safetensors", "modelscope.ai/models/OWNER/NAME/resolve/"),
-    Row("https://gitee.com/OWNER/NAME/blob/master/u.pth", "https://gitee.com/OWNER/NAME/raw/master/u.pth"),
-    Row("https://bitbucket.org/OWNER/NAME/src/main/u.pth", "https://bitbucket.org/OWNER/NAME/raw/main/u.pth"),
     Row("https://bit.ly/SHORT", "https://bit.ly/SHORT` as `behind.safetensors`"),
     Row("https://download1.mediafire.com/ID/m.safetensors", "https://download1.mediafire.com/ID/m.safetensors`"),
     Row("https://www.mediafire.com/file/ID/m.safetensors/file", "mediafire.com gives its files only to a browser"),

@@ -131,7 +131,6 @@ def runs(version: dict[str, Any]) -> bool:
 
 
 def files_of(version: dict[str, Any], types: tuple[str, ...] = ()) -> list[dict[str, Any]]:
-    """A version's files of some types, or all that have a name."""
     named = [one for one in entries_of(version, "files") if text_of(one, "name")]
     return [one for one in named if not types or text_of(one, "type").lower() in types]
 

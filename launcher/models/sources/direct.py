@@ -24,8 +24,6 @@ FILE_PAGES: Final = (
     (r"github\.com/([^/]+/[^/]+)/(?:blob|raw)/([^?]+).*", r"github.com/\1/raw/\2"),
     (r"raw\.githubusercontent\.com/([^/]+/[^/]+)/([^?]+).*", r"github.com/\1/raw/\2"),
     (r"gitlab\.com/(.+)/-/blob/([^?]+).*", r"gitlab.com/\1/-/raw/\2"),
-    (r"gitee\.com/([^/]+/[^/]+)/blob/([^?]+).*", r"gitee.com/\1/raw/\2"),
-    (r"bitbucket\.org/([^/]+/[^/]+)/src/([^?]+).*", r"bitbucket.org/\1/raw/\2"),
     (r"codeberg\.org/([^/]+/[^/]+)/src/([^?]+).*", r"codeberg.org/\1/raw/\2"),
     (r"pixeldrain\.com/u/(\w+).*", r"pixeldrain.com/api/file/\1"),
     (r"(modelscope\.(?:cn|ai)/models/.+)/file/view/([^/?]+)(?:/|\?fileName=)([^?&]+).*", r"\1/resolve/\2/\3"),
@@ -65,7 +63,6 @@ def detect(link: str) -> str | None:
 
 
 def site_among(host: str | None, sites: tuple[str, ...]) -> str | None:
-    """The site that a host belongs to: itself, or a part of it."""
     return next((site for site in sites if f".{host}".endswith(f".{site}")), None)
 
 
