@@ -131,10 +131,7 @@ def file_of_kind(fetcher: fetch.Fetcher, remote: Remote, required: bool) -> Path
             return target
         where = target.relative_to(folder).as_posix() if folder in target.parents else target.name
         step.notice(f"There is already another file called {where}; it was left as it is.")
-    raise Problem(
-        f"There are already two other files called {remote.name} in your models folder.",
-        "Add it with the cell **Add a model**, with another name in its field **file_name**.",
-    )
+    return fetch.fetch_remote(fetcher, remote, folder, free=not required)  # under a name that nobody has
 
 
 def chosen_name(told: str, wanted: str) -> str:

@@ -33,12 +33,11 @@ BROWSERS_ONLY: Final = (
     *("mega.nz", "mega.io", "mega.co.nz", "gofile.io", "1drv.ms", "onedrive.live.com", "sharepoint.com"),
     *("wetransfer.com", "we.tl", "mediafire.com", "terabox.com", "1024terabox.com", "pan.baidu.com", "icloud.com"),
     *("box.com", "workupload.com", "krakenfiles.com", "4shared.com", "sendspace.com", "proton.me", "transfernow.net"),
-    *("disk.yandex.com", "disk.yandex.ru", "yadi.sk", "pcloud.link", "1fichier.com", "filen.io", "fromsmash.com"),
+    *("disk.yandex.com", "disk.yandex.ru", "yadi.sk", "pcloud.link", "1fichier.com"),
 )  # fmt: skip
 # Sites with models of their own, which give them to people who are logged in.
 GALLERIES: Final = (
-    *("tensor.art", "tusiart.com", "seaart.ai", "liblib.art", "liblib.ai", "shakker.ai", "pixai.art", "arcenciel.io"),
-    *("liblibai.com", "tungsten.run", "promptdb.ai", "yodayo.com"),
+    *("tensor.art", "tusiart.com", "seaart.ai", "liblib.art", "liblib.ai", "liblibai.com", "shakker.ai", "pixai.art"),
 )  # fmt: skip
 
 
