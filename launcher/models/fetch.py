@@ -201,9 +201,10 @@ def unpack(fetcher: Fetcher, archive: Path, target: Path, *, most: int) -> list[
     step, parts = fetcher.step, list[tuple[Path, Path]]()
     with open_zip(archive) as file:
         found = packed_files(file, WEIGHTS)
-        if not found or len(found) > most:
-            holds = f"holds {len(found)} models" if found else "holds no model that AUTOMATIC1111 can use"
-            raise Problem(f"{target.name} {holds}.", UNPACK)
+        if not found:
+            raise Problem(f"{target.name} holds no model that AUTOMATIC1111 can use.", UNPACK)
+        if len(found) > most:
+            raise Problem(f"{target.name} holds {len(found)} models.", UNPACK)
         models = [Member(file, info) for info in found]
         for model in models:
             seen = identify_beginning(model.read, model.size)

@@ -113,10 +113,13 @@ def one_link(text: str) -> str:
     if re.match(AIR, link, re.IGNORECASE):
         return link
     scheme = link.partition(":")[0].lower()
+    if scheme in ("http", "ftp"):
+        raise Problem("The link is not encrypted.", "Use a link that starts with https://.")
     if scheme != "https":
-        other = f"The launcher cannot download by a link that starts with {scheme}:."
-        what = "The link is not encrypted." if scheme in ("http", "ftp") else other
-        raise Problem(what, "Use a link that starts with https://.")
+        raise Problem(
+            f"The launcher cannot download by a link that starts with {scheme}:.",
+            "Use a link that starts with https://.",
+        )
     try:
         parts = urlsplit(link)
         host, port = parts.hostname or "", parts.port
