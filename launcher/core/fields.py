@@ -42,9 +42,10 @@ RESERVED: Final = (
     ("--enable-insecure-extension-access", "Use the choice **extensions_tab** instead."),
     ("--tls-keyfile --tls-certfile", "The link is encrypted already."),
     ("--ui-settings-file --ui-config-file --styles-file", "The launcher keeps the web UI's settings on your Drive."),
-    ("--models-dir --ckpt-dir", "The launcher keeps your models itself, and finds others on your Drive."),
-    ("--lora-dir --vae-dir", "The launcher keeps your models itself, and finds others on your Drive."),
-    ("--embeddings-dir --hypernetwork-dir", "The launcher keeps your models itself, and finds others on your Drive."),
+    (
+        "--models-dir --ckpt-dir --lora-dir --vae-dir --embeddings-dir --hypernetwork-dir",
+        "The launcher keeps your models itself, and finds others on your Drive.",
+    ),
     ("--ui-debug-mode --skip-load-model-at-start --dump-sysinfo", "With it no image can be made."),
 )
 RESERVED_ARGUMENTS: Final = {name: why for names, why in RESERVED for name in names.split()}
@@ -246,7 +247,7 @@ def checked_checkpoint(value: str, known: Iterable[str]) -> str:
     by_lower = {name.lower(): name for name in (AS_LAST_TIME, *known)}
     if value.lower() in by_lower:
         return by_lower[value.lower()]
-    if re.search(r"https?://|urn:air:", value, re.IGNORECASE):
+    if re.search(r"(?i)\b(https?|hf)://|urn:air:|civitai: ?\d|^\s*([\w-]+\.)+[a-z]{2,}/\S|\b(cli|hf) download ", value):
         return value
     near = difflib.get_close_matches(value.lower(), by_lower, n=3, cutoff=0.3) or list(by_lower)[1:4]
     closest = ", ".join(by_lower[name] for name in near)

@@ -36,7 +36,6 @@ def shortened(name: str) -> str:
 
 
 def free_path(path: Path, taken: Callable[[Path], object] = os.path.lexists) -> Path:
-    """The path, or one beside it that nobody has."""
     return next(free for name in alternatives(path.name) if not taken(free := path.with_name(name)))
 
 

@@ -127,7 +127,6 @@ def own_environment() -> dict[str, str]:
 
 
 def note_process(pid_file: Path, pid: int) -> None:
-    """Write down which process it is, for `running_pid`."""
     write_object(pid_file, {"pid": pid, "created": psutil.Process(pid).create_time()})
 
 

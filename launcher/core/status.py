@@ -111,7 +111,6 @@ class Step:
             self.status.row(self.name, self._blank(note), state=RUNNING, started=time.time())
 
     def say(self, text: str) -> None:
-        """What is done just now: one line beside the step."""
         self.status.row(self.name, note=showable(text))
 
     def progress(self, done: int, total: int) -> None:

@@ -35,7 +35,7 @@ MODEL_HOSTS: Final = (*hugging_face.HOSTS, *civitai.HOSTS, *google_drive.HOSTS)
 GIT_HOSTS: Final = ("github.com", "gitlab.com", "codeberg.org", "bitbucket.org", "gitee.com")
 # On these hosts, what is a file and no repository.
 NO_REPOSITORY: Final = re.compile(
-    rf"/(?:raw|releases/download)/|(?:{'|'.join(re.escape(one) for one in WEIGHTS)})$", re.IGNORECASE
+    rf"/(?:raw|releases/download|files/\d+)/|(?:{'|'.join(re.escape(one) for one in WEIGHTS)})$", re.IGNORECASE
 )
 # Those that can be added by their name: each was used on the real AUTOMATIC1111 (docs/extensions.md).
 # NAME IN WORDS | OWNER/NAME on GitHub
@@ -94,7 +94,7 @@ def is_repository(text: str, git_first: bool = False) -> bool:
         host = (parts.hostname or "").removeprefix("www.")
     except ValueError:
         return False
-    if host in MODEL_HOSTS or parts.scheme not in ("http", "https", "ssh") or NO_REPOSITORY.search(parts.path):
+    if host in MODEL_HOSTS or parts.scheme not in ("http", "https", "ssh", "git") or NO_REPOSITORY.search(parts.path):
         return False
     return (host in GIT_HOSTS and parts.path.strip("/").count("/") > 0) or git_first or parts.path.endswith(".git")
 
@@ -105,12 +105,13 @@ def checked_address(text: str) -> Address:
     Raises `Problem` for what is none, and for one with a password in it.
     """
     link = re.sub(r"^(?:ssh://)?git@([\w.-]+)[:/]", r"https://\1/", text.strip().strip("<>\"'` "))
-    link = re.sub(r"(?i)^https?://(?:www\.)?", "https://", re.sub(r"[?#].*$", "", link))
+    link = re.sub(r"(?i)^(?:https?|git)://(?:www\.)?", "https://", re.sub(r"[?#].*$", "", link))
     if re.match(r"[\w-]+(?:\.[\w-]+)+/[\w.-]", link):
         link = f"https://{link}"
     found = re.fullmatch(
         r"https://(?P<login>[^/@\s]*@)?(?P<repository>[\w.-]+(?::\d+)?(?:/[\w.~+-]+)+?)/?(?:/-)?"
-        r"(?:/(?:tree|blob)/(?P<page>\S*))?(?:/(?:releases|issues|wiki|pulls?|commits?|actions|discussions)\b\S*)?",
+        r"(?:/(?:tree|blob|src(?=/(?:branch|commit|tag|main|master)\b))/(?P<page>\S*))?"
+        r"(?:/(?:releases|issues|wiki|pulls?|commits?|actions|discussions)\b\S*)?",
         link,
     )
     if not found:

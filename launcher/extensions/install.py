@@ -145,7 +145,6 @@ def repair_after(extension: Extension, step: Step) -> None:
 
 
 def allowed(package: str, version: str) -> bool:
-    """True if the constraints speak of that package and allow that version."""
     limits = {canonicalize_name(one.name): one.specifier for one in map(Requirement, CONSTRAINTS.split())}
     with suppress(KeyError, InvalidVersion):  # packaging raised that before 26
         return limits[canonicalize_name(package)].contains(version, prereleases=True)

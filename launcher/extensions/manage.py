@@ -172,5 +172,4 @@ def extension_meant(folder: Folder, word: str) -> Extension:
 
 
 def extension_named(folder: Folder, name: str) -> Extension | None:
-    """The extension of that name, in whatever case."""
     return next((one for one in extensions_on_drive(folder) if one.name.lower() == name.lower()), None)

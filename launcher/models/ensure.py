@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from launcher.core.files import copy_whole
-from launcher.core.folder import Folder, leads_nowhere
+from launcher.core.folder import Folder, files_below, leads_nowhere
 from launcher.core.problem import Problem
 from launcher.models import fetch
 from launcher.models.catalog import CHECKPOINTS_FOLDER, HubFile, Model, model_named
@@ -79,9 +79,8 @@ def place_in_catalog(folder: Folder, model: Model, source: HubFile) -> Path:
     """Where a file of the catalog belongs, or lies already: A1111 also shows models from elsewhere on Drive."""
     own = folder.models / model.folder / source.saved_name
     shown = folder.data / "models" / model.folder
-    for where, _, names in os.walk(shown, followlinks=True) if not own.exists() else ():
-        path = Path(where, source.saved_name)
-        if source.saved_name in names and path.exists() and path.stat().st_size == source.size:
+    for path in files_below(shown, followlinks=True) if not own.exists() else ():
+        if path.name == own.name and path.exists() and path.stat().st_size == source.size:
             return path
     return own
 
@@ -132,10 +131,7 @@ def file_of_kind(fetcher: fetch.Fetcher, remote: Remote, required: bool) -> Path
             return target
         where = target.relative_to(folder).as_posix() if folder in target.parents else target.name
         step.notice(f"There is already another file called {where}; it was left as it is.")
-    raise Problem(
-        f"There are already two other files called {remote.name} in your models folder.",
-        "Add it with the cell **Add a model**, with another name in its field **file_name**.",
-    )
+    return fetch.fetch_remote(fetcher, remote, folder, free=not required)  # under a name that nobody has
 
 
 def chosen_name(told: str, wanted: str) -> str:
@@ -200,7 +196,7 @@ def broken_models(folder: Folder, known: set[str]) -> tuple[set[str], dict[str, 
     """
     found = list(folder.kept.glob("*.ckpt"))  # A1111's old place for a checkpoint
     for root in (folder.kept / "models", folder.kept / "embeddings", *folder.kept.glob("extensions/*/models")):
-        found += [Path(where, name) for where, _, names in os.walk(root) for name in names]
+        found += files_below(root)
     sound, broken = set[str](), dict[str, str]()
     for path in (path for path in found if not leads_nowhere(path)):
         name = str(path.relative_to(folder.kept))

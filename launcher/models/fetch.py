@@ -18,17 +18,16 @@ from launcher.models.archive import UNREADABLE_ZIP, Member, open_zip, packed_fil
 from launcher.models.checksums import known_checksum, note_checksum
 from launcher.models.download import download, sha256_of
 from launcher.models.http import read_range, until_stopped
-from launcher.models.identify import OLD_ENDINGS, WEIGHTS, fault_of, identify, identify_beginning
+from launcher.models.identify import IS_ARCHIVE, OLD_ENDINGS, WEIGHTS, fault_of, identify, identify_beginning
 from launcher.models.kinds import FAMILIES, KIND_ENDINGS, Format, ModelFile, a_kind
 from launcher.models.names import free_to_list, listed_name, same_to_the_web_ui
 from launcher.models.owners import EXTENSION_KINDS, place_for, require_owner
-from launcher.models.pasted import safe_name
+from launcher.models.pasted import UNPACK, safe_name
 from launcher.models.remote import Interrupted, Remote, TokenNeeded
 
 SAMPLES: Final = 8  # parts of two files that are compared where no checksum is known
 SAMPLE: Final = 64 << 10  # bytes
 LONGEST_QUESTION: Final = 300.0  # seconds that sources may take to say what a link leads to, with all tries
-COLLECTED: Final = ("embedding", "LoRA")  # kinds that come in archives of several
 MOST_COLLECTED: Final = 200  # files
 UNPACKED_PART: Final = f".unpacked{PART}"
 
@@ -141,7 +140,7 @@ def receive(
 
     `kind` is what was wanted, "" where the file decides; another kind is refused, or `free` to go into its own folder.
     `whole` checks all bytes of an old file, which a known checksum makes needless. Of a zip archive it is the one model
-    in it, or all embeddings or LoRAs. Raises `Problem` for one that is of no use, which is deleted, and `Interrupted`.
+    in it, or all where they are `free`. Raises `Problem` for what is of no use, which is deleted, and `Interrupted`.
     """
     try:
         seen = identify(part, whole=whole)
@@ -176,10 +175,10 @@ def put(fetcher: Fetcher, part: Path, target: Path, seen: ModelFile, kind: str, 
 def receive_archive(fetcher: Fetcher, archive: Path, target: Path, kind: str, free: bool) -> Path:
     """What is in a zip archive, which goes; return the first. Raises `Problem`, `Interrupted`."""
     try:
-        parts = unpack(fetcher, archive, target, several=kind in ("", *COLLECTED))
+        parts = unpack(fetcher, archive, target, most=MOST_COLLECTED if free else 1)
         seen = [identify(part) for part, _ in parts]
-        if len(parts) > 1 and not all(one.kind in COLLECTED and not one.fault for one in seen):
-            raise not_one(target)
+        for one in seen if len(parts) > 1 else ():
+            settled_kind(fetcher, target.name, one, "" if one.kind else kind, free)  # all or none
         paths = [put(fetcher, *part, one, kind, free) for part, one in zip(parts, seen, strict=True)]
     except UNREADABLE_ZIP as error:
         raise no_use(target.name, ModelFile(fault="it is a zip archive that cannot be unpacked")) from error
@@ -193,7 +192,7 @@ def receive_archive(fetcher: Fetcher, archive: Path, target: Path, kind: str, fr
     return paths[0]
 
 
-def unpack(fetcher: Fetcher, archive: Path, target: Path, *, several: bool) -> list[tuple[Path, Path]]:
+def unpack(fetcher: Fetcher, archive: Path, target: Path, *, most: int) -> list[tuple[Path, Path]]:
     """The models in a zip archive, each unpacked, and what it should be called.
 
     The beginning of each is inspected before the first is unpacked. Raises `Problem`, `Interrupted`, and one of
@@ -202,8 +201,10 @@ def unpack(fetcher: Fetcher, archive: Path, target: Path, *, several: bool) -> l
     step, parts = fetcher.step, list[tuple[Path, Path]]()
     with open_zip(archive) as file:
         found = packed_files(file, WEIGHTS)
-        if not found or len(found) > (MOST_COLLECTED if several else 1):
-            raise not_one(target)
+        if not found:
+            raise Problem(f"{target.name} holds no model that AUTOMATIC1111 can use.", UNPACK)
+        if len(found) > most:
+            raise Problem(f"{target.name} holds {len(found)} models.", UNPACK)
         models = [Member(file, info) for info in found]
         for model in models:
             seen = identify_beginning(model.read, model.size)
@@ -239,7 +240,7 @@ def settled_kind(fetcher: Fetcher, name: str, seen: ModelFile, kind: str, free: 
     if not found:
         raise Problem(
             f"The launcher cannot tell what {name} is: a checkpoint, a LoRA, or something else.",
-            "Add it with the cell **Add a model**, and choose its **kind** there.",
+            "If its page says what it is, add it with the cell **Add a model**, and choose its **kind** there.",
         )
     require_owner(fetcher.folder, found, name)
     if kind not in ("", found):
@@ -265,10 +266,8 @@ def suited_name(name: str, found: Format, kind: str) -> str:
 def no_use(name: str, seen: ModelFile) -> Problem:
     """What is wrong with it; another source of the same model helps only where the file itself is not sound."""
     do = "It was not kept. Choose another source of this model."
+    if seen.fault == IS_ARCHIVE:
+        do = UNPACK
     if seen.foreign:
         do = f"Choose a model for {FAMILIES}, as one file in fp16 or fp32."
     return Problem(f"{name} is not a usable model file: {seen.fault}.", do)
-
-
-def not_one(target: Path) -> Problem:
-    return no_use(target.name, ModelFile(fault="it is a zip archive that does not contain exactly one model"))

@@ -115,7 +115,6 @@ def ask_list(remote: Remote) -> dict[str, Any]:
 
 
 def entries_of(told: dict[str, Any], name: str) -> list[dict[str, Any]]:
-    """The entries of a list in what an API tells; nothing where there is none."""
     found = told.get(name)
     return [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
 

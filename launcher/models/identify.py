@@ -20,6 +20,8 @@ from launcher.models.kinds import Format, ModelFile, contents_of
 OLD_ENDINGS: Final = (".ckpt", ".pt", ".pth", ".bin")
 WEIGHTS: Final = (".safetensors", *OLD_ENDINGS)
 BEGINNING: Final = 512  # bytes that tell the format
+ARCHIVES: Final = re.compile(rb"Rar!|7z\xbc\xaf\x27\x1c|\x1f\x8b|\xfd7zXZ|\x28\xb5\x2f\xfd|BZh")  # RAR, 7-Zip …
+IS_ARCHIVE: Final = "it is an archive"
 UNPICKLE: Final = Path(__file__).with_name("unpickle.py")
 # What a header may be, so that it is read in seconds and 300 MB: safetensors itself allows 100 MB of anything.
 # A large model has 3,000 tensors and a header of 0.4 MB; a LoRA's may carry a book on its training.
@@ -79,9 +81,7 @@ def format_of(beginning: bytes, size: int) -> tuple[Format, str | None]:
         (text.startswith(b"<"), "it is a web page"),
         (text.startswith(b"version https://git-lfs.github.com/spec/"), "it is only a pointer to the file (Git LFS)"),
         (text[:1] in (b"{", b"["), "it is an error message from a server, not a model"),
-        (beginning.startswith(b"Rar!"), "it is a RAR archive: unpack it on your computer first"),
-        (beginning.startswith(b"7z\xbc\xaf\x27\x1c"), "it is a 7-Zip archive: unpack it on your computer first"),
-        (beginning.startswith(b"\x1f\x8b"), "it is packed with gzip: unpack it on your computer first"),
+        (ARCHIVES.match(beginning) or beginning[257:262] == b"ustar", IS_ARCHIVE),
         (beginning.startswith(b"GGUF"), "it is a GGUF file, which AUTOMATIC1111 cannot load"),
         (len(beginning) < 8, "it is cut off"),
         (not re.match(rb"\x80[\x02-\x05]|PK\x03\x04", beginning), "it is not a model file"),

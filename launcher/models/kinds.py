@@ -42,12 +42,14 @@ PACKED: Final = {
 }
 # Names that only models A1111 cannot run have. The first that fits.
 FOREIGN: Final = {
+    "Hunyuan Video": r"individual_token_refiner|\.img_attn_qkv\.",
     "Flux": r"double_blocks[._]\d+[._](img|txt)_|single_transformer_blocks[._]\d|single_blocks[._]\d+[._](linear|mod)",
     "Stable Diffusion 3": r"joint_blocks[._]|joint_transformer_blocks[._]|context_block[._]",
     "AuraFlow (Pony V7)": r"double_layers[._]\d|single_layers[._]\d|cond_seq_linear",
     "Z-Image or Lumina": r"(noise|context)_refiner[._]|cap_embedder[._]|[._]layers[._]\d+[._](attention|adaLN)",
-    "Qwen-Image": r"transformer_blocks[._]\d+[._](img_mod|txt_mod|img_mlp|txt_mlp|attn[._](to_out[._]0[._]|add_))",
-    "Wan": r"(?m)(^|[._])blocks[._]\d+[._](cross_attn|self_attn)[._](q|k|v|o|norm)",
+    "Qwen-Image or Stable Diffusion 3": r"transformer_blocks[._]\d+[._]((img|txt)_(mod|mlp)|attn[._](to_out|add_))",
+    "Cosmos or Anima": r"adaln_modulation_(cross|self)_attn|blocks[._]\d+[._](cross|self)_attn[._]\w+_proj",
+    "Wan": r"(?m)(^|[._])blocks[._]\d+[._](cross|self)_attn[._](q|k|v|o|norm)|coder\.(middle|(up|down)samples)\.\d",
     "HiDream": r"(double|single)_stream_(blocks|layers)[._]",
     "Chroma": r"distilled_guidance_layer",
     "PixArt or LTX": r"scale_shift_table|adaln_single",
@@ -79,6 +81,9 @@ VAE: Final = re.compile(r"(?m)^(first_stage_model\.)?(encoder|decoder)\.(conv_in
 VAE_OF_DIFFUSERS: Final = re.compile(rf"{VAE.pattern}_blocks?\.")
 HYPERNETWORK: Final = re.compile(r"(?m)^(320|640|768|1024|1280)\.\d+\.")
 PART_OF_DIFFUSERS: Final = re.compile(r"(?m)^(down_blocks|up_blocks|mid_block|text_model|vision_model)\.")
+TEXT_ENCODER: Final = re.compile(  # T5; OpenCLIP; Qwen, Gemma and Llama
+    r"(?m)^(encoder\.block\.\d+\.layer|(visual\.)?transformer\.resblocks|(model\.)?layers\.\d+\.(self_attn|mlp))\."
+)
 CLIP_WIDTHS: Final = {768: "SD 1", 1024: "SD 2", 1280: None}
 UNET: Final = "model.diffusion_model.input_blocks."
 Shapes = Mapping[str, tuple[int, ...]]  # name of a tensor -> its shape
@@ -117,18 +122,18 @@ def contents_of(shapes: Shapes) -> ModelFile:
     """What a file with these tensors is."""
     shapes = {name.removeprefix("state_dict."): shape for name, shape in shapes.items()}
     names = "\n".join(shapes)
+    is_upscaler = UPSCALER.search(names) and ".attention." not in names
+    moves = MOTION.search(names)
     packed = next((how for how, pattern in PACKED.items() if re.search(f"(?m){pattern}", names)), None)
     if packed:
         return unusable(f"its numbers are packed {packed}, which AUTOMATIC1111 cannot read")
-    if UNET in names and not re.search(r"(?m)^control_model\.", names):
-        return checkpoint(shapes, names)
-    is_upscaler = UPSCALER.search(names) and ".attention." not in names
-    moves = MOTION.search(names)
     if moves and not LORA.search(names) and not CONTROL.search(names):
         return ModelFile(kind="motion module")
     foreign = next((family for family, pattern in FOREIGN.items() if re.search(pattern, names)), None)
     if foreign and not is_upscaler and not moves:
         return unusable(f"it is made for {foreign}, which AUTOMATIC1111 cannot run")
+    if UNET in names and not re.search(r"(?m)^control_model\.", names):
+        return checkpoint(shapes, names)
     if LORA.search(names) and not re.search(r"(?m)^lllite_", names):
         return lora(shapes, names)
     if found := embedding(shapes, names):
@@ -143,11 +148,12 @@ def contents_of(shapes: Shapes) -> ModelFile:
         return ModelFile(kind="upscaler")
     if PART_OF_DIFFUSERS.search(names):
         return unusable("it is one part of a model in the diffusers layout, which AUTOMATIC1111 cannot load")
+    if TEXT_ENCODER.search(names):
+        return unusable("it is a text encoder or a language model, which AUTOMATIC1111 cannot load")
     return ModelFile()
 
 
 def unusable(fault: str) -> ModelFile:
-    """For what is sound, and of no use to A1111."""
     return ModelFile(fault=fault, foreign=True)
 
 
@@ -188,8 +194,11 @@ def embedding(shapes: Shapes, names: str) -> ModelFile | None:
     if shapes and set(shapes) <= {"clip_l", "clip_g"}:
         return ModelFile(kind="embedding", base="SDXL")
     widths = [shape[-1] for shape in shapes.values() if 0 < len(shape) <= 2 and shape[-1] in CLIP_WIDTHS]
-    small = 0 < len(shapes) == len(widths) <= 2
-    if small or "emb_params" in shapes:
+    if (
+        1 < len(shapes) == len(widths) < 100
+    ):  # "embedding file has multiple terms in it" in A1111's textual_inversion.py
+        return unusable("it holds several embeddings in one, which AUTOMATIC1111 cannot load")
+    if len(shapes) == len(widths) == 1 or "emb_params" in shapes:
         return ModelFile(kind="embedding", base=CLIP_WIDTHS[min(widths)] if widths else None)
     return None
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from launcher.core.files import free_path
-from launcher.core.folder import Folder
+from launcher.core.folder import Folder, files_below
 from launcher.models.kinds import KIND_ENDINGS
 from launcher.models.owners import place_for
 
@@ -50,11 +50,11 @@ def same_to_the_web_ui(folder: Folder, name: str, kind: str) -> Path | None:
         return None
     own, endings = place_for(folder, kind) / name, KIND_ENDINGS[kind]
     for root in (own.parent, *(folder.data / below for below in LISTED_ONCE[kind])):
-        for where, _, names in os.walk(root, followlinks=True):
-            for path in (Path(where, other) for other in sorted(names) if other.lower().endswith(endings)):
-                same = path.name == own.name if kind == "VAE" else path.stem == own.stem
-                if same and path.exists() and path != own and not (own.exists() and path.samefile(own)):
-                    return path
+        for path in sorted(files_below(root, followlinks=True)):
+            same = path.name == own.name if kind == "VAE" else path.stem == own.stem
+            listed = same and path.name.lower().endswith(endings) and path.exists()
+            if listed and path != own and not (own.exists() and path.samefile(own)):
+                return path
     return None
 
 

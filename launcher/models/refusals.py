@@ -22,6 +22,7 @@ BY_HAND: Final = (
     "Open {page} in your browser, download the file there, and put it into the models folder on your Google Drive: "
     "checkpoints into models/Stable-diffusion, LoRAs into models/Lora."
 )
+COPY_IT: Final = "Open {page}, choose **Make a copy**, and move the copy to your models folder. Or wait a day."
 WAIT: Final = "Wait a few minutes and try again{again}."
 SAVE: Final = "save it as the Colab secret {secret} (the key symbol on the left), and try again."
 AT_HAND: Final = ""  # a token may be in vain, too: one that a person has saved is tried, and nobody is asked
@@ -54,7 +55,12 @@ REFUSALS: Final = (
     # ---- Google Drive
     RefusalRow(GOOGLE_DRIVE, ANY, r"quota exceeded|too many users have viewed or downloaded|download quota",
         "Too many people have downloaded this file from Google Drive today.",
-        "Open {page}, choose **Make a copy**, and move the copy to your models folder. Or wait a day."),
+        COPY_IT),
+    RefusalRow(GOOGLE_DRIVE, ANY, "automated queries|unusual traffic",
+        "Google takes this runtime for a robot.", COPY_IT),
+    RefusalRow(GOOGLE_DRIVE, ANY, r"infected with a virus|violat\w+ [^.]{0,40}terms of service|permission to download",
+        "Google Drive lets nobody but its owner download this file: the owner, or Google itself, has blocked it.",
+        "Ask the owner ({page}), or choose another source."),
     RefusalRow(GOOGLE_DRIVE, ANY, r"you need access|request access|@store=accounts\.google\.com|@status=40[13]",
         "The file on Google Drive is private.", "Ask its owner to share it ({page}); if it is yours, press **Share** "
         "there and choose **Anyone with the link**."),
@@ -69,6 +75,11 @@ REFUSALS: Final = (
         "{repo} is available only to people who have accepted its conditions, and there is no token.",
         "Accept the conditions at {page}, make a token at {token_page}, " + SAVE,
         "{repo} is available only to people who have accepted its conditions."),
+    RefusalRow(HUGGING_FACE, (403,), "awaiting a review",
+        "The owners of {repo} have not decided yet whether your Hugging Face account may use it.",
+        "Look at {page} for their answer, and add it then; or choose another model."),
+    RefusalRow(HUGGING_FACE, (403,), "rejected by the repo",
+        "The owners of {repo} do not let your Hugging Face account use it.", "Choose another model."),
     RefusalRow(HUGGING_FACE, (403,), "@x-error-code=gatedrepo",
         "Your Hugging Face account has not accepted the conditions of {repo}.",
         "Open {page}, accept them, and try again."),
@@ -122,8 +133,7 @@ REFUSALS: Final = (
         "Civitai gives this model only to people who are logged in."),
     RefusalRow(CIVITAI, (403,), "", "Civitai denies you access to this model.",
         "Open {page} and see what it asks for.", AT_HAND),
-    RefusalRow(CIVITAI, (404,), "", "This model is no longer on Civitai.", "Choose another model."),
-    RefusalRow(CIVITAI, (410,), "", "This model was archived by its owner.", "Choose another model."),
+    RefusalRow(CIVITAI, (404, 410), "", "This model is no longer on Civitai.", "Choose another model."),
     # ---- every site
     RefusalRow("", (400, 401, 403, 404, 410),
         "@signed=|request has expired|expiredtoken|(signature|link|url|token) (has )?expired|signaturedoesnotmatch"
@@ -134,14 +144,12 @@ REFUSALS: Final = (
         "{host} sends {name} packed, and nobody can tell how large it becomes.", BY_HAND),
     RefusalRow("", ANY, r"@address=\S*/(log-?in|sign-?in|sign_in)\b|@status=401",
         "{host} gives {name} only to people who are logged in.", BY_HAND),
-    RefusalRow("", OK, "",
+    RefusalRow("", (200, 203, 206), "",
         "The link leads to a web page, not to a model file.",
         "Copy the link of the page's download button instead. If that leads here again: " + BY_HAND),
-    RefusalRow("", (402,), "", "{host} wants to be paid for {name}.", BY_HAND),
     RefusalRow("", (403,), "", "{host} denies access to {name}.", BY_HAND),
-    RefusalRow("", (404,), "",
+    RefusalRow("", (404, 410), "",
         "{name} is no longer there.", "Look at {page} for its new place; or choose another model, or another source."),
-    RefusalRow("", (410,), "", "{name} was removed by its owner.", "Choose another model."),
     RefusalRow("", (416,), "", "{name} is empty at {host}, or has changed there.", "Choose another source."),
     RefusalRow("", (429,), "", "{host} says there were too many downloads.", WAIT),
     RefusalRow("", (451,), "",

@@ -127,9 +127,11 @@ def refuse_a_page(remote: Remote, beginning: bytes) -> None:
 
 def as_stated(remote: Remote, response: requests.Response) -> Remote:
     """The same, with name, size, checksum and version as its server states them."""
+    there = unquote(urlsplit(response.url).path.rpartition("/")[2])  # where a redirect led
+    names = (stated_name(response.headers.get("Content-Disposition", "")), remote.name, there)
     return replace(
         remote,
-        name=stated_name(response.headers.get("Content-Disposition", "")) or remote.name,
+        name=next((name for name in names if "." in name), remote.name),
         size=stated_size(response),
         sha256=remote.sha256 or stated_sha256(response),
         validator=stated_validator(response),
@@ -137,7 +139,6 @@ def as_stated(remote: Remote, response: requests.Response) -> Remote:
 
 
 def stated_size(response: requests.Response) -> int:
-    """How many bytes the whole file has; 0 where the server does not say."""
     if response.status_code == 206:
         return (content_range(response.headers.get("Content-Range", "")) or (0, 0, 0))[2]
     length = response.headers.get("Content-Length", "")
@@ -167,12 +168,13 @@ def stated_name(disposition: str) -> str:
     `filename*` (RFC 6266) goes before `filename`; that one may be in raw UTF-8, in RFC 2047's form, or percent-encoded.
     """
     stated = " ".join(disposition[:DISPOSITION_MOST].splitlines())
-    stated = re.sub(r'(?i)\b(filename\s*=\s*)([^"\s;][^";]*)', r'\1"\2"', stated)  # with spaces, and no quotes
-    extended = stated.lower().find("filename*")
-    message, name = EmailMessage(), ""
-    with suppress(ValueError, LookupError, TypeError, AttributeError, RecursionError):  # the parser's, for what is none
-        message["Content-Disposition"] = f"attachment; {stated[extended:]}" if extended >= 0 else stated
-        name = message.get_filename("")
+    stated = re.sub(r"""(?i)\b(filename\s*=\s*)(?:'([^';]*)'|([^"\s;][^";]*))""", r'\1"\2\3"', stated)  # no quotes
+    name = ""
+    for part in (*re.findall(r"(?i)filename\*.*", stated), stated):
+        message = EmailMessage()
+        with suppress(ValueError, LookupError, TypeError, AttributeError, RecursionError):  # the parser's, for no name
+            message["Content-Disposition"] = f"attachment; {part}"
+            name = name or message.get_filename("")
     with suppress(ValueError):  # then it was Latin-1 indeed, or has been decoded already
         name = name.encode("latin-1").decode()  # requests reads headers as Latin-1
     return unquote(name).strip()

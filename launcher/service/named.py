@@ -46,7 +46,7 @@ def like(text: str) -> tuple[bool, list[str]]:
     text = text[: -len(ending)] if (ending := next(filter(text.lower().endswith, WEIGHTS), "")) else text
     wanted = words_of(text)
     whole = "".join(wanted)
-    if not whole or re.search(r"[,;|，；、\t]", text):  # several names are none
+    if not whole or re.search(r"[,;|，；、\t/\\]", text):  # several names are none, and a place is none
         return False, []
     if text.lower() in {control for table in control_tables().values() for control in table}:
         return False, [f"ControlNet {text.lower()}", *(name for name in names() if text.lower() in name.lower())]

@@ -13,7 +13,7 @@ from launcher.drive.find import path_on_drive
 from launcher.extensions.address import Address, checked_address, is_repository
 from launcher.models.catalog import Model
 from launcher.models.identify import WEIGHTS
-from launcher.models.pasted import AROUND, BEGINS, links_in, places_of_links, without_secrets
+from launcher.models.pasted import AROUND, BEGINS, links_in, places_of_links, untangled, without_secrets
 from launcher.models.remote import Offered
 from launcher.service.named import extension, like, named_in, names
 
@@ -70,9 +70,8 @@ def items_in(text: str, is_known: Callable[[str], bool]) -> list[str]:
     """The text cut into what it asks for. Beside a link, other words count only where they are `is_known`."""
     text = re.sub(rf"(?<=\S)\\\r?\n(?![\s-]|{BEGINS})", "", text)  # a shell's line that goes on inside a link
     text = re.sub(r"\\[ \t]*\r?\n", ", ", text)
-    text = re.sub(r"(?i)\bcivitai: *(\d+) *@ *(\d+)", r"civitai:\1@\2", text)  # as its page shows it
     items = list[str]()
-    for line in text.splitlines():
+    for line in untangled(text).splitlines():
         places, done = list(places_of_links(line)), 0
         for start, end in (*places, (len(line), len(line))):
             items += [piece for piece in pieces_of(line[done:start], is_known) if not places or is_known(piece)]
@@ -124,7 +123,7 @@ def not_known(text: str) -> Problem:
     """What it may mean, as buttons; or what else can be written."""
     bare = without_secrets(text)
     shown = bare if len(bare) < LONGEST_SHOWN else f"{bare[:LONGEST_SHOWN]}…"
-    if re.fullmatch(r"[\w.-]+/[\w.-]+", text):
+    if re.fullmatch(r"[\w.-]+/[\w.-]+", text) and not text.lower().endswith(WEIGHTS):
         hosts = (("The model on Hugging Face", "huggingface.co"), ("The extension on GitHub", "github.com"))
         options = tuple((label, f"https://{host}/{text}") for label, host in hosts)
         return Offered(f"**{shown}** may be a model or an extension.", "Choose which, or paste its link.", options)

@@ -7,6 +7,7 @@ import pytest
 from launcher.core.fields import AS_LAST_TIME, DEFAULTS, EVERYTHING, FIELDS, Settings, asked_in
 from launcher.core.problem import Problem
 from launcher.models.catalog import CHECKPOINT_NAMES
+from launcher.models.pasted import one_link
 
 
 def filled(**changed: object) -> Settings:
@@ -46,8 +47,21 @@ def test_capitals_and_spaces_around_a_name_do_not_matter() -> None:
     assert filled(checkpoint=" dreamshaper 8 ").checkpoint == "DreamShaper 8"
 
 
-def test_a_link_is_a_checkpoint_too() -> None:
-    assert filled(checkpoint="https://huggingface.co/a/b/blob/main/c.safetensors").checkpoint.startswith("https://")
+@pytest.mark.parametrize(
+    "link",
+    [
+        "https://huggingface.co/a/b/blob/main/c.safetensors",
+        "huggingface.co/a/b/blob/main/c.safetensors",
+        "hf://a/b/c.safetensors",
+        "civitai.com/models/3",
+        "civitai: 3 @ 7",
+        "air:sdxl:checkpoint:civitai:3@7",
+        "hf download a/b c.safetensors",
+    ],
+)
+def test_a_link_is_a_checkpoint_too(link: str) -> None:
+    assert filled(checkpoint=link).checkpoint == link
+    assert one_link(link)
 
 
 def test_arguments_are_split_as_a_shell_does() -> None:
@@ -63,6 +77,7 @@ def test_arguments_are_split_as_a_shell_does() -> None:
     ("field", "value", "says"),
     [
         ("checkpoint", "Stabel Diffusion 15", "Stable Diffusion 1.5"),
+        ("checkpoint", "models/v1.5/x.safetensors", "paste a link that starts with https://"),
         ("drive_folder", "../other", "not a plain folder name"),
         ("drive_folder", "a/../b", "not a plain folder name"),
         ("drive_folder", "https://drive.google.com/drive/folders/x", "not a plain folder name"),

@@ -185,6 +185,7 @@ def test_a_page_of_the_repository_is_as_good_as_its_address() -> None:
         ADDRESS.removeprefix("https://"),
         "git@github.com:person/sd-nice.git",
         "ssh://git@github.com/person/sd-nice.git",
+        ADDRESS.replace("https:", "git:"),
         f"<{ADDRESS}>",
     ):
         address = checked_address(spelling)
@@ -192,6 +193,9 @@ def test_a_page_of_the_repository_is_as_good_as_its_address() -> None:
     address = checked_address("https://gitlab.com/group/below/name/-/tree/new/look")
     assert address == Address("https://gitlab.com/group/below/name.git", "name", "new/look")
     assert checked_address(ADDRESS).page is None
+    for page in ("codeberg.org/o/n/src/branch/main", "bitbucket.org/o/n/src/master/", "gitlab.com/g/src/n/-/tree/main"):
+        host, *words = page.split("/")
+        assert checked_address(f"https://{page}").url == f"https://{host}/{'g/src' if 'g' in words else 'o'}/n.git"
 
 
 # ---- branches, repositories inside it, and A1111's own tab

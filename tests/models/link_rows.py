@@ -33,7 +33,8 @@ HTML: Final = {"Content-Type": "text/html; charset=utf-8"}
 PLAIN_SITES: Final = (
     *("drive.google.com", "drive.usercontent.google.com", "docs.google.com", "accounts.google.com"),
     *("github.com", "raw.githubusercontent.com", "media.githubusercontent.com", "gitlab.com", "codeberg.org"),
-    *("www.dropbox.com", "pixeldrain.com", "modelscope.cn", "example.com", "store.example.com"),
+    *("www.dropbox.com", "pixeldrain.com", "modelscope.cn", "modelscope.ai", "example.com", "store.example.com"),
+    *("download1.mediafire.com", "bit.ly", "openmodeldb.info"),
 )
 
 
@@ -119,6 +120,12 @@ ROWS: Final = (
     Row("urn:air:sdxl:checkpoint:civitai:123@456", "456?fileId=2"),
     Row("urn:air:sd1:lora:civitai:123", "456?fileId=2"),
     Row("civitai:123@456", "456?fileId=2"),
+    Row("air:sdxl:checkpoint:civitai:123@456+3", "456?fileId=3` as `half.safetensors`"),
+    Row("sdxl:checkpoint:civitai:123@456", "456?fileId=2"),
+    Row("urn:air:sd1:checkpoint:civitai:123@456:layer.safetensors", "456?fileId=2"),
+    Row("https://civitai-com.translate.goog/models/123?_x_tr_sl=auto", "456?fileId=2"),
+    Row("https://civitai.com/api/download/models/456?type=Model&amp;format=SafeTensor&amp;fp=fp16", "456?fileId=3"),
+    Row("https://civitai.com/models/830", "832?fileId=834` as `second.safetensors`"),
     Row("https://civitai.com/models/200", "202?fileId=202` as `new.safetensors` (LoRA). *Notice:* The newest version, "
         "v3 (Flux.1 D), is for something that AUTOMATIC1111 cannot run; the newest that can be used is fetched: v2"),
     Row("https://civitai.com/models/200?modelVersionId=201", "made for Flux.1 D, which AUTOMATIC1111 cannot run"),
@@ -166,7 +173,15 @@ ROWS: Final = (
     Row("https://www.dropbox.com/sh/ID/KEY/model.safetensors?dl=0", "sh/ID/KEY/model.safetensors?dl=1"),
     Row("https://pixeldrain.com/u/ID", "https://pixeldrain.com/api/file/ID` as `model.safetensors`"),
     Row("https://modelscope.cn/models/OWNER/NAME/file/view/master/m.safetensors", "NAME/resolve/master/m.safetensors"),
-    Row("https://mega.nz/file/ID#KEY", "mega.nz gives its files only to a browser"),
+    Row("https://www.modelscope.cn/models/OWNER/NAME/file/view/master?fileName=m.safetensors&status=2", "resolve/master/m.safe"),
+    Row("https://www.modelscope.ai/models/OWNER/NAME/file/view/master/m.safetensors", "modelscope.ai/models/OWNER/NAME/resolve/"),
+    Row("https://bit.ly/SHORT", "https://bit.ly/SHORT` as `behind.safetensors`"),
+    Row("https://download1.mediafire.com/ID/m.safetensors", "https://download1.mediafire.com/ID/m.safetensors`"),
+    Row("https://www.mediafire.com/file/ID/m.safetensors/file", "mediafire.com gives its files only to a browser"),
+    Row("https://openmodeldb.info/models/4x-Some", "Copy the link of the page's download button instead"),
+    Row("https://mega.nz/file/ID#KEY", "only to a browser. Open the link that you pasted in your browser"),
+    Row("https://onedrive.live.com/?authkey=KEY&id=3", "Open the link that you pasted in your browser, download"),
+    Row("https://example.com/403/model.safetensors?key=KEY", "Open the link that you pasted in your browser"),
     Row("https://gofile.io/d/ID", "gofile.io gives its files only to a browser"),
     Row("https://1drv.ms/u/s!ID", "1drv.ms gives its files only to a browser"),
     Row("https://we.tl/t-ID", "we.tl gives its files only to a browser"),
@@ -179,13 +194,18 @@ ROWS: Final = (
     Row("https://example.com/File.ashx?id=3", "a file without a name: the field `file_name` gives one"),
     Row("https://example.com/models/flux.gguf", "is a GGUF file, which AUTOMATIC1111 cannot load"),
     Row("https://example.com/models/model.rar", "is an archive"),
+    *(Row(f"https://example.com/models/model.{ending}", "is an archive") for ending in ("zip.001", "tar.zst", "tgz")),
+    *(
+        Row(f"https://example.com/models/one.{ending}", f"'one.{ending}' is not the name of a model file")
+        for ending in ("png", "jpeg", "mp4", "txt", "safetensors.torrent", "safetensors.index.json", "onnx", "msgpack", "pkl")
+    ),
     Row("https://example.com/challenge/model.safetensors", "example.com first wants to see that a person is there"),
     Row("https://store.example.com/model.safetensors?id=7", "The link has run out"),
     Row("https://example.com/403/model.safetensors?Expires=60&Signature=S", "The link has run out"),
     Row("https://example.com/members/model.safetensors", "only to people who are logged in"),
     Row("https://example.com/401/model.safetensors", "only to people who are logged in"),
     Row("https://example.com/403/model.safetensors", "example.com denies access to model.safetensors"),
-    Row("https://example.com/402/model.safetensors", "wants to be paid"),
+    Row("https://example.com/402/model.safetensors", "does not give model.safetensors to programs (HTTP 402)"),
     Row("https://example.com/404/model.safetensors", "model.safetensors is no longer there"),
     Row("https://example.com/451/model.safetensors", "not available in the country"),
     Row("https://example.com/500/model.safetensors", "has a problem of its own (HTTP 500)"),
@@ -196,10 +216,24 @@ ROWS: Final = (
     Row("see <https://example.com/models/model.safetensors>, it is good", "`https://example.com/models/model.safetensors`"),
     Row(hub_url("OWNER/NAME/blob/main/sub/a model.ckpt"), "OWNER/NAME/resolve/main/sub/a%20model.ckpt"),
     Row("wget https://example.com/models/model.safetensors \\", "`https://example.com/models/model.safetensors`"),
+    Row("[a name](https://example.com/models/model.safetensors)", "`https://example.com/models/model.safetensors`"),
+    Row("[https://example.com/a.pt](https://example.com/a.pt)", "`https://example.com/a.pt`"),
+    Row('<a href="https://example.com/models/model.safetensors">DreamShaper</a>', "com/models/model.safetensors`"),
+    Row("**https://example.com/models/model.safetensors**", "`https://example.com/models/model.safetensors`"),
+    Row("🔥https://example.com/models/model.safetensors🔥", "`https://example.com/models/model.safetensors`"),
+    Row("https://example.com/models/model.safetensors，很好用", "`https://example.com/models/model.safetensors`"),
+    Row("https://example.com/a.pthttps://example.com/b.pt", "There are 2 links"),
+    Row("https://www.google.com/url?sa=t&url=https%3A%2F%2Fexample.com%2Fa.pt&usg=x", "`https://example.com/a.pt`"),
+    Row("hf download OWNER/NAME model.safetensors --local-dir .", "OWNER/NAME/resolve/main/model.safetensors"),
+    Row("huggingface-cli download OWNER/NAME", "OWNER/NAME/resolve/main/model.safetensors"),
+    Row("!gdown --id 1aBcDeFgHiJkLmNoPqRsTuVwXyZ01", "download?id=1aBcDeFgHiJkLmNoPqRsTuVwXyZ01&export"),
+    *(
+        Row(f"{begins}bucket/model.safetensors", f"cannot download by a link that starts with {begins.partition(':')[0]}:")
+        for begins in ("s3://", "gs://", "ipfs://", "git://", "magnet:?xt=")
+    ),
     Row("http://example.com/model.safetensors", "The link is not encrypted"),
     Row("ftp://example.com/model.safetensors", "The link is not encrypted"),
     Row("https://[x", "The link is incomplete"),
-    Row("/content/drive/MyDrive/model.safetensors", "a file on Google Drive, not a link"),
     Row("my favourite model", "is not a link"),
 )  # fmt: skip
 
@@ -243,6 +277,7 @@ def civitai() -> CivitaiSite:
         model_of(610, lora(611, "v1", "SD 1.5", files=[file_of(0, "relative.safetensors", downloadUrl="//civitai.com/api/download/models/611")])),
         model_of(800, lora(801, "v1", "SD 1.5", files=[file_of(801, "bad-hands.pt", "Negative")]), kind="TextualInversion"),
         model_of(810, lora(811, "v1", "SD 1.5", files=[file_of(811, "v.yaml", "Config")]), kind="Checkpoint"),
+        model_of(830, lora(832, "v1", "SD 1.5", files=[file_of(833, "first.ckpt"), file_of(834, "second.safetensors", primary=False)])),
         model_of(820, lora(821, "v1", "SD 1.5", files=[file_of(821, "pictures.zip", "Training Data")])),
     )  # fmt: skip
     site = CivitaiSite({model["id"]: model for model in models})
@@ -325,6 +360,10 @@ def site(path: str, headers: Any) -> Answer:
         return google(path)
     if host == "store.example.com":
         return 403, {}, b"<Error><Code>AccessDenied</Code><Message>Request has expired</Message></Error>"
+    if host == "bit.ly":
+        return 302, {"Location": "https://example.com/models/behind.safetensors"}, b""
+    if host == "openmodeldb.info":
+        return 200, HTML, b"<p>a page"
     if host == "pixeldrain.com":
         named = {"Content-Disposition": 'inline; filename="model.safetensors"', "ETag": '"1"'}
         return (200, named, safetensors(900)) if "/api/file/" in path else (200, HTML, b"<p>a viewer")

@@ -70,13 +70,13 @@ def changed(mark: bytes, at: int, method: int = zipfile.ZIP_DEFLATED) -> bytes:
     return bytes(made)
 
 
-def received(folder: Folder, content: bytes, kind: str = "checkpoint") -> tuple[Path, Heard]:
+def received(folder: Folder, content: bytes, kind: str = "checkpoint", *, free: bool = False) -> tuple[Path, Heard]:
     made, heard, _ = fetcher(folder)
     place = folder.models / "Stable-diffusion"
     part = place / "m.zip.part"
     part.write_bytes(content)
     try:
-        return receive(made, part, place / "m.zip", kind=kind), heard
+        return receive(made, part, place / "m.zip", kind=kind, free=free), heard
     finally:
         assert not list(place.glob("*.part"))
 
@@ -96,7 +96,7 @@ BAD = {
 
 @pytest.mark.parametrize("what", BAD)
 def test_an_archive_that_cannot_be_unpacked_is_one_sentence(folder: Folder, what: str) -> None:
-    with pytest.raises(Problem, match="is not a usable model file"):
+    with pytest.raises(Problem, match=r"is not a usable model file|holds no model"):
         received(folder, BAD[what])
     assert not list((folder.models / "Stable-diffusion").iterdir())
 
@@ -123,24 +123,32 @@ def test_the_beginning_of_what_is_packed_is_looked_at_first(
     assert read == []
 
 
+def test_each_model_of_an_archive_goes_where_its_kind_belongs(folder: Folder) -> None:
+    files = {"x/m.safetensors": safetensors(900), "x/bad_hands.safetensors": EMBEDDING, "x/preview.png": b"x"}
+    received(folder, zipped_files(files), "", free=True)
+    assert (folder.models / "Stable-diffusion/m.safetensors").exists()
+    assert (folder.kept / "embeddings/bad_hands.safetensors").exists()
+
+
 def test_all_embeddings_of_an_archive_are_taken(folder: Folder) -> None:
     bad = {"a/bad_hands.safetensors": EMBEDDING, "b/easy.pt": SOUND["embedding of 2022"][0], "readme.txt": b"hello"}
-    first, heard = received(folder, zipped_files(bad), "embedding")
+    first, heard = received(folder, zipped_files(bad), "embedding", free=True)
     assert first.name == "bad_hands.safetensors"
     assert sorted(path.name for path in first.parent.iterdir()) == ["bad_hands.safetensors", "easy.pt"]
     assert "bad_hands.safetensors, easy.pt" in heard.notices[-1]
-    received(folder, zipped_files(bad), "embedding")
+    received(folder, zipped_files(bad), "embedding", free=True)
     assert len(list(first.parent.iterdir())) == 2, "what is there already is not kept twice"
 
 
 def test_an_archive_of_several_is_taken_whole_or_not_at_all(folder: Folder) -> None:
-    for files in (
-        {"a.safetensors": EMBEDDING, "b.safetensors": safetensors(900)},
-        {f"{number}.pt": b"x" for number in range(MOST_COLLECTED + 1)},
+    for files, says in (
+        ({"a.safetensors": EMBEDDING, "b.safetensors": tensors({"odd": (4, 4, 4)})}, "cannot tell what m.zip is"),
+        ({f"{number}.pt": b"x" for number in range(MOST_COLLECTED + 1)}, "holds 201 models"),
     ):
-        with pytest.raises(Problem, match="does not contain exactly one model"):
-            received(folder, zipped_files(files), "embedding")
+        with pytest.raises(Problem, match=says):
+            received(folder, zipped_files(files), "", free=True)
         assert not list((folder.models / "Stable-diffusion").iterdir())
+        assert not (folder.kept / "embeddings").exists()
 
 
 @quick

@@ -157,6 +157,15 @@ def test_a_file_that_its_server_has_no_name_for_gets_the_one_that_a_person_write
     assert ensure_linked_model(Told(folder).fetcher, link, "LoRA", "mine") == "mine.safetensors"
 
 
+def test_whatever_has_its_names_already_a_file_finds_one_of_its_own(web: Web, folder: Folder) -> None:
+    names, link = list[str](), "https://example.com/style.safetensors"
+    for number in range(3):
+        content = file_with(TENSORS["LoRA"], f"alpha{number}")
+        web.answer = lambda path, headers, content=content: (200, {"ETag": '"1"'}, content)
+        names.append(ensure_linked_model(Told(folder).fetcher, link, "LoRA"))
+    assert len(set(names)) == len(list((folder.models / "Lora").iterdir())) == 3
+
+
 def test_an_old_file_that_would_run_a_program_is_never_put_in_place(hub: Hub, folder: Folder) -> None:
     class Evil:
         def __reduce__(self) -> tuple[object, tuple[str]]:

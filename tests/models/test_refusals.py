@@ -47,6 +47,14 @@ CASES = (
     Case(HUGGING_FACE, 503, "<title>just a moment...</title>", "wants to see that a person is there"),
     Case(GOOGLE_DRIVE, 200, "sorry, too many users have viewed or downloaded this file", "Too many people"),
     Case(GOOGLE_DRIVE, 429, "google drive - quota exceeded", "Too many people"),
+    Case(
+        GOOGLE_DRIVE, 403, "your computer or network may be sending automated queries", "takes this runtime for a robot"
+    ),
+    Case(GOOGLE_DRIVE, 200, "sorry, this file is infected with a virus.", "lets nobody but its owner download"),
+    Case(GOOGLE_DRIVE, 403, "it is in violation of our terms of service.", "lets nobody but its owner download"),
+    Case(
+        GOOGLE_DRIVE, 403, "the owner hasn't given you permission to download this file.", "lets nobody but its owner"
+    ),
     Case(GOOGLE_DRIVE, 200, "you need access", "is private"),
     Case(GOOGLE_DRIVE, 200, "sign in", "is private", store="accounts.google.com"),
     Case(GOOGLE_DRIVE, 403, "", "is private"),
@@ -54,6 +62,10 @@ CASES = (
     Case(HUGGING_FACE, 403, "", "redirects the download to cdn.example.com, which refuses it", store="cdn.example.com"),
     Case(HUGGING_FACE, 401, GATED, "only to people who have accepted its conditions"),
     Case(HUGGING_FACE, 403, GATED, "has not accepted the conditions", token="t"),
+    Case(
+        HUGGING_FACE, 403, f"{GATED} your request … is awaiting a review from the repo authors.", "not decided yet", "t"
+    ),
+    Case(HUGGING_FACE, 403, f"{GATED} … has been rejected by the repo's authors.", "do not let your Hugging", "t"),
     Case(
         HUGGING_FACE,
         403,
@@ -88,7 +100,7 @@ CASES = (
     Case(CIVITAI, 403, "", "denies you access to this model"),
     Case(CIVITAI, 403, "", "denies you access", token="t"),
     Case(CIVITAI, 404, "", "no longer on Civitai"),
-    Case(CIVITAI, 410, "", "archived"),
+    Case(CIVITAI, 410, "", "no longer on Civitai"),
     Case(CIVITAI, 451, "region_blocked", "civitai.com is not available in the country"),
     Case("", 403, "accessdenied request has expired", "The link has run out"),
     Case("", 403, "authenticationfailed signature not valid in the specified time frame", "The link has run out"),
@@ -97,11 +109,13 @@ CASES = (
     Case("", 200, "@content-encoding=gzip", "sends m.pt packed"),
     Case("", 200, "@address=/users/sign_in", "only to people who are logged in"),
     Case("", 200, "a page", "leads to a web page"),
+    Case("", 206, "part of a page", "leads to a web page"),
+    Case("", 202, '{"status": "preparing"}', "does not give m.pt to programs (HTTP 202)"),
     Case("", 401, "", "only to people who are logged in"),
-    Case("", 402, "", "wants to be paid"),
+    Case("", 402, "", "does not give m.pt to programs (HTTP 402)"),
     Case("", 403, "", "denies access to m.pt"),
     Case("", 404, "", "is no longer there"),
-    Case("", 410, "", "was removed by its owner"),
+    Case("", 410, "", "is no longer there"),
     Case("", 416, "", "is empty at example.com"),
     Case("", 429, "", "too many downloads"),
     Case("", 451, "", "not available in the country"),

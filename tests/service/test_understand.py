@@ -1,6 +1,7 @@
 """What a person writes in Add is cut into what it asks for, and told by its content."""
 
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 from hypothesis import given, settings
@@ -58,6 +59,14 @@ KNOWN = ("dreamshaper", "adetailer", "controlnet canny, depth", "AI/old, new")
         (f"git clone {PAGE}", [PAGE]),
         ("!git clone git@github.com:o/n.git", ["git@github.com:o/n.git"]),
         ("AIR civitai: 3 @ 7", ["civitai:3@7"]),
+        ("sdxl:lora:civitai:3@7+9", ["sdxl:lora:civitai:3@7+9"]),
+        (f"[dreamshaper]({PAGE})", [PAGE]),
+        (f'<a href="{PAGE}">dreamshaper</a>', [PAGE]),
+        (f"{PAGE}{FILE}", [PAGE, FILE]),
+        (f"**{FILE}**🔥", [FILE]),
+        (f"《{FILE}》", [FILE]),
+        ("hf download a/b c.safetensors", [FILE]),
+        (f"https://www.google.com/url?q={quote(FILE, safe='')}&sa=D", [FILE]),
         (f"\u200b{PAGE}\u200b\n\ufeffdreamshaper\u00a0", [PAGE, "dreamshaper"]),
         ("dreamshaper\tadetailer", ["dreamshaper", "adetailer"]),
         ("", []),
@@ -136,6 +145,8 @@ CANNY, DEPTH = (f"model ControlNet {name} for Stable Diffusion 1.5" for name in 
         ("git clone https://github.com/Bing-su/adetailer", [ADETAILER]),
         ("HTTPS://www.GitHub.com/Bing-su/adetailer/archive/refs/heads/main.zip", [ADETAILER]),
         ("https://gitlab.com/group/below/name/-/tree/main", ["extension https://gitlab.com/group/below/name.git"]),
+        ("git://github.com/Bing-su/adetailer.git", [ADETAILER]),
+        ("https://github.com/a/b/files/3/x.zip", ["link https://github.com/a/b/files/3/x.zip"]),
         ("https://git.example.com/o/n.git", ["extension https://git.example.com/o/n.git"]),
         ("https://github.com/a/b/releases/download/v1/x.pth", ["link https://github.com/a/b/releases/download/v1/x.pth"]),
         ("https://github.com/a/b/blob/main/x.pth", ["link https://github.com/a/b/blob/main/x.pth"]),
@@ -166,6 +177,8 @@ def test_a_text_means_what_it_says_whatever_the_box(text: str, meant: list[str],
         ("/content/x.safetensors", "said /content/x.safetensors is not on your Drive."),
         ("Shared drives/Team/models", "said Shared drives/Team/models is on a shared drive."),
         ("other.safetensors", r"said There is no file \*\*other.safetensors\*\* at the top of your Drive."),
+        ("embeddings/easy.pt", r"said There is no file \*\*embeddings/easy.pt\*\*"),
+        ("models/Stable-diffusion/model.safetensors", r"said There is no file \*\*models/Stable-diffusion/model.safe"),
         ("MyDrive/../../etc", "said There is no MyDrive/../../etc on your Drive."),
         ("xyzzy", r"said Nothing is called \*\*xyzzy\*\*"),
         ("https://me:secret@github.com/o/n", "said The address has a user name or a password in it"),

@@ -40,9 +40,9 @@ class CivitaiLink:
 
 def detect(link: str) -> CivitaiLink | None:
     """A link to Civitai or one of its siblings, or an AIR of one of its models."""
-    air = re.fullmatch(r"(?:urn:air:[^:]+:[^:]+:)?civitai:(\d+)(?:@(\d+))?(?:[.?].*)?", link, re.IGNORECASE)
+    air = re.fullmatch(r"(?:[\w-]+:)*civitai:(\d+)(?:@(\d+)(?:\+(\d+))?)?(?:[.:?].*)?", link, re.IGNORECASE)
     if air:
-        return CivitaiLink(HOSTS[0], air[1], air[2])
+        return CivitaiLink(HOSTS[0], air[1], air[2], {"fileId": air[3]} if air[3] else {})
     if link.lower().startswith("urn:air:"):
         raise Problem("Only AIR names from Civitai are supported.", "Paste the link of the model's page instead.")
     parts = urlsplit(link)
@@ -131,7 +131,6 @@ def runs(version: dict[str, Any]) -> bool:
 
 
 def files_of(version: dict[str, Any], types: tuple[str, ...] = ()) -> list[dict[str, Any]]:
-    """A version's files of some types, or all that have a name."""
     named = [one for one in entries_of(version, "files") if text_of(one, "name")]
     return [one for one in named if not types or text_of(one, "type").lower() in types]
 
@@ -152,7 +151,7 @@ def chosen(version: dict[str, Any], choice: dict[str, str]) -> dict[str, Any]:
         only = ", ".join(sorted({text_of(one, "type").lower() or "other" for one in files_of(version)}))
         has = f"only files of another kind ({only})" if only else "no such file"
         raise Problem(f"This version has {has} that can be downloaded.", "Choose another version on the model's page.")
-    return min(files, key=lambda one: (not one.get("primary"), not one["name"].lower().endswith(".safetensors")))
+    return min(files, key=lambda one: (not one["name"].lower().endswith(".safetensors"), not one.get("primary")))
 
 
 def file_address(version: CivitaiLink, file: dict[str, Any]) -> str:

@@ -12,41 +12,46 @@ from launcher.models.pasted import bare_link, safe_name
 from launcher.models.refusals import BY_HAND
 from launcher.models.remote import Remote
 
-MODEL_NAME: Final = re.compile(r"\.(safetensors|sft|ckpt|pth?|bin|zip|rar|7z|tar|gz|gguf)\s*$", re.IGNORECASE)
-# A page of a file -> the file itself: the site, its path, and the address. GitHub leads on from its own to where a file
-# is: of a large one (Git LFS) raw.githubusercontent.com has only a pointer (nextstrain/nextstrain.org#215).
-FILE_PAGES: Final = (
-    ("github.com", r"/([^/]+/[^/]+)/(?:blob|raw)/(.+)", r"https://github.com/\1/raw/\2"),
-    ("raw.githubusercontent.com", r"/([^/]+/[^/]+)/(.+)", r"https://github.com/\1/raw/\2"),
-    ("gitlab.com", r"/(.+)/-/blob/(.+)", r"https://gitlab.com/\1/-/raw/\2"),
-    ("codeberg.org", r"/([^/]+/[^/]+)/src/(.+)", r"https://codeberg.org/\1/raw/\2"),
-    ("pixeldrain.com", r"/u/(\w+)", r"https://pixeldrain.com/api/file/\1"),
-    ("modelscope.cn", r"/models/(.+)/file/view/(.+)", r"https://modelscope.cn/models/\1/resolve/\2"),
+MODEL_NAME: Final = re.compile(r"\.(safetensors|sft|ckpt|pth?|bin|zip)\s*$", re.IGNORECASE)
+# Names that leave no doubt that the file is of no use, whatever is written into `file_name`.
+OTHER_NAME: Final = re.compile(
+    r"(?i)\.(rar|7z|tar|t?gz|bz2|xz|zst|00\d|gguf|onnx|msgpack|pkl|h5|torrent|json|ya?ml|txt|md|csv|pdf|exe|py|ipynb"
+    r"|png|jpe?g|webp|avif|gif|mp4|webm)\s*$"
 )
-# Sites that give a file only to a browser.
+# A page of a file -> the file itself. GitHub leads on from its own to where a file is: of a large one (Git LFS)
+# raw.githubusercontent.com has only a pointer (nextstrain/nextstrain.org#215).
+FILE_PAGES: Final = (
+    (r"github\.com/([^/]+/[^/]+)/(?:blob|raw)/([^?]+).*", r"github.com/\1/raw/\2"),
+    (r"raw\.githubusercontent\.com/([^/]+/[^/]+)/([^?]+).*", r"github.com/\1/raw/\2"),
+    (r"gitlab\.com/(.+)/-/blob/([^?]+).*", r"gitlab.com/\1/-/raw/\2"),
+    (r"codeberg\.org/([^/]+/[^/]+)/src/([^?]+).*", r"codeberg.org/\1/raw/\2"),
+    (r"pixeldrain\.com/u/(\w+).*", r"pixeldrain.com/api/file/\1"),
+    (r"(modelscope\.(?:cn|ai)/models/.+)/file/view/([^/?]+)(?:/|\?fileName=)([^?&]+).*", r"\1/resolve/\2/\3"),
+)
+# Sites that give a file only to a browser, but for the direct links of some, which have its name at their end.
 BROWSERS_ONLY: Final = (
     *("mega.nz", "mega.io", "mega.co.nz", "gofile.io", "1drv.ms", "onedrive.live.com", "sharepoint.com"),
     *("wetransfer.com", "we.tl", "mediafire.com", "terabox.com", "1024terabox.com", "pan.baidu.com", "icloud.com"),
     *("box.com", "workupload.com", "krakenfiles.com", "4shared.com", "sendspace.com", "proton.me", "transfernow.net"),
-    *("disk.yandex.com", "disk.yandex.ru", "yadi.sk", "pcloud.link", "1fichier.com", "filen.io", "fromsmash.com"),
+    *("disk.yandex.com", "disk.yandex.ru", "yadi.sk", "pcloud.link", "1fichier.com"),
 )  # fmt: skip
 # Sites with models of their own, which give them to people who are logged in.
 GALLERIES: Final = (
-    *("tensor.art", "tusiart.com", "seaart.ai", "liblib.art", "liblib.ai", "shakker.ai", "pixai.art", "arcenciel.io"),
-    *("tungsten.run", "civitaiarchive.com", "civarchive.com", "openmodeldb.info", "promptdb.ai", "yodayo.com"),
+    *("tensor.art", "tusiart.com", "seaart.ai", "liblib.art", "liblib.ai", "liblibai.com", "shakker.ai", "pixai.art"),
 )  # fmt: skip
 
 
 def detect(link: str) -> str | None:
     """Every link is one; the page of a file leads to the file itself. Raises `Problem` for sites that have no links."""
     parts = urlsplit(link)
-    if (site := site_among(parts.hostname, (*BROWSERS_ONLY, *GALLERIES))) is not None:
+    site = site_among(parts.hostname, (*BROWSERS_ONLY, *GALLERIES))
+    if site is not None and not MODEL_NAME.search(parts.path):
         to_whom = "people who are logged in there" if site in GALLERIES else "a browser"
-        raise Problem(f"{site} gives its files only to {to_whom}.", BY_HAND.format(page=bare_link(link)))
-    for host, page, address in FILE_PAGES:
-        found = re.fullmatch(page, parts.path) if site_among(parts.hostname, (host,)) else None
+        raise Problem(f"{site} gives its files only to {to_whom}.", BY_HAND.format(page=page_of(link)))
+    for page, address in FILE_PAGES:
+        found = re.fullmatch(rf"https://(?:www\.)?{page}", link)
         if found and "token=" not in parts.query:  # of a private repository
-            return found.expand(address)
+            return f"https://{found.expand(address)}"
     if site_among(parts.hostname, ("dropbox.com",)):
         if re.match(r"/(?:scl/fo|sh)/", parts.path) and not MODEL_NAME.search(parts.path):
             what = "The link leads to a folder of Dropbox, not to a file."
@@ -57,7 +62,6 @@ def detect(link: str) -> str | None:
 
 
 def site_among(host: str | None, sites: tuple[str, ...]) -> str | None:
-    """The site that a host belongs to: itself, or a part of it."""
     return next((site for site in sites if f".{host}".endswith(f".{site}")), None)
 
 
@@ -65,7 +69,12 @@ def resolve(address: str, token: str) -> Remote:
     """A file behind any https link; name and size from the server where it tells them."""
     parts = urlsplit(address)
     plain = urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], fragment=""))
-    return named(probe(Remote(plain, name_in(plain), page=bare_link(plain))))
+    return named(probe(Remote(plain, name_in(plain), page=page_of(plain))))
+
+
+def page_of(link: str) -> str:
+    """What a person opens in a browser: without its secrets and keys, an address may lead elsewhere."""
+    return link if bare_link(link) == link else "the link that you pasted"
 
 
 def name_in(address: str) -> str:
@@ -77,5 +86,9 @@ def name_in(address: str) -> str:
 
 
 def named(remote: Remote) -> Remote:
-    """With a safe name, or none where it is a program's or a page's (get.php): the field `file_name` may have one."""
-    return replace(remote, name=safe_name(remote.name) if MODEL_NAME.search(remote.name[-50:]) else "")
+    """With a safe name, or none where it is a program's or a page's (get.php): the field `file_name` may have one.
+
+    Raises `Problem` for what is no model.
+    """
+    tells = any(names.search(remote.name[-50:]) for names in (MODEL_NAME, OTHER_NAME))
+    return replace(remote, name=safe_name(remote.name) if tells else "")

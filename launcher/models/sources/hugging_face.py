@@ -21,12 +21,14 @@ FILE_WORDS: Final = ("blob", "resolve", "raw", "blame", "edit", "commits")
 NEW_ENDINGS: Final = (".safetensors", ".sft", ".ckpt")
 HUB_REPOSITORY: Final = re.compile(r"[\w.-]{1,96}/[\w.-]{1,96}", re.ASCII)
 MOST_BUTTONS: Final = 24
-# Parts of a model in the diffusers layout, by their folder, and what a training leaves behind.
+# Parts of a model in the diffusers layout, by their folder, and what a training or a language model leaves behind.
 DIFFUSERS: Final = re.compile(
     r"(^|/)(unet|vae|text_encoder(_\d)?|image_encoder|safety_checker|transformer|prior)/"
     r"(diffusion_pytorch_|pytorch_)?model\b[^/]*$"
 )
-LEFT_BEHIND: Final = re.compile(r"(^|/)(training_args|optimizer|scheduler|scaler|rng_state|random_states)[^/]*$")
+LEFT_BEHIND: Final = re.compile(
+    r"(^|/)(training_args|optimizer|scheduler|scaler|rng_state|random_states)[^/]*$|-\d{5}-of-\d{5}\.\w+$"
+)
 # Pages that are no repository -> what they are, and what to do there.
 OTHER_PAGES: Final = {
     "collections": ("a collection of Hugging Face, not to a model.", "Open one of its models and copy that address."),
