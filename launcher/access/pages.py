@@ -15,6 +15,7 @@ from launcher.ui.html import action_html, choices_form, facts_text, job_html, pa
 from launcher.ui.text import are_steps_open, live_text, report, steps_line
 
 OWN_PAGES: Final = "/oneclick/"  # A1111 has nothing there
+ALIVE: Final = f"{OWN_PAGES}alive"  # a WebSocket for everybody, which says nothing: by it the watch looks at the link
 STATUS_SCRIPT: Final = (Path(__file__).parent / "page.js").read_text()
 # What each state means for who looks.
 HINTS: Final[dict[str, str]] = {

@@ -15,7 +15,7 @@ import pytest
 import requests
 
 from launcher.access import tunnels
-from launcher.access.link import MOST_LOGGED, SERVICES, Tunnel
+from launcher.access.link import MOST_LOGGED, SERVICES, Tunnel, accepted
 from launcher.access.link import answers as answers_within
 from launcher.access.tunnels import cloudflared, gradio
 from launcher.core.fields import AUTOMATIC, COLABS_OWN, FIELDS, NO_LINK, Settings
@@ -35,9 +35,9 @@ def answers(url: str, patience: float = 20) -> bool:
 
 class Local(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
-        self.send_response(200)
+        self.send_response(101)
+        self.send_header("Sec-WebSocket-Accept", accepted(self.headers["Sec-WebSocket-Key"]))
         self.end_headers()
-        self.wfile.write(b"User-agent: *\nDisallow: /\n")
 
     def log_message(self, *arguments: object) -> None:
         pass
@@ -285,7 +285,7 @@ def test_this_machine_is_never_asked_through_a_proxy(port: int, monkeypatch: pyt
         monkeypatch.delenv(name, raising=False)
     assert answers(f"http://127.0.0.1:{port}", patience=1)
     assert not answers("http://public.example", patience=0), "what is outside goes through the proxy"
-    assert asked == ["http://public.example/robots.txt"]
+    assert asked == ["http://public.example/oneclick/alive"]
     server.shutdown()
 
 
