@@ -28,7 +28,8 @@ LETTERS: Final = "abcdefghjkmnpqrstuvwxyz23456789"  # without 0 o 1 l i, which l
 PASSWORD_GROUPS: Final = 7  # of 4 letters: 28 * log2(31) = 138 bits
 LONGEST_TYPED: Final = 200  # letters of a user or a password that are looked at
 TICKET_LIFE: Final = 600.0  # seconds
-SAME_SITE: Final = ("same-origin", "none")  # Sec-Fetch-Site of this very address, and of what a person typed
+FROM: Final = "Sec-Fetch-Site"  # browsers say so from where something is asked for, but Safari before 16.4
+SAME_SITE: Final = ("same-origin", "none")  # from this very address, and from what a person typed
 # Colab's own link comes by servers of Colab, which call this machine by another name (facts: prod.colab.dev, 2026).
 COLABS_HOSTS: Final = re.compile(r"[\w.-]+\.(?:colab\.dev|googleusercontent\.com)")
 # Programs that are a page of their own and have the password: where their pages come from, beside schemes that no site
@@ -80,14 +81,12 @@ class Login:
         return any([same(value, self.cookie) for name, _, value in cookies if name == COOKIE])
 
     def has_basic(self, request: "web.BaseRequest") -> bool:
-        kind, *given = request.headers.get("Authorization", "").split(None, 1) or [""]
-        if kind.lower() != "basic" or not given:
-            return False
+        kind, _, given = request.headers.get("Authorization", "").replace("\t", " ").partition(" ")
         try:
-            user, _, password = base64.b64decode(given[0], validate=True).decode(errors="replace").partition(":")
+            user, _, password = base64.b64decode(given).decode(errors="replace").partition(":")
         except ValueError:
             return False
-        return self.is_right(user, password)
+        return kind.lower() == "basic" and self.is_right(user, password)
 
     def new_ticket(self, now: float | None = None) -> str:
         """A word that logs in once, within ten minutes."""
@@ -119,20 +118,16 @@ def is_cross_site(request: "web.BaseRequest") -> bool:
     The host names that lead here are not known (Colab's own link passes through servers of Colab), so `Host` itself is
     not judged: a browser has a cookie only for the host that gave it.
     """
-    site, origin = site_of(request), said(request, "Origin")
-    if site == "same-origin" or (origin and site in ("", "none") and is_own_host(request, origin)):
+    site, origin = said(request, FROM), said(request, "Origin")
+    unknown = site in ("", "none")
+    if site == "same-origin" or (origin and unknown and is_own_host(request, origin)):
         return False
     if request.method in ("GET", "HEAD", "OPTIONS") and "Upgrade" not in request.headers:
-        return site not in ("", "none") and not (
+        return not unknown and not (
             request.headers.get("Sec-Fetch-Mode") == "navigate"
             and request.headers.get("Sec-Fetch-Dest", "document") == "document"
         )
-    return bool(origin) or site not in ("", "none")
-
-
-def site_of(request: "web.BaseRequest") -> str:
-    """The request's Sec-Fetch-Site; "" of browsers without (Safari before 16.4)."""
-    return said(request, "Sec-Fetch-Site")
+    return bool(origin) or not unknown
 
 
 def said(request: "web.BaseRequest", name: str) -> str:
@@ -148,7 +143,7 @@ def is_own_host(request: "web.BaseRequest", address: str) -> bool:
 
 def is_own_page(request: "web.BaseRequest") -> bool:
     """Whether a page of ours made the browser ask for it: then it is no program, whatever it asks for."""
-    if site := site_of(request):
+    if site := said(request, FROM):
         return site in SAME_SITE
     return any(is_own_host(request, said(request, name)) for name in ("Origin", "Referer"))
 

@@ -11,7 +11,7 @@ import sys
 import time
 import traceback
 from collections.abc import Awaitable, Callable
-from typing import Any, Final
+from typing import Final
 
 from aiohttp import web
 
@@ -34,21 +34,19 @@ class Server(web.Server):
     def __init__(self, handler: Handler) -> None:
         super().__init__(handler, handler_cancellation=True)  # a visitor who leaves ends the web UI's work for them
         self.unauthenticated: dict[Connection, asyncio.TimerHandle] = {}  # the oldest first; when its time is over
-        self._turn, self._waiting = asyncio.Lock(), 0
+        self._turn = asyncio.Lock()
 
     def __call__(self) -> "Connection":
         return Connection(self)
 
     async def wait_turn(self, connection: "Connection") -> None:
         """Its request is whole: wait until it may be answered. A flood leaves time between to who is logged in."""
-        if self._waiting >= MOST_WAITING:
+        if sum(one.waits for one in self.unauthenticated) >= MOST_WAITING:
             connection.drop()  # and this task with it
-        self._waiting, connection.waits = self._waiting + 1, True
-        try:
-            async with self._turn:
-                await asyncio.sleep(PAUSE)
-        finally:
-            self._waiting, connection.waits = self._waiting - 1, False
+        connection.waits = True
+        async with self._turn:
+            await asyncio.sleep(PAUSE)
+        connection.waits = False
 
 
 class Connection(web.RequestHandler):
@@ -102,9 +100,6 @@ class Connection(web.RequestHandler):
     def lift_bounds(self) -> None:
         if late := self.unauthenticated.pop(self, None):
             late.cancel()
-
-    def log_exception(self, *_: Any, **__: Any) -> None:
-        """Faults are logged where they are answered."""
 
     def handle_error(
         self,

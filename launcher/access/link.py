@@ -3,10 +3,8 @@
 import base64
 import hashlib
 import re
-import resource
 import secrets
 import time
-import traceback
 from collections.abc import Callable
 from contextlib import suppress
 from importlib import import_module
@@ -38,7 +36,6 @@ CHOSEN_PATIENCE: Final = 60.0  # seconds in which a link that a person chose mus
 LIVING_PATIENCE: Final = 15.0  # seconds in which a link that has answered before must answer
 UPGRADE: Final = {"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13"}
 PROBE_TIMEOUT: Final = 10.0  # seconds
-MOST_LOGGED: Final = 10_000_000  # bytes; a line for every request while the proxy is away
 
 
 class PublicLink:
@@ -203,13 +200,8 @@ class Tunnel:
             command = service.command(self.session, port, self.token.read_text())
             start_detached(command, log=log, pid_file=self.part.pid_file, env=child_environment(), cwd=self.session)
         except Exception as error:
-            with log.open("a") as file:
-                traceback.print_exception(error, file=file)
             status = getattr(getattr(error, "response", None), "status_code", "")
             return service.reason(f"{type(error).__name__}: {status} {str(error).strip()[-400:]}")
-        if pid := running_pid(self.part.pid_file):
-            with suppress(ProcessLookupError):  # it has just ended
-                resource.prlimit(pid, resource.RLIMIT_FSIZE, (MOST_LOGGED, MOST_LOGGED))
         end, running = time.monotonic() + self.patience, True
         while running and time.monotonic() < end:
             time.sleep(0.1)

@@ -18,9 +18,9 @@ from urllib.parse import parse_qsl
 
 from aiohttp import web, web_response
 
-from launcher.access.auth import TICKET_LIFE, Login, is_cross_site, is_own_page, is_program, site_of
+from launcher.access.auth import FROM, TICKET_LIFE, Login, is_cross_site, is_own_page, is_program, said
 from launcher.access.connections import Connection, Server, ShortLog
-from launcher.access.images import MOST_AS_IT_IS, NewestImages, small_copy, zip_pieces
+from launcher.access.images import NewestImages, small_copy, zip_pieces
 from launcher.access.pages import ALIVE, OWN_PAGES, PAGE_HEADERS, login_page, status_page, ticket_page
 from launcher.access.service_api import ServiceApi
 from launcher.access.upstream import NotReady, Upstream, is_api, wants_websocket
@@ -133,7 +133,7 @@ class AuthProxy:
             return turn_away(request, USED)
         if request.method == "GET":
             # By itself where a page led here, as the notebook's does: a program that looks at links in mails has none.
-            led_here = site_of(request) not in ("", "none") or "Referer" in request.headers
+            led_here = said(request, FROM) not in ("", "none") or "Referer" in request.headers
             return html_response(ticket_page(by_itself=led_here))
         self.used_tickets.add(request.path.removeprefix(TICKETS))
         return self.let_in()
@@ -191,10 +191,9 @@ class AuthProxy:
         path = self.images.path(name)
         if not path:
             return nothing_here()
-        if small and (copy := await asyncio.to_thread(small_copy, path, name)):
-            return web.Response(body=copy, content_type="image/webp", headers=IMAGE_HEADERS)
-        if small and path.stat().st_size > MOST_AS_IT_IS:
-            return nothing_here()
+        if small:
+            copy = await asyncio.to_thread(small_copy, path, name)
+            return web.Response(body=copy, content_type="image/webp", headers=IMAGE_HEADERS) if copy else nothing_here()
         return web.FileResponse(path, headers=IMAGE_HEADERS)
 
     async def send_images(self, request: web.BaseRequest) -> web.StreamResponse:
@@ -211,10 +210,9 @@ class AuthProxy:
 
 async def hold_websocket(request: web.BaseRequest) -> web.StreamResponse:
     """Until it says something or goes, and no longer than a stranger may stay."""
-    response = web.WebSocketResponse()
+    response = web.WebSocketResponse(compress=False)  # nothing of a stranger's is unpacked
     await response.prepare(request)
     await response.receive()
-    await response.close()
     return response
 
 

@@ -7,6 +7,7 @@ from contextlib import closing
 
 import pytest
 
+from launcher.access.pages import ALIVE
 from tests.access.test_door import OpenDoor, basic, door, standing_door, upstream
 
 __all__ = ("door", "standing_door", "upstream")
@@ -71,6 +72,15 @@ def test_their_websockets_get_through(door: OpenDoor, name: str) -> None:
     login, _, post = VISITORS[name]
     who = door.cookie if login == "cookie" else basic("user", door.login.password)
     assert asked(door, "GET", "/ws", who | post | UPGRADE) == 101
+
+
+def test_a_stranger_gets_one_websocket_that_says_nothing_and_unpacks_nothing(door: OpenDoor) -> None:
+    with closing(http.client.HTTPConnection("127.0.0.1", door.port, timeout=10)) as connection:
+        connection.request("GET", ALIVE, headers=UPGRADE | {"Sec-WebSocket-Extensions": "permessage-deflate"})
+        answer = connection.getresponse()
+        assert (answer.status, answer.getheader("Sec-WebSocket-Extensions")) == (101, None)
+    assert asked(door, "GET", "/ws", UPGRADE) == 401
+    assert asked(door, "GET", ALIVE, {}) == 401
 
 
 @pytest.mark.parametrize("name", PROGRAMS)
