@@ -96,7 +96,7 @@ def run(command: str, repository: Path, **more: str) -> "subprocess.CompletedPro
     as_set_up = re.sub(r"^make ", "make --old-file=setup ", command)
     return subprocess.run(
         ["bash", "-c", as_set_up], cwd=repository, env=inherited | more, capture_output=True, text=True, check=False,
-        timeout=300,
+        timeout=1800,  # the whole walk was 380 s beside four busy loops and five people's work: this ends what hangs
     )  # fmt: skip
 
 
