@@ -13,6 +13,7 @@ import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
+from unicodedata import normalize
 
 from launcher.core.session import read_object, write_object
 
@@ -25,13 +26,15 @@ USER: Final = "user"
 COOKIE: Final = "__Host-oneclick"
 LETTERS: Final = "abcdefghjkmnpqrstuvwxyz23456789"  # without 0 o 1 l i, which look alike
 PASSWORD_GROUPS: Final = 7  # of 4 letters: 28 * log2(31) = 138 bits
+LONGEST_TYPED: Final = 200  # letters of a user or a password that are looked at
 TICKET_LIFE: Final = 600.0  # seconds
-SAME_SITE: Final = ("same-origin", "none")  # Sec-Fetch-Site of this very address, and of what a person typed
+FROM: Final = "Sec-Fetch-Site"  # browsers say so from where something is asked for, but Safari before 16.4
+SAME_SITE: Final = ("same-origin", "none")  # from this very address, and from what a person typed
 # Colab's own link comes by servers of Colab, which call this machine by another name (facts: prod.colab.dev, 2026).
 COLABS_HOSTS: Final = re.compile(r"[\w.-]+\.(?:colab\.dev|googleusercontent\.com)")
 # Programs that are a page of their own and have the password: where their pages come from, beside schemes that no site
 # has (tauri://localhost, app://., file://). Tauri 2 on Windows and Android, and Capacitor on Android and iOS.
-PROGRAMS_PAGES: Final = re.compile(r"(?!https?://)[a-z][a-z0-9+.-]*://.*|https?://(?:tauri\.localhost|localhost)")
+PROGRAMS_PAGES: Final = re.compile(r"(?!https?://)[a-z][a-z0-9+.-]*://[^,]*|https?://(?:tauri\.localhost|localhost)")
 
 
 @dataclass(frozen=True)
@@ -66,9 +69,8 @@ class Login:
 
     def is_right(self, user: str, password: str) -> bool:
         """Compare in constant time. Only letters and digits count: copies have blanks and dashes of many kinds."""
-        plain, name = (re.sub(r"[^a-z0-9]", "", text.lower()) for text in (password, user))
-        right = same(plain, self.password.replace("-", ""))
-        return same(name, USER) and right
+        right = same(plain(password), plain(self.password))
+        return same(plain(user), USER) and right
 
     def knows(self, request: "web.BaseRequest") -> bool:
         return self.has_cookie(request) or self.has_basic(request)
@@ -79,14 +81,12 @@ class Login:
         return any([same(value, self.cookie) for name, _, value in cookies if name == COOKIE])
 
     def has_basic(self, request: "web.BaseRequest") -> bool:
-        said = request.headers.get("Authorization", "").split(None, 1)
-        if len(said) != 2 or said[0].lower() != "basic":
-            return False
+        kind, _, given = request.headers.get("Authorization", "").replace("\t", " ").partition(" ")
         try:
-            user, _, password = base64.b64decode(said[1], validate=True).decode().partition(":")
+            user, _, password = base64.b64decode(given).decode(errors="replace").partition(":")
         except ValueError:
             return False
-        return self.is_right(user, password)
+        return kind.lower() == "basic" and self.is_right(user, password)
 
     def new_ticket(self, now: float | None = None) -> str:
         """A word that logs in once, within ten minutes."""
@@ -102,6 +102,11 @@ class Login:
         return hmac.new(self.key.encode(), (what + body).encode(errors="replace"), hashlib.sha256).hexdigest()
 
 
+def plain(text: str) -> str:
+    """Its letters and digits, those of Chinese and Japanese keyboards, too, which are as wide as their signs."""
+    return re.sub(r"[^a-z0-9]", "", normalize("NFKC", text[:LONGEST_TYPED]).lower())
+
+
 def same(given: str, wanted: str) -> bool:
     """Compare in constant time, whatever bytes were given."""
     return hmac.compare_digest(given.encode(errors="replace"), wanted.encode())
@@ -113,21 +118,21 @@ def is_cross_site(request: "web.BaseRequest") -> bool:
     The host names that lead here are not known (Colab's own link passes through servers of Colab), so `Host` itself is
     not judged: a browser has a cookie only for the host that gave it.
     """
-    site, origin = site_of(request), request.headers.get("Origin", "")
-    if site == "same-origin" or (origin and site in ("", "none") and is_own_host(request, origin)):
+    site, origin = said(request, FROM), said(request, "Origin")
+    unknown = site in ("", "none")
+    if site == "same-origin" or (origin and unknown and is_own_host(request, origin)):
         return False
     if request.method in ("GET", "HEAD", "OPTIONS") and "Upgrade" not in request.headers:
-        return site not in ("", "none") and not (
+        return not unknown and not (
             request.headers.get("Sec-Fetch-Mode") == "navigate"
             and request.headers.get("Sec-Fetch-Dest", "document") == "document"
         )
-    return bool(origin) or site not in ("", "none")
+    return bool(origin) or not unknown
 
 
-def site_of(request: "web.BaseRequest") -> str:
-    """The request's Sec-Fetch-Site; "" of browsers without (Safari before 16.4). Two of them are no browser's."""
-    said = request.headers.getall("Sec-Fetch-Site", [])
-    return ("", *said)[-1] if len(said) < 2 else "cross-site"
+def said(request: "web.BaseRequest", name: str) -> str:
+    """What a header says; two of it, which no browser sends, say nothing that counts."""
+    return ", ".join(request.headers.getall(name, []))
 
 
 def is_own_host(request: "web.BaseRequest", address: str) -> bool:
@@ -138,11 +143,11 @@ def is_own_host(request: "web.BaseRequest", address: str) -> bool:
 
 def is_own_page(request: "web.BaseRequest") -> bool:
     """Whether a page of ours made the browser ask for it: then it is no program, whatever it asks for."""
-    if site := site_of(request):
+    if site := said(request, FROM):
         return site in SAME_SITE
-    return any(is_own_host(request, request.headers.get(name, "")) for name in ("Origin", "Referer"))
+    return any(is_own_host(request, said(request, name)) for name in ("Origin", "Referer"))
 
 
 def is_program(request: "web.BaseRequest") -> bool:
     """Whether a program's own page asks: with the password in the request, it is no other website."""
-    return PROGRAMS_PAGES.fullmatch(request.headers.get("Origin", "")) is not None
+    return PROGRAMS_PAGES.fullmatch(said(request, "Origin")) is not None

@@ -1,11 +1,8 @@
 """The proxy's connections: how many, how long, how much may be sent, and that nothing of it gets into the log.
 
-A connection counts as unauthenticated until a request on it showed a login. All bounds are on bytes and seconds of one
-connection, and on the number of all; nothing is remembered about who or where anybody is.
-
-frpc passes on every byte, but the servers before it read HTTP themselves and come here once a head is whole (Go's
-`ReverseProxy`: frp's pkg/util/vhost/http.go). So silent sockets, slow or broken heads and pipelines come from this
-machine only; floods and bodies without an end come from everywhere.
+A connection counts as unauthenticated until a request on it showed a login, and again from one on that shows none. All
+bounds are on bytes and seconds of one connection, and on the number of all; nothing is remembered about who or where
+anybody is. What of it the tunnels let through is said in docs/dev/attacks.md.
 """
 
 import asyncio
@@ -14,14 +11,14 @@ import sys
 import time
 import traceback
 from collections.abc import Awaitable, Callable
-from typing import Any, Final
+from typing import Final
 
 from aiohttp import web
 
-MOST_UNAUTHENTICATED: Final = 384  # connections; for one more, the oldest without a whole request is dropped
+MOST_UNAUTHENTICATED: Final = 384  # connections; for one more, the oldest that does not wait for its turn is dropped
+MOST_WAITING: Final = 256  # of them wait for their turn; one more is dropped: who is logged in finds a place
 UNAUTHENTICATED_TIME: Final = 20.0  # seconds from the connection to the end of the response
 HEAD_LIMIT: Final = 64 << 10  # bytes, of one header line and of a whole unauthenticated request
-UNAUTHENTICATED_READ: Final = 16 << 10  # bytes, while unauthenticated; asyncio's own 256 kB after that
 KEEP_ALIVE: Final = 120.0  # seconds; longer than the 90 of cloudflared's pool, so that this side never closes first
 PAUSE: Final = 0.002  # seconds between two unauthenticated requests
 LINES_A_MINUTE: Final = 20
@@ -44,9 +41,12 @@ class Server(web.Server):
 
     async def wait_turn(self, connection: "Connection") -> None:
         """Its request is whole: wait until it may be answered. A flood leaves time between to who is logged in."""
-        connection.whole = True
+        if sum(one.waits for one in self.unauthenticated) >= MOST_WAITING:
+            connection.drop()  # and this task with it
+        connection.waits = True
         async with self._turn:
             await asyncio.sleep(PAUSE)
+        connection.waits = False
 
 
 class Connection(web.RequestHandler):
@@ -62,15 +62,23 @@ class Connection(web.RequestHandler):
             max_field_size=HEAD_LIMIT,
         )
         self.unauthenticated, self._received = server.unauthenticated, 0
-        self.whole = False  # a whole request has come
+        self.waits = False  # its request is whole, and is answered in its turn
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """If there are too many, one goes that keeps others waiting rather than waits."""
-        transport.max_size = UNAUTHENTICATED_READ  # type: ignore[attr-defined]
         super().connection_made(transport)
+        self.set_bounds()
+
+    def set_bounds(self) -> None:
+        """A stranger's request came, maybe where somebody was logged in: the servers before us share connections out.
+
+        If there are too many, one goes that keeps others waiting rather than waits.
+        """
+        if self in self.unauthenticated:
+            return
+        self._received = 0
         self.unauthenticated[self] = asyncio.get_running_loop().call_later(UNAUTHENTICATED_TIME, self.drop)
         if len(self.unauthenticated) > MOST_UNAUTHENTICATED:
-            next(one for one in self.unauthenticated if not one.whole).drop()
+            next(one for one in self.unauthenticated if not one.waits).drop()
 
     def data_received(self, data: bytes) -> None:
         if self in self.unauthenticated:
@@ -80,26 +88,18 @@ class Connection(web.RequestHandler):
             self._received += len(data)
         super().data_received(data)
 
-    def mark_logged_in(self) -> None:
-        self._forget()
-        if self.transport is not None and "max_size" in vars(self.transport):
-            del self.transport.max_size  # type: ignore[attr-defined]
-
     def drop(self) -> None:
-        self._forget()
+        self.lift_bounds()
         if self.transport is not None:
             self.transport.abort()
 
     def connection_lost(self, exc: BaseException | None) -> None:
-        self._forget()
+        self.lift_bounds()
         super().connection_lost(exc)
 
-    def _forget(self) -> None:
+    def lift_bounds(self) -> None:
         if late := self.unauthenticated.pop(self, None):
             late.cancel()
-
-    def log_exception(self, *_: Any, **__: Any) -> None:
-        """Faults are logged where they are answered."""
 
     def handle_error(
         self,

@@ -17,7 +17,6 @@ NEWEST_SHOWN: Final = 12
 REMEMBERED: Final = 4 * NEWEST_SHOWN  # a page that was drawn a while ago still gets its pictures
 SIDE: Final = 320  # pixels, at most, of a small copy
 ZIP_PIECE: Final = 256 << 10  # bytes that are read at once for the zip
-MOST_AS_IT_IS: Final = 4 << 20  # bytes of an image that is sent as it is in place of a small copy
 MOST_PIXELS: Final = 64_000_000  # of an image of which a small copy is made: it takes four bytes for each
 
 

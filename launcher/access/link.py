@@ -1,10 +1,10 @@
 """The way in: the auth proxy and the tunnel as processes, which outlive whoever opened them, and the link to them."""
 
+import base64
+import hashlib
 import re
-import resource
 import secrets
 import time
-import traceback
 from collections.abc import Callable
 from contextlib import suppress
 from importlib import import_module
@@ -14,7 +14,7 @@ from typing import Final
 import requests
 
 from launcher.access.auth import Login
-from launcher.access.pages import OWN_PAGES
+from launcher.access.pages import ALIVE, OWN_PAGES
 from launcher.access.tunnels import Reason, TunnelService
 from launcher.colab.machine import Machine
 from launcher.core.child_environment import PROXIES, also_look_at, child_environment
@@ -34,10 +34,8 @@ PROXY_PATIENCE: Final = 20.0  # seconds
 LINK_PATIENCE: Final = 45.0  # seconds in which a tunnel's program has its link
 CHOSEN_PATIENCE: Final = 60.0  # seconds in which a link that a person chose must answer once
 LIVING_PATIENCE: Final = 15.0  # seconds in which a link that has answered before must answer
-PROBE_PATH: Final = "/robots.txt"  # the proxy answers it to everybody
-PROBE_ANSWER: Final = b"User-agent: *\nDisallow: /"
+UPGRADE: Final = {"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13"}
 PROBE_TIMEOUT: Final = 10.0  # seconds
-MOST_LOGGED: Final = 10_000_000  # bytes; a line for every request while the proxy is away
 
 
 class PublicLink:
@@ -202,13 +200,8 @@ class Tunnel:
             command = service.command(self.session, port, self.token.read_text())
             start_detached(command, log=log, pid_file=self.part.pid_file, env=child_environment(), cwd=self.session)
         except Exception as error:
-            with log.open("a") as file:
-                traceback.print_exception(error, file=file)
             status = getattr(getattr(error, "response", None), "status_code", "")
             return service.reason(f"{type(error).__name__}: {status} {str(error).strip()[-400:]}")
-        if pid := running_pid(self.part.pid_file):
-            with suppress(ProcessLookupError):  # it has just ended
-                resource.prlimit(pid, resource.RLIMIT_FSIZE, (MOST_LOGGED, MOST_LOGGED))
         end, running = time.monotonic() + self.patience, True
         while running and time.monotonic() < end:
             time.sleep(0.1)
@@ -225,18 +218,29 @@ class Tunnel:
 
 
 def answers(url: str, patience: float) -> bool:
-    """True if the proxy answers through the link within `patience` seconds. This machine is asked directly."""
+    """True if the proxy answers through the link within `patience` seconds. This machine is asked directly.
+
+    It is asked for a WebSocket: without them no image is made. The answer holds a word of the question, so that it is
+    no cache's: Cloudflare keeps robots.txt for two hours, whether a tunnel lives or not.
+    """
     end = time.monotonic() + patience
+    key = base64.b64encode(secrets.token_bytes(16)).decode()
     with requests.Session() as session:
         session.trust_env = not url.startswith(("http://127.0.0.1", "http://localhost"))
+        session.headers.update(UPGRADE | {"Sec-WebSocket-Key": key})
         while True:
             timeout = max(1.0, min(PROBE_TIMEOUT, patience))
             with (
                 suppress(requests.RequestException),  # not yet
-                session.get(url + PROBE_PATH, timeout=timeout, stream=True) as response,
+                session.get(url + ALIVE, timeout=timeout, stream=True) as response,
             ):
-                if next(response.iter_content(1024), b"").startswith(PROBE_ANSWER):
+                if response.headers.get("Sec-WebSocket-Accept") == accepted(key):
                     return True
             if time.monotonic() > end:
                 return False
             time.sleep(0.5)
+
+
+def accepted(key: str) -> str:
+    """What a server answers to a WebSocket's key (RFC 6455, 4.2.2)."""
+    return base64.b64encode(hashlib.sha1(f"{key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11".encode()).digest()).decode()

@@ -15,12 +15,11 @@ from launcher.ui.html import action_html, choices_form, facts_text, job_html, pa
 from launcher.ui.text import are_steps_open, live_text, report, steps_line
 
 OWN_PAGES: Final = "/oneclick/"  # A1111 has nothing there
+ALIVE: Final = f"{OWN_PAGES}alive"  # a WebSocket for everybody, which says nothing: by it the watch looks at the link
 STATUS_SCRIPT: Final = (Path(__file__).parent / "page.js").read_text()
 # What each state means for who looks.
 HINTS: Final[dict[str, str]] = {
     State.READY: "If it hangs, restart it. The link and your login stay the same; an image in progress is lost.",
-    State.STARTING: "It opens by itself as soon as it is ready.",
-    State.RESTARTING: "It opens by itself as soon as it is ready.",
     State.FAILED: "What to do is written below; you can also start it again here.",
     State.STOPPING: "Your last images are being saved.",
     State.OFF: "Press ▶ in the notebook to start again.",
@@ -42,7 +41,6 @@ def script_hash(script: str) -> str:
 
 PAGE_HEADERS: Final[dict[str, str]] = {
     "Cache-Control": "no-store",
-    "X-Frame-Options": "SAMEORIGIN",
     "Referrer-Policy": "same-origin",  # with "no-referrer" browsers send the login form with `Origin: null`
     "X-Content-Type-Options": "nosniff",
     "Content-Security-Policy": (
@@ -93,7 +91,7 @@ def status_page(status: Snapshot | None, images: Sequence[tuple[str, str]] | Non
     """`images`: the newest, each an id and a name; None on the page that stands in for the web UI and leads to ours."""
     state, status = (status.state, status) if status else ("unknown", Snapshot("The launcher does not answer yet"))
     ready, part, said = state == State.READY, parts_of(status, time.time()), html.escape(live_text(status))
-    hint = HINTS.get(state, "It is being started.")
+    hint = HINTS.get(state, "It opens by itself as soon as it is ready.")
     enter = '<a class="go" href="/" target="_top">Open the web UI</a>' if ready else ""
     steps = f'<summary id="line">{html.escape(steps_line(status))}</summary><div id="rows">{part["steps"]}</div>'
     is_open = " open" if are_steps_open(status) else ""

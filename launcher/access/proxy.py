@@ -18,17 +18,17 @@ from urllib.parse import parse_qsl
 
 from aiohttp import web, web_response
 
-from launcher.access.auth import Login, is_cross_site, is_own_page, is_program, site_of
+from launcher.access.auth import FROM, TICKET_LIFE, Login, is_cross_site, is_own_page, is_program, said
 from launcher.access.connections import Connection, Server, ShortLog
-from launcher.access.images import MOST_AS_IT_IS, NewestImages, small_copy, zip_pieces
-from launcher.access.pages import OWN_PAGES, PAGE_HEADERS, login_page, status_page, ticket_page
+from launcher.access.images import NewestImages, small_copy, zip_pieces
+from launcher.access.pages import ALIVE, OWN_PAGES, PAGE_HEADERS, login_page, status_page, ticket_page
 from launcher.access.service_api import ServiceApi
-from launcher.access.upstream import NotReady, Upstream, is_api
+from launcher.access.upstream import NotReady, Upstream, is_api, wants_websocket
 from launcher.core.process import PACKAGE
 from launcher.core.session import Session, read_object
 from launcher.ui.style import STYLE
 
-ACCEPTED_AT_ONCE: Final = 1  # connections a round of the event loop: whoever is logged in comes between any two
+ACCEPTED_AT_ONCE: Final = 4  # connections a round of the event loop, which costs a fifth less than one by one
 WAITING_TO_BE_ACCEPTED: Final = 1024
 ROBOTS: Final = "User-agent: *\nDisallow: /\n"
 GRADIO_LOGIN: Final = ("/login", "/login/")  # where gradio_client sends `auth=(user, password)`
@@ -56,7 +56,7 @@ class AuthProxy:
         self.upstream = Upstream()
         self.service = ServiceApi(session)
         self.images = NewestImages()
-        self.used_tickets: dict[str, float] = {}
+        self.used_tickets, self.began = set[str](), int(time.time())
 
     @property
     def forward(self) -> dict[str, Any]:
@@ -68,7 +68,7 @@ class AuthProxy:
         cross_site = is_cross_site(request)
         # A path of another kind is another host's address, or "*": this is no open proxy.
         if request.raw_path.startswith("/") and self.login.knows(request):
-            request.protocol.mark_logged_in()
+            request.protocol.lift_bounds()
             by_cookie = self.login.has_cookie(request)
             if cross_site and (by_cookie or not is_program(request)):
                 return web.Response(status=403, text="This request comes from another website.\n")
@@ -78,8 +78,12 @@ class AuthProxy:
             if not response.prepared:
                 response.headers.extend(cookie)
             return response
+        request.protocol.set_bounds()
         form = await read_form(request) if sends_a_login(request) else None
-        await self.server.wait_turn(request.protocol)
+        if cross_site or not (self.is_right(request, form) or self.has_ticket(request)):
+            await self.server.wait_turn(request.protocol)
+        if request.path == ALIVE and wants_websocket(request):
+            return await hold_websocket(request)
         if cross_site and request.method == "POST":
             response = turn_away(request, LOG_IN_HERE, 400)
         else:
@@ -103,27 +107,35 @@ class AuthProxy:
         """A login form was sent, by our page or by gradio's client."""
         if form is None:
             return turn_away(request, LOG_IN_HERE, 400)
-        program = request.path in GRADIO_LOGIN
-        right = self.login.is_right(form.get("username" if program else "user", ""), form.get("password", ""))
-        if not program:
-            own = "to" in form
+        right, own = self.is_right(request, form), "to" in form
+        if request.path not in GRADIO_LOGIN:
             return self.let_in(own) if right else turn_away(request, WRONG, own=own)
         if not right:
             return web.json_response({"detail": "Incorrect credentials."}, status=401)
         return web.json_response({"success": True}, headers=self.login.cookie_header)
 
-    def use_ticket(self, request: web.BaseRequest) -> web.Response:
-        """The link of the notebook's button: a ticket that logs in once, when it is sent, not when it is looked at."""
-        ticket, now = request.path.removeprefix(TICKETS), time.time()
-        self.used_tickets = {used: end for used, end in self.used_tickets.items() if end > now}
+    def is_right(self, request: web.BaseRequest, form: dict[str, str] | None) -> bool:
+        user = "username" if request.path in GRADIO_LOGIN else "user"
+        return form is not None and self.login.is_right(form.get(user, ""), form.get("password", ""))
+
+    def has_ticket(self, request: web.BaseRequest) -> bool:
+        """Whether it comes by the link of the notebook's button, in time and for the first time.
+
+        One from before this process may have been used, too: the panel has another since.
+        """
+        ticket = request.path.removeprefix(TICKETS)
         end = self.login.ticket_end(ticket)
-        if end <= now or ticket in self.used_tickets:
+        return end > time.time() and end >= self.began + TICKET_LIFE and ticket not in self.used_tickets
+
+    def use_ticket(self, request: web.BaseRequest) -> web.Response:
+        """A ticket logs in once, when it is sent, not when it is looked at."""
+        if not self.has_ticket(request):
             return turn_away(request, USED)
         if request.method == "GET":
             # By itself where a page led here, as the notebook's does: a program that looks at links in mails has none.
-            led_here = site_of(request) not in ("", "none") or "Referer" in request.headers
+            led_here = said(request, FROM) not in ("", "none") or "Referer" in request.headers
             return html_response(ticket_page(by_itself=led_here))
-        self.used_tickets[ticket] = end
+        self.used_tickets.add(request.path.removeprefix(TICKETS))
         return self.let_in()
 
     def let_in(self, own: bool = False) -> web.Response:
@@ -179,10 +191,9 @@ class AuthProxy:
         path = self.images.path(name)
         if not path:
             return nothing_here()
-        if small and (copy := await asyncio.to_thread(small_copy, path, name)):
-            return web.Response(body=copy, content_type="image/webp", headers=IMAGE_HEADERS)
-        if small and path.stat().st_size > MOST_AS_IT_IS:
-            return nothing_here()
+        if small:
+            copy = await asyncio.to_thread(small_copy, path, name)
+            return web.Response(body=copy, content_type="image/webp", headers=IMAGE_HEADERS) if copy else nothing_here()
         return web.FileResponse(path, headers=IMAGE_HEADERS)
 
     async def send_images(self, request: web.BaseRequest) -> web.StreamResponse:
@@ -195,6 +206,14 @@ class AuthProxy:
                 await response.write(piece)
         await response.write_eof()
         return response
+
+
+async def hold_websocket(request: web.BaseRequest) -> web.StreamResponse:
+    """Until it says something or goes, and no longer than a stranger may stay."""
+    response = web.WebSocketResponse(compress=False)  # nothing of a stranger's is unpacked
+    await response.prepare(request)
+    await response.receive()
+    return response
 
 
 def public_file(request: web.BaseRequest) -> web.Response | None:

@@ -4,6 +4,7 @@ There are two sockets, both for the owner of the machine's files only. The noteb
 which the proxy asks for whoever is logged in, has a list of its own, and a status without password or link.
 """
 
+import io
 import json
 import os
 import re
@@ -16,6 +17,7 @@ from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from socketserver import ThreadingMixIn, UnixStreamServer
+from time import monotonic
 from typing import Any, Final
 from urllib.parse import parse_qs, urlsplit
 
@@ -23,7 +25,8 @@ from launcher.core.problem import Problem
 from launcher.core.session import address_of
 
 LONGEST_REQUEST: Final = 1 << 20  # bytes of its body
-REQUEST_PATIENCE: Final = 10.0  # seconds of silence after which a request that is not whole is dropped
+REQUEST_PATIENCE: Final = 10.0  # seconds after which a request that is not whole is dropped
+NUMBER: Final = re.compile(r"[0-9]{1,9}")
 
 Response = tuple[int, dict[str, Any] | None]  # HTTP status, and the object that goes with it
 
@@ -68,19 +71,34 @@ class UnixServer(ThreadingMixIn, UnixStreamServer):
         threading.Thread(target=self.serve_forever, name=place.name, daemon=True).start()
 
 
+class Incoming(socket.SocketIO):
+    """What is sent on a connection, until its one request must be whole."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        super().__init__(connection, "r")
+        self.connection, self.end = connection, monotonic() + REQUEST_PATIENCE
+
+    def readinto(self, buffer: Any) -> int | None:
+        if (left := self.end - monotonic()) <= 0:
+            raise TimeoutError  # http.server closes the connection then
+        self.connection.settimeout(left)
+        return super().readinto(buffer)
+
+
 class RequestHandler(BaseHTTPRequestHandler):
     server: UnixServer
     connection: socket.socket
     server_version, sys_version = "launcher", ""
 
     def setup(self) -> None:
-        self.request.settimeout(REQUEST_PATIENCE)  # http.server closes a connection that says nothing for so long
         super().setup()
+        self.rfile = io.BufferedReader(Incoming(self.connection))
 
     def do_GET(self) -> None:
         length = self.headers.get("Content-Length", "0")
-        fits = length.isdecimal() and int(length) <= LONGEST_REQUEST
+        fits = NUMBER.fullmatch(length) and int(length) <= LONGEST_REQUEST
         body = self.rfile.read(int(length)) if fits else None  # also where it is refused: it is being sent
+        self.connection.settimeout(REQUEST_PATIENCE)  # for its answer
         try:
             code, value = self._respond(body)
         except Exception as error:

@@ -25,7 +25,7 @@ from launcher.service import choices as chosen
 from launcher.service.job import Job
 from launcher.service.jobs import JOBS, wrong_in
 from launcher.service.questions import Faces
-from launcher.service.server import Request, Response, Route
+from launcher.service.server import NUMBER, Request, Response, Route
 
 LONGEST_STATUS_WAIT: Final = 20.0  # seconds for which a status is waited for
 STOP_PATIENCE: Final = 120.0  # seconds in which a stop that is underway has come to an end
@@ -95,9 +95,9 @@ class Service:
     def get_status(self, request: Request) -> Response:
         """The status as soon as there is a newer one than the face has seen."""
         start, _, number = request.fields.get("after", "").rpartition(".")
-        after = int(number) if start == self.start and number.isdecimal() else -1
+        after = int(number) if start == self.start and NUMBER.fullmatch(number) else -1
         job = request.fields.get("job", "")
-        self.faces.comes(request.face, int(job) if job.isdecimal() else 0, waiting=1)
+        self.faces.comes(request.face, int(job) if NUMBER.fullmatch(job) else 0, waiting=1)
         try:
             newer = self.changes.wait_beyond(after, LONGEST_STATUS_WAIT, request.gone)
         finally:
@@ -209,7 +209,7 @@ class Service:
     def post_used(self, request: Request) -> Response:
         """The proxy: somebody used the web UI so many seconds ago."""
         if self.launch:
-            self.launch.used_at = time.time() - request.fields.get("ago", 0)
+            self.launch.used_at = time.time() - min(max(0, request.fields.get("ago", 0)), LONGEST_STAY * 60)
             if self.launch.given_back_at:  # the faces say when
                 self.changes.count()
         return 204, None

@@ -59,7 +59,6 @@ class Upstream:
         app.router.add_get("/big", self.big)
         app.router.add_get("/events", self.events)
         app.router.add_get("/file", self.file)
-        app.router.add_get("/many-headers", self.many_headers)
         app.router.add_route("*", "/cached", self.cached)
         app.router.add_get("/gone", self.gone)
         app.router.add_route("*", "/{rest:.*}", self.tell)
@@ -93,9 +92,6 @@ class Upstream:
 
     async def file(self, request: web.Request) -> web.FileResponse:
         return web.FileResponse(__file__)
-
-    async def many_headers(self, request: web.Request) -> web.Response:
-        return web.Response(headers={f"X-{number}": "a" for number in range(200)} | {"X-Long": "a" * 20_000})
 
     async def cached(self, request: web.Request) -> web.Response:
         return web.Response(headers={"Cache-Control": "max-age=60"})
@@ -347,7 +343,8 @@ def test_gradios_own_client_logs_in(door: OpenDoor, upstream: Upstream) -> None:
 @pytest.mark.own_door
 def test_an_old_or_forged_ticket_does_not_open(door: OpenDoor) -> None:
     old, forged = door.login.new_ticket(now=time.time() - 601), Login.new().new_ticket()
-    for ticket in (old, forged, "x", "..", f"{int(time.time()) + 999}.a.b", "9" * 5000):
+    before = door.login.new_ticket(now=time.time() - 300)  # this door's start: it may have been used at another
+    for ticket in (old, forged, before, "x", "..", f"{int(time.time()) + 999}.a.b", "9" * 5000):
         assert requests.get(f"{door.url}/oneclick/enter/{ticket}", allow_redirects=False, timeout=10).status_code in (
             401,
             400,
@@ -515,18 +512,6 @@ def test_a_visitors_close_without_a_code_reaches_the_web_ui(door: OpenDoor, upst
     wait(lambda: upstream.closed == [1000], 10, "the web UI to be told")
 
 
-def test_long_and_many_headers_of_an_answer_come_through(door: OpenDoor) -> None:
-
-    async def ask() -> tuple[int, str, int]:  # requests itself takes no more than a hundred
-        async with (
-            aiohttp.ClientSession(headers=door.cookie, max_field_size=1 << 20, max_headers=1000) as client,
-            client.get(f"{door.url}/many-headers") as answer,
-        ):
-            return answer.status, answer.headers["X-199"], len(answer.headers["X-Long"])
-
-    assert asyncio.run(ask()) == (200, "a", 20_000)
-
-
 def test_other_sites_cookies_keep_nobody_out(door: OpenDoor, upstream: Upstream) -> None:
     """Any site under a shared domain can set them; the web UI's server would refuse so long a head."""
     crowd = "; ".join(f"c{number}={'a' * 1000}" for number in range(20))
@@ -542,19 +527,6 @@ def test_a_zipped_body_passes_as_it_is(door: OpenDoor, upstream: Upstream) -> No
     headers = {**door.cookie, "Content-Encoding": "gzip"}
     told = requests.post(f"{door.url}/zipped", data=body, headers=headers, timeout=10).json()
     assert (told["size"], told["headers"]["Content-Encoding"]) == (len(body), "gzip")
-
-
-def test_expect_100_continue_is_answered_by_the_door(door: OpenDoor) -> None:
-    with socket.create_connection(("127.0.0.1", door.port), timeout=10) as connection:
-        head = f"POST /x HTTP/1.1\r\nHost: x\r\nCookie: {door.cookie['Cookie']}\r\n"
-        connection.sendall(f"{head}Content-Length: 5\r\nExpect: 100-continue\r\n\r\n".encode())
-        assert connection.recv(100).startswith(b"HTTP/1.1 100 Continue\r\n\r\n")
-        connection.sendall(b"hello")
-        answer = b""
-        while b'"size": 5' not in answer:
-            piece = connection.recv(65536)
-            assert piece, answer
-            answer += piece
 
 
 def test_a_post_after_a_pause_is_not_lost(door: OpenDoor) -> None:
@@ -710,14 +682,11 @@ def test_the_newest_images_are_small_pictures_and_nothing_else_can_be_had(door: 
     (images / "secret.txt").write_text("x")
     (images / "link.png").symlink_to(images / "secret.txt")
     (images / "half.png").write_bytes(b"\x89PNG half")
-    (images / "large.png").write_bytes(b"\x89PNG large" + bytes(5 << 20))
     door.lead_to(images=[str(images)])
     page = requests.get(f"{door.url}/oneclick/", headers=door.cookie, timeout=10).text
     names = re.findall(r'alt="([^"]+)"', page)
-    assert names == ["large.png", "half.png", *(f"{number:05}.png" for number in range(13, 3, -1))]
-    large, *addresses = re.findall(r'<img src="([^"]+)"', page)
-    assert requests.get(door.url + large, headers=door.cookie, timeout=10).status_code == 404, "a phone gets twelve"
-    assert len(requests.get(door.url + large.partition("?")[0], headers=door.cookie, timeout=10).content) > 5 << 20
+    assert names == ["half.png", *(f"{number:05}.png" for number in range(13, 2, -1))]
+    addresses = re.findall(r'<img src="([^"]+)"', page)
     small = requests.get(door.url + addresses[1], headers=door.cookie, timeout=10)
     assert small.headers["Content-Type"] == "image/webp"
     assert Image.open(io.BytesIO(small.content)).size == (320, 256)
@@ -726,8 +695,9 @@ def test_the_newest_images_are_small_pictures_and_nothing_else_can_be_had(door: 
         "image/png",
         (images / "2026-11-25" / "00013.png").read_bytes(),
     )
-    half = requests.get(door.url + addresses[0], headers=door.cookie, timeout=10)
+    half = requests.get(door.url + addresses[0].partition("?")[0], headers=door.cookie, timeout=10)
     assert half.content == b"\x89PNG half", "what Pillow cannot read is sent as it is"
+    assert requests.get(door.url + addresses[0], headers=door.cookie, timeout=10).status_code == 404
     assert requests.get(door.url + addresses[1], timeout=10).status_code == 401
     for name in ("..%2f..%2flogin.json", "secret.txt", "2026-11-25/00013.png", ""):
         found = requests.get(f"{door.url}/oneclick/images/{name}", headers=door.cookie, timeout=10)

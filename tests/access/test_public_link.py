@@ -1,5 +1,6 @@
 """The way in as a whole: the door's process, whose version it is, and links that only a browser may ask."""
 
+import asyncio
 import json
 import os
 import signal
@@ -22,6 +23,7 @@ from launcher.core.problem import Problem
 from launcher.core.process import PACKAGE, running_pid
 from tests.conftest import new_folder
 from tests.world.heard import Heard
+from tests.world.tls import pass_on, serving
 
 COLAB = "https://only-in-its-browser.example"
 
@@ -90,6 +92,29 @@ def test_why_the_door_could_not_be_opened_is_said(
     monkeypatch.setattr(process, "start_detached", lambda command, **places: start(dies, **places))
     with pytest.raises(Problem, match="could not be started: ModuleNotFoundError: No module named 'none_such'"):
         way_in().open(False, Heard())
+
+
+@pytest.mark.parametrize(
+    ("word", "other", "good"),
+    [
+        (b"", b"", True),
+        (b"Upgrade: websocket", b"X-Upgrade: websocket", False),  # a server that passes no WebSockets on
+        (b"/oneclick/alive", b"/robots.txt", False),  # one that has an answer of its own, or of an hour ago
+    ],
+)
+def test_a_link_that_shows_pages_and_makes_no_image_does_not_count(
+    way_in: Callable[..., PublicLink], word: bytes, other: bytes, good: bool
+) -> None:
+    port = int(way_in().open(False, Heard()).rpartition(":")[2])
+
+    async def share_server(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await pass_on(port, reader, writer, (word, other))
+
+    with serving(share_server) as there:
+        url = f"http://127.0.0.1:{there}"
+        assert requests.get(f"{url}/robots.txt", timeout=10).ok
+        assert requests.get(url, timeout=10).status_code == 401
+        assert public_link.answers(url, 0) is good
 
 
 def test_colabs_own_link_counts_as_well_while_the_door_answers(way_in: Callable[..., PublicLink]) -> None:

@@ -1,11 +1,13 @@
 """Browsers and programs that have the password: which of their requests get through, with the API on and off."""
 
+import base64
 import http.client
 from collections.abc import Mapping
 from contextlib import closing
 
 import pytest
 
+from launcher.access.pages import ALIVE
 from tests.access.test_door import OpenDoor, basic, door, standing_door, upstream
 
 __all__ = ("door", "standing_door", "upstream")
@@ -72,6 +74,15 @@ def test_their_websockets_get_through(door: OpenDoor, name: str) -> None:
     assert asked(door, "GET", "/ws", who | post | UPGRADE) == 101
 
 
+def test_a_stranger_gets_one_websocket_that_says_nothing_and_unpacks_nothing(door: OpenDoor) -> None:
+    with closing(http.client.HTTPConnection("127.0.0.1", door.port, timeout=10)) as connection:
+        connection.request("GET", ALIVE, headers=UPGRADE | {"Sec-WebSocket-Extensions": "permessage-deflate"})
+        answer = connection.getresponse()
+        assert (answer.status, answer.getheader("Sec-WebSocket-Extensions")) == (101, None)
+    assert asked(door, "GET", "/ws", UPGRADE) == 401
+    assert asked(door, "GET", ALIVE, {}) == 401
+
+
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_a_programs_page_gets_nothing_by_a_cookie_and_nothing_by_a_wrong_password(door: OpenDoor, name: str) -> None:
     post = VISITORS[name][2]
@@ -90,11 +101,29 @@ def test_another_site_gets_nothing_by_the_password_either(door: OpenDoor, origin
     assert asked(door, "GET", "/ws", who | UPGRADE) == 403
 
 
-def test_two_answers_to_where_it_comes_from_are_no_browsers(door: OpenDoor) -> None:
+def test_a_copied_password_is_right_in_programs_that_send_one_byte_a_letter(door: OpenDoor) -> None:
+    """As `requests` does: a no-break space is no UTF-8 then."""
+    login = base64.b64encode(f"user:{door.login.password}\u00a0".encode("latin-1")).decode()
+    assert asked(door, "GET", PAGE, {"Authorization": f"Basic {login}"}) == 200
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("Sec-Fetch-Site", ("same-origin", "cross-site")),
+        ("Origin", ("OURS", "https://evil.example")),
+        ("Origin", ("tauri://localhost", "https://evil.example")),
+    ],
+)
+@pytest.mark.parametrize("login", ["cookie", "basic"])
+def test_two_answers_to_where_it_comes_from_are_no_browsers(
+    door: OpenDoor, name: str, said: tuple[str, ...], login: str
+) -> None:
+    who = door.cookie if login == "cookie" else basic("user", door.login.password)
     with closing(http.client.HTTPConnection("127.0.0.1", door.port, timeout=10)) as connection:
         connection.putrequest("POST", PAGE)
-        for name, value in [*door.cookie.items(), ("Sec-Fetch-Site", "same-origin"), ("Sec-Fetch-Site", "cross-site")]:
-            connection.putheader(name, value)
+        for header, value in [*who.items(), *((name, one.replace("OURS", door.url)) for one in said)]:
+            connection.putheader(header, value)
         connection.putheader("Content-Length", "0")
         connection.endheaders()
         assert connection.getresponse().status == 403
@@ -117,12 +146,14 @@ def test_a_page_that_was_opened_with_the_password_in_its_address_gets_the_cookie
 
 @pytest.mark.parametrize(
     "spelled",
-    ["{}\n", "\u00a0{}", "\u200b{}\u2060", "{}\r\n", " {} ", "\ufeff{}"],
+    ["{}\n", "\u00a0{}", "\u200b{}\u2060", "{}\r\n", " {} ", "\ufeff{}", "*{}*", "\u201c{}.\u201d"],
 )
 def test_a_copied_password_is_right(door: OpenDoor, spelled: str) -> None:
     for dash in ("-", "\u2011", "\u2013", "\u2014", "\u2212", " "):
         for text in (door.login.password, door.login.password.upper()):
             assert door.login.is_right("user", spelled.format(text.replace("-", dash)))
             assert door.login.is_right("User\u00a0", spelled.format(text))
+    wide = {code: code + 0xFEE0 for code in range(ord("!"), ord("~"))}  # as Chinese and Japanese keyboards type them
+    assert door.login.is_right("user".translate(wide), spelled.format(door.login.password).translate(wide))
     assert not door.login.is_right("user", "")
     assert not door.login.is_right("", door.login.password)

@@ -158,12 +158,24 @@ async def api_requests(port: int) -> None:
     await answered(port, head + HEAD + b"\r\n" + body)
 
 
+HANDSHAKE = (
+    b"Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+    b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n" + HEAD + b"\r\n"
+)
+
+
 async def websockets(port: int) -> None:
-    handshake = b"Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
-    await answered(
-        port,
-        b"GET /queue/join HTTP/1.1\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n" + handshake + HEAD + b"\r\n",
-    )
+    await answered(port, b"GET /queue/join HTTP/1.1\r\n" + HANDSHAKE)
+
+
+async def silent_websockets(port: int) -> None:
+    """The one that everybody may have."""
+    reader, writer = await connect(port)
+    writer.write(b"GET /oneclick/alive HTTP/1.1\r\n" + HANDSHAKE)
+    with suppress(TimeoutError):
+        while await asyncio.wait_for(reader.read(1000), 60):
+            pass
+    writer.close()
 
 
 async def uploads(port: int) -> None:
@@ -213,6 +225,7 @@ ATTACKS: Final = {
     "odd": Attack("odd bytes, charsets, forms, addresses, 20 connections", odd_bytes, 20),
     "api": Attack("100 connections ask the launcher's own API", api_requests, 100),
     "websockets": Attack("50 connections ask for WebSockets", websockets, 50),
+    "silent-websockets": Attack("500 WebSockets that say nothing", silent_websockets, 500),
     "uploads": Attack("uploads at full speed, 8 connections", uploads, 8),
     "pipelines": Attack("20,000 requests at once on a connection, 4 connections", pipelines, 4),
     "connections": Attack("20 connect and go, at full speed", connections, 20),
@@ -423,6 +436,29 @@ def out_of_bounds(noticed: dict[str, Noticed]) -> list[str]:
     ]
 
 
+# Read in huggingface/frp b10131f (frp 0.44, gradio's own copy) and in cloudflared 2026.8.2.
+THROUGH: Final = [
+    "## What of it gets through a link",
+    "From the public code of both. Before gradio's stands an nginx (its error pages say so) that may hold back more, "
+    "and there is no code of Colab's own link; programs on the machine itself can do all of it.",
+    "",
+    "| what a stranger does | gradio | cloudflared |",
+    "| --- | --- | --- |",
+    "| says nothing, or a head slowly or by half | no: frps asks for a connection once it has read a head "
+    "(`pkg/util/vhost/http.go`, `DialContext`); one opened ahead is silent for up to 60 s | no: a request is an HTTP/2 "
+    "stream of Cloudflare's (`connection/http2.go`); up to 100 connections are silent for up to 90 s |",
+    "| sends odd bytes, two lengths, requests one after the other without waiting | no: Go reads the head and writes "
+    "another | no |",
+    "| sends a head of more than 64 kB | up to 1 MB (`server/service.go` sets no bound, so it is Go's) | up to "
+    "Cloudflare's bound |",
+    "| sends a body slowly, without an end, or zipped | yes, as it comes | yes, up to 100 MB |",
+    "| asks as often as it can | yes, without a bound | yes, 200 requests at a time |",
+    "| comes on a connection where somebody was logged in | yes, connections are kept for 60 s | yes, for 90 s |",
+    "| asks for a WebSocket | yes | yes |",
+    "| sends `CONNECT`, and then what it likes | yes, bytes pass both ways at once; the answer ends it | no |",
+]
+
+
 def document(seconds: float, now: dict[str, Noticed], before: dict[str, Noticed]) -> str:
     lines = [
         "# What strangers can do, and what the owner notices",
@@ -439,6 +475,7 @@ def document(seconds: float, now: dict[str, Noticed], before: dict[str, Noticed]
         "",
         *table(now),
     ]
+    lines += ["", *THROUGH]
     if before:
         lines += [
             "",

@@ -158,6 +158,9 @@ def test_a_question_in_the_notebook_is_named_on_the_page_and_what_it_asks_is_not
     [
         (b"POST /restart HTTP/1.1\r\nContent-Length: 1048577\r\n\r\n", 413),
         (b"POST /restart HTTP/1.1\r\nContent-Length: -1\r\n\r\n", 413),
+        (b"POST /restart HTTP/1.1\r\nContent-Length: " + b"9" * 5000 + b"\r\n\r\n", 413),
+        (b"GET /status?job=" + b"9" * 5000 + b" HTTP/1.1\r\n\r\n", 200),
+        (b"GET /status?after=x." + b"9" * 5000 + b" HTTP/1.1\r\n\r\n", 200),
         (b"POST /restart HTTP/1.1\r\nContent-Length: 5\r\n\r\n{'a'}", 400),
         (b"POST /restart HTTP/1.1\r\nContent-Length: 2\r\n\r\n[]", 400),
         (b'POST /restart HTTP/1.1\r\nContent-Length: 11\r\n\r\n{"now":true}'[:-1], 400),
@@ -183,6 +186,27 @@ def test_a_slow_request_is_dropped_and_keeps_nobody_waiting(service: Service, mo
     raw(service.session.page_socket, b"POST /restart HTTP/1.1\r\nContent-Length: 100\r\n\r\n{")
     assert time.monotonic() - began < 5
     assert ask(service, "GET", "/status", page=True)[0] == 200
+
+
+def test_a_request_that_trickles_in_is_dropped_once_its_time_is_over(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = [0.0]
+    asked = list[float]()
+
+    def monotonic() -> float:
+        asked.append(clock[0])
+        return clock[0]
+
+    monkeypatch.setattr(server, "monotonic", monotonic)
+    with socket.socket(socket.AF_UNIX) as connection, address_of(service.session.page_socket) as address:
+        connection.settimeout(server.REQUEST_PATIENCE / 2)
+        connection.connect(address)
+        wait(lambda: len(asked) == 2, 5, "the first look for a byte")
+        for byte in (b"G", b"E"):
+            clock[0] += server.REQUEST_PATIENCE - 1  # no byte is that late
+            connection.sendall(byte)
+        assert connection.recv(1) == b""
 
 
 def test_a_variable_that_is_not_handed_on_is_refused(service: Service) -> None:
@@ -338,7 +362,9 @@ def test_the_machine_stays_longer_on_request_whether_it_is_used_or_not(service: 
         assert ask(service, "POST", "/extend", {"minutes": minutes}, page=True)[0] == code
     version = ask(service, "GET", "/status")[1]["version"]
     assert launch.given_back_at == first + 1800
-    ask(service, "POST", "/used", {"ago": 0}, page=True)
+    for ago in (-(10**9), 10**400, 0):  # the last one counts, and none stops what reads it
+        assert ask(service, "POST", "/used", {"ago": ago}, page=True)[0] == 204
+        assert time.localtime(launch.used_at) <= time.localtime()
     assert ask(service, "GET", f"/status?after={version}")[1]["given_back_at"] == first + 1800, "use takes nothing away"
     service.status.show(state=State.OFF)
     assert ask(service, "GET", "/status")[1]["given_back_at"] == 0

