@@ -141,10 +141,10 @@ class Client:
             # It is taken by the cell itself: a dialog that ■ ends belongs to it, not to this task.
             self.job, self._version = response.get("job", 0), response["version"]
             self._received.put_nowait(response)
-        elif code == 409:
+        elif "differs" in response:
             self._put_conflict(response["differs"])
         else:
-            where = "The launcher" if code == 500 else "The form"
+            where = "The form" if code == 400 else "The launcher"
             self._fail(where, response.get("what", "It could not be done."), response.get("do", ""))
 
     def _put_conflict(self, differs: dict[str, Any]) -> None:

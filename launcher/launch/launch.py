@@ -66,6 +66,7 @@ class Launch:
         self.over = threading.Event()  # what is underway should end; what runs outside stays
         self.ended = threading.Event()  # nobody needs this launch any more
         self.restart_wanted = threading.Event()
+        self.stopping = threading.Lock()
         self.thread: threading.Thread | None = None
         self._threads: dict[str, threading.Thread] = {}
         self.steps = Steps(status, self.session.log, self.over)
@@ -217,11 +218,11 @@ class Launch:
 
     def prepare(self) -> None:
         """Show its steps."""
-        self.session.prepare()
-        self.announce()
         for name, title in STEPS:
             self.status.add(name, title if self.machine.mountpoint or name != "drive" else "Your folder")
         self.status.show(foot=KEEP_OPEN)
+        self.session.prepare()
+        self.announce()
 
     def finish(self) -> None:
         """Nothing of it begins any more; what runs goes on."""

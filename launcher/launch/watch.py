@@ -33,6 +33,7 @@ GIVE_BACK_WARNING: Final = 60.0  # seconds
 RESTARTS_ALLOWED: Final = 3
 RESTARTS_WITHIN: Final = 600.0  # seconds
 HOW_TO_CONNECT: Final = "disconnected; new files wait on this machine until you press Connect Google Drive below"
+WATCHING: Final = "looking after the web UI"
 CONNECTING: Final = "connecting Google Drive"
 DRIVE_PAUSE: Final = 5.0  # seconds after which a Drive that was away is tried again
 FIRST_IMAGE: Final = 60.0  # seconds after which what an image needs has probably been imported, too
@@ -47,14 +48,9 @@ def watch(launch: Launch) -> None:
     """
     status, step, restarts = launch.status, launch.steps.of("webui"), list[float]()
     launch.used_at, tunneled = time.time(), False
-    for look in itertools.count():
-        if launch.ended.wait(WATCH_EVERY):
-            return
-        if is_unused(launch):
-            give_back_unused(launch)
-            return
-        if launch.over.is_set():
-            continue
+
+    def look_after(look: int) -> None:
+        nonlocal restarts, tunneled
         check_painting(launch)
         asked = launch.restart_wanted.is_set()
         died = not launch.webui.running and status.now.state != State.FAILED
@@ -80,6 +76,20 @@ def watch(launch: Launch) -> None:
             else:
                 status.notice(f"The web UI was restarted ({time.strftime('%H:%M')}): {problem.what}", about="again")
                 start_again(launch, "starting again")
+
+    pause = WATCH_EVERY
+    for look in itertools.count():
+        if launch.ended.wait(pause):
+            return
+        if is_unused(launch):
+            give_back_unused(launch)
+            return
+        pause = DRIVE_PAUSE  # after a look that fails
+        with launch.steps.beside(WATCHING):
+            if not launch.over.is_set():
+                look_after(look)
+                status.notice(None, about=WATCHING)
+            pause = WATCH_EVERY
 
 
 def start_again(launch: Launch, note: str) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from glob import escape
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from launcher.core.folder import PART
 from launcher.core.problem import Problem
@@ -35,6 +35,7 @@ class Job:
     ask: Ask  # puts a question to the person who looks at this job
     page: bool = False  # it came from the page, which may not do everything
     tokens: Mapping[str, str] = field(default_factory=dict)  # that the notebook gave before: secret's name -> token
+    stops_by: dict[str, Any] | None = None  # the fields of a job that stops everything
     fetchers: list[Fetcher] = field(default_factory=list)  # of its works: they know which files they put in place
     extensions: list[Extension] = field(default_factory=list)  # that were not there before
     places: list[Path] = field(default_factory=list)  # on Drive, whose models are used since

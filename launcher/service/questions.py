@@ -73,6 +73,12 @@ class Faces:
         for answers in waiting:
             answers.put(why)
 
+    def withdraw(self, job: int) -> None:
+        """Whoever waits for an answer to a question of that job has ended, or shall."""
+        for question, answers in list(self._open.values()):
+            if question["job"] == job:
+                answers.put(STOPPED)
+
     def remove_gone(self) -> None:
         late = time.monotonic() - GONE_AFTER
         for name, face in list(self._faces.items()):
@@ -89,7 +95,10 @@ class Faces:
             if not fitting:
                 raise NotAnswered(kind, "this notebook is not open")
             number, answers = next(self._numbers), Answers()
-            self._open[number] = {"number": number, "kind": kind, "about": about, "face": fitting[-1]}, answers
+            self._open[number] = (
+                {"number": number, "kind": kind, "about": about, "face": fitting[-1], "job": job},
+                answers,
+            )
         self._changes.count()
         answer = answers.get()
         del self._open[number]

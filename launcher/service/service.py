@@ -18,7 +18,6 @@ from launcher.core.status import Status, StatusChanges
 from launcher.launch.launch import Launch
 from launcher.launch.remember import settings_of
 from launcher.launch.steps import Steps
-from launcher.launch.stop import let_go
 from launcher.launch.story import begin, remember
 from launcher.launch.watch import reconnect_drive
 from launcher.service import choices as chosen
@@ -32,9 +31,10 @@ STOP_PATIENCE: Final = 120.0  # seconds in which a stop that is underway has com
 WHY_NOT: Final[dict[str, str]] = {
     State.STARTING: "It is starting already.",
     State.RESTARTING: "It is being restarted already.",
-    State.STOPPING: "It is being stopped.",
+    State.STOPPING: "It is being stopped, and your last files are saved.",
 }
 LONGEST_STAY: Final = 1440  # minutes
+GIVES_BACK: Final = {"give_back_the_machine": True}
 JOBS_SHOWN: Final = 20
 MOST_AT_WORK: Final = 20  # a page that asks without end takes no more threads
 JOB_STOPPED: Final = "stopped; add it again to continue from here"
@@ -120,6 +120,8 @@ class Service:
         while self.status.now.state == State.STOPPING and time.monotonic() < end and not request.gone():
             self.changes.wait_beyond(self.changes.number, 1.0)
         with self._lock:
+            if self.status.now.state == State.STOPPING:
+                return 409, {"what": WHY_NOT[State.STOPPING], "do": "Press ▶ again once everything is off."}
             self.faces.comes(request.face, 0)  # it may be asked something before its first look
             before, anew, choices = self.launch, False, chosen.of_this_machine(self.session, asked)
             underway = before is not None and self.status.now.state in UNDERWAY and not before.over.is_set()
@@ -131,7 +133,7 @@ class Service:
                     return self.accepted(request)
                 if underway and differs and not request.fields.get("anew"):
                     return 409, {"runs": chosen.shown(before.settings), "differs": differs}
-                anew = underway and bool(differs)
+                anew = bool(differs)
             self._begin(choices, variables, anew=anew)
             return self.accepted(request)
 
@@ -142,6 +144,7 @@ class Service:
         if isinstance(variables, dict) and variables:
             adopt(variables)
         before, self.launch = self.launch, self._new_launch(choices)
+        self.faces.withdraw(0)  # of the one before, which is waited for
         noted = read_object(self.session.launch_file)  # its settings come once nothing else runs
         write_object(self.session.launch_file, noted | {"variables": variables or {}})
         begin(self.launch, before, anew=anew, take_up=take_up)
@@ -237,15 +240,21 @@ class Service:
             # The page may not choose: what it may ask for hangs on that.
             asked = chosen.of_this_machine(self.session, {} if request.page else chosen.asked_by(request.choices))
             launch = self.launch or self._new_launch(chosen.noted(self.session) | asked)
-            if do == "stop":
-                self.launch = launch
-            elif self._at_work() >= MOST_AT_WORK:
-                return 429, {"what": "So much is being added already.", "do": "Wait until some of it is done."}
             number, status = next(self._job_numbers), Status(JOB_TITLES[do], self.changes)
             if do == "stop":
-                status.show(state=State.STOPPING)
+                stops = (one for one, job in self.jobs.items() if job.at_work and job.stops_by in (fields, GIVES_BACK))
+                if same := next(stops, 0):
+                    self.faces.comes(request.face, same)
+                    return self.accepted(request, job=same)
+                self.launch = launch
+                for one in (self.status, status):
+                    one.show(state=State.STOPPING, buttons=())
+                self.faces.withdraw(0)
+            elif self._at_work() >= MOST_AT_WORK:
+                return 429, {"what": "So much is being added already.", "do": "Wait until some of it is done."}
             steps = Steps(status, self.session.log, threading.Event(), JOB_STOPPED)
-            job = Job(launch, steps, partial(self.faces.ask, number), request.page, self.faces.tokens)
+            asks, stops_by = partial(self.faces.ask, number), fields if do == "stop" else None
+            job = Job(launch, steps, asks, request.page, self.faces.tokens, stops_by)
             shown = {old: one for old, one in self.jobs.items() if one.at_work or old >= number - JOBS_SHOWN}
             self.jobs = shown | {number: job}
             self.faces.comes(request.face, number)
@@ -260,7 +269,7 @@ class Service:
         with self._lock:
             job, launches = self.jobs.get(int(request.number)), {job.launch for job in self.jobs.values()}
             if not request.fields.get("undo"):
-                if job:
+                if job and job.stops_by is None:  # a stop comes to its end
                     job.steps.over.set()
             elif not (job and job.begin_undo(launches | ({self.launch} if self.launch else set()))):
                 return 409, {"what": "There is nothing of it that could be taken away."}
@@ -283,13 +292,7 @@ class Service:
         """True while there is something to keep, or somebody who looks."""
         self.faces.remove_gone()
         state, launch = self.status.now.state, self.launch
-        kept: object = state in UNDERWAY
-        if launch and state == State.FAILED:
-            proxy = running_pid(self.session.proxy.pid_file)
-            kept = proxy or launch.settings.give_back_after or launch.sync.waiting
-        return bool(self._at_work() or len(self.faces) or kept)
-
-    def finish(self) -> None:
-        """Save what is still to be saved. The web UI, the proxy and the link stay."""
-        if self.launch:
-            let_go(self.launch)
+        if launch and state == State.FAILED and (launch.settings.give_back_after or launch.sync.waiting):
+            return True
+        proxy = state == State.FAILED and running_pid(self.session.proxy.pid_file)
+        return bool(self._at_work() or len(self.faces) or state in UNDERWAY or proxy)

@@ -8,7 +8,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -26,31 +25,8 @@ from launcher.service.choices import asked_by, differences, noted, of_this_machi
 from launcher.service.jobs import JOBS
 from launcher.service.questions import NotAnswered
 from launcher.service.service import MOST_AT_WORK, Service
+from tests.service.conftest import ask
 from tests.world.wait import wait
-
-
-@pytest.fixture
-def session(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Session:
-    monkeypatch.setenv("ONECLICK_HOME", str(tmp_path))
-    made = Session(tmp_path / "machine" / "session")
-    made.prepare()
-    return made
-
-
-@pytest.fixture
-def service(session: Session) -> Iterator[Service]:
-    made = Service(session)
-    places = {session.notebook_socket: False, session.page_socket: True}
-    servers = [server.UnixServer(place, made.routes, made.fault, page=page) for place, page in places.items()]
-    yield made
-    for one in servers:
-        one.shutdown()
-        one.server_close()
-
-
-def ask(service: Service, method: str, path: str, body: dict[str, Any] | None = None, page: bool = False) -> Any:
-    place = service.session.page_socket if page else service.session.notebook_socket
-    return request(place, method, path, body, 30)
 
 
 def raw(place: Path, content: bytes, patience: float = 20.0) -> bytes:
