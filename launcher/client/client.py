@@ -28,6 +28,7 @@ NEW_LINK_EVERY: Final = 300.0  # seconds: a link that opens logged in is worth s
 UNDO_PATIENCE: Final = 5.0  # seconds for which what a job's button does is followed, once its cell has ended
 LAST_STATUS: Final = 0.4  # seconds after ■ in which the status may still change
 TOGETHER: Final = 1.0  # seconds in which "Run all" sends all its cells
+OTHER_CELLS: Final = 4  # of the notebook, which it sends, too; fewer that wait are this very cell, run again
 
 KEEP, ANEW = "keep", "anew"  # what shall become of a web UI that runs with another folder
 OTHERS_WAIT: Final = " While this panel is open, other cells wait: ■ lets them run."
@@ -98,7 +99,9 @@ class Client:
         self._lost, self._version, self._conflict, self._done = False, None, "", threading.Event()
         loop, done = asyncio.get_running_loop(), self._done
         threading.Thread(target=self._poll, args=(loop, done), name="status", daemon=True).start()
-        asking, pump = asyncio.create_task(self._ask_for_it()), kernel_pump()
+        # The service before ended while it stopped what runs: that is not started anew.
+        wish = KEEP if self.do == "launch" and self.snapshot.state == State.STOPPING else ""
+        asking, pump = asyncio.create_task(self._ask_for_it(wish)), kernel_pump()
         try:
             while not self._over:
                 await pump()
@@ -218,9 +221,11 @@ class Client:
     def _somebody_waits(self) -> bool:
         """True once a cell was run that waits for this one, such as this very cell again, whose panel is gone then."""
         waiting = cells_that_wait()
-        if time.monotonic() - self._began < TOGETHER:  # those of "Run all"
+        if time.monotonic() - self._began < TOGETHER:
             self._waiting_cells = max(self._waiting_cells, waiting)
-        return self.do == "launch" and waiting > self._waiting_cells
+            return False
+        run_all = self._waiting_cells if self._waiting_cells >= OTHER_CELLS else 0
+        return self.do == "launch" and waiting > run_all
 
     # ---- what a person does
 
@@ -259,8 +264,10 @@ class Client:
         if not code:
             code, response = 503, {"what": "The launcher does not answer.", "do": "Press ▶ again."}
         self._refusal = " ".join(filter(None, map(response.get, ("what", "do")))) if code >= 400 else ""
-        if self._refusal or "version" not in response:  # an answer to a question has no status in return
+        if self._refusal:
             self._draw()
+        elif "version" not in response:  # an answer was taken: a second press is none
+            self._draw_with(question=0, answers=())
         elif self._closed:
             self._take(response)
             if self.job:

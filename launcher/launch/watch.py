@@ -1,7 +1,6 @@
 """What is done once the web UI runs, and looked after meanwhile: its process, Drive, the link, an unused machine."""
 
 import itertools
-import math
 import time
 from collections.abc import Callable
 from typing import Final
@@ -47,7 +46,7 @@ def watch(launch: Launch) -> None:
     After a start that failed there is only the machine to look after; a web UI that gave up can be started again.
     """
     status, step, restarts = launch.status, launch.steps.of("webui"), list[float]()
-    launch.used_at, tunneled = time.time(), False
+    launch.used_at, tunneled = time.monotonic(), False
 
     def look_after(look: int) -> None:
         nonlocal restarts, tunneled
@@ -114,9 +113,7 @@ def start_again(launch: Launch, note: str) -> None:
 
 def is_unused(launch: Launch) -> bool:
     """True if nobody has used the web UI for as long as was chosen; a minute before it is said."""
-    at = launch.given_back_at
-    left = at - time.time() if at else math.inf
-    when = time.strftime("%H:%M", time.localtime(at))
+    left, when = launch.given_back_in, time.strftime("%H:%M", time.localtime(launch.given_back_at))
     warning = f"Nobody has used the web UI for a while, so the machine will be given back at {when}."
     launch.status.notice(warning if left <= GIVE_BACK_WARNING else None, about="give back")
     return left <= 0

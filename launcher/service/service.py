@@ -205,14 +205,14 @@ class Service:
         with self._lock:
             if not self.launch or not self.launch.given_back_at:
                 return 409, {"what": "The machine is not given back by itself: there is nothing to put off."}
-            self.launch.stays_until = self.launch.given_back_at + minutes * 60
+            self.launch.stays_until = time.monotonic() + self.launch.given_back_in + minutes * 60
             self.changes.count()
             return self.accepted(request)
 
     def post_used(self, request: Request) -> Response:
         """The proxy: somebody used the web UI so many seconds ago."""
         if self.launch:
-            self.launch.used_at = time.time() - request.fields.get("ago", 0)
+            self.launch.used_at = time.monotonic() - request.fields.get("ago", 0)
             if self.launch.given_back_at:  # the faces say when
                 self.changes.count()
         return 204, None

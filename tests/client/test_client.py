@@ -57,3 +57,49 @@ def test_a_button_of_a_cell_says_so_where_the_service_ends_within_an_answer(
     monkeypatch.setattr(client, "connect", connect)
     client.Client(Session(tmp_path), "launch", {}).press(STAY)
     assert "The launcher does not answer. Press ▶ again." in capsys.readouterr().out
+
+
+def test_what_was_being_stopped_when_its_service_died_is_not_started_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ONECLICK_PANEL", "text")
+    asked, connected = list[str](), list[Session]()
+
+    def ask(session: Session, method: str, path: str, *_: Any, **__: Any) -> tuple[int, dict[str, Any]]:
+        if path == "/launch":
+            asked.append(method)
+            return status("a.1", State.READY)
+        if len(connected) > 1:
+            return status("b.1", State.IDLE)
+        return (0, {}) if cell.snapshot.state == State.STOPPING else status("a.2", State.STOPPING)
+
+    monkeypatch.setattr(client, "connect", connected.append)
+    monkeypatch.setattr(client, "ask", ask)
+    cell = client.Client(Session(tmp_path), "launch", {})
+    cell.nobody = False
+    asyncio.run(cell.show())
+    assert (asked, cell.snapshot.state) == (["POST"], State.IDLE)
+
+
+@pytest.mark.parametrize(("waiting", "more", "ends"), [(1, 0, True), (3, 0, True), (4, 0, False), (4, 1, True)])
+def test_a_cell_that_is_run_again_within_its_first_second_is_told_from_run_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, waiting: int, more: int, ends: bool
+) -> None:
+    monkeypatch.setenv("ONECLICK_PANEL", "text")
+    cell = client.Client(Session(tmp_path), "launch", {})
+    monkeypatch.setattr(client, "TOGETHER", 60.0)
+    for number in (1, waiting):  # they come one after the other
+        monkeypatch.setattr(client, "cells_that_wait", lambda number=number: number)
+        assert not cell._somebody_waits()
+    monkeypatch.setattr(client, "TOGETHER", 0.0)
+    monkeypatch.setattr(client, "cells_that_wait", lambda: waiting + more)
+    assert cell._somebody_waits() == ends
+
+
+def test_an_answer_is_given_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ONECLICK_PANEL", "text")
+    monkeypatch.setattr(client, "ask", lambda *_, **__: (204, {}))
+    cell = client.Client(Session(tmp_path), "launch", {})
+    cell.snapshot = replace(cell.snapshot, question=7, answers=(("art", "art"),))
+    cell.press(answer_actions(cell.snapshot)[0])
+    assert answer_actions(cell.snapshot) == []

@@ -2,6 +2,7 @@
 
 import errno
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -195,3 +196,25 @@ def test_a_look_that_fails_is_said_and_the_next_one_follows(service: Service, mo
     watch.watch(launch)
     assert len(looks) == 2
     assert "Something went wrong while looking after the web UI" in str(service.status.now.notices)
+
+
+# ---- clocks
+
+
+def test_a_clock_that_is_set_gives_no_machine_back(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    launch = service._new_launch({"give_back_after": 10})
+    real = time.time
+    monkeypatch.setattr(time, "time", lambda: real() + 7200)
+    assert not watch.is_unused(launch)
+    launch.used_at -= 599
+    assert not watch.is_unused(launch)
+    assert "will be given back at" in str(service.status.now.notices)
+    launch.used_at -= 1
+    assert watch.is_unused(launch)
+
+
+def test_while_it_starts_nobody_is_told_a_time_at_which_the_machine_is_not_given_back(service: Service) -> None:
+    service.launch = service._new_launch({"give_back_after": 10})
+    for now, told in ((State.STARTING, False), (State.READY, True), (State.FAILED, True), (State.STOPPING, False)):
+        service.status.show(state=now)
+        assert bool(ask(service, "GET", "/status")[1]["given_back_at"]) == told
