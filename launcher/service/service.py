@@ -165,11 +165,12 @@ class Service:
             choices = launch.choices if launch else chosen.noted(self.session)
             if state in WHY_NOT or state == State.OFF or not (launch or choices):
                 return self.accepted(request, 409, answer="refused", what=WHY_NOT.get(state, NOTHING_KNOWN))
-            if launch and launch.thread and launch.thread.is_alive() and not launch.over.is_set():  # it is watched
+            whole, watched = launch and launch.restarts_whole, launch and launch.thread and launch.thread.is_alive()
+            if launch and watched and not launch.over.is_set() and not whole:
                 launch.restart_wanted.set()
                 self.status.show(state=State.RESTARTING)
             else:
-                self._begin(choices)
+                self._begin(choices, anew=bool(whole))
             return self.accepted(request, answer="done" if state == State.READY else "started")
 
     def post_choices(self, request: Request) -> Response:

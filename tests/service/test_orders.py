@@ -119,6 +119,41 @@ def test_another_folder_after_a_failure_ends_the_web_ui_that_still_runs_and_save
     assert not how[1]["anew"]
 
 
+# ---- choices that take effect at the next restart
+
+
+@pytest.mark.parametrize(
+    ("choice", "whole"),
+    [({"link": "none"}, True), ({"version": "dev"}, True), ({"extra_arguments": "--xformers"}, False)],
+)
+def test_a_restart_takes_over_what_it_was_said_to(
+    service: Service, monkeypatch: pytest.MonkeyPatch, choice: dict[str, str], whole: bool
+) -> None:
+    """A link is opened, and another version brought, by a whole launch only."""
+    begun, over = list[tuple[Launch, dict[str, Any]]](), threading.Event()
+    monkeypatch.setattr(services, "begin", lambda launch, before, **about: begun.append((launch, about)))
+    launch = service.launch = service._new_launch({"drive_folder": "art"})
+    launch.thread = threading.Thread(target=over.wait)  # it is watched
+    launch.thread.start()
+    service.status.show(state=State.READY)
+    assert ask(service, "POST", "/choices", {"choices": choice})[1]["at_restart"] == list(choice)
+    assert ask(service, "POST", "/restart", {}, page=True)[1]["answer"] == "done"
+    over.set()
+    assert launch.restart_wanted.is_set() != whole
+    assert [how["anew"] for _, how in begun] == [True] * whole
+    assert all(getattr(one.settings, name) == value for one, _ in begun for name, value in choice.items())
+
+
+def test_what_was_stopped_is_kept_again_once_it_is_started(service: Service) -> None:
+    sync = service._new_launch({}).sync
+    service._new_launch({}).folder.data.mkdir(parents=True)
+    sync.start()
+    sync.stop()
+    sync.start()
+    assert sync.running
+    sync.stop()
+
+
 # ---- questions
 
 

@@ -16,6 +16,7 @@ import psutil
 import pytest
 import requests
 
+from launcher.core.session import Session, request
 from launcher.notebook import build
 from launcher.notebook.cells import LAUNCH_FORM
 from tests.conftest import COLAB_PYTHON, CURRENT_PYTHON
@@ -246,6 +247,24 @@ def test_restart_on_the_page_stays_there_shows_the_steps_and_goes_back_by_itself
         wait_visible(page.locator("gradio-app"), 90, drawn=False)
         assert "/oneclick/" not in page.url
         assert page.evaluate("sessionStorage.steps") == "/oneclick/"
+
+
+def test_another_link_chosen_on_the_panel_is_there_after_a_restart_with_the_same_password(
+    place: Place, kernels: Kernels
+) -> None:
+    kernel, _ = launched(place, kernels, drive_folder="art")
+    _, url, password = card(kernel)
+    webui, last = place.pid("webui"), paint(place, "art", "last.png")
+    asked = {"choices": {"link": "gradio"}}
+    assert request(Session(place.session).notebook_socket, "POST", "/choices", asked)[1]["at_restart"] == ["link"]
+    kernel.press_button("Restart the web UI")
+    kernel.wait(lambda: card(kernel)[1] not in ("", url), 120, "another link")
+    _, link, same_password = wait_ready(kernel)
+    assert same_password == password
+    assert answers(link, requests.auth.HTTPBasicAuth("user", password))
+    assert place.pid("webui") != webui
+    for image in (last, paint(place, "art", "next.png")):
+        wait(image.exists, 30, "an image on Drive")
 
 
 def test_restart_while_it_starts_is_refused_and_does_not_come_true_later(place: Place, kernels: Kernels) -> None:
