@@ -12,8 +12,9 @@ from typing import Any, Final
 
 from launcher.client.connect import ask, connect, service_version
 from launcher.client.dialogs import DIALOGS, first_cells_values
-from launcher.client.kernel import cells_that_wait, ended_by_stop, kernel_pump, somebody_answers, waits_for_cells
+from launcher.client.kernel import ended_by_stop, kernel_pump, somebody_answers, waits_for_cells, watch_for_cells
 from launcher.core.child_environment import kernels_variables
+from launcher.core.problem import NEW_MACHINE
 from launcher.core.process import PACKAGE
 from launcher.core.session import Session
 from launcher.core.snapshot import FAILED, HEADLINES, HELP, JOB_TITLES, UNDERWAY, Row, Snapshot, State
@@ -27,11 +28,10 @@ ASK_PATIENCE: Final = 180.0  # seconds: a stop that is underway is waited for
 NEW_LINK_EVERY: Final = 300.0  # seconds: a link that opens logged in is worth something for a while only
 UNDO_PATIENCE: Final = 5.0  # seconds for which what a job's button does is followed, once its cell has ended
 LAST_STATUS: Final = 0.4  # seconds after ■ in which the status may still change
-TOGETHER: Final = 1.0  # seconds in which "Run all" sends all its cells
-OTHER_CELLS: Final = 4  # of the notebook, which it sends, too; fewer that wait are this very cell, run again
 
 KEEP, ANEW = "keep", "anew"  # what shall become of a web UI that runs with another folder
 OTHERS_WAIT: Final = " While this panel is open, other cells wait: ■ lets them run."
+CANNOT_START: Final = f"Press ▶ again. If that does not help, {NEW_MACHINE}, and press ▶."
 ANOTHER_VERSION: Final = "Another version of the launcher runs now. Press ▶ to go on with this one."
 
 
@@ -51,7 +51,7 @@ class Client:
         self.snapshot = Snapshot(JOB_TITLES.get(do, HEADLINES[State.STARTING]), started=time.time())
         self.panel = self._new_panel()
         self.nobody = not somebody_answers() or isinstance(self.panel, TextPanel)  # can answer; "Run all" says so, too
-        self._began, self._waiting_cells = time.monotonic(), 0
+        self._somebody_waits = watch_for_cells()
         self._version: str | None = None  # of the status that answered, or of a newer one
         self._link, self._linked = "", 0.0  # opens the web UI logged in; when it was fetched
         self._over, self._closed, self._lost = False, False, False
@@ -95,13 +95,16 @@ class Client:
             self._over = True
             self._draw_with(notices=(*self.snapshot.notices, ANOTHER_VERSION), buttons=())
             return
-        await asyncio.to_thread(connect, self.session)
+        try:
+            await asyncio.to_thread(connect, self.session)
+        except OSError as error:
+            self._fail("The launcher", f"It could not be started on this machine: {error}.", CANNOT_START)
+            return
         self._lost, self._version, self._conflict, self._done = False, None, "", threading.Event()
         loop, done = asyncio.get_running_loop(), self._done
         threading.Thread(target=self._poll, args=(loop, done), name="status", daemon=True).start()
-        # The service before ended while it stopped what runs: that is not started anew.
-        wish = KEEP if self.do == "launch" and self.snapshot.state == State.STOPPING else ""
-        asking, pump = asyncio.create_task(self._ask_for_it(wish)), kernel_pump()
+        goes_on = self.do == "launch" and self.snapshot.version != ""  # with what another service began
+        asking, pump = asyncio.create_task(self._ask_for_it(KEEP if goes_on else "", goes_on)), kernel_pump()
         try:
             while not self._over:
                 await pump()
@@ -114,7 +117,7 @@ class Client:
                 self._draw()
                 if self.nobody:
                     self._decline()
-                if self._somebody_waits():
+                if self._somebody_waits() and self.do == "launch":
                     raise asyncio.CancelledError
                 status = None
                 with suppress(TimeoutError):
@@ -128,8 +131,11 @@ class Client:
 
     # ---- what is asked for
 
-    async def _ask_for_it(self, answer: str = "") -> None:
-        """Ask the service; `answer`: what the person wants where that conflicts with what runs."""
+    async def _ask_for_it(self, answer: str = "", goes_on: bool = False) -> None:
+        """Ask the service; `answer`: what the person wants where that conflicts with what runs.
+
+        `goes_on`: show what runs; begin it where nothing does, unless it was just being stopped.
+        """
         body: dict[str, Any] = {"do": self.do, "fields": self.fields, "choices": self._first_cell}
         method, path = "POST", "/add"
         if answer == KEEP:
@@ -140,6 +146,8 @@ class Client:
         code, response = await asyncio.to_thread(ask, self.session, method, path, body, ASK_PATIENCE)
         if not code:  # another service is asked
             self._lost = True
+        elif goes_on and response["state"] == State.IDLE and self.snapshot.state != State.STOPPING:
+            await self._ask_for_it()
         elif "version" in response:
             # It is taken by the cell itself: a dialog that ■ ends belongs to it, not to this task.
             self.job, self._version = response.get("job", 0), response["version"]
@@ -217,15 +225,6 @@ class Client:
         if self._refusal:
             shown = replace(shown, notices=(*shown.notices, self._refusal))
         self.panel.draw(shown, self._link, self._closed, self.job)
-
-    def _somebody_waits(self) -> bool:
-        """True once a cell was run that waits for this one, such as this very cell again, whose panel is gone then."""
-        waiting = cells_that_wait()
-        if time.monotonic() - self._began < TOGETHER:
-            self._waiting_cells = max(self._waiting_cells, waiting)
-            return False
-        run_all = self._waiting_cells if self._waiting_cells >= OTHER_CELLS else 0
-        return self.do == "launch" and waiting > run_all
 
     # ---- what a person does
 

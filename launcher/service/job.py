@@ -79,6 +79,12 @@ class Job:
         return True
 
 
+def stop_underway(jobs: Mapping[int, Job], fields: dict[str, Any]) -> int:
+    """The number of the job that stops everything in this way, or gives the machine back, too; 0 if there is none."""
+    ways = (fields, {"give_back_the_machine": True})
+    return next((number for number, job in jobs.items() if job.at_work and job.stops_by in ways), 0)
+
+
 def undo(job: Job, used: set[Path]) -> None:
     """Take away what the job added, but for files that others have `used` since. What went, and what stays, is said."""
     launch, steps = job.launch, Steps(job.status, job.steps.log, threading.Event())

@@ -74,7 +74,7 @@ class Faces:
             answers.put(why)
 
     def withdraw(self, job: int) -> None:
-        """Whoever waits for an answer to a question of that job has ended, or shall."""
+        """Whoever waits for an answer to its questions has ended, or shall."""
         for question, answers in list(self._open.values()):
             if question["job"] == job:
                 answers.put(STOPPED)

@@ -1,6 +1,5 @@
 """What the service does: one launch, its jobs, and an answer to every request."""
 
-import itertools
 import secrets
 import threading
 import time
@@ -21,7 +20,7 @@ from launcher.launch.steps import Steps
 from launcher.launch.story import begin, remember
 from launcher.launch.watch import reconnect_drive
 from launcher.service import choices as chosen
-from launcher.service.job import Job
+from launcher.service.job import Job, stop_underway
 from launcher.service.jobs import JOBS, wrong_in
 from launcher.service.questions import Faces
 from launcher.service.server import Request, Response, Route
@@ -34,7 +33,6 @@ WHY_NOT: Final[dict[str, str]] = {
     State.STOPPING: "It is being stopped, and your last files are saved.",
 }
 LONGEST_STAY: Final = 1440  # minutes
-GIVES_BACK: Final = {"give_back_the_machine": True}
 JOBS_SHOWN: Final = 20
 MOST_AT_WORK: Final = 20  # a page that asks without end takes no more threads
 JOB_STOPPED: Final = "stopped; add it again to continue from here"
@@ -52,7 +50,6 @@ class Service:
         self.launch: Launch | None = None
         self.start = secrets.token_hex(4)  # another one is another service: its status is not to be waited for
         self.jobs: dict[int, Job] = {}  # ended ones too
-        self._job_numbers = itertools.count(1)
         self._lock = threading.RLock()
 
     @property
@@ -241,17 +238,18 @@ class Service:
             # The page may not choose: what it may ask for hangs on that.
             asked = chosen.of_this_machine(self.session, {} if request.page else chosen.asked_by(request.choices))
             launch = self.launch or self._new_launch(chosen.noted(self.session) | asked)
-            number, status = next(self._job_numbers), Status(JOB_TITLES[do], self.changes)
+            number, status = max(self.jobs, default=0) + 1, Status(JOB_TITLES[do], self.changes)
             if do == "stop":
-                stops = (one for one, job in self.jobs.items() if job.at_work and job.stops_by in (fields, GIVES_BACK))
-                if same := next(stops, 0):
+                if same := stop_underway(self.jobs, fields):
                     self.faces.comes(request.face, same)
                     return self.accepted(request, job=same)
                 self.launch = launch
                 for one in (self.status, status):
                     one.show(state=State.STOPPING, buttons=())
                 self.faces.withdraw(0)
-            elif self._at_work() >= MOST_AT_WORK:
+                for one_job in self.jobs:
+                    self._end_job(one_job)
+            elif sum(job.at_work for job in self.jobs.values()) >= MOST_AT_WORK:
                 return 429, {"what": "So much is being added already.", "do": "Wait until some of it is done."}
             steps = Steps(status, self.session.log, threading.Event(), JOB_STOPPED)
             asks, stops_by = partial(self.faces.ask, number), fields if do == "stop" else None
@@ -262,16 +260,17 @@ class Service:
             job.begin(partial(JOBS[do], job, **fields), "Stopped" if do == "stop" else "Done")
         return self.accepted(request, job=number)
 
-    def _at_work(self) -> int:
-        return sum(job.at_work for job in self.jobs.values())
+    def _end_job(self, number: int) -> None:
+        if (job := self.jobs.get(number)) and job.stops_by is None:  # a stop comes to its end
+            job.steps.over.set()
+            self.faces.withdraw(number)
 
     def delete_job(self, request: Request) -> Response:
         """■: the job should end. `undo`: it has, and what it added is taken away again."""
         with self._lock:
             job, launches = self.jobs.get(int(request.number)), {job.launch for job in self.jobs.values()}
             if not request.fields.get("undo"):
-                if job and job.stops_by is None:  # a stop comes to its end
-                    job.steps.over.set()
+                self._end_job(int(request.number))
             elif not (job and job.begin_undo(launches | ({self.launch} if self.launch else set()))):
                 return 409, {"what": "There is nothing of it that could be taken away."}
         return self.accepted(request)
@@ -293,7 +292,8 @@ class Service:
         """True while there is something to keep, or somebody who looks."""
         self.faces.remove_gone()
         state, launch = self.status.now.state, self.launch
-        if launch and state == State.FAILED and (launch.settings.give_back_after or launch.sync.waiting):
-            return True
-        proxy = state == State.FAILED and running_pid(self.session.proxy.pid_file)
-        return bool(self._at_work() or len(self.faces) or state in UNDERWAY or proxy)
+        kept: object = state in UNDERWAY or any(job.at_work for job in self.jobs.values())
+        if launch and state == State.FAILED:
+            kept = kept or launch.settings.give_back_after or launch.sync.waiting
+            kept = kept or running_pid(self.session.proxy.pid_file)
+        return bool(kept or len(self.faces))

@@ -13,6 +13,8 @@ from launcher.core.snapshot import State
 from launcher.launch import stop, story, watch
 from launcher.launch.launch import Launch
 from launcher.service import service as services
+from launcher.service.job import Job
+from launcher.service.jobs import JOBS
 from launcher.service.questions import NotAnswered
 from launcher.service.service import Service
 from launcher.webui.process import WebUI
@@ -99,6 +101,25 @@ def test_a_stop_is_not_stopped(service: Service, monkeypatch: pytest.MonkeyPatch
     assert not service.jobs[number].steps.over.is_set()
     begun.set()
     wait(in_state(service, State.OFF), 20, "the end")
+
+
+@pytest.mark.parametrize("how", ["stop", "■"])
+def test_what_is_being_added_ends_with_everything_also_while_it_waits_for_an_answer(
+    service: Service, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    def asks(job: Job, what: str = "") -> None:
+        job.status.add("0", what)
+        with job.steps.step("0"):
+            job.ask("token", name="SECRET")
+
+    monkeypatch.setitem(JOBS, "add_model", asks)
+    service.faces.comes("a", 0)
+    number = ask(service, "POST", "/add", {"what": "x"}, page=True)[1]["job"]
+    wait(service.faces.open_questions, 10, "the question")
+    method, path = ("POST", "/stop") if how == "stop" else ("DELETE", f"/jobs/{number}")
+    ask(service, method, path, {}, page=True)
+    wait(lambda: service.jobs[number].status.now.over, 10, "it to end")
+    wait(lambda: how != "stop" or service.status.now.state == State.OFF, 20, "the end")
 
 
 # ---- what runs is what is kept, also after a start that failed

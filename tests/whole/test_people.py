@@ -96,6 +96,7 @@ def test_other_front_ends_draw_a_failure_and_the_panel_and_its_buttons_and_stops
         assert place.world.git.fetches() == [], "what the first brought is there"
         assert violations_in_all_looks(book, 320, 1300) == []
         keys_alone_reach_the_web_ui(book, browser)
+        pressed_again_at_once_there_is_a_panel(book)
         book.interrupt()
         book.wait_for("launch", "This cell stopped; the web UI is still running", 30)
         taken_up_and_stopped(book, place)
@@ -140,6 +141,21 @@ def keys_alone_reach_the_web_ui(book: Book, browser: Any) -> None:
         book.page.keyboard.press("Enter")
     wait_visible(opened.value.locator("gradio-app"), drawn=False)
     opened.value.close()
+
+
+def pressed_again_at_once_there_is_a_panel(book: Book) -> None:
+    """While the cell runs, and right after ■ and ▶, when it has just begun. A page clears a cell that is run again."""
+    assert "■" in book.text("launch")
+    assert "other cells wait" in book.text("launch")
+    for presses in (1, 2):
+        for _ in range(presses):
+            book.run("launch")
+        book.page.wait_for_timeout(1000)
+        book.wait_for("launch", "Open the web UI", 30)
+        book.interrupt()
+        book.wait_for("launch", "This cell stopped; the web UI is still running", 30)
+    book.run("launch")
+    book.wait_for("launch", "other cells wait", 30)
 
 
 def taken_up_and_stopped(book: Book, place: Place) -> None:

@@ -4,7 +4,6 @@ import html
 import json
 import os
 import re
-import shutil
 import signal
 import time
 from collections.abc import Callable
@@ -19,12 +18,10 @@ import requests
 from launcher.core.session import Session, request
 from launcher.notebook import build
 from launcher.notebook.cells import LAUNCH_FORM
-from tests.conftest import COLAB_PYTHON, CURRENT_PYTHON
+from tests.conftest import COLAB_PYTHON
 from tests.world import MODEL_LINK, MODEL_REPO, safetensors
 from tests.world.browser import chromium, log_in
 from tests.world.kernel import Kernel, cell_source
-from tests.world.lab import open_book, server
-from tests.world.page import NOTEBOOK
 from tests.world.place import Place, card, wait_problem, wait_ready
 from tests.world.wait import wait, wait_visible
 
@@ -342,26 +339,6 @@ def test_of_a_hundred_restarts_at_once_one_is_done_and_the_others_hear_that_it_r
 
 
 # ---- 5, 6: cells
-
-
-def test_ctrl_enter_twice_on_start_leaves_a_panel_and_it_says_that_other_cells_wait(place: Place) -> None:
-    place.machine.mkdir(parents=True, exist_ok=True)
-    shutil.copy(NOTEBOOK, place.machine / "book.ipynb")
-    with (
-        server("lab", CURRENT_PYTHON, CURRENT_PYTHON, place.machine, place.environment) as url,
-        open_book(url) as (book, _),
-    ):
-        book.fill("launch", **WITHOUT_TUNNEL)
-        book.run("launch")
-        book.wait_for("launch", "Open the web UI")
-        assert "■" in book.text("launch")
-        assert "other cells wait" in book.text("launch")
-        book.run("launch")
-        book.page.wait_for_timeout(1000)
-        book.wait_for("launch", "Open the web UI", 20)
-        book.interrupt()
-        book.run("stop")
-        book.wait_for("stop", "the web UI and its link are off", 120)
 
 
 def run_one_by_one(place: Place, *cells: str) -> None:

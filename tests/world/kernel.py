@@ -18,7 +18,7 @@ from jupyter_client.blocking.client import BlockingKernelClient
 from jupyter_client.kernelspec import KernelSpecManager
 from jupyter_client.manager import KernelManager
 
-from launcher.client.client import TOGETHER
+from launcher.client.kernel import TOGETHER
 from launcher.core.fields import DEFAULTS
 from tests.world.page import NOTEBOOK, Page
 from tests.world.wait import Patience, wait

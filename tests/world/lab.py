@@ -17,7 +17,7 @@ from typing import Any
 import requests
 from jupyter_client.blocking.client import BlockingKernelClient
 
-from launcher.client.client import TOGETHER
+from launcher.client.kernel import TOGETHER
 from tests.world.browser import chromium
 from tests.world.page import Page
 from tests.world.wait import wait, wait_visible
