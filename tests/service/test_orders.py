@@ -12,6 +12,7 @@ import pytest
 from launcher.core.snapshot import State
 from launcher.launch import stop, story, watch
 from launcher.launch.launch import Launch
+from launcher.launch.steps import Steps
 from launcher.service import service as services
 from launcher.service.job import Job
 from launcher.service.jobs import JOBS
@@ -209,7 +210,7 @@ def full(*_: object, **__: object) -> None:
 
 def test_on_a_full_disk_every_request_is_answered(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     service.session.log = Path("/dev/full")
-    service.fault = services.Steps(service.status, service.session.log, threading.Event()).problem
+    service.fault = Steps(service.status, service.session.log, threading.Event()).problem
     monkeypatch.setattr(services, "write_object", full)
     code, said = ask(service, "POST", "/launch", {"choices": {}, "variables": {"LANG": "C"}})
     assert (code, bool(said["what"] and said["do"])) == (500, True)

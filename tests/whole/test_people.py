@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 from collections.abc import Callable
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -237,7 +238,7 @@ def test_a_bold_word_in_a_sentence_of_the_waiting_page_stays_in_its_line() -> No
 def test_axe_finds_nothing_serious_on_the_login_page_and_the_waiting_page(
     place: Place, kernels: Callable[..., Kernel]
 ) -> None:
-    place.world.hub.rate = 20_000  # bytes a second: it starts until all have looked
+    place.world.hub.gives = 100_000  # it starts until all have looked
     kernel = kernels(COLAB_PYTHON, {**place.environment, "ONECLICK_PANEL": "text"}, place.machine)
     cell = kernel.start(cell_source("launch", checkpoint=MODEL_LINK))
     kernel.wait((place.session / "door.json").exists, 60, "the door")
@@ -259,7 +260,7 @@ def test_axe_finds_nothing_serious_on_the_login_page_and_the_waiting_page(
         for page in pages:
             log_in(page, url, password)
             wait_visible(page.get_by_text("Python packages"), 20)
-        place.world.hub.rate = None
+        place.world.hub.gives = inf
         for page in pages:
             wait_visible(page.locator("gradio-app"), 90, drawn=False)
     kernel.interrupt()

@@ -164,6 +164,11 @@ class Tab:
         found: re.Match[str] = self.wait(lambda: re.search(pattern, self.text, re.MULTILINE), timeout, pattern)
         return found
 
+    def buttons(self) -> list[str]:
+        """What stands on those that may be pressed. The thread that listens goes on meanwhile."""
+        shown = [state for state in list(self.widgets.values()) if state.get("_model_name") == "ButtonModel"]
+        return [state["description"] for state in shown if not state.get("disabled") and "description" in state]
+
     def press_button(self, label: str) -> None:
         """Click a widget button, on the panel that was drawn last, as soon as it is there."""
 
@@ -177,12 +182,12 @@ class Tab:
     def stop_everything(self) -> None:
         """Press the button, and its answer where it asks because files are not saved yet."""
 
-        def asked() -> bool:
-            return any(s.get("description") == "Stop now" and not s.get("disabled") for s in self.widgets.values())
+        def heard() -> bool:
+            return "Stop now" in self.buttons() or re.search("Stopping|Everything is off", self.html()) is not None
 
         self.press_button("Stop everything")
-        self.wait(lambda: asked() or re.search("Stopping|Everything is off", self.html()), 30, "the button to be heard")
-        if asked():
+        self.wait(heard, 30, "the button to be heard")
+        if "Stop now" in self.buttons():
             self.press_button("Stop now")
 
     def close(self) -> None:

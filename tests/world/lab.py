@@ -97,7 +97,7 @@ def server(
             yield f"{url}/{'lab/tree' if app == 'lab' else 'notebooks'}/book.ipynb?token={token}"
     finally:
         process.terminate()
-        process.wait(30)
+        process.wait(120)
 
 
 @contextlib.contextmanager
