@@ -255,12 +255,13 @@ class Client:
                 self._chosen, self._conflict = action.body["value"]["choice"], ""
                 self._draw_with(notices=(), answers=())
             return
-        code, response = ask(self.session, action.method, action.path, dict(action.body))
-        if not code:
+        for _ in range(2):
+            code, response = ask(self.session, action.method, action.path, dict(action.body))
+            if code:
+                break
             with suppress(OSError, HTTPException):
                 connect(self.session)
-            code, response = ask(self.session, action.method, action.path, dict(action.body))
-        if not code:
+        else:
             code, response = 503, {"what": "The launcher does not answer.", "do": "Press ▶ again."}
         self._refusal = " ".join(filter(None, map(response.get, ("what", "do")))) if code >= 400 else ""
         if self._refusal:

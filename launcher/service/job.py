@@ -55,15 +55,15 @@ class Job:
 
     def begin(self, work: Callable[[], None], done_title: str) -> None:
         def run() -> None:
+            title = done_title
             try:
                 work()
-            except Failed:
-                pass  # its step has said so
+            except Failed:  # its step has said so
+                title = "Stopped"
             except Exception as error:  # which nobody foresaw
                 self.status.add("0", self.status.now.title)
                 self.status.step("0").fail(self.steps.problem(error))
-            title = HELP if self.status.now.failed else done_title
-            self.status.show(over=True, title=title, can_undo=self.can_undo)
+            self.status.show(over=True, title=HELP if self.status.now.failed else title, can_undo=self.can_undo)
 
         self.thread = threading.Thread(target=run, name="job")
         self.thread.start()

@@ -69,15 +69,13 @@ class Faces:
         """■, or it is gone: whoever waits for its answer hears so."""
         with self._lock:
             self._faces.pop(name, None)
-            waiting = [answers for question, answers in self._open.values() if question["face"] == name]
-        for answers in waiting:
-            answers.put(why)
+        self.withdraw(why, face=name)
 
-    def withdraw(self, job: int) -> None:
-        """Whoever waits for an answer to its questions has ended, or shall."""
+    def withdraw(self, why: str = STOPPED, **whose: object) -> None:
+        """Nobody need answer the questions to that face, or of that job."""
         for question, answers in list(self._open.values()):
-            if question["job"] == job:
-                answers.put(STOPPED)
+            if whose.items() <= question.items():
+                answers.put(why)
 
     def remove_gone(self) -> None:
         late = time.monotonic() - GONE_AFTER

@@ -141,7 +141,7 @@ class Service:
         if isinstance(variables, dict) and variables:
             adopt(variables)
         before, self.launch = self.launch, self._new_launch(choices)
-        self.faces.withdraw(0)  # of the one before, which is waited for
+        self.faces.withdraw(job=0)  # of the one before, which is waited for
         noted = read_object(self.session.launch_file)  # its settings come once nothing else runs
         write_object(self.session.launch_file, noted | {"variables": variables or {}})
         begin(self.launch, before, anew=anew, take_up=take_up)
@@ -246,7 +246,7 @@ class Service:
                 self.launch = launch
                 for one in (self.status, status):
                     one.show(state=State.STOPPING, buttons=())
-                self.faces.withdraw(0)
+                self.faces.withdraw(job=0)
                 for one_job in self.jobs:
                     self._end_job(one_job)
             elif sum(job.at_work for job in self.jobs.values()) >= MOST_AT_WORK:
@@ -263,7 +263,7 @@ class Service:
     def _end_job(self, number: int) -> None:
         if (job := self.jobs.get(number)) and job.stops_by is None:  # a stop comes to its end
             job.steps.over.set()
-            self.faces.withdraw(number)
+            self.faces.withdraw(job=number)
 
     def delete_job(self, request: Request) -> Response:
         """■: the job should end. `undo`: it has, and what it added is taken away again."""

@@ -13,6 +13,7 @@ from launcher.core.snapshot import State
 from launcher.launch import stop, story, watch
 from launcher.launch.launch import Launch
 from launcher.launch.steps import Steps
+from launcher.models.remote import Interrupted
 from launcher.service import service as services
 from launcher.service.job import Job
 from launcher.service.jobs import JOBS
@@ -121,6 +122,22 @@ def test_what_is_being_added_ends_with_everything_also_while_it_waits_for_an_ans
     ask(service, method, path, {}, page=True)
     wait(lambda: service.jobs[number].status.now.over, 10, "it to end")
     wait(lambda: how != "stop" or service.status.now.state == State.OFF, 20, "the end")
+
+
+def test_what_was_stopped_is_not_done(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    def waits(job: Job, what: str = "") -> None:
+        job.status.add("0", what)
+        with job.steps.step("0") as step:
+            step.stop.wait(30)
+            raise Interrupted
+
+    monkeypatch.setitem(JOBS, "add_model", waits)
+    number = ask(service, "POST", "/add", {"what": "x"}, page=True)[1]["job"]
+    wait(lambda: service.jobs[number].status.now.steps[0].started, 10, "it to begin")
+    ask(service, "DELETE", f"/jobs/{number}", page=True)
+    wait(lambda: service.jobs[number].status.now.over, 10, "it to end")
+    now = service.jobs[number].status.now
+    assert (now.title, now.steps[0].note) == ("Stopped", services.JOB_STOPPED)
 
 
 # ---- what runs is what is kept, also after a start that failed

@@ -493,7 +493,7 @@ def stop_everything(stage: Stage) -> float:
     stage.kernel.wait_done(cell, 60)
     assert stage.shows("Everything is off"), stage.told()
     assert not stage.shows("Password"), stage.told()
-    assert buttons(stage) == []
+    assert buttons(stage) == [], buttons(stage)
     return seconds
 
 

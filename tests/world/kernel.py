@@ -165,9 +165,13 @@ class Tab:
         return found
 
     def buttons(self) -> list[str]:
-        """What stands on those that may be pressed. The thread that listens goes on meanwhile."""
-        shown = [state for state in list(self.widgets.values()) if state.get("_model_name") == "ButtonModel"]
-        return [state["description"] for state in shown if not state.get("disabled") and "description" in state]
+        """What stands on those in the panel that may be pressed. The thread that listens goes on meanwhile."""
+        states = dict(self.widgets)
+        shown = [state for state in states.values() if "frame" in state.get("_dom_classes", ())]
+        for state in shown:  # it grows
+            shown += [states.get(child.removeprefix("IPY_MODEL_"), {}) for child in state.get("children", ())]
+        pressable = [one for one in shown if one.get("_model_name") == "ButtonModel" and not one.get("disabled")]
+        return [str(one["description"]) for one in pressable]
 
     def press_button(self, label: str) -> None:
         """Click a widget button, on the panel that was drawn last, as soon as it is there."""
