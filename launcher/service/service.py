@@ -30,7 +30,7 @@ STOP_PATIENCE: Final = 120.0  # seconds in which a stop that is underway has com
 WHY_NOT: Final[dict[str, str]] = {
     State.STARTING: "It is starting already.",
     State.RESTARTING: "It is being restarted already.",
-    State.STOPPING: "It is being stopped, and your last files are saved.",
+    State.STOPPING: "It is being stopped; your last files are being saved.",
 }
 LONGEST_STAY: Final = 1440  # minutes
 JOBS_SHOWN: Final = 20
