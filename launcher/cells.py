@@ -4,8 +4,8 @@ import datetime
 from collections.abc import Mapping
 from typing import Any
 
-from launcher.client.client import TOGETHER, Client
-from launcher.client.kernel import running_kernel
+from launcher.client.client import Client
+from launcher.client.kernel import TOGETHER, running_kernel
 from launcher.core.process import PACKAGE
 from launcher.core.session import Session
 

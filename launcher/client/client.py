@@ -12,8 +12,9 @@ from typing import Any, Final
 
 from launcher.client.connect import ask, connect, service_version
 from launcher.client.dialogs import DIALOGS, first_cells_values
-from launcher.client.kernel import cells_that_wait, ended_by_stop, kernel_pump, somebody_answers, waits_for_cells
+from launcher.client.kernel import ended_by_stop, kernel_pump, somebody_answers, waits_for_cells, watch_for_cells
 from launcher.core.child_environment import kernels_variables
+from launcher.core.problem import NEW_MACHINE
 from launcher.core.process import PACKAGE
 from launcher.core.session import Session
 from launcher.core.snapshot import FAILED, HEADLINES, HELP, JOB_TITLES, UNDERWAY, Row, Snapshot, State
@@ -27,10 +28,10 @@ ASK_PATIENCE: Final = 180.0  # seconds: a stop that is underway is waited for
 NEW_LINK_EVERY: Final = 300.0  # seconds: a link that opens logged in is worth something for a while only
 UNDO_PATIENCE: Final = 5.0  # seconds for which what a job's button does is followed, once its cell has ended
 LAST_STATUS: Final = 0.4  # seconds after ■ in which the status may still change
-TOGETHER: Final = 1.0  # seconds in which "Run all" sends all its cells
 
 KEEP, ANEW = "keep", "anew"  # what shall become of a web UI that runs with another folder
 OTHERS_WAIT: Final = " While this panel is open, other cells wait: ■ lets them run."
+CANNOT_START: Final = f"Press ▶ again. If that does not help, {NEW_MACHINE}, and press ▶."
 ANOTHER_VERSION: Final = "Another version of the launcher runs now. Press ▶ to go on with this one."
 
 
@@ -50,7 +51,7 @@ class Client:
         self.snapshot = Snapshot(JOB_TITLES.get(do, HEADLINES[State.STARTING]), started=time.time())
         self.panel = self._new_panel()
         self.nobody = not somebody_answers() or isinstance(self.panel, TextPanel)  # can answer; "Run all" says so, too
-        self._began, self._waiting_cells = time.monotonic(), 0
+        self._somebody_waits = watch_for_cells()
         self._version: str | None = None  # of the status that answered, or of a newer one
         self._link, self._linked = "", 0.0  # opens the web UI logged in; when it was fetched
         self._over, self._closed, self._lost = False, False, False
@@ -94,11 +95,16 @@ class Client:
             self._over = True
             self._draw_with(notices=(*self.snapshot.notices, ANOTHER_VERSION), buttons=())
             return
-        await asyncio.to_thread(connect, self.session)
+        try:
+            await asyncio.to_thread(connect, self.session)
+        except OSError as error:
+            self._fail("The launcher", f"It could not be started on this machine: {error}.", CANNOT_START)
+            return
         self._lost, self._version, self._conflict, self._done = False, None, "", threading.Event()
         loop, done = asyncio.get_running_loop(), self._done
         threading.Thread(target=self._poll, args=(loop, done), name="status", daemon=True).start()
-        asking, pump = asyncio.create_task(self._ask_for_it()), kernel_pump()
+        goes_on = self.do == "launch" and self.snapshot.version != ""  # with what another service began
+        asking, pump = asyncio.create_task(self._ask_for_it(KEEP if goes_on else "", goes_on)), kernel_pump()
         try:
             while not self._over:
                 await pump()
@@ -111,7 +117,7 @@ class Client:
                 self._draw()
                 if self.nobody:
                     self._decline()
-                if self._somebody_waits():
+                if self._somebody_waits() and self.do == "launch":
                     raise asyncio.CancelledError
                 status = None
                 with suppress(TimeoutError):
@@ -125,8 +131,11 @@ class Client:
 
     # ---- what is asked for
 
-    async def _ask_for_it(self, answer: str = "") -> None:
-        """Ask the service; `answer`: what the person wants where that conflicts with what runs."""
+    async def _ask_for_it(self, answer: str = "", goes_on: bool = False) -> None:
+        """Ask the service; `answer`: what the person wants where that conflicts with what runs.
+
+        `goes_on`: show what runs; begin it where nothing does, unless it was just being stopped.
+        """
         body: dict[str, Any] = {"do": self.do, "fields": self.fields, "choices": self._first_cell}
         method, path = "POST", "/add"
         if answer == KEEP:
@@ -137,14 +146,16 @@ class Client:
         code, response = await asyncio.to_thread(ask, self.session, method, path, body, ASK_PATIENCE)
         if not code:  # another service is asked
             self._lost = True
+        elif goes_on and response["state"] == State.IDLE and self.snapshot.state != State.STOPPING:
+            await self._ask_for_it()
         elif "version" in response:
             # It is taken by the cell itself: a dialog that ■ ends belongs to it, not to this task.
             self.job, self._version = response.get("job", 0), response["version"]
             self._received.put_nowait(response)
-        elif code == 409:
+        elif "differs" in response:
             self._put_conflict(response["differs"])
         else:
-            where = "The launcher" if code == 500 else "The form"
+            where = "The form" if code == 400 else "The launcher"
             self._fail(where, response.get("what", "It could not be done."), response.get("do", ""))
 
     def _put_conflict(self, differs: dict[str, Any]) -> None:
@@ -215,13 +226,6 @@ class Client:
             shown = replace(shown, notices=(*shown.notices, self._refusal))
         self.panel.draw(shown, self._link, self._closed, self.job)
 
-    def _somebody_waits(self) -> bool:
-        """True once a cell was run that waits for this one, such as this very cell again, whose panel is gone then."""
-        waiting = cells_that_wait()
-        if time.monotonic() - self._began < TOGETHER:  # those of "Run all"
-            self._waiting_cells = max(self._waiting_cells, waiting)
-        return self.do == "launch" and waiting > self._waiting_cells
-
     # ---- what a person does
 
     def _answer(self, number: int, kind: str, about: dict[str, Any]) -> None:
@@ -251,16 +255,19 @@ class Client:
                 self._chosen, self._conflict = action.body["value"]["choice"], ""
                 self._draw_with(notices=(), answers=())
             return
-        code, response = ask(self.session, action.method, action.path, dict(action.body))
-        if not code:
+        for _ in range(2):
+            code, response = ask(self.session, action.method, action.path, dict(action.body))
+            if code:
+                break
             with suppress(OSError, HTTPException):
                 connect(self.session)
-            code, response = ask(self.session, action.method, action.path, dict(action.body))
-        if not code:
+        else:
             code, response = 503, {"what": "The launcher does not answer.", "do": "Press ▶ again."}
         self._refusal = " ".join(filter(None, map(response.get, ("what", "do")))) if code >= 400 else ""
-        if self._refusal or "version" not in response:  # an answer to a question has no status in return
+        if self._refusal:
             self._draw()
+        elif "version" not in response:  # an answer was taken: a second press is none
+            self._draw_with(question=0, answers=())
         elif self._closed:
             self._take(response)
             if self.job:

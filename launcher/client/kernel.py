@@ -2,10 +2,13 @@
 
 import asyncio
 import signal
+import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Final
 
+TOGETHER: Final = 1.0  # seconds in which "Run all" sends all its cells
+OTHER_CELLS: Final = 4  # of the notebook, beside the first
 TURNS: Final = 3  # of the event loop, from ■ until the cell is told: ipykernel takes two
 
 
@@ -58,6 +61,24 @@ def cells_that_wait() -> int:
     this one is gone, a cell that is run again is seen only after ■.
     """
     return len(getattr(getattr(running_kernel(), "_main_asyncio_lock", None), "_waiters", None) or ())
+
+
+def watch_for_cells() -> Callable[[], bool]:
+    """True once a cell was run that waits for this one, such as this very cell again, whose panel is gone then.
+
+    "Run all" sends all the others within a second. If fewer come, it was this one.
+    """
+    began, together = time.monotonic(), 0
+
+    def somebody_waits() -> bool:
+        nonlocal together
+        waiting = cells_that_wait()
+        if time.monotonic() - began < TOGETHER:
+            together = max(together, waiting)
+            return False
+        return waiting > (together if together >= OTHER_CELLS else 0)
+
+    return somebody_waits
 
 
 def somebody_answers() -> bool:

@@ -1,6 +1,7 @@
 """Where everything lives, how much room there is, and how a file is written so that a cut never hurts."""
 
 import errno
+import hashlib
 import itertools
 import os
 import re
@@ -19,6 +20,7 @@ GB: Final = 1_000_000_000
 WEBUI_FOLDER: Final = "stable-diffusion-webui"  # in drive_folder, as this launcher and most before it have it
 WRITABLE: Final = ".oneclick-try"  # written and deleted at each start: may the folder on Drive be written to?
 CHECKPOINT: Final = r"(?i)(?<!\.vae)\.(safetensors|ckpt)$"  # a name that A1111 lists; a VAE beside one is none
+LONGEST_DATA_NAME: Final = 200  # bytes
 PART: Final = ".part"  # ending of a file that is not whole yet; nothing trusts such a file
 # Launches and cells are threads of one service: they prepare the folder, and write a file, one after the other.
 preparing: Final = threading.Lock()
@@ -41,6 +43,8 @@ class Folder:
         self.drive = my_drive or self.kept.parent.parent
         *above, last = self.kept.relative_to(self.drive).parts
         name = "__".join(above if above and last == WEBUI_FOLDER else (*above, last))
+        if len(name.encode()) > LONGEST_DATA_NAME:  # Drive takes longer ones than this machine's disk
+            name = f"{name[:30]}-{hashlib.sha256(name.encode()).hexdigest()[:16]}"
         self.code = self.machine / WEBUI_FOLDER  # A1111's files
         self.data = self.machine / "data" / name  # A1111's --data-dir, one for each folder on Drive
         self.python = self.machine / "python"

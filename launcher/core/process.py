@@ -127,17 +127,21 @@ def own_environment() -> dict[str, str]:
 
 
 def note_process(pid_file: Path, pid: int) -> None:
-    write_object(pid_file, {"pid": pid, "created": psutil.Process(pid).create_time()})
+    """Write down which process it is, for `running_pid`: also where the clock is set meanwhile."""
+    boot, created = psutil.boot_time(), psutil.Process(pid).create_time()
+    write_object(pid_file, {"pid": pid, "created": created, "since_boot": created - boot})
 
 
 def noted_process(pid_file: Path) -> tuple[int, float]:
-    """(pid, start time) as noted in the file; (0, 0.0) where nothing of the kind is in it.
+    """(pid, start time by the clock as it is now) as noted in the file; (0, 0.0) where nothing of the kind is in it.
 
     0 and 1 are never taken for pids: a signal to 0 goes to our own process group, to -1 to everything.
     """
     try:
         noted = read_object(pid_file)
         pid, created = int(noted["pid"]), float(noted["created"])
+        if "since_boot" in noted:  # versions up to 1.2.0 noted the clock's time alone
+            created = psutil.boot_time() + float(noted["since_boot"])
     except (OSError, ValueError, KeyError, TypeError, OverflowError):
         return 0, 0.0
     return (pid, created) if 1 < pid < 1 << 31 else (0, 0.0)

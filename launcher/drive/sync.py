@@ -115,6 +115,7 @@ class Sync:
     def start(self) -> None:
         """Begin to poll, in a thread, unless it does."""
         if not self.running:
+            self._stop.clear()
             self._thread = threading.Thread(target=self._run, name="sync", daemon=True)
             self._thread.start()
 

@@ -1,5 +1,6 @@
 """One launch: what it was asked to be, and what it works with."""
 
+import math
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -66,6 +67,8 @@ class Launch:
         self.over = threading.Event()  # what is underway should end; what runs outside stays
         self.ended = threading.Event()  # nobody needs this launch any more
         self.restart_wanted = threading.Event()
+        self.restarts_whole = False  # for what was chosen since, starting the web UI anew is not enough
+        self.stopping = threading.Lock()
         self.thread: threading.Thread | None = None
         self._threads: dict[str, threading.Thread] = {}
         self.steps = Steps(status, self.session.log, self.over)
@@ -74,11 +77,11 @@ class Launch:
             self.sync, self.outputs = before.sync, before.outputs
         self.drive_away = False  # it was disconnected while the web UI runs
         self.full_said = False  # that Drive is full
-        self.used_at = time.time()  # when somebody used the web UI last
+        self.used_at = time.monotonic()  # when somebody used the web UI last
         self.fetchers: list[Fetcher] = []  # they know which files are used
         self.no_card: Problem | None = None  # why there is no card that can be used, where there should be one
         self.checkpoint: str | None = None  # that was taken in place of one that did not load
-        self.stays_until = 0.0  # a person wants the machine until then, used or not: time.time()
+        self.stays_until = 0.0  # a person wants the machine until then, used or not: time.monotonic()
 
     # ---- its folder and its settings
 
@@ -139,10 +142,12 @@ class Launch:
 
         `forget`: as if nothing had ever been chosen; what runs keeps its folder, and what is kept of it.
         """
+        before = self.settings
         if forget:
             self._go_by({name: value for name, value in DEFAULTS.items() if name not in OWNED}, {})
         else:
             self._go_by(asked)
+        self.restarts_whole |= (before.version, before.link) != (self.settings.version, self.settings.link)
         self.announce()
 
     def leave_out(self, name: str) -> None:
@@ -183,10 +188,15 @@ class Launch:
         return str(response["url"])
 
     @property
-    def given_back_at(self) -> float:
-        """When the machine is given back if nobody uses the web UI from now on; 0.0: never."""
+    def given_back_in(self) -> float:
+        """Seconds until the machine is given back if nobody uses the web UI, whatever the clock is set to meanwhile."""
         minutes = self.settings.give_back_after
-        return max(self.used_at + minutes * 60, self.stays_until) if minutes else 0.0
+        return max(self.used_at + minutes * 60, self.stays_until) - time.monotonic() if minutes else math.inf
+
+    @property
+    def given_back_at(self) -> float:
+        """When that is by the clock; 0.0: never."""
+        return float(round(time.time() + self.given_back_in)) if self.settings.give_back_after else 0.0
 
     def whole(self, status: Snapshot) -> Snapshot:
         """The status with what changes by itself: files to be saved, and when the machine is given back."""
@@ -194,7 +204,8 @@ class Launch:
             return status
         gives_back = self.machine.colab and Button.STOP in status.buttons
         buttons = (*status.buttons, Button.GIVE_BACK) if gives_back else status.buttons
-        return replace(status, buttons=buttons, unsaved=self.sync.unkept, given_back_at=self.given_back_at)
+        at = 0.0 if status.state in (State.STARTING, State.STOPPING) else self.given_back_at
+        return replace(status, buttons=buttons, unsaved=self.sync.unkept, given_back_at=at)
 
     def begin_beside(self, what: str, work: Callable[[], object]) -> None:
         """Do it in a thread of its own, unless that is being done already; what goes wrong is said."""
@@ -216,11 +227,12 @@ class Launch:
             self._threads[what].join(0.1)
 
     def prepare(self) -> None:
-        self.session.prepare()
-        self.announce()
+        """Show its steps."""
         for name, title in STEPS:
             self.status.add(name, title if self.machine.mountpoint or name != "drive" else "Your folder")
         self.status.show(foot=KEEP_OPEN)
+        self.session.prepare()
+        self.announce()
 
     def finish(self) -> None:
         """Nothing of it begins any more; what runs goes on."""

@@ -43,7 +43,7 @@ from launcher.webui.settings_files import (
     read_settings,
 )
 
-EXTENSIONS_CHANGED: Final = "extensions changed"  # what the notice is about that a restart makes untrue
+EXTENSIONS_CHANGED, CHOSEN = "extensions changed", "choices"  # what the notices are about that a restart makes untrue
 # Arguments with which A1111 loads no extension of a person.
 NO_EXTENSIONS: Final = {"--disable-all-extensions", "--disable-extra-extensions"}
 CLIPS_WORDS: Final = "huggingface/hub/models--openai--clip-vit-large-patch14"  # below the data folder
@@ -127,7 +127,8 @@ def check_extra_arguments(launch: Launch) -> None:
 def start_web_ui(launch: Launch, checkpoint: str) -> None:
     """Start it; extensions that keep it from starting are switched off, and it is started again without them."""
     folder, status, row = launch.folder, launch.status, launch.steps.of("extensions")
-    status.notice(None, about=EXTENSIONS_CHANGED)
+    for about in (EXTENSIONS_CHANGED, CHOSEN):
+        status.notice(None, about=about)
     put_extensions(folder, row)
     install_packages(launch)
     keep_switched_off(folder)

@@ -4,7 +4,7 @@ import threading
 import traceback
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -71,8 +71,8 @@ class Steps:
             self.status.notice(f"Something went wrong while {what}: {problem.what} {problem.do}", about=what)
 
     def problem(self, error: Exception) -> Problem:
-        """An error as a person reads it; the traceback goes to the launcher's log."""
-        with self.log.open("a") as file:
+        """An error as a person reads it; the traceback goes to the launcher's log, unless the disk is full."""
+        with suppress(OSError), self.log.open("a") as file:
             traceback.print_exception(error, file=file)
         if isinstance(error, Problem):
             return error

@@ -32,7 +32,8 @@ def let_go(launch: Launch, *, keep_sync: bool = False) -> None:
 def end_web_ui(launch: Launch) -> None:
     """End the web UI and keep its last files; the proxy and the link stay."""
     launch.finish()
-    launch.session.lead_to(port=0)
+    with launch.steps.beside("ending the web UI"):  # where the disk is full it ends all the same
+        launch.session.lead_to(port=0)
     launch.webui.stop()
     if launch.thread and launch.thread is not threading.current_thread():
         launch.thread.join(LAST_START)  # it may just be starting it again
@@ -108,24 +109,31 @@ def give_back_unused(launch: Launch) -> None:
 
 
 def stop_launch(launch: Launch, ask: Ask, step: Step, give_back_the_machine: bool) -> None:
-    """What **Stop** does, told on a step. Raises `Problem` for files that could not be saved."""
-    end_everything(launch)
-    if launch.sync.waiting:
-        step.say("Google is asking for your permission in this tab, so that the last files can be saved")
-    try:
-        save_last_files(launch, ask)
-    finally:
-        be_off(launch)
-    if launch.sync.waiting:
-        raise Problem(
-            f"The web UI and its link are off, but {launch.sync.waiting} files could not be saved on Google "
-            f"Drive: {launch.sync.summary()}.",
-            "They are still on this machine. Free some space on Google Drive, or connect it, and press ▶ here again.",
-        )
-    if give_back_the_machine:
-        step.say("waiting until Google Drive has everything; then the machine is given back, even if you press ■")
-        give_back(launch)
-        be_off(launch, GIVEN_BACK, START_AGAIN)
-        step.done("everything is off, and the machine was given back")
-    else:
-        step.done(f"the web UI and its link are off; {launch.sync.summary()}")
+    """What **Stop** does, told on a step. Raises `Problem` for files that could not be saved.
+
+    It is off only once the machine is given back: what is begun before would go with it.
+    """
+    end: tuple[str, ...] = ()
+    with launch.stopping:  # one stop after the other
+        try:
+            end_everything(launch)
+            if launch.sync.waiting:
+                step.say("Google is asking for your permission in this tab, so that the last files can be saved")
+            save_last_files(launch, ask)
+            if launch.sync.waiting:
+                raise Problem(
+                    f"The web UI and its link are off, but {launch.sync.waiting} files could not be saved on Google "
+                    f"Drive: {launch.sync.summary()}.",
+                    "They are still on this machine. Free some space on Google Drive, or connect it, and press ▶ here "
+                    "again.",
+                )
+            done = f"the web UI and its link are off; {launch.sync.summary()}"
+            if give_back_the_machine:
+                step.say(
+                    "waiting until Google Drive has everything; then the machine is given back, even if you press ■"
+                )
+                give_back(launch)
+                done, end = "everything is off, and the machine was given back", (GIVEN_BACK, START_AGAIN)
+        finally:
+            be_off(launch, *end)
+    step.done(done)

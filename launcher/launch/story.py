@@ -60,23 +60,24 @@ def begin(launch: Launch, before: Launch | None, *, anew: bool = False, take_up:
 
 def _run(launch: Launch, before: Launch | None, anew: bool, take_up: bool) -> None:
     status = launch.status
-    if before:
-        end_the_one_before(before, launch, anew)
-    launch.prepare()
-    launch.begin_beside(LOOKING, lambda: look_for_card(launch))
-    if launch.machine.colab and not launch.machine.mountpoint:
-        status.notice(
-            "Nothing is kept on Google Drive, as you chose: models, images and settings are lost when this machine "
-            "goes away. Download your images before you stop."
-        )
-    launch.begin_beside("looking for a newer launcher", lambda: say_if_newer(status))
     try:
+        if before:
+            end_the_one_before(before, launch, anew)
+        launch.prepare()
+        launch.begin_beside(LOOKING, lambda: look_for_card(launch))
+        if launch.machine.colab and not launch.machine.mountpoint:
+            status.notice(
+                "Nothing is kept on Google Drive, as you chose: models, images and settings are lost when this machine "
+                "goes away. Download your images before you stop."
+            )
+        launch.begin_beside("looking for a newer launcher", lambda: say_if_newer(status))
         _take_up(launch) if take_up else _story(launch)
         launch.be_ready()
         launch.begin_beside("bringing what your models need", lambda: do_afterwards(launch))
     except Failed:
         pass  # its step has said so
     except Exception as error:
+        status.add(*STEPS[-1])  # there may be no rows yet
         launch.steps.of("webui").fail(launch.steps.problem(error))
     with status.changes:
         if status.now.state == State.STARTING and not launch.ended.is_set():

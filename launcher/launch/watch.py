@@ -30,6 +30,7 @@ STUCK_AFTER: Final = 120.0  # seconds without a sign of life of the sync
 RESTARTS_ALLOWED: Final = 3
 RESTARTS_WITHIN: Final = 600.0  # seconds
 HOW_TO_CONNECT: Final = "disconnected; new files wait on this machine until you press Connect Google Drive below"
+WATCHING: Final = "looking after the web UI"
 CONNECTING: Final = "connecting Google Drive"
 DRIVE_PAUSE: Final = 5.0  # seconds after which a Drive that was away is tried again
 FIRST_IMAGE: Final = 60.0  # seconds after which what an image needs has probably been imported, too
@@ -43,15 +44,10 @@ def watch(launch: Launch) -> None:
     After a start that failed there is only the machine to look after; a web UI that gave up can be started again.
     """
     status, step, restarts = launch.status, launch.steps.of("webui"), list[float]()
-    launch.used_at, tunneled = time.time(), False
-    for look in itertools.count():
-        if launch.ended.wait(WATCH_EVERY):
-            return
-        if is_unused(launch):
-            give_back_unused(launch)
-            return
-        if launch.over.is_set():
-            continue
+    launch.used_at, tunneled = time.monotonic(), False
+
+    def look_after(look: int) -> None:
+        nonlocal restarts, tunneled
         check_painting(launch)
         asked = launch.restart_wanted.is_set()
         died = not launch.webui.running and status.now.state != State.FAILED
@@ -78,6 +74,20 @@ def watch(launch: Launch) -> None:
                 status.notice(f"The web UI was restarted ({time.strftime('%H:%M')}): {problem.what}", about="again")
                 start_again(launch, "starting again")
 
+    pause = WATCH_EVERY
+    for look in itertools.count():
+        if launch.ended.wait(pause):
+            return
+        if is_unused(launch):
+            give_back_unused(launch)
+            return
+        pause = DRIVE_PAUSE  # after a look that fails
+        with launch.steps.beside(WATCHING):
+            if not launch.over.is_set():
+                look_after(look)
+                status.notice(None, about=WATCHING)
+            pause = WATCH_EVERY
+
 
 def start_again(launch: Launch, note: str) -> None:
     """Start the web UI anew, behind the same link. The one before answers until everything for the next is ready."""
@@ -101,7 +111,7 @@ def start_again(launch: Launch, note: str) -> None:
 
 def is_unused(launch: Launch) -> bool:
     """True if nobody has used the web UI for as long as was chosen; the faces say all the time when that will be."""
-    return bool(launch.given_back_at) and launch.given_back_at <= time.time()
+    return launch.given_back_in <= 0
 
 
 def check_drive(launch: Launch, measure: bool) -> None:

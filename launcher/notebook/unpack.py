@@ -79,11 +79,7 @@ async def oneclick(  # noqa: PLR0915  # it stands alone
         origin = getattr(sys.modules[name], "__file__", None) or ""
         if origin.startswith(f"{place}{os.sep}"):
             continue
-        if f"{os.sep}program{os.sep}" not in origin:
-            print(f"This notebook has imported another module called launcher ({origin or 'without a file'}). " +
-                  f"{'Choose Runtime → Restart session' if colab else 'Restart the kernel'}, and press ▶ again.")
-            return
-        del sys.modules[name]  # another version of the launcher; what it left running is found by its files
+        del sys.modules[name]  # another version of the launcher, whose files tell what it left running, or a stranger's
     sys.path[:] = [str(place), *(entry for entry in sys.path if Path(entry).parent != place.parent)]
     importlib.invalidate_caches()
     await importlib.import_module("launcher.cells").run_cell(call, fields)

@@ -16,6 +16,7 @@ from typing import IO, Final
 
 from launcher.core.process import PACKAGE, end_left_behind, end_process, note_process
 from launcher.core.session import Session
+from launcher.launch.stop import let_go
 from launcher.service.server import UnixServer
 from launcher.service.service import Service
 
@@ -51,7 +52,8 @@ def main(session: Session) -> None:
                 break
         for place in sockets:
             place.unlink(missing_ok=True)
-        service.finish()
+        if service.launch:
+            let_go(service.launch)  # what is still to be saved is; the web UI, the proxy and the link stay
         session.service.forget()
         for server in servers:
             server.server_close()

@@ -8,6 +8,7 @@ from launcher.core.problem import Problem
 from launcher.core.session import Session, read_object
 from launcher.launch.launch import Launch
 from launcher.launch.remember import may_be_kept, settings_of, sound
+from launcher.launch.start import CHOSEN
 from launcher.models.pasted import without_secrets
 from launcher.webui.arguments import check_arguments
 
@@ -59,7 +60,7 @@ def take_choices(launch: Launch, asked: dict[str, Any], forget: bool) -> list[st
     said = [f"Taken over: {', '.join(now)}."] if now else []
     if later:
         said.append(f"Taken over at the next restart: {', '.join(later)}. Press **Restart the web UI** for it.")
-    launch.status.notice(" ".join(said) or None, about="choices")
+    launch.status.notice(" ".join(said) or None, about=CHOSEN)
     return later
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from glob import escape
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from launcher.core.folder import PART
 from launcher.core.problem import Problem
@@ -35,6 +35,7 @@ class Job:
     ask: Ask  # puts a question to the person who looks at this job
     page: bool = False  # it came from the page, which may not do everything
     tokens: Mapping[str, str] = field(default_factory=dict)  # that the notebook gave before: secret's name -> token
+    stops_by: dict[str, Any] | None = None  # the fields of a job that stops everything
     fetchers: list[Fetcher] = field(default_factory=list)  # of its works: they know which files they put in place
     extensions: list[Extension] = field(default_factory=list)  # that were not there before
     places: list[Path] = field(default_factory=list)  # on Drive, whose models are used since
@@ -54,15 +55,15 @@ class Job:
 
     def begin(self, work: Callable[[], None], done_title: str) -> None:
         def run() -> None:
+            title = done_title
             try:
                 work()
-            except Failed:
-                pass  # its step has said so
+            except Failed:  # its step has said so
+                title = "Stopped"
             except Exception as error:  # which nobody foresaw
                 self.status.add("0", self.status.now.title)
                 self.status.step("0").fail(self.steps.problem(error))
-            title = HELP if self.status.now.failed else done_title
-            self.status.show(over=True, title=title, can_undo=self.can_undo)
+            self.status.show(over=True, title=HELP if self.status.now.failed else title, can_undo=self.can_undo)
 
         self.thread = threading.Thread(target=run, name="job")
         self.thread.start()
@@ -76,6 +77,12 @@ class Job:
         used = {path for fetcher in others for path in fetcher.used}
         self.begin(lambda: undo(self, used), "Taken away again")
         return True
+
+
+def stop_underway(jobs: Mapping[int, Job], fields: dict[str, Any]) -> int:
+    """The number of the job that stops everything in this way, or gives the machine back, too; 0 if there is none."""
+    ways = (fields, {"give_back_the_machine": True})
+    return next((number for number, job in jobs.items() if job.at_work and job.stops_by in ways), 0)
 
 
 def undo(job: Job, used: set[Path]) -> None:

@@ -69,9 +69,13 @@ class Faces:
         """■, or it is gone: whoever waits for its answer hears so."""
         with self._lock:
             self._faces.pop(name, None)
-            waiting = [answers for question, answers in self._open.values() if question["face"] == name]
-        for answers in waiting:
-            answers.put(why)
+        self.withdraw(why, face=name)
+
+    def withdraw(self, why: str = STOPPED, **whose: object) -> None:
+        """Nobody need answer the questions to that face, or of that job."""
+        for question, answers in list(self._open.values()):
+            if whose.items() <= question.items():
+                answers.put(why)
 
     def remove_gone(self) -> None:
         late = time.monotonic() - GONE_AFTER
@@ -89,7 +93,10 @@ class Faces:
             if not fitting:
                 raise NotAnswered(kind, "this notebook is not open")
             number, answers = next(self._numbers), Answers()
-            self._open[number] = {"number": number, "kind": kind, "about": about, "face": fitting[-1]}, answers
+            self._open[number] = (
+                {"number": number, "kind": kind, "about": about, "face": fitting[-1], "job": job},
+                answers,
+            )
         self._changes.count()
         answer = answers.get()
         del self._open[number]

@@ -1,6 +1,5 @@
 """What the service does: one launch, its jobs, and an answer to every request."""
 
-import itertools
 import secrets
 import threading
 import time
@@ -18,11 +17,10 @@ from launcher.core.status import Status, StatusChanges
 from launcher.launch.launch import Launch
 from launcher.launch.remember import settings_of
 from launcher.launch.steps import Steps
-from launcher.launch.stop import let_go
 from launcher.launch.story import begin, remember
 from launcher.launch.watch import reconnect_drive
 from launcher.service import choices as chosen
-from launcher.service.job import Job
+from launcher.service.job import Job, stop_underway
 from launcher.service.jobs import JOBS, wrong_in
 from launcher.service.questions import Faces
 from launcher.service.server import NUMBER, Request, Response, Route
@@ -32,7 +30,7 @@ STOP_PATIENCE: Final = 120.0  # seconds in which a stop that is underway has com
 WHY_NOT: Final[dict[str, str]] = {
     State.STARTING: "It is starting already.",
     State.RESTARTING: "It is being restarted already.",
-    State.STOPPING: "It is being stopped.",
+    State.STOPPING: "It is being stopped; your last files are being saved.",
 }
 LONGEST_STAY: Final = 1440  # minutes
 JOBS_SHOWN: Final = 20
@@ -52,7 +50,6 @@ class Service:
         self.launch: Launch | None = None
         self.start = secrets.token_hex(4)  # another one is another service: its status is not to be waited for
         self.jobs: dict[int, Job] = {}  # ended ones too
-        self._job_numbers = itertools.count(1)
         self._lock = threading.RLock()
 
     @property
@@ -120,6 +117,8 @@ class Service:
         while self.status.now.state == State.STOPPING and time.monotonic() < end and not request.gone():
             self.changes.wait_beyond(self.changes.number, 1.0)
         with self._lock:
+            if self.status.now.state == State.STOPPING:
+                return 409, {"what": WHY_NOT[State.STOPPING], "do": "Press ▶ again once everything is off."}
             self.faces.comes(request.face, 0)  # it may be asked something before its first look
             before, anew, choices = self.launch, False, chosen.of_this_machine(self.session, asked)
             underway = before is not None and self.status.now.state in UNDERWAY and not before.over.is_set()
@@ -131,7 +130,7 @@ class Service:
                     return self.accepted(request)
                 if underway and differs and not request.fields.get("anew"):
                     return 409, {"runs": chosen.shown(before.settings), "differs": differs}
-                anew = underway and bool(differs)
+                anew = bool(differs)
             self._begin(choices, variables, anew=anew)
             return self.accepted(request)
 
@@ -142,6 +141,7 @@ class Service:
         if isinstance(variables, dict) and variables:
             adopt(variables)
         before, self.launch = self.launch, self._new_launch(choices)
+        self.faces.withdraw(job=0)  # of the one before, which is waited for
         noted = read_object(self.session.launch_file)  # its settings come once nothing else runs
         write_object(self.session.launch_file, noted | {"variables": variables or {}})
         begin(self.launch, before, anew=anew, take_up=take_up)
@@ -162,11 +162,12 @@ class Service:
             choices = launch.choices if launch else chosen.noted(self.session)
             if state in WHY_NOT or state == State.OFF or not (launch or choices):
                 return self.accepted(request, 409, answer="refused", what=WHY_NOT.get(state, NOTHING_KNOWN))
-            if launch and launch.thread and launch.thread.is_alive() and not launch.over.is_set():  # it is watched
+            whole, watched = launch and launch.restarts_whole, launch and launch.thread and launch.thread.is_alive()
+            if launch and watched and not launch.over.is_set() and not whole:
                 launch.restart_wanted.set()
                 self.status.show(state=State.RESTARTING)
             else:
-                self._begin(choices)
+                self._begin(choices, anew=bool(whole))
             return self.accepted(request, answer="done" if state == State.READY else "started")
 
     def post_choices(self, request: Request) -> Response:
@@ -202,14 +203,14 @@ class Service:
         with self._lock:
             if not self.launch or not self.launch.given_back_at:
                 return 409, {"what": "The machine is not given back by itself: there is nothing to put off."}
-            self.launch.stays_until = self.launch.given_back_at + minutes * 60
+            self.launch.stays_until = time.monotonic() + self.launch.given_back_in + minutes * 60
             self.changes.count()
             return self.accepted(request)
 
     def post_used(self, request: Request) -> Response:
         """The proxy: somebody used the web UI so many seconds ago."""
         if self.launch:
-            self.launch.used_at = time.time() - min(max(0, request.fields.get("ago", 0)), LONGEST_STAY * 60)
+            self.launch.used_at = time.monotonic() - min(max(0, request.fields.get("ago", 0)), LONGEST_STAY * 60)
             if self.launch.given_back_at:  # the faces say when
                 self.changes.count()
         return 204, None
@@ -237,31 +238,39 @@ class Service:
             # The page may not choose: what it may ask for hangs on that.
             asked = chosen.of_this_machine(self.session, {} if request.page else chosen.asked_by(request.choices))
             launch = self.launch or self._new_launch(chosen.noted(self.session) | asked)
+            number, status = max(self.jobs, default=0) + 1, Status(JOB_TITLES[do], self.changes)
             if do == "stop":
+                if same := stop_underway(self.jobs, fields):
+                    self.faces.comes(request.face, same)
+                    return self.accepted(request, job=same)
                 self.launch = launch
-            elif self._at_work() >= MOST_AT_WORK:
+                for one in (self.status, status):
+                    one.show(state=State.STOPPING, buttons=())
+                self.faces.withdraw(job=0)
+                for one_job in self.jobs:
+                    self._end_job(one_job)
+            elif sum(job.at_work for job in self.jobs.values()) >= MOST_AT_WORK:
                 return 429, {"what": "So much is being added already.", "do": "Wait until some of it is done."}
-            number, status = next(self._job_numbers), Status(JOB_TITLES[do], self.changes)
-            if do == "stop":
-                status.show(state=State.STOPPING)
             steps = Steps(status, self.session.log, threading.Event(), JOB_STOPPED)
-            job = Job(launch, steps, partial(self.faces.ask, number), request.page, self.faces.tokens)
+            asks, stops_by = partial(self.faces.ask, number), fields if do == "stop" else None
+            job = Job(launch, steps, asks, request.page, self.faces.tokens, stops_by)
             shown = {old: one for old, one in self.jobs.items() if one.at_work or old >= number - JOBS_SHOWN}
             self.jobs = shown | {number: job}
             self.faces.comes(request.face, number)
             job.begin(partial(JOBS[do], job, **fields), "Stopped" if do == "stop" else "Done")
         return self.accepted(request, job=number)
 
-    def _at_work(self) -> int:
-        return sum(job.at_work for job in self.jobs.values())
+    def _end_job(self, number: int) -> None:
+        if (job := self.jobs.get(number)) and job.stops_by is None:  # a stop comes to its end
+            job.steps.over.set()
+            self.faces.withdraw(job=number)
 
     def delete_job(self, request: Request) -> Response:
         """■: the job should end. `undo`: it has, and what it added is taken away again."""
         with self._lock:
             job, launches = self.jobs.get(int(request.number)), {job.launch for job in self.jobs.values()}
             if not request.fields.get("undo"):
-                if job:
-                    job.steps.over.set()
+                self._end_job(int(request.number))
             elif not (job and job.begin_undo(launches | ({self.launch} if self.launch else set()))):
                 return 409, {"what": "There is nothing of it that could be taken away."}
         return self.accepted(request)
@@ -283,13 +292,8 @@ class Service:
         """True while there is something to keep, or somebody who looks."""
         self.faces.remove_gone()
         state, launch = self.status.now.state, self.launch
-        kept: object = state in UNDERWAY
+        kept: object = state in UNDERWAY or any(job.at_work for job in self.jobs.values())
         if launch and state == State.FAILED:
-            proxy = running_pid(self.session.proxy.pid_file)
-            kept = proxy or launch.settings.give_back_after or launch.sync.waiting
-        return bool(self._at_work() or len(self.faces) or kept)
-
-    def finish(self) -> None:
-        """Save what is still to be saved. The web UI, the proxy and the link stay."""
-        if self.launch:
-            let_go(self.launch)
+            kept = kept or launch.settings.give_back_after or launch.sync.waiting
+            kept = kept or running_pid(self.session.proxy.pid_file)
+        return bool(kept or len(self.faces))

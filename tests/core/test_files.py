@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from launcher.core.files import LONGEST_FREE_NAME, copy_whole, free_path
+from launcher.core.folder import WEBUI_FOLDER, Folder
 
 
 def test_a_free_path_is_one_that_nobody_has_not_even_a_dead_link(tmp_path: Path) -> None:
@@ -52,3 +53,14 @@ def test_a_copy_that_is_not_whole_leaves_what_was_there(
         copy_whole(source, target)
     assert target.read_bytes() == b"old"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["source", "target"]
+
+
+@pytest.mark.parametrize("name", ["画像" * 60, "/".join(["a" * 110] * 3)])
+def test_a_folder_on_drive_whose_name_this_machine_cannot_take_has_a_shorter_one_here(
+    tmp_path: Path, name: str
+) -> None:
+    kept = tmp_path / "drive" / name / WEBUI_FOLDER
+    here, other = (Folder(one, tmp_path / "machine", my_drive=tmp_path / "drive") for one in (kept, kept / "x"))
+    here.data.mkdir(parents=True)
+    assert here.data != other.data
+    assert Folder(kept, tmp_path / "machine", my_drive=tmp_path / "drive").data == here.data

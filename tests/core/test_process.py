@@ -1,12 +1,14 @@
 """A command to its end: what it prints, and when it is ended."""
 
+import os
 import sys
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
-from launcher.core.process import CommandError, run
+from launcher.core.process import CommandError, note_process, run, running_pid
 
 
 def python(program: str) -> list[str]:
@@ -56,3 +58,12 @@ def test_whoever_listens_can_end_it() -> None:
     with pytest.raises(InterruptedError, match="a"):
         run(python("import time; print('a', flush=True); time.sleep(600)"), on_line=stop)
     assert time.monotonic() - began < 60
+
+
+def test_a_process_is_known_again_after_the_clock_was_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else the web UI that runs were taken for dead, and another one started beside it."""
+    note_process(tmp_path / "web.pid", os.getpid())
+    booted = psutil.boot_time()
+    monkeypatch.setattr("psutil._pslinux.boot_time", lambda: booted + 7200)
+    assert running_pid(tmp_path / "web.pid") == os.getpid()
+    assert running_pid(tmp_path / "none.pid") == 0

@@ -86,8 +86,8 @@ def test_a_launch_with_garbled_files_runs_and_mends_them(
         kernel = kernels(COLAB_PYTHON, place.environment, place.machine)
         kernel.start(cell_source("launch", checkpoint=MODEL_LINK))
         wait_ready(kernel)
-        said = plain(kernel.html())
-        assert [sentence for sentence in SENTENCES if sentence not in said] == []
+        for sentence in SENTENCES:
+            kernel.wait(lambda said=sentence: said in plain(kernel.html()), 30, sentence)
         kernel.wait((place.kept / "versions.json").is_file, 60, "the version to be noted")
         kernel.wait(lambda: list(place.kept.glob(words)), 60, "CLIP's words to be kept")
         kernel.wait((place.kept / "ui-config.json").exists, 60, "the page's defaults to be kept")

@@ -11,7 +11,7 @@ import requests
 from tests.conftest import COLAB_PYTHON, CURRENT_PYTHON, ROOT
 from tests.world import MODEL_LINK, MODEL_REPO, safetensors
 from tests.world.kernel import Kernel, cell_source
-from tests.world.place import Place, wait_ready
+from tests.world.place import Place, wait_ready, web_ui_answers
 
 STACKS = [pytest.param(COLAB_PYTHON, id="colab"), pytest.param(CURRENT_PYTHON, id="current")]
 Kernels = Callable[..., Kernel]
@@ -84,7 +84,7 @@ def test_two_kernels_share_one_launch_and_a_second_press_lets_go_of_nothing(plac
     pair[1].start(cell_source("launch", checkpoint=MODEL_LINK, api=True))
     assert address(pair[1]) == one
     pair[1].wait(
-        lambda: requests.get(f"{one[0]}/sdapi/v1/options", auth=("user", one[1]), timeout=10).ok, 30, "the API"
+        lambda: requests.get(f"{one[0]}/sdapi/v1/options", auth=("user", one[1]), timeout=60).ok, 30, "the API"
     )
     assert address(pair[0]) == one
     assert cell not in pair[0].idle
@@ -133,7 +133,7 @@ def test_with_common_names_taken_every_cell_and_button_works(place: Place, kerne
     webui = place.pid("webui")
     kernel.press_button("Restart the web UI")
     kernel.wait(lambda: place.pid("webui") not in (0, webui), 60, "the restart")
-    kernel.wait(lambda: requests.get(f"{url}/internal/ping", auth=("user", password), timeout=10).ok, 90, "it is back")
+    kernel.wait(lambda: web_ui_answers(url, password), 90, "it is back")
     address(kernel)  # its model is loaded, too: without Drive it could not be
     place.drop_drive()
     kernel.wait(lambda: "connected again" in kernel.html(), 60, "Drive to be asked for")
@@ -151,7 +151,7 @@ def test_with_common_names_taken_every_cell_and_button_works(place: Place, kerne
         assert says in html.unescape(kernel.html()), identity
         assert kernel.errors == []
         kernel.widgets.clear()
-    models = requests.get(f"{url}/sdapi/v1/sd-models", auth=("user", password), timeout=10).json()
+    models = requests.get(f"{url}/sdapi/v1/sd-models", auth=("user", password), timeout=60).json()
     assert "more.safetensors" in [model["title"] for model in models], "without a restart"
 
     kernel.start(cell_source("launch", checkpoint=MODEL_LINK, api=True))

@@ -9,6 +9,8 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +24,8 @@ from tests.world import MODEL_LINK, MODEL_REPO, WEBUI, World, safetensors
 from tests.world.browser import chromium, images, paint, press_link
 from tests.world.kernel import Kernel, cell_source
 from tests.world.page import CONSENT, Reply
-from tests.world.place import Place, wait_problem, wait_ready
+from tests.world.place import Place, wait_problem, wait_ready, web_ui_answers
+from tests.world.wait import lives
 
 STACKS = [pytest.param(COLAB_PYTHON, id="colab"), pytest.param(CURRENT_PYTHON, id="current")]
 Kernels = Callable[..., Kernel]
@@ -55,7 +58,7 @@ def test_from_one_click_to_an_image_and_what_may_happen_in_the_notebook_then(
     assert password not in url
 
     # the card's link opens logged in, and an image is made and kept
-    assert requests.get(url, timeout=10).status_code == 401
+    assert requests.get(url, timeout=60).status_code == 401
     made = set()
     if python == COLAB_PYTHON:  # from the current stack's front ends it is opened in test_people.py
         with chromium() as browser:
@@ -70,7 +73,7 @@ def test_from_one_click_to_an_image_and_what_may_happen_in_the_notebook_then(
     kernel.wait_done(cell, 60)
     assert kernel.errors == []
     assert "This cell stopped; the web UI is still running" in kernel.html()
-    assert requests.get(f"{url}/robots.txt", timeout=10).ok
+    assert requests.get(f"{url}/robots.txt", timeout=60).ok
 
     # ▶ again takes hold: the same link and password
     kernel.widgets.clear()
@@ -79,24 +82,15 @@ def test_from_one_click_to_an_image_and_what_may_happen_in_the_notebook_then(
     assert place.pid("webui") == webui
 
     # the panel's button starts it anew behind the same link
-    who = requests.auth.HTTPBasicAuth("user", password)
     kernel.press_button("Restart the web UI")
     kernel.wait(lambda: place.pid("webui") not in (0, webui), 60, "the restart")
-    kernel.wait(
-        lambda: requests.get(f"{url}/internal/ping", auth=who, timeout=10).status_code == 200,
-        90,
-        "the web UI to be back",
-    )
+    kernel.wait(lambda: web_ui_answers(url, password), 90, "the web UI to be back")
 
     # it dies: it is started again, the reason is said, the link is the same
     webui = place.pid("webui")
     os.kill(webui, signal.SIGKILL)
     kernel.wait(lambda: "ran out of memory" in kernel.html(), 60, "the reason")
-    kernel.wait(
-        lambda: requests.get(f"{url}/internal/ping", auth=who, timeout=10).status_code == 200,
-        90,
-        "the web UI to be back",
-    )
+    kernel.wait(lambda: web_ui_answers(url, password), 90, "the web UI to be back")
     assert wait_ready(kernel)[1:] == (url, password)
     assert place.pid("door") == door
 
@@ -125,16 +119,16 @@ def test_from_one_kernel_and_machine_to_the_next(place: Place, kernels: Kernels)
     assert wait_ready(kernel)[1:] == (url, password)
     assert place.pid("webui") == webui
     who = requests.auth.HTTPBasicAuth("user", password)
-    models = [model["title"] for model in requests.get(f"{url}/sdapi/v1/sd-models", auth=who, timeout=10).json()]
+    models = [model["title"] for model in requests.get(f"{url}/sdapi/v1/sd-models", auth=who, timeout=60).json()]
     assert models == ["other.safetensors", "paint.safetensors"]
     assert (
-        requests.get(f"{url}/sdapi/v1/options", auth=who, timeout=10).json()["sd_model_checkpoint"]
+        requests.get(f"{url}/sdapi/v1/options", auth=who, timeout=60).json()["sd_model_checkpoint"]
         == "other.safetensors"
     )
 
     # the kernel dies: a new one takes it all over
     kernel.kill()
-    assert requests.get(f"{url}/internal/ping", auth=who, timeout=10).status_code == 200
+    assert requests.get(f"{url}/internal/ping", auth=who, timeout=60).status_code == 200
     kernel = kernels(COLAB_PYTHON, place.environment, place.machine)
     cell = kernel.start(cell_source("launch", checkpoint=MODEL_LINK.replace("paint.", "other."), api=True))
     assert wait_ready(kernel)[1:] == (url, password)
@@ -172,6 +166,14 @@ def test_from_one_kernel_and_machine_to_the_next(place: Place, kernels: Kernels)
     place.wait_until_nothing_runs()
 
 
+def content_of(path: Path) -> bytes:
+    """What is in a file, unless it has just gone: files come and go while a launch looks after what is beside it."""
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return b""
+
+
 def test_no_secret_is_left_anywhere(place: Place, kernels: Kernels) -> None:
     token = "hf_TheSecretToken123"
     place.world.hub.tokens[token], place.world.hub.gated[MODEL_REPO] = {"name": "me"}, {token}
@@ -183,7 +185,7 @@ def test_no_secret_is_left_anywhere(place: Place, kernels: Kernels) -> None:
     token_holders, password_holders = set(), set()
     for root in (place.machine, place.drive):
         for path in (p for p in root.rglob("*") if p.is_file() and not p.is_symlink()):
-            content = path.read_bytes()
+            content = content_of(path)
             token_holders |= {path} if token.encode() in content else set()
             password_holders |= {path.name} if password.encode() in content else set()
     assert token_holders == set()
@@ -195,10 +197,11 @@ def test_no_secret_is_left_anywhere(place: Place, kernels: Kernels) -> None:
         assert token not in line
         assert password not in line
         if str(place.machine) in line and process.pid != kernel.pid:
-            environment = " ".join(f"{k}={v}" for k, v in process.environ().items())
-            assert token not in environment
-            assert password not in environment
-            checked += 1
+            with suppress(psutil.NoSuchProcess):  # it has just ended
+                environment = " ".join(f"{k}={v}" for k, v in process.environ().items())
+                assert token not in environment
+                assert password not in environment
+                checked += 1
     assert checked >= 3, "the door, the tunnel and the web UI should run"
     assert token not in kernel.text
     kernel.interrupt()
@@ -291,7 +294,7 @@ def test_stop_in_add_a_model_ends_its_download_and_two_cells_at_once_fetch_the_r
     hub, link = place.world.hub, MODEL_LINK.replace("paint.", "big.")
     content = safetensors(20_000_000, 2)
     hub.add(MODEL_REPO, "big.safetensors", content)
-    hub.rate = 200_000  # bytes a second of each connection
+    hub.gives = 4_000_000
     folder = place.kept / "models" / "Stable-diffusion"
     kernel = kernels(COLAB_PYTHON, place.environment, place.machine)
     cell = kernel.start(cell_source("add-model", what=link, kind="checkpoint"))
@@ -300,7 +303,7 @@ def test_stop_in_add_a_model_ends_its_download_and_two_cells_at_once_fetch_the_r
     kernel.wait_done(cell, 20)
     place.wait_until_nothing_runs()  # the keeper, too, which ends once its last work has
     assert [p.suffix for p in folder.iterdir()] == [".part"]
-    hub.rate = None
+    hub.gives = inf
     other = kernels(COLAB_PYTHON, place.environment, place.machine)
     cells = [k.start(cell_source("add-model", what=link, kind="checkpoint")) for k in (kernel, other)]
     kernel.wait_done(cells[0], 60)
@@ -337,7 +340,7 @@ def test_gradio_down_leads_to_colabs_own_link_and_that_is_said(world: World, pla
     kernel.start(cell_source("launch", checkpoint=MODEL_LINK))
     _, url, password = wait_ready(kernel)
     assert "Colab's own link is used instead" in html.unescape(kernel.html())
-    assert requests.get(f"{url}/internal/ping", auth=("user", password), timeout=10).status_code == 200
+    assert requests.get(f"{url}/internal/ping", auth=("user", password), timeout=60).status_code == 200
     kernel.interrupt()
     kernel.run(cell_source("stop"), 120)
 
@@ -351,7 +354,7 @@ def test_make_run_prints_the_way_in_and_ctrl_c_leaves_nothing_behind(tmp_path: P
     while "Ready after" not in seen and time.monotonic() < end:
         seen += process.stdout.readline()
     url, password = re.findall(r"^(?:Link|Password): (.+)$", seen, re.MULTILINE)
-    assert requests.get(f"{url}/internal/ping", auth=("user", password), timeout=10).status_code == 200
+    assert requests.get(f"{url}/internal/ping", auth=("user", password), timeout=60).status_code == 200
     process.send_signal(signal.SIGINT)
     assert process.wait(60) == 0
     left = [
@@ -371,7 +374,7 @@ def test_gradio_down_leads_to_cloudflared_where_that_answers(world: World, place
         "gradio's share server gave no link: it refused the connection. Cloudflare's quick tunnel is used instead."
         in told
     )
-    assert requests.get(f"{url}/internal/ping", auth=("user", password), timeout=10).status_code == 200
+    assert requests.get(f"{url}/internal/ping", auth=("user", password), timeout=60).status_code == 200
     kernel.interrupt()
     kernel.run(cell_source("stop"), 120)
     place.wait_until_nothing_runs()
@@ -389,13 +392,7 @@ def test_models_can_stay_off_drive_and_a_killed_tunnel_comes_back_with_the_same_
     frpc = json.loads((place.session / "tunnel.pid").read_text())["pid"]
     os.kill(frpc, signal.SIGKILL)
 
-    def back() -> bool:
-        try:
-            return requests.get(f"{url}/internal/ping", auth=("user", password), timeout=5).status_code == 200
-        except requests.RequestException:
-            return False
-
-    kernel.wait(lambda: not psutil.pid_exists(frpc) and back(), 120, "the link to be back")
+    kernel.wait(lambda: not lives(frpc) and web_ui_answers(url, password), 120, "the link to be back")
     assert wait_ready(kernel)[1:] == (url, password)
     kernel.interrupt()
     kernel.run(cell_source("stop"), 120)

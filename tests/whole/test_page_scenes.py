@@ -108,14 +108,14 @@ def test_the_page_may_not_do_what_the_notebook_may_whatever_it_sends(
     who.auth = ("user", password)
     who.headers["X-Oneclick"] = "1"
     api = f"{url}/oneclick/api"
-    assert who.post(f"{api}/launch", json={"choices": {}}, timeout=20).status_code == 403
-    assert who.post(f"{api}/answers/1", json={"value": {}}, timeout=20).status_code == 403
-    assert who.get(f"{api}/link", timeout=20).status_code == 403
+    assert who.post(f"{api}/launch", json={"choices": {}}, timeout=60).status_code == 403
+    assert who.post(f"{api}/answers/1", json={"value": {}}, timeout=60).status_code == 403
+    assert who.get(f"{api}/link", timeout=60).status_code == 403
     for do in ("change_extensions", "add_controlnet"):
-        assert who.post(f"{api}/add", json={"do": do, "fields": {}}, timeout=20).status_code == 403
+        assert who.post(f"{api}/add", json={"do": do, "fields": {}}, timeout=60).status_code == 403
     for name, value in (("extensions_tab", True), ("extra_arguments", "--theme dark"), ("drive_folder", "other")):
-        assert who.post(f"{api}/choices", json={"choices": {name: value}}, timeout=20).status_code == 403
-    told = who.get(f"{api}/status", timeout=20).text + who.get(f"{url}/oneclick/", timeout=20).text
+        assert who.post(f"{api}/choices", json={"choices": {name: value}}, timeout=60).status_code == 403
+    told = who.get(f"{api}/status", timeout=60).text + who.get(f"{url}/oneclick/", timeout=60).text
     assert password not in told
     login = json.loads((place.session / "login.json").read_text())
     assert not any(secret in told for secret in login.values())

@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 from collections.abc import Callable
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -96,6 +97,7 @@ def test_other_front_ends_draw_a_failure_and_the_panel_and_its_buttons_and_stops
         assert place.world.git.fetches() == [], "what the first brought is there"
         assert violations_in_all_looks(book, 320, 1300) == []
         keys_alone_reach_the_web_ui(book, browser)
+        pressed_again_at_once_there_is_a_panel(book)
         book.interrupt()
         book.wait_for("launch", "This cell stopped; the web UI is still running", 30)
         taken_up_and_stopped(book, place)
@@ -140,6 +142,21 @@ def keys_alone_reach_the_web_ui(book: Book, browser: Any) -> None:
         book.page.keyboard.press("Enter")
     wait_visible(opened.value.locator("gradio-app"), drawn=False)
     opened.value.close()
+
+
+def pressed_again_at_once_there_is_a_panel(book: Book) -> None:
+    """While the cell runs, and right after ■ and ▶, when it has just begun. A page clears a cell that is run again."""
+    assert "■" in book.text("launch")
+    assert "other cells wait" in book.text("launch")
+    for presses in (1, 2):
+        for _ in range(presses):
+            book.run("launch")
+        book.page.wait_for_timeout(1000)
+        book.wait_for("launch", "Open the web UI", 30)
+        book.interrupt()
+        book.wait_for("launch", "This cell stopped; the web UI is still running", 30)
+    book.run("launch")
+    book.wait_for("launch", "other cells wait", 30)
 
 
 def taken_up_and_stopped(book: Book, place: Place) -> None:
@@ -221,7 +238,7 @@ def test_a_bold_word_in_a_sentence_of_the_waiting_page_stays_in_its_line() -> No
 def test_axe_finds_nothing_serious_on_the_login_page_and_the_waiting_page(
     place: Place, kernels: Callable[..., Kernel]
 ) -> None:
-    place.world.hub.rate = 20_000  # bytes a second: it starts until all have looked
+    place.world.hub.gives = 100_000  # it starts until all have looked
     kernel = kernels(COLAB_PYTHON, {**place.environment, "ONECLICK_PANEL": "text"}, place.machine)
     cell = kernel.start(cell_source("launch", checkpoint=MODEL_LINK))
     kernel.wait((place.session / "door.json").exists, 60, "the door")
@@ -243,7 +260,7 @@ def test_axe_finds_nothing_serious_on_the_login_page_and_the_waiting_page(
         for page in pages:
             log_in(page, url, password)
             wait_visible(page.get_by_text("Python packages"), 20)
-        place.world.hub.rate = None
+        place.world.hub.gives = inf
         for page in pages:
             wait_visible(page.locator("gradio-app"), 90, drawn=False)
     kernel.interrupt()

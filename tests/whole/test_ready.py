@@ -34,7 +34,7 @@ def status(place: Place, *, page: bool = False) -> dict[str, Any]:
 def on_page(kernel: Kernel) -> str:
     """What the page behind the door says."""
     _, url, password = card(kernel)
-    found = requests.get(f"{url}/oneclick/", auth=("user", password), headers={"Accept": "text/html"}, timeout=10).text
+    found = requests.get(f"{url}/oneclick/", auth=("user", password), headers={"Accept": "text/html"}, timeout=60).text
     return html.unescape(re.sub(r"<[^>]+>", " ", found))
 
 

@@ -11,6 +11,7 @@ import socket
 import time
 from collections import Counter
 from dataclasses import dataclass, field
+from math import inf
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -28,6 +29,7 @@ class Hub:
     `fail`: part of a path -> (status, headers, body). `cut_after`: bytes after which one answer is cut off, once.
     `rate`: bytes a second of one answer. `redirect`: answer 302 to another origin, as the hub does to its CDN, which
     refuses the next `expired` answers, and each signed address after `signed_for` answers: it is too old.
+    `gives`: bytes of files, of all answers, after which nothing more comes before it is given more.
     `no_ranges`: answer with the whole file, whatever was asked. `busy`: answer those without a token with 429.
     """
 
@@ -37,6 +39,7 @@ class Hub:
     fail: dict[str, tuple[int, dict[str, str], bytes]] = field(default_factory=dict)
     cut_after: int | None = None
     rate: int | None = None
+    gives: float = inf
     redirect: bool = False
     expired: int = 0
     signed_for: int | None = None
@@ -58,6 +61,7 @@ class Hub:
         self.url, self.cdn = f"http://127.0.0.1:{self.port}", f"http://127.0.0.1:{self.cdn_port}"
 
     def close(self) -> None:
+        self.gives = inf
         for server in self.servers:
             end(server)
 
@@ -256,7 +260,10 @@ class Hub:
                     request.close_connection = True
                     request.connection.shutdown(socket.SHUT_RDWR)
                     return None
-                piece = file.read(min(1 << 16, left) if self.rate or cut is not None else min(1 << 20, left))
+                while self.sent() >= self.gives:
+                    time.sleep(0.02)
+                whole = self.rate is None and cut is None and self.gives == inf
+                piece = file.read(min(1 << 20 if whole else 1 << 16, left))
                 request.wfile.write(piece)
                 entry["sent"] += len(piece)
                 left -= len(piece)

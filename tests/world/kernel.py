@@ -18,7 +18,7 @@ from jupyter_client.blocking.client import BlockingKernelClient
 from jupyter_client.kernelspec import KernelSpecManager
 from jupyter_client.manager import KernelManager
 
-from launcher.client.client import TOGETHER
+from launcher.client.kernel import TOGETHER
 from launcher.core.fields import DEFAULTS
 from tests.world.page import NOTEBOOK, Page
 from tests.world.wait import Patience, wait
@@ -164,6 +164,15 @@ class Tab:
         found: re.Match[str] = self.wait(lambda: re.search(pattern, self.text, re.MULTILINE), timeout, pattern)
         return found
 
+    def buttons(self) -> list[str]:
+        """What stands on those in the panel that may be pressed. The thread that listens goes on meanwhile."""
+        states = dict(self.widgets)
+        shown = [state for state in states.values() if "frame" in state.get("_dom_classes", ())]
+        for state in shown:  # it grows
+            shown += [states.get(child.removeprefix("IPY_MODEL_"), {}) for child in state.get("children", ())]
+        pressable = [one for one in shown if one.get("_model_name") == "ButtonModel" and not one.get("disabled")]
+        return [str(one["description"]) for one in pressable]
+
     def press_button(self, label: str) -> None:
         """Click a widget button, on the panel that was drawn last, as soon as it is there."""
 
@@ -177,12 +186,12 @@ class Tab:
     def stop_everything(self) -> None:
         """Press the button, and its answer where it asks because files are not saved yet."""
 
-        def asked() -> bool:
-            return any(s.get("description") == "Stop now" and not s.get("disabled") for s in self.widgets.values())
+        def heard() -> bool:
+            return "Stop now" in self.buttons() or re.search("Stopping|Everything is off", self.html()) is not None
 
         self.press_button("Stop everything")
-        self.wait(lambda: asked() or re.search("Stopping|Everything is off", self.html()), 30, "the button to be heard")
-        if asked():
+        self.wait(heard, 30, "the button to be heard")
+        if "Stop now" in self.buttons():
             self.press_button("Stop now")
 
     def close(self) -> None:

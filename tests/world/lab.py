@@ -17,7 +17,7 @@ from typing import Any
 import requests
 from jupyter_client.blocking.client import BlockingKernelClient
 
-from launcher.client.client import TOGETHER
+from launcher.client.kernel import TOGETHER
 from tests.world.browser import chromium
 from tests.world.page import Page
 from tests.world.wait import wait, wait_visible
@@ -97,7 +97,7 @@ def server(
             yield f"{url}/{'lab/tree' if app == 'lab' else 'notebooks'}/book.ipynb?token={token}"
     finally:
         process.terminate()
-        process.wait(30)
+        process.wait(120)
 
 
 @contextlib.contextmanager

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+import requests
 
 from launcher.core.session import Session, request
 from tests.world import World
@@ -92,8 +93,10 @@ class Place:
         """The pid in the session's file; 0 for the moment in which one process has ended and the next is not noted
         yet.
         """
-        path = self.session / f"{name}.pid"
-        return int(json.loads(path.read_text())["pid"]) if path.exists() else 0
+        try:
+            return int(json.loads((self.session / f"{name}.pid").read_text())["pid"])
+        except FileNotFoundError:
+            return 0
 
     def running(self) -> list[psutil.Process]:
         """Our programs that run now, without the kernel and without what stands for Google's own."""
@@ -136,6 +139,14 @@ class Place:
     def __exit__(self, *error: Any) -> None:
         self.end_processes()
         self.unmount()
+
+
+def web_ui_answers(url: str, password: str) -> bool:
+    """Does the web UI answer behind the login? What is just being started may close a connection, or take its time."""
+    try:
+        return requests.get(f"{url}/internal/ping", auth=("user", password), timeout=60).ok
+    except requests.RequestException:
+        return False
 
 
 def card(kernel: Kernel) -> tuple[str, str, str]:

@@ -1,0 +1,294 @@
+"""Requests in odd orders: twice, by both faces, in the wrong state, on a full disk."""
+
+import errno
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from launcher.core.snapshot import State
+from launcher.launch import stop, story, watch
+from launcher.launch.launch import Launch
+from launcher.launch.steps import Steps
+from launcher.models.remote import Interrupted
+from launcher.service import service as services
+from launcher.service.job import Job
+from launcher.service.jobs import JOBS
+from launcher.service.questions import NotAnswered
+from launcher.service.service import Service
+from launcher.webui.process import WebUI
+from tests.service.conftest import ask
+from tests.world.wait import wait
+
+GIVE_BACK = {"give_back": True}
+
+
+def state(service: Service) -> str:
+    return str(ask(service, "GET", "/status")[1]["state"])
+
+
+def in_state(service: Service, wanted: State) -> Callable[[], bool]:
+    return lambda: service.status.now.state == wanted
+
+
+@pytest.fixture
+def posts(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """Whenever the machine is given back."""
+    made = list[Any]()
+    monkeypatch.setattr(stop, "release_machine", made.append)
+    return made
+
+
+@pytest.fixture
+def flush(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
+    """Google has everything once this is set."""
+    done = threading.Event()
+    monkeypatch.setattr(stop, "flush_drive", lambda machine: done.wait(20))
+    return done
+
+
+# ---- stop
+
+
+def test_a_stop_that_is_asked_for_twice_is_one_and_the_machine_is_given_back_once(
+    service: Service, posts: list[Any], flush: threading.Event
+) -> None:
+    jobs = [ask(service, "POST", "/stop", GIVE_BACK, page=page)[1]["job"] for page in (False, True, False)]
+    flush.set()
+    wait(in_state(service, State.OFF), 20, "the end")
+    wait(lambda: not service.busy, 20, "its job to end")
+    assert len({*jobs}) == len(service.jobs) == 1
+    assert len(posts) == 1
+
+
+def test_a_stop_and_one_that_gives_the_machine_back_come_one_after_the_other(
+    service: Service, posts: list[Any], flush: threading.Event
+) -> None:
+    jobs = [ask(service, "POST", "/stop", body, page=True)[1]["job"] for body in ({}, GIVE_BACK, GIVE_BACK, {})]
+    flush.set()
+    wait(lambda: all(job.status.now.over for job in service.jobs.values()), 20, "both to end")
+    assert jobs[1] != jobs[0]
+    assert len({*jobs[1:]}) == 1
+    assert len(posts) == 1
+    assert not any(job.status.now.failed for job in service.jobs.values())
+
+
+def test_it_is_stopping_from_the_answer_on_until_the_machine_is_given_back(
+    service: Service, posts: list[Any], flush: threading.Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(services, "STOP_PATIENCE", 0.2)
+    service.status.show(state=State.READY)
+    assert ask(service, "POST", "/stop", GIVE_BACK, page=True)[1]["state"] == State.STOPPING
+    wait(lambda: "waiting until Google" in str(ask(service, "GET", "/status")[1]["jobs"]), 20, "the flush")
+    assert state(service) == State.STOPPING
+    code, said = ask(service, "POST", "/launch", {"choices": {}})
+    assert code == 409, "what is begun now would go with the machine"
+    assert "being stopped" in said["what"]
+    assert posts == []
+    flush.set()
+    wait(in_state(service, State.OFF), 20, "the end")
+    assert len(posts) == 1
+
+
+def test_a_stop_is_not_stopped(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    """■ in its cell, before its thread has begun."""
+    begun = threading.Event()
+    original = stop.end_everything
+    monkeypatch.setattr(stop, "end_everything", lambda launch: (begun.wait(10), original(launch)))
+    number = ask(service, "POST", "/stop", {})[1]["job"]
+    assert ask(service, "DELETE", f"/jobs/{number}")[0] == 202
+    assert not service.jobs[number].steps.over.is_set()
+    begun.set()
+    wait(in_state(service, State.OFF), 20, "the end")
+
+
+@pytest.mark.parametrize("how", ["stop", "■"])
+def test_what_is_being_added_ends_with_everything_also_while_it_waits_for_an_answer(
+    service: Service, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    def asks(job: Job, what: str = "") -> None:
+        job.status.add("0", what)
+        with job.steps.step("0"):
+            job.ask("token", name="SECRET")
+
+    monkeypatch.setitem(JOBS, "add_model", asks)
+    service.faces.comes("a", 0)
+    number = ask(service, "POST", "/add", {"what": "x"}, page=True)[1]["job"]
+    wait(service.faces.open_questions, 10, "the question")
+    method, path = ("POST", "/stop") if how == "stop" else ("DELETE", f"/jobs/{number}")
+    ask(service, method, path, {}, page=True)
+    wait(lambda: service.jobs[number].status.now.over, 10, "it to end")
+    wait(lambda: how != "stop" or service.status.now.state == State.OFF, 20, "the end")
+
+
+def test_what_was_stopped_is_not_done(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    def waits(job: Job, what: str = "") -> None:
+        job.status.add("0", what)
+        with job.steps.step("0") as step:
+            step.stop.wait(30)
+            raise Interrupted
+
+    monkeypatch.setitem(JOBS, "add_model", waits)
+    number = ask(service, "POST", "/add", {"what": "x"}, page=True)[1]["job"]
+    wait(lambda: service.jobs[number].status.now.steps[0].started, 10, "it to begin")
+    ask(service, "DELETE", f"/jobs/{number}", page=True)
+    wait(lambda: service.jobs[number].status.now.over, 10, "it to end")
+    now = service.jobs[number].status.now
+    assert (now.title, now.steps[0].note) == ("Stopped", services.JOB_STOPPED)
+
+
+# ---- what runs is what is kept, also after a start that failed
+
+
+def test_another_folder_after_a_failure_ends_the_web_ui_that_still_runs_and_saves_its_images_first(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    how = list[dict[str, Any]]()
+    monkeypatch.setattr(services, "begin", lambda launch, before, **about: how.append(about))
+    monkeypatch.setattr(WebUI, "running", property(lambda self: True))
+    service.launch = service._new_launch({"drive_folder": "art"})
+    service.launch.finish()
+    service.status.show(state=State.FAILED)
+    assert ask(service, "POST", "/launch", {"choices": {"drive_folder": "other"}})[0] == 202
+    assert how[0]["anew"], "its sync would end while its page goes on painting"
+    assert ask(service, "POST", "/launch", {"choices": {"drive_folder": "other"}})[0] == 202
+    assert not how[1]["anew"]
+
+
+# ---- choices that take effect at the next restart
+
+
+@pytest.mark.parametrize(
+    ("choice", "whole"),
+    [({"link": "none"}, True), ({"version": "dev"}, True), ({"extra_arguments": "--xformers"}, False)],
+)
+def test_a_restart_takes_over_what_it_was_said_to(
+    service: Service, monkeypatch: pytest.MonkeyPatch, choice: dict[str, str], whole: bool
+) -> None:
+    """A link is opened, and another version brought, by a whole launch only."""
+    begun, over = list[tuple[Launch, dict[str, Any]]](), threading.Event()
+    monkeypatch.setattr(services, "begin", lambda launch, before, **about: begun.append((launch, about)))
+    launch = service.launch = service._new_launch({"drive_folder": "art"})
+    launch.thread = threading.Thread(target=over.wait)  # it is watched
+    launch.thread.start()
+    service.status.show(state=State.READY)
+    assert ask(service, "POST", "/choices", {"choices": choice})[1]["at_restart"] == list(choice)
+    assert ask(service, "POST", "/restart", {}, page=True)[1]["answer"] == "done"
+    over.set()
+    assert launch.restart_wanted.is_set() != whole
+    assert [how["anew"] for _, how in begun] == [True] * whole
+    assert all(getattr(one.settings, name) == value for one, _ in begun for name, value in choice.items())
+
+
+def test_what_was_stopped_is_kept_again_once_it_is_started(service: Service) -> None:
+    sync = service._new_launch({}).sync
+    service._new_launch({}).folder.data.mkdir(parents=True)
+    sync.start()
+    sync.stop()
+    sync.start()
+    assert sync.running
+    sync.stop()
+
+
+# ---- questions
+
+
+def test_a_question_of_what_has_ended_keeps_nobody_waiting(service: Service, posts: list[Any]) -> None:
+    launch = service.launch = service._new_launch({})
+    service.status.show(state=State.STARTING)
+    service.faces.comes("a", 0)
+    answers = list[Any]()
+
+    def put() -> None:
+        try:
+            answers.append(launch.ask("token", name="SECRET"))
+        except NotAnswered as problem:
+            answers.append(problem.what)
+
+    asking = launch.thread = threading.Thread(target=put)
+    asking.start()
+    (question,) = wait(service.faces.open_questions, 10, "the question")
+    ask(service, "POST", "/stop", {}, page=True)
+    asking.join(20)
+    assert len(answers) == 1, "the launch that ends waits for it"
+    assert ask(service, "POST", f"/answers/{question['number']}", {"value": {"token": "x"}})[0] == 404
+    wait(in_state(service, State.OFF), 20, "the end")
+
+
+# ---- a full disk
+
+
+def full(*_: object, **__: object) -> None:
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_on_a_full_disk_every_request_is_answered(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    service.session.log = Path("/dev/full")
+    service.fault = Steps(service.status, service.session.log, threading.Event()).problem
+    monkeypatch.setattr(services, "write_object", full)
+    code, said = ask(service, "POST", "/launch", {"choices": {}, "variables": {"LANG": "C"}})
+    assert (code, bool(said["what"] and said["do"])) == (500, True)
+
+
+def test_a_launch_that_cannot_even_be_noted_fails_and_says_why(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Launch, "announce", full)
+    launch = service.launch = service._new_launch({})
+    monkeypatch.setattr(story, "watch", lambda launch: None)
+    story.begin(launch, None)
+    wait(in_state(service, State.FAILED), 10, "it to be said")
+    assert service.status.now.failed
+
+
+def test_stop_stops_on_a_full_disk(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    ended = list[bool]()
+    monkeypatch.setattr("launcher.core.session.write_object", full)
+    monkeypatch.setattr(WebUI, "stop", lambda self: ended.append(True))
+    service.launch = service._new_launch({})
+    ask(service, "POST", "/stop", {}, page=True)
+    wait(in_state(service, State.OFF), 20, "the end")
+    assert ended
+
+
+def test_a_look_that_fails_is_said_and_the_next_one_follows(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    launch = service._new_launch({})
+    looks = list[int]()
+
+    def fails(launch: Launch) -> None:
+        looks.append(1)
+        if len(looks) > 1:
+            launch.finish()
+        full()
+
+    monkeypatch.setattr(watch, "check_painting", fails)
+    monkeypatch.setattr(watch, "WATCH_EVERY", 0.01)
+    monkeypatch.setattr(watch, "DRIVE_PAUSE", 0.01)
+    watch.watch(launch)
+    assert len(looks) == 2
+    assert "Something went wrong while looking after the web UI" in str(service.status.now.notices)
+
+
+# ---- clocks
+
+
+def test_a_clock_that_is_set_gives_no_machine_back(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    launch = service._new_launch({"give_back_after": 10})
+    real = time.time
+    monkeypatch.setattr(time, "time", lambda: real() + 7200)
+    assert not watch.is_unused(launch)
+    launch.used_at -= 599
+    assert not watch.is_unused(launch)
+    assert "will be given back at" in str(service.status.now.notices)
+    launch.used_at -= 1
+    assert watch.is_unused(launch)
+
+
+def test_while_it_starts_nobody_is_told_a_time_at_which_the_machine_is_not_given_back(service: Service) -> None:
+    service.launch = service._new_launch({"give_back_after": 10})
+    for now, told in ((State.STARTING, False), (State.READY, True), (State.FAILED, True), (State.STOPPING, False)):
+        service.status.show(state=now)
+        assert bool(ask(service, "GET", "/status")[1]["given_back_at"]) == told
