@@ -66,6 +66,7 @@ class Launch:
         self.over = threading.Event()  # what is underway should end; what runs outside stays
         self.ended = threading.Event()  # nobody needs this launch any more
         self.restart_wanted = threading.Event()
+        self.another_version = False  # was chosen since: a restart begins anew for it
         self.thread: threading.Thread | None = None
         self._threads: dict[str, threading.Thread] = {}
         self.steps = Steps(status, self.session.log, self.over)
@@ -139,10 +140,12 @@ class Launch:
 
         `forget`: as if nothing had ever been chosen; what runs keeps its folder, and what is kept of it.
         """
+        before = self.settings.version
         if forget:
             self._go_by({name: value for name, value in DEFAULTS.items() if name not in OWNED}, {})
         else:
             self._go_by(asked)
+        self.another_version |= self.settings.version != before
         self.announce()
 
     def leave_out(self, name: str) -> None:

@@ -63,7 +63,7 @@ class Service:
             Route("GET", "/status", self.get_status, {"after": str, "face": str, "job": str}, page=True),
             Route("GET", "/link", self.get_link, {}),
             Route("POST", "/launch", self.post_launch, launch),
-            Route("POST", "/restart", self.post_restart, {}, page=True),
+            Route("POST", "/restart", self.post_restart, {"choices": dict}, page=True),
             Route("POST", "/stop", self.post_stop, {"give_back": bool, "choices": dict, "face": str}, page=True),
             Route("POST", "/add", self.post_add, add, page=True),
             Route("POST", "/choices", self.post_choices, {"choices": dict, "forget": bool}, page=True),
@@ -158,15 +158,19 @@ class Service:
     def post_restart(self, request: Request) -> Response:
         """Done: it is being restarted. Started: it had given up, and is being started. Refused: why."""
         with self._lock:
+            if request.choices and (refused := self.post_choices(request))[0] >= 400:
+                return refused
             state, launch = self.status.now.state, self.launch
             choices = launch.choices if launch else chosen.noted(self.session)
             if state in WHY_NOT or state == State.OFF or not (launch or choices):
                 return self.accepted(request, 409, answer="refused", what=WHY_NOT.get(state, NOTHING_KNOWN))
-            if launch and launch.thread and launch.thread.is_alive() and not launch.over.is_set():  # it is watched
+            watched = bool(launch and launch.thread and launch.thread.is_alive() and not launch.over.is_set())
+            if launch and watched and not launch.another_version:
+                self.status.notice(None, about="choices")
                 launch.restart_wanted.set()
                 self.status.show(state=State.RESTARTING)
             else:
-                self._begin(choices)
+                self._begin(choices, anew=watched)
             return self.accepted(request, answer="done" if state == State.READY else "started")
 
     def post_choices(self, request: Request) -> Response:
