@@ -33,7 +33,7 @@ WHAT_TO_ADD: Final = "Add a model, ControlNet or an extension"
 HOW_TO_ADD: Final = "A name, a link, or a path on your Drive; several on lines of their own"
 EFFECT_NOW: Final = "Takes effect at once."
 EFFECT_LATER: Final = "Takes effect at the next restart."
-IN_THE_FORM: Final = "Belongs to what runs: to change it, press ▶ with another one."
+IN_THE_FORM: Final = "To change it, set this field beside ▶, and press ▶."
 IN_THE_NOTEBOOK: Final = "Can be changed in the notebook only."
 
 

@@ -71,6 +71,7 @@ overflow:visible}
 .oneclick.frame .widget-label,.oneclick.frame .widget-label-basic{width:auto;max-width:none;height:auto;margin:0;
 font:inherit;font-weight:600;color:var(--ink);text-align:start;line-height:1.6}
 .oneclick.frame .widget-label-basic{display:flex;align-items:center;gap:8px}
+.oneclick.frame .widget-label-basic input{flex:none}.oneclick .box small{margin-top:10px}
 .oneclick.frame .jupyter-button{margin:4px 8px 4px 0}.oneclick.frame>.widget-vbox{margin:4px 0 0}
 .oneclick textarea{min-height:4.2em;resize:vertical}
 .page{margin:0;min-height:100vh;display:grid;place-items:center;padding:16px}

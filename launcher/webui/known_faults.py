@@ -21,6 +21,7 @@ class KnownFault:
     another: bool = False  # another model helps
 
 
+EXTRA_ARGUMENTS: Final = "**extra_arguments** under **Choices**"
 PRESS_RESTART: Final = "press **Restart the web UI**"
 RAM: Final = KnownFault(
     r"\^C\s*\Z|DefaultCPUAllocator|^MemoryError|Cannot allocate memory|can't allocate memory",
@@ -82,7 +83,7 @@ ENDS: Final = (
         r"CUDA out of memory|OutOfMemoryError",
         "The graphics card ran out of memory.",
         "Make the image smaller, or set the batch size to 1. If that is not enough, write --medvram into "
-        "**extra_arguments** and press ▶ again.",
+        f"{EXTRA_ARGUMENTS}, press **Apply**, and then ▶.",
     ),
     KnownFault(
         DAMAGED_MODEL,
@@ -106,7 +107,7 @@ ENDS: Final = (
     KnownFault(
         r"unrecognized arguments?: (?P<name>.+)",
         "The web UI does not know the argument {name}.",
-        "Remove it from **extra_arguments** and press ▶ again.",
+        f"Remove it from {EXTRA_ARGUMENTS}, press **Apply**, and then ▶.",
     ),
     KnownFault(
         # A1111's own "Warning: caught exception 'Found no NVIDIA driver …', memory monitor disabled" is harmless.
@@ -170,7 +171,7 @@ NOT_LOADED: Final = (
     KnownFault(
         r"VAE .*doesn't exist: .*?(?P<name>[^/\n]+)$",
         "The VAE {name} is not there, and the model cannot be loaded without it.",
-        f"Remove it from **extra_arguments**, or add the file, and {PRESS_RESTART}.",
+        f"Remove it from {EXTRA_ARGUMENTS}, or add the file, and {PRESS_RESTART}.",
     ),
     KnownFault(
         r"No checkpoints found",
@@ -214,13 +215,13 @@ NOT_PAINTED: Final = (
     KnownFault(
         r"A tensor with NaNs was produced in VAE",
         "The last image came out empty: its numbers were too large for the model's VAE.",
-        f"Write --no-half-vae into **extra_arguments** and {PRESS_RESTART}.",
+        f"Write --no-half-vae into {EXTRA_ARGUMENTS} and {PRESS_RESTART}.",
     ),
     KnownFault(
         r"A tensor with NaNs was produced",
         "The last image came out empty: its numbers were too large for this model.",
         "In the web UI, switch on **Settings → Stable Diffusion → Upcast cross attention layer to float32**; if that "
-        f"does not help, write --no-half into **extra_arguments** and {PRESS_RESTART}.",
+        f"does not help, write --no-half into {EXTRA_ARGUMENTS} and {PRESS_RESTART}.",
     ),
     KnownFault(
         r"shapes cannot be multiplied|size of tensor a .* must match the size of tensor b",
@@ -231,7 +232,7 @@ NOT_PAINTED: Final = (
     KnownFault(
         r"not implemented for 'Half'",
         "The web UI computes on the processor, which cannot work with half-precision numbers.",
-        f"Write --no-half into **extra_arguments** and {PRESS_RESTART}.",
+        f"Write --no-half into {EXTRA_ARGUMENTS} and {PRESS_RESTART}.",
         paints=False,
     ),
     CARD_TOO_OLD,
