@@ -9,7 +9,7 @@ from typing import Any, Final
 import ipywidgets as widgets
 from IPython.display import clear_output, display
 
-from launcher.core.fields import Field
+from launcher.core.fields import OWNED, Field
 from launcher.core.snapshot import Button, Snapshot, State
 from launcher.ui.actions import (
     ACTIONS,
@@ -23,7 +23,6 @@ from launcher.ui.actions import (
     answer_actions,
     ending,
     going_on,
-    may_change,
     of_job,
     shown_choices,
 )
@@ -229,7 +228,7 @@ class ChoiceInputs:
                 if value not in getattr(box, "options", (value,)):
                     box.options = (*box.options, value)
                 box.value = value
-            box.disabled = closed or not may_change(field, page=False)
+            box.disabled = closed or field.name in OWNED
         for button in self._buttons:
             button.disabled = closed
 
@@ -237,7 +236,7 @@ class ChoiceInputs:
         self._inputs = {field: new_input(field) for field in self._shown}
         rows = []
         for field, box in self._inputs.items():
-            about = sentence_html(about_field(field, page=False))
+            about = sentence_html(about_field(field))
             rows += [box, html_widget(part("about", f"<small>{about}</small>"))]
         self.box.children = (*rows, widgets.HBox(self._buttons))
 

@@ -83,7 +83,7 @@ padding:28px;min-width:0}.page main.whole{max-width:46rem;padding:clamp(12px,4vw
 .page section{border-top:1px solid var(--line);margin-top:16px;padding-top:12px}
 .page section:empty,.page section>p:empty{display:none}.page #back{margin-top:10px}
 .page #jobs>:first-child .job{border-top:0;margin-top:0;padding-top:0}.page :disabled{opacity:.65}
-.page h2{font-size:1rem;margin:0 0 8px}
+.page form+p{margin-top:12px}.page h2{font-size:1rem;margin:0 0 8px}
 .page .oneclick{background:none;font-size:15px}
 .page label{display:block;font-weight:600;margin:14px 0 4px}
 .page input:not([type=checkbox]),.page textarea,.page select{padding:10px 12px;font-size:16px}
