@@ -45,7 +45,7 @@ class PublicLink:
         self.machine, self.wanted, self.private_link = machine, wanted, private_link
         self.session = Session(folder.session)
         self.tunnel = Tunnel(folder.session)
-        self.url = ""
+        self.url, self._opened_as = "", wanted
         self.proxy_answers_within = 5.0  # seconds; one that takes longer, or as long to end, hangs
         self._private_port = 0  # where Colab's own link leads, if that is the link
 
@@ -63,6 +63,11 @@ class PublicLink:
         """
         self.url = self._open_link(self._open_proxy(goes_on or self.tunnel.running), step)
         return self.url
+
+    @property
+    def another_wanted(self) -> bool:
+        """Another kind of link was chosen since this one was opened."""
+        return self._opened_as != self.wanted
 
     def answers(self) -> bool:
         """True if the link answers. Colab's own answers its person's browser only: then the proxy itself is asked."""
@@ -118,7 +123,7 @@ class PublicLink:
         """A link that has answered once from outside: a public one, else Colab's own."""
         everywhere = self.wanted == AUTOMATIC and self.machine.remote
         kinds = [kind for kind in SERVICES if everywhere or kind == self.wanted]
-        self._private_port = 0
+        self._private_port, self._opened_as = 0, self.wanted
         there, said = self.tunnel.url, self.tunnel.part.said
         fits = said.get("port") == port and said.get("kind") in (None, *kinds)
         if there and fits and answers(there, LIVING_PATIENCE):

@@ -32,6 +32,7 @@ ADD_FORM: Final = (
     f'placeholder="{HOW_TO_ADD}"></textarea>'
     '<div class="first"><button>Add</button></div></form>'
 )
+NOT_HERE: Final = '<p id="usual"><small>ControlNet and extensions: only from the panel in the notebook.</small></p>'
 TICKET_SCRIPT: Final = "document.forms[0].submit()"
 
 
@@ -116,13 +117,13 @@ def status_page(status: Snapshot | None, images: Sequence[tuple[str, str]] | Non
 
 def beside_html(status: Snapshot, part: Mapping[str, str], images: Sequence[tuple[str, str]]) -> list[str]:
     """What may be asked of the launcher, each in a section of its own: the same as on the panel."""
-    usual = [action_html(ADD_USUAL, "usual")] if status.choices.get("extensions_tab") else []
+    usual = action_html(ADD_USUAL, "usual") if status.choices.get("extensions_tab") else NOT_HERE
     newest = sorted(status.jobs.items(), reverse=True)[:JOBS_ON_THE_PAGE]
     stay = row_of("stay", [STAY] if status.given_back_at else [])
     copy = '<div id="copy"><button type="button" data-copy="#report-text pre">Copy</button></div>'
     text = f'<div id="report-text"><pre>{html.escape(report(status))}</pre></div>{copy}'
     return [
-        section("adding", ADD_FORM, *usual),
+        section("adding", ADD_FORM, usual),
         section("jobs", *(job_section(number, job) for number, job in newest)),
         images_html(images),
         section("going", row_of("go", going_on(status)), f'<div id="back">{part["machine"]}</div>', stay),

@@ -38,6 +38,7 @@ def kernel_pump() -> Callable[[], Awaitable[None]]:
     kernel = running_kernel()
     step = getattr(kernel, "do_one_iteration", None)
     if not step:
+        acknowledge_inputs(kernel)
         return lambda: asyncio.sleep(0)
     parent, identity = kernel.get_parent("shell"), getattr(kernel, "_parent_ident", {}).get("shell")
 
@@ -49,6 +50,23 @@ def kernel_pump() -> Callable[[], Awaitable[None]]:
         kernel.set_parent(identity, parent, channel="shell")
 
     return pump
+
+
+def acknowledge_inputs(kernel: Any) -> None:
+    """Tell the page that what was typed was taken. It sends no further change of a field before, and ipykernel 7.4 does
+    not say so while a cell runs (ipython/ipykernel#1565).
+    """
+    handlers = getattr(kernel, "shell_handlers", {})
+    take: Any = handlers.get("comm_msg")
+
+    def acknowledged(stream: Any, identity: Any, message: dict[str, Any]) -> Any:
+        taken = take(stream, identity, message)
+        idle = {"execution_state": "idle"}
+        kernel.session.send(kernel.iopub_socket, "status", idle, parent=message, ident=b"status")
+        return taken
+
+    if take and take.__name__ != acknowledged.__name__:
+        handlers["comm_msg"] = acknowledged
 
 
 def waits_for_cells() -> bool:

@@ -9,9 +9,10 @@ from typing import Any, Final
 import ipywidgets as widgets
 from IPython.display import clear_output, display
 
-from launcher.core.fields import Field
-from launcher.core.snapshot import Snapshot
+from launcher.core.fields import OWNED, Field
+from launcher.core.snapshot import Button, Snapshot, State
 from launcher.ui.actions import (
+    ACTIONS,
     ADD_USUAL,
     FORGET,
     HOW_TO_ADD,
@@ -22,7 +23,6 @@ from launcher.ui.actions import (
     answer_actions,
     ending,
     going_on,
-    may_change,
     of_job,
     shown_choices,
 )
@@ -84,9 +84,10 @@ class WidgetPanel:
         self._handle.update(self._bundle(), raw=True)
 
     def _allow_input(self, allowed: bool) -> None:
+        """After a start that failed, what to do may be to choose something else."""
         for widget in (self._text, *self._add_buttons):
             widget.disabled = not allowed
-        self._choices.draw(self._status.choices, not allowed)
+        self._choices.draw(self._status.choices, not allowed and self._status.state != State.FAILED)
 
     def draw(self, status: Snapshot, link: str, closed: bool = False, job: int = 0) -> None:
         """Draw what changed; clocks twice a second. `link` opens the web UI logged in; `closed`: the cell ends, and
@@ -129,9 +130,14 @@ class WidgetPanel:
 
     def _row(self, name: str, offered: list[Action], *, stay: bool = False) -> Any:
         if name not in self._rows:
-            self._rows[name] = ButtonRow(self._press, stay=stay)
+            self._rows[name] = ButtonRow(self._press_with_choices, stay=stay)
         self._rows[name].offer(offered)
         return self._rows[name].box
+
+    def _press_with_choices(self, action: Action) -> None:
+        """A restart takes what was chosen and not applied."""
+        changed = self._choices.changed() if action == ACTIONS[Button.RESTART] else {}
+        self._press(replace(action, body={"choices": changed}) if changed else action)
 
     def _add(self) -> None:
         """It is emptied first: what is pasted may hold a token, and a widget's value can be saved with the notebook."""
@@ -222,7 +228,7 @@ class ChoiceInputs:
                 if value not in getattr(box, "options", (value,)):
                     box.options = (*box.options, value)
                 box.value = value
-            box.disabled = closed or not may_change(field, page=False)
+            box.disabled = closed or field.name in OWNED
         for button in self._buttons:
             button.disabled = closed
 
@@ -230,13 +236,16 @@ class ChoiceInputs:
         self._inputs = {field: new_input(field) for field in self._shown}
         rows = []
         for field, box in self._inputs.items():
-            about = sentence_html(about_field(field, page=False))
+            about = sentence_html(about_field(field))
             rows += [box, html_widget(part("about", f"<small>{about}</small>"))]
         self.box.children = (*rows, widgets.HBox(self._buttons))
 
+    def changed(self) -> dict[str, Any]:
+        """What was chosen and not applied."""
+        return {one.name: box.value for one, box in self._inputs.items() if box.value != self._shown[one]}
+
     def _apply(self) -> None:
-        changed = {one.name: box.value for one, box in self._inputs.items() if box.value != self._shown[one]}
-        if changed:
+        if changed := self.changed():
             self._press(Action("Apply", "/choices", {"choices": changed}))
 
 

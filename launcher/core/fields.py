@@ -187,7 +187,7 @@ FIELDS: Final = (
         "extensions_tab",
         False,
         "AUTOMATIC1111's own Extensions tab can install programs: with this on, anyone who is logged in can run "
-        "anything on this machine and on your Drive. The box for adding things takes extensions without it.",
+        "anything on this machine and on your Drive. The panel's box for adding things takes extensions without it.",
     ),
     Field(
         "extra_arguments",

@@ -113,7 +113,8 @@ class Sync:
             return restore_files(self.drive_dir, self.data, self.say, self._records)
 
     def start(self) -> None:
-        """Begin to poll, in a thread, unless it does."""
+        """Begin to poll, in a thread, unless it does; also again, once it was stopped."""
+        self._stop.clear()
         if not self.running:
             self._stop.clear()
             self._thread = threading.Thread(target=self._run, name="sync", daemon=True)

@@ -67,7 +67,7 @@ class Launch:
         self.over = threading.Event()  # what is underway should end; what runs outside stays
         self.ended = threading.Event()  # nobody needs this launch any more
         self.restart_wanted = threading.Event()
-        self.restarts_whole = False  # for what was chosen since, starting the web UI anew is not enough
+        self.another_version = False  # was chosen since: a restart begins anew for it
         self.stopping = threading.Lock()
         self.thread: threading.Thread | None = None
         self._threads: dict[str, threading.Thread] = {}
@@ -142,12 +142,12 @@ class Launch:
 
         `forget`: as if nothing had ever been chosen; what runs keeps its folder, and what is kept of it.
         """
-        before = self.settings
+        before = self.settings.version
         if forget:
             self._go_by({name: value for name, value in DEFAULTS.items() if name not in OWNED}, {})
         else:
             self._go_by(asked)
-        self.restarts_whole |= (before.version, before.link) != (self.settings.version, self.settings.link)
+        self.another_version |= self.settings.version != before
         self.announce()
 
     def leave_out(self, name: str) -> None:

@@ -3,11 +3,13 @@
 import itertools
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Final
 
 from launcher.core.folder import GB, free_bytes, largest_files
 from launcher.core.problem import Problem
 from launcher.core.snapshot import FAILED, Button, State
+from launcher.core.status import Step
 from launcher.drive.mount import connect_drive, drive_is_mounted
 from launcher.drive.names import is_drives_fault
 from launcher.drive.remembered import Remembered
@@ -96,6 +98,8 @@ def start_again(launch: Launch, note: str) -> None:
         launch.session.lead_to(port=0)
     launch.status.show(state=State.RESTARTING)
     step.begin(note)
+    if launch.public_link.another_wanted:
+        reopen_link(launch, "opening the link that was chosen", partial(launch.public_link.open, True))
     with launch.steps.beside("restarting the web UI"):
         try:
             start.start_web_ui(launch, checkpoint)
@@ -188,15 +192,21 @@ def drive_is_back(launch: Launch) -> None:
 
 def check_link(launch: Launch) -> None:
     """Open the link again when it does not answer."""
-    link, step = launch.public_link, launch.steps.of("link")
+    link = launch.public_link
     if not link.answers() and not launch.over.is_set():
-        step.begin("the link does not answer; opening it again")
-        try:
-            step.done(link.open_again(step))
-            if launch.status.now.state == State.READY:
-                launch.be_ready()
-        except Problem as problem:
-            step.fail(problem)
+        reopen_link(launch, "the link does not answer; opening it again", link.open_again)
+
+
+def reopen_link(launch: Launch, why: str, reopen: Callable[[Step], str]) -> None:
+    """What runs goes on without a link where none can be had."""
+    step = launch.steps.of("link")
+    step.begin(why)
+    try:
+        step.done(reopen(step))
+        if launch.status.now.state == State.READY:
+            launch.be_ready()
+    except Problem as problem:
+        step.fail(problem)
 
 
 # ---- can an image be painted?

@@ -22,8 +22,8 @@ BADGE: Final = f'<a href="{COLAB_LINK}" target="_parent"><img src="{BADGE_IMAGE}
 TITLE: Final = f"""\
 # One-click Stable Diffusion
 
-Press ▶ on the cell below, allow Google Drive, and a few minutes later click the link to your own, \
-password-protected AUTOMATIC1111 web UI.
+Press ▶ on the cell below, allow Google Drive, and a few minutes later press **Open the web UI**: \
+your own AUTOMATIC1111, with a password.
 Models, images and settings stay on your Drive; the next start downloads none of them again.
 Help and the source: [github.com/{OWNER}/{REPOSITORY}](https://github.com/{OWNER}/{REPOSITORY}) · Version {__version__}
 

@@ -60,7 +60,7 @@ class Service:
             Route("GET", "/status", self.get_status, {"after": str, "face": str, "job": str}, page=True),
             Route("GET", "/link", self.get_link, {}),
             Route("POST", "/launch", self.post_launch, launch),
-            Route("POST", "/restart", self.post_restart, {}, page=True),
+            Route("POST", "/restart", self.post_restart, {"choices": dict}, page=True),
             Route("POST", "/stop", self.post_stop, {"give_back": bool, "choices": dict, "face": str}, page=True),
             Route("POST", "/add", self.post_add, add, page=True),
             Route("POST", "/choices", self.post_choices, {"choices": dict, "forget": bool}, page=True),
@@ -158,16 +158,18 @@ class Service:
     def post_restart(self, request: Request) -> Response:
         """Done: it is being restarted. Started: it had given up, and is being started. Refused: why."""
         with self._lock:
+            if request.choices and (refused := self.post_choices(request))[0] >= 400:
+                return refused
             state, launch = self.status.now.state, self.launch
             choices = launch.choices if launch else chosen.noted(self.session)
             if state in WHY_NOT or state == State.OFF or not (launch or choices):
                 return self.accepted(request, 409, answer="refused", what=WHY_NOT.get(state, NOTHING_KNOWN))
-            whole, watched = launch and launch.restarts_whole, launch and launch.thread and launch.thread.is_alive()
-            if launch and watched and not launch.over.is_set() and not whole:
+            watched = launch and launch.thread and launch.thread.is_alive() and not launch.over.is_set()
+            if launch and watched and not launch.another_version:
                 launch.restart_wanted.set()
                 self.status.show(state=State.RESTARTING)
             else:
-                self._begin(choices, anew=bool(whole))
+                self._begin(choices, anew=bool(launch and launch.another_version))
             return self.accepted(request, answer="done" if state == State.READY else "started")
 
     def post_choices(self, request: Request) -> Response:
@@ -224,7 +226,7 @@ class Service:
         """Whatever is written in Add, or what a cell's form asks for. A page's texts may ask for less: `jobs.Job`."""
         do = request.fields.get("do", "add_model")
         if request.page and do != "add_model" and not (self.launch and self.launch.settings.extensions_tab):
-            return 403, {"what": "Extensions are added in the notebook, where you say whether you trust them."}
+            return 403, {"what": "Extensions are added from the panel in the notebook."}
         if do not in JOBS:
             return 400, {"what": "There is no such job."}
         written = {name: request.fields[name] for name in ("what", "kind", "file_name") if name in request.fields}

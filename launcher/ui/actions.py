@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
-from launcher.core.fields import AS_LAST_TIME, FIELDS, IMMEDIATE, NOT_BY_THE_PAGE, OWNED, Field
+from launcher.core.fields import AS_LAST_TIME, FIELDS, IMMEDIATE, OWNED, Field
 from launcher.core.snapshot import FAILED, Button, Snapshot, State
 
 
@@ -33,8 +33,7 @@ WHAT_TO_ADD: Final = "Add a model, ControlNet or an extension"
 HOW_TO_ADD: Final = "A name, a link, or a path on your Drive; several on lines of their own"
 EFFECT_NOW: Final = "Takes effect at once."
 EFFECT_LATER: Final = "Takes effect at the next restart."
-IN_THE_FORM: Final = "Belongs to what runs: to change it, press ▶ with another one."
-IN_THE_NOTEBOOK: Final = "Can be changed in the notebook only."
+IN_THE_FORM: Final = "To change it, set this field beside ▶, and press ▶."
 
 
 def going_on(status: Snapshot) -> list[Action]:
@@ -77,13 +76,7 @@ def shown_choices(choices: Mapping[str, Any]) -> dict[Field, Any]:
     return {field: choices[field.name] for field in fields} | unknown
 
 
-def may_change(field: Field, *, page: bool) -> bool:
-    return field.name not in (NOT_BY_THE_PAGE if page else OWNED)
-
-
-def about_field(field: Field, *, page: bool) -> str:
+def about_field(field: Field) -> str:
     """What it is, and when another value of it takes effect."""
-    when = EFFECT_NOW if field.name in IMMEDIATE else EFFECT_LATER
-    if not may_change(field, page=page):
-        when = IN_THE_FORM if field.name in OWNED else IN_THE_NOTEBOOK
+    when = IN_THE_FORM if field.name in OWNED else EFFECT_NOW if field.name in IMMEDIATE else EFFECT_LATER
     return f"{field.about} {when}"

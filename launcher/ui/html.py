@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from launcher import __version__
-from launcher.core.fields import Field
+from launcher.core.fields import NOT_BY_THE_PAGE, Field
 from launcher.core.snapshot import FAILED, RUNNING, UNDERWAY, LoginBox, Snapshot, State
-from launcher.ui.actions import Action, about_field, may_change, shown_choices
+from launcher.ui.actions import Action, about_field, shown_choices
 from launcher.ui.style import STYLE
 from launcher.ui.text import ICONS, STATE_WORDS, amount, in_time, live_text, report
 
@@ -162,7 +162,8 @@ def action_html(action: Action, name: str) -> str:
 
 
 def choices_form(choices: Mapping[str, Any]) -> str:
-    rows = "".join(choice_html(field, value) for field, value in shown_choices(choices).items())
+    shown = shown_choices(choices).items()
+    rows = "".join(choice_html(field, value) for field, value in shown if field.name not in NOT_BY_THE_PAGE)
     apply = '<div class="first"><button>Apply</button></div>'
     asks = 'data-path="/choices" data-method="POST" data-body="{}" data-into="choices"'
     return f'<form id="choose" {asks}>{rows}{apply}</form>'
@@ -170,15 +171,11 @@ def choices_form(choices: Mapping[str, Any]) -> str:
 
 def choice_html(field: Field, value: Any) -> str:
     name, text = field.name, value if isinstance(value, str) else json.dumps(value)
-    about = f'<small id="about-{name}">{sentence_html(about_field(field, page=True))}</small>'
+    about = f'<small id="about-{name}">{sentence_html(about_field(field))}</small>'
     common = f'id="field-{name}" name="{name}" data-was="{html.escape(text)}" aria-describedby="about-{name}"'
-    common += "" if may_change(field, page=True) else " disabled"
     label = f'<label for="field-{name}">{name.replace("_", " ")}</label>'
     if isinstance(value, bool):
         control = f'<input type="checkbox" {common}{" checked" if value else ""}>'
-    elif field.choices and not field.free:
-        control = "".join(f"<option{' selected' if one == value else ''}>{one}</option>" for one in field.choices)
-        control = f"<select {common}>{control}</select>"
     else:
         kind = "number" if isinstance(value, int) else "text"
         control = f'<input type="{kind}" value="{html.escape(text)}" {common}>'

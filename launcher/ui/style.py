@@ -71,6 +71,7 @@ overflow:visible}
 .oneclick.frame .widget-label,.oneclick.frame .widget-label-basic{width:auto;max-width:none;height:auto;margin:0;
 font:inherit;font-weight:600;color:var(--ink);text-align:start;line-height:1.6}
 .oneclick.frame .widget-label-basic{display:flex;align-items:center;gap:8px}
+.oneclick.frame .widget-label-basic input{flex:none}.oneclick .box small{margin-top:10px}
 .oneclick.frame .jupyter-button{margin:4px 8px 4px 0}.oneclick.frame>.widget-vbox{margin:4px 0 0}
 .oneclick textarea{min-height:4.2em;resize:vertical}
 .page{margin:0;min-height:100vh;display:grid;place-items:center;padding:16px}
@@ -82,7 +83,7 @@ padding:28px;min-width:0}.page main.whole{max-width:46rem;padding:clamp(12px,4vw
 .page section{border-top:1px solid var(--line);margin-top:16px;padding-top:12px}
 .page section:empty,.page section>p:empty{display:none}.page #back{margin-top:10px}
 .page #jobs>:first-child .job{border-top:0;margin-top:0;padding-top:0}.page :disabled{opacity:.65}
-.page h2{font-size:1rem;margin:0 0 8px}
+.page form+p{margin-top:12px}.page h2{font-size:1rem;margin:0 0 8px}
 .page .oneclick{background:none;font-size:15px}
 .page label{display:block;font-weight:600;margin:14px 0 4px}
 .page input:not([type=checkbox]),.page textarea,.page select{padding:10px 12px;font-size:16px}

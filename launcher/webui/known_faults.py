@@ -22,6 +22,7 @@ class KnownFault:
     unless_given: tuple[str, ...] = ()  # while it runs: not if A1111 has one of these arguments, which did not help
 
 
+EXTRA_ARGUMENTS: Final = "**extra_arguments** under **Choices**"
 PRESS_RESTART: Final = "press **Restart the web UI**"
 RAM: Final = KnownFault(
     r"DefaultCPUAllocator|^(?:[\w.]+_Array)?MemoryError|bad_alloc|Cannot allocate memory|can't allocate memory",
@@ -85,7 +86,7 @@ ENDS: Final = (
         CARD_FULL,
         "The graphics card ran out of memory.",
         "Make the image smaller, or set the batch size to 1. If that is not enough, write --medvram into "
-        "**extra_arguments** and press ▶ again.",
+        f"{EXTRA_ARGUMENTS}, press **Apply**, and then ▶.",
     ),
     PORT_TAKEN,
     DISK_FULL,
@@ -99,7 +100,7 @@ ENDS: Final = (
     KnownFault(
         r"^launch\.py: error: (?P<name>.+)",
         "The web UI does not understand its arguments ({name}).",
-        "Correct **extra_arguments** and press ▶ again.",
+        f"Correct {EXTRA_ARGUMENTS}, press **Apply**, and then ▶.",
     ),
     KnownFault(
         # A1111's own "Warning: caught exception 'Found no NVIDIA driver …', memory monitor disabled" is harmless.
@@ -185,7 +186,7 @@ NOT_LOADED: Final = (
     KnownFault(
         r"VAE .*doesn't exist: .*?(?P<name>[^/\n]+)$",
         "The VAE {name} is not there, and the model cannot be loaded without it.",
-        f"Remove it from **extra_arguments**, or add the file, and {PRESS_RESTART}.",
+        f"Remove it from {EXTRA_ARGUMENTS}, or add the file, and {PRESS_RESTART}.",
     ),
     KnownFault(
         r"No checkpoints found",
@@ -236,14 +237,14 @@ NOT_PAINTED: Final = (
     KnownFault(
         r"A tensor with NaNs was produced in VAE",
         "The last image came out empty: its numbers were too large for the model's VAE.",
-        f"Write --no-half-vae into **extra_arguments** and {PRESS_RESTART}.",
+        f"Write --no-half-vae into {EXTRA_ARGUMENTS} and {PRESS_RESTART}.",
         unless_given=("--no-half-vae", "--no-half"),
     ),
     KnownFault(
         r"A tensor with NaNs was produced in (?!VAE)",
         "The last image came out empty: its numbers were too large for this model.",
         "In the web UI, switch on **Settings → Stable Diffusion → Upcast cross attention layer to float32**; if that "
-        f"does not help, write --no-half into **extra_arguments** and {PRESS_RESTART}.",
+        f"does not help, write --no-half into {EXTRA_ARGUMENTS} and {PRESS_RESTART}.",
         unless_given=("--no-half",),
     ),
     KnownFault(
@@ -260,7 +261,7 @@ NOT_PAINTED: Final = (
     KnownFault(
         r"not implemented for 'Half'",
         "The web UI computes on the processor, which cannot work with half-precision numbers.",
-        f"Write --no-half into **extra_arguments** and {PRESS_RESTART}.",
+        f"Write --no-half into {EXTRA_ARGUMENTS} and {PRESS_RESTART}.",
         paints=False,
         unless_given=("--no-half",),
     ),

@@ -14,7 +14,7 @@ from typing import Final
 from launcher.core.problem import LARGER_CARD, Problem, readable
 from launcher.core.snapshot import HEADLINES, State
 from launcher.webui.explain import ERROR_LINE, READ, in_words, last_error
-from launcher.webui.known_faults import NOT_LOADED, NOT_PAINTED, KnownFault
+from launcher.webui.known_faults import EXTRA_ARGUMENTS, NOT_LOADED, NOT_PAINTED, KnownFault
 
 READY_LINE: Final = "Startup time:"  # nothing may ask it for anything before: see docs/dev/how-it-works.md
 MODEL_LOADED: Final = re.compile(r"(?:Model|Weights) loaded in |Using already loaded model ")
@@ -176,7 +176,7 @@ class LogReader:
         words = self._arguments.split()
         if "--lowvram" in words:
             return LARGER_CARD
-        return f"write {'--lowvram' if '--medvram' in words else '--medvram'} into **extra_arguments**"
+        return f"write {'--lowvram' if '--medvram' in words else '--medvram'} into {EXTRA_ARGUMENTS}"
 
 
 def size_in(text: str) -> dict[str, str]:

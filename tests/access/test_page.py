@@ -82,7 +82,8 @@ def test_each_button_asks_the_service_for_what_it_says(page: Any, door: OpenDoor
     page.get_by_text("Choices").click()
     page.get_by_label("give back after").fill("45")
     page.get_by_label("api").check()
-    assert page.get_by_label("extensions tab").is_disabled()
+    assert page.get_by_label("extensions tab").count() == 0, "it is chosen in the notebook"
+    assert page.get_by_text("ControlNet and extensions: only from the panel").is_visible(), "the box would refuse them"
     page.get_by_role("button", name="Apply").click()
     page.get_by_role("button", name="Stop and give the machine back").click()
     wait(lambda: len(door.service.asked) == 4, 20, "all to be asked", page)

@@ -159,6 +159,19 @@ def test_choices_are_applied_by_the_button_and_only_those_that_changed(
     assert pressed == []
 
 
+def test_a_restart_takes_what_was_chosen_and_not_applied(panel: WidgetPanel, pressed: list[Action]) -> None:
+    panel.draw(READY, "l")
+    buttons(panel)["Restart the web UI"].click()
+    named(panel, "link").value = "cloudflared"
+    buttons(panel)["Restart the web UI"].click()
+    buttons(panel)["Stop everything"].click()
+    assert [(one.path, one.body) for one in pressed] == [
+        ("/restart", {}),
+        ("/restart", {"choices": {"link": "cloudflared"}}),
+        ("/stop", {}),
+    ]
+
+
 def test_when_the_cell_has_ended_inputs_are_off_and_restart_and_stop_still_work(
     panel: WidgetPanel, pressed: list[Action], ends: bool
 ) -> None:
@@ -173,6 +186,18 @@ def test_when_the_cell_has_ended_inputs_are_off_and_restart_and_stop_still_work(
     for label in ("Restart the web UI", "Stop everything"):
         buttons(panel)[label].click()
     assert [one.path for one in pressed] == ["/restart", "/stop"]
+
+
+def test_after_a_start_that_failed_something_else_can_be_chosen(panel: WidgetPanel, pressed: list[Action]) -> None:
+    """ "Remove it from **extra_arguments**": what to do could not be done."""
+    panel.draw(replace(READY, state=State.FAILED, login_box=None), "", closed=True)
+    panel._handle = SimpleNamespace(update=lambda *_, **__: None)  # there is no notebook here
+    panel.close()
+    buttons(panel)["▸ Choices"].click()
+    assert "Add" not in buttons(panel)
+    named(panel, "extra arguments").value = "--medvram"
+    buttons(panel)["Apply"].click()
+    assert [(one.path, one.body) for one in pressed] == [("/choices", {"choices": {"extra_arguments": "--medvram"}})]
 
 
 def test_buttons_that_may_not_be_pressed_now_are_grey_and_stay_where_they_are(panel: WidgetPanel) -> None:

@@ -33,6 +33,18 @@ def test_a_new_image_is_on_drive_within_ten_seconds(sync: Sync) -> None:
     assert sync.summary() == "1 image kept in outputs"
 
 
+def test_one_that_was_stopped_can_be_started_again(sync: Sync) -> None:
+    """A restart for another version ends the web UI, whose last files are saved, and goes on with the same folder."""
+    sync.start()
+    sync.stop()
+    sync.start()
+    assert sync.running
+    write(sync.data / "outputs" / "a.png", b"image")
+    wait((sync.drive_dir / "outputs" / "a.png").exists, 10, "the image")
+    sync.stop()
+    assert not sync.running
+
+
 def test_nothing_is_made_where_drive_should_be_and_what_waits_is_counted(sync: Sync) -> None:
     """An unmounted Drive is an empty folder of the machine: what is written there is lost."""
     write(sync.data / "outputs" / "old.png")

@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
+from launcher.access.link import PublicLink
 from launcher.colab.machine import look_at_machine
 from launcher.core.problem import Problem
-from launcher.core.status import Status
+from launcher.core.status import Status, Step
 from launcher.launch import watch
 from launcher.launch.launch import Launch
 from launcher.webui.process import WebUI
@@ -16,6 +17,31 @@ from launcher.webui.process import WebUI
 
 def nobody(kind: str, **about: Any) -> dict[str, Any]:
     raise Problem("Nobody is there.", "Press ▶.")
+
+
+def test_a_restart_opens_the_link_that_was_chosen_since_and_goes_on_without_where_there_is_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    launch = Launch({}, replace(look_at_machine(), base=tmp_path, mountpoint=None), Status("Ready"), nobody)
+    launch.prepare()
+    opened: list[str] = []
+
+    def open_link(link: PublicLink, port: int, step: Step) -> str:
+        opened.append(link.wanted)
+        if link.wanted == "cloudflared":
+            raise Problem("cloudflared gave no link.", "Choose another.")
+        return "https://a.gradio.live"
+
+    monkeypatch.setattr(PublicLink, "_open_proxy", lambda link, goes_on: 1)
+    monkeypatch.setattr(PublicLink, "_open_tunnel", lambda link, kind, port, step: open_link(link, port, step))
+    monkeypatch.setattr("launcher.launch.start.start_web_ui", lambda launch, checkpoint: None)
+    monkeypatch.setattr(Launch, "be_ready", lambda launch: None)
+    for link in ("automatic", "gradio", "gradio", "cloudflared"):
+        launch.choose({"link": link})
+        watch.start_again(launch, "restarting")
+    assert opened == ["gradio", "cloudflared"], "one that is as it was stays open"
+    rows = {row.name: row for row in launch.status.now.steps}
+    assert (rows["link"].problem, rows["webui"].state) == ("cloudflared gave no link.", "done")
 
 
 def test_a_web_ui_that_ends_because_drive_dropped_is_not_started_before_drive_was_looked_at(

@@ -271,10 +271,30 @@ def test_other_choices_take_effect_at_once_or_at_the_next_restart_or_are_refused
     ):
         found, told = ask(service, "POST", "/choices", {"choices": choices}, page=page)
         assert (found, told.get("at_restart")) == (code, later), choices
+    assert ask(service, "POST", "/restart", {"choices": {"extra_arguments": "--share"}})[0] == 400, "so is a restart"
+    assert ask(service, "POST", "/restart", {"choices": {"link": "none"}}, page=True)[0] == 403
     settings = service.launch.settings
     assert (settings.give_back_after, settings.api, settings.extra_arguments) == (5, True, ("--theme", "dark"))
     assert json.loads(service.session.forward.read_text())["api"] is True
     assert ask(service, "GET", "/status", page=True)[1]["choices"]["extra_arguments"] == "--theme dark"
+
+
+def test_a_restart_for_another_version_begins_anew_and_for_nothing_else(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    launch = service.launch = service._new_launch({"drive_folder": "art"})
+    launch.thread = threading.Thread(target=launch.over.wait)
+    launch.thread.start()
+    begun = list[tuple[str, bool]]()
+    monkeypatch.setattr(service, "_begin", lambda choices, anew: begun.append((choices["version"], anew)))
+    for choices in ({}, {"choices": {"link": "none"}}, {"choices": {"version": "dev"}}):
+        launch.restart_wanted.clear()
+        service.status.show(state=State.READY)
+        assert ask(service, "POST", "/restart", choices)[1]["answer"] == "done"
+        assert launch.restart_wanted.is_set() == (not begun)
+        assert ask(service, "GET", "/status")[1]["notices"] == [] or begun, "what was chosen is taken now"
+    assert begun == [("dev", True)]
+    launch.finish()
 
 
 def test_choices_are_kept_in_the_folder_on_drive_and_a_button_forgets_them(service: Service) -> None:

@@ -40,6 +40,16 @@ try:
 except asyncio.CancelledError:
     print("NEXT STOPPED")
 """
+# A cell like ours with a field in its panel.
+WRITES = f"""
+import asyncio, sys, ipywidgets
+sys.path.insert(0, {str(ROOT)!r})
+from launcher.client.kernel import kernel_pump
+field, pump = ipywidgets.Text(description="field"), kernel_pump()
+while field.value != "abc":
+    await pump()
+    await asyncio.sleep(0.05)
+"""
 
 
 def pids(place: Place) -> dict[str, int]:
@@ -118,6 +128,23 @@ def test_stop_ends_the_cell_it_was_pressed_for_and_not_the_one_that_is_run_next(
     kernel.wait_done(first, 30)
     told = [line for line in kernel.text.splitlines() if line != "LOOKED"]
     assert told == ["FIRST STOPPED", "NEXT DONE"]
+
+
+@pytest.mark.parametrize("python", STACKS)
+def test_what_is_typed_reaches_a_cell_that_runs_letter_by_letter(
+    kernels: Kernels, tmp_path: Path, python: Path
+) -> None:
+    """A page sends the next change of a field only after the kernel has said that it is done with the last one."""
+    kernel = kernels(python, {}, tmp_path)
+    cell = kernel.start(WRITES)
+    fields = kernel.wait(lambda: [one for one, has in list(kernel.widgets.items()) if "description" in has], 30, "it")
+    for value in ("a", "ab", "abc"):
+        content = {"comm_id": fields[0], "data": {"method": "update", "state": {"value": value}}}
+        message = kernel.client.session.msg("comm_msg", content)
+        kernel.client.shell_channel.send(message)
+        kernel.wait(lambda sent=message: sent["header"]["msg_id"] in kernel.idle, 30, f"{value} to be taken")
+    kernel.wait_done(cell, 30)
+    assert kernel.errors == []
 
 
 def test_with_common_names_taken_every_cell_and_button_works(place: Place, kernels: Kernels) -> None:

@@ -235,6 +235,16 @@ def test_a_bold_word_in_a_sentence_of_the_waiting_page_stays_in_its_line() -> No
         assert page.locator(".trouble").evaluate(lines) == 2, "what happened, and what to do"
 
 
+def test_what_a_box_to_tick_is_for_stands_beside_it() -> None:
+    """ipywidgets 8 lets the box take all the room there is."""
+    box = '<label class="widget-label-basic"><input type="checkbox"><span>api</span></label>'
+    with chromium(viewport={"width": 800, "height": 400}) as browser:
+        page = browser.new_page()
+        page.set_content(f'<style>{STYLE}</style><div class="oneclick frame">{box}</div>')
+        page.add_style_tag(content=".widget-label-basic input{flex-grow:1}")
+        assert page.locator("input").bounding_box()["width"] < 40, "it is drawn in the middle of its room"
+
+
 def test_axe_finds_nothing_serious_on_the_login_page_and_the_waiting_page(
     place: Place, kernels: Callable[..., Kernel]
 ) -> None:
