@@ -130,7 +130,7 @@ class Tries:
 
     def _in_the_end(self, stage: Stage, problem: Problem) -> Problem:
         """The problem that ends the launch. An old version whose packages conflict is helped by a newer one, and by
-        nothing else: up to v1.7.0 A1111 asks for numpy 1.23.5, and the launcher's limits name 1.26.2 (`python.lock`).
+        nothing else: up to v1.7.0 A1111 asks for numpy 1.23.5, and the launcher's limits name 1.26.2 (pins.py).
         """
         if stage is not Stage.PACKAGES or not problem.by_version or self.wanted == NEWEST:
             return problem
