@@ -76,7 +76,7 @@ def test_what_the_kernel_has_is_linked_and_only_the_rest_is_fetched(toys: ToyLoc
     assert not (site_packages(toys.folder) / "nvidia" / "cudnn").is_symlink()
     assert not (site_packages(toys.folder) / "nvidia" / "cudnn" / "include" / "cudnn.h").is_symlink()
     assert installed_packages(toys.folder)[CUDNN] == NEWER
-    assert any("borrowed from this machine" in line for line in heard.said)
+    assert any("GB to download" in line for line in heard.said)
     assert not prepare_python(toys.folder, toys.packages, Heard())
 
 
@@ -234,7 +234,8 @@ def test_what_a_look_beside_the_start_finds_is_put_right_and_the_web_ui_started_
     try:
         start_web_ui(launch, "")
         assert launch.webui.ready
-        assert (toys.folder.code / "starts").read_text().split() == ["borrowed", "own"]
+        *before, last = (toys.folder.code / "starts").read_text().split()
+        assert last == "own" and before in ([], ["borrowed"]), "the first may be ended before it has begun"
         assert any("CUDNN_STATUS_NOT_SUPPORTED" in text for text in launch.status.now.notices)
         assert {step.name: step.state for step in launch.status.now.steps}["python"] == DONE
     finally:
