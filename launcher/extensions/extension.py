@@ -148,15 +148,15 @@ def extensions_on_drive(folder: Folder) -> list[Extension]:
 def put_extensions(folder: Folder, step: Step) -> None:
     """Bring the files of every extension to the machine, side by side. Whatever is wrong with one, the others come."""
 
-    def put(extension: Extension) -> None:
+    def put(extension: Extension, *, anew: bool = False) -> None:
         name, trouble = printable(extension.name), None
         try:
             extension.put(step)
         except (CommandError, OSError, Problem) as error:
             if is_drives_fault(error, folder.kept):
                 raise
-            if discard_damaged(extension.history, extension.files):
-                return put(extension)
+            if not anew and discard_damaged(extension.history, extension.files):
+                return put(extension, anew=True)
             why = last_words(error) if isinstance(error, CommandError) else str(getattr(error, "what", error))
             trouble = f"The extension {name} could not be brought to this machine whole: {why.rstrip('.')}."
         step.notice(trouble, about=f"bringing {name}")

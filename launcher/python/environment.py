@@ -13,7 +13,6 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
 from launcher.core.folder import GB, Folder, require_room, write_safely
-from launcher.core.problem import Problem
 from launcher.core.process import CommandError, run, works
 from launcher.core.session import read_object, write_object
 from launcher.core.status import Step
@@ -90,7 +89,7 @@ def prepare_python(folder: Folder, packages: list[str], step: Step) -> bool:
 
 
 def fill(uv: str, folder: Folder, packages: list[str], linked: list[str], step: Step) -> None:
-    """Install what is missing, and see that all is there. Raises `Problem`."""
+    """Install what is missing. Raises `Problem`."""
     locked, missing = ALL_PINS.keys() >= set(packages), absent(folder, packages, linked)
     size = sum(ALL_PINS[package].size for package in missing) if locked else 0
     unknown = ROOM_UNKNOWN if any(re.match(r"torch\b", package) for package in missing) else GB
@@ -102,12 +101,6 @@ def fill(uv: str, folder: Folder, packages: list[str], linked: list[str], step: 
         install(uv, folder, missing if locked else packages, step, with_needs=not locked)
     if locked:
         correct_metadata(folder)
-    if missing := absent(folder, packages, linked):
-        names = ", ".join(missing[:3])
-        raise Problem(
-            f"The installer says it is done, but {names}{' and others are' if missing[3:] else ' is'} missing.",
-            "Press ▶ again. If it happens again, please report it.",
-        )
 
 
 def absent(folder: Folder, wanted: list[str], linked: Container[str]) -> list[str]:

@@ -69,11 +69,6 @@ FAILURES: Final = (
         WAIT_AND_PRESS,
     ),
     (r"[Tt]imed? ?out|said nothing for too long", "The {place} stopped sending.", WAIT_AND_PRESS),
-    (
-        r"(?:Permission denied|Read-only file system|os error (?:13|30))",
-        "The launcher's folder cannot be written to.",
-        f"To have a new one, {NEW_MACHINE}, and press ▶ again.",
-    ),
 )
 
 

@@ -62,7 +62,7 @@ class Repository:
     wanted: str  # a branch, or a commit of 40 hex digits
 
 
-def check_out(folder: Folder, repository: Repository, files: Path, step: Step) -> str:
+def check_out(folder: Folder, repository: Repository, files: Path, step: Step, *, anew: bool = False) -> str:
     """Check a repository out at `files` on the machine, and keep its history on Drive; return the commit.
 
     Raises `Problem`. Every step may be cut and done again.
@@ -75,9 +75,9 @@ def check_out(folder: Folder, repository: Repository, files: Path, step: Step) -
         put_files(folder, history, commit, files, step)
         return commit
     except (CommandError, Problem):
-        if discard_damaged(folder.history(kept), files):
-            return check_out(folder, repository, files, step)
-        raise
+        if anew or not discard_damaged(folder.history(kept), files):
+            raise
+        return check_out(folder, repository, files, step, anew=True)
 
 
 def discard_damaged(*on_machine: Path) -> bool:

@@ -32,7 +32,7 @@ COPY: Final = ".git/kept.bundle"
 NOTE: Final = ".git/origin.json"
 
 
-def pull_history(folder: Folder, kept: Path, step: Step | None = None) -> Path:
+def pull_history(folder: Folder, kept: Path, step: Step | None = None, *, anew: bool = False) -> Path:
     """Bring the history kept in the folder `kept` on Drive to the machine; return its place, which may hold nothing.
 
     Where we have kept none, a repository that a person or 1.2.0 made there is read.
@@ -61,9 +61,9 @@ def pull_history(folder: Folder, kept: Path, step: Step | None = None) -> Path:
     except (CommandError, OSError) as error:
         if isinstance(error, OSError) and error.errno not in LOST:
             raise
-        if not is_sound(history / ".git"):  # what is damaged is the machine's, by a disk that was full, for example
+        if not (anew or is_sound(history / ".git")):  # it is the machine's own, by a disk that was full, for example
             shutil.rmtree(history / ".git")
-            return pull_history(folder, kept, step)
+            return pull_history(folder, kept, step, anew=True)
         copy.write_bytes(b"")
         how = "it is replaced" if newest_held(history) or not extension else fetch_anew(history, step)
         if step:

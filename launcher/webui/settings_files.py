@@ -38,7 +38,8 @@ KINDS: Final[dict[str, tuple[type, ...]]] = {
 }
 A_NUMBER: Final = (bool, int, float, type(None))
 FOLDERS: Final = (OUTPUT, "directories_")  # how the names of the settings begin that become paths
-LONGEST_NAME, LONGEST_PATH = 255, 1000  # bytes that every system takes
+LONGEST_NAME: Final = 255  # bytes of a name, and of a path, that every system takes
+LONGEST_PATH: Final = 1000
 TEXTS: Final = ("styles*.csv", "params.txt", "log/images/log.csv")
 NOT_IN_USE: Final = (".broken-", ".before-")  # in the names of what was set aside
 DELIMITERS: Final = (",", ";", "\t")
