@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
+from launcher.core.folder import MY_DRIVE
 from launcher.core.problem import Problem
 
 DEFAULT_CHECKPOINT: Final = "DreamShaper 8"  # where there is none at all
@@ -94,7 +95,7 @@ def checked_folder(value: str) -> str:
     if re.search(r"(?i)(^|/)shared ?drives(/|$)", path):
         do = "Make a shortcut to it in My Drive (**Organize → Add shortcut**), and write the shortcut's name."
         raise wrong("drive_folder", f"says {value!r}, which is on a shared drive.", do)
-    names = [name.strip() for name in re.sub(r"(?i)^(.*/)?my ?drive(/|$)", "", path).split("/")]
+    names = [name.strip() for name in re.sub(rf"(?i)^(.*/)?{MY_DRIVE}(/|$)", "", path).split("/")]
     if path and ("://" in path or not all(re.fullmatch(FOLDER_NAME, name) for name in names)):
         what = f"says {value!r}, which is not a plain folder name."
         raise wrong("drive_folder", what, "Write the name of a folder on your Drive, for example asd1111 or AI/models.")

@@ -18,6 +18,11 @@ from launcher.core.problem import Problem
 
 GB: Final = 1_000_000_000
 WEBUI_FOLDER: Final = "stable-diffusion-webui"  # in drive_folder, as this launcher and most before it have it
+# What Google's program calls My Drive on a person's own computer, in its languages.
+MY_DRIVE: Final = (
+    "(?:my ?drive|Meine Ablage|Mi unidad|Mon Drive|Meu Drive|Il mio Drive|Mijn Drive|Mój dysk|Мой диск|マイドライブ"
+    "|내 드라이브|我的云端硬盘|我的雲端硬碟)"
+)
 WRITABLE: Final = ".oneclick-try"  # written and deleted at each start: may the folder on Drive be written to?
 CHECKPOINT: Final = r"(?i)(?<!\.vae)\.(safetensors|ckpt)$"  # a name that A1111 lists; a VAE beside one is none
 LONGEST_DATA_NAME: Final = 200  # bytes

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
 
-from launcher.core.folder import WEBUI_FOLDER
+from launcher.core.folder import MY_DRIVE, WEBUI_FOLDER
 from launcher.core.outside import Damaged, is_below, read_json
 from launcher.drive.remembered import NOTES, of_type
 from launcher.models.identify import WEIGHTS
@@ -20,7 +20,7 @@ DEEPEST_MODEL: Final = 6  # folders below the one that is named
 MOST_FOLDERS: Final = 2000  # that are looked through: somebody may name a folder with all of their photos
 VAE_BESIDE: Final = re.compile(r"(?i)\.vae\.\w+$")  # weights that go with a checkpoint by their name
 # What people write in front of a path on My Drive: as Colab shows it, as code has it, as Windows does.
-IN_FRONT: Final = re.compile(r"(?i)(.*/)?my ?drive(/|$)|/*")
+IN_FRONT: Final = re.compile(rf"(?i)(.*/)?{MY_DRIVE}(/|$)|/*")
 
 
 def webui_folders(drive: Path) -> tuple[Path, ...]:

@@ -7,6 +7,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Final
 
+from launcher.core.folder import MY_DRIVE
 from launcher.core.outside import is_below, printable
 from launcher.core.problem import Problem
 from launcher.drive.find import path_on_drive
@@ -28,7 +29,7 @@ LONGEST_SHOWN: Final = 60
 SCHEMELESS: Final = re.compile(r"(?:[\w-]+\.)+[a-z]{2,}(?::\d+)?/\S", re.IGNORECASE)
 GIT_ON_HUB: Final = re.compile(r"(?:(?:ssh://)?git@|https://)(huggingface\.co|hf\.co)[:/](.+)\.git/?")
 COMMAS: Final = ",;|，；、\t"
-ON_DRIVE: Final = re.compile(r"(?i)(?:.*/)?my ?drive/(.+)")
+ON_DRIVE: Final = re.compile(rf"(?i)(?:.*/)?{MY_DRIVE}/(.+)")
 # How a place begins that nobody here can reach -> where it is, and what to do.
 OUT_OF_REACH: Final = (
     (

@@ -37,6 +37,7 @@ def test_a_field_of_the_form_that_is_as_it_came_or_empty_asks_for_nothing(empty:
         ("/content/drive/MyDrive/AI/", "AI"),
         ("My Drive/sd", "sd"),
         ("G:\\My Drive\\AI", "AI"),
+        ("G:\\Mi unidad\\AI", "AI"),
     ],
 )
 def test_a_folder_on_drive_may_be_a_path(written: str, means: str) -> None:

@@ -8,7 +8,6 @@ import pickle
 import re
 import threading
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -159,13 +158,10 @@ def test_a_file_that_its_server_has_no_name_for_gets_the_one_that_a_person_write
 
 
 def test_whatever_has_its_names_already_a_file_finds_one_of_its_own(web: Web, folder: Folder) -> None:
-    def answer(content: bytes, path: str, headers: object) -> tuple[int, dict[str, str], bytes]:
-        return 200, {"ETag": '"1"'}, content
-
     names, link = list[str](), "https://example.com/style.safetensors"
-    for number in range(3):
-        content = file_with(TENSORS["LoRA"], f"alpha{number}")
-        web.answer = partial(answer, content)
+    contents = [file_with(TENSORS["LoRA"], f"alpha{number}") for number in range(3)]
+    web.answer = lambda path, headers: (200, {"ETag": '"1"'}, contents[len(names)])
+    for _ in contents:
         names.append(ensure_linked_model(Told(folder).fetcher, link, "LoRA"))
     assert len(set(names)) == len(list((folder.models / "Lora").iterdir())) == 3
 

@@ -154,6 +154,8 @@ CANNY, DEPTH = (f"model ControlNet {name} for Stable Diffusion 1.5" for name in 
         ("MyDrive/AI/models/x.safetensors", ["place AI/models/x.safetensors"]),
         ("/content/drive/MyDrive/AI/models", ["place AI/models"]),
         ("G:\\My Drive\\AI\\models", ["place AI/models"]),
+        ("G:\\Meine Ablage\\AI\\models", ["place AI/models"]),
+        ("G:\\マイドライブ\\AI\\models", ["place AI/models"]),
         ("StableDiffusion", ["place StableDiffusion"]),
         ("mine.safetensors", ["place mine.safetensors"]),
     ],
