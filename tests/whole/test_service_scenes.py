@@ -6,8 +6,10 @@ import os
 import re
 import shutil
 import signal
+import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,7 @@ import psutil
 import pytest
 import requests
 
+from launcher.core.session import Session, request
 from launcher.notebook import build
 from launcher.notebook.cells import LAUNCH_FORM
 from tests.conftest import COLAB_PYTHON, CURRENT_PYTHON
@@ -394,8 +397,16 @@ def test_a_launch_right_after_a_stop_has_the_environment_of_who_pressed_it(place
     before.run(cell_source("launch", **WITHOUT_TUNNEL), 120)
     assert "HF_ENDPOINT" in wait_problem(before)
     before.run(cell_source("stop"), 120)
-    service = place.pid("service")
+    service, over = place.pid("service"), threading.Event()
+
+    def look() -> None:  # it stays as long as somebody looks, however long a kernel needs to start
+        while not over.is_set():
+            with suppress(OSError):
+                request(Session(place.session).page_socket, "GET", "/status?after=999999")
+
+    threading.Thread(target=look, daemon=True).start()
     launched(place, kernels)
+    over.set()
     assert place.pid("service") == service, "this is about the one that lives on"
     environment = psutil.Process(place.pid("webui")).environ()
     assert environment.get("HF_ENDPOINT") == place.environment["HF_ENDPOINT"]
