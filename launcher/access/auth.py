@@ -29,7 +29,6 @@ PASSWORD_GROUPS: Final = 7  # of 4 letters: 28 * log2(31) = 138 bits
 LONGEST_TYPED: Final = 200  # letters of a user or a password that are looked at
 TICKET_LIFE: Final = 600.0  # seconds
 FROM: Final = "Sec-Fetch-Site"  # browsers say so from where something is asked for, but Safari before 16.4
-SAME_SITE: Final = ("same-origin", "none")  # from this very address, and from what a person typed
 # Colab's own link comes by servers of Colab, which call this machine by another name (facts: prod.colab.dev, 2026).
 COLABS_HOSTS: Final = re.compile(r"[\w.-]+\.(?:colab\.dev|googleusercontent\.com)")
 # Programs that are a page of their own and have the password: where their pages come from, beside schemes that no site
@@ -144,7 +143,7 @@ def is_own_host(request: "web.BaseRequest", address: str) -> bool:
 def is_own_page(request: "web.BaseRequest") -> bool:
     """Whether a page of ours made the browser ask for it: then it is no program, whatever it asks for."""
     if site := said(request, FROM):
-        return site in SAME_SITE
+        return site in ("same-origin", "none")  # none: a person typed the address
     return any(is_own_host(request, said(request, name)) for name in ("Origin", "Referer"))
 
 

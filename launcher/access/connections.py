@@ -27,11 +27,9 @@ TOO_LARGE: Final = (
     "window, and open the link again.\n"
 )
 
-Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
-
 
 class Server(web.Server):
-    def __init__(self, handler: Handler) -> None:
+    def __init__(self, handler: Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]) -> None:
         super().__init__(handler, handler_cancellation=True)  # a visitor who leaves ends the web UI's work for them
         self.unauthenticated: dict[Connection, asyncio.TimerHandle] = {}  # the oldest first; when its time is over
         self._turn = asyncio.Lock()
@@ -61,11 +59,8 @@ class Connection(web.RequestHandler):
             max_line_size=HEAD_LIMIT,
             max_field_size=HEAD_LIMIT,
         )
-        self.unauthenticated, self._received = server.unauthenticated, 0
+        self.unauthenticated = server.unauthenticated
         self.waits = False  # its request is whole, and is answered in its turn
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        super().connection_made(transport)
         self.set_bounds()
 
     def set_bounds(self) -> None:

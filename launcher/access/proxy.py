@@ -23,7 +23,7 @@ from launcher.access.connections import Connection, Server, ShortLog
 from launcher.access.images import NewestImages, small_copy, zip_pieces
 from launcher.access.pages import ALIVE, OWN_PAGES, PAGE_HEADERS, login_page, status_page, ticket_page
 from launcher.access.service_api import ServiceApi
-from launcher.access.upstream import NotReady, Upstream, is_api, wants_websocket
+from launcher.access.upstream import NotReady, Upstream, is_api
 from launcher.core.process import PACKAGE
 from launcher.core.session import Session, read_object
 from launcher.ui.style import STYLE
@@ -44,7 +44,6 @@ NOT_KEPT: Final = (
     "The password was right, but your browser did not save the login cookie. Allow cookies for this page, then "
     "log in again."
 )
-LOG_IN_HERE: Final = "Please log in on this page."
 API_OFF: Final = "The API is off. Tick api under Choices in the notebook, and press Apply.\n"
 
 
@@ -79,13 +78,13 @@ class AuthProxy:
                 response.headers.extend(cookie)
             return response
         request.protocol.set_bounds()
-        form = await read_form(request) if sends_a_login(request) else None
+        form = await read_form(request) if sends_a_login(request) else {}
         if cross_site or not (self.is_right(request, form) or self.has_ticket(request)):
             await self.server.wait_turn(request.protocol)
-        if request.path == ALIVE and wants_websocket(request):
+        if request.path == ALIVE and "Upgrade" in request.headers:
             return await hold_websocket(request)
         if cross_site and request.method == "POST":
-            response = turn_away(request, LOG_IN_HERE, 400)
+            response = turn_away(request, "Please log in on this page.", 400)
         else:
             response = self.for_unauthenticated(request, form)
         response.force_close()  # the next visitor of this connection may be another one, and a flood gets no further
@@ -93,7 +92,7 @@ class AuthProxy:
 
     # ---- unauthenticated
 
-    def for_unauthenticated(self, request: web.BaseRequest, form: dict[str, str] | None) -> web.Response:
+    def for_unauthenticated(self, request: web.BaseRequest, form: Mapping[str, str]) -> web.Response:
         """What everybody may have: the login. `form` is what a login form says."""
         if (public := public_file(request)) is not None:
             return public
@@ -103,10 +102,8 @@ class AuthProxy:
             return self.use_ticket(request)
         return turn_away(request, NOT_KEPT if request.path == f"{OWN_PAGES}entered" else "")
 
-    def log_in(self, request: web.BaseRequest, form: dict[str, str] | None) -> web.Response:
+    def log_in(self, request: web.BaseRequest, form: Mapping[str, str]) -> web.Response:
         """A login form was sent, by our page or by gradio's client."""
-        if form is None:
-            return turn_away(request, LOG_IN_HERE, 400)
         right, own = self.is_right(request, form), "to" in form
         if request.path not in GRADIO_LOGIN:
             return self.let_in(own) if right else turn_away(request, WRONG, own=own)
@@ -114,9 +111,9 @@ class AuthProxy:
             return web.json_response({"detail": "Incorrect credentials."}, status=401)
         return web.json_response({"success": True}, headers=self.login.cookie_header)
 
-    def is_right(self, request: web.BaseRequest, form: dict[str, str] | None) -> bool:
+    def is_right(self, request: web.BaseRequest, form: Mapping[str, str]) -> bool:
         user = "username" if request.path in GRADIO_LOGIN else "user"
-        return form is not None and self.login.is_right(form.get(user, ""), form.get("password", ""))
+        return self.login.is_right(form.get(user, ""), form.get("password", ""))
 
     def has_ticket(self, request: web.BaseRequest) -> bool:
         """Whether it comes by the link of the notebook's button, in time and for the first time.
@@ -230,11 +227,12 @@ def sends_a_login(request: web.BaseRequest) -> bool:
     return request.method == "POST" and request.path in (f"{OWN_PAGES}login", *GRADIO_LOGIN)
 
 
-async def read_form(request: web.BaseRequest) -> dict[str, str] | None:
+async def read_form(request: web.BaseRequest) -> Mapping[str, str]:
+    """What is no form says nothing."""
     try:
         return dict(parse_qsl((await request.read()).decode(errors="replace")))
     except (ValueError, web.RequestPayloadError):
-        return None
+        return {}
 
 
 def turn_away(request: web.BaseRequest, message: str = "", status: int = 401, *, own: bool = False) -> web.Response:

@@ -8,6 +8,7 @@ import asyncio
 import json
 import os
 import time
+from contextlib import suppress
 from typing import Any, Final
 
 import aiohttp
@@ -43,17 +44,12 @@ class ServiceApi:
         """The status for a page; None where there is none in time. The service is asked once for all pages."""
         async with self._asking:
             if time.monotonic() > self._status_ends:
-                self._status = await self._ask_status()
+                answer = None
+                with suppress(TimeoutError):
+                    answer = await asyncio.wait_for(self.ask("GET", URL("/status")), SERVICE_PATIENCE)
+                self._status = Snapshot.from_json(json.loads(answer[1])) if answer and answer[0] == 200 else None
                 self._status_ends = time.monotonic() + STATUS_LIFE
             return self._status
-
-    async def _ask_status(self) -> Snapshot | None:
-        try:
-            async with asyncio.timeout(SERVICE_PATIENCE):
-                answer = await self.ask("GET", URL("/status"))
-        except TimeoutError:
-            return None
-        return Snapshot.from_json(json.loads(answer[1])) if answer and answer[0] == 200 else None
 
     async def forward(self, request: web.BaseRequest, path: str) -> web.Response:
         """Ask the service what our page asks; which of it a page may ask, the service says."""

@@ -50,7 +50,7 @@ class Upstream:
     async def pass_on(self, request: web.BaseRequest, port: int, headers: Mapping[str, str]) -> web.StreamResponse:
         """Pass the request on, and its answer back with more `headers`. Raises `NotReady`."""
         try:
-            if wants_websocket(request):
+            if request.headers.get("Upgrade", "").lower() == "websocket":
                 return await self._join(request, port)
             answer = await self._ask(request, port)
         except (TimeoutError, aiohttp.ClientConnectionError) as error:
@@ -102,10 +102,6 @@ class Upstream:
             await upstream.close()
             await visitor.close()
         return visitor
-
-
-def wants_websocket(request: web.BaseRequest) -> bool:
-    return request.headers.get("Upgrade", "").lower() == "websocket"
 
 
 async def pass_back(
