@@ -56,7 +56,7 @@ def acknowledge_inputs(kernel: Any) -> None:
     """Tell the page that what was typed was taken. It sends no further change of a field before, and ipykernel 7.4 does
     not say so while a cell runs (ipython/ipykernel#1565).
     """
-    handlers = getattr(kernel, "shell_handlers", {})
+    handlers: dict[str, Any] = getattr(kernel, "shell_handlers", {})
     take: Any = handlers.get("comm_msg")
 
     def acknowledged(stream: Any, identity: Any, message: dict[str, Any]) -> Any:

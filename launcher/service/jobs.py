@@ -120,7 +120,7 @@ def add_program(job: Job, address: Address, fetcher: Fetcher) -> str:
     if job.page and not job.launch.settings.extensions_tab:
         raise Problem(
             f"{address.name} is an extension, which is a program that can do anything on this machine and your Drive.",
-            "Add it from the panel in the notebook, if you trust it.",
+            "Add it in the notebook, if you trust it.",
         )
     change = add_extension(job.launch.folder, address, fetcher.step)
     if change.added:

@@ -226,7 +226,7 @@ class Service:
         """Whatever is written in Add, or what a cell's form asks for. A page's texts may ask for less: `jobs.Job`."""
         do = request.fields.get("do", "add_model")
         if request.page and do != "add_model" and not (self.launch and self.launch.settings.extensions_tab):
-            return 403, {"what": "Extensions are added from the panel in the notebook."}
+            return 403, {"what": "Extensions are added in the notebook."}
         if do not in JOBS:
             return 400, {"what": "There is no such job."}
         written = {name: request.fields[name] for name in ("what", "kind", "file_name") if name in request.fields}

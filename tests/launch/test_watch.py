@@ -10,7 +10,7 @@ from launcher.access.link import PublicLink
 from launcher.colab.machine import look_at_machine
 from launcher.core.problem import Problem
 from launcher.core.status import Status, Step
-from launcher.launch import watch
+from launcher.launch import start, watch
 from launcher.launch.launch import Launch
 from launcher.webui.process import WebUI
 
@@ -34,7 +34,7 @@ def test_a_restart_opens_the_link_that_was_chosen_since_and_goes_on_without_wher
 
     monkeypatch.setattr(PublicLink, "_open_proxy", lambda link, goes_on: 1)
     monkeypatch.setattr(PublicLink, "_open_tunnel", lambda link, kind, port, step: open_link(link, port, step))
-    monkeypatch.setattr("launcher.launch.start.start_web_ui", lambda launch, checkpoint: None)
+    monkeypatch.setattr(start, "start_web_ui", lambda launch, checkpoint: None)
     monkeypatch.setattr(Launch, "be_ready", lambda launch: None)
     for link in ("automatic", "gradio", "gradio", "cloudflared"):
         launch.choose({"link": link})
