@@ -278,7 +278,6 @@ class Service:
         return self.accepted(request)
 
     def delete_face(self, request: Request) -> Response:
-        """■: nobody looks there any more."""
         self.faces.remove(request.number)
         return self.accepted(request)
 
@@ -294,8 +293,8 @@ class Service:
         """True while there is something to keep, or somebody who looks."""
         self.faces.remove_gone()
         state, launch = self.status.now.state, self.launch
-        kept: object = state in UNDERWAY or any(job.at_work for job in self.jobs.values())
+        kept: object = state in UNDERWAY or any(job.at_work for job in self.jobs.values()) or len(self.faces)
         if launch and state == State.FAILED:
-            kept = kept or launch.settings.give_back_after or launch.sync.waiting
-            kept = kept or running_pid(self.session.proxy.pid_file)
-        return bool(kept or len(self.faces))
+            proxy = running_pid(self.session.proxy.pid_file)
+            kept = kept or proxy or launch.settings.give_back_after or launch.sync.waiting
+        return bool(kept)

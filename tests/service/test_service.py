@@ -292,7 +292,6 @@ def test_a_restart_for_another_version_begins_anew_and_for_nothing_else(
         service.status.show(state=State.READY)
         assert ask(service, "POST", "/restart", choices)[1]["answer"] == "done"
         assert launch.restart_wanted.is_set() == (not begun)
-        assert ask(service, "GET", "/status")[1]["notices"] == [] or begun, "what was chosen is taken now"
     assert begun == [("dev", True)]
     launch.finish()
 
