@@ -23,6 +23,7 @@ from launcher.models.companions import complete_checkpoints
 from launcher.models.ensure import broken_models
 from launcher.models.remote import Offered
 from launcher.python.bytecode import keep_bytecode
+from launcher.source.checkout import keep_edits_on_drive
 from launcher.webui.running import Fault
 
 WATCH_EVERY: Final = 0.5  # seconds between two looks at the web UI
@@ -241,7 +242,7 @@ def _other_models(launch: Launch, fault: Fault) -> tuple[tuple[str, str], ...]:
 
 
 def do_afterwards(launch: Launch) -> None:
-    """Name what is broken, bring what models need."""
+    """Keep a person's changes in an old folder, name what is broken, bring what models need."""
     folder, fetcher = launch.folder, launch.fetcher(launch.steps.of("model"), launch.ask)
     while_drive_is_there(launch, "looking through your folder", lambda: _look_through_folder(launch))
     while_drive_is_there(launch, "bringing what goes with your models", lambda: complete_checkpoints(fetcher))
@@ -271,6 +272,7 @@ def while_drive_is_there(launch: Launch, what: str, work: Callable[[], None]) ->
 
 def _look_through_folder(launch: Launch) -> None:
     folder, say = launch.folder, launch.status.notice
+    keep_edits_on_drive(folder, launch.steps.of("source"))
     if dead := folder.dead_shortcuts():
         say(f"These shortcuts on your Drive point to nothing and were skipped: {', '.join(dead)}.")
     looked, broken = broken_models(folder, set(Remembered.read(folder.kept).looked_at))

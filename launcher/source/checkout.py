@@ -146,13 +146,13 @@ def put_files(folder: Folder, history: Path, commit: str, files: Path, step: Ste
     busy.unlink(missing_ok=True)
 
 
-def keep_edits(folder: Folder, files: Path, step: Step) -> bool:
+def keep_edits(folder: Folder, files: Path, step: Step, git_dir: Path | None = None) -> bool:
     """Copy the files that people changed in a checkout to a folder of their own on Drive; False if there are none.
 
     That folder is named by what is in it, so that it is made, and said, once. Links out of the checkout are left out.
     """
     inside = files.resolve()
-    paths = {name: files / name for name in changed_files(files)}
+    paths = {name: files / name for name in changed_files(files, git_dir)}
     changed = [name for name, path in paths.items() if path.is_file() and path.resolve().is_relative_to(inside)]
     digest = hashlib.sha256(b"".join(os.fsencode(name) + (files / name).read_bytes() for name in changed)).hexdigest()
     aside = folder.kept / EDITS / f"{files.name}-{digest[:8]}"
@@ -168,6 +168,13 @@ def keep_edits(folder: Folder, files: Path, step: Step) -> bool:
             "the web UI uses the published files."
         )
     return bool(changed)
+
+
+def keep_edits_on_drive(folder: Folder, step: Step) -> None:
+    """Keep what people changed in A1111's files in the folder on Drive, where launchers of 2023 had them."""
+    if (folder.kept / ".git" / "index").exists():
+        with without_settings(folder.kept) as sound:
+            keep_edits(folder, folder.kept, step, sound)
 
 
 # ---- A1111 itself, and the repositories it needs

@@ -108,9 +108,12 @@ def resolve_ref(url: str, name: str) -> str | None:
     return starts.pop()
 
 
-def changed_files(checkout: Path) -> list[str]:
-    """The files that git knows and that somebody changed or deleted, relative to the checkout."""
-    there = checkout / ".git"
+def changed_files(checkout: Path, git_dir: Path | None = None) -> list[str]:
+    """The files that git knows and that somebody changed or deleted, relative to the checkout.
+
+    `git_dir` stands for a `.git` whose settings are not to be trusted: they may name a program for each file.
+    """
+    there = git_dir or checkout / ".git"
     at = (f"--git-dir={there}", f"--work-tree={checkout}", "--no-optional-locks")
     if not (there / "index").exists() or not answer(*at, "rev-parse", "--verify", "--quiet", "HEAD^{commit}"):
         return []

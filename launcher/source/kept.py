@@ -25,7 +25,7 @@ from launcher.source.git import COMMITS, answer, clear_stale_locks, fetch_commit
 
 SOURCE_DIR: Final = ".source"  # the folder with the two, in each repository's on Drive; the sync sweeps .oneclick
 BUNDLE: Final = f"{SOURCE_DIR}/commits.bundle"
-NAMES: Final = ("HEAD", "shallow", "packed-refs", "refs/heads/**/*", "refs/oneclick/used")  # another's
+NAMES: Final = ("HEAD", "index", "shallow", "packed-refs", "refs/heads/**/*", "refs/oneclick/used")  # another's
 ORIGIN: Final = f"{SOURCE_DIR}/origin.json"  # a file of its own: with it a bundle that is lost can be fetched anew
 # The same two of a history on the machine. The first has the time at which Drive's changed.
 COPY: Final = ".git/kept.bundle"

@@ -11,7 +11,7 @@ from launcher.core.folder import Folder
 from launcher.core.problem import Problem
 from launcher.core.process import CommandError
 from launcher.extensions.address import head_commit
-from launcher.source.checkout import check_out_sub_repositories, check_out_version
+from launcher.source.checkout import check_out_sub_repositories, check_out_version, keep_edits_on_drive
 from launcher.source.git import fetch_commit, resolve_ref, restore_missing
 from launcher.source.kept import BUNDLE
 from launcher.source.versions import newest_commit, versions_to_try
@@ -203,10 +203,33 @@ def test_an_existing_seed_folder_is_taken_over_and_nothing_in_it_changes(world: 
     assert after.pop(ours)
     assert {path: content for path, content in after.items() if ".source" not in path.parts} == before
     assert git("rev-parse", "HEAD", at=folder.kept) == head
+    heard = Heard()
+    repository = {p: p.read_bytes() for p in (folder.kept / ".git").rglob("*") if p.is_file()}
+    for _ in range(2):  # said once
+        keep_edits_on_drive(folder, heard)
+    assert len(heard.notices) == 1
+    assert "launch.py" in heard.notices[0]
+    assert {p: p.read_bytes() for p in (folder.kept / ".git").rglob("*") if p.is_file()} == repository
     assert git("log", "--oneline", at=folder.kept)
     assert subprocess.run(["git", "-C", folder.kept, "diff", "--quiet"], check=False).returncode == 1, (
         "the local edit is still there"
     )
+
+
+def test_looking_for_a_persons_changes_runs_no_program_that_a_repository_on_drive_names(
+    world: World, folder: Folder, tmp_path: Path
+) -> None:
+    ran = tmp_path / "ran"
+    shutil.rmtree(folder.kept)
+    git("clone", "-q", f"{world.git.url}{WEBUI}.git", str(folder.kept))
+    for name in ("filter.x.clean", "filter.x.process", "diff.x.command", "diff.external", "core.fsmonitor"):
+        git("config", name, f"touch {ran};", at=folder.kept)
+    (folder.kept / ".gitattributes").write_text("* filter=x diff=x\n")
+    (folder.kept / "launch.py").write_text(SEED_EDIT)
+    heard = Heard()
+    keep_edits_on_drive(folder, heard)
+    assert not ran.exists()
+    assert "launch.py" in heard.notices[0]
 
 
 def test_an_address_that_looks_like_an_option_is_not_one(tmp_path: Path) -> None:
