@@ -28,7 +28,7 @@ from launcher.core.process import PACKAGE
 from launcher.core.session import Session, read_object
 from launcher.ui.style import STYLE
 
-ACCEPTED_AT_ONCE: Final = 4  # connections a round of the event loop, which costs a fifth less than one by one
+ACCEPTED_AT_ONCE: Final = 1  # connections a round of the event loop: whoever is logged in comes between any two
 WAITING_TO_BE_ACCEPTED: Final = 1024
 GRADIO_LOGIN: Final = ("/login", "/login/")  # where gradio_client sends `auth=(user, password)`
 IMAGE_HEADERS: Final = {"Cache-Control": "private, max-age=3600", "X-Content-Type-Options": "nosniff"}
