@@ -71,9 +71,6 @@ class Login:
         right = same(plain(password), plain(self.password))
         return same(plain(user), USER) and right
 
-    def knows(self, request: "web.BaseRequest") -> bool:
-        return self.has_cookie(request) or self.has_basic(request)
-
     def has_cookie(self, request: "web.BaseRequest") -> bool:
         """Another site under the same domain may have set cookies of the same name: any that fits counts."""
         cookies = [c.strip().partition("=") for c in ";".join(request.headers.getall("Cookie", [])).split(";")]
@@ -145,8 +142,3 @@ def is_own_page(request: "web.BaseRequest") -> bool:
     if site := said(request, FROM):
         return site in ("same-origin", "none")  # none: a person typed the address
     return any(is_own_host(request, said(request, name)) for name in ("Origin", "Referer"))
-
-
-def is_program(request: "web.BaseRequest") -> bool:
-    """Whether a program's own page asks: with the password in the request, it is no other website."""
-    return PROGRAMS_PAGES.fullmatch(said(request, "Origin")) is not None

@@ -18,7 +18,7 @@ from urllib.parse import parse_qsl
 
 from aiohttp import web, web_response
 
-from launcher.access.auth import FROM, TICKET_LIFE, Login, is_cross_site, is_own_page, is_program, said
+from launcher.access.auth import FROM, PROGRAMS_PAGES, TICKET_LIFE, Login, is_cross_site, is_own_page, said
 from launcher.access.connections import Connection, Server, ShortLog
 from launcher.access.images import NewestImages, small_copy, zip_pieces
 from launcher.access.pages import ALIVE, OWN_PAGES, PAGE_HEADERS, login_page, status_page, ticket_page
@@ -28,11 +28,9 @@ from launcher.core.process import PACKAGE
 from launcher.core.session import Session, read_object
 from launcher.ui.style import STYLE
 
-ACCEPTED_AT_ONCE: Final = 4  # connections a round of the event loop, which costs a fifth less than one by one
+ACCEPTED_AT_ONCE: Final = 1  # connections a round of the event loop: whoever is logged in comes between any two
 WAITING_TO_BE_ACCEPTED: Final = 1024
-ROBOTS: Final = "User-agent: *\nDisallow: /\n"
 GRADIO_LOGIN: Final = ("/login", "/login/")  # where gradio_client sends `auth=(user, password)`
-STYLE_SHEET: Final = f"{OWN_PAGES}style.css"
 IMAGE_HEADERS: Final = {"Cache-Control": "private, max-age=3600", "X-Content-Type-Options": "nosniff"}
 TICKETS: Final = f"{OWN_PAGES}enter/"
 WRONG: Final = "Wrong user name or password. Both are in the notebook, below the first cell."
@@ -65,11 +63,12 @@ class AuthProxy:
         """Every request: the unauthenticated one after the other, and those of people who are logged in."""
         assert isinstance(request.protocol, Connection)
         cross_site = is_cross_site(request)
+        by_cookie = self.login.has_cookie(request)
         # A path of another kind is another host's address, or "*": this is no open proxy.
-        if request.raw_path.startswith("/") and self.login.knows(request):
+        if request.raw_path.startswith("/") and (by_cookie or self.login.has_basic(request)):
             request.protocol.lift_bounds()
-            by_cookie = self.login.has_cookie(request)
-            if cross_site and (by_cookie or not is_program(request)):
+            # A program's own page with the password in the request is no other website.
+            if cross_site and (by_cookie or not PROGRAMS_PAGES.fullmatch(said(request, "Origin"))):
                 return web.Response(status=403, text="This request comes from another website.\n")
             # A page that was opened by Basic gets the cookie: what it asks for itself has no password in its address.
             cookie = {} if by_cookie or not wants_html(request) else self.login.cookie_header
@@ -217,8 +216,8 @@ def public_file(request: web.BaseRequest) -> web.Response | None:
     if request.method not in ("GET", "HEAD"):
         return None
     if request.path == "/robots.txt":
-        return web.Response(text=ROBOTS)
-    if request.path == STYLE_SHEET:
+        return web.Response(text="User-agent: *\nDisallow: /\n")
+    if request.path == f"{OWN_PAGES}style.css":
         return web.Response(text=STYLE, content_type="text/css", headers={"Cache-Control": "max-age=3600"})
     return None
 
