@@ -96,7 +96,7 @@ MOMENTS = (
     Moment("drive", "the permission is asked for", lambda p, k: "waiting for your "
         "permission" in shown(k), {"consent": 1.0}, has_child=False),
     Moment("drive", "the folder is made", lambda p, k: "looking for your folder" in shown(k) or (p.mountpoint.is_dir() and not p.data.is_dir()), {"latency": 0.1}, has_child=False),
-    Moment("source", "the history is fetched", lambda p, k: (history(p) / ".git" / "HEAD").exists() and "version" not in shown(k), {"delay": 1.0}),
+    Moment("source", "the history is fetched", lambda p, k: (history(p) / ".git" / "HEAD").exists() and not re.search(r"version [0-9a-f]{8}", shown(k)), {"delay": 1.0}),
     Moment("source", "the history goes to Drive", lambda p, k: (p.kept / ".source").is_dir() and not (p.kept / ".source" / "commits.bundle").exists(), {"latency": 0.1}, has_child=False),
     Moment("source", "files are put on the machine", lambda p, k: (code(p) / ".git").is_dir() and "of 5 parts" not in shown(k), {"latency": 0.02}),
     Moment("source", "the five parts are fetched", lambda p, k: (history(p) / "repositories").is_dir() and "5 of 5" not in shown(k), {"delay": 0.7}),
