@@ -14,11 +14,13 @@ from yarl import URL
 from launcher.access.auth import COOKIE
 
 PIECE_OF_BODY: Final = 256 << 10  # bytes
+HEADERS_OF_AN_ANSWER: Final = 1000
+HEADER_LINE_OF_AN_ANSWER: Final = 256 << 10  # bytes
 OTHER_COOKIES: Final = 4 << 10  # bytes; uvicorn refuses a head of 16 kB, and other sites can set cookies here
 # RFC 9110, 7.6.1, and what older proxies send: it belongs to one connection and is not passed on.
 CONNECTION_HEADERS: Final = frozenset({
     "connection", "keep-alive", "proxy-authenticate", "proxy-authorization", "te", "trailer", "transfer-encoding",
-    "upgrade", "proxy-connection", "expect",
+    "upgrade", "proxy-connection",
 })  # fmt: skip
 # The parts of A1111's API, which it has only with --api.
 API_PARTS: Final = frozenset({"sdapi", "docs", "redoc", "openapi.json"})
@@ -45,6 +47,9 @@ class Upstream:
             auto_decompress=False,
             cookie_jar=aiohttp.DummyCookieJar(),
             read_bufsize=PIECE_OF_BODY,
+            max_line_size=HEADER_LINE_OF_AN_ANSWER,
+            max_field_size=HEADER_LINE_OF_AN_ANSWER,
+            max_headers=HEADERS_OF_AN_ANSWER,
         )
 
     async def pass_on(self, request: web.BaseRequest, port: int, headers: Mapping[str, str]) -> web.StreamResponse:
@@ -66,6 +71,9 @@ class Upstream:
             body = request.content.iter_chunked(PIECE_OF_BODY)
             if request.content_length is not None:
                 headers["Content-Length"] = str(request.content_length)
+            if headers.pop("Expect", "").lower() == "100-continue":  # the web UI may not know it; this proxy does
+                await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+                request.writer.output_size = 0
         return await self._client.request(
             request.method,
             URL(f"http://127.0.0.1:{port}{request.raw_path}", encoded=True),

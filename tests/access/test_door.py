@@ -59,6 +59,7 @@ class Upstream:
         app.router.add_get("/big", self.big)
         app.router.add_get("/events", self.events)
         app.router.add_get("/file", self.file)
+        app.router.add_get("/many-headers", self.many_headers)
         app.router.add_route("*", "/cached", self.cached)
         app.router.add_get("/gone", self.gone)
         app.router.add_route("*", "/{rest:.*}", self.tell)
@@ -92,6 +93,9 @@ class Upstream:
 
     async def file(self, request: web.Request) -> web.FileResponse:
         return web.FileResponse(__file__)
+
+    async def many_headers(self, request: web.Request) -> web.Response:
+        return web.Response(headers={f"X-{number}": "a" for number in range(200)} | {"X-Long": "a" * 20_000})
 
     async def cached(self, request: web.Request) -> web.Response:
         return web.Response(headers={"Cache-Control": "max-age=60"})
@@ -527,6 +531,31 @@ def test_a_zipped_body_passes_as_it_is(door: OpenDoor, upstream: Upstream) -> No
     headers = {**door.cookie, "Content-Encoding": "gzip"}
     told = requests.post(f"{door.url}/zipped", data=body, headers=headers, timeout=10).json()
     assert (told["size"], told["headers"]["Content-Encoding"]) == (len(body), "gzip")
+
+
+def test_long_and_many_headers_of_an_answer_come_through(door: OpenDoor) -> None:
+
+    async def ask() -> tuple[int, str, int]:  # requests itself takes no more than a hundred
+        async with (
+            aiohttp.ClientSession(headers=door.cookie, max_field_size=1 << 20, max_headers=1000) as client,
+            client.get(f"{door.url}/many-headers") as answer,
+        ):
+            return answer.status, answer.headers["X-199"], len(answer.headers["X-Long"])
+
+    assert asyncio.run(ask()) == (200, "a", 20_000)
+
+
+def test_expect_100_continue_is_answered_by_the_door(door: OpenDoor) -> None:
+    with socket.create_connection(("127.0.0.1", door.port), timeout=10) as connection:
+        head = f"POST /x HTTP/1.1\r\nHost: x\r\nCookie: {door.cookie['Cookie']}\r\n"
+        connection.sendall(f"{head}Content-Length: 5\r\nExpect: 100-continue\r\n\r\n".encode())
+        assert connection.recv(100).startswith(b"HTTP/1.1 100 Continue\r\n\r\n")
+        connection.sendall(b"hello")
+        answer = b""
+        while b'"size": 5' not in answer:
+            piece = connection.recv(65536)
+            assert piece, answer
+            answer += piece
 
 
 def test_a_post_after_a_pause_is_not_lost(door: OpenDoor) -> None:
