@@ -116,7 +116,6 @@ class Sync:
         """Begin to poll, in a thread, unless it does; also again, once it was stopped."""
         self._stop.clear()
         if not self.running:
-            self._stop.clear()
             self._thread = threading.Thread(target=self._run, name="sync", daemon=True)
             self._thread.start()
 

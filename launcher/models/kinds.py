@@ -194,9 +194,7 @@ def embedding(shapes: Shapes, names: str) -> ModelFile | None:
     if shapes and set(shapes) <= {"clip_l", "clip_g"}:
         return ModelFile(kind="embedding", base="SDXL")
     widths = [shape[-1] for shape in shapes.values() if 0 < len(shape) <= 2 and shape[-1] in CLIP_WIDTHS]
-    if (
-        1 < len(shapes) == len(widths) < 100
-    ):  # "embedding file has multiple terms in it" in A1111's textual_inversion.py
+    if 1 < len(shapes) == len(widths) < 100:  # "multiple terms in it": A1111's textual_inversion.py
         return unusable("it holds several embeddings in one, which AUTOMATIC1111 cannot load")
     if len(shapes) == len(widths) == 1 or "emb_params" in shapes:
         return ModelFile(kind="embedding", base=CLIP_WIDTHS[min(widths)] if widths else None)
