@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import ROOT
+from tests.world.wait import wait
 
 
 def what_ci_says(tmp_path: Path, block: str) -> tuple[int, str]:
@@ -35,11 +36,14 @@ def test_what_is_wrong_with_a_command_is_said(tmp_path: Path, block: str, says: 
     assert (code, says in text) == (1, True), text
 
 
+def running() -> str:
+    return subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout
+
+
 def test_what_a_command_leaves_running_is_said_and_ended(tmp_path: Path) -> None:
     code, text = what_ci_says(tmp_path, "```\n(setsid sleep 987 &) ; true\n```\n")
     assert (code, "it left running: sleep 987" in text) == (1, True), text
-    still = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout
-    assert "sleep 987" not in still
+    wait(lambda: "sleep 987" not in running(), 20, "it to end")
 
 
 def test_the_commands_run_with_an_empty_home(tmp_path: Path) -> None:

@@ -89,7 +89,7 @@ PROGRAMS = (
     (r"^\S*/frpc_\S+ ", "frpc", PART),
     (r"^\S*/cloudflared ", "cloudflared", EVERYBODY),
     (r"^git ", "git", (*EVERYBODY, *GIT, "GIT_TERMINAL_PROMPT", "GIT_ASKPASS", "GCM_INTERACTIVE", "GIT_CONFIG_GLOBAL",
-                       "GIT_CONFIG_NOSYSTEM", "GIT_ALLOW_PROTOCOL", "GIT_NO_LAZY_FETCH")),
+                       "GIT_CONFIG_NOSYSTEM", "GIT_ALLOW_PROTOCOL", "GIT_NO_LAZY_FETCH", "GIT_CEILING_DIRECTORIES")),
     (r" -m pip install ", "pip", INSTALLER),
     (r"^\S*/uv (venv|pip) ", "uv", INSTALLER),
     (r"/unpickle\.py ", "pickle scanner", ("PATH",)),
