@@ -15,7 +15,7 @@ from typing import Final
 
 from aiohttp import web
 
-MOST_UNAUTHENTICATED: Final = 384  # connections; for one more, the oldest that does not wait for its turn is dropped
+MOST_UNAUTHENTICATED: Final = 640  # connections; for one more, the oldest that does not wait for its turn is dropped
 MOST_WAITING: Final = 256  # of them wait for their turn; one more is dropped: who is logged in finds a place
 UNAUTHENTICATED_TIME: Final = 20.0  # seconds from the connection to the end of the response
 HEAD_LIMIT: Final = 64 << 10  # bytes, of one header line and of a whole unauthenticated request
