@@ -250,9 +250,15 @@ def hit(strike: str, place: Place, kernel: Kernel) -> None:
 
 
 def up(place: Place, kernel: Kernel, cell: str) -> bool:
-    """Wait until the web UI answers behind the door, or the cell ends with a problem."""
+    """Wait until the web UI answers behind the door, or the cell ends with a problem.
+
+    A model that was read while Drive was away is loaded again as the panel says: by its button, once.
+    """
+    restarts = ["Restart the web UI"]
 
     def answers() -> bool:
+        if restarts and "its model did not load" in shown(kernel) and "connected again" in shown(kernel):
+            kernel.press_button(restarts.pop())
         if not ready(kernel):
             return False
         _, url, password = card(kernel)
