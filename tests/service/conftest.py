@@ -1,5 +1,6 @@
 """A service of the test's own, in this process, behind its two sockets."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,10 @@ def service(session: Session) -> Iterator[Service]:
     made = Service(session)
     places = {session.notebook_socket: False, session.page_socket: True}
     servers = [server.UnixServer(place, made.routes, made.fault, page=page) for place, page in places.items()]
+    before = dict(os.environ)  # a launch takes over the environment of who pressed ▶
     yield made
+    os.environ.clear()
+    os.environ.update(before)
     for one in servers:
         one.shutdown()
         one.server_close()

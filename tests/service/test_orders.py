@@ -17,7 +17,7 @@ from launcher.models.remote import Interrupted
 from launcher.service import service as services
 from launcher.service.job import Job
 from launcher.service.jobs import JOBS
-from launcher.service.questions import NotAnswered
+from launcher.service.questions import GONE_AFTER, NotAnswered
 from launcher.service.service import Service
 from launcher.webui.process import WebUI
 from tests.service.conftest import ask
@@ -216,6 +216,21 @@ def test_a_question_of_what_has_ended_keeps_nobody_waiting(service: Service, pos
     assert len(answers) == 1, "the launch that ends waits for it"
     assert ask(service, "POST", f"/answers/{question['number']}", {"value": {"token": "x"}})[0] == 404
     wait(in_state(service, State.OFF), 20, "the end")
+
+
+def test_a_question_to_a_notebook_that_was_closed_is_put_to_the_one_that_came_since(service: Service) -> None:
+    faces, answers = service.faces, list[Any]()
+    faces.comes("a", 0)
+    asking = threading.Thread(target=lambda: answers.append(faces.ask(0, "token", name="SECRET")))
+    asking.start()
+    wait(faces.open_questions, 10, "the question")
+    faces.comes("b", 0)
+    faces._faces["a"].seen -= GONE_AFTER
+    faces.remove_gone()
+    wait(lambda: [one["face"] for one in faces.open_questions()] == ["b"], 10, "it to be put to the other")
+    faces.answer(faces.open_questions()[0]["number"], {"token": "x"})
+    asking.join(20)
+    assert answers == [{"token": "x"}]
 
 
 # ---- a full disk
