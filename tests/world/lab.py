@@ -83,16 +83,17 @@ def server(
     ]  # fmt: skip
     with (root / "server.log").open("wb") as log:
         process = subprocess.Popen(command, cwd=root, env=env, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-    url = f"http://127.0.0.1:{port}"
     try:
 
-        def answers() -> bool:
+        def answers() -> str:  # where it says that it listens: the port may have been taken meanwhile
             try:
-                return requests.get(f"{url}/api/status?token={token}", timeout=5).ok
-            except requests.RequestException:
-                return False
+                (told,) = (home / "runtime").glob("jpserver-*.json")
+                there = f"http://127.0.0.1:{json.loads(told.read_text())['port']}"
+                return there if requests.get(f"{there}/api/status?token={token}", timeout=5).ok else ""
+            except (ValueError, requests.RequestException):  # not there, or half written
+                return ""
 
-        wait(answers, 90, "the Jupyter server")
+        url = wait(answers, 90, f"the Jupyter server ({root / 'server.log'})")
         with colabs_page(home / "runtime", environment):
             yield f"{url}/{'lab/tree' if app == 'lab' else 'notebooks'}/book.ipynb?token={token}"
     finally:
