@@ -4,7 +4,6 @@ In a stand-in of Colab's image (tests/programs/bench_packages.py), beside the la
 packages, and beside its own legs, each alone; these are drawn in docs/dev/benchmarks.md.
 """
 
-import json
 import os
 import statistics
 import subprocess
@@ -13,7 +12,7 @@ from typing import Final
 
 from launcher.python.bytecode import ARCHIVE
 from tests.conftest import ROOT
-from tests.programs.bench_launches import LEGS_IN_A_ROW, SLOW_DRIVE, Row, kernel_at, launch_seconds, met, spread
+from tests.programs.bench_launches import SLOW_DRIVE, Row, kernel_at, launch_seconds, legs_in_a_row, met, spread
 from tests.programs.bench_packages import BEFORE, colab_image
 from tests.programs.marks import rewrite
 from tests.programs.real import REAL_LINK, RealWorld
@@ -21,6 +20,7 @@ from tests.world.kernel import NOTEBOOK, cell_source
 from tests.world.place import Place
 
 ROUNDS: Final = 1  # each takes minutes
+LARGE: Final = 5_000_000  # bytes
 PAGE: Final = ROOT / "docs" / "dev" / "benchmarks.md"
 CHAIN_MARK: Final = "<!-- chain drawn by make bench -->"
 # Leg -> the legs it waits for. `newest` is GitHub's word that the newest A1111 is the one the lock is for.
@@ -68,8 +68,7 @@ def new_machine_rows(root: Path, upstreams: Path) -> list[Row]:
                 place.manners()
         next_machine(place)
         with kernel_at(environment, place.machine, python) as kernel:
-            kernel.start(LEGS_IN_A_ROW.format(root=str(ROOT), checkpoint=REAL_LINK))
-            legs = json.loads(kernel.wait_for_text(r"^LEGS (.+)$", 900)[1])
+            legs = legs_in_a_row(place, kernel, REAL_LINK)
     legs["newest"] = legs.pop("asking for the newest version")
     longest = max(end for _, end in when(legs).values())
     rewrite(PAGE, CHAIN_MARK, drawn(legs))
@@ -86,8 +85,11 @@ def new_machine_rows(root: Path, upstreams: Path) -> list[Row]:
 
 
 def next_machine(place: Place) -> None:
-    """Another machine, whose Drive is slow."""
+    """Another machine, whose Drive is slow. Of the one before only its large files go (few, and 10 GB of a disk)."""
     place.lose_machine(aside=True)
+    for path in (path for lost in place.root.glob("lost-*") for path in lost.rglob("*")):
+        if path.is_file() and not path.is_symlink() and path.stat().st_size > LARGE:
+            path.unlink()
     place.manners(**SLOW_DRIVE)
     os.sync()
 
