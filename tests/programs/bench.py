@@ -25,7 +25,7 @@ from typing import TypeVar
 import aiohttp
 import requests
 
-from launcher.access.auth import Login
+from launcher.access.auth import COOKIE, Login
 from launcher.core.folder import write_safely
 from launcher.models.download import download
 from launcher.models.remote import Remote
@@ -129,7 +129,7 @@ class Doors:
             time.sleep(0.05)
         time.sleep(1)
         door = json.loads((session / "door.json").read_text())["port"]
-        self.headers = {"Cookie": f"oneclick={login.cookie}"}
+        self.headers = {"Cookie": f"{COOKIE}={login.cookie}"}
         self.urls = {
             "direct": f"http://127.0.0.1:{files}",
             "nginx": f"http://127.0.0.1:{proxy}",

@@ -43,17 +43,21 @@ PREPARE: Final = """
 import sys, time
 from pathlib import Path
 from launcher.core.folder import Folder
-from launcher.core.status import Status, Step
 from launcher.python.environment import prepare_python
 try:
+    from launcher.core.status import Status, Step
     from launcher.python.lock import CONTROLNET_PACKAGES, LOCKED_PACKAGES
+    step = Step(Status("Bench"), "python")
 except ImportError:  # as it was in BEFORE
-    from launcher.python.lock import CONTROLNET_PACKAGES, LOCKED_PACKAGES
-root, controlnet, status = Path(sys.argv[1]), len(sys.argv) > 2, Status("Bench")
-status.add("python", "Packages")
+    from launcher.core.board import Board
+    from launcher.core.reporter import Reporter
+    from launcher.python.pins import CONTROLNET_PACKAGES, LOCKED_PACKAGES
+    step = Reporter(Board("Bench", "Bench"), "python")
+root, controlnet = Path(sys.argv[1]), len(sys.argv) > 2
+getattr(step, "status", getattr(step, "board", None)).add("python", "Packages")
 packages = [*LOCKED_PACKAGES, *(CONTROLNET_PACKAGES if controlnet else ())]
 began = time.monotonic()
-prepare_python(Folder(root / "a" / "b" / "c", root / "machine"), packages, Step(status, "python"))
+prepare_python(Folder(root / "a" / "b" / "c", root / "machine"), packages, step)
 print("SECONDS", time.monotonic() - began)
 """
 
