@@ -99,7 +99,7 @@ class Login:
 
 
 def plain(text: str) -> str:
-    """Its letters and digits, those of Chinese and Japanese keyboards, too, which are as wide as their signs."""
+    """Its letters and digits, in small letters. Full-width ones (of Chinese and Japanese keyboards) count, too."""
     return re.sub(r"[^a-z0-9]", "", normalize("NFKC", text[:LONGEST_TYPED]).lower())
 
 

@@ -22,6 +22,7 @@ from launcher.core.problem import Problem
 
 MOST: Final = 16 << 20  # bytes of a file of notes or settings
 DEEPEST: Final = 64  # levels; json and whoever walks through what it gave use the stack
+MOST_DIGITS: Final = 300  # of a whole number: a float holds any of those
 LONGEST_NAMED: Final = 255  # bytes, of every file system
 # People can read it: without control letters, those that turn the writing round, and half letters.
 FILE_NAME: Final = r"(?!\.{1,2}$)[^/\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]+"
@@ -97,7 +98,8 @@ def finite(text: str) -> float:
 
 
 def whole(text: str) -> int:
-    finite(text)  # one of thousands of digits is not
+    if len(text) > MOST_DIGITS:
+        raise ValueError(text)
     return int(text)
 
 

@@ -135,10 +135,8 @@ def effect_of(job: Job, change: Change) -> str:
     """A sentence on a change, with what must be done for it to take effect."""
     if not change.new:
         return change.message
-    if not job.launch.webui.running:
-        return f"{change.message}. It takes effect at the next start."
-    job.launch.status.notice(
-        f"Extensions have changed. Press {RESTART} for that to take effect.", about=EXTENSIONS_CHANGED
-    )
-    job.status.show(buttons=(Button.RESTART,))
-    return f"{change.message}. Press {RESTART} for it to take effect."
+    if job.launch.webui.running:
+        what = f"Extensions have changed. Press {RESTART} for that to take effect."
+        job.launch.status.notice(what, about=EXTENSIONS_CHANGED)
+        job.status.show(buttons=(Button.RESTART,))
+    return f"{change.message}. It takes effect at the next start."

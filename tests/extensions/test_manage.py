@@ -521,7 +521,7 @@ def test_an_extension_added_while_it_runs_counts_after_the_offered_restart_and_w
     kernel.wait_done(cell, 60)
     before = set(kernel.widgets)
     kernel.run(cell_source("add-extension", what=ADDRESS), 60)
-    assert "Press Restart the web UI for it to take effect." in kernel.html()
+    assert "added. It takes effect at the next start." in kernel.html()
     changed = "Extensions have changed. Press Restart the web UI for that to take effect."
     wait(lambda: changed in notices(place), 10, "the notice on the first panel")
     webui = place.pid("webui")
@@ -534,7 +534,7 @@ def test_an_extension_added_while_it_runs_counts_after_the_offered_restart_and_w
     kernel.widgets.clear()
     kernel.run(cell_source("add-extension", action="update all"), 60)
     assert "everything is up to date" in kernel.html()
-    assert "for it to take effect" not in kernel.html(), "nothing is new: no restart is asked for"
+    assert "takes effect" not in kernel.html(), "nothing is new: no restart is asked for"
     kernel.run(cell_source("stop"), 120)
     place.wait_until_nothing_runs()
 

@@ -73,7 +73,7 @@ ROWS: Final = (
     Row(hub_url("OWNER/NAME/tree/main"), "OWNER/NAME/resolve/main/model.safetensors"),
     Row(hub_url("OWNER/NAME/tree/new%2Fbranch/sub"), "OWNER/NAME/resolve/new%2Fbranch/sub/a%20model.ckpt"),
     Row(hub_url("OWNER/FOLDERS/tree/main/Models/one"), "OWNER/FOLDERS/resolve/main/Models/one/a.safetensors"),
-    Row(hub_url("OWNER/FOLDERS/tree/main/Models/three"), "c.safetensors (0.00 GB); Models/three/d.safetensors"),
+    Row(hub_url("OWNER/FOLDERS/tree/main/Models/three"), "c.safetensors; Models/three/d.safetensors"),
     Row(hub_url("OWNER/FOLDERS"), "OWNER/FOLDERS has these model files"),
     Row(hub_url("OWNER/FOLDERS#d.safetensors"), "OWNER/FOLDERS/resolve/main/Models/three/d.safetensors"),
     Row(hub_url("OWNER/NAME#other.safetensors"), "OWNER/NAME has no file other.safetensors, but these model files: model.safetensors"),

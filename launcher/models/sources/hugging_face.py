@@ -121,7 +121,7 @@ def only_model(folder: HubFile, name: str, token: str) -> HubFile:
         what = f"{folder.repo} has no model file that AUTOMATIC1111 can use."
         raise Problem(what, f"Look at {folder.page} for another link.")
     pages = f"{folder.page}/blob/{revision}"
-    labels = {path: f"{path} ({size / 1e9:.2f} GB)" if size else path for path, size in sizes.items()}
+    labels = {path: f"{path} ({size / 1e9:.2f} GB)" if size >= 1e7 else path for path, size in sizes.items()}
     raise Offered(
         f"{folder.repo} has {f'no file {name}, but ' if name and not named else ''}these model files: "
         f"{', '.join(models[:8])}{' …' if models[8:] else ''}.",
