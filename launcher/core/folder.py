@@ -180,7 +180,8 @@ def require_room(path: Path, needed: int, where: str, what: str, largest_below: 
     named = f" The largest files there: {largest}." if largest else ""
     raise Problem(
         f"{what} needs {needed / GB:.1f} GB, but {where} has only {free / GB:.1f} GB free.{named}",
-        f"Free {(needed - free) / GB:.1f} GB on {to_be_emptied(where)}, or choose a smaller model, and press ▶ again.",
+        f"Free {max((needed - free) / GB, 0.1):.1f} GB on {to_be_emptied(where)}, or choose a smaller model, and press "
+        "▶ again.",
     )
 
 

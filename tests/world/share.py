@@ -297,9 +297,10 @@ async def write_msg(s, t, obj):
 
 # ---------------------------------------------------------------- the service
 class FakeShare:
-    def __init__(self, frpc: str | None = None, mode="ok", log=None, folder=None, port=0, links=None):
+    def __init__(self, frpc: str | None = None, mode="ok", log=None, port=0, links=None):
         self.frpc, self.mode = frpc, mode
-        self.dir = Path(folder or tempfile.mkdtemp(prefix="fakeshare"))
+        self._folder = tempfile.TemporaryDirectory(prefix="fakeshare")
+        self.dir = Path(self._folder.name)
         self.ca_pem, self.web_ctx, self.frps_ctx = make_pki(
             self.dir, mode == "expired_cert", "127.0.0.9" if mode == "wrong_host" else "127.0.0.1"
         )
@@ -537,6 +538,7 @@ class FakeShare:
 
         self.loop.call_soon_threadsafe(end)
         self.thread.join(5)
+        self._folder.cleanup()
 
     # ---- controls
     def _do(self, coro):

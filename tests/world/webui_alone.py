@@ -1,6 +1,8 @@
 """The stand-in web UI by itself, without a launch: its environment, and its process behind a port."""
 
+import atexit
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -22,6 +24,7 @@ PATIENCE = 60.0  # seconds for its start
 def webui_python() -> Path:
     """The folder of an environment with what it needs, made once a process."""
     place, uv = Path(tempfile.mkdtemp(prefix="stand-in-python-")), Path(sys.prefix) / "bin" / "uv"
+    atexit.register(shutil.rmtree, place, ignore_errors=True)
     making = os.environ | {"UV_CACHE_DIR": str(ROOT / ".cache" / "uv-packages")}
     requirements = HERE / "webui" / "requirements_versions.txt"
     python = place / "bin" / "python"
