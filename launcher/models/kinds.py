@@ -55,6 +55,7 @@ FOREIGN: Final = {
     "PixArt or LTX": r"scale_shift_table|adaln_single",
     "Stable Cascade": r"clip_txt_mapper|effnet_mapper|clip_txt_pooled_mapper",
     "a video model": r"temporal_transformer|time_stack",
+    "PhotoMaker": r"(?m)^id_encoder\.",
 }
 MOTION: Final = re.compile(r"[._]motion_modules[._]\d")  # AnimateDiff's; with LoRA's names, its LoRAs of movements
 LORA: Final = re.compile(

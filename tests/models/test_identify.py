@@ -101,6 +101,7 @@ FOREIGN: list[tuple[str, dict[str, tuple[int, ...]], str]] = [
     ("OpenCLIP", {"transformer.resblocks.0.attn.in_proj_weight": (1,), "positional_embedding": (77, 1280)}, "a text encoder"),
     ("Qwen, a language model", {"model.layers.0.self_attn.q_proj.weight": (1,), "model.embed_tokens.weight": (1,)}, "a language model"),
     ("VAE of Wan and Qwen-Image", {"decoder.middle.0.residual.0.gamma": (1,), "encoder.downsamples.0.residual.2.weight": (1,)}, "Wan"),
+    ("PhotoMaker", {"id_encoder.visual_projection_2.weight": (1,), "lora_weights.unet.down_blocks.1.attentions.0.to_k_lora.down.weight": (1,)}, "PhotoMaker"),
     ("several embeddings in one", {"<a>": (768,), "<b>": (768,)}, "several embeddings in one"),
     ("embeddings of a pivotal tuning", {"text_encoders_0": (2, 768), "text_encoders_1": (2, 1280)}, "several embeddings in one"),
     ("Flux, one part", {"double_blocks.0.img_mod.lin.weight": (1,), "single_blocks.0.linear1.weight": (1,)}, "Flux"),
