@@ -29,7 +29,9 @@ from launcher.core.status import Step
 SERVICES: Final[dict[str, TunnelService]] = {
     name: import_module(f"launcher.access.tunnels.{name}").SERVICE for name in TUNNELS
 }
-TRY_LATER: Final = "Press ▶ again in a few minutes, or choose another **link** under **Choices**."
+TRY_LATER: Final = (
+    "Press ▶ again in a few minutes; or choose another **link** under **Choices**, and press **Restart the web UI**."
+)
 PROXY_PATIENCE: Final = 20.0  # seconds
 LINK_PATIENCE: Final = 45.0  # seconds in which a tunnel's program has its link
 CHOSEN_PATIENCE: Final = 60.0  # seconds in which a link that a person chose must answer once

@@ -92,7 +92,10 @@ document.addEventListener("submit", async (event) => {
         const headers = {"Content-Type": "application/json", "X-Oneclick": "1"};
         const response = await fetch(`/oneclick/api${path}`, {method, headers, body: asked(form)});
         if (response.ok) form.reset();
-        else say((await response.json()).what);
+        else {
+            const {what, do: remedy = ""} = await response.json();
+            say(`${what} ${remedy}`.replaceAll("**", ""));
+        }
     } catch {
         say(AWAY);
     }

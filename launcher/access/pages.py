@@ -10,7 +10,7 @@ from typing import Final
 
 from launcher.access.auth import USER
 from launcher.core.snapshot import Snapshot, State
-from launcher.ui.actions import ADD_USUAL, HOW_TO_ADD, STAY, WHAT_TO_ADD, Action, ending, going_on, of_job
+from launcher.ui.actions import ADD_USUAL, HOW_TO_ADD, STAY, WHAT_TO_ADD, Action, ending, going_on, of_job, offered
 from launcher.ui.html import action_html, choices_form, facts_text, job_html, parts_of
 from launcher.ui.text import are_steps_open, live_text, report, steps_line
 
@@ -106,6 +106,7 @@ def status_page(status: Snapshot | None, images: Sequence[tuple[str, str]] | Non
         f'<div id="live" class="oneclick unseen" role="status" data-parts><span id="said">{said}</span></div>',
         f'<div id="head"><h1>{html.escape(status.title)}</h1><p>{hint}</p>{enter}</div>',
         f'<div id="told">{part["told"]}</div>',
+        row_of("offered", offered(status)),
         f'<details id="steps" data-parts{is_open}>{steps}</details>' if status.steps else "",
         *beside,
         f'<p id="version"><small>{html.escape(facts_text(status))}</small></p>',

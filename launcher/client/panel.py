@@ -23,6 +23,7 @@ from launcher.ui.actions import (
     answer_actions,
     ending,
     going_on,
+    offered,
     of_job,
     shown_choices,
 )
@@ -99,7 +100,8 @@ class WidgetPanel:
         self._status, self._drawn = status, now
         parts = {name: self._part(name, text) for name, text in parts_of(status, now, link, closed).items()}
         actions = going_on(status) if self._whole else of_job(job, status)
-        answers, going = self._row("answers", answer_actions(status)), self._row("going", actions, stay=self._whole)
+        asked = answer_actions(status) + (offered(status) if self._whole else [])
+        answers, going = self._row("answers", asked), self._row("going", actions, stay=self._whole)
         # The way in first, then what goes on, what may be asked for, and apart from that how to end it.
         shown = [parts["live"], parts["head"], parts["card"], parts["told"], answers]
         if self._whole:

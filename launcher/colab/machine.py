@@ -123,7 +123,8 @@ def release_machine(machine: Machine) -> None:
     One POST to the machine's own manager, as google.colab/runtime.py (colabtools 3c07d77) sends it; any process may.
     """
     if not machine.colab:
-        return
+        what = "Only Colab takes a machine back, and this one is not Colab's."
+        raise Problem(what, "If it costs anything, end it where you started it.")
     import requests
 
     with requests.Session() as session:

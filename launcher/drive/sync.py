@@ -47,6 +47,7 @@ class Sync:
     _: KW_ONLY
     say: Callable[[str], None] = lambda text: None  # a sentence that stays
     elsewhere: Callable[[], Mapping[Path, str]] = dict
+    until: str = ""  # how long it is kept, where that is no Drive
     trouble: int | None = None  # the errno of Drive's last failure in this poll
     fault: str | None = None  # what went wrong in the last poll that nobody foresaw
     heartbeat: float = 0.0  # time.monotonic() of the last sign of life
@@ -95,7 +96,7 @@ class Sync:
         images, waiting = self.images, self.waiting
         text = "1 image kept" if images == 1 else f"{images} images kept"
         if images:
-            text += f" in {' and '.join(sorted(set(self._records.images.values())))}"
+            text += f" in {' and '.join(sorted(set(self._records.images.values())))}{self.until}"
         if waiting:
             text += f", {waiting} {'file' if waiting == 1 else 'files'} not saved yet"
         if refused := [path for path, record in self._unkept.items() if record.refused]:

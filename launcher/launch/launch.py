@@ -96,9 +96,9 @@ class Launch:
         self.webui = WebUI(self.folder)
         data, say = self.folder.data, self.status.notice
         self.outputs = OutputFolders(self.folder, say)
-        self.sync = Sync(
-            data, kept, lambda line: self.status.show(kept=line), say=say, elsewhere=self.outputs.elsewhere
-        )
+        until = " until this machine goes away" if self.machine.colab and not self.machine.mountpoint else ""
+        show, elsewhere = lambda line: self.status.show(kept=line), self.outputs.elsewhere
+        self.sync = Sync(data, kept, show, say=say, elsewhere=elsewhere, until=until)
 
     def settle(self) -> None:
         """Once Drive is there: find the folder, and what was chosen for it last. Raises `Problem` and `OSError`."""

@@ -4,7 +4,7 @@ import threading
 from typing import Final
 
 from launcher.colab.machine import release_machine
-from launcher.core.problem import Problem
+from launcher.core.problem import NEW_MACHINE, Problem
 from launcher.core.snapshot import State
 from launcher.core.status import Step
 from launcher.drive.mount import connect_drive, flush_drive
@@ -88,11 +88,11 @@ def be_off(launch: Launch, title: str = "Everything is off", foot: str | None = 
 def give_back(launch: Launch) -> None:
     """Flush Drive and give the machine back; raises `Problem`, and then nothing is given back."""
     if launch.sync.unkept:
-        raise Problem(
-            f"{launch.sync.unkept} files are not on Google Drive yet: {launch.sync.summary()}.",
-            "The machine was not given back, and they are still on it. Press ▶ on the first cell to "
-            "connect Drive again.",
-        )
+        do = "Press ▶ on the first cell to connect Drive again."
+        if not launch.sync.waiting:  # Drive is there, and does not take them
+            do = f"Download them if you need them (Files on the left, {launch.folder.data}), then {NEW_MACHINE}."
+        what = f"Not everything is on Google Drive: {launch.sync.summary()}."
+        raise Problem(what, f"The machine was not given back, and your files are still on it. {do}")
     flush_drive(launch.machine)
     release_machine(launch.machine)
 
@@ -134,6 +134,9 @@ def stop_launch(launch: Launch, ask: Ask, step: Step, give_back_the_machine: boo
                 )
                 give_back(launch)
                 done, end = "everything is off, and the machine was given back", (GIVEN_BACK, START_AGAIN)
+            step.done(done)
+        except Problem as problem:
+            step.fail(problem)  # before it is off: the panel's cell ends with that, and draws nothing any more
+            raise
         finally:
             be_off(launch, *end)
-    step.done(done)

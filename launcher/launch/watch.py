@@ -10,6 +10,7 @@ from launcher.core.folder import GB, free_bytes, largest_files
 from launcher.core.problem import Problem
 from launcher.core.snapshot import FAILED, Button, State
 from launcher.core.status import Step
+from launcher.drive.linked import link_new_models
 from launcher.drive.mount import connect_drive, drive_is_mounted
 from launcher.drive.names import is_drives_fault
 from launcher.drive.remembered import Remembered
@@ -74,7 +75,7 @@ def watch(launch: Launch) -> None:
                 step.fail(problem)
                 status.show(state=State.FAILED, login_box=None, foot="", buttons=AFTER_FAILURE)
             else:
-                status.notice(f"The web UI was restarted ({time.strftime('%H:%M')}): {problem.what}", about="again")
+                status.notice(f"The web UI was restarted ({time.strftime('%H:%M %Z')}): {problem.what}", about="again")
                 start_again(launch, "starting again")
 
     pause = WATCH_EVERY
@@ -101,6 +102,8 @@ def start_again(launch: Launch, note: str) -> None:
     step.begin(note)
     if launch.public_link.another_wanted:
         reopen_link(launch, "opening the link that was chosen", partial(launch.public_link.open, True))
+    with launch.steps.beside("looking for new models"):
+        link_new_models(launch.folder)
     with launch.steps.beside("restarting the web UI"):
         try:
             start.start_web_ui(launch, checkpoint)
@@ -188,7 +191,7 @@ def drive_is_back(launch: Launch) -> None:
     launch.status.offer(Button.CONNECT, False)
     launch.status.notice(None, about="drive")
     where = launch.machine.in_words(launch.folder.kept)
-    launch.steps.of("drive").done(f"{where}, connected again at {time.strftime('%H:%M')}")
+    launch.steps.of("drive").done(f"{where}, connected again at {time.strftime('%H:%M %Z')}")
 
 
 def check_link(launch: Launch) -> None:

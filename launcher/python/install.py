@@ -122,7 +122,7 @@ def install(
             raise Problem(
                 "The launcher cannot install this version of AUTOMATIC1111: it asks for other packages than those the "
                 f"launcher works with. {problem.what}",
-                f"Write {LOCKED_VERSION} into the field **version** under **Choices**, and press ▶ again.",
+                f"Write {LOCKED_VERSION} into **version** under **Choices**, press **Apply**, and then ▶.",
             ) from error
         raise problem from error
 

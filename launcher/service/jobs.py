@@ -19,11 +19,13 @@ from launcher.extensions.address import Address
 from launcher.extensions.manage import add_extension, change_one
 from launcher.launch.launch import Launch
 from launcher.launch.start import show_models, use_model
+from launcher.launch.steps import Failed, Steps
 from launcher.launch.stop import stop_launch
 from launcher.models.catalog import Model
 from launcher.models.ensure import ensure_linked_model, ensure_model
 from launcher.models.fetch import Fetcher
 from launcher.models.pasted import without_secrets
+from launcher.models.remote import Interrupted
 from launcher.service.job import Job, effect_of
 from launcher.service.named import control_net
 from launcher.service.questions import NotAnswered
@@ -71,7 +73,8 @@ def works_for(job: Job, found: Sequence[Meant], kind: str = "", file_name: str =
         if not any((folder.models / model.folder / source.saved_name).exists() for source in model.sources)
     ]
     what = models[0].name if len(models) == 1 else f"What you are adding ({len(missing)} models)"
-    require_room(folder.models, sum(missing), "Google Drive" if job.launch.machine.mountpoint else "the disk", what)
+    on_drive = job.launch.machine.mountpoint and folder.models_kept
+    require_room(folder.models, sum(missing), "Google Drive" if on_drive else "the disk", what)
     require_room(folder.machine, sum(missing), "the runtime's disk", what)
     return [(name, partial(add_one, job, thing, kind, file_name)) for name, thing in found]
 
@@ -157,12 +160,12 @@ def run_side_by_side(job: Job, title: str, works_of: Callable[[], Sequence[tuple
     job.status.add("0", on_one_line(title))
 
     def one(number: int, work: Work) -> None:
-        with job.steps.step(str(number)) as step, without_cells():
+        with job.steps.step(str(number)) as step, without_cells(job.steps):
             fetcher = job.launch.fetcher(step, partial(ask_the_notebook, job, step) if job.page else job.ask)
             job.fetchers.append(fetcher)
             step.done(work(fetcher))
 
-    with job.steps.step("0", "waiting for Google Drive"), without_cells():
+    with job.steps.step("0", "waiting for Google Drive"), without_cells(job.steps):
         connect_drive(job.launch.machine, job.ask)
         job.launch.settle()
         job.launch.folder.prepare()
@@ -176,13 +179,19 @@ def run_side_by_side(job: Job, title: str, works_of: Callable[[], Sequence[tuple
 
 
 @contextmanager
-def without_cells() -> Iterator[None]:
+def without_cells(steps: Steps) -> Iterator[None]:
     """Only cells have a ▶: what is added on the page, or in the box beside it, is tried again."""
     try:
         yield
-    except Problem as problem:
-        problem.do = problem.do.replace("press ▶ again", "try again").replace("Press ▶ again", "Try again")
+    except (Failed, Interrupted):
         raise
+    except Exception as error:  # the system's, too: they become problems here
+        if steps.over.is_set() and not isinstance(error, Problem):
+            raise
+        problem = steps.problem(error)
+        problem.do = problem.do.replace("press ▶ again", "try again").replace("Press ▶ again", "Try again")
+        problem.do = problem.do.replace("Press ▶ to be asked again", "Try again to be asked once more")
+        raise problem from (None if problem is error else error)
 
 
 def ask_the_notebook(job: Job, step: Step, kind: str, *, name: str, reason: str) -> dict[str, Any]:

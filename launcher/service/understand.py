@@ -42,7 +42,7 @@ OUT_OF_REACH: Final = (
         "is on your own computer, which cannot be reached from here",
         "Upload it at drive.google.com, and write where it is there, for example models/NAME.safetensors.",
     ),
-    (r"/", "is not on your Drive", "Move it into /content/drive/MyDrive, and write where it is there."),
+    (r"/", "is not on your Drive", "Move it into {drive}, and write where it is there."),
 )
 MOST_SIMILAR: Final = 3
 
@@ -153,7 +153,7 @@ def no_such_place(text: str, drive: Path) -> Problem | None:
             return Offered(what, "Choose what you mean.", options)
         return Problem(what, "Open drive.google.com and see how it is spelled there.")
     elsewhere = ((where, do) for begins, where, do in OUT_OF_REACH if re.match(begins, written))
-    return next((Problem(f"{shown} {where}.", do) for where, do in elsewhere), None)
+    return next((Problem(f"{shown} {where}.", do.replace("{drive}", str(drive))) for where, do in elsewhere), None)
 
 
 def similar_names(drive: Path, below: str) -> list[str]:

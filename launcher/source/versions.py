@@ -181,8 +181,8 @@ def named_commit(versions: Versions, name: str) -> str | None:
     except LookupError as error:
         raise Problem(
             f"AUTOMATIC1111 has no version called {name}.",
-            "Write a version such as v1.10.1, a branch such as dev, or all 40 digits of a commit in the field "
-            "**version**.",
+            "Write a version such as v1.10.1, a branch such as dev, or all 40 digits of a commit into **version** "
+            "under **Choices**, press **Apply**, and then ▶.",
         ) from error
     if commit:
         versions.note_wanted(name, commit)

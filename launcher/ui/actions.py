@@ -58,10 +58,16 @@ def ending(status: Snapshot) -> list[Action]:
     return [replace(ACTIONS[Button(name)], confirm=asked) for name in status.buttons if name in ENDING]
 
 
+def offered(status: Snapshot) -> list[Action]:
+    """What may be taken in place of what failed: by a job, or by a web UI that runs."""
+    rows = status.steps if status.state in (State.IDLE, State.READY) else ()
+    options = [option for row in rows if row.state == FAILED for option in row.options]
+    return [Action(label, "/add", {"what": text}) for label, text in options]
+
+
 def of_job(number: int, job: Snapshot) -> list[Action]:
     """What may be pressed beside a job: what may be taken in place of what failed, its ■, and its undoing."""
-    offered = [option for row in job.steps if row.state == FAILED for option in row.options]
-    actions = [Action(label, "/add", {"what": text}) for label, text in offered]
+    actions = offered(job)
     if not job.over and job.state != State.STOPPING:
         actions.append(Action("■ Stop this", f"/jobs/{number}", method="DELETE"))
     elif job.can_undo:

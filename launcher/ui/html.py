@@ -123,7 +123,7 @@ def login_box_html(box: LoginBox | None, link: str) -> str:
 
 
 def given_back_html(status: Snapshot) -> str:
-    when = time.strftime("%H:%M", time.localtime(status.given_back_at))
+    when = time.strftime("%H:%M %Z", time.localtime(status.given_back_at))  # Colab's machines go by UTC
     told = f"The machine is given back at {when} if nobody uses the web UI until then."
     return part("machine", told if status.given_back_at else "")
 
