@@ -151,11 +151,19 @@ def test_what_a_page_offers_and_what_can_be_undone_are_buttons(page: Any, door: 
     assert asked(door) == [("POST /add", {"what": "x@8"}), ("DELETE /jobs/2", {"undo": True})]
 
 
+def test_what_is_offered_in_place_of_a_model_that_does_not_load_is_a_button(page: Any, door: OpenDoor) -> None:
+    row = Row("model", "Checkpoint", "failed", problem="x", remedy="y", options=(("Use b", "b.safetensors"),))
+    door.service.change(steps=[asdict(row)], state="ready")
+    page.get_by_role("button", name="Use b").click()
+    wait(lambda: asked(door) == [("POST /add", {"what": "b.safetensors"})], 10, "it to be asked", page)
+
+
 def test_a_refusal_is_said_and_what_was_typed_stays(page: Any, door: OpenDoor) -> None:
-    door.service.refusals["POST /add"] = "Only what lies on your Drive can be added from here."
+    why = {"what": "Only what lies on your **Drive** can be added from here.", "do": "Choose another."}
+    door.service.refusals["POST /add"] = why
     page.get_by_label("Add a model, ControlNet or an extension").fill("/etc")
     page.get_by_role("button", name="Add", exact=True).click()
-    wait_visible(page.get_by_text("Only what lies on your Drive"), 10)
+    wait_visible(page.get_by_text("Only what lies on your Drive can be added from here. Choose another."), 10)
     assert page.get_by_label("Add a model, ControlNet or an extension").input_value() == "/etc"
 
 

@@ -77,6 +77,15 @@ def test_what_a_person_folds_or_unfolds_stays_so_while_it_is_drawn_anew(panel: W
     assert "<b>Google Drive</b>" not in text(panel)
 
 
+def test_what_is_offered_in_place_of_a_model_that_does_not_load_is_a_button(
+    panel: WidgetPanel, pressed: list[Action]
+) -> None:
+    row = Row("model", "Checkpoint", "failed", problem="x", remedy="y", options=(("Use b", "b.safetensors"),))
+    panel.draw(replace(READY, steps=(row,)), "l")
+    buttons(panel)["Use b"].click()
+    assert [(one.path, one.body) for one in pressed] == [("/add", {"what": "b.safetensors"})]
+
+
 def test_stop_asks_once_while_files_are_not_saved(panel: WidgetPanel, pressed: list[Action]) -> None:
     panel.draw(replace(READY, unsaved=3), "l")
     buttons(panel)["Stop everything"].click()

@@ -10,9 +10,11 @@ from launcher.access.link import PublicLink
 from launcher.colab.machine import look_at_machine
 from launcher.core.problem import Problem
 from launcher.core.status import Status, Step
+from launcher.drive.linked import join_models, link_models
 from launcher.launch import start, watch
 from launcher.launch.launch import Launch
 from launcher.webui.process import WebUI
+from tests.world import safetensors
 
 
 def nobody(kind: str, **about: Any) -> dict[str, Any]:
@@ -42,6 +44,25 @@ def test_a_restart_opens_the_link_that_was_chosen_since_and_goes_on_without_wher
     assert opened == ["gradio", "cloudflared"], "one that is as it was stays open"
     rows = {row.name: row for row in launch.status.now.steps}
     assert (rows["link"].problem, rows["webui"].state) == ("cloudflared gave no link.", "done")
+
+
+def test_a_restart_lists_what_came_into_a_folder_of_models_since(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine = replace(look_at_machine(), colab=True, base=tmp_path, mountpoint=tmp_path / "drive")
+    launch = Launch({"drive_folder": "asd1111"}, machine, Status("Ready"), nobody)
+    launch.prepare()
+    launch.folder.prepare()
+    models = launch.machine.drive / "AI"
+    models.mkdir()
+    (models / "old.safetensors").write_bytes(safetensors(100))
+    join_models(launch.folder.kept, "AI")
+    link_models(launch.folder, lambda text: None)
+    (models / "new.safetensors").write_bytes(safetensors(100))
+    monkeypatch.setattr(start, "start_web_ui", lambda launch, checkpoint: None)
+    monkeypatch.setattr(Launch, "be_ready", lambda launch: None)
+    watch.start_again(launch, "restarting")
+    assert {path.name for path in launch.folder.checkpoints()} >= {"old.safetensors", "new.safetensors"}
 
 
 def test_a_web_ui_that_ends_because_drive_dropped_is_not_started_before_drive_was_looked_at(

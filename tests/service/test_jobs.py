@@ -1,5 +1,6 @@
 """Add does what a text means, a row each; and a job is undone."""
 
+import errno
 import os
 import re
 import time
@@ -43,6 +44,22 @@ def test_names_and_links_and_extensions_go_in_one_text(place: Adding) -> None:
         "models/ESRGAN/4x-UltraSharp.pth", "models/Lora/Line Art.safetensors",
         "models/Stable-diffusion/DreamShaper_8_pruned.safetensors",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "error",
+    [OSError(errno.EIO, "x"), OSError(errno.ENOSPC, "x"), ValueError("x"), NotAnswered("token", "you stopped it")],
+)
+def test_nothing_that_is_added_sends_people_to_a_cell(
+    place: Adding, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def fails(*about: object) -> str:
+        raise error
+
+    monkeypatch.setattr("launcher.service.jobs.add_one", fails)
+    remedy = place.do(what="dreamshaper")[0].remedy
+    assert "try again" in remedy.lower()
+    assert "▶" not in remedy
 
 
 def test_a_model_repository_in_the_cell_for_extensions_is_never_cloned(place: Adding) -> None:

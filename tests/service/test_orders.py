@@ -5,10 +5,12 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from launcher.core.problem import Problem
 from launcher.core.snapshot import State
 from launcher.launch import stop, story, watch
 from launcher.launch.launch import Launch
@@ -74,6 +76,33 @@ def test_a_stop_and_one_that_gives_the_machine_back_come_one_after_the_other(
     assert len({*jobs[1:]}) == 1
     assert len(posts) == 1
     assert not any(job.status.now.failed for job in service.jobs.values())
+
+
+def test_why_a_stop_failed_is_known_before_it_is_off(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A panel ends with what is off: it draws nothing any more. This machine is not Colab's, which takes none back."""
+    known, off = list[bool](), stop.be_off
+
+    def be_off(launch: Launch, *said: str | None) -> None:
+        known.extend(bool(job.status.now.failed) for job in service.jobs.values())
+        off(launch, *said)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(stop, "be_off", be_off)
+    ask(service, "POST", "/stop", GIVE_BACK)
+    wait(in_state(service, State.OFF), 20, "the end")
+    assert known == [True]
+    assert "Only Colab takes a machine back" in str(ask(service, "GET", "/status")[1]["jobs"])
+
+
+def test_a_file_that_drive_refuses_is_no_reason_to_connect_it() -> None:
+    sync = SimpleNamespace(unkept=1, waiting=0, summary=lambda: "1 that Google Drive does not accept (a.png)")
+    launch: Any = SimpleNamespace(sync=sync, folder=SimpleNamespace(data=Path("/content/oneclick/data/asd1111")))
+    with pytest.raises(Problem, match=r"a\.png") as refused:
+        stop.give_back(launch)
+    assert "Disconnect and delete runtime" in refused.value.do
+    sync.waiting = 1
+    with pytest.raises(Problem) as waits:
+        stop.give_back(launch)
+    assert ["connect Drive" in one.value.do for one in (refused, waits)] == [False, True]
 
 
 def test_it_is_stopping_from_the_answer_on_until_the_machine_is_given_back(

@@ -226,7 +226,7 @@ def test_a_version_that_is_asked_for_by_name_and_fails_leads_back_as_well(world:
 
 
 def test_a_name_that_a1111_does_not_have_is_said(world: World, folder: Folder) -> None:
-    with pytest.raises(Problem, match=r"no version called v9\.9\. Write .* in the field \*\*version\*\*"):
+    with pytest.raises(Problem, match=r"no version called v9\.9\. Write .* into \*\*version\*\* under \*\*Choices\*\*"):
         versions_to_try(folder, "v9.9", Heard())
 
 
@@ -259,7 +259,7 @@ def test_an_old_a1111_whose_packages_exclude_the_launchers_is_named_with_the_rem
     with pytest.raises(Problem, match=r"numpy==1\.23\.5 and numpy==1\.26\.2") as caught:
         install.install("uv", folder, ["numpy==1.23.5"], Heard(), with_needs=True)
     assert "cannot install this version of AUTOMATIC1111" in caught.value.what
-    assert caught.value.do.startswith(f"Write {LOCKED_VERSION} into the field **version**")
+    assert caught.value.do.startswith(f"Write {LOCKED_VERSION} into **version** under **Choices**")
     assert not re.search("error|cause:", caught.value.what), "its own marks are no English"
     with pytest.raises(Problem) as caught:
         install.install("uv", folder, ["numpy==1.26.2"], Heard())

@@ -18,7 +18,7 @@ class FakeService:
         )
         self.asked: list[str] = []
         self.bodies: list[dict[str, Any]] = []
-        self.refusals: dict[str, str] = {}  # what is asked -> why it is refused
+        self.refusals: dict[str, dict[str, str]] = {}  # what is asked -> why it is refused
         self.status_asked = 0  # times
         routes = [Route("GET", "/status", self._status, {"after": str}, page=True)]
         for method, name, kinds in (
@@ -49,7 +49,7 @@ class FakeService:
             self.asked.append(asked)
             self.bodies.append(request.fields)
             if asked in self.refusals:
-                return 409, {"what": self.refusals[asked]}
+                return 409, self.refusals[asked]
             return 202, self.status | {"answer": "done"}
 
         return note
