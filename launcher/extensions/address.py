@@ -16,6 +16,11 @@ EXAMPLE: Final = "Paste an address like https://github.com/owner/name."
 # What git says about an address -> what a person is told.
 ADDRESS_FAILURES: Final = (
     (
+        r"has been disabled|unavailable due to|error: 451",
+        "{url} was taken down by its host.",
+        "Look for the extension's new page, and paste its address.",
+    ),
+    (
         r"could not read Username|Authentication failed|terminal prompts disabled|error: 40[13]|not granted",
         "{url} asks for a login, or does not exist.",
         "Check the address. The launcher fetches public extensions only.",
@@ -47,7 +52,6 @@ Image browser | AlUlkesh/stable-diffusion-webui-images-browser
 Infinite image browsing | zanllp/sd-webui-infinite-image-browsing
 Civitai browser | BlafKing/sd-civitai-browser-plus
 Civitai Helper | butaixianran/Stable-Diffusion-Webui-Civitai-Helper
-ReActor | Gourieff/sd-webui-reactor
 Dynamic prompts | adieyal/sd-dynamic-prompts
 Regional prompter | hako-mikan/sd-webui-regional-prompter
 Tiled diffusion | pkuliyi2015/multidiffusion-upscaler-for-automatic1111
@@ -110,7 +114,7 @@ def checked_address(text: str) -> Address:
         link = f"https://{link}"
     found = re.fullmatch(
         r"https://(?P<login>[^/@\s]*@)?(?P<repository>[\w.-]+(?::\d+)?(?:/[\w.~+-]+)+?)/?(?:/-)?"
-        r"(?:/(?:tree|blob|src(?=/(?:branch|commit|tag|main|master)\b))/(?P<page>\S*))?"
+        r"(?:/(?:tree|blob|commit|releases/tag|src(?=/(?:branch|commit|tag|main|master)\b))/(?P<page>\S*))?"
         r"(?:/(?:releases|issues|wiki|pulls?|commits?|actions|discussions)\b\S*)?",
         link,
     )

@@ -10,16 +10,24 @@ from pathlib import Path
 from typing import Any, Final
 
 from launcher.core.files import copy_whole
-from launcher.core.folder import Folder, leads_nowhere, make_folder_below
+from launcher.core.folder import Folder, leads_nowhere, make_folder_below, point
 from launcher.core.outside import joined, printable
 from launcher.core.problem import Problem
 from launcher.core.process import CommandError
 from launcher.core.status import Step
 from launcher.drive.names import UNFINISHED, is_drives_fault
 from launcher.drive.restore import COMES_BACK
-from launcher.source.checkout import Repository, branch_of, check_out, check_out_submodules, discard_damaged, put_files
-from launcher.source.git import BUSY_MARK, PLACED_MARK, git, head_of, last_words, setting
-from launcher.source.kept import SOURCE_DIR, origin_of, pull_history, push_history, used_commit
+from launcher.source.checkout import (
+    Repository,
+    branch_of,
+    check_out,
+    check_out_submodules,
+    discard_damaged,
+    look_cloned,
+    put_files,
+)
+from launcher.source.git import BUSY_MARK, PLACED_MARK, answer, git, head_of, last_words, setting, unchanged_files
+from launcher.source.kept import SOURCE_DIR, origin_of, pull_history, push_history, used_commit, without_settings
 from launcher.webui.settings_files import ALL_OFF, SWITCHED_OFF, check_settings_file, read_settings, write_settings
 
 MOST_NAMED: Final = 3  # files in a sentence
@@ -86,22 +94,26 @@ class Extension:
             look_cloned(self.files, url, branch_of(self.history), commit)
             if (on_drive / ".git" / "index").exists():  # a checkout itself
                 tracked = set(git("ls-tree", "-r", "--name-only", "-z", commit, at=self.history).split("\0"))
-        skipped = [name for name in own_files(on_drive) if name not in tracked and not self._restore(name)]
+                with without_settings(on_drive) as sound:  # and what its authors have taken away since
+                    tracked.update((answer(f"--git-dir={sound}", "ls-files", "-z") or "").split("\0"))
+        own = [name for name in own_files(on_drive) if name not in tracked]
+        published = set(unchanged_files(self.files)) if commit and own else set[str]()
+        skipped = [name for name in own if not self._restore(name, name in published)]
         said = f"Files of the extension {printable(self.name)} on your Drive cannot be used and were skipped: "
         listed = ", ".join(map(printable, skipped[:MOST_NAMED])) + (" and others" if skipped[MOST_NAMED:] else "")
         step.notice(f"{said}{listed}." if skipped else None, about=f"files of {self.name}")
 
-    def _restore(self, inside: str) -> bool:
+    def _restore(self, inside: str, published: bool = False) -> bool:
         """Copy a file of its own from Drive, or link to it if it is large. What is newer on the machine stays.
 
-        False if that cannot be: it is unreadable, or a link among the repository's files would lead it out of them.
+        `published`: it is as git has just put it there, and Drive has a person's edit of it. False if that cannot be: it is unreadable, or a link among the repository's files would lead it out of them.
         """
         on_drive, here = self.drive_dir / inside, self.files / inside
         try:
             if here.is_symlink():
                 return True
             info, target = on_drive.stat(), joined(self.files, inside)
-            if here.exists() and here.stat().st_mtime >= info.st_mtime - 1 and here.stat().st_size == info.st_size:
+            if here.exists() and here.stat().st_mtime >= info.st_mtime - 1 and not published:
                 return True
             target.parent.mkdir(parents=True, exist_ok=True)
             if info.st_size > COMES_BACK:
@@ -165,15 +177,20 @@ def put_extensions(folder: Folder, step: Step) -> None:
     names = here.union(one.name for one in extensions_on_drive(folder))
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(put, [Extension(folder, name) for name in sorted(names)]))
+    link_beside_code(folder)
 
 
-def look_cloned(files: Path, url: str, branch: str, commit: str) -> None:
-    """What `git clone` would have written beside the files: A1111's Extensions tab shows it, and updates by it."""
-    if setting(files, "remote.origin.url") != url:
-        git("config", "remote.origin.url", url, at=files)
-        git("config", "remote.origin.fetch", "+refs/heads/*:refs/remotes/origin/*", at=files)
-    git("update-ref", f"refs/remotes/origin/{branch}", commit, at=files)
-    git("branch", "--quiet", f"--set-upstream-to=origin/{branch}", branch, at=files)
+def link_beside_code(folder: Folder) -> None:
+    """Lead from A1111's own folder of extensions, from which it loads none here, to ours: many extensions look for
+    themselves, or for ControlNet, only there (deforum/sd-webui-deforum#887).
+    """
+    beside, here = folder.code / "extensions", folder.data / "extensions"
+    beside.mkdir(parents=True, exist_ok=True)
+    for link in beside.iterdir():
+        if link.is_symlink() and not (here / link.name).is_dir():
+            link.unlink()
+    for path in filter(Path.is_dir, here.glob("*")):
+        point(beside / path.name, path)
 
 
 def own_files(drive_dir: Path) -> Iterator[str]:

@@ -29,6 +29,7 @@ from launcher.source.git import (
     is_sound,
     last_words,
     main_branch,
+    setting,
 )
 from launcher.source.kept import note_origin, origin_of, pull_history, push_history, without_settings
 
@@ -229,7 +230,17 @@ def check_out_submodules(folder: Folder, around: Repository, history: Path, file
             step.notice(what, about=inner.folder)
             continue
         put_files(folder, history, inner.wanted, files / path, step)
+        look_cloned(files / path, inner.urls[0], branch_of(history), inner.wanted)
         check_out_submodules(folder, inner, history, files / path, step)
+
+
+def look_cloned(files: Path, url: str, branch: str, commit: str) -> None:
+    """What `git clone` would have written beside the files: A1111's Extensions tab and extensions update by it."""
+    if setting(files, "remote.origin.url") != url:
+        git("config", "remote.origin.url", url, at=files)
+        git("config", "remote.origin.fetch", "+refs/heads/*:refs/remotes/origin/*", at=files)
+    git("update-ref", f"refs/remotes/origin/{branch}", commit, at=files)
+    git("branch", "--quiet", f"--set-upstream-to=origin/{branch}", branch, at=files)
 
 
 def submodules(history: Path, around: Repository) -> Iterator[tuple[str, Repository]]:

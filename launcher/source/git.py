@@ -33,7 +33,8 @@ def git(*arguments: str, at: Path | None = None, on_line: Callable[[str], None] 
     where = ["-C", str(at)] if at else []
     if at:  # where git cannot read that repository it would take the one around it
         env["GIT_CEILING_DIRECTORIES"] = str(at.parent)
-    return run(["git", *where, *OPTIONS, *arguments], env=env, on_line=on_line, timeout=SILENCE).strip()
+    said = run(["git", *where, *OPTIONS, *arguments], env=env, on_line=on_line, timeout=SILENCE)
+    return re.sub(r"\A(?:warning: redirecting to .*\n)+", "", said).strip()  # the repository has another name now
 
 
 def fetch_commit(history: Path, url: str, wanted: str, step: Step | None = None) -> str:
