@@ -53,7 +53,7 @@ def watch(launch: Launch) -> None:
     def look_after(look: int) -> None:
         nonlocal restarts, tunneled
         check_painting(launch)
-        asked = launch.restart_wanted.is_set()
+        asked = launch.restart_wanted.is_set() or launch.webui.ended_to_restart
         died = not launch.webui.running and status.now.state != State.FAILED
         if look % DRIVE_LOOKS == 0 or asked or died:  # a start needs Drive, and may have failed for want of it
             check_drive(launch, measure=look % LINK_LOOKS == 0)
@@ -65,6 +65,7 @@ def watch(launch: Launch) -> None:
                 step.say("it starts again once Google Drive is connected")
         elif asked:
             launch.restart_wanted.clear()
+            launch.webui.restart_file.unlink(missing_ok=True)
             restarts = []
             start_again(launch, "restarting, as you asked")
         elif died:
@@ -228,7 +229,7 @@ def check_painting(launch: Launch) -> None:
         row.fail(Offered(lost.problem.what, lost.problem.do, _other_models(launch, lost)))
     elif failed and says.loaded:
         row.done(says.file or "")
-    for about, fault in (("model", says.model if not lost else None), ("image", says.image)):
+    for about, fault in (("model", says.model if not lost else None), ("image", says.image), ("lora", says.lora)):
         status.notice(f"{fault.problem.what} {fault.problem.do}" if fault else None, about=about)
 
 

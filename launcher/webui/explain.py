@@ -118,10 +118,11 @@ def not_loaded(log: str) -> dict[str, str]:
     """
     found: dict[str, str] = {}
     for block in re.findall(r"^\*\*\* Error[^\n]*\n(?:(?:\*\*\* |    )[^\n]*\n|\n)+", f"{log}\n", re.MULTILINE):
-        errors = re.findall(r"^    (\w[^\n]*)$", block, re.MULTILINE)
+        below = block.rpartition("Traceback (most recent call last)")[2]
+        errors = re.findall(r"^    (\w[^\n]*[^:\s])$", below, re.MULTILINE)  # a message may have more lines
         names = re.findall(r"/extensions/([^/\n]+)/", block)
         if names:
-            found.setdefault(names[0], error_in_words(errors[-1] if errors else ""))
+            found.setdefault(names[0], error_in_words(errors[0] if errors else ""))
     return found
 
 

@@ -147,8 +147,8 @@ NOT_LOADED: Final = (
     ),
     DAMAGED_WORDS,
     KnownFault(
-        rf"\ALoading VAE weights (?s:.*)(?:{DAMAGED_MODEL}|{COULD_BE_CODE}|in loading state_dict)",
-        "The VAE {file} is damaged, or of another kind than the model.",
+        rf"\ALoading VAE weights .*/(?P<name>.+)$(?s:.*)(?:{DAMAGED_MODEL}|{COULD_BE_CODE}|in loading state_dict)",
+        "The VAE {name} is damaged, or of another kind than the model.",
         f"Delete it from your models folder and {PRESS_RESTART}.",
     ),
     KnownFault(
@@ -216,6 +216,16 @@ NOT_LOADED: Final = (
     KnownFault(r"", "The model {file} could not be loaded ({why}).", ANOTHER, another=True),
 )
 
+# A LoRA that is not loaded: the image is painted without it, and the page does not say so.
+NO_LORA: Final = (
+    KnownFault(
+        r"\Aloading network .*/(?P<name>.+): \w+$",
+        "The LoRA {name} could not be loaded ({why}), and the image was painted without it.",
+        "If that happens each time, it is damaged or of a kind that A1111 cannot use: delete it and add it again, or "
+        "take it out of the prompt.",
+    ),
+)
+
 WIDTH: Final = r"\((?:320|640|768|1024|1280|2048)\)"  # of a model's layers; others are of images and prompts
 # Why an image was not painted; the first that fits. What is not here is said by the web UI's own page only.
 NOT_PAINTED: Final = (
@@ -235,20 +245,20 @@ NOT_PAINTED: Final = (
         "{smaller}",
     ),
     KnownFault(
-        r"A tensor with NaNs was produced in VAE",
+        r"A tensor with (?:all )?NaNs was produced in VAE",
         "The last image came out empty: its numbers were too large for the model's VAE.",
         f"Write --no-half-vae into {EXTRA_ARGUMENTS} and {PRESS_RESTART}.",
         unless_given=("--no-half-vae", "--no-half"),
     ),
     KnownFault(
-        r"A tensor with NaNs was produced in (?!VAE)",
+        r"A tensor with (?:all )?NaNs was produced in (?!VAE)",
         "The last image came out empty: its numbers were too large for this model.",
         "In the web UI, switch on **Settings → Stable Diffusion → Upcast cross attention layer to float32**; if that "
         f"does not help, write --no-half into {EXTRA_ARGUMENTS} and {PRESS_RESTART}.",
         unless_given=("--no-half",),
     ),
     KnownFault(
-        r"A tensor with NaNs was produced",
+        r"A tensor with (?:all )?NaNs was produced",
         "The last image came out empty: the model or its VAE may be damaged.",
         "Choose another model, or another VAE.",
     ),
@@ -258,6 +268,11 @@ NOT_PAINTED: Final = (
         "Take it out of the prompt, or choose a model of the same kind.",
     ),
     DISK_FULL,
+    KnownFault(  # the card works on
+        r"CUDA error: invalid configuration argument|CUDNN_STATUS_NOT_SUPPORTED",
+        "The last image{size} asked for more at once than the graphics card can do.",
+        "{smaller}",
+    ),
     KnownFault(
         r"not implemented for 'Half'",
         "The web UI computes on the processor, which cannot work with half-precision numbers.",

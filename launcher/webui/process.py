@@ -23,6 +23,7 @@ from launcher.webui.running import LogReader
 
 MOST_PORTS: Final = 3  # that a start tries; A1111 takes its port seconds after it was seen to be free
 START_LIMIT: Final = 900.0  # seconds; a cold disk and a slow Drive have been seen to take minutes
+RESTART_FILE: Final = "tmp/restart"  # in A1111's folder, which makes it when it ends in order to be started again
 EXIT_PATIENCE: Final = 2.0  # seconds; with a card's driver behind it a process ends 0.2 s after it counts as ended
 
 
@@ -60,6 +61,15 @@ class WebUI:
         return bool(self.pid)
 
     @property
+    def ended_to_restart(self) -> bool:
+        """True once a person has pressed **Apply and restart UI** in its page: it ends, and expects to be started."""
+        return not self.running and self.restart_file.exists()
+
+    @property
+    def restart_file(self) -> Path:
+        return self.folder.code / RESTART_FILE
+
+    @property
     def port(self) -> int:
         return self.part.port
 
@@ -81,6 +91,7 @@ class WebUI:
         """Start it. Its output goes to the file `log`; the log of the start before is kept beside it."""
         self.stop()
         self._plan = plan
+        self.restart_file.unlink(missing_ok=True)
         (self.folder.code / "tmp").mkdir(exist_ok=True)  # A1111 moves a bad settings file there and dies without it
         if self.log.exists():
             os.replace(self.log, self.log.with_suffix(".before.log"))
@@ -92,6 +103,7 @@ class WebUI:
             "HF_HOME": str(self.folder.data / "huggingface"),  # CLIP's words, kept on Drive: the hub is asked once
             "GRADIO_TEMP_DIR": str(self.folder.machine / "tmp"),
             "GRADIO_ANALYTICS_ENABLED": "False",
+            "SD_WEBUI_RESTART": RESTART_FILE,  # else its page offers "Apply and quit" (modules/restart.py)
             "PYTHONFAULTHANDLER": "1",  # a crash in C code or a hang leaves the line it was in
         }
         command = [str(plan.python), "launch.py", *plan.arguments, "--port", str(port)]

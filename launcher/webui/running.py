@@ -14,20 +14,27 @@ from typing import Final
 from launcher.core.problem import LARGER_CARD, Problem, readable
 from launcher.core.snapshot import HEADLINES, State
 from launcher.webui.explain import ERROR_LINE, READ, in_words, last_error
-from launcher.webui.known_faults import EXTRA_ARGUMENTS, NOT_LOADED, NOT_PAINTED, KnownFault
+from launcher.webui.known_faults import EXTRA_ARGUMENTS, NO_LORA, NOT_LOADED, NOT_PAINTED, KnownFault
 
 READY_LINE: Final = "Startup time:"  # nothing may ask it for anything before: see docs/dev/how-it-works.md
-MODEL_LOADED: Final = re.compile(r"(?:Model|Weights) loaded in |Using already loaded model ")
+MODEL_LOADED: Final = re.compile(r"(?:Model|Weights) loaded in |Using already loaded model |VAE weights loaded\.")
 LOADING: Final = "loading stable diffusion model: "  # the line before the traceback of the first model
 NO_MODEL: Final = "Stable diffusion model failed to load"
 RESTORED: Final = "Failed to load checkpoint, restoring previous"
-# The line before a traceback of a model that was chosen, or of the thread that loads the first one.
-MODEL_FAILS: Final = re.compile(r"changing setting sd_model_checkpoint to .*: (\w+)$|Exception in thread .*load_model")
+# The line before a traceback of a model, a VAE or a precision that was chosen, after which the model before is off the
+# card (modules/sd_vae.py), or of the thread that loads the first one.
+MODEL_FAILS: Final = re.compile(
+    r"changing setting (?:sd_model_checkpoint|sd_vae\w*|fp8_storage|cache_fp16_weight) to .*: (\w+)$"
+    r"|Exception in thread .*load_model"
+)
+LORA_FAILS: Final = re.compile(r"loading network /.*: (\w+)$")  # it paints on, without it
 IMAGE_FAILS: Final = re.compile(r"\*\*\* (?:Error completing request|API error: POST: \S*/(?:txt2img|img2img|extra))")
 ENDS_REPORT: Final = "---"  # of an error that it survived
 # By default there are two of each image. One without a name may be anybody's: it tells that no fault is left, not more.
 BAR_ENDS: Final = re.compile(r"\s*(?P<whole>Total progress: *)?100%\|[^|]*\| *(\d+)/\2 ")
-SIZE: Final = re.compile(r"\], (?P<count>\d+), (?P<batch>\d+), [\d.]+, (?P<height>\d+), (?P<width>\d+), ")
+SIZE: Final = re.compile(
+    r"\], (?P<count>\d+), (?P<batch>\d+), [\d.]+, (?P<height>\d+), (?P<width>\d+), (?P<hires>True)?"
+)
 LARGE_IMAGE: Final = 1024 * 1024 * 3 // 2  # pixels of an image that is better painted smaller and enlarged
 MOST_LINES: Final = 600  # that are kept for one traceback
 # What a start prints, in order -> what a person is told.
@@ -56,13 +63,15 @@ class LogReader:
         self._log, self._lock = log, threading.Lock()
         self._at, self._rest = 0, b""  # how far it was read; the begun line at its end
         self._lines = deque[str](maxlen=MOST_LINES)
-        self._failing: str | None = None  # of what a traceback is being read: "model" or "image"
+        self._failing: str | None = None  # of what a traceback is being read: "model", "lora" or "image"
         self._kind = ""  # of the error with which that traceback ends, if it was said
         self._refused: str | None = None  # a file that did not load, after which the one before was taken up again
         self._arguments, self._file = "", ""
         self.ready, self.stage, self.loaded = False, "", False
         self.model: Fault | None = None
         self.image: Fault | None = None  # until the next image is painted
+        self.lora: Fault | None = None  # until an image is painted with all it asks for
+        self._lacked = False  # by the image that is being painted
 
     @property
     def paints(self) -> bool:
@@ -101,6 +110,7 @@ class LogReader:
                 bar = BAR_ENDS.match(text)
                 if bar and bar["whole"]:  # painted, perhaps by the model before one that did not load
                     self._model_is(None)
+                    self.lora, self._lacked = self.lora if self._lacked else None, False
                 elif bar and self.paints:
                     self.image = None
                 self._take(readable(text))
@@ -116,6 +126,8 @@ class LogReader:
             self._model_is(self._fault(NOT_LOADED, paints=False), loaded=False)
         elif self._failing == "model" and ERROR_LINE.match(line) and self._kind in line.partition(":")[0]:
             self._model_fails()
+        elif self._failing == "lora" and ERROR_LINE.match(line) and self._kind in line.partition(":")[0]:
+            self.lora, self._lacked, self._failing = self._fault(NO_LORA), True, None
         elif self._failing == "image" and line == ENDS_REPORT:
             self._image_fails()
         elif line == RESTORED:
@@ -124,12 +136,16 @@ class LogReader:
             self._arguments = line
         elif read := READ.match(line):
             self._begin(line)
-            self._file = read[1]
+            if not line.startswith("Loading VAE"):
+                self._file = read[1]
         elif line.startswith(LOADING):
             self._begin(line, keep=True)
         elif fails := MODEL_FAILS.match(line):
             self._begin(line, keep=True)
             self._failing, self._kind = "model", fails[1] or ""
+        elif fails := LORA_FAILS.match(line):
+            self._begin(line)
+            self._failing, self._kind = "lora", fails[1]
         elif IMAGE_FAILS.match(line):
             self._begin(line)
             self._failing = "image"
@@ -176,7 +192,8 @@ class LogReader:
         words = self._arguments.split()
         if "--lowvram" in words:
             return LARGER_CARD
-        return f"write {'--lowvram' if '--medvram' in words else '--medvram'} into {EXTRA_ARGUMENTS}"
+        has_less = {"--medvram", "--medvram-sdxl"} & {*words}
+        return f"write {'--lowvram' if has_less else '--medvram'} into {EXTRA_ARGUMENTS}"
 
 
 def size_in(text: str) -> dict[str, str]:
@@ -188,4 +205,8 @@ def size_in(text: str) -> dict[str, str]:
     smaller = "Set the batch size to 1." if batch > 1 else "Make the image smaller."
     if width * height > LARGE_IMAGE:
         smaller = "Paint it at 1024 × 1024 or less, and enlarge it afterwards in the tab **Extras**."
-    return {"size": f" ({width} × {height}{f', {batch} at a time' if batch > 1 else ''})", "smaller": smaller}
+    more = f", {batch} at a time" if batch > 1 else ""
+    if found["hires"] or "in txt2img_upscale" in text:  # the size is that before it
+        more += ", enlarged by Hires. fix"
+        smaller = f"{'Set the batch size to 1, or lower' if batch > 1 else 'Lower'} **Upscale by** in **Hires. fix**."
+    return {"size": f" ({width} × {height}{more})", "smaller": smaller}
