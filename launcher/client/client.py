@@ -53,7 +53,7 @@ class Client:
         self.nobody = not somebody_answers() or isinstance(self.panel, TextPanel)  # can answer; "Run all" says so, too
         self._somebody_waits = watch_for_cells()
         self._version: str | None = None  # of the status that answered, or of a newer one
-        self._link, self._linked = "", 0.0  # opens the web UI logged in; when it was fetched
+        self._link, self._linked = "", ("", 0.0)  # opens the web UI logged in; its address, and when it was fetched
         self._over, self._closed, self._lost = False, False, False
         self._failure: str | None = None
         self._first_cell: dict[str, Any] = {}  # the values of its form, where no service knows them
@@ -195,7 +195,9 @@ class Client:
         if self._version and not (start == known and int(number) < int(newest)):
             self._version = status["version"]
             whole = Snapshot.from_json(status)
+            before = self.snapshot.state
             shown = self.snapshot = whole.jobs.get(self.job, self.snapshot) if self.job else whole
+            self._refusal = self._refusal if shown.state == before else ""  # it was about what was then
             self._over = shown.over if self.job else shown.state not in UNDERWAY
             if self._over and shown.state == State.FAILED:
                 self._failure = "The launch did not succeed: the panel says why, and what to do."
@@ -215,11 +217,11 @@ class Client:
     def _draw(self) -> None:
         shown, now = self.snapshot, time.monotonic()
         if not shown.login_box:
-            self._linked = 0.0
-        elif not self._linked or now - self._linked > NEW_LINK_EVERY:
+            self._linked = "", 0.0
+        elif shown.login_box.url != self._linked[0] or now - self._linked[1] > NEW_LINK_EVERY:
             code, answer = ask(self.session, "GET", "/link", patience=5)
             if code:  # first: the box's button never leads to the login page
-                self._link, self._linked = answer.get("link", ""), now
+                self._link, self._linked = answer.get("link", ""), (shown.login_box.url, now)
         if shown.state == State.READY and not self._closed and waits_for_cells():
             shown = replace(shown, foot=shown.foot + OTHERS_WAIT)
         if self._refusal:

@@ -4,6 +4,7 @@ import math
 import threading
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
@@ -123,6 +124,11 @@ class Launch:
             self._live_in(kept)
         self.settled = True
         self._go_by({"drive_folder": field_of(self.machine.drive, kept)})
+
+    def take_place_noted(self) -> None:
+        """Have the folder of what ran, or runs, on this machine."""
+        kept = Path(str(read_object(self.session.launch_file).get("kept")))
+        self.take_place(kept if kept.is_relative_to(self.machine.drive) else self.folder.kept)
 
     def news_in(self, asked: Mapping[str, Any]) -> dict[str, Any]:
         """Without its own folder as it was named at first: "AI/models" may have become another name."""
@@ -251,12 +257,14 @@ class Launch:
         write_object(self.session.launch_file, found | {"settings": self._to_note} | where | what)
 
     def note_end(self) -> None:
-        """Nothing runs any more. What keeps nothing on Drive is remembered for as long as the machine is there."""
-        self.session.forward.unlink(missing_ok=True)
-        if self.settings.uses_drive:
-            self.session.launch_file.unlink(missing_ok=True)
-        else:
-            write_object(self.session.launch_file, {"nothing": self._to_note})
+        """Nothing runs any more. As long as the machine is there, what keeps nothing on Drive is remembered, and the
+        folder of what is left on the machine: a later service may have to save it.
+        """
+        for file in (self.session.forward, self.session.launch_file):
+            file.unlink(missing_ok=True)
+        nothing = {} if self.settings.uses_drive else {"nothing": self._to_note}
+        with suppress(OSError):  # the disk is full
+            write_object(self.session.launch_file, nothing | ({"kept": str(self.folder.kept)} if self.settled else {}))
 
     def be_ready(self) -> None:
         """The web UI answers: show the way in, and the buttons."""

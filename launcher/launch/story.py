@@ -5,7 +5,6 @@ import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from functools import partial
-from pathlib import Path
 from typing import Any, Final
 
 import requests
@@ -111,8 +110,7 @@ def _story(launch: Launch) -> None:
 
 def _take_up(launch: Launch) -> None:
     """A web UI that runs already, with what it was started with: keep its images, and find the way in again."""
-    kept = Path(str(read_object(launch.session.launch_file).get("kept")))
-    launch.take_place(kept if kept.is_relative_to(launch.machine.drive) else launch.folder.kept)
+    launch.take_place_noted()
     launch.announce()
     launch.sync.start()  # whatever comes: its images are kept
     for name in ("source", "python", "model", "extensions"):

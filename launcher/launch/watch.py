@@ -181,7 +181,7 @@ def reconnect_drive(launch: Launch) -> None:
             connect_drive(launch.machine, launch.ask)
             drive_is_back(launch)
         except Problem as problem:
-            step.notice(problem.what, about="drive")
+            step.notice(f"{problem.what} {problem.do}", about="drive")
             step.say(HOW_TO_CONNECT)
 
     launch.begin_beside(CONNECTING, connect)

@@ -240,11 +240,15 @@ class Service:
             # The page may not choose: what it may ask for hangs on that.
             asked = chosen.of_this_machine(self.session, {} if request.page else chosen.asked_by(request.choices))
             launch = self.launch or self._new_launch(chosen.noted(self.session) | asked)
-            number, status = max(self.jobs, default=0) + 1, Status(JOB_TITLES[do], self.changes)
+            # Another service's jobs have other numbers: a panel may still have their buttons.
+            number = max(self.jobs, default=secrets.randbelow(10**8)) + 1
+            status = Status(JOB_TITLES[do], self.changes)
             if do == "stop":
                 if same := stop_underway(self.jobs, fields):
                     self.faces.comes(request.face, same)
                     return self.accepted(request, job=same)
+                if not self.launch:  # another service ended what ran, or died: its files belong into its folder
+                    launch.take_place_noted()
                 self.launch = launch
                 for one in (self.status, status):
                     one.show(state=State.STOPPING, buttons=())
@@ -273,7 +277,10 @@ class Service:
             job, launches = self.jobs.get(int(request.number)), {job.launch for job in self.jobs.values()}
             if not request.fields.get("undo"):
                 self._end_job(int(request.number))
-            elif not (job and job.begin_undo(launches | ({self.launch} if self.launch else set()))):
+            elif not job:
+                what = "The launcher was started anew since, and no longer knows what this added."
+                return 409, {"what": what, "do": "Delete the file on Google Drive, or remove the extension."}
+            elif not (job.begin_undo(launches | ({self.launch} if self.launch else set()))):
                 return 409, {"what": "There is nothing of it that could be taken away."}
         return self.accepted(request)
 

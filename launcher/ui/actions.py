@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
-from launcher.core.fields import AS_LAST_TIME, FIELDS, IMMEDIATE, OWNED, Field
+from launcher.core.fields import AS_LAST_TIME, FIELDS, IMMEDIATE, NOTHING, OWNED, Field
 from launcher.core.snapshot import FAILED, Button, Snapshot, State
 
 
@@ -33,6 +33,10 @@ WHAT_TO_ADD: Final = "Add a model, ControlNet or an extension"
 HOW_TO_ADD: Final = "A name, a link, or a path on your Drive; several on lines of their own"
 EFFECT_NOW: Final = "Takes effect at once."
 EFFECT_LATER: Final = "Takes effect at the next restart."
+LOSES_ALL: Final = (
+    "Nothing is kept on Google Drive, as you chose: your images go with the machine. Download them first. Give it back "
+    "now?"
+)
 IN_THE_FORM: Final = "To change it, set this field beside ▶, and press ▶."
 
 
@@ -48,14 +52,16 @@ def answer_actions(status: Snapshot) -> list[Action]:
 
 
 def ending(status: Snapshot) -> list[Action]:
-    """The ways to stop, which ask once while files are not saved."""
+    """The ways to stop, which ask once while files are not saved, and before all that was made is lost."""
     number = status.unsaved
     saved_first = (
         f"{number} file{'s' if number > 1 else ''} not saved yet. What is missing is saved first; if that fails, it "
         "stays on this machine, and the notebook says so. Stop now?"
     )
-    asked = saved_first if number else ""
-    return [replace(ACTIONS[Button(name)], confirm=asked) for name in status.buttons if name in ENDING]
+    asked = dict.fromkeys(ENDING, saved_first if number else "")
+    if status.choices.get("keep_on_drive") == NOTHING:
+        asked[Button.GIVE_BACK] = LOSES_ALL
+    return [replace(ACTIONS[Button(name)], confirm=asked[Button(name)]) for name in status.buttons if name in ENDING]
 
 
 def offered(status: Snapshot) -> list[Action]:
