@@ -71,6 +71,11 @@ class PublicLink:
         """Another kind of link was chosen since this one was opened."""
         return self._opened_as != self.wanted
 
+    @property
+    def here_only(self) -> bool:
+        """The link is an address of this machine."""
+        return self.url == proxy_url(self.session.proxy.port)
+
     def answers(self) -> bool:
         """True if the link answers. Colab's own answers its person's browser only: then the proxy itself is asked."""
         return answers(proxy_url(self._private_port) if self._private_port else self.url, LIVING_PATIENCE)
@@ -156,6 +161,7 @@ class PublicLink:
         step.say(f"asking {service.title} for a link")
         url = self.tunnel.open(kind, port)
         step.say(f"waiting for {service.title} to answer")
+        step.stop.wait(service.settles)
         if not answers(url, service.patience if self.wanted == AUTOMATIC else CHOSEN_PATIENCE):
             self.tunnel.close()
             raise Problem(f"{service.title} gave a link that does not work.", TRY_LATER)

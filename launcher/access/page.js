@@ -5,7 +5,8 @@
 const own = location.pathname === "/oneclick/";
 const main = document.querySelector("main");
 const answer = document.getElementById("answer");
-const AWAY = "The launcher does not answer. Try again in a moment.";
+const AWAY = "The launcher does not answer. Try again in a moment. If that does not help, the link may have changed: "
+    + "the notebook shows the new one.";
 const OFF = "Everything is off, and so is this link. Press ▶ in the notebook to start again.";
 const opened = {}; // what a person has folded or unfolded
 const now = () => document.getElementById("now").dataset;
@@ -47,7 +48,9 @@ async function draw(anew) {
     } catch {
         response = {status: 502};
     }
-    if (own ? response.status === 401 : response.status < 500) return location.reload();
+    // A share server says 404 by itself while the connection behind it is lost: its page would stay.
+    const answered = response.headers?.has("Content-Security-Policy");
+    if (answered && (own ? response.status === 401 : response.status < 500)) return location.reload();
     const away = response.status >= 400 && (own || response.status !== 503);
     if (away) return say(now().state === "stopping" ? OFF : AWAY, true);
     if (lost) say("");

@@ -40,7 +40,7 @@ USED: Final = (
 )
 NOT_KEPT: Final = (
     "The password was right, but your browser did not save the login cookie. Allow cookies for this page, then "
-    "log in again."
+    "log in again. Safari saves none where the address begins with http: use another browser there."
 )
 API_OFF: Final = "The API is off. Tick api under Choices in the notebook, and press Apply.\n"
 

@@ -8,7 +8,7 @@ import re
 import shutil
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import InitVar, dataclass
 from pathlib import Path
@@ -48,8 +48,10 @@ class Folder:
         self.drive = my_drive or self.kept.parent.parent
         *above, last = self.kept.relative_to(self.drive).parts
         name = "__".join(above if above and last == WEBUI_FOLDER else (*above, last))
-        if len(name.encode()) > LONGEST_DATA_NAME:  # Drive takes longer ones than this machine's disk
-            name = f"{name[:30]}-{hashlib.sha256(name.encode()).hexdigest()[:16]}"
+        # Drive takes longer ones than this machine's disk; A1111 puts the path into addresses and patterns as it is.
+        if len(name.encode()) > LONGEST_DATA_NAME or not re.fullmatch(r"[\w .()-]+", name):
+            plain = re.sub(r"[^\w .()-]", "_", name)
+            name = f"{plain[:30]}-{hashlib.sha256(name.encode()).hexdigest()[:16]}"
         self.code = self.machine / WEBUI_FOLDER  # A1111's files
         self.data = self.machine / "data" / name  # A1111's --data-dir, one for each folder on Drive
         self.python = self.machine / "python"
@@ -96,9 +98,14 @@ class Folder:
         point(models, self.models)
 
     def checkpoints(self) -> list[Path]:
-        """Every checkpoint A1111 lists, as it finds them: below the data directory."""
-        paths = files_below(self.data / "models" / "Stable-diffusion", followlinks=True)
+        """Every checkpoint A1111 lists, as it finds them: below the data directory. Raises `OSError` where there seems
+        to be none because Drive does not list a folder.
+        """
+        unlisted = list[OSError]()
+        paths = files_below(self.data / "models" / "Stable-diffusion", unlisted.append, followlinks=True)
         found = sorted(path for path in paths if re.search(CHECKPOINT, path.name) and not leads_nowhere(path))
+        if not found and (lost := [error for error in unlisted if error.errno == errno.EIO]):
+            raise lost[0]
         return found or ([self.old_checkpoint] if self.old_checkpoint.exists() else [])
 
     def dead_shortcuts(self) -> list[str]:
@@ -121,9 +128,11 @@ def leads_nowhere(path: Path) -> bool:
     return path.is_symlink() and not path.exists()
 
 
-def files_below(root: Path, *, followlinks: bool = False) -> Iterator[Path]:
+def files_below(
+    root: Path, unlisted: Callable[[OSError], object] = lambda error: None, *, followlinks: bool = False
+) -> Iterator[Path]:
     """All but git's own."""
-    for where, folders, names in os.walk(root, followlinks=followlinks):
+    for where, folders, names in os.walk(root, onerror=unlisted, followlinks=followlinks):
         folders[:] = [name for name in folders if name != ".git"]
         yield from (Path(where, name) for name in names)
 
@@ -213,10 +222,14 @@ def write_safely(path: Path, content: bytes | str, mode: int = 0o644) -> None:
     data = content.encode() if isinstance(content, str) else content
     with writing.setdefault(path, threading.Lock()):
         descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
         try:
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(data)
             os.replace(part, path)
         except IsADirectoryError:
             os.replace(path, path.with_name(f"{path.name}.{time.time_ns()}"))
             os.replace(part, path)
+        except OSError:  # half a file would take the last room on a full Drive
+            with suppress(OSError):
+                part.unlink()
+            raise

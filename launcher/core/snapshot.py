@@ -89,6 +89,7 @@ class LoginBox:
     kept_in: str  # where the images go, in words
     seconds: float  # from ▶ to this box
     images: str = ""  # the address of a zip of all images, where nothing is kept on Drive
+    here_only: bool = False  # the link opens on the computer that runs the notebook, and nowhere else
 
 
 @dataclass(frozen=True)

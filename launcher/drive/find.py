@@ -3,7 +3,7 @@
 import errno
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
@@ -57,7 +57,8 @@ def models_elsewhere(drive: Path, kept: Path) -> list[str]:
 def webui_in(folder: Path) -> Path | None:
     """The folder of the web UI that lies directly in this one, or in the usual one in it; None if Drive lists none."""
     try:
-        return next((place for place in (folder / WEBUI_FOLDER, folder) if (place / CHECKPOINTS).is_dir()), None)
+        places = (folder / WEBUI_FOLDER, folder)
+        return next((one for one in places if (one / CHECKPOINTS).is_dir() or (one / NOTES).is_file()), None)
     except OSError:
         return None
 
@@ -101,10 +102,10 @@ def kept_folder(drive: Path, name: str) -> Path | None:
     return None if models else path / WEBUI_FOLDER
 
 
-def weights_below(top: Path) -> Iterator[Path]:
+def weights_below(top: Path, unlisted: Callable[[OSError], object] = lambda error: None) -> Iterator[Path]:
     """The files in a folder, or a few folders below it, that may be models by their names."""
     left = MOST_FOLDERS
-    for where, folders, names in os.walk(top, followlinks=True):
+    for where, folders, names in os.walk(top, onerror=unlisted, followlinks=True):
         left -= 1
         near = left > 0 and len(Path(where).relative_to(top).parts) < DEEPEST_MODEL
         folders[:] = sorted(name for name in folders if near and not name.startswith("."))

@@ -8,6 +8,7 @@ web UI writes into that is kept in `models` on Drive by the sync. (A1111's own f
 extensions download to where they lead.)
 """
 
+import errno
 import os
 import threading
 from collections import Counter
@@ -71,9 +72,13 @@ def find_models(drive: Path, place: Path, say: Callable[[str], object]) -> list[
             say(f"{path.relative_to(drive)} on your Drive cannot be read and was left out.")
             return None
 
+    def unlisted(error: OSError) -> None:
+        if error.errno == errno.EIO:
+            say(f"{Path(error.filename).relative_to(drive)} on your Drive cannot be listed and was left out.")
+
     webui = webui_in(place)
     tops = [webui / below for below in (*SHOWN.values(), "models/LyCORIS")] if webui else [place]
-    files = [place] if place.is_file() else [path for top in tops for path in weights_below(top)]
+    files = [place] if place.is_file() else [path for top in tops for path in weights_below(top, unlisted)]
     with ThreadPoolExecutor(AT_A_TIME) as pool:
         return [one for one in pool.map(look, files) if one]
 
@@ -111,7 +116,9 @@ def link_models(folder: Folder, say: Callable[[str], object]) -> list[FoundModel
                 found += find_models(folder.drive, place, say)
             else:
                 say(f"{name} is no longer on your Drive: its models are not in the web UI's lists.")
-        tree: Tree = {"models": folder.models if folder.models_kept else {}, "embeddings": {}}
+        beside = (path for path in (folder.kept / "embeddings").glob("*") if path.is_symlink() and path.is_dir())
+        shared: Tree = {path.name: path for path in beside if is_on_drive(folder.drive, path)}
+        tree: Tree = {"models": folder.models if folder.models_kept else {}, "embeddings": shared}
         for name, path in with_side_files(found):
             add_link(tree, name, path)
         with preparing:
@@ -179,7 +186,13 @@ def use_models(folder: Folder, path: Path, say: Callable[[str], object]) -> str:
     name = str(path.relative_to(folder.drive))
     if path.is_relative_to(folder.kept) or webui_in(path) == folder.kept:
         return f"{name} is in the web UI's folder already"
-    found = find_models(folder.drive, path, say)
+    left_out = list[str]()
+    found = find_models(folder.drive, path, left_out.append)
+    for sentence in left_out:
+        say(sentence)
+    if left_out and not found:
+        why = "Google Drive does that when it is busy, or when a folder has thousands of files."
+        raise Problem(left_out[0], f"{why} Wait a minute, and add it again.")
     if not found:
         raise Problem(
             f"{name} on your Drive holds no models that AUTOMATIC1111 can use.",

@@ -36,7 +36,7 @@ TROUBLES: Final = {
     errno.ENOSPC: "it is full",
     errno.EDQUOT: "it is full",
     errno.ENOTCONN: "it was disconnected",
-    errno.ENOENT: "it was disconnected",  # unmounted: its folder is not there at all
+    errno.ENOENT: "your folder cannot be found",  # renamed, moved or deleted; or Drive is unmounted
     errno.ENODEV: "it was disconnected",
     errno.ECONNABORTED: "it was disconnected",
     errno.EROFS: "it is read-only",

@@ -40,7 +40,7 @@ from launcher.source.versions import OLD_NOTES, VERSIONS
 from launcher.webui.outputs import FETCHED, OUTPUTS
 
 COMES_BACK: Final = 50_000_000  # bytes; larger files stay on Drive
-SETTINGS: Final = ("config.json", "ui-config.json", "*.csv", "params.txt", "log/images/log.csv")
+SETTINGS: Final = ("config.json", "ui-config.json", "*.csv", "params.txt", "user.css", "log/images/log.csv")
 PEOPLES: Final = "embeddings"
 STATES: Final = "config_states"  # A1111's own, of its Extensions tab
 SMALL_FOLDERS: Final = (PEOPLES, HUB_CACHE, STATES, FETCHED)
@@ -166,7 +166,7 @@ def check_file(part: Path, name: str, known: str | None, beside: Path) -> None:
         parsed_json(data, dict, last)
     elif folder == FETCHED:
         plain_text(data, last)
-    elif name.endswith((".csv", ".txt")):
+    elif name.endswith((".csv", ".txt", ".css")):
         parsed_text(data, last)
 
 

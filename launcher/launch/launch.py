@@ -162,7 +162,9 @@ class Launch:
 
     def announce(self) -> None:
         """Tell the proxy what it may show, and note what is launched: whoever comes after this service goes by it."""
-        images = (self.folder.data / "outputs", self.folder.data / "log" / "images")
+        # Where nothing goes to Drive, those that the web UI writes elsewhere are among what is kept on this machine.
+        top = self.folder.kept if self.machine.colab and not self.machine.mountpoint else self.folder.data
+        images = (top / "outputs", top / "log" / "images")
         self.session.lead_to(api=self.settings.api, images=[str(path) for path in images])
         self.note()
 
@@ -274,7 +276,8 @@ class Launch:
         where, images = self.machine.in_words(self.folder.kept / "outputs"), ""
         if self.machine.colab and not self.machine.mountpoint:
             where, images = "on this machine only", f"{self.public_link.url}{OWN_PAGES}images.zip"
-        box = LoginBox(self.public_link.url, USER, self.public_link.login.password, where, seconds, images)
+        link = self.public_link
+        box = LoginBox(link.url, USER, link.login.password, where, seconds, images, link.here_only)
         buttons = (Button.RESTART, Button.STOP, *((Button.CONNECT,) if self.drive_away else ()))
         says = self.webui.says.read()
         shown = {"title": says.headline, "can_paint": says.paints, "login_box": box, "buttons": buttons, "foot": READY}

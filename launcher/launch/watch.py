@@ -1,5 +1,6 @@
 """What is done once the web UI runs, and looked after meanwhile: its process, Drive, the link, an unused machine."""
 
+import errno
 import itertools
 import time
 from collections.abc import Callable
@@ -12,7 +13,7 @@ from launcher.core.snapshot import FAILED, Button, State
 from launcher.core.status import Step
 from launcher.drive.linked import link_new_models
 from launcher.drive.mount import connect_drive, drive_is_mounted
-from launcher.drive.names import is_drives_fault
+from launcher.drive.names import FULL, is_drives_fault
 from launcher.drive.remembered import Remembered
 from launcher.launch import start
 from launcher.launch.launch import Launch
@@ -119,7 +120,12 @@ def start_again(launch: Launch, note: str) -> None:
 
 
 def is_unused(launch: Launch) -> bool:
-    """True if nobody has used the web UI for as long as was chosen; the faces say all the time when that will be."""
+    """True if nobody has used the web UI for as long as was chosen; the faces say all the time when that will be.
+
+    A batch goes on painting while nobody looks.
+    """
+    if launch.given_back_in <= 0 and launch.webui.at_work:
+        launch.used_at = time.monotonic()
     return launch.given_back_in <= 0
 
 
@@ -135,6 +141,7 @@ def check_drive(launch: Launch, measure: bool) -> None:
         if launch.drive_away:
             drive_is_back(launch)
         say_if_full(launch)
+        say_if_gone(launch)
         say_if_stuck(launch)
         if measure and launch.machine.mountpoint:
             launch.status.fact("Free on Google Drive", f"{free_bytes(launch.folder.kept) / GB:.1f} GB")
@@ -159,6 +166,15 @@ def say_if_full(launch: Launch) -> None:
             f"themselves. The largest files in your folder: {largest_files(sync.drive_dir)}.",
             about="full",
         )
+
+
+def say_if_gone(launch: Launch) -> None:
+    """Say that the folder is not where it was, while Drive is there."""
+    gone = (
+        f"{launch.machine.in_words(launch.folder.kept)} is not there any more: it was renamed, moved or deleted. New "
+        "files wait on this machine. Give the folder its old name and place again, and they are saved by themselves."
+    )
+    launch.status.notice(gone if launch.sync.trouble == errno.ENOENT else None, about="gone")
 
 
 def say_if_stuck(launch: Launch) -> None:
@@ -270,7 +286,8 @@ def while_drive_is_there(launch: Launch, what: str, work: Callable[[], None]) ->
                 work()
                 return
             except OSError as error:
-                if not is_drives_fault(error, launch.folder.kept) or launch.over.wait(DRIVE_PAUSE):
+                away = error.errno not in FULL and is_drives_fault(error, launch.folder.kept)
+                if not away or launch.over.wait(DRIVE_PAUSE):
                     raise
 
 

@@ -23,6 +23,7 @@ import requests
 from launcher.core.folder import write_safely
 from launcher.core.outside import decoded, limited
 from launcher.core.problem import Problem
+from launcher.models.download import READ_ONLY
 from launcher.models.fetch import Fetcher, fetch_remote
 from launcher.models.http import WebSession, pieces, probe, until_stopped
 from launcher.models.identify import WEIGHTS, identify
@@ -119,7 +120,16 @@ def settle_config(fetcher: Fetcher, path: Path, seen: ModelFile, source: Remote 
     predicts_v = bool(VSCALING.search(usable) if usable else seen.predicts_v or SAYS_V.search(path.stem))
     xl_v = predicts_v and base == "SDXL"
     if text := usable or (SDXL_V if xl_v else None):
-        write_safely(config, text)
+        try:
+            write_safely(config, text)
+        except OSError as error:  # the model itself is there, and may be used
+            if error.errno not in READ_ONLY:
+                raise
+            fetcher.step.notice(
+                f"{path.name} needs a configuration beside it ({config.name}), but its folder is read-only: without it "
+                "the model paints noise. Copy the model into a folder of your own."
+            )
+            return
         fetcher.added.append(config)
     elif brought:
         fetcher.step.notice(

@@ -27,6 +27,7 @@ ASK_FOR_ROOM_EACH: Final = 64 << 20  # bytes
 promising: Final = threading.Lock()
 promised: Final[dict[Path, int]] = {}  # unfinished file of a download that goes on -> bytes it will have
 
+READ_ONLY: Final = (errno.EACCES, errno.EPERM, errno.EROFS)
 Disks = dict[str, Path]  # what a disk is called in messages -> a folder on it
 
 
@@ -46,7 +47,12 @@ def download(
     on the machine's own disk, where what is written to Google Drive lies until it is uploaded (colabtools#659). Raises
     `Problem`, or `Interrupted` within a moment of ■; what came is kept if it was not wrong and can be gone on with.
     """
-    target.parent.mkdir(exist_ok=True)  # never with what is above it: see make_folder_below
+    try:
+        target.parent.mkdir(exist_ok=True)  # never with what is above it: see make_folder_below
+    except OSError as error:
+        if error.errno not in READ_ONLY:
+            raise
+        raise disk_problem(error, where, target, remote) from error
     with only_writer(target, own, step) as waited:
         if waited and target.exists() and remote.size in (0, target.stat().st_size):
             digest = sha256_of(target, step)
@@ -202,6 +208,10 @@ def disk_problem(error: OSError, where: str, part: Path, remote: Remote) -> Prob
     if error.errno == errno.ENOSPC:
         do = f"Free some space on {to_be_emptied(where)} and try again{remote.goes_on}."
         return Problem(f"{where} is full.", do)
+    if error.errno in READ_ONLY:
+        why = "it was probably shared with you without permission to edit"
+        do = "Ask its owner to let you edit it, or use a folder of your own in its place."
+        return Problem(f"{part.parent.name} on {where} is read-only: {why}.", do)
     if error.errno in (errno.EIO, errno.ENOTCONN):
         return Problem(f"{where} no longer answers.", f"Press ▶ again to reconnect it{remote.goes_on}.")
     return Problem(f"{part.name} could not be written: {error.strerror or error}.", "Try again.")

@@ -19,7 +19,7 @@ from launcher.models.checksums import known_checksum, note_checksum
 from launcher.models.download import download, sha256_of
 from launcher.models.http import read_range, until_stopped
 from launcher.models.identify import IS_ARCHIVE, OLD_ENDINGS, WEIGHTS, fault_of, identify, identify_beginning
-from launcher.models.kinds import FAMILIES, KIND_ENDINGS, Format, ModelFile, a_kind
+from launcher.models.kinds import FAMILIES, KIND_ENDINGS, OF_DIFFUSERS, Format, ModelFile, a_kind
 from launcher.models.names import free_to_list, listed_name, same_to_the_web_ui
 from launcher.models.owners import EXTENSION_KINDS, place_for, require_owner
 from launcher.models.pasted import UNPACK, safe_name
@@ -270,4 +270,6 @@ def no_use(name: str, seen: ModelFile) -> Problem:
         do = UNPACK
     if seen.foreign:
         do = f"Choose a model for {FAMILIES}, as one file in fp16 or fp32."
+    if seen.fault == OF_DIFFUSERS:
+        do = "Choose the file for AUTOMATIC1111 on its page, if there is one (its name may say kohya), or another LoRA."
     return Problem(f"{name} is not a usable model file: {seen.fault}.", do)

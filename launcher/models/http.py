@@ -35,7 +35,7 @@ TELLING_HEADERS: Final = ("X-Error-Code", "X-Error-Message", "cf-mitigated", "Co
 # In an address that leads to its file for some time only: Amazon's, Google's, Microsoft's, CloudFront's, Discord's.
 SIGNED: Final = re.compile(r"(?i)[?&](x-amz-\w+|x-goog-\w+|expires|signature|sig|policy|hm)=")
 # Mistakes in an address or at a server, which the next try will make again.
-LASTING: Final = (TooManyRedirects, InvalidURL, InvalidSchema, SSLError)
+LASTING: Final = (TooManyRedirects, InvalidURL, InvalidSchema)
 T = TypeVar("T")
 
 
@@ -153,7 +153,13 @@ def pause_after(error: Exception) -> float | None:
         wait = error.answer.retry_after
         too_long = isinstance(error, TokenNeeded) and wait > LONGEST_WAIT_WITHOUT_TOKEN
         return wait if error.answer.may_pass and not too_long else None
-    return 0.0 if isinstance(error, requests.RequestException) and not isinstance(error, LASTING) else None
+    lasts = isinstance(error, LASTING) or has_bad_certificate(error)
+    return 0.0 if isinstance(error, requests.RequestException) and not lasts else None
+
+
+def has_bad_certificate(error: Exception) -> bool:
+    """False for a connection that only broke off while it was made: requests has one name for both."""
+    return isinstance(error, SSLError) and "CERTIFICATE_VERIFY_FAILED" in str(error)
 
 
 def until_stopped(stop: threading.Event, work: Callable[[], T], most: float = float("inf")) -> T:
@@ -220,7 +226,7 @@ def silence(remote: Remote, error: requests.RequestException) -> Problem:
     host = remote.place or remote.host
     if isinstance(error, TooManyRedirects):
         return Problem(f"{host} redirects the download in a circle.", "Choose another source.")
-    if isinstance(error, SSLError):
+    if has_bad_certificate(error):
         what = f"{host} cannot prove that it is {host}: its certificate is not valid."
         return Problem(what, "Choose another source." + also_look_at(PROXIES))
     known = ("HF_ENDPOINT",) if remote.place == HUGGING_FACE else ()

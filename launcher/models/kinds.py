@@ -68,14 +68,16 @@ LORA_TARGET: Final = re.compile(
     r"lora_te[12]?_|text_encoder|text_model|lora_unet_(conv_in|conv_out|time_embed|label_emb|out_)|bundle_emb"
 )
 LORA_FOR_SDXL: Final = re.compile(r"lora_te2_|text_encoder_2|label_emb|blocks_\d+_\d+_transformer_blocks_[2-9]")
+OF_DIFFUSERS: Final = "it is a LoRA in the layout of diffusers, which AUTOMATIC1111 lists but does not apply"
 TO_TEXT: Final = re.compile(r"attn2[._]to_k\b.*(down|lora_A)")  # its width is the text encoder's
 # ControlNet (ldm's and diffusers' layout), control-LoRA, LLLite, T2I-Adapter, IP-Adapter
 CONTROL: Final = re.compile(
     r"(?m)^control_model\.|zero_convs\.|input_hint_block\.|controlnet_(cond_embedding|down_blocks|mid_block)"
     r"|lora_controlnet|^lllite_|^(adapter\.)?body\.\d+\.(in_conv|block1|resnets)|^ip_adapter\.|^image_proj\."
 )
-UPSCALER: Final = re.compile(  # ESRGAN (both layouts), Real-ESRGAN's small ones, SwinIR, HAT, DAT, ScuNET
-    r"(?m)(^|\.)(model\.1\.sub\.\d+|body\.\d+\.rdb1|RRDB_trunk\.|conv_first\.|upconv1\.|HRconv\.|m_head\.0\.|before_RG\.)"
+UPSCALER: Final = re.compile(  # ESRGAN (both layouts), Real-ESRGAN's small ones, SwinIR, HAT, DAT, ScuNET; SPAN, PLKSR, OmniSR
+    r"(?m)(^|\.)(model\.1\.sub\.\d+|body\.\d+\.rdb1|RRDB_trunk\.|conv_first\.|upconv1\.|HRconv\.|m_head\.0\.|before_RG\."
+    r"|block_1\.c1_r\.|feats\.1\.channel?_mixer\.|residual_layer\.0\.residual_layer\.)"
     r"|layers\.\d+\.(residual_group|blocks)\.|^(params(_ema)?\.)?body\.\d+\.weight$"
 )
 VAE: Final = re.compile(r"(?m)^(first_stage_model\.)?(encoder|decoder)\.(conv_in|mid|up|down)")
@@ -151,6 +153,8 @@ def contents_of(shapes: Shapes) -> ModelFile:
         return unusable("it is one part of a model in the diffusers layout, which AUTOMATIC1111 cannot load")
     if TEXT_ENCODER.search(names):
         return unusable("it is a text encoder or a language model, which AUTOMATIC1111 cannot load")
+    if re.search(r"(?m)^mask_decoder\.", names):  # Segment anything's
+        return ModelFile(kind="segmentation model")
     return ModelFile()
 
 
@@ -182,6 +186,8 @@ def lora(shapes: Shapes, names: str) -> ModelFile:
         return ModelFile(kind="ControlNet", base="SDXL")  # control-LoRA
     if not LORA_TARGET.search(names):
         return unusable("it is a LoRA for a model that AUTOMATIC1111 cannot run")
+    if not MOTION.search(names) and not re.search(r"(?m)^(lora|lycoris|oft)_|^bundle_emb", names):
+        return unusable(OF_DIFFUSERS)  # it goes by what is before the first dot (extensions-builtin/Lora/networks.py)
     widths = {shape[-1] for name, shape in shapes.items() if shape and TO_TEXT.search(name)}
     if 2048 in widths or LORA_FOR_SDXL.search(names):
         return ModelFile(kind="LoRA", base="SDXL")

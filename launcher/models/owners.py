@@ -25,6 +25,9 @@ EXTENSION_KINDS: Final = {
         "extensions/sd-webui-animatediff/model",
     ),
     "detector": OwnerExtension("ADetailer", "https://github.com/Bing-su/adetailer", "models/adetailer"),
+    "segmentation model": OwnerExtension(
+        "Segment anything", "https://github.com/continue-revolution/sd-webui-segment-anything", "models/sam"
+    ),
 }
 # What Civitai calls a model -> its kind.
 KIND_OF_TYPE: Final = {

@@ -24,7 +24,8 @@ WHOLE_LINK: Final = re.compile(
     rf"{FILE_ENDING}(?!\w)|\?|^(?:urn|civitai|ssh):|//(?:www\.)?(?:civitai\.\w+/|(?:huggingface\.co|hf\.co)/[^/]+/[^/]+/?$)",
     re.IGNORECASE,
 )
-WORDS: Final = rf"(?:[ \t]+(?!{BEGINS}){LETTER}+?)"
+OPTION: Final = r"--?[A-Za-z][\w-]*[ \t]"  # of a command: -O x.safetensors
+WORDS: Final = rf"(?:[ \t]+(?!{OPTION}|{BEGINS}){LETTER}+?)"
 TO_ENDING: Final = re.compile(rf"{WORDS}{{1,12}}?{FILE_ENDING}(?=[\s,;)\]}}>\"'?#]|$)(?:[?#]{LETTER}*)?", re.IGNORECASE)
 IN_FOLDER: Final = re.compile(r"/(?:tree|blob|resolve)/[^/\s]+/[^\s]+$")
 TO_LINE_END: Final = re.compile(r"(?:[ \t]+[\w.()\[\]&'+-]+)+(?=[ \t]*(?:\n|$))")

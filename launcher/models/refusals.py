@@ -86,8 +86,9 @@ REFUSALS: Final = (
     RefusalRow(HUGGING_FACE, (403,), "fine-grained",
         "Your Hugging Face token does not have permission to read gated repositories.",
         "Make one with that permission at {token_page}, " + SAVE),
-    RefusalRow(HUGGING_FACE, (401,), "invalid credentials|invalid username or password|invalid user token",
-        "Hugging Face does not know your token: it is mistyped or was deleted.",
+    RefusalRow(HUGGING_FACE, (401,),  # without a token, "Invalid username or password" is said of what nobody may see
+        "@with=token.*(invalid (credentials|username or password|user token)|token .{0,100}expired)",
+        "Hugging Face does not know your token: it is mistyped, was deleted, or has expired.",
         "Make a new one at {token_page}, " + SAVE),
     RefusalRow(HUGGING_FACE, ANY, "access to this resource is disabled|@x-error-code=disabledrepo",
         "Hugging Face has disabled {repo}.", "Choose another model, or look for this one elsewhere."),

@@ -31,9 +31,10 @@ ALLOWED: Final = {
     "__builtin__": ("set",),
 }
 # What a whole model of ultralytics names besides, which ADetailer loads and A1111 itself does not: classes that hold
-# others. None is a function, and none opens a file to write it.
+# others. None is a function but getattr, which is checked by itself, and none opens a file to write it.
 DETECTOR: Final = re.compile(
-    r"ultralytics\.(nn\.(tasks|modules(\.\w+)?)\.[A-Z]\w*|(yolo\.)?utils\.(IterableSimpleNamespace|loss\.\w+Loss))|"
+    r"ultralytics\.(nn\.(tasks|modules(\.\w+)?)\.[A-Z]\w*|(yolo\.)?utils\.(IterableSimpleNamespace|loss\.\w+Loss"
+    r"|tal\.\w+Assigner))|(__builtin__|builtins)\.getattr|"
     r"torch\.nn\.modules\.\w+\.[A-Z]\w*|torch\.(Size|device)|builtins\.set|pathlib\.(Posix|Windows)Path"
 )
 # The members A1111 v1.10.1 allows in a zip of torch's, and those that PyTorch 2.6 and later write, too.
@@ -71,6 +72,10 @@ class Dummy(dict[Any, Any]):
             raise Rejected("it contains data that no model has")
         if arguments and cls.name.startswith(("ultralytics.", "torch.nn.")):  # saved without, and filled afterwards
             raise Rejected(f"it would run {cls.name} on loading")
+        if cls.name.endswith(".getattr"):  # `Detect.forward` of a head; anything else could be a program
+            owner = getattr(arguments[0], "name", "") if arguments and isinstance(arguments[0], type) else ""
+            if not owner.startswith("ultralytics.nn.modules.") or arguments[1:] != ("forward",):
+                raise Rejected(f"it would run {cls.name} on loading")
         made = super().__new__(cls)
         made.arguments = arguments
         return made
@@ -79,6 +84,8 @@ class Dummy(dict[Any, Any]):
         super().__init__()
 
     def __setstate__(self, state: Any) -> None:
+        if self.name.endswith(".getattr"):  # a function: what is set on it stays
+            raise Rejected("it contains data that no model has")
         if self.name == "numpy.dtype" and any(state[2:5]):  # fields of its own: objects could hide there
             raise Rejected("it contains data that no model has")
         if isinstance(state, dict):
@@ -119,9 +126,9 @@ def read_zip(path: str, whole: bool) -> Reader:
     with zipfile.ZipFile(path) as archive, open(path, "rb") as file:
         names = archive.namelist()
         pickles = [name for name in names if name.endswith("/data.pkl")]
+        newer = [name for name in names if NEWER_MEMBER.fullmatch(name)]
         for name in names:
-            reject_if(NEWER_MEMBER.fullmatch(name), "it was saved by a newer PyTorch than AUTOMATIC1111 can read")
-            reject_if(not MEMBER.fullmatch(name), f"it holds {name[:60]}, which no model file has")
+            reject_if(not MEMBER.fullmatch(name) and name not in newer, f"it holds {name[:60]}, which no model file has")
         reject_if(len(pickles) != 1 or len(set(names)) != len(names), "it is not a model file")
         file.seek(-22, 2)
         reject_if(not re.fullmatch(rb"PK\x05\x06.{16}\0\0", file.read(), re.DOTALL), "it holds more than a model")
@@ -139,6 +146,8 @@ def read_zip(path: str, whole: bool) -> Reader:
         folder = pickles[0].removesuffix(".pkl")
         if any(lengths.get(f"{folder}/{key}", -1) < length for key, length in reader.storages.items()):
             raise Rejected("it is cut off")
+        if newer and not reader.is_detector:  # ADetailer loads its own past A1111's check
+            raise Rejected("it was saved by a newer PyTorch than AUTOMATIC1111 can read")
     return reader
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from launcher.core.folder import Folder, write_safely
+from launcher.core.folder import GB, Folder, free_bytes, write_safely
 from launcher.core.outside import Damaged, joined, read_bytes
 from launcher.core.problem import Problem
 from launcher.core.process import run
@@ -32,7 +32,7 @@ def keep_bytecode(folder: Folder, packages: list[str]) -> None:
     checksum of its source, which Python compares: what was compiled from another version is compiled anew.
     """
     about = hashlib.sha256("\n".join([PYTHON_VERSION, *sorted(packages)]).encode()).hexdigest()
-    if kept_about(folder.kept / ARCHIVE) == about:
+    if kept_about(folder.kept / ARCHIVE) == about or free_bytes(folder.kept) < GB:  # the last room is for images
         return
     made = folder.machine / ARCHIVE
     command = [python_path(folder), str(Path(pack_bytecode.__file__)), str(folder.python), str(made), about]

@@ -51,6 +51,8 @@ SUB_REPOSITORIES: Final = {
     "BLIP": "BLIP",
 }
 MAIN: Final = "master"  # the branch of a checkout whose repository has no other name for it
+# Where people put files of their own beside A1111's.
+OWN: Final = ("scripts/*.py", "localizations/*.json")
 EDITS: Final = "kept-changes"  # the folder on Drive with files that people changed on the machine
 
 
@@ -176,6 +178,15 @@ def keep_edits_on_drive(folder: Folder, step: Step) -> None:
     if (folder.kept / ".git" / "index").exists():
         with without_settings(folder.kept) as sound:
             keep_edits(folder, folder.kept, step, sound)
+            at = (f"--git-dir={sound}", f"--work-tree={folder.kept}")
+            names = (answer(*at, "ls-files", "--others", "-z", "--", *OWN) or "").strip("\0").split("\0")
+        if names[0]:
+            listed = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if names[3:] else "")
+            step.notice(
+                f"Files of your own beside AUTOMATIC1111's ({listed}) stay on your Drive, but are not loaded. To use "
+                "them, move them into extensions/mine/scripts or extensions/mine/localizations in the same folder, and "
+                "press **Restart the web UI**."
+            )
 
 
 # ---- A1111 itself, and the repositories it needs
@@ -201,7 +212,11 @@ def sub_repositories(code: Path) -> list[Repository]:
 
     The same variables as A1111's override them (STABLE_DIFFUSION_REPO, STABLE_DIFFUSION_COMMIT_HASH …).
     """
-    text = (code / "modules" / "launch_utils.py").read_text()
+    place = code / "modules" / "launch_utils.py"
+    if not place.exists():  # up to v1.3
+        what = "This version of AUTOMATIC1111 is too old for the launcher."
+        raise Problem(what, "Write v1.10.1 into **version** under **Choices**, press **Apply**, and then ▶.")
+    text = place.read_text()
     declared: dict[str, str] = dict(
         re.findall(r"""environ\.get\(['"](\w+_(?:REPO|COMMIT_HASH))['"],\s*['"]([^'"]+)['"]\)""", text)
     )

@@ -113,12 +113,17 @@ def login_box_html(box: LoginBox | None, link: str) -> str:
         images += f' <a class="also" href="{html.escape(box.images)}" {NEW_TAB}>Download my images</a>'
     enter = f'<a class="go" href="{html.escape(link or box.url)}" {NEW_TAB}>Open the web UI</a>'
     page = f'<a href="{html.escape(box.url)}/oneclick/" {NEW_TAB}>The same panel as a page, for your phone</a>'
+    phone = f'<div class="field"><span>Phone</span><div>{page}</div></div>'
+    hint = "Does the page not open, or an upload fail? Choose another <b>link</b>"
+    if box.here_only:
+        phone, hint = "", (
+            "This link opens only on the computer that runs the notebook. For any other, and for your phone, choose "
+            "<b>gradio</b> as <b>link</b>"
+        )
     return part(
         "card",
         f'<div class="box">{enter}{fields}<div class="field"><span>Images</span><div>{images}</div></div>'
-        f'<div class="field"><span>Phone</span><div>{page}</div></div>'
-        "<small>Does the page not open, or an upload fail? Choose another <b>link</b> under <b>Choices</b>, and press "
-        "<b>Restart the web UI</b>.</small></div>",
+        f"{phone}<small>{hint} under <b>Choices</b>, and press <b>Restart the web UI</b>.</small></div>",
     )
 
 
@@ -177,6 +182,6 @@ def choice_html(field: Field, value: Any) -> str:
     if isinstance(value, bool):
         control = f'<input type="checkbox" {common}{" checked" if value else ""}>'
     else:
-        kind = "number" if isinstance(value, int) else "text"
+        kind = 'number" required min="0' if isinstance(value, int) else "text"  # an empty one would mean 0: never
         control = f'<input type="{kind}" value="{html.escape(text)}" {common}>'
     return f"<div>{label}{control}{about}</div>"

@@ -81,7 +81,7 @@ class OutputFolders:
                 "Choose another folder there."
             )
         self._elsewhere[place] = name_on_drive(place)
-        return f"Images that the web UI writes to {place} are kept on Google Drive in {name_on_drive(place)}."
+        return f"Images that the web UI writes to {place} are kept in {name_on_drive(place)} in your folder."
 
     def _foreign(self, settings: dict[str, Any]) -> dict[tuple[str, Path], None]:
         """The settings that lead to folders that are not kept, each with its folder."""

@@ -159,6 +159,15 @@ class WebUI:
         end_process(self.pid_file)
         self.part.forget()
 
+    @property
+    def at_work(self) -> bool:
+        """Whether it paints just now, though nobody may be looking."""
+        try:
+            told = requests.get(f"{self._api}/progress?skip_current_image=true", timeout=10).json()
+            return bool(told["state"]["job"])
+        except (requests.RequestException, LookupError, TypeError):
+            return False
+
     def refresh_checkpoints(self) -> None:
         """Make it list checkpoints that were added while it runs. Raises `requests.RequestException`."""
         requests.post(f"{self._api}/refresh-checkpoints", timeout=60).raise_for_status()

@@ -202,6 +202,7 @@ echo "$@" > {seen}
 cat "$3" >> {seen}
 echo "2026-11-25T05:00:00Z INF |  Your quick Tunnel has been created! Visit it at:  |" >&2
 echo "2026-11-25T05:00:00Z INF |  http://127.0.0.1:{port}                          |" >&2
+echo "{then}" >&2
 exec sleep 60
 """
 
@@ -211,7 +212,7 @@ def test_cloudflared_has_a_configuration_of_its_own_and_does_not_wait_for_udp(
 ) -> None:
     program, seen = tmp_path / "bin" / "cloudflared", tmp_path / "seen"
     program.parent.mkdir()
-    program.write_text(CLOUDFLARED.format(seen=seen, port=port))
+    program.write_text(CLOUDFLARED.format(seen=seen, port=port, then="INF Registered tunnel connection connIndex=0"))
     program.chmod(0o700)
     monkeypatch.setenv("PATH", f"{program.parent}{os.pathsep}{os.environ['PATH']}")
     url = tunnel.open("cloudflared", port)
@@ -219,6 +220,20 @@ def test_cloudflared_has_a_configuration_of_its_own_and_does_not_wait_for_udp(
     assert (url, tunnel.part.said["kind"]) == (f"http://127.0.0.1:{port}", "cloudflared")
     assert "--protocol http2" in seen.read_text()
     assert seen.read_text().splitlines()[1:] == [], "its configuration is not empty"
+
+
+def test_a_quick_tunnel_that_is_never_registered_says_that_its_port_is_blocked(
+    tunnel: Tunnel, port: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = tmp_path / "bin" / "cloudflared"
+    program.parent.mkdir()
+    then = "ERR Serve tunnel error error='DialContext error: dial tcp 198.41.200.33:7844: i/o timeout'"
+    program.write_text(CLOUDFLARED.format(seen=tmp_path / "seen", port=port, then=then))
+    program.chmod(0o700)
+    monkeypatch.setenv("PATH", f"{program.parent}{os.pathsep}{os.environ['PATH']}")
+    tunnel.patience = SHORT
+    with pytest.raises(Problem, match=r"\(7844\) is blocked here"):
+        tunnel.open("cloudflared", port)
 
 
 def test_a_cloudflared_with_another_checksum_is_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

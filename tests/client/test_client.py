@@ -11,8 +11,8 @@ import pytest
 
 from launcher.client import client, kernel
 from launcher.core.session import Session
-from launcher.core.snapshot import Snapshot, State
-from launcher.ui.actions import STAY, answer_actions
+from launcher.core.snapshot import Button, LoginBox, Snapshot, State
+from launcher.ui.actions import ACTIONS, STAY, answer_actions
 
 
 def status(version: str, state: State) -> tuple[int, dict[str, Any]]:
@@ -45,6 +45,46 @@ def test_a_conflict_is_answered_by_the_cell_and_forgotten_with_the_service_that_
     asyncio.run(cell.show())
     assert paths == ["/answers/0"] * 2
     assert (asked, cell._conflict) == (["POST"] * 2, "")
+
+
+def drawn_by(cell: client.Client, monkeypatch: pytest.MonkeyPatch) -> list[tuple[Snapshot, str]]:
+    """What it draws from now on: the status, and where the big button leads."""
+    drawn = list[tuple[Snapshot, str]]()
+
+    class Panel:
+        def draw(self, status: Snapshot, link: str, *more: Any) -> None:
+            drawn.append((status, link))
+
+    monkeypatch.setattr(cell, "panel", Panel())
+    return drawn
+
+
+def test_the_button_leads_where_the_box_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ONECLICK_PANEL", "text")
+    cell = client.Client(Session(tmp_path), "launch", {})
+    drawn = drawn_by(cell, monkeypatch)
+    for url in ("https://old.gradio.live", "https://new.trycloudflare.com"):
+        monkeypatch.setattr(client, "ask", lambda *_, url=url, **__: (200, {"link": f"{url}/oneclick/enter/T"}))
+        box = LoginBox(url, "user", "p", "outputs", 1.0)
+        cell.snapshot = replace(cell.snapshot, state=State.READY, login_box=box)
+        cell._draw()
+        assert drawn[-1][1] == f"{url}/oneclick/enter/T"
+
+
+def test_a_refusal_goes_with_the_state_it_was_about(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ONECLICK_PANEL", "text")
+    said = status("a.2", State.RESTARTING)[1]
+    answers = [(202, said), (409, said | {"what": "It is being restarted already."})]
+    monkeypatch.setattr(client, "ask", lambda *_, **__: answers.pop(0) if answers else (200, {}))
+    cell = client.Client(Session(tmp_path), "launch", {})
+    cell._version = "a.1"
+    drawn = drawn_by(cell, monkeypatch)
+    for _ in range(2):
+        cell.press(ACTIONS[Button.RESTART])
+    assert "It is being restarted already." in drawn[-1][0].notices
+    cell._take(said)
+    cell._take(status("a.9", State.READY)[1])
+    assert drawn[-1][0].notices == ()
 
 
 def test_a_button_of_a_cell_says_so_where_the_service_ends_within_an_answer(

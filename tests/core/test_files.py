@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 import shutil
 from pathlib import Path
 
@@ -9,6 +10,12 @@ import pytest
 
 from launcher.core.files import LONGEST_FREE_NAME, copy_whole, free_path
 from launcher.core.folder import WEBUI_FOLDER, Folder
+
+
+@pytest.mark.parametrize("name", ["AI #1", "SD [old]", "100% art", "a*b"])
+def test_the_data_folder_has_a_name_that_can_stand_in_an_address_and_in_a_pattern(tmp_path: Path, name: str) -> None:
+    folder = Folder(tmp_path / "MyDrive" / name / "stable-diffusion-webui", tmp_path / "machine")
+    assert re.fullmatch(r"[\w .()-]+", folder.data.name)
 
 
 def test_a_free_path_is_one_that_nobody_has_not_even_a_dead_link(tmp_path: Path) -> None:

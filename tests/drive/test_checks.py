@@ -35,6 +35,7 @@ GOOD = {
     "ui-config.json": '{"txt2img/Width/value": 512}',
     "styles.csv": "name,prompt\na,b\n",
     "params.txt": "a cat",
+    "user.css": "a {}",
     "log/images/log.csv": "prompt\na cat\n",
     "config_states/1.json": '{"created_at": 1700000000.5}',
     "embeddings/e.pt": "not looked into",
@@ -121,7 +122,7 @@ def test_what_the_hub_gave_is_fetched_anew_when_it_is_not_what_was_kept(
     assert len(person.said) == 1, "the next machine has nothing to say"
 
 
-@pytest.mark.parametrize("name", ("config.json", "ui-config.json", "styles.csv", "params.txt", "config_states/1.json"))
+@pytest.mark.parametrize("name", ("config.json", "ui-config.json", "styles.csv", "params.txt", "user.css", "config_states/1.json"))
 @pytest.mark.parametrize("content", (b"", b"\0" * 40))
 def test_a_damaged_setting_does_not_replace_a_good_one_of_the_machine(
     person: Person, name: str, content: bytes

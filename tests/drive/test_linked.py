@@ -32,6 +32,28 @@ def drive(tmp_path: Path) -> Iterator[MountedDrive]:
         yield mounted
 
 
+def test_a_folder_that_drive_does_not_list_is_not_taken_for_an_empty_one(drive: MountedDrive) -> None:
+    """Errno 5: it is busy, or has thousands of files (colabtools#510)."""
+    person = Person(drive)
+    person.has(**{f"asd1111/stable-diffusion-webui/models/Stable-diffusion/{n}.safetensors": b"x" for n in range(31)})
+    person.has(**{f"AI/{n}.safetensors": b"x" for n in range(31)})
+    drive.manners(big_folder=30)
+    with pytest.raises(OSError, match="Errno 5"):
+        person.folder.checkpoints()
+    with pytest.raises(Problem, match="cannot be listed"):
+        use_models(person.folder, drive.mydrive / "AI", person.said.append)
+
+
+def test_what_a_shortcut_in_the_embeddings_leads_to_is_listed_and_not_copied(drive: MountedDrive) -> None:
+    person = Person(drive)
+    person.has(**{"shared/easy.safetensors": EMBEDDING})
+    (person.folder.kept / "embeddings" / "shared").symlink_to(drive.mydrive / "shared")
+    person.uses()
+    assert "easy" in person.lists("embedding")
+    person.sync.poll(settled=0)
+    assert [name for name in person.on_drive() if "easy" in name] == ["shared/easy.safetensors"]
+
+
 class Person:
     """Somebody with a web UI's folder on Drive, and models elsewhere."""
 

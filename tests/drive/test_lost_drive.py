@@ -76,7 +76,7 @@ def test_the_web_ui_goes_on_while_drive_is_gone(place: Place, kernels: Kernels) 
     stopped(kernel, message)
 
 
-@pytest.mark.parametrize(("code", "said"), [(errno.ENOTCONN, False), (errno.EINVAL, True)])
+@pytest.mark.parametrize(("code", "said"), [(errno.ENOTCONN, False), (errno.EINVAL, True), (errno.ENOSPC, True)])
 def test_work_beside_waits_for_a_drive_that_is_away_and_says_any_other_trouble(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int, said: bool
 ) -> None:

@@ -2,6 +2,7 @@
 
 import html
 import json
+import os
 import re
 import shutil
 from collections.abc import Callable
@@ -13,9 +14,11 @@ import requests
 
 from launcher.core.folder import Folder
 from launcher.core.problem import Problem
+from launcher.core.process import CommandError
 from launcher.core.session import Session, request
 from launcher.drive.restore import COMES_BACK
 from launcher.drive.sync import Sync
+from launcher.extensions import address
 from launcher.extensions.address import Address, checked_address
 from launcher.extensions.extension import Extension, extensions_on_drive, put_extensions, switch, switched_off
 from launcher.extensions.manage import Change, add_extension, change_one
@@ -57,6 +60,67 @@ def names_on_drive(folder: Folder) -> list[str]:
 
 
 # ---- adding, updating, removing
+
+
+def test_an_extension_is_found_beside_a1111s_code_too(folder: Folder) -> None:
+    change(folder, "add", ADDRESS)
+    put_extensions(folder, Heard())
+    beside = folder.code / "extensions" / "sd-nice"
+    assert (beside / "scripts/nice.py").read_text() == "one\n", "Deforum looks for ControlNet there"
+    change(folder, "remove", "sd-nice")
+    put_extensions(folder, Heard())
+    assert not os.path.lexists(beside)
+
+
+def test_what_is_newer_on_the_machine_stays_and_an_edit_of_the_same_size_comes_back(
+    folder: Folder, tmp_path: Path
+) -> None:
+    change(folder, "add", ADDRESS)
+    own, sync = folder.data / "extensions/sd-nice/wildcards.txt", Sync(folder.data, folder.kept, lambda text: None)
+    own.write_text("cat\n")
+    (own.parent / "README").write_text("mine\n")  # as long as "nice\n"
+    sync.poll(settled=0)
+    own.write_text("cat\ndog\n")  # Drive is full, or the restart comes first
+    put_extensions(folder, Heard())
+    assert own.read_text() == "cat\ndog\n"
+    new = Folder(folder.kept, tmp_path / "new machine")
+    new.prepare()
+    put_extensions(new, Heard())
+    assert (new.data / "extensions/sd-nice/README").read_text() == "mine\n"
+
+
+def test_one_that_was_renamed_is_up_to_date_and_on_its_own_branch(world: World, folder: Folder) -> None:
+    world.git.moved["person/old-name"] = NICE
+    git("branch", "-m", "master", "main", at=world.git.root / f"{NICE}.git")
+    change(folder, "add", "https://github.com/person/old-name")
+    assert git("symbolic-ref", "--short", "HEAD", at=folder.data / "extensions/old-name") == "main"
+    assert change(folder, "update all")[0] == "everything is up to date"
+
+
+def test_what_its_authors_removed_does_not_come_back_from_an_old_folder(world: World, folder: Folder) -> None:
+    old = drive_dir(folder, "sd-nice")
+    git("clone", "-q", str(world.git.root / f"{NICE}.git"), str(old))
+    git("remote", "set-url", "origin", ADDRESS, at=old)
+    (old / "wildcards.txt").write_text("cat\n")
+    world.git.add(NICE, {"scripts/better.py": b"two\n"})
+    change(folder, "update all")
+    files = folder.data / "extensions/sd-nice"
+    assert sorted(p.name for p in files.rglob("*.*") if ".git" not in p.parts) == ["better.py", "wildcards.txt"]
+    assert (old / "scripts/nice.py").exists(), "nothing in the old folder changes"
+
+
+@pytest.mark.parametrize("page", ["tree/other/scripts", "commit/e41ee47", "releases/tag/24.1.2"])
+def test_a_link_to_a_version_adds_the_main_branch_and_says_so(folder: Folder, page: str) -> None:
+    assert change(folder, "add", f"{ADDRESS}/{page}")[0].endswith("added from its main branch")
+
+
+def test_a_repository_that_its_host_took_down_is_said(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*arguments: str, **options: object) -> str:
+        raise CommandError(["git"], 128, "remote: Access to this repository has been disabled by GitHub Staff\n")
+
+    monkeypatch.setattr(address, "git", refuse)
+    with pytest.raises(Problem, match="was taken down by its host"):
+        change(folder, "add", ADDRESS)
 
 
 def test_an_added_extension_is_on_drive_as_history_and_on_the_machine_as_files(folder: Folder) -> None:
@@ -227,6 +291,8 @@ def test_a_repository_inside_it_comes_with_it_and_is_not_fetched_twice(
     sync.poll(settled=0)
     on_drive = [path.name for path in drive_dir(folder, "sd-nice").iterdir()]
     assert on_drive == [".source"], "what git has is not copied"
+    inside = folder.data / "extensions/sd-nice/lib/inner"
+    assert git("config", "remote.origin.url", at=inside) == "https://github.com/person/inner.git", "openOutpaint goes by it"
     fetched = len(world.git.fetches())
     again = Folder(folder.kept, tmp_path / "another machine")
     again.prepare()

@@ -1,5 +1,6 @@
 """What is looked after while the web UI runs."""
 
+import errno
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -44,6 +45,23 @@ def test_a_restart_opens_the_link_that_was_chosen_since_and_goes_on_without_wher
     assert opened == ["gradio", "cloudflared"], "one that is as it was stays open"
     rows = {row.name: row for row in launch.status.now.steps}
     assert (rows["link"].problem, rows["webui"].state) == ("cloudflared gave no link.", "done")
+
+
+def test_a_folder_that_was_renamed_is_said_as_what_it_is(tmp_path: Path) -> None:
+    launch = Launch({}, replace(look_at_machine(), base=tmp_path, mountpoint=None), Status("Ready"), nobody)
+    for trouble, said in ((errno.ENOENT, True), (None, False)):
+        launch.sync.trouble = trouble
+        watch.say_if_gone(launch)
+        assert any("it was renamed, moved or deleted" in one for one in launch.status.now.notices) == said
+
+
+def test_why_drive_was_not_connected_is_said_with_what_to_do(tmp_path: Path) -> None:
+    machine = replace(look_at_machine(), base=tmp_path, mountpoint=tmp_path / "drive")
+    launch = Launch({}, machine, Status("Ready"), nobody)
+    launch.prepare()
+    watch.reconnect_drive(launch)
+    launch._threads[watch.CONNECTING].join()
+    assert any("Press ▶." in one for one in launch.status.now.notices)
 
 
 def test_a_restart_lists_what_came_into_a_folder_of_models_since(

@@ -181,6 +181,37 @@ def detector(*more: tuple[str, str]) -> bytes:
     return torch_zip(made.done(), {"0": 24})
 
 
+def segmenter(inside: Program, more: dict[str, bytes] | None = None) -> bytes:
+    """A detector with something more in its last part: what the hub lists for those of Bingsu, Anzhc and others."""
+    made = Program().raw(b"}").text("model").named("ultralytics.nn.tasks", "SegmentationModel").raw(b")\x81}")
+    made.text("0").named("ultralytics.nn.modules.head", "Segment").raw(b")\x81}")
+    made.text("weight").tensor("0", (4, 3), "HalfStorage", parameter=True).raw(b"s")
+    return torch_zip(made.raw(inside.code()).raw(b"bsbs").done(), {"0": 24}, more=more)
+
+
+def attribute(module: str, owner: str, name: str, then: bytes = b"s") -> Program:
+    """`getattr` of a class, as protocol 2 writes a method of it."""
+    made = Program().text("detect").named("__builtin__", "getattr").named(module, owner).text(name)
+    return made.raw(b"\x86R").raw(then)
+
+
+HEAD: Final = ("ultralytics.nn.modules.head", "Detect")
+DETECTORS: Final = {
+    "one that segments": segmenter(attribute(*HEAD, "forward")),
+    "one with its loss": segmenter(
+        Program().text("criterion").named("ultralytics.utils.tal", "TaskAlignedAssigner").raw(b")\x81}")
+        .text("topk").number(10).raw(b"sbs")
+    ),
+    "one of 2025": segmenter(Program(), {"archive/.format_version": b"1", "archive/.storage_alignment": b"64"}),
+}  # fmt: skip
+NO_DETECTORS: Final = {
+    "getattr of something else": segmenter(attribute("torch", "Size", "forward")),
+    "getattr of another attribute": segmenter(attribute(*HEAD, "__init__")),
+    "a call of what getattr gives": segmenter(attribute(*HEAD, "forward", b"(Vx\ntRs")),
+    "a state for what getattr gives": segmenter(attribute(*HEAD, "forward", b"}Va\nK\x01sbs")),
+}
+
+
 # Files that do no harm, and are refused all the same, with what AUTOMATIC1111 itself does with them.
 REFUSED_ALTHOUGH_SOUND: Final[dict[str, tuple[bytes, str]]] = {
     "saved by PyTorch 2.6 or later": (torch_zip(state_dict(CHECKPOINT), sizes(CHECKPOINT, "FloatStorage"), more={"archive/.format_version": b"1"}), "refuses it"),

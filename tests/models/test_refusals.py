@@ -84,6 +84,8 @@ CASES = (
     Case(HUGGING_FACE, 404, "@x-error-code=revisionnotfound", "no such branch"),
     Case(HUGGING_FACE, 404, "@x-error-code=entrynotfound", "m.pt is not in own/model any more"),
     Case(HUGGING_FACE, 401, GONE, "gone from Hugging Face, or private."),
+    Case(HUGGING_FACE, 401, f"{GONE} @x-error-message=invalid username or password.", "gone from Hugging Face, or"),
+    Case(HUGGING_FACE, 401, '@x-error-message=user access token "x" is expired', "does not know your token", token="t"),
     Case(HUGGING_FACE, 404, GONE, "private and your token may not read it", token="t"),
     Case(HUGGING_FACE, 403, "forbidden", "does not let everybody read"),
     Case(HUGGING_FACE, 403, "forbidden", "does not have the right to read own/model", token="t"),

@@ -1,9 +1,10 @@
 """What may work at the next try is tried again, as late as its server asks for, and not for ever."""
 
 import pytest
+from requests.exceptions import SSLError
 
 from launcher.models import http
-from launcher.models.remote import Answer, Refused
+from launcher.models.remote import Answer, Refused, Remote
 
 
 def refused(status: int, retry_after: float = 0.0) -> Refused:
@@ -23,6 +24,19 @@ def tried(errors: list[Refused]) -> tuple[str, list[float]]:
         return http.retrying(work, pauses.append), pauses
     except Refused as error:
         return f"failed: {error.what}", pauses
+
+
+@pytest.mark.parametrize(
+    ("text", "pause", "says"),
+    [
+        ("[SSL: UNEXPECTED_EOF_WHILE_READING] EOF occurred in violation of protocol", 0.0, "does not answer (SSLError)"),
+        ("[SSL: CERTIFICATE_VERIFY_FAILED] certificate has expired", None, "certificate is not valid"),
+    ],
+)
+def test_a_connection_that_breaks_off_is_no_bad_certificate(text: str, pause: float | None, says: str) -> None:
+    error = SSLError(text)
+    assert http.pause_after(error) == pause
+    assert says in http.silence(Remote("https://e.com/x", "x"), error).what
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,16 @@ from launcher.models.identify import identify
 from launcher.models.kinds import contents_of
 from launcher.models.unpickle import ALLOWED, LONGEST_TENSOR_NAME, NAMES_MOST, main
 from tests.conftest import ROOT
-from tests.models.old_files import REFUSED_ALTHOUGH_SOUND, SOUND, Program, crafted, torch_zip, zipped
+from tests.models.old_files import (
+    DETECTORS,
+    NO_DETECTORS,
+    REFUSED_ALTHOUGH_SOUND,
+    SOUND,
+    Program,
+    crafted,
+    torch_zip,
+    zipped,
+)
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # a name twice in a zip is meant
@@ -38,6 +47,13 @@ def test_a_sound_old_file_is_taken_for_what_it_is(tmp_path: Path, name: str) -> 
     told = main(str(tmp_path / "file"), whole=True)
     assert told["fault"] is None
     assert contents_of({name: tuple(shape) for name, shape in told["tensors"].items()}).kind == kind
+
+
+@pytest.mark.parametrize("name", [*DETECTORS, *NO_DETECTORS])
+def test_a_detector_may_name_a_method_of_its_head_and_nothing_else(tmp_path: Path, name: str) -> None:
+    (tmp_path / "file").write_bytes((DETECTORS | NO_DETECTORS)[name])
+    told = main(str(tmp_path / "file"), whole=True)
+    assert (told["fault"] is None, bool(told["detector"])) == (name in DETECTORS,) * 2
 
 
 @pytest.mark.parametrize("name", REFUSED_ALTHOUGH_SOUND)

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from launcher.core.problem import Problem
+from launcher.core.session import Session
 from launcher.core.snapshot import State
 from launcher.launch import stop, story, watch
 from launcher.launch.launch import Launch
@@ -19,6 +20,7 @@ from launcher.models.remote import Interrupted
 from launcher.service import service as services
 from launcher.service.job import Job
 from launcher.service.jobs import JOBS
+from launcher.service.server import Request
 from launcher.service.questions import GONE_AFTER, NotAnswered
 from launcher.service.service import Service
 from launcher.webui.process import WebUI
@@ -76,6 +78,38 @@ def test_a_stop_and_one_that_gives_the_machine_back_come_one_after_the_other(
     assert len({*jobs[1:]}) == 1
     assert len(posts) == 1
     assert not any(job.status.now.failed for job in service.jobs.values())
+
+
+def test_a_web_ui_that_paints_is_not_given_back_though_nobody_looks(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    launch = service._new_launch({"give_back_after": 10})
+    for at_work in (True, False):
+        monkeypatch.setattr(WebUI, "at_work", at_work)
+        launch.used_at = time.monotonic() - 600
+        assert watch.is_unused(launch) != at_work
+
+
+def test_an_old_panels_undo_takes_nothing_else_away(session: Session) -> None:
+    """Its service ended long ago, and the next one counts its own jobs."""
+    services_, files = [], []
+    for name in ("X.safetensors", "Y.safetensors"):
+        one = Service(session)
+        number = one.post_add(Request({"what": "xyzzy"}, "", False, lambda: False))[1]["job"]
+        job = one.jobs[number]
+        assert job.thread
+        job.thread.join()
+        file = job.launch.folder.models / "Lora" / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(b"x")
+        job.fetchers[0].added.append(file)
+        job.status.show(can_undo=job.can_undo)
+        services_.append((one, number))
+        files.append(file)
+    (_, first), (second, _) = services_
+    code, told = second.delete_job(Request({"undo": True}, str(first), False, lambda: False))
+    assert (code, "started anew" in told["what"]) == (409, True)
+    assert all(file.exists() for file in files)
 
 
 def test_why_a_stop_failed_is_known_before_it_is_off(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -147,6 +147,7 @@ CANNY, DEPTH = (f"model ControlNet {name} for Stable Diffusion 1.5" for name in 
         ("https://gitlab.com/group/below/name/-/tree/main", ["extension https://gitlab.com/group/below/name.git"]),
         ("git://github.com/Bing-su/adetailer.git", [ADETAILER]),
         ("https://github.com/a/b/files/3/x.zip", ["link https://github.com/a/b/files/3/x.zip"]),
+        ("wget https://example.com/d/1 -O x.safetensors", ["link https://example.com/d/1"]),
         ("https://git.example.com/o/n.git", ["extension https://git.example.com/o/n.git"]),
         ("https://github.com/a/b/releases/download/v1/x.pth", ["link https://github.com/a/b/releases/download/v1/x.pth"]),
         ("https://github.com/a/b/blob/main/x.pth", ["link https://github.com/a/b/blob/main/x.pth"]),

@@ -27,6 +27,11 @@ def test_only_what_ends_it_asks_first_and_only_while_files_are_not_saved(unsaved
     assert not any(one.confirm for one in going_on(asked))
 
 
+def test_giving_the_machine_back_asks_first_where_nothing_is_kept_on_drive() -> None:
+    nothing = replace(READY, choices={"keep_on_drive": "nothing"})
+    assert [bool(one.confirm) for one in ending(nothing)] == [False, True]
+
+
 def test_a_job_is_stopped_while_it_runs_and_undone_once_it_has_added_something() -> None:
     running = Snapshot("Adding models")
     assert [(one.method, one.path, one.body) for one in of_job(3, running)] == [("DELETE", "/jobs/3", {})]

@@ -1,7 +1,7 @@
 """The panel's parts: what they say to eyes, to screen readers, and to somebody who helps."""
 
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import pytest
 
@@ -129,6 +129,14 @@ def test_an_address_in_a_sentence_is_a_link_and_nothing_in_it_is_markup() -> Non
     assert 'href="https://huggingface.co/x?a=1&amp;b=&quot;&lt;b&gt;"' in shown
     assert "<b>go on</b>" in shown
     assert sentence_html("no javascript:alert(1) http://x") == "no javascript:alert(1) http://x"
+
+
+def test_a_link_of_this_machine_is_said_to_open_here_only() -> None:
+    box = LoginBox("http://127.0.0.1:5", "me", "x", "outputs", 1.0)
+    for here_only in (True, False):
+        shown = login_box_html(replace(box, here_only=here_only), "")
+        assert ("opens only on the computer that runs the notebook" in shown) == here_only
+        assert ("for your phone</a>" in shown) != here_only
 
 
 def test_when_the_machine_is_given_back_is_said_where_it_is() -> None:

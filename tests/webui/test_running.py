@@ -153,6 +153,36 @@ def test_a_vae_that_does_not_fit_is_no_fault_of_the_model(tmp_path: Path, error:
     assert not reader.model.known.another, "the web UI would take it for any model"
 
 
+def test_a_vae_that_is_chosen_and_does_not_load_leaves_no_model_until_another_does(tmp_path: Path) -> None:
+    """Its model is off the card then (A1111#16263)."""
+    chosen = switching(SHAPES).replace("sd_model_checkpoint", "sd_vae")
+    reader = read(tmp_path, BEGINS, LOADED, READY, VAE, chosen)
+    assert not reader.paints
+    assert reader.model and "The VAE flux.safetensors" in reader.model.problem.what
+    assert read(tmp_path, "VAE weights loaded.\n").paints
+
+
+def test_a_model_that_fails_after_its_vae_was_read_is_named_itself(tmp_path: Path) -> None:
+    reader = read(tmp_path, BEGINS, VAE, READY, failing(NO_ROOM))
+    assert reader.model and "The model merge.safetensors does not fit" in reader.model.problem.what
+    assert reader.model.file == "merge.safetensors", "what is offered in its place is another one"
+
+
+LORA_FAILS = """loading network /x/Lora/a.safetensors: SafetensorError
+Traceback (most recent call last):
+  File x
+safetensors_rust.SafetensorError: Error while deserializing header: HeaderTooLarge
+
+"""
+
+
+def test_a_lora_that_could_not_be_loaded_is_said_until_an_image_has_all_it_asks_for(tmp_path: Path) -> None:
+    reader = read(tmp_path, BEGINS, LOADED, READY, LORA_FAILS)
+    assert reader.lora and "The LoRA a.safetensors could not be loaded" in reader.lora.problem.what
+    assert read(tmp_path, PAINTED).lora, "that image was painted without it"
+    assert not read(tmp_path, PAINTED).lora
+
+
 REFUSED = f"""*** Error verifying pickled file from {OTHER}
 *** The file may be malicious, so the program is not going to read it.
     Traceback (most recent call last):
@@ -233,7 +263,9 @@ def test_a_bar_of_an_extension_is_no_image(tmp_path: Path) -> None:
     [
         ("1, 8, 7.0, 512, 512", "", "Set the batch size to 1."),
         ("1, 1, 7, 4096, 2048", "", "Paint it at 1024 × 1024 or less, and enlarge it afterwards"),
+        ("1, 1, 7, 512, 512, True, 0.7, 4, 'Latent'", "", "Lower **Upscale by** in **Hires. fix**."),
         ("1, 1, 7, 512, 512", "--medvram", "write --lowvram into"),
+        ("1, 1, 7, 512, 512", "--medvram-sdxl", "write --lowvram into"),
         ("1, 1, 7, 512, 512", "--medvram --lowvram", "choose a runtime with a larger graphics card"),
     ],
 )
@@ -260,6 +292,8 @@ NAN = "modules.devices.NansException: A tensor with NaNs was produced in {}. Thi
         ("RuntimeError: The size of tensor a (640) must match the size of tensor b (1280) at", "", "do not fit the"),
         ("RuntimeError: The size of tensor a (64) must match the size of tensor b (77) at", "", None),
         (NAN.format("VAE"), "", "too large for the model's VAE"),
+        (NAN.format("VAE").replace("with NaNs", "with all NaNs"), "", "too large for the model's VAE"),
+        ("RuntimeError: CUDA error: invalid configuration argument\n", "", "asked for more at once"),
         (NAN.format("VAE"), "--no-half-vae", "may be damaged"),
         (NAN.format("Unet"), "--no-half", "may be damaged"),
         (NAN.format("VAE"), "--no-half", "may be damaged"),

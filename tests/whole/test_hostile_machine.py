@@ -95,7 +95,7 @@ PROGRAMS = (
     (r"/unpickle\.py ", "pickle scanner", ("PATH",)),
     (r"/probe\.py", "look at the packages", IN_WEBUI),
     (r" launch\.py ", "web UI", (*IN_WEBUI, "SD_WEBUI_CACHE_DIR", "HF_HOME", "GRADIO_TEMP_DIR",
-                                 "GRADIO_ANALYTICS_ENABLED", "PYTHONFAULTHANDLER")),
+                                 "GRADIO_ANALYTICS_ENABLED", "PYTHONFAULTHANDLER", "SD_WEBUI_RESTART")),
     (r"/install\.py$", "installer of an extension", (*IN_WEBUI, "PYTHONPATH", "PIP_RETRIES", "COMMANDLINE_ARGS")),
     (r"", "another", EVERYBODY),
 )  # fmt: skip

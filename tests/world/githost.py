@@ -48,6 +48,7 @@ class GitHost:
     root: Path
     gone: set[str] = field(default_factory=set)
     private: set[str] = field(default_factory=set)  # answered with 401
+    moved: dict[str, str] = field(default_factory=dict)  # a name of before -> the one of now: a redirect
     down: bool = False
     limited: bool = False  # every answer is 429
     delay: float = 0.0  # seconds before objects are sent
@@ -127,6 +128,12 @@ class GitHost:
                 request.rfile.readline()
         if "/raw/" in name and not self.down:
             self._send_file(request, *name.split("/raw/", 1))
+            return
+        if name in self.moved:
+            request.send_response(301)
+            request.send_header("Location", f"/{self.moved[name]}.git{path.split('.git', 1)[1]}?{query}")
+            request.send_header("Content-Length", "0")
+            request.end_headers()
             return
         code = 503 if self.down else 429 if self.limited else 401 if name in self.private else 0
         if code or name in self.gone or not (self.root / f"{name}.git").is_dir():

@@ -19,6 +19,7 @@ from urllib.parse import unquote
 from tests.world.listen import end, listen
 
 COMMIT = "a" * 40
+NO_REPOSITORY = {False: "Invalid username or password.", True: "Repository not found"}  # with a token, or without
 
 
 @dataclass
@@ -129,7 +130,7 @@ class Hub:
             return self._error(request, entry, 404, None, "Sorry, we can't find the page you are looking for.")
         repo, file = found[1], self.root / found[1] / unquote(found[3])
         if not self._is_seen(repo, token):
-            return self._error(request, entry, 404 if token else 401, "RepoNotFound", "Repository not found")
+            return self._error(request, entry, 404 if token else 401, "RepoNotFound", NO_REPOSITORY[bool(token)])
         if not self._gate(request, entry, repo, token):
             return None
         if unquote(found[2]) not in self.branches.get(repo, {unquote(found[2])}):
@@ -154,7 +155,7 @@ class Hub:
 
     def _repository(self, request: Any, entry: dict[str, Any], repo: str, branch: str, token: str | None) -> None:
         if not self._is_seen(repo, token):
-            return self._error(request, entry, 404 if token else 401, "RepoNotFound", "Repository not found")
+            return self._error(request, entry, 404 if token else 401, "RepoNotFound", NO_REPOSITORY[bool(token)])
         if branch not in self.branches.get(repo, {branch}):
             return self._error(request, entry, 404, "RevisionNotFound", "Invalid rev id")
         files = [p for p in sorted((self.root / repo).rglob("*")) if p.is_file()]

@@ -43,6 +43,7 @@ class TunnelService:
     link: str  # a pattern of what the program prints once it has a link; its group is the link
     reasons: tuple[Reason, ...]  # the first that fits
     patience: float  # seconds in which a new link must answer once from outside
+    settles: float = 0.0  # seconds until its name is known; who asks before is told for half an hour that there is none
 
     def reason(self, output: str) -> Reason:
         """Why there is no link; the program's own words where nobody knows better."""
