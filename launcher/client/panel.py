@@ -23,8 +23,8 @@ from launcher.ui.actions import (
     answer_actions,
     ending,
     going_on,
-    offered,
     of_job,
+    offered,
     shown_choices,
 )
 from launcher.ui.html import job_html, part, parts_of, sentence_html

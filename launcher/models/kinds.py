@@ -75,7 +75,8 @@ CONTROL: Final = re.compile(
     r"(?m)^control_model\.|zero_convs\.|input_hint_block\.|controlnet_(cond_embedding|down_blocks|mid_block)"
     r"|lora_controlnet|^lllite_|^(adapter\.)?body\.\d+\.(in_conv|block1|resnets)|^ip_adapter\.|^image_proj\."
 )
-UPSCALER: Final = re.compile(  # ESRGAN (both layouts), Real-ESRGAN's small ones, SwinIR, HAT, DAT, ScuNET; SPAN, PLKSR, OmniSR
+# ESRGAN (both layouts), Real-ESRGAN's small ones, SwinIR, HAT, DAT, ScuNET; SPAN, PLKSR, OmniSR
+UPSCALER: Final = re.compile(
     r"(?m)(^|\.)(model\.1\.sub\.\d+|body\.\d+\.rdb1|RRDB_trunk\.|conv_first\.|upconv1\.|HRconv\.|m_head\.0\.|before_RG\."
     r"|block_1\.c1_r\.|feats\.1\.channel?_mixer\.|residual_layer\.0\.residual_layer\.)"
     r"|layers\.\d+\.(residual_group|blocks)\.|^(params(_ema)?\.)?body\.\d+\.weight$"

@@ -128,7 +128,9 @@ def read_zip(path: str, whole: bool) -> Reader:
         pickles = [name for name in names if name.endswith("/data.pkl")]
         newer = [name for name in names if NEWER_MEMBER.fullmatch(name)]
         for name in names:
-            reject_if(not MEMBER.fullmatch(name) and name not in newer, f"it holds {name[:60]}, which no model file has")
+            reject_if(
+                not MEMBER.fullmatch(name) and name not in newer, f"it holds {name[:60]}, which no model file has"
+            )
         reject_if(len(pickles) != 1 or len(set(names)) != len(names), "it is not a model file")
         file.seek(-22, 2)
         reject_if(not re.fullmatch(rb"PK\x05\x06.{16}\0\0", file.read(), re.DOTALL), "it holds more than a model")

@@ -116,10 +116,8 @@ def login_box_html(box: LoginBox | None, link: str) -> str:
     phone = f'<div class="field"><span>Phone</span><div>{page}</div></div>'
     hint = "Does the page not open, or an upload fail? Choose another <b>link</b>"
     if box.here_only:
-        phone, hint = "", (
-            "This link opens only on the computer that runs the notebook. For any other, and for your phone, choose "
-            "<b>gradio</b> as <b>link</b>"
-        )
+        where = "This link opens only on the computer that runs the notebook. For any other, and for your phone, choose"
+        phone, hint = "", f"{where} <b>gradio</b> as <b>link</b>"
     return part(
         "card",
         f'<div class="box">{enter}{fields}<div class="field"><span>Images</span><div>{images}</div></div>'

@@ -122,7 +122,9 @@ def test_what_the_hub_gave_is_fetched_anew_when_it_is_not_what_was_kept(
     assert len(person.said) == 1, "the next machine has nothing to say"
 
 
-@pytest.mark.parametrize("name", ("config.json", "ui-config.json", "styles.csv", "params.txt", "user.css", "config_states/1.json"))
+@pytest.mark.parametrize(
+    "name", ("config.json", "ui-config.json", "styles.csv", "params.txt", "user.css", "config_states/1.json")
+)
 @pytest.mark.parametrize("content", (b"", b"\0" * 40))
 def test_a_damaged_setting_does_not_replace_a_good_one_of_the_machine(
     person: Person, name: str, content: bytes

@@ -61,8 +61,11 @@ def test_a_folder_that_drive_cannot_list_hides_no_other(drive: MountedDrive) -> 
         (("sd/stable-diffusion-webui/models/Stable-diffusion/",), "sd", "sd/stable-diffusion-webui"),
         (("StableDiffusion/models/Stable-diffusion/",), "StableDiffusion", "StableDiffusion"),
         (("AI/web/models/Stable-diffusion/m.ckpt",), "AI/web", "AI/web"),
-        (("art/stable-diffusion-webui/oneclick.json", "art/stable-diffusion-webui/embeddings/e.safetensors"), "art",
-            "art/stable-diffusion-webui"),
+        (
+            ("art/stable-diffusion-webui/oneclick.json", "art/stable-diffusion-webui/embeddings/e.safetensors"),
+            "art",
+            "art/stable-diffusion-webui",
+        ),
         (("AI/models/x.safetensors",), "AI", None),
         (("AI/models/x.safetensors",), "AI/models", None),
         (("AI/models/x.safetensors",), "AI/models/x.safetensors", None),

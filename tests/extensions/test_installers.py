@@ -150,7 +150,10 @@ Startup time: 3.2s (import torch: 1.0s).
         ("ImportError: cannot import name 'a' from 'modules.paths' (/x/paths.py)", "it is made for another version of"),
         ("FileNotFoundError: [Errno 2] No such file or directory: 'a.onnx'", "a file of it is missing"),
         ("AttributeError: 'x' has no attribute 'y'", "AttributeError: 'x' has no attribute 'y'"),
-        ("AttributeError: no 'float'.\n    `np.float` was deprecated\n    The aliases were; see:", "AttributeError: no 'float'"),
+        (
+            "AttributeError: no 'float'.\n    `np.float` was deprecated\n    The aliases were; see:",
+            "AttributeError: no 'float'",
+        ),
     ],
 )
 def test_an_extension_that_did_not_load_is_named_with_the_reason(last: str, reason: str) -> None:

@@ -18,7 +18,7 @@ from launcher.core.process import CommandError
 from launcher.core.session import Session, request
 from launcher.drive.restore import COMES_BACK
 from launcher.drive.sync import Sync
-from launcher.extensions import address
+from launcher.extensions import address as addresses
 from launcher.extensions.address import Address, checked_address
 from launcher.extensions.extension import Extension, extensions_on_drive, put_extensions, switch, switched_off
 from launcher.extensions.manage import Change, add_extension, change_one
@@ -118,7 +118,7 @@ def test_a_repository_that_its_host_took_down_is_said(folder: Folder, monkeypatc
     def refuse(*arguments: str, **options: object) -> str:
         raise CommandError(["git"], 128, "remote: Access to this repository has been disabled by GitHub Staff\n")
 
-    monkeypatch.setattr(address, "git", refuse)
+    monkeypatch.setattr(addresses, "git", refuse)
     with pytest.raises(Problem, match="was taken down by its host"):
         change(folder, "add", ADDRESS)
 
@@ -292,7 +292,9 @@ def test_a_repository_inside_it_comes_with_it_and_is_not_fetched_twice(
     on_drive = [path.name for path in drive_dir(folder, "sd-nice").iterdir()]
     assert on_drive == [".source"], "what git has is not copied"
     inside = folder.data / "extensions/sd-nice/lib/inner"
-    assert git("config", "remote.origin.url", at=inside) == "https://github.com/person/inner.git", "openOutpaint goes by it"
+    assert git("config", "remote.origin.url", at=inside) == "https://github.com/person/inner.git", (
+        "openOutpaint goes by it"
+    )
     fetched = len(world.git.fetches())
     again = Folder(folder.kept, tmp_path / "another machine")
     again.prepare()

@@ -29,7 +29,11 @@ def tried(errors: list[Refused]) -> tuple[str, list[float]]:
 @pytest.mark.parametrize(
     ("text", "pause", "says"),
     [
-        ("[SSL: UNEXPECTED_EOF_WHILE_READING] EOF occurred in violation of protocol", 0.0, "does not answer (SSLError)"),
+        (
+            "[SSL: UNEXPECTED_EOF_WHILE_READING] EOF occurred in violation of protocol",
+            0.0,
+            "does not answer (SSLError)",
+        ),
         ("[SSL: CERTIFICATE_VERIFY_FAILED] certificate has expired", None, "certificate is not valid"),
     ],
 )

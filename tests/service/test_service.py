@@ -406,7 +406,7 @@ def test_the_keeper_of_1_2_0_gives_way_to_one_service(session: Session, how: str
         wait(session.notebook_socket.exists, 30, "the service")
         keeper.wait(10)
         second = subprocess.Popen([sys.executable, "-m", "launcher.service", str(session.place)], cwd=PACKAGE)
-        look = partial(request, session.notebook_socket, "GET", "/status?face=a")  # without a face it would end by itself
+        look = partial(request, session.notebook_socket, "GET", "/status?face=a")  # else it would end by itself
         wait(lambda: look()[1]["state"] == "idle" and second.poll() is not None, 60, "the second to end")
         assert second.returncode == 0
     finally:
