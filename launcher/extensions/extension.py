@@ -106,8 +106,8 @@ class Extension:
     def _restore(self, inside: str, published: bool = False) -> bool:
         """Copy a file of its own from Drive, or link to it if it is large. What is newer on the machine stays.
 
-        `published`: it is as git has just put it there, and Drive has a person's edit of it. False if that cannot be: it
-        is unreadable, or a link among the repository's files would lead it out of them.
+        `published`: it is as git has just put it there, and Drive has a person's edit of it. False if that cannot be:
+        it is unreadable, or a link among the repository's files would lead it out of them.
         """
         on_drive, here = self.drive_dir / inside, self.files / inside
         try:

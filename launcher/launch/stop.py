@@ -116,6 +116,8 @@ def stop_launch(launch: Launch, ask: Ask, step: Step, give_back_the_machine: boo
     end: tuple[str, ...] = ()
     with launch.stopping:  # one stop after the other
         try:
+            if not launch.settled:  # another service ended what ran, or died: what is left belongs into its folder
+                launch.take_place_noted()
             end_everything(launch)
             if launch.sync.waiting:
                 step.say("Google is asking for your permission in this tab, so that the last files can be saved")

@@ -120,10 +120,7 @@ def start_again(launch: Launch, note: str) -> None:
 
 
 def is_unused(launch: Launch) -> bool:
-    """True if nobody has used the web UI for as long as was chosen; the faces say all the time when that will be.
-
-    A batch goes on painting while nobody looks.
-    """
+    """True if nobody has used the web UI for as long as was chosen. A batch goes on painting while nobody looks."""
     if launch.given_back_in <= 0 and launch.webui.at_work:
         launch.used_at = time.monotonic()
     return launch.given_back_in <= 0
@@ -170,11 +167,9 @@ def say_if_full(launch: Launch) -> None:
 
 def say_if_gone(launch: Launch) -> None:
     """Say that the folder is not where it was, while Drive is there."""
-    gone = (
-        f"{launch.machine.in_words(launch.folder.kept)} is not there any more: it was renamed, moved or deleted. New "
-        "files wait on this machine. Give the folder its old name and place again, and they are saved by themselves."
-    )
-    launch.status.notice(gone if launch.sync.trouble == errno.ENOENT else None, about="gone")
+    what = f"{launch.machine.in_words(launch.folder.kept)} is not there any more: it was renamed, moved or deleted."
+    do = "New files wait on this machine. Give the folder its old name and place again, and they are saved."
+    launch.status.notice(f"{what} {do}" if launch.sync.trouble == errno.ENOENT else None, about="gone")
 
 
 def say_if_stuck(launch: Launch) -> None:
@@ -254,8 +249,7 @@ def _other_models(launch: Launch, fault: Fault) -> tuple[tuple[str, str], ...]:
     if not fault.known.another:
         return ()
     there = [path.name for path in launch.folder.checkpoints() if path.name != fault.file][:MOST_MODELS_OFFERED]
-    usual = CHECKPOINT_NAMES[0]
-    return tuple((f"Use {name}", name) for name in there) or ((f"Download {usual}", usual),)
+    return tuple((f"Use {name}", name) for name in there) or ((f"Download {CHECKPOINT_NAMES[0]}", CHECKPOINT_NAMES[0]),)
 
 
 # ---- once, beside it

@@ -37,6 +37,7 @@ JOBS_SHOWN: Final = 20
 MOST_AT_WORK: Final = 20  # a page that asks without end takes no more threads
 JOB_STOPPED: Final = "stopped; add it again to continue from here"
 ASKED_IN_THE_NOTEBOOK: Final = "A question waits for your answer in the notebook."
+NOTHING_TO_UNDO: Final = "There is nothing of it that could be taken away, or the launcher was started anew since."
 NOTHING_KNOWN: Final = "Nothing has been started yet. Press ▶ on the first cell."
 
 
@@ -236,19 +237,15 @@ class Service:
         if wrong := wrong_in(do, fields):
             return 400, {"what": f"This cannot be asked: {wrong}."}
         with self._lock:
-            # It belongs to the launch there is; else to one, not begun, of what the last launch and the first cell say.
-            # The page may not choose: what it may ask for hangs on that.
+            # Of the launch there is; else of one, not begun, by what the last launch and the first cell (no page) say.
             asked = chosen.of_this_machine(self.session, {} if request.page else chosen.asked_by(request.choices))
             launch = self.launch or self._new_launch(chosen.noted(self.session) | asked)
-            # Another service's jobs have other numbers: a panel may still have their buttons.
-            number = max(self.jobs, default=secrets.randbelow(10**8)) + 1
+            number = max(self.jobs, default=secrets.randbelow(10**8)) + 1  # a panel may have buttons of another service
             status = Status(JOB_TITLES[do], self.changes)
             if do == "stop":
                 if same := stop_underway(self.jobs, fields):
                     self.faces.comes(request.face, same)
                     return self.accepted(request, job=same)
-                if not self.launch:  # another service ended what ran, or died: its files belong into its folder
-                    launch.take_place_noted()
                 self.launch = launch
                 for one in (self.status, status):
                     one.show(state=State.STOPPING, buttons=())
@@ -277,11 +274,8 @@ class Service:
             job, launches = self.jobs.get(int(request.number)), {job.launch for job in self.jobs.values()}
             if not request.fields.get("undo"):
                 self._end_job(int(request.number))
-            elif not job:
-                what = "The launcher was started anew since, and no longer knows what this added."
-                return 409, {"what": what, "do": "Delete the file on Google Drive, or remove the extension."}
-            elif not (job.begin_undo(launches | ({self.launch} if self.launch else set()))):
-                return 409, {"what": "There is nothing of it that could be taken away."}
+            elif not (job and job.begin_undo(launches | ({self.launch} if self.launch else set()))):
+                return 409, {"what": NOTHING_TO_UNDO}
         return self.accepted(request)
 
     def delete_face(self, request: Request) -> Response:
@@ -301,7 +295,6 @@ class Service:
         self.faces.remove_gone()
         state, launch = self.status.now.state, self.launch
         kept: object = state in UNDERWAY or any(job.at_work for job in self.jobs.values()) or len(self.faces)
-        if launch and state == State.FAILED:
-            proxy = running_pid(self.session.proxy.pid_file)
-            kept = kept or proxy or launch.settings.give_back_after or launch.sync.waiting
+        if launch and state == State.FAILED and not kept:
+            kept = launch.settings.give_back_after or launch.sync.waiting or running_pid(self.session.proxy.pid_file)
         return bool(kept)
