@@ -114,7 +114,7 @@ class Extension:
             if here.is_symlink():
                 return True
             info, target = on_drive.stat(), joined(self.files, inside)
-            if here.exists() and here.stat().st_mtime >= info.st_mtime - 1 and not published:
+            if here.is_file() and here.stat().st_mtime >= info.st_mtime - 1 and not published:
                 return True
             target.parent.mkdir(parents=True, exist_ok=True)
             if info.st_size > COMES_BACK:
@@ -186,7 +186,9 @@ def link_beside_code(folder: Folder) -> None:
     themselves, or for ControlNet, only there (deforum/sd-webui-deforum#887).
     """
     beside, here = folder.code / "extensions", folder.data / "extensions"
-    beside.mkdir(parents=True, exist_ok=True)
+    if not folder.code.is_dir():
+        return
+    beside.mkdir(exist_ok=True)
     for link in beside.iterdir():
         if link.is_symlink() and not (here / link.name).is_dir():
             link.unlink()

@@ -47,7 +47,9 @@ def test_a_folder_that_drive_does_not_list_is_not_taken_for_an_empty_one(drive: 
 def test_what_a_shortcut_in_the_embeddings_leads_to_is_listed_and_not_copied(drive: MountedDrive) -> None:
     person = Person(drive)
     person.has(**{"shared/easy.safetensors": EMBEDDING})
-    (person.folder.kept / "embeddings" / "shared").symlink_to(drive.mydrive / "shared")
+    embeddings = drive.behind / "MyDrive" / "asd1111" / "stable-diffusion-webui" / "embeddings"
+    embeddings.mkdir(parents=True, exist_ok=True)
+    (embeddings / "shared").symlink_to(drive.mydrive / "shared")
     person.uses()
     assert "easy" in person.lists("embedding")
     person.sync.poll(settled=0)

@@ -56,8 +56,8 @@ def test_nothing_is_made_where_drive_should_be_and_what_waits_is_counted(sync: S
         sync.poll(settled=0)
     assert not sync.drive_dir.exists()
     assert (
-        sync.summary()
-        == "1 image kept in outputs, 1 file not saved yet (Google Drive is not accepting files: it was disconnected)"
+        sync.summary() == "1 image kept in outputs, 1 file not saved yet "
+        "(Google Drive is not accepting files: your folder cannot be found)"
     )
     sync.drive_dir.with_name("elsewhere").rename(sync.drive_dir)
     for _ in range(3):

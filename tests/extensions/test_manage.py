@@ -63,6 +63,7 @@ def names_on_drive(folder: Folder) -> list[str]:
 
 
 def test_an_extension_is_found_beside_a1111s_code_too(folder: Folder) -> None:
+    folder.code.mkdir(parents=True, exist_ok=True)
     change(folder, "add", ADDRESS)
     put_extensions(folder, Heard())
     beside = folder.code / "extensions" / "sd-nice"
@@ -99,11 +100,10 @@ def test_one_that_was_renamed_is_up_to_date_and_on_its_own_branch(world: World, 
 
 def test_what_its_authors_removed_does_not_come_back_from_an_old_folder(world: World, folder: Folder) -> None:
     old = drive_dir(folder, "sd-nice")
-    git("clone", "-q", str(world.git.root / f"{NICE}.git"), str(old))
-    git("remote", "set-url", "origin", ADDRESS, at=old)
+    git("clone", "-q", f"{world.git.url}{NICE}.git", str(old))
     (old / "wildcards.txt").write_text("cat\n")
     world.git.add(NICE, {"scripts/better.py": b"two\n"})
-    change(folder, "update all")
+    assert "updated from" in change(folder, "update all")[0]
     files = folder.data / "extensions/sd-nice"
     assert sorted(p.name for p in files.rglob("*.*") if ".git" not in p.parts) == ["better.py", "wildcards.txt"]
     assert (old / "scripts/nice.py").exists(), "nothing in the old folder changes"

@@ -68,6 +68,7 @@ def test_a_restart_lists_what_came_into_a_folder_of_models_since(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     machine = replace(look_at_machine(), colab=True, base=tmp_path, mountpoint=tmp_path / "drive")
+    machine.drive.mkdir(parents=True)
     launch = Launch({"drive_folder": "asd1111"}, machine, Status("Ready"), nobody)
     launch.prepare()
     launch.folder.prepare()

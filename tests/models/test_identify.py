@@ -412,4 +412,4 @@ def test_a_file_is_known_from_its_first_bytes_at_its_source() -> None:
 
 
 def test_every_kind_has_its_folder() -> None:
-    assert {kind for _, _, kind, _ in KINDS} == set(KIND_FOLDERS)
+    assert {*KIND_FOLDERS} <= {kind for _, _, kind, _ in KINDS} <= {*KIND_FOLDERS, *EXTENSION_KINDS}

@@ -421,9 +421,9 @@ def test_the_keeper_of_1_2_0_gives_way_to_one_service(session: Session, how: str
 def test_a_stopped_job_is_stopped_and_only_undo_takes_something_away(service: Service) -> None:
     code, told = ask(service, "POST", "/add", {"what": "xyzzy"}, page=True)
     assert code == 202
-    path = f"/jobs/{told['job']}"
-    wait(lambda: ask(service, "GET", "/status")[1]["jobs"][str(told["job"])]["over"], 20, "the end of the job")
-    assert "Nothing is called **xyzzy**" in ask(service, "GET", "/status")[1]["jobs"]["1"]["steps"][0]["problem"]
+    path, number = f"/jobs/{told['job']}", str(told["job"])
+    wait(lambda: ask(service, "GET", "/status")[1]["jobs"][number]["over"], 20, "the end of the job")
+    assert "Nothing is called **xyzzy**" in ask(service, "GET", "/status")[1]["jobs"][number]["steps"][0]["problem"]
     assert ask(service, "DELETE", path)[0] == 202
     assert ask(service, "DELETE", path, {"undo": True})[0] == 409, "it has added nothing"
     job = service.jobs[told["job"]]

@@ -48,5 +48,5 @@ def fetch_program(session: Path) -> Path:
 
 # Its link is worth something only once it is registered: the box comes before its port was tried. And its name is known
 # up to four seconds after that (fastagent-sh/fastagent#437).
-LINK: Final = r"(?s)\|\s+(https?://\S+)\s+\|.*\b[Rr]egistered\b"
-SERVICE: Final = TunnelService("Cloudflare's quick tunnel", command, LINK, REASONS, patience=60.0, settles=5.0)
+REGISTERED: Final = r"(?s)\|\s+(https?://\S+)\s+\|.*\b[Rr]egistered\b"
+SERVICE: Final = TunnelService("Cloudflare's quick tunnel", command, REGISTERED, REASONS, patience=60.0, settles=5.0)
