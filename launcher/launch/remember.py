@@ -1,6 +1,5 @@
 """Of the launches before: which folder they used, and what was chosen; and what of it the next one shall find."""
 
-import os
 import re
 import time
 from collections.abc import Callable, Mapping
@@ -31,14 +30,6 @@ def folder_of_last_time(drive: Path, ask: Callable[..., dict[str, Any]], say: Ca
     if noted and used_at(noted) > latest:
         return noted
     if not found:
-        try:
-            os.listdir(drive)
-        except OSError as error:
-            raise Problem(
-                "Google Drive did not list what is in My Drive, so your folder cannot be found.",
-                "Wait a minute and press ▶ again. If this keeps happening, write the folder's name into the field "
-                f"**drive_folder**; for a new one, {USUAL_FOLDER}.",
-            ) from error
         return drive / USUAL_FOLDER / WEBUI_FOLDER
     if len(found) == 1 or latest:
         return found[0]

@@ -1,6 +1,5 @@
 """The second day: the folder of last time, and what was chosen for it."""
 
-import errno
 import json
 import os
 from collections.abc import Callable
@@ -51,17 +50,6 @@ def webui_on(machine: Machine, name: str, **notes: Any) -> Path:
 def settled(launch: Launch) -> Launch:
     launch.settle()
     return launch
-
-
-def test_a_my_drive_that_is_not_listed_is_not_taken_for_an_empty_one(
-    launch_of: Callable[..., Launch], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def fails(place: Any) -> list[str]:
-        raise OSError(errno.EIO, "Input/output error")
-
-    monkeypatch.setattr("launcher.launch.remember.os.listdir", fails)
-    with pytest.raises(Problem, match="did not list what is in My Drive"):
-        settled(launch_of())
 
 
 def test_on_the_second_day_the_folder_and_the_choices_are_those_of_the_first(launch_of: Callable[..., Launch]) -> None:

@@ -9,7 +9,7 @@ import tempfile
 from functools import cache
 from pathlib import Path
 
-from launcher.webui.process import free_port
+from launcher.webui.process import MOST_PORTS, free_port
 from tests.conftest import ROOT
 from tests.world import HERE, webui_files
 from tests.world.wait import wait
@@ -44,12 +44,22 @@ class WebUIAlone:
         for name in SUB_FOLDERS:
             (folder / "repositories" / name / ".git").mkdir(parents=True)
         (folder / "models" / "Stable-diffusion").mkdir(parents=True)
+        log = folder / "webui.log"
+        for _ in range(MOST_PORTS):  # another program may take the port before it does
+            self._start(folder, log)
+            if self.process.poll() is None:
+                return
+            if "Cannot find empty port" not in log.read_text():
+                break
+        raise RuntimeError(f"the stand-in web UI did not start: {log.read_text()[-1000:]}")
+
+    def _start(self, folder: Path, log: Path) -> None:
+        """Start it, and wait until it answers or has ended."""
         self.port = free_port()
         python = str(webui_python() / "bin" / "python")
         command = [python, "launch.py", "--api", "--data-dir", str(folder), "--port", str(self.port)]
         environment = os.environ | {"SD_WEBUI_CACHE_DIR": str(folder / "cache"), "GRADIO_ANALYTICS_ENABLED": "False"}
         environment["STAND_IN_CHECKPOINT"] = "none at all"
-        log = folder / "webui.log"
         with log.open("wb") as out:
             self.process = subprocess.Popen(command, cwd=folder, env=environment, stdout=out, stderr=out)
         try:
@@ -57,8 +67,6 @@ class WebUIAlone:
         except TimeoutError:
             self.close()
             raise
-        if self.process.poll() is not None:
-            raise RuntimeError(f"the stand-in web UI did not start: {log.read_text()[-1000:]}")
 
     def close(self) -> None:
         self.process.terminate()
