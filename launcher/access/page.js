@@ -49,8 +49,8 @@ async function draw(anew) {
         response = {status: 502};
     }
     // A share server says 404 by itself while the connection behind it is lost: its page would stay.
-    const answered = response.headers?.has("Content-Security-Policy");
-    if (answered && (own ? response.status === 401 : response.status < 500)) return location.reload();
+    const itsOwn = response.status === 404 && !response.headers.has("Content-Security-Policy");
+    if (!itsOwn && (own ? response.status === 401 : response.status < 500)) return location.reload();
     const away = response.status >= 400 && (own || response.status !== 503);
     if (away) return say(now().state === "stopping" ? OFF : AWAY, true);
     if (lost) say("");
