@@ -229,7 +229,7 @@ def test_a_launcher_that_does_not_answer_for_a_while_is_said_until_it_does(page:
 
 
 def test_the_waiting_page_stays_while_the_share_server_has_lost_the_connection(
-    phones: Callable[..., Any], door: OpenDoor
+    phones: Callable[..., Any], door: OpenDoor, upstream: Upstream
 ) -> None:
     """It says 404 by itself then (huggingface/frp, pkg/util/vhost/http.go)."""
     door.lead_to(port=0)
@@ -240,7 +240,7 @@ def test_the_waiting_page_stays_while_the_share_server_has_lost_the_connection(
     page.route(f"{door.url}/", lambda route: route.fulfill(status=404, body="No interface is running right now"))
     wait_visible(page.get_by_text("The launcher does not answer."), 20)
     page.unroute(f"{door.url}/")
-    door.lead_to(port=door.upstream.port)
+    door.lead_to(port=upstream.port)
     wait(lambda: page.get_by_role("heading", name="Starting").count() == 0, 20, "the web UI", page)
     page.context.close()
 
