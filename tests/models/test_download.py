@@ -1,6 +1,7 @@
 """Bytes to a file: resumed after any cut, verified, named only when whole."""
 
 import contextlib
+import errno
 import functools
 import hashlib
 import itertools
@@ -162,6 +163,16 @@ def test_a_disk_that_fills_up_is_said_and_what_came_is_kept(hub: Hub, tmp_path: 
         seen = fetch(remote(hub), target)
         assert seen[0] > 4_000_000, "what had come was fetched again"
         assert target.stat().st_size == remote(hub).size
+
+
+def test_a_folder_that_was_shared_for_viewing_only_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(folder: Path, *about: object, **more: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", str(folder))
+
+    asked = Remote("https://example.com/x.pt", "x.pt")
+    monkeypatch.setattr(Path, "mkdir", refuse)
+    with pytest.raises(Problem, match="VAE-approx on Google Drive is read-only"):
+        download(asked, tmp_path / "VAE-approx" / "x.pt", where="Google Drive", own=tmp_path, step=Watcher())
 
 
 def test_the_token_never_reaches_another_host(hub: Hub, tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Requests in odd orders: twice, by both faces, in the wrong state, on a full disk."""
 
 import errno
+import os
 import threading
 import time
 from collections.abc import Callable
@@ -10,9 +11,11 @@ from typing import Any
 
 import pytest
 
+from launcher.colab.machine import look_at_machine
 from launcher.core.problem import Problem
 from launcher.core.session import Session
 from launcher.core.snapshot import State
+from launcher.drive import names
 from launcher.launch import stop, story, watch
 from launcher.launch.launch import Launch
 from launcher.launch.steps import Steps
@@ -88,6 +91,42 @@ def test_a_web_ui_that_paints_is_not_given_back_though_nobody_looks(
         monkeypatch.setattr(WebUI, "at_work", at_work)
         launch.used_at = time.monotonic() - 600
         assert watch.is_unused(launch) != at_work
+
+
+def test_a_second_stop_saves_what_the_first_could_not_into_the_folder_of_the_first(
+    session: Session, posts: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Drive was full; the service that knew of it has ended meanwhile."""
+
+    def full(*about: Any, **more: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    def stop_by_a_new_service(give_back: bool, launch: dict[str, Any] | None = None) -> Job:
+        one = Service(session)
+        if launch:
+            one.launch = one._new_launch(launch)
+            one.launch.settle()
+            one.launch.announce()
+            one.launch.folder.prepare()
+            one.launch.sync.restore()
+            image = one.launch.folder.data / "outputs" / "a.png"
+            image.parent.mkdir()
+            image.write_bytes(b"a" * 9)
+            os.utime(image, (1e9, 1e9))
+        told = one.post_stop(Request({"give_back": give_back}, "", False, lambda: False))[1] or {}
+        job = one.jobs[told["job"]]
+        assert job.thread
+        job.thread.join()
+        return job
+
+    kept = look_at_machine().drive / "art" / "stable-diffusion-webui"
+    (kept / "models" / "Stable-diffusion").mkdir(parents=True)
+    with monkeypatch.context() as patch:
+        patch.setattr(names, "copy_to_drive", full)
+        assert stop_by_a_new_service(False, {"drive_folder": "art"}).status.now.failed
+    assert not stop_by_a_new_service(True).status.now.failed
+    assert (kept / "outputs" / "a.png").exists(), "before the machine goes"
+    assert len(posts) == 1
 
 
 def test_an_old_panels_undo_takes_nothing_else_away(session: Session) -> None:

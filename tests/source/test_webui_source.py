@@ -11,7 +11,12 @@ from launcher.core.folder import Folder
 from launcher.core.problem import Problem
 from launcher.core.process import CommandError
 from launcher.extensions.address import head_commit
-from launcher.source.checkout import check_out_sub_repositories, check_out_version, keep_edits_on_drive
+from launcher.source.checkout import (
+    check_out_sub_repositories,
+    check_out_version,
+    keep_edits_on_drive,
+    sub_repositories,
+)
 from launcher.source.git import fetch_commit, resolve_ref, restore_missing
 from launcher.source.kept import BUNDLE
 from launcher.source.versions import newest_commit, versions_to_try
@@ -245,3 +250,8 @@ def test_an_address_that_looks_like_an_option_is_not_one(tmp_path: Path) -> None
         with pytest.raises(CommandError):
             fetch_commit(history, address, "HEAD", Heard())
     assert not ran.exists()
+
+
+def test_a_version_from_before_it_had_such_a_list_is_too_old(tmp_path: Path) -> None:
+    with pytest.raises(Problem, match="too old for the launcher"):
+        sub_repositories(tmp_path)
