@@ -40,6 +40,11 @@ class Machine:
         return self.disk / "kept" if self.colab else self.base / "drive"
 
     @property
+    def keeps_nothing(self) -> bool:
+        """True for Colab's without Google Drive: what is on it goes with it."""
+        return self.colab and not self.mountpoint
+
+    @property
     def disk(self) -> Path:
         return self.base / (COLABS_FOLDER if self.colab else OTHERS_FOLDER)
 

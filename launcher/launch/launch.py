@@ -97,7 +97,7 @@ class Launch:
         self.webui = WebUI(self.folder)
         data, say = self.folder.data, self.status.notice
         self.outputs = OutputFolders(self.folder, say)
-        until = " until this machine goes away" if self.machine.colab and not self.machine.mountpoint else ""
+        until = " until this machine goes away" if self.machine.keeps_nothing else ""
         show, elsewhere = lambda line: self.status.show(kept=line), self.outputs.elsewhere
         self.sync = Sync(data, kept, show, say=say, elsewhere=elsewhere, until=until)
 
@@ -163,7 +163,7 @@ class Launch:
     def announce(self) -> None:
         """Tell the proxy what it may show, and note what is launched: whoever comes after this service goes by it."""
         # Where nothing goes to Drive, those that the web UI writes elsewhere are among what is kept on this machine.
-        top = self.folder.kept if self.machine.colab and not self.machine.mountpoint else self.folder.data
+        top = self.folder.kept if self.machine.keeps_nothing else self.folder.data
         images = (top / "outputs", top / "log" / "images")
         self.session.lead_to(api=self.settings.api, images=[str(path) for path in images])
         self.note()
@@ -175,12 +175,16 @@ class Launch:
             saved = self.to_save
             note_use(self.machine.drive, self.folder.kept, saved)
 
+    @property
+    def models_disk(self) -> str:
+        """What the disk with the models is called in messages."""
+        return "Google Drive" if self.machine.mountpoint and self.settings.models_on_drive else "the disk"
+
     def fetcher(self, step: Step, ask: Ask) -> Fetcher:
         def ask_token(name: str, reason: str) -> str:
             return str(ask("token", name=name, reason=reason)["token"])
 
-        on_drive = self.machine.mountpoint is not None and self.settings.models_on_drive
-        fetcher = Fetcher(self.folder, "Google Drive" if on_drive else "the disk", ask_token, step)
+        fetcher = Fetcher(self.folder, self.models_disk, ask_token, step)
         self.fetchers.append(fetcher)
         return fetcher
 
@@ -274,7 +278,7 @@ class Launch:
         before = self.status.now.login_box
         seconds = before.seconds if before else time.time() - self.status.now.started
         where, images = self.machine.in_words(self.folder.kept / "outputs"), ""
-        if self.machine.colab and not self.machine.mountpoint:
+        if self.machine.keeps_nothing:
             where, images = "on this machine only", f"{self.public_link.url}{OWN_PAGES}images.zip"
         link = self.public_link
         box = LoginBox(link.url, USER, link.login.password, where, seconds, images, link.here_only)

@@ -54,12 +54,16 @@ class Steps:
         try:
             yield step
         except Exception as error:
-            ended = self.over.is_set() and not isinstance(error, Problem)
-            if ended or isinstance(error, Failed | Interrupted):
-                step.reset(self.stopped)
+            if problem := self.failure(error):
+                step.fail(problem)
             else:
-                step.fail(self.problem(error))
+                step.reset(self.stopped)
             raise Failed from error
+
+    def failure(self, error: Exception) -> Problem | None:
+        """What went wrong, for the person; None where it was stopped, or has been said already."""
+        ended = self.over.is_set() and not isinstance(error, Problem)
+        return None if ended or isinstance(error, Failed | Interrupted) else self.problem(error)
 
     @contextmanager
     def beside(self, what: str) -> Iterator[None]:

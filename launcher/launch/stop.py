@@ -116,7 +116,7 @@ def stop_launch(launch: Launch, ask: Ask, step: Step, give_back_the_machine: boo
     end: tuple[str, ...] = ()
     with launch.stopping:  # one stop after the other
         try:
-            if not launch.settled:  # another service ended what ran, or died: what is left belongs into its folder
+            if not launch.settled:  # another service ended what ran, or died: what is left belongs in its folder
                 launch.take_place_noted()
             end_everything(launch)
             if launch.sync.waiting:

@@ -64,7 +64,7 @@ def _run(launch: Launch, before: Launch | None, anew: bool, take_up: bool) -> No
             end_the_one_before(before, launch, anew)
         launch.prepare()
         launch.begin_beside(LOOKING, lambda: look_for_card(launch))
-        if launch.machine.colab and not launch.machine.mountpoint:
+        if launch.machine.keeps_nothing:
             status.notice(
                 "Nothing is kept on Google Drive, as you chose: models, images and settings are lost when this machine "
                 "goes away. Download your images before you stop."

@@ -19,13 +19,12 @@ from launcher.extensions.address import Address
 from launcher.extensions.manage import add_extension, change_one
 from launcher.launch.launch import Launch
 from launcher.launch.start import show_models, use_model
-from launcher.launch.steps import Failed, Steps
+from launcher.launch.steps import Steps
 from launcher.launch.stop import stop_launch
 from launcher.models.catalog import Model
 from launcher.models.ensure import ensure_linked_model, ensure_model
 from launcher.models.fetch import Fetcher
 from launcher.models.pasted import without_secrets
-from launcher.models.remote import Interrupted
 from launcher.service.job import Job, effect_of
 from launcher.service.named import control_net
 from launcher.service.questions import NotAnswered
@@ -73,8 +72,7 @@ def works_for(job: Job, found: Sequence[Meant], kind: str = "", file_name: str =
         if not any((folder.models / model.folder / source.saved_name).exists() for source in model.sources)
     ]
     what = models[0].name if len(models) == 1 else f"What you are adding ({len(missing)} models)"
-    on_drive = job.launch.machine.mountpoint and folder.models_kept
-    require_room(folder.models, sum(missing), "Google Drive" if on_drive else "the disk", what)
+    require_room(folder.models, sum(missing), job.launch.models_disk, what)
     require_room(folder.machine, sum(missing), "the runtime's disk", what)
     return [(name, partial(add_one, job, thing, kind, file_name)) for name, thing in found]
 
@@ -183,12 +181,10 @@ def without_cells(steps: Steps) -> Iterator[None]:
     """Only cells have a ▶: what is added on the page, or in the box beside it, is tried again."""
     try:
         yield
-    except (Failed, Interrupted):
-        raise
     except Exception as error:  # the system's, too: they become problems here
-        if steps.over.is_set() and not isinstance(error, Problem):
+        problem = steps.failure(error)
+        if not problem:
             raise
-        problem = steps.problem(error)
         problem.do = problem.do.replace("press ▶ again", "try again").replace("Press ▶ again", "Try again")
         problem.do = problem.do.replace("Press ▶ to be asked again", "Try again to be asked once more")
         raise problem from (None if problem is error else error)

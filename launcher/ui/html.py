@@ -180,6 +180,6 @@ def choice_html(field: Field, value: Any) -> str:
     if isinstance(value, bool):
         control = f'<input type="checkbox" {common}{" checked" if value else ""}>'
     else:
-        kind = 'number" required min="0' if isinstance(value, int) else "text"  # an empty one would mean 0: never
-        control = f'<input type="{kind}" value="{html.escape(text)}" {common}>'
+        kind = 'type="number" required min="0"' if isinstance(value, int) else 'type="text"'  # no number would mean 0
+        control = f'<input {kind} value="{html.escape(text)}" {common}>'
     return f"<div>{label}{control}{about}</div>"

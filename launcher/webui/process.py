@@ -63,7 +63,7 @@ class WebUI:
     @property
     def ended_to_restart(self) -> bool:
         """True once a person has pressed **Apply and restart UI** in its page: it ends, and expects to be started."""
-        return not self.running and self.restart_file.exists()
+        return self.restart_file.exists() and not self.running
 
     @property
     def restart_file(self) -> Path:

@@ -26,6 +26,7 @@ from launcher.webui.settings_files import check_settings_file
 from tests.conftest import new_folder
 from tests.world.heard import Heard
 from tests.world.wait import lives, wait
+from tests.world.web import Web
 
 READY = (
     "import sys, time\nprint('Running on local URL:  http://127.0.0.1:1', "
@@ -61,6 +62,46 @@ def test_it_is_ready_when_it_says_so_and_not_before(webui: WebUI) -> None:
     finally:
         webui.stop()
     assert not webui.running
+
+
+def test_apply_and_restart_ui_is_told_from_a_crash(webui: WebUI) -> None:
+    """As A1111's modules/restart.py does it; without the variable its button only quits."""
+    script = (
+        "import os, pathlib\n"
+        "if os.environ.get('SD_WEBUI_RESTART'):\n    pathlib.Path('tmp/restart').touch()\nos._exit(0)\n"
+    )
+    begin(webui, script)
+    wait(lambda: not webui.running, 20, "its end")
+    assert webui.ended_to_restart
+    begin(webui, READY)
+    try:
+        assert not webui.ended_to_restart
+    finally:
+        webui.stop()
+    assert not webui.ended_to_restart, "it was stopped, and nobody has pressed that since"
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "at_work"),
+    [
+        (200, b'{"progress": 0.3, "state": {"job": "task(x)"}}', True),
+        (200, b'{"progress": 0.0, "state": {"job": ""}}', False),
+        (404, b'{"detail": "Not Found"}', False),
+        (200, b"<html>", False),
+    ],
+)
+def test_it_is_at_work_while_a_job_of_it_has_a_name(
+    webui: WebUI, monkeypatch: pytest.MonkeyPatch, status: int, body: bytes, at_work: bool
+) -> None:
+    web = Web()
+    web.answer = lambda path, headers: (status, {}, body)
+    monkeypatch.setattr(WebUI, "port", int(web.url.rpartition(":")[2]))
+    try:
+        assert webui.at_work == at_work
+    finally:
+        web.close()
+    assert web.asked[0][0] == "/sdapi/v1/progress?skip_current_image=true"
+    assert not webui.at_work, "it does not answer any more"
 
 
 def test_another_object_finds_the_same_process_again(webui: WebUI) -> None:
