@@ -131,7 +131,7 @@ class Watch:
                 found = re.search(r"installing ([\w.-]+)", " ".join(step["note"] for step in status["steps"]))
                 if found:
                     self.installing[found[1]] = self.installing.get(found[1], 0.0) + passed
-                port = Session(self.session).webui.port if status["state"] == "ready" else 0
+                port = Session(self.session).webui.port  # none while the web UI itself starts
                 self.silent += 0.0 if port and answers(port) else passed
 
 
