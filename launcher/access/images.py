@@ -28,8 +28,11 @@ class NewestImages:
 
     def find(self, folders: Iterable[Path]) -> list[tuple[str, str]]:
         """(id, file's name) of the newest below the folders, the newest first."""
-        pictures = (path for top in folders for path in finished_below(top, PICTURES))
-        newest = heapq.nlargest(NEWEST_SHOWN, ((written_at(path), path) for path in pictures))
+        written = list[tuple[float, Path]]()
+        for path in (path for top in folders for path in finished_below(top, PICTURES)):
+            with suppress(FileNotFoundError):  # it was deleted meanwhile
+                written.append((path.stat().st_mtime, path))
+        newest = heapq.nlargest(NEWEST_SHOWN, written)
         found = {hashlib.sha256(f"{when}{path}".encode()).hexdigest()[:24]: path for when, path in newest}
         self._paths = dict(list((self._paths | found).items())[-REMEMBERED:])
         return [(one, path.name) for one, path in found.items()]
@@ -47,14 +50,6 @@ def finished_below(top: Path, endings: tuple[str, ...]) -> Iterator[Path]:
             path = Path(where, name)
             if path.suffix.lower() in endings and not name.startswith(".") and not path.is_symlink():
                 yield path
-
-
-def written_at(path: Path) -> float:
-    """In seconds since 1970; 0.0 where it was deleted meanwhile."""
-    try:
-        return path.stat().st_mtime
-    except FileNotFoundError:
-        return 0.0
 
 
 @lru_cache(maxsize=REMEMBERED)

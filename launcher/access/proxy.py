@@ -26,7 +26,7 @@ from launcher.access.service_api import ServiceApi
 from launcher.access.upstream import NotReady, Upstream, is_api
 from launcher.core.process import PACKAGE
 from launcher.core.session import Session, read_object
-from launcher.ui.style import STYLE
+from launcher.ui.render import STYLE
 
 ACCEPTED_AT_ONCE: Final = 1  # connections a round of the event loop: whoever is logged in comes between any two
 WAITING_TO_BE_ACCEPTED: Final = 1024
@@ -261,12 +261,11 @@ def nothing_here() -> web.Response:
 async def serve(session: Session, port: int) -> None:
     """Serve on `port` (0: any) for ever. Only this machine can connect: the tunnel does."""
     web_response.SERVER_SOFTWARE = "proxy"  # type: ignore[attr-defined]  # nobody is told versions
-    proxy, listener = AuthProxy(session), socket.socket()
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    proxy = AuthProxy(session)
     try:
-        listener.bind(("127.0.0.1", port))
+        listener = socket.create_server(("127.0.0.1", port))
     except OSError:  # somebody else has it now: any other will do
-        listener.bind(("127.0.0.1", 0))
+        listener = socket.create_server(("127.0.0.1", 0))
     # asyncio takes so many new connections at once as may wait: many may wait, but logged-in ones come between.
     server = await asyncio.get_running_loop().create_server(proxy.server, sock=listener, backlog=ACCEPTED_AT_ONCE)
     listener.listen(WAITING_TO_BE_ACCEPTED)

@@ -24,7 +24,7 @@ STATUS_LIFE: Final = 0.5  # seconds in which all pages have the same status, so 
 RETRY_EVERY: Final = 0.5  # seconds
 USE_SENT_EVERY: Final = 5.0  # seconds
 OUR_PAGE: Final = "X-Oneclick"  # a header of our page's own requests: no other site's page can send it
-AWAY: Final = {"what": "The launcher does not answer. Try again in a moment."}
+AWAY: Final = b'{"what": "The launcher does not answer. Try again in a moment."}'
 
 
 class ServiceApi:
@@ -44,10 +44,10 @@ class ServiceApi:
         """The status for a page; None where there is none in time. The service is asked once for all pages."""
         async with self._asking:
             if time.monotonic() > self._status_ends:
-                answer = None
+                code, answer = 503, AWAY
                 with suppress(TimeoutError):
-                    answer = await asyncio.wait_for(self.ask("GET", URL("/status")), SERVICE_PATIENCE)
-                self._status = Snapshot.from_json(json.loads(answer[1])) if answer and answer[0] == 200 else None
+                    code, answer = await asyncio.wait_for(self.ask("GET", URL("/status")), SERVICE_PATIENCE)
+                self._status = Snapshot.from_json(json.loads(answer)) if code == 200 else None
                 self._status_ends = time.monotonic() + STATUS_LIFE
             return self._status
 
@@ -55,15 +55,14 @@ class ServiceApi:
         """Ask the service what our page asks; which of it a page may ask, the service says."""
         if request.method != "GET" and OUR_PAGE not in request.headers:
             return web.json_response({"what": "Only the launcher's own page may ask for that."}, status=403)
-        answer = await self.ask(request.method, URL.build(path=path, query=request.query), await request.read())
+        url = URL.build(path=path, query=request.query)
+        code, answer = await self.ask(request.method, url, await request.read())
         self._status_ends = 0.0  # the next page sees what came of it
-        if not answer:
-            return web.json_response(AWAY, status=503)
-        headers = {"Cache-Control": "no-store"}
-        return web.Response(status=answer[0], body=answer[1], content_type="application/json", headers=headers)
+        headers = {"Cache-Control": "no-store", "Content-Type": "application/json"}
+        return web.Response(status=code, body=answer, headers=headers)
 
-    async def ask(self, method: str, url: URL, body: bytes = b"", start: bool = True) -> tuple[int, bytes] | None:
-        """(HTTP status, JSON) of the answer; None where no service answers. `start`: start one then."""
+    async def ask(self, method: str, url: URL, body: bytes = b"", start: bool = True) -> tuple[int, bytes]:
+        """(HTTP status, JSON) of the answer; 503 where no service answers. `start`: start one then."""
         end = time.monotonic() + SERVICE_PATIENCE
         while True:
             try:
@@ -71,13 +70,13 @@ class ServiceApi:
                     return response.status, await response.read()
             except aiohttp.ClientConnectorError:  # nobody listens: what is asked has not been sent
                 if not start or time.monotonic() > end:
-                    return None
+                    return 503, AWAY
                 if not running_pid(self.session.service.pid_file):  # it will go by the variables of the last launch
                     place = str(self.session.place)
                     await asyncio.to_thread(start_part, self.session.service, "launcher.service", place)
                 await asyncio.sleep(RETRY_EVERY)
             except (aiohttp.ClientError, OSError):
-                return None
+                return 503, AWAY
 
     def note_use(self) -> None:
         """Somebody used the web UI: an unused machine may be given back."""
