@@ -190,8 +190,7 @@ class Tunnel:
     def open(self, kind: str, port: int) -> str:
         """Start a tunnel to `port` and return its link. Raises `Problem` if there is none.
 
-        A share server holds the name of a link for 40 s after a connection dropped: there is a second try for the
-        same link.
+        A share server holds the name of a link for 40 s after a connection dropped: the same link is tried for twice.
         """
         reason = self._try(kind, port)
         if reason and reason.again:
