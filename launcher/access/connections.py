@@ -97,11 +97,7 @@ class Connection(web.RequestHandler):
             late.cancel()
 
     def handle_error(
-        self,
-        request: web.BaseRequest,
-        status: int = 500,
-        exc: BaseException | None = None,
-        message: str | None = None,
+        self, request: web.BaseRequest, status: int = 500, exc: BaseException | None = None, message: str | None = None
     ) -> web.StreamResponse:
         """A request that cannot be read, or a fault of ours: a sentence, without a word of what was sent."""
         if exc is not None and status >= 500 and not isinstance(exc, ConnectionError):

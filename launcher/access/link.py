@@ -136,23 +136,23 @@ class PublicLink:
         if there and fits and answers(there, LIVING_PATIENCE):
             return there
         self.tunnel.close()
-        failed = list[Problem]()
+        failure = ""
         for kind in kinds:
             try:
                 url = self._open_tunnel(kind, port, step)
             except Problem as problem:
-                failed.append(problem)
+                if self.wanted != AUTOMATIC:
+                    raise
+                failure = failure or problem.what
                 continue
-            if failed:
-                step.notice(f"{failed[0].what} {SERVICES[kind].title.capitalize()} is used instead.")
+            if failure:
+                step.notice(f"{failure} {SERVICES[kind].title.capitalize()} is used instead.")
             return url
-        if failed and self.wanted != AUTOMATIC:
-            raise failed[0]
         if not self.machine.colab or self.wanted == NO_LINK:
             return proxy_url(port)
-        if failed:
+        if failure:
             only_here = "it works only in this browser and for your account."
-            step.notice(f"{failed[0].what} Colab's own link is used instead: {only_here}")
+            step.notice(f"{failure} Colab's own link is used instead: {only_here}")
         url, self._private_port = self.private_link(port).rstrip("/"), port
         return url
 
@@ -190,8 +190,7 @@ class Tunnel:
     def open(self, kind: str, port: int) -> str:
         """Start a tunnel to `port` and return its link. Raises `Problem` if there is none.
 
-        A share server holds the name of a link for 40 s after a connection dropped: there is a second try for the
-        same link.
+        A share server holds the name of a link for 40 s after a connection dropped: the same link is tried for twice.
         """
         reason = self._try(kind, port)
         if reason and reason.again:
@@ -213,8 +212,7 @@ class Tunnel:
             command = service.command(self.session, port, self.token.read_text())
             start_detached(command, log=log, pid_file=self.part.pid_file, env=child_environment(), cwd=self.session)
         except Exception as error:
-            status = getattr(getattr(error, "response", None), "status_code", "")
-            return service.reason(f"{type(error).__name__}: {status} {str(error).strip()[-400:]}")
+            return service.reason(f"{type(error).__name__}: {str(error).strip()[-400:]}")
         end, running = time.monotonic() + self.patience, True
         while running and time.monotonic() < end:
             time.sleep(0.1)

@@ -3,16 +3,16 @@
 import base64
 import hashlib
 import html
+import json
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from launcher.access.auth import USER
+from launcher.core.fields import NOT_BY_THE_PAGE, Field
 from launcher.core.snapshot import Snapshot, State
-from launcher.ui.actions import ADD_USUAL, HOW_TO_ADD, STAY, WHAT_TO_ADD, Action, ending, going_on, of_job, offered
-from launcher.ui.html import action_html, choices_form, facts_text, job_html, parts_of
-from launcher.ui.text import are_steps_open, live_text, report, steps_line
+from launcher.ui import actions, render
 
 OWN_PAGES: Final = "/oneclick/"  # A1111 has nothing there
 ALIVE: Final = f"{OWN_PAGES}alive"  # a WebSocket for everybody, which says nothing: by it the watch looks at the link
@@ -27,10 +27,9 @@ HINTS: Final[dict[str, str]] = {
 }
 JOBS_ON_THE_PAGE: Final = 8  # the newest
 ADD_FORM: Final = (
-    f'<form id="add" data-path="/add" data-method="POST" data-body="{{}}"><label for="what">{WHAT_TO_ADD}</label>'
-    '<textarea id="what" name="what" rows="2" autocapitalize="none" spellcheck="false" '
-    f'placeholder="{HOW_TO_ADD}"></textarea>'
-    '<div class="first"><button>Add</button></div></form>'
+    f'<form id="add" data-path="/add" data-method="POST" data-body="{{}}"><label for="what">{actions.WHAT_TO_ADD}'
+    '</label><textarea id="what" name="what" rows="2" autocapitalize="none" spellcheck="false" '
+    f'placeholder="{actions.HOW_TO_ADD}"></textarea><div class="first"><button>Add</button></div></form>'
 )
 NOT_HERE: Final = '<p id="usual"><small>ControlNet and extensions: only from the panel in the notebook.</small></p>'
 TICKET_SCRIPT: Final = "document.forms[0].submit()"
@@ -46,8 +45,7 @@ PAGE_HEADERS: Final[dict[str, str]] = {
     "X-Content-Type-Options": "nosniff",
     "Content-Security-Policy": (
         "default-src 'none'; style-src 'self'; img-src 'self' data:; connect-src 'self'; form-action 'self'; "
-        "base-uri 'none'; "
-        f"frame-ancestors 'self'; script-src {script_hash(STATUS_SCRIPT)} {script_hash(TICKET_SCRIPT)}"
+        f"base-uri 'none'; frame-ancestors 'self'; script-src {script_hash(STATUS_SCRIPT)} {script_hash(TICKET_SCRIPT)}"
     ),
 }
 
@@ -91,14 +89,14 @@ def ticket_page(*, by_itself: bool) -> str:
 def status_page(status: Snapshot | None, images: Sequence[tuple[str, str]] | None = None) -> str:
     """`images`: the newest, each an id and a name; None on the page that stands in for the web UI and leads to ours."""
     state, status = (status.state, status) if status else ("unknown", Snapshot("The launcher does not answer yet"))
-    ready, part, said = state == State.READY, parts_of(status, time.time()), html.escape(live_text(status))
-    hint = HINTS.get(state, "It opens by itself as soon as it is ready.")
+    ready, part = state == State.READY, render.parts_of(status, time.time())
+    said, hint = html.escape(render.live_text(status)), HINTS.get(state, "It opens by itself as soon as it is ready.")
     enter = '<a class="go" href="/" target="_top">Open the web UI</a>' if ready else ""
-    steps = f'<summary id="line">{html.escape(steps_line(status))}</summary><div id="rows">{part["steps"]}</div>'
-    is_open = " open" if are_steps_open(status) else ""
+    steps = f'<summary id="line">{html.escape(render.steps_line(status))}</summary><div id="rows">{part["steps"]}</div>'
+    is_open = " open" if render.are_steps_open(status) else ""
     if images is None:
         more = f'<p id="more"><a href="{OWN_PAGES}">Add models, restart, stop, get your images</a></p>'
-        beside = [row_of("go", going_on(status)), more]
+        beside = [row_of("go", actions.going_on(status)), more]
     else:
         beside = [] if state in ("unknown", State.OFF, State.IDLE) else beside_html(status, part, images)
     parts = [
@@ -106,10 +104,10 @@ def status_page(status: Snapshot | None, images: Sequence[tuple[str, str]] | Non
         f'<div id="live" class="oneclick unseen" role="status" data-parts><span id="said">{said}</span></div>',
         f'<div id="head"><h1>{html.escape(status.title)}</h1><p>{hint}</p>{enter}</div>',
         f'<div id="told">{part["told"]}</div>',
-        row_of("offered", offered(status)),
+        row_of("offered", actions.offered(status)),
         f'<details id="steps" data-parts{is_open}>{steps}</details>' if status.steps else "",
         *beside,
-        f'<p id="version"><small>{html.escape(facts_text(status))}</small></p>',
+        f'<p id="version"><small>{html.escape(render.facts_text(status))}</small></p>',
     ]
     again = "" if ready else '<noscript><meta http-equiv="refresh" content="2"></noscript>'
     after = f'<p id="answer" role="status"></p><script>{STATUS_SCRIPT}</script>'
@@ -118,25 +116,25 @@ def status_page(status: Snapshot | None, images: Sequence[tuple[str, str]] | Non
 
 def beside_html(status: Snapshot, part: Mapping[str, str], images: Sequence[tuple[str, str]]) -> list[str]:
     """What may be asked of the launcher, each in a section of its own: the same as on the panel."""
-    usual = action_html(ADD_USUAL, "usual") if status.choices.get("extensions_tab") else NOT_HERE
+    usual = action_html(actions.ADD_USUAL, "usual") if status.choices.get("extensions_tab") else NOT_HERE
     newest = sorted(status.jobs.items(), reverse=True)[:JOBS_ON_THE_PAGE]
-    stay = row_of("stay", [STAY] if status.given_back_at else [])
+    stay = row_of("stay", [actions.STAY] if status.given_back_at else [])
     copy = '<div id="copy"><button type="button" data-copy="#report-text pre">Copy</button></div>'
-    text = f'<div id="report-text"><pre>{html.escape(report(status))}</pre></div>{copy}'
+    text = f'<div id="report-text"><pre>{html.escape(render.report(status))}</pre></div>{copy}'
     return [
         section("adding", ADD_FORM, usual),
         section("jobs", *(job_section(number, job) for number, job in newest)),
         images_html(images),
-        section("going", row_of("go", going_on(status)), f'<div id="back">{part["machine"]}</div>', stay),
+        section("going", row_of("go", actions.going_on(status)), f'<div id="back">{part["machine"]}</div>', stay),
         section("chosen", fold("choices", "Choices", choices_form(status.choices)) if status.choices else ""),
-        section("ending", f'<p id="kept">{html.escape(status.kept)}</p>', row_of("end", ending(status))),
+        section("ending", f'<p id="kept">{html.escape(status.kept)}</p>', row_of("end", actions.ending(status))),
         section("help", fold("report", "A report for somebody who helps", text)),
     ]
 
 
 def job_section(number: int, job: Snapshot) -> str:
-    rows = f'<div id="rows-{number}">{job_html(number, job, time.time())}</div>'
-    return f'<div id="job-{number}" data-parts>{rows}{row_of(f"job-{number}", of_job(number, job))}</div>'
+    rows = f'<div id="rows-{number}">{render.job_html(number, job, time.time())}</div>'
+    return f'<div id="job-{number}" data-parts>{rows}{row_of(f"job-{number}", actions.of_job(number, job))}</div>'
 
 
 def fold(name: str, title: str, content: str) -> str:
@@ -147,8 +145,8 @@ def section(name: str, *parts: str) -> str:
     return f'<section id="{name}" data-parts>{"".join(parts)}</section>'
 
 
-def row_of(name: str, actions: Iterable[Action]) -> str:
-    forms = "".join(action_html(action, f"{name}-{number}") for number, action in enumerate(actions))
+def row_of(name: str, offered: Iterable[actions.Action]) -> str:
+    forms = "".join(action_html(action, f"{name}-{number}") for number, action in enumerate(offered))
     return f'<div class="row" id="row-{name}" data-parts>{forms}</div>'
 
 
@@ -161,3 +159,33 @@ def images_html(images: Sequence[tuple[str, str]]) -> str:
     )
     every = f'<p id="all"><a href="{address}.zip" download>Download my images</a></p>'
     return section("images", '<h2 id="last">Last images</h2>' if images else "", pictures, every)
+
+
+# ---- forms, which `page.js` sends
+
+
+def action_html(action: actions.Action, name: str) -> str:
+    data = {"path": action.path, "method": action.method, "body": json.dumps(action.body), "confirm": action.confirm}
+    attributes = "".join(f' data-{key}="{html.escape(value)}"' for key, value in data.items())
+    return f'<form id="{name}"{attributes}><button>{html.escape(action.label)}</button></form>'
+
+
+def choices_form(choices: Mapping[str, Any]) -> str:
+    shown = actions.shown_choices(choices).items()
+    rows = "".join(choice_html(field, value) for field, value in shown if field.name not in NOT_BY_THE_PAGE)
+    apply = '<div class="first"><button>Apply</button></div>'
+    asks = 'data-path="/choices" data-method="POST" data-body="{}" data-into="choices"'
+    return f'<form id="choose" {asks}>{rows}{apply}</form>'
+
+
+def choice_html(field: Field, value: Any) -> str:
+    name, text = field.name, value if isinstance(value, str) else json.dumps(value)
+    about = f'<small id="about-{name}">{render.sentence_html(actions.about_field(field))}</small>'
+    common = f'id="field-{name}" name="{name}" data-was="{html.escape(text)}" aria-describedby="about-{name}"'
+    label = f'<label for="field-{name}">{name.replace("_", " ")}</label>'
+    if isinstance(value, bool):
+        control = f'<input type="checkbox" {common}{" checked" if value else ""}>'
+    else:
+        kind = 'type="number" required min="0"' if isinstance(value, int) else 'type="text"'  # no number would mean 0
+        control = f'<input {kind} value="{html.escape(text)}" {common}>'
+    return f"<div>{label}{control}{about}</div>"

@@ -2,7 +2,7 @@
 
 `python -m launcher.access.proxy SESSION_FOLDER PORT`: a process of its own, so that neither ■ nor a crash of the kernel
 or the web UI ends it. What it knows of the launch it reads from two files, the login and where to lead, and asks the
-launcher's service (`access.service_api`).
+launcher's service (`access.own_pages`).
 """
 
 import asyncio
@@ -13,25 +13,23 @@ import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 from urllib.parse import parse_qsl
 
 from aiohttp import web, web_response
 
 from launcher.access.auth import FROM, PROGRAMS_PAGES, TICKET_LIFE, Login, is_cross_site, is_own_page, said
 from launcher.access.connections import Connection, Server, ShortLog
-from launcher.access.images import NewestImages, small_copy, zip_pieces
+from launcher.access.own_pages import OwnPages, html_response, redirect
 from launcher.access.pages import ALIVE, OWN_PAGES, PAGE_HEADERS, login_page, status_page, ticket_page
-from launcher.access.service_api import ServiceApi
 from launcher.access.upstream import NotReady, Upstream, is_api
 from launcher.core.process import PACKAGE
 from launcher.core.session import Session, read_object
-from launcher.ui.style import STYLE
+from launcher.ui.render import STYLE
 
 ACCEPTED_AT_ONCE: Final = 1  # connections a round of the event loop: whoever is logged in comes between any two
 WAITING_TO_BE_ACCEPTED: Final = 1024
 GRADIO_LOGIN: Final = ("/login", "/login/")  # where gradio_client sends `auth=(user, password)`
-IMAGE_HEADERS: Final = {"Cache-Control": "private, max-age=3600", "X-Content-Type-Options": "nosniff"}
 TICKETS: Final = f"{OWN_PAGES}enter/"
 WRONG: Final = "Wrong user name or password. Both are in the notebook, below the first cell."
 USED: Final = (
@@ -51,13 +49,8 @@ class AuthProxy:
         self.login = Login.of_this_launch(session.login)
         self.server = Server(self.handle)
         self.upstream = Upstream()
-        self.service = ServiceApi(session)
-        self.images = NewestImages()
+        self.own_pages = OwnPages(session)
         self.used_tickets, self.began = set[str](), int(time.time())
-
-    @property
-    def forward(self) -> dict[str, Any]:
-        return read_object(self.session.forward)
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """Every request: the unauthenticated one after the other, and those of people who are logged in."""
@@ -147,61 +140,21 @@ class AuthProxy:
         if sends_a_login(request):
             return self.log_in(request, await read_form(request))
         if request.path.startswith(OWN_PAGES):
-            return await self.own_page(request)
-        forward, by_a_page = self.forward, is_own_page(request) and self.login.has_cookie(request)
+            return await self.own_pages.answer(request)
+        forward = read_object(self.session.forward)
+        by_a_page = is_own_page(request) and self.login.has_cookie(request)
         if not forward.get("api") and is_api(request.raw_path, by_a_page=by_a_page):
             return web.Response(status=404, text=API_OFF)
         try:
             if not forward.get("port"):
                 raise NotReady
-            self.service.note_use()
+            self.own_pages.note_use()
             return await self.upstream.pass_on(request, forward["port"], headers)
         except NotReady:
             later = PAGE_HEADERS | {"Retry-After": "2"}
             if wants_html(request):
-                return html_response(status_page(await self.service.snapshot()), 503, later)
+                return html_response(status_page(await self.own_pages.snapshot()), 503, later)
             return web.json_response({"detail": "The web UI is starting."}, status=503, headers=later)
-
-    async def own_page(self, request: web.BaseRequest) -> web.StreamResponse:
-        page, reads = request.path.removeprefix(OWN_PAGES), request.method in ("GET", "HEAD")
-        if page == "" and reads:
-            status = await self.service.snapshot()
-            if status and request.query.get("after") == status.version:  # the page has it already
-                return web.Response(status=204, headers=PAGE_HEADERS)
-            return html_response(status_page(status, await asyncio.to_thread(self.images.find, self.image_folders)))
-        if page.startswith("api/"):
-            return await self.service.forward(request, page.removeprefix("api"))
-        if page == "images.zip" and reads:
-            return await self.send_images(request)
-        if page.startswith("images/") and reads:
-            return await self.send_image(page.removeprefix("images/"), small="small" in request.query)
-        if page == "entered" or page.startswith("enter/"):
-            return redirect(OWN_PAGES if "to" in request.query else "/")
-        return nothing_here()
-
-    @property
-    def image_folders(self) -> list[Path]:
-        return [Path(folder) for folder in self.forward.get("images", [])]
-
-    async def send_image(self, name: str, *, small: bool) -> web.StreamResponse:
-        path = self.images.path(name)
-        if not path:
-            return nothing_here()
-        if small:
-            copy = await asyncio.to_thread(small_copy, path, name)
-            return web.Response(body=copy, content_type="image/webp", headers=IMAGE_HEADERS) if copy else nothing_here()
-        return web.FileResponse(path, headers=IMAGE_HEADERS)
-
-    async def send_images(self, request: web.BaseRequest) -> web.StreamResponse:
-        headers = {"Content-Disposition": 'attachment; filename="images.zip"', "Cache-Control": "no-store"}
-        response = web.StreamResponse(headers=headers | {"Content-Type": "application/zip"})
-        await response.prepare(request)
-        if request.method == "GET":
-            pieces = zip_pieces(self.image_folders)  # what it raises breaks the connection: it is seen to be not whole
-            while piece := await asyncio.to_thread(next, pieces, b""):
-                await response.write(piece)
-        await response.write_eof()
-        return response
 
 
 async def hold_websocket(request: web.BaseRequest) -> web.StreamResponse:
@@ -246,27 +199,14 @@ def wants_html(request: web.BaseRequest) -> bool:
     return request.method in ("GET", "HEAD", "POST") and "text/html" in request.headers.get("Accept", "")
 
 
-def html_response(text: str, status: int = 200, headers: Mapping[str, str] = PAGE_HEADERS) -> web.Response:
-    return web.Response(status=status, text=text, content_type="text/html", headers=headers)
-
-
-def redirect(location: str, **headers: str) -> web.Response:
-    return web.Response(status=303, headers={"Location": location, "Cache-Control": "no-store", **headers})
-
-
-def nothing_here() -> web.Response:
-    return web.Response(status=404, text="There is nothing here.\n")
-
-
 async def serve(session: Session, port: int) -> None:
     """Serve on `port` (0: any) for ever. Only this machine can connect: the tunnel does."""
     web_response.SERVER_SOFTWARE = "proxy"  # type: ignore[attr-defined]  # nobody is told versions
-    proxy, listener = AuthProxy(session), socket.socket()
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    proxy = AuthProxy(session)
     try:
-        listener.bind(("127.0.0.1", port))
+        listener = socket.create_server(("127.0.0.1", port))
     except OSError:  # somebody else has it now: any other will do
-        listener.bind(("127.0.0.1", 0))
+        listener = socket.create_server(("127.0.0.1", 0))
     # asyncio takes so many new connections at once as may wait: many may wait, but logged-in ones come between.
     server = await asyncio.get_running_loop().create_server(proxy.server, sock=listener, backlog=ACCEPTED_AT_ONCE)
     listener.listen(WAITING_TO_BE_ACCEPTED)

@@ -155,11 +155,9 @@ def forwarded_headers(request: web.BaseRequest) -> "CIMultiDict[str]":
     headers: CIMultiDict[str] = CIMultiDict()
     for name, value in request.headers.items():
         lower = name.lower()
-        if lower in left_out or lower.startswith("sec-websocket-"):
-            continue
-        if lower == "authorization" and value.lower().split()[:1] == ["basic"]:
-            continue
-        headers.add(name, value)
+        password = lower == "authorization" and value.lower().split()[:1] == ["basic"]
+        if not (password or lower in left_out or lower.startswith("sec-websocket-")):
+            headers.add(name, value)
     cookies = [c.strip() for c in "; ".join(request.headers.getall("Cookie", [])).split(";")]
     others = "; ".join(c for c in cookies if c and c.partition("=")[0] != COOKIE)
     if others and len(others) <= OTHER_COOKIES:

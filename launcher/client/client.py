@@ -19,7 +19,7 @@ from launcher.core.process import PACKAGE
 from launcher.core.session import Session
 from launcher.core.snapshot import FAILED, HEADLINES, HELP, JOB_TITLES, UNDERWAY, Row, Snapshot, State
 from launcher.ui.actions import Action
-from launcher.ui.text import TextPanel
+from launcher.ui.render import TextPanel
 
 TICK: Final = 0.1  # seconds between two looks at the kernel
 SHORTEST_PAUSE: Final = 0.15  # seconds between two statuses

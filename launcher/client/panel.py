@@ -27,8 +27,7 @@ from launcher.ui.actions import (
     offered,
     shown_choices,
 )
-from launcher.ui.html import job_html, part, parts_of, sentence_html
-from launcher.ui.text import are_steps_open, steps_line, text_lines
+from launcher.ui.render import are_steps_open, job_html, part, parts_of, sentence_html, steps_line, text_lines
 
 REDRAW: Final = 0.5  # seconds between two drawings of what only moves: clocks
 JOBS_IN_THE_PANEL: Final = 5  # the newest

@@ -14,7 +14,7 @@ from launcher import NOTEBOOK
 from launcher.notebook.cells import BADGE, CODE_CELLS, TITLE
 
 PACKAGE_DIR: Final = Path(__file__).resolve().parent.parent
-CARRIED: Final = (".py", ".js")
+CARRIED: Final = (".css", ".js", ".py")
 NOT_IN_THE_NOTEBOOK: Final = "notebook"  # the package that builds it
 
 

@@ -31,13 +31,10 @@ FORGET: Final = Action("Forget my choices", "/choices", {"forget": True})
 ADD_USUAL: Final = Action("The usual extensions", "/add", {"what": "the usual extensions"})
 WHAT_TO_ADD: Final = "Add a model, ControlNet or an extension"
 HOW_TO_ADD: Final = "A name, a link, or a path on your Drive; several on lines of their own"
-EFFECT_NOW: Final = "Takes effect at once."
-EFFECT_LATER: Final = "Takes effect at the next restart."
 LOSES_ALL: Final = (
     "Nothing is kept on Google Drive, as you chose: your images go with the machine. Download them first. Give it back "
     "now?"
 )
-IN_THE_FORM: Final = "To change it, set this field beside ▶, and press ▶."
 
 
 def going_on(status: Snapshot) -> list[Action]:
@@ -90,5 +87,6 @@ def shown_choices(choices: Mapping[str, Any]) -> dict[Field, Any]:
 
 def about_field(field: Field) -> str:
     """What it is, and when another value of it takes effect."""
-    when = IN_THE_FORM if field.name in OWNED else EFFECT_NOW if field.name in IMMEDIATE else EFFECT_LATER
-    return f"{field.about} {when}"
+    if field.name in OWNED:
+        return f"{field.about} To change it, set this field beside ▶, and press ▶."
+    return f"{field.about} Takes effect {'at once' if field.name in IMMEDIATE else 'at the next restart'}."

@@ -28,7 +28,7 @@ from aiohttp import web
 from PIL import Image
 
 from launcher.access.auth import COOKIE, LETTERS, Login
-from launcher.access.service_api import STATUS_LIFE
+from launcher.access.own_pages import STATUS_LIFE
 from launcher.core.folder import write_safely
 from launcher.core.snapshot import Row
 from tests.conftest import ROOT

@@ -13,7 +13,7 @@ DRIVES = ("drive", "extensions", "source", "webui")  # rooms whose files may hav
 PARSE_THEMSELVES = {
     "core/outside.py": "the one reader",
     "core/session.py": "what our own service answers on its socket",
-    "access/service_api.py": "the same, for the door",
+    "access/own_pages.py": "the same, for the door",
     "service/server.py": "a request on that socket, bounded before it is read",
     "models/identify.py": "what a child of ours prints; a header of weights, bounded before it is read",
     "python/inspection.py": "what a child of ours prints",

@@ -204,7 +204,7 @@ READ = """
     from launcher.launch.launch import Launch
     from launcher.launch.remember import to_remember
     from launcher.launch.start import plan_of
-    from launcher.ui.html import choices_form
+    from launcher.access.pages import choices_form
 
     found = {}
     for name, choices in (("as it comes", {}), ("ticked", {"dark_theme": True})):

@@ -12,7 +12,7 @@ from launcher.core.problem import Problem
 from launcher.core.snapshot import Snapshot
 from launcher.models.pasted import one_link
 from launcher.models.sources import SOURCES
-from launcher.ui.html import foot_html
+from launcher.ui.render import foot_html
 from tests.conftest import ROOT
 from tests.docs.pages import PAGES
 from tests.models.link_rows import ROWS

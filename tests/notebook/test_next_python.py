@@ -59,7 +59,7 @@ for name in rooms:
 from launcher.core.status import Status
 from launcher.core.fields import Settings
 from launcher.models.catalog import CHECKPOINT_NAMES
-from launcher.ui.html import steps_html
+from launcher.ui.render import steps_html
 from launcher.webui.explain import explain
 status = Status("Starting")
 status.add("a", "A step")

@@ -184,7 +184,7 @@ def test_somebody_elses_module_called_launcher_is_in_nobodys_way(kernels: Kernel
 ERRORS = {
     "core": "from launcher.core.fields import checked_minutes; checked_minutes('x')",
     "models": "from launcher.models.pasted import safe_name; safe_name(1)",
-    "ui": "from launcher.ui.text import in_bytes; in_bytes('x')",
+    "ui": "from launcher.ui.render import in_bytes; in_bytes('x')",
     "source": "from launcher.source.git import last_words; last_words(None)",
     "webui": "from launcher.webui.explain import explain; explain(1, 2, 3)",
     "colab": "from launcher.colab.machine import release_machine; release_machine(1)",

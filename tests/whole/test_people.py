@@ -14,7 +14,7 @@ import pytest
 
 from launcher.access.pages import status_page
 from launcher.core.snapshot import Row, Snapshot
-from launcher.ui.style import STYLE
+from launcher.ui.render import STYLE
 from tests.conftest import COLAB_PYTHON, CURRENT_PYTHON, ROOT, SERVER_PYTHON
 from tests.world import MODEL_LINK, MODEL_REPO, safetensors
 from tests.world.browser import chromium, images, log_in, paint

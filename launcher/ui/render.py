@@ -1,19 +1,32 @@
-"""A status as HTML, for both faces: the panel puts these parts into widgets, the page into one document."""
+"""A status as both faces show it: in words, for places without widgets and for the report that "Copy a report" copies,
+and as HTML, whose parts the panel puts into widgets and the page into one document.
+"""
 
 import html
-import json
 import re
 import time
-from collections.abc import Mapping
-from typing import Any, Final
+from pathlib import Path
+from typing import Final
 
 from launcher import __version__
-from launcher.core.fields import NOT_BY_THE_PAGE, Field
-from launcher.core.snapshot import FAILED, RUNNING, UNDERWAY, LoginBox, Snapshot, State
-from launcher.ui.actions import Action, about_field, shown_choices
-from launcher.ui.style import STYLE
-from launcher.ui.text import ICONS, STATE_WORDS, amount, in_time, live_text, report
+from launcher.core.snapshot import DONE, FAILED, RUNNING, UNDERWAY, LoginBox, Row, Snapshot, State
 
+STATE_WORDS: Final = {"waiting": "waiting", "running": "at work", "done": "done", "failed": "failed"}
+ICONS: Final = {"waiting": "·", "running": "…", "done": "✓", "failed": "✕"}
+# What may name a person or let somebody in -> what stands there instead. In this order.
+PRIVATE: Final = (
+    (re.compile(r"\w+://\S+"), "(a link)"),
+    (re.compile(r"\S+@\S+\.\w+"), "(an address)"),
+    (re.compile(r"My Drive(?:/[^\s,;:()]+)+"), "(a folder on My Drive)"),
+    (re.compile(r"(?<![\w.])~?(?:/[^\s,;:()]+){2,}"), "(a place on this machine)"),
+    (re.compile(r"\b(?=\w*\d)(?=\w*[A-Za-z])[\w-]{20,}"), "(removed)"),  # a token, a password
+)
+DARK: Final = (
+    "--ink:#ececf4;--paper:#14141c;--box:#1f1f2b;--line:#45455a;--soft:#b4b4c6;--main:#a79fff;--on:#14141c;"
+    "--bad:#ff9d95;--good:#7fd99b;--tint:#2a2a3d"
+)
+# Of the panel, whose parts are each a `.oneclick` in a frame, and of the pages, whose body is. Dark is each face's own.
+STYLE: Final = (Path(__file__).parent / "style.css").read_text().replace("/*DARK*/", DARK)
 IN_THE_FOOT: Final = ("AUTOMATIC1111", "Machine", "Free on Google Drive")  # of the facts
 NEW_TAB: Final = 'target="_blank" rel="noopener"'
 NOTICES_SHOWN: Final = 3  # the newest; the others are folded
@@ -23,6 +36,117 @@ COPY_SCRIPT: Final = (
     "e.hidden=false;getSelection().selectAllChildren(e);let ok=false;try{ok=document.execCommand('copy')}catch(x){}"
     "e.hidden=was;if(!ok&&navigator.clipboard)navigator.clipboard.writeText(e.textContent);this.textContent='Copied'"
 )
+
+
+def steps_line(status: Snapshot) -> str:
+    done = sum(step.state == DONE for step in status.steps)
+    at_work = ", ".join(step.title for step in status.steps if step.state == RUNNING)
+    return f"{done} of {len(status.steps)} steps done" + (f" · at work: {at_work}" if at_work else "")
+
+
+def live_text(status: Snapshot) -> str:
+    """What a screen reader says by itself: it changes when a step begins or ends, not with every byte and second."""
+    return f"{status.title}." + (f" {steps_line(status)}." if status.steps else "")
+
+
+def are_steps_open(status: Snapshot) -> bool:
+    """Whether the steps themselves are shown, where nobody has said otherwise: one is at work or failed."""
+    return status.state == State.STARTING or any(step.state in (RUNNING, FAILED) for step in status.steps)
+
+
+def text_lines(status: Snapshot, with_password: bool, ended_only: bool = False) -> list[str]:
+    """What the panel shows; `ended_only` leaves out the steps that wait or are at work."""
+    lines = []
+    for step in status.steps:
+        if not ended_only or step.state in (DONE, FAILED):
+            lines.append(f"{ICONS[step.state]} {step.title}: {step.note or STATE_WORDS[step.state]}{took(step)}")
+            lines += problem_lines(step)
+    lines += [f"! {text}" for text in status.notices]
+    if box := status.login_box:
+        secret = box.password if with_password else "in the login box (or run with ONECLICK_PANEL=text)"
+        lines += [f"Link: {box.url}", f"User: {box.user}", f"Password: {secret}", f"Images: {box.kept_in}"]
+        lines.append(f"Ready after {in_time(box.seconds)}.")
+    return [line.replace("**", "") for line in lines]
+
+
+class TextPanel:
+    """A face for places without widgets: prints each line once, when it changes."""
+
+    def __init__(self) -> None:
+        self._printed = set[str]()
+
+    def draw(self, status: Snapshot, link: str, closed: bool = False, job: int = 0) -> None:
+        """Print what is new. Steps at work are told once a state, not at every byte."""
+        for line in text_lines(status, with_password=True, ended_only=True):
+            if line not in self._printed:
+                self._printed.add(line)
+                print(line, flush=True)
+
+    def close(self) -> None:
+        """Nothing is left to say."""
+
+    def show_again(self) -> None:
+        """What is printed once is not printed twice."""
+
+
+def report(status: Snapshot) -> str:
+    """What somebody who helps must know: versions, machine, steps, messages. No link, password, token, or path."""
+    lines = [f"One-click launcher {__version__}", *(f"{name}: {value}" for name, value in status.facts)]
+    if status.started:
+        lines.append(f"Started: {time.strftime('%Y-%m-%d %H:%M', time.gmtime(status.started))} UTC")
+    if status.login_box:
+        lines.append(f"Ready after: {in_time(status.login_box.seconds)}")
+    for step in status.steps:
+        note = f" - {step.note}" if step.note else ""
+        lines += [f"{step.title}: {STATE_WORDS[step.state]}{took(step)}{note}", *problem_lines(step)]
+    lines += [f"Message: {text}" for text in status.notices]
+    return "\n".join(without_private_parts(line) for line in lines)
+
+
+def took(step: Row) -> str:
+    return f" ({in_time(step.ended - step.started)})" if step.started and step.ended else ""
+
+
+def problem_lines(step: Row) -> list[str]:
+    return [f"  {step.problem}", f"  What to do: {step.remedy}"] if step.state == FAILED else []
+
+
+def without_private_parts(text: str) -> str:
+    for pattern, instead in PRIVATE:
+        text = pattern.sub(instead, text)
+    return text
+
+
+def in_bytes(count: float) -> str:
+    """1234567 -> "1.2 MB"."""
+    for unit in ("B", "kB", "MB"):
+        if count < 1000:
+            return f"{count:.0f} {unit}" if unit == "B" or count >= 100 else f"{count:.1f} {unit}"
+        count /= 1000
+    return f"{count:.2f} GB"
+
+
+def in_time(seconds: float) -> str:
+    """134 -> "2 min 14 s"."""
+    minutes, rest = divmod(max(0, round(seconds)), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+    return f"{minutes // 60} h {minutes % 60} min"
+
+
+def amount(step: Row) -> str:
+    """How far a step is: "1.2 GB of 2.10 GB · 45 MB/s · 20 s left"."""
+    if step.state != RUNNING or not step.done:
+        return ""
+    parts = [in_bytes(step.done) + (f" of {in_bytes(step.total)}" if step.total else "")]
+    if step.speed > 0:
+        parts.append(f"{in_bytes(step.speed)}/s")
+    if step.seconds_left is not None:
+        parts.append(f"{in_time(step.seconds_left)} left")
+    return " · ".join(parts)
+
+
+# ---- as HTML
 
 
 def parts_of(status: Snapshot, now: float, link: str = "", closed: bool = False) -> dict[str, str]:
@@ -153,33 +277,3 @@ def foot_text(status: Snapshot, closed: bool) -> str:
     if at_work and not status.over:
         return "This cell stopped; the work continues. Press ▶ to see it again."
     return "This cell stopped."
-
-
-# ---- of the page only: forms, which `page.js` sends
-
-
-def action_html(action: Action, name: str) -> str:
-    data = {"path": action.path, "method": action.method, "body": json.dumps(action.body), "confirm": action.confirm}
-    attributes = "".join(f' data-{key}="{html.escape(value)}"' for key, value in data.items())
-    return f'<form id="{name}"{attributes}><button>{html.escape(action.label)}</button></form>'
-
-
-def choices_form(choices: Mapping[str, Any]) -> str:
-    shown = shown_choices(choices).items()
-    rows = "".join(choice_html(field, value) for field, value in shown if field.name not in NOT_BY_THE_PAGE)
-    apply = '<div class="first"><button>Apply</button></div>'
-    asks = 'data-path="/choices" data-method="POST" data-body="{}" data-into="choices"'
-    return f'<form id="choose" {asks}>{rows}{apply}</form>'
-
-
-def choice_html(field: Field, value: Any) -> str:
-    name, text = field.name, value if isinstance(value, str) else json.dumps(value)
-    about = f'<small id="about-{name}">{sentence_html(about_field(field))}</small>'
-    common = f'id="field-{name}" name="{name}" data-was="{html.escape(text)}" aria-describedby="about-{name}"'
-    label = f'<label for="field-{name}">{name.replace("_", " ")}</label>'
-    if isinstance(value, bool):
-        control = f'<input type="checkbox" {common}{" checked" if value else ""}>'
-    else:
-        kind = 'type="number" required min="0"' if isinstance(value, int) else 'type="text"'  # no number would mean 0
-        control = f'<input {kind} value="{html.escape(text)}" {common}>'
-    return f"<div>{label}{control}{about}</div>"

@@ -8,17 +8,20 @@ import pytest
 from launcher.core.problem import Problem
 from launcher.core.snapshot import LoginBox, Snapshot
 from launcher.core.status import Status
-from launcher.ui.html import (
+from launcher.ui.render import (
     NOTICES_SHOWN,
+    are_steps_open,
     foot_html,
     given_back_html,
     job_html,
     login_box_html,
     parts_of,
+    report,
     sentence_html,
+    steps_line,
     told_html,
+    without_private_parts,
 )
-from launcher.ui.text import are_steps_open, report, steps_line, without_private_parts
 
 PASSWORD = "Zt7kQ2mLx9vRb4Nc8pWd3s"
 
