@@ -32,7 +32,7 @@ from launcher.models.remote import Remote
 
 CONFIG_MOST: Final = 64 << 10  # bytes
 CLIP: Final = "openai/clip-vit-large-patch14"  # the only path that a value may be
-TARGET: Final = re.compile(
+TARGET: Final = (
     r"ldm\.(models\.(diffusion\.ddpm\.Latent(Inpaint)?Diffusion|autoencoder\.AutoencoderKL)"
     r"|lr_scheduler\.LambdaLinearScheduler|modules\.(diffusionmodules\.openaimodel\.UNetModel"
     r"|encoders\.modules\.Frozen(OpenCLIP|CLIP)Embedder))"
@@ -42,8 +42,9 @@ TARGET: Final = re.compile(
     r"|encoders\.modules\.(FrozenCLIPEmbedder|FrozenOpenCLIPEmbedder2?|ConcatTimestepEmbedderND)))"
     r"|torch\.nn\.Identity"
 )
-LINE: Final = re.compile(r"\s*(- )?(?P<key>[a-z][a-z0-9_]*):(\s+(?P<value>.+?))?\s*|\s*- (?P<item>[\w.+-]+)\s*")
-VALUE: Final = re.compile(rf"\"?([\w.+-]+|val/\w+|{CLIP})?\"?|\[[\w.+,\s-]*\]")
+KEY: Final = r"(?!target:|[a-z0-9_]*(ckpt|path|file))[a-z][a-z0-9_]*:"
+VALUE: Final = rf"\"?([\w.+-]+|val/\w+|{CLIP})?\"?|\[[\w.+,\s-]*\]"
+HARMLESS: Final = re.compile(rf"(- )?(target:\s+({TARGET})|{KEY}(\s+({VALUE}))?)|- [\w.+-]+")
 SAYS_V: Final = re.compile(r"v[-_ ]?pred", re.IGNORECASE)
 VSCALING: Final = re.compile(r"\.VScaling\b|parameterization:\s*[\"']?v\b")
 # sd_xl_base.yaml of Stability's generative-models, as A1111 has it, but for the scaling.
@@ -160,22 +161,15 @@ def config_at(source: Remote) -> str | None:
         except (Problem, requests.RequestException):  # the model is there; whoever needs a configuration is told
             continue
         text = decoded(content).replace("\r\n", "\n")
-        if re.match(r"(\s*#.*\n|\s*\n)*model:\s*\n", text):
+        if re.match(r"([^\S\n]*(#.*)?\n)*model:\s*\n", text):  # each line in one way: some have thousands of them
             return text
     return None
 
 
 def is_harmless(config: str) -> bool:
     """True for a configuration that only says how A1111's own parts are put together."""
-    lines = (re.sub(r"(^|\s)#.*", "", line) for line in config.splitlines())
-    return all(is_harmless_line(line) for line in lines if line.strip())
-
-
-def is_harmless_line(line: str) -> bool:
-    found = LINE.fullmatch(line)
-    if not found or re.search(r"ckpt|path|file", found["key"] or ""):
-        return False
-    return bool((TARGET if found["key"] == "target" else VALUE).fullmatch(found["value"] or ""))
+    lines = (re.sub(r"(^|\s)#.*", "", line).strip() for line in config.splitlines())
+    return all(HARMLESS.fullmatch(line) for line in lines if line)
 
 
 # ---- what shows SDXL images as they grow

@@ -143,7 +143,7 @@ REFUSALS: Final = (
         "Open the page you copied it from, copy a fresh link there, and use it at once."),
     RefusalRow("", OK, "@content-encoding=",
         "{host} sends {name} packed, and nobody can tell how large it becomes.", BY_HAND),
-    RefusalRow("", ANY, r"@address=\S*/(log-?in|sign-?in|sign_in)\b|@status=401",
+    RefusalRow("", ANY, r"(^| )@address=\S*/(log-?in|sign-?in|sign_in)\b|@status=401",
         "{host} gives {name} only to people who are logged in.", BY_HAND),
     RefusalRow("", (200, 203, 206), "",
         "The link leads to a web page, not to a model file.",

@@ -288,9 +288,10 @@ def test_a_configuration_that_names_programs_is_not_brought_and_that_is_said(
     assert any("was not brought" in told for told in heard.notices)
 
 
-def test_a_configuration_without_end_is_not_brought(hub: Hub, folder: Folder) -> None:
+@pytest.mark.parametrize("content", [V2.encode() + b"#" * CONFIG_MOST, b"\n" * (CONFIG_MOST - 1)])
+def test_a_configuration_without_end_or_beginning_is_not_brought(hub: Hub, folder: Folder, content: bytes) -> None:
     hub.add("own/model", "m.safetensors", SD2)
-    hub.add("own/model", "m.yaml", V2.encode() + b"#" * CONFIG_MOST)
+    hub.add("own/model", "m.yaml", content)
     made, _, _ = fetcher(folder)
     ensure_linked_model(made, link("m.safetensors"))
     assert not list((folder.models / "Stable-diffusion").glob("*.yaml"))
