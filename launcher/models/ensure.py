@@ -17,9 +17,8 @@ from launcher.models.companions import have_companions
 from launcher.models.http import read_range, until_stopped
 from launcher.models.identify import OLD_ENDINGS, WEIGHTS, fault_of, identify, identify_beginning
 from launcher.models.kinds import Format, ModelFile, a_kind
-from launcher.models.names import same_to_the_web_ui, telling_name
-from launcher.models.owners import place_for
 from launcher.models.pasted import one_link, safe_name
+from launcher.models.places import place_for, same_to_the_web_ui, telling_name
 from launcher.models.remote import Remote
 from launcher.models.sources import resolve_link
 from launcher.models.sources.direct import name_in

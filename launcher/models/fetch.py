@@ -19,10 +19,9 @@ from launcher.models.checksums import known_checksum, note_checksum
 from launcher.models.download import download, sha256_of
 from launcher.models.http import read_range, until_stopped
 from launcher.models.identify import IS_ARCHIVE, OLD_ENDINGS, WEIGHTS, fault_of, identify, identify_beginning
-from launcher.models.kinds import FAMILIES, KIND_ENDINGS, OF_DIFFUSERS, Format, ModelFile, a_kind
-from launcher.models.names import free_to_list, listed_name, same_to_the_web_ui
-from launcher.models.owners import EXTENSION_KINDS, place_for, require_owner
+from launcher.models.kinds import EXTENSION_KINDS, FAMILIES, KIND_ENDINGS, OF_DIFFUSERS, Format, ModelFile, a_kind
 from launcher.models.pasted import UNPACK, safe_name
+from launcher.models.places import free_to_list, listed_name, place_for, require_owner, same_to_the_web_ui
 from launcher.models.remote import Interrupted, Remote, TokenNeeded
 
 SAMPLES: Final = 8  # parts of two files that are compared where no checksum is known

@@ -10,8 +10,8 @@ from launcher.core.problem import Problem
 from launcher.models.catalog import MODELS, HubFile, Model
 from launcher.models.companions import CONFIG_MOST, SDXL_V, complete_checkpoints, is_harmless
 from launcher.models.ensure import ensure_linked_model, ensure_model
-from launcher.models.names import free_to_list, listed_name, telling_name
-from launcher.models.owners import EXTENSION_KINDS, NO_MODELS, require_owner
+from launcher.models.kinds import EXTENSION_KINDS
+from launcher.models.places import NO_MODELS, free_to_list, listed_name, require_owner, telling_name
 from launcher.models.sources import resolve_link
 from tests.models.fetching import fetcher, folder, hub, web
 from tests.models.old_files import DETECTOR, SOUND, zipped
