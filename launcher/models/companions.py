@@ -18,14 +18,12 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit, urlunsplit
 
-import requests
-
 from launcher.core.folder import write_safely
 from launcher.core.outside import decoded, limited
 from launcher.core.problem import Problem
 from launcher.models.download import READ_ONLY
 from launcher.models.fetch import Fetcher, fetch_remote
-from launcher.models.http import WebSession, pieces, probe, until_stopped
+from launcher.models.http import answered, pieces, probe, until_stopped
 from launcher.models.identify import WEIGHTS, identify
 from launcher.models.kinds import ModelFile
 from launcher.models.remote import Remote
@@ -154,15 +152,12 @@ def config_at(source: Remote) -> str | None:
     parts = urlsplit(source.url)
     beside = urlunsplit((*parts[:2], f"{parts.path.rpartition('.')[0]}.yaml", "", ""))
     for address in source.config or ((beside,) if parts.path.lower().endswith(WEIGHTS) else ()):
-        wanted = replace(source, url=address, size=0, sha256="", validator="")
-        try:
-            with WebSession() as session, session.ask(wanted, {}) as response:
-                content = b"".join(limited(pieces(response, CONFIG_MOST), CONFIG_MOST))
-        except (Problem, requests.RequestException):  # the model is there; whoever needs a configuration is told
-            continue
-        text = decoded(content).replace("\r\n", "\n")
-        if re.match(r"([^\S\n]*(#.*)?\n)*model:\s*\n", text):  # each line in one way: some have thousands of them
-            return text
+        with suppress(Problem):  # the model is there; whoever needs a configuration is told
+            about = replace(source, url=address)
+            content = answered(about, lambda answer: b"".join(limited(pieces(answer, CONFIG_MOST), CONFIG_MOST)), {})
+            text = decoded(content).replace("\r\n", "\n")
+            if re.match(r"([^\S\n]*(#.*)?\n)*model:\s*\n", text):  # each line in one way: some have thousands of them
+                return text
     return None
 
 
