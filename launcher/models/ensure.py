@@ -55,7 +55,7 @@ def ensure_model(fetcher: fetch.Fetcher, model: Model) -> str:
         if fetch.sound_or_set_aside(fetcher, path, source.size, source.sha256):
             fetcher.step.say(f"{path.name} is ready")
             return with_companions(fetcher, model, path)
-    if model.non_commercial:
+    if "non-commercial" in model.licence:
         fetcher.step.notice(
             f"{model.name} is licensed under {model.licence}: read {model.sources[0].page} before you use it "
             "commercially."

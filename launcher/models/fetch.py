@@ -123,8 +123,7 @@ def same_as_remote(fetcher: Fetcher, path: Path, remote: Remote) -> bool:
         return False
     with path.open("rb") as file:
         for start in {max(0, min(size - SAMPLE, size * at // SAMPLES)) for at in range(SAMPLES + 1)}:
-            file.seek(start)
-            here = file.read(SAMPLE)
+            here = read_between(file, start, start + SAMPLE)
             if here != read_range(remote, start, start + len(here)):
                 return False
     return True

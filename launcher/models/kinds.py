@@ -92,7 +92,6 @@ UPSCALER: Final = re.compile(
     r"|layers\.\d+\.(residual_group|blocks)\.|^(params(_ema)?\.)?body\.\d+\.weight$"
 )
 VAE: Final = re.compile(r"(?m)^(first_stage_model\.)?(encoder|decoder)\.(conv_in|mid|up|down)")
-VAE_OF_DIFFUSERS: Final = re.compile(rf"{VAE.pattern}_blocks?\.")
 # Whose text encoder a checkpoint has. The first that fits.
 BASES: Final = {
     "SDXL": r"^conditioner\.embedders\.(1|0\.transformer)\.",
@@ -223,7 +222,7 @@ def embedding(shapes: Shapes, names: str) -> ModelFile | None:
 
 def vae(shapes: Shapes, names: str) -> ModelFile:
     """Only ldm's layout is one A1111 can load."""
-    if VAE_OF_DIFFUSERS.search(names):
+    if re.search(rf"{VAE.pattern}_blocks?\.", names):
         return unusable("it is a VAE in the diffusers layout, which AUTOMATIC1111 cannot load")
     latent = shapes.get("decoder.conv_in.weight") or shapes.get("first_stage_model.decoder.conv_in.weight", ())
     if len(latent) == 4 and latent[1] != 4:
