@@ -122,7 +122,8 @@ SDXL VAE fp16-fix | SDXL | MIT | SDXL without black images | VAE
   920fe218c211f831b43cb30327f203e2b59f5dab 66961958 a5812231fc936b42af08a5edba784195495d303d5b3248c24489ef0c4021fe01
 """
 # FAMILY | LICENCE | OWNER/REPOSITORY
-#   under it CONTROL FILE (=: called as the control), and SIZE SHA-256 where a source states them (0: it does not)
+#   under it CONTROL FILE (=: called as the control), and SIZE SHA-256 where a source states them (0: it does not), with
+#   commas between those on one line
 CONTROL_TABLE: Final = """
 Stable Diffusion 1.5 | OpenRAIL | comfyanonymous/ControlNet-v1-1_fp16_safetensors
   canny control_v11p_sd15_canny_fp16 722601100 8932b66e15aae835b3490dbf989f56c253104cee08a88bf21283762f557c9f10
@@ -134,30 +135,20 @@ Stable Diffusion 1.5 | OpenRAIL | comfyanonymous/ControlNet-v1-1_fp16_safetensor
   tile control_v11f1e_sd15_tile_fp16 722601104 2f31868eedb243a77932e3c63907a6ba0a2058b6d65b5c27b89ee1b7f618ea33
   inpaint control_v11p_sd15_inpaint_fp16 0 677a4fe351edecd40cd0d7cc210a8686b59d4e55207317f12319ef746a7a5a89
   seg control_v11p_sd15_seg_fp16 722601100 acd4dd3df2da2f1f2b9dd00f4504cc0d98b20afb608e25f1789a95c0ccdba14a
-  normalbae control_v11p_sd15_normalbae_fp16
-  mlsd control_v11p_sd15_mlsd_fp16
+  normalbae control_v11p_sd15_normalbae_fp16, mlsd control_v11p_sd15_mlsd_fp16
   lineart_anime control_v11p_sd15s2_lineart_anime_fp16
-  shuffle control_v11e_sd15_shuffle_fp16
-  ip2p control_v11e_sd15_ip2p_fp16
+  shuffle control_v11e_sd15_shuffle_fp16, ip2p control_v11e_sd15_ip2p_fp16
 Stable Diffusion 2.1 | see its page | thibaud/controlnet-sd21
-  canny control_v11p_sd21_canny
-  depth control_v11p_sd21_depth
-  hed control_v11p_sd21_hed
-  openpose control_v11p_sd21_openpose
-  openposev2 control_v11p_sd21_openposev2
-  scribble control_v11p_sd21_scribble
+  canny control_v11p_sd21_canny, depth control_v11p_sd21_depth, hed control_v11p_sd21_hed
+  openpose control_v11p_sd21_openpose, openposev2 control_v11p_sd21_openposev2, scribble control_v11p_sd21_scribble
 """
 # Names of files as the launchers before this one offered them; they may still be asked for by name.
 OLD_CONTROL_TABLE: Final = """
 Stable Diffusion 1.5 | see its page | webui/ControlNet-modules-safetensors
-  control_canny-fp16 =
-  t2iadapter_sketch-fp16 =
+  control_canny-fp16 =, t2iadapter_sketch-fp16 =
 Stable Diffusion XL | see its page | lllyasviel/sd_control_collection
   diffusers_xl_canny_mid = 545197704 a9440e186177ddaf4e6d4ef606a8bc8a7d77b3e895c322e19b663a61e0d46447
-  diffusers_xl_depth_mid =
-  thibaud_xl_openpose_256lora =
-  sai_xl_sketch_256lora =
-  sai_xl_recolor_128lora =
+  diffusers_xl_depth_mid =, thibaud_xl_openpose_256lora =, sai_xl_sketch_256lora =, sai_xl_recolor_128lora =
 """
 # One file holds all controls of SDXL. The extension knows it by "union" and "xl" in its name (v1.1.454 and later).
 UNION_TABLE: Final = """
@@ -190,7 +181,7 @@ def controls_in(table: str) -> dict[str, dict[str, Model]]:
     """Family -> control -> its model, of a table like `CONTROL_TABLE`."""
     found: dict[str, dict[str, Model]] = {}
     for (family, licence, repo), under in rows_of(table):
-        for control, file, *known in map(str.split, under):
+        for control, file, *known in map(str.split, ",".join(under).split(",")):
             size, sha256 = known or ("0", "")
             name = f"{control if file == '=' else file}.safetensors"
             source = HubFile(repo, name, size=int(size), sha256=sha256)

@@ -50,32 +50,28 @@ SDXL_V: Final = """\
 # Written by the one-click launcher: this model predicts v.
 model: {target: sgm.models.diffusion.DiffusionEngine, params: {
   scale_factor: 0.13025, disable_first_stage_autocast: true,
-  denoiser_config: {target: sgm.modules.diffusionmodules.denoiser.DiscreteDenoiser, params: {
-    num_idx: 1000,
+  denoiser_config: {target: sgm.modules.diffusionmodules.denoiser.DiscreteDenoiser, params: {num_idx: 1000,
     weighting_config: {target: sgm.modules.diffusionmodules.denoiser_weighting.EpsWeighting},
     scaling_config: {target: sgm.modules.diffusionmodules.denoiser_scaling.VScaling},
     discretization_config: {target: sgm.modules.diffusionmodules.discretizer.LegacyDDPMDiscretization}}},
-  network_config: {target: sgm.modules.diffusionmodules.openaimodel.UNetModel, params: {
-    adm_in_channels: 2816, num_classes: sequential, use_checkpoint: true, in_channels: 4, out_channels: 4,
-    model_channels: 320, attention_resolutions: [4, 2], num_res_blocks: 2, channel_mult: [1, 2, 4],
-    num_head_channels: 64, use_spatial_transformer: true, use_linear_in_transformer: true,
-    transformer_depth: [1, 2, 10], context_dim: 2048, spatial_transformer_attn_type: softmax-xformers, legacy: false}},
+  network_config: {target: sgm.modules.diffusionmodules.openaimodel.UNetModel, params: {adm_in_channels: 2816,
+    num_classes: sequential, use_checkpoint: true, in_channels: 4, out_channels: 4, model_channels: 320,
+    attention_resolutions: [4, 2], num_res_blocks: 2, channel_mult: [1, 2, 4], num_head_channels: 64,
+    use_spatial_transformer: true, use_linear_in_transformer: true, transformer_depth: [1, 2, 10], context_dim: 2048,
+    spatial_transformer_attn_type: softmax-xformers, legacy: false}},
   conditioner_config: {target: sgm.modules.GeneralConditioner, params: {emb_models: [
-    {is_trainable: false, input_key: txt, target: sgm.modules.encoders.modules.FrozenCLIPEmbedder,
-      params: {layer: hidden, layer_idx: 11}},
+    {is_trainable: false, input_key: txt, params: {layer: hidden, layer_idx: 11},
+      target: sgm.modules.encoders.modules.FrozenCLIPEmbedder},
     {is_trainable: false, input_key: txt, target: sgm.modules.encoders.modules.FrozenOpenCLIPEmbedder2, params: {
       arch: ViT-bigG-14, version: laion2b_s39b_b160k, freeze: true, layer: penultimate, always_return_pooled: true,
       legacy: false}},
-    {is_trainable: false, input_key: original_size_as_tuple, params: {outdim: 256},
+    &size {is_trainable: false, input_key: original_size_as_tuple, params: {outdim: 256},
       target: sgm.modules.encoders.modules.ConcatTimestepEmbedderND},
-    {is_trainable: false, input_key: crop_coords_top_left, params: {outdim: 256},
-      target: sgm.modules.encoders.modules.ConcatTimestepEmbedderND},
-    {is_trainable: false, input_key: target_size_as_tuple, params: {outdim: 256},
-      target: sgm.modules.encoders.modules.ConcatTimestepEmbedderND}]}},
-  first_stage_config: {target: sgm.models.autoencoder.AutoencoderKLInferenceWrapper, params: {
-    embed_dim: 4, monitor: val/rec_loss, lossconfig: {target: torch.nn.Identity}, ddconfig: {
-      attn_type: vanilla-xformers, double_z: true, z_channels: 4, resolution: 256, in_channels: 3, out_ch: 3, ch: 128,
-      ch_mult: [1, 2, 4, 4], num_res_blocks: 2, attn_resolutions: [], dropout: 0.0}}}}}
+    {<<: *size, input_key: crop_coords_top_left}, {<<: *size, input_key: target_size_as_tuple}]}},
+  first_stage_config: {target: sgm.models.autoencoder.AutoencoderKLInferenceWrapper, params: {embed_dim: 4,
+    monitor: val/rec_loss, lossconfig: {target: torch.nn.Identity}, ddconfig: {attn_type: vanilla-xformers,
+      double_z: true, z_channels: 4, resolution: 256, in_channels: 3, out_ch: 3, ch: 128, ch_mult: [1, 2, 4, 4],
+      num_res_blocks: 2, attn_resolutions: [], dropout: 0.0}}}}}
 """
 
 PREVIEWS_FOLDER: Final = "VAE-approx"

@@ -11,10 +11,8 @@ from launcher.core.problem import Problem
 from launcher.models.kinds import EXTENSION_KINDS, KIND_ENDINGS, KIND_FOLDERS, a_kind
 
 # What Civitai calls a model -> its kind.
-KIND_OF_TYPE: Final = {
-    "checkpoint": "checkpoint", "lora": "LoRA", "locon": "LoRA", "dora": "LoRA", "textualinversion": "embedding",
-    "vae": "VAE", "controlnet": "ControlNet", "upscaler": "upscaler", "hypernetwork": "hypernetwork",
-    "motionmodule": "motion module", "detection": "detector",
+KIND_OF_TYPE: Final = {kind.lower().replace(" ", ""): kind for kind in (*KIND_FOLDERS, *EXTENSION_KINDS)} | {
+    "locon": "LoRA", "dora": "LoRA", "textualinversion": "embedding", "detection": "detector",
 }  # fmt: skip
 # What else it has -> what that is, and what a person can do with it.
 NO_MODELS: Final = {

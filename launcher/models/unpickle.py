@@ -7,17 +7,19 @@ be called. Only the standard library is imported. Memory, seconds, and what is t
 """
 
 import json
+import os
 import pickle
 import re
+import resource
 import sys
 import tarfile
 import zipfile
 from typing import Any, BinaryIO, Final
 
 ITEM_BYTES: Final = {
-    **{"FloatStorage": 4, "HalfStorage": 2, "DoubleStorage": 8, "BFloat16Storage": 2},
-    **{"ByteStorage": 1, "IntStorage": 4, "LongStorage": 8},
-}
+    "FloatStorage": 4, "HalfStorage": 2, "DoubleStorage": 8, "BFloat16Storage": 2, "ByteStorage": 1, "IntStorage": 4,
+    "LongStorage": 8,
+}  # fmt: skip
 # What real files hold and AUTOMATIC1111 v1.10.1 itself reads (modules/safe.py), file by file in docs/dev/old-files.md.
 ALLOWED: Final = {
     "collections": ("OrderedDict",),
@@ -196,9 +198,6 @@ def main(path: str, whole: bool) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    import os
-    import resource
-
     seconds = SECONDS + os.path.getsize(sys.argv[1]) // BYTES_A_SECOND
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
