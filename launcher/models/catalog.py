@@ -159,10 +159,10 @@ ControlNet union ProMax for Stable Diffusion XL | Stable Diffusion XL | Apache 2
 """
 
 
-def rows_of(table: str) -> Iterator[tuple[list[str], list[str]]]:
-    """The cells of an entry's first line, and the lines under it."""
+def rows_of(table: str) -> Iterator[tuple[list[str], str]]:
+    """The cells of an entry's first line, and what is under it."""
     for entry in re.split(r"\n(?=\S)", table.strip()):
-        first, *under = entry.splitlines()
+        first, _, under = entry.partition("\n")
         yield [cell.strip() for cell in first.split("|")], under
 
 
@@ -170,7 +170,7 @@ def table_models(table: str) -> Iterator[Model]:
     """The models of a table like `MODEL_TABLE`. Raises `ValueError` where a cell or a word is missing."""
     for (name, family, licence, good_at, *more), under in rows_of(table):
         folder, beside = [*more, "", ""][:2]
-        words, sources = iter(" ".join(under).split()), list[HubFile]()
+        words, sources = iter(under.split()), list[HubFile]()
         for repo, file, revision, size, sha256 in zip(words, words, words, words, words, strict=True):
             filename, _, save_as = file.partition("=")
             sources.append(HubFile(repo, filename, revision, int(size), sha256, save_as))
@@ -181,7 +181,7 @@ def controls_in(table: str) -> dict[str, dict[str, Model]]:
     """Family -> control -> its model, of a table like `CONTROL_TABLE`."""
     found: dict[str, dict[str, Model]] = {}
     for (family, licence, repo), under in rows_of(table):
-        for control, file, *known in map(str.split, ",".join(under).split(",")):
+        for control, file, *known in map(str.split, re.split(r"[,\n]", under)):
             size, sha256 = known or ("0", "")
             name = f"{control if file == '=' else file}.safetensors"
             source = HubFile(repo, name, size=int(size), sha256=sha256)
@@ -194,9 +194,8 @@ MODELS: Final = tuple(table_models(MODEL_TABLE))
 CHECKPOINT_NAMES: Final = tuple(model.name for model in MODELS if model.folder == CHECKPOINTS_FOLDER)
 OLD_CONTROL_MODELS: Final = controls_in(OLD_CONTROL_TABLE)
 CONTROL_MODELS: Final = controls_in(CONTROL_TABLE)
-CONTROL_MODELS["Stable Diffusion XL"] = dict.fromkeys(
-    ("union", *CONTROL_MODELS["Stable Diffusion 1.5"]), next(table_models(UNION_TABLE))
-)
+UNION: Final = next(table_models(UNION_TABLE))
+CONTROL_MODELS["Stable Diffusion XL"] = dict.fromkeys(("union", *CONTROL_MODELS["Stable Diffusion 1.5"]), UNION)
 CONTROL_FAMILIES: Final = tuple(CONTROL_MODELS)
 ESSENTIAL_CONTROLS: Final = ("canny", "depth", "openpose")
 

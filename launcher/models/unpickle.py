@@ -183,18 +183,18 @@ def tensors(found: Any) -> dict[str, list[int]]:
 
 def main(path: str, whole: bool) -> dict[str, Any]:
     """What is in the file, and what is wrong with it."""
-    names, is_detector, fault = dict[str, list[int]](), False, None
+    told: dict[str, Any] = {"fault": None, "tensors": {}, "detector": False}
     try:
         with open(path, "rb") as file:
             begins_as_zip = file.read(4) == b"PK\x03\x04"
         is_other = zipfile.is_zipfile(path) != begins_as_zip
         reject_if(is_other, "it is cut off" if begins_as_zip else "it is two kinds of file in one")
         reader = read_zip(path, whole) if begins_as_zip else read_old(path)
-        names, is_detector = tensors(reader.found), reader.is_detector
-        reject_if(not names and not is_detector, "it contains no weights")
+        told |= {"tensors": tensors(reader.found), "detector": reader.is_detector}
+        reject_if(not told["tensors"] and not told["detector"], "it contains no weights")
     except Exception as why:  # hostile bytes can make Python's readers raise anything, and it always means the same
-        fault = str(why) if isinstance(why, Rejected) else "it cannot be read as a model file"
-    return {"fault": fault, "tensors": names, "detector": is_detector}
+        told["fault"] = str(why) if isinstance(why, Rejected) else "it cannot be read as a model file"
+    return told
 
 
 if __name__ == "__main__":
