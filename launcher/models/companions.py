@@ -93,13 +93,13 @@ def have_companions(fetcher: Fetcher, path: Path, source: Remote | None = None) 
 
 def complete_checkpoints(fetcher: Fetcher) -> None:
     """Have them for all that are there, however they came: any may be chosen in the page."""
-    bases = set[str]()
+    bases = set[str | None]()
     for path in fetcher.folder.checkpoints():
         with suppress(OSError):  # `broken_models` names it
             seen = identify(path, inside=False)
             settle_config(fetcher, path, seen)
-            bases.add(seen.base or "")
-    fetch_previews(fetcher, max(bases, key=lambda base: base.startswith("SDXL"), default=""))
+            bases.add(seen.base)
+    fetch_previews(fetcher, *bases)
 
 
 # ---- the configuration
@@ -117,6 +117,7 @@ def settle_config(fetcher: Fetcher, path: Path, seen: ModelFile, source: Remote 
     if text := usable or (SDXL_V if xl_v else None):
         try:
             write_safely(config, text)
+            fetcher.added.append(config)
         except OSError as error:  # the model itself is there, and may be used
             if error.errno not in READ_ONLY:
                 raise
@@ -125,7 +126,6 @@ def settle_config(fetcher: Fetcher, path: Path, seen: ModelFile, source: Remote 
                 "the model paints noise. Copy the model into a folder of your own."
             )
             return
-        fetcher.added.append(config)
     elif brought:
         fetcher.step.notice(
             f"{path.name} has a configuration ({config.name}) at its source, which was not brought: it names programs. "
@@ -166,10 +166,10 @@ def is_harmless(config: str) -> bool:
 # ---- what shows SDXL images as they grow
 
 
-def fetch_previews(fetcher: Fetcher, base: str | None) -> None:
-    """Bring it for a model of that base. Where nobody has it, that is said, and nothing fails."""
+def fetch_previews(fetcher: Fetcher, *bases: str | None) -> None:
+    """Bring it for models of those bases. Where nobody has it, that is said, and nothing fails."""
     folder = fetcher.folder.models / PREVIEWS_FOLDER
-    if not (base or "").startswith("SDXL"):
+    if not any(base and base.startswith("SDXL") for base in bases):
         return
     if (folder / OF_XL).exists():
         fetcher.used.append(folder / OF_XL)
