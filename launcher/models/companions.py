@@ -40,9 +40,9 @@ TARGET: Final = (
     r"|encoders\.modules\.(FrozenCLIPEmbedder|FrozenOpenCLIPEmbedder2?|ConcatTimestepEmbedderND)))"
     r"|torch\.nn\.Identity"
 )
-KEY: Final = r"(?!target:|[a-z0-9_]*(ckpt|path|file))[a-z][a-z0-9_]*:"
+HARMLESS_KEY: Final = r"(?!target:|[a-z0-9_]*(ckpt|path|file))[a-z][a-z0-9_]*:"
 VALUE: Final = rf"\"?([\w.+-]+|val/\w+|{CLIP})?\"?|\[[\w.+,\s-]*\]"
-HARMLESS: Final = re.compile(rf"(- )?(target:\s+({TARGET})|{KEY}(\s+({VALUE}))?)|- [\w.+-]+")
+HARMLESS_LINE: Final = re.compile(rf"(- )?(target:\s+({TARGET})|{HARMLESS_KEY}(\s+({VALUE}))?)|- [\w.+-]+")
 SAYS_V: Final = re.compile(r"v[-_ ]?pred", re.IGNORECASE)
 VSCALING: Final = re.compile(r"\.VScaling\b|parameterization:\s*[\"']?v\b")
 # sd_xl_base.yaml of Stability's generative-models, as A1111 has it, but for the scaling.
@@ -160,7 +160,7 @@ def config_at(source: Remote) -> str | None:
 def is_harmless(config: str) -> bool:
     """True for a configuration that only says how A1111's own parts are put together."""
     lines = (re.sub(r"(^|\s)#.*", "", line).strip() for line in config.splitlines())
-    return all(HARMLESS.fullmatch(line) for line in lines if line)
+    return all(HARMLESS_LINE.fullmatch(line) for line in lines if line)
 
 
 # ---- what shows SDXL images as they grow

@@ -12,7 +12,7 @@ from typing import Final, NamedTuple, TypeVar
 
 # What a file can be -> its folder below the web UI's data, and the endings that A1111 v1.10.1 lists there (`ext_filter`
 # in its modules).
-KINDS: Final = {
+FOLDERS_AND_ENDINGS: Final = {
     "checkpoint": ("models/Stable-diffusion", ".safetensors .ckpt"),
     "LoRA": ("models/Lora", ".safetensors .pt .ckpt"),
     "VAE": ("models/VAE", ".safetensors .pt .ckpt"),
@@ -21,8 +21,8 @@ KINDS: Final = {
     "upscaler": ("models/ESRGAN", ".pth .pt"),
     "hypernetwork": ("models/hypernetworks", ".pt"),
 }
-KIND_FOLDERS: Final = {kind: folder for kind, (folder, _) in KINDS.items()}
-KIND_ENDINGS: Final = {kind: tuple(endings.split()) for kind, (_, endings) in KINDS.items()}
+KIND_FOLDERS: Final = {kind: folder for kind, (folder, _) in FOLDERS_AND_ENDINGS.items()}
+KIND_ENDINGS: Final = {kind: tuple(endings.split()) for kind, (_, endings) in FOLDERS_AND_ENDINGS.items()}
 
 
 class OwnerExtension(NamedTuple):
