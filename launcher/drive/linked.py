@@ -24,8 +24,7 @@ from launcher.drive.find import AT_A_TIME, is_on_drive, is_weights, path_on_driv
 from launcher.drive.names import Fingerprint, fingerprint_of
 from launcher.drive.remembered import Remembered
 from launcher.models.identify import WEIGHTS, identify
-from launcher.models.kinds import KIND_ENDINGS, KIND_FOLDERS
-from launcher.models.owners import EXTENSION_KINDS
+from launcher.models.kinds import EXTENSION_KINDS, KIND_ENDINGS, KIND_FOLDERS
 
 # The kinds that can be shown: an extension whose models lie in its own folder looks nowhere else.
 SHOWN: Final = KIND_FOLDERS | {

@@ -2,23 +2,19 @@
 
 import io
 import re
+import struct
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
-from struct import error as struct_error
 from typing import IO, Final
 
 DIRECTORY_MOST: Final = 4 << 20  # bytes read at once: a list of 60,000 entries; Python has 20 times as many of them
-PIECE_BYTES: Final = 1 << 20  # bytes
 PLAIN: Final = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # the others take gigabytes of memory where they are told to
-NOT_CONTENT: Final = re.compile(r"(^|/)(__MACOSX/|\._)")
 # What Python's reader raises for archives that are damaged, encrypted, or made to hurt.
 UNREADABLE_ZIP: Final = (
-    *(zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError),
-    *(RuntimeError, ValueError, OverflowError, struct_error),
+    *(zipfile.BadZipFile, zlib.error, struct.error, EOFError, RuntimeError, ValueError, OverflowError),
 )
 
 
@@ -28,7 +24,7 @@ class Bounded(io.FileIO):
     def read(self, size: int | None = -1, /) -> bytes:
         if size is not None and size > DIRECTORY_MOST:
             raise zipfile.BadZipFile("its list of files is larger than that of any model")
-        return super().read(-1 if size is None else size) or b""
+        return super().read(size)
 
     def seek(self, offset: int, whence: int = 0, /) -> int:
         try:
@@ -46,8 +42,8 @@ def open_zip(path: Path) -> Iterator[zipfile.ZipFile]:
 
 def packed_files(archive: zipfile.ZipFile, endings: tuple[str, ...]) -> list[zipfile.ZipInfo]:
     """The files in it that end so, without what macOS puts beside them. Raises one of UNREADABLE_ZIP."""
-    files = [one for one in archive.infolist() if not NOT_CONTENT.search(one.filename)]
-    found = [one for one in files if one.filename.lower().endswith(endings)]
+    found = [one for one in archive.infolist() if one.filename.lower().endswith(endings)]
+    found = [one for one in found if not re.search(r"(^|/)(__MACOSX/|\._)", one.filename)]
     if any(one.compress_type not in PLAIN for one in found):
         raise NotImplementedError("it is packed in a way that few programs use")
     return found
@@ -56,17 +52,3 @@ def packed_files(archive: zipfile.ZipFile, endings: tuple[str, ...]) -> list[zip
 def read_between(file: IO[bytes], start: int, end: int) -> bytes:
     file.seek(start)
     return file.read(end - start)
-
-
-class Member:
-    """A file in an archive: `read` for who looks at its beginning, then `pieces` for all of it."""
-
-    def __init__(self, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> None:
-        self.size, self._source = info.file_size, archive.open(info)
-        self.read = partial(read_between, self._source)
-
-    def pieces(self, over: Callable[[], bool]) -> Iterator[bytes]:
-        """All of it, until it is `over`."""
-        self._source.seek(0)
-        while not over() and (piece := self._source.read(PIECE_BYTES)):
-            yield piece

@@ -22,7 +22,7 @@ class HubFile:
     revision: str = "main"
     size: int = 0
     sha256: str = ""
-    save_as: str | None = None  # its name on Drive, where that is another one
+    save_as: str = ""  # its name on Drive, where that is another one
     repo_type: str = "model"  # or "dataset", "space"
 
     @property
@@ -46,16 +46,14 @@ class Model:
 
     name: str
     family: str
-    licence: str
+    licence: str  # says "non-commercial" where it is
     sources: tuple[HubFile, ...]
     folder: str = CHECKPOINTS_FOLDER  # below models/
-    beside: str | None = None  # the VAE that A1111 should find for it, bound by the file's name
-    non_commercial: bool = False
+    beside: str = ""  # the VAE that A1111 should find for it, bound by the file's name
     good_at: str = ""  # a few words for who has to choose
 
 
 # NAME | FAMILY | LICENCE | what it is good at | FOLDER below models/, where it is no checkpoint | the VAE it needs
-#   | nc: non-commercial
 #   under it OWNER/REPOSITORY FILE[=NAME ON DRIVE] REVISION SIZE SHA-256 of each source, best first, as public ones say
 #   (`main` where none states the whole revision: the checksum pins the file). `make catalog` asks the hub for them.
 # The first is what a first launch brings. What was removed upstream: runwayml's SD 1.5 (2024-08-29,
@@ -99,10 +97,10 @@ SDXL Lightning (4 steps) | SDXL | CreativeML Open RAIL++-M | fast: 4 steps with 
 Illustrious XL 2.0 | SDXL | CreativeML Open RAIL-M | anime and illustrations, by the tags of Danbooru; many LoRAs
   OnomaAIResearch/Illustrious-XL-v2.0 Illustrious-XL-v2.0.safetensors
   69459c1fe6f46db41ab31e6114f05acc0e06bcaa 6938040674 c2a1a3eaa13d4c107dc7e00c3fe830cab427aa026362740ea094745b3422a331
-NoobAI XL 1.1 | SDXL | Fair AI Public License 1.0-SD (non-commercial) | anime, by tags; knows most characters | | | nc
+NoobAI XL 1.1 | SDXL | Fair AI Public License 1.0-SD (non-commercial) | anime, by tags; knows most characters
   Laxhar/noobai-XL-1.1 NoobAI-XL-v1.1.safetensors
   814a274af2b8097c0828819d561ec74c7d0c6cea 7105349958 6681e8e4b134c81f16533acedb0d406d7e5e366e1624b4105178c64d00b05d51
-NoobAI XL v-pred 1.0 | SDXL | Fair AI Public License 1.0-SD (non-commercial) | NoobAI with deeper colours | | | nc
+NoobAI XL v-pred 1.0 | SDXL | Fair AI Public License 1.0-SD (non-commercial) | NoobAI with deeper colours
   Laxhar/noobai-XL-Vpred-1.0 NoobAI-XL-Vpred-v1.0.safetensors
   main 7105350110 ea349eeae87ca8d25ba902c93810f7ca83e5c82f920edf12f273af004ae02819
 Animagine XL 4.0 | SDXL | CreativeML Open RAIL++-M | anime, by tags
@@ -119,12 +117,13 @@ VAE ft-MSE | SD 1.5 | MIT | smoother faces with models that have no VAE of their
 SDXL VAE fp16-fix | SDXL | MIT | SDXL without black images | VAE
   madebyollin/sdxl-vae-fp16-fix sdxl.vae.safetensors
   207b116dae70ace3637169f1ddd2434b91b3a8cd 334641162 235745af8d86bf4a4c1b5b4f529868b37019a10f7c0b2e79ad0abca3a22bc6e1
-4x-UltraSharp | upscaler | CC BY-NC-SA 4.0 (non-commercial) | enlarging images, sharp | ESRGAN | | nc
+4x-UltraSharp | upscaler | CC BY-NC-SA 4.0 (non-commercial) | enlarging images, sharp | ESRGAN
   Kim2091/UltraSharp 4x-UltraSharp.pth
   920fe218c211f831b43cb30327f203e2b59f5dab 66961958 a5812231fc936b42af08a5edba784195495d303d5b3248c24489ef0c4021fe01
 """
 # FAMILY | LICENCE | OWNER/REPOSITORY
-#   under it CONTROL FILE (=: called as the control), and SIZE SHA-256 where a source states them (0: it does not)
+#   under it CONTROL FILE (=: called as the control), and SIZE SHA-256 where a source states them (0: it does not), with
+#   commas between those on one line
 CONTROL_TABLE: Final = """
 Stable Diffusion 1.5 | OpenRAIL | comfyanonymous/ControlNet-v1-1_fp16_safetensors
   canny control_v11p_sd15_canny_fp16 722601100 8932b66e15aae835b3490dbf989f56c253104cee08a88bf21283762f557c9f10
@@ -136,30 +135,20 @@ Stable Diffusion 1.5 | OpenRAIL | comfyanonymous/ControlNet-v1-1_fp16_safetensor
   tile control_v11f1e_sd15_tile_fp16 722601104 2f31868eedb243a77932e3c63907a6ba0a2058b6d65b5c27b89ee1b7f618ea33
   inpaint control_v11p_sd15_inpaint_fp16 0 677a4fe351edecd40cd0d7cc210a8686b59d4e55207317f12319ef746a7a5a89
   seg control_v11p_sd15_seg_fp16 722601100 acd4dd3df2da2f1f2b9dd00f4504cc0d98b20afb608e25f1789a95c0ccdba14a
-  normalbae control_v11p_sd15_normalbae_fp16
-  mlsd control_v11p_sd15_mlsd_fp16
+  normalbae control_v11p_sd15_normalbae_fp16, mlsd control_v11p_sd15_mlsd_fp16
   lineart_anime control_v11p_sd15s2_lineart_anime_fp16
-  shuffle control_v11e_sd15_shuffle_fp16
-  ip2p control_v11e_sd15_ip2p_fp16
+  shuffle control_v11e_sd15_shuffle_fp16, ip2p control_v11e_sd15_ip2p_fp16
 Stable Diffusion 2.1 | see its page | thibaud/controlnet-sd21
-  canny control_v11p_sd21_canny
-  depth control_v11p_sd21_depth
-  hed control_v11p_sd21_hed
-  openpose control_v11p_sd21_openpose
-  openposev2 control_v11p_sd21_openposev2
-  scribble control_v11p_sd21_scribble
+  canny control_v11p_sd21_canny, depth control_v11p_sd21_depth, hed control_v11p_sd21_hed
+  openpose control_v11p_sd21_openpose, openposev2 control_v11p_sd21_openposev2, scribble control_v11p_sd21_scribble
 """
 # Names of files as the launchers before this one offered them; they may still be asked for by name.
 OLD_CONTROL_TABLE: Final = """
 Stable Diffusion 1.5 | see its page | webui/ControlNet-modules-safetensors
-  control_canny-fp16 =
-  t2iadapter_sketch-fp16 =
+  control_canny-fp16 =, t2iadapter_sketch-fp16 =
 Stable Diffusion XL | see its page | lllyasviel/sd_control_collection
   diffusers_xl_canny_mid = 545197704 a9440e186177ddaf4e6d4ef606a8bc8a7d77b3e895c322e19b663a61e0d46447
-  diffusers_xl_depth_mid =
-  thibaud_xl_openpose_256lora =
-  sai_xl_sketch_256lora =
-  sai_xl_recolor_128lora =
+  diffusers_xl_depth_mid =, thibaud_xl_openpose_256lora =, sai_xl_sketch_256lora =, sai_xl_recolor_128lora =
 """
 # One file holds all controls of SDXL. The extension knows it by "union" and "xl" in its name (v1.1.454 and later).
 UNION_TABLE: Final = """
@@ -170,30 +159,29 @@ ControlNet union ProMax for Stable Diffusion XL | Stable Diffusion XL | Apache 2
 """
 
 
-def rows_of(table: str) -> Iterator[tuple[list[str], list[str]]]:
-    """The cells of an entry's first line, and the lines under it."""
+def rows_of(table: str) -> Iterator[tuple[list[str], str]]:
+    """The cells of an entry's first line, and what is under it."""
     for entry in re.split(r"\n(?=\S)", table.strip()):
-        first, *under = entry.splitlines()
+        first, _, under = entry.partition("\n")
         yield [cell.strip() for cell in first.split("|")], under
 
 
 def table_models(table: str) -> Iterator[Model]:
     """The models of a table like `MODEL_TABLE`. Raises `ValueError` where a cell or a word is missing."""
     for (name, family, licence, good_at, *more), under in rows_of(table):
-        folder, beside, limits = [*more, "", "", ""][:3]
-        words, sources = iter(" ".join(under).split()), list[HubFile]()
+        folder, beside = [*more, "", ""][:2]
+        words, sources = iter(under.split()), list[HubFile]()
         for repo, file, revision, size, sha256 in zip(words, words, words, words, words, strict=True):
             filename, _, save_as = file.partition("=")
-            sources.append(HubFile(repo, filename, revision, int(size), sha256, save_as or None))
-        place = folder or CHECKPOINTS_FOLDER
-        yield Model(name, family, licence, tuple(sources), place, beside or None, bool(limits), good_at)
+            sources.append(HubFile(repo, filename, revision, int(size), sha256, save_as))
+        yield Model(name, family, licence, tuple(sources), folder or CHECKPOINTS_FOLDER, beside, good_at)
 
 
 def controls_in(table: str) -> dict[str, dict[str, Model]]:
     """Family -> control -> its model, of a table like `CONTROL_TABLE`."""
     found: dict[str, dict[str, Model]] = {}
     for (family, licence, repo), under in rows_of(table):
-        for control, file, *known in map(str.split, under):
+        for control, file, *known in map(str.split, re.split(r"[,\n]", under)):
             size, sha256 = known or ("0", "")
             name = f"{control if file == '=' else file}.safetensors"
             source = HubFile(repo, name, size=int(size), sha256=sha256)
@@ -206,9 +194,8 @@ MODELS: Final = tuple(table_models(MODEL_TABLE))
 CHECKPOINT_NAMES: Final = tuple(model.name for model in MODELS if model.folder == CHECKPOINTS_FOLDER)
 OLD_CONTROL_MODELS: Final = controls_in(OLD_CONTROL_TABLE)
 CONTROL_MODELS: Final = controls_in(CONTROL_TABLE)
-CONTROL_MODELS["Stable Diffusion XL"] = dict.fromkeys(
-    ("union", *CONTROL_MODELS["Stable Diffusion 1.5"]), next(table_models(UNION_TABLE))
-)
+UNION: Final = next(table_models(UNION_TABLE))
+CONTROL_MODELS["Stable Diffusion XL"] = dict.fromkeys(("union", *CONTROL_MODELS["Stable Diffusion 1.5"]), UNION)
 CONTROL_FAMILIES: Final = tuple(CONTROL_MODELS)
 ESSENTIAL_CONTROLS: Final = ("canny", "depth", "openpose")
 

@@ -1,5 +1,4 @@
-"""What A1111 knows of model files, checksums and headers: kept on Drive, so that no new machine reads every model for
-it again.
+"""What A1111 knows of model files, checksums and headers: kept on Drive, so that no new machine reads them all again.
 
 A1111 has it in diskcache databases, which must not lie on Drive (SQLite). Computing one checksum of a 2 GB checkpoint
 took 9.2 of the 11.9 s of its first load.
@@ -9,11 +8,12 @@ import gzip
 import json
 import os
 import threading
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
 from launcher.core.folder import Folder, write_safely
-from launcher.core.outside import Damaged, parsed_json, read_bytes, read_json, unpacked
+from launcher.core.outside import Damaged, parsed_json, read_json, unpacked
 from launcher.core.process import run
 
 CHECKSUMS_FILE: Final = "oneclick-known.json.gz"  # on Drive: {section: {title: {"mtime": seconds, …}}}
@@ -21,8 +21,7 @@ CHECKSUMS_FILE: Final = "oneclick-known.json.gz"  # on Drive: {section: {title: 
 SECTIONS: Final = {"hashes": ("sha256", str), "hashes-addnet": ("sha256", str), "safetensors-metadata": ("value", dict)}
 LARGEST_ENTRY: Final = 16_384  # characters; some LoRAs carry a book on their training
 LARGEST_LIST: Final = 256 << 20  # bytes, unpacked
-# Run by A1111's own Python, which has diskcache: FILE FOLDER LARGEST SECTION… What is newer wins, as A1111 itself
-# decides by the time of change.
+# Run by A1111's own Python, which has diskcache: FILE FOLDER LARGEST SECTION… What is newer wins, as in A1111 itself.
 EXCHANGE: Final = """
 import json, sys
 from diskcache import Cache
@@ -60,11 +59,8 @@ def note_checksum(folder: Folder, path: Path, sha256: str | None) -> None:
 def known_checksum(folder: Folder, path: Path) -> str | None:
     """The SHA-256 of a checkpoint as it was computed once, if the file has not changed since."""
     with file_lock:
-        hashes = read_kept(folder).get("hashes", {})
-    match hashes.get(title_of(folder, path)):
-        case {"mtime": mtime, "sha256": str(sha256)} if mtime == path.stat().st_mtime:
-            return sha256
-    return None
+        known = read_kept(folder).get("hashes", {}).get(title_of(folder, path))
+    return str(known["sha256"]) if known and known["mtime"] == path.stat().st_mtime else None
 
 
 def sync_checksums(folder: Folder, *, only_news: bool = False) -> None:
@@ -88,10 +84,9 @@ def sync_checksums(folder: Folder, *, only_news: bool = False) -> None:
 
 def read_kept(folder: Folder) -> dict[str, Any]:
     """What Drive has; nothing where the list is missing or damaged, for A1111 finds it out again."""
-    try:
-        return parsed_known(read_bytes(folder.kept / CHECKSUMS_FILE))
-    except (FileNotFoundError, NotADirectoryError, Damaged):
-        return {}
+    with suppress(Damaged):
+        return read_json(folder.kept / CHECKSUMS_FILE, parse=parsed_known) or {}
+    return {}
 
 
 def write_kept(folder: Folder, known: dict[str, Any]) -> None:
@@ -101,13 +96,12 @@ def write_kept(folder: Folder, known: dict[str, Any]) -> None:
 def parsed_known(data: bytes, shape: type = dict, what: str = CHECKSUMS_FILE) -> dict[str, Any]:
     """What the list holds that A1111 could have written: it lists no models where there is else. Raises `Damaged`."""
     known = parsed_json(unpacked(data, LARGEST_LIST, what), shape, what)
-
-    def is_entry(entry: Any, name: str, kind: type) -> bool:
-        has_time = isinstance(entry, dict) and type(entry.get("mtime")) in (int, float)
-        return has_time and isinstance(entry.get(name), kind)
-
     return {
-        section: {title: entry for title, entry in known[section].items() if is_entry(entry, *value)}
-        for section, value in SECTIONS.items()
+        section: {
+            title: one
+            for title, one in known[section].items()
+            if isinstance(one, dict) and type(one.get("mtime")) in (int, float) and isinstance(one.get(name), kind)
+        }
+        for section, (name, kind) in SECTIONS.items()
         if isinstance(known.get(section), dict)
     }

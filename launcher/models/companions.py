@@ -18,21 +18,19 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit, urlunsplit
 
-import requests
-
 from launcher.core.folder import write_safely
 from launcher.core.outside import decoded, limited
 from launcher.core.problem import Problem
 from launcher.models.download import READ_ONLY
 from launcher.models.fetch import Fetcher, fetch_remote
-from launcher.models.http import WebSession, pieces, probe, until_stopped
+from launcher.models.http import answered, pieces, probe, until_stopped
 from launcher.models.identify import WEIGHTS, identify
 from launcher.models.kinds import ModelFile
 from launcher.models.remote import Remote
 
 CONFIG_MOST: Final = 64 << 10  # bytes
 CLIP: Final = "openai/clip-vit-large-patch14"  # the only path that a value may be
-TARGET: Final = re.compile(
+TARGET: Final = (
     r"ldm\.(models\.(diffusion\.ddpm\.Latent(Inpaint)?Diffusion|autoencoder\.AutoencoderKL)"
     r"|lr_scheduler\.LambdaLinearScheduler|modules\.(diffusionmodules\.openaimodel\.UNetModel"
     r"|encoders\.modules\.Frozen(OpenCLIP|CLIP)Embedder))"
@@ -42,8 +40,9 @@ TARGET: Final = re.compile(
     r"|encoders\.modules\.(FrozenCLIPEmbedder|FrozenOpenCLIPEmbedder2?|ConcatTimestepEmbedderND)))"
     r"|torch\.nn\.Identity"
 )
-LINE: Final = re.compile(r"\s*(- )?(?P<key>[a-z][a-z0-9_]*):(\s+(?P<value>.+?))?\s*|\s*- (?P<item>[\w.+-]+)\s*")
-VALUE: Final = re.compile(rf"\"?([\w.+-]+|val/\w+|{CLIP})?\"?|\[[\w.+,\s-]*\]")
+HARMLESS_KEY: Final = r"(?!target:|[a-z0-9_]*(ckpt|path|file))[a-z][a-z0-9_]*:"
+VALUE: Final = rf"\"?([\w.+-]+|val/\w+|{CLIP})?\"?|\[[\w.+,\s-]*\]"
+HARMLESS_LINE: Final = re.compile(rf"(- )?(target:\s+({TARGET})|{HARMLESS_KEY}(\s+({VALUE}))?)|- [\w.+-]+")
 SAYS_V: Final = re.compile(r"v[-_ ]?pred", re.IGNORECASE)
 VSCALING: Final = re.compile(r"\.VScaling\b|parameterization:\s*[\"']?v\b")
 # sd_xl_base.yaml of Stability's generative-models, as A1111 has it, but for the scaling.
@@ -51,32 +50,28 @@ SDXL_V: Final = """\
 # Written by the one-click launcher: this model predicts v.
 model: {target: sgm.models.diffusion.DiffusionEngine, params: {
   scale_factor: 0.13025, disable_first_stage_autocast: true,
-  denoiser_config: {target: sgm.modules.diffusionmodules.denoiser.DiscreteDenoiser, params: {
-    num_idx: 1000,
+  denoiser_config: {target: sgm.modules.diffusionmodules.denoiser.DiscreteDenoiser, params: {num_idx: 1000,
     weighting_config: {target: sgm.modules.diffusionmodules.denoiser_weighting.EpsWeighting},
     scaling_config: {target: sgm.modules.diffusionmodules.denoiser_scaling.VScaling},
     discretization_config: {target: sgm.modules.diffusionmodules.discretizer.LegacyDDPMDiscretization}}},
-  network_config: {target: sgm.modules.diffusionmodules.openaimodel.UNetModel, params: {
-    adm_in_channels: 2816, num_classes: sequential, use_checkpoint: true, in_channels: 4, out_channels: 4,
-    model_channels: 320, attention_resolutions: [4, 2], num_res_blocks: 2, channel_mult: [1, 2, 4],
-    num_head_channels: 64, use_spatial_transformer: true, use_linear_in_transformer: true,
-    transformer_depth: [1, 2, 10], context_dim: 2048, spatial_transformer_attn_type: softmax-xformers, legacy: false}},
+  network_config: {target: sgm.modules.diffusionmodules.openaimodel.UNetModel, params: {adm_in_channels: 2816,
+    num_classes: sequential, use_checkpoint: true, in_channels: 4, out_channels: 4, model_channels: 320,
+    attention_resolutions: [4, 2], num_res_blocks: 2, channel_mult: [1, 2, 4], num_head_channels: 64,
+    use_spatial_transformer: true, use_linear_in_transformer: true, transformer_depth: [1, 2, 10], context_dim: 2048,
+    spatial_transformer_attn_type: softmax-xformers, legacy: false}},
   conditioner_config: {target: sgm.modules.GeneralConditioner, params: {emb_models: [
-    {is_trainable: false, input_key: txt, target: sgm.modules.encoders.modules.FrozenCLIPEmbedder,
-      params: {layer: hidden, layer_idx: 11}},
+    {is_trainable: false, input_key: txt, params: {layer: hidden, layer_idx: 11},
+      target: sgm.modules.encoders.modules.FrozenCLIPEmbedder},
     {is_trainable: false, input_key: txt, target: sgm.modules.encoders.modules.FrozenOpenCLIPEmbedder2, params: {
       arch: ViT-bigG-14, version: laion2b_s39b_b160k, freeze: true, layer: penultimate, always_return_pooled: true,
       legacy: false}},
-    {is_trainable: false, input_key: original_size_as_tuple, params: {outdim: 256},
+    &size {is_trainable: false, input_key: original_size_as_tuple, params: {outdim: 256},
       target: sgm.modules.encoders.modules.ConcatTimestepEmbedderND},
-    {is_trainable: false, input_key: crop_coords_top_left, params: {outdim: 256},
-      target: sgm.modules.encoders.modules.ConcatTimestepEmbedderND},
-    {is_trainable: false, input_key: target_size_as_tuple, params: {outdim: 256},
-      target: sgm.modules.encoders.modules.ConcatTimestepEmbedderND}]}},
-  first_stage_config: {target: sgm.models.autoencoder.AutoencoderKLInferenceWrapper, params: {
-    embed_dim: 4, monitor: val/rec_loss, lossconfig: {target: torch.nn.Identity}, ddconfig: {
-      attn_type: vanilla-xformers, double_z: true, z_channels: 4, resolution: 256, in_channels: 3, out_ch: 3, ch: 128,
-      ch_mult: [1, 2, 4, 4], num_res_blocks: 2, attn_resolutions: [], dropout: 0.0}}}}}
+    {<<: *size, input_key: crop_coords_top_left}, {<<: *size, input_key: target_size_as_tuple}]}},
+  first_stage_config: {target: sgm.models.autoencoder.AutoencoderKLInferenceWrapper, params: {embed_dim: 4,
+    monitor: val/rec_loss, lossconfig: {target: torch.nn.Identity}, ddconfig: {attn_type: vanilla-xformers,
+      double_z: true, z_channels: 4, resolution: 256, in_channels: 3, out_ch: 3, ch: 128, ch_mult: [1, 2, 4, 4],
+      num_res_blocks: 2, attn_resolutions: [], dropout: 0.0}}}}}
 """
 
 PREVIEWS_FOLDER: Final = "VAE-approx"
@@ -98,13 +93,13 @@ def have_companions(fetcher: Fetcher, path: Path, source: Remote | None = None) 
 
 def complete_checkpoints(fetcher: Fetcher) -> None:
     """Have them for all that are there, however they came: any may be chosen in the page."""
-    bases = set[str]()
+    bases = set[str | None]()
     for path in fetcher.folder.checkpoints():
         with suppress(OSError):  # `broken_models` names it
             seen = identify(path, inside=False)
             settle_config(fetcher, path, seen)
-            bases.add(seen.base or "")
-    fetch_previews(fetcher, max(bases, key=lambda base: base.startswith("SDXL"), default=""))
+            bases.add(seen.base)
+    fetch_previews(fetcher, *bases)
 
 
 # ---- the configuration
@@ -122,6 +117,7 @@ def settle_config(fetcher: Fetcher, path: Path, seen: ModelFile, source: Remote 
     if text := usable or (SDXL_V if xl_v else None):
         try:
             write_safely(config, text)
+            fetcher.added.append(config)
         except OSError as error:  # the model itself is there, and may be used
             if error.errno not in READ_ONLY:
                 raise
@@ -130,7 +126,6 @@ def settle_config(fetcher: Fetcher, path: Path, seen: ModelFile, source: Remote 
                 "the model paints noise. Copy the model into a folder of your own."
             )
             return
-        fetcher.added.append(config)
     elif brought:
         fetcher.step.notice(
             f"{path.name} has a configuration ({config.name}) at its source, which was not brought: it names programs. "
@@ -153,38 +148,28 @@ def config_at(source: Remote) -> str | None:
     parts = urlsplit(source.url)
     beside = urlunsplit((*parts[:2], f"{parts.path.rpartition('.')[0]}.yaml", "", ""))
     for address in source.config or ((beside,) if parts.path.lower().endswith(WEIGHTS) else ()):
-        wanted = replace(source, url=address, size=0, sha256="", validator="")
-        try:
-            with WebSession() as session, session.ask(wanted, {}) as response:
-                content = b"".join(limited(pieces(response, CONFIG_MOST), CONFIG_MOST))
-        except (Problem, requests.RequestException):  # the model is there; whoever needs a configuration is told
-            continue
-        text = decoded(content).replace("\r\n", "\n")
-        if re.match(r"(\s*#.*\n|\s*\n)*model:\s*\n", text):
-            return text
+        with suppress(Problem):  # the model is there; whoever needs a configuration is told
+            about = replace(source, url=address)
+            content = answered(about, lambda answer: b"".join(limited(pieces(answer, CONFIG_MOST), CONFIG_MOST)), {})
+            text = decoded(content).replace("\r\n", "\n")
+            if re.match(r"([^\S\n]*(#.*)?\n)*model:\s*\n", text):  # each line in one way: some have thousands of them
+                return text
     return None
 
 
 def is_harmless(config: str) -> bool:
     """True for a configuration that only says how A1111's own parts are put together."""
-    lines = (re.sub(r"(^|\s)#.*", "", line) for line in config.splitlines())
-    return all(is_harmless_line(line) for line in lines if line.strip())
-
-
-def is_harmless_line(line: str) -> bool:
-    found = LINE.fullmatch(line)
-    if not found or re.search(r"ckpt|path|file", found["key"] or ""):
-        return False
-    return bool((TARGET if found["key"] == "target" else VALUE).fullmatch(found["value"] or ""))
+    lines = (re.sub(r"(^|\s)#.*", "", line).strip() for line in config.splitlines())
+    return all(HARMLESS_LINE.fullmatch(line) for line in lines if line)
 
 
 # ---- what shows SDXL images as they grow
 
 
-def fetch_previews(fetcher: Fetcher, base: str | None) -> None:
-    """Bring it for a model of that base. Where nobody has it, that is said, and nothing fails."""
+def fetch_previews(fetcher: Fetcher, *bases: str | None) -> None:
+    """Bring it for models of those bases. Where nobody has it, that is said, and nothing fails."""
     folder = fetcher.folder.models / PREVIEWS_FOLDER
-    if not (base or "").startswith("SDXL"):
+    if not any(base and base.startswith("SDXL") for base in bases):
         return
     if (folder / OF_XL).exists():
         fetcher.used.append(folder / OF_XL)

@@ -17,9 +17,8 @@ from launcher.models.companions import have_companions
 from launcher.models.http import read_range, until_stopped
 from launcher.models.identify import OLD_ENDINGS, WEIGHTS, fault_of, identify, identify_beginning
 from launcher.models.kinds import Format, ModelFile, a_kind
-from launcher.models.names import same_to_the_web_ui, telling_name
-from launcher.models.owners import place_for
 from launcher.models.pasted import one_link, safe_name
+from launcher.models.places import place_for, same_to_the_web_ui, telling_name
 from launcher.models.remote import Remote
 from launcher.models.sources import resolve_link
 from launcher.models.sources.direct import name_in
@@ -56,7 +55,7 @@ def ensure_model(fetcher: fetch.Fetcher, model: Model) -> str:
         if fetch.sound_or_set_aside(fetcher, path, source.size, source.sha256):
             fetcher.step.say(f"{path.name} is ready")
             return with_companions(fetcher, model, path)
-    if model.non_commercial:
+    if "non-commercial" in model.licence:
         fetcher.step.notice(
             f"{model.name} is licensed under {model.licence}: read {model.sources[0].page} before you use it "
             "commercially."

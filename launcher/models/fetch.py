@@ -14,19 +14,19 @@ from launcher.core.files import free_path
 from launcher.core.folder import PART, Folder, require_room
 from launcher.core.problem import Problem
 from launcher.core.status import Step
-from launcher.models.archive import UNREADABLE_ZIP, Member, open_zip, packed_files
+from launcher.models.archive import UNREADABLE_ZIP, open_zip, packed_files, read_between
 from launcher.models.checksums import known_checksum, note_checksum
 from launcher.models.download import download, sha256_of
 from launcher.models.http import read_range, until_stopped
 from launcher.models.identify import IS_ARCHIVE, OLD_ENDINGS, WEIGHTS, fault_of, identify, identify_beginning
-from launcher.models.kinds import FAMILIES, KIND_ENDINGS, OF_DIFFUSERS, Format, ModelFile, a_kind
-from launcher.models.names import free_to_list, listed_name, same_to_the_web_ui
-from launcher.models.owners import EXTENSION_KINDS, place_for, require_owner
+from launcher.models.kinds import EXTENSION_KINDS, FAMILIES, KIND_ENDINGS, OF_DIFFUSERS, Format, ModelFile, a_kind
 from launcher.models.pasted import UNPACK, safe_name
+from launcher.models.places import free_to_list, listed_name, place_for, require_owner, same_to_the_web_ui
 from launcher.models.remote import Interrupted, Remote, TokenNeeded
 
 SAMPLES: Final = 8  # parts of two files that are compared where no checksum is known
 SAMPLE: Final = 64 << 10  # bytes
+PIECE_BYTES: Final = 1 << 20  # bytes unpacked at once
 LONGEST_QUESTION: Final = 300.0  # seconds that sources may take to say what a link leads to, with all tries
 MOST_COLLECTED: Final = 200  # files
 UNPACKED_PART: Final = f".unpacked{PART}"
@@ -123,8 +123,7 @@ def same_as_remote(fetcher: Fetcher, path: Path, remote: Remote) -> bool:
         return False
     with path.open("rb") as file:
         for start in {max(0, min(size - SAMPLE, size * at // SAMPLES)) for at in range(SAMPLES + 1)}:
-            file.seek(start)
-            here = file.read(SAMPLE)
+            here = read_between(file, start, start + SAMPLE)
             if here != read_range(remote, start, start + len(here)):
                 return False
     return True
@@ -205,16 +204,17 @@ def unpack(fetcher: Fetcher, archive: Path, target: Path, *, most: int) -> list[
             raise Problem(f"{target.name} holds no model that AUTOMATIC1111 can use.", UNPACK)
         if len(found) > most:
             raise Problem(f"{target.name} holds {len(found)} models.", UNPACK)
-        models = [Member(file, info) for info in found]
-        for model in models:
-            seen = identify_beginning(model.read, model.size)
+        for info in found:
+            with file.open(info) as packed:
+                seen = identify_beginning(partial(read_between, packed), info.file_size)
             if seen and seen.fault:
                 raise no_use(target.name, seen)
-        require_room(archive.parent, sum(model.size for model in models), fetcher.where, "The unpacked model")
-        for number, (info, model) in enumerate(zip(found, models, strict=True)):
+        require_room(archive.parent, sum(info.file_size for info in found), fetcher.where, "The unpacked model")
+        for number, info in enumerate(found):
             part = archive.with_name(f"{archive.name}.{number}{UNPACKED_PART}")
-            with part.open("wb") as out:
-                out.writelines(model.pieces(lambda: step.stopped))
+            with file.open(info) as packed, part.open("wb") as out:
+                while not step.stopped and (piece := packed.read(PIECE_BYTES)):
+                    out.write(piece)
             if step.stopped:
                 raise Interrupted
             own = Path(info.filename).name if len(found) > 1 else target.stem + Path(info.filename).suffix

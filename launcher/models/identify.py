@@ -10,8 +10,9 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from launcher.core.process import CommandError, run
 from launcher.models.archive import UNREADABLE_ZIP, open_zip, read_between
@@ -41,10 +42,9 @@ def identify(path: Path, *, inside: bool = True, whole: bool = False) -> ModelFi
     Old files are read by an unpickler in a process of its own unless `inside` is False; `whole` checks all their bytes.
     """
     with path.open("rb") as file:
-        read = partial(read_between, file)
-        if seen := identify_beginning(read, path.stat().st_size):
+        if seen := identify_beginning(partial(read_between, file), path.stat().st_size):
             return seen
-        is_zip = read(0, 2) == b"PK"
+        is_zip = read_between(file, 0, 2) == b"PK"
     try:
         if is_zip:
             with open_zip(path) as archive:
@@ -96,7 +96,7 @@ def identify_old(path: Path, whole: bool) -> ModelFile:
     try:
         found = json.loads(run(command, env={"PATH": os.environ.get("PATH", "")}, timeout=600).strip().splitlines()[-1])
     except CommandError:  # ended by the limits on memory and time
-        return ModelFile(Format.OLD, fault="it cannot be read as a model file")
+        found = {"fault": "it cannot be read as a model file"}
     if found["fault"]:
         return ModelFile(Format.OLD, fault=found["fault"])
     if found["detector"]:
@@ -128,25 +128,22 @@ def shapes_in(raw: bytes, size: int) -> dict[str, tuple[int, ...]]:
         metadata = header.pop("__metadata__", {})
         if len(header) > MOST_TENSORS or len(max(header, key=len, default="")) > LONGEST_TENSOR:
             raise Unreadable("its header lists more than any model has")
-        tensors = {name: tensor_in(entry) for name, entry in header.items()}
-        places = sorted((start, end) for start, end, _ in tensors.values())
-        ends = [0, *(end for _, end in places)]
-        if [start for start, _ in places] != ends[:-1] or not all(isinstance(text, str) for text in metadata.values()):
+        shapes, places = dict[str, tuple[int, ...]](), [(0, 0)]
+        for name, entry in header.items():
+            shape, (start, end) = entry["shape"], entry["data_offsets"]
+            known = isinstance(entry["dtype"], str) and isinstance(shape, list) and len(shape) <= 16 and start <= end
+            if not known or not all(type(n) is int and 0 <= n < 2**48 for n in (*shape, start, end)):
+                raise ValueError
+            shapes[name] = tuple(shape)
+            places.append((start, end))
+        places.sort()
+        gaps = any(end != start for (_, end), (start, _) in pairwise(places))
+        if gaps or not all(isinstance(text, str) for text in metadata.values()):
             raise ValueError
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise Unreadable("its header cannot be read") from error
-    lacks = 8 + len(raw) + ends[-1] - size
+    lacks = 8 + len(raw) + places[-1][1] - size
     if lacks:
         raise Unreadable("it is cut off" if lacks > 0 else "it is longer than its header says")
     says_v = metadata.get("modelspec.prediction_type", "").startswith("v")
-    return {name: shape for name, (_, _, shape) in tensors.items()} | ({"v_pred": ()} if says_v else {})
-
-
-def tensor_in(entry: Any) -> tuple[int, int, tuple[int, ...]]:
-    """First byte, end and shape of one tensor. Raises `ValueError`, `TypeError` or `KeyError` if it cannot be one."""
-    dtype, shape, (start, end) = entry["dtype"], entry["shape"], entry["data_offsets"]
-    if not isinstance(dtype, str) or not isinstance(shape, list) or len(shape) > 16 or start > end:
-        raise TypeError
-    if not all(type(n) is int and 0 <= n < 2**48 for n in (*shape, start, end)):
-        raise TypeError
-    return start, end, tuple(shape)
+    return shapes | ({"v_pred": ()} if says_v else {})

@@ -8,28 +8,38 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
-from typing import Final
+from typing import Final, NamedTuple, TypeVar
 
-# What a file can be -> its folder below the web UI's data, as A1111 v1.10.1 looks for them.
-KIND_FOLDERS: Final = {
-    "checkpoint": "models/Stable-diffusion",
-    "LoRA": "models/Lora",
-    "VAE": "models/VAE",
-    "embedding": "embeddings",
-    "ControlNet": "models/ControlNet",
-    "upscaler": "models/ESRGAN",
-    "hypernetwork": "models/hypernetworks",
+# What a file can be -> its folder below the web UI's data, and the endings that A1111 v1.10.1 lists there (`ext_filter`
+# in its modules).
+FOLDERS_AND_ENDINGS: Final = {
+    "checkpoint": ("models/Stable-diffusion", ".safetensors .ckpt"),
+    "LoRA": ("models/Lora", ".safetensors .pt .ckpt"),
+    "VAE": ("models/VAE", ".safetensors .pt .ckpt"),
+    "embedding": ("embeddings", ".safetensors .pt .bin"),
+    "ControlNet": ("models/ControlNet", ".safetensors .pth .pt .ckpt .bin"),
+    "upscaler": ("models/ESRGAN", ".pth .pt"),
+    "hypernetwork": ("models/hypernetworks", ".pt"),
 }
-# The endings A1111 v1.10.1 lists in each folder (`ext_filter` in its modules).
-KIND_ENDINGS: Final = {
-    "checkpoint": (".safetensors", ".ckpt"),
-    "LoRA": (".safetensors", ".pt", ".ckpt"),
-    "VAE": (".safetensors", ".pt", ".ckpt"),
-    "embedding": (".safetensors", ".pt", ".bin"),
-    "ControlNet": (".safetensors", ".pth", ".pt", ".ckpt", ".bin"),
-    "upscaler": (".pth", ".pt"),
-    "hypernetwork": (".pt",),
-}
+KIND_FOLDERS: Final = {kind: folder for kind, (folder, _) in FOLDERS_AND_ENDINGS.items()}
+KIND_ENDINGS: Final = {kind: tuple(endings.split()) for kind, (_, endings) in FOLDERS_AND_ENDINGS.items()}
+
+
+class OwnerExtension(NamedTuple):
+    """The extension of A1111 that a kind of file is for, and where it reads them, below the folder on Drive."""
+
+    name: str
+    address: str
+    folder: str
+
+
+EXTENSION_KINDS: Final = {
+    "motion module": OwnerExtension("AnimateDiff",
+        "https://github.com/continue-revolution/sd-webui-animatediff", "extensions/sd-webui-animatediff/model"),
+    "detector": OwnerExtension("ADetailer", "https://github.com/Bing-su/adetailer", "models/adetailer"),
+    "segmentation model": OwnerExtension("Segment anything",
+        "https://github.com/continue-revolution/sd-webui-segment-anything", "models/sam"),
+}  # fmt: skip
 RUNS_ON: Final = re.compile(r"SD 1|SD 2|SDXL|Pony$|Illustrious|NoobAI|Playground v2|^Other$", re.IGNORECASE)
 FAMILIES: Final = "Stable Diffusion 1.5, 2.1 or XL"
 
@@ -49,13 +59,13 @@ FOREIGN: Final = {
     "Z-Image or Lumina": r"(noise|context)_refiner[._]|cap_embedder[._]|[._]layers[._]\d+[._](attention|adaLN)",
     "Qwen-Image or Stable Diffusion 3": r"transformer_blocks[._]\d+[._]((img|txt)_(mod|mlp)|attn[._](to_out|add_))",
     "Cosmos or Anima": r"adaln_modulation_(cross|self)_attn|blocks[._]\d+[._](cross|self)_attn[._]\w+_proj",
-    "Wan": r"(?m)(^|[._])blocks[._]\d+[._](cross|self)_attn[._](q|k|v|o|norm)|coder\.(middle|(up|down)samples)\.\d",
+    "Wan": r"(^|[._])blocks[._]\d+[._](cross|self)_attn[._](q|k|v|o|norm)|coder\.(middle|(up|down)samples)\.\d",
     "HiDream": r"(double|single)_stream_(blocks|layers)[._]",
     "Chroma": r"distilled_guidance_layer",
     "PixArt or LTX": r"scale_shift_table|adaln_single",
     "Stable Cascade": r"clip_txt_mapper|effnet_mapper|clip_txt_pooled_mapper",
     "a video model": r"temporal_transformer|time_stack",
-    "PhotoMaker": r"(?m)^id_encoder\.",
+    "PhotoMaker": r"^id_encoder\.",
 }
 MOTION: Final = re.compile(r"[._]motion_modules[._]\d")  # AnimateDiff's; with LoRA's names, its LoRAs of movements
 LORA: Final = re.compile(
@@ -82,14 +92,16 @@ UPSCALER: Final = re.compile(
     r"|layers\.\d+\.(residual_group|blocks)\.|^(params(_ema)?\.)?body\.\d+\.weight$"
 )
 VAE: Final = re.compile(r"(?m)^(first_stage_model\.)?(encoder|decoder)\.(conv_in|mid|up|down)")
-VAE_OF_DIFFUSERS: Final = re.compile(rf"{VAE.pattern}_blocks?\.")
-HYPERNETWORK: Final = re.compile(r"(?m)^(320|640|768|1024|1280)\.\d+\.")
-PART_OF_DIFFUSERS: Final = re.compile(r"(?m)^(down_blocks|up_blocks|mid_block|text_model|vision_model)\.")
-TEXT_ENCODER: Final = re.compile(  # T5; OpenCLIP; Qwen, Gemma and Llama
-    r"(?m)^(encoder\.block\.\d+\.layer|(visual\.)?transformer\.resblocks|(model\.)?layers\.\d+\.(self_attn|mlp))\."
-)
+# Whose text encoder a checkpoint has. The first that fits.
+BASES: Final = {
+    "SDXL": r"^conditioner\.embedders\.(1|0\.transformer)\.",
+    "SDXL refiner": r"conditioner\.embedders\.0\.model\.",
+    "SD 2": r"cond_stage_model\.model\.",
+    "SD 1": r"^(cond_stage_model|embedder)\.",
+}
 CLIP_WIDTHS: Final = {768: "SD 1", 1024: "SD 2", 1280: None}
 UNET: Final = "model.diffusion_model.input_blocks."
+T = TypeVar("T")
 Shapes = Mapping[str, tuple[int, ...]]  # name of a tensor -> its shape
 
 
@@ -122,19 +134,38 @@ def a_kind(kind: str) -> str:
     return f"{'an' if kind[0] in 'aeiou' else 'a'} {kind}"
 
 
+def unusable(fault: str) -> ModelFile:
+    return ModelFile(fault=fault, foreign=True)
+
+
+# What else shows in the names. The first that fits.
+OTHERS: Final = {
+    ModelFile(kind="hypernetwork"): r"^(320|640|768|1024|1280)\.\d+\.",
+    unusable("it is one part of a model in the diffusers layout, which AUTOMATIC1111 cannot load"): (
+        r"^(down_blocks|up_blocks|mid_block|text_model|vision_model)\."
+    ),
+    unusable("it is a text encoder or a language model, which AUTOMATIC1111 cannot load"): (  # T5; OpenCLIP; Qwen …
+        r"^(encoder\.block\.\d+\.layer|(visual\.)?transformer\.resblocks|(model\.)?layers\.\d+\.(self_attn|mlp))\."
+    ),
+    ModelFile(kind="segmentation model"): r"^mask_decoder\.",  # Segment anything's
+}
+
+
+def first_of(patterns: Mapping[T, str], names: str) -> T | None:
+    return next((what for what, pattern in patterns.items() if re.search(f"(?m){pattern}", names)), None)
+
+
 def contents_of(shapes: Shapes) -> ModelFile:
     """What a file with these tensors is."""
     shapes = {name.removeprefix("state_dict."): shape for name, shape in shapes.items()}
     names = "\n".join(shapes)
     is_upscaler = UPSCALER.search(names) and ".attention." not in names
     moves = MOTION.search(names)
-    packed = next((how for how, pattern in PACKED.items() if re.search(f"(?m){pattern}", names)), None)
-    if packed:
+    if packed := first_of(PACKED, names):
         return unusable(f"its numbers are packed {packed}, which AUTOMATIC1111 cannot read")
     if moves and not LORA.search(names) and not CONTROL.search(names):
         return ModelFile(kind="motion module")
-    foreign = next((family for family, pattern in FOREIGN.items() if re.search(pattern, names)), None)
-    if foreign and not is_upscaler and not moves:
+    if not is_upscaler and not moves and (foreign := first_of(FOREIGN, names)):
         return unusable(f"it is made for {foreign}, which AUTOMATIC1111 cannot run")
     if UNET in names and not re.search(r"(?m)^control_model\.", names):
         return checkpoint(shapes, names)
@@ -146,36 +177,16 @@ def contents_of(shapes: Shapes) -> ModelFile:
         return ModelFile(kind="ControlNet")
     if VAE.search(names):
         return vae(shapes, names)
-    if HYPERNETWORK.search(names):
-        return ModelFile(kind="hypernetwork")
-    if is_upscaler:
-        return ModelFile(kind="upscaler")
-    if PART_OF_DIFFUSERS.search(names):
-        return unusable("it is one part of a model in the diffusers layout, which AUTOMATIC1111 cannot load")
-    if TEXT_ENCODER.search(names):
-        return unusable("it is a text encoder or a language model, which AUTOMATIC1111 cannot load")
-    if re.search(r"(?m)^mask_decoder\.", names):  # Segment anything's
-        return ModelFile(kind="segmentation model")
-    return ModelFile()
-
-
-def unusable(fault: str) -> ModelFile:
-    return ModelFile(fault=fault, foreign=True)
+    return ModelFile(kind="upscaler") if is_upscaler else first_of(OTHERS, names) or ModelFile()
 
 
 def checkpoint(shapes: Shapes, names: str) -> ModelFile:
     """A whole model in the layout of ldm and sgm, as A1111's sd_models_config.py tells them apart."""
-    if re.search(r"(?m)^conditioner\.embedders\.(1|0\.transformer)\.", names):
-        base = "SDXL"
-    elif "conditioner.embedders.0.model." in names:
-        width = shapes.get("conditioner.embedders.0.model.ln_final.weight")
-        base = "SD 2" if width == (1024,) else "SDXL refiner"
-    elif "cond_stage_model.model." in names:
-        base = "SD 2"
-    elif re.search(r"(?m)^(cond_stage_model|embedder)\.", names):
-        base = "SD 1"
-    else:
+    base = first_of(BASES, names)
+    if not base:
         return unusable("it contains only part of a model: the text encoder is missing")
+    if base == "SDXL refiner" and shapes.get("conditioner.embedders.0.model.ln_final.weight") == (1024,):
+        base = "SD 2"
     channels = shapes.get(f"{UNET}0.0.weight", ())
     task = {9: " inpainting", 8: " pix2pix"}.get(channels[1] if len(channels) == 4 else 4, "")
     return ModelFile(kind="checkpoint", base=base + task, predicts_v="v_pred" in shapes)
@@ -211,7 +222,7 @@ def embedding(shapes: Shapes, names: str) -> ModelFile | None:
 
 def vae(shapes: Shapes, names: str) -> ModelFile:
     """Only ldm's layout is one A1111 can load."""
-    if VAE_OF_DIFFUSERS.search(names):
+    if re.search(rf"{VAE.pattern}_blocks?\.", names):
         return unusable("it is a VAE in the diffusers layout, which AUTOMATIC1111 cannot load")
     latent = shapes.get("decoder.conv_in.weight") or shapes.get("first_stage_model.decoder.conv_in.weight", ())
     if len(latent) == 4 and latent[1] != 4:

@@ -11,11 +11,9 @@ HUGGING_FACE: Final = "Hugging Face"
 CIVITAI: Final = "Civitai"
 GOOGLE_DRIVE: Final = "Google Drive"
 # Site -> the secret its token is kept in, and where a person makes one.
+HUB_TOKENS: Final = "https://huggingface.co/settings/tokens/new?canReadGatedRepos=true&tokenType=fineGrained"
 TOKENS: Final = {
-    HUGGING_FACE: (
-        "HF_TOKEN",
-        "https://huggingface.co/settings/tokens/new?canReadGatedRepos=true&tokenType=fineGrained",
-    ),
+    HUGGING_FACE: ("HF_TOKEN", HUB_TOKENS),
     CIVITAI: ("CIVITAI_TOKEN", "https://civitai.com/user/account"),
 }
 BY_HAND: Final = (
@@ -54,8 +52,7 @@ REFUSALS: Final = (
         "{host} first wants to see that a person is there, in a browser.", BY_HAND),
     # ---- Google Drive
     RefusalRow(GOOGLE_DRIVE, ANY, r"quota exceeded|too many users have viewed or downloaded|download quota",
-        "Too many people have downloaded this file from Google Drive today.",
-        COPY_IT),
+        "Too many people have downloaded this file from Google Drive today.", COPY_IT),
     RefusalRow(GOOGLE_DRIVE, ANY, "automated queries|unusual traffic",
         "Google takes this runtime for a robot.", COPY_IT),
     RefusalRow(GOOGLE_DRIVE, ANY, r"infected with a virus|violat\w+ [^.]{0,40}terms of service|permission to download",
@@ -92,33 +89,28 @@ REFUSALS: Final = (
         "Make a new one at {token_page}, " + SAVE),
     RefusalRow(HUGGING_FACE, ANY, "access to this resource is disabled|@x-error-code=disabledrepo",
         "Hugging Face has disabled {repo}.", "Choose another model, or look for this one elsewhere."),
-    RefusalRow(HUGGING_FACE, (404,), "@x-error-code=revisionnotfound",
-        "{repo} has no such branch.", "Look at {page}/tree/main for what it has."),
-    RefusalRow(HUGGING_FACE, (404,), "@x-error-code=entrynotfound",
-        "{name} is not in {repo} any more.", "Look at {page}/tree/main for its new name, or choose another model."),
+    RefusalRow(HUGGING_FACE, (404,), "@x-error-code=revisionnotfound", "{repo} has no such branch.",
+        "Look at {page}/tree/main for what it has."),
+    RefusalRow(HUGGING_FACE, (404,), "@x-error-code=entrynotfound", "{name} is not in {repo} any more.",
+        "Look at {page}/tree/main for its new name, or choose another model."),
     RefusalRow(HUGGING_FACE, (401, 404), "@with=token",
         "{repo} is gone from Hugging Face, or private and your token may not read it.",
         "Look at {page}. If you can see it there when you are logged in, make a token that may read it at "
         "{token_page}, " + SAVE + " If it is gone, choose another model."),
-    RefusalRow(HUGGING_FACE, (401, 404), "",
-        "{repo} is gone from Hugging Face, or private.",
+    RefusalRow(HUGGING_FACE, (401, 404), "", "{repo} is gone from Hugging Face, or private.",
         "Look at {page}. If you can see it there when you are logged in, make a token at {token_page}, save it as the "
         "Colab secret {secret} (the key symbol on the left), and try again; if it is gone, choose another model.",
         AT_HAND),
-    RefusalRow(HUGGING_FACE, (403,), "@with=token",
-        "Your Hugging Face token does not have the right to read {repo}.",
+    RefusalRow(HUGGING_FACE, (403,), "@with=token", "Your Hugging Face token does not have the right to read {repo}.",
         "Open {page} and see whether your account may read it; then make a token with that right at {token_page}, "
         + SAVE),
-    RefusalRow(HUGGING_FACE, (403,), "",
-        "Hugging Face does not let everybody read {repo}.",
-        "Open {page} and see what it asks for; then make a token at {token_page}, " + SAVE,
-        AT_HAND),
+    RefusalRow(HUGGING_FACE, (403,), "", "Hugging Face does not let everybody read {repo}.",
+        "Open {page} and see what it asks for; then make a token at {token_page}, " + SAVE, AT_HAND),
     RefusalRow(HUGGING_FACE, (410,), "", "{repo} was taken off Hugging Face.", "Choose another model."),
     RefusalRow(HUGGING_FACE, (451,), "",
         "{repo} is blocked by Hugging Face for legal reasons, at least in the country this runtime is in.",
         "Choose another model, or look for this one elsewhere."),
-    RefusalRow(HUGGING_FACE, (429,), "",
-        "Hugging Face says that too many requests were made.", WAIT,
+    RefusalRow(HUGGING_FACE, (429,), "", "Hugging Face says that too many requests were made.", WAIT,
         "Hugging Face gets too many requests from this runtime's address; a token has a limit of its own."),
     # ---- Civitai. A 401 is not always about the key: its text tells. What is for some only may be for this person.
     RefusalRow(CIVITAI, (401, 403), "early access",
@@ -130,10 +122,9 @@ REFUSALS: Final = (
         "Check whether you can download it at {page}; if so, make a new key at {token_page}, " + SAVE),
     RefusalRow(CIVITAI, ANY, "@address=/login|@status=401",
         "Civitai gives this model only to people who are logged in, and there is no key.",
-        "Make a key at {token_page}, " + SAVE,
-        "Civitai gives this model only to people who are logged in."),
-    RefusalRow(CIVITAI, (403,), "", "Civitai denies you access to this model.",
-        "Open {page} and see what it asks for.", AT_HAND),
+        "Make a key at {token_page}, " + SAVE, "Civitai gives this model only to people who are logged in."),
+    RefusalRow(CIVITAI, (403,), "", "Civitai denies you access to this model.", "Open {page} and see what it asks for.",
+        AT_HAND),
     RefusalRow(CIVITAI, (404, 410), "", "This model is no longer on Civitai.", "Choose another model."),
     # ---- every site
     RefusalRow("", (400, 401, 403, 404, 410),
@@ -143,18 +134,16 @@ REFUSALS: Final = (
         "Open the page you copied it from, copy a fresh link there, and use it at once."),
     RefusalRow("", OK, "@content-encoding=",
         "{host} sends {name} packed, and nobody can tell how large it becomes.", BY_HAND),
-    RefusalRow("", ANY, r"@address=\S*/(log-?in|sign-?in|sign_in)\b|@status=401",
+    RefusalRow("", ANY, r"(^| )@address=\S*/(log-?in|sign-?in|sign_in)\b|@status=401",
         "{host} gives {name} only to people who are logged in.", BY_HAND),
-    RefusalRow("", (200, 203, 206), "",
-        "The link leads to a web page, not to a model file.",
+    RefusalRow("", (200, 203, 206), "", "The link leads to a web page, not to a model file.",
         "Copy the link of the page's download button instead. If that leads here again: " + BY_HAND),
     RefusalRow("", (403,), "", "{host} denies access to {name}.", BY_HAND),
     RefusalRow("", (404, 410), "",
         "{name} is no longer there.", "Look at {page} for its new place; or choose another model, or another source."),
     RefusalRow("", (416,), "", "{name} is empty at {host}, or has changed there.", "Choose another source."),
     RefusalRow("", (429,), "", "{host} says there were too many downloads.", WAIT),
-    RefusalRow("", (451,), "",
-        "{host} is not available in the country this runtime is in.",
+    RefusalRow("", (451,), "", "{host} is not available in the country this runtime is in.",
         "If it is in yours: " + BY_HAND + " Or choose another source, for example Hugging Face."),
     RefusalRow("", (408, 425, *range(500, 600)), "", "{answers} has a problem of its own (HTTP {status}).", WAIT),
     RefusalRow("", ANY, "", "{host} does not give {name} to programs (HTTP {status}).", BY_HAND),
@@ -166,17 +155,11 @@ def refusal_of(remote: Remote, answer: Answer) -> Refused:
     row = next(row for row in REFUSALS if row.fits(remote, answer))
     secret, token_page = TOKENS.get(remote.place, ("", ""))
     names = {
-        "name": remote.name or "this file",
-        "host": remote.host,
-        "answers": answer.store or remote.place or remote.host,
-        "store": answer.store or "",
-        "status": str(answer.status),
-        "page": remote.page or "the page it is on",
-        "repo": urlsplit(remote.page).path.strip("/"),
-        "secret": secret,
-        "token_page": token_page,
-        "again": remote.goes_on,
-    }
+        "name": remote.name or "this file", "page": remote.page or "the page it is on",
+        "repo": urlsplit(remote.page).path.strip("/"), "secret": secret, "token_page": token_page,
+        "host": remote.host, "answers": answer.store or remote.place or remote.host, "store": answer.store,
+        "status": answer.status, "again": remote.goes_on,
+    }  # fmt: skip
     what, do = row.what.format_map(names), row.do.format_map(names)
     if remote.token or row.reason is None:
         return Refused(what, do, answer)

@@ -7,17 +7,19 @@ be called. Only the standard library is imported. Memory, seconds, and what is t
 """
 
 import json
+import os
 import pickle
 import re
+import resource
 import sys
 import tarfile
 import zipfile
 from typing import Any, BinaryIO, Final
 
 ITEM_BYTES: Final = {
-    **{"FloatStorage": 4, "HalfStorage": 2, "DoubleStorage": 8, "BFloat16Storage": 2},
-    **{"ByteStorage": 1, "IntStorage": 4, "LongStorage": 8},
-}
+    "FloatStorage": 4, "HalfStorage": 2, "DoubleStorage": 8, "BFloat16Storage": 2, "ByteStorage": 1, "IntStorage": 4,
+    "LongStorage": 8,
+}  # fmt: skip
 # What real files hold and AUTOMATIC1111 v1.10.1 itself reads (modules/safe.py), file by file in docs/dev/old-files.md.
 ALLOWED: Final = {
     "collections": ("OrderedDict",),
@@ -37,9 +39,9 @@ DETECTOR: Final = re.compile(
     r"|tal\.\w+Assigner))|(__builtin__|builtins)\.getattr|"
     r"torch\.nn\.modules\.\w+\.[A-Z]\w*|torch\.(Size|device)|builtins\.set|pathlib\.(Posix|Windows)Path"
 )
-# The members A1111 v1.10.1 allows in a zip of torch's, and those that PyTorch 2.6 and later write, too.
-MEMBER: Final = re.compile(r"[^/]+/(data/\d+|version|byteorder|\.data/serialization_id|data\.pkl)")
-NEWER_MEMBER: Final = re.compile(r"[^/]+/(\.format_version|\.storage_alignment)")
+# The members that PyTorch 2.6 and later write into a zip, and with them those that A1111 v1.10.1 allows.
+NEWER_MEMBER: Final = r"[^/]+/(\.format_version|\.storage_alignment)"
+MEMBER: Final = rf"{NEWER_MEMBER}|[^/]+/(data/\d+|version|byteorder|\.data/serialization_id|data\.pkl)"
 MAGIC: Final = 0x1950A86A20F9469CFC6C  # torch's files before 1.6 begin with it
 PLAIN_DTYPE: Final = re.compile(r"[<>|=]?[biufcSU]\d{0,4}")  # no objects, no fields
 MEMORY: Final = 2 << 30  # bytes this process may take
@@ -47,6 +49,7 @@ SECONDS: Final = 5  # of the processor, …
 BYTES_A_SECOND: Final = 100_000_000  # … and one more for so much of the file: all of it may have to be checked
 NAMES_MOST: Final = 20_000
 LONGEST_TENSOR_NAME: Final = 300
+ODD: Final = "it contains data that no model has"
 
 
 class Rejected(Exception):
@@ -66,16 +69,15 @@ class Dummy(dict[Any, Any]):
 
     def __new__(cls, *arguments: Any) -> "Dummy":
         """Made by a call or without one: the unpickler does both."""
-        first = arguments[0] if arguments and isinstance(arguments[0], str) else ""  # what holds itself has no text
-        odd_encoder = cls.name == "_codecs.encode" and arguments[1:] != ("latin1",)
-        if odd_encoder or (cls.name == "numpy.dtype" and not PLAIN_DTYPE.fullmatch(first)):
-            raise Rejected("it contains data that no model has")
-        if arguments and cls.name.startswith(("ultralytics.", "torch.nn.")):  # saved without, and filled afterwards
-            raise Rejected(f"it would run {cls.name} on loading")
+        first, more = arguments[0] if arguments else "", arguments[1:]
+        reject_if(cls.name == "_codecs.encode" and more != ("latin1",), ODD)
+        dtype = first if isinstance(first, str) else ""  # what holds itself has no text
+        reject_if(cls.name == "numpy.dtype" and not PLAIN_DTYPE.fullmatch(dtype), ODD)
+        runs = arguments and cls.name.startswith(("ultralytics.", "torch.nn."))  # saved without, filled afterwards
         if cls.name.endswith(".getattr"):  # `Detect.forward` of a head; anything else could be a program
-            owner = getattr(arguments[0], "name", "") if arguments and isinstance(arguments[0], type) else ""
-            if not owner.startswith("ultralytics.nn.modules.") or arguments[1:] != ("forward",):
-                raise Rejected(f"it would run {cls.name} on loading")
+            owner = first.name if isinstance(first, type) and issubclass(first, Dummy) else ""
+            runs = not owner.startswith("ultralytics.nn.modules.") or more != ("forward",)
+        reject_if(runs, f"it would run {cls.name} on loading")
         made = super().__new__(cls)
         made.arguments = arguments
         return made
@@ -84,10 +86,8 @@ class Dummy(dict[Any, Any]):
         super().__init__()
 
     def __setstate__(self, state: Any) -> None:
-        if self.name.endswith(".getattr"):  # a function: what is set on it stays
-            raise Rejected("it contains data that no model has")
-        if self.name == "numpy.dtype" and any(state[2:5]):  # fields of its own: objects could hide there
-            raise Rejected("it contains data that no model has")
+        reject_if(self.name.endswith(".getattr"), ODD)  # a function: what is set on it stays
+        reject_if(self.name == "numpy.dtype" and any(state[2:5]), ODD)  # fields of its own: objects could hide there
         if isinstance(state, dict):
             self.update(state)
 
@@ -101,8 +101,8 @@ class Reader(pickle.Unpickler):
         self.of_whole_models: list[str] = []  # names that only a whole model may have
         self.found = self.load()
         self.is_detector = any(name.startswith("ultralytics.") for name in self.of_whole_models)
-        if self.of_whole_models and not self.is_detector:
-            raise Rejected(f"it would run {self.of_whole_models[0][:120]} on loading")
+        for name in self.of_whole_models:
+            reject_if(not self.is_detector, f"it would run {name[:120]} on loading")
 
     def find_class(self, module: str, name: str) -> type[Dummy]:
         full = f"{module}.{name}"
@@ -124,45 +124,40 @@ class Reader(pickle.Unpickler):
 def read_zip(path: str, whole: bool) -> Reader:
     """torch's files since 1.6: a zip with one pickle and the tensors' bytes."""
     with zipfile.ZipFile(path) as archive, open(path, "rb") as file:
-        names = archive.namelist()
-        pickles = [name for name in names if name.endswith("/data.pkl")]
-        newer = [name for name in names if NEWER_MEMBER.fullmatch(name)]
-        for name in names:
-            reject_if(
-                not MEMBER.fullmatch(name) and name not in newer, f"it holds {name[:60]}, which no model file has"
-            )
-        reject_if(len(pickles) != 1 or len(set(names)) != len(names), "it is not a model file")
+        members = {member.filename: member for member in archive.infolist()}
+        for name in members:
+            reject_if(not re.fullmatch(MEMBER, name), f"it holds {name[:60]}, which no model file has")
+        pickles = [name for name in members if name.endswith("/data.pkl")]
+        reject_if(len(pickles) != 1 or len(members) != len(archive.infolist()), "it is not a model file")
         file.seek(-22, 2)
         reject_if(not re.fullmatch(rb"PK\x05\x06.{16}\0\0", file.read(), re.DOTALL), "it holds more than a model")
-        for member in archive.infolist():  # other readers go by the local header: both must say the same
+        for name, member in members.items():  # other readers go by the local header: both must say the same
             file.seek(member.header_offset)
             header = file.read(30)
-            name = file.read(int.from_bytes(header[26:28], "little")).decode("utf-8", "replace")
-            if header[:4] != b"PK\x03\x04" or header[6] & 1 or name != member.filename:
-                raise Rejected("it is built in a way that no program for models builds it")
+            there = file.read(int.from_bytes(header[26:28], "little")).decode("utf-8", "replace")
+            differs = header[:4] != b"PK\x03\x04" or header[6] & 1 or there != name
+            reject_if(differs, "it is built in a way that no program for models builds it")
         reject_if(whole and archive.testzip(), "it is damaged")
         with archive.open(pickles[0]) as data:
             reader = Reader(data)  # type: ignore[arg-type]
             reject_if(data.read(1), "it holds more than a model")
-        lengths = {member.filename: member.file_size for member in archive.infolist()}
-        folder = pickles[0].removesuffix(".pkl")
-        if any(lengths.get(f"{folder}/{key}", -1) < length for key, length in reader.storages.items()):
-            raise Rejected("it is cut off")
-        if newer and not reader.is_detector:  # ADetailer loads its own past A1111's check
-            raise Rejected("it was saved by a newer PyTorch than AUTOMATIC1111 can read")
+        for key, length in reader.storages.items():
+            storage = members.get(f"{pickles[0].removesuffix('.pkl')}/{key}")
+            reject_if(not storage or storage.file_size < length, "it is cut off")
+        is_newer = any(re.fullmatch(NEWER_MEMBER, name) for name in members) and not reader.is_detector
+        reject_if(is_newer, "it was saved by a newer PyTorch than AUTOMATIC1111 can read")  # ADetailer can
     return reader
 
 
 def read_old(path: str) -> Reader:
     """torch's files before 1.6: five pickles, then the tensors' bytes."""
-    if tarfile.is_tarfile(path):  # which torch reads first, whatever it begins with
-        raise Rejected("it is an archive, not a model file")
+    reject_if(tarfile.is_tarfile(path), "it is an archive, not a model file")  # torch reads it first, however it begins
     with open(path, "rb") as file:
         reject_if(Reader(file).found != MAGIC, "it is not a model file")
         _protocol, _machine, reader, keys = (Reader(file) for _ in range(4))
         reject_if(keys.found != sorted(reader.storages), "it is not a model file")
-        if file.tell() + sum(8 + length for length in reader.storages.values()) > file.seek(0, 2):
-            raise Rejected("it is cut off")
+        end = file.tell() + sum(8 + length for length in reader.storages.values())
+        reject_if(end > file.seek(0, 2), "it is cut off")
     return reader
 
 
@@ -188,24 +183,21 @@ def tensors(found: Any) -> dict[str, list[int]]:
 
 def main(path: str, whole: bool) -> dict[str, Any]:
     """What is in the file, and what is wrong with it."""
-    names, is_detector, fault = dict[str, list[int]](), False, None
+    told: dict[str, Any] = {"fault": None, "tensors": {}, "detector": False}
     try:
         with open(path, "rb") as file:
             begins_as_zip = file.read(4) == b"PK\x03\x04"
-        if zipfile.is_zipfile(path) != begins_as_zip:
-            raise Rejected("it is cut off" if begins_as_zip else "it is two kinds of file in one")
+        is_other = zipfile.is_zipfile(path) != begins_as_zip
+        reject_if(is_other, "it is cut off" if begins_as_zip else "it is two kinds of file in one")
         reader = read_zip(path, whole) if begins_as_zip else read_old(path)
-        names, is_detector = tensors(reader.found), reader.is_detector
-        reject_if(not names and not is_detector, "it contains no weights")
+        told |= {"tensors": tensors(reader.found), "detector": reader.is_detector}
+        reject_if(not told["tensors"] and not told["detector"], "it contains no weights")
     except Exception as why:  # hostile bytes can make Python's readers raise anything, and it always means the same
-        fault = str(why) if isinstance(why, Rejected) else "it cannot be read as a model file"
-    return {"fault": fault, "tensors": names, "detector": is_detector}
+        told["fault"] = str(why) if isinstance(why, Rejected) else "it cannot be read as a model file"
+    return told
 
 
 if __name__ == "__main__":
-    import os
-    import resource
-
     seconds = SECONDS + os.path.getsize(sys.argv[1]) // BYTES_A_SECOND
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))

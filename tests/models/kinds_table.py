@@ -15,7 +15,7 @@ import pytest
 from launcher.core.problem import Problem
 from launcher.models.checksums import CHECKSUMS_FILE
 from launcher.models.ensure import ensure_linked_model
-from launcher.models.owners import EXTENSION_KINDS
+from launcher.models.kinds import EXTENSION_KINDS
 from tests.conftest import new_folder
 from tests.models.fetching import HUB, STORE, fetcher, hurry
 from tests.models.old_files import DETECTOR, SOUND

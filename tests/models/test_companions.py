@@ -10,8 +10,8 @@ from launcher.core.problem import Problem
 from launcher.models.catalog import MODELS, HubFile, Model
 from launcher.models.companions import CONFIG_MOST, SDXL_V, complete_checkpoints, is_harmless
 from launcher.models.ensure import ensure_linked_model, ensure_model
-from launcher.models.names import free_to_list, listed_name, telling_name
-from launcher.models.owners import EXTENSION_KINDS, NO_MODELS, require_owner
+from launcher.models.kinds import EXTENSION_KINDS
+from launcher.models.places import NO_MODELS, free_to_list, listed_name, require_owner, telling_name
 from launcher.models.sources import resolve_link
 from tests.models.fetching import fetcher, folder, hub, web
 from tests.models.old_files import DETECTOR, SOUND, zipped
@@ -288,9 +288,10 @@ def test_a_configuration_that_names_programs_is_not_brought_and_that_is_said(
     assert any("was not brought" in told for told in heard.notices)
 
 
-def test_a_configuration_without_end_is_not_brought(hub: Hub, folder: Folder) -> None:
+@pytest.mark.parametrize("content", [V2.encode() + b"#" * CONFIG_MOST, b"\n" * (CONFIG_MOST - 1)])
+def test_a_configuration_without_end_or_beginning_is_not_brought(hub: Hub, folder: Folder, content: bytes) -> None:
     hub.add("own/model", "m.safetensors", SD2)
-    hub.add("own/model", "m.yaml", V2.encode() + b"#" * CONFIG_MOST)
+    hub.add("own/model", "m.yaml", content)
     made, _, _ = fetcher(folder)
     ensure_linked_model(made, link("m.safetensors"))
     assert not list((folder.models / "Stable-diffusion").glob("*.yaml"))

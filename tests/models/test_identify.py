@@ -16,8 +16,8 @@ from launcher.core.problem import Problem
 from launcher.models.ensure import broken_models, decided, file_of_kind, usable_checkpoint
 from launcher.models.fetch import receive, sound_or_set_aside
 from launcher.models.identify import Unreadable, identify, identify_beginning, shapes_in
-from launcher.models.kinds import KIND_FOLDERS, Format, ModelFile, contents_of
-from launcher.models.owners import EXTENSION_KINDS, place_for
+from launcher.models.kinds import EXTENSION_KINDS, KIND_FOLDERS, Format, ModelFile, contents_of
+from launcher.models.places import place_for
 from launcher.models.remote import Interrupted, Remote
 from tests.conftest import new_folder
 from tests.models.fetching import a_fetcher, fetcher

@@ -287,7 +287,7 @@ def test_a_vae_is_bound_to_its_model_by_name(hub: Hub, folder: Folder, monkeypat
 
 
 def test_a_non_commercial_licence_is_said_before_the_download(hub: Hub, folder: Folder) -> None:
-    model = Model("A model", "SDXL", "for fun only", (FILE,), non_commercial=True)
+    model = Model("A model", "SDXL", "for fun only (non-commercial)", (FILE,))
     told = Told(folder)
     ensure_model(told.fetcher, model)
     assert "licensed under for fun only" in told.notices[0]

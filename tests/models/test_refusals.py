@@ -1,6 +1,7 @@
 """The table of refusals, row by row: each is met by an answer that servers give, and its remedy can help."""
 
 import re
+import time
 from dataclasses import dataclass
 
 import pytest
@@ -158,6 +159,13 @@ def test_a_remedy_can_help(case: Case) -> None:
 def test_an_error_of_a_million_letters_is_a_sentence_that_can_be_read() -> None:
     refused = refusal_of(Remote("https://example.com/m", "m" * 1_000_000), Answer(404))
     assert len(refused.what) < 4000
+
+
+def test_a_page_that_repeats_our_marks_is_read_in_no_time() -> None:
+    started = time.monotonic()
+    refused = refusal_of(Remote("https://example.com/m", "m.pt"), Answer(404, "@address=" * 22_000))
+    assert "is no longer there" in refused.what
+    assert time.monotonic() - started < 2
 
 
 def test_what_moves_a_cursor_or_turns_the_writing_round_is_never_shown() -> None:

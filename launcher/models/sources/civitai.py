@@ -8,8 +8,8 @@ from urllib.parse import parse_qsl, urlsplit
 from launcher.core.problem import Problem
 from launcher.models.http import ask_list, entries_of, probe
 from launcher.models.kinds import FAMILIES, RUNS_ON
-from launcher.models.owners import kind_of_type
 from launcher.models.pasted import safe_name
+from launcher.models.places import kind_of_type
 from launcher.models.refusals import CIVITAI
 from launcher.models.remote import Refused, Remote
 
