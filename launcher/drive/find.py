@@ -1,18 +1,24 @@
-"""What a person's Drive already has: web UIs of this and of other launchers, and models."""
+"""What a person's Drive already has: web UIs of this and of other launchers, what their launches noted, and models."""
 
 import errno
+import json
 import os
 import re
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
-from launcher.core.folder import MY_DRIVE, WEBUI_FOLDER
-from launcher.core.outside import Damaged, is_below, read_json
-from launcher.drive.remembered import NOTES, of_type
+from launcher.core.folder import MY_DRIVE, WEBUI_FOLDER, write_safely
+from launcher.core.outside import is_below, read_note
+from launcher.core.session import read_object
 from launcher.models.identify import WEIGHTS
 
+NOTES: Final = "oneclick.json"  # in a web UI's folder: what its launches note for those after them
+changing: Final = threading.Lock()  # launches and jobs change parts of it, each from a thread of its own
 CHECKPOINTS: Final = Path("models", "Stable-diffusion")  # every web UI has it, and hardly anything else
 AT_A_TIME: Final = 16  # questions to Drive, each of which takes long
 CERTAIN: Final = (".safetensors", ".ckpt")  # .bin and .pt may be anything
@@ -65,10 +71,9 @@ def webui_in(folder: Path) -> Path | None:
 
 def used_at(kept: Path) -> float:
     """When the web UI with this folder was used last: time.time(), 0.0 where nobody noted it."""
-    try:
-        return float(of_type(0.0, (read_json(kept / NOTES) or {}).get("used_at")))
-    except (Damaged, OSError):
-        return 0.0
+    with suppress(OSError):
+        return float(of_type(0.0, read_object(kept / NOTES).get("used_at")))
+    return 0.0
 
 
 def path_on_drive(drive: Path, text: str) -> Path | None:
@@ -114,3 +119,41 @@ def weights_below(top: Path, unlisted: Callable[[OSError], object] = lambda erro
 
 def is_weights(name: str) -> bool:
     return name.lower().endswith(WEIGHTS) and not name.startswith(".") and not VAE_BESIDE.search(name)
+
+
+# ---- what launches note for those after them
+
+
+@dataclass(frozen=True)
+class Remembered:
+    """What is noted, of the types that stand here: whatever else the file holds is nobody's, and stays in it."""
+
+    choices: dict[str, Any] = field(default_factory=dict)  # field -> value; never a pasted link, never a token
+    used_at: float = 0.0  # time.time() of the last launch with this folder
+    extensions: dict[str, str] = field(default_factory=dict)  # with which it started: name -> commit
+    switched_off: tuple[str, ...] = ()  # extensions that were off then
+    looked_at: tuple[str, ...] = ()  # models that were found sound
+    folder: str = ""  # only in My Drive itself: the web UI's folder used last, where no look finds it
+    model_folders: tuple[str, ...] = ()  # folders and files below My Drive whose models are used where they are
+
+    @classmethod
+    def read(cls, kept: Path, say: Callable[[str], object] = lambda text: None) -> "Remembered":
+        """What there is, perhaps nothing; a damaged file is set aside, and said. Raises `OSError` if Drive is away."""
+        found, usual = read_note(kept / NOTES, say) or {}, cls()
+        return cls(**{one.name: of_type(getattr(usual, one.name), found.get(one.name)) for one in fields(cls)})
+
+    @staticmethod
+    def write(kept: Path, **changes: Any) -> None:
+        """Change some of it. Raises `OSError`."""
+        with changing:
+            found = read_note(kept / NOTES, lambda text: None) or {}
+            text = json.dumps(found | changes, ensure_ascii=False)
+            write_safely(kept / NOTES, text.encode(errors="replace"))  # names may hold bytes that are no letters
+
+
+def of_type(usual: Any, found: object) -> Any:
+    """What was found where it is of the type of the usual value, which else takes its place."""
+    if isinstance(usual, tuple):
+        return tuple(one for one in found if isinstance(one, str)) if isinstance(found, list) else usual
+    kinds = (int, float) if isinstance(usual, float) else type(usual)  # other programs write 5.0 as 5
+    return found if isinstance(found, kinds) and not isinstance(found, bool) else usual

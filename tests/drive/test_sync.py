@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from launcher.drive.names import UNFINISHED
+from launcher.drive.records import UNFINISHED
 from launcher.drive.sync import Sync
 from tests.world.wait import wait
 
