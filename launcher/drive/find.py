@@ -43,10 +43,9 @@ def at_top(drive: Path) -> list[Path]:
 
 
 def names_in(folder: Path) -> list[str]:
-    try:
+    with suppress(OSError):
         return sorted(os.listdir(folder))
-    except OSError:
-        return []
+    return []
 
 
 def models_elsewhere(drive: Path, kept: Path) -> list[str]:
@@ -62,11 +61,10 @@ def models_elsewhere(drive: Path, kept: Path) -> list[str]:
 
 def webui_in(folder: Path) -> Path | None:
     """The folder of the web UI that lies directly in this one, or in the usual one in it; None if Drive lists none."""
-    try:
+    with suppress(OSError):
         places = (folder / WEBUI_FOLDER, folder)
         return next((one for one in places if (one / CHECKPOINTS).is_dir() or (one / NOTES).is_file()), None)
-    except OSError:
-        return None
+    return None
 
 
 def used_at(kept: Path) -> float:
@@ -121,12 +119,9 @@ def is_weights(name: str) -> bool:
     return name.lower().endswith(WEIGHTS) and not name.startswith(".") and not VAE_BESIDE.search(name)
 
 
-# ---- what launches note for those after them
-
-
 @dataclass(frozen=True)
 class Remembered:
-    """What is noted, of the types that stand here: whatever else the file holds is nobody's, and stays in it."""
+    """What launches noted, of the types that stand here: whatever else the file holds is nobody's, and stays in it."""
 
     choices: dict[str, Any] = field(default_factory=dict)  # field -> value; never a pasted link, never a token
     used_at: float = 0.0  # time.time() of the last launch with this folder

@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from launcher.core.files import alternatives, copy_whole, shortened
+from launcher.core.files import copy_whole, free_path, shortened
 from launcher.core.folder import PART, make_folder_below
 from launcher.core.outside import is_below, make_way, printable
 from launcher.source.git import PLACED_MARK, unchanged_files
@@ -24,8 +24,8 @@ EXTENSIONS: Final = "extensions"
 # The hub's cache keeps contents in blobs/, and their names in snapshots/ as links to them. Google Drive has no links: a
 # name is kept as the file that it leads to, which is all that the hub's client asks for.
 HUB_CACHE: Final = "huggingface"
-# The folders that are not kept: most are made anew; xet has pieces of files that are whole elsewhere.
-NOT_KEPT: Final = re.compile(
+# Most are made anew; xet has pieces of files that are whole elsewhere.
+NOT_KEPT_FOLDERS: Final = re.compile(
     r"(?s)(cache|tmp)|(.+/)?(__pycache__|\.locks|\.git)"
     rf"|{EXTENSIONS}/(.+/)?(cache|tmp|log|models)|{HUB_CACHE}/(.+/)?(blobs|xet)"
 )
@@ -90,7 +90,7 @@ class Records:
         self.all: dict[str, Record] = {}
         self.queue: dict[str, Record] = {}  # those of files that are not on Drive as they are now
         self.images: dict[str, str] = {}  # an image of this machine that is on Drive -> the folder at the top there
-        self._watched: set[str] = set()  # the folders that were looked into, and the settings beside them
+        self._watched = {str(data)}  # the folders that were looked into, and the settings beside them
         self._roots = {str(data): ""}  # folder -> its name on Drive
         self._inode: int | None = None  # of the data directory
         self._unreadable: list[str] = []
@@ -107,7 +107,7 @@ class Records:
             self.queue.pop(path, None)
 
     def forget(self, path: str) -> None:
-        del self.all[path]
+        self.all.pop(path, None)
         self.queue.pop(path, None)
         self.images.pop(path, None)
 
@@ -174,7 +174,7 @@ class Records:
                 made_here = name.lower().endswith(WRITTEN) and "/." not in f"/{name}"
                 if not path.endswith(NOT_KEPT_ENDINGS) and (made_here or root == str(self.data)):
                     yield path, name, fingerprint_of(info)
-            elif stat.S_ISDIR(info.st_mode) and not NOT_KEPT.fullmatch(name):
+            elif stat.S_ISDIR(info.st_mode) and not NOT_KEPT_FOLDERS.fullmatch(name):
                 inside = os.listdir(path)
                 watched.add(path)
                 for one in inside:
@@ -185,7 +185,7 @@ class Records:
             self._unreadable.append(f"{path}/")
             self.say(f"{printable(path)} cannot be read ({os.strerror(error.errno or 0)}), so nothing in it is kept.")
 
-    def gone(self) -> Iterator[tuple[str, str | None]]:
+    def gone(self) -> Iterator[tuple[str, Record, str | None]]:
         """The files that are gone: at once those that are here under a new path, with that, else at the second poll.
 
         Not those whose whole folder at the top of the data directory went, or lost all: nobody deletes that much in
@@ -205,7 +205,7 @@ class Records:
             if new is None and record.missing > 1 and top(path) in swept:
                 self.forget(path)
             elif new is not None or record.missing > 1:
-                yield path, new
+                yield path, record, new
 
     # ---- extensions that are git checkouts: git keeps their history, the sync what differs
 
@@ -236,9 +236,6 @@ class Records:
         return here in self._broken or ((here / ".git" / PLACED_MARK).exists() and not there.exists())
 
 
-# ---- on Drive
-
-
 def around(error: OSError, drive_dir: Path, name: str) -> str:
     """The name that Drive takes in place of one it refused.
 
@@ -253,8 +250,7 @@ def around(error: OSError, drive_dir: Path, name: str) -> str:
     *folders, last = name.split("/")
     above = drive_dir
     for folder in folders:
-        places = (above / one for one in alternatives(folder))
-        above = next(place for place in places if place.is_dir() or not os.path.lexists(place))
+        above = free_path(above / folder, lambda place: os.path.lexists(place) and not place.is_dir())
     return str((above / last).relative_to(drive_dir))
 
 

@@ -71,6 +71,7 @@ def restore_files(drive_dir: Path, data: Path, say: Callable[[str], None], recor
                     came.append(name)
             except Damaged:
                 aside = outside.set_aside(drive_dir / name, drive_dir / ASIDE if "/" in name else None)
+                records.forget(str(data / name))  # what is here is to be on Drive again
                 damaged[name] = f"{shown} (now {printable(str(aside.relative_to(drive_dir)))})"
         except (OSError, Problem) as error:
             if is_drives_fault(error, drive_dir):
@@ -90,8 +91,6 @@ def restore_files(drive_dir: Path, data: Path, say: Callable[[str], None], recor
             with suppress(OSError):  # Drive may be full
                 note_checksum_of_hub(drive_dir, data / name, name)
         records.keep(str(data / name), fingerprint_of((data / name).stat()), name)
-    for path in records.all.keys() & {str(data / name) for name in damaged}:
-        records.forget(path)  # what is here is to be on Drive again
     return len(came)
 
 

@@ -67,8 +67,8 @@ class Sync:
         return len(self._records.images)
 
     @property
-    def _unkept(self) -> dict[str, Record]:
-        return {path: record for path, record in list(self._records.queue.items()) if not record.missing}
+    def _unkept(self) -> list[Record]:
+        return [record for record in list(self._records.queue.values()) if not record.missing]
 
     @property
     def unkept(self) -> int:
@@ -78,11 +78,11 @@ class Sync:
     @property
     def waiting(self) -> int:
         """How many files are on their way. Those that Drive does not take are not among them."""
-        return sum(not record.refused for record in self._unkept.values())
+        return sum(not record.refused for record in self._unkept)
 
     @property
     def waiting_bytes(self) -> int:
-        return sum(record.now.size for record in self._unkept.values() if not record.refused)
+        return sum(record.now.size for record in self._unkept if not record.refused)
 
     @property
     def full(self) -> bool:
@@ -96,9 +96,9 @@ class Sync:
             text += f" in {' and '.join(sorted(set(self._records.images.values())))}{self.until}"
         if waiting:
             text += f", {waiting} {'file' if waiting == 1 else 'files'} not saved yet"
-        if refused := [path for path, record in self._unkept.items() if record.refused]:
+        if refused := [record.usual.rpartition("/")[2] for record in self._unkept if record.refused]:
             more = ", ..." if len(refused) > 1 else ""
-            text += f", {len(refused)} that Google Drive does not accept ({printable(Path(refused[0]).name)}{more})"
+            text += f", {len(refused)} that Google Drive does not accept ({printable(refused[0])}{more})"
         if self.trouble:
             reason = TROUBLES.get(self.trouble, os.strerror(self.trouble))
             text += f" (Google Drive is not accepting files: {reason})"
@@ -174,12 +174,9 @@ class Sync:
             self.trouble = error.errno or errno.EIO
             return 0
 
-    # ---- what is gone
-
     def _follow_what_is_gone(self) -> None:
         """What is gone is renamed on Drive if it is here under a new name, else deleted."""
-        for path, new in self._records.gone():
-            record = self._records.all[path]
+        for path, record, new in self._records.gone():
             before = self.drive_dir / record.name
             try:
                 if record.ours and is_copy_of(record.kept, before.lstat()):  # nobody has changed it there
@@ -191,8 +188,6 @@ class Sync:
                 if is_drives_fault(error, self.drive_dir):
                     raise
             self._records.forget(path)
-
-    # ---- what is new
 
     def _copy_what_is_due(self, settled: float) -> int:
         """Copy what has been unchanged for `settled` seconds; returns how many files were done."""
@@ -215,11 +210,10 @@ class Sync:
             return 0
         for path, error in errors.items():  # a file that cannot be copied is left out, and named
             record, code = queue[path], getattr(error, "errno", None)
-            before = record.refused
+            is_news = not record.refused
             record.tries += MOST_TRIES if not code or code in records.OF_ITS_NAME else 1
-            if record.refused:
-                record.due = time.monotonic() + AGAIN_AFTER
-            if record.refused and not before:
+            record.due = time.monotonic() + AGAIN_AFTER if record.refused else 0.0
+            if record.refused and is_news:
                 name, reason = printable(record.usual), os.strerror(code) if code else type(error).__name__
                 self._sentence(f"Google Drive does not accept {name} ({reason}). It stays on this machine.")
         return done
