@@ -135,10 +135,10 @@ class Sync:
                     more = bool(self._poll(settled) and self.waiting and not self.trouble)
                 except Exception as error:
                     traceback.print_exception(error)
+                    kind, more = type(error).__name__, False
                     if not self.fault:
-                        kind = type(error).__name__
                         self.say(f"Saving your files failed ({kind}); it is tried again every few seconds.")
-                    more, self.fault = False, f"{type(error).__name__}: {str(error)[:200]}"
+                    self.fault = f"{kind}: {str(error)[:200]}"
                 self.heartbeat = time.monotonic()
                 self.show(self.summary())
 
