@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Final
 
-from launcher.core.folder import MY_DRIVE, WEBUI_FOLDER, write_safely
+from launcher.core.folder import CHECKPOINT, MY_DRIVE, WEBUI_FOLDER, write_safely
 from launcher.core.outside import is_below, read_note
 from launcher.core.session import read_object
 from launcher.models.identify import WEIGHTS
@@ -21,7 +21,6 @@ NOTES: Final = "oneclick.json"  # in a web UI's folder: what its launches note f
 changing: Final = threading.Lock()  # launches and jobs change parts of it, each from a thread of its own
 CHECKPOINTS: Final = Path("models", "Stable-diffusion")  # every web UI has it, and hardly anything else
 AT_A_TIME: Final = 16  # questions to Drive, each of which takes long
-CERTAIN: Final = (".safetensors", ".ckpt")  # .bin and .pt may be anything
 DEEPEST_MODEL: Final = 6  # folders below the one that is named
 MOST_FOLDERS: Final = 2000  # that are looked through: somebody may name a folder with all of their photos
 VAE_BESIDE: Final = re.compile(r"(?i)\.vae\.\w+$")  # weights that go with a checkpoint by their name
@@ -101,7 +100,7 @@ def kept_folder(drive: Path, name: str) -> Path | None:
     path = path_on_drive(drive, name) or drive / name
     if webui := webui_in(path):
         return webui
-    models = path.is_file() or any(found.suffix.lower() in CERTAIN for found in weights_below(path))
+    models = path.is_file() or any(re.search(CHECKPOINT, found.name) for found in weights_below(path))  # .pt: anything
     return None if models else path / WEBUI_FOLDER
 
 
