@@ -1,21 +1,26 @@
-"""What a person's Drive already has: web UIs of this and of other launchers, and models."""
+"""What a person's Drive already has: web UIs of this and of other launchers, what their launches noted, and models."""
 
 import errno
+import json
 import os
 import re
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
-from launcher.core.folder import MY_DRIVE, WEBUI_FOLDER
-from launcher.core.outside import Damaged, is_below, read_json
-from launcher.drive.remembered import NOTES, of_type
+from launcher.core.folder import CHECKPOINT, MY_DRIVE, WEBUI_FOLDER, write_safely
+from launcher.core.outside import is_below, read_note
+from launcher.core.session import read_object
 from launcher.models.identify import WEIGHTS
 
+NOTES: Final = "oneclick.json"  # in a web UI's folder: what its launches note for those after them
+changing: Final = threading.Lock()  # launches and jobs change parts of it, each from a thread of its own
 CHECKPOINTS: Final = Path("models", "Stable-diffusion")  # every web UI has it, and hardly anything else
 AT_A_TIME: Final = 16  # questions to Drive, each of which takes long
-CERTAIN: Final = (".safetensors", ".ckpt")  # .bin and .pt may be anything
 DEEPEST_MODEL: Final = 6  # folders below the one that is named
 MOST_FOLDERS: Final = 2000  # that are looked through: somebody may name a folder with all of their photos
 VAE_BESIDE: Final = re.compile(r"(?i)\.vae\.\w+$")  # weights that go with a checkpoint by their name
@@ -37,10 +42,9 @@ def at_top(drive: Path) -> list[Path]:
 
 
 def names_in(folder: Path) -> list[str]:
-    try:
+    with suppress(OSError):
         return sorted(os.listdir(folder))
-    except OSError:
-        return []
+    return []
 
 
 def models_elsewhere(drive: Path, kept: Path) -> list[str]:
@@ -56,19 +60,17 @@ def models_elsewhere(drive: Path, kept: Path) -> list[str]:
 
 def webui_in(folder: Path) -> Path | None:
     """The folder of the web UI that lies directly in this one, or in the usual one in it; None if Drive lists none."""
-    try:
+    with suppress(OSError):
         places = (folder / WEBUI_FOLDER, folder)
         return next((one for one in places if (one / CHECKPOINTS).is_dir() or (one / NOTES).is_file()), None)
-    except OSError:
-        return None
+    return None
 
 
 def used_at(kept: Path) -> float:
     """When the web UI with this folder was used last: time.time(), 0.0 where nobody noted it."""
-    try:
-        return float(of_type(0.0, (read_json(kept / NOTES) or {}).get("used_at")))
-    except (Damaged, OSError):
-        return 0.0
+    with suppress(OSError):
+        return float(of_type(0.0, read_object(kept / NOTES).get("used_at")))
+    return 0.0
 
 
 def path_on_drive(drive: Path, text: str) -> Path | None:
@@ -98,7 +100,7 @@ def kept_folder(drive: Path, name: str) -> Path | None:
     path = path_on_drive(drive, name) or drive / name
     if webui := webui_in(path):
         return webui
-    models = path.is_file() or any(found.suffix.lower() in CERTAIN for found in weights_below(path))
+    models = path.is_file() or any(re.search(CHECKPOINT, found.name) for found in weights_below(path))  # .pt: anything
     return None if models else path / WEBUI_FOLDER
 
 
@@ -114,3 +116,38 @@ def weights_below(top: Path, unlisted: Callable[[OSError], object] = lambda erro
 
 def is_weights(name: str) -> bool:
     return name.lower().endswith(WEIGHTS) and not name.startswith(".") and not VAE_BESIDE.search(name)
+
+
+@dataclass(frozen=True)
+class Remembered:
+    """What launches noted, of the types that stand here: whatever else the file holds is nobody's, and stays in it."""
+
+    choices: dict[str, Any] = field(default_factory=dict)  # field -> value; never a pasted link, never a token
+    used_at: float = 0.0  # time.time() of the last launch with this folder
+    extensions: dict[str, str] = field(default_factory=dict)  # with which it started: name -> commit
+    switched_off: tuple[str, ...] = ()  # extensions that were off then
+    looked_at: tuple[str, ...] = ()  # models that were found sound
+    folder: str = ""  # only in My Drive itself: the web UI's folder used last, where no look finds it
+    model_folders: tuple[str, ...] = ()  # folders and files below My Drive whose models are used where they are
+
+    @classmethod
+    def read(cls, kept: Path, say: Callable[[str], object] = lambda text: None) -> "Remembered":
+        """What there is, perhaps nothing; a damaged file is set aside, and said. Raises `OSError` if Drive is away."""
+        found, usual = read_note(kept / NOTES, say) or {}, cls()
+        return cls(**{one.name: of_type(getattr(usual, one.name), found.get(one.name)) for one in fields(cls)})
+
+    @staticmethod
+    def write(kept: Path, **changes: Any) -> None:
+        """Change some of it. Raises `OSError`."""
+        with changing:
+            found = read_note(kept / NOTES, lambda text: None) or {}
+            text = json.dumps(found | changes, ensure_ascii=False)
+            write_safely(kept / NOTES, text.encode(errors="replace"))  # names may hold bytes that are no letters
+
+
+def of_type(usual: Any, found: object) -> Any:
+    """What was found where it is of the type of the usual value, which else takes its place."""
+    if isinstance(usual, tuple):
+        return tuple(one for one in found if isinstance(one, str)) if isinstance(found, list) else usual
+    kinds = (int, float) if isinstance(usual, float) else type(usual)  # other programs write 5.0 as 5
+    return found if isinstance(found, kinds) and not isinstance(found, bool) else usual

@@ -12,17 +12,16 @@ import errno
 import os
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from functools import cache, lru_cache
+from functools import cache, lru_cache, partial
 from pathlib import Path
 from typing import Final, NamedTuple
 
 from launcher.core.folder import Folder, point, preparing
 from launcher.core.problem import Problem
-from launcher.drive.find import AT_A_TIME, is_on_drive, is_weights, path_on_drive, webui_in, weights_below
-from launcher.drive.names import Fingerprint, fingerprint_of
-from launcher.drive.remembered import Remembered
+from launcher.drive.find import AT_A_TIME, Remembered, is_on_drive, is_weights, path_on_drive, webui_in, weights_below
+from launcher.drive.records import Fingerprint, fingerprint_of
 from launcher.models.identify import WEIGHTS, identify
 from launcher.models.kinds import EXTENSION_KINDS, KIND_ENDINGS, KIND_FOLDERS
 
@@ -32,15 +31,10 @@ SHOWN: Final = KIND_FOLDERS | {
 }
 # What programs call the folder of a kind, in lower case: A1111, Forge and SD.Next, ComfyUI, Fooocus, kohya's scripts.
 FOLDER_KINDS: Final = {Path(folder).name.lower(): kind for kind, folder in SHOWN.items()} | {
-    "checkpoint": "checkpoint",
-    "checkpoints": "checkpoint",
-    "ckpt": "checkpoint",
-    "loras": "LoRA",
-    "lycoris": "LoRA",
-    "embedding": "embedding",
-    "textual_inversion": "embedding",
-    "upscale_models": "upscaler",
-    "upscalers": "upscaler",
+    **dict.fromkeys(("checkpoint", "checkpoints", "ckpt"), "checkpoint"),
+    **dict.fromkeys(("loras", "lycoris"), "LoRA"),
+    **dict.fromkeys(("embedding", "textual_inversion"), "embedding"),
+    **dict.fromkeys(("upscale_models", "upscalers"), "upscaler"),
     "hypernetwork": "hypernetwork",
 }
 linking: Final = threading.Lock()  # what an older look has found must not take away what a newer one showed
@@ -64,13 +58,6 @@ def find_models(drive: Path, place: Path, say: Callable[[str], object]) -> list[
     Of a web UI's folder only the models that A1111 lists are looked at.
     """
 
-    def look(path: Path) -> FoundModel | None:
-        try:
-            return model_at(drive, place, path)
-        except (OSError, Problem):  # Drive keeps it back for a day, for example
-            say(f"{path.relative_to(drive)} on your Drive cannot be read and was left out.")
-            return None
-
     def unlisted(error: OSError) -> None:
         if error.errno == errno.EIO:
             say(f"{Path(error.filename).relative_to(drive)} on your Drive cannot be listed and was left out.")
@@ -79,17 +66,21 @@ def find_models(drive: Path, place: Path, say: Callable[[str], object]) -> list[
     tops = [webui / below for below in (*SHOWN.values(), "models/LyCORIS")] if webui else [place]
     files = [place] if place.is_file() else [path for top in tops for path in weights_below(top, unlisted)]
     with ThreadPoolExecutor(AT_A_TIME) as pool:
-        return [one for one in pool.map(look, files) if one]
+        return [one for one in pool.map(partial(model_at, drive, place, say), files) if one]
 
 
-def model_at(drive: Path, place: Path, path: Path) -> FoundModel | None:
+def model_at(drive: Path, place: Path, say: Callable[[str], object], path: Path) -> FoundModel | None:
     """What a file is; None for what A1111 cannot use, and for what a shortcut has outside of Drive."""
-    if not is_on_drive(drive, path):
-        return None
     above = [folder for folder in path.parents if folder.is_relative_to(drive)]
     named = next((folder for folder in above if folder.name.lower() in FOLDER_KINDS), None)
     of_folder = FOLDER_KINDS[named.name.lower()] if named else None
-    kind = of_folder if of_folder and path != place else kind_by_content(path, fingerprint_of(path.stat()))
+    try:
+        if not is_on_drive(drive, path):
+            return None
+        kind = of_folder if of_folder and path != place else kind_by_content(path, fingerprint_of(path.stat()))
+    except (OSError, Problem):  # Drive keeps it back for a day, for example
+        say(f"{path.relative_to(drive)} on your Drive cannot be read and was left out.")
+        return None
     if kind not in SHOWN or path.suffix.lower() not in KIND_ENDINGS.get(kind, WEIGHTS):
         return None
     root = named if named and kind == of_folder else place if path != place else path.parent
@@ -115,24 +106,18 @@ def link_models(folder: Folder, say: Callable[[str], object]) -> list[FoundModel
                 found += find_models(folder.drive, place, say)
             else:
                 say(f"{name} is no longer on your Drive: its models are not in the web UI's lists.")
-        beside = (path for path in (folder.kept / "embeddings").glob("*") if path.is_symlink() and path.is_dir())
-        shared: Tree = {path.name: path for path in beside if is_on_drive(folder.drive, path)}
+        links = (path for path in (folder.kept / "embeddings").glob("*") if path.is_symlink() and path.is_dir())
+        shared: Tree = {path.name: path for path in links if is_on_drive(folder.drive, path)}
         tree: Tree = {"models": folder.models if folder.models_kept else {}, "embeddings": shared}
-        for name, path in with_side_files(found):
-            add_link(tree, name, path)
+        listed = cache(os.listdir)
+        for kind, name, path in found:  # with what goes with it by its name: previews, notes, VAEs
+            beside = (one for one in listed(path.parent) if one.startswith(f"{path.stem}.") and not is_weights(one))
+            for file in (path.name, *beside):
+                add_link(tree, str(Path(SHOWN[kind], name).with_name(file)), path.with_name(file))
         with preparing:
             make_links(folder.data / "models" if folder.models_kept else folder.models, tree["models"], folder.drive)
             make_links(folder.data / "embeddings", tree["embeddings"], folder.drive)
         return found
-
-
-def with_side_files(found: Iterable[FoundModel]) -> Iterator[tuple[str, Path]]:
-    """The models' files and those that go with them by name (previews, notes, VAEs), each with its name in `data`."""
-    listed = cache(os.listdir)
-    for kind, name, path in found:
-        beside = [other for other in listed(path.parent) if other.startswith(f"{path.stem}.") and not is_weights(other)]
-        for file in (path.name, *beside):
-            yield str(Path(SHOWN[kind], name).with_name(file)), path.with_name(file)
 
 
 def add_link(tree: Tree, name: str, path: Path) -> None:
@@ -155,17 +140,16 @@ def make_links(target: Path, what: "Path | Tree", drive: Path) -> None:
     if isinstance(what, Path):
         if target.is_symlink() or not target.exists():
             point(target, what)
-            return
-        if not target.is_dir() or not what.is_dir():
-            return
-        what = links_to_all(what)
+        elif target.is_dir() and what.is_dir():
+            make_links(target, links_to_all(what), drive)
+        return
     if target.is_symlink():
         target.unlink()
     target.mkdir(parents=True, exist_ok=True)
-    for path in target.iterdir():
-        if path.name not in what and path.is_symlink() and Path(os.readlink(path)).is_relative_to(drive):
+    for path in [path for path in target.iterdir() if path.name not in what]:
+        if path.is_symlink() and Path(os.readlink(path)).is_relative_to(drive):
             path.unlink()
-        elif path.name not in what and path.is_dir() and not path.is_symlink():
+        elif path.is_dir() and not path.is_symlink():
             make_links(path, {}, drive)
     for name, below in what.items():
         make_links(target / name, below, drive)

@@ -1,10 +1,12 @@
-"""Google Drive: is it mounted, connecting it, waiting until Google has everything."""
+"""Google Drive: is it mounted, connecting it, what its errors mean, waiting until Google has everything."""
 
 import errno
 import os
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
 from typing import Any, Final
 
 from launcher.colab.machine import Machine
@@ -19,49 +21,53 @@ FLUSH_SILENCE: Final = 3600.0  # seconds
 PRESS_AGAIN: Final = "press ▶ again"
 BEGIN_ANEW: Final = f"To begin anew, {NEW_MACHINE}, then {PRESS_AGAIN}."
 WITHOUT_DRIVE: Final = "To work without Drive, set **keep_on_drive** to **nothing**."
-ANOTHER_ACCOUNT: Final = f"Use a personal Google account and {PRESS_AGAIN}. {WITHOUT_DRIVE}"
 
+FULL: Final = (errno.ENOSPC, errno.EDQUOT)
+# What says something of all of Drive, not of one file -> how it ends "Google Drive is not accepting files: ...".
+TROUBLES: Final = {
+    **dict.fromkeys(FULL, "it is full"),
+    **dict.fromkeys((errno.ENOTCONN, errno.ENODEV, errno.ECONNABORTED), "it was disconnected"),
+    errno.ENOENT: "your folder cannot be found",  # renamed, moved or deleted; or Drive is unmounted
+    errno.EROFS: "it is read-only",
+    errno.EIO: "it reports errors",
+}
 # What `drive.mount` says when it fails (google.colab/drive.py, read 2026-04) -> what a person can do.
-MOUNT_FAILURES: Final = (
-    (
-        "credential propagation",
+MOUNT_FAILURES: Final = {
+    "credential propagation": (
         "Google did not give this notebook your Drive.",
         "Press ▶ again, choose in the window that opens the account with which you opened Colab, and tick all boxes. "
         "If no window opens, allow pop-ups and third-party cookies for colab.research.google.com. If it happens again, "
         f"Google may have an outage: {PRESS_AGAIN} later, or set **keep_on_drive** to **nothing**.",
     ),
-    (
-        "User cancelled",
+    "User cancelled": (
         "Google's question about your Drive was closed without an answer.",
         f"To allow it, {PRESS_AGAIN} and answer the question. {WITHOUT_DRIVE}",
     ),
-    (
-        "TBE_",
+    "TBE_": (
         "This session has lost what it needs to ask Google for your Drive.",
         f"To have it again, {NEW_SESSION}, then {PRESS_AGAIN}.",
     ),
-    ("domain policy", "Your organization does not allow Google Drive in Colab.", ANOTHER_ACCOUNT),
-    (
-        "must not already contain files",
+    "domain policy": (
+        "Your organization does not allow Google Drive in Colab.",
+        f"Use a personal Google account and {PRESS_AGAIN}. {WITHOUT_DRIVE}",
+    ),
+    "must not already contain files": (
         "The folder /content/drive already has files in it, so Google Drive cannot be connected there.",
         BEGIN_ANEW,
     ),
-    (
-        "must not be a symlink",
+    "must not be a symlink": (
         "/content/drive is a link to another folder, so Google Drive cannot be connected there.",
         BEGIN_ANEW,
     ),
-    (
-        "timeout during initial read",
+    "timeout during initial read": (
         "Google Drive took too long to list My Drive. That happens when thousands of files are in My Drive itself.",
         f"Wait a minute and {PRESS_AGAIN}. If this keeps happening, move files from My Drive into folders.",
     ),
-    (
-        "supported in",  # Colab Enterprise, or "this environment"
+    "supported in": (  # Colab Enterprise, or "this environment"
         "This Colab runtime cannot connect Google Drive.",
         f"Open the notebook at colab.research.google.com, or set **keep_on_drive** to **nothing** and {PRESS_AGAIN}.",
     ),
-)
+}
 
 
 def drive_is_mounted(machine: Machine) -> bool:
@@ -110,15 +116,14 @@ def mount_problem(text: str, types: list[str], seconds: float) -> Problem:
     `types` are the names of the exception's classes. They decide before words do: pexpect's time-out lists all it
     waited for. Nothing but the `seconds` tells that nobody answered: the mount then fails later, for want of a permit.
     """
-    timed_out = "TIMEOUT" in types or "EOF" in types
-    if timed_out and seconds < CONSENT_PATIENCE + MOUNT_PATIENCE:
-        return Problem(
-            "Google Drive took too long to connect.",
-            f"Wait a minute and {PRESS_AGAIN}. If this keeps happening, {NEW_MACHINE} and start again.",
-        )
-    for pattern, what, do in MOUNT_FAILURES:
-        if pattern.lower() in text.lower() and not timed_out:
-            return Problem(what, do)
+    if {"TIMEOUT", "EOF"} & {*types}:
+        if seconds < CONSENT_PATIENCE + MOUNT_PATIENCE:
+            return Problem(
+                "Google Drive took too long to connect.",
+                f"Wait a minute and {PRESS_AGAIN}. If this keeps happening, {NEW_MACHINE} and start again.",
+            )
+    elif why := next((why for said, why in MOUNT_FAILURES.items() if said.lower() in text.lower()), None):
+        return Problem(*why)
     if seconds > CONSENT_PATIENCE:
         return Problem(
             "Google Drive was not connected: nobody answered Google's question in time.",
@@ -129,6 +134,17 @@ def mount_problem(text: str, types: list[str], seconds: float) -> Problem:
         f"Google Drive could not be connected ({': '.join(part for part in (types[0], text.strip()[:200]) if part)}).",
         f"Wait a minute and {PRESS_AGAIN}. If it fails again, {NEW_MACHINE} and start again.",
     )
+
+
+def is_drives_fault(error: Exception, drive_dir: Path) -> bool:
+    """True if an error concerns all of Drive, not just one file. For some only a look at the folder on it can tell."""
+    if not isinstance(error, OSError) or error.errno not in TROUBLES:
+        return False
+    if error.errno in (errno.EIO, errno.ENOENT):
+        with suppress(OSError):
+            drive_dir.stat()
+            return False
+    return True
 
 
 def flush_drive(machine: Machine) -> None:

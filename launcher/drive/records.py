@@ -1,35 +1,78 @@
-"""One record for each file of the machine that is kept; the queue is those that are not on Drive as they are now."""
+"""Which files of the machine are kept on Drive, how one is known again, a record for each, and how one gets there."""
 
+import errno
 import os
+import re
+import shutil
 import stat
-from collections.abc import Callable, Collection, Iterator, Mapping
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
-from launcher.core.outside import is_below, printable
-from launcher.drive.names import (
-    EXTENSIONS,
-    HUB_CACHE,
-    NOT_KEPT_ENDINGS,
-    Fingerprint,
-    enters,
-    fingerprint_of,
-    is_image,
-    is_made_here,
-)
+from launcher.core.files import copy_whole, free_path, shortened
+from launcher.core.folder import PART, make_folder_below
+from launcher.core.outside import is_below, make_way, printable
 from launcher.source.git import PLACED_MARK, unchanged_files
+from launcher.webui.outputs import OUTPUTS
 
+EXTENSIONS: Final = "extensions"
+# The hub's cache keeps contents in blobs/, and their names in snapshots/ as links to them. Google Drive has no links: a
+# name is kept as the file that it leads to, which is all that the hub's client asks for.
+HUB_CACHE: Final = "huggingface"
+# Most are made anew; xet has pieces of files that are whole elsewhere.
+NOT_KEPT_FOLDERS: Final = re.compile(
+    r"(?s)(cache|tmp)|(.+/)?(__pycache__|\.locks|\.git)"
+    rf"|{EXTENSIONS}/(.+/)?(cache|tmp|log|models)|{HUB_CACHE}/(.+/)?(blobs|xet)"
+)
+NOT_KEPT_ENDINGS: Final = (PART, ".lock", ".tmp", ".incomplete")  # A1111 writes an image as NAME.tmp and renames it
+IMAGES: Final = (".png", ".jpg", ".jpeg", ".webp", ".avif", ".jxl", ".gif", ".bmp", ".tif", ".tiff")
+WRITTEN: Final = (*IMAGES, ".txt", ".csv", ".zip", ".mp4", ".webm")  # by A1111 and its extensions, beside images
+UNFINISHED: Final = ".oneclick"  # the folder on Drive for copies that are not whole yet
+SAME_TIME: Final = 2.0  # seconds; some disks store whole or even seconds only
+# What a file system says of one name only, not of all files.
+IN_THE_WAY: Final = frozenset({errno.ENOTDIR, errno.EEXIST, errno.ELOOP, errno.EISDIR})
+OF_ITS_NAME: Final = IN_THE_WAY | {errno.ENAMETOOLONG, errno.EINVAL, errno.EILSEQ, errno.EPERM, errno.EACCES}
 MOST_TRIES: Final = 3  # of a file whose copy failed for a reason that may pass
 MANY: Final = 10  # files of one folder that are gone at once
+COPIES: Final = 4  # side by side: an operation on Drive takes long, whatever its size
+
+
+class Fingerprint(NamedTuple):
+    """How a file looks without reading it."""
+
+    size: int  # bytes
+    changed: int  # nanoseconds
+    inode: int  # the same for a file that was only renamed
+
+
+def fingerprint_of(info: os.stat_result) -> Fingerprint:
+    return Fingerprint(info.st_size, info.st_mtime_ns, info.st_ino)
+
+
+def is_copy_of(fingerprint: Fingerprint | None, info: os.stat_result) -> bool:
+    """True if a file on Drive is the copy of the one with this fingerprint, by size and time of change."""
+    if fingerprint is None or not stat.S_ISREG(info.st_mode) or fingerprint.size != info.st_size:
+        return False
+    return abs(fingerprint.changed - info.st_mtime_ns) < SAME_TIME * 1e9
+
+
+def is_output(name: str) -> bool:
+    """True for a name below the folders of what people make: nothing there may ever be overwritten by another file."""
+    return name.partition("/")[0] in OUTPUTS
 
 
 @dataclass(slots=True)  # there are as many as images: small
 class Record:
     now: Fingerprint
+    usual: str  # the name on Drive that it should have, relative to the folder there
+    name: str  # that it has, or should have
+    ours: bool = True  # in the data directory, and in none of the other folders
     kept: Fingerprint | None = None  # as it was copied last
-    name: str | None = None  # on Drive, where it is another than the usual one
     missing: int = 0  # inspections in a row without it
     tries: int = 0  # that failed
     due: float = 0.0  # time.monotonic() from which it is tried again
@@ -45,10 +88,10 @@ class Records:
     def __init__(self, data: Path, say: Callable[[str], None]) -> None:
         self.data, self.say = data, say
         self.all: dict[str, Record] = {}
-        self.queue: dict[str, Record] = {}
+        self.queue: dict[str, Record] = {}  # those of files that are not on Drive as they are now
         self.images: dict[str, str] = {}  # an image of this machine that is on Drive -> the folder at the top there
-        self.folders: set[str] = set()  # that were looked into: no links, and nothing that is not kept
-        self._roots = {str(data): ""}  # folder -> its name on Drive; the data directory is the last
+        self._watched = {str(data)}  # the folders that were looked into, and the settings beside them
+        self._roots = {str(data): ""}  # folder -> its name on Drive
         self._inode: int | None = None  # of the data directory
         self._unreadable: list[str] = []
         self._indexes: dict[Path, int] = {}  # an extension's checkout -> when git's index there was changed last
@@ -56,171 +99,176 @@ class Records:
 
     def keep(self, path: str, fingerprint: Fingerprint, name: str) -> None:
         """The file is on Drive as it looked then."""
-        record = self.all.setdefault(path, Record(fingerprint))
-        record.kept, record.tries, record.due = fingerprint, 0, 0.0
-        record.name = name if name != self.usual_name(path) else None
-        if is_image(name):
+        record = self.all.setdefault(path, Record(fingerprint, name, name))
+        record.kept, record.name, record.tries, record.due = fingerprint, name, 0, 0.0
+        if is_output(name) and name.lower().endswith(IMAGES):
             self.images[path] = name.partition("/")[0]
         if record.now == fingerprint:
             self.queue.pop(path, None)
 
     def forget(self, path: str) -> None:
-        del self.all[path]
+        self.all.pop(path, None)
         self.queue.pop(path, None)
         self.images.pop(path, None)
 
-    def _root_of(self, path: str) -> str:
-        return next(root for root in self._roots if f"{path}/".startswith(f"{root}/"))
-
-    def is_inside(self, path: str) -> bool:
-        """True for a file in the data directory that is in none of the other folders."""
-        return self._root_of(path) == str(self.data)
-
-    def usual_name(self, path: str) -> str:
-        """The name on Drive that a file should have, relative to the folder there."""
-        root = self._root_of(path)
-        return os.path.normpath(os.path.join(self._roots[root], os.path.relpath(path, root)))
-
-    def name_of(self, path: str) -> str:
-        """The name on Drive that a file has or should have."""
-        return self.all[path].name or self.usual_name(path)
-
     def is_anothers(self, name: str, path: str) -> bool:
         """True if another file than this one is kept under its usual name, which is that: two folders may have one."""
-        tops = self._roots.items()
-        usual = (os.path.normpath(os.path.join(root, os.path.relpath(f"/{name}", f"/{top}"))) for root, top in tops)
-        others = [self.all[one] for one in usual if one != path and one in self.all and self.name_of(one) == name]
-        return any(one.kept for one in others)
+        places = {f"{root}/{name.removeprefix(top).lstrip('/')}" for root, top in self._roots.items()} - {path}
+        return any(self.all[one].kept and self.all[one].name == name for one in places & self.all.keys())
 
     # ---- what is on the machine
 
     def traces(self) -> dict[str, int]:
         """When the folders, and the settings beside them, were changed last: what is new in a folder changes it."""
         found = dict[str, int]()
-        with suppress(OSError):  # it may be gone
-            beside = (entry for entry in os.scandir(self.data) if entry.is_file(follow_symlinks=False))
-            found = {entry.path: entry.stat(follow_symlinks=False).st_mtime_ns for entry in beside}
-        for folder in self.folders:
-            with suppress(OSError):
-                found[folder] = os.stat(folder).st_mtime_ns
+        for path in self._watched:
+            with suppress(OSError):  # it may be gone
+                found[path] = os.stat(path).st_mtime_ns
         return found
 
     def inspect(self, outside: Mapping[Path, str]) -> None:
         """Look at all files. Folders `outside` the data directory, each with its name on Drive, stay known."""
         self._roots = {str(folder): name for folder, name in outside.items()} | self._roots
-        self._forget_another_folder()
-        found, folders, self._unreadable = set[str](), set[str](), []
-        for root, name in self._roots.items():
-            for path, now in self._files(root, name, folders):
+        before, self._inode = self._inode, self.data.stat().st_ino
+        if before not in (None, self._inode):  # it was made anew: what was in it is forgotten, nothing deleted on Drive
+            for path in [path for path, record in self.all.items() if record.ours]:
+                self.forget(path)
+        found, watched, self._unreadable = set[str](), set[str](), []
+        for root in self._roots:
+            for path, name, now in self._files(root, root, watched):
                 found.add(path)
-                self._note(path, now)
-        self.folders = folders
+                record = self.all.setdefault(path, Record(now, name, name, root == str(self.data)))
+                if record.now != now:
+                    record.now, record.due = now, 0.0
+                record.missing = 0
+                if record.now != record.kept:
+                    self.queue[path] = record
+                else:
+                    self.queue.pop(path, None)
+        self._watched = watched
         for path, record in list(self.all.items()):
             if path in found or f"{path}/".startswith(tuple(self._unreadable)):
                 continue
             record.missing += 1
-            if record.kept:
-                self.queue[path] = record
-            else:
+            self.queue[path] = record
+            if not record.kept:
                 self.forget(path)
 
-    def _files(self, path: str, name: str, folders: set[str]) -> Iterator[tuple[str, Fingerprint]]:
-        """The files to keep at a path and below; `folders` gets those that were looked into.
+    def _files(self, root: str, path: str, watched: set[str]) -> Iterator[tuple[str, str, Fingerprint]]:
+        """The files to keep at a path and below, each with its name on Drive; `watched` gets what a change shows in.
 
-        Links lead to Drive, or nowhere, and are left out, but for those in the hub's cache. What cannot be read is
-        said.
+        Links lead to Drive, or nowhere, and are left out, but for those in the hub's cache. Of a folder that is not
+        ours only what A1111 writes is kept, nothing hidden. What cannot be read is said.
         """
+        name = f"{self._roots[root]}{path.removeprefix(root)}".lstrip("/")
+        if path != root and path in self._roots:
+            return  # it has a name of its own
         try:
-            info = os.stat(path) if path in self._roots else os.lstat(path)
+            info = os.stat(path) if path == root else os.lstat(path)
             hubs = stat.S_ISLNK(info.st_mode) and name.startswith(f"{HUB_CACHE}/")
             if hubs and os.path.isfile(path) and is_below(Path(path), self.data):
                 info = os.stat(path)
             if stat.S_ISREG(info.st_mode):
-                if not path.endswith(NOT_KEPT_ENDINGS) and (self.is_inside(path) or is_made_here(name)):
-                    yield path, fingerprint_of(info)
-            elif stat.S_ISDIR(info.st_mode) and enters(name.split("/")):
+                if "/" not in name:
+                    watched.add(path)
+                made_here = name.lower().endswith(WRITTEN) and "/." not in f"/{name}"
+                if not path.endswith(NOT_KEPT_ENDINGS) and (made_here or root == str(self.data)):
+                    yield path, name, fingerprint_of(info)
+            elif stat.S_ISDIR(info.st_mode) and not NOT_KEPT_FOLDERS.fullmatch(name):
                 inside = os.listdir(path)
-                folders.add(path)
+                watched.add(path)
                 for one in inside:
-                    yield from self._files(f"{path}/{one}", f"{name}/{one}" if name else one, folders)
+                    yield from self._files(root, f"{path}/{one}", watched)
         except (FileNotFoundError, NotADirectoryError):  # deleted meanwhile
             return
         except OSError as error:
             self._unreadable.append(f"{path}/")
             self.say(f"{printable(path)} cannot be read ({os.strerror(error.errno or 0)}), so nothing in it is kept.")
 
-    def _note(self, path: str, now: Fingerprint) -> None:
-        record = self.all.setdefault(path, Record(now))
-        if record.now != now:
-            record.now, record.due = now, 0.0
-        record.missing = 0
-        if record.now != record.kept:
-            self.queue[path] = record
-        else:
-            self.queue.pop(path, None)
+    def gone(self) -> Iterator[tuple[str, Record, str | None]]:
+        """The files that are gone: at once those that are here under a new path, with that, else at the second poll.
 
-    def _forget_another_folder(self) -> None:
-        """If the data directory was deleted and made anew: what was in it is forgotten, nothing deleted on Drive."""
-        before, self._inode = self._inode, self.data.stat().st_ino
-        if before not in (None, self._inode):
-            for path in [path for path in self.all if self.is_inside(path)]:
-                self.forget(path)
+        Not those whose whole folder at the top of the data directory went, or lost all: nobody deletes that much in
+        the web UI. It is the machine's disk that was cleared, and Drive keeps it.
+        """
 
-    def gone(self) -> Iterator[tuple[str, str | None]]:
-        """The files that are gone: at once those that are here under a new path, with that, else at the second poll."""
+        def top(path: str) -> str:
+            return path.removeprefix(f"{self.data}/").partition("/")[0]
+
         gone = {path: record for path, record in self.queue.items() if record.missing}
         moved = {record.now: path for path, record in self.queue.items() if not record.missing} if gone else {}
-        swept = self._swept_away([path for path, record in gone.items() if record.missing > 1])
+        lost = Counter(top(path) for path, record in gone.items() if record.missing > 1)
+        had = Counter(map(top, self.all)) if lost else lost
+        swept = {name for name, n in lost.items() if not (self.data / name).is_dir() or MANY <= n == had[name]}
         for path, record in gone.items():
             new = moved.pop(record.kept, None) if record.kept else None
-            if new is None and path in swept:
+            if new is None and record.missing > 1 and top(path) in swept:
                 self.forget(path)
             elif new is not None or record.missing > 1:
-                yield path, new
-
-    def _swept_away(self, gone: Collection[str]) -> set[str]:
-        """Those whose whole folder at the top of the data directory went, or lost all.
-
-        Nobody deletes that much in the web UI. It is the machine's disk that was cleared, and Drive keeps it.
-        """
-        swept = set[str]()
-        for top in {self.usual_name(path).partition("/")[0] for path in gone if self.is_inside(path)}:
-            folder = os.path.join(self.data, top, "")
-            here = {path for path in gone if path.startswith(folder)}
-            if not os.path.isdir(folder) or MANY <= len(here) == sum(path.startswith(folder) for path in self.all):
-                swept |= here
-        return swept
+                yield path, record, new
 
     # ---- extensions that are git checkouts: git keeps their history, the sync what differs
 
     def keep_checkouts(self) -> None:
         """Of each checkout that has changed, the files that are as git has them count as kept."""
         for index in self.data.glob(f"{EXTENSIONS}/*/.git/index"):
-            checkout, changed = index.parent.parent, index.stat().st_mtime_ns
+            checkout, changed = index.parents[1], index.stat().st_mtime_ns
             if self._indexes.get(checkout) == changed:
                 continue
             self._indexes[checkout] = changed
             try:
-                names = unchanged_files(checkout)
+                kept = unchanged_files(checkout)
                 self._broken.discard(checkout)
             except Exception as error:  # whatever one extension's repository is, the others and all images are kept
                 self._broken.add(checkout)
-                self.say(
-                    f"Changes in the extension {checkout.name} are not kept: "
-                    f"its git repository cannot be read ({type(error).__name__})."
-                )
+                why = f"its git repository cannot be read ({type(error).__name__})"
+                self.say(f"Changes in the extension {checkout.name} are not kept: {why}.")
                 continue
-            for name in names:
+            for name in kept:
                 with suppress(FileNotFoundError, NotADirectoryError):  # deleted meanwhile
                     now = fingerprint_of((checkout / name).lstat())
                     self.keep(str(checkout / name), now, f"{EXTENSIONS}/{checkout.name}/{name}")
 
     def is_left_alone(self, path: str, drive_dir: Path) -> bool:
         """True for a file of an extension whose repository is broken, or whose folder somebody took away on Drive."""
-        below = f"{self.data / EXTENSIONS}/"
-        name, _, inside = path.removeprefix(below).partition("/")
-        if not path.startswith(below) or not inside:
-            return False
-        checkout = self.data / EXTENSIONS / name
-        placed = (checkout / ".git" / PLACED_MARK).exists()
-        return checkout in self._broken or (placed and not (drive_dir / EXTENSIONS / name).exists())
+        name = path.removeprefix(f"{self.data / EXTENSIONS}/").partition("/")[0]  # "" of a file that is elsewhere
+        here, there = self.data / EXTENSIONS / name, drive_dir / EXTENSIONS / name
+        return here in self._broken or ((here / ".git" / PLACED_MARK).exists() and not there.exists())
+
+
+def around(error: OSError, drive_dir: Path, name: str) -> str:
+    """The name that Drive takes in place of one it refused.
+
+    What is in the way of an image stays there, for it may be a person's: the image gets another folder. Settings have
+    no other name.
+    """
+    if error.errno not in IN_THE_WAY:
+        return shortened(name)
+    if not is_output(name):
+        make_way(drive_dir, drive_dir / name)
+        return name
+    *folders, last = name.split("/")
+    above = drive_dir
+    for folder in folders:
+        above = free_path(above / folder, lambda place: os.path.lexists(place) and not place.is_dir())
+    return str((above / last).relative_to(drive_dir))
+
+
+def copy_to_drive(source: Path, drive_dir: Path, name: str, before: Path | None = None) -> None:
+    """Copy one file, or rename its copy of `before`, making the folders it needs. Raises `OSError`."""
+    target, part = drive_dir / name, drive_dir / UNFINISHED / f"{threading.get_ident()}{PART}"
+    put = partial(os.replace, before, target) if before else partial(copy_whole, source, target, part)
+    try:
+        put()
+    except FileNotFoundError:
+        for folder in (part.parent, target.parent):
+            make_folder_below(drive_dir, folder)
+        put()
+
+
+def sweep_unfinished(drive_dir: Path) -> None:
+    """Take away copies that were cut off, and what has the name of their folder."""
+    unfinished = drive_dir / UNFINISHED
+    with suppress(OSError):  # it is a folder, or not there
+        unfinished.unlink()
+    shutil.rmtree(unfinished, ignore_errors=True)

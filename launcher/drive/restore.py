@@ -18,23 +18,14 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
+from launcher.core import outside
 from launcher.core.files import copy_whole
 from launcher.core.folder import write_safely
-from launcher.core.outside import (
-    LOST,
-    Damaged,
-    joined,
-    parsed_json,
-    parsed_text,
-    printable,
-    read_bytes,
-    read_note,
-    set_aside,
-)
+from launcher.core.outside import Damaged, printable
 from launcher.core.problem import Problem
 from launcher.core.session import read_object
-from launcher.drive.names import HUB_CACHE, NOT_KEPT_ENDINGS, fingerprint_of, is_copy_of, is_drives_fault
-from launcher.drive.records import Record, Records
+from launcher.drive.mount import is_drives_fault
+from launcher.drive.records import COPIES, HUB_CACHE, NOT_KEPT_ENDINGS, Record, Records, fingerprint_of, is_copy_of
 from launcher.models.checksums import CHECKSUMS_FILE, parsed_known
 from launcher.source.versions import OLD_NOTES, VERSIONS
 from launcher.webui.outputs import FETCHED, OUTPUTS
@@ -50,7 +41,6 @@ SET_ASIDE: Final = ".broken-"  # in the name of what was set aside beside the ot
 LATEST: Final = 1 << 33  # seconds; A1111 dies of a date that there is not
 NO_MERGE: Final = 1000  # words of a vocabulary that came by no merge: single letters, and a few with a meaning
 DAY: Final = re.compile(r"\d{4}-\d{2}-\d{2}")
-BROUGHT_SIDE_BY_SIDE: Final = 4  # files
 noting: Final = threading.Lock()  # copies go on side by side
 
 
@@ -69,30 +59,29 @@ def restore_files(drive_dir: Path, data: Path, say: Callable[[str], None], recor
     that cannot be read left out, and both are named. Raises `OSError` if Drive is away.
     """
     for name in (VERSIONS, OLD_NOTES, HUB_CHECKSUMS):  # whoever reads them takes a damaged one for none
-        read_note(drive_dir / name, say)
-    read_note(drive_dir / CHECKSUMS_FILE, say, parse=parsed_known)
-    came, damaged, unreadable = list[str](), dict[str, str](), list[str]()
+        outside.read_note(drive_dir / name, say)
+    outside.read_note(drive_dir / CHECKSUMS_FILE, say, parse=parsed_known)
+    came, damaged, unreadable = list[str](), dict[str, str](), dict[str, str]()
     known = read_object(drive_dir / HUB_CHECKSUMS)
     for name in small_files(drive_dir):
+        shown = re.sub("/[^/]+/.+/", "/…/", printable(name))  # the hub's are long
         try:
             try:
                 if restore_file(drive_dir, data, name, known.get(name), records.all.get(str(data / name))):
                     came.append(name)
             except Damaged:
-                aside = set_aside(drive_dir / name, drive_dir / ASIDE if "/" in name else None)
-                damaged[name] = str(aside.relative_to(drive_dir))
+                aside = outside.set_aside(drive_dir / name, drive_dir / ASIDE if "/" in name else None)
+                records.forget(str(data / name))  # what is here is to be on Drive again
+                damaged[name] = f"{shown} (now {printable(str(aside.relative_to(drive_dir)))})"
         except (OSError, Problem) as error:
             if is_drives_fault(error, drive_dir):
                 raise
-            unreadable.append(name)
+            unreadable[name] = shown
     if damaged:
-        files = ", ".join(f"{in_short(name)} (now {printable(aside)})" for name, aside in damaged.items())
-        say(
-            f"Damaged files on your Drive were set aside: {files}. The web UI fetches them again, or starts with its "
-            "defaults."
-        )
+        again = "The web UI fetches them again, or starts with its defaults."
+        say(f"Damaged files on your Drive were set aside: {', '.join(damaged.values())}. {again}")
     if unreadable:
-        say(f"These files on your Drive cannot be read and were skipped: {', '.join(map(in_short, unreadable))}.")
+        say(f"These files on your Drive cannot be read and were skipped: {', '.join(unreadable.values())}.")
     lists = f"{FETCHED}/"  # A1111 fetches them together, or none
     if any(name.startswith(lists) and not (data / name).exists() for name in (*damaged, *unreadable)):
         shutil.rmtree(data / FETCHED, ignore_errors=True)
@@ -102,25 +91,17 @@ def restore_files(drive_dir: Path, data: Path, say: Callable[[str], None], recor
             with suppress(OSError):  # Drive may be full
                 note_checksum_of_hub(drive_dir, data / name, name)
         records.keep(str(data / name), fingerprint_of((data / name).stat()), name)
-    for path in records.all.keys() & {str(data / name) for name in damaged}:
-        records.forget(path)  # what is here is to be on Drive again
     return len(came)
 
 
-def in_short(name: str) -> str:
-    """A name without the folders in between, for the hub's are long."""
-    parts = printable(name).split("/")
-    return "/".join(parts if len(parts) < 4 else (parts[0], "…", parts[-1]))
-
-
-def restore_file(drive_dir: Path, data: Path, name: str, known: str | None, record: Record | None = None) -> bool:
+def restore_file(drive_dir: Path, data: Path, name: str, known: str | None, record: Record | None) -> bool:
     """Bring one, unless it is here already, or large. Raises `Damaged`, `OSError`, `Problem` for an impossible name.
 
     Where Drive has what was copied last, by its `record`, the machine's is the newer one, whatever their dates.
     """
     if (data / name).is_symlink():  # to Drive, or within the hub's cache: it is here
         return False
-    source, target = drive_dir / name, joined(data, name)
+    source, target = drive_dir / name, outside.joined(data, name)
     info = source.stat()
     same = record and is_copy_of(record.kept, info)
     if info.st_size > COMES_BACK or (target.exists() and (same or target.stat().st_mtime >= info.st_mtime - 1)):
@@ -129,7 +110,7 @@ def restore_file(drive_dir: Path, data: Path, name: str, known: str | None, reco
     try:
         copy_whole(source, target, check=lambda part: check_file(part, name, known, source.parent))
     except OSError as error:  # one that people made, and nobody makes anew, may be there again tomorrow
-        if error.errno in LOST and not name.startswith(f"{PEOPLES}/") and not is_drives_fault(error, drive_dir):
+        if error.errno in outside.LOST and not name.startswith(f"{PEOPLES}/") and not is_drives_fault(error, drive_dir):
             raise Damaged(source.name, "its contents are lost") from error
         raise
     return True
@@ -137,9 +118,8 @@ def restore_file(drive_dir: Path, data: Path, name: str, known: str | None, reco
 
 def small_files(drive_dir: Path) -> Iterator[str]:
     """The settings at the top, the Save button's list, a few folders of small files; dead shortcuts, too."""
-    for pattern in SETTINGS:
-        found = (path for path in sorted(drive_dir.glob(pattern)) if SET_ASIDE not in path.name)
-        yield from (str(path.relative_to(drive_dir)) for path in found)
+    settings = (path for pattern in SETTINGS for path in sorted(drive_dir.glob(pattern)))
+    yield from (str(path.relative_to(drive_dir)) for path in settings if SET_ASIDE not in path.name)
     for folder in SMALL_FOLDERS:
         for where, folders, files in os.walk(drive_dir / folder):
             names = files if folder != FETCHED else [*files, *folders]  # which has none: one took the name of a list
@@ -152,47 +132,28 @@ def small_files(drive_dir: Path) -> Iterator[str]:
 
 def check_file(part: Path, name: str, known: str | None, beside: Path) -> None:
     """Raise `Damaged` for what came from the folder `beside` on Drive as `part`. `known` is its checksum, if it is."""
-    folder, last, data = name.partition("/")[0], name.rpartition("/")[2], read_bytes(part, COMES_BACK)
-    if folder == HUB_CACHE and known is None:
-        check_fetched(data, name, beside)
-    elif folder == HUB_CACHE:
+    *folders, last = name.split("/")
+    data, top = outside.read_bytes(part, COMES_BACK), name.partition("/")[0]
+    if top == HUB_CACHE and known is not None:
         if hashlib.sha256(data).hexdigest() != known:
             raise Damaged(last, "it is not what was kept there")
-    elif folder == STATES:
-        made = parsed_json(data, dict, last).get("created_at", 0)
+    elif top == HUB_CACHE and ".no_exist" in folders:
+        return  # it says by its name alone that the hub has none
+    elif top == HUB_CACHE and "refs" in folders and not re.fullmatch(rb"[0-9a-f]{40}", data):
+        raise Damaged(last, "it names no version")
+    elif top == STATES or name.endswith(".json"):
+        found = outside.parsed_json(data, object if top == HUB_CACHE else dict, last)
+        made = found.get("created_at", 0) if top == STATES else 0
         if not isinstance(made, int | float) or not 0 <= made < LATEST:  # A1111's page would not be built
             raise Damaged(last, "it has no date")
-    elif name.endswith(".json"):
-        parsed_json(data, dict, last)
-    elif folder == FETCHED:
-        plain_text(data, last)
-    elif name.endswith((".csv", ".txt", ".css")):
-        parsed_text(data, last)
-
-
-def plain_text(data: bytes, what: str) -> str:
-    """The text in UTF-8, as it was fetched: nobody writes it by hand."""
-    try:
-        data.decode()
-    except UnicodeDecodeError as error:
-        raise Damaged(what, "it holds no text") from error
-    return parsed_text(data, what)
-
-
-def check_fetched(data: bytes, name: str, beside: Path) -> None:
-    """A file of the hub's cache, of which no checksum is known."""
-    folders, last = name.split("/")[:-1], name.rpartition("/")[2]
-    if ".no_exist" in folders:  # such a file says by its name alone that the hub has none
-        return
-    if "refs" in folders and not re.fullmatch(rb"[0-9a-f]{40}", data):
-        raise Damaged(last, "it names no version")
-    if last.endswith(".json"):
-        parsed_json(data, object, last)
-    elif last.endswith(".txt"):
-        text, words = plain_text(data, last), read_object(beside / "vocab.json") if last == "merges.txt" else {}
-        if len(words) > text.count("\n") + NO_MERGE:
+    elif top == FETCHED or name.endswith((".csv", ".txt", ".css")):
+        text = outside.parsed_text(data, last)
+        words = read_object(beside / "vocab.json") if last == "merges.txt" else {}
+        if top in (FETCHED, HUB_CACHE) and text != data.decode("utf-8-sig", "replace"):  # nobody writes it by hand
+            raise Damaged(last, "it holds no text")
+        if top == HUB_CACHE and len(words) > text.count("\n") + NO_MERGE:
             raise Damaged(last, "it is cut off")
-    elif not data.strip(b"\0"):
+    elif top == HUB_CACHE and not data.strip(b"\0"):
         raise Damaged(last, "nothing is in it")
 
 
@@ -234,7 +195,7 @@ def show_earlier_images(data: Path, drive_dir: Path, say: Callable[[str], object
             here.symlink_to(there)
             continue
         here.mkdir()
-        with ThreadPoolExecutor(BROUGHT_SIDE_BY_SIDE) as pool:
+        with ThreadPoolExecutor(COPIES) as pool:
             wanted = (path for path in there.rglob("*") if not path.name.endswith(NOT_KEPT_ENDINGS))
             list(pool.map(bring, sorted(wanted, reverse=True)))
 

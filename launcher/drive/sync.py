@@ -9,16 +9,16 @@ import time
 import traceback
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import KW_ONLY, dataclass
-from functools import partial
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from launcher.core.files import alternatives
 from launcher.core.folder import leads_nowhere
 from launcher.core.outside import printable
-from launcher.drive import names
-from launcher.drive.records import MOST_TRIES, Record, Records
+from launcher.drive import records
+from launcher.drive.mount import FULL, TROUBLES, is_drives_fault
+from launcher.drive.records import COPIES, MOST_TRIES, Record, Records, is_copy_of
 from launcher.drive.restore import note_checksum_of_hub, restore_files
 
 INTERVAL: Final = 2.0  # seconds between two polls at least
@@ -26,7 +26,6 @@ LONGEST_INTERVAL: Final = 6.0  # seconds; with the time that a file must be unch
 REST: Final = 50  # between two polls: times as long as the last one took, which is by how many files there are
 EVERY: Final = 60.0  # seconds after which there is a poll though no folder was changed: a file in it may be another
 SETTLED: Final = 1.0  # seconds a file must be unchanged before it is copied
-SIDE_BY_SIDE: Final = 4  # copies at a time: an operation on Drive takes long, whatever its size
 AT_ONCE: Final = 200  # files before the next are looked for: a new image does not wait for thousands of old ones
 AGAIN_AFTER: Final = 60.0  # seconds until a file that Drive does not take is tried again
 SENTENCES: Final = 5  # on single files; the panel's line counts the rest
@@ -44,7 +43,6 @@ class Sync:
     data: Path
     drive_dir: Path
     show: Callable[[str], None]  # one line that changes
-    _: KW_ONLY
     say: Callable[[str], None] = lambda text: None  # a sentence that stays
     elsewhere: Callable[[], Mapping[Path, str]] = dict
     until: str = ""  # how long it is kept, where that is no Drive
@@ -59,7 +57,6 @@ class Sync:
         self._claims: dict[str, str] = {}  # a name on Drive -> the file that is copied to it just now
         self._sentences = 0
         self._pause = INTERVAL
-        self._due = 0.0  # time.monotonic() of the next poll, though no folder was changed
 
     @property
     def running(self) -> bool:
@@ -70,8 +67,8 @@ class Sync:
         return len(self._records.images)
 
     @property
-    def _unkept(self) -> dict[str, Record]:
-        return {path: record for path, record in list(self._records.queue.items()) if not record.missing}
+    def _unkept(self) -> list[Record]:
+        return [record for record in list(self._records.queue.values()) if not record.missing]
 
     @property
     def unkept(self) -> int:
@@ -81,15 +78,15 @@ class Sync:
     @property
     def waiting(self) -> int:
         """How many files are on their way. Those that Drive does not take are not among them."""
-        return sum(not record.refused for record in self._unkept.values())
+        return sum(not record.refused for record in self._unkept)
 
     @property
     def waiting_bytes(self) -> int:
-        return sum(record.now.size for record in self._unkept.values() if not record.refused)
+        return sum(record.now.size for record in self._unkept if not record.refused)
 
     @property
     def full(self) -> bool:
-        return self.trouble in names.FULL
+        return self.trouble in FULL
 
     def summary(self) -> str:
         """One line for the panel."""
@@ -99,18 +96,18 @@ class Sync:
             text += f" in {' and '.join(sorted(set(self._records.images.values())))}{self.until}"
         if waiting:
             text += f", {waiting} {'file' if waiting == 1 else 'files'} not saved yet"
-        if refused := [path for path, record in self._unkept.items() if record.refused]:
+        if refused := [record.usual.rpartition("/")[2] for record in self._unkept if record.refused]:
             more = ", ..." if len(refused) > 1 else ""
-            text += f", {len(refused)} that Google Drive does not accept ({printable(Path(refused[0]).name)}{more})"
+            text += f", {len(refused)} that Google Drive does not accept ({printable(refused[0])}{more})"
         if self.trouble:
-            reason = names.TROUBLES.get(self.trouble, os.strerror(self.trouble))
+            reason = TROUBLES.get(self.trouble, os.strerror(self.trouble))
             text += f" (Google Drive is not accepting files: {reason})"
         return text + (f" (saving files failed and is being tried again: {self.fault})" if self.fault else "")
 
     def restore(self) -> int:
         """Bring settings, styles, embeddings and the like from Drive; return how many files came."""
         with self._lock:
-            names.sweep_unfinished(self.drive_dir)
+            records.sweep_unfinished(self.drive_dir)
             return restore_files(self.drive_dir, self.data, self.say, self._records)
 
     def start(self) -> None:
@@ -127,84 +124,77 @@ class Sync:
             self._thread.join(timeout=60)
         for _ in range(MOST_TRIES):  # what is gone is believed at the second poll, what fails thrice is left out
             self.poll(settled=0)
-        names.sweep_unfinished(self.drive_dir)
+        records.sweep_unfinished(self.drive_dir)
 
     def poll(self, settled: float = SETTLED) -> None:
         """Make Drive equal once. `settled` in seconds: younger files wait for the next poll."""
-        try:
-            while self._poll(settled) and self.waiting and not self.trouble:
-                pass
-        except Exception as error:
-            traceback.print_exception(error)
-            news, self.fault = not self.fault, f"{type(error).__name__}: {str(error)[:200]}"
-            if news:
-                self.say(f"Saving your files failed ({type(error).__name__}); it is tried again every few seconds.")
-            self._due = 0.0  # what it has not seen is looked for soon
-            self._sign_of_life()
+        more = True
+        while more:
+            with self._lock:
+                try:
+                    more = bool(self._poll(settled) and self.waiting and not self.trouble)
+                except Exception as error:
+                    traceback.print_exception(error)
+                    kind, more = type(error).__name__, False
+                    if not self.fault:
+                        self.say(f"Saving your files failed ({kind}); it is tried again every few seconds.")
+                    self.fault = f"{kind}: {str(error)[:200]}"
+                self.heartbeat = time.monotonic()
+                self.show(self.summary())
 
     def _run(self) -> None:
         """Poll when something changed, and now and then."""
-        before = dict[str, int]()
+        before, due = dict[str, int](), 0.0
         while not self._stop.is_set():
             self.heartbeat = now = time.monotonic()
             traces = self._records.traces()
             again = any(record.due <= now for record in list(self._records.queue.values()))
-            if traces != before or again or now >= self._due:
+            if traces != before or again or now >= due:
                 before = traces
                 self._stop.wait(SETTLED)  # what was written just now can be copied then
                 self.poll()
+                due = 0.0 if self.fault else now + EVERY  # what it has not seen is looked for soon
             self._stop.wait(self._pause)
-
-    def _sign_of_life(self) -> None:
-        self.heartbeat = time.monotonic()
-        self.show(self.summary())
 
     def _poll(self, settled: float) -> int:
         """Look at all files, and bring what is new to Drive; returns how many got there."""
-        with self._lock:
-            self.heartbeat = began = time.monotonic()
-            if not self.data.is_dir():
-                return 0
-            self._claims.clear()
-            self._records.inspect(self.elsewhere())
-            self._pause = min(LONGEST_INTERVAL, max(INTERVAL, REST * (time.monotonic() - began)))
-            self._due = began + EVERY
-            self.trouble, self.fault, done = None, None, 0
-            try:
-                self.drive_dir.stat()  # while Drive is away nothing counts as deleted there
-                self._records.keep_checkouts()
-                self._follow_what_is_gone()
-                done = self._copy_what_is_due(settled)
-            except OSError as error:
-                self.trouble = error.errno or errno.EIO
-            self._sign_of_life()
-            return done
-
-    # ---- what is gone
+        self.heartbeat = began = time.monotonic()
+        if not self.data.is_dir():
+            return 0
+        self._claims.clear()
+        self._records.inspect(self.elsewhere())
+        self._pause = min(LONGEST_INTERVAL, max(INTERVAL, REST * (time.monotonic() - began)))
+        self.trouble, self.fault = None, None
+        try:
+            self.drive_dir.stat()  # while Drive is away nothing counts as deleted there
+            self._records.keep_checkouts()
+            self._follow_what_is_gone()
+            return self._copy_what_is_due(settled)
+        except OSError as error:
+            self.trouble = error.errno or errno.EIO
+            return 0
 
     def _follow_what_is_gone(self) -> None:
         """What is gone is renamed on Drive if it is here under a new name, else deleted."""
-        for path, new in self._records.gone():
-            before, kept = self.drive_dir / self._records.name_of(path), self._records.all[path].kept
+        for path, record, new in self._records.gone():
+            before = self.drive_dir / record.name
             try:
-                if not self._records.is_inside(path) or not names.is_copy_of(kept, before.lstat()):
-                    pass  # what somebody changed on Drive stays
-                elif new is None:
-                    before.unlink()
-                else:
-                    self._put(new, self._records.all[new], partial(names.rename_on_drive, before, self.drive_dir))
+                if record.ours and is_copy_of(record.kept, before.lstat()):  # nobody has changed it there
+                    if new:
+                        self._put(new, self._records.all[new], before)
+                    else:
+                        before.unlink()
             except OSError as error:
-                if names.is_drives_fault(error, self.drive_dir):
+                if is_drives_fault(error, self.drive_dir):
                     raise
             self._records.forget(path)
 
-    # ---- what is new
-
     def _copy_what_is_due(self, settled: float) -> int:
         """Copy what has been unchanged for `settled` seconds; returns how many files were done."""
-        queue, now, clock, ready = self._records.queue, time.time(), time.monotonic(), list[str]()
+        queue, now, ready = self._records.queue, time.time(), list[str]()
         for path, record in list(queue.items()):
-            if record.missing or record.due > clock or now - settled < record.now.changed / 1e9 <= now + settled:
+            young = now - settled < record.now.changed / 1e9 <= now + settled
+            if record.missing or record.due > time.monotonic() or young:
                 continue
             if self._records.is_left_alone(path, self.drive_dir):
                 del queue[path]
@@ -212,26 +202,21 @@ class Sync:
                 ready.append(path)
         newest = sorted(ready, key=lambda path: queue[path].now.changed, reverse=True)[:AT_ONCE]
         newest.sort(key=lambda path: queue[path].now.size)  # a large one that does not fit keeps no small one back
-        with ThreadPoolExecutor(SIDE_BY_SIDE) as pool:
-            outcomes = list(zip(newest, pool.map(self._copy, newest), strict=True))
-        errors = {path: error for path, error in outcomes if error}
+        with ThreadPoolExecutor(COPIES) as pool:
+            errors = {path: error for path, error in zip(newest, pool.map(self._copy, newest), strict=True) if error}
         done = sum(path not in queue for path in newest)
         if not done and len(errors) > 1 and all(getattr(error, "errno", 0) == errno.EIO for error in errors.values()):
             self.trouble = errno.EIO  # Drive answers nothing but errors: no file's fault
             return 0
-        for path, error in errors.items():
-            self._note_failure(path, queue[path], error)
+        for path, error in errors.items():  # a file that cannot be copied is left out, and named
+            record, code = queue[path], getattr(error, "errno", None)
+            is_news = not record.refused
+            record.tries += MOST_TRIES if not code or code in records.OF_ITS_NAME else 1
+            record.due = time.monotonic() + AGAIN_AFTER if record.refused else 0.0
+            if record.refused and is_news:
+                name, reason = printable(record.usual), os.strerror(code) if code else type(error).__name__
+                self._sentence(f"Google Drive does not accept {name} ({reason}). It stays on this machine.")
         return done
-
-    def _note_failure(self, path: str, record: Record, error: Exception) -> None:
-        """What goes wrong with one file concerns no other; a file that cannot be copied is left out, and named."""
-        before, code = record.refused, getattr(error, "errno", None)
-        record.tries += MOST_TRIES if not code or code in names.OF_ITS_NAME else 1
-        if record.refused:
-            record.due = time.monotonic() + AGAIN_AFTER
-            if not before:
-                name, reason = self._records.usual_name(path), os.strerror(code) if code else type(error).__name__
-                self._sentence(f"Google Drive does not accept {printable(name)} ({reason}). It stays on this machine.")
 
     def _sentence(self, text: str) -> None:
         self._sentences += 1
@@ -239,38 +224,38 @@ class Sync:
             self.say(text)
 
     def _copy(self, path: str) -> Exception | None:
-        """Copy one file, unless Drive is in trouble; returns what is wrong with it."""
+        """Copy one file, unless Drive is in trouble; returns what is wrong with it, which concerns no other."""
         record, self.heartbeat = self._records.queue[path], time.monotonic()
         try:
-            now = names.fingerprint_of(os.stat(path))
+            now = records.fingerprint_of(os.stat(path))
             if self.trouble or now != record.now:
-                record.now = now
-                return None  # Drive is away, or it is still written
-            self._put(path, record, partial(names.copy_to_drive, Path(path), self.drive_dir))
+                record.now = now  # Drive is away, or it is still written
+            else:
+                self._put(path, record)
         except Exception as error:
             if isinstance(error, FileNotFoundError) and not os.path.lexists(path):
                 return None  # it was deleted meanwhile
-            if not names.is_drives_fault(error, self.drive_dir):
+            if not is_drives_fault(error, self.drive_dir):
                 return error
             self.trouble = getattr(error, "errno", errno.EIO)
         return None
 
-    def _put(self, path: str, record: Record, put: Callable[[str], None]) -> None:
-        """Have one file on Drive by `put`, unless it is there, under the wanted name or another that Drive takes."""
-        usual, wanted = self._records.usual_name(path), self._records.name_of(path)
+    def _put(self, path: str, record: Record, before: Path | None = None) -> None:
+        """Have one file on Drive, under the wanted name or another that Drive takes: a copy, or `before` renamed."""
+        wanted = record.name
         for tries in itertools.count(1):
             try:
                 looks = ((name, self._is_there(path, record, name)) for name in alternatives(wanted))
                 name, there = next((name, there) for name, there in looks if there is not None)
                 if not there:
-                    put(name)
+                    records.copy_to_drive(Path(path), self.drive_dir, name, before)
                 break
             except OSError as error:
-                if tries == MOST_TRIES or error.errno not in names.OF_ITS_NAME:
+                if tries == MOST_TRIES or error.errno not in records.OF_ITS_NAME:
                     raise
-                wanted = names.around(error, self.drive_dir, wanted)
-        if not record.kept and not there and name != usual:
-            self._sentence(f"{printable(usual)} is kept on your Drive as {printable(name)}.")
+                wanted = records.around(error, self.drive_dir, wanted)
+        if not record.kept and not there and name != record.usual:
+            self._sentence(f"{printable(record.usual)} is kept on your Drive as {printable(name)}.")
         note_checksum_of_hub(self.drive_dir, Path(path), name)
         self._records.keep(path, record.now, name)
 
@@ -284,8 +269,8 @@ class Sync:
             info = (self.drive_dir / name).lstat()
         except FileNotFoundError:
             return False
-        if names.is_copy_of(record.now, info):
+        if is_copy_of(record.now, info):
             return None if self._records.is_anothers(name, path) else True
-        is_mine = name == self._records.name_of(path) and names.is_copy_of(record.kept, info)
-        stays = stat.S_ISLNK(info.st_mode) or (names.is_output(name) and not is_mine)
+        is_mine = name == record.name and is_copy_of(record.kept, info)
+        stays = stat.S_ISLNK(info.st_mode) or (records.is_output(name) and not is_mine)
         return None if stays and not leads_nowhere(self.drive_dir / name) else False

@@ -15,7 +15,8 @@ from launcher.core.outside import joined, printable
 from launcher.core.problem import Problem
 from launcher.core.process import CommandError
 from launcher.core.status import Step
-from launcher.drive.names import UNFINISHED, is_drives_fault
+from launcher.drive.mount import is_drives_fault
+from launcher.drive.records import UNFINISHED
 from launcher.drive.restore import COMES_BACK
 from launcher.source.checkout import (
     Repository,

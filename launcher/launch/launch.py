@@ -19,8 +19,7 @@ from launcher.core.problem import Problem
 from launcher.core.session import Session, read_object, write_object
 from launcher.core.snapshot import Button, LoginBox, Snapshot, State
 from launcher.core.status import Status, Step
-from launcher.drive.find import kept_folder
-from launcher.drive.remembered import Remembered
+from launcher.drive.find import Remembered, kept_folder
 from launcher.drive.sync import Sync
 from launcher.launch.remember import field_of, folder_of_last_time, note_use, settings_of, sound, to_remember
 from launcher.launch.steps import STEPS, Steps

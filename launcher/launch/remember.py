@@ -10,8 +10,7 @@ from typing import Any, Final
 from launcher.core.fields import DEFAULTS, NOTHING, USUAL_FOLDER, Settings
 from launcher.core.folder import WEBUI_FOLDER
 from launcher.core.problem import Problem
-from launcher.drive.find import at_top, kept_folder, used_at, webui_folders
-from launcher.drive.remembered import Remembered
+from launcher.drive.find import Remembered, at_top, kept_folder, used_at, webui_folders
 from launcher.models.catalog import CHECKPOINT_NAMES
 from launcher.models.pasted import without_secrets
 

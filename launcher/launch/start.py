@@ -11,8 +11,8 @@ import requests
 from launcher.core.folder import Folder
 from launcher.core.problem import Problem
 from launcher.core.status import Step
+from launcher.drive.find import Remembered
 from launcher.drive.linked import link_new_models
-from launcher.drive.remembered import Remembered
 from launcher.extensions.builtin import put_builtin
 from launcher.extensions.extension import all_switched_off, extensions_on_drive, put_extensions, switch, switched_off
 from launcher.extensions.install import run_installers

@@ -11,10 +11,9 @@ from launcher.core.folder import GB, free_bytes, largest_files
 from launcher.core.problem import Problem
 from launcher.core.snapshot import FAILED, Button, State
 from launcher.core.status import Step
+from launcher.drive.find import Remembered
 from launcher.drive.linked import link_new_models
-from launcher.drive.mount import connect_drive, drive_is_mounted
-from launcher.drive.names import FULL, is_drives_fault
-from launcher.drive.remembered import Remembered
+from launcher.drive.mount import FULL, connect_drive, drive_is_mounted, is_drives_fault
 from launcher.launch import start
 from launcher.launch.launch import Launch
 from launcher.launch.steps import STOPPED_NOTE, Failed

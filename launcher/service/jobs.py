@@ -12,9 +12,9 @@ from launcher.core.folder import require_room
 from launcher.core.problem import Problem
 from launcher.core.snapshot import JOB_TITLES
 from launcher.core.status import Step
+from launcher.drive.find import Remembered
 from launcher.drive.linked import use_models
 from launcher.drive.mount import connect_drive
-from launcher.drive.remembered import Remembered
 from launcher.extensions.address import Address
 from launcher.extensions.manage import add_extension, change_one
 from launcher.launch.launch import Launch

@@ -11,8 +11,8 @@ import pytest
 from launcher.core.folder import Folder
 from launcher.core.problem import Problem
 from launcher.drive import linked
+from launcher.drive.find import Remembered
 from launcher.drive.linked import join_models, link_models, link_new_models, stop_using_models, use_models
-from launcher.drive.remembered import Remembered
 from launcher.drive.sync import Sync
 from tests.models.old_files import LORA, zipped
 from tests.models.test_identify import CLIP, UNET, tensors

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from launcher.drive.names import UNFINISHED
+from launcher.drive.records import UNFINISHED
 from launcher.drive.sync import Sync
 from tests.world.wait import wait
 
@@ -237,6 +237,28 @@ def test_two_folders_that_are_kept_under_one_name_lose_no_image_of_the_same_size
     write(sync.data / "outputs" / "a.png", b"two")
     sync.poll(settled=0)
     assert {path.read_bytes() for path in sync.drive_dir.rglob("*.png")} == {b"one", b"two"}
+
+
+def test_a_folder_of_images_inside_the_data_directory_is_kept_once_under_a_name_of_its_own(sync: Sync) -> None:
+    own = sync.data / "mine"
+    sync.elsewhere = lambda: {own: "outputs/mine"}
+    write(own / "a.png")
+    write(own / "notes.md")
+    sync.poll(settled=0)
+    assert kept(sync) == ["outputs/mine/a.png"]
+    (own / "a.png").unlink()
+    for _ in range(3):
+        sync.poll(settled=0)
+    assert kept(sync) == ["outputs/mine/a.png"], "what is deleted there stays on Drive"
+
+
+def test_a_data_directory_that_comes_after_the_sync_began_is_kept_soon_after(sync: Sync) -> None:
+    sync.data.rmdir()
+    sync.start()
+    wait(lambda: sync.heartbeat, 10, "the first look")
+    write(sync.data / "outputs" / "a.png")
+    wait((sync.drive_dir / "outputs" / "a.png").exists, 10, "the image")
+    sync.stop()
 
 
 def test_what_was_new_while_saving_failed_is_kept_soon_after(sync: Sync) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from launcher.core.folder import Folder, write_safely
 from launcher.core.problem import Problem
-from launcher.drive.names import UNFINISHED
+from launcher.drive.records import UNFINISHED
 from launcher.drive.restore import HUB_CHECKSUMS
 from launcher.drive.sync import Sync
 from launcher.source.git import PLACED_MARK

@@ -7,7 +7,7 @@ from unittest import mock
 import pytest
 
 from launcher.core.folder import Folder
-from launcher.drive.remembered import Remembered
+from launcher.drive.find import Remembered
 from launcher.extensions.extension import put_extensions, switch, switched_off
 from launcher.launch.start import keep_switched_off
 from launcher.source.git import PLACED_MARK

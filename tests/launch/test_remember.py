@@ -12,7 +12,7 @@ from launcher.colab.machine import Machine
 from launcher.core.problem import Problem
 from launcher.core.status import Status
 from launcher.drive import find
-from launcher.drive.remembered import NOTES, Remembered
+from launcher.drive.find import NOTES, Remembered
 from launcher.launch import remember, story
 from launcher.launch.launch import Launch
 from launcher.launch.remember import may_be_kept, settings_of, sound, to_remember

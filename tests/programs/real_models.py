@@ -15,8 +15,8 @@ from typing import Any
 import requests
 
 from launcher.core.folder import Folder
+from launcher.drive.find import Remembered
 from launcher.drive.linked import use_models
-from launcher.drive.remembered import Remembered
 from tests.models.test_identify import tensors
 from tests.programs.real import RealWorld, kernel_of, places_asked, random_weights, started, way_in
 from tests.world.wait import wait

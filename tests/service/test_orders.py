@@ -15,7 +15,7 @@ from launcher.colab.machine import look_at_machine
 from launcher.core.problem import Problem
 from launcher.core.session import Session
 from launcher.core.snapshot import State
-from launcher.drive import names
+from launcher.drive import records
 from launcher.launch import stop, story, watch
 from launcher.launch.launch import Launch
 from launcher.launch.steps import Steps
@@ -122,7 +122,7 @@ def test_a_second_stop_saves_what_the_first_could_not_into_the_folder_of_the_fir
     kept = look_at_machine().drive / "art" / "stable-diffusion-webui"
     (kept / "models" / "Stable-diffusion").mkdir(parents=True)
     with monkeypatch.context() as patch:
-        patch.setattr(names, "copy_to_drive", full)
+        patch.setattr(records, "copy_to_drive", full)
         assert stop_by_a_new_service(False, {"drive_folder": "art"}).status.now.failed
     assert not stop_by_a_new_service(True).status.now.failed
     assert (kept / "outputs" / "a.png").exists(), "before the machine goes"

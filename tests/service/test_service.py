@@ -19,7 +19,7 @@ from launcher.core.fields import DEFAULTS
 from launcher.core.process import PACKAGE, running_pid
 from launcher.core.session import Session, address_of, request
 from launcher.core.snapshot import State
-from launcher.drive.remembered import Remembered
+from launcher.drive.find import Remembered
 from launcher.launch.remember import settings_of
 from launcher.service import server
 from launcher.service.choices import asked_by, differences, noted, of_this_machine

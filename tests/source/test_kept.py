@@ -10,7 +10,7 @@ import pytest
 from launcher.core.fields import NEWEST
 from launcher.core.folder import Folder
 from launcher.core.problem import Problem
-from launcher.drive.names import sweep_unfinished
+from launcher.drive.records import sweep_unfinished
 from launcher.extensions.extension import put_extensions
 from launcher.extensions.manage import add_extension
 from launcher.source.checkout import Repository, check_out, check_out_sub_repositories, check_out_version

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from launcher.core.fields import NEWEST
 from launcher.core.folder import Folder
-from launcher.drive.remembered import NOTES, Remembered
+from launcher.drive.find import NOTES, Remembered
 from launcher.drive.restore import HUB_CHECKSUMS
 from launcher.drive.sync import Sync
 from launcher.extensions.extension import put_extensions
