@@ -59,9 +59,10 @@ class Launch:
         self.machine = machine if self.settings.uses_drive else replace(machine, mountpoint=None)
         self.models_named: str | None = None  # a place on Drive, named in place of a folder, that has models only
         drive, name = self.machine.drive, self.settings.drive_folder
-        same = before and name in ("", before.settings.drive_folder) and before.folder.kept.is_relative_to(drive)
-        self._names: set[str] = {name} | (before._names if before and same else set())  # so this folder was called
-        self._live_in(before.folder.kept if before and same else drive / (name or USUAL_FOLDER) / WEBUI_FOLDER)
+        named_so = before and name in ("", before.settings.drive_folder)
+        same = before if before and named_so and before.folder.kept.is_relative_to(drive) else None
+        self._names: set[str] = {name} | (same._names if same else set())  # so this folder was called
+        self._live_in(self._folder_at(same.folder.kept if same else drive / (name or USUAL_FOLDER) / WEBUI_FOLDER))
         self.session = Session(self.folder.session)
         self.settled, self._settling = False, threading.Lock()
         self.to_save: dict[str, Any] = {}  # the choices that Drive shall keep
@@ -74,8 +75,8 @@ class Launch:
         self._threads: dict[str, threading.Thread] = {}
         self.steps = Steps(status, self.session.log, self.over)
         self.public_link = PublicLink(self.folder, machine, self.settings.link, self._colabs_link)
-        if before and before.sync.running and before.folder == self.folder:
-            self.sync, self.outputs = before.sync, before.outputs
+        if same and same.sync.running and same.folder == self.folder:
+            self.sync, self.outputs = same.sync, same.outputs
         self.drive_away = False  # it was disconnected while the web UI runs
         self.full_said = False  # that Drive is full
         self.used_at = time.monotonic()  # when somebody used the web UI last
@@ -86,20 +87,17 @@ class Launch:
 
     # ---- its folder and its settings
 
-    @property
-    def checkpoint_asked(self) -> bool:
-        return "checkpoint" in self.asked
-
-    def _live_in(self, kept: Path) -> None:
+    def _live_in(self, folder: Folder) -> None:
         """Have its folder there, with what works on it."""
-        models_kept = self.settings.models_on_drive or not self.machine.mountpoint
-        self.folder = Folder(kept, self.machine.disk, models_kept, self.machine.drive)
-        self.webui = WebUI(self.folder)
-        data, say = self.folder.data, self.status.notice
-        self.outputs = OutputFolders(self.folder, say)
+        self.folder, self.webui = folder, WebUI(folder)
+        self.outputs = OutputFolders(folder, self.status.notice)
         until = " until this machine goes away" if self.machine.keeps_nothing else ""
         show, elsewhere = lambda line: self.status.show(kept=line), self.outputs.elsewhere
-        self.sync = Sync(data, kept, show, say=say, elsewhere=elsewhere, until=until)
+        self.sync = Sync(folder.data, folder.kept, show, say=self.status.notice, elsewhere=elsewhere, until=until)
+
+    def _folder_at(self, kept: Path) -> Folder:
+        models_kept = self.settings.models_on_drive or not self.machine.mountpoint
+        return Folder(kept, self.machine.disk, models_kept, self.machine.drive)
 
     def settle(self) -> None:
         """Once Drive is there: find the folder, and what was chosen for it last. Raises `Problem` and `OSError`."""
@@ -117,11 +115,10 @@ class Launch:
 
     def take_place(self, kept: Path) -> None:
         """This is the folder on Drive: what was a guess is known now."""
-        models_kept = self.settings.models_on_drive or not self.machine.mountpoint
-        if (kept, models_kept) != (self.folder.kept, self.folder.models_kept):
+        if (folder := self._folder_at(kept)) != self.folder:
             if self.sync.running:  # the launch before kept another folder
                 self.sync.stop()
-            self._live_in(kept)
+            self._live_in(folder)
         self.settled = True
         self._go_by({"drive_folder": field_of(self.machine.drive, kept)})
 
@@ -138,7 +135,7 @@ class Launch:
     def _go_by(self, asked: dict[str, Any], to_save: dict[str, Any] | None = None) -> None:
         self.settings = settings_of(self.settings.as_form() | asked)
         self.choices |= self.settings.as_form() if self.settled else asked
-        if not self.checkpoint_asked:  # the web UI's own choice of last time is good
+        if "checkpoint" not in self.asked:  # the web UI's own choice of last time is good
             self.choices.pop("checkpoint", None)
         self.public_link.wanted = self.settings.link
         self.to_save = to_remember(self.settings) if to_save is None else to_save
@@ -184,9 +181,8 @@ class Launch:
         def ask_token(name: str, reason: str) -> str:
             return str(ask("token", name=name, reason=reason)["token"])
 
-        fetcher = Fetcher(self.folder, self.models_disk, ask_token, step)
-        self.fetchers.append(fetcher)
-        return fetcher
+        self.fetchers.append(Fetcher(self.folder, self.models_disk, ask_token, step))
+        return self.fetchers[-1]
 
     def _colabs_link(self, port: int) -> str:
         """Colab's own link; raises `Problem` where Colab gives none."""

@@ -30,10 +30,9 @@ from launcher.python.lock import LOCKED_COMMIT, LOCKED_VERSION, packages_for
 from launcher.python.uv import webui_environment
 from launcher.source.checkout import check_out_sub_repositories, check_out_version
 from launcher.source.versions import Stage
-from launcher.webui.arguments import check_arguments, fixed_arguments, machine_arguments
 from launcher.webui.explain import not_loaded
 from launcher.webui.known_faults import DAMAGED_WORDS
-from launcher.webui.process import Plan
+from launcher.webui.process import Plan, check_arguments, fixed_arguments, machine_arguments
 from launcher.webui.settings_files import (
     SETTINGS_FILE,
     blame_page_settings,
@@ -101,7 +100,7 @@ def plan_of(launch: Launch, checkpoint: str) -> Plan:
     folder, settings = launch.folder, launch.settings
     model = max((path.stat().st_size for path in folder.checkpoints() if path.name == checkpoint), default=0)
     flags = (
-        *fixed_arguments(folder, checkpoint if launch.checkpoint_asked else ""),
+        *fixed_arguments(folder, checkpoint if "checkpoint" in launch.asked else ""),
         *extension_arguments(folder),
         *_flags_of_card(launch, model),
         *(("--enable-insecure-extension-access",) if settings.extensions_tab else ()),
@@ -114,11 +113,6 @@ def plan_of(launch: Launch, checkpoint: str) -> Plan:
 def _flags_of_card(launch: Launch, model: int = 0) -> tuple[str, ...]:
     machine = launch.machine
     return machine_arguments(machine.gpu, machine.memory, machine.card_memory, model)
-
-
-def check_extra_arguments(launch: Launch) -> None:
-    """Raises `Problem` for one that the web UI, as it lies on the machine, would die of."""
-    check_arguments(launch.folder.code, launch.folder.data, launch.settings.extra_arguments)
 
 
 # ---- the start
@@ -134,7 +128,7 @@ def start_web_ui(launch: Launch, checkpoint: str) -> None:
     keep_switched_off(folder)
     row.begin("looking for new ones")
     ran = run_installers(folder, row)  # the web UI before may work on meanwhile
-    check_extra_arguments(launch)
+    check_arguments(folder.code, folder.data, launch.settings.extra_arguments)
     launch.session.lead_to(port=0)
     launch.webui.stop()
     fault = launch.webui.says.read().model
@@ -190,8 +184,7 @@ def keep_switched_off(folder: Folder) -> None:
 
 def all_are_off(folder: Folder, plan: Plan) -> str | None:
     """Why A1111 loads no extension at all, whatever the list of those that are off says; None if there are none."""
-    if not extensions_on_drive(folder):
-        return None
+    why = None
     if barred := NO_EXTENSIONS & {*plan.arguments}:
         why = f"{min(barred)} in **extra_arguments** switches them all off. Remove it and press **Restart the web UI**."
     elif all_switched_off(read_settings(folder.data) or {}):
@@ -199,9 +192,7 @@ def all_are_off(folder: Folder, plan: Plan) -> str | None:
             "a setting of the web UI switches them all off. The cell **Add or update an extension** switches them on "
             "again, one by one."
         )
-    else:
-        return None
-    return f"None of your extensions is loaded: {why}"
+    return f"None of your extensions is loaded: {why}" if why and extensions_on_drive(folder) else None
 
 
 def _come_up(launch: Launch, plan: Plan, checkpoint: str) -> None:
