@@ -45,8 +45,6 @@ class Launch:
     """
 
     tries: Tries  # the versions of A1111 it may use, once they are chosen
-    folder: Folder
-    webui: WebUI
     outputs: OutputFolders
     sync: Sync
 
@@ -146,10 +144,8 @@ class Launch:
         `forget`: as if nothing had ever been chosen; what runs keeps its folder, and what is kept of it.
         """
         before = self.settings.version
-        if forget:
-            self._go_by({name: value for name, value in DEFAULTS.items() if name not in OWNED}, {})
-        else:
-            self._go_by(asked)
+        usual = {name: value for name, value in DEFAULTS.items() if name not in OWNED}
+        self._go_by(usual if forget else asked, {} if forget else None)
         self.another_version |= self.settings.version != before
         self.announce()
 
@@ -181,8 +177,9 @@ class Launch:
         def ask_token(name: str, reason: str) -> str:
             return str(ask("token", name=name, reason=reason)["token"])
 
-        self.fetchers.append(Fetcher(self.folder, self.models_disk, ask_token, step))
-        return self.fetchers[-1]
+        fetcher = Fetcher(self.folder, self.models_disk, ask_token, step)
+        self.fetchers.append(fetcher)
+        return fetcher
 
     def _colabs_link(self, port: int) -> str:
         """Colab's own link; raises `Problem` where Colab gives none."""
@@ -210,10 +207,9 @@ class Launch:
         """The status with what changes by itself: files to be saved, and when the machine is given back."""
         if status.state in (State.IDLE, State.OFF):
             return status
-        gives_back = self.machine.colab and Button.STOP in status.buttons
-        buttons = (*status.buttons, Button.GIVE_BACK) if gives_back else status.buttons
+        more = (Button.GIVE_BACK,) if self.machine.colab and Button.STOP in status.buttons else ()
         at = 0.0 if status.state in (State.STARTING, State.STOPPING) else self.given_back_at
-        return replace(status, buttons=buttons, unsaved=self.sync.unkept, given_back_at=at)
+        return replace(status, buttons=(*status.buttons, *more), unsaved=self.sync.unkept, given_back_at=at)
 
     def begin_beside(self, what: str, work: Callable[[], object]) -> None:
         """Do it in a thread of its own, unless that is being done already; what goes wrong is said."""
@@ -235,7 +231,6 @@ class Launch:
             self._threads[what].join(0.1)
 
     def prepare(self) -> None:
-        """Show its steps."""
         for name, title in STEPS:
             self.status.add(name, title if self.machine.mountpoint or name != "drive" else "Your folder")
         self.status.show(foot=KEEP_OPEN)
@@ -273,13 +268,12 @@ class Launch:
         self.session.lead_to(port=self.webui.port)
         before = self.status.now.login_box
         seconds = before.seconds if before else time.time() - self.status.now.started
+        link, says = self.public_link, self.webui.says.read()
         where, images = self.machine.in_words(self.folder.kept / "outputs"), ""
         if self.machine.keeps_nothing:
-            where, images = "on this machine only", f"{self.public_link.url}{OWN_PAGES}images.zip"
-        link = self.public_link
+            where, images = "on this machine only", f"{link.url}{OWN_PAGES}images.zip"
         box = LoginBox(link.url, USER, link.login.password, where, seconds, images, link.here_only)
         buttons = (Button.RESTART, Button.STOP, *((Button.CONNECT,) if self.drive_away else ()))
-        says = self.webui.says.read()
         shown = {"title": says.headline, "can_paint": says.paints, "login_box": box, "buttons": buttons, "foot": READY}
         with self.status.changes:
             if not self.ended.is_set():

@@ -67,7 +67,7 @@ def reach(launch: Launch, stage: Stage, step: Step, checkpoint: str = "") -> Non
 
 
 def version_of(launch: Launch) -> str:
-    """The version that is used, as people know it: the name of the release, or the first digits of the commit."""
+    """As people know it: the name of the release, or the first digits of the commit."""
     commit = launch.tries.commit
     return LOCKED_VERSION if commit == LOCKED_COMMIT else launch.tries.versions.release_of(commit) or commit[:8]
 
@@ -239,11 +239,9 @@ def wait_until_ready(launch: Launch, unless: Callable[[], bool] = lambda: False)
 def _say_what_is_odd(launch: Launch) -> None:
     """Name the extensions that A1111 went on without; for a report, a CUDA library that is not of its own packages."""
     reasons = [f"{name} ({reason})" for name, reason in not_loaded(launch.webui.last_words).items()]
-    said = (
-        f"These extensions did not load completely: {'; '.join(reasons)}. The rest of the web UI works. "
-        "The cell **Add or update an extension** updates them, switches them off or removes them."
-    )
-    launch.status.notice(said if reasons else None, about="not loaded")
+    what = f"These extensions did not load completely: {'; '.join(reasons)}. The rest of the web UI works."
+    do = "The cell **Add or update an extension** updates them, switches them off or removes them."
+    launch.status.notice(f"{what} {do}" if reasons else None, about="not loaded")
     if foreign := environment.foreign_libraries(launch.folder, launch.webui.pid):
         launch.status.fact("CUDA libraries from elsewhere", ", ".join(foreign[:3]))
 

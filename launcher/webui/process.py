@@ -16,7 +16,7 @@ import requests
 from launcher.core.folder import GB, Folder
 from launcher.core.problem import Problem
 from launcher.core.process import end_process, exit_code, running_pid, send_signal, start_detached
-from launcher.core.session import Session
+from launcher.core.session import Part
 from launcher.core.status import Step
 from launcher.webui.explain import explain, port_was_taken
 from launcher.webui.running import LogReader
@@ -48,13 +48,12 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-class WebUI:
-    """The one web UI process of this machine, found again by its files in the session folder."""
+class WebUI(Part):
+    """The one web UI process of this machine, found again by its files in the session folder (`Session.webui`)."""
 
     def __init__(self, folder: Folder) -> None:
+        super().__init__(folder.session, "webui")
         self.folder = folder
-        self.part = Session(folder.session).webui
-        self.pid_file, self.log = self.part.pid_file, self.part.log
         self.says = LogReader(self.log)
         self.restart_file = folder.code / RESTART_FILE
         self._plan: Plan | None = None  # of the process this object started
@@ -74,17 +73,13 @@ class WebUI:
         return self.restart_file.exists() and not self.running
 
     @property
-    def port(self) -> int:
-        return self.part.port
-
-    @property
     def ready(self) -> bool:
         """True once it said so in its log. The only sign that may be trusted."""
         return self.running and self.says.read().ready
 
     @property
     def arguments(self) -> list[str]:
-        noted = self.part.said.get("arguments")
+        noted = self.said.get("arguments")
         return noted if isinstance(noted, list) else []
 
     def started_with(self, plan: Plan) -> bool:
@@ -101,7 +96,7 @@ class WebUI:
             os.replace(self.log, self.log.with_suffix(".before.log"))
         self.says = LogReader(self.log)
         port = free_port()
-        self.part.note(port=port, arguments=list(plan.arguments))
+        self.note(port=port, arguments=list(plan.arguments))
         environment = plan.environment | {
             "SD_WEBUI_CACHE_DIR": str(self.folder.machine / "cache"),  # SQLite does not live on Drive
             "HF_HOME": str(self.folder.data / "huggingface"),  # CLIP's words, kept on Drive: the hub is asked once
@@ -161,7 +156,7 @@ class WebUI:
     def stop(self) -> None:
         """End it with all it started, politely first."""
         end_process(self.pid_file)
-        self.part.forget()
+        self.forget()
 
     @property
     def at_work(self) -> bool:
