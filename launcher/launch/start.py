@@ -30,17 +30,10 @@ from launcher.python.lock import LOCKED_COMMIT, LOCKED_VERSION, packages_for
 from launcher.python.uv import webui_environment
 from launcher.source.checkout import check_out_sub_repositories, check_out_version
 from launcher.source.versions import Stage
+from launcher.webui import settings_files
 from launcher.webui.explain import not_loaded
 from launcher.webui.known_faults import DAMAGED_WORDS
 from launcher.webui.process import Plan, check_arguments, fixed_arguments, machine_arguments
-from launcher.webui.settings_files import (
-    SETTINGS_FILE,
-    blame_page_settings,
-    check_page_settings,
-    check_settings_file,
-    check_texts,
-    read_settings,
-)
 
 EXTENSIONS_CHANGED, CHOSEN = "extensions changed", "choices"  # what the notices are about that a restart makes untrue
 # Arguments with which A1111 loads no extension of a person.
@@ -134,8 +127,9 @@ def start_web_ui(launch: Launch, checkpoint: str) -> None:
     fault = launch.webui.says.read().model
     if fault and fault.known is DAMAGED_WORDS:
         shutil.rmtree(folder.data / CLIPS_WORDS, ignore_errors=True)
-    checks = (check_settings_file(folder.data, folder.code), check_page_settings(folder.data))
-    for text in (*checks, *check_texts(folder.data)):
+    checks = [settings_files.check_settings_file(folder.data, folder.code)]
+    checks += [settings_files.check_page_settings(folder.data), *settings_files.check_texts(folder.data)]
+    for text in checks:
         status.notice(text)
     keep_switched_off(folder)
     launch.outputs.prepare()
@@ -162,23 +156,18 @@ def start_web_ui(launch: Launch, checkpoint: str) -> None:
             if launch.over.is_set():  # it was ended on purpose
                 raise Failed from problem
             log = launch.webui.last_words
-            if sentence := blame_page_settings(folder.data, log) or (discard_bytecode(folder) and BYTECODE_DISCARDED):
+            blamed = settings_files.blame_page_settings(folder.data, log)
+            if sentence := blamed or (discard_bytecode(folder) and BYTECODE_DISCARDED):
                 status.notice(sentence)
             elif not problem.by_extension or not suspicion.disable_next(log):
                 suspicion.restore()
                 raise
-    _say_what_is_odd(launch)
-    if names := suspicion.disabled:
-        who = f"The extension {names[0]}" if len(names) == 1 else f"One of the extensions {', '.join(names)}"
-        status.notice(
-            f"{who} kept the web UI from starting and was switched off. It was not deleted: "
-            "the cell **Add or update an extension** switches it on again or removes it."
-        )
+    _say_what_is_odd(launch, suspicion.disabled)
 
 
 def keep_switched_off(folder: Folder) -> None:
     """Where Drive lost the web UI's settings, what was off at the last start stays off: no code of it is to run."""
-    if not (folder.data / SETTINGS_FILE).exists():
+    if not (folder.data / settings_files.SETTINGS_FILE).exists():
         switch(folder, off=Remembered.read(folder.kept).switched_off)
 
 
@@ -187,7 +176,7 @@ def all_are_off(folder: Folder, plan: Plan) -> str | None:
     why = None
     if barred := NO_EXTENSIONS & {*plan.arguments}:
         why = f"{min(barred)} in **extra_arguments** switches them all off. Remove it and press **Restart the web UI**."
-    elif all_switched_off(read_settings(folder.data) or {}):
+    elif all_switched_off(settings_files.read_settings(folder.data) or {}):
         why = (
             "a setting of the web UI switches them all off. The cell **Add or update an extension** switches them on "
             "again, one by one."
@@ -236,12 +225,20 @@ def wait_until_ready(launch: Launch, unless: Callable[[], bool] = lambda: False)
         raise Failed
 
 
-def _say_what_is_odd(launch: Launch) -> None:
-    """Name the extensions that A1111 went on without; for a report, a CUDA library that is not of its own packages."""
+def _say_what_is_odd(launch: Launch, disabled: list[str]) -> None:
+    """Name the extensions that were switched off, and those that A1111 went on without; for a report, a CUDA library
+    that is not of its own packages.
+    """
     reasons = [f"{name} ({reason})" for name, reason in not_loaded(launch.webui.last_words).items()]
     what = f"These extensions did not load completely: {'; '.join(reasons)}. The rest of the web UI works."
     do = "The cell **Add or update an extension** updates them, switches them off or removes them."
     launch.status.notice(f"{what} {do}" if reasons else None, about="not loaded")
+    if disabled:
+        who = f"The extension {disabled[0]}" if len(disabled) == 1 else f"One of the extensions {', '.join(disabled)}"
+        launch.status.notice(
+            f"{who} kept the web UI from starting and was switched off. It was not deleted: "
+            "the cell **Add or update an extension** switches it on again or removes it."
+        )
     if foreign := environment.foreign_libraries(launch.folder, launch.webui.pid):
         launch.status.fact("CUDA libraries from elsewhere", ", ".join(foreign[:3]))
 

@@ -83,9 +83,7 @@ def watch(launch: Launch) -> None:
     for look in itertools.count():
         if launch.ended.wait(pause):
             return
-        if launch.given_back_in <= 0 and launch.webui.at_work:  # a batch goes on painting while nobody looks
-            launch.used_at = time.monotonic()
-        if launch.given_back_in <= 0:
+        if is_unused(launch):
             give_back_unused(launch)
             return
         pause = DRIVE_PAUSE  # after a look that fails
@@ -118,6 +116,13 @@ def start_again(launch: Launch, note: str) -> None:
             launch.status.notice(f"The web UI was not restarted and keeps running as before: {what}", about="again")
         step.done("running")
         launch.be_ready()
+
+
+def is_unused(launch: Launch) -> bool:
+    """True if nobody has used the web UI for as long as was chosen. A batch goes on painting while nobody looks."""
+    if launch.given_back_in <= 0 and launch.webui.at_work:
+        launch.used_at = time.monotonic()
+    return launch.given_back_in <= 0
 
 
 def check_drive(launch: Launch, measure: bool) -> None:
