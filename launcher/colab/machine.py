@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 import psutil
+import requests
 
 from launcher.core.child_environment import child_environment
 from launcher.core.folder import GB
@@ -66,25 +67,19 @@ class Machine:
 def look_at_machine() -> Machine:
     """Find out where we run and what is here, less its card: asking for that may take a minute (`ask_for_card`).
 
-    Where this package lies says whether it is Colab: the first cell decided it (`notebook/unpack.py`).
+    Where this package lies says whether it is Colab: the first cell decided it (`notebook/unpack.py`). Drive may be
+    mounted elsewhere, as people also use /content/gdrive, and there is one a machine. psutil.disk_partitions would ask
+    every mount something, and a Drive that hangs would hang us.
     """
     disk = PACKAGE.parent.parent
     if PACKAGE.parent.name != "program":  # not unpacked
         disk = Path(os.environ.get("ONECLICK_HOME") or "~/oneclick").expanduser().absolute() / OTHERS_FOLDER
-    colab = disk.name == COLABS_FOLDER
-    mountpoint = (mounted_below(disk.parent) or disk.parent / "drive") if colab else None
-    return Machine(colab, disk.parent, "", psutil.virtual_memory().total, mountpoint)
-
-
-def mounted_below(base: Path) -> Path | None:
-    """Where Google Drive is mounted now: people also use /content/gdrive, and there is one Drive a machine.
-
-    psutil.disk_partitions would ask every mount something, and a Drive that hangs would hang us.
-    """
+    colab, base = disk.name == COLABS_FOLDER, disk.parent
     mounts = [line.split() for line in Path("/proc/mounts").read_text(errors="replace").splitlines()]
     escaped = [words[1] for words in mounts if words[2:3] == ["fuse.drive"]]
     drives = [Path(re.sub(r"\\([0-7]{3})", lambda octal: chr(int(octal[1], 8)), name)) for name in escaped]
-    return next((place for place in drives if place.is_relative_to(base)), None)
+    drive = next((place for place in drives if place.is_relative_to(base)), base / "drive")
+    return Machine(colab, base, "", psutil.virtual_memory().total, drive if colab else None)
 
 
 @dataclass(frozen=True)
@@ -130,8 +125,6 @@ def release_machine(machine: Machine) -> None:
     if not machine.colab:
         what = "Only Colab takes a machine back, and this one is not Colab's."
         raise Problem(what, "If it costs anything, end it where you started it.")
-    import requests
-
     with requests.Session() as session:
         session.trust_env = False  # it is this machine's own address: no proxy knows it
         try:

@@ -44,8 +44,6 @@ class Launch:
     """
 
     tries: Tries  # the versions of A1111 it may use, once they are chosen
-    folder: Folder
-    webui: WebUI
     outputs: OutputFolders
     sync: Sync
 
@@ -58,9 +56,10 @@ class Launch:
         self.machine = machine if self.settings.uses_drive else replace(machine, mountpoint=None)
         self.models_named: str | None = None  # a place on Drive, named in place of a folder, that has models only
         drive, name = self.machine.drive, self.settings.drive_folder
-        same = before and name in ("", before.settings.drive_folder) and before.folder.kept.is_relative_to(drive)
-        self._names: set[str] = {name} | (before._names if before and same else set())  # so this folder was called
-        self._live_in(before.folder.kept if before and same else drive / (name or USUAL_FOLDER) / WEBUI_FOLDER)
+        named_so = before and name in ("", before.settings.drive_folder)
+        same = before if before and named_so and before.folder.kept.is_relative_to(drive) else None
+        self._names: set[str] = {name} | (same._names if same else set())  # so this folder was called
+        self._live_in(self._folder_at(same.folder.kept if same else drive / (name or USUAL_FOLDER) / WEBUI_FOLDER))
         self.session = Session(self.folder.session)
         self.settled, self._settling = False, threading.Lock()
         self.to_save: dict[str, Any] = {}  # the choices that Drive shall keep
@@ -73,8 +72,8 @@ class Launch:
         self._threads: dict[str, threading.Thread] = {}
         self.steps = Steps(status, self.session.log, self.over)
         self.public_link = PublicLink(self.folder, machine, self.settings.link, self._colabs_link)
-        if before and before.sync.running and before.folder == self.folder:
-            self.sync, self.outputs = before.sync, before.outputs
+        if same and same.sync.running and same.folder == self.folder:
+            self.sync, self.outputs = same.sync, same.outputs
         self.drive_away = False  # it was disconnected while the web UI runs
         self.full_said = False  # that Drive is full
         self.used_at = time.monotonic()  # when somebody used the web UI last
@@ -85,20 +84,17 @@ class Launch:
 
     # ---- its folder and its settings
 
-    @property
-    def checkpoint_asked(self) -> bool:
-        return "checkpoint" in self.asked
-
-    def _live_in(self, kept: Path) -> None:
+    def _live_in(self, folder: Folder) -> None:
         """Have its folder there, with what works on it."""
-        models_kept = self.settings.models_on_drive or not self.machine.mountpoint
-        self.folder = Folder(kept, self.machine.disk, models_kept, self.machine.drive)
-        self.webui = WebUI(self.folder)
-        data, say = self.folder.data, self.status.notice
-        self.outputs = OutputFolders(self.folder, say)
+        self.folder, self.webui = folder, WebUI(folder)
+        self.outputs = OutputFolders(folder, self.status.notice)
         until = " until this machine goes away" if self.machine.keeps_nothing else ""
         show, elsewhere = lambda line: self.status.show(kept=line), self.outputs.elsewhere
-        self.sync = Sync(data, kept, show, say=say, elsewhere=elsewhere, until=until)
+        self.sync = Sync(folder.data, folder.kept, show, say=self.status.notice, elsewhere=elsewhere, until=until)
+
+    def _folder_at(self, kept: Path) -> Folder:
+        models_kept = self.settings.models_on_drive or not self.machine.mountpoint
+        return Folder(kept, self.machine.disk, models_kept, self.machine.drive)
 
     def settle(self) -> None:
         """Once Drive is there: find the folder, and what was chosen for it last. Raises `Problem` and `OSError`."""
@@ -116,11 +112,10 @@ class Launch:
 
     def take_place(self, kept: Path) -> None:
         """This is the folder on Drive: what was a guess is known now."""
-        models_kept = self.settings.models_on_drive or not self.machine.mountpoint
-        if (kept, models_kept) != (self.folder.kept, self.folder.models_kept):
+        if (folder := self._folder_at(kept)) != self.folder:
             if self.sync.running:  # the launch before kept another folder
                 self.sync.stop()
-            self._live_in(kept)
+            self._live_in(folder)
         self.settled = True
         self._go_by({"drive_folder": field_of(self.machine.drive, kept)})
 
@@ -137,7 +132,7 @@ class Launch:
     def _go_by(self, asked: dict[str, Any], to_save: dict[str, Any] | None = None) -> None:
         self.settings = settings_of(self.settings.as_form() | asked)
         self.choices |= self.settings.as_form() if self.settled else asked
-        if not self.checkpoint_asked:  # the web UI's own choice of last time is good
+        if "checkpoint" not in self.asked:  # the web UI's own choice of last time is good
             self.choices.pop("checkpoint", None)
         self.public_link.wanted = self.settings.link
         self.to_save = to_remember(self.settings) if to_save is None else to_save
@@ -148,10 +143,8 @@ class Launch:
         `forget`: as if nothing had ever been chosen; what runs keeps its folder, and what is kept of it.
         """
         before = self.settings.version
-        if forget:
-            self._go_by({name: value for name, value in DEFAULTS.items() if name not in OWNED}, {})
-        else:
-            self._go_by(asked)
+        usual = {name: value for name, value in DEFAULTS.items() if name not in OWNED}
+        self._go_by(usual if forget else asked, {} if forget else None)
         self.another_version |= self.settings.version != before
         self.announce()
 
@@ -213,10 +206,9 @@ class Launch:
         """The status with what changes by itself: files to be saved, and when the machine is given back."""
         if status.state in (State.IDLE, State.OFF):
             return status
-        gives_back = self.machine.colab and Button.STOP in status.buttons
-        buttons = (*status.buttons, Button.GIVE_BACK) if gives_back else status.buttons
+        more = (Button.GIVE_BACK,) if self.machine.colab and Button.STOP in status.buttons else ()
         at = 0.0 if status.state in (State.STARTING, State.STOPPING) else self.given_back_at
-        return replace(status, buttons=buttons, unsaved=self.sync.unkept, given_back_at=at)
+        return replace(status, buttons=(*status.buttons, *more), unsaved=self.sync.unkept, given_back_at=at)
 
     def begin_beside(self, what: str, work: Callable[[], object]) -> None:
         """Do it in a thread of its own, unless that is being done already; what goes wrong is said."""
@@ -238,7 +230,6 @@ class Launch:
             self._threads[what].join(0.1)
 
     def prepare(self) -> None:
-        """Show its steps."""
         for name, title in STEPS:
             self.status.add(name, title if self.machine.mountpoint or name != "drive" else "Your folder")
         self.status.show(foot=KEEP_OPEN)
@@ -276,13 +267,12 @@ class Launch:
         self.session.lead_to(port=self.webui.port)
         before = self.status.now.login_box
         seconds = before.seconds if before else time.time() - self.status.now.started
+        link, says = self.public_link, self.webui.says.read()
         where, images = self.machine.in_words(self.folder.kept / "outputs"), ""
         if self.machine.keeps_nothing:
-            where, images = "on this machine only", f"{self.public_link.url}{OWN_PAGES}images.zip"
-        link = self.public_link
+            where, images = "on this machine only", f"{link.url}{OWN_PAGES}images.zip"
         box = LoginBox(link.url, USER, link.login.password, where, seconds, images, link.here_only)
         buttons = (Button.RESTART, Button.STOP, *((Button.CONNECT,) if self.drive_away else ()))
-        says = self.webui.says.read()
         shown = {"title": says.headline, "can_paint": says.paints, "login_box": box, "buttons": buttons, "foot": READY}
         with self.status.changes:
             if not self.ended.is_set():

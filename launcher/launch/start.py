@@ -30,18 +30,10 @@ from launcher.python.lock import LOCKED_COMMIT, LOCKED_VERSION, packages_for
 from launcher.python.uv import webui_environment
 from launcher.source.checkout import check_out_sub_repositories, check_out_version
 from launcher.source.versions import Stage
-from launcher.webui.arguments import check_arguments, fixed_arguments, machine_arguments
+from launcher.webui import settings_files
 from launcher.webui.explain import not_loaded
 from launcher.webui.known_faults import DAMAGED_WORDS
-from launcher.webui.process import Plan
-from launcher.webui.settings_files import (
-    SETTINGS_FILE,
-    blame_page_settings,
-    check_page_settings,
-    check_settings_file,
-    check_texts,
-    read_settings,
-)
+from launcher.webui.process import Plan, check_arguments, fixed_arguments, machine_arguments
 
 EXTENSIONS_CHANGED, CHOSEN = "extensions changed", "choices"  # what the notices are about that a restart makes untrue
 # Arguments with which A1111 loads no extension of a person.
@@ -68,7 +60,7 @@ def reach(launch: Launch, stage: Stage, step: Step, checkpoint: str = "") -> Non
 
 
 def version_of(launch: Launch) -> str:
-    """The version that is used, as people know it: the name of the release, or the first digits of the commit."""
+    """As people know it: the name of the release, or the first digits of the commit."""
     commit = launch.tries.commit
     return LOCKED_VERSION if commit == LOCKED_COMMIT else launch.tries.versions.release_of(commit) or commit[:8]
 
@@ -101,7 +93,7 @@ def plan_of(launch: Launch, checkpoint: str) -> Plan:
     folder, settings = launch.folder, launch.settings
     model = max((path.stat().st_size for path in folder.checkpoints() if path.name == checkpoint), default=0)
     flags = (
-        *fixed_arguments(folder, checkpoint if launch.checkpoint_asked else ""),
+        *fixed_arguments(folder, checkpoint if "checkpoint" in launch.asked else ""),
         *extension_arguments(folder),
         *_flags_of_card(launch, model),
         *(("--enable-insecure-extension-access",) if settings.extensions_tab else ()),
@@ -114,11 +106,6 @@ def plan_of(launch: Launch, checkpoint: str) -> Plan:
 def _flags_of_card(launch: Launch, model: int = 0) -> tuple[str, ...]:
     machine = launch.machine
     return machine_arguments(machine.gpu, machine.memory, machine.card_memory, model)
-
-
-def check_extra_arguments(launch: Launch) -> None:
-    """Raises `Problem` for one that the web UI, as it lies on the machine, would die of."""
-    check_arguments(launch.folder.code, launch.folder.data, launch.settings.extra_arguments)
 
 
 # ---- the start
@@ -134,14 +121,15 @@ def start_web_ui(launch: Launch, checkpoint: str) -> None:
     keep_switched_off(folder)
     row.begin("looking for new ones")
     ran = run_installers(folder, row)  # the web UI before may work on meanwhile
-    check_extra_arguments(launch)
+    check_arguments(folder.code, folder.data, launch.settings.extra_arguments)
     launch.session.lead_to(port=0)
     launch.webui.stop()
     fault = launch.webui.says.read().model
     if fault and fault.known is DAMAGED_WORDS:
         shutil.rmtree(folder.data / CLIPS_WORDS, ignore_errors=True)
-    checks = (check_settings_file(folder.data, folder.code), check_page_settings(folder.data))
-    for text in (*checks, *check_texts(folder.data)):
+    checks = [settings_files.check_settings_file(folder.data, folder.code)]
+    checks += [settings_files.check_page_settings(folder.data), *settings_files.check_texts(folder.data)]
+    for text in checks:
         status.notice(text)
     keep_switched_off(folder)
     launch.outputs.prepare()
@@ -168,40 +156,32 @@ def start_web_ui(launch: Launch, checkpoint: str) -> None:
             if launch.over.is_set():  # it was ended on purpose
                 raise Failed from problem
             log = launch.webui.last_words
-            if sentence := blame_page_settings(folder.data, log) or (discard_bytecode(folder) and BYTECODE_DISCARDED):
+            blamed = settings_files.blame_page_settings(folder.data, log)
+            if sentence := blamed or (discard_bytecode(folder) and BYTECODE_DISCARDED):
                 status.notice(sentence)
             elif not problem.by_extension or not suspicion.disable_next(log):
                 suspicion.restore()
                 raise
-    _say_what_is_odd(launch)
-    if names := suspicion.disabled:
-        who = f"The extension {names[0]}" if len(names) == 1 else f"One of the extensions {', '.join(names)}"
-        status.notice(
-            f"{who} kept the web UI from starting and was switched off. It was not deleted: "
-            "the cell **Add or update an extension** switches it on again or removes it."
-        )
+    _say_what_is_odd(launch, suspicion.disabled)
 
 
 def keep_switched_off(folder: Folder) -> None:
     """Where Drive lost the web UI's settings, what was off at the last start stays off: no code of it is to run."""
-    if not (folder.data / SETTINGS_FILE).exists():
+    if not (folder.data / settings_files.SETTINGS_FILE).exists():
         switch(folder, off=Remembered.read(folder.kept).switched_off)
 
 
 def all_are_off(folder: Folder, plan: Plan) -> str | None:
     """Why A1111 loads no extension at all, whatever the list of those that are off says; None if there are none."""
-    if not extensions_on_drive(folder):
-        return None
+    why = None
     if barred := NO_EXTENSIONS & {*plan.arguments}:
         why = f"{min(barred)} in **extra_arguments** switches them all off. Remove it and press **Restart the web UI**."
-    elif all_switched_off(read_settings(folder.data) or {}):
+    elif all_switched_off(settings_files.read_settings(folder.data) or {}):
         why = (
             "a setting of the web UI switches them all off. The cell **Add or update an extension** switches them on "
             "again, one by one."
         )
-    else:
-        return None
-    return f"None of your extensions is loaded: {why}"
+    return f"None of your extensions is loaded: {why}" if why and extensions_on_drive(folder) else None
 
 
 def _come_up(launch: Launch, plan: Plan, checkpoint: str) -> None:
@@ -245,14 +225,20 @@ def wait_until_ready(launch: Launch, unless: Callable[[], bool] = lambda: False)
         raise Failed
 
 
-def _say_what_is_odd(launch: Launch) -> None:
-    """Name the extensions that A1111 went on without; for a report, a CUDA library that is not of its own packages."""
+def _say_what_is_odd(launch: Launch, disabled: list[str]) -> None:
+    """Name the extensions that were switched off, and those that A1111 went on without; for a report, a CUDA library
+    that is not of its own packages.
+    """
     reasons = [f"{name} ({reason})" for name, reason in not_loaded(launch.webui.last_words).items()]
-    said = (
-        f"These extensions did not load completely: {'; '.join(reasons)}. The rest of the web UI works. "
-        "The cell **Add or update an extension** updates them, switches them off or removes them."
-    )
-    launch.status.notice(said if reasons else None, about="not loaded")
+    what = f"These extensions did not load completely: {'; '.join(reasons)}. The rest of the web UI works."
+    do = "The cell **Add or update an extension** updates them, switches them off or removes them."
+    launch.status.notice(f"{what} {do}" if reasons else None, about="not loaded")
+    if disabled:
+        who = f"The extension {disabled[0]}" if len(disabled) == 1 else f"One of the extensions {', '.join(disabled)}"
+        launch.status.notice(
+            f"{who} kept the web UI from starting and was switched off. It was not deleted: "
+            "the cell **Add or update an extension** switches it on again or removes it."
+        )
     if foreign := environment.foreign_libraries(launch.folder, launch.webui.pid):
         launch.status.fact("CUDA libraries from elsewhere", ", ".join(foreign[:3]))
 

@@ -34,6 +34,7 @@ from launcher.python.environment import read_finished
 from launcher.python.lock import LOCKED_COMMIT, LOCKED_PACKAGES
 from launcher.source.git import answer
 from launcher.source.versions import Stage, newest_commit, versions_to_try
+from launcher.webui.process import check_arguments
 
 IN_USE: Final = "in use by the running web UI"
 GITHUB_PATIENCE: Final = 10.0  # seconds
@@ -209,8 +210,10 @@ def _extensions(launch: Launch, source: "Future[None]") -> None:
     if launch.webui.running:
         return
     with launch.steps.step("extensions", after=[source]) as step:
-        put_extensions(launch.folder, step)
-        _as_last_time(launch, "extra_arguments", lambda: start.check_extra_arguments(launch))
+        folder = launch.folder
+        put_extensions(folder, step)
+        check = partial(check_arguments, folder.code, folder.data)
+        _as_last_time(launch, "extra_arguments", lambda: check(launch.settings.extra_arguments))
         step.reset()
 
 
@@ -245,10 +248,14 @@ def _python(launch: Launch, newest: "Future[str | None]", source: "Future[None]"
 def _model(launch: Launch, drive: "Future[None]") -> str:
     """The checkpoint that was asked for; else any that is there, and where there is none, that of last time."""
     with launch.steps.step("model", "looking for your models", [drive]) as step:
-        folder, asked, wanted = launch.folder, launch.checkpoint_asked, launch.settings.checkpoint
+        folder, asked, wanted = launch.folder, "checkpoint" in launch.asked, launch.settings.checkpoint
         link_models(folder, step.notice)
-        if not asked and not folder.checkpoints() and launch.machine.mountpoint:
-            _say_where_models_are(launch)
+        alone = not asked and not folder.checkpoints() and launch.machine.mountpoint
+        if names := models_elsewhere(folder.drive, folder.kept) if alone else ():
+            step.notice(
+                f"There are models on your Drive in {' and '.join(names)}. To use them where they are, write "
+                f"{names[0]} into the box **Add a model, ControlNet or an extension**."
+            )
         known = DEFAULT_CHECKPOINT if wanted == AS_LAST_TIME else wanted
         again = known == wanted and not folder.models_kept  # models are fetched anew on each machine
         if asked and again and not may_be_kept("checkpoint", wanted):
@@ -264,14 +271,6 @@ def _model(launch: Launch, drive: "Future[None]") -> str:
         return name
 
 
-def _say_where_models_are(launch: Launch) -> None:
-    if names := models_elsewhere(launch.folder.drive, launch.folder.kept):
-        launch.status.notice(
-            f"There are models on your Drive in {' and '.join(names)}. To use them where they are, write {names[0]} "
-            "into the box **Add a model, ControlNet or an extension**."
-        )
-
-
 def _webui(launch: Launch, extensions: "Future[None]", python: "Future[None]", model: "Future[str]") -> None:
     with launch.steps.step("webui", after=[extensions, python, model]) as step:
         checkpoint = model.result()
@@ -280,7 +279,7 @@ def _webui(launch: Launch, extensions: "Future[None]", python: "Future[None]", m
             launch.steps.of("extensions").done(IN_USE)
             start.wait_until_ready(launch)
             start.show_models(launch)
-            if launch.checkpoint_asked:
+            if "checkpoint" in launch.asked:
                 start.use_model(launch, checkpoint)
         else:
             look = partial(show_earlier_images, launch.folder.data, launch.folder.kept, step.notice, launch.over.is_set)

@@ -25,7 +25,6 @@ from launcher.models.ensure import broken_models
 from launcher.models.remote import Offered
 from launcher.python.bytecode import keep_bytecode
 from launcher.source.checkout import keep_edits_on_drive
-from launcher.webui.running import Fault
 
 WATCH_EVERY: Final = 0.5  # seconds between two looks at the web UI
 DRIVE_LOOKS: Final = 10  # Drive is looked at once in so many looks
@@ -136,9 +135,7 @@ def check_drive(launch: Launch, measure: bool) -> None:
     if drive_is_mounted(launch.machine):
         if launch.drive_away:
             drive_is_back(launch)
-        say_if_full(launch)
-        say_if_gone(launch)
-        say_if_stuck(launch)
+        say_how_drive_is(launch)
         if measure and launch.machine.mountpoint:
             launch.status.fact("Free on Google Drive", f"{free_bytes(launch.folder.kept) / GB:.1f} GB")
     elif not launch.drive_away:
@@ -148,37 +145,29 @@ def check_drive(launch: Launch, measure: bool) -> None:
         reconnect_drive(launch)
 
 
-def say_if_full(launch: Launch) -> None:
-    """Say once, until everything is kept again, that Drive is full: the folder on Drive is walked for it."""
-    sync = launch.sync
+def say_how_drive_is(launch: Launch) -> None:
+    """Say that it is full, once until everything is kept again (the folder on Drive is walked for it); that the folder
+    is not where it was; and that it does not answer.
+    """
+    sync, say = launch.sync, launch.status.notice
     if not sync.waiting:
         launch.full_said = False
-        launch.status.notice(None, about="full")
+        say(None, about="full")
     elif sync.full and not launch.full_said:
         launch.full_said = True
-        launch.status.notice(
+        say(
             f"Google Drive is full: {sync.waiting_bytes / GB:.2f} GB of new files wait on this machine, and are lost "
             "when it goes away. Delete what you do not need and empty Drive's trash; the files are then saved by "
             f"themselves. The largest files in your folder: {largest_files(sync.drive_dir)}.",
             about="full",
         )
-
-
-def say_if_gone(launch: Launch) -> None:
-    """Say that the folder is not where it was, while Drive is there."""
     what = f"{launch.machine.in_words(launch.folder.kept)} is not there any more: it was renamed, moved or deleted."
     do = "New files wait on this machine. Give the folder its old name and place again, and they are saved."
-    launch.status.notice(f"{what} {do}" if launch.sync.trouble == errno.ENOENT else None, about="gone")
-
-
-def say_if_stuck(launch: Launch) -> None:
-    """Say when nothing was heard of the sync for long: it waits for an answer of Drive that does not come."""
-    silent = time.monotonic() - launch.sync.heartbeat if launch.sync.heartbeat else 0.0
-    stuck = (
-        f"Google Drive has not answered for {silent / 60:.0f} minutes: new files wait on this machine. "
-        "Download what you want to keep before you stop."
-    )
-    launch.status.notice(stuck if silent > STUCK_AFTER else None, about="stuck")
+    say(f"{what} {do}" if sync.trouble == errno.ENOENT else None, about="gone")
+    silent = time.monotonic() - sync.heartbeat if sync.heartbeat else 0.0
+    stuck = f"Google Drive has not answered for {silent / 60:.0f} minutes: new files wait on this machine."
+    do = "Download what you want to keep before you stop."
+    say(f"{stuck} {do}" if silent > STUCK_AFTER else None, about="stuck")
 
 
 def reconnect_drive(launch: Launch) -> None:
@@ -228,7 +217,9 @@ def reopen_link(launch: Launch, why: str, reopen: Callable[[Step], str]) -> None
 
 
 def check_painting(launch: Launch) -> None:
-    """Show what the web UI's log says: whether it can paint, why not, and what helps."""
+    """Show what the web UI's log says: whether it can paint, why not, and what helps. In place of a model that does not
+    load others in the folder are offered, else the usual one.
+    """
     says, status, row = launch.webui.says.read(), launch.status, launch.steps.of("model")
     if status.now.state != State.READY:
         return
@@ -236,19 +227,16 @@ def check_painting(launch: Launch) -> None:
     lost = says.model if says.model and not says.model.paints else None
     failed = next((one.problem for one in status.now.steps if one.name == row.name and one.state == FAILED), None)
     if lost and failed != lost.problem.what:
-        row.fail(Offered(lost.problem.what, lost.problem.do, _other_models(launch, lost)))
+        offered: tuple[tuple[str, str], ...] = ()
+        if lost.known.another:
+            there = [path.name for path in launch.folder.checkpoints() if path.name != lost.file][:MOST_MODELS_OFFERED]
+            usual = (f"Download {CHECKPOINT_NAMES[0]}", CHECKPOINT_NAMES[0])
+            offered = tuple((f"Use {name}", name) for name in there) or (usual,)
+        row.fail(Offered(lost.problem.what, lost.problem.do, offered))
     elif failed and says.loaded:
         row.done(says.file or "")
     for about, fault in (("model", says.model if not lost else None), ("image", says.image), ("lora", says.lora)):
         status.notice(f"{fault.problem.what} {fault.problem.do}" if fault else None, about=about)
-
-
-def _other_models(launch: Launch, fault: Fault) -> tuple[tuple[str, str], ...]:
-    """What is offered in place of a model that does not load: others in the folder, else the usual one."""
-    if not fault.known.another:
-        return ()
-    there = [path.name for path in launch.folder.checkpoints() if path.name != fault.file][:MOST_MODELS_OFFERED]
-    return tuple((f"Use {name}", name) for name in there) or ((f"Download {CHECKPOINT_NAMES[0]}", CHECKPOINT_NAMES[0]),)
 
 
 # ---- once, beside it

@@ -10,7 +10,7 @@ from launcher.launch.launch import Launch
 from launcher.launch.remember import may_be_kept, settings_of, sound
 from launcher.launch.start import CHOSEN
 from launcher.models.pasted import without_secrets
-from launcher.webui.arguments import check_arguments
+from launcher.webui.process import check_arguments
 
 OLD_FIRST_CHOICE: Final = "Stable Diffusion 1.5"  # in forms of all nine fields it meant any checkpoint that is there
 

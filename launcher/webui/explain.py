@@ -6,12 +6,15 @@ from typing import Final
 
 from launcher.core.problem import Problem, readable
 from launcher.core.process import CommandError
-from launcher.webui.known_faults import BUS_ERROR, ENDS, PORT_TAKEN, RAM, KnownFault
+from launcher.webui.known_faults import ENDS, PORT_TAKEN, RAM, KnownFault
 
 FAR_ENOUGH: Final = 400  # lines from the end; what is above them did not end it
 LAST_LINES: Final = 15
-# How it ended, by its exit code, where the system itself ended it.
-BY_CODE: Final[dict[int | None, KnownFault]] = {-9: RAM, 137: RAM, -7: BUS_ERROR, 135: BUS_ERROR}
+# Its exit code, where the system itself ended it -> what it could not say any more.
+BY_CODE: Final[dict[int | None, str]] = {
+    **dict.fromkeys((-9, 137), "MemoryError"),
+    **dict.fromkeys((-7, 135), "Fatal Python error: Bus error"),
+}
 ENDED_FROM_OUTSIDE: Final = (
     "The web UI was ended from outside and could say nothing: most likely the runtime ran out of memory (RAM)."
 )
@@ -30,12 +33,10 @@ def explain(log: str, code: int | None, log_path: str) -> Problem:
     log = readable(log)
     read = READ.findall(log)
     file = PurePath(read[-1]).name if read else "named last in its log"
-    if ended := BY_CODE.get(code):
-        return Problem(ended.what.format(file=file), ended.do)
-    text = last_part(log)
+    text = BY_CODE.get(code) or last_part(log)
     name = extension_in(text)
-    for known in ENDS:
-        found = re.search(known.pattern, text, re.MULTILINE)
+    for pattern, known in ENDS.items():
+        found = re.search(pattern, text, re.MULTILINE)
         if found and not (name and known.unless_extension):
             return in_words(known, found, {"file": file}, by_extension=known.by_extension or bool(name))
     if name:
@@ -70,7 +71,7 @@ def in_words(known: KnownFault, found: re.Match[str], names: dict[str, str], *, 
 def port_was_taken(log: str) -> bool:
     """True if it ended because another program had its port; an extension's own port is not meant."""
     text = last_part(log)
-    return bool(re.search(PORT_TAKEN.pattern, text)) and not extension_in(text)
+    return bool(re.search(PORT_TAKEN, text)) and not extension_in(text)
 
 
 def last_part(log: str) -> str:
@@ -107,8 +108,8 @@ def problem_of_system(error: Exception) -> Problem | None:
     """
     if not isinstance(error, OSError | CommandError):
         return None
-    whole = [known for known in ENDS if "{" not in known.what + known.do]
-    return next((Problem(known.what, known.do) for known in whole if re.search(known.pattern, str(error))), None)
+    fits = (known for pattern, known in ENDS.items() if re.search(pattern, str(error)))
+    return next((Problem(known.what, known.do) for known in fits if "{" not in known.what + known.do), None)
 
 
 def not_loaded(log: str) -> dict[str, str]:

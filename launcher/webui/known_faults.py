@@ -8,11 +8,10 @@ from launcher.core.problem import MORE_RAM, NEW_MACHINE, WITH_A_CARD
 
 @dataclass(frozen=True)
 class KnownFault:
-    """One known failure. `pattern` is searched in what was printed; {file} is the model file that was read last, {why}
-    the error's own words, the other names are groups of the pattern.
+    """One known failure: {file} is the model file that was read last, {why} the error's own words, the other names are
+    groups of the pattern that is searched in what was printed.
     """
 
-    pattern: str
     what: str
     do: str
     by_extension: bool = False  # an extension may be the cause: the next start is tried without
@@ -24,32 +23,16 @@ class KnownFault:
 
 EXTRA_ARGUMENTS: Final = "**extra_arguments** under **Choices**"
 PRESS_RESTART: Final = "press **Restart the web UI**"
-RAM: Final = KnownFault(
-    r"DefaultCPUAllocator|^(?:[\w.]+_Array)?MemoryError|bad_alloc|Cannot allocate memory|can't allocate memory",
-    "The runtime ran out of memory (RAM), which ended the web UI.",
-    f"Use a smaller model, or {MORE_RAM}, and press ▶ again.",
+AGAIN: Final = f"Press ▶ again. If it happens again, {NEW_MACHINE}, and press ▶."
+USE_ANEW: Final = f"To use it anew, {PRESS_RESTART}. If it happens again, {NEW_MACHINE}, and press ▶."
+
+RAM_FULL: Final = (
+    r"DefaultCPUAllocator|^(?:[\w.]+_Array)?MemoryError|bad_alloc|Cannot allocate memory|can't allocate memory"
 )
-BUS_ERROR: Final = KnownFault(
-    r"Fatal Python error: Bus error",
-    "The file {file} could not be read to its end: Google Drive broke off.",
-    "Wait a minute and press ▶ again. If it happens again, Google has locked the file for up to a day: make a copy of "
-    "it on Google Drive and use the copy.",
-)
-PORT_TAKEN: Final = KnownFault(
-    r"Cannot find empty port|[Aa]ddress already in use",
-    "The port the web UI wanted was taken by another program.",
-    "Press ▶ again to use another port.",
-)
-DRIVE_GONE: Final = KnownFault(
-    r"Errno 10[37]|Transport endpoint is not connected",
-    "Google Drive was disconnected.",
-    "Press ▶ again to connect it.",
-)
-DISK_FULL: Final = KnownFault(
-    r"No space left on device|Errno 28\](?! inotify)|Disk quota exceeded|database or disk is full",
-    "The disk is full.",
-    "Free some space (empty Google Drive's trash too) and press ▶ again.",
-)
+PORT_TAKEN: Final = r"Cannot find empty port|[Aa]ddress already in use"
+DRIVE_GONE: Final = r"Errno 10[37]|Transport endpoint is not connected"
+DRIVE_FAILS: Final = r"Errno 5\b|Input/output error"
+DISK_FULL: Final = r"No space left on device|Errno 28\](?! inotify)|Disk quota exceeded|database or disk is full"
 DAMAGED_MODEL: Final = (
     r"HeaderToo\w+|MetadataIncompleteBuffer|InvalidHeader\w*|deserializing header|not a safetensors file"
     r"|PytorchStreamReader|UnpicklingError|BadZipFile|most likely corrupted|^EOFError"
@@ -58,12 +41,10 @@ COULD_BE_CODE: Final = (
     r"bad file inside .*The file may be malicious|The file may be malicious|Global '.*' is forbidden"
     r"|Weights only load failed"
 )
-CARD_TOO_OLD: Final = KnownFault(
-    r"no kernel image is available",
-    "The graphics card is too old for this version of the web UI.",
-    f"To have a newer one, {WITH_A_CARD}, and press ▶ again.",
-    paints=False,
+DAMAGED_VAE: Final = (
+    rf"\ALoading VAE weights .*/(?P<name>.+)$(?s:.*)(?:{DAMAGED_MODEL}|{COULD_BE_CODE}|in loading state_dict)"
 )
+CARD_TOO_OLD: Final = r"no kernel image is available"
 CARD_FULL: Final = (
     r"CUDA out of memory|OutOfMemoryError|CUDA error: out of memory|CU\w+_STATUS_ALLOC_FAILED|valid cuDNN algorithm"
 )
@@ -74,217 +55,185 @@ NO_CARD: Final = (
     r"|cudaGetDeviceCount"
 )
 
+RAM: Final = KnownFault(
+    "The runtime ran out of memory (RAM), which ended the web UI.",
+    f"Use a smaller model, or {MORE_RAM}, and press ▶ again.",
+)
+FULL_DISK: Final = KnownFault(
+    "The disk is full.", "Free some space (empty Google Drive's trash too) and press ▶ again."
+)
+OLD_CARD: Final = KnownFault(
+    "The graphics card is too old for this version of the web UI.",
+    f"To have a newer one, {WITH_A_CARD}, and press ▶ again.",
+    paints=False,
+)
+
 # Why it ended, by its traceback or its last lines; the first that fits.
-ENDS: Final = (
-    KnownFault(
-        r"numpy\.dtype size changed|numpy\.core\.multiarray failed to import",
+ENDS: Final = {
+    r"numpy\.dtype size changed|numpy\.core\.multiarray failed to import": KnownFault(
         "An extension changed numpy, and the web UI's other packages cannot work with that.",
         f"To have the right packages again, {NEW_MACHINE}, and press ▶.",
         by_extension=True,
     ),
-    KnownFault(
-        CARD_FULL,
+    CARD_FULL: KnownFault(
         "The graphics card ran out of memory.",
         "Make the image smaller, or set the batch size to 1. If that is not enough, write --medvram into "
         f"{EXTRA_ARGUMENTS}, press **Apply**, and then ▶.",
     ),
-    PORT_TAKEN,
-    DISK_FULL,
-    DRIVE_GONE,
-    BUS_ERROR,
-    KnownFault(
-        r"Errno 5\b|Input/output error",
+    PORT_TAKEN: KnownFault(
+        "The port the web UI wanted was taken by another program.", "Press ▶ again to use another port."
+    ),
+    DISK_FULL: FULL_DISK,
+    DRIVE_GONE: KnownFault("Google Drive was disconnected.", "Press ▶ again to connect it."),
+    r"Fatal Python error: Bus error": KnownFault(
+        "The file {file} could not be read to its end: Google Drive broke off.",
+        "Wait a minute and press ▶ again. If it happens again, Google has locked the file for up to a day: make a copy "
+        "of it on Google Drive and use the copy.",
+    ),
+    DRIVE_FAILS: KnownFault(
         "Google Drive answered with an error. It does that when it is busy, or when a folder has thousands of files.",
         "Wait a minute and press ▶ again. If it happens again, move some of the folder's files into new folders.",
     ),
-    KnownFault(
-        r"^launch\.py: error: (?P<name>.+)",
+    r"^launch\.py: error: (?P<name>.+)": KnownFault(
         "The web UI does not understand its arguments ({name}).",
         f"Correct {EXTRA_ARGUMENTS}, press **Apply**, and then ▶.",
     ),
-    KnownFault(
-        # A1111's own "Warning: caught exception 'Found no NVIDIA driver …', memory monitor disabled" is harmless.
-        rf"^(RuntimeError|AssertionError): .*({NO_CARD})",
+    # A1111's own "Warning: caught exception 'Found no NVIDIA driver …', memory monitor disabled" is harmless.
+    rf"^(RuntimeError|AssertionError): .*({NO_CARD})": KnownFault(
         "There is no graphics card in this runtime that the web UI can use.",
         f"To have one, {WITH_A_CARD}, and press ▶ again.",
         unless_extension=True,
     ),
-    KnownFault(
-        r"^[\w.]+Error: CUDA error: (?P<name>.+)",
-        "The graphics card failed ({name}).",
-        f"Press ▶ again. If it happens again, {NEW_MACHINE}, and press ▶.",
+    r"^[\w.]+Error: CUDA error: (?P<name>.+)": KnownFault("The graphics card failed ({name}).", AGAIN),
+    r"^(ModuleNotFoundError|ImportError): (?P<name>.+)": KnownFault(
+        "A part of the web UI's Python is missing ({name}).", AGAIN, by_extension=True, unless_extension=True
     ),
-    KnownFault(
-        r"^(ModuleNotFoundError|ImportError): (?P<name>.+)",
-        "A part of the web UI's Python is missing ({name}).",
-        f"Press ▶ again. If it happens again, {NEW_MACHINE}, and press ▶.",
-        by_extension=True,
-        unless_extension=True,
+    RAM_FULL: RAM,
+    r"^Fatal Python error: (?P<name>.+)": KnownFault(
+        "The web UI crashed ({name}).", AGAIN, by_extension=True, unless_extension=True
     ),
-    RAM,
-    KnownFault(
-        r"^Fatal Python error: (?P<name>.+)",
-        "The web UI crashed ({name}).",
-        f"Press ▶ again. If it happens again, {NEW_MACHINE}, and press ▶.",
-        by_extension=True,
-        unless_extension=True,
-    ),
-)
+}
 
 ANOTHER: Final = "Use another model: one of those offered here, or any that you add."
 # What is kept of the hub's is thrown away at the next start (`launch.start`): then it is downloaded anew.
 DAMAGED_WORDS: Final = KnownFault(
-    r"tokenization_\w+\.py|vocab\.json|merges\.txt",
     "The list of words that every model needs (vocab.json) is damaged, so no model can be loaded.",
     f"To have it downloaded anew, {PRESS_RESTART}.",
 )
 # Why a model does not load, after which A1111 goes on without one; the first that fits. No image can be painted.
-NOT_LOADED: Final = (
-    KnownFault(
-        r"Can't load tokenizer for|couldn't connect to 'http|is not a valid model identifier",
+NOT_LOADED: Final = {
+    r"Can't load tokenizer for|couldn't connect to 'http|is not a valid model identifier": KnownFault(
         "The list of words that every model needs could not be downloaded from Hugging Face.",
         f"Check that the runtime is connected to the internet, wait a minute, and {PRESS_RESTART}.",
     ),
-    DAMAGED_WORDS,
-    KnownFault(
-        rf"\ALoading VAE weights .*/(?P<name>.+)$(?s:.*)(?:{DAMAGED_MODEL}|{COULD_BE_CODE}|in loading state_dict)",
+    r"tokenization_\w+\.py|vocab\.json|merges\.txt": DAMAGED_WORDS,
+    DAMAGED_VAE: KnownFault(
         "The VAE {name} is damaged, or of another kind than the model.",
         f"Delete it from your models folder and {PRESS_RESTART}.",
     ),
-    KnownFault(
-        COULD_BE_CODE,
+    COULD_BE_CODE: KnownFault(
         "A1111 refused the model {file} because it could contain code.",
         f"Use the .safetensors file of the same model. {ANOTHER}",
         another=True,
     ),
-    KnownFault(
-        CARD_FULL,
+    CARD_FULL: KnownFault(
         "The model {file} does not fit: the graphics card's memory is full.",
         f"To make it fit, {{flag}} and {PRESS_RESTART}. {ANOTHER}",
         another=True,
     ),
-    KnownFault(
-        RAM.pattern,
+    RAM_FULL: KnownFault(
         "The model {file} does not fit into the runtime's memory (RAM).",
         f"Use a smaller model, or {MORE_RAM}. {ANOTHER}",
         another=True,
     ),
-    KnownFault(
-        r"Errno 5\b|Input/output error",
+    DRIVE_FAILS: KnownFault(
         "Google Drive gave an error while the model {file} was read. It does that when it is busy, and for up to a day "
         "when a file was downloaded too often.",
         f"Wait a minute and {PRESS_RESTART}. If it happens again, make a copy of it on Google Drive and use that.",
         another=True,
     ),
-    KnownFault(DRIVE_GONE.pattern, DRIVE_GONE.what, f"Once it is connected again, {PRESS_RESTART}."),
-    KnownFault(
-        DAMAGED_MODEL,
+    DRIVE_GONE: KnownFault("Google Drive was disconnected.", f"Once it is connected again, {PRESS_RESTART}."),
+    DAMAGED_MODEL: KnownFault(
         "The model {file} is damaged: it is cut off, or a web page saved under a model's name.",
         f"Delete it from your models folder and add it again. {ANOTHER}",
         another=True,
     ),
-    KnownFault(
-        r"VAE .*doesn't exist: .*?(?P<name>[^/\n]+)$",
+    r"VAE .*doesn't exist: .*?(?P<name>[^/\n]+)$": KnownFault(
         "The VAE {name} is not there, and the model cannot be loaded without it.",
         f"Remove it from {EXTRA_ARGUMENTS}, or add the file, and {PRESS_RESTART}.",
     ),
-    KnownFault(
-        r"No checkpoints found",
+    r"No checkpoints found": KnownFault(
         "There is no model in your folder.",
         "Add one: type its name or paste its link, or use the one offered here.",
         another=True,
     ),
-    KnownFault(
-        r"size mismatch|in loading state_dict|shapes cannot be multiplied|copy out of meta tensor",
+    r"size mismatch|in loading state_dict|shapes cannot be multiplied|copy out of meta tensor": KnownFault(
         "The parts of the model {file} do not fit together: it may be merged of two kinds, or of a kind that A1111 "
         "does not know.",
         ANOTHER,
         another=True,
     ),
-    KnownFault(
-        r"^yaml\.|^omegaconf\.|Invalid loaded object type",
+    r"^yaml\.|^omegaconf\.|Invalid loaded object type": KnownFault(
         "The .yaml file beside the model {file} does not describe a model.",
         f"Delete it from your models folder, for A1111 can do without, and {PRESS_RESTART}. {ANOTHER}",
         another=True,
     ),
-    CARD_TOO_OLD,
-    KnownFault(
-        f"{NO_CARD}|{CARD_LOST}",
-        "The graphics card failed while the model {file} was loaded ({why}).",
-        f"To use it anew, {PRESS_RESTART}. If it happens again, {NEW_MACHINE}, and press ▶.",
+    CARD_TOO_OLD: OLD_CARD,
+    f"{NO_CARD}|{CARD_LOST}": KnownFault(
+        "The graphics card failed while the model {file} was loaded ({why}).", USE_ANEW
     ),
-    KnownFault(r"", "The model {file} could not be loaded ({why}).", ANOTHER, another=True),
-)
+    "": KnownFault("The model {file} could not be loaded ({why}).", ANOTHER, another=True),
+}
 
 # A LoRA that is not loaded: the image is painted without it, and the page does not say so.
-NO_LORA: Final = (
-    KnownFault(
-        r"\Aloading network .*/(?P<name>.+): \w+$",
+NO_LORA: Final = {
+    r"\Aloading network .*/(?P<name>.+): \w+$": KnownFault(
         "The LoRA {name} could not be loaded ({why}), and the image was painted without it.",
         "If that happens each time, it is damaged or of a kind that A1111 cannot use: delete it and add it again, or "
         "take it out of the prompt.",
-    ),
-)
+    )
+}
 
 WIDTH: Final = r"\((?:320|640|768|1024|1280|2048)\)"  # of a model's layers; others are of images and prompts
 # Why an image was not painted; the first that fits. What is not here is said by the web UI's own page only.
-NOT_PAINTED: Final = (
-    KnownFault(
-        r"out of memory\. Tried to allocate (?P<wanted>[\d.]+ \w+).*?total capacity of (?P<whole>[\d.]+ \w+)",
+NOT_PAINTED: Final = {
+    r"out of memory\. Tried to allocate (?P<wanted>[\d.]+ \w+).*?total capacity of (?P<whole>[\d.]+ \w+)": KnownFault(
         "The graphics card's memory ({whole}) was not enough for the last image{size}: it wanted {wanted} more.",
         "{smaller} If that is not enough: {flag}, and press **Restart the web UI**.",
     ),
-    KnownFault(
-        CARD_FULL,
+    CARD_FULL: KnownFault(
         "The graphics card's memory was not enough for the last image{size}.",
         "{smaller} If that is not enough: {flag}, and press **Restart the web UI**.",
     ),
-    KnownFault(
-        RAM.pattern,
-        "The runtime's memory (RAM) was not enough for the last image{size}.",
-        "{smaller}",
-    ),
-    KnownFault(
-        r"A tensor with (?:all )?NaNs was produced in VAE",
+    RAM_FULL: KnownFault("The runtime's memory (RAM) was not enough for the last image{size}.", "{smaller}"),
+    r"A tensor with (?:all )?NaNs was produced in VAE": KnownFault(
         "The last image came out empty: its numbers were too large for the model's VAE.",
         f"Write --no-half-vae into {EXTRA_ARGUMENTS} and {PRESS_RESTART}.",
         unless_given=("--no-half-vae", "--no-half"),
     ),
-    KnownFault(
-        r"A tensor with (?:all )?NaNs was produced in (?!VAE)",
+    r"A tensor with (?:all )?NaNs was produced in (?!VAE)": KnownFault(
         "The last image came out empty: its numbers were too large for this model.",
         "In the web UI, switch on **Settings → Stable Diffusion → Upcast cross attention layer to float32**; if that "
         f"does not help, write --no-half into {EXTRA_ARGUMENTS} and {PRESS_RESTART}.",
         unless_given=("--no-half",),
     ),
-    KnownFault(
-        r"A tensor with (?:all )?NaNs was produced",
-        "The last image came out empty: the model or its VAE may be damaged.",
-        "Choose another model, or another VAE.",
+    r"A tensor with (?:all )?NaNs was produced": KnownFault(
+        "The last image came out empty: the model or its VAE may be damaged.", "Choose another model, or another VAE."
     ),
-    KnownFault(
-        rf"shapes cannot be multiplied|must specify y if|(?:size of tensor \w {WIDTH}[\w ]*){{2}}",
+    rf"shapes cannot be multiplied|must specify y if|(?:size of tensor \w {WIDTH}[\w ]*){{2}}": KnownFault(
         "The last image needed parts that do not fit the model: a LoRA, an embedding or a ControlNet of another kind.",
         "Take it out of the prompt, or choose a model of the same kind.",
     ),
-    DISK_FULL,
-    KnownFault(  # the card works on
-        r"CUDA error: invalid configuration argument|CUDNN_STATUS_NOT_SUPPORTED",
-        "The last image{size} asked for more at once than the graphics card can do.",
-        "{smaller}",
+    DISK_FULL: FULL_DISK,
+    r"CUDA error: invalid configuration argument|CUDNN_STATUS_NOT_SUPPORTED": KnownFault(  # the card works on
+        "The last image{size} asked for more at once than the graphics card can do.", "{smaller}"
     ),
-    KnownFault(
-        r"not implemented for 'Half'",
+    r"not implemented for 'Half'": KnownFault(
         "The web UI computes on the processor, which cannot work with half-precision numbers.",
         f"Write --no-half into {EXTRA_ARGUMENTS} and {PRESS_RESTART}.",
         paints=False,
         unless_given=("--no-half",),
     ),
-    CARD_TOO_OLD,
-    KnownFault(
-        f"{NO_CARD}|{CARD_LOST}",
-        "The graphics card failed ({why}).",
-        f"To use it anew, {PRESS_RESTART}. If it happens again, {NEW_MACHINE}, and press ▶.",
-        paints=False,
-    ),
-)
+    CARD_TOO_OLD: OLD_CARD,
+    f"{NO_CARD}|{CARD_LOST}": KnownFault("The graphics card failed ({why}).", USE_ANEW, paints=False),
+}

@@ -63,25 +63,20 @@ class OutputFolders:
         if settings is not None and settings != self._settings:  # None: it is being written just now
             self._settings = settings
             for name, place in self._foreign(settings):
-                self.say(self._keep(place, name, settings[name]))
+                if self._is_private(place):
+                    self.say(
+                        f"There are other things than images in {place}, so nothing in it is kept on Google Drive. "
+                        f"Choose another folder in the web UI's settings, under Paths for saving ({name})."
+                    )
+                elif not can_be_written(place):
+                    where = f"{settings[name]} (its setting {name}, under Paths for saving)"
+                    self.say(f"The web UI cannot write to {where}. Choose another folder there.")
+                else:
+                    self._elsewhere[place] = kept_in = name_on_drive(place)
+                    self.say(f"Images that the web UI writes to {place} are kept in {kept_in} in your folder.")
         if lists.is_dir() and not lists.is_symlink():
             self._elsewhere[lists] = FETCHED
         return self._elsewhere
-
-    def _keep(self, place: Path, name: str, value: str) -> str:
-        """Keep what is written there from now on, if that may be; returns what to say."""
-        if self._is_private(place):
-            return (
-                f"There are other things than images in {place}, so nothing in it is kept on Google Drive. "
-                f"Choose another folder in the web UI's settings, under Paths for saving ({name})."
-            )
-        if not can_be_written(place):
-            return (
-                f"The web UI cannot write to {value} (its setting {name}, under Paths for saving). "
-                "Choose another folder there."
-            )
-        self._elsewhere[place] = name_on_drive(place)
-        return f"Images that the web UI writes to {place} are kept in {name_on_drive(place)} in your folder."
 
     def _foreign(self, settings: dict[str, Any]) -> dict[tuple[str, Path], None]:
         """The settings that lead to folders that are not kept, each with its folder."""

@@ -1,4 +1,4 @@
-"""A1111's process: its command line, its start, whether it is ready, its end. Knows nothing of tunnels."""
+"""A1111's process: its command-line arguments, its start, whether it is ready, its end. Knows nothing of tunnels."""
 
 import os
 import re
@@ -13,10 +13,10 @@ from typing import Final
 
 import requests
 
-from launcher.core.folder import Folder
+from launcher.core.folder import GB, Folder
 from launcher.core.problem import Problem
 from launcher.core.process import end_process, exit_code, running_pid, send_signal, start_detached
-from launcher.core.session import Session
+from launcher.core.session import Part
 from launcher.core.status import Step
 from launcher.webui.explain import explain, port_was_taken
 from launcher.webui.running import LogReader
@@ -25,6 +25,13 @@ MOST_PORTS: Final = 3  # that a start tries; A1111 takes its port seconds after 
 START_LIMIT: Final = 900.0  # seconds; a cold disk and a slow Drive have been seen to take minutes
 RESTART_FILE: Final = "tmp/restart"  # in A1111's folder, which makes it when it ends in order to be started again
 EXIT_PATIENCE: Final = 2.0  # seconds; with a card's driver behind it a process ends 0.2 s after it counts as ended
+
+# What SDXL needs (measured on an H100 with A1111 v1.10.1, docs/dev/cards.md): its weights in half precision, and what
+# a batch of four at 1024² with its decoding takes beside them. Another checkpoint can be chosen in the page, so no
+# model counts as smaller.
+SDXL: Final = 6_900_000_000  # bytes
+WORKING: Final = 7_000_000_000
+MUCH_RAM: Final = 20 * GB  # `--medvram-sdxl` keeps 11 GB more in RAM
 
 
 @dataclass(frozen=True)
@@ -41,14 +48,14 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-class WebUI:
-    """The one web UI process of this machine, found again by its files in the session folder."""
+class WebUI(Part):
+    """The one web UI process of this machine, found again by its files in the session folder (`Session.webui`)."""
 
     def __init__(self, folder: Folder) -> None:
+        super().__init__(folder.session, "webui")
         self.folder = folder
-        self.part = Session(folder.session).webui
-        self.pid_file, self.log = self.part.pid_file, self.part.log
         self.says = LogReader(self.log)
+        self.restart_file = folder.code / RESTART_FILE
         self._plan: Plan | None = None  # of the process this object started
 
     @property
@@ -66,21 +73,13 @@ class WebUI:
         return self.restart_file.exists() and not self.running
 
     @property
-    def restart_file(self) -> Path:
-        return self.folder.code / RESTART_FILE
-
-    @property
-    def port(self) -> int:
-        return self.part.port
-
-    @property
     def ready(self) -> bool:
         """True once it said so in its log. The only sign that may be trusted."""
         return self.running and self.says.read().ready
 
     @property
     def arguments(self) -> list[str]:
-        noted = self.part.said.get("arguments")
+        noted = self.said.get("arguments")
         return noted if isinstance(noted, list) else []
 
     def started_with(self, plan: Plan) -> bool:
@@ -97,7 +96,7 @@ class WebUI:
             os.replace(self.log, self.log.with_suffix(".before.log"))
         self.says = LogReader(self.log)
         port = free_port()
-        self.part.note(port=port, arguments=list(plan.arguments))
+        self.note(port=port, arguments=list(plan.arguments))
         environment = plan.environment | {
             "SD_WEBUI_CACHE_DIR": str(self.folder.machine / "cache"),  # SQLite does not live on Drive
             "HF_HOME": str(self.folder.data / "huggingface"),  # CLIP's words, kept on Drive: the hub is asked once
@@ -157,7 +156,7 @@ class WebUI:
     def stop(self) -> None:
         """End it with all it started, politely first."""
         end_process(self.pid_file)
-        self.part.forget()
+        self.forget()
 
     @property
     def at_work(self) -> bool:
@@ -193,3 +192,60 @@ class WebUI:
 def without_checkpoint(arguments: list[str]) -> list[str]:
     at = arguments.index("--ckpt") if "--ckpt" in arguments else len(arguments)
     return arguments[:at] + arguments[at + 2 :]
+
+
+# ---- its arguments
+
+
+def machine_arguments(card: str, memory: int, card_memory: int, model: int = 0) -> tuple[str, ...]:
+    """A1111's flags for this machine: its card's name ("" for none), RAM and the card's memory in bytes, the model's
+    size.
+
+    `--opt-sdp-attention` needs no wheel of its own and is 1.5 times as fast as A1111's choice. `--medvram-sdxl` moves
+    parts of the model to RAM and back, which makes SDXL 1.6 times slower: only where the card's memory would not do.
+    `--lowram` reads weights straight to the card, which costs nothing: where RAM is short. Unknown memory of a card (0)
+    counts as enough.
+    """
+    if not card:
+        return ("--use-cpu", "all", "--no-half", "--skip-torch-cuda-test", "--opt-sdp-attention")
+    too_small = 0 < card_memory < max(model, SDXL) + WORKING
+    less = ("--lowram",) if memory < MUCH_RAM else ("--medvram-sdxl",) if too_small else ()
+    return ("--opt-sdp-attention", *less)
+
+
+def fixed_arguments(folder: Folder, checkpoint: str) -> tuple[str, ...]:
+    """The flags that are the same everywhere. `--server-name` also switches off installing extensions from the page."""
+    there, models = folder.checkpoints(), folder.data / "models"
+    chosen = [path for path in there if path.name == checkpoint or there == [folder.old_checkpoint]]
+    nearest = min(chosen, key=lambda path: len(path.parts), default=None)
+    return (
+        *("--data-dir", str(folder.data)),
+        *("--server-name", "127.0.0.1"),
+        # The same folder as without it; extensions that look beside A1111's code find it by this flag.
+        *("--ckpt-dir", str(models / "Stable-diffusion")),
+        "--no-download-sd-model",
+        # launch.py would look for packages and repositories; all is there, and dead addresses are not asked.
+        "--skip-prepare-environment",
+        *("--clip-models-path", str(models / "CLIP")),  # the interrogator's, 0.9 GB: else fetched on each machine
+        "--skip-install",  # of extensions: the launcher does it, so that none can harm the rest
+        "--api",
+        *(("--ckpt", str(nearest)) if nearest else ()),
+    )
+
+
+def check_arguments(code: Path, data: Path, wanted: tuple[str, ...]) -> None:
+    """Raise a `Problem` for an argument that neither A1111's source nor an installed extension's has.
+
+    Abbreviations are refused, because argparse would let `--shar` pass as `--share`.
+    """
+    own = [code / "modules" / name for name in ("cmd_args.py", "paths_internal.py")]
+    places = [*own, *code.glob("extensions*/*/preload.py"), *data.glob("extensions/*/preload.py")]
+    texts = [place.read_text(errors="replace") for place in places if place.exists()]
+    known = {name for text in texts for name in re.findall(r"""["'](-[\w.-]+)["']""", text)}
+    for word in wanted:
+        name = word.split("=")[0]
+        if name.startswith("-") and not name.lstrip("-").replace(".", "").isdigit() and known and name not in known:
+            raise Problem(
+                f"The choice **extra_arguments** has {name}, which the web UI does not know.",
+                'Correct or remove it; "Command line arguments" in the wiki of A1111 lists them all.',
+            )

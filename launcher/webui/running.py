@@ -6,7 +6,7 @@ A1111 goes on after what makes it useless: its log is the only place where it sa
 import re
 import threading
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Final
@@ -21,14 +21,17 @@ MODEL_LOADED: Final = re.compile(r"(?:Model|Weights) loaded in |Using already lo
 LOADING: Final = "loading stable diffusion model: "  # the line before the traceback of the first model
 NO_MODEL: Final = "Stable diffusion model failed to load"
 RESTORED: Final = "Failed to load checkpoint, restoring previous"
-# The line before a traceback of a model, a VAE or a precision that was chosen, after which the model before is off the
-# card (modules/sd_vae.py), or of the thread that loads the first one.
-MODEL_FAILS: Final = re.compile(
-    r"changing setting (?:sd_model_checkpoint|sd_vae\w*|fp8_storage|cache_fp16_weight) to .*: (\w+)$"
-    r"|Exception in thread .*load_model"
-)
-LORA_FAILS: Final = re.compile(r"loading network /.*: (\w+)$")  # it paints on, without it
-IMAGE_FAILS: Final = re.compile(r"\*\*\* (?:Error completing request|API error: POST: \S*/(?:txt2img|img2img|extra))")
+# What fails -> the line before its traceback, which may say the error's kind. After a model, a VAE or a precision that
+# was chosen the model before is off the card (modules/sd_vae.py); a thread loads the first model. An image is painted
+# without a LoRA that fails.
+FAILS: Final = {
+    "model": re.compile(
+        r"changing setting (?:sd_model_checkpoint|sd_vae\w*|fp8_storage|cache_fp16_weight) to .*: (?P<kind>\w+)$"
+        r"|Exception in thread .*load_model"
+    ),
+    "lora": re.compile(r"loading network /.*: (?P<kind>\w+)$"),
+    "image": re.compile(r"\*\*\* (?:Error completing request|API error: POST: \S*/(?:txt2img|img2img|extra))"),
+}
 ENDS_REPORT: Final = "---"  # of an error that it survived
 # By default there are two of each image. One without a name may be anybody's: it tells that no fault is left, not more.
 BAR_ENDS: Final = re.compile(r"\s*(?P<whole>Total progress: *)?100%\|[^|]*\| *(\d+)/\2 ")
@@ -63,8 +66,7 @@ class LogReader:
         self._log, self._lock = log, threading.Lock()
         self._at, self._rest = 0, b""  # how far it was read; the begun line at its end
         self._lines = deque[str](maxlen=MOST_LINES)
-        self._failing: str | None = None  # of what a traceback is being read: "model", "lora" or "image"
-        self._kind = ""  # of the error with which that traceback ends, if it was said
+        self._failing, self._kind = "", ""  # of what a traceback is being read; the kind of the error that ends it
         self._refused: str | None = None  # a file that did not load, after which the one before was taken up again
         self._arguments, self._file = "", ""
         self.ready, self.stage, self.loaded = False, "", False
@@ -124,12 +126,13 @@ class LogReader:
             self._model_is(None)
         elif line == NO_MODEL:
             self._model_is(self._fault(NOT_LOADED, paints=False), loaded=False)
-        elif self._failing == "model" and ERROR_LINE.match(line) and self._kind in line.partition(":")[0]:
-            self._model_fails()
-        elif self._failing == "lora" and ERROR_LINE.match(line) and self._kind in line.partition(":")[0]:
-            self.lora, self._lacked, self._failing = self._fault(NO_LORA), True, None
         elif self._failing == "image" and line == ENDS_REPORT:
             self._image_fails()
+        elif self._failing in ("model", "lora") and ERROR_LINE.match(line) and self._kind in line.partition(":")[0]:
+            if self._failing == "model":
+                self._model_fails()
+            else:
+                self.lora, self._lacked, self._failing = self._fault(NO_LORA), True, ""
         elif line == RESTORED:
             self._refused = self._file
         elif line.startswith("Launching Web UI with arguments"):
@@ -140,15 +143,11 @@ class LogReader:
                 self._file = read[1]
         elif line.startswith(LOADING):
             self._begin(line, keep=True)
-        elif fails := MODEL_FAILS.match(line):
-            self._begin(line, keep=True)
-            self._failing, self._kind = "model", fails[1] or ""
-        elif fails := LORA_FAILS.match(line):
-            self._begin(line)
-            self._failing, self._kind = "lora", fails[1]
-        elif IMAGE_FAILS.match(line):
-            self._begin(line)
-            self._failing = "image"
+        else:
+            for what, begins in FAILS.items():
+                if found := begins.match(line):
+                    self._failing, self._kind = what, found.groupdict().get("kind") or ""
+                    self._begin(line, keep=what == "model")
 
     def _begin(self, *line: str, keep: bool = False) -> None:
         """Keep the lines from here on; or, to `keep` what was said of the file that is being read, from there."""
@@ -159,7 +158,7 @@ class LogReader:
     def _model_is(self, fault: Fault | None, *, loaded: bool = True) -> None:
         self.model, self.loaded = fault, loaded
         self.image = self.image if fault else None
-        self._failing, self._refused = None, None
+        self._failing, self._refused = "", None
         self._begin()
 
     def _model_fails(self) -> None:
@@ -173,27 +172,21 @@ class LogReader:
         if reloads and not (self.model and "'NoneType' object has" in text):
             return self._model_fails()
         self.image = self.image if reloads else self._fault(NOT_PAINTED) or self.image
-        self._failing = None
+        self._failing = ""
         self._begin()
 
-    def _fault(self, table: Iterable[KnownFault], *, paints: bool = True) -> Fault | None:
+    def _fault(self, table: Mapping[str, KnownFault], *, paints: bool = True) -> Fault | None:
         text = "\n".join(line.removeprefix("    ") for line in self._lines)
         file = PurePath(self._refused).name if self._refused else self.file
         why = (last_error(text) or "A1111 does not say why")[:200].rstrip(".")
-        names = {"file": file or "you chose", "why": why, "flag": self._less_memory()}
-        for known in table:
-            given = {*known.unless_given} & {*self._arguments.split()}
-            if not given and (found := re.search(known.pattern, text, re.MULTILINE)):
-                return Fault(in_words(known, found, names | size_in(text)), paints and known.paints, file, known)
+        given = {*self._arguments.split()}
+        less = f"write {'--lowvram' if given & {'--medvram', '--medvram-sdxl'} else '--medvram'} into {EXTRA_ARGUMENTS}"
+        flag = LARGER_CARD if "--lowvram" in given else less  # for A1111 to take less of the card's memory
+        names = {"file": file or "you chose", "why": why, "flag": flag} | size_in(text)
+        for pattern, known in table.items():
+            if not given & {*known.unless_given} and (found := re.search(pattern, text, re.MULTILINE)):
+                return Fault(in_words(known, found, names), paints and known.paints, file, known)
         return None
-
-    def _less_memory(self) -> str:
-        """What makes A1111 take less of the card's memory, beyond the arguments that it has."""
-        words = self._arguments.split()
-        if "--lowvram" in words:
-            return LARGER_CARD
-        has_less = {"--medvram", "--medvram-sdxl"} & {*words}
-        return f"write {'--lowvram' if has_less else '--medvram'} into {EXTRA_ARGUMENTS}"
 
 
 def size_in(text: str) -> dict[str, str]:

@@ -61,14 +61,23 @@ def as_a1111_writes(settings: dict[str, Any]) -> str:
     return json.dumps(settings, indent=4, ensure_ascii=False)
 
 
-def put_right(path: Path, right: Callable[[bytes], str]) -> Path | None:
-    """Write a file anew where it is not `right`; return where the old one is kept. Raises what `right` raises."""
-    if (text := right(data := read_bytes(path))).encode() == data:
+def put_right(path: Path, right: Callable[[bytes], tuple[str, str]], damaged: str) -> str | None:
+    """Write a file anew where its text is not `right`, and set a damaged one aside; returns what to say.
+
+    `right` returns the text and what to say of a change, or raises `Damaged`. {old} is where the old file is kept.
+    """
+    try:
+        text, said = right(data := read_bytes(path))
+        if text.encode() == data:
+            return None
+        aside = free_path(path.with_name(f"{path.stem}.before-{time.strftime('%Y%m%d-%H%M%S')}{path.suffix}"))
+        copy_whole(path, aside)
+        write_safely(path, text)
+    except FileNotFoundError:
         return None
-    aside = free_path(path.with_name(f"{path.stem}.before-{time.strftime('%Y%m%d-%H%M%S')}{path.suffix}"))
-    copy_whole(path, aside)
-    write_safely(path, text)
-    return aside
+    except (Damaged, csv.Error):
+        said, aside = damaged, set_aside(path)
+    return said.replace("{old}", aside.name) or None
 
 
 # ---- settings
@@ -93,29 +102,18 @@ def check_page_settings(data: Path) -> str | None:
 
 def check_settings(path: Path, find_wrong: Callable[[dict[str, Any]], list[str]]) -> str | None:
     """Set a file of settings aside that holds none, and take out those that are wrong; returns what to say."""
-    wrong = list[str]()
 
-    def right(data: bytes) -> str:
+    def right(data: bytes) -> tuple[str, str]:
         settings = parsed_json(data, dict, path.name)
-        wrong.extend(find_wrong(settings))
-        left = {name: value for name, value in settings.items() if name not in wrong}
-        return as_a1111_writes(left) if wrong else decoded(data)
-
-    try:
-        aside = put_right(path, right)
-    except FileNotFoundError:
-        return None
-    except Damaged:
-        return (
-            f"The web UI's settings ({path.name}) were damaged. They are kept as {set_aside(path).name}, and the web "
-            "UI starts with its default settings."
+        if not (wrong := find_wrong(settings)):
+            return decoded(data), ""
+        return as_a1111_writes({name: value for name, value in settings.items() if name not in wrong}), (
+            f"Some of the web UI's settings had values it cannot work with ({', '.join(wrong)}). They were reset "
+            "to their defaults; the old file is kept as {old}."
         )
-    if not wrong or not aside:
-        return None
-    return (
-        f"Some of the web UI's settings had values it cannot work with ({', '.join(wrong)}). They were reset "
-        f"to their defaults; the old file is kept as {aside.name}."
-    )
+
+    what = f"The web UI's settings ({path.name}) were damaged."
+    return put_right(path, right, f"{what} They are kept as {{old}}, and the web UI starts with its default settings.")
 
 
 def wrong_settings(settings: dict[str, Any], code: Path) -> list[str]:
@@ -149,19 +147,16 @@ def wrong_page_settings(settings: dict[str, Any]) -> list[str]:
 
     A name ends in what it says of the field; what has a `minimum`, too, is a number.
     """
-    wrong = []
-    for name, value in settings.items():
+
+    def fits(name: str, value: object) -> bool:
         field, _, what = name.rpartition("/")
         if what in ("minimum", "maximum", "step") or (what == "value" and f"{field}/minimum" in settings):
-            right = type(value) in (int, float)
-        elif what == "visible":
-            right = isinstance(value, bool)
-        else:
-            items = value if isinstance(value, list) else [value]
-            right = all(isinstance(item, str | int | float) for item in items)
-        if value is not None and not right:
-            wrong.append(name)
-    return wrong
+            return type(value) in (int, float)
+        if what == "visible":
+            return isinstance(value, bool)
+        return all(isinstance(item, str | int | float) for item in (value if isinstance(value, list) else [value]))
+
+    return [name for name, value in settings.items() if value is not None and not fits(name, value)]
 
 
 def blame_page_settings(data: Path, log: str) -> str | None:
@@ -188,18 +183,13 @@ def check_texts(data: Path) -> list[str]:
 
 
 def check_text_file(path: Path) -> str | None:
-    def right(data: bytes) -> str:
+    def right(data: bytes) -> tuple[str, str]:
         text = parsed_text(data, path.name)
         mark = "\ufeff" if data.startswith(codecs.BOM_UTF8) else ""  # which A1111 reads
-        return mark + (with_commas(text) if path.match("styles*.csv") else text)
+        what = f"{path.name} was not as the web UI reads it, and was converted. The old file is kept as {{old}}."
+        return mark + (with_commas(text) if path.match("styles*.csv") else text), what
 
-    try:
-        aside = put_right(path, right)
-    except (Damaged, csv.Error):
-        return f"{path.name} was damaged. It is kept as {set_aside(path).name}, and the web UI makes a new one."
-    if not aside:
-        return None
-    return f"{path.name} was not as the web UI reads it, and was converted. The old file is kept as {aside.name}."
+    return put_right(path, right, f"{path.name} was damaged. It is kept as {{old}}, and the web UI makes a new one.")
 
 
 def with_commas(text: str) -> str:

@@ -24,8 +24,7 @@ READ_THEMSELVES = {
     "extensions/extension.py": "our own mark on the machine",
     "source/checkout.py": "git's files on the machine, and A1111's own code, as git has checked it out",
     "source/kept.py": "git's list on the machine",
-    "webui/arguments.py": "names in code that A1111 runs",
-    "webui/process.py": "A1111's log",
+    "webui/process.py": "names in code that A1111 runs, and A1111's log",
     "webui/settings_files.py": "A1111's own code",
 }
 

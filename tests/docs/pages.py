@@ -4,7 +4,7 @@ import re
 
 from launcher.models.catalog import MODELS, Model
 from launcher.models.kinds import KIND_ENDINGS, KIND_FOLDERS
-from launcher.webui.arguments import machine_arguments
+from launcher.webui.process import machine_arguments
 from tests.docs.sentences import problems
 from tests.models.link_rows import outcomes
 
@@ -90,7 +90,7 @@ def cards_page() -> str:
         rows.append(f"| {card or 'none'} | {memory} | {ram} GB | `{' '.join(flags)}` | {why} |")
     return "\n".join([
         "# Flags by the graphics card", "",
-        "Made by `make docs` from `launcher/webui/arguments.py`. What you choose as `extra_arguments` comes "
+        "Made by `make docs` from `launcher/webui/process.py`. What you choose as `extra_arguments` comes "
             "behind these.", "",
         "| card | its memory | RAM | flags | why |", "| --- | --- | --- | --- | --- |", *rows, "", MEASURED,
     ])  # fmt: skip

@@ -12,7 +12,7 @@ from launcher.extensions.extension import put_extensions, switch, switched_off
 from launcher.launch.start import keep_switched_off
 from launcher.source.git import PLACED_MARK
 from launcher.source.kept import pull_history
-from launcher.webui.arguments import check_arguments
+from launcher.webui.process import check_arguments
 from tests.world import World
 from tests.world.githost import git
 from tests.world.heard import Heard

@@ -59,7 +59,7 @@ def test_on_the_second_day_the_folder_and_the_choices_are_those_of_the_first(lau
     second = settled(launch_of())
     assert second.folder.kept == first.folder.kept
     assert second.settings == first.settings
-    assert not second.checkpoint_asked, "what the web UI showed last is not changed"
+    assert "checkpoint" not in second.asked, "what the web UI showed last is not changed"
     third = settled(launch_of(api=False, link="gradio"))
     assert (third.settings.api, third.settings.link, third.settings.version) == (False, "gradio", "dev")
     third.save_choices()

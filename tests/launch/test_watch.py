@@ -51,7 +51,7 @@ def test_a_folder_that_was_renamed_is_said_as_what_it_is(tmp_path: Path) -> None
     launch = Launch({}, replace(look_at_machine(), base=tmp_path, mountpoint=None), Status("Ready"), nobody)
     for trouble, said in ((errno.ENOENT, True), (None, False)):
         launch.sync.trouble = trouble
-        watch.say_if_gone(launch)
+        watch.say_how_drive_is(launch)
         assert any("it was renamed, moved or deleted" in one for one in launch.status.now.notices) == said
 
 

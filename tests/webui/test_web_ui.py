@@ -18,10 +18,9 @@ from launcher.core.folder import Folder
 from launcher.core.problem import Problem
 from launcher.core.process import PACKAGE, CommandError, end_process, run, running_pid, start_detached
 from launcher.core.session import Session
-from launcher.webui.arguments import check_arguments, fixed_arguments, machine_arguments
 from launcher.webui.explain import ENDED_FROM_OUTSIDE, explain, problem_of_system
 from launcher.webui.known_faults import ENDS, NOT_LOADED, NOT_PAINTED, RAM
-from launcher.webui.process import Plan, WebUI, free_port
+from launcher.webui.process import Plan, WebUI, check_arguments, fixed_arguments, free_port, machine_arguments
 from launcher.webui.settings_files import check_settings_file
 from tests.conftest import new_folder
 from tests.world.heard import Heard
@@ -331,7 +330,7 @@ def test_a_full_disk_is_said_too_where_a_program_met_it() -> None:
 
 
 def test_every_meaning_says_what_to_do_in_whole_sentences() -> None:
-    for known in (*ENDS, *NOT_LOADED, *NOT_PAINTED):
+    for known in (*ENDS.values(), *NOT_LOADED.values(), *NOT_PAINTED.values()):
         assert known.do.endswith((".", "{smaller}"))
         assert known.what.endswith(".")
     assert explain("", 3, "/x.log").do.endswith("/x.log.")

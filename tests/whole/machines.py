@@ -35,8 +35,7 @@ from launcher.python.environment import prepare_python
 from launcher.python.uv import uv_environment, webui_environment
 from launcher.source.checkout import check_out_sub_repositories, check_out_version
 from launcher.source.versions import newest_commit
-from launcher.webui.arguments import fixed_arguments, machine_arguments
-from launcher.webui.process import Plan, WebUI
+from launcher.webui.process import Plan, WebUI, fixed_arguments, machine_arguments
 from tests.conftest import COLAB_PYTHON, ROOT, new_folder
 from tests.whole.faults import plain, ready, table
 from tests.world import MODEL_LINK, World
