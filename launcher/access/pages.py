@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from launcher.access.auth import USER
-from launcher.core.snapshot import Snapshot, State
+from launcher.core.status import Snapshot, State
 from launcher.ui.actions import ADD_USUAL, HOW_TO_ADD, STAY, WHAT_TO_ADD, Action, ending, going_on, of_job, offered
 from launcher.ui.html import action_html, choices_form, facts_text, job_html, parts_of
 from launcher.ui.text import are_steps_open, live_text, report, steps_line

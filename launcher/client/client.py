@@ -17,7 +17,7 @@ from launcher.core.child_environment import kernels_variables
 from launcher.core.problem import NEW_MACHINE
 from launcher.core.process import PACKAGE
 from launcher.core.session import Session
-from launcher.core.snapshot import FAILED, HEADLINES, HELP, JOB_TITLES, UNDERWAY, Row, Snapshot, State
+from launcher.core.status import FAILED, HEADLINES, HELP, JOB_TITLES, UNDERWAY, Row, Snapshot, State
 from launcher.ui.actions import Action
 from launcher.ui.text import TextPanel
 

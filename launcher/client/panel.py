@@ -10,7 +10,7 @@ import ipywidgets as widgets
 from IPython.display import clear_output, display
 
 from launcher.core.fields import OWNED, Field
-from launcher.core.snapshot import Button, Snapshot, State
+from launcher.core.status import Button, Snapshot, State
 from launcher.ui.actions import (
     ACTIONS,
     ADD_USUAL,

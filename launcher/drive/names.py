@@ -10,8 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from launcher.core.files import alternatives, copy_whole, shortened
-from launcher.core.folder import PART, make_folder_below
+from launcher.core.folder import PART, alternatives, copy_whole, make_folder_below, shortened
 from launcher.core.outside import make_way
 from launcher.webui.outputs import OUTPUTS
 

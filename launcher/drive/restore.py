@@ -18,8 +18,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from launcher.core.files import copy_whole
-from launcher.core.folder import write_safely
+from launcher.core.folder import copy_whole, write_safely
 from launcher.core.outside import (
     LOST,
     Damaged,

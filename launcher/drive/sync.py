@@ -14,8 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from launcher.core.files import alternatives
-from launcher.core.folder import leads_nowhere
+from launcher.core.folder import alternatives, leads_nowhere
 from launcher.core.outside import printable
 from launcher.drive import names
 from launcher.drive.records import MOST_TRIES, Record, Records

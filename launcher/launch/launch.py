@@ -17,8 +17,7 @@ from launcher.core.fields import DEFAULTS, NOTHING, OWNED, USUAL_FOLDER, asked_i
 from launcher.core.folder import WEBUI_FOLDER, Folder
 from launcher.core.problem import Problem
 from launcher.core.session import Session, read_object, write_object
-from launcher.core.snapshot import Button, LoginBox, Snapshot, State
-from launcher.core.status import Status, Step
+from launcher.core.status import Button, LoginBox, Snapshot, State, Status, Step
 from launcher.drive.find import kept_folder
 from launcher.drive.remembered import Remembered
 from launcher.drive.sync import Sync

@@ -5,8 +5,7 @@ import re
 from pathlib import Path
 from typing import Final
 
-from launcher.core.files import free_path
-from launcher.core.folder import Folder, files_below
+from launcher.core.folder import Folder, files_below, free_path
 from launcher.models.kinds import KIND_ENDINGS
 from launcher.models.owners import place_for
 

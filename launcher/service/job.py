@@ -9,8 +9,7 @@ from typing import Any, Final
 
 from launcher.core.folder import PART
 from launcher.core.problem import Problem
-from launcher.core.snapshot import HELP, Button, State
-from launcher.core.status import Status
+from launcher.core.status import HELP, Button, State, Status
 from launcher.drive.linked import stop_using_models
 from launcher.drive.mount import connect_drive
 from launcher.extensions.extension import Extension

@@ -10,8 +10,7 @@ from typing import Any, Final
 
 from launcher.core.folder import require_room
 from launcher.core.problem import Problem
-from launcher.core.snapshot import JOB_TITLES
-from launcher.core.status import Step
+from launcher.core.status import JOB_TITLES, Step
 from launcher.drive.linked import use_models
 from launcher.drive.mount import connect_drive
 from launcher.drive.remembered import Remembered

@@ -12,8 +12,7 @@ from launcher.core.child_environment import adopt, passes
 from launcher.core.fields import DEFAULTS, NOT_BY_THE_PAGE, asked_in
 from launcher.core.process import running_pid
 from launcher.core.session import Session, read_object, write_object
-from launcher.core.snapshot import JOB_TITLES, UNDERWAY, State
-from launcher.core.status import Status, StatusChanges
+from launcher.core.status import JOB_TITLES, UNDERWAY, State, Status, StatusChanges
 from launcher.launch.launch import Launch
 from launcher.launch.remember import settings_of
 from launcher.launch.steps import Steps

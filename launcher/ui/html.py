@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from launcher import __version__
 from launcher.core.fields import NOT_BY_THE_PAGE, Field
-from launcher.core.snapshot import FAILED, RUNNING, UNDERWAY, LoginBox, Snapshot, State
+from launcher.core.status import FAILED, RUNNING, UNDERWAY, LoginBox, Snapshot, State
 from launcher.ui.actions import Action, about_field, shown_choices
 from launcher.ui.style import STYLE
 from launcher.ui.text import ICONS, STATE_WORDS, amount, in_time, live_text, report

@@ -5,7 +5,7 @@ import time
 from typing import Final
 
 from launcher import __version__
-from launcher.core.snapshot import DONE, FAILED, RUNNING, Row, Snapshot, State
+from launcher.core.status import DONE, FAILED, RUNNING, Row, Snapshot, State
 
 STATE_WORDS: Final = {"waiting": "waiting", "running": "at work", "done": "done", "failed": "failed"}
 ICONS: Final = {"waiting": "·", "running": "…", "done": "✓", "failed": "✕"}

@@ -12,8 +12,7 @@ from typing import Any
 import pytest
 
 from launcher.colab.machine import Machine
-from launcher.core.snapshot import FAILED, Row
-from launcher.core.status import Status
+from launcher.core.status import FAILED, Row, Status
 from launcher.extensions.address import KNOWN_EXTENSIONS, USUAL_EXTENSIONS
 from launcher.launch.launch import Launch
 from launcher.launch.steps import Failed, Steps

@@ -14,7 +14,7 @@ import pytest
 from launcher.colab.machine import look_at_machine
 from launcher.core.problem import Problem
 from launcher.core.session import Session
-from launcher.core.snapshot import State
+from launcher.core.status import State
 from launcher.drive import names
 from launcher.launch import stop, story, watch
 from launcher.launch.launch import Launch
