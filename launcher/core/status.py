@@ -275,10 +275,8 @@ class Step:
 
     def fail(self, problem: Problem) -> None:
         """It failed; the faces show the problem, the remedy, and what may be taken in its place."""
-        options = getattr(problem, "options", ())
-        self.status.row(
-            self.name, state=FAILED, ended=time.time(), problem=problem.what, remedy=problem.do, options=options
-        )
+        shown = {"problem": problem.what, "remedy": problem.do, "options": getattr(problem, "options", ())}
+        self.status.row(self.name, state=FAILED, ended=time.time(), **shown)
 
     def _blank(self, note: str) -> Row:
         return Row(self.name, self.status._rows[self.name].title, note=note)

@@ -116,5 +116,5 @@ class Faces:
         return question is not None
 
     def open_questions(self) -> list[dict[str, Any]]:
-        """`kind` is one of `client.dialogs`, `face` the one that shall put it."""
+        """`kind` is one of `client.kernel.DIALOGS`, `face` the one that shall put it."""
         return [question for question, _ in list(self._open.values())]
