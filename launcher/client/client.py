@@ -186,8 +186,7 @@ class Client:
         mine = [one for one in status["questions"] if one["face"] == self.face]
         if self._version and not (start == known and int(number) < int(newest)):
             self._version = status["version"]
-            whole = Snapshot.from_json(status)
-            before = self.snapshot.state
+            whole, before = Snapshot.from_json(status), self.snapshot.state
             shown = self.snapshot = whole.jobs.get(self.job, self.snapshot) if self.job else whole
             self._refusal = self._refusal if shown.state == before else ""  # it was about what was then
             self._over = shown.over if self.job else shown.state not in UNDERWAY

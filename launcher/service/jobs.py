@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
-from inspect import signature
 from pathlib import Path
 from typing import Any, Final
 
@@ -25,10 +24,8 @@ from launcher.models.ensure import ensure_linked_model, ensure_model
 from launcher.models.fetch import Fetcher
 from launcher.models.pasted import without_secrets
 from launcher.service.job import Job, effect_of
-from launcher.service.named import control_net
 from launcher.service.questions import NotAnswered
-from launcher.service.server import wrong_fields
-from launcher.service.understand import Meant, Thing, understood
+from launcher.service.understand import Meant, Thing, control_net, understood
 
 MOST_SIDE_BY_SIDE: Final = 4  # downloads at a time, each over several connections
 LONGEST_TITLE: Final = 80  # characters
@@ -216,9 +213,3 @@ JOBS: Final[dict[str, Callable[..., None]]] = {
     "change_extensions": change_extensions,
     "stop": stop_everything,
 }
-
-
-def wrong_in(do: str, fields: Any) -> str | None:
-    """What is wrong with a job's fields, in a few words."""
-    known = {name: one.annotation for name, one in signature(JOBS[do]).parameters.items() if name != "job"}
-    return wrong_fields(fields, known)

@@ -5,6 +5,7 @@ import threading
 import time
 from dataclasses import asdict, replace
 from functools import partial
+from inspect import signature
 from typing import Any, Final
 
 from launcher.colab.machine import look_at_machine
@@ -20,9 +21,9 @@ from launcher.launch.story import begin, remember
 from launcher.launch.watch import reconnect_drive
 from launcher.service import choices as chosen
 from launcher.service.job import Job, stop_underway
-from launcher.service.jobs import JOBS, wrong_in
+from launcher.service.jobs import JOBS
 from launcher.service.questions import Faces
-from launcher.service.server import NUMBER, Request, Response, Route
+from launcher.service.server import NUMBER, Request, Response, Route, wrong_fields
 
 LONGEST_STATUS_WAIT: Final = 20.0  # seconds for which a status is waited for
 STOP_PATIENCE: Final = 120.0  # seconds in which a stop that is underway has come to an end
@@ -137,13 +138,13 @@ class Service:
     def _begin(
         self, choices: dict[str, Any], variables: Any = None, *, anew: bool = False, take_up: bool = False
     ) -> None:
-        variables = variables or read_object(self.session.launch_file).get("variables")
+        noted = read_object(self.session.launch_file)  # the new settings come once nothing else runs
+        variables = variables or noted.get("variables") or {}
         if isinstance(variables, dict) and variables:
             adopt(variables)
         before, self.launch = self.launch, self._new_launch(choices)
         self.faces.withdraw(job=0)  # of the one before, which is waited for
-        noted = read_object(self.session.launch_file)  # its settings come once nothing else runs
-        write_object(self.session.launch_file, noted | {"variables": variables or {}})
+        write_object(self.session.launch_file, noted | {"variables": variables})
         begin(self.launch, before, anew=anew, take_up=take_up)
 
     def _new_launch(self, choices: dict[str, Any]) -> Launch:
@@ -184,7 +185,6 @@ class Service:
             if not (launch := self.launch):
                 return 409, {"what": NOTHING_KNOWN}
             asked = launch.news_in(asked_in(given))
-            chosen.require_possible(launch, asked)
             if differs := chosen.following(launch, asked)[1]:
                 return 409, {"runs": chosen.shown(launch.settings), "differs": differs}
             later = chosen.take_choices(launch, asked, forget)
@@ -233,7 +233,8 @@ class Service:
         return self._begin_job(do, request.fields.get("fields", written), request)
 
     def _begin_job(self, do: str, fields: dict[str, Any], request: Request) -> Response:
-        if wrong := wrong_in(do, fields):
+        known = {name: one.annotation for name, one in signature(JOBS[do]).parameters.items() if name != "job"}
+        if wrong := wrong_fields(fields, known):
             return 400, {"what": f"This cannot be asked: {wrong}."}
         with self._lock:
             # Of the launch there is; else of one, not begun, by what the last launch and the first cell (no page) say.
