@@ -78,14 +78,25 @@ def names_of_checkpoints(launch: Launch) -> set[str]:
 
 
 def add_one(job: Job, thing: Thing, kind: str, file_name: str, fetcher: Fetcher) -> str:
-    launch, here = job.launch, names_of_checkpoints(job.launch)
+    launch, folder, here = job.launch, job.launch.folder, names_of_checkpoints(job.launch)
     match thing:
         case Problem():
             raise thing
-        case Path():
-            return add_place(job, thing, fetcher.step)
+        case Path():  # the models of a folder on Drive, or one file, are used where they are
+            before = Remembered.read(folder.kept).model_folders
+            sentence = use_models(folder, thing, fetcher.step.notice)
+            if Remembered.read(folder.kept).model_folders != before:
+                job.places.append(thing)
+            show_models(launch)
+            return sentence
         case Address():
-            return add_program(job, thing, fetcher)
+            if job.page and not launch.settings.extensions_tab:
+                what = "is an extension, which is a program that can do anything on this machine and your Drive."
+                raise Problem(f"{thing.name} {what}", "Add it in the notebook, if you trust it.")
+            change = add_extension(folder, thing, fetcher.step)
+            if change.added:
+                job.extensions.append(change.added)
+            return effect_of(job, change)
         case Model():
             name = ensure_model(fetcher, thing)
         case _:
@@ -99,30 +110,7 @@ def add_one(job: Job, thing: Thing, kind: str, file_name: str, fetcher: Fetcher)
     return f"{name}: choose it in the web UI; if a list there does not have it yet, press the list's refresh button"
 
 
-def add_place(job: Job, place: Path, step: Step) -> str:
-    """Use the models of a folder on Drive, or one file, where they are."""
-    folder = job.launch.folder
-    before = Remembered.read(folder.kept).model_folders
-    sentence = use_models(folder, place, step.notice)
-    if Remembered.read(folder.kept).model_folders != before:
-        job.places.append(place)
-    show_models(job.launch)
-    return sentence
-
-
-# ---- extensions
-
-
-def add_program(job: Job, address: Address, fetcher: Fetcher) -> str:
-    if job.page and not job.launch.settings.extensions_tab:
-        raise Problem(
-            f"{address.name} is an extension, which is a program that can do anything on this machine and your Drive.",
-            "Add it in the notebook, if you trust it.",
-        )
-    change = add_extension(job.launch.folder, address, fetcher.step)
-    if change.added:
-        job.extensions.append(change.added)
-    return effect_of(job, change)
+# ---- extensions, stop
 
 
 def change_extensions(job: Job, action: str = "", what: str = "") -> None:
@@ -136,9 +124,6 @@ def change_extensions(job: Job, action: str = "", what: str = "") -> None:
 
     title = f"{action} {without_secrets(what)}".strip()
     run_side_by_side(job, title, lambda: [(title, change)])
-
-
-# ---- the rest
 
 
 def stop_everything(job: Job, give_back_the_machine: bool = False) -> None:

@@ -88,25 +88,21 @@ class Faces:
 
         One that is closed leaves it to another. Raises `NotAnswered` at once where there is none, or it is stopped.
         """
-        while isinstance(answer := self._ask_newest(job, kind, about), str):
-            if answer != CLOSED or not self._faces:
-                raise NotAnswered(kind, answer)
+        answer: dict[str, Any] | str = ""
+        while isinstance(answer, str):
+            with self._lock:
+                fitting = [name for name, face in self._faces.items() if face.job == job] or list(self._faces)
+                if answer not in ("", CLOSED) or not fitting:
+                    raise NotAnswered(kind, answer or "this notebook is not open")
+                number, answers = next(self._numbers), Answers()
+                question = {"number": number, "kind": kind, "about": about, "face": fitting[-1], "job": job}
+                self._open[number] = question, answers
+            self._changes.count()
+            answer = answers.get()
+            del self._open[number]
+            self._changes.count()
         if kind == "token" and answer.get("token"):
             self.tokens[about["name"]] = answer["token"]
-        return answer
-
-    def _ask_newest(self, job: int, kind: str, about: dict[str, Any]) -> dict[str, Any] | str:
-        with self._lock:
-            fitting = [name for name, face in self._faces.items() if face.job == job] or list(self._faces)
-            if not fitting:
-                raise NotAnswered(kind, "this notebook is not open")
-            number, answers = next(self._numbers), Answers()
-            question = {"number": number, "kind": kind, "about": about, "face": fitting[-1], "job": job}
-            self._open[number] = question, answers
-        self._changes.count()
-        answer = answers.get()
-        del self._open[number]
-        self._changes.count()
         return answer
 
     def answer(self, number: int, value: dict[str, Any] | None) -> bool:
