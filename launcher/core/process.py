@@ -96,11 +96,10 @@ def run(
 
 def works(program: str) -> bool:
     """True if the program starts: a pyenv shim, for one, exists without what it stands for."""
-    try:
+    with suppress(CommandError, OSError, Problem):
         run([program, "--version"], timeout=60)
-    except (CommandError, OSError, Problem):
-        return False
-    return True
+        return True
+    return False
 
 
 def start_detached(command: list[str], *, log: Path, pid_file: Path, env: Mapping[str, str], cwd: Path) -> None:
