@@ -4,11 +4,12 @@ import itertools
 import queue
 import threading
 import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 from launcher.core.problem import Problem
-from launcher.core.status import StatusChanges
+from launcher.core.status import StatusChanges, Step
 
 GONE_AFTER: Final = 2.0  # seconds without a request, once its last one has ended
 CLOSED: Final = "the notebook was closed"
@@ -114,3 +115,20 @@ class Faces:
     def open_questions(self) -> list[dict[str, Any]]:
         """`kind` is one of `client.kernel.DIALOGS`, `face` the one that shall put it."""
         return [question for question, _ in list(self._open.values())]
+
+
+def ask_the_notebook(
+    ask: Callable[..., dict[str, Any]], tokens: Mapping[str, str], step: Step, kind: str, *, name: str, reason: str
+) -> dict[str, Any]:
+    """Ask for the token that the page's job needs where a person can give it, unless that was done before."""
+    if known := tokens.get(name):
+        return {"token": known}
+    if reason:
+        step.say("the question about your token is in the notebook")
+    try:
+        return ask(kind, name=name, reason=reason)
+    except NotAnswered as problem:
+        if not reason:  # nobody need be asked: it is only looked for
+            return {"token": ""}
+        problem.do = "Open the notebook, and add it once more: the question is put there."
+        raise

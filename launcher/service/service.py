@@ -20,8 +20,7 @@ from launcher.launch.steps import Steps
 from launcher.launch.story import begin, remember
 from launcher.launch.watch import reconnect_drive
 from launcher.service import choices as chosen
-from launcher.service.job import Job, stop_underway
-from launcher.service.jobs import JOBS
+from launcher.service.jobs import JOBS, Job
 from launcher.service.questions import Faces
 from launcher.service.server import NUMBER, Request, Response, Route, wrong_fields
 
@@ -243,7 +242,8 @@ class Service:
             number = max(self.jobs, default=secrets.randbelow(10**8)) + 1  # a panel may have buttons of another service
             status = Status(JOB_TITLES[do], self.changes)
             if do == "stop":
-                if same := stop_underway(self.jobs, fields):
+                ways = (fields, {"give_back_the_machine": True})
+                if same := next((old for old, one in self.jobs.items() if one.at_work and one.stops_by in ways), 0):
                     self.faces.comes(request.face, same)
                     return self.accepted(request, job=same)
                 self.launch = launch

@@ -21,8 +21,7 @@ from launcher.launch.launch import Launch
 from launcher.launch.steps import Steps
 from launcher.models.remote import Interrupted
 from launcher.service import service as services
-from launcher.service.job import Job
-from launcher.service.jobs import JOBS
+from launcher.service.jobs import JOBS, Job
 from launcher.service.questions import GONE_AFTER, NotAnswered
 from launcher.service.server import Request
 from launcher.service.service import Service
