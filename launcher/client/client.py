@@ -65,7 +65,7 @@ class Client:
         self._answered: set[int] = set()
         self._refusal = ""  # of what was pressed last
         self._conflict = ""  # with what runs, while nobody has chosen
-        self._chosen = ""  # KEEP or ANEW
+        self._choices = asyncio.Queue[str]()  # KEEP or ANEW
         self._received = asyncio.Queue[dict[str, Any]]()  # statuses
         self._done = threading.Event()  # no more statuses are wanted
 
@@ -108,8 +108,6 @@ class Client:
                     asking.result()
                 if self._lost:
                     return
-                if self._chosen:
-                    asking, self._chosen = asyncio.create_task(self._ask_for_it(self._chosen)), ""
                 self._draw()
                 if self.nobody:
                     self._decline()
@@ -146,6 +144,7 @@ class Client:
             self._received.put_nowait(response)
         elif "differs" in response:
             self._put_conflict(response["differs"])
+            await self._ask_for_it(await self._choices.get())
         else:
             where = "The form" if code == 400 else "The launcher"
             self._fail(where, response.get("what", "It could not be done."), response.get("do", ""))
@@ -245,7 +244,8 @@ class Client:
         """A button was pressed, perhaps after the cell has ended, and the service after it."""
         if action.path == "/answers/0":  # to the conflict: the cell asks anew, in its own thread
             if self._conflict:
-                self._chosen, self._conflict = action.body["value"]["choice"], ""
+                self._conflict = ""
+                self._choices.put_nowait(action.body["value"]["choice"])
                 self._draw_with(notices=(), answers=())
             return
         for _ in range(2):
