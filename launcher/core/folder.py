@@ -70,9 +70,11 @@ class Folder:
     def prepare(self) -> None:
         """Make the folders. Raises `Problem` for one that cannot be used."""
         if any(part.startswith(".") for part in self.machine.parts):
-            what = "it does not show files in folders whose names begin with a dot."
-            do = "Set ONECLICK_HOME to another folder and press ▶ again."
-            raise Problem(f"The web UI cannot run in {self.machine}: {what}", do)
+            raise Problem(
+                f"The web UI cannot run in {self.machine}: it does not show files in "
+                "folders whose names begin with a dot.",
+                "Set ONECLICK_HOME to another folder and press ▶ again.",
+            )
         with preparing:
             try:
                 for name in ("models/Stable-diffusion", "repositories", "extensions"):

@@ -275,7 +275,8 @@ class Step:
 
     def fail(self, problem: Problem) -> None:
         """It failed; the faces show the problem, the remedy, and what may be taken in its place."""
-        shown = {"problem": problem.what, "remedy": problem.do, "options": getattr(problem, "options", ())}
+        shown: dict[str, Any] = {"problem": problem.what, "remedy": problem.do}
+        shown["options"] = getattr(problem, "options", ())
         self.status.row(self.name, state=FAILED, ended=time.time(), **shown)
 
     def _blank(self, note: str) -> Row:

@@ -144,10 +144,12 @@ def add_one(job: Job, kind: str, file_name: str, thing: Thing, fetcher: Fetcher)
                 job.places.append(thing)
             show_models(launch)
             return sentence
+        case Address(name=name) if job.page and not launch.settings.extensions_tab:
+            raise Problem(
+                f"{name} is an extension, which is a program that can do anything on this machine and your Drive.",
+                "Add it in the notebook, if you trust it.",
+            )
         case Address():
-            if job.page and not launch.settings.extensions_tab:
-                what = "is an extension, which is a program that can do anything on this machine and your Drive."
-                raise Problem(f"{thing.name} {what}", "Add it in the notebook, if you trust it.")
             change = add_extension(folder, thing, fetcher.step)
             if change.added:
                 job.extensions.append(change.added)

@@ -53,7 +53,7 @@ LIKELY: Final = 0.6  # and to be offered
 HALF: Final = 0.5  # of a name's letters: one short word of it may mean anything
 MOST_NAMES: Final = 6
 IDLE_WORD: Final = re.compile("base|models?|checkpoint|extensions?|the|a|for|and|with|webui|add|install|please")
-CONTROLS: Final = {  # a family -> the names of its controls, and of old files with one
+CONTROL_NAMES: Final = {  # a family -> the names of its controls, and of old files with one
     family: {*table, *catalog.OLD_CONTROL_MODELS.get(family, {})} for family, table in catalog.CONTROL_MODELS.items()
 }
 LONG_FORMS: Final = {"sd": ("stable", "diffusion"), "sdxl": ("stable", "diffusion", "xl")}
@@ -182,7 +182,7 @@ def like(text: str) -> tuple[bool, list[str]]:
     whole = "".join(wanted)
     if not whole or re.search(r"[,;|，；、\t/\\]", text):  # several names are none, and a place is none
         return False, []
-    if text.lower() in set[str]().union(*CONTROLS.values()):
+    if text.lower() in set[str]().union(*CONTROL_NAMES.values()):
         return False, [f"ControlNet {text.lower()}", *(name for name in names() if text.lower() in name.lower())]
     spelled = {name: [words_of(one) for one in (name, *others_of(thing))] for name, (_, thing) in names().items()}
     numbered = any(map(str.isdecimal, wanted))  # else the number of a version need not be written
@@ -235,14 +235,14 @@ def controls_of(choice: str) -> list[Named]:
     several, families, controls = {ESSENTIALS, ALL_CONTROLS}, list[str](), list[str]()
     plain = re.sub(r"\bstable diffusion\b|\bsd(?=[\d\s]|xl)|(?<=\d)\.(?=\d)|\.safetensors\b", "", choice)
     for word in re.findall(r"[^,\s]+", plain):
-        near = get_close_matches(word, several.union(*CONTROLS.values()), 1, SURE - 0.1)
+        near = get_close_matches(word, several.union(*CONTROL_NAMES.values()), 1, SURE - 0.1)
         if word in family_of:
             families.append(family_of[word])
         elif near:
             controls += near
         elif not IDLE_WORD.fullmatch(word):
             return []
-    having = [family for family, known_there in CONTROLS.items() if {*controls} <= several | known_there]
+    having = [family for family, known_there in CONTROL_NAMES.items() if {*controls} <= several | known_there]
     return control_net(",".join(families or having[:1] or CONTROL_FAMILIES[:1]), ",".join(controls))
 
 
