@@ -152,8 +152,7 @@ def secret(name: str) -> str:
         return ""
     except Exception as error:  # Colab's share no base class (google.colab/userdata.py)
         kind = type(error).__name__
-        told = NO_SECRET.get(kind, f"Colab's secrets could not be read ({kind}).").format(name=name)
-        if told:
+        if told := NO_SECRET.get(kind, f"Colab's secrets could not be read ({kind}).").format(name=name):
             print(told)
         return ""
     return value.strip() if isinstance(value, str) else ""
