@@ -25,7 +25,7 @@ from yarl import URL
 from launcher.access.pages import OWN_PAGES, PAGE_HEADERS, status_page
 from launcher.core.process import running_pid, start_part
 from launcher.core.session import Session, read_object
-from launcher.core.snapshot import Snapshot
+from launcher.core.status import Snapshot
 
 SERVICE_PATIENCE: Final = 2.0  # seconds in which a page waits for a service to start, and for its status
 STATUS_LIFE: Final = 0.5  # seconds in which all pages have the same status, so that a crowd costs what one page does

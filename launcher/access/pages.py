@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from launcher.access.auth import USER
 from launcher.core.fields import NOT_BY_THE_PAGE, Field
-from launcher.core.snapshot import Snapshot, State
+from launcher.core.status import Snapshot, State
 from launcher.ui import actions, render
 
 OWN_PAGES: Final = "/oneclick/"  # A1111 has nothing there

@@ -10,14 +10,13 @@ from dataclasses import replace
 from http.client import HTTPException
 from typing import Any, Final
 
+from launcher.client import kernel
 from launcher.client.connect import ask, connect, service_version
-from launcher.client.dialogs import DIALOGS, first_cells_values
-from launcher.client.kernel import ended_by_stop, kernel_pump, somebody_answers, waits_for_cells, watch_for_cells
 from launcher.core.child_environment import kernels_variables
 from launcher.core.problem import NEW_MACHINE
 from launcher.core.process import PACKAGE
 from launcher.core.session import Session
-from launcher.core.snapshot import FAILED, HEADLINES, HELP, JOB_TITLES, UNDERWAY, Row, Snapshot, State
+from launcher.core.status import FAILED, HEADLINES, HELP, JOB_TITLES, UNDERWAY, Row, Snapshot, State
 from launcher.ui.actions import Action
 from launcher.ui.render import TextPanel
 
@@ -49,9 +48,15 @@ class Client:
         self.session, self.do, self.fields = session, do, fields
         self.face, self.job = uuid.uuid4().hex, 0
         self.snapshot = Snapshot(JOB_TITLES.get(do, HEADLINES[State.STARTING]), started=time.time())
-        self.panel = self._new_panel()
-        self.nobody = not somebody_answers() or isinstance(self.panel, TextPanel)  # can answer; "Run all" says so, too
-        self._somebody_waits = watch_for_cells()
+        self.panel: Any = TextPanel()
+        if os.environ.get("ONECLICK_PANEL") != "text":
+            with suppress(ImportError):  # not every front end has ipywidgets
+                from launcher.client.panel import WidgetPanel
+
+                self.panel = WidgetPanel(self.snapshot, self.press, whole=do == "launch")
+        # Can nobody answer? "Run all" says so, too.
+        self.nobody = isinstance(self.panel, TextPanel) or not kernel.somebody_answers()
+        self._somebody_waits = kernel.watch_for_cells()
         self._version: str | None = None  # of the status that answered, or of a newer one
         self._link, self._linked = "", ("", 0.0)  # opens the web UI logged in; its address, and when it was fetched
         self._over, self._closed, self._lost = False, False, False
@@ -60,25 +65,16 @@ class Client:
         self._answered: set[int] = set()
         self._refusal = ""  # of what was pressed last
         self._conflict = ""  # with what runs, while nobody has chosen
-        self._chosen = ""  # KEEP or ANEW
+        self._choices = asyncio.Queue[str]()  # KEEP or ANEW
         self._received = asyncio.Queue[dict[str, Any]]()  # statuses
         self._done = threading.Event()  # no more statuses are wanted
-
-    def _new_panel(self) -> Any:
-        """The panel that this front end can show. ONECLICK_PANEL=text asks for lines."""
-        if os.environ.get("ONECLICK_PANEL") != "text":
-            with suppress(ImportError):  # not every front end has ipywidgets
-                from launcher.client.panel import WidgetPanel
-
-                return WidgetPanel(self.snapshot, self.press, whole=self.do == "launch")
-        return TextPanel()
 
     async def show(self) -> None:
         """Until there is nothing left to show, or ■. Raises `CellFailed`."""
         try:
             if self.do not in ("launch", "stop") and not service_version(self.session):
-                with ended_by_stop():  # that may take seconds, and the panel is there already
-                    self._first_cell = first_cells_values()
+                with kernel.ended_by_stop():  # that may take seconds, and the panel is there already
+                    self._first_cell = kernel.first_cells_values()
             while not self._over:
                 await self._show_one_service()
         except (KeyboardInterrupt, asyncio.CancelledError):
@@ -104,7 +100,7 @@ class Client:
         loop, done = asyncio.get_running_loop(), self._done
         threading.Thread(target=self._poll, args=(loop, done), name="status", daemon=True).start()
         goes_on = self.do == "launch" and self.snapshot.version != ""  # with what another service began
-        asking, pump = asyncio.create_task(self._ask_for_it(KEEP if goes_on else "", goes_on)), kernel_pump()
+        asking, pump = asyncio.create_task(self._ask_for_it(KEEP if goes_on else "", goes_on)), kernel.kernel_pump()
         try:
             while not self._over:
                 await pump()
@@ -112,19 +108,13 @@ class Client:
                     asking.result()
                 if self._lost:
                     return
-                if self._chosen:
-                    asking, self._chosen = asyncio.create_task(self._ask_for_it(self._chosen)), ""
                 self._draw()
                 if self.nobody:
                     self._decline()
                 if self._somebody_waits() and self.do == "launch":
                     raise asyncio.CancelledError
-                status = None
                 with suppress(TimeoutError):
-                    async with asyncio.timeout(TICK):
-                        status = await self._received.get()
-                if status:
-                    self._take(status)
+                    self._take(await asyncio.wait_for(self._received.get(), TICK))
         finally:
             done.set()
             asking.cancel()
@@ -154,6 +144,7 @@ class Client:
             self._received.put_nowait(response)
         elif "differs" in response:
             self._put_conflict(response["differs"])
+            await self._ask_for_it(await self._choices.get())
         else:
             where = "The form" if code == 400 else "The launcher"
             self._fail(where, response.get("what", "It could not be done."), response.get("do", ""))
@@ -194,8 +185,7 @@ class Client:
         mine = [one for one in status["questions"] if one["face"] == self.face]
         if self._version and not (start == known and int(number) < int(newest)):
             self._version = status["version"]
-            whole = Snapshot.from_json(status)
-            before = self.snapshot.state
+            whole, before = Snapshot.from_json(status), self.snapshot.state
             shown = self.snapshot = whole.jobs.get(self.job, self.snapshot) if self.job else whole
             self._refusal = self._refusal if shown.state == before else ""  # it was about what was then
             self._over = shown.over if self.job else shown.state not in UNDERWAY
@@ -207,7 +197,7 @@ class Client:
                 self.snapshot = replace(self.snapshot, notices=notices, question=one["number"], answers=answers)
         self._draw()
         for one in mine:
-            if one["kind"] in DIALOGS and one["number"] not in self._answered and not self._closed:
+            if one["kind"] in kernel.DIALOGS and one["number"] not in self._answered and not self._closed:
                 self._answer(one["number"], one["kind"], one["about"])
 
     def _draw_with(self, **changed: Any) -> None:
@@ -222,7 +212,7 @@ class Client:
             code, answer = ask(self.session, "GET", "/link", patience=5)
             if code:  # first: the box's button never leads to the login page
                 self._link, self._linked = answer.get("link", ""), (shown.login_box.url, now)
-        if shown.state == State.READY and not self._closed and waits_for_cells():
+        if shown.state == State.READY and not self._closed and kernel.waits_for_cells():
             shown = replace(shown, foot=shown.foot + OTHERS_WAIT)
         if self._refusal:
             shown = replace(shown, notices=(*shown.notices, self._refusal))
@@ -234,8 +224,8 @@ class Client:
         self._answered.add(number)
         body: dict[str, Any] = {}
         try:
-            with ended_by_stop():
-                body = {"value": DIALOGS[kind](**about)}
+            with kernel.ended_by_stop():
+                body = {"value": kernel.DIALOGS[kind](**about)}
         finally:  # ■ is an answer, too
             ask(self.session, "POST", f"/answers/{number}", body)
         if kind == "mount":
@@ -254,7 +244,8 @@ class Client:
         """A button was pressed, perhaps after the cell has ended, and the service after it."""
         if action.path == "/answers/0":  # to the conflict: the cell asks anew, in its own thread
             if self._conflict:
-                self._chosen, self._conflict = action.body["value"]["choice"], ""
+                self._conflict = ""
+                self._choices.put_nowait(action.body["value"]["choice"])
                 self._draw_with(notices=(), answers=())
             return
         for _ in range(2):

@@ -1,6 +1,7 @@
 """The panel in the notebook, with ipywidgets (7.7.1 and 8 alike): draws a status, and knows no step's work."""
 
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from functools import partial
@@ -10,23 +11,9 @@ import ipywidgets as widgets
 from IPython.display import clear_output, display
 
 from launcher.core.fields import OWNED, Field
-from launcher.core.snapshot import Button, Snapshot, State
-from launcher.ui.actions import (
-    ACTIONS,
-    ADD_USUAL,
-    FORGET,
-    HOW_TO_ADD,
-    STAY,
-    WHAT_TO_ADD,
-    Action,
-    about_field,
-    answer_actions,
-    ending,
-    going_on,
-    of_job,
-    offered,
-    shown_choices,
-)
+from launcher.core.status import Button, Snapshot, State
+from launcher.ui import actions
+from launcher.ui.actions import ACTIONS, Action
 from launcher.ui.render import are_steps_open, job_html, part, parts_of, sentence_html, steps_line, text_lines
 
 REDRAW: Final = 0.5  # seconds between two drawings of what only moves: clocks
@@ -45,38 +32,32 @@ class WidgetPanel:
     def __init__(self, status: Snapshot, press: Press, *, whole: bool) -> None:
         self._press, self._status, self._whole = press, status, whole
         self._drawn = 0.0  # time.time()
-        self._parts: dict[str, Any] = {}
-        self._rows: dict[str, ButtonRow] = {}
+        self._parts, self._rows = defaultdict[str, Any](html_widget), dict[str, ButtonRow]()
         self._steps = Fold(self._part("steps", ""))
         self._choices = ChoiceInputs(press)
         self._chosen = Fold(self._choices.box)
-        self._text = widgets.Textarea(description=WHAT_TO_ADD, placeholder=HOW_TO_ADD, rows=2, layout={"width": "auto"})
+        asks = {"description": actions.WHAT_TO_ADD, "placeholder": actions.HOW_TO_ADD}
+        self._text = widgets.Textarea(**asks, rows=2, layout={"width": "auto"})
         self._add_buttons = (
             new_button("Add", "first", self._add),
-            new_button(ADD_USUAL.label, "plain", lambda: press(ADD_USUAL)),
+            new_button(actions.ADD_USUAL.label, "plain", lambda: press(actions.ADD_USUAL)),
         )
         self._adding = widgets.VBox([self._text, widgets.HBox(self._add_buttons, layout={"flex_flow": "row wrap"})])
         self._jobs = widgets.VBox()  # a box of its own: what is below it is not drawn again for another job
         self._box = widgets.VBox(layout={"max_width": "46rem"}).add_class("oneclick").add_class("frame")
         self.draw(status, "")
-        self._handle: Any = self._show()
-
-    def _show(self) -> Any:
-        return display(self._bundle(), raw=True, display_id=True)
+        self._handle: Any = display(self._bundle(), raw=True, display_id=True)
 
     def _bundle(self) -> dict[str, Any]:
         """The widget, and the same as text for front ends without. The password stays out of saved notebooks."""
-        text = "\n".join(text_lines(self._status, with_password=False))
+        text = "\n".join(text_lines(self._status, with_password=False)) or "Without widgets the lines come at the end."
         view = {"version_major": 2, "version_minor": 0, "model_id": self._box.model_id}
-        return {
-            "application/vnd.jupyter.widget-view+json": view,
-            "text/plain": text or "Without widgets the lines come at the end.",
-        }
+        return {"application/vnd.jupyter.widget-view+json": view, "text/plain": text}
 
     def show_again(self) -> None:
         """Something has wiped the cell's output: put the panel there once."""
         clear_output(wait=True)
-        self._handle = self._show()
+        self._handle = display(self._bundle(), raw=True, display_id=True)
 
     def close(self) -> None:
         """The cell has ended: nobody would see what becomes of an input."""
@@ -98,15 +79,15 @@ class WidgetPanel:
             return
         self._status, self._drawn = status, now
         parts = {name: self._part(name, text) for name, text in parts_of(status, now, link, closed).items()}
-        actions = going_on(status) if self._whole else of_job(job, status)
-        asked = answer_actions(status) + (offered(status) if self._whole else [])
-        answers, going = self._row("answers", asked), self._row("going", actions, stay=self._whole)
+        asked = actions.answer_actions(status) + (actions.offered(status) if self._whole else [])
+        goes_on = actions.going_on(status) if self._whole else actions.of_job(job, status)
+        answers, going = self._row("answers", asked), self._row("going", goes_on, stay=self._whole)
         # The way in first, then what goes on, what may be asked for, and apart from that how to end it.
         shown = [parts["live"], parts["head"], parts["card"], parts["told"], answers]
         if self._whole:
             shown += [*self._beside(status, now, closed), going, parts["machine"]]
-            shown.append(self._row("stay", [STAY] if status.given_back_at else []))
-            shown += [self._chosen.box, parts["foot"], self._row("ending", ending(status), stay=True)]
+            shown.append(self._row("stay", [actions.STAY] if status.given_back_at else []))
+            shown += [self._chosen.box, parts["foot"], self._row("ending", actions.ending(status), stay=True)]
         else:
             shown += [parts["steps"], going, parts["foot"]]
         self._box.children = (*shown, parts["report"])
@@ -119,13 +100,11 @@ class WidgetPanel:
         jobs = []
         for number, job in sorted(status.jobs.items(), reverse=True)[:JOBS_IN_THE_PANEL]:
             jobs.append(self._part(f"job {number}", job_html(number, job, now)))
-            jobs.append(self._row(f"job {number}", of_job(number, job)))
+            jobs.append(self._row(f"job {number}", actions.of_job(number, job)))
         self._jobs.children = tuple(jobs)
         return [self._steps.box, self._adding, self._jobs]
 
     def _part(self, name: str, text: str) -> Any:
-        if name not in self._parts:
-            self._parts[name] = html_widget()
         self._parts[name].value = text
         return self._parts[name]
 
@@ -214,15 +193,18 @@ class ChoiceInputs:
         self._shown: Mapping[Field, Any] = {}
         self._buttons = (
             new_button("Apply", "first", self._apply),
-            new_button(FORGET.label, "plain", lambda: press(FORGET)),
+            new_button(actions.FORGET.label, "plain", lambda: press(actions.FORGET)),
         )
         self.box = widgets.VBox()
 
     def draw(self, choices: Mapping[str, Any], closed: bool) -> None:
-        before, self._shown = self._shown, shown_choices(choices)
+        before, self._shown = self._shown, actions.shown_choices(choices)
         if list(self._shown) != list(before):
-            before = {}
-            self._make()
+            before, self._inputs, rows = {}, {field: new_input(field) for field in self._shown}, list[Any]()
+            for field, box in self._inputs.items():
+                about = sentence_html(actions.about_field(field))
+                rows += [box, html_widget(part("about", f"<small>{about}</small>"))]
+            self.box.children = (*rows, widgets.HBox(self._buttons))
         for field, value in self._shown.items():
             box = self._inputs[field]
             if value != before.get(field):  # what a person has written, and not yet applied, stays
@@ -232,14 +214,6 @@ class ChoiceInputs:
             box.disabled = closed or field.name in OWNED
         for button in self._buttons:
             button.disabled = closed
-
-    def _make(self) -> None:
-        self._inputs = {field: new_input(field) for field in self._shown}
-        rows = []
-        for field, box in self._inputs.items():
-            about = sentence_html(about_field(field))
-            rows += [box, html_widget(part("about", f"<small>{about}</small>"))]
-        self.box.children = (*rows, widgets.HBox(self._buttons))
 
     def changed(self) -> dict[str, Any]:
         """What was chosen and not applied."""

@@ -32,19 +32,11 @@ HUB: Final = ("HF_ENDPOINT", "HF_HOME", "HF_HUB_DISABLE_TELEMETRY")
 GIT: Final = ("GIT_CONFIG_COUNT", "GIT_CONFIG_KEY_*", "GIT_CONFIG_VALUE_*")
 # What the launcher's own parts hand on to what they start, and what Colab's machine tells about itself.
 OWN_PARTS: Final = (
-    *PACKAGES,
-    *HUB,
-    *GIT,
-    "ONECLICK_*",
-    "GRADIO_SHARE_SERVER_ADDRESS",
-    "COLAB_*",
-    "TBE_*",
+    *PACKAGES, *HUB, *GIT, "ONECLICK_*", "GRADIO_SHARE_SERVER_ADDRESS", "COLAB_*", "TBE_*", "VERTEX_PRODUCT",
     "CLOUDSDK_CONFIG",  # google.colab finds Google's Drive program by it
-    "VERTEX_PRODUCT",
-    "*_REPO",  # A1111's own names for other places of its sub-repositories, and for other commits of them
-    "*_COMMIT_HASH",
+    "*_REPO", "*_COMMIT_HASH",  # A1111's own names for other places and other commits of its sub-repositories
     "LD_LIBRARY_PATH",  # whole: the kernel's own Python may need it
-)
+)  # fmt: skip
 LOOPBACK: Final = ("127.0.0.1", "localhost", "::1")
 USUAL_PLACES: Final = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin")
 

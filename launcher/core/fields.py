@@ -61,7 +61,7 @@ def wrong(name: str, what: str, do: str) -> Problem:
 
 def checked_minutes(value: object) -> int:
     """Whole minutes, 0 for never; raises `Problem` otherwise."""
-    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= 1440:
+    if type(value) is not int or not 0 <= value <= 1440:
         do = "Write a whole number from 0 (never) to 1440."
         raise wrong("give_back_after", f"says {value!r}, which is not a number of minutes.", do)
     return value
@@ -84,8 +84,7 @@ def checked_arguments(value: str) -> tuple[str, ...]:
         raise wrong("extra_arguments", what, "Close the quotation mark, or empty it.") from error
     for name in (word.split("=")[0] for word in words):
         if name in RESERVED_ARGUMENTS:
-            do = f"Remove {name} there."
-            raise wrong("extra_arguments", f"has {name}. {RESERVED_ARGUMENTS[name]}", do)
+            raise wrong("extra_arguments", f"has {name}. {RESERVED_ARGUMENTS[name]}", f"Remove {name} there.")
     return words
 
 

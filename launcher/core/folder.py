@@ -6,6 +6,7 @@ import itertools
 import os
 import re
 import shutil
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -26,6 +27,8 @@ MY_DRIVE: Final = (
 WRITABLE: Final = ".oneclick-try"  # written and deleted at each start: may the folder on Drive be written to?
 CHECKPOINT: Final = r"(?i)(?<!\.vae)\.(safetensors|ckpt)$"  # a name that A1111 lists; a VAE beside one is none
 LONGEST_DATA_NAME: Final = 200  # bytes
+LONGEST_FREE_NAME: Final = 240  # bytes; every file system takes as many, with a few more for a number
+SHORT_NAME: Final = 96  # bytes of a name that is shortened
 PART: Final = ".part"  # ending of a file that is not whole yet; nothing trusts such a file
 # Launches and cells are threads of one service: they prepare the folder, and write a file, one after the other.
 preparing: Final = threading.Lock()
@@ -80,22 +83,13 @@ class Folder:
                 (self.kept / WRITABLE).unlink()
             except OSError as error:
                 raise unusable_folder(self, error) from error
-            self._prepare_machine()
-
-    @property
-    def on_the_way(self) -> list[Path]:
-        """The folders from the top of Drive to `kept`, with that."""
-        return [path for path in (*reversed(self.kept.parents), self.kept) if self.drive in path.parents]
-
-    def _prepare_machine(self) -> None:
-        """Make the data directory, in which `models` is one link to the models, or what `drive.linked` made of it."""
-        self.session.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self.data.mkdir(parents=True, exist_ok=True)
-        models = self.data / "models"
-        if not self.models_kept and models.is_dir() and not models.is_symlink():
-            os.replace(models, self.machine / f"models-{time.time_ns()}")  # of a launch whose models were kept
-        (self.models / "Stable-diffusion").mkdir(parents=True, exist_ok=True)
-        point(models, self.models)
+            self.session.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self.data.mkdir(parents=True, exist_ok=True)
+            models = self.data / "models"  # one link to the models, or what `drive.linked` made of it
+            if not self.models_kept and models.is_dir() and not models.is_symlink():
+                os.replace(models, self.machine / f"models-{time.time_ns()}")  # of a launch whose models were kept
+            (self.models / "Stable-diffusion").mkdir(parents=True, exist_ok=True)
+            point(models, self.models)
 
     def checkpoints(self) -> list[Path]:
         """Every checkpoint A1111 lists, as it finds them: below the data directory. Raises `OSError` where there seems
@@ -149,8 +143,9 @@ def largest_files(root: Path) -> str:
 def unusable_folder(folder: Folder, error: OSError) -> Problem:
     """Why the folder on Drive cannot be used, in one sentence; raises `error` again where nobody foresaw it."""
     again = "or write another name into the field **drive_folder**, and press ▶ again."
-    inside = ("models", "models/Stable-diffusion", "extensions")
-    for part in (*folder.on_the_way, *(folder.kept / name for name in inside)):
+    on_the_way = [path for path in (*reversed(folder.kept.parents), folder.kept) if folder.drive in path.parents]
+    inside = [folder.kept / name for name in ("models", "models/Stable-diffusion", "extensions")]
+    for part in (*on_the_way, *inside):
         name = f"{part.relative_to(folder.drive)} on your Drive"
         if leads_nowhere(part):
             what = f"{name} is a shortcut to a folder that no longer exists."
@@ -160,9 +155,7 @@ def unusable_folder(folder: Folder, error: OSError) -> Problem:
             return Problem(what, f"Rename the file on Google Drive, {again}")
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         what = "is read-only: it was probably shared with you without permission to edit."
-        return Problem(
-            f"{folder.on_the_way[0].name} on your Drive {what}", f"Ask its owner to let you edit it, {again}"
-        )
+        return Problem(f"{on_the_way[0].name} on your Drive {what}", f"Ask its owner to let you edit it, {again}")
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return Problem("Google Drive is full.", "Delete what you do not need, empty Drive's trash, and press ▶ again.")
     raise error
@@ -183,15 +176,14 @@ def to_be_emptied(where: str) -> str:
 def require_room(path: Path, needed: int, where: str, what: str, largest_below: Path | None = None) -> None:
     """Raise a `Problem` if `needed` bytes do not fit there; it names the largest files below `largest_below`."""
     free = free_bytes(path)
-    if free >= needed:
-        return
-    largest = largest_files(largest_below) if largest_below else ""
-    named = f" The largest files there: {largest}." if largest else ""
-    raise Problem(
-        f"{what} needs {needed / GB:.1f} GB, but {where} has only {free / GB:.1f} GB free.{named}",
-        f"Free {max((needed - free) / GB, 0.1):.1f} GB on {to_be_emptied(where)}, or choose a smaller model, and press "
-        "▶ again.",
-    )
+    if free < needed:
+        largest = largest_files(largest_below) if largest_below else ""
+        named = f" The largest files there: {largest}." if largest else ""
+        lacking = f"{max((needed - free) / GB, 0.1):.1f} GB on {to_be_emptied(where)}"
+        raise Problem(
+            f"{what} needs {needed / GB:.1f} GB, but {where} has only {free / GB:.1f} GB free.{named}",
+            f"Free {lacking}, or choose a smaller model, and press ▶ again.",
+        )
 
 
 def make_folder_below(root: Path, path: Path) -> None:
@@ -233,3 +225,58 @@ def write_safely(path: Path, content: bytes | str, mode: int = 0o644) -> None:
             with suppress(OSError):
                 part.unlink()
             raise
+
+
+# ---- a name that nobody has, and a copy that is whole or not there
+
+
+def alternatives(name: str) -> Iterator[str]:
+    """The name, then the same with a number as Google Drive itself writes it: a/b.png, a/b (2).png and so on."""
+    yield name
+    folder, slash, last = name.rpartition("/")
+    stem, ending = os.path.splitext(last if len(os.fsencode(last)) <= LONGEST_FREE_NAME else shortened(last))
+    yield from (f"{folder}{slash}{stem} ({number}){ending}" for number in itertools.count(2))
+
+
+def shortened(name: str) -> str:
+    """A name that every file system takes, the same for the same name: its beginning in plain letters, and a number."""
+    folder, slash, last = name.rpartition("/")
+    stem, ending = os.path.splitext(last)
+    plain = "".join(c for c in stem if c.isascii() and (c.isalnum() or c in "-_ "))[:SHORT_NAME].strip()
+    ending = ending if ending.isascii() and ending[1:].isalnum() and len(ending) < 12 else ""
+    return f"{folder}{slash}{plain}~{hashlib.sha256(os.fsencode(last)).hexdigest()[:10]}{ending}"
+
+
+def free_path(path: Path, taken: Callable[[Path], object] = os.path.lexists) -> Path:
+    return next(free for name in alternatives(path.name) if not taken(free := path.with_name(name)))
+
+
+def copy_whole(
+    source: Path, target: Path, part: Path | None = None, check: Callable[[Path], None] = lambda part: None
+) -> None:
+    """Copy a file with its time of change: as `part`, renamed once its size is right, and `check` raises nothing of it.
+    Raises `OSError`.
+    """
+    part = part or target.with_name(f".{target.name[:60]}{PART}")
+    try:
+        shutil.copyfile(source, part)
+        info = source.stat()
+        if part.stat().st_size != info.st_size:
+            raise OSError(errno.EIO, "the copy is incomplete")
+        check(part)
+        os.utime(part, ns=(info.st_atime_ns, info.st_mtime_ns))
+        os.replace(part, target)
+    except (OSError, Problem):
+        with suppress(OSError):  # the disk is away, and with it the half copy; on Drive the next start sweeps it up
+            part.unlink(missing_ok=True)
+        raise
+
+
+def can_be_written(folder: Path) -> bool:
+    """True if one could make the folder and write there; nothing but the folder is left behind."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            return True
+    except OSError:
+        return False

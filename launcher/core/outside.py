@@ -13,16 +13,15 @@ import re
 import time
 import zlib
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
-from launcher.core.files import LONGEST_FREE_NAME, free_path, shortened
-from launcher.core.folder import leads_nowhere
+from launcher.core.folder import LONGEST_FREE_NAME, free_path, leads_nowhere, shortened
 from launcher.core.problem import Problem
 
 MOST: Final = 16 << 20  # bytes of a file of notes or settings
 DEEPEST: Final = 64  # levels; json and whoever walks through what it gave use the stack
-MOST_DIGITS: Final = 300  # of a whole number: a float holds any of those
 LONGEST_NAMED: Final = 255  # bytes, of every file system
 # People can read it: without control letters, those that turn the writing round, and half letters.
 FILE_NAME: Final = r"(?!\.{1,2}$)[^/\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]+"
@@ -80,7 +79,7 @@ def parsed_json(data: bytes, shape: type = dict, what: str = "") -> Any:
     if is_too_deep(text):
         raise Damaged(what, "it does not hold JSON")
     try:
-        found = json.loads(text, parse_float=finite, parse_int=whole, parse_constant=finite)
+        found = json.loads(text, parse_float=finite, parse_int=finite, parse_constant=finite)
         if "\\ud" in text.lower():  # half a letter: it could never be written again
             json.dumps(found, ensure_ascii=False).encode()
     except ValueError as error:
@@ -91,16 +90,10 @@ def parsed_json(data: bytes, shape: type = dict, what: str = "") -> Any:
 
 
 def finite(text: str) -> float:
-    """A number that can be reckoned with: `json` takes NaN and Infinity, too."""
+    """A number that can be reckoned with: `json` takes NaN, Infinity, and whole ones that no float holds, too."""
     if not math.isfinite(number := float(text)):
         raise ValueError(text)
-    return number
-
-
-def whole(text: str) -> int:
-    if len(text) > MOST_DIGITS:
-        raise ValueError(text)
-    return int(text)
+    return int(text) if text.removeprefix("-").isdecimal() else number
 
 
 def is_too_deep(text: str) -> bool:
@@ -116,11 +109,10 @@ def is_too_deep(text: str) -> bool:
 
 def read_json(path: Path, most: int = MOST, parse: Callable[..., Any] = parsed_json) -> dict[str, Any] | None:
     """The object in a file of JSON, None where there is no file. Raises `Damaged`."""
-    try:
+    with suppress(FileNotFoundError, NotADirectoryError):
         found: dict[str, Any] = parse(read_bytes(path, most), dict, path.name)
         return found
-    except (FileNotFoundError, NotADirectoryError):
-        return None
+    return None
 
 
 def read_note(

@@ -96,11 +96,10 @@ def run(
 
 def works(program: str) -> bool:
     """True if the program starts: a pyenv shim, for one, exists without what it stands for."""
-    try:
+    with suppress(CommandError, OSError, Problem):
         run([program, "--version"], timeout=60)
-    except (CommandError, OSError, Problem):
-        return False
-    return True
+        return True
+    return False
 
 
 def start_detached(command: list[str], *, log: Path, pid_file: Path, env: Mapping[str, str], cwd: Path) -> None:
@@ -114,10 +113,10 @@ def start_detached(command: list[str], *, log: Path, pid_file: Path, env: Mappin
     note_process(pid_file, process.pid)
 
 
-def start_part(part: Part, module: str, *arguments: str, **variables: str) -> None:
-    """Start a module of this very package as a process that outlives us, with more `variables` in its environment."""
-    command, env = [sys.executable, "-m", module, *arguments], own_environment() | variables
-    start_detached(command, log=part.log, pid_file=part.pid_file, env=env, cwd=PACKAGE)
+def start_part(part: Part, module: str, *arguments: str) -> None:
+    """Start a module of this very package as a process that outlives us."""
+    command = [sys.executable, "-m", module, *arguments]
+    start_detached(command, log=part.log, pid_file=part.pid_file, env=own_environment(), cwd=PACKAGE)
 
 
 def own_environment() -> dict[str, str]:

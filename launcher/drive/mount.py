@@ -88,7 +88,7 @@ def drive_is_mounted(machine: Machine) -> bool:
 
 
 def connect_drive(machine: Machine, ask: Callable[..., dict[str, Any]]) -> None:
-    """Mount Google Drive if it is not mounted. `ask` puts a question to the person (`client.dialogs.mount`).
+    """Mount Google Drive if it is not mounted. `ask` puts a question to the person (`client.kernel.mount`).
 
     `drive.mount()` asks for consent before it looks whether Drive is mounted, and kills a mount that works
     (google.colab/drive.py runs `pkill drive` before its own checks), hence the look beforehand. Raises `Problem`.

@@ -14,8 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from launcher.core.files import copy_whole, free_path, shortened
-from launcher.core.folder import PART, make_folder_below
+from launcher.core.folder import PART, copy_whole, free_path, make_folder_below, shortened
 from launcher.core.outside import is_below, make_way, printable
 from launcher.source.git import PLACED_MARK, unchanged_files
 from launcher.webui.outputs import OUTPUTS

@@ -19,8 +19,7 @@ from pathlib import Path
 from typing import Final
 
 from launcher.core import outside
-from launcher.core.files import copy_whole
-from launcher.core.folder import write_safely
+from launcher.core.folder import copy_whole, write_safely
 from launcher.core.outside import Damaged, printable
 from launcher.core.problem import Problem
 from launcher.core.session import read_object

@@ -13,8 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from launcher.core.files import alternatives
-from launcher.core.folder import leads_nowhere
+from launcher.core.folder import alternatives, leads_nowhere
 from launcher.core.outside import printable
 from launcher.drive import records
 from launcher.drive.mount import FULL, TROUBLES, is_drives_fault

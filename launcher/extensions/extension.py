@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from launcher.core.files import copy_whole
-from launcher.core.folder import Folder, leads_nowhere, make_folder_below, point
+from launcher.core.folder import Folder, copy_whole, leads_nowhere, make_folder_below, point
 from launcher.core.outside import joined, printable
 from launcher.core.problem import Problem
 from launcher.core.process import CommandError

@@ -17,8 +17,7 @@ from launcher.core.fields import DEFAULTS, NOTHING, OWNED, USUAL_FOLDER, asked_i
 from launcher.core.folder import WEBUI_FOLDER, Folder
 from launcher.core.problem import Problem
 from launcher.core.session import Session, read_object, write_object
-from launcher.core.snapshot import Button, LoginBox, Snapshot, State
-from launcher.core.status import Status, Step
+from launcher.core.status import Button, LoginBox, Snapshot, State, Status, Step
 from launcher.drive.find import Remembered, kept_folder
 from launcher.drive.sync import Sync
 from launcher.launch.remember import field_of, folder_of_last_time, note_use, settings_of, sound, to_remember

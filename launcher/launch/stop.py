@@ -5,8 +5,7 @@ from typing import Final
 
 from launcher.colab.machine import release_machine
 from launcher.core.problem import NEW_MACHINE, Problem
-from launcher.core.snapshot import State
-from launcher.core.status import Step
+from launcher.core.status import State, Step
 from launcher.drive.mount import connect_drive, flush_drive
 from launcher.launch.launch import Ask, Launch
 

@@ -14,8 +14,7 @@ from launcher import BRANCH, COLAB_LINK, OWNER, REPOSITORY, __version__
 from launcher.core.fields import AS_LAST_TIME, DEFAULT_CHECKPOINT, LAST_GOOD, NEWEST
 from launcher.core.problem import Problem
 from launcher.core.session import read_object
-from launcher.core.snapshot import HELP, UNDERWAY, State
-from launcher.core.status import Status
+from launcher.core.status import HELP, UNDERWAY, State, Status
 from launcher.drive.find import models_elsewhere
 from launcher.drive.linked import join_models, link_models, link_new_models
 from launcher.drive.mount import connect_drive, drive_is_mounted

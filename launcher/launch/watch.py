@@ -9,8 +9,7 @@ from typing import Final
 
 from launcher.core.folder import GB, free_bytes, largest_files
 from launcher.core.problem import Problem
-from launcher.core.snapshot import FAILED, Button, State
-from launcher.core.status import Step
+from launcher.core.status import FAILED, Button, State, Step
 from launcher.drive.find import Remembered
 from launcher.drive.linked import link_new_models
 from launcher.drive.mount import FULL, connect_drive, drive_is_mounted, is_drives_fault

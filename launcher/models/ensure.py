@@ -8,8 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from launcher.core.files import copy_whole
-from launcher.core.folder import Folder, files_below, leads_nowhere
+from launcher.core.folder import Folder, copy_whole, files_below, leads_nowhere
 from launcher.core.problem import Problem
 from launcher.models import fetch
 from launcher.models.catalog import CHECKPOINTS_FOLDER, HubFile, Model, model_named

@@ -10,8 +10,7 @@ from glob import escape
 from pathlib import Path
 from typing import Final
 
-from launcher.core.files import free_path
-from launcher.core.folder import PART, Folder, require_room
+from launcher.core.folder import PART, Folder, free_path, require_room
 from launcher.core.problem import Problem
 from launcher.core.status import Step
 from launcher.models.archive import UNREADABLE_ZIP, open_zip, packed_files, read_between

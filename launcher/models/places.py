@@ -5,8 +5,7 @@ import re
 from pathlib import Path
 from typing import Final
 
-from launcher.core.files import free_path
-from launcher.core.folder import Folder, files_below
+from launcher.core.folder import Folder, files_below, free_path
 from launcher.core.problem import Problem
 from launcher.models.kinds import EXTENSION_KINDS, KIND_ENDINGS, KIND_FOLDERS, a_kind
 

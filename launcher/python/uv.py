@@ -10,8 +10,7 @@ from typing import Final
 from packaging.utils import canonicalize_name
 
 from launcher.core.child_environment import CARD, HUB, PACKAGES, PROXIES, also_look_at, child_environment
-from launcher.core.files import can_be_written
-from launcher.core.folder import GB, Folder, free_bytes, point
+from launcher.core.folder import GB, Folder, can_be_written, free_bytes, point
 from launcher.core.problem import NEW_MACHINE, Problem
 from launcher.core.process import CommandError, run
 from launcher.core.tools import install_tool, installer_environment

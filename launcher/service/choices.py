@@ -23,14 +23,6 @@ def asked_by(form: Mapping[str, Any]) -> dict[str, Any]:
     return asked
 
 
-def require_possible(launch: Launch, asked: Mapping[str, Any]) -> None:
-    """Raises `Problem` for a link, which would be shown and kept on Drive, and for arguments that nobody knows."""
-    if "checkpoint" in asked and not may_be_kept("checkpoint", asked["checkpoint"]):
-        what = "A link cannot be kept as the choice of a checkpoint."
-        raise Problem(what, "Paste it into the box **Add**, and choose the model in the web UI.")
-    check_arguments(launch.folder.code, launch.folder.data, settings_of(asked).extra_arguments)
-
-
 def differences(runs: Settings, asked: Settings) -> dict[str, list[str]]:
     """What belongs to the web UI that runs and is asked to be something else: field -> [what runs, what was asked]."""
     pairs = {name: [str(getattr(one, name)) or AS_LAST_TIME for one in (runs, asked)] for name in OWNED}
@@ -51,16 +43,22 @@ def following(before: Launch, asked: Mapping[str, Any]) -> tuple[dict[str, Any],
 
 
 def take_choices(launch: Launch, asked: dict[str, Any], forget: bool) -> list[str]:
-    """Have other choices, or as if nothing was ever chosen; returns those that take effect at the next restart."""
+    """Have other choices, or as if nothing was ever chosen; returns those that take effect at the next restart.
+
+    Raises `Problem` for a link, which would be shown and kept on Drive, and for arguments that nobody knows.
+    """
+    if "checkpoint" in asked and not may_be_kept("checkpoint", asked["checkpoint"]):
+        what = "A link cannot be kept as the choice of a checkpoint."
+        raise Problem(what, "Paste it into the box **Add**, and choose the model in the web UI.")
+    check_arguments(launch.folder.code, launch.folder.data, settings_of(asked).extra_arguments)
     before = launch.settings
     launch.choose(asked, forget=forget)
     changed = [name for name in DEFAULTS if getattr(launch.settings, name) != getattr(before, name)]
     later = [name for name in changed if name not in IMMEDIATE]
-    now = [name for name in changed if name in IMMEDIATE]
-    said = [f"Taken over: {', '.join(now)}."] if now else []
-    if later:
-        said.append(f"Taken over at the next restart: {', '.join(later)}. Press **Restart the web UI** for it.")
-    launch.status.notice(" ".join(said) or None, about=CHOSEN)
+    now = ", ".join(name for name in changed if name in IMMEDIATE)
+    said = f"Taken over: {now}. " if now else ""
+    said += f"Taken over at the next restart: {', '.join(later)}. Press **Restart the web UI** for it." if later else ""
+    launch.status.notice(said.strip() or None, about=CHOSEN)
     return later
 
 

@@ -4,11 +4,12 @@ import itertools
 import queue
 import threading
 import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 from launcher.core.problem import Problem
-from launcher.core.status import StatusChanges
+from launcher.core.status import StatusChanges, Step
 
 GONE_AFTER: Final = 2.0  # seconds without a request, once its last one has ended
 CLOSED: Final = "the notebook was closed"
@@ -88,25 +89,21 @@ class Faces:
 
         One that is closed leaves it to another. Raises `NotAnswered` at once where there is none, or it is stopped.
         """
-        while isinstance(answer := self._ask_newest(job, kind, about), str):
-            if answer != CLOSED or not self._faces:
-                raise NotAnswered(kind, answer)
+        answer: dict[str, Any] | str = ""
+        while isinstance(answer, str):
+            with self._lock:
+                fitting = [name for name, face in self._faces.items() if face.job == job] or list(self._faces)
+                if answer not in ("", CLOSED) or not fitting:
+                    raise NotAnswered(kind, answer or "this notebook is not open")
+                number, answers = next(self._numbers), Answers()
+                question = {"number": number, "kind": kind, "about": about, "face": fitting[-1], "job": job}
+                self._open[number] = question, answers
+            self._changes.count()
+            answer = answers.get()
+            del self._open[number]
+            self._changes.count()
         if kind == "token" and answer.get("token"):
             self.tokens[about["name"]] = answer["token"]
-        return answer
-
-    def _ask_newest(self, job: int, kind: str, about: dict[str, Any]) -> dict[str, Any] | str:
-        with self._lock:
-            fitting = [name for name, face in self._faces.items() if face.job == job] or list(self._faces)
-            if not fitting:
-                raise NotAnswered(kind, "this notebook is not open")
-            number, answers = next(self._numbers), Answers()
-            question = {"number": number, "kind": kind, "about": about, "face": fitting[-1], "job": job}
-            self._open[number] = question, answers
-        self._changes.count()
-        answer = answers.get()
-        del self._open[number]
-        self._changes.count()
         return answer
 
     def answer(self, number: int, value: dict[str, Any] | None) -> bool:
@@ -116,5 +113,22 @@ class Faces:
         return question is not None
 
     def open_questions(self) -> list[dict[str, Any]]:
-        """`kind` is one of `client.dialogs`, `face` the one that shall put it."""
+        """`kind` is one of `client.kernel.DIALOGS`, `face` the one that shall put it."""
         return [question for question, _ in list(self._open.values())]
+
+
+def ask_the_notebook(
+    ask: Callable[..., dict[str, Any]], tokens: Mapping[str, str], step: Step, kind: str, *, name: str, reason: str
+) -> dict[str, Any]:
+    """Ask for the token that the page's job needs where a person can give it, unless that was done before."""
+    if known := tokens.get(name):
+        return {"token": known}
+    if reason:
+        step.say("the question about your token is in the notebook")
+    try:
+        return ask(kind, name=name, reason=reason)
+    except NotAnswered as problem:
+        if not reason:  # nobody need be asked: it is only looked for
+            return {"token": ""}
+        problem.do = "Open the notebook, and add it once more: the question is put there."
+        raise

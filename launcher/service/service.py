@@ -5,6 +5,7 @@ import threading
 import time
 from dataclasses import asdict, replace
 from functools import partial
+from inspect import signature
 from typing import Any, Final
 
 from launcher.colab.machine import look_at_machine
@@ -12,18 +13,16 @@ from launcher.core.child_environment import adopt, passes
 from launcher.core.fields import DEFAULTS, NOT_BY_THE_PAGE, asked_in
 from launcher.core.process import running_pid
 from launcher.core.session import Session, read_object, write_object
-from launcher.core.snapshot import JOB_TITLES, UNDERWAY, State
-from launcher.core.status import Status, StatusChanges
+from launcher.core.status import JOB_TITLES, UNDERWAY, State, Status, StatusChanges
 from launcher.launch.launch import Launch
 from launcher.launch.remember import settings_of
 from launcher.launch.steps import Steps
 from launcher.launch.story import begin, remember
 from launcher.launch.watch import reconnect_drive
 from launcher.service import choices as chosen
-from launcher.service.job import Job, stop_underway
-from launcher.service.jobs import JOBS, wrong_in
+from launcher.service.jobs import JOBS, Job
 from launcher.service.questions import Faces
-from launcher.service.server import NUMBER, Request, Response, Route
+from launcher.service.server import NUMBER, Request, Response, Route, wrong_fields
 
 LONGEST_STATUS_WAIT: Final = 20.0  # seconds for which a status is waited for
 STOP_PATIENCE: Final = 120.0  # seconds in which a stop that is underway has come to an end
@@ -138,13 +137,13 @@ class Service:
     def _begin(
         self, choices: dict[str, Any], variables: Any = None, *, anew: bool = False, take_up: bool = False
     ) -> None:
-        variables = variables or read_object(self.session.launch_file).get("variables")
+        noted = read_object(self.session.launch_file)  # the new settings come once nothing else runs
+        variables = variables or noted.get("variables") or {}
         if isinstance(variables, dict) and variables:
             adopt(variables)
         before, self.launch = self.launch, self._new_launch(choices)
         self.faces.withdraw(job=0)  # of the one before, which is waited for
-        noted = read_object(self.session.launch_file)  # its settings come once nothing else runs
-        write_object(self.session.launch_file, noted | {"variables": variables or {}})
+        write_object(self.session.launch_file, noted | {"variables": variables})
         begin(self.launch, before, anew=anew, take_up=take_up)
 
     def _new_launch(self, choices: dict[str, Any]) -> Launch:
@@ -185,7 +184,6 @@ class Service:
             if not (launch := self.launch):
                 return 409, {"what": NOTHING_KNOWN}
             asked = launch.news_in(asked_in(given))
-            chosen.require_possible(launch, asked)
             if differs := chosen.following(launch, asked)[1]:
                 return 409, {"runs": chosen.shown(launch.settings), "differs": differs}
             later = chosen.take_choices(launch, asked, forget)
@@ -234,7 +232,8 @@ class Service:
         return self._begin_job(do, request.fields.get("fields", written), request)
 
     def _begin_job(self, do: str, fields: dict[str, Any], request: Request) -> Response:
-        if wrong := wrong_in(do, fields):
+        known = {name: one.annotation for name, one in signature(JOBS[do]).parameters.items() if name != "job"}
+        if wrong := wrong_fields(fields, known):
             return 400, {"what": f"This cannot be asked: {wrong}."}
         with self._lock:
             # Of the launch there is; else of one, not begun, by what the last launch and the first cell (no page) say.
@@ -243,7 +242,8 @@ class Service:
             number = max(self.jobs, default=secrets.randbelow(10**8)) + 1  # a panel may have buttons of another service
             status = Status(JOB_TITLES[do], self.changes)
             if do == "stop":
-                if same := stop_underway(self.jobs, fields):
+                ways = (fields, {"give_back_the_machine": True})
+                if same := next((old for old, one in self.jobs.items() if one.at_work and one.stops_by in ways), 0):
                     self.faces.comes(request.face, same)
                     return self.accepted(request, job=same)
                 self.launch = launch

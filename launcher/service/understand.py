@@ -3,24 +3,27 @@
 import os
 import re
 from collections.abc import Callable, Iterator
-from difflib import get_close_matches
-from pathlib import Path
+from difflib import SequenceMatcher, get_close_matches
+from functools import lru_cache
+from pathlib import Path, PurePosixPath
 from typing import Final
 
 from launcher.core.folder import MY_DRIVE
 from launcher.core.outside import is_below, printable
 from launcher.core.problem import Problem
 from launcher.drive.find import path_on_drive
+from launcher.extensions import address as addresses
 from launcher.extensions.address import Address, checked_address, is_repository
-from launcher.models.catalog import Model
+from launcher.models import catalog
+from launcher.models.catalog import ALL_CONTROLS, CONTROL_FAMILIES, ESSENTIALS, Model
 from launcher.models.identify import WEIGHTS
 from launcher.models.pasted import AROUND, BEGINS, links_in, places_of_links, untangled, without_secrets
 from launcher.models.remote import Offered
-from launcher.service.named import extension, like, named_in, names
 
 # What is asked for. A Path is a place on Drive; a str is a link to a model, or the name of a checkpoint that is there.
 Thing = Model | Address | Path | str | Problem
 Meant = tuple[str, Thing]  # what it is called in a row, and what it is
+Named = tuple[str, Model | Address]  # the same of what can be added by its name
 
 LONGEST_TEXT: Final = 20_000  # characters
 MOST_AT_ONCE: Final = 200  # links, lines, and names between commas
@@ -45,6 +48,15 @@ OUT_OF_REACH: Final = (
     (r"/", "is not on your Drive", "Move it into {drive}, and write where it is there."),
 )
 MOST_SIMILAR: Final = 3
+SURE: Final = 0.85  # how like a name must be to be taken for it
+LIKELY: Final = 0.6  # and to be offered
+HALF: Final = 0.5  # of a name's letters: one short word of it may mean anything
+MOST_NAMES: Final = 6
+IDLE_WORD: Final = re.compile("base|models?|checkpoint|extensions?|the|a|for|and|with|webui|add|install|please")
+CONTROL_NAMES: Final = {  # a family -> the names of its controls, and of old files with one
+    family: {*table, *catalog.OLD_CONTROL_MODELS.get(family, {})} for family, table in catalog.CONTROL_MODELS.items()
+}
+LONG_FORMS: Final = {"sd": ("stable", "diffusion"), "sdxl": ("stable", "diffusion", "xl")}
 
 
 def understood(text: str, drive: Path, *, git_first: bool = False) -> list[Meant]:
@@ -138,6 +150,106 @@ def not_known(text: str) -> Problem:
         f"Nothing is called **{shown}**: no model in the list, no known extension, and no folder on your Drive.",
         "Open the page of the model or the extension in your browser, and paste its address here.",
     )
+
+
+# ---- names: of the catalog's models, known extensions, ControlNet's models, and the usual ones
+
+
+def extension(address: Address, name: str | None = None) -> tuple[str, Address]:
+    return f"The extension {name or address.name}", address
+
+
+def names() -> dict[str, Named]:
+    """All names as a person is shown them."""
+    models: dict[str, Named] = {model.name: (model.name, model) for model in catalog.MODELS}
+    return models | {name: extension(checked_address(url), name) for name, url in addresses.KNOWN_EXTENSIONS.items()}
+
+
+def named_in(text: str) -> list[Named]:
+    """What a name means that leaves no doubt."""
+    if words_of(text) == ("usual",):
+        return [names()[name] for name in (*addresses.USUAL_EXTENSIONS, *addresses.USUAL_MODELS)]
+    if found := re.match(r"control\s?-?\s?nets?(?!\w)[:\s]*(.*)$", text, re.IGNORECASE):
+        return controls_of(found[1].lower())
+    sure, found_names = like(text)
+    return [names()[found_names[0]]] if sure else []
+
+
+def like(text: str) -> tuple[bool, list[str]]:
+    """(whether there is no doubt, the names that may be meant, the likeliest first)."""
+    text = text[: -len(ending)] if (ending := next(filter(text.lower().endswith, WEIGHTS), "")) else text
+    wanted = words_of(text)
+    whole = "".join(wanted)
+    if not whole or re.search(r"[,;|，；、\t/\\]", text):  # several names are none, and a place is none
+        return False, []
+    if text.lower() in set[str]().union(*CONTROL_NAMES.values()):
+        return False, [f"ControlNet {text.lower()}", *(name for name in names() if text.lower() in name.lower())]
+    spelled = {name: [words_of(one) for one in (name, *others_of(thing))] for name, (_, thing) in names().items()}
+    numbered = any(map(str.isdecimal, wanted))  # else the number of a version need not be written
+    keys = {
+        name: {"".join(word for word in words if numbered or not word.isdecimal()) for words in own}
+        for name, own in spelled.items()
+    }
+    repositories = {name: thing.name.lower() for name, (_, thing) in names().items() if isinstance(thing, Address)}
+    if equal := [name for name, own in keys.items() if whole in own or text.lower() == repositories.get(name)]:
+        return len(equal) == 1, equal
+    within = {name: [words for words in own if {*wanted} <= {*words}] for name, own in spelled.items()}
+    if parts := sorted(filter(within.__getitem__, within), key=lambda name: spelled[name][0] not in within[name]):
+        sure = any(len(whole) >= HALF * len("".join(words)) for words in within[parts[0]])
+        return len(parts) == 1 and sure, parts[:MOST_NAMES]
+    near = {name: max(SequenceMatcher(None, whole, key).ratio() for key in own) for name, own in keys.items()}
+    best = sorted((name for name in near if near[name] >= LIKELY), key=lambda name: -near[name])[:MOST_NAMES]
+    alike = [name for name in best if near[name] >= SURE and any(all_in(wanted, words) for words in spelled[name])]
+    return len(alike) == 1, best
+
+
+def all_in(wanted: tuple[str, ...], words: tuple[str, ...]) -> bool:
+    """True if each word is one of these, mistyped at most: "xl" or another number is another model."""
+    joined = "".join(words)
+    mistyped = (word for word in wanted if word not in joined or word.isdecimal())
+    return all(word in words or (len(word) > 3 and get_close_matches(word, words, 1, SURE)) for word in mistyped)
+
+
+def others_of(thing: Model | Address) -> list[str]:
+    """The names of its files, or of its repository without what all extensions are called."""
+    if isinstance(thing, Model):
+        return [PurePosixPath(source.saved_name).stem for source in thing.sources]
+    return [re.sub(r"(?i)^(a1111-)?(sd|stable-diffusion)-(webui-)?|-for-automatic1111$", "", thing.name)]
+
+
+@lru_cache(1000)
+def words_of(name: str) -> tuple[str, ...]:
+    """A name's words as they are compared: small letters, no dots in numbers, abbreviations in their long form."""
+    plain = re.sub(r"(?<=\d)\.(?=\d)|(?<![a-z])v(?=\d)", "", name.lower())
+    words = re.findall(r"\d+x(?![a-z])|\d+|[^\W\d_]+", plain)
+    long = tuple(part for word in words for part in LONG_FORMS.get(word, (word,)))
+    return tuple(word for word in long if not IDLE_WORD.fullmatch(word)) or long
+
+
+# ---- ControlNet
+
+
+def controls_of(choice: str) -> list[Named]:
+    """The extension and the models for **canny xl** and the like; nothing where a word is neither."""
+    family_of = {words_of(family)[-1]: family for family in CONTROL_FAMILIES}  # 15, 21, xl
+    several, families, controls = {ESSENTIALS, ALL_CONTROLS}, list[str](), list[str]()
+    plain = re.sub(r"\bstable diffusion\b|\bsd(?=[\d\s]|xl)|(?<=\d)\.(?=\d)|\.safetensors\b", "", choice)
+    for word in re.findall(r"[^,\s]+", plain):
+        near = get_close_matches(word, several.union(*CONTROL_NAMES.values()), 1, SURE - 0.1)
+        if word in family_of:
+            families.append(family_of[word])
+        elif near:
+            controls += near
+        elif not IDLE_WORD.fullmatch(word):
+            return []
+    having = [family for family, known_there in CONTROL_NAMES.items() if {*controls} <= several | known_there]
+    return control_net(",".join(families or having[:1] or CONTROL_FAMILIES[:1]), ",".join(controls))
+
+
+def control_net(for_models: str, controls: str) -> list[Named]:
+    """The extension, and its models for these checkpoints. Raises `Problem`."""
+    models = catalog.chosen_controls(for_models, controls)
+    return [names()["ControlNet"], *((model.name, model) for model in models)]
 
 
 # ---- a place where nothing is, or that nobody here can reach

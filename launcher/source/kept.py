@@ -14,8 +14,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
-from launcher.core.files import copy_whole
-from launcher.core.folder import PART, Folder, make_folder_below
+from launcher.core.folder import PART, Folder, copy_whole, make_folder_below
 from launcher.core.outside import LOST, joined, make_way, read_bytes
 from launcher.core.problem import Problem
 from launcher.core.process import CommandError

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from launcher.core.fields import AS_LAST_TIME, FIELDS, IMMEDIATE, NOTHING, OWNED, Field
-from launcher.core.snapshot import FAILED, Button, Snapshot, State
+from launcher.core.status import FAILED, Button, Snapshot, State
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from launcher import __version__
-from launcher.core.snapshot import DONE, FAILED, RUNNING, UNDERWAY, LoginBox, Row, Snapshot, State
+from launcher.core.status import DONE, FAILED, RUNNING, UNDERWAY, LoginBox, Row, Snapshot, State
 
 STATE_WORDS: Final = {"waiting": "waiting", "running": "at work", "done": "done", "failed": "failed"}
 ICONS: Final = {"waiting": "·", "running": "…", "done": "✓", "failed": "✕"}

@@ -9,8 +9,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from launcher.core.files import can_be_written
-from launcher.core.folder import Folder
+from launcher.core.folder import Folder, can_be_written
 from launcher.core.process import PACKAGE
 from launcher.webui.settings_files import OUTPUT, can_be_path, read_settings, write_settings
 

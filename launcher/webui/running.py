@@ -12,7 +12,7 @@ from pathlib import Path, PurePath
 from typing import Final
 
 from launcher.core.problem import LARGER_CARD, Problem, readable
-from launcher.core.snapshot import HEADLINES, State
+from launcher.core.status import HEADLINES, State
 from launcher.webui.explain import ERROR_LINE, READ, in_words, last_error
 from launcher.webui.known_faults import EXTRA_ARGUMENTS, NO_LORA, NOT_LOADED, NOT_PAINTED, KnownFault
 

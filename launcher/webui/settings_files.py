@@ -14,8 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
-from launcher.core.files import copy_whole, free_path
-from launcher.core.folder import write_safely
+from launcher.core.folder import copy_whole, free_path, write_safely
 from launcher.core.outside import Damaged, decoded, parsed_json, parsed_text, read_bytes, read_json, set_aside
 from launcher.webui.explain import last_part
 

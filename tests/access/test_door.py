@@ -30,7 +30,7 @@ from PIL import Image
 from launcher.access.auth import COOKIE, LETTERS, Login
 from launcher.access.own_pages import STATUS_LIFE
 from launcher.core.folder import write_safely
-from launcher.core.snapshot import Row
+from launcher.core.status import Row
 from tests.conftest import ROOT
 from tests.world.service import FakeService
 from tests.world.wait import wait

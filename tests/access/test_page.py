@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from launcher.core.fields import DEFAULTS
-from launcher.core.snapshot import Row, Snapshot
+from launcher.core.status import Row, Snapshot
 from tests.access.test_door import OpenDoor, Upstream
 from tests.conftest import ROOT
 from tests.world.browser import chromium, log_in

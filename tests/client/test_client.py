@@ -11,7 +11,7 @@ import pytest
 
 from launcher.client import client, kernel
 from launcher.core.session import Session
-from launcher.core.snapshot import Button, LoginBox, Snapshot, State
+from launcher.core.status import Button, LoginBox, Snapshot, State
 from launcher.ui.actions import ACTIONS, STAY, answer_actions
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from launcher.client.panel import WidgetPanel
 from launcher.core.fields import DEFAULTS
-from launcher.core.snapshot import Button, LoginBox, Row, Snapshot, State
+from launcher.core.status import Button, LoginBox, Row, Snapshot, State
 from launcher.ui.actions import Action
 
 ROWS = (Row("drive", "Google Drive", "done"), Row("webui", "Web UI", "done"))

@@ -9,7 +9,7 @@ import pytest
 from launcher import __version__
 from launcher.access.pages import status_page
 from launcher.core.problem import Problem
-from launcher.core.snapshot import Snapshot
+from launcher.core.status import Snapshot
 from launcher.models.pasted import one_link
 from launcher.models.sources import SOURCES
 from launcher.ui.render import foot_html

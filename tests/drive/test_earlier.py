@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from launcher.core.files import copy_whole
+from launcher.core.folder import copy_whole
 from launcher.drive import restore
 from launcher.drive.restore import show_earlier_images
 from launcher.drive.sync import Sync

@@ -7,8 +7,7 @@ import pytest
 import requests
 
 from launcher.colab.machine import look_at_machine
-from launcher.core.snapshot import DONE, FAILED, Row, State
-from launcher.core.status import Status
+from launcher.core.status import DONE, FAILED, Row, State, Status
 from launcher.launch import start
 from launcher.launch.launch import Launch
 from launcher.launch.start import show_models, use_model

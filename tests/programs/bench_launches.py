@@ -41,7 +41,7 @@ LEGS_IN_A_ROW = """
 import json, sys, time
 from concurrent.futures import Future
 sys.path.insert(0, {package!r})
-from launcher.client.dialogs import DIALOGS
+from launcher.client.kernel import DIALOGS
 from launcher.colab.machine import look_at_machine
 from launcher.source.versions import newest_commit
 from launcher.launch.launch import Launch

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from launcher.core.problem import Problem
-from launcher.core.snapshot import DONE
+from launcher.core.status import DONE
 from launcher.core.tools import Pin
 from launcher.launch.start import start_web_ui
 from launcher.launch.steps import Failed

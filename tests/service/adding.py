@@ -12,15 +12,13 @@ from typing import Any
 import pytest
 
 from launcher.colab.machine import Machine
-from launcher.core.snapshot import FAILED, Row
-from launcher.core.status import Status
+from launcher.core.status import FAILED, Row, Status
 from launcher.extensions.address import KNOWN_EXTENSIONS, USUAL_EXTENSIONS
 from launcher.launch.launch import Launch
 from launcher.launch.steps import Failed, Steps
 from launcher.models import catalog
 from launcher.models.catalog import Model
-from launcher.service.job import Job
-from launcher.service.jobs import JOBS
+from launcher.service.jobs import JOBS, Job
 from tests.models.fetching import HUB, STORE, hurry
 from tests.models.old_files import LORA, SOUND
 from tests.models.test_identify import tensors

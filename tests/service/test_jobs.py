@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from launcher.launch.steps import Failed
-from launcher.service.job import undo
+from launcher.service.jobs import undo
 from launcher.service.questions import NotAnswered
 from tests.service.adding import GITHUB, Adding, adding, in_words
 from tests.world import safetensors

@@ -14,15 +14,14 @@ import pytest
 from launcher.colab.machine import look_at_machine
 from launcher.core.problem import Problem
 from launcher.core.session import Session
-from launcher.core.snapshot import State
+from launcher.core.status import State
 from launcher.drive import records
 from launcher.launch import stop, story, watch
 from launcher.launch.launch import Launch
 from launcher.launch.steps import Steps
 from launcher.models.remote import Interrupted
 from launcher.service import service as services
-from launcher.service.job import Job
-from launcher.service.jobs import JOBS
+from launcher.service.jobs import JOBS, Job
 from launcher.service.questions import GONE_AFTER, NotAnswered
 from launcher.service.server import Request
 from launcher.service.service import Service

@@ -18,7 +18,7 @@ import pytest
 from launcher.core.fields import DEFAULTS
 from launcher.core.process import PACKAGE, running_pid
 from launcher.core.session import Session, address_of, request
-from launcher.core.snapshot import State
+from launcher.core.status import State
 from launcher.drive.find import Remembered
 from launcher.launch.remember import settings_of
 from launcher.service import server
@@ -104,7 +104,7 @@ def a_question(service: Service) -> threading.Thread:
 
 
 def test_the_pages_status_has_no_password_and_no_question(service: Service) -> None:
-    from launcher.core.snapshot import LoginBox
+    from launcher.core.status import LoginBox
 
     service.status.show(login_box=LoginBox("https://x", "user", "the-password", "here", 1.0))
     asking = a_question(service)

@@ -6,8 +6,7 @@ from dataclasses import asdict, replace
 import pytest
 
 from launcher.core.problem import Problem
-from launcher.core.snapshot import Button, Row, Snapshot, State
-from launcher.core.status import Status
+from launcher.core.status import Button, Row, Snapshot, State, Status
 from launcher.ui.actions import ending, going_on, of_job
 
 READY = Snapshot("Ready", state=State.READY, buttons=(Button.RESTART, Button.STOP, Button.GIVE_BACK))

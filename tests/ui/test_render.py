@@ -6,8 +6,7 @@ from dataclasses import asdict, replace
 import pytest
 
 from launcher.core.problem import Problem
-from launcher.core.snapshot import LoginBox, Snapshot
-from launcher.core.status import Status
+from launcher.core.status import LoginBox, Snapshot, Status
 from launcher.ui.render import (
     NOTICES_SHOWN,
     are_steps_open,

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from launcher.core.snapshot import HEADLINES, State
+from launcher.core.status import HEADLINES, State
 from launcher.webui.running import LogReader
 
 MODEL = "/content/oneclick/data/asd1111/models/Stable-diffusion/merge.safetensors"

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from launcher.access.pages import status_page
-from launcher.core.snapshot import Row, Snapshot
+from launcher.core.status import Row, Snapshot
 from launcher.ui.render import STYLE
 from tests.conftest import COLAB_PYTHON, CURRENT_PYTHON, ROOT, SERVER_PYTHON
 from tests.world import MODEL_LINK, MODEL_REPO, safetensors

@@ -5,7 +5,7 @@ from typing import Any
 
 from launcher.core.problem import Problem
 from launcher.core.session import Session
-from launcher.core.snapshot import Snapshot
+from launcher.core.status import Snapshot
 from launcher.service.server import Request, Response, Route, UnixServer
 
 

@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from launcher.core.files import LONGEST_FREE_NAME, copy_whole, free_path
-from launcher.core.folder import WEBUI_FOLDER, Folder
+from launcher.core.folder import LONGEST_FREE_NAME, WEBUI_FOLDER, Folder, copy_whole, free_path
 
 
 @pytest.mark.parametrize("name", ["AI #1", "SD [old]", "100% art", "a*b"])

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from launcher.client.dialogs import first_cells_values
+from launcher.client.kernel import first_cells_values
 from tests.world.kernel import cell_source
 from tests.world.page import NOTEBOOK
 
