@@ -19,9 +19,8 @@ from launcher.core.process import CommandError, run
 from launcher.core.session import read_object, write_object
 from launcher.core.status import Step
 from launcher.extensions.extension import Extension, switched_off
-from launcher.python.environment import moved_packages, put_packages_back
+from launcher.python.environment import moved_packages, put_packages_back, webui_environment
 from launcher.python.lock import CONSTRAINTS
-from launcher.python.uv import webui_environment
 from launcher.source.git import restore_missing
 
 # Seconds an installer may print nothing and compute nothing before it is ended. Slow links can ask for more.

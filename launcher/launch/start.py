@@ -23,11 +23,10 @@ from launcher.launch.launch import Launch
 from launcher.launch.steps import Failed
 from launcher.models.checksums import sync_checksums
 from launcher.models.companions import lend_previews
-from launcher.python import environment
 from launcher.python.bytecode import discard_bytecode
+from launcher.python.environment import foreign_libraries, prepare_python, webui_environment
 from launcher.python.inspection import Inspection, inspect_packages, mend, note_works
 from launcher.python.lock import LOCKED_COMMIT, LOCKED_VERSION, packages_for
-from launcher.python.uv import webui_environment
 from launcher.source.checkout import check_out_sub_repositories, check_out_version
 from launcher.source.versions import Stage
 from launcher.webui.arguments import check_arguments, fixed_arguments, machine_arguments
@@ -92,7 +91,7 @@ def packages_of(folder: Folder) -> list[str]:
 def install_packages(launch: Launch, packages: list[str] | None = None) -> None:
     """Have these packages in the web UI's Python, or those it wants."""
     wanted, step = packages or packages_of(launch.folder), launch.steps.of("python")
-    environment.prepare_python(launch.folder, wanted, step)
+    prepare_python(launch.folder, wanted, step)
     step.say(f"{len(wanted)} packages")
 
 
@@ -253,7 +252,7 @@ def _say_what_is_odd(launch: Launch) -> None:
         "The cell **Add or update an extension** updates them, switches them off or removes them."
     )
     launch.status.notice(said if reasons else None, about="not loaded")
-    if foreign := environment.foreign_libraries(launch.folder, launch.webui.pid):
+    if foreign := foreign_libraries(launch.folder, launch.webui.pid):
         launch.status.fact("CUDA libraries from elsewhere", ", ".join(foreign[:3]))
 
 

@@ -15,7 +15,8 @@ from launcher.core.outside import Damaged, joined, read_bytes
 from launcher.core.problem import Problem
 from launcher.core.process import run
 from launcher.python import pack_bytecode
-from launcher.python.uv import PYTHON_VERSION, python_path, webui_environment
+from launcher.python.environment import webui_environment
+from launcher.python.uv import PYTHON_VERSION, python_path
 
 ARCHIVE: Final = "oneclick-bytecode.zip"  # on Drive, 43 MB for 5,171 files
 UNPACKED_TO: Final = "bytecode"  # on the machine, until the packages are there

@@ -11,11 +11,11 @@ from launcher.core.folder import Folder
 from launcher.core.problem import NEW_MACHINE, Problem
 from launcher.core.process import CommandError, run
 from launcher.core.status import Step
-from launcher.python import probe
-from launcher.python.environment import put_packages_back, read_finished, write_finished
+from launcher.python.environment import put_packages_back, read_finished, webui_environment, write_finished
 from launcher.python.link import recorded_in
-from launcher.python.uv import distributions_of, python_path, webui_environment
+from launcher.python.uv import distributions_of, python_path
 
+PROBE: Final = Path(__file__).with_name("probe.py")
 # Packages with parts in C -> what to import to see that all they need is on the machine.
 MUST_LOAD: Final = {"torch": "torch", "opencv-python-headless": "cv2", "numpy": "numpy"}
 INSPECTION_SILENCE: Final = 300.0  # seconds
@@ -58,7 +58,7 @@ def inspect_packages(folder: Folder, *, has_card: bool = False) -> Inspection:
         return Inspection(card=finished.card or None, memory=finished.card_memory)
     names = {package.partition("==")[0] for package in finished.wanted}
     modules = {module: package for package, module in MUST_LOAD.items() if package in names}
-    command, lines = [python_path(folder), str(Path(probe.__file__)), *modules], list[str]()
+    command, lines = [python_path(folder), str(PROBE), *modules], list[str]()
     try:
         run(command, env=webui_environment(folder), on_line=lines.append, timeout=INSPECTION_SILENCE)
         return Inspection(**said_in(lines)[1])

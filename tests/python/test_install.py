@@ -13,9 +13,8 @@ from launcher.core.problem import Problem
 from launcher.core.process import CommandError, run
 from launcher.core.tools import install_tool
 from launcher.python.environment import prepare_python, read_finished
-from launcher.python.install import COMPLETE
 from launcher.python.lock import ALSO_CALLED, CONSTRAINTS, CONTROLNET_PACKAGES, LOCKED_PACKAGES
-from launcher.python.uv import site_packages
+from launcher.python.uv import COMPLETE, site_packages
 from tests.world.heard import Heard
 from tests.world.index import Index, wheel, wheel_name
 from tests.world.tls import certificates, relay
