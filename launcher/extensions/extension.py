@@ -28,30 +28,25 @@ from launcher.source.checkout import (
 )
 from launcher.source.git import BUSY_MARK, PLACED_MARK, answer, git, head_of, last_words, setting, unchanged_files
 from launcher.source.kept import SOURCE_DIR, origin_of, pull_history, push_history, used_commit, without_settings
+from launcher.webui.explain import last_part
 from launcher.webui.settings_files import ALL_OFF, SWITCHED_OFF, check_settings_file, read_settings, write_settings
 
+MOST_TRIALS: Final = 4  # starts without one extension each, before all suspects are left out
 MOST_NAMED: Final = 3  # files in a sentence
 REMOVED: Final = "removed-extensions"  # a folder on Drive, and one on the machine
 
 
-@dataclass(frozen=True)
+@dataclass
 class Extension:
     """An extension by its name. What is read of its history is read on the machine: `put` or `pull_history` first."""
 
     folder: Folder
     name: str
 
-    @property
-    def drive_dir(self) -> Path:
-        return self.folder.kept / "extensions" / self.name
-
-    @property
-    def files(self) -> Path:
-        return self.folder.data / "extensions" / self.name
-
-    @property
-    def history(self) -> Path:
-        return self.folder.history(self.drive_dir)
+    def __post_init__(self) -> None:
+        self.drive_dir = self.folder.kept / "extensions" / self.name
+        self.files = self.folder.data / "extensions" / self.name
+        self.history = self.folder.history(self.drive_dir)
 
     @property
     def commit(self) -> str | None:
@@ -225,3 +220,45 @@ def switch(folder: Folder, *, off: Iterable[str] = (), on: Iterable[str] = ()) -
     settings = read_settings(folder.data) or {}
     changed = {SWITCHED_OFF: sorted((switched_off(folder) | {*off}) - {*on})}
     write_settings(folder.data, settings | changed | ({ALL_OFF: "none"} if all_switched_off(settings) else {}))
+
+
+# ---- which keeps the web UI from starting
+
+
+class Suspicion:
+    """Finds it by starting without it. `good` has the versions (name to commit) with which the web UI started last."""
+
+    def __init__(self, folder: Folder, good: dict[str, str]) -> None:
+        self.folder, self.good = folder, good
+        self.disabled: list[str] = []  # switched off now because of it
+        self._sure: list[str] = []
+        self._trials: Iterator[list[str]] | None = None
+
+    def disable_next(self, log: str) -> bool:
+        """After a start that failed with this log: switch off the next to try. False if nothing is left to try."""
+        switch(self.folder, on={*self.disabled} - {*self._sure})
+        found = suspects(self.folder, log, self.good)
+        if len(found) == 1:
+            self._sure += found
+            trial = []
+        else:
+            self._trials = self._trials or iter([*([name] for name in found[:MOST_TRIALS]), found])
+            trial = next(self._trials, [])
+        self.disabled = sorted({*self._sure, *trial})
+        switch(self.folder, off=self.disabled)
+        return len(found) == 1 or bool(trial)
+
+
+def suspects(folder: Folder, log: str, good: dict[str, str]) -> list[str]:
+    """Which extensions may have kept the web UI from starting, the newest first.
+
+    The one its last words name, else those that changed since it started last, else all.
+    """
+    off = switched_off(folder)
+    there = [extension for extension in extensions_on_drive(folder) if extension.name not in off]
+    tail = last_part(log)
+    named = [extension.name for extension in there if f"extensions/{extension.name}/" in tail]
+    if named:
+        return [max(named, key=lambda name: tail.rfind(f"extensions/{name}/"))]
+    new = [one for one in there if not one.commit or good.get(one.name) != one.commit] or there
+    return [one.name for one in sorted(new, key=lambda one: one.drive_dir.stat().st_mtime, reverse=True)]

@@ -14,10 +14,16 @@ from launcher.core.status import Step
 from launcher.drive.linked import link_new_models
 from launcher.drive.remembered import Remembered
 from launcher.extensions.builtin import put_builtin
-from launcher.extensions.extension import all_switched_off, extensions_on_drive, put_extensions, switch, switched_off
+from launcher.extensions.extension import (
+    Suspicion,
+    all_switched_off,
+    extensions_on_drive,
+    put_extensions,
+    switch,
+    switched_off,
+)
 from launcher.extensions.install import run_installers
 from launcher.extensions.manage import CONTROLNET, extension_arguments
-from launcher.extensions.suspects import Suspicion
 from launcher.launch.card import HIDES, LOOKING, compare_card
 from launcher.launch.launch import Launch
 from launcher.launch.steps import Failed
@@ -170,7 +176,7 @@ def start_web_ui(launch: Launch, checkpoint: str) -> None:
             if sentence := blame_page_settings(folder.data, log) or (discard_bytecode(folder) and BYTECODE_DISCARDED):
                 status.notice(sentence)
             elif not problem.by_extension or not suspicion.disable_next(log):
-                suspicion.restore()
+                switch(folder, on=suspicion.disabled)  # it was none of them
                 raise
     _say_what_is_odd(launch)
     if names := suspicion.disabled:

@@ -155,24 +155,17 @@ def without_comments(text: str) -> str:
     return "".join(lines)
 
 
-def package_digest(files: dict[str, str]) -> str:
-    """The hash that names the package's folder, as `unpack.oneclick` computes it."""
-    return hashlib.sha256("".join(f"{name}\0{files[name]}\0" for name in sorted(files)).encode()).hexdigest()[:16]
-
-
-def unpacking() -> str:
-    text = (PACKAGE_DIR / NOT_IN_THE_NOTEBOOK / "unpack.py").read_text()
-    return text[text.index("async def oneclick") :].strip() + "\n"
-
-
 def code_text(identity: str, function: str, form: str, files: dict[str, str]) -> str:
     """A code cell: its form, the function that unpacks, the call with its fields, and in the first the files."""
     names = re.findall(r"(?m)^(\w+) = .*#@param", form)
     fields = ", ".join(f'"{name}": {name}' for name in names)
     sources = "".join(f"'{name}': r'''{text}''',\n" for name, text in files.items())
     carried = f", {{\n{sources}}}" if identity == "launch" else ""
-    call = f'await oneclick("{function}", "{package_digest(files)}", {{{fields}}}{carried})'
-    return f"{form.rstrip()}\n\n{unpacking()}\n\n{call}\n"
+    # It names the package's folder, as `unpack.oneclick` computes it.
+    digest = hashlib.sha256("".join(f"{name}\0{files[name]}\0" for name in sorted(files)).encode()).hexdigest()[:16]
+    call = f'await oneclick("{function}", "{digest}", {{{fields}}}{carried})'
+    unpacking = (PACKAGE_DIR / NOT_IN_THE_NOTEBOOK / "unpack.py").read_text().partition("# fmt: off\n")[2]
+    return f"{form.rstrip()}\n\n{unpacking}\n\n{call}\n"
 
 
 def cell(kind: str, identity: str, text: str, **metadata: Any) -> dict[str, Any]:

@@ -81,23 +81,16 @@ FAILURES: Final = (
 def find_uv(folder: Folder) -> str:
     """The path of uv; installs it beside our things (never into the kernel's packages) if it is missing."""
     own = folder.tools / "uv" / "bin" / "uv"
-    for place in (shutil.which("uv", path=child_environment()["PATH"]), str(own)):
-        if place and uv_version(place) >= OLDEST_UV:
-            return place
+    for place in filter(None, (shutil.which("uv", path=child_environment()["PATH"]), str(own))):
+        with suppress(CommandError, OSError, Problem):  # a pyenv shim, for one, exists without what it stands for
+            found = re.search(r"uv (\d+)\.(\d+)\.(\d+)", run([place, "--version"], timeout=60))
+            if found and tuple(map(int, found.groups())) >= OLDEST_UV:
+                return place
     try:
         install_tool("uv", folder.tools / "uv")
     except CommandError as error:
         raise uv_problem(folder, error, "package index", "uv, the installer that the launcher uses") from error
     return str(own)
-
-
-def uv_version(program: str) -> tuple[int, ...]:
-    """The version of that uv, () if it does not start."""
-    try:
-        found = re.search(r"uv (\d+)\.(\d+)\.(\d+)", run([program, "--version"], timeout=60))
-    except (CommandError, OSError, Problem):  # a pyenv shim, for one, exists without what it stands for
-        return ()
-    return tuple(map(int, found.groups())) if found else ()
 
 
 def uv_environment(folder: Folder) -> dict[str, str]:

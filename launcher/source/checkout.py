@@ -28,7 +28,6 @@ from launcher.source.git import (
     holds,
     is_sound,
     last_words,
-    main_branch,
     setting,
 )
 from launcher.source.kept import note_origin, origin_of, pull_history, push_history, without_settings
@@ -111,9 +110,12 @@ def keep_history(folder: Folder, history: Path, repository: Repository, step: St
             failure = f"{url}: {last_words(error)}"
             continue
         if not pinned:
-            followed = wanted if wanted != "HEAD" else None
-            begun = {"url": repository.urls[-1], "followed": followed, "branch": followed or main_branch(url)}
-            note_origin(history, (origin_of(history) or begun) | {"used": commit})
+            origin: dict[str, str | None] = {**origin_of(history)}
+            if not origin:
+                followed = wanted if wanted != "HEAD" else None
+                main = re.match(r"ref: refs/heads/(\S+)", answer("ls-remote", "--symref", "--", url, "HEAD") or "")
+                origin = {"url": repository.urls[-1], "followed": followed, "branch": followed or (main and main[1])}
+            note_origin(history, origin | {"used": commit})
         return commit
     name = "AUTOMATIC1111" if there == folder.kept else repository.folder
     raise Problem(

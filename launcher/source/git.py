@@ -48,8 +48,7 @@ def fetch_commit(history: Path, url: str, wanted: str, step: Step | None = None)
         if found and step:
             step.say(f"downloading: {found[1]}%{found[2] or ''}")
 
-    options = ("--progress", "--no-tags", "--force", "--depth=1")
-    git("fetch", *options, "--", url, wanted, at=history, on_line=on_line)
+    git("fetch", "--progress", "--no-tags", "--force", "--depth=1", "--", url, wanted, at=history, on_line=on_line)
     commit = git("rev-parse", "--verify", "FETCH_HEAD^{commit}", at=history)
     git("update-ref", f"{COMMITS}{commit}", commit, at=history)
     return commit
@@ -85,30 +84,6 @@ def setting(repository: Path, name: str) -> str | None:
     return answer("config", "--get", name, at=repository)
 
 
-def main_branch(url: str) -> str | None:
-    """The name of a repository's main branch, if the host says so."""
-    found = re.match(r"ref: refs/heads/(\S+)\tHEAD", answer("ls-remote", "--symref", "--", url, "HEAD") or "")
-    return found[1] if found else None
-
-
-def resolve_ref(url: str, name: str) -> str | None:
-    """The commit that a branch, a tag, or the first digits of a commit mean; None if the host does not answer.
-
-    Raises `LookupError` where the host answers that there is none.
-    """
-    listed = answer("ls-remote", "--heads", "--tags", "--", url)
-    if listed is None:
-        return None
-    refs = {ref: commit for commit, _, ref in (line.partition("\t") for line in listed.splitlines())}
-    for ref in (f"refs/tags/{name}^{{}}", f"refs/tags/{name}", f"refs/heads/{name}"):  # ^{}: what a signed tag is for
-        if ref in refs:
-            return refs[ref]
-    starts = {commit for commit in refs.values() if len(name) >= 7 and commit.startswith(name)}
-    if len(starts) != 1:
-        raise LookupError(name)
-    return starts.pop()
-
-
 def changed_files(checkout: Path, git_dir: Path | None = None) -> list[str]:
     """The files that git knows and that somebody changed or deleted, relative to the checkout.
 
@@ -118,8 +93,7 @@ def changed_files(checkout: Path, git_dir: Path | None = None) -> list[str]:
     at = (f"--git-dir={there}", f"--work-tree={checkout}", "--no-optional-locks")
     if not (there / "index").exists() or not answer(*at, "rev-parse", "--verify", "--quiet", "HEAD^{commit}"):
         return []
-    options = ("--name-only", "-z", "--no-renames", "--ignore-submodules")
-    listed = git(*at, "diff", *options, "HEAD")
+    listed = git(*at, "diff", "--name-only", "-z", "--no-renames", "--ignore-submodules", "HEAD")
     return [name for name in listed.split("\0") if name]
 
 

@@ -87,7 +87,7 @@ def push_history(folder: Folder, kept: Path) -> None:
     copy, origin = history / COPY, history / NOTE
     if noted:
         note_origin(history, noted)
-    refs = refs_of(history)
+    refs = sorted(git("for-each-ref", "--format=%(objectname) %(refname)", COMMITS, at=history).splitlines())
     if refs and (changed_at(copy) != changed_at(kept / BUNDLE) or heads_in(copy) != refs):
         git("bundle", "create", "--quiet", str(copy), f"--glob={COMMITS}*", at=history)
         put_on_drive(folder, copy, kept / BUNDLE)
@@ -201,11 +201,6 @@ def newest_held(history: Path) -> str | None:
     return next((line for line in listed.splitlines() if len(line) == 40), None)  # there may be warnings, too
 
 
-def refs_of(history: Path) -> list[str]:
-    """The commits that a history has, each with its name."""
-    return sorted(git("for-each-ref", "--format=%(objectname) %(refname)", COMMITS, at=history).splitlines())
-
-
 def heads_in(bundle: Path) -> list[str]:
-    """The same of a bundle; nothing where it cannot be read."""
+    """The commits in a bundle, each with its name; nothing where it cannot be read."""
     return sorted((answer("bundle", "list-heads", str(bundle)) or "").splitlines())

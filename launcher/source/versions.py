@@ -15,7 +15,7 @@ from launcher.core.process import PACKAGE
 from launcher.core.session import read_object
 from launcher.core.status import Step
 from launcher.source.checkout import WEBUI_URL
-from launcher.source.git import answer, resolve_ref
+from launcher.source.git import answer
 from launcher.source.kept import pull_history, used_commit
 
 VERSIONS: Final = "versions.json"
@@ -176,14 +176,26 @@ def named_commit(versions: Versions, name: str) -> str | None:
     """
     if commit_in(name):
         return name
-    try:
-        commit = resolve_ref(WEBUI_URL, name)
-    except LookupError as error:
-        raise Problem(
-            f"AUTOMATIC1111 has no version called {name}.",
-            "Write a version such as v1.10.1, a branch such as dev, or all 40 digits of a commit into **version** "
-            "under **Choices**, press **Apply**, and then ▶.",
-        ) from error
+    commit = resolve_ref(WEBUI_URL, name)
     if commit:
         versions.note_wanted(name, commit)
     return commit or versions.meant_by(name)
+
+
+def resolve_ref(url: str, name: str) -> str | None:
+    """The same, as that host has it now; None where it does not answer."""
+    listed = answer("ls-remote", "--heads", "--tags", "--", url)
+    if listed is None:
+        return None
+    refs = {ref: commit for commit, _, ref in (line.partition("\t") for line in listed.splitlines())}
+    for ref in (f"refs/tags/{name}^{{}}", f"refs/tags/{name}", f"refs/heads/{name}"):  # ^{}: what a signed tag is for
+        if ref in refs:
+            return refs[ref]
+    starts = {commit for commit in refs.values() if len(name) >= 7 and commit.startswith(name)}
+    if len(starts) == 1:
+        return starts.pop()
+    raise Problem(
+        f"AUTOMATIC1111 has no version called {name}.",
+        "Write a version such as v1.10.1, a branch such as dev, or all 40 digits of a commit into **version** "
+        "under **Choices**, press **Apply**, and then ▶.",
+    )

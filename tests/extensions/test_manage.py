@@ -20,9 +20,15 @@ from launcher.drive.restore import COMES_BACK
 from launcher.drive.sync import Sync
 from launcher.extensions import address as addresses
 from launcher.extensions.address import Address, checked_address
-from launcher.extensions.extension import Extension, extensions_on_drive, put_extensions, switch, switched_off
+from launcher.extensions.extension import (
+    Extension,
+    extensions_on_drive,
+    put_extensions,
+    suspects,
+    switch,
+    switched_off,
+)
 from launcher.extensions.manage import Change, add_extension, change_one
-from launcher.extensions.suspects import suspects
 from launcher.models.catalog import CONTROL_FAMILIES, chosen_controls
 from tests.conftest import COLAB_PYTHON, new_folder
 from tests.source.test_kept import as_1_2_0_kept_it
