@@ -68,9 +68,8 @@ class Extension:
         return f"{self.name}: version {version}{off}"
 
     def put(self, step: Step) -> None:
-        """Bring its files to the machine: its version from the history, then files of its own from Drive.
-
-        What somebody took away on Drive goes from here.
+        """Bring its files to the machine: its version from the history, then files of its own from Drive. What somebody
+        took away on Drive goes from here.
         """
         on_drive, mark = self.drive_dir, self.files / ".git" / PLACED_MARK
         placed = mark.read_text(errors="replace") if mark.exists() else None  # the version that we have put there
@@ -169,26 +168,21 @@ def put_extensions(folder: Folder, step: Step) -> None:
             trouble = f"The extension {name} could not be brought to this machine whole: {why.rstrip('.')}."
         step.notice(trouble, about=f"bringing {name}")
 
-    here = {path.parent.parent.name for path in folder.data.glob("extensions/*/.git/HEAD")}
-    names = here.union(one.name for one in extensions_on_drive(folder))
+    here = folder.data / "extensions"
+    names = {path.parent.parent.name for path in here.glob("*/.git/HEAD")}
+    names.update(one.name for one in extensions_on_drive(folder))
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(put, [Extension(folder, name) for name in sorted(names)]))
-    link_beside_code(folder)
-
-
-def link_beside_code(folder: Folder) -> None:
-    """Lead from A1111's own folder of extensions, from which it loads none here, to ours: many extensions look for
-    themselves, or for ControlNet, only there (deforum/sd-webui-deforum#887).
-    """
-    beside, here = folder.code / "extensions", folder.data / "extensions"
-    if not folder.code.is_dir():
-        return
-    beside.mkdir(exist_ok=True)
-    for link in beside.iterdir():
-        if link.is_symlink() and not (here / link.name).is_dir():
-            link.unlink()
-    for path in filter(Path.is_dir, here.glob("*")):
-        point(beside / path.name, path)
+    # A1111 loads none from its own folder of extensions here, but many look for themselves, or for ControlNet, only
+    # there (deforum/sd-webui-deforum#887).
+    beside = folder.code / "extensions"
+    if folder.code.is_dir():
+        beside.mkdir(exist_ok=True)
+        for link in beside.iterdir():
+            if link.is_symlink() and not (here / link.name).is_dir():
+                link.unlink()
+        for path in filter(Path.is_dir, here.glob("*")):
+            point(beside / path.name, path)
 
 
 def own_files(drive_dir: Path) -> Iterator[str]:
@@ -250,10 +244,7 @@ class Suspicion:
 
 
 def suspects(folder: Folder, log: str, good: dict[str, str]) -> list[str]:
-    """Which extensions may have kept the web UI from starting, the newest first.
-
-    The one its last words name, else those that changed since it started last, else all.
-    """
+    """The one that its last words name, else those that changed since it started last, else all; the newest first."""
     off = switched_off(folder)
     there = [extension for extension in extensions_on_drive(folder) if extension.name not in off]
     tail = last_part(log)

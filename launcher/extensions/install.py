@@ -123,9 +123,8 @@ def pip_failures(lines: Iterable[str]) -> str | None:
 
 
 def repair_after(extension: Extension, step: Step) -> None:
-    """Put back what an installer did to the web UI's packages and files, and say so.
-
-    What it moved within the constraints stays: those are made for that.
+    """Put back what an installer did to the web UI's packages and files, and say so. What it moved within the
+    constraints stays: those are made for that.
     """
     folder, name = extension.folder, extension.name
     moved = {package: now for package, now in moved_packages(folder).items() if not (now and allowed(package, now))}

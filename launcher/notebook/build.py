@@ -117,10 +117,7 @@ NOT_IN_THE_NOTEBOOK: Final = "notebook"  # the package that builds it
 
 
 def package_files() -> dict[str, str]:
-    """The package as the notebook carries it, without comments: path -> text.
-
-    Raises `SystemExit` for a text that a cell cannot hold.
-    """
+    """Path -> text, without comments, as the notebook carries it. Raises `SystemExit` for what a cell cannot hold."""
     files = {}
     for path in sorted(path for path in PACKAGE_DIR.rglob("*") if path.suffix in CARRIED):
         name = path.relative_to(PACKAGE_DIR.parent).as_posix()
@@ -136,9 +133,8 @@ def package_files() -> dict[str, str]:
 
 
 def without_comments(text: str) -> str:
-    """A module's text without its comments, and with empty lines for its docstrings.
-
-    All else stays what it was, and where: a traceback names the line of the repository.
+    """A module's text without its comments, and with empty lines for its docstrings. All else stays what it was, and
+    where: a traceback names the line of the repository.
     """
     lines = text.splitlines(keepends=True)
     for token in tokenize.generate_tokens(io.StringIO(text).readline):

@@ -1,6 +1,5 @@
 """The web UI's own Python environment: linked from the kernel's and installed by uv, from a lock."""
 
-import hashlib
 import os
 import re
 from collections.abc import Container
@@ -23,7 +22,6 @@ from launcher.python.link import broken_links, is_whole, link_packages, unlink_p
 from launcher.python.lock import ALL_PINS, ALSO_CALLED, BUILD_CONSTRAINTS, CONSTRAINTS
 from launcher.python.uv import (
     COMPLETE,
-    PYTHON_VERSION,
     UNPACKED,
     distributions_of,
     find_uv,
@@ -52,7 +50,6 @@ CUDA: Final = re.compile(
 class Finished:
     """With what an environment was finished, in the file `COMPLETE`. One without it is made anew."""
 
-    rules: str  # a hash of all that is the same for every list of packages
     wanted: list[str]
     packages: dict[str, str]  # name -> version, of all that was there
     linked: list[str]
@@ -79,19 +76,16 @@ def prepare_python(folder: Folder, packages: list[str], step: Step) -> bool:
     The environment is complete or it is made anew, from uv's cache: a note of all that went in is written last. Whether
     it works on this machine is another question (`inspection`): A1111 can start while it is asked.
     """
-    rules = hashlib.sha256(f"{PYTHON_VERSION}\n{CONSTRAINTS}".encode()).hexdigest()
     finished = read_finished(folder) if works(python_path(folder)) else None
     broken = broken_links(folder, finished.linked) if finished else []
     linked = [name for name in finished.linked if name not in broken] if finished else []
-    same = finished and finished.rules == rules and set(packages) <= set(finished.wanted)
-    if same and not broken and not absent(folder, packages, linked):
-        return False
-    uv = find_uv(folder)
     if not finished:
-        make_environment(uv, folder, step)
-    unlink_packages(folder, broken)
+        make_environment(find_uv(folder), folder, step)
     write_safely(folder.python / "constraints.txt", CONSTRAINTS)
     write_safely(folder.python / "build-constraints.txt", BUILD_CONSTRAINTS)
+    unlink_packages(folder, broken)
+    if finished and set(packages) <= {*finished.wanted} and not broken and not absent(folder, packages, linked):
+        return False
     pins = [ALL_PINS[package] for package in absent(folder, packages, linked) if package in ALL_PINS]
     linked += link_packages(folder, pins)
     locked, missing = ALL_PINS.keys() >= set(packages), absent(folder, packages, linked)
@@ -102,10 +96,10 @@ def prepare_python(folder: Folder, packages: list[str], step: Step) -> bool:
     if linked:
         step.say(f"{size / GB:.1f} GB to download")
     if missing or not locked:
-        install(uv, folder, missing if locked else packages, step, with_needs=not locked)
+        install(find_uv(folder), folder, missing if locked else packages, step, with_needs=not locked)
     if locked:
         correct_metadata(folder)
-    write_finished(folder, Finished(rules, packages, installed_packages(folder), linked))
+    write_finished(folder, Finished(packages, installed_packages(folder), linked))
     return True
 
 

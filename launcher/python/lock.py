@@ -13,30 +13,6 @@ LOCKED_COMMIT: Final = "82a973c04367123ae98bd9abdf80d9eda9b910e2"
 LOCKED_REQUIREMENTS: Final = "76d90436b579f3d7a5f6ff55657ffc56476e2dd0c2c79f09e2ceedc122d5db48"
 # A1111's launch.py installs these itself, from addresses that are gone or not locked.
 BESIDE_TORCH: Final = ("torchvision", "clip-anytorch==2.6.0")
-# What no extension's installer may move, and how far it may move the rest: the widest ranges in which the requirements
-# of the extensions in docs/extensions.md resolve together. With numpy 2 or protobuf 7 the next start dies; opencv 4.12
-# needs numpy 2.
-CONSTRAINTS: Final = """\
-setuptools==69.5.1
-torch==2.8.0
-torchvision==0.23.0
-numpy==1.26.2
-protobuf>=3.20,<5
-Pillow==9.5.0
-pydantic==1.10.17
-fastapi==0.94.0
-gradio==3.41.2
-transformers==4.30.2
-httpx==0.24.1
-httpcore==0.15
-opencv-python>=4.7,<4.12
-opencv-contrib-python>=4.7,<4.12
-opencv-contrib-python-headless>=4.7,<4.12
-opencv-python-headless>=4.7,<4.12
-timm<=0.9.5
-mediapipe>=0.10.9,<=0.10.15
-triton==3.4.0
-"""
 BUILD_CONSTRAINTS: Final = "setuptools<82\n"  # old setup.py files import pkg_resources
 # Names under which others ask for what is installed: an empty distribution of that name says that it is there.
 ALSO_CALLED: Final = {
@@ -44,10 +20,15 @@ ALSO_CALLED: Final = {
     "opencv-contrib-python-headless": "opencv-contrib-python",
 }
 
+TEXTS: Final = Path(__file__).parent
 # Made by `make lock`. Each line: name==version, SHA-256, bytes.
-LOCK, CONTROLNET_LOCK, BUILD_TOOLS = (
-    Path(__file__).with_name(name).read_text() for name in ("lock.txt", "lock-controlnet.txt", "lock-build.txt")
-)
+LOCK: Final = (TEXTS / "lock.txt").read_text()
+CONTROLNET_LOCK: Final = (TEXTS / "lock-controlnet.txt").read_text()
+BUILD_TOOLS: Final = (TEXTS / "lock-build.txt").read_text()
+# What no extension's installer may move, and how far it may move the rest: the widest ranges in which the requirements
+# of the extensions in docs/extensions.md resolve together. With numpy 2 or protobuf 7 the next start dies; opencv 4.12
+# needs numpy 2.
+CONSTRAINTS: Final = (TEXTS / "constraints.txt").read_text()
 BUILD_PINS: Final = read_pins(BUILD_TOOLS)
 ALL_PINS: Final[dict[str, Pin]] = {pin.requirement: pin for pin in read_pins(LOCK + CONTROLNET_LOCK).values()}
 LOCKED_PACKAGES: Final = tuple(pin.requirement for pin in read_pins(LOCK).values())
@@ -55,9 +36,8 @@ CONTROLNET_PACKAGES: Final = tuple(pin.requirement for pin in read_pins(CONTROLN
 
 
 def packages_for(requirements: bytes, controlnet: bool = False) -> list[str]:
-    """The lock if requirements_versions.txt is the one it was made for, byte by byte; else what stands in it.
-
-    With `controlnet` the packages of that extension too.
+    """The lock if requirements_versions.txt is the one it was made for, byte by byte; else what stands in it. With
+    `controlnet` the packages of that extension too.
     """
     if hashlib.sha256(requirements).hexdigest() == LOCKED_REQUIREMENTS:
         return [*LOCKED_PACKAGES, *(CONTROLNET_PACKAGES if controlnet else ())]

@@ -180,9 +180,8 @@ def bytes_on_the_way(folders: list[Path]) -> int:
 
 
 def make_environment(uv: str, folder: Folder, step: Step) -> None:
-    """An empty environment with pip (`--seed`: extensions call `python -m pip`). Raises `Problem`.
-
-    uv takes an interpreter that it finds on this machine, or fetches one from its releases on GitHub.
+    """An empty environment with pip (`--seed`: extensions call `python -m pip`), of an interpreter that uv finds on the
+    machine or fetches from its releases on GitHub. Raises `Problem`.
     """
     step.say(f"preparing Python {PYTHON_VERSION}")
     shutil.rmtree(folder.python, ignore_errors=True)
@@ -202,9 +201,8 @@ def make_environment(uv: str, folder: Folder, step: Step) -> None:
 def install(
     uv: str, folder: Folder, packages: list[str], step: Step, *, with_needs: bool = False, reinstall: bool = False
 ) -> None:
-    """Install these packages, and what they need unless all of it is among them. Raises `Problem`.
-
-    Where a package is one of the lock's, its checksum must be right.
+    """Install these packages, and what they need unless all of it is among them. Raises `Problem`, also where the
+    checksum of one of the lock's is not right.
     """
     (folder.python / COMPLETE).unlink(missing_ok=True)
     wanted, build = folder.python / "requirements.txt", folder.python / "build-requirements.txt"

@@ -65,9 +65,8 @@ class Repository:
 
 
 def check_out(folder: Folder, repository: Repository, files: Path, step: Step, *, anew: bool = False) -> str:
-    """Check a repository out at `files` on the machine, and keep its history on Drive; return the commit.
-
-    Raises `Problem`. Every step may be cut and done again.
+    """Check a repository out at `files` on the machine, and keep its history on Drive; return the commit. Raises
+    `Problem`. Every step may be cut and done again.
     """
     kept = folder.kept / repository.folder
     try:
@@ -153,8 +152,7 @@ def put_files(folder: Folder, history: Path, commit: str, files: Path, step: Ste
 
 def keep_edits(folder: Folder, files: Path, step: Step, git_dir: Path | None = None) -> bool:
     """Copy the files that people changed in a checkout to a folder of their own on Drive; False if there are none.
-
-    That folder is named by what is in it, so that it is made, and said, once. Links out of the checkout are left out.
+    It is named by what is in it, so that it is made, and said, once. Links out of the checkout are left out.
     """
     inside = files.resolve()
     paths = {name: files / name for name in changed_files(files, git_dir)}
@@ -210,9 +208,8 @@ def check_out_sub_repositories(folder: Folder, step: Step) -> None:
 
 
 def sub_repositories(code: Path) -> list[Repository]:
-    """The repositories A1111 would clone itself, read from its own `modules/launch_utils.py`.
-
-    The same variables as A1111's override them (STABLE_DIFFUSION_REPO, STABLE_DIFFUSION_COMMIT_HASH …).
+    """The repositories A1111 would clone itself, read from its own `modules/launch_utils.py`. The same variables as
+    A1111's override them (STABLE_DIFFUSION_REPO, STABLE_DIFFUSION_COMMIT_HASH …).
     """
     place = code / "modules" / "launch_utils.py"
     if not place.exists():  # up to v1.3
@@ -261,9 +258,8 @@ def look_cloned(files: Path, url: str, branch: str, commit: str) -> None:
 
 
 def submodules(history: Path, around: Repository) -> Iterator[tuple[str, Repository]]:
-    """Each submodule of a commit, with its path in the repository around it, where relative addresses start.
-
-    Only https addresses, and folders below the repository, are given: `.gitmodules` is written by strangers.
+    """Each submodule of a commit, with its path in the repository around it, where relative addresses start. Only https
+    addresses, and folders below the repository, are given: `.gitmodules` is written by strangers.
     """
     tree = git("ls-tree", "-r", "-z", around.wanted, at=history)
     entries = re.findall(r"160000 commit ([0-9a-f]{40})\t([^\0]+)", tree)

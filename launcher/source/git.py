@@ -38,10 +38,7 @@ def git(*arguments: str, at: Path | None = None, on_line: Callable[[str], None] 
 
 
 def fetch_commit(history: Path, url: str, wanted: str, step: Step | None = None) -> str:
-    """Fetch one branch, tag or commit, without what came before it (2 MB of A1111, not 40); return the commit.
-
-    Raises `CommandError`.
-    """
+    """Fetch one branch, tag or commit, without those before it (2 MB of A1111, not 40). Raises `CommandError`."""
 
     def on_line(line: str) -> None:
         found = re.search(r"Receiving objects:\s+(\d+)%.*?(, [\d.]+ \w+ \| [\d.]+ \w+/s)?$", line)
@@ -85,9 +82,8 @@ def setting(repository: Path, name: str) -> str | None:
 
 
 def changed_files(checkout: Path, git_dir: Path | None = None) -> list[str]:
-    """The files that git knows and that somebody changed or deleted, relative to the checkout.
-
-    `git_dir` stands for a `.git` whose settings are not to be trusted: they may name a program for each file.
+    """The files that git knows and that somebody changed or deleted, relative to the checkout. `git_dir` stands for a
+    `.git` whose settings are not to be trusted: they may name a program for each file.
     """
     there = git_dir or checkout / ".git"
     at = (f"--git-dir={there}", f"--work-tree={checkout}", "--no-optional-locks")

@@ -34,7 +34,6 @@ NOTE: Final = ".git/origin.json"
 
 def pull_history(folder: Folder, kept: Path, step: Step | None = None, *, anew: bool = False) -> Path:
     """Bring the history kept in the folder `kept` on Drive to the machine; return its place, which may hold nothing.
-
     Where we have kept none, a repository that a person or 1.2.0 made there is read.
     """
     history, old, extension = folder.history(kept), kept / ".git", kept.parent == folder.kept / "extensions"
@@ -137,9 +136,8 @@ def take_over(history: Path, kept: Path) -> None:
 
 @contextmanager
 def without_settings(kept: Path) -> Iterator[Path]:
-    """Another's repository on Drive, with its objects and names, but with no settings of its own.
-
-    Settings name programs, and damaged ones hide a sound repository from git.
+    """Another's repository on Drive, with its objects and names, but with no settings of its own: they name programs,
+    and damaged ones hide a sound repository from git.
     """
     with tempfile.TemporaryDirectory() as place:
         made, there = Path(place), kept / ".git"

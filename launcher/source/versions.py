@@ -85,9 +85,8 @@ def commit_in(value: object) -> str | None:
 
 
 class Tries:
-    """The versions one launch may use, best first: `reach` goes on to the next when one fails.
-
-    A failure is noted on Drive only once a later version has worked: if none does, the versions are not to blame.
+    """The versions one launch may use, best first: `reach` goes on to the next when one fails. A failure is noted on
+    Drive only once a later version has worked: if none does, the versions are not to blame.
     """
 
     def __init__(self, versions: Versions, commits: tuple[str, ...]) -> None:
@@ -100,9 +99,8 @@ class Tries:
         return self.commits[len(self.failed)]
 
     def reach(self, stage: Stage, works: Mapping[Stage, Callable[[str], object]], step: Step) -> None:
-        """Do the work for each stage up to this one, in their order, with the first version for which all succeed.
-
-        What is done for a version already is not done again. Raises the `Problem` of the last version.
+        """Do the work for each stage up to this one, in their order, with the first version for which all succeed. What
+        is done for a version already is not done again. Raises the `Problem` of the last version.
         """
         while True:
             try:
@@ -170,9 +168,7 @@ def newest_commit(url: str = WEBUI_URL, ref: str = "refs/heads/master") -> str |
 
 def named_commit(versions: Versions, name: str) -> str | None:
     """The commit that a branch, tag or (part of a) commit of A1111 means; None where GitHub does not answer and never
-    did.
-
-    Raises `Problem` for a name that A1111 does not have.
+    did. Raises `Problem` for a name that A1111 does not have.
     """
     if commit_in(name):
         return name

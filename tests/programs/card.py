@@ -117,7 +117,7 @@ class Trial:
     def forget(self) -> None:
         """The next inspection is one."""
         wanted = [f"{name}==0" for name in ("torch", "numpy")]
-        write_finished(self.folder, Finished("", wanted, {}, []))
+        write_finished(self.folder, Finished(wanted, {}, []))
 
     def say(self, right: bool, what: str, told: object) -> None:
         self.failed += not right

@@ -155,14 +155,12 @@ class FasterUNet:
 
     def __init__(self, unet: torch.nn.Module, record: Callable[..., Recording | None] = record) -> None:
         self.unet, self.record = unet, record
-        self.recordings: dict[Any, Recording | None] = {}  # None: not worth it
-        self.seen: dict[Any, int] = {}
-        self.pool: Any = None
         self.begun = False
         self.ways: Any = None
         self.networks: Any = None  # that are in the weights
         self.weights: list[torch.Tensor] = []
         self.places: list[int] = []  # of the weights that were recorded
+        self.forget()
 
     def begin(self, p: Any) -> None:
         """Sampling begins: look once at what may have changed since the last."""
@@ -177,7 +175,9 @@ class FasterUNet:
             self.look_at_weights()
 
     def forget(self) -> None:
-        self.recordings, self.seen, self.pool = {}, {}, None
+        self.recordings: dict[Any, Recording | None] = {}  # None: not worth it
+        self.seen: dict[Any, int] = {}
+        self.pool: Any = None
 
     def look_at_weights(self) -> None:
         """A model that was on the processor meanwhile lies elsewhere now: its recordings lead to nothing."""
@@ -214,26 +214,17 @@ class FasterUNet:
         self.seen[key] = self.seen.get(key, 0) + 1
         if self.seen[key] < RECORDED_AT or len(self.recordings) >= MOST_GRAPHS or FasterUNet.off:
             return None
-        if free_on_the_card() < LEAST_FREE:
+        kept_by_torch = torch.cuda.memory_reserved() - torch.cuda.memory_allocated()
+        if torch.cuda.mem_get_info()[0] + kept_by_torch < LEAST_FREE:
             return None
         self.pool = self.pool or torch.cuda.graph_pool_handle()
         try:
-            self.recordings[key] = self.record(self.call, given, self.pool)
+            self.recordings[key] = self.record(self.ordinary, given, self.pool)
         except Exception as error:
             FasterUNet.off = f"{type(error).__name__}: {error}"
             self.forget()
             print(f"Faster images: off until the next start ({FasterUNet.off}). Images are made the ordinary way.")
         return self.recordings.get(key)
-
-    def call(self, x: torch.Tensor, timesteps: torch.Tensor, context: torch.Tensor, *y: torch.Tensor) -> torch.Tensor:
-        output: torch.Tensor = self.ordinary(x, timesteps, context, **({"y": y[0]} if y else {}))
-        return output
-
-
-def free_on_the_card() -> int:
-    """Bytes: those that torch keeps at hand count too."""
-    free: int = torch.cuda.mem_get_info()[0]
-    return free + torch.cuda.memory_reserved() - torch.cuda.memory_allocated()
 
 
 class FasterImages(scripts.Script):
