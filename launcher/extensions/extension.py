@@ -17,15 +17,7 @@ from launcher.core.process import CommandError
 from launcher.core.status import Step
 from launcher.drive.names import UNFINISHED, is_drives_fault
 from launcher.drive.restore import COMES_BACK
-from launcher.source.checkout import (
-    Repository,
-    branch_of,
-    check_out,
-    check_out_submodules,
-    discard_damaged,
-    look_cloned,
-    put_files,
-)
+from launcher.source.checkout import Repository, check_out, discard_damaged, put_whole
 from launcher.source.git import BUSY_MARK, PLACED_MARK, answer, git, head_of, last_words, setting, unchanged_files
 from launcher.source.kept import SOURCE_DIR, origin_of, pull_history, push_history, used_commit, without_settings
 from launcher.webui.explain import last_part
@@ -81,11 +73,9 @@ class Extension:
         self._keep_what_its_tab_did(placed, step)
         commit, tracked = self.commit, set[str]()
         if commit:
-            put_files(self.folder, self.history, commit, self.files, step)
-            url = self.url or "unknown"
-            check_out_submodules(self.folder, self.repository(url, wanted=commit), self.history, self.files, step)
+            version = self.repository(self.url or "unknown", wanted=commit)
+            put_whole(self.folder, version, self.history, self.files, step)
             push_history(self.folder, on_drive)  # its parts, and what was damaged there
-            look_cloned(self.files, url, branch_of(self.history), commit)
             if (on_drive / ".git" / "index").exists():  # a checkout itself
                 tracked = set(git("ls-tree", "-r", "--name-only", "-z", commit, at=self.history).split("\0"))
                 with without_settings(on_drive) as sound:  # and what its authors have taken away since
@@ -234,13 +224,13 @@ class Suspicion:
         found = suspects(self.folder, log, self.good)
         if len(found) == 1:
             self._sure += found
-            trial = []
+            trial = found
         else:
             self._trials = self._trials or iter([*([name] for name in found[:MOST_TRIALS]), found])
             trial = next(self._trials, [])
         self.disabled = sorted({*self._sure, *trial})
         switch(self.folder, off=self.disabled)
-        return len(found) == 1 or bool(trial)
+        return bool(trial)
 
 
 def suspects(folder: Folder, log: str, good: dict[str, str]) -> list[str]:

@@ -232,20 +232,20 @@ def sub_repositories(code: Path) -> list[Repository]:
 # ---- repositories inside a repository
 
 
-def check_out_submodules(folder: Folder, around: Repository, history: Path, files: Path, step: Step) -> None:
-    """Check out what lies inside a repository; its commits are kept with those of the repository around it. One that
-    cannot be had is said.
+def put_whole(folder: Folder, repository: Repository, history: Path, files: Path, step: Step) -> None:
+    """Put a commit's files there, as `git clone` would, with what lies inside it, whose commits are kept in the same
+    history. A part that cannot be had is said.
     """
-    for path, inner in submodules(history, around):
+    put_files(folder, history, repository.wanted, files, step)
+    look_cloned(files, repository.urls[0], branch_of(history), repository.wanted)
+    for path, inner in submodules(history, repository):
         try:
             keep_history(folder, history, inner, step)
         except Problem as problem:
-            what = f"A part of {Path(around.folder).name} could not be downloaded ({path}): {problem.what}"
+            what = f"A part of {Path(repository.folder).name} could not be downloaded ({path}): {problem.what}"
             step.notice(what, about=inner.folder)
             continue
-        put_files(folder, history, inner.wanted, files / path, step)
-        look_cloned(files / path, inner.urls[0], branch_of(history), inner.wanted)
-        check_out_submodules(folder, inner, history, files / path, step)
+        put_whole(folder, inner, history, files / path, step)
 
 
 def look_cloned(files: Path, url: str, branch: str, commit: str) -> None:

@@ -52,9 +52,9 @@ def fetch_commit(history: Path, url: str, wanted: str, step: Step | None = None)
 
 
 def answer(*arguments: str, at: Path | None = None) -> str | None:
-    """What git prints, or None where it has no answer."""
+    """What git prints, or None where it fails."""
     try:
-        return git(*arguments, at=at) or None
+        return git(*arguments, at=at)
     except CommandError:
         return None
 
@@ -66,11 +66,8 @@ def holds(history: Path, commit: str) -> bool:
 
 def is_sound(git_dir: Path) -> bool:
     """False where a repository cannot be read, or something in it is damaged. Takes as long as it is large."""
-    try:
-        git(f"--git-dir={git_dir}", "fsck", "--no-progress", "--connectivity-only")  # no author's faults
-        return True
-    except CommandError:
-        return False
+    no_authors_faults = "--connectivity-only"
+    return answer(f"--git-dir={git_dir}", "fsck", "--no-progress", no_authors_faults) is not None
 
 
 def head_of(checkout: Path) -> str | None:

@@ -181,7 +181,7 @@ def named_commit(versions: Versions, name: str) -> str | None:
 def resolve_ref(url: str, name: str) -> str | None:
     """The same, as that host has it now; None where it does not answer."""
     listed = answer("ls-remote", "--heads", "--tags", "--", url)
-    if listed is None:
+    if not listed:
         return None
     refs = {ref: commit for commit, _, ref in (line.partition("\t") for line in listed.splitlines())}
     for ref in (f"refs/tags/{name}^{{}}", f"refs/tags/{name}", f"refs/heads/{name}"):  # ^{}: what a signed tag is for
