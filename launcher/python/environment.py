@@ -197,9 +197,6 @@ def correct_metadata(folder: Folder) -> None:
             write_safely(info / file, text)
 
 
-# ---- what runs in it
-
-
 def webui_environment(folder: Folder) -> dict[str, str]:
     """The environment for the web UI and whatever it starts: the short list, with the constraints always set.
 

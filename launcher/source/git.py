@@ -65,9 +65,8 @@ def holds(history: Path, commit: str) -> bool:
 
 
 def is_sound(git_dir: Path) -> bool:
-    """False where a repository cannot be read, or something in it is damaged. Takes as long as it is large."""
-    no_authors_faults = "--connectivity-only"
-    return answer(f"--git-dir={git_dir}", "fsck", "--no-progress", no_authors_faults) is not None
+    """False where it cannot be read, or lacks something; authors' faults do not count. Takes as long as it is large."""
+    return answer(f"--git-dir={git_dir}", "fsck", "--no-progress", "--connectivity-only") is not None
 
 
 def head_of(checkout: Path) -> str | None:

@@ -126,9 +126,6 @@ class Tries:
         self.versions.note_good(self.commit, self.failed)
 
 
-# ---- which a launch may use
-
-
 def versions_to_try(folder: Folder, version: str, step: Step, newest: str | None = None) -> Tries:
     """The versions this launch may use, best first: what the field `version` says, then the one that worked last.
 
