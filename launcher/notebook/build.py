@@ -142,11 +142,10 @@ def without_comments(text: str) -> str:
             number, column = token.start
             lines[number - 1] = f"{lines[number - 1][:column].rstrip()}\n"
     for node in ast.walk(ast.parse(text)):
-        documented = isinstance(node, ast.Module | ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)
-        if documented and ast.get_docstring(node):
+        if isinstance(node, ast.Module | ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) and node.body:
             docstring, *others = node.body
             end = docstring.end_lineno or docstring.lineno
-            if others and others[0].lineno > end:
+            if ast.get_docstring(node) and others and others[0].lineno > end:
                 lines[docstring.lineno - 1 : end] = ["\n"] * (end - docstring.lineno + 1)
     return "".join(lines)
 

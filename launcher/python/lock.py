@@ -20,15 +20,15 @@ ALSO_CALLED: Final = {
     "opencv-contrib-python-headless": "opencv-contrib-python",
 }
 
-TEXTS: Final = Path(__file__).parent
+_FOLDER: Final = Path(__file__).parent
 # Made by `make lock`. Each line: name==version, SHA-256, bytes.
-LOCK: Final = (TEXTS / "lock.txt").read_text()
-CONTROLNET_LOCK: Final = (TEXTS / "lock-controlnet.txt").read_text()
-BUILD_TOOLS: Final = (TEXTS / "lock-build.txt").read_text()
+LOCK: Final = (_FOLDER / "lock.txt").read_text()
+CONTROLNET_LOCK: Final = (_FOLDER / "lock-controlnet.txt").read_text()
+BUILD_TOOLS: Final = (_FOLDER / "lock-build.txt").read_text()
 # What no extension's installer may move, and how far it may move the rest: the widest ranges in which the requirements
 # of the extensions in docs/extensions.md resolve together. With numpy 2 or protobuf 7 the next start dies; opencv 4.12
 # needs numpy 2.
-CONSTRAINTS: Final = (TEXTS / "constraints.txt").read_text()
+CONSTRAINTS: Final = (_FOLDER / "constraints.txt").read_text()
 BUILD_PINS: Final = read_pins(BUILD_TOOLS)
 ALL_PINS: Final[dict[str, Pin]] = {pin.requirement: pin for pin in read_pins(LOCK + CONTROLNET_LOCK).values()}
 LOCKED_PACKAGES: Final = tuple(pin.requirement for pin in read_pins(LOCK).values())
