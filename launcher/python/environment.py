@@ -79,13 +79,15 @@ def prepare_python(folder: Folder, packages: list[str], step: Step) -> bool:
     finished = read_finished(folder) if works(python_path(folder)) else None
     broken = broken_links(folder, finished.linked) if finished else []
     linked = [name for name in finished.linked if name not in broken] if finished else []
+    limits = folder.python / "constraints.txt"
+    same = finished and set(packages) <= {*finished.wanted} and limits.exists() and limits.read_text() == CONSTRAINTS
+    if same and not broken and not absent(folder, packages, linked):
+        return False
     if not finished:
         make_environment(find_uv(folder), folder, step)
-    write_safely(folder.python / "constraints.txt", CONSTRAINTS)
+    write_safely(limits, CONSTRAINTS)
     write_safely(folder.python / "build-constraints.txt", BUILD_CONSTRAINTS)
     unlink_packages(folder, broken)
-    if finished and set(packages) <= {*finished.wanted} and not broken and not absent(folder, packages, linked):
-        return False
     pins = [ALL_PINS[package] for package in absent(folder, packages, linked) if package in ALL_PINS]
     linked += link_packages(folder, pins)
     locked, missing = ALL_PINS.keys() >= set(packages), absent(folder, packages, linked)
