@@ -15,7 +15,9 @@ _launched: tuple[datetime.datetime | None, Client] | None = None  # when ▶ on 
 async def run_cell(do: str, fields: Mapping[str, Any]) -> None:
     """Ask for something and show it, unless "Run all" sent it together with ▶."""
     global _launched
-    sent = sent_at()
+    kernel = running_kernel()
+    date = kernel.get_parent("shell").get("header", {}).get("date") if kernel else None
+    sent = date if isinstance(date, datetime.datetime) else None  # by the front end, where it says so
     when, first = _launched or (None, None)
     if do != "launch" and first and sent and when and abs((sent - when).total_seconds()) < TOGETHER:
         first.nobody = True
@@ -25,10 +27,3 @@ async def run_cell(do: str, fields: Mapping[str, Any]) -> None:
     if do == "launch":
         _launched = sent, client
     await client.show()
-
-
-def sent_at() -> datetime.datetime | None:
-    """When the front end sent this cell; None outside of Jupyter, or where it does not say."""
-    kernel = running_kernel()
-    date = kernel.get_parent("shell").get("header", {}).get("date") if kernel else None
-    return date if isinstance(date, datetime.datetime) else None

@@ -87,9 +87,8 @@ class Address:
 
 
 def is_repository(text: str, git_first: bool = False) -> bool:
-    """True for the address of a repository that may be an extension, not of a model or a file.
-
-    `git_first`: one on a host that is known for neither is taken for a repository.
+    """True for the address of a repository that may be an extension, not of a model or a file. `git_first`: one on a
+    host that is known for neither is taken for a repository.
     """
     if re.match(r"(?:ssh://)?git@", text):
         return not any(f"@{host}" in text for host in MODEL_HOSTS)
@@ -104,9 +103,8 @@ def is_repository(text: str, git_first: bool = False) -> bool:
 
 
 def checked_address(text: str) -> Address:
-    """What a person pasted: an address for git, or of a page about the repository, in any of its spellings.
-
-    Raises `Problem` for what is none, and for one with a password in it.
+    """What a person pasted: an address for git, or of a page about the repository, in any of its spellings. Raises
+    `Problem` for what is none, and for one with a password in it.
     """
     link = re.sub(r"^(?:ssh://)?git@([\w.-]+)[:/]", r"https://\1/", text.strip().strip("<>\"'` "))
     link = re.sub(r"(?i)^(?:https?|git)://(?:www\.)?", "https://", re.sub(r"[?#].*$", "", link))

@@ -17,41 +17,28 @@ from launcher.core.status import Step
 from launcher.drive.mount import is_drives_fault
 from launcher.drive.records import UNFINISHED
 from launcher.drive.restore import COMES_BACK
-from launcher.source.checkout import (
-    Repository,
-    branch_of,
-    check_out,
-    check_out_submodules,
-    discard_damaged,
-    look_cloned,
-    put_files,
-)
+from launcher.source.checkout import Repository, check_out, discard_damaged, put_whole
 from launcher.source.git import BUSY_MARK, PLACED_MARK, answer, git, head_of, last_words, setting, unchanged_files
 from launcher.source.kept import SOURCE_DIR, origin_of, pull_history, push_history, used_commit, without_settings
+from launcher.webui.explain import last_part
 from launcher.webui.settings_files import ALL_OFF, SWITCHED_OFF, check_settings_file, read_settings, write_settings
 
+MOST_TRIALS: Final = 4  # starts without one extension each, before all suspects are left out
 MOST_NAMED: Final = 3  # files in a sentence
 REMOVED: Final = "removed-extensions"  # a folder on Drive, and one on the machine
 
 
-@dataclass(frozen=True)
+@dataclass
 class Extension:
     """An extension by its name. What is read of its history is read on the machine: `put` or `pull_history` first."""
 
     folder: Folder
     name: str
 
-    @property
-    def drive_dir(self) -> Path:
-        return self.folder.kept / "extensions" / self.name
-
-    @property
-    def files(self) -> Path:
-        return self.folder.data / "extensions" / self.name
-
-    @property
-    def history(self) -> Path:
-        return self.folder.history(self.drive_dir)
+    def __post_init__(self) -> None:
+        self.drive_dir = self.folder.kept / "extensions" / self.name
+        self.files = self.folder.data / "extensions" / self.name
+        self.history = self.folder.history(self.drive_dir)
 
     @property
     def commit(self) -> str | None:
@@ -73,9 +60,8 @@ class Extension:
         return f"{self.name}: version {version}{off}"
 
     def put(self, step: Step) -> None:
-        """Bring its files to the machine: its version from the history, then files of its own from Drive.
-
-        What somebody took away on Drive goes from here.
+        """Bring its files to the machine: its version from the history, then files of its own from Drive. What somebody
+        took away on Drive goes from here.
         """
         on_drive, mark = self.drive_dir, self.files / ".git" / PLACED_MARK
         placed = mark.read_text(errors="replace") if mark.exists() else None  # the version that we have put there
@@ -87,11 +73,9 @@ class Extension:
         self._keep_what_its_tab_did(placed, step)
         commit, tracked = self.commit, set[str]()
         if commit:
-            put_files(self.folder, self.history, commit, self.files, step)
-            url = self.url or "unknown"
-            check_out_submodules(self.folder, self.repository(url, wanted=commit), self.history, self.files, step)
+            version = self.repository(self.url or "unknown", wanted=commit)
+            put_whole(self.folder, version, self.history, self.files, step)
             push_history(self.folder, on_drive)  # its parts, and what was damaged there
-            look_cloned(self.files, url, branch_of(self.history), commit)
             if (on_drive / ".git" / "index").exists():  # a checkout itself
                 tracked = set(git("ls-tree", "-r", "--name-only", "-z", commit, at=self.history).split("\0"))
                 with without_settings(on_drive) as sound:  # and what its authors have taken away since
@@ -174,26 +158,21 @@ def put_extensions(folder: Folder, step: Step) -> None:
             trouble = f"The extension {name} could not be brought to this machine whole: {why.rstrip('.')}."
         step.notice(trouble, about=f"bringing {name}")
 
-    here = {path.parent.parent.name for path in folder.data.glob("extensions/*/.git/HEAD")}
-    names = here.union(one.name for one in extensions_on_drive(folder))
+    here = folder.data / "extensions"
+    names = {path.parent.parent.name for path in here.glob("*/.git/HEAD")}
+    names.update(one.name for one in extensions_on_drive(folder))
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(put, [Extension(folder, name) for name in sorted(names)]))
-    link_beside_code(folder)
-
-
-def link_beside_code(folder: Folder) -> None:
-    """Lead from A1111's own folder of extensions, from which it loads none here, to ours: many extensions look for
-    themselves, or for ControlNet, only there (deforum/sd-webui-deforum#887).
-    """
-    beside, here = folder.code / "extensions", folder.data / "extensions"
-    if not folder.code.is_dir():
-        return
-    beside.mkdir(exist_ok=True)
-    for link in beside.iterdir():
-        if link.is_symlink() and not (here / link.name).is_dir():
-            link.unlink()
-    for path in filter(Path.is_dir, here.glob("*")):
-        point(beside / path.name, path)
+    # A1111 loads none from its own folder of extensions here, but many look for themselves, or for ControlNet, only
+    # there (deforum/sd-webui-deforum#887).
+    beside = folder.code / "extensions"
+    if folder.code.is_dir():
+        beside.mkdir(exist_ok=True)
+        for link in beside.iterdir():
+            if link.is_symlink() and not (here / link.name).is_dir():
+                link.unlink()
+        for path in filter(Path.is_dir, here.glob("*")):
+            point(beside / path.name, path)
 
 
 def own_files(drive_dir: Path) -> Iterator[str]:
@@ -225,3 +204,42 @@ def switch(folder: Folder, *, off: Iterable[str] = (), on: Iterable[str] = ()) -
     settings = read_settings(folder.data) or {}
     changed = {SWITCHED_OFF: sorted((switched_off(folder) | {*off}) - {*on})}
     write_settings(folder.data, settings | changed | ({ALL_OFF: "none"} if all_switched_off(settings) else {}))
+
+
+# ---- which keeps the web UI from starting
+
+
+class Suspicion:
+    """Finds it by starting without it. `good` has the versions (name to commit) with which the web UI started last."""
+
+    def __init__(self, folder: Folder, good: dict[str, str]) -> None:
+        self.folder, self.good = folder, good
+        self.disabled: list[str] = []  # switched off now because of it
+        self._sure: list[str] = []
+        self._trials: Iterator[list[str]] | None = None
+
+    def disable_next(self, log: str) -> bool:
+        """After a start that failed with this log: switch off the next to try. False if nothing is left to try."""
+        switch(self.folder, on={*self.disabled} - {*self._sure})
+        found = suspects(self.folder, log, self.good)
+        if len(found) == 1:
+            self._sure += found
+            trial = found
+        else:
+            self._trials = self._trials or iter([*([name] for name in found[:MOST_TRIALS]), found])
+            trial = next(self._trials, [])
+        self.disabled = sorted({*self._sure, *trial})
+        switch(self.folder, off=self.disabled)
+        return bool(trial)
+
+
+def suspects(folder: Folder, log: str, good: dict[str, str]) -> list[str]:
+    """The one that its last words name, else those that changed since it started last, else all; the newest first."""
+    off = switched_off(folder)
+    there = [extension for extension in extensions_on_drive(folder) if extension.name not in off]
+    tail = last_part(log)
+    named = [extension.name for extension in there if f"extensions/{extension.name}/" in tail]
+    if named:
+        return [max(named, key=lambda name: tail.rfind(f"extensions/{name}/"))]
+    new = [one for one in there if not one.commit or good.get(one.name) != one.commit] or there
+    return [one.name for one in sorted(new, key=lambda one: one.drive_dir.stat().st_mtime, reverse=True)]

@@ -19,9 +19,8 @@ from launcher.core.process import CommandError, run
 from launcher.core.session import read_object, write_object
 from launcher.core.status import Step
 from launcher.extensions.extension import Extension, switched_off
-from launcher.python.environment import moved_packages, put_packages_back
+from launcher.python.environment import moved_packages, put_packages_back, webui_environment
 from launcher.python.lock import CONSTRAINTS
-from launcher.python.uv import webui_environment
 from launcher.source.git import restore_missing
 
 # Seconds an installer may print nothing and compute nothing before it is ended. Slow links can ask for more.
@@ -124,9 +123,8 @@ def pip_failures(lines: Iterable[str]) -> str | None:
 
 
 def repair_after(extension: Extension, step: Step) -> None:
-    """Put back what an installer did to the web UI's packages and files, and say so.
-
-    What it moved within the constraints stays: those are made for that.
+    """Put back what an installer did to the web UI's packages and files, and say so. What it moved within the
+    constraints stays: those are made for that.
     """
     folder, name = extension.folder, extension.name
     moved = {package: now for package, now in moved_packages(folder).items() if not (now and allowed(package, now))}

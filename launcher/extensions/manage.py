@@ -9,13 +9,14 @@ from urllib.parse import quote
 from launcher.core.folder import Folder
 from launcher.core.outside import decoded, read_bytes
 from launcher.core.problem import Problem
+from launcher.core.process import CommandError
 from launcher.core.status import Step
 from launcher.extensions.address import Address, checked_address, head_commit
 from launcher.extensions.extension import REMOVED, Extension, extensions_on_drive, switch, switched_off
 from launcher.models.identify import WEIGHTS
 from launcher.models.remote import Offered
 from launcher.source.checkout import check_out, keep_edits, keep_history
-from launcher.source.git import changed_files, git
+from launcher.source.git import changed_files, git, last_words
 from launcher.source.kept import origin_of, pull_history
 
 CONTROLNET: Final = "sd-webui-controlnet"
@@ -132,8 +133,9 @@ def update_all(folder: Folder, step: Step) -> Change:
     for extension in extensions:
         try:
             change = update_extension(extension, step)
-        except Problem as problem:
-            step.notice(f"{extension.name} was left as it is. {problem.what}")
+        except (CommandError, Problem) as error:  # git's: its history on this machine is damaged, for example
+            why = error.what if isinstance(error, Problem) else f"{last_words(error)}."
+            step.notice(f"{extension.name} was left as it is. {why}")
         else:
             messages += [change.message] if change.new else []
             same += not change.new

@@ -14,20 +14,25 @@ from launcher.core.status import Step
 from launcher.drive.find import Remembered
 from launcher.drive.linked import link_new_models
 from launcher.extensions.builtin import put_builtin
-from launcher.extensions.extension import all_switched_off, extensions_on_drive, put_extensions, switch, switched_off
+from launcher.extensions.extension import (
+    Suspicion,
+    all_switched_off,
+    extensions_on_drive,
+    put_extensions,
+    switch,
+    switched_off,
+)
 from launcher.extensions.install import run_installers
 from launcher.extensions.manage import CONTROLNET, extension_arguments
-from launcher.extensions.suspects import Suspicion
 from launcher.launch.card import HIDES, LOOKING, compare_card
 from launcher.launch.launch import Launch
 from launcher.launch.steps import Failed
 from launcher.models.checksums import sync_checksums
 from launcher.models.companions import lend_previews
-from launcher.python import environment
 from launcher.python.bytecode import discard_bytecode
+from launcher.python.environment import foreign_libraries, prepare_python, webui_environment
 from launcher.python.inspection import Inspection, inspect_packages, mend, note_works
 from launcher.python.lock import LOCKED_COMMIT, LOCKED_VERSION, packages_for
-from launcher.python.uv import webui_environment
 from launcher.source.checkout import check_out_sub_repositories, check_out_version
 from launcher.source.versions import Stage
 from launcher.webui import settings_files
@@ -84,7 +89,7 @@ def packages_of(folder: Folder) -> list[str]:
 def install_packages(launch: Launch, packages: list[str] | None = None) -> None:
     """Have these packages in the web UI's Python, or those it wants."""
     wanted, step = packages or packages_of(launch.folder), launch.steps.of("python")
-    environment.prepare_python(launch.folder, wanted, step)
+    prepare_python(launch.folder, wanted, step)
     step.say(f"{len(wanted)} packages")
 
 
@@ -160,7 +165,7 @@ def start_web_ui(launch: Launch, checkpoint: str) -> None:
             if sentence := blamed or (discard_bytecode(folder) and BYTECODE_DISCARDED):
                 status.notice(sentence)
             elif not problem.by_extension or not suspicion.disable_next(log):
-                suspicion.restore()
+                switch(folder, on=suspicion.disabled)  # it was none of them
                 raise
     _say_what_is_odd(launch, suspicion.disabled)
 
@@ -239,7 +244,7 @@ def _say_what_is_odd(launch: Launch, disabled: list[str]) -> None:
             f"{who} kept the web UI from starting and was switched off. It was not deleted: "
             "the cell **Add or update an extension** switches it on again or removes it."
         )
-    if foreign := environment.foreign_libraries(launch.folder, launch.webui.pid):
+    if foreign := foreign_libraries(launch.folder, launch.webui.pid):
         launch.status.fact("CUDA libraries from elsewhere", ", ".join(foreign[:3]))
 
 

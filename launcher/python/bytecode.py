@@ -7,6 +7,7 @@ import shutil
 import zipfile
 import zlib
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -15,7 +16,8 @@ from launcher.core.outside import Damaged, joined, read_bytes
 from launcher.core.problem import Problem
 from launcher.core.process import run
 from launcher.python import pack_bytecode
-from launcher.python.uv import PYTHON_VERSION, python_path, webui_environment
+from launcher.python.environment import webui_environment
+from launcher.python.uv import PYTHON_VERSION, python_path
 
 ARCHIVE: Final = "oneclick-bytecode.zip"  # on Drive, 43 MB for 5,171 files
 UNPACKED_TO: Final = "bytecode"  # on the machine, until the packages are there
@@ -32,22 +34,16 @@ def keep_bytecode(folder: Folder, packages: list[str]) -> None:
     checksum of its source, which Python compares: what was compiled from another version is compiled anew.
     """
     about = hashlib.sha256("\n".join([PYTHON_VERSION, *sorted(packages)]).encode()).hexdigest()
-    if kept_about(folder.kept / ARCHIVE) == about or free_bytes(folder.kept) < GB:  # the last room is for images
+    with suppress(OSError, *DAMAGED), zipfile.ZipFile(folder.kept / ARCHIVE) as archive:
+        if archive.comment == about.encode():
+            return
+    if free_bytes(folder.kept) < GB:  # the last room is for images
         return
     made = folder.machine / ARCHIVE
     command = [python_path(folder), str(Path(pack_bytecode.__file__)), str(folder.python), str(made), about]
     run(command, env=webui_environment(folder), timeout=300)
     write_safely(folder.kept / ARCHIVE, made.read_bytes())
     made.unlink()
-
-
-def kept_about(kept: Path) -> str | None:
-    """Of which packages the kept bytecode is; None where there is no whole one."""
-    try:
-        with zipfile.ZipFile(kept) as archive:
-            return archive.comment.decode(errors="replace")
-    except (OSError, *DAMAGED):
-        return None
 
 
 def unpack_bytecode(folder: Folder, say: Callable[[str], object] = lambda text: None) -> None:

@@ -1,6 +1,5 @@
 """The web UI's own Python environment: linked from the kernel's and installed by uv, from a lock."""
 
-import hashlib
 import os
 import re
 from collections.abc import Container
@@ -12,18 +11,23 @@ from typing import Final
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
-from launcher.core.folder import GB, Folder, require_room, write_safely
+from launcher.core.child_environment import CARD, HUB, PACKAGES, child_environment
+from launcher.core.folder import GB, Folder, point, require_room, write_safely
+from launcher.core.problem import Problem
 from launcher.core.process import CommandError, run, works
 from launcher.core.session import read_object, write_object
 from launcher.core.status import Step
-from launcher.python.install import COMPLETE, UNPACKED, correct_metadata, install, make_environment
+from launcher.core.tools import installer_environment
 from launcher.python.link import broken_links, is_whole, link_packages, unlink_packages
 from launcher.python.lock import ALL_PINS, ALSO_CALLED, BUILD_CONSTRAINTS, CONSTRAINTS
 from launcher.python.uv import (
-    PYTHON_VERSION,
+    COMPLETE,
+    UNPACKED,
     distributions_of,
     find_uv,
+    install,
     installed_packages,
+    make_environment,
     python_path,
     site_packages,
     uv_environment,
@@ -31,6 +35,11 @@ from launcher.python.uv import (
 
 ROOM_BESIDE: Final = GB // 2  # Python itself, pip, what sdists need to be built
 ROOM_UNKNOWN: Final = 9 * GB  # for torch and all it needs, where no sizes are known
+DRIVER: Final = "libcuda.so.1"  # comes with the card's driver, on Colab in /usr/lib64-nvidia
+DRIVERS_OWN: Final = r"lib(cuda\.|cudadebugger|nvidia|nvcuvid|nvoptix)"  # how the names of its files begin
+# Package -> what it says it needs and does not get here. facexlib needs numba (64 MB with llvmlite) and filterpy for
+# following a face through a video only, which nothing of A1111's does.
+NOT_NEEDED: Final = {"torch": r"nvidia-|triton\b", "facexlib": r"numba\b|filterpy\b"}
 # NVIDIA's libraries that torch loads; the driver's own (libcuda, libnvidia-*) are the machine's.
 CUDA: Final = re.compile(
     r"/.*/lib(?:cublas|cudnn|cufft|curand|cusolver|cusparse|cupti|cufile|nvJitLink|nvrtc|nccl|cudart)[^/\n]*$", re.M
@@ -41,7 +50,6 @@ CUDA: Final = re.compile(
 class Finished:
     """With what an environment was finished, in the file `COMPLETE`. One without it is made anew."""
 
-    rules: str  # a hash of all that is the same for every list of packages
     wanted: list[str]
     packages: dict[str, str]  # name -> version, of all that was there
     linked: list[str]
@@ -68,28 +76,20 @@ def prepare_python(folder: Folder, packages: list[str], step: Step) -> bool:
     The environment is complete or it is made anew, from uv's cache: a note of all that went in is written last. Whether
     it works on this machine is another question (`inspection`): A1111 can start while it is asked.
     """
-    rules = hashlib.sha256(f"{PYTHON_VERSION}\n{CONSTRAINTS}".encode()).hexdigest()
     finished = read_finished(folder) if works(python_path(folder)) else None
     broken = broken_links(folder, finished.linked) if finished else []
     linked = [name for name in finished.linked if name not in broken] if finished else []
-    same = finished and finished.rules == rules and set(packages) <= set(finished.wanted)
+    limits = folder.python / "constraints.txt"
+    same = finished and set(packages) <= {*finished.wanted} and limits.exists() and limits.read_text() == CONSTRAINTS
     if same and not broken and not absent(folder, packages, linked):
         return False
-    uv = find_uv(folder)
     if not finished:
-        make_environment(uv, folder, step)
-    unlink_packages(folder, broken)
-    write_safely(folder.python / "constraints.txt", CONSTRAINTS)
+        make_environment(find_uv(folder), folder, step)
+    write_safely(limits, CONSTRAINTS)
     write_safely(folder.python / "build-constraints.txt", BUILD_CONSTRAINTS)
-    missing = absent(folder, packages, linked)
-    linked += link_packages(folder, [ALL_PINS[package] for package in missing if package in ALL_PINS])
-    fill(uv, folder, packages, linked, step)
-    write_finished(folder, Finished(rules, packages, installed_packages(folder), linked))
-    return True
-
-
-def fill(uv: str, folder: Folder, packages: list[str], linked: list[str], step: Step) -> None:
-    """Install what is missing. Raises `Problem`."""
+    unlink_packages(folder, broken)
+    pins = [ALL_PINS[package] for package in absent(folder, packages, linked) if package in ALL_PINS]
+    linked += link_packages(folder, pins)
     locked, missing = ALL_PINS.keys() >= set(packages), absent(folder, packages, linked)
     size = sum(ALL_PINS[package].size for package in missing) if locked else 0
     unknown = ROOM_UNKNOWN if any(re.match(r"torch\b", package) for package in missing) else GB
@@ -98,9 +98,11 @@ def fill(uv: str, folder: Folder, packages: list[str], linked: list[str], step: 
     if linked:
         step.say(f"{size / GB:.1f} GB to download")
     if missing or not locked:
-        install(uv, folder, missing if locked else packages, step, with_needs=not locked)
+        install(find_uv(folder), folder, missing if locked else packages, step, with_needs=not locked)
     if locked:
         correct_metadata(folder)
+    write_finished(folder, Finished(packages, installed_packages(folder), linked))
+    return True
 
 
 def absent(folder: Folder, wanted: list[str], linked: Container[str]) -> list[str]:
@@ -167,3 +169,75 @@ def foreign_libraries(folder: Folder, pid: int) -> list[str]:
     linked = [os.readlink(path) for path in site_packages(folder).glob("nvidia/*/lib/*") if path.is_symlink()]
     known = (f"{folder.python}/", f"{folder.python.resolve()}/", *linked)
     return sorted({path for path in CUDA.findall(maps) if not path.startswith(known)})
+
+
+def correct_metadata(folder: Folder) -> None:
+    """Correct what installers believe of the locked packages, so that an extension's does not undo what was chosen.
+
+    pip and uv would replace a linked newer cuDNN by the one torch names, and fetch 1.2 GB, as soon as a package that
+    needs torch (ultralytics, say) is installed. A new file takes the place of the old one, which uv's cache shares.
+    Where one is there under another name (opencv-python as its headless build), an empty one of that name says so.
+    """
+    for name, _, info in list(distributions_of(folder)):
+        if name in NOT_NEEDED:
+            lines = (info / "METADATA").read_text().splitlines(keepends=True)
+            needs = re.compile(f"Requires-Dist: ({NOT_NEEDED[name]})")
+            write_safely(info / "METADATA", "".join(line for line in lines if not needs.match(line)))
+    there = installed_packages(folder)
+    for name, other in ALSO_CALLED.items():
+        if name not in there or other in there:
+            continue
+        info = site_packages(folder) / f"{other.replace('-', '_')}-{there[name]}.dist-info"
+        info.mkdir()
+        note = f"Stands for {name}, which has the same modules. Made by the one-click launcher.\n"
+        files = {
+            "METADATA": f"Metadata-Version: 2.1\nName: {other}\nVersion: {there[name]}\n\n{note}",
+            "WHEEL": "Wheel-Version: 1.0\nGenerator: oneclick\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+            "RECORD": "".join(f"{info.name}/{file},,\n" for file in ("METADATA", "WHEEL", "RECORD")),
+        }
+        for file, text in files.items():
+            write_safely(info / file, text)
+
+
+def webui_environment(folder: Folder) -> dict[str, str]:
+    """The environment for the web UI and whatever it starts: the short list, with the constraints always set.
+
+    No token is in it. Both PIP_CONSTRAINT and PIP_BUILD_CONSTRAINT are needed: pip 23 reads the first for build
+    environments, pip 26 only the second (measured).
+    """
+    env = child_environment(*PACKAGES, *HUB, *CARD) | installer_environment() | driver_of_card(folder)
+    return env | {
+        "PATH": f"{folder.python / 'bin'}{os.pathsep}{env['PATH']}",
+        "VIRTUAL_ENV": str(folder.python),
+        "MPLBACKEND": "Agg",  # the kernel's inline backend is not there: TheLastBen#3125
+        "PYTHONUNBUFFERED": "1",
+        "PIP_CONSTRAINT": str(folder.python / "constraints.txt"),
+        "PIP_BUILD_CONSTRAINT": str(folder.python / "build-constraints.txt"),
+        "UV_CONSTRAINT": str(folder.python / "constraints.txt"),
+        "UV_BUILD_CONSTRAINT": str(folder.python / "build-constraints.txt"),
+        # Checkpoints of old carry pickled callbacks, which torch >= 2.6 refuses; A1111's own check of pickles stays.
+        "TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD": "1",
+    }
+
+
+def driver_of_card(folder: Folder) -> dict[str, str]:
+    """LD_LIBRARY_PATH with the card's driver, and nothing else of the folder it leads to: a cuDNN there would be loaded
+    in place of the environment's own. Empty where the system finds the driver by itself.
+    """
+    named = [Path(place) for place in os.environ.get("LD_LIBRARY_PATH", "").split(os.pathsep) if place]
+    places = [place for place in named if (place / DRIVER).exists()]
+    if not places or system_finds(DRIVER):
+        return {}
+    links = folder.machine / "driver"
+    links.mkdir(parents=True, exist_ok=True)
+    for file in places[0].iterdir():
+        if re.match(DRIVERS_OWN, file.name):
+            point(links / file.name, file)
+    return {"LD_LIBRARY_PATH": str(links)}
+
+
+def system_finds(library: str) -> bool:
+    try:
+        return library in run(["ldconfig", "-p"], timeout=60)
+    except (CommandError, Problem):
+        return False

@@ -11,11 +11,11 @@ from launcher.core.folder import Folder
 from launcher.core.problem import NEW_MACHINE, Problem
 from launcher.core.process import CommandError, run
 from launcher.core.status import Step
-from launcher.python import probe
-from launcher.python.environment import put_packages_back, read_finished, write_finished
+from launcher.python.environment import put_packages_back, read_finished, webui_environment, write_finished
 from launcher.python.link import recorded_in
-from launcher.python.uv import distributions_of, python_path, webui_environment
+from launcher.python.uv import distributions_of, python_path
 
+PROBE: Final = Path(__file__).with_name("probe.py")
 # Packages with parts in C -> what to import to see that all they need is on the machine.
 MUST_LOAD: Final = {"torch": "torch", "opencv-python-headless": "cv2", "numpy": "numpy"}
 INSPECTION_SILENCE: Final = 300.0  # seconds
@@ -58,27 +58,25 @@ def inspect_packages(folder: Folder, *, has_card: bool = False) -> Inspection:
         return Inspection(card=finished.card or None, memory=finished.card_memory)
     names = {package.partition("==")[0] for package in finished.wanted}
     modules = {module: package for package, module in MUST_LOAD.items() if package in names}
-    command, lines = [python_path(folder), str(Path(probe.__file__)), *modules], list[str]()
+    command, lines, ended = [python_path(folder), str(PROBE), *modules], list[str](), None
     try:
         run(command, env=webui_environment(folder), on_line=lines.append, timeout=INSPECTION_SILENCE)
-        return Inspection(**said_in(lines)[1])
     except CommandError as error:
-        raised = [line for line in lines if re.match(r"\w[\w.]*(?:Error|Exception): ", line)]
-        what, at = raised[-1][:300] if raised else f"it ended with {error.code}", said_in(lines)[0]
-        if error.code == KILLED or NO_ROOM.search(what):
-            return Inspection()
-        if at == "card" and (error.silent or CARDS_FAULT.search(what)):
-            return Inspection(no_card="it does not answer" if error.silent else what)
-        return cause_of(folder, modules.get(at), what)
-
-
-def said_in(lines: list[str]) -> tuple[str, dict[str, Any]]:
-    """What the program was at last, and what it found."""
-    found: dict[str, Any] = {"at": ""}
+        ended = error
+    said: dict[str, Any] = {"at": ""}  # what it was at last, and what it found
     for line in lines:
         if re.fullmatch(r'\{"(at|card|no_card)": .*\}', line):
-            found |= json.loads(line)
-    return found.pop("at"), found
+            said |= json.loads(line)
+    at = said.pop("at")
+    if not ended:
+        return Inspection(**said)
+    raised = [line for line in lines if re.match(r"\w[\w.]*(?:Error|Exception): ", line)]
+    what = raised[-1][:300] if raised else f"it ended with {ended.code}"
+    if ended.code == KILLED or NO_ROOM.search(what):
+        return Inspection()
+    if at == "card" and (ended.silent or CARDS_FAULT.search(what)):
+        return Inspection(no_card="it does not answer" if ended.silent else what)
+    return cause_of(folder, modules.get(at), what)
 
 
 def cause_of(folder: Folder, package: str | None, error: str) -> Inspection:

@@ -99,7 +99,6 @@ def broken_links(folder: Folder, linked: Iterable[str]) -> list[str]:
 
 def unlink_packages(folder: Folder, names: Container[str]) -> None:
     """Take linked packages out of the environment: links and what says that they are there, never the kernel's files.
-
     Copies stay: an installer may have put files of its own in their place.
     """
     for info in [info for name, _, info in distributions_of(folder) if name in names]:

@@ -1,25 +1,31 @@
-"""uv, which makes the web UI's Python environment: where it is, what it gets, and what its failures mean."""
+"""uv, which makes the web UI's Python environment and fills it: where it is, how far it is, and why it failed."""
 
 import os
 import re
 import shutil
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 from packaging.utils import canonicalize_name
 
-from launcher.core.child_environment import CARD, HUB, PACKAGES, PROXIES, also_look_at, child_environment
-from launcher.core.folder import GB, Folder, can_be_written, free_bytes, point
+from launcher.core.child_environment import PROXIES, also_look_at, child_environment
+from launcher.core.folder import GB, Folder, can_be_written, free_bytes, write_safely
 from launcher.core.problem import NEW_MACHINE, Problem
 from launcher.core.process import CommandError, run
+from launcher.core.status import Step
 from launcher.core.tools import install_tool, installer_environment
+from launcher.python.lock import ALL_PINS, BUILD_PINS, LOCKED_VERSION
 
 PYTHON_VERSION: Final = "3.11"  # Pillow 9.5 and others have no wheels for 3.12 and later
-DRIVER: Final = "libcuda.so.1"  # comes with the card's driver, on Colab in /usr/lib64-nvidia
-DRIVERS_OWN: Final = r"lib(cuda\.|cudadebugger|nvidia|nvcuvid|nvoptix)"  # how the names of its files begin
 OLDEST_UV: Final = (0, 5, 0)  # before it some of the options and variables we use are unknown
 UV_SILENCE: Final = 120.0  # seconds in which uv may say nothing and no byte arrive
+COMPLETE: Final = "complete.json"  # in a finished environment; one that an installer was ended in is made anew
+UNPACKED: Final = 1.9  # bytes on the disk for each byte of a wheel (7.7 GB of 4.1 measured)
+CONFLICT: Final = re.compile(r"No solution found|unsatisfiable|incompatible|conflict")  # packages exclude each other
+# uv's words where it has no interpreter: its archive cannot be had, or downloads are switched off.
+NO_PYTHON: Final = re.compile(r"cpython-\d|[Nn]o interpreter found|Python download")
 REPORT: Final = "If it fails again, please report it."
 WAIT_AND_PRESS: Final = "Wait a few minutes and press ▶ again; packages that arrived whole are kept."
 CHANGED: Final = "Press ▶ again. If it fails again, something on the way is changing the files: please report it."
@@ -74,23 +80,16 @@ FAILURES: Final = (
 def find_uv(folder: Folder) -> str:
     """The path of uv; installs it beside our things (never into the kernel's packages) if it is missing."""
     own = folder.tools / "uv" / "bin" / "uv"
-    for place in (shutil.which("uv", path=child_environment()["PATH"]), str(own)):
-        if place and uv_version(place) >= OLDEST_UV:
-            return place
+    for place in filter(None, (shutil.which("uv", path=child_environment()["PATH"]), str(own))):
+        with suppress(CommandError, OSError, Problem):  # a pyenv shim, for one, exists without what it stands for
+            found = re.search(r"uv (\d+)\.(\d+)\.(\d+)", run([place, "--version"], timeout=60))
+            if found and tuple(map(int, found.groups())) >= OLDEST_UV:
+                return place
     try:
         install_tool("uv", folder.tools / "uv")
     except CommandError as error:
         raise uv_problem(folder, error, "package index", "uv, the installer that the launcher uses") from error
     return str(own)
-
-
-def uv_version(program: str) -> tuple[int, ...]:
-    """The version of that uv, () if it does not start."""
-    try:
-        found = re.search(r"uv (\d+)\.(\d+)\.(\d+)", run([program, "--version"], timeout=60))
-    except (CommandError, OSError, Problem):  # a pyenv shim, for one, exists without what it stands for
-        return ()
-    return tuple(map(int, found.groups())) if found else ()
 
 
 def uv_environment(folder: Folder) -> dict[str, str]:
@@ -99,50 +98,6 @@ def uv_environment(folder: Folder) -> dict[str, str]:
     asked = env.get("UV_CACHE_DIR")
     cache = asked if asked and can_be_written(Path(asked)) else str(folder.machine / "cache-of-uv")
     return env | {"UV_CACHE_DIR": cache, "UV_PYTHON_INSTALL_DIR": str(folder.machine / "pythons")}
-
-
-def webui_environment(folder: Folder) -> dict[str, str]:
-    """The environment for the web UI and whatever it starts: the short list, with the constraints always set.
-
-    No token is in it. Both PIP_CONSTRAINT and PIP_BUILD_CONSTRAINT are needed: pip 23 reads the first for build
-    environments, pip 26 only the second (measured).
-    """
-    env = child_environment(*PACKAGES, *HUB, *CARD) | installer_environment() | driver_of_card(folder)
-    return env | {
-        "PATH": f"{folder.python / 'bin'}{os.pathsep}{env['PATH']}",
-        "VIRTUAL_ENV": str(folder.python),
-        "MPLBACKEND": "Agg",  # the kernel's inline backend is not there: TheLastBen#3125
-        "PYTHONUNBUFFERED": "1",
-        "PIP_CONSTRAINT": str(folder.python / "constraints.txt"),
-        "PIP_BUILD_CONSTRAINT": str(folder.python / "build-constraints.txt"),
-        "UV_CONSTRAINT": str(folder.python / "constraints.txt"),
-        "UV_BUILD_CONSTRAINT": str(folder.python / "build-constraints.txt"),
-        # Checkpoints of old carry pickled callbacks, which torch >= 2.6 refuses; A1111's own check of pickles stays.
-        "TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD": "1",
-    }
-
-
-def driver_of_card(folder: Folder) -> dict[str, str]:
-    """LD_LIBRARY_PATH with the card's driver, and nothing else of the folder it leads to: a cuDNN there would be loaded
-    in place of the environment's own. Empty where the system finds the driver by itself.
-    """
-    named = [Path(place) for place in os.environ.get("LD_LIBRARY_PATH", "").split(os.pathsep) if place]
-    places = [place for place in named if (place / DRIVER).exists()]
-    if not places or system_finds(DRIVER):
-        return {}
-    links = folder.machine / "driver"
-    links.mkdir(parents=True, exist_ok=True)
-    for file in places[0].iterdir():
-        if re.match(DRIVERS_OWN, file.name):
-            point(links / file.name, file)
-    return {"LD_LIBRARY_PATH": str(links)}
-
-
-def system_finds(library: str) -> bool:
-    try:
-        return library in run(["ldconfig", "-p"], timeout=60)
-    except (CommandError, Problem):
-        return False
 
 
 def site_packages(folder: Folder) -> Path:
@@ -186,3 +141,93 @@ def uv_problem(folder: Folder, error: CommandError, place: str, what: str) -> Pr
         f"{what[0].upper()}{what[1:]} could not be installed: {words}",
         f"Wait a minute and press ▶ again. {REPORT}",
     )
+
+
+class Arrivals:
+    """How much has arrived, by uv's words and by the files it writes; tells the step."""
+
+    def __init__(self, cache: Path, packages: list[str], step: Step) -> None:
+        self.cache, self.step, self.whole, self.most = cache, step, 0, 0
+        self.sizes = {pin.name: pin.size for package in packages if (pin := ALL_PINS.get(package))}
+
+    def on_line(self, line: str) -> None:
+        """uv has said something."""
+        if starts := re.match(r"\s*Downloading (\S+) (\(\S+\))", line):
+            self.step.say(f"downloading {starts[1]} {starts[2]}")
+        elif ends := re.match(r"\s*Downloaded (\S+)", line):
+            self.whole += self.sizes.get(canonicalize_name(ends[1]), 0)
+        elif line.startswith("Prepared "):
+            self.step.say("downloaded; installing the packages")
+
+    def measure(self) -> int:
+        """Bytes on the disk of what is on its way; a sign of life."""
+        written = bytes_on_the_way([self.cache])
+        if total := sum(self.sizes.values()):
+            self.most = max(self.most, min(total, self.whole + int(written / UNPACKED)))
+            self.step.progress(self.most, total)
+        return written
+
+
+def bytes_on_the_way(folders: list[Path]) -> int:
+    """Bytes of all that uv unpacks in these folders: in temporary ones, which may change meanwhile."""
+    total = 0
+    for where, _, names in (one for folder in folders for part in folder.glob(".t*mp*") for one in os.walk(part)):
+        for name in names:
+            with suppress(OSError):  # it went away
+                total += os.lstat(os.path.join(where, name)).st_size
+    return total
+
+
+def make_environment(uv: str, folder: Folder, step: Step) -> None:
+    """An empty environment with pip (`--seed`: extensions call `python -m pip`), of an interpreter that uv finds on the
+    machine or fetches from its releases on GitHub. Raises `Problem`.
+    """
+    step.say(f"preparing Python {PYTHON_VERSION}")
+    shutil.rmtree(folder.python, ignore_errors=True)
+    env = uv_environment(folder)
+    coming = [Path(env["UV_CACHE_DIR"]), Path(env["UV_PYTHON_INSTALL_DIR"])]  # to where uv unpacks what comes
+    command = [uv, "venv", "--seed", "--python", PYTHON_VERSION, str(folder.python)]
+    try:
+        run(command, env=env, timeout=UV_SILENCE, signs_of_life=lambda: bytes_on_the_way(coming))
+    except CommandError as error:
+        # Once it has an interpreter it says that it makes the environment.
+        place, what = "package index", "pip"
+        if "Creating virtual environment" not in error.output and (error.silent or NO_PYTHON.search(error.output)):
+            place, what = "place Python comes from (GitHub)", f"Python {PYTHON_VERSION}"
+        raise uv_problem(folder, error, place, what) from error
+
+
+def install(
+    uv: str, folder: Folder, packages: list[str], step: Step, *, with_needs: bool = False, reinstall: bool = False
+) -> None:
+    """Install these packages, and what they need unless all of it is among them. Raises `Problem`, also where the
+    checksum of one of the lock's is not right.
+    """
+    (folder.python / COMPLETE).unlink(missing_ok=True)
+    wanted, build = folder.python / "requirements.txt", folder.python / "build-requirements.txt"
+    lines = [pin.line if (pin := ALL_PINS.get(package)) else package for package in packages]
+    write_safely(wanted, "\n".join(lines) + "\n")
+    write_safely(build, "".join(f"{pin.line}\n" for pin in BUILD_PINS.values()))
+    env = uv_environment(folder)
+    arrivals = Arrivals(Path(env["UV_CACHE_DIR"]), packages, step)
+    command = [uv, "pip", "install", "--python", python_path(folder), "--requirement", str(wanted)]
+    command += ["--constraint", str(folder.python / "constraints.txt"), "--build-constraint", str(build)]
+    command += [*([] if with_needs else ["--no-deps"]), *(["--reinstall"] if reinstall else [])]
+    try:
+        run(command, env=env, on_line=arrivals.on_line, timeout=UV_SILENCE, signs_of_life=arrivals.measure)
+    except CommandError as error:
+        gone = re.search(r"there is no version of ([^\s,]+)", re.sub(r"\s+", " ", error.output))
+        if gone and gone[1] in ALL_PINS:
+            raise Problem(
+                f"The package index does not have {gone[1]}, which the web UI needs.",
+                "If this network has a mirror of its own, try without it. Otherwise please report it: the launcher "
+                "needs a new list of packages.",
+            ) from error
+        problem = uv_problem(folder, error, "package index", "the web UI's packages")
+        if with_needs and CONFLICT.search(error.output):  # A1111 up to v1.7.0 asks for numpy 1.23.5, for example
+            raise Problem(
+                "The launcher cannot install this version of AUTOMATIC1111: it asks for other packages than those the "
+                f"launcher works with. {problem.what}",
+                f"Write {LOCKED_VERSION} into **version** under **Choices**, press **Apply**, and then ▶.",
+            ) from error
+        raise problem from error

@@ -28,7 +28,6 @@ from launcher.source.git import (
     holds,
     is_sound,
     last_words,
-    main_branch,
     setting,
 )
 from launcher.source.kept import note_origin, origin_of, pull_history, push_history, without_settings
@@ -66,9 +65,8 @@ class Repository:
 
 
 def check_out(folder: Folder, repository: Repository, files: Path, step: Step, *, anew: bool = False) -> str:
-    """Check a repository out at `files` on the machine, and keep its history on Drive; return the commit.
-
-    Raises `Problem`. Every step may be cut and done again.
+    """Check a repository out at `files` on the machine, and keep its history on Drive; return the commit. Raises
+    `Problem`. Every step may be cut and done again.
     """
     kept = folder.kept / repository.folder
     try:
@@ -111,9 +109,12 @@ def keep_history(folder: Folder, history: Path, repository: Repository, step: St
             failure = f"{url}: {last_words(error)}"
             continue
         if not pinned:
-            followed = wanted if wanted != "HEAD" else None
-            begun = {"url": repository.urls[-1], "followed": followed, "branch": followed or main_branch(url)}
-            note_origin(history, (origin_of(history) or begun) | {"used": commit})
+            origin: dict[str, str | None] = {**origin_of(history)}
+            if not origin:
+                followed = wanted if wanted != "HEAD" else None
+                main = re.match(r"ref: refs/heads/(\S+)", answer("ls-remote", "--symref", "--", url, "HEAD") or "")
+                origin = {"url": repository.urls[-1], "followed": followed, "branch": followed or (main and main[1])}
+            note_origin(history, origin | {"used": commit})
         return commit
     name = "AUTOMATIC1111" if there == folder.kept else repository.folder
     raise Problem(
@@ -151,8 +152,7 @@ def put_files(folder: Folder, history: Path, commit: str, files: Path, step: Ste
 
 def keep_edits(folder: Folder, files: Path, step: Step, git_dir: Path | None = None) -> bool:
     """Copy the files that people changed in a checkout to a folder of their own on Drive; False if there are none.
-
-    That folder is named by what is in it, so that it is made, and said, once. Links out of the checkout are left out.
+    It is named by what is in it, so that it is made, and said, once. Links out of the checkout are left out.
     """
     inside = files.resolve()
     paths = {name: files / name for name in changed_files(files, git_dir)}
@@ -208,9 +208,8 @@ def check_out_sub_repositories(folder: Folder, step: Step) -> None:
 
 
 def sub_repositories(code: Path) -> list[Repository]:
-    """The repositories A1111 would clone itself, read from its own `modules/launch_utils.py`.
-
-    The same variables as A1111's override them (STABLE_DIFFUSION_REPO, STABLE_DIFFUSION_COMMIT_HASH …).
+    """The repositories A1111 would clone itself, read from its own `modules/launch_utils.py`. The same variables as
+    A1111's override them (STABLE_DIFFUSION_REPO, STABLE_DIFFUSION_COMMIT_HASH …).
     """
     place = code / "modules" / "launch_utils.py"
     if not place.exists():  # up to v1.3
@@ -233,20 +232,20 @@ def sub_repositories(code: Path) -> list[Repository]:
 # ---- repositories inside a repository
 
 
-def check_out_submodules(folder: Folder, around: Repository, history: Path, files: Path, step: Step) -> None:
-    """Check out what lies inside a repository; its commits are kept with those of the repository around it. One that
-    cannot be had is said.
+def put_whole(folder: Folder, repository: Repository, history: Path, files: Path, step: Step) -> None:
+    """Put a commit's files there, as `git clone` would, with what lies inside it, whose commits are kept in the same
+    history. A part that cannot be had is said.
     """
-    for path, inner in submodules(history, around):
+    put_files(folder, history, repository.wanted, files, step)
+    look_cloned(files, repository.urls[0], branch_of(history), repository.wanted)
+    for path, inner in submodules(history, repository):
         try:
             keep_history(folder, history, inner, step)
         except Problem as problem:
-            what = f"A part of {Path(around.folder).name} could not be downloaded ({path}): {problem.what}"
+            what = f"A part of {Path(repository.folder).name} could not be downloaded ({path}): {problem.what}"
             step.notice(what, about=inner.folder)
             continue
-        put_files(folder, history, inner.wanted, files / path, step)
-        look_cloned(files / path, inner.urls[0], branch_of(history), inner.wanted)
-        check_out_submodules(folder, inner, history, files / path, step)
+        put_whole(folder, inner, history, files / path, step)
 
 
 def look_cloned(files: Path, url: str, branch: str, commit: str) -> None:
@@ -259,9 +258,8 @@ def look_cloned(files: Path, url: str, branch: str, commit: str) -> None:
 
 
 def submodules(history: Path, around: Repository) -> Iterator[tuple[str, Repository]]:
-    """Each submodule of a commit, with its path in the repository around it, where relative addresses start.
-
-    Only https addresses, and folders below the repository, are given: `.gitmodules` is written by strangers.
+    """Each submodule of a commit, with its path in the repository around it, where relative addresses start. Only https
+    addresses, and folders below the repository, are given: `.gitmodules` is written by strangers.
     """
     tree = git("ls-tree", "-r", "-z", around.wanted, at=history)
     entries = re.findall(r"160000 commit ([0-9a-f]{40})\t([^\0]+)", tree)

@@ -38,27 +38,23 @@ def git(*arguments: str, at: Path | None = None, on_line: Callable[[str], None] 
 
 
 def fetch_commit(history: Path, url: str, wanted: str, step: Step | None = None) -> str:
-    """Fetch one branch, tag or commit, without what came before it (2 MB of A1111, not 40); return the commit.
-
-    Raises `CommandError`.
-    """
+    """Fetch one branch, tag or commit, without those before it (2 MB of A1111, not 40). Raises `CommandError`."""
 
     def on_line(line: str) -> None:
         found = re.search(r"Receiving objects:\s+(\d+)%.*?(, [\d.]+ \w+ \| [\d.]+ \w+/s)?$", line)
         if found and step:
             step.say(f"downloading: {found[1]}%{found[2] or ''}")
 
-    options = ("--progress", "--no-tags", "--force", "--depth=1")
-    git("fetch", *options, "--", url, wanted, at=history, on_line=on_line)
+    git("fetch", "--progress", "--no-tags", "--force", "--depth=1", "--", url, wanted, at=history, on_line=on_line)
     commit = git("rev-parse", "--verify", "FETCH_HEAD^{commit}", at=history)
     git("update-ref", f"{COMMITS}{commit}", commit, at=history)
     return commit
 
 
 def answer(*arguments: str, at: Path | None = None) -> str | None:
-    """What git prints, or None where it has no answer."""
+    """What git prints, or None where it fails."""
     try:
-        return git(*arguments, at=at) or None
+        return git(*arguments, at=at)
     except CommandError:
         return None
 
@@ -69,12 +65,8 @@ def holds(history: Path, commit: str) -> bool:
 
 
 def is_sound(git_dir: Path) -> bool:
-    """False where a repository cannot be read, or something in it is damaged. Takes as long as it is large."""
-    try:
-        git(f"--git-dir={git_dir}", "fsck", "--no-progress", "--connectivity-only")  # no author's faults
-        return True
-    except CommandError:
-        return False
+    """False where it cannot be read, or lacks something; authors' faults do not count. Takes as long as it is large."""
+    return answer(f"--git-dir={git_dir}", "fsck", "--no-progress", "--connectivity-only") is not None
 
 
 def head_of(checkout: Path) -> str | None:
@@ -85,41 +77,15 @@ def setting(repository: Path, name: str) -> str | None:
     return answer("config", "--get", name, at=repository)
 
 
-def main_branch(url: str) -> str | None:
-    """The name of a repository's main branch, if the host says so."""
-    found = re.match(r"ref: refs/heads/(\S+)\tHEAD", answer("ls-remote", "--symref", "--", url, "HEAD") or "")
-    return found[1] if found else None
-
-
-def resolve_ref(url: str, name: str) -> str | None:
-    """The commit that a branch, a tag, or the first digits of a commit mean; None if the host does not answer.
-
-    Raises `LookupError` where the host answers that there is none.
-    """
-    listed = answer("ls-remote", "--heads", "--tags", "--", url)
-    if listed is None:
-        return None
-    refs = {ref: commit for commit, _, ref in (line.partition("\t") for line in listed.splitlines())}
-    for ref in (f"refs/tags/{name}^{{}}", f"refs/tags/{name}", f"refs/heads/{name}"):  # ^{}: what a signed tag is for
-        if ref in refs:
-            return refs[ref]
-    starts = {commit for commit in refs.values() if len(name) >= 7 and commit.startswith(name)}
-    if len(starts) != 1:
-        raise LookupError(name)
-    return starts.pop()
-
-
 def changed_files(checkout: Path, git_dir: Path | None = None) -> list[str]:
-    """The files that git knows and that somebody changed or deleted, relative to the checkout.
-
-    `git_dir` stands for a `.git` whose settings are not to be trusted: they may name a program for each file.
+    """The files that git knows and that somebody changed or deleted, relative to the checkout. `git_dir` stands for a
+    `.git` whose settings are not to be trusted: they may name a program for each file.
     """
     there = git_dir or checkout / ".git"
     at = (f"--git-dir={there}", f"--work-tree={checkout}", "--no-optional-locks")
     if not (there / "index").exists() or not answer(*at, "rev-parse", "--verify", "--quiet", "HEAD^{commit}"):
         return []
-    options = ("--name-only", "-z", "--no-renames", "--ignore-submodules")
-    listed = git(*at, "diff", *options, "HEAD")
+    listed = git(*at, "diff", "--name-only", "-z", "--no-renames", "--ignore-submodules", "HEAD")
     return [name for name in listed.split("\0") if name]
 
 

@@ -33,7 +33,6 @@ NOTE: Final = ".git/origin.json"
 
 def pull_history(folder: Folder, kept: Path, step: Step | None = None, *, anew: bool = False) -> Path:
     """Bring the history kept in the folder `kept` on Drive to the machine; return its place, which may hold nothing.
-
     Where we have kept none, a repository that a person or 1.2.0 made there is read.
     """
     history, old, extension = folder.history(kept), kept / ".git", kept.parent == folder.kept / "extensions"
@@ -86,7 +85,7 @@ def push_history(folder: Folder, kept: Path) -> None:
     copy, origin = history / COPY, history / NOTE
     if noted:
         note_origin(history, noted)
-    refs = refs_of(history)
+    refs = sorted(git("for-each-ref", "--format=%(objectname) %(refname)", COMMITS, at=history).splitlines())
     if refs and (changed_at(copy) != changed_at(kept / BUNDLE) or heads_in(copy) != refs):
         git("bundle", "create", "--quiet", str(copy), f"--glob={COMMITS}*", at=history)
         put_on_drive(folder, copy, kept / BUNDLE)
@@ -136,9 +135,8 @@ def take_over(history: Path, kept: Path) -> None:
 
 @contextmanager
 def without_settings(kept: Path) -> Iterator[Path]:
-    """Another's repository on Drive, with its objects and names, but with no settings of its own.
-
-    Settings name programs, and damaged ones hide a sound repository from git.
+    """Another's repository on Drive, with its objects and names, but with no settings of its own: they name programs,
+    and damaged ones hide a sound repository from git.
     """
     with tempfile.TemporaryDirectory() as place:
         made, there = Path(place), kept / ".git"
@@ -200,11 +198,6 @@ def newest_held(history: Path) -> str | None:
     return next((line for line in listed.splitlines() if len(line) == 40), None)  # there may be warnings, too
 
 
-def refs_of(history: Path) -> list[str]:
-    """The commits that a history has, each with its name."""
-    return sorted(git("for-each-ref", "--format=%(objectname) %(refname)", COMMITS, at=history).splitlines())
-
-
 def heads_in(bundle: Path) -> list[str]:
-    """The same of a bundle; nothing where it cannot be read."""
+    """The commits in a bundle, each with its name; nothing where it cannot be read."""
     return sorted((answer("bundle", "list-heads", str(bundle)) or "").splitlines())

@@ -15,7 +15,7 @@ from launcher.core.process import PACKAGE
 from launcher.core.session import read_object
 from launcher.core.status import Step
 from launcher.source.checkout import WEBUI_URL
-from launcher.source.git import answer, resolve_ref
+from launcher.source.git import answer
 from launcher.source.kept import pull_history, used_commit
 
 VERSIONS: Final = "versions.json"
@@ -85,9 +85,8 @@ def commit_in(value: object) -> str | None:
 
 
 class Tries:
-    """The versions one launch may use, best first: `reach` goes on to the next when one fails.
-
-    A failure is noted on Drive only once a later version has worked: if none does, the versions are not to blame.
+    """The versions one launch may use, best first: `reach` goes on to the next when one fails. A failure is noted on
+    Drive only once a later version has worked: if none does, the versions are not to blame.
     """
 
     def __init__(self, versions: Versions, commits: tuple[str, ...]) -> None:
@@ -100,9 +99,8 @@ class Tries:
         return self.commits[len(self.failed)]
 
     def reach(self, stage: Stage, works: Mapping[Stage, Callable[[str], object]], step: Step) -> None:
-        """Do the work for each stage up to this one, in their order, with the first version for which all succeed.
-
-        What is done for a version already is not done again. Raises the `Problem` of the last version.
+        """Do the work for each stage up to this one, in their order, with the first version for which all succeed. What
+        is done for a version already is not done again. Raises the `Problem` of the last version.
         """
         while True:
             try:
@@ -126,9 +124,6 @@ class Tries:
     def worked(self) -> None:
         """The version has started: from now on it is the one that worked last."""
         self.versions.note_good(self.commit, self.failed)
-
-
-# ---- which a launch may use
 
 
 def versions_to_try(folder: Folder, version: str, step: Step, newest: str | None = None) -> Tries:
@@ -170,20 +165,30 @@ def newest_commit(url: str = WEBUI_URL, ref: str = "refs/heads/master") -> str |
 
 def named_commit(versions: Versions, name: str) -> str | None:
     """The commit that a branch, tag or (part of a) commit of A1111 means; None where GitHub does not answer and never
-    did.
-
-    Raises `Problem` for a name that A1111 does not have.
+    did. Raises `Problem` for a name that A1111 does not have.
     """
     if commit_in(name):
         return name
-    try:
-        commit = resolve_ref(WEBUI_URL, name)
-    except LookupError as error:
-        raise Problem(
-            f"AUTOMATIC1111 has no version called {name}.",
-            "Write a version such as v1.10.1, a branch such as dev, or all 40 digits of a commit into **version** "
-            "under **Choices**, press **Apply**, and then ▶.",
-        ) from error
+    commit = resolve_ref(WEBUI_URL, name)
     if commit:
         versions.note_wanted(name, commit)
     return commit or versions.meant_by(name)
+
+
+def resolve_ref(url: str, name: str) -> str | None:
+    """The same, as that host has it now; None where it does not answer."""
+    listed = answer("ls-remote", "--heads", "--tags", "--", url)
+    if not listed:
+        return None
+    refs = {ref: commit for commit, _, ref in (line.partition("\t") for line in listed.splitlines())}
+    for ref in (f"refs/tags/{name}^{{}}", f"refs/tags/{name}", f"refs/heads/{name}"):  # ^{}: what a signed tag is for
+        if ref in refs:
+            return refs[ref]
+    starts = {commit for commit in refs.values() if len(name) >= 7 and commit.startswith(name)}
+    if len(starts) == 1:
+        return starts.pop()
+    raise Problem(
+        f"AUTOMATIC1111 has no version called {name}.",
+        "Write a version such as v1.10.1, a branch such as dev, or all 40 digits of a commit into **version** "
+        "under **Choices**, press **Apply**, and then ▶.",
+    )

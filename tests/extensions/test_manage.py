@@ -16,13 +16,20 @@ from launcher.core.folder import Folder
 from launcher.core.problem import Problem
 from launcher.core.process import CommandError
 from launcher.core.session import Session, request
+from launcher.core.status import Step
 from launcher.drive.restore import COMES_BACK
 from launcher.drive.sync import Sync
 from launcher.extensions import address as addresses
 from launcher.extensions.address import Address, checked_address
-from launcher.extensions.extension import Extension, extensions_on_drive, put_extensions, switch, switched_off
+from launcher.extensions.extension import (
+    Extension,
+    extensions_on_drive,
+    put_extensions,
+    suspects,
+    switch,
+    switched_off,
+)
 from launcher.extensions.manage import Change, add_extension, change_one
-from launcher.extensions.suspects import suspects
 from launcher.models.catalog import CONTROL_FAMILIES, chosen_controls
 from tests.conftest import COLAB_PYTHON, new_folder
 from tests.source.test_kept import as_1_2_0_kept_it
@@ -428,6 +435,23 @@ def test_a_folder_without_history_is_loaded_too(folder: Folder) -> None:
     told, notices = change(folder, "update all")
     assert told == "nothing was updated"
     assert notices == ["by-hand was left as it is. It was not installed by git, so it cannot be updated."]
+
+
+def test_one_that_git_cannot_read_keeps_no_other_from_being_updated(world: World, folder: Folder) -> None:
+    for name in ("a", "b"):
+        world.git.add(f"person/{name}", {"x": b"x"})
+        change(folder, "add", f"https://github.com/person/{name}")
+    newer, put = world.git.add("person/b", {"x": b"newer"}), Extension.put
+
+    def fails(extension: Extension, step: Step) -> None:
+        if extension.name == "a":
+            raise CommandError(["git"], 128, "fatal: bad object HEAD\n")
+        put(extension, step)
+
+    with mock.patch.object(Extension, "put", fails):
+        told, notices = change(folder, "update all")
+    assert told.startswith(f"b: version {newer[:8]}")
+    assert notices == ["a was left as it is. fatal: bad object HEAD."]
 
 
 # ---- who is to blame

@@ -11,9 +11,9 @@ from launcher.colab.machine import Card, ask_for_card, look_at_machine
 from launcher.core.problem import Problem
 from launcher.launch.card import look_for_card
 from launcher.launch.start import start_web_ui
-from launcher.python.environment import prepare_python, read_finished
+from launcher.python.environment import driver_of_card, prepare_python, read_finished
 from launcher.python.inspection import Cause, Inspection, inspect_packages, mend, note_works
-from launcher.python.uv import driver_of_card, site_packages
+from launcher.python.uv import site_packages
 from tests.world.heard import Heard
 from tests.world.toy_launch import launch_of, nvidia_smi
 from tests.world.toy_lock import CUDNN, ToyLock, toy_lock, toy_torch

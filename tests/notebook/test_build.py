@@ -86,30 +86,36 @@ def test_it_needs_no_other_file_of_the_repository_and_carries_each_of_the_packag
     calls = [node for node in ast.walk(ast.parse(source("launch"))) if isinstance(node, ast.Call)]
     call = next(node for node in calls if getattr(node.func, "id", "") == "oneclick")
     carried = ast.literal_eval(call.args[3])
-    paths = [path for ending in ("py", "js", "css") for path in (ROOT / "launcher").rglob(f"*.{ending}")]
+    paths = [path for ending in ("py", "js", "css", "txt") for path in (ROOT / "launcher").rglob(f"*.{ending}")]
     sources = {name: path.read_text() for path in paths if "/notebook/" not in (name := str(path.relative_to(ROOT)))}
     assert "launcher/extensions/builtin/oneclick_launcher/javascript/launcher_tab.js" in sources
+    assert "launcher/python/lock.txt" in sources
     assert carried.keys() == sources.keys()
     for name, text in sources.items():
         assert carried[name] == text or name.endswith(".py")
         lines = zip(carried[name].splitlines(), text.splitlines(), strict=True)
-        assert all(here in (there, "") for here, there in lines), "what is left out leaves an empty line"
+        assert all(is_without_comment(here, there) for here, there in lines), "what is left out leaves an empty line"
         assert not name.endswith(".py") or code(carried[name]) == code(text)
     assert "launcher.notebook" not in "".join(carried.values())
-    assert sum(map(len, carried.values())) < 0.9 * sum(map(len, sources.values()))
+    assert sum(map(len, carried.values())) < 0.85 * sum(map(len, sources.values()))
+
+
+def is_without_comment(here: str, there: str) -> bool:
+    return here in (there, "") or (there.startswith(here) and there[len(here) :].lstrip().startswith("#"))
 
 
 def code(text: str) -> str:
-    """A module as Python reads it, its places in the file included, but for the docstrings of functions and classes."""
+    """A module as Python reads it, its places in the file included, but for its docstrings."""
     module = ast.parse(text)
+    documented = ast.Module | ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
     for node in ast.walk(module):
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) and ast.get_docstring(node):
+        if isinstance(node, documented) and ast.get_docstring(node):
             node.body = node.body[1:]
     return ast.dump(module, include_attributes=True)
 
 
 COMMENTED = '''\
-"""What it is."""  # stays
+"""What it is: goes."""  # so does this
 
 # goes
 SAID = """
@@ -127,7 +133,7 @@ class One:
     of it."""
 
     # goes
-    a = 1  # stays
+    a = "#1"  # goes
 
     def b(self) -> int: "goes with nothing"; return 1
 
@@ -143,12 +149,15 @@ class One:
 def test_comments_and_docstrings_leave_empty_lines_and_nothing_else_changes() -> None:
     carried = build.without_comments(COMMENTED)
     assert [old for old, new in zip(COMMENTED.splitlines(), carried.splitlines(), strict=True) if old != new] == [
+        '"""What it is: goes."""  # so does this',
         "# goes",
         '    """Goes, all',
         '    of it."""',
         "    # goes",
+        '    a = "#1"  # goes',
         '        "Goes."',
     ]
+    assert '    a = "#1"\n' in carried
     assert build.without_comments(carried) == carried
 
 

@@ -28,9 +28,8 @@ from typing import Final
 import psutil
 
 from launcher.core.folder import Folder
-from launcher.python.environment import read_finished
+from launcher.python.environment import read_finished, webui_environment
 from launcher.python.lock import LOCKED_PACKAGES
-from launcher.python.uv import webui_environment
 from tests.conftest import COLAB_PYTHON, ROOT
 from tests.programs.bench_launches import SLOW_DRIVE, Row, spread
 

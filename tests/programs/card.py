@@ -27,9 +27,17 @@ from launcher.core.status import Status
 from launcher.launch.card import compare_card, look_for_card
 from launcher.launch.launch import Launch
 from launcher.python import probe
-from launcher.python.environment import Finished, foreign_libraries, write_finished
+from launcher.python.environment import (
+    DRIVER,
+    Finished,
+    driver_of_card,
+    foreign_libraries,
+    system_finds,
+    webui_environment,
+    write_finished,
+)
 from launcher.python.inspection import Inspection, inspect_packages
-from launcher.python.uv import DRIVER, driver_of_card, site_packages, system_finds, webui_environment
+from launcher.python.uv import site_packages
 from launcher.webui.known_faults import RAM
 from launcher.webui.process import Plan, WebUI
 
@@ -109,7 +117,7 @@ class Trial:
     def forget(self) -> None:
         """The next inspection is one."""
         wanted = [f"{name}==0" for name in ("torch", "numpy")]
-        write_finished(self.folder, Finished("", wanted, {}, []))
+        write_finished(self.folder, Finished(wanted, {}, []))
 
     def say(self, right: bool, what: str, told: object) -> None:
         self.failed += not right

@@ -1,4 +1,4 @@
-"""`make lock [UPSTREAMS=DIR] [UPGRADE=yes]`: make the tables of launcher/python/lock.py and core/tools.py anew.
+"""`make lock [UPSTREAMS=DIR] [UPGRADE=yes]`: make launcher/python/lock*.txt and the table of core/tools.py anew.
 
 uv resolves A1111's and ControlNet's own requirements (from the bare repositories in DIR, else from github.com) under
 the launcher's constraints. A version that still fits stays; with UPGRADE all but the pinned ones move to the newest.
@@ -50,10 +50,7 @@ ROOT: Final = Path(__file__).resolve().parents[2]
 PLATFORMS: Final = [*(f"manylinux_2_{minor}_x86_64" for minor in range(35, 4, -1)), "manylinux2014_x86_64"]
 TAGS: Final = [*cpython_tags((3, 11), platforms=PLATFORMS), *compatible_tags((3, 11), "cp311", PLATFORMS)]
 RANK: Final[dict[Tag, int]] = {tag: number for number, tag in reversed(list(enumerate(TAGS)))}
-TABLES: Final = {
-    "launcher/python/lock.py": ("LOCK", "CONTROLNET_LOCK", "BUILD_TOOLS"),
-    "launcher/core/tools.py": ("TOOLS",),
-}
+TOOLS_MODULE: Final = ROOT / "launcher/core/tools.py"
 
 
 def pins(names: list[str]) -> str:
@@ -128,15 +125,19 @@ def main() -> None:
     controlnet = requirements_of(CONTROLNET, CONTROLNET_COMMIT, "requirements.txt", options.upstreams)
     lock = resolved(webui + BESIDE, names(LOCK), [], upgrade=options.upgrade)
     beside = resolved(controlnet + BESIDE_CONTROLNET, names(CONTROLNET_LOCK), lock, upgrade=options.upgrade)
-    wanted = {"LOCK": lock, "CONTROLNET_LOCK": beside, "BUILD_TOOLS": names(BUILD_TOOLS), "TOOLS": names(TOOLS)}
-    before = {"LOCK": LOCK, "CONTROLNET_LOCK": CONTROLNET_LOCK, "BUILD_TOOLS": BUILD_TOOLS, "TOOLS": TOOLS}
-    for path, holds in TABLES.items():
-        text = (ROOT / path).read_text()
-        for name in holds:
-            lines = pins(wanted[name])
-            print(f"{name}: {len(lines.splitlines())} packages" + told_changes(before[name], lines))
-            text = with_table(text, name, lines)
-        (ROOT / path).write_text(text)
+    tables = {
+        "lock.txt": (LOCK, lock),
+        "lock-controlnet.txt": (CONTROLNET_LOCK, beside),
+        "lock-build.txt": (BUILD_TOOLS, names(BUILD_TOOLS)),
+        "tools": (TOOLS, names(TOOLS)),
+    }
+    for name, (before, wanted) in tables.items():
+        lines = pins(wanted)
+        print(f"{name}: {len(lines.splitlines())} packages" + told_changes(before, lines))
+        if name == "tools":
+            TOOLS_MODULE.write_text(with_table(TOOLS_MODULE.read_text(), "TOOLS", lines))
+        else:
+            (ROOT / "launcher/python" / name).write_text(f"{lines}\n")
 
 
 def with_table(source: str, name: str, lines: str) -> str:

@@ -12,12 +12,11 @@ import pytest
 
 from launcher.core.problem import Problem
 from launcher.core.process import CommandError
-from launcher.python import install
+from launcher.python import uv
 from launcher.python.environment import prepare_python
 from launcher.python.inspection import inspect_packages, mend
-from launcher.python.install import COMPLETE
 from launcher.python.lock import ALL_PINS
-from launcher.python.uv import site_packages, uv_environment, uv_problem
+from launcher.python.uv import COMPLETE, site_packages, uv_environment, uv_problem
 from tests.world.heard import Heard
 from tests.world.toy_lock import ToyLock, toy_lock
 
@@ -34,7 +33,7 @@ def toys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ToyLock]:
 
 def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two minutes are too long to wait for in a test."""
-    monkeypatch.setattr(install, "UV_SILENCE", SILENCE)
+    monkeypatch.setattr(uv, "UV_SILENCE", SILENCE)
 
 
 class Bar(Heard):

@@ -13,9 +13,8 @@ from launcher.core.problem import Problem
 from launcher.core.process import CommandError, run
 from launcher.core.tools import install_tool
 from launcher.python.environment import prepare_python, read_finished
-from launcher.python.install import COMPLETE
 from launcher.python.lock import ALSO_CALLED, CONSTRAINTS, CONTROLNET_PACKAGES, LOCKED_PACKAGES
-from launcher.python.uv import site_packages
+from launcher.python.uv import COMPLETE, site_packages
 from tests.world.heard import Heard
 from tests.world.index import Index, wheel, wheel_name
 from tests.world.tls import certificates, relay
@@ -88,7 +87,8 @@ def test_an_environment_of_a_launcher_that_noted_less_is_made_anew(
     with toy_lock(tmp_path, monkeypatch) as toys:
         prepare_python(toys.folder, toys.packages, Heard())
         noted = json.loads((toys.folder.python / COMPLETE).read_text())
-        for less in ({key: noted[key] for key in ("rules", "wanted", "packages")}, ["no object"]):
+        of_before = {"rules": "a hash", "wanted": noted["wanted"], "packages": noted["packages"]}
+        for less in (of_before, of_before | {"linked": []}, ["no object"]):
             (toys.folder.python / COMPLETE).write_text(json.dumps(less))
             assert prepare_python(toys.folder, toys.packages, Heard())
 

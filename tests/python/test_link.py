@@ -19,10 +19,11 @@ from launcher.python.environment import (
     prepare_python,
     put_packages_back,
     read_finished,
+    webui_environment,
 )
 from launcher.python.inspection import Cause, inspect_packages, mend, note_works
 from launcher.python.link import broken_links, link_packages, version_will_do
-from launcher.python.uv import installed_packages, site_packages, uv_environment, webui_environment
+from launcher.python.uv import installed_packages, site_packages, uv_environment
 from tests.world.heard import Heard
 from tests.world.toy_launch import launch_of
 from tests.world.toy_lock import CUBLAS, CUDNN, OLD_CUDNN, ToyLock, toy_lock, toy_torch

@@ -15,7 +15,7 @@ from launcher.core.fields import LAST_GOOD, NEWEST
 from launcher.core.folder import Folder
 from launcher.core.problem import Problem
 from launcher.core.process import CommandError
-from launcher.python import install
+from launcher.python import uv
 from launcher.python.lock import CONSTRAINTS, LOCKED_VERSION
 from launcher.source import versions
 from launcher.source.checkout import check_out_sub_repositories, check_out_version
@@ -254,15 +254,15 @@ def test_an_old_a1111_whose_packages_exclude_the_launchers_is_named_with_the_rem
     def refuse(*arguments: object, **options: object) -> str:
         raise CommandError(command, done.returncode, done.stderr)
 
-    monkeypatch.setattr(install, "run", refuse)
+    monkeypatch.setattr(uv, "run", refuse)
     folder.python.mkdir(parents=True)
     with pytest.raises(Problem, match=r"numpy==1\.23\.5 and numpy==1\.26\.2") as caught:
-        install.install("uv", folder, ["numpy==1.23.5"], Heard(), with_needs=True)
+        uv.install("uv", folder, ["numpy==1.23.5"], Heard(), with_needs=True)
     assert "cannot install this version of AUTOMATIC1111" in caught.value.what
     assert caught.value.do.startswith(f"Write {LOCKED_VERSION} into **version** under **Choices**")
     assert not re.search("error|cause:", caught.value.what), "its own marks are no English"
     with pytest.raises(Problem) as caught:
-        install.install("uv", folder, ["numpy==1.26.2"], Heard())
+        uv.install("uv", folder, ["numpy==1.26.2"], Heard())
     assert LOCKED_VERSION not in caught.value.do, "it is that version already"
 
 

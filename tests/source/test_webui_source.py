@@ -17,9 +17,9 @@ from launcher.source.checkout import (
     keep_edits_on_drive,
     sub_repositories,
 )
-from launcher.source.git import fetch_commit, resolve_ref, restore_missing
+from launcher.source.git import fetch_commit, restore_missing
 from launcher.source.kept import BUNDLE
-from launcher.source.versions import newest_commit, versions_to_try
+from launcher.source.versions import newest_commit, resolve_ref, versions_to_try
 from tests.world import WEBUI, World
 from tests.world.githost import git
 from tests.world.heard import Heard

@@ -30,9 +30,9 @@ from launcher.core.tools import Pin, install_tool
 from launcher.launch.card import look_for_card
 from launcher.launch.start import start_web_ui
 from launcher.models.catalog import CHECKPOINT_NAMES
-from launcher.python import install
-from launcher.python.environment import prepare_python
-from launcher.python.uv import uv_environment, webui_environment
+from launcher.python import uv
+from launcher.python.environment import prepare_python, webui_environment
+from launcher.python.uv import uv_environment
 from launcher.source.checkout import check_out_sub_repositories, check_out_version
 from launcher.source.versions import newest_commit
 from launcher.webui.process import Plan, WebUI, fixed_arguments, machine_arguments
@@ -369,7 +369,7 @@ def without_any_python(at: Surroundings, patch: pytest.MonkeyPatch) -> Callable[
     """The same on a machine that has no Python 3.11: only one that uv fetches will do."""
     prepare = with_uv(at, patch)
     fetched_only = {"UV_PYTHON_PREFERENCE": "only-managed"}
-    patch.setattr(install, "uv_environment", lambda folder: uv_environment(folder) | fetched_only)
+    patch.setattr(uv, "uv_environment", lambda folder: uv_environment(folder) | fetched_only)
     return prepare
 
 

@@ -20,7 +20,7 @@ import requests
 
 from launcher.core.session import Session, request
 from launcher.notebook import build
-from launcher.notebook.cells import LAUNCH_FORM
+from launcher.notebook.build import LAUNCH_FORM
 from tests.conftest import COLAB_PYTHON
 from tests.world import MODEL_LINK, MODEL_REPO, safetensors
 from tests.world.browser import chromium, log_in
