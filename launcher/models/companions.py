@@ -155,7 +155,7 @@ def config_at(source: Remote) -> str | None:
     for address in source.config or ((beside,) if parts.path.lower().endswith(WEIGHTS) else ()):
         wanted = replace(source, url=address, size=0, sha256="", validator="")
         try:
-            with WebSession() as session, session.ask(wanted, {}) as response:
+            with WebSession() as session, session.ask(wanted) as response:
                 content = b"".join(limited(pieces(response, CONFIG_MOST), CONFIG_MOST))
         except (Problem, requests.RequestException):  # the model is there; whoever needs a configuration is told
             continue
