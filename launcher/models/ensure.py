@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -96,10 +97,12 @@ def ensure_linked_model(
     try:
         found = fetch.with_token(fetcher, partial(resolve_link, link))
     except Problem as problem:
-        if not (there := file_there(fetcher.folder, link, kind or "checkpoint")):
-            raise
-        step.notice(f"{problem.what} The file is already there and is used as it is.")
-        return there
+        with suppress(Problem):  # no name in the link
+            there = place_for(fetcher.folder, kind or "checkpoint") / safe_name(name_in(one_link(link)))
+            if there.exists() and not fault_of(there):
+                step.notice(f"{problem.what} The file is already there and is used as it is.")
+                return there.name
+        raise
     asked = replace(found, name=chosen_name(telling_name(found.name, found.title), name))
     same = place_for(fetcher.folder, found.kind or kind or "checkpoint") / asked.name
     if found.sha256 and same.exists() and not fault_of(same) and fetch.same_as_remote(fetcher, same, asked):
@@ -138,15 +141,6 @@ def chosen_name(told: str, wanted: str) -> str:
     ending = Path(told).suffix or ".safetensors"  # another one is given once the file is there
     complete = not own or own.lower().endswith((ending.lower(), ".safetensors", *OLD_ENDINGS))
     return safe_name((own or told) if complete else own + ending)
-
-
-def file_there(folder: Folder, link: str, kind: str) -> str | None:
-    """The name of the file a link names, if it is there and sound."""
-    try:
-        path = place_for(folder, kind) / safe_name(name_in(one_link(link)))
-    except Problem:
-        return None
-    return path.name if path.exists() and not fault_of(path) else None
 
 
 def decided(fetcher: fetch.Fetcher, remote: Remote, kind: str, required: bool) -> Remote:

@@ -14,7 +14,7 @@ from launcher.core.files import free_path
 from launcher.core.folder import PART, Folder, require_room
 from launcher.core.problem import Problem
 from launcher.core.status import Step
-from launcher.models.archive import UNREADABLE_ZIP, Member, open_zip, packed_files
+from launcher.models.archive import UNREADABLE_ZIP, Member, open_zip, packed_files, read_between
 from launcher.models.checksums import known_checksum, note_checksum
 from launcher.models.download import download, sha256_of
 from launcher.models.http import read_range, until_stopped
@@ -108,13 +108,10 @@ def same_as_remote(fetcher: Fetcher, path: Path, remote: Remote) -> bool:
         return known == remote.sha256
     if remote.size != size:
         return False
+    starts = {max(0, min(size - SAMPLE, size * at // SAMPLES)) for at in range(SAMPLES + 1)}
+    parts = [(start, min(size, start + SAMPLE)) for start in starts]
     with path.open("rb") as file:
-        for start in {max(0, min(size - SAMPLE, size * at // SAMPLES)) for at in range(SAMPLES + 1)}:
-            file.seek(start)
-            here = file.read(SAMPLE)
-            if here != read_range(remote, start, start + len(here)):
-                return False
-    return True
+        return all(read_between(file, *part) == read_range(remote, *part) for part in parts)
 
 
 # ---- a file that is all there, and gets its name

@@ -26,7 +26,6 @@ STOP_LATENCY: Final = 0.1  # seconds
 WAITS: Final = (1.0, 2.0, 4.0)  # seconds before the next try, at least
 LONGEST_WAIT: Final = 60.0  # seconds, whatever a server asks for
 LONGEST_WAIT_WITHOUT_TOKEN: Final = 10.0  # seconds; who asks for more is asked with a token instead
-MOST_REDIRECTS: Final = 10
 PAGE_MOST: Final = 200_000  # bytes of a page that are read to see what it says
 LIST_MOST: Final = 16 << 20  # bytes of a list of files or versions
 READ_AT_ONCE: Final = 64 << 10  # bytes
@@ -47,7 +46,6 @@ class WebSession(requests.Session):
     def __init__(self) -> None:
         super().__init__()
         self.headers.update({"User-Agent": USER_AGENT, "Accept-Encoding": "identity"})
-        self.max_redirects = MOST_REDIRECTS
         self.auth = lambda request: request
 
     def rebuild_auth(self, prepared_request: requests.PreparedRequest, response: requests.Response) -> None:

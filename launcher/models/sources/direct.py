@@ -90,14 +90,19 @@ def shared_on_drive(parts: SplitResult) -> Remote:
 
 
 def resolve(asked: Remote, token: str) -> Remote:
-    """The file; name and size from the server where it tells them."""
+    """The file; name and size from the server where it tells them. Raises `Problem` for what is no model.
+
+    It has no name where that is a program's or a page's (get.php): the field `file_name` may have one.
+    """
     try:
-        return named(probe(asked))
+        found = probe(asked)
     except Refused as refused:
         address = address_in_form(refused.answer.page) if asked.place == GOOGLE_DRIVE else None
         if not address:
             raise
-        return named(probe(replace(asked, url=address)))
+        found = probe(replace(asked, url=address))
+    tells = any(names.search(found.name[-50:]) for names in (MODEL_NAME, OTHER_NAME))
+    return replace(found, name=safe_name(found.name) if tells else "")
 
 
 def address_in_form(text: str) -> str | None:
@@ -119,12 +124,3 @@ def name_in(address: str) -> str:
     last = unquote(parts.path.rpartition("/")[2])
     inside = re.search(r"(?i)(?:^|[&/=])([^&/=]+\.(?:safetensors|sft|ckpt|pth?))(?:&|$)", unquote(parts.query))
     return inside[1] if inside and not last.lower().endswith(WEIGHTS) else last
-
-
-def named(remote: Remote) -> Remote:
-    """With a safe name, or none where it is a program's or a page's (get.php): the field `file_name` may have one.
-
-    Raises `Problem` for what is no model.
-    """
-    tells = any(names.search(remote.name[-50:]) for names in (MODEL_NAME, OTHER_NAME))
-    return replace(remote, name=safe_name(remote.name) if tells else "")

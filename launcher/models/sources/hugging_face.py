@@ -2,7 +2,7 @@
 
 import os
 import re
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import PurePosixPath
 from typing import Final
 from urllib.parse import parse_qs, quote, unquote, urlsplit
@@ -42,21 +42,10 @@ NOT_OWNERS: Final = (
 )  # fmt: skip
 
 
-@dataclass(frozen=True)
-class HubLink:
-    """What a link asks for: a `file`, or a folder, whose `filename` is its path, and perhaps a file in it by `name`.
-
-    `token` is one that stood in the link: it is used, and shown nowhere.
+def detect(link: str) -> tuple[HubFile, str | None, str] | None:
+    """A file, None, and a token that stood in the link: it is used, and shown nowhere. Or a folder, whose `filename` is
+    its path, and the name of the file that is meant there, or "". Raises `Problem` for any other page of the hub.
     """
-
-    file: HubFile
-    is_folder: bool
-    name: str
-    token: str = field(repr=False)
-
-
-def detect(link: str) -> HubLink | None:
-    """A link to a file, its page, a repository or a folder in one. Raises `Problem` for any other page of the hub."""
     parts = urlsplit(link)
     if (parts.hostname or "").removeprefix("www.") not in HOSTS:
         return None
@@ -76,17 +65,16 @@ def detect(link: str) -> HubLink | None:
         what, do = OTHER_PAGES.get(words[0], OTHER_PAGES[""])
         raise Problem(f"The link leads to {what}", do)
     token = re.search(r"\bhf_\w+", f"{parts.netloc.rpartition('@')[0]} {parts.query}")
-    shown = parse_qs(parts.query).get("show_file_info", [""])[0]
+    shown = unquote(parts.fragment) or parse_qs(parts.query).get("show_file_info", [""])[0]
     repo = f"{unquote(owner)}/{name.removesuffix('.git')}"
     file = HubFile(repo, path, revision or "main", repo_type=repo_type or "model")
-    return HubLink(file, verb == "tree" or not path, unquote(parts.fragment) or shown, token[0] if token else "")
+    return file, shown if verb == "tree" or not path else None, token[0] if token else ""
 
 
-def resolve(wanted: HubLink, token: str) -> Remote:
+def resolve(wanted: tuple[HubFile, str | None, str], token: str) -> Remote:
     """A file's page, a file, or the one file of weights in a repository or folder (or the one that is named)."""
-    token = token or wanted.token
-    file = only_model(wanted.file, wanted.name, token) if wanted.is_folder else wanted.file
-    return resolve_hub_file(file, token)
+    file, name, token = wanted[0], wanted[1], token or wanted[2]
+    return resolve_hub_file(file if name is None else only_model(file, name, token), token)
 
 
 def endpoint() -> str:
