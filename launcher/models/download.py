@@ -165,10 +165,12 @@ def fetch_whole(remote: Remote, part: Path, step: Step, disks: Disks) -> str:
         whole = stated or remote.size
         for piece in http.pieces(response, READ_IN_A_ROW):
             if not have and is_a_page(piece):
-                asks = "the link leads to a page that asks for something first."
-                do = "in your browser, see what it asks for, and paste the link of the download button."
-                what = f"{remote.name} is a web page, not a model: {asks}"
-                raise Problem(what, f"Open {remote.page or 'the link'} {do}")
+                raise Problem(
+                    f"{remote.name} is a web page, not a model: the link leads to a page that asks for something "
+                    "first.",
+                    f"Open {remote.page or 'the link'} in your browser, see what it asks for, and paste the link of "
+                    "the download button.",
+                )
             if step.stopped:
                 raise Interrupted
             for where, folder in disks.items() if not remote.size else ():
@@ -185,20 +187,22 @@ def fetch_whole(remote: Remote, part: Path, step: Step, disks: Disks) -> str:
     if remote.size not in (0, have):
         raise Problem(f"{remote.name} is incomplete: {have} of {remote.size} bytes.", "Try again.")
     if remote.sha256 not in ("", digest.hexdigest()):
-        what = f"{remote.name} arrived damaged: its checksum does not match. It was deleted."
-        raise Problem(what, "Download it again. If this happens twice, use another source.")
+        raise Problem(
+            f"{remote.name} arrived damaged: its checksum does not match. It was deleted.",
+            "Download it again. If this happens twice, use another source.",
+        )
     return digest.hexdigest()
 
 
 def disk_problem(error: OSError, where: str, part: Path, remote: Remote) -> Problem:
     """A write that failed, in words."""
-    what, do = f"{part.name} could not be written: {error.strerror or error}.", "Try again."
     if error.errno == errno.ENOSPC:
-        what, do = f"{where} is full.", f"Free some space on {to_be_emptied(where)} and try again{remote.goes_on}."
-    elif error.errno in READ_ONLY:
+        do = f"Free some space on {to_be_emptied(where)} and try again{remote.goes_on}."
+        return Problem(f"{where} is full.", do)
+    if error.errno in READ_ONLY:
         why = "it was probably shared with you without permission to edit"
-        what = f"{part.parent.name} on {where} is read-only: {why}."
         do = "Ask its owner to let you edit it, or use a folder of your own in its place."
-    elif error.errno in (errno.EIO, errno.ENOTCONN):
-        what, do = f"{where} no longer answers.", f"Press ▶ again to reconnect it{remote.goes_on}."
-    return Problem(what, do)
+        return Problem(f"{part.parent.name} on {where} is read-only: {why}.", do)
+    if error.errno in (errno.EIO, errno.ENOTCONN):
+        return Problem(f"{where} no longer answers.", f"Press ▶ again to reconnect it{remote.goes_on}.")
+    return Problem(f"{part.name} could not be written: {error.strerror or error}.", "Try again.")

@@ -183,9 +183,10 @@ def unpack(fetcher: Fetcher, archive: Path, target: Path, *, most: int) -> list[
     step, unpacked = fetcher.step, list[tuple[Path, Path, ModelFile]]()
     with open_zip(archive) as file:
         found = packed_files(file, WEIGHTS)
-        if not 0 < len(found) <= most:
-            holds = f"{len(found)} models" if found else "no model that AUTOMATIC1111 can use"
-            raise Problem(f"{target.name} holds {holds}.", UNPACK)
+        if not found:
+            raise Problem(f"{target.name} holds no model that AUTOMATIC1111 can use.", UNPACK)
+        if len(found) > most:
+            raise Problem(f"{target.name} holds {len(found)} models.", UNPACK)
         models = [Member(file, info) for info in found]
         for model in models:
             seen = identify_beginning(model.read, model.size)
@@ -215,23 +216,26 @@ def settled(fetcher: Fetcher, name: str, seen: ModelFile, kind: str, free: bool)
     if not free and kind and seen.kind not in (None, kind):
         do = f"Choose {a_kind(kind)} here. Once the web UI runs, you can add {name} with **Add**."
         raise Problem(f"{name} is {a_kind(seen.kind)}, not {a_kind(kind)}.", do)
-    found = seen.kind or kind if free else kind
-    if free and not found:
-        what = f"The launcher cannot tell what {name} is: a checkpoint, a LoRA, or something else."
-        do = "If its page says what it is, add it with the cell **Add a model**, and choose its **kind** there."
-        raise Problem(what, do)
+    wanted, kind = kind, seen.kind or kind if free else kind
+    if free and not kind:
+        raise Problem(
+            f"The launcher cannot tell what {name} is: a checkpoint, a LoRA, or something else.",
+            "If its page says what it is, add it with the cell **Add a model**, and choose its **kind** there.",
+        )
     if free:
-        require_owner(fetcher.folder, found, name)
-    if kind not in ("", found):
-        fetcher.step.notice(f"{name} is {a_kind(found)}, not {a_kind(kind)}: it was added as what it is.")
-    own, listed = Path(name), KIND_ENDINGS.get(found, WEIGHTS)
+        require_owner(fetcher.folder, kind, name)
+    if wanted not in ("", kind):
+        fetcher.step.notice(f"{name} is {a_kind(kind)}, not {a_kind(wanted)}: it was added as what it is.")
+    own, listed = Path(name), KIND_ENDINGS.get(kind, WEIGHTS)
     ending, old = ".safetensors", [one for one in listed if one != ".safetensors"]
     if seen.format is not Format.SAFETENSORS:
         ending = own.suffix if own.suffix.lower() in old else old[0]
     elif ending not in listed:
-        do = f"Choose a file of the same model that ends in {' or '.join(listed)}."
-        raise Problem(f"AUTOMATIC1111 cannot use a .safetensors file as {found}.", do)
-    return found, listed_name(own.stem + ending, found)
+        raise Problem(
+            f"AUTOMATIC1111 cannot use a .safetensors file as {kind}.",
+            f"Choose a file of the same model that ends in {' or '.join(listed)}.",
+        )
+    return kind, listed_name(own.stem + ending, kind)
 
 
 def no_use(name: str, seen: ModelFile) -> Problem:

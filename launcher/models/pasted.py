@@ -104,18 +104,23 @@ def one_link(text: str) -> str:
     if not links and WITHOUT_SCHEME.match(bare):
         links = [f"https://{bare}"]
     if len(links) > 1:
-        do = "Paste only one, or use the cell **Add a model** for several."
-        raise Problem(f"There are {len(links)} links, but only one is needed.", do)
+        raise Problem(
+            f"There are {len(links)} links, but only one is needed.",
+            "Paste only one, or use the cell **Add a model** for several.",
+        )
     if not links:
         raise Problem(f"{without_secrets(bare)[:60]!r} is not a link.", "Paste one that starts with https://.")
     link = links[0]
     if re.match(AIR, link, re.IGNORECASE):
         return link
     scheme = link.partition(":")[0].lower()
+    if scheme in ("http", "ftp"):
+        raise Problem("The link is not encrypted.", "Use a link that starts with https://.")
     if scheme != "https":
-        unknown = f"The launcher cannot download by a link that starts with {scheme}:."
-        what = "The link is not encrypted." if scheme in ("http", "ftp") else unknown
-        raise Problem(what, "Use a link that starts with https://.")
+        raise Problem(
+            f"The launcher cannot download by a link that starts with {scheme}:.",
+            "Use a link that starts with https://.",
+        )
     try:
         parts = urlsplit(link)
         host, port = parts.hostname or "", parts.port

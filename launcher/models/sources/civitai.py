@@ -59,8 +59,10 @@ def detect(link: str) -> CivitaiLink | None:
 def resolve(wanted: CivitaiLink, token: str) -> Remote:
     """By Civitai's own list of the version. Raises `Problem`."""
     if not wanted.version and not wanted.model:
-        what = "The link leads to a page on Civitai that is not a model."
-        raise Problem(what, "Open the model's page there and copy its address.")
+        raise Problem(
+            "The link leads to a page on Civitai that is not a model.",
+            "Open the model's page there and copy its address.",
+        )
     key = token or wanted.key
     host, told = ask_civitai(wanted, key)
     version = told if wanted.version else newest(told)

@@ -137,6 +137,8 @@ def resolve_hub_file(file: HubFile, token: str) -> Remote:
     etag = re.fullmatch(r'"?([0-9a-f]{64})"?', found.validator)  # of a large file it is its SHA-256
     sha256, size = found.sha256 or (etag[1] if etag else ""), found.size or file.size
     if (file.sha256 and sha256 and file.sha256 != sha256) or (file.size and file.size != size):
-        what = f"{file.saved_name} at {file.repo} has changed: its size or checksum is different now."
-        raise Problem(what, "Another source is tried; if there is none, choose another model.")
+        raise Problem(
+            f"{file.saved_name} at {file.repo} has changed: its size or checksum is different now.",
+            "Another source is tried; if there is none, choose another model.",
+        )
     return replace(found, name=name, size=size, sha256=sha256 or file.sha256)
