@@ -9,7 +9,7 @@ from launcher.core.problem import Problem
 from launcher.core.process import CommandError
 from launcher.models.identify import WEIGHTS
 from launcher.models.pasted import without_secrets
-from launcher.models.sources import civitai, google_drive, hugging_face
+from launcher.models.sources import civitai, direct, hugging_face
 from launcher.source.git import git, last_words
 
 EXAMPLE: Final = "Paste an address like https://github.com/owner/name."
@@ -36,7 +36,7 @@ ADDRESS_FAILURES: Final = (
         "Check the address, or wait a minute and try again.",
     ),
 )
-MODEL_HOSTS: Final = (*hugging_face.HOSTS, *civitai.HOSTS, *google_drive.HOSTS)
+MODEL_HOSTS: Final = (*hugging_face.HOSTS, *civitai.HOSTS, *direct.DRIVE_HOSTS)
 GIT_HOSTS: Final = ("github.com", "gitlab.com", "codeberg.org", "bitbucket.org", "gitee.com")
 # On these hosts, what is a file and no repository.
 NO_REPOSITORY: Final = re.compile(

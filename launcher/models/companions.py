@@ -150,7 +150,7 @@ def config_at(source: Remote) -> str | None:
     for address in source.config or ((beside,) if parts.path.lower().endswith(WEIGHTS) else ()):
         with suppress(Problem):  # the model is there; whoever needs a configuration is told
             about = replace(source, url=address)
-            content = answered(about, lambda answer: b"".join(limited(pieces(answer, CONFIG_MOST), CONFIG_MOST)), {})
+            content = answered(about, lambda answer: b"".join(limited(pieces(answer, CONFIG_MOST), CONFIG_MOST)))
             text = decoded(content).replace("\r\n", "\n")
             if re.match(r"([^\S\n]*(#.*)?\n)*model:\s*\n", text):  # each line in one way: some have thousands of them
                 return text

@@ -19,33 +19,27 @@ from launcher.core.status import Step
 from launcher.models import http
 from launcher.models.ranges import RangedDownload, Untrue
 from launcher.models.refusals import refusal_of
-from launcher.models.remote import Answer, Interrupted, Refused, Remote, refuse_a_page, stated_size
+from launcher.models.remote import Answer, Interrupted, Remote, is_a_page, stated_size
 
 READ_IN_A_ROW: Final = 1 << 20  # bytes
 ROOM_AHEAD: Final = 256 << 20  # bytes that must be free while a file comes whose size nobody states
-ASK_FOR_ROOM_EACH: Final = 64 << 20  # bytes
 promising: Final = threading.Lock()
 promised: Final[dict[Path, int]] = {}  # unfinished file of a download that goes on -> bytes it will have
 
 READ_ONLY: Final = (errno.EACCES, errno.EPERM, errno.EROFS)
 Disks = dict[str, Path]  # what a disk is called in messages -> a folder on it
+Receive = Callable[[Path, Path], Path]  # gives an unfinished file that is whole the name that is meant, or another one
 
 
 def download(
-    remote: Remote,
-    target: Path,
-    *,
-    where: str,
-    own: Path,
-    step: Step,
-    receive: Callable[[Path, Path], Path] = Path.rename,
+    remote: Remote, target: Path, *, where: str, own: Path, step: Step, receive: Receive = Path.rename
 ) -> tuple[Path, str]:
     """Fetch `remote` to `target`, which appears only when it is whole and verified; return its path and SHA-256.
 
-    The unfinished file knows which of its bytes are there, so any cut costs a few megabytes. `receive` inspects the
-    whole file and gives it its name, perhaps another one. `where` names the disk in messages; `own` is a private folder
-    on the machine's own disk, where what is written to Google Drive lies until it is uploaded (colabtools#659). Raises
-    `Problem`, or `Interrupted` within a moment of ■; what came is kept if it was not wrong and can be gone on with.
+    The unfinished file knows which of its bytes are there, so any cut costs a few megabytes. `where` names the disk in
+    messages; `own` is a private folder on the machine's own disk, where what is written to Google Drive lies until it
+    is uploaded (colabtools#659). Raises `Problem`, or `Interrupted` within a moment of ■; what came is kept if it was
+    not wrong and can be gone on with.
     """
     try:
         target.parent.mkdir(exist_ok=True)  # never with what is above it: see make_folder_below
@@ -66,11 +60,6 @@ def download(
         with promised_room(part, remote, disks):
             try:
                 digest = fetch_checked(remote, part, step, disks)
-            except Refused:
-                raise
-            except Problem:
-                part.unlink(missing_ok=True)
-                raise
             except requests.RequestException as error:
                 raise http.silence(remote, error) from http.harmless(error)
             except OSError as error:
@@ -92,12 +81,11 @@ def only_writer(target: Path, own: Path, step: Step) -> Iterator[bool]:
         if step.stopped:
             raise Interrupted
         try:
-            lock.acquire(timeout=0)
+            lock.acquire(timeout=http.STOP_LATENCY if waited else 0)
         except filelock.Timeout:
             if not waited:
                 step.say(f"{target.name} is already being downloaded; waiting for it")
             waited = True
-            step.stop.wait(http.STOP_LATENCY)
     try:
         yield waited
     finally:
@@ -113,7 +101,7 @@ def promised_room(part: Path, remote: Remote, disks: Disks) -> Iterator[None]:
     what = f"The model {remote.name}"
     with promising:
         own = still_to_come(part, remote.size)
-        others = sum(still_to_come(one, size) for one, size in promised.items() if one != part)
+        others = sum(still_to_come(one, size) for one, size in promised.items())
         for where, folder in disks.items():
             require_room(folder, own, where, what, folder.parent if folder == part.parent else None)
             if others:
@@ -122,7 +110,7 @@ def promised_room(part: Path, remote: Remote, disks: Disks) -> Iterator[None]:
     try:
         yield
     finally:
-        promised.pop(part, None)
+        del promised[part]
 
 
 def still_to_come(part: Path, size: int) -> int:
@@ -155,7 +143,6 @@ def fetch_checked(remote: Remote, part: Path, step: Step, disks: Disks) -> str:
         except Untrue:
             step.say(f"{remote.name} does not come right in parts; it is being downloaded in one piece")
         part.unlink(missing_ok=True)  # a connection may still be writing to it
-
     whole = partial(fetch_whole, remote, part, step, disks)
     try:
         return http.until_stopped(step.stop, lambda: http.retrying(whole, step.stop.wait))
@@ -166,10 +153,10 @@ def fetch_checked(remote: Remote, part: Path, step: Step, disks: Disks) -> str:
 
 def fetch_whole(remote: Remote, part: Path, step: Step, disks: Disks) -> str:
     """The file in one answer, from its beginning to its end, and not a byte more than it states."""
-    if step.stopped:
+    if step.stopped:  # nobody waits for this any longer, nor deletes what it writes
         raise Interrupted
     digest, have = hashlib.sha256(), 0
-    with part.open("wb") as file, http.WebSession() as session, session.ask(remote, {}) as response:
+    with part.open("wb") as file, http.WebSession() as session, session.ask(remote) as response:
         if response.status_code != 200:
             raise refusal_of(remote, Answer(502))  # part of a file nobody asked a part of
         stated = stated_size(response)
@@ -177,13 +164,17 @@ def fetch_whole(remote: Remote, part: Path, step: Step, disks: Disks) -> str:
             raise Problem(f"{remote.name} has changed at {remote.host} in the meantime.", "Try again.")
         whole = stated or remote.size
         for piece in http.pieces(response, READ_IN_A_ROW):
-            if not have:
-                refuse_a_page(remote, piece)
+            if not have and is_a_page(piece):
+                raise Problem(
+                    f"{remote.name} is a web page, not a model: the link leads to a page that asks for something "
+                    "first.",
+                    f"Open {remote.page or 'the link'} in your browser, see what it asks for, and paste the link of "
+                    "the download button.",
+                )
             if step.stopped:
                 raise Interrupted
-            if not remote.size and have // ASK_FOR_ROOM_EACH != (have + len(piece)) // ASK_FOR_ROOM_EACH:
-                for where, folder in disks.items():
-                    require_room(folder, ROOM_AHEAD, where, f"{remote.name}, of which {have / GB:.1f} GB have come,")
+            for where, folder in disks.items() if not remote.size else ():
+                require_room(folder, ROOM_AHEAD, where, f"{remote.name}, of which {have / GB:.1f} GB have come,")
             file.write(piece)
             digest.update(piece)
             have += len(piece)

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -55,10 +56,8 @@ def ensure_model(fetcher: fetch.Fetcher, model: Model) -> str:
             fetcher.step.say(f"{path.name} is ready")
             return with_companions(fetcher, model, path)
     if "non-commercial" in model.licence:
-        fetcher.step.notice(
-            f"{model.name} is licensed under {model.licence}: read {model.sources[0].page} before you use it "
-            "commercially."
-        )
+        terms = f"read {model.sources[0].page} before you use it commercially."
+        fetcher.step.notice(f"{model.name} is licensed under {model.licence}: {terms}")
     failures: list[Problem] = []
     for source in model.sources:
         try:
@@ -96,11 +95,12 @@ def ensure_linked_model(
     try:
         found = fetch.with_token(fetcher, partial(resolve_link, link))
     except Problem as problem:
-        there = file_there(fetcher.folder, link, kind or "checkpoint")
-        if not there:
-            raise
-        step.notice(f"{problem.what} The file is already there and is used as it is.")
-        return there
+        with suppress(Problem):  # no name in the link
+            there = place_for(fetcher.folder, kind or "checkpoint") / safe_name(name_in(one_link(link)))
+            if there.exists() and not fault_of(there):
+                step.notice(f"{problem.what} The file is already there and is used as it is.")
+                return there.name
+        raise
     asked = replace(found, name=chosen_name(telling_name(found.name, found.title), name))
     same = place_for(fetcher.folder, found.kind or kind or "checkpoint") / asked.name
     if found.sha256 and same.exists() and not fault_of(same) and fetch.same_as_remote(fetcher, same, asked):
@@ -108,19 +108,20 @@ def ensure_linked_model(
         fetcher.used.append(same)
         return same.name
     remote = decided(fetcher, asked, kind, required)
-    if remote.kind:
-        path = file_of_kind(fetcher, remote, required)
-    else:
-        path = fetch.fetch_remote(fetcher, remote, place_for(fetcher.folder, "checkpoint"), free=not required)
+    path = file_of_kind(fetcher, remote, required)
     if place_for(fetcher.folder, "checkpoint") in path.parents:
         have_companions(fetcher, path, remote)
     return path.name
 
 
 def file_of_kind(fetcher: fetch.Fetcher, remote: Remote, required: bool) -> Path:
-    """The file in the folder of its kind: one that is there, or fetched under a name that the web UI lists."""
-    step, folder, own = fetcher.step, place_for(fetcher.folder, remote.kind), Path(remote.name)
-    for name in (own.name, f"{own.stem}-{remote.tag[:8]}{own.suffix}"):  # always the second for the same file
+    """The file in the folder of its kind: one that is there, or fetched under a name that the web UI lists.
+
+    One whose kind nobody can tell yet is fetched beside the checkpoints.
+    """
+    step, folder, own = fetcher.step, place_for(fetcher.folder, remote.kind or "checkpoint"), Path(remote.name)
+    names = (own.name, f"{own.stem}-{remote.tag[:8]}{own.suffix}")  # always the second for the same file
+    for name in names if remote.kind else ():
         target = same_to_the_web_ui(fetcher.folder, name, remote.kind) or folder / name
         if not fetch.sound_or_set_aside(fetcher, target):
             return fetch.fetch_remote(fetcher, replace(remote, name=name), folder, free=not required)
@@ -140,15 +141,6 @@ def chosen_name(told: str, wanted: str) -> str:
     return safe_name((own or told) if complete else own + ending)
 
 
-def file_there(folder: Folder, link: str, kind: str) -> str | None:
-    """The name of the file a link names, if it is there and sound."""
-    try:
-        path = place_for(folder, kind) / safe_name(name_in(one_link(link)))
-    except Problem:
-        return None
-    return path.name if path.exists() and not fault_of(path) else None
-
-
 def decided(fetcher: fetch.Fetcher, remote: Remote, kind: str, required: bool) -> Remote:
     """With the kind it is taken for, and the name for that, by its first bytes at its source where they tell.
 
@@ -163,10 +155,8 @@ def decided(fetcher: fetch.Fetcher, remote: Remote, kind: str, required: bool) -
         seen = ModelFile(Format.SAFETENSORS if is_new else Format.OLD, remote.kind or kind)
     elif remote.kind != "checkpoint":  # which is told by its tensors
         seen = replace(seen, kind=seen.kind or remote.kind or None)
-    taken_for = fetch.settled_kind(fetcher, remote.name, seen, kind or remote.kind, free=not required)
-    is_packed = remote.name.lower().endswith(".zip")
-    name = remote.name if is_packed else fetch.suited_name(remote.name, seen.format, taken_for)
-    return replace(remote, name=name, kind=taken_for)
+    taken_for, name = fetch.settled(fetcher, remote.name, seen, kind or remote.kind, free=not required)
+    return replace(remote, name=remote.name if remote.name.lower().endswith(".zip") else name, kind=taken_for)
 
 
 def with_companions(fetcher: fetch.Fetcher, model: Model, path: Path) -> str:
@@ -197,15 +187,12 @@ def broken_models(folder: Folder, known: set[str]) -> tuple[set[str], dict[str, 
         found += files_below(root)
     sound, broken = set[str](), dict[str, str]()
     for path in (path for path in found if not leads_nowhere(path)):
-        name = str(path.relative_to(folder.kept))
-        if name in known:
-            sound.add(name)
-        elif path.name.lower().endswith(HALF_DOWNLOADS):
-            broken[name] = "it is only partly downloaded"
-        elif path.suffix.lower() in WEIGHTS and (fault := fault_of(path)):
-            broken[name] = fault
-        elif path.suffix.lower() in WEIGHTS:
-            sound.add(name)
+        name, half = str(path.relative_to(folder.kept)), path.name.lower().endswith(HALF_DOWNLOADS)
+        if half or path.suffix.lower() in WEIGHTS:
+            if name not in known and (fault := "it is only partly downloaded" if half else fault_of(path)):
+                broken[name] = fault
+            else:
+                sound.add(name)
     return sound, broken
 
 

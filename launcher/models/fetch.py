@@ -33,12 +33,14 @@ UNPACKED_PART: Final = f".unpacked{PART}"
 
 @dataclass(frozen=True)
 class Fetcher:
-    """How to ask for a token, whom to tell, and which files came of it."""
+    """How to ask for a token, whom to tell, and which files came of it.
+
+    `ask_token` has (name of the secret, reason) -> token; "" where nobody answers. Without a reason nobody is asked who
+    has not saved one as a secret.
+    """
 
     folder: Folder
     where: str  # the disk's name in messages
-    # (name of the secret, reason) -> token; "" where nobody answers. Without a reason nobody is asked who has not saved
-    # one as a secret.
     ask_token: Callable[[str, str], str]
     step: Step
     added: list[Path] = field(default_factory=list)  # files that it has put in place
@@ -63,43 +65,28 @@ def with_token(fetcher: Fetcher, resolve: Callable[[str], Remote]) -> Remote:
 def fetch_remote(fetcher: Fetcher, remote: Remote, folder: Path, *, free: bool = False) -> Path:
     """Download one file into its folder; return where it is. `free`: into that of the kind that it turns out to be."""
     if remote.name.lower().endswith(OLD_ENDINGS) and ".safetensors" in KIND_ENDINGS.get(remote.kind, ()):
-        fetcher.step.notice(
-            f"{remote.name} is a pickle file, which can contain code. Choose a .safetensors file of the same model if "
-            "there is one."
-        )
+        better = "Choose a .safetensors file of the same model if there is one."
+        fetcher.step.notice(f"{remote.name} is a pickle file, which can contain code. {better}")
     fetcher.step.say(remote.name)
-    path, digest = download(
-        remote,
-        folder / remote.name,
-        where=fetcher.where,
-        own=fetcher.folder.session / "downloads",
-        step=fetcher.step,
-        receive=partial(receive, fetcher, kind=remote.kind, whole=not remote.sha256, free=free),
-    )
+    own, target = fetcher.folder.session / "downloads", folder / remote.name
+    received = partial(receive, fetcher, kind=remote.kind, whole=not remote.sha256, free=free)
+    path, digest = download(remote, target, where=fetcher.where, own=own, step=fetcher.step, receive=received)
     if path.stat().st_size == remote.size:  # else it came in an archive, whose checksum that is
         note_checksum(fetcher.folder, path, digest)
     if remote.listed not in ("", digest):
-        fetcher.step.notice(
-            f"{remote.place} states another checksum for {path.name}: its list is old, or the file was replaced. The "
-            "file is whole, and is used."
-        )
+        why = "its list is old, or the file was replaced. The file is whole, and is used."
+        fetcher.step.notice(f"{remote.place} states another checksum for {path.name}: {why}")
     return path
-
-
-# ---- a file that is there
 
 
 def sound_or_set_aside(fetcher: Fetcher, path: Path, size: int = 0, sha256: str = "") -> bool:
     """True if the file is there and whole; another one is named, and a broken one (cut off, a web page) set aside."""
     if not path.exists():
         return False
-    fault = fault_of(path)
-    if fault:
+    if fault := fault_of(path):
         os.replace(path, aside := free_path(path.with_name(f"{path.name}.broken")))
-        fetcher.step.notice(
-            f"{path.name} was already there, but is not a usable model file: {fault}. It was renamed to "
-            f"{aside.name}; delete it if you do not need it."
-        )
+        done = f"It was renamed to {aside.name}; delete it if you do not need it."
+        fetcher.step.notice(f"{path.name} was already there, but is not a usable model file: {fault}. {done}")
         return False
     fetcher.used.append(path)
     known = known_checksum(fetcher.folder, path)
@@ -120,12 +107,10 @@ def same_as_remote(fetcher: Fetcher, path: Path, remote: Remote) -> bool:
         return known == remote.sha256
     if remote.size != size:
         return False
+    starts = {max(0, min(size - SAMPLE, size * at // SAMPLES)) for at in range(SAMPLES + 1)}
+    parts = [(start, min(size, start + SAMPLE)) for start in starts]
     with path.open("rb") as file:
-        for start in {max(0, min(size - SAMPLE, size * at // SAMPLES)) for at in range(SAMPLES + 1)}:
-            here = read_between(file, start, start + SAMPLE)
-            if here != read_range(remote, start, start + len(here)):
-                return False
-    return True
+        return all(read_between(file, *part) == read_range(remote, *part) for part in parts)
 
 
 # ---- a file that is all there, and gets its name
@@ -152,9 +137,8 @@ def receive(
 
 def put(fetcher: Fetcher, part: Path, target: Path, seen: ModelFile, kind: str, free: bool) -> Path:
     """Give an inspected file its name. Raises `Problem` for what is of no use."""
-    kind = settled_kind(fetcher, target.name, seen, kind, free)
-    folder = place_for(fetcher.folder, kind) if free else target.parent
-    wanted = folder / suited_name(target.name, seen.format, kind)
+    kind, name = settled(fetcher, target.name, seen, kind, free)
+    wanted = (place_for(fetcher.folder, kind) if free else target.parent) / name
     twin = wanted if wanted.exists() else same_to_the_web_ui(fetcher.folder, wanted.name, kind)
     if twin and filecmp.cmp(part, twin, shallow=False):  # it came in an archive, of which nobody knew what is in it
         part.unlink()
@@ -173,11 +157,10 @@ def put(fetcher: Fetcher, part: Path, target: Path, seen: ModelFile, kind: str, 
 def receive_archive(fetcher: Fetcher, archive: Path, target: Path, kind: str, free: bool) -> Path:
     """What is in a zip archive, which goes; return the first. Raises `Problem`, `Interrupted`."""
     try:
-        parts = unpack(fetcher, archive, target, most=MOST_COLLECTED if free else 1)
-        seen = [identify(part) for part, _ in parts]
-        for one in seen if len(parts) > 1 else ():
-            settled_kind(fetcher, target.name, one, "" if one.kind else kind, free)  # all or none
-        paths = [put(fetcher, *part, one, kind, free) for part, one in zip(parts, seen, strict=True)]
+        models = unpack(fetcher, archive, target, most=MOST_COLLECTED if free else 1)
+        for _, _, seen in models if len(models) > 1 else ():
+            settled(fetcher, target.name, seen, "" if seen.kind else kind, free)  # all or none
+        paths = [put(fetcher, *model, kind, free) for model in models]
     except UNREADABLE_ZIP as error:
         raise no_use(target.name, ModelFile(fault="it is a zip archive that cannot be unpacked")) from error
     finally:
@@ -190,13 +173,13 @@ def receive_archive(fetcher: Fetcher, archive: Path, target: Path, kind: str, fr
     return paths[0]
 
 
-def unpack(fetcher: Fetcher, archive: Path, target: Path, *, most: int) -> list[tuple[Path, Path]]:
-    """The models in a zip archive, each unpacked, and what it should be called.
+def unpack(fetcher: Fetcher, archive: Path, target: Path, *, most: int) -> list[tuple[Path, Path, ModelFile]]:
+    """The models in a zip archive, each unpacked, what it should be called, and what it is.
 
     The beginning of each is inspected before the first is unpacked. Raises `Problem`, `Interrupted`, and one of
     UNREADABLE_ZIP.
     """
-    step, parts = fetcher.step, list[tuple[Path, Path]]()
+    step, unpacked = fetcher.step, list[tuple[Path, Path, ModelFile]]()
     with open_zip(archive) as file:
         found = packed_files(file, WEIGHTS)
         if not found:
@@ -210,22 +193,22 @@ def unpack(fetcher: Fetcher, archive: Path, target: Path, *, most: int) -> list[
                 raise no_use(target.name, seen)
         require_room(archive.parent, sum(info.file_size for info in found), fetcher.where, "The unpacked model")
         for number, info in enumerate(found):
-            part = archive.with_name(f"{archive.name}.{number}{UNPACKED_PART}")
+            part, inside = archive.with_name(f"{archive.name}.{number}{UNPACKED_PART}"), Path(info.filename)
             with file.open(info) as packed, part.open("wb") as out:
                 while not step.stopped and (piece := packed.read(PIECE_BYTES)):
                     out.write(piece)
             if step.stopped:
                 raise Interrupted
-            own = Path(info.filename).name if len(found) > 1 else target.stem + Path(info.filename).suffix
-            parts.append((part, target.with_name(safe_name(own))))
-    return parts
+            name = inside.name if len(found) > 1 else target.stem + inside.suffix
+            unpacked.append((part, target.with_name(safe_name(name)), identify(part)))
+    return unpacked
 
 
-# ---- what a file is taken for
+def settled(fetcher: Fetcher, name: str, seen: ModelFile, kind: str, free: bool) -> tuple[str, str]:
+    """What a file is taken for, and its name with the ending by which A1111 reads it as that, whatever it was called.
 
-
-def settled_kind(fetcher: Fetcher, name: str, seen: ModelFile, kind: str, free: bool) -> str:
-    """What a file is taken for; `kind` and `free` as in `receive`. Raises `Problem` for what is of no use."""
+    `kind` and `free` as in `receive`. Raises `Problem` for what is of no use.
+    """
     if seen.fault:
         raise no_use(name, seen)
     if kind == "checkpoint" and not seen.kind:
@@ -233,42 +216,34 @@ def settled_kind(fetcher: Fetcher, name: str, seen: ModelFile, kind: str, free: 
     if not free and kind and seen.kind not in (None, kind):
         do = f"Choose {a_kind(kind)} here. Once the web UI runs, you can add {name} with **Add**."
         raise Problem(f"{name} is {a_kind(seen.kind)}, not {a_kind(kind)}.", do)
-    if not free:
-        return kind
-    found = seen.kind or kind
-    if not found:
+    wanted, kind = kind, seen.kind or kind if free else kind
+    if free and not kind:
         raise Problem(
             f"The launcher cannot tell what {name} is: a checkpoint, a LoRA, or something else.",
             "If its page says what it is, add it with the cell **Add a model**, and choose its **kind** there.",
         )
-    require_owner(fetcher.folder, found, name)
-    if kind not in ("", found):
-        fetcher.step.notice(f"{name} is {a_kind(found)}, not {a_kind(kind)}: it was added as what it is.")
-    return found
-
-
-def suited_name(name: str, found: Format, kind: str) -> str:
-    """The name with the ending by which A1111 reads the file as what it is, whatever it was called."""
+    if free:
+        require_owner(fetcher.folder, kind, name)
+    if wanted not in ("", kind):
+        fetcher.step.notice(f"{name} is {a_kind(kind)}, not {a_kind(wanted)}: it was added as what it is.")
     own, listed = Path(name), KIND_ENDINGS.get(kind, WEIGHTS)
-    ending = ".safetensors"
-    if found is not Format.SAFETENSORS:
-        old = [one for one in listed if one != ending]
+    ending, old = ".safetensors", [one for one in listed if one != ".safetensors"]
+    if seen.format is not Format.SAFETENSORS:
         ending = own.suffix if own.suffix.lower() in old else old[0]
     elif ending not in listed:
         raise Problem(
             f"AUTOMATIC1111 cannot use a .safetensors file as {kind}.",
             f"Choose a file of the same model that ends in {' or '.join(listed)}.",
         )
-    return listed_name(own.stem + ending, kind)
+    return kind, listed_name(own.stem + ending, kind)
 
 
 def no_use(name: str, seen: ModelFile) -> Problem:
     """What is wrong with it; another source of the same model helps only where the file itself is not sound."""
     do = "It was not kept. Choose another source of this model."
-    if seen.fault == IS_ARCHIVE:
-        do = UNPACK
     if seen.foreign:
         do = f"Choose a model for {FAMILIES}, as one file in fp16 or fp32."
     if seen.fault == OF_DIFFUSERS:
         do = "Choose the file for AUTOMATIC1111 on its page, if there is one (its name may say kohya), or another LoRA."
+    do = UNPACK if seen.fault == IS_ARCHIVE else do
     return Problem(f"{name} is not a usable model file: {seen.fault}.", do)

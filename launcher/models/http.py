@@ -26,7 +26,6 @@ STOP_LATENCY: Final = 0.1  # seconds
 WAITS: Final = (1.0, 2.0, 4.0)  # seconds before the next try, at least
 LONGEST_WAIT: Final = 60.0  # seconds, whatever a server asks for
 LONGEST_WAIT_WITHOUT_TOKEN: Final = 10.0  # seconds; who asks for more is asked with a token instead
-MOST_REDIRECTS: Final = 10
 PAGE_MOST: Final = 200_000  # bytes of a page that are read to see what it says
 LIST_MOST: Final = 16 << 20  # bytes of a list of files or versions
 READ_AT_ONCE: Final = 64 << 10  # bytes
@@ -34,8 +33,6 @@ HEADER_MOST: Final = 300  # letters of a header that are looked at for what it s
 TELLING_HEADERS: Final = ("X-Error-Code", "X-Error-Message", "cf-mitigated", "Content-Encoding")
 # In an address that leads to its file for some time only: Amazon's, Google's, Microsoft's, CloudFront's, Discord's.
 SIGNED: Final = re.compile(r"(?i)[?&](x-amz-\w+|x-goog-\w+|expires|signature|sig|policy|hm)=")
-# Mistakes in an address or at a server, which the next try will make again.
-LASTING: Final = (TooManyRedirects, InvalidURL, InvalidSchema)
 T = TypeVar("T")
 
 
@@ -49,7 +46,6 @@ class WebSession(requests.Session):
     def __init__(self) -> None:
         super().__init__()
         self.headers.update({"User-Agent": USER_AGENT, "Accept-Encoding": "identity"})
-        self.max_redirects = MOST_REDIRECTS
         self.auth = lambda request: request
 
     def rebuild_auth(self, prepared_request: requests.PreparedRequest, response: requests.Response) -> None:
@@ -70,24 +66,22 @@ class WebSession(requests.Session):
             resp.raw.close()  # requests would read all of its body, however long, and unpack it
         return target
 
-    def ask(self, remote: Remote, headers: Mapping[str, str], direct: str | None = None) -> requests.Response:
-        """The answer for a file, before its bytes; from the address `direct` where a redirect led there.
+    def ask(self, remote: Remote, range_: str = "", direct: str | None = None) -> requests.Response:
+        """The answer for a file, or a `range_` of it, before its bytes; from `direct` where a redirect led there.
 
         Raises `Refused`, also for bytes that are packed, or what requests does.
         """
-        token = {"Authorization": f"Bearer {remote.token}"} if remote.token and not direct else {}
-        response = self.get(direct or remote.url, headers={**headers, **token}, stream=True, timeout=TIMEOUT)
+        token = f"Bearer {remote.token}" if remote.token and not direct else None
+        headers = {"Range": range_ or None, "Authorization": token}
+        response = self.get(direct or remote.url, headers=headers, stream=True, timeout=TIMEOUT)
         if response.status_code not in (200, 206) or is_packed(response):
             raise refusal_of(remote, answer_in(response, remote))
         return response
 
 
-# ---- what is asked
-
-
 def probe(remote: Remote) -> Remote:
     """The same, with what its server tells of size, name, checksum and version. Raises `Problem`, mostly `Refused`."""
-    return answered(remote, partial(as_stated, remote), {"Range": "bytes=0-0"})
+    return answered(remote, partial(as_stated, remote), "bytes=0-0")
 
 
 def read_range(remote: Remote, start: int, end: int) -> bytes:
@@ -95,20 +89,17 @@ def read_range(remote: Remote, start: int, end: int) -> bytes:
 
     def part(response: requests.Response) -> bytes:
         stated = content_range(response.headers.get("Content-Range", "")) if response.status_code == 206 else None
-        return b"".join(pieces(response, READ_AT_ONCE, end - start)) if stated and stated[0] == start else b""
+        return b"".join(pieces(response, most=end - start)) if stated and stated[0] == start else b""
 
-    return answered(remote, part, {"Range": f"bytes={start}-{end - 1}"})
+    return answered(remote, part, f"bytes={start}-{end - 1}")
 
 
 def ask_list(remote: Remote) -> dict[str, Any]:
     """What a site's API tells, in JSON. Raises `Problem`, mostly `Refused`."""
-
-    def parsed(response: requests.Response) -> dict[str, Any]:
-        told: dict[str, Any] = parsed_json(b"".join(limited(pieces(response, READ_AT_ONCE), LIST_MOST)))
-        return told
-
+    content = answered(remote, lambda response: b"".join(limited(pieces(response), LIST_MOST)))
     try:
-        return answered(remote, parsed, {})
+        told: dict[str, Any] = parsed_json(content)
+        return told
     except Damaged as error:
         what = f"{remote.place or remote.host} answers something that makes no sense."
         raise Problem(what, "Wait a few minutes and try again.") from error
@@ -119,11 +110,11 @@ def entries_of(told: dict[str, Any], name: str) -> list[dict[str, Any]]:
     return [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
 
 
-def answered(remote: Remote, read: Callable[[requests.Response], T], headers: Mapping[str, str]) -> T:
+def answered(remote: Remote, read: Callable[[requests.Response], T], range_: str = "") -> T:
     """What `read` makes of the answer; where the server is busy or silent, after a few tries. Raises `Problem`."""
 
     def ask() -> T:
-        with WebSession() as session, session.ask(remote, headers) as response:
+        with WebSession() as session, session.ask(remote, range_) as response:
             if "text/html" in response.headers.get("Content-Type", "").lower():
                 raise refusal_of(remote, answer_in(response, remote))
             return read(response)
@@ -153,7 +144,8 @@ def pause_after(error: Exception) -> float | None:
         wait = error.answer.retry_after
         too_long = isinstance(error, TokenNeeded) and wait > LONGEST_WAIT_WITHOUT_TOKEN
         return wait if error.answer.may_pass and not too_long else None
-    lasts = isinstance(error, LASTING) or has_bad_certificate(error)
+    # Mistakes in an address or at a server, which the next try will make again.
+    lasts = isinstance(error, TooManyRedirects | InvalidURL | InvalidSchema) or has_bad_certificate(error)
     return 0.0 if isinstance(error, requests.RequestException) and not lasts else None
 
 
@@ -196,17 +188,16 @@ def answer_in(response: requests.Response, remote: Remote) -> Answer:
     """
     store, headers = store_of(response, remote), response.headers
     with response:
-        page = b"" if is_packed(response) else b"".join(pieces(response, READ_AT_ONCE, PAGE_MOST))
+        page = b"" if is_packed(response) else b"".join(pieces(response, most=PAGE_MOST))
     marks = {
         "store": store,
         "with": remote.token and "token",
         "address": response.history and urlsplit(response.url).path,
         "signed": SIGNED.search(remote.url) and "for a time",
         "status": response.status_code,
+        **{name: headers.get(name, "")[:HEADER_MOST] for name in TELLING_HEADERS},
     }
-    marks |= {name: headers.get(name, "")[:HEADER_MOST] for name in TELLING_HEADERS}
-    told = [f"@{name}={value}" for name, value in marks.items() if value]
-    text = page.decode("utf-8", "replace")
+    told, text = [f"@{name}={value}" for name, value in marks.items() if value], page.decode("utf-8", "replace")
     said = re.sub(r"<[^<>]*>|\s+", " ", f"{' '.join(told)} {text}").lower()
     return Answer(response.status_code, said, store, seconds_to_wait(headers), text)
 
@@ -240,10 +231,7 @@ def harmless(error: Exception) -> Exception:
     return ConnectionError(f"{type(error).__name__}: {re.sub(r'[?#][^ ]*', '?…', str(error))}")
 
 
-# ---- what an answer holds
-
-
-def pieces(response: requests.Response, at_once: int, most: int = sys.maxsize) -> Iterator[bytes]:
+def pieces(response: requests.Response, at_once: int = READ_AT_ONCE, most: int = sys.maxsize) -> Iterator[bytes]:
     """The bytes of an answer as they come, not unpacked, and none behind the first `most`.
 
     Raises `requests.ConnectionError` where it is cut. requests' own loop lets a server send the line before a chunk

@@ -135,12 +135,12 @@ def one_link(text: str) -> str:
 
 def without_secrets(text: str) -> str:
     """With every link reduced to what may be shown, logged and written down: no keys, no signatures, no names."""
-    pieces, done = list[str](), 0
+    shown, done = "", 0
     for start, end in (*places_of_links(text), (len(text), len(text))):
         around = WITHOUT_SCHEME.sub(lambda link: bare_link(f"//{link[0]}")[2:], text[done:start])
-        pieces += [KEY.sub(r"\1…", LOGIN.sub("", around)), bare_link(text[start:end])]
+        shown += KEY.sub(r"\1…", LOGIN.sub("", around)) + bare_link(text[start:end])
         done = end
-    return "".join(pieces)
+    return shown
 
 
 def bare_link(link: str) -> str:
@@ -162,7 +162,7 @@ def safe_name(name: str) -> str:
     """
     sound = name.encode("utf-8", "replace").decode()
     last = unicodedata.normalize("NFC", sound).replace("\\", "/").rpartition("/")[2]
-    spaced = "".join(" " if c.isspace() else c for c in last)
+    spaced = re.sub(r"\s", " ", last)
     shown = "".join(c for c in spaced if c == "\u200d" or unicodedata.category(c)[0] != "C")
     clean = re.sub(r"(?i)\.sft$", ".safetensors", re.sub(r'[<>:"|?*]', "_", shown).strip(". "))
     file, lower = clean if len(clean) <= 60 else f"{clean[:57]}…", clean.lower()
@@ -171,8 +171,7 @@ def safe_name(name: str) -> str:
     for wrong, what, do in (
         (not clean, "The link does not tell what the file is called.",
             "Add it with the cell **Add a model**, and write a name like x.safetensors into its field **file_name**."),
-        (UNPACK_FIRST.search(clean), f"{file!r} is an archive.",
-            UNPACK),
+        (UNPACK_FIRST.search(clean), f"{file!r} is an archive.", UNPACK),
         (lower.endswith(".gguf"), f"{file!r} is a GGUF file, which AUTOMATIC1111 cannot load.",
             "Choose a .safetensors file of a model for Stable Diffusion 1.5, 2.1 or XL."),
         (not ending or not stem.strip(". \u200d"), f"{file!r} is not the name of a model file.",

@@ -20,7 +20,7 @@ import requests
 
 from launcher.core.status import Step
 from launcher.models import http
-from launcher.models.remote import Interrupted, Refused, Remote, content_range, refuse_a_page, stated_validator
+from launcher.models.remote import Interrupted, Refused, Remote, content_range, is_a_page, stated_validator
 
 CHUNK: Final = 512 << 10  # bytes that are noted at once: what a kill may cost each connection
 READ_SIZE: Final = 128 << 10  # bytes
@@ -51,28 +51,18 @@ class PartFile:
         if self.file.seek(0, 2) != size + 4 * self.count:
             self.file.truncate(0)
             self.file.truncate(size + 4 * self.count)
-        self.notes = array("I", self.read(size, 4 * self.count))
+        self.notes = array("I", self.read(size, size + 4 * self.count))
         self.doubted = {chunk for chunk, note in enumerate(self.notes) if note}
 
     def end(self, chunk: int) -> int:
         return min(self.size, (chunk + 1) * CHUNK)
 
-    def length(self, chunk: int) -> int:
-        return self.end(chunk) - chunk * CHUNK
-
-    def save_notes(self) -> None:
-        """Say which chunks are there by now: a kill at any moment costs some notes.
-
-        One write for all: each has to wait for the connections that are writing.
-        """
-        write_at(self.file, self.size, self.notes.tobytes())
-
-    def read(self, offset: int, count: int) -> bytes:
-        return os.pread(self.file.fileno(), count, offset)
+    def read(self, start: int, end: int) -> bytes:
+        return os.pread(self.file.fileno(), end - start, start)
 
     def read_chunk(self, chunk: int) -> bytes | None:
         """A chunk that was noted; None if that was on another day and it is another one now: it is noted no more."""
-        content = self.read(chunk * CHUNK, self.length(chunk))
+        content = self.read(chunk * CHUNK, self.end(chunk))
         if chunk in self.doubted and (zlib.crc32(content) or 1) != self.notes[chunk]:
             self.notes[chunk] = 0
             self.doubted.discard(chunk)
@@ -80,7 +70,7 @@ class PartFile:
         return content
 
 
-def write_at(file: FileIO, offset: int, content: bytes | memoryview) -> None:
+def write_at(file: FileIO, offset: int, content: bytes) -> None:
     while content:
         written = os.pwrite(file.fileno(), content, offset)
         content, offset = content[written:], offset + written
@@ -95,8 +85,8 @@ class RangedDownload:
 
     def __init__(self, remote: Remote, part: Path, step: Step) -> None:
         self.remote, self.step, self.file = remote, step, PartFile(part, remote.size)
-        self.runs: SimpleQueue[tuple[int, int]] = SimpleQueue()
-        self.received = sum(self.file.length(chunk) for chunk, note in enumerate(self.file.notes) if note)  # bytes
+        self.runs: SimpleQueue[tuple[int, int]] = SimpleQueue()  # (first chunk, the one behind the last)
+        self.received = sum(self.file.end(chunk) - chunk * CHUNK for chunk in self.file.doubted)  # bytes
         self.news, self.over = threading.Event(), threading.Event()
         self.failed: Exception | None = None  # of a connection: the end
         self.answered_at: float | None = None
@@ -110,26 +100,25 @@ class RangedDownload:
         file, connections = self.file, list[threading.Thread]()
         with file.file:
             try:
-                digest = self.note_and_hash(file, connections)
+                digest = self.note_and_hash(connections)
             finally:
                 self.over.set()
                 for _ in connections:
                     self.runs.put(NO_MORE)
             for connection in connections:
                 connection.join(http.STOP_LATENCY)  # none has the file open any more when it gets its name
-            fits = all(file.read(offset, len(overlap)) == overlap for offset, overlap in self.overlaps.items())
+            fits = all(file.read(at, at + len(overlap)) == overlap for at, overlap in self.overlaps.items())
             if not fits or self.remote.sha256 not in ("", digest):
                 raise Untrue
             file.file.truncate(file.size)  # without the notes
         return digest
 
-    def note_and_hash(self, file: PartFile, connections: list[threading.Thread]) -> str:
-        digest, hashed = hashlib.sha256(), 0
+    def note_and_hash(self, connections: list[threading.Thread]) -> str:
+        file, digest, hashed, before = self.file, hashlib.sha256(), 0, self.received
         for start in range(0, file.count, RUN):
             end = min(file.count, start + RUN)
             if missing := [chunk for chunk in range(start, end) if not file.notes[chunk]]:
                 self.runs.put((missing[0], end))
-        before = self.received
         self.step.progress(before, file.size)
         while hashed < file.count:
             while len(connections) < self.connections_wanted(self.received - before):
@@ -139,8 +128,8 @@ class RangedDownload:
             self.news.clear()
             if self.step.stopped:  # not a note more: while the disk hung, another download may have finished this file
                 raise Interrupted
-            if came:
-                file.save_notes()
+            if came:  # one write for all notes: it has to wait for the connections that are writing
+                write_at(file.file, file.size, file.notes.tobytes())
             self.step.progress(self.received, file.size)
             if self.failed:
                 raise self.failed
@@ -185,62 +174,55 @@ class RangedDownload:
 
     def ask(self, session: http.WebSession, out: FileIO, at: int, end: int, checksum: int) -> tuple[int, int]:
         """Ask once, and pause where nothing came; return up to where the bytes are there, and the checksum there."""
-        asked, begun, pause = time.monotonic(), at, 0.0
-        failure: Exception = requests.RequestException(f"{self.remote.host} sent nothing")
+        asked, begun = time.monotonic(), at
         try:
             for piece in self.pieces(session, at, end):
                 self.failures = 0
-                left = memoryview(piece)
-                while left:
-                    chunk, rest = at // CHUNK, self.file.end(at // CHUNK) - at
-                    write_at(out, at, left[:rest])
-                    at, checksum = at + len(left[:rest]), zlib.crc32(left[:rest], checksum)
-                    if len(left) >= rest:
-                        with self.lock:
-                            self.file.notes[chunk] = checksum or 1
-                            self.received += self.file.length(chunk)
-                        self.news.set()
-                        checksum = 0
-                    left = left[rest:]
+                write_at(out, at, piece)
+                chunk, at, checksum = at // CHUNK, at + len(piece), zlib.crc32(piece, checksum)
+                if at == self.file.end(chunk):
+                    with self.lock:
+                        self.file.notes[chunk] = checksum or 1
+                        self.received += at - chunk * CHUNK
+                    self.news.set()
+                    checksum = 0
                 if self.over.is_set():
-                    return at, checksum
+                    break
+            if at == begun:
+                raise requests.RequestException(f"{self.remote.host} sent nothing")
         except (Refused, requests.RequestException) as error:
+            pause = http.pause_after(error)
+            if pause is None:
+                raise
             if isinstance(error, Refused) and error.answer.store:
                 self.direct = None  # ask for a new address
-            asked_for = http.pause_after(error)
-            if asked_for is None:
-                raise
-            failure, pause = error, asked_for
-        if at == begun:
-            with self.lock:
-                if asked >= self.failed_at:  # answers to what was asked before the last failure count once
-                    self.failures, self.failed_at = self.failures + 1, time.monotonic()
-                if self.failures >= FRUITLESS_TRIES:
-                    raise failure
-            self.over.wait(min(http.LONGEST_WAIT, pause or 0.5 * 2**self.failures * random.uniform(0.7, 1.3)))
+            if at == begun:
+                with self.lock:
+                    if asked >= self.failed_at:  # answers to what was asked before the last failure count once
+                        self.failures, self.failed_at = self.failures + 1, time.monotonic()
+                    if self.failures >= FRUITLESS_TRIES:
+                        raise
+                self.over.wait(min(http.LONGEST_WAIT, pause or 0.5 * 2**self.failures * random.uniform(0.7, 1.3)))
         return at, checksum
 
     def pieces(self, session: http.WebSession, at: int, end: int) -> Iterator[bytes]:
-        """The bytes [at, end) as they come, or an exception unless they are those of the file that was meant."""
+        """The bytes [at, end) as they come, none over the end of a chunk. Raises `Untrue` for another file's."""
         start = at if self.remote.sha256 else max(0, at - OVERLAP)
-        with session.ask(self.remote, {"Range": f"bytes={start}-{end - 1}"}, self.direct) as response:
-            self.check(response, start, end)
+        with session.ask(self.remote, f"bytes={start}-{end - 1}", self.direct) as response:
+            headers, fits = response.headers, (start, end) == (0, self.remote.size)
+            if response.status_code == 206:
+                fits = content_range(headers.get("Content-Range", "")) == (start, end, self.remote.size)
+                # A length of 0 is an answer without a byte: it counts as a failure.
+                fits = fits and headers.get("Content-Length", "0") in ("0", str(end - start))
+            if not fits or not (self.remote.sha256 or stated_validator(response) == self.remote.validator):
+                raise Untrue
             if http.store_of(response, self.remote):
                 self.direct = response.url
             self.overlaps[start] = b"".join(http.pieces(response, OVERLAP, at - start))
-            for piece in http.pieces(response, READ_SIZE, end - at):  # whatever else it sends
-                self.answered_at = self.answered_at or time.monotonic()
-                if at == 0:
-                    refuse_a_page(self.remote, piece)
-                yield piece
-                at += len(piece)
-
-    def check(self, response: requests.Response, start: int, end: int) -> None:
-        """Raise `Untrue` unless the answer says that it is the range that was asked for, of the file that was meant."""
-        headers, fits = response.headers, (start, end) == (0, self.remote.size)
-        if response.status_code == 206:
-            fits = content_range(headers.get("Content-Range", "")) == (start, end, self.remote.size)
-            # A length of 0 is an answer without a byte: it counts as a failure.
-            fits = fits and headers.get("Content-Length", "0") in ("0", str(end - start))
-        if not fits or not (self.remote.sha256 or stated_validator(response) == self.remote.validator):
-            raise Untrue
+            for behind in (*range(at - at % CHUNK + CHUNK, end, CHUNK), end):
+                for piece in http.pieces(response, READ_SIZE, behind - at):  # whatever else it sends
+                    self.answered_at = self.answered_at or time.monotonic()
+                    if at == 0 and is_a_page(piece):
+                        raise Untrue
+                    yield piece
+                    at += len(piece)

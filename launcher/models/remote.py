@@ -3,7 +3,7 @@
 import hashlib
 import re
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from email.message import EmailMessage
 from typing import Final
 from urllib.parse import unquote, urlsplit
@@ -20,12 +20,12 @@ ADDRESS_RAN_OUT: Final = (400, 401, 403, 404, 410)  # from a store behind a redi
 class Remote:
     """A file to fetch. `size` in bytes, `sha256` and `validator` are 0 and "" where the source does not tell them."""
 
-    url: str
+    url: str = field(repr=False)  # it may hold a key, which must not reach a log through a traceback, as no token may
     name: str  # what it is called in messages, and its file name
     size: int = 0
     sha256: str = ""
     page: str = ""  # where a person can look it up
-    token: str = ""  # sent to this url's host only
+    token: str = field(default="", repr=False)  # sent to this url's host only
     validator: str = ""  # ETag or Last-Modified: another one means that the file changed at its source
     kind: str = ""  # a key of KIND_FOLDERS, where the source tells it
     place: str = ""  # a site that the launcher knows: what it refuses is read by its own rows of `refusals`
@@ -33,9 +33,6 @@ class Remote:
     config: tuple[str, ...] = ()  # where its .yaml may be
     listed: str = ""  # the SHA-256 in a list that may be older than the file: what differs is said, and kept
     note: str = ""  # what a person should know of how it was chosen
-
-    def __repr__(self) -> str:  # a token must not reach a log through a traceback
-        return f"Remote({self.host}, {self.name}, {self.size})"
 
     @property
     def host(self) -> str:
@@ -45,7 +42,7 @@ class Remote:
     def tag(self) -> str:
         """Marks the unfinished file, so that a file that changed at its source is begun anew."""
         what = f"{self.url.partition('?')[0]} {self.size} {self.validator}"
-        return self.sha256[:12] or hashlib.sha256(what.encode()).hexdigest()[:12]
+        return (self.sha256 or hashlib.sha256(what.encode()).hexdigest())[:12]
 
     @property
     def can_go_on(self) -> bool:
@@ -96,9 +93,9 @@ class Answer:
 class Refused(Problem):
     """The server answered, and the answer is no. `refusals.refusal_of` has the sentence."""
 
-    def __init__(self, what: str, do: str, answer: Answer) -> None:
+    def __init__(self, what: str, do: str, answer: Answer, *, name: str = "", reason: str = "") -> None:
         super().__init__(what, do)
-        self.answer = answer
+        self.answer, self.name, self.reason = answer, name, reason
 
 
 class TokenNeeded(Refused):
@@ -106,20 +103,11 @@ class TokenNeeded(Refused):
     token may be in vain, too, so that nobody is asked for one who has not saved it.
     """
 
-    def __init__(self, what: str, do: str, answer: Answer, *, name: str, reason: str) -> None:
-        super().__init__(what, do, answer)
-        self.name, self.reason = name, reason
 
-
-def refuse_a_page(remote: Remote, beginning: bytes) -> None:
-    """Raise `Problem` for a web page where weights should be: a login page, or an error with status 200."""
+def is_a_page(beginning: bytes) -> bool:
+    """True for a web page where weights should be: a login page, or an error with status 200."""
     is_safetensors = beginning[8:9] == b"{" and not beginning[3:8].strip(b"\0")  # a header of 60 bytes begins with <
-    if beginning.lstrip()[:1] == b"<" and not is_safetensors:
-        raise Problem(
-            f"{remote.name} is a web page, not a model: the link leads to a page that asks for something first.",
-            f"Open {remote.page or 'the link'} in your browser, see what it asks for, and paste the link of the "
-            "download button.",
-        )
+    return beginning.lstrip()[:1] == b"<" and not is_safetensors
 
 
 # ---- what the headers of an answer state: servers write into them what they like

@@ -27,7 +27,7 @@ from launcher.core.problem import Problem
 from launcher.models.download import download
 from launcher.models.http import ask_list, probe, read_range, until_stopped
 from launcher.models.remote import Interrupted, Remote
-from launcher.models.sources.google_drive import address_in_form
+from launcher.models.sources.direct import address_in_form
 from tests.conftest import ROOT
 from tests.models.downloading import OWN
 from tests.models.fetching import hurry

@@ -5,11 +5,11 @@ from typing import Final
 
 from launcher.models.pasted import one_link
 from launcher.models.remote import Remote
-from launcher.models.sources import civitai, direct, google_drive, hugging_face
+from launcher.models.sources import civitai, direct, hugging_face
 
 # Each has detect(link) -> what it wants, or None, and resolve(wanted, token) -> Remote. The first that knows a link has
 # it; `direct` knows every link.
-SOURCES: Final[tuple[ModuleType, ...]] = (civitai, hugging_face, google_drive, direct)
+SOURCES: Final[tuple[ModuleType, ...]] = (civitai, hugging_face, direct)
 
 
 def resolve_link(text: str, token: str) -> Remote:

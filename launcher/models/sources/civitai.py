@@ -26,8 +26,8 @@ class CivitaiLink:
     """What a link to Civitai asks for. `key` is one that stood in the link: it is used, and shown nowhere."""
 
     host: str
-    model: str | None = None
-    version: str | None = None
+    model: str = ""
+    version: str = ""
     choice: dict[str, str] = field(default_factory=dict)  # type, format, size, fp, fileId
     key: str = field(default="", repr=False)
 
@@ -40,9 +40,8 @@ class CivitaiLink:
 
 def detect(link: str) -> CivitaiLink | None:
     """A link to Civitai or one of its siblings, or an AIR of one of its models."""
-    air = re.fullmatch(r"(?:[\w-]+:)*civitai:(\d+)(?:@(\d+)(?:\+(\d+))?)?(?:[.:?].*)?", link, re.IGNORECASE)
-    if air:
-        return CivitaiLink(HOSTS[0], air[1], air[2], {"fileId": air[3]} if air[3] else {})
+    if air := re.fullmatch(r"(?:[\w-]+:)*civitai:(\d+)(?:@(\d+)(?:\+(\d+))?)?(?:[.:?].*)?", link, re.IGNORECASE):
+        return CivitaiLink(HOSTS[0], air[1], air[2] or "", {"fileId": air[3]} if air[3] else {})
     if link.lower().startswith("urn:air:"):
         raise Problem("Only AIR names from Civitai are supported.", "Paste the link of the model's page instead.")
     parts = urlsplit(link)
@@ -54,7 +53,7 @@ def detect(link: str) -> CivitaiLink | None:
     stated = re.search(r"/(?:api/download/models|model-versions)/(\d+)", parts.path)
     page = re.search(r"/models/(\d+)", parts.path)
     version = stated[1] if stated else version if version.isdigit() else ""
-    return CivitaiLink(host, None if stated or not page else page[1], version or None, choice, key)
+    return CivitaiLink(host, page[1] if page and not stated else "", version, choice, key)
 
 
 def resolve(wanted: CivitaiLink, token: str) -> Remote:
@@ -67,13 +66,10 @@ def resolve(wanted: CivitaiLink, token: str) -> Remote:
     key = token or wanted.key
     host, told = ask_civitai(wanted, key)
     version = told if wanted.version else newest(told)
-    about = version.get("model")
-    kind = kind_of_type(text_of(about, "type"))
-    file = chosen(version, wanted.choice)
+    about, base = version.get("model"), text_of(version, "baseModel")
+    kind, file = kind_of_type(text_of(about, "type")), chosen(version, wanted.choice)
     if not runs(version):
-        base = text_of(version, "baseModel")
         raise Problem(f"This model is made for {base}, which AUTOMATIC1111 cannot run.", f"Choose one for {FAMILIES}.")
-    sha256 = text_of(file.get("hashes"), "SHA256").lower()
     found = CivitaiLink(host, version.get("modelId") or wanted.model, version.get("id") or wanted.version)
     remote = Remote(
         file_address(found, file),
@@ -84,7 +80,7 @@ def resolve(wanted: CivitaiLink, token: str) -> Remote:
         place=CIVITAI,
         title=text_of(about, "name"),
         config=tuple(file_address(found, one) for one in files_of(version, ("config",))[:1]),
-        listed=sha256 if re.fullmatch(r"[0-9a-f]{64}", sha256) else "",
+        listed=text_of(file.get("hashes"), "SHA256").lower(),
         note=text_of(version, "note"),
     )
     return replace(probe(remote), name=remote.name)

@@ -2,7 +2,7 @@
 
 import os
 import re
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import PurePosixPath
 from typing import Final
 from urllib.parse import parse_qs, quote, unquote, urlsplit
@@ -31,6 +31,8 @@ LEFT_BEHIND: Final = re.compile(
 )
 # Pages that are no repository -> what they are, and what to do there.
 OTHER_PAGES: Final = {
+    "": ("a page on Hugging Face that is not a model.",
+        "Open **Files and versions** of the model there and copy the link of its file."),
     "collections": ("a collection of Hugging Face, not to a model.", "Open one of its models and copy that address."),
     "buckets": ("a bucket on Hugging Face, which is no repository of models.",
         "Download the file there in your browser, and put it into the models folder on your Google Drive."),
@@ -40,29 +42,17 @@ NOT_OWNERS: Final = (
 )  # fmt: skip
 
 
-@dataclass(frozen=True)
-class HubLink:
-    """What a link asks for: a `file`, or a folder, whose `filename` is its path, and perhaps a file in it by `name`.
-
-    `token` is one that stood in the link: it is used, and shown nowhere.
+def detect(link: str) -> tuple[HubFile, str | None, str] | None:
+    """A file, None, and a token that stood in the link: it is used, and shown nowhere. Or a folder, whose `filename` is
+    its path, and the name of the file that is meant there, or "". Raises `Problem` for any other page of the hub.
     """
-
-    file: HubFile | None = None
-    is_folder: bool = False
-    name: str = ""
-    token: str = field(default="", repr=False)
-    page: str = ""  # the first word of the address, of what is neither
-
-
-def detect(link: str) -> HubLink | None:
     parts = urlsplit(link)
     if (parts.hostname or "").removeprefix("www.") not in HOSTS:
         return None
     words = parts.path.strip("/").split("/")
     repo_type = REPO_TYPES.get(words[0])
     owner, name, *rest = [*(words[1:] if repo_type else words), "", ""]
-    if owner in NOT_OWNERS or not HUB_REPOSITORY.fullmatch(f"{unquote(owner)}/{unquote(name.partition('@')[0])}"):
-        return HubLink(page=words[0])
+    is_repository = HUB_REPOSITORY.fullmatch(f"{unquote(owner)}/{unquote(name.partition('@')[0])}")
     name, _, revision = unquote(name).partition("@")  # hf://OWNER/NAME@BRANCH/FILE
     where = [word for word in rest if word]
     verb = where.pop(0) if where and where[0] in ("tree", *FILE_WORDS) else None
@@ -70,24 +60,21 @@ def detect(link: str) -> HubLink | None:
         count = 3 if where[:1] == ["refs"] else 1  # refs/pr/1 need not be encoded
         revision, where = unquote("/".join(where[:count])), where[count:]
     path = unquote("/".join(where))
-    if path and not verb and not path.lower().endswith((*NEW_ENDINGS, *OLD_ENDINGS)):  # else as a program writes it
-        return HubLink(page=words[0])
+    is_file = not path or verb or path.lower().endswith((*NEW_ENDINGS, *OLD_ENDINGS))  # else as a program writes it
+    if owner in NOT_OWNERS or not is_repository or not is_file:
+        what, do = OTHER_PAGES.get(words[0], OTHER_PAGES[""])
+        raise Problem(f"The link leads to {what}", do)
     token = re.search(r"\bhf_\w+", f"{parts.netloc.rpartition('@')[0]} {parts.query}")
-    shown = parse_qs(parts.query).get("show_file_info", [""])[0]
+    shown = unquote(parts.fragment) or parse_qs(parts.query).get("show_file_info", [""])[0]
     repo = f"{unquote(owner)}/{name.removesuffix('.git')}"
     file = HubFile(repo, path, revision or "main", repo_type=repo_type or "model")
-    return HubLink(file, verb == "tree" or not path, unquote(parts.fragment) or shown, token[0] if token else "")
+    return file, shown if verb == "tree" or not path else None, token[0] if token else ""
 
 
-def resolve(wanted: HubLink, token: str) -> Remote:
+def resolve(wanted: tuple[HubFile, str | None, str], token: str) -> Remote:
     """A file's page, a file, or the one file of weights in a repository or folder (or the one that is named)."""
-    if not wanted.file:
-        what, do = OTHER_PAGES.get(wanted.page, ("a page on Hugging Face that is not a model.",
-            "Open **Files and versions** of the model there and copy the link of its file."))  # fmt: skip
-        raise Problem(f"The link leads to {what}", do)
-    token = token or wanted.token
-    file = only_model(wanted.file, wanted.name, token) if wanted.is_folder else wanted.file
-    return resolve_hub_file(file, token)
+    file, name, token = wanted[0], wanted[1], token or wanted[2]
+    return resolve_hub_file(file if name is None else only_model(file, name, token), token)
 
 
 def endpoint() -> str:
@@ -106,20 +93,19 @@ def only_model(folder: HubFile, name: str, token: str) -> HubFile:
         return folder
     below = f"{folder.filename.strip('/')}/" if folder.filename else ""
     there = [path for path in sizes if path.startswith(below)]
-    if not there and below:
-        what = f"{folder.repo} has no folder {below[:-1]}."
-        raise Problem(what, f"Look at {folder.page}/tree/{folder.revision} for its new name.")
     named = [path for path in there if name and f"/{path}".endswith(f"/{name}")]
     exact = [path for path in (f"{below}{name}", name) if path in named]
     models = exact[:1] or named or models_among(there, below)
     if len(models) == 1 and bool(name) == bool(named):
         return replace(folder, filename=models[0])
-    if not models and any(DIFFUSERS.search(path) for path in there):
-        what = f"{folder.repo} has its model only in parts, in the diffusers layout, which AUTOMATIC1111 cannot load."
-        raise Problem(what, "Look for the same model as a single file, for example on Civitai.")
     if not models:
-        what = f"{folder.repo} has no model file that AUTOMATIC1111 can use."
-        raise Problem(what, f"Look at {folder.page} for another link.")
+        what, do = "no model file that AUTOMATIC1111 can use", f"Look at {folder.page} for another link."
+        if below and not there:
+            what, do = f"no folder {below[:-1]}", f"Look at {folder.page}/tree/{folder.revision} for its new name."
+        elif any(DIFFUSERS.search(path) for path in there):
+            what = "its model only in parts, in the diffusers layout, which AUTOMATIC1111 cannot load"
+            do = "Look for the same model as a single file, for example on Civitai."
+        raise Problem(f"{folder.repo} has {what}.", do)
     pages = f"{folder.page}/blob/{revision}"
     labels = {path: f"{path} ({size / 1e9:.2f} GB)" if size >= 1e7 else path for path, size in sizes.items()}
     raise Offered(
@@ -147,8 +133,7 @@ def resolve_hub_file(file: HubFile, token: str) -> Remote:
     kept_in = "" if file.repo_type == "model" else f"{file.repo_type}s/"
     address = f"{endpoint()}/{kept_in}{file.repo}/resolve/{quote(file.revision, safe='')}/{quote(file.filename)}"
     name = safe_name(file.saved_name)
-    asked = Remote(address, file.filename, page=file.page, token=token, place=HUGGING_FACE, title=file.title)
-    found = probe(asked)
+    found = probe(Remote(address, file.filename, page=file.page, token=token, place=HUGGING_FACE, title=file.title))
     etag = re.fullmatch(r'"?([0-9a-f]{64})"?', found.validator)  # of a large file it is its SHA-256
     sha256, size = found.sha256 or (etag[1] if etag else ""), found.size or file.size
     if (file.sha256 and sha256 and file.sha256 != sha256) or (file.size and file.size != size):
