@@ -141,7 +141,7 @@ class PublicLink:
             try:
                 url = self._open_tunnel(kind, port, step)
             except Problem as problem:
-                if self.wanted != AUTOMATIC:
+                if self._opened_as != AUTOMATIC:
                     raise
                 failure = failure or problem.what
                 continue

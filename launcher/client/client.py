@@ -113,8 +113,12 @@ class Client:
                     self._decline()
                 if self._somebody_waits() and self.do == "launch":
                     raise asyncio.CancelledError
+                status = None
                 with suppress(TimeoutError):
-                    self._take(await asyncio.wait_for(self._received.get(), TICK))
+                    async with asyncio.timeout(TICK):  # Python 3.11's wait_for may swallow ■ (python/cpython#86296)
+                        status = await self._received.get()
+                if status:
+                    self._take(status)
         finally:
             done.set()
             asking.cancel()

@@ -70,7 +70,6 @@ class Record:
     now: Fingerprint
     usual: str  # the name on Drive that it should have, relative to the folder there
     name: str  # that it has, or should have
-    ours: bool = True  # in the data directory, and in none of the other folders
     kept: Fingerprint | None = None  # as it was copied last
     missing: int = 0  # inspections in a row without it
     tries: int = 0  # that failed
@@ -110,6 +109,11 @@ class Records:
         self.queue.pop(path, None)
         self.images.pop(path, None)
 
+    def is_ours(self, path: str) -> bool:
+        """True for a file of the data directory that is in none of the other folders, which may come later than it."""
+        others = tuple(f"{root}/" for root in self._roots if root != str(self.data))
+        return path.startswith(f"{self.data}/") and not path.startswith(others)
+
     def is_anothers(self, name: str, path: str) -> bool:
         """True if another file than this one is kept under its usual name, which is that: two folders may have one."""
         places = {f"{root}/{name.removeprefix(top).lstrip('/')}" for root, top in self._roots.items()} - {path}
@@ -130,13 +134,13 @@ class Records:
         self._roots = {str(folder): name for folder, name in outside.items()} | self._roots
         before, self._inode = self._inode, self.data.stat().st_ino
         if before not in (None, self._inode):  # it was made anew: what was in it is forgotten, nothing deleted on Drive
-            for path in [path for path, record in self.all.items() if record.ours]:
+            for path in list(filter(self.is_ours, self.all)):
                 self.forget(path)
         found, watched, self._unreadable = set[str](), set[str](), []
         for root in self._roots:
             for path, name, now in self._files(root, root, watched):
                 found.add(path)
-                record = self.all.setdefault(path, Record(now, name, name, root == str(self.data)))
+                record = self.all.setdefault(path, Record(now, name, name))
                 if record.now != now:
                     record.now, record.due = now, 0.0
                 record.missing = 0
@@ -192,12 +196,14 @@ class Records:
         """
 
         def top(path: str) -> str:
-            return path.removeprefix(f"{self.data}/").partition("/")[0]
+            folder, below, _ = path.removeprefix(f"{self.data}/").partition("/")
+            return folder if below else ""  # a file beside the folders
 
         gone = {path: record for path, record in self.queue.items() if record.missing}
         moved = {record.now: path for path, record in self.queue.items() if not record.missing} if gone else {}
         lost = Counter(top(path) for path, record in gone.items() if record.missing > 1)
         had = Counter(map(top, self.all)) if lost else lost
+        lost.pop("", None)
         swept = {name for name, n in lost.items() if not (self.data / name).is_dir() or MANY <= n == had[name]}
         for path, record in gone.items():
             new = moved.pop(record.kept, None) if record.kept else None

@@ -145,10 +145,10 @@ def check_file(part: Path, name: str, known: str | None, beside: Path) -> None:
         made = found.get("created_at", 0) if top == STATES else 0
         if not isinstance(made, int | float) or not 0 <= made < LATEST:  # A1111's page would not be built
             raise Damaged(last, "it has no date")
-    elif top == FETCHED or name.endswith((".csv", ".txt", ".css")):
+    elif top == FETCHED or name.endswith(".txt" if top == HUB_CACHE else (".csv", ".txt", ".css")):
         text = outside.parsed_text(data, last)
         words = read_object(beside / "vocab.json") if last == "merges.txt" else {}
-        if top in (FETCHED, HUB_CACHE) and text != data.decode("utf-8-sig", "replace"):  # nobody writes it by hand
+        if top in (FETCHED, HUB_CACHE) and data.decode(errors="ignore").encode() != data:  # UTF-8: no hand wrote it
             raise Damaged(last, "it holds no text")
         if top == HUB_CACHE and len(words) > text.count("\n") + NO_MERGE:
             raise Damaged(last, "it is cut off")

@@ -178,7 +178,9 @@ class Sync:
         for path, record, new in self._records.gone():
             before = self.drive_dir / record.name
             try:
-                if record.ours and is_copy_of(record.kept, before.lstat()):  # nobody has changed it there
+                if self._records.is_ours(path) and is_copy_of(
+                    record.kept, before.lstat()
+                ):  # nobody has changed it there
                     if new:
                         self._put(new, self._records.all[new], before)
                     else:

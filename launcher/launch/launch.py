@@ -71,8 +71,8 @@ class Launch:
         self._threads: dict[str, threading.Thread] = {}
         self.steps = Steps(status, self.session.log, self.over)
         self.public_link = PublicLink(self.folder, machine, self.settings.link, self._colabs_link)
-        if same and same.sync.running and same.folder == self.folder:
-            self.sync, self.outputs = same.sync, same.outputs
+        if before and before.sync.running and before.folder == self.folder:
+            self.sync, self.outputs = before.sync, before.outputs
         self.drive_away = False  # it was disconnected while the web UI runs
         self.full_said = False  # that Drive is full
         self.used_at = time.monotonic()  # when somebody used the web UI last

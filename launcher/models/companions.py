@@ -18,12 +18,14 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit, urlunsplit
 
+import requests
+
 from launcher.core.folder import write_safely
 from launcher.core.outside import decoded, limited
 from launcher.core.problem import Problem
 from launcher.models.download import READ_ONLY
 from launcher.models.fetch import Fetcher, fetch_remote
-from launcher.models.http import answered, pieces, probe, until_stopped
+from launcher.models.http import WebSession, pieces, probe, until_stopped
 from launcher.models.identify import WEIGHTS, identify
 from launcher.models.kinds import ModelFile
 from launcher.models.remote import Remote
@@ -148,9 +150,13 @@ def config_at(source: Remote) -> str | None:
     parts = urlsplit(source.url)
     beside = urlunsplit((*parts[:2], f"{parts.path.rpartition('.')[0]}.yaml", "", ""))
     for address in source.config or ((beside,) if parts.path.lower().endswith(WEIGHTS) else ()):
-        with suppress(Problem):  # the model is there; whoever needs a configuration is told
-            about = replace(source, url=address)
-            content = answered(about, lambda answer: b"".join(limited(pieces(answer, CONFIG_MOST), CONFIG_MOST)))
+        # Asked for once: the model is there, and whoever needs a configuration is told.
+        with (
+            suppress(Problem, requests.RequestException),
+            WebSession() as session,
+            session.ask(replace(source, url=address)) as answer,
+        ):
+            content = b"".join(limited(pieces(answer, CONFIG_MOST), CONFIG_MOST))
             text = decoded(content).replace("\r\n", "\n")
             if re.match(r"([^\S\n]*(#.*)?\n)*model:\s*\n", text):  # each line in one way: some have thousands of them
                 return text

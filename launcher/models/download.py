@@ -19,9 +19,10 @@ from launcher.core.status import Step
 from launcher.models import http
 from launcher.models.ranges import RangedDownload, Untrue
 from launcher.models.refusals import refusal_of
-from launcher.models.remote import Answer, Interrupted, Remote, is_a_page, stated_size
+from launcher.models.remote import Answer, Interrupted, Refused, Remote, refuse_a_page, stated_size
 
 READ_IN_A_ROW: Final = 1 << 20  # bytes
+ASK_FOR_ROOM_EACH: Final = 64 << 20  # bytes
 ROOM_AHEAD: Final = 256 << 20  # bytes that must be free while a file comes whose size nobody states
 promising: Final = threading.Lock()
 promised: Final[dict[Path, int]] = {}  # unfinished file of a download that goes on -> bytes it will have
@@ -60,6 +61,11 @@ def download(
         with promised_room(part, remote, disks):
             try:
                 digest = fetch_checked(remote, part, step, disks)
+            except Refused:  # it can be gone on with another day
+                raise
+            except Problem:
+                part.unlink(missing_ok=True)
+                raise
             except requests.RequestException as error:
                 raise http.silence(remote, error) from http.harmless(error)
             except OSError as error:
@@ -164,17 +170,13 @@ def fetch_whole(remote: Remote, part: Path, step: Step, disks: Disks) -> str:
             raise Problem(f"{remote.name} has changed at {remote.host} in the meantime.", "Try again.")
         whole = stated or remote.size
         for piece in http.pieces(response, READ_IN_A_ROW):
-            if not have and is_a_page(piece):
-                raise Problem(
-                    f"{remote.name} is a web page, not a model: the link leads to a page that asks for something "
-                    "first.",
-                    f"Open {remote.page or 'the link'} in your browser, see what it asks for, and paste the link of "
-                    "the download button.",
-                )
+            if not have:
+                refuse_a_page(remote, piece)
             if step.stopped:
                 raise Interrupted
-            for where, folder in disks.items() if not remote.size else ():
-                require_room(folder, ROOM_AHEAD, where, f"{remote.name}, of which {have / GB:.1f} GB have come,")
+            if not remote.size and have // ASK_FOR_ROOM_EACH != (have + len(piece)) // ASK_FOR_ROOM_EACH:
+                for where, folder in disks.items():
+                    require_room(folder, ROOM_AHEAD, where, f"{remote.name}, of which {have / GB:.1f} GB have come,")
             file.write(piece)
             digest.update(piece)
             have += len(piece)

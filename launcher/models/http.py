@@ -46,7 +46,7 @@ class WebSession(requests.Session):
     def __init__(self) -> None:
         super().__init__()
         self.headers.update({"User-Agent": USER_AGENT, "Accept-Encoding": "identity"})
-        self.auth = lambda request: request
+        self.auth, self.max_redirects = lambda request: request, 10
 
     def rebuild_auth(self, prepared_request: requests.PreparedRequest, response: requests.Response) -> None:
         if urlsplit(str(response.request.url))[:2] != urlsplit(str(prepared_request.url))[:2]:

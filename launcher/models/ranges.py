@@ -20,7 +20,7 @@ import requests
 
 from launcher.core.status import Step
 from launcher.models import http
-from launcher.models.remote import Interrupted, Refused, Remote, content_range, is_a_page, stated_validator
+from launcher.models.remote import Interrupted, Refused, Remote, content_range, refuse_a_page, stated_validator
 
 CHUNK: Final = 512 << 10  # bytes that are noted at once: what a kill may cost each connection
 READ_SIZE: Final = 128 << 10  # bytes
@@ -222,7 +222,7 @@ class RangedDownload:
             for behind in (*range(at - at % CHUNK + CHUNK, end, CHUNK), end):
                 for piece in http.pieces(response, READ_SIZE, behind - at):  # whatever else it sends
                     self.answered_at = self.answered_at or time.monotonic()
-                    if at == 0 and is_a_page(piece):
-                        raise Untrue
+                    if at == 0:
+                        refuse_a_page(self.remote, piece)
                     yield piece
                     at += len(piece)

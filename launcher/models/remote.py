@@ -104,10 +104,15 @@ class TokenNeeded(Refused):
     """
 
 
-def is_a_page(beginning: bytes) -> bool:
-    """True for a web page where weights should be: a login page, or an error with status 200."""
+def refuse_a_page(remote: Remote, beginning: bytes) -> None:
+    """Raise `Problem` for a web page where weights should be: a login page, or an error with status 200."""
     is_safetensors = beginning[8:9] == b"{" and not beginning[3:8].strip(b"\0")  # a header of 60 bytes begins with <
-    return beginning.lstrip()[:1] == b"<" and not is_safetensors
+    if beginning.lstrip()[:1] == b"<" and not is_safetensors:
+        raise Problem(
+            f"{remote.name} is a web page, not a model: the link leads to a page that asks for something first.",
+            f"Open {remote.page or 'the link'} in your browser, see what it asks for, and paste the link of the "
+            "download button.",
+        )
 
 
 # ---- what the headers of an answer state: servers write into them what they like

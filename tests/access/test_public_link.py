@@ -172,6 +172,22 @@ def test_a_link_that_a_person_chose_and_a_quick_tunnel_get_a_minute(
     assert "asking Cloudflare's quick tunnel for a link" in heard.said
 
 
+def test_what_is_chosen_while_a_link_is_opened_counts_for_the_next_one(
+    way_in: Callable[..., PublicLink], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    way, heard = way_in(AUTOMATIC), Heard()
+
+    def opened(kind: str, port: int) -> str:
+        if kind == "gradio":
+            way.wanted = "gradio"  # somebody presses **Apply** just now
+            raise Problem("The share server gave no link.", "Wait.")
+        return f"https://{kind}.example"
+
+    monkeypatch.setattr(way.tunnel, "open", opened)
+    monkeypatch.setattr(public_link, "answers", lambda url, patience: True)
+    assert way.open(False, heard) == "https://cloudflared.example"
+
+
 def test_a_tunnel_of_another_kind_than_was_chosen_is_ended(
     way_in: Callable[..., PublicLink], monkeypatch: pytest.MonkeyPatch
 ) -> None:

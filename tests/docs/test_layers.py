@@ -2,6 +2,7 @@
 
 from tests.docs import layers
 from tests.docs.layers import ROOT
+from tests.programs import mutate
 
 LONGEST = 300  # lines
 
@@ -39,3 +40,7 @@ def test_the_module_tree_in_the_docs_is_of_today() -> None:
     page = layers.PAGE.read_text()
     assert layers.BEGIN in page
     assert layers.page_with_drawing(page) == page, "run `make docs`"
+
+
+def test_the_kept_mutants_find_their_places() -> None:
+    assert len(mutate.kept()) == 20, "say in tests/programs/mutants.py what their lines are now"

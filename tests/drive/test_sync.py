@@ -188,6 +188,16 @@ def test_what_somebody_changed_on_drive_is_not_deleted_with_the_machines_copy(sy
     assert (sync.drive_dir / "styles.csv").read_bytes() == b"changed on Drive"
 
 
+def test_a_file_beside_the_folders_that_is_deleted_is_deleted_on_drive_and_does_not_come_back(sync: Sync) -> None:
+    write(sync.data / "user.css", b"body{}")
+    write(sync.data / "styles.csv", b"name,prompt,negative_prompt\n")
+    sync.poll(settled=0)
+    (sync.data / "user.css").unlink()
+    for _ in range(3):
+        sync.poll(settled=0)
+    assert kept(sync) == ["styles.csv"]
+
+
 def test_a_machine_whose_folder_is_gone_deletes_nothing_on_drive(sync: Sync) -> None:
     write(sync.data / "outputs" / "a.png")
     sync.poll(settled=0)
@@ -250,6 +260,22 @@ def test_a_folder_of_images_inside_the_data_directory_is_kept_once_under_a_name_
     for _ in range(3):
         sync.poll(settled=0)
     assert kept(sync) == ["outputs/mine/a.png"], "what is deleted there stays on Drive"
+
+
+def test_a_folder_that_becomes_one_of_images_later_loses_nothing_on_drive(sync: Sync) -> None:
+    write(sync.drive_dir / "embeddings" / "brought.pt")
+    sync.restore()
+    write(sync.data / "embeddings" / "mine.pt")
+    write(sync.data / "embeddings" / "preview.png")
+    sync.poll(settled=0)
+    before = kept(sync)
+    sync.elsewhere = lambda: {sync.data / "embeddings": "outputs/embeddings"}
+    for _ in range(3):
+        sync.poll(settled=0)
+    (sync.data / "embeddings" / "preview.png").unlink()
+    for _ in range(3):
+        sync.poll(settled=0)
+    assert set(before) == {"embeddings/brought.pt", "embeddings/mine.pt", "embeddings/preview.png"} <= set(kept(sync))
 
 
 def test_a_data_directory_that_comes_after_the_sync_began_is_kept_soon_after(sync: Sync) -> None:

@@ -229,6 +229,14 @@ def test_the_configuration_beside_a_model_at_its_source_is_brought(hub: Hub, fol
     assert (folder.models / "Stable-diffusion" / "m.yaml").read_text() == V2
 
 
+def test_a_configuration_is_asked_for_once(hub: Hub, folder: Folder) -> None:
+    hub.add("own/model", "m.safetensors", SDXL)
+    hub.fail["m.yaml"] = (503, {"Retry-After": "30"}, b"busy")
+    made, _, _ = fetcher(folder)
+    ensure_linked_model(made, link("m.safetensors"))
+    assert len([entry for entry in hub.log if entry["path"].endswith("m.yaml")]) == 1
+
+
 def test_civitais_file_of_type_config_is_brought_too(web: Web, folder: Folder) -> None:
     told = version(MODEL, {"id": 5, "name": "m.yaml", "type": "Config"}, base="SD 2.1")
     web.answer = listing(told, {"1": SD2, "5": V2.encode()})

@@ -6,6 +6,7 @@ import functools
 import hashlib
 import itertools
 import os
+import shutil
 import signal
 import threading
 from collections.abc import Iterator
@@ -91,9 +92,11 @@ def test_a_wrong_checksum_is_said_and_the_file_is_deleted(hub: Hub, tmp_path: Pa
 
 def test_a_web_page_is_never_taken_for_weights(hub: Hub, tmp_path: Path) -> None:
     hub.add("own/model", "page.safetensors", b"<!doctype html><title>Log in</title>" + b" " * 1000)
-    with pytest.raises(Problem, match="is a web page, not a model"):
-        fetch(remote(hub, name="page.safetensors"), tmp_path / "page.safetensors")
-    assert not (tmp_path / "page.safetensors").exists()
+    for size in (None, 5000):  # the page's, the model's
+        hub.no_ranges = size is not None
+        with pytest.raises(Problem, match="is a web page, not a model"):
+            fetch(remote(hub, name="page.safetensors", size=size), tmp_path / "page.safetensors")
+    assert not list(tmp_path.glob("page*"))
 
 
 @pytest.mark.parametrize(
@@ -223,6 +226,30 @@ def test_a_server_without_ranges_and_size_is_read_in_one_go(tmp_path: Path) -> N
     with plain_server(content) as url:
         fetch(Remote(url, "a.safetensors"), tmp_path / "a.safetensors")
     assert (tmp_path / "a.safetensors").read_bytes() == content
+
+
+def test_a_small_file_of_unknown_size_comes_though_little_room_is_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=200 << 20))
+    with plain_server(safetensors(5_000_000)) as url:
+        fetch(Remote(url, "a.safetensors"), tmp_path / "a.safetensors")
+    assert (tmp_path / "a.safetensors").exists()
+
+
+def test_of_a_file_that_another_source_is_to_be_chosen_for_nothing_is_kept(hub: Hub, tmp_path: Path) -> None:
+    hub.fail["model.safetensors"] = (302, {"Location": "https://[no-address/"}, b"")
+    with pytest.raises(Problem, match="impossible address"):
+        fetch(remote(hub), tmp_path / "model.safetensors")
+    assert not list(tmp_path.glob("model*"))
+
+
+def test_a_server_that_leads_in_a_circle_is_soon_given_up(hub: Hub, tmp_path: Path) -> None:
+    hub.fail["model.safetensors"] = (302, {"Location": "/own/model/resolve/main/model.safetensors"}, b"")
+    with pytest.raises(Problem, match="in a circle"):
+        fetch(remote(hub), tmp_path / "model.safetensors")
+    assert len(hub.log) < 15
 
 
 def test_of_a_file_that_cannot_go_on_nothing_is_kept_when_it_is_stopped(tmp_path: Path) -> None:

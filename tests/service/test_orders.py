@@ -284,6 +284,16 @@ def test_a_restart_takes_over_what_it_was_said_to(
     assert all(getattr(one.settings, name) == value for one, _ in begun for name, value in choice.items())
 
 
+def test_a_launch_of_the_same_folder_goes_on_with_the_sync_that_runs_however_that_was_named(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = service._new_launch({})
+    monkeypatch.setattr(type(before.sync), "running", property(lambda sync: sync is before.sync))
+    service.launch = before
+    assert service._new_launch({"drive_folder": before.folder.kept.parent.name}).sync is before.sync
+    assert service._new_launch({"drive_folder": "another"}).sync is not before.sync
+
+
 def test_what_was_stopped_is_kept_again_once_it_is_started(service: Service) -> None:
     sync = service._new_launch({}).sync
     service._new_launch({}).folder.data.mkdir(parents=True)

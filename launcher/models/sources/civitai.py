@@ -70,6 +70,7 @@ def resolve(wanted: CivitaiLink, token: str) -> Remote:
     kind, file = kind_of_type(text_of(about, "type")), chosen(version, wanted.choice)
     if not runs(version):
         raise Problem(f"This model is made for {base}, which AUTOMATIC1111 cannot run.", f"Choose one for {FAMILIES}.")
+    sha256 = text_of(file.get("hashes"), "SHA256").lower()
     found = CivitaiLink(host, version.get("modelId") or wanted.model, version.get("id") or wanted.version)
     remote = Remote(
         file_address(found, file),
@@ -80,7 +81,7 @@ def resolve(wanted: CivitaiLink, token: str) -> Remote:
         place=CIVITAI,
         title=text_of(about, "name"),
         config=tuple(file_address(found, one) for one in files_of(version, ("config",))[:1]),
-        listed=text_of(file.get("hashes"), "SHA256").lower(),
+        listed=sha256 if re.fullmatch(r"[0-9a-f]{64}", sha256) else "",
         note=text_of(version, "note"),
     )
     return replace(probe(remote), name=remote.name)
