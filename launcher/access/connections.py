@@ -63,11 +63,12 @@ class Connection(web.RequestHandler):
         self.waits = False  # its request is whole, and is answered in its turn
         self.set_bounds()
 
-    def set_bounds(self) -> None:
+    def set_bounds(self, *, asked: bool = False) -> None:
         """A stranger's request came, maybe where somebody was logged in: the servers before us share connections out.
 
         If there are too many, one goes that keeps others waiting rather than waits.
         """
+        self._asked = asked  # the head of its request is whole
         if self in self.unauthenticated:
             return
         self._received = 0
@@ -77,11 +78,20 @@ class Connection(web.RequestHandler):
 
     def data_received(self, data: bytes) -> None:
         if self in self.unauthenticated:
-            if self._received > HEAD_LIMIT:
-                self.drop()
-                return
             self._received += len(data)
+            if self._received - len(data) > HEAD_LIMIT:
+                if not self._asked:
+                    self.drop()
+                return  # what more there is of a body is not kept
         super().data_received(data)
+
+    async def take_rest(self, size: int) -> None:
+        """Its answer is on the way: let a body of so many bytes come to its end, within a stranger's time.
+
+        Programs that ask without a password first send all of it before they read why not.
+        """
+        while self in self.unauthenticated and self._received < size:
+            await asyncio.sleep(0.05)
 
     def drop(self) -> None:
         self.lift_bounds()

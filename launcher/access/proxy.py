@@ -69,7 +69,7 @@ class AuthProxy:
             if not response.prepared:
                 response.headers.extend(cookie)
             return response
-        request.protocol.set_bounds()
+        request.protocol.set_bounds(asked=True)
         form = await read_form(request) if sends_a_login(request) else {}
         if cross_site or not (self.is_right(request, form) or self.has_ticket(request)):
             await self.server.wait_turn(request.protocol)
@@ -80,6 +80,10 @@ class AuthProxy:
         else:
             response = self.for_unauthenticated(request, form)
         response.force_close()  # the next visitor of this connection may be another one, and a flood gets no further
+        if request.can_read_body:
+            await response.prepare(request)
+            await response.write_eof()
+            await request.protocol.take_rest(request.content_length or 0)
         return response
 
     # ---- unauthenticated
@@ -148,7 +152,8 @@ class AuthProxy:
         try:
             if not forward.get("port"):
                 raise NotReady
-            self.own_pages.note_use()
+            if request.method != "GET" or not is_api(request.raw_path, by_a_page=False):
+                self.own_pages.note_use()  # a program or a forgotten page that only looks, every second, is no use
             return await self.upstream.pass_on(request, forward["port"], headers)
         except NotReady:
             later = PAGE_HEADERS | {"Retry-After": "2"}

@@ -23,7 +23,6 @@ CONNECTION_HEADERS: Final = frozenset({
     "upgrade", "proxy-connection",
 })  # fmt: skip
 # The parts of A1111's API, which it has only with --api.
-API_PARTS: Final = frozenset({"sdapi", "docs", "redoc", "openapi.json"})
 LORA_PATHS: Final = ("/sdapi/v1/loras", "/sdapi/v1/refresh-loras")  # the web UI's own page uses these
 # The first parts of all routes that A1111 1.10.1 with gradio 3.41.2 has without --api. All others are extensions'.
 WEB_UI_PARTS: Final = frozenset({
@@ -166,7 +165,7 @@ def forwarded_headers(request: web.BaseRequest) -> "CIMultiDict[str]":
 
 
 def is_api(raw_path: str, by_a_page: bool) -> bool:
-    """Whether a path belongs to an API: A1111's own, or an extension's unless the web UI's own page asks for it."""
+    """Whether a path belongs to an API, A1111's own or an extension's, and no page of the web UI itself asks for it."""
     path = posixpath.normpath("/" + unquote(raw_path.partition("?")[0]).lstrip("/"))
     part = path.split("/")[1].partition("=")[0]  # gradio has /file=PATH and /proxy=URL
-    return path not in LORA_PATHS and (part in API_PARTS or (part not in WEB_UI_PARTS and not by_a_page))
+    return not by_a_page and path not in LORA_PATHS and part not in WEB_UI_PARTS

@@ -83,7 +83,7 @@ class WidgetPanel:
         goes_on = actions.going_on(status) if self._whole else actions.of_job(job, status)
         answers, going = self._row("answers", asked), self._row("going", goes_on, stay=self._whole)
         # The way in first, then what goes on, what may be asked for, and apart from that how to end it.
-        shown = [parts["live"], parts["head"], parts["card"], parts["told"], answers]
+        shown = [parts["style"], parts["live"], parts["head"], parts["card"], parts["told"], answers]
         if self._whole:
             shown += [*self._beside(status, now, closed), going, parts["machine"]]
             shown.append(self._row("stay", [actions.STAY] if status.given_back_at else []))

@@ -42,8 +42,8 @@ class Machine:
 
     @property
     def keeps_nothing(self) -> bool:
-        """True for Colab's without Google Drive: what is on it goes with it."""
-        return self.colab and not self.mountpoint
+        """True for one that somebody lends, without Google Drive: what is on it goes with it."""
+        return self.remote and not self.mountpoint
 
     @property
     def disk(self) -> Path:
@@ -93,7 +93,8 @@ class Card:
 
 def ask_for_card(stopped: Callable[[], bool]) -> Card:
     """The NVIDIA card of this machine. An nvidia-smi that fails is asked again, as long as a card was asked for."""
-    asked_for = os.environ.get("COLAB_GPU") == "1"
+    colab_says = os.environ.get("COLAB_GPU")  # "1", or "" or "0" on Colab's machines without a card
+    asked_for = colab_says == "1"
     if not shutil.which("nvidia-smi"):
         return Card(silent="its driver is missing" if asked_for else None)
     end = time.monotonic() + (CARD_PATIENCE if asked_for else CARD_PAUSE)
@@ -114,7 +115,7 @@ def ask_for_card(stopped: Callable[[], bool]) -> Card:
         if time.monotonic() > end:
             break
         time.sleep(CARD_PAUSE)
-    return card
+    return card if asked_for or colab_says is None else Card()
 
 
 def release_machine(machine: Machine) -> None:

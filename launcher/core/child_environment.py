@@ -7,6 +7,7 @@ has tokens. What we start must depend on none of it, so each name that passes st
 
 import fnmatch
 import os
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Final
@@ -51,7 +52,9 @@ def passes(name: str) -> bool:
 
 
 def is_there(name: str, value: str) -> bool:
-    """False for certificates that are not where they should be: with such a variable every request fails."""
+    """False for what would only fail: certificates that are not where they should be, a setting torch cannot read."""
+    if name in ("PYTORCH_CUDA_ALLOC_CONF", "PYTORCH_ALLOC_CONF"):
+        return bool(re.fullmatch(r"\w+:[^=]+", value))
     return name not in CERTIFICATES or os.path.exists(value)
 
 

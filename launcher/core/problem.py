@@ -30,7 +30,10 @@ else:
     NEW_SESSION = "choose Runtime → Restart session"
     WITH_A_CARD = "choose Runtime → Change runtime type → T4 GPU → Save"
     LARGER_CARD = "choose a runtime with a larger graphics card under Runtime → Change runtime type"
-    MORE_RAM = "choose a runtime with High-RAM under Runtime → Change runtime type"
+    MORE_RAM = (
+        "choose under Runtime → Change runtime type a runtime with a graphics card or, with a subscription, with "
+        "High-RAM"
+    )
 
 
 def showable(text: str) -> str:

@@ -56,6 +56,8 @@ def installer_environment() -> dict[str, str]:
     env = child_environment(*PACKAGES)
     if not {"SSL_CERT_FILE", "SSL_CERT_DIR"} & env.keys() and os.path.exists(SYSTEMS_CERTIFICATES):
         env["SSL_CERT_FILE"] = SYSTEMS_CERTIFICATES
+    if "PIP_INDEX_URL" in env and not {"UV_DEFAULT_INDEX", "UV_INDEX_URL"} & env.keys():
+        env["UV_DEFAULT_INDEX"] = env["PIP_INDEX_URL"]  # uv reads none of pip's (astral-sh/uv#1859)
     return env | {
         "PIP_CONFIG_FILE": os.devnull,
         "PIP_DISABLE_PIP_VERSION_CHECK": "1",

@@ -5,6 +5,7 @@ import json
 import os
 import re
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -13,13 +14,13 @@ from pathlib import Path
 from typing import Any, Final
 
 from launcher.core.folder import CHECKPOINT, MY_DRIVE, WEBUI_FOLDER, write_safely
-from launcher.core.outside import is_below, read_note
-from launcher.core.session import read_object
+from launcher.core.outside import Damaged, is_below, read_json, read_note
 from launcher.models.identify import WEIGHTS
 
 NOTES: Final = "oneclick.json"  # in a web UI's folder: what its launches note for those after them
 changing: Final = threading.Lock()  # launches and jobs change parts of it, each from a thread of its own
 CHECKPOINTS: Final = Path("models", "Stable-diffusion")  # every web UI has it, and hardly anything else
+BUSY: Final = 2.0  # seconds after which Drive is asked again
 AT_A_TIME: Final = 16  # questions to Drive, each of which takes long
 DEEPEST_MODEL: Final = 6  # folders below the one that is named
 MOST_FOLDERS: Final = 2000  # that are looked through: somebody may name a folder with all of their photos
@@ -37,8 +38,22 @@ def webui_folders(drive: Path) -> tuple[Path, ...]:
 
 
 def at_top(drive: Path) -> list[Path]:
-    """What is in My Drive itself; nothing where Drive does not list it."""
+    """What is in My Drive itself; nothing where Drive does not list it.
+
+    A large one may fail with Errno 5 at first: what Google's program has got by then helps the next try
+    (research.google.com/colaboratory/faq.html#drive-timeout).
+    """
+    for pause in (0.0, BUSY, BUSY):
+        time.sleep(pause)
+        if can_be_listed(drive):
+            break
     return [drive / name for name in names_in(drive) if not name.startswith(".")]
+
+
+def can_be_listed(folder: Path) -> bool:
+    with suppress(OSError):
+        return bool(os.listdir(folder)) or True
+    return False
 
 
 def names_in(folder: Path) -> list[str]:
@@ -69,7 +84,10 @@ def webui_in(folder: Path) -> Path | None:
 def used_at(kept: Path) -> float:
     """When the web UI with this folder was used last: time.time(), 0.0 where nobody noted it."""
     with suppress(OSError):
-        return float(of_type(0.0, read_object(kept / NOTES).get("used_at")))
+        try:
+            return float(of_type(0.0, (read_json(kept / NOTES) or {}).get("used_at")))
+        except Damaged:  # it was written when the web UI was used
+            return (kept / NOTES).stat().st_mtime
     return 0.0
 
 

@@ -105,7 +105,10 @@ def link_models(folder: Folder, say: Callable[[str], object]) -> list[FoundModel
             if place := path_on_drive(folder.drive, name):
                 found += find_models(folder.drive, place, say)
             else:
-                say(f"{name} is no longer on your Drive: its models are not in the web UI's lists.")
+                say(
+                    f"{name} is no longer on your Drive: its models are not in the web UI's lists. Give it its old "
+                    "name and place again, or press **Forget my choices**."
+                )
         links = (path for path in (folder.kept / "embeddings").glob("*") if path.is_symlink() and path.is_dir())
         shared: Tree = {path.name: path for path in links if is_on_drive(folder.drive, path)}
         tree: Tree = {"models": folder.models if folder.models_kept else {}, "embeddings": shared}

@@ -7,9 +7,12 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from queue import Empty, SimpleQueue
+from threading import Thread
 from typing import Any, Final
 
 from launcher.colab.machine import Machine
+from launcher.core.folder import free_path
 from launcher.core.problem import NEW_MACHINE, NEW_SESSION, Problem
 from launcher.core.process import CommandError, own_environment, run
 
@@ -21,6 +24,12 @@ FLUSH_SILENCE: Final = 3600.0  # seconds
 PRESS_AGAIN: Final = "press ▶ again"
 BEGIN_ANEW: Final = f"To begin anew, {NEW_MACHINE}, then {PRESS_AGAIN}."
 WITHOUT_DRIVE: Final = "To work without Drive, set **keep_on_drive** to **nothing**."
+# googlecolab/colabtools#5798 (Brave), googlecolab/colab-vscode#264
+NO_WINDOW: Final = (
+    "If no window opens, allow pop-ups and third-party cookies for colab.research.google.com (in Brave, switch Shields "
+    "off there) and reload the page; in VS Code, update the Colab extension, or open the notebook in Colab."
+)
+LOOK_PATIENCE: Final = 10.0  # seconds; a Drive that hangs answers nothing, and never (googlecolab/colabtools#5877)
 
 FULL: Final = (errno.ENOSPC, errno.EDQUOT)
 # What says something of all of Drive, not of one file -> how it ends "Google Drive is not accepting files: ...".
@@ -36,8 +45,8 @@ MOUNT_FAILURES: Final = {
     "credential propagation": (
         "Google did not give this notebook your Drive.",
         "Press ▶ again, choose in the window that opens the account with which you opened Colab, and tick all boxes. "
-        "If no window opens, allow pop-ups and third-party cookies for colab.research.google.com. If it happens again, "
-        f"Google may have an outage: {PRESS_AGAIN} later, or set **keep_on_drive** to **nothing**.",
+        f"{NO_WINDOW} If it happens again, Google may have an outage: {PRESS_AGAIN} later, or set **keep_on_drive** to "
+        "**nothing**.",
     ),
     "User cancelled": (
         "Google's question about your Drive was closed without an answer.",
@@ -73,21 +82,31 @@ MOUNT_FAILURES: Final = {
 def drive_is_mounted(machine: Machine) -> bool:
     """True if Drive is mounted, or none is wanted. Only a mount that answers with Errno 107 is dead.
 
-    Any other error is a Drive that is there: a first folder with thousands of files answers with Errno 5.
+    Any other error is a Drive that is there: a first folder with thousands of files answers with Errno 5. So is one
+    that hangs: nobody waits for it longer than LOOK_PATIENCE.
     """
-    if machine.mountpoint is None:
+    if (mountpoint := machine.mountpoint) is None:
         return True
+    answer = SimpleQueue[bool]()
+    Thread(target=lambda: answer.put(_answers(mountpoint, machine.drive)), name="look", daemon=True).start()
     try:
-        if not os.path.ismount(machine.mountpoint):
+        return answer.get(timeout=LOOK_PATIENCE)
+    except Empty:
+        return True
+
+
+def _answers(mountpoint: Path, drive: Path) -> bool:
+    try:
+        if not os.path.ismount(mountpoint):
             return False
-        with os.scandir(machine.drive) as entries:
+        with os.scandir(drive) as entries:
             next(entries, None)
     except OSError as error:
         return error.errno not in (errno.ENOTCONN, errno.ENOENT)
     return True
 
 
-def connect_drive(machine: Machine, ask: Callable[..., dict[str, Any]]) -> None:
+def connect_drive(machine: Machine, ask: Callable[..., dict[str, Any]], say: Callable[[str], object]) -> None:
     """Mount Google Drive if it is not mounted. `ask` puts a question to the person (`client.kernel.mount`).
 
     `drive.mount()` asks for consent before it looks whether Drive is mounted, and kills a mount that works
@@ -97,6 +116,11 @@ def connect_drive(machine: Machine, ask: Callable[..., dict[str, Any]]) -> None:
         machine.drive.mkdir(parents=True, exist_ok=True)
     if drive_is_mounted(machine):
         return
+    if machine.mountpoint and (aside := set_files_aside(machine.mountpoint)):
+        say(
+            f"While Google Drive was away, files were written to its place. They are in {aside} now, on this machine "
+            "only: download what you need (Files on the left)."
+        )
     for pause in (LOOKS_ALIVE, 0.0):
         response = ask("mount", mountpoint=str(machine.mountpoint))
         if "error" in response:
@@ -108,6 +132,16 @@ def connect_drive(machine: Machine, ask: Callable[..., dict[str, Any]]) -> None:
         "Google Drive did not answer after it was connected; the permission may not have been given in time.",
         "Press ▶ again and allow Google Drive in the window that opens.",
     )
+
+
+def set_files_aside(mountpoint: Path) -> Path | None:
+    """Where files lie now that were in the place of a mount: Google mounts on no folder with files in it."""
+    try:
+        if mountpoint.is_symlink() or os.path.ismount(mountpoint) or not any(mountpoint.iterdir()):
+            return None
+        return mountpoint.rename(free_path(mountpoint))
+    except OSError:  # it is not there, or a mount that has died
+        return None
 
 
 def mount_problem(text: str, types: list[str], seconds: float) -> Problem:
@@ -126,9 +160,9 @@ def mount_problem(text: str, types: list[str], seconds: float) -> Problem:
         return Problem(*why)
     if seconds > CONSENT_PATIENCE:
         return Problem(
-            "Google Drive was not connected: nobody answered Google's question in time.",
+            "Google Drive was not connected: no answer to Google's question came in time.",
             "Press ▶ again and choose **Connect to Google Drive** in the window that opens, in the tab in which you "
-            "pressed ▶.",
+            f"pressed ▶. {NO_WINDOW} {WITHOUT_DRIVE}",
         )
     return Problem(
         f"Google Drive could not be connected ({': '.join(part for part in (types[0], text.strip()[:200]) if part)}).",
@@ -161,5 +195,7 @@ def flush_drive(machine: Machine) -> None:
         raise Problem(
             "Not everything is on Google Drive yet: an upload failed.",
             "The machine was not given back, and your files are still on it. Press ▶ on the first cell to connect "
-            "Drive again. A minute later, run the cell **Stop** once more.",
+            "Drive again. A minute later, run the cell **Stop** once more. If it fails again, free some space on "
+            "Google Drive and empty its trash. To end the machine all the same, download what you need (Files on the "
+            f"left), then {NEW_MACHINE}.",
         ) from error

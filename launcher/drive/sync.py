@@ -25,6 +25,7 @@ LONGEST_INTERVAL: Final = 6.0  # seconds; with the time that a file must be unch
 REST: Final = 50  # between two polls: times as long as the last one took, which is by how many files there are
 EVERY: Final = 60.0  # seconds after which there is a poll though no folder was changed: a file in it may be another
 SETTLED: Final = 1.0  # seconds a file must be unchanged before it is copied
+HANGS_AFTER: Final = 120.0  # seconds without a sign of life, after which nobody waits for it
 AT_ONCE: Final = 200  # files before the next are looked for: a new image does not wait for thousands of old ones
 AGAIN_AFTER: Final = 60.0  # seconds until a file that Drive does not take is tried again
 SENTENCES: Final = 5  # on single files; the panel's line counts the rest
@@ -84,6 +85,11 @@ class Sync:
         return sum(record.now.size for record in self._unkept if not record.refused)
 
     @property
+    def silent(self) -> float:
+        """Seconds since its last sign of life; 0.0 where it never ran."""
+        return time.monotonic() - self.heartbeat if self.heartbeat else 0.0
+
+    @property
     def full(self) -> bool:
         return self.trouble in FULL
 
@@ -119,8 +125,10 @@ class Sync:
     def stop(self) -> None:
         """Copy what is left and end."""
         self._stop.set()
-        if self._thread:
-            self._thread.join(timeout=60)
+        while self._thread and self._thread.is_alive():
+            self._thread.join(1)
+            if self.silent > HANGS_AFTER:
+                return  # Drive hangs, and with it the thread: what waits is counted, and stays on this machine
         for _ in range(MOST_TRIES):  # what is gone is believed at the second poll, what fails thrice is left out
             self.poll(settled=0)
         records.sweep_unfinished(self.drive_dir)

@@ -26,6 +26,10 @@ REASONS_OF_TORCH: Final = (
     (r"not compiled with CUDA", "the web UI's PyTorch is made for processors only", BETTER),
     (r"No CUDA GPUs|no CUDA-capable device", "the web UI is not shown it", BETTER),
 )
+NONE_LEFT: Final = (  # of Colab, where the notebook asks for a T4 already
+    f" If T4 GPU is chosen there already, Colab had none for you: {NEW_MACHINE} and press ▶; where Colab speaks of "
+    "usage limits, wait a day or buy compute units."
+)
 
 
 def look_for_card(launch: Launch) -> None:
@@ -64,7 +68,8 @@ def say_card(launch: Launch) -> None:
     """What the machine is, and why it has no card that can be used."""
     machine, problem = launch.machine, launch.no_card
     if not problem and not machine.gpu:
-        help_ = f"{WITH_A_CARD[0].upper()}{WITH_A_CARD[1:]}, and press ▶." if machine.remote else ""
+        more = NONE_LEFT if machine.colab else ""
+        help_ = f"{WITH_A_CARD[0].upper()}{WITH_A_CARD[1:]}, and press ▶.{more}" if machine.remote else ""
         problem = Problem("This runtime has no graphics card: an image takes minutes instead of seconds.", help_)
     launch.status.notice(f"{problem.what} {problem.do}".strip() if problem else None, about="card")
     launch.status.fact("Machine", machine.described)

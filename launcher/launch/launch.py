@@ -29,6 +29,7 @@ from launcher.webui.outputs import OutputFolders
 from launcher.webui.process import WebUI
 
 KEEP_OPEN: Final = "Leave this page open; you can do something else meanwhile."
+STILL_THERE: Final = "Look here now and then: Colab may ask whether you are still there."
 READY: Final = "■ closes this panel; the web UI keeps running. **Stop everything** ends it."
 
 Ask = Callable[..., dict[str, Any]]
@@ -47,11 +48,17 @@ class Launch:
     sync: Sync
 
     def __init__(
-        self, choices: dict[str, Any], machine: Machine, status: Status, ask: Ask, before: "Launch | None" = None
+        self,
+        choices: dict[str, Any],
+        machine: Machine,
+        status: Status,
+        ask: Ask,
+        before: "Launch | None" = None,
+        adds: Callable[[], bool] = lambda: False,
     ) -> None:
         self.choices, self.settings = asked_in(choices), settings_of(choices)
         self.asked = frozenset(self.choices)  # what was chosen now; what else it goes by is of last time
-        self.status, self.ask = status, ask
+        self.status, self.ask, self.adds = status, ask, adds  # `adds`: is something being added beside it?
         self.machine = machine if self.settings.uses_drive else replace(machine, mountpoint=None)
         self.models_named: str | None = None  # a place on Drive, named in place of a folder, that has models only
         drive, name = self.machine.drive, self.settings.drive_folder
@@ -74,6 +81,7 @@ class Launch:
         if before and before.sync.running and before.folder == self.folder:
             self.sync, self.outputs = before.sync, before.outputs
         self.drive_away = False  # it was disconnected while the web UI runs
+        self.forgets = False  # the folders of models that were used, too
         self.full_said = False  # that Drive is full
         self.used_at = time.monotonic()  # when somebody used the web UI last
         self.fetchers: list[Fetcher] = []  # they know which files are used
@@ -141,7 +149,8 @@ class Launch:
 
         `forget`: as if nothing had ever been chosen; what runs keeps its folder, and what is kept of it.
         """
-        before = self.settings.version
+        before, self.used_at = self.settings.version, time.monotonic()
+        self.forgets |= forget
         usual = {name: value for name, value in DEFAULTS.items() if name not in OWNED}
         self._go_by(usual if forget else asked, {} if forget else None)
         self.another_version |= self.settings.version != before
@@ -161,6 +170,9 @@ class Launch:
 
     def save_choices(self) -> None:
         """Have them in the folder on Drive, and that it is used. Raises `OSError`."""
+        if self.forgets:
+            Remembered.write(self.folder.kept, model_folders=())
+            self.forgets = False
         saved: dict[str, Any] | None = None
         while saved is not self.to_save:  # they may change meanwhile
             saved = self.to_save
@@ -272,7 +284,8 @@ class Launch:
             where, images = "on this machine only", f"{link.url}{OWN_PAGES}images.zip"
         box = LoginBox(link.url, USER, link.login.password, where, seconds, images, link.here_only)
         buttons = (Button.RESTART, Button.STOP, *((Button.CONNECT,) if self.drive_away else ()))
-        shown = {"title": says.headline, "can_paint": says.paints, "login_box": box, "buttons": buttons, "foot": READY}
+        shown = {"title": says.headline, "can_paint": says.paints, "login_box": box, "buttons": buttons}
+        shown["foot"] = f"{READY} {STILL_THERE}" if self.machine.colab else READY
         with self.status.changes:
             if not self.ended.is_set():
                 self.status.show(state=State.READY, **shown)

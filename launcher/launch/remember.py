@@ -10,7 +10,7 @@ from typing import Any, Final
 from launcher.core.fields import DEFAULTS, NOTHING, USUAL_FOLDER, Settings
 from launcher.core.folder import WEBUI_FOLDER
 from launcher.core.problem import Problem
-from launcher.drive.find import Remembered, at_top, kept_folder, used_at, webui_folders
+from launcher.drive.find import Remembered, at_top, can_be_listed, kept_folder, used_at, webui_folders
 from launcher.models.catalog import CHECKPOINT_NAMES
 from launcher.models.pasted import without_secrets
 
@@ -29,6 +29,11 @@ def folder_of_last_time(drive: Path, ask: Callable[..., dict[str, Any]], say: Ca
     if noted and used_at(noted) > latest:
         return noted
     if not found:
+        if not can_be_listed(drive):
+            say(
+                "Google Drive did not list My Drive, so the folder that you used last may not have been found. If this "
+                "is another one, write its name into the field **drive_folder** and press ▶."
+            )
         return drive / USUAL_FOLDER / WEBUI_FOLDER
     if len(found) == 1 or latest:
         return found[0]
@@ -46,7 +51,9 @@ def folder_of_last_time(drive: Path, ask: Callable[..., dict[str, Any]], say: Ca
 
 def note_use(drive: Path, kept: Path, choices: Mapping[str, Any]) -> None:
     """Note in the folder when it was used and what was chosen; in My Drive which it is, if no look finds it there."""
-    Remembered.write(kept, choices=choices, used_at=time.time())
+    noted = Remembered.read(kept).choices if choices else {}
+    unknown = {name: value for name, value in noted.items() if name not in DEFAULTS}  # of a newer launcher
+    Remembered.write(kept, choices=unknown | dict(choices), used_at=time.time())
     first = drive / kept.relative_to(drive).parts[0]
     if kept not in (first, first / WEBUI_FOLDER) or not at_top(drive):
         Remembered.write(drive, folder=field_of(drive, kept))

@@ -162,7 +162,7 @@ def start_web_ui(launch: Launch, checkpoint: str) -> None:
                 raise Failed from problem
             log = launch.webui.last_words
             blamed = settings_files.blame_page_settings(folder.data, log)
-            if sentence := blamed or (discard_bytecode(folder) and BYTECODE_DISCARDED):
+            if sentence := blamed or (problem.by_extension and discard_bytecode(folder) and BYTECODE_DISCARDED):
                 status.notice(sentence)
             elif not problem.by_extension or not suspicion.disable_next(log):
                 switch(folder, on=suspicion.disabled)  # it was none of them

@@ -60,7 +60,7 @@ def end_the_one_before(before: Launch, launch: Launch, anew: bool) -> None:
 def save_last_files(launch: Launch, ask: Ask) -> None:
     """Where Drive was away: connect it once more. Raises `Problem`."""
     if launch.sync.waiting:
-        connect_drive(launch.machine, ask)
+        connect_drive(launch.machine, ask, launch.status.notice)
         launch.sync.stop()
 
 
@@ -98,11 +98,12 @@ def give_back(launch: Launch) -> None:
 
 def give_back_unused(launch: Launch) -> None:
     """Nobody uses the machine: end everything, have Google take what is on its way, and give the machine back."""
+    why = "Nobody used the web UI for as long as you chose with **give_back_after**, so the machine is given back."
+    launch.status.notice(f"{why} Press ▶ to start again.", about=GIVEN_BACK)  # now: the notebook's kernel goes with it
     end_everything(launch)
     title, foot = "Everything is off, but the machine was not given back", None
     with launch.steps.beside("giving the machine back"):
         give_back(launch)
-        launch.status.notice("The machine was given back, as chosen with **give_back_after**. Press ▶ to start again.")
         title, foot = GIVEN_BACK, START_AGAIN
     be_off(launch, title, foot)
 
@@ -126,7 +127,7 @@ def stop_launch(launch: Launch, ask: Ask, step: Step, give_back_the_machine: boo
                     f"The web UI and its link are off, but {launch.sync.waiting} files could not be saved on Google "
                     f"Drive: {launch.sync.summary()}.",
                     "They are still on this machine. Free some space on Google Drive, or connect it, and press ▶ here "
-                    "again.",
+                    f"again; or download them (Files on the left, {launch.folder.data}), then {NEW_MACHINE}.",
                 )
             done = f"the web UI and its link are off; {launch.sync.summary()}"
             if give_back_the_machine:

@@ -65,9 +65,10 @@ def _run(launch: Launch, before: Launch | None, anew: bool, take_up: bool) -> No
         launch.prepare()
         launch.begin_beside(LOOKING, lambda: look_for_card(launch))
         if launch.machine.keeps_nothing:
+            chosen = "on Google Drive, as you chose" if launch.machine.colab else "elsewhere"
             status.notice(
-                "Nothing is kept on Google Drive, as you chose: models, images and settings are lost when this machine "
-                "goes away. Download your images before you stop."
+                f"Nothing is kept {chosen}: models, images and settings are lost when this machine goes away. Download "
+                "your images before you stop."
             )
         launch.begin_beside("looking for a newer launcher", lambda: say_if_newer(status))
         _take_up(launch) if take_up else _story(launch)
@@ -155,7 +156,7 @@ def _drive(launch: Launch) -> None:
     with launch.steps.step("drive", "looking for your folder") as step:
         if launch.machine.mountpoint:
             step.say("waiting for your permission: Google asks for it in the tab in which you pressed ▶")
-        connect_drive(launch.machine, launch.ask)
+        connect_drive(launch.machine, launch.ask, step.notice)
         step.say("looking for your folder")
         launch.settle()
         launch.announce()

@@ -13,6 +13,7 @@ from launcher.core.status import FAILED, Button, State, Step
 from launcher.drive.find import Remembered
 from launcher.drive.linked import link_new_models
 from launcher.drive.mount import FULL, connect_drive, drive_is_mounted, is_drives_fault
+from launcher.drive.sync import HANGS_AFTER
 from launcher.launch import start
 from launcher.launch.launch import Launch
 from launcher.launch.steps import STOPPED_NOTE, Failed
@@ -28,12 +29,12 @@ from launcher.source.checkout import keep_edits_on_drive
 WATCH_EVERY: Final = 0.5  # seconds between two looks at the web UI
 DRIVE_LOOKS: Final = 10  # Drive is looked at once in so many looks
 LINK_LOOKS: Final = 120  # the same of the link, and of the room on Drive
-STUCK_AFTER: Final = 120.0  # seconds without a sign of life of the sync
 RESTARTS_ALLOWED: Final = 3
-RESTARTS_WITHIN: Final = 600.0  # seconds
+RESTARTS_WITHIN: Final = 1200.0  # seconds; a start with a large model may take minutes
 HOW_TO_CONNECT: Final = "disconnected; new files wait on this machine until you press Connect Google Drive below"
 WATCHING: Final = "looking after the web UI"
 CONNECTING: Final = "connecting Google Drive"
+MEASURING: Final = "looking how much room Google Drive has"
 DRIVE_PAUSE: Final = 5.0  # seconds after which a Drive that was away is tried again
 FIRST_IMAGE: Final = 60.0  # seconds after which what an image needs has probably been imported, too
 AFTER_FAILURE: Final = (Button.RESTART, Button.STOP)
@@ -66,6 +67,7 @@ def watch(launch: Launch) -> None:
             launch.webui.restart_file.unlink(missing_ok=True)
             restarts = []
             start_again(launch, "restarting, as you asked")
+            launch.used_at = time.monotonic()
         elif died:
             problem = launch.webui.why_it_ended()
             restarts = [t for t in restarts if time.monotonic() - t < RESTARTS_WITHIN] + [time.monotonic()]
@@ -117,8 +119,8 @@ def start_again(launch: Launch, note: str) -> None:
 
 
 def is_unused(launch: Launch) -> bool:
-    """True if nobody has used the web UI for as long as was chosen. A batch goes on painting while nobody looks."""
-    if launch.given_back_in <= 0 and launch.webui.at_work:
+    """True if nobody has used the web UI for as long as was chosen. Batches and downloads go on alone."""
+    if launch.given_back_in <= 0 and (launch.adds() or launch.webui.at_work):
         launch.used_at = time.monotonic()
     return launch.given_back_in <= 0
 
@@ -136,12 +138,17 @@ def check_drive(launch: Launch, measure: bool) -> None:
             drive_is_back(launch)
         say_how_drive_is(launch)
         if measure and launch.machine.mountpoint:
-            launch.status.fact("Free on Google Drive", f"{free_bytes(launch.folder.kept) / GB:.1f} GB")
+            launch.begin_beside(MEASURING, lambda: measure_drive(launch))
     elif not launch.drive_away:
         launch.drive_away = True
         launch.steps.of("drive").begin("Google Drive was disconnected; new files wait on this machine")
         launch.status.offer(Button.CONNECT, True)
         reconnect_drive(launch)
+
+
+def measure_drive(launch: Launch) -> None:
+    """Show how much it still takes. A Drive that hangs keeps only this waiting."""
+    launch.status.fact("Free on Google Drive", f"{free_bytes(launch.folder.kept) / GB:.1f} GB")
 
 
 def say_how_drive_is(launch: Launch) -> None:
@@ -163,10 +170,9 @@ def say_how_drive_is(launch: Launch) -> None:
     what = f"{launch.machine.in_words(launch.folder.kept)} is not there any more: it was renamed, moved or deleted."
     do = "New files wait on this machine. Give the folder its old name and place again, and they are saved."
     say(f"{what} {do}" if sync.trouble == errno.ENOENT else None, about="gone")
-    silent = time.monotonic() - sync.heartbeat if sync.heartbeat else 0.0
-    stuck = f"Google Drive has not answered for {silent / 60:.0f} minutes: new files wait on this machine."
+    stuck = f"Google Drive has not answered for {sync.silent / 60:.0f} minutes: new files wait on this machine."
     do = "Download what you want to keep before you stop."
-    say(f"{stuck} {do}" if silent > STUCK_AFTER else None, about="stuck")
+    say(f"{stuck} {do}" if sync.silent > HANGS_AFTER else None, about="stuck")
 
 
 def reconnect_drive(launch: Launch) -> None:
@@ -176,7 +182,7 @@ def reconnect_drive(launch: Launch) -> None:
         step = launch.steps.of("drive")
         step.say("Google asks for your permission again, in the tab in which you pressed ▶")
         try:
-            connect_drive(launch.machine, launch.ask)
+            connect_drive(launch.machine, launch.ask, step.notice)
             drive_is_back(launch)
         except Problem as problem:
             step.notice(f"{problem.what} {problem.do}", about="drive")

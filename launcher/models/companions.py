@@ -85,12 +85,13 @@ PREVIEW_SOURCES: Final = (
 )
 
 
-def have_companions(fetcher: Fetcher, path: Path, source: Remote | None = None) -> None:
-    """Have them for a checkpoint; `source` is where that has just come from."""
+def have_companions(fetcher: Fetcher, path: Path, source: Remote | None = None) -> ModelFile:
+    """Have them for a checkpoint; returns what that is. `source` is where it has just come from."""
     seen = identify(path, inside=source is not None)
     settle_config(fetcher, path, seen, source)
     if seen.kind == "checkpoint":
         fetch_previews(fetcher, seen.base)
+    return seen
 
 
 def complete_checkpoints(fetcher: Fetcher) -> None:

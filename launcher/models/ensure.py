@@ -6,14 +6,16 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
+from glob import escape
 from pathlib import Path
 from typing import Final
 
-from launcher.core.folder import Folder, copy_whole, files_below, leads_nowhere
+from launcher.core.folder import PART, Folder, copy_whole, files_below, leads_nowhere
 from launcher.core.problem import Problem
 from launcher.models import fetch
 from launcher.models.catalog import CHECKPOINTS_FOLDER, HubFile, Model, model_named
 from launcher.models.companions import have_companions
+from launcher.models.download import promised
 from launcher.models.http import read_range, until_stopped
 from launcher.models.identify import OLD_ENDINGS, WEIGHTS, fault_of, identify, identify_beginning
 from launcher.models.kinds import Format, ModelFile, a_kind
@@ -24,7 +26,9 @@ from launcher.models.sources import resolve_link
 from launcher.models.sources.direct import name_in
 from launcher.models.sources.hugging_face import resolve_hub_file
 
-HALF_DOWNLOADS: Final = (".crdownload", ".aria2", ".download", ".partial", ".incomplete")
+HALF_DOWNLOADS: Final = (PART, ".crdownload", ".aria2", ".download", ".partial", ".incomplete")
+# What A1111 fills with zeros where a checkpoint has none (modules/sd_disable_initialization.py).
+VAES: Final = {"SD 1": "VAE ft-MSE", "SD 2": "VAE ft-MSE", "SDXL": "SDXL VAE fp16-fix"}
 READERS: Final = 16  # parts of a file read side by side
 READ_AHEAD: Final = 16 << 20  # bytes of a part
 ASKED_OF_DRIVE: Final = 2 << 20  # bytes
@@ -110,7 +114,14 @@ def ensure_linked_model(
     remote = decided(fetcher, asked, kind, required)
     path = file_of_kind(fetcher, remote, required)
     if place_for(fetcher.folder, "checkpoint") in path.parents:
-        have_companions(fetcher, path, remote)
+        seen = have_companions(fetcher, path, remote)
+        vae = next((vae for base, vae in VAES.items() if (seen.base or "").startswith(base)), "")
+        if seen.lacks_vae and (model := model_named(vae)) and not any(path.parent.glob(f"{escape(path.stem)}.vae.*")):
+            step.notice(f"{path.name} has no VAE, without which its images are grey: {vae} is brought for it.")
+            try:
+                bind_vae(fetcher, model, path)
+            except Problem as problem:  # the checkpoint itself is there
+                step.notice(f"{problem.what} Add **{vae}** later.")
     return path.name
 
 
@@ -161,16 +172,19 @@ def decided(fetcher: fetch.Fetcher, remote: Remote, kind: str, required: bool) -
 
 def with_companions(fetcher: fetch.Fetcher, model: Model, path: Path) -> str:
     """Have what goes with a model: the VAE it needs, under the name by which A1111 finds it for that model only."""
-    beside = model_named(model.beside) if model.beside else None
-    if beside:
-        vae = ensure_model(fetcher, beside)
-        alias = fetcher.folder.models / beside.folder / f"{path.stem}.vae.safetensors"
-        if not alias.exists():
-            copy_whole(alias.with_name(vae), alias)
-            fetcher.added.append(alias)
+    if beside := model_named(model.beside) if model.beside else None:
+        bind_vae(fetcher, beside, path)
     if model.folder == CHECKPOINTS_FOLDER:
         have_companions(fetcher, path)
     return path.name
+
+
+def bind_vae(fetcher: fetch.Fetcher, model: Model, path: Path) -> None:
+    vae = ensure_model(fetcher, model)
+    alias = fetcher.folder.models / model.folder / f"{path.stem}.vae.safetensors"
+    if not alias.exists():
+        copy_whole(alias.with_name(vae), alias)
+        fetcher.added.append(alias)
 
 
 # ---- the models that are there already
@@ -186,7 +200,7 @@ def broken_models(folder: Folder, known: set[str]) -> tuple[set[str], dict[str, 
     for root in (folder.kept / "models", folder.kept / "embeddings", *folder.kept.glob("extensions/*/models")):
         found += files_below(root)
     sound, broken = set[str](), dict[str, str]()
-    for path in (path for path in found if not leads_nowhere(path)):
+    for path in (path for path in found if not leads_nowhere(path) and path not in promised):
         name, half = str(path.relative_to(folder.kept)), path.name.lower().endswith(HALF_DOWNLOADS)
         if half or path.suffix.lower() in WEIGHTS:
             if name not in known and (fault := "it is only partly downloaded" if half else fault_of(path)):

@@ -18,7 +18,17 @@ from launcher.models.checksums import known_checksum, note_checksum
 from launcher.models.download import download, sha256_of
 from launcher.models.http import read_range, until_stopped
 from launcher.models.identify import IS_ARCHIVE, OLD_ENDINGS, WEIGHTS, fault_of, identify, identify_beginning
-from launcher.models.kinds import EXTENSION_KINDS, FAMILIES, KIND_ENDINGS, OF_DIFFUSERS, Format, ModelFile, a_kind
+from launcher.models.kinds import (
+    BY_ITSELF,
+    EXTENSION_KINDS,
+    FAMILIES,
+    KIND_ENDINGS,
+    OF_DIFFUSERS,
+    VAE_OF_DIFFUSERS,
+    Format,
+    ModelFile,
+    a_kind,
+)
 from launcher.models.pasted import UNPACK, safe_name
 from launcher.models.places import free_to_list, listed_name, place_for, require_owner, same_to_the_web_ui
 from launcher.models.remote import Interrupted, Remote, TokenNeeded
@@ -245,5 +255,9 @@ def no_use(name: str, seen: ModelFile) -> Problem:
         do = f"Choose a model for {FAMILIES}, as one file in fp16 or fp32."
     if seen.fault == OF_DIFFUSERS:
         do = "Choose the file for AUTOMATIC1111 on its page, if there is one (its name may say kohya), or another LoRA."
+    if seen.fault == VAE_OF_DIFFUSERS:
+        do = "Write **VAE ft-MSE** (for SD 1.5) or **SDXL VAE fp16-fix** into the box instead."
+    if seen.fault == BY_ITSELF:
+        do = "Nothing need be added."
     do = UNPACK if seen.fault == IS_ARCHIVE else do
     return Problem(f"{name} is not a usable model file: {seen.fault}.", do)

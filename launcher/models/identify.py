@@ -145,5 +145,6 @@ def shapes_in(raw: bytes, size: int) -> dict[str, tuple[int, ...]]:
     lacks = 8 + len(raw) + places[-1][1] - size
     if lacks:
         raise Unreadable("it is cut off" if lacks > 0 else "it is longer than its header says")
-    says_v = metadata.get("modelspec.prediction_type", "").startswith("v")
+    # The second is ComfyUI's word until 2025 (Comfy-Org/ComfyUI#7840).
+    says_v = any(metadata.get(f"modelspec.{key}", "").startswith("v") for key in ("prediction_type", "predict_key"))
     return shapes | ({"v_pred": ()} if says_v else {})

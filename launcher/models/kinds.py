@@ -53,7 +53,8 @@ PACKED: Final = {
 # Names that only models A1111 cannot run have. The first that fits.
 FOREIGN: Final = {
     "Hunyuan Video": r"individual_token_refiner|\.img_attn_qkv\.",
-    "Flux": r"double_blocks[._]\d+[._](img|txt)_|single_transformer_blocks[._]\d|single_blocks[._]\d+[._](linear|mod)",
+    "Flux": r"double_blocks[._]\d+[._](img_|txt_|processor)|single_transformer_blocks[._]\d"
+    r"|single_blocks[._]\d+[._](linear|mod|processor)",
     "Stable Diffusion 3": r"joint_blocks[._]|joint_transformer_blocks[._]|context_block[._]",
     "AuraFlow (Pony V7)": r"double_layers[._]\d|single_layers[._]\d|cond_seq_linear",
     "Z-Image or Lumina": r"(noise|context)_refiner[._]|cap_embedder[._]|[._]layers[._]\d+[._](attention|adaLN)",
@@ -66,6 +67,7 @@ FOREIGN: Final = {
     "Stable Cascade": r"clip_txt_mapper|effnet_mapper|clip_txt_pooled_mapper",
     "a video model": r"temporal_transformer|time_stack",
     "PhotoMaker": r"^id_encoder\.",
+    "the noise of CosXL or Playground v2.5": r"^edm_(vpred\.sigma_|mean$|std$)",
 }
 MOTION: Final = re.compile(r"[._]motion_modules[._]\d")  # AnimateDiff's; with LoRA's names, its LoRAs of movements
 LORA: Final = re.compile(
@@ -78,7 +80,9 @@ LORA_TARGET: Final = re.compile(
     r"lora_te[12]?_|text_encoder|text_model|lora_unet_(conv_in|conv_out|time_embed|label_emb|out_)|bundle_emb"
 )
 LORA_FOR_SDXL: Final = re.compile(r"lora_te2_|text_encoder_2|label_emb|blocks_\d+_\d+_transformer_blocks_[2-9]")
-OF_DIFFUSERS: Final = "it is a LoRA in the layout of diffusers, which AUTOMATIC1111 lists but does not apply"
+OF_DIFFUSERS: Final = "it is a LoRA in the layout of another program, which AUTOMATIC1111 lists but does not apply"
+VAE_OF_DIFFUSERS: Final = "it is a VAE in the diffusers layout, which AUTOMATIC1111 cannot load"
+BY_ITSELF: Final = "it repairs faces or draws previews, which AUTOMATIC1111 downloads by itself when it is first used"
 TO_TEXT: Final = re.compile(r"attn2[._]to_k\b.*(down|lora_A)")  # its width is the text encoder's
 # ControlNet (ldm's and diffusers' layout), control-LoRA, LLLite, T2I-Adapter, IP-Adapter
 CONTROL: Final = re.compile(
@@ -119,7 +123,8 @@ class ModelFile:
     """`kind` is one of KIND_FOLDERS or EXTENSION_KINDS; `base` the model it is or belongs to; None where nobody knows.
 
     `fault` is half a sentence that begins with "it" or "its". `foreign`: the file is sound, but it is for another
-    program or model, which is what `fault` says. `predicts_v`: a checkpoint that says of itself that it predicts v.
+    program or model, which is what `fault` says. `predicts_v`: a checkpoint that says of itself that it predicts v;
+    `lacks_vae`: one without the part that makes images of what it paints.
     """
 
     format: Format = Format.SAFETENSORS
@@ -128,6 +133,7 @@ class ModelFile:
     fault: str | None = None
     foreign: bool = False
     predicts_v: bool = False
+    lacks_vae: bool = False
 
 
 def a_kind(kind: str) -> str:
@@ -148,6 +154,8 @@ OTHERS: Final = {
         r"^(encoder\.block\.\d+\.layer|(visual\.)?transformer\.resblocks|(model\.)?layers\.\d+\.(self_attn|mlp))\."
     ),
     ModelFile(kind="segmentation model"): r"^mask_decoder\.",  # Segment anything's
+    # GFPGAN, CodeFormer; TAESD
+    unusable(BY_ITSELF): r"^(params_ema\.)?(stylegan_decoder\.|position_emb$)|^(taesd_\w+\.)?1\.weight$",
 }
 
 
@@ -189,7 +197,8 @@ def checkpoint(shapes: Shapes, names: str) -> ModelFile:
         base = "SD 2"
     channels = shapes.get(f"{UNET}0.0.weight", ())
     task = {9: " inpainting", 8: " pix2pix"}.get(channels[1] if len(channels) == 4 else 4, "")
-    return ModelFile(kind="checkpoint", base=base + task, predicts_v="v_pred" in shapes)
+    lacks_vae = "first_stage_model." not in names
+    return ModelFile(kind="checkpoint", base=base + task, predicts_v="v_pred" in shapes, lacks_vae=lacks_vae)
 
 
 def lora(shapes: Shapes, names: str) -> ModelFile:
@@ -198,7 +207,7 @@ def lora(shapes: Shapes, names: str) -> ModelFile:
         return ModelFile(kind="ControlNet", base="SDXL")  # control-LoRA
     if not LORA_TARGET.search(names):
         return unusable("it is a LoRA for a model that AUTOMATIC1111 cannot run")
-    if not MOTION.search(names) and not re.search(r"(?m)^(lora|lycoris|oft)_|^bundle_emb", names):
+    if not MOTION.search(names) and not re.search(r"(?m)^(lora_(unet|te[12]?)|oft_unet)_|^bundle_emb", names):
         return unusable(OF_DIFFUSERS)  # it goes by what is before the first dot (extensions-builtin/Lora/networks.py)
     widths = {shape[-1] for name, shape in shapes.items() if shape and TO_TEXT.search(name)}
     if 2048 in widths or LORA_FOR_SDXL.search(names):
@@ -223,7 +232,7 @@ def embedding(shapes: Shapes, names: str) -> ModelFile | None:
 def vae(shapes: Shapes, names: str) -> ModelFile:
     """Only ldm's layout is one A1111 can load."""
     if re.search(rf"{VAE.pattern}_blocks?\.", names):
-        return unusable("it is a VAE in the diffusers layout, which AUTOMATIC1111 cannot load")
+        return unusable(VAE_OF_DIFFUSERS)
     latent = shapes.get("decoder.conv_in.weight") or shapes.get("first_stage_model.decoder.conv_in.weight", ())
     if len(latent) == 4 and latent[1] != 4:
         return unusable("it is a VAE for a model that AUTOMATIC1111 cannot run")

@@ -38,6 +38,7 @@ DETECTOR: Final = re.compile(
     r"ultralytics\.(nn\.(tasks|modules(\.\w+)?)\.[A-Z]\w*|(yolo\.)?utils\.(IterableSimpleNamespace|loss\.\w+Loss"
     r"|tal\.\w+Assigner))|(__builtin__|builtins)\.getattr|"
     r"torch\.nn\.modules\.\w+\.[A-Z]\w*|torch\.(Size|device)|builtins\.set|pathlib\.(Posix|Windows)Path"
+    r"|numpy\._core\.multiarray\.(scalar|_reconstruct)"  # NumPy 2's (ultralytics/ultralytics#14160)
 )
 # The members that PyTorch 2.6 and later write into a zip, and with them those that A1111 v1.10.1 allows.
 NEWER_MEMBER: Final = r"[^/]+/(\.format_version|\.storage_alignment)"

@@ -21,6 +21,10 @@ async def oneclick(  # noqa: PLR0915  # it stands alone
               "Colab has it: open the notebook there, or choose a newer Python here, and press ▶ again.")
         return
 
+    if sys.platform != "linux":
+        print("The launcher needs Linux, and this Jupyter runs on another system. Open the notebook in Colab.")
+        return
+
     def digest_of(files: dict[str, str]) -> str:
         return hashlib.sha256("".join(f"{name}\0{files[name]}\0" for name in sorted(files)).encode()).hexdigest()[:16]
 
@@ -63,6 +67,10 @@ async def oneclick(  # noqa: PLR0915  # it stands alone
     on_disk = {path.relative_to(place).as_posix(): path.read_bytes().decode(errors="replace")
                for path in place.rglob("*") if path.is_file() and path.suffix != ".pyc"}
     if digest_of(on_disk) != digest:
+        if files and digest_of(files) != digest:
+            print("The text of this cell was changed, which a key press or an assistant can do, so it does not run any "
+                  "more. Open the notebook anew: press Open in Colab at its top.")
+            return
         files = files or in_the_notebook()
         if digest_of(files) != digest:
             print("Press ▶ on the first cell once, then press ▶ here again." + "".join(why))

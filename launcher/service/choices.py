@@ -58,6 +58,8 @@ def take_choices(launch: Launch, asked: dict[str, Any], forget: bool) -> list[st
     now = ", ".join(name for name in changed if name in IMMEDIATE)
     said = f"Taken over: {now}. " if now else ""
     said += f"Taken over at the next restart: {', '.join(later)}. Press **Restart the web UI** for it." if later else ""
+    if "extra_arguments" in changed and any("--cors-allow-origins" in one for one in launch.settings.extra_arguments):
+        said += " --cors-allow-origins changes nothing here: the login refuses what other web pages ask."
     launch.status.notice(said.strip() or None, about=CHOSEN)
     return later
 

@@ -138,10 +138,9 @@ def add_one(job: Job, kind: str, file_name: str, thing: Thing, fetcher: Fetcher)
         case Problem():
             raise thing
         case Path():  # the models of a folder on Drive, or one file, are used where they are
-            before = Remembered.read(folder.kept).model_folders
             sentence = use_models(folder, thing, fetcher.step.notice)
-            if Remembered.read(folder.kept).model_folders != before:
-                job.places.append(thing)
+            if str(thing.relative_to(folder.drive)) in Remembered.read(folder.kept).model_folders:
+                job.places.append(thing)  # also one of another day: **Undo** is the way to let go of it
             show_models(launch)
             return sentence
         case Address(name=name) if job.page and not launch.settings.extensions_tab:
@@ -202,7 +201,7 @@ def run_side_by_side(
             step.done(does(thing, fetcher))
 
     with job.steps.step("0", "waiting for Google Drive"), without_cells(job.steps):
-        connect_drive(job.launch.machine, job.ask)
+        connect_drive(job.launch.machine, job.ask, job.status.notice)
         job.launch.settle()
         job.launch.folder.prepare()
         things = found()
@@ -245,7 +244,7 @@ def undo(job: Job, used: set[Path]) -> None:
     job.status.show(title=UNDOING)
     job.status.add("undo", UNDOING)
     with steps.step("undo", "waiting for Google Drive") as step:
-        connect_drive(launch.machine, job.ask)
+        connect_drive(launch.machine, job.ask, job.status.notice)
         added = [path for fetcher in job.fetchers for path in fetcher.added]
         going = [path for path in added if path not in used]
         loaded = launch.webui.loaded_checkpoint() if launch.webui.ready else None

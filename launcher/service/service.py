@@ -72,8 +72,6 @@ class Service:
             Route("DELETE", r"/faces/([\w-]{1,40})", self.delete_face, {}),
         )
 
-    # ---- what is
-
     def accepted(self, request: Request, code: int = 202, **more: Any) -> Response:
         """The whole status as it is now. The page's has no way in, and none of a question's details."""
         with self.changes:
@@ -124,6 +122,7 @@ class Service:
             underway = before is not None and self.status.now.state in UNDERWAY and not before.over.is_set()
             if before and (underway or before.webui.running):
                 choices, differs = chosen.following(before, asked)
+                before.used_at = time.monotonic()
                 if underway and choices == before.choices:
                     if before.drive_away:
                         reconnect_drive(before)
@@ -147,7 +146,12 @@ class Service:
         begin(self.launch, before, anew=anew, take_up=take_up)
 
     def _new_launch(self, choices: dict[str, Any]) -> Launch:
-        return Launch(choices, look_at_machine(), self.status, partial(self.faces.ask, 0), self.launch)
+        return Launch(choices, look_at_machine(), self.status, partial(self.faces.ask, 0), self.launch, self._adds)
+
+    def _adds(self) -> bool:
+        """Is something being added? Not what waits for an answer: a question keeps no machine."""
+        asked = {one["job"] for one in self.faces.open_questions()}
+        return any(job.at_work and number not in asked for number, job in list(self.jobs.items()))
 
     def take_up_what_runs(self) -> None:
         """A web UI runs that an earlier service started: this one keeps its images from now on."""
@@ -215,8 +219,6 @@ class Service:
             if self.launch.given_back_at:  # the faces say when
                 self.changes.count()
         return 204, None
-
-    # ---- jobs
 
     def post_stop(self, request: Request) -> Response:
         return self._begin_job("stop", {"give_back_the_machine": request.fields.get("give_back", False)}, request)
@@ -286,8 +288,6 @@ class Service:
         """What a dialog gave, or no value where it was stopped."""
         there = self.faces.answer(int(request.number), request.fields.get("value"))
         return (204, None) if there else (404, {"what": "This is not asked any more."})
-
-    # ---- the end
 
     @property
     def busy(self) -> bool:

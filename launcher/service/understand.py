@@ -31,6 +31,8 @@ LONGEST_WRITTEN: Final = 100
 LONGEST_SHOWN: Final = 60
 SCHEMELESS: Final = re.compile(r"(?:[\w-]+\.)+[a-z]{2,}(?::\d+)?/\S", re.IGNORECASE)
 GIT_ON_HUB: Final = re.compile(r"(?:(?:ssh://)?git@|https://)(huggingface\.co|hf\.co)[:/](.+)\.git/?")
+# Drive's program asks Google for news now and then, and may miss some (googlecolab/colabtools#5241).
+NOT_SEEN_YET: Final = "What you put there just now, Colab may see only in a few minutes, or on the next machine."
 COMMAS: Final = ",;|，；、\t"
 ON_DRIVE: Final = re.compile(rf"(?i)(?:.*/)?{MY_DRIVE}/(.+)")
 # How a place begins that nobody here can reach -> where it is, and what to do.
@@ -139,16 +141,20 @@ def not_known(text: str) -> Problem:
     if re.fullmatch(r"[\w.-]+/[\w.-]+", text) and not text.lower().endswith(WEIGHTS):
         hosts = (("The model on Hugging Face", "huggingface.co"), ("The extension on GitHub", "github.com"))
         options = tuple((label, f"https://{host}/{text}") for label, host in hosts)
-        return Offered(f"**{shown}** may be a model or an extension.", "Choose which, or paste its link.", options)
+        what = f"**{shown}** may be a model or an extension; no folder on your Drive is called so."
+        return Offered(what, f"Choose which, or paste its link. {NOT_SEEN_YET}", options)
     if alike := like(text[:LONGEST_WRITTEN])[1]:
         options = tuple((name, name) for name in alike)
         return Offered(f"Nothing is called just **{shown}**.", "Choose what you mean, or paste a link.", options)
     if text.lower().endswith(WEIGHTS):
-        do = "Write its folder, too, for example MyDrive/models, or paste a link to it."
-        return Problem(f"There is no file **{shown}** at the top of your Drive.", do)
+        where = "on" if "/" in text else "at the top of"
+        do = (
+            f"Write its whole place, for example MyDrive/models/name.safetensors, or paste a link to it. {NOT_SEEN_YET}"
+        )
+        return Problem(f"There is no file **{shown}** {where} your Drive.", do)
     return Problem(
         f"Nothing is called **{shown}**: no model in the list, no known extension, and no folder on your Drive.",
-        "Open the page of the model or the extension in your browser, and paste its address here.",
+        f"Open the page of the model or the extension in your browser, and paste its address here. {NOT_SEEN_YET}",
     )
 
 
@@ -263,7 +269,7 @@ def no_such_place(text: str, drive: Path) -> Problem | None:
         what = f"There is no {shown} on your Drive."
         if options := tuple((name, f"MyDrive/{name}") for name in similar_names(drive, found[1])):
             return Offered(what, "Choose what you mean.", options)
-        return Problem(what, "Open drive.google.com and see how it is spelled there.")
+        return Problem(what, f"Open drive.google.com and see how it is spelled there. {NOT_SEEN_YET}")
     elsewhere = ((where, do) for begins, where, do in OUT_OF_REACH if re.match(begins, written))
     return next((Problem(f"{shown} {where}.", do.replace("{drive}", str(drive))) for where, do in elsewhere), None)
 

@@ -150,6 +150,11 @@ def versions_to_try(folder: Folder, version: str, step: Step, newest: str | None
             f"worked last ({good[:8]}) is used until there is a newer one."
         )
         commit = good
+    if not commit and kept:
+        raise Problem(
+            f"GitHub is not answering, and does not say what the version {version} is.",
+            f"Wait a minute and press ▶ again, or choose {LAST_GOOD} as **version** under **Choices**.",
+        )
     if not commit:
         raise Problem(
             "GitHub is not answering, and no version of AUTOMATIC1111 is kept on Drive yet.",
@@ -181,7 +186,9 @@ def resolve_ref(url: str, name: str) -> str | None:
     if not listed:
         return None
     refs = {ref: commit for commit, _, ref in (line.partition("\t") for line in listed.splitlines())}
-    for ref in (f"refs/tags/{name}^{{}}", f"refs/tags/{name}", f"refs/heads/{name}"):  # ^{}: what a signed tag is for
+    tags = (name, f"v{name.lower().removeprefix('v')}")  # people write 1.9.4 for v1.9.4
+    # ^{}: what a signed tag is for
+    for ref in (*(f"refs/tags/{tag}{end}" for tag in tags for end in ("^{}", "")), f"refs/heads/{name}"):
         if ref in refs:
             return refs[ref]
     starts = {commit for commit in refs.values() if len(name) >= 7 and commit.startswith(name)}

@@ -152,6 +152,8 @@ def amount(step: Row) -> str:
 def parts_of(status: Snapshot, now: float, link: str = "", closed: bool = False) -> dict[str, str]:
     """All parts of a face but its jobs, by name. `link` opens the web UI logged in; `closed`: its cell ends."""
     return {
+        # By itself: a page that was away for hours gets every change of what is sent each second.
+        "style": f"<style>{STYLE}</style>",
         "live": f'<div dir="ltr" class="oneclick unseen" role="status">{html.escape(live_text(status))}</div>',
         "head": head_html(status, now),
         "card": login_box_html(status.login_box, link),
@@ -174,7 +176,7 @@ def head_html(status: Snapshot, now: float) -> str:
     running, box = any(step.state == RUNNING for step in status.steps), status.login_box
     since = f"ready after {in_time(box.seconds)}" if box and not running else in_time(now - status.started)
     clock, title = time.strftime("%H:%M:%S", time.localtime(now)), html.escape(status.title)
-    return f"<style>{STYLE}</style>" + part("head", f"<span>{since} · {clock}</span><b>{title}</b>")
+    return part("head", f"<span>{since} · {clock}</span><b>{title}</b>")
 
 
 def steps_html(status: Snapshot, now: float) -> str:

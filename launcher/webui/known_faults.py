@@ -60,11 +60,13 @@ RAM: Final = KnownFault(
     f"Use a smaller model, or {MORE_RAM}, and press ▶ again.",
 )
 FULL_DISK: Final = KnownFault(
-    "The disk is full.", "Free some space (empty Google Drive's trash too) and press ▶ again."
+    "The disk is full.",
+    "Free some space: on this machine under Files on the left, or on Google Drive, whose trash must be emptied, too; "
+    f"and press ▶ again. If that is not enough, {NEW_MACHINE} once your images are saved.",
 )
 OLD_CARD: Final = KnownFault(
-    "The graphics card is too old for this version of the web UI.",
-    f"To have a newer one, {WITH_A_CARD}, and press ▶ again.",
+    "A part of the web UI, or of an extension, is not made for this graphics card.",
+    f"Switch off the extension that you added last, or {WITH_A_CARD}, and press ▶ again.",
     paints=False,
 )
 

@@ -99,7 +99,9 @@ class OutputFolders:
             return real(place).relative_to(data).parts[:1] in [(top,) for top in OUTPUTS]
         if os.path.ismount(drive.parent) and not data.is_relative_to(drive.parent):
             drive = drive.parent  # shared drives are beside My Drive
-        return any(path.is_relative_to(drive) for path in (place, real(place))) and can_be_written(place)
+        if not any(path.is_relative_to(drive) for path in (place, real(place))):
+            return False
+        return not self.folder.drive.is_dir() or can_be_written(place)  # nothing is made in the place of a Drive
 
     def _is_private(self, place: Path) -> bool:
         """True for a folder in which there is more than images, wherever links lead: nothing of it may get onto Drive.

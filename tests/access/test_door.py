@@ -288,6 +288,14 @@ def test_the_right_password_opens_and_the_cookie_is_kept_from_scripts(door: Open
 
 
 @pytest.mark.own_door
+@pytest.mark.parametrize("size", [200_000, 5_000_000])
+@pytest.mark.parametrize("auth", [None, ("user", "wrong")])
+def test_a_large_request_without_the_password_is_told_so(door: OpenDoor, size: int, auth: Any) -> None:
+    answer = requests.post(f"{door.url}/sdapi/v1/img2img", data=bytes(size), auth=auth, timeout=30)
+    assert answer.status_code == 401
+    assert answer.headers["WWW-Authenticate"].startswith("Basic")
+
+
 def test_a_wrong_password_is_said_on_the_login_page(door: OpenDoor) -> None:
     answer = requests.post(
         f"{door.url}/oneclick/login", data={"user": "user", "password": "guess"}, headers=HTML, timeout=10
@@ -609,7 +617,8 @@ def test_with_the_api_off_the_pages_of_extensions_work(door: OpenDoor) -> None:
     door.lead_to(api=False)
     page = {**door.cookie, "Sec-Fetch-Site": "same-origin"}
     assert requests.get(f"{door.url}/tacapi/v1/refresh", headers=page, timeout=10).status_code == 200
-    assert requests.get(f"{door.url}/sdapi/v1/options", headers=page, timeout=10).status_code == 404
+    assert requests.get(f"{door.url}/sdapi/v1/options", headers=page, timeout=10).status_code == 200
+    assert requests.get(f"{door.url}/sdapi/v1/options", headers=door.cookie, timeout=10).status_code == 404
 
 
 # ---- while the web UI is away
@@ -770,7 +779,9 @@ def test_use_is_noted_and_strangers_do_not_count(door: OpenDoor) -> None:
     requests.get(door.url, timeout=10)
     requests.get(f"{door.url}/oneclick/", headers=door.cookie, timeout=10)
     assert door.service.asked == [], "a page that is open is no use of the web UI"
-    requests.get(f"{door.url}/x", headers=door.cookie, timeout=10)
+    requests.get(f"{door.url}/sdapi/v1/progress", headers=door.cookie, timeout=10)
+    assert door.service.asked == [], "nor is a program that only looks"
+    requests.get(f"{door.url}/", headers=door.cookie, timeout=10)
     wait(lambda: door.service.asked == ["POST /used"], 10, "it to be told")
 
 

@@ -85,6 +85,8 @@ def test_arguments_are_split_as_a_shell_does() -> None:
         ("drive_folder", ".hidden", "not a plain folder name"),
         ("drive_folder", "a\nb", "not a plain folder name"),
         ("drive_folder", "/content/drive/Shareddrives/Team/AI", "Add shortcut"),
+        ("drive_folder", "/content/drive/asd1111", "not in My Drive"),
+        ("drive_folder", "/content/asd1111", "not in My Drive"),
         ("keep_on_drive", "floppy", "everything, images and settings, nothing"),
         ("version", "v1; rm -rf", "cannot be a version"),
         ("version", "../x", "cannot be a version"),

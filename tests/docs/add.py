@@ -75,4 +75,4 @@ def add_page() -> str:
                 )
                 shown = "<br>".join(f"`{line}`" for line in text.splitlines()) or "nothing"
                 lines.append(f"| {shown}{f' ({where})' if where else ''} | {became(place, text, fields)} |")
-    return "\n".join([*lines, ""])
+    return "\n".join([*lines, ""]).replace(str(place.launch.machine.drive), "/content/drive/MyDrive")

@@ -39,10 +39,10 @@ def test_web_uis_of_all_launchers_are_found_at_the_top_of_drive_the_one_used_las
     (drive.behind / "MyDrive" / "dead").symlink_to(drive.mountpoint / "gone")
     note_used(drive, "art/stable-diffusion-webui", '{"used_at": 2000000000}')
     note_used(drive, "StableDiffusion", json.dumps({"used_at": 1e9}))
-    note_used(drive, "stable-diffusion-webui", '{"used_at": ')  # damaged: nobody knows when
+    note_used(drive, "stable-diffusion-webui", '{"used_at": ')  # damaged: it was written when the web UI was used
     found = [str(folder.relative_to(drive.mydrive)) for folder in webui_folders(drive.mydrive)]
-    assert found == ["art/stable-diffusion-webui", "StableDiffusion", "sd/stable-diffusion-webui",
-                     "stable-diffusion-webui", "team"]  # fmt: skip
+    assert found == ["art/stable-diffusion-webui", "stable-diffusion-webui", "StableDiffusion",
+                     "sd/stable-diffusion-webui", "team"]  # fmt: skip
 
 
 def test_a_folder_that_drive_cannot_list_hides_no_other(drive: MountedDrive) -> None:

@@ -2,10 +2,12 @@
 
 import os
 import shutil
+import threading
 from pathlib import Path
 
 import pytest
 
+from launcher.drive import sync as drive_sync
 from launcher.drive.records import UNFINISHED
 from launcher.drive.sync import Sync
 from tests.world.wait import wait
@@ -276,6 +278,23 @@ def test_a_folder_that_becomes_one_of_images_later_loses_nothing_on_drive(sync: 
     for _ in range(3):
         sync.poll(settled=0)
     assert set(before) == {"embeddings/brought.pt", "embeddings/mine.pt", "embeddings/preview.png"} <= set(kept(sync))
+
+
+def test_for_a_drive_that_hangs_no_stop_waits_for_ever(sync: Sync, monkeypatch: pytest.MonkeyPatch) -> None:
+    over = threading.Event()
+
+    def hang() -> dict[Path, str]:
+        over.wait(60)
+        return {}
+
+    monkeypatch.setattr(drive_sync, "HANGS_AFTER", 0.5)  # two minutes
+    write(sync.data / "outputs" / "a.png")
+    sync.elsewhere = hang
+    sync.start()
+    wait(lambda: sync.heartbeat, 10, "the first look")
+    sync.stop()
+    assert not over.is_set(), "it was not waited for"
+    over.set()
 
 
 def test_a_data_directory_that_comes_after_the_sync_began_is_kept_soon_after(sync: Sync) -> None:

@@ -211,6 +211,32 @@ def test_a_damaged_note_stops_no_launch(machine: Machine, launch_of: Callable[..
     assert Remembered.read(kept).used_at > 0
 
 
+def test_what_a_newer_launcher_noted_stays(machine: Machine, launch_of: Callable[..., Launch]) -> None:
+    kept = webui_on(machine, "art", choices={"theme": "dark", "api": True})
+    launch = settled(launch_of(link="none"))
+    launch.save_choices()
+    assert Remembered.read(kept).choices == {"theme": "dark", "api": True, "link": "none"}
+
+
+def test_a_drive_that_lists_nothing_once_hides_no_folder_and_one_that_never_does_is_said(
+    machine: Machine, launch_of: Callable[..., Launch], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(find, "BUSY", 0.01)
+    kept, failures = webui_on(machine, "art", used_at=1.0), [OSError(5, "busy")]
+    listed = os.listdir
+
+    def busy(path: Any) -> list[str]:
+        if path == machine.drive and failures:
+            raise failures.pop()
+        return listed(path)
+
+    monkeypatch.setattr(os, "listdir", busy)
+    assert settled(launch_of()).folder.kept == kept
+    failures.extend([OSError(5, "busy")] * 20)
+    launch = settled(launch_of())
+    assert "Google Drive did not list My Drive" in " ".join(launch.status.now.notices)
+
+
 @pytest.mark.parametrize(
     ("choices", "kept"),
     [

@@ -1,12 +1,14 @@
 """What belongs to a file: a name that says something and that the web UI lists, its configuration, its extension."""
 
 import json
+from typing import Any
 
 import pytest
 import yaml  # type: ignore[import-untyped]
 
 from launcher.core.folder import Folder
 from launcher.core.problem import Problem
+from launcher.models import ensure
 from launcher.models.catalog import MODELS, HubFile, Model
 from launcher.models.companions import CONFIG_MOST, SDXL_V, complete_checkpoints, is_harmless
 from launcher.models.ensure import ensure_linked_model, ensure_model
@@ -24,9 +26,14 @@ from tests.world.web import Answer, Web
 
 __all__ = ["folder", "hub", "web"]
 
-SMALL_XL: dict[str, tuple[int, ...]] = {UNET: (2, 4, 3, 3), "conditioner.embedders.1.model.ln_final.weight": (2,)}
-SD1 = tensors({UNET: (2, 4, 3, 3), CLIP: (2,)})
-SD2 = tensors({UNET: (2, 4, 3, 3), "cond_stage_model.model.ln_final.weight": (4,)})
+DECODER: dict[str, tuple[int, ...]] = {"first_stage_model.decoder.conv_in.weight": (1,)}
+SMALL_XL: dict[str, tuple[int, ...]] = {
+    UNET: (2, 4, 3, 3),
+    "conditioner.embedders.1.model.ln_final.weight": (2,),
+    **DECODER,
+}
+SD1 = tensors({UNET: (2, 4, 3, 3), CLIP: (2,), **DECODER})
+SD2 = tensors({UNET: (2, 4, 3, 3), "cond_stage_model.model.ln_final.weight": (4,), **DECODER})
 SDXL = tensors(SMALL_XL)
 SDXL_PREDICTS_V = tensors(SMALL_XL | {"v_pred": (0,), "ztsnr": (0,)})
 LORA: dict[str, tuple[int, ...]] = {"lora_unet_down_blocks_0_attentions_0_proj_in.lora_down.weight": (4, 4)}
@@ -81,6 +88,8 @@ def link(name: str, repo: str = "own/model") -> str:
         ("1190596.safetensors", "NoobAI", "NoobAI.safetensors"),
         ("pytorch_lora_weights_v2.safetensors", "lcm", "lcm_v2.safetensors"),
         ("model.safetensors", "", "model.safetensors"),
+        ("ip-adapter.bin", "InstantID", "instant_id_sdxl.bin"),
+        ("diffusion_pytorch_model.bin", "InstantID-ControlNetModel", "instant_id_sdxl-ControlNetModel.bin"),
         ("modelshoot.safetensors", "x", "modelshoot.safetensors"),
         ("v1-5-pruned-emaonly.safetensors", "x", "v1-5-pruned-emaonly.safetensors"),
         ("dreamshaper_8.safetensors", "x", "dreamshaper_8.safetensors"),
@@ -227,6 +236,27 @@ def test_the_configuration_beside_a_model_at_its_source_is_brought(hub: Hub, fol
     made, _, _ = fetcher(folder)
     ensure_linked_model(made, link("m.safetensors"))
     assert (folder.models / "Stable-diffusion" / "m.yaml").read_text() == V2
+
+
+def test_a_checkpoint_without_a_vae_gets_one(hub: Hub, folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
+    brought = list[str]()
+
+    def vae(made: Any, model: Any) -> str:
+        brought.append(model.name)
+        (folder.models / "VAE").mkdir(exist_ok=True)
+        (folder.models / "VAE" / "vae.safetensors").write_bytes(b"a VAE")
+        return "vae.safetensors"
+
+    monkeypatch.setattr(ensure, "ensure_model", vae)
+    hub.add("own/model", "with.safetensors", SD1)
+    hub.add("own/model", "bare.safetensors", tensors({UNET: (2, 4, 3, 3), CLIP: (2,)}))
+    made, heard, _ = fetcher(folder)
+    ensure_linked_model(made, link("with.safetensors"))
+    assert not brought
+    ensure_linked_model(made, link("bare.safetensors"))
+    assert brought == ["VAE ft-MSE"]
+    assert (folder.models / "VAE" / "bare.vae.safetensors").exists()
+    assert any("has no VAE" in told for told in heard.notices)
 
 
 def test_a_configuration_is_asked_for_once(hub: Hub, folder: Folder) -> None:

@@ -57,7 +57,7 @@ KINDS: list[tuple[str, dict[str, tuple[int, ...]], str, str]] = [
     ("LoRA, SD 2", {"lora_unet_down_blocks_0_attentions_0_transformer_blocks_0_attn2_to_k.lora_down.weight": (8, 1024)}, "LoRA", "SD 2"),
     ("LoRA, SDXL", {"lora_unet_input_blocks_4_1_transformer_blocks_0_attn2_to_k.lora_down.weight": (8, 2048), "lora_te2_text_model_encoder_layers_0_mlp_fc1.lora_down.weight": (8, 1280)}, "LoRA", "SDXL"),
     ("LoHa", {"lora_unet_down_blocks_0_attentions_0_proj_in.hada_w1_a": (8, 4)}, "LoRA", ""),
-    ("LoKr", {"lycoris_unet_down_blocks_0_attentions_0_proj_in.lokr_w1": (8, 4)}, "LoRA", ""),
+    ("LoKr", {"lora_unet_down_blocks_0_attentions_0_proj_in.lokr_w1": (8, 4)}, "LoRA", ""),
     ("OFT", {"lora_unet_down_blocks_0_attentions_0_proj_in.oft_blocks": (8, 4, 4)}, "LoRA", ""),
     ("DoRA", {"lora_unet_down_blocks_0_attentions_0_proj_in.dora_scale": (8, 1), "lora_unet_down_blocks_0_attentions_0_proj_in.lora_down.weight": (8, 320)}, "LoRA", ""),
     ("full difference", {"lora_unet_down_blocks_0_attentions_0_proj_in.diff": (8, 4)}, "LoRA", ""),
@@ -98,13 +98,20 @@ FOREIGN: list[tuple[str, dict[str, tuple[int, ...]], str]] = [
     ("Anima (Cosmos)", {"net.blocks.0.adaln_modulation_cross_attn.1.weight": (1,), "net.blocks.0.cross_attn.q_proj.weight": (1,)}, "Cosmos or Anima"),
     ("Stable Video Diffusion", {**XL, "model.diffusion_model.input_blocks.1.0.time_stack.in_layers.0.weight": (1,)}, "a video model"),
     ("SD 3 LoRA of diffusers", {"transformer.transformer_blocks.0.attn.add_k_proj.lora_A.weight": (1,)}, "Stable Diffusion 3"),
+    ("Flux LoRA of XLabs", {"double_blocks.0.processor.qkv_lora1.down.weight": (16, 3072)}, "Flux"),
+    ("CosXL", {**XL, "edm_vpred.sigma_max": (1,)}, "CosXL or Playground"),
+    ("Playground v2.5", {**XL, "edm_mean": (4,)}, "CosXL or Playground"),
+    ("LyCORIS's own names", {"lycoris_unet_down_blocks_0_attentions_0_proj_in.lokr_w1": (8, 4)}, "does not apply"),
+    ("GFPGAN", {"stylegan_decoder.style_mlp.1.weight": (1,)}, "downloads by itself"),
+    ("CodeFormer", {"position_emb": (256, 512), "idx_pred_layer.1.weight": (1024, 512)}, "downloads by itself"),
+    ("TAESD", {"1.weight": (64, 4, 3, 3), "1.bias": (64,)}, "downloads by itself"),
     ("T5", {"encoder.block.0.layer.0.SelfAttention.q.weight": (1,), "shared.weight": (1,)}, "a text encoder"),
     ("OpenCLIP", {"transformer.resblocks.0.attn.in_proj_weight": (1,), "positional_embedding": (77, 1280)}, "a text encoder"),
     ("Qwen, a language model", {"model.layers.0.self_attn.q_proj.weight": (1,), "model.embed_tokens.weight": (1,)}, "a language model"),
     ("VAE of Wan and Qwen-Image", {"decoder.middle.0.residual.0.gamma": (1,), "encoder.downsamples.0.residual.2.weight": (1,)}, "Wan"),
-    ("LoRA of diffusers", {"unet.down_blocks.0.attentions.0.transformer_blocks.0.attn1.to_q.lora_A.weight": (8, 320)}, "layout of diffusers"),
-    ("LoRA of diffusers, old", {"unet.down_blocks.0.attentions.0.processor.to_q_lora.down.weight": (8, 320)}, "layout of diffusers"),
-    ("LoRA of a text encoder", {"text_encoder.text_model.encoder.layers.0.self_attn.q_proj.lora_linear_layer.down.weight": (8, 768)}, "layout of diffusers"),
+    ("LoRA of diffusers", {"unet.down_blocks.0.attentions.0.transformer_blocks.0.attn1.to_q.lora_A.weight": (8, 320)}, "layout of another program"),
+    ("LoRA of diffusers, old", {"unet.down_blocks.0.attentions.0.processor.to_q_lora.down.weight": (8, 320)}, "layout of another program"),
+    ("LoRA of a text encoder", {"text_encoder.text_model.encoder.layers.0.self_attn.q_proj.lora_linear_layer.down.weight": (8, 768)}, "layout of another program"),
     ("PhotoMaker", {"id_encoder.visual_projection_2.weight": (1,), "lora_weights.unet.down_blocks.1.attentions.0.to_k_lora.down.weight": (1,)}, "PhotoMaker"),
     ("several embeddings in one", {"<a>": (768,), "<b>": (768,)}, "several embeddings in one"),
     ("embeddings of a pivotal tuning", {"text_encoders_0": (2, 768), "text_encoders_1": (2, 1280)}, "several embeddings in one"),
@@ -162,8 +169,9 @@ def test_a_checkpoint_says_itself_that_it_predicts_v(more: dict[str, tuple[int, 
 def test_a_checkpoint_may_say_so_in_its_metadata_too() -> None:
     entry = {"dtype": "F16", "shape": [2], "data_offsets": [0, 4]}
     for told, predicts_v in (("v", True), ("v_prediction", True), ("epsilon", False)):
-        raw = header({"__metadata__": {"modelspec.prediction_type": told}, UNET: entry})
-        assert ("v_pred" in shapes_in(raw, 8 + len(raw) + 4)) == predicts_v
+        for key in ("prediction_type", "predict_key"):
+            raw = header({"__metadata__": {f"modelspec.{key}": told}, UNET: entry})
+            assert ("v_pred" in shapes_in(raw, 8 + len(raw) + 4)) == predicts_v
 
 
 def test_a_motion_module_is_no_video_model_but_anothers() -> None:
@@ -239,9 +247,11 @@ def test_one_hostile_file_hides_no_other(tmp_path: Path) -> None:
         (place / f"{name}.safetensors").write_bytes(len(raw).to_bytes(8, "little") + raw + bytes(4))
     (place / "page.ckpt").write_bytes(b"<html>")
     (place / "good.safetensors").write_bytes(safetensors(1000))
+    (place / "cut.safetensors.0123456789ab.part").write_bytes(b"half")
     sound, broken = broken_models(folder, set())
     assert sound == {"models/Stable-diffusion/good.safetensors"}
-    assert len(broken) == len(HOSTILE) + 1
+    assert len(broken) == len(HOSTILE) + 2
+    assert "models/Stable-diffusion/cut.safetensors.0123456789ab.part" in broken
 
 
 def packed(names: list[str], content: bytes) -> bytes:

@@ -124,6 +124,14 @@ def test_outside_of_colab_an_extra_cell_without_the_package_says_one_sentence(
     assert not list(home.rglob("*.py"))
 
 
+def test_a_first_cell_whose_text_was_changed_says_so(kernels: Kernels, home: Path) -> None:
+    kernel = kernels(COLAB_PYTHON, at_home(home), home)
+    changed = cell_source("launch").replace("import json", "import  json", 1)
+    said = press(kernel, changed)
+    assert "The text of this cell was changed" in said and "press Open in Colab" in said
+    assert ONCE not in said
+
+
 def test_colab_may_answer_anything_when_asked_for_the_notebook(kernels: Kernels, tmp_path: Path, home: Path) -> None:
     package = tmp_path / "colab" / "google" / "colab"
     package.mkdir(parents=True)

@@ -137,7 +137,7 @@ def test_models_on_drive_are_used_where_they_are_and_no_longer_once_it_is_undone
     assert listed.resolve() == (place.launch.machine.drive / "AI" / "models" / "x.safetensors").resolve()
     assert place.files() == [], "no second copy"
     place.add(text)
-    assert not place.jobs[-1].can_undo, "it was there before"
+    assert place.jobs[-1].can_undo, "so one of another day can be let go of"
     assert "no longer in the web UI's lists, and stays on your Drive" in undone(place, 0)
     assert not listed.exists()
     assert (place.launch.machine.drive / "AI" / "models" / "x.safetensors").exists()

@@ -20,6 +20,7 @@ from launcher.launch import stop, story, watch
 from launcher.launch.launch import Launch
 from launcher.launch.steps import Steps
 from launcher.models.remote import Interrupted
+from launcher.service import jobs
 from launcher.service import service as services
 from launcher.service.jobs import JOBS, Job
 from launcher.service.questions import GONE_AFTER, NotAnswered
@@ -292,6 +293,32 @@ def test_a_launch_of_the_same_folder_goes_on_with_the_sync_that_runs_however_tha
     service.launch = before
     assert service._new_launch({"drive_folder": before.folder.kept.parent.name}).sync is before.sync
     assert service._new_launch({"drive_folder": "another"}).sync is not before.sync
+
+
+def test_who_asks_uses_the_machine_and_what_is_added_keeps_it(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(services, "begin", lambda launch, before, **about: None)
+    launch = service.launch = service._new_launch({})
+    service.status.show(state=State.READY)
+    launch.used_at -= 45 * 60
+    assert ask(service, "POST", "/choices", {"choices": {"give_back_after": 30}})[0] == 202
+    assert not watch.is_unused(launch), "it was asked for just now"
+    launch.used_at -= 45 * 60
+    assert watch.is_unused(launch)
+    over = threading.Event()
+
+    def add(job: Job, what: str = "") -> None:
+        over.wait(20)
+
+    monkeypatch.setitem(jobs.JOBS, "add_model", add)
+    number = ask(service, "POST", "/add", {"what": "x"})[1]["job"]
+    launch.used_at -= 45 * 60
+    assert not watch.is_unused(launch), "a download goes on"
+    monkeypatch.setattr(service.faces, "open_questions", lambda: [{"job": number}])
+    launch.used_at -= 45 * 60
+    assert watch.is_unused(launch), "a question keeps no machine"
+    over.set()
 
 
 def test_what_was_stopped_is_kept_again_once_it_is_started(service: Service) -> None:

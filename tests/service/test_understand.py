@@ -180,7 +180,7 @@ def test_a_text_means_what_it_says_whatever_the_box(text: str, meant: list[str],
         ("/content/x.safetensors", "said /content/x.safetensors is not on your Drive."),
         ("Shared drives/Team/models", "said Shared drives/Team/models is on a shared drive."),
         ("other.safetensors", r"said There is no file \*\*other.safetensors\*\* at the top of your Drive."),
-        ("embeddings/easy.pt", r"said There is no file \*\*embeddings/easy.pt\*\*"),
+        ("embeddings/easy.pt", r"said There is no file \*\*embeddings/easy.pt\*\* on your Drive."),
         ("models/Stable-diffusion/model.safetensors", r"said There is no file \*\*models/Stable-diffusion/model.safe"),
         ("MyDrive/../../etc", "said There is no MyDrive/../../etc on your Drive."),
         ("xyzzy", r"said Nothing is called \*\*xyzzy\*\*"),
@@ -190,6 +190,13 @@ def test_a_text_means_what_it_says_whatever_the_box(text: str, meant: list[str],
 def test_what_nobody_can_be_sure_of_is_offered_or_said(text: str, meant: str, drive: Path) -> None:
     (found,) = meanings(text, drive)
     assert found.startswith(meant.replace("\\\\", "\\").replace(r"\*", "*"))
+
+
+@pytest.mark.parametrize("text", ["MyDrive/models/new.pt", "models/new.safetensors", "my loras", "AI/loras"])
+def test_of_what_drive_does_not_show_yet_that_is_said(text: str, drive: Path) -> None:
+    ((_, problem),) = understood(text, drive)
+    assert isinstance(problem, Problem)
+    assert "Colab may see only in a few minutes" in problem.do
 
 
 def test_an_address_nobody_knows_is_an_extensions_in_the_cell_for_extensions_only(drive: Path) -> None:

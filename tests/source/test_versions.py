@@ -202,15 +202,17 @@ def test_the_version_may_be_a_tag_a_branch_or_a_commit(world: World, folder: Fol
     git("update-ref", "refs/heads/dev", first, at=bare)
     newer = world.git.add(WEBUI, {"modules/launch_utils.py": b"", "launch.py": b"new"})
     assert OneLaunch(folder, {}).run(NEWEST) == newer
-    for name in ("v1.0", "dev", first, first[:8]):
+    for name in ("v1.0", "1.0", "V1.0", "dev", first, first[:8]):
         assert OneLaunch(folder, {}).run(name) == first
         assert git("rev-parse", "HEAD", at=folder.code) == first
     assert OneLaunch(folder, {first: "start"}).run(newer) == newer
     world.git.down = True
     launch = OneLaunch(folder, {})
     assert launch.run("dev") == first, "GitHub is away: what the name meant before"
-    with pytest.raises(Problem, match="GitHub is not answering"):
-        versions_to_try(Folder(folder.kept.parent / "empty", folder.machine), "v9", Heard())
+    with pytest.raises(Problem, match="does not say what the version v8 is"):
+        versions_to_try(folder, "v8", Heard())
+    with pytest.raises(Problem, match="no version of AUTOMATIC1111 is kept"):
+        versions_to_try(Folder(folder.kept.parent / "empty", folder.machine / "empty"), "v9", Heard())
 
 
 def test_a_version_that_is_asked_for_by_name_and_fails_leads_back_as_well(world: World, folder: Folder) -> None:

@@ -58,6 +58,12 @@ def test_what_names_nobody_stays_in_a_report(harmless: str) -> None:
     assert without_private_parts(harmless) == harmless
 
 
+def test_what_is_sent_each_second_is_small() -> None:
+    status = a_launch_that_failed().now
+    then, now = parts_of(status, 0), parts_of(status, 1)
+    assert 0 < sum(len(now[name]) for name in now if now[name] != then[name]) < 2000
+
+
 def test_a_screen_reader_hears_of_steps_and_not_of_bytes() -> None:
     status = Status("Starting")
     status.add("model", "Checkpoint")
@@ -116,7 +122,7 @@ def test_the_steps_are_one_line_that_is_open_while_something_runs_or_failed() ->
 
 def test_every_part_reads_from_left_to_right_whatever_the_page_around_it() -> None:
     now = a_launch_that_failed().now
-    parts = [text for name, text in parts_of(now, 0).items() if name != "report"]
+    parts = [text for name, text in parts_of(now, 0).items() if name not in ("report", "style")]
     for part in (*parts, login_box_html(None, ""), job_html(1, now, 0)):
         assert '<div dir="ltr" class="oneclick ' in part
 

@@ -161,6 +161,14 @@ def test_a_pattern_for_subfolders_that_leads_out_is_followed_and_set_back_at_the
     assert any("directories_filename_pattern led to" in text for text in person.said)
 
 
+def test_while_drive_is_away_nothing_is_made_in_its_place(person: Person) -> None:
+    away = person.folder.drive.rename(person.folder.drive.with_name("away"))
+    person.sets(outdir_samples=str(person.folder.drive / "pictures"))
+    person.outputs.elsewhere()
+    assert not person.folder.drive.exists()
+    away.rename(person.folder.drive)
+
+
 def test_what_is_deleted_in_a_folder_outside_stays_on_drive(person: Person) -> None:
     person.sets()
     person.outputs.prepare()

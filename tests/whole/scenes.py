@@ -133,7 +133,7 @@ def never(stage: Stage) -> float:
     kernel = stage.fresh()
     kernel.page.replies[CONSENT] = NOBODY
     stage.press()
-    seconds = stage.says("nobody answered Google's question in time", 250)
+    seconds = stage.says("no answer to Google's question came in time", 250)
     assert not stage.shows("ValueError"), stage.told()
     return seconds
 
@@ -144,7 +144,7 @@ def never_and_waits(stage: Stage) -> float:
     stage.place.conduct(patience=1000.0)
     kernel.page.replies[CONSENT] = NOBODY
     stage.press()
-    return stage.says("nobody answered Google's question in time", 330)
+    return stage.says("no answer to Google's question came in time", 330)
 
 
 @scene("The answer comes after 130 s, too late; ▶ once more", 180, "long drive", long=True)
@@ -152,7 +152,7 @@ def late(stage: Stage) -> float:
     kernel = stage.fresh()
     kernel.page.replies[CONSENT] = Reply({}, 130.0)
     cell, _ = stage.press()
-    seconds = stage.says("nobody answered Google's question in time", 250)
+    seconds = stage.says("no answer to Google's question came in time", 250)
     stage.told()
     kernel.wait_done(cell, 10)
     stage.until(lambda: stage.world.manager.allowed, 60, "the late answer")

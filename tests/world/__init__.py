@@ -51,6 +51,7 @@ def safetensors(size: int, seed: int = 0, **about: str) -> bytes:
         {
             "model.diffusion_model.input_blocks.0.0.weight": weight,
             "cond_stage_model.transformer.text_model.final_layer_norm.weight": nothing,
+            "first_stage_model.decoder.conv_in.weight": nothing,
         }
         | ({"__metadata__": about} if about else {})
     ).encode()
