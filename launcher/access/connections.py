@@ -71,7 +71,7 @@ class Connection(web.RequestHandler):
         self._asked = asked  # the head of its request is whole
         if self in self.unauthenticated:
             return
-        self._received = 0
+        self._received = self._dropped = 0
         self.unauthenticated[self] = asyncio.get_running_loop().call_later(UNAUTHENTICATED_TIME, self.drop)
         if len(self.unauthenticated) > MOST_UNAUTHENTICATED:
             next(one for one in self.unauthenticated if not one.waits).drop()
@@ -82,15 +82,19 @@ class Connection(web.RequestHandler):
             if self._received - len(data) > HEAD_LIMIT:
                 if not self._asked:
                     self.drop()
+                self._dropped += len(data)
                 return  # what more there is of a body is not kept
         super().data_received(data)
 
-    async def take_rest(self, size: int) -> None:
-        """Its answer is on the way: let a body of so many bytes come to its end, within a stranger's time.
+    async def take_rest(self, request: web.BaseRequest) -> None:
+        """The answer is on the way: let the body come to its end, within a stranger's time.
 
         Programs that ask without a password first send all of it before they read why not.
         """
-        while self in self.unauthenticated and self._received < size:
+        size, content = request.content_length, request.content
+        while self in self.unauthenticated and not content.is_eof():
+            if size is not None and content.total_bytes + self._dropped >= size:
+                return
             await asyncio.sleep(0.05)
 
     def drop(self) -> None:

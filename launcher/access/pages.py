@@ -175,7 +175,7 @@ def choices_form(choices: Mapping[str, Any]) -> str:
     rows = "".join(choice_html(field, value) for field, value in shown if field.name not in NOT_BY_THE_PAGE)
     apply = '<div class="first"><button>Apply</button></div>'
     asks = 'data-path="/choices" data-method="POST" data-body="{}" data-into="choices"'
-    others = '<p id="others"><small>Everything else is chosen on the panel in the notebook.</small></p>'
+    others = '<p id="others"><small>What is not here is chosen in the notebook.</small></p>'
     return f'<form id="choose" {asks}>{rows}{apply}</form>{others}'
 
 

@@ -19,7 +19,7 @@ from urllib.parse import parse_qsl
 from aiohttp import web, web_response
 
 from launcher.access.auth import FROM, PROGRAMS_PAGES, TICKET_LIFE, Login, is_cross_site, is_own_page, said
-from launcher.access.connections import Connection, Server, ShortLog
+from launcher.access.connections import HEAD_LIMIT, Connection, Server, ShortLog
 from launcher.access.own_pages import OwnPages, html_response, redirect
 from launcher.access.pages import ALIVE, OWN_PAGES, PAGE_HEADERS, login_page, status_page, ticket_page
 from launcher.access.upstream import NotReady, Upstream, is_api
@@ -83,7 +83,7 @@ class AuthProxy:
         if request.can_read_body:
             await response.prepare(request)
             await response.write_eof()
-            await request.protocol.take_rest(request.content_length or 0)
+            await request.protocol.take_rest(request)
         return response
 
     # ---- unauthenticated
@@ -186,6 +186,8 @@ def sends_a_login(request: web.BaseRequest) -> bool:
 
 async def read_form(request: web.BaseRequest) -> Mapping[str, str]:
     """What is no form says nothing."""
+    if (request.content_length or 0) > HEAD_LIMIT:
+        return {}
     try:
         return dict(parse_qsl((await request.read()).decode(errors="replace")))
     except (ValueError, web.RequestPayloadError):

@@ -22,7 +22,6 @@ CONNECTION_HEADERS: Final = frozenset({
     "connection", "keep-alive", "proxy-authenticate", "proxy-authorization", "te", "trailer", "transfer-encoding",
     "upgrade", "proxy-connection",
 })  # fmt: skip
-# The parts of A1111's API, which it has only with --api.
 LORA_PATHS: Final = ("/sdapi/v1/loras", "/sdapi/v1/refresh-loras")  # the web UI's own page uses these
 # The first parts of all routes that A1111 1.10.1 with gradio 3.41.2 has without --api. All others are extensions'.
 WEB_UI_PARTS: Final = frozenset({

@@ -94,7 +94,7 @@ def checked_folder(value: str) -> str:
     if re.search(r"(?i)(^|/)shared ?drives(/|$)", path):
         do = "Make a shortcut to it in My Drive (**Organize → Add shortcut**), and write the shortcut's name."
         raise wrong("drive_folder", f"says {value!r}, which is on a shared drive.", do)
-    if value.strip().startswith("/content/") and not re.search(rf"(?i)/{MY_DRIVE}(/|$)", path):
+    if value.replace("\\", "/").strip("\"' ").startswith("/content/") and not re.search(rf"(?i)/{MY_DRIVE}(/|$)", path):
         what = f"says {value!r}, which is not in My Drive."
         raise wrong("drive_folder", what, "Write the name of a folder in My Drive, for example asd1111 or AI/models.")
     names = [name.strip() for name in re.sub(rf"(?i)^(.*/)?{MY_DRIVE}(/|$)", "", path).split("/")]

@@ -31,8 +31,8 @@ else:
     WITH_A_CARD = "choose Runtime → Change runtime type → T4 GPU → Save"
     LARGER_CARD = "choose a runtime with a larger graphics card under Runtime → Change runtime type"
     MORE_RAM = (
-        "choose under Runtime → Change runtime type a runtime with a graphics card or, with a subscription, with "
-        "High-RAM"
+        "choose High-RAM (with a subscription) or, where there is none yet, a graphics card under Runtime → Change "
+        "runtime type"
     )
 
 

@@ -29,6 +29,7 @@ NO_WINDOW: Final = (
     "If no window opens, allow pop-ups and third-party cookies for colab.research.google.com (in Brave, switch Shields "
     "off there) and reload the page; in VS Code, update the Colab extension, or open the notebook in Colab."
 )
+looking: Final[dict[Path, Thread]] = {}  # the last look at each mount
 LOOK_PATIENCE: Final = 10.0  # seconds; a Drive that hangs answers nothing, and never (googlecolab/colabtools#5877)
 
 FULL: Final = (errno.ENOSPC, errno.EDQUOT)
@@ -87,8 +88,12 @@ def drive_is_mounted(machine: Machine) -> bool:
     """
     if (mountpoint := machine.mountpoint) is None:
         return True
+    if (before := looking.get(mountpoint)) and before.is_alive():
+        return True  # it hangs still
     answer = SimpleQueue[bool]()
-    Thread(target=lambda: answer.put(_answers(mountpoint, machine.drive)), name="look", daemon=True).start()
+    look = Thread(target=lambda: answer.put(_answers(mountpoint, machine.drive)), name="look", daemon=True)
+    looking[mountpoint] = look
+    look.start()
     try:
         return answer.get(timeout=LOOK_PATIENCE)
     except Empty:

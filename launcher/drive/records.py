@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from launcher.core.folder import PART, copy_whole, free_path, make_folder_below, shortened
+from launcher.core.folder import PART, copy_whole, free_path, leads_nowhere, make_folder_below, shortened
 from launcher.core.outside import is_below, make_way, printable
 from launcher.source.git import PLACED_MARK, unchanged_files
 from launcher.webui.outputs import OUTPUTS
@@ -118,6 +118,20 @@ class Records:
         """True if another file than this one is kept under its usual name, which is that: two folders may have one."""
         places = {f"{root}/{name.removeprefix(top).lstrip('/')}" for root, top in self._roots.items()} - {path}
         return any(self.all[one].kept and self.all[one].name == name for one in places & self.all.keys())
+
+    def is_there(self, path: str, record: Record, drive_dir: Path, name: str) -> bool | None:
+        """Is the file on Drive under this name? None: another one is, which must stay, as all that people make; also
+        what a shortcut leads to. A folder that has the name of a setting is not it.
+        """
+        try:
+            info = (drive_dir / name).lstat()
+        except FileNotFoundError:
+            return False
+        if is_copy_of(record.now, info):
+            return None if self.is_anothers(name, path) else True
+        is_mine = name == record.name and is_copy_of(record.kept, info)
+        stays = stat.S_ISLNK(info.st_mode) or (is_output(name) and not is_mine)
+        return None if stays and not leads_nowhere(drive_dir / name) else False
 
     # ---- what is on the machine
 

@@ -3,7 +3,6 @@
 import errno
 import itertools
 import os
-import stat
 import threading
 import time
 import traceback
@@ -13,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from launcher.core.folder import alternatives, leads_nowhere
+from launcher.core.folder import alternatives
 from launcher.core.outside import printable
 from launcher.drive import records
 from launcher.drive.mount import FULL, TROUBLES, is_drives_fault
@@ -26,6 +25,7 @@ REST: Final = 50  # between two polls: times as long as the last one took, which
 EVERY: Final = 60.0  # seconds after which there is a poll though no folder was changed: a file in it may be another
 SETTLED: Final = 1.0  # seconds a file must be unchanged before it is copied
 HANGS_AFTER: Final = 120.0  # seconds without a sign of life, after which nobody waits for it
+SLOWEST: Final = 10e6  # bytes a second that a copy may take beside
 AT_ONCE: Final = 200  # files before the next are looked for: a new image does not wait for thousands of old ones
 AGAIN_AFTER: Final = 60.0  # seconds until a file that Drive does not take is tried again
 SENTENCES: Final = 5  # on single files; the panel's line counts the rest
@@ -53,6 +53,7 @@ class Sync:
     def __post_init__(self) -> None:
         self._stop, self._lock = threading.Event(), threading.Lock()
         self._thread: threading.Thread | None = None
+        self._last: threading.Thread | None = None  # copies what is left
         self._records = Records(self.data, self.say)
         self._claims: dict[str, str] = {}  # a name on Drive -> the file that is copied to it just now
         self._sentences = 0
@@ -90,6 +91,12 @@ class Sync:
         return time.monotonic() - self.heartbeat if self.heartbeat else 0.0
 
     @property
+    def hangs(self) -> bool:
+        """True if nothing was heard of Drive for longer than a copy of the largest file takes."""
+        largest = max((record.now.size for record in self._unkept), default=0)
+        return self.silent > HANGS_AFTER + largest / SLOWEST
+
+    @property
     def full(self) -> bool:
         return self.trouble in FULL
 
@@ -125,10 +132,24 @@ class Sync:
     def stop(self) -> None:
         """Copy what is left and end."""
         self._stop.set()
-        while self._thread and self._thread.is_alive():
-            self._thread.join(1)
-            if self.silent > HANGS_AFTER:
-                return  # Drive hangs, and with it the thread: what waits is counted, and stays on this machine
+        if not self._ends(self._thread):
+            return
+        if not (self._last and self._last.is_alive()):
+            self.heartbeat = time.monotonic()
+            self._last = threading.Thread(target=self._finish, name="last files", daemon=True)
+            self._last.start()
+        self._ends(self._last)
+
+    def _ends(self, thread: threading.Thread | None) -> bool:
+        """Wait for its end. False: Drive hangs, and with it the thread; what waits is counted, and stays here."""
+        while thread and thread.is_alive():
+            thread.join(1)
+            if thread.is_alive() and self.hangs:
+                self._records.inspect({})  # what came since Drive hangs is not saved either
+                return False
+        return True
+
+    def _finish(self) -> None:
         for _ in range(MOST_TRIES):  # what is gone is believed at the second poll, what fails thrice is left out
             self.poll(settled=0)
         records.sweep_unfinished(self.drive_dir)
@@ -184,6 +205,7 @@ class Sync:
     def _follow_what_is_gone(self) -> None:
         """What is gone is renamed on Drive if it is here under a new name, else deleted."""
         for path, record, new in self._records.gone():
+            self.heartbeat = time.monotonic()
             before = self.drive_dir / record.name
             try:
                 if self._records.is_ours(path) and is_copy_of(
@@ -269,17 +291,6 @@ class Sync:
         self._records.keep(path, record.now, name)
 
     def _is_there(self, path: str, record: Record, name: str) -> bool | None:
-        """Is the file on Drive under this name? None: another one is, which must stay, as all that people make; also
-        what a shortcut leads to, and what is copied just now. A folder that has the name of a setting is not it.
-        """
-        if self._claims.setdefault(name, path) != path:
-            return None
-        try:
-            info = (self.drive_dir / name).lstat()
-        except FileNotFoundError:
-            return False
-        if is_copy_of(record.now, info):
-            return None if self._records.is_anothers(name, path) else True
-        is_mine = name == record.name and is_copy_of(record.kept, info)
-        stays = stat.S_ISLNK(info.st_mode) or (records.is_output(name) and not is_mine)
-        return None if stays and not leads_nowhere(self.drive_dir / name) else False
+        """As `Records.is_there`; None also for what is copied to that name just now."""
+        mine = self._claims.setdefault(name, path) == path
+        return self._records.is_there(path, record, self.drive_dir, name) if mine else None

@@ -170,13 +170,13 @@ class Launch:
 
     def save_choices(self) -> None:
         """Have them in the folder on Drive, and that it is used. Raises `OSError`."""
-        if self.forgets:
-            Remembered.write(self.folder.kept, model_folders=())
-            self.forgets = False
         saved: dict[str, Any] | None = None
-        while saved is not self.to_save:  # they may change meanwhile
-            saved = self.to_save
-            note_use(self.machine.drive, self.folder.kept, saved)
+        while saved is not self.to_save or self.forgets:  # they may change meanwhile
+            saved, forget = self.to_save, self.forgets
+            if forget:
+                Remembered.write(self.folder.kept, model_folders=())
+            note_use(self.machine.drive, self.folder.kept, saved, forget=forget)
+            self.forgets = self.forgets and not forget
 
     @property
     def models_disk(self) -> str:

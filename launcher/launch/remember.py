@@ -49,9 +49,9 @@ def folder_of_last_time(drive: Path, ask: Callable[..., dict[str, Any]], say: Ca
         return by_name[newest]
 
 
-def note_use(drive: Path, kept: Path, choices: Mapping[str, Any]) -> None:
+def note_use(drive: Path, kept: Path, choices: Mapping[str, Any], *, forget: bool = False) -> None:
     """Note in the folder when it was used and what was chosen; in My Drive which it is, if no look finds it there."""
-    noted = Remembered.read(kept).choices if choices else {}
+    noted = {} if forget else Remembered.read(kept).choices
     unknown = {name: value for name, value in noted.items() if name not in DEFAULTS}  # of a newer launcher
     Remembered.write(kept, choices=unknown | dict(choices), used_at=time.time())
     first = drive / kept.relative_to(drive).parts[0]

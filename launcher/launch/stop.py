@@ -1,6 +1,7 @@
 """How a launch ends: let go of for the next one, stopped with all its files saved, or with the machine given back."""
 
 import threading
+from collections.abc import Callable
 from typing import Final
 
 from launcher.colab.machine import release_machine
@@ -46,7 +47,7 @@ def end_the_one_before(before: Launch, launch: Launch, anew: bool) -> None:
     if anew:
         end_web_ui(before)
         with launch.steps.beside("saving the last files"):
-            save_last_files(before, before.ask)
+            save_last_files(before, before.ask, launch.status.notice)
     else:
         let_go(before, keep_sync=before.sync is launch.sync)
     launch.status.clear(State.STARTING)
@@ -57,10 +58,10 @@ def end_the_one_before(before: Launch, launch: Launch, anew: bool) -> None:
         )
 
 
-def save_last_files(launch: Launch, ask: Ask) -> None:
+def save_last_files(launch: Launch, ask: Ask, say: Callable[[str], object]) -> None:
     """Where Drive was away: connect it once more. Raises `Problem`."""
     if launch.sync.waiting:
-        connect_drive(launch.machine, ask, launch.status.notice)
+        connect_drive(launch.machine, ask, say)
         launch.sync.stop()
 
 
@@ -105,6 +106,8 @@ def give_back_unused(launch: Launch) -> None:
     with launch.steps.beside("giving the machine back"):
         give_back(launch)
         title, foot = GIVEN_BACK, START_AGAIN
+    if title != GIVEN_BACK:
+        launch.status.notice(None, about=GIVEN_BACK)
     be_off(launch, title, foot)
 
 
@@ -119,15 +122,18 @@ def stop_launch(launch: Launch, ask: Ask, step: Step, give_back_the_machine: boo
             if not launch.settled:  # another service ended what ran, or died: what is left belongs in its folder
                 launch.take_place_noted()
             end_everything(launch)
-            if launch.sync.waiting:
+            if launch.sync.waiting and not launch.sync.hangs:
                 step.say("Google is asking for your permission in this tab, so that the last files can be saved")
-            save_last_files(launch, ask)
+            save_last_files(launch, ask, step.notice)
             if launch.sync.waiting:
+                do = "Free some space on Google Drive, or connect it,"
+                if launch.sync.hangs:
+                    do = "Google Drive does not answer. Wait a few minutes"
                 raise Problem(
                     f"The web UI and its link are off, but {launch.sync.waiting} files could not be saved on Google "
                     f"Drive: {launch.sync.summary()}.",
-                    "They are still on this machine. Free some space on Google Drive, or connect it, and press ▶ here "
-                    f"again; or download them (Files on the left, {launch.folder.data}), then {NEW_MACHINE}.",
+                    f"They are still on this machine. {do} and press ▶ here again; or download them (Files on the "
+                    f"left, {launch.folder.data}), then {NEW_MACHINE}.",
                 )
             done = f"the web UI and its link are off; {launch.sync.summary()}"
             if give_back_the_machine:

@@ -13,7 +13,6 @@ from launcher.core.status import FAILED, Button, State, Step
 from launcher.drive.find import Remembered
 from launcher.drive.linked import link_new_models
 from launcher.drive.mount import FULL, connect_drive, drive_is_mounted, is_drives_fault
-from launcher.drive.sync import HANGS_AFTER
 from launcher.launch import start
 from launcher.launch.launch import Launch
 from launcher.launch.steps import STOPPED_NOTE, Failed
@@ -149,6 +148,7 @@ def check_drive(launch: Launch, measure: bool) -> None:
 def measure_drive(launch: Launch) -> None:
     """Show how much it still takes. A Drive that hangs keeps only this waiting."""
     launch.status.fact("Free on Google Drive", f"{free_bytes(launch.folder.kept) / GB:.1f} GB")
+    launch.status.notice(None, about=MEASURING)  # it may have failed before
 
 
 def say_how_drive_is(launch: Launch) -> None:
@@ -172,7 +172,7 @@ def say_how_drive_is(launch: Launch) -> None:
     say(f"{what} {do}" if sync.trouble == errno.ENOENT else None, about="gone")
     stuck = f"Google Drive has not answered for {sync.silent / 60:.0f} minutes: new files wait on this machine."
     do = "Download what you want to keep before you stop."
-    say(f"{stuck} {do}" if sync.silent > HANGS_AFTER else None, about="stuck")
+    say(f"{stuck} {do}" if sync.hangs else None, about="stuck")
 
 
 def reconnect_drive(launch: Launch) -> None:

@@ -70,7 +70,7 @@ def download(
                 raise http.silence(remote, error) from http.harmless(error)
             except OSError as error:
                 raise disk_problem(error, where, part, remote) from error
-        return receive(part, target), digest
+            return receive(part, target), digest
 
 
 @contextmanager

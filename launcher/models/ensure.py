@@ -110,18 +110,13 @@ def ensure_linked_model(
     if found.sha256 and same.exists() and not fault_of(same) and fetch.same_as_remote(fetcher, same, asked):
         step.say(f"{same.name} is ready")
         fetcher.used.append(same)
+        if place_for(fetcher.folder, "checkpoint") in same.parents:
+            have_vae(fetcher, identify(same), same)
         return same.name
     remote = decided(fetcher, asked, kind, required)
     path = file_of_kind(fetcher, remote, required)
     if place_for(fetcher.folder, "checkpoint") in path.parents:
-        seen = have_companions(fetcher, path, remote)
-        vae = next((vae for base, vae in VAES.items() if (seen.base or "").startswith(base)), "")
-        if seen.lacks_vae and (model := model_named(vae)) and not any(path.parent.glob(f"{escape(path.stem)}.vae.*")):
-            step.notice(f"{path.name} has no VAE, without which its images are grey: {vae} is brought for it.")
-            try:
-                bind_vae(fetcher, model, path)
-            except Problem as problem:  # the checkpoint itself is there
-                step.notice(f"{problem.what} Add **{vae}** later.")
+        have_vae(fetcher, have_companions(fetcher, path, remote), path)
     return path.name
 
 
@@ -180,11 +175,29 @@ def with_companions(fetcher: fetch.Fetcher, model: Model, path: Path) -> str:
 
 
 def bind_vae(fetcher: fetch.Fetcher, model: Model, path: Path) -> None:
-    vae = ensure_model(fetcher, model)
+    """Have a VAE under the name by which A1111 finds it for that checkpoint only."""
     alias = fetcher.folder.models / model.folder / f"{path.stem}.vae.safetensors"
     if not alias.exists():
-        copy_whole(alias.with_name(vae), alias)
+        ensure_model(fetcher, model)
+        places = (place_in_catalog(fetcher.folder, model, source) for source in model.sources)
+        alias.parent.mkdir(exist_ok=True)
+        copy_whole(next(place for place in places if place.exists()), alias)
         fetcher.added.append(alias)
+
+
+def have_vae(fetcher: fetch.Fetcher, seen: ModelFile, path: Path) -> None:
+    """Have one for a checkpoint without: A1111 would paint with zeros in its place."""
+    vae = next((vae for base, vae in VAES.items() if (seen.base or "").startswith(base)), "")
+    places = (path.parent, fetcher.folder.models / "VAE")
+    there = any(one for place in places for one in place.glob(f"{escape(path.stem)}.vae.*"))
+    if not seen.lacks_vae or there or not (model := model_named(vae)):
+        return
+    fetcher.step.notice(f"{path.name} has no VAE, without which its images are grey: {vae} is brought for it.")
+    try:
+        bind_vae(fetcher, model, path)
+    except (Problem, OSError) as error:  # the checkpoint itself is there
+        why = error.what if isinstance(error, Problem) else f"{vae} could not be brought: {error.strerror or error}."
+        fetcher.step.notice(f"{why} Add **{vae}** later, and choose it under Settings → VAE.")
 
 
 # ---- the models that are there already
@@ -196,13 +209,18 @@ def broken_models(folder: Folder, known: set[str]) -> tuple[set[str], dict[str, 
     Names are relative to the kept folder. Only the beginning and the end of a file are read; one that cannot be read at
     all is named, and hides no other. A link that leads nowhere is named by `Folder.dead_shortcuts`.
     """
+    underway = {*promised}
     found = list(folder.kept.glob("*.ckpt"))  # A1111's old place for a checkpoint
     for root in (folder.kept / "models", folder.kept / "embeddings", *folder.kept.glob("extensions/*/models")):
         found += files_below(root)
     sound, broken = set[str](), dict[str, str]()
-    for path in (path for path in found if not leads_nowhere(path) and path not in promised):
+    for path in found:
+        if leads_nowhere(path) or path.name.startswith(".") or path.name.endswith(fetch.UNPACKED_PART):
+            continue
         name, half = str(path.relative_to(folder.kept)), path.name.lower().endswith(HALF_DOWNLOADS)
         if half or path.suffix.lower() in WEIGHTS:
+            if half and (path in underway or path in promised or not path.exists()):
+                continue  # it comes just now
             if name not in known and (fault := "it is only partly downloaded" if half else fault_of(path)):
                 broken[name] = fault
             else:

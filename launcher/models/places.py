@@ -26,7 +26,7 @@ NO_MODELS: Final = {
 }  # fmt: skip
 # Names that thousands of files have, and what may follow them.
 SAYS_NOTHING: Final = re.compile(
-    r"((?:diffusion_)?pytorch_(?:model|lora_weights)|learned_embeds?|adapter_model|ip-adapter|model|lora|embedding|checkpoint|vae"
+    r"((?:diffusion_)?pytorch_(?:model|lora_weights)|learned_embeds?|adapter_model|model|lora|embedding|checkpoint|vae"
     r"|v?\d{1,12}(?:[._]\d+)*|last|final)((?:[-_.](?:fp16|bf16|fp32|ema|promax|final|steps[-_]\d+|v?\d+))*)",
     re.IGNORECASE,
 )
@@ -63,7 +63,8 @@ def require_owner(folder: Folder, kind: str, name: str) -> None:
 def telling_name(name: str, title: str) -> str:
     """The name, or the `title` that its source gives the model where the name could be anything's."""
     own = Path(name)
-    nothing = SAYS_NOTHING.fullmatch(own.stem)
+    of_instant_id = title.lower().startswith("instantid") and re.fullmatch(r"(?i)(ip-adapter)()", own.stem)
+    nothing = SAYS_NOTHING.fullmatch(own.stem) or of_instant_id
     # sd-webui-controlnet knows InstantID's two files by this word in their names (scripts/controlnet_model_guess.py).
     title = re.sub(r"(?i)^InstantID\b", "instant_id_sdxl", title)
     clean = re.sub(r"[^\w.() -]+", "-", title).strip(". -")

@@ -102,8 +102,6 @@ class Service:
     def get_link(self, request: Request) -> Response:
         return 200, {"link": self.launch.public_link.fresh_link() if self.launch else ""}
 
-    # ---- the launch
-
     def post_launch(self, request: Request) -> Response:
         """▶: what runs, a new launch, or 409 where that would change what belongs to the web UI that runs."""
         asked, variables = chosen.asked_by(request.choices), request.fields.get("variables", {})
@@ -241,6 +239,7 @@ class Service:
             # Of the launch there is; else of one, not begun, by what the last launch and the first cell (no page) say.
             asked = chosen.of_this_machine(self.session, {} if request.page else chosen.asked_by(request.choices))
             launch = self.launch or self._new_launch(chosen.noted(self.session) | asked)
+            launch.used_at = time.monotonic()
             number = max(self.jobs, default=secrets.randbelow(10**8)) + 1  # a panel may have buttons of another service
             status = Status(JOB_TITLES[do], self.changes)
             if do == "stop":

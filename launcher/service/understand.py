@@ -32,7 +32,9 @@ LONGEST_SHOWN: Final = 60
 SCHEMELESS: Final = re.compile(r"(?:[\w-]+\.)+[a-z]{2,}(?::\d+)?/\S", re.IGNORECASE)
 GIT_ON_HUB: Final = re.compile(r"(?:(?:ssh://)?git@|https://)(huggingface\.co|hf\.co)[:/](.+)\.git/?")
 # Drive's program asks Google for news now and then, and may miss some (googlecolab/colabtools#5241).
-NOT_SEEN_YET: Final = "What you put there just now, Colab may see only in a few minutes, or on the next machine."
+NOT_SEEN_YET: Final = (
+    " What you put on your Drive just now, Colab may see only in a few minutes, or on the next machine."
+)
 COMMAS: Final = ",;|，；、\t"
 ON_DRIVE: Final = re.compile(rf"(?i)(?:.*/)?{MY_DRIVE}/(.+)")
 # How a place begins that nobody here can reach -> where it is, and what to do.
@@ -131,30 +133,32 @@ def addressed(text: str, drive: Path, git_first: bool) -> Meant:
             return extension(checked_address(text))
     except Problem as problem:
         return without_secrets(text), problem
-    return without_secrets(text), text if links_in(text) else no_such_place(text, drive) or not_known(text)
+    why = NOT_SEEN_YET if drive.name == "MyDrive" else ""
+    return without_secrets(text), text if links_in(text) else no_such_place(text, drive, why) or not_known(text, why)
 
 
-def not_known(text: str) -> Problem:
-    """What it may mean, as buttons; or what else can be written."""
+def not_known(text: str, why: str) -> Problem:
+    """What it may mean, as buttons; or what else can be written, and `why` it may be there all the same."""
     bare = without_secrets(text)
     shown = bare if len(bare) < LONGEST_SHOWN else f"{bare[:LONGEST_SHOWN]}…"
     if re.fullmatch(r"[\w.-]+/[\w.-]+", text) and not text.lower().endswith(WEIGHTS):
         hosts = (("The model on Hugging Face", "huggingface.co"), ("The extension on GitHub", "github.com"))
         options = tuple((label, f"https://{host}/{text}") for label, host in hosts)
-        what = f"**{shown}** may be a model or an extension; no folder on your Drive is called so."
-        return Offered(what, f"Choose which, or paste its link. {NOT_SEEN_YET}", options)
+        return Offered(
+            f"**{shown}** may be a model or an extension; no folder on your Drive is called so.",
+            f"Choose which, or paste its link.{why}",
+            options,
+        )
     if alike := like(text[:LONGEST_WRITTEN])[1]:
         options = tuple((name, name) for name in alike)
         return Offered(f"Nothing is called just **{shown}**.", "Choose what you mean, or paste a link.", options)
     if text.lower().endswith(WEIGHTS):
         where = "on" if "/" in text else "at the top of"
-        do = (
-            f"Write its whole place, for example MyDrive/models/name.safetensors, or paste a link to it. {NOT_SEEN_YET}"
-        )
+        do = f"Write its whole place, for example MyDrive/models/name.safetensors, or paste a link to it.{why}"
         return Problem(f"There is no file **{shown}** {where} your Drive.", do)
     return Problem(
         f"Nothing is called **{shown}**: no model in the list, no known extension, and no folder on your Drive.",
-        f"Open the page of the model or the extension in your browser, and paste its address here. {NOT_SEEN_YET}",
+        f"Open the page of the model or the extension in your browser, and paste its address here.{why}",
     )
 
 
@@ -261,7 +265,7 @@ def control_net(for_models: str, controls: str) -> list[Named]:
 # ---- a place where nothing is, or that nobody here can reach
 
 
-def no_such_place(text: str, drive: Path) -> Problem | None:
+def no_such_place(text: str, drive: Path, why: str) -> Problem | None:
     """What to say of a text that can only be a place; None for any other."""
     written = text.strip(AROUND).replace("\\", "/")
     shown = printable(text.strip(AROUND))[:100]
@@ -269,7 +273,7 @@ def no_such_place(text: str, drive: Path) -> Problem | None:
         what = f"There is no {shown} on your Drive."
         if options := tuple((name, f"MyDrive/{name}") for name in similar_names(drive, found[1])):
             return Offered(what, "Choose what you mean.", options)
-        return Problem(what, f"Open drive.google.com and see how it is spelled there. {NOT_SEEN_YET}")
+        return Problem(what, f"Open drive.google.com and see how it is spelled there.{why}")
     elsewhere = ((where, do) for begins, where, do in OUT_OF_REACH if re.match(begins, written))
     return next((Problem(f"{shown} {where}.", do.replace("{drive}", str(drive))) for where, do in elsewhere), None)
 

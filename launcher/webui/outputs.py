@@ -101,7 +101,7 @@ class OutputFolders:
             drive = drive.parent  # shared drives are beside My Drive
         if not any(path.is_relative_to(drive) for path in (place, real(place))):
             return False
-        return not self.folder.drive.is_dir() or can_be_written(place)  # nothing is made in the place of a Drive
+        return not os.path.isdir(self.folder.drive) or can_be_written(place)  # nothing is made in the place of a Drive
 
     def _is_private(self, place: Path) -> bool:
         """True for a folder in which there is more than images, wherever links lead: nothing of it may get onto Drive.

@@ -287,7 +287,6 @@ def test_the_right_password_opens_and_the_cookie_is_kept_from_scripts(door: Open
     assert requests.get(f"{door.url}/x", headers=door.cookie, timeout=10).headers["X-Upstream"] == "yes"
 
 
-@pytest.mark.own_door
 @pytest.mark.parametrize("size", [200_000, 5_000_000])
 @pytest.mark.parametrize("auth", [None, ("user", "wrong")])
 def test_a_large_request_without_the_password_is_told_so(door: OpenDoor, size: int, auth: Any) -> None:
@@ -296,6 +295,7 @@ def test_a_large_request_without_the_password_is_told_so(door: OpenDoor, size: i
     assert answer.headers["WWW-Authenticate"].startswith("Basic")
 
 
+@pytest.mark.own_door
 def test_a_wrong_password_is_said_on_the_login_page(door: OpenDoor) -> None:
     answer = requests.post(
         f"{door.url}/oneclick/login", data={"user": "user", "password": "guess"}, headers=HTML, timeout=10

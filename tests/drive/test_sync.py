@@ -3,10 +3,13 @@
 import os
 import shutil
 import threading
+import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from launcher.drive import records
 from launcher.drive import sync as drive_sync
 from launcher.drive.records import UNFINISHED
 from launcher.drive.sync import Sync
@@ -280,21 +283,50 @@ def test_a_folder_that_becomes_one_of_images_later_loses_nothing_on_drive(sync: 
     assert set(before) == {"embeddings/brought.pt", "embeddings/mine.pt", "embeddings/preview.png"} <= set(kept(sync))
 
 
-def test_for_a_drive_that_hangs_no_stop_waits_for_ever(sync: Sync, monkeypatch: pytest.MonkeyPatch) -> None:
-    over = threading.Event()
+@pytest.mark.parametrize("runs", [True, False])
+def test_for_a_drive_that_hangs_no_stop_waits_for_ever_and_what_came_since_counts(
+    sync: Sync, monkeypatch: pytest.MonkeyPatch, runs: bool
+) -> None:
+    over, hung = threading.Event(), threading.Event()
+    stat = Path.stat
 
-    def hang() -> dict[Path, str]:
-        over.wait(60)
-        return {}
+    def hang(path: Path, **how: Any) -> os.stat_result:
+        if path == sync.drive_dir and not over.is_set():
+            hung.set()
+            over.wait(120)
+        return stat(path, **how)
 
-    monkeypatch.setattr(drive_sync, "HANGS_AFTER", 0.5)  # two minutes
+    monkeypatch.setattr(drive_sync, "HANGS_AFTER", 3.0)  # two minutes
     write(sync.data / "outputs" / "a.png")
-    sync.elsewhere = hang
-    sync.start()
-    wait(lambda: sync.heartbeat, 10, "the first look")
+    sync.poll(settled=0)
+    monkeypatch.setattr(Path, "stat", hang)
+    if runs:
+        sync.start()
+        assert hung.wait(20)
+    write(sync.data / "outputs" / "b.png")
+    began = time.monotonic()
     sync.stop()
-    assert not over.is_set(), "it was not waited for"
+    assert time.monotonic() - began < 60
+    assert sync.hangs
+    assert sync.waiting == 1, "nobody may take it for saved"
     over.set()
+
+
+def test_a_large_file_may_take_longer_than_a_drive_that_hangs(sync: Sync, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(drive_sync, "HANGS_AFTER", 0.0)
+    monkeypatch.setattr(drive_sync, "SLOWEST", 0.1)
+    write(sync.data / "outputs" / "a.png", b"large")
+    copied = records.copy_to_drive
+
+    def slowly(*arguments: Any) -> None:
+        time.sleep(3)
+        copied(*arguments)
+
+    monkeypatch.setattr(records, "copy_to_drive", slowly)
+    sync.start()
+    wait(lambda: sync.waiting, 10, "the file to be seen")
+    sync.stop()
+    assert kept(sync) == ["outputs/a.png"]
 
 
 def test_a_data_directory_that_comes_after_the_sync_began_is_kept_soon_after(sync: Sync) -> None:

@@ -65,7 +65,8 @@ def test_a_card_that_does_not_answer_is_asked_again_and_is_not_no_card(
     monkeypatch.setattr(machine, "CARD_PATIENCE", 0.3)
     monkeypatch.setattr(machine, "CARD_PAUSE", 0.01)
     monkeypatch.delenv("COLAB_GPU", raising=False)
-    if asked_for is not None:
+    if asked_for is not None:  # Colab's own machine
+        monkeypatch.setattr(machine, "PACKAGE", Path("/content/oneclick/program/0123"))
         monkeypatch.setenv("COLAB_GPU", "1" if asked_for else "")
     nvidia_smi(tmp_path, monkeypatch, script)
     assert ask_for_card(lambda: False) == found

@@ -216,6 +216,14 @@ def test_what_a_newer_launcher_noted_stays(machine: Machine, launch_of: Callable
     launch = settled(launch_of(link="none"))
     launch.save_choices()
     assert Remembered.read(kept).choices == {"theme": "dark", "api": True, "link": "none"}
+    launch.session.prepare()
+    launch.choose({"link": "automatic", "api": False})
+    launch.save_choices()
+    assert Remembered.read(kept).choices == {"theme": "dark"}
+    Remembered.write(kept, model_folders=["AI/models"])
+    launch.choose({}, forget=True)
+    launch.save_choices()
+    assert (Remembered.read(kept).choices, Remembered.read(kept).model_folders) == ({}, ())
 
 
 def test_a_drive_that_lists_nothing_once_hides_no_folder_and_one_that_never_does_is_said(

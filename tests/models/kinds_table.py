@@ -19,7 +19,7 @@ from launcher.models.kinds import EXTENSION_KINDS
 from tests.conftest import new_folder
 from tests.models.fetching import HUB, STORE, fetcher, hurry
 from tests.models.old_files import DETECTOR, SOUND
-from tests.models.test_companions import HARMFUL, V2
+from tests.models.test_companions import DECODER, HARMFUL, V2
 from tests.models.test_identify import CLIP, FOREIGN, KINDS, UNET, XL, tensors
 from tests.world.hub import Hub
 from tests.world.internet import internet
@@ -47,6 +47,7 @@ class Case:
 
 def of(what: str, names: Shapes, name: str = "thing.safetensors", **more: object) -> Case:
     small = {tensor: tuple(min(side, 2048) for side in shape) for tensor, shape in names.items()}
+    small |= DECODER if UNET in names else {}  # checkpoints without are few
     shown = "<br>".join(f"`{tensor}`" for tensor in names)
     return Case(what, tensors(small, "F8_E4M3", 1), name, shown=shown, **more)  # type: ignore[arg-type]
 

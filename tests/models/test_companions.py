@@ -1,6 +1,7 @@
 """What belongs to a file: a name that says something and that the web UI lists, its configuration, its extension."""
 
 import json
+import os
 from typing import Any
 
 import pytest
@@ -241,11 +242,13 @@ def test_the_configuration_beside_a_model_at_its_source_is_brought(hub: Hub, fol
 def test_a_checkpoint_without_a_vae_gets_one(hub: Hub, folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
     brought = list[str]()
 
-    def vae(made: Any, model: Any) -> str:
+    def vae(made: Any, model: Any) -> str:  # it lies elsewhere on Drive, and is used there
         brought.append(model.name)
-        (folder.models / "VAE").mkdir(exist_ok=True)
-        (folder.models / "VAE" / "vae.safetensors").write_bytes(b"a VAE")
-        return "vae.safetensors"
+        there = folder.data / "models" / "VAE" / "mine" / model.sources[0].saved_name
+        there.parent.mkdir(parents=True, exist_ok=True)
+        there.write_bytes(b"")
+        os.truncate(there, model.sources[0].size)
+        return str(there.name)
 
     monkeypatch.setattr(ensure, "ensure_model", vae)
     hub.add("own/model", "with.safetensors", SD1)
@@ -257,6 +260,8 @@ def test_a_checkpoint_without_a_vae_gets_one(hub: Hub, folder: Folder, monkeypat
     assert brought == ["VAE ft-MSE"]
     assert (folder.models / "VAE" / "bare.vae.safetensors").exists()
     assert any("has no VAE" in told for told in heard.notices)
+    ensure_linked_model(made, link("bare.safetensors"))
+    assert len(brought) == 1, "it has one"
 
 
 def test_a_configuration_is_asked_for_once(hub: Hub, folder: Folder) -> None:

@@ -194,9 +194,10 @@ def test_what_nobody_can_be_sure_of_is_offered_or_said(text: str, meant: str, dr
 
 @pytest.mark.parametrize("text", ["MyDrive/models/new.pt", "models/new.safetensors", "my loras", "AI/loras"])
 def test_of_what_drive_does_not_show_yet_that_is_said(text: str, drive: Path) -> None:
-    ((_, problem),) = understood(text, drive)
-    assert isinstance(problem, Problem)
-    assert "Colab may see only in a few minutes" in problem.do
+    for place, said in ((drive, True), (drive.with_name("kept"), False)):
+        ((_, problem),) = understood(text, place)
+        assert isinstance(problem, Problem)
+        assert ("Colab may see only in a few minutes" in problem.do) == said
 
 
 def test_an_address_nobody_knows_is_an_extensions_in_the_cell_for_extensions_only(drive: Path) -> None:

@@ -36,9 +36,12 @@ SENTENCES = (
 )
 
 
+COMES_AND_GOES = shutil.ignore_patterns(".tmp*")  # of the uv of another test
+
+
 def without_bytecode(made: Path, of: str) -> Path:
     """uv's packages without what the tests have compiled of one, as everybody else has them."""
-    shutil.copytree(os.environ["UV_CACHE_DIR"], made, symlinks=True, copy_function=os.link)
+    shutil.copytree(os.environ["UV_CACHE_DIR"], made, symlinks=True, copy_function=os.link, ignore=COMES_AND_GOES)
     for compiled in made.glob(f"archive-v0/*/{of}/__pycache__"):
         shutil.rmtree(compiled)
     return made
