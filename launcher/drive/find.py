@@ -45,14 +45,15 @@ def at_top(drive: Path) -> list[Path]:
     """
     for pause in (0.0, BUSY, BUSY):
         time.sleep(pause)
-        if can_be_listed(drive):
-            break
-    return [drive / name for name in names_in(drive) if not name.startswith(".")]
+        with suppress(OSError):
+            return [drive / name for name in sorted(os.listdir(drive)) if not name.startswith(".")]
+    return []
 
 
 def can_be_listed(folder: Path) -> bool:
     with suppress(OSError):
-        return bool(os.listdir(folder)) or True
+        os.listdir(folder)
+        return True
     return False
 
 

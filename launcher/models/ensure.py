@@ -189,7 +189,7 @@ def have_vae(fetcher: fetch.Fetcher, seen: ModelFile, path: Path) -> None:
     """Have one for a checkpoint without: A1111 would paint with zeros in its place."""
     vae = next((vae for base, vae in VAES.items() if (seen.base or "").startswith(base)), "")
     places = (path.parent, fetcher.folder.models / "VAE")
-    there = any(one for place in places for one in place.glob(f"{escape(path.stem)}.vae.*"))
+    there = any(any(place.glob(f"{escape(path.stem)}.vae.*")) for place in places)
     if not seen.lacks_vae or there or not (model := model_named(vae)):
         return
     fetcher.step.notice(f"{path.name} has no VAE, without which its images are grey: {vae} is brought for it.")

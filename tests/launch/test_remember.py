@@ -13,7 +13,7 @@ from launcher.core.problem import Problem
 from launcher.core.status import Status
 from launcher.drive import find
 from launcher.drive.find import NOTES, Remembered
-from launcher.launch import remember, story
+from launcher.launch import story
 from launcher.launch.launch import Launch
 from launcher.launch.remember import may_be_kept, settings_of, sound, to_remember
 
@@ -45,6 +45,17 @@ def webui_on(machine: Machine, name: str, **notes: Any) -> Path:
     if notes:
         (kept / NOTES).write_text(json.dumps(notes))
     return kept
+
+
+def busy(drive: Path, listed: Callable[[Any], list[str]]) -> Callable[[Any], list[str]]:
+    """A listing that fails for My Drive itself, as that of thousands of files does."""
+
+    def fails(path: Any) -> list[str]:
+        if path == drive:
+            raise OSError(5, "Input/output error")
+        return listed(path)
+
+    return fails
 
 
 def settled(launch: Launch) -> Launch:
@@ -81,8 +92,8 @@ def test_a_folder_that_no_look_finds_is_remembered_until_another_is_used(
     machine: Machine, launch_of: Callable[..., Launch], monkeypatch: pytest.MonkeyPatch, name: str, listed: bool
 ) -> None:
     if not listed:  # thousands of files in My Drive itself
-        monkeypatch.setattr(find, "names_in", lambda folder: [])
-        monkeypatch.setattr(remember, "at_top", find.at_top)
+        monkeypatch.setattr(find, "BUSY", 0.0)
+        monkeypatch.setattr(os, "listdir", busy(machine.drive, os.listdir))
     webui_on(machine, "AI/StableDiffusion")
     deep = settled(launch_of(drive_folder=name, api=True))
     deep.folder.prepare()
