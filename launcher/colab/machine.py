@@ -95,7 +95,7 @@ def ask_for_card(stopped: Callable[[], bool]) -> Card:
     """The NVIDIA card of this machine. An nvidia-smi that fails is asked again, as long as a card was asked for."""
     colab_says = os.environ.get("COLAB_GPU")  # "1", or "" or "0" on Colab's own machines without a card
     asked_for = colab_says == "1"
-    none = colab_says is not None and not asked_for and PACKAGE.parent.parent.name == COLABS_FOLDER
+    has_none = colab_says is not None and not asked_for and PACKAGE.parent.parent.name == COLABS_FOLDER
     if not shutil.which("nvidia-smi"):
         return Card(silent="its driver is missing" if asked_for else None)
     end = time.monotonic() + (CARD_PATIENCE if asked_for else CARD_PAUSE)
@@ -108,7 +108,7 @@ def ask_for_card(stopped: Callable[[], bool]) -> Card:
                 return Card(name, int(memory) * 2**20 if memory.isdigit() else 0)
         except CommandError as error:
             if error.silent:
-                return Card() if none else Card(silent="nvidia-smi said nothing for too long")
+                return Card() if has_none else Card(silent="nvidia-smi said nothing for too long")
             if error.code == NO_DEVICES and not asked_for:
                 return Card()
             told = error.output.strip().rpartition("\n")[2]
@@ -116,7 +116,7 @@ def ask_for_card(stopped: Callable[[], bool]) -> Card:
         if time.monotonic() > end:
             break
         time.sleep(CARD_PAUSE)
-    return Card() if none else card
+    return Card() if has_none else card
 
 
 def release_machine(machine: Machine) -> None:

@@ -188,15 +188,19 @@ def bind_vae(fetcher: fetch.Fetcher, model: Model, path: Path) -> None:
 def have_vae(fetcher: fetch.Fetcher, seen: ModelFile, path: Path) -> None:
     """Have one for a checkpoint without: A1111 would paint with zeros in its place."""
     vae = next((vae for base, vae in VAES.items() if (seen.base or "").startswith(base)), "")
+    model = model_named(vae) if seen.lacks_vae else None
     places = (path.parent, fetcher.folder.models / "VAE")
-    there = any(any(place.glob(f"{escape(path.stem)}.vae.*")) for place in places)
-    if not seen.lacks_vae or there or not (model := model_named(vae)):
+    if not model or any(any(place.glob(f"{escape(path.stem)}.vae.*")) for place in places):
         return
-    fetcher.step.notice(f"{path.name} has no VAE, without which its images are grey: {vae} is brought for it.")
+    fetcher.step.notice(f"{path.name} has no VAE, without which its images would be grey: {vae} is downloaded for it.")
     try:
         bind_vae(fetcher, model, path)
     except (Problem, OSError) as error:  # the checkpoint itself is there
-        why = error.what if isinstance(error, Problem) else f"{vae} could not be brought: {error.strerror or error}."
+        why = (
+            error.what
+            if isinstance(error, Problem)
+            else f"{vae} could not be put beside it: {error.strerror or error}."
+        )
         fetcher.step.notice(f"{why} Add **{vae}** later, and choose it under Settings → VAE.")
 
 

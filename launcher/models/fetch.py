@@ -258,6 +258,6 @@ def no_use(name: str, seen: ModelFile) -> Problem:
     if seen.fault == VAE_OF_DIFFUSERS:
         do = "Write **VAE ft-MSE** (for SD 1.5) or **SDXL VAE fp16-fix** into the box instead."
     if seen.fault == BY_ITSELF:
-        do = "Nothing need be added."
+        do = "There is nothing you need to add."
     do = UNPACK if seen.fault == IS_ARCHIVE else do
     return Problem(f"{name} is not a usable model file: {seen.fault}.", do)

@@ -67,7 +67,7 @@ FOREIGN: Final = {
     "Stable Cascade": r"clip_txt_mapper|effnet_mapper|clip_txt_pooled_mapper",
     "a video model": r"temporal_transformer|time_stack",
     "PhotoMaker": r"^id_encoder\.",
-    "the noise of CosXL or Playground v2.5": r"^edm_(vpred\.sigma_|mean$|std$)",
+    "CosXL or Playground v2.5": r"^edm_(vpred\.sigma_|mean$|std$)",
 }
 MOTION: Final = re.compile(r"[._]motion_modules[._]\d")  # AnimateDiff's; with LoRA's names, its LoRAs of movements
 LORA: Final = re.compile(

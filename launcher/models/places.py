@@ -63,12 +63,13 @@ def require_owner(folder: Folder, kind: str, name: str) -> None:
 def telling_name(name: str, title: str) -> str:
     """The name, or the `title` that its source gives the model where the name could be anything's."""
     own = Path(name)
-    of_instant_id = title.lower().startswith("instantid") and re.fullmatch(r"(?i)(ip-adapter)()", own.stem)
-    nothing = SAYS_NOTHING.fullmatch(own.stem) or of_instant_id
+    found = SAYS_NOTHING.fullmatch(own.stem)
+    of_instant_id = title.lower().startswith("instantid") and own.stem.lower() == "ip-adapter"
     # sd-webui-controlnet knows InstantID's two files by this word in their names (scripts/controlnet_model_guess.py).
     title = re.sub(r"(?i)^InstantID\b", "instant_id_sdxl", title)
     clean = re.sub(r"[^\w.() -]+", "-", title).strip(". -")
-    return f"{clean}{nothing[2]}{own.suffix}" if nothing and clean else name
+    more = found[2] if found else ""
+    return f"{clean}{more}{own.suffix}" if clean and (found or of_instant_id) else name
 
 
 def listed_name(name: str, kind: str) -> str:

@@ -68,8 +68,8 @@ async def oneclick(  # noqa: PLR0915  # it stands alone
                for path in place.rglob("*") if path.is_file() and path.suffix != ".pyc"}
     if digest_of(on_disk) != digest:
         if files and digest_of(files) != digest:
-            print("The text of this cell was changed, which a key press or an assistant can do, so it does not run any "
-                  "more. Open the notebook anew: press Open in Colab at its top.")
+            print("The text of this cell was changed (a key press or an assistant can do that), so it no longer runs. "
+                  "For a fresh copy of the notebook, press Open in Colab at the top.")
             return
         files = files or in_the_notebook()
         if digest_of(files) != digest:

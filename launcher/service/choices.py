@@ -61,7 +61,7 @@ def take_choices(launch: Launch, asked: dict[str, Any], forget: bool) -> list[st
     if "extra_arguments" in changed and any("--cors-allow-origins" in one for one in launch.settings.extra_arguments):
         said += " --cors-allow-origins changes nothing here: the login refuses what other web pages ask."
     if forget:
-        said += " Models elsewhere on your Drive that you added are no longer used after the next restart."
+        said += " Models that you added from elsewhere on your Drive are no longer used after the next restart."
     launch.status.notice(said.strip() or None, about=CHOSEN)
     return later
 

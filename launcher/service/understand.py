@@ -145,7 +145,7 @@ def not_known(text: str, why: str) -> Problem:
         hosts = (("The model on Hugging Face", "huggingface.co"), ("The extension on GitHub", "github.com"))
         options = tuple((label, f"https://{host}/{text}") for label, host in hosts)
         return Offered(
-            f"**{shown}** may be a model or an extension; no folder on your Drive is called so.",
+            f"**{shown}** may be a model or an extension; there is no such folder on your Drive.",
             f"Choose which, or paste its link.{why}",
             options,
         )
@@ -154,7 +154,7 @@ def not_known(text: str, why: str) -> Problem:
         return Offered(f"Nothing is called just **{shown}**.", "Choose what you mean, or paste a link.", options)
     if text.lower().endswith(WEIGHTS):
         where = "on" if "/" in text else "at the top of"
-        do = f"Write its whole place, for example MyDrive/models/name.safetensors, or paste a link to it.{why}"
+        do = f"Write where it is, for example MyDrive/models/name.safetensors, or paste a link to it.{why}"
         return Problem(f"There is no file **{shown}** {where} your Drive.", do)
     return Problem(
         f"Nothing is called **{shown}**: no model in the list, no known extension, and no folder on your Drive.",

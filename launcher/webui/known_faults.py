@@ -61,8 +61,8 @@ RAM: Final = KnownFault(
 )
 FULL_DISK: Final = KnownFault(
     "The disk is full.",
-    "Free some space: on this machine under Files on the left, or on Google Drive, whose trash must be emptied, too; "
-    f"and press ▶ again. If that is not enough, {NEW_MACHINE} once your images are saved.",
+    "Free some space on this machine (Files on the left), or on Google Drive, whose trash must be emptied, too, and "
+    f"press ▶ again. If that is not enough, {NEW_MACHINE} once your images are saved.",
 )
 OLD_CARD: Final = KnownFault(
     "A part of the web UI, or of an extension, is not made for this graphics card.",

@@ -132,6 +132,12 @@ def test_a_first_cell_whose_text_was_changed_says_so(kernels: Kernels, home: Pat
     assert ONCE not in said
 
 
+def test_another_system_than_linux_is_said_before_anything_is_unpacked(kernels: Kernels, home: Path) -> None:
+    kernel = kernels(COLAB_PYTHON, at_home(home), home)
+    assert "needs Linux" in press(kernel, f"import sys; sys.platform = 'win32'\n{cell_source('launch')}")
+    assert not list(home.rglob("*.py"))
+
+
 def test_colab_may_answer_anything_when_asked_for_the_notebook(kernels: Kernels, tmp_path: Path, home: Path) -> None:
     package = tmp_path / "colab" / "google" / "colab"
     package.mkdir(parents=True)
